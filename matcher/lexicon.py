@@ -45,7 +45,7 @@ from matcher.detect.field_labels import words
 from matcher.detect.search import Prescan, PrescanHits
 from matcher.text.fold import fold, fold_all, written
 from ullage.records import Term
-from ullage.vocabulary.lexicon import SIDES, LexiconTerm, is_offer, themes
+from ullage.vocabulary.lexicon import SALE, SIDES, LexiconTerm, is_offer, is_traded, themes
 
 CONTEXT, RECORD = "CONTEXT", "record"
 """The category of words of context; the theme of them that makes a text somebody's record."""
@@ -183,6 +183,8 @@ class TextTerms:
     """Where the terms that count stand."""
     written: Mapping[LexiconEntry, str] = field(default_factory=dict)
     """The form in which each of them stands there first."""
+    sale_hits: Sequence[Hit] = ()
+    """Where brands and plain words of a sale stand."""
 
     @classmethod
     def of(cls, found: Iterable[Hit]) -> TextTerms:
@@ -191,7 +193,8 @@ class TextTerms:
         counted = tuple(hit for hit in hits if hit.entry.kind == "term")
         others = frozenset(hit.entry for hit in hits if hit.entry.kind in ("brand", "context"))
         written = {hit.entry: hit.form for hit in reversed(counted)}
-        return cls(Counter(hit.entry for hit in counted), others, counted, written)
+        sales = tuple(hit for hit in hits if hit.entry.kind == "brand" or hit.entry.category == SALE)
+        return cls(Counter(hit.entry for hit in counted), others, counted, written, sales)
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
@@ -223,20 +226,30 @@ class TextTerms:
         sides = [entry.category.lower() for entry in self.counts if entry.category in SIDES]
         return dict(sorted(Counter(themes + sides).items()))
 
-    def offers(self, tenant: str, rows: int = 0) -> bool:
-        """Whether the text offers data of `tenant`: its brand beside jargon of enough weight.
+    @property
+    def is_traded(self) -> bool:
+        """Whether the text has a word of a sale or a place of the trade."""
+        return is_traded(self._weights(), self.context)
 
-        A report on the trade does not, nor does a complaint, unless it shows `rows` as a seller's sample does.
+    def _weights(self) -> Iterator[tuple[str, int]]:
+        """Yield category and weight of each term that counts."""
+        return ((term.category, term.weight) for term in self.terms)
+
+    def offers(self, tenant: str, rows: int = 0, claimed: int = 0) -> bool:
+        """Return whether the text offers data of `tenant`: its brand beside jargon of enough weight, or a sale of many.
+
+        A report on the trade does not, nor does a complaint, unless it shows `rows` as a seller's sample does. `claimed` is how
+        many people or rows the text says that it has, 0 for none.
         """
-        weights = ((term.category, term.weight) for term in self.terms)
-        return tenant in self.brands and is_offer(weights, self.context, rows)
+        return tenant in self.brands and is_offer(self._weights(), self.context, rows, claimed)
 
     def under(self, title: TextTerms) -> TextTerms:
         """These and those of the title above: counts are added; hits stay those of the text."""
         if not (title.counts or title.others):
             return self
         counts = Counter(self.counts) + Counter(title.counts)
-        return TextTerms(counts, self.others | title.others, self.hits, {**self.written, **title.written})
+        written = {**self.written, **title.written}
+        return TextTerms(counts, self.others | title.others, self.hits, written, self.sale_hits)
 
 
 ENOUGH = 4096

@@ -27,7 +27,7 @@ from alerts.translation import ORIGIN, SEVERITY
 from ullage.audit.bait import Stamp, stamps
 from ullage.audit.trail import FOLDER
 from ullage.display import moment, safe
-from ullage.display.next_step import Decide
+from ullage.display.decide import Decide
 from ullage.files.rule_files import shipped
 from ullage.settings import Context, Tenant
 from ullage.vocabulary.fields import HIGHEST

@@ -28,7 +28,7 @@ from alerts.store.queries import CLOSED, status_of, statuses
 from ullage import log
 from ullage.calendar import Calendar, china
 from ullage.clock import Clock
-from ullage.display.next_step import Decide
+from ullage.display.decide import Decide
 from ullage.settings import Tenant
 from ullage.verdict.severity import DECIDE_MINUTES
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from alerts.deadlines import CHANNELS, Stage, regimes, sent_at
 from alerts.deadlines.outstanding import Duty
 from ullage.display import moment, safe
-from ullage.display.next_step import Decide
+from ullage.display.decide import Decide
 from ullage.phrase import Phrase, marked
 
 

@@ -25,11 +25,11 @@ from alerts.store.queries import UNDECIDED, statuses
 from ullage.records import Bait, Claims, Finding
 from ullage.records.counts import counted_in_copies
 from ullage.settings import Tenant
-from ullage.verdict import Crowd, Reason, VerdictFacts, VerdictRules, judge
+from ullage.verdict import Crowd, Reason, StepConditions, VerdictFacts, VerdictRules, judge
 from ullage.verdict import ExposureScore as ExposureVerdict
 from ullage.verdict import Origin as OriginVerdict
 from ullage.vocabulary.fields import SENSITIVE, class_of, shows
-from ullage.vocabulary.lexicon import SUSPICION, is_wanted
+from ullage.vocabulary.lexicon import is_suspicion, is_wanted
 
 SHOWN = 50
 """Titles and authors kept in an incident."""
@@ -186,7 +186,7 @@ def sighting_of(finding: Finding, where: Placement, replay: Replay, traits: Trai
         corroborated_rows=sum(group.corroborated for group in statistics.groups),
         terms={term.id: term.count for term in statistics.terms},
         written={term.id: term.shown for term in statistics.terms},
-        suspicion=SUSPICION in statistics.context,
+        suspicion=is_suspicion(statistics.context, statistics.rows),
         replayed=replay.share,
         replay_of=replay.of,
         traits=traits,
@@ -286,16 +286,23 @@ def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> P
     """The posts of one seller together, each apart, and whatever else is in the incident as ever: the worse stands."""
     if not counts.posts:
         facts = facts_of(sightings, counts.largest, setting)
-        return ProjectedVerdict(facts, *judge(facts, setting.rules), 0)
+        return ProjectedVerdict(facts, *judge(facts, setting.rules, _step_conditions(sightings, counts, facts)), 0)
     facts = facts_of(sightings, counts.joint, setting, together(counts.posts))
     ways = [(facts, False)]
     if not all(sighting.tied for sighting in sightings):
         ways.append((facts_of(sightings, counts.largest, setting), False))
     ways += [(facts_of([post], counts.apart[post.id], setting), True) for post in judged_apart(counts.posts)]
-    found = [(*judge(way, setting.rules), is_apart) for way, is_apart in ways]
+    found = [(*judge(way, setting.rules, _step_conditions(sightings, counts, way)), is_apart) for way, is_apart in ways]
     exposure, origin, is_apart = max(found, key=lambda one: _gravity(one[0]))
     posts = {(s.site, s.post_id or s.id) for s in sightings if s.tied}
     return ProjectedVerdict(facts, exposure, origin, len(posts), is_apart)
+
+
+def _step_conditions(sightings: Iterable[Sighting], counts: Counts, way: VerdictFacts) -> StepConditions:
+    """Return what the next step goes by when the incident is judged by `way`: the same as `Incident.next_step` reads."""
+    people = counts.largest
+    unread = bool(way.unread) or any(sighting.incomplete for sighting in sightings)
+    return StepConditions(people=people.all.customers > 0, alone=not people.agreeing.customers, unread=unread)
 
 
 def _gravity(exposure: ExposureVerdict) -> tuple[int, int, int]:

@@ -222,7 +222,8 @@ def _replay_lexicon(store: IncidentStore, lexicon: Vocabulary, where: DocumentFi
         if sighting.alarm and not sighting.logins:
             made.judged += 1
             weights = [known[term] for term in sighting.terms if term in known]
-            if not is_offer(weights, sighting.traits.context if sighting.traits else {}, sighting.rows):
+            context = sighting.traits.context if sighting.traits else {}
+            if not is_offer(weights, context, sighting.rows, sighting.claims.volume or 0):
                 made.note(sighting.site, FOLDED, UNRAISED)
                 made.posts_of[UNRAISED] += 1
                 made.incidents_of[UNRAISED].add(sighting.incident)

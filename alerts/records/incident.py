@@ -11,9 +11,9 @@ from typing import Literal
 from pydantic import Field
 
 from alerts.records.document import SEVERITIES, Document, Frozen, Sketched, Status
-from ullage.display.next_step import NextStep, next_step
 from ullage.records import Claims
 from ullage.records.base import MaybeMoment
+from ullage.verdict.next_step import NextStep, StepConditions, next_step
 from ullage.verdict.rules import ClockWord, Origin, Severity, Told
 from ullage.verdict.severity import decide_minutes
 
@@ -151,8 +151,8 @@ class Incident(Document):
     def next_step(self) -> NextStep:
         """What to do next of it."""
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
-        asked = {"people": self.customers > 0, "alone": not self.agreeing, "unread": unread}
-        return next_step(self.origin, self.severity, self.scenario, **asked)
+        conditions = StepConditions(people=self.customers > 0, alone=not self.agreeing, unread=unread)
+        return next_step(self.origin, self.severity, self.scenario, conditions)
 
     @property
     def counted(self) -> str:

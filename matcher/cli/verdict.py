@@ -12,14 +12,16 @@ from matcher.match.findings import labelled, statistics_for
 from matcher.match.pipeline import Matcher
 from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart
 from matcher.watchlist.installation import TenantLists
-from ullage.display.next_step import Decide, NextStep, next_step
+from ullage.display.decide import Decide
 from ullage.errors import ConfigError, Exit
 from ullage.incidents import IncidentHistory, IncidentReference
 from ullage.records import Statistics
 from ullage.settings import Context
 from ullage.verdict import ExposureScore, Origin, VerdictFacts, chance_matches, judge
-from ullage.verdict.severity import ORDER, decide_minutes
-from ullage.vocabulary.lexicon import SUSPICION, is_wanted
+from ullage.verdict.next_step import NextStep, next_step
+from ullage.verdict.rules import ORDER
+from ullage.verdict.severity import decide_minutes
+from ullage.vocabulary.lexicon import is_suspicion, is_wanted
 
 ORIGIN_WORDS = {
     "ours": "OURS: these rows agree with our own records",
@@ -220,16 +222,9 @@ def _verdict(
         expected_by_chance=chance_matches(facts),
         exposure=exposure,
         origin=origin,
-        next_step=_step(facts, exposure, origin),
+        next_step=next_step(origin.verdict, exposure.severity, exposure.scenario, facts.step_conditions),
         earlier=earlier,
     )
-
-
-def _step(facts: VerdictFacts, exposure: ExposureScore, origin: Origin) -> NextStep:
-    """What to do next, as an incident of it says it."""
-    unread = bool(facts.unread) or facts.incomplete
-    asked = {"people": facts.matched > 0, "alone": not facts.agreeing.customers, "unread": unread}
-    return next_step(origin.verdict, exposure.severity, exposure.scenario, **asked)
 
 
 def exposure_of(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists) -> ExposureScore:
@@ -259,7 +254,7 @@ def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: 
         wanted=is_wanted(whole.context, whole.rows),
         incomplete=bool(reading.reasons) or reading.capture.truncated,
         claimed=reading.claims.volume or 0,
-        suspicion=SUSPICION in whole.context,
+        suspicion=is_suspicion(whole.context, whole.rows),
         minors=len(found.minors),
         cards_enrolled=lists.cards,
         witnesses_comparable=found.witnesses.comparable,

@@ -127,6 +127,8 @@ class CaptureReading:
         """Cards of a tenant's own ranges."""
         self.rows_of_others: Counter[str] = Counter()
         """Rows that name another platform than a tenant's."""
+        self.rows_of_other_lists: Counter[str] = Counter()
+        """Rows of pieces that say above them, or in a column, that they are another platform's than a tenant's."""
         self.unread: Counter[str] = Counter()
         self.values = UnreadValues()
         self.told = list[UnreadValueCount]()
@@ -196,8 +198,9 @@ class CaptureReading:
     def go_on(self, text: FoldedText, terms: TextTerms, *, streamed: bool) -> None:
         """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""
         self._terms = terms.under(self._terms)
-        if terms.hits or self.title_terms.counts:
-            self._excerpts.add(text.utf8, terms, under_jargon=bool(self.title_terms.counts))
+        is_under_jargon = bool(self.title_terms.counts) or self.title_terms.is_traded
+        if terms.hits or terms.sale_hits or is_under_jargon:
+            self._excerpts.add(text.utf8, terms, under_jargon=is_under_jargon)
         if streamed:
             self._hashed().update(text.utf8)
         else:
@@ -221,6 +224,11 @@ class CaptureReading:
     def claims(self) -> Claims:
         """What the post says of itself; asked for when all its parts have gone by."""
         return claims(self.capture.title, self._excerpts.texts)
+
+    @property
+    def claimed(self) -> int:
+        """Return how many people or rows the post says that it has in the parts that were read so far, 0 for none."""
+        return claims(self.capture.title, self._excerpts.texts).volume or 0
 
     def best(self, tenant: str) -> EpochMatches | None:
         """Of a tenant's epochs the one that found most, the newer of two."""

@@ -1,9 +1,10 @@
 """What a post says of what it offers, as facts: how many people, for how much, reached how, in which files. Never its words.
 
-Read from the title and from the text around the trade's jargon, of which the first 16 KiB are looked at. Rules of our own, by
-reading public posts of the trade. A number is a volume by its unit or its multiplier (`10万条`, `500k rows`, `20W+`, `三千万`),
-and only where it is no date, no price and no number of somebody: one behind `QQ`, `电话` or `ID`, or of more than eight digits in
-one piece, is none. The largest volume and size win, and the first price, in the title before the text.
+Read from the title and from the text around the trade's jargon, and in a sale around brands and its plain words, of which the
+first 16 KiB are looked at. Rules of our own, by reading public posts of the trade. A number is a volume by its unit or its
+multiplier (`10万条`, `500k rows`, `20W+`, `三千万`), and only where it is no date, no price and no number of somebody: one behind
+`QQ`, `电话` or `ID`, or of more than eight digits in one piece, is none. The largest volume and size win, and the first price, in
+the title before the text.
 """
 
 from __future__ import annotations
@@ -138,9 +139,10 @@ class Excerpts:
         """Take from the next part what stands near its terms, and the very beginning of a text whose title has some."""
         spans = [(0, HEAD)] if under_jargon and not self._begun else []
         self._begun = True
-        if self._left <= 0 or not (spans or terms.hits):
+        hits = [*terms.hits[:TERMS], *(terms.sale_hits[:TERMS] if under_jargon or terms.is_traded else ())]
+        if self._left <= 0 or not (spans or hits):
             return
-        spans += [(max(0, hit.start - NEAR), hit.end + NEAR) for hit in terms.hits[:TERMS]]
+        spans += [(max(0, hit.start - NEAR), hit.end + NEAR) for hit in hits]
         for start, end in _joined(spans):
             taken = utf8[start : min(end, start + self._left)]
             self._left -= len(taken)

@@ -184,6 +184,9 @@ def statistics_for(reading: CaptureReading, whole: Statistics, tenant: str) -> S
     And how many rows name another platform.
     """
     found, cards = reading.best(tenant), reading.own_cards[tenant]
+    # A column or a heading is weaker than a name in each row: it makes no list another's of which half agrees with our records.
+    is_ours = found is not None and 2 * found.corroborated >= whole.rows
+    others = 0 if is_ours else min(reading.rows_of_other_lists[tenant], whole.rows)
     return whole.model_copy(
         update={
             "brands": reading.terms.brands.get(tenant, ()),
@@ -195,7 +198,7 @@ def statistics_for(reading: CaptureReading, whole: Statistics, tenant: str) -> S
             "own_cards": cards.others,
             "known_cards": cards.known,
             "own_card_rows": cards.rows,
-            "rows_of_others": reading.rows_of_others[tenant],
+            "rows_of_others": max(reading.rows_of_others[tenant], others),
         }
     )
 

@@ -42,7 +42,7 @@ from matcher.match.counts import (
 from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, encoded, pieces_of_capture
 from matcher.match.statistics import StatisticsPart as Counted
-from matcher.match.whose_rows import NOTHING, OtherNames, RowComparison, compared, own_cards
+from matcher.match.whose_rows import NOTHING, OtherLists, OtherNames, RowComparison, compared, own_cards
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
 from matcher.unpack.parent import ForkServer
@@ -79,6 +79,7 @@ class Matcher:
         self.public = own.public
         self._forms = forms_of(lists)
         self._others = OtherNames(own.others, own.names)
+        self._other_lists = OtherLists(own.others, own.names)
         self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
 
     def read(
@@ -331,6 +332,14 @@ class Matcher:
             for number in concerned[counts[concerned] > 0].tolist():
                 count = partial(readings[number].rows_of_others.update, {tenant: int(counts[number])})
                 made.append(Addition(readings[number], "other_names", count))
+        tenants = [lists.tenant for lists in self.lists]
+        for number in concerned.tolist():
+            reading = readings[number]
+            rows_of = {
+                tenant: len(searched.rows.of_document(number))
+                for tenant in self._other_lists.tenants(searched, number, reading.capture.title, tenants)
+            }
+            made.append(Addition(reading, "other_names", partial(reading.rows_of_other_lists.update, rows_of)))
         return made
 
     def _find_own_cards(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists) -> list[Addition]:
@@ -363,8 +372,7 @@ class Matcher:
                 both = own.under(title)
                 count_rows = partial(lambda number: len(searched.rows.of_document(number)), number)
                 rows = searched.guard.run("offers", count_rows, 0) if both.brands else 0
-                tenants = {tenant for tenant in both.brands if both.offers(tenant, rows)}
-                made.append(Addition(reading, "offers", partial(reading.offered.update, tenants)))
+                made.append(Addition(reading, "offers", partial(_add_offers, reading, both, rows)))
         return made
 
 
@@ -400,3 +408,9 @@ def _valid(searched: SearchResult) -> list[int]:
 
 def _add_witness(reading: CaptureReading, name: tuple[str, int], subject: int, is_sure: bool, agrees: bool) -> None:
     reading.found[name].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
+
+
+def _add_offers(reading: CaptureReading, terms: TextTerms, rows: int) -> None:
+    """Add the tenants whose data is offered; asked when the part's excerpts are in, since they say how much is claimed."""
+    claimed = reading.claimed if terms.brands and terms.is_traded else 0
+    reading.offered.update(tenant for tenant in terms.brands if terms.offers(tenant, rows, claimed))

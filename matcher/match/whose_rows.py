@@ -3,6 +3,8 @@
 A range is public, and a list that a card shop sorts by it holds nothing else: a card that is not enrolled says which bank gave it
 out, and no more. Other platforms are those that a tenant's settings name: a list of theirs says so, row by row.
 
+A list that names none of them in its rows may still say whose it is: above them, or in a column for the platform (`OtherLists`).
+
 Rows of customers are compared with their witnesses (`watchlist/witness.py`): the loan's amount and date that we know.
 
 A row is compared where its customer has a pair and it holds an amount and a date. What that says depends on what the two are:
@@ -28,7 +30,7 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.columns.literals import Literals, whole_words
-from matcher.lexicon import LexiconEntry, forms, literals
+from matcher.lexicon import LexiconEntry, folded, forms, literals, lower
 from matcher.match.batches import SearchResult
 from matcher.match.capture_key import Words as Tags
 from matcher.match.corroborate import Owners
@@ -36,7 +38,7 @@ from matcher.match.lookup import NONE, Matches
 from matcher.records.cells import HIDDEN, split
 from matcher.records.json_sql_records import INSERT, tuple_in
 from matcher.records.reader import HeaderColumns
-from matcher.records.table import LINE, TUPLE
+from matcher.records.table import BLOCK, LINE, TUPLE
 from matcher.watchlist.installation import Epoch
 from matcher.watchlist.witness import HOLDER, KIND, PAIR, Value, amounts_in, dates_in, holders, pairs
 
@@ -121,8 +123,98 @@ class OtherNames:
         for tenant, names in self._tenants.items():
             start, is_other = names.find(searched)
             if is_other.any():
-                row = searched.rows.holding(start)
+                row = _row_of(searched, start)
                 yield tenant, np.setdiff1d(row[is_other & (row >= 0)], row[~is_other])
+
+
+BEHIND = 64
+"""Bytes behind a record written one field a line within which a further line, of a label that is not known, belongs to it."""
+
+
+def _row_of(searched: SearchResult, places: Places) -> Places:
+    """Return the row that holds each of `places`, or the record right above it; −1 for none: i64[places]."""
+    rows, row = searched.rows, searched.rows.holding(places)
+    if not len(rows):
+        return row
+    before = np.maximum(np.searchsorted(rows.end, places, "right") - 1, 0)
+    follows = (rows.style[before] == BLOCK) & (rows.end[before] <= places) & (places - rows.end[before] <= BEHIND)
+    follows &= rows.document[before] == searched.batch.documents(places)
+    return np.where((row < 0) & follows, before, row)
+
+
+PLATFORM_COLUMNS = frozenset(
+    "平台 平台名称 来源平台 所属平台 借款平台 贷款平台 放款平台 放款机构 贷款机构 借款机构 资金方 资方"
+    " platform platformname loanplatform lender lendername loanapp".split()
+)
+"""Words for a column that says which platform a row is from, as `_said` leaves them."""
+NO_PLATFORMS = frozenset(
+    "android ios iphone ipad web h5 pc app wap 安卓 苹果 小程序 微信 公众号 支付宝 抖音 快手 百度 头条"
+    " 官网 线上 线下 自营 其他 未知 other unknown none null".split()
+)
+"""Values of such a column that are devices and channels."""
+KEYED = re.compile(r"^[\W_]*(\w+?)[\W_]*[:：=]\s*[\"'“]?([^\"'”,}]+)")
+SAMPLED_ROWS, MOST_PLATFORMS, NAME_CHARACTERS = 64, 3, 24
+"""Rows of a piece whose platform is read; different platforms in them, above which they are people; a name's most characters."""
+HEADING_BYTES = 2_048
+
+
+class OtherLists:
+    """Tells lists that say themselves that they are another platform's.
+
+    `others` and `own` are names in the settings of each tenant. A list says so where one of `others` stands in its title or above
+    its first row, or where half of its rows name one in a column for the platform, known to the settings or not. A list that
+    names the tenant there says nothing.
+    """
+
+    def __init__(self, others: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]]) -> None:
+        self._others = {tenant: _lowered(names) for tenant, names in others.items()}
+        self._own = {tenant: _lowered(names) for tenant, names in own.items()}
+
+    def tenants(self, searched: SearchResult, document: int, title: str, tenants: Iterable[str]) -> Iterator[str]:
+        """Yield those of `tenants` to whom this piece of a capture, under that title, says that it is another platform's list."""
+        rows = searched.rows.of_document(document)
+        if not rows:
+            return
+        heading = folded(title) + "\n" + _heading(searched, document, rows)
+        platforms = [
+            platform
+            for row in rows[:: max(1, len(rows) // SAMPLED_ROWS)]
+            for platform in [_platform(searched, row)]
+            if platform is not None
+        ]
+        sampled = len(rows[:: max(1, len(rows) // SAMPLED_ROWS)])
+        for tenant in tenants:
+            own, others = self._own.get(tenant, ()), self._others.get(tenant, ())
+            named = [platform for platform in platforms if not any(name in platform or platform in name for name in own)]
+            is_column = 0 < len(set(named)) <= MOST_PLATFORMS and 2 * len(named) >= sampled
+            is_heading = any(name in heading for name in others)
+            if (is_column or is_heading) and not any(name in heading for name in own):
+                yield tenant
+
+
+def _lowered(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names as they stand in folded text in lower case."""
+    return tuple(filter(None, map(folded, names)))
+
+
+def _heading(searched: SearchResult, document: int, rows: range) -> str:
+    """Return what stands above the first row of a document, in lower case."""
+    start = int(searched.batch.starts[document])
+    end = min(int(searched.rows.start[rows[0]]), start + HEADING_BYTES)
+    return lower(searched.batch.data[start:end].tobytes().decode("utf-8", "ignore"))
+
+
+def _platform(searched: SearchResult, row: int) -> str | None:
+    """Return the platform that a row names in its column for it, in lower case; None where it names none."""
+    text, style = searched.rows.text(row)[:ROW_BYTES], int(searched.rows.style[row])
+    for name, cell in _cells(text, style, searched.rows.columns(row)):
+        keyed = KEYED.match(cell)
+        word, value = (keyed[1], keyed[2]) if keyed and not name else (name, cell)
+        if _said(word) in PLATFORM_COLUMNS:
+            platform = lower(value).strip(" \t\"'")
+            is_name = 2 <= len(platform) <= NAME_CHARACTERS and "@" not in platform and not platform.isdigit()
+            return platform if is_name and platform not in NO_PLATFORMS else None
+    return None
 
 
 class _Names:

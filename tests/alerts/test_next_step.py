@@ -29,8 +29,8 @@ from alerts.records import SEVERITIES, Origin
 from tests.alerts.browser import ASKER
 from tests.alerts.builders import incident
 from tests.alerts.notify.support import RecordingChannel, notify_settings
-from ullage.display.next_step import next_step
 from ullage.settings import Tenant
+from ullage.verdict.next_step import StepConditions, next_step
 from ullage.verdict.rules import own_rules
 
 SCENARIOS = {scenario.id: scenario.title for scenario in own_rules().scenario}
@@ -48,7 +48,7 @@ def test_all_four_say_the_same(store, browser, clock, origin, severity):
     one = incident(origin=origin, severity=severity, scenario=scenario, scenario_title=SCENARIOS[scenario], customers=60)
     store.put([one])
     store.refresh()
-    step = next_step(origin, severity, scenario, people=True, alone=not one.agreeing, unread=False)
+    step = next_step(origin, severity, scenario, StepConditions(people=True, alone=not one.agreeing, unread=False))
     shown = Console(file=(stream := io.StringIO()), width=1000)
     shown.print(incident_in_full(whole(store, one.id), ZONE))
     drafted = markdown(page(case_of(one, clock), ReportLanguage.BOTH))

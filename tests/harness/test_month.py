@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from pathlib import Path
 from typing import get_args
@@ -15,7 +16,8 @@ from harness.bench.month.truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERI
 from ullage.verdict import own_rules
 from ullage.verdict.rules import Origin
 
-PAGE = Path(__file__).parents[2] / "harness" / "bench" / "detection-month.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "harness" / "bench" / "detection-month.md"
 HIGH = "7 ours high X7"
 
 
@@ -84,3 +86,10 @@ def test_the_page_holds_every_table_and_all_that_is_planted():
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(HEADINGS)
     planted = text.partition("## What was planted")[2]
     assert [leak.name for leak in LEAKS if f"| {leak.name} |" not in planted] == []
+
+
+def test_documents_say_how_many_severities_the_page_measured_right():
+    right, planted = map(int, re.findall(r"^\| severity right \|.*, (\d+) of (\d+) \|", PAGE.read_text("utf-8"), re.MULTILINE)[0])
+    assert f"| severity right | {right} of {planted} |" in (ROOT / "README.md").read_text("utf-8")
+    assert f"| 严重等级判断正确 | {right}/{planted} |" in (ROOT / "README.zh.md").read_text("utf-8")
+    assert f"{planted - right} of {planted} severities wrong" in (ROOT / "docs" / "privacy-impact.md").read_text("utf-8")

@@ -86,6 +86,55 @@ def test_cards_of_ours_on_merchants_slips_are_monitored(judge: Callable, form: s
     assert told["next_step"].startswith("Monitor the cards in it")
 
 
+TRACKS = {
+    "words": "原轨 带磁 出\n{card}=27121010000012300000\n",
+    "a table": "出售 轨道料 带磁\n卡号,有效期\n{card},2712\n",
+    "English": "dumps track1 track2 with pin\n{card}=27121010000012300000\n",
+}
+
+
+@pytest.mark.parametrize("form", TRACKS)
+@pytest.mark.parametrize("number", [3, 30])
+def test_cards_with_magnetic_tracks_are_blocked_first_and_medium(judge: Callable, form: str, number: int) -> None:
+    *head, row = TRACKS[form].splitlines(keepends=True)
+    told = judge("".join(head) + each(row, number, 11))
+    assert told["exposure"]["scenario"] == "X3"
+    assert told["next_step"].startswith("Block first")
+    assert told["exposure"]["severity"] == "medium"
+    assert "raised to medium by its next step" in told["why"]
+
+
+NUMBERS = "\n姓名,手机号\n" + "".join(f"王某,154{70000000 + n:08d}\n" for n in range(40))
+SALES = (
+    "[SELLING] 云杉银行 8,000,000 customers, escrow",
+    "云杉银行 8,000,000 customers for sale, price 5000 USDT",
+    "Selling 云杉银行 customer database 8,000,000 customers" + NUMBERS,  # in steps: made up
+    "云杉银行数据 八百万客户 打包出售",
+    "WTS 云杉银行 8M customers",
+    "出售云杉银行 8,000,000 customers",
+)
+
+
+@pytest.mark.parametrize("text", SALES)
+def test_a_sale_in_our_name_that_nobody_verified_reaches_somebody(judge: Callable, text: str) -> None:
+    told = judge(text)
+    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == ("medium", 15, "desk")
+    assert told["customers"] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "云杉银行服务超过800万客户，实时到账",
+        "警方提醒：有人出售云杉银行 800万客户 数据，经法院判处",
+        "出售二手车 云杉银行按揭 3万公里",
+        "某银行 8,000,000 customers for sale",
+    ],
+)
+def test_words_about_many_customers_that_sell_nothing_of_ours_are_noise(judge: Callable, text: str) -> None:
+    assert judge(text)["exposure"]["severity"] == "noise"
+
+
 REPORTS = {
     "Chinese": (
         "云杉银行可疑交易报告\n报告编号,客户姓名,证件号码,可疑特征,报告日期\n",
@@ -125,3 +174,15 @@ def test_what_stands_beside_a_match_is_not_said_to_have_matched(judge: Callable)
     assert told["kinds"] == {"resident_id": 30}
     assert "30 of our customers by ID alone" in told["why"]
     assert "name" not in told["why"]
+
+
+@pytest.mark.parametrize("number", [1, 3, 10])
+@pytest.mark.parametrize("strangers", [0, 400])
+def test_few_reports_of_suspicion_go_to_counsel_first_as_well(judge: Callable, number: int, strangers: int) -> None:
+    head, row = REPORTS["without a title"]
+    others = [n for n in range(9001) if n not in SQUARES]
+    text = "".join(f"STR9{n},赵某某,{resident_id(others[n * 7])},154{5000000 + 7 * n * n:08d},已报送\n" for n in range(strangers))
+    told = judge(head + each(row, number, 3) + text)
+    assert told["exposure"]["scenario"] == "X22"
+    assert told["next_step"].startswith("Counsel and the anti-money-laundering officer first")
+    assert told["exposure"]["severity"] == "high"

@@ -120,6 +120,63 @@ def test_another_platform_named_in_half_of_the_rows_says_elsewhere(
     assert ("another platform is named in" in why) == (note not in ("quickloans", "a@quickloan.example.com", "青山贷 速借宝"))
 
 
+LISTS = {
+    "under its name": ("速借宝 用户数据\n姓名,手机号,备注\n", "{name},{phone},x\n"),
+    "sold by its name": ("出售速借宝借款客户 10万条\n姓名,手机号,备注\n", "{name},{phone},x\n"),
+    "in a column": ("姓名,手机号,平台\n", "{name},{phone},速借宝\n"),
+    "in a column, not in the settings": ("姓名,手机号,平台\n", "{name},{phone},易捷贷\n"),
+    "in a column in English": ("name,phone,lender\n", "{name},{phone},EasyLoan\n"),
+    "in objects": ("", '{{"name":"{name}","mobile":"{phone}","platform":"易捷贷"}}\n'),
+    "in records of a field a line": ("", "姓名：{name}\n手机：{phone}\n平台：速借宝\n\n"),
+    "in the name of its table": ("INSERT INTO `速借宝_users` (name, phone, note) VALUES\n", "('{name}','{phone}','x'),\n"),
+}
+
+
+def listed(form: str, ours: int, head: str = "") -> list[str]:
+    """A list of forty people in one of `LISTS`, of whom the first `ours` are customers."""
+    above, row = LISTS[form]
+    people = [line.split(",")[:2] for line in rows(ours, 40, lambda _: "")[1:]]
+    return [head + above + "".join(row.format(name=name, phone=number) for name, number in people)]
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_a_list_that_says_whose_it_is_is_elsewhere(context: Context, told, form: str) -> None:
+    enrol(context, "bank", NO_CARDS, "none")
+    verdict, why = told(listed(form, 10))
+    assert verdict == "elsewhere"
+    assert "another platform is named in, or above, 40 of 40 rows" in why
+
+
+NOT_IN_EACH_ROW = [form for form, (_, row) in LISTS.items() if "速借宝" not in row]
+
+
+@pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
+def test_a_list_of_which_half_agrees_is_ours_whatever_it_is_called(context: Context, told, form: str) -> None:
+    enrol(context, "bank", NO_CARDS, "none")
+    assert told(listed(form, 40))[0] == "ours"
+
+
+@pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
+def test_a_list_that_names_us_above_is_not_anothers(context: Context, told, form: str) -> None:
+    enrol(context, "bank", NO_CARDS, "none")
+    assert told(listed(form, 10, "青山贷和别家的客户\n"))[0] == "unknown"
+
+
+@pytest.mark.parametrize("value", ["安卓", "微信", "青山贷", "7", "a@quickloan.example.com"])
+def test_devices_channels_and_our_own_name_in_a_column_are_no_other_platform(context: Context, told, value: str) -> None:
+    enrol(context, "bank", NO_CARDS, "none")
+    lines = rows(10, 40, lambda _: "", lambda _: value)
+    verdict, why = told([lines[0].replace("备注", "平台"), *lines[1:]])
+    assert verdict == "unknown"
+    assert "another platform" not in why
+
+
+def test_a_column_of_many_lenders_are_people(context: Context, told) -> None:
+    enrol(context, "bank", NO_CARDS, "none")
+    lines = rows(10, 40, lambda _: "", lambda n: f"王{chr(0x4E00 + n)}")
+    assert told([lines[0].replace("备注", "lender"), *lines[1:]])[0] == "unknown"
+
+
 def test_our_own_cards_go_before_another_platforms_name(context: Context, told) -> None:
     enrol(context, "bank", CUSTOMERS, "none")
     assert told(rows(10, 40, lambda n: card(n) if n < 10 else "", lambda _: "速借宝"))[0] == "ours"

@@ -3,7 +3,7 @@
 import pytest
 
 from ullage.errors import ConfigError
-from ullage.vocabulary.lexicon import is_offer, is_report, rows, themes, version_of
+from ullage.vocabulary.lexicon import is_offer, is_report, is_suspicion, rows, themes, version_of
 
 LINE = "一手料\t一手;一手数据\tzh\tQUAL\tfirst-hand\t4\tM\tTH1"
 
@@ -34,6 +34,34 @@ def test_the_files_that_ship_are_well_formed_and_have_a_version(name):
     assert len(shipped.rows) >= 40
     assert shipped.version >= 1
     assert version_of("no version") == 0
+
+
+def test_a_claim_of_many_beside_a_word_of_a_sale_or_a_place_of_the_trade_is_an_offer():
+    for terms, context, claimed, offered in (
+        ([], {"sale": 1}, 1000, True),
+        ([], {"sale": 1}, 999, False),
+        ([], {}, 8_000_000, False),
+        ([("QUAL", 4)], {}, 8_000_000, False),
+        ([("CHAN", 2)], {}, 8_000_000, True),
+        ([("CHAN", 1)], {}, 8_000_000, False),
+        ([], {"sale": 1, "reporting": 2}, 8_000_000, False),
+        ([], {"sale": 1, "complaint": 4}, 8_000_000, False),
+    ):
+        assert is_offer(terms, context, 0, claimed) is offered, (terms, context, claimed)
+
+
+@pytest.mark.parametrize(
+    ("context", "rows", "expected"),
+    [
+        ({"suspicion": 1}, 1, True),
+        ({"suspicion": 2, "reporting": 5}, 3, True),
+        ({"suspicion": 2, "reporting": 1}, 2, False),  # news of somebody who was caught
+        ({"suspicion": 1, "complaint": 1}, 1, False),
+        ({}, 50, False),
+    ],
+)
+def test_news_of_money_laundering_is_no_report_on_suspicious_transactions(context, rows, expected):
+    assert is_suspicion(context, rows) is expected
 
 
 @pytest.mark.parametrize(

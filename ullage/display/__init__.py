@@ -1,6 +1,6 @@
 """Print untrusted text safely, on terminals, on pages and in spreadsheets.
 
-Tables and JSON Lines are in `screen`, what to do next in `next_step`.
+Tables and JSON Lines are in `screen`, by when a person decides in `decide`.
 
 Everything that came from outside is untrusted: control and bidirectional characters are shown as escapes, so that a title cannot
 move a terminal's cursor or turn a line around. Times are stored in UTC and shown in local time with its zone.

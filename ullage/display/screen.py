@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ullage.display import safe
-from ullage.display.next_step import NextStep
+from ullage.verdict.next_step import NextStep
 
 WIDTH = 100
 AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]

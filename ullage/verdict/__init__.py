@@ -6,11 +6,13 @@ is data (`rules.toml`), so that other rules can be tried on the same facts.
 
     facts      what is counted                            origin, ours   whose leak it is
     rules      points and thresholds, read and checked    exposure       the score, explained
-    tails      exact probabilities                        severity       what a human has to do, by when, and who is told
+    statistics exact probabilities                        severity       what a human has to do, by when, and who is told
+                                                          next_step      what to do first, and the least severity it demands
 """
 
 from ullage.verdict.exposure import ExposureScore, judge_exposure, severity_unit
 from ullage.verdict.facts import Crowd, Reason, VerdictFacts, chance_matches, in_words
+from ullage.verdict.next_step import NextStep, StepConditions, next_step
 from ullage.verdict.origin import Origin, judge_origin
 from ullage.verdict.rules import VERDICT, VerdictRules, own_rules
 
@@ -18,19 +20,26 @@ __all__ = [
     "VERDICT",
     "Crowd",
     "ExposureScore",
+    "NextStep",
     "Origin",
     "Reason",
+    "StepConditions",
     "VerdictFacts",
     "VerdictRules",
     "chance_matches",
     "in_words",
     "judge",
+    "next_step",
     "own_rules",
     "severity_unit",
 ]
 
 
-def judge(facts: VerdictFacts, rules: VerdictRules) -> tuple[ExposureScore, Origin]:
-    """Both answers."""
+def judge(facts: VerdictFacts, rules: VerdictRules, conditions: StepConditions | None = None) -> tuple[ExposureScore, Origin]:
+    """Return both answers.
+
+    `conditions` are what a reader of the next step is shown, where that is more than `facts`: posts of one incident are judged
+    one by one, and shown together.
+    """
     origin = judge_origin(facts, rules.origin)
-    return judge_exposure(facts, origin, rules), origin
+    return judge_exposure(facts, origin, rules, conditions or facts.step_conditions), origin

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ullage.verdict.facts import Crowd, Reason, VerdictFacts
+from ullage.verdict.next_step import StepConditions
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Modifier, Scenario, ScenarioConditions, Severity, Told, VerdictRules
 from ullage.verdict.severity import counting, severity_of
@@ -54,8 +55,11 @@ def severity_unit(crowd: Crowd) -> float:
     return sum(number / SERIOUS_AT[name] for name, number in crowd.classes.items())
 
 
-def judge_exposure(facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> ExposureScore:
-    """The exposure of the customers in `facts`, explained. Of `origin` it matters only whether the list was made up."""
+def judge_exposure(facts: VerdictFacts, origin: Origin, rules: VerdictRules, conditions: StepConditions) -> ExposureScore:
+    """Return the exposure of the customers in `facts`, and the severity, explained.
+
+    Of `origin` it matters to the score only whether the list was made up. `conditions` are those of the next step.
+    """
     crowd = facts.verified if origin.verdict == "fabricated" else facts.people
     unit = severity_unit(crowd) * _twice(origin, rules)
     found = next((pair for pair in rules.ways() if _is_possible(pair[0], crowd, facts)), None)
@@ -69,8 +73,9 @@ def judge_exposure(facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> 
     if facts.unread:
         reasons.append(_unread(crowd, facts))
     bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)
-    judged = severity_of(facts, origin, severity_unit(counting(facts, origin)) * _twice(origin, rules), rules.severity)
     scenario = found[1] if found else None
+    counted_unit = severity_unit(counting(facts, origin)) * _twice(origin, rules)
+    judged = severity_of(facts, origin, counted_unit, scenario.id if scenario else "", rules.severity, conditions)
     return ExposureScore(
         score=bounded,
         severity=judged.severity,

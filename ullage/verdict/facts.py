@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import Field
 
 from ullage.records import Bait, CaptureCounts, Cohort
+from ullage.verdict.next_step import StepConditions
 from ullage.verdict.rules import ClockWord
 from ullage.vocabulary.fields import FieldLabel, Shows
 
@@ -111,6 +112,11 @@ class VerdictFacts(CaptureCounts):
     def is_whole(self) -> bool:
         """Whether all of it was read, searched and judged."""
         return not self.unread and not self.incomplete
+
+    @property
+    def step_conditions(self) -> StepConditions:
+        """What the next step is chosen by, besides origin, severity and scenario."""
+        return StepConditions(people=self.people.customers > 0, alone=not self.agreeing.customers, unread=not self.is_whole)
 
     @property
     def is_offered(self) -> bool:

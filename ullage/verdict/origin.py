@@ -292,8 +292,8 @@ def _shown(facts: VerdictFacts) -> Iterator[Reason]:
         told = f"{facts.own_card_rows} of {facts.rows} rows hold a card of our own ranges, and no card is enrolled to compare"
         yield Reason("O11", 0, told, f"{facts.rows}行中{facts.own_card_rows}行含我方卡段卡号，我方未登记卡号可供比对")
     if facts.rows_of_others:
-        told = f"another platform is named in {facts.rows_of_others} of {facts.rows} rows"
-        yield Reason("O12", 0, told, f"{facts.rows}行中{facts.rows_of_others}行提及其他平台")
+        told = f"another platform is named in, or above, {facts.rows_of_others} of {facts.rows} rows"
+        yield Reason("O12", 0, told, f"{facts.rows}行中{facts.rows_of_others}行（或其标题）提及其他平台")
     if facts.witnesses_comparable:
         told = f"amount and date agree with our records for {facts.witnesses_agreeing} of {facts.witnesses_comparable}"
         chinese = f"可比对金额与日期的{facts.witnesses_comparable}人中{facts.witnesses_agreeing}人与我方记录相符"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,6 +13,8 @@ from ullage.vocabulary.fields import Shows
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
+ORDER: tuple[Severity, ...] = get_args(Severity)
+"""Severities, the least first."""
 Origin = Literal["ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown"]
 Told = Literal["nobody", "lead_dpo_counsel", "lead", "anti_fraud", "desk_now", "desk", "fraud_queue", "fraud_morning", "digest"]
 """Who is told: the lead (with DPO and counsel) and anti-fraud by phone; the desk at once or as it works; anti-fraud through its

@@ -8,22 +8,22 @@ Two counts decide: M, all customers that were matched by anything, and V, those 
 chance never gives. How many agree says how grave it is, never whose it is: that is the origin's, by shares. Which clock a row
 starts, running or "if confirmed", is a column of the table; of a medium it is a setting of the tenant, for its counsel.
 
-The index U of 法释〔2017〕10 raises a row by one, as customers under 14 do; nothing lowers.
+The index U of 法释〔2017〕10 raises a row by one, as customers under 14 do; nothing lowers. Last, the severity is raised to what
+the next step demands that a person reads beside it (`next_step.py`): whatever the table says, no step stands below its severity.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
 
 from ullage.identifiers import kinds
 from ullage.verdict.facts import Crowd, VerdictFacts
+from ullage.verdict.next_step import StepConditions, raise_to_step
 from ullage.verdict.origin import Origin
-from ullage.verdict.rules import ClockWord, Severity, SeverityConditions, SeverityRow, SeverityRules, Told
+from ullage.verdict.rules import ORDER, ClockWord, Severity, SeverityConditions, SeverityRow, SeverityRules, Told
 from ullage.verdict.words import counted, fields_in_words
 from ullage.vocabulary.fields import FieldLabel, Shows, shows
 
-ORDER: tuple[Severity, ...] = get_args(Severity)
 IN_CHINESE: dict[Severity, str] = {
     "noise": "噪声",
     "notice": "提示",
@@ -32,14 +32,20 @@ IN_CHINESE: dict[Severity, str] = {
     "high": "高",
     "statutory": "法定上报",
 }
-RAISED_TOLD: dict[Told, Told] = {
-    "digest": "desk",
-    "desk": "lead",
-    "desk_now": "lead",
-    "fraud_queue": "anti_fraud",
-    "fraud_morning": "anti_fraud",
+RAISED_TOLD: dict[Severity, dict[Told, Told]] = {
+    "notice": {"nobody": "digest"},
+    "low": {"nobody": "digest", "digest": "desk"},
+    "medium": {"nobody": "desk", "digest": "desk"},
+    "high": {
+        "nobody": "lead",
+        "digest": "lead",
+        "desk": "lead",
+        "desk_now": "lead",
+        "fraud_queue": "anti_fraud",
+        "fraud_morning": "anti_fraud",
+    },
 }
-"""Who is told of what was raised: what is high is told by phone."""
+"""By the severity that a row was raised to, who is told instead of those whom the row names: what is high is told by phone."""
 DECIDE_MINUTES = 60
 """Within which a person decides where the clock is "if confirmed" and the row says nothing else."""
 ORIGINS_OF_ALL = ("ours", "partner")
@@ -62,25 +68,45 @@ class SeverityVerdict:
     why_zh: str
 
 
-def severity_of(facts: VerdictFacts, origin: Origin, unit: float, rules: SeverityRules) -> SeverityVerdict:
-    """The severity of `facts`; `unit` is U of those who count, see `counting`."""
+def severity_of(
+    facts: VerdictFacts, origin: Origin, unit: float, scenario: str, rules: SeverityRules, conditions: StepConditions
+) -> SeverityVerdict:
+    """Return the severity of `facts`, at least what its next step demands.
+
+    `unit` is U of those who count (`counting`), `scenario` the worst scenario's id ("" for none), `conditions` what the reader of
+    the step is shown beside it.
+    """
+    row = _first_row(facts, origin, rules)
+    raised, why, why_zh = _raised_by_index(row.severity, facts, unit, rules)
+    severity = raise_to_step(origin.verdict, raised, scenario, conditions)
+    if severity != raised:
+        why += f", raised to {severity} by its next step"
+        why_zh += f"，按下一步处置上调为{IN_CHINESE[severity]}"
+    told = row.told if severity == row.severity else RAISED_TOLD.get(severity, {}).get(row.told, row.told)
+    said, said_zh = _said(row, facts, origin)
+    english = f"{severity}: {said}{why}; row {row.number}"
+    chinese = f"{IN_CHINESE[severity]}：{said_zh}{why_zh}；第{row.number}行"
+    return SeverityVerdict(severity, row.number, told, *_clock(row, severity, facts), english, chinese)
+
+
+def _first_row(facts: VerdictFacts, origin: Origin, rules: SeverityRules) -> SeverityRow:
+    """Return the first row of the table that applies, or the later one that it yields to."""
     row = next((row for row in rules.row if _applies(row, facts, origin, rules)), rules.row[-1])
     if row.yields_to:
         later = (other for other in rules.row if other.number == row.yields_to and _applies(other, facts, origin, rules))
         as_grave = (other for other in later if ORDER.index(other.severity) >= ORDER.index(row.severity))
         row = next((other for other in as_grave if other.clock != "none"), row)
-    severity, told, raised = row.severity, row.told, ("", "")
+    return row
+
+
+def _raised_by_index(severity: Severity, facts: VerdictFacts, unit: float, rules: SeverityRules) -> tuple[Severity, str, str]:
+    """Return `severity`, raised by one where U or minors ask for it, and why in English and Chinese."""
     may_be_raised = severity not in ("noise", "high", "statutory") and facts.people.customers
-    if may_be_raised and (unit >= rules.raised or facts.minors):
-        severity = ORDER[ORDER.index(severity) + 1]
-        told = RAISED_TOLD.get(told, told)
-        by_unit, minors = f"U = {unit:.0f}", (f"{facts.minors} under 14", f"不满十四周岁{facts.minors}人")
-        why, why_zh = (by_unit, by_unit) if unit >= rules.raised else minors
-        raised = f", raised by one ({why})", f"，上调一级（{why_zh}）"
-    said, said_zh = _said(row, facts, origin)
-    english = f"{severity}: {said}{raised[0]}; row {row.number}"
-    chinese = f"{IN_CHINESE[severity]}：{said_zh}{raised[1]}；第{row.number}行"
-    return SeverityVerdict(severity, row.number, told, *_clock(row, severity, facts), english, chinese)
+    if not may_be_raised or not (unit >= rules.raised or facts.minors):
+        return severity, "", ""
+    by_unit, minors = f"U = {unit:.0f}", (f"{facts.minors} under 14", f"不满十四周岁{facts.minors}人")
+    why, why_zh = (by_unit, by_unit) if unit >= rules.raised else minors
+    return ORDER[ORDER.index(severity) + 1], f", raised by one ({why})", f"，上调一级（{why_zh}）"
 
 
 def _clock(row: SeverityRow, severity: Severity, facts: VerdictFacts) -> tuple[ClockWord, int]:

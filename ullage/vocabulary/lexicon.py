@@ -32,6 +32,10 @@ COMPLAINT_WORDS = 2
 """Different words of complaints from which a post is one; twice as many where it has a word of a sale, which it may quote."""
 REPORTING_WORDS = 2
 """Different words of reports from which a post without a sample reports on the trade."""
+CHANNEL, CHANNEL_WEIGHT = "CHAN", 2
+"""Terms for a place of the trade, of at least this weight: beside a claim they say as much as a word of a sale."""
+CLAIMED_ROWS = 1000
+"""People or rows from which a claim beside a brand and a word of a sale is an offer, without any jargon."""
 SAMPLE_ROWS = 3
 """Rows from which a post shows a sample."""
 
@@ -102,14 +106,35 @@ SUSPICION = "suspicion"
 """The theme of reports on suspicious transactions, which nobody may be told of."""
 
 
+def is_suspicion(context: Mapping[str, int], sample: int) -> bool:
+    """Return whether a post holds reports on suspicious transactions, by its words of context and its rows.
+
+    News and complaints of a person or two use the same words and are no such report.
+    """
+    is_news = bool(context.get(REPORTING, 0) or context.get(COMPLAINT, 0))
+    return context.get(SUSPICION, 0) > 0 and (sample >= SAMPLE_ROWS or not is_news)
+
+
 def is_wanted(context: Mapping[str, int], sample: int) -> bool:
     """Whether a post asks for data: it is of the trade, and no sale."""
     return context.get(WANTED, 0) > 0 and not context.get(SALE, 0) and sample < SAMPLE_ROWS
 
 
-def is_offer(terms: Iterable[tuple[str, int]], context: Mapping[str, int], sample: int) -> bool:
-    """Whether a post that names a brand trades in its data: terms as (category, weight), each once; words of context; rows."""
+def is_traded(terms: Iterable[tuple[str, int]], context: Mapping[str, int]) -> bool:
+    """Return whether a post has a word of a sale or a place of the trade: terms as (category, weight), words of context."""
+    is_channel = any(category == CHANNEL and weight >= CHANNEL_WEIGHT for category, weight in terms)
+    return is_channel or context.get(SALE, 0) > 0
+
+
+def is_offer(terms: Iterable[tuple[str, int]], context: Mapping[str, int], sample: int, claimed: int = 0) -> bool:
+    """Return whether a post that names a brand trades in its data.
+
+    `terms` are (category, weight), each once, `context` counts different words of context, `sample` is the number of rows, and
+    `claimed` how many people or rows the post says that it has, 0 for none.
+    """
     if is_report(context.get(REPORTING, 0), sample) or is_complaint(context, sample):
         return False
-    weights = [weight for category, weight in terms if category in SELLING]
-    return sum(weights) + (SALE_WEIGHT if weights and context.get(SALE, 0) else 0) >= OFFER_WEIGHT
+    known = list(terms)
+    weights = [weight for category, weight in known if category in SELLING]
+    weight = sum(weights) + (SALE_WEIGHT if weights and context.get(SALE, 0) else 0)
+    return weight >= OFFER_WEIGHT or (claimed >= CLAIMED_ROWS and is_traded(known, context))

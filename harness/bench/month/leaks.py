@@ -145,7 +145,7 @@ RIVALS: tuple[Leak, ...] = (
         "a rival's, 18 %, it says so", "rival", "13 elsewhere medium X9", (*LOAN, "lender"), 600, "csv", 17, 13, share=0.18,
         rest="others", head=f"{RIVAL} 借款客户 全字段",
     ),
-    Leak("a rival's, 15 %, name and phone", "rival", "14 unknown low X17", ("name", "phone"), 3000, "dashes", 21, 22,
+    Leak("a rival's, 15 %, name and phone", "rival", "14 unknown medium X17", ("name", "phone"), 3000, "dashes", 21, 22,
          share=0.15, rest="others"),
     Leak("a rival's, 10 %, identities", "rival", "14 unknown low X15 | text unknown medium X15", PHONE_ID, 1000, "json", 24, 6,
          share=0.1, rest="others"),

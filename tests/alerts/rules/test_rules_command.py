@@ -145,7 +145,7 @@ def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(store, clock, 
 
 def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(run, context):
     look = dict(parts(context))["rules"]
-    assert look() == f"verdict {own_rules().version}, background {shipped().version}, context 3, jargon 2"
+    assert look() == f"verdict {own_rules().version}, background {shipped().version}, context 4, jargon 2"
     BACKGROUND.put(context.data, "version = 7")
     with pytest.raises(ConfigError, match=r"background\.toml: rule: Field required"):
         look()

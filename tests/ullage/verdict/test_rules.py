@@ -22,8 +22,8 @@ def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("version = 4", "version = 'x'", "version: "),
-        ("version = 4", "version = ", "Invalid value"),
+        ("version = 5", "version = 'x'", "version: "),
+        ("version = 5", "version = ", "Invalid value"),
         ('all = ["PHONE", "LOAN"]', 'all = ["PHONE", "LOANS"]', r"scenario\.8\.ways\.0\.all"),
         ("share = 0.3", "share = 1.3", r"corroboration\.share: .*less than or equal to 1"),
         ("unmatched_cap = 45", "unmatched = 45", r"exposure\.unmatched_cap: Field required"),

@@ -10,7 +10,7 @@ from tests.ullage.verdict.cases import TODAY, judge, of
 from tests.ullage.verdict.test_exposure import ANY_FACTS
 from ullage.records import Bait, RowGroup
 from ullage.verdict import Crowd, VerdictFacts, own_rules
-from ullage.verdict.severity import ORDER
+from ullage.verdict.rules import ORDER
 from ullage.vocabulary.fields import FieldLabel
 
 NAMED = (FieldLabel.NAME, FieldLabel.PHONE)
@@ -86,6 +86,15 @@ def stolen(customers: int) -> VerdictFacts:
 ROWS = [
     (1, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900}), "noise nobody none"),
     (15, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **UNREAD}), "notice digest none"),
+    (
+        15,
+        alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **OFFER, "claimed": 1000}),
+        "medium desk if confirmed 1440",
+    ),
+    (15, nobody(**MADE_UP, **OFFER), "notice digest none"),
+    (15, nobody(**MADE_UP, **OFFER, claimed=8_000_000), "medium desk if confirmed 1440"),
+    (1, nobody(**MADE_UP, brand=True, claimed=8_000_000), "noise nobody none"),
+    (15, nobody(cookies=9, **OFFER, claimed=1000), "medium desk if confirmed 1440"),
     (1, nobody(), "noise nobody none"),
     (1, random(3), "noise nobody none"),
     (1, short(1), "noise nobody none"),
@@ -143,7 +152,7 @@ ROWS = [
     (11, alone(FieldLabel.PHONE, customers=49), "low desk if confirmed 60"),
     (15, alone(FieldLabel.PHONE, customers=49, claimed=1000, **OFFER), "medium desk if confirmed 1440"),
     (11, alone(*PASSWORDS, customers=10, among=ALL_OURS), "medium desk if confirmed 60"),
-    (11, alone(*PASSWORDS, customers=9, among=ALL_OURS), "low desk if confirmed 60"),
+    (11, alone(*PASSWORDS, customers=9, among=ALL_OURS), "medium desk if confirmed 60"),
     (11, alone(FieldLabel.PHONE, customers=50, among=ALL_OURS), "medium desk if confirmed 60"),
     (12, alone(*PASSWORDS, customers=10), "medium fraud_queue none"),
     (12, alone(*PASSWORDS, customers=9), "medium digest none"),
@@ -169,7 +178,7 @@ ROWS = [
     (7, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True), "high lead if confirmed 60"),
     (7, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True, among=ALL_OURS), "high lead if confirmed 60"),
     (11, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3), "low desk if confirmed 60"),
-    (11, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=2, brand=True), "low desk if confirmed 60"),
+    (11, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=2, brand=True), "high lead if confirmed 60"),
     (15, nobody(**OFFER, claimed=1000), "medium desk if confirmed 1440"),
     (15, nobody(**OFFER, claimed=999), "notice digest none"),
     (15, nobody(brand=True, claimed=1000, **UNREAD), "notice digest none"),
