@@ -39,6 +39,8 @@ LONGEST_LETTERED = 4096
 UUENCODED = re.compile(rb"^begin [0-7]{3,4} ", re.MULTILINE)
 RUN = re.compile(rb"[A-Za-z0-9+/=_-]{%d}" % LONGEST_LETTERED)
 WORD = re.compile(r"\w")
+STREAMS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
+"""First bytes of streams that gzip, bz2 and lzma read."""
 CONTAINER_ERRORS = (
     OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
     tarfile.TarError,
@@ -103,10 +105,8 @@ def is_container(body: bytes) -> bool:
 
 def _members(body: bytes) -> Iterator[bytes]:
     """Yield the bytes of everything in a container; raises one of CONTAINER_ERRORS where that is none, or damaged."""
-    streams = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
-    stream = next((opened for mark, opened in streams.items() if body.startswith(mark)), None)
-    if stream:
-        with stream(io.BytesIO(body)) as file:
+    if body.startswith(STREAMS):
+        with _open_stream(body) as file:
             yield file.read(LARGEST + 1)
     elif body.startswith(b"PK"):
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
@@ -115,6 +115,13 @@ def _members(body: bytes) -> Iterator[bytes]:
         with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as tar:
             files = (tar.extractfile(entry) for entry in tar if entry.isfile())
             yield from (file.read() for file in files if file)
+
+
+def _open_stream(body: bytes) -> gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile:
+    packed = io.BytesIO(body)
+    if body.startswith(STREAMS[0]):
+        return gzip.GzipFile(fileobj=packed)
+    return bz2.BZ2File(packed) if body.startswith(STREAMS[1]) else lzma.LZMAFile(packed)
 
 
 def _is_database(body: bytes) -> bool:
@@ -130,7 +137,7 @@ def _read_member(body: bytes, name: str) -> bytes | None:
         if body.startswith(b"PK"):
             with zipfile.ZipFile(io.BytesIO(body)) as archive:
                 return archive.read(name) if archive.getinfo(name).file_size <= LARGEST else None
-        if body.startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")):
+        if body.startswith(STREAMS):
             inside = next(_members(body))
             return _read_member(inside, name) or inside if len(inside) <= LARGEST else None
         with tarfile.open(fileobj=io.BytesIO(body), mode="r:") as tar:

@@ -22,14 +22,17 @@ class FoundFile(NamedTuple):
 
 
 def find_files(folders: Sequence[Path]) -> list[FoundFile]:
-    """Return the regular files below the folders, each once, by path; links are not followed, what cannot be read is left out."""
+    """Return the regular files below the folders, each once, by path.
+
+    Links are not followed; empty files, and those that cannot be read, are left out.
+    """
     found: dict[tuple[int, int], FoundFile] = {}
     for path in sorted({path for folder in folders for path in _walk(folder)}):
         try:
             status = path.lstat()
         except OSError:  # removed in the meantime
             continue
-        if stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK):
+        if status.st_size and stat.S_ISREG(status.st_mode) and os.access(path, os.R_OK):
             found.setdefault((status.st_dev, status.st_ino), FoundFile(path, status.st_size))
     return list(found.values())
 
