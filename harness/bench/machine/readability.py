@@ -31,13 +31,11 @@ LARGEST = 256 << 20
 TEXT_BYTES = bytes({*range(7, 14), 27, *range(32, 127), *range(128, 256)})
 """Bytes of text in ASCII and its extensions, UTF-8 among them: those that file(1) takes for text."""
 MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-LETTERED = re.compile(rb"^[\t >#*\"']{0,8}[A-Za-z0-9+/=_\\-]{40,}[\"',;\\]?\r?$", re.MULTILINE)
-"""A line of base64 or hex."""
-MOST_LETTERED = 0.3
-"""Share of a text from which such lines make it no text, and bytes of one run of them, whatever the rest."""
-LONGEST_LETTERED = 4096
+LETTERED = re.compile(rb"(?:^[\t >#*\"']{0,8}[A-Za-z0-9+/=_\\-]{40,}[\"',;\\]?\r?(?:\n|\Z))+", re.MULTILINE)
+"""Lines of base64 or hex."""
+MOST_LETTERED, LONGEST_LETTERED = 0.3, 4096
+"""Share of a text from which such lines make it no text, and bytes of them that are a file of their own within any text."""
 UUENCODED = re.compile(rb"^begin [0-7]{3,4} ", re.MULTILINE)
-RUN = re.compile(rb"[A-Za-z0-9+/=_-]{%d}" % LONGEST_LETTERED)
 WORD = re.compile(r"\w")
 STREAMS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 """First bytes of streams that gzip, bz2 and lzma read."""
@@ -80,8 +78,8 @@ def is_text(body: bytes) -> bool:
         return "\ufffd" not in text and not text.encode("utf-8", "replace").translate(None, TEXT_BYTES)
     if not body or body.translate(None, TEXT_BYTES) or UUENCODED.search(body):
         return False
-    lettered = sum(len(line) for line in LETTERED.findall(body))
-    return lettered <= MOST_LETTERED * len(body) and RUN.search(body) is None
+    lettered = [len(lines) for lines in LETTERED.findall(body)]
+    return sum(lettered) <= MOST_LETTERED * len(body) and max(lettered, default=0) < LONGEST_LETTERED
 
 
 def _decode(body: bytes) -> str:
