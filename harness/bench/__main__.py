@@ -1,7 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`reach`, `hostile`, `month`, `exposure`, `memory`, `run` and `corpora` (`CORPORA=FOLDER`, data of other projects) can fail: where
-a class of inputs costs more than it may, or a target is missed, the exit status is 1.
+`reach`, `hostile`, `machine`, `month`, `exposure`, `memory`, `run` and `corpora` (`CORPORA=FOLDER`, data of other projects) can
+fail: where a class of inputs costs more than it may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
 `ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
@@ -25,6 +25,7 @@ from harness.bench import (
     folding,
     healthy,
     hostile,
+    machine,
     matching,
     memory,
     month,
@@ -71,6 +72,7 @@ def main() -> int:
             "process": lambda: process.process(folder),
             "hostile": lambda: hostile.hostile(folder),
             "recall": lambda: recall.recall(folder),
+            "machine": lambda: machine.machine(folder),
             "pictures": pictures.pictures,
             "corpora": lambda: corpora.corpora(folder),
             "month": lambda: month.month(folder, context),

@@ -205,7 +205,7 @@ def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
 
 @lru_cache(maxsize=4096)
 def _with_code(digits: str) -> str:
-    """A calling code and a national number as E.164; "" for what is none, or a mobile number of China."""
+    """Return a calling code and a national number as E.164; "" for what is none, or a mobile number of China."""
     if phone.SHAPE.fullmatch(digits) and digits[1] != "0":
         return ""
     return f"+{digits}" if phone.is_number(digits) else ""
@@ -239,8 +239,10 @@ def _in_column(batch: Batch, text: memoryview, column: LabelColumn, told: Sequen
     others = [(other.start.tolist(), other.end.tolist()) for other in told]
     for row, start, end in zip(own.tolist(), column.start[own].tolist(), column.end[own].tolist(), strict=True):
         match = BEGINS.fullmatch(text, start, end)
-        digits = match[0].translate(None, NO_DIGIT).decode() if match else ""
-        codes = {code for first, last in others if (code := _code(bytes(text[first[row] : last[row]])))} if digits else set()
+        if match is None:
+            continue
+        digits = match[0].translate(None, NO_DIGIT).decode()
+        codes = {code for first, last in others if (code := _code(bytes(text[first[row] : last[row]])))}
         for made in [_dialled(code, digits) for code in codes] if codes else [_with_code(digits)]:
             if made:
                 yield start, end, made

@@ -313,25 +313,27 @@ def _pairs(header: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def seconds(written: bytes) -> int:
-    """When a cookie expires, in seconds since 1970; SESSION where it says no time.
+    """Return when a cookie expires, in seconds since 1970, LAST at most; SESSION where it says no time.
 
     >>> seconds(b"1767225600"), seconds(b"1767225600000"), seconds(b"13411699200000000"), seconds(b"-1")
     (1767225600, 1767225600, 1767225600, 0)
     """
     try:
         number = int(float(written))
+        unit, since = next(((unit, since) for limit, unit, since in SCALES if number < limit), (10**7, FROM_1601))
+        expires = number // unit - since
     except (ValueError, OverflowError):
-        return _of_date(written.decode("utf-8", "replace").strip())
-    unit, since = next(((unit, since) for limit, unit, since in SCALES if number < limit), (10**7, FROM_1601))
-    return min(max(SESSION, number // unit - since), int(LAST.timestamp()))
+        expires = _parse_date(written.decode("utf-8", "replace").strip())
+    return min(max(SESSION, expires), int(LAST.timestamp()))
 
 
-def _of_date(text: str) -> int:
+def _parse_date(text: str) -> int:
+    """Return a date of ISO 8601 or RFC 5322 in seconds since 1970; SESSION for any other text, numbers beyond years included."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         try:
             at = parsedate_to_datetime(text.replace("-", " "))
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, OverflowError):
             return SESSION
-    return max(SESSION, int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()))
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp())

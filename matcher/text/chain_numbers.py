@@ -44,6 +44,7 @@ from matcher.text.chains import (
     HAN_SEPARATORS,
     LAST_X,
     OCTETS,
+    SIGN_BYTES,
     SMALL_X,
     Chains,
     chains_by_text,
@@ -141,8 +142,6 @@ WIDEST = 4
 """Bytes of a character."""
 LABELS = (*phone.HEADERS, *resident_id.HEADERS, *card.HEADERS)
 BEHIND_LABELS = " \t\"'`])}】>:=：＝是为為-[({【<"
-OCTETS_KEPT = 8
-"""Bytes of a sign that stand in a chain's column."""
 VALUE_OF_X = 10
 """In the sum of a resident ID."""
 KEPT = 1 << 14
@@ -204,7 +203,7 @@ def _room_of_x(chains: Chains) -> Places:
     """The bytes of an X behind the last digit, with the sign before it: i64[n], 0 where there is none."""
     data, end = chains.data, chains.end
     glued = _is_last_x(data, end)
-    apart = (signs_at(data, end, chains.gap) == chains.sign) & _is_last_x(data, end + chains.gap)
+    apart = chains.have_gap(end) & _is_last_x(data, end + chains.gap)
     return np.where(glued, 1, np.where(apart, chains.gap + 1, 0))
 
 
@@ -257,9 +256,9 @@ def _goes_on(chains: Chains, end: Places) -> Flags:
     path[list(map(ord, OF_PATHS))] = True
     goes_on = is_word(data.take(end)) | _is_han_digit(data, start - HAN_SIZE)
     goes_on |= (gap == 1) & path.take(sign.view(np.uint8)[::8]) & (path.take(data.take(end)) | path.take(data.take(start - 1)))
-    goes_on |= (signs_at(data, end, gap) == sign) & (is_digit(data.take(end + gap)) | _is_han_digit(data, end + gap))
+    goes_on |= chains.have_gap(end) & (is_digit(data.take(end + gap)) | _is_han_digit(data, end + gap))
     before = is_digit(data.take(start - gap - 1)) | _is_han_digit(data, start - gap - HAN_SIZE)
-    goes_on |= (signs_at(data, start - gap, gap) == sign) & before
+    goes_on |= chains.have_gap(start - gap) & before
     return goes_on
 
 
@@ -296,8 +295,8 @@ def _stand_apart(chains: Chains, own: Places, with_x: Flags, prefix: Places) -> 
     bare = (chains.total - prefix + with_x)[own]
     is_of_region = (bare == LAST_X + 1) & _are_of_region(chains.value[own])
     signs = list(map(_sign, chains.sign[own].tolist(), chains.gap[own].tolist()))
-    for at in np.flatnonzero(chains.gap[own] > OCTETS_KEPT).tolist():
-        place = int(chains.start[own[at]]) + (int(chains.code[own[at]]) & 15)
+    for at in np.flatnonzero(chains.gap[own] > SIGN_BYTES).tolist():
+        place = int(chains.gap_start[own[at]])
         signs[at] = _written(chains.data[place : place + int(chains.gap[own[at]])].tobytes())
     columns = (chains.code[own], chains.groups[own], prefix[own] > 0, bare, is_of_region, ~chains.no_address[own])
     apart = np.array(list(map(_stands_apart, signs, *(column.tolist() for column in columns))), bool)
@@ -312,7 +311,7 @@ def _stand_apart(chains: Chains, own: Places, with_x: Flags, prefix: Places) -> 
 @lru_cache(maxsize=KEPT)
 def _sign(octets: int, gap: int) -> str:
     """What stands between two groups, without the spaces around it; "" for what is no sign."""
-    return _written(octets.to_bytes(OCTETS_KEPT, "little")[:gap])
+    return _written(octets.to_bytes(SIGN_BYTES, "little")[:gap])
 
 
 def _written(between: bytes) -> str:

@@ -39,6 +39,8 @@ from ullage.identifiers import card, phone, resident_id
 
 LONGEST_GAP, MOST_GROUPS, LONGEST_FIRST = 14, 19, 10
 """Bytes between two groups; groups of a number, and digits of the first of them."""
+SIGN_BYTES = 8
+"""Bytes of a gap that are kept as one number."""
 WIDE = 6
 """Bytes of gaps with which eleven digits take more than a word of bits."""
 SOME = 1 << 12
@@ -150,7 +152,7 @@ def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
     gap = lowest(windows(digit, start + first))
     sign = signs_at(data, start + first, gap)
     usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
-    usable &= (signs_at(data, start - gap, gap) != sign) | ~is_digit(data.take(start - gap - 1))
+    usable &= ~have_gap(data, start - gap, start + first, gap, sign) | ~is_digit(data.take(start - gap - 1))
     own = np.flatnonzero(usable)
     return start.take(own), first.take(own)
 
@@ -180,8 +182,20 @@ def _is_single(data: Bytes, place: Places) -> Flags:
     return is_digit(data.take(place)) & ~is_digit(data.take(place - 1))
 
 
+def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: Words) -> Flags:
+    """Tell at which places the same `gap` bytes stand as at `gap_start`, all of them: bool[n].
+
+    `sign` u64[n] are the first eight bytes at `gap_start`, as `signs_at` gives them.
+    """
+    same: Flags = signs_at(data, place, gap) == sign
+    long = np.flatnonzero(same & (gap > SIGN_BYTES))  # at most LONGEST_GAP, so that two numbers hold them
+    rest = gap[long] - SIGN_BYTES
+    same[long] = signs_at(data, place[long] + SIGN_BYTES, rest) == signs_at(data, gap_start[long] + SIGN_BYTES, rest)
+    return same
+
+
 def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
-    """The `gap` bytes from each place on, the first eight of them, as one number."""
+    """Return the `gap` bytes from each place on, the first eight of them, as one number: u64[n]."""
     octets: Words = np.ndarray((len(data) - 7,), "<u8", data.data, 0, (1,))[place]
     return octets & under(np.minimum(8 * gap, 64))
 
@@ -200,7 +214,7 @@ def _may_part(sign: Words, gap: Places) -> Flags:
 
 
 class Chains:
-    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes, followed group by group.
+    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`, followed group by group.
 
     `value` are the digits of each from 0 to 9, zeros behind the last, u8[n, MOST]; `labelled`: a label is before. `end` is the
     place behind the last digit, `total` how many there are, `groups` how many of them stand together, and `code` the sizes of the
@@ -211,6 +225,7 @@ class Chains:
     def __init__(self, data: Bytes, digit: Words, start: Places, first: Places, gap: Places, labelled: Flags) -> None:
         self.data, self._digit = data, digit
         self.start, self.gap, self.sign, self.labelled = start, gap, signs_at(data, start + first, gap), labelled
+        self.gap_start = start + first
         self.value = np.empty((len(start), 0), np.uint8)
         self.total, self.code, self.groups = first.copy(), first.astype(np.uint64), np.ones(len(start), np.int64)
         self.single, self.no_address = first == 1, self._is_no_octet(start, first)
@@ -225,6 +240,10 @@ class Chains:
             if name not in ("data", "_digit"):
                 setattr(some, name, column.take(own, axis=0))
         return some
+
+    def have_gap(self, place: Places) -> Flags:
+        """Tell at which places, one of each chain, the gap of that chain stands again: bool[n]."""
+        return have_gap(self.data, place, self.gap_start, self.gap, self.sign)
 
     def _is_no_octet(self, place: Places, size: Places) -> Flags:
         """Which groups are no part of an address of a network: above 299, or with a zero before."""
@@ -244,7 +263,8 @@ class Chains:
             self.single[own] &= size == 1
             place = place + size
             gap = self.gap[own]
-            on = (signs_at(self.data, place, gap) == self.sign[own]) & is_digit(self.data.take(place + gap))
+            on = have_gap(self.data, place, self.gap_start[own], gap, self.sign[own])
+            on &= is_digit(self.data.take(place + gap))
             loose = np.flatnonzero(~on & self.single[own])
             gap[loose] = lowest(windows(self._digit, place[loose]))
             near = loose[gap[loose] <= LOOSE_SIGNS]

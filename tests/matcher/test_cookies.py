@@ -177,6 +177,13 @@ def test_what_only_names_our_site_is_no_cookie(text: str) -> None:
         ("-1", SESSION),
         ("Session", SESSION),
         ("99999999999999999999", 253370764800),
+        ("9999-12-31T23:59:59-23:59", 253370764800),
+        ("Mon, 99999999999999999999 Jan 2020 00:00:00 GMT", SESSION),
+        ("Mon, 1 Jan 99999999999999999999 00:00:00 GMT", SESSION),
+        ("Mon, 1 Jan 2020 00:00:00 +99999999999999999", SESSION),
+        ("inf", SESSION),
+        ("1e400", SESSION),
+        ("", SESSION),
     ],
 )
 def test_expiry_is_read_in_every_clock(written: str, expected: int) -> None:

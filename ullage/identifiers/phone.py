@@ -141,12 +141,16 @@ FROM_ABROAD = replace(KIND, pattern=compile_later(ABROAD, re.ASCII))
 
 CHINA = 86
 LONGEST_CODE = 3
+CALLING_CODE = re.compile(rf"[1-9][0-9]{{0,{LONGEST_CODE - 1}}}")
 OF_PEOPLE = ("mobile", "fixed_line", "personal_number", "voip")
 """Types of number that a customer gives as his own; premium and toll-free numbers belong to firms."""
 
 
 def is_number(digits: str) -> bool:
-    """Whether `digits`, a calling code and a national number, fit the plan of a country other than China."""
+    """Tell whether `digits`, a calling code and a national number, fit the plan of a country other than China.
+
+    No other text does, the empty one included.
+    """
     for length in range(1, LONGEST_CODE + 1):
         plan = _plan(digits[:length])
         if plan is not None and plan.fullmatch(digits, length) is not None:
@@ -162,11 +166,13 @@ def is_national(code: str, digits: str) -> bool:
 
 @cache
 def _plan(code: str) -> re.Pattern[str] | None:
-    """National numbers behind a calling code, or None where no other country has it."""
+    """Return the national numbers behind a calling code; None for any text that is no code of another country."""
     from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata  # noqa: PLC0415  40 ms, and few texts have such a number
 
+    if CALLING_CODE.fullmatch(code) is None:
+        return None
     number = int(code)
-    if number == CHINA or number not in COUNTRY_CODE_TO_REGION_CODE or str(number) != code:
+    if number == CHINA or number not in COUNTRY_CODE_TO_REGION_CODE:
         return None
     patterns = []
     for region in COUNTRY_CODE_TO_REGION_CODE[number]:

@@ -1,0 +1,142 @@
+"""Any table is read without a fault, the search says what its reference says, and every planted customer is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matcher.columns.batch import Batch
+from matcher.detect.abroad import find_abroad
+from matcher.detect.backwards import find_backwards
+from matcher.detect.candidates import Candidates, Segment
+from matcher.detect.field_labels import find_labelled, labelled_cards
+from matcher.detect.kinds import card, email, masked_value, phone, resident_id, uscc
+from matcher.detect.numbers import DigitRuns, find_digests, find_grouped, find_words
+from matcher.detect.search import SHAPES, find_by_pattern, search
+from matcher.detect.unread import unread_values
+from matcher.lexicon import Lexicon
+from matcher.match.pipeline import Matcher
+from matcher.records import rows_of
+from matcher.records.cookies import cookies_of_no_site
+from matcher.text import fold_all, unescape_all
+from matcher.text.deobfuscate import reveal_numbers
+from tests.conftest import HeldClock
+from tests.factories import capture
+from tests.matcher.bank import customer, enrol, matcher_of
+from tests.matcher.generated_tables import GeneratedTable, cells, tables
+from tests.matcher.test_scan import columns, plainly
+from ullage import setup
+from ullage.settings import Context
+
+CUSTOMERS = [customer(number) for number in range(20)]
+TABLES = tables(tuple(tuple(person[kind] for kind in ("phone", "resident_id", "email")) for person in CUSTOMERS))
+PRESCAN = Lexicon({}).prescan
+Detector = Callable[[Batch], Iterable[Segment]]
+
+
+def _find_grouped(batch: Batch) -> Iterable[Segment]:
+    runs, grouped = DigitRuns(batch, batch.classes), find_grouped(batch, batch.classes, SHAPES)
+    ids, eighteens = resident_id.find(runs, grouped)
+    phones = phone.find(batch, batch.classes, runs, grouped)
+    return [*ids, *phones, *card.find(runs, eighteens, grouped), *resident_id.find_fixed_width(batch, runs)]
+
+
+def _find_labelled(batch: Batch) -> Iterable[Segment]:
+    hits = PRESCAN.find(batch.data)
+    return [*find_labelled(batch, hits.labelled), labelled_cards(batch, _find_grouped(batch), hits.card_headers)]
+
+
+def _find_words(batch: Batch) -> Iterable[Segment]:
+    runs = DigitRuns(batch, batch.classes)
+    words = find_words(batch.classes, runs.led)
+    return [*uscc.find(batch, runs, words), *find_digests(batch, words)]
+
+
+def _find_mail(batch: Batch) -> Iterable[Segment]:
+    segments, strange = email.find(batch, np.flatnonzero(batch.data == ord("@")))
+    return [*segments, *find_by_pattern(batch, batch.classes, strange)]
+
+
+DETECTORS: dict[str, Detector] = {
+    "abroad": lambda batch: find_abroad(batch, PRESCAN.find(batch.data).abroad),
+    "backwards": lambda batch: find_backwards(batch, DigitRuns(batch, batch.classes)),
+    "grouped": _find_grouped,
+    "labelled": _find_labelled,
+    "masked": lambda batch: masked_value.find_masked(batch, PRESCAN.find(batch.data).masked),
+    "words": _find_words,
+    "mail and patterns": _find_mail,
+}
+
+
+@pytest.fixture(scope="module")
+def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
+    context = Context(tmp_path_factory.mktemp("tables") / "data", HeldClock().as_clock())
+    list(setup.initialise(context))
+    settings = '[tenants.bank]\nbrands = ["Bank"]\ndomains = ["a.example"]\nbins = ["620000"]\nothers = ["Rival"]\n'
+    (context.data / "ullage.toml").write_text(settings, encoding="utf-8")
+    enrol(context, "bank", CUSTOMERS)
+    return matcher_of(Context(context.data, context.clock))
+
+
+def read_batch(some: Iterable[GeneratedTable]) -> Batch:
+    """Return the texts of tables, folded, as one batch."""
+    return Batch.of([text.utf8 for text in fold_all([table.text.encode("utf-8", "replace") for table in some])])
+
+
+@given(st.lists(TABLES, max_size=3))
+def test_each_detector_gives_values_that_lie_in_one_text(some: list[GeneratedTable]) -> None:
+    batch = read_batch(some)
+    for name, detect in DETECTORS.items():
+        for segment in detect(batch):
+            columns_ = (segment.start, segment.end, segment.normal, segment.length, segment.valid)
+            assert len({len(column) for column in columns_}) == 1, name
+            assert (segment.start < segment.end).all(), name
+            assert (batch.documents(segment.start) == batch.documents(segment.end - 1)).all(), name
+            assert (segment.length <= segment.normal.shape[1]).all(), name
+            assert (segment.length[segment.valid] > 0).all(), name
+
+
+@given(TABLES)
+def test_search_finds_what_the_plain_search_finds(table: GeneratedTable) -> None:
+    [text] = fold_all([table.text.encode("utf-8", "replace")])
+    fast, plain = columns(text.text), plainly(text.text)
+    assert [one for one in plain if one not in fast and one[3]] == []
+    assert {one[0] for one in fast if one not in plain and one[3]} <= {"email", "qq"}  # see test_scan
+
+
+@given(st.lists(TABLES, max_size=3))
+def test_every_candidate_lies_in_one_row(some: list[GeneratedTable]) -> None:
+    batch = read_batch(some)
+    hits = PRESCAN.find(batch.data)
+    segments = search(batch, [*find_labelled(batch, hits.labelled), *find_abroad(batch, hits.abroad)]).segments
+    assert all(number < len(some) for number in unread_values(batch, segments, hits.unread))
+    candidates = Candidates.merged(segments)
+    rows = rows_of(batch, candidates)
+    row = rows.holding(candidates.start[candidates.valid])
+    assert (row >= 0).all()
+    assert (np.bincount(row, minlength=len(rows)) <= rows.candidate_count).all()
+    assert len(rows.fields(np.arange(len(rows)))[0]) == len(rows)
+    owners, names, others = rows.names(np.arange(len(rows)))
+    assert len(owners) == len(names)
+    assert all(0 <= owner < len(rows) for owner, _ in others)
+
+
+@given(st.lists(cells(), max_size=12).map(" ".join))
+def test_rewriting_keeps_length_and_lines(text: str) -> None:
+    assert len(reveal_numbers(text)) == len(text)
+    for markup in (False, True):
+        [plain] = unescape_all([text], markup=markup)
+        assert len(plain) == len(text)
+    assert cookies_of_no_site(text.encode("utf-8", "replace")) >= 0
+
+
+@given(st.lists(TABLES, min_size=1, max_size=3), st.sampled_from(["utf-8", "utf-16", "gb18030"]))
+def test_matcher_finds_every_planted_customer(matcher: Matcher, some: list[GeneratedTable], encoding: str) -> None:
+    posts = [capture(id=f"{n}", post_id=f"{n}", body=table.text.encode(encoding, "replace")) for n, table in enumerate(some)]
+    for table, reading in zip(some, matcher.read(posts), strict=True):
+        matches = reading.best("bank")
+        assert (len(matches.subjects) if matches else 0) == len(table.planted)
