@@ -136,7 +136,9 @@ def test_rewriting_keeps_length_and_lines(text: str) -> None:
 
 @given(st.lists(TABLES, min_size=1, max_size=3), st.sampled_from(["utf-8", "utf-16", "gb18030"]))
 def test_matcher_finds_every_planted_customer(matcher: Matcher, some: list[GeneratedTable], encoding: str) -> None:
-    posts = [capture(id=f"{n}", post_id=f"{n}", body=table.text.encode(encoding, "replace")) for n, table in enumerate(some)]
+    # UTF-16 whose first character is NUL begins as UTF-32 does
+    bodies = [table.text.lstrip("\0").encode(encoding, "replace") for table in some]
+    posts = [capture(id=f"{n}", post_id=f"{n}", body=body) for n, body in enumerate(bodies)]
     for table, reading in zip(some, matcher.read(posts), strict=True):
         matches = reading.best("bank")
         assert (len(matches.subjects) if matches else 0) == len(table.planted)
