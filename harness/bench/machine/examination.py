@@ -75,4 +75,7 @@ def _finish(matcher: Matcher, reading: CaptureReading, outcome: FileOutcome) -> 
     _ = reading.claims
     matches = [reading.best(lists.tenant) for lists in matcher.lists]
     customers = sum(len(best.subjects) for best in matches if best)
-    return replace(outcome, customers=customers, faults=[reason for reason in reading.reasons if reason != FULL])
+    failed = {fault.part: f"{fault.part} ({fault.cause})" for fault in reading.faults}
+    faults = [failed.get(reason, reason) for reason in reading.reasons if reason != FULL]
+    faults += [f"reader of {unread.path}" for unread in outcome.unread if unread.reason == "fault"]
+    return replace(outcome, customers=customers, faults=faults)
