@@ -36,7 +36,7 @@ class _Child:
     backoff: Backoff = field(default_factory=lambda: Backoff(cap=LONGEST_WAIT_SECONDS))
     start_again_at: float | None = None
     is_first: bool = True
-    """It has not been started again."""
+    """It belongs to the roles that all depends on, and has not been started again."""
 
     def refuses(self, exit_code: int, now: float) -> bool:
         """Whether it says at its first start that the configuration is wrong: somebody is there to hear of it."""
@@ -53,10 +53,10 @@ def supervise(
 ) -> Exit:
     """Run `roles`, and what `more` says is configured besides, until `stop`; then end them gently, after 30 s by force.
 
-    A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, or that came
-    to be configured later, is started again and again like any other: what is wrong with one role must not end those that work.
+    One of `roles` that refuses its configuration at the start ends all. One that does so later, as after a crash at night, or
+    that `more` names, is started again and again like any other: what is wrong with it must not end those that work.
     """
-    children = {role: _Child(role, _start(data, role), clock.monotonic()) for role in (*roles, *more())}
+    children = {role: _Child(role, _start(data, role), clock.monotonic(), is_first=role in roles) for role in (*roles, *more())}
     code, ask_at = Exit.DONE, clock.monotonic() + CONFIGURED_SECONDS
     while not stop.wait(LOOK_SECONDS) and not code:
         for child in children.values():
