@@ -1,5 +1,6 @@
 """`ullage run`: children start again after dying, drain on SIGTERM, and never outlive their supervisor."""
 
+import errno
 import itertools
 import os
 import select
@@ -181,6 +182,22 @@ def test_a_child_with_a_wrong_configuration_ends_the_whole(
 ) -> None:
     monkeypatch.setattr(supervisor, "_start", lambda _data, role: FakeProcess(2 if role == "match" else 0))
     assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 50), clock.as_clock()) == 2
+
+
+def test_lack_of_descriptors_delays_a_restart_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    starts: list[int] = []
+
+    def start(_data: Path, _role: str, *_: object) -> FakeProcess:
+        starts.append(len(starts))
+        if 2 <= len(starts) <= 3:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return FakeProcess(1 if len(starts) == 1 else None)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 300), clock.as_clock()) == 0
+    assert len(starts) == 4
 
 
 def test_optional_service_that_refuses_to_start_does_not_end_the_others(

@@ -172,7 +172,7 @@ def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -
     assert bench.stop.waits[4] > bench.stop.waits[0]
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
 def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dead_letter(number: int) -> None:
     bench, failures = Bench(count=3), [OSError(number, os.strerror(number), "in-hand.note")] * 2
     bench.handle = failing_first(bench.handle, failures)  # type: ignore[method-assign]

@@ -16,6 +16,7 @@ from pathlib import Path
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.errors import Exit
+from ullage.files.descriptors import is_out_of_resources
 from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 
 ROLES = ("crawl", "match", "alert", "search")
@@ -104,8 +105,15 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
         child.start_again_at = now + wait
         log.get("run").warning("role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1))
     elif now >= child.start_again_at:
-        child.process = _start(data, child.role, exit_code)
-        child.started, child.start_again_at, child.is_first = now, None, False
+        try:
+            child.process = _start(data, child.role, exit_code)
+        except OSError as error:
+            if not is_out_of_resources(error):
+                raise
+            child.start_again_at = now + child.backoff.next()
+            log.get("run").warning("role_not_started", reason=child.role, error=type(error).__name__)
+        else:
+            child.started, child.start_again_at, child.is_first = now, None, False
     return Exit.DONE
 
 

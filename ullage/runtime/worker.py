@@ -21,6 +21,7 @@ from ullage.bus import Record, Subscription
 from ullage.clock import Backoff
 from ullage.errors import Action, ExhaustedError, RecordError, UllageError
 from ullage.files.atomic_write import OF_A_DISK, disk_errors
+from ullage.files.descriptors import OUT_OF_RESOURCES
 from ullage.monitoring.metrics import BUS
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
@@ -176,8 +177,8 @@ class Worker:
         holding = self.in_hand.holding if self.in_hand else nullcontext
 
         def act() -> None:
-            # A disk that is full or fails is down, and no fault of the record that is in hand when it does.
-            with disk_errors(only=OF_A_DISK), holding(records):
+            # A disk that is full or fails, or a process without descriptors, is no fault of the record that is in hand.
+            with disk_errors(only=OF_A_DISK | OUT_OF_RESOURCES), holding(records):
                 asides[:] = self.handle(records) or ()
 
         try:
