@@ -40,6 +40,7 @@ from ullage import __version__, log
 from ullage.audit import Trail
 from ullage.audit.trail import REQUEST
 from ullage.errors import ConfigError, UllageError, UnavailableError
+from ullage.files.disk_room import find_shortage
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
 from ullage.phrase import Phrase
@@ -157,7 +158,10 @@ def _operations() -> APIRouter:
 
     @router.get("/readyz", dependencies=[anybody()])
     def ready(request: Request) -> PlainTextResponse:
-        request.app.state.site.store.count(KeyCheck, DocumentFilter())
+        site: Console = request.app.state.site
+        if shortage := find_shortage(site.context.data):
+            return PlainTextResponse(f"not ready: {shortage}\n", 503)
+        site.store.count(KeyCheck, DocumentFilter())
         return PlainTextResponse("ready\n")
 
     return router

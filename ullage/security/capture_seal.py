@@ -61,6 +61,7 @@ class CaptureOpener:
     def open(self, sealed: bytes, key_id: str) -> tuple[bytes, bool]:
         """The plain bytes, and whether their signer is known; RecordError as of `SealOpener.open`, or `malformed`."""
         grant, box = unframed(sealed)
+        self.verifier.refresh()
         if self.verifier.known is not self._signers:
             self._signers = self.verifier.known
             self._granted.clear()
