@@ -176,6 +176,29 @@ class BoundedProtocol(H11Protocol):
             self._deadline = None
 
 
+def _close_if_ambiguous(app: Any) -> Any:
+    """Wrap an application so that a request with two statements of its length ends its connection (RFC 9112, 6.1).
+
+    Where a proxy believes the other one, what follows on the connection may be somebody else's.
+    """
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        names = {name for name, _ in scope.get("headers", ())}
+        if not names.issuperset((b"content-length", b"transfer-encoding")):
+            await app(scope, receive, send)
+            return
+
+        async def closing(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message["headers"] if pair[0].lower() != b"connection"]
+                message = {**message, "headers": [*headers, (b"connection", b"close")]}
+            await send(message)
+
+        await app(scope, receive, closing)
+
+    return wrapped
+
+
 SILENT: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -243,7 +266,7 @@ def serve(
     With `lifespan` the application is told of the server's start and end, as ASGI has it.
     """
     config = uvicorn.Config(
-        app,
+        _close_if_ambiguous(app),
         http=protocol,
         ws="none",
         h11_max_incomplete_event_size=MAX_HEAD,

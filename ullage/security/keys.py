@@ -259,7 +259,7 @@ class KeyStore:
     @staticmethod
     def _text(name: str, text: bytes) -> list[str]:
         try:
-            lines = [line.strip() for line in text.decode("utf-8").strip().splitlines()]
+            lines = [line.strip() for line in text.decode("utf-8-sig").strip().splitlines()]
         except UnicodeDecodeError:
             raise ConfigError(f"secret {name} is no text in UTF-8") from None
         if not lines:
