@@ -45,7 +45,7 @@ MOST_GRANTS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class CaptureGrant:
     """The key of a visit, and what it may be used for; `until` is in Unix seconds."""
 
     site: str
@@ -54,7 +54,7 @@ class Grant:
     cipher: AESGCM
 
     @classmethod
-    def decode(cls, signed: bytes) -> Grant:
+    def decode(cls, signed: bytes) -> CaptureGrant:
         """Return the grant in `signed`; RecordError `malformed` for anything else."""
         head, key = unframed(signed)
         try:
@@ -125,12 +125,12 @@ class CaptureOpener:
 
     opener: SealOpener
     verifier: Verifier
-    _granted: dict[tuple[str, bytes], Grant] = field(default_factory=dict)
+    _granted: dict[tuple[str, bytes], CaptureGrant] = field(default_factory=dict)
     """Grants of signers that are known, by key id and as they came."""
     _signers: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
     """Those that were known when these were granted; when they are read again, a signer may have gone."""
 
-    def open(self, sealed: bytes, key_id: str) -> tuple[bytes, Grant | None]:
+    def open(self, sealed: bytes, key_id: str) -> tuple[bytes, CaptureGrant | None]:
         """Return the plain bytes and the grant, None if its signer is unknown.
 
         The caller asks the grant whether it covers the capture. RecordError as of `SealOpener.open`, or `malformed`.
@@ -149,10 +149,10 @@ class CaptureOpener:
             raise RecordError("not_authentic") from None
         return plain, grant if is_known else None
 
-    def _read(self, enclosed: bytes, key_id: str) -> tuple[Grant, bool]:
+    def _read(self, enclosed: bytes, key_id: str) -> tuple[CaptureGrant, bool]:
         signed = self.opener.open(enclosed, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA, key_id=key_id)
         plain, is_known = self.verifier.disclose(signed, PURPOSE)
-        grant = Grant.decode(plain)
+        grant = CaptureGrant.decode(plain)
         if is_known:  # an unknown signer may be known by the next capture
             if len(self._granted) >= MOST_GRANTS:
                 del self._granted[next(iter(self._granted))]
