@@ -20,6 +20,7 @@ from ullage.display.screen import AsJson, print_marked
 from ullage.erasure import erase
 from ullage.errors import ConfigError, Exit, FaultsError, faults_of
 from ullage.files import output
+from ullage.files.atomic_write import hold
 from ullage.runtime import dead_letters, service, supervisor
 from ullage.runtime.stages import registered
 from ullage.security import keys
@@ -50,6 +51,7 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
     service.no_core_dumps()
+    hold(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")  # until the process ends
     configured = partial(_configured, _more_roles(ctx.obj))
     if once:
         if endless := configured():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -18,13 +17,13 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
+from ullage.files.disk_room import count_free_mib, find_shortage
 from ullage.running_time import ClockReading
 from ullage.runtime import dead_letters
 from ullage.security import keys
 from ullage.security.tls import Life, ListenerCertificate, Trust
 from ullage.settings import FILE, SITES, Context, Settings
 
-MIB = 1 << 20
 LEAST_FREE_MIB, TIGHT_MIB = 256, 1024
 """Less free room than this is a fault: a batch of captures and what SQLite writes beside them may not fit. Less than the other is
 said."""
@@ -158,14 +157,9 @@ def _disks(context: Context) -> str:
         if folder.stat().st_dev in seen:
             continue
         seen.add(folder.stat().st_dev)
-        room = os.statvfs(folder)
-        free = room.f_bavail * room.f_frsize // MIB
-        if free < LEAST_FREE_MIB:
-            raise ConfigError(
-                f"{free} MiB free at {folder}, and services need {LEAST_FREE_MIB}: make room, or nothing is stored soon"
-            )
-        if room.f_files and not room.f_favail:
-            raise ConfigError(f"no more files can be made at {folder} (no inode is free): make room, or nothing is stored soon")
+        if shortage := find_shortage(folder, LEAST_FREE_MIB):
+            raise ConfigError(f"{shortage}: make room, or nothing is stored soon")
+        free = count_free_mib(folder)
         tight = tight or free < TIGHT_MIB
         said.append(f"{free} MiB free" if folder == context.data else f"{free} MiB free at {folder}")
     return SetupWarning(f"{', '.join(said)}: make room soon") if tight else ", ".join(said)

@@ -212,7 +212,7 @@ def _password(file: Path | None, *, own: bool, make: bool) -> str:
     if file == Path("-"):
         return typer.get_text_stream("stdin").readline().rstrip("\n")
     try:
-        lines = read_trusted(file.absolute(), secret=True).decode("utf-8").splitlines()
+        lines = read_trusted(file.absolute(), secret=True).decode("utf-8-sig").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
         raise ConfigError(f"{file} is not there, or is no text in UTF-8") from None
     if len(lines) != 1:

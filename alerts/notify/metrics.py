@@ -39,21 +39,37 @@ class NotifyMetrics:
         )
         self._channels = Gauge(
             "ullage_notification_channels",
-            "Channels notified of a tenant's reporting deadlines whatever the routes say; at 0 there is no recipient.",
+            "Usable channels notified of a tenant's reporting deadlines whatever the routes say; at 0 there is no recipient.",
             ["tenant"],
             registry=registry,
         )
+        self._usable = Gauge(
+            "ullage_notification_channel_usable",
+            "1 while the channel's secret can be read and is valid, 0 otherwise.",
+            ["channel"],
+            registry=registry,
+        )
+        self._unusable: set[str] = set()
+        self._recipients: Callable[[str], Collection[str]] = lambda _tenant: ()
         for channel in channels:
             self._oldest.labels(channel)
+            self._usable.labels(channel).set(1)
             for outcome in OUTCOMES:
                 self._messages.labels(channel, outcome)
         for tenant in self._tenants:
             self._delay.labels(tenant)
 
     def reached(self, channels: Callable[[str], Collection[str]]) -> None:
-        """`channels` gives those that a tenant's running clocks are told on."""
+        """Count the usable ones of `channels`, which gives those that are notified of a tenant's deadlines."""
+        self._recipients = channels
         for tenant in self._tenants[:-1] or (OTHER,):
-            self._channels.labels(tenant).set(len(channels(tenant)))
+            self._channels.labels(tenant).set(len({*channels(tenant)} - self._unusable))
+
+    def usable(self, channel: str, is_usable: bool) -> None:
+        """Record whether a channel can be opened."""
+        self._usable.labels(channel).set(is_usable)
+        (self._unusable.discard if is_usable else self._unusable.add)(channel)
+        self.reached(self._recipients)
 
     def came(self, channel: str, outcome: Came, count: int = 1) -> None:
         """What became of `count` notifications."""

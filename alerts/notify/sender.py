@@ -27,6 +27,7 @@ from alerts.deadlines.schedule import Work
 from alerts.http_post import UndeliveredError
 from alerts.notify import IncidentSummary, Message, MessageEntry, message, message_id
 from alerts.notify.channels import TIMEOUT_SECONDS, Channel, open_channel
+from alerts.notify.guarded_channel import GuardedChannel
 from alerts.notify.metrics import NotifyMetrics
 from alerts.notify.plan import Muted, by_message, channels_for, plan, presses, repeat
 from alerts.records import Claim, Decision, Incident, Notification
@@ -116,6 +117,8 @@ class Sender:
     channel: Channel
     setup: Setup
     holds: Callable[[], bool] = lambda: True
+    report: Callable[[], None] = lambda: None
+    """Says in the store whether the channel can be used; called at each turn."""
     backoff: Backoff = field(default_factory=lambda: Backoff(first=2.0, cap=60.0))
     _not_before: float = 0.0
     _heard: set[str] = field(default_factory=set)
@@ -131,6 +134,7 @@ class Sender:
 
         UnavailableError when the store is down: the turn is simply done again.
         """
+        self.report()
         if self._last is None:
             self._untold |= self._sent_last()
         self._settle()
@@ -403,7 +407,7 @@ def configured(
     muted: Muted,
     told: Callable[[Collection[str]], None] = lambda _: None,
 ) -> Notifier:
-    """What the settings want; ConfigError when a channel's secret file is missing or not as its kind needs it.
+    """Return the senders of the configured channels; one whose secret is unusable starts all the same, see `guarded_channel`.
 
     `told` is handed the ids of the incidents that somebody was just told of.
     """
@@ -423,7 +427,10 @@ def configured(
     leases: list[Lease] = []
     senders = []
     for name in settings.notify.channels:
-        sender = Sender(name, open_channel(name, settings.notify, context.keys, clock), setup)
+        opening = partial(open_channel, name, settings.notify, context.keys, clock)
+        channel = GuardedChannel(name, opening, store, clock, metrics)
+        channel.check()
+        sender = Sender(name, channel, setup, report=channel.report)
         if not settings.bus.url.startswith("sqlite:"):
             leases.append(Lease(name, secrets.token_hex(8), store, clock, STEPS * TIMEOUT_SECONDS))
             sender.holds = leases[-1].holds

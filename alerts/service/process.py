@@ -102,8 +102,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         bus = stack.enter_context(contextlib.closing(context.bus()))
         port = None if once else settings.metrics_port("alert")
         turning: list[Maintenance] = []  # none while the bus is waited for
+        faults = [metrics.loop.fault]
         stop = stack.enter_context(
-            running("alert", registry, port, context.running_time, lambda: bool(turning) and turning[0].ready())
+            running("alert", registry, port, context.running_time, lambda: bool(turning) and turning[0].ready(), faults)
         )
         if (opened := _opened(context, bus, stop, once, metrics)) is None:
             return
@@ -159,9 +160,11 @@ def run_alert(context: Context, *, once: bool) -> None:
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
         handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
         spare_what_stands(YOUNG)
-        Worker("alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE, in_hand=in_hand).run(
-            once
+        worker = Worker(
+            "alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE, in_hand=in_hand
         )
+        faults += [authentic.verifier.fault, worker.fault]
+        worker.run(once)
         if once:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from alerts.accounts import ForbiddenError
 from alerts.accounts.accounts import Accounts
 from alerts.accounts.sessions import Passwords, Sessions
-from alerts.accounts.sign_on import configured
+from alerts.accounts.sign_on import SignOn, configured
 from alerts.cases.feed import EventFeed
 from alerts.cases.lookup import Lookup, Lookups, Occasions, Sweeps
 from alerts.cases.queue import Shifts
@@ -37,8 +37,10 @@ from alerts.web.problems import ProblemError
 from alerts.web.static_files import MEDIA_TYPES, static_file
 from alerts.web.templating import InLanguage, menu
 from ullage import __version__, log
+from ullage.audit import Trail
 from ullage.audit.trail import REQUEST
-from ullage.errors import UllageError, UnavailableError
+from ullage.errors import ConfigError, UllageError, UnavailableError
+from ullage.files.disk_room import find_shortage
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
 from ullage.phrase import Phrase
@@ -66,6 +68,8 @@ def create_app(
     lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists)
     lookup.check_keys()
     tenants, background = tenants_here(context), Live(BACKGROUND, context.data)
+    sign_on = _sign_on(context, accounts, trail)
+    metrics.sign_on.set(sign_on is not None or not settings.oidc.issuer)
     site = Console(
         context=context,
         store=store,
@@ -96,7 +100,8 @@ def create_app(
         screenings=Turns(partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST),
         zone=zone,
         entries=pages.entries(),
-        sign_on=configured(context, accounts, trail),
+        sign_on=sign_on,
+        is_sign_on_broken=sign_on is None and bool(settings.oidc.issuer),
     )
     app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site
@@ -115,6 +120,15 @@ def create_app(
         middleware.held(app),
     )
     return PathPrefix(InLanguage(guard), reach)
+
+
+def _sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | None:
+    """Return the configured single sign-on; None, with a line in the log, if it cannot be used: passwords still work."""
+    try:
+        return configured(context, accounts, trail)
+    except ConfigError as error:
+        log.get("search").error("sign_on_unusable", error=str(error))
+        return None
 
 
 @cache
@@ -144,7 +158,10 @@ def _operations() -> APIRouter:
 
     @router.get("/readyz", dependencies=[anybody()])
     def ready(request: Request) -> PlainTextResponse:
-        request.app.state.site.store.count(KeyCheck, DocumentFilter())
+        site: Console = request.app.state.site
+        if shortage := find_shortage(site.context.data):
+            return PlainTextResponse(f"not ready: {shortage}\n", 503)
+        site.store.count(KeyCheck, DocumentFilter())
         return PlainTextResponse("ready\n")
 
     return router

@@ -3,8 +3,8 @@
 A name may have a path, below which the desk is (`https://bank.example/desk/`). Pages and redirects lead there then, whether the
 proxy takes the path away or passes it on.
 
-`X-Forwarded-For` and `X-Forwarded-Host` are believed from the addresses in `search.proxies` and from nobody else. Of a chain of
-proxies the last address that is none of ours is the source.
+`X-Forwarded-For` and `X-Forwarded-Host` are believed from the addresses in `search.proxies`; a request with such a header from
+anybody else is refused. Of a chain of proxies the last address that is none of ours is the source.
 
 A person logs in with name and password. That a name is none, a password wrong, an account closed: all get one answer, after as
 long a time, and who has to wait waits whatever the name. Every login and every refusal is in the audit log, refusals of unknown
@@ -31,6 +31,7 @@ from ullage.runtime.rate_limit import Allowance, LimitedError
 from ullage.settings import LOOPBACK, Settings
 from ullage.settings.roles import UNIX
 
+FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"})
 PORTS = {"https": 443, "http": 80}
 MACHINES = frozenset({"/metrics", "/healthz", "/readyz"})
 """What is for this machine alone: it names tenants."""
@@ -50,6 +51,8 @@ class RequestSource:
     origin: str = ""
     base: str = ""
     """The path below which its reader sees the desk, without a slash at the end; "" for the whole name."""
+    is_forged: bool = False
+    """Whether it says for whom it was forwarded, and comes from no configured proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,8 @@ class Reach:
         is_local = known in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
         is_secure = is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https")
         origin = self.public.get(known) or f"{'https' if is_secure else 'http'}://{known}"
-        return RequestSource(known, _network_of(source), is_secure, is_local, origin, self.bases.get(known, ""))
+        is_forged = not self._trusts(peer) and not FORWARDED.isdisjoint(headers)
+        return RequestSource(known, _network_of(source), is_secure, is_local, origin, self.bases.get(known, ""), is_forged)
 
     def _source(self, forwarded: str, peer: str) -> str:
         """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer where it says nothing."""

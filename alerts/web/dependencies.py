@@ -31,7 +31,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute, iter_route_contexts
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from starlette.concurrency import run_in_threadpool
 
 from alerts import translation
@@ -176,6 +176,7 @@ class SearchMetrics:
     lookups: Counter
     logins: Counter
     sweeps: Counter
+    sign_on: Gauge
 
     @classmethod
     def make(cls, registry: CollectorRegistry) -> SearchMetrics:
@@ -192,7 +193,11 @@ class SearchMetrics:
         sweeps = Counter(
             "ullage_search_sweeps_total", "Ranges of numbers that were checked systematically within an hour.", registry=registry
         )
-        return cls(requests, lookups, logins, sweeps)
+        sign_on = Gauge(
+            "ullage_search_sign_on_usable", "0 while configured single sign-on cannot be used, 1 otherwise.", registry=registry
+        )
+        sign_on.set(1)
+        return cls(requests, lookups, logins, sweeps, sign_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +233,8 @@ class Console:
     entries: tuple[MenuEntry, ...] = ()
     sign_on: SignOn | None = None
     """By an identity provider, where one is configured."""
+    is_sign_on_broken: bool = False
+    """Whether one is configured that cannot be used, such as without its secret."""
 
     def seen_by(self, principal: Principal) -> Console:
         """The same for `principal`: store, look-up and tenants without those that are none of theirs."""

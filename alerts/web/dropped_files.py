@@ -29,8 +29,11 @@ LONGEST_LINE = 64 << 20
 QUEUE_SECONDS = 60.0
 """So long the page waits until the file may come."""
 STATUS_SECONDS = 2.0
-"""So long a page waits to hear what match can do."""
+"""So long a page waits for the first line of match, which sends one at once."""
+VERDICT_SECONDS = 660.0
+"""So long a page waits for all of an answer: match gives a file ten minutes."""
 AWAY = Phrase("match is not running, so the file was not processed. Start it and upload the file again")
+HANGS = Phrase("match does not respond, so the file was not processed. Restart it and upload the file again")
 BROKEN = Phrase("match stopped before it finished, so there is no verdict: upload the file again")
 
 
@@ -91,7 +94,7 @@ class Judge:
     async def waiting(self, tenants: tuple[str, ...] | None) -> int:
         """How many files are looked at or wait of those who see `tenants`, None for all; NotJudgedError where match is away."""
         async with self._asked(assessing.AssessmentRequest(verb="status", tenants=tenants)) as (reader, _):
-            return int((await _line(reader)).get("waiting", 0))
+            return int((await _first_line(reader)).get("waiting", 0))
 
     async def judge(self, question: assessing.AssessmentRequest, chunks: AsyncIterator[bytes]) -> FileAssessment:
         """Have the file in `chunks` judged, which are taken once there is room; BusyError where there is none, or no turn."""
@@ -117,16 +120,16 @@ class Judge:
         """Whether pseudonyms of `tenant` can be resolved there; not where match is away, or too busy to say so at once."""
         question = assessing.AssessmentRequest(verb="status", tenants=(tenant,))
         try:
-            async with asyncio.timeout(STATUS_SECONDS), self._asked(question) as (reader, _):
-                return tenant in (await _line(reader)).get("resolves", ())
-        except (NotJudgedError, TimeoutError):
+            async with self._asked(question) as (reader, _):
+                return tenant in (await _first_line(reader)).get("resolves", ())
+        except NotJudgedError:
             return False
 
     async def resolve(self, tenant: str, approval: assessing.ReferenceApproval, pseudonyms: Sequence[str]) -> dict[str, str]:
         """The customer references of pseudonyms, by pseudonym; NotResolvedError says why there are none."""
         question, found = assessing.AssessmentRequest(verb="resolve", tenants=(tenant,), approval=approval), dict[str, str]()
         try:
-            async with self._asked(question) as (reader, writer):
+            async with self._asked(question) as (reader, writer), _limited():
                 await _turn(reader)
                 writer.write(assessing.framed("\n".join(pseudonyms).encode()) + assessing.framed(b""))
                 await writer.drain()
@@ -141,7 +144,7 @@ class Judge:
     async def _answered(
         self, question: assessing.AssessmentRequest, send: Callable[[asyncio.StreamWriter], Awaitable[None]]
     ) -> FileAssessment:
-        async with self._asked(question) as (reader, writer):
+        async with self._asked(question) as (reader, writer), _limited():
             await _turn(reader)
             with contextlib.suppress(ConnectionError):  # why match hung up stands in what it said before
                 await send(writer)
@@ -171,8 +174,10 @@ async def _turn(reader: asyncio.StreamReader) -> None:
     before = 0
     try:
         async with asyncio.timeout(QUEUE_SECONDS):
-            while "go" not in (said := await _line(reader)):
+            said = await _first_line(reader)
+            while "go" not in said:
                 before = int(said.get("place", before))
+                said = await _line(reader)
     except TimeoutError:
         raise BusyError(before, int(QUEUE_SECONDS)) from None
 
@@ -188,6 +193,25 @@ async def _heard(reader: asyncio.StreamReader) -> FileAssessment:
         made.findings += [said["finding"]] if "finding" in said else []
     made.customers = "".join(customers)
     return made
+
+
+@contextlib.asynccontextmanager
+async def _limited() -> AsyncIterator[None]:
+    """Give an answer `VERDICT_SECONDS`, then raise NotJudgedError."""
+    try:
+        async with asyncio.timeout(VERDICT_SECONDS):
+            yield
+    except TimeoutError:
+        raise NotJudgedError(HANGS) from None
+
+
+async def _first_line(reader: asyncio.StreamReader) -> dict[str, Any]:
+    """Return the line that match sends at once; NotJudgedError after `STATUS_SECONDS` without it, else as `_line`."""
+    try:
+        async with asyncio.timeout(STATUS_SECONDS):
+            return await _line(reader)
+    except TimeoutError:
+        raise NotJudgedError(HANGS) from None
 
 
 async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:

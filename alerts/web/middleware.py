@@ -234,6 +234,8 @@ class Guard:
             return ProblemError(
                 "unknown_host", "not a name of this page: search.public in ullage.toml has those by which it is reached"
             )
+        if asked.is_forged:
+            return ProblemError("invalid_request", "forwarded by a proxy that search.proxies in ullage.toml does not name")
         if scope["path"] in MACHINES and not asked.is_local:
             return ProblemError("not_found", "for this machine alone")
         if scope["method"] not in METHODS:

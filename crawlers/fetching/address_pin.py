@@ -37,8 +37,13 @@ from crawlers.fetching.scrapy_setup import answered, asked
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NUMBERS = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]+)){0,3}")
 INWARD = re.compile(r"(^|\.)(localhost|local|internal|intranet|lan|home\.arpa)$|^[^.]*$|(^|\.)(\d+|0x[0-9a-f]*)$")
-METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
-"""Beside the link-local one, where clouds tell a machine its credentials: Amazon's over IPv6, Alibaba's, Oracle's."""
+METADATA = frozenset(
+    map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"))
+)
+"""Beside link-local ones, where clouds tell a machine its credentials: Amazon, Google (IPv6), Alibaba, Oracle, Azure."""
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24")))
+"""Site-local, documentation, IETF protocol and relay addresses that Python calls global."""
 
 
 def is_inward(host: str) -> bool:
@@ -52,19 +57,25 @@ def is_inward(host: str) -> bool:
 
 def is_public(address: Address) -> bool:
     """Whether `address` is of the open Internet: no private, local, multicast or reserved one, nor such a one in disguise."""
-    if isinstance(address, ipaddress.IPv6Address):
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None:
-            return is_public(inner)
-        if address in ipaddress.IPv6Network("64:ff9b::/96"):
-            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    address = _meant_by(address)
+    if not is_anybodys(address) or any(address in network for network in NOT_PUBLIC):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def is_anybodys(address: Address) -> bool:
     """Whether a site may be there at all, in this house or outside: no link-local address, nor one that gives out credentials."""
-    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return not (inner or address).is_link_local and (inner or address) not in METADATA
+    address = _meant_by(address)
+    return not address.is_link_local and address not in METADATA
+
+
+def _meant_by(address: Address) -> Address:
+    """Return the IPv4 address that an IPv6 address stands for (mapped, 6to4, Teredo, NAT64), else the address."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)
 
 
 def literal(host: str) -> list[Address]:

@@ -88,7 +88,7 @@ class IntakeWriter:
 
     def outbox(self) -> CaptureOutbox:
         """The way out with the sealing key as it is now: seal keys turn over once a day."""
-        return CaptureOutbox(self.publisher, keys.sealer(self.context.keys), self.signer)
+        return CaptureOutbox(self.publisher, keys.sealer(self.context.keys), self.signer, self.clock.wall)
 
     def put(self, captures: Iterable[Capture]) -> None:
         """Take them in; durable once `flush` has been called, which this does where enough has come together."""

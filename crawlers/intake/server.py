@@ -75,7 +75,14 @@ def intake(ctx: typer.Context) -> None:
         listener, port = stack.enter_context(listening("intake", settings.host, settings.port))
         made, metrics_port = list[PatientAppends](), context.settings.metrics_port("intake")
         stop = stack.enter_context(
-            running("intake", registry, metrics_port, context.running_time, lambda: bool(made) and made[0].up)
+            running(
+                "intake",
+                registry,
+                metrics_port,
+                context.running_time,
+                lambda: bool(made) and made[0].up,
+                [metrics.loop.fault],
+            )
         )
         feed = reach("intake", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
         if feed is None:
@@ -149,6 +156,8 @@ class IntakeService:
 
     async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Any) -> IntakeResponse:
         if path in ("/healthz", "/readyz") and method == "GET":
+            if path == "/readyz" and not self.captures.appends.up:
+                return refusal(503, "not ready: cannot reach the bus")
             return IntakeResponse(200, {"status": "ok"})
         if refused := self.door.refuses(headers):
             return refused

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
@@ -52,10 +53,10 @@ def new_id() -> str:
 
 
 class CaptureOutbox:
-    """Appends a visit's captures to their topic. In clear beside the seal stand its id and site: a configured name or `other`."""
+    """Appends captures to their topic. In clear beside the seal stand a capture's id and site: a configured name or `other`."""
 
-    def __init__(self, publisher: Publisher, sealer: Sealer, signer: Signer) -> None:
-        self._publisher, self._sealer = publisher, CaptureSealer(sealer, signer)
+    def __init__(self, publisher: Publisher, sealer: Sealer, signer: Signer, wall: Callable[[], float] = time.time) -> None:
+        self._publisher, self._sealer = publisher, CaptureSealer(sealer, signer, wall)
 
     def append(self, captures: Sequence[Capture]) -> None:
         """Durable on return. Raises UnavailableError while the bus is down, RecordError for a capture beyond the size limit."""

@@ -79,7 +79,7 @@ class Visitor:
             site,
             platform_of(site, self._presets),
             self._frontier,
-            CaptureOutbox(self._publisher, keys.sealer(self._context.keys), self._signer),
+            CaptureOutbox(self._publisher, keys.sealer(self._context.keys), self._signer, self._context.clock.wall),
             self._robots,
             self._metrics,
             self._context.clock,

@@ -17,6 +17,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +31,7 @@ from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
 from ullage.files.atomic_write import HeldError, hold
+from ullage.files.descriptors import PAUSE_SECONDS, are_scarce, is_out_of_resources
 from ullage.runtime import assessing
 from ullage.runtime.service import SUPERVISOR
 from ullage.runtime.supervisor import command
@@ -67,12 +69,12 @@ class AssessmentService:
     resolvable: Callable[[], frozenset[str]] = frozenset
     """The tenants whose pseudonyms can be resolved here."""
     queue: AssessmentQueue = field(default_factory=AssessmentQueue)
-    _serving: set[threading.Thread] = field(default_factory=set)
 
     def accept(self, connection: socket.socket) -> None:
         """Serve a connection in a thread of its own, or refuse it."""
-        if peer_of(connection) not in self.users:
-            log.get("match").warning("assess_peer_refused")
+        is_known = peer_of(connection) in self.users
+        if not is_known or are_scarce():
+            log.get("match").warning("assess_peer_refused" if not is_known else "assess_not_accepted")
             self.outcomes.labels("refused").inc()
             connection.close()
             return
@@ -223,8 +225,12 @@ def _accept(listener: socket.socket, service: AssessmentService) -> None:
     while True:
         try:
             connection, _ = listener.accept()
-        except OSError:
-            return
+        except OSError as error:
+            if not is_out_of_resources(error):
+                return
+            log.get("match").warning("assess_not_accepted", error=type(error).__name__)
+            time.sleep(PAUSE_SECONDS)
+            continue
         service.accept(connection)
 
 

@@ -1,6 +1,7 @@
 """Whom match believes: captures and heartbeats are opened and their signatures looked at; what match publishes it signs.
 
-A capture of a signer that is not known is matched like any, but its site is `other`: nobody else can speak for a site of ours.
+A capture of a signer that is not known, or that its visit's grant does not cover, is matched like any, but its site is `other`:
+nobody else can speak for a site of ours.
 
 Heartbeats are passed on to every partition of topic `findings` after the captures before them are matched and their findings
 durable, so one that arrives at alert says that all of that is done. Of one heartbeat's copies, one a partition, a match process
@@ -19,6 +20,7 @@ from ullage.monitoring.metrics import OTHER
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Capture, Finding
 from ullage.records import heartbeat as beats
 from ullage.records.heartbeat import Heartbeat
+from ullage.runtime.dead_letters import taken_at
 from ullage.security.capture_seal import CaptureOpener
 from ullage.security.sealing import SealOpener
 from ullage.security.signing import Signer, Verifier, record_parts
@@ -28,7 +30,7 @@ FINDING = "finding"
 
 
 class Reception:
-    """Opens what lies on topic `captures`. `unknown` is told of each capture whose signer is not known."""
+    """Opens what lies on topic `captures`. `unknown` is told of each capture that nobody known granted for its site and time."""
 
     def __init__(self, opener: SealOpener, verifier: Verifier, unknown: Callable[[], None] = lambda: None) -> None:
         self._opener, self.verifier, self._unknown = opener, verifier, unknown
@@ -39,9 +41,10 @@ class Reception:
         schema = _schema(record)
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
-        plain, known = self._captures.open(record.value, record.headers.get("key_id", ""))
+        plain, grant = self._captures.open(record.value, record.headers.get("key_id", ""))
         capture = Capture.decode(plain, schema)
-        if known:
+        first = taken_at(CAPTURES, record.headers, record.value, record.timestamp, self._opener)
+        if grant is not None and grant.covers(capture.site, first):
             return capture
         self._unknown()
         return capture.model_copy(update={"site": OTHER, "category": ""})

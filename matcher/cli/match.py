@@ -264,6 +264,10 @@ class MatchStage:
         """Whether it looks for the customers of every tenant by the list that was installed last."""
         return not self._faults and bool(self._matcher.lists)
 
+    def fault(self) -> str:
+        """Return that nobody's captures are believed, "" if some signer is known."""
+        return self._reception.verifier.fault()
+
     def await_lists(self, stop: threading.Event, *, once: bool) -> None:
         """Return when no list is missing that was installed here, or `stop` is set; with `once` ConfigError instead.
 
@@ -343,7 +347,10 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     port = None if once else context.settings.metrics_port("match")
     with contextlib.ExitStack() as stack:
         made: list[MatchStage] = []  # none while the bus is waited for
-        stop = stack.enter_context(running("match", registry, port, context.running_time, lambda: bool(made) and made[0].ready()))
+        faults = [metrics.loop.fault]
+        stop = stack.enter_context(
+            running("match", registry, port, context.running_time, lambda: bool(made) and made[0].ready(), faults)
+        )
         stack.enter_context(contextlib.closing(bus))
         opened = reach(
             "match",
@@ -380,7 +387,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
         worker_metrics = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
-        Worker(
+        worker = Worker(
             "match",
             subscription,
             stage.handle,
@@ -389,7 +396,9 @@ def match(ctx: typer.Context, once: Once = False) -> None:
             context.settings.match.batch,
             metrics=worker_metrics,
             in_hand=in_hand,
-        ).run(once)
+        )
+        faults += [stage.fault, worker.fault]
+        worker.run(once)
 
 
 def _letters(context: Context, bus: Bus) -> DeadLetters:

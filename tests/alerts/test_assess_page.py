@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -199,6 +200,18 @@ def test_without_match_it_says_that_nothing_was_looked_at(page, context):
     answer = drop(page)
     assert (answer.status_code, "was not processed" in answer.text) == (503, True)
     assert [what for _, what, _ in entries(context)] == ["0 bytes, csv: no verdict"]
+
+
+def test_page_answers_within_three_seconds_while_match_is_stopped(page, context):
+    with socket.socket(socket.AF_UNIX) as listener, assessing.address(context.data) as address:
+        listener.bind(address)
+        listener.listen()
+        for ask in (lambda: page.get("/assess"), lambda: drop(page)):
+            began = time.monotonic()
+            answer = ask()
+            assert time.monotonic() - began < 3
+            assert "match does not respond" in answer.text.lower()
+        assert answer.status_code == 503
 
 
 @contextlib.contextmanager

@@ -99,6 +99,20 @@ def chunked(size: int) -> bytes:
     )
 
 
+@pytest.mark.parametrize("path", ["/login", "/healthz", "/nowhere", "/v1/incidents"])
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_request_with_two_lengths_ends_its_connection(port: int, method: str, path: str) -> None:
+    second = request(port, "GET", b"\r\n", "/healthz")
+    both = b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+    with connect(port) as peer:
+        peer.sendall(request(port, method, both, path) + second)
+        received = b""
+        while more := peer.recv(65_536):
+            received += more
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in received.lower()
+
+
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
     with listening("search", "127.0.0.1", 0) as (listener, port), connect(port), closing(listener.accept()[0]) as accepted:
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

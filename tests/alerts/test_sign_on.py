@@ -492,6 +492,17 @@ def test_check_has_no_such_line_where_none_is_configured(context) -> None:
     assert list(sign_on.parts(context)) == []
 
 
+def test_console_serves_password_logins_while_the_client_secret_is_missing(write, data, store, accounts, issuer) -> None:
+    context, registry = write(), CollectorRegistry()
+    (data / "keys" / "oidc.secret").unlink()
+    who = Browser(create_app(context, store, accounts, registry, frozenset({HOST}), hasher=CHEAP))
+    page = who.get("/login").text
+    assert "Single sign-on cannot be used." in page
+    assert "/login/provider" not in page
+    assert who.log_in(ASKER).status_code == 303
+    assert registry.get_sample_value("ullage_search_sign_on_usable") == 0
+
+
 def test_a_client_without_a_secret_names_itself_in_the_form(opened, issuer) -> None:
     for auth, secret in (("none", None), ("client_secret_post", SECRET)):
         who, issuer.more = opened(f'auth = "{auth}"'), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}

@@ -1,11 +1,16 @@
 """Sites, channels, rules, watchlists, the audit log: each says what it knows, and never that all is well where it does not."""
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from alerts.notify.channels import open_channel
+from alerts.notify.guarded_channel import GuardedChannel
+from alerts.notify.metrics import NotifyMetrics
 from alerts.records import CollectorHeartbeat, Notification
 from alerts.records.document import Act
 from alerts.web.pages.audit import DID
@@ -71,6 +76,23 @@ def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypat
     page = browser.get("/channels").text
     assert "1 of 1 channels fail to deliver." in page
     assert "overdue: 1" in page
+
+
+def test_channel_without_a_usable_secret_is_reported_with_the_file(browser, store, context, monkeypatch):
+    from ullage.settings.storage import ChannelSettings
+
+    monkeypatch.setitem(context.settings.notify.channels, "duty", ChannelSettings())
+    channel = GuardedChannel(
+        "duty",
+        partial(open_channel, "duty", context.settings.notify, context.keys, context.clock),
+        store,
+        context.clock,
+        NotifyMetrics(CollectorRegistry(), ["duty"], []),
+    )
+    channel.report()
+    page = browser.get("/channels").text
+    assert "1 of 1 channels fail to deliver." in page
+    assert "not usable: secret notify/duty is not in" in page
 
 
 def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context):

@@ -17,7 +17,7 @@ from scrapy.utils.test import get_crawler
 
 from crawlers.fetching import RequestRefusal
 from crawlers.fetching.address_guard import AddressGuard
-from crawlers.fetching.address_pin import is_public
+from crawlers.fetching.address_pin import is_anybodys, is_public
 from crawlers.fetching.body_limit import SizeLimit
 from crawlers.fetching.robots import (
     DISALLOW_ALL,
@@ -40,10 +40,20 @@ URL = "http://board.example/page"
         *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1"),
         *("255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
         *("2002:7f00:1::", "ff02::1"),
+        *("fec0::1", "feff::1", "3fff::1", "192.0.0.8", "192.88.99.1"),
+        *("100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "192.0.0.192", "168.63.129.16"),
+        *("64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "2002:a83f:8110::1", "::ffff:168.63.129.16"),
     ],
 )
 def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254", "168.63.129.16", "::ffff:a83f:8110", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd20:ce::254"]
+)
+def test_cloud_metadata_is_refused_to_private_sites_too(address: str) -> None:
+    assert not is_anybodys(ipaddress.ip_address(address))
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822"])

@@ -146,8 +146,9 @@ def load_settings() -> Settings:
 
 def test_the_roles_understand_their_configuration() -> None:
     settings = load_settings()
-    kafka = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].removeprefix("PLAINTEXT://")
-    assert settings.bus.url == f"kafka://{kafka}?create=1"
+    kafka = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].partition(",")[0].removeprefix("CLIENTS://")
+    assert settings.bus.url == f"kafka://{kafka}?security=SSL&cafile=ca.crt&certificate=keys/kafka.pem&replication=1"
+    assert all(any(volume.endswith("ca.crt:/var/lib/ullage/ca.crt:ro") for volume in SERVICES[role]["volumes"]) for role in OURS)
     assert settings.store.url.startswith("elasticsearch://elasticsearch:9200?")
     assert f"proxy_pass http://{settings.search.host}:{settings.search.port};" in nginx()
     assert set(settings.notify.routes["desk"].channels) == {"desk"}

@@ -483,6 +483,32 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
+def test_public_half_that_is_given_no_longer_is_removed_and_own_ones_stay(tmp_path: Path) -> None:
+    keys, given = tmp_path / "data" / "keys", tmp_path / "given"
+    mounted(given / "config", {"ullage.toml": b""})
+    names = (
+        "signers.captures.aa.pub",
+        "signers.captures.aab.pub",
+        "signers.findings.bb.pub",
+        "seal.1.pub",
+        "seal.1.pub.kcv",
+        "seal.2.pub",
+    )
+    mounted(given / "public", dict.fromkeys(names, b"x" * 32))
+    assert give("once", tmp_path).returncode == 0
+    (keys / "signers" / "captures" / "own.pub").write_bytes(b"o" * 32)
+    (keys / "seal" / "2.key").write_bytes(b"k" * 32)  # its own pair, whose public half was carried outward
+    shutil.rmtree(given / "public")
+    mounted(given / "public", {"signers.captures.aab.pub": b"x" * 32})
+    assert give("change", tmp_path).returncode == 0
+    left = {str(path.relative_to(keys)) for path in keys.rglob("*.pub*")}
+    assert left == {"signers/captures/aab.pub", "signers/captures/own.pub", "seal/2.pub"}
+    shutil.rmtree(given / "public")
+    mounted(given / "public", {})
+    assert give("change", tmp_path).returncode == 0
+    assert not (keys / "signers" / "captures" / "aab.pub").exists()
+
+
 def test_a_private_half_among_the_public_ones_is_refused(tmp_path: Path) -> None:
     mounted(tmp_path / "given" / "config", {"ullage.toml": b""})
     mounted(tmp_path / "given" / "public", {"seal.20261127.key": b"k" * 32})

@@ -5,6 +5,7 @@ import contextlib
 import copy
 import csv
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -15,12 +16,12 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from matcher.cli import assess_queue
+from matcher.cli import assess_queue, assess_service
 from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, AssessmentQueue, FullError, received
 from matcher.cli.assess_service import RETRY_AFTER, AssessmentService, _users, listening
 from matcher.watchlist import subjects
@@ -505,3 +506,16 @@ def test_a_reference_is_resolved_while_a_file_is_judged(holding: AssessmentServi
     with Peer(holding, "bank") as first, Peer(holding, "bank", verb="resolve") as second:
         first.drop().until("judging")
         second.drop().until("judging")
+
+
+def test_lack_of_descriptors_does_not_end_accepting(monkeypatch, outcomes):
+    class Listener:
+        errors: ClassVar = [OSError(errno.EMFILE, "x"), OSError(errno.ENFILE, "x"), OSError(errno.EBADF, "closed")]
+        accepted = 0
+
+        def accept(self):
+            raise self.errors.pop(0)
+
+    monkeypatch.setattr(assess_service, "PAUSE_SECONDS", 0.0)
+    assess_service._accept(Listener(), None)
+    assert Listener.errors == []

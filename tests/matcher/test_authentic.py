@@ -67,7 +67,8 @@ def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchPr
     match.captures.append([Outgoing("paste", value, headers) for value in (sealed[2], sealed[0])])
     assert [f.capture.site for f in match.drain()] == ["paste", "paste"]
     opener = CaptureOpener(keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES))
-    assert opener.open(sealed[1], sealer.key_id) == (leak(2).encode(), True)
+    plain, grant = opener.open(sealed[1], sealer.key_id)
+    assert (plain, grant and grant.site) == (leak(2).encode(), "paste")
 
 
 def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProcess) -> None:
@@ -75,20 +76,75 @@ def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProces
     sealer = keys.sealer(match.context.keys)
     sealed = CaptureSealer(sealer, STRANGER).seal(b"x")
     opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: known))
-    assert opener.open(sealed, sealer.key_id) == (b"x", False)
+    assert opener.open(sealed, sealer.key_id) == (b"x", None)
     known[STRANGER.name] = STRANGER.private.public_key()
-    assert opener.open(sealed, sealer.key_id) == (b"x", True)
+    assert opener.open(sealed, sealer.key_id)[1] is not None
 
 
 def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(match: MatchProcess) -> None:
     known = {STRANGER.name: STRANGER.private.public_key()}
     sealer = keys.sealer(match.context.keys)
-    visit, other = CaptureSealer(sealer, STRANGER), CaptureSealer(sealer, Signer(Ed25519PrivateKey.generate()))
+    visit = CaptureSealer(sealer, STRANGER)
+    other = CaptureSealer(sealer, Signer(Ed25519PrivateKey.generate()))
     opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: dict(known)))
-    assert opener.open(visit.seal(b"x"), sealer.key_id) == (b"x", True)
+    assert opener.open(visit.seal(b"x"), sealer.key_id)[1] is not None
     known.clear()
-    assert opener.open(other.seal(b"y"), sealer.key_id) == (b"y", False)  # has the signers read again
-    assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", False)
+    assert opener.open(other.seal(b"y"), sealer.key_id) == (b"y", None)  # has the signers read again
+    assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", None)
+
+
+def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_before(match: MatchProcess) -> None:
+    known, now = {STRANGER.name: STRANGER.private.public_key()}, [0.0]
+    sealer = keys.sealer(match.context.keys)
+    visit = CaptureSealer(sealer, STRANGER)
+    verifier = Verifier(lambda: dict(known), lambda: now[0])
+    opener = CaptureOpener(keys.opener(match.context.keys), verifier)
+    assert opener.open(visit.seal(b"x"), sealer.key_id)[1] is not None
+    known.clear()
+    now[0] += 59.0
+    assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", None)
+
+
+@pytest.mark.parametrize(("hours", "believed"), [(0, True), (5, True), (7, False), (7 * 24, False)])
+def test_grant_of_a_visit_is_good_for_hours(match: MatchProcess, hours: float, believed: bool) -> None:
+    wall = match.context.clock.wall
+    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    sealed = CaptureSealer(sealer, signer, lambda: wall() - hours * 3600).seal(leak(1).encode())
+    match.captures.append([Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
+    assert [f.capture.site for f in match.drain()] == ["paste" if believed else "other"]
+    assert match.value("unknown_signers_total") == (not believed)
+
+
+def test_grant_of_a_visit_is_good_for_no_other_site(match: MatchProcess) -> None:
+    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    visit = CaptureSealer(sealer, signer, match.context.clock.wall)
+    of_board = leak(1).model_copy(update={"site": "board"})
+    stolen = unframed(visit.seal(of_board.encode()))[0]
+    forged = framed(stolen, unframed(sealed_under(visit, "board", leak(1).encode()))[1])
+    headers = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
+    match.captures.append([Outgoing("paste", forged, headers)])
+    assert [f.capture.site for f in match.drain()] == ["other"]
+
+
+def sealed_under(visit: CaptureSealer, site: str, plain: bytes) -> bytes:
+    """What somebody seals who has stolen the visit's key for `site`."""
+    key = visit._keys[site]
+    nonce = (7).to_bytes(12, "big")
+    return framed(key.grant, nonce + key.cipher.encrypt(nonce, plain, visit._info))
+
+
+def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProcess) -> None:
+    now = [0.0]
+    signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
+    visit = CaptureSealer(sealer, signer, lambda: now[0])
+    opener = CaptureOpener(keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES))
+    first, second = visit.seal(b"x"), visit.seal(b"x")
+    now[0] += 3600.0
+    third = visit.seal(b"x")
+    assert unframed(first)[0] == unframed(second)[0] != unframed(third)[0]
+    grants = [opener.open(sealed, sealer.key_id)[1] for sealed in (first, third)]
+    assert grants[0].visit == grants[1].visit
+    assert grants[1].until - grants[0].until == 3600.0
 
 
 @pytest.mark.parametrize("place", [-1, 60, 200, 380, "grant", "nonce"])

@@ -1,5 +1,6 @@
 """A log line holds declared fields and nothing else."""
 
+import contextlib
 import io
 import json
 import subprocess
@@ -79,3 +80,26 @@ def test_what_was_configured_before_structlog_is_loaded_holds_for_the_first_line
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     line = json.loads(done.stderr)
     assert (done.stdout, line["event"], line["role"], line["_dropped"]) == ("False\n", "stopped", "match", 1)
+
+
+def test_equal_lines_are_limited_and_the_next_says_how_many_were_left_out() -> None:
+    now = [0.0]
+    limit = log.RepetitionLimit(lambda: now[0])
+    written = 0
+    for offset in range(1000):
+        now[0] += 0.01
+        with contextlib.suppress(structlog.DropEvent):
+            limit(None, "", {"event": "record_dropped", "reason": "schema", "offset": offset, "request": str(offset)})
+            written += 1
+    assert written == log.MOST_EQUAL
+    limit(None, "", {"event": "record_dropped", "reason": "malformed"})
+    now[0] += log.EQUAL_SECONDS
+    line = limit(None, "", {"event": "record_dropped", "reason": "schema", "offset": 1000})
+    assert line["repeated"] == 1000 - log.MOST_EQUAL
+    assert "repeated" not in limit(None, "", {"event": "record_dropped", "reason": "schema", "offset": 1001})
+
+
+def test_a_line_left_out_is_neither_written_nor_raised(stream: io.StringIO) -> None:
+    for _ in range(log.MOST_EQUAL + 5):
+        log.get("match").warning("record_dropped", reason="schema")
+    assert len(lines(stream)) == log.MOST_EQUAL

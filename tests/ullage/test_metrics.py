@@ -1,8 +1,10 @@
 """The metrics server answers three paths on loopback, and a fault in it is no traceback."""
 
 import http.client
+import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
@@ -13,6 +15,7 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.monitoring.loopback import LoopbackServer
 from ullage.monitoring.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
+from ullage.running_time import RunningTime
 from ullage.runtime import service as readiness_of_role
 from ullage.settings import Settings
 
@@ -126,3 +129,42 @@ def test_one_role_alone_is_asked(server: LoopbackServer, readiness: Readiness) -
     assert readiness_of_role.of(settings, "match") == readiness_of_role.READY
     readiness.ready = False
     assert readiness_of_role.of(settings, "match").startswith("not ready")
+
+
+def test_faults_make_a_service_unready_and_are_named_by_status() -> None:
+    faults = [lambda: "", lambda: "cannot reach the bus"]
+    with metrics_server(new_registry("match"), 0, lambda: True, faults) as server:
+        assert get(server, "/readyz") == (503, "not ready: cannot reach the bus\n")
+        settings = Settings(metrics_ports={"match": server.port})
+        assert readiness_of_role.of(settings, "match") == "not ready: cannot reach the bus"
+        faults.pop()
+        assert get(server, "/readyz")[0] == 200
+
+
+def test_dependency_that_does_not_answer_is_a_fault() -> None:
+    loop = LoopMetrics(CollectorRegistry(), Clock(), (BUS, STORE))
+    assert loop.fault() == ""
+    loop.reached(BUS, False)
+    loop.reached(STORE, False)
+    assert loop.fault() == "cannot reach the bus and the store"
+    loop.reached(BUS, True)
+    loop.reached(STORE, True)
+    assert loop.fault() == ""
+
+
+@pytest.mark.parametrize(("free", "inodes", "status"), [(0, 9, 503), (15, 9, 503), (16, 9, 200), (9999, 0, 503)])
+def test_service_on_a_full_disk_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, status: int
+) -> None:
+    room = os.statvfs_result((4096, 1 << 20, 9999, 9999, free, 99, inodes, inodes, 0, 255))
+    monkeypatch.setattr(readiness_of_role, "stop_on_signals", lambda _stop: None)
+    port = socket.create_server(("127.0.0.1", 0))
+    number = port.getsockname()[1]
+    port.close()
+    with readiness_of_role.running("match", new_registry("match"), number, RunningTime(tmp_path, Clock())) as stop:
+        monkeypatch.setattr(os, "statvfs", lambda _: room)
+        said = readiness_of_role.of(Settings(metrics_ports={"match": number}), "match")
+        stop.set()
+    assert (said == readiness_of_role.READY) == (status == 200), said
+    if status != 200:
+        assert str(free) in said or "inode" in said

@@ -11,6 +11,8 @@ from pydantic import BaseModel
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.errors import ConfigError, FaultsError
+from ullage.files.validation import read_toml
+from ullage.security.keys import KeyStore
 from ullage.settings import Context, Settings, Tenant, load
 
 
@@ -206,3 +208,22 @@ def test_a_context_reads_keys_from_the_configured_places(tmp_path: Path, monkeyp
 def test_a_name_that_the_reader_of_settings_has_itself_is_no_knob(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=f"ullage.toml: {name}: unknown setting"):
         load(write(tmp_path, f"{name} = 'x'\n"))
+
+
+def test_byte_order_mark_before_any_file_that_people_write_says_nothing(tmp_path: Path) -> None:
+    mark = "\ufeff".encode()
+    write(tmp_path, mark + b"log_level = 'warning'\n")
+    assert load(tmp_path).log_level == "warning"
+    write(tmp_path, mark)
+    with pytest.raises(ConfigError, match="is empty"):
+        load(tmp_path)
+    write(tmp_path, mark + b"log_level = 'loud'\n")
+    with pytest.raises(ConfigError, match="log_level"):
+        load(tmp_path)
+    assert read_toml("\ufeffa = 1") == {"a": 1}
+    write(tmp_path, b"")
+    (tmp_path / "keys").mkdir(mode=0o700)
+    secret = tmp_path / "keys" / "intake.token"
+    secret.write_bytes(mark + b"abc\n")
+    secret.chmod(0o600)
+    assert KeyStore(tmp_path / "keys").lines("intake.token") == ["abc"]

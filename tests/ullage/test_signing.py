@@ -1,5 +1,6 @@
 """Who signed a record, and that nobody else did."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,40 @@ def test_a_signer_whose_key_comes_later_is_known_when_it_first_signs(context: Co
     verifier = keys.verifier(context.keys, "findings")
     context.keys.write(f"signers/findings/{OTHER.name}.pub", OTHER.private.public_key().public_bytes_raw())
     verifier.verify(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a")
+
+
+def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(context: Context) -> None:
+    now = [0.0]
+    name = f"signers/findings/{OTHER.name}.pub"
+    context.keys.write(name, OTHER.private.public_key().public_bytes_raw())
+    verifier = keys.verifier(context.keys, "findings")
+    verifier.monotonic = lambda: now[0]
+    verifier.refresh(now=True)
+    before = verifier.known
+    now[0] += 59.0
+    verifier.verify(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a")
+    assert verifier.known is before
+    (context.keys.root / name).unlink()
+    now[0] += 59.0
+    with pytest.raises(RecordError, match="unknown_signer"):
+        verifier.verify(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a")
+
+
+def test_public_key_that_is_damaged_later_costs_its_own_signer_alone(context: Context) -> None:
+    verifier = keys.verifier(context.keys, "findings")
+    kept = set(verifier.known)
+    (context.keys.root / "signers/findings/0123456789abcdef.pub").write_bytes(b"x" * 32)
+    verifier.refresh(now=True)
+    assert set(verifier.known) == kept
+
+
+def test_no_signer_at_all_is_a_fault(context: Context) -> None:
+    verifier = keys.verifier(context.keys, "findings")
+    assert verifier.fault() == ""
+    for file in (context.keys.root / "signers/findings").glob("*.pub"):
+        file.unlink()
+    verifier.monotonic = lambda: time.monotonic() + 60
+    assert verifier.fault() == "no signer is known, so no record is believed"
 
 
 def test_a_public_key_that_was_damaged_stops_and_is_named(context: Context) -> None:

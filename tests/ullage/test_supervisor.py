@@ -1,5 +1,6 @@
 """`ullage run`: children start again after dying, drain on SIGTERM, and never outlive their supervisor."""
 
+import errno
 import itertools
 import os
 import select
@@ -10,9 +11,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from tests.conftest import NOON, HeldClock
 from ullage import clock
+from ullage.cli import app
+from ullage.files.atomic_write import HeldError, hold
 from ullage.runtime import supervisor
 from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 
@@ -180,6 +184,38 @@ def test_a_child_with_a_wrong_configuration_ends_the_whole(
     assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 50), clock.as_clock()) == 2
 
 
+def test_lack_of_descriptors_delays_a_restart_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    starts: list[int] = []
+
+    def start(_data: Path, _role: str, *_: object) -> FakeProcess:
+        starts.append(len(starts))
+        if 2 <= len(starts) <= 3:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return FakeProcess(1 if len(starts) == 1 else None)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 300), clock.as_clock()) == 0
+    assert len(starts) == 4
+
+
+def test_optional_service_that_refuses_to_start_does_not_end_the_others(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    starts: list[str] = []
+
+    def start(_data: Path, role: str, *_: object) -> FakeProcess:
+        starts.append(role)
+        return FakeProcess(2 if role == "intake" else None)
+
+    monkeypatch.setattr(supervisor, "_start", start)
+    optional = lambda: ["intake"]  # noqa: E731
+    assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 300), clock.as_clock(), optional) == 0
+    assert starts.count("intake") > 2, "it is tried again"
+    assert (starts.count("crawl"), starts.count("match")) == (1, 1)
+
+
 def test_a_child_whose_configuration_is_wrong_at_a_later_start_does_not_end_the_others(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
@@ -274,3 +310,12 @@ def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(monkeypatc
 
 def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:
     assert supervisor.command(tmp_path, "match", "--once")[1:] == ["-m", "ullage", "--data", str(tmp_path), "match", "--once"]
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "--once"]])
+def test_second_run_on_a_folder_names_the_first(data: Path, words: list[str]) -> None:
+    handle = hold(data / "locks" / "run.lock", "")
+    result = CliRunner().invoke(app, ["--data", str(data), *words])
+    os.close(handle)
+    assert isinstance(result.exception, HeldError)
+    assert str(result.exception) == f"{data} is being run by process {os.getpid()} already: stop it first"

@@ -111,7 +111,7 @@ class Bench:
 
     def run(self, once: bool = True) -> int:
         metrics = WorkerMetrics(self.counted.append, self.dropped.append, self._alive)
-        worker = Worker(
+        self.worker = Worker(
             "match",
             self.feed,
             self.handle,
@@ -121,7 +121,7 @@ class Bench:
             Backoff(),
             metrics,  # type: ignore[arg-type]
         )
-        return worker.run(once)
+        return self.worker.run(once)
 
 
 def failing_first(act: Callable[..., T], failures: list[Exception]) -> Callable[..., T]:
@@ -172,7 +172,7 @@ def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -
     assert bench.stop.waits[4] > bench.stop.waits[0]
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
 def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dead_letter(number: int) -> None:
     bench, failures = Bench(count=3), [OSError(number, os.strerror(number), "in-hand.note")] * 2
     bench.handle = failing_first(bench.handle, failures)  # type: ignore[method-assign]
@@ -194,6 +194,18 @@ def test_a_bad_record_is_put_aside_alone_with_its_reason_and_the_others_go_on() 
     assert bench.letters.put_aside == [(5, "malformed")]
     assert bench.handled == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     assert (sum(bench.counted), bench.dropped) == (9, ["malformed"])
+
+
+def test_records_that_all_become_dead_letters_are_a_fault_until_one_is_handled() -> None:
+    bench = Bench(count=3, bad={n: RecordError("unknown_signer") for n in range(3)})
+    bench.run()
+    assert bench.worker.fault() == "the last 3 records became dead letters (unknown_signer)"
+    bench = Bench(count=4, bad={n: RecordError("unknown_signer") for n in range(3)})
+    bench.run()
+    assert bench.worker.fault() == ""
+    bench = Bench(count=2, bad={1: RecordError("malformed")})
+    bench.run()
+    assert bench.worker.fault() == ""
 
 
 def test_a_bug_in_the_handler_is_a_dead_letter_and_stops_nothing() -> None:

@@ -68,7 +68,7 @@ def text_of(path: Path, data: Path | None = None) -> str:
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path} is larger than rules are")
-        return path.read_text(encoding="utf-8") if data is None else read_trusted(path, data).decode("utf-8")
+        return path.read_text(encoding="utf-8-sig") if data is None else read_trusted(path, data).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
 

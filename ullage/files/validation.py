@@ -129,9 +129,12 @@ def read_json(text: str | bytes) -> Any:
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """What `text` says; `tomllib.TOMLDecodeError` where it is no TOML, nests too deeply or has too long a number."""
+    """What `text` says; `tomllib.TOMLDecodeError` where it is no TOML, nests too deeply or has too long a number.
+
+    A byte order mark at its beginning, as some editors write it, says nothing.
+    """
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         raise tomllib.TOMLDecodeError(cleared(str(error))) from None
     except RecursionError:

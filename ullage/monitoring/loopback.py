@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from ullage import log
+from ullage.files.descriptors import PAUSE_SECONDS, are_scarce, is_out_of_resources
 
 HOST = "127.0.0.1"
 CLIENT_SECONDS = 10
 """A client that says nothing for so long is hung up on."""
+MOST_CONNECTIONS = 32
+"""At once; the oldest is cut for one more."""
 
 
 class LoopbackResponse(NamedTuple):
@@ -57,7 +63,32 @@ class _LoopbackServer(ThreadingHTTPServer):
 
     def __init__(self, name: str, port: int, answer: Callable[[str, Message], LoopbackResponse]) -> None:
         self.name, self.answer = name, answer
+        self._open: list[socket.socket] = []
         super().__init__((HOST, port), _Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; the oldest ones end where there are too many, or few descriptors are left."""
+        try:
+            accepted, address = super().get_request()
+        except OSError as error:
+            if is_out_of_resources(error):
+                self._cut_oldest()
+                time.sleep(PAUSE_SECONDS)  # else it would be tried again without end
+            raise
+        self._open.append(accepted)
+        if len(self._open) > MOST_CONNECTIONS or are_scarce():
+            self._cut_oldest()
+        return accepted, address
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection."""
+        with contextlib.suppress(ValueError):
+            self._open.remove(request)
+        super().shutdown_request(request)
+
+    def _cut_oldest(self) -> None:
+        with contextlib.suppress(IndexError, OSError):
+            self._open.pop(0).shutdown(socket.SHUT_RDWR)  # its thread sees the end and closes it
 
     def handle_error(self, *_: object) -> None:
         """A client that hung up, or a fault of `answer`: one line without content, never a traceback."""

@@ -11,7 +11,7 @@ no series.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from email.message import Message
 
@@ -77,7 +77,7 @@ class LoopMetrics:
     """Whether a role's loop turns, and whether it reaches what it cannot work without. `parts` are `BUS`, `STORE`."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock, parts: Collection[str]) -> None:
-        self._clock = clock
+        self._clock, self._down = clock, set[str]()
         self._turned = Gauge("ullage_loop_turned_timestamp_seconds", "When the service's loop last ran.", registry=registry)
         self._up = Gauge(
             "ullage_dependency_up",
@@ -96,6 +96,11 @@ class LoopMetrics:
     def reached(self, part: str, answers: bool) -> None:
         """A call to `part` came back, or failed because it is down."""
         self._up.labels(part).set(answers)
+        (self._down.discard if answers else self._down.add)(part)
+
+    def fault(self) -> str:
+        """Return which dependencies do not answer, "" if all do."""
+        return f"cannot reach the {' and the '.join(sorted(self._down))}" if self._down else ""
 
 
 def show_suspension(registry: CollectorRegistry, running_time: RunningTime) -> None:
@@ -145,8 +150,10 @@ class CanaryMetrics:
             self._success.set(now)
 
 
-def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], bool]) -> LoopbackServer:
-    """Serves one registry; `ready` says whether the role can work now."""
+def metrics_server(
+    registry: CollectorRegistry, port: int, ready: Callable[[], bool], faults: Iterable[Callable[[], str]] = ()
+) -> LoopbackServer:
+    """Serve one registry; `ready` and `faults`, each of which returns "" or a reason, say whether the role can work now."""
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
         if path == "/metrics":
@@ -155,6 +162,8 @@ def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], b
         if path == "/healthz":
             return LoopbackResponse(b"alive\n")
         if path == "/readyz":
+            if reasons := "; ".join(filter(None, (fault() for fault in faults))):
+                return LoopbackResponse(f"not ready: {reasons}\n".encode(), status=503)
             return LoopbackResponse(b"ready\n") if ready() else LoopbackResponse(b"not ready\n", status=503)
         return NOTHING
 

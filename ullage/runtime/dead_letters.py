@@ -22,6 +22,8 @@ SCHEMA = 1
 PURPOSE = "dead-letter"
 MAX_REPLAYS = 3
 REPLAYS = "replays"
+TAKEN_AT, VOUCHED = "taken_at", "vouched"
+"""When the bus took the record first, and who replayed it vouches for that: a visit's grant is good for hours."""
 REPLAY_GROUP = "replay"
 LIST_GROUP = "list"
 BATCH = 100
@@ -63,7 +65,7 @@ class DeadLetters:
 
     def put(self, record: Record, reason: str) -> None:
         """Seal `record` and append it; durable on return."""
-        clear = json.dumps({"key": record.key, "headers": dict(record.headers)}).encode()
+        clear = json.dumps({"key": record.key, "headers": dict(record.headers), TAKEN_AT: record.timestamp}).encode()
         plain = framed(clear, record.value)
         sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=record.topic, schema=SCHEMA)
         headers = {
@@ -105,7 +107,17 @@ def unseal(record: Record, opener: SealOpener) -> Outgoing:
     plain = opener.open(record.value, purpose=PURPOSE, topic=letter.topic, schema=SCHEMA, key_id=key_id)
     clear, value = unframed(plain)
     original = json.loads(clear)
-    return Outgoing(original["key"], value, {**original["headers"], REPLAYS: str(letter.replays + 1)})
+    headers = {**original["headers"], REPLAYS: str(letter.replays + 1)}
+    first = repr(taken_at(letter.topic, headers, value, original[TAKEN_AT], opener))
+    mark = opener.vouch(letter.topic.encode(), first.encode(), value)
+    return Outgoing(original["key"], value, {**headers, TAKEN_AT: first, VOUCHED: mark})
+
+
+def taken_at(topic: str, headers: Mapping[str, str], value: bytes, timestamp: float, opener: SealOpener) -> float:
+    """Return when the bus took a record first (Unix seconds): as a replay vouches, else `timestamp`."""
+    first = headers.get(TAKEN_AT, "")
+    is_vouched = bool(first) and opener.is_vouched(headers.get(VOUCHED, ""), topic.encode(), first.encode(), value)
+    return float(first) if is_vouched else timestamp
 
 
 @dataclass(frozen=True, slots=True)

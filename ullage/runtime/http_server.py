@@ -2,8 +2,8 @@
 
 A client that dribbles its request (slowloris) or leaves its answer unread costs a descriptor for as long as it likes. Here a
 request, head and body, is whole within `REQUEST_SECONDS` of the connection or of the answer before, and its answer is taken
-within `ANSWER_SECONDS` after that, or the connection is cut. Where there are too many, the one that has been without a whole
-request for longest goes, so that many slow clients keep nobody else out.
+within `ANSWER_SECONDS` after that, or the connection is cut. Where there are too many, or few descriptors are left, the one that
+has been without a whole request for longest goes, so that many slow clients keep nobody else out.
 
 A socket that is closed with bytes unread is reset, and the client loses the answer that was on its way (RFC 9112, 9.6). Who is
 refused while the request still comes therefore has his answer and its end first, and `LINGER_SECONDS` to close his side.
@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,9 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ullage import log
 from ullage.errors import ConfigError
+from ullage.files.descriptors import PAUSE_SECONDS, RESERVED, are_scarce, is_out_of_resources
 from ullage.security.tls import ListenerCertificate
 
 REQUEST_SECONDS = 10.0
@@ -107,7 +112,7 @@ class BoundedProtocol(H11Protocol):
         self._lingering = _Lingering(transport, self._linger)
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn uses of a transport
         self._expect()
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MOST_CONNECTIONS or are_scarce():
             others = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_waiting and one is not self]
             longest = min(others, key=lambda one: one._since, default=self)  # noqa: SLF001 - another of this class
             self.connections.discard(longest)  # now: those that are cut in this turn of the loop are not counted again
@@ -171,6 +176,29 @@ class BoundedProtocol(H11Protocol):
             self._deadline = None
 
 
+def _close_if_ambiguous(app: Any) -> Any:
+    """Wrap an application so that a request with two statements of its length ends its connection (RFC 9112, 6.1).
+
+    Where a proxy believes the other one, what follows on the connection may be somebody else's.
+    """
+
+    async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+        names = {name for name, _ in scope.get("headers", ())}
+        if not names.issuperset((b"content-length", b"transfer-encoding")):
+            await app(scope, receive, send)
+            return
+
+        async def closing(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = [pair for pair in message["headers"] if pair[0].lower() != b"connection"]
+                message = {**message, "headers": [*headers, (b"connection", b"close")]}
+            await send(message)
+
+        await app(scope, receive, closing)
+
+    return wrapped
+
+
 SILENT: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -183,8 +211,41 @@ SILENT: dict[str, Any] = {
 DRAIN_SECONDS = 10
 
 
+class _PatientListener(socket.socket):
+    """Accepts while descriptors are left, one connection a turn of the loop once they are scarce.
+
+    asyncio accepts all that wait before the first of them can be cut, and has a fault where none
+    is left: each failure schedules many others (CPython, `_accept_connection`).
+    """
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; BlockingIOError where the loop is to have a turn first."""
+        try:
+            accepted = super().accept()
+        except OSError as error:
+            if not is_out_of_resources(error) or isinstance(error, BlockingIOError):
+                raise
+            log.get("http").warning("connection_not_accepted", error=type(error).__name__)
+            time.sleep(PAUSE_SECONDS)  # else the loop would try again without end
+            raise BlockingIOError from None
+        if are_scarce(RESERVED // 2):
+            accepted[0].close()
+            log.get("http").warning("connection_not_accepted", reason="descriptors")
+            raise ConnectionAbortedError
+        return accepted
+
+
 class _QuietServer(uvicorn.Server):
-    """Leaves signals to `ullage.runtime.service`."""
+    """Leaves signals to `ullage.runtime.service`; faults of connections are a line each, without a traceback."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_report)
+        if self.config.ssl:  # who does not finish the handshake is not counted as a connection yet
+            limited = partial(loop.create_server, ssl_handshake_timeout=REQUEST_SECONDS)
+            loop.create_server = limited  # type: ignore[method-assign]
+        await super().startup(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -205,7 +266,7 @@ def serve(
     With `lifespan` the application is told of the server's start and end, as ASGI has it.
     """
     config = uvicorn.Config(
-        app,
+        _close_if_ambiguous(app),
         http=protocol,
         ws="none",
         h11_max_incomplete_event_size=MAX_HEAD,
@@ -214,6 +275,7 @@ def serve(
         server_header=False,
         proxy_headers=False,  # uvicorn would believe every process of this machine who it says that it asks for
         lifespan="on" if lifespan else "off",
+        loop="asyncio",
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     config.load()
@@ -223,9 +285,15 @@ def serve(
     def drain() -> None:
         stop.wait()
         server.should_exit = True
+        listener.close()  # uvicorn closes its own: who comes now is refused
 
     threading.Thread(target=drain, name="drain", daemon=True).start()
-    server.run(sockets=[listener])
+    server.run(sockets=[_PatientListener(fileno=os.dup(listener.fileno()))])
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a fault that asyncio would print with a traceback, which may hold values."""
+    log.get("http").warning("connection_failed", error=type(context.get("exception")).__name__)
 
 
 @contextlib.contextmanager

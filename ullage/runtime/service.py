@@ -14,7 +14,10 @@ import resource
 import signal
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from urllib.error import HTTPError
 
 from prometheus_client import CollectorRegistry
@@ -22,6 +25,7 @@ from prometheus_client import CollectorRegistry
 from ullage import log
 from ullage.errors import ConfigError, Exit
 from ullage.files import output
+from ullage.files.disk_room import find_shortage
 from ullage.monitoring.loopback import HOST
 from ullage.monitoring.metrics import metrics_server, show_suspension
 from ullage.running_time import TURN_SECONDS, RunningTime
@@ -30,6 +34,8 @@ from ullage.settings import Settings
 
 READY = "ready"
 ANSWER_SECONDS = 5.0
+MOST_REASON = 2_000
+"""Bytes of what a service says against its readiness."""
 ROLES = ("crawl", "match", "alert", "search", "intake", "collect")
 SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
@@ -52,8 +58,9 @@ def of(settings: Settings, words: str) -> str:
         with opener.open(f"http://{HOST}:{port}/readyz", timeout=ANSWER_SECONDS):
             return READY
     except HTTPError as error:
-        error.close()
-        return "not ready: it waits for what it works on"
+        with error:
+            text = error.read(MOST_REASON).decode("utf-8", "replace").strip()
+        return text if text.startswith("not ready: ") else "not ready: it waits for what it works on"
     except OSError:
         return "does not answer"
 
@@ -111,9 +118,11 @@ def running(
     port: int | None,
     running_time: RunningTime,
     ready: Callable[[], bool] = lambda: True,
+    faults: Iterable[Callable[[], str]] = (),
 ) -> Iterator[threading.Event]:
     """Wrap a role's work: yields the event that says stop. `port` None serves no metrics.
 
+    The service is ready if `ready` says so, none of `faults` returns a reason, and the data folder's disk has room.
     Nothing that is printed or logged meanwhile ends the role, whatever becomes of it.
     """
     no_core_dumps()
@@ -128,7 +137,7 @@ def running(
         served = None
         if port is not None:
             try:
-                served = stack.enter_context(metrics_server(registry, port, ready)).port
+                served = stack.enter_context(metrics_server(registry, port, ready, _Faults(running_time.data, faults))).port
             except OSError as error:
                 raise ConfigError(
                     f"port {port} of {name} is taken ({error.strerror}): set another in metrics_ports, 0 for any"
@@ -136,6 +145,18 @@ def running(
         logger.info("started", pid=os.getpid(), port=served)
         yield stop
         logger.info("stopped", pid=os.getpid())
+
+
+@dataclass(frozen=True, slots=True)
+class _Faults:
+    """What speaks against readiness: `more`, to which a service adds as it starts, and a full disk."""
+
+    data: Path
+    more: Iterable[Callable[[], str]]
+
+    def __iter__(self) -> Iterator[Callable[[], str]]:
+        yield from self.more
+        yield partial(find_shortage, self.data)
 
 
 def _count(running_time: RunningTime, stop: threading.Event) -> None:

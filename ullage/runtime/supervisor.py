@@ -16,6 +16,7 @@ from pathlib import Path
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.errors import Exit
+from ullage.files.descriptors import is_out_of_resources
 from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 
 ROLES = ("crawl", "match", "alert", "search")
@@ -36,7 +37,7 @@ class _Child:
     backoff: Backoff = field(default_factory=lambda: Backoff(cap=LONGEST_WAIT_SECONDS))
     start_again_at: float | None = None
     is_first: bool = True
-    """It has not been started again."""
+    """It belongs to the roles that all depends on, and has not been started again."""
 
     def refuses(self, exit_code: int, now: float) -> bool:
         """Whether it says at its first start that the configuration is wrong: somebody is there to hear of it."""
@@ -53,10 +54,10 @@ def supervise(
 ) -> Exit:
     """Run `roles`, and what `more` says is configured besides, until `stop`; then end them gently, after 30 s by force.
 
-    A child that refuses its configuration at the start ends all. One that does so later, as after a crash at night, or that came
-    to be configured later, is started again and again like any other: what is wrong with one role must not end those that work.
+    One of `roles` that refuses its configuration at the start ends all. One that does so later, as after a crash at night, or
+    that `more` names, is started again and again like any other: what is wrong with it must not end those that work.
     """
-    children = {role: _Child(role, _start(data, role), clock.monotonic()) for role in (*roles, *more())}
+    children = {role: _Child(role, _start(data, role), clock.monotonic(), is_first=role in roles) for role in (*roles, *more())}
     code, ask_at = Exit.DONE, clock.monotonic() + CONFIGURED_SECONDS
     while not stop.wait(LOOK_SECONDS) and not code:
         for child in children.values():
@@ -104,8 +105,15 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
         child.start_again_at = now + wait
         log.get("run").warning("role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1))
     elif now >= child.start_again_at:
-        child.process = _start(data, child.role, exit_code)
-        child.started, child.start_again_at, child.is_first = now, None, False
+        try:
+            child.process = _start(data, child.role, exit_code)
+        except OSError as error:
+            if not is_out_of_resources(error):
+                raise
+            child.start_again_at = now + child.backoff.next()
+            log.get("run").warning("role_not_started", reason=child.role, error=type(error).__name__)
+        else:
+            child.started, child.start_again_at, child.is_first = now, None, False
     return Exit.DONE
 
 

@@ -21,6 +21,7 @@ from ullage.bus import Record, Subscription
 from ullage.clock import Backoff
 from ullage.errors import Action, ExhaustedError, RecordError, UllageError
 from ullage.files.atomic_write import OF_A_DISK, disk_errors
+from ullage.files.descriptors import OUT_OF_RESOURCES
 from ullage.monitoring.metrics import BUS
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.in_hand import InHand
@@ -30,6 +31,8 @@ GATHER_SECONDS = 0.05
 """So long the next records are let come together, where there were few: a batch of twenty costs hardly more than one of five."""
 EMPTY_POLLS = 120
 """With `once`, so many polls in a row may bring nothing while something is left: it is with another consumer, or lost."""
+MANY_IN_ROW = 3
+"""So many records in a row that become dead letters are no fault of one of them."""
 T = TypeVar("T")
 
 
@@ -127,6 +130,14 @@ class Worker:
     sink: str = BUS
     in_hand: InHand | None = None
     """Where it is noted at which records the process died; without one a record that kills it comes again for ever."""
+    _dropped_in_row: int = field(default=0, init=False)
+    _dropped_for: str = field(default="", init=False)
+
+    def fault(self) -> str:
+        """Return that every record becomes a dead letter of late, and why; "" if one was handled since."""
+        if self._dropped_in_row < MANY_IN_ROW:
+            return ""
+        return f"the last {self._dropped_in_row} records became dead letters ({self._dropped_for})"
 
     def run(self, once: bool = False) -> int:
         """Work until `stop` is set; with `once`, until nothing is left. Returns the number of records dealt with.
@@ -176,8 +187,8 @@ class Worker:
         holding = self.in_hand.holding if self.in_hand else nullcontext
 
         def act() -> None:
-            # A disk that is full or fails is down, and no fault of the record that is in hand when it does.
-            with disk_errors(only=OF_A_DISK), holding(records):
+            # A disk that is full or fails, or a process without descriptors, is no fault of the record that is in hand.
+            with disk_errors(only=OF_A_DISK | OUT_OF_RESOURCES), holding(records):
                 asides[:] = self.handle(records) or ()
 
         try:
@@ -192,6 +203,7 @@ class Worker:
         put = handled and all(self._patiently(partial(self.dead_letters.put, *aside)) for aside in asides)
         if not put or not self._commit(records):
             return 0
+        self._dropped_in_row = 0
         self.metrics.handled(len(records))
         return len(records)
 
@@ -213,6 +225,7 @@ class Worker:
         put = self._patiently(lambda: self.dead_letters.put(record, reason))
         if not put or not self._patiently(lambda: self.subscription.commit(record)):
             return 0
+        self._dropped_in_row, self._dropped_for = self._dropped_in_row + 1, reason
         self.metrics.dropped(reason)
         log.get(self.stage).warning("record_dropped", reason=reason, topic=record.topic, offset=record.offset)
         return 1

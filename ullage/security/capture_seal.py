@@ -1,15 +1,22 @@
 """How a capture is sealed: under the key of its visit, which every capture carries, signed and sealed for match.
 
-To sign and to seal cost 0.35 ms, and to undo both as much, which is more than it costs to match a short post. So a visit draws a
-key, signs that and seals it (`sealing.Sealer`); every capture carries this grant, and is encrypted under the key with
-AES-256-GCM. Each can still be opened and verified by itself. Its associated data are what the grant is bound to as well.
+To sign and to seal cost 0.35 ms, and to undo both as much, which is more than it costs to match a
+short post. So a visit draws a key, signs a grant of it and seals that (`sealing.Sealer`); every
+capture carries the grant, and is encrypted under the key with AES-256-GCM. Each can still be opened
+and verified by itself.
+
+A grant names its site, its visit and until when the bus may take captures under it: who steals a
+visit's key speaks for no other site, and for hours at most. A sealer draws a new key every hour.
 """
 
 from __future__ import annotations
 
 import itertools
+import json
 import secrets
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -17,8 +24,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from ullage.errors import RecordError
+from ullage.files.validation import read_json
 from ullage.records import CAPTURE_SCHEMA
 from ullage.records.base import framed, unframed
+from ullage.records.capture import MAX_HEADER_BYTES
 from ullage.security.sealing import Sealer, SealOpener, info
 from ullage.security.signing import Signer, Verifier
 
@@ -26,25 +35,88 @@ PURPOSE = "capture"
 TOPIC = "captures"
 """As `ullage.bus` names it, which stands above."""
 KEY_BYTES, NONCE_BYTES = 32, 12
+GRANT_SECONDS, RENEW_SECONDS = 6 * 3600.0, 3600.0
+"""How long a grant is good, and after how long a sealer makes the next one: a bus may be down in between."""
+MARGIN_SECONDS = 300.0
+"""By which the clocks of a crawl host and of the bus may differ."""
+MOST_HEAD = 4 + MAX_HEADER_BYTES
 MOST_GRANTS = 1024
 """Grants of which match remembers the key: of more visits than write at the same time."""
 
 
-class CaptureSealer:
-    """Seals the captures of one visit under a key of its own. Threads may share it."""
+@dataclass(frozen=True, slots=True)
+class CaptureGrant:
+    """The key of a visit, and what it may be used for; `until` is in Unix seconds."""
 
-    def __init__(self, sealer: Sealer, signer: Signer) -> None:
-        key = secrets.token_bytes(KEY_BYTES)
+    site: str
+    visit: str
+    until: float
+    cipher: AESGCM
+
+    @classmethod
+    def decode(cls, signed: bytes) -> CaptureGrant:
+        """Return the grant in `signed`; RecordError `malformed` for anything else."""
+        head, key = unframed(signed)
+        try:
+            fields = read_json(head)
+            site, visit, until = fields["site"], fields["visit"], float(fields["until"])
+        except (ValueError, TypeError, KeyError):
+            raise RecordError("malformed") from None
+        if len(key) != KEY_BYTES or not isinstance(site, str) or not isinstance(visit, str):
+            raise RecordError("malformed")
+        return cls(site, visit, until, AESGCM(key))
+
+    def covers(self, site: str, taken_at: float) -> bool:
+        """Return whether a capture of `site` that the bus took then (Unix seconds) may be under it."""
+        return site == self.site and taken_at <= self.until + MARGIN_SECONDS
+
+
+class CaptureSealer:
+    """Seals the captures of one visit, each under a grant for the site that it names. Threads may share it."""
+
+    def __init__(self, sealer: Sealer, signer: Signer, wall: Callable[[], float] = time.time) -> None:
         self.key_id = sealer.key_id
+        self._sealer, self._signer, self._wall = sealer, signer, wall
+        self._visit = secrets.token_hex(8)
         self._info = info(PURPOSE, TOPIC, CAPTURE_SCHEMA, sealer.key_id)
-        self._grant = sealer.seal(signer.enclose(key, PURPOSE), purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA)
-        self._cipher = AESGCM(key)
-        self._nonces: Iterator[int] = itertools.count()
+        self._lock = threading.Lock()
+        self._keys: dict[str, _VisitKey] = {}
 
     def seal(self, plain: bytes) -> bytes:
-        """The grant behind its length, a nonce that no other capture of the visit has, and `plain` encrypted."""
-        nonce = next(self._nonces).to_bytes(NONCE_BYTES, "big")
-        return framed(self._grant, nonce + self._cipher.encrypt(nonce, plain, self._info))
+        """The grant behind its length, a nonce that no other capture under it has, and `plain` encrypted."""
+        site, now = _site_of(plain), self._wall()
+        with self._lock:
+            key = self._keys.get(site)
+            if key is None or not 0.0 <= now - key.since < RENEW_SECONDS:
+                key = self._keys[site] = self._new_key(site, now)
+            nonce = next(key.nonces).to_bytes(NONCE_BYTES, "big")
+        return framed(key.grant, nonce + key.cipher.encrypt(nonce, plain, self._info))
+
+    def _new_key(self, site: str, now: float) -> _VisitKey:
+        """Draw a key and sign a grant of it."""
+        key, granted = secrets.token_bytes(KEY_BYTES), {"site": site, "visit": self._visit, "until": now + GRANT_SECONDS}
+        enclosed = self._signer.enclose(framed(json.dumps(granted).encode(), key), PURPOSE)
+        grant = self._sealer.seal(enclosed, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA)
+        return _VisitKey(grant, AESGCM(key), now)
+
+
+@dataclass(frozen=True, slots=True)
+class _VisitKey:
+    """A key that is in use, its sealed grant, and since when (Unix seconds)."""
+
+    grant: bytes
+    cipher: AESGCM
+    since: float
+    nonces: Iterator[int] = field(default_factory=itertools.count)
+
+
+def _site_of(plain: bytes) -> str:
+    """Return the site that an encoded capture names, "" where it names none."""
+    try:
+        site = read_json(unframed(plain[:MOST_HEAD])[0])["site"]  # the body, of megabytes, is not copied
+    except (RecordError, ValueError, TypeError, KeyError):
+        return ""
+    return site if isinstance(site, str) else ""
 
 
 @dataclass(slots=True)
@@ -53,33 +125,36 @@ class CaptureOpener:
 
     opener: SealOpener
     verifier: Verifier
-    _granted: dict[tuple[str, bytes], AESGCM] = field(default_factory=dict)
-    """Ciphers of signers that are known, by key id and grant."""
+    _granted: dict[tuple[str, bytes], CaptureGrant] = field(default_factory=dict)
+    """Grants of signers that are known, by key id and as they came."""
     _signers: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
     """Those that were known when these were granted; when they are read again, a signer may have gone."""
 
-    def open(self, sealed: bytes, key_id: str) -> tuple[bytes, bool]:
-        """The plain bytes, and whether their signer is known; RecordError as of `SealOpener.open`, or `malformed`."""
-        grant, box = unframed(sealed)
+    def open(self, sealed: bytes, key_id: str) -> tuple[bytes, CaptureGrant | None]:
+        """Return the plain bytes and the grant, None if its signer is unknown.
+
+        The caller asks the grant whether it covers the capture. RecordError as of `SealOpener.open`, or `malformed`.
+        """
+        enclosed, box = unframed(sealed)
+        self.verifier.refresh()
         if self.verifier.known is not self._signers:
             self._signers = self.verifier.known
             self._granted.clear()
-        cipher, known = self._granted.get((key_id, grant)), True
-        if cipher is None:
-            cipher, known = self._read(grant, key_id)
+        grant, is_known = self._granted.get((key_id, enclosed)), True
+        if grant is None:
+            grant, is_known = self._read(enclosed, key_id)
         try:
-            return cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], info(PURPOSE, TOPIC, CAPTURE_SCHEMA, key_id)), known
+            plain = grant.cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], info(PURPOSE, TOPIC, CAPTURE_SCHEMA, key_id))
         except (InvalidTag, ValueError):
             raise RecordError("not_authentic") from None
+        return plain, grant if is_known else None
 
-    def _read(self, grant: bytes, key_id: str) -> tuple[AESGCM, bool]:
-        signed = self.opener.open(grant, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA, key_id=key_id)
-        key, known = self.verifier.disclose(signed, PURPOSE)
-        if len(key) != KEY_BYTES:
-            raise RecordError("malformed")
-        cipher = AESGCM(key)
-        if known:  # an unknown signer may be known by the next capture
+    def _read(self, enclosed: bytes, key_id: str) -> tuple[CaptureGrant, bool]:
+        signed = self.opener.open(enclosed, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA, key_id=key_id)
+        plain, is_known = self.verifier.disclose(signed, PURPOSE)
+        grant = CaptureGrant.decode(plain)
+        if is_known:  # an unknown signer may be known by the next capture
             if len(self._granted) >= MOST_GRANTS:
                 del self._granted[next(iter(self._granted))]
-            self._granted[key_id, grant] = cipher
-        return cipher, known
+            self._granted[key_id, enclosed] = grant
+        return grant, is_known

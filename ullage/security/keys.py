@@ -259,7 +259,7 @@ class KeyStore:
     @staticmethod
     def _text(name: str, text: bytes) -> list[str]:
         try:
-            lines = [line.strip() for line in text.decode("utf-8").strip().splitlines()]
+            lines = [line.strip() for line in text.decode("utf-8-sig").strip().splitlines()]
         except UnicodeDecodeError:
             raise ConfigError(f"secret {name} is no text in UTF-8") from None
         if not lines:
@@ -345,19 +345,32 @@ def signer(keys: KeyStore, role: str) -> Signer:
 
 
 def verifier(keys: KeyStore, topic: str) -> Verifier:
-    """Tells who signed records of `topic`; signers whose public halves are put there later are known when they first sign."""
+    """Return what tells who signed records of `topic`; public halves that come or go later count within a minute.
+
+    ConfigError for a damaged public half. One that is damaged later is logged, and its signer not believed.
+    """
+    for name in keys.names(f"signers/{topic}", ".pub"):
+        _signer_key(keys, name)
     return Verifier(partial(_signers, keys, topic))
 
 
 def _signers(keys: KeyStore, topic: str) -> dict[str, Ed25519PublicKey]:
-    """The public keys of a topic's signers by fingerprint; ConfigError for one that is not what its file is named after."""
+    """Return the public keys of a topic's signers by fingerprint, without damaged ones."""
     known = {}
     for name in keys.names(f"signers/{topic}", ".pub"):
-        public = keys.read(name)
-        if fingerprint(public) != Path(name).stem:
-            raise ConfigError(f"key {keys.root / name} is damaged: copy it again from the machine that signs with it")
-        known[Path(name).stem] = Ed25519PublicKey.from_public_bytes(public)
+        try:
+            known[Path(name).stem] = _signer_key(keys, name)
+        except ConfigError as error:  # removed or replaced at this moment, or damaged
+            log.get("keys").error("signer_not_read", error=str(error))
     return known
+
+
+def _signer_key(keys: KeyStore, name: str) -> Ed25519PublicKey:
+    """Return the public key in file `name`; ConfigError if it is not the one that the file is named after."""
+    public = keys.read(name)
+    if fingerprint(public) != Path(name).stem:
+        raise ConfigError(f"key {keys.root / name} is damaged: copy it again from the machine that signs with it")
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 def desk_sealer(keys: KeyStore, tenant: str) -> Sealer | None:

@@ -7,6 +7,8 @@ open on another. Whoever seals holds only a public key.
 
 from __future__ import annotations
 
+import hmac
+import struct
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from ullage.errors import RecordError
+from ullage.security.cmac import derive_key
 
 OVERHEAD = 48
 """Bytes that sealing adds: the 32-byte encapsulated key and the 16-byte tag."""
@@ -59,3 +62,17 @@ class SealOpener:
             return _suite().decrypt(sealed, key, info=info(purpose, topic, schema, key_id))
         except (InvalidTag, ValueError):
             raise RecordError("not_authentic") from None
+
+    def vouch(self, *parts: bytes) -> str:
+        """Return a mark of `parts` that only a holder of the newest private key can make."""
+        key_id = max(self.private)
+        return f"{key_id}.{self._mark(key_id, parts)}"
+
+    def is_vouched(self, mark: str, *parts: bytes) -> bool:
+        """Return whether `vouch` made `mark` of these parts, under a key that still exists."""
+        key_id, _, digest = mark.rpartition(".")
+        return key_id in self.private and hmac.compare_digest(self._mark(key_id, parts).encode(), digest.encode())
+
+    def _mark(self, key_id: str, parts: tuple[bytes, ...]) -> str:
+        key = derive_key(self.private[key_id].private_bytes_raw(), "vouch", key_id)
+        return hmac.digest(key, b"".join(struct.pack(">Q", len(part)) + part for part in parts), "sha256").hex()

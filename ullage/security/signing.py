@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import struct
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -26,6 +27,8 @@ from ullage.records.base import framed, unframed
 SIGNER, SIGNATURE = "signer", "signature"
 """The names under which both stand beside what is signed."""
 FINGERPRINT_BYTES = 8
+RELOAD_SECONDS = 30.0
+"""How often the public keys of signers are read again."""
 
 
 def fingerprint(public: bytes) -> str:
@@ -64,18 +67,37 @@ class Signer:
 
 @dataclass(slots=True)
 class Verifier:
-    """Knows the public keys of signers; `load` reads them again when one comes that is not known yet."""
+    """Knows the public keys of signers.
+
+    `load` reads them again when a signer comes that is not known yet, and every `RELOAD_SECONDS`: a
+    signer whose key is removed is not believed any longer than that. `known` stays the same object
+    while nothing changes.
+    """
 
     load: Callable[[], Mapping[str, Ed25519PublicKey]]
+    monotonic: Callable[[], float] = time.monotonic
     known: Mapping[str, Ed25519PublicKey] = field(init=False)
+    _reload_at: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.known = self.load()
+        self._reload_at = self.monotonic() + RELOAD_SECONDS
+
+    def refresh(self, *, now: bool = False) -> None:
+        """Read the keys again if that is due, or at once with `now`."""
+        if now or self.monotonic() >= self._reload_at:
+            self._reload_at = self.monotonic() + RELOAD_SECONDS
+            if (loaded := self.load()).keys() != self.known.keys():
+                self.known = loaded
+
+    def fault(self) -> str:
+        """Return that no signer is known, "" if one is."""
+        self.refresh()
+        return "" if self.known else "no signer is known, so no record is believed"
 
     def verify(self, signer: str, signature: str, purpose: str, *parts: bytes) -> None:
         """RecordError `unknown_signer`, or `not_authentic` where it is no signature of this signer on these parts."""
-        if signer not in self.known:
-            self.known = self.load()
+        self.refresh(now=signer not in self.known)
         public = self.known.get(signer)
         if public is None:
             raise RecordError("unknown_signer")

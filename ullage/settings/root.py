@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 from typing import Literal, Self
@@ -101,7 +102,7 @@ def load(data: Path) -> Settings:
         raise ConfigError(f"{file} is no file: move it away and run `ullage init`")
     try:
         content = read_trusted(file)
-        if not content.strip():
+        if not content.removeprefix(codecs.BOM_UTF8).strip():
             raise ConfigError(f"{file} is empty: restore it, or remove it to go by the defaults")
     except FileNotFoundError:
         content = b""

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from alerts.notify.guarded_channel import find_unusable
 from alerts.records import Notification
 from alerts.store import DocumentFilter
 from alerts.translation import named
@@ -33,7 +34,9 @@ def routes() -> APIRouter:
     @router.get("/channels")
     def shown(site: Annotated[Console, may("channel.read")]) -> HTMLResponse:
         routes = _routes_of(site)
-        lines = [_line(site, name) for name in _channels_of(site, routes)]
+        names = _channels_of(site, routes)
+        unusable = find_unusable(site.store, names)
+        lines = [_line(site, name, unusable.get(name, "")) for name in names]
         bad = sum(line[2].tone == "bad" for line in lines)
         verdict = (
             Phrase("No recipient for any incident: no channel is configured.")
@@ -62,8 +65,8 @@ def _channels_of(site: Console, routes: Mapping[str, RouteSettings]) -> list[str
     return [name for name in site.context.settings.notify.channels if name in used or site.principal.sees_all]
 
 
-def _line(site: Console, name: str) -> list[TableCell]:
-    """A channel: what it is, whether it arrives by what was sent last, and what waits."""
+def _line(site: Console, name: str, fault: str) -> list[TableCell]:
+    """Return the row of a channel; `fault` says why alert cannot open it, "" if it can."""
 
     def count(outcome: str) -> int:
         return site.store.count(Notification, DocumentFilter({"channel": (name,), "outcome": (outcome,)}))
@@ -72,7 +75,9 @@ def _line(site: Console, name: str) -> list[TableCell]:
     waiting, failed = site.store.count(Notification, overdue), count("failed")
     last = site.store.search(Notification, DocumentFilter({"channel": (name,), "outcome": ("sent",)}), 1).items
     state = (
-        TableCell(Phrase("overdue: %(count)s", count=waiting), tone="bad")
+        TableCell(Phrase("not usable: %(fault)s", fault=fault), tone="bad")
+        if fault
+        else TableCell(Phrase("overdue: %(count)s", count=waiting), tone="bad")
         if waiting
         else TableCell(Phrase("arrives"), tone="good")
         if last

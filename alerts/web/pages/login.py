@@ -125,7 +125,12 @@ def login_form(
     `has_left` is somebody who has logged out here, and perhaps not of the identity provider.
     """
     provider = SINGLE if site.sign_on else None
-    values = {"crossed": crossed, "provider": provider, "has_left": has_left and bool(provider)}
+    values = {
+        "crossed": crossed,
+        "provider": provider,
+        "is_sign_on_broken": site.is_sign_on_broken,
+        "has_left": has_left and bool(provider),
+    }
     return site.page("login.html", status, then=place, refused=refused, **values)
 
 

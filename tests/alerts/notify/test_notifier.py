@@ -10,9 +10,11 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from alerts.http_post import UndeliveredError
+from alerts.notify.guarded_channel import find_unusable
 from alerts.notify.sender import configured
 from alerts.records import Incident, Notification
 from alerts.service.process import waiting
+from alerts.store import DocumentFilter
 from deploy.local.webhook import new_key
 from tests.alerts.builders import finding, record, stage
 from tests.alerts.notify.support import T0, RecordingChannel, incident, log_of, store_all
@@ -228,10 +230,65 @@ def test_check_reaches_each_channel_and_sends_nothing(configured_data, receiver,
     assert "FAULT  channel soc: secret notify/soc is not in" in run("check", code=1)
 
 
-def test_alert_does_not_start_with_a_channel_that_cannot_be_opened(configured_data, store):
-    (configured_data / "keys" / "notify" / "soc").unlink()
-    with pytest.raises(ConfigError, match="notify/soc is not in"):
-        configured(Context(configured_data), store, CollectorRegistry(), lambda _: ())
+def remove(secret):
+    secret.unlink()
+
+
+def empty(secret):
+    secret.write_text("")
+
+
+def expose(secret):
+    secret.chmod(0o644)
+
+
+def replace_by_folder(secret):
+    secret.unlink()
+    secret.mkdir()
+
+
+def mistype(secret):
+    secret.write_text("no address\n")
+
+
+@pytest.mark.parametrize("spoil", [remove, empty, expose, replace_by_folder, mistype])
+def test_alert_stores_incidents_while_a_channel_has_no_usable_secret(configured_data, receiver, run, store, spoil):
+    secret = configured_data / "keys" / "notify" / "soc"
+    spoil(secret)
+    publish(Context(configured_data), finding("f", range(10), people="ab").encode())
+    run("alert", "--once")
+    assert store.count(Incident, DocumentFilter()) == 1
+    [waiting_one] = log_of(store).values()
+    assert waiting_one.outcome == "pending"
+    assert receiver.received == []
+
+
+def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(configured_data, receiver, store, clock, logged):
+    secret = configured_data / "keys" / "notify" / "soc"
+    lines = secret.read_text()
+    secret.write_text("no address\n")
+    registry, context = CollectorRegistry(), Context(configured_data, clock.as_clock())
+    running = configured(context, store, registry, lambda _: ())
+
+    def usable():
+        return registry.get_sample_value("ullage_notification_channel_usable", {"channel": "soc"})
+
+    def recipients():
+        return registry.get_sample_value("ullage_notification_channels", {"tenant": "bank"})
+
+    assert (usable(), recipients()) == (0, 0)
+    running.plan(store_all(store, [incident()]))
+    [sender] = running.senders
+    sender.turn(flush=True)
+    assert "the first line is no address" in find_unusable(store, ["soc"])["soc"]
+    secret.write_text(lines)
+    clock.advance(120)
+    sender.turn(flush=True)
+    assert len(receiver.received) == 1
+    assert (usable(), recipients()) == (1, 1)
+    assert not find_unusable(store, ["soc"])
+    assert logged.getvalue().count("channel_unusable") == 1
+    assert "no address\n" not in logged.getvalue()
 
 
 def test_only_where_processes_share_a_bus_is_a_lease_asked_for(configured_data, store):

@@ -140,7 +140,7 @@ def _kerberos(service: str) -> dict[str, Any]:
 
 def _credentials(file: Path) -> tuple[str, str]:
     try:
-        lines = read_trusted(file, secret=file.parent != credentials_folder()).decode("utf-8").splitlines()
+        lines = read_trusted(file, secret=file.parent != credentials_folder()).decode("utf-8-sig").splitlines()
     except (FileNotFoundError, UnicodeDecodeError):
         raise ConfigError(f"{file} cannot be read: it holds Kafka's user and password, one a line") from None
     if len(lines) != 2 or not all(lines):

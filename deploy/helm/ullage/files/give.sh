@@ -2,9 +2,11 @@
 # links in folders that are open to all, and those ullage refuses. What has not changed is left alone; what is gone is taken away.
 #     sh give.sh once     all of it, before the role starts
 #     sh give.sh change   public halves, sites and channels
-#     sh give.sh stay     these, every minute
+#     sh give.sh stay     these, three times a minute
 # A name is that of a credential: `.` stands for the folders that a ConfigMap cannot have.
 set -eu
+line='
+'
 umask 077
 GIVEN=${GIVEN:-/given} DATA=${DATA:-/data/ullage} RUN=${RUN:-/run/ullage/given}
 
@@ -22,19 +24,33 @@ folder() { # GIVEN TARGET: the same files in both
     for file in "$2"/*; do if test -f "$file" && ! test -f "$1/$(basename "$file")"; then rm "$file"; fi; done
 }
 
-public() { # adds, and takes nothing away: match removes public halves by itself, and adds its own
+public() { # takes away only what it gave before: match makes and removes public halves of its own
+    test -d "$GIVEN/public" || return 0
+    now=$line
     for file in "$GIVEN"/public/*; do
         test -f "$file" || continue
         name=$(basename "$file")
         case $name in
-        seal.*.pub | seal.*.pub.kcv) put "$file" "$DATA/keys/seal/${name#seal.}" ;;
+        seal.*.pub | seal.*.pub.kcv) target=seal/${name#seal.} ;;
         signers.captures.*.pub* | signers.findings.*.pub* | signers.sheets.*.pub*)
             topic=${name#signers.} && topic=${topic%%.*}
-            put "$file" "$DATA/keys/signers/$topic/${name#signers."$topic".}"
+            target=signers/$topic/${name#signers."$topic".}
             ;;
         *) echo "give: $name of the ConfigMap of public halves is neither seal.*.pub nor signers.*.*.pub" >&2 && return 1 ;;
         esac
+        put "$file" "$DATA/keys/$target"
+        now=$now$target$line
     done
+    list=$DATA/keys/given
+    if test -f "$list"; then
+        while IFS= read -r target; do
+            case $now in *"$line$target$line"*) continue ;; esac
+            test -f "$DATA/keys/${target%%.pub*}.key" || rm -f "$DATA/keys/$target"
+        done <"$list"
+    fi
+    mkdir -p "$DATA/keys"
+    printf '%s' "${now#"$line"}" >"$list.new"
+    mv "$list.new" "$list"
 }
 
 change() {
@@ -54,9 +70,9 @@ change) change ;;
 stay)
     trap 'exit 0' TERM
     while :; do
-        sleep 60 &
+        sleep 20 &
         wait $!
-        sh "$0" change || echo "give: not all of it is in place; tried again in a minute" >&2
+        sh "$0" change || echo "give: not all of it is in place; tried again in 20 s" >&2
     done
     ;;
 *) echo "give: say once, change or stay" >&2 && exit 2 ;;

@@ -1,0 +1,97 @@
+"""Keep a channel without a usable secret from stopping alert, and report it.
+
+Alert starts whatever its channels' secret files hold: grouping goes on, and a message to such a
+channel counts as not delivered and is tried again. The secret is read again after each failed
+delivery, and every half minute while it is unusable, so that a corrected file takes effect without
+a restart. The fault is shown in the log, in `ullage_notification_channel_usable` and, because the
+console runs as another user who cannot read the secret, in the store for the channels page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from alerts.http_post import UndeliveredError
+from alerts.notify import Message
+from alerts.notify.channels import Channel
+from alerts.notify.metrics import NotifyMetrics
+from alerts.records import Claim
+from alerts.store import IncidentStore
+from ullage import log
+from ullage.clock import Clock
+from ullage.errors import ConfigError
+
+CHECK_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class GuardedChannel:
+    """A configured channel that `open` opens when it is needed; `open` raises ConfigError while the secret is unusable."""
+
+    name: str
+    open: Callable[[], Channel]
+    store: IncidentStore
+    clock: Clock
+    metrics: NotifyMetrics
+    _opened: Channel | None = None
+    _fault: str = ""
+    _stored: str | None = None
+    """The fault that the store shows; None before the first report."""
+    _check_at: float = field(default=float("-inf"))
+
+    def send(self, message: Message) -> None:
+        """Deliver as `Channel.send` does; UndeliveredError while the channel cannot be opened."""
+        channel = self._open()
+        try:
+            channel.send(message)
+        except UndeliveredError:
+            self._opened = None
+            raise
+
+    def reach(self) -> str:
+        """Connect as `Channel.reach` does."""
+        return self._open().reach()
+
+    def check(self) -> None:
+        """Try to open the channel, at most once in `CHECK_SECONDS`, and count whether it is usable."""
+        if self.clock.monotonic() < self._check_at:
+            return
+        self._check_at = self.clock.monotonic() + CHECK_SECONDS
+        before, self._fault = self._fault, ""
+        try:
+            self._open()
+        except UndeliveredError as error:
+            self._fault = str(error)
+            if self._fault != before:
+                log.get("alert").error("channel_unusable", part=self.name, error=self._fault)
+        self.metrics.usable(self.name, not self._fault)
+
+    def report(self) -> None:
+        """Check, and store a fault that is not stored yet; UnavailableError while the store is down."""
+        self.check()
+        if self._fault == self._stored:
+            return
+        if self._fault:
+            self.store.put([Claim(id=_fault_id(self.name), tenant="", incident=self._fault, at=self.clock.now())])
+        else:
+            self.store.delete(Claim, [_fault_id(self.name)])
+        self._stored = self._fault
+
+    def _open(self) -> Channel:
+        if self._opened is None:
+            try:
+                self._opened = self.open()
+            except ConfigError as error:
+                raise UndeliveredError(str(error)) from None
+        return self._opened
+
+
+def find_unusable(store: IncidentStore, channels: Collection[str]) -> dict[str, str]:
+    """Return what alert reported of those `channels` that it cannot open, by name."""
+    claims = store.mget(Claim, [_fault_id(name) for name in channels])
+    return {name: claims[id_].incident for name in channels if (id_ := _fault_id(name)) in claims}
+
+
+def _fault_id(channel: str) -> str:
+    return f"-channel:{channel}"

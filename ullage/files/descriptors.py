@@ -1,0 +1,33 @@
+"""Recognise that a process or its machine has no descriptor, memory or process left, which passes.
+
+Whoever accepts connections keeps some descriptors free for the work. A new descriptor has the
+lowest free number, so a high one says that few are left.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
+"""Errors that pass when other files, connections or processes end."""
+RESERVED = 16
+PAUSE_SECONDS = 0.05
+"""How long to wait before a connection is accepted again after such an error."""
+
+
+def is_out_of_resources(error: OSError) -> bool:
+    """Return whether `error` says that something ran out which others will give back."""
+    return error.errno in OUT_OF_RESOURCES
+
+
+def are_scarce(reserved: int = RESERVED) -> bool:
+    """Return whether at most `reserved` descriptors (a quarter of a low limit) are left."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        lowest_free = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return True
+    os.close(lowest_free)
+    return limit != resource.RLIM_INFINITY and lowest_free >= limit - min(reserved, limit // 4)

@@ -1,0 +1,26 @@
+"""Tell whether a disk has room."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+MIB = 1 << 20
+FULL_MIB = 16
+"""A service writes a batch at once: with less than this nothing is stored."""
+
+
+def count_free_mib(folder: Path) -> int:
+    """Return how many MiB this user can still write to the file system of `folder`."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize // MIB
+
+
+def find_shortage(folder: Path, least_mib: int = FULL_MIB) -> str:
+    """Return what is short on the file system of `folder`, "" if it has `least_mib` and an inode left."""
+    room, free = os.statvfs(folder), count_free_mib(folder)
+    if free < least_mib:
+        return f"{free} MiB free at {folder}, and services need {least_mib}"
+    if room.f_files and not room.f_favail:
+        return f"no more files can be made at {folder} (no inode is free)"
+    return ""
