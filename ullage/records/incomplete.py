@@ -19,11 +19,11 @@ READERS = {
     "folding": marked("plain forms of characters could not be read"),
     "markup": marked("its markup could not be removed"),
     "spellings": marked("the reader of escapes and spellings failed"),
-    "words": marked("the search for labels, terms and masks failed"),
+    "words": marked("the search for field names, terms and masked values failed"),
 }
 DETECTORS = {
     "search": marked("searching part of it failed"),
-    "labels": marked("the detector of labelled values failed"),
+    "labels": marked("the detector of values behind field names failed"),
     "masks": marked("the detector of masked values failed"),
     "abroad": marked("the detector of foreign phone numbers failed"),
     "emails": marked("the detector of e-mail addresses failed"),
