@@ -90,7 +90,8 @@ def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store
     for text in (page, said):
         for never in (incident.id, "hiddensite", handle("f"), PHONE, f">{incident.origin}<", "severity"):
             assert never not in text
-    assert set(api) == {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "coverage"}
+    told = {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "coverage"}
+    assert set(api) == told | {"about", "value_found", "check"}
     assert (api["listed_on"], api["script"]) == (None, None)
     assert set(one) == {"kinds", "month", "scam", "protects", "approved", "script"}
 
@@ -147,12 +148,12 @@ def test_no_record_says_what_is_not_seen(browser):
     assert not FORBIDDEN.search(json.dumps(api, ensure_ascii=False))
 
 
-def record(context, *values: str, tenant: str = "bank", days: float = 30) -> Path:
+def record(context, *values: str, tenant: str = "bank", days: float = 30, subject: str = "00" * 16) -> Path:
     """Put the list of what is recorded of a tenant on search's host."""
     make_tenant(context.keys, tenant)
     key = context.keys.read(f"{tenant}/index-1.key")
     tags = sorted(bytes.fromhex(index_tags(key, tenant, "phone", Secret(value))[0]) for value in values)
-    pairs = np.frombuffer(b"".join(tag + bytes(16) for tag in tags), np.uint8).reshape(-1, 32)
+    pairs = np.frombuffer(b"".join(tag + bytes.fromhex(subject) for tag in tags), np.uint8).reshape(-1, 32)
     expires = (context.clock.now() + timedelta(days=days)).isoformat()
     head = list_index.header_for(context.keys, tenant, context.clock.now(), expires)
     path = list_index.path_of(context.data, tenant)
