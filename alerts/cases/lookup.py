@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 
 from alerts.cases.decisions import may_be_told
 from alerts.cases.report import Text, advice_for, categories
-from alerts.coverage import BELIEVED, MonitoringStatus
+from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.grouping.exposures import is_verified
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
 from alerts.records.document import Frozen
@@ -362,7 +362,7 @@ class Reply:
     problem: Phrase | None = None
 
 
-def reply(answer: LookupResult, looked: MonitoringStatus) -> Reply:
+def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
     """Return the answer in a word. That nothing was found is said to the caller only where it was looked for."""
     about: Literal["person", "value"] = "person" if answer.is_about_person else "value"
     if not answer.kinds:
@@ -371,11 +371,11 @@ def reply(answer: LookupResult, looked: MonitoringStatus) -> Reply:
         return Reply("exposed", about)
     texts = scripts()
     name: Literal["recorded", "no_record"] = "recorded" if answer.recorded else "no_record"
-    if looked.worth not in BELIEVED and answer.recorded is not False:
+    if not status.is_trusted and answer.recorded is not False:
         return Reply(name, about, answer.listed_on, _with_advice(texts.unsure, texts.unsure_zh))
     if not answer.recorded:
         return Reply(name, about, answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh))
-    en, zh = (f" since {looked.since:%Y-%m}", f"自{looked.since:%Y年%-m月}起") if looked.since else ("", "")
+    en, zh = (f" since {status.since:%Y-%m}", f"自{status.since:%Y年%-m月}起") if status.since else ("", "")
     script = _with_advice(texts.recorded.format(since=en), texts.recorded_zh.format(since=zh))
     return Reply("recorded", about, answer.listed_on, script)
 

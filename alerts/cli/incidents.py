@@ -56,7 +56,7 @@ from alerts.cli.evidence import hold
 from alerts.cli.handover import hand_over, work_as_json
 from alerts.cli.reports import deadline, export
 from alerts.cli.tables import customers_table, incident_in_full, incidents_table, offers_table
-from alerts.coverage import BELIEVED, looked
+from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.grouping.benign import BACKGROUND
@@ -360,7 +360,7 @@ def incidents_list(
         seller = _seller(context, store, author)
         found = queue.page(replace(view, seller=seller), limit) if seller or not author else QueuePage(())
         silent = suppressed(duties_of(context, store), [row.incident for row in found.rows])
-        behind = looked(store, now)
+        behind = monitoring_status(store, now)
     rows = [(row.incident, row.item.status) for row in found.rows]
     narrowed = view.is_narrowed or tab != "all"
     none = f"{_nothing(seller, author, narrowed=narrowed)}; {behind.said}."
@@ -376,7 +376,7 @@ def incidents_list(
     if not found.rows:
         if as_json:
             typer.echo(none, err=True)
-        raise typer.Exit(Exit.DONE if behind.worth in BELIEVED else Exit.NO_VERDICT)
+        raise typer.Exit(Exit.DONE if behind.is_trusted else Exit.NO_VERDICT)
 
 
 def _nothing(seller: str, author: str, *, narrowed: bool) -> str:

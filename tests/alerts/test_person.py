@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from alerts.cases.decisions import Decisions, may_be_told
 from alerts.cases.lookup import LookupResult, index_tags, reply, script_of, scripts
 from alerts.cases.report import Text, advice_for
-from alerts.coverage import MonitoringStatus
+from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Decision, Incident, Notification
 from alerts.records.document import QueryError
@@ -236,7 +236,7 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
 
 def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
     answer = LookupResult(("phone",), (), recorded=True, listed_on=WHEN)
-    said = reply(answer, MonitoringStatus("monitored", "", WHEN, WHEN)).script
+    said = reply(answer, MonitoringStatus("covered", "", WHEN, WHEN)).script
     assert f"outside since {WHEN:%Y-%m}, and did not" in said.en
     assert f"自{WHEN:%Y}年" in said.zh
     assert "outside, and did not" in reply(answer, MonitoringStatus("imported", "")).script.en
@@ -248,7 +248,7 @@ def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
         )  # nor that there is no record
         not_on_it = LookupResult(("phone",), (), recorded=False, listed_on=WHEN)
         assert "no record" in reply(not_on_it, MonitoringStatus(worth, "")).script.en
-    none = reply(LookupResult(("phone",), ()), MonitoringStatus("monitored", "")).script
+    none = reply(LookupResult(("phone",), ()), MonitoringStatus("covered", "")).script
     for script in (said, unsure.script, none):
         assert not FORBIDDEN.search(script.en + script.zh)
         assert "96110" in script.en

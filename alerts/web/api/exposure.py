@@ -14,7 +14,7 @@ from alerts.accounts import PURPOSES, ForbiddenError
 from alerts.cases.lookup import UNSEEN, CallerAnswer, list_disclosures, reply
 from alerts.cases.report import Text
 from alerts.cases.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
-from alerts.coverage import MonitoringStatus, Worth, looked
+from alerts.coverage.monitoring_status import MonitoringStatus, Worth, monitoring_status
 from alerts.records.document import QueryError
 from alerts.translation import catalogue, translated
 from alerts.web.api import PREFIX
@@ -102,7 +102,7 @@ def _person(router: APIRouter) -> None:
         question = site.question(value, by, asked.purpose, asked.case, kind=asked.kind, pseudonym=asked.pseudonym)
         answer = asked_of(site, question)
         found = [ExposedBy.model_validate(_said(one)) for one in list_disclosures(answer)]
-        now = looked(site.store, site.clock.now())
+        now = monitoring_status(site.store, site.clock.now())
         behind = CoverageStatement(worth=now.worth, since=now.since, last=now.last, unseen=BilingualText(**UNSEEN._asdict()))
         said = reply(answer, now)
         return ExposedAnswer(

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from alerts.cases.lookup import UNSEEN, LookupRequest, LookupResult, list_disclosures, reply
 from alerts.cases.lookup_limits import MANY, Occasion
-from alerts.coverage import looked
+from alerts.coverage.monitoring_status import monitoring_status
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import MenuEntry
@@ -58,7 +58,7 @@ def _page(
 ) -> HTMLResponse:
     """The form, with the answer and what an answer that found nobody is worth."""
     now = site.clock.now()
-    behind = looked(site.store, now) if answer else None
+    behind = monitoring_status(site.store, now) if answer else None
     said, heard = (reply(answer, behind), list_disclosures(answer)) if answer and behind else (None, ())
     selectable = sorted(selectable_kinds(), key=lambda kind: kind in RECOGNISED)
     shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN, "selectable": selectable}
