@@ -24,7 +24,8 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from alerts.cases.decisions import may_be_told
-from alerts.cases.report import Text, advice_for, categories
+from alerts.cases.outgoing import Text
+from alerts.cases.report import advice_for, categories
 from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.grouping.exposures import is_verified
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status

@@ -20,7 +20,7 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from alerts.cases.lookup import Lookup, PersonExposure, kinds_of, worst_way
-from alerts.cases.report import Text
+from alerts.cases.outgoing import Text
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.grouping.exposures import is_verified
 from alerts.store import DocumentFilter

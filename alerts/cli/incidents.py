@@ -29,9 +29,11 @@ from alerts.cases.actions import (
     require_owner,
 )
 from alerts.cases.decisions import needed_for
+from alerts.cases.evidence import vault_of
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
 from alerts.cases.incident_view import details, summary
 from alerts.cases.lookup import Lookup
+from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.queue import (
     ORDERS,
     ORIGINS,
@@ -50,7 +52,7 @@ from alerts.cases.suppressions import (
     suppressed,
     suppressions,
 )
-from alerts.cases.takedown_letter import letter
+from alerts.cases.takedown_letter import notice_of, render_letter
 from alerts.cli import Author, By, Severity, Status, Tenant, Words, deciding, name_of, tables
 from alerts.cli.evidence import hold
 from alerts.cli.handover import hand_over, work_as_json
@@ -194,7 +196,8 @@ def takedown(
         context: Context = ctx.obj
         tenant = context.tenant(found.tenant)
         written = lang or tenant.language
-        text = letter(found, cases.sightings(found), tenant, written, context.clock.now())
+        posts = outgoing_sightings(cases.sightings(found), vault_of(context))
+        text = render_letter(notice_of(incident, posts, tenant, written, context.clock.now()), written)
         context.trail().append("incident.letter", f"incident {incident}: {written}", actor=who, tenant=found.tenant)
     write_out(text.encode(), output)
 

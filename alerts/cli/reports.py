@@ -122,7 +122,7 @@ def report(
     drafted = page(case, lang)
     content = rendered(drafted, form, case)
     what = f"incident {incident}: notification draft, {form}, {lang}"
-    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.incident.tenant)
+    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.tenant_name)
     write_out(content, output)
     typer.echo(f"{drafted.open} fields are left for a person to fill in.", err=True)
 

@@ -61,9 +61,9 @@ class HeartbeatRecorder:
             enrolled=beat.enrolled,
             customers=beat.customers,
         )
-        if known is not None and at - known.last < MIN_WRITE_INTERVAL:
-            if latest == known.model_copy(update={"first": latest.first, "last": at}):
-                return
+        is_recent = known is not None and at - known.last < MIN_WRITE_INTERVAL
+        if known is not None and is_recent and latest == known.model_copy(update={"first": latest.first, "last": at}):
+            return
         self.store.put([latest])
         self._stored[beat.origin] = latest
 

@@ -12,7 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from alerts.cases.decisions import Decisions, may_be_told
 from alerts.cases.lookup import LookupResult, index_tags, reply, script_of, scripts
-from alerts.cases.report import Text, advice_for
+from alerts.cases.outgoing import Text
+from alerts.cases.report import advice_for
 from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Decision, Incident, Notification
