@@ -285,7 +285,7 @@ def _evidence(case: Case) -> Iterator[Text]:
     if case.sightings:
         sealed, count = sum(one.is_sealed for one in case.sightings), len(case.sightings)
         if sealed:
-            yield Text(f"originals sealed: {sealed} of {count}", f"原件已加密留存：{count}处中{sealed}处")
+            yield Text(f"originals kept encrypted: {sealed} of {count}", f"原件已加密留存：{count}处中{sealed}处")
         else:
             yield Text("no original is stored; recorded is where and when:", "未留存原件，仅记录网站和时间：")
     for s in case.sightings[:SHOWN_SIGHTINGS]:

@@ -148,4 +148,4 @@ def _describe_evidence(posts: Sequence[OutgoingSighting], language: Language) ->
         which = f"The originals of {sealed} of them"
     if language == "zh":
         return f"；{which}已加密留存，可应主管机关要求提供"
-    return f" {which} are\nsealed and can be handed to an authority that asks for them."
+    return f" {which} are\nkept encrypted and can be handed to an authority that asks for them."

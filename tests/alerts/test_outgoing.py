@@ -99,7 +99,7 @@ def test_formats_for_exchange_have_no_score_and_no_reason(store, leak, form):
     assert json.loads(text)
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "sealed"), ("zh", "留存")])
+@pytest.mark.parametrize(("language", "words"), [("en", "encrypted"), ("zh", "留存")])
 def test_the_letter_says_that_originals_are_sealed_only_where_they_are(browser, store, context, leak, language, words):
     assert words not in letter(browser, language)
     seal(context, store, 1)
@@ -144,7 +144,7 @@ def test_the_draft_says_what_is_preserved_as_it_is(store, context, leak):
 
     assert preserved() == "no original is stored; recorded is where and when:"
     seal(context, store, 1)
-    assert preserved() == "originals sealed: 1 of 2"
+    assert preserved() == "originals kept encrypted: 1 of 2"
 
 
 def test_the_draft_has_the_measures_that_were_recorded(store, clock, context, leak):
