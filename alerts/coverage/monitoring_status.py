@@ -16,7 +16,7 @@ from alerts.records import Background, CollectorHeartbeat, Incident, Sighting
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
 from ullage.phrase import Phrase
-from ullage.records.heartbeat import Coverage, Heartbeat
+from ullage.records.heartbeat import UNHEARD, WHY, Coverage, Heartbeat
 
 MIN_WRITE_INTERVAL = timedelta(minutes=1)
 """Heartbeats arrive as often by default; more writes would add nothing."""
@@ -42,6 +42,8 @@ class HeartbeatRecorder:
     store: IncidentStore
     clock: Clock
     _stored: dict[str, CollectorHeartbeat] = field(default_factory=dict)
+    _latest: dict[str, dict[str, tuple[int, int, str]]] = field(default_factory=dict)
+    """By host and site: hour and slot of the latest report, and its letter."""
 
     def __call__(self, beat: Heartbeat) -> None:
         """Store a heartbeat if it changes something or the stored one is a minute old.
@@ -57,6 +59,7 @@ class HeartbeatRecorder:
             last=at,
             sites={str(state): count for state, count in coverage.sites.items()},
             unseen=coverage.unseen,
+            missed=self._count_missed(beat),
             egress_up=coverage.egress_up,
             enrolled=beat.enrolled,
             customers=beat.customers,
@@ -66,6 +69,17 @@ class HeartbeatRecorder:
             return
         self.store.put([latest])
         self._stored[beat.origin] = latest
+
+    def _count_missed(self, beat: Heartbeat) -> int:
+        """Return how many sites of the host were not read by their latest report; one heartbeat reports some of many."""
+        latest = self._latest.setdefault(beat.origin, {})
+        for hour in beat.hours:
+            slots = hour.slots.rstrip(UNHEARD)
+            if slots and "/" not in hour.site:
+                latest[hour.site] = max(latest.get(hour.site, (0, 0, "")), (hour.hour, len(slots), slots[-1]))
+        for site in beat.gone:
+            latest.pop(site, None)
+        return sum(letter in WHY for _, _, letter in latest.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,8 @@ def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
         silent = Phrase("nothing was collected since %(last)s: no heartbeat from crawl since then", last=last)
         return MonitoringStatus(judge(Evidence(pending=1)), silent, since, last)
     sites = sum(sum(host.sites.values()) + host.unseen for host in hosts)
-    read = sum(host.sites.get(state, 0) for host in hosts for state in READABLE_STATES)
+    by_state = sum(host.sites.get(state, 0) for host in hosts for state in READABLE_STATES)
+    read = max(0, min(by_state, sites - sum(host.missed for host in hosts)))
     faults = tuple(_faults(hosts, now, sites - read, sites))
     level = judge(Evidence(covered=read, missed=sites - read + len(faults)))
     if not read:

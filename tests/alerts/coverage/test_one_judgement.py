@@ -15,8 +15,9 @@ from alerts.cli.handover import hand_over
 from alerts.coverage.hours import Recount
 from alerts.records import CollectorHeartbeat
 from alerts.store import DocumentFilter
-from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert
+from tests.alerts.coverage.heartbeats import HOUR, NINE, Alert, beat
 from ullage.errors import Exit
+from ullage.records.heartbeat import Coverage
 
 ROOT = Path(__file__).parents[3]
 MINUTE = HOUR / 60
@@ -100,6 +101,23 @@ def test_sites_and_handover_say_the_same_of_a_site_that_fails_for_19_minutes(bro
     assert re.search(r'>chat0</a></td><td[^>]*><b class="mark unsure">imported by another program', sites)
     assert "one of 1 sites can be read" in handover
     assert EVERYTHING not in handover
+
+
+def test_a_site_that_is_reported_as_not_read_counts_as_such_whatever_its_state(browser, alert):
+    """Crawl keeps the state of an overdue site; the report of the last minutes says that it is not read."""
+    ok = Coverage(sites={"ok": 2})
+    alert.hears(NINE, NINE + 2 * HOUR, "board pastes", coverage=ok)
+    assert EVERYTHING in browser.get("/handover?since=2026-09-21T17:00").text
+    while_late = NINE + 2 * HOUR
+    for n in range(4):
+        at = while_late + 5 * n * MINUTE
+        alert.at(at)
+        alert.hear(beat(at, "board", "p", coverage=ok))
+        alert.hear(beat(at + MINUTE, "pastes", "o", coverage=ok))
+    assert "1 of 2 sites are not read at present." in browser.get("/sites").text
+    page = browser.get("/handover?since=2026-09-21T17:00").text
+    assert "1 of 2 sites cannot be read" in page
+    assert EVERYTHING not in page
 
 
 def test_what_is_covered_is_green_everywhere(browser, context, alert, store):
