@@ -111,7 +111,7 @@ class LookupResult:
     is_about_person: bool = False
 
 
-class _Registered(NamedTuple):
+class _RegistryAnswer(NamedTuple):
     """What the lists of enrolled customers say of a value: see `LookupResult`; `owners` are pseudonyms by tenant."""
 
     recorded: bool | None
@@ -151,7 +151,7 @@ class Lookup:
         is_value_found = any(hit.is_heard for some in hits.values() for hit in some)
         owners = {tenant: {question.pseudonym} if question.pseudonym else _only_owner(some) for tenant, some in hits.items()}
         self._add_owners_exposures(hits, owners)
-        registered = _Registered(None, None, {})
+        registered = _RegistryAnswer(None, None, {})
         if not any(hit.is_heard for some in hits.values() for hit in some):
             registered = self._ask_registry(question, tags)
             self._add_owners_exposures(hits, registered.owners)
@@ -197,7 +197,7 @@ class Lookup:
         entry = f"{shown}{with_pseudonym}: {answer}"
         self.trail.append("lookup", entry, actor=question.who, tenant=tenant, reason=question.why)
 
-    def _ask_registry(self, question: LookupRequest, tags: Mapping[str, Sequence[str]]) -> _Registered:
+    def _ask_registry(self, question: LookupRequest, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
         """Return what the lists say of a value; that an error leaves it unanswered is in the audit log."""
         try:
             return self._listed(tags)
@@ -205,7 +205,7 @@ class Lookup:
             self.trail.append("lookup", f"not answered: {type(error).__name__}", actor=question.who, reason=question.why)
             raise
 
-    def _listed(self, tags: Mapping[str, Sequence[str]]) -> _Registered:
+    def _listed(self, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
         """Return whether the value with these tags, by tenant, is recorded, and by a list of which day: of several the oldest.
 
         That it is not is known only where every tenant that was asked has a list; None where that cannot be told.
@@ -223,8 +223,8 @@ class Lookup:
                 recorded_on.append(days[-1])
                 owners[tenant] = {one.hex() for one in pseudonyms if len(pseudonyms) == 1 and any(one)}
         if recorded_on:
-            return _Registered(True, min(recorded_on), owners)
-        return _Registered(False, min(days), owners) if days and not missing else _Registered(None, None, owners)
+            return _RegistryAnswer(True, min(recorded_on), owners)
+        return _RegistryAnswer(False, min(days), owners) if days and not missing else _RegistryAnswer(None, None, owners)
 
     def check_keys(self) -> None:
         """ConfigError names an index key that is not the one that it was: under it nobody would be found.

@@ -17,7 +17,7 @@ from itertools import repeat
 from typing import Literal, NamedTuple
 
 from alerts.coverage import last_days
-from alerts.coverage.judgement import Evidence, Level, has_gap, is_covered, is_pending, is_scheduled, is_uncovered, judge
+from alerts.coverage.judgement import CoverageEvidence, Level, has_gap, is_covered, is_pending, is_scheduled, is_uncovered, judge
 from alerts.records import GapReason, SiteDay
 from alerts.records.coverage import DAY_SLOTS, day_of
 from alerts.store import DocumentFilter, IncidentStore
@@ -123,13 +123,13 @@ class SiteCoverage:
     def level_now(self) -> Level:
         """Whether the site is read at present: by the latest report of the last minutes, else by the last hour assessed."""
         if self.unwatched:
-            return judge(Evidence(imported=int(self.unwatched == IMPORTED)))
+            return judge(CoverageEvidence(imported=int(self.unwatched == IMPORTED)))
         if self.pending:
-            return judge(Evidence(covered=1) if self.pending[-1] == SEEN else Evidence(missed=1))
+            return judge(CoverageEvidence(covered=1) if self.pending[-1] == SEEN else CoverageEvidence(missed=1))
         last = self.last_assessed
         if last is None or last.seen:
-            return judge(Evidence(pending=1))
-        return judge(Evidence(missed=last.blind))
+            return judge(CoverageEvidence(pending=1))
+        return judge(CoverageEvidence(missed=last.blind))
 
     @property
     def last_assessed(self) -> CoverageHour | None:
@@ -190,7 +190,7 @@ class CoverageWindow:
         """Whether everything in it was covered, by minutes; gaps that somebody explained are not missed."""
         cells = [cell for row in self.rows for cell in row.cells]
         return judge(
-            Evidence(
+            CoverageEvidence(
                 covered=sum([cell.seen for cell in cells]),
                 missed=len(self.unexplained()),
                 pending=len(self.pending()),
@@ -362,7 +362,7 @@ def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) 
     """Return an hour by its letters, `is_blind` where a gap reaches into it; times too short for a gap only cost minutes."""
     seen, minutes = _minutes(told)
     missed = sum(minutes.values()) if is_blind else 0
-    level = judge(Evidence(covered=seen, missed=missed, pending=SLOTS - len(told)))
+    level = judge(CoverageEvidence(covered=seen, missed=missed, pending=SLOTS - len(told)))
     return CoverageHour(at, level, seen, minutes, posts, explained and missed > 0)
 
 

@@ -1,7 +1,7 @@
 """Decide whether something is covered: the one place that does, for pages, commands, the API and metrics.
 
-Whoever asks counts what is known in one unit (minutes of a site, or sites) and hands it over as `Evidence`. "Covered" takes proof
-of reading in the interval asked for and no known gap in it; what is imported, silent or not assessed yet is not covered.
+Whoever asks counts what is known in one unit (minutes of a site, or sites) and hands it over as `CoverageEvidence`. "Covered"
+takes proof of reading in the interval asked for and no known gap in it; what is imported, silent or not assessed yet is not.
 `tests/alerts/coverage/test_one_judgement.py` fails where another module compares these words.
 """
 
@@ -13,7 +13,7 @@ Level = Literal["covered", "partly", "uncovered", "pending", "imported", "nothin
 """`pending`: cannot be told yet; `imported`: only content that others collected; `nothing`: nothing was to be read."""
 
 
-class Evidence(NamedTuple):
+class CoverageEvidence(NamedTuple):
     """What is known of a place and interval, all in the same unit."""
 
     covered: int = 0
@@ -24,11 +24,11 @@ class Evidence(NamedTuple):
     imported: int = 0
 
 
-def judge(evidence: Evidence) -> Level:
+def judge(evidence: CoverageEvidence) -> Level:
     """Return the level that `evidence` proves; what was missed weighs more than what is not known yet.
 
-    >>> judge(Evidence(covered=3)), judge(Evidence(covered=57, missed=3)), judge(Evidence(imported=9)), judge(Evidence())
-    ('covered', 'partly', 'imported', 'nothing')
+    >>> judge(CoverageEvidence(covered=57, missed=3)), judge(CoverageEvidence(imported=9)), judge(CoverageEvidence())
+    ('partly', 'imported', 'nothing')
     """
     if evidence.missed:
         return "partly" if evidence.covered else "uncovered"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from alerts.coverage.judgement import Evidence, Level, is_imported_only, is_trusted, judge
+from alerts.coverage.judgement import CoverageEvidence, Level, is_imported_only, is_trusted, judge
 from alerts.records import Background, CollectorHeartbeat, Incident, Sighting
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
@@ -121,12 +121,12 @@ def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
     heard = Phrase("monitoring since %(since)s; last heartbeat %(last)s", since=since, last=last)
     if now - last > MAX_SILENCE:
         silent = Phrase("nothing was collected since %(last)s: no heartbeat from crawl since then", last=last)
-        return MonitoringStatus(judge(Evidence(pending=1)), silent, since, last)
+        return MonitoringStatus(judge(CoverageEvidence(pending=1)), silent, since, last)
     sites = sum(sum(host.sites.values()) + host.unseen for host in hosts)
     by_state = sum(host.sites.get(state, 0) for host in hosts for state in READABLE_STATES)
     read = max(0, min(by_state, sites - sum(host.missed for host in hosts)))
     faults = tuple(_faults(hosts, now, sites - read, sites))
-    level = judge(Evidence(covered=read, missed=sites - read + len(faults)))
+    level = judge(CoverageEvidence(covered=read, missed=sites - read + len(faults)))
     if not read:
         why = Phrase("none of %(sites)s sites can be read", sites=sites) if sites else Phrase("no site has been visited yet")
         nothing = Phrase("nothing was collected: %(heard)s, but %(why)s; see `ullage sites`", heard=heard, why=why)
@@ -141,9 +141,9 @@ def _without_heartbeat(store: IncidentStore) -> MonitoringStatus:
     """Return the status where no crawler has reported: findings may have come from imported files."""
     if any(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Background)):
         said = Phrase("only imported files were examined; no crawler has reported yet")
-        return MonitoringStatus(judge(Evidence(imported=1)), said)
+        return MonitoringStatus(judge(CoverageEvidence(imported=1)), said)
     said = Phrase("nothing was collected: alert has received no heartbeat from crawl and no finding")
-    return MonitoringStatus(judge(Evidence()), said)
+    return MonitoringStatus(judge(CoverageEvidence()), said)
 
 
 def _faults(hosts: list[CollectorHeartbeat], now: datetime, unread: int, sites: int) -> Iterator[Phrase]:

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
 from alerts.coverage.hours import SiteCoverage, coverage
-from alerts.coverage.judgement import Evidence, has_gap, is_covered, is_pending, judge
+from alerts.coverage.judgement import CoverageEvidence, has_gap, is_covered, is_pending, judge
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.coverage.report import CoverageReader
 from alerts.web.dependencies import Console, may
@@ -54,7 +54,7 @@ def _verdict(rows: Sequence[SiteCoverage], status: MonitoringStatus) -> tuple[Ph
     """Return whether all sites are read at present: good only where each is, and the list of incidents can be trusted."""
     levels = Counter(row.level_now for row in rows)
     missed, pending, covered = levels["uncovered"] + levels["partly"], levels["pending"], levels["covered"]
-    level, monitored = judge(Evidence(covered, missed, pending, levels["imported"])), covered + missed + pending
+    level, monitored = judge(CoverageEvidence(covered, missed, pending, levels["imported"])), covered + missed + pending
     text = {
         "pending": Phrase("%(count)s of %(all)s sites cannot be assessed yet.", count=pending, all=monitored),
         "covered": Phrase("All %(all)s active sites are being read.", all=monitored),
