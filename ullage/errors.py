@@ -61,7 +61,7 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     "ingest": {Exit.FAILED: "a line was refused; the others were accepted"},
     "coverage": {
         Exit.FAILED: "a day was changed after it was signed",
-        Exit.NO_VERDICT: "no gap, but a site was not read recently, or the log begins later",
+        Exit.NO_VERDICT: "no gap, but a site was not read recently, the log begins later, or no site was read at all",
         Exit.GAP: "a site has an unexplained coverage gap",
     },
     "collect": {Exit.GAP: "a channel is not fully read; its line explains why"},

@@ -10,25 +10,23 @@ partner or a number; so exposures that read the same are one. "Recorded, found n
 (`ullage.lookup.list_index`), which is off by default. Without it a value that nothing holds has no record, whether its owner is a
 customer or not; with it "no record" says that nobody is recorded with it.
 
-Neighbours share all but the last digits. A range is told by a tag of how it begins, a value by a tag of its own, both under a key
-that is made when search starts and never leaves its memory; so what is kept says nothing, and ends with the process.
+An answer is about the person where a customer pseudonym, the list of enrolled customers or the exposure that was found tells
+whose the value is, and about the value alone where none does; it says which.
 """
 
 from __future__ import annotations
 
 import secrets
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Literal, NamedTuple
 
-from alerts.accounts import Principal
 from alerts.cases.decisions import may_be_told
-from alerts.cases.report import Text, advice_for, categories
-from alerts.coverage import BELIEVED, MonitoringStatus
+from alerts.cases.outgoing import Text
+from alerts.cases.report import advice_for, categories
+from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.grouping.exposures import is_verified
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
 from alerts.records.document import Frozen
@@ -39,10 +37,10 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
 from ullage.files.rule_files import shipped
 from ullage.lookup.list_index import EnrolledLists
-from ullage.lookup.values import readings, written_forms
+from ullage.lookup.typed_value import read_typed
+from ullage.lookup.values import written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase
-from ullage.runtime.rate_limit import Allowance
 from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, epochs
 from ullage.security.masking import Secret
@@ -58,12 +56,17 @@ PURPOSES = {
 
 @dataclass(frozen=True, slots=True)
 class LookupRequest:
-    """Who asks about which value, for what purpose, under which case number."""
+    """Who asks about which value, for what purpose, under which case number.
+
+    `kind` is the kind that was chosen, "" for those that the field's label names; `pseudonym` is the customer's, "" if not given.
+    """
 
     value: Secret
     who: str
     purpose: str
     case: str
+    kind: str = ""
+    pseudonym: str = ""
 
     @property
     def why(self) -> str:
@@ -90,11 +93,12 @@ class PersonExposure:
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """`kinds` are what the value was read as; none means that it is no identifier that is known here.
+    """`kinds` are what the value was read as; without any, `problem` says what to check, and nothing was looked up.
 
-    `seen` are posts that are no leak: the number stood alone there, most likely by its owner's own hand. `recorded` says whether
-    the value is on the list of what is recorded, of the day `listed_on`; None where that is not asked: the person hears of an
-    exposure, or there is not a list of every tenant.
+    `found` are exposures of the value, and of its owner where `is_about_person`; `is_value_found` tells whether one is heard of
+    that holds the value itself. `seen` are posts that are no leak: the number stood alone there, most likely by its owner's own
+    hand. `recorded` says whether the value is on the list of enrolled customers, of the day `listed_on`; None where that is not
+    asked: the person hears of an exposure, or there is not a list of every tenant.
     """
 
     kinds: tuple[str, ...]
@@ -102,6 +106,17 @@ class LookupResult:
     seen: tuple[Background, ...] = ()
     recorded: bool | None = None
     listed_on: datetime | None = None
+    problem: Phrase | None = None
+    is_value_found: bool = False
+    is_about_person: bool = False
+
+
+class _RegistryAnswer(NamedTuple):
+    """What the lists of enrolled customers say of a value: see `LookupResult`; `owners` are pseudonyms by tenant."""
+
+    recorded: bool | None
+    listed_on: datetime | None
+    owners: dict[str, set[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,55 +135,96 @@ class Lookup:
     among: frozenset[str] | None = None
 
     def ask(self, question: LookupRequest) -> LookupResult:
-        """The answer, newest incident first; its audit records are durable before it is given.
+        """Return the answer, newest incident first; its audit records are durable before it is given.
 
-        ConfigError where no tenant has an index key: "not found" would be no answer; and where a list of what is recorded would
-        have to be asked and is damaged.
+        ConfigError where no tenant has an index key: "not found" would be no answer; and where a list of enrolled customers
+        would have to be asked and is damaged.
         """
-        read_as = readings(question.value)
-        asked = [(tenant, self._tags(tenant, read_as)) for tenant in self.everyone()]
-        if read_as and not any(tags for _, tags in asked):
+        typed = read_typed(question.value, question.kind)
+        tags = {tenant: self._tags(tenant, typed.readings) for tenant in self.everyone()}
+        if typed.readings and not any(tags.values()):
             raise ConfigError(
                 Phrase("no index key here, so nobody can be found: load a customer list, or give this service its keys")
             )
-        hits = {tenant: self._look(tenant, tags) for tenant, tags in asked if tags}
-        found = [hit for of_tenant in hits.values() for hit in of_tenant]
-        seen = [fact for tenant, tags in asked if tags for fact in self.store.scroll(Background, _having(tenant, tags))]
-        kinds = tuple(kind for kind, _ in read_as)
-        try:
-            recorded, listed_on = (None, None) if any(hit.is_heard for hit in found) else self._listed(dict(asked))
-        except UllageError as error:
-            self.trail.append("lookup", f"not answered: {type(error).__name__}", actor=question.who, reason=question.why)
-            raise
-        for tenant, of_tenant in hits.items():
-            shown = ", ".join(f"{kind} {tag}" for kind, tag in self._newest_tags(tenant, read_as))
-            said = f"found in {len(of_tenant)} incident{'s' * (len(of_tenant) != 1)}" if of_tenant else "not found"
-            said += {None: "", True: ", recorded", False: ", not recorded"}[recorded]
-            self.trail.append("lookup", f"{shown}: {said}", actor=question.who, tenant=tenant, reason=question.why)
+        tags = {tenant: some for tenant, some in tags.items() if some}
+        hits = {tenant: self.exposures(_having(tenant, some)) for tenant, some in tags.items()}
+        is_value_found = any(hit.is_heard for some in hits.values() for hit in some)
+        owners = {tenant: {question.pseudonym} if question.pseudonym else _only_owner(some) for tenant, some in hits.items()}
+        self._add_owners_exposures(hits, owners)
+        registered = _RegistryAnswer(None, None, {})
+        if not any(hit.is_heard for some in hits.values() for hit in some):
+            registered = self._ask_registry(question, tags)
+            self._add_owners_exposures(hits, registered.owners)
+        found = [hit for some in hits.values() for hit in some]
+        if any(hit.is_heard for hit in found):
+            registered = registered._replace(recorded=None, listed_on=None)
+        kinds = tuple(kind for kind, _ in typed.readings)
+        for tenant, some in hits.items():
+            self._log(question, tenant, typed.readings, len(some), registered.recorded)
         if not hits:
             self.trail.append("lookup", "no identifier: refused", actor=question.who, reason=question.why)
         self._record(question, kinds, len(found))
-        newest = sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)
-        alone = tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True))
-        return LookupResult(kinds, tuple(newest), alone, recorded, listed_on)
+        return LookupResult(
+            kinds,
+            tuple(sorted(found, key=lambda hit: hit.incident.opened_at, reverse=True)),
+            self._posts_without_leak(tags),
+            registered.recorded,
+            registered.listed_on,
+            typed.problem,
+            is_value_found,
+            any(owners.values()) or any(registered.owners.values()),
+        )
 
-    def _listed(self, asked: Mapping[str, Sequence[str]]) -> tuple[bool | None, datetime | None]:
-        """Whether the value with these tags, a tenant, is recorded, and by a list of which day: of several the oldest.
+    def _add_owners_exposures(self, hits: dict[str, list[PersonExposure]], owners: Mapping[str, set[str]]) -> None:
+        """Add to `hits`, by tenant, what is stored of the customers with these pseudonyms and is not among them."""
+        for tenant, pseudonyms in owners.items():
+            known = {hit.exposure.id for hit in hits[tenant]}
+            if pseudonyms:
+                of_owner = self.exposures(DocumentFilter({"tenant": (tenant,), "subject": tuple(pseudonyms)}))
+                hits[tenant] += [hit for hit in of_owner if hit.exposure.id not in known]
+
+    def _posts_without_leak(self, tags: Mapping[str, Sequence[str]]) -> tuple[Background, ...]:
+        seen = [fact for tenant, some in tags.items() for fact in self.store.scroll(Background, _having(tenant, some))]
+        return tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True))
+
+    def _log(
+        self, question: LookupRequest, tenant: str, read_as: Iterable[tuple[str, Secret]], found: int, recorded: bool | None
+    ) -> None:
+        shown = ", ".join(f"{kind} {tag}" for kind, tag in self._newest_tags(tenant, read_as))
+        answer = f"found in {found} incident{'s' * (found != 1)}" if found else "not found"
+        answer += {None: "", True: ", recorded", False: ", not recorded"}[recorded]
+        with_pseudonym = " and a customer pseudonym" if question.pseudonym else ""
+        entry = f"{shown}{with_pseudonym}: {answer}"
+        self.trail.append("lookup", entry, actor=question.who, tenant=tenant, reason=question.why)
+
+    def _ask_registry(self, question: LookupRequest, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
+        """Return what the lists say of a value; that an error leaves it unanswered is in the audit log."""
+        try:
+            return self._listed(tags)
+        except UllageError as error:
+            self.trail.append("lookup", f"not answered: {type(error).__name__}", actor=question.who, reason=question.why)
+            raise
+
+    def _listed(self, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
+        """Return whether the value with these tags, by tenant, is recorded, and by a list of which day: of several the oldest.
 
         That it is not is known only where every tenant that was asked has a list; None where that cannot be told.
         """
-        days, missing = list[datetime](), False
-        for tenant, tags in asked.items():
-            if not self.lists or not tags or tenant == CANARY:
+        days, recorded_on, owners, missing = list[datetime](), list[datetime](), dict[str, set[str]](), False
+        for tenant, some in tags.items():
+            if not self.lists or tenant == CANARY:
                 continue
             listed = self.lists.of(tenant, self.clock.now())
             if listed is None:
                 missing = True
                 continue
             days.append(datetime.fromisoformat(listed.header.created))
-            if any(listed.has(bytes.fromhex(tag)) for tag in tags):
-                return True, days[-1]
-        return (False, min(days)) if days and not missing else (None, None)
+            if pseudonyms := {one for tag in some for one in listed.find_pseudonyms(bytes.fromhex(tag))}:
+                recorded_on.append(days[-1])
+                owners[tenant] = {one.hex() for one in pseudonyms if len(pseudonyms) == 1 and any(one)}
+        if recorded_on:
+            return _RegistryAnswer(True, min(recorded_on), owners)
+        return _RegistryAnswer(False, min(days), owners) if days and not missing else _RegistryAnswer(None, None, owners)
 
     def check_keys(self) -> None:
         """ConfigError names an index key that is not the one that it was: under it nobody would be found.
@@ -195,9 +251,6 @@ class Lookup:
         key = self.keys.read(f"{tenant}/index-{epochs(self.keys, tenant, 'index')[-1]}.key")
         return [(kind, index_tags(key, tenant, kind, normal)[0]) for kind, normal in read_as]
 
-    def _look(self, tenant: str, tags: Sequence[str]) -> list[PersonExposure]:
-        return self.exposures(_having(tenant, tags))
-
     def exposures(self, where: DocumentFilter) -> list[PersonExposure]:
         """The exposures in `where` whose incidents are still there, each with what was decided of its incident."""
         exposures = list(self.store.scroll(Exposure, where))
@@ -221,6 +274,12 @@ class Lookup:
             found=found,
         )
         self.store.create([audit])
+
+
+def _only_owner(hits: Iterable[PersonExposure]) -> set[str]:
+    """Return the pseudonym of the one customer in `hits`; none of several, who may share a number and not their secrets."""
+    pseudonyms = {hit.exposure.subject for hit in hits}
+    return pseudonyms if len(pseudonyms) == 1 else set()
 
 
 def _having(tenant: str, tags: Sequence[str]) -> DocumentFilter:
@@ -292,28 +351,34 @@ class CallerAnswer:
 class Reply:
     """Which of the answers it is, and what is read to the caller where nothing was found: None else.
 
-    `listed_on` is the day of the list of what is recorded that was asked; None says that none was, so that `no_record` does not
-    say whether somebody is a customer.
+    `listed_on` is the day of the list of enrolled customers that was asked; None says that none was, so that `no_record` does not
+    say whether somebody is a customer. `about` says whether the answer is about the person or about the value alone. Of `refused`
+    `problem` says what to check.
     """
 
     answer: Literal["exposed", "recorded", "no_record", "refused"]
+    about: Literal["person", "value"]
     listed_on: datetime | None = None
     script: Text | None = None
+    problem: Phrase | None = None
 
 
-def reply(answer: LookupResult, looked: MonitoringStatus) -> Reply:
-    """The answer in a word. That nothing was found is said to the caller only where it was looked for."""
-    if not answer.kinds or told(answer):
-        return Reply("exposed" if answer.kinds else "refused")
+def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
+    """Return the answer in a word. That nothing was found is said to the caller only where it was looked for."""
+    about: Literal["person", "value"] = "person" if answer.is_about_person else "value"
+    if not answer.kinds:
+        return Reply("refused", about, problem=answer.problem)
+    if list_disclosures(answer):
+        return Reply("exposed", about)
     texts = scripts()
     name: Literal["recorded", "no_record"] = "recorded" if answer.recorded else "no_record"
-    if looked.worth not in BELIEVED and answer.recorded is not False:
-        return Reply(name, answer.listed_on, _with_advice(texts.unsure, texts.unsure_zh))
+    if not status.is_trusted and answer.recorded is not False:
+        return Reply(name, about, answer.listed_on, _with_advice(texts.unsure, texts.unsure_zh))
     if not answer.recorded:
-        return Reply(name, answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh))
-    en, zh = (f" since {looked.since:%Y-%m}", f"自{looked.since:%Y年%-m月}起") if looked.since else ("", "")
+        return Reply(name, about, answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh))
+    en, zh = (f" since {status.since:%Y-%m}", f"自{status.since:%Y年%-m月}起") if status.since else ("", "")
     script = _with_advice(texts.recorded.format(since=en), texts.recorded_zh.format(since=zh))
-    return Reply("recorded", answer.listed_on, script)
+    return Reply("recorded", about, answer.listed_on, script)
 
 
 def _with_advice(en: str, zh: str) -> Text:
@@ -322,13 +387,13 @@ def _with_advice(en: str, zh: str) -> Text:
     return Text(" ".join((en, *(line.en for line in lines))), zh + "".join(line.zh for line in lines))
 
 
-def told(answer: LookupResult) -> tuple[CallerAnswer, ...]:
-    """What may be said of the exposures that were found, the newest first."""
-    found = [hit for hit in answer.found if hit.is_heard]
-    return tuple(dict.fromkeys(_told(hit) for hit in sorted(found, key=lambda hit: hit.exposure.first_seen, reverse=True)))
+def list_disclosures(answer: LookupResult) -> tuple[CallerAnswer, ...]:
+    """List what may be disclosed to the caller, newest exposure first."""
+    heard = [hit for hit in answer.found if hit.is_heard]
+    return tuple(dict.fromkeys(_disclose(hit) for hit in sorted(heard, key=lambda hit: hit.exposure.first_seen, reverse=True)))
 
 
-def _told(hit: PersonExposure) -> CallerAnswer:
+def _disclose(hit: PersonExposure) -> CallerAnswer:
     worst = worst_way(hit)
     scenario = worst[1] if worst else None
     kinds = kinds_of(hit)
@@ -376,99 +441,3 @@ def script_of(scenario: str, kinds: Iterable[Text], month: str, protects: Iterab
     en = english.format(about=words.about, harm=words.harm, kinds=named[0], month=month)
     zh = chinese.format(about=words.about_zh, harm=words.harm_zh, kinds=named[1], month=f"{year}年{int(number)}月")
     return Text(" ".join((en, *(line.en for line in protects))), zh + "".join(line.zh for line in protects))
-
-
-RANGES: Mapping[str, int] = {"phone": 3, "resident_id": 4, "card": 4, "qq": 3}
-"""Of a kind, the last digits in which neighbours differ: a thousand phones, the people of one place and birthday."""
-MANY = 5
-"""Different values of one range within an hour: callers come from everywhere, five of one thousand numbers do not by chance."""
-SECONDS = 3600.0
-MOST_RANGES = 20_000
-
-
-@dataclass(slots=True)
-class _Range:
-    values: dict[bytes, float] = field(default_factory=dict)
-    told: float | None = None
-
-
-@dataclass(slots=True)
-class Sweeps:
-    """What was asked for within the hour, as tags. Threads share it."""
-
-    clock: Clock
-    _tagger: Cmac = field(default_factory=lambda: Cmac(secrets.token_bytes(32)))
-    _ranges: OrderedDict[bytes, _Range] = field(default_factory=OrderedDict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def note(self, value: Secret) -> str:
-        """Note that a value was asked for: the kind of a range that somebody goes through, "" for none; told once an hour."""
-        with self._lock:
-            found = [kind for kind, normal in readings(value) if kind in RANGES and self._is_sweep(kind, normal.reveal())]
-        return found[0] if found else ""
-
-    def _is_sweep(self, kind: str, normal: str) -> bool:
-        now, begins = self.clock.monotonic(), normal[: -RANGES[kind]]
-        name = self._tagger.one(f"range {kind} {begins}".encode())
-        one = self._ranges.pop(name, None) or _Range()
-        one.values = {tag: at for tag, at in one.values.items() if now - at <= SECONDS}
-        one.values[self._tagger.one(f"value {kind} {normal}".encode())] = now
-        self._ranges[name] = one
-        while len(self._ranges) > MOST_RANGES:
-            self._ranges.popitem(last=False)
-        is_news = one.told is None or now - one.told > SECONDS
-        if len(one.values) < MANY or not is_news:
-            return False
-        one.told = now
-        return True
-
-
-MOST = 1_000
-"""Sessions whose occasion is kept, in memory."""
-
-
-class Occasion(NamedTuple):
-    """A purpose of the closed list, and a case number that was checked; both "" where nothing was said yet."""
-
-    purpose: str = ""
-    case: str = ""
-
-
-class Occasions:
-    """By session. Threads share it."""
-
-    def __init__(self) -> None:
-        self._said: OrderedDict[str, Occasion] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def of(self, session: str) -> Occasion:
-        """What was said last."""
-        with self._lock:
-            return self._said.get(session, Occasion())
-
-    def keep(self, session: str, occasion: Occasion) -> None:
-        """Keep it for this session; a program, which has none, says it each time."""
-        if not session:
-            return
-        with self._lock:
-            self._said.pop(session, None)
-            self._said[session] = occasion
-            if len(self._said) > MOST:
-                self._said.popitem(last=False)
-
-
-class Lookups:
-    """Look-ups: few for each caller in a minute, and not many for all together in a day, so that no list of numbers is tried.
-
-    All together are those who see the same tenants: others neither use up what is theirs nor learn how much that is.
-    """
-
-    def __init__(self, per_minute: int, per_day: int, clock: Clock) -> None:
-        self._each = Allowance(per_minute, 60.0, clock, "too many look-ups in a short time")
-        self._all = Allowance(per_day, 86_400.0, clock, "too many look-ups today")
-
-    def take(self, caller: Principal) -> None:
-        """Count one of `caller`; LimitedError when none is left, to this caller or to all."""
-        self._all.check(caller.whose)
-        self._each.take(f"{caller.is_program} {caller.name}\n{caller.whose}")
-        self._all.take(caller.whose)

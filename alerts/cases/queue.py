@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Literal, get_args
 
 from alerts.cases.incident_list import Filters, tokens_of
-from alerts.coverage import BELIEVED, MonitoringStatus, looked
 from alerts.coverage.hours import CoverageWindow, coverage
+from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.deadlines.schedule import Work, item_of
 from alerts.records import SEVERITIES, Decision, Incident, Sighting, WorkItem
 from alerts.records.document import Excerpt, QueryError
@@ -336,12 +336,8 @@ class Handover:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all was looked at, all the time, or it is known why not: else what is missing here may be somewhere.
-
-        Where only files were handed over there is no site to be blind on.
-        """
-        is_covered = not self.blind.begins and not self.blind.unexplained()
-        return self.behind.worth in BELIEVED and (self.behind.worth == "imported" or is_covered)
+        """Whether everything was covered, or it is explained why not; where only files were imported there is no site to be."""
+        return self.behind.is_trusted and (self.behind.is_imported_only or self.blind.is_accounted_for)
 
     def rows(self) -> list[tuple[QueueRow, tuple[Phrase, ...]]]:
         """Each incident that a part shows, once, what burns first, with the words for the parts that it is in."""
@@ -393,6 +389,6 @@ def handover(queue: IncidentQueue, tenant: str = "", since: datetime | None = No
         undecided=undecided,
         due=due,
         unassigned=unassigned,
-        behind=looked(queue.work.store, now),
+        behind=monitoring_status(queue.work.store, now),
         blind=coverage(queue.work.store, start, now, now),
     )

@@ -1,43 +1,44 @@
-"""Fill the draft of a breach notification from the store.
+"""Fill the draft of a breach notification from what may leave the house (`alerts.cases.outgoing`).
 
-Only counts, labels, times and ids of ours: no title, author, address, handle or tag comes in, so none can come out.
+Only counts, labels, times, ids of ours and recorded measures: no score, severity, internal next step, title, author, address,
+pseudonym or tag comes in, so none can come out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from enum import StrEnum
 from functools import cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import RootModel
 
+from alerts.cases.evidence import vault_of
 from alerts.cases.incident_list import decisions_of, incident_named
+from alerts.cases.outgoing import (
+    Measure,
+    OutgoingIncident,
+    OutgoingSighting,
+    Text,
+    list_measures,
+    outgoing_sightings,
+)
 from alerts.deadlines import CHANNELS, grade_of, sent_at
 from alerts.deadlines.outstanding import Duty, Moments
 from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
 from alerts.deadlines.schedule import duties_of
-from alerts.records import Incident, IncidentReason, Sighting
+from alerts.records import Sighting
 from alerts.records.document import Frozen
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.translation import ORIGIN, SEVERITY
 from ullage.audit.bait import Stamp, stamps
 from ullage.audit.trail import FOLDER
 from ullage.display import moment, safe
-from ullage.display.decide import Decide
 from ullage.files.rule_files import shipped
 from ullage.settings import Context, Tenant
 from ullage.vocabulary.fields import HIGHEST
-
-
-class Text(NamedTuple):
-    """The same in English and Chinese."""
-
-    en: str
-    zh: str
 
 
 class ReportField(Frozen):
@@ -122,18 +123,18 @@ SHOWN_SIGHTINGS = 50
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a draft is made from: the incident with all its sightings, and nothing of who is in it."""
+    """All that a draft is made from: what may leave the house of an incident and its sightings."""
 
-    incident: Incident
-    sightings: Sequence[Sighting]
+    incident: OutgoingIncident
+    sightings: Sequence[OutgoingSighting]
     """The oldest first."""
     moments: Moments
     duties: Sequence[Duty]
     tenant: Tenant
     zone: tzinfo
     now: datetime
-    decide: Decide | None = None
-    """By when a person decides whether it is confirmed, where nobody has."""
+    tenant_name: str = ""
+    measures: Sequence[Measure] = ()
     stamps: Sequence[Stamp] = ()
     """Lists of bait of the partner whom the origin names, as the audit log here has them."""
 
@@ -142,6 +143,7 @@ def values(case: Case) -> Values:
     """Every field that the store or the settings have a value for."""
     named = {**dict(_entity(case)), **dict(_times(case)), **dict(_incident(case)), **dict(_people(case)), **dict(_harm(case))}
     named["scene_preservation"] = tuple(_evidence(case))
+    named["measures_taken"] = tuple(_measures(case))
     named["reports"] = tuple(_reports(case))
     return {name: tuple(lines) for name, lines in named.items() if any(line.zh for line in lines)}
 
@@ -185,25 +187,24 @@ def _newest(case: Case) -> date | None:
 
 def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     incident = case.incident
-    yield "incident_type", (Text("personal information leaked", "个人信息泄露"),)
+    yield "incident_type", (_type(incident),)
     sites = Text(f"sites: {', '.join(incident.sites)}", f"网站：{'、'.join(incident.sites)}")
     times = Text(f"{incident.sightings} sighting{'s' * (incident.sightings != 1)}", f"共出现{incident.sightings}次")
     yield "place", (sites, times) if incident.sites else ()
-    whose = Text(f"{incident.origin}, by the monitor's evidence", f"{ORIGIN[incident.origin]}（系统判断）")
-    yield "origin", (whose, *_reasons(incident.origin_reasons))
+    words = incident.origin_words
+    whose = Text(f"{words.en}, by the monitor's evidence", f"{words.zh}（系统判断）")
+    yield "origin", (whose, *incident.origin_evidence)
     grade = grade_of(incident.customers)
     yield "grade_cac", (Text(f"{grade.title} ({grade.title_zh})", grade.title_zh),)
-    severity = Text(
-        f"{incident.severity}; exposure {incident.exposure} of 100",
-        f"{SEVERITY[incident.severity]}；涉诈暴露评分{incident.exposure}（满分100）",
-    )
-    yield "severity", (severity,)
-    yield "reason_codes", _reasons(incident.reasons)
 
 
-def _reasons(reasons: Iterable[IncidentReason]) -> tuple[Text, ...]:
-    heads = [(f"{r.code}{f' {r.points:+d}' if r.points else ''}", r) for r in reasons]
-    return tuple(Text(f"{head}: {r.evidence}", f"{head}：{r.evidence_zh}") for head, r in heads)
+def _type(incident: OutgoingIncident) -> Text:
+    """Return what happened, as far as the counts prove it."""
+    if incident.customers:
+        return Text("personal information of customers seen outside", "个人信息泄露")
+    if incident.is_offer:
+        return Text("personal information offered; no customer was found in it", "发现兜售个人信息，尚未发现本单位客户")
+    return Text("not established: no customer was found in it", "尚未确定：未发现本单位客户")
 
 
 def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
@@ -231,10 +232,10 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
         )
 
 
-def _distinct(incident: Incident) -> Iterator[Text]:
+def _distinct(incident: OutgoingIncident) -> Iterator[Text]:
     """Exactly how many customers were found; at least and at most how many people it may be."""
-    how, how_zh = ("at least", "至少") if incident.incomplete else ("exactly", "")
-    counted = "未完整检索" if incident.incomplete else "精确计数"
+    how, how_zh = ("at least", "至少") if incident.is_incomplete else ("exactly", "")
+    counted = "未完整检索" if incident.is_incomplete else "精确计数"
     yield Text(
         f"{how} {incident.customers:,} of the entity's customers found",
         f"已发现本单位客户{how_zh}{incident.customers:,}人（{counted}）",
@@ -258,10 +259,37 @@ def _harm(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     yield "advice_to_individuals", tuple(line for a in advice for line in a.lines())
 
 
+TAKEDOWNS: Mapping[str, Text] = {
+    "takedown asked": Text("takedown requested", "已提出删除请求"),
+    "takedown sent": Text("takedown letter sent", "已发出删除通知"),
+    "takedown gone": Text("posts removed", "相关内容已删除"),
+    "takedown back": Text("posts are back again", "相关内容再次出现"),
+    "telling_approved": Text("notification of the people approved", "已批准告知个人"),
+    "telling_withdrawn": Text("approval of notification withdrawn", "已撤回告知个人的批准"),
+}
+
+
+def _measures(case: Case) -> Iterator[Text]:
+    """Yield what was done, as it was recorded, with when."""
+    for one in case.measures:
+        at = moment(one.at, case.zone)
+        words = TAKEDOWNS.get(one.what, Text(one.note, one.note))
+        yield Text(f"{at}: {words.en}", f"{at}：{words.zh}")
+    if case.incident.gone:
+        posts = f"{case.incident.gone} of {case.incident.sightings} posts were found gone"
+        yield Text(posts, f"{case.incident.sightings}处中已有{case.incident.gone}处不再可见")
+
+
 def _evidence(case: Case) -> Iterator[Text]:
-    """What was seen where and when, by our own keyed ids; the pages themselves are not in here."""
+    """Yield what was seen where and when, by our own keyed ids, and how many originals are sealed now."""
+    if case.sightings:
+        sealed, count = sum(one.is_sealed for one in case.sightings), len(case.sightings)
+        if sealed:
+            yield Text(f"originals kept encrypted: {sealed} of {count}", f"原件已加密留存：{count}处中{sealed}处")
+        else:
+            yield Text("no original is stored; recorded is where and when:", "未留存原件，仅记录网站和时间：")
     for s in case.sightings[:SHOWN_SIGHTINGS]:
-        at = moment(s.fetched_at, case.zone)
+        at = moment(s.at, case.zone)
         yield Text(f"sighting {s.id} on {s.site}, collected {at}", f"记录{s.id}，网站{s.site}，采集于{at}")
     if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
@@ -270,7 +298,7 @@ def _evidence(case: Case) -> Iterator[Text]:
         told = f"list of honeytokens that only one partner received, {number} invented customers, recorded {at} before that"
         chinese = f"仅提供给一家合作方的诱饵名单（虚构客户{number}名），于发放前{at}存证"
         yield Text(f"{told}: SHA-256 {one.sha256}", f"{chinese}：SHA-256 {one.sha256}")
-    if case.incident.origin == "partner" and not case.stamps:
+    if case.incident.has_partner_honeytoken and not case.stamps:
         yield Text(
             "the list of honeytokens has no time stamp in the audit log of this host", "本机审计日志中无该诱饵名单的存证记录"
         )
@@ -294,7 +322,6 @@ def _report_line(duty: Duty, case: Case, language: int) -> str:
         CHANNELS[report.value][language] if report and report.value in CHANNELS else "",
         report.reference if report else "",
         report.note if report and duty.late else "",
-        duty.ruling.note if duty.ruling else "",
         "" if regime.verified else UNVERIFIED[language].upper(),
         warning(duty)[language],
     ]
@@ -304,6 +331,9 @@ def _report_line(duty: Duty, case: Case, language: int) -> str:
 TITLE = Text("Personal information breach: notification", "个人信息泄露事件报告")
 MARK = Text("Draft, unsent, for review by counsel", "草稿 · 未报送 · 待法务审核")
 TO_FILL = Text("to be filled in", "待填写")
+TO_REVIEW = Text("to be reviewed, from the incident's records", "待审核，摘自事件记录")
+REVIEWED = frozenset({"measures_taken"})
+"""Fields with what people noted for each other: filled in, and left for a person all the same."""
 NOTE = Text(
     "Made by machine from counts, labels and times; it names no customer. Numbers are of the monitor's findings, not of the "
     "whole leak. Marked fields are for a person to fill in. What is marked as not verified was not checked against the rule's "
@@ -383,8 +413,6 @@ def page(case: Case, language: ReportLanguage) -> ReportDraft:
         f"Incident {incident.id}, drafted {moment(case.now, case.zone)}",
         f"事件编号{incident.id}，起草于{moment(case.now, case.zone)}",
     )
-    step = Text(f"Next: {incident.next_step.text}", f"下一步：{incident.next_step.text_zh}")
-    by_when = Text(*case.decide.words(case.now, case.zone)) if case.decide else None
     parts = tuple(
         DraftSection(
             f"{number}. {language.line(Text(section.title, section.title_zh))}",
@@ -392,7 +420,7 @@ def page(case: Case, language: ReportLanguage) -> ReportDraft:
         )
         for number, section in enumerate(sections(), 1)
     )
-    notes = [line for text in (step, by_when, head, NOTE) if text for line in language.lines(text)]
+    notes = [line for text in (head, NOTE) for line in language.lines(text)]
     entity = case.tenant.entity
     return ReportDraft(
         language.line(TITLE),
@@ -407,13 +435,13 @@ def page(case: Case, language: ReportLanguage) -> ReportDraft:
 
 
 def _item(field: ReportField, known: Values, language: ReportLanguage) -> DraftField:
-    found = known.get(field.id)
-    lines = [line for text in found or () for line in language.lines(text)]
-    if found is None:
-        ask = Text(f"[{TO_FILL.en}: {field.ask}]", f"【{TO_FILL.zh}：{field.ask_zh}】")
-        lines = list(language.lines(ask))
+    texts, is_open = known.get(field.id, ()), field.id not in known or field.id in REVIEWED
+    lines = [line for text in texts for line in language.lines(text)]
+    if is_open:
+        head = TO_REVIEW if texts else TO_FILL
+        lines += language.lines(Text(f"[{head.en}: {field.ask}]", f"【{head.zh}：{field.ask_zh}】"))
     law = language.line(Text(field.law, field.law_zh))
-    return DraftField(language.line(Text(field.title, field.title_zh)), law, tuple(lines), found is None)
+    return DraftField(language.line(Text(field.title, field.title_zh)), law, tuple(lines), is_open)
 
 
 class ReportForm(StrEnum):
@@ -426,17 +454,19 @@ class ReportForm(StrEnum):
 def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
     found, decisions = incident_named(store, incident), decisions_of(store, incident)
+    sightings = sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id))
     duties, tenant = duties_of(context, store), context.tenant(found.tenant)
     moments = duties.moments(found, decisions)
     return Case(
-        incident=found,
-        sightings=sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
+        incident=OutgoingIncident.of(found),
+        sightings=outgoing_sightings(sightings, vault_of(context)),
         moments=moments,
         duties=duties.since(found, decisions, moments),
         tenant=tenant,
         zone=ZoneInfo(tenant.zone),
         now=context.clock.now(),
-        decide=duties.decides([found]).get(incident),
+        tenant_name=found.tenant,
+        measures=list_measures(decisions),
         stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
     )
 

@@ -20,8 +20,8 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from alerts.cases.lookup import Lookup, PersonExposure, kinds_of, worst_way
-from alerts.cases.report import Text
-from alerts.coverage import BELIEVED, MonitoringStatus, looked
+from alerts.cases.outgoing import Text
+from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.grouping.exposures import is_verified
 from alerts.store import DocumentFilter
 from ullage.audit.trail import PendingEntry, Trail
@@ -118,7 +118,7 @@ def _told(questions: Sequence[ExposureQuery], life_days: float) -> list[Exposure
     """Answers to those who ask of the same tenants."""
     lookup = questions[0].lookup
     try:
-        heard = looked(lookup.store, lookup.clock.now())
+        heard = monitoring_status(lookup.store, lookup.clock.now())
         return [ExposureResult(items, heard) for items in Screening(lookup, life_days, heard).ask(questions)]
     except CorruptError as error:  # of a list that not all of them need
         return [answer for one in questions for answer in _told([one], life_days)] if len(questions) > 1 else [error]
@@ -176,7 +176,7 @@ class Screening:
             return _no(tag, "not_found")
         if tag not in recorded:
             return _no(tag, "unknown")
-        return _no(tag, "not_exposed" if self.looked.worth in BELIEVED else "not_found")
+        return _no(tag, "not_exposed" if self.looked.is_trusted else "not_found")
 
     def _exposed(self, asked: str, hits: Sequence[PersonExposure]) -> CustomerRisk:
         now = self.lookup.clock.now()

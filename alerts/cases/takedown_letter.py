@@ -1,17 +1,19 @@
-"""The letter that asks for a takedown.
+"""Write the letter that asks for a takedown.
 
 It names no customer, no kind of data beyond words, and no address that was not revealed for it: the places for addresses, the
-recipient and the signature stay open. Sources: 民法典 1195 (notice to a network service provider, with prima facie evidence and
-the sender's identity), 个人信息保护法 10 (no one may trade or publish others' personal information).
+recipient and the signature stay open. Each sentence that asserts something stands there only where that is known
+(`alerts.cases.outgoing`). Sources: 民法典 1195 (notice to a network service provider, with prima facie evidence and the sender's
+identity), 个人信息保护法 10 (no one may trade or publish others' personal information).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from alerts.records import Incident, Sighting
+from alerts.cases.outgoing import OutgoingSighting
 from ullage.display import safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -24,7 +26,7 @@ ZH = """\
 
 致：{recipient}
 
-{name}（以下简称“我方”）发现贵方服务上存在公开兜售、披露个人信息的内容，其中包含我方客户的个人信息。
+{name}（以下简称“我方”）发现贵方服务上存在{content}。
 依据《中华人民共和国民法典》第一千一百九十五条、《中华人民共和国个人信息保护法》第十条，请贵方：
 
 一、立即删除、屏蔽或断开下列内容的链接，并停止其下载与缓存；
@@ -34,7 +36,7 @@ ZH = """\
 涉及内容（我方编号 {id}）：
 {places}
 
-初步证据：上述内容于 {first} 至 {last} 经我方监测可公开访问，共 {count} 处；原件已加密留存，可应主管机关要求提供。
+初步证据：上述内容于 {first} 至 {last} 为我方监测发现，共 {count} 处{sealed}。
 
 通知人：{name}
 联系人：{contact}
@@ -47,7 +49,7 @@ Notice to take down posts that disclose personal information
 
 To: {recipient}
 
-{name} ("we") has found posts on your service that offer or disclose personal information, of our customers among others.
+{name} ("we") has found posts on your service that {content}.
 Under article 1195 of the Civil Code and article 10 of the Personal Information Protection Law of the People's Republic of China,
 or the corresponding rules of your own jurisdiction, we ask you to:
 
@@ -58,8 +60,7 @@ or the corresponding rules of your own jurisdiction, we ask you to:
 The posts (our number {id}):
 {places}
 
-Evidence: they could be read by anybody from {first} to {last}, in {count} places, as our monitor saw them. The originals are
-sealed and are handed to an authority that asks for them.
+Evidence: our monitor saw them from {first} to {last}, in {count} places.{sealed}
 
 Sender: {name}
 Contact: {contact}
@@ -70,38 +71,81 @@ Signature: {open}
 TEXTS: Mapping[Language, str] = {"zh": ZH, "en": EN}
 
 
-def letter(
-    incident: Incident,
-    sightings: Sequence[Sighting],
+@dataclass(frozen=True, slots=True)
+class TakedownNotice:
+    """All that a letter is made from; `addresses` are those that were revealed for it, by sighting."""
+
+    incident: str
+    posts: Sequence[OutgoingSighting]
+    name: str
+    contact: str
+    zone: ZoneInfo
+    at: datetime
+    addresses: Mapping[str, str]
+
+
+def notice_of(
+    incident: str,
+    sightings: Sequence[OutgoingSighting],
     tenant: Tenant,
     language: Language,
     now: datetime,
     addresses: Mapping[str, str] | None = None,
-) -> str:
-    """The letter; `addresses` are those that were revealed for it, by sighting.
-
-    It names the posts that are there, as far as anybody looked; ConfigError where all are known to be gone.
-    """
-    known, gap, zone = addresses or {}, OPEN[language], ZoneInfo(tenant.zone)
-    name = tenant.entity.name if language == "zh" else tenant.entity.name_en or tenant.entity.name
-    seen = sorted((one for one in sightings if one.gone_at is None), key=lambda one: (one.fetched_at, one.id))
-    if sightings and not seen:
+) -> TakedownNotice:
+    """Return what the letter is made from: the posts that are there, as far as is known; ConfigError where all are gone."""
+    posts = sorted((one for one in sightings if not one.is_gone), key=lambda one: (one.at, one.id))
+    if not sightings:
+        raise ConfigError(Phrase("no sighting of this incident is stored any more: nothing to name in a letter"))
+    if not posts:
         raise ConfigError(Phrase("all posts of this incident have been removed: nothing to request"))
-    places = "\n".join(f"  - {safe(one.site)}: {safe(known.get(one.id, '')) or gap}" for one in seen)
+    entity = tenant.entity
+    name = entity.name if language == "zh" else entity.name_en or entity.name
+    return TakedownNotice(incident, posts, name, entity.contact, ZoneInfo(tenant.zone), now, addresses or {})
+
+
+def render_letter(notice: TakedownNotice, language: Language) -> str:
+    """Return the letter."""
+    gap, posts = OPEN[language], notice.posts
     day = {"zh": "%Y年%m月%d日", "en": "%Y-%m-%d"}[language]
 
     def shown(when: datetime) -> str:
-        return when.astimezone(zone).strftime(f"{day} %H:%M")
+        return when.astimezone(notice.zone).strftime(f"{day} %H:%M")
 
     return TEXTS[language].format(
         recipient=gap,
-        name=name or gap,
-        contact=tenant.entity.contact or gap,
-        id=incident.id,
-        places=places,
-        first=shown(incident.first_seen),
-        last=shown(incident.last_seen),
-        count=len(seen),
-        date=now.astimezone(zone).strftime(day),
+        name=notice.name or gap,
+        contact=notice.contact or gap,
+        id=notice.incident,
+        content=_describe_content(posts, language),
+        places="\n".join(f"  - {safe(one.site)}: {safe(notice.addresses.get(one.id, '')) or gap}" for one in posts),
+        first=shown(posts[0].at),
+        last=shown(posts[-1].at),
+        count=len(posts),
+        sealed=_describe_evidence(posts, language),
+        date=notice.at.astimezone(notice.zone).strftime(day),
         open=gap,
     )
+
+
+def _describe_content(posts: Sequence[OutgoingSighting], language: Language) -> str:
+    """Return what the posts do with personal information, and whether our customers are among the people in it."""
+    are_offers, are_rows = any(one.is_offer for one in posts), any(one.has_rows or one.has_customers for one in posts)
+    has_customers = any(one.has_customers for one in posts)
+    if language == "zh":
+        verbs = "、".join(word for word, is_so in (("兜售", are_offers), ("披露", are_rows)) if is_so) or "涉及"
+        return f"{verbs}个人信息的内容{'，其中包含我方客户的个人信息' if has_customers else ''}"
+    verbs = " or ".join(word for word, is_so in (("offer", are_offers), ("disclose", are_rows)) if is_so) or "concern"
+    return f"{verbs} personal information{', of our customers among others' if has_customers else ''}"
+
+
+def _describe_evidence(posts: Sequence[OutgoingSighting], language: Language) -> str:
+    """Return how many originals are sealed; nothing where none is."""
+    sealed = sum(one.is_sealed for one in posts)
+    if not sealed:
+        return ""
+    which = {"zh": "原件" if sealed == len(posts) else f"其中 {sealed} 处的原件", "en": "The originals"}[language]
+    if language == "en" and sealed < len(posts):
+        which = f"The originals of {sealed} of them"
+    if language == "zh":
+        return f"；{which}已加密留存，可应主管机关要求提供"
+    return f" {which} are\nkept encrypted and can be handed to an authority that asks for them."

@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap.
 
-    It ends with 3 where there is none, and some sites were not seen of late, or the log begins later: that cannot be judged.
+    It ends with 3 where there is none, and some sites were not read of late, the log begins later, or no site was read at all.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -58,8 +58,7 @@ def show(
         _print(context, seen, sheets, everything)
     if not all(one.holds for one in sheets):
         raise typer.Exit(Exit.FAILED)
-    is_open = bool(seen.pending() or seen.begins)
-    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.NO_VERDICT if is_open else Exit.DONE)
+    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.DONE if seen.is_accounted_for else Exit.NO_VERDICT)
 
 
 @coverage_app.command()

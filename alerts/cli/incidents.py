@@ -29,9 +29,11 @@ from alerts.cases.actions import (
     require_owner,
 )
 from alerts.cases.decisions import needed_for
+from alerts.cases.evidence import vault_of
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
 from alerts.cases.incident_view import details, summary
 from alerts.cases.lookup import Lookup
+from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.queue import (
     ORDERS,
     ORIGINS,
@@ -50,13 +52,13 @@ from alerts.cases.suppressions import (
     suppressed,
     suppressions,
 )
-from alerts.cases.takedown_letter import letter
+from alerts.cases.takedown_letter import notice_of, render_letter
 from alerts.cli import Author, By, Severity, Status, Tenant, Words, deciding, name_of, tables
 from alerts.cli.evidence import hold
 from alerts.cli.handover import hand_over, work_as_json
 from alerts.cli.reports import deadline, export
 from alerts.cli.tables import customers_table, incident_in_full, incidents_table, offers_table
-from alerts.coverage import BELIEVED, looked
+from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.grouping.benign import BACKGROUND
@@ -194,7 +196,8 @@ def takedown(
         context: Context = ctx.obj
         tenant = context.tenant(found.tenant)
         written = lang or tenant.language
-        text = letter(found, cases.sightings(found), tenant, written, context.clock.now())
+        posts = outgoing_sightings(cases.sightings(found), vault_of(context))
+        text = render_letter(notice_of(incident, posts, tenant, written, context.clock.now()), written)
         context.trail().append("incident.letter", f"incident {incident}: {written}", actor=who, tenant=found.tenant)
     write_out(text.encode(), output)
 
@@ -360,7 +363,7 @@ def incidents_list(
         seller = _seller(context, store, author)
         found = queue.page(replace(view, seller=seller), limit) if seller or not author else QueuePage(())
         silent = suppressed(duties_of(context, store), [row.incident for row in found.rows])
-        behind = looked(store, now)
+        behind = monitoring_status(store, now)
     rows = [(row.incident, row.item.status) for row in found.rows]
     narrowed = view.is_narrowed or tab != "all"
     none = f"{_nothing(seller, author, narrowed=narrowed)}; {behind.said}."
@@ -376,7 +379,7 @@ def incidents_list(
     if not found.rows:
         if as_json:
             typer.echo(none, err=True)
-        raise typer.Exit(Exit.DONE if behind.worth in BELIEVED else Exit.NO_VERDICT)
+        raise typer.Exit(Exit.DONE if behind.is_trusted else Exit.NO_VERDICT)
 
 
 def _nothing(seller: str, author: str, *, narrowed: bool) -> str:

@@ -19,7 +19,7 @@ from alerts.cases.exports import ExportedIncident, chosen, format_named, names
 from alerts.cases.incident_list import Filters, handles, incident_named, where_of
 from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, rendered
 from alerts.cli import By, Severity, Status, Tenant, Words, deciding
-from alerts.coverage import BELIEVED, looked
+from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines import CHANNELS, checked_sent_at, regimes
 from alerts.deadlines.outstanding import ruled as decided
 from alerts.deadlines.render import SINCE, limit
@@ -122,7 +122,7 @@ def report(
     drafted = page(case, lang)
     content = rendered(drafted, form, case)
     what = f"incident {incident}: notification draft, {form}, {lang}"
-    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.incident.tenant)
+    context.trail().append("incident.draft", what, actor=current_user(), tenant=case.tenant_name)
     write_out(content, output)
     typer.echo(f"{drafted.open} fields are left for a person to fill in.", err=True)
 
@@ -158,12 +158,12 @@ def export(
         with progress_bar(total, "incidents") as progress:
             counted = _CountingIterator(chosen(store, incidents or [], filters, known), progress)
             content = "".join(wanted.write(counted))
-        behind = looked(store, context.clock.now())
+        behind = monitoring_status(store, context.clock.now())
     what = f"{counted.count} incidents as {form}"
     context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
     write_out(content.encode(), output)
     typer.echo(f"{counted.count} incidents" + ("" if counted.count else f"; {behind.said}"), err=True)
-    if not counted.count and behind.worth not in BELIEVED:
+    if not counted.count and not behind.is_trusted:
         raise typer.Exit(Exit.NO_VERDICT)
 
 

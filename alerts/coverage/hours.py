@@ -17,6 +17,7 @@ from itertools import repeat
 from typing import Literal, NamedTuple
 
 from alerts.coverage import last_days
+from alerts.coverage.judgement import CoverageEvidence, Level, has_gap, is_covered, is_pending, is_scheduled, is_uncovered, judge
 from alerts.records import GapReason, SiteDay
 from alerts.records.coverage import DAY_SLOTS, day_of
 from alerts.store import DocumentFilter, IncidentStore
@@ -36,24 +37,61 @@ MINUTES, HOUR_MINUTES = SLOT_SECONDS // 60, 60
 GAP_MINUTES = 10
 DAY, HOUR, SLOT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=SLOT_SECONDS)
 State = Literal["seen", "blind", "partly", "off", "open"]
-"""`partly`: some of it; `off`: not to be read; `open`: not judged yet."""
-READ: frozenset[State] = frozenset({"seen", "blind", "partly"})
-"""Of an hour in which the site was to be read."""
+"""A level as pages and JSON name it: `off` is not scheduled, `open` not assessed yet."""
+STATE: Mapping[Level, State] = {
+    "covered": "seen",
+    "uncovered": "blind",
+    "partly": "partly",
+    "pending": "open",
+    "imported": "off",
+    "nothing": "off",
+}
+IMPORTED = UNWATCHED["i"]
 
 
 class CoverageHour(NamedTuple):
-    """One hour of one site; `why` are blind minutes by reason. A page may have a hundred thousand of them."""
+    """One hour of one site; `why` are minutes that were not covered, by reason. A page may have a hundred thousand of them."""
 
     at: datetime
-    state: State
+    level: Level
     seen: int
     why: Mapping[str, int]
     posts: int = 0
     explained: bool = False
 
     @property
+    def state(self) -> State:
+        """The level as pages and JSON name it."""
+        return STATE[self.level]
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether a gap reaches into it."""
+        return has_gap(self.level)
+
+    @property
+    def is_uncovered(self) -> bool:
+        """Whether none of it was covered although it was scheduled."""
+        return is_uncovered(self.level)
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the site was to be read in it, and it is known whether it was."""
+        return is_scheduled(self.level)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the site was read in it, without a gap that counts; how many minutes is `seen`."""
+        return is_covered(self.level)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all its minutes were covered."""
+        return self.seen == HOUR_MINUTES
+
+    @property
     def blind(self) -> int:
-        """Minutes that were not seen."""
+        """Minutes that were not covered."""
         return sum(self.why.values())
 
 
@@ -82,8 +120,25 @@ class SiteCoverage:
     """What was heard of the time that is not judged yet, as letters."""
 
     @property
+    def level_now(self) -> Level:
+        """Whether the site is read at present: by the latest report of the last minutes, else by the last hour assessed."""
+        if self.unwatched:
+            return judge(CoverageEvidence(imported=int(self.unwatched == IMPORTED)))
+        if self.pending:
+            return judge(CoverageEvidence(covered=1) if self.pending[-1] == SEEN else CoverageEvidence(missed=1))
+        last = self.last_assessed
+        if last is None or last.seen:
+            return judge(CoverageEvidence(pending=1))
+        return judge(CoverageEvidence(missed=last.blind))
+
+    @property
+    def last_assessed(self) -> CoverageHour | None:
+        """The latest hour of which it is known whether it was covered."""
+        return next((cell for cell in reversed(self.cells) if not is_pending(cell.level)), None)
+
+    @property
     def is_blind_now(self) -> bool:
-        """Whether it was not seen in the time that is not judged yet, as far as somebody said so."""
+        """Whether somebody reported that it was not read, in the time that is not assessed yet."""
         return any(letter in WHY for letter in self.pending)
 
     @property
@@ -94,7 +149,7 @@ class SiteCoverage:
     @property
     def was_read(self) -> bool:
         """Whether it was to be read in any hour; mostly it was in the last ones."""
-        return any(cell.state in READ for cell in reversed(self.cells))
+        return any(cell.is_scheduled for cell in reversed(self.cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +184,25 @@ class CoverageWindow:
         """Sites of which it cannot be said yet whether they are seen: they were not of late, or nothing of any is judged."""
         judged = any(row.was_read for row in self.rows) or bool(self.gaps())
         return [row for row in self.rows if row.pending and (row.is_blind_now or not judged)]
+
+    @property
+    def level(self) -> Level:
+        """Whether everything in it was covered, by minutes; gaps that somebody explained are not missed."""
+        cells = [cell for row in self.rows for cell in row.cells]
+        return judge(
+            CoverageEvidence(
+                covered=sum([cell.seen for cell in cells]),
+                missed=len(self.unexplained()),
+                pending=len(self.pending()),
+                imported=len([row for row in self.rows if row.unwatched == IMPORTED]),
+            )
+        )
+
+    @property
+    def is_accounted_for(self) -> bool:
+        """Whether all of it is known to be covered, or somebody explained why not."""
+        is_known = self.begins is None and not any(row.is_blind_now for row in self.rows)
+        return is_known and (is_covered(self.level) or (bool(self.gaps()) and not self.unexplained()))
 
 
 @dataclass(slots=True)
@@ -205,7 +279,7 @@ class Recount:
         self._due = self.clock.monotonic() + RECOUNT_SECONDS
         now = self.clock.now()
         seen = coverage(self.store, now - DAY, now, now, cells=False)
-        self.tell(sum(any(gap.explained is None for gap in row.gaps) for row in seen.rows))
+        self.tell(len({gap.site for gap in seen.unexplained()}))
 
 
 def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:
@@ -285,18 +359,11 @@ def _heard(letters: str) -> str:
 
 
 def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) -> CoverageHour:
-    """An hour by its letters, `is_blind` where a gap reaches into it; times too short for a gap leave it seen."""
+    """Return an hour by its letters, `is_blind` where a gap reaches into it; times too short for a gap only cost minutes."""
     seen, minutes = _minutes(told)
-    if seen == HOUR_MINUTES:
-        return CoverageHour(at, "seen", seen, minutes, posts)
-    state: State
-    if is_blind:
-        state = "partly" if seen else "blind"
-    elif len(told) < SLOTS:
-        state = "open"
-    else:
-        state = "seen" if seen else "off"
-    return CoverageHour(at, state, seen, minutes, posts, explained)
+    missed = sum(minutes.values()) if is_blind else 0
+    level = judge(CoverageEvidence(covered=seen, missed=missed, pending=SLOTS - len(told)))
+    return CoverageHour(at, level, seen, minutes, posts, explained and missed > 0)
 
 
 @lru_cache(maxsize=1024)

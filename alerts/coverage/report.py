@@ -15,7 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from alerts.coverage import view
-from alerts.coverage.hours import EVERYWHERE, CoverageHour, CoverageWindow, coverage
+from alerts.coverage.hours import EVERYWHERE, GAP_MINUTES, CoverageHour, CoverageWindow, coverage
+from alerts.coverage.judgement import is_covered, is_imported_only
 from alerts.coverage.signed_days import ROLE, DayCheck, stamper_of, standings
 from alerts.coverage.view import read_time
 from alerts.deadlines.schedule import FRESH, known, reports
@@ -83,7 +84,7 @@ def printed(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin
 
 
 def _content(seen: CoverageWindow, sheets: Sequence[DayCheck], made: ReportOrigin) -> dict[str, Any]:
-    letters = dict.fromkeys(x for row in seen.rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
+    letters = dict.fromkeys(x for row in seen.rows for cell in row.cells if cell.has_gap for x in cell.why)
     gaps = [
         {
             "when": view.span(one.since, one.until, made.zone),
@@ -123,26 +124,29 @@ class CoverageVerdict:
 
 
 def verdict(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> CoverageVerdict:
-    """In a line whether we were blind; no verdict before the log begins."""
+    """Return in a line whether there were coverage gaps; no verdict before the log begins."""
     beginning = view.beginning(seen)
     if beginning and not seen.has_begun and all(sheet.holds for sheet in sheets):
         return CoverageVerdict(
             "open", beginning, Phrase("It begins with the first heartbeat of a crawler; until then no claim is made.")
         )
     kind, text = _judgement(seen, sheets)
-    told = view.totals(seen)
+    totals = view.totals(seen)
     more = Phrase(
-        "%(sites)s sites; fully covered site-hours: %(seen)s of %(judged)s; new posts: %(posts)s.",
-        sites=told["sites"],
-        seen=told["hours_seen"],
-        judged=told["hours_seen"] + told["hours_with_gaps"] + told["hours_partly"],
-        posts=told["posts"],
+        "%(sites)s sites; fully covered site-hours: %(seen)s of %(scheduled)s; covered minutes: %(minutes)s of %(all)s;"
+        " new posts: %(posts)s.",
+        sites=totals["sites"],
+        seen=totals["hours_seen"],
+        scheduled=totals["hours_scheduled"],
+        minutes=totals["covered_minutes"],
+        all=totals["scheduled_minutes"],
+        posts=totals["posts"],
     )
     return CoverageVerdict(kind or ("open" if beginning else ""), text, more, beginning)
 
 
 def _judgement(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, Phrase]:
-    """Kind and text of a verdict."""
+    """Return kind and text of a verdict."""
     if not all(sheet.holds for sheet in sheets):
         return "bad", Phrase("The coverage log was changed after it was signed: this report proves nothing.")
     if bare := len(seen.unexplained()):
@@ -152,8 +156,17 @@ def _judgement(seen: CoverageWindow, sheets: Sequence[DayCheck]) -> tuple[str, P
         return "open", Phrase("Sites that cannot be assessed yet: %(sites)s.", sites=late)
     if seen.gaps():
         return "open", Phrase("All coverage gaps are explained.")
-    if not view.totals(seen)["hours_seen"]:
+    return _judge_without_gaps(seen)
+
+
+def _judge_without_gaps(seen: CoverageWindow) -> tuple[str, Phrase]:
+    """Return kind and text where nothing is known to be missing: good only where something was read."""
+    if is_imported_only(seen.level):
+        return "open", Phrase("No site was read: there is only what other programs import.")
+    if not is_covered(seen.level):
         return "bad", Phrase("Nothing to monitor: no site was to be read.")
+    if view.totals(seen)["missed_minutes"]:
+        return "", Phrase("No coverage gap of %(minutes)s minutes or more.", minutes=GAP_MINUTES)
     return "", Phrase("Full coverage: every active site was read.")
 
 
@@ -173,7 +186,7 @@ def _blocks(seen: CoverageWindow, zone: tzinfo) -> Iterator[dict[str, Any]]:
 
 
 def _cell(cell: CoverageHour) -> dict[str, str]:
-    kind = "explained" if cell.explained and cell.state in {"blind", "partly"} else cell.state
+    kind = "explained" if cell.explained and cell.has_gap else cell.state
     letter = next(iter(cell.why), "").replace(".", "×")
     marks = {"seen": str(cell.posts), "off": "-", "open": "…", "blind": letter, "partly": letter if letter != "×" else "~"}
     return {"kind": kind, "text": marks[cell.state]}

@@ -104,14 +104,14 @@ def _head(at: datetime, first: datetime, zone: tzinfo) -> str:
 
 
 def _cell(cell: CoverageHour) -> Text:
-    """Posts of an hour that was seen; of another `×`, or `~` where only a part was blind, and the reason's letter."""
+    """Return the posts of an hour that was covered; else `×`, or `~` where it was in part, and the reason's letter."""
     letter = next(iter(cell.why), "").replace(".", "")
-    if cell.state == "seen":
+    if cell.is_covered:
         return Text(str(cell.posts) if cell.posts < MANY else f">{MANY - 1}", STYLES["seen"])
-    if cell.state in {"blind", "partly"}:
-        mark = "×" if cell.state == "blind" else "~"
+    if cell.has_gap:
+        mark = "×" if cell.is_uncovered else "~"
         return Text(f"({letter or mark})", "yellow") if cell.explained else Text(f"{mark}{letter}", STYLES[cell.state])
-    return Text("-" if cell.state == "off" else "…", STYLES[cell.state])
+    return Text({"off": "-", "open": "…"}[cell.state], STYLES[cell.state])
 
 
 def shown(seen: CoverageWindow, everything: bool) -> Sequence[SiteCoverage]:
@@ -162,9 +162,7 @@ def span(since: datetime, until: datetime, zone: tzinfo) -> Phrase:
 
 def legend(rows: Sequence[SiteCoverage]) -> str:
     """What the letters in the table say."""
-    letters = dict.fromkeys(
-        letter for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for letter in cell.why
-    )
+    letters = dict.fromkeys(letter for row in rows for cell in row.cells if cell.has_gap for letter in cell.why)
     said = "; ".join(f"{letter.replace('.', '× alone')}: {WHY[letter]}" for letter in letters)
     marks = (
         "number: covered, new posts; ×: coverage gap; ~: partly covered; ( ): explained; -: not scheduled; …: not assessed yet"
@@ -208,15 +206,20 @@ def apart_lines(seen: CoverageWindow) -> Iterator[Phrase]:
 
 
 def totals(seen: CoverageWindow) -> Mapping[str, Any]:
-    """What it comes to."""
+    """Return what it comes to: sites, hours, minutes, posts and gaps; `hours_seen` are those covered for all their minutes."""
     cells = [cell for row in seen.rows for cell in row.cells]
-    states, blind = Counter([cell.state for cell in cells]), [cell.blind for cell in cells if cell.state in {"blind", "partly"}]
+    states, scheduled = Counter([cell.state for cell in cells]), [cell for cell in cells if cell.is_scheduled]
+    covered, missed = sum([cell.seen for cell in scheduled]), sum([cell.blind for cell in scheduled])
     return {
         "sites": len([row for row in seen.rows if row.was_read or row.pending]),
-        "hours_seen": states["seen"],
+        "covered_minutes": covered,
+        "missed_minutes": missed,
+        "scheduled_minutes": covered + missed,
+        "hours_seen": len([cell for cell in scheduled if cell.is_full]),
+        "hours_scheduled": len(scheduled),
         "hours_with_gaps": states["blind"],
         "hours_partly": states["partly"],
-        "gap_minutes": sum(blind),
+        "gap_minutes": sum([cell.blind for cell in cells if cell.has_gap]),
         "posts": sum([cell.posts for cell in cells]),
         "gaps": len(seen.gaps()),
         "unexplained": len(seen.unexplained()),
@@ -229,7 +232,6 @@ def totals(seen: CoverageWindow) -> Mapping[str, Any]:
 def total_line(seen: CoverageWindow) -> str:
     """The same in a line."""
     told = totals(seen)
-    judged = told["hours_seen"] + told["hours_with_gaps"] + told["hours_partly"]
     bare = told["unexplained"]
     end = (
         f"{bare} gap{'s' * (bare != 1)} NOT EXPLAINED"
@@ -243,7 +245,9 @@ def total_line(seen: CoverageWindow) -> str:
         else "nothing is claimed"
     )
     end += f", {len(told['pending'])} pending" if told["pending"] else ""
-    return f"{told['sites']} sites, {told['hours_seen']} of {judged} site-hours seen, {told['posts']} posts; {end}"
+    return (
+        f"{told['sites']} sites, {told['hours_seen']} of {told['hours_scheduled']} site-hours seen, {told['posts']} posts; {end}"
+    )
 
 
 def gap_as_json(gap: Gap) -> dict[str, Any]:

@@ -271,6 +271,8 @@ class CollectorHeartbeat(Document):
     sites: dict[str, int] = Field(default={})
     unseen: int = 0
     """Sites in no state: not visited yet, in doubt, or with a file that cannot be read."""
+    missed: int = 0
+    """Sites that were not read by the latest report of their last minutes, whatever their state."""
     egress_up: bool = True
     enrolled: int | None = None
     customers: dict[str, int] | None = None

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 from alerts.cases.evidence import REVEALS_ALLOWED, vault_of, watching
 from alerts.cases.reopening import Returns
 from alerts.cases.suppressions import muted, silent_clocks
-from alerts.coverage import CoverageLog, Listener
+from alerts.coverage import CoverageLog
 from alerts.coverage.hours import Recount
+from alerts.coverage.monitoring_status import HeartbeatRecorder
 from alerts.coverage.signed_days import sheets_of
 from alerts.deadlines import check_regimes
 from alerts.deadlines.schedule import Book, Work, duties_of, earliest, known, unheard
@@ -150,7 +151,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         if not once:
             notifier.start()
         told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
-        sheets, listener = sheets_of(context, store), Listener(store, context.clock)
+        sheets, listener = sheets_of(context, store), HeartbeatRecorder(store, context.clock)
         ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, metrics.unexplained.set)
         maintenance.step = book.step

@@ -40,7 +40,8 @@ from alerts.accounts.sign_on import SignOn
 from alerts.cases import exports, incident_view
 from alerts.cases.feed import EventFeed
 from alerts.cases.incident_list import Filters
-from alerts.cases.lookup import PURPOSES, Lookup, LookupRequest, Lookups, Occasions, Sweeps
+from alerts.cases.lookup import PURPOSES, Lookup, LookupRequest
+from alerts.cases.lookup_limits import Lookups, Occasions, Sweeps
 from alerts.cases.queue import Shifts
 from alerts.cases.screening import ExposureQuery, ExposureResult
 from alerts.deadlines import render
@@ -60,7 +61,9 @@ from alerts.web.templating import READER, MenuEntry, menu, speak
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.display import moment, safe
+from ullage.erasure import HANDLE
 from ullage.errors import ConfigError, UllageError, UnavailableError
+from ullage.lookup.typed_value import selectable_kinds
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret
@@ -281,11 +284,16 @@ class Console:
         """The answer where what was asked for is not there."""
         return self.page("problem.html", 404, title=Phrase("Not found"), message=message)
 
-    def question(self, value: str, who: str, purpose: str, case: str) -> LookupRequest:
-        """What was asked, checked; QueryError says what is missing and repeats nothing."""
+    def question(self, value: str, who: str, purpose: str, case: str, *, kind: str = "", pseudonym: str = "") -> LookupRequest:
+        """Return the checked request; QueryError says what is missing and repeats nothing."""
         if purpose not in PURPOSES:
             raise QueryError(Phrase("purpose must be one of %(known)s", known=", ".join(PURPOSES)), "purpose")
-        return LookupRequest(Secret(value), checked_name(who), purpose, checked_case(case))
+        if kind and kind not in selectable_kinds():
+            raise QueryError(Phrase("kind must be one of %(known)s", known=", ".join(selectable_kinds())), "kind")
+        customer = pseudonym.strip().lower()
+        if customer and not HANDLE.fullmatch(customer):
+            raise QueryError(Phrase("a customer pseudonym has 32 hexadecimal digits"), "pseudonym")
+        return LookupRequest(Secret(value), checked_name(who), purpose, checked_case(case), kind, customer)
 
 
 def _repeatable(place: str) -> str:

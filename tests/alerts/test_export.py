@@ -102,7 +102,7 @@ def test_a_second_bundle_is_a_new_version_of_the_same_objects(store, clock, inci
     after = objects(store, A)
     assert set(after) == set(before)
     changed = {id_ for id_ in before if before[id_] != after[id_]}
-    assert {id_.split("--")[0] for id_ in changed} == {"incident", "note", "sighting", "observed-data"}
+    assert {id_.split("--")[0] for id_ in changed} == {"incident", "sighting", "observed-data"}
     for id_ in changed:
         assert before[id_]["created"] == after[id_]["created"]
         assert before[id_]["modified"] < after[id_]["modified"]
@@ -110,13 +110,13 @@ def test_a_second_bundle_is_a_new_version_of_the_same_objects(store, clock, inci
     assert "status:confirmed" in incident["labels"]
 
 
-def test_a_bundle_tells_where_how_often_and_why(store, incidents):
+def test_a_bundle_tells_where_and_how_often(store, incidents):
     found = objects(store, A)
     assert [o["value"] for o in found.values() if o["type"] == "url"] == ["https://paste.example/1"], "others were redacted"
     sighting = next(o for o in found.values() if o["type"] == "sighting")
     assert sighting["count"] == 3
     assert found[sighting["sighting_of_ref"]]["external_references"][0]["external_id"] == A
-    assert "X3 +60" in next(o for o in found.values() if o["type"] == "note")["content"]
+    assert [o for o in found.values() if o["type"] == "note"] == [], "reasons stay in the house"
     alone = [o for o in objects(store, B).values() if o["type"] == "sighting"]
     assert "observed_data_refs" not in alone[0]
 

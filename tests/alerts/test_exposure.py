@@ -7,7 +7,7 @@ import pytest
 
 from alerts.cases.lookup import Lookup, index_tags
 from alerts.cases.screening import ExposureQuery, decayed, screened
-from alerts.coverage import Listener
+from alerts.coverage.monitoring_status import HeartbeatRecorder
 from alerts.records import Exposure
 from alerts.store import DocumentFilter
 from alerts.store.tenant_view import StoreWithin
@@ -99,9 +99,9 @@ def test_silence_says_what_it_is_worth(leaked, engine, context, store, clock) ->
     assert states() == ["not_found"] * 3
     enrol(context, [known])
     assert states() == ["not_found", "not_exposed", "unknown"]
-    Listener(store, clock.as_clock())(beat(clock, {"unreachable": 1}))
+    HeartbeatRecorder(store, clock.as_clock())(beat(clock, {"unreachable": 1}))
     assert states() == ["not_found", "not_found", "unknown"]
-    Listener(store, clock.as_clock())(beat(clock, {"ok": 1}))
+    HeartbeatRecorder(store, clock.as_clock())(beat(clock, {"ok": 1}))
     assert states() == ["not_found", "not_exposed", "unknown"]
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.coverage import SILENT, Listener, looked
+from alerts.coverage.monitoring_status import MAX_SILENCE, HeartbeatRecorder, monitoring_status
 from alerts.records import CollectorHeartbeat
 from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED
@@ -23,13 +23,13 @@ def beat(
 
 
 @pytest.fixture
-def listen(store, clock) -> Listener:
-    return Listener(store, clock.as_clock())
+def listen(store, clock) -> HeartbeatRecorder:
+    return HeartbeatRecorder(store, clock.as_clock())
 
 
 @pytest.fixture
 def worth(store, clock):
-    return lambda: looked(store, clock.as_clock().now())
+    return lambda: monitoring_status(store, clock.as_clock().now())
 
 
 def test_an_empty_store_says_that_nothing_was_collected(worth) -> None:
@@ -48,7 +48,7 @@ def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(listen, w
 
 def test_a_crawl_that_is_not_heard_any_more_is_no_look(listen, worth, clock) -> None:
     listen(beat())
-    clock.advance(SILENT.total_seconds())
+    clock.advance(MAX_SILENCE.total_seconds())
     assert worth().worth == "monitored"
     clock.advance(1)
     assert worth().worth == "silent"
@@ -89,8 +89,8 @@ def test_what_could_not_be_seen_is_said(listen, worth, told, said) -> None:
 
 def test_one_of_two_hosts_that_is_silent_is_named(listen, worth, clock) -> None:
     listen(beat(origin="east"))
-    clock.advance(SILENT.total_seconds() + 60)
-    listen(beat(SILENT.total_seconds() + 60, origin="west"))
+    clock.advance(MAX_SILENCE.total_seconds() + 60)
+    listen(beat(MAX_SILENCE.total_seconds() + 60, origin="west"))
     assert worth().worth == "partly"
     assert "no heartbeat from crawl host east since" in str(worth().said)
 
@@ -118,7 +118,7 @@ def test_notes_are_few_but_what_is_new_is_noted_at_once(listen, store, clock, mo
 def test_a_restart_keeps_since_when(listen, store, clock) -> None:
     listen(beat())
     clock.advance(900)
-    Listener(store, clock.as_clock())(beat(900))
+    HeartbeatRecorder(store, clock.as_clock())(beat(900))
     (noted,) = store.scroll(CollectorHeartbeat, DocumentFilter())
     assert (noted.first, noted.last) == (beat().inserted_at, beat(900).inserted_at)
 

@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 
 from alerts.cases.exports import ExportedIncident, ExportedSighting, _seen, format_named, names
 from alerts.cases.exports.csv import COLUMNS
+from alerts.cases.outgoing import OutgoingIncident, outgoing_sightings
 from alerts.cases.report import Case, ReportLanguage, page
 from alerts.cases.report_files import literal, markdown, word
 from alerts.deadlines.outstanding import Moments
@@ -148,11 +149,12 @@ def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) ->
         update={
             "sites": (text,),
             "origin_label": text,
-            "reasons": (IncidentReason(code="X1", points=1, evidence=text, evidence_zh=text),),
+            "origin_reasons": (IncidentReason(code="X1", points=1, evidence=text, evidence_zh=text),),
         }
     )
     entity = Entity(name=text, name_en=text, contact=text, officer=text, regulators=(text,), system=text)
-    return Case(hostile, (sighting.model_copy(update={"site": text}),), Moments(WHEN), (), Tenant(entity=entity), UTC, now)
+    posts = outgoing_sightings([sighting.model_copy(update={"site": text})], None)
+    return Case(OutgoingIncident.of(hostile), posts, Moments(WHEN), (), Tenant(entity=entity), UTC, now)
 
 
 def rendered_tokens(text: str) -> list[tuple[str, str]]:

@@ -12,8 +12,9 @@ from prometheus_client import CollectorRegistry
 
 from alerts.cases.decisions import Decisions, may_be_told
 from alerts.cases.lookup import LookupResult, index_tags, reply, script_of, scripts
-from alerts.cases.report import Text, advice_for
-from alerts.coverage import MonitoringStatus
+from alerts.cases.outgoing import Text
+from alerts.cases.report import advice_for
+from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Decision, Incident, Notification
 from alerts.records.document import QueryError
@@ -90,7 +91,8 @@ def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store
     for text in (page, said):
         for never in (incident.id, "hiddensite", handle("f"), PHONE, f">{incident.origin}<", "severity"):
             assert never not in text
-    assert set(api) == {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "coverage"}
+    told = {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "coverage"}
+    assert set(api) == told | {"about", "value_found", "check"}
     assert (api["listed_on"], api["script"]) == (None, None)
     assert set(one) == {"kinds", "month", "scam", "protects", "approved", "script"}
 
@@ -147,12 +149,12 @@ def test_no_record_says_what_is_not_seen(browser):
     assert not FORBIDDEN.search(json.dumps(api, ensure_ascii=False))
 
 
-def record(context, *values: str, tenant: str = "bank", days: float = 30) -> Path:
+def record(context, *values: str, tenant: str = "bank", days: float = 30, subject: str = "00" * 16) -> Path:
     """Put the list of what is recorded of a tenant on search's host."""
     make_tenant(context.keys, tenant)
     key = context.keys.read(f"{tenant}/index-1.key")
     tags = sorted(bytes.fromhex(index_tags(key, tenant, "phone", Secret(value))[0]) for value in values)
-    pairs = np.frombuffer(b"".join(tag + bytes(16) for tag in tags), np.uint8).reshape(-1, 32)
+    pairs = np.frombuffer(b"".join(tag + bytes.fromhex(subject) for tag in tags), np.uint8).reshape(-1, 32)
     expires = (context.clock.now() + timedelta(days=days)).isoformat()
     head = list_index.header_for(context.keys, tenant, context.clock.now(), expires)
     path = list_index.path_of(context.data, tenant)
@@ -235,7 +237,7 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
 
 def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
     answer = LookupResult(("phone",), (), recorded=True, listed_on=WHEN)
-    said = reply(answer, MonitoringStatus("monitored", "", WHEN, WHEN)).script
+    said = reply(answer, MonitoringStatus("covered", "", WHEN, WHEN)).script
     assert f"outside since {WHEN:%Y-%m}, and did not" in said.en
     assert f"自{WHEN:%Y}年" in said.zh
     assert "outside, and did not" in reply(answer, MonitoringStatus("imported", "")).script.en
@@ -247,7 +249,7 @@ def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
         )  # nor that there is no record
         not_on_it = LookupResult(("phone",), (), recorded=False, listed_on=WHEN)
         assert "no record" in reply(not_on_it, MonitoringStatus(worth, "")).script.en
-    none = reply(LookupResult(("phone",), ()), MonitoringStatus("monitored", "")).script
+    none = reply(LookupResult(("phone",), ()), MonitoringStatus("covered", "")).script
     for script in (said, unsure.script, none):
         assert not FORBIDDEN.search(script.en + script.zh)
         assert "96110" in script.en

@@ -87,7 +87,7 @@ def lines(case: Case, field: str, language: ReportLanguage = ReportLanguage.ZH) 
 
 
 def with_incident(case: Case, **changes) -> Case:
-    return replace(case, incident=case.incident.model_copy(update=changes))
+    return replace(case, incident=replace(case.incident, **changes))
 
 
 def test_every_field_of_the_record_is_in_it():
@@ -95,7 +95,7 @@ def test_every_field_of_the_record_is_in_it():
     assert [field.id for section in sections() for field in section.field] == (
         "entity_name entity_contact officer system_or_facility is_cii regulators"
         " first_seen_at alerted_at acknowledged_at determined_at data_time_range"
-        " incident_type place origin grade_cac grade_nfra grade_pboc severity reason_codes"
+        " incident_type place origin grade_cac grade_nfra grade_pboc"
         " people_distinct records_total people_by_class sensitive_people minors_under_14 categories c3_present"
         " cause_preliminary harm_occurred harm_possible fraud_scenarios trend_and_further_impact trace_leads"
         " loss_estimate_cny ransom"
@@ -207,7 +207,7 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
     halves = (("v", "Wang", "lead"), ("w", "Li", "dpo"))
     store.create([Decision(id=id_, by=by, value=as_, note="harm averted", **waiver) for id_, by, as_ in halves])
     due = "个人信息保护法第五十七条，首次报告；立即；内部目标：当日；截止 2026-09-21 23:59 CST；"
-    assert f"{due}经人工判断无需报告；harm averted" in lines(case_of(context, store, A), "reports")
+    assert f"{due}经人工判断无需报告" in lines(case_of(context, store, A), "reports"), "its grounds stay in the house"
 
 
 @pytest.mark.parametrize(
@@ -241,8 +241,7 @@ def test_the_chinese_draft_is_chinese_but_for_codes_and_labels(case):
     """Its reader is an authority: reasons, laws and asks are not in English."""
     drafted = page(case, ReportLanguage.ZH)
     said = [line for part in drafted.parts for item in part.items for line in (item.label, item.law, *item.lines)]
-    assert lines(case, "reason_codes")[0] == "X3 +60：无卡盗刷：银行卡号、安全码"
-    assert any(line.startswith("O1：") and "随机命中" in line for line in lines(case, "origin"))
+    assert any("随机命中" in line for line in lines(case, "origin"))
     known = re.compile(r"paste|forum|bank|\b[A-Z]+\b|example\.com|[a-z]\b")
     assert [line for line in said if re.search(r"[a-z]{3}", known.sub("", line))] == []
 
@@ -257,18 +256,20 @@ def test_advice_follows_the_scenario(case):
 
 def test_evidence_lists_our_own_ids_and_counts_what_it_leaves_out(case):
     assert lines(case, "scene_preservation") == (
-        "记录f，网站paste，采集于2026-09-21 20:00 CST", "记录g，网站forum，采集于2026-09-21 20:00 CST",
-    )  # fmt: skip
+        "未留存原件，仅记录网站和时间：",
+        "记录f，网站paste，采集于2026-09-21 20:00 CST",
+        "记录g，网站forum，采集于2026-09-21 20:00 CST",
+    )
     first = case.sightings[0]
-    many = tuple(first.model_copy(update={"id": f"s{n:03}"}) for n in range(SHOWN_SIGHTINGS + 7))
+    many = tuple(replace(first, id=f"s{n:03}") for n in range(SHOWN_SIGHTINGS + 7))
     crowded = replace(case, sightings=many)
-    assert len(lines(crowded, "scene_preservation")) == SHOWN_SIGHTINGS + 1
+    assert len(lines(crowded, "scene_preservation")) == SHOWN_SIGHTINGS + 2
     assert lines(crowded, "scene_preservation")[-1] == "另有7条记录"
 
 
 def test_the_age_of_the_data_is_told_where_it_is_known(case):
     assert "data_time_range" not in values(case)
-    first = case.sightings[0].model_copy(update={"newest_date": date(2026, 8, 31)})
+    first = replace(case.sightings[0], newest_date=date(2026, 8, 31))
     dated = replace(with_incident(case, published_at=WHEN), sightings=(first,), zone=ZoneInfo("UTC"))
     assert lines(dated, "data_time_range", ReportLanguage.EN) == (
         "first published 2026-09-21 12:00 UTC, as far as its site says",

@@ -170,7 +170,11 @@ def test_a_look_up_finds_the_person_and_the_value_is_nowhere_afterwards(browser,
 
 @pytest.mark.parametrize(
     ("value", "words"),
-    [("13900139000", "No record of this value"), ("110105194912310021", "This is not a phone"), ("", "This is not a phone")],
+    [
+        ("13900139000", "No record of this value"),
+        ("110105194912310021", "check digit of this resident ID"),
+        ("", "This is not a phone"),
+    ],
 )
 def test_who_is_not_in_it_is_not_found(browser, leaked, value, words):
     answer = browser.post("/exposed", {**ASKED, "value": value})

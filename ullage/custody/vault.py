@@ -120,6 +120,18 @@ class Vault:
             raise ConfigError("no evidence of that finding: `ullage evidence list` shows what there is")
         return self._item(paths[0])
 
+    def find_intact(self, places: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
+        """Return those of `places` (tenant, finding) whose sealed file is here and is what was written."""
+        return frozenset(place for place in places if self._is_intact(*place))
+
+    def _is_intact(self, tenant: str, finding: str) -> bool:
+        if not NAME.fullmatch(finding) or not self.has(tenant, finding):
+            return False
+        try:
+            return bool(self.sealed(self._item(self._path(tenant, finding))))
+        except (CorruptError, OSError):
+            return False
+
     def sealed(self, item: VaultItem) -> bytes:
         """What is sealed in it; CorruptError when it is not what was written."""
         sealed = item.path.read_bytes().partition(b"\n")[2]

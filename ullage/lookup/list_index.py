@@ -140,15 +140,20 @@ class VerifiedList:
         self._changed = self._noted()
 
     def has(self, tag: bytes) -> bool:
-        """Whether a value with this index tag is recorded; CorruptError where that cannot be told."""
+        """Return whether a value with this index tag is recorded; CorruptError where that cannot be told."""
+        return bool(self.find_pseudonyms(tag))
+
+    def find_pseudonyms(self, tag: bytes) -> frozenset[bytes]:
+        """Return the pseudonyms (16 bytes) recorded with a value's index tag; CorruptError where that cannot be told."""
         leading, rows = tag[:LEADING], range(self._count)
         first = max(0, bisect.bisect_left(rows, leading, key=self._leading) - 1)
         beyond = bisect.bisect_right(rows, leading, key=self._leading)
-        for number in range(first, beyond):
-            block = self._block(number)
-            if any(block[at : at + TAG_BYTES] == tag for at in range(0, len(block), PAIR)):
-                return True
-        return False
+        return frozenset(
+            block[at + TAG_BYTES : at + PAIR]
+            for block in map(self._block, range(first, beyond))
+            for at in range(0, len(block), PAIR)
+            if block[at : at + TAG_BYTES] == tag
+        )
 
     def pairs(self) -> Iterator[Tags]:
         """All pairs (n, 32), a block at a time."""

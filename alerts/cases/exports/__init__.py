@@ -1,7 +1,8 @@
 """Choose incidents for export, and find the formats: one file each.
 
 Of titles and addresses match keeps known words and the section alone. Here they are looked through once more, because an export
-leaves the house: one in which an identifier can be read is left out.
+leaves the house: one in which an identifier can be read is left out. CSV and ECS are for the house's own sheets and SIEM; MISP
+and STIX are for exchange, and are made from `SharedIncident` alone.
 
 It has `MEDIA`, the media type of an answer over HTTP, `ENDING`, that of a file, and `write`. Its libraries are imported when the
 format is asked for and not before. What every format must do is in `tests/alerts/test_export.py`.
@@ -20,6 +21,7 @@ from typing import Protocol, cast
 
 from alerts.cases.incident_list import Filters, Statuses, page_of
 from alerts.cases.incident_view import link
+from alerts.cases.outgoing import OutgoingIncident
 from alerts.records import Decision, Incident, Sighting, Status
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
@@ -71,8 +73,33 @@ class ExportedIncident:
         what = incident.scenario_title or ("customer data offered" if incident.alarm else "customer data")
         return f"{incident.id}: {what}; {incident.counted} customers, origin {incident.origin}"
 
+    def shared(self) -> SharedIncident:
+        """Return what of it may be exchanged with others."""
+        return SharedIncident(
+            OutgoingIncident.of(self.incident), self.incident.tenant, self.status, self.modified, self.seen, self.sites
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SharedIncident:
+    """One incident in a format for exchange with others (MISP, STIX): the outgoing facts alone, no scores and no reasons."""
+
+    incident: OutgoingIncident
+    tenant: str
+    status: Status
+    modified: datetime
+    seen: tuple[ExportedSighting, ...]
+    sites: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """What it is, in one line."""
+        incident = self.incident
+        what = incident.scenario_title or ("customer data offered" if incident.is_offer else "customer data")
+        return f"{incident.id}: {what}; {incident.counted} customers"
+
     def uuid(self, kind: str, of: str = "") -> uuid.UUID:
-        """The id in another system of this incident's object of `kind`, or of one thing in it."""
+        """Return the id in another system of this incident's object of `kind`, or of one thing in it."""
         return uuid.uuid5(NAMESPACE, f"{kind}:{of or self.incident.id}")
 
 

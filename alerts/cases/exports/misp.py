@@ -8,12 +8,11 @@ from typing import Any
 
 from pymisp import MISPEvent, MISPObject
 
-from alerts.cases.exports import ExportedIncident, ExportedSighting
-from alerts.records import Severity, Status
+from alerts.cases.exports import ExportedIncident, ExportedSighting, SharedIncident
+from alerts.records import Status
 
 MEDIA = "application/json"
 ENDING = "json"
-THREAT: dict[Severity, int] = {"statutory": 1, "high": 1, "medium": 2, "low": 3}
 UNDEFINED = 4
 OWN_ORGANISATION = 0
 ANALYSIS: dict[Status, int] = {"open": 0, "acknowledged": 1, "confirmed": 1, "reported": 1, "resolved": 2, "false_positive": 2}
@@ -23,11 +22,11 @@ def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """One JSON document of events, as MISP's own export and import have it."""
     yield '{"response": ['
     for number, one in enumerate(incidents):
-        yield (",\n" if number else "\n") + json.dumps({"Event": _event(one)}, ensure_ascii=False)
+        yield (",\n" if number else "\n") + json.dumps({"Event": _event(one.shared())}, ensure_ascii=False)
     yield "\n]}\n"
 
 
-def _event(one: ExportedIncident) -> dict[str, Any]:
+def _event(one: SharedIncident) -> dict[str, Any]:
     incident = one.incident
     event = MISPEvent()
     event.from_dict(
@@ -35,16 +34,13 @@ def _event(one: ExportedIncident) -> dict[str, Any]:
         info=one.headline,
         date=incident.first_seen.date(),
         distribution=OWN_ORGANISATION,
-        threat_level_id=THREAT.get(incident.severity, UNDEFINED),
+        threat_level_id=UNDEFINED,
         analysis=ANALYSIS[one.status],
         published=False,
     )
-    tags = {"severity": incident.severity, "origin": incident.origin, "status": one.status, "tenant": incident.tenant}
+    tags = {"status": one.status, "tenant": one.tenant}
     for tag in ("tlp:amber", *(f'ullage:{name}="{value}"' for name, value in tags.items())):
         event.add_tag(tag)
-    for number, why in enumerate((*incident.reasons, *incident.origin_reasons)):
-        points = f" {why.points:+d}" if why.points else ""
-        _attribute(event, one, f"reason-{number}", f"{why.code}{points}: {why.evidence}")
     _attribute(event, one, "kinds", f"kinds: {' '.join(incident.kinds) or 'none'}; fields: {' '.join(incident.fields) or 'none'}")
     for seen in one.seen:
         event.add_object(_paste(one, seen))
@@ -52,7 +48,7 @@ def _event(one: ExportedIncident) -> dict[str, Any]:
     return {**found, "timestamp": str(int(one.modified.timestamp()))}  # which pymisp leaves out of an event that it calls edited
 
 
-def _attribute(event: MISPEvent, one: ExportedIncident, name: str, text: str) -> None:
+def _attribute(event: MISPEvent, one: SharedIncident, name: str, text: str) -> None:
     event.add_attribute(
         "comment",
         text,
@@ -67,7 +63,7 @@ def _comment(seen: ExportedSighting) -> str:
     return f"sighting {seen.id}" + (f"; its post is gone since {seen.gone:%Y-%m-%dT%H:%MZ}" if seen.gone else "")
 
 
-def _paste(one: ExportedIncident, seen: ExportedSighting) -> MISPObject:
+def _paste(one: SharedIncident, seen: ExportedSighting) -> MISPObject:
     """Where it was seen, in MISP's own template; the text and its author stay out."""
     paste = MISPObject("paste", strict=True)
     paste.from_dict(uuid=str(one.uuid("misp-paste", seen.id)), timestamp=int(seen.at.timestamp()), comment=_comment(seen))

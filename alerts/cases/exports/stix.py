@@ -1,4 +1,4 @@
-"""A STIX 2.1 bundle: an incident each, with where it was seen (observed data of a URL), why (a note), and by whom (an identity).
+"""A STIX 2.1 bundle: an incident each, with where it was seen (observed data of a URL), and by whom (an identity).
 
 Ids are version 5 under our own namespace, as the specification gives them to observables, so that a second export is a new
 version of the same objects. Everything bears TLP:AMBER.
@@ -14,7 +14,7 @@ from typing import Any
 
 import stix2
 
-from alerts.cases.exports import NAMESPACE, ExportedIncident, ExportedSighting
+from alerts.cases.exports import NAMESPACE, ExportedIncident, ExportedSighting, SharedIncident
 from alerts.cases.incident_view import claimed
 
 MEDIA = "application/stix+json;version=2.1"
@@ -26,7 +26,7 @@ MONITOR = f"identity--{uuid.uuid5(NAMESPACE, 'monitor')}"
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """One bundle."""
-    found = list(incidents)
+    found = [one.shared() for one in incidents]
     objects: dict[str, Any] = {o.id: o for o in (stix2.TLP_AMBER, _monitor())}
     for one in found:
         objects |= {o.id: o for o in _objects(one)}
@@ -42,7 +42,7 @@ def _monitor() -> stix2.Identity:
     )  # fmt: skip
 
 
-def _common(one: ExportedIncident, kind: str, of: str = "") -> dict[str, Any]:
+def _common(one: SharedIncident, kind: str, of: str = "") -> dict[str, Any]:
     """What every object of an incident has; its versions are told apart by when the incident was changed."""
     created = min(one.incident.opened_at, one.modified)
     return {
@@ -54,7 +54,7 @@ def _common(one: ExportedIncident, kind: str, of: str = "") -> dict[str, Any]:
     }
 
 
-def _objects(one: ExportedIncident) -> Iterator[Any]:
+def _objects(one: SharedIncident) -> Iterator[Any]:
     incident = stix2.Incident(
         **_common(one, "incident"),
         name=one.headline,
@@ -63,8 +63,6 @@ def _objects(one: ExportedIncident) -> Iterator[Any]:
         external_references=[{"source_name": "ullage", "external_id": one.incident.id}],
     )
     yield incident
-    if one.incident.reasons or one.incident.origin_reasons:
-        yield _note(one, incident.id)
     observed = []
     for seen in one.seen:
         if seen.address:
@@ -83,7 +81,7 @@ def _objects(one: ExportedIncident) -> Iterator[Any]:
     )
 
 
-def _observed(one: ExportedIncident, seen: ExportedSighting, address: str) -> stix2.ObservedData:
+def _observed(one: SharedIncident, seen: ExportedSighting, address: str) -> stix2.ObservedData:
     return stix2.ObservedData(
         **_common(one, "observed-data", seen.id),
         first_observed=seen.at,
@@ -93,25 +91,15 @@ def _observed(one: ExportedIncident, seen: ExportedSighting, address: str) -> st
     )
 
 
-def _note(one: ExportedIncident, incident: str) -> stix2.Note:
-    lines = [
-        f"{why.code}{f' {why.points:+d}' if why.points else ''}: {why.evidence}"
-        for why in (*one.incident.reasons, *one.incident.origin_reasons)
-    ]
-    return stix2.Note(**_common(one, "note"), abstract="Why", content="\n".join(lines), object_refs=[incident])
+def _labels(one: SharedIncident) -> list[str]:
+    return [f"status:{one.status}", f"tenant:{one.tenant}"]
 
 
-def _labels(one: ExportedIncident) -> list[str]:
-    incident = one.incident
-    told = {"severity": incident.severity, "origin": incident.origin, "status": one.status, "tenant": incident.tenant}
-    return [f"{name}:{value}" for name, value in told.items()]
-
-
-def _description(one: ExportedIncident) -> str:
+def _description(one: SharedIncident) -> str:
     incident = one.incident
     gone = f" Posts that were found gone: {incident.gone} of {incident.sightings}." if incident.gone else ""
     return (
-        f"Exposure {incident.exposure} of 100: {incident.scenario_title or 'no known scenario'}. {incident.counted} customers,"
+        f"{incident.scenario_title or 'No known scenario'}. {incident.counted} customers,"
         f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on {', '.join(one.sites)}."
         f" Kinds: {', '.join(incident.kinds) or 'none'}. The post claims: {claimed(incident.claims) or 'nothing'}.{gone}"
     )

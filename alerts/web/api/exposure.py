@@ -11,11 +11,12 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from alerts.accounts import PURPOSES, ForbiddenError
-from alerts.cases.lookup import UNSEEN, CallerAnswer, reply, told
-from alerts.cases.report import Text
+from alerts.cases.lookup import UNSEEN, CallerAnswer, list_disclosures, reply
+from alerts.cases.outgoing import Text
 from alerts.cases.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
-from alerts.coverage import MonitoringStatus, Worth, looked
+from alerts.coverage.monitoring_status import MonitoringStatus, Worth, monitoring_status
 from alerts.records.document import QueryError
+from alerts.translation import catalogue, translated
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import Console, may
 from alerts.web.middleware import holds
@@ -25,7 +26,11 @@ from ullage.phrase import Phrase
 
 
 class ExposedRequest(BaseModel):
-    """Whom to look up, why, under which case number. `by` whom is for programs to say. Unknown members are refused."""
+    """Whom to look up, why, under which case number. `by` whom is for programs to say. Unknown members are refused.
+
+    Without `kind` the value is a phone number, resident ID, card number or email address. With the customer's `pseudonym` the
+    answer is about the customer as well as about the value.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -33,6 +38,8 @@ class ExposedRequest(BaseModel):
     by: str = ""
     purpose: str
     case: str
+    kind: str = ""
+    pseudonym: str = ""
 
 
 class BilingualText(BaseModel):
@@ -63,7 +70,10 @@ class CoverageStatement(BaseModel):
 
 
 class ExposedAnswer(BaseModel):
-    """`kinds` is what the value was read as; none means that it is no identifier that is known here, and `answer` is `refused`.
+    """`kinds` is what the value was read as; none means that it is nearly or not an identifier, and `answer` is `refused`.
+
+    Then nothing was looked up, and `check` says what to compare before asking again. `about` says whether the answer is about the
+    `person` or about the `value` alone; `value_found`, whether an exposure holds the value itself, and not only its owner.
 
     `recorded` says that somebody is recorded with the value and that it was found nowhere; `listed_on` is the day of the list
     that says so, or that nobody is. Without such a list it is null, and `no_record` does not say whether its owner is a customer.
@@ -78,6 +88,9 @@ class ExposedAnswer(BaseModel):
     listed_on: datetime | None
     script: BilingualText | None
     seen_alone: bool
+    about: Literal["person", "value"]
+    value_found: bool
+    check: BilingualText | None
     coverage: CoverageStatement
 
 
@@ -85,10 +98,11 @@ def _person(router: APIRouter) -> None:
     @router.post("/exposed", operation_id="check_person")
     def exposed(site: Annotated[Console, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
         """Whether the person on the phone is exposed, and what to say; recorded in the audit log under the case number."""
-        question = site.question(asked.value.get_secret_value(), site.actor(asked.by, "by"), asked.purpose, asked.case)
+        value, by = asked.value.get_secret_value(), site.actor(asked.by, "by")
+        question = site.question(value, by, asked.purpose, asked.case, kind=asked.kind, pseudonym=asked.pseudonym)
         answer = asked_of(site, question)
-        found = [ExposedBy.model_validate(_said(one)) for one in told(answer)]
-        now = looked(site.store, site.clock.now())
+        found = [ExposedBy.model_validate(_said(one)) for one in list_disclosures(answer)]
+        now = monitoring_status(site.store, site.clock.now())
         behind = CoverageStatement(worth=now.worth, since=now.since, last=now.last, unseen=BilingualText(**UNSEEN._asdict()))
         said = reply(answer, now)
         return ExposedAnswer(
@@ -99,8 +113,15 @@ def _person(router: APIRouter) -> None:
             listed_on=said.listed_on,
             script=BilingualText(**said.script._asdict()) if said.script else None,
             seen_alone=bool(answer.seen),
+            about=said.about,
+            value_found=answer.is_value_found,
+            check=_in_both_languages(said.problem) if said.problem else None,
             coverage=behind,
         )
+
+
+def _in_both_languages(text: Phrase) -> BilingualText:
+    return BilingualText(en=translated(text, str), zh=translated(text, catalogue("zh").gettext))
 
 
 def _said(one: CallerAnswer) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_
 from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.suppressions import suppressed
-from alerts.coverage import Worth, looked
+from alerts.coverage.monitoring_status import Worth, monitoring_status
 from alerts.deadlines import checked_sent_at
 from alerts.deadlines.render import clocks_as_json, decide_as_json
 from alerts.deadlines.schedule import Work
@@ -172,7 +172,7 @@ def _incidents(router: APIRouter) -> None:
         site.known(view.tenant)
         found, now = queue.page(view, limit, after), site.clock.now()
         silent = suppressed(site.duties, [row.incident for row in found.rows])
-        heard = looked(site.store, now)
+        heard = monitoring_status(site.store, now)
         behind = ListCoverage(worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last)
         items = [summary(row.incident, row.item.status, silent.get(row.incident.id)) for row in found.rows]
         return IncidentList(items=items, after=found.after, coverage=behind)

@@ -126,7 +126,8 @@ PERSON = json.loads("""
 "telephone number", "zh": "电话号码"}], "month": "2026-09", "scam": {"en": "Broad calling", "zh": "广撒网电话"}, "protects":
 [{"en": "A caller who knows your name is not thereby true.", "zh": "对方知道姓名不代表身份真实。"}], "approved": false,
 "script": {"en": "At present we warn our customers of callers who know your name.", "zh":
-"近期我们提醒客户警惕能叫出您姓名的陌生来电。"}}], "listed_on": null, "script": null, "seen_alone": false, "coverage":
+"近期我们提醒客户警惕能叫出您姓名的陌生来电。"}}], "listed_on": null, "script": null, "seen_alone": false, "about":
+"person", "value_found": true, "check": null, "coverage":
 {"worth": "imported", "since": null, "last": null, "unseen": {"en": "Not seen by it: closed groups and masked numbers.",
 "zh": "无法看到：封闭群组，以及中间位被遮盖的号码。"}}}
 """)

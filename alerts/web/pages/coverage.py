@@ -223,7 +223,7 @@ def _hours(seen: CoverageWindow) -> list[Any]:
 
 
 def _letters(rows: Sequence[SiteCoverage]) -> dict[str, None]:
-    return dict.fromkeys(x for row in rows for cell in row.cells if cell.state in {"blind", "partly"} for x in cell.why)
+    return dict.fromkeys(x for row in rows for cell in row.cells if cell.has_gap for x in cell.why)
 
 
 def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader) -> dict[str, Any]:
@@ -268,7 +268,7 @@ def _fields(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCel
     known = dict[tuple[object, ...], HeatMapCell]()
 
     def field(cell: CoverageHour) -> HeatMapCell:
-        alike = (cell.state, cell.posts, cell.explained, *cell.why.items())
+        alike = (cell.state, cell.seen, cell.posts, cell.explained, *cell.why.items())
         found = known.get(alike)
         if found is None:
             found = known[alike] = _field(cell, say)
@@ -279,11 +279,16 @@ def _fields(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCel
 
 def _field(cell: CoverageHour, say: Callable[[object], str]) -> HeatMapCell:
     letter = next(iter(cell.why), "").replace(".", "×")
-    if cell.state in {"blind", "partly"}:
+    if cell.has_gap:
         why = say(tuple(WHY[one] for one in cell.why))
         said = say(Phrase("not covered for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why))
-        mark = letter if cell.state == "blind" or letter != "×" else "~"
+        mark = letter if cell.is_uncovered or letter != "×" else "~"
         return HeatMapCell("explained" if cell.explained else cell.state, mark, said)
     mark = {"seen": str(cell.posts) if cell.posts < view.MANY else f">{view.MANY - 1}", "off": "", "open": "…"}[cell.state]
-    words = Phrase("covered, %(posts)s new posts", posts=cell.posts) if cell.state == "seen" else STATES[cell.state]
+    if not cell.is_covered:
+        words = STATES[cell.state]
+    elif cell.is_full:
+        words = Phrase("covered, %(posts)s new posts", posts=cell.posts)
+    else:
+        words = Phrase("covered for %(minutes)s minutes, %(posts)s new posts", minutes=cell.seen, posts=cell.posts)
     return HeatMapCell(cell.state, mark, say(words))

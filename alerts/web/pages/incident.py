@@ -15,14 +15,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, merged_into, presence_of
 from alerts.cases.decisions import TOKEN_BYTES, tally
-from alerts.cases.evidence import addresses
+from alerts.cases.evidence import addresses, vault_of
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, IncidentDetails, customers_of, handles, whole
 from alerts.cases.incident_view import history
+from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.references import ReferenceRequest, State, requests_of
 from alerts.cases.report import ReportForm as Written
 from alerts.cases.report import ReportLanguage, case_of, page, rendered
 from alerts.cases.suppressions import suppressed
-from alerts.cases.takedown_letter import LANGUAGES, letter
+from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
 from alerts.deadlines import CHANNELS, regimes_of, sent_at
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import clock_words, reported
@@ -143,7 +144,7 @@ def _files(router: APIRouter) -> None:
         lang = lang or READER.get().language
         drafted = page(case, ReportLanguage(lang))
         what = f"incident {id_}: notification draft, docx, {lang}"
-        site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.incident.tenant)
+        site.trail.append("incident.draft", what, actor=site.actor(), tenant=case.tenant_name)
         return download(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
 
     @router.post("/incidents/{id_}/customers.csv")
@@ -168,7 +169,8 @@ def _takedown(router: APIRouter) -> None:
         tenant = site.duties.tenant(found.tenant)
         language = next((one for one in LANGUAGES if one == lang), tenant.language)
         try:
-            text = letter(found, cases_of(site).sightings(found), tenant, language, site.clock.now())
+            posts = outgoing_sightings(cases_of(site).sightings(found), vault_of(site.context))
+            text = render_letter(notice_of(id_, posts, tenant, language, site.clock.now()), language)
         except ConfigError as error:
             return incident_page(site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""}))
         site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)

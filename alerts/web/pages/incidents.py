@@ -19,7 +19,7 @@ from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, C
 from alerts.cases.incident_list import history, named, tokens_of
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.cases.suppressions import suppressed
-from alerts.coverage import looked
+from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES, STATUSES
 from alerts.records.document import QueryError
@@ -227,7 +227,7 @@ def queue_page(
         shift=queue.shift if asked.tab == "new" else None,
         after=after,
         following=asked.query(after=found.after) if found.after else "",
-        behind=looked(site.store, now),
+        behind=monitoring_status(site.store, now),
         empty=not found.rows and not view.is_narrowed and view.tab == "open" and not queue.count(QueueFilter(tab="all")),
         choices={"severity": SEVERITIES, "status": STATUSES, "origin": ORIGINS, "scenario": _scenarios()},
         orders=ORDERS,

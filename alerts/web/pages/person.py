@@ -7,11 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
-from alerts.cases.lookup import MANY, UNSEEN, LookupRequest, LookupResult, Occasion, reply, told
-from alerts.coverage import looked
+from alerts.cases.lookup import UNSEEN, LookupRequest, LookupResult, list_disclosures, reply
+from alerts.cases.lookup_limits import MANY, Occasion
+from alerts.coverage.monitoring_status import monitoring_status
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import MenuEntry
+from ullage.lookup.typed_value import RECOGNISED, read_typed, selectable_kinds
 from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import LimitedError
 
@@ -29,10 +31,13 @@ def routes() -> APIRouter:
         return _page(site, _occasion(site))
 
     @router.post("/exposed")
-    def answer(site: Clerk, value: Typed = "", purpose: Typed = "", case: Typed = "") -> HTMLResponse:
+    def answer(
+        site: Clerk, value: Typed = "", purpose: Typed = "", case: Typed = "", kind: Typed = "", pseudonym: Typed = ""
+    ) -> HTMLResponse:
         said = _occasion(site)
         try:
-            asked = site.question(value, site.actor(), purpose or said.purpose, case or said.case)
+            purpose, case = purpose or said.purpose, case or said.case
+            asked = site.question(value, site.actor(), purpose, case, kind=kind, pseudonym=pseudonym)
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
             return _page(site, said, 400, refused=error)
@@ -53,9 +58,10 @@ def _page(
 ) -> HTMLResponse:
     """The form, with the answer and what an answer that found nobody is worth."""
     now = site.clock.now()
-    behind = looked(site.store, now) if answer else None
-    said, heard = (reply(answer, behind), told(answer)) if answer and behind else (None, ())
-    shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN}
+    behind = monitoring_status(site.store, now) if answer else None
+    said, heard = (reply(answer, behind), list_disclosures(answer)) if answer and behind else (None, ())
+    selectable = sorted(selectable_kinds(), key=lambda kind: kind in RECOGNISED)
+    shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN, "selectable": selectable}
     return site.page("person.html", status, **shown, refused=refused, asked=asked, behind=behind, now=now)
 
 
@@ -68,12 +74,12 @@ def asked_of(site: Console, question: LookupRequest) -> LookupResult:
         if error.is_first:  # a sweep must not fill the log as well
             site.trail.append("lookup.limited", "refused from here on", actor=question.who, reason=question.why)
         raise
-    if kind := site.sweeps.note(question.value):
+    if kind := site.sweeps.note(read_typed(question.value, question.kind).readings):
         site.metrics.sweeps.inc()
         what = f"{MANY} different values of one range within an hour, {kind}"
         site.trail.append("lookup.sweep", what, actor=question.who, reason=question.why)
     answer = site.lookup.ask(question)
     found = "recorded" if answer.recorded else "not_found"
-    outcome = "refused" if not answer.kinds else "exposed" if told(answer) else found
+    outcome = "refused" if not answer.kinds else "exposed" if list_disclosures(answer) else found
     site.metrics.lookups.labels(outcome).inc()
     return answer

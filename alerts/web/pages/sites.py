@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated
 from urllib.parse import quote_plus
@@ -10,11 +11,12 @@ from urllib.parse import quote_plus
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
-from alerts.coverage.hours import CoverageHour as Hour
 from alerts.coverage.hours import SiteCoverage, coverage
+from alerts.coverage.judgement import CoverageEvidence, has_gap, is_covered, is_pending, judge
+from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.coverage.report import CoverageReader
 from alerts.web.dependencies import Console, may
-from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection
+from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.phrase import Phrase
 from ullage.records.heartbeat import DAY_HOURS, SEEN, WHY
 
@@ -30,8 +32,7 @@ def routes() -> APIRouter:
     def shown(site: Annotated[Console, may("coverage.read")]) -> HTMLResponse:
         ledger, now = CoverageReader(site.context, site.store), site.clock.now()
         seen = coverage(site.store, now - WEEK, now, now)
-        rows = sorted(((_state(row), row) for row in seen.rows), key=lambda pair: (pair[0].tone != "bad", pair[1].site))
-        bad = sum(state.tone == "bad" for state, _ in rows)
+        rows = sorted(seen.rows, key=lambda row: (not has_gap(row.level_now), row.site))
         heads = (
             Phrase("Site"), Phrase("State"), Phrase("Last read"), Phrase("New posts in 24 hours"), Phrase("In 7 days"),
             Phrase("Coverage gaps in 7 days (hours)"), Phrase("Visit interval"),
@@ -39,51 +40,61 @@ def routes() -> APIRouter:
         section = TableSection(
             Phrase("Sites and channels"),
             heads,
-            [_line(row, state, ledger) for state, row in rows],
+            [_line(row, ledger) for row in rows],
             Phrase("The coverage log has no sites yet: no heartbeat from crawl. Run `ullage sites` on its host."),
             note=Phrase("as reported by crawl each hour; select a name to see its week"),
         )
-        verdict = (
-            Phrase("%(bad)s of %(all)s sites are not read at present.", bad=bad, all=len(rows))
-            if bad
-            else Phrase("All %(all)s active sites are being read.", all=len(rows))
-        )
-        sheet = StatePage(MENU.name, (section,), verdict if rows else None, "bad" if bad else "good")
-        return site.page("state.html", sheet=sheet)
+        verdict, tone = _verdict(rows, monitoring_status(site.store, now))
+        return site.page("state.html", sheet=StatePage(MENU.name, (section,), verdict if rows else None, tone))
 
     return router
 
 
-def _judged(row: SiteCoverage) -> Iterator[Hour]:
-    """The latest first."""
-    return (cell for cell in reversed(row.cells) if cell.state != "open")
+def _verdict(rows: Sequence[SiteCoverage], status: MonitoringStatus) -> tuple[Phrase, Tone]:
+    """Return whether all sites are read at present: good only where each is, and the list of incidents can be trusted."""
+    levels = Counter(row.level_now for row in rows)
+    missed, pending, covered = levels["uncovered"] + levels["partly"], levels["pending"], levels["covered"]
+    level, monitored = judge(CoverageEvidence(covered, missed, pending, levels["imported"])), covered + missed + pending
+    text = {
+        "pending": Phrase("%(count)s of %(all)s sites cannot be assessed yet.", count=pending, all=monitored),
+        "covered": Phrase("All %(all)s active sites are being read.", all=monitored),
+        "imported": Phrase("No site is read here."),
+        "nothing": Phrase("No site is scheduled at present."),
+    }.get(level, Phrase("%(bad)s of %(all)s sites are not read at present.", bad=missed, all=monitored))
+    tone: Tone = "bad" if has_gap(level) else "unsure"
+    if is_covered(level):
+        tone = "good" if status.is_trusted and not status.is_imported_only else "bad"
+        text = text if tone == "good" else Phrase("Coverage is incomplete: %(why)s.", why=status.said)
+    if levels["imported"]:
+        text = Phrase("%(text)s %(count)s sites are only imported.", text=text, count=levels["imported"])
+    return text, tone
 
 
 def _state(row: SiteCoverage) -> TableCell:
-    """How a site stood in the last hour that is judged."""
+    """Return how a site stands at present, with the reason where it is not read."""
+    level, last = row.level_now, row.last_assessed
     if row.unwatched:
         return TableCell(Phrase(row.unwatched), tone="unsure")
-    last = next(_judged(row), None)
-    if row.pending and not row.is_blind_now and (last is None or last.state == "off"):
-        return TableCell(Phrase("covered so far"), tone="good")
-    if last is None:
+    if has_gap(level):
+        letters = row.pending[-1:] if row.is_blind_now else last.why if last else ""
+        return TableCell(tuple(Phrase(WHY[letter]) for letter in letters), tone="bad")
+    if is_covered(level):
+        return TableCell(Phrase("read") if row.was_read else Phrase("covered so far"), tone="good")
+    if is_pending(level):
         return TableCell(Phrase("not assessed yet"), tone="unsure")
-    if last.state in ("blind", "partly"):
-        return TableCell(tuple(Phrase(WHY[letter]) for letter in last.why), tone="bad" if last.state == "blind" else "unsure")
-    return TableCell(Phrase("read"), tone="good") if last.state == "seen" else TableCell(Phrase("not scheduled"))
+    return TableCell(Phrase("not scheduled"))
 
 
-def _line(row: SiteCoverage, state: TableCell, ledger: CoverageReader) -> list[TableCell]:
-    read = next((cell.at for cell in _judged(row) if cell.seen), None)
+def _line(row: SiteCoverage, ledger: CoverageReader) -> list[TableCell]:
+    read = next((cell.at for cell in reversed(row.cells) if cell.seen and not is_pending(cell.level)), None)
     yesterday = ledger.context.clock.now() - timedelta(days=1)
     day = [cell for cell in row.cells[-DAY_HOURS - 1 :] if cell.at >= yesterday]
-    states = [cell.state for cell in row.cells]
     return [
         TableCell(row.site, f"/coverage?since=7d&site={quote_plus(row.site)}"),
-        state,
+        _state(row),
         TableCell(read or (Phrase("in the last minutes") if SEEN in row.pending else Phrase("not in these 7 days"))),
         TableCell(sum([cell.posts for cell in day])),
         TableCell(sum([cell.posts for cell in row.cells])),
-        TableCell(states.count("blind") + states.count("partly")),
+        TableCell(sum([cell.has_gap for cell in row.cells])),
         TableCell(Phrase("%(minutes)s min", minutes=max(1, row.revisit // 60)) if row.revisit else "–", right=True),
     ]

@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
-from alerts.coverage import CoverageLog, Listener
+from alerts.coverage import CoverageLog
 from alerts.coverage.hours import CoverageWindow, coverage
+from alerts.coverage.monitoring_status import HeartbeatRecorder
 from tests.conftest import HeldClock
 from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, slot_of
 
@@ -28,7 +29,10 @@ class Alert:
         self.start()
 
     def start(self) -> None:
-        self.ledger, self.listener = CoverageLog(self.store, self.clock.as_clock()), Listener(self.store, self.clock.as_clock())
+        self.ledger, self.listener = (
+            CoverageLog(self.store, self.clock.as_clock()),
+            HeartbeatRecorder(self.store, self.clock.as_clock()),
+        )
 
     def hear(self, one: Heartbeat) -> None:
         self.ledger(one)
