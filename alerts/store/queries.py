@@ -277,7 +277,6 @@ def compare(store: IncidentStore, keys: KeyStore, names: Sequence[str]) -> None:
             raise ConfigError(
                 f"key {keys.root / name} is not the one that the incident store was written with: restore it from a backup"
             )
-        keys.adopt(name)
 
 
 LOOKED_AT = 1_000

@@ -144,7 +144,10 @@ def _operations() -> APIRouter:
 
     @router.get("/readyz", dependencies=[anybody()])
     def ready(request: Request) -> PlainTextResponse:
-        request.app.state.site.store.count(KeyCheck, DocumentFilter())
+        site = request.app.state.site
+        if missing := site.context.inventory.faults():
+            return PlainTextResponse(f"not ready: {'; '.join(missing)}\n", 503)
+        site.store.count(KeyCheck, DocumentFilter())
         return PlainTextResponse("ready\n")
 
     return router

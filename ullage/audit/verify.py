@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ullage.audit import trail as marks
 from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, segments
 from ullage.audit.trail import FOLDER, Mark
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, UllageError
 from ullage.security.keys import KeyStore
 
 MOST_FAULTS = 20
@@ -43,8 +44,10 @@ class ChainCheck:
 
 
 def chain_names(root: Path, keys: KeyStore) -> list[str]:
-    """Every chain that is there or whose key is."""
+    """Return every chain that is there, whose key is, or that the inventory lists."""
     folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
+    with contextlib.suppress(UllageError):  # `Inventory.faults` says what is wrong with it
+        folders |= {Path(part).name for part in keys.inventory.parts() if root / Path(part).name == keys.inventory.data / part}
     return sorted(folders | {Path(name).stem for name in keys.names(FOLDER, ".key")})
 
 

@@ -145,8 +145,10 @@ class CanaryMetrics:
             self._success.set(now)
 
 
-def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], bool]) -> LoopbackServer:
-    """Serves one registry; `ready` says whether the role can work now."""
+def metrics_server(
+    registry: CollectorRegistry, port: int, ready: Callable[[], bool], faults: Callable[[], list[str]] = list
+) -> LoopbackServer:
+    """Return a server of one registry; `ready` says whether the service can work now, `faults` what is missing."""
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
         if path == "/metrics":
@@ -155,6 +157,8 @@ def metrics_server(registry: CollectorRegistry, port: int, ready: Callable[[], b
         if path == "/healthz":
             return LoopbackResponse(b"alive\n")
         if path == "/readyz":
+            if missing := faults():
+                return LoopbackResponse(f"not ready: {'; '.join(missing)}\n".encode(), status=503)
             return LoopbackResponse(b"ready\n") if ready() else LoopbackResponse(b"not ready\n", status=503)
         return NOTHING
 

@@ -28,7 +28,8 @@ from ullage.running_time import TURN_SECONDS, RunningTime
 from ullage.runtime.in_hand import Surroundings
 from ullage.settings import Settings
 
-READY = "ready"
+READY, NOT_READY = "ready", "not ready"
+LONGEST_ANSWER = 4096
 ANSWER_SECONDS = 5.0
 ROLES = ("crawl", "match", "alert", "search", "intake", "collect")
 SERVICES = ("matrix", "xmpp", "telegram", "imap")
@@ -52,8 +53,9 @@ def of(settings: Settings, words: str) -> str:
         with opener.open(f"http://{HOST}:{port}/readyz", timeout=ANSWER_SECONDS):
             return READY
     except HTTPError as error:
-        error.close()
-        return "not ready: it waits for what it works on"
+        with error:
+            said = error.read(LONGEST_ANSWER).decode("utf-8", "replace").strip()
+        return said if said != NOT_READY else f"{NOT_READY}: it waits for what it works on"
     except OSError:
         return "does not answer"
 
@@ -117,6 +119,9 @@ def running(
     Nothing that is printed or logged meanwhile ends the role, whatever becomes of it.
     """
     no_core_dumps()
+    inventory = running_time.inventory
+    if inventory is not None:
+        inventory.require()
     stop = threading.Event()
     stop_on_signals(stop)
     logger = log.get(name)
@@ -128,7 +133,8 @@ def running(
         served = None
         if port is not None:
             try:
-                served = stack.enter_context(metrics_server(registry, port, ready)).port
+                faults = inventory.faults if inventory is not None else list
+                served = stack.enter_context(metrics_server(registry, port, ready, faults)).port
             except OSError as error:
                 raise ConfigError(
                     f"port {port} of {name} is taken ({error.strerror}): set another in metrics_ports, 0 for any"
