@@ -77,8 +77,9 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show whether each configured service runs and is ready."""
-    setup.require_initialised(ctx.obj)
     faults = ctx.obj.inventory.faults()
+    if not faults:
+        setup.require_initialised(ctx.obj)
     for fault in faults:
         typer.echo(json.dumps({"role": "inventory", "state": fault}) if as_json else f"{'inventory':<18}{fault}")
     ready = not faults

@@ -266,23 +266,15 @@ class Inventory:
         cure = "restore it from its copy, or accept its loss: "
         if not records and self._present(CREATED_HERE):
             return [f"the inventory {self.folder} is gone: {cure}{_accept(FOLDER)}"]
-        faults = [
-            f"inventory {self._path(name)} is gone, and its key is here: {cure}{_accept(f'{FOLDER}/{name}')}"
-            for name in self._names()
-            if name not in records
-        ]
+        how = {name: "is gone, and its key is here" for name in self._names() if name not in records}
         for holder, record in records.items():
             for name, (number, digest) in record.neighbours.items():
                 other = records.get(name)
                 if other is None:
-                    how = "is gone"
+                    how.setdefault(name, f"is gone, by the inventory of {holder}")
                 elif other.number < number or (other.number == number and other.digest != digest):
-                    how = "is older than the copy"
-                else:
-                    continue
-                accept = f"{cure}{_accept(f'{FOLDER}/{name}')}"
-                faults.append(f"inventory {self._path(name)} {how}, by the inventory of {holder}: {accept}")
-        return faults
+                    how.setdefault(name, f"is older than the copy of its digest in the inventory of {holder}")
+        return [f"inventory {self._path(name)} {what}: {cure}{_accept(f'{FOLDER}/{name}')}" for name, what in how.items()]
 
     def _exists(self, part: str) -> bool:
         if not part.startswith(KEYS):

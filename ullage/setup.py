@@ -85,9 +85,10 @@ def initialise(context: Context) -> Iterator[str]:
             yield f"made key {name}"
     yield from _make_signers_and_desks(context)
     context.inventory.enter_all({FILE: "", SITES: ""})
-    copied = [part.removeprefix(PART_KEYS) for part in context.inventory.unlisted() if part.startswith(PART_KEYS)]
-    context.keys.enter(copied)
-    yield from (f"entered key {name} in the inventory" for name in copied)
+    for part in context.inventory.unlisted():  # a person copied a key here, or a crash came before the entry
+        name = part.removeprefix(PART_KEYS)
+        context.inventory.enter(part, context.keys.check_value_of(name) if name != part else "")
+        yield f"entered {part} in the inventory"
 
 
 def _make_signers_and_desks(context: Context) -> Iterator[str]:
@@ -338,7 +339,7 @@ def _inventory(context: Context) -> str:
     if faults := context.inventory.faults():
         raise FaultsError(faults)
     if unlisted := context.inventory.unlisted():
-        enter = "`ullage init` enters keys that you copied here; where nobody did, find out who made them"
+        enter = "`ullage init` enters what you copied here or a crash left so; otherwise find out who made it"
         return SetupWarning(f"{', '.join(unlisted)} is not in the inventory: {enter}")
     return f"{len(context.inventory.parts())} parts, none is missing"
 

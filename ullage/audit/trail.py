@@ -223,10 +223,11 @@ class Trail:
         beyond = head.model_copy(update={"seq": known[0], "last": known[1], "size": 0})
         if known[0] > head.seq:
             return beyond, f"chain {self.chain}: entries {head.seq + 1} to {known[0]} were written before and are gone"
-        if mark is not None or not (head.seq or self.keys.inventory.lists(self.root / self.chain)):
-            return head, ""
         if head.seq:
-            return head, f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or before"
+            taken = f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or before"
+            return head, "" if mark is not None else taken
+        if not self.keys.inventory.lists(self.root / self.chain):
+            return head, ""
         unknown = f"chain {self.chain}: it is gone with its high-water mark, and how long it was is not known"
         return beyond.model_copy(update={"seq": 1}), unknown
 

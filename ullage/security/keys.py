@@ -154,7 +154,7 @@ class KeyStore:
         return check_value(self._read(name)[0], name)
 
     def enter(self, names: Collection[str]) -> None:
-        """Enter keys in the inventory that were just created, or that a person copied here."""
+        """Enter keys in the inventory that were just put in their place."""
         self.inventory.enter_all({f"{KEYS}{name}": self.check_value_of(name) for name in names})
 
     def lines(self, name: str) -> list[str]:
@@ -192,8 +192,10 @@ class KeyStore:
     def write(self, name: str, key: bytes) -> None:
         """Create key `name` (0600, or 0644 for a public half), durably, and enter it in the inventory.
 
-        An existing key is never overwritten. ConfigError where the inventory lists one that is gone.
+        `key` may have its check value behind it, as in a file that was copied here. An existing key is never overwritten.
+        ConfigError where the inventory lists one that is gone.
         """
+        key = split_key_file(key, name, self.root / name)[0]
         if not self.is_draft and not self.exists(name):
             self.inventory.refuse_lost(f"{KEYS}{name}")
         self._put(name, key)
