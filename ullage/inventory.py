@@ -30,6 +30,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.files.atomic_write import disk_errors, turn, write_whole
+from ullage.files.ownership import read_trusted
 from ullage.records.base import STRICT
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ class Inventory:
     def _read_one(self, path: Path) -> InventoryRecord:
         cure = "restore it from its copy, or accept its loss: " + _accept(f"{FOLDER}/{path.stem}")
         try:
-            content: Any = json.loads(path.read_bytes())
+            content: Any = json.loads(read_trusted(path, self.folder))
         except (ValueError, RecursionError):
             raise CorruptError(f"inventory {path} is damaged: {cure}") from None
         if isinstance(content, dict) and isinstance(version := content.get("version"), int) and version != VERSION:

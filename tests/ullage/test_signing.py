@@ -1,7 +1,5 @@
 """Who signed a record, and that nobody else did."""
 
-from pathlib import Path
-
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given

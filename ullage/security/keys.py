@@ -103,7 +103,7 @@ class KeyStore:
     is_draft: bool = False
     """Keys are being made that another store enters once they are in their place."""
     _cache: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
-    """The keys of inventories, which each look at a key needs."""
+    """The keys of inventories that a command or a credential gives: each look at a key needs them."""
 
     @property
     def inventory(self) -> Inventory:
@@ -138,15 +138,13 @@ class KeyStore:
 
     def own_key(self, name: str, *, make: bool = False) -> bytes:
         """Return an inventory's own key, which no inventory lists; with `make`, create it where it is nowhere."""
+        if self.exists(name):  # before the command, which runs a process
+            return split_key_file(self._file(name, f"key {name} is gone"), name, self.root / name)[0]
+        if make and not self.command and self._given(name) is None:
+            self._put(name, secrets.token_bytes(KEY_BYTES))
+            return self.own_key(name)
         if name not in self._cache:
-            if self.exists(name):  # before the command, which runs a process each time
-                content = self._file(name, f"key {name} is gone")
-                self._cache[name] = split_key_file(content, name, self.root / name)[0]
-            elif make and not self.command and self._given(name) is None:
-                self._put(name, secrets.token_bytes(KEY_BYTES))
-                return self.own_key(name)
-            else:
-                self._cache[name] = self._read(name)[0]
+            self._cache[name] = self._read(name)[0]
         return self._cache[name]
 
     def check_value_of(self, name: str) -> str:
@@ -197,14 +195,17 @@ class KeyStore:
         """
         key = split_key_file(key, name, self.root / name)[0]
         if not self.is_draft and not self.exists(name):
-            self.inventory.refuse_lost(f"{KEYS}{name}")
+            self.inventory.begin()
+            if self.inventory.parts().get(f"{KEYS}{name}") != check_value(key, name):  # else this is its copy
+                self.inventory.refuse_lost(f"{KEYS}{name}")
         self._put(name, key)
         if not self.is_draft:
             self.inventory.enter(f"{KEYS}{name}", check_value(key, name))
 
     def _put(self, name: str, key: bytes) -> None:
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (self.root, path.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_new(with_check_value(key, name), path, 0o644 if name.endswith(".pub") else 0o600)
 
     def make(self, name: str) -> bytes:

@@ -1,6 +1,5 @@
 """What is sealed needs two keys, belongs to its finding, and says if a byte of it is another."""
 
-import shutil
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
