@@ -27,7 +27,7 @@ public() { # adds, and takes nothing away: match removes public halves by itself
         test -f "$file" || continue
         name=$(basename "$file")
         case $name in
-        seal.*.pub | seal.*.pub.kcv) put "$file" "$DATA/keys/seal/${name#seal.}" ;;
+        seal.*.pub) put "$file" "$DATA/keys/seal/${name#seal.}" ;;
         signers.captures.*.pub* | signers.findings.*.pub* | signers.sheets.*.pub*)
             topic=${name#signers.} && topic=${topic%%.*}
             put "$file" "$DATA/keys/signers/$topic/${name#signers."$topic".}"
