@@ -34,6 +34,7 @@ from ullage.audit.entry import (
     SignedRecord,
     read_head,
     read_line,
+    refuse_other_version,
     segment,
     segments,
 )
@@ -241,6 +242,7 @@ class Trail:
 
     def _end(self, folder: Path, files: Sequence[Path], key: bytes) -> ChainHead:
         """Where the chain ends now, whole entries beyond the head included and the beginning of another taken away."""
+        refuse_other_version(folder)
         try:
             head = read_head(folder / HEAD)
         except FileNotFoundError:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ullage.audit import trail as marks
-from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, segments
+from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, refuse_other_version, segments
 from ullage.audit.trail import FOLDER, Mark
-from ullage.errors import ConfigError, UllageError
+from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.security.keys import KeyStore
 
 MOST_FAULTS = 20
@@ -75,6 +75,11 @@ def _told(root: Path) -> Iterator[tuple[str, int, str]]:
 def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> ChainCheck:
     """Walk the chain in `folder` from its first entry to its head, and hold it against its high-water mark and what was noted."""
     chain, noted = ChainCheck(folder.name), noted or {}
+    try:
+        refuse_other_version(folder)
+    except CorruptError as error:
+        chain.fault(folder, 0, str(error))
+        return chain
     mark = _mark(folder, keys)
     files = segments(folder)
     if not files:
