@@ -23,7 +23,7 @@ from ullage.files import output
 from ullage.runtime import dead_letters, service, supervisor
 from ullage.runtime.stages import registered
 from ullage.security import keys
-from ullage.settings import Context
+from ullage.settings import FILE, Context
 
 __all__ = ["backup", "check", "config", "erase", "init", "letters", "restore", "run", "status"]
 CHECKS, PLANS, MORE = "ullage.checks", "ullage.plans", "ullage.roles"
@@ -162,7 +162,9 @@ def restore(
     """Restore a backup into an empty data folder and check every part of it."""
     for line in put_back(ctx.obj, source, keys_from):
         typer.echo(line)
-    ctx.obj = Context(ctx.obj.data)
+    data: Path = ctx.obj.data
+    is_confirmed = (data / FILE).exists()
+    ctx.obj = Context(data, settings=None if is_confirmed else ctx.obj.settings)
     check(ctx, plan=False, accept=False, accept_loss="", reason="", as_json=False)
 
 
