@@ -52,7 +52,7 @@ FORMATS = {"audit": AUDIT_VERSION, "inventory": INVENTORY_VERSION, "registry": R
 DATABASE = ".sqlite"
 PASSING = ("in-hand", "locks", CLOCK)
 """Folders of what holds only while a process lives, or on this machine."""
-PASSING_ENDINGS = (".lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
+PASSING_ENDINGS = ("lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
 BELONGS = (
     "ullage.toml", "sites.d/*.toml", "sites.d/*.off", "channels.d/*.toml", "presets/*.toml", "rules/*.toml", "rules/*.tsv",
     "*.sqlite", "inventory/*.json", "audit/*/*.jsonl", "audit/*/head.json", "audit/*.mark", "watchlists/*/*.watchlist",

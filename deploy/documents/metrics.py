@@ -16,8 +16,9 @@ from crawlers.collectors.metrics import CollectMetrics
 from crawlers.metrics import CrawlMetrics, IntakeMetrics
 from matcher.cli.metrics import MatchMetrics
 from ullage.clock import Clock
-from ullage.monitoring.metrics import CertificateMetrics, new_registry, show_suspension
+from ullage.monitoring.metrics import AuditWitness, CertificateMetrics, new_registry, show_suspension
 from ullage.running_time import RunningTime
+from ullage.security.keys import KeyStore
 from ullage.runtime.service import ROLES
 
 ROW = re.compile(r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((?:counter|gauge|histogram), ([a-z, ]+)\): .+$", re.MULTILINE)
@@ -49,6 +50,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     for registry in made.values():
         CertificateMetrics(registry, {})
         show_suspension(registry, RunningTime(Path(), Clock()))
+        registry.register(AuditWitness(KeyStore(Path("nowhere") / "keys").inventory))
     return made
 
 

@@ -205,16 +205,12 @@ def test_no_command_of_a_restored_configuration_runs_before_a_person_confirms(
     leaked: House, tmp_path: Path, *, with_keys: bool
 ) -> None:
     ran, program = tmp_path / "ran", tmp_path / "command"
-    program.write_text(f"#!/bin/sh\necho $1 >> {ran}\nexit 1\n")
+    program.write_text(f"#!/bin/sh\necho $1 >> {ran}\nod -An -v -tx1 {leaked.data}/keys/$1 | tr -d ' \\n'\n")
     program.chmod(0o700)
     settings = leaked.data / "ullage.toml"
-    backed_up(leaked, tmp_path)
-    shutil.rmtree(tmp_path / "copy")
-    shutil.rmtree(tmp_path / "keys")
-    house = House(leaked.data)
     settings.write_text(settings.read_text() + f'\n[keys]\ncommand = ["{program}"]\n')
-    house.done("backup", tmp_path / "copy", "--keys", tmp_path / "keys")
-    ran.unlink(missing_ok=True)
+    backed_up(House(leaked.data), tmp_path)
+    ran.unlink()
     words = ["--keys", tmp_path / "keys"] if with_keys else []
     result = House(tmp_path / "back").ask("restore", tmp_path / "copy", *words)
     assert result.exit_code == 1

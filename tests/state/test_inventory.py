@@ -24,7 +24,7 @@ from ullage.audit import entries
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.inventory import Inventory
-from ullage.monitoring.metrics import metrics_server
+from ullage.monitoring.metrics import AuditWitness, metrics_server
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.settings import Context
@@ -210,6 +210,21 @@ def test_the_audit_log_lost_with_its_keys_goes_on_once_the_loss_is_accepted(data
     assert Context(data).inventory.faults() == []
     code, said = run(data, "audit", "verify")
     assert (code, "how long it was is not known" in said) == (1, True)
+
+
+def test_the_last_entry_of_each_chain_is_a_metric_that_falls_when_the_chain_is_gone(data: Path) -> None:
+    registry, context = CollectorRegistry(), Context(data)
+    registry.register(AuditWitness(context.inventory))
+
+    def last(chain: str) -> float | None:
+        return registry.get_sample_value("ullage_audit_last_entry", {"chain": chain})
+
+    before = last("command")
+    assert before
+    context.trail().append("test.append", "nothing", actor="Li")
+    assert last("command") == before + 1
+    remove(data, "audit", "keys/audit")
+    assert last("command") == 0
 
 
 def test_an_older_copy_of_an_inventory_is_told_by_its_neighbours(data: Path) -> None:

@@ -23,7 +23,7 @@ from ullage import log
 from ullage.errors import ConfigError, Exit
 from ullage.files import output
 from ullage.monitoring.loopback import HOST
-from ullage.monitoring.metrics import metrics_server, show_suspension
+from ullage.monitoring.metrics import AuditWitness, metrics_server, show_suspension
 from ullage.running_time import TURN_SECONDS, RunningTime
 from ullage.runtime.in_hand import Surroundings
 from ullage.settings import Settings
@@ -128,6 +128,8 @@ def running(
     with contextlib.ExitStack() as stack:
         stack.enter_context(output.guarded())
         show_suspension(registry, running_time)
+        if inventory is not None:
+            registry.register(AuditWitness(inventory))
         running_time.turn()
         threading.Thread(target=_count, args=(running_time, stop), name="running time", daemon=True).start()
         served = None
