@@ -24,7 +24,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -32,9 +32,6 @@ from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.files.atomic_write import disk_errors, turn, write_whole
 from ullage.files.ownership import read_trusted
 from ullage.records.base import STRICT
-
-if TYPE_CHECKING:
-    from ullage.security.keys import KeyStore
 
 FOLDER, SUFFIX, VERSION = "inventory", ".json", 1
 COMMANDS = "command"
@@ -77,13 +74,37 @@ class InventoryRecord(BaseModel):
         return self.model_copy(update={"digest": digest, "signature": signature})
 
 
+class KeyFolder(Protocol):
+    """The keys of the data folder, as `ullage.security.keys.KeyStore` has them."""
+
+    @property
+    def root(self) -> Path:
+        """Return the folder of the keys that are files."""
+
+    @property
+    def has_command(self) -> bool:
+        """Return whether private keys come from a command, which cannot be asked for each look."""
+
+    def is_here(self, name: str) -> bool:
+        """Return whether a key is a file or a credential here."""
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """Return the names of the keys in `folder` that end in `suffix`."""
+
+    def own_key(self, name: str, *, make: bool = False) -> bytes:
+        """Return an inventory's own key; with `make`, create it where it is nowhere."""
+
+    def check_value_of(self, name: str) -> str:
+        """Return the check value of a key as it is now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """The inventories of a data folder; parts are entered in that of `service`."""
 
     data: Path
     service: str
-    keys: KeyStore
+    keys: KeyFolder
 
     @property
     def folder(self) -> Path:
@@ -281,7 +302,7 @@ class Inventory:
         if not part.startswith(KEYS):
             return (self.data / part).exists()
         name = part.removeprefix(KEYS)
-        return self.keys.is_here(name) or bool(self.keys.command and name.endswith(".key"))
+        return self.keys.is_here(name) or (self.keys.has_command and name.endswith(".key"))
 
     def _present(self, patterns: Collection[str]) -> set[str]:
         paths = (path for pattern in patterns for path in self.data.glob(pattern))

@@ -21,10 +21,11 @@ from alerts.store import configured_store
 from crawlers.frontier.database import open_frontier
 from tests.matcher.bank import customer, listed
 from ullage.audit import entries
+from ullage.audit.witness import AuditWitness
 from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.inventory import Inventory
-from ullage.monitoring.metrics import AuditWitness, metrics_server
+from ullage.monitoring.metrics import metrics_server
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.settings import Context

@@ -11,11 +11,9 @@ no series.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
 from email.message import Message
-from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -23,22 +21,18 @@ from prometheus_client import (
     GCCollector,
     Histogram,
     Info,
-    Metric,
     PlatformCollector,
     ProcessCollector,
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from ullage import __version__
-from ullage.audit.trail import FOLDER as AUDIT
-from ullage.audit.trail import heads
 from ullage.clock import Clock
-from ullage.errors import ConfigError, UllageError
+from ullage.errors import ConfigError
 from ullage.files import output
-from ullage.inventory import Inventory
 from ullage.monitoring.loopback import NOTHING, LoopbackResponse, LoopbackServer
 from ullage.running_time import RunningTime
 from ullage.security.tls import ListenerCertificate, Trust
@@ -119,35 +113,6 @@ def show_suspension(registry: CollectorRegistry, running_time: RunningTime) -> N
             return 1.0
 
     gauge.set_function(suspended)
-
-
-class AuditWitness(Collector):
-    """Tells how far each chain of the audit log has gone, so that what watches remembers it elsewhere.
-
-    A chain that the inventory lists and that is gone stands at 0.
-    """
-
-    _labelnames = ("chain",)
-
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the gauge; nothing is verified."""
-        gauge = GaugeMetricFamily(
-            "ullage_audit_last_entry",
-            "Number of the last entry of a chain of the audit log; it never decreases.",
-            labels=self._labelnames,
-        )
-        root, numbers = self._inventory.data / AUDIT, dict[str, int]()
-        with contextlib.suppress(UllageError, OSError):
-            listed = (Path(part) for part in self._inventory.parts())
-            numbers |= {part.name: 0 for part in listed if part.parent.name == AUDIT and part.parent.parent == Path()}
-        if root.is_dir():
-            numbers |= {chain: head.seq for chain, head in heads(root, "")}
-        for chain, number in sorted(numbers.items()):
-            gauge.add_metric([chain], number)
-        yield gauge
 
 
 class CanaryMetrics:

@@ -20,10 +20,11 @@ from urllib.error import HTTPError
 from prometheus_client import CollectorRegistry
 
 from ullage import log
+from ullage.audit.witness import AuditWitness
 from ullage.errors import ConfigError, Exit
 from ullage.files import output
 from ullage.monitoring.loopback import HOST
-from ullage.monitoring.metrics import AuditWitness, metrics_server, show_suspension
+from ullage.monitoring.metrics import metrics_server, show_suspension
 from ullage.running_time import TURN_SECONDS, RunningTime
 from ullage.runtime.in_hand import Surroundings
 from ullage.settings import Settings

@@ -106,9 +106,17 @@ class KeyStore:
     """The keys of inventories that a command or a credential gives: each look at a key needs them."""
 
     @property
+    def has_command(self) -> bool:
+        """Return whether private keys come from a command."""
+        return bool(self.command)
+
+    @property
     def inventory(self) -> Inventory:
-        """Return the inventory of the data folder in which the keys lie."""
-        return Inventory(self.root.parent, self.service, self)
+        """Return the inventory of the data folder in which the keys lie.
+
+        Services whose keys come from a command create none, so they share the one of the commands.
+        """
+        return Inventory(self.root.parent, COMMANDS if self.command else self.service, self)
 
     def read(self, name: str) -> bytes:
         """Return the 32 bytes of key `name`, which is the one that the inventory lists if it lists one.
