@@ -20,7 +20,7 @@ from matcher.watchlist.tagging import SELF_TEST, SELF_TEST_HANDLE, TagKeys
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed
 from ullage.errors import ConfigError, CorruptError
-from ullage.security.keys import make_tenant, verify_key, with_check_value
+from ullage.security.keys import verify_key, with_check_value
 from ullage.settings import Context
 
 
@@ -134,9 +134,7 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Con
 def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_builder_has(context: Context, tmp_path: Path) -> None:
     enrol(context, "bank", [customer(1)])
     there = Context(tmp_path / "there", context.clock)
-    make_tenant(there.keys, "bank")
-    shutil.rmtree(there.keys.root / "bank")
-    (there.keys.root / "bank").mkdir(mode=0o700)
+    (there.keys.root / "bank").mkdir(parents=True, mode=0o700)
     for name in ("match-1.key", "index-1.key", "verify.pub"):
         shutil.copy(context.keys.root / "bank" / name, there.keys.root / "bank" / name)
     shutil.copy(context.keys.root / "capture.key", there.keys.root / "capture.key")  # match's own
