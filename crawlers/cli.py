@@ -33,7 +33,7 @@ from ullage.files.ownership import read_trusted
 from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
 from ullage.runtime import service
 from ullage.runtime.worker import reach
-from ullage.security.keys import KEY_BYTES, check_value
+from ullage.security.keys import check_value, split_key_file
 from ullage.settings import SITES, Context
 
 NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
@@ -142,9 +142,7 @@ def frontier_import(
     """Import the crawl state of sites from another host; then put their files into `sites.d`."""
     context: Context = ctx.obj
     setup.require(context)
-    given = read_trusted(key, secret=True) if key else context.keys.read(KEY)
-    if len(given) != KEY_BYTES:
-        raise ConfigError(f"{key} is no {KEY}: it has {len(given)} bytes")
+    given = split_key_file(read_trusted(key, secret=True), KEY, key)[0] if key else context.keys.read(KEY)
     if not file.is_file():
         raise ConfigError(f"{file} is not there")
     with (

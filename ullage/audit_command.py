@@ -51,9 +51,12 @@ def verify(
         typer.echo(f"{chain.name}: {what}")
         for fault in chain.faults:
             typer.echo(f"  {fault.file}{f':{fault.line}' if fault.line else ''}: {fault.what}")
+    missing = context.inventory.faults()
+    for line in missing:
+        typer.echo(json.dumps({"inventory": line}) if as_json else f"inventory: {line}")
     if not chains:
         typer.echo("nothing has been changed yet: there is no audit log", err=True)
-    raise typer.Exit(Exit.FAILED if any(chain.faults for chain in chains) else Exit.DONE)
+    raise typer.Exit(Exit.FAILED if missing or any(chain.faults for chain in chains) else Exit.DONE)
 
 
 def _verify_file(context: Context, file: Path) -> None:

@@ -4,19 +4,24 @@ Files are copied in the order in which records go through them, what is upstream
 from it. So what happened during the copy comes again after a restore, and what comes again changes nothing; nothing is lost. The
 audit log is last, since it says what is about to be done.
 
-Keys are apart: a copy of the data with the keys beside it is worth as much to a thief as the host. So a file of the data folder
-that holds a private key, such as one for TLS, is left out and named. What people keep secret from one another (two zones, the
-building host) stays on its host: each host is backed up by itself.
+Keys are apart: a copy of the data with the keys beside it is worth as much to a thief as the host. So only what is on the list
+of what belongs to a backup (`BELONGS`) is copied, and any other file is named. What people keep secret from one another (two
+zones, the building host) stays on its host: each host is backed up by itself.
+
+The manifest is signed (HMAC-SHA-256) with `backup.key`, which lies among the keys. A restored configuration that names a command,
+or whose manifest could not be verified, is put aside: nothing of it takes effect before a person has read and renamed it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import hmac
 import json
 import os
 import re
 import shutil
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,29 +30,46 @@ import typer
 
 from ullage import __version__
 from ullage.audit import current_user
+from ullage.audit.entry import VERSION as AUDIT_VERSION
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.display.progress import ProgressBar, progress_bar
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import OF_A_DISK, disk_errors, hold, sync_folder, turn, write_new
+from ullage.files.atomic_write import OF_A_DISK, disk_errors, hold, put_in_place, sync_folder, turn, write_new
 from ullage.files.database import COUNTED, FOLLOWERS, back_up
+from ullage.files.validation import claimed_version
+from ullage.inventory import VERSION as INVENTORY_VERSION
+from ullage.lookup.list_index import VERSION as REGISTRY_VERSION
+from ullage.running_time import FILE as CLOCK_FILE
 from ullage.running_time import FOLDER as CLOCK
 from ullage.runtime.dead_letters import REPLAY_GROUP
-from ullage.settings import Context
+from ullage.security.keys import KeyStore
+from ullage.settings import FILE, Context
 
-MANIFEST, VERSION = "backup.json", 1
+MANIFEST, VERSION = "backup.json", 2
+FORMATS = {"audit": AUDIT_VERSION, "inventory": INVENTORY_VERSION, "registry": REGISTRY_VERSION}
+"""The versions of what is in a backup, which its manifest carries."""
 DATABASE = ".sqlite"
 PASSING = ("in-hand", "locks", CLOCK)
 """Folders of what holds only while a process lives, or on this machine."""
-PASSING_ENDINGS = (".lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
-PRIVATE_KEY = re.compile(rb"-----BEGIN [^-\n]{0,40}PRIVATE KEY(?: BLOCK)?-----[ \t]{0,9}(?:[\r\n]|\\[rn])")
-"""As PEM and OpenPGP have it, or in a string of JSON; a term of a lexicon has its other columns behind it."""
-KEY_ENDINGS = {".key", ".p8", ".pk8", ".p12", ".pfx", ".jks", ".keystore", ".keytab"}
-"""Of files that may hold keys in other forms."""
+PASSING_ENDINGS = ("lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
+BELONGS = (
+    "ullage.toml", "sites.d/*.toml", "sites.d/*.off", "channels.d/*.toml", "presets/*.toml", "rules/*.toml", "rules/*.tsv",
+    "*.sqlite", "inventory/*.json", "audit/*/*.jsonl", "audit/*/head.json", "audit/*.mark", "watchlists/*/*.watchlist",
+    "watchlists/*/*.delta", "watchlists/*/*.amended", "watchlist-sizes/*.size", "enrolled/*.enrolled", "enrolled/*.amended",
+    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold",
+)  # fmt: skip
+"""Patterns of everything that a backup has of a data folder; bus and store come from the settings."""
+CERTIFICATES = re.compile(rb"(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")
+"""A file of nothing but these belongs to it as well, wherever it lies."""
+LARGEST_CERTIFICATES = 1 << 20
+KEY = "backup.key"
+"""The key by which a manifest is known; it lies among the keys, which are kept apart."""
+ASIDE = ".restored"
 READS = 2
 """How often each byte is read: to copy it, and for its digest."""
-CHUNK, LONGEST = 1 << 20, 100
-"""Bytes that are looked at together, and of what is looked for, at most."""
+CHUNK = 1 << 20
+"""Bytes that are read together."""
 ORDER = ("frontier", "collect", CAPTURES, FINDINGS, DEAD_LETTERS, "incidents", "accounts")
 """Databases by name, upstream first; one of another name comes behind them."""
 
@@ -69,6 +91,8 @@ def backup(
         context.trail().append("data.backup", "the data folder" + ", and its keys apart" * bool(key_folder), actor=current_user())
         with _replaying_nothing(context), contextlib.ExitStack() as still:
             sources, left_out = _sources(context)
+            if not context.keys.exists(KEY):  # before the keys are listed
+                context.keys.make(KEY)
             keys = [path for path in _files(context.keys.root) if key_folder and not path.is_symlink()]
             with progress_bar(READS * sum(map(_size, (*sources, *keys)))) as progress:
                 stilled = _stilled(sources, context.data / AUDIT, still)
@@ -88,30 +112,64 @@ def backup(
 
 
 def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[str]:
-    """Put a backup into the data folder, which must be empty; a line a thing done. Damage is found before anything is written."""
+    """Put a backup into the data folder, which must be empty; yield a line for each thing done.
+
+    CorruptError, before anything is written, where a file is damaged, of another version, or was not written by the holder of
+    the keys.
+    """
     if context.data.exists() and any(context.data.iterdir()):
         raise ConfigError(f"{context.data} is not empty: restore into a new folder, `ullage --data NEW restore …`")
-    manifests = [(folder, _manifest(folder)) for folder in (source, keys_from) if folder]
+    key = KeyStore(keys_from).own_key(KEY) if keys_from else None
+    manifests = [(folder, _manifest(folder, key)) for folder in (source, keys_from) if folder]
+    targets = (context.data, context.keys.root)
     with progress_bar(
         READS * sum(_size(folder / name) for folder, manifest in manifests for name in manifest["files"])
     ) as progress:
         for folder, manifest in manifests:
-            for name, told in manifest["files"].items():
-                if _digest(folder / name, progress) != told:
+            for name, digest in manifest["files"].items():
+                if _digest(folder / name, progress) != digest:
                     raise CorruptError(f"{folder / name} is damaged: nothing was restored; use another backup")
-        for (folder, manifest), target in zip(manifests, (context.data, context.keys.root), strict=False):
-            target.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for name in manifest["files"]:
-                place = target / name
-                place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                with progress.growth(place, _size(folder / name)):
-                    _copy_file(folder / name, place)
-                    _sync(place)
-            _sync_folders(target)
-    for (_, manifest), target in zip(manifests, (context.data, context.keys.root), strict=False):
+        for (folder, manifest), target in zip(manifests, targets, strict=False):
+            _put_back(folder, manifest, target, progress)
+    for (_, manifest), target in zip(manifests, targets, strict=False):
         yield f"{target}: {len(manifest['files'])} files of {manifest['at']}, by ullage {manifest['ullage']}"
     if keys_from is None:
         yield f"no keys were restored: put them into {context.keys.root}, then `ullage check`"
+        yield f"nobody vouches for {source}: its manifest was not verified, since its key is among the keys"
+    else:
+        KeyStore(context.keys.root).inventory.strike(f"{CLOCK}/{CLOCK_FILE}")  # it is of the former machine
+    yield from _put_aside(context.data, is_verified=key is not None)
+
+
+def _put_back(folder: Path, manifest: dict[str, Any], target: Path, progress: ProgressBar) -> None:
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in manifest["files"]:
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with progress.growth(place, _size(folder / name)):
+            _copy_file(folder / name, place)
+            _sync(place)
+    _sync_folders(target)
+
+
+def _put_aside(data: Path, *, is_verified: bool) -> Iterator[str]:
+    """Rename a configuration of which nothing may take effect before a person has read it, and say so."""
+    path = data / FILE
+    if not path.exists() or (is_verified and not _names_command(path)):
+        return
+    aside = path.with_name(f"{path.name}{ASIDE}")
+    put_in_place(path, aside)
+    why = "names a command that would be run" if is_verified else "was not verified"
+    yield f"the configuration {why}: read {aside}, then confirm it with `mv {aside} {path}` and `ullage check`"
+
+
+def _names_command(path: Path) -> bool:
+    """Return whether a configuration names a program, or cannot be read."""
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        return bool(settings.get("keys", {}).get("command") or settings.get("crawl", {}).get("browser"))
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path | None]:
@@ -155,21 +213,21 @@ def _elsewhere(context: Context) -> Iterator[tuple[str, str]]:
 
 def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
     """What is copied of the data folder, in order, and what is not, with why."""
-    settings = context.settings
-    named = {context.data / key for key in (settings.search.key, settings.intake.key) if key}
-    found, left_out = list[Path](), dict[Path, str]()
+    belonging, found, left_out = _belonging(context), list[Path](), dict[Path, str]()
     for path in _files(context.data):
         if path.is_relative_to(context.keys.root):
             continue
         if path.is_symlink():
             left_out[path] = "is a link, and links are not followed: copy by hand what it leads to"
-        elif path in named or _holds_private_key(path):
-            left_out[path] = "holds a private key: copy it by hand, to where the keys are kept"
-        else:
+        elif path in belonging or _is_certificates(path):
             found.append(path)
+        else:
+            left_out[path] = "is nothing that belongs to a backup: copy it by hand, a key to where the keys are kept"
     rank = {name: number for number, name in enumerate(ORDER)}
 
     def place(path: Path) -> tuple[int, str]:
+        if path.is_relative_to(context.inventory.folder):
+            return -1, str(path)  # what is made meanwhile is not in it, and may not be in the copy
         if path.suffix == DATABASE:
             return rank.get(path.stem, len(ORDER)), str(path)
         return len(ORDER) + (2 if path.is_relative_to(context.data / AUDIT) else 1), str(path)
@@ -197,23 +255,28 @@ def _files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _holds_private_key(path: Path) -> bool:
-    """Whether a file's name or its content says so; a database holds what ullage put there, and no key."""
-    if not KEY_ENDINGS.isdisjoint(map(str.lower, path.suffixes)):
-        return True
-    if path.suffix == DATABASE:
-        return False
-    before = b""
-    with contextlib.suppress(FileNotFoundError), path.open("rb") as file:  # it may go meanwhile
-        while chunk := file.read(CHUNK):
-            if PRIVATE_KEY.search(before + chunk):
-                return True
-            before = chunk[-LONGEST:]
+def _belonging(context: Context) -> set[Path]:
+    """Return the files of the data folder that belong to a backup."""
+    settings, patterns = context.settings, list(BELONGS)
+    for url in (settings.bus.url, settings.bus.captures, settings.store.url):
+        scheme, _, rest = url.partition(":///")
+        place = rest.partition("?")[0].strip("/")
+        if scheme == "spool":
+            patterns += [f"{place}/{name}" for name in ("*/*.spool", "*/*.bad", "streams/*.json", "positions/*.json")]
+        elif scheme == "sqlite":
+            patterns += [place] if place.endswith(DATABASE) else [f"{place}/*{DATABASE}"]
+    return {path for pattern in patterns for path in context.data.glob(pattern)}
+
+
+def _is_certificates(path: Path) -> bool:
+    """Return whether a file holds certificates and nothing else."""
+    with contextlib.suppress(FileNotFoundError):  # it may go meanwhile
+        return path.stat().st_size <= LARGEST_CERTIFICATES and bool(CERTIFICATES.fullmatch(path.read_bytes()))
     return False
 
 
 def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, progress: ProgressBar) -> tuple[int, int]:
-    """Copy files and write the manifest last: a backup without one is none. How many files and bytes."""
+    """Copy files and write the signed manifest last: a backup without one is none. Return how many files and bytes."""
     files: dict[str, str] = {}
     size = 0
     for path in sources:
@@ -230,12 +293,14 @@ def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, p
     _sync_folders(target)
     manifest = {
         "version": VERSION,
+        "formats": FORMATS,
         "ullage": __version__,
         "at": context.clock.now().isoformat(timespec="seconds"),
         "files": files,
     }
     body = json.dumps(manifest, sort_keys=True).encode()
-    write_new(body + b"\n" + hashlib.sha256(body).hexdigest().encode() + b"\n", target / MANIFEST)
+    lines = (body, hashlib.sha256(body).hexdigest().encode(), _signature(context.keys.own_key(KEY), body), b"")
+    write_new(b"\n".join(lines), target / MANIFEST)
     return len(files), size
 
 
@@ -257,22 +322,36 @@ def _sync_folders(root: Path) -> None:
         sync_folder(folder)
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    """What a backup says of itself; ConfigError where it is none, CorruptError where it is damaged or of another version."""
+def _signature(key: bytes, body: bytes) -> bytes:
+    return hmac.new(key, b"ullage backup\x1f" + body, hashlib.sha256).hexdigest().encode()
+
+
+def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
+    """Return what a backup says of itself, its version looked at first and its signature wherever there is a key.
+
+    ConfigError where it is no backup, CorruptError where it is damaged, of another version, or not signed with the key.
+    """
+    path = folder / MANIFEST
     try:
-        body, digest, _ = (folder / MANIFEST).read_bytes().split(b"\n")
+        body, digest, *rest = path.read_bytes().split(b"\n")
     except OSError:
         raise ConfigError(f"{folder} is no backup: {MANIFEST} is not there, which is written last") from None
     except ValueError:
-        body, digest = b"", b""
+        body, digest, rest = b"", b"", []
+    if (version := claimed_version(body)) not in (None, VERSION):
+        raise CorruptError(f"{folder} is a backup of version {version}, and this ullage reads {VERSION}: use that version")
     if hashlib.sha256(body).hexdigest().encode() != digest:
-        raise CorruptError(f"{folder / MANIFEST} is damaged: use another backup")
+        raise CorruptError(f"{path} is damaged: use another backup")
+    if key is not None and not hmac.compare_digest(rest[0] if rest else b"", _signature(key, body)):
+        raise CorruptError(f"{path} was not written by who has these keys ({KEY}): nothing was restored; use another backup")
     manifest: dict[str, Any] = json.loads(body)
-    if manifest["version"] != VERSION:
-        raise CorruptError(f"{folder} was written by another ullage ({manifest['ullage']}): use that version")
+    for name, other in manifest.get("formats", {}).items():
+        if FORMATS.get(name, other) != other:
+            known = f"{name} has version {other}, and this ullage ({__version__}) reads {FORMATS[name]}"
+            raise CorruptError(f"{folder}: {known}: use ullage {manifest['ullage']}")
     root = folder.resolve()
     if not all((folder / name).resolve().is_relative_to(root) for name in manifest["files"]):
-        raise CorruptError(f"{folder / MANIFEST} names files outside the backup, which no backup does: use another one")
+        raise CorruptError(f"{path} names files outside the backup, which no backup does: use another one")
     return manifest
 
 

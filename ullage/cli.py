@@ -223,10 +223,12 @@ def _main(
         typer.echo(ctx.get_help())
         raise typer.Exit(Exit.USAGE)
     from ullage import log  # noqa: PLC0415  with the settings it takes longer than all the help
+    from ullage.inventory import COMMANDS, SERVICES  # noqa: PLC0415
     from ullage.settings import Context, Settings  # noqa: PLC0415
 
     try:
-        ctx.obj = Context(data.resolve())
+        service = ctx.invoked_subcommand if ctx.invoked_subcommand in SERVICES else COMMANDS
+        ctx.obj = Context(data.resolve(), service=service)
     except ConfigError as error:
         if ctx.invoked_subcommand != "check":
             raise

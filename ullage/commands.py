@@ -24,7 +24,7 @@ from ullage.files.atomic_write import hold
 from ullage.runtime import dead_letters, service, supervisor
 from ullage.runtime.stages import registered
 from ullage.security import keys
-from ullage.settings import Context
+from ullage.settings import FILE, Context
 
 __all__ = ["backup", "check", "config", "erase", "init", "letters", "restore", "run", "status"]
 CHECKS, PLANS, MORE = "ullage.checks", "ullage.plans", "ullage.roles"
@@ -79,8 +79,12 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show whether each configured service runs and is ready."""
-    setup.require(ctx.obj)
-    ready = True
+    faults = ctx.obj.inventory.faults()
+    if not faults:
+        setup.require_initialised(ctx.obj)
+    for fault in faults:
+        typer.echo(json.dumps({"role": "inventory", "state": fault}) if as_json else f"{'inventory':<18}{fault}")
+    ready = not faults
     for words in [" ".join(only)] if only else (*supervisor.ROLES, *_configured(_more_roles(ctx.obj))):
         said = service.of(ctx.obj.settings, words)
         ready = ready and said == service.READY
@@ -123,6 +127,10 @@ def check(
     accept: Annotated[
         bool, typer.Option("--accept-clock", help="Say that this machine's clock is right, after it was set or off.")
     ] = False,
+    accept_loss: Annotated[
+        str, typer.Option("--accept-loss", metavar="PART", help="Take a missing part out of the inventory.")
+    ] = "",
+    reason: Annotated[str, typer.Option(help="Why the lost part is not restored; the audit log has it.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check every configured part and say what is wrong with it."""
@@ -135,6 +143,8 @@ def check(
     if accept:
         setup.require(ctx.obj)
         typer.echo(setup.accept_clock(ctx.obj))
+    if accept_loss:
+        typer.echo(setup.accept_loss(ctx.obj, accept_loss, reason))
     faults = setup.check(ctx.obj, READERS, _parts(ctx.obj))
     if as_json:
         for line in faults:
@@ -154,8 +164,10 @@ def restore(
     """Restore a backup into an empty data folder and check every part of it."""
     for line in put_back(ctx.obj, source, keys_from):
         typer.echo(line)
-    ctx.obj = Context(ctx.obj.data)
-    check(ctx, plan=False, accept=False, as_json=False)
+    data: Path = ctx.obj.data
+    is_confirmed = (data / FILE).exists()
+    ctx.obj = Context(data, settings=None if is_confirmed else ctx.obj.settings)
+    check(ctx, plan=False, accept=False, accept_loss="", reason="", as_json=False)
 
 
 @config.command("show")

@@ -195,6 +195,7 @@ def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
         yield ErasureReport("list of what is recorded", gone)
     elif order.is_whole:
         there = [one for one in (path, path.with_name(path.name + recorded.AMENDED)) if one.is_file()]
+        context.inventory.strike(path)
         for one in there:
             one.unlink()
         yield ErasureReport("list of what is recorded", len(there))

@@ -26,6 +26,7 @@ from ullage import log
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
 from ullage.files.atomic_write import disk_errors, turn, write_whole
+from ullage.inventory import Inventory
 from ullage.records.base import STRICT
 
 FOLDER, FILE = "clock", "record.json"
@@ -199,6 +200,8 @@ class RunningTime:
 
     data: Path
     clock: Clock
+    inventory: Inventory | None = None
+    """Lists the record when it is first written."""
     _read_at: float = field(default=-math.inf)
 
     @property
@@ -222,6 +225,8 @@ class RunningTime:
             found = self._next(before)
             if found.spans:
                 self._write(found)
+                if before is None and self.inventory is not None:
+                    self.inventory.enter(self.path)
         if found.is_suspended and not (before and before.is_suspended):
             log.get("clock").error("retention_suspended", seconds=round(found.jump))
         elif before and before.is_suspended and not found.is_suspended:
@@ -260,11 +265,13 @@ class RunningTime:
         return before.later(wall, uptime, boot) if before.spans else ClockReading(wall, boot, uptime, (wall, 0.0), ())
 
     def _before(self) -> ClockReading | None:
-        """The last reading; None where there was none."""
+        """Return the last reading; None where there was none, one without spans where it is damaged or was lost."""
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
-            return None
+            if self.inventory is None or not self.inventory.lists(self.path):
+                return None
+            content = b""
         try:
             found = _ClockRecord.model_validate_json(content)
         except ValidationError:

@@ -14,10 +14,13 @@ from pydantic import BaseModel
 
 from ullage.audit import current_user, walk_all
 from ullage.audit.trail import FOLDER as AUDIT
+from ullage.audit.trail import key_name
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, faults_of
 from ullage.files.atomic_write import write_new
 from ullage.files.disk_room import count_free_mib, find_shortage
+from ullage.inventory import FOLDER as INVENTORY
+from ullage.inventory import KEYS as PART_KEYS
 from ullage.running_time import ClockReading
 from ullage.runtime import dead_letters
 from ullage.security import keys
@@ -61,11 +64,13 @@ watch = true  # series of its own in /metrics, so that alert rules name it; at m
 
 def initialise(context: Context) -> Iterator[str]:
     """Create what is missing; yields a line for each thing made."""
+    context.inventory.begin()
     keyed = (context.keys.root / name for name in ("notify", "evidence"))  # what people put in themselves
     for folder in (context.data, context.data / SITES, context.keys.root, *keyed):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path, text in ((context.data / FILE, CONFIG), (context.data / SITES / "example.toml.off", SITE)):
         if not path.exists():
+            context.inventory.refuse_lost(path)
             write_new(text.encode(), path, 0o644)  # no secret is in it, and roles may run as other users
             yield f"wrote {path}"
     if not context.keys.names("seal", ".pub"):
@@ -78,6 +83,11 @@ def initialise(context: Context) -> Iterator[str]:
             context.keys.make(name)
             yield f"made key {name}"
     yield from _make_signers_and_desks(context)
+    context.inventory.enter_all({FILE: "", SITES: ""})
+    for part in context.inventory.unlisted():  # a person copied a key here, or a crash came before the entry
+        name = part.removeprefix(PART_KEYS)
+        context.inventory.enter(part, context.keys.check_value_of(name) if name != part else "")
+        yield f"entered {part} in the inventory"
 
 
 def _make_signers_and_desks(context: Context) -> Iterator[str]:
@@ -93,7 +103,13 @@ def _make_signers_and_desks(context: Context) -> Iterator[str]:
 
 
 def require(context: Context) -> None:
-    """ConfigError unless `ullage init` has been run here."""
+    """Raise ConfigError unless `ullage init` has been run here and everything that it lists is here."""
+    context.inventory.require()
+    require_initialised(context)
+
+
+def require_initialised(context: Context) -> None:
+    """Raise ConfigError unless `ullage init` has been run here."""
     if not context.data.is_dir() or not context.keys.names("seal", ".pub"):
         raise context.not_set_up()
 
@@ -117,7 +133,8 @@ Look = typing.Callable[[str, typing.Callable[[], str]], bool]
 
 def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
     """A line a part, `ok …` or `WARN …`, or a line a fault of it, `FAULT …`. `parts` are those that the installed stages add."""
-    if not ((context.data / FILE).exists() or context.keys.root.exists() or context.keys.names("seal", ".pub")):
+    is_here = any(path.exists() for path in (context.data / FILE, context.inventory.folder, context.keys.root))
+    if not is_here and not context.keys.names("seal", ".pub"):
         return [f"FAULT  data folder: {context.not_set_up()}"]  # mistyped: bus and store would be made there
     lines: list[str] = []
 
@@ -130,6 +147,7 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
         lines.append(f"{'WARN ' if isinstance(said, SetupWarning) else 'ok   '}  {what}: {said}")
         return True
 
+    look("inventory", lambda: _inventory(context))
     look("keys", lambda: _keys(context))
     look("signatures", lambda: _signers(context))
     _look_at_buses(context, readers, look)
@@ -263,7 +281,7 @@ def lasts(path: Path, life: Life, now: datetime) -> str:
 
 
 def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:
-    with contextlib.closing(open_bus(url, context.data, keep, context.clock)) as bus:
+    with contextlib.closing(open_bus(url, context.data, keep, context.clock, context.inventory)) as bus:
         bus.check(topic)
         return f"{bus.lag(topic, group).records} waiting for {group}"
 
@@ -287,6 +305,37 @@ def accept_clock(context: Context) -> str:
     if not found.is_suspended:
         return f"there is nothing to accept: {found}"
     return f"accepted, and deletion goes on by running time: {context.running_time.accept(note)}"
+
+
+def accept_loss(context: Context, part: str, reason: str) -> str:
+    """Take a lost part out of the inventory, as a person decided; the audit log has it, before where it can.
+
+    ConfigError where nothing of that name is missing, or there is no reason.
+    """
+    if not reason.strip():
+        raise ConfigError("--accept-loss needs --reason TEXT: why is it not restored?")
+    lost, trail = context.inventory.lost(part), context.trail()
+    if part.partition("/")[0] == INVENTORY:
+        context.inventory.renew()
+        lost_first = lost_later = list[str]()
+    else:
+        log_parts = {f"{AUDIT}/{trail.chain}", f"{PART_KEYS}{key_name(trail.chain)}"}
+        lost_first = [name for name in lost if name in log_parts]  # nothing can be recorded before
+        lost_later = [name for name in lost if name not in log_parts]
+    context.inventory.strike(*lost_first)
+    trail.append("part.loss-accepted", f"part {', '.join(lost)}", actor=current_user(), reason=reason.strip())
+    context.inventory.strike(*lost_later)
+    return f"accepted the loss of {', '.join(lost)}"
+
+
+def _inventory(context: Context) -> str:
+    """Return how many parts are here; FaultsError names everything that is missing."""
+    if faults := context.inventory.faults():
+        raise FaultsError(faults)
+    if unlisted := context.inventory.unlisted():
+        enter = "`ullage init` enters what you copied here or a crash left so; otherwise find out who made it"
+        return SetupWarning(f"{', '.join(unlisted)} is not in the inventory: {enter}")
+    return f"{len(context.inventory.parts())} parts, none is missing"
 
 
 def _audit(context: Context) -> str:
@@ -333,17 +382,10 @@ def _keys(context: Context) -> str:
             absent.append(str(error))
     if wrong := dict.fromkeys([*absent, *keys.faults(context.keys)]):
         raise FaultsError(wrong)
-    require(context)
+    require_initialised(context)
     if (newest := keys.sealer(context.keys).key_id) not in keys.opener(context.keys).private:
         raise ConfigError(f"key seal/{newest}.key is not in {context.keys.root}: restore it from its copy, or nothing is opened")
-    noted = [keys.noted(context.keys.root, name) for name in keys.all_names(context.keys)]
-    said = [f"sealing to {newest}"]
-    for how, words in ((keys.MADE, "as made"), (keys.ADOPTED, "as when their check value was adopted")):
-        if number := sum(one is not None and one.how == how for one in noted):
-            said.append(f"{number} {words}")
-    if number := noted.count(None):
-        said.append(f"{number} without a check value, which come with their first good use")
-    return ", ".join(said)
+    return f"sealing to {newest}, {len(keys.all_names(context.keys))} as made"
 
 
 def describe(settings: Settings) -> Iterator[str]:

@@ -24,6 +24,7 @@ from alerts.accounts import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROL
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.inventory import Inventory
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context
@@ -123,9 +124,9 @@ class Token:
 class Accounts:
     """Threads and processes share the file. ConfigError says what cannot be made so."""
 
-    def __init__(self, data: Path, clock: Clock) -> None:
+    def __init__(self, data: Path, clock: Clock, inventory: Inventory | None = None) -> None:
         self._path, self._clock, self._lock = data / FILE, clock, threading.Lock()
-        self._connection = open_database(self._path, SCHEMA)
+        self._connection = open_database(self._path, SCHEMA, inventory=inventory)
         if not self._rows("select 1 from sqlite_schema where name = 'saved_filters'"):
             with self._changing():
                 self._connection.execute(SAVED)
@@ -305,7 +306,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: the accounts, where there are some."""
 
     def look() -> str:
-        with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
             accounts.check()
             now, people = context.clock.wall(), accounts.users()
             good = [one for one in accounts.tokens() if one.state(now) == "good"]

@@ -306,7 +306,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: the identity provider, where there is one; it is asked once."""
 
     def look() -> str:
-        with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
             found = configured(context, accounts, context.trail("search"))
             assert found is not None
             try:

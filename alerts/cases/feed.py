@@ -131,7 +131,7 @@ class EventFeed:
 
     def _opened(self) -> apsw.Connection:
         if self._connection is None:
-            self._connection = open_database(self.data / FILE, SCHEMA)
+            self._connection = open_database(self.data / FILE, SCHEMA, inventory=self.keys.inventory)
             with transaction(self._connection):
                 if self._connection.execute("select name from feed").get is None:
                     self._connection.execute("insert into feed values (?)", (secrets.token_hex(4),))

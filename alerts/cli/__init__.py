@@ -51,7 +51,7 @@ def decider(context: Context, by: str, permission: str) -> Principal:
     name = name_of(by)
     if not (context.data / FILE).exists():
         return _unchecked(name)
-    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+    with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
         if not accounts.users():
             return _unchecked(name)
         user = accounts.user(name) if by else (accounts.of_login(name) or accounts.user(name))

@@ -176,7 +176,7 @@ def revoke(ctx: typer.Context, id_: Annotated[str, typer.Argument(metavar="ID")]
 @contextlib.contextmanager
 def _accounts(context: Context) -> Iterator[Accounts]:
     context.require_data()
-    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+    with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
         yield accounts
 
 

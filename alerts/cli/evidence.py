@@ -74,7 +74,7 @@ def keygen(
     """Make an officer's key pair: OFFICER.pem stays with them, OFFICER.pub goes into match's keys/evidence."""
     passphrase = typer.prompt(f"Passphrase of {officer}", hide_input=True, confirmation_prompt=True)
     private, public = make_officer(out, officer, passphrase)
-    typer.echo(f"{private} is {officer}'s alone; copy {public} and {public.name}.kcv into keys/evidence of match's key folder")
+    typer.echo(f"{private} is {officer}'s alone; copy {public} into keys/evidence of match's key folder")
 
 
 @evidence.command("list")

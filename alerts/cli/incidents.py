@@ -116,7 +116,7 @@ def assign(
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
         if (context.data / FILE).exists():
-            with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+            with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
                 require_owner(accounts, cases.incident(id_).tenant, to.strip(), who)
         return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
 

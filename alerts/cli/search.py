@@ -27,7 +27,7 @@ def search(ctx: typer.Context) -> None:
     CertificateMetrics(registry, {STORE: [store_trust(context)]}, tls)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
-        accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock)))
+        accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock, context.inventory)))
         listener, hosts, address = _listening(context, stack)
         stop = stack.enter_context(running("search", registry, None, context.running_time))
         app = create_app(context, store, accounts, registry, hosts)

@@ -47,6 +47,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from alerts.records.document import D, Document, E, QueryError
 from ullage.errors import ConfigError, RecordError, UnavailableError
 from ullage.files.validation import quoted
+from ullage.inventory import Inventory
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore, credentials_folder
 from ullage.security.tls import Trust
@@ -213,20 +214,22 @@ def configured_store(context: Context) -> IncidentStore:
     ConfigError also where there is no data folder.
     """
     context.require_data()
-    return open_store(context.settings.store.url, context.data, context.keys.root)
+    return open_store(context.settings.store.url, context.data, context.keys.root, context.inventory)
 
 
-def open_store(url: str, data: Path, keys: Path | None = None) -> IncidentStore:
-    """The store that `url` names: `sqlite:///FILE` relative to the data folder, or `elasticsearch://HOST:PORT`.
+def open_store(url: str, data: Path, keys: Path | None = None, inventory: Inventory | None = None) -> IncidentStore:
+    """Return the store that `url` names: `sqlite:///FILE` relative to the data folder, or `elasticsearch://HOST:PORT`.
 
-    A store on other machines has its password in the folder `keys`, by default that of the data folder. ConfigError says what
-    is wrong with `url` or missing beside it; nothing is sent yet.
+    A store that is a file is entered in `inventory` when it is created; one on other machines has its password in the folder
+    `keys`, by default that of the data folder. ConfigError says what is wrong with `url` or missing beside it; nothing is
+    sent yet.
     """
     scheme, _, rest = url.partition("://")
     if scheme == "sqlite":
         from alerts.store.sqlite import SqliteStore  # noqa: PLC0415  a client is loaded only for the store that is used
 
-        return SqliteStore(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]))
+        path = data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:])
+        return SqliteStore(path, inventory)
     if scheme == "elasticsearch":
         with _its_client():
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above

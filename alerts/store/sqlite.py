@@ -51,6 +51,7 @@ from alerts.store.sqlite_queries import (
     way,
 )
 from ullage.files.database import check_database, empty_log, open_database, sqlite_errors, transaction
+from ullage.inventory import Inventory
 
 SCROLL = 500
 ABOVE = 2**62
@@ -106,9 +107,9 @@ def _values(document: Document) -> list[str | int]:
 class SqliteStore:
     """See the module, and `alerts.store` for what each method promises."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, inventory: Inventory | None = None) -> None:
         self._path, self._lock = path, threading.RLock()
-        self._database = open_database(path, SCHEMA, VERSION)
+        self._database = open_database(path, SCHEMA, VERSION, inventory)
         self._database.execute(f"pragma cache_size = -{CACHE_KIB}")
         add_rows_with(self._database)
 

@@ -162,6 +162,8 @@ def _operations() -> APIRouter:
         site: Console = request.app.state.site
         if shortage := find_shortage(site.context.data):
             return PlainTextResponse(f"not ready: {shortage}\n", 503)
+        if missing := site.context.inventory.faults():
+            return PlainTextResponse(f"not ready: {'; '.join(missing)}\n", 503)
         site.store.count(KeyCheck, DocumentFilter())
         return PlainTextResponse("ready\n")
 

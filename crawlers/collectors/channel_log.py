@@ -16,6 +16,7 @@ import apsw
 from crawlers.collectors.session import ChatMessage, Reason
 from crawlers.frontier.cipher import FrontierCipher
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.inventory import Inventory
 from ullage.records.heartbeat import SiteReport, State
 from ullage.settings import Context
 
@@ -68,14 +69,15 @@ def batched(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
 class ChannelLedger:
     """One process's view of the file. Not for two threads at once. `service` is whose channels it writes of."""
 
-    def __init__(self, path: Path, cipher: FrontierCipher, service: str = "") -> None:
+    def __init__(self, path: Path, cipher: FrontierCipher, service: str = "", inventory: Inventory | None = None) -> None:
         self._path, self._cipher, self._service = path, cipher, service
-        self._connection: apsw.Connection = open_database(path, SCHEMA)
+        self._connection: apsw.Connection = open_database(path, SCHEMA, inventory=inventory)
 
     @classmethod
     def of(cls, context: Context, service: str = "") -> ChannelLedger:
         """The ledger of a data folder."""
-        return cls(context.data / FILE, FrontierCipher(context.keys.read("frontier.key")), service)
+        cipher = FrontierCipher(context.keys.read("frontier.key"))
+        return cls(context.data / FILE, cipher, service, context.inventory)
 
     def names(self) -> set[str]:
         """Every channel that was ever known of the service."""

@@ -30,6 +30,7 @@ from crawlers.sites.pages import PageAddress, PageContent, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.inventory import Inventory
 from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.keys import check_value
 from ullage.settings import Context
@@ -101,19 +102,26 @@ class Visits:
 def open_frontier(context: Context) -> Frontier:
     """The frontier of the data folder, whose key proved to be its own."""
     key = context.keys.read(KEY)
-    frontier = Frontier(context.data, key, context.clock)
+    frontier = Frontier(context.data, key, context.clock, inventory=context.inventory)
     frontier.check_key(check_value(key, KEY))
-    context.keys.adopt(KEY)
     return frontier
 
 
 class Frontier:
     """See the module. Each change is one transaction, which kill -9 does not undo; UnavailableError while the disk refuses."""
 
-    def __init__(self, folder: Path, key: bytes, clock: Clock, keep_days: float = KEEP_DAYS, file: str = FILE) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: bytes,
+        clock: Clock,
+        keep_days: float = KEEP_DAYS,
+        file: str = FILE,
+        inventory: Inventory | None = None,
+    ) -> None:
         self._path = folder / file
-        self._database = open_database(self._path, SCHEMA)
-        running = RunningTime(folder, clock)
+        self._database = open_database(self._path, SCHEMA, inventory=inventory)
+        running = RunningTime(folder, clock, inventory)
         self.history = History(self._database, running)
         self.forgetting = Forgetting(self._database, running, keep_days * DAY_SECONDS)
         self._cipher, self._clock = FrontierCipher(key), clock

@@ -15,10 +15,12 @@ from alerts.web.dependencies import SearchMetrics
 from crawlers.collectors.metrics import CollectMetrics
 from crawlers.metrics import CrawlMetrics, IntakeMetrics
 from matcher.cli.metrics import MatchMetrics
+from ullage.audit.witness import AuditWitness
 from ullage.clock import Clock
 from ullage.monitoring.metrics import CertificateMetrics, new_registry, show_suspension
 from ullage.running_time import RunningTime
 from ullage.runtime.service import ROLES
+from ullage.security.keys import KeyStore
 
 ROW = re.compile(r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((?:counter|gauge|histogram), ([a-z, ]+)\): .+$", re.MULTILINE)
 """A metric in the document: its name, and by which roles it is served."""
@@ -49,6 +51,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     for registry in made.values():
         CertificateMetrics(registry, {})
         show_suspension(registry, RunningTime(Path(), Clock()))
+        registry.register(AuditWitness(KeyStore(Path("nowhere") / "keys").inventory))
     return made
 
 

@@ -32,7 +32,9 @@ def _handle_of(context: Context, tenant: str, reference: str) -> str | None:
 
 
 def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
-    Tombstones(context.data, order.tenant).add(order.mark, order.now)
+    tombstones = Tombstones(context.data, order.tenant)
+    tombstones.add(order.mark, order.now)
+    context.inventory.enter(tombstones.path)
     yield from (_tenant if order.is_whole else _customer)(context, order)
 
 
@@ -79,6 +81,7 @@ def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
     folder, ways = installation.folder_of(data, tenant), list((data / installation.BUILDING).glob(f"{tenant}.*"))
     lists = len(list(folder.glob(f"*{installation.SUFFIX}")))
     Sizes(data, context.keys).forget(tenant)  # before its lists go: match would miss them
+    context.inventory.strike(*folder.glob(f"*{installation.SUFFIX}"), *ways)
     if folder.is_dir():
         shutil.rmtree(folder)
     yield ErasureReport("watchlists", lists)

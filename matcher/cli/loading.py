@@ -69,7 +69,6 @@ def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", 
     known = known or load_known(context, tenant)
     tenants = {t.tenant: context.tenant(t.tenant) for t in known.lists}
     key = CaptureKey(context.keys)
-    context.keys.adopt("capture.key")
     own = Own(
         domains={domain: name for name, tenant in tenants.items() for domain in tenant.domains},
         bins={name: tenant.bins for name, tenant in tenants.items() if tenant.bins},

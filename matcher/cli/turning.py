@@ -63,7 +63,7 @@ class Turn:
             self._note(f"{self._called} {number} is destroyed{', early' * early}")
             self.context.keys.destroy(self._name(number))
             if self.purpose == "match":
-                installation.remove(self.context.data, self.tenant, number)
+                installation.remove(self.context.data, self.context.keys, self.tenant, number)
             yield f"{self.tenant}: {self._called} {number} is destroyed"
 
     def _refuse_what_needs_the_old(self, newest: int, *, early: bool) -> None:

@@ -111,7 +111,12 @@ def load(
         installation.install(context.data, context.keys, tenant, target, context.clock.now(), move=True, shrink=shrink)
         home.parent.mkdir(exist_ok=True, mode=0o700)
         put_in_place(target.with_suffix(".subjects"), home)
+        context.inventory.enter(home)
+        if not enrolled:
+            context.inventory.strike(listed_at)
         _put_list(target.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=enrolled)
+        if enrolled:
+            context.inventory.enter(listed_at)
     print_report(builder.report, source, tenant)
     _say_unstamped(context, tenant, header.epoch)
     say_erased(context, tenant, header.epoch)

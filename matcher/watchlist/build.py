@@ -439,7 +439,7 @@ def _kept(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], 
     home = keys.root / tenant
     before = set(home.iterdir())
     with contextlib.ExitStack() as undo:
-        undo.callback(lambda: _remove(set(home.iterdir()) - before))
+        undo.callback(lambda: _remove(keys, set(home.iterdir()) - before))
         make_tenant(keys, tenant)
         yield keys, lambda: None
         undo.pop_all()
@@ -450,7 +450,7 @@ def _new(keys: KeyStore, tenant: str, made: Sequence[Path]) -> Iterator[tuple[Ke
     home, fresh = keys.root / tenant, [path for path in made if not path.exists()]
     keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with tempfile.TemporaryDirectory(dir=keys.root, prefix=".new-") as folder, contextlib.ExitStack() as undo:
-        drafted = replace(keys, root=Path(folder))
+        drafted = replace(keys, root=Path(folder), is_draft=True)
         make_tenant(drafted, tenant)
 
         def place() -> None:
@@ -458,13 +458,15 @@ def _new(keys: KeyStore, tenant: str, made: Sequence[Path]) -> Iterator[tuple[Ke
                 (drafted.root / tenant).rename(home)
             except OSError:
                 raise ConfigError(f"{home} was made meanwhile by another command: run this one again") from None
-            undo.callback(_remove, [home, *fresh])
+            undo.callback(_remove, keys, [home, *fresh])
             sync_folder(keys.root)
+            keys.enter([f"{tenant}/{path.name}" for path in sorted(home.iterdir())])
 
         yield drafted, place
         undo.pop_all()
 
 
-def _remove(paths: Iterable[Path]) -> None:
+def _remove(keys: KeyStore, paths: Iterable[Path]) -> None:
     for path in paths:
+        keys.inventory.strike(path, *path.rglob("*"))
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

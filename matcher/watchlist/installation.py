@@ -101,6 +101,7 @@ def install(
         target = target.with_suffix(DELTA)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = target.with_name(f"{target.name}.partial")
+    keys.inventory.begin()
     try:
         if move:
             source.replace(draft)
@@ -120,6 +121,7 @@ def install(
         erased_path(path).unlink(missing_ok=True)
     if not header.base:
         target.with_suffix(DELTA).unlink(missing_ok=True)
+        keys.inventory.enter(target)
     sizes.write(tenant, customers)
     return header
 
@@ -162,9 +164,10 @@ def _refuse(header: WatchlistHeader, source: Path, keys: KeyStore, tenant: str, 
     tag_keys(header, source, keys, tenant)
 
 
-def remove(data: Path, tenant: str, epoch: int) -> None:
-    """Take an epoch's files away."""
+def remove(data: Path, keys: KeyStore, tenant: str, epoch: int) -> None:
+    """Remove the files of a key generation."""
     main = path_of(data, tenant, epoch)
+    keys.inventory.strike(main)
     for path in (main, main.with_suffix(DELTA)):
         erased_path(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
@@ -178,7 +181,7 @@ def tenants(data: Path) -> list[str]:
 def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
     """The taggers for a list with this header, which lies at `path`, once the keys that match needs proved to be the list's own.
 
-    ConfigError names the key that is not. What has no check value beside it gets one then.
+    ConfigError names the key that is not.
     """
     name = f"{tenant}/match-{header.epoch}.key"
     tags = TagKeys(keys, tenant, "match", header.epoch)
@@ -186,18 +189,14 @@ def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -
         epoch = f"epoch {header.epoch} has here, {keys.root / name}"
         raise ConfigError(f"{path} was built under another key than {epoch}: {CURE}")
     check_keys(header, path, keys, INDEX)
-    keys.adopt(name)
-    keys.adopt(f"{tenant}/verify.pub")
     return tags
 
 
 def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -> None:
     """ConfigError for a key of that kind (INDEX, HANDLE) that is here and not the one beside which the list was built."""
     for name, value in header.checks:
-        if Path(name).name.startswith(kind) and keys.is_here(name):
-            if check_value(keys.read(name), name) != value:
-                raise ConfigError(f"{path} was built beside another key than is here, {keys.root / name}: {CURE}")
-            keys.adopt(name)
+        if Path(name).name.startswith(kind) and keys.is_here(name) and check_value(keys.read(name), name) != value:
+            raise ConfigError(f"{path} was built beside another key than is here, {keys.root / name}: {CURE}")
 
 
 def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
@@ -266,7 +265,6 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
         if live:
             newest = max(epochs(context.keys, tenant, "index"), default=0)
             found.append(TenantLists(tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest))
-            context.keys.adopt(f"{tenant}/index-{newest}.key")
     return found
 
 

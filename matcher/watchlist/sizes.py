@@ -75,6 +75,7 @@ class Sizes:
         path = self.path(tenant)
         path.parent.mkdir(exist_ok=True, mode=0o700)
         write_whole(f"{customers} {self._seal(tenant, customers)}\n".encode(), path)
+        self.keys.inventory.enter(path)
 
     def erased(self, tenant: str) -> None:
         """One customer was erased from the list."""
@@ -83,6 +84,7 @@ class Sizes:
 
     def forget(self, tenant: str) -> None:
         """The tenant was erased: no list of it is missed."""
+        self.keys.inventory.strike(self.path(tenant))
         self.path(tenant).unlink(missing_ok=True)
 
     def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:

@@ -79,11 +79,11 @@ def test_search_does_not_start_with_another_index_key_than_the_stores(store, acc
     store.create([KeyCheck(id=NAME, tenant="bank", value=check_value(context.keys.read(NAME), NAME), at=context.clock.now())])
     create_app(context, store, accounts, CollectorRegistry(), frozenset())
     key = context.keys.root / NAME
-    (key.parent / "index-1.key.kcv").unlink()
-    key.write_bytes(bytes([key.read_bytes()[0] ^ 1]) + key.read_bytes()[1:])
+    context.inventory.strike(f"keys/{NAME}")
+    key.write_bytes(keys.with_check_value(bytes(range(32)), NAME))
     with pytest.raises(ConfigError, match=r"index-1\.key is not the one that the incident store was written with: restore it"):
         create_app(context, store, accounts, CollectorRegistry(), frozenset())
-    assert not (key.parent / "index-1.key.kcv").exists(), "a refused key is not adopted"
+    assert not context.inventory.lists(f"keys/{NAME}"), "a refused key is not entered"
 
 
 def test_a_store_of_its_own_folder_is_compared_too(tmp_path, context: Context, clock: HeldClock) -> None:

@@ -454,7 +454,7 @@ def give(step: str, home: Path) -> subprocess.CompletedProcess[str]:
 def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_read(tmp_path: Path) -> None:
     made = KeyStore(tmp_path / "made")
     make_seal_pair(made, "20261127")
-    public = {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261127.pub", "20261127.pub.kcv")}
+    public = {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261127.pub",)}
     given = tmp_path / "given"
     mounted(given / "secret", {"store.password": b"synthetic\n", "frontier.key": b"f" * 32})
     mounted(given / "config", {"ullage.toml": b'log_level = "warning"\n'})
@@ -472,7 +472,7 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
     assert load(tmp_path / "data").log_level == "warning"
 
     make_seal_pair(made, "20261128")
-    public |= {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261128.pub", "20261128.pub.kcv")}
+    public |= {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261128.pub",)}
     before = (tmp_path / "data" / "sites.d" / "two.toml").stat()
     mounted(given / "public", public)
     mounted(given / "sites", {"two.toml": b"2", "three.toml": b"3"})

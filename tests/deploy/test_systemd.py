@@ -233,7 +233,6 @@ def test_keys_come_from_credentials(data: Path) -> None:
     given = data.parent / "credentials"
     given.mkdir()
     (data / "keys" / "frontier.key").rename(given / "frontier.key")
-    (data / "keys" / "frontier.key.kcv").unlink()
     unit, user = Unit.read("ullage-crawl.service"), own(data, "crawl")
     os.chown(given / "frontier.key", user, user)
     assert "frontier.key" in unit.credentials()

@@ -171,7 +171,7 @@ def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure
         held = (data / "keys" / name).read_bytes()
         flip(data / "keys" / name, bit)
         assert f"key {data / 'keys' / name} is not the one whose check value" in (said := faulty(data))
-        assert "restore both from their copy" in said
+        assert "restore it from its copy" in said
         (data / "keys" / name).write_bytes(held)
     sound(data)
 
@@ -194,22 +194,42 @@ def test_a_key_that_is_cut_or_empty_is_refused_as_well(data: Path, pattern: str)
     for length in (0, 1, 31):
         file.write_bytes(held[:length])
         for use in USERS[pattern][:1]:
-            with pytest.raises(ConfigError, match=f"has {length} bytes instead of 32: restore it") as caught:
+            with pytest.raises(ConfigError, match=f"has {length} bytes instead of 37: restore it") as caught:
                 use(data)
             assert str(file) in str(caught.value)
         assert str(file) in faulty(data)
 
 
 @pytest.mark.parametrize("pattern", USERS)
-def test_a_check_value_that_is_damaged_vouches_for_nothing(data: Path, pattern: str) -> None:
-    file = one(data, f"{pattern}.kcv")
-    held = file.read_bytes()
-    for damage in (b"", held[:-1], held[:4], bytes([held[0] ^ 1]) + held[1:], held.replace(b"made", b"mede"), b"\xff" * 16):
-        file.write_bytes(damage)
-        with pytest.raises(ConfigError, match="restore") as caught:
-            USERS[pattern][0](data)
-        assert str(file) in str(caught.value) or file.name in str(caught.value)
-        faulty(data)
+def test_a_key_whose_check_value_is_damaged_is_refused(data: Path, pattern: str) -> None:
+    flip(file := one(data, pattern), 8 * 36)
+    with pytest.raises(ConfigError, match="restore") as caught:
+        USERS[pattern][0](data)
+    assert str(file) in str(caught.value)
+    faulty(data)
+
+
+@pytest.mark.parametrize("pattern", USERS)
+def test_another_whole_key_under_its_name_is_told_by_the_inventory(data: Path, pattern: str) -> None:
+    file = one(data, pattern)
+    name = str(file.relative_to(data / "keys"))
+    file.write_bytes(keys.with_check_value(bytes(range(32)), name))
+    for use in USERS[pattern]:
+        with pytest.raises(ConfigError, match="is not the one whose check value the inventory has: restore it") as caught:
+            use(data)
+        assert str(file) in str(caught.value)
+    faulty(data)
+
+
+def test_a_key_without_a_check_value_is_read_where_the_inventory_lists_it(data: Path) -> None:
+    path, other = data / "keys" / "capture.key", data / "keys" / "other.key"
+    held = path.read_bytes()[:32]
+    path.write_bytes(held)
+    assert KeyStore(data / "keys").read("capture.key") == held
+    other.write_bytes(held)
+    other.chmod(0o600)
+    with pytest.raises(ConfigError, match=r"other\.key has no check value and is not in the inventory"):
+        KeyStore(data / "keys").read("other.key")
 
 
 def test_keys_that_a_killed_load_left_behind_are_nobodys(data: Path) -> None:
@@ -225,84 +245,38 @@ def test_without_a_fault_all_of_them_work(data: Path) -> None:
 # what the keys made carries their check values, wherever the key files come from
 
 
-def without_check_values(data: Path) -> None:
-    for file in (data / "keys").rglob("*.kcv"):
-        file.unlink()
-
-
 @pytest.mark.parametrize(
-    ("pattern", "use"),
+    ("name", "use"),
     [
         ("bank/match-1.key", match),
         ("bank/index-1.key", match),
         ("bank/verify.pub", match),
         ("bank/handle.key", load),
         ("bank/sign.key", load),
-        ("seal/*.key", match),
-        ("seal/*.pub", match),
         ("frontier.key", frontier),
         ("audit/command.key", load),
     ],
 )
-def test_what_a_key_made_tells_it_from_another_without_the_file_beside_it(
-    data: Path, pattern: str, use: Callable[[Path], None]
+def test_what_a_key_made_tells_it_from_another_that_was_put_there_with_its_own_check_value(
+    data: Path, name: str, use: Callable[[Path], None]
 ) -> None:
     frontier(data)
-    without_check_values(data)
-    file, other = one(data, pattern), one(data, pattern.replace(".key", ".pub") if "seal" in pattern else pattern)
+    file = data / "keys" / name
     held = file.read_bytes()
-    flip(file, 100)
+    inventory = Context(data).inventory
+    inventory.strike(f"keys/{name}")
+    file.write_bytes(keys.with_check_value(bytes(range(32)), name))
     with pytest.raises((ConfigError, CorruptError)) as caught:
         use(data)
-    assert str(file) in str(caught.value) or file.name in str(caught.value) or other.name in str(caught.value)
+    assert file.name in str(caught.value)
     file.write_bytes(held)
-    use(data)  # no refusal has left a check value of the wrong key behind
-
-
-def test_a_folder_of_before_gets_its_check_values_at_their_first_good_use_and_says_so(
-    data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    without_check_values(data)
-    said = run(data, "check")[1]
-    assert "without a check value" in said or "adopted" in said
-    for use in (match, search, ingest, frontier, load):
-        use(data)
-    left = [name for name in keys.all_names(KeyStore(data / "keys")) if not (data / "keys" / f"{name}.kcv").exists()]
-    assert [name for name in left if not name.startswith(("sign/", "signers/"))] == []
-    assert (data / "keys" / "capture.key.kcv").read_text().endswith(" adopted\n")
-    assert "as when their check value was adopted" in run(data, "check")[1]
-
-
-def test_what_was_adopted_is_held_against_the_key_from_then_on(data: Path) -> None:
-    without_check_values(data)
-    match(data)
-    noted = (data / "keys" / "capture.key.kcv").read_text()
-    flip(data / "keys" / "capture.key", 3)
-    for _ in range(2):
-        with pytest.raises(ConfigError, match=r"capture\.key is not the one ") as caught:
-            match(data)
-        assert str(caught.value).endswith(f"adopted, not made with it), remove {data / 'keys' / 'capture.key.kcv'}")
-    assert (data / "keys" / "capture.key.kcv").read_text() == noted
-
-
-def test_a_key_folder_that_cannot_be_written_is_used_and_left_as_it_is(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_check_values(data)
-
-    def refused(*_: object, **__: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr("ullage.security.keys.write_whole", refused)
-    store = KeyStore(data / "keys")
-    store.adopt("capture.key")
-    assert store.read("capture.key") == (data / "keys" / "capture.key").read_bytes()
-    assert not (data / "keys" / "capture.key.kcv").exists()
+    use(data)
 
 
 def test_keys_that_were_exchanged_for_one_another_are_seen(data: Path) -> None:
     one_, two = data / "keys" / "bank" / "match-1.key", data / "keys" / "bank" / "index-1.key"
-    for ending in ("", ".kcv"):
-        first, second = Path(f"{one_}{ending}").read_bytes(), Path(f"{two}{ending}").read_bytes()
-        Path(f"{one_}{ending}").write_bytes(second)
-        Path(f"{two}{ending}").write_bytes(first)
+    first, second = one_.read_bytes(), two.read_bytes()
+    one_.write_bytes(second)
+    two.write_bytes(first)
     with pytest.raises(ConfigError, match="is not the one whose check value"):
         build_matcher(Context(data))

@@ -95,7 +95,7 @@ def forms_of_key(secret: bytes) -> dict[str, bytes]:
 def _secrets(keys: Path) -> Iterable[tuple[str, bytes]]:
     """Every secret of a key folder: a key is a file of bytes; tokens, passwords and keys of channels are lines of text."""
     for path in sorted(keys.rglob("*")):
-        if path.is_file() and path.suffix not in (".pub", ".kcv"):
+        if path.is_file() and path.suffix != ".pub":
             content, name = path.read_bytes(), str(path.relative_to(keys))
             lines = [line.strip() for line in content.splitlines()] if content.isascii() else [content]
             yield from ((name, line) for line in lines if len(line) >= SHORTEST_SECRET and not line.startswith(b"http"))

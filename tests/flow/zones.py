@@ -16,7 +16,7 @@ def exchange_keys(outer: Path, inner: Path) -> None:
 
     The frontier's key and the signing key are the outer zone's own.
     """
-    secret = shutil.ignore_patterns("*.key", "*.key.kcv")
+    secret = shutil.ignore_patterns("*.key")
     shutil.copytree(inner / "seal", outer / "seal", ignore=secret)
     store = KeyStore(outer)
     store.make("frontier.key")

@@ -71,7 +71,7 @@ def test_all_keys_come_from_a_token_and_a_customer_is_found(house: House, token:
     assert list(root.rglob("*.key")) == []
 
 
-def test_epochs_of_a_command_are_those_whose_check_values_are_here(house: House, token: Token) -> None:
+def test_generations_of_a_command_are_those_that_the_inventory_lists(house: House, token: Token) -> None:
     held = KeyStore(house.data / "keys", token.command)
     assert (epochs(held, "bank", "match"), epochs(held, "bank", "index")) == ([1], [1])
     (house.data / "keys" / "bank" / "match-1.key").unlink()
@@ -95,5 +95,5 @@ def test_another_key_under_that_name_is_refused_by_its_check_value(house: House,
     other = tmp_path / "other"
     other.write_bytes(bytes(range(32)))
     token.take(other, "capture.key")
-    with pytest.raises(ConfigError, match="is not the one whose check value is in"):
+    with pytest.raises(ConfigError, match="is not the one whose check value the inventory has"):
         KeyStore(house.data / "keys", token.command).read("capture.key")

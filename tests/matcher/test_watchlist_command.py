@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.matcher.conftest import BANK
 from ullage import audit
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, Exit
-from ullage.security.keys import make_tenant
+from ullage.security.keys import make_tenant, with_check_value
 from ullage.settings import Context
 
 
@@ -186,14 +185,15 @@ def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(conte
     make_tenant(context.keys, "other")
     assert "is not signed by this tenant" in refusal(context, built, "other")
     for name in ("sign.key", "verify.pub"):
-        shutil.copy(context.keys.root / "bank" / name, context.keys.root / "other" / name)
-        (context.keys.root / "other" / f"{name}.kcv").unlink()
+        context.inventory.strike(f"keys/other/{name}")
+        other = with_check_value(context.keys.read(f"bank/{name}"), f"other/{name}")
+        (context.keys.root / "other" / name).write_bytes(other)
     assert "is of tenant bank, not other" in refusal(context, built, "other")
     key = context.keys.root / "bank" / "match-1.key"
     held = key.read_bytes()
-    key.write_bytes(bytes(32))
+    key.write_bytes(with_check_value(bytes(32), "bank/match-1.key"))
     assert "match-1.key is not the one whose check value" in refusal(context, built)
-    (key.parent / "match-1.key.kcv").unlink()
+    context.inventory.strike("keys/bank/match-1.key")
     assert "under another key than epoch 1" in refusal(context, built)
     key.unlink()
     assert "epoch 1, whose key is not here" in refusal(context, built)

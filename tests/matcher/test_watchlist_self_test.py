@@ -20,7 +20,7 @@ from matcher.watchlist.tagging import SELF_TEST, SELF_TEST_HANDLE, TagKeys
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, listed
 from ullage.errors import ConfigError, CorruptError
-from ullage.security.keys import make_tenant, verify_key
+from ullage.security.keys import verify_key, with_check_value
 from ullage.settings import Context
 
 
@@ -120,8 +120,8 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Con
     held = {name: (bank.keys.root / "bank" / name).read_bytes() for name in ("index-1.key", "handle.key")}
     for name, key in held.items():
         path = bank.keys.root / "bank" / name
-        path.with_name(f"{name}.kcv").unlink()
-        path.write_bytes(bytes(32))
+        bank.inventory.strike(f"keys/bank/{name}")
+        path.write_bytes(with_check_value(bytes(32), f"bank/{name}"))
         (bank.data / "bank.csv").write_text(listed([customer(1)]), encoding="utf-8")
         refused = ullage("watchlist", "show" if name == "index-1.key" else "load", *load[name])
         assert isinstance(refused.exception, ConfigError)
@@ -134,9 +134,7 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Con
 def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_builder_has(context: Context, tmp_path: Path) -> None:
     enrol(context, "bank", [customer(1)])
     there = Context(tmp_path / "there", context.clock)
-    make_tenant(there.keys, "bank")
-    shutil.rmtree(there.keys.root / "bank")
-    (there.keys.root / "bank").mkdir(mode=0o700)
+    (there.keys.root / "bank").mkdir(parents=True, mode=0o700)
     for name in ("match-1.key", "index-1.key", "verify.pub"):
         shutil.copy(context.keys.root / "bank" / name, there.keys.root / "bank" / name)
     shutil.copy(context.keys.root / "capture.key", there.keys.root / "capture.key")  # match's own

@@ -395,15 +395,19 @@ def publishes(context: Context) -> Any:
     return sorted(path.name for path in (context.data / "spool" / CAPTURES).iterdir())
 
 
-KEYS, LISTS = "keys/**/*", "watchlists/*/*"
+def inventory(context: Context) -> Any:
+    return context.inventory.parts()
+
+
+KEYS, LISTS, INVENTORY = "keys/**/*", "watchlists/*/*", "inventory/*"
 READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "ullage.toml": (settings, ()),
     "sites.d/*.toml": (sites, ("sites.d/*",)),
     "rules/*": (rules, ("rules/*",)),
     "keys/notify/*": (secret, (KEYS,)),
     "keys/frontier.key": (frontier, (KEYS, "frontier.sqlite*")),
-    "keys/audit/*": (audit, (KEYS, "audit/*/*")),
-    "keys/*": (keys_and_their_use, (KEYS,)),
+    "keys/audit/*": (audit, (KEYS, INVENTORY, "audit/*/*")),
+    "keys/*": (keys_and_their_use, (KEYS, INVENTORY)),
     "clock/*": (clocks, ("clock/*",)),
     "watchlist-sizes/*": (sizes, (KEYS, "watchlist-sizes/*")),
     "watchlists/*": (watchlists, (KEYS, LISTS)),
@@ -414,7 +418,8 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "frontier.sqlite*": (frontier, ("frontier.sqlite*", "keys/frontier.*")),
     "accounts.sqlite*": (accounts, ("accounts.sqlite*",)),
     "collect.sqlite*": (chats, ("collect.sqlite*", "keys/frontier.*")),
-    "audit/*.json*": (audit, ("audit/*/*", KEYS)),
+    "audit/*.json*": (audit, ("audit/*/*", KEYS, INVENTORY)),
+    "inventory/*.json": (inventory, (KEYS, INVENTORY)),
     "evidence/*": (evidence, ("evidence/*/*",)),
     "spool/captures/*": (carried, ("spool/*/*",)),
     "spool/positions/*.json": (carried, ("spool/*/*",)),

@@ -30,9 +30,9 @@ NAMES = (
     "enrolled/bank.enrolled",
     "enrolled/bank.enrolled.amended",
     "evidence/bank/f1d1.evidence",
+    "inventory/command.json",
     "keys/audit/command.key",
     "keys/bank/match-1.key",
-    "keys/bank/match-1.key.kcv",
     "keys/bank/verify.pub",
     "keys/frontier.key",
     "keys/notify/security-team",
@@ -50,15 +50,13 @@ NAMES = (
     *(f"watchlists/bank/{name}" for name in ("1.delta", "1.watchlist", "1.watchlist.amended")),
 )
 """One of each kind, as patterns: streams and keys are named at random; of several files that fit it is the first."""
-CHECKED = ("", ".kcv")
 PAIRS = ("resolver.key", "resolver.pub", "sign.key", "verify.pub", "console.key", "console.pub")
 ROLES = "alert assess crawl erase ingest match search".split()
 MORE = (
     *(f"{name}.sqlite{ending}" for name in ("bus/captures", "bus/dead-letters", "collect") for ending in DATABASE),
     *(f"evidence/bank/f1d{n}.evidence" for n in (0, 2)),
     *(
-        f"keys/{name}{ending}"
-        for ending in CHECKED
+        f"keys/{name}"
         for name in (
             *(f"bank/{name}" for name in (*PAIRS, "handle.key", "index-1.key")),
             *(f"sign/{role}.key" for role in ROLES),
@@ -66,7 +64,7 @@ MORE = (
             *("capture.key", "evidence/li.pub", "evidence/wang.pub", "seal/*.pub"),
         )
     ),
-    *(f"keys/{name}.kcv" for name in ("audit/command.key", "frontier.key", "seal/*.key", "signers/findings/*.pub")),
+    "keys/inventory/*.key",
     "keys/audit/command.mark",
     *(f"rules/{name}" for name in ("background.toml", "context.tsv")),
     "sites.d/demo-pastes.toml",

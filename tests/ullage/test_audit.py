@@ -122,7 +122,7 @@ def test_what_was_done_to_lines_is_told(chain, change, told):
 
 
 def test_who_has_no_key_can_not_write_a_chain_that_verifies(chain, tmp_path, clock):
-    forged = Trail(tmp_path / "forged", "search", KeyStore(tmp_path / "other"), clock.as_clock())
+    forged = Trail(tmp_path / "forged", "search", KeyStore(tmp_path / "other" / "keys"), clock.as_clock())
     write(forged, 6, actor="nobody")
     shutil.copytree(forged.root / "search", chain.root / "search", dirs_exist_ok=True)
     assert "is not what was written" in faults(chain)
@@ -178,7 +178,8 @@ def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, 
 def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(chain):
     (noted,) = walk_all(chain.root, chain.keys)
     shutil.rmtree(chain.root)
-    marks.write(mark_of(chain), Mark(), (chain.keys.root / "audit" / "search.key").read_bytes())
+    marks.write(mark_of(chain), Mark(), chain.keys.read("audit/search.key"))
+    chain.keys.inventory.strike(chain.root / chain.chain)
     write(chain, 6, actor="someone else")
     assert faults(chain) == [], "who has the key can do that"
     (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])

@@ -13,9 +13,6 @@ from ullage.errors import ConfigError
 from ullage.security import keys
 from ullage.settings import Context
 
-OF_BUILDING = ("sign.key", "handle.key", "resolver.key", "resolver.pub", "console.key", "console.pub")
-"""Of a tenant: keys that may lie on another machine."""
-
 
 def faults(context: Context) -> list[str]:
     return [line for line in setup.check(context, commands.READERS, commands._parts(context)) if line.startswith("FAULT")]
@@ -54,23 +51,6 @@ def test_each_key_that_was_here_and_is_gone_is_named(whole: Context) -> None:
         said = [line for line in faults(whole) if line not in before]
         away.rename(path)
         assert any(name in line for line in said), name
-    assert faults(whole) == before
-
-
-def test_keys_that_are_gone_with_all_that_lay_beside_them_are_missed(whole: Context) -> None:
-    before = faults(whole)
-    for name in keys.all_names(whole.keys):
-        if name.endswith(OF_BUILDING) and name.startswith("bank/"):
-            continue
-        paths = [path for path in (whole.keys.root / name, keys.path_of(whole.keys.root, name)) if path.exists()]
-        contents = [path.read_bytes() for path in paths]
-        for path in paths:
-            path.unlink()
-        said = [line for line in faults(whole) if line not in before]
-        for path, content in zip(paths, contents, strict=True):
-            path.write_bytes(content)
-            path.chmod(0o600 if path.suffix == ".key" else 0o644)
-        assert said, name
     assert faults(whole) == before
 
 

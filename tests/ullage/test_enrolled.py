@@ -12,7 +12,7 @@ import pytest
 from ullage.errors import ConfigError, CorruptError
 from ullage.lookup import list_index
 from ullage.lookup.list_index import BLOCK, BODY, PAIR, EnrolledLists, VerifiedList, header_for, path_of
-from ullage.security.keys import make_tenant, signing_key
+from ullage.security.keys import make_tenant, signing_key, with_check_value
 from ullage.settings import Context
 
 MANY = 1000
@@ -113,8 +113,8 @@ def other_name(context: Context, path: Path) -> None:
 
 def other_key(context: Context, path: Path) -> None:
     key = context.keys.root / "bank" / "index-1.key"
-    key.write_bytes(bytes(32))
-    key.with_name("index-1.key.kcv").unlink()
+    context.keys.inventory.strike("keys/bank/index-1.key")
+    key.write_bytes(with_check_value(bytes(32), "bank/index-1.key"))
 
 
 def no_key(context: Context, path: Path) -> None:

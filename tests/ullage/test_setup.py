@@ -32,9 +32,7 @@ def test_a_second_init_makes_nothing_and_changes_nothing(context: Context) -> No
     before = contents(context.data)
     assert list(setup.initialise(context)) == []
     assert contents(context.data) == before
-    assert (
-        len(before) == 2 + 2 * 4 + 7 * 4
-    )  # configuration, example site, keys with their check values, signers with public halves
+    assert len(before) == 2 + 4 + 7 * 2 + 2  # configuration and site, keys, signers with public halves, inventory and its key
 
 
 def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
@@ -73,7 +71,7 @@ def test_check_makes_nothing_where_nothing_is_set_up(tmp_path: Path) -> None:
 def test_check_of_a_sound_folder_has_no_fault(context: Context) -> None:
     keys.make_tenant(context.keys, "bank")
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["ok"] * 8
+    assert [line.split()[0] for line in lines] == ["ok"] * 9
     assert any("tenant bank: 1 live match key generation" in line for line in lines)
 
 
@@ -91,9 +89,10 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
     context.bus().publisher(DEAD_LETTERS).close()
     (context.data / "bus" / "captures.sqlite").write_bytes(b"nonsense" * 1000)
     lines = setup.check(context, READERS)
-    assert [line.split()[0] for line in lines] == ["FAULT", "ok", "FAULT", *["ok"] * 4]
-    assert "make it 0600" in lines[0]
-    assert "captures.sqlite is damaged" in lines[2]
+    assert [line.split()[0] for line in lines] == ["WARN", "FAULT", "ok", "FAULT", *["ok"] * 4]
+    assert "bus/captures.sqlite is not in the inventory" in lines[0]
+    assert "make it 0600" in lines[1]
+    assert "captures.sqlite is damaged" in lines[3]
 
 
 def test_check_reads_dead_letters_whole(context: Context) -> None:

@@ -52,9 +52,9 @@ def a_public_key(data: Path) -> Path:
     return data / "keys" / "seal" / "20260921.pub"
 
 
-def a_check_value(data: Path) -> Path:
+def an_inventory(data: Path) -> Path:
     a_key(data)
-    return data / "keys" / "bank" / "match-1.key.kcv"
+    return data / "inventory" / "command.json"
 
 
 def a_text(data: Path) -> Path:
@@ -70,7 +70,7 @@ READERS: dict[Callable[[Path], Path], Callable[[Path], object]] = {
     a_lexicon: next(iter(themes().values())).in_force,
     a_key: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
     a_public_key: lambda data: KeyStore(data / "keys").read("seal/20260921.pub"),
-    a_check_value: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
+    an_inventory: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
     a_text: lambda data: KeyStore(data / "keys").lines("notify/soc"),
 }
 every_file = pytest.mark.parametrize(("made", "read"), READERS.items(), ids=[made.__name__ for made in READERS])
@@ -188,7 +188,8 @@ def test_a_folder_may_be_a_link_for_it_lies_where_nobody_else_writes(tmp_path: P
     (tmp_path / "data").mkdir()
     KeyStore(tmp_path / "safe").make("capture.key")
     (tmp_path / "data" / "keys").symlink_to(tmp_path / "safe")
-    assert KeyStore(tmp_path / "data" / "keys").read("capture.key") == (tmp_path / "safe" / "capture.key").read_bytes()
+    held = (tmp_path / "safe" / "capture.key").read_bytes()
+    assert KeyStore(tmp_path / "data" / "keys").read("capture.key") == held[:32]
     (tmp_path / "safe").chmod(0o770)
     with pytest.raises(ConfigError, match="may write it"):
         KeyStore(tmp_path / "data" / "keys").read("capture.key")

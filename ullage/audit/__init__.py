@@ -18,8 +18,11 @@ What whoever can write to the disk can do about it:
   `audit.gap`; `verify` fails as long as that is kept. Not told is who puts back mark and all chains of a host together.
 - with the key (the role's own user, root): can write another history. Neither a hash chain nor a signature by the writer helps.
 
-Against both: keep what `ullage audit verify --json` prints on another machine, every day; `--expect FILE` says later whether
-that very history is still the beginning of this one.
+A chain that the inventory lists (`ullage.inventory`) and of which nothing is left is named as well.
+
+Against all of it: the metric `ullage_audit_last_entry` has the number of each chain's last entry, and an alert fires when it
+decreases. Keep what `ullage audit verify --json` prints on another machine, every day; `--expect FILE` says later whether that
+very history is still the beginning of this one.
 """
 
 from ullage.audit.entry import AuditEntry

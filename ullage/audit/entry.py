@@ -11,8 +11,11 @@ from typing import ClassVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from ullage.errors import CorruptError
 from ullage.records.base import STRICT
 
+VERSION = 1
+"""Of the format of chains; each head has it."""
 ORIGIN = "0" * 64
 """What stands as the digest before the first entry."""
 SUFFIX = ".jsonl"
@@ -86,6 +89,7 @@ class ChainHead(SignedRecord):
     purpose = "head"
     optional = frozenset({"seen"})
 
+    version: int = VERSION
     begins: int = 1
     before: str = ORIGIN
     seq: int
@@ -111,6 +115,20 @@ def read_head(path: Path) -> ChainHead | None:
     except ValidationError:
         return None
     return head if head.line() == data else None
+
+
+def refuse_other_version(folder: Path) -> None:
+    """Raise CorruptError where the chain in `folder` is of another version; nothing else of it is read."""
+    path = folder / HEAD
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return
+    version = content.get("version", 0) if isinstance(content, dict) else VERSION
+    if isinstance(version, int) and version != VERSION:
+        raise CorruptError(
+            f"audit chain {folder} has version {version} ({HEAD}), and this ullage reads {VERSION}: use the ullage that wrote it"
+        )
 
 
 def segments(folder: Path) -> list[Path]:

@@ -34,16 +34,17 @@ from ullage.audit.entry import (
     SignedRecord,
     read_head,
     read_line,
+    refuse_other_version,
     segment,
     segments,
 )
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import disk_errors, turn, write_through, write_whole
+from ullage.inventory import KEYS
 from ullage.lookup.values import identifier_in
 from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.keys import KEY_BYTES, KeyStore
-from ullage.security.keys import path_of as check_value_of
 
 MARK_FOLDER = "audit"
 ENDING = ".mark"
@@ -167,11 +168,11 @@ class Trail:
         for name, text in typed:
             if what := identifier_in(text):
                 raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
+        self.keys.inventory.begin()
         with disk_errors(f"audit chain {self.root / self.chain}"), self._alone() as folder:
             key, files = self._key(), segments(folder)
             head, others = self._end(folder, files, key), dict(heads(self.root, self.chain))
-            if head.seq and not self._has_check_value():  # else the key was held to it above
-                self.keys.adopt(key_name(self.chain))
+            is_first = not head.seq
             head, gap = self._beyond(head, key, others)
             now = self.clock.now()
             if not gap and head.seq >= head.begins and self._is_full(files[-1], head, now):
@@ -183,6 +184,8 @@ class Trail:
             path = files[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
             self._write(path, head.model_copy(update={"seen": {**head.seen, **seen}}), entries, key)
             self._mark(Mark(seq=entries[-1].seq, last=entries[-1].digest), key)
+            if is_first:
+                self.keys.inventory.enter(self.root / self.chain)
             return entries[len(told) :]
 
     def _key(self) -> bytes:
@@ -193,8 +196,7 @@ class Trail:
         name = key_name(self.chain)
         if self._is_given() or self.keys.exists(name):
             return self.keys.read(name)
-        if self._has_check_value():
-            raise ConfigError(f"key {self.keys.root / name} is gone, and its check value is there: restore it from its copy")
+        self.keys.inventory.refuse_lost(f"{KEYS}{name}")
         key = secrets.token_bytes(KEY_BYTES)
         (self.keys.root / name).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._mark(Mark(), key)
@@ -222,19 +224,13 @@ class Trail:
         beyond = head.model_copy(update={"seq": known[0], "last": known[1], "size": 0})
         if known[0] > head.seq:
             return beyond, f"chain {self.chain}: entries {head.seq + 1} to {known[0]} were written before and are gone"
-        if mark is not None or not (head.seq or self._was_there()):
-            return head, ""
         if head.seq:
-            return head, f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or before"
+            taken = f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or before"
+            return head, "" if mark is not None else taken
+        if not self.keys.inventory.lists(self.root / self.chain):
+            return head, ""
         unknown = f"chain {self.chain}: it is gone with its high-water mark, and how long it was is not known"
         return beyond.model_copy(update={"seq": 1}), unknown
-
-    def _was_there(self) -> bool:
-        """Whether a chain of which nothing is left but its key had entries; a mark is made before a key that is a file."""
-        return not self._is_given() or self._has_check_value()
-
-    def _has_check_value(self) -> bool:
-        return check_value_of(self.keys.root, key_name(self.chain)).exists()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[Path]:
@@ -246,6 +242,7 @@ class Trail:
 
     def _end(self, folder: Path, files: Sequence[Path], key: bytes) -> ChainHead:
         """Where the chain ends now, whole entries beyond the head included and the beginning of another taken away."""
+        refuse_other_version(folder)
         try:
             head = read_head(folder / HEAD)
         except FileNotFoundError:
@@ -295,7 +292,7 @@ class Trail:
     def _pruned(self, folder: Path, files: Sequence[Path], head: ChainHead, key: bytes) -> ChainHead:
         """The head for a new file; files that end before the retention are gone, and the chain then begins behind them."""
         head = head.model_copy(update={"size": 0})
-        old = RunningTime(self.root.parent, self.clock).read().older(self.keep_days * DAY_SECONDS)
+        old = RunningTime(self.root.parent, self.clock, self.keys.inventory).read().older(self.keep_days * DAY_SECONDS)
         gone = list[Path]()
         for file, following in zip(files, [*files[1:], None], strict=True):
             end = _first_of(following) if following else None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ullage.audit import trail as marks
-from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, segments
+from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, refuse_other_version, segments
 from ullage.audit.trail import FOLDER, Mark
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.security.keys import KeyStore
 
 MOST_FAULTS = 20
@@ -43,8 +44,10 @@ class ChainCheck:
 
 
 def chain_names(root: Path, keys: KeyStore) -> list[str]:
-    """Every chain that is there or whose key is."""
+    """Return every chain that is there, whose key is, or that the inventory lists."""
     folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
+    with contextlib.suppress(UllageError):  # `Inventory.faults` says what is wrong with it
+        folders |= {Path(part).name for part in keys.inventory.parts() if root / Path(part).name == keys.inventory.data / part}
     return sorted(folders | {Path(name).stem for name in keys.names(FOLDER, ".key")})
 
 
@@ -72,6 +75,11 @@ def _told(root: Path) -> Iterator[tuple[str, int, str]]:
 def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> ChainCheck:
     """Walk the chain in `folder` from its first entry to its head, and hold it against its high-water mark and what was noted."""
     chain, noted = ChainCheck(folder.name), noted or {}
+    try:
+        refuse_other_version(folder)
+    except CorruptError as error:
+        chain.fault(folder, 0, str(error))
+        return chain
     mark = _mark(folder, keys)
     files = segments(folder)
     if not files:

@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.validation import quoted
+from ullage.inventory import Inventory
 from ullage.running_time import RunningTime
 from ullage.security.tls import Trust
 
@@ -169,20 +170,31 @@ class Bus(Protocol):
         """Release what is held."""
 
 
-def open_bus(url: str, data: Path, retention: Mapping[str, Retention], clock: Clock) -> Bus:
-    """The bus that `url` names: `sqlite:///FOLDER` (relative to the data folder), `kafka://HOST:PORT` or `spool:///DIR`."""
+def open_bus(
+    url: str,
+    data: Path,
+    retention: Mapping[str, Retention],
+    clock: Clock,
+    inventory: Inventory | None = None,
+) -> Bus:
+    """Return the bus that `url` names: `sqlite:///FOLDER` (relative to the data folder), `kafka://HOST:PORT` or `spool:///DIR`.
+
+    Topics that are files are entered in `inventory` when they are created.
+    """
     scheme, _, rest = url.partition("://")
-    running = RunningTime(data, clock)
+    running = RunningTime(data, clock, inventory)
     if scheme == "sqlite":
         from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415  a client is loaded only for the bus that is used
 
-        return SqliteBus(data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock, running)
+        return SqliteBus(
+            data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock, running, inventory
+        )
     if scheme == "spool":
         from ullage.bus.spool import SpoolBus  # noqa: PLC0415
 
         folder, _, options = rest.partition("?")
         place = data / folder.lstrip("/") if not folder.startswith("//") else Path(folder[1:])
-        return SpoolBus(place, options, retention, clock, running)
+        return SpoolBus(place, options, retention, clock, running, inventory)
     if scheme == "kafka":
         from ullage.bus.kafka import KafkaBus  # noqa: PLC0415
 

@@ -19,7 +19,7 @@ import apsw
 from ullage.bus import Lag, Outgoing, PartitionPosition, Record, Retention, lag_of
 from ullage.clock import Clock
 from ullage.files.atomic_write import hold
-from ullage.files.database import check_database, damaged, empty_log, open_database, sqlite_errors, transaction
+from ullage.files.database import PartList, check_database, damaged, empty_log, open_database, sqlite_errors, transaction
 from ullage.running_time import ClockReading, Old, RunningTime
 
 IDLE_SECONDS = 0.05
@@ -54,9 +54,9 @@ delete from records where offset <= (
 class _Topic:
     """One topic's file, and what publisher and consumer both ask of it."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, inventory: PartList | None = None) -> None:
         self.name, self.path = name, folder / f"{name}.sqlite"
-        self.database = open_database(self.path, SCHEMA)
+        self.database = open_database(self.path, SCHEMA, inventory=inventory)
 
     def bounds(self) -> tuple[int, int]:
         """First offset that is kept and the next that will be given, as they are at one moment."""
@@ -90,8 +90,8 @@ class _Topic:
 class SqlitePublisher:
     """Appends in one transaction a call."""
 
-    def __init__(self, folder: Path, topic: str, clock: Clock, running: RunningTime) -> None:
-        self._topic, self._clock, self._running = _Topic(folder, topic), clock, running
+    def __init__(self, topic: _Topic, clock: Clock, running: RunningTime) -> None:
+        self._topic, self._clock, self._running = topic, clock, running
 
     def append(self, records: Sequence[Outgoing]) -> None:
         """Durable on return (WAL, synchronous=FULL); all of `records` or none."""
@@ -115,12 +115,12 @@ class SqliteSubscription:
 
     missing = damaged = 0
 
-    def __init__(self, folder: Path, topic: str, group: str, clock: Clock) -> None:
+    def __init__(self, folder: Path, topic: str, group: str, clock: Clock, inventory: PartList | None) -> None:
         self._group, self._clock = group, clock
         self._place = hold(folder / f"{topic}.{group}.lock", f"{topic}.{group} is being consumed")
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._place)
-            self._topic = _Topic(folder, topic)
+            self._topic = _Topic(folder, topic, inventory)
             with sqlite_errors(self._topic.path):
                 self._next = self._topic.position(group)
             undo.pop_all()
@@ -176,17 +176,25 @@ class SqliteSubscription:
 class SqliteBus:
     """See the module."""
 
-    def __init__(self, folder: Path, retention: Mapping[str, Retention], clock: Clock, running: RunningTime) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        retention: Mapping[str, Retention],
+        clock: Clock,
+        running: RunningTime,
+        inventory: PartList | None = None,
+    ) -> None:
         self._folder, self._retention, self._clock, self._running = folder, retention, clock, running
+        self._inventory = inventory
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def publisher(self, topic: str) -> SqlitePublisher:
         """See `Bus.publisher`."""
-        return SqlitePublisher(self._folder, topic, self._clock, self._running)
+        return SqlitePublisher(self._topic(topic), self._clock, self._running)
 
     def subscribe(self, topic: str, group: str) -> SqliteSubscription:
         """See `Bus.subscribe`."""
-        return SqliteSubscription(self._folder, topic, group, self._clock)
+        return SqliteSubscription(self._folder, topic, group, self._clock, self._inventory)
 
     def lag(self, topic: str, group: str) -> Lag:
         """See `Bus.lag`."""
@@ -194,7 +202,7 @@ class SqliteBus:
 
     def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:
         """See `Bus.places`; there is one partition."""
-        opened = _Topic(self._folder, topic)
+        opened = self._topic(topic)
         try:
             return {0: opened.place(group)}
         finally:
@@ -202,7 +210,7 @@ class SqliteBus:
 
     def check(self, topic: str) -> None:
         """See `Bus.check`."""
-        opened = _Topic(self._folder, topic)
+        opened = self._topic(topic)
         try:
             check_database(opened.database, opened.path)
         finally:
@@ -214,7 +222,7 @@ class SqliteBus:
         return sum(self._expire(name, keep, reading) for name, keep in self._retention.items())
 
     def _expire(self, name: str, keep: Retention, reading: ClockReading) -> int:
-        topic = _Topic(self._folder, name)
+        topic = self._topic(name)
         try:
             with sqlite_errors(topic.path):
                 with transaction(topic.database):
@@ -226,6 +234,9 @@ class SqliteBus:
                 return gone
         finally:
             topic.database.close()
+
+    def _topic(self, name: str) -> _Topic:
+        return _Topic(self._folder, name, self._inventory)
 
     def close(self) -> None:
         """Nothing is held between calls."""

@@ -151,7 +151,8 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
         raise ConfigError(f"the passphrase is shorter than {SHORTEST_PASSPHRASE} characters")
     private = X25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
-    made, public = (folder / f"{name}.pem", folder / f"{name}.pub"), private.public_key().public_bytes_raw()
+    made = (folder / f"{name}.pem", folder / f"{name}.pub")
+    public = keys.with_check_value(private.public_key().public_bytes_raw(), f"{FOLDER}/{name}.pub")
     for path, data, mode in zip(made, (pem, public), (0o600, 0o644), strict=True):
         try:
             write_new(data, path, mode)
@@ -159,7 +160,6 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
             raise ConfigError(
                 f"{path} exists: an officer's key is never overwritten, what was sealed to it would be lost"
             ) from None
-    keys.note(folder / f"{name}.pub{keys.SUFFIX}", f"{FOLDER}/{name}.pub", public, keys.MADE)
     return made
 
 
@@ -186,7 +186,6 @@ def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
     sealers = []
     for name in officers:
         public = X25519PublicKey.from_public_bytes(keys.read(f"{FOLDER}/{name}.pub"))
-        keys.adopt(f"{FOLDER}/{name}.pub")
         sealers.append(Sealer(key_id(name, public), public))
     if len(sealers) != NEEDED or sealers[0].public.public_bytes_raw() == sealers[1].public.public_bytes_raw():
         raise ConfigError("evidence.officers has to name two officers with a key each: `ullage evidence keygen` makes one")

@@ -21,6 +21,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 import apsw
 import apsw.sqlite_extra
@@ -119,11 +120,21 @@ def _roll_back(connection: apsw.Connection) -> None:
         connection.execute("rollback")
 
 
-def open_database(path: Path, schema: str, version: int = 1) -> apsw.Connection:
-    """Open `path`, or create it with the tables that the SQL in `schema` makes.
+class PartList(Protocol):
+    """The list of the parts that ought to exist; see `ullage.inventory`."""
+
+    def refuse_lost(self, part: Path) -> None:
+        """Raise ConfigError where a part is listed that is about to be created."""
+
+    def enter(self, part: Path) -> None:
+        """List a part that was just created."""
+
+
+def open_database(path: Path, schema: str, version: int = 1, inventory: PartList | None = None) -> apsw.Connection:
+    """Open `path`, or create it with the tables that the SQL in `schema` makes, and enter it in `inventory`.
 
     Raises CorruptError when the file is damaged, is no database of ours, lacks what was committed, or has another `version` of
-    the schema; never resets it.
+    the schema, ConfigError when the inventory lists it and it is gone; never resets it.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -133,7 +144,11 @@ def open_database(path: Path, schema: str, version: int = 1) -> apsw.Connection:
     # One at a time: SQLite does not wait for whoever else is switching to WAL.
     with sqlite_errors(path), turn(path.parent), contextlib.ExitStack() as undo:
         if not path.exists():
+            if inventory is not None:
+                inventory.refuse_lost(path)
             _make(path, schema, version)
+            if inventory is not None:
+                inventory.enter(path)
         if not path.stat().st_size:
             raise damaged(path, "is empty")
         counted = _counted(path)  # before the file's own count is read: others may be writing

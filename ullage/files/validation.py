@@ -141,3 +141,17 @@ def read_toml(text: str) -> dict[str, Any]:
         raise tomllib.TOMLDecodeError("it nests too deeply") from None
     except ValueError:
         raise tomllib.TOMLDecodeError("it has a number of too many digits") from None
+
+
+def claimed_version(content: bytes) -> int | None:
+    """Return the `version` that JSON claims before anything of it is believed; None where it claims none."""
+    try:
+        claimed = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    version = claimed.get("version") if isinstance(claimed, dict) else None
+    return version if isinstance(version, int) and 0 <= version < MOST_VERSIONS else None
+
+
+MOST_VERSIONS = 1000
+"""A larger number is none of a version of ours."""

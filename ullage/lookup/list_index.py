@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import put_in_place, write_whole
-from ullage.files.validation import read_json
+from ullage.files.validation import claimed_version, read_json
 from ullage.security.cmac import TAG_BYTES, Cmac, derive_key
 from ullage.security.keys import KeyStore, check_value, epochs, verify_key
 
@@ -243,6 +243,8 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader
         raise ConfigError(f"{path} is no list of what is recorded, or cut off: {CURE}")
     (length,) = _LENGTH.unpack_from(start, len(MAGIC))
     head, signature = start[place : place + length], start[place + length :][:SIGNATURE]
+    if (version := claimed_version(head)) not in (None, VERSION):
+        raise ConfigError(f"{path} has version {version}, this ullage reads {VERSION}: {CURE}")
     try:
         verify_key(keys, tenant).verify(signature, MAGIC + head)
     except InvalidSignature:

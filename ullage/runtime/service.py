@@ -23,16 +23,18 @@ from urllib.error import HTTPError
 from prometheus_client import CollectorRegistry
 
 from ullage import log
+from ullage.audit.witness import AuditWitness
 from ullage.errors import ConfigError, Exit
 from ullage.files import output
 from ullage.files.disk_room import find_shortage
+from ullage.inventory import Inventory
 from ullage.monitoring.loopback import HOST
 from ullage.monitoring.metrics import metrics_server, show_suspension
 from ullage.running_time import TURN_SECONDS, RunningTime
 from ullage.runtime.in_hand import Surroundings
 from ullage.settings import Settings
 
-READY = "ready"
+READY, NOT_READY = "ready", "not ready"
 ANSWER_SECONDS = 5.0
 MOST_REASON = 2_000
 """Bytes of what a service says against its readiness."""
@@ -60,7 +62,7 @@ def of(settings: Settings, words: str) -> str:
     except HTTPError as error:
         with error:
             text = error.read(MOST_REASON).decode("utf-8", "replace").strip()
-        return text if text.startswith("not ready: ") else "not ready: it waits for what it works on"
+        return text if text.startswith(f"{NOT_READY}: ") else f"{NOT_READY}: it waits for what it works on"
     except OSError:
         return "does not answer"
 
@@ -126,18 +128,24 @@ def running(
     Nothing that is printed or logged meanwhile ends the role, whatever becomes of it.
     """
     no_core_dumps()
+    inventory = running_time.inventory
+    if inventory is not None:
+        inventory.require()
     stop = threading.Event()
     stop_on_signals(stop)
     logger = log.get(name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(output.guarded())
         show_suspension(registry, running_time)
+        if inventory is not None:
+            registry.register(AuditWitness(inventory))
         running_time.turn()
         threading.Thread(target=_count, args=(running_time, stop), name="running time", daemon=True).start()
         served = None
         if port is not None:
             try:
-                served = stack.enter_context(metrics_server(registry, port, ready, _Faults(running_time.data, faults))).port
+                reasons = _Faults(running_time.data, inventory, faults)
+                served = stack.enter_context(metrics_server(registry, port, ready, reasons)).port
             except OSError as error:
                 raise ConfigError(
                     f"port {port} of {name} is taken ({error.strerror}): set another in metrics_ports, 0 for any"
@@ -149,14 +157,22 @@ def running(
 
 @dataclass(frozen=True, slots=True)
 class _Faults:
-    """What speaks against readiness: `more`, to which a service adds as it starts, and a full disk."""
+    """What speaks against readiness: `more`, to which a service adds as it starts, a part that is gone, and a full disk."""
 
     data: Path
+    inventory: Inventory | None
     more: Iterable[Callable[[], str]]
 
     def __iter__(self) -> Iterator[Callable[[], str]]:
         yield from self.more
+        if self.inventory is not None:
+            yield partial(_missing_parts, self.inventory)
         yield partial(find_shortage, self.data)
+
+
+def _missing_parts(inventory: Inventory) -> str:
+    """Return which parts are gone, "" where none is."""
+    return "; ".join(inventory.faults())
 
 
 def _count(running_time: RunningTime, stop: threading.Event) -> None:

@@ -1,7 +1,9 @@
 """Keys, one file each, and which role may read which.
 
-A flipped bit of a key makes another key, whose tags and seals are as good as any and fit nothing. So each key has its check
-value beside it (`NAME.kcv`), and what was made under a key carries it: watchlist, frontier, incident store.
+A flipped bit of a key makes another key, whose tags and seals are as good as any and fit nothing. So
+a key's file has its check value behind the key, wherever the file is copied; the inventory
+(`ullage.inventory`) lists the values of the keys that were made here; and what was made under a key
+carries it: watchlist, frontier, incident store.
 
 The value is the leftmost 40 bits of AES-256-CMAC (NIST SP 800-38B) over a block of zeros, as ANSI X9.24-1-2017 has it for AES,
 but under a key derived for this alone (HKDF) that names the key: so it is no tag of anything, and keys that were exchanged for
@@ -17,26 +19,24 @@ passes once in 10^12. Secrets that people choose (addresses, passwords) have non
     sign/<role>.key     crawl, ingest, match, assess, alert, search: the one that it signs its records with; erase: its proofs
     signers/captures/<fingerprint>.pub  match: who may sign captures        signers/findings/<fingerprint>.pub  alert
     audit/<chain>.key   whoever writes that chain of the audit log, and who verifies it
+    inventory/<service>.key     that service: signs the list of the parts that it made
     collect/<account>   collect (text: server, user and session of a chat account, one a line)
     intake.token        intake (text: what collectors hand in with)
     notify/<channel>    alert (text: an address, then what signs, one a line)
     oidc.secret         search (text: what the identity provider knows the desk by)
 
 Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
-is wider, foreign or a link (`ullage.files.ownership`). Beside each key lies its check value, `NAME.kcv` (see `check_values`): a
-key that is not the one that was noted is refused wherever it is read. Where `keys.command` is set it is run with the key's name
-and must print the key in hex (KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read
-first. A key never comes from the environment itself.
+is wider, foreign or a link (`ullage.files.ownership`). Where `keys.command` is set it is run with the key's name
+and must print the key in hex, with or without its check value (KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name
+(with `/` as `.`) that is read first. A key never comes from the environment itself.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
 import secrets
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -46,82 +46,43 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from ullage import log
 from ullage.errors import ConfigError
-from ullage.files.atomic_write import write_new, write_through, write_whole
+from ullage.files.atomic_write import write_new, write_through
 from ullage.files.ownership import read_trusted
+from ullage.inventory import COMMANDS, FOLDER, KEYS, Inventory
 from ullage.security.cmac import BLOCK, Cmac, derive_key
 from ullage.security.sealing import Sealer, SealOpener
 from ullage.security.signing import Signer, Verifier, fingerprint
 
-SUFFIX = ".kcv"
-BYTES = 5
-MADE, ADOPTED = "made", "adopted"
-_LINE = re.compile(rb"([0-9a-f]{%d}) (%s|%s)\n" % (2 * BYTES, MADE.encode(), ADOPTED.encode()))
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCheckValue:
-    """A check value as it stands beside a key: noted when the key was made, or when one without was first of good use."""
-
-    value: str
-    how: str
+CHECK_BYTES = 5
+KEY_BYTES = 32
+FILE_BYTES = KEY_BYTES + CHECK_BYTES
+"""Bytes of a key's file: the key, and its check value behind it."""
 
 
 def check_value(key: bytes, name: str) -> str:
-    """10 hex digits for the 32-byte key called `name` (its path in the key folder); see the module."""
-    return Cmac(derive_key(key, "check", name)).one(bytes(BLOCK))[:BYTES].hex()
+    """Return 10 hex digits for the 32-byte key called `name` (its path in the key folder); see the module."""
+    return Cmac(derive_key(key, "check", name)).one(bytes(BLOCK))[:CHECK_BYTES].hex()
 
 
-def path_of(root: Path, name: str) -> Path:
-    """Where the check value of a key lies, also where the key itself comes from a credential or a command."""
-    return root / f"{name}{SUFFIX}"
+def with_check_value(key: bytes, name: str) -> bytes:
+    """Return the content of the file of key `name`: the key, then its check value."""
+    return key + bytes.fromhex(check_value(key, name))
 
 
-def noted(root: Path, name: str) -> StoredCheckValue | None:
-    """What is noted beside a key, None for nothing; ConfigError when it is no check value."""
-    path = path_of(root, name)
-    try:
-        line = read_trusted(path, root)
-    except FileNotFoundError:
-        return None
-    if not (found := _LINE.fullmatch(line)):
-        raise ConfigError(f"{path} is damaged: restore it and {name} from their copy")
-    return StoredCheckValue(found[1].decode(), found[2].decode())
+def split_key_file(content: bytes, name: str, shown: Path) -> tuple[bytes, bool]:
+    """Return the key in the content of its file, and whether its check value is behind it.
 
-
-def note(path: Path, name: str, key: bytes, how: str) -> None:
-    """Note the check value of key `name` in the file `path`, durably; OSError where this user cannot.
-
-    It is no secret: whoever is given the key later has to read it too.
+    ConfigError names the file `shown` where the check value is another key's or the length is wrong.
     """
-    write_whole(f"{check_value(key, name)} {how}\n".encode(), path, 0o644)
+    key, value = content[:KEY_BYTES], content[KEY_BYTES:]
+    if len(key) != KEY_BYTES or len(value) not in (0, CHECK_BYTES):
+        raise ConfigError(f"key {shown} has {len(content)} bytes instead of {FILE_BYTES}: restore it from its copy")
+    if value and value.hex() != check_value(key, name):
+        raise ConfigError(f"key {shown} is not the one whose check value is in it: {RESTORE}")
+    return key, bool(value)
 
 
-def verify(root: Path, name: str, key: bytes) -> None:
-    """ConfigError unless `key` is the one that was noted; silent where none was."""
-    found = noted(root, name)
-    if found is None or found.value == check_value(key, name):
-        return
-    path = path_of(root, name)
-    wrong = f"key {root / name} is not the one whose check value is in {path.name}: restore both from their copy"
-    if found.how == ADOPTED:
-        wrong += f"; if this is the right key (the value was {ADOPTED}, not {MADE} with it), remove {path}"
-    raise ConfigError(wrong)
-
-
-def adopt(root: Path, name: str, key: bytes) -> bool:
-    """Note the check value of a key that has none, after it was of good use; whether that was done.
-
-    A value that is there is never replaced. Where this user may not write, none is noted.
-    """
-    if noted(root, name) is not None:
-        return False
-    with contextlib.suppress(OSError):
-        note(path_of(root, name), name, key, ADOPTED)
-        return True
-    return False
-
-
-KEY_BYTES = 32
+RESTORE = "restore it from its copy"
 COMMAND_SECONDS = 30
 
 
@@ -138,28 +99,70 @@ class KeyStore:
     root: Path
     command: Sequence[str] = ()
     credentials: Path | None = field(default=None)
+    service: str = COMMANDS
+    """In whose inventory the keys are entered that this store makes."""
+    is_draft: bool = False
+    """Keys are being made that another store enters once they are in their place."""
+    _cache: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
+    """The keys of inventories that a command or a credential gives: each look at a key needs them."""
+
+    @property
+    def has_command(self) -> bool:
+        """Return whether private keys come from a command."""
+        return bool(self.command)
+
+    @property
+    def inventory(self) -> Inventory:
+        """Return the inventory of the data folder in which the keys lie.
+
+        Services whose keys come from a command create none, so they share the one of the commands.
+        """
+        return Inventory(self.root.parent, COMMANDS if self.command else self.service, self)
 
     def read(self, name: str) -> bytes:
-        """The 32 bytes of key `name`, the very ones that were noted where something was.
+        """Return the 32 bytes of key `name`, which is the one that the inventory lists if it lists one.
 
-        ConfigError says where it was looked for, or that it is another key, never what it holds.
+        ConfigError says where the key was looked for, or that it is another one, never what it holds.
         """
-        if (given := self._given(name)) is not None:
-            key = given
-        elif self.command and not name.endswith(".pub"):
-            key = self._ask(name)
-        else:
-            key = self._file(name, f"key {name} is not in {self.root}: run `ullage init`, or give this role its key")
-        if len(key) != KEY_BYTES:
-            raise ConfigError(f"key {self.root / name} has {len(key)} bytes instead of {KEY_BYTES}: restore it from its copy")
-        if given is None or not self.exists(name):  # a file that a credential stands in for has a check value of its own
-            verify(self.root, name, key)
+        key, has_value = self._read(name)
+        listed = None if self.is_draft else self.inventory.parts().get(f"{KEYS}{name}")
+        if listed is None and not has_value:
+            raise ConfigError(
+                f"key {self.root / name} has no check value and is not in the inventory: copy it again with its"
+                " check value, or enter it with `ullage init`"
+            )
+        is_stand_in = self._given(name) is not None and self.exists(name)
+        if listed and not is_stand_in and listed != check_value(key, name):
+            raise ConfigError(f"key {self.root / name} is not the one whose check value the inventory has: {RESTORE}")
         return key
 
-    def adopt(self, name: str) -> None:
-        """Note the check value of a key that has none: it was just seen to be of use. The log says so, once."""
-        if adopt(self.root, name, self.read(name)):
-            log.get("keys").warning("key_check_value_adopted", path=str(path_of(self.root, name)))
+    def _read(self, name: str) -> tuple[bytes, bool]:
+        """Return a key, and whether a check value or its keeper vouches for it; the inventory is not asked."""
+        if (given := self._given(name)) is not None:
+            return split_key_file(given, name, self.root / name)[0], True
+        if self.command and not name.endswith(".pub"):
+            return split_key_file(self._ask(name), name, self.root / name)[0], True
+        missing = f"key {name} is not in {self.root}: run `ullage init`, or give this role its key"
+        return split_key_file(self._file(name, missing), name, self.root / name)
+
+    def own_key(self, name: str, *, make: bool = False) -> bytes:
+        """Return an inventory's own key, which no inventory lists; with `make`, create it where it is nowhere."""
+        if self.exists(name):  # before the command, which runs a process
+            return split_key_file(self._file(name, f"key {name} is gone"), name, self.root / name)[0]
+        if make and not self.command and self._given(name) is None:
+            self._put(name, secrets.token_bytes(KEY_BYTES))
+            return self.own_key(name)
+        if name not in self._cache:
+            self._cache[name] = self._read(name)[0]
+        return self._cache[name]
+
+    def check_value_of(self, name: str) -> str:
+        """Return the check value of a key as it is now, whatever the inventory lists."""
+        return check_value(self._read(name)[0], name)
+
+    def enter(self, names: Collection[str]) -> None:
+        """Enter keys in the inventory that were just put in their place."""
+        self.inventory.enter_all({f"{KEYS}{name}": self.check_value_of(name) for name in names})
 
     def lines(self, name: str) -> list[str]:
         """The lines of the text secret `name` (an address, a password), found where keys are; a command prints it as it is.
@@ -194,14 +197,25 @@ class KeyStore:
             raise ConfigError(missing) from None
 
     def write(self, name: str, key: bytes) -> None:
-        """Create key `name` (0600, or 0644 for a public half), durably; an existing key is never overwritten.
+        """Create key `name` (0600, or 0644 for a public half), durably, and enter it in the inventory.
 
-        Its check value is noted after it: of two who make one at once, the one who did notes it.
+        `key` may have its check value behind it, as in a file that was copied here. An existing key is never overwritten.
+        ConfigError where the inventory lists one that is gone.
         """
+        key = split_key_file(key, name, self.root / name)[0]
+        if not self.is_draft and not self.exists(name):
+            self.inventory.begin()
+            if self.inventory.parts().get(f"{KEYS}{name}") != check_value(key, name):  # else this is its copy
+                self.inventory.refuse_lost(f"{KEYS}{name}")
+        self._put(name, key)
+        if not self.is_draft:
+            self.inventory.enter(f"{KEYS}{name}", check_value(key, name))
+
+    def _put(self, name: str, key: bytes) -> None:
         path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_new(key, path, 0o644 if name.endswith(".pub") else 0o600)
-        note(path_of(self.root, name), name, key, MADE)
+        for folder in (self.root, path.parent):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_new(with_check_value(key, name), path, 0o644 if name.endswith(".pub") else 0o600)
 
     def make(self, name: str) -> bytes:
         """Create key `name` at random and return it; an existing one is returned as it is."""
@@ -226,12 +240,12 @@ class KeyStore:
     def names(self, folder: str, suffix: str) -> list[str]:
         """Sorted names of the keys in `folder` that end in `suffix`, credentials included.
 
-        A command cannot list what it has: of it those are known whose check value is here.
+        A command cannot list what it has: of it those are known that the inventory lists.
         """
         found = {f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}")}
-        if self.command:
-            noted = (self.root / folder).glob(f"*{suffix}{SUFFIX}")
-            found |= {f"{folder}/{p.name.removesuffix(SUFFIX)}" for p in noted}
+        if self.command and folder != FOLDER:
+            listed = (part.removeprefix(KEYS) for part in self.inventory.parts() if part.startswith(f"{KEYS}{folder}/"))
+            found |= {name for name in listed if name.endswith(suffix)}
         if self.credentials:
             found |= {f"{folder}/{p.name.removeprefix(f'{folder}.')}" for p in self.credentials.glob(f"{folder}.*{suffix}")}
         return sorted(found)
@@ -239,10 +253,10 @@ class KeyStore:
     def destroy(self, name: str) -> None:
         """Overwrite and remove key `name`; what was hashed or sealed under it is then out of reach."""
         path = self.root / name
+        self.inventory.strike(f"{KEYS}{name}")
         with path.open("r+b") as file:
-            write_through(file, secrets.token_bytes(KEY_BYTES))
+            write_through(file, secrets.token_bytes(FILE_BYTES))
         path.unlink()
-        path_of(self.root, name).unlink(missing_ok=True)
 
     def _ask(self, name: str) -> bytes:
         try:
@@ -287,25 +301,17 @@ def _public_of(keys: KeyStore, private: str) -> bytes:
 
 
 def match_halves(keys: KeyStore, private: str, public: str) -> None:
-    """ConfigError unless the public half is that of the private one; what has no check value gets one then."""
+    """Raise ConfigError unless the public half is that of the private one."""
     if keys.read(public) != _public_of(keys, private):
         raise ConfigError(f"key {keys.root / public} is not the public half of {private}: restore both from their copy")
-    keys.adopt(private)
-    keys.adopt(public)
 
 
 def sealer(keys: KeyStore) -> Sealer:
-    """Seals to the newest public key. Key ids are UTC dates, so the newest is the last by name.
-
-    Its check value is what tells a flipped bit where there is no private half to compare it with, and none is read here.
-    """
+    """Return what seals to the newest public key. Key ids are UTC dates, so the newest is the last by name."""
     names = keys.names("seal", ".pub")
     if not names:
         raise ConfigError(f"no encryption key in {keys.root / 'seal'}: run `ullage init`, or copy the public half here")
-    public = X25519PublicKey.from_public_bytes(keys.read(names[-1]))
-    if not keys.exists(f"{names[-1].removesuffix('.pub')}.key"):  # else match notes it, when it has compared the halves
-        keys.adopt(names[-1])
-    return Sealer(Path(names[-1]).stem, public)
+    return Sealer(Path(names[-1]).stem, X25519PublicKey.from_public_bytes(keys.read(names[-1])))
 
 
 def opener(keys: KeyStore) -> SealOpener:
@@ -439,9 +445,8 @@ def faults(keys: KeyStore) -> list[str]:
 
 
 def missing(keys: KeyStore) -> list[str]:
-    """What is not here and was, by the check value beside it, and signers of this machine that are not here, a line each."""
-    noted = (path.relative_to(keys.root) for path in keys.root.rglob(f"*{SUFFIX}"))
-    names = {str(path).removesuffix(SUFFIX) for path in noted if not path.parts[0].startswith(".")}
+    """Describe each key that the inventory lists, or with which this machine signs, and that is not here."""
+    names = {part.removeprefix(KEYS) for part in keys.inventory.parts() if part.startswith(KEYS)}
     found = []
     for name in sorted({*names, *(f"sign/{role}.key" for role in SIGNERS)} - {*all_names(keys)}):
         try:

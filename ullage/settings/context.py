@@ -10,6 +10,8 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, Bus, RoutedBus, open_bus, trust_of_bus
 from ullage.clock import Clock
 from ullage.errors import ConfigError
+from ullage.inventory import COMMANDS
+from ullage.inventory import FOLDER as INVENTORY
 from ullage.running_time import RunningTime
 from ullage.security.keys import KeyStore, credentials_folder
 from ullage.security.tls import Trust
@@ -19,7 +21,7 @@ from ullage.verdict import VERDICT, VerdictRules
 
 KEYS = "keys"
 """The folder of keys in the data folder, one file (0600) a key."""
-MADE = ("ullage.toml", KEYS, AUDIT, "bus", "watchlists", "incidents.sqlite")
+MADE = ("ullage.toml", KEYS, INVENTORY, AUDIT, "bus", "watchlists", "incidents.sqlite")
 """What stands in a data folder, one or another by what runs on its machine."""
 
 
@@ -27,15 +29,22 @@ class Context:
     """What the command line hands to a command: the data folder, its settings, its keys, the clock."""
 
     def __init__(
-        self, data: Path, clock: Clock | None = None, settings: Settings | None = None, faults: Sequence[str] = ()
+        self,
+        data: Path,
+        clock: Clock | None = None,
+        settings: Settings | None = None,
+        faults: Sequence[str] = (),
+        service: str = COMMANDS,
     ) -> None:
         self.data = data
         self.faults = tuple(faults)
         """What is wrong with the configuration, so that `settings` are not what it says; only `ullage check` goes on then."""
         self.clock = clock or Clock()
-        self.running_time = RunningTime(data, self.clock)
         self.settings = settings or load(data)
-        self.keys = KeyStore(data / KEYS, self.settings.keys.command, credentials_folder())
+        self.keys = KeyStore(data / KEYS, self.settings.keys.command, credentials_folder(), service)
+        self.inventory = self.keys.inventory
+        """What the data folder ought to hold."""
+        self.running_time = RunningTime(data, self.clock, self.inventory)
 
     def require_data(self) -> None:
         """ConfigError where there is no data folder: of one that was mistyped everything would be said to be empty."""
@@ -50,10 +59,11 @@ class Context:
         """Open the configured bus."""
         urls, keep = self.settings.bus, self.settings.bus.retention()
         if not urls.captures:
-            return open_bus(urls.url, self.data, keep, self.clock)
+            return open_bus(urls.url, self.data, keep, self.clock, self.inventory)
         captures = {CAPTURES: keep.pop(CAPTURES)}
         return RoutedBus(
-            open_bus(urls.captures, self.data, captures, self.clock), open_bus(urls.url, self.data, keep, self.clock)
+            open_bus(urls.captures, self.data, captures, self.clock, self.inventory),
+            open_bus(urls.url, self.data, keep, self.clock, self.inventory),
         )
 
     def bus_trusts(self) -> tuple[Trust, ...]:

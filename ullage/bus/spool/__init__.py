@@ -39,6 +39,7 @@ from ullage.bus.spool.topic import SpoolReader, Topic
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import disk_errors, hold
+from ullage.inventory import Inventory
 from ullage.running_time import RunningTime
 
 IDLE_SECONDS = 0.1
@@ -53,8 +54,8 @@ class SpoolPublisher:
     A `.partial` below the next number is therefore whole and is given its name after a crash; one beyond it never counted.
     """
 
-    def __init__(self, folder: Path, topic: str, clock: Clock, running: RunningTime) -> None:
-        self._topic, self._clock, self._running = Topic(folder, topic), clock, running
+    def __init__(self, topic: Topic, clock: Clock, running: RunningTime) -> None:
+        self._topic, self._clock, self._running = topic, clock, running
         self._known: tuple[str, Position] | None = None
         with disk_errors(self._topic.what):
             self._topic.make()
@@ -177,14 +178,21 @@ class SpoolBus:
     """See the module."""
 
     def __init__(
-        self, folder: Path, options: str, retention: Mapping[str, Retention], clock: Clock, running: RunningTime
+        self,
+        folder: Path,
+        options: str,
+        retention: Mapping[str, Retention],
+        clock: Clock,
+        running: RunningTime,
+        inventory: Inventory | None = None,
     ) -> None:
         self._folder, self._retention, self._clock, self._running = folder, retention, clock, running
+        self._inventory = inventory
         self._wait = _wait_of(options)
 
     def publisher(self, topic: str) -> SpoolPublisher:
         """See `Bus.publisher`."""
-        return SpoolPublisher(self._folder, topic, self._clock, self._running)
+        return SpoolPublisher(Topic(self._folder, topic, self._inventory), self._clock, self._running)
 
     def subscribe(self, topic: str, group: str) -> SpoolSubscription:
         """See `Bus.subscribe`."""

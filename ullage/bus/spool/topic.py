@@ -31,6 +31,7 @@ from ullage.bus.spool.files import (
 from ullage.clock import Clock
 from ullage.errors import CorruptError
 from ullage.files.atomic_write import sync_folder, turn
+from ullage.inventory import Inventory
 from ullage.running_time import Old
 
 
@@ -49,8 +50,9 @@ class _Old:
 class Topic:
     """See the module."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, inventory: Inventory | None = None) -> None:
         self.name, self.what, self.path = name, f"spool topic {name}", folder / name
+        self._inventory = inventory
         self._streams, self._positions = folder / "streams", folder / "positions"
 
     def make(self) -> None:
@@ -86,8 +88,11 @@ class Topic:
 
     def write_stream(self, stream: str, position: Position) -> None:
         """Make it durable that every number below `position` is spent."""
-        found = Publishing(stream, *position, self.path.stat().st_ino)
-        replace_state(self._streams / f"{self.name}.json", found._asdict())
+        found, path = Publishing(stream, *position, self.path.stat().st_ino), self._streams / f"{self.name}.json"
+        is_new = not path.exists()
+        replace_state(path, found._asdict())
+        if is_new and self._inventory is not None:
+            self._inventory.enter(path)
 
     def positions(self, group: str) -> Path:
         """The file of a group's positions."""

@@ -31,7 +31,7 @@ public() { # takes away only what it gave before: match makes and removes public
         test -f "$file" || continue
         name=$(basename "$file")
         case $name in
-        seal.*.pub | seal.*.pub.kcv) target=seal/${name#seal.} ;;
+        seal.*.pub) target=seal/${name#seal.} ;;
         signers.captures.*.pub* | signers.findings.*.pub* | signers.sheets.*.pub*)
             topic=${name#signers.} && topic=${topic%%.*}
             target=signers/$topic/${name#signers."$topic".}

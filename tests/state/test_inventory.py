@@ -1,0 +1,279 @@
+"""Every part of a used data folder is missed by name when it is removed, alone or with what belongs to it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.error import HTTPError
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry
+from typer.testing import CliRunner
+
+from alerts.cases.feed import EventFeed
+from alerts.store import configured_store
+from crawlers.frontier.database import open_frontier
+from tests.matcher.bank import customer, listed
+from ullage.audit import entries
+from ullage.audit.witness import AuditWitness
+from ullage.cli import app
+from ullage.errors import ConfigError, CorruptError, UllageError
+from ullage.inventory import Inventory
+from ullage.monitoring.metrics import metrics_server
+from ullage.security import keys
+from ullage.security.keys import KeyStore
+from ullage.settings import Context
+
+ISSUE = {
+    "incidents": ("incidents.sqlite*",),
+    "bus": ("bus",),
+    "accounts": ("accounts.sqlite*",),
+    "audit": ("audit", "keys/audit"),
+    "clock": ("clock",),
+}
+MORE = {
+    "all databases": ("incidents.sqlite*", "frontier.sqlite*", "events.sqlite*", "accounts.sqlite*", "bus"),
+    "customer lists": ("watchlists", "watchlist-sizes", "building", "enrolled"),
+    "a tenant's keys": ("keys/bank",),
+    "all keys": ("keys",),
+    "sites": ("sites.d",),
+    "the inventory": ("inventory",),
+    "the inventory and its keys": ("inventory", "keys/inventory"),
+    "an inventory": ("inventory/match.json",),
+    "an inventory and its key": ("inventory/match.json", "keys/inventory/match.key"),
+    "the key of an inventory": ("keys/inventory/command.key",),
+}
+
+
+def run(data: Path, *words: str) -> tuple[int, str]:
+    """Run a command in this process; return its exit code and everything that it printed."""
+    done = CliRunner().invoke(app, ["--data", str(data), *words])
+    structlog.reset_defaults()
+    if done.exception is not None and not isinstance(done.exception, (SystemExit, UllageError)):
+        raise done.exception
+    code = done.exception.exit_code if isinstance(done.exception, UllageError) else done.exit_code
+    return int(code), f"{done.output}{done.exception or ''}"
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder that commands and services have worked on."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    data = tmp_path_factory.mktemp("inventory") / "data"
+    customers = data.parent / "bank.csv"
+    customers.write_text(listed([customer(n) for n in range(20)]), encoding="utf-8")
+    for words in (
+        ["init"],
+        ["watchlist", "load", str(customers), "--tenant", "bank", "--enrolled"],
+        ["check"],
+        ["match", "--once"],
+        ["alert", "--once"],
+        ["user", "add", "wang", "--role", "lead", "--tenant", "bank", "--make"],
+    ):
+        code, said = run(data, *words)
+        assert code == 0 or words == ["check"], (words, said)
+    context = Context(data, service="crawl")
+    open_frontier(context).close()
+    with closing(configured_store(context)) as store:
+        EventFeed(data, store, context.keys, context.clock).page(None, "", 1)
+    yield data
+    for number, handler in former.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def data(used: Path, tmp_path: Path) -> Path:
+    shutil.copytree(used, tmp_path / "data")
+    return tmp_path / "data"
+
+
+def remove(data: Path, *patterns: str) -> None:
+    for pattern in patterns:
+        paths = list(data.glob(pattern))
+        assert paths, pattern
+        for path in paths:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def refuses(data: Path, part: str) -> None:
+    """Assert that every command that claims that all is well names `part` and fails."""
+    for words in (["check"], ["run", "--once"], ["audit", "verify"], ["status"]):
+        code, said = run(data, *words)
+        assert code, (words, part, said)
+        assert part in said, (words, part, said)
+
+
+def readyz(data: Path) -> tuple[int, str]:
+    """Ask a running service of the folder whether it is ready."""
+    inventory = Context(data).inventory
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with metrics_server(CollectorRegistry(), 0, lambda: True, inventory.faults) as server:
+        try:
+            with opener.open(f"http://127.0.0.1:{server.port}/readyz", timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+
+def test_a_used_folder_lists_everything_and_misses_nothing(used: Path) -> None:
+    context = Context(used)
+    parts = context.inventory.parts()
+    wanted = {
+        "ullage.toml", "sites.d", "incidents.sqlite", "accounts.sqlite", "events.sqlite", "frontier.sqlite",
+        "bus/captures.sqlite", "bus/findings.sqlite", "bus/dead-letters.sqlite", "audit/command", "clock/record.json",
+        "watchlists/bank/1.watchlist", "watchlist-sizes/bank.size", "building/bank.subjects", "enrolled/bank.enrolled",
+        "keys/audit/command.key", "keys/bank/handle.key", "keys/bank/match-1.key", "keys/capture.key",
+    }  # fmt: skip
+    assert wanted - parts.keys() == set()
+    assert context.inventory.unlisted() == []
+    assert context.inventory.faults() == []
+    assert readyz(used) == (200, "ready\n")
+    assert run(used, "audit", "verify")[0] == 0
+
+
+def test_each_part_alone_is_named_by_check_verify_and_readyz(data: Path) -> None:
+    for part in Context(data).inventory.parts():
+        path, away = data / part, data / ".away"
+        path.rename(away)
+        status, said = readyz(data)
+        assert (status, part in said) == (503, True), part
+        assert part in "; ".join(Context(data).inventory.faults())
+        with pytest.raises(ConfigError) as refused:
+            Context(data).inventory.require()
+        assert part in str(refused.value)
+        away.rename(path)
+    assert Context(data).inventory.faults() == []
+
+
+@pytest.mark.parametrize("name", [*ISSUE, *MORE])
+def test_what_is_removed_is_named_by_every_command(data: Path, name: str) -> None:
+    patterns = (ISSUE | MORE)[name]
+    remove(data, *patterns)
+    for pattern in patterns:
+        expected = pattern.rstrip("*")
+        refuses(data, "inventory" if "inventory" in pattern else expected)
+        assert readyz(data)[0] == 503
+    refuses(data, (ISSUE | MORE)[name][0].rstrip("*").split("/")[0])  # looking at it has not made it anew
+
+
+def test_nothing_that_is_gone_is_made_anew_by_a_service(data: Path) -> None:
+    remove(data, "incidents.sqlite*", "bus", "accounts.sqlite*")
+    for words in (["alert", "--once"], ["match", "--once"], ["init"], ["user", "list"], ["incidents", "list"]):
+        run(data, *words)
+        for part in ("incidents.sqlite", "bus/findings.sqlite", "accounts.sqlite"):
+            assert not (data / part).exists(), (words, part)
+
+
+@pytest.mark.parametrize("name", ["bank/handle.key", "capture.key", "sign/match.key", "audit/command.key"])
+def test_a_key_that_is_gone_is_not_made_anew(data: Path, name: str) -> None:
+    (data / "keys" / name).unlink()
+    store = KeyStore(data / "keys")
+    with pytest.raises(ConfigError, match=f"{name} is gone: restore it"):
+        store.make(name)
+    run(data, "init")
+    assert not (data / "keys" / name).exists()
+
+
+def test_an_accepted_loss_is_audited_and_ends_the_fault(data: Path) -> None:
+    remove(data, "incidents.sqlite*")
+    code, said = run(data, "check", "--accept-loss", "incidents.sqlite")
+    assert (code, "--reason" in said) == (2, True)
+    code, said = run(data, "check", "--accept-loss", "bus/captures.sqlite", "--reason", "a drill")
+    assert (code, "is not missing" in said) == (2, True)
+    _, said = run(data, "check", "--accept-loss", "incidents.sqlite", "--reason", "a drill")
+    assert "accepted the loss of incidents.sqlite" in said
+    assert "FAULT  inventory" not in said
+    [entry] = [entry for _, entry in entries(data / "audit") if entry.action == "part.loss-accepted"]
+    assert (entry.object, entry.reason) == ("part incidents.sqlite", "a drill")
+    assert Context(data).inventory.faults() == []
+
+
+@pytest.mark.parametrize("patterns", [("inventory",), ("inventory", "keys/inventory"), ("inventory/match.json",)])
+def test_an_accepted_loss_of_an_inventory_lists_what_is_here(data: Path, patterns: tuple[str, ...]) -> None:
+    before = Context(data).inventory.parts().keys()
+    remove(data, *patterns)
+    _, said = run(data, "check", "--accept-loss", patterns[0].removesuffix(".json"), "--reason", "a drill")
+    assert "FAULT  inventory" not in said, said
+    assert Context(data).inventory.parts().keys() == before
+
+
+def test_the_audit_log_lost_with_its_keys_goes_on_once_the_loss_is_accepted(data: Path) -> None:
+    remove(data, "audit", "keys/audit")
+    _, said = run(data, "check", "--accept-loss", "keys/audit", "--reason", "a drill")
+    assert "accepted the loss of keys/audit/command.key" in said, said
+    assert Context(data).inventory.faults() == []
+    code, said = run(data, "audit", "verify")
+    assert (code, "how long it was is not known" in said) == (1, True)
+
+
+def test_the_last_entry_of_each_chain_is_a_metric_that_falls_when_the_chain_is_gone(data: Path) -> None:
+    registry, context = CollectorRegistry(), Context(data)
+    registry.register(AuditWitness(context.inventory))
+
+    def last(chain: str) -> float | None:
+        return registry.get_sample_value("ullage_audit_last_entry", {"chain": chain})
+
+    before = last("command")
+    assert before
+    context.trail().append("test.append", "nothing", actor="Li")
+    assert last("command") == before + 1
+    remove(data, "audit", "keys/audit")
+    assert last("command") == 0
+
+
+def test_an_older_copy_of_an_inventory_is_told_by_its_neighbours(data: Path) -> None:
+    path = data / "inventory" / "match.json"
+    older = path.read_bytes()
+    context = Context(data, service="match")
+    context.keys.make("bank/match-2.key")
+    path.write_bytes(older)
+    [fault] = [line for line in Context(data).inventory.faults() if "older than the copy" in line]
+    assert "match.json" in fault
+
+
+def test_an_inventory_that_somebody_changed_is_not_believed(data: Path) -> None:
+    path = data / "inventory" / "command.json"
+    record = json.loads(path.read_bytes())
+    record["parts"].pop("ullage.toml")
+    path.write_text(json.dumps(record))
+    with pytest.raises(CorruptError, match=r"command\.json is not what was signed"):
+        Context(data).inventory.parts()
+    refuses(data, "command.json")
+
+
+def test_an_inventory_of_another_version_is_named_as_such(data: Path) -> None:
+    path = data / "inventory" / "command.json"
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "version": 2, "later": {}}))
+    refuses(data, "has version 2, and this ullage reads 1: use that version")
+
+
+def test_a_copied_key_is_reported_and_entered_by_init_alone(data: Path, tmp_path: Path) -> None:
+    other = KeyStore(tmp_path / "other" / "keys")
+    other.make("shop/index-1.key")
+    (data / "keys" / "shop").mkdir()
+    shutil.copy(other.root / "shop" / "index-1.key", data / "keys" / "shop" / "index-1.key")
+    assert Context(data).keys.read("shop/index-1.key") == other.read("shop/index-1.key")
+    assert "WARN   inventory: keys/shop/index-1.key is not in the inventory" in run(data, "check")[1]
+    assert "entered keys/shop/index-1.key" in run(data, "init")[1]
+    (data / "keys" / "shop" / "index-1.key").unlink()
+    refuses(data, "keys/shop/index-1.key")
+
+
+def test_what_is_destroyed_on_purpose_is_not_missed(data: Path) -> None:
+    context = Context(data)
+    for name in [name for name in keys.all_names(context.keys) if name.startswith("bank/")]:
+        context.keys.destroy(name)
+    assert context.inventory.faults() == []
+
+
+def test_the_inventories_of_two_services_see_each_others_parts(tmp_path: Path) -> None:
+    for service in ("match", "alert"):
+        KeyStore(tmp_path / "keys", service=service).make(f"{service}.key")
+    assert set(Inventory(tmp_path, "search", KeyStore(tmp_path / "keys")).parts()) == {"keys/match.key", "keys/alert.key"}

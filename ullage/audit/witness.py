@@ -1,0 +1,45 @@
+"""The number of each chain's last entry as a metric: whoever scrapes it keeps it on another machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import Metric
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from ullage.audit.trail import FOLDER as AUDIT
+from ullage.audit.trail import heads
+from ullage.errors import UllageError
+from ullage.inventory import Inventory
+
+
+class AuditWitness(Collector):
+    """Tells how far each chain of the audit log has gone, so that what watches remembers it elsewhere.
+
+    A chain that the inventory lists and that is gone stands at 0.
+    """
+
+    _labelnames = ("chain",)
+
+    def __init__(self, inventory: Inventory) -> None:
+        self._inventory = inventory
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauge; nothing is verified."""
+        gauge = GaugeMetricFamily(
+            "ullage_audit_last_entry",
+            "Number of the last entry of a chain of the audit log; it never decreases.",
+            labels=self._labelnames,
+        )
+        root, numbers = self._inventory.data / AUDIT, dict[str, int]()
+        with contextlib.suppress(UllageError, OSError):
+            listed = (Path(part) for part in self._inventory.parts())
+            numbers |= {part.name: 0 for part in listed if part.parent.name == AUDIT and part.parent.parent == Path()}
+        if root.is_dir():
+            numbers |= {chain: head.seq for chain, head in heads(root, "")}
+        for chain, number in sorted(numbers.items()):
+            gauge.add_metric([chain], number)
+        yield gauge

@@ -1,0 +1,329 @@
+"""The inventory: which parts a data folder ought to hold, so that a part that vanished is noticed.
+
+    DATA/inventory/SERVICE.json         the parts that SERVICE has created, and copies of its neighbours' digests
+    DATA/keys/inventory/SERVICE.key     the key with which it is signed (HMAC-SHA-256)
+
+A part is a database, a topic, a chain of the audit log, a key with its check value, a list, or the
+record of the clocks, named by its path below the data folder. The command or service that creates a
+part enters it afterwards, and whoever removes one strikes it first, so after a crash a part may be
+present and not listed, which `ullage check` reports, and never listed and rightly absent. Nothing is
+entered because somebody came upon it: `ullage init` enters keys that a person copied here, and
+`ullage check --accept-loss` takes out what is lost; both are acts of a person.
+
+Each change pushes number and digest of the changed inventory into those of the other services of
+the folder. An inventory that is removed with its key, or put back as an older copy, is named by
+them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ullage.errors import ConfigError, CorruptError, UllageError
+from ullage.files.atomic_write import disk_errors, turn, write_whole
+from ullage.files.ownership import read_trusted
+from ullage.records.base import STRICT
+
+FOLDER, SUFFIX, VERSION = "inventory", ".json", 1
+COMMANDS = "command"
+"""The inventory of what commands create; each service has one of its own."""
+SERVICES = ("crawl", "match", "alert", "search", "intake", "collect")
+KEYS = "keys/"
+"""How the names of parts that are keys begin."""
+PARTS = (
+    "ullage.toml", "sites.d", "*.sqlite", "bus/*.sqlite", "spool/streams/*.json", "audit/*/", "clock/record.json",
+    "watchlists/*/*.watchlist", "watchlist-sizes/*.size", "enrolled/*.enrolled", "building/*.subjects",
+    "erased/*.tombstones",
+)  # fmt: skip
+"""Patterns of everything that is a part, but for keys."""
+CREATED_HERE = (
+    "*.sqlite", "bus/*.sqlite", "audit/*/*.jsonl", "watchlists/*/*.watchlist", "keys/seal/*.key", "keys/audit/*.key",
+)  # fmt: skip
+"""Parts that no person copies to a new machine: where one of these is, there was an inventory."""
+
+
+class InventoryRecord(BaseModel):
+    """The content of a file. `neighbours` holds number and digest of each other inventory."""
+
+    model_config = STRICT
+
+    version: int
+    service: str
+    number: int = 0
+    parts: dict[str, str] = Field(default_factory=dict)
+    """The check value of each part that is a key, "" of any other, by name."""
+    neighbours: dict[str, tuple[int, str]] = Field(default_factory=dict)
+    digest: str = ""
+    """Of service, number and parts; neighbours copy it."""
+    signature: str = ""
+    """Of the digest and the neighbours."""
+
+    def signed(self, key: bytes) -> InventoryRecord:
+        """Return this record with digest and signature under `key`."""
+        digest = _hmac(key, [self.service, self.number, dict(sorted(self.parts.items()))])
+        signature = _hmac(key, [digest, dict(sorted(self.neighbours.items()))])
+        return self.model_copy(update={"digest": digest, "signature": signature})
+
+
+class KeyFolder(Protocol):
+    """The keys of the data folder, as `ullage.security.keys.KeyStore` has them."""
+
+    @property
+    def root(self) -> Path:
+        """Return the folder of the keys that are files."""
+
+    @property
+    def has_command(self) -> bool:
+        """Return whether private keys come from a command, which cannot be asked for each look."""
+
+    def is_here(self, name: str) -> bool:
+        """Return whether a key is a file or a credential here."""
+
+    def names(self, folder: str, suffix: str) -> list[str]:
+        """Return the names of the keys in `folder` that end in `suffix`."""
+
+    def own_key(self, name: str, *, make: bool = False) -> bytes:
+        """Return an inventory's own key; with `make`, create it where it is nowhere."""
+
+    def check_value_of(self, name: str) -> str:
+        """Return the check value of a key as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The inventories of a data folder; parts are entered in that of `service`."""
+
+    data: Path
+    service: str
+    keys: KeyFolder
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the files."""
+        return self.data / FOLDER
+
+    def name_of(self, path: Path) -> str:
+        """Return the name of the part at `path`: relative to the data folder where it lies below it."""
+        return str(path.relative_to(self.data) if path.is_relative_to(self.data) else path)
+
+    def parts(self) -> dict[str, str]:
+        """Return the check value of every listed part, "" where it is no key, by name.
+
+        CorruptError or ConfigError where an inventory cannot be verified.
+        """
+        return {name: value for record in self._read().values() for name, value in record.parts.items()}
+
+    def lists(self, part: str | Path) -> bool:
+        """Return whether a part is listed."""
+        return (self.name_of(part) if isinstance(part, Path) else part) in self.parts()
+
+    def begin(self) -> None:
+        """Create the inventory of this service before its first part; ConfigError where it existed and is gone."""
+        if not self._path(self.service).exists():
+            self._change({}, (), creates=True)
+
+    def refuse_lost(self, part: str | Path) -> None:
+        """Raise ConfigError where a part is listed that is about to be created: it existed and is gone."""
+        self.begin()
+        name = self.name_of(part) if isinstance(part, Path) else part
+        if name in self.parts():
+            raise ConfigError(_lost(name, self.data))
+
+    def enter(self, part: str | Path, check_value: str = "") -> None:
+        """List a part that was just created, durably."""
+        self.enter_all({self.name_of(part) if isinstance(part, Path) else part: check_value})
+
+    def enter_all(self, parts: Mapping[str, str]) -> None:
+        """List several parts at once: their check values by name."""
+        self._change(parts, (), creates=True)
+
+    def strike(self, *parts: str | Path) -> None:
+        """Take parts out, durably, before they are removed; a part that is not listed is passed over."""
+        names = [self.name_of(part) if isinstance(part, Path) else part for part in parts]
+        if self.folder.is_dir():
+            self._change({}, names)
+
+    def missing(self) -> list[str]:
+        """Return the names of the listed parts that are absent, sorted. Errors are those of `parts`."""
+        return sorted(part for part in self.parts() if not self._exists(part))
+
+    def unlisted(self) -> list[str]:
+        """Return parts that are present and not listed, sorted; public halves are another host's."""
+        present = {f"{KEYS}{name}" for name in self._key_names() if name.endswith(".key")} | self._present(PARTS)
+        return sorted(present - self.parts().keys())
+
+    def faults(self) -> list[str]:
+        """Describe every absent part and every inventory that is absent, damaged or older than its neighbours know."""
+        faults = []
+        try:
+            with turn(self.folder) if self.folder.is_dir() else contextlib.nullcontext():
+                records = self._read()
+                faults += self._missing_inventories(records)
+            faults += [_lost(part, self.data) for part in self.missing()]
+        except (UllageError, OSError) as error:
+            faults.append(str(error))
+        return faults
+
+    def require(self) -> None:
+        """Raise ConfigError that names everything that is missing."""
+        if faults := self.faults():
+            raise ConfigError("; ".join(faults))
+
+    def lost(self, part: str) -> list[str]:
+        """Return the missing parts that `part` names: a part, a folder of parts, or an inventory.
+
+        ConfigError where nothing of that name is missing.
+        """
+        part = part.rstrip("/")
+        if part.partition("/")[0] == FOLDER:
+            if self._missing_inventories(self._read_sound()) or self._unsound():
+                return [part]
+        elif lost := [name for name in self.missing() if name == part or name.startswith(f"{part}/")]:
+            return lost
+        raise ConfigError(f"{part} is not missing: `ullage check` names what is")
+
+    def renew(self) -> None:
+        """Replace inventories that are lost or damaged by new ones that list all parts that are here now."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with disk_errors(str(self.folder)), turn(self.folder):
+            records = self._read_sound()
+            known = [copy for record in records.values() for copy in record.neighbours.items()]
+            names = {COMMANDS, *(name for name, _ in known), *self._names()} - records.keys()
+            listed = {part for record in records.values() for part in record.parts}
+            for name in sorted(names):
+                number = max((copy[0] for other, copy in known if other == name), default=0)
+                records[name] = InventoryRecord(version=VERSION, service=name, number=number)
+            present = {f"{KEYS}{name}": self.keys.check_value_of(name) for name in self._key_names()}
+            present |= dict.fromkeys(self._present(PARTS), "")
+            home = records.get(COMMANDS) or records[self.service]
+            home.parts.update({part: value for part, value in present.items() if part not in listed})
+            self._write(records, [home.service, *names])
+
+    def _change(self, entered: Mapping[str, str], struck: Collection[str], *, creates: bool = False) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with disk_errors(str(self.folder)), turn(self.folder):
+            records = self._read()
+            if faults := self._missing_inventories(records):
+                raise ConfigError("; ".join(faults))
+            holders = {part: name for name, record in records.items() for part in record.parts}
+            before = {name: dict(record.parts) for name, record in records.items()}
+            if creates and self.service not in records:
+                records[self.service] = InventoryRecord(version=VERSION, service=self.service)
+            for part, value in entered.items():
+                records[holders.get(part, self.service)].parts[part] = value
+            for part in struck:
+                if part in holders:
+                    records[holders[part]].parts.pop(part)
+            changed = [name for name, record in records.items() if before.get(name) != record.parts]
+            if changed:
+                self._write(records, changed)
+
+    def _write(self, records: dict[str, InventoryRecord], changed: Collection[str]) -> None:
+        """Write changed inventories first, then the copies of their digests in the others."""
+        keys = {name: self._key(name, make=True) for name in records}
+        for name in changed:
+            renumbered = records[name].model_copy(update={"number": records[name].number + 1})
+            records[name] = renumbered.signed(keys[name])
+        for name in sorted(records, key=lambda name: name not in changed):
+            copies = {other: (record.number, record.digest) for other, record in records.items() if other != name}
+            signed = records[name].model_copy(update={"neighbours": copies}).signed(keys[name])
+            write_whole(signed.model_dump_json().encode() + b"\n", self._path(name))
+
+    def _path(self, service: str) -> Path:
+        return self.folder / f"{service}{SUFFIX}"
+
+    def _names(self) -> list[str]:
+        """Return whose inventory is here, and whose key."""
+        named = {Path(name).stem for name in self.keys.names(FOLDER, ".key")}
+        return sorted(named | {path.stem for path in self.folder.glob(f"*{SUFFIX}")})
+
+    def _key(self, service: str, *, make: bool = False) -> bytes:
+        name = f"{FOLDER}/{service}.key"
+        return self.keys.own_key(name, make=make)
+
+    def _read(self) -> dict[str, InventoryRecord]:
+        """Read every inventory by service; CorruptError or ConfigError where one cannot be verified."""
+        return {path.stem: self._read_one(path) for path in sorted(self.folder.glob(f"*{SUFFIX}"))}
+
+    def _read_one(self, path: Path) -> InventoryRecord:
+        cure = "restore it from its copy, or accept its loss: " + _accept(f"{FOLDER}/{path.stem}")
+        try:
+            content: Any = json.loads(read_trusted(path, self.folder))
+        except (ValueError, RecursionError):
+            raise CorruptError(f"inventory {path} is damaged: {cure}") from None
+        if isinstance(content, dict) and isinstance(version := content.get("version"), int) and version != VERSION:
+            raise CorruptError(f"inventory {path} has version {version}, and this ullage reads {VERSION}: use that version")
+        try:
+            record = InventoryRecord.model_validate_json(json.dumps(content))
+        except ValidationError:
+            raise CorruptError(f"inventory {path} is damaged: {cure}") from None
+        signed = record.signed(self._key(path.stem))
+        matches = hmac.compare_digest(record.digest + record.signature, signed.digest + signed.signature)
+        if record.service != path.stem or not matches:
+            raise CorruptError(f"inventory {path} is not what was signed: {cure}")
+        return record
+
+    def _read_sound(self) -> dict[str, InventoryRecord]:
+        """Read the inventories that can be verified."""
+        records = {}
+        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+            with contextlib.suppress(UllageError):
+                records[path.stem] = self._read_one(path)
+        return records
+
+    def _unsound(self) -> bool:
+        return len(self._read_sound()) < len([*self.folder.glob(f"*{SUFFIX}")])
+
+    def _missing_inventories(self, records: Mapping[str, InventoryRecord]) -> list[str]:
+        """Describe each inventory that is absent, or older than a neighbour's copy says."""
+        cure = "restore it from its copy, or accept its loss: "
+        if not records and self._present(CREATED_HERE):
+            return [f"the inventory {self.folder} is gone: {cure}{_accept(FOLDER)}"]
+        how = {name: "is gone, and its key is here" for name in self._names() if name not in records}
+        for holder, record in records.items():
+            for name, (number, digest) in record.neighbours.items():
+                other = records.get(name)
+                if other is None:
+                    how.setdefault(name, f"is gone, by the inventory of {holder}")
+                elif other.number < number or (other.number == number and other.digest != digest):
+                    how.setdefault(name, f"is older than the copy of its digest in the inventory of {holder}")
+        return [f"inventory {self._path(name)} {what}: {cure}{_accept(f'{FOLDER}/{name}')}" for name, what in how.items()]
+
+    def _exists(self, part: str) -> bool:
+        if not part.startswith(KEYS):
+            return (self.data / part).exists()
+        name = part.removeprefix(KEYS)
+        return self.keys.is_here(name) or (self.keys.has_command and name.endswith(".key"))
+
+    def _present(self, patterns: Collection[str]) -> set[str]:
+        paths = (path for pattern in patterns for path in self.data.glob(pattern))
+        return {self.name_of(path) for path in paths if not path.name.startswith(".")}
+
+    def _key_names(self) -> Iterator[str]:
+        """Yield the keys that lie in the folder, but for those of inventories."""
+        for path in sorted(self.keys.root.rglob("*")):
+            parts = path.relative_to(self.keys.root).parts
+            if path.suffix in (".key", ".pub") and parts[0] != FOLDER and not parts[0].startswith("."):
+                yield "/".join(parts)
+
+
+def _hmac(key: bytes, content: object) -> str:
+    body = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return hmac.new(key, f"ullage inventory\x1f{body}".encode(), hashlib.sha256).hexdigest()
+
+
+def _accept(part: str) -> str:
+    return f"`ullage check --accept-loss {part} --reason …`"
+
+
+def _lost(part: str, data: Path) -> str:
+    return f"{data / part} is gone: restore it from its copy, or accept its loss: {_accept(part)}"
