@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urljoin, urlsplit
 
-from crawlers.sites.elements import outermost
+from crawlers.sites.elements import elements_in, outermost, text_before, text_behind
 from crawlers.sites.layout import SiteLayout, search
 from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of, text_of
@@ -193,16 +193,15 @@ def counted_on(layout: SiteLayout, root: Node) -> int | None:
 def _around(posts: set[object], root: Node) -> Iterator[str]:
     """What stands outside of posts."""
     within = set[object]()
-    for element in root.iter():
+    for element in elements_in(root):
         above = element.getparent()
         if above is not None and (above in within or above in posts):
             within.add(element)
             continue
-        is_shown = isinstance(element.tag, str) and element.tag not in {"script", "style", "title", "option"}
-        if element not in posts and is_shown and element.text:
-            yield element.text
-        if element.tail and above is not None:
-            yield element.tail
+        if element not in posts and element.tag not in {"script", "style", "title", "option"}:
+            yield text_before(element)
+        if above is not None:
+            yield text_behind(element)
 
 
 def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:

@@ -21,6 +21,7 @@ from scrapy.http import Response, TextResponse
 from crawlers.fetching import response_checks
 from crawlers.sites import selectors
 from crawlers.sites.completeness import counted, leads_on
+from crawlers.sites.elements import elements_in
 from crawlers.sites.page_reader import answered_at
 from crawlers.trial import posts
 
@@ -192,8 +193,8 @@ def counted_in(response: Response, rows: str, lengths: Mapping[str, int]) -> Opt
     for row in root.cssselect(rows) if root is not None and rows else ():
         url = next((url for link in row.iter("a") if (url := urljoin(response.url, link.get("href", ""))) in lengths), None)
         found = defaultdict[str, list[int]](list)
-        for one in row.iterdescendants() if url else ():
-            if isinstance(one.tag, str) and one.tag != "a" and (number := COUNT.fullmatch(posts.text(one))):
+        for one in elements_in(row, itself=False) if url else ():
+            if one.tag != "a" and (number := COUNT.fullmatch(posts.text(one))):
                 found[_place(one)].append(int(re.sub(r"\D", "", number[1])))
         for place, numbers in found.items():
             if len(numbers) == 1 and url:

@@ -18,6 +18,7 @@ from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 
 from crawlers.sites.dates import DateFormats
+from crawlers.sites.elements import elements_in, next_element, text_before, text_behind
 
 NO_POSTS = frozenset(
     {"a", "span", "script", "style", "body", "html", "form", "time", "b", "i", "img", "head", "meta", "link", "option"}
@@ -104,15 +105,16 @@ def _weight(said: str) -> int:
 
 def said_in(one: HtmlElement) -> Iterator[str]:
     """The texts that stand in it, those of links apart."""
-    if not isinstance(one.tag, str):
-        return
-    walk = etree.iterwalk(one, events=("start", "end", "comment"))
+    walk = etree.iterwalk(one, events=("start", "end"), tag="*")
     for event, element in walk:
-        is_left_out = element.tag in NO_TEXTS or not isinstance(element.tag, str)
-        text = (element.tail if element is not one else None) if event != "start" else None if is_left_out else element.text
+        is_left_out = element.tag in NO_TEXTS
         if event == "start" and is_left_out and element is not one:
             walk.skip_subtree()
-        if text and (said := text.strip()):
+        if event == "end":
+            text = text_behind(element) if element is not one else ""
+        else:
+            text = "" if is_left_out else text_before(element)
+        if said := text.strip():
             yield said
 
 
@@ -120,8 +122,8 @@ def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement]]
     """Elements by what selects them, where all pages have one and there are several."""
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
-        mixed = {above for above in body(root).iter() if len({child.tag for child in above if _may_be_post(child)}) > 1}
-        for one in body(root).iterdescendants():
+        mixed = {above for above in elements_in(body(root)) if len({child.tag for child in above if _may_be_post(child)}) > 1}
+        for one in elements_in(body(root), itself=False):
             if _may_be_post(one):
                 for selector in _selectors(one, mixed):
                     groups[selector][place].append(one)
@@ -171,7 +173,7 @@ def _measured(selector: str, nodes: list[HtmlElement], weights: Mapping[str, int
     number = numbered(nodes)
     yield _Group(selector, nodes, cover, dated, number)
     ours = set(nodes)
-    behind = [next_ for node in nodes if (next_ := node.getnext()) is not None and next_ not in ours]
+    behind = [next_ for node in nodes if (next_ := next_element(node)) is not None and next_ not in ours]
     if dated >= DATED[0] and len(behind) == len(nodes):
         more = sum(fresh(node, weights) for node in behind)
         if more > cover / 2:
@@ -183,7 +185,7 @@ def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) 
     posts, sizes, dated, named, weak = chosen.nodes, Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     kept = Counter[str]()
     for post in posts:
-        for one in (inner for inner in post.iterdescendants() if isinstance(inner.tag, str)):
+        for one in elements_in(post, itself=False):
             size, moment, made = len(text(one)), moment_in(one, now), own(one)
             named_so = f"{one.get('class', '')} {one.get('itemprop', '')}"
             if made != one.tag and one.tag not in NO_BODIES and moment_in(one, None) is None:
@@ -211,7 +213,7 @@ def _body_of(posts: Sequence[HtmlElement], sizes: Counter[str], kept: Counter[st
     best = sizes.most_common(1)[0][0] if sizes else ""
     if not best or kept[best] < KEPT * whole:
         return ALL_OF_IT
-    return best if all(any(own(one) == best for one in post.iterdescendants()) for post in posts) else [best, ALL_OF_IT]
+    return best if all(any(own(one) == best for one in elements_in(post, itself=False)) for post in posts) else [best, ALL_OF_IT]
 
 
 def numbered(nodes: Sequence[HtmlElement]) -> str:
@@ -248,14 +250,13 @@ def text(one: HtmlElement) -> str:
 
 def moment_in(one: HtmlElement, now: datetime | None) -> datetime | None:
     """A date in it, in a text of its own or an attribute."""
-    for inner in one.iter():
-        if isinstance(inner.tag, str):
-            for said in _texts_of(inner, is_self=inner is one):
-                if said and len(said) < LONGEST_SAID and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None)):
-                    return found
+    for inner in elements_in(one):
+        for said in _texts_of(inner, is_self=inner is one):
+            if said and len(said) < LONGEST_SAID and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None)):
+                return found
     return None
 
 
 def _texts_of(one: HtmlElement, *, is_self: bool) -> Iterable[str | None]:
     content = one.get("content") if one.tag == "meta" else None
-    return one.get("datetime"), one.get("title"), content, one.text, None if is_self else one.tail
+    return one.get("datetime"), one.get("title"), content, text_before(one), None if is_self else text_behind(one)
