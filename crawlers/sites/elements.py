@@ -16,6 +16,8 @@ from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from crawlers.sites.selectors import Node, is_element
 from ullage.errors import RecordError
 
+MENUS = (" nav", " menu", " breadcrumb", " footer", " sidebar", " lang", " nv ", " hd ", " ft ")
+MENU_TAGS = frozenset({"nav", "header", "footer", "aside"})
 DEEPEST = 200
 """So deep may rows or posts stand in one another, as replies to replies may."""
 
@@ -44,6 +46,24 @@ def _joined(text: str | None, nodes: Iterable[Any]) -> str:
     """Return `text` and what stands behind each comment, up to the first element of `nodes`."""
     comments = itertools.takewhile(lambda node: not isinstance(node.tag, str), nodes)
     return "".join([text or "", *(node.tail or "" for node in comments)])
+
+
+def is_menu(element: Any) -> bool:
+    """Return whether an element is a menu, a header, a footer or something else that leads about the whole site."""
+    if element.tag in MENU_TAGS or element.get("role") == "navigation":
+        return True
+    name = f" {name_of(element)}".lower().replace("_", " ")
+    return len(name) > 2 and any(part in name for part in MENUS)
+
+
+def stands_in_menu(element: Any) -> bool:
+    """Return whether an element is a menu, or stands in one."""
+    return is_menu(element) or any(map(is_menu, element.iterancestors()))
+
+
+def name_of(element: Any) -> str:
+    """Return the id and the classes of an element."""
+    return f"{element.get('id', '')} {element.get('class', '')}"
 
 
 def outermost(nodes: Sequence[Node]) -> list[Node]:

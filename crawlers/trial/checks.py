@@ -30,10 +30,9 @@ def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Ite
     for page, answer in read:
         if answer.response is None or not isinstance(answer.response, TextResponse):
             continue
-        reading = PLATFORM.reading(page, answer.response, site)
-        parsed = reading.parsed()
-        if short := reading.shortfall(parsed):
-            yield short
+        parsed = PLATFORM.parse(page, answer.response, site)
+        if parsed.shortfall:
+            yield parsed.shortfall
         if page.role != "thread" or page.number > 1:
             continue
         says = int(page.facts["posts"]) if page.facts.get("posts", "").isdecimal() else parsed.counted

@@ -20,21 +20,12 @@ from scrapy.http import Response, TextResponse
 
 from crawlers.fetching import response_checks
 from crawlers.sites import selectors
-from crawlers.sites.completeness import counted, leads_on
+from crawlers.sites.completeness import counted
 from crawlers.sites.elements import elements_in
+from crawlers.sites.next_pages import LONGEST_WORD, NO_ENTRY, PAGE_WORD, is_next_word, leads_on
 from crawlers.sites.page_reader import answered_at
 from crawlers.trial import posts
 
-WORDS = frozenset(
-    "next older more weiter nächste suivant suivante siguiente próxima successivo volgende далее следующая dalej nästa sonraki"
-    " 下一页 下一頁 下页 后页 后一页 加载更多 查看更多 更多 次へ 다음 › » → >".split()
-)
-BEHIND = frozenset({"", "page", "posts", "results", "entries", "seite", "comments", "messages", "replies"})
-"""What may stand behind such a word; behind others it leads to another thread."""
-SIGNS = "›»→>↓….[]() "
-OF_PAGES = re.compile(r"(?i)page|seite|página|pagina|页|頁|ページ")
-"""With such a word it leads to a page, whatever its address looks like."""
-LOAD = re.compile(r"^(load|show|see|view) (?=more|next|older)")
 RELATION = "a[rel~=next], link[rel~=next]"
 CLASSES = "a.next, .next > a, a.nxt, .nxt > a, .pagination-next > a, a.pagination_next, .page-next > a, a.page-next"
 ICONS = ("chevron-right", "arrow-right", "angle-right", "icon-next")
@@ -71,8 +62,8 @@ def _said(url: str, root: HtmlElement) -> Iterator[str]:
             ("@aria-label", link.get("aria-label")),
         ):
             text = " ".join((told or "").split())
-            is_next = text and len(text) <= 24 and "'" not in text and _is_next(text)
-            if is_next and (_leads(url, [link]) or (OF_PAGES.search(text) and _is_other(url, link))):
+            is_next = text and len(text) <= LONGEST_WORD and "'" not in text and is_next_word(text)
+            if is_next and (_leads(url, [link]) or (PAGE_WORD.search(text) and _is_other(url, link))):
                 yield f"xpath://a[{of}='{text}']"
 
 
@@ -80,12 +71,6 @@ def _is_other(url: str, link: HtmlElement) -> bool:
     """Whether a link leads to another page of the site."""
     there = urldefrag(urljoin(url, link.get("href", ""))).url
     return bool(there != url and urlsplit(there).netloc == urlsplit(url).netloc)
-
-
-def _is_next(text: str) -> bool:
-    said = LOAD.sub("", text.casefold())
-    first, _, rest = (said.strip(SIGNS) or said).partition(" ")
-    return first in WORDS and rest.strip(SIGNS) in BEHIND
 
 
 def _leads(url: str, links: Sequence[HtmlElement]) -> bool:
@@ -113,8 +98,6 @@ WHOLE = r"/?(?=$|[?#])"
 NUMBERED = re.compile(r"\d")
 DASHES, LONGEST_STEP = 2, 25
 """A step of an address with so many dashes, or so many letters, is somebody's words."""
-NO_BOARD = re.compile(r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact|privacy|terms)\b")
-"""Addresses that are no thread and no board."""
 COUNT = re.compile(r"\D{0,12}(\d{1,3}(?:,\d{3})+|\d{1,6})\D{0,12}")
 SURE = 2
 """So many different lengths must a number tell to be that of posts."""
@@ -157,7 +140,7 @@ def _groups(response: Response, root: HtmlElement, above: str) -> Sequence[dict[
         url = urljoin(response.url, link.get("href", ""))
         parts = urlsplit(url)
         is_ours = parts.netloc == here.netloc and parts.scheme in {"http", "https"} and parts[:4] != here[:4]
-        if not is_ours or not link.get("href") or NO_BOARD.search(url) or response_checks.is_login(url):
+        if not is_ours or not link.get("href") or NO_ENTRY.search(url) or response_checks.is_login(url):
             continue
         if not (posts.PROFILE.search(url) or (above and re.search(above, url)) or posts.MOMENT.moment(posts.text(link))):
             by_make[_make(link), _shape(url)].append(link)
