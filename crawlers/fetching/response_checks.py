@@ -82,7 +82,6 @@ def _names(around: Any, *, is_form: bool) -> Iterator[str]:
     yield from map(name_of, islice(above, ABOVE_A_FORM))
 
 
-
 LOOKED_AT = 64 * 1024
 """Bytes of a page in which marks are looked for: whoever challenges does so at its head."""
 LARGE_BYTES = 512

@@ -86,6 +86,7 @@ def _is_next(here: str, there: str, number: int, held: int) -> bool:
 def _plain(url: str) -> str:
     return re.sub(r"\.html?$", "", url.rstrip("/"))
 
+
 NEXT_WORDS = frozenset(
     "next older more weiter nächste suivant suivante siguiente próxima successivo volgende далее следующая dalej nästa sonraki"
     " 下一页 下一頁 下页 后页 后一页 加载更多 查看更多 更多 次へ 次のページ 다음 › » → > >>".split()
@@ -153,6 +154,12 @@ def _is_entry(layout: SiteLayout, page: PageAddress, there: str) -> bool:
     """Return whether an address is that of an entry, or of another thread than that of the page."""
     match = search(layout.pattern, there) if layout.pattern and there else None
     return bool(match and (page.role == "list" or match["id"] != page.facts.get("id", match["id"])))
+
+
+def leads_to_other(layout: SiteLayout, page: PageAddress, there: str) -> bool:
+    """Return whether an address is that of another thread than that of the page, as of the next one."""
+    own = search(layout.pattern, page.series or page.url) if layout.pattern else None
+    return own is not None and own["id"] == page.facts.get("id") and _is_entry(layout, page, there)
 
 
 def _is_disabled(link: Any) -> bool:

@@ -24,7 +24,7 @@ from crawlers.sites.attachments import attached, of_post
 from crawlers.sites.completeness import RowCount, counted, counted_on, far_ids, shortfall
 from crawlers.sites.elements import apart, outermost, stands_in_menu
 from crawlers.sites.layout import NONE, SiteLayout, filled, named, search
-from crawlers.sites.next_pages import NO_ENTRY, numbered
+from crawlers.sites.next_pages import NO_ENTRY, leads_to_other, numbered
 from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
 from crawlers.sites.selectors import (
     LONGEST_TEXT,
@@ -404,7 +404,7 @@ class PageReading:
             numbers = {"page": number, "page0": number - 1, "offset": (number - 1) * per_page}
             where = filled(template, **numbers, thread=thread, id=thread, root=self._root())
             url = _with_parameters(self.response.url, where) if where.startswith("&") else self.response.urljoin(where)
-        if not url or url in {self.response.url, page.url}:
+        if not url or url in {self.response.url, page.url} or (of_thread and leads_to_other(layout, page, url)):
             return []
         return [replace(page, url=url, identity=f"{series}?page={number}", series=series, number=number)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -36,6 +36,8 @@ AUTHOR = re.compile(r"(?i)author|user|poster|nick|member|by-?line|who|creator")
 PROFILE = re.compile(r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]|[?&](uid|u|user|mod=space)=?")
 MOMENT = DateFormats()
 MOST_CLASSES = 3
+MOST_PAIRED, LEAST_REPLY = 40, 8
+"""Groups of each kind that are paired, and how much a reply says on average."""
 MOST_GROUPS = 80
 """Groups that are looked at, those with the most text first."""
 NEARLY = 0.85
@@ -62,6 +64,10 @@ class _Group:
     dated: float
     number: str
     behind: bool = False
+    is_everywhere: bool = True
+    """Whether each page has one."""
+    is_pair: bool = False
+    """Whether it is made of two: the first post of a thread, and replies to it that look otherwise."""
 
 
 def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
@@ -74,14 +80,65 @@ def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     weights = {said: _weight(said) for own_texts in texts for said in own_texts if said not in same}
     whole = sum(fresh(body(root), weights) for root in roots)
     groups = [made for found in _grouped(roots) for made in _measured(*found, weights, now)]
+    pairs = _pairs(groups, len(roots))
+    groups = [group for group in groups if group.is_everywhere]
     best = max((group.cover for group in groups), default=0)
     if not whole or best < LEAST_COVER * whole:
         return {}
-    near = [group for group in groups if group.cover >= NEARLY * best]
-    dated = next(found for least in DATED if (found := [group for group in near if group.dated >= least]))
-    chosen = max(dated, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+    near = [group for group in (*groups, *pairs) if group.cover >= NEARLY * best]
+    chosen = _likeliest(near, len(roots))
     told: Options = {"post": chosen.selector, **_in_posts(chosen, weights, now)}
     return {**told, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else told
+
+
+def _likeliest(near: Sequence[_Group], pages: int) -> _Group:
+    """Return the group that is the posts: what stands several times on a page and is dated goes before what stands once.
+
+    Of groups that stand once on each page the smallest is the post, and others hold it.
+    """
+    near = [group for group in near if len(group.nodes) > pages or not group.behind]
+    for least in DATED:
+        dated = [group for group in near if group.dated >= least]
+        several = [group for group in dated if len(group.nodes) > pages]
+        singles = [group for group in several if not group.is_pair]
+        if several and (least or singles):
+            return max(singles or several, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+        if dated:
+            return min(dated, key=lambda one: (sum(len(text(node)) for node in one.nodes), one.number == "", one.behind))
+    raise ValueError("no group is given")
+
+
+def _pairs(groups: Sequence[_Group], pages: int) -> list[_Group]:
+    """Return pairs of a group that stands once on each page and a dated one of replies, which not all threads have."""
+    plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
+    firsts = [group for group in plain if group.is_everywhere and len(group.nodes) == pages][:MOST_PAIRED]
+    replies = [group for group in plain if group.dated >= DATED[0] and group.cover >= LEAST_REPLY * len(group.nodes)][
+        :MOST_PAIRED
+    ]
+    made = list[_Group]()
+    for first in firsts:
+        for reply in replies:
+            nodes = [*first.nodes, *reply.nodes]
+            if len(set(nodes)) == len(outermost(nodes)) == len(nodes):
+                dated = (first.dated * len(first.nodes) + reply.dated * len(reply.nodes)) / len(nodes)
+                cover, selector = first.cover + reply.cover, f"{first.selector}, {reply.selector}"
+                made.append(_Group(selector, nodes, cover, max(dated, DATED[1]), numbered(nodes), is_pair=True))
+    return made
+
+
+ROWS = frozenset({"li", "p", "dd", "dt", "nav"})
+LONGEST_ROW = 80
+"""Letters beside the link of a row that leads elsewhere; in a longer one somebody speaks of another thread."""
+
+
+def take_out_rows(root: HtmlElement, leads_elsewhere: Callable[[str], bool]) -> None:
+    """Take out of a page the small rows with a link to another thread, such as "next message" or "related"."""
+    for link in [link for link in root.iter("a") if leads_elsewhere(link.get("href") or "")]:
+        row = next((above for above in link.iterancestors() if above.tag in ROWS), None)
+        if row is None or row.getparent() is None or moment_in(row, None):
+            continue
+        if len(text(row)) - sum(len(text(one)) for one in row.iter("a")) <= LONGEST_ROW:
+            row.drop_tree()
 
 
 def body(root: HtmlElement) -> HtmlElement:
@@ -118,8 +175,8 @@ def said_in(one: HtmlElement) -> Iterator[str]:
             yield said
 
 
-def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement]]]:
-    """Elements by what selects them, where all pages have one and there are several."""
+def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], bool]]:
+    """Return elements by what selects them, where there are several, and whether each page has one."""
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
         mixed = {above for above in elements_in(body(root)) if len({child.tag for child in above if _may_be_post(child)}) > 1}
@@ -127,8 +184,8 @@ def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement]]
             if _may_be_post(one):
                 for selector in _selectors(one, mixed):
                     groups[selector][place].append(one)
-    found = [(name, outermost([node for page in pages for node in page])) for name, pages in groups.items() if all(pages)]
-    found = [(name, nodes) for name, nodes in found if len(nodes) > 1]
+    found = [(name, outermost([node for page in pages for node in page]), all(pages)) for name, pages in groups.items()]
+    found = [(name, nodes, is_everywhere) for name, nodes, is_everywhere in found if len(nodes) > 1]
     return sorted(found, key=lambda one: -sum(len(text(node)) for node in one[1]))[:MOST_GROUPS]
 
 
@@ -167,17 +224,19 @@ def _way(one: HtmlElement) -> str:
     return " > ".join(["body", *steps])
 
 
-def _measured(selector: str, nodes: list[HtmlElement], weights: Mapping[str, int], now: datetime | None) -> Iterator[_Group]:
+def _measured(
+    selector: str, nodes: list[HtmlElement], is_everywhere: bool, weights: Mapping[str, int], now: datetime | None
+) -> Iterator[_Group]:
     dated = sum(moment_in(node, now) is not None for node in nodes) / len(nodes)
     cover = sum(fresh(node, weights) for node in nodes)
     number = numbered(nodes)
-    yield _Group(selector, nodes, cover, dated, number)
+    yield _Group(selector, nodes, cover, dated, number, is_everywhere=is_everywhere)
     ours = set(nodes)
     behind = [next_ for node in nodes if (next_ := next_element(node)) is not None and next_ not in ours]
     if dated >= DATED[0] and len(behind) == len(nodes):
         more = sum(fresh(node, weights) for node in behind)
         if more > cover / 2:
-            yield _Group(selector, nodes, cover + more, dated, number, behind=True)
+            yield _Group(selector, nodes, cover + more, dated, number, behind=True, is_everywhere=is_everywhere)
 
 
 def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:

@@ -139,10 +139,12 @@ async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, above: Above)
 
 
 async def _of_posts(site: Site, listed: _LinkGroup, pages: Asks, lists: guess.Options) -> AsyncIterator[Guess]:
-    if posts := guess.of_threads([answer.response for _, answer in listed.behind if answer.response]):
-        more = [(entry, await pages.get(entry.url)) for entry in listed.few]
+    more = [(entry, await pages.get(entry.url)) for entry in listed.few]
+    threads = [*listed.behind, *((entry, answer) for entry, answer in more if answer.response and not answer.word)]
+    pattern = str(listed.options["pattern"])
+    if posts := guess.of_threads([answer.response for _, answer in threads if answer.response], pattern):
         options = {**listed.options, **lists, **posts}
-        yield Guess({**options, **_counted(site, options, listed.listing, [*listed.behind, *more])}, listed.behind)
+        yield Guess({**options, **_counted(site, options, listed.listing, threads)}, threads)
 
 
 async def _of_book(site: Site, response: Response, pages: Asks) -> AsyncIterator[Guess]:
