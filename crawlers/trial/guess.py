@@ -167,7 +167,7 @@ def _list_of(
     if not pattern:
         return {}
     if "[?" not in pattern and all(re.search(pattern + WHOLE, urldefrag(url).url) for url in urls):
-        pattern += WHOLE
+        pattern += WHOLE.removeprefix("/?") if pattern.endswith("/") else WHOLE
     found = [link for link, url in zip(links, urls, strict=True) if re.search(pattern, url)]
     rows = _rows(response.url, found)
     make = "a" if is_whole else group.partition("\n")[0]
@@ -283,7 +283,7 @@ def pattern_of(urls: Iterable[str], least: int = LEAST) -> str:
     >>> pattern_of(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
     '^https?://[^/]+/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
     >>> pattern_of(["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"])
-    '^https?://[^/]+/[0-9]+/[0-9]+/(?P<id>[^/?#]+)'
+    '^https?://[^/]+/[0-9]+/[0-9]+/(?P<id>[^/?#]+)/'
     """
     known = sorted(set(map(_local, urls)))
     if len(known) < least:
@@ -345,12 +345,15 @@ def _by_step(known: Sequence[str]) -> Iterator[str]:
     made = list[str]()
     for place, column in enumerate(columns):
         if place == last:
-            made.append("(?P<id>[^/?#]+)")
+            endings = {match[0] if (match := ENDING.search(step)) else "" for step in column} if place == size - 1 else {""}
+            ending = re.escape(endings.pop()) if len(endings) == 1 else ""
+            made.append(f"(?P<id>[^/?#]+{'?' if ending else ''}){ending}")
         elif all(step.isdecimal() for step in column):
             made.append("[0-9]+")
         else:
             made.append(re.escape(min(column)).replace(r"\-", "-") if len(column) == 1 else "[^/?#]+")
-    yield "/" + "/".join(made)
+    closes = last == size - 1 and all(urlsplit(url).path.endswith("/") for url in known)
+    yield "/" + "/".join(made) + ("/" if closes else "")
 
 
 def _alike_to(urls: Sequence[str]) -> int:
