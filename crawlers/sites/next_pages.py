@@ -93,7 +93,7 @@ NEXT_WORDS = frozenset(
 )
 BEHIND_NEXT = frozenset({"", "page", "posts", "results", "entries", "seite", "comments", "messages", "replies"})
 """What may stand behind such a word; behind others it leads to another thread."""
-SIGNS = "›»→>↓….[]() "
+SIGNS = "›»→>↓….[]()<«‹← "
 PAGE_WORD = re.compile(r"(?i)page|seite|página|pagina|页|頁|ページ")
 """With such a word it leads to a page, whatever its address looks like."""
 LOAD = re.compile(r"^(load|show|see|view) (?=more|next|older)")
@@ -136,9 +136,17 @@ def shows_further(layout: SiteLayout, page: PageAddress, url: str, root: Node, k
             continue
         if there and urlsplit(there).netloc != urlsplit(here).netloc:
             continue
-        if _is_beside(link.root, page.number, here) or (is_word and PAGE_WORD.search(text)):
+        if _is_beside(link.root, page.number, here):
+            return True
+        if is_word and text.strip(SIGNS) and (PAGE_WORD.search(text) or is_same_script(here, there)):
             return True
     return False
+
+
+def is_same_script(here: str, there: str) -> bool:
+    """Return whether two addresses differ in their queries alone."""
+    a, b = urlsplit(here), urlsplit(there)
+    return (a.netloc, a.path) == (b.netloc, b.path) and a.query != b.query and bool(b.query)
 
 
 def _joined(here: str, where: str) -> str:

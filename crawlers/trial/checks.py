@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from urllib.parse import urldefrag
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 from scrapy.http import TextResponse
@@ -14,7 +15,7 @@ from crawlers.sites import selectors
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import Site
 from crawlers.trial import holders, posts
-from crawlers.trial.answer import ProbeResponse
+from crawlers.trial.answer import ProbedPage, ProbeResponse
 from crawlers.trial.guess import is_other_entry
 
 LEAST_SHARE = 0.7
@@ -22,6 +23,7 @@ LONG = 25
 """So much of the long texts that threads do not share, dates and links apart, must posts hold; so many bytes are long."""
 LABEL_SIGNS = " :：|·-"
 """What stands between a label and a title or a date, as in "Subject: …"."""
+FEWEST_PAGES = 2
 MAIL_IDS = re.compile(r"\W*(?:<[^<>\s]+@[^<>\s]+>\s*)+")
 MOST_LINKS = 0.5
 """Of the text of posts, so much may be that of links."""
@@ -60,6 +62,22 @@ def _of_thread(page: PageAddress, parsed: PageContent, root: HtmlElement | None,
         yield "what was taken for posts is mostly links, as of a list"
     elif held < LEAST_SHARE * whole:
         yield f"reads {held * 100 // whole} percent of the text of a thread"
+
+
+def raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:
+    """Yield a sentence where a paste's text is not what its page shows, as where that is one reply of several."""
+    responses = [answer.response for answer in answers if isinstance(answer.response, TextResponse)]
+    roots = {response.url: selectors.html(response).root.root for response in responses}
+    shown = roots.get(urldefrag(read.page.identity).url)
+    if shown is None or len(roots) < FEWEST_PAGES:
+        return
+    same = set.intersection(*({" ".join(text.split()) for text in root.itertext()} for root in roots.values()))
+    raw = "".join("".join(post.body.decode("utf-8", "replace") for post in read.parsed.posts).split())
+    lines = (" ".join(line.split()) for text in posts.said_in(posts.body(shown)) for line in text.splitlines())
+    long = [line for line in lines if len(line) >= LONG and line not in same]
+    whole, held = sum(map(len, long)), sum(len(line) for line in long if line.replace(" ", "") in raw)
+    if held < LEAST_SHARE * whole:
+        yield f"the text of a paste holds {held * 100 // whole} percent of what its page shows"
 
 
 def _links(found: Sequence[Post]) -> float:

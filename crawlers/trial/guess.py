@@ -24,7 +24,7 @@ from crawlers.sites import selectors
 from crawlers.sites.completeness import counted
 from crawlers.sites.elements import elements_in
 from crawlers.sites.layout import named
-from crawlers.sites.next_pages import BEHIND, LONGEST_WORD, NO_ENTRY, PAGE_WORD, is_next_word, leads_on
+from crawlers.sites.next_pages import BEHIND, LONGEST_WORD, NO_ENTRY, PAGE_WORD, is_next_word, is_same_script, leads_on
 from crawlers.sites.page_reader import answered_at
 from crawlers.trial import posts
 
@@ -65,8 +65,14 @@ def _said(url: str, root: HtmlElement) -> Iterator[str]:
         ):
             text = " ".join((told or "").split())
             is_next = text and len(text) <= LONGEST_WORD and "'" not in text and is_next_word(text)
-            if is_next and (_leads(url, [link]) or (PAGE_WORD.search(text) and _is_other(url, link))):
+            if is_next and _leads_further(url, link, text):
                 yield f"xpath://a[{of}='{text}']"
+
+
+def _leads_further(url: str, link: HtmlElement, text: str) -> bool:
+    """Return whether a link with a word for "next" leads to a further page."""
+    is_page = bool(PAGE_WORD.search(text)) and _is_other(url, link)
+    return _leads(url, [link]) or is_page or is_same_script(url, urljoin(url, link.get("href", "")))
 
 
 def _is_other(url: str, link: HtmlElement) -> bool:
@@ -229,7 +235,7 @@ def of_threads(responses: Sequence[Response], pattern: str = "") -> Options:
         posts.take_out_rows(root, lambda where, url=url: is_other_entry(pattern, url, where))  # type: ignore[misc]
     further = of_pages(roots)
     told = posts.of_threads([root for _, root in roots], now)
-    return {**told, "thread_next": _one_or_all(further)} if further else told
+    return {**told, "thread_next": _one_or_all(further)} if told and further else told
 
 
 def is_other_entry(pattern: str, here: str, where: str) -> bool:

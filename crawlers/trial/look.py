@@ -298,6 +298,9 @@ async def _goes_on(site: Site, threads: Sequence[tuple[PageAddress, ProbeRespons
 async def _check(found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks) -> None:
     """Hold what was guessed against what the list and a few threads show, the next page of each among it."""
     listed = {page.name: page for page in found.list.entries} if found.list else {}
+    if found.thread is not None and found.thread.page.role == "item":
+        found.doubts = (*found.doubts, *checks.raw_doubts(found.thread, [answer for _, answer in answers]))
+        return
     told = [(listed.get(page.name, page), answer) for page, answer in answers]
     told += [(read.page, read.answer) for read in (found.list, found.older) if read is not None]
     if not await _goes_on(site, [(listed.get(page.name, page), answer) for page, answer in answers], pages):

@@ -88,6 +88,8 @@ def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     near = [group for group in (*groups, *pairs) if group.cover >= NEARLY * best]
     chosen = _likeliest(near, len(roots))
     told: Options = {"post": chosen.selector, **_in_posts(chosen, weights, now)}
+    if chosen.is_pair:  # `post-7` is another than `comment-7`
+        told["id_pattern"] = "^.+$"
     return {**told, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else told
 
 

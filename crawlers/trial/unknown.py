@@ -138,7 +138,10 @@ async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, above: Above)
     lists: guess.Options = {name: value for name, value in above.items() if value}
     behind = [answer.response for _, answer in listed.behind if answer.response]
     if raw := guess.raw_of(behind[0], listed.behind[0][0].facts.get("id", "")):
-        yield Guess({**{name: value for name, value in options.items() if name in {"links", "pattern", "next"}}, **lists, **raw})
+        yield Guess(
+            {**{name: value for name, value in options.items() if name in {"links", "pattern", "next"}}, **lists, **raw},
+            listed.behind,
+        )
     elif len(behind) < MOST_GUESSED and listed.few:
         rest = [(entry, await pages.get(entry.url)) for entry in entries_of(site, options, listed.listing)[:MOST_GUESSED]]
         seen = [(entry, answer) for entry, answer in rest if answer.response and not answer.word]
