@@ -207,5 +207,5 @@ def _of_pages(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages
     series = page.series or page.name
     if any(one.number == page.number + 1 and (one.series or one.name) == series for one in pages):
         return ""
-    known = {one.url.partition("#")[0] for one in pages}
+    known = {address.partition("#")[0] for one in pages for address in (one.url, one.name)}
     return f"page {page.number + 1} of a {page.role} is not followed" if shows_further(layout, page, url, root, known) else ""

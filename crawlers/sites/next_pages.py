@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from crawlers.sites.elements import elements_in
-from crawlers.sites.layout import SiteLayout, search
+from crawlers.sites.elements import elements_in, name_of
+from crawlers.sites.layout import SiteLayout, named, search
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of
 
@@ -132,7 +132,11 @@ def shows_further(layout: SiteLayout, page: PageAddress, url: str, root: Node, k
             continue
         there = _joined(here, link_of(link))
         is_script = not there or there == here
-        if there in known or (is_script and not (is_number and link.attrib)) or _is_entry(layout, page, there):
+        if (
+            there in known
+            or (is_script and not (is_number and link.attrib))
+            or _is_known_entry(layout, page, there, known, is_number)
+        ):
             continue
         if there and urlsplit(there).netloc != urlsplit(here).netloc:
             continue
@@ -158,6 +162,14 @@ def _joined(here: str, where: str) -> str:
     return there if where and urlsplit(there).scheme in {"http", "https"} else ""
 
 
+def _is_known_entry(layout: SiteLayout, page: PageAddress, there: str, known: AbstractSet[str], is_number: bool) -> bool:
+    """Return whether an address is that of an entry; on a list a number leads to one only where a row does, too."""
+    if not (is_number and page.role == "list"):
+        return _is_entry(layout, page, there)
+    match = search(layout.pattern, there) if layout.pattern and there else None
+    return match is not None and named(there, match) in known
+
+
 def _is_entry(layout: SiteLayout, page: PageAddress, there: str) -> bool:
     """Return whether an address is that of an entry, or of another thread than that of the page."""
     match = search(layout.pattern, there) if layout.pattern and there else None
@@ -177,14 +189,14 @@ def _is_disabled(link: Any) -> bool:
 def _is_beside(link: Any, number: int, here: str) -> bool:
     """Return whether the number of the page in hand stands beside a link, as that of the current page."""
     around = link
+    if any(CALENDAR.search(name_of(above)) for above in link.iterancestors()):
+        return False
     for _ in range(2):
         if (above := around.getparent()) is None or above.tag in {"body", "html"}:
             return False
         around = above
         members = list(islice(elements_in(around), LONGEST_PAGER + 1))
-        if len(members) > LONGEST_PAGER or CALENDAR.search(f"{around.get('class')} {around.get('id')}"):
-            return False
-        if _is_calendar(members):
+        if len(members) > LONGEST_PAGER or _is_calendar(members):
             return False
         if any(_is_current(one, number, here) for one in members) or _says_number(around, number):
             return True

@@ -35,10 +35,16 @@ def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Ite
     texts = [{text.strip(LABEL_SIGNS) for text in root.itertext()} for root in roots.values() if root is not None]
     same = set.intersection(*texts) if len(texts) > 1 else None
     yield from holders.doubts(site, [root for root in roots.values() if root is not None])
-    for page, answer in read:
-        if answer.response is None or not isinstance(answer.response, TextResponse):
+    parses = [
+        (page, answer, PLATFORM.parse(page, answer.response, site))
+        for page, answer in read
+        if isinstance(answer.response, TextResponse)
+    ]
+    silent = [page.url for page, _, parsed in parses if page.role == "thread" and not parsed.posts]
+    is_one_of_many = len(silent) <= (1 - posts.EVERYWHERE) * len(roots)  # a thread for members, or one that is gone
+    for page, answer, parsed in parses:
+        if page.url in silent and is_one_of_many:
             continue
-        parsed = PLATFORM.parse(page, answer.response, site)
         if parsed.shortfall:
             yield parsed.shortfall
         if page.role == "thread" and page.number == 1:

@@ -352,7 +352,7 @@ def _longest_first(entries: Sequence[PageAddress]) -> Sequence[PageAddress]:
     """Return the threads to open: that of which the list counts the most posts, if it counts any, and then the first."""
     counted = [page for page in entries if page.facts.get("posts", "").isdecimal()]
     longest = sorted(counted, key=lambda page: -int(page.facts["posts"]))[:1]
-    return [*longest, *(page for page in entries if page not in longest)][:MOST_THREADS]
+    return [*longest, *(page for page in entries if page not in longest)][: MOST_THREADS + len(longest)]
 
 
 def _is_page_of_ours(thread: ProbedPage, site: Site) -> bool:

@@ -38,6 +38,8 @@ MOMENT = DateFormats()
 MOST_CLASSES = 3
 MOST_PAIRED, LEAST_REPLY = 40, 8
 """Groups of each kind that are paired, and how much a reply says on average."""
+EVERYWHERE = 0.8
+"""Of the pages of threads so many have posts: one may be gone, or for members."""
 MOST_GROUPS = 80
 """Groups that are looked at, those with the most text first."""
 NEARLY = 0.85
@@ -64,8 +66,8 @@ class _Group:
     dated: float
     number: str
     behind: bool = False
-    is_everywhere: bool = True
-    """Whether each page has one."""
+    pages: int = 1
+    """How many pages have one."""
     is_pair: bool = False
     """Whether it is made of two: the first post of a thread, and replies to it that look otherwise."""
 
@@ -80,28 +82,28 @@ def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     weights = {said: _weight(said) for own_texts in texts for said in own_texts if said not in same}
     whole = sum(fresh(body(root), weights) for root in roots)
     groups = [made for found in _grouped(roots) for made in _measured(*found, weights, now)]
-    pairs = _pairs(groups, len(roots))
-    groups = [group for group in groups if group.is_everywhere]
+    pairs = _pairs(groups, EVERYWHERE * len(roots))
+    groups = [group for group in groups if group.pages >= EVERYWHERE * len(roots)]
     best = max((group.cover for group in groups), default=0)
     if not whole or best < LEAST_COVER * whole:
         return {}
     near = [group for group in (*groups, *pairs) if group.cover >= NEARLY * best]
-    chosen = _likeliest(near, len(roots))
+    chosen = _likeliest(near)
     told: Options = {"post": chosen.selector, **_in_posts(chosen, weights, now)}
     if chosen.is_pair:  # `post-7` is another than `comment-7`
         told["id_pattern"] = "^.+$"
     return {**told, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else told
 
 
-def _likeliest(near: Sequence[_Group], pages: int) -> _Group:
+def _likeliest(near: Sequence[_Group]) -> _Group:
     """Return the group that is the posts: what stands several times on a page and is dated goes before what stands once.
 
     Of groups that stand once on each page the smallest is the post, and others hold it.
     """
-    near = [group for group in near if len(group.nodes) > pages or not group.behind]
+    near = [group for group in near if len(group.nodes) > group.pages or not group.behind]
     for least in DATED:
         dated = [group for group in near if group.dated >= least]
-        several = [group for group in dated if len(group.nodes) > pages]
+        several = [group for group in dated if len(group.nodes) > group.pages]
         singles = [group for group in several if not group.is_pair]
         if several and (least or singles):
             return max(singles or several, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
@@ -110,10 +112,10 @@ def _likeliest(near: Sequence[_Group], pages: int) -> _Group:
     raise ValueError("no group is given")
 
 
-def _pairs(groups: Sequence[_Group], pages: int) -> list[_Group]:
+def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
     """Return pairs of a group that stands once on each page and a dated one of replies, which not all threads have."""
     plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
-    firsts = [group for group in plain if group.is_everywhere and len(group.nodes) == pages][:MOST_PAIRED]
+    firsts = [group for group in plain if group.pages >= least_pages and len(group.nodes) == group.pages][:MOST_PAIRED]
     replies = [group for group in plain if group.dated >= DATED[0] and group.cover >= LEAST_REPLY * len(group.nodes)][
         :MOST_PAIRED
     ]
@@ -124,7 +126,9 @@ def _pairs(groups: Sequence[_Group], pages: int) -> list[_Group]:
             if len(set(nodes)) == len(outermost(nodes)) == len(nodes):
                 dated = (first.dated * len(first.nodes) + reply.dated * len(reply.nodes)) / len(nodes)
                 cover, selector = first.cover + reply.cover, f"{first.selector}, {reply.selector}"
-                made.append(_Group(selector, nodes, cover, max(dated, DATED[1]), numbered(nodes), is_pair=True))
+                made.append(
+                    _Group(selector, nodes, cover, max(dated, DATED[1]), numbered(nodes), pages=first.pages, is_pair=True)
+                )
     return made
 
 
@@ -177,8 +181,8 @@ def said_in(one: HtmlElement) -> Iterator[str]:
             yield said
 
 
-def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], bool]]:
-    """Return elements by what selects them, where there are several, and whether each page has one."""
+def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], int]]:
+    """Return elements by what selects them, where there are several, and how many pages have one."""
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
         mixed = {above for above in elements_in(body(root)) if len({child.tag for child in above if _may_be_post(child)}) > 1}
@@ -186,8 +190,10 @@ def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement],
             if _may_be_post(one):
                 for selector in _selectors(one, mixed):
                     groups[selector][place].append(one)
-    found = [(name, outermost([node for page in pages for node in page]), all(pages)) for name, pages in groups.items()]
-    found = [(name, nodes, is_everywhere) for name, nodes, is_everywhere in found if len(nodes) > 1]
+    found = [
+        (name, outermost([node for page in pages for node in page]), sum(map(bool, pages))) for name, pages in groups.items()
+    ]
+    found = [(name, nodes, pages) for name, nodes, pages in found if len(nodes) > 1]
     return sorted(found, key=lambda one: -sum(len(text(node)) for node in one[1]))[:MOST_GROUPS]
 
 
@@ -227,18 +233,18 @@ def _way(one: HtmlElement) -> str:
 
 
 def _measured(
-    selector: str, nodes: list[HtmlElement], is_everywhere: bool, weights: Mapping[str, int], now: datetime | None
+    selector: str, nodes: list[HtmlElement], pages: int, weights: Mapping[str, int], now: datetime | None
 ) -> Iterator[_Group]:
     dated = sum(moment_in(node, now) is not None for node in nodes) / len(nodes)
     cover = sum(fresh(node, weights) for node in nodes)
     number = numbered(nodes)
-    yield _Group(selector, nodes, cover, dated, number, is_everywhere=is_everywhere)
+    yield _Group(selector, nodes, cover, dated, number, pages=pages)
     ours = set(nodes)
     behind = [next_ for node in nodes if (next_ := next_element(node)) is not None and next_ not in ours]
     if dated >= DATED[0] and len(behind) == len(nodes):
         more = sum(fresh(node, weights) for node in behind)
         if more > cover / 2:
-            yield _Group(selector, nodes, cover + more, dated, number, behind=True, is_everywhere=is_everywhere)
+            yield _Group(selector, nodes, cover + more, dated, number, behind=True, pages=pages)
 
 
 def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:
