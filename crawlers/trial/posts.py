@@ -106,10 +106,24 @@ def _likeliest(near: Sequence[_Group]) -> _Group:
         several = [group for group in dated if len(group.nodes) > group.pages]
         singles = [group for group in several if not group.is_pair]
         if several and (least or singles):
-            return max(singles or several, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+            likely = max(singles or several, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+            return _with_first(likely, near)
         if dated:
             return min(dated, key=lambda one: (sum(len(text(node)) for node in one.nodes), one.number == "", one.behind))
     raise ValueError("no group is given")
+
+
+def _with_first(replies: _Group, near: Sequence[_Group]) -> _Group:
+    """Return the pair of a group with what stands before it on each page and says as much as a post; else the group itself."""
+    pairs = [
+        pair
+        for pair in near
+        if pair.is_pair
+        and pair.selector.endswith(f", {replies.selector}")
+        and pair.cover - replies.cover >= LONG * pair.pages
+        and not replies.behind
+    ]
+    return min(pairs, key=lambda pair: (sum(len(text(node)) for node in pair.nodes), -pair.cover), default=replies)
 
 
 def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
