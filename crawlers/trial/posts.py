@@ -138,11 +138,8 @@ def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
         for reply in replies:
             nodes = [*first.nodes, *reply.nodes]
             if len(set(nodes)) == len(outermost(nodes)) == len(nodes):
-                dated = (first.dated * len(first.nodes) + reply.dated * len(reply.nodes)) / len(nodes)
                 cover, selector = first.cover + reply.cover, f"{first.selector}, {reply.selector}"
-                made.append(
-                    _Group(selector, nodes, cover, max(dated, DATED[1]), numbered(nodes), pages=first.pages, is_pair=True)
-                )
+                made.append(_Group(selector, nodes, cover, reply.dated, numbered(nodes), pages=first.pages, is_pair=True))
     return made
 
 
