@@ -17,7 +17,7 @@ OPTIONS = {"rows": "li.row", "links": "a.t", "pattern": "^https?://[^/]+/t/(?P<i
 ROWS = "".join(f'<li class="row"><a class="t" href="/t/{n}">A title of {n}</a></li>' for n in range(12))
 
 
-def read(body: str, url: str = f"{HOST}/list", **options: object) -> PageContent:
+def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
     site = make_site(platform="board", options={**OPTIONS, **options})
     return platform_of(site).parse(PageAddress(url, "list"), response(url, f"<body><ul>{body}</ul></body>"), site)
 
@@ -44,7 +44,7 @@ def read(body: str, url: str = f"{HOST}/list", **options: object) -> PageContent
     ],
     ids=["whole", "refused", "not selected", "no address", "login", "one id", "a later page", "declared exception"],
 )
-def test_each_row_of_a_list_is_read_or_a_declared_exception(row: str, options: dict[str, object], short: str) -> None:
+def test_each_row_of_a_list_is_read_or_a_declared_exception(row: str, options: dict[str, str], short: str) -> None:
     found = read(ROWS + row, **options)
     assert found.shortfall.startswith(short)
     assert found.lacking == ("fewer" if short else "")
