@@ -25,12 +25,11 @@ from scrapy.utils.response import get_meta_refresh
 from crawlers.fetching.outcomes import FATES, Fate, of_status
 from crawlers.frontier.database import PageLease
 from crawlers.sites import nesting
+from crawlers.sites.elements import is_menu, name_of
 from crawlers.sites.pages import PARENT, PageAddress, PageContent, Withheld
 from crawlers.sites.selectors import declared, kind_of
 from crawlers.sites.site import Site
 
-_MENUS = (" nav", " menu", " breadcrumb", " footer", " sidebar", " lang", " nv ", " hd ", " ft ")
-_MENU_TAGS = frozenset({"nav", "header", "footer", "aside"})
 ABOVE_A_FORM = 3
 """So many elements above a form may name it."""
 
@@ -40,7 +39,7 @@ def outside_menus(page: Selector) -> Iterator[Any]:
     within: set[Any] = set()
     for element in page.root.iter("*"):
         above = element.getparent()
-        if above is not None and (above in within or _is_menu(above)):
+        if above is not None and (above in within or is_menu(above)):
             within.add(element)
         else:
             yield element
@@ -69,29 +68,18 @@ def hides_input(element: Any) -> bool:
 def _names(around: Any, *, is_form: bool) -> Iterator[str]:
     """What a form is called, or what holds a field without one: its own name, those of parts with fields, and those above it."""
     if not is_form:
-        yield _name(around)
+        yield name_of(around)
         return
     marked: set[Any] = set()
     for field in around.iter("input"):
         element = field
         while element is not around and element not in marked:
             marked.add(element)
-            yield _name(element)
+            yield name_of(element)
             element = element.getparent()
-    yield _name(around)
+    yield name_of(around)
     above = (element for element in around.iterancestors() if element.tag not in {"body", "html"})
-    yield from map(_name, islice(above, ABOVE_A_FORM))
-
-
-def _is_menu(element: Any) -> bool:
-    if element.tag in _MENU_TAGS or element.get("role") == "navigation":
-        return True
-    name = f" {_name(element)}".lower().replace("_", " ")
-    return len(name) > 2 and any(part in name for part in _MENUS)
-
-
-def _name(element: Any) -> str:
-    return f"{element.get('id', '')} {element.get('class', '')}"
+    yield from map(name_of, islice(above, ABOVE_A_FORM))
 
 
 LOOKED_AT = 64 * 1024

@@ -38,12 +38,16 @@ _CODES = (("\ufeff".encode(), "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff
 
 
 def read_export(path: Path, form: str, site: str, channel: str = "") -> Iterator[Said]:
-    """The messages of an export as lines of ingest; ConfigError where it is none of that form."""
+    """Yield the messages of an export as lines of ingest; ConfigError where it is none of that form, or holds no message."""
+    is_empty = True
     try:
         for said in FORMS[form](path, channel):
+            is_empty = False
             yield {"site": site, "text": "", **{name: value for name, value in said.items() if value not in ("", None, [])}}
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    if is_empty:
+        raise ConfigError(f"{path}: holds no message in the form {form}: is it an export of that program, and complete?")
 
 
 def _text_of(path: Path) -> str:
@@ -236,7 +240,9 @@ def mail(path: Path, channel: str) -> Iterator[Said]:
     with path.open("rb") as opened:
         start = opened.read(5)
     if start != b"From ":
-        yield read_mail(path.read_bytes(), channel)
+        content = path.read_bytes()
+        if email.message_from_bytes(content, policy=modern).keys():  # a text without a head is no mail
+            yield read_mail(content, channel)
         return
     box = mailbox.mbox(path, create=False)
     try:

@@ -12,14 +12,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from urllib.parse import urljoin, urlsplit
+from dataclasses import dataclass, field
 
-from crawlers.sites.elements import outermost
+from crawlers.sites.elements import elements_in, outermost, text_before, text_behind
 from crawlers.sites.layout import SiteLayout, search
-from crawlers.sites.pages import PageAddress, Post
-from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of, text_of
+from crawlers.sites.next_pages import BEHIND, is_page_of, shows_further
+from crawlers.sites.pages import PageAddress, PageContent, Post
+from crawlers.sites.selectors import Node, is_element, text_of
 
 FAR = 1_000_000
 """So far ahead of an id that is there none is yet."""
@@ -66,69 +65,6 @@ def _words(body: bytes, number: str) -> list[bytes]:
     return WORDS.findall(re.sub(rb"(?<!\w)%b(?!\w)" % re.escape(number.encode()), b"", body))
 
 
-NUMBER = re.compile(r"\d+")
-MOST_TEXTS = 4
-"""Texts of a link that are looked at: one may hold all that stands behind it."""
-BEHIND = re.compile(
-    r"(?i)[?&;,/_.-]*(?:(?:page|pages|p|pg|pn|start|offset|skip|from|st|seite|pagina|currentpage)[=/_,-]?)?(\d+)/?(?:\.html?)?"
-)
-"""What stands in an address behind that of the first page."""
-
-
-def numbered(layout: SiteLayout, page: PageAddress, url: str, root: Node, held: int) -> str:
-    """The address of the next page of a list or thread, by its number; "" where no link leads to it."""
-    by_address, url = "", url.partition("#")[0]
-    for said, there in _links(layout, page, url, root):
-        if said.strip("[]() ") == str(page.number + 1) and leads_on(url, there, page.number):
-            return there
-        by_address = by_address or (there if _is_next(url, there, page.number, held) else "")
-    return by_address
-
-
-def _links(layout: SiteLayout, page: PageAddress, url: str, root: Node) -> Iterator[tuple[str, str]]:
-    """Text and address of the links of a page, those to entries and to other threads apart."""
-    for link in root.xpath(f"(//a[@href])[position() <= {MOST_LINKS}]") if is_element(root) else ():
-        try:
-            there = urljoin(url, link_of(link)).partition("#")[0]
-        except ValueError:
-            continue
-        found = search(layout.pattern, there) if layout.pattern else None
-        is_other = found and (page.role == "list" or found["id"] != page.facts.get("id", found["id"]))
-        if not is_other and urlsplit(there).scheme in {"http", "https"}:
-            yield "".join(islice(link.root.itertext(), MOST_TEXTS)).strip(), there
-
-
-def leads_on(here: str, there: str, number: int = 1) -> bool:
-    """Whether an address may be that of the page behind page `number`, which is at `here`."""
-    if here == there or urlsplit(here).netloc != urlsplit(there).netloc or not NUMBER.search(there):
-        return False
-    if NUMBER.sub("*", here) == NUMBER.sub("*", there):
-        return _counts_on(here, there, number)
-    plain = _plain(here)
-    is_root = urlsplit(here).path in {"", "/"} and not urlsplit(here).query
-    return there.startswith(plain) and (not is_root or bool(BEHIND.fullmatch(there[len(plain) :])))
-
-
-def _counts_on(here: str, there: str, number: int) -> bool:
-    """Whether two addresses differ in one number, which is that of the page, or of the first thing on it."""
-    pairs = [(int(a[:9]), int(b[:9])) for a, b in zip(NUMBER.findall(here), NUMBER.findall(there), strict=True) if a != b]
-    return len(pairs) == 1 and (pairs[0] == (number, number + 1) or pairs[0][0] == (number - 1) * (pairs[0][1] - pairs[0][0]))
-
-
-def _is_next(here: str, there: str, number: int, held: int) -> bool:
-    """Whether an address is that of the next page, by itself; on each page until here stood `held` things."""
-    if not leads_on(here, there, number):
-        return False
-    if NUMBER.sub("*", here) == NUMBER.sub("*", there):
-        return True
-    found = BEHIND.fullmatch(there[len(_plain(here)) :]) if number == 1 else None
-    return found is not None and int(found[1][:9]) in {2, held}
-
-
-def _plain(url: str) -> str:
-    return re.sub(r"\.html?$", "", url.rstrip("/"))
-
-
 LEAST_SHARE = 0.05
 """Of the text of the posts, so much must be that of their bodies, or headers were read."""
 LEAST_TEXT = 200
@@ -151,14 +87,57 @@ _COUNTS = re.compile(
 """How a list, or a thread's own page, says how many posts a thread has."""
 
 
-def shortfall(
-    layout: SiteLayout, page: PageAddress, url: str, root: Node, read: tuple[Sequence[Post], Sequence[PageAddress]]
-) -> str:
-    """What of a page of a list or thread is not read, as a sentence; "" where nothing is known to be missing."""
-    posts, pages = read
+@dataclass(slots=True)
+class RowCount:
+    """What became of the rows of a list: each is an entry, a declared exception (`where`), or it is missing.
+
+    `are_entries` is whether the layout names rows, and does not only look through all links of a page.
+    """
+
+    found: int = 0
+    are_entries: bool = False
+    refused: list[str] = field(default_factory=list)
+    """The addresses of rows that gave no entry."""
+    addresses: dict[str, set[str]] = field(default_factory=dict)
+    """By the identity of an entry, what stands in addresses behind it."""
+
+    def note(self, entry: PageAddress | None, url: str) -> None:
+        """Note one row that is no exception, its entry, and the address that it has; "" for none."""
+        if entry is None:
+            self.refused += [url] if url else []
+        elif entry.role == "thread" and url.startswith(entry.name):
+            rest = url[len(entry.name) :].partition("#")[0]
+            self.addresses.setdefault(entry.name, set()).add("" if BEHIND.fullmatch(rest) else rest)
+
+    def shortfall(self, layout: SiteLayout, page: PageAddress, pages: Sequence[PageAddress]) -> str:
+        """Return as a sentence that rows are not read, or that several are taken for one; "" where all are read.
+
+        A row that leads to another list, or to another page of its own, is none of the entries.
+        """
+        if not self.are_entries:
+            return ""
+        merged = sum(len(rests) - 1 for rests in self.addresses.values())
+        known = {one.url for one in pages}
+        refused = [url for url in self.refused if url not in known and not _is_list(layout, page, url)]
+        if refused:
+            return f"{len(refused)} of {self.found} rows of the list lead to an address that is not read"
+        return f"{len(self.addresses) + merged} addresses of the list have {len(self.addresses)} ids" if merged else ""
+
+
+def _is_list(layout: SiteLayout, page: PageAddress, url: str) -> bool:
+    """Return whether an address is that of another list, or of a page of the list in hand."""
+    is_other = bool(layout.lists_pattern and search(layout.lists_pattern, url))
+    return is_other or is_page_of(page.series or page.url, url) or is_page_of(page.url, url)
+
+
+def shortfall(layout: SiteLayout, page: PageAddress, url: str, root: Node, read: PageContent, *, is_own: bool) -> str:
+    """Return what of a page of a list or thread is not read, as a sentence; "" where nothing is known to be missing.
+
+    Posts are held against what the page shows where `is_own`, that is, where the layout is the site's own and no preset.
+    """
     if not is_element(root):
         return ""
-    return _of_posts(layout, root, posts) or _of_pages(layout, page, url, root, pages)
+    return (is_own and _of_posts(layout, root, read.posts)) or _of_pages(layout, page, url, root, read.pages)
 
 
 def counted(told: str, *, by_thread: bool = False) -> int | None:
@@ -193,16 +172,15 @@ def counted_on(layout: SiteLayout, root: Node) -> int | None:
 def _around(posts: set[object], root: Node) -> Iterator[str]:
     """What stands outside of posts."""
     within = set[object]()
-    for element in root.iter():
+    for element in elements_in(root):
         above = element.getparent()
         if above is not None and (above in within or above in posts):
             within.add(element)
             continue
-        is_shown = isinstance(element.tag, str) and element.tag not in {"script", "style", "title", "option"}
-        if element not in posts and is_shown and element.text:
-            yield element.text
-        if element.tail and above is not None:
-            yield element.tail
+        if element not in posts and element.tag not in {"script", "style", "title", "option"}:
+            yield text_before(element)
+        if above is not None:
+            yield text_behind(element)
 
 
 def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
@@ -225,9 +203,9 @@ def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
 
 
 def _of_pages(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]) -> str:
-    """Whether there is a link to the next page that is not followed."""
+    """Return as a sentence that a further page is shown and not followed; "" where it is followed, or there is none."""
     series = page.series or page.name
-    if any(one.number == page.number + 1 and (one.series or one.name) == series for one in pages) or not layout.leads_on:
+    if any(one.number == page.number + 1 and (one.series or one.name) == series for one in pages):
         return ""
-    is_there = numbered(layout, page, url, root, 0)
-    return f"page {page.number + 1} of a {page.role} is not followed" if is_there else ""
+    known = {address.partition("#")[0] for one in pages for address in (one.url, one.name)}
+    return f"page {page.number + 1} of a {page.role} is not followed" if shows_further(layout, page, url, root, known) else ""

@@ -1,8 +1,14 @@
-"""Elements that a selector found and that stand in one another, as replies to replies do: each is read without those within."""
+"""Walk the elements of a page, and tell apart those that stand in one another, as replies to replies do.
+
+A tree of lxml holds comments and processing instructions beside its elements: they have no attributes, and a page may have one
+anywhere. So no other module walks a tree but by `elements_in` (a test of the rules holds to that), and takes the text beside an
+element from `text_before` and `text_behind`, which go on behind a comment.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]  # it has no types
@@ -10,8 +16,54 @@ from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from crawlers.sites.selectors import Node, is_element
 from ullage.errors import RecordError
 
+MENUS = (" nav", " menu", " breadcrumb", " footer", " sidebar", " lang", " nv ", " hd ", " ft ")
+MENU_TAGS = frozenset({"nav", "header", "footer", "aside"})
 DEEPEST = 200
 """So deep may rows or posts stand in one another, as replies to replies may."""
+
+
+def elements_in(root: Any, *, itself: bool = True) -> Iterator[Any]:
+    """Yield the elements of a tree in the order of the page, without `root` where `itself` is False."""
+    return iter(root.iter("*") if itself else root.iterdescendants("*"))
+
+
+def next_element(element: Any) -> Any | None:
+    """Return the element behind another in the same parent; None where there is none."""
+    return next(element.itersiblings("*"), None)
+
+
+def text_before(element: Any) -> str:
+    """Return the text of an element up to the first element in it."""
+    return _joined(element.text, element)
+
+
+def text_behind(element: Any) -> str:
+    """Return the text behind an element, up to the next element or to the end of its parent."""
+    return _joined(element.tail, element.itersiblings())
+
+
+def _joined(text: str | None, nodes: Iterable[Any]) -> str:
+    """Return `text` and what stands behind each comment, up to the first element of `nodes`."""
+    comments = itertools.takewhile(lambda node: not isinstance(node.tag, str), nodes)
+    return "".join([text or "", *(node.tail or "" for node in comments)])
+
+
+def is_menu(element: Any) -> bool:
+    """Return whether an element is a menu, a header, a footer or something else that leads about the whole site."""
+    if element.tag in MENU_TAGS or element.get("role") == "navigation":
+        return True
+    name = f" {name_of(element)}".lower().replace("_", " ")
+    return len(name) > 2 and any(part in name for part in MENUS)
+
+
+def stands_in_menu(element: Any) -> bool:
+    """Return whether an element is a menu, or stands in one."""
+    return is_menu(element) or any(map(is_menu, element.iterancestors()))
+
+
+def name_of(element: Any) -> str:
+    """Return the id and the classes of an element."""
+    return f"{element.get('id', '')} {element.get('class', '')}"
 
 
 def outermost(nodes: Sequence[Node]) -> list[Node]:

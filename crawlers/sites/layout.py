@@ -112,6 +112,7 @@ Naming = Annotated[IdPatterns, BeforeValidator(_naming)]
 Template = Annotated[str, BeforeValidator(_template)]
 OfOne = Annotated[str, BeforeValidator(_of_one)]
 NONE = Selections()
+ANY_LINK = languages(["a", "a[href]"], "css")
 
 
 class SiteLayout(BaseModel):
@@ -244,6 +245,11 @@ class SiteLayout(BaseModel):
     def calendar(self) -> DateFormats:
         """How moments are written."""
         return DateFormats(self.timezone, self.date_order, self.time_formats)
+
+    @property
+    def takes_any_link(self) -> bool:
+        """Whether `links` finds every link of a page, so that the pattern alone tells which of them are entries."""
+        return self.links.each[:1] in {ANY_LINK.each[:1], ANY_LINK.each[1:]}
 
     @property
     def leads_on(self) -> bool:

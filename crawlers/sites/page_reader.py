@@ -9,7 +9,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -21,9 +21,10 @@ from scrapy.http import Response
 from w3lib.url import add_or_replace_parameters
 
 from crawlers.sites.attachments import attached, of_post
-from crawlers.sites.completeness import counted, counted_on, far_ids, numbered, shortfall
-from crawlers.sites.elements import apart, outermost
+from crawlers.sites.completeness import RowCount, counted, counted_on, far_ids, shortfall
+from crawlers.sites.elements import apart, outermost, stands_in_menu
 from crawlers.sites.layout import NONE, SiteLayout, filled, named, search
+from crawlers.sites.next_pages import NO_ENTRY, leads_to_other, numbered
 from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
 from crawlers.sites.selectors import (
     LONGEST_TEXT,
@@ -118,8 +119,8 @@ class PageReading:
     now: datetime | None
     is_own: bool = False
     """Whether the site's own file says how its pages are laid out: then what is read is held against what they show."""
-    _rows: int = 0
-    """Entries on the page, those that do not count among them."""
+    _rows: RowCount = field(default_factory=RowCount)
+    """Entries on the page, and what became of them."""
     _left_out: bool = False
     """Whether there is more of something than is followed."""
     _yielded: int = 0
@@ -130,16 +131,17 @@ class PageReading:
         parsed = self._parsed()
         if self.is_own and self.page.role == "thread":
             parsed = replace(parsed, counted=counted_on(self.layout, self.document.root))
+        parsed = replace(parsed, shortfall=self._shortfall(parsed))
         return replace(parsed, lacking="links" if self._left_out or self.document.is_cut else self._said_lacking(parsed))
 
     def _said_lacking(self, parsed: PageContent) -> Lacking:
         is_told = self.page.role == "list" and self.layout.incomplete and _holds(self.layout.incomplete, self.document.root)
-        return "partial" if is_told else "fewer" if self.is_own and self.shortfall(parsed) else ""
+        return "partial" if is_told else "fewer" if parsed.shortfall else ""
 
-    def shortfall(self, parsed: PageContent) -> str:
-        """What the page shows beside what was read of it, as a sentence; "" for nothing."""
-        read = parsed.posts, parsed.pages
-        return shortfall(self.layout, self.page, self.response.url, self.document.root, read)
+    def _shortfall(self, parsed: PageContent) -> str:
+        """Return what the page shows beside what was read of it, as a sentence; "" for nothing."""
+        page = shortfall(self.layout, self.page, self.response.url, self.document.root, parsed, is_own=self.is_own)
+        return self._rows.shortfall(self.layout, self.page, parsed.pages) or page
 
     def _first(self, links: list[Any]) -> list[Any]:
         """As many as are followed."""
@@ -164,10 +166,11 @@ class PageReading:
         layout, known = self.layout, set[str]()
         found = self._first(layout.rows.nodes(root) if layout.rows else layout.links.nodes(root))
         rows, is_named = dict[int, PageAddress | None](), False
-        self._rows = len(found)
+        self._rows = RowCount(len(found), are_entries=bool(layout.rows) or (self.is_own and not layout.takes_any_link))
         for number, row in apart(found):
             if not layout.where or _holds(layout.where, row):
-                rows[number] = self._entry(row)
+                rows[number] = entry = self._entry(row)
+                self._rows.note(entry, self._leads_to_entry(row) if entry is None else entry.url)
                 is_named |= bool(layout.channel.nodes(row))
         pages = [page for number in sorted(rows) if (page := rows[number])]
         if rows and not pages and not is_element(found[0]):  # data of another shape: not an empty list
@@ -177,6 +180,17 @@ class PageReading:
             if page.url not in known and self._may_yield(page.url, page.stamp, *page.facts.values()):
                 known.add(page.url)
                 yield replace(page, facts={**page.facts, "channel": channel}) if channel else page
+
+    def _leads_to_entry(self, row: Node) -> str:
+        """Return an address of a row that was not read, by which it ought to be an entry; "" where it has none."""
+        layout = self.layout
+        if not is_element(row) or stands_in_menu(row.root):
+            return ""
+        links = layout.links.links(row) if layout.rows else [(link_of(row), row)]
+        if urls := [url for where, _ in links if (url := self._address(where)) and not NO_ENTRY.search(url)]:
+            return urls[0]
+        urls = [url for where in row.css("a::attr(href)").getall() if (url := self._address(where.strip()))]
+        return next((url for url in urls if layout.pattern and search(layout.pattern, self._matched(url))), "")
 
     def _may_yield(self, *parts: str | bytes) -> bool:
         """Whether a post or page of these parts is within what the page may yield; it is counted."""
@@ -382,7 +396,7 @@ class PageReading:
             return []
         if not links and not (template and (count or held)):
             return []
-        if not of_thread and layout.leads_on and page.number > 1 and not (held or self._rows):
+        if not of_thread and layout.leads_on and page.number > 1 and not (held or self._rows.found):
             return []  # behind an empty page of a list come more of them, without end
         number, series = page.number + 1, page.series or page.name
         if template:
@@ -390,7 +404,7 @@ class PageReading:
             numbers = {"page": number, "page0": number - 1, "offset": (number - 1) * per_page}
             where = filled(template, **numbers, thread=thread, id=thread, root=self._root())
             url = _with_parameters(self.response.url, where) if where.startswith("&") else self.response.urljoin(where)
-        if not url or url in {self.response.url, page.url}:
+        if not url or url in {self.response.url, page.url} or (of_thread and leads_to_other(layout, page, url)):
             return []
         return [replace(page, url=url, identity=f"{series}?page={number}", series=series, number=number)]
 

@@ -81,5 +81,7 @@ class PageContent:
     whole: bool = True
     gone: bool = False
     lacking: Lacking = ""
+    shortfall: str = ""
+    """What the page shows and was not read, as a sentence for whoever tries the site; then `lacking` is `fewer`."""
     counted: int | None = None
     """How many posts a thread's page itself says that the thread has, where that is compared."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from crawlers.sites.pages import Lacking
+from crawlers.sites.repeated_text import RepeatedText
 from ullage.records.heartbeat import State
 
 MEANING: dict[str, str] = {
@@ -50,6 +51,7 @@ MEANING: dict[str, str] = {
     "fewer": "there are fewer posts than its lists count or its pages show: is `next` correct?",
     "partial": "a list says that it is incomplete (`incomplete`)",
     "links": "a page has over 10,000 links or 400,000 elements, or a post over 100 files; the rest is skipped",
+    "first reading": "it is read for the first time: `ullage sites` says how many pages are left and how long that takes",
     "waiting": "known pages were not read yet, after errors or a pause: `pages due` counts them",
     "fields": "a field that every post had is missing",
     "file": "its file in `sites.d` is invalid: see `ullage check`",
@@ -117,6 +119,8 @@ NO_ANSWER = NOT_ASKED | {"dns", "proxy", "timeout", "refused", "tls", "network",
 """Outcomes after which nobody knows whether the site is there at all."""
 FRONT = "front"
 """What a list that leads to other lists alone says of its site: nothing, since those may be empty."""
+FIRST_READING = "first reading"
+"""The reason of a site of which not all that was there at first has been read."""
 WAITING = "waiting"
 """The reason of a site of which pages wait to be read."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address"})
@@ -191,6 +195,10 @@ class Evidence:
     """Threads of several pages that gave all that was counted."""
     lacking: Lacking = ""
     """Why a page is known not to have told all."""
+    texts: RepeatedText = field(default_factory=RepeatedText)
+    """Whether one text stands in the place of all posts."""
+    unread_past: int = 0
+    """Pages that wait for their first reading, of a site whose past was never read whole."""
     waiting: int = 0
     """Pages that are known and not read when the visit ends, though they should be."""
 
@@ -204,7 +212,7 @@ class Evidence:
     @property
     def is_incomplete(self) -> bool:
         """Whether posts are known to be there that were not read."""
-        return self.is_short or bool(self.lacking or self.waiting)
+        return self.is_short or bool(self.lacking or self.waiting or self.unread_past)
 
     @property
     def is_short(self) -> bool:
@@ -231,8 +239,11 @@ class Evidence:
 
 def unread(seen: Evidence, before: UnreadStreak) -> UnreadStreak:
     """What is unread after a visit; `before` is what was until then."""
+    if seen.texts.stands_for_posts:
+        return UnreadStreak(max(LEAST_PAGES, before.pages), "login")
     if seen.posts:
-        return NONE_UNREAD
+        is_same = before.speaks and before.outcome == "login" and seen.texts.is_all_there_is
+        return before if is_same else NONE_UNREAD
     lost = {outcome: seen.behind[outcome] for outcome in OF_ONE_PAGE}
     if refused := _refused(seen):
         return UnreadStreak(max(LEAST_PAGES, before.pages), refused)
@@ -258,7 +269,7 @@ def reason(seen: Evidence, shown: State | None, until_now: UnreadStreak = NONE_U
         return of_outcome(outcome, seen.causes.get(outcome, ""))
     if (outcome := _behind(seen, until_now)) and STATE_OF[outcome] == shown:
         return of_post(outcome, seen.causes.get(outcome, ""))
-    missing = seen.lacking or ("fewer" if seen.is_short else WAITING)
+    missing = seen.lacking or ("fewer" if seen.is_short else WAITING if seen.waiting else FIRST_READING)
     return {"layout_changed": "fields", "incomplete": missing}.get(shown or "", "")
 
 

@@ -2,54 +2,88 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from urllib.parse import urldefrag
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 from scrapy.http import TextResponse
 
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites import selectors
-from crawlers.sites.pages import PageAddress, Post
+from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.site import Site
-from crawlers.trial import posts
-from crawlers.trial.answer import ProbeResponse
+from crawlers.trial import holders, posts
+from crawlers.trial.answer import ProbedPage, ProbeResponse
+from crawlers.trial.guess import is_other_entry
 
 LEAST_SHARE = 0.7
 LONG = 25
 """So much of the long texts that threads do not share, dates and links apart, must posts hold; so many bytes are long."""
+LABEL_SIGNS = " :：|·-"
+"""What stands between a label and a title or a date, as in "Subject: …"."""
+FEWEST_PAGES = 2
+MAIL_IDS = re.compile(r"\W*(?:<[^<>\s]+@[^<>\s]+>\s*)+")
 MOST_LINKS = 0.5
 """Of the text of posts, so much may be that of links."""
 
 
 def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
-    """What is short of some pages of a site."""
-    roots = {answer.url: _root(answer) for page, answer in read if page.role == "thread" and page.number == 1}
-    texts = [{text.strip() for text in root.itertext()} for root in roots.values() if root is not None]
-    same = set.intersection(*texts) if len(texts) > 1 else set[str]()
-    for page, answer in read:
-        if answer.response is None or not isinstance(answer.response, TextResponse):
+    """Yield what is short of some pages of a site, a sentence each."""
+    roots = {answer.url: _thread_root(site, answer) for page, answer in read if page.role == "thread" and page.number == 1}
+    texts = [{text.strip(LABEL_SIGNS) for text in root.itertext()} for root in roots.values() if root is not None]
+    same = set.intersection(*texts) if len(texts) > 1 else None
+    yield from holders.doubts(site, [root for root in roots.values() if root is not None])
+    parses = [
+        (page, answer, PLATFORM.parse(page, answer.response, site))
+        for page, answer in read
+        if isinstance(answer.response, TextResponse)
+    ]
+    silent = [page.url for page, _, parsed in parses if page.role == "thread" and not parsed.posts]
+    is_one_of_many = len(silent) <= (1 - posts.EVERYWHERE) * len(roots)  # a thread for members, or one that is gone
+    for page, answer, parsed in parses:
+        if page.url in silent and is_one_of_many:
             continue
-        reading = PLATFORM.reading(page, answer.response, site)
-        parsed = reading.parsed()
-        if short := reading.shortfall(parsed):
-            yield short
-        if page.role != "thread" or page.number > 1:
-            continue
-        says = int(page.facts["posts"]) if page.facts.get("posts", "").isdecimal() else parsed.counted
-        goes_on = any(one.number > 1 and one.role == "thread" for one in parsed.pages)
-        if says is not None and says > len(parsed.posts) and not goes_on:
-            yield f"reads {len(parsed.posts)} of {says} posts"
-        elif (root := roots.get(answer.url)) is not None and len(texts) > 1:
-            told = same | {
-                " ".join(title.split()) for title in (page.facts.get("title", ""), *root.xpath("//h1//text() | //title/text()"))
-            }
-            whole = _long(posts.said_in(posts.body(root)), told)
-            held = sum(_long(posts.said_in(selectors.html(_page(post.body)).root.root), told) for post in parsed.posts)
-            if _links(parsed.posts) >= MOST_LINKS:
-                yield "what was taken for posts is mostly links, as of a list"
-            elif held < LEAST_SHARE * whole:
-                yield f"reads {held * 100 // whole} percent of the text of a thread"
+        if parsed.shortfall:
+            yield parsed.shortfall
+        if page.role == "thread" and page.number == 1:
+            yield from _of_thread(page, parsed, roots.get(answer.url), same)
+
+
+def _of_thread(page: PageAddress, parsed: PageContent, root: HtmlElement | None, same: AbstractSet[str] | None) -> Iterator[str]:
+    """Yield what is short of the first page of a thread; `same` are texts that all threads have, None for a single thread."""
+    says = int(page.facts["posts"]) if page.facts.get("posts", "").isdecimal() else parsed.counted
+    goes_on = any(one.number > 1 and one.role == "thread" for one in parsed.pages)
+    if says is not None and says > len(parsed.posts) and not goes_on:
+        yield f"reads {len(parsed.posts)} of {says} posts"
+        return
+    if root is None or same is None:
+        return
+    titles = (page.facts.get("title", ""), *root.xpath("//h1//text() | //title/text()"))
+    known = same | {" ".join(title.split()) for title in titles}
+    whole = _long(posts.said_in(posts.body(root)), known)
+    held = sum(_long(posts.said_in(selectors.html(_page(post.body)).root.root), known) for post in parsed.posts)
+    if _links(parsed.posts) >= MOST_LINKS:
+        yield "what was taken for posts is mostly links, as of a list"
+    elif held < LEAST_SHARE * whole:
+        yield f"reads {held * 100 // whole} percent of the text of a thread"
+
+
+def raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[str]:
+    """Yield a sentence where a paste's text is not what its page shows, as where that is one reply of several."""
+    responses = [answer.response for answer in answers if isinstance(answer.response, TextResponse)]
+    roots = {response.url: selectors.html(response).root.root for response in responses}
+    shown = roots.get(urldefrag(read.page.identity).url)
+    if shown is None or len(roots) < FEWEST_PAGES:
+        return
+    same = set.intersection(*({" ".join(text.split()) for text in root.itertext()} for root in roots.values()))
+    raw = "".join("".join(post.body.decode("utf-8", "replace") for post in read.parsed.posts).split())
+    lines = (" ".join(line.split()) for text in posts.said_in(posts.body(shown)) for line in text.splitlines())
+    long = [line for line in lines if len(line) >= LONG and line not in same]
+    whole, held = sum(map(len, long)), sum(len(line) for line in long if line.replace(" ", "") in raw)
+    if held < LEAST_SHARE * whole:
+        yield f"the text of a paste holds {held * 100 // whole} percent of what its page shows"
 
 
 def _links(found: Sequence[Post]) -> float:
@@ -61,7 +95,8 @@ def _links(found: Sequence[Post]) -> float:
 
 def _long(texts: Iterable[str], same: AbstractSet[str]) -> int:
     """Bytes of the texts that are long, not on all pages, and no date."""
-    sizes = {text: len(text.encode("utf-8", "replace")) for text in texts if text not in same}
+    plain = {text.strip(LABEL_SIGNS) for text in texts if not MAIL_IDS.fullmatch(text)}
+    sizes = {text: len(text.encode("utf-8", "replace")) for text in plain if text not in same}
     return sum(size for text, size in sizes.items() if size >= LONG and posts.MOMENT.moment(text) is None)
 
 
@@ -69,9 +104,12 @@ def _page(body: bytes) -> TextResponse:
     return TextResponse("http://page.invalid/", body=b"<html><body>" + body + b"</body></html>", encoding="utf-8")
 
 
-def _root(answer: ProbeResponse) -> HtmlElement | None:
-    response = answer.response
+def _thread_root(site: Site, answer: ProbeResponse) -> HtmlElement | None:
+    """Return the tree of a thread's page without the rows that lead to other threads; None where it is no HTML."""
+    response, pattern = answer.response, str(site.options.get("pattern", ""))
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None
     root: HtmlElement = selectors.html(response).root.root
+    if pattern:
+        posts.take_out_rows(root, lambda where: is_other_entry(pattern, answer.url, where))
     return root

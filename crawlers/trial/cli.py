@@ -127,9 +127,9 @@ def _examine(context: Context, name: str, *, json_out: bool) -> None:
             typer.echo(line)
         console().print(table(shown))
         _print_mends(said)
-        if not said and not found.word:
+        if not said and not found.word and not found.doubts:
             typer.echo("\nNothing speaks against it: it is read as its file says.")
-    if said or found.word:
+    if said or found.word or found.doubts:
         raise typer.Exit(Exit.FAILED)
 
 

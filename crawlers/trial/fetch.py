@@ -155,7 +155,7 @@ def looks(crawl: CrawlSettings, sites: Iterable[Site], proxies: Mapping[str, Pro
     return found
 
 
-SECONDS = 24.0
+SECONDS = 30.0
 PAGE_SECONDS = 6.0
 RENDERING_SECONDS = 75.0
 DELAY_SECONDS = 1.0

@@ -16,24 +16,18 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 from parsel import Selector
+from parsel.csstranslator import HTMLTranslator
 from scrapy.http import Response, TextResponse
 
 from crawlers.fetching import response_checks
 from crawlers.sites import selectors
-from crawlers.sites.completeness import counted, leads_on
+from crawlers.sites.completeness import counted
+from crawlers.sites.elements import elements_in
+from crawlers.sites.layout import named
+from crawlers.sites.next_pages import BEHIND, LONGEST_WORD, NO_ENTRY, PAGE_WORD, is_next_word, is_same_script, leads_on
 from crawlers.sites.page_reader import answered_at
 from crawlers.trial import posts
 
-WORDS = frozenset(
-    "next older more weiter nächste suivant suivante siguiente próxima successivo volgende далее следующая dalej nästa sonraki"
-    " 下一页 下一頁 下页 后页 后一页 加载更多 查看更多 更多 次へ 다음 › » → >".split()
-)
-BEHIND = frozenset({"", "page", "posts", "results", "entries", "seite", "comments", "messages", "replies"})
-"""What may stand behind such a word; behind others it leads to another thread."""
-SIGNS = "›»→>↓….[]() "
-OF_PAGES = re.compile(r"(?i)page|seite|página|pagina|页|頁|ページ")
-"""With such a word it leads to a page, whatever its address looks like."""
-LOAD = re.compile(r"^(load|show|see|view) (?=more|next|older)")
 RELATION = "a[rel~=next], link[rel~=next]"
 CLASSES = "a.next, .next > a, a.nxt, .nxt > a, .pagination-next > a, a.pagination_next, .page-next > a, a.page-next"
 ICONS = ("chevron-right", "arrow-right", "angle-right", "icon-next")
@@ -70,21 +64,21 @@ def _said(url: str, root: HtmlElement) -> Iterator[str]:
             ("@aria-label", link.get("aria-label")),
         ):
             text = " ".join((told or "").split())
-            is_next = text and len(text) <= 24 and "'" not in text and _is_next(text)
-            if is_next and (_leads(url, [link]) or (OF_PAGES.search(text) and _is_other(url, link))):
+            is_next = text and len(text) <= LONGEST_WORD and "'" not in text and is_next_word(text)
+            if is_next and _leads_further(url, link, text):
                 yield f"xpath://a[{of}='{text}']"
+
+
+def _leads_further(url: str, link: HtmlElement, text: str) -> bool:
+    """Return whether a link with a word for "next" leads to a further page."""
+    is_page = bool(PAGE_WORD.search(text)) and _is_other(url, link)
+    return _leads(url, [link]) or is_page or is_same_script(url, urljoin(url, link.get("href", "")))
 
 
 def _is_other(url: str, link: HtmlElement) -> bool:
     """Whether a link leads to another page of the site."""
     there = urldefrag(urljoin(url, link.get("href", ""))).url
     return bool(there != url and urlsplit(there).netloc == urlsplit(url).netloc)
-
-
-def _is_next(text: str) -> bool:
-    said = LOAD.sub("", text.casefold())
-    first, _, rest = (said.strip(SIGNS) or said).partition(" ")
-    return first in WORDS and rest.strip(SIGNS) in BEHIND
 
 
 def _leads(url: str, links: Sequence[HtmlElement]) -> bool:
@@ -109,11 +103,16 @@ BY_MAKE_AND_KIND, BY_MAKE, BY_KIND = 1.2, 1.0, 0.9
 """And those that are grouped by how they are made and where they lead, by one of both."""
 MOST_GROUPS, MOST_LOOKED_AT = 12, 3
 WHOLE = r"/?(?=$|[?#])"
+ORIGIN = "https?://[^/]+"
+BEHIND_ID = re.compile(r"[-_.,;/~]?[^/?#]*?/?(?:\.\w{2,5})?/?(?:[?&;].*)?", re.DOTALL)
+"""What may stand behind an id: a title, in the same step of the path or in one more, an ending, a query."""
+ENDING = re.compile(r"\.\w{2,5}$")
+WORD = re.compile(r"[A-Za-z]{2,}")
+YEAR = re.compile(r"/(?:19|20)\d\d/")
+"""What stands behind it is a month, or a title."""
 NUMBERED = re.compile(r"\d")
 DASHES, LONGEST_STEP = 2, 25
 """A step of an address with so many dashes, or so many letters, is somebody's words."""
-NO_BOARD = re.compile(r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact|privacy|terms)\b")
-"""Addresses that are no thread and no board."""
 COUNT = re.compile(r"\D{0,12}(\d{1,3}(?:,\d{3})+|\d{1,6})\D{0,12}")
 SURE = 2
 """So many different lengths must a number tell to be that of posts."""
@@ -156,7 +155,7 @@ def _groups(response: Response, root: HtmlElement, above: str) -> Sequence[dict[
         url = urljoin(response.url, link.get("href", ""))
         parts = urlsplit(url)
         is_ours = parts.netloc == here.netloc and parts.scheme in {"http", "https"} and parts[:4] != here[:4]
-        if not is_ours or not link.get("href") or NO_BOARD.search(url) or response_checks.is_login(url):
+        if not is_ours or not link.get("href") or NO_ENTRY.search(url) or response_checks.is_login(url):
             continue
         if not (posts.PROFILE.search(url) or (above and re.search(above, url)) or posts.MOMENT.moment(posts.text(link))):
             by_make[_make(link), _shape(url)].append(link)
@@ -174,11 +173,13 @@ def _list_of(
     if not pattern:
         return {}
     if "[?" not in pattern and all(re.search(pattern + WHOLE, urldefrag(url).url) for url in urls):
-        pattern += WHOLE
+        pattern += WHOLE.removeprefix("/?") if pattern.endswith("/") else WHOLE
     found = [link for link, url in zip(links, urls, strict=True) if re.search(pattern, url)]
     rows = _rows(response.url, found)
     make = "a" if is_whole else group.partition("\n")[0]
-    if rows and not any(row.cssselect(make) for row in root.cssselect(rows)):  # what it stands in is around the rows
+    if make == "a" and not rows and len(found) < len(links):  # nothing would tell that some are not read
+        return {}
+    if rows and not any(row.cssselect(make) for row in select(root, rows)):  # what it stands in is around the rows
         make = make.rpartition(" ")[2]
     told: Options = {"links": make}
     further = of_pages([(response.url, root)])
@@ -189,11 +190,11 @@ def _list_of(
 def counted_in(response: Response, rows: str, lengths: Mapping[str, int]) -> Options:
     """Where rows of a list say how many posts a thread has, by some threads of one page and how many each of them has."""
     root, votes = _root(response), dict[str, list[tuple[int, int]]]()
-    for row in root.cssselect(rows) if root is not None and rows else ():
+    for row in select(root, rows) if root is not None and rows else ():
         url = next((url for link in row.iter("a") if (url := urljoin(response.url, link.get("href", ""))) in lengths), None)
         found = defaultdict[str, list[int]](list)
-        for one in row.iterdescendants() if url else ():
-            if isinstance(one.tag, str) and one.tag != "a" and (number := COUNT.fullmatch(posts.text(one))):
+        for one in elements_in(row, itself=False) if url else ():
+            if one.tag != "a" and (number := COUNT.fullmatch(posts.text(one))):
                 found[_place(one)].append(int(re.sub(r"\D", "", number[1])))
         for place, numbers in found.items():
             if len(numbers) == 1 and url:
@@ -219,14 +220,28 @@ def _one_or_all(selectors: Sequence[str]) -> str | list[str]:
     return selectors[0] if len(selectors) == 1 else list(selectors)
 
 
-def of_threads(responses: Sequence[Response]) -> Options:
-    """Options that read the posts of threads of one site, and lead to their next pages; {} where nothing looks like a post."""
+def of_threads(responses: Sequence[Response], pattern: str = "") -> Options:
+    """Options that read the posts of threads of one site, and lead to their next pages; {} where nothing looks like a post.
+
+    What leads to other addresses that `pattern` fits, such as to the next message, is no text of a thread.
+    """
     bodies = {response.body: response for response in responses}
     now = next((now for response in responses if (now := answered_at(response))), None)
     roots = [(response.url, root) for response in bodies.values() if (root := _root(response)) is not None]
+    for url, root in roots if pattern else ():
+        for link in root.cssselect(RELATION):
+            if is_other_entry(pattern, url, link.get("href") or ""):  # the next thread, and no next page
+                del link.attrib["rel"]
+        posts.take_out_rows(root, lambda where, url=url: is_other_entry(pattern, url, where))  # type: ignore[misc]
+    further = of_pages(roots)
     told = posts.of_threads([root for _, root in roots], now)
-    further = of_pages(roots) if told else []
-    return {**told, "thread_next": _one_or_all(further)} if further else told
+    return {**told, "thread_next": _one_or_all(further)} if told and further else told
+
+
+def is_other_entry(pattern: str, here: str, where: str) -> bool:
+    """Return whether a link of the page at `here` leads to another entry of a list than that page is."""
+    match, own = re.search(pattern, urljoin(here, where)), re.search(pattern, here)
+    return bool(match and (own is None or named(urljoin(here, where), match) != named(here, own)))
 
 
 def _shape(url: str) -> str:
@@ -269,40 +284,82 @@ def _local(url: str) -> str:
 
 
 def pattern_of(urls: Iterable[str], least: int = LEAST) -> str:
-    """A pattern that fits addresses of one kind, with the number (or the name) by which they differ as `id`; "" for none.
+    """Return a pattern of whole addresses of one kind, with the number or the name by which they differ as `id`; "" for none.
 
     >>> pattern_of(["http://b/t/a-1/", "http://b/t/b-2/", "http://b/t/c-3/?x=9"])
-    '/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
+    '^https?://[^/]+/t/(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])'
+    >>> pattern_of(["http://b/2026/10/an-offer/", "http://b/2026/11/a-reply/", "http://b/2026/11/a-sale/"])
+    '^https?://[^/]+/[0-9]+/[0-9]+/(?P<id>[^/?#]+)/'
     """
     known = sorted(set(map(_local, urls)))
     if len(known) < least:
         return ""
+    for made in (*_by_key(known), *_by_letters(known), *_by_step(known)):
+        matches = [match for url in known if (match := re.match(made, url)) and _is_whole(url[match.end() :])]
+        names = {named(match.string, match) for match in matches}
+        if len(matches) >= AGREE * len(known) and len(names) == len(matches):
+            return f"^{ORIGIN}{made}"
+    return ""
+
+
+def _is_whole(rest: str) -> bool:
+    """Return whether nothing stands behind what a pattern found but a title, a page, or a query."""
+    rest = rest.partition("#")[0]
+    return bool(BEHIND_ID.fullmatch(rest) or BEHIND.fullmatch(rest))
+
+
+def _by_key(known: Sequence[str]) -> Iterator[str]:
+    """Yield patterns by a key of the query."""
     keys = Counter(key for url in known for key in re.findall(r"[?&;](\w+)=\d+", url))
-    for key, count in keys.most_common():
-        ids = {number[1] for url in known if (number := re.search(rf"[?&;]{key}=(\d+)", url))}
-        if count >= AGREE * len(known) and len(ids) >= AGREE * len(known):
-            scripts = {urlsplit(url).path.rpartition("/")[2] for url in known}  # of others the key may mean something else
-            script = re.escape(scripts.pop()) if len(scripts) == 1 else ""
-            return rf"/{script}\?(?:[^#]*[&;])?{key}=(?P<id>[0-9]+)" if script else rf"[?&;]{key}=(?P<id>[0-9]+)"
+    paths = {urlsplit(url).path for url in known}
+    path = re.escape(paths.pop()) if len(paths) == 1 else "/[^?#]*"  # of other scripts the key may mean something else
+    yield from (rf"{path}\?(?:[^#]*[&;])?{key}=(?P<id>[0-9]+)(?![0-9A-Za-z])" for key, _ in keys.most_common())
+
+
+def _by_letters(known: Sequence[str]) -> Iterator[str]:
+    """Yield patterns by what all addresses begin with, and the number or name behind that."""
     same = known[0][: _alike_to(known)].rstrip("0123456789")
-    if "?" in same and sum(bool(re.match(re.escape(same) + r"[0-9]+$", url)) for url in known) >= AGREE * len(known):
-        return re.escape(same).replace(r"\-", "-") + "(?P<id>[0-9]+)"
+    if "?" in same:
+        yield re.escape(same).replace(r"\-", "-") + "(?P<id>[0-9]+)(?![0-9A-Za-z])"
     start = _folder(known)
     letters = re.escape(same[len(start) :]).replace(r"\-", "-")
     is_kind = sum(bool(re.match(re.escape(start) + letters + "[0-9]", url)) for url in known) >= AGREE * len(known)
     kind = letters if is_kind else ""  # `/t31-a-title`, `/forum-31.html`
-    for tail in (
-        rf"{kind}(?P<id>[0-9]+)(?![0-9A-Za-z])",
-        r"(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])",
-        r"(?P<slug>[^/?&]+/)(?P<id>[0-9]+)(?![0-9A-Za-z])",
-        r"(?P<id>[A-Za-z0-9_-]{4,64})/?(?=$|[?#])",
-        r"(?P<id>[^/?#.]{1,200})(?=(?:\.\w{2,5}|/)?(?:$|[?#]))",
-    ):
-        found = [match["id"] for url in known if (match := re.match(re.escape(start) + tail, url))]
-        if len(set(found)) >= AGREE * len(known):
-            steps = (r"[^/]+" if NUMBERED.search(step) else re.escape(step).replace(r"\-", "-") for step in start.split("/"))
-            return ("//[^/]+/" if start == "/" else "/".join(steps)) + tail  # of the first step nothing else would tell it
-    return ""
+    steps = (r"[^/]+" if NUMBERED.search(step) else re.escape(step).replace(r"\-", "-") for step in start.split("/"))
+    before = "/".join(steps)
+    if YEAR.search(start) or all(YEAR.search(url[len(start) - 1 :]) for url in known):  # a month is no id
+        return
+    yield from (
+        before + tail
+        for tail in (
+            rf"{kind}(?P<id>[0-9]+)(?![0-9A-Za-z])",
+            r"(?P<slug>[^/?&]*?)(?P<id>[0-9]+)(?![0-9A-Za-z])",
+            r"(?P<slug>[^/?&]+/)(?P<id>[0-9]+)(?![0-9A-Za-z])",
+            r"(?P<id>[A-Za-z0-9_-]{4,64})(?=/?(?:$|[?#]))",
+        )
+    )
+
+
+def _by_step(known: Sequence[str]) -> Iterator[str]:
+    """Yield a pattern by the last step of the path in which addresses differ; others may differ before it, as dates do."""
+    paths = [urlsplit(url).path.strip("/").split("/") for url in known]
+    size = Counter(map(len, paths)).most_common(1)[0][0]
+    columns = [set(column) for column in zip(*(steps for steps in paths if len(steps) == size), strict=True)]
+    last = max((place for place, column in enumerate(columns) if len(column) > 1), default=None)
+    if last is None:
+        return
+    made = list[str]()
+    for place, column in enumerate(columns):
+        if place == last:
+            endings = {match[0] if (match := ENDING.search(step)) else "" for step in column} if place == size - 1 else {""}
+            ending = re.escape(endings.pop()) if len(endings) == 1 else ""
+            made.append(f"(?P<id>[^/?#]+{'?' if ending else ''}){ending}")
+        elif all(step.isdecimal() for step in column):
+            made.append("[0-9]+")
+        else:
+            made.append(re.escape(min(column)).replace(r"\-", "-") if len(column) == 1 else "[^/?#]+")
+    closes = last == size - 1 and all(urlsplit(url).path.endswith("/") for url in known)
+    yield "/" + "/".join(made) + ("/" if closes else "")
 
 
 def _alike_to(urls: Sequence[str]) -> int:
@@ -328,7 +385,32 @@ def _rows(base: str, links: Sequence[HtmlElement]) -> str:
         rows[row] = None
     made = Counter(posts.own(row) for row in rows if row.tag != "a")
     usual, count = made.most_common(1)[0] if made else ("", 0)
-    return _alike([row for row in rows if posts.own(row) == usual]) if count >= AGREE * len(rows) else ""
+    if count < AGREE * len(rows):
+        return ""
+    alike = [row for row in rows if posts.own(row) == usual]
+    return _within_lists(alike, _alike(alike))
+
+
+def _within_lists(rows: Sequence[HtmlElement], selector: str) -> str:
+    """Return a selector of rows, in those parents alone that hold one where it finds something that leads elsewhere too."""
+    root, ours, parents = rows[0].getroottree().getroot(), set(rows), {row.getparent() for row in rows}
+    strays = [one for one in select(root, selector) if one not in ours and one.find(".//a") is not None]
+    hrefs = [one.get("href", "") for row in rows for one in list(row.iter("a"))[:1]]
+    words = set.intersection(*({*WORD.findall(ENDING.sub("", href))} for href in hrefs)) if hrefs else set[str]()
+    tags = {parent.tag for parent in parents}
+    if not strays or any(one.getparent() in parents for one in strays) or len(tags) > 1 or not words:
+        return selector
+    row, word = HTMLTranslator().css_to_xpath(selector, prefix="./"), max(words, key=len)
+    scoped = f"xpath://{tags.pop()}[{row}//a[contains(@href, '{word}')]]/{row.removeprefix('./')}"
+    return scoped if set(select(root, scoped)) >= ours else selector
+
+
+def select(root: HtmlElement, selector: str) -> Sequence[HtmlElement]:
+    """Return what a selector of an option finds."""
+    found: Sequence[HtmlElement] = (
+        root.xpath(selector.removeprefix("xpath:")) if selector.startswith("xpath:") else root.cssselect(selector)
+    )
+    return found
 
 
 def _alike(ones: Sequence[HtmlElement]) -> str:
@@ -351,7 +433,7 @@ def is_list(response: Response, above: str) -> bool:
         if said >= LIST_SHARE * max(1, whole):
             return True
         around = {above for link in titles for above in link.iterancestors()}
-        rows = [row for row in root.cssselect(str(told["rows"])) if row in around] if "rows" in told else []
+        rows = [row for row in select(root, str(told["rows"])) if row in around] if "rows" in told else []
         of_rows = sum(len(posts.text(row)) for row in rows)
         names = sum(len(posts.text(link).split()) == 1 and len(posts.text(link)) <= LONGEST_NAME for link in titles)
         are_titles = said >= TITLE_SHARE * of_rows and names < len(titles) / 2

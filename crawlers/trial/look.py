@@ -22,7 +22,17 @@ from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
 from crawlers.sites.selectors import declared
 from crawlers.sites.site import Site, address
 from crawlers.trial import checks, unknown
-from crawlers.trial.answer import Asks, ProbeCache, ProbedPage, ProbeResponse, Robots, data_in, is_filled_by_script, made_of
+from crawlers.trial.answer import (
+    UNPARSED,
+    Asks,
+    ProbeCache,
+    ProbedPage,
+    ProbeResponse,
+    Robots,
+    data_in,
+    is_filled_by_script,
+    made_of,
+)
 from ullage.errors import ConfigError
 
 MOST_HOSTS = 4
@@ -244,14 +254,24 @@ async def _guessed(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
             continue  # what reads other pages leaves no doubt about those that are not read
         other = replace(found, doubts=(one.doubt,) if one.doubt else ())
         site = unknown.board(found.site, one.options)
-        if await _read(other, site, pages, presets):
-            await _check(other, site, one.threads, pages)
+        if await _is_guessed_well(other, site, one, pages, presets):
             best = other if best is None or not other.doubts else best
         tried += 1
         if (best is not None and not best.doubts) or tried == MOST_TRIED:
             break
     if best is not None and not (best.doubts and found.recognised):  # what is known of its software helps more
         _take(found, best)
+
+
+async def _is_guessed_well(other: SiteSurvey, site: Site, one: unknown.Guess, pages: Asks, presets: Presets) -> bool:
+    """Read a site by one guess, and hold it against its pages; False where no post is read, or where the guess fails on them."""
+    try:
+        is_read = await _read(other, site, pages, presets)
+        if is_read:
+            await _check(other, site, one.threads, pages)
+    except UNPARSED:
+        return False
+    return is_read
 
 
 def _take(found: SiteSurvey, other: SiteSurvey) -> None:
@@ -278,6 +298,9 @@ async def _goes_on(site: Site, threads: Sequence[tuple[PageAddress, ProbeRespons
 async def _check(found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks) -> None:
     """Hold what was guessed against what the list and a few threads show, the next page of each among it."""
     listed = {page.name: page for page in found.list.entries} if found.list else {}
+    if found.thread is not None and found.thread.page.role == "item":
+        found.doubts = (*found.doubts, *checks.raw_doubts(found.thread, [answer for _, answer in answers]))
+        return
     told = [(listed.get(page.name, page), answer) for page, answer in answers]
     told += [(read.page, read.answer) for read in (found.list, found.older) if read is not None]
     if not await _goes_on(site, [(listed.get(page.name, page), answer) for page, answer in answers], pages):
@@ -307,7 +330,7 @@ async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) ->
             found.read_as = site
         return False
     thread = None
-    for entry in best.entries[:MOST_THREADS]:
+    for entry in _longest_first(best.entries):
         thread = made_of(entry, await pages.get(entry.url), platform, site)
         if thread.entries and not thread.parsed.posts:  # a paste of several files
             thread = made_of(thread.entries[0], await pages.get(thread.entries[0].url), platform, site)
@@ -319,7 +342,17 @@ async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) ->
         found.read_as, found.list, found.thread = site, best, thread
     if is_read and best.older:
         found.older = made_of(best.older, await pages.get(best.older.url), platform, site)
+    if is_read:
+        reads = [one for one in (best, thread, found.older) if one is not None and one.parsed.shortfall]
+        found.doubts = tuple(dict.fromkeys((*found.doubts, *(one.parsed.shortfall for one in reads))))
     return is_read
+
+
+def _longest_first(entries: Sequence[PageAddress]) -> Sequence[PageAddress]:
+    """Return the threads to open: that of which the list counts the most posts, if it counts any, and then the first."""
+    counted = [page for page in entries if page.facts.get("posts", "").isdecimal()]
+    longest = sorted(counted, key=lambda page: -int(page.facts["posts"]))[:1]
+    return [*longest, *(page for page in entries if page not in longest)][: MOST_THREADS + len(longest)]
 
 
 def _is_page_of_ours(thread: ProbedPage, site: Site) -> bool:

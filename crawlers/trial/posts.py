@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +18,7 @@ from lxml import etree  # type: ignore[import-untyped]  # it has no types
 from lxml.html import HtmlElement  # type: ignore[import-untyped]  # it has no types
 
 from crawlers.sites.dates import DateFormats
+from crawlers.sites.elements import elements_in, next_element, text_before, text_behind
 
 NO_POSTS = frozenset(
     {"a", "span", "script", "style", "body", "html", "form", "time", "b", "i", "img", "head", "meta", "link", "option"}
@@ -35,6 +36,10 @@ AUTHOR = re.compile(r"(?i)author|user|poster|nick|member|by-?line|who|creator")
 PROFILE = re.compile(r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]|[?&](uid|u|user|mod=space)=?")
 MOMENT = DateFormats()
 MOST_CLASSES = 3
+MOST_PAIRED, LEAST_REPLY = 40, 8
+"""Groups of each kind that are paired, and how much a reply says on average."""
+EVERYWHERE = 0.8
+"""Of the pages of threads so many have posts: one may be gone, or for members."""
 MOST_GROUPS = 80
 """Groups that are looked at, those with the most text first."""
 NEARLY = 0.85
@@ -61,6 +66,10 @@ class _Group:
     dated: float
     number: str
     behind: bool = False
+    pages: int = 1
+    """How many pages have one."""
+    is_pair: bool = False
+    """Whether it is made of two: the first post of a thread, and replies to it that look otherwise."""
 
 
 def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
@@ -73,14 +82,80 @@ def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     weights = {said: _weight(said) for own_texts in texts for said in own_texts if said not in same}
     whole = sum(fresh(body(root), weights) for root in roots)
     groups = [made for found in _grouped(roots) for made in _measured(*found, weights, now)]
+    pairs = _pairs(groups, EVERYWHERE * len(roots))
+    groups = [group for group in groups if group.pages >= EVERYWHERE * len(roots)]
     best = max((group.cover for group in groups), default=0)
     if not whole or best < LEAST_COVER * whole:
         return {}
-    near = [group for group in groups if group.cover >= NEARLY * best]
-    dated = next(found for least in DATED if (found := [group for group in near if group.dated >= least]))
-    chosen = max(dated, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+    near = [group for group in (*groups, *pairs) if group.cover >= NEARLY * best]
+    chosen = _likeliest(near)
     told: Options = {"post": chosen.selector, **_in_posts(chosen, weights, now)}
+    if chosen.is_pair:  # `post-7` is another than `comment-7`
+        told["id_pattern"] = "^.+$"
     return {**told, "id": f"xpath:@{chosen.number}"} if chosen.number not in {"", "id"} else told
+
+
+def _likeliest(near: Sequence[_Group]) -> _Group:
+    """Return the group that is the posts: what stands several times on a page and is dated goes before what stands once.
+
+    Of groups that stand once on each page the smallest is the post, and others hold it.
+    """
+    near = [group for group in near if len(group.nodes) > group.pages or not group.behind]
+    for least in DATED:
+        dated = [group for group in near if group.dated >= least]
+        several = [group for group in dated if len(group.nodes) > group.pages]
+        singles = [group for group in several if not group.is_pair]
+        if several and (least or singles):
+            likely = max(singles or several, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+            return _with_first(likely, near)
+        if dated:
+            return min(dated, key=lambda one: (sum(len(text(node)) for node in one.nodes), one.number == "", one.behind))
+    raise ValueError("no group is given")
+
+
+def _with_first(replies: _Group, near: Sequence[_Group]) -> _Group:
+    """Return the pair of a group with what stands before it on each page and says as much as a post; else the group itself."""
+    pairs = [
+        pair
+        for pair in near
+        if pair.is_pair
+        and pair.selector.endswith(f", {replies.selector}")
+        and pair.cover - replies.cover >= LONG * pair.pages
+        and not replies.behind
+    ]
+    return min(pairs, key=lambda pair: (sum(len(text(node)) for node in pair.nodes), -pair.cover), default=replies)
+
+
+def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
+    """Return pairs of a group that stands once on each page and a dated one of replies, which not all threads have."""
+    plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
+    firsts = [group for group in plain if group.pages >= least_pages and len(group.nodes) == group.pages][:MOST_PAIRED]
+    replies = [group for group in plain if group.dated >= DATED[0] and group.cover >= LEAST_REPLY * len(group.nodes)][
+        :MOST_PAIRED
+    ]
+    made = list[_Group]()
+    for first in firsts:
+        for reply in replies:
+            nodes = [*first.nodes, *reply.nodes]
+            if len(set(nodes)) == len(outermost(nodes)) == len(nodes):
+                cover, selector = first.cover + reply.cover, f"{first.selector}, {reply.selector}"
+                made.append(_Group(selector, nodes, cover, reply.dated, numbered(nodes), pages=first.pages, is_pair=True))
+    return made
+
+
+ROWS = frozenset({"li", "p", "dd", "dt", "nav"})
+LONGEST_ROW = 80
+"""Letters beside the link of a row that leads elsewhere; in a longer one somebody speaks of another thread."""
+
+
+def take_out_rows(root: HtmlElement, leads_elsewhere: Callable[[str], bool]) -> None:
+    """Take out of a page the small rows with a link to another thread, such as "next message" or "related"."""
+    for link in [link for link in root.iter("a") if leads_elsewhere(link.get("href") or "")]:
+        row = next((above for above in link.iterancestors() if above.tag in ROWS), None)
+        if row is None or row.getparent() is None or moment_in(row, None):
+            continue
+        if len(text(row)) - sum(len(text(one)) for one in row.iter("a")) <= LONGEST_ROW:
+            row.drop_tree()
 
 
 def body(root: HtmlElement) -> HtmlElement:
@@ -104,29 +179,32 @@ def _weight(said: str) -> int:
 
 def said_in(one: HtmlElement) -> Iterator[str]:
     """The texts that stand in it, those of links apart."""
-    if not isinstance(one.tag, str):
-        return
-    walk = etree.iterwalk(one, events=("start", "end", "comment"))
+    walk = etree.iterwalk(one, events=("start", "end"), tag="*")
     for event, element in walk:
-        is_left_out = element.tag in NO_TEXTS or not isinstance(element.tag, str)
-        text = (element.tail if element is not one else None) if event != "start" else None if is_left_out else element.text
+        is_left_out = element.tag in NO_TEXTS
         if event == "start" and is_left_out and element is not one:
             walk.skip_subtree()
-        if text and (said := text.strip()):
+        if event == "end":
+            text = text_behind(element) if element is not one else ""
+        else:
+            text = "" if is_left_out else text_before(element)
+        if said := text.strip():
             yield said
 
 
-def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement]]]:
-    """Elements by what selects them, where all pages have one and there are several."""
+def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], int]]:
+    """Return elements by what selects them, where there are several, and how many pages have one."""
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
-        mixed = {above for above in body(root).iter() if len({child.tag for child in above if _may_be_post(child)}) > 1}
-        for one in body(root).iterdescendants():
+        mixed = {above for above in elements_in(body(root)) if len({child.tag for child in above if _may_be_post(child)}) > 1}
+        for one in elements_in(body(root), itself=False):
             if _may_be_post(one):
                 for selector in _selectors(one, mixed):
                     groups[selector][place].append(one)
-    found = [(name, outermost([node for page in pages for node in page])) for name, pages in groups.items() if all(pages)]
-    found = [(name, nodes) for name, nodes in found if len(nodes) > 1]
+    found = [
+        (name, outermost([node for page in pages for node in page]), sum(map(bool, pages))) for name, pages in groups.items()
+    ]
+    found = [(name, nodes, pages) for name, nodes, pages in found if len(nodes) > 1]
     return sorted(found, key=lambda one: -sum(len(text(node)) for node in one[1]))[:MOST_GROUPS]
 
 
@@ -165,17 +243,19 @@ def _way(one: HtmlElement) -> str:
     return " > ".join(["body", *steps])
 
 
-def _measured(selector: str, nodes: list[HtmlElement], weights: Mapping[str, int], now: datetime | None) -> Iterator[_Group]:
+def _measured(
+    selector: str, nodes: list[HtmlElement], pages: int, weights: Mapping[str, int], now: datetime | None
+) -> Iterator[_Group]:
     dated = sum(moment_in(node, now) is not None for node in nodes) / len(nodes)
     cover = sum(fresh(node, weights) for node in nodes)
     number = numbered(nodes)
-    yield _Group(selector, nodes, cover, dated, number)
+    yield _Group(selector, nodes, cover, dated, number, pages=pages)
     ours = set(nodes)
-    behind = [next_ for node in nodes if (next_ := node.getnext()) is not None and next_ not in ours]
+    behind = [next_ for node in nodes if (next_ := next_element(node)) is not None and next_ not in ours]
     if dated >= DATED[0] and len(behind) == len(nodes):
         more = sum(fresh(node, weights) for node in behind)
         if more > cover / 2:
-            yield _Group(selector, nodes, cover + more, dated, number, behind=True)
+            yield _Group(selector, nodes, cover + more, dated, number, behind=True, pages=pages)
 
 
 def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:
@@ -183,7 +263,7 @@ def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) 
     posts, sizes, dated, named, weak = chosen.nodes, Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     kept = Counter[str]()
     for post in posts:
-        for one in (inner for inner in post.iterdescendants() if isinstance(inner.tag, str)):
+        for one in elements_in(post, itself=False):
             size, moment, made = len(text(one)), moment_in(one, now), own(one)
             named_so = f"{one.get('class', '')} {one.get('itemprop', '')}"
             if made != one.tag and one.tag not in NO_BODIES and moment_in(one, None) is None:
@@ -211,7 +291,7 @@ def _body_of(posts: Sequence[HtmlElement], sizes: Counter[str], kept: Counter[st
     best = sizes.most_common(1)[0][0] if sizes else ""
     if not best or kept[best] < KEPT * whole:
         return ALL_OF_IT
-    return best if all(any(own(one) == best for one in post.iterdescendants()) for post in posts) else [best, ALL_OF_IT]
+    return best if all(any(own(one) == best for one in elements_in(post, itself=False)) for post in posts) else [best, ALL_OF_IT]
 
 
 def numbered(nodes: Sequence[HtmlElement]) -> str:
@@ -248,14 +328,13 @@ def text(one: HtmlElement) -> str:
 
 def moment_in(one: HtmlElement, now: datetime | None) -> datetime | None:
     """A date in it, in a text of its own or an attribute."""
-    for inner in one.iter():
-        if isinstance(inner.tag, str):
-            for said in _texts_of(inner, is_self=inner is one):
-                if said and len(said) < LONGEST_SAID and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None)):
-                    return found
+    for inner in elements_in(one):
+        for said in _texts_of(inner, is_self=inner is one):
+            if said and len(said) < LONGEST_SAID and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None)):
+                return found
     return None
 
 
 def _texts_of(one: HtmlElement, *, is_self: bool) -> Iterable[str | None]:
     content = one.get("content") if one.tag == "meta" else None
-    return one.get("datetime"), one.get("title"), content, one.text, None if is_self else one.tail
+    return one.get("datetime"), one.get("title"), content, text_before(one), None if is_self else text_behind(one)

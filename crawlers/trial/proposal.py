@@ -18,6 +18,7 @@ from scrapy.http import TextResponse
 from crawlers.fetching.address_pin import is_anybodys, literal
 from crawlers.sites import selectors
 from crawlers.sites.dates import DateFormats
+from crawlers.sites.elements import elements_in, text_before, text_behind
 from crawlers.sites.layout import layout_of
 from crawlers.sites.page_reader import answered_at
 from crawlers.sites.pages import PageAddress
@@ -89,7 +90,12 @@ def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
         row = link
         while (above := row.getparent()) is not None and sum(one in ours for one in above.iter("a")) == 1:
             row = above
-        texts = (text for one in row.iter() for text in (one.text, one.tail, one.get("title"), one.get("datetime")) if text)
+        texts = (
+            text
+            for one in elements_in(row)
+            for text in (text_before(one), text_behind(one), one.get("title"), one.get("datetime"))
+            if text
+        )
         moments = [moment for text in texts if (moment := DateFormats().moment(text, now)) is not None]
         found += [max(moments)] if moments else []
     return found

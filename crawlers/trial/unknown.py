@@ -7,8 +7,10 @@ leads to is looked at, the likeliest first.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from scrapy.http import Response
 
@@ -16,7 +18,7 @@ from crawlers.platforms.board import PLATFORM
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import Site
 from crawlers.trial import guess
-from crawlers.trial.answer import Asks, ProbedPage, ProbeResponse, made_of
+from crawlers.trial.answer import UNPARSED, Asks, ProbedPage, ProbeResponse, made_of
 
 MOST_GROUPS = 4
 """Groups of links of a page whose entries are looked at."""
@@ -31,6 +33,7 @@ LEAST_POSTS = 3
 NUMBER = re.compile(r"(?<![\d:.-])\d{1,5}(?![\d:.-])")
 NO_POST: guess.Options = {"post": "no-post", "body": "no-post"}
 Seen = Sequence[tuple[PageAddress, ProbeResponse]]
+Value = TypeVar("Value")
 Above = Mapping[str, list[str]]
 """The options that lead to a page: `lists` and `lists_pattern`, those of the nearest list first."""
 NOTHING: Above = {"lists": [], "lists_pattern": []}
@@ -54,6 +57,14 @@ class _LinkGroup:
     behind: Seen
     few: Sequence[PageAddress]
     listing: Response
+
+
+def attempted(make: Callable[[], Value]) -> Value | None:
+    """Return what `make` makes of a page; None where the page is not as it expects: that costs one guess alone."""
+    try:
+        return make()
+    except UNPARSED:
+        return None
 
 
 async def guesses(site: Site, response: Response, pages: Asks, above: Above = NOTHING) -> AsyncIterator[Guess]:
@@ -98,7 +109,7 @@ async def _looked_at(
     threads, boards, left, longest = list[_LinkGroup](), None, MOST_GUESSED, 0
     known = "|".join(f"(?:{pattern.replace('?P<id>', '?:').replace('?P<slug>', '?:')})" for pattern in above["lists_pattern"])
     least = guess.LEAST if above["lists"] else LEAST_BOARDS
-    for listed in guess.lists_of(response, known, least)[:MOST_GROUPS]:
+    for listed in (attempted(lambda: guess.lists_of(response, known, least)) or [])[:MOST_GROUPS]:
         entries, behind = entries_of(site, listed, response), list[tuple[PageAddress, ProbeResponse]]()
         inner = None
         for entry in entries[: left if threads else MOST_GUESSED]:
@@ -107,7 +118,7 @@ async def _looked_at(
             if answer.response is None or answer.word:
                 continue
             behind.append((entry, answer))
-            if guess.is_list(answer.response, str(listed["pattern"])):
+            if attempted(partial(guess.is_list, answer.response, str(listed["pattern"]))):
                 inner = answer.response
                 break
         if inner is None and behind:
@@ -127,7 +138,10 @@ async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, above: Above)
     lists: guess.Options = {name: value for name, value in above.items() if value}
     behind = [answer.response for _, answer in listed.behind if answer.response]
     if raw := guess.raw_of(behind[0], listed.behind[0][0].facts.get("id", "")):
-        yield Guess({**{name: value for name, value in options.items() if name in {"links", "pattern", "next"}}, **lists, **raw})
+        yield Guess(
+            {**{name: value for name, value in options.items() if name in {"links", "pattern", "next"}}, **lists, **raw},
+            listed.behind,
+        )
     elif len(behind) < MOST_GUESSED and listed.few:
         rest = [(entry, await pages.get(entry.url)) for entry in entries_of(site, options, listed.listing)[:MOST_GUESSED]]
         seen = [(entry, answer) for entry, answer in rest if answer.response and not answer.word]
@@ -139,10 +153,13 @@ async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, above: Above)
 
 
 async def _of_posts(site: Site, listed: _LinkGroup, pages: Asks, lists: guess.Options) -> AsyncIterator[Guess]:
-    if posts := guess.of_threads([answer.response for _, answer in listed.behind if answer.response]):
-        more = [(entry, await pages.get(entry.url)) for entry in listed.few]
+    more = [(entry, await pages.get(entry.url)) for entry in listed.few]
+    threads = [*listed.behind, *((entry, answer) for entry, answer in more if answer.response and not answer.word)]
+    pattern = str(listed.options["pattern"])
+    if posts := attempted(lambda: guess.of_threads([answer.response for _, answer in threads if answer.response], pattern)):
         options = {**listed.options, **lists, **posts}
-        yield Guess({**options, **_counted(site, options, listed.listing, [*listed.behind, *more])}, listed.behind)
+        counts = attempted(lambda: _counted(site, options, listed.listing, threads)) or {}
+        yield Guess({**options, **counts}, threads)
 
 
 async def _of_book(site: Site, response: Response, pages: Asks) -> AsyncIterator[Guess]:

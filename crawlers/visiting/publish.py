@@ -90,6 +90,8 @@ class PublishPipeline:
         """Append every post of the page, then note the page as done."""
         captures = [self._capture(post, item) for post in item.posts]
         await self._append(captures)
+        for post in item.posts:
+            self._visit.seen.texts.note_new(post)
         self._visit.finished(item.leased, item.parsed, len(captures), item.size, item.outcome, item.validators)
         self._visit.metrics.truncated.inc(sum(c.truncated for c in captures))
         return item

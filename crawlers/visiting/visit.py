@@ -176,6 +176,8 @@ class Visit:
         if PARENT in leased.page.facts:
             self._note_file("read" if parsed.whole else "cut")
         self.seen.note_posts(map(fields_of, parsed.posts))
+        for post in parsed.posts:
+            self.seen.texts.note_read(post)
         self.seen.lacking = parsed.lacking or self.seen.lacking
         self._note_thread(leased, parsed)
         self.read, self.captured, self._failures = self.read + 1, self.captured + captured, 0
@@ -268,13 +270,20 @@ class Visit:
         self._changed.set()
 
     def count_waiting(self) -> None:
-        """Note how many pages wait to be read: those that failed, and where a visit should read everything, all others, too."""
+        """Note how many pages wait to be read: those that failed, and where a visit should read everything, all others, too.
+
+        Of a site whose past is being read, all others are counted apart.
+        """
         self.seen.waiting = self.frontier.waiting(self.site.name, untried=self._broken_off or not self.first)
+        self.seen.unread_past = self._unread_past()
 
     def so_far(self) -> Evidence:
         """What came of the pages until now; where no post was read, all that is due waits."""
         due = 0 if self.seen.posts else self.frontier.counts(self.site.name)["due"]
-        return replace(self.seen, waiting=due)
+        return replace(self.seen, waiting=due, unread_past=self._unread_past())
+
+    def _unread_past(self) -> int:
+        return self.frontier.waiting(self.site.name, untried=True) if self.first else 0
 
     def end(self, *, blamed: bool = True) -> bool:
         """Set when the site is due next; returns whether the visit succeeded, that is, read something and was not broken off.

@@ -192,3 +192,13 @@ def test_the_command_takes_an_export_twice_as_the_same_messages(station: Station
     assert (len(captures), len({one.post_id for one in captures})) == (4, 2)
     assert {(one.site, one.kind, one.channel) for one in captures} == {("wechat", "message", "贷款资料群")}
     assert "cannot be read" in station.run("ingest", str(station.data / "absent"), "--as", "qq", "--site", "x", exits=2)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"), [("qq", "no message\n"), ("wechat", "no message\n"), ("telegram", '{"messages": []}'), ("mail", "")]
+)
+def test_an_export_without_a_message_of_its_form_is_an_error(tmp_path: Path, form: str, text: str) -> None:
+    path = tmp_path / "export.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"export\.json"):
+        list(read_export(path, form, "chats"))

@@ -3,14 +3,17 @@
 import itertools
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from scrapy.http import Response
 
 from crawlers.cli import parts
 from crawlers.platforms import named, platform_of
+from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.presets import Presets, recognise, unproven
-from crawlers.sites.site import SiteFolder
+from crawlers.sites.site import Site, SiteFolder
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site
 from ullage.errors import ConfigError, FaultsError
@@ -172,3 +175,24 @@ def test_a_users_own_preset_is_recognised_checked_and_crawled_by(station: Statio
     assert sorted((capture.thread, capture.post_id, capture.body.decode()) for capture in station.captures()) == [
         (f"{thread}", f"{thread}1", f"text {thread}") for thread in range(1, 6)
     ]
+
+
+BETWEEN = re.compile(r"(?<=>)(?=\s*<(?!/?(?:script|style|title|textarea)))")
+COMMENT = re.compile(rb"<!--.*?-->")
+NOTES = "<!-- a note --><?php echo 'x' ?>"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_comments_and_processing_instructions_change_nothing_of_what_is_read(name: str) -> None:
+    preset = Presets().get(name)
+    noted = tuple(
+        sample.model_copy(update={"body": sample.body if sample.body.lstrip()[:1] in "{[" else BETWEEN.sub(NOTES, sample.body)})
+        for sample in preset.sample
+    )
+
+    def without_notes(page: PageAddress, response: Response, site: Site) -> PageContent:
+        """Read a page; a comment within a body is kept with it, and is no part of what is compared."""
+        read = named(preset.platform).parse(page, response, site)
+        return replace(read, posts=tuple(replace(post, body=COMMENT.sub(b"", post.body).strip()) for post in read.posts))
+
+    assert unproven(preset.model_copy(update={"sample": noted}), without_notes) == []

@@ -456,7 +456,7 @@ def test_a_board_that_no_preset_knows_is_read_as_it_looks(start: str, shape: str
     assert said(found)["software"] == ("WARN", "none that is known: it is read as it looks, so see whether all below is right")
     assert len(found.list.entries) == 6 if found.list else None
     texts = sorted(post.body.decode() for post in found.posts)
-    assert texts == [f"text {k} of thread 0, in words of its own" for k in range(posts)]
+    assert texts == [f"text {k} of thread 5, in words of its own" for k in range(posts)]
     assert [post.author for post in found.posts] == [f"member{k}" for k in range(posts)]
     assert found.posts[0].published_at == datetime(2026, 11, 20, 2, tzinfo=UTC)
     options = tomllib.loads(file_of(found, "b", "o", NOW))["options"]

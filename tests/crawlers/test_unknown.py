@@ -160,3 +160,18 @@ def test_a_list_of_which_only_the_first_page_is_read_is_short() -> None:
 )
 def test_how_many_posts_a_row_says_that_a_thread_has(row: str, posts: int | None) -> None:
     assert counted(row) == posts
+
+
+NOTED = re.compile(r"(?<=>)(?=<(?!/?(?:script|style|title|option|textarea)))")
+
+
+@pytest.mark.parametrize("program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name)
+def test_comments_and_processing_instructions_cost_no_guess(program: Program) -> None:
+    pages = {
+        HOST + path: answer(HOST + path, NOTED.sub("<!-- a note --><?php echo 1 ?>", page), program.charset)
+        for path, page in program.site().items()
+    }
+    found = looked(StaticSite(pages), start=HOST + program.start)
+    assert found.doubts == ()
+    texts = [re.sub(r"<[^>]*>", " ", post.body.decode()) for parsed in walked(found, pages) for post in parsed.posts]
+    assert [person for person in PEOPLE if not any(person in text for text in texts)] == []

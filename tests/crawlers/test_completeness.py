@@ -1,0 +1,210 @@
+"""A page is read completely or it says that it is not: rows, addresses and further pages are held against what was read."""
+
+import pytest
+
+from crawlers.platforms import platform_of
+from crawlers.sites.pages import PageAddress, PageContent, Post
+from crawlers.sites.repeated_text import RepeatedText
+from crawlers.sites.visit_verdict import UNKNOWN, Evidence, UnreadStreak, judge, reason, unread
+from crawlers.trial import holders
+from crawlers.trial.answer import ProbeResponse
+from crawlers.trial.guess import _root, pattern_of
+from tests.crawlers.support import make_site
+from tests.crawlers.test_trial import StaticSite, looked, response, said
+
+HOST = "http://board.example"
+OPTIONS = {"rows": "li.row", "links": "a.t", "pattern": "^https?://[^/]+/t/(?P<id>[0-9]+)", "post": "div.post", "body": ".text"}
+ROWS = "".join(f'<li class="row"><a class="t" href="/t/{n}">A title of {n}</a></li>' for n in range(12))
+
+
+def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
+    site = make_site(platform="board", options={**OPTIONS, **options})
+    return platform_of(site).parse(PageAddress(url, "list"), response(url, f"<body><ul>{body}</ul></body>"), site)
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "short"),
+    [
+        ("", {}, ""),
+        ('<li class="row"><a class="t" href="/news/5">Elsewhere</a></li>', {}, "1 of 13 rows of the list lead to an address"),
+        (
+            '<li class="row"><b><a href="/t/77">Bold and of no class</a></b></li>',
+            {},
+            "1 of 13 rows of the list lead to an address",
+        ),
+        ('<li class="row">No link at all</li>', {}, ""),
+        ('<li class="row"><a class="t" href="/login">Log in</a></li>', {}, ""),
+        ('<li class="row"><a class="t" href="/t/3/another-thing">Another</a></li>', {}, "13 addresses of the list have 12 ids"),
+        ('<li class="row"><a class="t" href="/t/3?page=4">The same again</a></li>', {}, ""),
+        (
+            '<li class="row moved"><a class="t" href="/moved/5">Moved</a></li>',
+            {"where": "xpath:self::*[not(@class='row moved')]"},
+            "",
+        ),
+    ],
+    ids=["whole", "refused", "not selected", "no address", "login", "one id", "a later page", "declared exception"],
+)
+def test_each_row_of_a_list_is_read_or_a_declared_exception(row: str, options: dict[str, str], short: str) -> None:
+    found = read(ROWS + row, **options)
+    assert found.shortfall.startswith(short)
+    assert found.lacking == ("fewer" if short else "")
+
+
+@pytest.mark.parametrize(
+    ("pager", "is_short"),
+    [
+        ('<p><b>1</b> <a href="/?index-2.htm">2</a></p>', True),
+        ('<ul><li class="active"><a href="/list">1</a></li><li><a href="/index/zwei">2</a></li></ul>', True),
+        ('<ul><li class="active"><span>1</span></li><li><a href="/more">›</a></li></ul>', True),
+        ('<div class="pg"><strong>1</strong><a href="/x/y">下一页</a></div>', True),
+        ('<div class="pg"><strong>1</strong><a href="javascript:go(2)">2</a></div>', True),
+        ('<div class="pg"><strong>1</strong><a class="disabled" href="/x">›</a></div>', False),
+        ('<div class="pg"><strong>1</strong><a href="/list">›</a></div>', False),
+        ('<p>See <a href="/about">next topic</a></p>', False),
+        ('<table class="calendar"><tr><td>1</td><td><a href="/day/two">2</a></td></tr></table>', False),
+        ('<div><a href="http://other.example/2">2</a><b>1</b></div>', False),
+    ],
+)
+def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(pager: str, is_short: bool) -> None:
+    assert read(ROWS + pager).lacking == ("fewer" if is_short else "")
+    if is_short and "javascript" not in pager:
+        assert read(ROWS + pager, next="p > a, li:not(.active) > a, div.pg > a").lacking == ""
+
+
+def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
+    site = make_site(platform="phpbb")
+    row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
+    rows = (
+        "".join(row.format(n=n) for n in range(5)) + '<li class="row"><a class="topictitle" href="./viewtopic.php?p=5">B</a></li>'
+    )
+    url = f"{HOST}/viewforum.php?f=2"
+    found = platform_of(site).parse(
+        PageAddress(url, "list"), response(url, f'<body><ul class="topiclist topics">{rows}</ul></body>'), site
+    )
+    assert (found.lacking, found.shortfall[:9]) == ("fewer", "1 of 6 ro")
+
+
+@pytest.mark.parametrize(
+    ("urls", "names"),
+    [
+        (["/2026/09/an-offer/", "/2026/10/a-sale/", "/2026/11/a-reply/"], 3),
+        (["/2025/09/x/", "/2026/09/x/", "/2026/10/x/"], 3),
+        (["/forum.cgi?forum=2&topic=7", "/forum.cgi?forum=3&topic=8", "/forum.cgi?forum=4&topic=9"], 3),
+    ],
+)
+def test_a_pattern_is_of_whole_addresses_and_takes_no_month_for_an_id(urls: list[str], names: int) -> None:
+    pattern = pattern_of([HOST + url for url in urls])
+    assert pattern.startswith("^https?://[^/]+/")
+    rows = "".join(f'<li class="row"><a class="t" href="{url}">A title</a></li>' for url in urls)
+    found = read(rows, pattern=pattern)
+    assert (len({page.name for page in found.pages}), found.lacking) == (names, "")
+
+
+def board(thread: str) -> StaticSite:
+    """A board whose threads look so; of each, `{n}` is its number."""
+    rows = "".join(f'<li class="row"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>' for n in range(6))
+    pages: dict[str, str | ProbeResponse] = {f"{HOST}/": f"<html><body><ul>{rows}</ul></body></html>"}
+    for n in range(6):
+        page = thread.replace("{n}", str(n))
+        pages[f"{HOST}/t/{n}/"] = f"<html><head><title>An offer {n}</title></head><body>{page}</body></html>"
+    return StaticSite(pages)
+
+
+REPLY = (
+    '<div class="c"><b>reader{k}</b> <time datetime="2026-11-2{k}T10:00:00Z">x</time>'
+    " <i>reply {k} to the words of {{n}} here</i></div>"
+)
+HOLDER = (
+    '<a href="/">Home</a><div class="page"><h1>An offer {n}</h1><p>article {n} in words of its own</p>'
+    '<form action="/say"><input name="text"></form>' + "".join(REPLY.format(k=k) for k in range(3)) + "</div>"
+)
+
+
+def test_a_first_post_and_replies_that_look_otherwise_are_read_each_for_itself() -> None:
+    found = looked(board(HOLDER.replace("<p>", '<p class="first">')), start=f"{HOST}/")
+    assert found.doubts == ()
+    assert len(found.posts) == 4
+
+
+@pytest.mark.parametrize("post", ["div.page", "body > div"])
+def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
+    site = make_site(platform="board", options={**OPTIONS, "post": post, "body": "xpath:."})
+    roots = [
+        _root(response(f"{HOST}/t/{n}", f"<body>{HOLDER.format(n=n)}{'<p>a footer of many words</p>' * 9}</body>"))
+        for n in (1, 2)
+    ]
+    assert list(holders.doubts(site, roots)) == ["what was taken for a post holds the title or a form, and several posts"]
+
+
+def test_what_is_nearly_all_of_a_page_is_no_post() -> None:
+    site = make_site(platform="board", options={**OPTIONS, "post": "div.all", "body": "xpath:."})
+    whole = [_root(response(f"{HOST}/t/{n}", f'<body><div class="all">{"words " * 40}</div><p>x</p></body>')) for n in (1, 2)]
+    part = [_root(response(f"{HOST}/t/{n}", f'<body><div class="all">words</div><p>{"menu " * 9}</p></body>')) for n in (1, 2)]
+    assert list(holders.doubts(site, whole)) == ["what was taken for a post is nearly all of the page"]
+    assert list(holders.doubts(site, part)) == []
+
+
+def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:
+    row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
+    rows = "".join(row.format(n=n) for n in range(5)) + '<p><strong>1</strong> <a href="/zwei">2</a></p>'
+    shown = '<div id="p{n}" class="post"><div class="postbody"><div class="content">words</div></div></div>'
+    thread = f'<body id="phpbb" class="section-viewtopic">{shown}</body>'
+    pages = {f"{HOST}/viewtopic.php?f=2&t={n}": thread.format(n=n) for n in range(5)}
+    start = f"{HOST}/viewforum.php?f=2"
+    told = StaticSite(
+        {**pages, start: f'<body id="phpbb" class="section-viewforum"><ul class="topiclist topics">{rows}</ul></body>'}
+    )
+    found = looked(told, start=start)
+    assert found.read_as is not None
+    assert found.read_as.platform == "phpbb"
+    assert said(found)["incomplete"] == ("FAULT", "page 2 of a list is not followed")
+
+
+def post(text: str, thread: str, author: str) -> Post:
+    return Post("1", "http://b/", text.encode(), author=author, thread=thread)
+
+
+WALL = "To see this content you must log in"
+
+
+@pytest.mark.parametrize(
+    ("new", "is_wall"),
+    [
+        ([(WALL, f"t{n}", f"member{n % 5}") for n in range(18)], True),
+        ([(WALL, f"t{n}", "seller") for n in range(9)], False),
+        ([*((WALL, f"t{n}", "seller") for n in range(9)), ("another text", "t1", "member")], False),
+        ([(WALL, f"t{n % 2}", f"member{n}") for n in range(9)], False),
+        ([(f"text {n}", f"t{n}", f"member{n}") for n in range(9)], False),
+        ([(WALL, f"t{n}", "") for n in range(9)], False),
+    ],
+    ids=["a wall", "one seller", "a seller among others", "two threads", "posts", "nobody is named"],
+)
+def test_one_text_by_everybody_in_several_threads_is_a_login_that_has_expired(
+    new: list[tuple[str, str, str]], is_wall: bool
+) -> None:
+    seen = Evidence(texts=RepeatedText())
+    seen.note("ok", head=True)
+    for text, thread, author in new:
+        seen.texts.note_read(post(text, thread, author))
+        seen.texts.note_new(post(text, thread, author))
+        seen.note_posts([(True, True, True)])
+    state = judge(seen, UNKNOWN)
+    assert (state, reason(seen, state)) == (("login_expired", "login") if is_wall else ("ok", ""))
+    assert unread(seen, UnreadStreak()).speaks == is_wall
+
+
+def test_a_wall_stays_one_while_nothing_else_is_read() -> None:
+    streak = UnreadStreak(3, "login")
+    for texts, stays in ([WALL], True), ([WALL, "a post at last"], False):
+        seen = Evidence()
+        for number, text in enumerate(texts):
+            seen.texts.note_read(post(text, f"t{number}", "member"))
+            seen.note_posts([(True, True, True)])
+        assert (unread(seen, streak) == streak) == stays
+
+
+def test_a_site_whose_past_is_being_read_is_incomplete() -> None:
+    seen = Evidence(unread_past=9040)
+    seen.note("ok", head=True)
+    seen.note_posts([(True, True, True)])
+    assert (judge(seen, UNKNOWN), reason(seen, "incomplete")) == ("incomplete", "first reading")
