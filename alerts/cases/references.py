@@ -97,7 +97,7 @@ class References:
         if not count:
             raise QueryError("this incident has no customers", "case")
         until, value = now + WAITS, str(count)
-        return self.decisions.act(
+        return self.decisions.note_act(
             incident, "references_asked", by=by, value=value, reference=number, until=until, note=reason, token=token
         )
 
@@ -111,8 +111,10 @@ class References:
         if by in request.approved_by:
             raise QueryError("you have approved it: somebody else has to do so too", "note")
         if not approve:
-            return self.decisions.act(incident, "references_refused", by=by, about=entry, note=note, token=token)
-        return self.decisions.act(incident, "references_approved", by=by, about=entry, until=now + LASTS, note=note, token=token)
+            return self.decisions.note_act(incident, "references_refused", by=by, about=entry, note=note, token=token)
+        return self.decisions.note_act(
+            incident, "references_approved", by=by, about=entry, until=now + LASTS, note=note, token=token
+        )
 
     def approved(self, incident: Incident, entry: str, *, by: str) -> tuple[ReferenceRequest, list[str]]:
         """The request `entry` of `by` whose approval lasts, and the pseudonyms to be resolved for it."""

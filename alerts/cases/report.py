@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import RootModel
 
-from alerts.cases.incident_list import decisions_of, incident_named
+from alerts.cases.incident_list import incident_named
 from alerts.deadlines import CHANNELS, grade_of, sent_at
 from alerts.deadlines.outstanding import Duty, Moments
 from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
@@ -425,18 +425,18 @@ class ReportForm(StrEnum):
 
 def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
-    found, decisions = incident_named(store, incident), decisions_of(store, incident)
-    duties, tenant = duties_of(context, store), context.tenant(found.tenant)
-    moments = duties.moments(found, decisions)
+    found = incident_named(store, incident)
+    tenant = context.tenant(found.tenant)
+    owed = duties_of(context, store).owed([found])[incident]
     return Case(
         incident=found,
         sightings=sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id)),
-        moments=moments,
-        duties=duties.since(found, decisions, moments),
+        moments=owed.moments,
+        duties=owed.duties,
         tenant=tenant,
         zone=ZoneInfo(tenant.zone),
         now=context.clock.now(),
-        decide=duties.decides([found]).get(incident),
+        decide=owed.decide,
         stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
     )
 

@@ -134,7 +134,8 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), WATCHDOG_SECONDS, stop)
         in_hand = stack.enter_context(notes.traced())
-        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan, book.changed, believed)
+        work = Work(duties_of(context, store))
+        returns = Returns(work, context.trail(), verdict, notifier.plan, book.changed, notifier.plan_second_person, believed)
         stage = Alert(
             store,
             context.clock,

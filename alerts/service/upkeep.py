@@ -39,6 +39,7 @@ from alerts.records import (
     Incident,
     Notification,
     Original,
+    PendingDecision,
     Presence,
     Sighting,
     SiteDay,
@@ -70,7 +71,8 @@ NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (Exposure, Back
 """What has the handle of a customer in it."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
-    Sighting, Claim, Holding, Presence, Decision, Suppression, Hold, Audit, Notification, CollectorHeartbeat, WorkItem,
+    Sighting, Claim, Holding, Presence, Decision, PendingDecision, Suppression, Hold, Audit, Notification, CollectorHeartbeat,
+    WorkItem,
     FraudOutcome, DutyRecord, Incident,
 )  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""

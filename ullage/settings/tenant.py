@@ -78,6 +78,11 @@ class Tenant(SettingsTable):
         "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if confirmed (a person"
         " decides first)",
     )
+    second_person: bool = knob(
+        True,
+        "an act that ends a running reporting deadline waits until a second person with role lead or dpo confirms it; false"
+        " for teams of one person, and then check, the incident and the report say so",
+    )
     reference_approvals: Annotated[int, Field(ge=0, le=2)] = knob(
         0,
         "how many others with role resolver approve a request for customer references on the console; 0: it gives none",

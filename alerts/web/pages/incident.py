@@ -13,25 +13,28 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, merged_into, presence_of
+from alerts.accounts import ForbiddenError
+from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, IncidentDetails, customers_of, handles, whole
-from alerts.cases.incident_view import history
+from alerts.cases.incident_view import describe_pending, history
 from alerts.cases.references import ReferenceRequest, State, requests_of
+from alerts.cases.regrouping import merged_into
 from alerts.cases.report import ReportForm as Written
 from alerts.cases.report import ReportLanguage, case_of, page, rendered
+from alerts.cases.second_person import ends_of
 from alerts.cases.suppressions import suppressed
 from alerts.cases.takedown_letter import LANGUAGES, letter
 from alerts.deadlines import CHANNELS, regimes_of, sent_at
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import clock_words, reported
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
-from alerts.records import Decision, Incident
+from alerts.records import Decision, Incident, PendingDecision
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.dropped_files import Judge
-from alerts.web.incident_changes import carry_out, cases_of, record_reports
+from alerts.web.incident_changes import actor_of, carry_out, cases_of, counted_together, record_reports
 from alerts.web.templating import READER
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -107,11 +110,12 @@ def routes() -> APIRouter:
         sent_at: Typed = "",
         channel: Typed = "",
         reference: Typed = "",
+        no_reference: Typed = "",
         also: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
     ) -> Response:
         typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
         typed |= {"state": state, "other": other, "sighting": sighting, "entry": entry}
-        typed |= {"sent_at": sent_at, "channel": channel, "reference": reference}
+        typed |= {"sent_at": sent_at, "channel": channel, "reference": reference, "no_reference": no_reference}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
         try:
@@ -127,9 +131,33 @@ def routes() -> APIRouter:
             return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303)
 
+    _second_person(router)
     _files(router)
     _takedown(router)
     return router
+
+
+def _second_person(router: APIRouter) -> None:
+    """Where what ends a deadline is confirmed or refused."""
+
+    @router.post("/incidents/{id_}/second")
+    def second(
+        site: Annotated[Console, may("incident.decide")],
+        id_: str,
+        answer: Typed = "",
+        note: Typed = "",
+        entry: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
+    ) -> Response:
+        if site.store.get(Incident, id_) is None:
+            return site.missing(GONE)
+        try:
+            if answer not in ("confirm", "refuse") or not entry:
+                raise QueryError("choose what to confirm or to refuse", "entry")
+            for one in dict.fromkeys(entry):
+                cases_of(site).answer(id_, one, by=site.actor(), confirm=answer == "confirm", note=note)
+        except (QueryError, ForbiddenError) as error:
+            return incident_page(site, id_, RefusedForm(error, "note", repeatable({"status": "second", "note": note})))
+        return RedirectResponse(f"/incidents/{id_}", 303)
 
 
 def _files(router: APIRouter) -> None:
@@ -231,6 +259,31 @@ def _parts(found: IncidentDetails, owed: IncidentDeadlines) -> list[tuple[str, P
     ]
 
 
+def _also(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
+    """For which other reports of the same rule, due from the same moment, a report may count as well, by name."""
+    unsent = [named(duty) for duty in duties if duty.state in ("running", "waiting")]
+    return {name: [(other, reported(other)) for other in counted_together(name, unsent)] for name in map(named, duties)}
+
+
+def _pending(site: Console, pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[dict[str, Any]]:
+    """What waits for a second person, for whom, and whether whoever asks may confirm it or has proposed it."""
+    actor = actor_of(site)
+    return [
+        {
+            "id": one.id,
+            "what": describe_pending(one),
+            "by": one.by,
+            "at": one.at,
+            "note": next((each.note for each in one.decisions if each.note), ""),
+            "ends": ends_of(one.ends),
+            "waits": waits,
+            "may": site.principal.name in actor.second_persons(one.tenant, one.proposers),
+            "own": site.principal.name in one.proposers,
+        }
+        for one, waits in pending
+    ]
+
+
 def _owners(site: Console, incident: Incident, now: str) -> list[str]:
     """Who may be given an incident, and who has it `now`, by name."""
     return sorted({*site.door.accounts.who_may("incident.decide", incident.tenant), *filter(None, [now, site.principal.name])})
@@ -296,7 +349,8 @@ def incident_page(
         "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
         "recorded": {f"{one.regime} {one.stage}": (one, _typed(sent_at(one), zone)) for one in owed.decisions if one.regime},
-        "unsent": [(named(duty), reported(named(duty))) for duty in owed.duties if duty.state in ("running", "waiting")],
+        "also": _also(owed.duties),
+        "pending": _pending(site, cases.pending(incident)),
         "now_typed": _typed(now, zone),
         "running": [reported(named(duty)) for duty in owed.running],
         "starts": [reported(named(duty)) for duty in starts],
