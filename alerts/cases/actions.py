@@ -356,10 +356,10 @@ class Cases:
                 raise QueryError(Phrase("the data of %(id)s has passed its retention", id=one.id), "other")
         said = Phrase("%(id)s: %(to)s is merged into it within a minute", id=id_, to=other)
         drafts = [
-            self._decisions.draft_act(head, "merged", by=by, about=part.id, note=note, token=token),
             self._decisions.draft_act(part, "merged_into", by=by, about=head.id, note=note, token=token),
+            self._decisions.draft_act(head, "merged", by=by, about=part.id, note=note, token=token),
         ]
-        return self._regroup([head, part], drafts, self._after(head, part, drafts[0]), said)
+        return self._regroup([head, part], drafts, self._after(head, part, drafts[1]), said)
 
     def split(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
         """Ask that `other`, which was merged into an incident, is one of its own again; alert does so within a minute."""
@@ -384,8 +384,8 @@ class Cases:
         made = self._decisions.record(drafts, Change(before, after, drafts))
         if isinstance(made, PendingDecision):
             return self._waiting(made)
-        for incident, draft in zip(before, drafts, strict=False):
-            self._renewed(incident, draft)
+        for draft in drafts:
+            self._renewed(next(one for one in before if one.id == draft.incident), draft)
         return ActionResult(before[0].id, self._one_person(made, said), made=made)
 
     def _other(self, id_: str) -> Incident:

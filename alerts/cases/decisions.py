@@ -205,9 +205,9 @@ class Decisions:
     def record(self, drafts: Sequence[Decision], change: Change) -> Recorded:
         """Store what an act writes, or that it waits for a second person; what was sent before is given back.
 
-        Returns the first of `drafts` as it is stored, or the pending decision, whose id is that of the first draft.
+        Returns the draft on the first incident of `change` as it is stored, or the pending decision, which has its id.
         """
-        first = drafts[0]
+        first = next(one for one in drafts if one.incident == change.before[0].id)
         if (made := self.store.get(Decision, first.id) or self.store.get(PendingDecision, first.id)) is not None:
             return made
         ended = find_ended(self.duties, change)
@@ -215,7 +215,7 @@ class Decisions:
             whose = {"id": first.id, "incident": first.incident, "tenant": first.tenant, "by": first.by}
             return self.propose({**whose, "decisions": tuple(drafts)}, describe(first), ended, first.note)
         self.write([one.model_copy(update={"ends": tuple(duty.name for duty in ended)}) for one in drafts])
-        return self.store.get(Decision, first.id) or drafts[0]
+        return self.store.get(Decision, first.id) or first
 
     def write(self, decisions: Sequence[Decision]) -> None:
         """Store decisions, in the audit log first."""
