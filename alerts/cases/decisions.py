@@ -26,7 +26,7 @@ from typing import Any
 
 from alerts.accounts.second_person import CONFIRM, Actor
 from alerts.cases.incident_list import incident_named
-from alerts.deadlines import Regime, Stage, checked_channel, checked_reference, regimes, require_reason
+from alerts.deadlines import Regime, Stage, checked_channel, checked_reference, regimes
 from alerts.deadlines.comparison import Change, EndedDuty, find_ended
 from alerts.deadlines.outstanding import RULINGS, Duties, IncidentDeadlines, status_with_report, waiver_facts
 from alerts.records import (
@@ -140,6 +140,9 @@ class Decisions:
         elif regime and stage not in RULINGS:
             said |= _report(owed, regime, stage, reference, no_reference, channel)
             said["sent_at"] = sent_at
+            is_same = any(one.id == f"{incident.id}:{token}" for one in owed.decisions)
+            if not note.strip() and not is_same and _is_met(owed, regime, stage):
+                raise QueryError("this report was recorded before: say in the note what you correct", "note")
         return self._record_one(incident, self.draft(incident, owed.decisions, by, note, token, said))
 
     def act(
@@ -176,7 +179,7 @@ class Decisions:
     ) -> Decision:
         """Return the decision that is made of what was `said` of an incident, checked; `former` are those before it."""
         explained = said.get("stage") in (*RULINGS, *TELLING) or said.get("act") in EXPLAINED
-        decision = Decision.model_validate(
+        return Decision.model_validate(
             {
                 "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
                 "tenant": incident.tenant,
@@ -187,9 +190,6 @@ class Decisions:
                 **said,
             }
         )
-        if decision.stage not in RULINGS and not any(one.id == decision.id for one in former):
-            require_reason(former, decision.regime, decision.stage, decision.note)
-        return decision
 
     def note_act(self, incident: Incident, act: Act, *, by: str, **said: Any) -> Decision:
         """Record an act that changes nothing of what is owed."""
@@ -279,6 +279,12 @@ def _report(owed: IncidentDeadlines, regime: str, stage: str, reference: str, no
     if not number and not why:
         raise QueryError("give the authority's reference, or say why there is none", "reference")
     return {"value": checked_channel(channel), "reference": number, "no_reference": "" if number else why}
+
+
+def _is_met(owed: IncidentDeadlines, regime: str, stage: str) -> bool:
+    """Return whether a report of this very stage is recorded and counts."""
+    reports = [duty.report for duty in owed.duties if (duty.regime.id, duty.stage.id) == (regime, stage)]
+    return any(one is not None and (one.regime, one.stage) == (regime, stage) for one in reports)
 
 
 def _regime(id_: str) -> Regime:

@@ -44,9 +44,21 @@ def duties(store, clock) -> Duties:
 
 
 @pytest.fixture
-def waiting(data, store, clock, duties, context) -> PendingDecision:
-    """An analyst has called an incident a false positive whose deadline runs."""
+def tenant(data):
+    """Under one rule."""
     (data / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nregimes = ["pipl-57"]\n', encoding="utf-8")
+
+
+@pytest.fixture
+def alone(data):
+    """A team of one person."""
+    text = 'metrics = false\n[tenants.bank]\nregimes = ["pipl-57"]\nsecond_person = false\n'
+    (data / "ullage.toml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def waiting(tenant, store, clock, duties, context) -> PendingDecision:
+    """An analyst has called an incident a false positive whose deadline runs."""
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     told(store, clock.as_clock().now())
     return Cases(Work(duties), context.trail()).excuse(A, "chance", by="Li Na").made
@@ -114,7 +126,9 @@ NOT_SECOND = {
     ),
     "an account that the user of the machine made": ("Li Na", frozenset({"root"}), [account("Wang Fang", made_by="root")]),
     "an account to which the first person gave a password": ("Li Na", frozenset(), [account("Wang Fang", changed_by=("Li Na",))]),
-    "whoever made the account in whose name it was proposed": ("Li Na", frozenset(), [LEAD, account("Li Na", made_by="Wang Fang")]),
+    "whoever made the account in whose name it was proposed": (
+        "Li Na", frozenset(), [LEAD, account("Li Na", made_by="Wang Fang")],
+    ),
     "nobody with an account": ("Li Na", frozenset(), []),
 }  # fmt: skip
 
@@ -189,9 +203,7 @@ def test_page_api_and_terminal_say_for_whom_it_waits(waiting, log_in, accounts, 
     assert said in " ".join(done.stdout.split())
 
 
-def test_where_one_person_decides_it_is_said_everywhere(data, store, clock, context, log_in):
-    text = 'metrics = false\n[tenants.bank]\nregimes = ["pipl-57"]\nsecond_person = false\n'
-    (data / "ullage.toml").write_text(text, encoding="utf-8")
+def test_where_one_person_decides_it_is_said_everywhere(alone, store, clock, context, log_in):
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     told(store, clock.as_clock().now())
     duties = Duties(store, lambda _: Tenant(regimes=REGIMES, second_person=False), clock.as_clock())
@@ -200,7 +212,7 @@ def test_where_one_person_decides_it_is_said_everywhere(data, store, clock, cont
     assert deadlines(duties) == ()
     assert "decided by one person" in log_in("auditor").get(f"/incidents/{A}").text
     assert "decided by one person" in " ".join(CliRunner().invoke(terminal, ["show", A], obj=context).stdout.split())
-    assert "decided by one person" in [*audit.entries(context.data / "audit")][-1][1].object
+    assert [one.object for _, one in audit.entries(context.data / "audit") if "decided by one person" in one.object]
 
 
 CHANGES = {
@@ -267,9 +279,7 @@ def test_incidents_whose_deadlines_run_are_merged_and_the_earliest_clock_counts(
 
 
 @pytest.mark.parametrize("is_of_part", [True, False])
-def test_a_report_of_one_before_a_merge_does_not_meet_the_others_deadline(
-    store, clock, duties, pair, merging, context, is_of_part
-):
+def test_a_report_of_one_before_a_merge_does_not_meet_the_others(store, clock, duties, pair, merging, is_of_part):
     (a, b), (cases, returns) = (one.id for one in pair), merging
     for one in (a, b):
         told(store, clock.as_clock().now(), one)
@@ -296,8 +306,9 @@ def test_a_report_of_one_before_a_merge_does_not_meet_the_others_deadline(
 def test_a_merge_that_would_end_a_deadline_waits(store, clock, duties, pair, context):
     """Judged by the shipped rules both together start no clock."""
     (a, b) = (one.id for one in pair)
-    for one in (a, b):
-        told(store, clock.as_clock().now(), one)
+    store.put([pair[1].model_copy(update={"clock": "none"})])
+    told(store, clock.as_clock().now(), a)
+    assert deadlines(duties, a) == ("pipl-57 first",)
     cases = Cases(Work(duties), context.trail())
     assert isinstance(cases.merge(a, b, by="Li Na", note="one seller").made, PendingDecision)
     Returns(Work(duties), context.trail(), own_rules).turn()

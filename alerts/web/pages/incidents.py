@@ -24,6 +24,7 @@ from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES, STATUSES
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.incident_changes import cases_of
 from alerts.web.templating import MenuEntry
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
