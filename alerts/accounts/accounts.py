@@ -27,6 +27,7 @@ from ullage.files.database import check_database, open_database, sqlite_errors, 
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context
+from ullage.setup import SetupWarning
 
 FILE = "accounts.sqlite"
 NAME = re.compile(rf"[^\W\d_][\w .·'\-]{{0,31}}(@{TENANT.pattern})?")
@@ -321,8 +322,18 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             good = [one for one in accounts.tokens() if one.state(now) == "good"]
             return f"{sum(not one.is_disabled for one in people)} of {len(people)} open, {len(good)} tokens good"
 
+    def second_person() -> str:
+        with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+            known = {name: accounts.who_may("deadline.waive", name) for name in context.settings.tenants}
+        return ", ".join(f"{name} {len(people)}" for name, people in known.items()) + " accounts may confirm"
+
     if (context.data / FILE).exists():
         yield "accounts", look
+    alone = [name for name in context.settings.tenants if not context.tenant(name).second_person]
+    if alone:
+        yield "second person", lambda: SetupWarning(f"{', '.join(alone)}: decided by one person (second_person = false)")
+    elif context.settings.tenants and (context.data / FILE).exists():
+        yield "second person", second_person
 
 
 def key_of(name: str) -> str:

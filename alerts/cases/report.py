@@ -18,7 +18,7 @@ from pydantic import RootModel
 from alerts.cases.incident_list import incident_named
 from alerts.deadlines import CHANNELS, grade_of, sent_at
 from alerts.deadlines.outstanding import Duty, Moments
-from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
+from alerts.deadlines.render import BY_ONE_PERSON, STAGES, UNVERIFIED, limit, state, warning
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Incident, IncidentReason, Sighting
 from alerts.records.document import Frozen
@@ -292,9 +292,10 @@ def _report_line(duty: Duty, case: Case, language: int) -> str:
         state(duty, case.now)[language],
         moment(sent_at(report), case.zone) if report else "",
         CHANNELS[report.value][language] if report and report.value in CHANNELS else "",
-        report.reference if report else "",
+        (report.reference or report.no_reference) if report else "",
         report.note if report and duty.late else "",
         duty.ruling.note if duty.ruling else "",
+        BY_ONE_PERSON[language] if duty.is_by_one_person else "",
         "" if regime.verified else UNVERIFIED[language].upper(),
         warning(duty)[language],
     ]

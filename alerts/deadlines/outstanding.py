@@ -116,6 +116,12 @@ class Duty:
         return self.state in ("running", "waiting", "conditional") and self.ruling is not None and self.ruling.stage == "waived"
 
     @property
+    def is_by_one_person(self) -> bool:
+        """Whether one person decided that it does not run any more."""
+        decided = self.report if self.state == "met" else self.ruling if self.state == "waived" else None
+        return decided is not None and decided.is_by_one_person
+
+    @property
     def late(self) -> bool:
         """Whether it was met after it was due; never by a rule whose text was not read."""
         return bool(self.regime.verified and self.report and self.due and sent_at(self.report) > self.due)

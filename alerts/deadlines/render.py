@@ -51,6 +51,7 @@ SINCE = {
 SOON = 2 * 3600
 """Seconds left at which a clock stands out."""
 UNVERIFIED = ("not verified", "未核对原文")
+BY_ONE_PERSON = ("decided by one person", "由一人决定")
 
 
 def ruled(regime: str) -> Phrase | str:
@@ -137,7 +138,7 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
         "no_reference": report.no_reference if report else "",
         "ruling": _ruling_as_json(duty.ruling) if duty.ruling else None,
         "waiver_ended": duty.is_waiver_over,
-        "decided_by_one_person": any(one is not None and one.is_by_one_person for one in (report, duty.ruling)),
+        "decided_by_one_person": duty.is_by_one_person,
     }
 
 
@@ -185,6 +186,7 @@ def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
         grid.add_column(no_wrap=narrow)
     for duty in duties:
         marks = [] if duty.regime.verified else [UNVERIFIED[0]]
+        marks += [BY_ONE_PERSON[0]] if duty.is_by_one_person else []
         marks += [text for text in (warning(duty)[0], safe(duty.report.reference) if duty.report else "") if text]
         grid.add_row(
             Text(f"  {duty.regime.id} {duty.stage.id}"),

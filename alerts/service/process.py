@@ -134,6 +134,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), WATCHDOG_SECONDS, stop)
         in_hand = stack.enter_context(notes.traced())
+        _record_single_persons(context)
         work = Work(duties_of(context, store))
         returns = Returns(work, context.trail(), verdict, notifier.plan, book.changed, notifier.plan_second_person, believed)
         stage = Alert(
@@ -167,6 +168,13 @@ def run_alert(context: Context, *, once: bool) -> None:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
             book.complete()
+
+
+def _record_single_persons(context: Context) -> None:
+    """Record in the audit log for which tenants one person ends a deadline."""
+    if alone := [name for name in context.settings.tenants if not context.tenant(name).second_person]:
+        what = f"reporting deadlines of {', '.join(alone)} are decided by one person (second_person = false)"
+        context.trail().append("settings.second_person", what, actor="alert")
 
 
 def _opened(

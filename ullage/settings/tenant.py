@@ -80,8 +80,7 @@ class Tenant(SettingsTable):
     )
     second_person: bool = knob(
         True,
-        "an act that ends a running reporting deadline waits until a second person with role lead or dpo confirms it; false"
-        " for teams of one person, and then check, the incident and the report say so",
+        "as the setting of this name for all tenants; false in either place is false",
     )
     reference_approvals: Annotated[int, Field(ge=0, le=2)] = knob(
         0,
