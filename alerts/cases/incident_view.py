@@ -162,7 +162,7 @@ def details(
         "seen_after": found.more_sightings,
         "exposures": [customer(exposure) for exposure in found.exposures],
         "exposures_after": found.more,
-        "decisions": [decision.model_dump(mode="json") for decision in found.decisions],
+        "decisions": [decision.model_dump(mode="json", exclude={"covers"}) for decision in found.decisions],
     }
 
 

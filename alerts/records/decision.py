@@ -96,6 +96,8 @@ class Decision(Document):
     about: str = ""
     until: MaybeMoment = None
     no_reference: str = ""
+    covers: str = ""
+    """Of a request for customer references: short digests of the pseudonyms that it is for (`alerts.cases.references`)."""
     facts: WaiverFacts | None = None
     ends: tuple[str, ...] = ()
     confirmed_by: str = ""

@@ -86,6 +86,10 @@ class Tenant(SettingsTable):
         0,
         "how many others with role resolver approve a request for customer references on the console; 0: it gives none",
     )
+    reference_budget: Annotated[int, Field(ge=0, le=100_000)] = knob(
+        1_000,
+        "how many customer references match gives out at most within 24 hours, whoever approved; it goes by its own setting",
+    )
     reference_help: Annotated[str, Field(max_length=500)] = knob(
         "", "how your own system resolves pseudonyms, for the incident page"
     )
