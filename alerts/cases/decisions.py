@@ -138,7 +138,10 @@ class Decisions:
         if stage == "waived":
             said["facts"] = waiver_facts(regimes()[regime], incident, self.duties.tenant(incident.tenant))
         elif regime and stage not in RULINGS:
-            said |= _report(owed, regime, stage, reference, no_reference, channel)
+            checked_note(note)  # what was typed is checked before anything is missed
+            said |= _report(
+                owed, regime, stage, checked_reference(reference), checked_note(no_reference), checked_channel(channel)
+            )
             said["sent_at"] = sent_at
             is_same = any(one.id == f"{incident.id}:{token}" for one in owed.decisions)
             if not note.strip() and not is_same and _is_met(owed, regime, stage):
@@ -267,18 +270,24 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
     return status_with_report(now), _regime(about[0]).id, _stage(*about).id
 
 
-def _report(owed: IncidentDeadlines, regime: str, stage: str, reference: str, no_reference: str, channel: str) -> dict[str, str]:
-    """Return what is recorded of a report; QueryError where something is missing, or its deadline cannot have begun."""
+def _report(owed: IncidentDeadlines, regime: str, stage: str, given: Mapping[str, str], *, is_same: bool) -> dict[str, str]:
+    """Return what is recorded of a report; QueryError where something is missing, or its deadline cannot have begun.
+
+    `is_same` is one that was recorded before under the same token, and so corrects nothing.
+    """
+    number, why = checked_reference(given["reference"]), checked_note(given["no_reference"])
+    channel, note = checked_channel(given["channel"]), checked_note(given["note"])
     since = _stage(regime, stage).since
     if since in ("determined", "resolved") and owed.moments.at(since) is None:
         first = {"determined": "confirm the leak first", "resolved": "resolve the incident first"}[since]
         raise QueryError(Phrase("this report cannot have been sent yet: %(first)s", first=Phrase(first)), "stage")
     if not channel:
         raise QueryError("say by which channel the report was sent", "channel")
-    number, why = checked_reference(reference), checked_note(no_reference)
     if not number and not why:
         raise QueryError("give the authority's reference, or say why there is none", "reference")
-    return {"value": checked_channel(channel), "reference": number, "no_reference": "" if number else why}
+    if not note and not is_same and _is_met(owed, regime, stage):
+        raise QueryError("this report was recorded before: say in the note what you correct", "note")
+    return {"value": channel, "reference": number, "no_reference": "" if number else why}
 
 
 def _is_met(owed: IncidentDeadlines, regime: str, stage: str) -> bool:

@@ -9,7 +9,7 @@ import contextlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -72,30 +72,28 @@ def deadline(
         _answer(context, incident, confirm or refuse, by, note, is_confirmed=bool(confirm))
         return
     if sent:
-        if not regime:
-            raise ConfigError("--regime is needed: under which rule it was reported")
-        details = {"sent_at": sent_at, "note": note, "reference": reference, "channel": channel, "no_reference": no_reference}
-        _record_sent(context, incident, f"reported {regime} {stage}", by, details)
+        chosen = f"reported {regime} {stage}" if regime else "reported"
+        _record(
+            context, incident, chosen, by, sent_at, note=note, reference=reference, channel=channel, no_reference=no_reference
+        )
         return
     if not (regime and note):
         raise ConfigError("--regime and --note are needed: which rule, and on what ground")
-    _record(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, {"note": note})
+    _record(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note=note)
 
 
-def _record_sent(context: Context, incident: str, chosen: str, by: str, details: dict[str, Any]) -> None:
-    with deciding(context, by, permission_for(chosen)) as (store, _):
-        zone = ZoneInfo(context.tenant(incident_named(store, incident).tenant).zone)
-    _record(context, incident, chosen, by, {**details, "sent_at": checked_sent_at(details["sent_at"], zone, context.clock.now())})
-
-
-def _record(context: Context, incident: str, chosen: str, by: str, details: dict[str, Any]) -> None:
+def _record(context: Context, incident: str, chosen: str, by: str, sent_at: str = "", **details: str) -> None:
     """Record a report or a ruling, and say so, or for whom it waits."""
     with deciding(context, by, permission_for(chosen)) as (store, who):
-        incident_named(store, incident)
+        zone = ZoneInfo(context.tenant(incident_named(store, incident).tenant).zone)
+        when = checked_sent_at(sent_at, zone, context.clock.now())
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
-        done = cases.decide(incident, chosen, by=who.name, **details)
-    made = done.made
-    typer.echo(f"recorded: {incident} {describe(made)}" if isinstance(made, Decision) and not made.ends else done.words())
+        done = cases.decide(incident, chosen, by=who.name, sent_at=when, **details)
+    if isinstance(done.made, Decision):
+        alone = ", decided by one person" if done.made.is_by_one_person else ""
+        typer.echo(f"recorded: {incident} {describe(done.made)}{alone}")
+    else:
+        typer.echo(done.words())
 
 
 def _answer(context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool) -> None:
