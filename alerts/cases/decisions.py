@@ -138,14 +138,9 @@ class Decisions:
         if stage == "waived":
             said["facts"] = waiver_facts(regimes()[regime], incident, self.duties.tenant(incident.tenant))
         elif regime and stage not in RULINGS:
-            checked_note(note)  # what was typed is checked before anything is missed
-            said |= _report(
-                owed, regime, stage, checked_reference(reference), checked_note(no_reference), checked_channel(channel)
-            )
-            said["sent_at"] = sent_at
+            given = {"reference": reference, "no_reference": no_reference, "channel": channel, "note": note}
             is_same = any(one.id == f"{incident.id}:{token}" for one in owed.decisions)
-            if not note.strip() and not is_same and _is_met(owed, regime, stage):
-                raise QueryError("this report was recorded before: say in the note what you correct", "note")
+            said |= {**_report(owed, regime, stage, given, is_same=is_same), "sent_at": sent_at}
         return self._record_one(incident, self.draft(incident, owed.decisions, by, note, token, said))
 
     def act(

@@ -254,14 +254,8 @@ def checked_reference(reference: str) -> str:
 
 
 def report_of(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
-    """The first report that meets `stage`: one of this stage or a later one, or one for every regime; each as last corrected.
-
-    A second report of a stage without a note corrects nothing: it was sent for parts that came later.
-    """
-    recorded: dict[tuple[str, ...], Decision] = {}
-    for one in sorted(decisions, key=lambda one: (one.at, one.id)):
-        name = (one.incident, one.regime, one.stage)
-        recorded[name if one.note.strip() or name not in recorded else (*name, one.id)] = one
+    """The first report that meets `stage`: one of this stage or a later one, or one for every regime; each as last corrected."""
+    recorded = {(one.incident, one.regime, one.stage): one for one in sorted(decisions, key=lambda one: (one.at, one.id))}
     order = [one.id for one in regime.stages]
     later = set(order[order.index(stage.id) :])
     meeting = [
