@@ -274,8 +274,8 @@ def _report(owed: IncidentDeadlines, regime: str, stage: str, given: Mapping[str
     channel, note = checked_channel(given["channel"]), checked_note(given["note"])
     since = _stage(regime, stage).since
     if since in ("determined", "resolved") and owed.moments.at(since) is None:
-        first = {"determined": "confirm the leak first", "resolved": "resolve the incident first"}[since]
-        raise QueryError(Phrase("this report cannot have been sent yet: %(first)s", first=Phrase(first)), "stage")
+        first = Phrase("resolve the incident first") if since == "resolved" else Phrase("confirm the leak first")
+        raise QueryError(Phrase("this report cannot have been sent yet: %(first)s", first=first), "stage")
     if not channel:
         raise QueryError("say by which channel the report was sent", "channel")
     if not number and not why:

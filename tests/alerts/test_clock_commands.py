@@ -161,7 +161,7 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
     assert {name: shown["ruling"][name] for name in ("by", "what", "note")} == {
         "by": "Zhao", "what": "waived", "note": "counted twice",
     }  # fmt: skip
-    assert shown["ruling"]["facts"]["customers"] == 1
+    assert shown["ruling"]["facts"]["customers"] == 2
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.reason) == ("incident.duty", "counted twice")
     assert json.loads(run("list", "--json").stdout)["status"] == "acknowledged", "which it does not change"
@@ -277,7 +277,7 @@ def test_the_page_takes_what_is_decided_of_a_rule(ours, browser, log_in):
     assert browser.post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 303
     after = browser.get(f"/incidents/{A}", headers=CHINESE).text
     assert 'value="applies pipl-57"' in after
-    assert "已豁免，以1名客户为限" in after
+    assert "已豁免，以2名客户为限" in after
     assert browser.post(f"/incidents/{A}/decisions", {**form, "status": "applies gdpr", "note": "x"}).status_code == 400
 
 

@@ -5,7 +5,7 @@ import pytest
 from alerts.deadlines import regimes
 from alerts.records import Decision, Incident
 from alerts.store import DocumentFilter
-from tests.alerts.browser import ASKER, Browser
+from tests.alerts.browser import ASKER, Browser, add_account
 from tests.stores import on_server_too
 from ullage import audit
 
@@ -143,12 +143,13 @@ def test_an_incident_is_assigned_to_nobody_without_an_account(leaked, soar, stor
     assert decided(store, leaked) == []
 
 
-def test_what_ends_a_deadline_waits_and_says_for_whom(leaked, soar, store) -> None:
+def test_what_ends_a_deadline_waits_and_says_for_whom(leaked, soar, store, accounts) -> None:
+    add_account(accounts, "Zhou Li", ["dpo"])
     store.put([store.get(Incident, leaked).model_copy(update={"clock": "run", "severity": "high", "origin": "ours"})])
     version = soar.version(leaked)
     answers = [soar.change(leaked, version, **REPORTED) for _ in range(2)]
     assert [one.status_code for one in answers] == [200, 200], answers[0].text
-    assert answers[0].json()["waiting_for_second_person"] == f"waiting for a second person: {ASKER}"
+    assert answers[0].json()["waiting_for_second_person"] == "waiting for a second person: Zhou Li"
     assert decided(store, leaked) == []
     assert soar.change(leaked, version, **{**REPORTED, "reference": "R-2"}).status_code == 412
 
