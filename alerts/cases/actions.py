@@ -17,7 +17,7 @@ from alerts.accounts.second_person import Actor
 from alerts.cases.decisions import Decisions, Recorded
 from alerts.cases.regrouping import Regrouping, merged_into
 from alerts.cases.second_person import SecondPersons, ends_of, waits_for
-from alerts.deadlines.comparison import Change
+from alerts.deadlines.comparison import DutyChange
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import reported
 from alerts.deadlines.schedule import Work, named, takedown_of
@@ -381,7 +381,7 @@ class Cases:
         self, before: Sequence[Incident], drafts: Sequence[Decision], after: Sequence[Incident], said: Phrase
     ) -> ActionResult:
         """Record that incidents are to be regrouped, unless that waits for a second person."""
-        made = self._decisions.record(drafts, Change(before, after, drafts))
+        made = self._decisions.record(drafts, DutyChange(before, after, drafts))
         if isinstance(made, PendingDecision):
             return self._waiting(made)
         for draft in drafts:

@@ -27,7 +27,7 @@ from typing import Any
 from alerts.accounts.second_person import CONFIRM, Actor
 from alerts.cases.incident_list import incident_named
 from alerts.deadlines import Regime, Stage, checked_channel, checked_reference, regimes
-from alerts.deadlines.comparison import Change, EndedDuty, find_ended
+from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
 from alerts.deadlines.outstanding import RULINGS, Duties, IncidentDeadlines, status_with_report, waiver_facts
 from alerts.records import (
     Act,
@@ -198,9 +198,9 @@ class Decisions:
         return drafted
 
     def _record_one(self, incident: Incident, drafted: Decision) -> Recorded:
-        return self.record([drafted], Change([incident], [incident], [drafted]))
+        return self.record([drafted], DutyChange([incident], [incident], [drafted]))
 
-    def record(self, drafts: Sequence[Decision], change: Change) -> Recorded:
+    def record(self, drafts: Sequence[Decision], change: DutyChange) -> Recorded:
         """Store what an act writes, or that it waits for a second person; what was sent before is given back.
 
         Returns the draft on the first incident of `change` as it is stored, or the pending decision, which has its id.

@@ -18,7 +18,7 @@ from functools import partial
 from alerts.cases.decisions import Decisions, describe
 from alerts.cases.regrouping import Regrouping, moved_exposure, moved_sighting
 from alerts.cases.second_person import SecondPersons
-from alerts.deadlines.comparison import Change, find_ended
+from alerts.deadlines.comparison import DutyChange, find_ended
 from alerts.deadlines.schedule import Work
 from alerts.grouping.placement import held
 from alerts.grouping.sightings import without_sightings
@@ -147,7 +147,7 @@ class Returns:
 
         Where a deadline began after it was asked for, it waits for a second person.
         """
-        ended = find_ended(self.work.duties, Change(before, after))
+        ended = find_ended(self.work.duties, DutyChange(before, after))
         names = {duty.name for duty in ended}
         if names <= {*asked.ends} or not self.work.duties.tenant(asked.tenant).second_person:
             return True

@@ -14,7 +14,7 @@ from alerts.accounts.accounts import key_of
 from alerts.accounts.second_person import Actor, list_names
 from alerts.cases.decisions import Decisions
 from alerts.deadlines import regimes
-from alerts.deadlines.comparison import Change, find_ended
+from alerts.deadlines.comparison import DutyChange, find_ended
 from alerts.deadlines.outstanding import RULINGS, waiver_holds
 from alerts.deadlines.render import reported
 from alerts.records import Decision, Incident, PendingDecision, Suppression
@@ -87,7 +87,7 @@ class SecondPersons:
         store, duties = self.decisions.store, self.decisions.duties
         incidents = [*store.mget(Incident, {pending.incident, *(one.incident for one in pending.decisions)}).values()]
         by_id = {one.id: one for one in incidents}
-        ended = find_ended(duties, Change(incidents, incidents, pending.decisions))
+        ended = find_ended(duties, DutyChange(incidents, incidents, pending.decisions))
         waivers = [one for one in pending.decisions if one.stage == "waived"]
         holds = all(waiver_holds(one, regimes()[one.regime], by_id[one.incident], duties.tenant(one.tenant)) for one in waivers)
         if not holds or not {duty.name for duty in ended} <= {*pending.ends}:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from alerts.accounts.second_person import Actor
 from alerts.cases.decisions import TOKEN_BYTES, Decisions
-from alerts.deadlines.comparison import Change, EndedDuty, find_ended
+from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
 from alerts.deadlines.outstanding import Duties
 from alerts.grouping.placement import known_share
 from alerts.records import Background, Incident, PendingDecision, Sighting, Suppression
@@ -130,7 +130,7 @@ class Suppressions:
         """Return the running deadlines of which nobody would be notified any more."""
         sightings = list(self.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
         is_silent = _may_cover(made, incident) and covering(sightings, [made]) is not None
-        return find_ended(self.duties, Change([incident], [incident], silenced={incident.id} if is_silent else ()))
+        return find_ended(self.duties, DutyChange([incident], [incident], silenced={incident.id} if is_silent else ()))
 
     def lift(self, id_: str, *, by: str, reason: str) -> Suppression:
         """End a suppression now; QueryError when it is none or was ended."""

@@ -24,7 +24,7 @@ DONE = ("met", "waived")
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DutyChange:
     """What an act changes: incidents as they are and as they will be, the decisions it adds, incidents that it silences."""
 
     before: Sequence[Incident]
@@ -41,7 +41,7 @@ class EndedDuty:
     due: datetime | None
 
 
-def find_ended(duties: Duties, change: Change) -> tuple[EndedDuty, ...]:
+def find_ended(duties: Duties, change: DutyChange) -> tuple[EndedDuty, ...]:
     """Return the duties that `change` ends, each once, in the order of the settings."""
     known_at = max([duties.clock.now(), *(one.at for one in change.decisions)])
     former = duties.owed(change.before, known_at=known_at)
@@ -63,7 +63,7 @@ def find_ended(duties: Duties, change: Change) -> tuple[EndedDuty, ...]:
     return tuple(ended.values())
 
 
-def _heirs(incident: Incident, change: Change) -> list[Incident]:
+def _heirs(incident: Incident, change: DutyChange) -> list[Incident]:
     """Return the incidents that answer after a change for what `incident` answers for before it."""
     known = {one.id for one in change.before}
     return [
@@ -73,7 +73,7 @@ def _heirs(incident: Incident, change: Change) -> list[Incident]:
     ]
 
 
-def _visible(change: Change, later: dict[str, IncidentDeadlines]) -> list[IncidentDeadlines]:
+def _visible(change: DutyChange, later: dict[str, IncidentDeadlines]) -> list[IncidentDeadlines]:
     return [owed for id_, owed in later.items() if owed.status not in CLOSED and id_ not in change.silenced]
 
 
