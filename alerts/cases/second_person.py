@@ -25,7 +25,7 @@ from ullage.phrase import Phrase
 
 def waits_for(actor: Actor, pending: PendingDecision) -> Phrase:
     """Say for whom a pending decision waits."""
-    names = actor.second_persons(pending.tenant, pending.proposers)
+    names = actor.second_persons(pending.tenant, pending.by, pending.proposers)
     return Phrase("waiting for a second person: %(names)s", names=list_names(names))
 
 
@@ -51,7 +51,7 @@ class SecondPersons:
             raise QueryError("nothing of this incident waits for a second person under that id", "entry")
         is_own = key_of(actor.principal.name) in map(key_of, pending.proposers)
         if confirm or not is_own:
-            actor.require_second(pending.tenant, pending.proposers)
+            actor.require_second(pending.tenant, pending.by, pending.proposers)
         if not confirm and not note.strip():
             raise QueryError("say in the note why you refuse it", "note")
         act = "second_confirmed" if confirm else "second_refused"

@@ -98,7 +98,7 @@ def _record(context: Context, incident: str, chosen: str, by: str, sent_at: str 
 
 def _answer(context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool) -> None:
     """Confirm or refuse what waits for a second person: one act, or all of an incident's."""
-    with deciding(context, by, CONFIRM) as (store, who):
+    with deciding(context, by, CONFIRM if is_confirmed else "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
         waiting = [one.id for one, _ in cases.pending(cases.incident(incident))]
         for id_ in waiting if entry == "all" else [entry]:

@@ -218,15 +218,15 @@ def test_what_would_end_one_waits_and_is_done_once_a_second_person_confirms(runn
     assert {*waiting[0].ends} <= {*running}
     dpo = log_in("dpo")
     assert "waiting for a second person" in dpo.get(f"/incidents/{A}").text
-    answer = {"answer": "confirm", "entry": [waiting[0].id]}
-    assert dpo.post(f"/incidents/{A}/second", answer).status_code == 303
+    answer = {"status": "second_confirmed", "token": "f" * 16, "entry": [waiting[0].id]}
+    assert dpo.post(f"/incidents/{A}/decisions", answer).status_code == 303
     made = [*store.scroll(Decision, DocumentFilter()), *store.scroll(Suppression, DocumentFilter())]
     confirmed = [one for one in made if one.ends]
     assert [one.confirmed_by for one in confirmed] == ["dpo of all"]
     visible = {*deadlines(duties)} if act not in ("resolved", "silenced") else {*running} - {*waiting[0].ends}
     assert visible == {*running} - {*waiting[0].ends}
     assert find_pending(store, [A]) == []
-    assert dpo.post(f"/incidents/{A}/second", answer).status_code == 303  # the same again
+    assert dpo.post(f"/incidents/{A}/decisions", answer).status_code == 303  # the same again
     assert len([*store.scroll(Decision, DocumentFilter())]) == len([one for one in made if isinstance(one, Decision)])
 
 
@@ -234,11 +234,16 @@ def test_what_is_refused_has_no_effect_and_says_why(running, duties, log_in, sto
     by_page(log_in("analyst"), "excused")
     (waiting,) = find_pending(store, [A])
     lead = log_in("lead")
-    refused = {"answer": "refuse", "entry": [waiting.id]}
-    assert lead.post(f"/incidents/{A}/second", refused).status_code == 400
-    assert lead.post(f"/incidents/{A}/second", {**refused, "note": "it is ours"}).status_code == 303
+    refused = {"status": "second_refused", "token": "f" * 16, "entry": [waiting.id]}
+    assert lead.post(f"/incidents/{A}/decisions", refused).status_code == 400
+    assert lead.post(f"/incidents/{A}/decisions", {**refused, "note": "it is ours"}).status_code == 303
     assert deadlines(duties) == running
-    assert log_in("dpo").post(f"/incidents/{A}/second", {"answer": "confirm", "entry": [waiting.id]}).status_code == 400
+    assert (
+        log_in("dpo")
+        .post(f"/incidents/{A}/decisions", {"status": "second_confirmed", "token": "f" * 16, "entry": [waiting.id]})
+        .status_code
+        == 400
+    )
     assert deadlines(duties) == running
 
 
@@ -248,7 +253,12 @@ def test_several_that_one_letter_is_are_confirmed_at_once(running, duties, log_i
         who.post(f"/incidents/{A}/decisions", {"token": f"{number + 1:016x}", "status": act, **SENT})
     waiting = [one.id for one in find_pending(store, [A])]
     assert len(waiting) == 3
-    assert log_in("lead").post(f"/incidents/{A}/second", {"answer": "confirm", "entry": waiting}).status_code == 303
+    assert (
+        log_in("lead")
+        .post(f"/incidents/{A}/decisions", {"status": "second_confirmed", "token": "f" * 16, "entry": waiting})
+        .status_code
+        == 303
+    )
     assert deadlines(duties) == ()
 
 

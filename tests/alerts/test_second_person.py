@@ -69,7 +69,7 @@ def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
     """Confirms what waits in a role by a channel, whatever comes of it."""
 
     def by_page(role: str, entry: str) -> None:
-        log_in(role).post(f"/incidents/{A}/second", {"answer": "confirm", "entry": [entry]})
+        log_in(role).post(f"/incidents/{A}/decisions", {"status": "second_confirmed", "token": "f" * 16, "entry": [entry]})
 
     def by_api(role: str, entry: str, *, token: bool) -> None:
         head, who = dict[str, str](), Browser(desk.app)
@@ -124,7 +124,6 @@ NOT_SECOND = {
     "an account that was made by one that the first person made": (
         "Li Na", frozenset(), [account("Wang Fang", made_by="op"), account("op", "operator", made_by="Li Na")],
     ),
-    "an account that the user of the machine made": ("Li Na", frozenset({"root"}), [account("Wang Fang", made_by="root")]),
     "an account to which the first person gave a password": ("Li Na", frozenset(), [account("Wang Fang", changed_by=("Li Na",))]),
     "whoever made the account in whose name it was proposed": (
         "Li Na", frozenset(), [LEAD, account("Li Na", made_by="Wang Fang")],
@@ -139,15 +138,22 @@ def test_whoever_may_be_the_first_person_is_no_second(case):
     proposer = Actor(replace(WANG.principal(), name=by.split(" via ")[-1], behind=behind), tuple(users))
     proposers = proposer.proposers(by)
     second = Actor(WANG.principal(is_proven=True), tuple(users))
-    assert second.second_persons("bank", proposers) == ()
+    assert second.second_persons("bank", by, proposers) == ()
     with pytest.raises(ForbiddenError):
-        second.require_second("bank", proposers)
+        second.require_second("bank", by, proposers)
+
+
+def test_whoever_makes_accounts_and_tokens_does_not_make_them_one_person():
+    """An operator makes both; the operator alone is no second person."""
+    users = (account("op", "operator", "lead"), account("Wang Fang", made_by="op"))
+    program = Actor(replace(WANG.principal(), name="crm", behind=frozenset({"op"})), users)
+    assert program.second_persons("bank", "Li Na via crm", program.proposers("Li Na via crm")) == ("Wang Fang",)
 
 
 def test_another_lead_is_a_second_person_and_is_named():
     users = (LEAD, account("Zhou Li", "dpo"), account("Li Na", "analyst"), account("Closed", "lead", changed_by=("x",)))
-    assert Actor(users=users).second_persons("bank", ["Li Na"]) == ("Wang Fang", "Zhou Li", "Closed")
-    assert Actor(users=users).second_persons("bank", ["Wang Fang"]) == ("Zhou Li", "Closed")
+    assert Actor(users=users).second_persons("bank", "Li Na", ["Li Na"]) == ("Wang Fang", "Zhou Li", "Closed")
+    assert Actor(users=users).second_persons("bank", "Wang Fang", ["Wang Fang"]) == ("Zhou Li", "Closed")
 
 
 def test_passwords_roles_and_logins_that_others_give_are_remembered(accounts):

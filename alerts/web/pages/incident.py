@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.accounts import ForbiddenError
 from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses
@@ -59,7 +58,9 @@ AT: Mapping[str, str] = {
 }
 """The field at which a form is refused, unless the error names one."""
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-PART_AFTER: Mapping[str, str] = {"reported": "#clocks", "acknowledged": "", "assigned": "", "due": ""}
+PART_AFTER: Mapping[str, str] = {
+    "reported": "#clocks", "acknowledged": "", "assigned": "", "due": "", "second_confirmed": "", "second_refused": "",
+}  # fmt: skip
 """Which part of the page is shown after a form of it; the history where nothing is said."""
 PART_OF: Mapping[str, str] = {"reported": "clocks", "reveal": "seen", "references": "customers", "answer": "customers"}
 """In which part of the page a form stands, by its status or the first word of it, for one that is refused."""
@@ -106,7 +107,7 @@ def routes() -> APIRouter:
         state: Typed = "",
         other: Typed = "",
         sighting: Typed = "",
-        entry: Typed = "",
+        entry: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
         sent_at: Typed = "",
         channel: Typed = "",
         reference: Typed = "",
@@ -114,7 +115,7 @@ def routes() -> APIRouter:
         also: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
     ) -> Response:
         typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
-        typed |= {"state": state, "other": other, "sighting": sighting, "entry": entry}
+        typed |= {"state": state, "other": other, "sighting": sighting, "entry": next(iter(entry or ()), "")}
         typed |= {"sent_at": sent_at, "channel": channel, "reference": reference, "no_reference": no_reference}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
@@ -126,38 +127,15 @@ def routes() -> APIRouter:
             if also:
                 record_reports(site, id_, typed, site.actor(), also)
             else:
-                carry_out(site, id_, typed, site.actor())
+                for one in dict.fromkeys(entry or ("",)):  # several at once are what waits for a second person
+                    carry_out(site, id_, {**typed, "entry": one}, site.actor())
         except QueryError as error:
             return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303)
 
-    _second_person(router)
     _files(router)
     _takedown(router)
     return router
-
-
-def _second_person(router: APIRouter) -> None:
-    """Where what ends a deadline is confirmed or refused."""
-
-    @router.post("/incidents/{id_}/second")
-    def second(
-        site: Annotated[Console, may("incident.decide")],
-        id_: str,
-        answer: Typed = "",
-        note: Typed = "",
-        entry: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
-    ) -> Response:
-        if site.store.get(Incident, id_) is None:
-            return site.missing(GONE)
-        try:
-            if answer not in ("confirm", "refuse") or not entry:
-                raise QueryError("choose what to confirm or to refuse", "entry")
-            for one in dict.fromkeys(entry):
-                cases_of(site).answer(id_, one, by=site.actor(), confirm=answer == "confirm", note=note)
-        except (QueryError, ForbiddenError) as error:
-            return incident_page(site, id_, RefusedForm(error, "note", repeatable({"status": "second", "note": note})))
-        return RedirectResponse(f"/incidents/{id_}", 303)
 
 
 def _files(router: APIRouter) -> None:
@@ -277,7 +255,7 @@ def _pending(site: Console, pending: Sequence[tuple[PendingDecision, Phrase]]) -
             "note": next((each.note for each in one.decisions if each.note), ""),
             "ends": ends_of(one.ends),
             "waits": waits,
-            "may": site.principal.name in actor.second_persons(one.tenant, one.proposers),
+            "may": site.principal.name in actor.second_persons(one.tenant, one.by, one.proposers),
             "own": site.principal.name in one.proposers,
         }
         for one, waits in pending

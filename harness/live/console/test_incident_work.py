@@ -64,7 +64,7 @@ def test_two_people_work_a_leak_from_its_notification_to_its_end(tmp_path: Path,
         with logged_in(made.url, SECOND, made.password, language) as page:
             hand = Hand(page, keys_alone=keys_alone)
             page.goto(f"{made.url}{path}")
-            hand.press("#second button[value=confirm]")
+            hand.press("#second button[value=second_confirmed]")
             presses += hand.presses
             assert page.faults == []
         with logged_in(made.url, made.name, made.password, language) as page:
