@@ -1,9 +1,9 @@
 """Decide who may confirm, as a second person, what somebody else does.
 
 A second person is a human being of whom the console or the operating system knows who they are, who may waive reports of the
-tenant, and who cannot be the first person: no program and not who made its token, no name that was only typed and not the user of the
-machine who typed another's, and no account of which one of both made the other's, opened it, or gave it a password, roles or a
-login, through however many accounts between them.
+tenant, and who cannot be the first person: no program and not who made its token, no name that was only typed and not the user of
+the machine who typed another's, and no account of which one of both made the other's, opened it, or gave it a password, roles or
+a login, through however many accounts between them.
 """
 
 from __future__ import annotations

@@ -149,7 +149,7 @@ def test_what_ends_a_deadline_waits_and_says_for_whom(leaked, soar, store, accou
     version = soar.version(leaked)
     answers = [soar.change(leaked, version, **REPORTED) for _ in range(2)]
     assert [one.status_code for one in answers] == [200, 200], answers[0].text
-    assert answers[0].json()["waiting_for_second_person"] == "waiting for a second person: Zhou Li"
+    assert answers[0].json()["waiting_for_second_person"] == f"waiting for a second person: {ASKER}, Zhou Li"
     assert decided(store, leaked) == []
     assert soar.change(leaked, version, **{**REPORTED, "reference": "R-2"}).status_code == 412
 
