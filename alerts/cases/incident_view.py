@@ -162,7 +162,7 @@ def details(
         "seen_after": found.more_sightings,
         "exposures": [customer(exposure) for exposure in found.exposures],
         "exposures_after": found.more,
-        "decisions": [decision.model_dump(mode="json", exclude={"covers"}) for decision in found.decisions],
+        "decisions": [decision.model_dump(mode="json", exclude=HIDDEN["decision"]) for decision in found.decisions],
     }
 
 
@@ -177,6 +177,7 @@ HIDDEN: Mapping[str, set[str]] = {
     "incident": {"sketch", "sketch_of", "subjects"},
     "sighting": {"subjects", "traits", "author_tag", "sketch", "sketch_of"},
     "customer": {"index_tags", "subject"},
+    "decision": {"covers"},
 }
 """Members of documents that are shown to nobody; of a customer the pseudonym stands under a name of its own."""
 OURSELVES = "ullage"
