@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -37,10 +38,25 @@ config = typer.Typer(no_args_is_help=True, help="Show every setting with its val
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 
 
-def init(ctx: typer.Context) -> None:
+SECOND_PERSON = "Is there a second person (lead or DPO) who confirms what ends a reporting deadline?"
+
+
+def init(
+    ctx: typer.Context,
+    second_person: Annotated[
+        bool | None,
+        typer.Option(
+            "--second-person/--one-person",
+            help="Whether a second person confirms what ends a reporting deadline; asked on a terminal, else yes.",
+        ),
+    ] = None,
+) -> None:
     """Create the configuration, an example site and the keys in the data folder. Existing files stay as they are."""
     line = ""
-    for line in setup.initialise(ctx.obj):
+    if second_person is None:
+        is_asked = sys.stdin.isatty() and not (ctx.obj.data / FILE).exists()
+        second_person = not is_asked or typer.confirm(SECOND_PERSON, default=True)
+    for line in setup.initialise(ctx.obj, second_person=second_person):
         typer.echo(line)
     if not line:
         typer.echo(f"nothing is missing in {ctx.obj.data}: all stays as it is")

@@ -33,6 +33,8 @@ said."""
 CONFIG = """\
 # ullage.toml: `ullage config show` prints every setting with its default, unit and reason.
 
+second_person = true  # false: one person ends a reporting deadline alone, and check, incidents and reports say so
+
 [crawl]
 user_agent = "ullage (leak monitor; contact: security@example.com)"
 
@@ -62,17 +64,26 @@ watch = true  # series of its own in /metrics, so that alert rules name it; at m
 """
 
 
-def initialise(context: Context) -> Iterator[str]:
-    """Create what is missing; yields a line for each thing made."""
+def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]:
+    """Create what is missing; yields a line for each thing made.
+
+    Without a `second_person` a new configuration lets one person end a reporting deadline, which the audit log has.
+    """
     context.inventory.begin()
     keyed = (context.keys.root / name for name in ("notify", "evidence"))  # what people put in themselves
     for folder in (context.data, context.data / SITES, context.keys.root, *keyed):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    for path, text in ((context.data / FILE, CONFIG), (context.data / SITES / "example.toml.off", SITE)):
+    config = CONFIG if second_person else CONFIG.replace("second_person = true", "second_person = false")
+    is_new = not (context.data / FILE).exists()
+    for path, text in ((context.data / FILE, config), (context.data / SITES / "example.toml.off", SITE)):
         if not path.exists():
             context.inventory.refuse_lost(path)
             write_new(text.encode(), path, 0o644)  # no secret is in it, and roles may run as other users
             yield f"wrote {path}"
+    if is_new and not second_person:
+        what = f"{FILE}: second_person = false, reporting deadlines are decided by one person"
+        context.trail().append("settings.second_person", what, actor=current_user())
+        yield "reporting deadlines are decided by one person (second_person = false)"
     if not context.keys.names("seal", ".pub"):
         alone = context.keys.names("seal", ".key")  # a private half whose public one a crash prevented
         key_id = Path(alone[-1]).stem if alone else context.clock.now().strftime("%Y%m%d")

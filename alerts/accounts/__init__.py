@@ -1,7 +1,8 @@
 """Roles, permissions, and who asks.
 
 Nobody has two of `operator`, `resolver` and `auditor`: who runs the machine does not turn pseudonyms into customers, and neither
-reviews their own work. Waiving a report takes the decisions of two people, one of role `lead` and one of role `dpo`.
+reviews their own work. Whoever may waive a report (`lead`, `dpo`) may confirm what others do that ends a reporting deadline
+(`alerts.accounts.second_person`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PERMISSIONS: Mapping[str, str] = {
     "references.approve": marked("approve or refuse such requests of others"),
     "address.reveal": marked("reveal the address of a post"),
     "seller.find": marked("find a seller by name"),
-    "deadline.waive": marked("waive a report (one of two decisions)"),
+    "deadline.waive": marked("waive a report, and confirm or refuse what others do that ends a reporting deadline"),
     "notification.approve": marked("decide whether affected people may be notified"),
     "person.check": marked("ask whether a person is exposed"),
     "exposure.ask": marked("ask whether customer pseudonyms are exposed (risk engine)"),
@@ -106,6 +107,10 @@ class Principal:
     """What a program's token was made for."""
     session: str = ""
     """Tells sessions of one person apart, and is good for nothing else."""
+    is_proven: bool = False
+    """A password, an identity provider or the operating system says who it is, not a name that was typed."""
+    behind: frozenset[str] = frozenset()
+    """Names of others that it may be: who made a program's token, which user of the machine types."""
 
     @classmethod
     def person(cls, name: str, roles: Collection[str], tenants: Collection[str]) -> Principal:

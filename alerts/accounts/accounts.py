@@ -28,6 +28,7 @@ from ullage.inventory import Inventory
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.settings import TENANT, Context
+from ullage.setup import SetupWarning
 
 FILE = "accounts.sqlite"
 NAME = re.compile(rf"[^\W\d_][\w .·'\-]{{0,31}}(@{TENANT.pattern})?")
@@ -47,7 +48,7 @@ SCHEMA = """
 create table users (
     key text primary key, name text not null, digest text, subject text unique, roles text not null, tenants text not null,
     disabled integer not null, until real, changes integer not null, made_at real not null, made_by text not null,
-    mapped integer not null default 0, login text
+    mapped integer not null default 0, login text, changed_by text not null default '[]'
 ) strict;
 create unique index users_by_login on users (login);
 create table tokens (
@@ -62,7 +63,7 @@ create table if not exists saved_filters (
 """
 """Beside the others in a file that an earlier release made."""
 MOST_FILTERS = 20
-_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login"
+_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login, changed_by"
 _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
 
 
@@ -87,12 +88,18 @@ class User:
     is_mapped: bool = False
     login: str | None = None
     """The user of this machine whose decisions on a terminal are theirs."""
+    changed_by: tuple[str, ...] = ()
+    """Who else gave it a password, roles or a login, or opened it again: they may be able to use it."""
 
-    def principal(self, session: str = "") -> Principal:
-        """As who they ask; with a password of somebody else's they may do nothing but change it."""
+    def principal(self, session: str = "", *, is_proven: bool = False) -> Principal:
+        """As who they ask; with a password of somebody else's they may do nothing but change it.
+
+        `is_proven` is somebody of whom the machine knows who they are; a `session` proves it as well.
+        """
         if self.until is not None:
             return Principal(self.name, session=session, must_change=True)
-        return Principal(self.name, frozenset(self.roles), frozenset(self.tenants), permissions_of(self.roles), session=session)
+        whose = frozenset(self.roles), frozenset(self.tenants), permissions_of(self.roles)
+        return Principal(self.name, *whose, session=session, is_proven=is_proven or bool(session))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,8 @@ class Token:
     def principal(self) -> Principal:
         """As who the program asks."""
         scope = frozenset(self.tenants), frozenset(self.permissions)
-        return Principal(self.name, frozenset(), *scope, is_program=True, purpose=self.purpose)
+        behind = frozenset({self.made_by})
+        return Principal(self.name, frozenset(), *scope, is_program=True, purpose=self.purpose, behind=behind)
 
 
 class Accounts:
@@ -188,7 +196,7 @@ class Accounts:
                 raise ConfigError(TAKEN)
             if subject and self._connection.execute("select 1 from users where subject = ?", (subject,)).get:
                 raise ConfigError(SUBJECT_TAKEN)
-            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)", row)
+            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, '[]')", row)
         return self.named(name)
 
     def named(self, name: str) -> User:
@@ -198,39 +206,42 @@ class Accounts:
             raise ConfigError(NONE)
         return found
 
-    def set_password(self, name: str, digest: str, *, is_own: bool) -> None:
+    def set_password(self, name: str, digest: str, *, is_own: bool, by: str = "") -> None:
         """Another password; one that is not the person's own has to be changed within `UNUSED_HOURS`."""
         if self.named(name).digest is None:
             raise ConfigError(NO_PASSWORD)
-        self._change(name, digest=digest, until=None if is_own else self._clock.wall() + UNUSED_HOURS * 3600)
+        self._change(name, by, digest=digest, until=None if is_own else self._clock.wall() + UNUSED_HOURS * 3600)
 
     def renew(self, name: str, digest: str) -> None:
         """The same password, digested at another cost; it ends no session."""
         with self._changing():
             self._connection.execute("update users set digest = ? where key = ?", (digest, key_of(name)))
 
-    def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str]) -> None:
+    def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str], *, by: str = "") -> None:
         """Other roles and tenants."""
         checked_home(self.named(name).name, tenants)
-        self._change(name, roles=_words(checked_roles(roles)), tenants=_words(checked_tenants(tenants)))
+        self._change(name, by, roles=_words(checked_roles(roles)), tenants=_words(checked_tenants(tenants)))
 
-    def set_disabled(self, name: str, *, is_disabled: bool) -> None:
+    def set_disabled(self, name: str, *, is_disabled: bool, by: str = "") -> None:
         """Close an account, or open it again."""
-        self._change(name, disabled=int(is_disabled))
+        self._change(name, "" if is_disabled else by, disabled=int(is_disabled))
 
-    def set_login(self, name: str, login: str | None) -> None:
+    def set_login(self, name: str, login: str | None, *, by: str = "") -> None:
         """Which user of this machine they are, None for none; whoever it was before is it no more."""
-        self.named(name)
+        changed = _words({*self.named(name).changed_by, *filter(None, [by if login else ""])})
         with self._changing():
             self._connection.execute("update users set login = null where login = ?", (login,))
-            self._connection.execute("update users set login = ? where key = ?", (login, key_of(name)))
+            self._connection.execute("update users set login = ?, changed_by = ? where key = ?", (login, changed, key_of(name)))
 
     def end_sessions(self, name: str) -> None:
         """End the sessions of an account; it stays as it is."""
         self._change(name)
 
-    def _change(self, name: str, **columns: Any) -> None:
-        self.named(name)
+    def _change(self, name: str, by: str = "", **columns: Any) -> None:
+        """Change an account; `by` is remembered unless it is the person."""
+        user = self.named(name)
+        if by and key_of(by) != key_of(user.name):
+            columns["changed_by"] = _words({*user.changed_by, by})
         chosen = ", ".join([*(f"{column} = ?" for column in columns), "changes = changes + 1"])
         with self._changing():
             self._connection.execute(f"update users set {chosen} where key = ?", (*columns.values(), key_of(name)))
@@ -312,8 +323,18 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             good = [one for one in accounts.tokens() if one.state(now) == "good"]
             return f"{sum(not one.is_disabled for one in people)} of {len(people)} open, {len(good)} tokens good"
 
+    def second_person() -> str:
+        with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+            known = {name: accounts.who_may("deadline.waive", name) for name in context.settings.tenants}
+        return ", ".join(f"{name} {len(people)}" for name, people in known.items()) + " accounts may confirm"
+
     if (context.data / FILE).exists():
         yield "accounts", look
+    alone = [name for name in context.settings.tenants if not context.tenant(name).second_person]
+    if alone:
+        yield "second person", lambda: SetupWarning(f"{', '.join(alone)}: decided by one person (second_person = false)")
+    elif context.settings.tenants and (context.data / FILE).exists():
+        yield "second person", second_person
 
 
 def key_of(name: str) -> str:
@@ -377,13 +398,13 @@ def checked_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]
 
 
 def _words(words: Collection[str]) -> str:
-    return json.dumps(list(words))
+    return json.dumps(sorted(words) if isinstance(words, set) else list(words))
 
 
 def _user(row: tuple[Any, ...]) -> User:
-    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login = row
-    lists = (tuple(json.loads(roles)), tuple(json.loads(tenants)))
-    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by, bool(mapped), login)
+    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login, changed_by = row
+    lists, changed = (tuple(json.loads(roles)), tuple(json.loads(tenants))), tuple(json.loads(changed_by))
+    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by, bool(mapped), login, changed)
 
 
 def _token(row: tuple[Any, ...]) -> Token:

@@ -110,7 +110,7 @@ class AccountDesk:
         if not is_own:
             self._keep_a_manager(user, frozenset())
         self._note("account.password", f"account {user.name}")
-        self.accounts.set_password(user.name, self.passwords.digest(password), is_own=is_own)
+        self.accounts.set_password(user.name, self.passwords.digest(password), is_own=is_own, by=self.by)
 
     def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str]) -> None:
         """Give an account other roles and tenants."""
@@ -122,7 +122,7 @@ class AccountDesk:
             raise ConfigError(Phrase("you cannot give yourself a role or tenant: ask another operator"))
         self._keep_a_manager(user, permissions_of(roles))
         self._note("account.roles", f"account {user.name}: {then}; before: {now}")
-        self.accounts.set_roles(user.name, roles, tenants)
+        self.accounts.set_roles(user.name, roles, tenants, by=self.by)
 
     def disable(self, name: str, *, undo: bool = False) -> None:
         """Close an account, or open it again."""
@@ -130,13 +130,13 @@ class AccountDesk:
         if not undo:
             self._keep_a_manager(user, frozenset())
         self._note("account.enable" if undo else "account.disable", f"account {user.name}")
-        self.accounts.set_disabled(user.name, is_disabled=not undo)
+        self.accounts.set_disabled(user.name, is_disabled=not undo, by=self.by)
 
     def set_login(self, name: str, login: str | None) -> None:
         """Say which user of this machine somebody is, whose decisions on a terminal are theirs; None is none."""
         user = self.named(name)
         self._note("account.login_of", f"account {user.name}: {f'user {login}' if login else 'no user'} of this machine")
-        self.accounts.set_login(user.name, login)
+        self.accounts.set_login(user.name, login, by=self.by)
 
     def end_sessions(self, name: str) -> None:
         """End the sessions of an account now."""

@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from alerts.accounts.accounts import Accounts
-from alerts.cases.decisions import Decisions, refuse_running
+from alerts.accounts.second_person import Actor
+from alerts.cases.decisions import Decisions, Recorded
+from alerts.cases.regrouping import Regrouping, merged_into
+from alerts.cases.second_person import SecondPersons, ends_of, waits_for
+from alerts.deadlines.comparison import DutyChange
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import reported
 from alerts.deadlines.schedule import Work, named, takedown_of
-from alerts.records import Decision, Incident, Sighting, WorkItem
+from alerts.records import Decision, Incident, PendingDecision, Sighting, WorkItem
 from alerts.records.decision import checked_name, in_force
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
-from alerts.store.queries import CLOSED
+from alerts.store.queries import CLOSED, find_pending
 from ullage.audit import Trail
 from ullage.clock import in_range, moment_in
 from ullage.phrase import Phrase
+from ullage.verdict import VerdictRules, own_rules
 
 REASONS: Mapping[str, Phrase] = {
     "test_data": Phrase("test data or a sample of nobody"),
@@ -84,7 +89,7 @@ class ActionResult(NamedTuple):
     clocks: tuple[str, ...] = ()
     """Names of the clocks that it speaks of: those that it started, or that run."""
     done: bool = True
-    made: Decision | None = None
+    made: Recorded | None = None
     """What was recorded, where a program is told of it."""
 
     def words(self) -> str:
@@ -129,6 +134,9 @@ class Cases:
 
     work: Work
     trail: Trail
+    actor: Actor = field(default_factory=Actor)
+    rules: Callable[[], VerdictRules] = own_rules
+    """Those in force, by which incidents are judged that are merged or split."""
 
     def incident(self, id_: str) -> Incident:
         """The incident of that id; QueryError when there is none."""
@@ -158,6 +166,8 @@ class Cases:
         incident = self.incident(id_)
         before = self.owed(incident)
         made = self._decisions.make(incident, chosen, by=by, note=note, token=token, **more)
+        if isinstance(made, PendingDecision):
+            return self._waiting(made)
         after = self._renewed(incident, made)
         known = {named(duty) for duty in before.running}
         started = tuple(named(duty) for duty in after.running if named(duty) not in known)
@@ -167,8 +177,43 @@ class Cases:
             starts = Phrase(
                 "%(id)s: %(what)s by %(by)s. Deadlines started: %(clocks)s", clocks=tuple(map(reported, started)), **words
             )
-            return ActionResult(id_, starts, started)
-        return ActionResult(id_, Phrase("%(id)s: %(what)s by %(by)s", **words))
+            return ActionResult(id_, starts, started, made=made)
+        return ActionResult(id_, self._one_person(made, Phrase("%(id)s: %(what)s by %(by)s", **words)), made=made)
+
+    def _waiting(self, pending: PendingDecision) -> ActionResult:
+        """Say that an act has no effect yet, for whom it waits and which deadlines it would end."""
+        said = Phrase(
+            "%(id)s: %(waits)s. Until then these deadlines run: %(clocks)s",
+            id=pending.incident,
+            waits=waits_for(self.actor, pending),
+            clocks=ends_of(pending.ends),
+        )
+        return ActionResult(pending.incident, said, pending.ends, made=pending)
+
+    @staticmethod
+    def _one_person(made: Recorded, said: Phrase) -> Phrase:
+        """Say as well that one person ended a deadline, where one did."""
+        alone = isinstance(made, Decision) and made.is_by_one_person
+        return Phrase("%(what)s. %(more)s", what=said, more=Phrase("decided by one person")) if alone else said
+
+    def pending(self, incident: Incident) -> list[tuple[PendingDecision, Phrase]]:
+        """Return what waits for a second person of an incident, and for whom, the oldest first."""
+        return [(one, waits_for(self.actor, one)) for one in find_pending(self.work.store, incident.family)]
+
+    def answer(self, id_: str, entry: str, *, by: str, confirm: bool, note: str = "") -> ActionResult:
+        """Confirm or refuse, as a second person, what ends a deadline; `SecondPersons.answer` says who may."""
+        incident = self.incident(id_)
+        made = SecondPersons(self._decisions).answer(incident, entry, by=by, confirm=confirm, note=note)
+        pending = self.work.store.get(PendingDecision, entry)
+        touched = {one.incident for one in pending.decisions} if pending else set()
+        self.work.write([*self.work.store.mget(Incident, {id_, *touched}).values()], [made])
+        self.work.store.refresh(WorkItem)
+        said = (
+            Phrase("%(id)s: confirmed by %(by)s", id=id_, by=by)
+            if confirm
+            else Phrase("%(id)s: refused by %(by)s", id=id_, by=by)
+        )
+        return ActionResult(id_, said, made=made)
 
     def assign(self, id_: str, to: str, *, by: str, due: str = "", note: str = "", token: str = "") -> ActionResult:
         """Give an incident to somebody, "" or `-` to nobody, and say by when, if that is given."""
@@ -210,6 +255,8 @@ class Cases:
         incident = self.incident(id_)
         until = self.work.duties.clock.now() + timedelta(days=days)
         made = self._decisions.act(incident, "excused", by=by, value=reason, until=until, note=note, token=token)
+        if isinstance(made, PendingDecision):
+            return self._waiting(made)
         self._renewed(incident, made)
         back = Phrase(
             "%(id)s: false positive, %(why)s. It reopens on %(due)s, or earlier with new findings",
@@ -217,7 +264,7 @@ class Cases:
             why=REASONS[reason],
             due=self._shown(incident, until),
         )
-        return ActionResult(id_, back, made=made)
+        return ActionResult(id_, self._one_person(made, back), made=made)
 
     def takedown(self, id_: str, state: str, *, by: str, note: str = "", token: str = "") -> ActionResult:
         """Say how far the takedown of what was posted has come."""
@@ -250,9 +297,6 @@ class Cases:
         pair = self.incident(id_), self.incident(other)
         if pair[0].tenant != pair[1].tenant:
             raise QueryError("the incidents belong to different tenants, which cannot see each other's data", "other")
-        if end:
-            for one in pair:
-                refuse_running(self.work.duties, one)
         for one, about in (pair, pair[::-1]):
             act: Literal["linked", "unlinked"] = "unlinked" if end else "linked"
             made = self._decisions.act(one, act, by=by, about=about.id, note=note, token=token)
@@ -291,9 +335,6 @@ class Cases:
             mirrored = _latest_alike(twin, in_force(self.owed(other).decisions))
             if mirrored is not None and mirrored.act == found.act:
                 pairs.append((other, mirrored))
-        if found.act == "linked":
-            for incident, _ in pairs:
-                refuse_running(self.work.duties, incident)
         for incident, one in pairs:
             made = self._decisions.act(incident, "undone", by=by, value=one.act, about=one.id, note=note, token=token)
             self._renewed(incident, made)
@@ -313,19 +354,39 @@ class Cases:
                 raise QueryError(Phrase("%(id)s is part of %(other)s: use that one", id=one.id, other=one.part_of), "other")
             if one.frozen_at is not None:
                 raise QueryError(Phrase("the data of %(id)s has passed its retention", id=one.id), "other")
-            refuse_running(self.work.duties, one)  # of either: all of it is judged anew
-        self._renewed(part, self._decisions.act(part, "merged_into", by=by, about=head.id, note=note, token=token))
-        self._renewed(head, self._decisions.act(head, "merged", by=by, about=part.id, note=note, token=token))
-        return ActionResult(id_, Phrase("%(id)s: %(to)s is merged into it within a minute", id=id_, to=other))
+        said = Phrase("%(id)s: %(to)s is merged into it within a minute", id=id_, to=other)
+        drafts = [
+            self._decisions.draft_act(part, "merged_into", by=by, about=head.id, note=note, token=token),
+            self._decisions.draft_act(head, "merged", by=by, about=part.id, note=note, token=token),
+        ]
+        return self._regroup([head, part], drafts, self._after(head, part, drafts[1]), said)
 
     def split(self, id_: str, other: str, *, by: str, note: str, token: str = "") -> ActionResult:
         """Ask that `other`, which was merged into an incident, is one of its own again; alert does so within a minute."""
         head, part = self.incident(id_), self._other(other)
         if other not in merged_into(self.owed(head).decisions):
             raise QueryError("this incident was not merged into it: split off a sighting instead", "other")
-        self._renewed(head, self._decisions.act(head, "split", by=by, about=other, note=note, token=token))
-        self._renewed(part, self._decisions.act(part, "split_from", by=by, about=id_, note=note, token=token))
-        return ActionResult(id_, Phrase("%(id)s: %(to)s is split off within a minute", id=id_, to=other))
+        said = Phrase("%(id)s: %(to)s is split off within a minute", id=id_, to=other)
+        drafts = [
+            self._decisions.draft_act(head, "split", by=by, about=other, note=note, token=token),
+            self._decisions.draft_act(part, "split_from", by=by, about=id_, note=note, token=token),
+        ]
+        return self._regroup([head, part], drafts, self._after(head, part, drafts[0]), said)
+
+    def _after(self, head: Incident, part: Incident, asked: Decision) -> Sequence[Incident]:
+        """Return both incidents as a merge or a split leaves them."""
+        return Regrouping(self.work.duties, self.rules).regrouped(head, part, is_merge=asked.act == "merged", at=asked.at)
+
+    def _regroup(
+        self, before: Sequence[Incident], drafts: Sequence[Decision], after: Sequence[Incident], said: Phrase
+    ) -> ActionResult:
+        """Record that incidents are to be regrouped, unless that waits for a second person."""
+        made = self._decisions.record(drafts, DutyChange(before, after, drafts))
+        if isinstance(made, PendingDecision):
+            return self._waiting(made)
+        for draft in drafts:
+            self._renewed(next(one for one in before if one.id == draft.incident), draft)
+        return ActionResult(before[0].id, self._one_person(made, said), made=made)
 
     def _other(self, id_: str) -> Incident:
         found = self.work.store.get(Incident, id_)
@@ -336,7 +397,7 @@ class Cases:
     def detach(self, id_: str, sighting: str, *, by: str, note: str, token: str = "") -> ActionResult:
         """Ask that a sighting, named by how its id begins, becomes an incident of its own; alert does so within a minute."""
         incident = self.incident(id_)
-        seen = [one.id for one in self.sightings(incident) if sighting and one.id.startswith(sighting)]
+        seen = [one for one in self.sightings(incident) if sighting and one.id.startswith(sighting)]
         if len(seen) != 1:
             raise QueryError(
                 Phrase(
@@ -349,11 +410,10 @@ class Cases:
             raise QueryError(
                 "it is the only sighting of this incident: mark the incident as a false positive, or link it with another"
             )
-        made = self._decisions.act(incident, "detached", by=by, about=seen[0], note=note, token=token)
-        self._renewed(incident, made)
-        return ActionResult(
-            id_, Phrase("%(id)s: sighting %(to)s becomes a separate incident within a minute", id=id_, to=seen[0])
-        )
+        said = Phrase("%(id)s: sighting %(to)s becomes a separate incident within a minute", id=id_, to=seen[0].id)
+        draft = self._decisions.draft_act(incident, "detached", by=by, about=seen[0].id, note=note, token=token)
+        after = Regrouping(self.work.duties, self.rules).detached(incident, seen[0])
+        return self._regroup([incident], [draft], after, said)
 
     def sightings(self, incident: Incident) -> list[Sighting]:
         """Where it was seen."""
@@ -366,7 +426,7 @@ class Cases:
     def close(
         self, id_: str, status: Closing, *, by: str, note: str = "", reason: str = "", days: int = USUAL_DAYS
     ) -> ActionResult:
-        """Close an incident in either way; refused, with their names, while deadlines of it run."""
+        """Close an incident in either way; while deadlines of it run, a second person has to confirm it."""
         if status == "false_positive":
             return self.excuse(id_, reason, by=by, days=days, note=note)
         return self.decide(id_, status, by=by, note=note)
@@ -383,13 +443,14 @@ class Cases:
 
     @property
     def _decisions(self) -> Decisions:
-        return Decisions(self.work.duties, self.trail)
+        return Decisions(self.work.duties, self.trail, self.actor)
 
-    def _renewed(self, incident: Incident, *made: Decision) -> IncidentDeadlines:
+    def _renewed(self, incident: Incident, *made: Recorded) -> IncidentDeadlines:
         """What is owed after `made`; the incident's work item says so."""
-        self.work.write([incident], made)
+        written = [one for one in made if isinstance(one, Decision)]
+        self.work.write([incident], written)
         self.work.store.refresh(WorkItem)  # the queue is what is looked at next
-        return self.work.duties.owed([incident], made)[incident.id]
+        return self.work.duties.owed([incident], written)[incident.id]
 
     def _until(self, incident: Incident, typed: str) -> datetime | None:
         return moment_typed(typed, self._zone(incident), self.work.duties.clock.now())
@@ -426,12 +487,6 @@ def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ..
         elif one.act == "unlinked":
             found.pop(one.about, None)
     return tuple(found)
-
-
-def merged_into(decisions: Iterable[Decision]) -> tuple[str, ...]:
-    """The incidents that people have merged into this one, of whose `decisions` these are."""
-    last = {one.about: one.act for one in sorted(decisions, key=lambda one: one.at) if one.act in ("merged", "split")}
-    return tuple(other for other, act in last.items() if act == "merged")
 
 
 def undoable(decisions: Iterable[Decision]) -> set[str]:

@@ -1,8 +1,11 @@
 """Record decisions, holds and outcomes of fraud, in the audit log first.
 
-What is chosen is said in words: `acknowledged`, `confirmed`, `resolved`, `false_positive`, `note`; `reported REGIME STAGE`, or
-`reported` of every rule; `applies REGIME` or `waived REGIME`, of a rule that no number decides on; `telling_approved`
-or `telling_withdrawn`, by the data protection officer.
+What is chosen is said in words: `acknowledged`, `confirmed`, `resolved`, `false_positive`, `note`; `reported REGIME STAGE`;
+`applies REGIME` or `waived REGIME`, of a rule that no number decides on; `telling_approved` or `telling_withdrawn`, by the data
+protection officer.
+
+Whatever is written here is compared with what was owed before (`alerts.deadlines.comparison`). An act that ends a reporting
+deadline is stored as a `PendingDecision` and has no effect until a second person confirms it (`alerts.cases.second_person`).
 
 A hold and its end are documents that are only ever added; the last one counts. Evidence lies with match, as files: where its
 folder is here each sighting's file is marked, again every hour, because an incident that is held may be seen once more.
@@ -16,20 +19,34 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from alerts.accounts.second_person import CONFIRM, Actor
 from alerts.cases.incident_list import incident_named
-from alerts.deadlines import Regime, checked_channel, checked_reference, regimes, require_reason
-from alerts.deadlines.outstanding import HALVES, RULINGS, Duties, ruled, status_with_report
-from alerts.deadlines.render import reported
-from alerts.records import Act, Band, Decision, Exposure, Fraud, FraudOutcome, Hold, Incident, Sighting, Status, exposure_id
+from alerts.deadlines import Regime, Stage, checked_channel, checked_reference, regimes
+from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
+from alerts.deadlines.outstanding import RULINGS, Duties, IncidentDeadlines, status_with_report, waiver_facts
+from alerts.records import (
+    Act,
+    Band,
+    Decision,
+    Exposure,
+    Fraud,
+    FraudOutcome,
+    Hold,
+    Incident,
+    PendingDecision,
+    Sighting,
+    Status,
+    exposure_id,
+)
 from alerts.records.decision import checked_ground, checked_name, checked_note
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
-from alerts.store.queries import CLOSED, status_of
+from alerts.store.queries import status_of
 from ullage.audit import Trail
 from ullage.clock import Clock, behind, in_range
 from ullage.custody.vault import Vault
@@ -42,70 +59,51 @@ TELLING = {"telling_approved": True, "telling_withdrawn": False}
 EXPLAINED = ("detached", "merged", "merged_into", "split", "split_from", "references_asked", "references_refused")
 """Acts that change what an incident consists of, or ask for its customers: each needs a reason."""
 TOKEN_BYTES = 8
+Recorded = Decision | PendingDecision
+"""What an act leaves: its decision, or that it waits for a second person."""
+PERMISSIONS: Mapping[str, str] = {
+    "resolved": "incident.close",
+    "false_positive": "incident.close",
+    "telling_approved": "notification.approve",
+    "telling_withdrawn": "notification.approve",
+    "waived": CONFIRM,
+}
+"""Who may propose a decision, by its first word, where that is not whoever may decide at all."""
 
 
-def said(decision: Decision) -> str:
-    """A decision in words."""
+def describe(decision: Decision) -> str:
+    """Describe a decision in one English phrase."""
     if decision.act and decision.act != "excused":
         case = decision.reference and f"case {decision.reference}"
         return " ".join(filter(None, (decision.act, decision.value, decision.about, case)))
     if decision.stage in TELLING:
         return decision.stage.replace("_", " ")
     if decision.stage in RULINGS:
-        return f"{decision.regime} {decision.stage}{f', as {decision.value}' if decision.value else ''}"
+        return f"{decision.regime} {decision.stage}"
     return f"reported under {decision.regime}, {decision.stage} report" if decision.regime else decision.status
 
 
-def needed_for(chosen: str) -> str:
-    """The permission that deciding `chosen` needs; for what is none it does not matter."""
-    action = chosen.partition(" ")[0]
-    if action in TELLING:
-        return "notification.approve"
-    if action == "waived":
-        return "deadline.waive"
-    return "incident.close" if action in CLOSED else "incident.decide"
+def permission_for(chosen: str) -> str:
+    """Return the permission that deciding `chosen` needs; for what is none it does not matter."""
+    return PERMISSIONS.get(chosen.partition(" ")[0], "incident.decide")
 
 
 def may_be_told(decisions: Iterable[Decision]) -> bool:
-    """Whether the last decision on telling the people in an incident approved it; equal times are ordered by id."""
+    """Return whether the DPO's latest ruling allows notifying the people in an incident; equal times are ordered by id."""
     last = max((one for one in decisions if one.stage in TELLING), key=lambda one: (one.at, one.id), default=None)
     return last is not None and TELLING[last.stage]
-
-
-def ends_deadlines(said: Mapping[str, Any]) -> bool:
-    """Whether a decision could end or hide the deadlines of its incident: it closes it, or changes what it consists of."""
-    undoes_link = (said.get("act"), said.get("value")) == ("undone", "linked")
-    return (
-        said.get("status") in CLOSED
-        or said.get("act") in ("detached", "unlinked", "merged", "merged_into", "split")
-        or undoes_link
-    )
-
-
-def refuse_running(duties: Duties, incident: Incident) -> None:
-    """QueryError while a deadline of `incident` runs, whoever asks.
-
-    A report ends it, or a waiver, which takes a lead and the DPO, two people.
-    """
-    if running := duties.running([incident]).get(incident.id):
-        clocks = tuple(reported(f"{duty.regime.id} {duty.stage.id}") for duty in running)
-        raise QueryError(
-            Phrase(
-                "reporting deadlines are open: %(clocks)s. Record the reports, or have a lead and the DPO waive them",
-                clocks=clocks,
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
     """Where decisions are made. QueryError says what is missing or wrong, without repeating what was typed.
 
-    Whatever would end or hide a deadline is refused here while one runs, so it is of every page, command and program.
+    What ends a deadline waits for a second person here, so it does by every page, command and program. `actor` is who acts.
     """
 
     duties: Duties
     trail: Trail
+    actor: Actor = field(default_factory=Actor)
 
     @property
     def store(self) -> IncidentStore:
@@ -120,28 +118,30 @@ class Decisions:
         by: str,
         note: str = "",
         reference: str = "",
+        no_reference: str = "",
         sent_at: datetime | None = None,
         channel: str = "",
         token: str = "",
-        roles: Collection[str] = (),
-    ) -> Decision:
+    ) -> Recorded:
         """Decide `chosen` of `incident`. With a `token` it is one decision however often it is sent.
 
-        Of a report: the authority's `reference`, when it was `sent_at`, now by default, and by which of `reports.CHANNELS`.
-        `roles` are those in which `by` decides: a waiver takes the decisions of two people, one of each of `HALVES`.
+        Of a report: the authority's `reference`, or why there is none, when it was `sent_at`, now by default, and by which of
+        `reports.CHANNELS`. A waiver is decided on the facts of the incident as it is.
         """
         if incident.part_of:
             raise QueryError(Phrase("it is part of %(other)s: decide on that one instead", other=incident.part_of))
-        former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
-        status, regime, stage = _read(chosen.split(" "), status_of(former))
+        owed = self.duties.owed([incident])[incident.id]
+        status, regime, stage = _read(chosen.split(" "), status_of(owed.decisions))
         if status == "note" and not regime and not note.strip():
             raise QueryError("a note must not be empty", "note")
-        said = {"status": status, "regime": regime, "stage": stage, "reference": checked_reference(reference), "sent_at": sent_at}
-        if regime and stage not in RULINGS:
-            said["value"] = checked_channel(channel)
+        said: dict[str, Any] = {"status": status, "regime": regime, "stage": stage}
         if stage == "waived":
-            said["value"] = _half(regimes()[regime], former, checked_name(by), roles)
-        return self._append(incident, former, by, note, token, said)
+            said["facts"] = waiver_facts(regimes()[regime], incident, self.duties.tenant(incident.tenant))
+        elif regime and stage not in RULINGS:
+            given = {"reference": reference, "no_reference": no_reference, "channel": channel, "note": note}
+            is_same = any(one.id == f"{incident.id}:{token}" for one in owed.decisions)
+            said |= {**_report(owed, regime, stage, given, is_same=is_same), "sent_at": sent_at}
+        return self._record_one(incident, self.draft(incident, owed.decisions, by, note, token, said))
 
     def act(
         self,
@@ -155,21 +155,29 @@ class Decisions:
         reference: str = "",
         note: str = "",
         token: str = "",
+    ) -> Recorded:
+        """Record an act that is no decision on what an incident is; an excuse alone makes it none."""
+        drafted = self.draft_act(
+            incident, act, by=by, value=value, about=about, until=until, reference=reference, note=note, token=token
+        )
+        return self._record_one(incident, drafted)
+
+    def draft_act(
+        self, incident: Incident, act: Act, *, by: str, note: str = "", token: str = "", reference: str = "", **said: Any
     ) -> Decision:
-        """Write that something was done of `incident` which is no decision on what it is; an excuse alone makes it none."""
+        """Return the decision by which an act is recorded, which is not stored."""
         if incident.part_of and act != "split_from":
             raise QueryError(Phrase("it is part of %(other)s: work on that one instead", other=incident.part_of))
         former = list(self.store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
         status = "false_positive" if act == "excused" else "open" if act == "returned" else "note"
-        told = {"status": status, "act": act, "value": value, "about": about, "until": until, "reference": reference}
-        return self._append(incident, former, by, note, token, told)
+        return self.draft(incident, former, by, note, token, {"status": status, "act": act, "reference": reference, **said})
 
-    def _append(
-        self, incident: Incident, former: Sequence[Decision], by: str, note: str, token: str, said: dict[str, Any]
+    def draft(
+        self, incident: Incident, former: Sequence[Decision], by: str, note: str, token: str, said: Mapping[str, Any]
     ) -> Decision:
-        """Append what was `said`, in the audit log first; what was sent before under the same `token` is given back."""
+        """Return the decision that is made of what was `said` of an incident, checked; `former` are those before it."""
         explained = said.get("stage") in (*RULINGS, *TELLING) or said.get("act") in EXPLAINED
-        decision = Decision.model_validate(
+        return Decision.model_validate(
             {
                 "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
                 "tenant": incident.tenant,
@@ -180,20 +188,62 @@ class Decisions:
                 **said,
             }
         )
-        if (made := self.store.get(Decision, decision.id)) is not None:
+
+    def note_act(self, incident: Incident, act: Act, *, by: str, **said: Any) -> Decision:
+        """Record an act that changes nothing of what is owed."""
+        drafted = self.draft_act(incident, act, by=by, **said)
+        if (made := self.store.get(Decision, drafted.id)) is not None:
             return made
-        if decision.stage not in RULINGS:
-            require_reason(former, decision.regime, decision.stage, decision.note)
-        if ends_deadlines(said):
-            refuse_running(self.duties, incident)
-        self._audit(decision)
-        self.store.create([decision])
-        return decision
+        self.write([drafted])
+        return drafted
+
+    def _record_one(self, incident: Incident, drafted: Decision) -> Recorded:
+        return self.record([drafted], DutyChange([incident], [incident], [drafted]))
+
+    def record(self, drafts: Sequence[Decision], change: DutyChange) -> Recorded:
+        """Store what an act writes, or that it waits for a second person; what was sent before is given back.
+
+        Returns the draft on the first incident of `change` as it is stored, or the pending decision, which has its id.
+        """
+        first = next(one for one in drafts if one.incident == change.before[0].id)
+        if (made := self.store.get(Decision, first.id) or self.store.get(PendingDecision, first.id)) is not None:
+            return made
+        ended = find_ended(self.duties, change)
+        if ended and self.duties.tenant(first.tenant).second_person:
+            whose = {"id": first.id, "incident": first.incident, "tenant": first.tenant, "by": first.by}
+            return self.propose({**whose, "decisions": tuple(drafts)}, describe(first), ended, first.note)
+        self.write([one.model_copy(update={"ends": tuple(duty.name for duty in ended)}) for one in drafts])
+        return self.store.get(Decision, first.id) or first
+
+    def write(self, decisions: Sequence[Decision]) -> None:
+        """Store decisions, in the audit log first."""
+        for one in decisions:
+            self._audit(one)
+        self.store.create(decisions)
+
+    def propose(
+        self, written: Mapping[str, Any], what: str, ended: Sequence[EndedDuty], reason: str, proposers: Sequence[str] = ()
+    ) -> PendingDecision:
+        """Store an act that waits for a second person, in the audit log first; `written` are the other members of it."""
+        names = tuple(duty.name for duty in ended)
+        waiting = PendingDecision(
+            **written,
+            at=self.trail.clock.now(),
+            proposers=tuple(proposers) or self.actor.proposers(written["by"]),
+            ends=names,
+            due=min((duty.due for duty in ended if duty.due), default=None),
+        )
+        said = f"incident {waiting.incident}: {what}; it ends {', '.join(names)} and waits for a second person"
+        self.trail.append("incident.proposed", said, actor=waiting.by, tenant=waiting.tenant, reason=reason)
+        self.store.create([waiting])
+        return self.store.get(PendingDecision, waiting.id) or waiting
 
     def _audit(self, decision: Decision) -> None:
         placed = "telling" if decision.stage in TELLING else "duty" if decision.stage in RULINGS else decision.act
         action = placed or ("reported" if decision.regime else "decide")
-        what = f"incident {decision.incident}: {said(decision)}"
+        what = f"incident {decision.incident}: {describe(decision)}"
+        what += ", decided by one person" if decision.is_by_one_person else ""
+        what += f", confirmed by {decision.confirmed_by}" if decision.confirmed_by else ""
         self.trail.append(f"incident.{action}", what, actor=decision.by, tenant=decision.tenant, reason=decision.note)
 
 
@@ -206,24 +256,39 @@ def _read(chosen: Sequence[str], now: Status) -> tuple[str, str, str]:
         return "note", "", action
     if action in RULINGS and len(about) == 1:
         return "note", _regime(about[0]).id, action
-    if action != "reported" or len(about) not in (0, 2):
+    if action == "reported" and not about:
+        raise QueryError("say under which rule it was reported, and which report it was", "regime")
+    if action != "reported" or len(about) != 2:
         raise QueryError(
             Phrase("a decision must be one of %(known)s, or a report under a regime", known=", ".join(PLAIN)), "decision"
         )
-    if not about and now in CLOSED:
-        raise QueryError("the incident is closed: use --regime to say which report was sent", "regime")
-    regime, stage = (_regime(about[0]).id, _stage(*about)) if about else ("", "")
-    return status_with_report(now), regime, stage
+    return status_with_report(now), _regime(about[0]).id, _stage(*about).id
 
 
-def _half(regime: Regime, former: Sequence[Decision], by: str, roles: Collection[str]) -> str:
-    """Which half of a waiver `by` decides: the one that is missing, if it is theirs."""
-    theirs = [half for half in HALVES if half in roles]
-    if not theirs:
-        raise QueryError("a report is waived by a lead and the DPO, two people: say in which role you decide")
-    half = ruled(regime, former)[1]
-    is_others = half is not None and half.by != by
-    return next((one for one in theirs if is_others and half is not None and one != half.value), theirs[0])
+def _report(owed: IncidentDeadlines, regime: str, stage: str, given: Mapping[str, str], *, is_same: bool) -> dict[str, str]:
+    """Return what is recorded of a report; QueryError where something is missing, or its deadline cannot have begun.
+
+    `is_same` is one that was recorded before under the same token, and so corrects nothing.
+    """
+    number, why = checked_reference(given["reference"]), checked_note(given["no_reference"])
+    channel, note = checked_channel(given["channel"]), checked_note(given["note"])
+    since = _stage(regime, stage).since
+    if since in ("determined", "resolved") and owed.moments.at(since) is None:
+        first = Phrase("resolve the incident first") if since == "resolved" else Phrase("confirm the leak first")
+        raise QueryError(Phrase("this report cannot have been sent yet: %(first)s", first=first), "stage")
+    if not channel:
+        raise QueryError("say by which channel the report was sent", "channel")
+    if not number and not why:
+        raise QueryError("give the authority's reference, or say why there is none", "reference")
+    if not note and not is_same and _is_met(owed, regime, stage):
+        raise QueryError("this report was recorded before: say in the note what you correct", "note")
+    return {"value": channel, "reference": number, "no_reference": "" if number else why}
+
+
+def _is_met(owed: IncidentDeadlines, regime: str, stage: str) -> bool:
+    """Return whether a report of this very stage is recorded and counts."""
+    reports = [duty.report for duty in owed.duties if (duty.regime.id, duty.stage.id) == (regime, stage)]
+    return any(one is not None and (one.regime, one.stage) == (regime, stage) for one in reports)
 
 
 def _regime(id_: str) -> Regime:
@@ -232,11 +297,11 @@ def _regime(id_: str) -> Regime:
     return regimes()[id_]
 
 
-def _stage(regime: str, stage: str) -> str:
-    known = [s.id for s in regimes()[regime].stages]
-    if stage not in known:
-        raise QueryError(Phrase("%(regime)s has no such stage: use %(known)s", regime=regime, known=", ".join(known)), "stage")
-    return stage
+def _stage(regime: str, stage: str) -> Stage:
+    stages = {one.id: one for one in regimes()[regime].stages}
+    if (found := next((one for id_, one in stages.items() if id_ == stage), None)) is None:
+        raise QueryError(Phrase("%(regime)s has no such stage: use %(known)s", regime=regime, known=", ".join(stages)), "stage")
+    return found
 
 
 def last_words(store: IncidentStore) -> dict[str, Hold]:

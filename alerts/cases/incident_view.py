@@ -14,7 +14,7 @@ from alerts.cases.incident_list import IncidentDetails
 from alerts.deadlines import CHANNELS
 from alerts.deadlines.outstanding import RULINGS
 from alerts.deadlines.render import reported, ruled
-from alerts.records import Decision, Exposure, Incident, Notification, Sighting, Status, Suppression
+from alerts.records import Decision, Exposure, Incident, Notification, PendingDecision, Sighting, Status, Suppression
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import catalogue, named, translated
 from ullage.display import safe
@@ -146,6 +146,7 @@ def details(
     clocks: Sequence[dict[str, Any]] = (),
     silence: Suppression | None = None,
     decide: Mapping[str, Any] | None = None,
+    pending: Sequence[tuple[PendingDecision, Phrase]] = (),
 ) -> dict[str, Any]:
     """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
     return {
@@ -155,12 +156,13 @@ def details(
         "suppressed": _silence(silence),
         "deadlines": list(clocks),
         "decide": decide,
+        "waiting_for_second_person": pending_as_json(pending),
         "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
         "seen": [sighting(one) for one in found.sightings],
         "seen_after": found.more_sightings,
         "exposures": [customer(exposure) for exposure in found.exposures],
         "exposures_after": found.more,
-        "decisions": [decision.model_dump(mode="json") for decision in found.decisions],
+        "decisions": [decision.model_dump(mode="json", exclude=HIDDEN["decision"]) for decision in found.decisions],
     }
 
 
@@ -175,6 +177,7 @@ HIDDEN: Mapping[str, set[str]] = {
     "incident": {"sketch", "sketch_of", "subjects"},
     "sighting": {"subjects", "traits", "author_tag", "sketch", "sketch_of"},
     "customer": {"index_tags", "subject"},
+    "decision": {"covers"},
 }
 """Members of documents that are shown to nobody; of a customer the pseudonym stands under a name of its own."""
 OURSELVES = "ullage"
@@ -195,6 +198,8 @@ REQUESTED: Mapping[str, Phrase] = {
     "references_asked": Phrase("customer references requested"),
     "references_approved": Phrase("request for customer references approved"),
     "references_refused": Phrase("request for customer references refused"),
+    "second_confirmed": Phrase("confirmed as second person"),
+    "second_refused": Phrase("refused as second person"),
 }
 TOLD: Mapping[str, Phrase] = {
     "new": Phrase("notified on %(channel)s"),
@@ -202,6 +207,8 @@ TOLD: Mapping[str, Phrase] = {
     "grown": Phrase("notified on %(channel)s: more customers"),
     "unacknowledged": Phrase("notified on %(channel)s again: unacknowledged"),
     "escalated": Phrase("escalated to %(channel)s"),
+    "second_person": Phrase("notified on %(channel)s: waiting for a second person"),
+    "unconfirmed": Phrase("escalated to %(channel)s: still waiting for a second person"),
 }
 
 
@@ -216,6 +223,31 @@ class HistoryEntry:
     until: datetime | None = None
     entry: str = ""
     """The id of a decision that can be undone."""
+    ends: tuple[Phrase | str, ...] = ()
+    """Reporting deadlines that do not run any more after it."""
+    confirmed_by: str = ""
+    """The second person who confirmed that; "" where one person decided it."""
+
+
+def pending_as_json(pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[dict[str, Any]]:
+    """Return what waits for a second person of an incident, one object an act; `waits` says for whom."""
+    return [
+        {
+            "id": one.id,
+            "at": one.at.isoformat(),
+            "by": one.by,
+            "what": str(describe_pending(one)),
+            "ends": [*one.ends],
+            "due": one.due.isoformat() if one.due else None,
+            "waits": str(waits),
+        }
+        for one, waits in pending
+    ]
+
+
+def describe_pending(pending: PendingDecision) -> Phrase:
+    """Return what somebody has proposed, as people call it."""
+    return describe(pending.decisions[0]) if pending.decisions else Phrase("suppressed")
 
 
 def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[HistoryEntry]:
@@ -237,12 +269,13 @@ def _told(sent: Iterable[Notification]) -> Iterable[HistoryEntry]:
 def _decided(one: Decision, known: Mapping[str, Decision], *, is_undoable: bool) -> HistoryEntry:
     until = one.until if one.act in ("due", "excused") else None
     if one.act == "undone" and one.about in known:
-        return HistoryEntry(one.at, one.by, Phrase("undone: %(what)s", what=_said(known[one.about])), one.note)
-    return HistoryEntry(one.at, one.by, _said(one), one.note, until, one.id if is_undoable else "")
+        return HistoryEntry(one.at, one.by, Phrase("undone: %(what)s", what=describe(known[one.about])), one.note)
+    ended = tuple(map(reported, one.ends)), one.confirmed_by
+    return HistoryEntry(one.at, one.by, describe(one), one.note, until, one.id if is_undoable else "", *ended)
 
 
-def _said(one: Decision) -> Phrase:
-    """A decision in words."""
+def describe(one: Decision) -> Phrase:
+    """Return a decision as people call it."""
     if one.act:
         return _acted(one)
     if one.stage in TELLING:

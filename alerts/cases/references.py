@@ -1,27 +1,32 @@
 """Customer references of an incident: somebody asks for them, others approve, and who asked may have them for a day.
 
 The request, its approvals and refusals are decisions of the incident. The references are never stored: match resolves them anew
-each time (`alerts.web.pages.references`), and a request covers no more customers than the approvers were told of.
+each time (`alerts.web.pages.references`). A request holds short digests of the pseudonyms that it is for, salted by its own id,
+so whoever comes into the incident later, by a merge for example, is not handed out, nor is anybody who has left it.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from alerts.cases.decisions import Decisions
+from alerts.cases.decisions import TOKEN_BYTES, Decisions
 from alerts.cases.incident_list import customers
 from alerts.records import Decision, Incident
 from alerts.records.decision import checked_case
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
-from ullage.phrase import Phrase
 
 WAITS, LASTS = timedelta(days=7), timedelta(hours=24)
 """So long a request waits for its approval, and so long the approval lasts."""
+DIGEST_BYTES = 6
+"""Of one pseudonym: of a million others one in 300 million has the same."""
 State = Literal["waiting", "approved", "refused", "expired"]
 
 
@@ -37,6 +42,12 @@ class ReferenceRequest:
     def customers(self) -> int:
         """How many customers it is about, at most."""
         return int(self.asked.value)
+
+    def covered(self, subjects: Iterable[str]) -> list[str]:
+        """Return those of `subjects` who were in the incident when it was asked for, which is what others approved."""
+        salt, digests = self.asked.id.rpartition(":")[2], base64.b64decode(self.asked.covers)
+        known = {digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)}
+        return [one for one in subjects if _digest(salt, one) in known]
 
     @property
     def approved_by(self) -> tuple[str, ...]:
@@ -55,6 +66,15 @@ class ReferenceRequest:
         if not needed or now >= self.until(needed):  # where none is needed, none is handed out any more
             return "expired"
         return "approved" if len(self.approvals) >= needed else "waiting"
+
+
+def digest_all(salt: str, subjects: Iterable[str]) -> str:
+    """Return the digests of pseudonyms in base64, each of DIGEST_BYTES bytes, sorted."""
+    return base64.b64encode(b"".join(sorted(_digest(salt, one) for one in subjects))).decode()
+
+
+def _digest(salt: str, subject: str) -> bytes:
+    return hashlib.sha256(f"ullage references\x1f{salt}\x1f{subject}".encode()).digest()[:DIGEST_BYTES]
 
 
 def requests_of(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
@@ -93,13 +113,12 @@ class References:
         now, number = self.clock.now(), checked_case(case)
         if any(one.asked.by == by and one.state(self.needed, now) in ("waiting", "approved") for one in self._requests(incident)):
             raise QueryError("you have a request for this incident already", "case")
-        count = sum(1 for _ in customers(self._store, incident))
-        if not count:
+        subjects = [one.subject for one in customers(self._store, incident)]
+        if not subjects:
             raise QueryError("this incident has no customers", "case")
-        until, value = now + WAITS, str(count)
-        return self.decisions.act(
-            incident, "references_asked", by=by, value=value, reference=number, until=until, note=reason, token=token
-        )
+        salt = token or secrets.token_hex(TOKEN_BYTES)
+        said = {"value": str(len(subjects)), "covers": digest_all(salt, subjects), "reference": number, "until": now + WAITS}
+        return self.decisions.note_act(incident, "references_asked", by=by, note=reason, token=salt, **said)
 
     def answer(self, incident: Incident, entry: str, *, by: str, approve: bool, note: str, token: str) -> Decision:
         """Approve the request `entry` of somebody else, or refuse it."""
@@ -111,8 +130,10 @@ class References:
         if by in request.approved_by:
             raise QueryError("you have approved it: somebody else has to do so too", "note")
         if not approve:
-            return self.decisions.act(incident, "references_refused", by=by, about=entry, note=note, token=token)
-        return self.decisions.act(incident, "references_approved", by=by, about=entry, until=now + LASTS, note=note, token=token)
+            return self.decisions.note_act(incident, "references_refused", by=by, about=entry, note=note, token=token)
+        return self.decisions.note_act(
+            incident, "references_approved", by=by, about=entry, until=now + LASTS, note=note, token=token
+        )
 
     def approved(self, incident: Incident, entry: str, *, by: str) -> tuple[ReferenceRequest, list[str]]:
         """The request `entry` of `by` whose approval lasts, and the pseudonyms to be resolved for it."""
@@ -121,14 +142,9 @@ class References:
             raise QueryError("only who asked may download the customer references")
         if request.state(self.needed, self.clock.now()) != "approved":
             raise QueryError("this request is not approved, or no longer")
-        found = [one.subject for one in customers(self._store, incident)]
-        if len(found) > request.customers:
-            more = Phrase(
-                "the incident has %(now)s customers now, and %(then)s were approved: ask again",
-                now=len(found),
-                then=request.customers,
-            )
-            raise QueryError(more)
+        found = request.covered(one.subject for one in customers(self._store, incident))
+        if not found:
+            raise QueryError("none of the customers that were approved is in this incident any more: ask again")
         return request, found
 
     def request(self, incident: Incident, entry: str) -> ReferenceRequest:

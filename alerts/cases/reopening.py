@@ -10,31 +10,32 @@ done again at no harm.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from alerts.cases.decisions import Decisions
+from alerts.cases.decisions import Decisions, describe
+from alerts.cases.regrouping import Regrouping, moved_exposure, moved_sighting
+from alerts.cases.second_person import SecondPersons
+from alerts.deadlines.comparison import DutyChange, find_ended
 from alerts.deadlines.schedule import Work
-from alerts.grouping import projection
 from alerts.grouping.placement import held
-from alerts.grouping.placement import merge as known_values
-from alerts.grouping.sightings import without_replaced, without_sightings
+from alerts.grouping.sightings import without_sightings
 from alerts.records import (
     SEVERITIES,
     Decision,
     Exposure,
     Incident,
+    PendingDecision,
     Sighting,
-    Sketched,
     claim_id,
     exposure_id,
     holding_of,
     incident_id,
 )
 from alerts.store import DocumentFilter, IncidentStore, Merge, merge
-from alerts.store.queries import last_decisions
+from alerts.store.queries import last_decisions, without_answered
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.verdict import VerdictRules
@@ -54,12 +55,18 @@ class Returns:
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
     changed: Callable[[Collection[str]], None] = lambda _: None
     """Handed the ids of incidents that were written."""
+    waits: Callable[[Sequence[tuple[Incident, PendingDecision]]], None] = lambda _: None
+    """Handed what waits for a second person, each time."""
     believed: Clock | None = None
     """By which a false positive is over; that of the work where there is none. A clock that was set ends none."""
 
     @property
     def _store(self) -> IncidentStore:
         return self.work.store
+
+    @property
+    def _regrouping(self) -> Regrouping:
+        return Regrouping(self.work.duties, self.rules)
 
     def filed(self, before: Mapping[str, Incident], incidents: Sequence[Incident]) -> None:
         """Incidents were written: their work items follow, and a false positive with news in it comes back."""
@@ -82,10 +89,26 @@ class Returns:
         for one in in_order:
             if one.act == "detached":
                 self._detach(one)
+        self._complete([one for one in in_order if one.act == "second_confirmed"])
         regrouped = {(one.incident, one.about): one for one in in_order if one.act in ("merged", "split")}
         for one in regrouped.values():  # the last that was said of two incidents counts
             self._regroup(one)
         self.work.renew({one.incident for one in lately if one.at >= now - timedelta(minutes=5)})
+        self._notify(without_answered(self._store, self._store.scroll(PendingDecision, DocumentFilter(since=now - LATELY))))
+
+    def _complete(self, answers: Sequence[Decision]) -> None:
+        """Write what was confirmed and a crash left unwritten."""
+        pending = self._store.mget(PendingDecision, [one.about for one in answers]) if answers else {}
+        seconds = SecondPersons(Decisions(self.work.duties, self.trail))
+        for answer in answers:
+            if answer.about in pending:
+                seconds.complete(pending[answer.about], answer)
+
+    def _notify(self, waiting: Sequence[PendingDecision]) -> None:
+        """Have people notified of what waits for a second person."""
+        incidents = self._store.mget(Incident, {one.incident for one in waiting}) if waiting else {}
+        if pairs := [(incidents[one.incident], one) for one in waiting if one.incident in incidents]:
+            self.waits(pairs)
 
     def _excuses(self) -> list[Decision]:
         """The excuses that stand now."""
@@ -98,19 +121,41 @@ class Returns:
         return [one for one in incidents if not one.part_of and one.id in stands and stands[one.id].act == "excused"]
 
     def _open(self, incident: Incident, why: str) -> Decision:
-        return Decisions(self.work.duties, self.trail).act(incident, "returned", by=OURSELVES, value=why)
+        """Open a false positive again, which can end nothing."""
+        decisions = Decisions(self.work.duties, self.trail)
+        made = decisions.draft_act(incident, "returned", by=OURSELVES, value=why)
+        decisions.write([made])
+        return made
 
     def _detach(self, asked: Decision) -> None:
         """Carry a detachment out, unless that was done or its sighting is gone; what a crash cuts short is done again."""
-        if self._store.get(Incident, incident_id(asked.about)) is not None:
+        new = incident_id(asked.about)
+        if self._store.get(Incident, new) is not None:
             return
-        source = self._store.get(Incident, asked.incident)
-        if source and self.work.duties.running([source]):
-            return  # a deadline began after it was asked for: what it counts stays together
+        source, sighting = self._store.get(Incident, asked.incident), self._store.get(Sighting, asked.about)
+        if source is None or sighting is None or source.id == new:
+            return
+        if sighting.incident != new and not self._may(asked, [source], self._regrouping.detached(source, sighting)):
+            return
         written = merge(self._store, partial(self._detached, asked))
         self.work.write(written)
-        self.tell([one for one in written if one.id == incident_id(asked.about)])
+        self.tell([one for one in written if one.id == new])
         self.changed([incident.id for incident in written])
+
+    def _may(self, asked: Decision, before: Sequence[Incident], after: Sequence[Incident]) -> bool:
+        """Whether what was asked for ends no deadline but those of which a second person knew, or the tenant needs none.
+
+        Where a deadline began after it was asked for, it waits for a second person.
+        """
+        ended = find_ended(self.work.duties, DutyChange(before, after))
+        names = {duty.name for duty in ended}
+        if names <= {*asked.ends} or not self.work.duties.tenant(asked.tenant).second_person:
+            return True
+        again = asked.model_copy(update={"id": f"{asked.id}:again"})
+        if self._store.get(PendingDecision, again.id) is None and self._store.get(Decision, again.id) is None:
+            whose = {"id": again.id, "incident": again.incident, "tenant": again.tenant, "by": again.by, "decisions": (again,)}
+            Decisions(self.work.duties, self.trail).propose(whose, describe(again), ended, again.note)
+        return False
 
     def _detached(self, asked: Decision, merging: Merge) -> list[Incident]:
         """Write what follows of it, and the new incident last, by which it is known to be done; gives both incidents."""
@@ -121,23 +166,26 @@ class Returns:
             return []
         if sighting.incident != new:
             self._move(asked, sighting, new, merging)
-            moved = {"incident": new, "detached_from": source.id, "tied": False, "parts_tied": (), "linked": (source.id,)}
-            merging.put([sighting.model_copy(update=moved)])
+            merging.put([moved_sighting(sighting, source.id, new)])
         self._store.refresh()
-        own = self._projected(new, (sighting.sketch, sighting.sketch_of), (source.id,))
-        rest = self._projected(source.id, (source.sketch, source.sketch_of), (*source.linked, new), source.parts)
+        own = self._regrouping.projected(new, (sighting.sketch, sighting.sketch_of), (source.id,))
+        sketch = (source.sketch, source.sketch_of)
+        rest = self._regrouping.projected(source.id, sketch, (*source.linked, new), source.parts)
         merging.put([rest] if rest else [])
         merging.put([own] if own else [])
         return [incident for incident in (own, rest) if incident]
 
     def _regroup(self, asked: Decision) -> None:
-        """Carry a merge or a split out, unless that was done, a deadline hinders it, or one of both is gone."""
+        """Carry a merge or a split out, unless that was done, it has to be confirmed, or one of both is gone."""
         found, is_merge = self._store.mget(Incident, [asked.incident, asked.about]), asked.act == "merged"
         head, part = found.get(asked.incident), found.get(asked.about)
         if head is None or part is None or (part.part_of == head.id) == is_merge:
             return
-        if head.part_of or (part.part_of and is_merge) or self.work.duties.running([head, part]):
-            return  # another incident answers for it, or a deadline began after it was asked for
+        if head.part_of or (part.part_of and is_merge):
+            return  # another incident answers for it
+        after = self._regrouping.regrouped(head, part, is_merge=is_merge, at=asked.at)
+        if not self._may(asked, [head, part], after):
+            return
         written = merge(self._store, partial(self._regrouped, asked))
         self.work.write(written)
         self.tell([one for one in written if not one.part_of])
@@ -146,16 +194,9 @@ class Returns:
     def _regrouped(self, asked: Decision, merging: Merge) -> list[Incident]:
         """Write both incidents, of which one is the other's part now, or no longer."""
         found = merging.mget(Incident, [asked.incident, asked.about])
-        head, part, is_merge = found[asked.incident], found[asked.about], asked.act == "merged"
-        parts = tuple(sorted({*head.parts} | {*part.family} if is_merge else {*head.parts} - {*part.family}))
         self._store.refresh()
-        sketch = head.sketch
-        if part.sketch_of == head.sketch_of:  # what both of them had goes with the part: what is left still tells a re-post
-            sketch = known_values(sketch, part.sketch) if is_merge else tuple(v for v in sketch if v not in {*part.sketch})
-        linked = {*head.linked} - {*part.family}
-        whole = self._projected(head.id, (sketch, head.sketch_of), linked, parts)
-        whole = whole or head.model_copy(update={"parts": parts})
-        part = part.model_copy(update={"part_of": head.id if is_merge else ""})
+        head, part = found[asked.incident], found[asked.about]
+        whole, part = self._regrouping.regrouped(head, part, is_merge=asked.act == "merged", at=asked.at)
         merging.put([whole])
         merging.put([part])  # last: by it this is known to be done
         return [whole, part]
@@ -166,7 +207,7 @@ class Returns:
         ids = {one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings}
         stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
         whole = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
-        merging.put(_moved(one, sighting, new) for one in whole)
+        merging.put(moved_exposure(one, sighting, new) for one in whole)
         left = {one.id: without_sightings(one, {sighting.id}) for one in whole}
         if sighting.subjects:
             people = claim_id(sighting.tenant, "subjects", sighting.subjects)
@@ -175,25 +216,6 @@ class Returns:
                 self._store.create([holding_of(sighting.tenant, new, [people], asked.at, [before] if before else [])])
         merging.put(one for one in left.values() if one)
         merging.delete(Exposure, [id_ for id_, one in left.items() if one is None])
-
-    def _projected(
-        self, id_: str, sketch: tuple[tuple[str, ...], Sketched], linked: Iterable[str], parts: Sequence[str] = ()
-    ) -> Incident | None:
-        """The incident as its facts now stand; None where it has none left."""
-        where = DocumentFilter({"incident": (id_, *parts)})
-        sightings = without_replaced(list(self._store.scroll(Sighting, where)))
-        if not any(sighting.incident == id_ for sighting in sightings):
-            return None
-        today, tenant = self.work.duties.clock.now().date(), self.work.duties.tenant(sightings[0].tenant)
-        setting = projection.Setting(today, tenant, self.rules(), projection.acknowledged(self._store, sightings))
-        exposures = self._store.scroll(Exposure, where)
-        return projection.project(sightings, exposures, setting, sketch, set(linked), parts)
-
-
-def _moved(exposure: Exposure, sighting: Sighting, new: str) -> Exposure:
-    """What of an exposure is the sighting's; what several sightings added to it cannot be told apart, and goes along."""
-    own = {"id": exposure_id(new, exposure.subject), "incident": new, "sightings": (sighting.id,), "sites": (sighting.site,)}
-    return exposure.model_copy(update=own)
 
 
 def _is_news(before: Incident | None, now: Incident) -> bool:

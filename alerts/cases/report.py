@@ -28,7 +28,7 @@ from alerts.cases.outgoing import (
 )
 from alerts.deadlines import CHANNELS, grade_of, sent_at
 from alerts.deadlines.outstanding import Duty, Moments
-from alerts.deadlines.render import STAGES, UNVERIFIED, limit, state, warning
+from alerts.deadlines.render import BY_ONE_PERSON, STAGES, UNVERIFIED, limit, state, warning
 from alerts.deadlines.schedule import duties_of
 from alerts.records import Sighting
 from alerts.records.document import Frozen
@@ -320,8 +320,9 @@ def _report_line(duty: Duty, case: Case, language: int) -> str:
         state(duty, case.now)[language],
         moment(sent_at(report), case.zone) if report else "",
         CHANNELS[report.value][language] if report and report.value in CHANNELS else "",
-        report.reference if report else "",
+        (report.reference or report.no_reference) if report else "",
         report.note if report and duty.late else "",
+        BY_ONE_PERSON[language] if duty.is_by_one_person else "",
         "" if regime.verified else UNVERIFIED[language].upper(),
         warning(duty)[language],
     ]
@@ -455,13 +456,12 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
     found, decisions = incident_named(store, incident), decisions_of(store, incident)
     sightings = sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id))
-    duties, tenant = duties_of(context, store), context.tenant(found.tenant)
-    moments = duties.moments(found, decisions)
+    owed, tenant = duties_of(context, store).owed([found])[found.id], context.tenant(found.tenant)
     return Case(
         incident=OutgoingIncident.of(found),
         sightings=outgoing_sightings(sightings, vault_of(context)),
-        moments=moments,
-        duties=duties.since(found, decisions, moments),
+        moments=owed.moments,
+        duties=owed.duties,
         tenant=tenant,
         zone=ZoneInfo(tenant.zone),
         now=context.clock.now(),

@@ -3,8 +3,8 @@
 A suppression names a tenant and at least one of site, channel, author, rule (a reason code or scenario), incident. All that it
 names must fit; of an incident every sighting must be covered, so the same leak on a second site is heard. One that names an
 incident covers what is like it now: when a file comes that has more in it, that is news. Severity `statutory` and bait that was
-found are never silenced, nor is an incident of which a deadline runs; one that starts a clock by its own number alone, for nobody
-knew of it when a site was silenced.
+found are never silenced. An incident that starts a clock is silenced by its own number alone, for nobody knew of it when a site
+was silenced; one of which a deadline runs, only if a second person has confirmed that.
 Suppressions are only ever appended: lifting one is a document of its own, and one that is past its time is none.
 """
 
@@ -15,14 +15,16 @@ import re
 import secrets
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from alerts.cases.decisions import refuse_running
+from alerts.accounts.second_person import Actor
+from alerts.cases.decisions import TOKEN_BYTES, Decisions
+from alerts.deadlines.comparison import DutyChange, EndedDuty, find_ended
 from alerts.deadlines.outstanding import Duties
 from alerts.grouping.placement import known_share
-from alerts.records import Background, Incident, Sighting, Suppression
+from alerts.records import Background, Incident, PendingDecision, Sighting, Suppression
 from alerts.records.decision import checked_name, checked_note
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
@@ -38,6 +40,10 @@ LIFTED = ":lifted"
 SHOWN_AS = {"site": re.compile(NAME), "channel": re.compile("#[0-9a-f]{12}"), "author": re.compile("@[0-9a-f]{8,16}")}
 """What stands for a site, a channel and an author in an incident."""
 FIELDS = {"site": Phrase("site"), "channel": Phrase("channel"), "author": Phrase("author")}
+
+
+Silenced = Suppression | PendingDecision
+"""What suppressing something leaves: that it is silent, or that this waits for a second person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +75,15 @@ class Suppressions:
 
     duties: Duties
     trail: Trail
+    actor: Actor = field(default_factory=Actor)
 
     @property
     def store(self) -> IncidentStore:
         """Where they are kept."""
         return self.duties.store
 
-    def suppress(self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str) -> Suppression:
-        """Silence what fits `conditions`; QueryError says what is missing or wrong."""
+    def suppress(self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str) -> Silenced:
+        """Silence what fits `conditions`, or store that this waits for a second person; QueryError says what is wrong."""
         if not 1 <= days <= MOST_SUPPRESSION_DAYS:
             raise QueryError(Phrase("a suppression must end after 1 to %(most)s days", most=MOST_SUPPRESSION_DAYS))
         if not reason.strip():
@@ -91,8 +98,6 @@ class Suppressions:
                     Phrase("enter the %(field)s as an incident shows it; names of people are not stored", field=FIELDS[name])
                 )
         like = self._incident(tenant, conditions.incident) if conditions.incident else None
-        if like:
-            refuse_running(self.duties, like)
         now = self.trail.clock.now()
         made = Suppression(
             id="SUP-" + base64.b32encode(secrets.token_bytes(7)).decode()[:10],
@@ -110,9 +115,22 @@ class Suppressions:
             sketch_of=like.sketch_of if like else "candidates",
         )
         what = f"suppression {made.id} for {days} days: {conditions.said()}"
+        ended = self._ended(like, made) if like else ()
+        if like and ended and self.duties.tenant(tenant).second_person:
+            whose = {"id": f"{like.id}:{secrets.token_hex(TOKEN_BYTES)}", "incident": like.id, "tenant": tenant, "by": made.by}
+            decisions = Decisions(self.duties, self.trail, self.actor)
+            return decisions.propose({**whose, "suppression": made}, what, ended, made.reason)
+        made = made.model_copy(update={"ends": tuple(duty.name for duty in ended)})
+        what += ", decided by one person" if ended else ""
         self.trail.append("suppression.add", what, actor=made.by, tenant=tenant, reason=made.reason)
         self.store.create([made])
         return made
+
+    def _ended(self, incident: Incident, made: Suppression) -> Sequence[EndedDuty]:
+        """Return the running deadlines of which nobody would be notified any more."""
+        sightings = list(self.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
+        is_silent = _may_cover(made, incident) and covering(sightings, [made]) is not None
+        return find_ended(self.duties, DutyChange([incident], [incident], silenced={incident.id} if is_silent else ()))
 
     def lift(self, id_: str, *, by: str, reason: str) -> Suppression:
         """End a suppression now; QueryError when it is none or was ended."""
@@ -163,9 +181,11 @@ def suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, Suppr
     in_force, known = active(store, duties.clock.now()), {incident.id: incident for incident in incidents}
     fitting = {id_: some for id_, one in known.items() if (some := [each for each in in_force if _may_cover(each, one)])}
     running = duties.running([known[id_] for id_ in fitting]) if fitting else {}
-    for id_ in fitting.keys() - running.keys():
-        sightings = list(store.scroll(Sighting, DocumentFilter({"incident": known[id_].family})))
-        if one := covering(sightings, fitting[id_]):
+    for id_, some in fitting.items():
+        names = {f"{duty.regime.id} {duty.stage.id}" for duty in running.get(id_, ())}
+        agreed = [one for one in some if names <= {*one.ends}]
+        sightings = list(store.scroll(Sighting, DocumentFilter({"incident": known[id_].family}))) if agreed else []
+        if one := covering(sightings, agreed):
             found[id_] = one
     return found
 

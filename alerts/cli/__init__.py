@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from alerts.accounts import ALL, PERMISSIONS, Principal
 from alerts.accounts.accounts import FILE, Accounts
+from alerts.accounts.second_person import Actor
 from alerts.records.decision import checked_name
 from alerts.store import IncidentStore, configured_store
 from alerts.store.tenant_view import StoreWithin
@@ -64,9 +66,17 @@ def decider(context: Context, by: str, permission: str) -> Principal:
         raise ConfigError(f"there is no account of that name that could decide{own}")
     if user.is_disabled or user.until is not None:
         raise ConfigError(f"account {user.name} {'is closed' if user.is_disabled else 'has not chosen a password yet'}")
-    principal = user.principal()
+    principal = replace(user.principal(is_proven=not by), behind=frozenset({current_user()}))
     principal.require(permission)
     return principal
+
+
+def actor_of(context: Context, principal: Principal) -> Actor:
+    """Who acts, and the accounts by which it is known who else could confirm it; without accounts there is nobody."""
+    if not (context.data / FILE).exists():
+        return Actor(principal)
+    with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
+        return Actor(principal, tuple(accounts.users()))
 
 
 @contextlib.contextmanager
@@ -79,4 +89,4 @@ def deciding(context: Context, by: str, permission: str) -> Iterator[tuple[Incid
 
 def _unchecked(name: str) -> Principal:
     typer.echo("note: there is no account here, so nobody was asked who may do this; `ullage user add` makes the first", err=True)
-    return Principal(name, frozenset(), frozenset({ALL}), frozenset(PERMISSIONS))
+    return Principal(name, frozenset(), frozenset({ALL}), frozenset(PERMISSIONS), behind=frozenset({current_user()}))

@@ -15,7 +15,9 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Group
+from rich.text import Text
 
+from alerts.accounts import NOBODY
 from alerts.accounts.accounts import FILE, Accounts
 from alerts.cases.actions import (
     MOST_DAYS,
@@ -28,10 +30,10 @@ from alerts.cases.actions import (
     moment_past,
     require_owner,
 )
-from alerts.cases.decisions import needed_for
+from alerts.cases.decisions import permission_for
 from alerts.cases.evidence import vault_of
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
-from alerts.cases.incident_view import details, summary
+from alerts.cases.incident_view import describe, describe_pending, details, summary
 from alerts.cases.lookup import Lookup
 from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.queue import (
@@ -42,6 +44,7 @@ from alerts.cases.queue import (
     QueueFilter,
     QueuePage,
 )
+from alerts.cases.second_person import waits_for
 from alerts.cases.suppressions import (
     MOST_SUPPRESSION_DAYS,
     BenignCount,
@@ -53,7 +56,7 @@ from alerts.cases.suppressions import (
     suppressions,
 )
 from alerts.cases.takedown_letter import notice_of, render_letter
-from alerts.cli import Author, By, Severity, Status, Tenant, Words, deciding, name_of, tables
+from alerts.cli import Author, By, Severity, Status, Tenant, Words, actor_of, deciding, name_of, tables
 from alerts.cli.evidence import hold
 from alerts.cli.handover import hand_over, work_as_json
 from alerts.cli.reports import deadline, export
@@ -62,14 +65,16 @@ from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.render import clocks_as_json, clocks_table, decide_as_json
 from alerts.deadlines.schedule import duties_of, work_of
 from alerts.grouping.benign import BACKGROUND
+from alerts.records import PendingDecision
 from alerts.store import IncidentStore, configured_store
-from alerts.store.queries import require_known
+from alerts.store.queries import find_pending, require_known
 from ullage.audit import current_user
 from ullage.display.screen import AsJson, console, print_list, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_out
 from ullage.security.masking import Secret
 from ullage.settings import Context
+from ullage.verdict import VERDICT
 
 Incidents = Annotated[list[str], typer.Argument(metavar="INCIDENT…", help="One or several.")]
 Remark = Annotated[str, typer.Option("--note", help="A remark, without an identifier.")]
@@ -79,7 +84,8 @@ Remark = Annotated[str, typer.Option("--note", help="A remark, without an identi
 def _cases(context: Context, by: str, permission: str) -> Iterator[tuple[Cases, str]]:
     """What can be done with incidents, and in whose name, if they may."""
     with deciding(context, by, permission) as (store, who):
-        yield Cases(work_of(context, store), context.trail()), who.name
+        rules = VERDICT.in_force(context.data).rules
+        yield Cases(work_of(context, store), context.trail(), actor_of(context, who), lambda: rules), who.name
 
 
 def _each(
@@ -161,7 +167,7 @@ def resolve(
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Resolve incidents, or mark them as confirmed or false positive. Those with a running deadline are refused.
+    """Resolve incidents, or mark them as confirmed or false positive. With a running deadline a second person must confirm.
 
     A false positive comes back when its time is over, or when something new arrives.
     """
@@ -173,7 +179,7 @@ def resolve(
             return cases.excuse(id_, reason, by=who, days=days, note=note)
         return cases.decide(id_, as_, by=who, note=note)
 
-    _each(ctx.obj, incidents, by, act, needed_for(as_))
+    _each(ctx.obj, incidents, by, act, permission_for(as_))
 
 
 def takedown(
@@ -264,8 +270,12 @@ def suppress(
     with deciding(context, by, "noise.change") as (store, who):
         require_known(context, store, tenant)
         conditions = SuppressionConditions(site, channel, author, rule, incident)
-        desk = Suppressions(duties_of(context, store), context.trail())
+        actor = actor_of(context, who)
+        desk = Suppressions(duties_of(context, store), context.trail(), actor)
         made = desk.suppress(tenant, conditions, days=days, by=who.name, reason=reason)
+    if isinstance(made, PendingDecision):
+        typer.echo(f"{made.incident}: {waits_for(actor, made)}")
+        return
     typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
 
 
@@ -427,13 +437,20 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
     owed = book.owed([found.incident])[id_]
     found, duties, decide = replace(found, status=owed.status), owed.duties, owed.decide
     silence = suppressed(book, [found.incident]).get(id_)
+    actor = actor_of(context, NOBODY)
+    pending = [(one, waits_for(actor, one)) for one in find_pending(store, found.incident.family)]
     if as_json:
-        print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone)))
+        print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone), pending))
         return
     clocks, out = clocks_table(duties, now, zone) if duties else "", console()
     with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
         by_when = decide.words(now, zone) if decide else ("", "")
         out.print(incident_in_full(found, clocks=clocks, silence=silence, decide=by_when))
+        for one, waits in pending:
+            out.print(Text(f"  {one.id}  {describe_pending(one)} by {one.by}: {waits}"))
+        for made in found.decisions:
+            if made.is_by_one_person:
+                out.print(Text(f"  {made.at:%Y-%m-%d %H:%M} {describe(made)} by {made.by}: decided by one person"))
         shown = len(found.exposures)
         for some in other_customers(store, found):
             out.print(customers_table(some))

@@ -14,18 +14,19 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from alerts.cases.decisions import Decisions, needed_for, said
+from alerts.accounts.second_person import CONFIRM
+from alerts.cases.actions import Cases
+from alerts.cases.decisions import describe, permission_for
 from alerts.cases.exports import ExportedIncident, chosen, format_named, names
 from alerts.cases.incident_list import Filters, handles, incident_named, where_of
 from alerts.cases.report import ReportForm, ReportLanguage, case_of, page, rendered
-from alerts.cli import By, Severity, Status, Tenant, Words, deciding
+from alerts.cli import By, Severity, Status, Tenant, Words, actor_of, deciding
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines import CHANNELS, checked_sent_at, regimes
-from alerts.deadlines.outstanding import ruled as decided
 from alerts.deadlines.render import SINCE, limit
-from alerts.deadlines.schedule import duties_of
+from alerts.deadlines.schedule import duties_of, work_of
 from alerts.records import Decision, Incident
-from alerts.store import DocumentFilter, configured_store
+from alerts.store import configured_store
 from alerts.store.queries import require_known
 from ullage.audit import current_user
 from ullage.display.progress import ProgressBar, progress_bar
@@ -49,44 +50,61 @@ def deadline(
     reference: Annotated[str, typer.Option(help="The authority's number for it.")] = "",
     sent_at: Annotated[str, typer.Option(help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default.")] = "",
     channel: Annotated[str, typer.Option(help=f"How it was sent: {', '.join(CHANNELS)}.")] = "",
+    no_reference: Annotated[str, typer.Option(help="Why the authority gave no number.")] = "",
+    confirm: Annotated[
+        str, typer.Option(metavar="ENTRY", help="Confirm, as a second person, what waits under this id; `all` for everything.")
+    ] = "",
+    refuse: Annotated[str, typer.Option(metavar="ENTRY", help="Refuse it, with the reason in --note.")] = "",
     note: Annotated[str, typer.Option(help="A remark, such as why it is late; on what ground a rule applies or is waived.")] = "",
     by: By = "",
-    as_: Annotated[str, typer.Option("--as", help="To waive takes two people: one as lead, one as dpo.")] = "",
 ) -> None:
-    """Record that a report was sent, or that a regulation applies or is waived; or list the regulations."""
+    """Record that a report was sent, or that a regulation applies or is waived; confirm that of others; or list regulations.
+
+    What ends a running deadline waits for a second person.
+    """
     context: Context = ctx.obj
     if not incident:
         _list_regimes(context)
         return
-    if sent == (applies is not None):
-        raise ConfigError("say one of --sent, --applies and --waived")
+    if sum((sent, applies is not None, bool(confirm), bool(refuse))) != 1:
+        raise ConfigError("give one of --sent, --applies, --waived, --confirm and --refuse")
+    if confirm or refuse:
+        _answer(context, incident, confirm or refuse, by, note, is_confirmed=bool(confirm))
+        return
     if sent:
-        details = {"sent_at": sent_at, "note": note, "reference": reference, "channel": channel}
-        _record_sent(context, incident, f"reported {regime} {stage}" if regime else "reported", by, details)
+        chosen = f"reported {regime} {stage}" if regime else "reported"
+        _record(
+            context, incident, chosen, by, sent_at, note=note, reference=reference, channel=channel, no_reference=no_reference
+        )
         return
     if not (regime and note):
         raise ConfigError("--regime and --note are needed: which rule, and on what ground")
-    _record_ruling(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note, as_)
+    _record(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note=note)
 
 
-def _record_sent(context: Context, incident: str, chosen: str, by: str, more: dict[str, str]) -> None:
-    with deciding(context, by, "incident.decide") as (store, who):
-        found = incident_named(store, incident)
-        sent = checked_sent_at(more.pop("sent_at"), ZoneInfo(context.tenant(found.tenant).zone), context.clock.now())
-        desk = Decisions(duties_of(context, store), context.trail())
-        made = desk.make(found, chosen, by=who.name, sent_at=sent, **more)
-    typer.echo(f"recorded: {incident} {said(made)}")
+def _record(context: Context, incident: str, chosen: str, by: str, sent_at: str = "", **details: str) -> None:
+    """Record a report or a ruling, and say so, or for whom it waits."""
+    with deciding(context, by, permission_for(chosen)) as (store, who):
+        zone = ZoneInfo(context.tenant(incident_named(store, incident).tenant).zone)
+        when = checked_sent_at(sent_at, zone, context.clock.now())
+        cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
+        done = cases.decide(incident, chosen, by=who.name, sent_at=when, **details)
+    if isinstance(done.made, Decision):
+        alone = ", decided by one person" if done.made.is_by_one_person else ""
+        typer.echo(f"recorded: {incident} {describe(done.made)}{alone}")
+    else:
+        typer.echo(done.words())
 
 
-def _record_ruling(context: Context, incident: str, chosen: str, by: str, note: str, as_: str) -> None:
-    with deciding(context, by, needed_for(chosen)) as (store, who):
-        if as_ and who.roles and as_ not in who.roles:
-            raise ConfigError(f"account {who.name} is no {as_}: --as is one of its roles")
-        found, desk = incident_named(store, incident), Decisions(duties_of(context, store), context.trail())
-        made = desk.make(found, chosen, by=who.name, note=note, roles=(as_,) if as_ else who.roles)
-        _, half = decided(regimes()[made.regime], store.scroll(Decision, DocumentFilter({"incident": (found.id,)})))
-    waits = f"; it takes the decision of a {'dpo' if half.value == 'lead' else 'lead'} as well" if half else ""
-    typer.echo(f"recorded: {incident} {said(made)}{waits}")
+def _answer(context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool) -> None:
+    """Confirm or refuse what waits for a second person: one act, or all of an incident's."""
+    with deciding(context, by, CONFIRM if is_confirmed else "incident.decide") as (store, who):
+        cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
+        waiting = [one.id for one, _ in cases.pending(cases.incident(incident))]
+        for id_ in waiting if entry == "all" else [entry]:
+            typer.echo(cases.answer(incident, id_, by=who.name, confirm=is_confirmed, note=note).words())
+    if entry == "all" and not waiting:
+        raise ConfigError("nothing of this incident waits for a second person")
 
 
 def _list_regimes(context: Context) -> None:

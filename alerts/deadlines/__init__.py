@@ -117,13 +117,18 @@ class Conditions(Frozen):
     severity_from: Severity = "noise"
     critical_infrastructure: bool | None = None
 
+    def met(self, incident: Incident, tenant: Tenant) -> tuple[str, ...]:
+        """Return the names of the conditions that `incident` of `tenant` meets."""
+        holds = {
+            "people_from": incident.customers >= self.people_from,
+            "severity_from": SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity_from),
+            "critical_infrastructure": self.critical_infrastructure in (None, tenant.is_cii),
+        }
+        return tuple(name for name, is_met in holds.items() if is_met)
+
     def hold(self, incident: Incident, tenant: Tenant) -> bool:
-        """Whether `incident` of `tenant` is large and grave enough; whether its clock starts at all is asked apart."""
-        return (
-            incident.customers >= self.people_from
-            and SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity_from)
-            and self.critical_infrastructure in (None, tenant.is_cii)
-        )
+        """Return whether all of them are met; whether the incident's clock starts at all is asked apart."""
+        return len(self.met(incident, tenant)) == len(type(self).model_fields)
 
 
 class Stage(Frozen):
@@ -246,12 +251,6 @@ def checked_reference(reference: str) -> str:
             "reference",
         )
     return reference.strip()
-
-
-def require_reason(former: Iterable[Decision], regime: str, stage: str, note: str) -> None:
-    """QueryError if this report was recorded before and `note` does not say what is corrected."""
-    if regime and not note.strip() and any((one.regime, one.stage) == (regime, stage) for one in former):
-        raise QueryError("this report was recorded before: say in the note what you correct", "note")
 
 
 def report_of(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:

@@ -4,25 +4,32 @@
     waiting      as above, and nobody was told of it yet, or that moment has not come (it is not confirmed, not resolved)
     conditional  the incident's clock is "if confirmed" and nobody has decided: due then, should it be confirmed
     met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
-    waived       a lead and the DPO, two people, decided that the rule asks for nothing here (harm averted), and said why
+    waived       it was decided that the rule asks for nothing here (harm averted), and the facts of that waiver still hold
+
+What ends a running duty takes two people (`alerts.deadlines.comparison`, `alerts.cases.second_person`).
 
 Which clock an incident starts, the row of the severity table says that applied (`Incident.clock`). Who reports an incident that
 waits for a decision has decided.
 
 A person can also decide that a rule applies which by its numbers does not: grades have limbs that no count tells, such as
 important data or a loss. A false positive has no duties but those that were met before.
+
+An incident with parts owes what each of them owes, by the earliest clock of each regime and stage. A report or a waiver counts
+for the incident that it was recorded on and for the parts that this one had by then, so a report of a part meets that part's duty
+alone, and a split leaves both with their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from alerts.deadlines import Deadline, Regime, Since, Stage, deadline, half_of, regimes_of, report_of, sent_at
-from alerts.records import Decision, Incident, Notification, Status
+from alerts.records import SEVERITIES, Decision, Incident, Notification, Status
+from alerts.records.decision import WaiverFacts
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import CLOSED, status_of, statuses
 from ullage import log
@@ -31,6 +38,8 @@ from ullage.clock import Clock
 from ullage.display.decide import Decide
 from ullage.settings import Tenant
 from ullage.verdict.severity import DECIDE_MINUTES
+
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +82,8 @@ class Moments:
 State = Literal["running", "waiting", "conditional", "met", "waived"]
 RULINGS = ("applies", "waived")
 """What a person can decide of a regime for an incident; it stands in the place of a report's stage."""
-HALVES = ("lead", "dpo")
-"""Whose decisions a waiver takes, as a decision's `value` has them: two people's."""
+RANKS: tuple[State, ...] = ("running", "waiting", "conditional", "met", "waived")
+"""Of one duty of several parts the state of the whole, the first that any of them has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +97,7 @@ class Duty:
     due: datetime | None = None
     report: Decision | None = None
     ruling: Decision | None = None
-    half: Decision | None = None
-    """Half of a waiver, while the other is not decided."""
+    """What was decided last of its regime; a waiver whose facts no longer hold stands beside a state that is not `waived`."""
     unknown_years: tuple[int, ...] = ()
 
     def left(self, now: datetime) -> float | None:
@@ -101,6 +109,17 @@ class Duty:
             return None
         left = (self.due - now).total_seconds()
         return left if left >= 0 or (self.state == "running" and self.regime.verified) else None
+
+    @property
+    def is_waiver_over(self) -> bool:
+        """Whether it was waived, and the incident has gone beyond the facts of that waiver."""
+        return self.state in ("running", "waiting", "conditional") and self.ruling is not None and self.ruling.stage == "waived"
+
+    @property
+    def is_by_one_person(self) -> bool:
+        """Whether one person decided that it does not run any more."""
+        decided = self.report if self.state == "met" else self.ruling if self.state == "waived" else None
+        return decided is not None and decided.is_by_one_person
 
     @property
     def late(self) -> bool:
@@ -116,6 +135,7 @@ class IncidentDeadlines:
     duties: tuple[Duty, ...]
     decide: Decide | None
     """By when a person decides, where its clocks wait for that."""
+    moments: Moments
 
     @property
     def running(self) -> tuple[Duty, ...]:
@@ -145,31 +165,47 @@ class Duties:
     _warned: set[int] = field(default_factory=set)
 
     def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
-        """The duties of one incident, those of one regime together, in the order of its tenant's settings."""
-        where = DocumentFilter({"incident": incident.parts})
-        made = (*decisions, *self.store.scroll(Decision, where)) if incident.parts else decisions
-        return self.since(incident, made, self.moments(incident, made))
+        """Return the duties of one incident; `decisions` are some that a search may not show yet."""
+        return self.owed([incident], decisions)[incident.id].duties
 
     def owed(
-        self, incidents: Sequence[Incident], made: Iterable[Decision] = (), known_at: datetime | None = None
+        self,
+        incidents: Sequence[Incident],
+        made: Iterable[Decision] = (),
+        known_at: datetime | None = None,
+        *,
+        changed: Iterable[Incident] = (),
     ) -> dict[str, IncidentDeadlines]:
-        """What is owed of each of `incidents`, by id; `made` are decisions that a search may not show yet.
+        """Return what is owed of each of `incidents`, by id; `made` are decisions that a search may not show yet.
 
-        With `known_at` it is what would be owed if somebody had acknowledged then what nobody has yet.
+        With `known_at` it is what would be owed if somebody had acknowledged then what nobody has yet. `changed` are incidents as
+        they will be, in the place of those that the store has.
         """
         ids = [id_ for incident in incidents for id_ in incident.family]
         decided: dict[str, dict[str, Decision]] = {}
         for one in (*(self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ()), *made):
             decided.setdefault(one.incident, {})[one.id] = one
         sent, found = self._sent(ids), dict[str, IncidentDeadlines]()
+        parts = self._parts(incidents, changed)
         for incident in incidents:
             own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
-            parts = [one for id_ in incident.parts for one in decided.get(id_, {}).values()]
-            moments = Moments.of(incident, [*own, *parts], [one for id_ in incident.family for one in sent.get(id_, ())])
+            family = [*own, *(one for id_ in incident.parts for one in decided.get(id_, {}).values())]
+            moments = Moments.of(incident, family, [one for id_ in incident.family for one in sent.get(id_, ())])
             moments = replace(moments, acknowledged=moments.acknowledged or known_at)
+            duties = [self.since(incident, own, moments, family)]
+            for part in [parts[id_] for id_ in incident.parts if id_ in parts]:
+                counting = _counting_for(part, incident, parts, family)
+                since = _moments_of_part(Moments.of(part, counting, sent.get(part.id, ())), moments)
+                duties.append(self.since(part, counting, since, family))
             decide = _decide(incident, own, moments.learned)
-            found[incident.id] = IncidentDeadlines(tuple(own), self.since(incident, [*own, *parts], moments), decide)
+            found[incident.id] = IncidentDeadlines(tuple(own), _earliest(duties), decide, moments)
         return found
+
+    def _parts(self, incidents: Sequence[Incident], changed: Iterable[Incident]) -> dict[str, Incident]:
+        """Return the parts of `incidents` by id, each as it is in `changed` or else in the store."""
+        ids = {id_ for incident in incidents for id_ in incident.parts}
+        stored = self.store.mget(Incident, ids) if ids else {}
+        return {**stored, **{one.id: one for one in changed if one.id in ids}}
 
     def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
         """By id the deadlines that run, of those of `incidents` that have any, as who closes or silences one is bound by them.
@@ -184,11 +220,6 @@ class Duties:
         found = statuses(self.store, ids)
         reported = self.store.mget(Incident, [id_ for id_, status in found.items() if status == "reported"])
         return found | {id_: owed.status for id_, owed in self.owed([*reported.values()]).items()}
-
-    def moments(self, incident: Incident, decisions: Sequence[Decision]) -> Moments:
-        """The moments that an incident's clocks count from: whoever was told of a part of it knew since then."""
-        sent = self._sent(incident.family)
-        return Moments.of(incident, decisions, [one for some in sent.values() for one in some])
 
     def time_left(self, incidents: Sequence[Incident], now: datetime) -> dict[str, timedelta]:
         """By id, of those that have a clock, how long there is from `now` until the next thing is due.
@@ -247,25 +278,30 @@ class Duties:
         where = DocumentFilter({"incident": incidents, "outcome": ("sent",)})
         return _by_incident(self.store.scroll(Notification, where)) if incidents else {}
 
-    def since(self, incident: Incident, decisions: Sequence[Decision], moments: Moments) -> tuple[Duty, ...]:
-        """As `of`, where the moments are known."""
-        own = [one for one in decisions if one.incident == incident.id]  # a part that is none leaves the whole what it is
+    def since(
+        self, incident: Incident, own: Sequence[Decision], moments: Moments, family: Sequence[Decision] = ()
+    ) -> tuple[Duty, ...]:
+        """Return the duties of one incident without its parts', those of one regime together, in the order of the settings.
+
+        `own` are the decisions that count for it, `family` those on all that it belongs together with: who confirms a part has
+        confirmed the whole.
+        """
         tenant, status, learned = self.tenant(incident.tenant), status_of(own), moments.learned
-        said = [one for one in decisions if one.regime or one.status == "reported"]  # of any regime
+        said = [one for one in own if one.regime or one.status == "reported"]  # of any regime
         zone, duties = ZoneInfo(tenant.zone), list[Duty]()
         for regime in regimes_of(incident.tenant, tenant):
-            ruling, half = ruled(regime, said)
-            state = _state(regime, incident, tenant, status, ruling, decisions)
+            ruling = last_ruling(regime, said)
+            state = _state(regime, incident, tenant, status, ruling, family or own)
             for stage in regime.stages:
                 report = report_of(regime, stage, said)
                 shown = "met" if report else state
                 since = moments.at(stage.since) if learned else None  # no clock runs on what nobody was told of
                 if shown and since is None:  # a clock waits while the moment that it counts from has not come
                     shown = "waiting" if shown == "running" else shown
-                    duties.append(Duty(regime, stage, shown, report=report, ruling=ruling, half=half))
+                    duties.append(Duty(regime, stage, shown, report=report, ruling=ruling))
                 elif shown and since is not None:
                     due = self._due(since, stage, zone)
-                    duties.append(Duty(regime, stage, shown, since, due.at, report, ruling, half, due.unknown_years))
+                    duties.append(Duty(regime, stage, shown, since, due.at, report, ruling, due.unknown_years))
         return tuple(duties)
 
     def _due(self, since: datetime, stage: Stage, zone: ZoneInfo) -> Deadline:
@@ -277,16 +313,60 @@ class Duties:
         return due
 
 
-def ruled(regime: Regime, decisions: Iterable[Decision]) -> tuple[Decision | None, Decision | None]:
-    """What was decided last of a regime for this incident, and half of a waiver that was decided since."""
-    rulings = [d for d in decisions if d.regime == regime.id and d.stage in RULINGS]
-    stands, half = None, None
-    for one in sorted(rulings, key=lambda d: (d.at, d.id)):
-        if one.stage != "waived" or (half and half.value != one.value and half.by != one.by):
-            stands, half = one, None
-        else:
-            half = one
-    return stands, half
+def last_ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | None:
+    """Return what was decided last on whether a regime applies to this incident."""
+    rulings = (one for one in decisions if one.regime == regime.id and one.stage in RULINGS)
+    return max(rulings, key=lambda one: (one.at, one.id), default=None)
+
+
+def waiver_facts(regime: Regime, incident: Incident, tenant: Tenant) -> WaiverFacts:
+    """Return the facts that a waiver of `regime` rests on if it is decided now."""
+    met = regime.applies_if.met(incident, tenant)
+    return WaiverFacts(customers=incident.customers, kinds=incident.kinds, severity=incident.severity, conditions=met)
+
+
+def waiver_holds(ruling: Decision, regime: Regime, incident: Incident, tenant: Tenant) -> bool:
+    """Return whether nothing has been added to the facts that a waiver rests on; one that names none holds of none."""
+    facts, now = ruling.facts, waiver_facts(regime, incident, tenant)
+    return (
+        facts is not None
+        and now.customers <= facts.customers
+        and {*now.kinds} <= {*facts.kinds}
+        and SEVERITIES.index(now.severity) <= SEVERITIES.index(facts.severity)
+        and {*now.conditions} <= {*facts.conditions}
+    )
+
+
+def _counting_for(
+    part: Incident, whole: Incident, parts: Mapping[str, Incident], decisions: Iterable[Decision]
+) -> list[Decision]:
+    """Return the decisions that count for `part`: its own, and those on what it belonged to, from when it did."""
+    joined, one = {part.id: EARLIEST}, part
+    while one.part_of and one.part_of not in joined:
+        joined[one.part_of] = max(joined[one.id], one.part_since or EARLIEST)
+        one = parts.get(one.part_of, whole)
+    return [made for made in decisions if made.incident in joined and made.at >= joined[made.incident]]
+
+
+def _moments_of_part(own: Moments, whole: Moments) -> Moments:
+    """Return the moments of a part; whoever knows of the whole, or decided on it, did so of the part."""
+    names = ("alerted", "acknowledged", "determined", "resolved")
+    return replace(own, **{name: getattr(own, name) or getattr(whole, name) for name in names})
+
+
+def _earliest(duties: Sequence[Sequence[Duty]]) -> tuple[Duty, ...]:
+    """Return one duty of each regime and stage: of those that still ask for most the one that is due first."""
+    by_name: dict[tuple[str, str], list[Duty]] = {}
+    for duty in (one for some in duties for one in some):
+        by_name.setdefault((duty.regime.id, duty.stage.id), []).append(duty)
+    return tuple(min(some, key=_urgency) for some in by_name.values())
+
+
+def _urgency(duty: Duty) -> tuple[int, float]:
+    """Order duties of one name: of running ones the first to be due, of met ones the last that was met."""
+    if duty.state == "met" and duty.report:
+        return RANKS.index("met"), -sent_at(duty.report).timestamp()
+    return RANKS.index(duty.state), duty.due.timestamp() if duty.due else 0.0
 
 
 def _by_incident(notifications: Iterable[Notification]) -> dict[str, list[Notification]]:
@@ -302,8 +382,10 @@ def _state(
     """Whether a regime's clocks run for an incident; None where it asks for nothing."""
     if status == "false_positive":
         return None
-    if ruling is not None:
-        return "running" if ruling.stage == "applies" else "waived"
+    if ruling is not None and ruling.stage == "applies":
+        return "running"
+    if ruling is not None and waiver_holds(ruling, regime, incident, tenant):
+        return "waived"
     if not regime.applies_if.hold(incident, tenant):
         return None
     made = {decision.status for decision in decisions}

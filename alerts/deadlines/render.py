@@ -11,6 +11,7 @@ from rich.text import Text
 
 from alerts.deadlines import CHANNELS, Stage, regimes, sent_at
 from alerts.deadlines.outstanding import Duty
+from alerts.records import Decision
 from ullage.display import moment, safe
 from ullage.display.decide import Decide
 from ullage.phrase import Phrase, marked
@@ -50,6 +51,7 @@ SINCE = {
 SOON = 2 * 3600
 """Seconds left at which a clock stands out."""
 UNVERIFIED = ("not verified", "未核对原文")
+BY_ONE_PERSON = ("decided by one person", "由一人决定")
 
 
 def ruled(regime: str) -> Phrase | str:
@@ -75,7 +77,9 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
     """What has become of it, in English and Chinese."""
     left = duty.left(now)
     if duty.state == "waived":
-        return "not due, a person decided", "经人工判断无需报告"
+        facts = duty.ruling.facts if duty.ruling else None
+        customers = facts.customers if facts else 0
+        return f"waived for up to {customers:,} customers", f"已豁免，以{customers:,}名客户为限"
     if duty.state == "met":
         return ("sent late", "已报，逾期") if duty.late else ("sent", "已报")
     if duty.due is None and duty.stage.since == "first_seen":
@@ -91,7 +95,9 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
 
 
 def warning(duty: Duty) -> tuple[str, str]:
-    """What makes the time uncertain; "" for nothing."""
+    """What a person must know of it besides: that a waiver ended, or what makes the time uncertain; "" for nothing."""
+    if duty.is_waiver_over:
+        return "the waiver ended: the incident goes beyond the facts it was for", "豁免已失效：事件已超出豁免所依据的事实"
     if not duty.unknown_years:
         return "", ""
     years = ", ".join(map(str, duty.unknown_years))
@@ -129,9 +135,17 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
         "reference": report.reference if report else "",
         "late": duty.late,
         "warning": warning(duty)[0],
-        "ruling": {"by": ruling.by, "what": ruling.stage, "note": ruling.note} if (ruling := duty.ruling) else None,
-        "half_waived": {"by": half.by, "as": half.value, "note": half.note} if (half := duty.half) else None,
+        "no_reference": report.no_reference if report else "",
+        "ruling": _ruling_as_json(duty.ruling) if duty.ruling else None,
+        "waiver_ended": duty.is_waiver_over,
+        "decided_by_one_person": duty.is_by_one_person,
     }
+
+
+def _ruling_as_json(ruling: Decision) -> dict[str, Any]:
+    """Who decided whether a rule applies, why, and on which facts."""
+    facts = ruling.facts.model_dump(mode="json") if ruling.facts else None
+    return {"by": ruling.by, "what": ruling.stage, "note": ruling.note, "facts": facts, "confirmed_by": ruling.confirmed_by}
 
 
 def decide_as_json(decide: Decide | None, now: datetime, zone: tzinfo) -> dict[str, Any] | None:
@@ -172,6 +186,7 @@ def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
         grid.add_column(no_wrap=narrow)
     for duty in duties:
         marks = [] if duty.regime.verified else [UNVERIFIED[0]]
+        marks += [BY_ONE_PERSON[0]] if duty.is_by_one_person else []
         marks += [text for text in (warning(duty)[0], safe(duty.report.reference) if duty.report else "") if text]
         grid.add_row(
             Text(f"  {duty.regime.id} {duty.stage.id}"),

@@ -394,6 +394,13 @@ def earliest(store: IncidentStore, tenant: str, regimes: Iterable[str], now: dat
     return found
 
 
+def find_running(store: IncidentStore) -> set[str]:
+    """Return the ids of the incidents of which a deadline runs, as far as duty records say."""
+    clocks = {one.values[0] for one in store.tally(DutyRecord, DocumentFilter(), ("runs",))} - {""}
+    runs = DocumentFilter({"runs": sorted(clocks)})
+    return {one.incident for one in store.scroll(DutyRecord, runs) if one.regime} if clocks else set()
+
+
 def unheard(store: IncidentStore, tenant: str, silent: Collection[str], now: datetime) -> int:
     """How many incidents of a tenant have a clock that runs, and nobody who acknowledged it by half of the time left.
 

@@ -262,13 +262,19 @@ class Alert:
         linked = {*facts.linking, *(other for s in sightings for other in s.linked)} - family
         if stored is not None and not any(sighting.incident == id_ for sighting in sightings):
             linked |= {*stored.linked} - family
-            changed = {"linked": tuple(sorted(linked)), "part_of": known.part_of, "parts": tuple(sorted(known.parts))}
+            changed = {"linked": tuple(sorted(linked)), **self._part(known, stored), "parts": tuple(sorted(known.parts))}
             return stored.model_copy(update=changed)
         acknowledged = projection.acknowledged(self.store, sightings)
         setting = projection.Setting(self.clock.now().date(), self.tenant(known.tenant), rules, acknowledged)
         sketch = known.sketch, known.sketch_of
         made = projection.project(sightings, facts.exposures, setting, sketch, linked, known.parts)
-        return made.model_copy(update={"part_of": known.part_of}) if known.part_of else made
+        return made.model_copy(update=self._part(known, stored)) if known.part_of else made
+
+    def _part(self, known: KnownIncident, stored: Incident | None) -> dict[str, object]:
+        """Return of which incident it is a part, and since when."""
+        is_same = stored is not None and stored.part_of == known.part_of
+        since = stored.part_since if stored and is_same else self.clock.now()
+        return {"part_of": known.part_of, "part_since": since if known.part_of else None}
 
     def _put(self, documents: Sequence[Document]) -> None:
         if WriteResult.REJECTED in self.store.put(documents):

@@ -45,6 +45,8 @@ WORDS: dict[News, Phrase] = {
     "grown": Phrase("more customers"),
     "unacknowledged": Phrase("still unacknowledged"),
     "escalated": Phrase("escalated: unacknowledged"),
+    "second_person": Phrase("waiting for a second person"),
+    "unconfirmed": Phrase("escalated: still waiting for a second person"),
 }
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from alerts.deadlines import half_of
-from alerts.records import SEVERITIES, Incident, Notification, Severity
+from alerts.records import SEVERITIES, Incident, Notification, PendingDecision, Severity
 from alerts.store import IncidentStore
 from ullage.settings import NotifySettings, RouteSettings
 
@@ -17,6 +18,8 @@ Muted = Callable[[Sequence[Incident]], Collection[str]]
 Left = Callable[[Sequence[Incident], datetime], Mapping[str, timedelta]]
 """Of some incidents, by id, how long there is until the next thing is due of those that have a clock."""
 ESCALATION, REPEAT, GROWN = "escalation-", "repeat-", "grown-"
+SECOND, UNCONFIRMED = "second-", "unconfirmed-"
+"""Of an act that waits for a second person; the latter once half of the time left is over."""
 GROWS_FROM = 20
 """Customers from which it is news that an incident which a seller goes on with has twice as many."""
 
@@ -155,6 +158,34 @@ def plan(
     return [one for one, is_new in zip(fresh, created, strict=True) if is_new and one.outcome == "pending"]
 
 
+def plan_second_person(
+    store: IncidentStore, notify: NotifySettings, waiting: Iterable[tuple[Incident, PendingDecision]], now: datetime
+) -> list[Notification]:
+    """Write to the log that acts wait for a second person; return what is new.
+
+    Whoever is notified of the incident hears of it at once, and whoever it escalates to at half of the time left.
+    """
+    made: dict[str, Notification] = {}
+    for incident, pending in waiting:
+        later = pending.at + half_of(pending.due - pending.at) if pending.due else None
+        for route in routes_for(notify, incident) or _routes_of(notify, incident.tenant):
+            for channel in route.channels:
+                one = _notification(incident, channel, second_person_news(pending), "second_person", now, now)
+                made[one.id] = one
+            for channel in (route.escalate_to or route.channels) if later else ():
+                what = f"{UNCONFIRMED}{second_person_news(pending)}"
+                one = _notification(incident, channel, what, "unconfirmed", now, max(now, later or now))
+                made[one.id] = one
+    fresh = [one for id_, one in made.items() if id_ not in store.mget(Notification, made)] if made else []
+    created = store.create(fresh) if fresh else []
+    return [one for one, is_new in zip(fresh, created, strict=True) if is_new]
+
+
+def second_person_news(pending: PendingDecision) -> str:
+    """Return what the log calls the news that an act waits."""
+    return f"{SECOND}{hashlib.sha256(pending.id.encode()).hexdigest()[:16]}"
+
+
 def _worth(fresh: Sequence[Notification]) -> list[Notification]:
     """`fresh` with those steps of growth marked as told that the channel hears of with something else, or with a later step."""
     told = {(one.incident, one.channel) for one in fresh if one.why in ("new", "raised")}
@@ -176,7 +207,7 @@ def _step(grown: Notification) -> int:
 
 def repeat(notify: NotifySettings, told: Notification, incident: Incident, now: datetime) -> Notification | None:
     """What follows `told`, now sent, if nobody acknowledges the incident; None where no route repeats it."""
-    if not presses(incident) or told.why == "escalated":
+    if not presses(incident) or told.why in ("escalated", "second_person", "unconfirmed"):
         return None
     routes = routes_for(notify, incident)
     hours = [route.repeat_hours for route in routes if route.repeat_hours and told.channel in route.channels]

@@ -29,10 +29,20 @@ from alerts.notify import IncidentSummary, Message, MessageEntry, message, messa
 from alerts.notify.channels import TIMEOUT_SECONDS, Channel, open_channel
 from alerts.notify.guarded_channel import GuardedChannel
 from alerts.notify.metrics import NotifyMetrics
-from alerts.notify.plan import Muted, by_message, channels_for, plan, presses, repeat
-from alerts.records import Claim, Decision, Incident, Notification
+from alerts.notify.plan import (
+    UNCONFIRMED,
+    Muted,
+    by_message,
+    channels_for,
+    plan,
+    plan_second_person,
+    presses,
+    repeat,
+    second_person_news,
+)
+from alerts.records import Claim, Decision, Incident, News, Notification, PendingDecision
 from alerts.store import MAX_PAGE, DocumentFilter, IncidentStore
-from alerts.store.queries import CLOSED, UNDECIDED, last_decisions
+from alerts.store.queries import CLOSED, UNDECIDED, find_pending, last_decisions
 from ullage import log
 from ullage.clock import Backoff, Clock
 from ullage.errors import Action, UllageError
@@ -205,12 +215,25 @@ class Sender:
         incidents, decided = self.setup.store.mget(Incident, ids), last_decisions(self.setup.store, ids)
         for silent in self.setup.muted([*incidents.values()]):
             del incidents[silent]
-        needed = [one for one in some if _is_needed(one, incidents.get(one.incident), decided.get(one.incident))]
+        waiting = {second_person_news(one) for one in self._waiting(some)}
+        needed = [
+            one
+            for one in some
+            if (
+                one.what.removeprefix(UNCONFIRMED) in waiting
+                if one.why in ASKING
+                else _is_needed(one, incidents.get(one.incident), decided.get(one.incident))
+            )
+        ]
         left = {one.id for one in needed}
         if moot := [one for one in some if one.id not in left]:
             self.setup.store.put([one.model_copy(update={"outcome": "suppressed"}) for one in moot])
             self.setup.metrics.came(self.name, "suppressed", len(moot))
         return needed
+
+    def _waiting(self, some: Sequence[Notification]) -> list[PendingDecision]:
+        """Return what still waits for a second person of the incidents of which `some` say so."""
+        return find_pending(self.setup.store, {one.incident for one in some if one.why in ASKING})
 
     def _deliver(self, some: Sequence[Notification]) -> bool:
         """Try one message; what happened is written before and after."""
@@ -309,6 +332,8 @@ def _is_needed(one: Notification, incident: Incident | None, decided: Decision |
     return not closed and one.why in ("new", "raised", "grown")
 
 
+ASKING: tuple[News, ...] = ("second_person", "unconfirmed")
+"""News of an act that waits for a second person: it is needed while that waits, whatever the incident's status."""
 CLOSE_SECONDS = 15.0
 FLUSH_TRIES = 3
 STEPS = 3
@@ -344,6 +369,15 @@ class Notifier:
         made: list[Notification] = []
         if setup.notify.channels:
             made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted, setup.duties.time_left)
+        self._hear(made)
+
+    def plan_second_person(self, waiting: Sequence[tuple[Incident, PendingDecision]]) -> None:
+        """Write down that acts wait for a second person."""
+        if self.setup.notify.channels:
+            self._hear(plan_second_person(self.setup.store, self.setup.notify, waiting, self.setup.clock.now()))
+
+    def _hear(self, made: Sequence[Notification]) -> None:
+        """Have the senders look at what was just written."""
         for sender in self.senders if made else ():
             sender.hear(made)
         for running in self._running if made else ():

@@ -18,6 +18,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
     GapReason      GAP-…                       a command, append-only
     Incident       INC-…, of its first finding alert (a projection)
     Decision       incident:form token         search, append-only
+    PendingDecision     that of its first decision   search and alert, append-only
     Suppression    SUP-…; SUP-…:lifted         search, append-only
     Hold           incident:time               a command, append-only
     FraudOutcome   incident:subject:digest     search, append-only
@@ -29,7 +30,7 @@ A document says itself how a store must index it: `columns` hold one value, `set
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
-from alerts.records.decision import Audit, Decision, FraudOutcome, Hold, Notification, Suppression
+from alerts.records.decision import Audit, Decision, FraudOutcome, Hold, Notification, PendingDecision, Suppression
 from alerts.records.document import SEVERITIES, STATUSES, Act, Band, Document, Fraud, News, Sketched, Status
 from alerts.records.incident import HEARD, DutiesKnown, DutyRecord, Incident, IncidentReason, WorkItem, clock_of, incident_id
 from alerts.records.sighting import (
@@ -80,6 +81,7 @@ __all__ = [
     "Notification",
     "Origin",
     "Original",
+    "PendingDecision",
     "PostRemoval",
     "Presence",
     "Severity",
@@ -102,6 +104,7 @@ CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Original, KeyCheck, CollectorHeartbeat,
     SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown, Holding,
+    PendingDecision,
 )  # fmt: skip
 VERSION = 1
 """Of what a store indexes: raise it when a class comes, or says otherwise what its filters are. A store of another version is

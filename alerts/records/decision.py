@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from alerts.records.document import Act, Band, Document, Fraud, News, QueryError, Sketched, Status
+from alerts.records.document import Act, Band, Document, Fraud, Frozen, News, QueryError, Sketched, Status
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.records.base import MaybeMoment
@@ -52,15 +52,30 @@ def checked_case(case: str) -> str:
     return case.strip()
 
 
+class WaiverFacts(Frozen):
+    """The facts that a waiver rests on; once the incident goes beyond them, the waiver ends.
+
+    `customers` is the largest number it is for, `conditions` are the names of the rule's conditions that were met.
+    """
+
+    customers: int
+    kinds: tuple[str, ...]
+    severity: Severity
+    conditions: tuple[str, ...]
+
+
 class Decision(Document):
     """What an analyst decided. The last one gives the status; a note changes none.
 
     With a `regime` it says that a report was sent under it: which stage of it, when, by which channel (`value`), and the
-    authority's reference. With an `act` it says what else was done: `value` is to whom it is assigned, which state a takedown has
-    reached, why it is a false positive, which act is undone; of a waiver (`stage`) as whom, lead or dpo, it was decided;
-    `about` another incident, a sighting of this one, or the decision that is undone, approved or refused; `until` when it is
-    due, when a false positive comes back, or when a request ends. A request has its case as `reference`, and as `value` how many
-    customers it is about.
+    authority's reference, or why there is none (`no_reference`); or (`stage` waived) that none is owed, on which `facts`. With an
+    `act` it says what else was done: `value` is to whom it is assigned, which state a takedown has reached, why it is a false
+    positive, which act is undone; `about` another incident, a sighting of this one, or the decision that is undone, approved,
+    confirmed or refused; `until` when it is due, when a false positive comes back, or when a request ends. A request has its case
+    as `reference`, and as `value` how many customers it is about.
+
+    `ends` are the reporting deadlines that do not run any more after it, as `REGIME STAGE`, and `confirmed_by` is the second
+    person; where the tenant asks for none, this is empty and the decision was that of one person.
     """
 
     columns = ("tenant", "incident", "status")
@@ -80,6 +95,17 @@ class Decision(Document):
     value: str = ""
     about: str = ""
     until: MaybeMoment = None
+    no_reference: str = ""
+    covers: str = ""
+    """Of a request for customer references: short digests of the pseudonyms that it is for (`alerts.cases.references`)."""
+    facts: WaiverFacts | None = None
+    ends: tuple[str, ...] = ()
+    confirmed_by: str = ""
+
+    @property
+    def is_by_one_person(self) -> bool:
+        """Whether one person ended a deadline with it."""
+        return bool(self.ends) and not self.confirmed_by
 
 
 def in_force(decisions: Iterable[Decision]) -> list[Decision]:
@@ -110,8 +136,40 @@ class Suppression(Document):
     incident: str = ""
     sketch: tuple[str, ...] = ()
     sketch_of: Sketched = "candidates"
+    ends: tuple[str, ...] = ()
+    """Running deadlines of `incident` of which nobody is notified any more, as `REGIME STAGE`; others are never silenced."""
+    confirmed_by: str = ""
+    """The second person who agreed to that."""
     lifts: str = ""
     """Set in the document that ends another one; what is written is never changed."""
+
+
+class PendingDecision(Document):
+    """An act after which a reporting deadline would not run any more. It has no effect until a second person confirms it.
+
+    `decisions` and `suppression` are what is written then, `ends` the deadlines as `REGIME STAGE`. `proposers` are all names by
+    which whoever proposed it may be known: their account, the maker of a token, the user of the machine. The answer is a decision
+    of the same incident under the id `answer_id`, which is created one time.
+    """
+
+    columns = ("tenant", "incident")
+    seen_at_once = True
+
+    tenant: str
+    incident: str
+    at: datetime
+    by: str
+    proposers: tuple[str, ...]
+    ends: tuple[str, ...]
+    decisions: tuple[Decision, ...] = ()
+    suppression: Suppression | None = None
+    due: MaybeMoment = None
+    """When the first of these deadlines is due."""
+
+    @property
+    def answer_id(self) -> str:
+        """The id of the decision that confirms or refuses it."""
+        return f"{self.id}:answer"
 
 
 class Hold(Document):

@@ -20,11 +20,14 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 Act = Literal[
     "", "assigned", "due", "takedown", "detached", "linked", "unlinked", "excused", "returned",
     "merged", "merged_into", "split", "split_from", "undone", "references_asked", "references_approved", "references_refused",
+    "second_confirmed", "second_refused",
 ]  # fmt: skip
 """What is done of an incident that gives it no status; an excuse is why it is a false positive, after which it may return.
 
+What ends a reporting deadline is confirmed or refused by a second person (`PendingDecision`).
+
 Customer references are asked for, and others approve or refuse that."""
-News = Literal["new", "raised", "grown", "unacknowledged", "escalated"]
+News = Literal["new", "raised", "grown", "unacknowledged", "escalated", "second_person", "unconfirmed"]
 Sketched = Literal["candidates", "shingles"]
 Fraud = Literal["loss", "prevented", "none"]
 """What came of a fraud case: money was lost, somebody stopped it, or there was no fraud."""

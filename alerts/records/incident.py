@@ -114,6 +114,8 @@ class Incident(Document):
     """The token of the seller whose it is, by which a seller's incidents are linked; () where it is nobody's in particular."""
     part_of: str = ""
     """The incident that answers for this one, because a post that came later ties both; "" for one that answers for itself."""
+    part_since: MaybeMoment = None
+    """Since when it is such a part; what was decided on the other before does not count for it."""
     parts: tuple[str, ...] = ()
     """Incidents that this one answers for: it is judged, and counts, with all that is in them."""
     apart: tuple[str, ...] = ()

@@ -95,9 +95,7 @@ DUTIES, DUTIES_SECONDS = "-duties", 90.0
 def run_alert(context: Context, *, once: bool) -> None:
     """The stage as this process; with `once` until nothing is left. HeldError where another process is it."""
     settings, registry = context.settings, new_registry("alert")
-    metrics = AlertMetrics(registry, settings.tenants, context.clock)
-    metrics.canary.interval.set(settings.canary.interval_seconds)
-    CertificateMetrics(registry, {BUS: context.bus_trusts(), STORE: [store_trust(context)]})
+    metrics = _metrics_of(context, registry)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context)))
         bus = stack.enter_context(contextlib.closing(context.bus()))
@@ -115,7 +113,6 @@ def run_alert(context: Context, *, once: bool) -> None:
         book, release = book_of(context, store)
         stack.callback(release)
         recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
-        metrics.reveals_allowed.set(REVEALS_ALLOWED)
         believed = context.running_time.believed()
         notifier = configured(context, store, registry, muted(replace(book.duties, clock=believed)), book.changed)
         stack.callback(notifier.close)
@@ -136,7 +133,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         background(), verdict()  # what is wrong with them is said at the start
         notes = InHand.of(context.data, FINDINGS, GROUP, surroundings(), WATCHDOG_SECONDS, stop)
         in_hand = stack.enter_context(notes.traced())
-        returns = Returns(Work(duties_of(context, store)), context.trail(), verdict, notifier.plan, book.changed, believed)
+        _record_single_persons(context)
+        work = Work(duties_of(context, store))
+        returns = Returns(work, context.trail(), verdict, notifier.plan, book.changed, notifier.plan_second_person, believed)
         stage = Alert(
             store,
             context.clock,
@@ -170,6 +169,22 @@ def run_alert(context: Context, *, once: bool) -> None:
             store.refresh()  # whoever waited for the end may ask at once what came of it
             notifier.flush()
             book.complete()
+
+
+def _metrics_of(context: Context, registry: CollectorRegistry) -> AlertMetrics:
+    """Return the metrics of this process, with those that only settings change."""
+    metrics = AlertMetrics(registry, context.settings.tenants, context.clock)
+    metrics.canary.interval.set(context.settings.canary.interval_seconds)
+    metrics.reveals_allowed.set(REVEALS_ALLOWED)
+    CertificateMetrics(registry, {BUS: context.bus_trusts(), STORE: [store_trust(context)]})
+    return metrics
+
+
+def _record_single_persons(context: Context) -> None:
+    """Record in the audit log for which tenants one person ends a deadline."""
+    if alone := [name for name in context.settings.tenants if not context.tenant(name).second_person]:
+        what = f"reporting deadlines of {', '.join(alone)} are decided by one person (second_person = false)"
+        context.trail().append("settings.second_person", what, actor="alert")
 
 
 def _opened(

@@ -22,6 +22,7 @@ from functools import partial
 from itertools import islice
 
 from alerts.cases.decisions import held, last_words, mark, with_parts
+from alerts.deadlines.schedule import find_running
 from alerts.records import (
     CLASSES,
     Audit,
@@ -39,6 +40,7 @@ from alerts.records import (
     Incident,
     Notification,
     Original,
+    PendingDecision,
     Presence,
     Sighting,
     SiteDay,
@@ -70,7 +72,8 @@ NAMING: tuple[type[Exposure | Background | FraudOutcome], ...] = (Exposure, Back
 """What has the handle of a customer in it."""
 LEDGER: tuple[type[Document], ...] = (SiteDay, DaySheet, GapReason)
 RECORDS: tuple[type[Document], ...] = (
-    Sighting, Claim, Holding, Presence, Decision, Suppression, Hold, Audit, Notification, CollectorHeartbeat, WorkItem,
+    Sighting, Claim, Holding, Presence, Decision, PendingDecision, Suppression, Hold, Audit, Notification, CollectorHeartbeat,
+    WorkItem,
     FraudOutcome, DutyRecord, Incident,
 )  # fmt: skip
 """What is kept as long as incidents are, the incident itself last."""
@@ -102,6 +105,7 @@ def expire(
     for presences in old(Presence, WAITING_DAYS, state=("waiting",)):
         removed[Presence] += store.delete(Presence, [presence.id for presence in presences])
     days = [*((kind, COVERAGE_DAYS) for kind in LEDGER), *((kind, keep.incidents_days) for kind in RECORDS)]
+    kept = kept | with_parts(store, find_running(store))  # no setting ends a deadline by removing what it is counted from
     for kind, kept_days in days:
         for documents in old(kind, kept_days, kept):
             removed[kind] += store.delete(kind, [document.id for document in documents])

@@ -53,6 +53,7 @@ from alerts.records import (
     KeyCheck,
     Notification,
     Original,
+    PendingDecision,
     Presence,
     Sighting,
     SiteDay,
@@ -143,11 +144,11 @@ FOLDED = (
     Sighting, Exposure, Background, Original, Claim, Presence, KeyCheck, CollectorHeartbeat, SiteDay, DaySheet,
     Incident, Notification, WorkItem, DutyRecord, DutiesKnown, Holding,
 )  # fmt: skip
-SAID = (Decision, Suppression, Hold, GapReason, Audit, FraudOutcome)
+SAID = (Decision, PendingDecision, Suppression, Hold, GapReason, Audit, FraudOutcome)
 ALERT: Rights = (
     (FOLDED, (*SEEN, "index", "delete", "maintenance")),
     (SAID, (*SEEN, "delete", "maintenance")),
-    ((Decision,), ("create_doc",)),
+    ((Decision, PendingDecision, Suppression), ("create_doc",)),
 )
 SEARCH: Rights = (
     ((Incident, Sighting, Exposure, Background, KeyCheck, CollectorHeartbeat, SiteDay, DaySheet), SEEN),

@@ -37,6 +37,7 @@ from alerts.records import (
     Exposure,
     Incident,
     KeyCheck,
+    PendingDecision,
     Sighting,
     Status,
     Suppression,
@@ -84,6 +85,20 @@ def last_decisions(store: IncidentStore, incidents: Iterable[str] | None = None)
 def statuses(store: IncidentStore, incidents: Iterable[str] | None = None) -> dict[str, Status]:
     """The status of every incident that a person has decided on; all others are open."""
     return {incident: _status(decision) for incident, decision in last_decisions(store, incidents).items()}
+
+
+def find_pending(store: IncidentStore, incidents: Iterable[str]) -> list[PendingDecision]:
+    """Return what waits for a second person of these incidents, the oldest first."""
+    ids = tuple(incidents)
+    return without_answered(store, store.scroll(PendingDecision, DocumentFilter({"incident": ids}))) if ids else []
+
+
+def without_answered(store: IncidentStore, pending: Iterable[PendingDecision]) -> list[PendingDecision]:
+    """Return those of `pending` that nobody has confirmed or refused, the oldest first."""
+    by_answer = {one.answer_id: one for one in pending}
+    answered = store.mget(Decision, by_answer) if by_answer else {}
+    waiting = (one for id_, one in by_answer.items() if id_ not in answered)
+    return sorted(waiting, key=lambda one: (one.at, one.id))
 
 
 def parts_in(store: IncidentStore) -> dict[str, Incident]:

@@ -41,6 +41,7 @@ UNANSWERED = Phrase("match did not resolve them: see that it runs, and try again
 UNRESOLVED: Mapping[str, Phrase] = {
     "off": Phrase("match hands out no customer references of this tenant: set reference_approvals in its configuration too"),
     "approval": Phrase("match needs more approvals than there are: its configuration says how many"),
+    "budget": Phrase("the daily limit of customer references of this tenant is reached (reference_budget)"),
     "too_many": Phrase("these are too many customers to be resolved at once: use `ullage subjects resolve`"),
     "absent": Phrase("match's host has no encrypted references of this tenant: use `ullage subjects resolve` where they are"),
     "damaged": Phrase("the encrypted references cannot be read: build the customer list again"),

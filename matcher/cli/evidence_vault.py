@@ -7,11 +7,13 @@ holds nothing up.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
 from matcher.cli.metrics import EvidenceMetrics
+from matcher.cli.references import REFUSED
 from matcher.cli.verdict import exposure_of
 from matcher.match.capture_result import CaptureReading
 from matcher.match.pipeline import Matcher
@@ -97,7 +99,9 @@ class Keeper:
             self.metrics.kept.set(len(kept) + len(faults))
             for fault in faults:
                 log.get("match").error("evidence_damaged", error=str(fault))
-        self.metrics.opened.set(sum(entry.action in OPENED for _, entry in entries(self.context.data / AUDIT)))
+        actions = Counter(entry.action for _, entry in entries(self.context.data / AUDIT))
+        self.metrics.opened.set(sum(actions[action] for action in OPENED))
+        self.metrics.over_budget.set(actions[REFUSED])
 
 
 def check(context: Context) -> str:

@@ -149,5 +149,10 @@ class EvidenceMetrics:
         )
         self.kept = Gauge("ullage_match_evidence_kept", "Encrypted evidence files.", registry=registry)
         self.opened = Gauge("ullage_match_evidence_opened", "Times that evidence was opened or exported.", registry=registry)
+        self.over_budget = Gauge(
+            "ullage_match_references_refused",
+            "Requests for customer references that went beyond the tenant's daily budget.",
+            registry=registry,
+        )
         for outcome in EVIDENCE:
             self.outcomes.labels(outcome)

@@ -74,7 +74,7 @@ STEP = timedelta(days=9)
 AFTER = timedelta(hours=30)
 """Until people begin to work: by then messages are repeated and escalated."""
 REFERENCE, TOKEN = "C-2026-1", "0123456789abcdef"
-SENT = {"sent_at": "2026-03-11T23:40", "channel": "portal"}
+SENT = {"sent_at": "2026-03-11T23:40", "channel": "portal", "reference": "R-1"}
 LIMITS = {"dingtalk": MOST_OF_ROBOTS, "wecom": MOST_OF_ROBOTS}
 MINIMAL = ("slack", "wecom")
 TALK = ("今天天气很好，去公园散步。", "有没有人周末一起去爬山？", "The bus was late again.", "这本书写得真不错，推荐给大家。")

@@ -15,6 +15,7 @@ from alerts.deadlines.schedule import Book
 from alerts.deadlines.schedule import earliest as earliest_of
 from alerts.deadlines.schedule import unheard as unheard_of
 from alerts.records import Decision, Incident, Notification, incident_id
+from alerts.records.decision import WaiverFacts
 from alerts.service.metrics import DutyMetrics
 from tests.alerts.builders import finding, fold_all
 from ullage.errors import ConfigError
@@ -213,50 +214,32 @@ def test_a_person_can_hold_that_a_rule_applies_which_no_count_tells(store, clock
 
 def test_a_rule_that_asks_for_nothing_here_is_waived_until_somebody_says_otherwise(store, clock, incident, start):
     told(store, start)
-    waived = [
-        ruling("waived", "gdpr-33", start + timedelta(minutes=n)).model_copy(update={"by": by, "value": as_})
-        for n, (by, as_) in enumerate((("Wang", L), ("Li", D)))
-    ]
+    facts = WaiverFacts(customers=incident.customers, kinds=incident.kinds, severity="statutory", conditions=CONDITIONS)
+    waived = [ruling("waived", "gdpr-33", start).model_copy(update={"by": "Li", "facts": facts, "confirmed_by": "Wang"})]
     duties = duties_of(store, clock, incident, *waived)
     assert duties["gdpr-33", "first"].state == "waived"
     assert duties["gdpr-33", "first"].left(start) is None
-    assert state(duties["gdpr-33", "first"], start) == ("not due, a person decided", "经人工判断无需报告")
+    assert state(duties["gdpr-33", "first"], start) == (
+        f"waived for up to {incident.customers:,} customers", f"已豁免，以{incident.customers:,}名客户为限",
+    )  # fmt: skip
     assert duties["pipl-57", "first"].state == "running"
     again = ruling("applies", "gdpr-33", start + timedelta(hours=1))
     assert duties_of(store, clock, incident, *waived, again)["gdpr-33", "first"].state == "running"
     shown = clocks_as_json(duties.values(), start)
     assert {row["regime"]: row["ruling"] for row in shown if row["ruling"]} == {
-        "gdpr-33": {"by": "Li", "what": "waived", "note": "important data"}
-    }
+        "gdpr-33": {
+            "by": "Li", "what": "waived", "note": "important data", "confirmed_by": "Wang",
+            "facts": facts.model_dump(mode="json"),
+        }
+    }  # fmt: skip
 
 
-L, D = "lead", "dpo"
+CONDITIONS = ("people_from", "severity_from", "critical_infrastructure")
 
 
-@pytest.mark.parametrize(
-    ("said", "is_waived"),
-    [
-        ([("Li", L)], False),
-        ([("Li", L), ("Wang", D)], True),
-        ([("Wang", D), ("Li", L)], True),
-        ([("Li", L), ("Li", D)], False),
-        ([("Li", L), ("Wang", L)], False),
-        ([("Li", L), ("Li", D), ("Wang", L)], True),
-        ([("Li", L), ("Wang", D), ("Zhao", "")], False),
-        ([("Li", L), ("Zhao", ""), ("Wang", D)], False),
-    ],
-)
-def test_a_waiver_takes_a_lead_and_a_dpo_who_are_two_people(store, clock, incident, start, said, is_waived):
-    """Somebody without a role here says that the rule applies, which both would have to decide against anew."""
+def test_a_waiver_without_facts_waives_nothing(store, clock, incident, start):
     told(store, start)
-    made = [
-        ruling("waived" if role else "applies", "gdpr-33", start + timedelta(minutes=n)).model_copy(
-            update={"by": by, "value": role}
-        )
-        for n, (by, role) in enumerate(said)
-    ]
-    duty = duties_of(store, clock, incident, *made)["gdpr-33", "first"]
-    assert duty.state == ("waived" if is_waived else "running")
+    assert duties_of(store, clock, incident, ruling("waived", "gdpr-33", start))["gdpr-33", "first"].state == "running"
 
 
 def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, incident, start):

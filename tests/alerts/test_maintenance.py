@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.records import CLASSES, Background, Claim, Exposure, Holding, Incident, Original, Sighting
+from alerts.records import CLASSES, Background, Claim, DutyRecord, Exposure, Holding, Incident, Original, Sighting
 from alerts.records.document import Document
 from alerts.service import upkeep
 from alerts.service.metrics import AlertMetrics
@@ -129,3 +129,14 @@ def refuse() -> None:
 
 def up(registry: CollectorRegistry, part: str) -> float | None:
     return registry.get_sample_value("ullage_dependency_up", {"dependency": part})
+
+
+def test_no_retention_removes_what_a_running_deadline_is_counted_from(store, clock):
+    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(20, 30), people="c", site="other")])
+    kept, gone = (one.id for one in sorted(store.scroll(Incident, DocumentFilter()), key=lambda one: -one.customers))
+    duty = {"tenant": "bank", "regime": "pipl-57", "stage": "first", "opened_at": WHEN, "due": WHEN}
+    store.put([DutyRecord(id=f"{kept}:d", incident=kept, state="running", **duty)])
+    store.put([DutyRecord(id=f"{gone}:d", incident=gone, state="met", **duty)])
+    expire(store, StoreSettings(incidents_days=365), clocks_at(WHEN + timedelta(days=5000)))
+    assert [one.id for one in store.scroll(Incident, DocumentFilter())] == [kept]
+    assert [one.incident for one in store.scroll(DutyRecord, DocumentFilter())] == [kept]

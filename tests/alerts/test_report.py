@@ -27,6 +27,7 @@ from alerts.cases.report import (
 )
 from alerts.cases.report_files import literal
 from alerts.records import Decision, Exposure, Incident, Sighting, incident_id
+from alerts.records.decision import WaiverFacts
 from alerts.store import DocumentFilter
 from alerts.translation import ORIGIN
 from tests.alerts.builders import finding, fold_all, handle
@@ -204,10 +205,13 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
     )
     assert any(line.endswith("未核对原文") for line in lines(case, "reports"))
     waiver = {"tenant": "bank", "incident": A, "at": later, "status": "note", "regime": "pipl-57", "stage": "waived"}
-    halves = (("v", "Wang", "lead"), ("w", "Li", "dpo"))
-    store.create([Decision(id=id_, by=by, value=as_, note="harm averted", **waiver) for id_, by, as_ in halves])
+    found = store.get(Incident, A)
+    met = ("people_from", "severity_from", "critical_infrastructure")
+    facts = WaiverFacts(customers=found.customers, kinds=found.kinds, severity=found.severity, conditions=met)
+    store.create([Decision(id="v", by="Wang", note="harm averted", facts=facts, ends=("pipl-57 first",), **waiver)])
     due = "个人信息保护法第五十七条，首次报告；立即；内部目标：当日；截止 2026-09-21 23:59 CST；"
-    assert f"{due}经人工判断无需报告" in lines(case_of(context, store, A), "reports"), "its grounds stay in the house"
+    waived = f"已豁免，以{found.customers:,}名客户为限；由一人决定"
+    assert f"{due}{waived}" in lines(case_of(context, store, A), "reports"), "its grounds stay in the house"
 
 
 @pytest.mark.parametrize(

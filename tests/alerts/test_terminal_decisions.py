@@ -17,6 +17,7 @@ from ullage.audit import current_user
 from ullage.errors import ConfigError, UllageError
 from ullage.security import keys
 
+SENT = ("--regime", "pipl-57", "--channel", "fax", "--reference", "R-1")
 ROWS = [
     (("assign", A), "incident.assign", "fraud", "analyst"),
     (("note", A, "a word"), "incident.decide", "auditor", "dpo"),
@@ -27,8 +28,8 @@ ROWS = [
     (("takedown", A, "asked"), "incident.decide", "agent", "analyst"),
     (("export", A, "--format", "customers"), "customers.export", "analyst", "resolver"),
     (("hold", A, "--case", "7", "--reason", "x"), "evidence.hold", "analyst", "dpo"),
-    (("deadline", A, "--sent"), "incident.decide", "agent", "dpo"),
-    (("deadline", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "lead"), "deadline.waive", "analyst", "lead"),
+    (("deadline", A, "--sent", *SENT), "incident.decide", "agent", "dpo"),
+    (("deadline", A, "--regime", "cac-2025", "--waived", "--note", "x"), "deadline.waive", "analyst", "lead"),
 ]
 
 
@@ -131,12 +132,6 @@ def test_an_account_of_one_tenant_finds_no_incident_of_another(things, run, acco
     theirs = run("acknowledge", B, "--by", "Wang Fang")
     assert (theirs.exit_code, theirs.stderr) == (none.exit_code, none.stderr.replace("INC-AAAAAAAAAA", B))
     assert run("acknowledge", A, "--by", "Wang Fang").exit_code == 0
-
-
-def test_nobody_waives_in_a_role_that_they_do_not_have(things, run, accounts) -> None:  # noqa: F811
-    add_account(accounts, "Wang Fang", ["lead"])
-    with pytest.raises(ConfigError, match="is no dpo"):
-        run("deadline", A, "--regime", "cac-2025", "--waived", "--note", "x", "--as", "dpo", "--by", "Wang Fang")
 
 
 def test_where_there_is_no_account_that_is_said(leaked, context, run, accounts) -> None:

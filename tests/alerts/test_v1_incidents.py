@@ -3,9 +3,9 @@
 import pytest
 
 from alerts.deadlines import regimes
-from alerts.records import Decision
+from alerts.records import Decision, Incident
 from alerts.store import DocumentFilter
-from tests.alerts.browser import ASKER, Browser
+from tests.alerts.browser import ASKER, Browser, add_account
 from tests.stores import on_server_too
 from ullage import audit
 
@@ -92,7 +92,15 @@ def test_a_change_says_which_version_it_is_of(leaked, soar, store) -> None:
     assert decided(store, leaked) == []
 
 
-REPORTED = {"decision": "reported", "regime": REGIME.id, "stage": REGIME.stages[0].id}
+REPORTED = {
+    "decision": "reported", "regime": REGIME.id, "stage": REGIME.stages[0].id, "channel": "portal", "reference": "R-1",
+}  # fmt: skip
+
+
+@pytest.fixture
+def alone(data) -> None:
+    """A team of one person, who ends deadlines alone."""
+    (data / "ullage.toml").write_text("second_person = false\n", encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -104,11 +112,11 @@ REPORTED = {"decision": "reported", "regime": REGIME.id, "stage": REGIME.stages[
         ({"decision": "takedown", "state": "asked"}, "takedown", "asked"),
         ({"decision": "false_positive", "reason": "chance", "days": 30}, "excused", "chance"),
         ({"decision": "note", "note": "called the host"}, "", ""),
-        ({"decision": "reported", "regime": REGIME.id, "stage": REGIME.stages[0].id, "reference": "R-1"}, "", ""),
-        ({**REPORTED, "channel": "portal", "sent_at": "2020-01-02T03:04"}, "", "portal"),
+        ({**REPORTED, "reference": "", "no_reference": "by telephone"}, "", "portal"),
+        ({**REPORTED, "sent_at": "2020-01-02T03:04"}, "", "portal"),
     ],
 )
-def test_whatever_the_page_can_do_a_program_can(leaked, soar, store, asked, act, value) -> None:
+def test_whatever_the_page_can_do_a_program_can(alone, leaked, soar, store, asked, act, value) -> None:
     version = soar.version(leaked)
     answers = [soar.change(leaked, version, **asked) for _ in range(2)]
     assert [one.status_code for one in answers] == [200, 200], answers[0].text
@@ -133,6 +141,17 @@ def test_an_incident_is_assigned_to_nobody_without_an_account(leaked, soar, stor
     answer = soar.change(leaked, soar.version(leaked), decision="assigned", to="Nobody Here")
     assert (answer.status_code, [one["member"] for one in answer.json()["errors"]]) == (400, ["to"])
     assert decided(store, leaked) == []
+
+
+def test_what_ends_a_deadline_waits_and_says_for_whom(leaked, soar, store, accounts) -> None:
+    add_account(accounts, "Zhou Li", ["dpo"])
+    store.put([store.get(Incident, leaked).model_copy(update={"clock": "run", "severity": "high", "origin": "ours"})])
+    version = soar.version(leaked)
+    answers = [soar.change(leaked, version, **REPORTED) for _ in range(2)]
+    assert [one.status_code for one in answers] == [200, 200], answers[0].text
+    assert answers[0].json()["waiting_for_second_person"] == f"waiting for a second person: {ASKER}, Zhou Li"
+    assert decided(store, leaked) == []
+    assert soar.change(leaked, version, **{**REPORTED, "reference": "R-2"}).status_code == 412
 
 
 def test_a_report_sent_at_another_time_is_another_decision(leaked, soar) -> None:

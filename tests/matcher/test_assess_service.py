@@ -445,7 +445,7 @@ APPROVED = {"incident": "INC-A", "case": "2026-17", "reason": "call them", "by":
 @pytest.fixture
 def resolving(data: Path) -> Iterator[tuple[Path, dict[str, str]]]:
     """A host with the way back from pseudonyms where one approval is needed; and its customers, by pseudonym."""
-    (data / "ullage.toml").write_text("[tenants.bank]\nreference_approvals = 1\n", encoding="utf-8")
+    (data / "ullage.toml").write_text("[tenants.bank]\nreference_approvals = 1\nreference_budget = 3\n", encoding="utf-8")
     context = Context(data)
     enrol(context, "bank", CUSTOMERS[:3], "none")
     (data / "building").mkdir(mode=0o700)
@@ -470,6 +470,18 @@ def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(resolv
     [(_, entry)] = audit.entries(data / "audit")
     assert (entry.action, entry.actor, entry.tenant, entry.reason) == ("subjects.resolve", "Wang Fang", "bank", "call them")
     assert entry.object == "case 2026-17, incident INC-A: 2 pseudonyms requested, 1 found, approved by Zhao Min"
+
+
+def test_made_up_approvers_get_no_more_than_a_days_budget(resolving: tuple[Path, dict[str, str]]) -> None:
+    data, known = resolving
+    made_up = {"approval": {**APPROVED, "approved_by": ["Nobody"]}}
+    for pseudonym in [*known][:2]:
+        assert told(resolve(data, [pseudonym], **made_up), "references")
+    assert told(resolve(data, [*known], **made_up), "unresolved") == ["budget"]
+    assert told(resolve(data, [[*known][2]], **made_up), "references")
+    assert told(resolve(data, [[*known][2]], **made_up), "unresolved") == ["budget"]
+    actions = [entry.action for _, entry in audit.entries(data / "audit")]
+    assert actions == [f"subjects.{what}" for what in ("resolve", "resolve", "over_budget", "resolve", "over_budget")]
 
 
 @pytest.mark.parametrize(

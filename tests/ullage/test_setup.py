@@ -41,6 +41,21 @@ def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
     assert (second.exit_code, second.stdout) == (0, f"nothing is missing in {tmp_path}/d: all stays as it is\n")
 
 
+def test_init_for_one_person_says_so_in_settings_and_audit_log(tmp_path: Path) -> None:
+    data = tmp_path / "d"
+    done = CliRunner().invoke(app, ["--data", str(data), "init", "--one-person"])
+    assert "decided by one person (second_person = false)" in done.stdout
+    assert not Context(data).tenant("bank").second_person
+    assert [entry.action for _, entry in entries(data / "audit")] == ["settings.second_person"]
+    CliRunner().invoke(app, ["--data", str(data), "init", "--second-person"])
+    assert not Context(data).tenant("bank").second_person, "an existing configuration stays as it is"
+
+
+def test_without_a_question_a_second_person_confirms(tmp_path: Path) -> None:
+    CliRunner().invoke(app, ["--data", str(tmp_path / "d"), "init"])
+    assert Context(tmp_path / "d").tenant("bank").second_person
+
+
 def test_a_changed_configuration_survives_init(context: Context) -> None:
     (context.data / "ullage.toml").write_text("log_level = 'debug'\n")
     list(setup.initialise(context))

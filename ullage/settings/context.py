@@ -81,4 +81,5 @@ class Context:
 
     def tenant(self, name: str) -> Tenant:
         """The tenant's settings; those of an unnamed tenant are the defaults."""
-        return self.settings.tenants.get(name, Tenant())
+        found = self.settings.tenants.get(name, Tenant())
+        return found if self.settings.second_person else found.model_copy(update={"second_person": False})

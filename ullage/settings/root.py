@@ -46,6 +46,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = knob("info", "debug, info, warning or error")
+    second_person: bool = knob(
+        True,
+        "an act that ends a running reporting deadline waits until a second person with role lead or dpo confirms it; false"
+        " for a team of one person, and then check, the incident and the report say so",
+    )
     metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
     metrics_ports: dict[str, Port] = knob({}, f"ports of /metrics by role, instead of {USUAL_PORTS}; 0 takes a free port")
     bus: BusSettings = BusSettings()

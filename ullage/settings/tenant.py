@@ -78,9 +78,17 @@ class Tenant(SettingsTable):
         "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if confirmed (a person"
         " decides first)",
     )
+    second_person: bool = knob(
+        True,
+        "as the setting of this name for all tenants; false in either place is false",
+    )
     reference_approvals: Annotated[int, Field(ge=0, le=2)] = knob(
         0,
         "how many others with role resolver approve a request for customer references on the console; 0: it gives none",
+    )
+    reference_budget: Annotated[int, Field(ge=0, le=100_000)] = knob(
+        1_000,
+        "how many customer references match gives out at most within 24 hours, whoever approved; it goes by its own setting",
     )
     reference_help: Annotated[str, Field(max_length=500)] = knob(
         "", "how your own system resolves pseudonyms, for the incident page"

@@ -26,17 +26,18 @@ from alerts.cases.feed import MOST
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_of, sightings_of, whole
 from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
+from alerts.cases.second_person import waits_for
 from alerts.cases.suppressions import suppressed
 from alerts.coverage.monitoring_status import Worth, monitoring_status
 from alerts.deadlines import checked_sent_at
 from alerts.deadlines.render import clocks_as_json, decide_as_json
 from alerts.deadlines.schedule import Work
-from alerts.records import Band, Decision, Fraud, Incident
+from alerts.records import Band, Decision, Fraud, Incident, PendingDecision
 from alerts.records.document import QueryError
-from alerts.store import MAX_PAGE
+from alerts.store import MAX_PAGE, DocumentFilter
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import Asked, Console, Text, may
-from alerts.web.incident_changes import carry_out, permission_of, version_of
+from alerts.web.incident_changes import actor_of, carry_out, cases_of, permission_of, version_of
 from alerts.web.pages.incidents import QueueForm as AskedOfQueue
 from alerts.web.problems import MemberProblem, ProblemError, missing
 from ullage.phrase import Phrase
@@ -82,6 +83,7 @@ class ChangeRequest(BaseModel):
     decision: Literal[
         "acknowledged", "confirmed", "resolved", "false_positive", "note",
         "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached", "merged", "split", "undone",
+        "second_confirmed", "second_refused",
     ]  # fmt: skip
     note: str = ""
     reason: str = ""
@@ -99,11 +101,14 @@ class ChangeRequest(BaseModel):
     sighting: str = ""
     """How the id of the sighting begins that becomes an incident of its own."""
     entry: str = ""
-    """The assignment, due date or link that is undone: the `id` of a decision of the incident."""
+    """The `id` of a decision of the incident that is undone, an assignment, due date or link; or of what waits for a second
+    person and is confirmed or refused."""
     regime: str = ""
     stage: str = ""
     reference: str = ""
     """Under which rule it was reported, which report that was, and the authority's reference."""
+    no_reference: str = ""
+    """Why the authority gave no reference, where there is none."""
     channel: str = ""
     """How it was reported: portal, email, phone, fax, letter or person."""
     sent_at: str = ""
@@ -112,7 +117,7 @@ class ChangeRequest(BaseModel):
 
 OF: Mapping[str, frozenset[str]] = {
     "false_positive": frozenset({"reason", "days"}),
-    "reported": frozenset({"regime", "stage", "reference", "channel", "sent_at"}),
+    "reported": frozenset({"regime", "stage", "reference", "no_reference", "channel", "sent_at"}),
     "assigned": frozenset({"to", "due"}),
     "due": frozenset({"due"}),
     "takedown": frozenset({"state"}),
@@ -122,8 +127,11 @@ OF: Mapping[str, frozenset[str]] = {
     "split": frozenset({"other"}),
     "detached": frozenset({"sighting"}),
     "undone": frozenset({"entry"}),
+    "second_confirmed": frozenset({"entry"}),
+    "second_refused": frozenset({"entry"}),
 }
 """What a decision has besides a note."""
+ANSWERS = ("second_confirmed", "second_refused")
 
 
 class ChangeResult(BaseModel):
@@ -137,6 +145,8 @@ class ChangeResult(BaseModel):
     value: str
     note: str
     version: str
+    waiting_for_second_person: str = ""
+    """Where it ends a reporting deadline and has no effect until somebody confirms it: for whom it waits; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +197,9 @@ def _incidents(router: APIRouter) -> None:
         now, zone = site.clock.now(), ZoneInfo(site.duties.tenant(found.incident.tenant).zone)
         silence = suppressed(site.duties, [found.incident]).get(id_)
         decide = decide_as_json(owed.decide, now, zone)
-        shown = details(replace(found, status=owed.status), clocks_as_json(owed.duties, now), silence, decide)
-        version = version_of(found.incident, found.decisions)
+        pending = cases_of(site).pending(found.incident)
+        shown = details(replace(found, status=owed.status), clocks_as_json(owed.duties, now), silence, decide, pending)
+        version = _version(site, found.incident)
         fraud = tally(site.store, found.incident).as_json()
         return JSONResponse({**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)})
 
@@ -259,22 +270,43 @@ def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str)
         said = Phrase("%(names)s: not part of this decision; give the reason in the note", names=", ".join(strange))
         raise QueryError(said, *strange)
     by = site.actor(asked.by, "by")
-    now = version_of(found, decisions_of(site.store, found.id))
+    now = _version(site, found)
     if version == now:
         typed = {name: str(value) for name, value in asked.model_dump().items()}
         carry_out(site, found.id, {**typed, "status": _status(asked), "token": version}, by)
-    made = site.store.get(Decision, f"{found.id}:{version}")
+    made, pending = _recorded(site, found, asked, version)
     zone = ZoneInfo(site.duties.tenant(found.tenant).zone)
-    if made is None or not _is_that(made, asked, by) or made.sent_at != checked_sent_at(asked.sent_at, zone, site.clock.now()):
+    sent_at = checked_sent_at(asked.sent_at, zone, site.clock.now())
+    if made is None or not _is_that(made, asked, by) or (sent_at and made.sent_at != sent_at):
         raise ProblemError(
             "version_mismatch",
             "the incident is not as you read it: read it again, then decide",
             headers={"etag": _etag(now)},
             version=now,
         )
-    after = version_of(site.store.get(Incident, found.id) or found, {*decisions_of(site.store, found.id), made})
+    after = _version(site, site.store.get(Incident, found.id) or found, made)
     recorded = made.model_dump(include={"incident", "at", "by", "status", "act", "value", "note"})
-    return ChangeResult(**recorded, version=after)
+    waits = str(waits_for(actor_of(site), pending)) if pending else ""
+    return ChangeResult(**recorded, version=after, waiting_for_second_person=waits)
+
+
+def _version(site: Console, incident: Incident, *made: Decision) -> str:
+    """The version of an incident with all that was decided of it or waits, `made` included if no search shows it yet."""
+    waiting = site.store.scroll(PendingDecision, DocumentFilter({"incident": (incident.id,)}))
+    ids = {one.id for one in waiting}
+    shown = {one.id for one in (*decisions_of(site.store, incident.id), *made)}
+    return version_of(incident, ids | shown)
+
+
+def _recorded(
+    site: Console, found: Incident, asked: ChangeRequest, version: str
+) -> tuple[Decision | None, PendingDecision | None]:
+    """What was recorded of a change of that version; beside it that it waits for a second person, if it does."""
+    id_ = f"{asked.entry}:answer" if asked.decision in ANSWERS else f"{found.id}:{version}"
+    made, pending = site.store.get(Decision, id_), site.store.get(PendingDecision, id_)
+    if made is None and pending is not None and pending.decisions:
+        return pending.decisions[0], pending
+    return made, None
 
 
 def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
@@ -284,7 +316,7 @@ def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
     whose = "" if to == "-" else by if to in ("", "me") else to
     values = {"assigned": whose, "takedown": asked.state, "false_positive": asked.reason, "reported": asked.channel}
     value = made.value if act == "undone" else values.get(decision, "")
-    about = made.about if act == "detached" else asked.entry if act == "undone" else asked.other.strip()
+    about = made.about if act == "detached" else asked.entry if act in ("undone", *ANSWERS) else asked.other.strip()
     told = (made.by, made.note, made.act, made.value, made.about, made.regime, made.stage, made.reference)
     wanted = (by, asked.note.strip(), act, value, about, asked.regime, asked.stage, asked.reference.strip())
     return told == wanted and (bool(act) or decision in ("reported", made.status))

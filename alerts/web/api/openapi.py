@@ -107,7 +107,8 @@ CUSTOMER = json.loads("""
 DECISION = json.loads("""
 {"id": "INC-4TQ2M6ZKXA:0b1f3a5c7d9e2468", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "at": "2026-09-21T15:02:11Z",
 "by": "Wang Fang via soar", "status": "acknowledged", "note": "seen", "regime": "", "stage": "", "reference": "",
-"sent_at": null, "act": "", "value": "", "about": "", "until": null}
+"sent_at": null, "act": "", "value": "", "about": "", "until": null, "no_reference": "", "facts": null, "ends": [],
+"confirmed_by": ""}
 """)
 FRAUD = json.loads("""
 {"customers": 1, "reported": 1, "loss": 1, "prevented": 0, "none": 0, "loss_rate": 1.0, "lost_minor_units": {"CNY":
@@ -118,8 +119,8 @@ DETAILS = json.loads("""
 "told": "nobody", "clock": "none", "minutes": 0, "reasons": [{"code": "X17", "points": 22, "evidence":
 "Broad calling: NAME PHONE", "evidence_zh": "广撒网电话：姓名、手机号"}], "unit": 0.0, "replay_of": "", "origin_p": 1.0,
 "origin_reasons": [], "verified": 0, "agreeing": 0, "people_by_class": {"C": 1}, "sensitive": 0, "minors": 0, "terms": [],
-"written": [], "brands": [], "skeleton": "", "part_of": "", "parts": [], "apart": [], "frozen_at": null, "deadlines": [],
-"decide": null, "sellers": [], "seen_after": "", "exposures_after": ""}
+"written": [], "brands": [], "skeleton": "", "part_of": "", "part_since": null, "parts": [], "apart": [], "frozen_at": null,
+"deadlines": [], "decide": null, "waiting_for_second_person": [], "sellers": [], "seen_after": "", "exposures_after": ""}
 """)
 PERSON = json.loads("""
 {"kinds": ["phone"], "answer": "exposed", "exposed": true, "found": [{"kinds": [{"en": "name", "zh": "姓名"}, {"en":
@@ -258,8 +259,10 @@ def _documents() -> dict[str, Any]:
     found["Sighting"] = _object(_shown(found, Sighting, without=incident_view.HIDDEN["sighting"]), "One sighting of an incident.")
     customer = _shown(found, Exposure, without=incident_view.HIDDEN["customer"])
     found["Customer"] = _object({**customer, "pseudonym": TEXT}, "A customer in an incident, by pseudonym.")
-    found["Decision"] = _object(_shown(found, Decision, without=()), "What was decided of an incident.")
-    lists = {name: {"type": "array", "items": OBJECT} for name in ("deadlines", "sellers")}
+    found["Decision"] = _object(
+        _shown(found, Decision, without=incident_view.HIDDEN["decision"]), "What was decided of an incident."
+    )
+    lists = {name: {"type": "array", "items": OBJECT} for name in ("deadlines", "sellers", "waiting_for_second_person")}
     lists |= {name: {"type": "array", "items": {"$ref": REF.format(model=item)}} for name, item in _LISTS.items()}
     more = {"decide": MAYBE, "fraud": OBJECT, "version": VERSION, "seen_after": TEXT, "exposures_after": TEXT}
     found["IncidentDetails"] = _object({**incident, **NEXT, **status, **lists, **more}, "An incident with what belongs to it.")

@@ -13,26 +13,28 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, merged_into, presence_of
+from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses, vault_of
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, IncidentDetails, customers_of, handles, whole
-from alerts.cases.incident_view import history
+from alerts.cases.incident_view import describe_pending, history
 from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.references import ReferenceRequest, State, requests_of
+from alerts.cases.regrouping import merged_into
 from alerts.cases.report import ReportForm as Written
 from alerts.cases.report import ReportLanguage, case_of, page, rendered
+from alerts.cases.second_person import ends_of
 from alerts.cases.suppressions import suppressed
 from alerts.cases.takedown_letter import LANGUAGES, notice_of, render_letter
 from alerts.deadlines import CHANNELS, regimes_of, sent_at
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import clock_words, reported
 from alerts.deadlines.schedule import assignee_of, item_of, named, takedown_of, task_of
-from alerts.records import Decision, Incident
+from alerts.records import Decision, Incident, PendingDecision
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.dropped_files import Judge
-from alerts.web.incident_changes import carry_out, cases_of, record_reports
+from alerts.web.incident_changes import actor_of, carry_out, cases_of, counted_together, record_reports
 from alerts.web.templating import READER
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -57,7 +59,9 @@ AT: Mapping[str, str] = {
 }
 """The field at which a form is refused, unless the error names one."""
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-PART_AFTER: Mapping[str, str] = {"reported": "#clocks", "acknowledged": "", "assigned": "", "due": ""}
+PART_AFTER: Mapping[str, str] = {
+    "reported": "#clocks", "acknowledged": "", "assigned": "", "due": "", "second_confirmed": "", "second_refused": "",
+}  # fmt: skip
 """Which part of the page is shown after a form of it; the history where nothing is said."""
 PART_OF: Mapping[str, str] = {"reported": "clocks", "reveal": "seen", "references": "customers", "answer": "customers"}
 """In which part of the page a form stands, by its status or the first word of it, for one that is refused."""
@@ -104,15 +108,16 @@ def routes() -> APIRouter:
         state: Typed = "",
         other: Typed = "",
         sighting: Typed = "",
-        entry: Typed = "",
+        entry: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
         sent_at: Typed = "",
         channel: Typed = "",
         reference: Typed = "",
+        no_reference: Typed = "",
         also: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
     ) -> Response:
         typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
-        typed |= {"state": state, "other": other, "sighting": sighting, "entry": entry}
-        typed |= {"sent_at": sent_at, "channel": channel, "reference": reference}
+        typed |= {"state": state, "other": other, "sighting": sighting, "entry": next(iter(entry or ()), "")}
+        typed |= {"sent_at": sent_at, "channel": channel, "reference": reference, "no_reference": no_reference}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
         try:
@@ -123,7 +128,8 @@ def routes() -> APIRouter:
             if also:
                 record_reports(site, id_, typed, site.actor(), also)
             else:
-                carry_out(site, id_, typed, site.actor())
+                for one in dict.fromkeys(entry or ("",)):  # several at once are what waits for a second person
+                    carry_out(site, id_, {**typed, "entry": one}, site.actor())
         except QueryError as error:
             return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
         return RedirectResponse(f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303)
@@ -233,6 +239,31 @@ def _parts(found: IncidentDetails, owed: IncidentDeadlines) -> list[tuple[str, P
     ]
 
 
+def _also(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
+    """For which other reports of the same rule, due from the same moment, a report may count as well, by name."""
+    unsent = [named(duty) for duty in duties if duty.state in ("running", "waiting")]
+    return {name: [(other, reported(other)) for other in counted_together(name, unsent)] for name in map(named, duties)}
+
+
+def _pending(site: Console, pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[dict[str, Any]]:
+    """What waits for a second person, for whom, and whether whoever asks may confirm it or has proposed it."""
+    actor = actor_of(site)
+    return [
+        {
+            "id": one.id,
+            "what": describe_pending(one),
+            "by": one.by,
+            "at": one.at,
+            "note": next((each.note for each in one.decisions if each.note), ""),
+            "ends": ends_of(one.ends),
+            "waits": waits,
+            "may": site.principal.name in actor.second_persons(one.tenant, one.by, one.proposers),
+            "own": site.principal.name in one.proposers,
+        }
+        for one, waits in pending
+    ]
+
+
 def _owners(site: Console, incident: Incident, now: str) -> list[str]:
     """Who may be given an incident, and who has it `now`, by name."""
     return sorted({*site.door.accounts.who_may("incident.decide", incident.tenant), *filter(None, [now, site.principal.name])})
@@ -298,7 +329,8 @@ def incident_page(
         "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
         "recorded": {f"{one.regime} {one.stage}": (one, _typed(sent_at(one), zone)) for one in owed.decisions if one.regime},
-        "unsent": [(named(duty), reported(named(duty))) for duty in owed.duties if duty.state in ("running", "waiting")],
+        "also": _also(owed.duties),
+        "pending": _pending(site, cases.pending(incident)),
         "now_typed": _typed(now, zone),
         "running": [reported(named(duty)) for duty in owed.running],
         "starts": [reported(named(duty)) for duty in starts],

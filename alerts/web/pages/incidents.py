@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, Cases, moment_past, refused, require_owner
+from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, moment_past, refused, require_owner
 from alerts.cases.incident_list import history, named, tokens_of
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.cases.suppressions import suppressed
@@ -24,6 +24,7 @@ from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES, STATUSES
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
+from alerts.web.incident_changes import cases_of
 from alerts.web.templating import MenuEntry
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -168,7 +169,7 @@ def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
     if not 0 < len(ids) <= MOST_AT_ONCE:
         raise QueryError(Phrase("select 1 to %(most)s incidents", most=MOST_AT_ONCE))
     site.principal.require(BULK[act][1])
-    cases, by, note = Cases(Work(site.duties), site.trail), site.principal.name, typed["note"]
+    cases, by, note = cases_of(site), site.principal.name, typed["note"]
     if act == "assigned":
         to = by if typed["to"].strip() in ("", "me") else typed["to"]
 

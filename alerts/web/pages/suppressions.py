@@ -11,6 +11,7 @@ from alerts.cases.suppressions import SuppressionConditions, Suppressions, activ
 from alerts.records import Incident
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, may
+from alerts.web.incident_changes import actor_of
 from alerts.web.templating import MenuEntry
 from ullage.phrase import Phrase
 
@@ -52,7 +53,7 @@ def routes() -> APIRouter:
 
 
 def _desk(site: Console) -> Suppressions:
-    return Suppressions(site.duties, site.trail)
+    return Suppressions(site.duties, site.trail, actor_of(site))
 
 
 def _conditions(incident: Incident, what: str) -> SuppressionConditions:

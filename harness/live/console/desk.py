@@ -49,6 +49,10 @@ HOSTILE = (
 )
 
 
+SECOND = "Zhou Li"
+"""Who confirms what another has proposed; with the password of the first."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """Where it is, what one logs in with, and what lies beneath."""
@@ -77,6 +81,7 @@ def desk(data: Path, *, incidents: int = 40, nights: bool = True, configure: Cal
     leaks(store, clock, incidents)
     accounts, stop = Accounts(data, context.clock), threading.Event()
     add_account(accounts, ASKER, ["lead", "dpo", "fraud", "auditor"])
+    add_account(accounts, SECOND, ["dpo"])
     with contextlib.closing(store), contextlib.closing(accounts), listening("search", "127.0.0.1", 0) as (listener, port):
         app = create_app(context, store, accounts, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP)
         thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)

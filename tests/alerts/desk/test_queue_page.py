@@ -49,16 +49,14 @@ def test_several_are_assigned_and_the_page_says_so(browser, accounts, store):
     assert {one.act for one in store.scroll(Decision, DocumentFilter())} == {"assigned", "due"}
 
 
-def test_closing_several_refuses_by_name_and_what_was_typed_stays(browser, store):
+def test_closing_several_says_which_wait_for_a_second_person(browser, store):
     store.put([incident("INC-A", **CLOCKED), incident("INC-B")])
     browser.post("/incidents/bulk", {"id": ["INC-A"], "act": "acknowledged", "days": "90"})
     form = {"id": ["INC-A", "INC-B"], "act": "false_positive", "reason": "chance", "days": "30", "note": "seen before"}
     text = browser.post("/incidents/bulk", form).text
     assert {one.incident for one in store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))} == {"INC-B"}
-    assert "Record the reports, or have a lead and the DPO waive them" in text
-    assert 'value="INC-A" aria-label="Choose INC-A" checked' in text
+    assert "INC-A: waiting for a second person: nobody: add an account with role lead or dpo" in text
     assert 'value="INC-B" aria-label' not in text
-    assert 'value="seen before"' in text
 
 
 def test_a_form_for_nothing_is_refused_and_keeps_what_was_typed(browser, store):

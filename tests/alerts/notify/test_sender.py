@@ -6,7 +6,7 @@ import pytest
 
 from alerts.http_post import UndeliveredError
 from alerts.notify.sender import Notifier, Sender
-from alerts.records import Decision, Incident, Notification, WorkItem
+from alerts.records import Decision, Incident, Notification, PendingDecision, WorkItem
 from alerts.store import DocumentFilter
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.notify.support import T0, RecordingChannel, incident, log_of, store_all
@@ -448,3 +448,35 @@ def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(notifier, s
         turn(running, clock, 20)
     assert soc.told == [[("INC-A", "high", "new")]]
     assert [sender._heard for sender in running.senders] == [set(), set()]
+
+
+def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time_left(notifier, store, clock, soc):
+    lead = RecordingChannel()
+    running = notifier({"soc": soc, "lead": lead})
+    [one] = store_all(store, [incident("A", clock="run")])
+    decide(store, clock, "acknowledged")
+    now = clock.as_clock().now()
+    whose = {"tenant": "bank", "incident": "INC-A", "by": "Li", "proposers": ("Li",), "ends": ("pipl-57 first",)}
+    waiting = PendingDecision(id="INC-A:1", at=now, due=now + timedelta(hours=2), **whose)
+    store.create([waiting])
+    for _ in range(2):  # doing it again notifies nobody twice
+        running.plan_second_person([(one, waiting)])
+        turn(running, clock, 20)
+    assert soc.told == [[("INC-A", "high", "second_person")]]
+    assert lead.told == []
+    turn(running, clock, 3600)
+    assert lead.told == [[("INC-A", "high", "unconfirmed")]]
+
+
+def test_what_was_confirmed_meanwhile_is_not_escalated(notifier, store, clock, soc):
+    lead = RecordingChannel()
+    running = notifier({"soc": soc, "lead": lead})
+    [one] = store_all(store, [incident("A", clock="run")])
+    now = clock.as_clock().now()
+    whose = {"tenant": "bank", "incident": "INC-A", "by": "Li", "proposers": ("Li",), "ends": ("pipl-57 first",)}
+    waiting = PendingDecision(id="INC-A:1", at=now, due=now + timedelta(hours=2), **whose)
+    running.plan_second_person([(one, waiting)])
+    answer = {"id": waiting.answer_id, "status": "note", "act": "second_confirmed", "about": waiting.id}
+    store.create([waiting, Decision(tenant="bank", incident="INC-A", at=now, by="Wang", **answer)])
+    turn(running, clock, 4000)
+    assert (soc.told, lead.told) == ([], [])

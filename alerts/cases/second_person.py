@@ -1,0 +1,100 @@
+"""Confirm or refuse, as a second person, what ends a reporting deadline.
+
+The answer to a pending decision is a decision on the same incident under an id of its own, which a store creates one time: of two
+people who answer, one does. What was confirmed is written after that answer; what a crash leaves unwritten, alert writes
+(`complete`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from alerts.accounts.accounts import key_of
+from alerts.accounts.second_person import Actor, list_names
+from alerts.cases.decisions import Decisions
+from alerts.deadlines import regimes
+from alerts.deadlines.comparison import DutyChange, find_ended
+from alerts.deadlines.outstanding import RULINGS, waiver_holds
+from alerts.deadlines.render import reported
+from alerts.records import Decision, Incident, PendingDecision, Suppression
+from alerts.records.document import QueryError
+from alerts.store import DocumentFilter
+from ullage.phrase import Phrase
+
+
+def waits_for(actor: Actor, pending: PendingDecision) -> Phrase:
+    """Say for whom a pending decision waits."""
+    names = actor.second_persons(pending.tenant, pending.by, pending.proposers)
+    return Phrase("waiting for a second person: %(names)s", names=list_names(names))
+
+
+def ends_of(names: Iterable[str]) -> tuple[Phrase | str, ...]:
+    """Return deadlines, given as `REGIME STAGE`, as people call them."""
+    return tuple(map(reported, names))
+
+
+@dataclass(frozen=True, slots=True)
+class SecondPersons:
+    """Where pending decisions are answered. QueryError and ForbiddenError say why not."""
+
+    decisions: Decisions
+
+    def answer(self, incident: Incident, entry: str, *, by: str, confirm: bool, note: str = "") -> Decision:
+        """Confirm or refuse the pending decision `entry`; whoever proposed it may take it back, which refuses it.
+
+        Sent again it is the same answer.
+        """
+        store, actor = self.decisions.store, self.decisions.actor
+        pending = store.get(PendingDecision, entry)
+        if pending is None or pending.incident != incident.id:
+            raise QueryError("nothing of this incident waits for a second person under that id", "entry")
+        is_own = key_of(actor.principal.name) in map(key_of, pending.proposers)
+        if confirm or not is_own:
+            actor.require_second(pending.tenant, pending.by, pending.proposers)
+        if not confirm and not note.strip():
+            raise QueryError("say in the note why you refuse it", "note")
+        act = "second_confirmed" if confirm else "second_refused"
+        answered = store.get(Decision, pending.answer_id)
+        if answered is None:
+            if confirm:
+                self._require_same(pending)
+            former = store.scroll(Decision, DocumentFilter({"incident": (incident.id,)}))
+            said = {"id": pending.answer_id, "status": "note", "act": act, "about": pending.id}
+            self.decisions.write([self.decisions.draft(incident, [*former], by, note, "", said)])
+            answered = store.get(Decision, pending.answer_id)
+        if answered is None or (answered.act, answered.by) != (act, by):
+            raise QueryError("somebody else has answered this already", "entry")
+        self.complete(pending, answered)
+        return answered
+
+    def complete(self, pending: PendingDecision, answer: Decision) -> bool:
+        """Write what `answer` confirms, unless it is there or nothing was confirmed; return whether anything was written."""
+        if answer.act != "second_confirmed":
+            return False
+        store = self.decisions.store
+        known = store.mget(Decision, [one.id for one in pending.decisions]) if pending.decisions else {}
+        missing = [_confirmed(one, pending, answer) for one in pending.decisions if one.id not in known]
+        self.decisions.write(missing)
+        silence = pending.suppression
+        if silence is None or store.get(Suppression, silence.id) is not None:
+            return bool(missing)
+        store.create([silence.model_copy(update={"ends": pending.ends, "confirmed_by": answer.by})])
+        return True
+
+    def _require_same(self, pending: PendingDecision) -> None:
+        """QueryError where the act would end more by now than what was proposed, or its facts have changed."""
+        store, duties = self.decisions.store, self.decisions.duties
+        incidents = [*store.mget(Incident, {pending.incident, *(one.incident for one in pending.decisions)}).values()]
+        by_id = {one.id: one for one in incidents}
+        ended = find_ended(duties, DutyChange(incidents, incidents, pending.decisions))
+        waivers = [one for one in pending.decisions if one.stage == "waived"]
+        holds = all(waiver_holds(one, regimes()[one.regime], by_id[one.incident], duties.tenant(one.tenant)) for one in waivers)
+        if not holds or not {duty.name for duty in ended} <= {*pending.ends}:
+            raise QueryError("the incident has changed since this was proposed: refuse it, and propose it again", "entry")
+
+
+def _confirmed(one: Decision, pending: PendingDecision, answer: Decision) -> Decision:
+    """Return a decision as it is written once it is confirmed: it counts from then; a report was sent when it was proposed."""
+    sent = one.sent_at or (one.at if one.regime and one.stage not in RULINGS else None)
+    return one.model_copy(update={"at": answer.at, "sent_at": sent, "ends": pending.ends, "confirmed_by": answer.by})

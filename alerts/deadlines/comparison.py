@@ -1,0 +1,90 @@
+"""Find the reporting deadlines that an act ends, by comparing what is owed before and after it.
+
+No act is named here. Whatever is written, an act ends a deadline
+
+- that runs before it, and after it runs nowhere, or is due later;
+- that runs on, but on an incident that is closed or silenced by it, so that nobody works on it;
+- that is recorded as met or waived by it, though it does not run yet: it would never begin.
+
+Whoever acts knows of the incident, so a deadline that only waits for somebody to know of it runs here. A deadline that begins
+only if somebody confirms the leak does not: one person may call such an incident a false positive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from alerts.deadlines.outstanding import Duties, Duty, IncidentDeadlines
+from alerts.records import Decision, Incident
+from alerts.store.queries import CLOSED
+
+DONE = ("met", "waived")
+
+
+@dataclass(frozen=True, slots=True)
+class DutyChange:
+    """What an act changes: incidents as they are and as they will be, the decisions it adds, incidents that it silences."""
+
+    before: Sequence[Incident]
+    after: Sequence[Incident]
+    decisions: Sequence[Decision] = ()
+    silenced: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndedDuty:
+    """A duty that an act ends: its name as `REGIME STAGE`, and when it is due if it runs."""
+
+    name: str
+    due: datetime | None
+
+
+def find_ended(duties: Duties, change: DutyChange) -> tuple[EndedDuty, ...]:
+    """Return the duties that `change` ends, each once, in the order of the settings."""
+    known_at = max([duties.clock.now(), *(one.at for one in change.decisions)])
+    former = duties.owed(change.before, known_at=known_at)
+    later = duties.owed(change.after, change.decisions, known_at, changed=change.after)
+    ended: dict[str, EndedDuty] = {}
+    for incident in change.before:
+        if incident.part_of:
+            continue  # the incident that it is part of answers for it
+        heirs = [later[one.id] for one in _heirs(incident, change)]
+        is_open = former[incident.id].status not in CLOSED
+        visible = [one for one in _visible(change, later) if one in heirs]
+        for duty in former[incident.id].running:
+            if not _runs_in(heirs, duty) or (is_open and not _runs_in(visible, duty)):
+                ended.setdefault(_name(duty), EndedDuty(_name(duty), duty.due))
+    done = {_name(duty) for owed in former.values() for duty in owed.duties if duty.state in DONE}
+    for duty in (duty for owed in later.values() for duty in owed.duties):
+        if duty.state in DONE and _name(duty) not in done:
+            ended.setdefault(_name(duty), EndedDuty(_name(duty), None))
+    return tuple(ended.values())
+
+
+def _heirs(incident: Incident, change: DutyChange) -> list[Incident]:
+    """Return the incidents that answer after a change for what `incident` answers for before it."""
+    known = {one.id for one in change.before}
+    return [
+        one
+        for one in change.after
+        if not one.part_of and (incident.id in one.family or one.id in incident.family or one.id not in known)
+    ]
+
+
+def _visible(change: DutyChange, later: dict[str, IncidentDeadlines]) -> list[IncidentDeadlines]:
+    return [owed for id_, owed in later.items() if owed.status not in CLOSED and id_ not in change.silenced]
+
+
+def _runs_in(some: Iterable[IncidentDeadlines], duty: Duty) -> bool:
+    """Return whether a duty of the same name runs there and is due no later."""
+    return any(
+        _name(one) == _name(duty) and one.due is not None and duty.due is not None and one.due <= duty.due
+        for owed in some
+        for one in owed.running
+    )
+
+
+def _name(duty: Duty) -> str:
+    return f"{duty.regime.id} {duty.stage.id}"
