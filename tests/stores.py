@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,11 +18,16 @@ from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, Versions, WriteResult, open_store
 from alerts.store.elasticsearch_cluster import index_name, roles
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
+from tests.running.shared_servers import elasticsearch_node, worker_name
 from ullage.errors import ConfigError, UnavailableError
 
 SERVERS = {"elasticsearch-8.19": "8.19.0", "elasticsearch-9.5": "9.5.4"}
-SHARED, LOGIN_SECONDS = "ullage-shared-", 60.0
-ON_SERVERS = [pytest.param(name, marks=pytest.mark.servers) for name in SERVERS]
+SHARED, LOGIN_SECONDS = f"ullage-shared-{worker_name()}", 60.0
+NEWEST = "elasticsearch-9.5"
+ON_SERVERS = [
+    pytest.param(name, marks=[pytest.mark.servers, *([] if name == NEWEST else [pytest.mark.full])]) for name in SERVERS
+]
+"""Each version; `make test` runs the newest alone, as no contract ever told two of them apart."""
 on_server_too = pytest.mark.parametrize("backend", ["sqlite", ON_SERVERS[-1]], indirect=True)
 """For a few tests of what stands on the store's promises; the contracts hold every version to these."""
 
@@ -176,6 +181,14 @@ def nodes(folder: Callable[[str], Path]) -> Iterator[Nodes]:
         yield node
 
 
+def shared_node(version: str, folder: Path) -> Server:
+    """The node that all workers of the run with this folder share; skips where it cannot be had."""
+    try:
+        return elasticsearch_node(version, folder)
+    except UnavailableError as error:
+        cannot_be_had(error)
+
+
 def require(version: str) -> None:
     """Skip, saying what to install, where `version` cannot be had; in CI (`CI` is set) that is a failure."""
     try:
@@ -185,7 +198,7 @@ def require(version: str) -> None:
         cannot_be_had(error)
 
 
-def cannot_be_had(error: UnavailableError) -> None:
+def cannot_be_had(error: UnavailableError) -> NoReturn:
     """Skip a test whose server cannot be had, saying what to install; in CI (`CI` is set) it fails."""
     if os.environ.get("CI"):
         pytest.fail(str(error), pytrace=False)
@@ -206,7 +219,7 @@ def backend_named(name: str, request: pytest.FixtureRequest) -> Backend:
     """The backend of that name, on the session's node where it needs one."""
     if name not in SERVERS:
         return Backend(name)
-    started: Nodes = request.getfixturevalue("elasticsearch_nodes")
+    started: Nodes = request.getfixturevalue("shared_nodes")
     return Backend(name, started(SERVERS[name]))
 
 
