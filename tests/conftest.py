@@ -88,6 +88,12 @@ def _guarded(connect: Callable[..., object]) -> Callable[..., object]:
     return guard
 
 
+def pytest_configure() -> None:
+    """Keep compiled modules whatever the environment says: otherwise each file of tests is rewritten on every run."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection() -> Iterator[None]:
     """Collect without looking for garbage, now or later, among what stays to the end: that took a third of the time."""
