@@ -16,7 +16,6 @@ import pytest
 from alerts.records import CLASSES, Incident
 from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, Versions, WriteResult, open_store
-from alerts.store.elasticsearch_cluster import index_name, roles
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
 from tests.running.shared_servers import elasticsearch_node, worker_name
 from ullage.errors import ConfigError, UnavailableError
@@ -50,6 +49,7 @@ class Backend:
             yield "sqlite:///incidents.sqlite"
             return
         from alerts.store.elasticsearch import ElasticsearchStore  # its client takes longer to load than all of pytest
+        from alerts.store.elasticsearch_cluster import index_name
 
         prefix = f"ullage-{uuid.uuid4().hex[:8]}-"
         url = self.server.url(prefix)
@@ -100,6 +100,8 @@ class Backend:
     def become(self, process: str, keys: Path) -> None:
         """Let what opens the shared store with `keys` have the rights of `process` alone, as they are planned."""
         assert self.server
+        from alerts.store.elasticsearch_cluster import roles  # as above
+
         user = SHARED + process
         if user not in (self.server.home / "config" / "users").read_text(encoding="utf-8"):
             self.server.add_user(user, self.server.password, roles(SHARED)[user])
@@ -110,6 +112,7 @@ class Backend:
     def _make_shared(self, url: str, data: Path) -> None:
         assert self.server
         from alerts.store.elasticsearch import ElasticsearchStore  # as above
+        from alerts.store.elasticsearch_cluster import index_name
 
         with (
             contextlib.closing(self.server.client()) as asked,

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from xdist.remote import Producer
 
 from tests.running import work_queue
 from tests.running.work_queue import FileQueue
@@ -67,7 +68,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> FileQueue:
     """A queue of a machine with two cores."""
     monkeypatch.setattr(work_queue, "count_cores", lambda: 2)
     options = {"long_files": [LONG], "waiting_files": ["tests/flow"]}
-    return FileQueue(SimpleNamespace(getini=options.get, getvalue=lambda _: ["4*popen"], trace=None))
+    return FileQueue(SimpleNamespace(getini=options.get, getvalue=lambda _: ["4*popen"]), Producer("", enabled=False))
 
 
 def test_longest_file_is_begun_first(queue: FileQueue) -> None:

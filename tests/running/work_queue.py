@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
@@ -24,8 +25,8 @@ def count_cores() -> int:
 class FileQueue(LoadFileScheduling):
     """Hands out files whole; see the settings `long_files` and `waiting_files` of pyproject.toml."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        super().__init__(config)
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        super().__init__(config, log)
         self._long: Sequence[str] = config.getini("long_files")
         self._waiting: Sequence[str] = config.getini("waiting_files")
         self._indexes: dict[WorkerController, dict[str, int]] = {}
@@ -52,9 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> FileQueue:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> FileQueue:
     """Distribute tests by `FileQueue`."""
-    return FileQueue(config)
+    return FileQueue(config, log)
 
 
 @pytest.hookimpl(optionalhook=True)
