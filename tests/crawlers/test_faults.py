@@ -58,7 +58,11 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
     return Tls(tmp_path_factory.mktemp("tls"), pairs, trusted)
 
 
-@pytest.fixture(scope="module", params=[DIRECT, TLS, PROXY, TUNNEL, SOCKS])
+FULL = [pytest.param(way, marks=pytest.mark.full) for way in (TLS, PROXY)]
+"""`make test` leaves these out: in the others each fault is met with and without TLS, and by either kind of proxy."""
+
+
+@pytest.fixture(scope="module", params=[DIRECT, TUNNEL, SOCKS, *FULL])
 def crawled(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tls: Tls, warm: WarmProcess
 ) -> VisitOutcome:
