@@ -25,7 +25,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-SECONDS = 240.0
 REQUEST_BYTES = 1 << 18
 STAGES = (
     "ullage.cli",
@@ -69,7 +68,6 @@ class WarmProcess:
 
     def _start(self) -> socket.socket:
         self._asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._asked.settimeout(SECONDS)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *self._modules],

@@ -100,7 +100,7 @@ def crawl(station: Station) -> Iterator[Any]:
     for _ in range(2):
         with station.start("crawl", *hanging, "--once", crawl__download_seconds=DEADLINE, **limits) as waiting:
             said += station.run("crawl", *sorted(there - {*hanging}), "--once", exits=1, crawl__download_seconds="60", **limits)
-            said += "".join(waiting.communicate(timeout=120))
+            said += "".join(waiting.communicate())
     yield {row["site"]: row for row in map(json.loads, station.run("sites", "--json").splitlines())}
     captures: dict[str, dict[str, Capture]] = {}
     for capture in station.captures():
