@@ -5,24 +5,24 @@ BIN := $(VENV)/bin
 LOCK := requirements/dev.txt
 # The environment is made again when the lock or the project's own metadata changes in content, not in date.
 STAMP := $(VENV)/.made-$(shell cat $(LOCK) pyproject.toml | sha256sum | cut -c1-16)
-UNITS := not flow and not servers and not faults and not live and not deploy and not image
-# Units that mostly wait, for processes and sites of their own: they run beside the others.
-WAITING := tests/crawlers tests/state tests/ullage tests/local tests/deploy tests/rules
-# Where tests with that mark lie; `tests/rules/test_lanes.py` looks for it elsewhere.
-FLOW := tests/flow tests/crawlers tests/local
+# What a change must pass; the rest has targets of its own below.
+TESTS := not faults and not full and not live and not deploy and not image and (not servers or contracts)
 # Every file of a data folder damaged at each place: it computes, while servers and processes are killed beside it.
 DAMAGE := tests/faults/test_damage.py
-# Where this is set, as in many images, each of the thousand processes that tests start would compile all of ullage anew.
+# Where this is set, as in many images, each of the many processes that tests start would compile all of ullage anew.
 unexport PYTHONDONTWRITEBYTECODE
 # What is written durably waits for the disk: in memory, where 4 GB are free for files, units take a third as long.
 IN_MEMORY := $(shell test "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 4000000 2>/dev/null && test -w /dev/shm && echo /dev/shm)
+# With SLOWEST=20 each run lists its slowest twenty tests.
+ON_DISK = $(BIN)/pytest -q $(if $(SLOWEST),--durations $(SLOWEST))
+PYTEST = PYTEST_DEBUG_TEMPROOT=$(IN_MEMORY) $(ON_DISK)
 # Everything that a release ships, by name: pip-compile writes where the checkout lies for `all`, which names this project itself.
 ALL = $(addprefix --extra ,crawl match parquet formats alert export search oidc intake matrix xmpp telegram kafka elasticsearch timestamp)
 PIP_COMPILE = CUSTOM_COMPILE_COMMAND="make lock" .lock_cache/bin/pip-compile --quiet --generate-hashes --no-strip-extras \
 	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help env check lint types patterns units flow coverage mutants contracts units-alone units-waiting faults-damage faults-kills test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
+.PHONY: help env check lint types patterns units flow coverage mutants contracts test-full faults-damage faults-kills test fuzz test-servers test-faults test-live test-deploy test-image docs demo services services-stop bench simulate boards bundle pictures messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -51,22 +51,20 @@ types: env
 patterns: env ## whether each regular expression takes no longer than its text is long
 	$(BIN)/python -m harness.patterns
 
-units: units-alone units-waiting ## unit and contract tests
-
-units-alone: env
-	PYTEST_DEBUG_TEMPROOT=$(IN_MEMORY) $(BIN)/pytest -q -m "$(UNITS)" $(addprefix --ignore=,$(WAITING))
-
-units-waiting: env
-	PYTEST_DEBUG_TEMPROOT=$(IN_MEMORY) $(BIN)/pytest -q -m "$(UNITS)" $(WAITING)
+units: env ## unit tests alone, without sites and servers
+	$(PYTEST) -n auto -m "$(TESTS) and not flow and not servers"
 
 flow: env ## tests with real processes and real site software
-	$(BIN)/pytest -q -m flow $(FLOW)
-
-coverage: env ## which lines and branches units and flow tests run (not part of test: it costs as much again)
-	$(BIN)/pytest -q -m "not servers and not faults and not live and not deploy and not image" --cov
+	$(PYTEST) -n auto -m "flow and not full"
 
 contracts: env ## the contract suites on real Kafka and Elasticsearch (needs Maven and a JDK 21 or newer)
-	$(BIN)/pytest -q -m servers tests/contracts tests/ullage
+	$(PYTEST) -n auto -m "contracts and not full"
+
+test-full: env ## the tables of which `make test` runs some, and the contracts on every version of Elasticsearch
+	$(PYTEST) -n auto -m "full and not faults and not live and (not servers or contracts)"
+
+coverage: env ## which lines and branches units and flow tests run (not part of test: it costs as much again)
+	$(ON_DISK) -m "not servers and not faults and not full and not live and not deploy and not image" --cov
 
 fuzz: env ## property tests with random search, then parsers led by coverage, for MINUTES (5 unless told); an issue is resolved after 30 without a find
 	$(BIN)/python -m harness.fuzz $(or $(MINUTES),5) $(IN)
@@ -75,34 +73,34 @@ mutants: env ## small changes of bus, store, grouping, retention, notification a
 	TMPDIR=$(IN_MEMORY) nice $(BIN)/python -m harness.mutants $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 test-servers: env ## everything else on real servers: security, refusals, privacy, short faults (a quarter of an hour; IN="folder" runs some)
-	$(BIN)/pytest -q -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)
+	$(ON_DISK) -m servers $(or $(IN),--ignore tests/contracts --ignore tests/ullage)
 
 test-faults: env ## kills and outages in full length on real servers (half an hour; ONLY="expression" runs some)
 ifdef ONLY
-	$(BIN)/pytest -q -m faults --timeout 1800 -k "$(ONLY)"
+	$(ON_DISK) -m faults --timeout 1800 -k "$(ONLY)"
 else
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line faults-damage faults-kills
 endif
 
 faults-damage: env
-	PYTEST_DEBUG_TEMPROOT=$(IN_MEMORY) $(BIN)/pytest -q -m faults --timeout 1800 $(DAMAGE)
+	$(PYTEST) -m faults --timeout 1800 $(DAMAGE)
 
 faults-kills: env
-	$(BIN)/pytest -q -m faults --timeout 1800 --ignore=$(DAMAGE)
+	$(ON_DISK) -m faults --timeout 1800 --ignore=$(DAMAGE)
 
 test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
-	$(BIN)/pytest -q -m live harness/live
+	$(ON_DISK) -m live harness/live
 
 test-deploy: env ## wheel, archive, units, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, nginx-light, libnginx-mod-stream, etcd-server; Helm 3 and kubeconform, or Go that builds them; an API server of python -m tests.deploy.api_server)
-	$(BIN)/pytest -q -m deploy --timeout 1200 tests/deploy
+	$(ON_DISK) -m deploy --timeout 1200 tests/deploy
 
 test-image: env ## the container's image, built and run without a registry (needs root; Debian: buildah, debootstrap; its base is kept in ULLAGE_DEPLOY_CACHE)
-	$(BIN)/pytest -q -m image --timeout 3600 tests/deploy/test_image.py
+	$(ON_DISK) -m image --timeout 3600 tests/deploy/test_image.py
 
-# The cheapest check fails first. Some units compute, all else mostly waits for servers and sites: side by side they take half as long.
+# The cheapest check fails first. Then one queue of all tests: tests/running/work_queue.py.
 test: ## check, units, contracts, flow: all that a change must pass
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line check
-	@$(MAKE) --no-print-directory --jobs=4 --output-sync=line contracts units-alone flow units-waiting
+	@$(PYTEST) -n auto -m "$(TESTS)"
 
 demo: env ## the whole product against real sites on loopback (ONCE=1 exits at the end, BACKEND=distributed: on real servers)
 	$(BIN)/ullage --data .demo demo $(if $(ONCE),--once) $(if $(BACKEND),--backend $(BACKEND))

@@ -21,7 +21,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from deploy.local.kafka import Broker, broker, ensure_libraries
-from tests.stores import Nodes, cannot_be_had, nodes
+from tests.running.limits import pytest_fixture_setup, pytest_runtest_makereport, pytest_timeout_set_timer  # noqa: F401
+from tests.running.shared_servers import end_shared, kafka_url, needed_by, start_shared, worker_name
+from tests.running.work_queue import pytest_addoption, pytest_xdist_auto_num_workers, pytest_xdist_make_scheduler  # noqa: F401
+from tests.stores import SERVERS as ELASTICSEARCH
+from tests.stores import Nodes, cannot_be_had, nodes, shared_node
 from ullage import cli, setup
 from ullage import clock as time
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Retention, Subscription, open_bus
@@ -84,6 +88,12 @@ def _guarded(connect: Callable[..., object]) -> Callable[..., object]:
     return guard
 
 
+def pytest_configure() -> None:
+    """Keep compiled modules whatever the environment says: otherwise each file of tests is rewritten on every run."""
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection() -> Iterator[None]:
     """Collect without looking for garbage, now or later, among what stays to the end: that took a third of the time."""
@@ -93,6 +103,37 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+HELD_OVER_SERVERS = ("tests/contracts/", "tests/ullage/")
+"""Where tests of real servers hold an interface to its contract: `make test` runs these."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the contracts on real servers, which are told by where they are."""
+    for item in items:
+        if item.nodeid.startswith(HELD_OVER_SERVERS) and item.get_closest_marker("servers"):
+            item.add_marker("contracts")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the servers that the run will ask for, while it begins with other tests."""
+    if worker_name() and not session.config.option.collectonly:
+        for name in sorted({needed_by(item) for item in session.items} - {""}):
+            start_shared(ELASTICSEARCH.get(name, name), run_folder(session.config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the servers of the run with its last worker."""
+    if session.config.pluginmanager.hasplugin("dsession"):
+        end_shared(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]
+
+
+def run_folder(config: pytest.Config) -> Path:
+    """Return the folder that all workers of this run share."""
+    return config._tmp_path_factory.getbasetemp().parent  # type: ignore[attr-defined,no-any-return]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -215,7 +256,7 @@ def context(data: Path, clock: HeldClock) -> Context:
 
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One real broker for all tests that ask for it, started by the first."""
+    """One real broker for all tests of this process that ask for it, started by the first; they may stop and freeze it."""
     try:
         ensure_libraries()
     except UnavailableError as error:
@@ -226,9 +267,28 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def elasticsearch_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    """One real Elasticsearch node a version for all tests that ask for it, started by the first."""
+    """One real Elasticsearch node a version for all tests of this process that ask for it; they may stop and freeze it."""
     with nodes(tmp_path_factory.mktemp) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def shared_kafka(request: pytest.FixtureRequest) -> str:
+    """The address of one broker for all workers of the run, which goes on as it is."""
+    if not worker_name():
+        return str(request.getfixturevalue("kafka_broker").url)
+    try:
+        return kafka_url(run_folder(request.config))
+    except UnavailableError as error:
+        cannot_be_had(error)
+
+
+@pytest.fixture(scope="session")
+def shared_nodes(request: pytest.FixtureRequest) -> Nodes:
+    """One Elasticsearch node a version for all workers of the run, which goes on as it is."""
+    if not worker_name():
+        return request.getfixturevalue("elasticsearch_nodes")  # type: ignore[no-any-return]
+    return functools.cache(functools.partial(shared_node, folder=run_folder(request.config)))
 
 
 @pytest.fixture(params=SERVERS)
@@ -237,8 +297,8 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     found = BACKENDS[request.param]
     if found.embedded:
         return found
-    running: Broker = request.getfixturevalue("kafka_broker")
-    return replace(found, url=f"{running.url}/{found.url}&prefix={secrets.token_hex(4)}.")
+    address = request.getfixturevalue("shared_kafka")
+    return replace(found, url=f"{address}/{found.url}&prefix={secrets.token_hex(4)}.")
 
 
 @pytest.fixture

@@ -9,20 +9,24 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from alerts.records import CLASSES, Incident
 from alerts.records.document import Document
 from alerts.store import DocumentFilter, IncidentStore, Versions, WriteResult, open_store
-from alerts.store.elasticsearch_cluster import index_name, roles
 from deploy.local.elasticsearch import ADMIN, Server, elasticsearch, fetch, find_java
+from tests.running.shared_servers import elasticsearch_node, worker_name
 from ullage.errors import ConfigError, UnavailableError
 
 SERVERS = {"elasticsearch-8.19": "8.19.0", "elasticsearch-9.5": "9.5.4"}
-SHARED, LOGIN_SECONDS = "ullage-shared-", 60.0
-ON_SERVERS = [pytest.param(name, marks=pytest.mark.servers) for name in SERVERS]
+SHARED, LOGIN_SECONDS = f"ullage-shared-{worker_name()}", 60.0
+NEWEST = "elasticsearch-9.5"
+ON_SERVERS = [
+    pytest.param(name, marks=[pytest.mark.servers, *([] if name == NEWEST else [pytest.mark.full])]) for name in SERVERS
+]
+"""Each version; `make test` runs the newest alone, as no contract ever told two of them apart."""
 on_server_too = pytest.mark.parametrize("backend", ["sqlite", ON_SERVERS[-1]], indirect=True)
 """For a few tests of what stands on the store's promises; the contracts hold every version to these."""
 
@@ -45,6 +49,7 @@ class Backend:
             yield "sqlite:///incidents.sqlite"
             return
         from alerts.store.elasticsearch import ElasticsearchStore  # its client takes longer to load than all of pytest
+        from alerts.store.elasticsearch_cluster import index_name
 
         prefix = f"ullage-{uuid.uuid4().hex[:8]}-"
         url = self.server.url(prefix)
@@ -95,6 +100,8 @@ class Backend:
     def become(self, process: str, keys: Path) -> None:
         """Let what opens the shared store with `keys` have the rights of `process` alone, as they are planned."""
         assert self.server
+        from alerts.store.elasticsearch_cluster import roles  # as above
+
         user = SHARED + process
         if user not in (self.server.home / "config" / "users").read_text(encoding="utf-8"):
             self.server.add_user(user, self.server.password, roles(SHARED)[user])
@@ -105,6 +112,7 @@ class Backend:
     def _make_shared(self, url: str, data: Path) -> None:
         assert self.server
         from alerts.store.elasticsearch import ElasticsearchStore  # as above
+        from alerts.store.elasticsearch_cluster import index_name
 
         with (
             contextlib.closing(self.server.client()) as asked,
@@ -176,6 +184,14 @@ def nodes(folder: Callable[[str], Path]) -> Iterator[Nodes]:
         yield node
 
 
+def shared_node(version: str, folder: Path) -> Server:
+    """The node that all workers of the run with this folder share; skips where it cannot be had."""
+    try:
+        return elasticsearch_node(version, folder)
+    except UnavailableError as error:
+        cannot_be_had(error)
+
+
 def require(version: str) -> None:
     """Skip, saying what to install, where `version` cannot be had; in CI (`CI` is set) that is a failure."""
     try:
@@ -185,7 +201,7 @@ def require(version: str) -> None:
         cannot_be_had(error)
 
 
-def cannot_be_had(error: UnavailableError) -> None:
+def cannot_be_had(error: UnavailableError) -> NoReturn:
     """Skip a test whose server cannot be had, saying what to install; in CI (`CI` is set) it fails."""
     if os.environ.get("CI"):
         pytest.fail(str(error), pytrace=False)
@@ -206,7 +222,7 @@ def backend_named(name: str, request: pytest.FixtureRequest) -> Backend:
     """The backend of that name, on the session's node where it needs one."""
     if name not in SERVERS:
         return Backend(name)
-    started: Nodes = request.getfixturevalue("elasticsearch_nodes")
+    started: Nodes = request.getfixturevalue("shared_nodes")
     return Backend(name, started(SERVERS[name]))
 
 

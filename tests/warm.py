@@ -7,7 +7,9 @@ concerns the start itself (imports, the supervisor, a signal while it begins) is
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import gc
 import importlib
 import json
@@ -23,8 +25,18 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-SECONDS = 240.0
 REQUEST_BYTES = 1 << 18
+STAGES = (
+    "ullage.cli",
+    "crawlers.cli",
+    "crawlers.fetching.scrapy_setup",
+    "crawlers.scheduling.scheduler",
+    "matcher.cli.match",
+    "matcher.cli.watchlist",
+    "alerts.cli.incidents",
+    "alerts.cli.services",
+    "alerts.service.process",
+)
 
 
 class WarmProcess:
@@ -35,26 +47,32 @@ class WarmProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._asked: socket.socket | None = None
 
-    def run(self, module: str, words: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str, str]:
-        """Run a module as a program to its end; returns exit code (a signal's is negative), output and errors."""
+    def run(self, module: str, words: Sequence[str], environment: Mapping[str, str], text: str = "") -> tuple[int, str, str]:
+        """Run a module as a program that reads `text`; returns exit code (a signal's is negative), output and errors."""
         request = json.dumps([module, [*words], dict(environment), str(Path.cwd())]).encode()
-        with self._lock, contextlib.ExitStack() as undo, tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        with self._lock, contextlib.ExitStack() as undo:
             asked = self._asked or self._start()
+            given, out, err = (undo.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3))
+            given.write(text)
+            given.seek(0)
             undo.callback(self.close)  # whoever was cut short must not be taken for the next
-            socket.send_fds(asked, [request], [out.fileno(), err.fileno()])
+            socket.send_fds(asked, [request], [given.fileno(), out.fileno(), err.fileno()])
             code = int(asked.recv(100))
-            undo.pop_all()
             for file in (out, err):
                 file.seek(0)
-            return code, out.read(), err.read()
+            texts = out.read(), err.read()
+            undo.pop_all()
+            for file in (given, out, err):
+                file.close()
+            return code, *texts
 
     def _start(self) -> socket.socket:
         self._asked, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._asked.settimeout(SECONDS)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *self._modules],
                 cwd=Path(__file__).parents[1],
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # as the program has it; a fork would lack the threads
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -70,6 +88,14 @@ class WarmProcess:
         self._process = self._asked = None
 
 
+@functools.cache
+def every_stage() -> WarmProcess:
+    """Return the process of this run that has loaded what crawls, matches and alerts; it ends with the run."""
+    made = WarmProcess(*STAGES)
+    atexit.register(made.close)
+    return made
+
+
 def main(socket_number: str, *modules: str) -> None:
     """Fork for each request until nobody can ask any more."""
     for module in modules:
@@ -78,7 +104,7 @@ def main(socket_number: str, *modules: str) -> None:
     gc.freeze()
     with socket.socket(fileno=int(socket_number)) as asked:
         while True:
-            request, files, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 2)
+            request, files, _, _ = socket.recv_fds(asked, REQUEST_BYTES, 3)
             if not request:
                 return
             if not (child := os.fork()):
@@ -91,12 +117,13 @@ def main(socket_number: str, *modules: str) -> None:
 
 def become(module: str, words: list[str], environment: dict[str, str], folder: str, files: list[int]) -> None:
     """Run the program in this process, which ends with it."""
-    for target, file in enumerate(files, 1):
+    for target, file in enumerate(files):
         os.dup2(file, target)
         os.close(file)
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
+    tempfile.tempdir = None  # as the environment says, and not as that of the first process
     os.chdir(folder)
     sys.argv = [module, *words]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

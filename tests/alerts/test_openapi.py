@@ -1,14 +1,18 @@
 """The OpenAPI document is valid, complete, and illustrated with examples that fit its own schemas."""
 
+from __future__ import annotations
+
 import importlib.util
+from typing import TYPE_CHECKING
 
 import pytest
-from jsonschema import Draft202012Validator
-from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 
 from alerts.web.api.openapi import EXAMPLES, PARAMETERS
 from alerts.web.problems import CODES, MEDIA_TYPE
 from tests.alerts.browser import HOST
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 OPERATIONS = {
     "list_incidents", "get_incident", "list_customers", "list_sightings", "decide_incident", "export_incidents", "list_events",
@@ -26,12 +30,16 @@ def operations(document: dict):
     return [(path, method, one) for path, methods in document["paths"].items() for method, one in methods.items()]
 
 
-def validator(document: dict, schema: dict) -> Draft202012Validator:
+def validator(document: dict, schema: dict) -> Validator:
     """Of one schema within the document, whose components it may refer to."""
+    from jsonschema import Draft202012Validator  # two seconds to load, which every worker would spend to collect
+
     return Draft202012Validator({**schema, "components": document["components"]})
 
 
 def test_the_document_is_valid(document) -> None:
+    from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
     assert [str(error.message) for error in OPENAPI_31_VALIDATOR.iter_errors(document)] == []
     if importlib.util.find_spec("openapi_spec_validator"):
         importlib.import_module("openapi_spec_validator").validate(document)

@@ -120,6 +120,8 @@ def serving(host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None =
         answers.url = f"{'https' if tls else 'http'}://{host}:{answers.port}"
         thread = threading.Thread(target=listening.serve_forever, daemon=True)
         thread.start()
-        yield answers
-        listening.shutdown()
-        thread.join()
+        try:
+            yield answers
+        finally:  # a server whose socket is closed while it serves turns in a circle to the end of the run
+            listening.shutdown()
+            thread.join()

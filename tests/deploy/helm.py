@@ -1,5 +1,7 @@
 """Helm and Kubernetes' schemas, kept in ULLAGE_DEPLOY_CACHE, and what the chart becomes by some values."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -9,16 +11,18 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonschema import Draft7Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7
 
 from deploy import helm as chart_of
 from tests.deploy.units import unable
 from ullage.files.atomic_write import turn
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 CACHE = Path(os.environ.get("ULLAGE_DEPLOY_CACHE") or Path.home() / ".cache" / "ullage-deploy")
 MODULES = {
@@ -93,8 +97,10 @@ def schemas() -> Path:
 
 
 @cache
-def validator(version: str, kind: str, group: str) -> Draft7Validator:
+def validator(version: str, kind: str, group: str) -> Validator:
     """By the strict schema, which knows no field that Kubernetes does not."""
+    from jsonschema import Draft7Validator  # two seconds to load, which every worker would spend to collect
+
     folder = schemas() / f"v{version}-local-strict"
     schema = json.loads((folder / f"{name_of(kind, group)}.json").read_text(encoding="utf-8"))
     schema.pop("$id", None)

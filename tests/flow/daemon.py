@@ -23,7 +23,8 @@ from alerts.store import DocumentFilter, open_store
 from deploy.demo.drive import Ullage, configuration, site, write_customers
 from deploy.demo.people import Person
 from deploy.local import services
-from ullage.errors import UnavailableError
+from tests.warm import every_stage
+from ullage.errors import UllageError, UnavailableError
 from ullage.runtime.supervisor import command
 from ullage.settings import Context
 
@@ -96,11 +97,23 @@ def until(true: Callable[[], bool], what: str, seconds: float = DEADLINE) -> flo
     return time.monotonic() - began
 
 
+class ForkedUllage(Ullage):
+    """The command line, each command in a process that is forked from one which has loaded it."""
+
+    def __call__(self, *words: str, text: str = "") -> str:
+        """Return the output of `ullage WORDS`; its error is raised when it fails."""
+        environment = {**os.environ, "ULLAGE_LOG_LEVEL": "warning"}
+        code, output, errors = every_stage().run("ullage", ["--data", str(self.data), *words], environment, text)
+        if code:
+            raise UllageError(f"`ullage {words[0]}` ended with {code}: {errors.strip() or output.strip()}")
+        return output
+
+
 class Daemon:
     """One `ullage run` on a data folder, its output in a log that is kept."""
 
     def __init__(self, data: Path, log: Path) -> None:
-        self.data, self.log, self.ask = data, log, Ullage(data)
+        self.data, self.log, self.ask = data, log, ForkedUllage(data)
         self.process: subprocess.Popen[bytes] | None = None
 
     @classmethod

@@ -12,7 +12,6 @@ from typer.testing import CliRunner, Result
 
 from alerts.records import Exposure
 from alerts.store import DocumentFilter, configured_store
-from deploy.local.kafka import Broker
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import command, customer, listed, phone
 from tests.stores import Backend, backend_named
@@ -117,8 +116,7 @@ def house(backend: Backend, loaded_folder: Path, tmp_path: Path, request: pytest
     made = copied(loaded_folder, tmp_path / "data")
     with backend.shared(made.data, "alert") as store:
         if backend.server is not None:
-            broker: Broker = request.getfixturevalue("kafka_broker")
-            made.move(f"{broker.url}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.", store)
+            made.move(f"{request.getfixturevalue('shared_kafka')}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.", store)
         yield made
 
 

@@ -1,49 +1,85 @@
-"""Lanes of the Makefile that run side by side: what one leaves out another takes, so no test is dropped or run twice."""
+"""How tests are distributed: one queue for `make test`, two lanes for long faults; no test is dropped or run twice."""
 
 import os
-import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from xdist.remote import Producer
+
+from tests.running import work_queue
+from tests.running.work_queue import FileQueue
 
 ROOT = Path(__file__).parents[2]
+OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
+LONG, WAITING, SHORT = "tests/matcher/test_long.py", "tests/flow/test_kill.py", "tests/matcher/test_short.py"
 
 
-def runs(*targets: str) -> list[list[str]]:
-    """What the targets give pytest, each time that they run it."""
-    alone = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+def list_runs(*targets: str) -> list[list[str]]:
+    """Return what these targets give pytest, each time that they run it."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     words = ["make", "--dry-run", *targets]
-    told = subprocess.run(words, cwd=ROOT, env=alone, capture_output=True, text=True, check=True).stdout
-    return [shlex.split(line.partition("bin/pytest ")[2]) for line in told.splitlines() if "bin/pytest " in line]
+    output = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    return [shlex.split(line.partition("bin/pytest ")[2]) for line in output.splitlines() if "bin/pytest " in line]
 
 
 def arguments(target: str) -> list[str]:
-    """What a target that runs it once gives pytest."""
-    (found,) = runs(target)
-    return found
+    """Return what a target that runs pytest once gives it."""
+    (words,) = list_runs(target)
+    return words
 
 
-@pytest.mark.parametrize(("rest", "part"), [("units-alone", "units-waiting"), ("faults-kills", "faults-damage")])
-def test_two_lanes_together_take_every_test_once(rest: str, part: str) -> None:
-    left = [word.removeprefix("--ignore=") for word in arguments(rest)]
-    assert left == arguments(part), "the same marks and options, then the same paths: left out there, taken here"
+def test_two_lanes_together_take_every_test_once() -> None:
+    left = [word.removeprefix("--ignore=") for word in arguments("faults-kills")]
+    assert left == arguments("faults-damage"), "the same marks and options, then the same paths: left out there, taken here"
     paths = [word for word in left if word.startswith("tests/")]
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
-    assert [word for word in arguments(rest) if word.startswith("tests/")] == [], "all else is taken, whatever it is called"
+    assert [word for word in arguments("faults-kills") if word.startswith("tests/")] == []
+    assert sorted(list_runs("test-faults")) == sorted(arguments(lane) for lane in ("faults-damage", "faults-kills"))
 
 
-def test_every_lane_is_run_once() -> None:
-    lanes = ("contracts", "units-alone", "flow", "units-waiting", "faults-damage", "faults-kills")
-    assert sorted(runs("test", "test-faults")) == sorted(arguments(lane) for lane in lanes)
+def test_make_test_runs_one_queue_of_all_folders() -> None:
+    words = arguments("test")
+    assert [word for word in words if "tests/" in word] == [], "a path would leave the others out"
+    assert words[words.index("-n") + 1] == "auto"
 
 
-def test_no_flow_test_lies_where_make_flow_does_not_look() -> None:
-    """However it gets the mark, its file has the word."""
-    folders = [word for word in arguments("flow") if word.startswith("tests/")]
-    marked = [path for path in (ROOT / "tests").rglob("test_*.py") if re.search(r"mark\.flow|\"flow\"", path.read_text("utf-8"))]
-    own = [Path(__file__), *(path for path in marked if str(path.relative_to(ROOT)).startswith(tuple(folders)))]
-    assert sorted({*marked} - {*own}) == []
-    assert len(own) > 15
+def test_each_marked_test_is_run_by_some_target() -> None:
+    marks = {mark.partition(":")[0] for mark in OPTIONS["markers"]}
+    asked = " ".join(words[words.index("-m") + 1] for target in TARGETS for words in list_runs(target) if "-m" in words)
+    assert [mark for mark in marks if mark not in asked.replace("not " + mark, "")] == []
+
+
+TARGETS = ("test", "flow", "contracts", "test-full", "test-servers", "test-faults", "test-live", "test-deploy", "test-image")
+
+
+def test_files_that_the_queue_names_exist() -> None:
+    named = [*OPTIONS["waiting_files"], *OPTIONS["long_files"]]
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> FileQueue:
+    """A queue of a machine with two cores."""
+    monkeypatch.setattr(work_queue, "count_cores", lambda: 2)
+    options = {"long_files": [LONG], "waiting_files": ["tests/flow"]}
+    return FileQueue(SimpleNamespace(getini=options.get, getvalue=lambda _: ["4*popen"]), Producer("", enabled=False))
+
+
+def test_longest_file_is_begun_first(queue: FileQueue) -> None:
+    assert queue.choose([SHORT, WAITING, LONG], "gw0") == LONG
+
+
+def test_waiting_files_go_to_the_workers_beyond_the_cores(queue: FileQueue) -> None:
+    assert queue.choose([SHORT, LONG, WAITING], "gw1") == LONG
+    assert queue.choose([SHORT, LONG, WAITING], "gw2") == WAITING
+
+
+def test_a_worker_with_nothing_of_its_kind_takes_the_rest(queue: FileQueue) -> None:
+    assert queue.choose([WAITING], "gw0") == WAITING
+    assert queue.choose([SHORT], "gw3") == SHORT
