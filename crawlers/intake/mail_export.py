@@ -31,7 +31,9 @@ def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
     with path.open("rb") as opened:
         start = opened.read(5)
     if start != b"From ":
-        yield read_mail(path.read_bytes(), channel)
+        content = path.read_bytes()
+        if email.message_from_bytes(content, policy=modern).keys():  # a text without a head is no mail
+            yield read_mail(content, channel)
         return
     box = mailbox.mbox(path, create=False)
     try:
