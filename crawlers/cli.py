@@ -15,6 +15,8 @@ import typer
 
 from crawlers.frontier.database import FILE, KEY, Frontier, open_frontier
 from crawlers.frontier.moving import export, take_in
+from crawlers.intake.chat_exports import check_own_forms
+from crawlers.intake.export_form import FOLDER as EXPORT_FORMS
 from crawlers.metrics import CrawlMetrics
 from crawlers.platforms import named, platform_of, reading_of
 from crawlers.scheduling.egress import Egress
@@ -185,6 +187,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
     yield "sites", look
     yield "presets", partial(_own_presets, context)
+    yield "export forms", partial(check_own_forms, context.data / EXPORT_FORMS)
     yield "name that sites see", contact
 
     def proxies() -> str:

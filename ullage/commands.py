@@ -29,7 +29,7 @@ from ullage.settings import FILE, Context
 
 __all__ = ["backup", "check", "config", "erase", "init", "letters", "restore", "run", "status"]
 CHECKS, PLANS, MORE = "ullage.checks", "ullage.plans", "ullage.roles"
-FILES = ("sites", "presets")
+FILES = ("sites", "presets", "export forms")
 """Parts that are files which people write."""
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
 """Which stage reads a topic."""

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from crawlers.collectors.channel import ChatChannel
 from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch
-from crawlers.intake.chat_exports import MAX_FILE_BYTES, read_mail
+from crawlers.intake.mail_export import MAX_FILE_BYTES, read_mail
 from crawlers.intake.submission import CaptureLine
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK

@@ -5,7 +5,7 @@
     service   `ullage intake`: POST /v1/captures (what may be said and answered: requests)
     command   `ullage ingest`: files and standard input
     watched   a folder from which files are taken once
-    exports   what Telegram Desktop, QQ, WeChat and mail programs export
+    exports   what chat programs export, by forms that are data (`crawlers.export_forms`), and mail
 
 Collectors of our own hand over in the same way (`crawlers.collectors`).
 """

@@ -1,303 +1,338 @@
-"""Exports of chats that people make themselves, as lines: Telegram Desktop, QQ, WeChat, and mail.
+"""Read exports of chats that people make themselves, as lines of ingest. What an export looks like is data (`export_form`).
 
-    telegram   result.json of Telegram Desktop, or messages*.html and their folder; files beside it are read along
-    qq         the text that QQ's message manager exports
-    wechat     the text that WeChat sends as a chat record, and that of tools which write `TIME NAME` above each message
-    mail       an mbox file, a maildir, or one message
-
-None of QQ's and WeChat's messages has an id: they are told apart by time, sender and their order within the second, so an export
-that overlaps another gives the same messages again. A message is taken as it stands; what is read as one is in the tests.
+A message without an id is known by its time, its sender and its order within the second, so that an export which overlaps another
+gives the same messages again.
 """
 
 from __future__ import annotations
 
 import base64
-import email
-import mailbox
+import csv
+import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta, timezone
-from email.message import EmailMessage
-from email.policy import default as modern
-from email.utils import parsedate_to_datetime
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from parsel import Selector
-
-from ullage.errors import ConfigError
+from crawlers.intake.export_form import ENDING, ExportForm, Field, TextForm, TreeForm, list_forms, load_form
+from crawlers.intake.mail_export import MAX_FILE_BYTES, read_mails
+from crawlers.sites import nesting
+from crawlers.sites.dates import NUMBERS, DateFormats, Order
+from crawlers.sites.selectors import MOST_LINKS, Node, Selections, is_element
+from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.files.validation import read_json
 
-MAX_FILE_BYTES = 24 * 2**20
-CHINA = timezone(timedelta(hours=8))
-"""QQ and WeChat write the local time of whoever exports."""
-Said = dict[str, Any]
-_CODES = (("\ufeff".encode(), "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+Message = dict[str, Any]
+"""The fields of a line of ingest; `published_at` as it is written until `_with_times`. Without `text` it could not be read."""
+MAIL = "mail"
+"""The one form that is a program: `mail_export`."""
+DELIMITERS = ",;\t|"
+_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
-def read_export(path: Path, form: str, site: str, channel: str = "") -> Iterator[Said]:
-    """Yield the messages of an export as lines of ingest; ConfigError where it is none of that form, or holds no message."""
+def form_names(folder: Path | None = None) -> list[str]:
+    """Return the names of all forms that `--as` takes; `folder` holds the organization's own."""
+    return sorted({MAIL, *list_forms(folder)})
+
+
+def read_export(path: Path, form: str, site: str, channel: str = "", folder: Path | None = None) -> Iterator[Message]:
+    """Yield the messages of an export as lines of ingest.
+
+    ConfigError where it holds no message of that form, or, after all others were yielded, where a file of it holds none.
+    """
     is_empty = True
     try:
-        for said in FORMS[form](path, channel):
+        messages = read_mails(path, channel) if form == MAIL else _read_files(path, load_form(form, folder))
+        for message in messages:
             is_empty = False
-            yield {"site": site, "text": "", **{name: value for name, value in said.items() if value not in ("", None, [])}}
+            named = {**message, "channel": channel or message.get("channel")}
+            yield {
+                "site": site,
+                **{name: value for name, value in named.items() if name == "text" or value not in ("", None, [])},
+            }
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     if is_empty:
-        raise ConfigError(f"{path}: holds no message in the form {form}: is it an export of that program, and complete?")
+        raise _no_message(path, form)
 
 
-def _text_of(path: Path) -> str:
-    """A text in the encoding that it begins to show: UTF-8, UTF-16, else GB18030, which reads all that is none of these."""
-    content = path.read_bytes()
-    known = next((code for mark, code in _CODES if content.startswith(mark)), "utf-8")
+def _no_message(path: Path, form: str) -> ConfigError:
+    return ConfigError(f"{path}: holds no message of the form {form}: export it again as a whole, or name another form with --as")
+
+
+def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
+    """Yield the messages of all files of an export; those that cannot be read are named in the end."""
+    files, faults, before = _list_files(path, form), list[ConfigError](), Message()
+    for file in files:
+        try:
+            messages = parse_file(form, file, file.read_bytes(), before)
+        except ConfigError as fault:
+            faults.append(fault)
+            continue
+        if not messages:
+            faults.append(_no_message(file, form.name))
+        for message in messages:
+            attached = [_attach(file.parent, name) for name in message.get("attachments", ())]
+            yield {**message, "attachments": attached}
+    if len(faults) > 1 and len(files) > len(faults):
+        raise ConfigError(f"{len(faults)} of {len(files)} files were not read, the first: {faults[0]}")
+    if faults:
+        raise faults[0]
+
+
+def _list_files(path: Path, form: ExportForm) -> list[Path]:
+    """Return the files to read: `path`, or in a folder those of the first pattern that finds any, in order of their numbers."""
+    if not path.is_dir():
+        return [path]
+    if not form.files:
+        raise ConfigError(f"{path}: is a folder: name the file to read with --as {form.name}")
+    for pattern in form.files:
+        if files := [file for file in path.glob(pattern) if file.is_file() and not file.is_symlink()]:
+            return sorted(files, key=_by_numbers)
+    raise ConfigError(f"{path}: holds none of the files of a {form.name} export: {', '.join(form.files)}")
+
+
+def _by_numbers(path: Path) -> tuple[str, list[tuple[str, int]]]:
+    parts = re.findall(r"(\D*)(\d*)", path.stem)
+    return str(path.parent), [(words, int(number or 0)) for words, number in parts]
+
+
+def parse_file(form: ExportForm, path: Path, content: bytes, before: Message | None = None) -> list[Message]:
+    """Return the messages of one file, of attached files only their names; empty where it is not of that form.
+
+    `before` holds what a message may take from the one before it, and is kept up to date. ConfigError where the file is damaged.
+    """
+    if content.startswith(b"PK\x03\x04"):
+        raise ConfigError(f"{path}: is an archive: unpack it, and name what was in it")
+    text = _decode(content)
+    messages = list(_parse(form, path, text, {} if before is None else before))
+    if form.channel_is_folder:
+        messages = [{**message, "channel": path.parent.name} for message in messages]
+    return _with_times(form, messages)
+
+
+def _decode(content: bytes) -> str:
+    """Return a text in the encoding that it begins to show: UTF-8 or UTF-16, else GB18030, which reads everything else."""
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
-        return content.decode(known)
+        return content.decode(encoding)
     except UnicodeDecodeError:
         return content.decode("gb18030", "replace")
 
 
-def telegram(path: Path, channel: str) -> Iterator[Said]:
-    """Telegram Desktop's export, of one chat or of all."""
-    found = sorted(path.glob("messages*.html"), key=_number) if path.is_dir() else []
-    if path.is_dir() and (path / "result.json").is_file():
-        path, found = path / "result.json", []
-    if path.suffix == ".html":
-        found = [path]
-    if found:
-        yield from _telegram_pages(found, channel)
-        return
-    try:
-        told = read_json(path.read_bytes())
-        chats = told["chats"]["list"] if "chats" in told else [told]
-        messages = [(chat, one) for chat in chats for one in chat["messages"]]
-    except (ValueError, KeyError, TypeError):
-        raise ConfigError(f"{path}: is no export of Telegram Desktop: result.json, or messages.html") from None
-    for chat, one in messages:
-        if isinstance(one, dict) and one.get("type") == "message":
-            yield _telegram_message(one, channel or str(chat.get("name") or chat.get("id") or ""), path.parent)
-
-
-def _number(path: Path) -> int:
-    return int("".join(filter(str.isdigit, path.stem)) or 1)
-
-
-def _telegram_message(one: Mapping[str, Any], channel: str, folder: Path) -> Said:
-    text = one.get("text", "")
-    parts = text if isinstance(text, list) else [text]
-    named = [str(one[name]) for name in ("file", "photo") if isinstance(one.get(name), str)]
-    return {
-        "channel": channel,
-        "message_id": str(one.get("id", "")),
-        "author": str(one.get("from") or one.get("from_id") or ""),
-        "published_at": str(one.get("date_unixtime") or one.get("date") or "") or None,
-        "text": "".join(part if isinstance(part, str) else str(part.get("text", "")) for part in parts),
-        "reply_to": str(one.get("reply_to_message_id") or ""),
-        "forwarded_from": str(one.get("forwarded_from") or ""),
-        "edited": bool(one.get("edited") or one.get("edited_unixtime")) or None,
-        "attachments": [_file(folder, name) for name in named],
-    }
-
-
-def _file(folder: Path, name: str) -> Said | str:
-    """A file of the export, read along where it lies in the export's folder and is small enough; else its name."""
-    path = folder / name
-    inside = path.resolve().is_relative_to(folder.resolve()) and path.is_file() and not path.is_symlink()
-    if not inside or path.stat().st_size > MAX_FILE_BYTES:
-        return Path(name).name[:1000]
-    return {"name": path.name[:1000], "data": base64.b64encode(path.read_bytes()).decode()}
-
-
-def _telegram_pages(paths: list[Path], channel: str) -> Iterator[Said]:
-    """The pages of an export in HTML; a message that goes on from the one before has no name of its own."""
-    author = ""
-    for path in paths:
-        page = Selector(_text_of(path), type="html")
-        name = channel or _words(page.css(".page_header .text"))
-        for one in page.css("div.message.default"):
-            own = _words(one.xpath("./div[@class='body']/div[@class='from_name']"))
-            author = own or author
-            reply = one.css(".reply_to a::attr(href), .reply_to a::attr(onclick)").re_first(r"(\d+)")
-            yield {
-                "channel": name,
-                "message_id": (one.attrib.get("id") or "").removeprefix("message"),
-                "author": author,
-                "published_at": _page_time(one.css(".date.details::attr(title), .date::attr(title)").get("")),
-                "text": _words(one.css(".text")),
-                "reply_to": reply or "",
-                "forwarded_from": one.css(".forwarded .from_name::text").get("").strip(),
-                "attachments": [_file(path.parent, link) for link in _links(one)],
-            }
-
-
-def _links(message: Selector) -> list[str]:
-    """The files of the export to which a message leads."""
-    return [link for link in message.css(".media_wrap a::attr(href)").getall() if "//" not in link]
-
-
-def _words(found: Any) -> str:
-    """All text of the first element that was found."""
-    return str(found.xpath("string()").get("")).strip()
-
-
-def _page_time(title: str) -> str | None:
-    """`01.09.2026 12:00:00 UTC+08:00`, older ones without the zone."""
-    match = re.match(r"(\d\d)\.(\d\d)\.(\d{4}) (\d\d:\d\d:\d\d)(?: UTC([+-]\d\d:\d\d))?", title)
-    return f"{match[3]}-{match[2]}-{match[1]}T{match[4]}{match[5] or '+00:00'}" if match else None
-
-
-QQ_HEAD = re.compile(
-    r"^(?P<at>\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d\d:\d\d) (?P<name>.*?)(?:\((?P<id>\d{5,12})\)|<(?P<mail>[^<>\s@]++@[^<>\s]++)>)? ?$"
-)
-QQ_OF = re.compile(r"^消息对象[::]\s*(.+)$", re.MULTILINE)
-WECHAT_DAY = re.compile(r"^[—\-–\s]*(\d{4})[-/年](\d{1,2})[-/月](\d{1,2})日?[—\-–\s]*$")
-WECHAT_HEAD = re.compile(r"^(?P<name>\S.{0,80}?)\s{1,4}(?P<at>\d{1,2}:\d\d(?::\d\d)?)\s*$")
-WECHAT_FULL = re.compile(
-    r"^(?:\[?(?P<at>\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(?::\d\d)?)\]?\s++(?P<name>[^::]{1,80}?)"
-    r"|(?P<name2>\S.{0,80}?)(?<!\s)\s++\(?(?P<at2>\d{4}[-/]\d{1,2}[-/]\d{1,2} \d{1,2}:\d\d(?::\d\d)?)\)?)[::]?$"
-)
-
-
-def qq(path: Path, channel: str) -> Iterator[Said]:
-    """QQ's text: a head with time and sender, then what was said, to the next head."""
-    text = _text_of(path)
-    name = channel or next(iter(QQ_OF.findall(text)), "").strip()
-
-    def head(line: str, _day: str) -> tuple[str, str] | None:
-        trimmed = line.rstrip()
-        match = QQ_HEAD.match(trimmed if trimmed == line else f"{trimmed} ")
-        return (match["at"], match["id"] or match["mail"] or match["name"].strip()) if match else None
-
-    yield from _messages(path, text, name, head, "QQ")
-
-
-def wechat(path: Path, channel: str) -> Iterator[Said]:
-    """WeChat's text: days as lines of their own and `NAME  HH:MM` above each message, or whole times beside the names."""
-
-    def head(line: str, day: str) -> tuple[str, str] | None:
-        if match := WECHAT_FULL.match(line.rstrip()):
-            return (match["at"] or match["at2"]).replace("/", "-"), (match["name"] or match["name2"]).strip()
-        match = WECHAT_HEAD.match(line) if day else None
-        return (f"{day} {match['at']}", match["name"].strip()) if match else None
-
-    yield from _messages(path, _text_of(path), channel, head, "WeChat")
-
-
-def _messages(
-    path: Path, text: str, channel: str, head: Callable[[str, str], tuple[str, str] | None], what: str
-) -> Iterator[Said]:
-    """Messages that stand below a head each."""
-    day, begun, lines, seen, found = "", None, list[str](), Counter[tuple[str, str]](), False
-
-    def said(at: tuple[str, str]) -> Said:
-        seen[at] += 1
-        moment, author = at
-        return {
-            "channel": channel,
-            "message_id": f"{moment}/{author}/{seen[at]}",
-            "author": author,
-            "published_at": _local(moment),
-            "text": "\n".join(lines).strip(),
-        }
-
-    for line in text.splitlines():
-        if match := WECHAT_DAY.match(line):
-            day = f"{match[1]}-{match[2]}-{match[3]}"
-            continue
-        if (at := head(line, day)) is None:
-            lines.append(line)
-            continue
-        if begun:
-            yield said(begun)
-        begun, found = at, True
-        lines.clear()
-    if begun:
-        yield said(begun)
-    if not found:
-        raise ConfigError(f"{path}: holds no message in the form of {what}'s text exports")
-
-
-def _local(moment: str) -> str | None:
-    for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"):
+def _parse(form: ExportForm, path: Path, text: str, before: Message) -> Iterator[Message]:
+    first = text[:1000].lstrip()[:1]
+    if first in {"{", "["} and form.json_:
         try:
-            return datetime.strptime(moment, form).replace(tzinfo=CHINA).isoformat()
+            yield from _parse_tree(form.json_, read_json(text), before)
         except ValueError:
+            raise ConfigError(f"{path}: is no whole JSON: export it again") from None
+    elif first == "<" and form.html:
+        shortened = nesting.within(text)
+        root = nesting.selector(shortened)
+        most = max((len(form.html.messages.nodes(chat)) for chat in _chats(form.html, root)), default=0)
+        if len(shortened) < len(text) or most > MOST_LINKS:
+            raise ConfigError(f"{path}: holds more than {MOST_LINKS:,} messages: export it as JSON, or in parts")
+        yield from _parse_tree(form.html, root, before)
+    elif form.text:
+        yield from _parse_text(form.text, text)
+    elif form.csv:
+        yield from _parse_table(form.csv, text)
+
+
+def _chats(table: TreeForm, root: Node) -> list[Node]:
+    return table.chats.nodes(root) if table.chats else [root]
+
+
+def _parse_tree(table: TreeForm, root: Node, before: Message) -> Iterator[Message]:
+    """Yield the messages of a file in JSON or HTML."""
+    for chat in _chats(table, root):
+        channel = table.channel.text(chat)
+        for node in table.messages.nodes(chat):
+            if not (isinstance(node, dict) or is_element(node)):
+                yield {}
+                continue
+            message: Message = {"channel": channel, "text": ""}
+            message |= {name: _read_field(name, selections, node) for name, selections in table.fields.items()}
+            for name in table.continued:
+                message[name] = before[name] = message.get(name) or before.get(name, "")
+            yield message
+
+
+def _read_field(name: Field, selections: Selections, node: Node) -> Any:
+    if name == "text":
+        return "".join(map(_full_text, selections.nodes(node))).strip()
+    if name == "attachments":
+        return selections.texts(node)
+    if name == "edited":
+        return any(found not in (None, False, "", 0) for found in selections.nodes(node)) or None
+    return selections.text(node)
+
+
+def _full_text(node: Node) -> str:
+    """Return all text of a part of a message, its lines kept."""
+    if not is_element(node):
+        return str(node) if isinstance(node, str | int | float) and not isinstance(node, bool) else ""
+    parts = node.xpath(".//text() | .//br")
+    return "".join("\n" if is_element(part) else part.get() for part in parts)
+
+
+def _parse_text(table: TextForm, text: str) -> Iterator[Message]:
+    """Yield the messages of a text, each with the lines from its head to the next."""
+    channel, day, lines = "", "", list[str]()
+    message = Message()
+    for line in text.splitlines():
+        if (head := _match_head(table, line, day)) is not None:
+            if message:
+                yield _with_text(table, message, channel, lines)
+            message, lines = head, [head.pop("first_line", "")]
+        elif table.day and (match := table.day.match(line)):
+            day = match["day"]
+        else:
+            lines.append(line)
+            if table.channel and not channel and (match := table.channel.match(line)):
+                channel = match["channel"].strip()
+    if message:
+        yield _with_text(table, message, channel, lines)
+
+
+def _with_text(table: TextForm, message: Message, channel: str, lines: Sequence[str]) -> Message:
+    text = "\n".join(lines).strip()
+    names = [match["name"] for pattern in table.attachments for match in pattern.finditer(text)]
+    return {**message, "channel": channel, "text": text, "attachments": names}
+
+
+def _match_head(table: TextForm, line: str, day: str) -> Message | None:
+    """Return what a head tells; {} for that of a notice, which has no sender; None where a line is no head."""
+    for pattern in table.heads:
+        if not (match := pattern.match(line)):
             continue
+        groups = match.groupdict()
+        if "clock" in groups and not day:
+            continue
+        if groups.get("author") is None:
+            return {}
+        moment = groups.get("at") or f"{day} {groups.get('clock')}"
+        return {"author": groups["author"].strip(), "published_at": moment, "first_line": groups.get("text") or ""}
     return None
 
 
-def mail(path: Path, channel: str) -> Iterator[Said]:
-    """The messages of a maildir, an mbox file, or one message."""
-    if path.is_dir():
-        if not (path / "cur").is_dir():
-            raise ConfigError(f"{path}: is no maildir: it has no folder `cur`")
-        for file in sorted(one for part in ("cur", "new") for one in (path / part).iterdir() if one.is_file()):
-            yield read_mail(file.read_bytes(), channel)
+def _parse_table(columns: Mapping[Field, Sequence[str]], text: str) -> Iterator[Message]:
+    """Yield the rows of a table that has a column of texts."""
+    lines = io.StringIO(text.lstrip("\ufeff\r\n"), newline="")
+    header = lines.readline()
+    found = [(_find_columns(columns, next(_rows([header], one), [])), one) for one in DELIMITERS]
+    places, delimiter = max(found, key=lambda table: len(table[0]))
+    if "text" not in places:
         return
-    with path.open("rb") as opened:
-        start = opened.read(5)
-    if start != b"From ":
-        content = path.read_bytes()
-        if email.message_from_bytes(content, policy=modern).keys():  # a text without a head is no mail
-            yield read_mail(content, channel)
-        return
-    box = mailbox.mbox(path, create=False)
+    for row in _rows(lines, delimiter):
+        message: Message = {str(name): row[place].strip() for name, place in places.items() if place < len(row)}
+        if name := message.pop("attachments", ""):
+            message["attachments"] = [name]
+        yield message
+
+
+def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the rows that are not blank; [] for one with a cell that is too long to be read."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield []
+            continue
+        if any(cell.strip() for cell in row):
+            yield row
+
+
+def _find_columns(columns: Mapping[Field, Sequence[str]], header: Sequence[str]) -> dict[Field, int]:
+    """Return the place of each field's column; the names that come first in the form are the best."""
+    names = [name.strip().casefold() for name in header]
+    places = ((field, next((names.index(name) for name in known if name in names), -1)) for field, known in columns.items())
+    return {field: place for field, place in places if place >= 0}
+
+
+def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
+    """Return the messages with times in ISO 8601, and with an id each where they have a time and no id."""
+    order = form.date_order or _guess_order(form, [str(message.get("published_at") or "") for message in messages])
+    dates, repeats, dated = DateFormats(form.zone, order, form.time_formats), Counter[tuple[str, str]](), list[Message]()
+    for message in messages:
+        written = str(message.get("published_at") or "")
+        moment = dates.moment(written)
+        told = {"published_at": moment.isoformat() if moment else None} if message else {}
+        if written and not message.get("message_id"):
+            key = told["published_at"] or written, str(message.get("author", ""))
+            repeats[key] += 1
+            told["message_id"] = f"{key[0]}/{key[1]}/{repeats[key]}"
+        dated.append({**message, **told})
+    return dated
+
+
+def _guess_order(form: ExportForm, moments: Sequence[str]) -> Order:
+    """Return which of `03/04` is the month: by a number above twelve, else by what puts the messages in order; the day first."""
+    numbers = [match for moment in moments if (match := NUMBERS.search(moment))]
+    if any(int(match[1]) > 12 for match in numbers):
+        return "DMY"
+    if any(int(match[3]) > 12 for match in numbers):
+        return "MDY"
+
+    def count_steps_back(order: Order) -> int:
+        times = [moment for text in moments if (moment := DateFormats(form.zone, order).moment(text))]
+        return sum(later < earlier for earlier, later in pairwise(times))
+
+    return "MDY" if numbers and count_steps_back("MDY") < count_steps_back("DMY") else "DMY"
+
+
+def _attach(folder: Path, name: str) -> Message | str:
+    """Return a file of the export with its content where it lies below `folder` and is small enough; else its name."""
+    path = folder / name
     try:
-        for key in box.iterkeys():
-            yield read_mail(box.get_bytes(key), channel)
-    finally:
-        box.close()
+        is_inside = "\0" not in name and path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+        if not is_inside or path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
+            return _file_name(name)
+        return {"name": path.name[:1000], "data": base64.b64encode(path.read_bytes()).decode()}
+    except OSError:
+        return _file_name(name)
 
 
-def read_mail(content: bytes, channel: str) -> Said:
-    """What one mail says, as a line of ingest but for its site."""
-    message = email.message_from_bytes(content, policy=modern)
-    assert isinstance(message, EmailMessage)
-    body = message.get_body(("plain", "html"))
-    files = [_part(part) for part in islice(message.iter_attachments(), 100)]
-    return {
-        "channel": channel,
-        "message_id": _head(message, "message-id"),
-        "reply_to": _head(message, "in-reply-to"),
-        "author": _head(message, "from"),
-        "title": _head(message, "subject"),
-        "published_at": _sent(_head(message, "date")),
-        "text": _content(body) if body else "",
-        "attachments": files,
-    }
+def _file_name(name: str) -> str:
+    """Return the name of a file without its folders, or that in the address of one."""
+    if re.match(r"(?i)https?://", name):
+        name = unquote(name.partition("?")[0])
+    return name.rpartition("/")[2][:1000]
 
 
-def _head(message: EmailMessage, name: str) -> str:
-    try:
-        return str(message[name] or "")[:1000].strip()
-    except (ValueError, LookupError, AttributeError, IndexError):  # a header that the standard library cannot parse
-        return ""
+def check_samples(form: ExportForm) -> list[str]:
+    """Return what of its samples a form does not read as they say, a line each; empty where all is well."""
+    faults = [f"has no {kind}" for kind, samples in (("sample", form.sample), ("near miss", form.near_miss)) if not samples]
+    for number, sample in enumerate(form.near_miss, 1):
+        if messages := parse_file(form, Path(sample.file), sample.body.encode()):
+            faults.append(f"near miss {number}: {len(messages)} messages read, not 0")
+    for number, sample in enumerate(form.sample, 1):
+        messages = parse_file(form, Path(sample.file), sample.body.encode())
+        if len(messages) != len(sample.messages):
+            faults.append(f"sample {number}: {len(messages)} messages read, not {len(sample.messages)}")
+            continue
+        for place, (message, expected) in enumerate(zip(messages, sample.messages, strict=True), 1):
+            names = [_file_name(name) for name in message.get("attachments", ())]
+            read, where = {**message, "attachments": names}, f"sample {number}, message {place}"
+            faults += [f"{where}: {name} is {read.get(name)!r}" for name, value in expected.items() if read.get(name) != value]
+    return faults
 
 
-def _content(part: Any) -> str:
-    try:
-        return str(part.get_content())
-    except (LookupError, KeyError, ValueError):
-        return (part.get_payload(decode=True) or b"").decode("utf-8", "replace")
-
-
-def _part(part: Any) -> Said | str:
-    body = part.get_payload(decode=True)
-    if body is None:  # a message within
-        body = b"".join(bytes(one) for one in part.get_payload()) if isinstance(part.get_payload(), list) else b""
-    name = str(part.get_filename() or "")[:1000]
-    return {"name": name, "data": base64.b64encode(body).decode()} if 0 < len(body) <= MAX_FILE_BYTES else name
-
-
-def _sent(date: str) -> str | None:
-    try:
-        sent = parsedate_to_datetime(date)
-    except (ValueError, TypeError):
-        return None
-    return (sent if sent.tzinfo else sent.replace(tzinfo=UTC)).isoformat()
-
-
-FORMS: Mapping[str, Callable[[Path, str], Iterator[Said]]] = {"telegram": telegram, "qq": qq, "wechat": wechat, "mail": mail}
+def check_own_forms(folder: Path) -> str:
+    """Return how many forms there are, after each in `folder` was held to its samples; FaultsError for what is wrong."""
+    faults, own = list[str](), sorted(folder.glob(f"*{ENDING}"))
+    for path in own:
+        try:
+            faults += [f"{path}: {fault}" for fault in check_samples(load_form(path.stem, folder))]
+        except ConfigError as error:
+            faults += faults_of(error)
+    if faults:
+        raise FaultsError(faults)
+    return f"{len(form_names(folder))} known, {len(own)} of them your own"

@@ -34,7 +34,8 @@ from typing import Annotated, BinaryIO
 
 import typer
 
-from crawlers.intake.chat_exports import FORMS, read_export
+from crawlers.intake.chat_exports import form_names, read_export
+from crawlers.intake.export_form import FOLDER as EXPORT_FORMS
 from crawlers.intake.feed import FLUSH_SECONDS, IntakeWriter
 from crawlers.intake.submission import CaptureLine, missing, read_line, shown
 from ullage import log, setup
@@ -143,7 +144,7 @@ WITHOUT = {
     "published_at": "the time at which they were handed in counts",
 }
 """What follows where a line without an address lacks a field."""
-Form = Annotated[str, typer.Option("--as", metavar="FORM", help="FILE is an export: telegram, qq, wechat or mail.")]
+Form = Annotated[str, typer.Option("--as", metavar="FORM", help="FILE is an export in this form, such as telegram, csv, mail.")]
 File = Annotated[str, typer.Argument(metavar="[FILE|-]", help="JSON Lines, or an export; - reads standard input.")]
 Watch = Annotated[Path | None, typer.Option("--watch", metavar="DIR", help="Take files that are put into this folder, for ever.")]
 Remove = Annotated[bool, typer.Option("--remove", help="With --watch: delete what was taken, instead of moving it to DIR/taken.")]
@@ -160,19 +161,24 @@ def ingest(
     setup.require(context)
     if bool(file) == bool(watch):
         raise ConfigError("ingest takes FILE, - or --watch DIR: one of them")
-    if form and (form not in FORMS or not site or file == "-"):
-        raise ConfigError(f"--as takes {', '.join(FORMS)}, with FILE or a folder, and --site says of which site it is")
+    forms = context.data / EXPORT_FORMS
+    if form and (form not in (names := form_names(forms)) or not site or file == "-"):
+        raise ConfigError(f"--as takes {', '.join(names)}, with FILE or a folder, and --site says of which site it is")
+    read = partial(_lines_of, form=form, site=site, channel=channel, forms=forms)
     if watch:
-        _watch(context, watch, remove, partial(_lines_of, form=form, site=site, channel=channel))
+        _watch(context, watch, remove, read)
         return
     if file == "-":
         accepted, refused = take(context, sys.stdin.buffer)
     else:
         feed = _feed(context)
         try:
-            accepted, refused = _take_file(feed, Path(file), partial(_lines_of, form=form, site=site, channel=channel))
+            accepted, refused = _take_file(feed, Path(file), read)
         except OSError as error:
             raise ConfigError(f"{file}: cannot be read ({error.strerror})") from None
+        except ConfigError:  # a file of an export; what was read of the others is taken
+            feed.end()
+            raise
         feed.end()
     typer.echo(f"{accepted} accepted, {refused} refused")
     if refused:
@@ -182,10 +188,10 @@ def ingest(
 Lines = Callable[[Path], Iterator[tuple[int, bytes | None]]]
 
 
-def _lines_of(path: Path, form: str, site: str, channel: str) -> Iterator[tuple[int, bytes | None]]:
+def _lines_of(path: Path, form: str, site: str, channel: str, forms: Path) -> Iterator[tuple[int, bytes | None]]:
     """The numbered lines of a file, or of what an export says."""
     if form:
-        told = (json.dumps(said, ensure_ascii=True).encode() for said in read_export(path, form, site, channel))
+        told = (json.dumps(said, ensure_ascii=True).encode() for said in read_export(path, form, site, channel, forms))
         yield from enumerate(told, 1)
         return
     with path.open("rb") as source:

@@ -106,6 +106,7 @@ def _zone(value: object) -> ZoneInfo:
         raise ValueError("is no time zone, such as Asia/Shanghai") from None
 
 
+Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 Selector = Annotated[Selections, BeforeValidator(_selections)]
 Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
 Naming = Annotated[IdPatterns, BeforeValidator(_naming)]
@@ -227,7 +228,7 @@ class SiteLayout(BaseModel):
     kind: Literal["post", "paste", "message"] | None = None
     time_formats: tuple[str, ...] = ()
     date_order: Order = "MDY"
-    timezone: Annotated[ZoneInfo, BeforeValidator(_zone)] = ZoneInfo("UTC")
+    timezone: Zone = ZoneInfo("UTC")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -11,17 +11,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jmespath  # type: ignore[import-untyped]  # it has no types
 from cssselect import SelectorError
 from jmespath.exceptions import JMESPathError  # type: ignore[import-untyped]
 from parsel import Selector, csstranslator
-from scrapy.http import Response, TextResponse
 
 from crawlers.sites import nesting
 from ullage.errors import RecordError
 from ullage.files.validation import read_json
+
+if TYPE_CHECKING:
+    from scrapy.http import Response
 
 
 def declared(response: Response, default: str = "text/plain") -> tuple[str, str]:
@@ -253,6 +255,8 @@ def _related(found: Any) -> Any:
 
 
 def _text(response: Response) -> str:
+    from scrapy.http import TextResponse  # noqa: PLC0415 - exports of chats are read without Scrapy
+
     if not isinstance(response, TextResponse):
         raise RecordError("not_a_list")
     return response.text

@@ -1,4 +1,4 @@
-"""Exports of chats: what each form says of a message, in files in the shape that the programs write. All people are made up."""
+"""Exports of chats and of mail as lines of ingest; the forms themselves are in test_export_forms. All people are made up."""
 
 import base64
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.intake.chat_exports import read_export
+from crawlers.intake.export_form import list_forms, load_form
 from crawlers.intake.submission import CaptureLine
 from tests.crawlers.conftest import Station
 from ullage.errors import ConfigError
@@ -52,93 +53,6 @@ def test_telegram_desktops_json_of_one_chat_and_of_all(tmp_path: Path) -> None:
     assert [line.channel for line in read(tmp_path / "all.json", "telegram")] == ["贷款资料群"] * 3 + ["二"] * 3
 
 
-PAGE = """<html><body><div class="page_header"><div class="content"><div class="text bold"> 贷款资料群 </div></div></div>
-<div class="history">
-<div class="message service" id="message-1"><div class="body details">1 September 2026</div></div>
-<div class="message default clearfix" id="message2"><div class="body">
-<div class="pull_right date details" title="01.09.2026 12:00:00 UTC+08:00">12:00</div><div class="from_name"> 卖家 </div>
-<div class="text">内料 <a href="tel:13800138000">13800138000</a> 出售</div></div></div>
-<div class="message default clearfix joined" id="message3"><div class="body">
-<div class="pull_right date details" title="01.09.2026 12:01:00 UTC+08:00">12:01</div>
-<div class="media_wrap clearfix">
-<a class="media clearfix pull_left block_link media_file" href="files/a.csv">a.csv</a></div></div></div>
-<div class="message default clearfix" id="message4"><div class="body">
-<div class="pull_right date details" title="01.09.2026 12:02:00 UTC+08:00">12:02</div><div class="from_name">买家</div>
-<div class="reply_to details">In reply to <a href="#go_to_message2" onclick="return GoToMessage(2)">this message</a></div>
-<div class="forwarded body"><div class="from_name">别处 <span class="date details">x</span></div>
-<div class="text">转发</div></div></div></div>
-</div></body></html>"""
-
-
-def test_telegram_desktops_pages(tmp_path: Path) -> None:
-    (tmp_path / "messages.html").write_text(PAGE)
-    (tmp_path / "messages2.html").write_text(PAGE.replace("message2", "message12"))
-    first, second, third, *more = read(tmp_path, "telegram")
-    assert (first.channel, first.message_id, first.author, first.text) == ("贷款资料群", "2", "卖家", "内料 13800138000 出售")
-    assert first.published_at.isoformat() == "2026-09-01T12:00:00+08:00"
-    assert (second.author, second.attachments, second.text) == ("卖家", ("a.csv",), "")
-    assert (third.author, third.reply_to, third.forwarded_from, third.text) == ("买家", "2", "别处", "转发")
-    assert more[0].message_id == "12"
-
-
-QQ = """消息记录(此消息记录为文本格式,不支持重新导入)
-
-================================================================
-消息分组:我的群聊
-================================================================
-消息对象:贷款资料群
-================================================================
-
-2026-09-01 9:05:00 【管理员】卖家(123456789)
-内料 13800138000
-第二行
-
-2026-09-01 9:05:00 【管理员】卖家(123456789)
-[图片]
-
-2026-09-01 21:06:07 买家<buyer@example.org>
-多少钱
-"""
-
-
-@pytest.mark.parametrize("code", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
-def test_qqs_text_in_the_codes_that_it_is_written_in(tmp_path: Path, code: str) -> None:
-    (tmp_path / "qq.txt").write_bytes(QQ.encode(code))
-    first, second, third = read(tmp_path / "qq.txt", "qq")
-    assert (first.channel, first.author, first.text) == ("贷款资料群", "123456789", "内料 13800138000\n第二行")
-    assert first.published_at.isoformat() == "2026-09-01T09:05:00+08:00"
-    assert first.message_id != second.message_id
-    assert (third.author, third.text) == ("buyer@example.org", "多少钱")
-
-
-WECHAT = """微信聊天记录
-
-—————  2026-09-01  —————
-
-
-卖家  9:05
-
-内料 13800138000
-
-—————  2026-09-02  —————
-
-买家  21:06
-
-多少钱
-"""
-TOOL = "2026-09-01 09:05:00 卖家\n内料 13800138000\n\n买家 2026/09/02 21:06:00\n多少钱\n"
-
-
-@pytest.mark.parametrize("text", [WECHAT, TOOL])
-def test_wechats_text_by_days_and_by_whole_times(tmp_path: Path, text: str) -> None:
-    (tmp_path / "chat.txt").write_text(text)
-    first, second = read(tmp_path / "chat.txt", "wechat", "贷款资料群")
-    assert (first.channel, first.author, first.text) == ("贷款资料群", "卖家", "内料 13800138000")
-    assert first.published_at.isoformat() == "2026-09-01T09:05:00+08:00"
-    assert (second.author, second.text) == ("买家", "多少钱")
-    assert second.published_at.isoformat() == "2026-09-02T21:06:00+08:00"
-
-
 def letter(number: int) -> EmailMessage:
     made = EmailMessage()
     made["From"], made["Subject"], made["Message-ID"] = "卖家 <seller@example.org>", f"内料 {number}", f"<{number}@example.org>"
@@ -173,7 +87,7 @@ def test_a_mail_that_is_damaged_gives_what_is_in_it(tmp_path: Path) -> None:
     assert line.published_at is None
 
 
-@pytest.mark.parametrize("form", ["telegram", "qq", "wechat"])
+@pytest.mark.parametrize("form", list_forms())
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"messages": 1}', b"13800138000\n" * 3])
 def test_what_is_no_export_is_refused_and_not_told(tmp_path: Path, form: str, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
@@ -184,7 +98,7 @@ def test_what_is_no_export_is_refused_and_not_told(tmp_path: Path, form: str, co
 
 def test_the_command_takes_an_export_twice_as_the_same_messages(station: Station) -> None:
     station.feed("wechat", 'category = "chat"')
-    (station.data / "chat.txt").write_text(WECHAT)
+    (station.data / "chat.txt").write_text(load_form("wechat").sample[0].body)
     for _ in range(2):
         words = ("ingest", str(station.data / "chat.txt"), "--as", "wechat", "--site", "wechat", "--channel", "贷款资料群")
         assert "2 accepted, 0 refused" in station.run(*words)

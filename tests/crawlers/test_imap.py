@@ -9,7 +9,7 @@ from crawlers.collectors import imap
 from crawlers.collectors.channel import ChatChannel
 from crawlers.collectors.imap import PAGE, ImapSession, MailboxPosition, pages, read
 from crawlers.collectors.session import BlindError, DeliveryBatch
-from crawlers.intake import chat_exports
+from crawlers.intake import mail_export
 from ullage.errors import ConfigError
 
 SECRET = ["127.0.0.1:1143", "reader", "password", "plain"]
@@ -120,7 +120,7 @@ def test_what_was_deleted_unread_is_told_as_lost(moment: str) -> None:
 def test_a_mail_that_no_line_can_hold_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     box = Box()
     box.put(3)
-    known = chat_exports.read_mail
+    known = mail_export.read_mail
 
     def too_much(content: bytes, folder: str) -> dict[str, object]:
         said = known(content, folder)

@@ -10,7 +10,8 @@ import pytest
 from alerts.grouping.replay import kind_of, kinds
 from alerts.http_post import PostResponse
 from crawlers.collectors.channel import read_channel
-from crawlers.intake.chat_exports import telegram
+from crawlers.intake.chat_exports import read_export
+from crawlers.intake.export_form import load_form
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import Presets
 from crawlers.sites.site import read_site
@@ -45,6 +46,10 @@ def preset(path: Path) -> None:
     presets.get(path.stem)
 
 
+def export_form(path: Path) -> None:
+    load_form(path.stem, path.parent)
+
+
 def settings(path: Path) -> None:
     path.rename(path.with_name("ullage.toml"))
     load(path.parent)
@@ -54,6 +59,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "site": read_site,
     "channel": read_channel,
     "preset": preset,
+    "export form": export_form,
     "settings": settings,
     "a kind of rules": kind_of,
     "verdict": kinds()["verdict"].kept,
@@ -113,8 +119,8 @@ def test_what_may_be_a_value_a_key_or_a_sign_to_the_terminal_is_not(word: str) -
 def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(DEEP_JSON)
-    with pytest.raises(ConfigError, match=r"no export of Telegram"):
-        list(telegram(path, ""))
+    with pytest.raises(ConfigError, match=r"is no whole JSON"):
+        list(read_export(path, "telegram", "x"))
     with pytest.raises(CorruptError, match="header"):
         WatchlistHeader.decode(path, DEEP_JSON)
     with pytest.raises(CorruptError, match="is damaged"):

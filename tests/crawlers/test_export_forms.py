@@ -1,0 +1,202 @@
+"""Export forms: each reads its samples, and refuses its near misses and the samples of others."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from crawlers.cli import parts
+from crawlers.intake.chat_exports import check_samples, form_names, parse_file, read_export
+from crawlers.intake.export_form import FOLDER, ExportForm, ExportSample, list_forms, load_form
+from tests.crawlers.conftest import Station
+from ullage.errors import ConfigError, FaultsError
+from ullage.settings import Context
+
+FORMS = list_forms()
+ALIKE = {"qq", "wechat"}
+"""Some tools write WeChat's messages below heads like those of QQ."""
+OWN = """\
+about = "a tool of ours"
+zone = "Asia/Tokyo"
+[csv]
+text = ["words"]
+author = ["who"]
+[[sample]]
+file = "x.csv"
+body = "who,words\\nli,hello"
+messages = [{ author = "li", text = "hello" }]
+[[near_miss]]
+file = "x.csv"
+body = "who,text\\nli,hello"
+"""
+
+
+def write(folder: Path, text: str = OWN, name: str = "ours") -> Path:
+    folder.mkdir(exist_ok=True, parents=True)
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+def parse_whole(form: ExportForm, sample: ExportSample, content: bytes) -> list[dict[str, Any]]:
+    """Return the messages of a file; none where it is JSON that is cut off."""
+    try:
+        return parse_file(form, Path(sample.file), content)
+    except ConfigError:
+        return []
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_form_reads_its_samples_and_refuses_its_near_misses(name: str) -> None:
+    assert check_samples(load_form(name)) == []
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_sample_of_one_form_is_refused_by_all_others(name: str) -> None:
+    others = {*FORMS} - (ALIKE if name in ALIKE else {name})
+    for other, sample in itertools.product(sorted(others), load_form(name).sample):
+        assert parse_whole(load_form(other), sample, sample.body.encode()) == [], other
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gb18030"])
+def test_encoding_of_an_export_changes_nothing(name: str, encoding: str) -> None:
+    form = load_form(name)
+    for sample in form.sample:
+        if not {"ä", "ü"} & {*sample.body}:  # GB18030 is guessed where a text is no UTF-8
+            expected = parse_file(form, Path(sample.file), sample.body.encode())
+            assert parse_file(form, Path(sample.file), sample.body.encode(encoding)) == expected
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_sample_that_is_cut_anywhere_ends_without_a_traceback(name: str) -> None:
+    form = load_form(name)
+    for sample in form.sample:
+        body = sample.body.encode()
+        for end in range(0, len(body), 7):
+            assert len(parse_whole(form, sample, body[:end])) <= len(sample.messages)
+
+
+def test_form_that_does_not_read_its_samples_says_what_it_reads() -> None:
+    form = load_form("csv")
+    assert form.csv
+    changed = form.model_copy(update={"csv": {"text": form.csv["text"]}, "near_miss": ()})
+    faults = check_samples(changed)
+    assert faults[0] == "has no near miss"
+    assert any(fault.startswith("sample 1, message 1: author is None") for fault in faults)
+
+
+@pytest.mark.parametrize("name", form_names())
+def test_export_without_a_message_is_an_error(station: Station, name: str) -> None:
+    (station.data / "empty").write_text('{"name": "a", "messages": []}')
+    if name == "mail":
+        (station.data / "empty").unlink()
+        (station.data / "empty" / "cur").mkdir(parents=True)
+        (station.data / "empty" / "new").mkdir()
+    said = station.run("ingest", str(station.data / "empty"), "--as", name, "--site", "x", exits=2)
+    assert f"empty: holds no message of the form {name}: " in said
+    assert "--as" in said
+    assert "accepted" not in said
+
+
+def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(station: Station) -> None:
+    folder, sample = station.data / "export" / "loans", load_form("slack").sample[0]
+    for day in (1, 2, 3):
+        write(folder, sample.body if day != 2 else sample.body[:-9], f"2026-09-0{day}.json")
+    said = station.run("ingest", str(folder.parent), "--as", "slack", "--site", "x", exits=2)
+    assert "2026-09-02.json: is no whole JSON: export it again" in said
+    assert len(station.captures()) == 4
+
+
+def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    sample = next(one for one in load_form("telegram").sample if one.file == "messages.html")
+    for number in ("", "2", "10"):
+        write(tmp_path, sample.body.replace("message2", f"message{number or 1}00"), f"messages{number}.html")
+    messages = list(read_export(tmp_path, "telegram", "x"))
+    assert [message["message_id"] for message in messages[::3]] == ["100", "200", "1000"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "complaint"),
+    [
+        ("x.zip", b"PK\x03\x04rest", "x.zip: is an archive: unpack it"),
+        ("x.json", b'{"messages": [', "x.json: is no whole JSON"),
+        ("absent", None, "absent: cannot be read"),
+        ("folder/other", b"", "folder: holds none of the files of a telegram export: result.json, messages*.html"),
+    ],
+)
+def test_error_says_what_where_and_what_to_do(tmp_path: Path, file: str, content: bytes | None, complaint: str) -> None:
+    path = tmp_path / file
+    if content is not None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=re.escape(complaint)):
+        list(read_export(tmp_path / file.partition("/")[0], "telegram", "x"))
+
+
+def test_folder_of_a_form_of_single_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is a folder: name the file to read with --as qq"):
+        list(read_export(tmp_path, "qq", "x"))
+
+
+def test_message_that_cannot_be_read_is_a_refused_line(station: Station) -> None:
+    messages = [{"id": 1, "type": "message", "from": "a", "text": "x"}, {"id": 2, "type": "message", "text": "y"}]
+    told = {"name": "a", "messages": messages}
+    (station.data / "result.json").write_text(json.dumps(told))
+    (station.data / "x.csv").write_text(f"author,text\na,x\nb,{'y' * 140_000}\nc\nd,z\n")
+    assert "2 accepted, 0 refused" in station.run("ingest", str(station.data / "result.json"), "--as", "telegram", "--site", "x")
+    said = station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=1)
+    assert "line 2: text: missing" in said
+    assert "line 3: text: missing" in said
+    assert "2 accepted, 2 refused" in said
+
+
+@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "../../etc/hostname", "https://cdn.example/a/%E6%A0%B7.csv?x=/y"])
+def test_name_of_an_attached_file_is_only_a_name(tmp_path: Path, name: str) -> None:
+    message = {"id": 1, "type": "message", "from": "a", "text": "", "file": name}
+    (tmp_path / "result.json").write_text(json.dumps({"name": "a", "messages": [message]}))
+    [read] = read_export(tmp_path, "telegram", "x")
+    assert read["attachments"] == [{"h": "样.csv", ".": "hostname"}.get(name[0], name[:1000])]
+
+
+def test_own_form_lies_in_the_data_folder_and_goes_first(station: Station, context: Context) -> None:
+    folder = station.data / FOLDER
+    write(folder, name="ours.toml")
+    write(folder, OWN.replace("words", "text"), name="csv.toml")
+    assert {"ours", "csv", "telegram"} <= {*form_names(folder)}
+    (station.data / "x.csv").write_text("who,words\nli,hello\n")
+    assert "1 accepted, 0 refused" in station.run("ingest", str(station.data / "x.csv"), "--as", "ours", "--site", "x")
+    station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=2)
+    assert context.data
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (OWN.replace('"hello"', '"goodbye"'), "ours.toml: sample 1, message 1: text is 'hello'"),
+        (OWN.replace("author", "athor", 1), "ours.toml: csv"),
+        (OWN.replace("[csv]", "[csw]"), "ours.toml: csw"),
+        (OWN.replace('text = ["words"]\n', ""), "ours.toml: csv.text: is missing"),
+        (OWN.replace("Asia/Tokyo", "Nowhere"), "ours.toml: zone: is no time zone"),
+        ("about = 'x'", "ours.toml: says nothing of how messages stand"),
+        ("about = 'x'\n[json]\nmessages = '[[['\nfields = { text = 'a' }", "ours.toml: json.messages: is no JMESPath"),
+        ("about = 'x'\n[text]\nheads = ['(a+)+']", "ours.toml: text.heads.0: repeats what repeats itself"),
+        ("=", "ours.toml: is no TOML"),
+    ],
+)
+def test_check_names_what_is_wrong_with_an_own_form(context: Context, text: str, complaint: str) -> None:
+    check = next(check for name, check in parts(context) if name == "export forms")
+    assert check().endswith(", 0 of them your own")
+    write(context.data / FOLDER, text, name="ours.toml")
+    with pytest.raises(FaultsError) as caught:
+        check()
+    assert complaint in caught.value.faults[0]
+
+
+def test_own_form_that_somebody_else_may_write_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, name="ours.toml").chmod(0o666)
+    with pytest.raises(ConfigError, match=r"ours\.toml"):
+        load_form("ours", tmp_path)
