@@ -288,7 +288,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "more links than anybody reads": Fault(
         "C13", {LIST: page(lists("bad0", "good0", *(f"x{number:04}" for number in range(2_000))))},
-        read={"bad0": None, "good0": None}, left=2_000, more="max_pages = 3",
+        "incomplete", "first reading", read={"bad0": None, "good0": None}, left=2_000, more="max_pages = 3",
     ),
     "a paste of numbers": served("C13", b"\n".join(b"138%08d" % number for number in range(8_000))),
 }  # fmt: skip
