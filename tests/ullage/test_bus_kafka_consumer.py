@@ -60,6 +60,7 @@ class FakeConsumer:
 
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
         [(partition, place)] = offsets.items()
+        assert (place.metadata, place.leader_epoch) == ("", -1), "-1: the epoch is not known"
         if error := self.refused.get(partition):
             raise error
         self.commits.append((partition, place.offset))
