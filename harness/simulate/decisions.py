@@ -191,8 +191,9 @@ def _check_numbers(
             continue
         if incident.frozen_at is None or incident.customers != incidents[id_].customers:
             yield f"retention took exposures of {id_}, and its numbers do not stand"
-        if any(one.incident == id_ for one in fresh.values()):
-            yield f"incident {id_} takes a post after retention took exposures of it"
+    frozen = {id_ for id_, incident in now.items() if incident.frozen_at is not None}
+    for id_ in sorted(frozen & {one.incident for one in fresh.values()}):  # the same person has the same document as before
+        yield f"incident {id_} takes a post after retention took exposures of it"
 
 
 def _check_return(context: Context, leak: Leak, fresh: Exposures, incidents: dict[str, Incident]) -> Iterator[str]:
