@@ -40,7 +40,11 @@ BUGS = {
         "told-first": "before it was written that it does",
         "goes-back": "moved back from",
     },
-    "seen in the end": {"values-of-all": "is 2 incidents", "kept-after-crash": "nobody reads them"},
+    "seen in the end": {
+        "values-of-all": "is 2 incidents",
+        "kept-after-crash": "nobody reads them",
+        "numbers-not-frozen": "its numbers do not stand",
+    },
     "of what people decide": {
         "erased-return": "the erased customer is named by",
         "holds-ignored": "which is on hold",
