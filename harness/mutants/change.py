@@ -9,7 +9,8 @@ servers and the tests that are `on_server_too` hold it.
 from __future__ import annotations
 
 import difflib
-import random
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from pathlib import Path
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import mutation_operators, operator_string
+
+from harness.mutants.areas import ROOT
 
 OPERATORS = [(kind, operator) for kind, operator in mutation_operators if operator is not operator_string]
 WORDS = (cst.Is, cst.IsNot, cst.In, cst.NotIn, cst.Break, cst.Continue)
@@ -117,9 +120,21 @@ def _is_docstring(node: cst.CSTNode) -> bool:
 
 
 def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
-    """So many of them, the same ones for a seed and these files; all for 0."""
-    chosen = set(random.Random(seed).sample(range(len(mutants)), count)) if 0 < count < len(mutants) else set(range(len(mutants)))
-    return [one for at, one in enumerate(mutants) if at in chosen]
+    """Return `count` of the mutants in their order; 0 or more than there are: all of them.
+
+    A mutant is drawn by its own text and the seed, so a change of the code elsewhere leaves it in the sample or out of it.
+    """
+    if not 0 < count < len(mutants):
+        return list(mutants)
+    numbers = Counter[str]()
+    draws = list[str]()
+    for mutant in mutants:
+        old, new = (mutant.module.code_for_node(node) for node in (mutant.node, mutant.new))
+        text = "\x1f".join((str(seed), mutant.path.relative_to(ROOT).as_posix(), old, new))
+        numbers[text] += 1
+        draws.append(hashlib.sha256(f"{text}\x1f{numbers[text]}".encode()).hexdigest())
+    last = sorted(draws)[count - 1]
+    return [mutant for mutant, draw in zip(mutants, draws, strict=True) if draw <= last]
 
 
 def without(mutants: Iterable[Mutant], known: Iterable[tuple[str, ...]]) -> list[Mutant]:

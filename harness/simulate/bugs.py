@@ -11,17 +11,24 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
+import alerts.coverage
 import alerts.grouping.placement
 import alerts.grouping.sightings
 import alerts.grouping.stage
 import alerts.notify.sender
+import alerts.service.process
+import alerts.service.upkeep
+import alerts.store.queries
+import matcher.cli.match
 import ullage.bus.sqlite
 import ullage.files.atomic_write
 import ullage.files.database
+import ullage.security.keys
+from alerts.grouping.placement import KnownIncident
 from alerts.http_post import UndeliveredError
 from alerts.notify import Message
 from alerts.notify.sender import Sender
-from alerts.records import Notification
+from alerts.records import Incident, Notification
 from alerts.records.document import Document
 from alerts.store import WriteResult
 from alerts.store.sqlite import SqliteStore
@@ -38,6 +45,7 @@ from ullage.files.database import transaction
 from ullage.records.heartbeat import SEEN
 from ullage.running_time import ClockReading, Old
 from ullage.runtime.worker import Worker
+from ullage.settings import Context
 
 
 def _commit_first() -> Any:
@@ -295,6 +303,53 @@ def _overwrites() -> Any:
     return mock.patch.object(SqliteStore, "_others", return_value=frozenset())
 
 
+def _erased_return() -> Any:
+    """An erased customer is stored again with the next post that shows them, and nobody looks later."""
+    return _both(
+        mock.patch.object(alerts.store.queries, "_covers", return_value=False),
+        mock.patch.object(alerts.service.process, "remove_late", return_value=set()),
+    )
+
+
+def _holds_ignored() -> Any:
+    """Retention takes what somebody holds for a case."""
+    return mock.patch.object(alerts.service.upkeep, "held", return_value=set())
+
+
+def _numbers_not_frozen() -> Any:
+    """Retention takes exposures of an incident whose numbers then follow what is left."""
+    return mock.patch.object(alerts.service.upkeep, "_freeze", return_value=None)
+
+
+def _frozen_takes_more() -> Any:
+    """A post joins an incident of which retention has taken the exposures."""
+    known = KnownIncident.of
+
+    def thaw(incident: Incident) -> KnownIncident:
+        return known(incident)._replace(frozen=False)
+
+    return mock.patch.object(KnownIncident, "of", thaw)
+
+
+def _keys_go_early() -> Any:
+    """A seal key is destroyed as soon as another one is made, while captures wait that it sealed."""
+
+    def rotated(context: Context) -> None:
+        store, today = context.keys, context.running_time.read().now()
+        if not store.exists(name := f"seal/{today:%Y%m%d}.key"):
+            ullage.security.keys.make_seal_pair(store, f"{today:%Y%m%d}")
+        for old in store.names("seal", ".key"):
+            if old != name.removeprefix("seal/") and old != name:
+                store.destroy(old)
+
+    return mock.patch.object(matcher.cli.match, "rotate_seal_keys", rotated)
+
+
+def _coverage_overwritten() -> Any:
+    """What a heartbeat says of an hour replaces what an earlier one said."""
+    return mock.patch.object(alerts.coverage, "merged", lambda _, told: told)
+
+
 @contextlib.contextmanager
 def _both(*patches: Any) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
@@ -332,6 +387,12 @@ BUGS: dict[str, Callable[[], Any]] = {
     "names-not-synced": _names_not_synced,
     "trusts-the-clock": _trusts_the_clock,
     "not-waited-for": _not_waited_for,
+    "erased-return": _erased_return,
+    "holds-ignored": _holds_ignored,
+    "numbers-not-frozen": _numbers_not_frozen,
+    "frozen-takes-more": _frozen_takes_more,
+    "keys-go-early": _keys_go_early,
+    "coverage-overwritten": _coverage_overwritten,
 }
 
 

@@ -18,6 +18,7 @@ import apsw
 
 from harness.simulate.aims import Aim, aims
 from harness.simulate.channels import NotificationLog
+from harness.simulate.coverage import CoverageWatch
 from harness.simulate.disk import Disk
 from harness.simulate.process import RESTART_SECONDS, Process, Supervisor
 from harness.simulate.timeline import Timeline, VirtualClock
@@ -66,6 +67,7 @@ class Faults:
     broken: dict[str, str] = field(default_factory=dict)
     """The first of each kind that was seen to go wrong on the way."""
     notices: NotificationLog = field(default_factory=NotificationLog)
+    coverage: CoverageWatch = field(default_factory=CoverageWatch)
     steps: Counter[str] = field(default_factory=Counter)
     """Durable steps that were made, by role and what it was."""
     struck: Counter[str] = field(default_factory=Counter)

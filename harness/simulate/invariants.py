@@ -19,13 +19,12 @@ from alerts.records import DutyRecord, Exposure, Holding, Incident, Notification
 from alerts.store import DocumentFilter, IncidentStore, configured_store
 from crawlers.frontier.database import FILE as FRONTIER
 from harness.simulate.channels import ScriptedChannel
+from harness.simulate.decisions import Decisions, find_erased, find_handles
 from harness.simulate.edges import LOOKS_SECONDS
 from harness.simulate.faults import Faults
 from harness.simulate.offsets import Offsets
 from harness.simulate.script import CHATS, FAULTY_SECONDS, TENANTS, Leak, Script
 from harness.simulate.sites import REVISIT_SECONDS, Site
-from matcher.watchlist.tagging import handles
-from tests.matcher.bank import customer
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.verify import walk_all
 from ullage.bus import CAPTURES, FINDINGS
@@ -65,6 +64,7 @@ class Night:
     kept: set[str]
     """Sites of which a visit that had ended left pages in hand."""
     offsets: Offsets
+    decisions: Decisions
 
 
 def broken(night: Night) -> list[str]:
@@ -82,7 +82,9 @@ def _broken(night: Night) -> list[str]:
             *_incidents(night, store, heads),
             *_posts(night, store),
             *_tenants(night, store, heads),
-            *_facts(store, heads),
+            *_facts(night, store, heads),
+            *find_erased(night.decisions, store),
+            *night.faults.coverage.broken,
             *_told(night, store, heads),
             *_clocks(night, store, heads),
             *_duty_records(night, store),
@@ -104,8 +106,9 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
     known = set[str]()
     for leak in night.script.leaks:
         for tenant in leak.tenants:
-            people = _handles(night.context, tenant, leak.customers(tenant))
-            sure = _handles(night.context, tenant, leak.customers(tenant, always=True, taken=_taken(night, leak)))
+            erased = night.decisions.erased_handles(tenant)
+            people = find_handles(night.context, tenant, leak.customers(tenant)) - erased
+            sure = find_handles(night.context, tenant, leak.customers(tenant, always=True, taken=_taken(night, leak))) - erased
             known |= people
             found = [id_ for id_, exposed in who.items() if exposed & people]
             name = f"the leak of {tenant} in {leak.posts[0][1].id}"
@@ -154,12 +157,15 @@ def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Itera
         yield from (f"message {id_} on {name} tells of {len(some)} tenants" for id_, some in told.items() if len(some) > 1)
 
 
-def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Each sighting stands in the exposures of all customers that it showed, and each incident counts its sightings."""
+def _facts(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
+    """Each sighting is in the exposures of all customers that it showed, and each incident counts its sightings."""
     sightings = without_replaced(list(store.scroll(Sighting, DocumentFilter())))
-    shown = Counter(sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings)
+    exposures = list(store.scroll(Exposure, DocumentFilter()))
+    shown = Counter(sighting for exposure in exposures for sighting in exposure.sightings)
+    beside = night.decisions.shown_beside_erased()
+    of_erased = {exposure.incident for exposure in exposures if exposure.subject in beside}
     for one in sightings:
-        if shown[one.id] != one.customers:
+        if not one.customers - (one.incident in of_erased) <= shown[one.id] <= one.customers:
             yield f"a sighting of {one.incident} showed {one.customers} customers and is in {shown[one.id]} exposures"
     for head in heads:
         if head.sightings != (count := sum(one.incident in head.family for one in sightings)):
@@ -169,11 +175,6 @@ def _facts(store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
 def _taken(night: Night, leak: Leak) -> set[str]:
     """Messages of a leak that were acknowledged to who handed them in."""
     return {post.id for place, post in leak.posts if place in CHATS} & night.taken
-
-
-def _handles(context: Context, tenant: str, numbers: set[int]) -> set[str]:
-    references = [customer(number)["customer_ref"] for number in sorted(numbers)]
-    return {bytes(tag).hex() for tag in handles(context.keys, tenant, references)}
 
 
 def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:

@@ -20,6 +20,7 @@ import structlog
 
 from harness.simulate import script
 from harness.simulate.channels import ScriptedChannel
+from harness.simulate.decisions import Decisions, rest_and_return
 from harness.simulate.disk import Disk
 from harness.simulate.edges import edges
 from harness.simulate.faults import ROLES, Faults
@@ -131,6 +132,8 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
     }
     script.give_moods(rng, [*sites.values()], [*channels.values()])
     context = Context(folder, Clock(clock.wall, clock.monotonic, supervisor.uptime, supervisor.boot))
+    decisions = Decisions(context, planned, timeline, tell)
+    decisions.plan()
     roles = Roles(context, faults, {name: planned.of(name) for name in CHATS})
     told.steps, told.struck = faults.steps, faults.struck
     hands = UnfinishedVisits()
@@ -153,8 +156,11 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
     told.lives = supervisor.lives
     told.broken = [
         *supervisor.faults,
-        *broken(Night(context, planned, sites, channels, faults, roles.taken, hands.kept, roles.offsets)),
+        *broken(Night(context, planned, sites, channels, faults, roles.taken, hands.kept, roles.offsets, decisions)),
     ]
+    if not supervisor.faults:
+        with _logs(tell, hands), edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__):
+            told.broken += rest_and_return(decisions, supervisor, roles)
     told.trace += [f"broken: {one}" for one in told.broken]
     return told
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from alerts.records import Exposure, Incident, Notification, Presence, Sighting
+from alerts.records import Exposure, Incident, Notification, Presence, Sighting, SiteDay
 from alerts.records.document import Document
 from alerts.store import IncidentStore, configured_store
 from harness.simulate.faults import BUS, LATE, STORE, Faults
@@ -205,10 +205,12 @@ class _Store:
         return call
 
     def _look(self, args: Sequence[Any]) -> None:
-        """What stands in the log of notifications now."""
+        """Compare the logs of notifications and of coverage as they are now with what was written before."""
         documents = args[0] if isinstance(args[0], Sequence) else ()
         if ids := [one.id for one in documents if isinstance(one, Notification)]:
             self._faults.notices.stand(self._inner.mget(Notification, ids))
+        if days := [one.id for one in documents if isinstance(one, SiteDay)]:
+            self._faults.coverage.stand(self._inner.mget(SiteDay, days).values())
 
     def _arrive(self, documents: Sequence[Document], *over: Any) -> str:
         with contextlib.closing(self._again()) as store:

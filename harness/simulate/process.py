@@ -45,11 +45,11 @@ class Process:
         """What the kernel does with what a dead process held."""
         if self.loop is not None:
             self.loop.bury()
-        for handle in self.locks.copy():
+        while self.locks:  # a second call closes nothing of a later process
             with contextlib.suppress(OSError):
-                os.close(handle)
-        for database in self.databases:
-            database.close(True)
+                os.close(self.locks.pop())
+        while self.databases:
+            self.databases.pop().close(True)
 
 
 class Supervisor:

@@ -33,6 +33,10 @@ class Roles:
         """By role, what runs as it."""
         return {"crawl": self._crawl, "chats": self._chats, "match": self._match, "alert": self._alert}
 
+    def post(self, chat: str, post: Post) -> None:
+        """Let a chat show one more message from its time on."""
+        self._said[chat].append(post)
+
     def _own(self, process: Process) -> SimulatedContext:
         return SimulatedContext(self._context, process, self._faults, self._appended)
 

@@ -121,6 +121,47 @@ def test_talk_without_a_pause_ends_with_the_day():
     assert set(ties_of(said("f", evening)).all) & set(ties_of(said("g", evening + 14)).own)
 
 
+@pytest.mark.parametrize("kind", ["thread", "talk"])
+def test_same_author_on_two_sites_is_two_incidents(store, clock, kind: str) -> None:
+    """Threads and channels are numbered by each site for itself, so the same number on another site is another one."""
+    where = {"channel": "", "thread": "ab12", "kind": "post"} if kind == "thread" else {}
+    here = [said(name, minutes, where=where) for name, minutes in (("f", 0), ("g", 1))]
+    there = [
+        post.model_copy(update={"capture": post.capture.model_copy(update={"site": "elsewhere"})})
+        for post in (said(name, minutes, where=where) for name, minutes in (("h", 2), ("i", 3)))
+    ]
+    fold_all(store, clock, [here[0], there[0], here[1], there[1]])
+    assert {frozenset(sightings) for sightings, *_ in facts(store)} == {frozenset("fg"), frozenset("hi")}
+
+
+TIED = {
+    "thread": ({"channel": "", "thread": "ab12", "kind": "post"}, ()),
+    "talk": ({}, ()),
+    "advert": ({}, ("offer", "dump")),
+    "template": ({"channel": ""}, ("offer", "dump")),
+}
+"""Where a post stands, and the words of the trade in it, for each kind of grouping key."""
+
+
+@pytest.mark.parametrize("kind", TIED)
+def test_posts_of_two_tenants_share_no_grouping_key(store, clock, kind: str) -> None:
+    """Each tenant's posts of one author are one incident, however the two tenants' posts alternate."""
+    where, words = TIED[kind]
+    terms = tuple(Term(id=word, category="sale", weight=1, count=1) for word in words)
+    posts = {
+        tenant: [
+            said(f"{tenant}{n}", n, where=where, tenant=tenant, statistics={"terms": terms}) for n in (1, 2)
+        ]
+        for tenant in ("bank", "shop")
+    }  # fmt: skip
+    keys = {tenant: {key for post in posts[tenant] for key in ties_of(post).all} for tenant in posts}
+    assert all(keys.values())
+    assert keys["bank"].isdisjoint(keys["shop"])
+    fold_all(store, clock, [post for pair in zip(*posts.values(), strict=True) for post in pair])
+    incidents = {frozenset(sightings) for sightings, *_ in facts(store)}
+    assert incidents == {frozenset({"bank1", "bank2"}), frozenset({"shop1", "shop2"})}
+
+
 def test_posts_of_an_author_in_a_thread_are_one_incident_days_apart(store, clock):
     thread = {"channel": "", "thread": "ab12", "kind": "post"}
     others = said("h", 9, where={**thread, "author": "@b"}), said("i", 9, where={**thread, "thread": "cd34"})

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.records import CLASSES, Background, Claim, DutyRecord, Exposure, Holding, Incident, Original, Sighting
+from alerts.records import (
+    CLASSES,
+    Background,
+    Claim,
+    DutyRecord,
+    Exposure,
+    Hold,
+    Holding,
+    Incident,
+    Original,
+    Sighting,
+    incident_id,
+)
 from alerts.records.document import Document
 from alerts.service import upkeep
 from alerts.service.metrics import AlertMetrics
@@ -18,9 +30,12 @@ from alerts.store import DocumentFilter
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.builders import finding, fold_all, handle
 from tests.factories import WHEN, clocks_at
+from tests.ullage.custody.support import officers, seal
 from ullage.bus import Lag
+from ullage.custody.vault import Vault
 from ullage.errors import UnavailableError
 from ullage.running_time import RunningTime
+from ullage.security.keys import KeyStore
 from ullage.settings import StoreSettings
 
 
@@ -140,3 +155,19 @@ def test_no_retention_removes_what_a_running_deadline_is_counted_from(store, clo
     expire(store, StoreSettings(incidents_days=365), clocks_at(WHEN + timedelta(days=5000)))
     assert [one.id for one in store.scroll(Incident, DocumentFilter())] == [kept]
     assert [one.incident for one in store.scroll(DutyRecord, DocumentFilter())] == [kept]
+
+
+def test_evidence_of_a_held_incident_is_marked_before_anything_expires(store, tmp_path, clock):
+    """A hold that another machine or a restored store brings reaches the evidence here within one run of retention."""
+    vault = Vault(tmp_path / "evidence")
+    pair = officers(tmp_path, KeyStore(tmp_path / "keys"))
+    for name in ("kept", "other"):
+        seal(vault, pair, name)
+    fold_all(store, clock, [finding(name, range(n, n + 9), people=(name,)) for n, name in ((0, "kept"), (50, "other"))])
+    incident = incident_id("kept")
+    hold = Hold(id=f"{incident}:1", tenant="bank", incident=incident, at=WHEN, by="Li", case="C", reason="court")
+    store.create([hold])
+    metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
+    running = RunningTime(tmp_path, clock.as_clock())
+    Maintenance(store, StoreSettings(), running, metrics, lambda: Lag(0, 0.0), vault=vault).turn()
+    assert {item.head.finding: item.held for item in vault.items()} == {"kept": True, "other": False}

@@ -423,6 +423,16 @@ def test_where_it_is_too_much_the_oldest_goes_of_whatever_stream(gap: Gap, clock
     assert sorted(values(gap.reader())) == ["inner 2", "outer 2"]
 
 
+def test_poll_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    reader = gap.reader()
+    monkeypatch.setattr(type(reader._reader), "read", fail)
+    with pytest.raises(UnavailableError, match=r"^spool topic captures cannot be read or written"):
+        reader.poll(1, 0.0)
+
+
 def test_a_group_that_cannot_join_for_its_disk_tries_again_later(gap: Gap) -> None:
     shutil.rmtree(gap.inner)
     gap.inner.write_text("no folder")

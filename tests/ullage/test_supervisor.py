@@ -128,6 +128,32 @@ class FakeProcess:
         return self.code or 0
 
 
+class DrainingProcess(FakeProcess):
+    """A child that runs, and `drain_seconds` after it is asked to ends; it notes each call."""
+
+    def __init__(self, clock: HeldClock, drain_seconds: float, calls: list[str], role: str) -> None:
+        super().__init__(None)
+        self.clock, self.drain_seconds, self.calls, self.role = clock, drain_seconds, calls, role
+        self.ends_at = float("inf")
+
+    def terminate(self) -> None:
+        self.calls.append(f"terminate {self.role}")
+        self.ends_at = self.clock.seconds + self.drain_seconds
+
+    def kill(self) -> None:
+        self.calls.append(f"kill {self.role}")
+        self.ends_at = self.clock.seconds
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.calls.append(f"wait {self.role}")
+        until = self.clock.seconds + (float("inf") if timeout is None else timeout)
+        if self.ends_at > until:
+            self.clock.seconds = until
+            raise subprocess.TimeoutExpired(self.role, timeout or 0.0)
+        self.clock.seconds = max(self.clock.seconds, self.ends_at)
+        return 0
+
+
 @pytest.fixture
 def starts(monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> list[float]:
     """Times at which a child was started; each ends at once with exit code 1."""
@@ -319,3 +345,38 @@ def test_second_run_on_a_folder_names_the_first(data: Path, words: list[str]) ->
     os.close(handle)
     assert isinstance(result.exception, HeldError)
     assert str(result.exception) == f"{data} is being run by process {os.getpid()} already: stop it first"
+
+
+def supervise_until_stop(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, data: Path, **drain_seconds: float
+) -> tuple[list[str], float]:
+    """Return what was asked of the children at the end, and how many seconds the end took."""
+    calls: list[str] = []
+    stopped_at = list[float]()
+
+    class Stop(Ticks):
+        def wait(self, timeout: float | None = None) -> bool:
+            stopped_at[:] = [clock.seconds]
+            return super().wait(timeout) and not stopped_at.append(clock.seconds)
+
+    monkeypatch.setattr(supervisor, "_start", lambda _data, role: DrainingProcess(clock, drain_seconds[role], calls, role))
+    assert supervisor.supervise(data, tuple(drain_seconds), Stop(clock, 3), clock.as_clock()) == 0
+    return calls, clock.seconds - stopped_at[-1]
+
+
+def test_children_are_asked_to_end_together_and_awaited(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    calls, seconds = supervise_until_stop(monkeypatch, clock, tmp_path, crawl=20.0, match=10.0, alert=25.0)
+    roles = ("crawl", "match", "alert")
+    assert calls == [f"{call} {role}" for call in ("terminate", "wait") for role in roles]
+    assert seconds == pytest.approx(25.0)
+
+
+def test_child_that_does_not_drain_within_30_seconds_is_killed_alone(
+    monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
+) -> None:
+    calls, seconds = supervise_until_stop(monkeypatch, clock, tmp_path, crawl=1e6, match=29.0)
+    asked = ["terminate crawl", "terminate match"]
+    assert calls == [*asked, "wait crawl", "kill crawl", "wait crawl", "wait match"]
+    assert seconds == pytest.approx(supervisor.DRAIN_SECONDS)

@@ -396,3 +396,33 @@ def test_a_second_phone_in_each_row_makes_nobody_a_stranger() -> None:
     numbers = {"candidates": {"phone": 160}, "matched_kinds": {"phone": 80}}
     rows = {"rows": 80, "matched_rows": 80, "corroborated_rows": 80}
     assert verdict(of(*NAMED, customers=80, verified=80, **rows, **numbers)) == "ours"
+
+
+@pytest.mark.parametrize(
+    ("seen", "corroborated", "is_devices"),
+    [
+        ({"cookies": 1}, 2, True),
+        ({"logins": 1}, 1, True),
+        ({"logins": 1}, 2, False),
+        ({"logins": 1, "cookies": 1}, 2, True),
+        ({"logins": 2}, 2, True),
+        ({"cookies": 1}, 3, False),
+        ({}, 0, False),
+    ],
+)
+def test_only_cookies_explain_rows_that_agree_beyond_the_logins(
+    seen: dict[str, int], corroborated: int, is_devices: bool
+) -> None:
+    rows = {"rows": 100, "matched_rows": 50, "corroborated_rows": corroborated}
+    assert (verdict(facts(**rows, **seen)) == "devices") is is_devices
+
+
+@pytest.mark.parametrize(
+    ("rows", "corroborated", "crowded"),
+    [(5, 1, (8, 3)), (8, 1, None), (9, 1, None), (5, 3, None), (9, 3, None)],
+)
+def test_rows_are_crowded_where_more_people_than_rows_and_more_of_them_agree(
+    rows: int, corroborated: int, crowded: tuple[int, int] | None
+) -> None:
+    messages = of(*NAMED, verified=3, rows=rows, corroborated_rows=corroborated, candidates={"phone": 8, "resident_id": 2})
+    assert messages.crowded == crowded
