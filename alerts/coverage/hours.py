@@ -23,7 +23,17 @@ from alerts.records.coverage import DAY_SLOTS, day_of
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
-from ullage.records.heartbeat import ELSEWHERE, SEEN, SLOT_SECONDS, SLOTS, UNHEARD, UNWATCHED, WHY
+from ullage.records.heartbeat import (
+    ELSEWHERE,
+    FIRST_READING,
+    SEEN,
+    SLOT_SECONDS,
+    SLOTS,
+    UNHEARD,
+    UNVISITED,
+    UNWATCHED,
+    WHY,
+)
 
 GRACE = timedelta(minutes=15)
 """Heartbeats come each minute, and behind a long queue of captures a little later."""
@@ -104,6 +114,11 @@ class Gap:
     until: datetime
     why: str
     explained: GapReason | None = None
+
+    @property
+    def is_first_reading(self) -> bool:
+        """Whether the site was being read for the first time, and nothing else kept it from being covered."""
+        return FIRST_READING in self.why and not set(self.why) - {FIRST_READING, UNVISITED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +280,7 @@ def coverage(
 
 @dataclass(slots=True)
 class Recount:
-    """Counts, now and then, the sites with a gap in the last day that nobody explained."""
+    """Counts, now and then, the sites with a gap in the last day that nobody explained, first readings apart."""
 
     store: IncidentStore
     clock: Clock
@@ -279,7 +294,7 @@ class Recount:
         self._due = self.clock.monotonic() + RECOUNT_SECONDS
         now = self.clock.now()
         seen = coverage(self.store, now - DAY, now, now, cells=False)
-        self.tell(len({gap.site for gap in seen.unexplained()}))
+        self.tell(len({gap.site for gap in seen.unexplained() if not gap.is_first_reading}))
 
 
 def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:

@@ -82,7 +82,7 @@ class AlertMetrics:
         self.reveals_allowed = Gauge("ullage_alert_originals_allowed", "Reveals per shift before an alarm.", registry=registry)
         self.unexplained = Gauge(
             "ullage_coverage_unexplained_sites",
-            "Sites with an unexplained coverage gap in the last 24 hours.",
+            "Sites with an unexplained coverage gap in the last 24 hours, first readings apart.",
             registry=registry,
         )
         self._begin()

@@ -16,10 +16,11 @@ from crawlers.frontier.history import EVERYWHERE, SiteHistory, apart
 from crawlers.scheduling.egress import Egress
 from crawlers.sites.posting_rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, SilenceModel, Span, learn
 from crawlers.sites.site import Site
-from crawlers.sites.visit_verdict import NONE_UNREAD, WAITING, Evidence, Profile, judge, reason, unread
+from crawlers.sites.visit_verdict import FIRST_READING, NONE_UNREAD, WAITING, Evidence, Profile, judge, reason, unread
 from ullage import log
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
+from ullage.records import heartbeat
 from ullage.records.heartbeat import MAX_WATCHED, NIGHT, SEEN, SLOT_SECONDS, Coverage, SiteReport, State
 
 SEEING: tuple[State | None, ...] = ("ok", "quiet", None)
@@ -32,7 +33,7 @@ QUIET_DAYS = 365.0
 """No silence counts that is shorter than this many visits."""
 FOREVER = float("inf")
 LETTERS: Mapping[State | None, str] = {
-    None: "n",
+    None: heartbeat.UNVISITED,
     "ok": SEEN,
     "quiet": SEEN,
     "blocked": "b",
@@ -55,7 +56,7 @@ class SiteStates:
     unreadable: int = 0
     """Site files that cannot be read: sites that nobody sees."""
     _reports: dict[str, SiteReport] = field(default_factory=dict)
-    _states: dict[str, State | None] = field(default_factory=dict)
+    _standings: dict[str, SiteHistory] = field(default_factory=dict)
     _due: dict[str, float] = field(default_factory=dict)
 
     def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
@@ -109,15 +110,15 @@ class SiteStates:
 
     def coverage(self, sites: Collection[Site]) -> Coverage:
         """What is to be told of `sites`: counts of all, reports of the watched."""
-        states = Counter(state for site in sites if (state := self._state(site.name)))
+        states = Counter(state for site in sites if (state := self._standing(site.name).state))
         unseen = len(sites) - states.total() + self.unreadable
         watched = [self.report(site) for site in sites if site.watch]
         return Coverage(watched=tuple(watched[:MAX_WATCHED]), sites=dict(states), unseen=unseen, egress_up=self.egress.up)
 
-    def _state(self, site: str) -> State | None:
-        if site not in self._states:
-            self._states[site] = self.frontier.history.standing(site).state
-        return self._states[site]
+    def _standing(self, site: str) -> SiteHistory:
+        if site not in self._standings:
+            self._standings[site] = self.frontier.history.standing(site)
+        return self._standings[site]
 
     def letter(self, site: Site) -> str:
         """How `site` is seen now, for the ledger: a visit that is overdue by as much as it may be is no reading any more."""
@@ -129,12 +130,15 @@ class SiteStates:
         if site.may_be_asked(now) > now:
             return NIGHT
         late = self.clock.wall() - self._due[site.name] > max(site.revisit_seconds, REVISITS * SLOT_SECONDS)
-        letter = LETTERS[self._state(site.name)]
+        standing = self._standing(site.name)
+        if (standing.state, standing.reason) == ("incomplete", FIRST_READING):
+            return heartbeat.FIRST_READING
+        letter = LETTERS[standing.state]
         return "p" if letter == SEEN and late else letter
 
     def _forget(self, *sites: str) -> None:
         """What was read of `sites` is no longer so; of all, where none is named."""
-        for kept in (self._reports, self._states, self._due):
+        for kept in (self._reports, self._standings, self._due):
             for site in sites or tuple(kept):
                 kept.pop(site, None)
 

@@ -37,7 +37,7 @@ PROFILE = re.compile(r"(?i)/(u|user|users|member|members|profile|author|people|s
 MOMENT = DateFormats()
 MOST_CLASSES = 3
 MOST_PAIRED, LEAST_REPLY = 40, 8
-"""Groups of each kind that are paired, and how much a reply says on average."""
+"""Groups of each kind that are paired, and how much a first post or a reply says on average: a heading says less."""
 EVERYWHERE = 0.8
 """Of the pages of threads so many have posts: one may be gone, or for members."""
 MOST_GROUPS = 80
@@ -74,11 +74,12 @@ class _Group:
 
 def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
     """Options that read the posts of threads of one site; {} where nothing in them looks like one."""
-    texts = [Counter(text for one in root.itertext() if (text := one.strip())) for root in roots]
+    texts = [Counter(said for one in root.itertext() if (said := one.strip())) for root in roots]
     same = set.intersection(*map(set, texts)) if len(roots) > 1 else set[str]()
     for root, own_texts in zip(roots, texts, strict=True):  # its title stands above the posts, and of short ones it is most
-        title = " ".join((root.findtext(".//title") or "").split())
-        same |= {one for one in own_texts if one in title}
+        headings = root.findall(".//h1")
+        titles = [" ".join((root.findtext(".//title") or "").split()), *map(text, headings if len(headings) == 1 else ())]
+        same |= {one for one in own_texts if any(one in title for title in titles)}
     weights = {said: _weight(said) for own_texts in texts for said in own_texts if said not in same}
     whole = sum(fresh(body(root), weights) for root in roots)
     groups = [made for found in _grouped(roots) for made in _measured(*found, weights, now)]
@@ -129,7 +130,11 @@ def _with_first(replies: _Group, near: Sequence[_Group]) -> _Group:
 def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
     """Return pairs of a group that stands once on each page and a dated one of replies, which not all threads have."""
     plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
-    firsts = [group for group in plain if group.pages >= least_pages and len(group.nodes) == group.pages][:MOST_PAIRED]
+    firsts = [
+        group
+        for group in plain
+        if group.pages >= least_pages and len(group.nodes) == group.pages and group.cover >= LEAST_REPLY * group.pages
+    ][:MOST_PAIRED]
     replies = [group for group in plain if group.dated >= DATED[0] and group.cover >= LEAST_REPLY * len(group.nodes)][
         :MOST_PAIRED
     ]

@@ -167,6 +167,19 @@ def test_sites_without_a_state_are_told_as_such(site_states: SiteStates, clock: 
     assert site_states.coverage(sites[:1]).unseen == 2
 
 
+@pytest.mark.parametrize(("more", "letter"), [({"unread_past": 9}, "a"), ({"unread_past": 9, "waiting": 1}, "m"), ({}, "o")])
+def test_a_site_whose_past_is_still_read_is_told_apart_from_one_that_is_not_read_whole(
+    site_states: SiteStates, more: dict[str, int], letter: str
+) -> None:
+    seen = Evidence(**more)
+    seen.note("ok", head=True)
+    site = make_site(name="board")
+    assert site_states.letter(site) == "n"
+    site_states.settle(site, seen, UNKNOWN)
+    site_states.frontier.end_visit("board", site_states.clock.wall() + 300, True)
+    assert site_states.letter(site) == letter
+
+
 def hourly(frontier: Frontier, clock: HeldClock, days: int) -> None:
     """A post an hour for so many days until now, all found in one visit."""
     read(frontier, clock, *(posted(f"old{n}", clock.wall() - n * HOUR) for n in range(days * 24)))

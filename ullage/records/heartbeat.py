@@ -36,6 +36,8 @@ UNWATCHED: Mapping[str, str] = {
     "g": marked("its file has no legal basis, so it is not read"),
 }
 """What is known and is not to be watched: no gap, but said."""
+FIRST_READING, UNVISITED = "a", "n"
+"""A site that is new to us: its older posts are being read, or not even a visit was made. A gap, and no fault."""
 NIGHT = "z"
 """The site's file keeps it alone at this time of day: no gap."""
 WHY: Mapping[str, str] = {
@@ -50,6 +52,7 @@ WHY: Mapping[str, str] = {
     "l": marked("login expired"),
     "y": marked("its pages cannot be parsed"),
     "m": marked("posts or messages were skipped, are waiting, or cannot be read"),
+    "a": marked("read for the first time; not all older posts are read yet"),
     "x": marked("the expiry date in its file has passed"),
     "w": marked("match had no customer list"),
 }

@@ -18,7 +18,7 @@ from alerts.coverage.report import CoverageReader
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import MenuEntry, StatePage, TableCell, TableSection, Tone
 from ullage.phrase import Phrase
-from ullage.records.heartbeat import DAY_HOURS, SEEN, WHY
+from ullage.records.heartbeat import DAY_HOURS, FIRST_READING, SEEN, WHY
 
 MENU = MenuEntry("/sites", Phrase("Sites"), "coverage.read", "proof", 2)
 WEEK = timedelta(days=7)
@@ -60,7 +60,7 @@ def _verdict(rows: Sequence[SiteCoverage], status: MonitoringStatus) -> tuple[Ph
         "covered": Phrase("All %(all)s active sites are being read.", all=monitored),
         "imported": Phrase("No site is read here."),
         "nothing": Phrase("No site is scheduled at present."),
-    }.get(level, Phrase("%(bad)s of %(all)s sites are not read at present.", bad=missed, all=monitored))
+    }.get(level, Phrase("%(bad)s of %(all)s sites are not read, or not completely, at present.", bad=missed, all=monitored))
     tone: Tone = "bad" if has_gap(level) else "unsure"
     if is_covered(level):
         tone = "good" if status.is_trusted and not status.is_imported_only else "bad"
@@ -77,7 +77,7 @@ def _state(row: SiteCoverage) -> TableCell:
         return TableCell(Phrase(row.unwatched), tone="unsure")
     if has_gap(level):
         letters = row.pending[-1:] if row.is_blind_now else last.why if last else ""
-        return TableCell(tuple(Phrase(WHY[letter]) for letter in letters), tone="bad")
+        return TableCell(tuple(Phrase(WHY[letter]) for letter in letters), tone="unsure" if letters == FIRST_READING else "bad")
     if is_covered(level):
         return TableCell(Phrase("read") if row.was_read else Phrase("covered so far"), tone="good")
     if is_pending(level):

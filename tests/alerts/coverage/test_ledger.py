@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from alerts.coverage.hours import NEVER, CoverageWindow
+from alerts.coverage.hours import NEVER, CoverageWindow, Recount
 from alerts.records import GapReason, SiteDay
 from alerts.service import upkeep
 from alerts.store import DocumentFilter
@@ -137,6 +137,17 @@ def test_an_explanation_covers_what_it_names_and_no_more(alert: Alert) -> None:
     (board, pastes) = found.rows
     assert [cell.explained for cell in board.cells[1:3]] == [True, False]
     assert not any(cell.explained for cell in pastes.cells)
+
+
+@pytest.mark.parametrize(("letters", "sites"), [("na", 0), ("a", 0), ("n", 1), ("m", 1), ("am", 1), ("ua", 1)])
+def test_a_first_reading_is_a_gap_that_sets_off_no_alert(alert: Alert, letters: str, sites: int) -> None:
+    for n, letter in enumerate(letters):
+        alert.hears(NINE + n * HOUR, NINE + (n + 1) * HOUR, "board", letter=letter)
+    alert.at(NINE + (len(letters) + 0.25) * HOUR)
+    counted = list[float]()
+    Recount(alert.store, alert.clock.as_clock(), counted.append)()
+    assert counted == [sites]
+    assert len(alert.seen().unexplained()) == 1
 
 
 def test_before_its_first_heartbeat_the_ledger_claims_nothing(alert: Alert) -> None:

@@ -96,7 +96,7 @@ def test_what_is_not_covered_is_green_nowhere(state, browser, context, alert, st
 def test_sites_and_handover_say_the_same_of_a_site_that_fails_for_19_minutes(browser, alert, store):
     imported_beside_a_failing_one(alert, store)
     sites, handover = (html.unescape(browser.get(path).text) for path in ("/sites", "/handover?since=2026-09-21T17:00"))
-    assert "1 of 1 sites are not read at present. 2 sites are only imported." in sites
+    assert "1 of 1 sites are not read, or not completely, at present. 2 sites are only imported." in sites
     assert re.search(r'>board</a></td><td[^>]*><b class="mark bad">unreachable</b>', sites)
     assert re.search(r'>chat0</a></td><td[^>]*><b class="mark unsure">imported by another program', sites)
     assert "one of 1 sites can be read" in handover
@@ -114,7 +114,7 @@ def test_a_site_that_is_reported_as_not_read_counts_as_such_whatever_its_state(b
         alert.at(at)
         alert.hear(beat(at, "board", "p", coverage=ok))
         alert.hear(beat(at + MINUTE, "pastes", "o", coverage=ok))
-    assert "1 of 2 sites are not read at present." in browser.get("/sites").text
+    assert "1 of 2 sites are not read, or not completely, at present." in browser.get("/sites").text
     page = browser.get("/handover?since=2026-09-21T17:00").text
     assert "1 of 2 sites cannot be read" in page
     assert EVERYTHING not in page
