@@ -22,7 +22,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -49,6 +49,9 @@ CREATED_HERE = (
     "*.sqlite", "bus/*.sqlite", "audit/*/*.jsonl", "watchlists/*/*.watchlist", "keys/seal/*.key", "keys/audit/*.key",
 )  # fmt: skip
 """Parts that no person copies to a new machine: where one of these is, there was an inventory."""
+
+
+Snapshot = tuple[tuple[int, ...], ...]
 
 
 class InventoryRecord(BaseModel):
@@ -105,6 +108,8 @@ class Inventory:
     data: Path
     service: str
     keys: KeyFolder
+    kept: dict[Snapshot, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
+    """The parts as they were read last: each look at a key asks for them, and reading takes 2 ms."""
 
     @property
     def folder(self) -> Path:
@@ -118,9 +123,15 @@ class Inventory:
     def parts(self) -> dict[str, str]:
         """Return the check value of every listed part, "" where it is no key, by name.
 
+        They are read again once any file or folder is another one than at the last reading, or changed.
         CorruptError or ConfigError where an inventory cannot be verified.
         """
-        return {name: value for record in self._read().values() for name, value in record.parts.items()}
+        snapshot = self._snapshot()  # before reading: a change meanwhile makes the next one another
+        if (parts := self.kept.get(snapshot)) is None:
+            parts = {name: value for record in self._read().values() for name, value in record.parts.items()}
+            self.kept.clear()
+            self.kept[snapshot] = parts
+        return dict(parts)
 
     def lists(self, part: str | Path) -> bool:
         """Return whether a part is listed."""
@@ -241,10 +252,13 @@ class Inventory:
     def _path(self, service: str) -> Path:
         return self.folder / f"{service}{SUFFIX}"
 
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{SUFFIX}"))
+
     def _names(self) -> list[str]:
         """Return whose inventory is here, and whose key."""
         named = {Path(name).stem for name in self.keys.names(FOLDER, ".key")}
-        return sorted(named | {path.stem for path in self.folder.glob(f"*{SUFFIX}")})
+        return sorted(named | {path.stem for path in self._paths()})
 
     def _key(self, service: str, *, make: bool = False) -> bytes:
         name = f"{FOLDER}/{service}.key"
@@ -252,7 +266,13 @@ class Inventory:
 
     def _read(self) -> dict[str, InventoryRecord]:
         """Read every inventory by service; CorruptError or ConfigError where one cannot be verified."""
-        return {path.stem: self._read_one(path) for path in sorted(self.folder.glob(f"*{SUFFIX}"))}
+        return {path.stem: self._read_one(path) for path in self._paths()}
+
+    def _snapshot(self) -> Snapshot:
+        """Return the identity of each inventory and of its key, and of the folders that they lie in."""
+        keys = self.keys.root / FOLDER
+        files = [file for path in self._paths() for file in (path, keys / f"{path.stem}.key")]
+        return tuple(_identity(path) for path in (self.folder, self.keys.root, keys, *files))
 
     def _read_one(self, path: Path) -> InventoryRecord:
         cure = "restore it from its copy, or accept its loss: " + _accept(f"{FOLDER}/{path.stem}")
@@ -275,13 +295,13 @@ class Inventory:
     def _read_sound(self) -> dict[str, InventoryRecord]:
         """Read the inventories that can be verified."""
         records = {}
-        for path in sorted(self.folder.glob(f"*{SUFFIX}")):
+        for path in self._paths():
             with contextlib.suppress(UllageError):
                 records[path.stem] = self._read_one(path)
         return records
 
     def _unsound(self) -> bool:
-        return len(self._read_sound()) < len([*self.folder.glob(f"*{SUFFIX}")])
+        return len(self._read_sound()) < len(self._paths())
 
     def _missing_inventories(self, records: Mapping[str, InventoryRecord]) -> list[str]:
         """Describe each inventory that is absent, or older than a neighbour's copy says."""
@@ -314,6 +334,16 @@ class Inventory:
             parts = path.relative_to(self.keys.root).parts
             if path.suffix in (".key", ".pub") and parts[0] != FOLDER and not parts[0].startswith("."):
                 yield "/".join(parts)
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Return what tells a file or folder from another, and from itself after a change; () where it cannot be looked at."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return ()
+    who = (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_size)
+    return (*who, status.st_mtime_ns, status.st_ctime_ns)  # nobody sets the second: `touch` sets the first
 
 
 def _hmac(key: bytes, content: object) -> str:

@@ -28,7 +28,7 @@ TOKEN = re.compile(r"[@#]?[0-9a-f]{12}")
 
 @pytest.fixture
 def key(tmp_path) -> CaptureKey:
-    keys = KeyStore(tmp_path)
+    keys = KeyStore(tmp_path / "keys")
     keys.make("capture.key")
     return CaptureKey(keys)
 

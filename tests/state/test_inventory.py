@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partialmethod
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.error import HTTPError
 
 import pytest
@@ -26,6 +29,7 @@ from ullage.cli import app
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.inventory import Inventory
 from ullage.monitoring.metrics import metrics_server
+from ullage.runtime.service import ServiceFaults
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.settings import Context
@@ -111,9 +115,9 @@ def refuses(data: Path, part: str) -> None:
 
 def readyz(data: Path) -> tuple[int, str]:
     """Ask a running service of the folder whether it is ready."""
-    inventory = Context(data).inventory
+    faults = ServiceFaults(data, Context(data).inventory, ())
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with metrics_server(CollectorRegistry(), 0, lambda: True, inventory.faults) as server:
+    with metrics_server(CollectorRegistry(), 0, lambda: True, faults) as server:
         try:
             with opener.open(f"http://127.0.0.1:{server.port}/readyz", timeout=30) as answer:
                 return answer.status, answer.read().decode()
@@ -264,6 +268,49 @@ def test_a_copied_key_is_reported_and_entered_by_init_alone(data: Path, tmp_path
     assert "entered keys/shop/index-1.key" in run(data, "init")[1]
     (data / "keys" / "shop" / "index-1.key").unlink()
     refuses(data, "keys/shop/index-1.key")
+
+
+def change_in_place(path: Path) -> None:
+    """Change the first listed part in an inventory: as long as before, and as old."""
+    status, content = path.stat(), path.read_bytes()
+    start = content.index(b'"parts":{"') + len(b'"parts":{"')
+    with path.open("r+b") as file:
+        file.seek(start)
+        file.write(bytes([content[start] ^ 1]))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("path", "act", "told"),
+    [
+        ("inventory/command.json", change_in_place, "command.json is not what was signed"),
+        ("inventory/command.json", lambda path: path.chmod(0o666), "has mode 0666"),
+        ("inventory", lambda path: path.chmod(0o777), "has mode 0777"),
+        ("keys/inventory/command.key", Path.unlink, "command.key is not in"),
+        ("keys/inventory/command.key", lambda path: path.chmod(0o644), "has mode 0644"),
+        ("keys/inventory", lambda path: path.chmod(0o777), "has mode 0777"),
+        ("keys", lambda path: path.chmod(0o777), "has mode 0777"),
+    ],
+)
+def test_inventories_are_read_again_after_any_change(data: Path, path: str, act: Callable[[Path], None], told: str) -> None:
+    inventory = Context(data).inventory
+    inventory.parts()
+    act(data / path)
+    with pytest.raises(UllageError, match=told):
+        inventory.parts()
+    with pytest.raises(UllageError, match=told):  # a fault is not kept either
+        inventory.parts()
+
+
+def test_unchanged_inventories_are_read_once(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, reading = Context(data), Mock(side_effect=Inventory._read)
+    monkeypatch.setattr(Inventory, "_read", partialmethod(reading))
+    parts = context.inventory.parts()
+    context.inventory.parts().clear()  # what a caller does to them is his
+    context.keys.read("capture.key")
+    assert (context.inventory.parts(), reading.call_count) == (parts, 1)
+    KeyStore(data / "keys", service="crawl").make("shop/index-1.key")
+    assert context.inventory.lists("keys/shop/index-1.key")
 
 
 def test_what_is_destroyed_on_purpose_is_not_missed(data: Path) -> None:

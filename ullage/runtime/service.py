@@ -144,7 +144,7 @@ def running(
         served = None
         if port is not None:
             try:
-                reasons = _Faults(running_time.data, inventory, faults)
+                reasons = ServiceFaults(running_time.data, inventory, faults)
                 served = stack.enter_context(metrics_server(registry, port, ready, reasons)).port
             except OSError as error:
                 raise ConfigError(
@@ -156,8 +156,8 @@ def running(
 
 
 @dataclass(frozen=True, slots=True)
-class _Faults:
-    """What speaks against readiness: `more`, to which a service adds as it starts, a part that is gone, and a full disk."""
+class ServiceFaults:
+    """Say what speaks against readiness: `more`, to which a service adds, parts that are gone, a full disk."""
 
     data: Path
     inventory: Inventory | None

@@ -48,7 +48,7 @@ from ullage import log
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import write_new, write_through
 from ullage.files.ownership import read_trusted
-from ullage.inventory import COMMANDS, FOLDER, KEYS, Inventory
+from ullage.inventory import COMMANDS, FOLDER, KEYS, Inventory, Snapshot
 from ullage.security.cmac import BLOCK, Cmac, derive_key
 from ullage.security.sealing import Sealer, SealOpener
 from ullage.security.signing import Signer, Verifier, fingerprint
@@ -105,6 +105,8 @@ class KeyStore:
     """Keys are being made that another store enters once they are in their place."""
     _cache: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
     """The keys of inventories that a command or a credential gives: each look at a key needs them."""
+    _parts: dict[Snapshot, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
+    """The parts that the inventories list, as they were read last."""
 
     @property
     def has_command(self) -> bool:
@@ -117,7 +119,7 @@ class KeyStore:
 
         Services whose keys come from a command create none, so they share the one of the commands.
         """
-        return Inventory(self.root.parent, COMMANDS if self.command else self.service, self)
+        return Inventory(self.root.parent, COMMANDS if self.command else self.service, self, self._parts)
 
     def read(self, name: str) -> bytes:
         """Return the 32 bytes of key `name`, which is the one that the inventory lists if it lists one.
