@@ -10,5 +10,7 @@ from tests.conftest import (
     own_cache,
     umask_as_before,
 )
+from tests.running.limits import pytest_fixture_setup, pytest_runtest_makereport, pytest_timeout_set_timer  # noqa: F401
+from tests.running.work_queue import pytest_addoption  # noqa: F401 - pyproject.toml has settings of the queue
 
 __all__ = ["clock", "context", "data", "initialised", "no_log_left_behind", "no_network", "own_cache", "umask_as_before"]

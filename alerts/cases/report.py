@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from pydantic import RootModel
 
 from alerts.cases.evidence import vault_of
-from alerts.cases.incident_list import decisions_of, incident_named
+from alerts.cases.incident_list import incident_named
 from alerts.cases.outgoing import (
     Measure,
     OutgoingIncident,
@@ -30,7 +30,7 @@ from alerts.deadlines import CHANNELS, grade_of, sent_at
 from alerts.deadlines.outstanding import Duty, Moments
 from alerts.deadlines.render import BY_ONE_PERSON, STAGES, UNVERIFIED, limit, state, warning
 from alerts.deadlines.schedule import duties_of
-from alerts.records import Sighting
+from alerts.records import Decision, Sighting
 from alerts.records.document import Frozen
 from alerts.store import DocumentFilter, IncidentStore
 from ullage.audit.bait import Stamp, stamps
@@ -454,8 +454,9 @@ class ReportForm(StrEnum):
 
 def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
     """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
-    found, decisions = incident_named(store, incident), decisions_of(store, incident)
-    sightings = sorted(store.scroll(Sighting, DocumentFilter({"incident": found.family})), key=lambda s: (s.fetched_at, s.id))
+    found = incident_named(store, incident)
+    family = DocumentFilter({"incident": found.family})
+    sightings = sorted(store.scroll(Sighting, family), key=lambda s: (s.fetched_at, s.id))
     owed, tenant = duties_of(context, store).owed([found])[found.id], context.tenant(found.tenant)
     return Case(
         incident=OutgoingIncident.of(found),
@@ -466,7 +467,7 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
         zone=ZoneInfo(tenant.zone),
         now=context.clock.now(),
         tenant_name=found.tenant,
-        measures=list_measures(decisions),
+        measures=list_measures([*store.scroll(Decision, family)]),
         stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
     )
 

@@ -68,7 +68,8 @@ def seal(context, store, count: int = 99) -> None:
 def decide(store, clock, **what) -> None:
     clock.advance(60)
     at = clock.as_clock().now()
-    store.create([Decision(id=f"d{clock.seconds}", tenant="bank", incident=A, at=at, by="Li Wei", **{"status": "note", **what})])
+    given = {"status": "note", "incident": A, **what}
+    store.create([Decision(id=f"d{clock.seconds}", tenant="bank", at=at, by="Li Wei", **given)])
     store.refresh()
 
 
@@ -158,6 +159,15 @@ def test_the_draft_has_the_measures_that_were_recorded(store, clock, context, le
         assert measure in text
     assert "grounds for a false positive" not in text
     assert "to be reviewed, from the incident's records: what was done" in draft(context, store, ReportLanguage.EN)
+
+
+def test_the_draft_of_merged_incidents_has_the_measures_of_each_of_them(store, clock, context, leak):
+    part = "INC-PPPPPPPPPP"
+    decide(store, clock, act="takedown", value="asked", incident=part)
+    decide(store, clock, note="keys of the export job were rotated", incident="INC-QQQQQQQQQQ")
+    store.put([store.get(Incident, A).model_copy(update={"parts": (part,)})])
+    [measure] = values(case_of(context, store, A))["measures_taken"]
+    assert "takedown requested" in measure.en
 
 
 def test_what_was_undone_is_no_measure(store, clock, context, leak):

@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.accounts import ALL, PEOPLE_ALONE, PERMISSIONS, ROLES, ForbiddenError
-from alerts.accounts.accounts import User
+from alerts.accounts.accounts import User, parts
 from alerts.accounts.second_person import Actor
 from alerts.cases.actions import Cases
 from alerts.cases.reopening import Returns
+from alerts.cases.report import case_of, values
 from alerts.cases.second_person import SecondPersons
 from alerts.cli.incidents import incidents as terminal
 from alerts.deadlines.outstanding import Duties
@@ -219,6 +220,10 @@ def test_where_one_person_decides_it_is_said_everywhere(alone, store, clock, con
     assert "decided by one person" in log_in("auditor").get(f"/incidents/{A}").text
     assert "decided by one person" in " ".join(CliRunner().invoke(terminal, ["show", A], obj=context).stdout.split())
     assert [one.object for _, one in audit.entries(context.data / "audit") if "decided by one person" in one.object]
+    drafted = values(case_of(context, store, A))["reports"]
+    assert [(line.en.count("decided by one person"), line.zh.count("由一人决定")) for line in drafted] == [(1, 1)]
+    checks = dict(parts(context))
+    assert str(checks["second person"]()) == "bank: decided by one person (second_person = false)"
 
 
 CHANGES = {

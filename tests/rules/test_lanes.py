@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
@@ -55,6 +56,13 @@ def test_each_marked_test_is_run_by_some_target() -> None:
 
 
 TARGETS = ("test", "flow", "contracts", "test-full", "test-servers", "test-faults", "test-live", "test-deploy", "test-image")
+
+
+def test_settings_of_pyproject_are_known_to_tests_outside_of_tests() -> None:
+    """A setting that only the folder `tests` declares would end `make test-live` before its first test."""
+    words = ["-q", "--collect-only", "-m", "live", "harness/live/console/test_below_a_path.py"]
+    done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, "test_below_a_path.py" in done.stdout) == (0, True), done.stdout + done.stderr
 
 
 def test_files_that_the_queue_names_exist() -> None:
