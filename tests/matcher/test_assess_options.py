@@ -182,7 +182,7 @@ def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(ullage, b
     path = tmp_path / "a.txt"
     path.write_bytes(rows(5).encode() + b"\n\n" + base64.encodebytes(NOISE(9000)))
     done = ullage("assess", path)
-    assert done.exit_code == Exit.DONE
+    assert done.exit_code == Exit.NO_VERDICT
     assert "at least 5 of 400 customers" in done.stdout
     assert "NO VERDICT" not in done.stdout
 
