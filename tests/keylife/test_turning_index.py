@@ -80,11 +80,16 @@ class Desk:
         return Context(self.context.data, time_.Clock(wall=lambda: time.time() + days * 86400))
 
     def retire(self, days: float = 0.0, *, early: bool = False) -> list[str]:
-        clocks = self.context.data / "clock"  # those of the held time know nothing of the real one
-        shutil.rmtree(clocks, ignore_errors=True)
-        said = list(Turn(self.after(days), "bank", "index").retire(early=early))
-        shutil.rmtree(clocks, ignore_errors=True)
-        return said
+        self._forget_clocks()  # those of the held time know nothing of the real one
+        try:
+            return list(Turn(self.after(days), "bank", "index").retire(early=early))
+        finally:
+            self._forget_clocks()
+
+    def _forget_clocks(self) -> None:
+        """Begin a new record of the clocks, as a person does who accepts that the old one is lost."""
+        self.context.inventory.strike("clock/record.json")
+        shutil.rmtree(self.context.data / "clock", ignore_errors=True)
 
 
 @pytest.fixture
