@@ -7,7 +7,7 @@ from typing import Any
 import apsw
 import pytest
 
-from alerts.deadlines.outstanding import IncidentDeadlines
+from alerts.deadlines.outstanding import IncidentDeadlines, Moments
 from alerts.deadlines.schedule import item_of
 from alerts.records import CLASSES, Exposure, Incident, WorkItem
 from alerts.store import DocumentFilter, open_store, sqlite_queries
@@ -177,7 +177,8 @@ def broad(monkeypatch) -> None:
 
 
 def item(id_: str, text: str, **changes: Any) -> WorkItem:
-    return item_of(incident(id_, titles=(text,), **changes), IncidentDeadlines((), (), None))
+    described = incident(id_, titles=(text,), **changes)
+    return item_of(described, IncidentDeadlines((), (), None, Moments(described.first_seen)))
 
 
 def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, data, broad) -> None:
