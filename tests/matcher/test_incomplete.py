@@ -177,7 +177,7 @@ FAULT: list[tuple[str, str, set[str]]] = [
     ("matcher.match.pipeline.look_up", "evidence", {"evidence"}),
     ("matcher.match.pipeline.weigh", "evidence", {"evidence"}),
     ("matcher.match.pipeline.listed", "evidence", {"evidence"}),
-    ("matcher.match.batches.rows_of", "rows", {"evidence", "statistics"}),
+    ("matcher.match.batches.rows_of", "rows", {"evidence", "statistics", "other_names"}),
     ("matcher.match.corroborate._own", "what is weak", {"evidence"}),
     ("matcher.records.rows.RowTable.names", "the text of rows", {"evidence"}),
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
