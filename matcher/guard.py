@@ -42,16 +42,16 @@ class SearchTrace(Protocol):
         """Record that `part` begins; return False where an earlier process died in it, so that it must be skipped."""
 
 
-class _Untraced:
+class _NullTrace:
     def enters(self, _part: str) -> bool:
         return True
 
 
-UNTRACED: SearchTrace = _Untraced()
+UNTRACED: SearchTrace = _NullTrace()
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class FaultGuard:
     """Runs parts. With `on_fault` it is lenient: faults are reported there and the work goes on. Without, it is strict."""
 
     on_fault: Callable[[DetectorFault], object] | None = None
@@ -72,7 +72,7 @@ class Guard:
         return _GuardedStep(part, self.on_fault)
 
 
-STRICT = Guard()
+STRICT = FaultGuard()
 
 
 @dataclass(frozen=True, slots=True)

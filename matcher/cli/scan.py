@@ -16,8 +16,8 @@ import numpy as np
 import typer
 
 from matcher.cli.loading import known_here
-from matcher.cli.supervision import SearchNote, Written, supervise
-from matcher.guard import DIED, STRICT, DetectorFault, Guard
+from matcher.cli.supervision import OutputProgress, SearchNote, supervise
+from matcher.guard import DIED, STRICT, DetectorFault, FaultGuard
 from matcher.match.batches import BatchSearch, SearchResult, UnreadValues, ValueCounts, count_values, forms_of
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
@@ -91,7 +91,7 @@ class FileScan:
 
     def __init__(self, limits: Limits, note: SearchNote | None = None, given: bytes = b"", *, print_unread: bool) -> None:
         self._limits, self._note, self._given, self._print_unread = limits, note, given, print_unread
-        self._written = Written()
+        self._written = OutputProgress()
         self._unread, self._outcomes = UnreadCounts(), list[UnreadPart]()
         self._count, self._blank, self._current = 0, 0, ""
         self._values, self._forms, self._faults = dict[str, UnreadValues](), set[str](), set[tuple[str, str]]()
@@ -117,10 +117,10 @@ class FileScan:
 
     def _record_output(self, pieces: int, messages: int) -> None:
         """Record that the output of so many more pieces, and so many more messages, is out."""
-        self._written = Written(self._written.pieces + pieces, self._written.messages + messages)
+        self._written = OutputProgress(self._written.pieces + pieces, self._written.messages + messages)
         if self._note is not None:
             sys.stdout.flush()
-            self._note.record_output(Written(*map(max, self._written, self._note.resumed)))
+            self._note.record_output(OutputProgress(*map(max, self._written, self._note.resumed)))
 
     def pieces(self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]) -> Iterator[Piece]:
         """What is in `files`, one after the other."""
@@ -129,7 +129,7 @@ class FileScan:
                 self._current = printable(path)
                 self._outcomes.clear()
                 progress.begin()
-                guard = Guard(partial(self.add_fault, self._current))
+                guard = FaultGuard(partial(self.add_fault, self._current))
                 if self._note is not None and not self._note.begin_file():
                     self.add_fault(self._current, DetectorFault("unpack", DIED))
                     self._current = ""
@@ -265,7 +265,7 @@ def pieces_in(
     limits: Limits = LOCAL,
     named: Path | None = None,
     *,
-    guard: Guard = STRICT,
+    guard: FaultGuard = STRICT,
     given: bytes | None = None,
 ) -> Iterator[Piece]:
     """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.

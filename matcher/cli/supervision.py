@@ -45,7 +45,7 @@ class Place(NamedTuple):
     part: str
 
 
-class Written(NamedTuple):
+class OutputProgress(NamedTuple):
     """Output that is out: of so many pieces, and so many messages."""
 
     pieces: int = 0
@@ -58,7 +58,7 @@ class SearchNote:
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, LAYOUT.size)
         self.deaths: list[Place] = []
-        self.resumed = Written()
+        self.resumed = OutputProgress()
         """What earlier children wrote."""
         self._write(Place(0, 0, 0, READING), self.resumed)
 
@@ -84,13 +84,13 @@ class SearchNote:
         place = self._place()
         self._write(place._replace(first=place.first + place.size, size=0, part=READING), self.written())
 
-    def record_output(self, written: Written) -> None:
+    def record_output(self, written: OutputProgress) -> None:
         """Record that output is out."""
         self._write(self._place(), written)
 
-    def written(self) -> Written:
+    def written(self) -> OutputProgress:
         """Return what is out."""
-        return Written(*LAYOUT.unpack(self._memory[:])[3:5])
+        return OutputProgress(*LAYOUT.unpack(self._memory[:])[3:5])
 
     def bury(self) -> bool:
         """In the parent, take note of where a child died; return whether another may try."""
@@ -103,7 +103,7 @@ class SearchNote:
         file, first, count, _, _, part = LAYOUT.unpack(self._memory[:])
         return Place(file, first, count, part.rstrip(b"\0").decode())
 
-    def _write(self, place: Place, written: Written) -> None:
+    def _write(self, place: Place, written: OutputProgress) -> None:
         self._memory[:] = LAYOUT.pack(*place[:3], *written, place.part.encode())
 
 

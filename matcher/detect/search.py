@@ -56,7 +56,7 @@ from matcher.detect.numbers import (
     find_words,
     is_space_or_dash,
 )
-from matcher.guard import STRICT, Guard
+from matcher.guard import STRICT, FaultGuard
 from matcher.text.unescape import patterns as escapes
 from ullage.identifiers import Kind, iban, kinds, without_glued_words
 from ullage.identifiers.base import no_check
@@ -83,7 +83,7 @@ class NumberRuns(NamedTuple):
         return cls(digits, find_grouped(batch, classes, SHAPES), find_words(classes, digits.led))
 
 
-def search(batch: Batch, beside: Sequence[Segment] = (), guard: Guard = STRICT) -> SettledCandidates:
+def search(batch: Batch, beside: Sequence[Segment] = (), guard: FaultGuard = STRICT) -> SettledCandidates:
     """Find the candidates of every kind, those `beside` a label or country among them; only kinds that are APART overlap.
 
     A detector at which a lenient `guard` bears a fault gives no candidates.
@@ -105,7 +105,7 @@ def search(batch: Batch, beside: Sequence[Segment] = (), guard: Guard = STRICT) 
     return SettledCandidates([*segments, *others], [*settled.beaten, *backwards])
 
 
-def _find_numbers(batch: Batch, runs: NumberRuns, guard: Guard) -> list[Segment]:
+def _find_numbers(batch: Batch, runs: NumberRuns, guard: FaultGuard) -> list[Segment]:
     """Find the candidates that are numbers, before overlaps are settled."""
     segments = guard.run("company_ids", lambda: uscc.find(batch, runs.digits, runs.words), list[Segment]())
     segments += guard.run("phones", lambda: phone.find(batch, batch.classes, runs.digits, runs.grouped), list[Segment]())

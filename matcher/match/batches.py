@@ -21,7 +21,7 @@ from matcher.detect.kinds.masked_value import find_masked
 from matcher.detect.numbers import DIGEST
 from matcher.detect.search import search
 from matcher.detect.unread import SPELT, unread_values
-from matcher.guard import STRICT, UNTRACED, DetectorFault, Guard, SearchTrace
+from matcher.guard import STRICT, UNTRACED, DetectorFault, FaultGuard, SearchTrace
 from matcher.lexicon import Lexicon, TextTerms
 from matcher.match.lookup import ListQuery, questions
 from matcher.match.parts import PartBatch, Piece, read
@@ -77,7 +77,7 @@ class SearchResult:
     """
 
     def __init__(
-        self, laid: PartBatch, lexicon: Lexicon, sheets: dict[int, DocumentColumns], public: Public, guard: Guard = STRICT
+        self, laid: PartBatch, lexicon: Lexicon, sheets: dict[int, DocumentColumns], public: Public, guard: FaultGuard = STRICT
     ) -> None:
         self.parts, self.batch, self.guard, self._seen = laid.parts, laid.batch, guard, laid.seen
         batch, seen, none = laid.batch, laid.seen, list[Segment]
@@ -159,7 +159,7 @@ class BatchSearch:
         for group in _grouped(pieces, size or BATCH):
             batch = None
             if len(group) > 1 and not (self.trace is not None and self.trace.is_suspect(first, len(group))):
-                carried, before = _Carried.behind(before, group[0], STRICT), None
+                carried, before = _TextState.behind(before, group[0], STRICT), None
                 batch = self._evaluate_together(group, carried, self._trace(first, len(group)), evaluate)
             if batch is not None and batch.result:
                 before = batch.result[0]
@@ -167,7 +167,7 @@ class BatchSearch:
             else:
                 for number, piece in enumerate(group):
                     faults = list[DetectorFault]()
-                    carried, before = _Carried.behind(before, piece, Guard(faults.append)), None
+                    carried, before = _TextState.behind(before, piece, FaultGuard(faults.append)), None
                     batch = None
                     batch = self._evaluate_alone(piece, carried, faults, self._trace(first + number, 1), evaluate)
                     before = batch.result[0] if batch.result else None
@@ -181,27 +181,27 @@ class BatchSearch:
         return self.trace.of(first, count) if self.trace is not None else UNTRACED
 
     def _evaluate_together(
-        self, group: Sequence[Piece], carried: _Carried, trace: SearchTrace, evaluate: Callable[[SearchResult], T]
+        self, group: Sequence[Piece], carried: _TextState, trace: SearchTrace, evaluate: Callable[[SearchResult], T]
     ) -> EvaluatedBatch[T]:
         """Search pieces together; without a result where a part fails: each is then searched alone, which names the part."""
-        act = partial(self._evaluate, group, carried, Guard(trace=trace), evaluate)
-        return EvaluatedBatch(group, Guard(lambda _fault: None).run("search", act, None))
+        act = partial(self._evaluate, group, carried, FaultGuard(trace=trace), evaluate)
+        return EvaluatedBatch(group, FaultGuard(lambda _fault: None).run("search", act, None))
 
     def _evaluate_alone(
         self,
         piece: Piece,
-        carried: _Carried,
+        carried: _TextState,
         faults: list[DetectorFault],
         trace: SearchTrace,
         evaluate: Callable[[SearchResult], T],
     ) -> EvaluatedBatch[T]:
         """Search one piece, without the parts that fail, which are added to `faults`."""
-        guard = Guard(faults.append, trace)
+        guard = FaultGuard(faults.append, trace)
         act = partial(self._evaluate, [piece], carried, guard, evaluate)
         return EvaluatedBatch([piece], guard.run("search", act, None), faults)
 
     def _evaluate(
-        self, group: Sequence[Piece], carried: _Carried, guard: Guard, evaluate: Callable[[SearchResult], T]
+        self, group: Sequence[Piece], carried: _TextState, guard: FaultGuard, evaluate: Callable[[SearchResult], T]
     ) -> tuple[SearchResult, T]:
         laid = read(group, self.lexicon.prescan, carried.line, guard)
         searched = SearchResult(laid, self.lexicon, carried.sheets, self.public, guard)
@@ -221,14 +221,14 @@ class PieceTrace(Protocol):
         """Record that the search of pieces is over, and that the next ones are read."""
 
 
-class _Carried(NamedTuple):
+class _TextState(NamedTuple):
     """What a text takes along from one batch into the next: how many line ends stand before, and what its columns hold."""
 
     line: int
     sheets: dict[int, DocumentColumns]
 
     @classmethod
-    def behind(cls, before: SearchResult | None, piece: Piece, guard: Guard) -> _Carried:
+    def behind(cls, before: SearchResult | None, piece: Piece, guard: FaultGuard) -> _TextState:
         """Return what `piece` takes along from the batch before."""
         if before is None or not piece.goes_on:
             return cls(0, {})

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from matcher.guard import DetectorFault, Guard
+from matcher.guard import DetectorFault, FaultGuard
 from matcher.lexicon import RECORD, Records, TextTerms
 from matcher.match.batches import UnreadValues
 from matcher.match.capture_key import CaptureKey
@@ -137,7 +137,7 @@ class CaptureReading:
         """See `reasons`; words of `ullage.records.incomplete`."""
         self.spent = BudgetUse(budget) if budget else None
         self._room = room
-        self.guard = Guard(self.add_fault)
+        self.guard = FaultGuard(self.add_fault)
         self.faults = list[DetectorFault]()
         self.key = key
         self._identity: hmac.HMAC | None = None

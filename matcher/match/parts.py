@@ -26,7 +26,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch
 from matcher.detect.search import NOTHING_SEEN, Prescan, PrescanHits
-from matcher.guard import STRICT, DetectorFault, Guard
+from matcher.guard import STRICT, DetectorFault, FaultGuard
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.deobfuscate import WIDE_COMMA
@@ -92,7 +92,7 @@ class PartBatch:
     seen: PrescanHits
 
 
-def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: Guard = STRICT) -> PartBatch:
+def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultGuard = STRICT) -> PartBatch:
     """Read `pieces` together; `line` line ends stand before the first if it goes on.
 
     Markup is unescaped, all else is folded as it is; where the prescan then sees what may be undone, that is unescaped as well.
@@ -133,7 +133,7 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: Guard 
     return PartBatch(parts, batch, seen)
 
 
-def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int], guard: Guard) -> None:
+def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int], guard: FaultGuard) -> None:
     """Put in the text of the pieces with these numbers, all of them markup or none, unescaped and folded."""
     if not numbers:
         return
@@ -150,7 +150,7 @@ def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequenc
         texts[number] = text
 
 
-def _laid(texts: Sequence[FoldedText], prescan: Prescan, guard: Guard) -> tuple[Batch, PrescanHits]:
+def _laid(texts: Sequence[FoldedText], prescan: Prescan, guard: FaultGuard) -> tuple[Batch, PrescanHits]:
     """Return `texts` in one buffer, and what is seen there."""
     batch = Batch.of([text.utf8 for text in texts])
     return batch, guard.run("words", lambda: prescan.find(batch.data), NOTHING_SEEN)
@@ -163,7 +163,7 @@ def pieces_of_capture(
     limits: Limits | None = None,
     server: ForkServer | None = None,
     *,
-    guard: Guard = STRICT,
+    guard: FaultGuard = STRICT,
 ) -> Generator[Piece]:
     """Yield the pieces of a capture; `on_skipped` hears what could not be read. A capture that holds nothing has one empty piece.
 

@@ -18,7 +18,7 @@ from email.errors import MessageError
 from functools import partial
 from pyexpat import ExpatError
 
-from matcher.guard import Guard
+from matcher.guard import FaultGuard
 from matcher.unpack import envelopes, kinds
 from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE, formats
 from matcher.unpack.limits import Halt, UnpackBudget
@@ -235,7 +235,7 @@ class Walk:
 
     def guarded(self, path: str, read: Callable[[], None]) -> bool:
         """Read, and say why where it ends early; return whether that was for damage. A fault of ours costs this entry alone."""
-        with Guard(lambda _fault: self.out.outcome("fault", path)).step("unpack"):
+        with FaultGuard(lambda _fault: self.out.outcome("fault", path)).step("unpack"):
             return self._bounded(path, read)
         return False
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from matcher.guard import STRICT, DetectorFault, Guard
+from matcher.guard import STRICT, DetectorFault, FaultGuard
 from matcher.match.findings import findings_of
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id
@@ -43,23 +43,23 @@ class FaultError(Exception):
 
 def fail_in(monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException] = FaultError) -> list[str]:
     """Make `part` raise wherever it runs; return the parts that ran, as they run."""
-    run, step, ran, running = Guard.run, Guard.step, list[str](), list[str]()
+    run, step, ran, running = FaultGuard.run, FaultGuard.step, list[str](), list[str]()
 
-    def failing_run(guard: Guard, name: str, act: Callable[[], Any], default: Any) -> Any:
+    def failing_run(guard: FaultGuard, name: str, act: Callable[[], Any], default: Any) -> Any:
         def raising() -> Any:
             raise error(phone(1))
 
         running.append(name)
         return run(guard, name, raising if name == part else act, default)
 
-    def failing_step(guard: Guard, name: str) -> Any:
+    def failing_step(guard: FaultGuard, name: str) -> Any:
         """Fail at the end of a step that is no `run`, which fails by itself."""
         ran.append(name)
         is_run = running.pop() == name if running else False
         return _FailingStep(step(guard, name), error) if name == part and not is_run else step(guard, name)
 
-    monkeypatch.setattr(Guard, "run", failing_run)
-    monkeypatch.setattr(Guard, "step", failing_step)
+    monkeypatch.setattr(FaultGuard, "run", failing_run)
+    monkeypatch.setattr(FaultGuard, "step", failing_step)
     return ran
 
 
@@ -215,14 +215,14 @@ def test_fault_names_its_kind_and_place_but_no_value() -> None:
     def raising() -> int:
         return int(f"{phone(1)}x")
 
-    assert Guard(faults.append).run("phones", raising, 7) == 7
+    assert FaultGuard(faults.append).run("phones", raising, 7) == 7
     [fault] = faults
     assert (fault.part, fault.cause.partition(" ")[0]) == ("phones", "ValueError")
     assert phone(1) not in str(fault)
 
 
-@pytest.mark.parametrize("guard", [STRICT, Guard(lambda _fault: None)])
-def test_an_error_with_an_answer_of_its_own_passes(guard: Guard) -> None:
+@pytest.mark.parametrize("guard", [STRICT, FaultGuard(lambda _fault: None)])
+def test_an_error_with_an_answer_of_its_own_passes(guard: FaultGuard) -> None:
     def unavailable() -> None:
         raise UnavailableError("down")
 
