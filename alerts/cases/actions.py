@@ -17,6 +17,7 @@ from alerts.accounts.second_person import Actor
 from alerts.cases.decisions import Decisions, Recorded
 from alerts.cases.regrouping import Regrouping, merged_into
 from alerts.cases.second_person import SecondPersons, ends_of, waits_for
+from alerts.cases.undoing import UNDOABLE, find_undoable, latest_alike
 from alerts.deadlines.comparison import DutyChange
 from alerts.deadlines.outstanding import Duty, IncidentDeadlines
 from alerts.deadlines.render import reported
@@ -66,13 +67,6 @@ WORDS: Mapping[str, Phrase] = {
 }
 AHEAD = re.compile(r"\+(?P<n>[1-9][0-9]{0,2})(?P<unit>[hd])")
 Closing = Literal["resolved", "false_positive"]
-UNDOABLE: Mapping[str, str] = {
-    "assigned": "incident.assign",
-    "due": "incident.assign",
-    "linked": "incident.decide",
-    "unlinked": "incident.decide",
-}
-"""Acts without legal effect, with the permission that doing and undoing them needs."""
 
 
 def require_owner(accounts: Accounts, tenant: str, to: str, by: str) -> None:
@@ -313,14 +307,14 @@ class Cases:
             raise QueryError("this entry is not in the history, or was already undone", "entry")
         if found.act not in UNDOABLE:
             raise QueryError("only assignments, due dates and links can be undone", "entry")
-        if _latest_alike(found, decisions) != found:
+        if latest_alike(found, decisions) != found:
             raise QueryError("a later entry replaced it: undo that one first", "entry")
         return found
 
     def last_entry(self, id_: str) -> str:
         """The id of the last decision of an incident that can be undone."""
         decisions = self.owed(self.incident(id_)).decisions
-        ids = undoable(decisions)
+        ids = find_undoable(decisions)
         if not ids:
             raise QueryError("nothing of this incident can be undone: only assignments, due dates and links can", "entry")
         return max((one for one in decisions if one.id in ids), key=lambda one: (one.at, one.id)).id
@@ -332,7 +326,7 @@ class Cases:
         if found.act in ("linked", "unlinked"):
             other = self.incident(found.about)
             twin = found.model_copy(update={"about": id_})
-            mirrored = _latest_alike(twin, in_force(self.owed(other).decisions))
+            mirrored = latest_alike(twin, in_force(self.owed(other).decisions))
             if mirrored is not None and mirrored.act == found.act:
                 pairs.append((other, mirrored))
         for incident, one in pairs:
@@ -487,19 +481,6 @@ def links_of(incident: Incident, decisions: Iterable[Decision]) -> tuple[str, ..
         elif one.act == "unlinked":
             found.pop(one.about, None)
     return tuple(found)
-
-
-def undoable(decisions: Iterable[Decision]) -> set[str]:
-    """The ids of the decisions that can be undone now."""
-    left = in_force(decisions)
-    return {one.id for one in left if one.act in UNDOABLE and _latest_alike(one, left) == one}
-
-
-def _latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | None:
-    """The last of `decisions` that says of the same thing what `entry` does: whose it is, when due, whether linked with one."""
-    kinds = ("linked", "unlinked") if entry.act in ("linked", "unlinked") else (entry.act,)
-    alike = (one for one in decisions if one.act in kinds and one.about == entry.about)
-    return max(alike, key=lambda one: (one.at, one.id), default=None)
 
 
 def refused(said: Sequence[ActionResult]) -> list[ActionResult]:

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from alerts.cases.actions import REASONS, STATES, WORDS, undoable
+from alerts.cases.actions import REASONS, STATES, WORDS
 from alerts.cases.decisions import TELLING
 from alerts.cases.incident_list import IncidentDetails
+from alerts.cases.undoing import find_undoable
 from alerts.deadlines import CHANNELS
 from alerts.deadlines.outstanding import RULINGS
 from alerts.deadlines.render import reported, ruled
@@ -253,7 +254,7 @@ def describe_pending(pending: PendingDecision) -> Phrase:
 def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[HistoryEntry]:
     """Everything, the newest first."""
     sent = store.scroll(Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")}))
-    known, open_ = {one.id: one for one in decisions}, undoable(decisions)
+    known, open_ = {one.id: one for one in decisions}, find_undoable(decisions)
     made = (_decided(one, known, is_undoable=one.id in open_) for one in decisions)
     found = [*made, *_told(sent), HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened"))]
     return sorted(found, key=lambda event: event.at, reverse=True)

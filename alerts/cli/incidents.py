@@ -23,7 +23,6 @@ from alerts.cases.actions import (
     MOST_DAYS,
     REASONS,
     TAKEDOWN,
-    UNDOABLE,
     USUAL_DAYS,
     ActionResult,
     Cases,
@@ -56,6 +55,7 @@ from alerts.cases.suppressions import (
     suppressions,
 )
 from alerts.cases.takedown_letter import notice_of, render_letter
+from alerts.cases.undoing import UNDOABLE
 from alerts.cli import Author, By, Severity, Status, Tenant, Words, actor_of, deciding, name_of, tables
 from alerts.cli.evidence import hold
 from alerts.cli.handover import hand_over, work_as_json

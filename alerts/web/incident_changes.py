@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from alerts.accounts.second_person import CONFIRM, Actor
-from alerts.cases.actions import UNDOABLE, ActionResult, Cases, require_owner
+from alerts.cases.actions import ActionResult, Cases, require_owner
 from alerts.cases.decisions import TOKEN_BYTES, permission_for
+from alerts.cases.undoing import UNDOABLE
 from alerts.deadlines import checked_sent_at, regimes
 from alerts.deadlines.schedule import Work, named
 from alerts.records import Incident
