@@ -26,6 +26,7 @@ from typing import Literal, NamedTuple
 from alerts.cases.decisions import may_be_told
 from alerts.cases.outgoing import Text
 from alerts.cases.report import advice_for, categories
+from alerts.cases.typed_value import read_typed
 from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.grouping.exposures import is_verified
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
@@ -37,7 +38,6 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError, UllageError
 from ullage.files.rule_files import shipped
 from ullage.lookup.list_index import EnrolledLists
-from ullage.lookup.typed_value import read_typed
 from ullage.lookup.values import written_forms
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.phrase import Phrase

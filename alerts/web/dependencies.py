@@ -44,6 +44,7 @@ from alerts.cases.lookup import PURPOSES, Lookup, LookupRequest
 from alerts.cases.lookup_limits import Lookups, Occasions, Sweeps
 from alerts.cases.queue import Shifts
 from alerts.cases.screening import ExposureQuery, ExposureResult
+from alerts.cases.typed_value import selectable_kinds
 from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import reported
@@ -63,7 +64,6 @@ from ullage.clock import Clock
 from ullage.display import moment, safe
 from ullage.erasure import HANDLE
 from ullage.errors import ConfigError, UllageError, UnavailableError
-from ullage.lookup.typed_value import selectable_kinds
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.security.masking import Secret

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from alerts.cases.lookup import index_tags
+from alerts.cases.typed_value import RECOGNISED, read_typed
 from alerts.records import Exposure
 from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED, PHONE
@@ -14,7 +15,6 @@ from tests.alerts.test_person import record
 from tests.factories import match
 from ullage.identifiers.card import luhn
 from ullage.identifiers.resident_id import check_character
-from ullage.lookup.typed_value import RECOGNISED, read_typed
 from ullage.security.masking import Secret
 
 SLIPS = ("dropped", "doubled", "swapped", "O for 0")

@@ -6,9 +6,9 @@ import pytest
 
 from alerts.cases import lookup_limits
 from alerts.cases.lookup_limits import MANY, SECONDS, Sweeps
+from alerts.cases.typed_value import read_typed
 from tests.alerts.browser import ASKED, PHONE
 from ullage import audit
-from ullage.lookup.typed_value import read_typed
 from ullage.security.masking import Secret
 
 

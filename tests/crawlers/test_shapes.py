@@ -61,8 +61,13 @@ def test_a_revisit_reads_what_is_new_and_little_more(seen: ShapeVisits, shape: S
     assert seen.deep[name]["captures"] >= len(plan().back_dated)
 
 
+SAMPLES_ALONE = {"xiuno", "wordpress", "vanilla", "question2answer", "trac", "mhonarc"}
+"""Presets without a whole site here yet: they are held to their samples, and `docs/sites.md` says so."""
+
+
 def test_every_preset_that_reads_something_is_held_to_a_whole_site() -> None:
     live = {"spirit", "machina", "fossil", "nodebb", "bepasty", "pinnwand", "dpaste"}
     presets = Presets()
     readable = {name for name in presets.names() if not presets.get(name).unreadable}
-    assert readable == live | {shape.preset for shape in SHAPES}
+    assert readable == live | SAMPLES_ALONE | {shape.preset for shape in SHAPES}
+    assert all(presets.get(name).sample for name in SAMPLES_ALONE)

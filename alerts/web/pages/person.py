@@ -9,11 +9,11 @@ from fastapi.responses import HTMLResponse
 
 from alerts.cases.lookup import UNSEEN, LookupRequest, LookupResult, list_disclosures, reply
 from alerts.cases.lookup_limits import MANY, Occasion
+from alerts.cases.typed_value import RECOGNISED, read_typed, selectable_kinds
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, may
 from alerts.web.templating import MenuEntry
-from ullage.lookup.typed_value import RECOGNISED, read_typed, selectable_kinds
 from ullage.phrase import Phrase
 from ullage.runtime.rate_limit import LimitedError
 
