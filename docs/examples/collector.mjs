@@ -17,6 +17,7 @@ import readline from "node:readline";
 
 const SCHEMA = 1; // of a capture
 const BATCH = 100; // posts a file
+const GRANT_SECONDS = 6 * 3600; // how long the bus may take posts under a grant
 const MOST_BYTES = 4 << 20; // and no more than this; a larger post has a file of its own
 
 // --- bytes -----------------------------------------------------------------------------------------------------------------------
@@ -75,9 +76,20 @@ function newestSealKey(folder) {
   const names = fs.existsSync(folder) ? fs.readdirSync(folder).filter((name) => name.endsWith(".pub")).sort() : [];
   if (names.length === 0) throw new Error(`${folder} has no seal key: carry keys/seal/*.pub of match there`);
   const name = names.at(-1);
-  const key = fs.readFileSync(path.join(folder, name));
-  if (key.length !== 32) throw new Error(`${path.join(folder, name)} has ${key.length} bytes instead of 32: copy it again`);
+  const content = fs.readFileSync(path.join(folder, name));
+  const key = content.subarray(0, 32);
+  if (!content.equals(withCheckValue(key, `seal/${name}`))) throw new Error(`${path.join(folder, name)} is damaged: copy it again`);
   return { id: name.slice(0, -".pub".length), key };
+}
+
+function withCheckValue(key, name) { // a key's file: 32 bytes, then five of AES-CMAC over a block of zeros, under a key of its name
+  const info = Buffer.from(["ullage", "check", name].join("\x1f"));
+  const derived = Buffer.from(crypto.hkdfSync("sha256", key, EMPTY, info, 32));
+  const encrypted = (block) => crypto.createCipheriv("aes-256-ecb", derived, null).setAutoPadding(false).update(block);
+  const once = encrypted(Buffer.alloc(16));
+  const subkey = Buffer.from(once.map((byte, place) => ((byte << 1) | (place < 15 ? once[place + 1] >> 7 : 0)) & 255));
+  if (once[0] & 128) subkey[15] ^= 0x87;
+  return Buffer.concat([key, encrypted(subkey).subarray(0, 5)]);
 }
 
 function signerOf(keys) {
@@ -92,7 +104,7 @@ function signerOf(keys) {
   const name = crypto.createHash("sha256").update(half).digest("hex").slice(0, 16);
   const shown = path.join(keys, "signers", "captures", `${name}.pub`);
   fs.mkdirSync(path.dirname(shown), { recursive: true });
-  if (!fs.existsSync(shown)) writeDurably(shown, half, 0o644);
+  if (!fs.existsSync(shown)) writeDurably(shown, withCheckValue(half, `signers/captures/${name}.pub`), 0o644);
   return { name, secret };
 }
 
@@ -114,21 +126,32 @@ function signed(bytes, signer) {
   return framed(json({ signer: signer.name, signature: crypto.sign(null, message, signer.secret).toString("hex") }), bytes);
 }
 
-class Visit { // one key for the posts of a visit; each of them carries it, signed and sealed
+class Visit { // one key for each site of a visit; its posts carry it, granted for that site and six hours, signed and sealed
   constructor(sealKey, signer) {
-    this.keyId = sealKey.id;
+    this.sealKey = sealKey;
+    this.signer = signer;
     this.info = Buffer.from(["ullage", "capture", "captures", String(SCHEMA), sealKey.id].join("\x1f"));
-    this.key = crypto.randomBytes(32);
-    this.grant = seal(signed(this.key, signer), sealKey.key, this.info);
-    this.count = 0;
+    this.name = crypto.randomBytes(16).toString("hex");
+    this.grants = new Map();
+  }
+
+  grantFor(site) {
+    if (!this.grants.has(site)) {
+      const key = crypto.randomBytes(32);
+      const granted = json({ site, visit: this.name, until: Date.now() / 1000 + GRANT_SECONDS });
+      const grant = seal(signed(framed(granted, key), this.signer), this.sealKey.key, this.info);
+      this.grants.set(site, { key, grant, count: 0 });
+    }
+    return this.grants.get(site);
   }
 
   record(post) {
     const made = capture(post);
-    const nonce = Buffer.concat([u32(0), u64(this.count++)]);
-    const cipher = crypto.createCipheriv("aes-256-gcm", this.key, nonce).setAAD(this.info);
-    const value = framed(this.grant, Buffer.concat([nonce, cipher.update(made.bytes), cipher.final(), cipher.getAuthTag()]));
-    const headers = { site: made.site, id: made.id, schema: String(SCHEMA), key_id: this.keyId };
+    const granted = this.grantFor(made.site);
+    const nonce = Buffer.concat([u32(0), u64(granted.count++)]);
+    const cipher = crypto.createCipheriv("aes-256-gcm", granted.key, nonce).setAAD(this.info);
+    const value = framed(granted.grant, Buffer.concat([nonce, cipher.update(made.bytes), cipher.final(), cipher.getAuthTag()]));
+    const headers = { site: made.site, id: made.id, schema: String(SCHEMA), key_id: this.sealKey.id };
     const description = json({ key: made.id, headers, timestamp: Date.now() / 1000 });
     return checked(Buffer.concat([u32(description.length), u32(value.length), description, value]));
   }
