@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,8 @@ def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
     sites = {f"s{number}": make_site(name=f"s{number}", watch=False) for number in range(10_000)}
     scheduler._sites.crawled, scheduler._sites.watched = sites, tuple(sites.values())
     scheduler._next = {name: Visits(clock.wall() + number * 0.01) for number, name in enumerate(sites)}
-    monkeypatch.setattr(scheduler._site_states, "_states", dict.fromkeys(sites, "ok"))
+    read = replace(scheduler._site_states.frontier.history.standing("s0"), state="ok")
+    monkeypatch.setattr(scheduler._site_states, "_standings", dict.fromkeys(sites, read))
     started = time.process_time()
     while clock.wall() < NOON + 10_000 * 0.01:
         clock.advance(0.1)

@@ -122,7 +122,7 @@ class Collector:
 def bank(context: Context, clock: HeldClock) -> Context:
     clock.seconds = EIGHT
     for key in (context.keys.root / "seal").iterdir():  # made by the real clock
-        key.unlink()
+        context.keys.destroy(f"seal/{key.name}")
     keys.make_seal_pair(context.keys, "20260921")
     enrol(context, "bank", [customer(1)])
     return context
