@@ -190,7 +190,7 @@ def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
     paths = [path for path in (outer.data / "keys").rglob("*") if path.is_file()]
     names = {str(path.relative_to(outer.data / "keys")) for path in paths}
     public = {name for name in names if name.endswith(".pub")}
-    assert names - public == {"frontier.key", "sign/crawl.key"}
+    assert names - public == {"inventory/command.key", "inventory/crawl.key", "frontier.key", "sign/crawl.key"}
     assert {str(Path(name).parent) for name in public} == {"seal", "signers/captures"}
     assert sweep.files([outer.data], PLANTED) == []
     assert {value for _, value, _ in sweep.files([site], PLANTED)} >= {CUSTOMERS[0].phone, CUSTOMERS[1].resident_id}
