@@ -16,10 +16,10 @@ import os, signal, sys
 if "match" in sys.orig_argv:
     from matcher.match.pipeline import Matcher
     read = Matcher.read
-    def deadly(self, captures, budget=None):
+    def deadly(self, captures, budget=None, trace=None):
         if any(b"deadly" in capture.body for capture in captures):
             os.kill(os.getpid(), signal.SIGSEGV)
-        return read(self, captures, budget)
+        return read(self, captures, budget, trace)
     Matcher.read = deadly
 """
 """A crash of a library in match, at one post."""
