@@ -66,6 +66,8 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     """Run all services on one machine: crawl, match, alert, search, intake and chat collectors."""
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
+    for missing in ctx.obj.inventory.faults():  # what all but one tenant can do without: anything else has ended the command
+        typer.echo(f"ullage: {missing}", err=True)
     service.no_core_dumps()
     hold(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")  # until the process ends
     configured = partial(_configured, _more_roles(ctx.obj))

@@ -39,6 +39,8 @@ COMMANDS = "command"
 SERVICES = ("crawl", "match", "alert", "search", "intake", "collect")
 KEYS = "keys/"
 """How the names of parts that are keys begin."""
+LISTS = ("watchlists/", "watchlist-sizes/", "enrolled/", "building/")
+"""Parts of one tenant: services start without them, serve all other tenants, and name them as missing until they are back."""
 PARTS = (
     "ullage.toml", "sites.d", "*.sqlite", "bus/*.sqlite", "spool/streams/*.json", "audit/*/", "clock/record.json",
     "watchlists/*/*.watchlist", "watchlist-sizes/*.size", "enrolled/*.enrolled", "building/*.subjects",
@@ -172,21 +174,24 @@ class Inventory:
         present = {f"{KEYS}{name}" for name in self._key_names() if name.endswith(".key")} | self._present(PARTS)
         return sorted(present - self.parts().keys())
 
-    def faults(self) -> list[str]:
-        """Describe every absent part and every inventory that is absent, damaged or older than its neighbours know."""
+    def faults(self, apart: tuple[str, ...] = ()) -> list[str]:
+        """Describe every absent part and every inventory that is absent, damaged or older than its neighbours know.
+
+        Parts whose names begin with one of `apart` are passed over.
+        """
         faults = []
         try:
             with turn(self.folder) if self.folder.is_dir() else contextlib.nullcontext():
                 records = self._read()
                 faults += self._missing_inventories(records)
-            faults += [_lost(part, self.data) for part in self.missing()]
+            faults += [_lost(part, self.data) for part in self.missing() if not part.startswith(apart)]
         except (UllageError, OSError) as error:
             faults.append(str(error))
         return faults
 
     def require(self) -> None:
-        """Raise ConfigError that names everything that is missing."""
-        if faults := self.faults():
+        """Raise ConfigError that names everything that is missing and that a service cannot do without."""
+        if faults := self.faults(LISTS):
             raise ConfigError("; ".join(faults))
 
     def lost(self, part: str) -> list[str]:

@@ -61,6 +61,8 @@ DID: Mapping[str, Phrase] = {
     "incident.proposed": Phrase("decision proposed, waiting for a second person"),
     "incident.reported": Phrase("report recorded as sent"),
     "incident.returned": Phrase("false positive reopened"),
+    "incident.second_confirmed": Phrase("second person confirmed"),
+    "incident.second_refused": Phrase("second person refused"),
     "incident.split": Phrase("incidents split"),
     "incident.split_from": Phrase("split from another incident"),
     "incident.takedown": Phrase("takedown recorded"),
