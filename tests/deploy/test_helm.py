@@ -491,7 +491,6 @@ def test_public_half_that_is_given_no_longer_is_removed_and_own_ones_stay(tmp_pa
         "signers.captures.aab.pub",
         "signers.findings.bb.pub",
         "seal.1.pub",
-        "seal.1.pub.kcv",
         "seal.2.pub",
     )
     mounted(given / "public", dict.fromkeys(names, b"x" * 32))
