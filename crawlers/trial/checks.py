@@ -24,7 +24,7 @@ LONG = 25
 LABEL_SIGNS = " :：|·-"
 """What stands between a label and a title or a date, as in "Subject: …"."""
 FEWEST_PAGES = 2
-MAIL_IDS = re.compile(r"\W*(?:<[^<>\s]+@[^<>\s]+>\s*)+")
+MAIL_IDS = re.compile(r"[^\w<]*(?:<[^<>\s@]+@[^<>\s@]+>\s*)+")
 MOST_LINKS = 0.5
 """Of the text of posts, so much may be that of links."""
 

@@ -152,7 +152,7 @@ NO_PLATFORMS = frozenset(
     " 官网 线上 线下 自营 其他 未知 other unknown none null".split()
 )
 """Values of such a column that are devices and channels."""
-KEYED = re.compile(r"^[\W_]*(\w+?)[\W_]*[:：=]\s*[\"'“]?([^\"'”,}]+)")
+KEYED = re.compile(r"([^:：=]*)[:：=]\s*[\"'“]?([^\"'”,}]+)")
 SAMPLED_ROWS, MOST_PLATFORMS, NAME_CHARACTERS = 64, 3, 24
 """Rows of a piece whose platform is read; different platforms in them, above which they are people; a name's most characters."""
 HEADING_BYTES = 2_048
