@@ -9,7 +9,7 @@ overlapping ones up would count its rows again. Different posts of one seller ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -22,6 +22,7 @@ from alerts.records import SEVERITIES, ClockWord, Exposure, Incident, IncidentRe
 from alerts.records.sighting import Traits
 from alerts.store import IncidentStore
 from alerts.store.queries import UNDECIDED, statuses
+from ullage.guard import DetectorFault, FaultGuard
 from ullage.records import Bait, Claims, Finding
 from ullage.records.counts import counted_in_copies
 from ullage.settings import Tenant
@@ -217,6 +218,8 @@ class Setting:
     tenant: Tenant
     rules: VerdictRules
     acknowledged: frozenset[str] = frozenset()
+    on_fault: Callable[[DetectorFault], object] = lambda _: None
+    """Called with each rule that fails; the incident then says that a person must judge it."""
 
 
 def acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozenset[str]:
@@ -283,16 +286,17 @@ class ProjectedVerdict:
 
 
 def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> ProjectedVerdict:
-    """The posts of one seller together, each apart, and whatever else is in the incident as ever: the worse stands."""
+    """Judge the posts of one seller together, each apart, and whatever else is in the incident as ever: the worse stands."""
+    guard = FaultGuard(setting.on_fault)
     if not counts.posts:
         facts = facts_of(sightings, counts.largest, setting)
-        return ProjectedVerdict(facts, *judge(facts, setting.rules, _step_conditions(sightings, counts, facts)), 0)
+        return ProjectedVerdict(facts, *judge(facts, setting.rules, guard, _step_conditions(sightings, counts, facts)), 0)
     facts = facts_of(sightings, counts.joint, setting, together(counts.posts))
     ways = [(facts, False)]
     if not all(sighting.tied for sighting in sightings):
         ways.append((facts_of(sightings, counts.largest, setting), False))
     ways += [(facts_of([post], counts.apart[post.id], setting), True) for post in judged_apart(counts.posts)]
-    found = [(*judge(way, setting.rules, _step_conditions(sightings, counts, way)), is_apart) for way, is_apart in ways]
+    found = [(*judge(way, setting.rules, guard, _step_conditions(sightings, counts, way)), is_apart) for way, is_apart in ways]
     exposure, origin, is_apart = max(found, key=lambda one: _gravity(one[0]))
     posts = {(s.site, s.post_id or s.id) for s in sightings if s.tied}
     return ProjectedVerdict(facts, exposure, origin, len(posts), is_apart)

@@ -50,6 +50,7 @@ from ullage import log
 from ullage.bus import Record
 from ullage.clock import Clock
 from ullage.errors import RecordError
+from ullage.guard import DetectorFault
 from ullage.records import FINDING_SCHEMA, Finding
 from ullage.settings import Tenant
 from ullage.verdict import VerdictRules, own_rules
@@ -68,6 +69,9 @@ class BatchMetrics(Protocol):
 
     def handled(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
         """Count the `findings` of a batch, and the sightings that `opened` incidents."""
+
+    def rule_failed(self, fault: DetectorFault) -> None:
+        """Count and report a rule of the verdict that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +269,8 @@ class Alert:
             changed = {"linked": tuple(sorted(linked)), **self._part(known, stored), "parts": tuple(sorted(known.parts))}
             return stored.model_copy(update=changed)
         acknowledged = projection.acknowledged(self.store, sightings)
-        setting = projection.Setting(self.clock.now().date(), self.tenant(known.tenant), rules, acknowledged)
+        today, tenant = self.clock.now().date(), self.tenant(known.tenant)
+        setting = projection.Setting(today, tenant, rules, acknowledged, self.metrics.rule_failed)
         sketch = known.sketch, known.sketch_of
         made = projection.project(sightings, facts.exposures, setting, sketch, linked, known.parts)
         return made.model_copy(update=self._part(known, stored)) if known.part_of else made

@@ -18,11 +18,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from alerts.records import SEVERITIES, STATUSES, Background, Exposure, Origin, Sighting
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import NO_SCENARIO, Recent, recent, tally
+from ullage import log
 from ullage.bus import Lag
 from ullage.clock import Clock
+from ullage.guard import DetectorFault
 from ullage.monitoring.heartbeat import HeartbeatMetrics
 from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, STORE, CanaryMetrics, LoopMetrics, bounded
 from ullage.records import Finding
+from ullage.records.incomplete import JUDGEMENTS
 from ullage.runtime.dead_letters import REASONS
 from ullage.verdict import own_rules
 
@@ -42,6 +45,12 @@ class AlertMetrics:
             "ullage_alert_findings_total", "Findings processed, repeats included.", ["tenant"], registry=registry
         )
         self._dropped = Counter("ullage_alert_dropped_total", "Records that became dead letters.", ["reason"], registry=registry)
+        self._unjudged = Counter(
+            "ullage_alert_rule_failures_total",
+            "Verdicts of which a rule failed; the incident says that a person must judge it.",
+            ["reason"],
+            registry=registry,
+        )
         self._delay = Histogram(
             "ullage_alert_publish_to_incident_seconds",
             "Time from the publication of a post to its incident.",
@@ -99,6 +108,8 @@ class AlertMetrics:
         self._recently(Recent())
         for reason in (*REASONS, OTHER):
             self._dropped.labels(reason)
+        for part in JUDGEMENTS:
+            self._unjudged.labels(part)
 
     def handled(self, findings: Sequence[Finding], opened: Sequence[Sighting]) -> None:
         """A batch was folded, and `opened` are the first sightings of new incidents."""
@@ -109,6 +120,11 @@ class AlertMetrics:
                 delay = (first.folded_at - first.published_at).total_seconds()
                 self._delay.labels(self._label(first.tenant)).observe(max(0.0, delay))
         self._success.set(self._clock.wall())
+
+    def rule_failed(self, fault: DetectorFault) -> None:
+        """Count and report a rule of the verdict that failed."""
+        log.get("alert").error("rule_failed", part=fault.part, error=fault.cause)
+        self._unjudged.labels(bounded(fault.part, JUDGEMENTS)).inc()
 
     def dropped(self, reason: str) -> None:
         """A record became a dead letter."""

@@ -89,7 +89,7 @@ AREAS = {
         ),
     ),
     "detection": Area(
-        ("matcher/detect", "matcher/guard.py", "matcher/match/batches.py"),
+        ("matcher/detect", "ullage/guard.py", "matcher/match/batches.py"),
         _tests(
             "matcher",
             "abroad backwards batches contested fragments guard labelled literals masked odd_tables public"

@@ -18,7 +18,6 @@ from matcher.cli.loading import build_matcher, known_here
 from matcher.cli.scan import capture_of, pieces_in, printable
 from matcher.cli.supervision import SearchNote
 from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
-from matcher.guard import DIED, DetectorFault
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import records
 from matcher.match.findings import desks, findings_of, with_original
@@ -30,6 +29,7 @@ from matcher.watchlist import installation
 from ullage.bus import FINDINGS, Outgoing
 from ullage.display import csv_line
 from ullage.errors import UllageError
+from ullage.guard import DIED, DetectorFault
 from ullage.identifiers import is_verified
 from ullage.incidents import IncidentReference, Incidents, incidents
 from ullage.monitoring.canary import TENANT as CANARY

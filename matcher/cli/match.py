@@ -21,7 +21,6 @@ from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.evidence_vault import Keeper
 from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
-from matcher.guard import DetectorFault
 from matcher.match.batches import PieceTrace
 from matcher.match.capture_result import CaptureBudget, CaptureReading
 from matcher.match.findings import desks, findings_of, with_original
@@ -33,6 +32,7 @@ from ullage import log
 from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.clock import Clock
 from ullage.errors import FaultsError, UllageError, UnavailableError
+from ullage.guard import DetectorFault
 from ullage.monitoring.canary import SITE, is_proved
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
@@ -157,7 +157,7 @@ class MatchStage:
     def handle(self, records: Sequence[Record]) -> list[DeadRecord]:
         """Match a batch; findings are durable on return. Return the captures that were not read whole, each for a dead letter.
 
-        A part of matching that fails on a capture costs that part's result (`matcher.guard`).
+        A part of matching that fails on a capture costs that part's result (`ullage.guard`).
         """
         self._renew()
         beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]

@@ -17,7 +17,6 @@ import typer
 
 from matcher.cli.loading import known_here
 from matcher.cli.supervision import OutputProgress, SearchNote, supervise
-from matcher.guard import DIED, STRICT, DetectorFault, FaultGuard
 from matcher.match.batches import BatchSearch, SearchResult, UnreadValues, ValueCounts, count_values, forms_of
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
@@ -30,6 +29,7 @@ from matcher.unpack.protocol import UnreadCounts, UnreadPart
 from matcher.watchlist.installation import TenantLists
 from ullage.display.progress import ReadProgress, read_progress
 from ullage.errors import ConfigError, Exit
+from ullage.guard import DIED, STRICT, DetectorFault, FaultGuard
 from ullage.records import Capture
 from ullage.verdict.words import counted
 

@@ -1,7 +1,7 @@
 """Search in a child process, so that a crash of native code, or a loop without end, costs one part's result of one text.
 
 `scan` and `assess` fork before they read anything. The child does all the work and notes in shared memory where it is: which
-pieces of text it searches, which part of matching is at work (`matcher.guard`), and how much of its output is written. Where a
+pieces of text it searches, which part of matching is at work (`ullage.guard`), and how much of its output is written. Where a
 signal ends the child, the parent forks another, which reads the same files again: it searches the pieces that were in hand one at
 a time, skips the part in which a process died at that piece, and does not print again what was printed. A part that takes
 `HANG_SECONDS` of processor time ends its process as well.
@@ -23,9 +23,9 @@ from typing import NamedTuple
 
 import typer
 
-from matcher.guard import SearchTrace
 from matcher.unpack.child import end_with
 from ullage.errors import Exit
+from ullage.guard import SearchTrace
 
 HANG_SECONDS = 120.0
 """Processor time of one batch after which it is taken for a loop without end: a hundred times what the slowest text took."""

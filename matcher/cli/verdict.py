@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from matcher.match.capture_result import CaptureReading
@@ -17,8 +18,19 @@ from ullage.errors import ConfigError, Exit
 from ullage.incidents import IncidentHistory, IncidentReference
 from ullage.records import Statistics
 from ullage.settings import Context
-from ullage.verdict import ExposureScore, Origin, VerdictFacts, chance_matches, judge
-from ullage.verdict.next_step import NextStep, next_step
+from ullage.verdict import (
+    UNJUDGED_EXPOSURE,
+    UNJUDGED_ORIGIN,
+    UNJUDGED_STEP,
+    ExposureScore,
+    NextStep,
+    Origin,
+    StepConditions,
+    VerdictFacts,
+    chance_matches,
+    judge,
+    next_step,
+)
 from ullage.verdict.rules import ORDER
 from ullage.verdict.severity import decide_minutes
 from ullage.vocabulary.lexicon import is_suspicion, is_wanted
@@ -185,7 +197,10 @@ def check_severity(name: str) -> None:
 def verdicts(
     context: Context, matcher: Matcher, reading: CaptureReading, before: KnownIncidents
 ) -> tuple[Statistics, list[TenantVerdict]]:
-    """Statistics of the file and a verdict a tenant, those with matches first."""
+    """Return statistics of the file and a verdict for each tenant, those with matches first.
+
+    A rule that fails is a fault of `reading`.
+    """
     whole = reading.guard.run("statistics", reading.statistics, Statistics(bytes=len(reading.capture.body)))
     made = [
         _verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists, before.of(lists.tenant))
@@ -197,18 +212,16 @@ def verdicts(
 def _verdict(
     context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, earlier: IncidentHistory | None
 ) -> TenantVerdict:
-    found = reading.best(lists.tenant) or EpochMatches(0)
-    facts = _facts(context, reading, whole, lists, found)
-    if earlier is not None:
-        facts = facts.model_copy(
-            update={"replayed": earlier.share, "replay_of": earlier.incident, "replay_told": earlier.acknowledged}
-        )
-    exposure, origin = judge(facts, context.rules())
+    found, guard = reading.best(lists.tenant) or EpochMatches(0), reading.guard
+    facts = guard.run("facts", partial(_facts, context, reading, whole, lists, found, earlier), None)
+    exposure, origin = judge(facts, context.rules(), guard) if facts else (UNJUDGED_EXPOSURE, UNJUDGED_ORIGIN)
+    conditions = facts.step_conditions if facts else StepConditions(people=bool(found.subjects), alone=False, unread=True)
+    choose = partial(next_step, origin.verdict, exposure.severity, exposure.scenario, conditions)
     return TenantVerdict(
         tenant=lists.tenant,
         customers=len(found.subjects),
         watchlist=lists.customers,
-        kinds=dict(sorted(facts.matched_kinds.items())),
+        kinds=dict(sorted(found.kinds.items())),
         matched_rows=found.rows,
         corroborated_rows=found.corroborated,
         logins=whole.logins,
@@ -219,10 +232,10 @@ def _verdict(
         session_cookies=whole.session_cookies,
         cookies_until=str(whole.cookies_until or ""),
         own_cards=whole.own_cards,
-        expected_by_chance=chance_matches(facts),
+        expected_by_chance=chance_matches(facts) if facts else 0.0,
         exposure=exposure,
         origin=origin,
-        next_step=next_step(origin.verdict, exposure.severity, exposure.scenario, facts.step_conditions),
+        next_step=guard.run("next_step", choose, UNJUDGED_STEP),
         earlier=earlier,
     )
 
@@ -230,11 +243,18 @@ def _verdict(
 def exposure_of(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists) -> ExposureScore:
     """How the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
     found = reading.best(lists.tenant) or EpochMatches(0)
-    return judge(_facts(context, reading, whole, lists, found), context.rules())[0]
+    return judge(_facts(context, reading, whole, lists, found), context.rules(), reading.guard)[0]
 
 
-def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, found: EpochMatches) -> VerdictFacts:
-    """What the verdict is drawn from."""
+def _facts(
+    context: Context,
+    reading: CaptureReading,
+    whole: Statistics,
+    lists: TenantLists,
+    found: EpochMatches,
+    earlier: IncidentHistory | None = None,
+) -> VerdictFacts:
+    """Count what the verdict is drawn from; `earlier` is what incidents know of the customers."""
     tenant = context.tenant(lists.tenant)
     return VerdictFacts(
         today=context.clock.now().date(),
@@ -262,6 +282,9 @@ def _facts(context: Context, reading: CaptureReading, whole: Statistics, lists: 
         overlap=tenant.overlap,
         market_share=tenant.market_share,
         medium_deadline=tenant.medium_deadline,
+        replayed=earlier.share if earlier else 0.0,
+        replay_of=earlier.incident if earlier else "",
+        replay_told=bool(earlier and earlier.acknowledged),
         **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
         **whole.counted() | {"unread": {r: n for r, n in whole.unread.items() if r not in LOSES_NOTHING}},

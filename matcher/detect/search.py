@@ -56,8 +56,8 @@ from matcher.detect.numbers import (
     find_words,
     is_space_or_dash,
 )
-from matcher.guard import STRICT, FaultGuard
 from matcher.text.unescape import patterns as escapes
+from ullage.guard import STRICT, FaultGuard
 from ullage.identifiers import Kind, iban, kinds, without_glued_words
 from ullage.identifiers.base import no_check
 from ullage.identifiers.email import LONGEST_LABEL

@@ -21,7 +21,6 @@ from matcher.detect.kinds.masked_value import find_masked
 from matcher.detect.numbers import DIGEST
 from matcher.detect.search import search
 from matcher.detect.unread import SPELT, unread_values
-from matcher.guard import STRICT, UNTRACED, DetectorFault, FaultGuard, SearchTrace
 from matcher.lexicon import Lexicon, TextTerms
 from matcher.match.lookup import ListQuery, questions
 from matcher.match.parts import PartBatch, Piece, read
@@ -29,6 +28,7 @@ from matcher.records import DocumentColumns, RowTable, rows_of
 from matcher.records.cookies import COOKIES, cookies_of_no_site
 from matcher.unpack.protocol import UnreadValueCount
 from matcher.watchlist.installation import TenantLists
+from ullage.guard import STRICT, UNTRACED, DetectorFault, FaultGuard, SearchTrace
 from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.lookup.values import readings
 from ullage.security.masking import Secret

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-from matcher.guard import DetectorFault, FaultGuard
 from matcher.lexicon import RECORD, Records, TextTerms
 from matcher.match.batches import UnreadValues
 from matcher.match.capture_key import CaptureKey
@@ -24,6 +23,7 @@ from matcher.records.device_logs import DeviceLogs
 from matcher.text import FoldedText
 from matcher.unpack.limits import GIB, OCR_SECONDS, Limits
 from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart, UnreadValueCount
+from ullage.guard import DetectorFault, FaultGuard
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
 

@@ -1,6 +1,6 @@
 """Captures opened: containers unpacked, long texts cut into windows, each read as folded text. In memory only.
 
-A reader may fail without the others (`matcher.guard`): what is known without it is published, and marked incomplete.
+A reader may fail without the others (`ullage.guard`): what is known without it is published, and marked incomplete.
 
 `watched` tells whether a file that somebody sent held anything to read: white space, one byte over and over, or encoded bytes are
 nothing.
@@ -26,7 +26,6 @@ import numpy as np
 
 from matcher.columns.batch import Batch
 from matcher.detect.search import NOTHING_SEEN, Prescan, PrescanHits
-from matcher.guard import STRICT, DetectorFault, FaultGuard
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.deobfuscate import WIDE_COMMA
@@ -36,6 +35,7 @@ from matcher.unpack.kinds import is_html
 from matcher.unpack.limits import Limits
 from matcher.unpack.parent import ForkServer, is_container, unpack
 from matcher.unpack.protocol import ABOUT, BYTES, Member, UnreadPart
+from ullage.guard import STRICT, DetectorFault, FaultGuard
 from ullage.records import Capture
 from ullage.records.incomplete import FAULTS
 

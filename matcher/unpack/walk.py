@@ -18,11 +18,11 @@ from email.errors import MessageError
 from functools import partial
 from pyexpat import ExpatError
 
-from matcher.guard import FaultGuard
 from matcher.unpack import envelopes, kinds
 from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE, formats
 from matcher.unpack.limits import Halt, UnpackBudget
 from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter
+from ullage.guard import FaultGuard
 
 Body = bytes | mmap.mmap
 CHUNK, TAIL = 64 << 10, 1024

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from matcher.guard import STRICT, DetectorFault, FaultGuard
 from matcher.match.findings import findings_of
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id
 from tests.matcher.test_stage import MatchProcess, match  # noqa: F401  the fixture
 from ullage.errors import Exit, UnavailableError
-from ullage.records.incomplete import DETECTORS, FAULTS, READERS, RULES
+from ullage.guard import STRICT, DetectorFault, FaultGuard
+from ullage.records.incomplete import DETECTORS, FAULTS, JUDGEMENTS, READERS, RULES
 from ullage.settings import Context
 
 CARD = "6200000000000005"
@@ -35,6 +35,10 @@ KINDS_OF = {
 """Kinds of identifiers that a part finds, and so may lose; a part that is not named loses none."""
 EVERYTHING = frozenset(("search", "look_up", "unpack", "folding"))
 """Parts without which a text is not searched at all."""
+
+
+MATCHING = sorted(FAULTS.keys() - JUDGEMENTS.keys())
+"""Parts that run for every post; the others judge what was found."""
 
 
 class FaultError(Exception):
@@ -101,7 +105,7 @@ def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[
 
 
 @pytest.mark.parametrize("error", [FaultError, MemoryError])
-@pytest.mark.parametrize("part", FAULTS)
+@pytest.mark.parametrize("part", MATCHING)
 def test_fault_in_a_part_leaves_all_other_matches_of_a_post(
     customers: Context, monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException]
 ) -> None:
@@ -126,12 +130,12 @@ def test_every_part_runs_behind_the_guard(customers: Context, monkeypatch: pytes
     body = f"<p>{phone(1)}</p>".encode()
     list(matcher.read([capture(body=body, media_type="text/html")]))
     ran |= {*parts}
-    assert FAULTS.keys() - ran == set()
+    assert {*MATCHING} - ran == set()
     assert ran <= FAULTS.keys()
     assert not READERS.keys() & DETECTORS.keys() | DETECTORS.keys() & RULES.keys()
 
 
-SCANNED = sorted(FAULTS.keys() - {"logins", "own_cards", "offers", "other_names", "statistics", "redaction", "markup"})
+SCANNED = sorted({*MATCHING} - {"logins", "own_cards", "offers", "other_names", "statistics", "redaction", "markup"})
 """Parts that `scan` has; `markup` is a matter of pages."""
 
 
@@ -162,7 +166,7 @@ def rows_of(done: Any, code: Exit) -> set[tuple[str, str, int, int]]:
     return {(row["path"], row["kind"], row["start"], row["end"]) for row in rows}
 
 
-@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "labels"])
+@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "labels", *JUDGEMENTS])
 def test_assess_gives_a_verdict_without_the_part_and_names_it(
     ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
@@ -176,6 +180,8 @@ def test_assess_gives_a_verdict_without_the_part_and_names_it(
     assert (done.exit_code, verdict["verdict"], tenant["customers"]) == (Exit.NO_VERDICT, "exposed", 8)
     [unread] = [one for one in verdict["not_read"] if one["reason"] == "fault"]
     assert FAULTS[part] in unread["said"]
+    assert part not in JUDGEMENTS or tenant["kinds"]["phone"] == 8
+    assert part not in {"facts", "severity"} or tenant["exposure"]["severity"] == "medium"
     assert ullage("assess", "--fail", path).exit_code == Exit.EXPOSED
 
 

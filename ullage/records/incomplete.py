@@ -51,6 +51,12 @@ RULES = {
     "statistics": marked("its statistics could not be counted"),
     "redaction": marked("the place cannot be shown without revealing a value"),
 }
-FAULTS = {**READERS, **DETECTORS, **RULES}
+JUDGEMENTS = {
+    "facts": marked("what the verdict rests on could not be counted"),
+    "origin": marked("whose leak it is could not be judged: a rule failed"),
+    "severity": marked("its severity could not be judged: a rule failed, and a person must judge"),
+    "next_step": marked("the next step could not be chosen: a rule failed"),
+}
+FAULTS = {**READERS, **DETECTORS, **RULES, **JUDGEMENTS}
 """A fault of ours, in the part of that name: all other parts gave their results."""
 INCOMPLETE = {**BUDGETS, **FAULTS}

@@ -10,13 +10,19 @@ is data (`rules.toml`), so that other rules can be tried on the same facts.
                                                           next_step      what to do first, and the least severity it demands
 """
 
-from ullage.verdict.exposure import ExposureScore, judge_exposure, severity_unit
+from functools import partial
+
+from ullage.guard import FaultGuard
+from ullage.verdict.exposure import UNJUDGED_EXPOSURE, ExposureScore, judge_exposure, severity_unit
 from ullage.verdict.facts import Crowd, Reason, VerdictFacts, chance_matches, in_words
-from ullage.verdict.next_step import NextStep, StepConditions, next_step
-from ullage.verdict.origin import Origin, judge_origin
+from ullage.verdict.next_step import UNJUDGED_STEP, NextStep, StepConditions, next_step
+from ullage.verdict.origin import UNJUDGED_ORIGIN, Origin, judge_origin
 from ullage.verdict.rules import VERDICT, VerdictRules, own_rules
 
 __all__ = [
+    "UNJUDGED_EXPOSURE",
+    "UNJUDGED_ORIGIN",
+    "UNJUDGED_STEP",
     "VERDICT",
     "Crowd",
     "ExposureScore",
@@ -35,11 +41,14 @@ __all__ = [
 ]
 
 
-def judge(facts: VerdictFacts, rules: VerdictRules, conditions: StepConditions | None = None) -> tuple[ExposureScore, Origin]:
-    """Return both answers.
+def judge(
+    facts: VerdictFacts, rules: VerdictRules, guard: FaultGuard, conditions: StepConditions | None = None
+) -> tuple[ExposureScore, Origin]:
+    """Return both answers; where a rule fails behind `guard`, its answer is that a person must judge.
 
     `conditions` are what a reader of the next step is shown, where that is more than `facts`: posts of one incident are judged
     one by one, and shown together.
     """
-    origin = judge_origin(facts, rules.origin)
-    return judge_exposure(facts, origin, rules, conditions or facts.step_conditions), origin
+    origin = guard.run("origin", partial(judge_origin, facts, rules.origin), UNJUDGED_ORIGIN)
+    judge_severity = partial(judge_exposure, facts, origin, rules, conditions or facts.step_conditions)
+    return guard.run("severity", judge_severity, UNJUDGED_EXPOSURE), origin

@@ -21,7 +21,7 @@ from ullage.verdict.facts import Crowd, Reason, VerdictFacts
 from ullage.verdict.next_step import StepConditions
 from ullage.verdict.origin import Origin
 from ullage.verdict.rules import ClockWord, Modifier, Scenario, ScenarioConditions, Severity, Told, VerdictRules
-from ullage.verdict.severity import counting, severity_of
+from ullage.verdict.severity import DECIDE_MINUTES, counting, severity_of
 from ullage.verdict.words import counted, fields_in_words, unread_in_words
 from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
@@ -45,6 +45,26 @@ class ExposureScore:
     told: Told
     clock: ClockWord
     minutes: int
+
+
+UNJUDGED_EXPOSURE = ExposureScore(
+    score=0,
+    severity="medium",
+    scenario="",
+    title="",
+    title_zh="",
+    unit=0.0,
+    reasons=(
+        Reason(
+            "F", 0, "its severity could not be judged: a rule failed, so a person must", "规则出错，无法判定级别，须由人工研判"
+        ),
+    ),
+    row=0,
+    told="desk_now",
+    clock="if confirmed",
+    minutes=DECIDE_MINUTES,
+)
+"""What stands where the rules failed: grave enough that somebody looks at once, and no deadline that nothing shows."""
 
 
 def severity_unit(crowd: Crowd) -> float:

@@ -73,6 +73,14 @@ def steps() -> tuple[NextStep, ...]:
     return shipped(_Steps, __package__, "next_steps.toml").step
 
 
+UNJUDGED_STEP = NextStep(
+    action="confirm",
+    least="noise",
+    text="Have a person judge what to do: the rule that chooses the next step failed.",
+    text_zh="选取下一步的规则出错，请由人工研判如何处置。",
+)
+
+
 def next_step(origin: str, severity: str, scenario: str, conditions: StepConditions) -> NextStep:
     """Return the first step that fits: there is one for every origin, severity, scenario ("" for none) and condition."""
     return next(step for step in steps() if step.fits(origin, severity, scenario, conditions))

@@ -55,6 +55,11 @@ class Origin:
     beneath: Verdict = "unknown"
 
 
+UNJUDGED_ORIGIN = Origin(
+    "unknown", 1.0, 0.0, (Reason("F", 0, "whose leak it is could not be judged: a rule failed", "规则出错，无法判断泄露来源"),)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Base:
     """How much of the list matched, against chance."""

@@ -4,6 +4,7 @@ from datetime import date
 from typing import Any
 
 from ullage import verdict
+from ullage.guard import STRICT
 from ullage.records import RowGroup
 from ullage.verdict import Crowd, ExposureScore, Origin, VerdictFacts, VerdictRules, own_rules
 from ullage.vocabulary.fields import FieldLabel, class_of, shows
@@ -29,7 +30,7 @@ def facts(**changes: Any) -> VerdictFacts:
 
 def judge(given: VerdictFacts, rules: VerdictRules | None = None) -> tuple[ExposureScore, Origin]:
     """Both answers, by the rules that ship unless others are given."""
-    return verdict.judge(given, rules or own_rules())
+    return verdict.judge(given, rules or own_rules(), STRICT)
 
 
 def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> VerdictFacts:

@@ -1,4 +1,4 @@
-"""Run the parts of matching so that a fault in one of them costs its own result and nothing else.
+"""Run the parts of matching and judging so that a fault in one of them costs its own result and nothing else.
 
 A *part* is a detector, a reader or a rule; its name is a word of `ullage.records.incomplete`. Many documents are searched
 together, and there a fault ends the whole batch, because nobody knows whose document it was. Its documents are then searched
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
 from types import TracebackType
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -26,6 +25,7 @@ from ullage.errors import UllageError
 
 T = TypeVar("T")
 DIED = "the process ended in it"
+OUR_PACKAGES = frozenset({"ullage", "matcher", "alerts"})
 
 
 class DetectorFault(NamedTuple):
@@ -94,8 +94,8 @@ def _describe(error: Exception) -> str:
     """Return the kind of an error and the place in our own code where it was raised, `ValueError at phone.py:168`."""
     frame, place = error.__traceback__, ""
     while frame is not None:
-        path = PurePath(frame.tb_frame.f_code.co_filename)
-        if "site-packages" not in path.parts and "matcher" in path.parts:
-            place = f" at {path.name}:{frame.tb_lineno}"
+        module = str(frame.tb_frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] in OUR_PACKAGES:
+            place = f" at {module.rpartition('.')[2]}.py:{frame.tb_lineno}"
         frame = frame.tb_next
     return f"{type(error).__name__}{place}"
