@@ -56,7 +56,11 @@ BUGS = {
 """The words that tell of each: one night finds all of a kind."""
 
 
-@pytest.mark.parametrize("when", BUGS)
+SLOW = {"of what people decide", "of keys"}
+"""Kinds whose nights take over a minute of a processor each."""
+
+
+@pytest.mark.parametrize("when", [pytest.param(when, marks=[pytest.mark.full] if when in SLOW else []) for when in BUGS])
 def test_bugs_that_are_planted_are_found(when: str) -> None:
     done = simulate("1", "--bug", ",".join(BUGS[when]))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

@@ -8,8 +8,10 @@ import pytest
 from ullage.files.atomic_write import HeldError, hold
 
 
-def opened() -> list[Path]:
-    return [file for one in Path("/proc/self/fd").iterdir() if (file := one.resolve()).suffix == ".lock"]
+def open_locks(folder: Path) -> list[Path]:
+    """Return the locks below `folder` that this process has open; other tests of the process hold locks of their own."""
+    files = [descriptor.resolve() for descriptor in Path("/proc/self/fd").iterdir()]
+    return [file for file in files if file.suffix == ".lock" and file.is_relative_to(folder)]
 
 
 def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) -> None:
@@ -17,10 +19,10 @@ def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) 
     held = hold(path, "a.lock is held")
     with pytest.raises(HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"):
         hold(path, "a.lock is held")
-    assert opened() == [path]
+    assert open_locks(tmp_path) == [path]
     os.close(held)
     os.close(hold(path, "a.lock is held"))
-    assert opened() == []
+    assert open_locks(tmp_path) == []
 
 
 def test_a_place_whose_holder_has_left_no_name_is_refused_too(tmp_path: Path) -> None:
