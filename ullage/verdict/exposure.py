@@ -56,7 +56,10 @@ UNJUDGED_EXPOSURE = ExposureScore(
     unit=0.0,
     reasons=(
         Reason(
-            "F", 0, "its severity could not be judged: a rule failed, so a person must", "规则出错，无法判定级别，须由人工研判"
+            "F",
+            0,
+            "its severity could not be judged: a rule failed, so a person must",
+            "规则出错，无法判定严重等级，须由人工研判",
         ),
     ),
     row=0,

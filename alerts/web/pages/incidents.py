@@ -5,7 +5,7 @@ The name of a seller travels in the body of a POST, is tagged here, and never sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -21,8 +21,10 @@ from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter
 from alerts.cases.suppressions import suppressed
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.deadlines.schedule import Work
-from alerts.records import SEVERITIES, STATUSES
+from alerts.records import SEVERITIES, STATUSES, Incident
 from alerts.records.document import QueryError
+from alerts.store import IncidentStore
+from alerts.store.queries import find_pending
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.incident_changes import cases_of
 from alerts.web.templating import MenuEntry
@@ -218,6 +220,7 @@ def queue_page(
         counts=queue.counts(replace(view, seller="")),
         by_severity=queue.open_by_severity(view),
         silent=suppressed(site.duties, [row.incident for row in found.rows]),
+        waiting=_find_waiting(site.store, [row.incident for row in found.rows]),
         seller=history(site.store, tokens_of(asked.seller), asked.tenant) if asked.seller else None,
         refused=refused_,
         done=done,
@@ -237,6 +240,12 @@ def queue_page(
         most_days=MOST_DAYS,
         acts={act: called for act, (called, permission) in BULK.items() if site.principal.may(permission)},
     )
+
+
+def _find_waiting(store: IncidentStore, incidents: Iterable[Incident]) -> set[str]:
+    """Return the ids of those incidents of which a decision waits for a second person."""
+    answering = {id_: incident.id for incident in incidents for id_ in incident.family}
+    return {answering[pending.incident] for pending in find_pending(store, answering)}
 
 
 def _owners(site: Console) -> list[str]:

@@ -57,6 +57,8 @@ def test_closing_several_says_which_wait_for_a_second_person(browser, store):
     assert {one.incident for one in store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))} == {"INC-B"}
     assert "INC-A: waiting for a second person: nobody: add an account with role lead or dpo" in text
     assert 'value="INC-B" aria-label' not in text
+    [row] = [row for row in browser.get("/?tab=all").text.split("<tr") if "waiting for a second person</span>" in row]
+    assert "INC-A" in row
 
 
 def test_a_form_for_nothing_is_refused_and_keeps_what_was_typed(browser, store):
