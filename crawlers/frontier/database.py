@@ -41,6 +41,7 @@ LONGEST_REST_SECONDS = 86400.0
 """No site is left alone for longer: what is due later than that was noted by a clock that was ahead, and is due now."""
 KEEP_DAYS = 90.0
 MAX_ATTEMPTS = 6
+MOST_AHEAD = 64
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
 KEY = "frontier.key"
@@ -99,6 +100,23 @@ class Visits:
         return left if left <= LONGEST_REST_SECONDS else 0.0
 
 
+@dataclass(slots=True)
+class NextPages:
+    """The rows of the next pages of a site, the last one first: while nothing else becomes due, one query serves many leases."""
+
+    rows: list[Any] = field(default_factory=list)
+    count: int = 1
+
+    def grow(self) -> None:
+        """Read twice as many the next time, since all were leased before anything else became due."""
+        self.count = min(MOST_AHEAD, 2 * self.count)
+
+    def clear(self) -> None:
+        """Forget them: something else is due, or one of these is not."""
+        if self.rows:
+            self.rows, self.count = [], 1
+
+
 def open_frontier(context: Context) -> Frontier:
     """The frontier of the data folder, whose key proved to be its own."""
     key = context.keys.read(KEY)
@@ -128,6 +146,7 @@ class Frontier:
         self.progress = Progress(self._database, clock)
         self._posts = Posts(self._database, self._cipher)
         self._held: dict[str, set[bytes]] = {}
+        self._next: dict[str, NextPages] = {}
 
     def check_key(self, value: str) -> None:
         """ConfigError unless the key with this check value is the one that the file was made under; a new file notes it."""
@@ -179,6 +198,7 @@ class Frontier:
 
     def recover(self, site: str) -> int:
         """Let go of what a visit that was broken off had in hand; returns how many pages."""
+        self._next.pop(site, None)
         return len(self._held.pop(site, ()))
 
     def begin_visit(self, site: str, starts: Sequence[PageAddress], walk: int = 0) -> float:
@@ -208,17 +228,19 @@ class Frontier:
 
     def lease(self, site: str) -> PageLease | None:
         """The page that is most worth fetching now; None when nothing is due."""
-        held = self._held.setdefault(site, set())
-        with sqlite_errors(self._path):
-            for turn in range(3):
-                with contextlib.closing(self._database.cursor()) as rows:
-                    found: Any = rows.execute(NEXT, (site, turn, self._clock.wall(), len(held) + 1))
-                    row = next((row for row in found if row[0] not in held), None)
-                if row is not None:
-                    break
-            else:
-                return None
-        name, sealed, stamp, attempts, entries, size, validators = row
+        held, pages = self._held.setdefault(site, set()), self._next.setdefault(site, NextPages())
+        if not pages.rows:
+            pages.grow()
+            with sqlite_errors(self._path):
+                for turn in range(3):
+                    bindings = site, turn, self._clock.wall(), len(held) + pages.count
+                    rows: Any = self._database.execute(NEXT, bindings).fetchall()
+                    pages.rows = [row for row in rows if row[0] not in held][::-1]
+                    if pages.rows:
+                        break
+                else:
+                    return None
+        name, sealed, stamp, attempts, entries, size, validators = pages.rows.pop()
         page, known = self._cipher.open(site, name, sealed), validators and self._cipher.open_bytes(site, name, validators)
         held.add(name)
         return PageLease(site, name, page, stamp, attempts, entries, size, known)
@@ -239,7 +261,7 @@ class Frontier:
 
     def told(self, site: str, taken: Sequence[tuple[bytes, float]]) -> None:
         """It is durable on the bus that these are gone."""
-        with self._change():
+        with self._change(is_apart=True):
             self._posts.told(site, taken)
 
     def finish(
@@ -252,7 +274,8 @@ class Frontier:
         threads of which lists never tell that somebody replied are read again.
         """
         site, now = leased.site, self._clock.wall()
-        with self._change(durable=False) as database:
+        is_apart = not parsed.pages and leased.page.role != "thread"
+        with self._change(durable=False, is_apart=is_apart) as database:
             own = [page for page in parsed.pages if page.role != "list"]
             content = self._content(site, parsed, own)
             repeated = self._repeated(leased, content) if leased.page.number > 1 else b""
@@ -293,7 +316,7 @@ class Frontier:
 
     def unchanged(self, leased: PageLease) -> None:
         """The site says that `leased` is as it was when it was last read: done, and what it led to is known."""
-        with self._change(durable=False) as database:
+        with self._change(durable=False, is_apart=True) as database:
             database.execute(
                 "update pages set state = 'done', done_at = ?, attempts = 0 where site = ? and name = ?",
                 (self._clock.wall(), leased.site, leased.name),
@@ -462,7 +485,7 @@ class Frontier:
         return bytes(self._database.execute(query, (leased.site, series, content, leased.name)).get or b"")
 
     def _leave(self, leased: PageLease, state: str, due_at: float, attempts: int, *, waits: bool = False) -> None:
-        with self._change() as database:
+        with self._change(is_apart=True) as database:
             database.execute(
                 "update pages set state = ?, due_at = ?, attempts = ?, waits = ? where site = ? and name = ?",
                 (state, due_at, attempts, int(waits), leased.site, leased.name),
@@ -474,10 +497,13 @@ class Frontier:
         self._held.get(leased.site, set()).discard(leased.name)
 
     @contextlib.contextmanager
-    def _change(self, *, durable: bool = True) -> Iterator[apsw.Connection]:
-        """One transaction, with SQLite's errors told apart."""
+    def _change(self, *, durable: bool = True, is_apart: bool = False) -> Iterator[apsw.Connection]:
+        """Run one transaction, with SQLite's errors told apart; `is_apart` says that no page becomes due but what is in hand."""
         with sqlite_errors(self._path), transaction(self._database, durable=durable):
             yield self._database
+        if not is_apart:
+            for pages in self._next.values():
+                pages.clear()
 
 
 def counted(page: PageAddress) -> int:

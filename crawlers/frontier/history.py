@@ -83,6 +83,8 @@ class History:
 
     def __init__(self, database: apsw.Connection, running: RunningTime) -> None:
         self._database, self._path, self._running, self._clock = database, Path(database.filename), running, running.clock
+        self._forgot_in: dict[str, int] = {}
+        """By site the hour in which arrivals were last forgotten: once in each is enough, and asking costs three files read."""
 
     def note_posts(self, site: str, posts: Sequence[Post], *, known: bool) -> None:
         """Posts that are new to us were read; called within the frontier's transaction. `known`: see `came_at`.
@@ -92,9 +94,10 @@ class History:
         now = self._clock.wall()
         came = [at for post in posts if (at := came_at(post, now, known=known)) is not None]
         self._database.executemany(ARRIVED, [(site, int(at // HOUR)) for at in came])
-        self._database.execute(
-            "delete from arrivals where site = ? and hour < ?", (site, int(max(0.0, self._forgotten()) // HOUR))
-        )
+        if self._forgot_in.get(site) != (hour := int(now // HOUR)):
+            oldest = int(max(0.0, self._forgotten()) // HOUR)
+            self._database.execute("delete from arrivals where site = ? and hour < ?", (site, oldest))
+            self._forgot_in[site] = hour
         had = [sum(bool(value) for value in values) for values in zip(*map(fields_of, posts), strict=True)]
         self._database.execute(CAME, (site, max(came, default=0.0), len(posts), *had, now))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from crawlers.frontier.database import FILE, MAX_ATTEMPTS, Frontier, PageLease, VisitResult
+from crawlers.frontier.schema import NEXT
 from crawlers.sites.pages import PageAddress, PageContent
 from tests.conftest import HeldClock
 from tests.crawlers.support import KEY, item, post
@@ -48,6 +49,20 @@ def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldC
     assert frontier.finish(leased, PageContent(pages=(item(1), item(2))), began) == VisitResult(new=2)
     assert frontier.counts(SITE) == {"due": 2, "leased": 0, "done": 1, "parked": 0}
     assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
+
+
+def test_pages_are_read_ahead_until_another_becomes_due(frontier: Frontier, clock: HeldClock) -> None:
+    began = frontier.begin_visit(SITE, [LIST])
+    frontier.finish(frontier.lease(SITE), PageContent(pages=[item(n) for n in range(200)]), began)
+    queries: list[str] = []
+    frontier.connection.exec_trace = lambda _, query, __: queries.append(query) or True
+    for _ in range(150):
+        frontier.finish(frontier.lease(SITE), PageContent(), began)
+    assert sum(query == NEXT for query in queries) < 15
+    clock.advance(1)
+    frontier.finish(frontier.lease(SITE), PageContent(pages=(item(1_000),)), began)
+    assert frontier.lease(SITE).page == item(1_000)
+    assert len({leased.page.url for leased in lease_all(frontier)}) == 49
 
 
 def test_what_a_dead_process_had_in_hand_is_due_again(tmp_path: Path, clock: HeldClock) -> None:
