@@ -19,8 +19,8 @@ from alerts.accounts.accounts import Accounts
 from alerts.accounts.sessions import Passwords, Sessions
 from alerts.accounts.sign_on import SignOn, configured
 from alerts.cases.feed import EventFeed
-from alerts.cases.lookup import Lookup
-from alerts.cases.lookup_limits import Lookups, Occasions, Sweeps
+from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
+from alerts.cases.lookups.lookup import Lookup
 from alerts.cases.queue import Shifts
 from alerts.cases.screening import MOST, screened
 from alerts.deadlines.schedule import duties_of

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from alerts.cases.lookup import Lookup
+from alerts.cases.lookups.lookup import Lookup
 from alerts.records import Claim
 from alerts.store import PAGE_PATIENCE, DocumentFilter, open_store
 from alerts.web.app import create_app
