@@ -57,7 +57,7 @@ BELONGS = (
     "ullage.toml", "sites.d/*.toml", "sites.d/*.off", "channels.d/*.toml", "presets/*.toml", "rules/*.toml", "rules/*.tsv",
     "*.sqlite", "inventory/*.json", "audit/*/*.jsonl", "audit/*/head.json", "audit/*.mark", "watchlists/*/*.watchlist",
     "watchlists/*/*.delta", "watchlists/*/*.amended", "watchlist-sizes/*.size", "enrolled/*.enrolled", "enrolled/*.amended",
-    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold",
+    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold", "audit/syslog.json",
 )  # fmt: skip
 """Patterns of everything that a backup has of a data folder; bus and store come from the settings."""
 CERTIFICATES = re.compile(rb"(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")

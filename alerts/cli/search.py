@@ -29,7 +29,7 @@ def search(ctx: typer.Context) -> None:
         store = stack.enter_context(contextlib.closing(configured_store(context, PAGE_PATIENCE)))
         accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock, context.inventory)))
         listener, hosts, address = _listening(context, stack)
-        stop = stack.enter_context(running("search", registry, None, context.running_time))
+        stop = stack.enter_context(running("search", registry, None, context))
         app = create_app(context, store, accounts, registry, hosts)
         typer.echo(f"search page: {address}")
         if first := first_login(accounts, context.trail("search")):

@@ -44,6 +44,7 @@ from ullage.errors import ConfigError, UllageError, UnavailableError
 from ullage.files.disk_room import find_shortage
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
+from ullage.monitoring.metrics import to_readiness
 from ullage.phrase import Phrase
 from ullage.settings import Context
 from ullage.settings.tenants import tenants_here
@@ -165,7 +166,7 @@ def _operations() -> APIRouter:
         if missing := site.context.inventory.faults():
             return PlainTextResponse(f"not ready: {'; '.join(missing)}\n", 503)
         site.store.count(KeyCheck, DocumentFilter())
-        return PlainTextResponse("ready\n")
+        return PlainTextResponse(to_readiness(site.context.audit_fault()))
 
     return router
 

@@ -150,10 +150,22 @@ class CanaryMetrics:
             self._success.set(now)
 
 
+def to_readiness(warning: str) -> str:
+    """Return the answer of a role that can work; `warning` names what fails beside its work, "" where nothing does."""
+    return f"ready, but {warning}\n" if warning else "ready\n"
+
+
 def metrics_server(
-    registry: CollectorRegistry, port: int, ready: Callable[[], bool], faults: Iterable[Callable[[], str]] = ()
+    registry: CollectorRegistry,
+    port: int,
+    ready: Callable[[], bool],
+    faults: Iterable[Callable[[], str]] = (),
+    warning: Callable[[], str] = str,
 ) -> LoopbackServer:
-    """Serve one registry; `ready` and `faults`, each of which returns "" or a reason, say whether the role can work now."""
+    """Serve one registry; `ready` and `faults`, each of which returns "" or a reason, say whether the role can work now.
+
+    `warning` is added where it can: something fails that none of its work waits for.
+    """
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
         if path == "/metrics":
@@ -164,7 +176,7 @@ def metrics_server(
         if path == "/readyz":
             if reasons := "; ".join(filter(None, (fault() for fault in faults))):
                 return LoopbackResponse(f"not ready: {reasons}\n".encode(), status=503)
-            return LoopbackResponse(b"ready\n") if ready() else LoopbackResponse(b"not ready\n", status=503)
+            return LoopbackResponse(to_readiness(warning()).encode()) if ready() else LoopbackResponse(b"not ready\n", status=503)
         return NOTHING
 
     return LoopbackServer("metrics", port, answer)
