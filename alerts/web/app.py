@@ -41,11 +41,11 @@ from ullage import __version__, log
 from ullage.audit import Trail
 from ullage.audit.trail import REQUEST
 from ullage.errors import ConfigError, UllageError, UnavailableError
-from ullage.files.disk_room import find_shortage
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
-from ullage.monitoring.metrics import to_readiness
+from ullage.monitoring.metrics import readiness
 from ullage.phrase import Phrase
+from ullage.runtime.service import ServiceFaults
 from ullage.settings import Context
 from ullage.settings.tenants import tenants_here
 
@@ -161,12 +161,10 @@ def _operations() -> APIRouter:
     @router.get("/readyz", dependencies=[anybody()])
     def ready(request: Request) -> PlainTextResponse:
         site: Console = request.app.state.site
-        if shortage := find_shortage(site.context.data):
-            return PlainTextResponse(f"not ready: {shortage}\n", 503)
-        if missing := site.context.inventory.faults():
-            return PlainTextResponse(f"not ready: {'; '.join(missing)}\n", 503)
+        context = site.context
+        text, status = readiness(ServiceFaults(context.data, context.inventory), context.audit_fault)
         site.store.count(KeyCheck, DocumentFilter())
-        return PlainTextResponse(to_readiness(site.context.audit_fault()))
+        return PlainTextResponse(text, status)
 
     return router
 

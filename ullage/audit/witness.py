@@ -25,7 +25,7 @@ class AuditWitness(Collector):
 
     _labelnames = ("chain",)
 
-    def __init__(self, inventory: Inventory, *, is_forwarded: bool) -> None:
+    def __init__(self, inventory: Inventory, *, is_forwarded: bool = False) -> None:
         self._inventory, self._is_forwarded = inventory, is_forwarded
 
     def collect(self) -> Iterator[Metric]:

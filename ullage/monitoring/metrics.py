@@ -150,9 +150,15 @@ class CanaryMetrics:
             self._success.set(now)
 
 
-def to_readiness(warning: str) -> str:
-    """Return the answer of a role that can work; `warning` names what fails beside its work, "" where nothing does."""
-    return f"ready, but {warning}\n" if warning else "ready\n"
+def readiness(faults: Iterable[Callable[[], str]], warning: Callable[[], str] = str) -> tuple[str, int]:
+    """Return text and status of the answer to /readyz; `faults` and `warning` return "" or a reason each.
+
+    A fault keeps the role from its work; a warning is of something beside, which no work waits for.
+    """
+    if reasons := "; ".join(filter(None, (fault() for fault in faults))):
+        return f"not ready: {reasons}\n", 503
+    beside = warning()
+    return f"ready, but {beside}\n" if beside else "ready\n", 200
 
 
 def metrics_server(
@@ -162,10 +168,7 @@ def metrics_server(
     faults: Iterable[Callable[[], str]] = (),
     warning: Callable[[], str] = str,
 ) -> LoopbackServer:
-    """Serve one registry; `ready` and `faults`, each of which returns "" or a reason, say whether the role can work now.
-
-    `warning` is added where it can: something fails that none of its work waits for.
-    """
+    """Serve one registry; `ready`, and `faults` and `warning` (see `readiness`), say whether the role can work now."""
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
         if path == "/metrics":
@@ -174,9 +177,10 @@ def metrics_server(
         if path == "/healthz":
             return LoopbackResponse(b"alive\n")
         if path == "/readyz":
-            if reasons := "; ".join(filter(None, (fault() for fault in faults))):
-                return LoopbackResponse(f"not ready: {reasons}\n".encode(), status=503)
-            return LoopbackResponse(to_readiness(warning()).encode()) if ready() else LoopbackResponse(b"not ready\n", status=503)
+            text, status = readiness(faults, warning)
+            if status == 200 and not ready():
+                text, status = "not ready\n", 503
+            return LoopbackResponse(text.encode(), status=status)
         return NOTHING
 
     return LoopbackServer("metrics", port, answer)

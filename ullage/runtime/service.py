@@ -169,17 +169,12 @@ class ServiceFaults:
 
     data: Path
     inventory: Inventory
-    more: Iterable[Callable[[], str]]
+    more: Iterable[Callable[[], str]] = ()
 
     def __iter__(self) -> Iterator[Callable[[], str]]:
         yield from self.more
-        yield partial(_missing_parts, self.inventory)
+        yield lambda: "; ".join(self.inventory.faults())
         yield partial(find_shortage, self.data)
-
-
-def _missing_parts(inventory: Inventory) -> str:
-    """Return which parts are gone, "" where none is."""
-    return "; ".join(inventory.faults())
 
 
 def _count(running_time: RunningTime, stop: threading.Event) -> None:
