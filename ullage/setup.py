@@ -397,13 +397,7 @@ def _signers(context: Context) -> str:
 
 
 def _keys(context: Context) -> str:
-    absent = keys.missing(context.keys)
-    for name in ("capture.key", "frontier.key"):
-        try:
-            context.keys.read(name)
-        except ConfigError as error:
-            absent.append(str(error))
-    if wrong := dict.fromkeys([*absent, *keys.faults(context.keys)]):
+    if wrong := dict.fromkeys([*keys.missing(context.keys), *keys.faults(context.keys)]):
         raise FaultsError(wrong)
     require_initialised(context)
     if (newest := keys.sealer(context.keys).key_id) not in keys.opener(context.keys).private:
