@@ -194,7 +194,7 @@ class Trail:
         The mark is made before it: where there is a key and no mark, there was one.
         """
         name = key_name(self.chain)
-        if self._is_given() or self.keys.exists(name):
+        if self.keys.has_command or self.keys.is_here(name):
             return self.keys.read(name)
         self.keys.inventory.refuse_lost(f"{KEYS}{name}")
         key = secrets.token_bytes(KEY_BYTES)
@@ -202,11 +202,6 @@ class Trail:
         self._mark(Mark(), key)
         self.keys.write(name, key)
         return key
-
-    def _is_given(self) -> bool:
-        """Whether the key is no file here."""
-        credentials, name = self.keys.credentials, key_name(self.chain)
-        return bool(self.keys.command or (credentials and (credentials / name.replace("/", ".")).is_file()))
 
     def _mark(self, mark: Mark, key: bytes) -> None:
         write(path_of(self.root, self.keys, self.chain), mark, key)
