@@ -78,9 +78,9 @@ def find_fault(root: Path) -> str:
     """Return what keeps entries from being delivered, and how many wait; "" where nothing does."""
     try:
         fault = read_state(root).fault
-    except UllageError as error:
+        return f"{fault}; {count_waiting(root)} audit entries wait" if fault else ""
+    except (UllageError, OSError) as error:
         return str(error)
-    return f"{fault}; {count_waiting(root)} audit entries wait" if fault else ""
 
 
 @dataclass(slots=True)
