@@ -1,9 +1,10 @@
-"""Tell a server that has stopped answering from one that is slow, long before a request's time is over.
+"""Tell a server that has stopped answering from a slow one, before a request's time is over.
 
-A request that takes longer than `patience` is not given up: the server is asked for something that costs it nothing, on a
-connection of its own, and only where that is not answered either the request ends. It is left to a thread that ends with the
-request's own time limit. For a moment afterwards every request fails at once, and the next asks first whether the server is back:
-so what waits is not multiplied by the requests of a page, nor the threads by those of an hour.
+A request that takes longer than `patience` is not given up: the server is asked for something that
+costs it nothing, on a connection of its own, and only where that is not answered either the
+request ends. It is left to a thread that ends with the request's own time limit. For a moment
+afterwards every request fails at once, and the next asks first whether the server is back: so what
+waits is not multiplied by the requests of a page, nor the threads by those of an hour.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
     DATA/audit/syslog.json   the last delivered entry of each chain, and what speaks against delivery
 
-One process of a data folder at a time does it, in a thread of its own: an audited act never waits for the receiver. Entries are
-read from the chains behind the last delivered one, so none is left out while the receiver is away; after a broken connection or a
-restart the last ones may be sent again, which number and digest tell. Where a chain does not hold the entry that was delivered
-last, it is sent again from its beginning.
+One process of a data folder at a time does it, in a thread of its own: an audited act never waits
+for the receiver. Entries are read from the chains behind the last delivered one, so none is left
+out while the receiver is away; after a broken connection or a restart the last ones may be sent
+again, which number and digest tell. Where a chain does not hold the entry that was delivered last,
+it is sent again from its beginning.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""Speak to a syslog receiver: audit entries as RFC 5424 messages, counted by octets, over TLS (RFC 5425).
+"""Send audit entries to a syslog receiver: RFC 5424 messages over TLS (RFC 5425).
 
-The libraries for it write log records and hide what becomes of them; here each entry must arrive. A message holds the entry as it
-stands in the chain, so that a copy can be compared byte by byte. Syslog acknowledges nothing: an entry counts as delivered when
-the receiver's machine has acknowledged its bytes on a connection that still stands.
+The libraries for it write log records and hide what becomes of them; here each entry must arrive.
+A message holds the entry as it stands in the chain, so that a copy can be compared byte by byte.
+Syslog acknowledges nothing: an entry counts as delivered when the receiver's machine has
+acknowledged its bytes on a connection that still stands.
 """
 
 from __future__ import annotations
