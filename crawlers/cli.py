@@ -61,7 +61,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
     port = None if once else context.settings.metrics_port("crawl")
     faults = [metrics.loop.fault]
-    with service.running("crawl", registry, port, context.running_time, faults=faults) as stop:
+    with service.running("crawl", registry, port, context, faults=faults) as stop:
         silence_libraries()
         scheduler = reach(
             "crawl", lambda: Scheduler(context, names or [], metrics), stop, once, partial(metrics.loop.reached, BUS)

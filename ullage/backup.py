@@ -36,7 +36,7 @@ from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.display.progress import ProgressBar, progress_bar
 from ullage.errors import ConfigError, CorruptError
 from ullage.files.atomic_write import OF_A_DISK, disk_errors, hold, put_in_place, sync_folder, turn, write_new
-from ullage.files.database import COUNTED, FOLLOWERS, back_up
+from ullage.files.database import COUNTED, FOLLOWERS, SCHEMAS, back_up, schema_of
 from ullage.files.validation import claimed_version
 from ullage.inventory import VERSION as INVENTORY_VERSION
 from ullage.lookup.list_index import VERSION as REGISTRY_VERSION
@@ -46,9 +46,9 @@ from ullage.runtime.dead_letters import REPLAY_GROUP
 from ullage.security.keys import KeyStore
 from ullage.settings import FILE, Context
 
-MANIFEST, VERSION = "backup.json", 2
+MANIFEST, VERSION = "backup.json", 3
 FORMATS = {"audit": AUDIT_VERSION, "inventory": INVENTORY_VERSION, "registry": REGISTRY_VERSION}
-"""The versions of what is in a backup, which its manifest carries."""
+"""The versions of what is in a backup, which its manifest carries; those of its databases stand beside them."""
 DATABASE = ".sqlite"
 PASSING = ("in-hand", "locks", CLOCK)
 """Folders of what holds only while a process lives, or on this machine."""
@@ -57,7 +57,7 @@ BELONGS = (
     "ullage.toml", "sites.d/*.toml", "sites.d/*.off", "channels.d/*.toml", "presets/*.toml", "rules/*.toml", "rules/*.tsv",
     "*.sqlite", "inventory/*.json", "audit/*/*.jsonl", "audit/*/head.json", "audit/*.mark", "watchlists/*/*.watchlist",
     "watchlists/*/*.delta", "watchlists/*/*.amended", "watchlist-sizes/*.size", "enrolled/*.enrolled", "enrolled/*.amended",
-    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold",
+    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold", "audit/syslog.json",
 )  # fmt: skip
 """Patterns of everything that a backup has of a data folder; bus and store come from the settings."""
 CERTIFICATES = re.compile(rb"(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")
@@ -294,6 +294,7 @@ def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, p
     manifest = {
         "version": VERSION,
         "formats": FORMATS,
+        "databases": {name: _schema(target / name, name, context) for name in files if name.endswith(DATABASE)},
         "ullage": __version__,
         "at": context.clock.now().isoformat(timespec="seconds"),
         "files": files,
@@ -302,6 +303,13 @@ def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, p
     lines = (body, hashlib.sha256(body).hexdigest().encode(), _signature(context.keys.own_key(KEY), body), b"")
     write_new(b"\n".join(lines), target / MANIFEST)
     return len(files), size
+
+
+def _schema(copy: Path, name: str, context: Context) -> tuple[str, int]:
+    """Return of which kind (see `SCHEMAS`) a copied database is, and the version of its tables."""
+    bus, store = (url.partition(":///")[2] for url in (context.settings.bus.url, context.settings.store.url))
+    kind = "incidents" if name == store else "bus" if Path(name).is_relative_to(bus or "/") else copy.stem
+    return kind, schema_of(copy)
 
 
 def _copy_file(path: Path, copy: Path) -> None:
@@ -345,10 +353,12 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
     if key is not None and not hmac.compare_digest(rest[0] if rest else b"", _signature(key, body)):
         raise CorruptError(f"{path} was not written by who has these keys ({KEY}): nothing was restored; use another backup")
     manifest: dict[str, Any] = json.loads(body)
-    for name, other in manifest.get("formats", {}).items():
-        if FORMATS.get(name, other) != other:
-            known = f"{name} has version {other}, and this ullage ({__version__}) reads {FORMATS[name]}"
-            raise CorruptError(f"{folder}: {known}: use ullage {manifest['ullage']}")
+    read = [(f"{folder}: {name} has version", other, FORMATS.get(name)) for name, other in manifest["formats"].items()]
+    read += [(f"{folder / name} has schema", n, SCHEMAS.get(kind)) for name, (kind, n) in manifest["databases"].items()]
+    for what, other, known in read:
+        if known not in (None, other):
+            ours = f"this ullage ({__version__}) reads {known}"
+            raise CorruptError(f"{what} {other}, and {ours}: use ullage {manifest['ullage']}; nothing was restored")
     root = folder.resolve()
     if not all((folder / name).resolve().is_relative_to(root) for name in manifest["files"]):
         raise CorruptError(f"{path} names files outside the backup, which no backup does: use another one")

@@ -13,6 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from ullage.audit import current_user, walk_all
+from ullage.audit.forwarding import count_waiting
+from ullage.audit.syslog import Receiver, read_url
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.trail import key_name
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
@@ -170,6 +172,8 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
     for what, act in parts:
         look(what, act)
     look("audit log", lambda: _audit(context))
+    if receiver := read_url(context.settings.audit.syslog, context.data):
+        look("audit log receiver", lambda: _audit_receiver(context, receiver))
     look("clock", lambda: _clock(context))
     look("disk", lambda: _disks(context))
     return lines
@@ -359,6 +363,14 @@ def _audit(context: Context) -> str:
     return f"{sum(chain.entries for chain in chains)} entries as they were written"
 
 
+def _audit_receiver(context: Context, receiver: Receiver) -> str:
+    """Connect to the receiver, which gets nothing, and count what it does not have yet."""
+    receiver.connect().close()
+    if receiver.trust.certificate is not None:
+        own_certificate(context, receiver.trust)
+    return f"{receiver.host} answers, {count_waiting(context.data / AUDIT)} entries not sent yet"
+
+
 def _epochs(context: Context, tenant: str) -> str:
     """How many lists of `tenant` may be live here; ConfigError where a key is not here without which none can be."""
     live = {purpose: keys.epochs(context.keys, tenant, purpose) for purpose in ("match", "index")}
@@ -385,13 +397,7 @@ def _signers(context: Context) -> str:
 
 
 def _keys(context: Context) -> str:
-    absent = keys.missing(context.keys)
-    for name in ("capture.key", "frontier.key"):
-        try:
-            context.keys.read(name)
-        except ConfigError as error:
-            absent.append(str(error))
-    if wrong := dict.fromkeys([*absent, *keys.faults(context.keys)]):
+    if wrong := dict.fromkeys([*keys.missing(context.keys), *keys.faults(context.keys)]):
         raise FaultsError(wrong)
     require_initialised(context)
     if (newest := keys.sealer(context.keys).key_id) not in keys.opener(context.keys).private:

@@ -23,7 +23,7 @@ from typing import Any
 from alerts.accounts import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES, Principal, digest, permissions_of
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
 from ullage.inventory import Inventory
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
@@ -134,7 +134,7 @@ class Accounts:
 
     def __init__(self, data: Path, clock: Clock, inventory: Inventory | None = None) -> None:
         self._path, self._clock, self._lock = data / FILE, clock, threading.Lock()
-        self._connection = open_database(self._path, SCHEMA, inventory=inventory)
+        self._connection = open_database(self._path, SCHEMA, SCHEMAS["accounts"], inventory=inventory)
         if not self._rows("select 1 from sqlite_schema where name = 'saved_filters'"):
             with self._changing():
                 self._connection.execute(SAVED)

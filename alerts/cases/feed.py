@@ -38,7 +38,7 @@ from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import CLOSED
 from ullage.clock import Clock
 from ullage.erasure import ErasureReport, ErasureStage, Order
-from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore, signer
 from ullage.security.signing import Signer
@@ -131,7 +131,7 @@ class EventFeed:
 
     def _opened(self) -> apsw.Connection:
         if self._connection is None:
-            self._connection = open_database(self.data / FILE, SCHEMA, inventory=self.keys.inventory)
+            self._connection = open_database(self.data / FILE, SCHEMA, SCHEMAS["events"], inventory=self.keys.inventory)
             with transaction(self._connection):
                 if self._connection.execute("select name from feed").get is None:
                     self._connection.execute("insert into feed values (?)", (secrets.token_hex(4),))
@@ -263,7 +263,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     path = context.data / FILE
 
     def look() -> str:
-        with contextlib.closing(open_database(path, SCHEMA)) as log:
+        with contextlib.closing(open_database(path, SCHEMA, SCHEMAS["events"])) as log:
             check_database(log, path)
             count = log.execute("select count(*) from events").get
             return f"{count} events"
@@ -278,7 +278,7 @@ def erasing(context: Context) -> Iterator[ErasureStage]:
     def erase(order: Order) -> Iterator[ErasureReport]:
         path = context.data / FILE
         if order.is_whole and path.exists():
-            with contextlib.closing(open_database(path, SCHEMA)) as log, sqlite_errors(path), transaction(log):
+            with contextlib.closing(open_database(path, SCHEMA, SCHEMAS["events"])) as log, sqlite_errors(path), transaction(log):
                 log.execute("delete from events where tenant = ?", (order.tenant,))
                 yield ErasureReport("events", log.changes())
 

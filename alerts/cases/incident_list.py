@@ -33,7 +33,6 @@ from ullage.security.masking import Secret
 
 SELLERS_SHOWN = 10
 """Sellers of one incident whose history is shown, those who were seen most often in it."""
-SECTIONS = 6
 TOKENS = re.compile(r"@[0-9a-f]{8,16}(?:,@[0-9a-f]{8,16}){0,19}")
 
 

@@ -19,7 +19,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Literal, NamedTuple
 
-from alerts.cases.lookup import Lookup, PersonExposure, kinds_of, worst_way
+from alerts.cases.lookups.lookup import Lookup, PersonExposure, kinds_of, worst_way
 from alerts.cases.outgoing import Text
 from alerts.coverage.monitoring_status import MonitoringStatus, monitoring_status
 from alerts.grouping.exposures import is_verified

@@ -33,7 +33,7 @@ from alerts.cases.decisions import permission_for
 from alerts.cases.evidence import vault_of
 from alerts.cases.incident_list import CUSTOMERS_SHOWN, TOKENS, named, other_customers, whole
 from alerts.cases.incident_view import describe, describe_pending, details, summary
-from alerts.cases.lookup import Lookup
+from alerts.cases.lookups.lookup import Lookup
 from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.queue import (
     ORDERS,

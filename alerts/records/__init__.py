@@ -49,6 +49,7 @@ from alerts.records.sighting import (
     holding_of,
     presence_id,
 )
+from ullage.files.database import SCHEMAS
 from ullage.verdict.rules import ClockWord, Origin, Severity, Told
 
 __all__ = [
@@ -106,6 +107,6 @@ CLASSES: tuple[type[Document], ...] = (
     SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown, Holding,
     PendingDecision,
 )  # fmt: skip
-VERSION = 1
+VERSION = SCHEMAS["incidents"]
 """Of what a store indexes: raise it when a class comes, or says otherwise what its filters are. A store of another version is
 refused."""

@@ -103,7 +103,7 @@ def run_alert(context: Context, *, once: bool) -> None:
         turning: list[Maintenance] = []  # none while the bus is waited for
         faults = [metrics.loop.fault]
         stop = stack.enter_context(
-            running("alert", registry, port, context.running_time, lambda: bool(turning) and turning[0].ready(), faults)
+            running("alert", registry, port, context, lambda: bool(turning) and turning[0].ready(), faults)
         )
         if (opened := _opened(context, bus, stop, once, metrics)) is None:
             return

@@ -208,20 +208,29 @@ class IncidentStore(Protocol):
         """Release what is held."""
 
 
-def configured_store(context: Context) -> IncidentStore:
-    """The store of the settings, with its password from the settings' key folder; errors are those of `open_store`.
+PATIENCE = 10.0
+"""Seconds after which a service or command asks whether a server is alive that has not answered: it may be busy."""
+PAGE_PATIENCE = 1.5
+"""The same for what people wait for: with the time for that question a page takes less than 3 s."""
+
+
+def configured_store(context: Context, patience: float = PATIENCE) -> IncidentStore:
+    """Return the store of the settings, with its password from the settings' key folder; errors are those of `open_store`.
 
     ConfigError also where there is no data folder.
     """
     context.require_data()
-    return open_store(context.settings.store.url, context.data, context.keys.root, context.inventory)
+    return open_store(context.settings.store.url, context.data, context.keys.root, context.inventory, patience)
 
 
-def open_store(url: str, data: Path, keys: Path | None = None, inventory: Inventory | None = None) -> IncidentStore:
+def open_store(
+    url: str, data: Path, keys: Path | None = None, inventory: Inventory | None = None, patience: float = PATIENCE
+) -> IncidentStore:
     """Return the store that `url` names: `sqlite:///FILE` relative to the data folder, or `elasticsearch://HOST:PORT`.
 
     A store that is a file is entered in `inventory` when it is created; one on other machines has its password in the folder
-    `keys`, by default that of the data folder. ConfigError says what is wrong with `url` or missing beside it; nothing is
+    `keys`, by default that of the data folder; one that is silent is given up after one and a half times `patience` seconds
+    (see `alerts.store.watched_node`). ConfigError says what is wrong with `url` or missing beside it; nothing is
     sent yet.
     """
     scheme, _, rest = url.partition("://")
@@ -233,7 +242,8 @@ def open_store(url: str, data: Path, keys: Path | None = None, inventory: Invent
     if scheme == "elasticsearch":
         with _its_client():
             from alerts.store.elasticsearch import ElasticsearchStore  # noqa: PLC0415  as above
-        return ElasticsearchStore(url, data, KeyStore(keys or data / "keys", credentials=credentials_folder()))
+        key_store = KeyStore(keys or data / "keys", credentials=credentials_folder())
+        return ElasticsearchStore(url, data, key_store, patience)
     raise ConfigError(f"store.url has the scheme {quoted(scheme)}: use sqlite:///FILE or elasticsearch://HOST:PORT")
 
 

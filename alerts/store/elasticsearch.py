@@ -112,9 +112,9 @@ MAX_ID_BYTES = 512
 class ElasticsearchStore:
     """See the module, and `alerts.store` for what each method promises."""
 
-    def __init__(self, url: str, data: Path, keys: KeyStore) -> None:
+    def __init__(self, url: str, data: Path, keys: KeyStore, patience: float) -> None:
         self._address = read_url(url, data)
-        self._client = connect(self._address, keys)
+        self._client = connect(self._address, keys, patience)
 
     def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
         """Create or renew templates and indexes, as the plan of the cluster does; needs an administrator's account."""

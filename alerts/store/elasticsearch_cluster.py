@@ -63,6 +63,7 @@ from alerts.records import (
 from alerts.records.document import Document
 from alerts.store import index_words
 from alerts.store.sqlite_queries import stamp
+from alerts.store.watched_node import watched_node
 from ullage.errors import ConfigError, UnavailableError
 from ullage.security.keys import KeyStore
 from ullage.security.tls import Trust, named_file
@@ -278,10 +279,11 @@ def _secret(keys: KeyStore, name: str) -> str | None:
     return None if lines is None else "\n".join(lines)
 
 
-def connect(address: Address, keys: KeyStore) -> Elasticsearch:
-    """A client; nothing is sent yet. It never tries again by itself: whoever holds the record does."""
+def connect(address: Address, keys: KeyStore, patience: float) -> Elasticsearch:
+    """Return a client; nothing is sent yet. It never tries again by itself: whoever holds the record does."""
     logging.getLogger("elastic_transport").setLevel(logging.CRITICAL)  # what it would say is raised here
     options: dict[str, Any] = {"request_timeout": address.timeout, "max_retries": 0, "retry_on_timeout": False}
+    options["node_class"] = watched_node(patience)
     who = login(keys)
     if who is None and address.trust and not address.trust.certificate:
         raise ConfigError(f"the store's password is missing: put it into {keys.root / PASSWORD_FILE}, mode 0600")

@@ -19,8 +19,8 @@ from alerts.accounts.accounts import Accounts
 from alerts.accounts.sessions import Passwords, Sessions
 from alerts.accounts.sign_on import SignOn, configured
 from alerts.cases.feed import EventFeed
-from alerts.cases.lookup import Lookup
-from alerts.cases.lookup_limits import Lookups, Occasions, Sweeps
+from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
+from alerts.cases.lookups.lookup import Lookup
 from alerts.cases.queue import Shifts
 from alerts.cases.screening import MOST, screened
 from alerts.deadlines.schedule import duties_of
@@ -41,10 +41,11 @@ from ullage import __version__, log
 from ullage.audit import Trail
 from ullage.audit.trail import REQUEST
 from ullage.errors import ConfigError, UllageError, UnavailableError
-from ullage.files.disk_room import find_shortage
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists
+from ullage.monitoring.metrics import readiness
 from ullage.phrase import Phrase
+from ullage.runtime.service import ServiceFaults
 from ullage.settings import Context
 from ullage.settings.tenants import tenants_here
 
@@ -160,12 +161,10 @@ def _operations() -> APIRouter:
     @router.get("/readyz", dependencies=[anybody()])
     def ready(request: Request) -> PlainTextResponse:
         site: Console = request.app.state.site
-        if shortage := find_shortage(site.context.data):
-            return PlainTextResponse(f"not ready: {shortage}\n", 503)
-        if missing := site.context.inventory.faults():
-            return PlainTextResponse(f"not ready: {'; '.join(missing)}\n", 503)
+        context = site.context
+        text, status = readiness(ServiceFaults(context.data, context.inventory), context.audit_fault)
         site.store.count(KeyCheck, DocumentFilter())
-        return PlainTextResponse("ready\n")
+        return PlainTextResponse(text, status)
 
     return router
 

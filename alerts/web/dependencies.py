@@ -40,11 +40,11 @@ from alerts.accounts.sign_on import SignOn
 from alerts.cases import exports, incident_view
 from alerts.cases.feed import EventFeed
 from alerts.cases.incident_list import Filters
-from alerts.cases.lookup import PURPOSES, Lookup, LookupRequest
-from alerts.cases.lookup_limits import Lookups, Occasions, Sweeps
+from alerts.cases.lookups.limits import Lookups, Occasions, Sweeps
+from alerts.cases.lookups.lookup import PURPOSES, Lookup, LookupRequest
+from alerts.cases.lookups.typed_value import selectable_kinds
 from alerts.cases.queue import Shifts
 from alerts.cases.screening import ExposureQuery, ExposureResult
-from alerts.cases.typed_value import selectable_kinds
 from alerts.deadlines import render
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.render import reported

@@ -15,7 +15,7 @@ import apsw
 
 from crawlers.collectors.session import ChatMessage, Reason
 from crawlers.frontier.cipher import FrontierCipher
-from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
 from ullage.inventory import Inventory
 from ullage.records.heartbeat import SiteReport, State
 from ullage.settings import Context
@@ -71,7 +71,7 @@ class ChannelLedger:
 
     def __init__(self, path: Path, cipher: FrontierCipher, service: str = "", inventory: Inventory | None = None) -> None:
         self._path, self._cipher, self._service = path, cipher, service
-        self._connection: apsw.Connection = open_database(path, SCHEMA, inventory=inventory)
+        self._connection: apsw.Connection = open_database(path, SCHEMA, SCHEMAS["collect"], inventory=inventory)
 
     @classmethod
     def of(cls, context: Context, service: str = "") -> ChannelLedger:

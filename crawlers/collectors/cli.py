@@ -73,7 +73,7 @@ def _collect(context: Context, service: str) -> None:
         hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
         made = list[PatientAppends]()
         stop = stack.enter_context(
-            running("collect", registry, port, context.running_time, lambda: bool(made) and made[0].up, [metrics.loop.fault])
+            running("collect", registry, port, context, lambda: bool(made) and made[0].up, [metrics.loop.fault])
         )
         feed = reach("collect", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
         if feed is None:

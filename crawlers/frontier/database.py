@@ -29,7 +29,7 @@ from crawlers.frontier.schema import NEXT, SCHEMA, WAITING, WALK, WALK_THREADS
 from crawlers.sites.pages import PageAddress, PageContent, Post, Withheld
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.files.database import check_database, open_database, sqlite_errors, transaction
+from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
 from ullage.inventory import Inventory
 from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.keys import check_value
@@ -138,7 +138,7 @@ class Frontier:
         inventory: Inventory | None = None,
     ) -> None:
         self._path = folder / file
-        self._database = open_database(self._path, SCHEMA, inventory=inventory)
+        self._database = open_database(self._path, SCHEMA, SCHEMAS["frontier"], inventory=inventory)
         running = RunningTime(folder, clock, inventory)
         self.history = History(self._database, running)
         self.forgetting = Forgetting(self._database, running, keep_days * DAY_SECONDS)

@@ -16,7 +16,7 @@ from typing import Any
 from crawlers.frontier.database import Frontier
 from crawlers.frontier.schema import SCHEMA
 from ullage.errors import ConfigError
-from ullage.files.database import all_or_nothing, open_database, sqlite_errors, transaction
+from ullage.files.database import SCHEMAS, all_or_nothing, open_database, sqlite_errors, transaction
 
 BY_SITE = {"sites": "name"} | dict.fromkeys(("pages", "seen", "taken", "standings", "arrivals", "blind", "tallies"), "site")
 """Tables, and their column with the site's name."""
@@ -30,7 +30,7 @@ def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
     """Write what is known of `sites`, of all where none is named, into a new file; returns how many pages."""
     if path.exists():
         raise ConfigError(f"{path} is there already: name a new file")
-    open_database(path, SCHEMA).close()
+    open_database(path, SCHEMA, SCHEMAS["frontier"]).close()
     database = frontier.connection
     with sqlite_errors(path):
         names = list(sites) or [name for (name,) in database.execute("select distinct site from pages")]

@@ -207,7 +207,7 @@ def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     watched = WatchedFolder(folder, context.running_time.believed(), remove)  # one that was set ahead takes no half file
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
-        stop = stack.enter_context(running("ingest", registry, None, context.running_time))
+        stop = stack.enter_context(running("ingest", registry, None, context))
         hold(folder / ".ullage.lock", f"{folder} is being watched")  # until the process ends
         feed = _feed(context, stop)
 

@@ -79,7 +79,7 @@ def intake(ctx: typer.Context) -> None:
                 "intake",
                 registry,
                 metrics_port,
-                context.running_time,
+                context,
                 lambda: bool(made) and made[0].up,
                 [metrics.loop.fault],
             )

@@ -51,7 +51,7 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     for registry in made.values():
         CertificateMetrics(registry, {})
         show_suspension(registry, RunningTime(Path(), Clock()))
-        registry.register(AuditWitness(KeyStore(Path("nowhere") / "keys").inventory))
+        registry.register(AuditWitness(KeyStore(Path("nowhere") / "keys").inventory, is_forwarded=True))
     return made
 
 

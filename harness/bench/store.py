@@ -24,7 +24,7 @@ from typing import Any
 from alerts.grouping.placement import held
 from alerts.records import Decision, Exposure, Incident, exposure_id, holding_of
 from alerts.records.document import Document
-from alerts.store import DocumentFilter, IncidentStore, open_store
+from alerts.store import PATIENCE, DocumentFilter, IncidentStore, open_store
 from alerts.store.elasticsearch import ANSWERED, ElasticsearchStore
 from alerts.store.elasticsearch_cluster import body, connect, index_name, read_url
 from alerts.store.queries import statuses
@@ -227,7 +227,7 @@ def distributed(row: Row, folder: Path) -> None:
                 admin.create_templates()
         with (
             contextlib.closing(open_store(urls[0], folder)) as store,
-            contextlib.closing(connect(read_url(urls[1], folder), KeyStore(folder / "keys"))) as client,
+            contextlib.closing(connect(read_url(urls[1], folder), KeyStore(folder / "keys"), PATIENCE)) as client,
         ):
             ours, other = race(store.put, lambda lines: client.bulk(operations=lines, filter_path=ANSWERED), _lines)
             put_others(store)

@@ -348,9 +348,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     with contextlib.ExitStack() as stack:
         made: list[MatchStage] = []  # none while the bus is waited for
         faults = [metrics.loop.fault]
-        stop = stack.enter_context(
-            running("match", registry, port, context.running_time, lambda: bool(made) and made[0].ready(), faults)
-        )
+        stop = stack.enter_context(running("match", registry, port, context, lambda: bool(made) and made[0].ready(), faults))
         stack.enter_context(contextlib.closing(bus))
         opened = reach(
             "match",

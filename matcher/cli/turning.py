@@ -2,7 +2,7 @@
 
 Lists are built under tag keys: a load fills the new epoch. Facts in the store are tagged under index keys, and none can be tagged
 anew without the value, which nobody has: facts under the old key leave by themselves, with `store.exposures_days`, and until then
-both keys are asked (`alerts.cases.lookup`, `ullage.lookup.values`).
+both keys are asked (`alerts.cases.lookups.lookup`, `ullage.lookup.values`).
 """
 
 from __future__ import annotations

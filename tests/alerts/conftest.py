@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from alerts.accounts import ALL
 from alerts.accounts.accounts import Accounts
-from alerts.cases.lookup import index_tags
+from alerts.cases.lookups.lookup import index_tags
 from alerts.records import incident_id
 from alerts.store import IncidentStore, open_store
 from alerts.web.app import create_app

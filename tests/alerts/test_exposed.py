@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from alerts.cases.lookup import Lookup, LookupRequest, index_tags
+from alerts.cases.lookups.lookup import Lookup, LookupRequest, index_tags
 from alerts.records import Audit
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.cases.lookup import Lookup, index_tags
+from alerts.cases.lookups.lookup import Lookup, index_tags
 from alerts.cases.screening import ExposureQuery, decayed, screened
 from alerts.coverage.monitoring_status import HeartbeatRecorder
 from alerts.records import Exposure

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from alerts.cases.lookup import Lookup
+from alerts.cases.lookups.lookup import Lookup
 from alerts.grouping.stage import Alert
 from alerts.records import Incident, KeyCheck, Sighting
 from alerts.store import DocumentFilter, open_store

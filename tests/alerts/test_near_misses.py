@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from alerts.cases.lookup import index_tags
-from alerts.cases.typed_value import RECOGNISED, read_typed
+from alerts.cases.lookups.lookup import index_tags
+from alerts.cases.lookups.typed_value import RECOGNISED, read_typed
 from alerts.records import Exposure
 from alerts.store import DocumentFilter
 from tests.alerts.browser import ASKED, PHONE

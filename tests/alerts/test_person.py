@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts.cases.decisions import Decisions, may_be_told
-from alerts.cases.lookup import LookupResult, index_tags, reply, script_of, scripts
+from alerts.cases.lookups.lookup import LookupResult, index_tags, reply, script_of, scripts
 from alerts.cases.outgoing import Text
 from alerts.cases.report import advice_for
 from alerts.coverage.monitoring_status import MonitoringStatus
@@ -52,7 +52,7 @@ def test_every_scenario_has_both_scripts_in_both_languages(scenario, approved):
 
 
 def test_no_script_says_a_forbidden_word():
-    text = resources.files("alerts.cases").joinpath("scripts.toml").read_text(encoding="utf-8")
+    text = resources.files("alerts.cases.lookups").joinpath("scripts.toml").read_text(encoding="utf-8")
     said = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     assert not FORBIDDEN.search(said)
     advice = [line for scenario in ["", *SCENARIOS] for one in advice_for(scenario) for line in one.lines()]

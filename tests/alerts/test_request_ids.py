@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from alerts.cases.lookup import PURPOSES, Lookup
+from alerts.cases.lookups.lookup import PURPOSES, Lookup
 from alerts.cases.screening import ExposureQuery, screened
 from alerts.web.static_files import static_path
 from tests.alerts.browser import PHONE, Browser

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from alerts.accounts.sessions import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT, OF_ALL, OF_SOURCE, Attempt, Attempts
-from alerts.cases.lookup import index_tags
+from alerts.cases.lookups.lookup import index_tags
 from alerts.web.app import create_app
 from alerts.web.auth import WRONG_TOKENS
 from alerts.web.static_files import static_path

@@ -15,7 +15,7 @@ import pytest
 from alerts.records import CLASSES, Claim, Exposure, Incident
 from alerts.records.document import Document
 from alerts.service.upkeep import erase, expire
-from alerts.store import DocumentFilter, IncidentStore, WriteResult, open_store
+from alerts.store import PAGE_PATIENCE, DocumentFilter, IncidentStore, WriteResult, open_store
 from alerts.store.elasticsearch import BULK_ITEMS
 from alerts.store.elasticsearch_cluster import index_name
 from deploy.local.elasticsearch import Server, elasticsearch
@@ -76,6 +76,21 @@ def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backe
     again(store.refresh)
     assert store.count(Claim, DocumentFilter()) == 5
     assert sorted(d.id for d in store.scroll(Claim, DocumentFilter())) == sorted(d.id for d in documents)
+
+
+def test_frozen_server_is_noticed_by_a_page_and_asked_again_when_it_is_back(store, backend, url, tmp_path):
+    store.put([claim("1")])
+    store.refresh()
+    with contextlib.closing(open_store(url, tmp_path, patience=PAGE_PATIENCE)) as page:
+        backend.server.freeze()
+        try:
+            started = time.monotonic()
+            with pytest.raises(UnavailableError, match="cannot be reached"):
+                page.count(Claim, DocumentFilter())
+            assert time.monotonic() - started < 2 * PAGE_PATIENCE + SLACK
+        finally:
+            backend.server.thaw()
+        assert again(lambda: page.count(Claim, DocumentFilter())) == 1
 
 
 def test_a_server_without_memory_for_a_request_is_waited_for(store, backend):

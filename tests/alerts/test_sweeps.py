@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from alerts.cases import lookup_limits
-from alerts.cases.lookup_limits import MANY, SECONDS, Sweeps
-from alerts.cases.typed_value import read_typed
+from alerts.cases.lookups import limits
+from alerts.cases.lookups.limits import MANY, SECONDS, Sweeps
+from alerts.cases.lookups.typed_value import read_typed
 from tests.alerts.browser import ASKED, PHONE
 from ullage import audit
 from ullage.security.masking import Secret
@@ -48,7 +48,7 @@ def test_what_is_no_number_is_no_sweep(clock):
 
 
 def test_no_number_is_kept_and_only_so_many_ranges_are(clock, monkeypatch):
-    monkeypatch.setattr(lookup_limits, "MOST_RANGES", 3)
+    monkeypatch.setattr(limits, "MOST_RANGES", 3)
     seen = Sweeps(clock.as_clock())
     for number in range(10):
         note(seen, Secret(str(13800138000 + 10_000 * number)))

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from alerts.accounts import PERMISSIONS, ROLES
-from alerts.cases.lookup import index_tags
+from alerts.cases.lookups.lookup import index_tags
 from alerts.cases.suppressions import SuppressionConditions, Suppressions
 from alerts.deadlines.outstanding import Duties
 from alerts.records import Decision, incident_id

@@ -25,7 +25,7 @@ from alerts.accounts import PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES
 from alerts.accounts.accounts import Accounts
 from alerts.cases import exports
 from alerts.cases.feed import EventFeed
-from alerts.cases.lookup import index_tags
+from alerts.cases.lookups.lookup import index_tags
 from alerts.records import CollectorHeartbeat, GapReason, Incident, Notification, Suppression, incident_id
 from alerts.store import open_store
 from alerts.web.app import create_app

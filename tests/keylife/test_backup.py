@@ -23,6 +23,7 @@ from tests.matcher.bank import phone
 from ullage.audit import walk_all
 from ullage.backup import CHUNK, MANIFEST, restore
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.database import open_database
 
 
 def backed_up(house: House, to: Path) -> str:
@@ -224,7 +225,7 @@ def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written
     manifest = tmp_path / "copy" / MANIFEST
     body = json.loads(manifest.read_bytes().splitlines()[0])
     for changed, said in (
-        ({"version": 3}, "is a backup of version 3, and this ullage reads 2"),
+        ({"version": 2}, "is a backup of version 2, and this ullage reads 3"),
         ({"formats": {"audit": 7}}, "audit has version 7, and this ullage"),
     ):
         text = json.dumps({**body, **changed}, sort_keys=True).encode()
@@ -233,6 +234,29 @@ def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written
         assert isinstance(refused.exception, CorruptError)
         assert said in str(refused.exception)
         assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+@pytest.mark.parametrize("name", ["incidents.sqlite", "elsewhere/cases.sqlite", "bus/captures.sqlite", "frontier.sqlite"])
+def test_database_of_another_version_is_named_before_anything_is_restored(
+    leaked: House, tmp_path: Path, name: str, *, is_signed: bool
+) -> None:
+    path = leaked.data / name
+    if name == "elsewhere/cases.sqlite":  # a store by another name is known by the settings
+        path.parent.mkdir()
+        for file in leaked.data.glob("incidents.sqlite*"):
+            file.rename(path.parent / file.name.replace("incidents", "cases"))
+        settings = leaked.data / "ullage.toml"
+        settings.write_text(f'[store]\nurl = "sqlite:///{name}"\n' + settings.read_text().replace("metrics = false\n", ""))
+        leaked = House(leaked.data)
+    with closing(open_database(path, "", 1)) as database:
+        database.pragma("user_version", int(database.pragma("user_version")) + 1)
+    backed_up(leaked, tmp_path)
+    keys = ("--keys", tmp_path / "keys") if is_signed else ()
+    refused = House(tmp_path / "back").ask("restore", tmp_path / "copy", *keys)
+    assert isinstance(refused.exception, CorruptError)
+    assert f"{tmp_path / 'copy' / name} has schema 2, and this ullage" in str(refused.exception)
+    assert not (tmp_path / "back").exists()
 
 
 def test_a_folder_that_is_no_data_folder_is_not_backed_up(leaked: House, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alerts.cases.incident_list import history, named
-from alerts.cases.lookup import Lookup, LookupRequest
+from alerts.cases.lookups.lookup import Lookup, LookupRequest
 from alerts.records import CLASSES, Exposure, Sighting
 from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter, IncidentStore, configured_store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from alerts.cases.lookup import index_tags
+from alerts.cases.lookups.lookup import index_tags
 from matcher.watchlist.tagging import handles
 from tests.matcher.bank import customer, listed
 from tests.matcher.conftest import BANK

@@ -15,9 +15,8 @@ from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.monitoring.loopback import LoopbackServer
 from ullage.monitoring.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
-from ullage.running_time import RunningTime
 from ullage.runtime import service as readiness_of_role
-from ullage.settings import Settings
+from ullage.settings import Context, Settings
 
 
 class Readiness:
@@ -161,7 +160,7 @@ def test_service_on_a_full_disk_is_not_ready(
     port = socket.create_server(("127.0.0.1", 0))
     number = port.getsockname()[1]
     port.close()
-    with readiness_of_role.running("match", new_registry("match"), number, RunningTime(tmp_path, Clock())) as stop:
+    with readiness_of_role.running("match", new_registry("match"), number, Context(tmp_path)) as stop:
         monkeypatch.setattr(os, "statvfs", lambda _: room)
         said = readiness_of_role.of(Settings(metrics_ports={"match": number}), "match")
         stop.set()

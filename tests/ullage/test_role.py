@@ -20,13 +20,12 @@ from ullage.runtime import service
 ROLE = """
 import pathlib, sys, tempfile
 from ullage import log
-from ullage.clock import Clock
-from ullage.running_time import RunningTime
 from ullage.runtime import service
+from ullage.settings import Context
 from ullage.monitoring.metrics import new_registry
 log.configure("info")
 with tempfile.TemporaryDirectory() as data, service.running(
-    "match", new_registry("match"), {port}, RunningTime(pathlib.Path(data), Clock())
+    "match", new_registry("match"), {port}, Context(pathlib.Path(data))
 ) as stop:
     print("up", flush=True)
     {work}

@@ -23,14 +23,13 @@ from ullage.runtime.service import EXIT_CODE, SUPERVISOR
 CHILD = """
 import os, pathlib, sys
 from ullage import log
-from ullage.clock import Clock
-from ullage.running_time import RunningTime
 from ullage.runtime import service
+from ullage.settings import Context
 from ullage.monitoring.metrics import new_registry
 folder, name = pathlib.Path(sys.argv[1]), sys.argv[2]
 log.configure("error")
 service.die_with_supervisor()
-with service.running(name, new_registry(name), None, RunningTime(folder / name, Clock())) as stop:
+with service.running(name, new_registry(name), None, Context(folder / name)) as stop:
     os.write(1, f"{name} {os.getpid()}\\n".encode())  # one write: three children share the pipe
     stop.wait(120)
 (folder / f"{name}.drained").touch()

@@ -20,9 +20,10 @@ What whoever can write to the disk can do about it:
 
 A chain that the inventory lists (`ullage.inventory`) and of which nothing is left is named as well.
 
-Against all of it: the metric `ullage_audit_last_entry` has the number of each chain's last entry, and an alert fires when it
-decreases. Keep what `ullage audit verify --json` prints on another machine, every day; `--expect FILE` says later whether that
-very history is still the beginning of this one.
+Against all of it: the metric `ullage_audit_last_entry` has the number of each chain's last entry,
+and an alert fires when it decreases; `audit.syslog` names a receiver of every entry
+(`ullage.audit.forwarding`). Or keep what `ullage audit verify --json` prints on another machine,
+every day: `--expect FILE` says later whether that very history is still the beginning of this one.
 """
 
 from ullage.audit.entry import AuditEntry

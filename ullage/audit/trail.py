@@ -46,7 +46,8 @@ from ullage.lookup.values import identifier_in
 from ullage.running_time import DAY_SECONDS, RunningTime
 from ullage.security.keys import KEY_BYTES, KeyStore
 
-MARK_FOLDER = "audit"
+FOLDER = "audit"
+"""The folder of the chains in the data folder, and of their keys among the keys."""
 ENDING = ".mark"
 SIZE = 512
 """A sector, which a disk writes whole or not at all."""
@@ -66,17 +67,17 @@ class Mark(SignedRecord):
 
 def key_name(chain: str) -> str:
     """What the key of a chain is called."""
-    return f"{MARK_FOLDER}/{chain}.key"
+    return f"{FOLDER}/{chain}.key"
 
 
 def path_of(root: Path, keys: KeyStore, chain: str) -> Path:
     """Where the mark of a chain under `root` lies."""
-    beside = keys.root / MARK_FOLDER
+    beside = keys.root / FOLDER
     return (beside if beside.is_dir() else root) / f"{chain}{ENDING}"
 
 
 def read(path: Path, key: bytes) -> Mark | None:
-    """The mark, None where there is none that was written under `key`."""
+    """Return the mark, None where there is none that was written under `key`."""
     for _ in range(TRIES):  # it is written in place, perhaps now
         try:
             mark = Mark.model_validate_json(path.read_bytes())
@@ -114,7 +115,6 @@ def heads(root: Path, chain: str) -> Iterator[tuple[str, ChainHead]]:
             yield folder.name, head
 
 
-FOLDER = MARK_FOLDER
 MAX_SEGMENT = 16 * 1024 * 1024
 MAX_TEXT = 500
 LONGEST_LINE = 8 * 1024
@@ -194,7 +194,7 @@ class Trail:
         The mark is made before it: where there is a key and no mark, there was one.
         """
         name = key_name(self.chain)
-        if self._is_given() or self.keys.exists(name):
+        if self.keys.has_command or self.keys.is_here(name):
             return self.keys.read(name)
         self.keys.inventory.refuse_lost(f"{KEYS}{name}")
         key = secrets.token_bytes(KEY_BYTES)
@@ -202,14 +202,6 @@ class Trail:
         self._mark(Mark(), key)
         self.keys.write(name, key)
         return key
-
-    def _is_given(self) -> bool:
-        """Whether the key is no file here."""
-        credentials, name = self.keys.credentials, key_name(self.chain)
-        return bool(self.keys.command or (credentials and (credentials / name.replace("/", ".")).is_file()))
-
-    def _marked(self, key: bytes) -> Mark | None:
-        return read(path_of(self.root, self.keys, self.chain), key)
 
     def _mark(self, mark: Mark, key: bytes) -> None:
         write(path_of(self.root, self.keys, self.chain), mark, key)
@@ -219,7 +211,7 @@ class Trail:
 
         Numbers that were given once are not given again, so the gap shows in every later walk.
         """
-        mark = self._marked(key)
+        mark = read(path_of(self.root, self.keys, self.chain), key)
         known = max([(mark.seq, mark.last) if mark else (0, ORIGIN), *_told_of(self.chain, others)])
         beyond = head.model_copy(update={"seq": known[0], "last": known[1], "size": 0})
         if known[0] > head.seq:
@@ -267,7 +259,7 @@ class Trail:
         head = ChainHead(seq=0, last=ORIGIN, size=0)
         if not files:
             return head
-        mark = self._marked(key)
+        mark = read(path_of(self.root, self.keys, self.chain), key)
         if mark is None or int(files[0].stem) <= mark.seq:
             self._damaged("head.json is gone")
         head = head.model_copy(update={"seq": mark.seq, "last": mark.last})

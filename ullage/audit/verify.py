@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ullage.audit import trail as marks
 from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, refuse_other_version, segments
-from ullage.audit.trail import FOLDER, Mark
+from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.security.keys import KeyStore
 
@@ -80,16 +80,18 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
     except CorruptError as error:
         chain.fault(folder, 0, str(error))
         return chain
-    mark = _mark(folder, keys)
+    key, name, why = b"", marks.key_name(folder.name), ""
+    try:
+        key = keys.read(name)
+    except ConfigError as error:
+        why = str(error) if keys.is_here(name) else "its key is not here"
+    mark = marks.read(marks.path_of(folder.parent, keys, folder.name), key) if key else None
     files = segments(folder)
     if not files:
         last = max([mark.seq if mark else 0, *noted])
         chain.fault(folder, 0, f"the whole chain is gone{f', its last known entry is {last}' if last else ''}")
         return chain
-    try:
-        key = keys.read(f"{FOLDER}/{folder.name}.key")
-    except ConfigError as error:
-        why = str(error) if keys.is_here(f"{FOLDER}/{folder.name}.key") else "its key is not here"
+    if why:
         chain.fault(folder, 0, f"{why}, so nothing of it can be verified")
         return chain
     head = _head(chain, folder, key)
@@ -102,14 +104,6 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
         _walk_file(chain, file, key, left, is_last=number == len(files) - 1)
     _compare(chain, files[-1], head, {seq: digest for seq, digest in left.items() if seq >= chain.begins})
     return chain
-
-
-def _mark(folder: Path, keys: KeyStore) -> Mark | None:
-    try:
-        key = keys.read(marks.key_name(folder.name))
-    except ConfigError:
-        return None
-    return marks.read(marks.path_of(folder.parent, keys, folder.name), key)
 
 
 def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import Metric
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ullage.audit.forwarding import read_state
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.trail import heads
 from ullage.errors import UllageError
@@ -24,8 +25,8 @@ class AuditWitness(Collector):
 
     _labelnames = ("chain",)
 
-    def __init__(self, inventory: Inventory) -> None:
-        self._inventory = inventory
+    def __init__(self, inventory: Inventory, *, is_forwarded: bool = False) -> None:
+        self._inventory, self._is_forwarded = inventory, is_forwarded
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauge; nothing is verified."""
@@ -43,3 +44,16 @@ class AuditWitness(Collector):
         for chain, number in sorted(numbers.items()):
             gauge.add_metric([chain], number)
         yield gauge
+        if self._is_forwarded:
+            yield self._delivered(root, numbers)
+
+    def _delivered(self, root: Path, chains: Iterable[str]) -> Metric:
+        gauge = GaugeMetricFamily(
+            "ullage_audit_last_entry_sent", "Number of the last entry of a chain that the receiver has.", labels=self._labelnames
+        )
+        delivered = dict[str, tuple[int, str]]()
+        with contextlib.suppress(UllageError, OSError):
+            delivered = read_state(root).delivered
+        for chain in sorted(chains):
+            gauge.add_metric([chain], delivered.get(chain, (0, ""))[0])
+        return gauge

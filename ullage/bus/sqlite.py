@@ -19,7 +19,7 @@ import apsw
 from ullage.bus import Lag, Outgoing, PartitionPosition, Record, Retention, lag_of
 from ullage.clock import Clock
 from ullage.files.atomic_write import hold
-from ullage.files.database import PartList, check_database, damaged, empty_log, open_database, sqlite_errors, transaction
+from ullage.files.database import SCHEMAS, PartList, check_database, damaged, empty_log, open_database, sqlite_errors, transaction
 from ullage.running_time import ClockReading, Old, RunningTime
 
 IDLE_SECONDS = 0.05
@@ -56,7 +56,7 @@ class _Topic:
 
     def __init__(self, folder: Path, name: str, inventory: PartList | None = None) -> None:
         self.name, self.path = name, folder / f"{name}.sqlite"
-        self.database = open_database(self.path, SCHEMA, inventory=inventory)
+        self.database = open_database(self.path, SCHEMA, SCHEMAS["bus"], inventory=inventory)
 
     def bounds(self) -> tuple[int, int]:
         """First offset that is kept and the next that will be given, as they are at one moment."""

@@ -44,6 +44,8 @@ RESERVED = 8
 """Bytes of each page for its checksum; with any other number the checksum VFS does nothing."""
 CHECKED = 1 << 16
 """Is added to the version of a file: all of its pages have checksums. A file without it is not ours."""
+SCHEMAS = {"accounts": 1, "bus": 1, "collect": 1, "events": 1, "frontier": 1, "incidents": 1}
+"""The version of the tables of each kind of database: raise it with them. A file of another version is refused."""
 COMMITS = "create table commits (n integer not null) strict; insert into commits values (0)"
 COUNT = "update commits set n = n + 1 returning n"
 FOLLOWERS = ("-wal", "-shm", "-journal")
@@ -159,6 +161,14 @@ def open_database(path: Path, schema: str, version: int = 1, inventory: PartList
         _compare(connection, path, counted)
         undo.pop_all()
     return connection
+
+
+def schema_of(path: Path) -> int:
+    """Return the version of the tables in a database, 0 where it is none of ours."""
+    _register()
+    with sqlite_errors(path), contextlib.closing(_connect(path)) as connection:
+        stored = int(connection.pragma("user_version"))
+    return stored ^ CHECKED if stored & CHECKED else 0
 
 
 def empty_log(connection: apsw.Connection) -> None:

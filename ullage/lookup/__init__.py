@@ -1,6 +1,5 @@
 """How a person or a seller is looked up: by tags of what was typed, in every form in which a value is enrolled.
 
-    typed_value       one identifier that a person typed: its kind, or what to check before it is looked up
     values            in which forms a value is enrolled, found and looked up; words that must hold none; authors by their tag
     list_index        the list of enrolled customers, so that search can say "recorded, found nowhere"
     erased_customers  whose data was erased

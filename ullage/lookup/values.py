@@ -1,6 +1,6 @@
 """Read identifiers that people type, and hash values and sellers in every form they are written in.
 
-What a clerk types is read by `alerts.cases.typed_value`. Everywhere else (a search box whose text lands in a URL, a note
+What a clerk types is read by `alerts.cases.lookups.typed_value`. Everywhere else (a search box whose text lands in a URL, a note
 that is stored) an identifier is refused, so that none gets into a history, a log or the store by a slip of the hand.
 
 A dump carries the digest of a number and thinks it is anonymous, so a watchlist holds these as well, and a look-up asks for each:

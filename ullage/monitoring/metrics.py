@@ -150,10 +150,25 @@ class CanaryMetrics:
             self._success.set(now)
 
 
+def readiness(faults: Iterable[Callable[[], str]], warning: Callable[[], str] = str) -> tuple[str, int]:
+    """Return text and status of the answer to /readyz; `faults` and `warning` return "" or a reason each.
+
+    A fault keeps the role from its work; a warning is of something beside, which no work waits for.
+    """
+    if reasons := "; ".join(filter(None, (fault() for fault in faults))):
+        return f"not ready: {reasons}\n", 503
+    beside = warning()
+    return f"ready, but {beside}\n" if beside else "ready\n", 200
+
+
 def metrics_server(
-    registry: CollectorRegistry, port: int, ready: Callable[[], bool], faults: Iterable[Callable[[], str]] = ()
+    registry: CollectorRegistry,
+    port: int,
+    ready: Callable[[], bool],
+    faults: Iterable[Callable[[], str]] = (),
+    warning: Callable[[], str] = str,
 ) -> LoopbackServer:
-    """Serve one registry; `ready` and `faults`, each of which returns "" or a reason, say whether the role can work now."""
+    """Serve one registry; `ready`, and `faults` and `warning` (see `readiness`), say whether the role can work now."""
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
         if path == "/metrics":
@@ -162,9 +177,10 @@ def metrics_server(
         if path == "/healthz":
             return LoopbackResponse(b"alive\n")
         if path == "/readyz":
-            if reasons := "; ".join(filter(None, (fault() for fault in faults))):
-                return LoopbackResponse(f"not ready: {reasons}\n".encode(), status=503)
-            return LoopbackResponse(b"ready\n") if ready() else LoopbackResponse(b"not ready\n", status=503)
+            text, status = readiness(faults, warning)
+            if status == 200 and not ready():
+                text, status = "not ready\n", 503
+            return LoopbackResponse(text.encode(), status=status)
         return NOTHING
 
     return LoopbackServer("metrics", port, answer)

@@ -23,6 +23,9 @@ from urllib.error import HTTPError
 from prometheus_client import CollectorRegistry
 
 from ullage import log
+from ullage.audit.forwarding import AuditForwarder
+from ullage.audit.syslog import read_url
+from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.witness import AuditWitness
 from ullage.errors import ConfigError, Exit
 from ullage.files import output
@@ -32,7 +35,7 @@ from ullage.monitoring.loopback import HOST
 from ullage.monitoring.metrics import metrics_server, show_suspension
 from ullage.running_time import TURN_SECONDS, RunningTime
 from ullage.runtime.in_hand import Surroundings
-from ullage.settings import Settings
+from ullage.settings import Context, Settings
 
 READY, NOT_READY = "ready", "not ready"
 ANSWER_SECONDS = 5.0
@@ -57,8 +60,8 @@ def of(settings: Settings, words: str) -> str:
         return "not asked: its port is 0, or no metrics are served"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{HOST}:{port}/readyz", timeout=ANSWER_SECONDS):
-            return READY
+        with opener.open(f"http://{HOST}:{port}/readyz", timeout=ANSWER_SECONDS) as answer:
+            return str(answer.read(MOST_REASON).decode("utf-8", "replace").strip())
     except HTTPError as error:
         with error:
             text = error.read(MOST_REASON).decode("utf-8", "replace").strip()
@@ -118,7 +121,7 @@ def running(
     name: str,
     registry: CollectorRegistry,
     port: int | None,
-    running_time: RunningTime,
+    context: Context,
     ready: Callable[[], bool] = lambda: True,
     faults: Iterable[Callable[[], str]] = (),
 ) -> Iterator[threading.Event]:
@@ -128,24 +131,22 @@ def running(
     Nothing that is printed or logged meanwhile ends the role, whatever becomes of it.
     """
     no_core_dumps()
-    inventory = running_time.inventory
-    if inventory is not None:
-        inventory.require()
+    context.inventory.require()
     stop = threading.Event()
     stop_on_signals(stop)
     logger = log.get(name)
     with contextlib.ExitStack() as stack:
         stack.enter_context(output.guarded())
-        show_suspension(registry, running_time)
-        if inventory is not None:
-            registry.register(AuditWitness(inventory))
-        running_time.turn()
-        threading.Thread(target=_count, args=(running_time, stop), name="running time", daemon=True).start()
+        show_suspension(registry, context.running_time)
+        registry.register(AuditWitness(context.inventory, is_forwarded=bool(context.settings.audit.syslog)))
+        context.running_time.turn()
+        threading.Thread(target=_count, args=(context.running_time, stop), name="running time", daemon=True).start()
+        _forward_audit_log(context, stop)
         served = None
         if port is not None:
             try:
-                reasons = ServiceFaults(running_time.data, inventory, faults)
-                served = stack.enter_context(metrics_server(registry, port, ready, reasons)).port
+                reasons = ServiceFaults(context.data, context.inventory, faults)
+                served = stack.enter_context(metrics_server(registry, port, ready, reasons, context.audit_fault)).port
             except OSError as error:
                 raise ConfigError(
                     f"port {port} of {name} is taken ({error.strerror}): set another in metrics_ports, 0 for any"
@@ -155,24 +156,25 @@ def running(
         logger.info("stopped", pid=os.getpid())
 
 
+def _forward_audit_log(context: Context, stop: threading.Event) -> None:
+    """Copy the audit log to its receiver until `stop`, where one is configured; the work of the service never waits for it."""
+    if receiver := read_url(context.settings.audit.syslog, context.data):
+        forwarder = AuditForwarder(context.data / AUDIT, receiver, context.clock)
+        threading.Thread(target=forwarder.run, args=(stop,), name="audit log", daemon=True).start()
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceFaults:
     """Say what speaks against readiness: `more`, to which a service adds, parts that are gone, a full disk."""
 
     data: Path
-    inventory: Inventory | None
-    more: Iterable[Callable[[], str]]
+    inventory: Inventory
+    more: Iterable[Callable[[], str]] = ()
 
     def __iter__(self) -> Iterator[Callable[[], str]]:
         yield from self.more
-        if self.inventory is not None:
-            yield partial(_missing_parts, self.inventory)
+        yield lambda: "; ".join(self.inventory.faults())
         yield partial(find_shortage, self.data)
-
-
-def _missing_parts(inventory: Inventory) -> str:
-    """Return which parts are gone, "" where none is."""
-    return "; ".join(inventory.faults())
 
 
 def _count(running_time: RunningTime, stop: threading.Event) -> None:

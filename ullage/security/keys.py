@@ -447,19 +447,18 @@ def faults(keys: KeyStore) -> list[str]:
 
 
 def missing(keys: KeyStore) -> list[str]:
-    """Describe each key that the inventory lists, or with which this machine signs, and that is not here."""
-    names = {part.removeprefix(KEYS) for part in keys.inventory.parts() if part.startswith(KEYS)}
+    """Describe each key that every machine needs, or that the key command should give, and that nothing gives.
+
+    Files that the inventory lists and that are gone are told by `Inventory.faults`.
+    """
+    listed = {part.removeprefix(KEYS) for part in keys.inventory.parts() if part.startswith(KEYS)}
+    needed = {"capture.key", "frontier.key", *(f"sign/{role}.key" for role in SIGNERS)}
     found = []
-    for name in sorted({*names, *(f"sign/{role}.key" for role in SIGNERS)} - {*all_names(keys)}):
+    for name in sorted((needed | listed if keys.command else needed - listed) - {*all_names(keys)}):
         try:
             keys.read(name)
         except ConfigError as error:
             found.append(str(error))
-    for role, topic in SIGNERS.items():
-        if keys.exists(f"sign/{role}.key"):
-            public = Ed25519PrivateKey.from_private_bytes(keys.read(f"sign/{role}.key")).public_key().public_bytes_raw()
-            if not keys.exists(name := f"signers/{topic}/{fingerprint(public)}.pub"):
-                found.append(f"key {keys.root / name} is missing, so what {role} signs is not believed here: run `ullage init`")
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ullage.audit import Trail
+from ullage.audit.forwarding import find_fault
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, Bus, RoutedBus, open_bus, trust_of_bus
 from ullage.clock import Clock
@@ -78,6 +79,10 @@ class Context:
     def trail(self, chain: str = "command") -> Trail:
         """The audit log of a role that changes something; commands share one chain."""
         return Trail(self.data / AUDIT, chain, self.keys, self.clock, self.settings.audit.days)
+
+    def audit_fault(self) -> str:
+        """Return what keeps the audit log from its receiver, "" where nothing does or none is configured."""
+        return find_fault(self.data / AUDIT) if self.settings.audit.syslog else ""
 
     def tenant(self, name: str) -> Tenant:
         """The tenant's settings; those of an unnamed tenant are the defaults."""

@@ -79,6 +79,7 @@ class AuditSettings(SettingsTable):
     days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = knob(
         1095.0, "retention: at least six months (Cybersecurity Law 23(3)), three years as processing records (PIPL 56)", "days"
     )
+    syslog: str = knob("", "receiver of a copy (RFC 5424 over TLS): syslog://HOST:6514?cafile=ca.crt&certificate=own.pem")
 
 
 class KeySettings(SettingsTable):

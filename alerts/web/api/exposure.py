@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from alerts.accounts import PURPOSES, ForbiddenError
-from alerts.cases.lookup import UNSEEN, CallerAnswer, list_disclosures, reply
+from alerts.cases.lookups.lookup import UNSEEN, CallerAnswer, list_disclosures, reply
 from alerts.cases.outgoing import Text
 from alerts.cases.screening import HOLDS, MOST, SPEED, CustomerRisk, ExposureQuery, State
 from alerts.coverage.monitoring_status import MonitoringStatus, Worth, monitoring_status

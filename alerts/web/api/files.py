@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 
-from alerts.cases.lookup import PURPOSES
+from alerts.cases.lookups.lookup import PURPOSES
 from alerts.web.api import PREFIX
 from alerts.web.dependencies import Console, may
 from alerts.web.dropped_files import BusyError, NotJudgedError

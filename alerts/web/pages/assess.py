@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from alerts.cases.decisions import Decisions
 from alerts.cases.incident_list import wait_for
-from alerts.cases.lookup import PURPOSES
+from alerts.cases.lookups.lookup import PURPOSES
 from alerts.records import Incident
 from alerts.records.decision import checked_note
 from alerts.records.document import QueryError

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse
 
-from alerts.cases.lookup import UNSEEN, LookupRequest, LookupResult, list_disclosures, reply
-from alerts.cases.lookup_limits import MANY, Occasion
-from alerts.cases.typed_value import RECOGNISED, read_typed, selectable_kinds
+from alerts.cases.lookups.limits import MANY, Occasion
+from alerts.cases.lookups.lookup import UNSEEN, LookupRequest, LookupResult, list_disclosures, reply
+from alerts.cases.lookups.typed_value import RECOGNISED, read_typed, selectable_kinds
 from alerts.coverage.monitoring_status import monitoring_status
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, may

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from alerts.cases.lookup import index_tags
+from alerts.cases.lookups.lookup import index_tags
 from alerts.cases.suppressions import active, suppressions
 from alerts.cli.incidents import incidents
 from alerts.grouping.benign import BACKGROUND

@@ -24,9 +24,9 @@ from functools import cache
 from typing import Literal, NamedTuple
 
 from alerts.cases.decisions import may_be_told
+from alerts.cases.lookups.typed_value import read_typed
 from alerts.cases.outgoing import Text
 from alerts.cases.report import advice_for, categories
-from alerts.cases.typed_value import read_typed
 from alerts.coverage.monitoring_status import MonitoringStatus
 from alerts.grouping.exposures import is_verified
 from alerts.records import Audit, Background, Decision, Exposure, Incident, Status
@@ -310,7 +310,7 @@ class _Words(Frozen):
 
 
 class Scripts(Frozen):
-    """The texts of `scripts.toml`."""
+    """Hold the texts of `scripts.toml`."""
 
     warning: str
     warning_zh: str

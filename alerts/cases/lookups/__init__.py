@@ -1,0 +1,6 @@
+"""Look up whether a customer is affected, for somebody on the phone, a risk engine or a page.
+
+lookup        find a person's exposures and answer with what may be disclosed
+limits        bound how often one may ask, and notice scans of adjacent numbers
+typed_value   read one identifier that a person typed, or say what to check
+"""

@@ -1,0 +1,225 @@
+"""Copy the audit log to a syslog receiver, entry by entry, while services run.
+
+    DATA/audit/syslog.json   the last delivered entry of each chain, and what speaks against delivery
+
+One process of a data folder at a time does it, in a thread of its own: an audited act never waits
+for the receiver. Entries are read from the chains behind the last delivered one, so none is left
+out while the receiver is away; after a broken connection or a restart the last ones may be sent
+again, which number and digest tell. Where a chain does not hold the entry that was delivered last,
+it is sent again from its beginning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+
+from ullage.audit.entry import HEAD, ORIGIN, AuditEntry, read_head, read_line, segments
+from ullage.audit.syslog import Receiver, SyslogConnection, to_message
+from ullage.clock import Backoff, Clock
+from ullage.errors import CorruptError, UllageError, UnavailableError
+from ullage.files.atomic_write import HeldError, hold, write_whole
+from ullage.files.validation import claimed_version
+from ullage.records.base import STRICT
+
+FILE, VERSION = "syslog.json", 1
+TURN_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+ACKNOWLEDGE_SECONDS = 15.0
+MOST_ENTRIES = 500
+"""Of one batch; the next is sent when it is delivered."""
+
+
+class ForwardingState(BaseModel):
+    """The content of the file. `delivered` holds number and digest of the last delivered entry of each chain."""
+
+    model_config = STRICT
+
+    version: int = VERSION
+    fault: str = ""
+    delivered: dict[str, tuple[int, str]] = Field(default_factory=dict)
+
+
+def read_state(root: Path) -> ForwardingState:
+    """Return how far the chains below `root` were delivered: nothing where that is not known, so that all is sent again."""
+    try:
+        content = (root / FILE).read_bytes()
+    except FileNotFoundError:
+        return ForwardingState()
+    if (version := claimed_version(content)) not in (None, VERSION):
+        raise CorruptError(f"{root / FILE} has version {version}, and this ullage reads {VERSION}: use that version")
+    try:
+        return ForwardingState.model_validate_json(content)
+    except ValidationError:
+        return ForwardingState()
+
+
+def find_chains(root: Path) -> list[str]:
+    """Return the names of the chains that are here, also of those that this user may not read."""
+    return sorted(path.name for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def count_waiting(root: Path) -> int:
+    """Return how many entries were not delivered yet, over all chains that this user may read."""
+    delivered, waiting = read_state(root).delivered, 0
+    for chain in find_chains(root):
+        with contextlib.suppress(OSError):
+            if head := read_head(root / chain / HEAD):
+                waiting += max(0, head.seq - max(head.begins - 1, delivered.get(chain, (0, ORIGIN))[0]))
+    return waiting
+
+
+def find_fault(root: Path) -> str:
+    """Return what keeps entries from being delivered, and how many wait; "" where nothing does."""
+    try:
+        fault = read_state(root).fault
+        return f"{fault}; {count_waiting(root)} audit entries wait" if fault else ""
+    except (UllageError, OSError) as error:
+        return str(error)
+
+
+@dataclass(slots=True)
+class ChainReader:
+    """Reads the entries of one chain in order, behind the entry with number `seq` and digest `last`."""
+
+    folder: Path
+    seq: int = 0
+    last: str = ORIGIN
+    _file: Path | None = None
+    _offset: int = 0
+
+    def read(self) -> list[AuditEntry]:
+        """Return the next entries that are durable, at most `MOST_ENTRIES`.
+
+        CorruptError where the first of them is damaged, OSError where this user may not read the chain.
+        """
+        try:
+            head = read_head(self.folder / HEAD)
+        except FileNotFoundError:
+            return []  # its first entry is being written
+        if head is None:
+            raise CorruptError(f"{self.folder / HEAD} is damaged: run `ullage audit verify`")
+        if head.seq < self.seq:
+            self._begin_again()
+        entries = list[AuditEntry]()
+        try:
+            for entry in self._lines(head.seq):
+                if entry.seq == self.seq and entry.digest != self.last:
+                    self._begin_again()
+                    return self.read()
+                if entry.seq > self.seq:
+                    self.seq, self.last = entry.seq, entry.digest
+                    entries.append(entry)
+                if len(entries) == MOST_ENTRIES:
+                    break
+        except CorruptError:
+            if not entries:
+                raise
+        return entries
+
+    def _begin_again(self) -> None:
+        self.seq, self.last, self._file, self._offset = 0, ORIGIN, None, 0
+
+    def _lines(self, until: int) -> Iterator[AuditEntry]:
+        """Yield entries up to number `until` from where reading ended; what is behind it is not durable yet."""
+        files = segments(self.folder)
+        if self._file not in files:
+            before = [file for file in files if int(file.stem) <= self.seq]
+            self._file, self._offset = (before or files)[-1 if before else 0], 0
+        for path in files[files.index(self._file) :]:
+            if path != self._file:
+                self._file, self._offset = path, 0
+            with path.open("rb") as file:
+                file.seek(self._offset)
+                for line in file:
+                    entry = read_line(line)
+                    if entry is None and line.endswith(b"\n"):
+                        raise CorruptError(f"{path} is damaged behind entry {self.seq}: run `ullage audit verify`")
+                    if entry is None or entry.seq > until:
+                        return
+                    self._offset += len(line)
+                    yield entry
+
+
+@dataclass(slots=True)
+class AuditForwarder:
+    """Delivers the chains below `root` to a receiver."""
+
+    root: Path
+    receiver: Receiver
+    clock: Clock
+    _connection: SyslogConnection | None = None
+    _readers: dict[str, ChainReader] = field(default_factory=dict)
+    _in_flight: dict[str, tuple[int, str]] = field(default_factory=dict)
+    _sent_at: float = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until `stop`, as long as no other process of the folder does."""
+        backoff, wait, lock = Backoff(cap=LONGEST_PAUSE_SECONDS), 0.0, -1
+        path = self.root.parent / "locks" / "audit-syslog.lock"
+        while not stop.wait(wait):
+            try:
+                lock = hold(path, "the audit log is sent") if lock < 0 else lock
+                self.turn()
+                wait = TURN_SECONDS
+                backoff.reset()
+            except HeldError:
+                wait = LONGEST_PAUSE_SECONDS
+            except (UllageError, OSError) as error:
+                wait = backoff.next()
+                self.fail(error)
+        self._disconnect()
+        if lock >= 0:
+            os.close(lock)
+
+    def turn(self) -> None:
+        """Note what was delivered by the last turn, and send what is new; one batch is on its way at a time."""
+        if self._connection is None:
+            self._connection = self.receiver.connect()
+        is_acknowledged = self._connection.is_acknowledged()
+        if self._in_flight and not is_acknowledged:
+            if self.clock.monotonic() - self._sent_at > ACKNOWLEDGE_SECONDS:
+                raise UnavailableError(f"{self.receiver.where} takes nothing")
+            return
+        state = read_state(self.root)
+        delivered, self._in_flight = {**state.delivered, **self._in_flight}, {}
+        faults = self._send(self._connection, delivered)
+        self._write(state, ForwardingState(fault="; ".join(faults), delivered=delivered))
+
+    def fail(self, error: Exception) -> None:
+        """Record why nothing is delivered; what was on its way is sent again."""
+        self._disconnect()
+        with contextlib.suppress(UllageError, OSError):
+            state = read_state(self.root)
+            self._write(state, state.model_copy(update={"fault": str(error)}))
+
+    def _send(self, connection: SyslogConnection, delivered: dict[str, tuple[int, str]]) -> list[str]:
+        """Send the next entries of each chain; return why a chain cannot be read, which keeps no other from being sent."""
+        faults, host = list[str](), socket.gethostname()
+        for chain in find_chains(self.root):
+            reader = self._readers.setdefault(chain, ChainReader(self.root / chain, *delivered.get(chain, (0, ORIGIN))))
+            try:
+                entries = reader.read()
+            except (CorruptError, OSError) as error:
+                faults.append(str(error))
+                continue
+            if entries:
+                connection.send(to_message(chain, entry, host) for entry in entries)
+                self._in_flight[chain] = reader.seq, reader.last
+                self._sent_at = self.clock.monotonic()
+        return faults
+
+    def _write(self, before: ForwardingState, state: ForwardingState) -> None:
+        if state != before:
+            write_whole(state.model_dump_json().encode() + b"\n", self.root / FILE)
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._readers, self._in_flight = None, {}, {}

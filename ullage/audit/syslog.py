@@ -1,0 +1,125 @@
+"""Send audit entries to a syslog receiver: RFC 5424 messages over TLS (RFC 5425).
+
+The libraries for it write log records and hide what becomes of them; here each entry must arrive.
+A message holds the entry as it stands in the chain, so that a copy can be compared byte by byte.
+Syslog acknowledges nothing: an entry counts as delivered when the receiver's machine has
+acknowledged its bytes on a connection that still stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import socket
+import ssl
+import struct
+import termios
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+from ullage import __version__
+from ullage.audit.entry import AuditEntry
+from ullage.errors import ConfigError, UnavailableError
+from ullage.security.tls import Trust, named_file
+
+KNOB, SCHEME, PORT = "audit.syslog", "syslog", 6514
+FORM = f"{SCHEME}://HOST:{PORT}?cafile=ca.crt"
+OPTIONS = {"cafile", "certificate"}
+PRIORITY = 13 * 8 + 5
+"""Facility "log audit", severity "notice"."""
+NIL, LONGEST_NAME, LONGEST_ID = "-", 255, 32
+SECONDS = 5.0
+"""What connecting, the handshake and one write may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Where entries are sent, and by which authority its certificate must be signed."""
+
+    host: str
+    port: int
+    trust: Trust
+
+    @property
+    def where(self) -> str:
+        """Return the name by which messages call it."""
+        return f"audit log receiver {self.host}:{self.port}"
+
+    def connect(self) -> SyslogConnection:
+        """Connect, its certificate and name verified; errors are those of `errors`, and ConfigError names a wrong file."""
+        context = self.trust.fresh()
+        with self.errors(), contextlib.ExitStack() as undo:
+            plain = socket.create_connection((self.host, self.port), SECONDS)
+            undo.callback(plain.close)
+            connection = SyslogConnection(self, context.wrap_socket(plain, server_hostname=self.host))
+            undo.pop_all()
+        return connection
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn errors of a connection into ours: ConfigError where waiting does not help, else UnavailableError."""
+        try:
+            yield
+        except ssl.SSLError as error:
+            self.trust.reject(self.where, error, self.host)
+        except OSError as error:
+            raise UnavailableError(f"{self.where} does not answer ({error.strerror or error})") from None
+
+
+def read_url(url: str, data: Path) -> Receiver | None:
+    """Return the receiver that the setting names, None for "". ConfigError says which part is wrong, never what it holds."""
+    if not url:
+        return None
+    try:
+        parts = urlsplit(url)
+        options, host, port = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query))), parts.hostname, parts.port
+    except ValueError:
+        raise ConfigError(f"{KNOB} cannot be read: use {FORM}") from None
+    if parts.scheme != SCHEME or not host or "@" in parts.netloc or parts.path.strip("/") or options.keys() - OPTIONS:
+        raise ConfigError(f"{KNOB} has a part that is not known: use {FORM}")
+    cafile = data / options["cafile"] if "cafile" in options else None
+    certificate = named_file(options["certificate"], data) if "certificate" in options else None
+    return Receiver(host, port or PORT, Trust(KNOB, cafile, certificate))
+
+
+def to_message(chain: str, entry: AuditEntry, host: str) -> bytes:
+    """Render an entry of a chain of the machine `host` (RFC 5424, 6); UTF-8 beyond ASCII is announced by its mark."""
+    at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    names = f"{_name(host, LONGEST_NAME)} ullage {_name(chain, LONGEST_ID)} {_name(entry.action, LONGEST_ID)}"
+    facts = f'[origin software="ullage" swVersion="{__version__}"][meta sequenceId="{entry.seq}"]'
+    text = entry.line().rstrip(b"\n")
+    return f"<{PRIORITY}>1 {at} {names} {facts} ".encode() + (b"" if text.isascii() else b"\xef\xbb\xbf") + text
+
+
+def _name(text: str, longest: int) -> str:
+    """Return a field of the header: printable ASCII without spaces, or the sign for none."""
+    return "".join(sign for sign in text if "!" <= sign <= "~")[:longest] or NIL
+
+
+class SyslogConnection:
+    """One connection; every wait on it is bounded. Errors are those of `Receiver.errors`; the caller then closes it."""
+
+    def __init__(self, receiver: Receiver, connected: ssl.SSLSocket) -> None:
+        self._receiver, self._socket = receiver, connected
+
+    def send(self, messages: Iterable[bytes]) -> None:
+        """Write messages, each after its length in octets."""
+        with self._receiver.errors():
+            self._socket.settimeout(SECONDS)
+            self._socket.sendall(b"".join(b"%d %b" % (len(message), message) for message in messages))
+
+    def is_acknowledged(self) -> bool:
+        """Return whether the receiver's machine has every byte."""
+        with self._receiver.errors():
+            self._socket.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError):  # nothing came, as it should be
+                if not self._socket.recv(1):
+                    raise ConnectionResetError("it closed the connection")
+            (waiting,) = struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))
+        return bool(waiting == 0)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
