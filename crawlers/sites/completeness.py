@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from crawlers.sites.elements import elements_in, outermost, text_before, text_behind
+from crawlers.sites.elements import outermost, texts_outside
+from crawlers.sites.further_pages import shows_further
 from crawlers.sites.layout import SiteLayout, search
-from crawlers.sites.next_pages import BEHIND, is_page_of, shows_further
+from crawlers.sites.next_pages import BEHIND, is_page_of
 from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.selectors import Node, is_element, text_of
 
@@ -161,26 +162,12 @@ def counted_on(layout: SiteLayout, root: Node) -> int | None:
     if not is_element(root):
         return None
     told, size = list[str](), 0
-    for text in _around({node.root for node in layout.post.nodes(root) if is_element(node)}, root.root):
+    for text in texts_outside({node.root for node in layout.post.nodes(root) if is_element(node)}, root.root):
         told.append(text)
         size += len(text)
         if size > LONGEST_TOLD:
             break
     return counted(" ".join(told), by_thread=True)
-
-
-def _around(posts: set[object], root: Node) -> Iterator[str]:
-    """What stands outside of posts."""
-    within = set[object]()
-    for element in elements_in(root):
-        above = element.getparent()
-        if above is not None and (above in within or above in posts):
-            within.add(element)
-            continue
-        if element not in posts and element.tag not in {"script", "style", "title", "option"}:
-            yield text_before(element)
-        if above is not None:
-            yield text_behind(element)
 
 
 def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
