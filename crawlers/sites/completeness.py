@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 from crawlers.sites.elements import outermost, texts_outside
 from crawlers.sites.further_pages import shows_further
-from crawlers.sites.layout import SiteLayout, search
-from crawlers.sites.next_pages import BEHIND, is_page_of
+from crawlers.sites.layout import SiteLayout, named, search
+from crawlers.sites.next_pages import BEHIND, entry_in, is_page_of, joined
 from crawlers.sites.pages import PageAddress, PageContent, Post
-from crawlers.sites.selectors import Node, is_element, text_of
+from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of, text_of
 
 FAR = 1_000_000
 """So far ahead of an id that is there none is yet."""
@@ -138,7 +138,8 @@ def shortfall(layout: SiteLayout, page: PageAddress, url: str, root: Node, read:
     """
     if not is_element(root):
         return ""
-    return (is_own and _of_posts(layout, root, read.posts)) or _of_pages(layout, page, url, root, read.pages)
+    beside = is_own and (_of_headings(layout, page, url, root, read.pages) or _of_posts(layout, root, read.posts))
+    return beside or _of_pages(layout, page, url, root, read.pages)
 
 
 def counted(told: str, *, by_thread: bool = False) -> int | None:
@@ -168,6 +169,18 @@ def counted_on(layout: SiteLayout, root: Node) -> int | None:
         if size > LONGEST_TOLD:
             break
     return counted(" ".join(told), by_thread=True)
+
+
+def _of_headings(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]) -> str:
+    """Return as a sentence that headings outside of the rows of a list lead to entries, as that of a featured article does."""
+    if page.role != "list" or not layout.rows:
+        return ""
+    known = {name for one in pages for name in (one.url, one.name)}
+    links = root.xpath("//*[(self::h1 or self::h2) and not(ancestor::nav or ancestor::footer)]//a[@href]")[:MOST_LINKS]
+    urls = {joined(url, link_of(link)) for link in links}
+    entries = {named(there, match): there for there in urls if (match := entry_in(layout, there))}
+    missed = [name for name, there in entries.items() if not known & {name, there}]
+    return f"{len(missed)} headings lead to entries that stand in no row" if missed else ""
 
 
 def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:

@@ -86,6 +86,8 @@ class SiteSurvey:
     """What was found from the front page of a site whose list is gone."""
     is_elsewhere: bool = False
     """Whether `start` is not the address that was given, but one that it leads to."""
+    is_examined: bool = False
+    """Whether what was read was followed to its end, and held against its pages where it was guessed."""
     is_late: bool = False
     doubts: tuple[str, ...] = ()
     """What is short of what was guessed, a sentence each: no file is written then."""
@@ -95,6 +97,12 @@ class SiteSurvey:
     """Hosts that it leads to and that may be proposed: of the open Internet, unless the site itself is of this house."""
     unrendered: str = ""
     """Why nothing was found so, where a script fills the page: a word of `crawlers.sites.visit_verdict`."""
+
+    def end(self, *, in_time: bool) -> None:
+        """Note whether the look came to its end; what was read is in doubt where it was not examined by then."""
+        self.is_late = not in_time
+        if self.is_late and self.posts and not self.is_examined:
+            self.doubts = (*self.doubts, "time was up before everything was examined")
 
     @property
     def guard(self) -> FaultGuard:
@@ -351,6 +359,7 @@ async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) ->
     if is_read:
         reads = [one for one in (best, thread, found.older) if one is not None and one.parsed.shortfall]
         found.doubts = tuple(dict.fromkeys((*found.doubts, *(one.parsed.shortfall for one in reads))))
+        found.is_examined = True
     return is_read
 
 
