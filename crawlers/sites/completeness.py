@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from crawlers.sites.elements import outermost, texts_outside
@@ -86,6 +86,8 @@ _COUNTS = re.compile(
     rf"|{_NUMBER.format('posts')}\s?\+?\s?(?:posts?|messages?|beiträge|сообщени\w{{0,2}})\b(?P<of>\s?[•·|–-]\s?page)?"
 )
 """How a list, or a thread's own page, says how many posts a thread has."""
+TITLE = "¦"
+"""Stands for the title of a thread among other texts."""
 
 
 @dataclass(slots=True)
@@ -158,8 +160,14 @@ def counted(told: str, *, by_thread: bool = False) -> int | None:
     return said.pop() if len(said) == 1 else None
 
 
-def counted_on(layout: SiteLayout, root: Node) -> int | None:
-    """How many posts a thread's own page says that it has, around them."""
+def counted_in(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
+    """Return `counted` of several texts together, without the title: in "Lot 25", "Comments" it is no number of comments."""
+    plain = (" ".join(text.split()) for text in texts)
+    return counted(" ".join(TITLE if text == title else text for text in plain), by_thread=by_thread)
+
+
+def counted_on(layout: SiteLayout, root: Node, title: str) -> int | None:
+    """Return how many posts a thread's own page, of this title, says around them that it has."""
     if not is_element(root):
         return None
     told, size = list[str](), 0
@@ -168,7 +176,7 @@ def counted_on(layout: SiteLayout, root: Node) -> int | None:
         size += len(text)
         if size > LONGEST_TOLD:
             break
-    return counted(" ".join(told), by_thread=True)
+    return counted_in(told, title, by_thread=True)
 
 
 def _of_headings(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]) -> str:

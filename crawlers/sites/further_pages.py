@@ -47,6 +47,8 @@ CALENDAR_KEYS = frozenset("month year date day week ym yearmonth".split())
 PAGE_KEY = re.compile(r"(?i)page|pages|pg?|pn|start|offset|skip|from|st|after|before|cursor|since|until|max_?id|last_?id|limit")
 NEXT_THREAD = re.compile(r"(?i)next(?:newest|newset|oldest|_?topic|_?thread)?")
 """The value of a parameter that leads to the next thread."""
+PAGE_NUMBER = re.compile(r"(?i)[\[(]?(?:page|seite|página|pagina|strona|sayfa|стр\.?|第)? ?(\d{1,6}) ?[页頁]?[\])]?")
+"""What a link of a pager says: `2`, `[2]`, `Page 2`, `第2页`."""
 LONGEST_PAGER = 400
 """Elements that a pager has at most."""
 LONGEST_TOLD = 200_000
@@ -133,10 +135,11 @@ class _ShownPage:
     def leads_further(self, link: Any) -> bool:
         """Return whether a link leads to a further page that is not known."""
         text = " ".join("".join(islice(link.itertext(), MOST_TEXTS)).split())
-        is_number = text.strip("[]() ") == str(self.page.number + 1)
+        is_number = _number_in(text) == self.page.number + 1
         is_word = 0 < len(text) <= LONGEST_WORD and is_next_word(text)
+        is_marked = "next" in (link.get("class") or "").casefold().split()
         is_related = self.page.role == "list" and "next" in (link.get("rel") or "").casefold().split()
-        if not (is_number or is_word or is_related) or _is_disabled(link) or is_inside(link, self.written):
+        if not (is_number or is_word or is_related or is_marked) or _is_disabled(link) or is_inside(link, self.written):
             return False
         if any(NO_PAGER.search(name_of(one)) for one in (link, *islice(link.iterancestors(), NEAR))):
             return False
@@ -161,6 +164,12 @@ class _ShownPage:
             return is_entry(self.layout, self.page, there)
         match = entry_in(self.layout, there)
         return match is not None and (self.layout.match == "path" or named(there, match) in self.known)
+
+
+def _number_in(text: str) -> int:
+    """Return the number of a page that a link, or the mark of the page in hand, says alone; 0 for none."""
+    match = PAGE_NUMBER.fullmatch(text)
+    return int(match[1]) if match else 0
 
 
 def _is_disabled(link: Any) -> bool:
@@ -189,7 +198,7 @@ def _is_calendar(members: list[Any]) -> bool:
 
 def _is_current(one: Any, number: int, here: str) -> bool:
     """Return whether an element says the number of the page in hand and leads nowhere else, or is marked as the current one."""
-    if len(one) > 2 or "".join(one.itertext()).strip("[]() \n\t\xa0") != str(number):
+    if len(one) > 2 or _number_in(" ".join("".join(islice(one.itertext(), MOST_TEXTS)).split())) != number:
         return False
     links = [one] if one.tag == "a" else list(one.iter("a"))
     marked = [one, *one.iterancestors()][:2]

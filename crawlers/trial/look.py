@@ -162,7 +162,7 @@ async def _looked(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
             other = SiteSurvey(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True, faults=found.faults)
             await _look(other, pages, presets)
             is_known = other.read_as is not None and other.read_as.platform != "board"
-            if other.posts and (is_known or (is_unsure and not other.doubts)):
+            if other.posts and (is_known or (not other.doubts and (is_unsure or _lists_all_of(other, found)))):
                 _take(found, other)
                 return
     await _rendered(found, pages, presets)
@@ -170,6 +170,13 @@ async def _looked(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     if found.is_known and found.word in LOST and front not in found.site.start:
         found.front = SiteSurvey(found.site.model_copy(update={"start": (front,)}), is_known=True, faults=found.faults)
         await _look(found.front, pages, presets)
+
+
+def _lists_all_of(other: SiteSurvey, found: SiteSurvey) -> bool:
+    """Return whether another list has all entries of one that has no next page, and more: an archive, and its newest posts."""
+    if other.list is None or found.list is None or found.list.older is not None:
+        return False
+    return {page.url for page in found.list.entries} < {page.url for page in other.list.entries}
 
 
 async def _rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:

@@ -144,6 +144,16 @@ def test_a_first_post_and_replies_that_look_otherwise_are_read_each_for_itself()
     assert len(found.posts) == 4
 
 
+def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
+    site = board(HOLDER.replace("<p>", '<p class="first">'))
+    row = '<li class="{c}"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
+    rows = {name: "".join(row.format(n=n, c=name) for n in range(last)) for name, last in (("new", 4), ("all", 6))}
+    front = f'<html><body><ul>{rows["new"]}</ul><p><a href="/archive/">All of them</a></p></body></html>'
+    pages = {**site.pages, f"{HOST}/": front, f"{HOST}/archive/": f"<html><body><ul>{rows['all']}</ul></body></html>"}
+    found = looked(StaticSite(pages), start=f"{HOST}/")
+    assert (found.doubts, found.site.start, len(found.list.entries)) == ((), (f"{HOST}/archive/",), 6)
+
+
 @pytest.mark.parametrize("post", ["div.page", "body > div"])
 def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": post, "body": "xpath:."})

@@ -22,6 +22,8 @@ MARKS_OF_BOTH = [
     '<div><span class="current">1</span> <a href="/weiter-b">2</a></div>',
     '<nav><ul><li>Page 1 / 4</li><li><a href="./other2.html">&rang;</a></li></ul></nav>',
     "<div>Page <b>1</b> of <b>3</b></div>",
+    '<div><span aria-current="page">Page 1</span> <a href="/x/other-b">Page 2</a></div>',
+    '<div><span aria-current="page">Page 1</span> <a class="next" href="/x/other-b">Newer comments</a></div>',
     "<div>第 1 页 / 共 12 页</div>",
     "<p>Seite 1 von 2</p>",
     '<div class="pg"><b>1</b> <a href="#" onclick="go(2)">2</a></div>',
@@ -137,3 +139,37 @@ def test_a_page_is_short_exactly_where_a_further_page_is_among_other_marks(
 ) -> None:
     marks = [*others[:place], mark, *others[place:]]
     assert lacking(role, marks, written) == ("fewer" if mark else "")
+
+
+COMMENTS = 5
+"""Pages of comments of an article."""
+
+
+def comment_page(number: int, *, newest_first: bool) -> str:
+    """Return a page of comments as WordPress writes it; the page at the article's own address is the newest or the oldest."""
+    own = COMMENTS if newest_first else 1
+
+    def link(to: int, name: str) -> str:
+        where = "" if to == own else f"comment-page-{to}/"
+        return (
+            f'<div class="nav-{name}"><a href="{HOST}/2026/11/a/{where}#comments">{name}</a></div>' if 0 < to <= COMMENTS else ""
+        )
+
+    comment = f'<li id="comment-{number}" class="comment"><div class="comment-content"><p>words of {number}</p></div></li>'
+    nav = f'<nav class="comment-navigation">{link(number - 1, "previous")}{link(number + 1, "next")}</nav>'
+    article = '<article id="post-7" class="hentry"><div class="entry-content"><p>the article</p></div></article>'
+    return f'<html><body class="single">{article}<div id="comments"><ol>{comment}</ol>{nav}</div></body></html>'
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_pages_of_comments_are_read_from_either_end(newest_first: bool) -> None:
+    site, first = make_site(platform="wordpress"), f"{HOST}/2026/11/a/"
+    pages, read = [PageAddress(first, "thread", series=first, facts={"id": "7"})], set[str]()
+    for page in pages:
+        rest = page.url.partition("#")[0].removeprefix(first).strip("/")
+        number = int(rest.removeprefix("comment-page-")) if rest else COMMENTS if newest_first else 1
+        parsed = platform_of(site).parse(page, response(page.url, comment_page(number, newest_first=newest_first)), site)
+        read |= {post.body.decode() for post in parsed.posts}
+        pages += parsed.pages
+    assert len(pages) == COMMENTS
+    assert read == {"<p>the article</p>", *(f"<p>words of {number}</p>" for number in range(1, COMMENTS + 1))}
