@@ -86,8 +86,10 @@ _COUNTS = re.compile(
     rf"|{_NUMBER.format('posts')}\s?\+?\s?(?:posts?|messages?|beiträge|сообщени\w{{0,2}})\b(?P<of>\s?[•·|–-]\s?page)?"
 )
 """How a list, or a thread's own page, says how many posts a thread has."""
-TITLE = "¦"
-"""Stands for the title of a thread among other texts."""
+NO_COUNT = "¦"
+"""Stands for the title of a thread, and for a date, among other texts."""
+DATE = re.compile(r"\w\W{1,3}(?:19|20)\d\d\W*$")
+"""A text that ends in a year, before which something else of a date stands."""
 
 
 @dataclass(slots=True)
@@ -161,9 +163,9 @@ def counted(told: str, *, by_thread: bool = False) -> int | None:
 
 
 def counted_in(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
-    """Return `counted` of several texts together, without the title: in "Lot 25", "Comments" it is no number of comments."""
+    """Return `counted` of several texts together, without title and dates: in "Lot 25", "Comments" is no number of them."""
     plain = (" ".join(text.split()) for text in texts)
-    return counted(" ".join(TITLE if text == title else text for text in plain), by_thread=by_thread)
+    return counted(" ".join(NO_COUNT if text == title or DATE.search(text) else text for text in plain), by_thread=by_thread)
 
 
 def counted_on(layout: SiteLayout, root: Node, title: str) -> int | None:

@@ -441,11 +441,17 @@ def is_list(response: Response, above: str) -> bool:
     return False
 
 
-def ids_on(response: Response, pattern: str) -> set[str]:
-    """The ids in those addresses to which a page leads and that a pattern fits."""
+def name_by(pattern: str, url: str) -> str:
+    """Return the name that a pattern gives an address; the address itself where it does not fit."""
+    match = re.search(pattern, url)
+    return named(url, match) if match else url
+
+
+def names_on(response: Response, pattern: str) -> set[str]:
+    """Return the names of the entries to which a page leads by addresses that a pattern fits."""
     root = _root(response)
     urls = {urljoin(response.url, link.get("href", "")) for link in (root.iter("a") if root is not None else ())}
-    return {found["id"] for url in urls if (found := re.search(pattern, url))}
+    return {named(url, match) for url in urls if (match := re.search(pattern, url))}
 
 
 def raw_of(response: Response, number: str) -> Options:

@@ -22,7 +22,7 @@ from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
 from crawlers.sites.selectors import declared
 from crawlers.sites.site import Site, address
-from crawlers.trial import checks, unknown
+from crawlers.trial import archives, checks, unknown
 from crawlers.trial.answer import (
     Asks,
     ProbeCache,
@@ -324,6 +324,9 @@ async def _check(found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddr
     if found.thread is not None and found.thread.page.role == "item":
         found.doubts = (*found.doubts, *checks.raw_doubts(found.thread, [answer for _, answer in answers]))
         return
+    if found.list is not None:
+        site, short = await archives.with_archives(found.list, site, pages, found.guard)
+        found.read_as, found.doubts = site, (*found.doubts, *([short] if short else []))
     told = [(listed.get(page.name, page), answer) for page, answer in answers]
     told += [(read.page, read.answer) for read in (found.list, found.older) if read is not None]
     if not await _goes_on(site, [(listed.get(page.name, page), answer) for page, answer in answers], pages, found.guard):

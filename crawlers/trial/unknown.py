@@ -80,7 +80,7 @@ async def guesses(site: Site, response: Response, pages: Asks, guard: FaultGuard
     shared = list[_LinkGroup]()
     if boards is not None:
         patterns = [(one, str(one.options["pattern"])) for one in threads]
-        shared = [one for one, pattern in patterns if guess.ids_on(boards[0], pattern) - guess.ids_on(response, pattern)]
+        shared = [one for one, pattern in patterns if guess.names_on(boards[0], pattern) - guess.names_on(response, pattern)]
         if shared or not threads:
             async for found in _of_boards(site, boards, shared, pages, guard, above):
                 yield found

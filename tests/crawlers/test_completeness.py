@@ -9,7 +9,7 @@ from crawlers.sites.pages import PageAddress, PageContent, Post
 from crawlers.sites.presets import Presets
 from crawlers.sites.repeated_text import RepeatedText
 from crawlers.sites.visit_verdict import UNKNOWN, Evidence, UnreadStreak, judge, reason, unread
-from crawlers.trial import holders
+from crawlers.trial import archives, holders
 from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.guess import _root, pattern_of
 from crawlers.trial.look import SiteSurvey, look
@@ -152,6 +152,27 @@ def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
     pages = {**site.pages, f"{HOST}/": front, f"{HOST}/archive/": f"<html><body><ul>{rows['all']}</ul></body></html>"}
     found = looked(StaticSite(pages), start=f"{HOST}/")
     assert (found.doubts, found.site.start, len(found.list.entries)) == ((), (f"{HOST}/archive/",), 6)
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_read"),
+    [
+        ('<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>', True),
+        ('<p><a href="/t/{n}/">{n}</a></p>', False),
+    ],
+    ids=["like the list", "otherwise"],
+)
+def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bool) -> None:
+    site = board(HOLDER.replace("<p>", '<p class="first">'))
+    rows = "".join(f'<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>' for n in range(4))
+    links = '<a href="/archive/2026/11/">November</a> <a href="/archive/2026/10/">October</a>'
+    front = f"<html><body><ul>{rows}</ul><p>{links}</p></body></html>"
+    old = "".join(entry.format(n=n) for n in (4, 5))
+    pages = {**site.pages, f"{HOST}/": front, f"{HOST}/archive/2026/10/": f"<html><body><ul>{old}</ul></body></html>"}
+    found = looked(StaticSite(pages), start=f"{HOST}/")
+    assert found.posts
+    assert found.doubts == (() if is_read else (archives.UNREAD,))
+    assert ("lists_pattern" in found.read_as.options) == is_read
 
 
 @pytest.mark.parametrize("post", ["div.page", "body > div"])

@@ -121,6 +121,14 @@ def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(around: str
     assert platform_of(site).parse(page, response(page.url, f"<body>{around}{POSTS}</body>"), site).counted == says
 
 
+@pytest.mark.parametrize("date", ["14 November 2026", "Nov 14, 2026", "14.11.2026"])
+def test_a_year_is_no_number_of_replies(date: str) -> None:
+    site = make_site(platform="board", options=OPTIONS)
+    page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7", "title": "An offer"})
+    shown = response(page.url, f"<body><p>{date}</p><a>Comments</a>{POSTS}</body>")
+    assert platform_of(site).parse(page, shown, site).counted is None
+
+
 def test_a_number_in_a_title_is_none_of_replies() -> None:
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
     page = PageAddress(f"{HOST}/list", "list")

@@ -1,0 +1,42 @@
+"""`sites try` alone on real programs: what it writes reads every post, or it writes nothing and says what is missing."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.local.programs import ensure_environment
+from harness.live.test_trial import GIVEN, crawled  # noqa: F401  `crawled` is a fixture
+from harness.reach.live import DEMO
+from harness.reach.shapes import said
+from harness.servers.unknown import PROGRAMS, REQUIREMENTS, UnknownProgram, threads
+from tests.crawlers.conftest import Station
+from ullage.errors import UnavailableError
+
+pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
+AT_ONCE = "allow_private = true\ndelay_seconds = 0\nconcurrency = 4"
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_a_program_is_read_whole_or_refused(crawled: Station, tmp_path: Path, program: UnknownProgram) -> None:  # noqa: F811
+    written = threads(replies=program.replies)
+    try:
+        binaries = ensure_environment(DEMO / "unknown-venv", REQUIREMENTS)
+        with program.running(binaries, tmp_path / "program", written) as url:
+            done = subprocess.run(
+                crawled.words("sites", "try", url, "--name", "tried", *GIVEN), capture_output=True, text=True, check=False
+            )
+            file = crawled.data / "sites.d" / "tried.toml"
+            if program.refused:
+                assert done.returncode == 1
+                assert program.refused in " ".join(done.stdout.split())
+                assert not file.exists()
+                return
+            assert done.returncode == 0, done.stdout + done.stderr
+            file.write_text(file.read_text().replace("allow_private = true", AT_ONCE))
+            crawled.run("crawl", "tried", "--once")
+    except UnavailableError as error:
+        pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+    captured = " ".join(map(said, crawled.captures()))
+    assert [text for _, posts in written for text in posts if text not in captured] == []
