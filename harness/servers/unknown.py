@@ -33,12 +33,11 @@ Threads = Sequence[tuple[str, Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class UnknownProgram:
-    """A program; `replies` tells whether a thread may have more than one post, `refused` why not all of it can be read."""
+    """A program; `replies` tells whether a thread may have more than one post."""
 
     name: str
     running: Callable[[Path, Path, Threads], AbstractContextManager[str]]
     replies: bool = True
-    refused: str = ""
 
 
 def threads(*, replies: bool) -> Threads:
@@ -157,7 +156,7 @@ def mhonarc(_: Path, work: Path, written: Threads) -> Iterator[str]:
                 mail["In-Reply-To"] = f"<{n}.0@lists.example>"
             mail.set_content(text)
             box.append(b"From li@lists.example Thu Nov 26 12:00:00 2026\n" + mail.as_bytes() + b"\n\n")
-    work.mkdir(parents=True)
+    (work / "out").mkdir(parents=True)
     (work / "box").write_bytes(b"".join(box))
     run([_program("mhonarc", "mhonarc"), "-quiet", "-outdir", "out", "-multipg", "-idxsize", "10", "box"], work)
     with _files(work / "out", "maillist.html") as url:
@@ -233,7 +232,7 @@ def roundup(binaries: Path, work: Path, written: Threads) -> Iterator[str]:
 
 
 PROGRAMS = (
-    UnknownProgram("Pelican", pelican, replies=False, refused="1 headings lead to entries that stand in no row"),
+    UnknownProgram("Pelican", pelican, replies=False),
     UnknownProgram("Nikola", nikola, replies=False),
     UnknownProgram("ikiwiki", ikiwiki),
     UnknownProgram("Chronicle", chronicle, replies=False),
