@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.local.programs import ensure_environment
-from harness.live.test_trial import GIVEN, crawled  # noqa: F401  `crawled` is a fixture
+from harness.live.test_trial import GIVEN
 from harness.reach.live import DEMO
 from harness.reach.shapes import said
 from harness.servers.unknown import PROGRAMS, REQUIREMENTS, UnknownProgram, threads
@@ -19,21 +19,20 @@ AT_ONCE = "allow_private = true\ndelay_seconds = 0\nconcurrency = 4"
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_what_try_writes_of_an_unknown_program_reads_every_post(
-    crawled: Station, tmp_path: Path, program: UnknownProgram
-) -> None:  # noqa: F811
+def test_what_try_writes_of_an_unknown_program_reads_every_post(data: Path, tmp_path: Path, program: UnknownProgram) -> None:
+    station = Station(data)
     written = threads(replies=program.replies)
     try:
         binaries = ensure_environment(DEMO / "unknown-venv", REQUIREMENTS)
         with program.running(binaries, tmp_path / "program", written) as url:
             done = subprocess.run(
-                crawled.words("sites", "try", url, "--name", "tried", *GIVEN), capture_output=True, text=True, check=False
+                station.words("sites", "try", url, "--name", "tried", *GIVEN), capture_output=True, text=True, check=False
             )
-            file = crawled.data / "sites.d" / "tried.toml"
+            file = station.data / "sites.d" / "tried.toml"
             assert done.returncode == 0, done.stdout + done.stderr
             file.write_text(file.read_text().replace("allow_private = true", AT_ONCE))
-            crawled.run("crawl", "tried", "--once")
+            station.run("crawl", "tried", "--once")
     except UnavailableError as error:
         pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
-    captured = " ".join(map(said, crawled.captures()))
+    captured = " ".join(map(said, station.captures()))
     assert [text for _, posts in written for text in posts if text not in captured] == []
