@@ -88,7 +88,7 @@ faults-damage: env
 faults-kills: env
 	$(ON_DISK) -m faults --timeout 1800 --ignore=$(DAMAGE)
 
-test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light)
+test-live: env ## Prometheus and Alertmanager watch the demo, real boards are crawled, the desk in Chromium (Debian: prometheus, prometheus-alertmanager, fossil, redis-server, npm, chromium, bubblewrap, prosody, dovecot-imapd, nodejs, nginx-light, ikiwiki, chronicle, mhonarc)
 	$(ON_DISK) -m live harness/live
 
 test-deploy: env ## wheel, archive, units, compose file and chart, each tried as far as it can be here (needs root; Debian: systemd, nginx-light, libnginx-mod-stream, etcd-server; Helm 3 and kubeconform, or Go that builds them; an API server of python -m tests.deploy.api_server)

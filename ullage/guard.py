@@ -1,8 +1,9 @@
-"""Run the parts of matching and judging so that a fault in one of them costs its own result and nothing else.
+"""Run the parts of a service so that a fault in one of them costs its own result and nothing else.
 
-A *part* is a detector, a reader or a rule; its name is a word of `ullage.records.incomplete`. Many documents are searched
-together, and there a fault ends the whole batch, because nobody knows whose document it was. Its documents are then searched
-one at a time, and now the part that fails is left out: every other part still gives its result, and the fault is reported.
+A *part* is a detector, a reader or a rule, whose name is a word of `ullage.records.incomplete`, or a guess of
+`sites try`. Many documents are searched together, and there a fault ends the whole batch, because nobody knows whose
+document it was. Its documents are then searched one at a time, and now the part that fails is left out: every other
+part still gives its result, and the fault is reported.
 
     batch of documents ── strict guard ──▶ results
               │ a part raises
@@ -25,7 +26,7 @@ from ullage.errors import UllageError
 
 T = TypeVar("T")
 DIED = "the process ended in it"
-OUR_PACKAGES = frozenset({"ullage", "matcher", "alerts"})
+OUR_PACKAGES = frozenset({"ullage", "crawlers", "matcher", "alerts"})
 
 
 class DetectorFault(NamedTuple):

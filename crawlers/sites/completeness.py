@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from crawlers.sites.elements import elements_in, outermost, text_before, text_behind
-from crawlers.sites.layout import SiteLayout, search
-from crawlers.sites.next_pages import BEHIND, is_page_of, shows_further
+from crawlers.sites.elements import outermost, texts_outside
+from crawlers.sites.further_pages import shows_further
+from crawlers.sites.layout import SiteLayout, named, search
+from crawlers.sites.next_pages import BEHIND, entry_in, is_page_of, joined
 from crawlers.sites.pages import PageAddress, PageContent, Post
-from crawlers.sites.selectors import Node, is_element, text_of
+from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of, text_of
 
 FAR = 1_000_000
 """So far ahead of an id that is there none is yet."""
@@ -85,6 +86,10 @@ _COUNTS = re.compile(
     rf"|{_NUMBER.format('posts')}\s?\+?\s?(?:posts?|messages?|beiträge|сообщени\w{{0,2}})\b(?P<of>\s?[•·|–-]\s?page)?"
 )
 """How a list, or a thread's own page, says how many posts a thread has."""
+NO_COUNT = "¦"
+"""Stands for the title of a thread, and for a date, among other texts."""
+DATE = re.compile(r"\w\W{1,3}(?:19|20)\d\d\W*$")
+"""A text that ends in a year, before which something else of a date stands."""
 
 
 @dataclass(slots=True)
@@ -137,7 +142,8 @@ def shortfall(layout: SiteLayout, page: PageAddress, url: str, root: Node, read:
     """
     if not is_element(root):
         return ""
-    return (is_own and _of_posts(layout, root, read.posts)) or _of_pages(layout, page, url, root, read.pages)
+    beside = is_own and (_of_headings(layout, page, url, root, read.pages) or _of_posts(layout, root, read.posts))
+    return beside or _of_pages(layout, page, url, root, read.pages)
 
 
 def counted(told: str, *, by_thread: bool = False) -> int | None:
@@ -156,31 +162,35 @@ def counted(told: str, *, by_thread: bool = False) -> int | None:
     return said.pop() if len(said) == 1 else None
 
 
-def counted_on(layout: SiteLayout, root: Node) -> int | None:
-    """How many posts a thread's own page says that it has, around them."""
+def counted_in(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
+    """Return `counted` of several texts together, without title and dates: in "Lot 25", "Comments" is no number of them."""
+    plain = (" ".join(text.split()) for text in texts)
+    return counted(" ".join(NO_COUNT if text == title or DATE.search(text) else text for text in plain), by_thread=by_thread)
+
+
+def counted_on(layout: SiteLayout, root: Node, title: str) -> int | None:
+    """Return how many posts a thread's own page, of this title, says around them that it has."""
     if not is_element(root):
         return None
     told, size = list[str](), 0
-    for text in _around({node.root for node in layout.post.nodes(root) if is_element(node)}, root.root):
+    for text in texts_outside({node.root for node in layout.post.nodes(root) if is_element(node)}, root.root):
         told.append(text)
         size += len(text)
         if size > LONGEST_TOLD:
             break
-    return counted(" ".join(told), by_thread=True)
+    return counted_in(told, title, by_thread=True)
 
 
-def _around(posts: set[object], root: Node) -> Iterator[str]:
-    """What stands outside of posts."""
-    within = set[object]()
-    for element in elements_in(root):
-        above = element.getparent()
-        if above is not None and (above in within or above in posts):
-            within.add(element)
-            continue
-        if element not in posts and element.tag not in {"script", "style", "title", "option"}:
-            yield text_before(element)
-        if above is not None:
-            yield text_behind(element)
+def _of_headings(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]) -> str:
+    """Return as a sentence that headings outside of the rows of a list lead to entries, as that of a featured article does."""
+    if page.role != "list" or not layout.rows:
+        return ""
+    known = {name for one in pages for name in (one.url, one.name)}
+    links = root.xpath("//*[(self::h1 or self::h2) and not(ancestor::nav or ancestor::footer)]//a[@href]")[:MOST_LINKS]
+    urls = {joined(url, link_of(link)) for link in links}
+    entries = {named(there, match): there for there in urls if (match := entry_in(layout, there))}
+    missed = [name for name, there in entries.items() if not known & {name, there}]
+    return f"{len(missed)} headings lead to entries that stand in no row" if missed else ""
 
 
 def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from lxml import etree  # type: ignore[import-untyped]  # it has no types
@@ -46,6 +47,20 @@ def _joined(text: str | None, nodes: Iterable[Any]) -> str:
     """Return `text` and what stands behind each comment, up to the first element of `nodes`."""
     comments = itertools.takewhile(lambda node: not isinstance(node.tag, str), nodes)
     return "".join([text or "", *(node.tail or "" for node in comments)])
+
+
+def texts_outside(nodes: AbstractSet[Any], root: Any) -> Iterator[str]:
+    """Yield the texts of a page that stand in none of some elements, without scripts and titles."""
+    within = set[object]()
+    for element in elements_in(root):
+        above = element.getparent()
+        if above is not None and (above in within or above in nodes):
+            within.add(element)
+            continue
+        if element not in nodes and element.tag not in {"script", "style", "title", "option"}:
+            yield text_before(element)
+        if above is not None:
+            yield text_behind(element)
 
 
 def is_menu(element: Any) -> bool:

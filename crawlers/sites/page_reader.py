@@ -21,7 +21,7 @@ from scrapy.http import Response
 from w3lib.url import add_or_replace_parameters
 
 from crawlers.sites.attachments import attached, of_post
-from crawlers.sites.completeness import RowCount, counted, counted_on, far_ids, shortfall
+from crawlers.sites.completeness import RowCount, counted_in, counted_on, far_ids, shortfall
 from crawlers.sites.elements import apart, outermost, stands_in_menu
 from crawlers.sites.layout import NONE, SiteLayout, filled, named, search
 from crawlers.sites.next_pages import NO_ENTRY, leads_to_other, numbered
@@ -44,6 +44,8 @@ COUNTED = "counted"
 
 Its value is where two ids would be that nobody has.
 """
+CAME_FROM = "came_from"
+"""The fact of a page of a thread: the address of the page that led to it. Its pages may begin at the newest or at the oldest."""
 BARREN, MOST_BARREN = "barren", 5
 """The fact of a list that so many before it, each of which led to the next, listed nothing; beyond that it is a calendar."""
 GROWTH, FREE = 8, 1024
@@ -130,7 +132,7 @@ class PageReading:
         """All that is on it."""
         parsed = self._parsed()
         if self.is_own and self.page.role == "thread":
-            parsed = replace(parsed, counted=counted_on(self.layout, self.document.root))
+            parsed = replace(parsed, counted=counted_on(self.layout, self.document.root, self.page.facts.get("title", "")))
         parsed = replace(parsed, shortfall=self._shortfall(parsed))
         return replace(parsed, lacking="links" if self._left_out or self.document.is_cut else self._said_lacking(parsed))
 
@@ -252,14 +254,14 @@ class PageReading:
             "channel": layout.channel.text(row),
             "author": layout.row_author.text(row),
             "time": f"{when.timestamp():.0f}" if when else "",
-            "posts": self._counted(row),
+            "posts": self._counted(row, title),
         }
         return {name: value for name, value in told.items() if value}
 
-    def _counted(self, row: Node) -> str:
+    def _counted(self, row: Node, title: str) -> str:
         """How many posts a list says that a thread has; "" where it does not, or only about (`1.2K`)."""
         if self.is_own and not self.layout.counted:
-            return str(counted(" ".join(row.root.itertext())) or "") if is_element(row) else ""
+            return str(counted_in(row.root.itertext(), title) or "") if is_element(row) else ""
         found = COUNT.search(self.layout.counted.text(row))
         if not found or found["about"]:
             return ""
@@ -386,7 +388,9 @@ class PageReading:
             links, template = layout.next, "" if of_thread else layout.next_page
             count, per_page = NONE if of_thread else layout.count, layout.per_page
         found = links.nodes(self.document.root)
-        url = next((link for node in found if (link := self._address(link_of(node)))), "")
+        came_from = page.facts.get(CAME_FROM, "")
+        urls = (self._address(link_of(node)) for node in found)
+        url = next((link for link in urls if link and urldefrag(link).url != came_from), "")
         if not url and layout.numbered and not template:
             url = numbered(layout, page, self.response.url, self.document.root, held)
             links = layout.next or layout.links
@@ -406,7 +410,8 @@ class PageReading:
             url = _with_parameters(self.response.url, where) if where.startswith("&") else self.response.urljoin(where)
         if not url or url in {self.response.url, page.url} or (of_thread and leads_to_other(layout, page, url)):
             return []
-        return [replace(page, url=url, identity=f"{series}?page={number}", series=series, number=number)]
+        facts = {**page.facts, CAME_FROM: urldefrag(page.url).url} if of_thread and layout.thread_next else page.facts
+        return [replace(page, url=url, identity=f"{series}?page={number}", series=series, number=number, facts=facts)]
 
     def _address(self, where: str) -> str:
         """A link as an address of the Web, "" for one that is none."""

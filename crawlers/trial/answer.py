@@ -21,8 +21,7 @@ from crawlers.sites import visit_verdict
 from crawlers.sites.pages import PageAddress, PageContent
 from crawlers.sites.site import Site
 from ullage.errors import RecordError
-
-UNPARSED = (RecordError, ValueError, LookupError, TypeError, AttributeError)
+from ullage.guard import FaultGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +119,18 @@ class ProbedPage:
         return next((p for p in self.parsed.pages if p.number > 1 and (p.role == "list") == (self.page.role == "list")), None)
 
 
-def made_of(page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site) -> ProbedPage:
-    """What a platform reads on a page, and what a visit would say of it."""
+def made_of(page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site, guard: FaultGuard) -> ProbedPage:
+    """Return what a platform reads on a page, and what a visit would say of it; a fault of the platform is told to `guard`."""
     if answer.word or answer.response is None:
         return ProbedPage(page, answer, PageContent(), answer.word)
+    response = answer.response
     try:
-        parsed = platform.parse(page, answer.response, site)
-    except UNPARSED:
+        parsed = guard.run("parse", lambda: platform.parse(page, response, site), None)
+    except RecordError:
+        parsed = None
+    if parsed is None:
         return ProbedPage(page, answer, PageContent(), "parse")
-    outcome = response_checks.of_page(PageLease(site.name, b"", page, b"", 0), answer.response, parsed, site)
+    outcome = response_checks.of_page(PageLease(site.name, b"", page, b"", 0), response, parsed, site)
     return ProbedPage(page, answer, parsed, ProbeResponse(answer.url, outcome).word)
 
 

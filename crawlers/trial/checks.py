@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from urllib.parse import urldefrag
@@ -24,6 +25,7 @@ LONG = 25
 LABEL_SIGNS = " :：|·-"
 """What stands between a label and a title or a date, as in "Subject: …"."""
 FEWEST_PAGES = 2
+"""What stands on so many pages of different threads, such as "Log in to reply", is nobody's post."""
 MAIL_IDS = re.compile(r"[^\w<]*(?:<[^<>\s@]+@[^<>\s@]+>\s*)+")
 MOST_LINKS = 0.5
 """Of the text of posts, so much may be that of links."""
@@ -32,8 +34,9 @@ MOST_LINKS = 0.5
 def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Iterator[str]:
     """Yield what is short of some pages of a site, a sentence each."""
     roots = {answer.url: _thread_root(site, answer) for page, answer in read if page.role == "thread" and page.number == 1}
-    texts = [{text.strip(LABEL_SIGNS) for text in root.itertext()} for root in roots.values() if root is not None]
-    same = set.intersection(*texts) if len(texts) > 1 else None
+    texts = [{_plain(text) for text in root.itertext()} for root in roots.values() if root is not None]
+    pages = Counter(text for page in texts for text in page)
+    same = {text for text, count in pages.items() if count >= FEWEST_PAGES} if len(texts) >= FEWEST_PAGES else None
     yield from holders.doubts(site, [root for root in roots.values() if root is not None])
     parses = [
         (page, answer, PLATFORM.parse(page, answer.response, site))
@@ -52,7 +55,7 @@ def doubts(site: Site, read: Sequence[tuple[PageAddress, ProbeResponse]]) -> Ite
 
 
 def _of_thread(page: PageAddress, parsed: PageContent, root: HtmlElement | None, same: AbstractSet[str] | None) -> Iterator[str]:
-    """Yield what is short of the first page of a thread; `same` are texts that all threads have, None for a single thread."""
+    """Yield what is short of the first page of a thread; `same` are texts of several threads, None for a single thread."""
     says = int(page.facts["posts"]) if page.facts.get("posts", "").isdecimal() else parsed.counted
     goes_on = any(one.number > 1 and one.role == "thread" for one in parsed.pages)
     if says is not None and says > len(parsed.posts) and not goes_on:
@@ -61,7 +64,7 @@ def _of_thread(page: PageAddress, parsed: PageContent, root: HtmlElement | None,
     if root is None or same is None:
         return
     titles = (page.facts.get("title", ""), *root.xpath("//h1//text() | //title/text()"))
-    known = same | {" ".join(title.split()) for title in titles}
+    known = same | {_plain(title) for title in titles}
     whole = _long(posts.said_in(posts.body(root)), known)
     held = sum(_long(posts.said_in(selectors.html(_page(post.body)).root.root), known) for post in parsed.posts)
     if _links(parsed.posts) >= MOST_LINKS:
@@ -95,9 +98,14 @@ def _links(found: Sequence[Post]) -> float:
 
 def _long(texts: Iterable[str], same: AbstractSet[str]) -> int:
     """Bytes of the texts that are long, not on all pages, and no date."""
-    plain = {text.strip(LABEL_SIGNS) for text in texts if not MAIL_IDS.fullmatch(text)}
+    plain = {_plain(text) for text in texts if not MAIL_IDS.fullmatch(text)}
     sizes = {text: len(text.encode("utf-8", "replace")) for text in plain if text not in same}
     return sum(size for text, size in sizes.items() if size >= LONG and posts.MOMENT.moment(text) is None)
+
+
+def _plain(text: str) -> str:
+    """Return a text without the signs and the white space around and in it."""
+    return " ".join(text.split()).strip(LABEL_SIGNS)
 
 
 def _page(body: bytes) -> TextResponse:

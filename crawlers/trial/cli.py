@@ -146,7 +146,7 @@ def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey
 
     proxy = proxies_of(context).get(found.site.proxy)
     in_time = fetch(context.settings.crawl, found.site, context.clock, lambda pages: look(found, pages, presets), proxy)
-    found.is_late = not in_time
+    found.end(in_time=in_time)
     return found
 
 

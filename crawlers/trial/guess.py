@@ -23,8 +23,9 @@ from crawlers.fetching import response_checks
 from crawlers.sites import selectors
 from crawlers.sites.completeness import counted
 from crawlers.sites.elements import elements_in
+from crawlers.sites.further_pages import LONGEST_WORD, is_next_word, is_page_link
 from crawlers.sites.layout import named
-from crawlers.sites.next_pages import BEHIND, LONGEST_WORD, NO_ENTRY, PAGE_WORD, is_next_word, is_same_script, leads_on
+from crawlers.sites.next_pages import BEHIND, NO_ENTRY, joined, leads_on
 from crawlers.sites.page_reader import answered_at
 from crawlers.trial import posts
 
@@ -33,16 +34,17 @@ CLASSES = "a.next, .next > a, a.nxt, .nxt > a, .pagination-next > a, a.paginatio
 ICONS = ("chevron-right", "arrow-right", "angle-right", "icon-next")
 
 
-def of_pages(pages: Sequence[tuple[str, HtmlElement]]) -> list[str]:
-    """Selectors of the next page that find it on any of some pages, given with their addresses."""
+def of_pages(pages: Sequence[tuple[str, HtmlElement]], *, of_list: bool = False) -> list[str]:
+    """Return selectors of the next page that find it on any of some pages, given with their addresses."""
     found = dict[str, None]()
     for url, root in pages:
-        found.update(dict.fromkeys(_on(url, root)))
+        found.update(dict.fromkeys(_on(url, root, of_list=of_list)))
     return list(found)
 
 
-def _on(url: str, root: HtmlElement) -> Iterator[str]:
-    if _leads(url, root.cssselect(RELATION)):
+def _on(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
+    related = root.cssselect(RELATION)
+    if _leads(url, related) or (of_list and any(_is_other(url, link) for link in related)):
         yield RELATION
         return
     if _leads(url, root.cssselect(CLASSES)):
@@ -52,11 +54,11 @@ def _on(url: str, root: HtmlElement) -> Iterator[str]:
         if _leads(url, root.cssselect(f"a:has([class*={icon}])")):
             yield f"a:has([class*={icon}])"
             return
-    yield from list(_said(url, root))[:1]
+    yield from list(_said(url, root, of_list=of_list))[:1]
 
 
-def _said(url: str, root: HtmlElement) -> Iterator[str]:
-    """By a word, in its text or title."""
+def _said(url: str, root: HtmlElement, *, of_list: bool) -> Iterator[str]:
+    """Yield a selector by a word, in the text or title of a link."""
     for link in root.iter("a"):
         for of, told in (
             ("normalize-space()", link.text_content()),
@@ -65,14 +67,11 @@ def _said(url: str, root: HtmlElement) -> Iterator[str]:
         ):
             text = " ".join((told or "").split())
             is_next = text and len(text) <= LONGEST_WORD and "'" not in text and is_next_word(text)
-            if is_next and _leads_further(url, link, text):
+            is_page = (
+                is_next and _is_other(url, link) and is_page_link(url, joined(url, link.get("href", "")), text, is_list=of_list)
+            )
+            if is_page or (is_next and _leads(url, [link])):
                 yield f"xpath://a[{of}='{text}']"
-
-
-def _leads_further(url: str, link: HtmlElement, text: str) -> bool:
-    """Return whether a link with a word for "next" leads to a further page."""
-    is_page = bool(PAGE_WORD.search(text)) and _is_other(url, link)
-    return _leads(url, [link]) or is_page or is_same_script(url, urljoin(url, link.get("href", "")))
 
 
 def _is_other(url: str, link: HtmlElement) -> bool:
@@ -182,7 +181,7 @@ def _list_of(
     if rows and not any(row.cssselect(make) for row in select(root, rows)):  # what it stands in is around the rows
         make = make.rpartition(" ")[2]
     told: Options = {"links": make}
-    further = of_pages([(response.url, root)])
+    further = of_pages([(response.url, root)], of_list=True)
     told = {**({"rows": rows} if rows else {}), **told, "pattern": pattern, "numbered": True}
     return {**told, "next": _one_or_all(further)} if further else told
 
@@ -442,11 +441,17 @@ def is_list(response: Response, above: str) -> bool:
     return False
 
 
-def ids_on(response: Response, pattern: str) -> set[str]:
-    """The ids in those addresses to which a page leads and that a pattern fits."""
+def name_by(pattern: str, url: str) -> str:
+    """Return the name that a pattern gives an address; the address itself where it does not fit."""
+    match = re.search(pattern, url)
+    return named(url, match) if match else url
+
+
+def names_on(response: Response, pattern: str) -> set[str]:
+    """Return the names of the entries to which a page leads by addresses that a pattern fits."""
     root = _root(response)
     urls = {urljoin(response.url, link.get("href", "")) for link in (root.iter("a") if root is not None else ())}
-    return {found["id"] for url in urls if (found := re.search(pattern, url))}
+    return {named(url, match) for url in urls if (match := re.search(pattern, url))}
 
 
 def raw_of(response: Response, number: str) -> Options:

@@ -6,6 +6,7 @@ lists, of which a few are opened until one leads to threads.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,9 +22,8 @@ from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
 from crawlers.sites.selectors import declared
 from crawlers.sites.site import Site, address
-from crawlers.trial import checks, unknown
+from crawlers.trial import archives, checks, unknown
 from crawlers.trial.answer import (
-    UNPARSED,
     Asks,
     ProbeCache,
     ProbedPage,
@@ -33,7 +33,8 @@ from crawlers.trial.answer import (
     is_filled_by_script,
     made_of,
 )
-from ullage.errors import ConfigError
+from ullage.errors import ConfigError, RecordError
+from ullage.guard import DetectorFault, FaultGuard
 
 MOST_HOSTS = 4
 MOST_LISTS = 4
@@ -65,6 +66,8 @@ class SiteSurvey:
     answer: ProbeResponse | None = None
     """To the first address of `start`."""
     recognised: list[PresetMatch] = field(default_factory=list)
+    faults: list[DetectorFault] = field(default_factory=list)
+    """Guesses and platforms that failed: faults of this program, without which it might have read the site."""
     read_as: Site | None = None
     """The site as it was read in the end."""
     own: ProbedPage | None = None
@@ -83,6 +86,8 @@ class SiteSurvey:
     """What was found from the front page of a site whose list is gone."""
     is_elsewhere: bool = False
     """Whether `start` is not the address that was given, but one that it leads to."""
+    is_examined: bool = False
+    """Whether what was read was followed to its end, and held against its pages where it was guessed."""
     is_late: bool = False
     doubts: tuple[str, ...] = ()
     """What is short of what was guessed, a sentence each: no file is written then."""
@@ -92,6 +97,17 @@ class SiteSurvey:
     """Hosts that it leads to and that may be proposed: of the open Internet, unless the site itself is of this house."""
     unrendered: str = ""
     """Why nothing was found so, where a script fills the page: a word of `crawlers.sites.visit_verdict`."""
+
+    def end(self, *, in_time: bool) -> None:
+        """Note whether the look came to its end; what was read is in doubt where it was not examined by then."""
+        self.is_late = not in_time
+        if self.is_late and self.posts and not self.is_examined:
+            self.doubts = (*self.doubts, "time was up before everything was examined")
+
+    @property
+    def guard(self) -> FaultGuard:
+        """Return what runs a guess so that its fault costs that guess and is noted."""
+        return FaultGuard(self.faults.append)
 
     @property
     def posts(self) -> tuple[Post, ...]:
@@ -143,17 +159,24 @@ async def _looked(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     is_guess = bool(found.posts) and found.read_as is not None and found.read_as.platform == "board"
     if not found.is_known and (is_unsure or is_guess) and not (found.lists or found.thread_of or found.unreadable):
         for url in _called_lists(found.answer.response if found.answer else None)[:MOST_CALLED]:
-            other = SiteSurvey(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True)
+            other = SiteSurvey(found.site.model_copy(update={"start": (url,)}), is_elsewhere=True, faults=found.faults)
             await _look(other, pages, presets)
             is_known = other.read_as is not None and other.read_as.platform != "board"
-            if other.posts and (is_known or (is_unsure and not other.doubts)):
+            if other.posts and (is_known or (not other.doubts and (is_unsure or _lists_all_of(other, found)))):
                 _take(found, other)
                 return
     await _rendered(found, pages, presets)
     front = urljoin(found.site.start[0], "/")
     if found.is_known and found.word in LOST and front not in found.site.start:
-        found.front = SiteSurvey(found.site.model_copy(update={"start": (front,)}), is_known=True)
+        found.front = SiteSurvey(found.site.model_copy(update={"start": (front,)}), is_known=True, faults=found.faults)
         await _look(found.front, pages, presets)
+
+
+def _lists_all_of(other: SiteSurvey, found: SiteSurvey) -> bool:
+    """Return whether another list has all entries of one that has no next page, and more: an archive, and its newest posts."""
+    if other.list is None or found.list is None or found.list.older is not None:
+        return False
+    return {page.url for page in found.list.entries} < {page.url for page in other.list.entries}
 
 
 async def _rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
@@ -161,7 +184,8 @@ async def _rendered(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     response = found.answer.response if found.answer else None
     if found.posts or found.site.script or found.word not in LOST or not is_filled_by_script(response) or data_in(response):
         return
-    other = SiteSurvey(found.site.model_copy(update={"script": True}), is_known=found.is_known, by_script=True)
+    site = found.site.model_copy(update={"script": True})
+    other = SiteSurvey(site, is_known=found.is_known, by_script=True, faults=found.faults)
     await _look(other, pages.by_script(), presets)
     found.unrendered = "" if other.posts else other.word
     if other.posts:
@@ -216,7 +240,7 @@ def _readings(found: SiteSurvey, response: Response, presets: Presets) -> Iterat
         yield _as(found.site, name)
     by_entries = Counter[str]()
     for name in (*(one.name for one in presets if one.name not in marked and not reads_much(one)), *LAST):
-        read = _tried(_as(found.site, name), response, presets)
+        read = _tried(_as(found.site, name), response, presets, found.guard)
         if read and len(read.entries) + len(read.parsed.posts) >= LEAST_ENTRIES:
             by_entries[name] = len(read.entries) + len(read.parsed.posts)
     best = sorted(by_entries, key=lambda name: (name in LAST, -by_entries[name], name))
@@ -232,7 +256,7 @@ def _as(site: Site, platform: str) -> Site:
     return site.model_copy(update={"platform": platform, "options": {}})
 
 
-def _tried(site: Site, response: Response, presets: Presets) -> ProbedPage | None:
+def _tried(site: Site, response: Response, presets: Presets, guard: FaultGuard) -> ProbedPage | None:
     """What a software makes of the page in hand, without asking for another; None where it would ask for one."""
     try:
         platform = platform_of(site, presets)
@@ -241,7 +265,7 @@ def _tried(site: Site, response: Response, presets: Presets) -> ProbedPage | Non
         return None
     if head.url not in {site.start[0], response.url}:
         return None
-    return made_of(head, ProbeResponse(head.url, "ok", response), platform, site)
+    return made_of(head, ProbeResponse(head.url, "ok", response), platform, site, guard)
 
 
 async def _guessed(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
@@ -249,7 +273,7 @@ async def _guessed(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
     response, best, tried = found.answer.response if found.answer else None, None, 0
     if response is None:
         return
-    async for one in unknown.guesses(found.site, response, pages):
+    async for one in unknown.guesses(found.site, response, pages, found.guard):
         if best is not None and best.read_as is not None and one.options.get("pattern") != best.read_as.options.get("pattern"):
             continue  # what reads other pages leaves no doubt about those that are not read
         other = replace(found, doubts=(one.doubt,) if one.doubt else ())
@@ -265,13 +289,12 @@ async def _guessed(found: SiteSurvey, pages: Asks, presets: Presets) -> None:
 
 async def _is_guessed_well(other: SiteSurvey, site: Site, one: unknown.Guess, pages: Asks, presets: Presets) -> bool:
     """Read a site by one guess, and hold it against its pages; False where no post is read, or where the guess fails on them."""
-    try:
+    with contextlib.suppress(RecordError), other.guard.step("check"):
         is_read = await _read(other, site, pages, presets)
         if is_read:
             await _check(other, site, one.threads, pages)
-    except UNPARSED:
-        return False
-    return is_read
+        return is_read
+    return False
 
 
 def _take(found: SiteSurvey, other: SiteSurvey) -> None:
@@ -280,15 +303,15 @@ def _take(found: SiteSurvey, other: SiteSurvey) -> None:
         setattr(found, one.name, getattr(other, one.name))
 
 
-async def _goes_on(site: Site, threads: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks) -> bool:
+async def _goes_on(site: Site, threads: Sequence[tuple[PageAddress, ProbeResponse]], pages: Asks, guard: FaultGuard) -> bool:
     """Whether the next page of a thread leads to other posts, where it is not known that there are none."""
     asked = 0
     for page, answer in threads:
-        first = made_of(page, answer, PLATFORM, site)
+        first = made_of(page, answer, PLATFORM, site, guard)
         says = page.facts.get("posts", "") or str(first.parsed.counted or "")
         if first.older is None or asked == MOST_THREADS or (says.isdecimal() and int(says) <= len(first.parsed.posts)):
             continue
-        second = made_of(first.older, await pages.get(first.older.url), PLATFORM, site)
+        second = made_of(first.older, await pages.get(first.older.url), PLATFORM, site, guard)
         known, asked = {post.body for post in first.parsed.posts}, asked + 1
         if any(post.body not in known for post in second.parsed.posts):
             return True
@@ -301,9 +324,12 @@ async def _check(found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddr
     if found.thread is not None and found.thread.page.role == "item":
         found.doubts = (*found.doubts, *checks.raw_doubts(found.thread, [answer for _, answer in answers]))
         return
+    if found.list is not None:
+        site, short = await archives.with_archives(found.list, site, pages, found.guard)
+        found.read_as, found.doubts = site, (*found.doubts, *([short] if short else []))
     told = [(listed.get(page.name, page), answer) for page, answer in answers]
     told += [(read.page, read.answer) for read in (found.list, found.older) if read is not None]
-    if not await _goes_on(site, [(listed.get(page.name, page), answer) for page, answer in answers], pages):
+    if not await _goes_on(site, [(listed.get(page.name, page), answer) for page, answer in answers], pages, found.guard):
         found.doubts = (*found.doubts, "the next page of a thread leads to no other post")
     found.doubts = tuple(dict.fromkeys((*found.doubts, *checks.doubts(site, told))))
 
@@ -311,11 +337,8 @@ async def _check(found: SiteSurvey, site: Site, answers: Sequence[tuple[PageAddr
 def _is_thread(found: SiteSurvey, name: str, response: Response, presets: Presets) -> bool:
     site = _as(found.site, name)
     url = response.url
-    return bool(
-        made_of(
-            PageAddress(url, "thread", series=url), ProbeResponse(url, "ok", response), platform_of(site, presets), site
-        ).parsed.posts
-    )
+    page, answer = PageAddress(url, "thread", series=url), ProbeResponse(url, "ok", response)
+    return bool(made_of(page, answer, platform_of(site, presets), site, found.guard).parsed.posts)
 
 
 async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) -> bool:
@@ -331,9 +354,10 @@ async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) ->
         return False
     thread = None
     for entry in _longest_first(best.entries):
-        thread = made_of(entry, await pages.get(entry.url), platform, site)
+        thread = made_of(entry, await pages.get(entry.url), platform, site, found.guard)
         if thread.entries and not thread.parsed.posts:  # a paste of several files
-            thread = made_of(thread.entries[0], await pages.get(thread.entries[0].url), platform, site)
+            part = thread.entries[0]
+            thread = made_of(part, await pages.get(part.url), platform, site, found.guard)
         if thread.parsed.posts:
             break
     is_read = any(post.body for post in (thread or best).parsed.posts) and not (thread and _is_page_of_ours(thread, site))
@@ -341,10 +365,11 @@ async def _read(found: SiteSurvey, site: Site, pages: Asks, presets: Presets) ->
     if is_read or (found.list is None and not is_guess):
         found.read_as, found.list, found.thread = site, best, thread
     if is_read and best.older:
-        found.older = made_of(best.older, await pages.get(best.older.url), platform, site)
+        found.older = made_of(best.older, await pages.get(best.older.url), platform, site, found.guard)
     if is_read:
         reads = [one for one in (best, thread, found.older) if one is not None and one.parsed.shortfall]
         found.doubts = tuple(dict.fromkeys((*found.doubts, *(one.parsed.shortfall for one in reads))))
+        found.is_examined = True
     return is_read
 
 
@@ -370,7 +395,7 @@ async def _list(found: SiteSurvey, site: Site, platform: Platform, pages: Asks) 
         head = waiting.pop(0)
         first = found.answer
         known = first and first.response and head.url in {first.url, first.response.url}
-        read = made_of(head, first if known and first else await pages.get(head.url), platform, site)
+        read = made_of(head, first if known and first else await pages.get(head.url), platform, site, found.guard)
         if read.entries or read.parsed.posts:
             return read
         if found.is_known and site is found.site and found.own is None:

@@ -26,7 +26,7 @@ from crawlers.sites.presets import Presets
 from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import ProbedPage
-from crawlers.trial.look import MOST_HOSTS, SiteSurvey
+from crawlers.trial.look import LOST, MOST_HOSTS, SiteSurvey
 from ullage.errors import ConfigError, RecordError
 from ullage.lookup.values import identifier_in
 
@@ -184,11 +184,14 @@ def mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
             "give the address of a list of it; where nobody lists its posts, that of a page that links to them (docs/sites.md)"
         )
     elif word in ELSE:
-        yield _usual(site, word)
+        yield _usual(found)
 
 
-def _usual(site: Site, word: str) -> Mend:
-    """What to do where nothing on the pages tells more."""
+def _usual(found: SiteSurvey) -> Mend:
+    """Return what to do where nothing on the pages tells more."""
+    site, word = found.site, found.word
+    if found.faults and word in LOST:
+        return FAULTY
     if word == "address" and not all(map(is_anybodys, literal(urlsplit(site.start[0]).hostname or ""))):
         return Mend("no site is at that address: it is where a machine asks its cloud, or its neighbours, for what it needs")
     return ELSE[word]
@@ -288,6 +291,7 @@ def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
 
 
 SELECTORS = ("rows", "links", "post")
+FAULTY = Mend("a part of `sites try` failed on its pages, so nothing is known of its software: report what stands above")
 ELSE = {
     "robots": Mend("its robots.txt forbids the list: ask its owner, or leave the site out", ("+ enabled = false",)),
     "address": Mend("its address is not of the open Internet; if it is meant to be so", ("+ allow_private = true",)),

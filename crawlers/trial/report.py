@@ -142,7 +142,7 @@ def _software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
     elif read_as is None:
         likely = f"it looks like {', '.join(marked)}, which reads no list here: {found.about}"
-        named = likely if marked else "none that is known: it has no mark"
+        named = likely if marked else "not known, as a guess failed" if found.faults else "none that is known: it has no mark"
         yield ReportLine("software", "FAULT", named)
     elif read_as.platform in marked:
         yield ReportLine("software", "ok", f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it")
@@ -258,7 +258,13 @@ def _checks(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine("incomplete", "FAULT", said)
 
 
-PARTS = (_robots, _answer, _script, _software, _list, _thread, _checks, _rate, _late)
+def _faults(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
+    mark: Mark = "WARN" if found.posts and not found.doubts else "FAULT"
+    for fault in dict.fromkeys(found.faults):
+        yield ReportLine("guess", mark, f'"{fault.part}" failed ({fault.cause}) and was left out: please report it')
+
+
+PARTS = (_robots, _answer, _script, _software, _list, _thread, _faults, _checks, _rate, _late)
 
 
 def table(shown: Sequence[ReportLine]) -> Table:

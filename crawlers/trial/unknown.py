@@ -18,7 +18,9 @@ from crawlers.platforms.board import PLATFORM
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.site import Site
 from crawlers.trial import guess
-from crawlers.trial.answer import UNPARSED, Asks, ProbedPage, ProbeResponse, made_of
+from crawlers.trial.answer import Asks, ProbedPage, ProbeResponse, made_of
+from ullage.errors import RecordError
+from ullage.guard import FaultGuard
 
 MOST_GROUPS = 4
 """Groups of links of a page whose entries are looked at."""
@@ -59,34 +61,46 @@ class _LinkGroup:
     listing: Response
 
 
-def attempted(make: Callable[[], Value]) -> Value | None:
-    """Return what `make` makes of a page; None where the page is not as it expects: that costs one guess alone."""
+def attempt(guard: FaultGuard, part: str, make: Callable[[], Value]) -> Value | None:
+    """Return what `make` makes of a page; None where it fails, which costs one guess, or where the page cannot be read."""
     try:
-        return make()
-    except UNPARSED:
+        return guard.run(part, make, None)
+    except RecordError:
         return None
 
 
-async def guesses(site: Site, response: Response, pages: Asks, above: Above = NOTHING) -> AsyncIterator[Guess]:
-    """What may read a site from a page of it on, the likeliest first; `above` leads to the page itself."""
-    threads, boards = await _looked_at(site, response, pages, above)
+async def guesses(site: Site, response: Response, pages: Asks, guard: FaultGuard, above: Above = NOTHING) -> AsyncIterator[Guess]:
+    """Yield what may read a site from a page of it on, the likeliest first; `above` leads to the page itself.
+
+    What fails is told to `guard` and costs the guesses that it would have made.
+    """
+    threads, boards = list[_LinkGroup](), None
+    with guard.step("links"):
+        threads, boards = await _looked_at(site, response, pages, guard, above)
     shared = list[_LinkGroup]()
     if boards is not None:
         patterns = [(one, str(one.options["pattern"])) for one in threads]
-        shared = [one for one, pattern in patterns if guess.ids_on(boards[0], pattern) - guess.ids_on(response, pattern)]
+        shared = [one for one, pattern in patterns if guess.names_on(boards[0], pattern) - guess.names_on(response, pattern)]
         if shared or not threads:
-            async for found in _of_boards(site, boards, shared, pages, above):
+            async for found in _of_boards(site, boards, shared, pages, guard, above):
                 yield found
     for one in threads:
-        async for found in _of_threads(site, one, pages, above):
-            yield replace(found, doubt="the boards that it leads to are not read") if one in shared else found
+        with guard.step("threads"):
+            async for found in _of_threads(site, one, pages, guard, above):
+                yield replace(found, doubt="the boards that it leads to are not read") if one in shared else found
     if not threads and not above["lists"]:
-        async for found in _of_book(site, response, pages):
-            yield found
+        with guard.step("guestbook"):
+            async for found in _of_book(site, response, pages, guard):
+                yield found
 
 
 async def _of_boards(
-    site: Site, boards: tuple[Response, guess.Options], shared: Sequence[_LinkGroup], pages: Asks, above: Above
+    site: Site,
+    boards: tuple[Response, guess.Options],
+    shared: Sequence[_LinkGroup],
+    pages: Asks,
+    guard: FaultGuard,
+    above: Above,
 ) -> AsyncIterator[Guess]:
     """What reads a board: as `shared` reads the page that leads to it, which has some of its threads; or in its own way."""
     inner, listed = boards
@@ -95,22 +109,23 @@ async def _of_boards(
         "lists_pattern": [str(listed["pattern"]), *above["lists_pattern"]],
     }
     for one in shared:
-        if entries_of(site, one.options, inner):
-            async for found in _of_threads(site, one, pages, told):
-                yield found
-    async for found in guesses(site, inner, pages, told):
+        with guard.step("threads"):
+            if entries_of(site, one.options, inner, guard):
+                async for found in _of_threads(site, one, pages, guard, told):
+                    yield found
+    async for found in guesses(site, inner, pages, guard, told):
         yield found
 
 
 async def _looked_at(
-    site: Site, response: Response, pages: Asks, above: Above
+    site: Site, response: Response, pages: Asks, guard: FaultGuard, above: Above
 ) -> tuple[list[_LinkGroup], tuple[Response, guess.Options] | None]:
     """Groups of links that lead to what is no list, and the first that leads to a list, with that."""
     threads, boards, left, longest = list[_LinkGroup](), None, MOST_GUESSED, 0
     known = "|".join(f"(?:{pattern.replace('?P<id>', '?:').replace('?P<slug>', '?:')})" for pattern in above["lists_pattern"])
     least = guess.LEAST if above["lists"] else LEAST_BOARDS
-    for listed in (attempted(lambda: guess.lists_of(response, known, least)) or [])[:MOST_GROUPS]:
-        entries, behind = entries_of(site, listed, response), list[tuple[PageAddress, ProbeResponse]]()
+    for listed in (attempt(guard, "lists", lambda: guess.lists_of(response, known, least)) or [])[:MOST_GROUPS]:
+        entries, behind = entries_of(site, listed, response, guard), list[tuple[PageAddress, ProbeResponse]]()
         inner = None
         for entry in entries[: left if threads else MOST_GUESSED]:
             left -= bool(threads)
@@ -118,7 +133,11 @@ async def _looked_at(
             if answer.response is None or answer.word:
                 continue
             behind.append((entry, answer))
-            if attempted(partial(guess.is_list, answer.response, str(listed["pattern"]))):
+            is_list = attempt(guard, "lists", partial(guess.is_list, answer.response, str(listed["pattern"])))
+            if is_list is None:  # nobody knows what the links lead to
+                behind = []
+                break
+            if is_list:
                 inner = answer.response
                 break
         if inner is None and behind:
@@ -132,7 +151,7 @@ async def _looked_at(
     return threads, boards
 
 
-async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, above: Above) -> AsyncIterator[Guess]:
+async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, guard: FaultGuard, above: Above) -> AsyncIterator[Guess]:
     """What reads the threads, or pastes, behind a group of links."""
     options = listed.options
     lists: guess.Options = {name: value for name, value in above.items() if value}
@@ -143,58 +162,56 @@ async def _of_threads(site: Site, listed: _LinkGroup, pages: Asks, above: Above)
             listed.behind,
         )
     elif len(behind) < MOST_GUESSED and listed.few:
-        rest = [(entry, await pages.get(entry.url)) for entry in entries_of(site, options, listed.listing)[:MOST_GUESSED]]
+        entries = entries_of(site, options, listed.listing, guard)[:MOST_GUESSED]
+        rest = [(entry, await pages.get(entry.url)) for entry in entries]
         seen = [(entry, answer) for entry, answer in rest if answer.response and not answer.word]
-        async for found in _of_posts(site, _LinkGroup(options, seen, listed.few, listed.listing), pages, lists):
+        async for found in _of_posts(site, _LinkGroup(options, seen, listed.few, listed.listing), pages, guard, lists):
             yield found
     else:
-        async for found in _of_posts(site, listed, pages, lists):
+        async for found in _of_posts(site, listed, pages, guard, lists):
             yield found
 
 
-async def _of_posts(site: Site, listed: _LinkGroup, pages: Asks, lists: guess.Options) -> AsyncIterator[Guess]:
+async def _of_posts(site: Site, listed: _LinkGroup, pages: Asks, guard: FaultGuard, lists: guess.Options) -> AsyncIterator[Guess]:
     more = [(entry, await pages.get(entry.url)) for entry in listed.few]
     threads = [*listed.behind, *((entry, answer) for entry, answer in more if answer.response and not answer.word)]
     pattern = str(listed.options["pattern"])
-    if posts := attempted(lambda: guess.of_threads([answer.response for _, answer in threads if answer.response], pattern)):
+    responses = [answer.response for _, answer in threads if answer.response]
+    if posts := attempt(guard, "posts", lambda: guess.of_threads(responses, pattern)):
         options = {**listed.options, **lists, **posts}
-        counts = attempted(lambda: _counted(site, options, listed.listing, threads)) or {}
-        yield Guess({**options, **counts}, threads)
+        counts = attempt(guard, "counts", lambda: _counted(site, options, listed.listing, threads, guard))
+        if counts is not None:  # else nothing would tell that posts are missing
+            yield Guess({**options, **counts}, threads)
 
 
-async def _of_book(site: Site, response: Response, pages: Asks) -> AsyncIterator[Guess]:
+async def _of_book(site: Site, response: Response, pages: Asks, guard: FaultGuard) -> AsyncIterator[Guess]:
     """What reads posts that stand on the page itself, as in a guestbook: they lead to no other page of the site."""
-    first = _made_of_book(site, guess.of_threads([response]), response)
+    first = _made_of_book(site, guess.of_threads([response]), response, guard)
     if first is None or first.older is None:
         return
     second = (await pages.get(first.older.url)).response
     options = guess.of_threads([response, *([second] if second is not None else [])])
-    made = _made_of_book(site, options, response)
+    made = _made_of_book(site, options, response, guard)
     bodies = [post.body.decode("utf-8", "replace") for post in made.parsed.posts if post.published_at] if made else []
     if len(bodies) >= LEAST_POSTS and not any("<a " in body for body in bodies):
         yield Guess(_book(options))
 
 
-def _made_of_book(site: Site, options: guess.Options, response: Response) -> ProbedPage | None:
+def _made_of_book(site: Site, options: guess.Options, response: Response, guard: FaultGuard) -> ProbedPage | None:
     if not options:
         return None
-    return made_of(
-        PageAddress(response.url, "list"), ProbeResponse(response.url, "ok", response), PLATFORM, board(site, _book(options))
-    )
+    page, answer = PageAddress(response.url, "list"), ProbeResponse(response.url, "ok", response)
+    return made_of(page, answer, PLATFORM, board(site, _book(options)), guard)
 
 
 def _book(options: guess.Options) -> guess.Options:
     return {("next" if name == "thread_next" else name): value for name, value in {**options, "numbered": True}.items()}
 
 
-def entries_of(site: Site, listed: guess.Options, response: Response) -> Sequence[PageAddress]:
+def entries_of(site: Site, listed: guess.Options, response: Response, guard: FaultGuard) -> Sequence[PageAddress]:
     """The entries of a list, those before others of which it counts more posts, or shows a larger number."""
-    read = made_of(
-        PageAddress(response.url, "list"),
-        ProbeResponse(response.url, "ok", response),
-        PLATFORM,
-        board(site, {**listed, **NO_POST}),
-    )
+    page, answer = PageAddress(response.url, "list"), ProbeResponse(response.url, "ok", response)
+    read = made_of(page, answer, PLATFORM, board(site, {**listed, **NO_POST}), guard)
     numbers = [(int(page.facts.get("posts", "0")), max(map(int, NUMBER.findall(page.stamp)), default=0)) for page in read.entries]
     return [page for _, page in sorted(zip(numbers, read.entries, strict=True), key=lambda one: one[0], reverse=True)]
 
@@ -204,8 +221,8 @@ def board(site: Site, options: Mapping[str, str | list[str] | bool]) -> Site:
     return site.model_copy(update={"platform": "board", "options": options})
 
 
-def _counted(site: Site, options: guess.Options, listing: Response, answers: Seen) -> guess.Options:
-    """Where the list says how many posts its threads have."""
-    reads = [made_of(page, answer, PLATFORM, board(site, options)) for page, answer in answers if answer.response]
+def _counted(site: Site, options: guess.Options, listing: Response, answers: Seen, guard: FaultGuard) -> guess.Options:
+    """Return where the list says how many posts its threads have."""
+    reads = [made_of(page, answer, PLATFORM, board(site, options), guard) for page, answer in answers if answer.response]
     lengths = {read.page.url: len(read.parsed.posts) for read in reads if read.parsed.posts and not read.older}
     return guess.counted_in(listing, str(options.get("rows", "")), lengths)

@@ -6,7 +6,8 @@ thread = ["/viewtopic.php?t={thread}", "/viewtopic.php?t={thread}&start={posts}"
 moved_from = "/viewtopic.php?f=5&t={thread}"   # where the entry of a moved thread leads, if that leads on to the thread
 when = "iso"                              # how moments are written, a function of `content`
 listing = "…{title}{entries}{next}…"      # a page of the list, and `reading` one of a thread, with {posts}
-row = "…"                                 # an entry, and `pinned` and `moved` of such threads; `post` a post, `next` a link
+row = "…"                                 # an entry, and `pinned` and `moved` of such threads; `post` a post, `first` the first
+next = "…{}…"                             # of a thread where that looks otherwise; and the link to the next page
 
 Entries and posts have what the program's own pages have in them that could be taken for something else: counts of views, links to
 last posts and to pages of a thread, signatures, the small form to log in with that guests see.
@@ -40,6 +41,8 @@ class Board(Head):
     row: str
     post: str
     next: str
+    first: str = ""
+    """The first post of a thread, where it looks otherwise."""
     pinned: str = ""
     moved: str = ""
     moved_from: str = ""
@@ -90,7 +93,9 @@ class Board(Head):
     def _thread(self, thread: Thread, page: int) -> str:
         now = datetime.now(UTC)
         posts = "".join(
-            self.post.format(p=post, thread=thread.id, place=post.place + 1, when=self.when(post.at, now))
+            ((not post.place and self.first) or self.post).format(
+                p=post, thread=thread.id, place=post.place + 1, when=self.when(post.at, now)
+            )
             for post in page_of(thread.posts, page, self.posts)
         )
         following = "" if page >= count_of(thread.posts, self.posts) else self.next.format(self._read(thread, page + 1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from harness.reach.planted import MOVED_TITLE, PINNED_TITLE, Threads
@@ -148,6 +149,17 @@ def discuz(at: datetime, now: datetime) -> str:
     else:
         words = {1: f"昨天&nbsp;{here:%H:%M}", 2: f"前天&nbsp;{here:%H:%M}"}.get(days, f"{days}&nbsp;天前")
     return f'<span title="{exact}">{words}</span>'
+
+
+def xiuno(at: datetime, _: datetime) -> str:
+    """Return a moment in China's time, as `2026-11-24 16:02`."""
+    return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M}"
+
+
+def trac(at: datetime, _: datetime) -> str:
+    """Return a link to the timeline that has the moment in its address, and a person's words as its text."""
+    seconds = quote(f"{at:%Y-%m-%dT%H:%M:%SZ}", safe="")
+    return f'<a class="timeline" href="/timeline?from={seconds}&amp;precision=second" title="See timeline">some time ago</a>'
 
 
 def xenforo1(at: datetime, now: datetime) -> str:

@@ -1,14 +1,18 @@
 """A page is read completely or it says that it is not: rows, addresses and further pages are held against what was read."""
 
+import asyncio
+
 import pytest
 
 from crawlers.platforms import platform_of
 from crawlers.sites.pages import PageAddress, PageContent, Post
+from crawlers.sites.presets import Presets
 from crawlers.sites.repeated_text import RepeatedText
 from crawlers.sites.visit_verdict import UNKNOWN, Evidence, UnreadStreak, judge, reason, unread
-from crawlers.trial import holders
+from crawlers.trial import archives, holders
 from crawlers.trial.answer import ProbeResponse
 from crawlers.trial.guess import _root, pattern_of
+from crawlers.trial.look import SiteSurvey, look
 from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import StaticSite, looked, response, said
 
@@ -71,6 +75,20 @@ def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(pager: st
         assert read(ROWS + pager, next="p > a, li:not(.active) > a, div.pg > a").lacking == ""
 
 
+@pytest.mark.parametrize(
+    ("above", "short"),
+    [
+        ('<aside><h1><a href="/t/99">A featured article</a></h1></aside>', "1 headings lead to entries that stand in no row"),
+        ('<aside><h1><a href="/t/3">An article of the list</a></h1></aside>', ""),
+        ('<nav><h2><a href="/t/99">In a menu</a></h2></nav>', ""),
+        ('<h2><a href="/about">The board</a></h2>', ""),
+    ],
+    ids=["featured", "listed", "menu", "no entry"],
+)
+def test_an_entry_in_a_heading_outside_of_the_rows_makes_a_list_short(above: str, short: str) -> None:
+    assert read(above + ROWS).shortfall == short
+
+
 def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
     site = make_site(platform="phpbb")
     row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
@@ -126,6 +144,37 @@ def test_a_first_post_and_replies_that_look_otherwise_are_read_each_for_itself()
     assert len(found.posts) == 4
 
 
+def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
+    site = board(HOLDER.replace("<p>", '<p class="first">'))
+    row = '<li class="{c}"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
+    rows = {name: "".join(row.format(n=n, c=name) for n in range(last)) for name, last in (("new", 4), ("all", 6))}
+    front = f'<html><body><ul>{rows["new"]}</ul><p><a href="/archive/">All of them</a></p></body></html>'
+    pages = {**site.pages, f"{HOST}/": front, f"{HOST}/archive/": f"<html><body><ul>{rows['all']}</ul></body></html>"}
+    found = looked(StaticSite(pages), start=f"{HOST}/")
+    assert (found.doubts, found.site.start, len(found.list.entries)) == ((), (f"{HOST}/archive/",), 6)
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_read"),
+    [
+        ('<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>', True),
+        ('<p><a href="/t/{n}/">{n}</a></p>', False),
+    ],
+    ids=["like the list", "otherwise"],
+)
+def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bool) -> None:
+    site = board(HOLDER.replace("<p>", '<p class="first">'))
+    rows = "".join(f'<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>' for n in range(4))
+    links = '<a href="/archive/2026/11/">November</a> <a href="/archive/2026/10/">October</a>'
+    front = f"<html><body><ul>{rows}</ul><p>{links}</p></body></html>"
+    old = "".join(entry.format(n=n) for n in (4, 5))
+    pages = {**site.pages, f"{HOST}/": front, f"{HOST}/archive/2026/10/": f"<html><body><ul>{old}</ul></body></html>"}
+    found = looked(StaticSite(pages), start=f"{HOST}/")
+    assert found.posts
+    assert found.doubts == (() if is_read else (archives.UNREAD,))
+    assert ("lists_pattern" in found.read_as.options) == is_read
+
+
 @pytest.mark.parametrize("post", ["div.page", "body > div"])
 def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": post, "body": "xpath:."})
@@ -158,6 +207,46 @@ def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:
     assert found.read_as is not None
     assert found.read_as.platform == "phpbb"
     assert said(found)["incomplete"] == ("FAULT", "page 2 of a list is not followed")
+
+
+@pytest.mark.parametrize("left", range(1, 7))
+def test_what_was_not_examined_in_time_is_not_whole(left: int) -> None:
+    """Of a board time is up before its second page, or while a guess is held against its pages."""
+    site = board(HOLDER.replace("<p>", '<p class="first">'))
+
+    class SlowSite(StaticSite):
+        async def get(self, url: str) -> ProbeResponse:
+            if len(self.asked) == left:
+                raise asyncio.CancelledError
+            return await super().get(url)
+
+    found = SiteSurvey(make_site(platform="board", start=[f"{HOST}/"]))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(look(found, SlowSite(site.pages), Presets()))
+    found.end(in_time=False)
+    assert not found.posts or found.doubts
+
+
+def test_a_preset_whose_next_page_came_too_late_is_in_doubt() -> None:
+    thread = "<body id=phpbb><div id=p1 class=post><div class=postbody><div class=content>words</div></div></div></body>"
+    row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
+    rows = "".join(row.format(n=n) for n in range(5)) + '<div class="pagination"><a rel="next" href="?f=2&start=5">2</a></div>'
+    start = f"{HOST}/viewforum.php?f=2"
+
+    class SlowSite(StaticSite):
+        async def get(self, url: str) -> ProbeResponse:
+            if "start=5" in url:
+                raise asyncio.CancelledError
+            return await super().get(url)
+
+    pages = {f"{HOST}/viewtopic.php?f=2&t={n}": thread for n in range(5)}
+    listing = f'<body id="phpbb" class="section-viewforum"><ul class="topiclist topics">{rows}</ul></body>'
+    found = SiteSurvey(make_site(platform="board", start=[start]))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(look(found, SlowSite({**pages, start: listing}), Presets()))
+    found.end(in_time=False)
+    assert found.posts
+    assert found.doubts == ("time was up before everything was examined",)
 
 
 def post(text: str, thread: str, author: str) -> Post:

@@ -121,6 +121,24 @@ def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(around: str
     assert platform_of(site).parse(page, response(page.url, f"<body>{around}{POSTS}</body>"), site).counted == says
 
 
+@pytest.mark.parametrize("date", ["14 November 2026", "Nov 14, 2026", "14.11.2026"])
+def test_a_year_is_no_number_of_replies(date: str) -> None:
+    site = make_site(platform="board", options=OPTIONS)
+    page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7", "title": "An offer"})
+    shown = response(page.url, f"<body><p>{date}</p><a>Comments</a>{POSTS}</body>")
+    assert platform_of(site).parse(page, shown, site).counted is None
+
+
+def test_a_number_in_a_title_is_none_of_replies() -> None:
+    site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
+    page = PageAddress(f"{HOST}/list", "list")
+    row = '<li><a class="t" href="/t/7">An offer, lot 25</a> <a href="/t/7#c">Comments</a></li>'
+    (entry,) = platform_of(site).parse(page, response(page.url, f"<ul>{row}</ul>"), site).pages
+    assert "posts" not in entry.facts
+    shown = response(entry.url, f"<body><h1>An offer, lot 25</h1><a>Comments</a>{POSTS}</body>")
+    assert platform_of(site).parse(entry, shown, site).counted is None
+
+
 @pytest.mark.parametrize(("row", "says"), [("<b>12</b> replies", "13"), ("回复：12", "13"), ("Posted by 12", None)])
 def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its_own(row: str, says: str | None) -> None:
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})

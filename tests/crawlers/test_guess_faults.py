@@ -1,0 +1,72 @@
+"""A fault of our own in a guess of `sites try` costs that guess, is named, and never reads as unknown software or as "ok"."""
+
+import re
+from collections.abc import Sequence
+
+import pytest
+from scrapy.http import Response
+
+from crawlers.platforms.board import Board
+from crawlers.sites.presets import Presets
+from crawlers.trial import checks, guess
+from crawlers.trial.look import SiteSurvey
+from crawlers.trial.proposal import mends
+from tests.crawlers.test_completeness import HOLDER, HOST, board
+from tests.crawlers.test_trial import StaticSite, looked, said
+
+VALUE = "13800138000"
+PLACES = {
+    "list": (guess, "lists_of"),
+    "kind of page": (guess, "is_list"),
+    "posts": (guess, "of_threads"),
+    "counts": (guess, "counted_in"),
+    "text of a paste": (guess, "raw_of"),
+    "page": (Board, "parse"),
+    "check": (checks, "doubts"),
+}
+NAMED = re.compile(r'"[a-z]+" failed \(IndexError at \w+\.py:\d+\) and was left out: please report it')
+
+
+def raise_fault(*_: object, **__: object) -> guess.Options:
+    raise IndexError(VALUE)
+
+
+def look_at(site: StaticSite) -> SiteSurvey:
+    return looked(site, start=f"{HOST}/")
+
+
+def whole_board() -> StaticSite:
+    return board(HOLDER.replace("<p>", '<p class="first">'))
+
+
+def test_a_board_without_a_fault_is_read() -> None:
+    assert (look_at(whole_board()).doubts, look_at(whole_board()).faults) == ((), [])
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, name = PLACES[place]
+    monkeypatch.setattr(owner, name, raise_fault)
+    found = look_at(whole_board())
+    report = said(found)
+    assert not found.posts or found.doubts
+    assert report["guess"][0] == "FAULT"
+    assert NAMED.fullmatch(report["guess"][1])
+    assert "none that is known" not in report["software"][1]
+    assert VALUE not in str(report)
+    assert [mend.why for mend in mends(found, Presets())][-1].endswith("report what stands above")
+
+
+def test_a_fault_in_one_guess_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    site, of_threads = whole_board(), guess.of_threads
+    news = "".join(f'<dd><a class="n" href="/news/{n}/">News of the day, with a long title of {n}</a></dd>' for n in range(6))
+    pages = {f"{HOST}/news/{n}/": f"<html><body><p>the text of news {n}</p></body></html>" for n in range(6)}
+    front = str(site.pages[f"{HOST}/"]).replace("</body>", f"<dl>{news}</dl></body>")
+
+    def fail_on_news(responses: Sequence[Response], pattern: str = "") -> guess.Options:
+        return raise_fault() if "/news/" in responses[0].url else of_threads(responses, pattern)
+
+    monkeypatch.setattr(guess, "of_threads", fail_on_news)
+    found = look_at(StaticSite({**site.pages, **pages, f"{HOST}/": front}))
+    assert (found.doubts, len(found.posts)) == ((), 4)
+    assert said(found)["guess"][0] == "WARN"
