@@ -45,7 +45,7 @@ def matching(folder: Path, context: Context) -> None:
     crowd = list(people(20_000, 5))
     write_customers(folder / "customers.csv", crowd[:2000])
     Builder(context.keys, "bench", 1).build(Source(folder / "customers.csv", {}), folder / "b.watchlist", context.clock.now())
-    installation.install(context.data, context.keys, "bench", folder / "b.watchlist", context.clock.now())
+    installation.install(context.data, context.keys, "bench", folder / "b.watchlist", context.clock.now(), shrink=True)
     matcher = build_matcher(context)
     dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.card}" for p in crowd)
     prose = "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124 shipped.\n" * 12_000
