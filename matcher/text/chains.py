@@ -6,7 +6,6 @@ columns; which of them are numbers is told by `chain_numbers`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import copy
 from functools import cache
 
@@ -43,8 +42,6 @@ SIGN_BYTES = 8
 """Bytes of a gap that are kept as one number."""
 WIDE = 6
 """Bytes of gaps with which eleven digits take more than a word of bits."""
-SOME = 1 << 12
-"""Beginnings of chains that are followed before the rest, where one chain of a text is enough."""
 FEWEST, MOST = 11, 19
 """Digits of a number, with or without 0, 86 or 0086 before it."""
 ROOM = b"\n" * 256
@@ -102,23 +99,6 @@ def _may_go_on() -> Flags:
     table = np.ones(256, bool)
     table[[byte for byte in range(128) if chr(byte).isalpha() and byte | 32 != SMALL_X]] = False
     return table
-
-
-def chains_by_text(classes: Classes, first: Places, held: Flags) -> Iterator[Chains]:
-    """The chains of digits that may be one number, in folded texts that begin at `first`, UTF-8 with ROOM around, in batches.
-
-    Texts that are `held` by then are not looked at: of each a part is looked at before the rest.
-    """
-    data, digit = classes.data, classes.digit
-    start, size = _usable_beginnings(classes)
-    some = 0
-    while len(start):
-        text = np.searchsorted(first, start, "right") - 1
-        left = np.flatnonzero(~held.take(text))
-        some = max(SOME, 4 * some)
-        own, left = left[:some], left[some:]
-        yield _numbers(data, digit, start.take(own), size.take(own), np.zeros(len(own), bool))
-        start, size = start.take(left), size.take(left)
 
 
 def find_chains(classes: Classes, labelled: Places) -> Chains:
