@@ -335,7 +335,7 @@ SPACED_TOP = "|".join(" ".join(top) for top in COMMON_TOP.split("|"))
 
 def _mails() -> Iterable[SpellingRule]:
     """Addresses with another sign than an at sign, or spaces around it, or with another than a dot: `a @ b.c`, `a艾特b点com`."""
-    top, short = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+"
+    top, short, dotted = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+", r"[\[(][.][\])]"
     dots = "|".join(SIGNS_OF_DOT)
     named_dot = rf"[^0-9a-z\n@.]{{1,4}}(?:{DOT_WORDS.replace('|[.]', '')})"
     opening, closing = r"(?:[\[({<*_~|/=\-]|《|（|【|［)", r"(?:[\])}>*_~|/=\-]|》|）|】|］)"
@@ -348,7 +348,7 @@ def _mails() -> Iterable[SpellingRule]:
         f"[0-9a-z]{opening}a{closing}[0-9a-z]",
         f" (?:{names.replace('at|', '', 1).replace('|@', '')}) ",
         rf"{sign}{short}(?: ?(?:{dots}|,|，|小数点)| [.]|[.] ) ?{top}[^0-9a-z]",
-        rf" at {short}[.]{top}[^0-9a-z]",
+        rf"(?:[0-9._+\-]|{dotted})(?:[0-9a-z._%+\-]|{dotted}){{0,63}} at {short}[.]{top}[^0-9a-z]",
         rf"{sign}{short}dot(?:com|cn|net|org|de)[^0-9a-z]",
         rf"{sign}{short}{named_dot}",
         rf"{sign}{short}[^0-9a-z\n ][.][^0-9a-z\n ]",

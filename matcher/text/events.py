@@ -26,7 +26,7 @@ from matcher.text.cells import GATES
 from matcher.text.chain_numbers import find_number_places
 from matcher.text.deobfuscate import CLOSING, OPENING
 from matcher.text.fold import FoldedText
-from matcher.text.unescape import base64_starts, fields_of_text
+from matcher.text.unescape import base64_starts, runs_of_text
 
 LONG, HEAD = 1 << 16, 1 << 12
 """Bytes of a text whose beginning is looked at first, and of that beginning."""
@@ -40,8 +40,11 @@ ESCAPES = (
     r"\\[01][0-7]{2}",
     r"\\[nrt]\+?[0-9]",
 )
-AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
-"""The word before a domain."""
+AT = (
+    r"[0-9._+\-][a-z0-9._%+\-]{0,63} at [a-z0-9\-]+[.][a-z0-9\-]",
+    r"[a-z0-9._%+\-] at (?:[a-z0-9\-]+[.]){0,4}[a-z0-9\-]+ dot [a-z0-9\-]",
+)
+"""The word before a domain, where it is told from one of a sentence: by what stands before it, or by a dot that is a word too."""
 BLOCK_LINE = re.compile(rb"[A-Za-z0-9+/_\-]+={0,2}")
 """A line that is nothing but a part of a base64 block."""
 Hits = tuple[Places, Places]
@@ -65,7 +68,7 @@ def patterns() -> SearchPatterns:
         re.escape(f"{opening}{space}{word}") for opening in OPENING for space in ("", " ") for word in ("at", "dot", "@", "＠")
     ]
     bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
-    own = tuple(pattern.encode() for pattern in (*GATES, *bracketed, AT, *ESCAPES))
+    own = tuple(pattern.encode() for pattern in (*GATES, *bracketed, *AT, *ESCAPES))
     gates, flags = deobfuscate.gates()
     return SearchPatterns((*gates[:1], *own, *gates[1:]), (flags[0], *[TEXT] * len(own), *flags[1:]))
 
@@ -124,7 +127,7 @@ def _block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
 def _lines_of_text(batch: Batch) -> Places:
     """Return the lines where a run of the alphabet begins whose first bytes are text."""
     start, end = base64_starts(batch.classes)
-    return np.unique(batch.lines(start[fields_of_text(batch.data, start, end)]))
+    return np.unique(batch.lines(start[runs_of_text(batch.data, start, end)]))
 
 
 def _with_neighbours(batch: Batch, begin: Places) -> Places:

@@ -18,14 +18,27 @@ import codecs
 import html
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, islice
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.columns.batch import ranges
-from matcher.columns.bitset import CASE, DASH, Bytes, Classes, Flags, NeighbourRuns, Places, Ranks, behind, where
+from matcher.columns.bitset import (
+    CASE,
+    DASH,
+    LINE_END,
+    Bytes,
+    Classes,
+    Flags,
+    NeighbourRuns,
+    Places,
+    Ranks,
+    behind,
+    is_digit,
+    where,
+)
 from matcher.text import deobfuscate
 from matcher.text.cells import unfold
 from matcher.text.decode import PLAINLY, common_share
@@ -41,7 +54,8 @@ NEXT_LINE = re.compile(rf"\r?\n({LINE.pattern})")
 WIDTHS = range(60, 77)
 """Characters of a line that goes on in the next one."""
 TELLING_TEXT = re.compile(r"[0-9@]")
-CONTROLS_END = 0x7F
+FIRST_SECOND, KEPT = 0x40, 1 << 12
+"""The lowest second byte of GB18030 that is no digit; answers on runs that are kept."""
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 Span = tuple[int, int]
 """Characters [start, end) of a text."""
@@ -232,31 +246,46 @@ def _controls() -> Flags:
     return table
 
 
-def fields_of_text(data: Bytes, start: Places, end: Places) -> Flags:
-    """Return in which of the runs [start, end) of the alphabet the first 18 bytes of a field may be text: bool[n].
+def runs_of_text(data: Bytes, start: Places, end: Places) -> Flags:
+    """Return in which of the runs [start, end) of the alphabet a text in base64 may begin: bool[n].
 
-    Fields are parted by two hyphens, which may also be letters of the alphabet for URLs.
+    It begins a field: fields are parted by two hyphens, which may also be letters of the alphabet for URLs.
     """
-    run = np.arange(len(start))
+    if not len(start):
+        return np.zeros(0, bool)
     dash = data == DASH
-    pair = np.flatnonzero(dash[:-1] & dash[1:]) + 2 if len(start) else start
+    pair = np.flatnonzero(dash[:-1] & dash[1:]) + 2
     its = np.searchsorted(start, pair, "right") - 1
-    inside = its >= 0
-    inside[inside] = pair[inside] + SHORTEST <= end[its[inside]]
-    run, begin = np.concatenate((run, its[inside])), np.concatenate((start, pair[inside]))
+    inside = np.flatnonzero((its >= 0) & (pair + SHORTEST <= end.take(its)))
+    run = np.concatenate((np.arange(len(start)), its[inside]))
+    own = np.unique(run[_begin_text(data, np.concatenate((start, pair[inside])))])
+    goes_on = (data.take(end[own]) == LINE_END) & np.isin(end[own] - start[own], WIDTHS)
+    found = np.zeros(len(start), bool)
+    found[own[goes_on]] = True
+    for number in own[~goes_on].tolist():
+        found[number] = _reads_alone(data[start[number] : end[number]].tobytes())
+    return found
+
+
+def _begin_text(data: Bytes, begin: Places) -> Flags:
+    """Return where the 18 bytes that 24 letters stand for have no control character and none that goes on alone: bool[n]."""
     letters = _values().take(data.take(begin[:, None] + np.arange(SHORTEST))).reshape(-1, 4)
     octets = np.empty((len(letters), 3), np.uint8)
     octets[:, 0] = letters[:, 0] << 2 | letters[:, 1] >> 4
     octets[:, 1] = letters[:, 1] << 4 | letters[:, 2] >> 2
     octets[:, 2] = letters[:, 2] << 6 | letters[:, 3]
     octets = octets.reshape(-1, SHORTEST // 4 * 3)
-    high = octets >= FIRST_WIDE
-    alone = high[:, 1:-1] & ~high[:, :-2] & ~high[:, 2:]
-    second = octets[:, 2:]
-    alone &= (second < ord("0")) | ((second > ord("9")) & (second < ord("@"))) | (second == CONTROLS_END)
-    found = np.zeros(len(start), bool)
-    found[run[~_controls().take(octets).any(1) & ~alone.any(1)]] = True
-    return found
+    high, behind_it = octets >= FIRST_WIDE, octets[:, 2:]
+    lone = high[:, 1:-1] & ~high[:, :-2] & ~high[:, 2:]
+    lone &= ~is_digit(behind_it) & (behind_it < FIRST_SECOND)  # in GB18030 those may go on
+    return ~(_controls().take(octets).any(1) | lone.any(1))
+
+
+@lru_cache(maxsize=KEPT)
+def _reads_alone(run: bytes) -> bool:
+    """Return whether a run, or one of its fields, is text in base64 by itself."""
+    block = run.decode()
+    return any(_decoded(field) for field in (block, *block.split("--")) if len(field) >= SHORTEST)
 
 
 def _is_sign_of_alphabet(data: Bytes) -> Flags:
