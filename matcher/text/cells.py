@@ -16,10 +16,12 @@ import quopri
 import re
 from collections.abc import Iterator
 from functools import partial
+from string import digits
 
 import numpy as np
 
 from matcher.columns.bitset import Classes, Places, ahead, behind, is_one_of, places
+from matcher.columns.literals import spelled
 from matcher.text.fold import fit
 from matcher.text.spellings import SpellingRule
 from ullage.regex import compile_later
@@ -140,17 +142,20 @@ def near_octets(classes: Classes) -> tuple[Places, Places]:
 def rules() -> Iterator[SpellingRule]:
     """Every form."""
     yield SpellingRule(
-        (f"(?:m[tz][mquycgk][w-z0-5]|odyx){THREE}{THREE}[MNO]",),
+        tuple(spelled((*spelled("m", "tz", "mquycgk", ("[w-z0-5]",)), "odyx"), (f"{THREE}{THREE}[MNO]",))),
         re.compile(rf"{EDGE}(?:Kz[AEIMQUYcgk][w-z0-5])?{DIGITS}={{0,2}}{END}"),
         _base64,
     )
     yield SpellingRule(
-        (f"[aqgw]==[^a-z0-9+/=]|(?:{'|'.join(_endings())})[^a-z0-9+/=]",),
+        tuple(spelled((*spelled("aqgw", ("==",)), *_endings()), ("[^a-z0-9+/=]",))),
         re.compile(rf"{EDGE}(?:{ASCII_THREE}){{2,5}}[A-Za-z0-9+/]{{0,3}}={{0,2}}{END}"),
         _base64,
     )
     yield SpellingRule(
-        (r"(?:[^0-9a-z]|\\x)(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",),
+        (
+            *spelled((r"(?:[^0-9a-z]|\\x)(?:3[0-9]){8}",), *["3", digits] * 2, "3", ("[0-9]",)),
+            *spelled((r"40(?:[2-7][0-9a-f]){1,40}2e",), "67", ("[0-9a-f][67][0-9a-f]",)),
+        ),
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         lambda match: _plain(bytes.fromhex(match[1])),
     )
@@ -160,14 +165,15 @@ def rules() -> Iterator[SpellingRule]:
         gate = f"(?:{number}{BETWEEN}){{{count}}}{number}{last}"
         gate += f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""
         yield SpellingRule(
-            (gate.encode(),),
+            (gate.encode(),) if base == 2 else (),
             compile_later(rf"(?<![0-9A-Za-z]){PREFIX}{octet}(?:{BETWEEN}{octet}){{10,300}}[hH]?(?![0-9A-Za-z])"),
             partial(_octets, octet=re.compile(rf"{octet}(?=[hH]?(?:[^0-9A-Za-z]|\Z))"), base=base),
             near_octets if base > 2 else None,
+            near_gates=(gate.encode(),) if base > 2 else (),
         )
     quoted = "=[2-7][0-9A-Fa-f]"
     yield SpellingRule(
-        (f"(?:=3[0-9]){{8}}|(?:{quoted}){{2}}=40(?:{quoted}){{3}}",),
+        (*spelled(("(?:=3[0-9]){7}",), ("=3",), digits), f"(?:{quoted}){{2}}=40(?:{quoted}){{3}}"),
         re.compile(f"(?:{quoted}){{7,200}}"),
         partial(_octets, octet=re.compile("(?<==)[0-9A-Fa-f]{2}"), base=16),
     )

@@ -46,6 +46,7 @@ from matcher.text.chains import (
     SIGN_BYTES,
     SMALL_X,
     Chains,
+    find_beginnings,
     find_chains,
     last_of_id,
     signs_at,
@@ -159,7 +160,7 @@ def find_numbers(classes: Classes, labelled: Places) -> tuple[ChainNumbers, Plac
 
     `labelled` are places behind the first sign of chains that stand behind a label.
     """
-    chains = find_chains(classes, labelled)
+    chains = find_chains(classes, labelled, find_beginnings(classes))
     own, end, with_x = _numbers_among(chains)
     rest = chains.single.copy()
     rest[own] = False
@@ -177,7 +178,10 @@ def find_number_places(classes: Classes, labelled: Places, first: Places, wide: 
     `labelled` are as there. In texts that are `wide`, bool[texts], a plain comma may be a wide one that was folded, which
     `find_numbers` gets to see as another sign: there a chain with commas is enough.
     """
-    chains = find_chains(classes, labelled)
+    beginnings = find_beginnings(classes)
+    if not (len(labelled) or len(beginnings[0])):
+        return labelled
+    chains = find_chains(classes, labelled, beginnings)
     may_be = chains.single | (chains.sign & np.uint64(0xFF) == COMMA) & wide.take(
         np.searchsorted(first, chains.start, "right") - 1
     )

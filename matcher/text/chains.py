@@ -23,14 +23,12 @@ from matcher.columns.bitset import (
     Flags,
     Places,
     Words,
-    ahead,
     below,
     highest,
     is_digit,
     is_letter,
     is_one_of,
     lowest,
-    places,
     under,
     windows,
 )
@@ -101,13 +99,14 @@ def _may_go_on() -> Flags:
     return table
 
 
-def find_chains(classes: Classes, labelled: Places) -> Chains:
+def find_chains(classes: Classes, labelled: Places, beginnings: tuple[Places, Places]) -> Chains:
     """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
 
-    `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells.
+    `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells; all
+    others are among `beginnings`, as `find_beginnings` tells them.
     """
     data, digit = classes.data, classes.digit
-    start, first = _usable_beginnings(classes)
+    start, first = beginnings
     has_label = np.zeros(len(start), bool)
     if len(labelled):
         last = labelled - 2 - (data.take(labelled - 2) == SPACE)
@@ -125,8 +124,8 @@ def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: 
     return chains.only(np.flatnonzero(chains.are_numbers()))
 
 
-def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
-    """Where the first group of what may be a chain begins, and its digits, with a sign behind it that may part groups."""
+def find_beginnings(classes: Classes) -> tuple[Places, Places]:
+    """Return where the first group of what may be a chain begins, and its digits, with a sign behind that may part groups."""
     data, digit = classes.data, classes.digit
     start, first = _beginnings(classes)
     gap = lowest(windows(digit, start + first))
@@ -140,7 +139,7 @@ def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
 def _beginnings(classes: Classes) -> tuple[Places, Places]:
     """Where the first group of what may be a chain begins, and its digits."""
     data, digit = classes.data, classes.digit
-    last = places(digit & ~ahead(digit, 1))
+    last = classes.last_digits
     last = last.take(np.flatnonzero(_may_follow().take(data.take(last + 1))))  # of tables few are left
     last = last.take(np.flatnonzero(_may_go_on().take(data.take(last + 2))))  # of addresses none
     last = last.take(np.flatnonzero(lowest(windows(digit, last + 1)) <= LONGEST_GAP))

@@ -14,37 +14,41 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache
+from html.entities import html5
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.columns.batch import Batch, texts_holding
 from matcher.columns.bitset import Flags, Places
-from matcher.columns.literals import TEXT, Literals, SearchPatterns
+from matcher.columns.literals import TEXT, Literals, SearchPatterns, spelled
 from matcher.text import deobfuscate
 from matcher.text.cells import GATES
 from matcher.text.chain_numbers import find_number_places
-from matcher.text.deobfuscate import CLOSING, OPENING
+from matcher.text.deobfuscate import CLOSING
 from matcher.text.fold import FoldedText
 from matcher.text.unescape import base64_starts, runs_of_text
 
-LONG, HEAD = 1 << 16, 1 << 12
-"""Bytes of a text whose beginning is looked at first, and of that beginning."""
+LONG, HEAD, MANY = 1 << 16, 1 << 12, 32
+"""Bytes of a text whose beginning is looked at first, of that beginning, and gates in it that tell of more."""
+HEX = "0123456789abcdef"
 ESCAPES = (
-    "&#",
-    "&[a-z][a-z0-9]{1,24};",
-    "%[0-9a-f]{2}",
-    r"\\u[0-9a-f]{4}",
-    r"\\x[0-9a-f]{2}",
+    *spelled(("&#",), "0123456789x"),
+    *sorted({f"&{name.lower()}" if name.endswith(";") else f"&{name.lower()}[a-z0-9]{{1,24}};" for name in html5}),
+    *spelled("%", HEX, HEX),
+    *spelled((r"\\u",), HEX, ("[0-9a-f]{3}",)),
+    *spelled((r"\\x",), HEX, ("[0-9a-f]",)),
     r"\\u\{",
-    r"\\[01][0-7]{2}",
-    r"\\[nrt]\+?[0-9]",
+    *spelled(("\\\\",), "01", "01234567", ("[0-7]",)),
+    *spelled(("\\\\",), "nrt", (*"0123456789", r"\+[0-9]")),
 )
 AT = (
     r"[0-9._+\-][a-z0-9._%+\-]{0,63} at [a-z0-9\-]+[.][a-z0-9\-]",
     r"[a-z0-9._%+\-] at (?:[a-z0-9\-]+[.]){0,4}[a-z0-9\-]+ dot [a-z0-9\-]",
 )
 """The word before a domain, where it is told from one of a sentence: by what stands before it, or by a dot that is a word too."""
+FOLDED_OPENING = "[({【"
+"""Opening brackets around a sign of an address, as they are once folded."""
 BLOCK_LINE = re.compile(rb"[A-Za-z0-9+/_\-]+={0,2}")
 """A line that is nothing but a part of a base64 block."""
 Hits = tuple[Places, Places]
@@ -64,9 +68,7 @@ def patterns() -> SearchPatterns:
 
     An opening bracket and the word behind it are one pattern each: what begins with plain characters is found at twice the speed.
     """
-    words = [
-        re.escape(f"{opening}{space}{word}") for opening in OPENING for space in ("", " ") for word in ("at", "dot", "@", "＠")
-    ]
+    words = [re.escape(f"{opening}{space}{word}") for opening in FOLDED_OPENING for space in ("", " ") for word in ("at", "dot")]
     bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
     own = tuple(pattern.encode() for pattern in (*GATES, *bracketed, *AT, *ESCAPES))
     gates, flags = deobfuscate.gates()
@@ -88,8 +90,10 @@ def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: 
     whole = texts_holding(place[is_folded_line], batch.starts)
     seen = [place[number > len(GATES)], *(near for _, near in deobfuscate.seen_in_columns(batch.classes))]
     seen.append(find_number_places(batch.classes, place[number == 0] + 1, batch.starts, with_comma))
-    places = np.concatenate(seen)
-    lines = np.concatenate((batch.lines(places), batch.lines(places - 1), _block_lines(batch, texts)))
+    places, blocks = np.concatenate(seen), _block_lines(batch, texts)
+    if not (len(places) or len(blocks)):
+        return UndoEvents(places, whole & ~is_done)
+    lines = np.concatenate((batch.lines(places), batch.lines(places - 1), blocks))
     lines = np.unique(lines)
     document = batch.documents(batch.line_starts.take(lines))
     is_inside = (document >= 0) & (batch.line_starts.take(lines) <= batch.ends.take(document))
@@ -98,35 +102,31 @@ def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: 
 
 
 def find_dense(texts: Sequence[FoldedText]) -> Flags:
-    """Return which long texts have something to undo in half of their first lines: they are undone before the prescan."""
-    dense = np.zeros(len(texts), bool)
-    long = [number for number, text in enumerate(texts) if len(text.utf8) >= LONG]
-    if long:
-        heads = [FoldedText(head, head) for head in (texts[number].utf8[:HEAD] for number in long)]
-        batch, none = Batch.of([head.utf8 for head in heads]), np.zeros(len(long), bool)
-        events = find_events(batch, heads, _prescan().find(batch.data), none, none)
-        count = np.bincount(batch.documents(batch.line_starts.take(events.lines)), minlength=len(long))
-        dense[long] = events.whole | (2 * count > batch.lines(batch.ends) - batch.lines(batch.starts))
-    return dense
+    """Return which long texts are full of escapes and the like, as their first bytes tell: they are undone before the prescan."""
+    heads = [text.utf8[:HEAD] if len(text.utf8) >= LONG else b"" for text in texts]
+    return np.array([head != b"" and len(_prescan().find(np.frombuffer(head, np.uint8))[0]) >= MANY for head in heads], bool)
 
 
 def _block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
     """Return the lines of base64 blocks: those where text in base64 begins, and those beside them that only go on."""
     folded = [number for number, text in enumerate(texts) if not text.is_unchanged]
-    begin = _lines_of_text(batch)
-    if folded:
+    begin = _lines_of_text(batch) if len(folded) < len(texts) else np.empty(0, np.int64)
+    if len(begin) and folded:
         begin = begin[~np.isin(batch.documents(batch.line_starts.take(begin)), folded)]
+    if folded:
         raw = Batch.of([texts[number].body for number in folded])
-        own = _lines_of_text(raw)
-        document = raw.documents(raw.line_starts.take(own))
-        first = batch.lines(batch.starts[folded]) - raw.lines(raw.starts)
-        begin = np.unique(np.concatenate((begin, own + first.take(document))))
+        if len(own := _lines_of_text(raw)):
+            document = raw.documents(raw.line_starts.take(own))
+            first = batch.lines(batch.starts[folded]) - raw.lines(raw.starts)
+            begin = np.unique(np.concatenate((begin, own + first.take(document))))
     return _with_neighbours(batch, begin) if len(begin) else begin
 
 
 def _lines_of_text(batch: Batch) -> Places:
     """Return the lines where a run of the alphabet begins whose first bytes are text."""
     start, end = base64_starts(batch.classes)
+    if not len(start):
+        return start
     return np.unique(batch.lines(start[runs_of_text(batch.data, start, end)]))
 
 

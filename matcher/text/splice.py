@@ -35,9 +35,11 @@ class _Stretch(NamedTuple):
 
 def undo_lines(texts: Sequence[FoldedText], batch: Batch, events: UndoEvents) -> dict[int, FoldedText]:
     """Return the texts of a batch in which something was undone, by their numbers."""
-    stretches = [*_find_stretches(texts, batch, events)]
+    if not (len(events.lines) or events.whole.any()):
+        return {}
+    stretches = _find_stretches(texts, batch, events)
     decoded = [texts[each.document].body[each.first : each.last].decode() for each in stretches]
-    plain = unescape_all(decoded, markup=False) if decoded else []
+    plain = unescape_all(decoded, markup=False)
     changed = [number for number, text in enumerate(plain) if text != decoded[number]]
     patches = dict[int, list[tuple[_Stretch, FoldedText]]]()
     for number, text in zip(changed, fold_all([plain[number].encode() for number in changed]), strict=True):

@@ -278,7 +278,7 @@ def _begin_text(data: Bytes, begin: Places) -> Flags:
     high, behind_it = octets >= FIRST_WIDE, octets[:, 2:]
     lone = high[:, 1:-1] & ~high[:, :-2] & ~high[:, 2:]
     lone &= ~is_digit(behind_it) & (behind_it < FIRST_SECOND)  # in GB18030 those may go on
-    return ~(_controls().take(octets).any(1) | lone.any(1))
+    return np.asarray(~(_controls().take(octets).any(1) | lone.any(1)))
 
 
 @lru_cache(maxsize=KEPT)

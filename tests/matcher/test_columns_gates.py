@@ -45,8 +45,7 @@ def test_gates_are_seen_wherever_they_match(texts: list[str]) -> None:
     }
     for number, rule in enumerate(deobfuscate.rules()):
         if rule.near is not None:
-            gates = [gate for gate in rule.gates if isinstance(gate, bytes)]
-            everywhere = Literals(gates, [BYTES] * len(gates)).find(batch.data)[1] - 1
+            everywhere = Literals(rule.near_gates, BYTES).find(batch.data)[1] - 1
             assert {place for own, place in seen if own == number} >= set(everywhere.tolist())
 
 
