@@ -100,13 +100,13 @@ def _endings() -> Iterator[str]:
 
 OCTET = "[2-7][0-9a-fA-F]"
 OCTETS_OF = {
-    16: ("[0-9a-fA-F]{2}", "3[0-9]", "3", "40", 8),
-    10: ("(?:[3-9][0-9]|1[01][0-9]|12[0-6])", "(?:4[89]|5[0-7])", "45", "64", 8),
-    8: ("1?[0-7]{2}", "0?(?:6[0-7]|7[01])", "67", "", 8),
-    2: ("[01]{8}", "0011[01]{4}", "0", "", 5),
+    16: ("[0-9a-fA-F]{2}", "3[0-9]", "3", "40", 8, "[57]8"),
+    10: ("(?:[3-9][0-9]|1[01][0-9]|12[0-6])", "(?:4[89]|5[0-7])", "45", "64", 8, "(?:88|120)"),
+    8: ("1?[0-7]{2}", "0?(?:6[0-7]|7[01])", "67", "", 8, "1[37]0"),
+    2: ("[01]{8}", "0011[01]{4}", "0", "", 5, "01[01]11000"),
 }
 """For each base an octet, one that is a digit in ASCII and how it begins, one that is an at sign, and how many digits in a row
-are a sign of a number."""
+are a sign of a number; and the X of a resident ID, which may be the last."""
 PREFIX = r"(?:0[xXbBoO]|\\{1,2}[xX]|[uU]\+00|[xX])?"
 BETWEEN_SIGNS = r" ,:;.\-_/|"
 BEHIND_OCTET, AT_SIGNS = b"hH ,:;.-_/|", (b"40", b"64")
@@ -159,9 +159,10 @@ def rules() -> Iterator[SpellingRule]:
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         lambda match: _plain(bytes.fromhex(match[1])),
     )
-    for base, (octet, number, first, at_sign, count) in OCTETS_OF.items():
+    for base, (octet, number, first, at_sign, count, last_x) in OCTETS_OF.items():
         apart = f"(?:{octet}{BETWEEN})"
-        last = rf"[hH]?(?:[^0-9a-z{BETWEEN_SIGNS}]|[{BETWEEN_SIGNS}]{{1,2}}[^{first}0xu{BETWEEN_SIGNS}\\])"  # a hit at their end
+        apart_from = f"[^{first}0xu{BETWEEN_SIGNS}\\\\]"
+        last = rf"[hH]?(?:[^0-9a-z{BETWEEN_SIGNS}]|[{BETWEEN_SIGNS}]{{1,2}}{apart_from}|{BETWEEN}{last_x})"  # a hit at their end
         gate = f"(?:{number}{BETWEEN}){{{count}}}{number}{last}"
         gate += f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""
         yield SpellingRule(

@@ -328,6 +328,8 @@ _AT = rf"(?:{_APART}{_NAME_BEGINS}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@�
 WRITTEN_MAIL = compile_later(rf"(?ai){_LOCAL}(?=[^0-9a-z]|a[圈t])(?P<at>{_AT}){_DOT_AHEAD}{_DOMAIN}")
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
 BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
+ENDS_LINE = re.compile("[\n\x1c]")
+"""What ends a line, or one of the texts that are read together."""
 UNDERSCORED_DOT = re.compile("(?i)_dot_")
 PLAIN_DOMAIN = re.compile(rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
 
@@ -344,7 +346,7 @@ def _mails() -> Iterable[SpellingRule]:
     closes = f"(?:{'|'.join(closing)})"
     names = [name for name in AT_WORDS.split("|") if name not in ("a", "@")]
     behind = (
-        rf"{short}(?: ?(?:{dots}|,|，|小数点)| [.]|[.] ) ?{top}[^0-9a-z]",
+        rf"{short}(?: ?(?:{dots}|,|，|、|小数点)| [.]|[.] ) ?{top}[^0-9a-z]",
         rf"{short}{named_dot}",
         rf"{short}[^0-9a-z\n ][.][^0-9a-z\n ]",
     )
@@ -435,7 +437,8 @@ def _mail_plain(match: re.Match[str]) -> str:
     is_word = (name.isalpha() and name.isascii()) or (at == " @") or (at[0] == at[-1] == " " and name in SIGNS_OF_AT)
     if is_word and plain and not NO_WORD.search(local):
         return ""
-    if at in "#＃" and "/" in match.string[max(0, match.start() - LONGEST_LOCAL) : match.end() + 1]:
+    before = ENDS_LINE.split(match.string[max(0, match.start() - LONGEST_LOCAL) : match.end()])[-1]
+    if at in "#＃" and "/" in before + match.string[match.end() : match.end() + 1]:
         return ""
     local = UNDERSCORED_DOT.sub(".", local) if "_" in name and not plain else BRACKETED_DOT.sub(".", local)
     return f"{local}@{WRITTEN_DOT.sub('.', domain)}"

@@ -149,7 +149,8 @@ def near_brackets(classes: Classes) -> tuple[Places, Places]:
 def _bracketed_plain(match: re.Match[str]) -> str:
     value = match["value"]
     bare = NO_DIGIT.sub("", value).upper()
-    return bare if BRACKETS.search(value) and is_valid(bare) else ""
+    is_dialled = bare.startswith("86") and phone.SHAPE.fullmatch(bare.removeprefix("86"))  # +86 (138) 0013 8000
+    return bare if BRACKETS.search(value) and (is_dialled or is_valid(bare)) else ""
 
 
 SEGMENT = r"(?:号段|號段|开头|開頭|打头|打頭|字头|字頭|前缀|前綴)"
