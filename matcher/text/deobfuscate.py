@@ -350,11 +350,13 @@ def _mails() -> Iterable[SpellingRule]:
         rf"{short}{named_dot}",
         rf"{short}[^0-9a-z\n ][.][^0-9a-z\n ]",
     )
+    dot = rf"[.]{top}| ?(?:{dots}|,|，|、|小数点)| [.]|[.] |[^0-9a-z\n ][.]|{named_dot}|dot(?:com|cn|net|org|de)"
+    domain = rf"{short}(?:[.]{short}){{0,3}}(?:{dot})"
     gates = (
         *HAN_AT.split("|"),
         *SIGNS_OF_AT.replace("#", ""),
         *spelled(opening, ("", " "), names, (f" ?{closes}",)),
-        *spelled(("[0-9a-z]",), opening, "a", closing, ("[0-9a-z]",)),
+        *spelled(("[0-9a-z]",), opening, "a", closing, (domain,)),
         *spelled(" ", names[1:], " "),
         *spelled((" at ",), behind),
         rf"(?:[0-9._+\-]|{dotted})(?:[0-9a-z._%+\-]|{dotted}){{0,63}} at {short}[.]{top}[^0-9a-z]",

@@ -251,7 +251,16 @@ def near_plus(classes: Classes) -> tuple[Places, Places]:
     is_china = (data.take(first) == CHINA_CODE[0]) & (data.take(first + 1) == CHINA_CODE[1])
     own = is_one_of(data.take(place - 1), b"([") | ((size <= LONGEST_CODE) & ~is_char_of_word(data.take(first + size)))
     own &= ~is_china & (np.bitwise_count(windows(digit, first)) >= SHORTEST_ABROAD)
-    return place[own] - 4, place[own] + 28
+    place = place[own][_go_on(data, first[own])]
+    return place - 4, place + 28
+
+
+def _go_on(data: Bytes, first: Places) -> Flags:
+    """Return at which places digits of a number from abroad go on, with nothing between them that parts no groups: bool[n]."""
+    text = data.take(first[:, None] + np.arange(AROUND))
+    ends = ~(is_digit(text) | is_one_of(text, b" .-/_()[]\xc2\xb7"))
+    inside = np.arange(AROUND) < np.where(ends.any(1), ends.argmax(1), AROUND)[:, None]
+    return np.asarray((is_digit(text) & inside).sum(1) >= SHORTEST_ABROAD)
 
 
 def is_char_of_word(data: Bytes) -> Flags:
