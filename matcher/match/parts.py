@@ -113,6 +113,8 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultG
     with_comma = np.array([WIDE_COMMA.encode() in piece.body for piece in pieces], bool)
 
     def undone() -> dict[int, FoldedText]:
+        if is_done.all():
+            return {}
         if seen is NOTHING_SEEN:
             return undo_lines(texts, batch, UndoEvents(np.empty(0, np.int64), ~is_done))
         return undo_lines(texts, batch, find_events(batch, texts, seen.undone, is_done, with_comma))
