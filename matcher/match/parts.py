@@ -106,7 +106,7 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultG
     )
     _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup], guard)
     is_done = np.array([piece.markup for piece in pieces], bool)
-    dense = guard.run("spellings", lambda: find_dense(texts) & ~is_done, is_done)
+    dense = guard.run("spellings", lambda: find_dense(texts, lambda head: prescan.find(head).undone) & ~is_done, is_done)
     _unescape(texts, pieces, np.flatnonzero(dense & ~is_done).tolist(), guard)
     is_done |= dense
     batch, seen = _laid(texts, prescan, guard)

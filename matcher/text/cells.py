@@ -153,7 +153,7 @@ def rules() -> Iterator[SpellingRule]:
     )
     yield SpellingRule(
         (
-            *spelled((r"(?:[^0-9a-z]|\\x)(?:3[0-9]){8}",), *["3", digits] * 2, "3", ("[0-9]",)),
+            *spelled((r"(?:[^0-9a-z]|\\x)(?:3[0-9]){9}3",), digits, ("3[0-9]",)),
             *spelled((r"40(?:[2-7][0-9a-f]){1,40}2e",), "67", ("[0-9a-f][67][0-9a-f]",)),
         ),
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),

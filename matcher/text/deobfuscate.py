@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import product
 
 import numpy as np
 
@@ -233,7 +234,8 @@ def _spelt() -> Iterable[SpellingRule]:
     word = _of_any_case(sorted(SPELT, key=len, reverse=True))
     of = {digits: [spelt for spelt, digit in SPELT.items() if digit in digits] for digits in ("1", "3456789", "2", "0")}
     signs = ("", " ", "-", ",", ", ")
-    beginnings = [pair for one, two in (("1", "3456789"), ("2", "0")) for pair in spelled(of[one], signs, of[two])]
+    rest = {digits: (f"(?:{'|'.join(spelt)})",) for digits, spelt in of.items()}
+    beginnings = [pair for one, two in (("1", "3456789"), ("2", "0")) for pair in spelled(of[one], signs, rest[two])]
     yield SpellingRule(
         tuple(beginnings),
         compile_later(rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?[xX](?![A-Za-z]))?"),
@@ -356,7 +358,7 @@ def _mails() -> Iterable[SpellingRule]:
         *HAN_AT.split("|"),
         *SIGNS_OF_AT.replace("#", ""),
         *spelled(opening, ("", " "), names, (f" ?{closes}",)),
-        *spelled(("[0-9a-z]",), opening, "a", closing, (domain,)),
+        *(f"[0-9a-z]{one}a{two}" + ("[0-9a-z]" if one != two else domain) for one, two in product(opening, closing)),
         *spelled(" ", names[1:], " "),
         *spelled((" at ",), behind),
         rf"(?:[0-9._+\-]|{dotted})(?:[0-9a-z._%+\-]|{dotted}){{0,63}} at {short}[.]{top}[^0-9a-z]",

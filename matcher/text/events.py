@@ -12,7 +12,7 @@ is but for those lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from html.entities import html5
 from typing import NamedTuple
@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Batch, texts_holding
-from matcher.columns.bitset import Flags, Places
-from matcher.columns.literals import TEXT, Literals, SearchPatterns, spelled
+from matcher.columns.bitset import Bytes, Flags, Places
+from matcher.columns.literals import TEXT, SearchPatterns, spelled
 from matcher.text import deobfuscate
 from matcher.text.cells import GATES
 from matcher.text.chain_numbers import find_number_places
@@ -75,11 +75,6 @@ def patterns() -> SearchPatterns:
     return SearchPatterns((*gates[:1], *own, *gates[1:]), (flags[0], *[TEXT] * len(own), *flags[1:]))
 
 
-@cache
-def _prescan() -> Literals:
-    return Literals(*patterns())
-
-
 def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: Flags, with_comma: Flags) -> UndoEvents:
     """Return what may be undone in the folded `texts` of a batch, in which the prescan saw `hits`.
 
@@ -101,10 +96,13 @@ def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: 
     return UndoEvents(lines[~(is_done | whole).take(document)], whole & ~is_done)
 
 
-def find_dense(texts: Sequence[FoldedText]) -> Flags:
-    """Return which long texts are full of escapes and the like, as their first bytes tell: they are undone before the prescan."""
+def find_dense(texts: Sequence[FoldedText], find: Callable[[Bytes], Hits]) -> Flags:
+    """Return which long texts are full of escapes and the like: they are undone before the prescan.
+
+    Their first bytes tell, in which `find` looks for `patterns`.
+    """
     heads = [text.utf8[:HEAD] if len(text.utf8) >= LONG else b"" for text in texts]
-    return np.array([head != b"" and len(_prescan().find(np.frombuffer(head, np.uint8))[0]) >= MANY for head in heads], bool)
+    return np.array([head != b"" and len(find(np.frombuffer(head, np.uint8))[0]) >= MANY for head in heads], bool)
 
 
 def _block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:

@@ -102,6 +102,8 @@ BRACKETED = compile_later(
     r"(?![0-9A-Za-z])"
 )
 BRACKETS = re.compile(rf"{OPEN}|{CLOSE}")
+CODE_OF_CHINA = re.compile(rf"{OPEN}?86{CLOSE}?")
+"""Before a number; one with no bracket of its own is read by the search."""
 
 
 def _brackets() -> Iterable[SpellingRule]:
@@ -149,8 +151,10 @@ def near_brackets(classes: Classes) -> tuple[Places, Places]:
 def _bracketed_plain(match: re.Match[str]) -> str:
     value = match["value"]
     bare = NO_DIGIT.sub("", value).upper()
-    is_dialled = bare.startswith("86") and phone.SHAPE.fullmatch(bare.removeprefix("86"))  # +86 (138) 0013 8000
-    return bare if BRACKETS.search(value) and (is_dialled or is_valid(bare)) else ""
+    code = CODE_OF_CHINA.match(value)
+    if code and BRACKETS.search(value, code.end()) and phone.SHAPE.fullmatch(bare.removeprefix("86")):
+        return bare
+    return bare if BRACKETS.search(value) and is_valid(bare) else ""
 
 
 SEGMENT = r"(?:号段|號段|开头|開頭|打头|打頭|字头|字頭|前缀|前綴)"
@@ -301,12 +305,7 @@ def _glued() -> Iterable[SpellingRule]:
             *spelled(("\\\\",), "nrt", digits),
             *spelled(("\\\\",), "nrt", (r"\+[0-9]",)),
             *spelled(("\\\\",), "nrt", ascii_lowercase, (r"[a-z][0-9]{2}",)),
-            *spelled(
-                ("\\\\",),
-                "nrt",
-                (*ascii_lowercase, *digits, r"\.", "_", "%", r"\+", r"\-"),
-                (r"[0-9a-z._%+\-]{0,63}@",),
-            ),
+            *spelled(("\\\\",), "nrt", (*ascii_lowercase, *digits, r"\.", "_", "%", r"\+", r"\-"), (r"[0-9a-z._%+\-]*@",)),
         ),
         re.compile(r"(?<!\\)(?P<value>\\{1,4}[nrt])(?=\+?\d|[A-Z]{2}\d{2}|[0-9A-Za-z._%+\-]{1,64}@)", re.ASCII),
         lambda m: "\t" if m["value"][-1] == "t" else "\n",
