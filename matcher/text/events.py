@@ -26,7 +26,7 @@ from matcher.text import deobfuscate
 from matcher.text.cells import GATES
 from matcher.text.chain_numbers import find_number_places
 from matcher.text.deobfuscate import CLOSING
-from matcher.text.fold import FoldedText
+from matcher.text.fold import FoldedText, with_plain_lines
 from matcher.text.unescape import base64_starts, runs_of_text
 
 LONG, HEAD, MANY = 1 << 16, 1 << 12, 32
@@ -112,7 +112,7 @@ def _block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
     if len(begin) and folded:
         begin = begin[~np.isin(batch.documents(batch.line_starts.take(begin)), folded)]
     if folded:
-        raw = Batch.of([texts[number].body for number in folded])
+        raw = Batch.of([with_plain_lines(texts[number].body) for number in folded])
         if len(own := _lines_of_text(raw)):
             document = raw.documents(raw.line_starts.take(own))
             first = batch.lines(batch.starts[folded]) - raw.lines(raw.starts)
