@@ -128,12 +128,24 @@ def _found_by_gates() -> Literals:
     return Literals(*gates())
 
 
-def seen_in_columns(classes: Classes) -> Iterator[tuple[Places, Places]]:
-    """Where rules may find something that none of `gates` tells: their numbers, i64[n], and places near it, i64[n]."""
+SHORT = 1 << 14
+"""Bytes of a buffer that is looked through as a whole sooner than columns tell where to look."""
+
+
+def seen_in_columns(classes: Classes, short: int = SHORT) -> Iterator[tuple[Places, Places]]:
+    """Where rules may find something that none of `gates` tells: their numbers, i64[n], and places near it, i64[n].
+
+    A buffer of at most `short` bytes is looked through as a whole.
+    """
     for each, rule in enumerate(rules()):
         if rule.starts is not None:
             start = rule.starts(classes)
             yield np.full(len(start), each), start
+    if len(classes.data) <= short:
+        number, search = _near_gates()
+        gate, end = search.find(classes.data)
+        yield number.take(gate), end - 1
+        return
     for near, number, search in _near():
         first, last = near(classes)
         if len(first):
@@ -153,6 +165,13 @@ def _near() -> Sequence[tuple[Callable[[Classes], tuple[Places, Places]], Places
         number, wanted = zip(*own, strict=True)
         found.append((near, np.array(number, np.int64), Literals(wanted, BYTES)))
     return found
+
+
+@cache
+def _near_gates() -> tuple[Places, Literals]:
+    """Return the number of the rule that each gate is of that is looked for in columns, and all such gates."""
+    wanted = [(each, gate) for each, rule in enumerate(rules()) for gate in rule.near_gates]
+    return np.array([each for each, _ in wanted], np.int64), Literals([gate for _, gate in wanted], BYTES)
 
 
 @cache
