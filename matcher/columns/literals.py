@@ -140,7 +140,7 @@ def _in_no_address(word: bytes) -> bytes:
     return b"|".join((_alone(word, b"[^0-9A-Za-z@]", EDGE), _alone(word, b"@", b"[^0-9A-Za-z.]")))
 
 
-def spelled(*choices: Iterable[str]) -> list[str]:
+def spell_out(*choices: Iterable[str]) -> list[str]:
     """Return every pattern that takes one of each of `choices` in a row.
 
     Hyperscan passes at memory's speed over what has none of its literals, if each has three bytes or more: so what would begin

@@ -21,7 +21,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import CASE, SPACE, ahead, is_one_of, places
-from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spelled, stretches
+from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.field_labels import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
 from matcher.text.fold import written
@@ -101,7 +101,7 @@ def patterns() -> SearchPatterns:
     names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
     behind = ("[0-9]{0,2}[\"'`]? ?[,;|\\t]",)
-    codes = spelled(map(re.escape, "\n,;|\t\"'`"), ("", " "), (r"\+", "00"), "123456789", behind)
+    codes = spell_out(map(re.escape, "\n,;|\t\"'`"), ("", " "), (r"\+", "00"), "123456789", behind)
     return SearchPatterns(
         (
             f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),

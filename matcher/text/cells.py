@@ -21,7 +21,7 @@ from string import digits
 import numpy as np
 
 from matcher.columns.bitset import Classes, Places, ahead, behind, is_one_of, places
-from matcher.columns.literals import spelled
+from matcher.columns.literals import spell_out
 from matcher.text.fold import fit
 from matcher.text.spellings import SpellingRule
 from ullage.regex import compile_later
@@ -142,19 +142,19 @@ def near_octets(classes: Classes) -> tuple[Places, Places]:
 def rules() -> Iterator[SpellingRule]:
     """Every form."""
     yield SpellingRule(
-        tuple(spelled((*spelled("m", "tz", "mquycgk", ("[w-z0-5]",)), "odyx"), (f"{THREE}{THREE}[MNO]",))),
+        tuple(spell_out((*spell_out("m", "tz", "mquycgk", ("[w-z0-5]",)), "odyx"), (f"{THREE}{THREE}[MNO]",))),
         re.compile(rf"{EDGE}(?:Kz[AEIMQUYcgk][w-z0-5])?{DIGITS}={{0,2}}{END}"),
         _base64,
     )
     yield SpellingRule(
-        tuple(spelled((*spelled("aqgw", ("==",)), *_endings()), ("[^a-z0-9+/=]",))),
+        tuple(spell_out((*spell_out("aqgw", ("==",)), *_endings()), ("[^a-z0-9+/=]",))),
         re.compile(rf"{EDGE}(?:{ASCII_THREE}){{2,5}}[A-Za-z0-9+/]{{0,3}}={{0,2}}{END}"),
         _base64,
     )
     yield SpellingRule(
         (
-            *spelled((r"(?:[^0-9a-z]|\\x)(?:3[0-9]){9}3",), digits, ("3[0-9]",)),
-            *spelled((r"40(?:[2-7][0-9a-f]){1,40}2e",), "67", ("[0-9a-f][67][0-9a-f]",)),
+            *spell_out((r"(?:[^0-9a-z]|\\x)(?:3[0-9]){9}3",), digits, ("3[0-9]",)),
+            *spell_out((r"40(?:[2-7][0-9a-f]){1,40}2e",), "67", ("[0-9a-f][67][0-9a-f]",)),
         ),
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         lambda match: _plain(bytes.fromhex(match[1])),
@@ -174,7 +174,7 @@ def rules() -> Iterator[SpellingRule]:
         )
     quoted = "=[2-7][0-9A-Fa-f]"
     yield SpellingRule(
-        (*spelled(("(?:=3[0-9]){7}",), ("=3",), digits), f"(?:{quoted}){{2}}=40(?:{quoted}){{3}}"),
+        (*spell_out(("(?:=3[0-9]){7}",), ("=3",), digits), f"(?:{quoted}){{2}}=40(?:{quoted}){{3}}"),
         re.compile(f"(?:{quoted}){{7,200}}"),
         partial(_octets, octet=re.compile("(?<==)[0-9A-Fa-f]{2}"), base=16),
     )

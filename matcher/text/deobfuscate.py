@@ -22,7 +22,7 @@ import numpy as np
 from matcher.columns.batch import ranges
 from matcher.columns.bitset import AT as AT_SIGN
 from matcher.columns.bitset import DOT, LINE_END, SPACE, Classes, Places, is_one_of, is_word, lowest, places, windows
-from matcher.columns.literals import BYTES, TEXT, Literals, spelled, stretches
+from matcher.columns.literals import BYTES, TEXT, Literals, spell_out, stretches
 from matcher.text import cells, spellings
 from matcher.text.chain_numbers import find_numbers, is_valid
 from matcher.text.chains import ROOM
@@ -195,7 +195,7 @@ def _spreadsheet() -> Iterable[SpellingRule]:
     Of fewer digits than eight some are lost (as of a card or resident ID, since a spreadsheet keeps fifteen).
     """
     yield SpellingRule(
-        (*spelled((r"1\.",), map(str, range(3, 10)), (r"[0-9]{6,9}e\+?10",)), r"8\.61[3-9][0-9]{6,9}e\+?12"),
+        (*spell_out((r"1\.",), map(str, range(3, 10)), (r"[0-9]{6,9}e\+?10",)), r"8\.61[3-9][0-9]{6,9}e\+?12"),
         re.compile(
             r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
         ),
@@ -206,12 +206,12 @@ def _spreadsheet() -> Iterable[SpellingRule]:
 def _hexadecimal() -> Iterable[SpellingRule]:
     """A mobile number to the base of sixteen; and text as `mysqldump --hex-blob` writes it, `0x3133…` or `X'3133…'`."""
     yield SpellingRule(
-        (r"0x0{1,7}[34][0-9a-f]{8}[^0-9a-z]", *spelled(("0x",), "34", ("[0-9a-f]{8}[^0-9a-z]",))),
+        (r"0x0{1,7}[34][0-9a-f]{8}[^0-9a-z]", *spell_out(("0x",), "34", ("[0-9a-f]{8}[^0-9a-z]",))),
         re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
         lambda m: number if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else "",
     )
     yield SpellingRule(
-        tuple(spelled(("0x", "x'"), "23456789abcde", (rf"[0-9a-f](?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT - 1}}}",))),
+        tuple(spell_out(("0x", "x'"), "23456789abcde", (rf"[0-9a-f](?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT - 1}}}",))),
         re.compile(rf"{BEFORE}(?:0[xX]|[xX]')((?:[0-9a-fA-F]{{2}}){{{SHORTEST_TEXT},}}+)(?!{WORD})"),
         _text_of_hex,
     )
@@ -254,7 +254,7 @@ def _spelt() -> Iterable[SpellingRule]:
     of = {digits: [spelt for spelt, digit in SPELT.items() if digit in digits] for digits in ("1", "3456789", "2", "0")}
     signs = ("", " ", "-", ",", ", ")
     rest = {digits: (f"(?:{'|'.join(spelt)})",) for digits, spelt in of.items()}
-    beginnings = [pair for one, two in (("1", "3456789"), ("2", "0")) for pair in spelled(of[one], signs, rest[two])]
+    beginnings = [pair for one, two in (("1", "3456789"), ("2", "0")) for pair in spell_out(of[one], signs, rest[two])]
     yield SpellingRule(
         tuple(beginnings),
         compile_later(rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?[xX](?![A-Za-z]))?"),
@@ -376,24 +376,24 @@ def _mails() -> Iterable[SpellingRule]:
     gates = (
         *HAN_AT.split("|"),
         *SIGNS_OF_AT.replace("#", ""),
-        *spelled(opening, ("", " "), names, (f" ?{closes}",)),
+        *spell_out(opening, ("", " "), names, (f" ?{closes}",)),
         *(f"[0-9a-z]{one}a{two}" + ("[0-9a-z]" if one != two else domain) for one, two in product(opening, closing)),
-        *spelled(" ", names[1:], " "),
-        *spelled((" at ",), behind),
+        *spell_out(" ", names[1:], " "),
+        *spell_out((" at ",), behind),
         rf"(?:[0-9._+\-]|{dotted})(?:[0-9a-z._%+\-]|{dotted}){{0,63}} at {short}[.]{top}[^0-9a-z]",
-        *spelled((f"(?:[@#] ?| at ){short}dot",), ("com", "cn", "net", "org", "de"), ("[^0-9a-z]",)),
+        *spell_out((f"(?:[@#] ?| at ){short}dot",), ("com", "cn", "net", "org", "de"), ("[^0-9a-z]",)),
     )
     near_gates = (
         r"[0-9a-z](?: @|@ |@@)[^\n]",
         rf"[0-9a-z] ?# ?{short}[.]{top}",
         f"(?:{'|'.join(opening)}) ?@ ?{closes}",
-        *spelled(("[@#] ?",), behind),
+        *spell_out(("[@#] ?",), behind),
     )
     yield SpellingRule(
         tuple(gate.encode() for gate in gates),
         WRITTEN_MAIL,
         _mail_plain,
-        near_signs,
+        find_odd_signs,
         near_gates=tuple(gate.encode() for gate in near_gates),
         needs=HAS_DOT,
         looks_around=True,
@@ -414,7 +414,7 @@ OPENS, CLOSES = b"[({<*_~|/=-\x8a\x90", b"])}>*_~|/=-\xe3"
 """Brackets around an at sign, a Chinese one by its last byte or its first."""
 
 
-def near_signs(classes: Classes) -> tuple[Places, Places]:
+def find_odd_signs(classes: Classes) -> tuple[Places, Places]:
     """Return where at and number signs stand otherwise than in an address: in brackets or spaces, or before no plain domain."""
     data = classes.data
     place = places(classes.at | classes.hash)
@@ -444,7 +444,7 @@ BACKWARD_MAIL = re.compile(
 def _backward_mails() -> Iterable[SpellingRule]:
     """Addresses that are written backwards: `moc.elpmaxe@iew.il`."""
     yield SpellingRule(
-        tuple(spelled((r"[^0-9a-z.@\-]",), BACKWARDS, (r"[.][0-9a-z.\-]{1,60}@",))),
+        tuple(spell_out((r"[^0-9a-z.@\-]",), BACKWARDS, (r"[.][0-9a-z.\-]{1,60}@",))),
         BACKWARD_MAIL,
         lambda match: "" if PLAIN_DOMAIN.search(match[0], match[0].index("@") + 1) else match[0][::-1],
     )

@@ -21,26 +21,26 @@ import numpy as np
 
 from matcher.columns.batch import Batch, texts_holding
 from matcher.columns.bitset import Bytes, Flags, Places
-from matcher.columns.literals import TEXT, SearchPatterns, spelled
+from matcher.columns.literals import TEXT, SearchPatterns, spell_out
 from matcher.text import deobfuscate
 from matcher.text.cells import GATES
 from matcher.text.chain_numbers import find_number_places
 from matcher.text.deobfuscate import CLOSING
 from matcher.text.fold import FoldedText, with_plain_lines
-from matcher.text.unescape import base64_starts, runs_of_text
+from matcher.text.unescape import base64_starts, find_text_runs
 
 LONG, HEAD, MANY = 1 << 16, 1 << 12, 32
 """Bytes of a text whose beginning is looked at first, of that beginning, and gates in it that tell of more."""
 HEX = "0123456789abcdef"
 ESCAPES = (
-    *spelled(("&#",), "0123456789x"),
+    *spell_out(("&#",), "0123456789x"),
     *sorted({f"&{name.lower()}" if name.endswith(";") else f"&{name.lower()}[a-z0-9]{{1,24}};" for name in html5}),
-    *spelled("%", HEX, HEX),
-    *spelled((r"\\u",), HEX, ("[0-9a-f]{3}",)),
-    *spelled((r"\\x",), HEX, ("[0-9a-f]",)),
+    *spell_out("%", HEX, HEX),
+    *spell_out((r"\\u",), HEX, ("[0-9a-f]{3}",)),
+    *spell_out((r"\\x",), HEX, ("[0-9a-f]",)),
     r"\\u\{",
-    *spelled(("\\\\",), "01", "01234567", ("[0-7]",)),
-    *spelled(("\\\\",), "nrt", (*"0123456789", r"\+[0-9]")),
+    *spell_out(("\\\\",), "01", "01234567", ("[0-7]",)),
+    *spell_out(("\\\\",), "nrt", (*"0123456789", r"\+[0-9]")),
 )
 AT = (
     r"[0-9._+\-][a-z0-9._%+\-]{0,63} at [a-z0-9\-]+[.][a-z0-9\-]",
@@ -85,7 +85,7 @@ def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: 
     whole = texts_holding(place[is_folded_line], batch.starts)
     seen = [place[number > len(GATES)], *(near for _, near in deobfuscate.seen_in_columns(batch.classes))]
     seen.append(find_number_places(batch.classes, place[number == 0] + 1, batch.starts, with_comma))
-    places, blocks = np.concatenate(seen), _block_lines(batch, texts)
+    places, blocks = np.concatenate(seen), _find_block_lines(batch, texts)
     if not (len(places) or len(blocks)):
         return UndoEvents(places, whole & ~is_done)
     lines = np.concatenate((batch.lines(places), batch.lines(places - 1), blocks))
@@ -105,30 +105,30 @@ def find_dense(texts: Sequence[FoldedText], find: Callable[[Bytes], Hits]) -> Fl
     return np.array([head != b"" and len(find(np.frombuffer(head, np.uint8))[0]) >= MANY for head in heads], bool)
 
 
-def _block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
+def _find_block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
     """Return the lines of base64 blocks: those where text in base64 begins, and those beside them that only go on."""
     folded = [number for number, text in enumerate(texts) if not text.is_unchanged]
-    begin = _lines_of_text(batch) if len(folded) < len(texts) else np.empty(0, np.int64)
+    begin = _find_text_lines(batch) if len(folded) < len(texts) else np.empty(0, np.int64)
     if len(begin) and folded:
         begin = begin[~np.isin(batch.documents(batch.line_starts.take(begin)), folded)]
     if folded:
         raw = Batch.of([with_plain_lines(texts[number].body) for number in folded])
-        if len(own := _lines_of_text(raw)):
+        if len(own := _find_text_lines(raw)):
             document = raw.documents(raw.line_starts.take(own))
             first = batch.lines(batch.starts[folded]) - raw.lines(raw.starts)
             begin = np.unique(np.concatenate((begin, own + first.take(document))))
-    return _with_neighbours(batch, begin) if len(begin) else begin
+    return _add_neighbours(batch, begin) if len(begin) else begin
 
 
-def _lines_of_text(batch: Batch) -> Places:
+def _find_text_lines(batch: Batch) -> Places:
     """Return the lines where a run of the alphabet begins whose first bytes are text."""
     start, end = base64_starts(batch.classes)
     if not len(start):
         return start
-    return np.unique(batch.lines(start[runs_of_text(batch.data, start, end)]))
+    return np.unique(batch.lines(start[find_text_runs(batch.data, start, end)]))
 
 
-def _with_neighbours(batch: Batch, begin: Places) -> Places:
+def _add_neighbours(batch: Batch, begin: Places) -> Places:
     """Return lines and those before and behind them that are nothing but letters of the alphabet."""
     starts, blocks = batch.line_starts, list[Places]()
     behind = 0

@@ -37,7 +37,7 @@ from matcher.columns.bitset import (
     places,
     windows,
 )
-from matcher.columns.literals import spelled
+from matcher.columns.literals import spell_out
 from matcher.text.chain_numbers import LABELS, X_SIGNS, iban_starts, is_valid, near_x
 from matcher.text.chains import HAN_SEPARATORS
 from matcher.text.fold import HAN, PLAIN_DIGITS
@@ -114,7 +114,7 @@ def _brackets() -> Iterable[SpellingRule]:
         b"[0-9][ \\-.:/]?%s[0-9]{3,4}%s" % (opening, closing),
         b"%s ?%s[0-9]%s" % (closing, opening, closing),
     )
-    yield SpellingRule((), BRACKETED, _bracketed_plain, near_brackets, near_gates=gates)
+    yield SpellingRule((), BRACKETED, _bracketed_plain, find_brackets, near_gates=gates)
 
 
 WIDE_BRACKET = 0xE3
@@ -129,7 +129,7 @@ def _amid_digits(classes: Classes, place: Places) -> Places:
     return place[count >= IN_PIECES]
 
 
-def near_brackets(classes: Classes) -> tuple[Places, Places]:
+def find_brackets(classes: Classes) -> tuple[Places, Places]:
     """Return where the gates of `_brackets` may match: around a digit before a closing bracket.
 
     Chinese brackets are told by one of their bytes.
@@ -189,7 +189,7 @@ def _formulas() -> Iterable[SpellingRule]:
             rf"|concat(?:enate)?\([ ]?{QUOTE}?\d{{1,17}}{QUOTE}?{listed}[ ]?\)))"
         ),
         lambda m: bare if is_valid(bare := NO_DIGIT.sub("", m["value"]).upper()) else "",
-        near_quotes,
+        find_joined_strings,
         near_gates=(rf"[0-9]{sign}?[ ]?(?:&|\+|\|\||\.)[ ]?{sign}[0-9]".encode(),),
     )
 
@@ -197,7 +197,7 @@ def _formulas() -> Iterable[SpellingRule]:
 JOINERS = b"&+|."
 
 
-def near_quotes(classes: Classes) -> tuple[Places, Places]:
+def find_joined_strings(classes: Classes) -> tuple[Places, Places]:
     """Return where strings of digits may be joined: around a digit behind a quotation mark behind one of JOINERS."""
     data, place = classes.data, classes.first_digits
     quote = data.take(place - 1)
@@ -234,13 +234,13 @@ def _plus_signs() -> Iterable[SpellingRule]:
         rb"\+[0-9]{1,3}[ .\-]0[0-9]",
         rb"\+[0-9][ .\-][0-9][ .\-][0-9][ .\-][0-9]",
     )
-    yield SpellingRule((), ABROAD, _abroad_plain, near_plus, near_gates=gates)
+    yield SpellingRule((), ABROAD, _abroad_plain, find_plus_signs, near_gates=gates)
 
 
 LONGEST_CODE, CHINA_CODE = 3, (ord("8"), ord("6"))
 
 
-def near_plus(classes: Classes) -> tuple[Places, Places]:
+def find_plus_signs(classes: Classes) -> tuple[Places, Places]:
     """Return where the gates of `_plus_signs` may match: around a plus sign or 00 with digits in pieces behind.
 
     A code in one piece with its number is read by the search, as is that of China.
@@ -253,7 +253,7 @@ def near_plus(classes: Classes) -> tuple[Places, Places]:
         return place, place
     size = lowest(~windows(digit, first))
     is_china = (data.take(first) == CHINA_CODE[0]) & (data.take(first + 1) == CHINA_CODE[1])
-    own = is_one_of(data.take(place - 1), b"([") | ((size <= LONGEST_CODE) & ~is_char_of_word(data.take(first + size)))
+    own = is_one_of(data.take(place - 1), b"([") | ((size <= LONGEST_CODE) & ~is_word_or_end(data.take(first + size)))
     own &= ~is_china & (np.bitwise_count(windows(digit, first)) >= SHORTEST_ABROAD)
     place = place[own][_go_on(data, first[own])]
     return place - 4, place + 28
@@ -267,7 +267,7 @@ def _go_on(data: Bytes, first: Places) -> Flags:
     return np.asarray((is_digit(text) & inside).sum(1) >= SHORTEST_ABROAD)
 
 
-def is_char_of_word(data: Bytes) -> Flags:
+def is_word_or_end(data: Bytes) -> Flags:
     """Return which bytes are letters or digits, or end a line."""
     return np.asarray(is_word(data) | (data == LINE_END))
 
@@ -302,10 +302,10 @@ def _glued() -> Iterable[SpellingRule]:
     """What is glued to a value: a line end or tab that was never undone, and the word IBAN."""
     yield SpellingRule(
         (
-            *spelled(("\\\\",), "nrt", digits),
-            *spelled(("\\\\",), "nrt", (r"\+[0-9]",)),
-            *spelled(("\\\\",), "nrt", ascii_lowercase, (r"[a-z][0-9]{2}",)),
-            *spelled(("\\\\",), "nrt", (*ascii_lowercase, *digits, r"\.", "_", "%", r"\+", r"\-"), (r"[0-9a-z._%+\-]*@",)),
+            *spell_out(("\\\\",), "nrt", digits),
+            *spell_out(("\\\\",), "nrt", (r"\+[0-9]",)),
+            *spell_out(("\\\\",), "nrt", ascii_lowercase, (r"[a-z][0-9]{2}",)),
+            *spell_out(("\\\\",), "nrt", (*ascii_lowercase, *digits, r"\.", "_", "%", r"\+", r"\-"), (r"[0-9a-z._%+\-]*@",)),
         ),
         re.compile(r"(?<!\\)(?P<value>\\{1,4}[nrt])(?=\+?\d|[A-Z]{2}\d{2}|[0-9A-Za-z._%+\-]{1,64}@)", re.ASCII),
         lambda m: "\t" if m["value"][-1] == "t" else "\n",

@@ -44,10 +44,10 @@ def undo_lines(texts: Sequence[FoldedText], batch: Batch, events: UndoEvents) ->
     patches = dict[int, list[tuple[_Stretch, FoldedText]]]()
     for number, text in zip(changed, fold_all([plain[number].encode() for number in changed]), strict=True):
         patches.setdefault(stretches[number].document, []).append((stretches[number], text))
-    return {document: _spliced(texts[document], own) for document, own in patches.items()}
+    return {document: _splice(texts[document], own) for document, own in patches.items()}
 
 
-def _spliced(text: FoldedText, patches: Sequence[tuple[_Stretch, FoldedText]]) -> FoldedText:
+def _splice(text: FoldedText, patches: Sequence[tuple[_Stretch, FoldedText]]) -> FoldedText:
     """Return a text with its patches, which ascend, in their places."""
     utf8, body, done, copied = list[bytes](), list[bytes](), 0, 0
     for stretch, plain in patches:
@@ -74,11 +74,11 @@ def _find_stretches(texts: Sequence[FoldedText], batch: Batch, events: UndoEvent
         first = np.flatnonzero(begins)
         last = np.append(first[1:], len(own)) - 1
         columns = document[first], line[first], line[last], start[own[first]], end[own[last]]
-        found += _placed(texts, batch, *columns)
+        found += _place_stretches(texts, batch, *columns)
     return sorted(found)
 
 
-def _placed(
+def _place_stretches(
     texts: Sequence[FoldedText], batch: Batch, document: Places, first: Places, last: Places, start: Places, end: Places
 ) -> list[_Stretch]:
     """Return stretches of the lines `first` to `last`, bytes [start, end) of the buffer, by their places in their texts."""
@@ -90,13 +90,13 @@ def _placed(
         raw_start, raw_end = own_start, own_end
         if not text.is_unchanged:
             before = int(batch.lines(batch.starts[number : number + 1])[0])
-            raw_start, raw_end = _lines_of(text.body, first[low:high] - before, last[low:high] - before)
+            raw_start, raw_end = _find_lines(text.body, first[low:high] - before, last[low:high] - before)
         columns = (own_start.tolist(), own_end.tolist(), raw_start.tolist(), raw_end.tolist())
         found += [_Stretch(number, *places) for places in zip(*columns, strict=True)]
     return found
 
 
-def _lines_of(body: bytes, first: Places, last: Places) -> tuple[Places, Places]:
+def _find_lines(body: bytes, first: Places, last: Places) -> tuple[Places, Places]:
     """Return where the lines `first` to `last` of a decoded text, counted from 0, begin and end, without their line ends."""
     data = np.frombuffer(body, np.uint8)
     ends = np.append(places(where(data, _ends_line, beyond=1)), len(data))

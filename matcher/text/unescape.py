@@ -246,7 +246,7 @@ def _controls() -> Flags:
     return table
 
 
-def runs_of_text(data: Bytes, start: Places, end: Places) -> Flags:
+def find_text_runs(data: Bytes, start: Places, end: Places) -> Flags:
     """Return in which of the runs [start, end) of the alphabet a text in base64 may begin: bool[n].
 
     It begins a field: fields are parted by two hyphens, which may also be letters of the alphabet for URLs.
