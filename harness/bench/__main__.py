@@ -1,6 +1,7 @@
 """`make bench`: what each hop costs, as a ratio to the bare library doing the same in the same run.
 
-`reach`, `hostile`, `machine`, `month`, `exposure`, `memory`, `run` and `corpora` (`CORPORA=FOLDER`, data of other projects) can
+`ratio`, `reach`, `hostile`, `machine`,
+`month`, `exposure`, `memory`, `run` and `corpora` (`CORPORA=FOLDER`, data of other projects) can
 fail: where a class of inputs costs more than it may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
@@ -32,6 +33,7 @@ from harness.bench import (
     notify,
     pictures,
     process,
+    ratio,
     reach,
     recall,
     scale,
@@ -68,6 +70,7 @@ def main() -> int:
             "watchlist": lambda: watchlist.watchlist(folder, context),
             "match": lambda: matching.matching(folder, context),
             "detect": lambda: detect.detect(folder),
+            "ratio": lambda: ratio.ratio(folder),
             "assess": lambda: detect.assess(folder),
             "process": lambda: process.process(folder),
             "hostile": lambda: hostile.hostile(folder),

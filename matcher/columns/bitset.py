@@ -28,7 +28,7 @@ EXPONENT, BIAS = 52, 1023
 """Of a binary64 (IEEE 754): the bits below its exponent, and what is added to that."""
 ROUNDS = 6
 """Places of a word that are told one after the other."""
-LINE_END, SPACE, PLUS, COMMA, DASH, DOT, ZERO, AT, A = 10, 32, 43, 44, 45, 46, 48, 64, 97
+LINE_END, SPACE, HASH, PLUS, COMMA, DASH, DOT, ZERO, AT, A = 10, 32, 35, 43, 44, 45, 46, 48, 64, 97
 NINE, Z = 9, 25
 """The last digit and the last letter, counted from the first."""
 CASE = 32
@@ -250,6 +250,26 @@ class Classes:
     def digit(self) -> Words:
         """Digits."""
         return where(self.data, is_digit)
+
+    @cached_property
+    def first_digits(self) -> Places:
+        """Where runs of digits begin."""
+        return places(self.digit & ~behind(self.digit, 1))
+
+    @cached_property
+    def last_digits(self) -> Places:
+        """The last digit of each run."""
+        return places(self.digit & ~ahead(self.digit, 1))
+
+    @cached_property
+    def hash(self) -> Words:
+        """Number signs."""
+        return where(self.data, lambda part: part == HASH)
+
+    @cached_property
+    def dash(self) -> Words:
+        """Hyphens."""
+        return where(self.data, lambda part: part == DASH)
 
     @cached_property
     def zero(self) -> Words:

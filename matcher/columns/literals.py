@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -138,6 +138,15 @@ def _alone(word: bytes, before: bytes, behind: bytes) -> bytes:
 def _in_no_address(word: bytes) -> bytes:
     """The pattern of a word that is a domain too."""
     return b"|".join((_alone(word, b"[^0-9A-Za-z@]", EDGE), _alone(word, b"@", b"[^0-9A-Za-z.]")))
+
+
+def spell_out(*choices: Iterable[str]) -> list[str]:
+    """Return every pattern that takes one of each of `choices` in a row.
+
+    Hyperscan passes at memory's speed over what has none of its literals, if each has three bytes or more: so what would begin
+    with a class of characters is spelled out.
+    """
+    return list(map("".join, product(*choices)))
 
 
 def once(words: Sequence[bytes]) -> SearchPatterns:

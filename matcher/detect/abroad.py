@@ -21,7 +21,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import CASE, SPACE, ahead, is_one_of, places
-from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, stretches
+from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.field_labels import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
 from matcher.text.fold import written
@@ -100,16 +100,18 @@ def patterns() -> SearchPatterns:
     """A number behind a phone label; a country or calling code as a cell, before a number, or behind a label; a phone column."""
     names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
+    behind = ("[0-9]{0,2}[\"'`]? ?[,;|\\t]",)
+    codes = spell_out(map(re.escape, "\n,;|\t\"'`"), ("", " "), (r"\+", "00"), "123456789", behind)
     return SearchPatterns(
         (
             f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
             header_pattern(headers_of(kinds()[PHONE])).encode(),
             f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
             b"%s ?(?:%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
-            b"[\\n,;|\\t\"'`] ?(?:\\+|00)[1-9][0-9]{0,2}[\"'`]? ?[,;|\\t]",
+            *(code.encode() for code in codes),
             *map(re.escape, names),
         ),
-        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, BYTES, *(BYTES for _ in names)),
+        (TEXT, TEXT, BYTES, hyperscan.HS_FLAG_DOTALL, *(BYTES for _ in (*codes, *names))),
     )
 
 

@@ -56,7 +56,8 @@ from matcher.detect.numbers import (
     find_words,
     is_space_or_dash,
 )
-from matcher.text.unescape import patterns as escapes
+from matcher.text.events import Hits
+from matcher.text.events import patterns as escapes
 from ullage.guard import STRICT, FaultGuard
 from ullage.identifiers import Kind, iban, kinds, without_glued_words
 from ullage.identifiers.base import no_check
@@ -121,14 +122,10 @@ def _find_mailboxes(mail: Sequence[Segment], labelled: Sequence[Segment]) -> lis
     return [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]
 
 
-Hits = tuple[Places, Places]
-"""Numbers of patterns, and where each ends in the buffer."""
-
-
 class PrescanHits(NamedTuple):
     """What was seen in one buffer, by who asked.
 
-    Of `undone`, what is to be unescaped, and of `cookies` there is one hit a pattern at most.
+    Of `cookies` there is one hit a pattern at most.
     """
 
     words: Hits
@@ -142,8 +139,8 @@ class PrescanHits(NamedTuple):
 
 
 NO_HITS: Hits = np.empty(0, np.int64), np.empty(0, np.int64)
-NOTHING_SEEN = PrescanHits(*[NO_HITS] * len(PrescanHits._fields))._replace(undone=(np.zeros(1, np.int64), np.zeros(1, np.int64)))
-"""What is known where the prescan itself failed: nothing, but that there may be something to undo."""
+NOTHING_SEEN = PrescanHits(*[NO_HITS] * len(PrescanHits._fields))
+"""What is known where the prescan itself failed: nothing, so that there may be something to undo anywhere."""
 COOKIE_SIGNS = (b"ookie", b"httpOnly", b"sameSite")
 """One of these stands in every text with cookies that names no site, in any case."""
 

@@ -29,7 +29,8 @@ from matcher.detect.search import NOTHING_SEEN, Prescan, PrescanHits
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.deobfuscate import WIDE_COMMA
-from matcher.text.unescape import begins_escaped, needs_unescape
+from matcher.text.events import UndoEvents, find_dense, find_events
+from matcher.text.splice import undo_lines
 from matcher.unpack.envelopes import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_taken, may_hold
 from matcher.unpack.kinds import is_html
 from matcher.unpack.limits import Limits
@@ -95,7 +96,7 @@ class PartBatch:
 def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultGuard = STRICT) -> PartBatch:
     """Read `pieces` together; `line` line ends stand before the first if it goes on.
 
-    Markup is unescaped, all else is folded as it is; where the prescan then sees what may be undone, that is unescaped as well.
+    Markup is unescaped, all else is folded as it is; lines where something may be undone are then undone and spliced in.
     A reader at which a lenient `guard` bears a fault leaves the text as it was before.
     """
     texts = guard.run(
@@ -104,24 +105,23 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultG
         [FoldedText(piece.body, piece.body) for piece in pieces],
     )
     _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup], guard)
-    early = guard.run(
-        "spellings",
-        lambda: [n for n, piece in enumerate(pieces) if not piece.markup and begins_escaped(texts[n].utf8)],
-        list[int](),
-    )
-    _unescape(texts, pieces, early, guard)
-    batch, seen = _laid(texts, prescan, guard)
     is_done = np.array([piece.markup for piece in pieces], bool)
-    is_done[early] = True
-    with_wide = np.array([WIDE_COMMA.encode() in piece.body for piece in pieces], bool)
-    has_spellings = len(seen.undone[0]) > 0
-    needed = guard.run(
-        "spellings",
-        lambda: needs_unescape(batch.classes, batch.starts, batch.ends, is_done, with_wide, seen=has_spellings),
-        is_done,
-    )
-    if again := np.flatnonzero(needed & ~is_done).tolist():
-        _unescape(texts, pieces, again, guard)
+    dense = guard.run("spellings", lambda: find_dense(texts, lambda head: prescan.find(head).undone) & ~is_done, is_done)
+    _unescape(texts, pieces, np.flatnonzero(dense & ~is_done).tolist(), guard)
+    is_done |= dense
+    batch, seen = _laid(texts, prescan, guard)
+    with_comma = np.array([WIDE_COMMA.encode() in piece.body for piece in pieces], bool)
+
+    def undone() -> dict[int, FoldedText]:
+        if is_done.all():
+            return {}
+        if seen is NOTHING_SEEN:
+            return undo_lines(texts, batch, UndoEvents(np.empty(0, np.int64), ~is_done))
+        return undo_lines(texts, batch, find_events(batch, texts, seen.undone, is_done, with_comma))
+
+    if changed := guard.run("spellings", undone, dict[int, FoldedText]()):
+        for number, text in changed.items():
+            texts[number] = text
         batch, seen = _laid(texts, prescan, guard)
     parts, counts = list[TextPart](), [0] * len(pieces)
     if any(piece.streamed for piece in pieces):

@@ -6,8 +6,9 @@
    from any place in the folded text back to the decoded one.
 3. `fold` gives every digit, letter and separator its plain form.
 
-Most texts hold nothing to undo, and telling so is cheapest in the pass over the folded text that looks for words as well. So a
-text without markup is folded first, and where `needs_unescape` then says so, it is unescaped and folded again.
+Most lines hold nothing to undo, and telling so is cheapest in the pass over the folded text that looks for words as well. So a
+text without markup is folded first. `events` then tells the lines in which something may be undone; `splice` undoes them as they
+were before folding, and puts those that change in their places.
 """
 
 from matcher.text.decode import decode, decode_as

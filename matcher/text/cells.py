@@ -16,10 +16,12 @@ import quopri
 import re
 from collections.abc import Iterator
 from functools import partial
+from string import digits
 
 import numpy as np
 
 from matcher.columns.bitset import Classes, Places, ahead, behind, is_one_of, places
+from matcher.columns.literals import spell_out
 from matcher.text.fold import fit
 from matcher.text.spellings import SpellingRule
 from ullage.regex import compile_later
@@ -98,13 +100,13 @@ def _endings() -> Iterator[str]:
 
 OCTET = "[2-7][0-9a-fA-F]"
 OCTETS_OF = {
-    16: ("[0-9a-fA-F]{2}", "3[0-9]", "3", "40", 8),
-    10: ("(?:[3-9][0-9]|1[01][0-9]|12[0-6])", "(?:4[89]|5[0-7])", "45", "64", 8),
-    8: ("1?[0-7]{2}", "0?(?:6[0-7]|7[01])", "67", "", 8),
-    2: ("[01]{8}", "0011[01]{4}", "0", "", 5),
+    16: ("[0-9a-fA-F]{2}", "3[0-9]", "3", "40", 8, "[57]8"),
+    10: ("(?:[3-9][0-9]|1[01][0-9]|12[0-6])", "(?:4[89]|5[0-7])", "45", "64", 8, "(?:88|120)"),
+    8: ("1?[0-7]{2}", "0?(?:6[0-7]|7[01])", "67", "", 8, "1[37]0"),
+    2: ("[01]{8}", "0011[01]{4}", "0", "", 5, "01[01]11000"),
 }
 """For each base an octet, one that is a digit in ASCII and how it begins, one that is an at sign, and how many digits in a row
-are a sign of a number."""
+are a sign of a number; and the X of a resident ID, which may be the last."""
 PREFIX = r"(?:0[xXbBoO]|\\{1,2}[xX]|[uU]\+00|[xX])?"
 BETWEEN_SIGNS = r" ,:;.\-_/|"
 BEHIND_OCTET, AT_SIGNS = b"hH ,:;.-_/|", (b"40", b"64")
@@ -140,34 +142,39 @@ def near_octets(classes: Classes) -> tuple[Places, Places]:
 def rules() -> Iterator[SpellingRule]:
     """Every form."""
     yield SpellingRule(
-        (f"(?:m[tz][mquycgk][w-z0-5]|odyx){THREE}{THREE}[MNO]",),
+        tuple(spell_out((*spell_out("m", "tz", "mquycgk", ("[w-z0-5]",)), "odyx"), (f"{THREE}{THREE}[MNO]",))),
         re.compile(rf"{EDGE}(?:Kz[AEIMQUYcgk][w-z0-5])?{DIGITS}={{0,2}}{END}"),
         _base64,
     )
     yield SpellingRule(
-        (f"[aqgw]==[^a-z0-9+/=]|(?:{'|'.join(_endings())})[^a-z0-9+/=]",),
+        tuple(spell_out((*spell_out("aqgw", ("==",)), *_endings()), ("[^a-z0-9+/=]",))),
         re.compile(rf"{EDGE}(?:{ASCII_THREE}){{2,5}}[A-Za-z0-9+/]{{0,3}}={{0,2}}{END}"),
         _base64,
     )
     yield SpellingRule(
-        (r"(?:[^0-9a-z]|\\x)(?:3[0-9]){11}|40(?:[2-7][0-9a-f]){1,40}2e(?:[67][0-9a-f]){2}",),
+        (
+            *spell_out((r"(?:[^0-9a-z]|\\x)(?:3[0-9]){9}3",), digits, ("3[0-9]",)),
+            *spell_out((r"40(?:[2-7][0-9a-f]){1,40}2e",), "67", ("[0-9a-f][67][0-9a-f]",)),
+        ),
         re.compile(rf"(?:(?<![0-9A-Za-z\\])|(?<!\\)\\x)({PRINTED})(?![0-9A-Za-z])"),
         lambda match: _plain(bytes.fromhex(match[1])),
     )
-    for base, (octet, number, first, at_sign, count) in OCTETS_OF.items():
+    for base, (octet, number, first, at_sign, count, last_x) in OCTETS_OF.items():
         apart = f"(?:{octet}{BETWEEN})"
-        last = rf"[hH]?(?:[^0-9a-z{BETWEEN_SIGNS}]|[{BETWEEN_SIGNS}]{{1,2}}[^{first}0xu{BETWEEN_SIGNS}\\])"  # a hit at their end
+        apart_from = f"[^{first}0xu{BETWEEN_SIGNS}\\\\]"
+        last = rf"[hH]?(?:[^0-9a-z{BETWEEN_SIGNS}]|[{BETWEEN_SIGNS}]{{1,2}}{apart_from}|{BETWEEN}{last_x})"  # a hit at their end
         gate = f"(?:{number}{BETWEEN}){{{count}}}{number}{last}"
         gate += f"|{apart}{{2}}{at_sign}{BETWEEN}{apart}{{3}}" if at_sign else ""
         yield SpellingRule(
-            (gate.encode(),),
+            (gate.encode(),) if base == 2 else (),
             compile_later(rf"(?<![0-9A-Za-z]){PREFIX}{octet}(?:{BETWEEN}{octet}){{10,300}}[hH]?(?![0-9A-Za-z])"),
             partial(_octets, octet=re.compile(rf"{octet}(?=[hH]?(?:[^0-9A-Za-z]|\Z))"), base=base),
             near_octets if base > 2 else None,
+            near_gates=(gate.encode(),) if base > 2 else (),
         )
     quoted = "=[2-7][0-9A-Fa-f]"
     yield SpellingRule(
-        (f"(?:=3[0-9]){{8}}|(?:{quoted}){{2}}=40(?:{quoted}){{3}}",),
+        (*spell_out(("(?:=3[0-9]){7}",), ("=3",), digits), f"(?:{quoted}){{2}}=40(?:{quoted}){{3}}"),
         re.compile(f"(?:{quoted}){{7,200}}"),
         partial(_octets, octet=re.compile("(?<==)[0-9A-Fa-f]{2}"), base=16),
     )

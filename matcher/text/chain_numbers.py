@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import texts_holding
 from matcher.columns.bitset import (
     BITS,
     CASE,
@@ -47,7 +46,7 @@ from matcher.text.chains import (
     SIGN_BYTES,
     SMALL_X,
     Chains,
-    chains_by_text,
+    find_beginnings,
     find_chains,
     last_of_id,
     signs_at,
@@ -161,7 +160,7 @@ def find_numbers(classes: Classes, labelled: Places) -> tuple[ChainNumbers, Plac
 
     `labelled` are places behind the first sign of chains that stand behind a label.
     """
-    chains = find_chains(classes, labelled)
+    chains = find_chains(classes, labelled, find_beginnings(classes))
     own, end, with_x = _numbers_among(chains)
     rest = chains.single.copy()
     rest[own] = False
@@ -173,19 +172,21 @@ def find_numbers(classes: Classes, labelled: Places) -> tuple[ChainNumbers, Plac
     return ChainNumbers(chains.start[own], end[own], plain), chains.start[rest]
 
 
-def texts_with_numbers(classes: Classes, first: Places, known: Flags, wide: Flags) -> Flags:
-    """Which of the folded texts that begin at `first`, UTF-8 with ROOM around, may hold a number that `find_numbers` makes plain.
+def find_number_places(classes: Classes, labelled: Places, first: Places, wide: Flags) -> Places:
+    """Return where chains begin that `find_numbers` may make plain, in folded texts that begin at `first`: i64[n].
 
-    Those `known` are not looked at. In those that are `wide` a plain comma may be a wide one that was folded, which
+    `labelled` are as there. In texts that are `wide`, bool[texts], a plain comma may be a wide one that was folded, which
     `find_numbers` gets to see as another sign: there a chain with commas is enough.
     """
-    held = known.copy()
-    for chains in chains_by_text(classes, first, held):
-        has_comma = chains.sign & np.uint64(0xFF) == COMMA
-        may_be = chains.single | (has_comma & wide.take(np.searchsorted(first, chains.start, "right") - 1))
-        may_be[_numbers_among(chains)[0]] = True
-        held |= texts_holding(chains.start[may_be], first)
-    return held
+    beginnings = find_beginnings(classes)
+    if not (len(labelled) or len(beginnings[0])):
+        return labelled
+    chains = find_chains(classes, labelled, beginnings)
+    may_be = chains.single | (chains.sign & np.uint64(0xFF) == COMMA) & wide.take(
+        np.searchsorted(first, chains.start, "right") - 1
+    )
+    may_be[_numbers_among(chains)[0]] = True
+    return np.asarray(chains.start[may_be])
 
 
 def _numbers_among(chains: Chains) -> tuple[Places, Places, Flags]:

@@ -6,7 +6,6 @@ columns; which of them are numbers is told by `chain_numbers`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import copy
 from functools import cache
 
@@ -24,14 +23,12 @@ from matcher.columns.bitset import (
     Flags,
     Places,
     Words,
-    ahead,
     below,
     highest,
     is_digit,
     is_letter,
     is_one_of,
     lowest,
-    places,
     under,
     windows,
 )
@@ -43,8 +40,6 @@ SIGN_BYTES = 8
 """Bytes of a gap that are kept as one number."""
 WIDE = 6
 """Bytes of gaps with which eleven digits take more than a word of bits."""
-SOME = 1 << 12
-"""Beginnings of chains that are followed before the rest, where one chain of a text is enough."""
 FEWEST, MOST = 11, 19
 """Digits of a number, with or without 0, 86 or 0086 before it."""
 ROOM = b"\n" * 256
@@ -104,30 +99,14 @@ def _may_go_on() -> Flags:
     return table
 
 
-def chains_by_text(classes: Classes, first: Places, held: Flags) -> Iterator[Chains]:
-    """The chains of digits that may be one number, in folded texts that begin at `first`, UTF-8 with ROOM around, in batches.
-
-    Texts that are `held` by then are not looked at: of each a part is looked at before the rest.
-    """
-    data, digit = classes.data, classes.digit
-    start, size = _usable_beginnings(classes)
-    some = 0
-    while len(start):
-        text = np.searchsorted(first, start, "right") - 1
-        left = np.flatnonzero(~held.take(text))
-        some = max(SOME, 4 * some)
-        own, left = left[:some], left[some:]
-        yield _numbers(data, digit, start.take(own), size.take(own), np.zeros(len(own), bool))
-        start, size = start.take(left), size.take(left)
-
-
-def find_chains(classes: Classes, labelled: Places) -> Chains:
+def find_chains(classes: Classes, labelled: Places, beginnings: tuple[Places, Places]) -> Chains:
     """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
 
-    `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells.
+    `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells; all
+    others are among `beginnings`, as `find_beginnings` tells them.
     """
     data, digit = classes.data, classes.digit
-    start, first = _usable_beginnings(classes)
+    start, first = beginnings
     has_label = np.zeros(len(start), bool)
     if len(labelled):
         last = labelled - 2 - (data.take(labelled - 2) == SPACE)
@@ -145,8 +124,8 @@ def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: 
     return chains.only(np.flatnonzero(chains.are_numbers()))
 
 
-def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
-    """Where the first group of what may be a chain begins, and its digits, with a sign behind it that may part groups."""
+def find_beginnings(classes: Classes) -> tuple[Places, Places]:
+    """Return where the first group of what may be a chain begins, and its digits, with a sign behind that may part groups."""
     data, digit = classes.data, classes.digit
     start, first = _beginnings(classes)
     gap = lowest(windows(digit, start + first))
@@ -160,7 +139,7 @@ def _usable_beginnings(classes: Classes) -> tuple[Places, Places]:
 def _beginnings(classes: Classes) -> tuple[Places, Places]:
     """Where the first group of what may be a chain begins, and its digits."""
     data, digit = classes.data, classes.digit
-    last = places(digit & ~ahead(digit, 1))
+    last = classes.last_digits
     last = last.take(np.flatnonzero(_may_follow().take(data.take(last + 1))))  # of tables few are left
     last = last.take(np.flatnonzero(_may_go_on().take(data.take(last + 2))))  # of addresses none
     last = last.take(np.flatnonzero(lowest(windows(digit, last + 1)) <= LONGEST_GAP))

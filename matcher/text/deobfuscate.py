@@ -15,12 +15,14 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import product
 
 import numpy as np
 
 from matcher.columns.batch import ranges
-from matcher.columns.bitset import Classes, Places
-from matcher.columns.literals import BYTES, TEXT, Literals, stretches
+from matcher.columns.bitset import AT as AT_SIGN
+from matcher.columns.bitset import DOT, LINE_END, SPACE, Classes, Places, is_one_of, is_word, lowest, places, windows
+from matcher.columns.literals import BYTES, TEXT, Literals, spell_out, stretches
 from matcher.text import cells, spellings
 from matcher.text.chain_numbers import find_numbers, is_valid
 from matcher.text.chains import ROOM
@@ -51,7 +53,7 @@ def reveal_numbers(text: str) -> str:
     starts, ends = (folded.chars(places - len(ROOM)).tolist() for places in (numbers.start, numbers.end))
     plain, mixed = numbers.plain, folded.chars(mixed - len(ROOM))
     found = [(start, *mixed_number(folded.text, start)) for start in mixed.tolist()]
-    numbers_of_gates = np.repeat(np.arange(len(rules())), [len(rule.gates) * (rule.near is None) for rule in rules()])
+    numbers_of_gates = np.repeat(np.arange(len(rules())), [len(rule.gates) for rule in rules()])
     seen = [(numbers_of_gates.take(gate[gate > 0] - 1), end[gate > 0]), *seen_in_columns(classes)]
     number, place = (np.concatenate(column) for column in zip(*seen, strict=True))
     place = folded.chars(np.clip(place - len(ROOM), 0, len(folded.utf8)))
@@ -113,7 +115,7 @@ def _found(text: str, rule: SpellingRule, seen: Places) -> Iterator[tuple[int, i
 @cache
 def gates() -> tuple[tuple[bytes, ...], tuple[int, ...]]:
     """What stands before a chain behind a label, the gates of rules that are looked for everywhere, and the flags of each."""
-    every = [LABELLED, *(gate for rule in rules() if rule.near is None for gate in rule.gates)]
+    every = [LABELLED, *(gate for rule in rules() for gate in rule.gates)]
     return tuple(map(_encoded, every)), tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
 
 
@@ -126,12 +128,24 @@ def _found_by_gates() -> Literals:
     return Literals(*gates())
 
 
-def seen_in_columns(classes: Classes) -> Iterator[tuple[Places, Places]]:
-    """Where rules may find something that none of `gates` tells: their numbers, i64[n], and places near it, i64[n]."""
+SHORT = 1 << 14
+"""Bytes of a buffer that is looked through as a whole sooner than columns tell where to look."""
+
+
+def seen_in_columns(classes: Classes, short: int = SHORT) -> Iterator[tuple[Places, Places]]:
+    """Where rules may find something that none of `gates` tells: their numbers, i64[n], and places near it, i64[n].
+
+    A buffer of at most `short` bytes is looked through as a whole.
+    """
     for each, rule in enumerate(rules()):
         if rule.starts is not None:
             start = rule.starts(classes)
             yield np.full(len(start), each), start
+    if len(classes.data) <= short:
+        number, search = _near_gates()
+        gate, end = search.find(classes.data)
+        yield number.take(gate), end - 1
+        return
     for near, number, search in _near():
         first, last = near(classes)
         if len(first):
@@ -147,10 +161,17 @@ def _near() -> Sequence[tuple[Callable[[Classes], tuple[Places, Places]], Places
     """
     found = []
     for near in dict.fromkeys(rule.near for rule in rules() if rule.near is not None):
-        own = [(each, _encoded(gate)) for each, rule in enumerate(rules()) if rule.near is near for gate in rule.gates]
+        own = [(each, gate) for each, rule in enumerate(rules()) if rule.near is near for gate in rule.near_gates]
         number, wanted = zip(*own, strict=True)
         found.append((near, np.array(number, np.int64), Literals(wanted, BYTES)))
     return found
+
+
+@cache
+def _near_gates() -> tuple[Places, Literals]:
+    """Return the number of the rule that each gate is of that is looked for in columns, and all such gates."""
+    wanted = [(each, gate) for each, rule in enumerate(rules()) for gate in rule.near_gates]
+    return np.array([each for each, _ in wanted], np.int64), Literals([gate for _, gate in wanted], BYTES)
 
 
 @cache
@@ -174,7 +195,7 @@ def _spreadsheet() -> Iterable[SpellingRule]:
     Of fewer digits than eight some are lost (as of a card or resident ID, since a spreadsheet keeps fifteen).
     """
     yield SpellingRule(
-        (r"(?:1\.[3-9][0-9]{6,9}|8\.61[3-9][0-9]{6,9})e\+?1[02]",),
+        (*spell_out((r"1\.",), map(str, range(3, 10)), (r"[0-9]{6,9}e\+?10",)), r"8\.61[3-9][0-9]{6,9}e\+?12"),
         re.compile(
             r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
         ),
@@ -185,12 +206,12 @@ def _spreadsheet() -> Iterable[SpellingRule]:
 def _hexadecimal() -> Iterable[SpellingRule]:
     """A mobile number to the base of sixteen; and text as `mysqldump --hex-blob` writes it, `0x3133…` or `X'3133…'`."""
     yield SpellingRule(
-        (r"0x0{0,7}[34][0-9a-f]{8}[^0-9a-z]",),
+        (r"0x0{1,7}[34][0-9a-f]{8}[^0-9a-z]", *spell_out(("0x",), "34", ("[0-9a-f]{8}[^0-9a-z]",))),
         re.compile(rf"{BEFORE}0[xX]0{{0,7}}([34][0-9a-fA-F]{{8}})(?!{WORD})"),
         lambda m: number if phone.SHAPE.fullmatch(number := str(int(m[1], 16))) else "",
     )
     yield SpellingRule(
-        (rf"(?:0x|x')(?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT}}}",),
+        tuple(spell_out(("0x", "x'"), "23456789abcde", (rf"[0-9a-f](?:[2-9a-e][0-9a-f]){{{SHORTEST_TEXT - 1}}}",))),
         re.compile(rf"{BEFORE}(?:0[xX]|[xX]')((?:[0-9a-fA-F]{{2}}){{{SHORTEST_TEXT},}}+)(?!{WORD})"),
         _text_of_hex,
     )
@@ -230,8 +251,10 @@ SPELT_WORD = re.compile("|".join(sorted(SPELT, key=len, reverse=True)))
 def _spelt() -> Iterable[SpellingRule]:
     """Eleven or eighteen words for digits in a row that are a mobile number or a resident ID: `yao san ba ling …`."""
     word = _of_any_case(sorted(SPELT, key=len, reverse=True))
-    of = {digits: "|".join(spelt for spelt, digit in SPELT.items() if digit in digits) for digits in ("1", "3456789", "2", "0")}
-    beginnings = [f"(?:{of[first]})(?: |-|, ?)?(?:{of[second]})" for first, second in (("1", "3456789"), ("2", "0"))]
+    of = {digits: [spelt for spelt, digit in SPELT.items() if digit in digits] for digits in ("1", "3456789", "2", "0")}
+    signs = ("", " ", "-", ",", ", ")
+    rest = {digits: (f"(?:{'|'.join(spelt)})",) for digits, spelt in of.items()}
+    beginnings = [pair for one, two in (("1", "3456789"), ("2", "0")) for pair in spell_out(of[one], signs, rest[two])]
     yield SpellingRule(
         tuple(beginnings),
         compile_later(rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?[xX](?![A-Za-z]))?"),
@@ -326,6 +349,8 @@ _AT = rf"(?:{_APART}{_NAME_BEGINS}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@�
 WRITTEN_MAIL = compile_later(rf"(?ai){_LOCAL}(?=[^0-9a-z]|a[圈t])(?P<at>{_AT}){_DOT_AHEAD}{_DOMAIN}")
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
 BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
+ENDS_LINE = re.compile("[\n\x1c]")
+"""What ends a line, or one of the texts that are read together."""
 UNDERSCORED_DOT = re.compile("(?i)_dot_")
 PLAIN_DOMAIN = re.compile(rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
 
@@ -335,28 +360,41 @@ SPACED_TOP = "|".join(" ".join(top) for top in COMMON_TOP.split("|"))
 
 def _mails() -> Iterable[SpellingRule]:
     """Addresses with another sign than an at sign, or spaces around it, or with another than a dot: `a @ b.c`, `a艾特b点com`."""
-    top, short = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+"
+    top, short, dotted = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+", r"[\[(][.][\])]"
     dots = "|".join(SIGNS_OF_DOT)
     named_dot = rf"[^0-9a-z\n@.]{{1,4}}(?:{DOT_WORDS.replace('|[.]', '')})"
-    opening, closing = r"(?:[\[({<*_~|/=\-]|《|（|【|［)", r"(?:[\])}>*_~|/=\-]|》|）|】|］)"
-    names, sign = AT_WORDS.replace("|a|", "|"), "(?:[@#] ?| at )"
+    opening, closing = (*map(re.escape, "[({<*_~|/=-"), "《", "【"), (*map(re.escape, "])}>*_~|/=-"), "》", "】")
+    closes = f"(?:{'|'.join(closing)})"
+    names = [name for name in AT_WORDS.split("|") if name not in ("a", "@")]
+    behind = (
+        rf"{short}(?: ?(?:{dots}|,|，|、|小数点)| [.]|[.] ) ?{top}[^0-9a-z]",
+        rf"{short}{named_dot}",
+        rf"{short}[^0-9a-z\n ][.][^0-9a-z\n ]",
+    )
+    dot = rf"[.]{top}| ?(?:{dots}|,|，|、|小数点)| [.]|[.] |[^0-9a-z\n ][.]|{named_dot}|dot(?:com|cn|net|org|de)"
+    domain = rf"{short}(?:[.]{short}){{0,3}}(?:{dot})"
     gates = (
+        *HAN_AT.split("|"),
+        *SIGNS_OF_AT.replace("#", ""),
+        *spell_out(opening, ("", " "), names, (f" ?{closes}",)),
+        *(f"[0-9a-z]{one}a{two}" + ("[0-9a-z]" if one != two else domain) for one, two in product(opening, closing)),
+        *spell_out(" ", names[1:], " "),
+        *spell_out((" at ",), behind),
+        rf"(?:[0-9._+\-]|{dotted})(?:[0-9a-z._%+\-]|{dotted}){{0,63}} at {short}[.]{top}[^0-9a-z]",
+        *spell_out((f"(?:[@#] ?| at ){short}dot",), ("com", "cn", "net", "org", "de"), ("[^0-9a-z]",)),
+    )
+    near_gates = (
         r"[0-9a-z](?: @|@ |@@)[^\n]",
-        f"(?:{HAN_AT}|{'|'.join(SIGNS_OF_AT.replace('#', ''))})",
         rf"[0-9a-z] ?# ?{short}[.]{top}",
-        f"{opening} ?(?:{names}) ?{closing}",
-        f"[0-9a-z]{opening}a{closing}[0-9a-z]",
-        f" (?:{names.replace('at|', '', 1).replace('|@', '')}) ",
-        rf"{sign}{short}(?: ?(?:{dots}|,|，|小数点)| [.]|[.] ) ?{top}[^0-9a-z]",
-        rf" at {short}[.]{top}[^0-9a-z]",
-        rf"{sign}{short}dot(?:com|cn|net|org|de)[^0-9a-z]",
-        rf"{sign}{short}{named_dot}",
-        rf"{sign}{short}[^0-9a-z\n ][.][^0-9a-z\n ]",
+        f"(?:{'|'.join(opening)}) ?@ ?{closes}",
+        *spell_out(("[@#] ?",), behind),
     )
     yield SpellingRule(
         tuple(gate.encode() for gate in gates),
         WRITTEN_MAIL,
         _mail_plain,
+        find_odd_signs,
+        near_gates=tuple(gate.encode() for gate in near_gates),
         needs=HAS_DOT,
         looks_around=True,
     )
@@ -370,6 +408,33 @@ def _mails() -> Iterable[SpellingRule]:
     )
 
 
+LONGEST_LABEL, WIDE = 63, 0x80
+"""Bytes of a label of a domain; from which on a byte is not ASCII."""
+OPENS, CLOSES = b"[({<*_~|/=-\x8a\x90", b"])}>*_~|/=-\xe3"
+"""Brackets around an at sign, a Chinese one by its last byte or its first."""
+
+
+def find_odd_signs(classes: Classes) -> tuple[Places, Places]:
+    """Return where at and number signs stand otherwise than in an address: in brackets or spaces, or before no plain domain."""
+    data = classes.data
+    place = places(classes.at | classes.hash)
+    if not len(place):
+        return place, place
+    is_at, before, behind = data.take(place) == AT_SIGN, data.take(place - 1), data.take(place + 1)
+    apart = is_at & ((before == SPACE) | (behind == SPACE) | (behind == AT_SIGN))
+    first = place + 1 + (behind == SPACE)
+    bracketed = is_at & is_one_of(np.where(before == SPACE, data.take(place - 2), before), OPENS)
+    bracketed &= is_one_of(data.take(first), CLOSES)
+    size = lowest(~windows(classes.word | classes.dash, first))
+    sign, second = data.take(first + size), data.take(first + size + 1)
+    is_dot, is_glued = sign == DOT, is_word(second)
+    numbered = ~is_at & is_dot & is_glued & (is_word(before) | ((before == SPACE) & is_word(data.take(place - 2))))
+    odd = np.where(is_dot, ~is_glued, (sign != LINE_END) & (sign != AT_SIGN))
+    odd &= (sign != SPACE) | ~is_glued | is_one_of(second, b"dDpP")
+    own = apart | bracketed | ((size > 0) & (size <= LONGEST_LABEL) & (numbered | odd))
+    return place[own] - 6, (first + size)[own] + 28
+
+
 BACKWARDS = tuple(top[::-1] for top in "com cn net org de fr it es uk io".split())
 BACKWARD_MAIL = re.compile(
     rf"(?ai)(?<![0-9a-z._%+\-@])(?:{'|'.join(BACKWARDS)})[.][0-9a-z.\-]{{1,60}}@[0-9a-z._%+\-]{{2,64}}(?![0-9a-z@])"
@@ -379,7 +444,7 @@ BACKWARD_MAIL = re.compile(
 def _backward_mails() -> Iterable[SpellingRule]:
     """Addresses that are written backwards: `moc.elpmaxe@iew.il`."""
     yield SpellingRule(
-        (rf"[^0-9a-z.@\-](?:{'|'.join(BACKWARDS)})[.][0-9a-z.\-]{{1,60}}@",),
+        tuple(spell_out((r"[^0-9a-z.@\-]",), BACKWARDS, (r"[.][0-9a-z.\-]{1,60}@",))),
         BACKWARD_MAIL,
         lambda match: "" if PLAIN_DOMAIN.search(match[0], match[0].index("@") + 1) else match[0][::-1],
     )
@@ -395,7 +460,8 @@ def _mail_plain(match: re.Match[str]) -> str:
     is_word = (name.isalpha() and name.isascii()) or (at == " @") or (at[0] == at[-1] == " " and name in SIGNS_OF_AT)
     if is_word and plain and not NO_WORD.search(local):
         return ""
-    if at in "#＃" and "/" in match.string[max(0, match.start() - LONGEST_LOCAL) : match.end() + 1]:
+    before = ENDS_LINE.split(match.string[max(0, match.start() - LONGEST_LOCAL) : match.end()])[-1]
+    if at in "#＃" and "/" in before + match.string[match.end() : match.end() + 1]:
         return ""
     local = UNDERSCORED_DOT.sub(".", local) if "_" in name and not plain else BRACKETED_DOT.sub(".", local)
     return f"{local}@{WRITTEN_DOT.sub('.', domain)}"

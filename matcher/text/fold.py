@@ -381,7 +381,7 @@ def fold(text: str) -> FoldedText:
     body = text.encode("utf-8", "surrogatepass")
     if len(body) > SHORT or body.isascii():
         return fold_all([body])[0]
-    plain = read_numbers(_with_plain_lines(body).decode("utf-8", "surrogatepass").translate(_plain_forms()))
+    plain = read_numbers(with_plain_lines(body).decode("utf-8", "surrogatepass").translate(_plain_forms()))
     return FoldedText(plain.encode("utf-8", "surrogatepass"), body)
 
 
@@ -400,14 +400,14 @@ def _plain_forms() -> _PlainForms:
 
 def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
     """Each of `bodies`, which are UTF-8, folded."""
-    texts = [_with_plain_lines(body) for body in bodies]
+    texts = [with_plain_lines(body) for body in bodies]
     if wide := [number for number, text in enumerate(texts) if not text.isascii()]:
         for number, folded in zip(wide, _with_plain_characters([texts[number] for number in wide]), strict=True):
             texts[number] = folded
     return [FoldedText(body if text == body else text, body) for text, body in zip(texts, bodies, strict=True)]
 
 
-def _with_plain_lines(body: bytes) -> bytes:
+def with_plain_lines(body: bytes) -> bytes:
     """`body` with a newline for each line end, whatever it was, and a space for a NUL."""
     if CIRCLED in body:
         body = AS_AT.sub(b"\xef\xbc\xa0", body)

@@ -18,23 +18,31 @@ import codecs
 import html
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import accumulate, islice
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from matcher.columns.batch import ranges, texts_holding
-from matcher.columns.bitset import CASE, DASH, Bytes, Classes, Flags, NeighbourRuns, Places, Ranks, behind, where
-from matcher.columns.literals import ONCE, TEXT, Literals, SearchPatterns
+from matcher.columns.batch import ranges
+from matcher.columns.bitset import (
+    CASE,
+    DASH,
+    LINE_END,
+    Bytes,
+    Classes,
+    Flags,
+    NeighbourRuns,
+    Places,
+    Ranks,
+    behind,
+    is_digit,
+    where,
+)
 from matcher.text import deobfuscate
-from matcher.text.cells import GATES, unfold
-from matcher.text.chain_numbers import texts_with_numbers
-from matcher.text.chains import ROOM
+from matcher.text.cells import unfold
 from matcher.text.decode import PLAINLY, common_share
-from matcher.text.deobfuscate import CLOSING, OPENING
-from matcher.text.fold import FILL, GONE, Memo, fit, replace_all
+from matcher.text.fold import FILL, FIRST_WIDE, GONE, Memo, fit, replace_all
 
 SHORTEST = 24
 ENCODINGS = ("utf-8", "gb18030")
@@ -46,6 +54,8 @@ NEXT_LINE = re.compile(rf"\r?\n({LINE.pattern})")
 WIDTHS = range(60, 77)
 """Characters of a line that goes on in the next one."""
 TELLING_TEXT = re.compile(r"[0-9@]")
+FIRST_SECOND, KEPT = 0x40, 1 << 12
+"""The lowest second byte of GB18030 that is no digit; answers on runs that are kept."""
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 Span = tuple[int, int]
 """Characters [start, end) of a text."""
@@ -65,7 +75,7 @@ def reveal_base64(text: str) -> str:
     Linear: whatever a block turns out to be, its lines are not read as parts of another, but for the last.
     """
     made, copied, seen = [], 0, 0
-    for place in base64_starts(Classes(np.frombuffer(text.encode("ascii", "replace"), np.uint8))).tolist():
+    for place in base64_starts(Classes(np.frombuffer(text.encode("ascii", "replace"), np.uint8)))[0].tolist():
         if place < seen:
             continue
         found, seen = _read(text, place)
@@ -194,26 +204,88 @@ def _is_told(plain: str, encoding: str) -> bool:
     return TELLING_TEXT.search(plain) is not None and (encoding == "utf-8" or common_share(plain, encoding) >= PLAINLY)
 
 
-def base64_starts(classes: Classes) -> Places:
-    """Where runs of at least 24 characters of the alphabet begin that hold a capital, a small letter and one beyond F: i64[n].
+def base64_starts(classes: Classes) -> tuple[Places, Places]:
+    """Return where runs of at least 24 letters of the alphabet begin and end that hold some as base64 has: i64[n], i64[n].
+
+    Such letters are a capital, a small letter and one beyond F.
 
     They are of a text in UTF-8, or with one byte for every character.
     """
     data = classes.data
     runs = NeighbourRuns(classes.word | where(data, _is_sign_of_alphabet))
     if not runs.of(SHORTEST).any():
-        return np.empty(0, np.int64)
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     three = NeighbourRuns(where(data, lambda part: part == DASH)).of(3)
     start, end = NeighbourRuns(runs.of(1) & ~(three | behind(three, 1) | behind(three, 2))).runs(SHORTEST)
     before = Ranks(where(data, _is_beyond_f))
     telling = before.of(end) > before.of(start)
     start, size = start[telling], (end - start)[telling]
     if not len(start):
-        return start
+        return start, start
     text, first = data.take(ranges(start, size)), np.cumsum(size) - size  # few are left: digests are gone
     is_capital, is_small = text - np.uint8(65) <= 25, text - np.uint8(97) <= 25
     both = np.logical_or.reduceat(is_capital, first) & np.logical_or.reduceat(is_small, first)
-    return np.asarray(start[both])
+    return start[both], (start + size)[both]
+
+
+@cache
+def _values() -> Bytes:
+    """u8[256]: what each letter of either alphabet stands for."""
+    table = np.zeros(256, np.uint8)
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    table[list(letters)] = np.arange(64)
+    table[list(b"-_")] = 62, 63
+    return table
+
+
+@cache
+def _controls() -> Flags:
+    """bool[256]: which bytes no text has."""
+    table = np.zeros(256, bool)
+    table[[ord(char) for char in map(chr, range(128)) if CONTROL.match(char)]] = True
+    return table
+
+
+def find_text_runs(data: Bytes, start: Places, end: Places) -> Flags:
+    """Return in which of the runs [start, end) of the alphabet a text in base64 may begin: bool[n].
+
+    It begins a field: fields are parted by two hyphens, which may also be letters of the alphabet for URLs.
+    """
+    if not len(start):
+        return np.zeros(0, bool)
+    dash = data == DASH
+    pair = np.flatnonzero(dash[:-1] & dash[1:]) + 2
+    its = np.searchsorted(start, pair, "right") - 1
+    inside = np.flatnonzero((its >= 0) & (pair + SHORTEST <= end.take(its)))
+    run = np.concatenate((np.arange(len(start)), its[inside]))
+    own = np.unique(run[_begin_text(data, np.concatenate((start, pair[inside])))])
+    goes_on = (data.take(end[own]) == LINE_END) & np.isin(end[own] - start[own], WIDTHS)
+    found = np.zeros(len(start), bool)
+    found[own[goes_on]] = True
+    for number in own[~goes_on].tolist():
+        found[number] = _reads_alone(data[start[number] : end[number]].tobytes())
+    return found
+
+
+def _begin_text(data: Bytes, begin: Places) -> Flags:
+    """Return where the 18 bytes that 24 letters stand for have no control character and none that goes on alone: bool[n]."""
+    letters = _values().take(data.take(begin[:, None] + np.arange(SHORTEST))).reshape(-1, 4)
+    octets = np.empty((len(letters), 3), np.uint8)
+    octets[:, 0] = letters[:, 0] << 2 | letters[:, 1] >> 4
+    octets[:, 1] = letters[:, 1] << 4 | letters[:, 2] >> 2
+    octets[:, 2] = letters[:, 2] << 6 | letters[:, 3]
+    octets = octets.reshape(-1, SHORTEST // 4 * 3)
+    high, behind_it = octets >= FIRST_WIDE, octets[:, 2:]
+    lone = high[:, 1:-1] & ~high[:, :-2] & ~high[:, 2:]
+    lone &= ~is_digit(behind_it) & (behind_it < FIRST_SECOND)  # in GB18030 those may go on
+    return np.asarray(~(_controls().take(octets).any(1) | lone.any(1)))
+
+
+@lru_cache(maxsize=KEPT)
+def _reads_alone(run: bytes) -> bool:
+    """Return whether a run, or one of its fields, is text in base64 by itself."""
+    block = run.decode()
+    return any(_decoded(field) for field in (block, *block.split("--")) if len(field) >= SHORTEST)
 
 
 def _is_sign_of_alphabet(data: Bytes) -> Flags:
@@ -259,20 +331,6 @@ BACKSLASHED = re.compile(
 
 BETWEEN = "\x1c"
 """FILE SEPARATOR, between texts that are unescaped in one go: no escape, block, number or address goes across it."""
-LONG, LONGER, HEAD = 1 << 16, 1 << 19, 1 << 12
-"""Bytes of a text whose beginning is looked at first, and there for chains of digits as well, and of that beginning."""
-ESCAPES = (
-    "&#",
-    "&[a-z][a-z0-9]{1,24};",
-    "%[0-9a-f]{2}",
-    r"\\u[0-9a-f]{4}",
-    r"\\x[0-9a-f]{2}",
-    r"\\u\{",
-    r"\\[01][0-7]{2}",
-    r"\\[nrt]\+?[0-9]",
-)
-AT = r" at [a-z0-9\-]+(?:[.．]| dot )[a-z0-9\-]"
-"""The word before a domain."""
 
 
 def unescape(text: str, *, markup: bool) -> str:
@@ -291,58 +349,6 @@ def unescape_all(texts: Sequence[str], *, markup: bool) -> list[str]:
     text = deobfuscate.reveal_numbers(deobfuscate.reveal_addresses(text))
     ends = accumulate(len(text) + len(BETWEEN) for text in texts)
     return [text[end - len(own) - len(BETWEEN) : end - len(BETWEEN)] for own, end in zip(texts, ends, strict=True)]
-
-
-def needs_unescape(
-    classes: Classes, first: Places, last: Places, known: Flags, wide: Flags, *, seen: bool
-) -> npt.NDArray[np.bool_]:
-    """Which of the folded texts [first, last) of a buffer, UTF-8, are to be unescaped: bool[texts]; of those `known` it is so.
-
-    `wide` says which had a full-width comma before they were folded, `seen` whether any of `patterns` was seen there. Each
-    asks for more than is undone, and folding hides none, since ASCII stays. Base64 blocks, since digests and web addresses are as
-    long, and numbers in pieces are looked for by tests of their own, as is what has one among `deobfuscate.rules`.
-    """
-    held = known.copy()
-    if seen and not held.all():
-        own = list(zip((first[~held] - 1).tolist(), (last[~held] + 1).tolist(), strict=True))  # each between line ends
-        held |= texts_holding(_to_undo().find(classes.data, own)[1] - 1, first)
-    if not held.all():
-        held |= texts_holding(base64_starts(classes), first)
-    for _, place in deobfuscate.seen_in_columns(classes) if not held.all() else ():
-        held |= texts_holding(place, first)
-    return held if held.all() else texts_with_numbers(classes, first, held, wide)
-
-
-def begins_escaped(text: bytes) -> bool:
-    """Whether a long folded text, UTF-8, is told by its first bytes to be unescaped: then the prescan need not see it twice."""
-    if len(text) < LONG:
-        return False
-    if len(_to_undo().find(np.frombuffer(text[:HEAD], np.uint8))[0]):
-        return True
-    head = np.frombuffer(b"".join((ROOM, text[:HEAD], ROOM)), np.uint8)
-    none = np.zeros(1, bool)
-    return len(text) >= LONGER and bool(texts_with_numbers(Classes(head), np.array([len(ROOM)]), none, none)[0])
-
-
-@cache
-def patterns() -> SearchPatterns:
-    """What a text has, once it is folded, in which something but a base64 block may be undone.
-
-    An opening bracket and the word behind it are one pattern each: what begins with plain characters is found at twice the speed.
-    """
-    words = [
-        re.escape(f"{opening}{space}{word}") for opening in OPENING for space in ("", " ") for word in ("at", "dot", "@", "＠")
-    ]
-    bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
-    own = tuple(pattern.encode() for pattern in (*bracketed, AT, *ESCAPES))
-    own += tuple(gate.encode() for gate in GATES)
-    gates, flags = deobfuscate.gates()
-    return SearchPatterns((*own, *gates), tuple(flag | ONCE for flag in (*[TEXT] * len(own), *flags)))
-
-
-@cache
-def _to_undo() -> Literals:
-    return Literals(*patterns())
 
 
 def untag(text: str) -> str:

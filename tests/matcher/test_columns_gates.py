@@ -40,13 +40,12 @@ def test_gates_are_seen_wherever_they_match(texts: list[str]) -> None:
     batch = Batch.of([text.encode() for text in texts])
     seen = {
         (rule, place)
-        for rules, places in deobfuscate.seen_in_columns(batch.classes)
+        for rules, places in deobfuscate.seen_in_columns(batch.classes, short=0)
         for rule, place in zip(rules, places, strict=True)
     }
     for number, rule in enumerate(deobfuscate.rules()):
         if rule.near is not None:
-            gates = [gate for gate in rule.gates if isinstance(gate, bytes)]
-            everywhere = Literals(gates, [BYTES] * len(gates)).find(batch.data)[1] - 1
+            everywhere = Literals(rule.near_gates, BYTES).find(batch.data)[1] - 1
             assert {place for own, place in seen if own == number} >= set(everywhere.tolist())
 
 

@@ -1,7 +1,7 @@
 """What is read quickly gives the buffer that reading in full gives, and one pass sees there what each search sees alone."""
 
 import numpy as np
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
@@ -11,7 +11,6 @@ from matcher.detect.search import Hits
 from matcher.lexicon import Lexicon
 from matcher.match.parts import pieces_of_capture, read
 from matcher.text import decode, fold, unescape
-from matcher.text.unescape import needs_unescape
 from tests.factories import capture
 
 LEXICON = Lexicon({"bank": ["中国(上海)银行", "bank.example"]}, {"bank": ["62000000"]})
@@ -57,13 +56,3 @@ def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str])
 def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
     assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(Literals(*field_labels.card_headers()).find(batch.data))
-
-
-@given(TEXTS)
-@example(["abc_def1138-0013-8000BANK.example"])
-def test_a_doubt_is_seen_in_the_whole_if_any_text_has_it(texts: list[str]) -> None:
-    batch = Batch.of([fold(text).utf8 for text in texts])
-    seen = len(LEXICON.prescan.find(batch.data).undone[0]) > 0
-    none = np.zeros(len(batch.starts), bool)
-    asked, told = (needs_unescape(batch.classes, batch.starts, batch.ends, none, ~none, seen=seen) for seen in (True, False))
-    assert seen or np.array_equal(asked, told)
