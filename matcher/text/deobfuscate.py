@@ -116,11 +116,8 @@ def _found(text: str, rule: SpellingRule, seen: Places) -> Iterator[tuple[int, i
 def gates() -> tuple[tuple[bytes, ...], tuple[int, ...]]:
     """What stands before a chain behind a label, the gates of rules that are looked for everywhere, and the flags of each."""
     every = [LABELLED, *(gate for rule in rules() for gate in rule.gates)]
-    return tuple(map(_encoded, every)), tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
-
-
-def _encoded(gate: str | bytes) -> bytes:
-    return gate if isinstance(gate, bytes) else gate.encode()
+    encoded = tuple(gate if isinstance(gate, bytes) else gate.encode() for gate in every)
+    return encoded, tuple(BYTES if isinstance(gate, bytes) else TEXT for gate in every)
 
 
 @cache
@@ -129,13 +126,12 @@ def _found_by_gates() -> Literals:
 
 
 SHORT = 1 << 14
-"""Bytes of a buffer that is looked through as a whole sooner than columns tell where to look."""
 
 
 def seen_in_columns(classes: Classes, short: int = SHORT) -> Iterator[tuple[Places, Places]]:
     """Where rules may find something that none of `gates` tells: their numbers, i64[n], and places near it, i64[n].
 
-    A buffer of at most `short` bytes is looked through as a whole.
+    A buffer of at most `short` bytes is looked through as a whole, which is faster than five tests of its columns.
     """
     for each, rule in enumerate(rules()):
         if rule.starts is not None:
@@ -354,7 +350,6 @@ ENDS_LINE = re.compile("[\n\x1c]")
 UNDERSCORED_DOT = re.compile("(?i)_dot_")
 PLAIN_DOMAIN = re.compile(rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
 
-
 SPACED_TOP = "|".join(" ".join(top) for top in COMMON_TOP.split("|"))
 
 
@@ -408,8 +403,7 @@ def _mails() -> Iterable[SpellingRule]:
     )
 
 
-LONGEST_LABEL, WIDE = 63, 0x80
-"""Bytes of a label of a domain; from which on a byte is not ASCII."""
+LONGEST_LABEL = 63
 OPENS, CLOSES = b"[({<*_~|/=-\x8a\x90", b"])}>*_~|/=-\xe3"
 """Brackets around an at sign, a Chinese one by its last byte or its first."""
 
