@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -40,7 +41,9 @@ def search(name: str, target: Target, seconds: float, kept: Path) -> None:
             importlib.import_module(module)
     for number, data in enumerate(target.inputs(name)):
         (folders[0] / f"seed-{number}").write_bytes(data)
-    limits = (f"-max_total_time={max(1, round(seconds))}", f"-timeout={HANGS_SECONDS}", f"-rss_limit_mb={MEMORY_MIB}")
+    # The limit is on the most that this process ever had, and Linux counts what its parent had when it started this one.
+    memory = MEMORY_MIB + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    limits = (f"-max_total_time={max(1, round(seconds))}", f"-timeout={HANGS_SECONDS}", f"-rss_limit_mb={memory}")
     options = (*limits, f"-max_len={LONGEST}", f"-artifact_prefix={folders[1]}/", "-print_final_stats=1")
     atheris.Setup([sys.argv[0], *options, *map(str, folders)], target)
     atheris.Fuzz()

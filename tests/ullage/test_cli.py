@@ -239,7 +239,7 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     (data / "keys" / "capture.key").unlink()
     code, out, _ = ullage("check")
     assert code == 1
-    assert "FAULT  keys" in out
+    assert f"FAULT  inventory: {data}/keys/capture.key" in out
 
 
 def test_a_check_is_printed_for_programs_too(ullage) -> None:
