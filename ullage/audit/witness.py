@@ -44,10 +44,10 @@ class AuditWitness(Collector):
         for chain, number in sorted(numbers.items()):
             gauge.add_metric([chain], number)
         yield gauge
-        if self._is_forwarded:
-            yield self._delivered(root, numbers)
+        yield self._delivered(root, numbers if self._is_forwarded else ())
 
     def _delivered(self, root: Path, chains: Iterable[str]) -> Metric:
+        """Return what the receiver has of `chains`: a family without series where there is no receiver."""
         gauge = GaugeMetricFamily(
             "ullage_audit_last_entry_sent", "Number of the last entry of a chain that the receiver has.", labels=self._labelnames
         )
