@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
@@ -60,11 +61,14 @@ class Cluster:
     tools: Tools
 
     def data(self, role: str, password: str = "", url: str = "") -> Path:
-        """A data folder as that role's host has it; all of them share the keys, as this is one machine."""
-        folder = self.folder / f"{role}-{secrets.token_hex(4)}"
+        """Make a data folder as that role's host has it; all but configuration and inventory are shared, on this one machine."""
+        folder = self.folder.with_name(f"{role}-{secrets.token_hex(4)}")
         folder.mkdir()
-        for shared in ("keys", "watchlists", "sites.d", "audit"):
-            (folder / shared).symlink_to(self.folder / shared)
+        for shared in self.folder.iterdir():
+            if shared.name == "inventory":
+                shutil.copytree(shared, folder / shared.name)
+            elif shared.name != "ullage.toml":
+                (folder / shared.name).symlink_to(shared)
         (folder / "ca.pem").write_bytes(self.guard.certificates.authority)
         (folder / "foreign.pem").write_bytes(make_certificates().authority)
         (folder / "empty.pem").touch()
