@@ -25,6 +25,7 @@ from crawlers.frontier.forgetting import Forgetting
 from crawlers.frontier.history import History
 from crawlers.frontier.posts import Posts
 from crawlers.frontier.progress import Progress
+from crawlers.frontier.read_ahead import NextPages
 from crawlers.frontier.schema import NEXT, SCHEMA, WAITING, WALK, WALK_THREADS
 from crawlers.sites.pages import PageAddress, PageContent, Post, Withheld
 from ullage.clock import Clock
@@ -41,7 +42,6 @@ LONGEST_REST_SECONDS = 86400.0
 """No site is left alone for longer: what is due later than that was noted by a clock that was ahead, and is due now."""
 KEEP_DAYS = 90.0
 MAX_ATTEMPTS = 6
-MOST_AHEAD = 64
 FIRST_WAIT_SECONDS = 60.0
 LONGEST_WAIT_SECONDS = 6 * 3600.0
 KEY = "frontier.key"
@@ -98,23 +98,6 @@ class Visits:
         """Seconds until the next visit is due, 0 or less when it is."""
         left = self.due_at - now
         return left if left <= LONGEST_REST_SECONDS else 0.0
-
-
-@dataclass(slots=True)
-class NextPages:
-    """The rows of the next pages of a site, the last one first: while nothing else becomes due, one query serves many leases."""
-
-    rows: list[Any] = field(default_factory=list)
-    count: int = 1
-
-    def grow(self) -> None:
-        """Read twice as many the next time, since all were leased before anything else became due."""
-        self.count = min(MOST_AHEAD, 2 * self.count)
-
-    def clear(self) -> None:
-        """Forget them: something else is due, or one of these is not."""
-        if self.rows:
-            self.rows, self.count = [], 1
 
 
 def open_frontier(context: Context) -> Frontier:

@@ -212,9 +212,8 @@ def verdicts(
 def _verdict(
     context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, earlier: IncidentHistory | None
 ) -> TenantVerdict:
-    found, guard = reading.best(lists.tenant) or EpochMatches(0), reading.guard
-    facts = guard.run("facts", partial(_facts, context, reading, whole, lists, found, earlier), None)
-    exposure, origin = judge(facts, context.rules(), guard) if facts else (UNJUDGED_EXPOSURE, UNJUDGED_ORIGIN)
+    found = reading.best(lists.tenant) or EpochMatches(0)
+    facts, exposure, origin = _judge(context, reading, whole, lists, earlier)
     conditions = facts.step_conditions if facts else StepConditions(people=bool(found.subjects), alone=False, unread=True)
     choose = partial(next_step, origin.verdict, exposure.severity, exposure.scenario, conditions)
     return TenantVerdict(
@@ -235,15 +234,24 @@ def _verdict(
         expected_by_chance=chance_matches(facts) if facts else 0.0,
         exposure=exposure,
         origin=origin,
-        next_step=guard.run("next_step", choose, UNJUDGED_STEP),
+        next_step=reading.guard.run("next_step", choose, UNJUDGED_STEP),
         earlier=earlier,
     )
 
 
 def exposure_of(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists) -> ExposureScore:
     """How the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
-    found = reading.best(lists.tenant) or EpochMatches(0)
-    return judge(_facts(context, reading, whole, lists, found), context.rules(), reading.guard)[0]
+    return _judge(context, reading, whole, lists)[1]
+
+
+def _judge(
+    context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, earlier: IncidentHistory | None = None
+) -> tuple[VerdictFacts | None, ExposureScore, Origin]:
+    """Return the facts and both answers; without facts, where counting them fails, a person must judge."""
+    facts = reading.guard.run("facts", partial(_facts, context, reading, whole, lists, earlier), None)
+    if facts is None:
+        return None, UNJUDGED_EXPOSURE, UNJUDGED_ORIGIN
+    return facts, *judge(facts, context.rules(), reading.guard)
 
 
 def _facts(
@@ -251,11 +259,10 @@ def _facts(
     reading: CaptureReading,
     whole: Statistics,
     lists: TenantLists,
-    found: EpochMatches,
-    earlier: IncidentHistory | None = None,
+    earlier: IncidentHistory | None,
 ) -> VerdictFacts:
     """Count what the verdict is drawn from; `earlier` is what incidents know of the customers."""
-    tenant = context.tenant(lists.tenant)
+    tenant, found = context.tenant(lists.tenant), reading.best(lists.tenant) or EpochMatches(0)
     return VerdictFacts(
         today=context.clock.now().date(),
         people=found.people(),
