@@ -119,8 +119,12 @@ def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[
     """
     if context.data.exists() and any(context.data.iterdir()):
         raise ConfigError(f"{context.data} is not empty: restore into a new folder, `ullage --data NEW restore …`")
+    folders = [folder for folder in (source, keys_from) if folder]
+    for folder in folders:
+        if not (folder / MANIFEST).is_file():
+            raise ConfigError(f"{folder} is no backup: {MANIFEST} is not there, which is written last")
     key = KeyStore(keys_from).own_key(KEY) if keys_from else None
-    manifests = [(folder, _manifest(folder, key)) for folder in (source, keys_from) if folder]
+    manifests = [(folder, _manifest(folder, key)) for folder in folders]
     targets = (context.data, context.keys.root)
     with progress_bar(
         READS * sum(_size(folder / name) for folder, manifest in manifests for name in manifest["files"])
@@ -337,13 +341,11 @@ def _signature(key: bytes, body: bytes) -> bytes:
 def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
     """Return what a backup says of itself, its version looked at first and its signature wherever there is a key.
 
-    ConfigError where it is no backup, CorruptError where it is damaged, of another version, or not signed with the key.
+    CorruptError where it is damaged, of another version, or not signed with the key.
     """
     path = folder / MANIFEST
     try:
         body, digest, *rest = path.read_bytes().split(b"\n")
-    except OSError:
-        raise ConfigError(f"{folder} is no backup: {MANIFEST} is not there, which is written last") from None
     except ValueError:
         body, digest, rest = b"", b"", []
     if (version := claimed_version(body)) not in (None, VERSION):

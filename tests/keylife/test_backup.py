@@ -286,7 +286,8 @@ def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
         assert said in str(refused.exception)
     assert not list(tmp_path.glob("**/copy"))
     assert not (leaked.data / "within").exists()
-    assert "is no backup" in str(House(tmp_path / "other").ask("restore", leaked.data).exception)
+    for words in (("restore", leaked.data), ("restore", leaked.data, "--keys", tmp_path / "no-keys")):
+        assert f"{leaked.data} is no backup" in str(House(tmp_path / "other").ask(*words).exception)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside"])
