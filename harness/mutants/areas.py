@@ -39,7 +39,7 @@ AREAS = {
         (*_files("ullage/bus", "__init__ sqlite kafka/consumer"), "ullage/bus/spool"),
         (
             *_tests("contracts", "bus clock_jump spool"),
-            *_tests("ullage", "bus_kafka_consumer bus_spool bus_sqlite durable"),
+            *_tests("ullage", "bus_kafka_consumer bus_kafka_url bus_spool bus_sqlite durable"),
             *_tests("state", "newer torn"),
         ),
     ),
@@ -64,6 +64,7 @@ AREAS = {
             *_tests("alerts", "replay sellers sketch status tenants turns"),
             *_tests("contracts", "joined_posts"),
             "tests/alerts/noise",
+            "tests/alerts/rules",
         ),
     ),
     "retention": Area(

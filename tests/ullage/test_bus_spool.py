@@ -191,6 +191,7 @@ def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(gap: Gap
     (gap.inner / ".rsync.tmp").write_text("half")
     reader = gap.reader()
     assert values(reader) == []
+    assert (gap.inner / "README").exists(), "it may be on its way"
     clock.advance(WAIT)
     assert values(reader) == []
     clock.advance(WAIT)
@@ -471,6 +472,14 @@ def test_a_file_with_more_than_the_records_that_it_counts_is_damaged(gap: Gap) -
     (gap.inner / name).write_bytes(content)
     with pytest.raises(files.DamagedFileError, match="has more than its records"):
         files.read_file(gap.inner / name, CAPTURES)
+
+
+def test_file_with_bytes_behind_its_records_is_damaged(gap: Gap) -> None:
+    gap.put("a")
+    path = gap.outer / gap.ready()[0]
+    path.write_bytes(path.read_bytes() + b"?")
+    with pytest.raises(files.DamagedFileError, match=f"has {path.stat().st_size} of"):
+        files.read_file(path, CAPTURES)
 
 
 def test_a_record_that_is_damaged_is_told_with_its_file(gap: Gap) -> None:
