@@ -2,6 +2,16 @@
 
 EQUIVALENT: dict[tuple[str, ...], str] = {
     (
+        "supervisor.py",
+        "- children[role] = _Child(role, _start(data, role), now, is_first=False)",
+        "+ children[role] = _Child(role, _start(data, role), now, is_first=None)",
+    ): "both are false",
+    (
+        "supervisor.py",
+        "- if (now := clock.monotonic()) >= ask_at:",
+        "+ if (now := clock.monotonic()) > ask_at:",
+    ): "two readings of a clock are not the same, and the next look comes 0.2 s later",
+    (
         "database.py",
         "- work.step(-1)",
         "+ work.step(-2)",
