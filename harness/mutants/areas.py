@@ -69,7 +69,7 @@ AREAS = {
     ),
     "retention": Area(
         ("alerts/service/upkeep.py",),
-        (*_tests("alerts", "erased fold maintenance originals presence seen_again"), *_tests("keylife", "erasure")),
+        (*_tests("alerts", "clock_jump erased fold maintenance originals presence seen_again"), *_tests("keylife", "erasure")),
     ),
     "notification": Area(("alerts/notify",), ("tests/alerts/notify",)),
     "decisions": Area(
@@ -95,7 +95,7 @@ AREAS = {
         _tests(
             "matcher",
             "abroad backwards batches contested fragments guard labelled literals masked odd_tables public"
-            " spellings unread_values values vectors",
+            " spellings unescape_numbers unread_values values vectors",
         ),
     ),
     "supervisor": Area(

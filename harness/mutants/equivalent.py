@@ -37,6 +37,11 @@ EQUIVALENT: dict[tuple[str, ...], str] = {
         '+ with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 385), "wb") as fresh:',
     ): "the file, which is empty, gets its mode in the next line",
     (
+        "database.py",
+        "- os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))",
+        "+ os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 385))",
+    ): "the empty file is narrowed by the connection before anything is in it",
+    (
         "merge.py",
         "- continue",
         "+ pass",

@@ -306,7 +306,8 @@ def test_onlooker_reads_where_the_group_stands_and_how_old_the_next_record_is(me
     client.ends, client.beginnings, client.offsets = {FIRST: 9, SECOND: 4}, {FIRST: 3}, {SECOND: 4}
     client.rows = {FIRST: [make_row(FIRST, 3)]}
     expected = {0: PartitionPosition(3, 0, 9, 1.5), 1: PartitionPosition(0, 4, 4, None)}
-    assert onlooker.places() == expected
+    with onlooker.lock:
+        assert onlooker.places() == expected
     assert (client.asked, client.seeks, client.paused) == ((REQUEST_SECONDS * 1000, 1), [(FIRST, 3)], {SECOND})
     assert onlooker.places() == expected, "the same record is not read twice"
     client.offsets[FIRST] = 5

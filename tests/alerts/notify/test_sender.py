@@ -433,9 +433,11 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
     running = notifier(
         {"soc": soc, "other": other}, detail={"soc": "facts"}, route={"channels": ["soc", "other"], "escalate_to": []}
     )
-    tell(running, store, incident(titles=("王伟 13800138000",)))
+    tell(running, store, incident(titles=("王伟 13800138000",), clock="if confirmed"))
     turn(running, clock, 20)
     assert "客户 48 人" in soc.sent[0].text()
+    assert "2026" in soc.sent[0].entries[0].facts.decide[0], "by when a person decides"
+    assert soc.sent[0].page == "https://page.example"
     assert "48" not in other.sent[0].text()
     assert "13800138000" not in soc.sent[0].text()
 
