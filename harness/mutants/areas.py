@@ -76,8 +76,8 @@ AREAS = {
         ("alerts/cases/decisions.py", "ullage/custody/vault.py"),
         (
             *_tests("alerts", "deadline duties external_times maintenance originals outcomes"),
-            *_tests("alerts", "clock_commands next_step overtaken running_deadlines second_person server_commands within"),
-            *_tests("alerts/desk", "cases incident_page"),
+            *_tests("alerts", "clock_commands next_step overtaken person running_deadlines second_person server_commands within"),
+            *_tests("alerts/desk", "cases incident_page references"),
             "tests/alerts/custody",
             "tests/ullage/custody",
         ),

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -34,7 +35,7 @@ from tests.ullage.custody.support import officers, seal
 from ullage.bus import Lag
 from ullage.custody.vault import Vault
 from ullage.errors import UnavailableError
-from ullage.running_time import RunningTime
+from ullage.running_time import ClockReading, Old, RunningTime
 from ullage.security.keys import KeyStore
 from ullage.settings import StoreSettings
 
@@ -155,6 +156,18 @@ def test_no_retention_removes_what_a_running_deadline_is_counted_from(store, clo
     expire(store, StoreSettings(incidents_days=365), clocks_at(WHEN + timedelta(days=5000)))
     assert [one.id for one in store.scroll(Incident, DocumentFilter())] == [kept]
     assert [one.incident for one in store.scroll(DutyRecord, DocumentFilter())] == [kept]
+
+
+def test_nothing_goes_that_was_stored_before_the_time_that_is_known_to_be_old(store, clock):
+    begin, end = WHEN, WHEN + timedelta(days=1)
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    first, second, third = store.scroll(Exposure, DocumentFilter())
+    at = {first.id: begin - timedelta(hours=1), second.id: begin + timedelta(hours=1), third.id: end + timedelta(hours=1)}
+    store.put([each.model_copy(update={"last_seen": at[each.id]}) for each in (first, second, third)])
+    old = Old(((begin.timestamp(), end.timestamp()),))
+    with patch.object(ClockReading, "older", return_value=old):
+        expire(store, StoreSettings(), clocks_at(end))
+    assert {each.id for each in store.scroll(Exposure, DocumentFilter())} == {first.id, third.id}
 
 
 def test_evidence_of_a_held_incident_is_marked_before_anything_expires(store, tmp_path, clock):
