@@ -163,6 +163,7 @@ def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(notifier, store
     soc.failing = [DOWN]
     other = RecordingChannel()
     running = notifier({"soc": soc, "other": other}, route={"channels": ["soc", "other"], "escalate_to": []})
+    assert value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="other") == 0.0
     for minute in range(10):
         tell(running, store, *(incident(f"{minute}{n:02}") for n in range(20)))
         for _ in range(12):
