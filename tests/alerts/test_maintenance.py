@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.cases.decisions import mark
 from alerts.records import (
     CLASSES,
     Background,
@@ -184,3 +185,4 @@ def test_evidence_of_a_held_incident_is_marked_before_anything_expires(store, tm
     running = RunningTime(tmp_path, clock.as_clock())
     Maintenance(store, StoreSettings(), running, metrics, lambda: Lag(0, 0.0), vault=vault).turn()
     assert {item.head.finding: item.held for item in vault.items()} == {"kept": True, "other": False}
+    assert mark(store, Vault(tmp_path / "none")) == 0

@@ -334,6 +334,7 @@ def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(monkeypatc
     monkeypatch.setattr(supervisor, "command", lambda data, *words: [sys.executable, "-c", script, str(data), *words])
     assert supervisor.run_once(tmp_path, ("crawl", "match", "alert")) == 1
     assert (tmp_path / "ran").read_text().split() == [f"{role}--once{os.getpid()}" for role in ("crawl", "match", "alert")]
+    assert supervisor.run_once(tmp_path, ("crawl", "alert")) == 0
 
 
 def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:
