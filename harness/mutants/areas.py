@@ -77,7 +77,7 @@ AREAS = {
         (
             *_tests("alerts", "deadline duties external_times maintenance originals outcomes"),
             *_tests("alerts", "clock_commands next_step overtaken person running_deadlines second_person server_commands within"),
-            *_tests("alerts/desk", "cases incident_page references"),
+            *(f"tests/alerts/desk/test_{name}.py" for name in ("cases", "incident_page", "references")),
             "tests/alerts/custody",
             "tests/ullage/custody",
         ),

@@ -18,7 +18,7 @@ from tests.conftest import HeldClock
 from ullage.bus import Lag, PartitionPosition
 from ullage.bus.kafka import consumer
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.client import POLL_BYTES, REQUEST_SECONDS
+from ullage.bus.kafka.client import DELIVERY_SECONDS, POLL_BYTES, REQUEST_SECONDS
 from ullage.bus.kafka.consumer import KafkaSubscription, Onlooker
 from ullage.errors import UnavailableError
 
@@ -63,6 +63,7 @@ class FakeConsumer:
 
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
         [(partition, place)] = offsets.items()
+        assert timeout_ms in {DELIVERY_SECONDS * 1000, REQUEST_SECONDS * 1000}, "a commit does not wait for ever"
         assert (place.metadata, place.leader_epoch) == ("", -1), "-1: the epoch is not known"
         if error := self.refused.get(partition):
             raise error

@@ -14,6 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from structlog.testing import capture_logs
 
 from tests.conftest import KEEP, HeldClock
 from tests.factories import outgoing
-from ullage.bus import CAPTURES, FINDINGS, Bus, Retention, Subscription, open_bus
+from ullage.bus import CAPTURES, FINDINGS, Bus, Retention, Subscription, open_bus, spool
 from ullage.bus.spool import files
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
@@ -432,6 +433,18 @@ def test_poll_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.Mo
     monkeypatch.setattr(type(reader._reader), "read", fail)
     with pytest.raises(UnavailableError, match=r"^spool topic captures cannot be read or written"):
         reader.poll(1, 0.0)
+
+
+def test_state_that_is_damaged_is_named_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CorruptError, match=r"state\.json is damaged: restore it, or remove it to begin anew"):
+        files.read_state(tmp_path / "state.json")
+
+
+def test_append_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "write_durably", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+    with pytest.raises(UnavailableError, match=r"^spool topic captures cannot be read or written"):
+        gap.put("a")
 
 
 def test_a_group_that_cannot_join_for_its_disk_tries_again_later(gap: Gap) -> None:
