@@ -95,9 +95,14 @@ def test_erasure_says_which_sealed_evidence_stays_and_until_when(store, clock, c
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     head = seal(Vault(context.data / FOLDER), officers(tmp_path, context.keys), "f")
     seal(Vault(context.data / FOLDER), pair_of(context.keys, OFFICERS), "other")
-    *_, report = _customer(context, store, Order("bank", handle("a"), WHEN))
+    *_, late, report = _customer(context, store, Order("bank", handle("a"), WHEN))
+    assert late.place == "incident store, what comes late"
+    assert "when alert looks for it, every hour" in late.stays
     assert (report.place, report.removed) == ("evidence", 0)
     assert report.stays.startswith("1 files of posts with many people stay")
+    whole = [one.place for one in _tenant(store, Order("bank", "", WHEN)) if one.removed]
+    assert whole
+    assert all(place.startswith("incident store, ") for place in whole)
     assert report.until == (head.sealed_at + timedelta(days=context.settings.evidence.days)).date()
 
 
