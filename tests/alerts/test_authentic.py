@@ -1,19 +1,21 @@
 """Nobody but match can bring a finding into an incident."""
 
 from contextlib import closing
+from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from alerts.records import Incident, incident_id
+from alerts.service.intake import Authentic
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding
 from tests.factories import signed
-from ullage.bus import FINDINGS, Outgoing
+from ullage.bus import FINDINGS, Outgoing, Record
 from ullage.cli import app
 from ullage.records import FINDING_SCHEMA
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA
+from ullage.records.heartbeat import HEARTBEAT_SCHEMA, PURPOSE, Heartbeat
 from ullage.runtime.dead_letters import read
 from ullage.security import keys
 from ullage.security.signing import Signer, record_parts
@@ -81,6 +83,13 @@ def test_a_signed_finding_that_was_changed_is_not_authentic(context: Context, st
 def test_a_heartbeat_that_match_did_not_sign_is_none(context: Context, store, alert) -> None:
     beat = Outgoing("b", b"{}", {"record": "heartbeat", "id": "0" * 32, "schema": str(HEARTBEAT_SCHEMA)})
     assert alert(context, store, beat) == (set(), ["unknown_signer"])
+
+
+def test_heartbeat_that_match_signed_is_authentic(context: Context) -> None:
+    beat = Heartbeat(id="0" * 32, origin="crawl", inserted_at=datetime(2026, 9, 21, tzinfo=UTC))
+    headers, value = beat.headers(), beat.encode()
+    by = keys.signer(context.keys, "match").headers(PURPOSE, *record_parts(FINDINGS, headers, value))
+    Authentic(keys.verifier(context.keys, FINDINGS)).check(Record(FINDINGS, 0, 1, 0.0, beat.id, headers | by, value))
 
 
 def test_captures_signers_sign_no_findings(context: Context, store, alert) -> None:

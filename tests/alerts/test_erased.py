@@ -14,8 +14,11 @@ from alerts.store.queries import LATE, Tombstone, awaited, bury, wait_for
 from tests.alerts.builders import everything, finding, fold_all, handle, record, stage
 from tests.factories import WHEN, clocks_at
 from tests.stores import StallingStore, on_server_too
+from tests.ullage.custody.support import OFFICERS, officers, seal
 from ullage.audit import entries
 from ullage.audit.trail import FOLDER as AUDIT
+from ullage.custody import pair_of
+from ullage.custody.vault import FOLDER, Vault
 from ullage.erasure import Order
 from ullage.errors import UnavailableError
 from ullage.lookup.erased_customers import EVERYBODY, SETTLED, tombstone
@@ -86,6 +89,21 @@ def test_an_erasure_says_what_it_removed_or_that_nothing_named_them(store, clock
     assert told("nobody") == [("incident store", 0, "nothing there named this customer")]
     assert told("a") == [("incident store, Exposure", 1, "")]
     assert people(store) == {handle("b")}
+
+
+def test_erasure_says_which_sealed_evidence_stays_and_until_when(store, clock, context, tmp_path) -> None:
+    fold_all(store, clock, [finding("f", range(10), people="ab")])
+    head = seal(Vault(context.data / FOLDER), officers(tmp_path, context.keys), "f")
+    seal(Vault(context.data / FOLDER), pair_of(context.keys, OFFICERS), "other")
+    *_, late, report = _customer(context, store, Order("bank", handle("a"), WHEN))
+    assert late.place == "incident store, what comes late"
+    assert "when alert looks for it, every hour" in late.stays
+    assert (report.place, report.removed) == ("evidence", 0)
+    assert report.stays.startswith("1 files of posts with many people stay")
+    whole = [one.place for one in _tenant(store, Order("bank", "", WHEN)) if one.removed]
+    assert whole
+    assert all(place.startswith("incident store, ") for place in whole)
+    assert report.until == (head.sealed_at + timedelta(days=context.settings.evidence.days)).date()
 
 
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])

@@ -5,10 +5,12 @@ from collections.abc import Collection
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from alerts.cases.decisions import mark
 from alerts.records import (
     CLASSES,
     Background,
@@ -34,7 +36,7 @@ from tests.ullage.custody.support import officers, seal
 from ullage.bus import Lag
 from ullage.custody.vault import Vault
 from ullage.errors import UnavailableError
-from ullage.running_time import RunningTime
+from ullage.running_time import ClockReading, Old, RunningTime
 from ullage.security.keys import KeyStore
 from ullage.settings import StoreSettings
 
@@ -157,6 +159,18 @@ def test_no_retention_removes_what_a_running_deadline_is_counted_from(store, clo
     assert [one.incident for one in store.scroll(DutyRecord, DocumentFilter())] == [kept]
 
 
+def test_nothing_goes_that_was_stored_before_the_time_that_is_known_to_be_old(store, clock):
+    begin, end = WHEN, WHEN + timedelta(days=1)
+    fold_all(store, clock, [finding("f", range(10), people="abc")])
+    first, second, third = store.scroll(Exposure, DocumentFilter())
+    at = {first.id: begin - timedelta(hours=1), second.id: begin + timedelta(hours=1), third.id: end + timedelta(hours=1)}
+    store.put([each.model_copy(update={"last_seen": at[each.id]}) for each in (first, second, third)])
+    old = Old(((begin.timestamp(), end.timestamp()),))
+    with patch.object(ClockReading, "older", return_value=old):
+        expire(store, StoreSettings(), clocks_at(end))
+    assert {each.id for each in store.scroll(Exposure, DocumentFilter())} == {first.id, third.id}
+
+
 def test_evidence_of_a_held_incident_is_marked_before_anything_expires(store, tmp_path, clock):
     """A hold that another machine or a restored store brings reaches the evidence here within one run of retention."""
     vault = Vault(tmp_path / "evidence")
@@ -171,3 +185,4 @@ def test_evidence_of_a_held_incident_is_marked_before_anything_expires(store, tm
     running = RunningTime(tmp_path, clock.as_clock())
     Maintenance(store, StoreSettings(), running, metrics, lambda: Lag(0, 0.0), vault=vault).turn()
     assert {item.head.finding: item.held for item in vault.items()} == {"kept": True, "other": False}
+    assert mark(store, Vault(tmp_path / "none")) == 0

@@ -96,6 +96,12 @@ def test_what_is_refused_names_its_members(leak, report, more, members) -> None:
     assert [one["member"] for one in report(**more).json()["errors"]] == members
 
 
+def test_refusal_says_whom_nothing_can_be_reported_of(leak, report, store) -> None:
+    assert "no customer with that pseudonym is in this incident" in report("z").text
+    store.put([store.get(Incident, leak).model_copy(update={"part_of": "INC-HEAD"})])
+    assert "it is part of INC-HEAD: report on that one instead" in report().text
+
+
 def test_of_another_tenants_incident_nothing_can_be_reported(leak, desk, accounts, report) -> None:
     assert report(incident="INC-AAAAAAAAAA").status_code == 404
     secret = accounts.add_token("theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test")[1]

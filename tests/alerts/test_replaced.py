@@ -16,6 +16,7 @@ from alerts.cases.incident_list import whole
 from alerts.cases.incident_view import details, incompleteness, summary
 from alerts.grouping.sightings import claim_of, current
 from alerts.records import Background, Exposure, Holding, Incident, Original, Sighting
+from alerts.records.sighting import Traits
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.sqlite import SqliteStore
 from tests.alerts.browser import Browser
@@ -58,6 +59,8 @@ def test_an_incomplete_finding_opens_an_incident_that_says_at_least(store: Sqlit
     text = incompleteness(found)
     assert text.startswith("incomplete: at least 2 customers (")
     assert summary(found, "open")["incomplete"] == ["bytes"]
+    [sighting] = store.scroll(Sighting, DocumentFilter())
+    assert sighting.traits == Traits.of(cut()), "other rules of background can be tried on it"
 
 
 def test_a_second_try_that_is_incomplete_again_doubles_nothing(store: SqliteStore, clock: HeldClock) -> None:

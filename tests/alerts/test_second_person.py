@@ -167,6 +167,14 @@ def test_passwords_roles_and_logins_that_others_give_are_remembered(accounts):
     assert accounts.named("Zhou Li").changed_by == ("op", "root")
 
 
+def test_what_was_proposed_before_is_given_as_it_was_stored(waiting, duties, context, clock, store):
+    clock.advance(60)
+    whose = {"id": waiting.id, "incident": A, "tenant": "bank", "by": "Li Na"}
+    proposed = Cases(Work(duties), context.trail())._decisions.propose(whose, "the same again", (), "")
+    assert proposed == waiting
+    assert find_pending(store, [A]) == [waiting]
+
+
 def test_two_who_answer_at_once_leave_one_answer(waiting, duties, context):
     seconds = [SecondPersons(Cases(Work(duties), context.trail(), SECOND)._decisions) for _ in range(2)]
     found = duties.store.get(Incident, A)

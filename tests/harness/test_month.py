@@ -1,4 +1,4 @@
-"""The month's labels and counts: what would make a target hold that does not, or a page say what was not planted."""
+"""The month's labels are right, and the documents say what its page measured."""
 
 from __future__ import annotations
 
@@ -11,24 +11,13 @@ from typing import get_args
 import pytest
 
 from harness.bench.month.leaks import LEAKS, RIVALS, leak_posts
-from harness.bench.month.report import HEADINGS, PAGED_WITHIN, Month
-from harness.bench.month.truth import ANY, NO_INCIDENT, NO_SCAM, ORIGINS, SEVERITIES, LeakOutcome, Verdict, confusion, read
+from harness.bench.month.report import HEADINGS
+from harness.bench.month.truth import ANY, ORIGINS, SEVERITIES
 from ullage.verdict import own_rules
 from ullage.verdict.rules import Origin
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "harness" / "bench" / "detection-month.md"
-HIGH = "7 ours high X7"
-
-
-def judged(
-    label: str, origin: str, severity: str, scam: str = "X7", paged: float | None = None, kind: str = "ours"
-) -> LeakOutcome:
-    return LeakOutcome("a list", kind, read(label), Verdict(origin, severity, scam), paged)
-
-
-def holding(*some: LeakOutcome) -> dict[str, bool]:
-    return {target.name: target.holds for target in Month(some, days=30, posts=1, customers=1).targets()}
 
 
 @pytest.mark.parametrize("leak", LEAKS, ids=lambda leak: leak.name)
@@ -51,34 +40,6 @@ def test_planted_lists_have_names_of_their_own_and_rows_of_the_size_they_say():
     assert all(posts[leak.name] == leak.again + 1 for leak in LEAKS)
     for leak in RIVALS:
         assert 0.08 <= len(leak.people) / leak.size <= 0.25
-
-
-def test_what_nobody_is_shown_is_missed():
-    assert not holding(judged(HIGH, "ours", "noise"))["leaks missed"]
-    assert not holding(judged(HIGH, NO_INCIDENT, NO_INCIDENT, NO_SCAM))["leaks missed"]
-    assert holding(judged("1 elsewhere noise *", NO_INCIDENT, NO_INCIDENT, NO_SCAM))["leaks missed"]
-
-
-@pytest.mark.parametrize(("paged", "holds"), [(None, False), (PAGED_WITHIN + 1, False), (PAGED_WITHIN, True)])
-def test_high_is_paged_in_its_time(paged, holds):
-    assert holding(judged(HIGH, "ours", "high", paged=paged))["high and not paged in time"] is holds
-
-
-def test_a_rivals_list_that_is_called_ours_is_a_miss():
-    rival = judged("13 unknown medium X9", "ours", "medium", "X9", kind="rival")
-    assert not holding(rival)["rivals' lists called ours"]
-    assert not holding(rival)["origin right"]
-
-
-def test_a_severity_holds_with_its_own_origin_alone():
-    label = "14 unknown low X9 | 9 ours high X9"
-    assert judged(label, "ours", "high").severity_holds
-    assert not judged(label, "unknown", "high").severity_holds
-
-
-def test_confusion_counts_every_pair_once():
-    table = list(confusion([("ours", "ours"), ("ours", "unknown"), ("unknown", "unknown")], ORIGINS))
-    assert table == [("should be ↓, is →", "ours", "unknown"), ("ours", "1", "1"), ("unknown", "·", "1")]
 
 
 def test_the_page_holds_every_table_and_all_that_is_planted():

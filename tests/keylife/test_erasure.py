@@ -181,6 +181,12 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
         assert "is held for case C-9" in str(refused.exception)
         assert "so nothing was erased" in str(refused.exception)
     assert (leaked.exposed(), list((leaked.data / "erased").glob("*"))) == (before, [])
+    for incident in incidents:
+        leaked.done("incidents", "hold", incident, "--end", "--case", "C-9", "--reason", "it is over")
+    assert leaked.exposed() == before
+    erase(leaked, leaked.handle(3))
+    for incident in incidents:
+        leaked.done("incidents", "hold", incident, "--case", "C-9", "--reason", "court")
     leaked.post(f"{phone(3)}")
     erase(leaked, leaked.handle(7))  # another customer is in none of them
 

@@ -83,6 +83,7 @@ def test_a_column_of_phones_is_a_label(code: str) -> None:
         ("country,phone\nUSA,14155552671\n", AMERICAN),
         ("Spain;612 34 56 78", SPANISH),
         ("country;phone\nES;612345678\n", SPANISH),
+        ("country;phone\nEspaña;612345678\n", SPANISH),
         ('"DE";"0170 9625982"', GERMAN),
         ("0170 9625982,DE", GERMAN),
         ("INSERT INTO u VALUES (1,'DE','01709625982');", GERMAN),

@@ -1,6 +1,5 @@
 """What Kafka promises beyond the contract that every bus keeps, and what happens when its broker fails: on a real one."""
 
-import gc
 import os
 import resource
 import secrets
@@ -31,13 +30,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
 ]
 OpenAgain = Callable[[], Bus]
-
-
-@pytest.fixture(autouse=True)
-def sockets_collected() -> Iterator[None]:
-    """kafka-python leaves sockets that were refused to the collector: they go here, and not in somebody else's test."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

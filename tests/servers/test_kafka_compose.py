@@ -21,7 +21,7 @@ from deploy.local.kafka import Broker, broker
 from deploy.local.server import free_ports
 from harness.servers.kafka_secured import Tools
 from tests.factories import outgoing
-from tests.servers.test_kafka_security import sockets_collected, take, ullage
+from tests.servers.test_kafka_security import take, ullage
 from ullage import setup
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.bus.kafka.address import parse
@@ -36,7 +36,6 @@ pytestmark = [
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose"
 OF_THE_TEST = {"node.id", "process.roles", "log.dirs", "controller.quorum.voters", "controller.listener.names"}
 """Properties of the one node, which the local broker has its own of."""
-assert sockets_collected
 
 
 @dataclass

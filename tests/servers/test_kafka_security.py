@@ -4,7 +4,6 @@ And `ullage check` says what is wrong with a cluster, or with how it is reached,
 """
 
 import contextlib
-import gc
 import importlib
 import json
 import os
@@ -42,13 +41,6 @@ pytestmark = [
 ROLES = ("crawl", "match", "alert", "operator")
 PREFIX = "ullage."
 PATIENCE, SOON = 30.0, 20.0
-
-
-@pytest.fixture(autouse=True)
-def sockets_collected() -> Iterator[None]:
-    """kafka-python leaves sockets that were refused to the collector: they go here, and not in somebody else's test."""
-    yield
-    gc.collect()
 
 
 @dataclass(frozen=True)

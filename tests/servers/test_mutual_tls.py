@@ -5,7 +5,6 @@ Kafka here knows users by their certificates alone; Elasticsearch wants one besi
 
 import contextlib
 import datetime as dt
-import gc
 import json
 import secrets
 import time
@@ -40,13 +39,6 @@ pytestmark = [
 OPERATOR, CRAWL = "ullage-operator", "ullage-crawl"
 OVER = dt.timedelta(minutes=-1)
 RELOAD_SECONDS = 120.0
-
-
-@pytest.fixture(autouse=True)
-def sockets_collected() -> Iterator[None]:
-    """kafka-python leaves sockets that were refused to the collector: they go here, and not in somebody else's test."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import pytest
 from kafka import TopicPartition, errors
 
 from tests.conftest import HeldClock
-from ullage.bus import Lag
+from ullage.bus import Lag, PartitionPosition
 from ullage.bus.kafka import consumer
 from ullage.bus.kafka.address import parse
-from ullage.bus.kafka.client import POLL_BYTES
-from ullage.bus.kafka.consumer import KafkaSubscription
+from ullage.bus.kafka.client import DELIVERY_SECONDS, POLL_BYTES, REQUEST_SECONDS
+from ullage.bus.kafka.consumer import KafkaSubscription, Onlooker
 from ullage.errors import UnavailableError
 
 FIRST, SECOND = TopicPartition("u.captures", 0), TopicPartition("u.captures", 1)
@@ -35,6 +35,9 @@ class FakeConsumer:
         self.rows: dict[TopicPartition, list[SimpleNamespace]] = {}
         self.commits: list[tuple[TopicPartition, int]] = []
         self.seeks: list[tuple[TopicPartition, int]] = []
+        self.ends: dict[TopicPartition, int] = {}
+        self.assigned: set[TopicPartition] = set()
+        self.paused: set[TopicPartition] = set()
         self.rejoins = 0
         self.closed_with: list[bool] = []
         self.before_poll: Callable[[], None] = lambda: None
@@ -60,10 +63,29 @@ class FakeConsumer:
 
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
         [(partition, place)] = offsets.items()
+        assert timeout_ms in {DELIVERY_SECONDS * 1000, REQUEST_SECONDS * 1000}, "a commit does not wait for ever"
         assert (place.metadata, place.leader_epoch) == ("", -1), "-1: the epoch is not known"
         if error := self.refused.get(partition):
             raise error
         self.commits.append((partition, place.offset))
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return {partition.partition for partition in self.ends if partition.topic == topic} or None
+
+    def end_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int) -> Mapping[TopicPartition, int]:
+        return {partition: self.ends[partition] for partition in partitions}
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        self.assigned = set(partitions)
+
+    def assignment(self) -> set[TopicPartition]:
+        return self.assigned
+
+    def pause(self, *partitions: TopicPartition) -> None:
+        self.paused |= set(partitions)
+
+    def resume(self, *partitions: TopicPartition) -> None:
+        self.paused -= set(partitions)
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
         self.seeks.append((partition, offset))
@@ -130,6 +152,13 @@ def test_partition_revoked_before_its_place_is_read_is_not_committed(member: Mem
     assert member.client.commits == [(FIRST, 3)]
     assert member.subscription.expired == 3
     assert member.client.rejoins == 1
+
+
+def test_place_is_read_of_partitions_that_came_one_after_the_other(member: Member) -> None:
+    member.client.beginnings = {FIRST: 3, SECOND: 7}
+    member.client.before_poll = lambda: [member.client.listener.on_partitions_assigned({each}) for each in (FIRST, SECOND)]
+    assert member.poll() == []
+    assert sorted(member.client.commits) == [(FIRST, 3), (SECOND, 7)]
 
 
 def test_records_of_a_revoked_partition_are_not_handed_out(member: Member) -> None:
@@ -269,3 +298,26 @@ def test_member_subscribes_to_its_topic_and_leaves_without_a_commit(member: Memb
     assert member.client.settings["group_id"] == "u.match"
     member.subscription.close()
     assert member.client.closed_with == [False]
+
+
+def test_onlooker_reads_where_the_group_stands_and_how_old_the_next_record_is(member: Member) -> None:
+    onlooker = Onlooker(parse("broker:9092?prefix=u.", Path()), "captures", "match")
+    client = onlooker._consumer
+    assert isinstance(client, FakeConsumer)
+    client.ends, client.beginnings, client.offsets = {FIRST: 9, SECOND: 4}, {FIRST: 3}, {SECOND: 4}
+    client.rows = {FIRST: [make_row(FIRST, 3)]}
+    expected = {0: PartitionPosition(3, 0, 9, 1.5), 1: PartitionPosition(0, 4, 4, None)}
+    with onlooker.lock:
+        assert onlooker.places() == expected
+    assert (client.asked, client.seeks, client.paused) == ((REQUEST_SECONDS * 1000, 1), [(FIRST, 3)], {SECOND})
+    assert onlooker.places() == expected, "the same record is not read twice"
+    client.offsets[FIRST] = 5
+    assert onlooker.places()[0] == PartitionPosition(3, 5, 9, None), "its record is gone by now"
+    assert client.seeks == [(FIRST, 3), (FIRST, 5)]
+    onlooker.close()
+    assert client.closed_with == [False]
+
+
+def test_onlooker_of_no_topic_says_so(member: Member) -> None:
+    with pytest.raises(errors.UnknownTopicOrPartitionError):
+        Onlooker(parse("broker:9092?prefix=u.", Path()), "captures", "match").places()

@@ -14,6 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -22,7 +23,7 @@ from structlog.testing import capture_logs
 
 from tests.conftest import KEEP, HeldClock
 from tests.factories import outgoing
-from ullage.bus import CAPTURES, FINDINGS, Bus, Retention, Subscription, open_bus
+from ullage.bus import CAPTURES, FINDINGS, Bus, Retention, Subscription, open_bus, spool
 from ullage.bus.spool import files
 from ullage.clock import Clock
 from ullage.errors import ConfigError, CorruptError, RecordError, UnavailableError
@@ -191,6 +192,7 @@ def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(gap: Gap
     (gap.inner / ".rsync.tmp").write_text("half")
     reader = gap.reader()
     assert values(reader) == []
+    assert (gap.inner / "README").exists(), "it may be on its way"
     clock.advance(WAIT)
     assert values(reader) == []
     clock.advance(WAIT)
@@ -433,6 +435,18 @@ def test_poll_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.Mo
         reader.poll(1, 0.0)
 
 
+def test_state_that_is_damaged_is_named_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(CorruptError, match=r"state\.json is damaged: restore it, or remove it to begin anew"):
+        files.read_state(tmp_path / "state.json")
+
+
+def test_append_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "write_durably", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+    with pytest.raises(UnavailableError, match=r"^spool topic captures cannot be read or written"):
+        gap.put("a")
+
+
 def test_a_group_that_cannot_join_for_its_disk_tries_again_later(gap: Gap) -> None:
     shutil.rmtree(gap.inner)
     gap.inner.write_text("no folder")
@@ -471,6 +485,14 @@ def test_a_file_with_more_than_the_records_that_it_counts_is_damaged(gap: Gap) -
     (gap.inner / name).write_bytes(content)
     with pytest.raises(files.DamagedFileError, match="has more than its records"):
         files.read_file(gap.inner / name, CAPTURES)
+
+
+def test_file_with_bytes_behind_its_records_is_damaged(gap: Gap) -> None:
+    gap.put("a")
+    path = gap.outer / gap.ready()[0]
+    path.write_bytes(path.read_bytes() + b"?")
+    with pytest.raises(files.DamagedFileError, match=f"has {path.stat().st_size} of"):
+        files.read_file(path, CAPTURES)
 
 
 def test_a_record_that_is_damaged_is_told_with_its_file(gap: Gap) -> None:

@@ -2,7 +2,9 @@
 
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
+import apsw
 import pytest
 
 from tests.conftest import KEEP, HeldClock
@@ -85,6 +87,13 @@ def test_a_damaged_file_of_which_something_is_to_expire_is_named(whole: Path) ->
     little = {topic: Retention(3600.0, 1) for topic in KEEP}
     with pytest.raises(CorruptError, match=r"captures\.sqlite"):
         open_bus(f"sqlite:///{whole}", Path("/"), little, Clock()).expire()
+
+
+def test_group_that_joins_a_database_that_cannot_be_read_may_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = open_bus("sqlite:///bus", tmp_path, KEEP, Clock())
+    monkeypatch.setattr(_Topic, "position", Mock(side_effect=apsw.IOError("disk I/O error")))
+    with pytest.raises(UnavailableError, match=r"captures\.sqlite"):
+        bus.subscribe(CAPTURES, "match")
 
 
 def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: Path) -> None:

@@ -1,14 +1,16 @@
 """Waits grow, are spread, and are bounded."""
 
 import random
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ullage import clock
-from ullage.clock import Backoff, Clock, behind, boot_id, since_start
+from ullage.clock import EARLIEST, LATEST, Backoff, Clock, behind, boot_id, in_range, since_start
 
 
 def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> None:
@@ -30,6 +32,28 @@ def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(monkeypat
             (tmp_path / "uptime").write_text(content)
         monkeypatch.setattr(clock, "UPTIME", tmp_path / "uptime")
         assert before - 1 <= since_start() <= before + 60
+
+
+def test_uptime_counts_the_time_that_the_machine_slept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(clock, "UPTIME", tmp_path / "none")
+    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 90.0, time.CLOCK_MONOTONIC: 60.0}.__getitem__)
+    assert since_start() == 90.0
+
+
+@pytest.mark.parametrize(
+    ("moment", "result"),
+    [
+        (None, None),
+        (datetime(2026, 9, 21, 12), datetime(2026, 9, 21, 12, tzinfo=UTC)),  # noqa: DTZ001  a site gave no zone
+        (EARLIEST, EARLIEST),
+        (EARLIEST - timedelta(microseconds=1), None),
+        (LATEST - timedelta(microseconds=1), LATEST - timedelta(microseconds=1)),
+        (LATEST, None),
+        (datetime.min.replace(tzinfo=timezone(timedelta(hours=8))), None),
+    ],
+)
+def test_moment_of_another_is_aware_and_in_range_or_none(moment: datetime | None, result: datetime | None) -> None:
+    assert in_range(moment) == result
 
 
 def test_a_start_that_the_kernel_does_not_name_has_no_name(monkeypatch, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ullage.files.database import (
     check_database,
     empty_log,
     open_database,
+    schema_of,
     sqlite_errors,
     transaction,
 )
@@ -48,6 +49,16 @@ def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
         "x.sqlite.commits": "0o600",
     }
     assert words(tmp_path / "deep" / "x.sqlite") == ["a"]
+
+
+def test_version_of_a_file_is_read_without_opening_it_for_use(tmp_path: Path) -> None:
+    open_database(tmp_path / "ours.sqlite", SCHEMA, version=7).close()
+    with closing(sqlite3.connect(tmp_path / "foreign.sqlite")) as foreign:
+        foreign.execute("pragma user_version = 7")
+    assert [schema_of(tmp_path / name) for name in ("ours.sqlite", "foreign.sqlite")] == [7, 0]
+    (tmp_path / "damaged.sqlite").write_bytes(b"?" * 4096)
+    with pytest.raises(CorruptError, match=r"damaged\.sqlite"):
+        schema_of(tmp_path / "damaged.sqlite")
 
 
 def test_a_file_that_others_may_read_is_narrowed_when_it_is_opened(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def open_locks(folder: Path) -> list[Path]:
 
 
 def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "a.lock"
+    path = tmp_path / "deep" / "deeper" / "a.lock"
     held = hold(path, "a.lock is held")
     with pytest.raises(HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"):
         hold(path, "a.lock is held")
@@ -27,9 +27,11 @@ def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) 
 
 def test_a_place_whose_holder_has_left_no_name_is_refused_too(tmp_path: Path) -> None:
     held = hold(tmp_path / "a.lock", "it is held")
-    os.ftruncate(held, 0)
-    with pytest.raises(HeldError, match="it is held by process unknown already"):
-        hold(tmp_path / "a.lock", "it is held")
+    for content, name in ((b"", "unknown"), (b"\xff", "\ufffd")):
+        os.ftruncate(held, 0)
+        os.pwrite(held, content, 0)
+        with pytest.raises(HeldError, match=f"it is held by process {name} already"):
+            hold(tmp_path / "a.lock", "it is held")
     os.close(held)
 
 

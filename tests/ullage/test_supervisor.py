@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
 from tests.conftest import NOON, HeldClock
@@ -221,8 +222,10 @@ def test_lack_of_descriptors_delays_a_restart_and_ends_nothing(
         return FakeProcess(1 if len(starts) == 1 else None)
 
     monkeypatch.setattr(supervisor, "_start", start)
-    assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 300), clock.as_clock()) == 0
+    with capture_logs() as logs:
+        assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 300), clock.as_clock()) == 0
     assert len(starts) == 4
+    assert [line["event"] for line in logs] == ["role_died", "role_not_started", "role_not_started"]
 
 
 def test_optional_service_that_refuses_to_start_does_not_end_the_others(
@@ -331,6 +334,7 @@ def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(monkeypatc
     monkeypatch.setattr(supervisor, "command", lambda data, *words: [sys.executable, "-c", script, str(data), *words])
     assert supervisor.run_once(tmp_path, ("crawl", "match", "alert")) == 1
     assert (tmp_path / "ran").read_text().split() == [f"{role}--once{os.getpid()}" for role in ("crawl", "match", "alert")]
+    assert supervisor.run_once(tmp_path, ("crawl", "alert")) == 0
 
 
 def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:

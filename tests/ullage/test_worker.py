@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from ullage.bus import Lag, Record
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, ExhaustedError, RecordError, UnavailableError
-from ullage.runtime.worker import GATHER_SECONDS, DeadRecord, Worker, WorkerMetrics, reach
+from ullage.runtime.worker import EMPTY_POLLS, GATHER_SECONDS, POLL_SECONDS, DeadRecord, Worker, WorkerMetrics, patiently, reach
 
 T = TypeVar("T")
 
@@ -49,11 +50,13 @@ class Feed:
     failures: list[Exception] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
     late: int = 0
+    timeouts: list[float] = field(default_factory=list)
     when_empty: Callable[[], None] = lambda: None
     at: int = 0
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         self.late -= self.late > 0
+        self.timeouts.append(timeout)
         got = [record(o, self.partitions) for o in self.offsets[self.at : self.at + max_records]] if not self.late else []
         self.at += len(got)
         if not got:
@@ -180,6 +183,13 @@ def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dea
     assert (bench.handled, bench.letters.put_aside, len(bench.stop.waits)) == ([0, 1, 2], [], 2)
 
 
+def test_waits_begin_anew_once_what_was_down_has_answered() -> None:
+    backoff, stop = Backoff(first=8.0, cap=500.0), Stop()
+    patiently("match", failing_first(lambda: None, [UnavailableError("bus is down")] * 4), stop, backoff)
+    assert max(stop.waits) > 8.0
+    assert backoff.next() <= 8.0
+
+
 def test_a_wait_that_was_asked_for_is_kept() -> None:
     bench = Bench(count=1)
     bench.feed.failures = [UnavailableError("slow down", retry_after=120.0)]
@@ -203,7 +213,7 @@ def test_records_that_all_become_dead_letters_are_a_fault_until_one_is_handled()
     bench = Bench(count=4, bad={n: RecordError("unknown_signer") for n in range(3)})
     bench.run()
     assert bench.worker.fault() == ""
-    bench = Bench(count=2, bad={1: RecordError("malformed")})
+    bench = Bench(count=3, bad={1: RecordError("malformed"), 2: RecordError("malformed")}, batch=1)
     bench.run()
     assert bench.worker.fault() == ""
 
@@ -273,6 +283,7 @@ def test_without_once_the_worker_goes_on_when_nothing_is_left_until_told_to_stop
     bench.feed.when_empty = lambda: bench.stop.set() if bench.turns > 3 else None
     assert bench.run(once=False) == 2
     assert bench.turns == 4
+    assert bench.feed.timeouts == [POLL_SECONDS] * 4, "it does not ask in a circle"
 
 
 def test_a_batch_of_several_partitions_is_committed_in_each_of_them() -> None:
@@ -292,13 +303,15 @@ def test_once_does_not_wait_for_ever_for_what_another_consumer_holds() -> None:
     bench = Bench(count=0)
     bench.feed.left = [1] * 1000
     assert bench.run(once=True) == 0
-    assert len(bench.feed.left) > 0
+    assert bench.turns == EMPTY_POLLS + 1
 
 
 def test_what_is_down_when_a_role_starts_is_waited_for_and_once_is_not() -> None:
     failures: list[Exception] = [UnavailableError("bus is down")] * 2
     act = failing_first(lambda: "opened", failures)
-    assert reach("match", act, Stop(), once=False) == "opened"
+    with capture_logs() as logs:
+        assert reach("match", act, Stop(), once=False) == "opened"
+    assert {line["role"] for line in logs} == {"match"}
     failures.append(UnavailableError("bus is down"))
     assert reach("match", act, Stop(after=1), once=False) is None
     failures.append(UnavailableError("bus is down"))
@@ -371,6 +384,6 @@ def test_what_was_dealt_with_in_part_is_set_aside_before_the_commit_and_counts_a
 
 def test_memory_that_ran_out_ends_the_process_and_is_no_dead_letter() -> None:
     bench = Bench(bad={1: MemoryError()})  # type: ignore[dict-item]
-    with pytest.raises(ExhaustedError):
+    with pytest.raises(ExhaustedError, match="match ran out of memory"):
         bench.run()
     assert (bench.letters.put_aside, bench.feed.committed) == ([], [])

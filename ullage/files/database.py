@@ -110,16 +110,12 @@ def transaction(connection: apsw.Connection, *, durable: bool = True) -> Iterato
 def all_or_nothing(connection: apsw.Connection, begin: str = "begin immediate") -> Iterator[None]:
     """As `with connection:`, which would hide the error of a disk behind its own where SQLite has rolled back already."""
     connection.execute(begin)
-    with contextlib.ExitStack() as undo:
-        undo.callback(_roll_back, connection)
+    try:
         yield
         connection.execute("commit")
-        undo.pop_all()
-
-
-def _roll_back(connection: apsw.Connection) -> None:
-    if connection.in_transaction:  # SQLite has rolled back by itself after some errors, such as a full disk
-        connection.execute("rollback")
+    finally:
+        if connection.in_transaction:  # SQLite has rolled back by itself after some errors, such as a full disk
+            connection.execute("rollback")
 
 
 class PartList(Protocol):

@@ -238,8 +238,7 @@ def _who(facts: VerdictFacts, origin: Origin) -> tuple[str, str]:
 def _by_one_value(facts: VerdictFacts) -> tuple[str, str]:
     """How many were found by which values: what else stands in their rows may be somebody else's."""
     customers = facts.people.customers
-    found = sorted(facts.matched_kinds, key=lambda kind: (-facts.matched_kinds[kind], kind))
-    english, chinese = fields_in_words(frozenset(kinds()[kind].field for kind in found if kind in kinds()))
+    english, chinese = fields_in_words(frozenset(kinds()[kind].field for kind in facts.matched_kinds if kind in kinds()))
     of_ours = "of our customers" if customers > 1 else "customer of ours"
     return f"{customers:,} {of_ours} by {english} alone", f"我方客户{customers:,}人，仅{chinese}相符"
 

@@ -1,17 +1,16 @@
-"""Other engines on the same corpora: ripgrep and YARA-X with the same five shapes, Presidio and detect-secrets with their own.
+"""Other engines: ripgrep with five shapes, Presidio with its own, run by `ULLAGE_BENCH_PEERS`, a Python that has it.
 
-None looks anything up. Presidio and detect-secrets are run by `ULLAGE_BENCH_PEERS`, a Python that has them.
+Neither looks anything up.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import resource
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ullage.errors import UnavailableError
@@ -51,29 +50,3 @@ def ripgrep(path: Path) -> Callable[[], int]:
         raise UnavailableError("rg is not installed: apt install ripgrep")
     words = [program, *RIPGREP, "-e", "|".join(SHAPES.values()), str(path)]
     return lambda: sum(map(int, subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()))
-
-
-def peer(name: str, path: Path) -> Callable[[], int]:
-    """Counts what `presidio` or `detect-secrets` finds in a file; UnavailableError without a Python that has them."""
-    if not PEERS:
-        raise UnavailableError(f"{name} is not measured: ULLAGE_BENCH_PEERS=PYTHON names one that has it")
-    words = [PEERS, str(PEER_PROGRAM), name, str(path)]
-    return lambda: sum(json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout).values())
-
-
-def yara(documents: Sequence[bytes]) -> Callable[[], int]:
-    """Counts the matches of a rule a shape over documents; UnavailableError without the wheel."""
-    try:
-        import yara_x  # a dependency of the benchmark alone
-    except ModuleNotFoundError:
-        raise UnavailableError("YARA-X is not installed: pip install yara-x") from None
-    rules = yara_x.compile(
-        "\n".join(f"rule {name} {{ strings: $a = /{shape}/ condition: $a }}" for name, shape in SHAPES.items())
-    )
-    scanner = yara_x.Scanner(rules)
-
-    def count() -> int:
-        found = (scanner.scan(document).matching_rules for document in documents)
-        return sum(len(pattern.matches) for rules in found for rule in rules for pattern in rule.patterns)
-
-    return count

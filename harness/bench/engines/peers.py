@@ -1,17 +1,14 @@
-"""What other programs find: run by a Python that has presidio-analyzer and detect-secrets, see `recall` and `process`.
+"""What Presidio finds: run by a Python that has presidio-analyzer, see `recall`.
 
-`texts` reads a JSON list of texts and writes for each the entities that Presidio's own recognizers find. `presidio` and
-`detect-secrets` search the file that is named behind them, and write how much of what they found. Presidio's recognizers are
-called directly, without a language model; its phone recognizer is told that numbers may be of mainland China.
+Reads a JSON list of texts and writes for each the entities that Presidio's own recognizers find. They are called directly,
+without a language model; its phone recognizer is told that numbers may be of mainland China.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 REGIONS = ("CN", "US", "UK", "DE", "FR", "IL", "IN", "CA", "BR")
@@ -36,32 +33,10 @@ def presidio() -> Callable[[str], Iterator[str]]:
     return find
 
 
-def presidio_in(path: str) -> Counter[str]:
-    """Presidio, line by line."""
-    find = presidio()
-    with Path(path).open(encoding="utf-8") as file:
-        return Counter(kind for line in file for kind in find(line))
-
-
-def secrets_in(path: str) -> Counter[str]:
-    """detect-secrets with its default plugins."""
-    from detect_secrets import SecretsCollection
-    from detect_secrets.settings import default_settings
-
-    found = SecretsCollection()
-    with default_settings():
-        found.scan_file(path)
-    return Counter(secret.type for _, secret in found)
-
-
 def main() -> None:
     """See the module."""
-    act, *rest = sys.argv[1:]
-    if act == "texts":
-        find = presidio()
-        json.dump([sorted(set(find(text))) for text in json.load(sys.stdin)], sys.stdout)
-    else:
-        json.dump({"presidio": presidio_in, "detect-secrets": secrets_in}[act](rest[0]), sys.stdout)
+    find = presidio()
+    json.dump([sorted(set(find(text))) for text in json.load(sys.stdin)], sys.stdout)
 
 
 if __name__ == "__main__":

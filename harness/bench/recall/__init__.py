@@ -151,7 +151,7 @@ def beside_presidio(context: Context, subjects: dict[str, str], made: Sequence[C
         return
     asked = [case for case in made if case.kind in PRESIDIO]
     texts = json.dumps([case.text for case in asked])
-    done = subprocess.run([engines.PEERS, engines.PEER_PROGRAM, "texts"], input=texts, capture_output=True, text=True, check=True)
+    done = subprocess.run([engines.PEERS, engines.PEER_PROGRAM], input=texts, capture_output=True, text=True, check=True)
     theirs = {case.reference for case, kinds in zip(asked, json.loads(done.stdout), strict=True) if case.kind in kinds}
     lines = folder / "cases.txt"
     lines.write_text("".join(f"{case.text}\n" for case in asked), encoding="utf-8")

@@ -168,6 +168,7 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message(tmp_path):
         (("nonsense", KEY), "no address"),
         (("https://h.example/x",), "no webhook key"),
         (("https://h.example/x", "whsec_c2hvcnQ="), "no webhook key"),
+        (("https://h.example/x", "c" * 32), "no webhook key"),
         (("https://h.example/x", "not a key at all, but rather long"), "no webhook key"),
     ],
 )

@@ -163,6 +163,7 @@ def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(notifier, store
     soc.failing = [DOWN]
     other = RecordingChannel()
     running = notifier({"soc": soc, "other": other}, route={"channels": ["soc", "other"], "escalate_to": []})
+    assert value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="other") == 0.0
     for minute in range(10):
         tell(running, store, *(incident(f"{minute}{n:02}") for n in range(20)))
         for _ in range(12):
@@ -433,9 +434,11 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
     running = notifier(
         {"soc": soc, "other": other}, detail={"soc": "facts"}, route={"channels": ["soc", "other"], "escalate_to": []}
     )
-    tell(running, store, incident(titles=("王伟 13800138000",)))
+    tell(running, store, incident(titles=("王伟 13800138000",), clock="if confirmed"))
     turn(running, clock, 20)
     assert "客户 48 人" in soc.sent[0].text()
+    assert "2026" in soc.sent[0].entries[0].facts.decide[0], "by when a person decides"
+    assert soc.sent[0].page == "https://page.example"
     assert "48" not in other.sent[0].text()
     assert "13800138000" not in soc.sent[0].text()
 

@@ -1,8 +1,11 @@
 """What is sealed needs two keys, belongs to its finding, and says if a byte of it is another."""
 
+import errno
+import os
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -42,6 +45,13 @@ def test_a_public_half_that_lost_a_bit_seals_nothing(tmp_path, keys, vault):
             pair_of(keys, OFFICERS)
     public.write_bytes(held)
     pair_of(keys, OFFICERS)
+
+
+def test_evidence_that_no_file_can_be_opened_for_says_why(tmp_path, keys, vault, monkeypatch):
+    pair = officers(tmp_path, keys)
+    monkeypatch.setattr(os, "open", Mock(side_effect=OSError(errno.EMFILE, "too many open files")))
+    with pytest.raises(OSError, match="too many open files"):
+        seal(vault, pair)
 
 
 def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):

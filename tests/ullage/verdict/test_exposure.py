@@ -166,6 +166,12 @@ def test_the_worked_cases_without_what_the_base_rate_and_replay_did_to_them(case
     assert exposure(given_facts).score == score
 
 
+def test_age_of_the_newest_date_is_told_in_days() -> None:
+    for days, words in ((1, "1 day old"), (5, "5 days old")):
+        reasons = exposure(facts(newest_date=TODAY - timedelta(days))).reasons
+        assert f"newest date in it is {words}" in [reason.evidence for reason in reasons if reason.code == "T"]
+
+
 ANY_FACTS = st.builds(
     facts,
     people=st.builds(lambda n, g: Crowd(n, {"B": n}, g if n else {}), st.integers(0, 2_000_000), st.dictionaries(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.ullage.verdict.cases import crowd, facts, judge, listed, of
 from ullage.records import Bait, Cohort, RowGroup
 from ullage.verdict import VerdictFacts
+from ullage.verdict.origin import SHOWN_COHORTS
 from ullage.vocabulary.fields import FieldLabel
 
 PHONES = {"candidates": {"phone": 1000}, "rows": 1000, "people": crowd(10, FieldLabel.PHONE)}
@@ -213,6 +214,13 @@ def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
     judged = judge(facts(**{**PHONES, "matched_kinds": {"phone": 10}}, corroborated_rows=1, longest_run=30,
                          failures={"resident_id": 1}, own_cards=4))[1]  # fmt: skip
     assert [r.code for r in judged.reasons] == ["O1", "O2", "O3", "O4", "O5", "O6"]
+    assert [reason.evidence for reason in judged.reasons[1:]] == [
+        "10 of 1000 rows hold a customer (1%)",
+        "1 row agrees with a customer in two or more fields",
+        "1 of 1 resident IDs fail their checksum",
+        "an arithmetic run of 30 numbers: a generated list",
+        "4 cards of the tenant's own ranges, of which 0 are enrolled",
+    ]
     assert {r.points for r in judged.reasons} == {0}
     assert judged.expected == pytest.approx(10.0)
     assert judged.p == pytest.approx(0.54, abs=0.01)
@@ -272,6 +280,14 @@ def test_a_cohort_is_told_only_where_it_is_too_frequent_for_chance() -> None:
         facts(**PADDED, **cohort("branch", 500, 10_000))
     )
     assert "E17" not in told(facts(**PADDED, **cohort("branch", 500, 3_300_000)))
+
+
+def test_largest_cohorts_are_told_first() -> None:
+    sizes = {"E1": 300, "E2": 500, "E3": 400, "E4": 100, "E5": 200}
+    cohorts = tuple(Cohort(dimension="branch", label=label, matched=size, enrolled=10_000) for label, size in sizes.items())
+    reasons = judge(facts(**PADDED, cohorts=cohorts, cohort_labels=40))[1].reasons
+    shown = [reason.evidence.split()[7].rstrip(",") for reason in reasons if reason.code == "O7"]
+    assert shown == ["E2", "E3", "E1", "E5", "E4"][:SHOWN_COHORTS]
 
 
 def test_every_comparison_counts_against_a_cohort() -> None:

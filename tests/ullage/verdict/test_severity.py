@@ -229,6 +229,12 @@ def test_a_duty_officer_reads_what_applied() -> None:
     )
 
 
+def test_logins_in_a_list_of_ours_do_not_hide_its_customers() -> None:
+    judged, origin = judge(ours(*LENT, customers=60, logins=1))
+    assert origin.beneath == "ours"
+    assert "60 of our customers with phone, ID and loan" in judged.reasons[-1].evidence
+
+
 def test_of_who_was_found_by_one_value_the_rows_other_fields_are_not_told() -> None:
     judged, _ = judge(alone(*IDENTITY, FieldLabel.HEALTH, customers=60, matched_kinds={"resident_id": 60}))
     assert "60 of our customers by ID alone" in judged.reasons[-1].evidence
