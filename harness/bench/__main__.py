@@ -27,6 +27,7 @@ from harness.bench import (
     machine,
     matching,
     memory,
+    missed,
     month,
     notify,
     pictures,
@@ -73,6 +74,7 @@ def main() -> int:
             "corpora": lambda: corpora.corpora(folder),
             "month": lambda: month.month(folder, context),
             "crawl": crawl.crawl,
+            "missed": lambda: missed.missed(folder),
             "memory": memory.memory,
             "healthy": healthy.healthy,
             "run": lambda: sustained.sustained(folder),
@@ -87,17 +89,17 @@ def main() -> int:
             "notify": lambda: notify.publish_to_notification(folder / "notify"),
         }
         head()
-        missed = list[str]()
+        failures = list[str]()
         for part, measure in parts.items():
             if wanted and part not in wanted:
                 continue
             try:
-                missed += measure() or []
+                failures += measure() or []
             except UnavailableError as error:
                 print(f"{part}: not measured: {error}")
-    if missed:
-        print(f"missed by {len(missed)}: {', '.join(missed)}")
-    return int(bool(missed))
+    if failures:
+        print(f"missed by {len(failures)}: {', '.join(failures)}")
+    return int(bool(failures))
 
 
 if __name__ == "__main__":

@@ -23,19 +23,19 @@ def seven_zip(name: str, body: bytes) -> bytes:
     names = b"\x00" + f"{name}\0".encode("utf-16-le")
     streams = b"".join((
         b"\x04",  # main streams
-        b"\x06" + _seven(0) + _seven(1) + b"\x09" + _seven(len(packed)) + b"\x00",  # where the packed stream lies
-        b"\x07\x0b" + _seven(1) + b"\x00",  # one folder, described here
-        _seven(1) + bytes((0x20 | len(LZMA2_ID),)) + LZMA2_ID + _seven(1) + bytes((LZMA2_DICTIONARY,)),
-        b"\x0c" + _seven(len(body)) + b"\x00",
+        b"\x06" + seven(0) + seven(1) + b"\x09" + seven(len(packed)) + b"\x00",  # where the packed stream lies
+        b"\x07\x0b" + seven(1) + b"\x00",  # one folder, described here
+        seven(1) + bytes((0x20 | len(LZMA2_ID),)) + LZMA2_ID + seven(1) + bytes((LZMA2_DICTIONARY,)),
+        b"\x0c" + seven(len(body)) + b"\x00",
         b"\x08\x0a\x01" + struct.pack("<I", zlib.crc32(body)) + b"\x00\x00",  # its one file, with a checksum
     ))  # fmt: skip
-    files = b"\x05" + _seven(1) + b"\x11" + _seven(len(names)) + names + b"\x00"
+    files = b"\x05" + seven(1) + b"\x11" + seven(len(names)) + names + b"\x00"
     header = b"\x01" + streams + files + b"\x00"
     place = struct.pack("<QQI", len(packed), len(header), zlib.crc32(header))
     return SEVEN_ZIP + struct.pack("<I", zlib.crc32(place)) + place + packed + header
 
 
-def _seven(number: int) -> bytes:
+def seven(number: int) -> bytes:
     """A number of 7z: ones in front say how many bytes follow."""
     for extra in range(8):
         if number < 1 << (7 * (extra + 1)):
