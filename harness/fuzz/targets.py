@@ -97,7 +97,7 @@ def fold(data: bytes) -> None:
 def unpacker(data: bytes) -> None:
     """The walk in this process: it ends with an outcome, whatever it walks through."""
     from matcher.unpack import envelopes, kinds, protocol
-    from matcher.unpack.limits import Limits, UnpackBudget
+    from matcher.unpack.protocol import Limits, UnpackBudget
     from matcher.unpack.walk import Walk
 
     kind = kinds.sniff(data[: kinds.HEAD])

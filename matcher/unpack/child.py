@@ -37,8 +37,7 @@ from collections.abc import Callable, Iterator
 from functools import cache, partial
 
 from matcher.unpack import kinds, protocol
-from matcher.unpack.limits import UnpackBudget
-from matcher.unpack.protocol import ENDED, LONGEST_REQUEST
+from matcher.unpack.protocol import ENDED, LONGEST_REQUEST, UnpackBudget
 from matcher.unpack.walk import Walk
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38

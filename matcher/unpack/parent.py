@@ -26,8 +26,7 @@ from typing import BinaryIO, Self
 
 from matcher.unpack import envelopes, kinds, protocol
 from matcher.unpack.kinds import formats
-from matcher.unpack.limits import Limits
-from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Member, UnreadPart
+from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Limits, Member, UnreadPart
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
 

@@ -20,8 +20,7 @@ from pyexpat import ExpatError
 
 from matcher.unpack import envelopes, kinds
 from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE, formats
-from matcher.unpack.limits import Halt, UnpackBudget
-from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter
+from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter, Halt, UnpackBudget
 from ullage.guard import FaultGuard
 
 Body = bytes | mmap.mmap

@@ -12,8 +12,7 @@ from functools import partial
 from typing import cast
 
 from matcher.unpack.kinds import FileFormat, decoded_name, formats
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.protocol import SEPARATOR, Halt
 from matcher.unpack.readers import libarchive
 from matcher.unpack.walk import CHUNK, DAMAGED, Body, BodyFile, SizedChunks, Walk, slices
 

@@ -15,8 +15,7 @@ from types import ModuleType
 from typing import Any, NamedTuple, cast
 
 from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.protocol import SEPARATOR, Halt
 from matcher.unpack.walk import DAMAGED, Body, BodyFile, Walk, lines
 
 ROWS = 4096

@@ -12,8 +12,7 @@ from functools import cache
 
 from matcher.unpack import kinds
 from matcher.unpack.kinds import FileFormat, decoded_name
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import CONTENT, SEPARATOR
+from matcher.unpack.protocol import CONTENT, SEPARATOR, Halt
 from matcher.unpack.walk import Body, Walk
 
 NAME = "libarchive.so.13"

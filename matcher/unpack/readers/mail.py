@@ -16,8 +16,7 @@ from functools import partial
 
 from matcher.unpack import protocol
 from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.protocol import SEPARATOR, Halt
 from matcher.unpack.walk import Body, Walk, slices
 
 NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)", re.IGNORECASE)

@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 
 from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import ABOUT, SEPARATOR
+from matcher.unpack.protocol import ABOUT, SEPARATOR, Halt
 from matcher.unpack.readers import ole
 from matcher.unpack.readers.archives import zipped
 from matcher.unpack.walk import Body, Walk, clean, number

@@ -14,8 +14,7 @@ from importlib import import_module
 from types import ModuleType
 
 from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.protocol import SEPARATOR, Halt
 from matcher.unpack.walk import Body, Walk, lines
 
 ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))

@@ -21,8 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import HEAVY, SEPARATOR
+from matcher.unpack.protocol import HEAVY, SEPARATOR, Halt
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
 ERROR_PASSWORD = 4

@@ -17,8 +17,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import PICTURE_BYTES, PICTURE_PIXELS, Halt
-from matcher.unpack.protocol import HEAVY, SEPARATOR
+from matcher.unpack.protocol import HEAVY, PICTURE_BYTES, PICTURE_PIXELS, SEPARATOR, Halt
 from matcher.unpack.walk import DAMAGED, Body, Walk, slices
 
 PICTURE, OCR = "picture", "ocr"

@@ -15,8 +15,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import BYTES, SEPARATOR
+from matcher.unpack.protocol import BYTES, SEPARATOR, Halt
 from matcher.unpack.walk import Body, Walk, lines, slices
 
 COPIES = 3
