@@ -18,8 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from matcher.cli.assess_one import serve_one
-from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents
+from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents, serve_one
 from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable, size_of
 from matcher.cli.supervision import supervise
 from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity

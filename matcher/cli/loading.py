@@ -18,8 +18,7 @@ from matcher.lexicon import Lexicon
 from matcher.match.batches import Public
 from matcher.match.capture_key import CaptureKey
 from matcher.watchlist import installation
-from matcher.watchlist.installation import TenantLists
-from matcher.watchlist.sizes import Sizes
+from matcher.watchlist.installation import Sizes, TenantLists
 from ullage.errors import ConfigError, FaultsError
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings import Context

@@ -17,8 +17,7 @@ from typing import Annotated
 import typer
 
 from matcher.cli import assess_service, canary
-from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
-from matcher.cli.evidence_vault import Keeper
+from matcher.cli.evidence_vault import Keeper, Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
 from matcher.match.batches import PieceTrace

@@ -22,20 +22,25 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Texts
-from matcher.watchlist import file, subjects, witness
+from matcher.watchlist import file, subjects
 from matcher.watchlist.cohorts import Coder, Codes, CohortTable, counts_of
 from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, ColumnBatch, Source
 from matcher.watchlist.tagging import (
     CHOICES,
+    CHOSEN_SHARE,
     SELF_TEST_HANDLE,
+    WITNESS,
     HandleKey,
     TagKeys,
+    amount_of,
     check_values_of,
     clean_references,
+    date_of,
     enrolled,
     normalised,
+    private_entries,
 )
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
@@ -70,7 +75,7 @@ class Report:
     """Those that can be looked for; names only corroborate."""
     entries: int = 0
     chosen: int = 0
-    """Rows of customers who are to be witnesses (`witness.py`), with something in both cells."""
+    """Rows of customers who are to be witnesses (`tagging.py`), with something in both cells."""
     witnesses: int = 0
     """Those of them whose pair is enrolled."""
     rejects: list[Reject] = field(default_factory=list)
@@ -298,20 +303,20 @@ class Builder:
         """(tags, rows) of the witnesses among customers, whose `references` and `handles` are those of `rows` of the batch."""
         if batch.witness is None:
             return
-        chosen = np.flatnonzero(self._handle_key.chosen(references, witness.SHARE))
+        chosen = np.flatnonzero(self._handle_key.chosen(references, CHOSEN_SHARE))
         amounts, dates = (column.cells.take(rows[chosen]).strings() for column in batch.witness)
         pairs = []
         for place, amount, day in zip(chosen.tolist(), amounts, dates, strict=True):
             self.report.chosen += bool(amount.strip() and day.strip())
-            cents, number = witness.amount_of(amount), witness.date_of(day)
+            cents, number = amount_of(amount), date_of(day)
             if cents is not None and number is not None:
                 pairs.append((place, cents, number))
         if pairs:
             places = np.array([place for place, _, _ in pairs])
             self.report.witnesses += len(places)
-            for form, texts in witness.entries(handles[places], [cents for _, cents, _ in pairs], [day for *_, day in pairs]):
-                self._counts[witness.KIND, form] += len(places)
-                yield self._tags.tagger(witness.KIND, form).tag(texts), rows[places]
+            for form, texts in private_entries(handles[places], [cents for _, cents, _ in pairs], [day for *_, day in pairs]):
+                self._counts[WITNESS, form] += len(places)
+                yield self._tags.tagger(WITNESS, form).tag(texts), rows[places]
 
     def _write(
         self, entries: Runs, customers: Runs, listed: Runs, codes: IO[bytes], target: Path, now: datetime

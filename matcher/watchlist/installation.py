@@ -1,15 +1,21 @@
-"""Watchlists that match uses: installed files, one a live epoch, swapped whole and noticed without a restart.
+"""Install customer lists for match: one file per live key generation, replaced whole, noticed without a restart.
 
-A list that is gone, or has shrunk by more than a tenth of what was installed (`sizes.py`), is refused: match goes on with the one
-that it has. After a start it has none, and then reads no post until the list is back, for it would look for nobody in it.
+`watchlists` holds the lists; `watchlist-sizes/T.size` holds the number of customers of the list that was
+installed last. A list that is missing, or has lost more than a tenth of its customers, is refused, both on
+loading and when match reads it again, unless it was installed with `--shrink`: match keeps the list that it
+has. After a start it has none and reads no post until the list is back. An erased customer is subtracted from
+the number; an erased tenant has none. The number is authenticated with `capture.key`, which every host that
+installs lists has, so a damaged or edited file is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,15 +25,105 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from matcher.watchlist import subjects
 from matcher.watchlist.file import ERASED_SUFFIX, WatchlistHeader, erased_path, read_header
 from matcher.watchlist.index import Index, Watchlist
-from matcher.watchlist.sizes import FOLDER as SIZES
-from matcher.watchlist.sizes import Sizes, require
 from matcher.watchlist.tagging import TagKeys
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError
-from ullage.files.atomic_write import put_in_place
+from ullage.files.atomic_write import put_in_place, write_whole
 from ullage.monitoring.canary import TENANT as CANARY
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, check_value, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import tenants_here
+
+SIZES, SIZE_SUFFIX = "watchlist-sizes", ".size"
+LINE = re.compile(rb"(\d{1,12}) ([0-9a-f]{32})\n")
+KEY = "capture.key"
+TENTHS = 9
+"""So many tenths of the customers must still be there."""
+
+
+def is_shrunken(customers: int, before: int) -> bool:
+    """Whether a list of so many customers has lost more than a tenth of those that were there before."""
+    return customers * 10 < before * TENTHS
+
+
+def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
+    """ConfigError where a list would lose more than a tenth of its customers and nobody said that this is meant."""
+    if is_shrunken(customers, before) and not shrink:
+        raise ConfigError(
+            f"{what} would have {customers:,} customers instead of {before:,}, and the others would be found nowhere:"
+            " say --shrink if that is meant"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The numbers of customers in the data folder. Canary posts' own tenant has none: its list is made anew by itself."""
+
+    data: Path
+    keys: KeyStore
+
+    def of(self, tenant: str) -> int | None:
+        """How many customers the list of `tenant` has; None where none was ever installed. CorruptError for a damaged file."""
+        path = self.path(tenant)
+        try:
+            found = LINE.fullmatch(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        if not found or not hmac.compare_digest(found[2], self._seal(tenant, customers := int(found[1])).encode()):
+            raise CorruptError(
+                f"{path} is damaged, or was written by a newer ullage: use that version, or install the list of {tenant} again"
+                " with --shrink, which writes it anew"
+            )
+        return customers
+
+    def tenants(self) -> set[str]:
+        """Tenants of which a list was installed here."""
+        return {path.stem for path in (self.data / SIZES).glob(f"*{SIZE_SUFFIX}")}
+
+    def write(self, tenant: str, customers: int) -> None:
+        """Note it, durably."""
+        if tenant == CANARY:
+            return
+        path = self.path(tenant)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        write_whole(f"{customers} {self._seal(tenant, customers)}\n".encode(), path)
+        self.keys.inventory.enter(path)
+
+    def erased(self, tenant: str) -> None:
+        """One customer was erased from the list."""
+        if before := self.of(tenant):
+            self.write(tenant, before - 1)
+
+    def forget(self, tenant: str) -> None:
+        """The tenant was erased: no list of it is missed."""
+        self.keys.inventory.strike(self.path(tenant))
+        self.path(tenant).unlink(missing_ok=True)
+
+    def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
+        """Of lists by tenant and number of customers: what is missing, by tenant; of tenants without a list, too."""
+        here, short = dict(found), {}
+        for tenant in sorted(self.tenants() | here.keys()):
+            try:
+                before = self.of(tenant) or 0
+            except CorruptError as error:
+                short[tenant] = str(error)
+                continue
+            if tenant not in here:
+                short[tenant] = f"the list of {tenant} with its {before:,} customers is not here: restore it, or load it again"
+            elif is_shrunken(here[tenant], before):
+                short[tenant] = (
+                    f"the list of {tenant} has {here[tenant]:,} customers instead of {before:,}: it is not used; restore it, or"
+                    " install it with --shrink if that is meant"
+                )
+        return short
+
+    def path(self, tenant: str) -> Path:
+        """Where the number of a tenant lies."""
+        return self.data / SIZES / f"{tenant}{SIZE_SUFFIX}"
+
+    def _seal(self, tenant: str, customers: int) -> str:
+        return Cmac(derive_key(self.keys.read(KEY), "watchlist size", tenant)).one(str(customers).encode()).hex()
+
 
 FOLDER, BUILDING = "watchlists", "building"
 SUFFIX = ".watchlist"

@@ -95,7 +95,7 @@ class Source:
     `mapping` is from column to kind, or to `-` for one that is left out; columns named as a kind, or in Chinese as such columns
     are called, map by themselves (`kind_named`). `columns` names the columns of files that have
     no header. `long` names the columns of the reference, the kind and the value where each row holds one identifier.
-    `delimiter` is recognised when empty. `witness` names the columns of a loan's amount and date (`witness.py`), by their own
+    `delimiter` is recognised when empty. `witness` names the columns of a loan's amount and date (`tagging.py`), by their own
     names or those that `mapping` gives them; () where witnesses are not wanted.
     """
 
