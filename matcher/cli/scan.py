@@ -22,7 +22,7 @@ from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
 from matcher.match.lookup import ask_barely
 from matcher.match.parts import FailedPart, Piece, numbered, pieces_of_member, watched
-from matcher.unpack.kinds import media_of
+from matcher.unpack.formats import media_of
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
 from matcher.unpack.protocol import LOCAL, LOCAL_OCR_SECONDS, Limits, UnreadCounts, UnreadPart
 from matcher.watchlist.installation import TenantLists

@@ -36,7 +36,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
-from matcher.unpack import kinds, protocol
+from matcher.unpack import formats, protocol
 from matcher.unpack.protocol import ENDED, LONGEST_REQUEST, UnpackBudget
 from matcher.unpack.walk import Walk
 
@@ -186,7 +186,7 @@ class Server:
             self._end_seconds()
             return
         kind = words.decode().partition("\0")[0]
-        reader = kinds.formats().get(kind)
+        reader = formats.find_formats().get(kind)
         if reader is not None and reader.is_heavy and reader.load not in (None, self._own):
             self._pass_on(reader.load, words, descriptors)
         else:
@@ -285,7 +285,7 @@ def load(folders: list[str]) -> None:
         codecs.lookup(encoding)
     program(os.uname().machine)  # made once
     with _importing(folders):
-        kinds.load()
+        formats.load_readers()
 
 
 @contextlib.contextmanager

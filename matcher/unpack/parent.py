@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from matcher.unpack import envelopes, kinds, protocol
-from matcher.unpack.kinds import formats
+from matcher.unpack import formats, protocol
+from matcher.unpack.formats import find_formats
 from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Limits, Member, UnreadPart
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
@@ -43,7 +43,7 @@ SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_S
 @cache
 def _folders() -> list[str]:
     """Where the optional packages lie that readers import."""
-    specs = [find_spec(package) for one in formats().values() for package in one.packages]
+    specs = [find_spec(package) for one in find_formats().values() for package in one.packages]
     return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
 
@@ -213,16 +213,16 @@ def unpack(
 @cache
 def has_ocr() -> bool:
     """Whether what reads pictures is installed: the extra `ocr`."""
-    return all(find_spec(package) for package in formats()[OCR].packages)
+    return all(find_spec(package) for package in find_formats()[OCR].packages)
 
 
 def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
     """Whether `unpack` has more to say about `body` than that it is text: a container, a text that holds one, or what is no text.
 
     A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove little; `lettered` is as in
-    `envelopes.may_hold`.
+    `formats.may_hold`.
     """
-    return kinds.sniff(body[: kinds.HEAD], name) != kinds.TEXT or envelopes.may_hold(body, lettered=lettered)
+    return formats.sniff(body[: formats.HEAD], name) != formats.TEXT or formats.may_hold(body, lettered=lettered)
 
 
 class UnpackRun:
@@ -254,19 +254,19 @@ class UnpackRun:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Member | UnreadPart]:
-        head = self._body[: kinds.HEAD] if isinstance(self._body, bytes) else _head(self._body)
-        kind = kinds.sniff(head, self._name)
-        if kind == kinds.TEXT:
-            watch = envelopes.Watch()
-            media_type, pieces = self._media_type or kinds.media_of(self._name), watch.through(self._pieces())
+        head = self._body[: formats.HEAD] if isinstance(self._body, bytes) else _head(self._body)
+        kind = formats.sniff(head, self._name)
+        if kind == formats.TEXT:
+            watch = formats.EnvelopeWatch()
+            media_type, pieces = self._media_type or formats.media_of(self._name), watch.through(self._pieces())
             yield Member(self._name, media_type, "", partial(next, pieces, b""), lettered=lambda: watch.has_line)
             if watch.has_any:
-                yield from self._from_child(envelopes.KIND)
-        elif kind in kinds.UNREADABLE:
+                yield from self._from_child(formats.ENVELOPE)
+        elif kind in formats.UNREADABLE:
             yield UnreadPart(self._name, kind)
-        elif kind in kinds.IN_PART:
+        elif kind in formats.IN_PART:
             yield Member(self._name, protocol.BYTES, "", partial(next, self._pieces(), b""))
-            yield UnreadPart(self._name, kinds.IN_PART[kind])
+            yield UnreadPart(self._name, formats.IN_PART[kind])
         else:
             yield from self._from_child(OCR if self._is_inner and kind == PICTURE else kind)
 
@@ -291,7 +291,7 @@ class UnpackRun:
 
     def _from_one_child(self, kind: str, server: ForkServer, crashed: Sequence[int]) -> Generator[Member | UnreadPart, None, int]:
         """Yield what a child says; return the number of the entry at which it crashed, 0 where it need not be left out."""
-        alias = kinds.stem(self._name)
+        alias = formats.stem(self._name)
         stack = self._stack.enter_context(contextlib.ExitStack())  # so that the child ends with the run, wherever that ends
         self._child = stack.enter_context(server.child(kind, self._limits, self._body, crashed))
         try:
@@ -333,7 +333,7 @@ class UnpackRun:
                 raise Broken("too_large")
         if self._frames.broken or self._is_inner:
             raise self._frames.broken or Broken("damaged")
-        is_picture = kinds.sniff(bytes(body[: kinds.HEAD])) == PICTURE
+        is_picture = formats.sniff(bytes(body[: formats.HEAD])) == PICTURE
         if is_picture and self._ocr_left <= 0:
             yield UnreadPart(name, "timeout")
             return
@@ -354,7 +354,7 @@ class UnpackRun:
         """Path of a member as it may be shown; what the caller called the container is the caller's."""
         inner, outer = said.decode("utf-8", "replace"), ""
         while inner.startswith(SEPARATOR + CONTENT):
-            outer, alias, inner = outer + SEPARATOR + alias, kinds.stem(alias), inner.removeprefix(SEPARATOR + CONTENT)
+            outer, alias, inner = outer + SEPARATOR + alias, formats.stem(alias), inner.removeprefix(SEPARATOR + CONTENT)
         return self._name + shown(outer + inner)
 
     def _piece(self) -> bytes:
@@ -479,7 +479,7 @@ class _ChildProtocol:
 
 def _head(file: BinaryIO) -> bytes:
     at = file.tell()
-    head = file.read(kinds.HEAD)
+    head = file.read(formats.HEAD)
     file.seek(at)
     return head
 

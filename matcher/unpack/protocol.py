@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple, Self
 
-from matcher.unpack.kinds import formats
+from matcher.unpack.formats import find_formats
 from ullage.errors import UllageError
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -300,7 +300,7 @@ class Member:
 
     @property
     def is_lettered(self) -> bool:
-        """False where what was taken so far is known to have no long line of letters (`envelopes.has_line`)."""
+        """False where what was taken so far is known to have no long line of letters (`formats.has_line`)."""
         return self._lettered()
 
     def chunks(self) -> Iterator[bytes]:
@@ -343,7 +343,7 @@ CONTENT = "\0"
 @cache
 def containers() -> tuple[str, ...]:
     """What a text can come out of: stands for the name, which never leaves match; "" is no container."""
-    return "", "other", *sorted({name for one in formats().values() for name in one.containers or (one.kind,)} - {"other"})
+    return "", "other", *sorted({name for one in find_formats().values() for name in one.containers or (one.kind,)} - {"other"})
 
 
 class ChildWriter:
@@ -420,7 +420,7 @@ class ChildWriter:
 
 
 def _member(container: str, media_type: str) -> int:
-    known = formats()[container].containers if container in formats() else ()
+    known = find_formats()[container].containers if container in find_formats() else ()
     return containers().index(known[0] if known else container) * len(MEDIA) + MEDIA.index(media_type)
 
 

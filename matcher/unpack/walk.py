@@ -15,11 +15,13 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from email.errors import MessageError
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from pyexpat import ExpatError
+from typing import Any
 
-from matcher.unpack import envelopes, kinds
-from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE, formats
+from matcher.unpack import formats
+from matcher.unpack.formats import IN_PART, TEXT, UNREADABLE, find_formats
 from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter, Halt, UnpackBudget
 from ullage.guard import FaultGuard
 
@@ -30,6 +32,15 @@ DAMAGED = (
     TypeError, ValueError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 """What parsers raise on damaged input: the libraries' own errors, and those that slip through their checks."""
+
+
+@cache
+def load_package(name: str) -> Any:
+    """Return an optional package, None where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
 
 
 def slices(body: bytes | mmap.mmap) -> Iterator[bytes]:
@@ -128,7 +139,7 @@ class Walk:
     def everything(self, kind: str, body: mmap.mmap) -> None:
         """Read the outermost container, of a kind that the parent saw."""
         try:
-            if kind == envelopes.KIND:
+            if kind == formats.ENVELOPE:
                 self.guarded("", partial(self._enclosed, "", body, 1))
             else:
                 self._container(kind, body, "", 1)
@@ -152,7 +163,7 @@ class Walk:
 
     def text(self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = "") -> None:
         """A member of text, as its chunks come, and the files that stand in it as letters."""
-        watch = envelopes.Watch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
+        watch = formats.EnvelopeWatch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
         self.out.member(path, media_type, charset, self.container)
         for chunk in watch.through(chunks):
             self.out.data(chunk)
@@ -166,11 +177,11 @@ class Walk:
             self.text(path + SEPARATOR, ["\n".join(names).encode("utf-8", "replace")])
 
     def _entry(self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str) -> None:
-        head, whole = peeked(chunks, kinds.HEAD)
-        kind = kinds.sniff(head, path)
+        head, whole = peeked(chunks, formats.HEAD)
+        kind = formats.sniff(head, path)
         if kind == TEXT:
-            self.text(path, whole, media_type or kinds.media_of(path), charset)
-        elif kind in formats() and not self.out.enters(self.budget.taken):
+            self.text(path, whole, media_type or formats.media_of(path), charset)
+        elif kind in find_formats() and not self.out.enters(self.budget.taken):
             raise Halt("fault")
         elif kind in UNREADABLE:
             raise Halt(kind)
@@ -179,9 +190,9 @@ class Walk:
             raise Halt(IN_PART[kind])
         elif depth >= self.budget.depth:
             raise Halt("too_deep")
-        elif formats()[kind].streams:
+        elif find_formats()[kind].streams:
             self.opened(kind, whole, path, depth + 1)
-        elif formats()[kind].is_heavy and kind != self._outermost:
+        elif find_formats()[kind].is_heavy and kind != self._outermost:
             self.text(path, slices(self._held(whole)), HEAVY)
         else:
             self._container(kind, self._held(whole), path, depth + 1)
@@ -191,7 +202,7 @@ class Walk:
         around = self.container, self._depth
         self.container, self._depth = "other", depth
         try:
-            for name, found in envelopes.held(text):
+            for name, found in formats.find_enclosed(text):
                 if depth > self.budget.depth:
                     raise Halt("too_deep")
                 self.entry(f"{path}{SEPARATOR}{name}", slices(found), partial(len, found), depth)
@@ -223,7 +234,7 @@ class Walk:
         """Have a container read by the reader of its kind."""
         around = self.container, self._depth
         self.container, self._depth = kind, depth
-        reader = formats()[kind]
+        reader = find_formats()[kind]
         try:
             if isinstance(body, bytes | mmap.mmap):
                 reader.read(self, slices(body) if reader.streams else body, path, depth)

@@ -15,7 +15,7 @@ from email.message import Message
 from functools import partial
 
 from matcher.unpack import protocol
-from matcher.unpack.kinds import FileFormat
+from matcher.unpack.formats import FileFormat
 from matcher.unpack.protocol import SEPARATOR, Halt
 from matcher.unpack.walk import Body, Walk, slices
 

@@ -20,7 +20,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from matcher.unpack.kinds import FileFormat
+from matcher.unpack.formats import FileFormat
 from matcher.unpack.protocol import HEAVY, SEPARATOR, Halt
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 

@@ -16,7 +16,7 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from matcher.unpack.kinds import FileFormat
+from matcher.unpack.formats import FileFormat
 from matcher.unpack.protocol import HEAVY, PICTURE_BYTES, PICTURE_PIXELS, SEPARATOR, Halt
 from matcher.unpack.walk import DAMAGED, Body, Walk, slices
 

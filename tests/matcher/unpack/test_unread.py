@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.unpack.kinds import UNREADABLE, marks
+from matcher.unpack.formats import UNREADABLE, marks
 from matcher.unpack.protocol import LOSES_NOTHING, REASONS
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone
