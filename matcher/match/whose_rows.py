@@ -35,10 +35,8 @@ from matcher.match.batches import SearchResult
 from matcher.match.capture_key import Words as Tags
 from matcher.match.corroborate import Owners
 from matcher.match.lookup import NONE, Matches
-from matcher.records.cells import HIDDEN, split
-from matcher.records.json_sql_records import INSERT, tuple_in
-from matcher.records.reader import HeaderColumns
-from matcher.records.table import BLOCK, LINE, TUPLE
+from matcher.records.reader import INSERT, HeaderColumns, tuple_in
+from matcher.records.table import BLOCK, HIDDEN, LINE, TUPLE, split
 from matcher.watchlist.installation import Epoch
 from matcher.watchlist.tagging import HOLDER, PAIR, Value, amounts_in, dates_in, holders, pairs
 from matcher.watchlist.tagging import WITNESS as KIND

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, ranges, within
 from matcher.columns.bitset import NeighbourRuns, Ranks, where
 from matcher.detect.numbers import DIGEST
-from matcher.records.json_sql_records import is_beginning, statements_of
+from matcher.records.cells import is_made, is_possible, is_tag
 from matcher.records.reader import (
     HASH,
     HEADER_LINES,
@@ -41,10 +41,11 @@ from matcher.records.reader import (
     ShapeDescription,
     elected,
     header_of,
+    is_beginning,
+    statements_of,
     vote,
 )
 from matcher.records.table import BLOCK, LINE, TUPLE, Numbers, RowBatch, shown
-from matcher.records.values import is_made, is_possible, is_tag
 from ullage.vocabulary.fields import FieldLabel
 
 SAMPLES = 6

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from matcher.records.cells import is_secret
 from matcher.records.login_page import (
     ADDRESS_LABEL,
     ELEMENT,
@@ -31,7 +32,6 @@ from matcher.records.login_page import (
     split,
 )
 from matcher.records.own_sites import Host, OwnSite, looks_named
-from matcher.records.values import is_secret
 
 LONGEST_GROUP = 512
 """Bytes of an array or a tuple around an address."""

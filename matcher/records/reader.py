@@ -1,11 +1,13 @@
-"""What the columns of a document are, and what rows hold by what is known of these: the label of each cell, and the skeleton.
+"""Find the columns of a document, and read what rows hold by them: the label of each cell, and the skeleton.
 
-`DocumentColumns` and its `HeaderColumns` are separator, header labels, and what the cells say of each column. Rows of one shape
-hold the same in the same columns, so each shape is read once for all its rows. The skeleton may be stored.
+`DocumentColumns` and its `HeaderColumns` hold separator, header labels, column names of SQL statements, and what the
+cells say of each column. Rows of one shape hold the same in the same columns, so each shape is read once for all its
+rows. The skeleton may be stored.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +15,95 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from matcher.detect.field_labels import label_before, labels_of
+from matcher.detect.field_labels import label_before, label_of, labels_of
 from matcher.detect.numbers import DIGEST
 from matcher.records.cells import PASSWORD_BEHIND, Content, RowShape
-from matcher.records.json_sql_records import Labels
 from matcher.records.table import BLOCK, LINE, TUPLE, Seen
 from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import FieldLabel
+
+MOST_STATEMENTS = 64
+MOST_TRIES = 1024
+LONGEST_HEAD = 8192
+Labels = tuple[FieldLabel | None, ...]
+NAME = rb"[`\"\[]?[\w.`\"\]\x80-\xff]{1,128}"
+INSERT = re.compile(
+    rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*+\(([^()]{1,4096}+)\))?+\s*+values?\s*"
+)
+CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
+COLUMN = re.compile(
+    rb"(?m)^[ \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"
+)
+"""The name of a column, and what its comment calls it."""
+BEGINNING = re.compile(rb"\s*(?:\(|(?i:insert|replace)\s)")
+MAY_BEGIN = frozenset(bytes((byte,)) for byte in b" \t\n\v\f\r(iIrR")
+"""First bytes of what BEGINNING matches: most lines need no expression."""
+
+
+class Tuple(NamedTuple):
+    """A tuple in a line: bytes [start, end) between its brackets, and the labels that the line itself gives."""
+
+    start: int
+    end: int
+    labels: Labels
+
+
+def is_beginning(line: bytes) -> bool:
+    """Whether a line begins as a tuple or a statement does."""
+    return line[:1] in MAY_BEGIN and BEGINNING.match(line) is not None
+
+
+def tuple_in(line: bytes) -> Tuple | None:
+    """The tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES (1,'x');`."""
+    if not is_beginning(line):
+        return None
+    head = INSERT.match(line.lstrip()[:LONGEST_HEAD])
+    behind = head.end() + len(line) - len(line.lstrip()) if head else 0
+    start, end = line.find(b"(", behind), line.rfind(b")")
+    return Tuple(start + 1, end, labels_in(head[2]) if head and head[2] else ()) if 0 <= start < end else None
+
+
+def statements_of(text: bytes, place: int = 0) -> tuple[tuple[int, Labels], ...]:
+    """Column labels by statement: from the list in the INSERT, else from the CREATE TABLE above; at most MOST_STATEMENTS.
+
+    `place` is where `text` begins.
+    """
+    inserts = _heads(text, b"insert ", INSERT)
+    unlisted = {_table_of(insert) for insert in inserts if not insert[2]}
+    created = {_table_of(create): create.end() for create in _heads(text, b"create ", CREATE)} if unlisted else {}
+    tables = {name: _column_labels(text[end : end + LONGEST_HEAD]) for name, end in created.items() if name in unlisted}
+    return tuple((place + m.start(), labels_in(m[2]) if m[2] else tables.get(_table_of(m), ())) for m in inserts)
+
+
+def _table_of(head: re.Match[bytes]) -> bytes:
+    return head[1].strip(b'`"[]')
+
+
+def labels_in(names: bytes) -> Labels:
+    """Labels of the column names between the brackets of an INSERT."""
+    return tuple(label_of(name) for name in names.decode("utf-8", "replace").split(","))
+
+
+def _column_labels(body: bytes) -> Labels:
+    """Labels of the columns of a CREATE TABLE, whose `body` begins behind the bracket: a column a line, up to the keys."""
+    first, *rest = body.split(b"\n")
+    body = b"\n".join((first, *(line for line in rest if line.strip(b" \t\r\v\f,"))))  # a flood of line ends has no column
+    lines = re.split(rb"\n[ \t\r\v\f]*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1)[0]
+    named = ((name.decode("utf-8", "replace"), comment.decode("utf-8", "replace")) for name, comment in COLUMN.findall(lines))
+    return tuple(label_of(name) or (label_of(comment) if comment else None) for name, comment in named)
+
+
+def _heads(text: bytes, word: bytes, pattern: re.Pattern[bytes]) -> list[re.Match[bytes]]:
+    """Matches of `pattern` where `word` stands in lower or upper case; a search for a word costs next to nothing."""
+    found: list[re.Match[bytes]] = []
+    for written in (word, word.upper()):
+        at, tries = text.find(written), 0
+        while at >= 0 and len(found) < MOST_STATEMENTS and tries < MOST_TRIES:
+            match = pattern.match(text, at, at + LONGEST_HEAD)
+            found += [match] if match else []
+            at, tries = text.find(written, at + 1), tries + 1
+    return sorted(found, key=re.Match.start)
+
 
 FEWEST_CELLS = 4.0
 """Cells of a shape that a column must have before their checksums say anything."""

@@ -11,12 +11,21 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Texts, concatenate, ranges
 from matcher.detect.candidates import Candidates
-from matcher.records.cells import Cells, Contents
-from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
+from matcher.records.cells import Cells, Contents, is_offer
 from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups, sheets_of, typed_together
-from matcher.records.reader import NAMED, DocumentColumns, HeaderColumns, Readers, RowLayout, ShapeDescription, ShapeReader
+from matcher.records.reader import (
+    MAY_BEGIN,
+    NAMED,
+    DocumentColumns,
+    HeaderColumns,
+    Labels,
+    Readers,
+    RowLayout,
+    ShapeDescription,
+    ShapeReader,
+    tuple_in,
+)
 from matcher.records.table import LINE, LONGEST, TUPLE, KeyGroups, MarkedText, Numbers, RowBatch, Spans
-from matcher.records.values import is_offer
 
 UNREAD = -1
 
