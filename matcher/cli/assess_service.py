@@ -28,6 +28,8 @@ from pathlib import Path
 from prometheus_client import Counter
 
 from matcher.cli.erasing import resolvable
+from matcher.unpack.parent import SEALS
+from matcher.unpack.protocol import write_all
 from ullage import log
 from ullage.clock import Clock
 from ullage.errors import ConfigError, RecordError, UllageError, UnavailableError
@@ -46,7 +48,6 @@ TURN_SECONDS = 60.0
 SILENT_SECONDS, GRACE_SECONDS, SLOWEST = 30.0, 60.0, 4 << 10
 """Without a byte for so long, or after a while slower than so many bytes a second, a file does not come any more."""
 PIECE = 1 << 20
-SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
 class FullError(UllageError):
@@ -174,15 +175,15 @@ def _pour(pieces: _Pieces, held: int, queue: AssessmentQueue, mine: QueuePlace, 
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:
             raise RecordError("too_large", "a frame is longer than any may be")
-        _write(held, head if framed else b"")
+        write_all(held, head if framed else b"")
         while left:
             some = pieces.some(left)
             left -= len(some)
             if mine.held + len(some) > assessing.MOST_BYTES:
                 raise RecordError("too_large", "the file is larger than 1 GiB, which is the most that is taken")
             queue.hold(mine, len(some))
-            _write(held, some)
-    _write(held, assessing.framed(b"") if framed else b"")
+            write_all(held, some)
+    write_all(held, assessing.framed(b"") if framed else b"")
 
 
 @dataclass(slots=True)
@@ -209,12 +210,6 @@ class _Pieces:
         if self.size < SLOWEST * (self.clock.monotonic() - self.began - GRACE_SECONDS):
             raise RecordError("slow", f"the file comes more slowly than {SLOWEST >> 10} KiB a second")
         return got
-
-
-def _write(held: int, some: bytes) -> None:
-    view = memoryview(some)
-    while view:
-        view = view[os.write(held, view) :]
 
 
 RETRY_AFTER = 20
@@ -383,7 +378,10 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
             return
         folder = assessing.folder_of(context)
         listener = stack.enter_context(_bound(folder, shared=bool(settings.assess_users)))
-        program = _program(context.data)
+
+        def program(connection: int, file: int) -> Sequence[str]:
+            return command(context.data, "assess", "-", "--socket", str(connection), "--file", str(file))
+
         users, known = _users(settings.assess_users), partial(resolvable, context)
         service = AssessmentService(users, ASSESS_SECONDS, context.clock, outcomes, program, known)
         accepting = threading.Thread(target=_accept, args=(listener, service), name="assess", daemon=True)
@@ -394,10 +392,6 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
             listener.shutdown(socket.SHUT_RDWR)
             accepting.join()
             (folder / assessing.NAME).unlink(missing_ok=True)
-
-
-def _program(data: Path) -> Callable[[int, int], Sequence[str]]:
-    return lambda connection, file: command(data, "assess", "-", "--socket", str(connection), "--file", str(file))
 
 
 def _accept(listener: socket.socket, service: AssessmentService) -> None:

@@ -47,7 +47,7 @@ from ullage.records import MAX_MATCHES
 from ullage.runtime import assessing
 from ullage.runtime.service import no_core_dumps
 from ullage.security import keys
-from ullage.security.signing import SIGNATURE, SIGNER, Signer, Verifier, record_parts
+from ullage.security.signing import SIGNATURE, SIGNER, Verifier, record_parts
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
@@ -361,7 +361,8 @@ def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
 def _records(context: Context, received: int) -> SignedFindings:
     """Findings that come back to be opened; RecordError for one that was not signed by `assess` on this machine."""
     signer = keys.signer(context.keys, "assess")
-    verifier, records, tenants = _own(signer), list[Outgoing](), dict[str, str]()
+    verifier = Verifier(lambda: {signer.name: signer.private.public_key()})
+    records, tenants = list[Outgoing](), dict[str, str]()
     with open(received, "rb", buffering=0, closefd=False) as file:
         for payload in assessing.frames(file):
             record = _record(payload)
@@ -370,11 +371,6 @@ def _records(context: Context, received: int) -> SignedFindings:
             records.append(record)
             tenants[record.headers["id"]] = record.headers["tenant"]
     return SignedFindings(records, tenants)
-
-
-def _own(signer: Signer) -> Verifier:
-    """Knows one signer alone."""
-    return Verifier(lambda: {signer.name: signer.private.public_key()})
 
 
 def _record(payload: bytes) -> Outgoing:

@@ -28,7 +28,7 @@ from matcher.unpack.parent import has_ocr
 from matcher.watchlist import installation
 from matcher.watchlist.installation import InUse, in_use
 from ullage import log
-from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
+from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record, Subscription
 from ullage.clock import Clock
 from ullage.errors import FaultsError, UllageError, UnavailableError
 from ullage.guard import DetectorFault
@@ -353,7 +353,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
             "match",
             lambda: (
                 bus.publisher(FINDINGS),
-                _letters(context, bus),
+                DeadLetters(bus, keys.sealer(context.keys), "match"),
                 bus.subscribe(CAPTURES, GROUP),
             ),
             stop,
@@ -396,10 +396,6 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         )
         faults += [stage.fault, worker.fault]
         worker.run(once)
-
-
-def _letters(context: Context, bus: Bus) -> DeadLetters:
-    return DeadLetters(bus, keys.sealer(context.keys), "match")
 
 
 def _every(clock: Clock, seconds: float) -> Iterator[bool]:

@@ -53,7 +53,7 @@ def scan(
     """
     known = known_here(ctx.obj, words=alarms)
     limits = limits_here(ocr=ocr)
-    given = _standard_input(paths)
+    given = sys.stdin.buffer.read() if Path("-") in paths else b""  # a second process could not read it again
     note = supervise()
     files = FileScan(limits, note, given, print_unread=not_read)
     exposed, customers = False, set[str]()
@@ -275,7 +275,7 @@ def pieces_in(
     name = printable(named or path)
     try:
         stack = contextlib.ExitStack()
-        body = given if given is not None else stack.enter_context(_opened(path))
+        body = given if given is not None else stack.enter_context(path.open("rb"))
     except OSError:
         on_skipped(UnreadPart(name, "denied"))
         yield Piece(source, name, b"", 0)
@@ -294,21 +294,6 @@ def pieces_in(
                     yield piece
         if empty:
             yield Piece(source, name, b"", 0)
-
-
-def _standard_input(paths: Sequence[Path]) -> bytes:
-    """Return what standard input holds, where it is to be read: a second process could not read it again."""
-    return sys.stdin.buffer.read() if any(str(path) == "-" for path in paths) else b""
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO | bytes]:
-    """A file open for reading; of what can only be read once, its bytes."""
-    if str(path) == "-":
-        yield sys.stdin.buffer.read()
-        return
-    with path.open("rb") as file:
-        yield file
 
 
 def size_of(path: Path) -> int | None:

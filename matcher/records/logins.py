@@ -25,7 +25,7 @@ import numpy as np
 from matcher.columns.batch import Flags, Places
 from matcher.records import RowTable
 from matcher.records.cookies import CookieFinder
-from matcher.records.login_forms import PERSON, Login, login_beside
+from matcher.records.login_forms import PERSON, login_beside
 from matcher.records.login_page import LoginPage
 from matcher.records.own_sites import FAILURES, Host, Hosts, OwnSite, OwnSites, Sites, is_for_administrators, looks_named, site_of
 from ullage.vocabulary.fields import FieldLabel
@@ -129,13 +129,9 @@ def _is_of_stealer(row: bytes) -> bool:
         if site is None or PICTURE.match(raw, end) or not (site.has_scheme or looks_named(raw[begin:end])):
             continue
         login = login_beside(page, host, site)
-        if login and (site.has_scheme or _is_person(login)):
+        if login and (site.has_scheme or PERSON.fullmatch(login.login)):
             return True
     return False
-
-
-def _is_person(login: Login) -> bool:
-    return PERSON.fullmatch(login.login) is not None
 
 
 HEAD = 8192

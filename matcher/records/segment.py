@@ -332,17 +332,8 @@ BACKSLASH = 92
 DEEPEST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class RecordMarks:
-    """Signs by which a kind of record is known."""
-
-    quote: int
-    opening: int
-    closing: int
-
-
-JSON = RecordMarks(*b'"{}')
-SQL = RecordMarks(*b"'()")
+JSON, SQL = b'"{}', b"'()"
+"""Quote, opening and closing bracket of each kind of record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,14 +375,14 @@ def _is_value(batch: Batch, places: Places) -> Flags:
     return is_value
 
 
-def _brackets(batch: Batch, first: int, last: int, marks: RecordMarks, units: Places) -> Brackets:
+def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) -> Brackets:
     """Brackets outside quotes in documents [first, last]; depth begins anew with each of `units`."""
     low, high = int(batch.starts[first]), int(batch.ends[last])
-    part = batch.data[low:high]
-    quotes = _unescaped(part, np.flatnonzero(part == marks.quote)) + low
-    places = np.flatnonzero((part == marks.opening) | (part == marks.closing)) + low
+    part, (quote, opening, closing) = batch.data[low:high], marks
+    quotes = _unescaped(part, np.flatnonzero(part == quote)) + low
+    places = np.flatnonzero((part == opening) | (part == closing)) + low
     places = places[_outside(batch, places, quotes)]
-    opens = batch.data[places] == marks.opening
+    opens = batch.data[places] == opening
     unit = np.searchsorted(units, places, "right")
     return Brackets(places, opens, _levels(np.where(opens, 1, -1), unit), unit)
 

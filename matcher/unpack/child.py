@@ -72,11 +72,6 @@ def end_with(libc: ctypes.CDLL, parent: int) -> None:
         os._exit(1)
 
 
-def no_more_files() -> None:
-    """No descriptor beyond the three that there are: a hurdle, no wall, for where system calls cannot be given up."""
-    _limit(resource.RLIMIT_NOFILE, 3)
-
-
 def _limit(what: int, most: int, spare: int = 0) -> None:
     """Lower a limit for good; one that is lower already stays."""
     hard = resource.getrlimit(what)[1]
@@ -308,7 +303,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     confine(libc, server, budget.cpu_seconds, budget.memory + size)
     flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if seal(libc) else 0)
     if not flags & protocol.SECCOMP:
-        no_more_files()
+        _limit(resource.RLIMIT_NOFILE, 3)  # no descriptor beyond the three that there are: a hurdle, no wall
     writer = protocol.ChildWriter(1, budget.crashed)
     writer.hello(flags)
     if not flags:  # a parser with a network is worse than none

@@ -26,7 +26,7 @@ from typing import BinaryIO, Self
 
 from matcher.unpack import formats, protocol
 from matcher.unpack.formats import find_formats
-from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Limits, Member, UnreadPart
+from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Halt, Limits, Member, UnreadPart
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
 
@@ -35,9 +35,10 @@ PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.chi
 ROOT = Path(__file__).parents[2]
 LONGEST_LOAD = 30.0
 """Seconds that a second server may take for its library while somebody waits to be rid of its child."""
+SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+"""A file in memory with these can be changed by nobody."""
 PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
 """Bytes that wait in a pipe, and that are read of a text at once."""
-SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
 @cache
@@ -170,9 +171,7 @@ class ForkServer:
 def _sealed(body: bytes) -> int:
     """A file in memory that nobody can change any more."""
     held = os.memfd_create("container", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(body)
-    while view:
-        view = view[os.write(held, view) :]
+    protocol.write_all(held, body)
     fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
     return held
 
@@ -181,14 +180,6 @@ LONGEST_PATH, MOST_CRASHES = 1000, 16
 CAUSES = {0: "damaged", -signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", protocol.OUT_OF_MEMORY: "memory"}
 """Exit codes that have a meaning of their own; any other is a fault of a reader, which crashed or raised what nobody expects.
 Nobody but the kernel, out of memory, kills a child, or its server, while we wait for it."""
-
-
-class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ours
-    """The child died, overstepped a limit, or said what it may not."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def unpack(
@@ -297,7 +288,7 @@ class UnpackRun:
         try:
             while (frame := self._next())[0] != protocol.DONE:
                 yield from self._said(*frame, alias, server)
-        except Broken as broken:
+        except Halt as broken:
             last = self._frames.entry
             if broken.reason == "fault" and last > max(crashed, default=0) and len(crashed) < MOST_CRASHES:
                 return last
@@ -330,9 +321,9 @@ class UnpackRun:
         while piece := self._piece():
             body += piece
             if len(body) > self._limits.nested_bytes:
-                raise Broken("too_large")
+                raise Halt("too_large")
         if self._frames.broken or self._is_inner:
-            raise self._frames.broken or Broken("damaged")
+            raise self._frames.broken or Halt("damaged")
         is_picture = formats.sniff(bytes(body[: formats.HEAD])) == PICTURE
         if is_picture and self._ocr_left <= 0:
             yield UnreadPart(name, "timeout")
@@ -363,7 +354,7 @@ class UnpackRun:
             return b""
         try:
             kind, payload = self._next()
-        except Broken as broken:
+        except Halt as broken:
             self._frames.broken = broken
             return b""
         return payload if kind == protocol.DATA else b""
@@ -393,7 +384,7 @@ class UnpackRun:
     def _some(self) -> bytes:
         child = self._child
         if child is None:
-            raise Broken("damaged")
+            raise Halt("damaged")
         began = self._clock()
         left = self._limits.wall_seconds - self._waited
         poll = select.poll()  # select itself knows no descriptor beyond 1,023
@@ -401,10 +392,10 @@ class UnpackRun:
         ready = left > 0 and poll.poll(left * 1000)
         self._waited += self._clock() - began
         if not ready:
-            raise Broken("timeout")
+            raise Halt("timeout")
         got: bytes | None = child.stdout.read(protocol.MAX_DATA)
         if not got:
-            raise Broken(self._cause(child))
+            raise Halt(self._cause(child))
         return got
 
     def _cause(self, child: Child) -> str:
@@ -438,7 +429,7 @@ class _ChildProtocol:
         """How many values the first byte has of a payload that has one."""
         self._said_left = 5 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
         self.bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
-        self.broken: Broken | None = None
+        self.broken: Halt | None = None
         self.entry = 0
         """The number of the entry that a parser began to read last."""
 
@@ -457,24 +448,24 @@ class _ChildProtocol:
         if kind not in self.AFTER.get(self._before, self.BETWEEN) or size > (
             protocol.MAX_DATA if kind == protocol.DATA else protocol.MAX_OTHER
         ):
-            raise Broken("damaged")
+            raise Halt("damaged")
         self._before = kind
         self.bytes_left -= size
         self._said_left -= kind in {protocol.ENTRY, protocol.MEMBER, protocol.OUTCOME}
         if self.bytes_left < 0:
-            raise Broken("too_large")
+            raise Halt("too_large")
         if self._said_left < 0:
-            raise Broken("too_many")
+            raise Halt("too_many")
 
     def check(self, kind: int, payload: bytes) -> None:
         """Check a payload as far as its first byte and its length go."""
         if kind == protocol.ENTRY:
             if len(payload) != protocol.ENTRY_NUMBER.size:
-                raise Broken("damaged")
+                raise Halt("damaged")
             [self.entry] = protocol.ENTRY_NUMBER.unpack(payload)
         most = self._first_bytes.get(kind)
         if most and (not payload or payload[0] >= most):
-            raise Broken("damaged")
+            raise Halt("damaged")
 
 
 def _head(file: BinaryIO) -> bytes:

@@ -86,6 +86,14 @@ PICTURE_PIXELS = 40_000_000
 """Of one picture, by its header: 120 MB of memory. A phone's camera has 12 to 50 million, a long screenshot 20."""
 
 
+def write_all(descriptor: int, data: bytes | bytearray) -> None:
+    """Write all of `data`, however many calls that takes."""
+    with memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            written += os.write(descriptor, view[written:])
+
+
 class Halt(UllageError):  # noqa: N818  not a fault of ours: the end of reading, with its reason
     """Reading ends here: of one member or container, or of everything (`whole`)."""
 
@@ -199,10 +207,6 @@ IN_CHINESE = {
 """The same in Chinese."""
 LOSES_NOTHING = frozenset(("empty",))
 """Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
-
-
-VALUES = frozenset(("masked", "spelt", "digests", "salted", "cookies"))
-"""Of these so many values were not read; of all else a file, a page or an entry."""
 
 
 class UnreadPart(NamedTuple):
@@ -409,13 +413,10 @@ class ChildWriter:
 
     def _say(self, kind: int, payload: bytes) -> None:
         self._add(kind, payload)
-        view = memoryview(self._waiting)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, self._waiting)
         except OSError:  # nobody listens any more
             os._exit(1)
-        view.release()
         self._waiting = bytearray()
 
 

@@ -103,7 +103,7 @@ class Changes:
             more, whole = self._removals(removals)
             removed, gone = _joined(removed, more), np.concatenate((gone, whole))
             added = added.where(~_among(added.handles, whole))
-            added = added.where(~_pairs_among(added, more))
+            added = added.where(~_among(np.concatenate(added, axis=1), np.concatenate(more, axis=1)))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with subjects.SubjectWriter(way_back, self._keys, self._tenant, keep=True) as references:
             if additions:
@@ -268,11 +268,6 @@ def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
     places = np.flatnonzero(found)
     found[places] = [rows[place].tobytes() in whole for place in places]
     return found
-
-
-def _pairs_among(pairs: SubjectPairs, others: SubjectPairs) -> Flags:
-    """Which entries are also among `others`."""
-    return _among(np.concatenate(pairs, axis=1), np.concatenate(others, axis=1))
 
 
 def _first(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -36,6 +35,7 @@ import numpy.typing as npt
 from matcher.watchlist.source import CANARY, REFERENCE, ColumnBatch, Source, SourceColumn
 from matcher.watchlist.tagging import clean_references, normalised
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.atomic_write import write_new
 from ullage.files.validation import read_json
 from ullage.lookup.values import identifier_in
 
@@ -260,12 +260,9 @@ def _refuse(path: Path, lines: Sequence[int], column: str, faults: dict[int, str
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the file that is stamped, durably and for its owner alone; ConfigError where one is there already."""
+    """Write the file that is stamped, durably, for its owner alone. Raises ConfigError if one is there already."""
     try:
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(content, path)
     except FileExistsError:
         raise ConfigError(f"{path} is there already: a list that was stamped is never written over; name another file") from None
     except OSError as error:

@@ -57,7 +57,8 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
             inner.read(walk, body, path, depth, archive)
         else:
             names = [_name(info) for info in infos]
-            walk.names(path, names + _comments(archive, infos))
+            comments = (archive.comment, *(info.comment for info in infos))  # sellers put their address there
+            walk.names(path, names + [decoded_name(comment) for comment in comments if comment])
             for name, info in zip(names, infos, strict=True):
                 if not info.is_dir():
                     packed = partial(getattr, info, "compress_size")
@@ -65,11 +66,6 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
         for start, end in unlisted(body, infos, archive.start_dir):
             held = body[start:end]
             walk.entry(path + SEPARATOR + UNLISTED, slices(held), partial(len, held), depth)
-
-
-def _comments(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo]) -> list[str]:
-    """What is written beside the entries, of the archive and of each: sellers put their address there."""
-    return [decoded_name(said) for said in (archive.comment, *(info.comment for info in infos)) if said]
 
 
 def unlisted(body: Body, infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:

@@ -100,7 +100,7 @@ def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
         seen = before + chunk
         if found := ARCHIVE.search(seen, 1):
             behind = itertools.chain((seen[found.start() :],), rest)
-            walk.entry(f"{path}{SEPARATOR}behind the picture", _whole(behind), lambda: 1 << 20, depth)
+            walk.entry(f"{path}{SEPARATOR}behind the picture", behind, lambda: 1 << 20, depth)
             break
         before = seen[-OVERLAP:]
     if not walk.budget.reads_pictures:
@@ -116,10 +116,6 @@ def _kept(chunks: Iterable[bytes], held: bytearray) -> Iterator[bytes]:
         if len(held) <= PICTURE_BYTES:
             held += chunk
         yield chunk
-
-
-def _whole(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    yield from chunks
 
 
 def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:

@@ -252,7 +252,11 @@ def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
 def msgpack(walk: Walk, body: Body, path: str, _depth: int) -> None:
     """The records of a file, one a line."""
     unread: list[str] = []
-    rows = lines(records(body, unread), unread, "bytes")
+    write_rows(walk, body, path, lines(records(body, unread), unread, "bytes"), unread)
+
+
+def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread: list[str]) -> None:
+    """Write lines of rows as one text. Raises Halt if `unread` then names cells that are no text."""
     walk.text(f"{path}{SEPARATOR}rows", walk.budget.measured(rows, lambda: len(body)))
     if unread:
         raise Halt("database")
@@ -312,10 +316,7 @@ def columnar(walk: Walk, body: Body, path: str, _depth: int) -> None:
         walk.needs("pyarrow", body, path)
         return
     unread: list[str] = []
-    place = f"{path}{SEPARATOR}rows"
-    walk.text(place, walk.budget.measured(_column_lines(arrow, walk.container, body, unread), lambda: len(body)))
-    if unread:
-        raise Halt("database")
+    write_rows(walk, body, path, _column_lines(arrow, walk.container, body, unread), unread)
 
 
 def _column_lines(arrow: Arrow, kind: str, body: Body, unread: list[str]) -> Iterator[bytes]:
@@ -404,10 +405,7 @@ def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
         raise ValueError("damaged schema") from error
     if records.codec not in ("null", "deflate", "bzip2", "xz"):
         raise Halt("unsupported")
-    place = f"{path}{SEPARATOR}rows"
-    walk.text(place, walk.budget.measured(_record_lines(records, unread), lambda: len(body)))
-    if unread:
-        raise Halt("database")
+    write_rows(walk, body, path, _record_lines(records, unread), unread)
 
 
 def _record_lines(records: Any, unread: list[str]) -> Iterator[bytes]:
