@@ -238,7 +238,7 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
 
 
 def _who(verdict: TenantVerdict, judged: Assessment) -> str:
-    """How many customers were found, by which kinds of value; at least so many where something was not read."""
+    """Return how many customers were found, by which kinds of value; at least so many where something was not read."""
     if not verdict.customers:
         return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(judged.outcomes)
     kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
@@ -247,7 +247,10 @@ def _who(verdict: TenantVerdict, judged: Assessment) -> str:
 
 
 def _points(reasons: Sequence[Reason]) -> Table:
-    """What an answer is made of; a long line goes on below its text, not below its points, of which the origin has none."""
+    """Return what an answer is made of.
+
+    A long line goes on below its text, not below its points, of which the origin has none.
+    """
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right")
     grid.add_column()
@@ -257,7 +260,7 @@ def _points(reasons: Sequence[Reason]) -> Table:
 
 
 def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
-    """What earlier incidents know of these customers."""
+    """Return what earlier incidents know of these customers."""
     earlier = verdict.earlier
     if earlier is None:
         return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")

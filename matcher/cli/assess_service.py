@@ -74,7 +74,7 @@ class AssessmentQueue:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def waiting(self, tenants: str) -> int:
-        """How many files there are of whoever sees `tenants`."""
+        """Return how many files there are of whoever sees `tenants`."""
         with self._changed:
             return sum(one.tenants == tenants for one in self._places)
 
@@ -126,7 +126,7 @@ class AssessmentQueue:
                 self._changed.notify_all()
 
     def _began(self, mine: QueuePlace, seconds: float) -> bool:
-        """Whether it is its turn now, or within so many seconds."""
+        """Return whether it is its turn now, or within so many seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._now is None and self._next() is mine, seconds):
                 return False
@@ -227,7 +227,7 @@ class _GoneError(UllageError):
 
 
 def peer_of(connection: socket.socket) -> int:
-    """The user at the other end, as the kernel knows him."""
+    """Return the user at the other end, as the kernel knows him."""
     _, user, _ = CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
     return int(user)
 
@@ -340,7 +340,7 @@ def _whose(question: assessing.AssessmentRequest) -> str:
 
 
 def _question(connection: socket.socket) -> assessing.AssessmentRequest:
-    """The question that a client sends at once."""
+    """Return the question that a client sends at once."""
     connection.settimeout(QUESTION_SECONDS)
     with connection.makefile("rb", buffering=0) as file:
         asked = assessing.question_in(assessing.frame(file, assessing.QUESTION_BYTES))

@@ -116,7 +116,7 @@ REQUESTED = re.compile(r": (\d+) pseudonyms requested")
 
 
 def resolvable(context: Context) -> frozenset[str]:
-    """The tenants whose references are handed out, and can be resolved on this host."""
+    """Return the tenants whose references are handed out, and can be resolved on this host."""
     tenants = context.settings.tenants.items()
     return frozenset(name for name, tenant in tenants if tenant.reference_approvals and _is_here(context, name))
 
@@ -126,7 +126,7 @@ def _home(context: Context, tenant: str) -> Path:
 
 
 def _is_here(context: Context, tenant: str) -> bool:
-    """Whether the way back is on this host, and the key to it may be."""
+    """Return whether the way back is on this host, and the key to it may be."""
     has_key = context.keys.is_here(f"{tenant}/resolver.key") or bool(context.settings.keys.command)
     return has_key and _home(context, tenant).is_file()
 

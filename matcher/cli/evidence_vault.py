@@ -53,7 +53,7 @@ class Reception:
         self._captures = CaptureOpener(opener, verifier)
 
     def capture(self, record: Record) -> Capture:
-        """The capture in `record`; RecordError says why there is none."""
+        """Return the capture in `record`; RecordError says why there is none."""
         schema = _schema(record)
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
@@ -66,7 +66,7 @@ class Reception:
         return capture.model_copy(update={"site": OTHER, "category": ""})
 
     def heartbeat(self, record: Record) -> Heartbeat:
-        """The heartbeat in `record`; RecordError `unknown_signer` for one that anybody could have sent."""
+        """Return the heartbeat in `record`; RecordError `unknown_signer` for one that anybody could have sent."""
         schema, key_id = _schema(record), record.headers.get("key_id", "")
         signed = self._opener.open(record.value, purpose=beats.PURPOSE, topic=CAPTURES, schema=schema, key_id=key_id)
         plain, known = self.verifier.disclose(signed, beats.PURPOSE)
@@ -83,21 +83,21 @@ def _schema(record: Record) -> int:
 
 
 def outgoing(finding: Finding, signer: Signer) -> Outgoing:
-    """A finding as a record: signed, and keyed by tenant, so that one alert worker owns a tenant's folding."""
+    """Return a finding as a record: signed, and keyed by tenant, so that one alert worker owns a tenant's folding."""
     headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
     value = finding.encode()
     return Outgoing(finding.tenant, value, headers | signer.headers(FINDING, *record_parts(FINDINGS, headers, value)))
 
 
 def passed_on(beat: Heartbeat, customers: Mapping[str, int], signer: Signer) -> Outgoing:
-    """A heartbeat as it goes on to `findings`, signed by match, which looks for so many `customers` of each tenant."""
+    """Return a heartbeat as it goes on to `findings`, signed by match, which looks for so many `customers` of each tenant."""
     bare = beat.bare(customers)
     headers, value = bare.headers(), bare.encode()
     return Outgoing(bare.id, value, headers | signer.headers(beats.PURPOSE, *record_parts(FINDINGS, headers, value)))
 
 
 def is_behind_gap(settings: Settings) -> bool:
-    """Whether captures come through files from another zone, whose /metrics nobody here can ask."""
+    """Return whether captures come through files from another zone, whose /metrics nobody here can ask."""
     return (settings.bus.captures or settings.bus.url).startswith("spool:")
 
 
@@ -205,7 +205,7 @@ class Keeper:
 
 
 def check(context: Context) -> str:
-    """What `ullage check` says of evidence, all of which is read.
+    """Return what `ullage check` says of evidence, all of which is read.
 
     ConfigError when a tenant wants it and an officer's key is not there, CorruptError when some is damaged.
     """
@@ -218,5 +218,5 @@ def check(context: Context) -> str:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here."""
+    """Yield what `ullage check` looks at here."""
     yield "evidence", partial(check, context)

@@ -99,12 +99,12 @@ class Examination:
     judged: Assessment
 
     def customers(self) -> Iterator[str]:
-        """The customers in it as lines of CSV, the header first: handles, never a value."""
+        """Yield the customers in it as lines of CSV, the header first: handles, never a value."""
         yield csv_line(COLUMNS)
         yield from _lines(self.matcher, self.reading)
 
     def signed(self) -> SignedFindings:
-        """What alert makes an incident of, signed by `assess`; its originals are sealed to the tenant's desk."""
+        """Return what alert makes an incident of, signed by `assess`; its originals are sealed to the tenant's desk."""
         findings = list(findings_of(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
             return SignedFindings((), {})
@@ -117,7 +117,7 @@ class Examination:
 
 
 def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> IncidentAccess:
-    """The incidents, until `stack` is closed."""
+    """Return the incidents, until `stack` is closed."""
     try:
         return IncidentAccess(stack.enter_context(incidents(context, to_open=to_open)))
     except UllageError as error:
@@ -163,7 +163,7 @@ def open_incidents(context: Context, desk: IncidentAccess, signed: SignedFinding
 def _read(
     context: Context, matcher: Matcher, given: tuple[Path, Path], outcomes: list[UnreadPart], wanted: ExaminationRequest
 ) -> CaptureReading:
-    """The file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
+    """Return the file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
     file, named = given
     capture = capture_of(named, b"", context.clock.now()).model_copy(
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
@@ -196,7 +196,7 @@ def _read(
 
 
 def _compared(desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context) -> KnownIncidents:
-    """What incidents know of each tenant's customers in the file."""
+    """Return what incidents know of each tenant's customers in the file."""
     findings = findings_of(matcher, reading, context.clock.now())
     try:  # the first record of a tenant's finding holds the sketch, and as many customers as are asked for
         return KnownIncidents({f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches})
@@ -222,7 +222,7 @@ class _Customer:
 
 
 def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
-    """A line a customer; of those in none of the matches that are listed, of which there is a limit, only who they are."""
+    """Yield a line a customer; of those in none of the matches that are listed, of which there is a limit, only who they are."""
     for lists in matcher.lists:
         customers: dict[str, _Customer] = {}
         found = reading.best(lists.tenant)
@@ -245,12 +245,9 @@ LINE, REFERENCES = 1 << 16, 1000
 SECONDS_BETWEEN_NEWS = 0.5
 EXPENDABLE = "500"
 """Of -1000 to 1000: where memory runs out, the kernel ends this before match."""
+DROPPED = LOCAL._replace(total_bytes=8 * GIB, member_bytes=4 * GIB, cpu_seconds=int(ASSESS_SECONDS), wall_seconds=ASSESS_SECONDS)
+"""Limits of a dropped file."""
 NOBODY_WAITS = IncidentAccess(None, "search looks itself what came of it")
-
-
-def limits(seconds: float) -> Limits:
-    """How far a dropped file is unpacked, within the time that it has."""
-    return LOCAL._replace(total_bytes=8 * GIB, member_bytes=4 * GIB, cpu_seconds=int(seconds), wall_seconds=seconds)
 
 
 @dataclass(slots=True)
@@ -325,7 +322,7 @@ def _assess(context: Context, question: assessing.AssessmentRequest, file: Path,
         desk = desk_of(context, stack, to_open=False)
         among = None if question.tenants is None else frozenset(question.tenants)
         wanted = ExaminationRequest(
-            limits(ASSESS_SECONDS),
+            DROPPED,
             customers=True,
             among=among,
             room=context.settings.match.capture_matches,

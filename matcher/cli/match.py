@@ -205,7 +205,7 @@ class MatchStage:
                 yield finding
 
     def _is_proved(self, capture: Capture) -> bool:
-        """Whether crawl put this canary post up."""
+        """Return whether crawl put this canary post up."""
         return capture.site == SITE and is_proved(capture.body, capture.published_at, self._reception.verifier)
 
     def alive(self) -> None:
@@ -260,7 +260,7 @@ class MatchStage:
         self._stamp = stamp
 
     def ready(self) -> bool:
-        """Whether it looks for the customers of every tenant by the list that was installed last."""
+        """Return whether it looks for the customers of every tenant by the list that was installed last."""
         return not self._faults and bool(self._matcher.lists)
 
     def fault(self) -> str:
@@ -280,7 +280,7 @@ class MatchStage:
             self._renew()
 
     def _counter(self, reading: CaptureReading, published: PublishedCounts) -> Callable[[], None]:
-        """What a capture adds to the counters once its findings are durable; holds none of its text."""
+        """Return what a capture adds to the counters once its findings are durable; holds none of its text."""
         metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
         incomplete = reading.reasons
         waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
@@ -329,7 +329,7 @@ def rotate_seal_keys(context: Context) -> None:
 
 
 def _day_of(name: str) -> datetime | None:
-    """The day on which a seal key was made, by its name."""
+    """Return the day on which a seal key was made, by its name."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(Path(name).stem, "%Y%m%d").replace(tzinfo=UTC)
     return None

@@ -122,7 +122,7 @@ class FileScan:
             self._note.record_output(OutputProgress(*map(max, self._written, self._note.resumed)))
 
     def pieces(self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]) -> Iterator[Piece]:
-        """What is in `files`, one after the other."""
+        """Yield what is in `files`, one after the other."""
         with ForkServer() as server:
             for path in files:
                 self._current = printable(path)
@@ -223,7 +223,7 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
 
 
 def _terms(searched: SearchResult) -> Iterator[dict[str, object]]:
-    """What `scan --alarms` prints of a batch's lexicon terms."""
+    """Yield what `scan --alarms` prints of a batch's lexicon terms."""
     for part, terms in zip(searched.parts, searched.terms, strict=True):
         for hit in terms.hits:
             start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())
@@ -237,21 +237,21 @@ def _row(
     what: tuple[str, str],
     confidence: int | None,
 ) -> dict[str, object]:
-    """A line of `scan` that is about no customer, its fields in the order that is promised."""
+    """Return a line of `scan` that is about no customer, its fields in the order that is promised."""
     start, end = place or (None, None)
     named = {"kind": what[0], "form": what[1], "tenant": None, "subject": None}
     return {"path": path, "start": start, "end": end, **named, "confidence": confidence}
 
 
 def limits_here(*, ocr: bool) -> Limits:
-    """How far a file that a person chose is read; says so where pictures are wanted and cannot be read."""
+    """Return how far a file that a person chose is read; says so where pictures are wanted and cannot be read."""
     if ocr and not has_ocr():
         typer.echo("pictures are not read: pip install 'ullage[match,ocr]' (Python 3.11 or 3.12)", err=True)
     return LOCAL._replace(ocr_seconds=LOCAL_OCR_SECONDS) if ocr else LOCAL
 
 
 def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
-    """A capture of a file's bytes."""
+    """Return a capture of a file's bytes."""
     return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_of(path.name),
                    kind="attachment", body=body)  # fmt: skip
 
@@ -267,7 +267,7 @@ def pieces_in(
     guard: FaultGuard = STRICT,
     given: bytes | None = None,
 ) -> Iterator[Piece]:
-    """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
+    """Yield what a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
 
     Children that unpack come from `server`. A file that is `named` otherwise than it lies is told by that name. Where a lenient
     `guard` bears that a member fails, the others are read. `given` is what standard input held, where that is read.
@@ -305,12 +305,12 @@ def size_of(path: Path) -> int | None:
 
 
 def is_empty(body: BinaryIO | bytes) -> bool:
-    """Whether there is nothing in it."""
+    """Return whether there is nothing in it."""
     return not body if isinstance(body, bytes) else os.fstat(body.fileno()).st_size == 0
 
 
 def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
-    """The files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
+    """Yield the files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
 
     Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable folders, of what is no file.
     """
@@ -329,7 +329,7 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
 
 
 def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
-    """The files below a folder; what lies in `whole` is read where it lies."""
+    """Yield the files below a folder; what lies in `whole` is read where it lies."""
 
     def denied(error: OSError) -> None:
         on_skipped(UnreadPart(printable(Path(error.filename)), "denied"))
@@ -347,12 +347,12 @@ def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart
 
 
 def printable(path: Path) -> str:
-    """The path as it may be printed: a name in no encoding has its odd bytes replaced."""
+    """Return the path as it may be printed: a name in no encoding has its odd bytes replaced."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
 def body_of(path: Path) -> bytes:
-    """The bytes of a file or of standard input."""
+    """Return the bytes of a file or of standard input."""
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:

@@ -244,7 +244,7 @@ def build(
 
 
 def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False) -> Builder:
-    """A builder for the newest epoch."""
+    """Return a builder for the newest epoch."""
     return Builder(keys, tenant, epochs(keys, tenant, "match")[-1], digests, listed=listed)
 
 

@@ -45,7 +45,7 @@ class ColumnMapping(NamedTuple):
 
 
 def mappings(source: Source) -> list[ColumnMapping]:
-    """What each column of the first file is read as, or is proposed to be; [] for a list with a row an identifier."""
+    """Return what each column of the first file is read as, or is proposed to be; [] for a list with a row an identifier."""
     if source.long or str(source.paths[0]) == "-":
         return []
     names, columns = _sample(source)
@@ -66,12 +66,12 @@ def mappings(source: Source) -> list[ColumnMapping]:
 
 
 def proposed(columns: Sequence[ColumnMapping]) -> dict[str, str]:
-    """The kinds of the columns that are only proposed."""
+    """Return the kinds of the columns that are only proposed."""
     return {column.name: column.kind for column in columns if column.is_proposed}
 
 
 def is_evident(columns: Sequence[ColumnMapping]) -> bool:
-    """Whether all that is proposed is a column of references with a bare name such as `id`: nobody need be asked."""
+    """Return whether all that is proposed is a column of references with a bare name such as `id`: nobody need be asked."""
     return all(
         column.kind == REFERENCE and column.name.strip().lower() in BARE_REFERENCES for column in columns if column.is_proposed
     )
@@ -105,7 +105,7 @@ def masked(value: str) -> str:
 
 
 def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
-    """The names of all columns of the first file, and the cells of its first rows by column."""
+    """Return the names of all columns of the first file, and the cells of its first rows by column."""
     header = list[str]()
 
     def all_of(path: Path, names: Sequence[str]) -> list[int]:
@@ -119,7 +119,7 @@ def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
 
 
 def _proposed(name: str, cells: Sequence[str]) -> str:
-    """The kind of a column whose name alone does not say it; "" for none that is known."""
+    """Return the kind of a column whose name alone does not say it; "" for none that is known."""
     filled = [_kinds(cell) for cell in cells if cell]
     by_value = next((kind for kind in BY_VALUE if filled and sum(kind in each for each in filled) >= SHARE * len(filled)), "")
     if by_value:
@@ -178,7 +178,7 @@ SHOWN_REJECTS = 10
 
 
 def valid_name(tenant: str) -> str:
-    """The tenant's name; ConfigError when it cannot be one."""
+    """Return the tenant's name; ConfigError when it cannot be one."""
     if not TENANT.fullmatch(tenant):
         raise ConfigError(f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first")
     return tenant
@@ -192,7 +192,7 @@ def source_of(
     delimiter: str = "",
     witness: str = "",
 ) -> Source:
-    """The list that the options describe."""
+    """Return the list that the options describe."""
     if bad := [pair for pair in mapping if "=" not in pair]:
         raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
     parts = [part.strip() for part in long.split(",")] if long else []
@@ -232,7 +232,7 @@ def confirmed(source: Source) -> Source:
 
 
 def _witness(option: str, long: str) -> list[str]:
-    """The names of the two columns."""
+    """Return the names of the two columns."""
     names = [name.strip() for name in option.split(",")] if option else []
     if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
         raise ConfigError(f"--witness {option}: name two columns, of the loan's amount and of its date")
@@ -244,7 +244,7 @@ def _witness(option: str, long: str) -> list[str]:
 
 
 def _files_of(file: Path) -> list[Path]:
-    """The file, or those that its pattern fits, in order of name."""
+    """Return the file, or those that its pattern fits, in order of name."""
     if file.exists() or not glob.has_magic(str(file)):
         return [file]
     found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207  the pattern may begin at the root

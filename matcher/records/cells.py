@@ -80,7 +80,7 @@ def _offer() -> re.Pattern[str]:
 
 
 def is_offer(text: str) -> bool:
-    """Whether `text` offers what its amounts are of.
+    """Return whether `text` offers what its amounts are of.
 
     >>> is_offer('贷款额度最高20万,咨询13800138000'), is_offer('张某,借款8万')
     (True, False)
@@ -89,7 +89,7 @@ def is_offer(text: str) -> bool:
 
 
 def is_terms(value: str) -> bool:
-    """Whether a value behind a label says what is to be had, and not what somebody has.
+    """Return whether a value behind a label says what is to be had, and not what somebody has.
 
     >>> is_terms('1-50万'), is_terms('最高20万'), is_terms('50000'), is_terms('2024-01-02')
     (True, True, False, False)
@@ -98,7 +98,7 @@ def is_terms(value: str) -> bool:
 
 
 def field_of(value: str) -> FieldLabel | None:
-    """The field that a whole value says it is of; OTHER for a tag, None where it says nothing.
+    """Return the field that a whole value says it is of; OTHER for a tag, None where it says nothing.
 
     >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
     (<Field.LOAN: 'LOAN'>, <Field.LOAN: 'LOAN'>, None, <Field.OTHER: 'OTHER'>)
@@ -124,7 +124,7 @@ def _has_terms(value: str) -> bool:
 
 
 def is_tag(value: str) -> bool:
-    """Whether a value sorts customers and names nobody, though it looks like a name.
+    """Return whether a value sorts customers and names nobody, though it looks like a name.
 
     >>> is_tag('高净值'), is_tag('白领女性'), is_tag('高某')
     (True, True, False)
@@ -138,7 +138,7 @@ def _tags() -> tuple[str, ...]:
 
 
 def _amount(word: str) -> FieldLabel | None:
-    """The field of which a word before or behind an amount speaks."""
+    """Return the field of which a word before or behind an amount speaks."""
     text = word.strip()
     for label in AMOUNTS:
         if text.lower() in _data().get(f"{GLUED}{label}", ()):
@@ -168,7 +168,7 @@ SOMETHING_ELSE = compile_later(
 
 
 def is_possible(value: str) -> bool:
-    """Whether a value may be a password.
+    """Return whether a value may be a password.
 
     >>> is_possible('abc123'), is_possible('123456'), is_possible('2024-01-02'), is_possible('12:30'), is_possible('张三')
     (True, True, False, False, False)
@@ -177,7 +177,7 @@ def is_possible(value: str) -> bool:
 
 
 def is_made(value: str) -> bool:
-    """Whether a possible password is made as passwords are: it speaks for one where it stands behind a login.
+    """Return whether a possible password is made as passwords are: it speaks for one where it stands behind a login.
 
     >>> is_made('abc123'), is_made('p@ssword'), is_made('123456'), is_made('beijing'), is_made('50000')
     (True, True, True, False, False)
@@ -186,7 +186,7 @@ def is_made(value: str) -> bool:
 
 
 def is_secret(value: str) -> bool:
-    """Whether a value behind a login is a password even where no other row says so."""
+    """Return whether a value behind a login is a password even where no other row says so."""
     return is_made(value) and is_possible(value)
 
 
@@ -201,7 +201,7 @@ HAN_BYTES = 3
 
 
 def is_name(text: str) -> bool:
-    """Whether a whole cell looks like a name.
+    """Return whether a whole cell looks like a name.
 
     >>> is_name('张某'), is_name('张家口市')
     (True, False)
@@ -210,7 +210,7 @@ def is_name(text: str) -> bool:
 
 
 def names_in(text: str) -> list[str]:
-    """The first two names in what is left of a cell when its numbers are taken out."""
+    """Return the first two names in what is left of a cell when its numbers are taken out."""
     return [m.group() for m in NAME.finditer(text) if not NOT_NAMES.search(m.group())][:2]
 
 
@@ -271,13 +271,13 @@ class RowShape:
 
     @cached_property
     def words(self) -> tuple[FieldLabel | None, ...]:
-        """The field that each cell is of by its own words, or by the word in the cell before it: `借款金额 50000`."""
+        """Return the field that each cell is of by its own words, or by the word in the cell before it: `借款金额 50000`."""
         titles = (None, *(content.title for content in self.contents[:-1]))
         return tuple([_words(content, title) for content, title in zip(self.contents, titles, strict=True)])
 
     @cached_property
     def has_words(self) -> bool:
-        """Whether any cell says what it is."""
+        """Return whether any cell says what it is."""
         return any(self.words)
 
 
@@ -305,11 +305,11 @@ class Cells:
     separator: bytes
 
     def value(self, cell: int) -> str:
-        """A cell as characters without what surrounds a value: NUMBER for candidates, HIDDEN for separators inside quotes."""
+        """Return the text of a cell, stripped: NUMBER for candidates, HIDDEN for separators inside quotes."""
         return self._text(int(self.start[cell]), int(self.end[cell])).strip(AROUND)
 
     def text(self, row: int) -> str:
-        """A whole row as characters, with one NUMBER for each candidate."""
+        """Return a whole row as characters, with one NUMBER for each candidate."""
         first, last = self.borders[row], self.borders[row + 1] - 1
         return shown(self.data[self.start[first] : self.end[last]].tobytes())
 
@@ -318,7 +318,7 @@ class Cells:
         return shown(written.replace(self.separator, HIDDEN) if self.separator else written)
 
     def names(self, cell: int, *, whole: bool) -> list[str]:
-        """The names in a cell: what is the whole of its value, or what stands around its numbers."""
+        """Return the names in a cell: what is the whole of its value, or what stands around its numbers."""
         text = self._text(int(self.start[cell]), int(self.end[cell]))
         if whole:
             named = label_before(text) if ":" in text or "=" in text else None
@@ -341,7 +341,7 @@ class Contents:
         self.shapes: list[RowShape] = []
 
     def cut(self, rows: MarkedText, separator: bytes, style: int) -> Cells:
-        """The cells of `rows`, which are one or more and all written so."""
+        """Return the cells of `rows`, which are one or more and all written so."""
         parted = find_borders(rows, separator, style)
         start = np.sort(np.concatenate((rows.start, parted + len(separator))))
         borders = np.append(np.searchsorted(start, rows.start), len(start))
@@ -356,7 +356,7 @@ class Contents:
         return Cells(rows.data, start, end, content, is_han, borders, separator)
 
     def shapes_of(self, cells: Cells, style: int) -> Numbers:
-        """The number of each row's shape among `shapes`: i64[rows]. One that is as the row before is not asked for again."""
+        """Return the number of each row's shape among `shapes`: i64[rows]; equal neighbours are looked up once."""
         count = np.diff(cells.borders)
         is_same = cells.content == cells.content[np.arange(len(cells.content)) - np.repeat(count, count)]
         is_new = ~np.logical_and.reduceat(is_same, cells.borders[:-1])
@@ -404,7 +404,7 @@ class Contents:
         return is_han
 
     def _number(self, part: bytes, separator: bytes) -> int:
-        """The number of what a cell says that is written so."""
+        """Return the number of what a cell says that is written so."""
         known = self._cells.setdefault(separator, {})
         number = known.get(part)
         if number is None:
@@ -416,7 +416,7 @@ class Contents:
         return number
 
     def _look(self, part: bytes, *, may_be_password: bool = False) -> Content:
-        """What a cell says, wherever it stands."""
+        """Return what a cell says, wherever it stands."""
         text = shown(part)
         first, *others = part.split(OPEN)
         around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])] if others else []
@@ -444,7 +444,7 @@ class Contents:
 
 
 def _title(text: str) -> FieldLabel | None:
-    """The field of the value in the next cell, if a cell is a word for one that needs it; values with digits are no words."""
+    """Return the field that a cell announces for the next one; values with digits announce nothing."""
     label = words().get(text.lower()) if DIGIT.search(text) else label_of(text) if len(text) <= LONGEST_TITLE else None
     return label if label in AMOUNTS or label in (FieldLabel.CVV, FieldLabel.PASSWORD) else None
 
@@ -459,14 +459,14 @@ def _said(around: Sequence[str]) -> Iterator[str]:
 
 
 def _sign_before_password(around: Sequence[str]) -> str:
-    """The sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
+    """Return the sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
     before, behind = around[:2]
     found = BEHIND_LOGIN.fullmatch(behind)
     return found[1] if found and not before.strip() and is_secret(found[2]) else ""
 
 
 def _meaning(data: Bytes) -> Bytes:
-    """What each byte, or the character that begins with it, means for the cell that holds it: u8[size]."""
+    """Return what each byte, or the character that begins with it, means for the cell that holds it: u8[size]."""
     found = _bytes().take(data)
     lead = np.flatnonzero((data >= 0xC0) & (data != MARK))
     is_wide = (data[lead] >> 4) == 0xE
@@ -477,7 +477,7 @@ def _meaning(data: Bytes) -> Bytes:
 
 
 def _code_points(data: Bytes, place: Places) -> Numbers:
-    """The character of three bytes at each place; anything where `data` ends before."""
+    """Return the character of three bytes at each place; anything where `data` ends before."""
     first, second, third = (data.take(place + offset, mode="clip").astype(np.int64) for offset in range(HAN_BYTES))
     points: Numbers = (first & 15) << 12 | (second & 63) << 6 | (third & 63)
     return points
@@ -485,7 +485,7 @@ def _code_points(data: Bytes, place: Places) -> Numbers:
 
 @cache
 def _bytes() -> Bytes:
-    """What each byte means: u8[256]."""
+    """Return what each byte means: u8[256]."""
     byte = np.arange(256)
     found = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where((byte < 0x80) | (byte == MARK), NO_NAME, 0)
     return found.astype(np.uint8)
@@ -493,7 +493,7 @@ def _bytes() -> Bytes:
 
 @cache
 def _characters() -> tuple[Bytes, npt.NDArray[np.bool_]]:
-    """What each character up to U+FFFF means, u8[65536], and whether it is a surname that begins no value with a field."""
+    """Return what each character up to U+FFFF means, u8[65536], and whether it is a surname that begins no value with a field."""
     point = np.arange(1 << 16)
     none = (point < HAN[0]) | (point >= HAN[1]) | np.isin(point, [ord(char) for char in NOT_NAMES.pattern.strip("[]")])
     begins = {value[0] for value in whole_values()}

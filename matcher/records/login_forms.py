@@ -78,7 +78,7 @@ class Login(NamedTuple):
 
 
 def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """The login in one piece with the address of `host`; None where there is none."""
+    """Return the login in one piece with the address of `host`; None where there is none."""
     raw = page.raw
     if site.begin == host.line and (usual := USUAL.match(raw, host.end)) and b"--" not in usual[0]:
         return Login(usual[1], host.line_end, b"", 1)
@@ -86,7 +86,7 @@ def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """The login of an array or a tuple, which may go on over several lines."""
+    """Return the login of an array or a tuple, which may go on over several lines."""
     raw = page.raw
     low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
     first = max(raw.rfind(b"[", low, site.begin), raw.rfind(b"(", low, site.begin))
@@ -98,7 +98,7 @@ def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """The login of a line that a sign or spaces part into fields, or colons."""
+    """Return the login of a line that a sign or spaces part into fields, or colons."""
     raw = page.raw
     if SEPARATOR.search(raw, max(host.line, site.begin - 8), host.line_end):
         text = raw[host.line : host.line_end]
@@ -111,7 +111,7 @@ def _of_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_spaced(raw: bytes, host: Host, site: OwnSite) -> Login | None:
-    """The login of a line of a few words."""
+    """Return the login of a line of a few words."""
     before, text = raw[host.line : site.begin], raw[host.line : host.line_end]
     words = text.split(None, MOST_SPACED)
     if not 1 < len(words) <= MOST_SPACED or b" " not in text.strip():
@@ -123,7 +123,7 @@ def _of_spaced(raw: bytes, host: Host, site: OwnSite) -> Login | None:
 
 
 def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
-    """The signs that may part an address from what stands beside it."""
+    """Return the signs that may part an address from what stands beside it."""
     address = raw[host.end : host.line_end].split(None, 1)[:1]
     rest = raw[host.end + len(address[0] if address else b"") : host.line_end][:4]
     before = raw[max(host.line, site.begin - 8) : site.begin]
@@ -132,7 +132,7 @@ def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
 
 
 def _of_row(page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int) -> Login | None:
-    """The login of `text`, which begins at `begin`, in fields."""
+    """Return the login of `text`, which begins at `begin`, in fields."""
     fields = split(text, separator)
     if len(fields) < 2:
         return None
@@ -150,7 +150,7 @@ def _of_row(page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host:
 
 
 def _beside(text: bytes, fields: list[tuple[int, int]], site: OwnSite, host: Host, begin: int, *, is_sure: bool) -> Login | None:
-    """The login in the two fields behind that of the address, or before it, or with its password in one."""
+    """Return the login in the two fields behind that of the address, or before it, or with its password in one."""
     place = host.begin - begin
     own = next((n for n, (first, last) in enumerate(fields) if first <= place < last), -1)
     if own < 0:
@@ -160,7 +160,7 @@ def _beside(text: bytes, fields: list[tuple[int, int]], site: OwnSite, host: Hos
 
 
 def _among(cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool) -> Login | None:
-    """The login in the two cells behind the `own` of an address, or before it, or with its password in one."""
+    """Return the login in the two cells behind the `own` of an address, or before it, or with its password in one."""
     path = address[host.end - site.begin :]
     if path and (not PATH.fullmatch(path) or (b":" in path and not PORT.match(path))):
         return None
@@ -184,7 +184,7 @@ def _among(cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Ho
 
 
 def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
-    """The login of `address:login:password` or `login:password:address`, with whatever colons they hold."""
+    """Return the login of `address:login:password` or `login:password:address`, with whatever colons they hold."""
     rest = raw[host.end : host.line_end].rstrip()
     port = PORT.match(rest)
     rest = rest[port.end() :] if port else rest
@@ -205,7 +205,7 @@ def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
-    """The login of what colons part, of which the address may hold the first and the password any."""
+    """Return the login of what colons part, of which the address may hold the first and the password any."""
     if len(parts) == 2:
         return plain(parts[0], parts[1], end, is_sure=is_sure)
     if len(parts) < 2:
@@ -219,7 +219,7 @@ def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
 
 
 def plain(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
-    """A login and a password in either order; where `is_sure` is false, they must look like some."""
+    """Return a login and a password in either order; where `is_sure` is false, they must look like some."""
     if not PASSWORD.fullmatch(first) or not PASSWORD.fullmatch(second):  # as every login is
         return None
     persons = PERSON.fullmatch(first) is not None, PERSON.fullmatch(second) is not None
@@ -250,7 +250,7 @@ BRACE, NESTED = re.compile(rb"[{}]"), re.compile(rb"\{[^{}]{0,2048}\}")
 
 
 def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """The login beside `host`, whose address is `site`; None where no password stands there."""
+    """Return the login beside `host`, whose address is `site`; None where no password stands there."""
     raw, has_passwords = page.raw, page.has_passwords(host)
     if has_passwords:
         label = _address_label(raw, max(page.start, site.begin - LONGEST_LABEL), site.begin)
@@ -264,7 +264,7 @@ def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
-    """The label of the address that begins at `begin`; it may stand on the line above."""
+    """Return the label of the address that begins at `begin`; it may stand on the line above."""
     end = raw[begin - 1] if raw[begin - 1] != LINE_END else raw[begin - 2]
     if end not in JOIN_ENDS:
         return None
@@ -274,7 +274,7 @@ def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
 
 
 def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
-    """Whether labels follow upon an address without one of any sort, on its line."""
+    """Return whether labels follow upon an address without one of any sort, on its line."""
     if raw[host.line : site.begin].rstrip(b" \t\"'")[-1:] in (b":", b"="):
         return False
     behind = raw[host.end : host.line_end]
@@ -286,7 +286,7 @@ def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
 
 
 def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
-    """The login of a record with labels, of which [begin, ...) is the address."""
+    """Return the login of a record with labels, of which [begin, ...) is the address."""
     raw = page.raw
     if is_labelled and (found := _of_object(page, host, begin)):
         return found[0]
@@ -302,7 +302,7 @@ def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) ->
 
 
 def _labelled(text: bytes) -> bytes | None:
-    """The login of a record's text, if a password stands in it."""
+    """Return the login of a record's text, if a password stands in it."""
     login = LOGIN_LABEL.search(text) if text else None
     if login is None or NO_LOGIN.fullmatch(login[1]) or not PASSWORD_LABEL.search(text):
         return None
@@ -310,7 +310,7 @@ def _labelled(text: bytes) -> bytes | None:
 
 
 def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
-    """What the object around an address says, or one of those around that; None where there is no object."""
+    """Return what the object around an address says, or one of those around that; None where there is no object."""
     raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
     first, last = raw.rfind(b"{", low, begin), raw.find(b"}", host.end, high)
     if first < 0 or last < 0:
@@ -329,7 +329,7 @@ def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] |
 
 
 def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
-    """Where the objects begin that are open at `place`, the innermost first."""
+    """Yield where the objects begin that are open at `place`, the innermost first."""
     depth = 0
     for _ in range(MOST_BRACES):
         opened, closed = raw.rfind(b"{", low, place), raw.rfind(b"}", low, place)
@@ -343,7 +343,7 @@ def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
 
 
 def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
-    """Where the objects end that are open at `place`, the innermost first."""
+    """Yield where the objects end that are open at `place`, the innermost first."""
     depth = 0
     for brace in islice(BRACE.finditer(raw, place, high), MOST_BRACES):
         depth += 1 if brace[0] == b"{" else -1
@@ -353,7 +353,7 @@ def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
 
 
 def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
-    """What the element of XML around an address says; None where there is none."""
+    """Return what the element of XML around an address says; None where there is none."""
     raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
     if raw.rfind(b"<", low, begin) < 0 or raw.find(b"</", host.end, high) < 0:
         return None
@@ -372,7 +372,7 @@ def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] 
 
 
 def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = True) -> Login | None:
-    """The login on a line below or above an address that has a line of its own."""
+    """Return the login on a line below or above an address that has a line of its own."""
     raw = page.raw
     behind = raw[host.end : host.line_end].rstrip(b" \t\"'*`,>|")
     if (not has_labels and begin != host.line) or not PATH.fullmatch(behind):
@@ -393,7 +393,10 @@ def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = Tru
 
 
 def _above(page: LoginPage, host: Host, near: list[bytes], under: bytes | None, *, is_last: bool) -> Login | None:
-    """The login of labels above an address that `is_last` of its record, else `under` it, else partly above and partly below."""
+    """Return the login of labels above an address, else `under` it, else partly above and partly below.
+
+    `is_last` says that the address is the last field of its record.
+    """
     above = page.raw[max(page.start, host.line - LONGEST_BLOCK) : max(page.start, host.line - 1)]
     over, cut = _near(above.split(b"\n")[: -BLOCK_LINES - 1 : -1]) if above else ([], b"")
     is_first = not (cut and NEXT_ADDRESS.search(cut))
@@ -404,7 +407,7 @@ def _above(page: LoginPage, host: Host, near: list[bytes], under: bytes | None, 
 
 
 def _near(lines: list[bytes]) -> tuple[list[bytes], bytes | None]:
-    """The lines up to a ruler, an empty one or another address, and that one; None where there is none."""
+    """Return the lines up to a ruler, an empty one or another address, and that one; None where there is none."""
     for number, line in enumerate(lines):
         if RULER.fullmatch(line.strip()) or NEXT_ADDRESS.search(line):
             return lines[:number], line
@@ -416,14 +419,14 @@ def _length(lines: list[bytes]) -> int:
 
 
 def _until_address(below: bytes) -> bytes:
-    """The first lines below, empty ones among them, up to another address."""
+    """Return the first lines below, empty ones among them, up to another address."""
     lines = below.split(b"\n", BLOCK_LINES)[: BLOCK_LINES - 2]
     end = next((n for n, line in enumerate(lines) if NEXT_ADDRESS.search(line)), len(lines))
     return b"\n".join(lines[:end])
 
 
 def _of_lines(host: Host, begin: int, near: list[bytes]) -> Login | None:
-    """The login of three lines without labels: address, login, password."""
+    """Return the login of three lines without labels: address, login, password."""
     if len(near) != 2 or begin != host.line:
         return None
     login, password = (line.strip() for line in near)

@@ -48,19 +48,22 @@ NOT_SAVED = rb"\[?(?i:not[_ ]saved)"
 
 
 def _both_cases(text: str) -> bytes:
-    """An expression that finds small letters and capitals."""
+    """Return an expression that finds small letters and capitals."""
     each = re.compile(r"\[[^\[\]]*\]|[a-z]")
     return each.sub(lambda m: m[0][:-1] + m[0][1:].upper() if m[0][0] == "[" else f"[{m[0]}{m[0].upper()}]", text).encode()
 
 
 def _first(words: Iterable[str]) -> bytes:
-    """The bytes with which words begin, to stand in a set; with capitals."""
+    """Return the bytes with which words begin, to stand in a set; with capitals."""
     firsts = {word[0].encode()[:1] for word in words}
     return b"".join(b"\\x%02x" % byte for byte in sorted({*b"".join(firsts), *b"".join(firsts).upper()}))
 
 
 def _behind_first(words: Iterable[str]) -> bytes:
-    """What follows on the first byte of each of `words`, which stands before it: longer words come before their beginnings."""
+    """Return what follows on the first byte of each of `words`, which stands before it.
+
+    Longer words come before their beginnings.
+    """
     rests = dict[bytes, list[bytes]]()
     for word in words:
         rest = word[0].encode()[1:]
@@ -69,13 +72,13 @@ def _behind_first(words: Iterable[str]) -> bytes:
 
 
 def _label(words: Iterable[str]) -> bytes:
-    """An expression for one of `words` where no word goes on."""
+    """Return an expression for one of `words` where no word goes on."""
     words = tuple(words)
     return b"[%b]%b%b" % (_first(words), ALONE, _behind_first(words))
 
 
 def any_label(words: Iterable[str]) -> bytes:
-    """The same ignoring case, for what is tried on few texts."""
+    """Return the same ignoring case, for what is tried on few texts."""
     return rb"(?i)(?<![a-z0-9_])(?:" + "|".join(words).encode() + rb")"
 
 
@@ -141,7 +144,7 @@ class LoginPage:
         self._labelled = dict[int, bool]()
 
     def has_passwords(self, host: Host) -> bool:
-        """Whether the label of a password stands in the kilobytes around a host."""
+        """Return whether the label of a password stands in the kilobytes around a host."""
         if not self._has_some:
             return False
         first = max(0, host.begin - LONGEST_OBJECT - self.start) // CHUNK
@@ -150,7 +153,7 @@ class LoginPage:
 
     @cached_property
     def _has_some(self) -> bool:
-        """Whether the label of a password stands anywhere."""
+        """Return whether the label of a password stands anywhere."""
         small = self.raw[self.start : self.end].lower()
         may_have = any(sign in small for sign in PASSWORD_SIGNS)
         return may_have and PASSWORD_LABEL.search(self.raw, self.start, self.end) is not None
@@ -162,7 +165,7 @@ class LoginPage:
         return self._labelled[chunk]
 
     def begins_with_login(self, place: int) -> bool:
-        """Whether the first label since the last empty line or ruler before `place` is of a login, and its address follows."""
+        """Return whether the record around `place` begins with a login, and its address follows."""
         start = self._stretches[max(0, bisect_right(self._stretches, place) - 1)]
         if start not in self._begins:
             found = LABELS.search(self.raw, start, min(self.end, start + LONGEST_OBJECT))
@@ -171,11 +174,11 @@ class LoginPage:
 
     @cached_property
     def _stretches(self) -> list[int]:
-        """Where lines begin that stand below no empty line or ruler."""
+        """Return where lines begin that stand below no empty line or ruler."""
         return [self.start, *(found.end() for found in BETWEEN.finditer(self.raw, self.start, self.end))]
 
     def columns(self, place: int, separator: bytes) -> LoginColumns | None:
-        """What the last header before `place` says."""
+        """Return what the last header before `place` says."""
         known = self._headers
         if not known:
             return None
@@ -184,7 +187,7 @@ class LoginPage:
 
     @cached_property
     def _headers(self) -> list[tuple[int, bytes, LoginColumns]]:
-        """Where headers stand, in order: place, separator, columns."""
+        """Return where headers stand, in order: place, separator, columns."""
         found = list[tuple[int, bytes, LoginColumns]]()
         for begin, text in self._header_lines():
             for separator in (b"\t", b"|", b";", b","):
@@ -197,7 +200,7 @@ class LoginPage:
         return sorted(found)
 
     def _header_lines(self) -> Iterator[tuple[int, bytes]]:
-        """The first lines, and those above a line of dashes between pipes."""
+        """Yield the first lines, and those above a line of dashes between pipes."""
         begin = self.start
         for _ in range(HEAD_LINES):
             end = self.raw.find(b"\n", begin, self.end)
@@ -214,7 +217,7 @@ class LoginPage:
 
 
 def _columns(cells: list[bytes]) -> LoginColumns | None:
-    """What the cells of a header are, None where one of the three is missing."""
+    """Return what the cells of a header are, None where one of the three is missing."""
     named = [bare(cell) for cell in cells]
     found = {name: [n for n, cell in enumerate(named) if len(cell) <= 32 and words.search(cell)] for name, words in HEADINGS}
     logins = [n for n in found["login"] if n not in found["url"] and n not in found["password"]]
@@ -225,7 +228,7 @@ def _columns(cells: list[bytes]) -> LoginColumns | None:
 
 
 def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
-    """Where each field of `text` begins and ends; one in quotes may hold the separator."""
+    """Return where each field of `text` begins and ends; one in quotes may hold the separator."""
     if separator in QUOTED and (b'"' in text or b"'" in text):
         return [(found.start(1), found.end(1)) for found in QUOTED[separator].finditer(text)]
     if separator == b"----":
@@ -239,5 +242,5 @@ def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
 
 
 def bare(cell: bytes) -> bytes:
-    """A cell without its quotes."""
+    """Return a cell without its quotes."""
     return cell.strip().strip(b"\"'`*").strip()

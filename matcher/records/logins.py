@@ -68,7 +68,7 @@ class LoginFinder:
         """Finds cookies of the same sites."""
 
     def find(self, hosts: Hosts) -> LoginLines:
-        """Every record with a login beside `hosts`, in order of place."""
+        """Return every record with a login beside `hosts`, in order of place."""
         raw, records, sites = hosts.raw, list[tuple[int, ...]](), Sites(self.sites, hosts.raw)
         page, taken, line, failed = LoginPage(raw, 0, 0), 0, -1, 0
         for host in hosts.each:
@@ -91,7 +91,7 @@ class LoginFinder:
         return _decided(self.sites.tenants, records)
 
     def _key(self, host: Host, site: OwnSite, login: bytes, *, is_staff: bool) -> tuple[int, int]:
-        """What tells a login from others, and whether it is of the tenant's people, as all are at a site that `is_staff`."""
+        """Return a hash of a login, and whether it is one of the tenant's people, as all are where `is_staff`."""
         small = login.lower()
         return hash((site.name, small)), is_staff or self.sites.is_login_of_staff(host.tenant, small)
 
@@ -106,7 +106,7 @@ def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginL
 
 
 def stealer_rows(rows: RowTable, document: int) -> int:
-    """How many rows of a document are in the form of a stealer log, told from some of them where there are many."""
+    """Return how many rows of a document are in the form of a stealer log, told from some of them where there are many."""
     layouts = rows.layouts(document)
     if not any(FieldLabel.PASSWORD in layout.fields for layout, _ in layouts.counted()):
         return 0
@@ -119,7 +119,7 @@ def stealer_rows(rows: RowTable, document: int) -> int:
 
 
 def _is_of_stealer(row: bytes) -> bool:
-    """Whether a row is an address with a login and a password beside it."""
+    """Return whether a row is an address with a login and a password beside it."""
     raw = b"\n" + row + b"\n"
     page = LoginPage(raw, 1, len(raw) - 1)
     for found in islice(ADDRESS.finditer(raw), ATTEMPTS):
@@ -225,11 +225,11 @@ class DeviceLogs:
             self._rows[tenant, epoch][path.rpartition("/")[0]] += rows
 
     def rows(self, tenant: str, epoch: int) -> int:
-        """How many rows with a customer stand in files of a log."""
+        """Return how many rows with a customer stand in files of a log."""
         return sum(rows for folder, rows in self._rows[tenant, epoch].items() if self._is_log(folder))
 
     def _is_log(self, folder: str) -> bool:
-        """Whether a folder, or one around it, is of a log."""
+        """Return whether a folder, or one around it, is of a log."""
         while True:
             sorts = self._sorts.get(folder, set())
             if "log" in sorts or len(sorts) > 1:
@@ -240,7 +240,7 @@ class DeviceLogs:
 
 
 def _sorts_by_labels(path: str, shown: bytes) -> set[str]:
-    """What a file is by what it says."""
+    """Return what a file is by what it says."""
     sorts = set[str]()
     labels = {found.lower().replace(b" ", b"") for found in {*LABEL.findall(shown)} if SYSTEM_LABEL.fullmatch(found)}
     is_named = SYSTEM_FILE.search(path) is not None

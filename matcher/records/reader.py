@@ -49,12 +49,12 @@ class Tuple(NamedTuple):
 
 
 def is_beginning(line: bytes) -> bool:
-    """Whether a line begins as a tuple or a statement does."""
+    """Return whether a line begins as a tuple or a statement does."""
     return line[:1] in MAY_BEGIN and BEGINNING.match(line) is not None
 
 
 def tuple_in(line: bytes) -> Tuple | None:
-    """The tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES (1,'x');`."""
+    """Return the tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES (1,'x');`."""
     if not is_beginning(line):
         return None
     head = INSERT.match(line.lstrip()[:LONGEST_HEAD])
@@ -129,15 +129,18 @@ class HeaderColumns:
     nameless: frozenset[int] = frozenset()
 
     def separator_in(self, style: int) -> bytes:
-        """What parts the cells of a row written in `style`."""
+        """Return what parts the cells of a row written in `style`."""
         return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
 
     def of_statement(self, labels: Labels) -> HeaderColumns:
-        """The columns of tuples that a statement names so."""
+        """Return the columns of tuples that a statement names so."""
         return replace(self, separator=",", labels=labels)
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> HeaderColumns:
-        """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""
+        """Return the same, typed by cells of `rows` rows.
+
+        Those `seen` (weight, column, kind, is valid), and what others `said`.
+        """
         shaped: dict[tuple[int, str], float] = defaultdict(float)
         passed: dict[tuple[int, str], float] = defaultdict(float)
         for weight, column, kind, valid in seen:
@@ -170,27 +173,27 @@ class DocumentColumns:
     statements: tuple[tuple[int, Labels], ...] = ()
 
     def labels_at(self, place: int) -> Labels:
-        """What the last statement before `place` calls the columns of its tuples."""
+        """Return what the last statement before `place` calls the columns of its tuples."""
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return self.statements[at - 1][1] if at else ()
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> DocumentColumns:
-        """The same with what the cells of `rows` rows say of the columns; as `HeaderColumns.judged`."""
+        """Return the same with what the cells of `rows` rows say of the columns; as `HeaderColumns.judged`."""
         columns = self.columns.judged(seen, said, rows)
         return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
     def as_carried(self) -> DocumentColumns:
-        """The same for a document that goes on in a later batch: the last statement holds from its beginning."""
+        """Return the same for a document that goes on in a later batch: the last statement holds from its beginning."""
         return DocumentColumns(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
 
 
 def vote(line: str) -> str:
-    """The separator of one line, the first of SEPARATORS that parts it; "" for none."""
+    """Return the separator of one line, the first of SEPARATORS that parts it; "" for none."""
     return next((s for s in SEPARATORS if s in line and _parts(s, line)), "")
 
 
 def elected(votes: Sequence[str]) -> str:
-    """What most of a few votes are for, the first of several.
+    """Return what most of a few votes are for, the first of several.
 
     >>> elected([vote(line) for line in ('a|b', 'c|d', 'e,f')])
     '|'
@@ -199,7 +202,7 @@ def elected(votes: Sequence[str]) -> str:
 
 
 def _parts(separator: str, line: str) -> bool:
-    """Whether a sign parts cells: a colon does where no space follows it and no label stands before it."""
+    """Return whether a sign parts cells: a colon does where no space follows it and no label stands before it."""
     return separator != ":" or (": " not in line and label_before(line) is None)
 
 
@@ -233,7 +236,7 @@ class ShapeCell(NamedTuple):
 
     @classmethod
     def of(cls, label: FieldLabel, seen: tuple[Seen, ...] = ()) -> ShapeCell:
-        """A cell of which the label is known."""
+        """Return a cell of which the label is known."""
         return cls(f"<{label}>", frozenset((str(label),)), seen, is_named=label is FieldLabel.NAME)
 
 
@@ -275,14 +278,14 @@ class ShapeDescription:
 
     @cached_property
     def behind_login(self) -> int | None:
-        """The column in which a password would stand."""
+        """Return the column in which a password would stand."""
         last = len(self.cells) - 1
         if last > 0 and self.cells[last].is_unknown and self.cells[last - 1].mark in LOGINS:
             return last
         return 1 if last > 0 and self.cells[1].is_unknown and self.cells[0].mark in LOGINS else None
 
     def with_fields(self, more: frozenset[str]) -> ShapeDescription:
-        """The same with `more` fields."""
+        """Return the same with `more` fields."""
         return ShapeDescription(self.cells, self._between, more)
 
 
@@ -300,7 +303,7 @@ class Readers:
         """What cells are; with the content, so that no other takes its place in memory."""
 
     def by(self, columns: HeaderColumns) -> ShapeReader:
-        """The reader for these columns."""
+        """Return the reader for these columns."""
         found = self._by_columns.get(columns)
         return found or self._by_columns.setdefault(columns, ShapeReader(columns, self, len(self._by_columns)))
 
@@ -314,12 +317,12 @@ class ShapeReader:
         self._by_labels: dict[Labels, ShapeReader] = {}
 
     def of_statement(self, labels: Labels) -> ShapeReader:
-        """The reader for tuples whose statement names its columns so."""
+        """Return the reader for tuples whose statement names its columns so."""
         found = self._by_labels.get(labels)
         return found or self._by_labels.setdefault(labels, self._readers.by(self.columns.of_statement(labels)))
 
     def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
-        """What rows of `shape` hold; words of an `offer` say nothing."""
+        """Return what rows of `shape` hold; words of an `offer` say nothing."""
         found = self._read.get((shape, offer))
         if found is None:
             separator = self.columns.separator_in(shape.style).decode()
@@ -329,7 +332,7 @@ class ShapeReader:
         return found
 
     def _cells(self, shape: RowShape, offer: bool) -> tuple[ShapeCell, ...]:
-        """What each cell is."""
+        """Return what each cell is."""
         contents, labels, count = shape.contents, self.columns.labels, len(shape.contents)
         is_headed = shape.style in (LINE, TUPLE) and len(labels) == count > 1
         header = labels if is_headed else (None,) * count
@@ -343,7 +346,7 @@ class ShapeReader:
         return tuple(cells)
 
     def _known_cell(self, column: int, content: Content, header: FieldLabel | None, words: FieldLabel | None) -> ShapeCell:
-        """What a cell is, from those of all columns of the batch of which as much is known."""
+        """Return what a cell is, from those of all columns of the batch of which as much is known."""
         columns = self.columns
         doubted = tuple([(column, kind) in columns.doubted for kind, _ in content.seen]) if columns.doubted else ()
         key = id(content), header, words, columns.typed.get(column), column in columns.nameless, doubted
@@ -362,7 +365,7 @@ def _cell(
     is_nameless: bool,
     doubted: Sequence[bool],
 ) -> ShapeCell:
-    """What a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly.
+    """Return what a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly.
 
     `doubted` says of which of its candidates the column holds no true ones, () for none.
     """
@@ -380,7 +383,7 @@ def _cell(
 
 
 def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None) -> ShapeCell:
-    """What a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
+    """Return what a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
     by_kind = field_by_kind()
     labels = [kind if kind == DIGEST else str(by_kind.get(kind, FieldLabel.OTHER)) for kind in kinds]
     fields = content.around.union(labels) - {DIGEST}

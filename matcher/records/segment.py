@@ -40,7 +40,7 @@ from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE, KeyGroups, Masks, 
 def rows_of(
     batch: Batch, candidates: Candidates, carried: Mapping[int, DocumentColumns] | None = None, goes_on: Collection[int] = ()
 ) -> RowTable:
-    """The rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
+    """Return the rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
 
     A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
     columns (`RowTable.carried(document)`); those of `goes_on`, from the one before it.
@@ -60,7 +60,7 @@ def rows_of(
 
 
 def _between(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spans) -> Spans:
-    """Where each row is, if some are records: the whole record, or of a line what no record has taken."""
+    """Return where each row is, if some are records: the whole record, or of a line what no record has taken."""
     first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
     is_record = groups.key < 0
     own = np.where(is_record, -1 - groups.key, 0)
@@ -120,7 +120,7 @@ def records(batch: Batch, lines: LineRows) -> Spans:
 
 
 def _only(batch: Batch, spans: Spans, documents: Numbers) -> Spans:
-    """Those that stand in one of `documents`."""
+    """Return those that stand in one of `documents`."""
     chosen = np.isin(batch.documents(spans.start), documents)
     return Spans(spans.start[chosen], spans.end[chosen], spans.style[chosen])
 
@@ -206,7 +206,7 @@ def blocks(batch: Batch, documents: Numbers) -> Spans:
 
 
 def labels_of(batch: Batch, lines: Numbers) -> Numbers:
-    """A number for the label that each line begins with, 0 for none: i64[lines]. Equal labels have equal numbers."""
+    """Return a number for the label that each line begins with, 0 for none: i64[lines]. Equal labels have equal numbers."""
     starts = batch.line_starts[lines]
     window = batch.windows(starts, WIDTH)
     sign = (window == ord(":")) | (window == ord("=")) | (window == LINE_END)
@@ -239,7 +239,7 @@ def _tails() -> Flags:
 
 
 def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
-    """Whether the two bytes before each sign may end a label; what closes one, as a quote does, is taken for one."""
+    """Return whether the two bytes before each sign may end a label; what closes one, as a quote does, is taken for one."""
     last = data.take(stop - 1)
     pairs = data.take(stop - 2).astype(np.int64) | (last.astype(np.int64) << 8)
     may_end: Flags = _tails().take(pairs) | is_one_of(last, CLOSES)
@@ -247,7 +247,7 @@ def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
 
 
 def _has_value(batch: Batch, lines: Numbers, stop: Numbers) -> Flags:
-    """Whether a line goes on behind its sign at `stop`, one space left out: bool[lines]."""
+    """Return whether a line goes on behind its sign at `stop`, one space left out: bool[lines]."""
     place = batch.line_starts[lines] + stop + 1
     place += batch.data[place] == ord(" ")
     is_there: Flags = batch.data[place] != LINE_END
@@ -369,7 +369,7 @@ def tuples(batch: Batch, first: int, last: int) -> Spans:
 
 
 def _is_value(batch: Batch, places: Places) -> Flags:
-    """Whether a colon stands before each place, a space between or not: bool[n]."""
+    """Return whether a colon stands before each place, a space between or not: bool[n]."""
     before = batch.data[places - 1]
     is_value: Flags = (before == ord(":")) | ((before == ord(" ")) & (batch.data[places - 2] == ord(":")))
     return is_value
@@ -388,7 +388,7 @@ def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) 
 
 
 def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
-    """Those of `quotes` before which an even number of backslashes stands."""
+    """Return those of `quotes` before which an even number of backslashes stands."""
     slashes = np.flatnonzero(part == BACKSLASH)
     if not len(slashes) or not len(quotes):
         return quotes
@@ -402,7 +402,7 @@ def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
 
 
 def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
-    """Whether each place stands outside quotes: bool[n]."""
+    """Return whether each place stands outside quotes: bool[n]."""
     lines, number = np.unique(batch.lines(places), return_inverse=True)
     before = np.searchsorted(quotes, batch.line_starts[lines])
     is_cut = (np.searchsorted(quotes, batch.line_starts[lines + 1]) - before) % 2 == 1
@@ -430,7 +430,10 @@ def _levels(steps: Numbers, unit: Numbers) -> Numbers:
 
 
 def _at(found: Brackets, depth: Numbers, style: int) -> Spans:
-    """What stands between brackets at `depth` i64[b], the brackets included; a bracket that is never closed begins nothing."""
+    """Return what stands between brackets at `depth` i64[b], the brackets included.
+
+    A bracket that is never closed begins nothing.
+    """
     chosen = np.flatnonzero(found.level == np.where(found.opens, depth, depth - 1))
     opens, place, unit = found.opens[chosen], found.place[chosen], found.unit[chosen]
     pairs = np.flatnonzero(opens[:-1] & ~opens[1:] & (unit[:-1] == unit[1:]))

@@ -42,7 +42,7 @@ class Spans:
 
     @classmethod
     def joined(cls, parts: Sequence[Spans]) -> Spans:
-        """All of `parts`, which come from different documents, in order of place."""
+        """Return all of `parts`, which come from different documents, in order of place."""
         if not parts:
             return cls.of(np.empty(0, np.int64), np.empty(0, np.int64), LINE)
         start = np.concatenate([part.start for part in parts])
@@ -103,7 +103,7 @@ class KeyGroups:
 
 
 def bits_of(candidates: Candidates) -> Masks:
-    """A bit for the kind of each valid candidate, 0 for what fails its checksum: u32[n]."""
+    """Return a bit for the kind of each valid candidate, 0 for what fails its checksum: u32[n]."""
     if len(candidates.names) > MOST_KINDS:
         raise ValueError(f"{len(candidates.names)} kinds do not fit into a mask of {MOST_KINDS} bits")
     of_kind = np.left_shift(np.uint32(1), np.arange(MOST_KINDS, dtype=np.uint32))
@@ -140,7 +140,7 @@ Seen = tuple[str, bool]
 
 
 def mark(kind: int, *, valid: bool) -> bytes:
-    """The mark of a candidate, by the number of its kind."""
+    """Return the mark of a candidate, by the number of its kind."""
     return bytes((MARK, KIND | kind << 1 | valid))
 
 
@@ -160,13 +160,13 @@ class MarkedText:
     end: Numbers
 
     def texts(self) -> list[bytes]:
-        """Each row."""
+        """Return each row."""
         whole = self.data.tobytes()
         return [whole[low:high] for low, high in zip(self.start.tolist(), self.end.tolist(), strict=True)]
 
 
 def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, first: Numbers, count: Numbers) -> MarkedText:
-    """The text of rows, which is what stands between their candidates and a mark for each of those; all copied at once.
+    """Return the text of rows, which is what stands between their candidates and a mark for each of those; all copied at once.
 
     Each is bytes [start, end) of `batch` with `count` candidates from number `first` on; i64[m] each, in order of place.
     """
@@ -208,22 +208,22 @@ class RowBatch:
         return len(self.document)
 
     def lines(self, rows: Numbers) -> Numbers:
-        """The first line of each of `rows`, from 0 in its document: i64[rows]."""
+        """Return the first line of each of `rows`, from 0 in its document: i64[rows]."""
         first: Numbers = self.batch.lines(self.start[rows]) - self.batch.lines(self.batch.starts[self.document[rows]])
         return first
 
     def of_document(self, document: int) -> range:
-        """The numbers of the rows of one document."""
+        """Return the numbers of the rows of one document."""
         first, last = np.searchsorted(self.document, (document, document + 1))
         return range(int(first), int(last))
 
     def extent_of(self, documents: Numbers) -> tuple[Numbers, Numbers]:
-        """The first row of each of `documents`, and how many rows it has: i64[documents] each."""
+        """Return the first row of each of `documents`, and how many rows it has: i64[documents] each."""
         first = np.searchsorted(self.document, documents)
         return first, np.searchsorted(self.document, documents + 1) - first
 
     def holding(self, places: Places) -> Numbers:
-        """The row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
+        """Return the row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
         return self._rows.of_places(places)
 
     def labels(self, row: int) -> frozenset[str]:
@@ -235,13 +235,13 @@ class RowBatch:
         return self._labels[mask]
 
     def text(self, row: int) -> bytes:
-        """The beginning of a row's text, at most LONGEST bytes."""
+        """Return the beginning of a row's text, at most LONGEST bytes."""
         start, end = int(self.start[row]), int(self.end[row])
         text: bytes = self.batch.text(start, min(end, start + LONGEST))
         return text
 
     def marked(self, rows: Numbers) -> MarkedText:
-        """The beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
+        """Return the beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
         start, first, count = self.start[rows], self.first_candidate[rows], self.candidate_count[rows]
         end = np.minimum(self.end[rows], start + LONGEST)
         for row in np.flatnonzero(self.end[rows] > end).tolist():
@@ -260,7 +260,7 @@ SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
 
 
 def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
-    """The cells of one row as they are written, with HIDDEN for the separators inside quotes."""
+    """Return the cells of one row as they are written, with HIDDEN for the separators inside quotes."""
     if not separator:
         return [row]
     quote, pattern = _quotes(style)
@@ -274,7 +274,7 @@ def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
 
 
 def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
-    """Where `separator`, one sign some times over, parts cells of `rows`, as `split` parts them."""
+    """Return where `separator`, one sign some times over, parts cells of `rows`, as `split` parts them."""
     if not separator:
         return np.empty(0, np.int64)
     at = np.flatnonzero(rows.data == separator[0])
@@ -294,7 +294,7 @@ def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
 
 
 def _is_quoted(rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]) -> Flags:
-    """Which of `places`, each in its `row`, stand inside quotes: bool[n].
+    """Return which of `places`, each in its `row`, stand inside quotes: bool[n].
 
     An odd number of quotes before a place says so. In a row with an odd number of them, or with a backslash, each quote is read.
     """

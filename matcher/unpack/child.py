@@ -100,7 +100,7 @@ PR_SET_SECCOMP, MODE_FILTER = 22, 2
 
 @cache
 def program(machine: str) -> bytes:
-    """The filter for a machine as `os.uname` names it, empty where its numbers are not known.
+    """Return the filter for a machine as `os.uname` names it, empty where its numbers are not known.
 
     Eight bytes an instruction: code u16, jump if true u8, jump if false u8, operand u32.
     """
@@ -225,7 +225,7 @@ class Server:
             os.close(descriptor)
 
     def _second(self, load: Load) -> socket.socket:
-        """The control socket of a new server, which loads something first, and ends with this one."""
+        """Return the control socket of a new server, which loads something first, and ends with this one."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         first, pid = os.getpid(), os.fork()
         if pid == 0:

@@ -59,7 +59,7 @@ class FileFormat(NamedTuple):
 
 @cache
 def find_formats() -> Mapping[str, FileFormat]:
-    """All formats by kind, in the order of the modules' names."""
+    """Return all formats by kind, in the order of the modules' names."""
     files = [file for folder in readers.__path__ for file in os.listdir(folder)]  # noqa: PTH208  pathlib costs the child's start
     names = {file.removesuffix(".py") for file in files if file.endswith(".py")}
     found = {}
@@ -164,7 +164,7 @@ class FormatMarks(NamedTuple):
 
 @cache
 def marks() -> FormatMarks:
-    """Those of formats that are read, and of files that are not."""
+    """Return those of formats that are read, and of files that are not."""
     known = find_formats().values()
     sure = {mark: one.kind for one in known for mark in one.starts} | UNREAD
     faint = {mark: one.kind for one in known for mark in one.faint} | UNREAD_BESIDE_CONTROLS
@@ -175,7 +175,7 @@ def marks() -> FormatMarks:
 
 
 def sniff(head: bytes, name: str = "") -> str:
-    r"""The kind of a body that begins with `head` (`HEAD` bytes, or all of it).
+    r"""Return the kind of a body that begins with `head` (`HEAD` bytes, or all of it).
 
     >>> sniff(b"PK\x03\x04")
     'zip'
@@ -211,7 +211,7 @@ def _by_two_marks(head: bytes) -> str:
 
 
 def is_html(head: bytes) -> bool:
-    r"""Whether a text begins as a web page or a table of one: what many offices export as `.xls` is nothing else.
+    r"""Return whether a text begins as a web page or a table of one: what many offices export as `.xls` is nothing else.
 
     >>> is_html(b"\xef\xbb\xbf<HTML><table>"), is_html(b"<tablet> 13800138000")
     (True, False)
@@ -220,7 +220,7 @@ def is_html(head: bytes) -> bool:
 
 
 def media_of(name: str) -> str:
-    """The media type that a file's name promises: markup is read without its tags.
+    """Return the media type that a file's name promises: markup is read without its tags.
 
     >>> media_of("a.HTM"), media_of("a.csv")
     ('text/html', 'text/plain')
@@ -229,7 +229,7 @@ def media_of(name: str) -> str:
 
 
 def stem(path: str) -> str:
-    """The name of what is in a compressed stream, by the stream's own.
+    """Return the name of what is in a compressed stream, by the stream's own.
 
     >>> stem("!/a/b.csv.gz")
     'b.csv'
@@ -239,7 +239,7 @@ def stem(path: str) -> str:
 
 
 def decoded_name(raw: bytes) -> str:
-    """A name that nothing says the encoding of: UTF-8 or GB18030 where it holds, else as DOS had it.
+    """Return a name that nothing says the encoding of: UTF-8 or GB18030 where it holds, else as DOS had it.
 
     >>> decoded_name("客户名单.csv".encode("gbk"))
     '客户名单.csv'
@@ -266,7 +266,7 @@ SIXTEENTHS, THIRTYSECONDS, LETTERS = (
 
 
 def _as_one(alphabet: bytes) -> bytes:
-    """A table that makes one letter of all in an alphabet, and a blank of all else."""
+    """Return a table that makes one letter of all in an alphabet, and a blank of all else."""
     return bytes(ord("a") if byte in alphabet else ord(" ") for byte in range(256))
 
 
@@ -314,7 +314,7 @@ Found = tuple[str, bytes]
 
 
 def may_hold(text: bytes, *, lettered: bool = True) -> bool:
-    """Whether there may be a file in a text: two nanoseconds a byte where there is none.
+    """Return whether there may be a file in a text: two nanoseconds a byte where there is none.
 
     `lettered` may be given as false for what is known to have no long line of letters (`has_line`).
     """
@@ -329,7 +329,7 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
 
 
 def _begins_file(text: bytes) -> bool:
-    """Whether a long line of letters may be the first of a file: by how containers begin, or all hex or base32."""
+    """Return whether a long line of letters may be the first of a file: by how containers begin, or all hex or base32."""
     before = -1  # where a line of a plain dump ends
     for start, end in _long_lines(text):
         line = text[start:end]
@@ -344,12 +344,12 @@ def _begins_file(text: bytes) -> bool:
 
 
 def has_line(text: bytes) -> bool:
-    """Whether there is a long line of letters that is no digest; hyphens part the cells of many a dump."""
+    """Return whether there is a long line of letters that is no digest; hyphens part the cells of many a dump."""
     return len(text) >= RUN and any(True for _ in _long_lines(text.replace(DASHES, b" ")))
 
 
 def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:
-    """Where each long line of letters that is no digest begins and ends."""
+    """Yield where each long line of letters that is no digest begins and ends."""
     letters = text.translate(AS_LETTER) + BLANKS
     at = letters.find(LETTERED)
     while at >= 0:
@@ -360,17 +360,17 @@ def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_digest(line: bytes, *, is_cut: bool = False) -> bool:
-    """Whether letters are as many hex digits as a digest has, or no more of them where it `is_cut`."""
+    """Return whether letters are as many hex digits as a digest has, or no more of them where it `is_cut`."""
     return (len(line) in DIGESTS or (is_cut and len(line) < LONG)) and not line.translate(None, SIXTEENTHS)
 
 
 def is_taken(plain: bytes) -> bool:
-    """Whether what stands in a text as base64, hex or base32 is read as a file of its own, for its kind."""
+    """Return whether what stands in a text as base64, hex or base32 is read as a file of its own, for its kind."""
     return sniff(plain[:HEAD]) not in NOT_TAKEN
 
 
 def find_enclosed(text: bytes | mmap) -> Iterator[Found]:
-    """The files in a text, each once."""
+    """Yield the files in a text, each once."""
     seen: set[bytes] = set()
     for what, find in FINDERS.items():
         for found in find(text):
@@ -380,7 +380,7 @@ def find_enclosed(text: bytes | mmap) -> Iterator[Found]:
 
 
 def _blocks(text: bytes | mmap) -> Iterator[bytes]:
-    """What stands there in base64, hex or base32."""
+    """Yield what stands there in base64, hex or base32."""
     for block in _letters(text):
         found = _decoded(block)
         if found is not None:
@@ -388,7 +388,7 @@ def _blocks(text: bytes | mmap) -> Iterator[bytes]:
 
 
 def _letters(text: bytes | mmap) -> Iterator[bytes]:
-    """Each block of letters. `BLOCK` is asked only where a long line begins: to search by it takes eight times as long."""
+    """Yield each block of letters. `BLOCK` is asked only where a long line begins: to search by it takes eight times as long."""
     behind = 0
     for at in range(0, len(text), PIECE):
         letters = text[at : at + PIECE + RUN].translate(AS_LETTER) + BLANKS
@@ -402,7 +402,7 @@ def _letters(text: bytes | mmap) -> Iterator[bytes]:
 
 
 def _decoded(block: bytes) -> bytes | None:
-    """What a block of letters stands for, None where that is nothing to be read."""
+    """Return what a block of letters stands for, None where that is nothing to be read."""
     lines = block.rstrip(b"=").split()
     if hexed := _of_alphabet(lines, SIXTEENTHS):
         whole = b"".join(hexed)
@@ -417,18 +417,18 @@ def _decoded(block: bytes) -> bytes | None:
 
 
 def _of_alphabet(lines: list[bytes], alphabet: bytes) -> list[bytes]:
-    """The first lines that have nothing but an alphabet; the last of a block may be a word of the text that follows it."""
+    """Return the first lines that have nothing but an alphabet; the last of a block may be a word of the text that follows it."""
     return list(itertools.takewhile(lambda line: not line.translate(None, alphabet), lines))
 
 
 def _rest_of_32(letters: bytes) -> bytes:
-    """What the last letters of base32 stand for that are no whole group."""
+    """Return what the last letters of base32 stand for that are no whole group."""
     rest = letters[len(letters) // 8 * 8 :]
     return base64.b32decode(rest + b"=" * (8 - len(rest))) if len(rest) in (2, 4, 5, 7) else b""
 
 
 def _unless_garbled(plain: bytes) -> bytes | None:
-    """What digits or capital letters in a row stand for, if that is a container or text: they may be a key as well."""
+    """Return what digits or capital letters in a row stand for, if that is a container or text: they may be a key as well."""
     head = plain[:HEAD]
     if is_taken(plain):
         return plain
@@ -438,7 +438,7 @@ def _unless_garbled(plain: bytes) -> bytes | None:
 
 
 def _is_in(encoding: str, head: bytes) -> bool:
-    """Whether a head is text in an encoding; its last character may be cut off."""
+    """Return whether a head is text in an encoding; its last character may be cut off."""
     try:
         head.decode(encoding)
     except UnicodeDecodeError as error:
@@ -483,7 +483,7 @@ class EnvelopeWatch:
         """What is kept; whether there may be a file, and whether there is a long line of letters, in what was passed on."""
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """The chunks."""
+        """Yield the chunks."""
         for chunk in chunks:
             seen = self._before + chunk
             if is_lettered := has_line(seen):

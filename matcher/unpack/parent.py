@@ -43,13 +43,13 @@ PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
 
 @cache
 def _folders() -> list[str]:
-    """Where the optional packages lie that readers import."""
+    """Return where the optional packages lie that readers import."""
     specs = [find_spec(package) for one in find_formats().values() for package in one.packages]
     return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
 
 def command() -> list[str]:
-    """The words that start the server."""
+    """Return the words that start the server."""
     without_cache = ["-B"] if sys.dont_write_bytecode else []
     return [sys.executable, "-I", "-S", *without_cache, "-c", PROGRAM, str(ROOT), *_folders()]
 
@@ -61,7 +61,7 @@ class Child:
         self.stdout, self._leash = stdout, leash
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """How it ended, as `subprocess.Popen.returncode`; None where its server has ended, and with it all of its children.
+        """Return its exit code as `subprocess.Popen.returncode`, None if its server ended and all children with it.
 
         To be asked once. TimeoutError if it lives on.
         """
@@ -96,11 +96,11 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """The server's process, 0 while there is none."""
+        """Return the server's process, 0 while there is none."""
         return self._process.pid if self._process else 0
 
     def has_ended(self) -> bool:
-        """Whether there is no server, or none any more; a second is waited for that."""
+        """Return whether there is no server, or none any more; a second is waited for that."""
         try:
             return self._process is None or self._process.wait(1) is not None  # a moment after its control socket closes
         except subprocess.TimeoutExpired:
@@ -169,7 +169,7 @@ class ForkServer:
 
 
 def _sealed(body: bytes) -> int:
-    """A file in memory that nobody can change any more."""
+    """Return a file in memory that nobody can change any more."""
     held = os.memfd_create("container", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     protocol.write_all(held, body)
     fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
@@ -203,12 +203,12 @@ def unpack(
 
 @cache
 def has_ocr() -> bool:
-    """Whether what reads pictures is installed: the extra `ocr`."""
+    """Return whether what reads pictures is installed: the extra `ocr`."""
     return all(find_spec(package) for package in find_formats()[OCR].packages)
 
 
 def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
-    """Whether `unpack` has more to say about `body` than that it is text: a container, a text that holds one, or what is no text.
+    """Return whether `body` is more than text: a container, a text that holds one, or no text at all.
 
     A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove little; `lettered` is as in
     `formats.may_hold`.
@@ -262,7 +262,7 @@ class UnpackRun:
             yield from self._from_child(OCR if self._is_inner and kind == PICTURE else kind)
 
     def _pieces(self) -> Iterator[bytes]:
-        """The body as it is."""
+        """Return the body as it is."""
         return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, AT_ONCE), b"")
 
     def _from_child(self, kind: str) -> Iterator[Member | UnreadPart]:
@@ -349,7 +349,7 @@ class UnpackRun:
         return self._name + shown(outer + inner)
 
     def _piece(self) -> bytes:
-        """The next bytes of the open member, or none at its end; also where the child breaks down, and the iteration says so."""
+        """Return the next bytes of the open member; none at its end, or if the child breaks down."""
         if not self._frames.member_open:
             return b""
         try:
@@ -360,7 +360,7 @@ class UnpackRun:
         return payload if kind == protocol.DATA else b""
 
     def _next(self) -> tuple[int, bytes]:
-        """The next frame, checked."""
+        """Return the next frame, checked."""
         if self._frames.broken:
             raise self._frames.broken
         at = self._wait_for(protocol.HEADER.size)
@@ -372,7 +372,7 @@ class UnpackRun:
         return kind, payload
 
     def _wait_for(self, size: int) -> int:
-        """Where so many bytes of the child begin in what is held, which are then taken; within its time."""
+        """Return where so many bytes of the child begin in what is held, which are then taken; within its time."""
         if len(self._held) - self._taken < size:
             del self._held[: self._taken]
             self._taken = 0
@@ -435,12 +435,12 @@ class _ChildProtocol:
 
     @property
     def is_first(self) -> bool:
-        """Whether nothing has been said."""
+        """Return whether nothing has been said."""
         return self._before == 0
 
     @property
     def member_open(self) -> bool:
-        """Whether bytes of a member may follow."""
+        """Return whether bytes of a member may follow."""
         return self._before in {protocol.MEMBER, protocol.DATA}
 
     def expect(self, kind: int, size: int) -> None:
@@ -476,7 +476,7 @@ def _head(file: BinaryIO) -> bytes:
 
 
 def shown(path: str) -> str:
-    r"""A path that may be printed: nothing that moves a terminal, and not without end.
+    r"""Return a path that may be printed: nothing that moves a terminal, and not without end.
 
     >>> shown("!/\x1b[2J.csv")
     '!/�[2J.csv'

@@ -52,13 +52,13 @@ class Limits(NamedTuple):
     """Time that the parent waits for the child in all, its own time between two members not counted."""
 
     def of_picture(self, left: float) -> Limits:
-        """Those of one picture that is read, where `left` seconds are left for pictures."""
+        """Return those of one picture that is read, where `left` seconds are left for pictures."""
         return self._replace(
             cpu_seconds=PICTURE_SECONDS, memory_bytes=PICTURE_MEMORY, wall_seconds=min(left, 2.0 * PICTURE_SECONDS)
         )
 
     def words(self) -> list[str]:
-        """What the child is told on its command line: numbers, and nothing of the container."""
+        """Return what the child is told on its command line: numbers, and nothing of the container."""
         return [str(value) for value in self[:10]]
 
 
@@ -132,7 +132,7 @@ class UnpackBudget:
             raise Halt("bomb", whole=True)
 
     def measured(self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0) -> Iterator[bytes]:
-        """The chunks, counted; `packed` says how many bytes they were made of so far, `limit` how many are wanted."""
+        """Yield the chunks, counted; `packed` says how many bytes they were made of so far, `limit` how many are wanted."""
         size, most = 0, limit or self.member
         for chunk in chunks:
             left = self.total - self._spent
@@ -152,59 +152,38 @@ class UnpackBudget:
 
 
 REASONS = {
-    "encrypted": "encrypted, not read",
-    "bomb": "grows too far for its size, the rest not read",
-    "too_deep": "nested too deep, not read",
-    "too_many": "too many entries, the rest not read",
-    "too_large": "too large, the rest not read",
-    "image": "image, not read",
-    "ocr": "image, read by OCR, which misreads and misses",
-    "audio_video": "audio or video, not read",
-    "binary": "program or font, not read",
-    "database": "database or binary table, read only as far as its words stand in clear",
-    "unrecognised": "no text and of no known kind, read only as far as words stand in it in clear",
-    "damaged": "damaged, read as far as it goes",
-    "unsupported": "of a kind that cannot be read here",
-    "timeout": "took too long, the rest not read",
-    "memory": "needs too much memory, the rest not read",
-    "fault": "a part of ullage failed on it; the rest was read",
-    "denied": "cannot be opened, not read",
-    "empty": "empty, there is nothing to read",
-    "link": "a link, which is not followed: name what it leads to",
-    "masked": "masked values, not looked up, since each fits many people",
-    "spelt": "numbers in spellings that are not read",
-    "digests": "digests in a form that is not enrolled",
-    "salted": "digests of which none is of an enrolled value: salted, digested twice, or of others",
-    "cookies": "cookies of a site that is not named",
+    "encrypted": ("encrypted, not read", "已加密，未读取"),
+    "bomb": ("grows too far for its size, the rest not read", "解压膨胀异常，其余未读取"),
+    "too_deep": ("nested too deep, not read", "嵌套过深，未读取"),
+    "too_many": ("too many entries, the rest not read", "条目过多，其余未读取"),
+    "too_large": ("too large, the rest not read", "过大，其余未读取"),
+    "image": ("image, not read", "图片，未读取"),
+    "ocr": ("image, read by OCR, which misreads and misses", "图片，经文字识别读取，可能有误或遗漏"),
+    "audio_video": ("audio or video, not read", "音视频，未读取"),
+    "binary": ("program or font, not read", "程序或字体，未读取"),
+    "database": ("database or binary table, read only as far as its words stand in clear", "数据库或二进制表，仅读取明文部分"),
+    "unrecognised": (
+        "no text and of no known kind, read only as far as words stand in it in clear",
+        "非文本且类型不明，仅读取明文部分",
+    ),
+    "damaged": ("damaged, read as far as it goes", "已损坏，仅读取可读部分"),
+    "unsupported": ("of a kind that cannot be read here", "此处无法读取的类型"),
+    "timeout": ("took too long, the rest not read", "耗时过长，其余未读取"),
+    "memory": ("needs too much memory, the rest not read", "所需内存过大，其余未读取"),
+    "fault": ("a part of ullage failed on it; the rest was read", "本系统的一个部件处理时出错，其余已读取"),
+    "denied": ("cannot be opened, not read", "无法打开，未读取"),
+    "empty": ("empty, there is nothing to read", "为空，没有可读内容"),
+    "link": ("a link, which is not followed: name what it leads to", "链接，未跟随：请直接指明其目标"),
+    "masked": ("masked values, not looked up, since each fits many people", "个脱敏值，每个都可能对应许多人，未查询"),
+    "spelt": ("numbers in spellings that are not read", "个十一位数字，写法无法读取"),
+    "digests": ("digests in a form that is not enrolled", "个摘要，其形式未登记"),
+    "salted": (
+        "digests of which none is of an enrolled value: salted, digested twice, or of others",
+        "个摘要，均不属于已登记的值：可能加盐、二次摘要，或属于他人",
+    ),
+    "cookies": ("cookies of a site that is not named", "个Cookie，未注明所属网站"),
 }
-"""The closed list of reasons, each as it is said to a person. The keys are metric labels."""
-IN_CHINESE = {
-    "encrypted": "已加密，未读取",
-    "bomb": "解压膨胀异常，其余未读取",
-    "too_deep": "嵌套过深，未读取",
-    "too_many": "条目过多，其余未读取",
-    "too_large": "过大，其余未读取",
-    "image": "图片，未读取",
-    "ocr": "图片，经文字识别读取，可能有误或遗漏",
-    "audio_video": "音视频，未读取",
-    "binary": "程序或字体，未读取",
-    "database": "数据库或二进制表，仅读取明文部分",
-    "unrecognised": "非文本且类型不明，仅读取明文部分",
-    "damaged": "已损坏，仅读取可读部分",
-    "unsupported": "此处无法读取的类型",
-    "timeout": "耗时过长，其余未读取",
-    "memory": "所需内存过大，其余未读取",
-    "fault": "本系统的一个部件处理时出错，其余已读取",
-    "denied": "无法打开，未读取",
-    "empty": "为空，没有可读内容",
-    "link": "链接，未跟随：请直接指明其目标",
-    "masked": "个脱敏值，每个都可能对应许多人，未查询",
-    "spelt": "个十一位数字，写法无法读取",
-    "digests": "个摘要，其形式未登记",
-    "salted": "个摘要，均不属于已登记的值：可能加盐、二次摘要，或属于他人",
-    "cookies": "个Cookie，未注明所属网站",
-}
-"""The same in Chinese."""
+"""The closed list of reasons, each as a person reads it, in English and Chinese. The keys are metric labels."""
 LOSES_NOTHING = frozenset(("empty",))
 """Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
 
@@ -223,12 +202,12 @@ class UnreadPart(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many there are of it."""
+        """Return how many there are of it."""
         return 1
 
     def words(self) -> tuple[str, str]:
         """Why it was not read, in English and Chinese."""
-        return REASONS[self.reason], IN_CHINESE[self.reason]
+        return REASONS[self.reason]
 
 
 class UnreadValueCount(UnreadPart):
@@ -244,11 +223,11 @@ class UnreadValueCount(UnreadPart):
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return self._number
 
     def words(self) -> tuple[str, str]:
-        """How many, and why they were not read."""
+        """Return how many, and why they were not read."""
         english, chinese = super().words()
         english = english.replace("values", "value", 1) if self._number == 1 else english
         probably = (f" (probably {self._form})", f"（可能为{self._form}）") if self._form else ("", "")
@@ -271,7 +250,7 @@ class UnreadCounts:
 
     @property
     def matters(self) -> bool:
-        """Whether something may have been missed."""
+        """Return whether something may have been missed."""
         return bool(self.reasons.keys() - LOSES_NOTHING)
 
     def __str__(self) -> str:
@@ -308,12 +287,12 @@ class Member:
         return self._lettered()
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of at most 2 MiB, each once. A member that is cut off simply ends: its outcome follows."""
+        """Yield the bytes in pieces of at most 2 MiB, each once. A member that is cut off simply ends: its outcome follows."""
         while chunk := self._next():
             yield chunk
 
     def read(self) -> bytes:
-        """The bytes that have not been taken yet, at most `Limits.member_bytes`."""
+        """Return the bytes that have not been taken yet, at most `Limits.member_bytes`."""
         return b"".join(self.chunks())
 
 
@@ -346,7 +325,7 @@ CONTENT = "\0"
 
 @cache
 def containers() -> tuple[str, ...]:
-    """What a text can come out of: stands for the name, which never leaves match; "" is no container."""
+    """Return what a text can come out of: stands for the name, which never leaves match; "" is no container."""
     return "", "other", *sorted({name for one in find_formats().values() for name in one.containers or (one.kind,)} - {"other"})
 
 

@@ -44,13 +44,16 @@ def load_package(name: str) -> Any:
 
 
 def slices(body: bytes | mmap.mmap) -> Iterator[bytes]:
-    """A body in pieces."""
+    """Yield a body in pieces."""
     for start in range(0, len(body), CHUNK):
         yield body[start : start + CHUNK]
 
 
 def peeked(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first `size` bytes, or all, and all the chunks again. A fault that is met so early comes in its place among them."""
+    """Return the first `size` bytes, or all, and all the chunks again.
+
+    A fault that is met so early comes in its place among them.
+    """
     head, faults = b"", list[Exception]()
     try:
         while len(head) < size and (chunk := next(chunks, b"")):
@@ -118,7 +121,7 @@ class BodyFile(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """Where it is."""
+        """Return where it is."""
         return self._at
 
     def read(self, size: int = -1) -> bytes:
@@ -215,7 +218,7 @@ class Walk:
         self.out.outcome("unsupported", f"{path}{SEPARATOR}{self.container} (needs {package})")
 
     def _held(self, chunks: Iterable[bytes]) -> bytes:
-        """A nested container, whole in memory."""
+        """Return a nested container, whole in memory."""
         held = bytearray()
         for chunk in chunks:
             held += chunk
@@ -277,7 +280,7 @@ FAULTS = (Halt, MemoryError, ImportError, *DAMAGED)
 
 
 def number(value: str) -> str:
-    """A number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for the matcher to know it by.
+    """Return a number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for the matcher to know it by.
 
     >>> number("1.54E10"), number("3.50"), number("15400000001.0"), number("440301199001011230.0")
     ('15400000000', '3.50', '15400000001', '4.40301199001011E+17')
@@ -294,7 +297,7 @@ def number(value: str) -> str:
 
 
 def cell(value: object) -> str | None:
-    """A value on one line: truth as 1 or 0, dates as ISO 8601, nothing as ""; None for bytes that are no text."""
+    """Return a value on one line: truth as 1 or 0, dates as ISO 8601, nothing as ""; None for bytes that are no text."""
     if isinstance(value, str):  # first, as most are
         return clean(value)
     if isinstance(value, bytes):
@@ -310,7 +313,7 @@ def cell(value: object) -> str | None:
 
 
 def clean(text: str) -> str:
-    """A text on one line, without tabs."""
+    """Return a text on one line, without tabs."""
     return text if text.isprintable() else text.translate(CLEAN)  # which takes ten times as long for Chinese
 
 

@@ -42,7 +42,7 @@ TENTHS = 9
 
 
 def is_shrunken(customers: int, before: int) -> bool:
-    """Whether a list of so many customers has lost more than a tenth of those that were there before."""
+    """Return whether a list of so many customers has lost more than a tenth of those that were there before."""
     return customers * 10 < before * TENTHS
 
 
@@ -63,7 +63,10 @@ class Sizes:
     keys: KeyStore
 
     def of(self, tenant: str) -> int | None:
-        """How many customers the list of `tenant` has; None where none was ever installed. CorruptError for a damaged file."""
+        """Return how many customers the list of `tenant` has.
+
+        None where none was ever installed. CorruptError for a damaged file.
+        """
         path = self.path(tenant)
         try:
             found = LINE.fullmatch(path.read_bytes())
@@ -118,7 +121,7 @@ class Sizes:
         return short
 
     def path(self, tenant: str) -> Path:
-        """Where the number of a tenant lies."""
+        """Return where the number of a tenant lies."""
         return self.data / SIZES / f"{tenant}{SIZE_SUFFIX}"
 
     def _seal(self, tenant: str, customers: int) -> str:
@@ -170,12 +173,12 @@ class TenantLists:
 
 
 def folder_of(data: Path, tenant: str) -> Path:
-    """Where the installed watchlists of a tenant lie."""
+    """Return where the installed watchlists of a tenant lie."""
     return data / FOLDER / tenant
 
 
 def path_of(data: Path, tenant: str, epoch: int) -> Path:
-    """Where the installed watchlist of an epoch lies; its delta has the suffix DELTA."""
+    """Return where the installed watchlist of an epoch lies; its delta has the suffix DELTA."""
     return folder_of(data, tenant) / f"{epoch}{SUFFIX}"
 
 
@@ -223,7 +226,10 @@ def install(
 
 
 def check_source(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, shrink: bool) -> int:
-    """How many customers there are once `source` is installed; ConfigError where `install` would refuse it by its header."""
+    """Return how many customers there are once `source` is installed.
+
+    ConfigError where `install` would refuse it by its header.
+    """
     key = verify_key(keys, tenant)
     header = read_header(source, key)
     _refuse(header, source, keys, tenant, now)
@@ -242,7 +248,7 @@ def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrin
 
 
 def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
-    """How many customers a list has with a day's changes to it, where these are there and amend it."""
+    """Return how many customers a list has with a day's changes to it, where these are there and amend it."""
     opened = Watchlist(main, key)
     if delta.is_file():
         opened.amend(delta)
@@ -275,7 +281,7 @@ def tenants(data: Path) -> list[str]:
 
 
 def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
-    """The taggers for a list with this header, which lies at `path`, once the keys that match needs proved to be the list's own.
+    """Return the taggers for the list at `path`, after checking that match's keys are those of the list.
 
     ConfigError names the key that is not.
     """
@@ -302,7 +308,10 @@ def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
 
 
 def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch:
-    """The list of an epoch, with its keys verified and its self-test passed; ConfigError or CorruptError say what is wrong."""
+    """Return the list of an epoch, with its keys verified and its self-test passed.
+
+    ConfigError or CorruptError say what is wrong.
+    """
     path, key = path_of(data, tenant, epoch), verify_key(keys, tenant)
     tags = tag_keys(read_header(path, key), path, keys, tenant)
     opened = Epoch(epoch, _open_list(path, key, tags), tags)
@@ -322,7 +331,7 @@ def _test(opened: Epoch) -> None:
 
 
 def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
-    """The list at `path` with its delta, as they lay there together at one moment."""
+    """Return the list at `path` with its delta, as they lay there together at one moment."""
     for _ in range(TRIES):
         before = _identity(path)
         opened = Watchlist(path, key, tags.noting_key())
@@ -365,7 +374,10 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here, and reads whole: every installed watchlist, its signature and its date; the way back."""
+    """Yield what `ullage check` looks at here, and reads whole.
+
+    Every installed watchlist, its signature and its date; the way back.
+    """
 
     def look() -> str:
         live, sizes = load(context), Sizes(context.data, context.keys)
@@ -423,12 +435,12 @@ class InUse:
 
     @property
     def faults(self) -> list[str]:
-        """All that is wrong, a line each."""
+        """Return all that is wrong, a line each."""
         return [*self.refused.values(), *(said for tenant, said in self.lacking.items() if tenant not in self.refused)]
 
 
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
-    """What is to be used now, where the lists `former` were until now."""
+    """Return what is to be used now, where the lists `former` were until now."""
     now = context.running_time.look().now()
     found = {lists.tenant: lists for lists in load(context)}
     sizes = Sizes(context.data, context.keys)
@@ -453,7 +465,7 @@ def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
 
 
 def _is_expired(context: Context, tenant: str, now: datetime) -> bool:
-    """Whether a list lies here that is signed, and over."""
+    """Return whether a list lies here that is signed, and over."""
     for path in folder_of(context.data, tenant).glob(f"*{SUFFIX}"):
         try:
             if read_header(path, verify_key(context.keys, tenant)).is_over(now):

@@ -64,18 +64,18 @@ class FormValues(NamedTuple):
 
 
 def normal_name(text: str) -> str:
-    """A name without spaces, in lower case; only ever corroborates."""
+    """Return a name without spaces, in lower case; only ever corroborates."""
     return "".join(text.split()).lower()
 
 
 def entries_of(kind: str, digested: bool) -> int:
-    """How many entries one value makes; a plus-tag makes more."""
+    """Return how many entries one value makes; a plus-tag makes more."""
     digests = sum(map(len, DIGESTS.values())) * len(prefixes(kind)) if digested else 0
     return 1 + digests + len(KEPT.get(kind, ()))
 
 
 def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
-    """Every form of a column's normal values, if it has any."""
+    """Yield every form of a column's normal values, if it has any."""
     if not len(texts):
         return
     rows = np.arange(len(texts), dtype=np.int64)
@@ -109,12 +109,12 @@ def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
 
 
 def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
-    """Which values are of the length that is masked and digested with prefixes; a number from abroad begins with `+`."""
+    """Return which values are of the length that is masked and digested with prefixes; a number from abroad begins with `+`."""
     return np.flatnonzero((texts.lengths == DOMESTIC.get(kind, 0)) & (texts.table[:, 0] != ord("+")))
 
 
 def _masked(texts: Texts, head: int, tail: int) -> Texts:
-    """The values, which are all as long, with stars between the first `head` and the last `tail` characters."""
+    """Return the values, which are all as long, with stars between the first `head` and the last `tail` characters."""
     length = int(texts.lengths[0])
     table = texts.table[:, :length].copy()
     table[:, head : length - tail] = ord("*")
@@ -133,7 +133,7 @@ class TagKeys:
         self._taggers: dict[tuple[str, str], Tagger] = {}
 
     def tagger(self, kind: str, form: str) -> Tagger:
-        """The tagger of one kind and form."""
+        """Return the tagger of one kind and form."""
         if (kind, form) not in self._taggers:
             key = derive_key(self._key, self._purpose, self._tenant, kind, form)
             self._taggers[kind, form] = Tagger(key)
@@ -154,7 +154,7 @@ class TagKeys:
         return derive_key(self._key, "amended", self._tenant)
 
     def self_test(self) -> Tags:
-        """The tag (1, 16) of the self-test entry."""
+        """Return the tag (1, 16) of the self-test entry."""
         kind, form, value = SELF_TEST
         return self.tagger(kind, form).tag([value.encode()])
 
@@ -172,11 +172,14 @@ class HandleKey:
         self._lots = Tagger(derive_key(key, "witness", tenant))
 
     def tags(self, references: Texts) -> Tags:
-        """The handles (n, 16) of references."""
+        """Return the handles (n, 16) of references."""
         return self._tagger.tag_rows(references.table, references.lengths)
 
     def chosen(self, references: Texts, share: float) -> npt.NDArray[np.bool_]:
-        """Which customers are of a random `share` of all, 0 to 1: bool[n]. The key decides, so it is the same at each load."""
+        """Return which customers are of a random `share` of all, 0 to 1: bool[n].
+
+        The key decides, so it is the same at each load.
+        """
         lots = self._lots.tag_rows(references.table, references.lengths)[:, :8].copy().view(">u8").ravel()
         below: npt.NDArray[np.bool_] = lots < np.uint64(int(share * (1 << 64)))
         return below
@@ -240,7 +243,7 @@ def normalised_one(kind: str, text: str) -> tuple[str, str]:
 
 
 def _clean(kind: str, cells: Texts) -> Flags:
-    """Which cells are in their normal form already, as far as `TESTS` can say."""
+    """Return which cells are in their normal form already, as far as `TESTS` can say."""
     test = TESTS.get(kind)
     if test is None or not len(cells):
         return np.zeros(len(cells), bool)
@@ -341,7 +344,7 @@ def folded(text: str) -> str:
 
 
 def amount_of(text: str) -> int | None:
-    """The cents that a cell says, None for what is no plausible amount.
+    """Return the cents that a cell says, None for what is no plausible amount.
 
     >>> [amount_of(text) for text in ("1,234.50", "￥1234.5", "0.12万", "12期")]
     [123450, 123450, 120000, None]
@@ -351,7 +354,7 @@ def amount_of(text: str) -> int | None:
 
 
 def date_of(text: str) -> int | None:
-    """The day that a cell says, as YYYYMMDD; None for what is no plausible one. A time behind it counts for nothing.
+    """Return the day that a cell says, as YYYYMMDD; None for what is no plausible one. A time behind it counts for nothing.
 
     >>> [date_of(text) for text in ("2026-01-05", "2026/1/5", "2026年1月5日 10:20", "2026-02-30")]
     [20260105, 20260105, 20260105, None]
@@ -361,7 +364,7 @@ def date_of(text: str) -> int | None:
 
 
 def amounts_in(text: str) -> Iterator[Value]:
-    """The amounts in a cell or a piece of text, in order; nothing that is a date."""
+    """Yield the amounts in a cell or a piece of text, in order; nothing that is a date."""
     left = DATE_IN_TEXT.sub("\0", folded(text))
     for match in IN_TEXT.finditer(left):
         cents = _cents(match)
@@ -370,7 +373,7 @@ def amounts_in(text: str) -> Iterator[Value]:
 
 
 def dates_in(text: str) -> Iterator[Value]:
-    """The dates in a cell or a piece of text, in order."""
+    """Yield the dates in a cell or a piece of text, in order."""
     read = folded(text)
     for match in DATE_IN_TEXT.finditer(read):
         day = _day(match)
@@ -379,18 +382,18 @@ def dates_in(text: str) -> Iterator[Value]:
 
 
 def private_entries(handles: Tags, cents: Sequence[int], days: Sequence[int]) -> Iterator[tuple[str, list[bytes]]]:
-    """What is tagged in each form of customers, whose handles are (n, 16), and a pair of each."""
+    """Yield what is tagged in each form of customers, whose handles are (n, 16), and a pair of each."""
     yield HOLDER, holders(handles)
     yield PAIR, pairs(handles, cents, days)
 
 
 def holders(handles: Tags) -> list[bytes]:
-    """What is tagged of customers who have a pair."""
+    """Return what is tagged of customers who have a pair."""
     return [handle.tobytes() for handle in handles]
 
 
 def pairs(handles: Tags, cents: Sequence[int], days: Sequence[int]) -> list[bytes]:
-    """What is tagged of customers and a pair of each."""
+    """Return what is tagged of customers and a pair of each."""
     return [handle.tobytes() + b"%d/%d" % (amount, day) for handle, amount, day in zip(handles, cents, days, strict=True)]
 
 

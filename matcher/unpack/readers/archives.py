@@ -88,13 +88,13 @@ def unlisted(body: Body, infos: Sequence[zipfile.ZipInfo], directory: int) -> It
 
 
 def _descriptor(behind: bytes) -> int:
-    """The size of the descriptor that stands behind an entry written as a stream: marked or not, of 32 or of 64 bits."""
+    """Return the size of the descriptor that stands behind an entry written as a stream: marked or not, of 32 or of 64 bits."""
     marked = 4 * behind.startswith(b"PK\7\x08")
     return next((size for size in (12, 20) if behind[marked + size :][:2] == b"PK"), 12) + marked
 
 
 def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The range, from the first entry in it if there is any; none where it is empty, padding or a mark."""
+    """Yield the range, from the first entry in it if there is any; none where it is empty, padding or a mark."""
     found = body.find(ENTRY, start, end) if start < end else -1
     if found >= 0:
         yield found, end
@@ -103,7 +103,7 @@ def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The bytes of an entry of a zip."""
+    """Yield the bytes of an entry of a zip."""
     if info.flag_bits & ENCRYPTED:
         raise Halt("encrypted")
     if info.compress_type not in METHODS:
@@ -115,7 +115,11 @@ def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """An entry's name; where nothing says that it is UTF-8, zipfile has read it as DOS would, which a Chinese one is not."""
+    """Return an entry's name.
+
+    Where nothing says that it is UTF-8, zipfile has read it as DOS would, which a Chinese one is
+    not.
+    """
     if info.flag_bits & UTF8_NAME:
         return info.orig_filename
     try:
@@ -125,7 +129,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _count(body: Body, what: bytes) -> int:
-    """How often `what` stands in a body, pieces overlapping so that none is missed."""
+    """Return how often `what` stands in a body, pieces overlapping so that none is missed."""
     size = 16 << 20
     return sum(body[at : at + size + len(what) - 1].count(what) for at in range(0, len(body), size))
 
@@ -169,7 +173,7 @@ def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: 
 
 
 def is_tar(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins with the header of a tar: marked, or, where it is old, by its checksum.
+    """Return whether a file begins with the header of a tar: marked, or, where it is old, by its checksum.
 
     That is octal, over the header with blanks in its own place.
     """
@@ -190,22 +194,22 @@ class Decoder(Protocol):
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has ended."""
+        """Return whether the stream has ended."""
 
     @property
     def unused_data(self) -> bytes:
-        """What follows it."""
+        """Return what follows it."""
 
     @property
     def needs_input(self) -> bool:
-        """Whether all that was given has been used."""
+        """Return whether all that was given has been used."""
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
         """At most `max_length` bytes of what `data` holds."""
 
 
 def inflated(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of one stream after another, as gzip and its kin allow, with zeros as padding."""
+    """Yield the bytes of one stream after another, as gzip and its kin allow, with zeros as padding."""
     start = DECODERS[kind]
     decoder, fresh, step = start(), True, FIRST_STEP
     for chunk in chunks:
@@ -234,17 +238,17 @@ class _Gzip:
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has ended."""
+        """Return whether the stream has ended."""
         return self._decoder.eof
 
     @property
     def unused_data(self) -> bytes:
-        """What follows it."""
+        """Return what follows it."""
         return self._decoder.unused_data
 
     @property
     def needs_input(self) -> bool:
-        """Whether all that was given has been used."""
+        """Return whether all that was given has been used."""
         return not self._decoder.unconsumed_tail
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
@@ -263,7 +267,10 @@ def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 def is_lzma(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins as LZMA of before xz: properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones."""
+    """Return whether a file begins as LZMA of before xz.
+
+    Properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones.
+    """
     dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
     is_round = dictionary >= 1 << 12 and dictionary.bit_count() <= 2 and dictionary >> dictionary.bit_length() - 2 in (2, 3)
     return len(head) > 13 and head[0] < 225 and is_round and (size == b"\xff" * 8 or size[5:] == bytes(3)) and head[13] == 0
@@ -281,12 +288,12 @@ class _Brotli:
 
     @property
     def eof(self) -> bool:
-        """Whether the stream has ended."""
+        """Return whether the stream has ended."""
         return bool(self._decoder.is_finished())
 
     @property
     def needs_input(self) -> bool:
-        """Whether all that was given has been used."""
+        """Return whether all that was given has been used."""
         return not self._is_full and bool(self._decoder.can_accept_more_data())
 
     def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
@@ -393,7 +400,7 @@ class Archives:
             yield block.raw[:count]
 
     def _check(self, handle: Handle, result: int, most: int = OK) -> int:
-        """The result, unless it is a fault: below `most` there are warnings, then faults."""
+        """Return the result, unless it is a fault: below `most` there are warnings, then faults."""
         if result >= most:
             return result
         said = (self._library.archive_error_string(handle) or b"").lower()

@@ -56,7 +56,7 @@ OPEN = ("content.xml", "styles.xml")
 
 
 def is_office(names: frozenset[str]) -> bool:
-    """Whether a zip is an office file."""
+    """Return whether a zip is an office file."""
     return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {"mimetype", *OPEN} <= names
 
 
@@ -201,7 +201,7 @@ class OpenParagraphs(Paragraphs):
 
 
 def paragraphs(chunks: Iterable[bytes], *, is_open: bool = False) -> Iterator[bytes]:
-    """The words of a part of a document, of Office or of OpenDocument."""
+    """Yield the words of a part of a document, of Office or of OpenDocument."""
     found = OpenParagraphs() if is_open else Paragraphs()
     for _ in parsed(chunks, found.start, found.end, found.text):
         if found.parts:
@@ -293,7 +293,7 @@ class WorksheetRows:
 
 
 def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
-    """A worksheet as UTF-8 lines."""
+    """Yield a worksheet as UTF-8 lines."""
     rows = WorksheetRows(shared)
     for _ in parsed(chunks, rows.start, rows.end, rows.text):
         if rows.lines:
@@ -362,7 +362,7 @@ def _refuse(*_: object) -> None:
 
 
 def attribute(attributes: Attributes, name: str) -> str:
-    """An attribute by its name without the namespace's prefix."""
+    """Return an attribute by its name without the namespace's prefix."""
     if name in attributes:
         return attributes[name]
     return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), "")
@@ -403,7 +403,7 @@ class _Lines:
         self._ended, self._is_full, self._attributes, self._in_text = b"", False, 0, False
 
     def take(self, token: bytes) -> bytes:
-        """A token as it is to be written."""
+        """Return a token as it is to be written."""
         if not token.endswith(b">") or token.startswith((b"<!", b"<?")) or not (named := NAME.match(token)):
             if token.isspace() and not self._in_text:
                 return b""
@@ -449,7 +449,7 @@ def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _is_locked(body: Body) -> bool:
-    """Whether a Word document is under a password."""
+    """Return whether a Word document is under a password."""
     at = body.find(WORD, SECTOR)
     while at >= 0 and at % SECTOR:
         at = body.find(WORD, at + 1)

@@ -111,7 +111,7 @@ def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 def _kept(chunks: Iterable[bytes], held: bytearray) -> Iterator[bytes]:
-    """The chunks, kept in `held` until that is more than is read of a picture."""
+    """Yield the chunks, kept in `held` until that is more than is read of a picture."""
     for chunk in chunks:
         if len(held) <= PICTURE_BYTES:
             held += chunk
@@ -132,7 +132,10 @@ def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _text(found: Library, body: bytes) -> Iterator[bytes]:
-    """The rows of a picture as lines; a high one is read in strips, each a chunk, so that what was read in time is there."""
+    """Yield the rows of a picture as lines.
+
+    A high one is read in strips, each a chunk, so that what was read in time is there.
+    """
     try:
         pixels = _decoded(found, body)
         step = len(pixels) if len(pixels) <= STRIP + 2 * AROUND else STRIP
@@ -156,7 +159,7 @@ def _decoded(found: Library, body: bytes) -> Any:
 
 
 def _boxes(found: Library, pixels: Any, first: int, height: int) -> list[Box]:
-    """The texts whose middle is in these lines of pixels, as they would stand if the picture were level: few photographs are."""
+    """Return the texts whose middle is in these lines of pixels, as if the picture were level."""
     read = found.engine(pixels.copy())[0] or []
     slopes = [(right[1] - left[1]) / (right[0] - left[0]) for (left, right, *_), *_ in read if right[0] - left[0] > 1]
     slope = float(found.numpy.median(slopes)) if slopes else 0.0
@@ -187,7 +190,7 @@ def _lines(boxes: Iterable[Box]) -> Iterator[str]:
 
 
 def _is_beside(one: Box, other: Box) -> bool:
-    """Whether two boxes share more than half of the lower one's height."""
+    """Return whether two boxes share more than half of the lower one's height."""
     shared = min(one.bottom, other.bottom) - max(one.top, other.top)
     return shared > min(one.bottom - one.top, other.bottom - other.top) / 2
 

@@ -69,7 +69,10 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _lines(opened: sqlite3.Connection, table: str, left: list[str]) -> Iterator[bytes]:
-    """The names of a table's columns and its rows, as lines of UTF-8; a table with a cell that is no text goes to `left`."""
+    """Yield the names of a table's columns and its rows, as lines of UTF-8.
+
+    A table with a cell that is no text goes to `left`.
+    """
     quoted = table.replace('"', '""')
     try:
         found = opened.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608  quoted, and nothing but reading is allowed
@@ -113,7 +116,7 @@ def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
-    """The columns by the head of a table."""
+    """Yield the columns by the head of a table."""
     start = 1  # behind the mark for deleted records
     for at in range(32, min(begin, len(body)) - 31, 32):
         described = body[at : at + 32]
@@ -125,7 +128,7 @@ def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
 
 
 def _records(body: Body, columns: list[DbaseColumn], begin: int, size: int) -> Iterator[bytes]:
-    """The names of the columns and the records, as lines in the encoding of the file."""
+    """Yield the names of the columns and the records, as lines in the encoding of the file."""
     yield b"\t".join(column.name for column in columns) + b"\n"
     at_once = max(1, (64 << 10) // size)
     for first in range(begin, len(body), size * at_once):
@@ -149,7 +152,7 @@ FIRST_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,
 
 
 def is_dbase(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
+    """Return whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
     if len(head) < 64 or head[0] not in VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
         return False
     size, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
@@ -170,7 +173,7 @@ Token = tuple[str, object]
 
 
 def tokens(body: Body, at: int = 0) -> Iterator[Token]:
-    """Each value; ValueError where there is none."""
+    """Yield each value; ValueError where there is none."""
     while at < len(body):
         byte = body[at]
         at += 1
@@ -218,7 +221,10 @@ class Open(NamedTuple):
 
 
 def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
-    """A row for each list or map, inner ones first; above it the names of a map's values, where they are others than before."""
+    """Yield a row for each list or map, inner ones first.
+
+    Above it the names of a map's values, where they are others than before.
+    """
     stack: list[Open] = []
     header: list[object] = []
     for kind, value in tokens(body):
@@ -240,7 +246,7 @@ def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
 
 
 def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
-    """The names of a map's values, unless they are the `header` of before, and the values of a list or map, if there are any."""
+    """Yield the names of a map's values unless they equal the last `header`, then the values, if any."""
     names, values = (whole.values[::2], whole.values[1::2]) if whole.kind == "map" else (header, whole.values)
     if names != header:
         header[:] = names
@@ -263,7 +269,7 @@ def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread:
 
 
 def is_msgpack(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins with a list or map in which text stands, and all that is seen of it is sound."""
+    """Return whether a file begins with a list or map in which text stands, and all that is seen of it is sound."""
     if not head or not (0x81 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF) or head[0] == 0x90:
         return False
     seen: list[Token] = []
@@ -338,7 +344,10 @@ def _column_rows(core: ModuleType, batches: Iterator[Any]) -> Iterator[tuple[obj
 
 
 def _column_values(core: ModuleType, column: Any) -> list[object]:
-    """The values of a column; points in time as text, since Python's own know neither nanoseconds nor zones without files."""
+    """Return the values of a column.
+
+    Points in time as text, since Python's own know neither nanoseconds nor zones without files.
+    """
     if core.types.is_timestamp(column.type):
         column = column.cast(core.timestamp(column.type.unit)).cast(core.string())
     values: list[object] = column.to_pylist()
@@ -356,7 +365,7 @@ def _orc(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
 
 
 def _stripe(core: ModuleType, file: Any, number: int) -> Any:
-    """A stripe; where its time zone would have to be read from a file, without points in time."""
+    """Return a stripe; where its time zone would have to be read from a file, without points in time."""
     try:
         return file.read_stripe(number)
     except (core.ArrowException, OSError):
@@ -381,7 +390,7 @@ def _stream(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
 
 
 def is_stream(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins as a stream of Arrow: a mark, and the length of the schema's message, which is a flat buffer."""
+    """Return whether a file begins as an Arrow stream: a mark, then the length of the schema's message."""
     size, root = int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:12], "little")
     return head.startswith(b"\xff\xff\xff\xff") and 0 < size < 1 << 24 and size % 8 == 0 and 4 <= root < 64
 
