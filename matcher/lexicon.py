@@ -81,16 +81,16 @@ class LexiconEntry(NamedTuple):
 
     @property
     def needs_company(self) -> bool:
-        """Whether it counts only near another term, a field label or a brand."""
+        """Return whether it counts only near another term, a field label or a brand."""
         return self.kind == "term" and self.ambiguity == "H"
 
     def as_written(self, form: str) -> str:
-        """How a word is shown that stands in a post as `form`, one of its own: the lexicon's spelling of that very form."""
+        """Return how a word is shown that a post writes as `form`: in the lexicon's spelling of that form."""
         return self.id if form == folded(self.id) else form
 
 
 def forms(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> dict[str, tuple[LexiconEntry, ...]]:
-    """Every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
+    """Return every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
     found: dict[str, dict[LexiconEntry, None]] = {}
     pairs = [
         (form.encode("utf-8", "surrogatepass"), entry) for word, entry in _entries(brands, bins, rows) for form in written(word)
@@ -105,7 +105,12 @@ def forms(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> dict[str, 
 def _entries(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> Iterator[tuple[str, LexiconEntry]]:
     for word in words():
         yield word, LexiconEntry("label", word)
-    yield from _terms(rows)
+    for row in rows:
+        entry = LexiconEntry("term", row.term, row.category, row.weight, row.ambiguity)
+        if row.category == CONTEXT:
+            entry = LexiconEntry("context", row.term, row.meaning)
+        if entry.category != RECORD:
+            yield from ((form, entry) for form in row.forms)
     for tenant, names in brands.items():
         for name in names:
             yield name, LexiconEntry("brand", f"{tenant}\x1f{name}")
@@ -115,24 +120,14 @@ def _entries(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> Iterato
                 yield form.format(digits), LexiconEntry("brand", f"{tenant}\x1f{BIN}")
 
 
-def _terms(rows: Iterable[LexiconTerm]) -> Iterator[tuple[str, LexiconEntry]]:
-    """The terms, and the words of context."""
-    for row in rows:
-        entry = LexiconEntry("term", row.term, row.category, row.weight, row.ambiguity)
-        if row.category == CONTEXT:
-            entry = LexiconEntry("context", row.term, row.meaning)
-        if entry.category != RECORD:
-            yield from ((form, entry) for form in row.forms)
-
-
 @cache
 def shipped_rows() -> tuple[LexiconTerm, ...]:
-    """The terms of every theme that this version comes with."""
+    """Return the terms of every theme that this version comes with."""
     return tuple(row for theme in themes().values() for row in theme.shipped().rules.rows)
 
 
 def record_words(rows: Iterable[LexiconTerm]) -> tuple[bytes, ...]:
-    """The words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
+    """Return the words of theme `record`, folded, in lower case, in both scripts, as UTF-8."""
     words = [row.term for row in rows if (row.category, row.meaning) == (CONTEXT, RECORD)]
     found = {lower(fold(form).text) for word in words for form in written(word)}
     return tuple(sorted(word.encode() for word in found))
@@ -140,7 +135,7 @@ def record_words(rows: Iterable[LexiconTerm]) -> tuple[bytes, ...]:
 
 @cache
 def folded(word: str) -> str:
-    """A word as it is looked for."""
+    """Return a word as it is looked for."""
     return lower(fold(word).text).strip()
 
 
@@ -150,7 +145,7 @@ def lower(text: str) -> str:
 
 
 def literals(form: str) -> tuple[bytes, ...]:
-    """The UTF-8 of `form` in each case that a search which ignores the case of ASCII letters alone would miss."""
+    """Return the UTF-8 of `form` in each case that a search which ignores the case of ASCII letters alone would miss."""
     cases = (form, form.upper(), form.title(), form.capitalize())
     return tuple(dict.fromkeys(case.encode().lower() for case in cases if lower(case) == form))
 
@@ -188,7 +183,7 @@ class TextTerms:
 
     @classmethod
     def of(cls, found: Iterable[Hit]) -> TextTerms:
-        """What `found` says, by place: terms that count, brands, words of context and labels."""
+        """Return what `found` says, by place: terms that count, brands, words of context and labels."""
         hits = tuple(found)
         counted = tuple(hit for hit in hits if hit.entry.kind == "term")
         others = frozenset(hit.entry for hit in hits if hit.entry.kind in ("brand", "context"))
@@ -198,7 +193,7 @@ class TextTerms:
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
-        """Those that count, the heaviest first; one of ambiguity M counts once."""
+        """Return those that count, the heaviest first; one of ambiguity M counts once."""
         heaviest = sorted(self.counts, key=lambda e: (-e.weight, e.id))
         return tuple(
             Term(
@@ -221,14 +216,17 @@ class TextTerms:
 
     @cached_property
     def context(self) -> dict[str, int]:
-        """How many different words of context of each theme stand here; a term that is on one side of the trade is one too."""
+        """Return how many different words of context of each theme stand here.
+
+        A term that is on one side of the trade is one too.
+        """
         themes = [entry.category for entry in self.others if entry.kind == "context"]
         sides = [entry.category.lower() for entry in self.counts if entry.category in SIDES]
         return dict(sorted(Counter(themes + sides).items()))
 
     @property
     def is_traded(self) -> bool:
-        """Whether the text has a word of a sale or a place of the trade."""
+        """Return whether the text has a word of a sale or a place of the trade."""
         return is_traded(self._weights(), self.context)
 
     def _weights(self) -> Iterator[tuple[str, int]]:
@@ -244,7 +242,7 @@ class TextTerms:
         return tenant in self.brands and is_offer(self._weights(), self.context, rows, claimed)
 
     def under(self, title: TextTerms) -> TextTerms:
-        """These and those of the title above: counts are added; hits stay those of the text."""
+        """Return these and those of the title above: counts are added; hits stay those of the text."""
         if not (title.counts or title.others):
             return self
         counts = Counter(self.counts) + Counter(title.counts)
@@ -307,7 +305,10 @@ class Lexicon:
         return terms
 
     def _stretches(self, form: Places, end: Places, size: int) -> Sequence[tuple[int, int]]:
-        """What is read of a text of `size` bytes where forms were seen: `form` u[n] their numbers, `end` i64[n], ascending."""
+        """Return what is read of a text of `size` bytes where forms were seen.
+
+        `form` u[n] their numbers, `end` i64[n], ascending.
+        """
         if len(form) <= ENOUGH:
             return list(stretches(end - self._margin, end + self._margin, size, apart=0))
         fewest, few = _fewest_beside(form), ENOUGH
@@ -319,7 +320,7 @@ class Lexicon:
             few //= 2
 
     def _read(self, data: Bytes, around: Iterable[tuple[int, int]]) -> Iterator[Hit]:
-        """What is known in the stretches `around` of `data`, the UTF-8 of one text; places are bytes."""
+        """Yield what is known in the stretches `around` of `data`, the UTF-8 of one text; places are bytes."""
         for first, last in around:
             low, high = self._longest * (first > 0), last - first - self._longest * (last < len(data))
             for form, entry in _meant(self._forms_in(data[first:last].tobytes(), low, high)):
@@ -353,7 +354,7 @@ class Records:
         self._literals = Literals(*once(words))
 
     def count(self, text: bytes) -> int:
-        """How many different ones stand in folded `text`, which is UTF-8."""
+        """Return how many different ones stand in folded `text`, which is UTF-8."""
         number, _ = self._literals.find(np.frombuffer(text, np.uint8))
         return len(np.unique(number))
 
@@ -400,7 +401,7 @@ def _is_word(text: str, start: int, end: int) -> bool:
 
 
 def _meant(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEntry]]:
-    """What forms stand for, in order of place: an ambiguous term only where it has company within NEAR characters."""
+    """Yield what forms stand for, in order of place: an ambiguous term only where it has company within NEAR characters."""
     found = list(forms)
     accompanied = set[tuple[int, str]]()
     if len(found) > 1 and any(one.form.is_ambiguous for one in found):
@@ -432,7 +433,10 @@ def _accompanied(found: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
 
 
 def _fewest_beside(form: Places) -> Places:
-    """How many of the same form stand before or behind each hit, whichever are fewer: i64[n]. `form` u[n] numbers the forms."""
+    """Return how many of the same form stand before or behind each hit, whichever are fewer: i64[n].
+
+    `form` u[n] numbers the forms.
+    """
     order = np.argsort(form, kind="stable")  # of 16 bits: a radix sort
     first = np.flatnonzero(np.diff(form[order].astype(np.int64), prepend=-1))
     count = np.diff(first, append=len(form))

@@ -9,9 +9,8 @@ from importlib import import_module
 from typing import Any
 
 from harness.bench.table import row
-from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS
 from matcher.unpack.parent import has_ocr, unpack
-from matcher.unpack.protocol import UnreadPart
+from matcher.unpack.protocol import LOCAL, LOCAL_OCR_SECONDS, UnreadPart
 from tests.matcher.bank import customer
 from ullage.errors import UnavailableError
 

@@ -96,14 +96,14 @@ def fold(data: bytes) -> None:
 
 def unpacker(data: bytes) -> None:
     """The walk in this process: it ends with an outcome, whatever it walks through."""
-    from matcher.unpack import envelopes, kinds, protocol
-    from matcher.unpack.limits import Limits, UnpackBudget
+    from matcher.unpack import formats, protocol
+    from matcher.unpack.protocol import Limits, UnpackBudget
     from matcher.unpack.walk import Walk
 
-    kind = kinds.sniff(data[: kinds.HEAD])
-    if kind == kinds.TEXT and envelopes.may_hold(data):
-        kind = envelopes.KIND
-    if kind != envelopes.KIND and kind not in kinds.formats():  # which no child is asked to open
+    kind = formats.sniff(data[: formats.HEAD])
+    if kind == formats.TEXT and formats.may_hold(data):
+        kind = formats.ENVELOPE
+    if kind != formats.ENVELOPE and kind not in formats.find_formats():  # which no child is asked to open
         return
     frames = os.memfd_create("frames")
     try:
@@ -252,7 +252,7 @@ TOML = "tomllib._parser"
 TARGETS = {
     "decoder": Target(decoder, _charsets, ("matcher.text.decode",)),
     "fold": Target(fold, _of_texts, ("matcher.text.fold", "matcher.text.unescape", "matcher.text.deobfuscate")),
-    "unpacker": Target(unpacker, _containers, ("matcher.unpack.kinds", "matcher.unpack.walk", "matcher.unpack.readers")),
+    "unpacker": Target(unpacker, _containers, ("matcher.unpack.formats", "matcher.unpack.walk", "matcher.unpack.readers")),
     "records": Target(records, _encoded, ("ullage.records.capture", "ullage.records.finding", "ullage.records.heartbeat")),
     "watchlist": Target(
         watchlist,

@@ -5,7 +5,7 @@ from __future__ import annotations
 BOUNDED = {
     "crawlers.sites.dates.MONTH_FIRST": "LONGEST",
     "crawlers.sites.dates.AGO": "LONGEST",
-    "matcher.records.values.TERMS": "LONGEST",
+    "matcher.records.cells.TERMS": "LONGEST",
 }
 """By the constant of their module that is the longest text they are given: the worst of that length must take no time."""
 OURS = {
@@ -15,7 +15,7 @@ OURS = {
 """Of what nobody outside writes."""
 PROVEN = {
     "matcher.records.logins.PICTURE": "asked at most ATTEMPTS times of a row, of 256 bytes each",
-    "matcher.records.login_fields.USUAL": "is tried once behind each host, and takes 600 bytes at most",
+    "matcher.records.login_forms.USUAL": "is tried once behind each host, and takes 600 bytes at most",
     "matcher.records.own_sites.USER_INFORMATION": "is tried once behind each host, and takes 400 bytes at most",
     "matcher.text.unescape.BACKSLASHED": "begins at no backslash behind two, and so once in a run of them",
     "matcher.unpack.readers.office.TOKEN": "each `<` looks ahead to the next, and what the first form leaves the second takes",

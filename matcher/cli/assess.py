@@ -18,8 +18,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from matcher.cli.assess_one import serve_one
-from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents
+from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents, serve_one
 from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable, size_of
 from matcher.cli.supervision import supervise
 from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity
@@ -239,7 +238,7 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
 
 
 def _who(verdict: TenantVerdict, judged: Assessment) -> str:
-    """How many customers were found, by which kinds of value; at least so many where something was not read."""
+    """Return how many customers were found, by which kinds of value; at least so many where something was not read."""
     if not verdict.customers:
         return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(judged.outcomes)
     kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
@@ -248,7 +247,10 @@ def _who(verdict: TenantVerdict, judged: Assessment) -> str:
 
 
 def _points(reasons: Sequence[Reason]) -> Table:
-    """What an answer is made of; a long line goes on below its text, not below its points, of which the origin has none."""
+    """Return what an answer is made of.
+
+    A long line goes on below its text, not below its points, of which the origin has none.
+    """
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right")
     grid.add_column()
@@ -258,7 +260,7 @@ def _points(reasons: Sequence[Reason]) -> Table:
 
 
 def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
-    """What earlier incidents know of these customers."""
+    """Return what earlier incidents know of these customers."""
     earlier = verdict.earlier
     if earlier is None:
         return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")

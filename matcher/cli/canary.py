@@ -53,7 +53,7 @@ def enrol(context: Context) -> bool:
 
 
 def _lasts(context: Context) -> bool:
-    """Whether a list is installed that does not expire soon."""
+    """Return whether a list is installed that does not expire soon."""
     for epoch in epochs(context.keys, TENANT, "match"):
         path = installation.path_of(context.data, TENANT, epoch)
         if path.is_file():

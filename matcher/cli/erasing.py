@@ -1,19 +1,35 @@
-"""What `ullage erase` takes out on the hosts of the watchlists: the lists, and on the building host the way back from handles."""
+"""Erase customers from lists (`ullage erase`), and resolve pseudonyms to customer references for the console.
+
+Erasure takes a customer out of the lists of this host and, on the build host, out of the encrypted references.
+
+Resolving is off unless the tenant's `reference_approvals` says how many people approve, and `T.subjects` and
+the resolver's key are on this host. Match has only search's word for who asked and who approved. So it limits
+the references of a tenant that leave within a day by its own setting (`reference_budget`), counted in its own
+audit log, which has the case, the reason and all names before the first reference leaves. A process of its own
+does so, whose memory goes with it.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import typer
 
 from matcher.watchlist import installation, subjects
 from matcher.watchlist.changes import erase_customer
-from matcher.watchlist.sizes import Sizes
+from matcher.watchlist.installation import BUILDING, Sizes
 from matcher.watchlist.tagging import handles
+from ullage.audit import entries
+from ullage.audit.trail import FOLDER as AUDIT
 from ullage.erasure import ErasureReport, ErasureStage, Order
+from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.lookup.erased_customers import EVERYBODY, SETTLED, Tombstones, tombstone
+from ullage.runtime.assessing import AssessmentRequest, ReferenceApproval
 from ullage.settings import Context
 
 AT_ONCE = 1 << 16
@@ -88,3 +104,75 @@ def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
     for path in ways:
         path.unlink()
     yield ErasureReport("pseudonym to reference", len(ways))
+
+
+CHAIN = "match"
+MOST = 100_000
+"""Pseudonyms of one request."""
+DAY = timedelta(hours=24)
+RESOLVED, REFUSED = "subjects.resolve", "subjects.over_budget"
+"""Actions in the audit log: references that left, and a request that went beyond the day's budget."""
+REQUESTED = re.compile(r": (\d+) pseudonyms requested")
+
+
+def resolvable(context: Context) -> frozenset[str]:
+    """Return the tenants whose references are handed out, and can be resolved on this host."""
+    tenants = context.settings.tenants.items()
+    return frozenset(name for name, tenant in tenants if tenant.reference_approvals and _is_here(context, name))
+
+
+def _home(context: Context, tenant: str) -> Path:
+    return context.data / BUILDING / f"{tenant}{subjects.SUFFIX}"
+
+
+def _is_here(context: Context, tenant: str) -> bool:
+    """Return whether the way back is on this host, and the key to it may be."""
+    has_key = context.keys.is_here(f"{tenant}/resolver.key") or bool(context.settings.keys.command)
+    return has_key and _home(context, tenant).is_file()
+
+
+def resolved(context: Context, question: AssessmentRequest, wanted: Collection[str]) -> dict[str, str]:
+    """References by pseudonym (hex), in the audit log first; one that is in no list is left out.
+
+    RecordError says in its reason why there are none: `off`, `approval`, `too_many`, `budget`, `absent` or `damaged`.
+    """
+    tenant, approval = _approved(context, question)
+    if len(wanted) > MOST:
+        raise RecordError("too_many", f"at most {MOST:,} pseudonyms are resolved at once")
+    if not _is_here(context, tenant):
+        raise RecordError("absent", "the way back from pseudonyms is not on this host")
+    asked = f"case {approval.case}, incident {approval.incident}: {len(wanted)} pseudonyms requested"
+    trail, whose = context.trail(CHAIN), {"actor": approval.by, "tenant": tenant, "reason": approval.reason}
+    budget = context.tenant(tenant).reference_budget
+    if count_requested(context, tenant) + len(wanted) > budget:
+        trail.append(REFUSED, f"{asked}, beyond {budget} a day", **whose)
+        raise RecordError("budget", f"more than {budget:,} references of this tenant within a day")
+    try:
+        found = subjects.resolve(_home(context, tenant), context.keys, tenant, wanted)
+    except (ConfigError, CorruptError):
+        raise RecordError("damaged", "the way back from pseudonyms cannot be read") from None
+    trail.append(RESOLVED, f"{asked}, {len(found)} found, approved by {' and '.join(approval.approved_by)}", **whose)
+    if count_requested(context, tenant) > budget:  # another request was answered meanwhile
+        raise RecordError("budget", f"more than {budget:,} references of this tenant within a day")
+    return found
+
+
+def count_requested(context: Context, tenant: str) -> int:
+    """Return how many references of a tenant were asked of match within a day, by its audit log."""
+    since = context.clock.now() - DAY
+    made = (one for chain, one in entries(context.data / AUDIT) if chain == CHAIN and one.action == RESOLVED)
+    asked = (REQUESTED.search(one.object) for one in made if one.tenant == tenant and one.at > since)
+    return sum(int(found[1]) for found in asked if found)
+
+
+def _approved(context: Context, question: AssessmentRequest) -> tuple[str, ReferenceApproval]:
+    """Whose references are asked for, and what was approved; RecordError where that is not enough."""
+    approval, tenants = question.approval, question.tenants or ()
+    if approval is None or len(tenants) != 1:
+        raise RecordError("approval", "a request names one tenant and who approved it")
+    needed = context.tenant(tenants[0]).reference_approvals
+    if not needed:
+        raise RecordError("off", "no references of this tenant are handed out")
+    if len({*approval.approved_by} - {approval.by}) < needed:
+        raise RecordError("approval", "fewer people approved than have to")
+    return tenants[0], approval

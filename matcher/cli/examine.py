@@ -1,40 +1,53 @@
-"""One file that somebody sent: read, judged, compared with earlier incidents, and made one where that is asked.
+"""Examine one submitted file: read it, assess it, compare it with earlier incidents, open an incident on request.
 
-`ullage assess` does this for a file of this machine, the process that match starts for the page (`matcher.cli.assess_one`) for
-one that was dropped there. Nothing of the file is kept, and nothing of it is in what is handed out but what an incident may hold.
+`ullage assess` examines a file of this machine. For a file that was dropped on a page, match starts the same
+command with a socket in place of file and screen (`matcher.cli.assess_service`); search is at its other end
+(`ullage.runtime.assessing`). That file lies whole in nameless memory that is sealed against changes. Nothing of
+a file is kept, and what leaves holds nothing of it but what an incident may hold.
 """
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import secrets
+import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from matcher.cli.authentic import outgoing
+from matcher.cli.assess_service import ASSESS_SECONDS
+from matcher.cli.erasing import resolved
+from matcher.cli.evidence_vault import FINDING, outgoing
 from matcher.cli.loading import build_matcher, known_here
 from matcher.cli.scan import capture_of, pieces_in, printable
-from matcher.cli.supervision import SearchNote
+from matcher.cli.supervision import SearchNote, supervise
 from matcher.cli.verdict import Assessment, KnownIncidents, verdicts
 from matcher.match.capture_result import CaptureReading
 from matcher.match.counts import records
 from matcher.match.findings import desks, findings_of, with_original
 from matcher.match.parts import FailedPart, Piece, watched
 from matcher.match.pipeline import Matcher
-from matcher.unpack.limits import Limits
-from matcher.unpack.protocol import UnreadPart
+from matcher.unpack.protocol import GIB, LOCAL, Limits, UnreadPart
 from matcher.watchlist import installation
 from ullage.bus import FINDINGS, Outgoing
+from ullage.clock import Clock
 from ullage.display import csv_line
-from ullage.errors import UllageError
+from ullage.errors import RecordError, UllageError, UnavailableError
 from ullage.guard import DIED, DetectorFault
 from ullage.identifiers import is_verified
 from ullage.incidents import IncidentReference, Incidents, incidents
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.records import MAX_MATCHES
+from ullage.runtime import assessing
+from ullage.runtime.service import no_core_dumps
 from ullage.security import keys
+from ullage.security.signing import SIGNATURE, SIGNER, Verifier, record_parts
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
@@ -86,12 +99,12 @@ class Examination:
     judged: Assessment
 
     def customers(self) -> Iterator[str]:
-        """The customers in it as lines of CSV, the header first: handles, never a value."""
+        """Yield the customers in it as lines of CSV, the header first: handles, never a value."""
         yield csv_line(COLUMNS)
         yield from _lines(self.matcher, self.reading)
 
     def signed(self) -> SignedFindings:
-        """What alert makes an incident of, signed by `assess`; its originals are sealed to the tenant's desk."""
+        """Return what alert makes an incident of, signed by `assess`; its originals are sealed to the tenant's desk."""
         findings = list(findings_of(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
             return SignedFindings((), {})
@@ -104,7 +117,7 @@ class Examination:
 
 
 def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> IncidentAccess:
-    """The incidents, until `stack` is closed."""
+    """Return the incidents, until `stack` is closed."""
     try:
         return IncidentAccess(stack.enter_context(incidents(context, to_open=to_open)))
     except UllageError as error:
@@ -150,7 +163,7 @@ def open_incidents(context: Context, desk: IncidentAccess, signed: SignedFinding
 def _read(
     context: Context, matcher: Matcher, given: tuple[Path, Path], outcomes: list[UnreadPart], wanted: ExaminationRequest
 ) -> CaptureReading:
-    """The file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
+    """Return the file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
     file, named = given
     capture = capture_of(named, b"", context.clock.now()).model_copy(
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
@@ -183,7 +196,7 @@ def _read(
 
 
 def _compared(desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context) -> KnownIncidents:
-    """What incidents know of each tenant's customers in the file."""
+    """Return what incidents know of each tenant's customers in the file."""
     findings = findings_of(matcher, reading, context.clock.now())
     try:  # the first record of a tenant's finding holds the sketch, and as many customers as are asked for
         return KnownIncidents({f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches})
@@ -209,7 +222,7 @@ class _Customer:
 
 
 def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
-    """A line a customer; of those in none of the matches that are listed, of which there is a limit, only who they are."""
+    """Yield a line a customer; of those in none of the matches that are listed, of which there is a limit, only who they are."""
     for lists in matcher.lists:
         customers: dict[str, _Customer] = {}
         found = reading.best(lists.tenant)
@@ -226,3 +239,141 @@ def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
             words = " ".join(sorted(seen.kinds)), " ".join(sorted(seen.fields))
             told = (str(len(seen.rows)), "yes" if seen.verified else "no") if seen.kinds else ("", "")
             yield csv_line((handle, lists.tenant, *words, *told))
+
+
+LINE, REFERENCES = 1 << 16, 1000
+SECONDS_BETWEEN_NEWS = 0.5
+EXPENDABLE = "500"
+"""Of -1000 to 1000: where memory runs out, the kernel ends this before match."""
+DROPPED = LOCAL._replace(total_bytes=8 * GIB, member_bytes=4 * GIB, cpu_seconds=int(ASSESS_SECONDS), wall_seconds=ASSESS_SECONDS)
+"""Limits of a dropped file."""
+NOBODY_WAITS = IncidentAccess(None, "search looks itself what came of it")
+
+
+@dataclass(slots=True)
+class AssessmentStream:
+    """What is said on the socket, a line of JSON each. Threads share it."""
+
+    connection: socket.socket
+    clock: Clock
+    _read: int = 0
+    _told: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def say(self, **what: object) -> None:
+        """One line."""
+        with self._lock:
+            self.connection.sendall(json.dumps(what, ensure_ascii=False).encode() + b"\n")
+
+    def heard(self, size: int, _customers: object) -> None:
+        """So many bytes of text more were read; said now and then."""
+        self._read += size
+        if self.clock.monotonic() - self._told >= SECONDS_BETWEEN_NEWS:
+            self._told = self.clock.monotonic()
+            self.say(read=self._read)
+
+
+def serve_one(context: Context, descriptor: int, file: int) -> None:
+    """Answer the question on standard input of the file that is open as `file`, to whoever is at the socket `descriptor`."""
+    no_core_dumps()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(EXPENDABLE, encoding="ascii")
+    question = assessing.question_in(sys.stdin.buffer.read())
+    with socket.socket(fileno=descriptor) as connection:
+        answer = AssessmentStream(connection, context.clock)
+        try:
+            if question.verb == "resolve":
+                _resolve(context, question, file, answer)
+            elif question.verb == "open":
+                opened = _records(context, file)
+                open_incidents(context, NOBODY_WAITS, opened, 0.0)
+                answer.say(handed=opened.tenants)
+            else:
+                _assess(context, question, Path(f"/proc/self/fd/{file}"), answer)
+            answer.say(done=True)
+        except UnavailableError:
+            raise  # nobody is there to hear it
+        except UllageError as error:
+            answer.say(error=str(error))
+            raise
+        except MemoryError:
+            answer.say(error="it needs more memory than there is")
+            raise
+
+
+def _resolve(context: Context, question: assessing.AssessmentRequest, file: int, answer: AssessmentStream) -> None:
+    """The customer references of pseudonyms that were received, or in a word why there are none."""
+    with open(file, "rb", closefd=False) as received:
+        wanted = received.read().decode("ascii", "replace").split()
+    try:
+        found = resolved(context, question, wanted)
+    except RecordError as error:
+        answer.say(unresolved=error.reason)
+        return
+    pairs = list(found.items())
+    for start in range(0, len(pairs), REFERENCES):
+        answer.say(references=dict(pairs[start : start + REFERENCES]))
+
+
+def _assess(context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream) -> None:
+    """The verdict, the customers and the findings of a file that was received whole."""
+    note = supervise()
+    with ExitStack() as stack:
+        desk = desk_of(context, stack, to_open=False)
+        among = None if question.tenants is None else frozenset(question.tenants)
+        wanted = ExaminationRequest(
+            DROPPED,
+            customers=True,
+            among=among,
+            room=context.settings.match.capture_matches,
+            heard=answer.heard,
+            note=note,
+        )
+        examined = examine(context, file, Path(question.name or "file"), desk, wanted)
+    answer.say(verdict=examined.judged.as_dict() | {"code": int(examined.judged.code(fail=False, fail_on=""))})
+    _tell_customers(examined, answer)
+    signed = examined.signed()
+    if question.to_open:
+        open_incidents(context, NOBODY_WAITS, signed, 0.0)
+        answer.say(handed=signed.tenants)
+    elif sum(len(record.value) for record in signed.records) > question.hold_bytes:
+        answer.say(unheld=True)
+    else:
+        for record in signed.records:
+            value = base64.b64encode(record.value).decode()
+            answer.say(finding={"key": record.key, "value": value, "headers": dict(record.headers)})
+
+
+def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
+    """The customers as CSV, in pieces."""
+    held = ""
+    for line in examined.customers():
+        held += line
+        if len(held) > LINE:
+            answer.say(customers=held)
+            held = ""
+    answer.say(customers=held)
+
+
+def _records(context: Context, received: int) -> SignedFindings:
+    """Findings that come back to be opened; RecordError for one that was not signed by `assess` on this machine."""
+    signer = keys.signer(context.keys, "assess")
+    verifier = Verifier(lambda: {signer.name: signer.private.public_key()})
+    records, tenants = list[Outgoing](), dict[str, str]()
+    with open(received, "rb", buffering=0, closefd=False) as file:
+        for payload in assessing.frames(file):
+            record = _record(payload)
+            parts = record_parts(FINDINGS, record.headers, record.value)
+            verifier.verify(record.headers.get(SIGNER, ""), record.headers.get(SIGNATURE, ""), FINDING, *parts)
+            records.append(record)
+            tenants[record.headers["id"]] = record.headers["tenant"]
+    return SignedFindings(records, tenants)
+
+
+def _record(payload: bytes) -> Outgoing:
+    try:
+        said = json.loads(payload)
+        headers = {str(name): str(value) for name, value in said["headers"].items()}
+        return Outgoing(headers["tenant"], base64.b64decode(said["value"], validate=True), headers)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise RecordError("malformed", "that is no finding") from None

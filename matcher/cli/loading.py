@@ -18,8 +18,7 @@ from matcher.lexicon import Lexicon
 from matcher.match.batches import Public
 from matcher.match.capture_key import CaptureKey
 from matcher.watchlist import installation
-from matcher.watchlist.installation import TenantLists
-from matcher.watchlist.sizes import Sizes
+from matcher.watchlist.installation import Sizes, TenantLists
 from ullage.errors import ConfigError, FaultsError
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.settings import Context
@@ -44,7 +43,10 @@ class MatchInputs(NamedTuple):
 
 
 def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | None = None, *, words: bool = True) -> MatchInputs:
-    """All that is installed now, or one tenant's; or what goes with these `lists`. Without `words` the lexicon is empty."""
+    """Return the inputs of matching: all that is installed, one tenant's, or what goes with `lists`.
+
+    Without `words` the lexicon is empty.
+    """
     lists = installation.load(context, tenant) if lists is None else lists
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
@@ -60,7 +62,7 @@ def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | No
 
 
 def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", known: MatchInputs | None = None) -> Matcher:
-    """A matcher over everything that is installed now, over one tenant's, or over what is `known`.
+    """Return a matcher over everything that is installed now, over one tenant's, or over what is `known`.
 
     Without `detailed` it counts matches alone.
     """
@@ -81,7 +83,7 @@ def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", 
 
 
 def known_here(context: Context, tenant: str = "", *, canaries: bool = True, words: bool = True) -> MatchInputs:
-    """What a command looks for, with the people of canary posts or without, and with the lexicon's words or without.
+    """Return what a command looks for, with the people of canary posts or without, and with the lexicon's words or without.
 
     ConfigError without a customer list.
     """

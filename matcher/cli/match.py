@@ -17,8 +17,7 @@ from typing import Annotated
 import typer
 
 from matcher.cli import assess_service, canary
-from matcher.cli.authentic import Reception, Relay, is_behind_gap, outgoing
-from matcher.cli.evidence_vault import Keeper
+from matcher.cli.evidence_vault import Keeper, Reception, Relay, is_behind_gap, outgoing
 from matcher.cli.loading import build_matcher, keep_freed_memory, load_known
 from matcher.cli.metrics import MatchMetrics
 from matcher.match.batches import PieceTrace
@@ -29,7 +28,7 @@ from matcher.unpack.parent import has_ocr
 from matcher.watchlist import installation
 from matcher.watchlist.installation import InUse, in_use
 from ullage import log
-from ullage.bus import CAPTURES, FINDINGS, Bus, Outgoing, Publisher, Record, Subscription
+from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record, Subscription
 from ullage.clock import Clock
 from ullage.errors import FaultsError, UllageError, UnavailableError
 from ullage.guard import DetectorFault
@@ -206,7 +205,7 @@ class MatchStage:
                 yield finding
 
     def _is_proved(self, capture: Capture) -> bool:
-        """Whether crawl put this canary post up."""
+        """Return whether crawl put this canary post up."""
         return capture.site == SITE and is_proved(capture.body, capture.published_at, self._reception.verifier)
 
     def alive(self) -> None:
@@ -261,7 +260,7 @@ class MatchStage:
         self._stamp = stamp
 
     def ready(self) -> bool:
-        """Whether it looks for the customers of every tenant by the list that was installed last."""
+        """Return whether it looks for the customers of every tenant by the list that was installed last."""
         return not self._faults and bool(self._matcher.lists)
 
     def fault(self) -> str:
@@ -281,7 +280,7 @@ class MatchStage:
             self._renew()
 
     def _counter(self, reading: CaptureReading, published: PublishedCounts) -> Callable[[], None]:
-        """What a capture adds to the counters once its findings are durable; holds none of its text."""
+        """Return what a capture adds to the counters once its findings are durable; holds none of its text."""
         metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
         incomplete = reading.reasons
         waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
@@ -330,7 +329,7 @@ def rotate_seal_keys(context: Context) -> None:
 
 
 def _day_of(name: str) -> datetime | None:
-    """The day on which a seal key was made, by its name."""
+    """Return the day on which a seal key was made, by its name."""
     with contextlib.suppress(ValueError):
         return datetime.strptime(Path(name).stem, "%Y%m%d").replace(tzinfo=UTC)
     return None
@@ -354,7 +353,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
             "match",
             lambda: (
                 bus.publisher(FINDINGS),
-                _letters(context, bus),
+                DeadLetters(bus, keys.sealer(context.keys), "match"),
                 bus.subscribe(CAPTURES, GROUP),
             ),
             stop,
@@ -397,10 +396,6 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         )
         faults += [stage.fault, worker.fault]
         worker.run(once)
-
-
-def _letters(context: Context, bus: Bus) -> DeadLetters:
-    return DeadLetters(bus, keys.sealer(context.keys), "match")
 
 
 def _every(clock: Clock, seconds: float) -> Iterator[bool]:

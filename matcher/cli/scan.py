@@ -22,10 +22,9 @@ from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, with_places
 from matcher.match.lookup import ask_barely
 from matcher.match.parts import FailedPart, Piece, numbered, pieces_of_member, watched
-from matcher.unpack.kinds import media_of
-from matcher.unpack.limits import LOCAL, LOCAL_OCR_SECONDS, Limits
+from matcher.unpack.formats import media_of
 from matcher.unpack.parent import ForkServer, has_ocr, unpack
-from matcher.unpack.protocol import UnreadCounts, UnreadPart
+from matcher.unpack.protocol import LOCAL, LOCAL_OCR_SECONDS, Limits, UnreadCounts, UnreadPart
 from matcher.watchlist.installation import TenantLists
 from ullage.display.progress import ReadProgress, read_progress
 from ullage.errors import ConfigError, Exit
@@ -54,7 +53,7 @@ def scan(
     """
     known = known_here(ctx.obj, words=alarms)
     limits = limits_here(ocr=ocr)
-    given = _standard_input(paths)
+    given = sys.stdin.buffer.read() if Path("-") in paths else b""  # a second process could not read it again
     note = supervise()
     files = FileScan(limits, note, given, print_unread=not_read)
     exposed, customers = False, set[str]()
@@ -123,7 +122,7 @@ class FileScan:
             self._note.record_output(OutputProgress(*map(max, self._written, self._note.resumed)))
 
     def pieces(self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]) -> Iterator[Piece]:
-        """What is in `files`, one after the other."""
+        """Yield what is in `files`, one after the other."""
         with ForkServer() as server:
             for path in files:
                 self._current = printable(path)
@@ -224,7 +223,7 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
 
 
 def _terms(searched: SearchResult) -> Iterator[dict[str, object]]:
-    """What `scan --alarms` prints of a batch's lexicon terms."""
+    """Yield what `scan --alarms` prints of a batch's lexicon terms."""
     for part, terms in zip(searched.parts, searched.terms, strict=True):
         for hit in terms.hits:
             start, end = part.text.span(*part.text.chars([hit.start, hit.end]).tolist())
@@ -238,21 +237,21 @@ def _row(
     what: tuple[str, str],
     confidence: int | None,
 ) -> dict[str, object]:
-    """A line of `scan` that is about no customer, its fields in the order that is promised."""
+    """Return a line of `scan` that is about no customer, its fields in the order that is promised."""
     start, end = place or (None, None)
     named = {"kind": what[0], "form": what[1], "tenant": None, "subject": None}
     return {"path": path, "start": start, "end": end, **named, "confidence": confidence}
 
 
 def limits_here(*, ocr: bool) -> Limits:
-    """How far a file that a person chose is read; says so where pictures are wanted and cannot be read."""
+    """Return how far a file that a person chose is read; says so where pictures are wanted and cannot be read."""
     if ocr and not has_ocr():
         typer.echo("pictures are not read: pip install 'ullage[match,ocr]' (Python 3.11 or 3.12)", err=True)
     return LOCAL._replace(ocr_seconds=LOCAL_OCR_SECONDS) if ocr else LOCAL
 
 
 def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
-    """A capture of a file's bytes."""
+    """Return a capture of a file's bytes."""
     return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_of(path.name),
                    kind="attachment", body=body)  # fmt: skip
 
@@ -268,7 +267,7 @@ def pieces_in(
     guard: FaultGuard = STRICT,
     given: bytes | None = None,
 ) -> Iterator[Piece]:
-    """What a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
+    """Yield what a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
 
     Children that unpack come from `server`. A file that is `named` otherwise than it lies is told by that name. Where a lenient
     `guard` bears that a member fails, the others are read. `given` is what standard input held, where that is read.
@@ -276,7 +275,7 @@ def pieces_in(
     name = printable(named or path)
     try:
         stack = contextlib.ExitStack()
-        body = given if given is not None else stack.enter_context(_opened(path))
+        body = given if given is not None else stack.enter_context(path.open("rb"))
     except OSError:
         on_skipped(UnreadPart(name, "denied"))
         yield Piece(source, name, b"", 0)
@@ -297,21 +296,6 @@ def pieces_in(
             yield Piece(source, name, b"", 0)
 
 
-def _standard_input(paths: Sequence[Path]) -> bytes:
-    """Return what standard input holds, where it is to be read: a second process could not read it again."""
-    return sys.stdin.buffer.read() if any(str(path) == "-" for path in paths) else b""
-
-
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO | bytes]:
-    """A file open for reading; of what can only be read once, its bytes."""
-    if str(path) == "-":
-        yield sys.stdin.buffer.read()
-        return
-    with path.open("rb") as file:
-        yield file
-
-
 def size_of(path: Path) -> int | None:
     """Bytes of a file; None of standard input, and where nobody can tell."""
     try:
@@ -321,12 +305,12 @@ def size_of(path: Path) -> int | None:
 
 
 def is_empty(body: BinaryIO | bytes) -> bool:
-    """Whether there is nothing in it."""
+    """Return whether there is nothing in it."""
     return not body if isinstance(body, bytes) else os.fstat(body.fileno()).st_size == 0
 
 
 def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
-    """The files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
+    """Yield the files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
 
     Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable folders, of what is no file.
     """
@@ -345,7 +329,7 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
 
 
 def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
-    """The files below a folder; what lies in `whole` is read where it lies."""
+    """Yield the files below a folder; what lies in `whole` is read where it lies."""
 
     def denied(error: OSError) -> None:
         on_skipped(UnreadPart(printable(Path(error.filename)), "denied"))
@@ -363,12 +347,12 @@ def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart
 
 
 def printable(path: Path) -> str:
-    """The path as it may be printed: a name in no encoding has its odd bytes replaced."""
+    """Return the path as it may be printed: a name in no encoding has its odd bytes replaced."""
     return os.fsencode(path).decode("utf-8", "replace")
 
 
 def body_of(path: Path) -> bytes:
-    """The bytes of a file or of standard input."""
+    """Return the bytes of a file or of standard input."""
     try:
         return sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
     except OSError as error:

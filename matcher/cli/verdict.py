@@ -78,7 +78,7 @@ class KnownIncidents:
     why_not: str = ""
 
     def of(self, tenant: str) -> IncidentHistory | None:
-        """What is known of a tenant's customers, None where nobody was asked."""
+        """Return what is known of a tenant's customers, None where nobody was asked."""
         return None if self.why_not else self.known.get(tenant, IncidentHistory())
 
 
@@ -145,21 +145,21 @@ class Assessment:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether a customer is in it, or a login at a tenant's own site, or a cookie of one."""
+        """Return whether a customer is in it, or a login at a tenant's own site, or a cookie of one."""
         return any(verdict.customers or verdict.logins or verdict.cookies for verdict in self.tenants)
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing can have been missed."""
+        """Return whether nothing can have been missed."""
         return not self.outcomes and not self.absent
 
     @property
     def in_a_word(self) -> str:
-        """The answer for programs."""
+        """Return the answer for programs."""
         return "exposed" if self.is_exposed else "nobody" if self.is_whole else "no verdict"
 
     def code(self, *, fail: bool, fail_on: str) -> Exit:
-        """What the command ends with."""
+        """Return what the command ends with."""
         worst = max((ORDER.index(verdict.exposure.severity) for verdict in self.tenants), default=0)
         if (fail and self.is_exposed) or (fail_on and worst >= list[str](ORDER).index(fail_on)):
             return Exit.EXPOSED
@@ -240,7 +240,7 @@ def _verdict(
 
 
 def exposure_of(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists) -> ExposureScore:
-    """How the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
+    """Return how the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
     return _judge(context, reading, whole, lists)[1]
 
 

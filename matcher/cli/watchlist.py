@@ -43,11 +43,10 @@ from matcher.watchlist import subjects as sealed_subjects
 from matcher.watchlist.build import Builder, Control, enrolling
 from matcher.watchlist.changes import Changes
 from matcher.watchlist.cohorts import bait_of, write
+from matcher.watchlist.installation import Sizes, require
 from matcher.watchlist.runs import require_room
-from matcher.watchlist.sizes import Sizes, require
 from matcher.watchlist.source import CANARY, Source
-from matcher.watchlist.tagging import CHOICES, entries_of
-from matcher.watchlist.witness import SHARE
+from matcher.watchlist.tagging import CHOICES, CHOSEN_SHARE, entries_of
 from ullage.audit import current_user
 from ullage.audit.bait import record, stamps
 from ullage.audit.entry import AuditEntry
@@ -245,7 +244,7 @@ def build(
 
 
 def _builder(keys: KeyStore, tenant: str, digests: str, *, listed: bool = False) -> Builder:
-    """A builder for the newest epoch."""
+    """Return a builder for the newest epoch."""
     return Builder(keys, tenant, epochs(keys, tenant, "match")[-1], digests, listed=listed)
 
 
@@ -268,7 +267,7 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
         raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
     started, tags = context.clock.monotonic(), 0
     for batch in source.batches():
-        tags += round(2 * SHARE * len(batch.lines)) if batch.witness else 0
+        tags += round(2 * CHOSEN_SHARE * len(batch.lines)) if batch.witness else 0
         for column in batch.columns:
             tags += int((column.cells.lengths > 0).sum()) * entries_of(column.kind, column.kind in CHOICES[digests])
     seconds = (context.clock.monotonic() - started) + tags * SECONDS_A_TAG

@@ -1,23 +1,139 @@
-"""What the commands that read a list of customers ask for, and the list as it was asked for."""
+"""Declare the options of commands that read a customer file, and make out what its columns hold.
+
+Columns whose names are not known are proposed by name and values; a person confirms them.
+"""
 
 from __future__ import annotations
 
 import glob
+import itertools
+import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
 from matcher.watchlist.build import Report
-from matcher.watchlist.mapping import is_evident, mappings, proposed, require_columns, with_mapping
-from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source, may_be_shown
-from matcher.watchlist.witness import SHARE
+from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source, kind_named, may_be_shown, suggestion, tables
+from matcher.watchlist.tagging import CHOSEN_SHARE
 from ullage.display.screen import cell, console, table
 from ullage.errors import ConfigError
 from ullage.identifiers import kinds
+from ullage.lookup.values import readings
+from ullage.security.masking import Secret
 from ullage.settings import TENANT
+
+BARE_REFERENCES = frozenset("id uid no ref reference".split())
+"""Names of a column of references where its values are no identifiers: a column `id` may hold resident IDs as well."""
+BY_VALUE = ("resident_id", "card", "phone", "email")
+"""Kinds that values show by themselves, the surest first."""
+LOOKED_AT, SHARE, SHOWN = 200, 0.8, 3
+"""Rows that are looked at, the share of a column's values that must be of a kind, and values that are shown masked."""
+EDGE = 3
+
+
+class ColumnMapping(NamedTuple):
+    """A column, what it is read as ("" for not at all), whether that is only proposed, and some of its values, masked."""
+
+    name: str
+    kind: str
+    is_proposed: bool
+    examples: Sequence[str]
+
+
+def mappings(source: Source) -> list[ColumnMapping]:
+    """Return what each column of the first file is read as, or is proposed to be; [] for a list with a row an identifier."""
+    if source.long or str(source.paths[0]) == "-":
+        return []
+    names, columns = _sample(source)
+    known = {name: source.mapping.get(name) or kind_named(name) for name in names}
+    found = {
+        name: _proposed(name, cells) for name, cells in zip(names, columns, strict=True) if not known[name] and may_be_shown(name)
+    }
+    taken = REFERENCE in known.values()
+    for name, kind in found.items():  # of several columns of references the first
+        if kind == REFERENCE:
+            found[name], taken = "" if taken else kind, True
+    return [
+        ColumnMapping(
+            name, known[name] or found.get(name, ""), bool(found.get(name)), [masked(cell) for cell in cells if cell][:SHOWN]
+        )
+        for name, cells in zip(names, columns, strict=True)
+    ]
+
+
+def proposed(columns: Sequence[ColumnMapping]) -> dict[str, str]:
+    """Return the kinds of the columns that are only proposed."""
+    return {column.name: column.kind for column in columns if column.is_proposed}
+
+
+def is_evident(columns: Sequence[ColumnMapping]) -> bool:
+    """Return whether all that is proposed is a column of references with a bare name such as `id`: nobody need be asked."""
+    return all(
+        column.kind == REFERENCE and column.name.strip().lower() in BARE_REFERENCES for column in columns if column.is_proposed
+    )
+
+
+def with_mapping(source: Source, more: dict[str, str]) -> Source:
+    """`source` with these columns read as these kinds too."""
+    return replace(source, mapping={**source.mapping, **more})
+
+
+def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Sequence[str]) -> None:
+    """ConfigError with the command to use, `words` and what they lack, where references or all identifiers are only proposed."""
+    read = {column.kind for column in columns if column.kind and not column.is_proposed}
+    more = proposed(columns)
+    has_identifiers = source.bare or bool(read - {REFERENCE, "name"})
+    if REFERENCE in {*read, *more.values()} and (REFERENCE not in read or not has_identifiers):
+        command = shlex.join([*words, *itertools.chain.from_iterable(("--map", f"{name}={kind}") for name, kind in more.items())])
+        raise ConfigError(
+            f"{source.paths[0]}: line 1: not every column has a name that is known: if this is what they hold, use: {command}"
+        )
+
+
+def masked(value: str) -> str:
+    """`value` with its beginning and its end alone, as far as they show no more than half of it.
+
+    >>> masked("13912345678"), masked("C-1"), masked("李娜")
+    ('13*******78', '***', '**')
+    """
+    edge = min(EDGE, len(value) // 4)
+    return f"{value[:edge]}{'*' * (len(value) - 2 * edge)}{value[len(value) - edge :]}"
+
+
+def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
+    """Return the names of all columns of the first file, and the cells of its first rows by column."""
+    header = list[str]()
+
+    def all_of(path: Path, names: Sequence[str]) -> list[int]:
+        source.require_header(path, names)
+        header.extend(names)
+        return [*range(len(names))]
+
+    first = next(iter(tables(source.paths[0], source.columns, source.delimiter, all_of)), None)
+    cells = [[text.strip() for text in column.strings()[:LOOKED_AT]] for column in first.columns] if first else []
+    return header, cells or [[] for _ in header]
+
+
+def _proposed(name: str, cells: Sequence[str]) -> str:
+    """Return the kind of a column whose name alone does not say it; "" for none that is known."""
+    filled = [_kinds(cell) for cell in cells if cell]
+    by_value = next((kind for kind in BY_VALUE if filled and sum(kind in each for each in filled) >= SHARE * len(filled)), "")
+    if by_value:
+        return by_value
+    if name.strip().lower() in BARE_REFERENCES:
+        return REFERENCE
+    kind = suggestion(name)
+    is_contradicted = kind in BY_VALUE and bool(filled)
+    return "" if is_contradicted else kind
+
+
+def _kinds(cell: str) -> set[str]:
+    return {kind for kind, _ in readings(Secret(cell))}
+
 
 Files = Annotated[
     list[Path],
@@ -62,7 +178,7 @@ SHOWN_REJECTS = 10
 
 
 def valid_name(tenant: str) -> str:
-    """The tenant's name; ConfigError when it cannot be one."""
+    """Return the tenant's name; ConfigError when it cannot be one."""
     if not TENANT.fullmatch(tenant):
         raise ConfigError(f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first")
     return tenant
@@ -76,7 +192,7 @@ def source_of(
     delimiter: str = "",
     witness: str = "",
 ) -> Source:
-    """The list that the options describe."""
+    """Return the list that the options describe."""
     if bad := [pair for pair in mapping if "=" not in pair]:
         raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
     parts = [part.strip() for part in long.split(",")] if long else []
@@ -116,7 +232,7 @@ def confirmed(source: Source) -> Source:
 
 
 def _witness(option: str, long: str) -> list[str]:
-    """The names of the two columns."""
+    """Return the names of the two columns."""
     names = [name.strip() for name in option.split(",")] if option else []
     if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
         raise ConfigError(f"--witness {option}: name two columns, of the loan's amount and of its date")
@@ -128,7 +244,7 @@ def _witness(option: str, long: str) -> list[str]:
 
 
 def _files_of(file: Path) -> list[Path]:
-    """The file, or those that its pattern fits, in order of name."""
+    """Return the file, or those that its pattern fits, in order of name."""
     if file.exists() or not glob.has_magic(str(file)):
         return [file]
     found = sorted(map(Path, glob.glob(str(file), recursive=True)))  # noqa: PTH207  the pattern may begin at the root
@@ -152,7 +268,8 @@ def print_report(report: Report, source: Source | None, tenant: str) -> None:
     typer.echo(f"{tenant}: {report.customers} customers, {report.identifiers} identifiers, {report.entries} entries")
     if source and source.witness:
         typer.echo(
-            f"{tenant}: {report.witnesses} private attributes: pairs of amount and date, of a random {SHARE:.0%} of the customers"
+            f"{tenant}: {report.witnesses} private attributes: pairs of amount and date,"
+            f" of a random {CHOSEN_SHARE:.0%} of the customers"
         )
         if unread := report.chosen - report.witnesses:
             typer.echo(f"  {unread} more have an amount or a date that cannot be read or is not plausible; left out", err=True)

@@ -19,10 +19,9 @@ from matcher.match.parts import Piece
 from matcher.match.statistics import StatisticsPart, StatisticsTally
 from matcher.match.whose_rows import OwnCards
 from matcher.records.cookies import SESSION, Cookie
-from matcher.records.device_logs import DeviceLogs
+from matcher.records.logins import DeviceLogs
 from matcher.text import FoldedText
-from matcher.unpack.limits import GIB, OCR_SECONDS, Limits
-from matcher.unpack.protocol import LOSES_NOTHING, UnreadPart, UnreadValueCount
+from matcher.unpack.protocol import GIB, LOSES_NOTHING, OCR_SECONDS, Limits, UnreadPart, UnreadValueCount
 from ullage.guard import DetectorFault, FaultGuard
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings

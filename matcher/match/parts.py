@@ -31,11 +31,9 @@ from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.deobfuscate import WIDE_COMMA
 from matcher.text.events import UndoEvents, find_dense, find_events
 from matcher.text.splice import undo_lines
-from matcher.unpack.envelopes import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_taken, may_hold
-from matcher.unpack.kinds import is_html
-from matcher.unpack.limits import Limits
+from matcher.unpack.formats import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_html, is_taken, may_hold
 from matcher.unpack.parent import ForkServer, is_container, unpack
-from matcher.unpack.protocol import ABOUT, BYTES, Member, UnreadPart
+from matcher.unpack.protocol import ABOUT, BYTES, Limits, Member, UnreadPart
 from ullage.guard import STRICT, DetectorFault, FaultGuard
 from ullage.records import Capture
 from ullage.records.incomplete import FAULTS

@@ -5,7 +5,7 @@ out, and no more. Other platforms are those that a tenant's settings name: a lis
 
 A list that names none of them in its rows may still say whose it is: above them, or in a column for the platform (`OtherLists`).
 
-Rows of customers are compared with their witnesses (`watchlist/witness.py`): the loan's amount and date that we know.
+Rows of customers are compared with their witnesses (`watchlist/tagging.py`): the loan's amount and date that we know.
 
 A row is compared where its customer has a pair and it holds an amount and a date. What that says depends on what the two are:
 
@@ -35,12 +35,11 @@ from matcher.match.batches import SearchResult
 from matcher.match.capture_key import Words as Tags
 from matcher.match.corroborate import Owners
 from matcher.match.lookup import NONE, Matches
-from matcher.records.cells import HIDDEN, split
-from matcher.records.json_sql_records import INSERT, tuple_in
-from matcher.records.reader import HeaderColumns
-from matcher.records.table import BLOCK, LINE, TUPLE
+from matcher.records.reader import INSERT, HeaderColumns, tuple_in
+from matcher.records.table import BLOCK, HIDDEN, LINE, TUPLE, split
 from matcher.watchlist.installation import Epoch
-from matcher.watchlist.witness import HOLDER, KIND, PAIR, Value, amounts_in, dates_in, holders, pairs
+from matcher.watchlist.tagging import HOLDER, PAIR, Value, amounts_in, dates_in, holders, pairs
+from matcher.watchlist.tagging import WITNESS as KIND
 
 LEADING = 8
 """Digits that a range may have (ISO/IEC 7812: 6, since 2017 8)."""

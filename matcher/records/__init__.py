@@ -6,10 +6,10 @@ a row is read only where a customer was found, and in a few samples a layout for
 here; what leaves is labels, counts and the skeleton.
 """
 
+from matcher.records.cells import SURNAMES
 from matcher.records.layouts import Layouts
 from matcher.records.reader import DocumentColumns, RowLayout
 from matcher.records.rows import RowTable
 from matcher.records.segment import rows_of
-from matcher.records.values import SURNAMES
 
 __all__ = ["SURNAMES", "DocumentColumns", "Layouts", "RowLayout", "RowTable", "rows_of"]

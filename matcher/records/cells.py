@@ -1,9 +1,12 @@
-"""What cells say by themselves, whatever their column is.
+"""Tell what cells say by themselves, without header, label or column: `借款8万`, `已放款`, a name, a password.
 
-Rows are cut into cells together, in columns, and each cell gets the number of its `Content`: everything that is known of a value
-without its column. Most cells are known by their bytes alone (an identifier, nothing, digits, a name in Han characters); of the
-others each different one is looked at once. Rows that are written alike and have equal contents are of one `RowShape`. What a
-cell is in its column is asked once a shape: see `reader`.
+Rows are cut into cells together, in columns, and each cell gets the number of its `Content`: everything that is known
+of a value without its column. Most cells are known by their bytes alone (an identifier, nothing, digits, a name in Han
+characters); of the others each distinct one is read once. Rows that are written alike and have equal contents have one
+`RowShape`; what a cell is in its column is asked once per shape (`reader`).
+
+Words stand in `values.tsv`. Only whole cells count, so that prose says nothing by a word in it, and none beside words
+of an offer (`最高20万，咨询…`). The rules for passwords are ours, from published descriptions of such lists.
 """
 
 from __future__ import annotations
@@ -12,37 +15,205 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, Flags, Places, within
+from matcher.columns.batch import Bytes, Flags, Places
 from matcher.detect.field_labels import label_before, label_of, words
-from matcher.records.table import BLOCK, MARK, MARK_BYTES, NUMBER, OPEN, TUPLE, MarkedText, Numbers, Seen, mark, shown
-from matcher.records.values import (
-    AMOUNTS,
-    HAN_BYTES,
-    NOT_NAMES,
-    SURNAMES,
-    field_of,
-    is_name,
-    is_offer,
-    is_possible,
-    is_secret,
-    is_terms,
-    names_in,
-    whole_values,
-)
+from matcher.records.table import HIDDEN, MARK, MARK_BYTES, NUMBER, OPEN, MarkedText, Numbers, Seen, find_borders, mark, shown
+from matcher.text.fold import written
+from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
 
-MOST_CELLS = 256
-"""Cells of a row that are told apart; what is behind them counts as one."""
-HIDDEN = b"\x01"
-"""Stands for a separator inside quotes."""
-DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
-SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
-"""An open quote is read to the end once, and not again from each quote within it."""
+LONGEST = 32
+"""Characters of a cell that may say so."""
+LONGEST_OFFER = 1024
+"""Characters of a line that are read for words of an offer."""
+AMOUNTS = frozenset((FieldLabel.LOAN, FieldLabel.BALANCE))
+"""Fields that are amounts: a word for one of them stands before or behind a number."""
+_DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"
+AMOUNT = (
+    rf"{_DIGITS}\s?(?:[十百千万亿]{{1,2}}|w|k)?\s?"
+    r"(?:人民币|港币|元|块|rmb|cny|hkd|usd|天|期|个月|days?)?(?:整|左右)?"
+)
+_WORD = r"([\u4e00-\u9fff]{1,8}?|[A-Za-z][A-Za-z_ ]{2,24}?)"
+BEFORE = compile_later(rf"{_WORD}(?:[为是约共了]|人民币)?[\s:=]{{0,2}}{AMOUNT}([\u4e00-\u9fff]{{0,4}})", re.IGNORECASE)
+"""`借款8万`, `申请金额为50000元`, `借8万未还`, `Loan amount 5,000`: word, amount, and perhaps what became of it."""
+BEHIND = compile_later(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
+"""`8万借款`, `3000元未还`."""
+_FROM, _TO = r"[0-9][0-9.,]*+\s?[十百千万亿元%期天kw]{0,3}\s?[-~至到]\s?", r"[0-9]"
+TERMS = compile_later(rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE)
+"""`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount. Dates and times with hyphens are none."""
+CODE_SENT = compile_later(
+    r"(?:验证码|驗證碼|校验码|动态密?码|短信码|(?<![a-z])otp|verification code)[^0-9，。,;；]{0,8}[0-9]{4,8}(?![0-9])"
+    r"|(?<![0-9])[0-9]{4,8}\s?(?:\(|是|为|is)?(?:您的|你的|your)?[^0-9，。,;；]{0,12}(?:验证码|驗證碼|校验码|verification code)",
+    re.IGNORECASE,
+)
+"""A one-time code as messages give it, which is prose: `您的验证码是123456,5分钟内有效`."""
+LONGEST_MESSAGE = 256
+"""Characters of a cell that are read for such a code."""
+DATED = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}\s?[\-/.]\s?[0-9]{1,2}(?![0-9])")
+"""A day or a month, whose hyphens make no range."""
+OTHER, OFFERS, GLUED, PASSWORDS = str(FieldLabel.OTHER), "-", "+", f"*{FieldLabel.PASSWORD}"
+
+
+@cache
+def _data() -> dict[str, frozenset[str]]:
+    """Words by the first cell of their line, in both scripts."""
+    lines = (resources.files(__package__) / "values.tsv").read_text(encoding="utf-8").splitlines()
+    parted = (line.split("\t") for line in lines if line and not line.startswith("#"))
+    return {first: frozenset(form for word in words for form in written(word)) for first, *words in parted}
+
+
+@cache
+def whole_values() -> dict[str, FieldLabel]:
+    """Values that are whole cells, with their field."""
+    return {word: FieldLabel(label) for label, words in _data().items() if label in FieldLabel.__members__ for word in words}
+
+
+@cache
+def _offer() -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, sorted(_data()[OFFERS]))), re.IGNORECASE)
+
+
+def is_offer(text: str) -> bool:
+    """Return whether `text` offers what its amounts are of.
+
+    >>> is_offer('贷款额度最高20万,咨询13800138000'), is_offer('张某,借款8万')
+    (True, False)
+    """
+    return _offer().search(text[:LONGEST_OFFER]) is not None
+
+
+def is_terms(value: str) -> bool:
+    """Return whether a value behind a label says what is to be had, and not what somebody has.
+
+    >>> is_terms('1-50万'), is_terms('最高20万'), is_terms('50000'), is_terms('2024-01-02')
+    (True, True, False, False)
+    """
+    return _has_terms(value[:LONGEST]) or is_offer(value)
+
+
+def field_of(value: str) -> FieldLabel | None:
+    """Return the field that a whole value says it is of; OTHER for a tag, None where it says nothing.
+
+    >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
+    (<Field.LOAN: 'LOAN'>, <Field.LOAN: 'LOAN'>, None, <Field.OTHER: 'OTHER'>)
+    >>> field_of('【某银行】您的验证码是123456'), field_of('验证码登录')
+    (<Field.OTP: 'OTP'>, None)
+    """
+    if value and CODE_SENT.search(value[:LONGEST_MESSAGE]):
+        return FieldLabel.OTP
+    if not value or len(value) > LONGEST:
+        return None
+    known = whole_values().get(value.lower())
+    if known:
+        return known
+    for pattern in (BEFORE,) if value.isascii() else (BEFORE, BEHIND):  # words behind an amount are Chinese
+        found = pattern.fullmatch(value)
+        if found and not _has_terms(value) and (label := _amount(found[1])):
+            return label
+    return None
+
+
+def _has_terms(value: str) -> bool:
+    return TERMS.search(value) is not None and not DATED.search(value)
+
+
+def is_tag(value: str) -> bool:
+    """Return whether a value sorts customers and names nobody, though it looks like a name.
+
+    >>> is_tag('高净值'), is_tag('白领女性'), is_tag('高某')
+    (True, True, False)
+    """
+    return value.startswith(_tags())
+
+
+@cache
+def _tags() -> tuple[str, ...]:
+    return tuple(_data()[OTHER])
+
+
+def _amount(word: str) -> FieldLabel | None:
+    """Return the field of which a word before or behind an amount speaks."""
+    text = word.strip()
+    for label in AMOUNTS:
+        if text.lower() in _data().get(f"{GLUED}{label}", ()):
+            return label
+    named = label_of(text)
+    return named if named in AMOUNTS else None
+
+
+SHORTEST_MADE = 6
+POSSIBLE = re.compile(r"[!-~]{4,64}")
+_LETTER, _DIGIT, _SIGN = "(?=[^A-Za-z]*[A-Za-z])", "(?=[^0-9]*[0-9])", "(?=[^!@#$%^&*?+~]*[!@#$%^&*?+~])"
+MADE = re.compile(f"{_LETTER}(?:{_DIGIT}|{_SIGN})|{_DIGIT}{_SIGN}")
+"""Letters with digits or signs, or digits with signs."""
+SOMETHING_ELSE = compile_later(
+    r"[0-9]{1,4}[-/.:xX~][0-9]{1,4}(?:[-/.:~][0-9:.\-/~T]{0,32})?"  # dates, times, ranges, ratios, addresses of machines
+    r"|[-+]?[$][0-9.,]{1,16}|[-+]?[0-9][0-9,]{0,15}(?:\.[0-9]{1,4})?"
+    r"(?:%|[wkmxhsd]|[kmgt]b|rmb|cny|usdt?|hkd|days?|hours?|min|months?|years?|yuan|km|kg|px|pcs)"  # amounts with their unit
+    r"|[Vv]?[0-9]+(?:\.[0-9]+){1,3}\S{0,16}"  # versions
+    r"|[A-Z]{1,5}[-_]?[0-9]{8,24}"  # numbers of orders and waybills
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+    r"|(?:[a-z][a-z0-9+.]{1,9}:)?//\S{1,64}|www\.\S{1,64}|/\S{1,64}|[A-Za-z0-9._\-]{1,32}/[A-Za-z0-9._/\-]{1,32}"
+    r"|(?:[A-Za-z0-9_\-]{1,32}\.){1,4}(?:com|cn|net|org|io|top|xyz|cc|hk|tw|gov|edu|vip|info|html?|php|jpe?g|png|gif|txt|csv|xlsx?|pdf|zip|rar|sql|apk|exe)(?:[:/?]\S{0,64})?"
+    r"|(?i:iphone|ipad|redmi|huawei|honor|oppo|vivo|xiaomi|samsung|galaxy|android|windows|chrome|sm-|ios)\S{0,24}"
+    r"|[A-Za-z_]{2,16}=\S{0,48}|wxid_\S{1,32}|@\S{1,32}|[{\[<(].{0,64}"
+)
+"""What a value of such characters is more likely: it is no password."""
+
+
+def is_possible(value: str) -> bool:
+    """Return whether a value may be a password.
+
+    >>> is_possible('abc123'), is_possible('123456'), is_possible('2024-01-02'), is_possible('12:30'), is_possible('张三')
+    (True, True, False, False, False)
+    """
+    return value.lower() in _data()[PASSWORDS] or (POSSIBLE.fullmatch(value) is not None and not SOMETHING_ELSE.fullmatch(value))
+
+
+def is_made(value: str) -> bool:
+    """Return whether a possible password is made as passwords are: it speaks for one where it stands behind a login.
+
+    >>> is_made('abc123'), is_made('p@ssword'), is_made('123456'), is_made('beijing'), is_made('50000')
+    (True, True, True, False, False)
+    """
+    return value.lower() in _data()[PASSWORDS] or (len(value) >= SHORTEST_MADE and MADE.match(value) is not None)
+
+
+def is_secret(value: str) -> bool:
+    """Return whether a value behind a login is a password even where no other row says so."""
+    return is_made(value) and is_possible(value)
+
+
+SURNAMES = (
+    "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹彭曾肖田董袁潘于蒋蔡余杜叶程苏魏吕丁任沈姚卢姜崔钟谭陆汪范金石廖贾夏韦付方白邹孟熊秦邱江"
+    "尹薛闫段雷侯龙史陶黎贺顾毛郝龚邵万钱严覃武戴莫孔向汤欧阳司徒"
+)
+NAME = compile_later(rf"[{SURNAMES}][\u4e00-\u9fff某*]{{1,3}}|[A-Z][a-z]+(?: [A-Z][a-z]+){{1,2}}")
+NOT_NAMES = re.compile(r"[省市区县路街号村镇银行卡公司数据客户余额]")
+HAN_BYTES = 3
+"""Bytes of a Han character in it."""
+
+
+def is_name(text: str) -> bool:
+    """Return whether a whole cell looks like a name.
+
+    >>> is_name('张某'), is_name('张家口市')
+    (True, False)
+    """
+    return NAME.fullmatch(text) is not None and not NOT_NAMES.search(text)
+
+
+def names_in(text: str) -> list[str]:
+    """Return the first two names in what is left of a cell when its numbers are taken out."""
+    return [m.group() for m in NAME.finditer(text) if not NOT_NAMES.search(m.group())][:2]
+
+
 AROUND = " \t\n\"'`()[]{};"
 """What may surround a value in its cell."""
 BETWEEN = AROUND + ",.:|-。、"
@@ -100,13 +271,13 @@ class RowShape:
 
     @cached_property
     def words(self) -> tuple[FieldLabel | None, ...]:
-        """The field that each cell is of by its own words, or by the word in the cell before it: `借款金额 50000`."""
+        """Return the field that each cell is of by its own words, or by the word in the cell before it: `借款金额 50000`."""
         titles = (None, *(content.title for content in self.contents[:-1]))
         return tuple([_words(content, title) for content, title in zip(self.contents, titles, strict=True)])
 
     @cached_property
     def has_words(self) -> bool:
-        """Whether any cell says what it is."""
+        """Return whether any cell says what it is."""
         return any(self.words)
 
 
@@ -134,11 +305,11 @@ class Cells:
     separator: bytes
 
     def value(self, cell: int) -> str:
-        """A cell as characters without what surrounds a value: NUMBER for candidates, HIDDEN for separators inside quotes."""
+        """Return the text of a cell, stripped: NUMBER for candidates, HIDDEN for separators inside quotes."""
         return self._text(int(self.start[cell]), int(self.end[cell])).strip(AROUND)
 
     def text(self, row: int) -> str:
-        """A whole row as characters, with one NUMBER for each candidate."""
+        """Return a whole row as characters, with one NUMBER for each candidate."""
         first, last = self.borders[row], self.borders[row + 1] - 1
         return shown(self.data[self.start[first] : self.end[last]].tobytes())
 
@@ -147,7 +318,7 @@ class Cells:
         return shown(written.replace(self.separator, HIDDEN) if self.separator else written)
 
     def names(self, cell: int, *, whole: bool) -> list[str]:
-        """The names in a cell: what is the whole of its value, or what stands around its numbers."""
+        """Return the names in a cell: what is the whole of its value, or what stands around its numbers."""
         text = self._text(int(self.start[cell]), int(self.end[cell]))
         if whole:
             named = label_before(text) if ":" in text or "=" in text else None
@@ -170,8 +341,8 @@ class Contents:
         self.shapes: list[RowShape] = []
 
     def cut(self, rows: MarkedText, separator: bytes, style: int) -> Cells:
-        """The cells of `rows`, which are one or more and all written so."""
-        parted = _parted(rows, separator, style)
+        """Return the cells of `rows`, which are one or more and all written so."""
+        parted = find_borders(rows, separator, style)
         start = np.sort(np.concatenate((rows.start, parted + len(separator))))
         borders = np.append(np.searchsorted(start, rows.start), len(start))
         end = np.append(start[1:], 0) - len(separator)
@@ -185,7 +356,7 @@ class Contents:
         return Cells(rows.data, start, end, content, is_han, borders, separator)
 
     def shapes_of(self, cells: Cells, style: int) -> Numbers:
-        """The number of each row's shape among `shapes`: i64[rows]. One that is as the row before is not asked for again."""
+        """Return the number of each row's shape among `shapes`: i64[rows]; equal neighbours are looked up once."""
         count = np.diff(cells.borders)
         is_same = cells.content == cells.content[np.arange(len(cells.content)) - np.repeat(count, count)]
         is_new = ~np.logical_and.reduceat(is_same, cells.borders[:-1])
@@ -233,7 +404,7 @@ class Contents:
         return is_han
 
     def _number(self, part: bytes, separator: bytes) -> int:
-        """The number of what a cell says that is written so."""
+        """Return the number of what a cell says that is written so."""
         known = self._cells.setdefault(separator, {})
         number = known.get(part)
         if number is None:
@@ -245,7 +416,7 @@ class Contents:
         return number
 
     def _look(self, part: bytes, *, may_be_password: bool = False) -> Content:
-        """What a cell says, wherever it stands."""
+        """Return what a cell says, wherever it stands."""
         text = shown(part)
         first, *others = part.split(OPEN)
         around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])] if others else []
@@ -273,7 +444,7 @@ class Contents:
 
 
 def _title(text: str) -> FieldLabel | None:
-    """The field of the value in the next cell, if a cell is a word for one that needs it; values with digits are no words."""
+    """Return the field that a cell announces for the next one; values with digits announce nothing."""
     label = words().get(text.lower()) if DIGIT.search(text) else label_of(text) if len(text) <= LONGEST_TITLE else None
     return label if label in AMOUNTS or label in (FieldLabel.CVV, FieldLabel.PASSWORD) else None
 
@@ -288,66 +459,14 @@ def _said(around: Sequence[str]) -> Iterator[str]:
 
 
 def _sign_before_password(around: Sequence[str]) -> str:
-    """The sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
+    """Return the sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
     before, behind = around[:2]
     found = BEHIND_LOGIN.fullmatch(behind)
     return found[1] if found and not before.strip() and is_secret(found[2]) else ""
 
 
-def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
-    """The cells of one row as they are written, with HIDDEN for the separators inside quotes."""
-    if not separator:
-        return [row]
-    quote, pattern = _quotes(style)
-    if quote in row and style != BLOCK:
-        row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
-    return row.split(separator, MOST_CELLS)
-
-
-def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
-    return (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
-
-
-def _parted(rows: MarkedText, separator: bytes, style: int) -> Places:
-    """Where `separator`, one sign some times over, parts cells of `rows`, as `split` parts them."""
-    if not separator:
-        return np.empty(0, np.int64)
-    at = np.flatnonzero(rows.data == separator[0])
-    if len(separator) > 1:
-        first = np.flatnonzero(np.diff(at, prepend=-2) != 1)
-        size = np.diff(first, append=len(at))
-        number = within(size)
-        at = at[(number % len(separator) == 0) & (number + len(separator) <= np.repeat(size, size))]
-    row = np.searchsorted(rows.start, at, "right") - 1
-    at, row = (column[(row >= 0) & (at < rows.end[row])] for column in (at, row))
-    if style != BLOCK:
-        shows = ~_is_quoted(rows, at, row, *_quotes(style))
-        at, row = at[shows], row[shows]
-    rank = np.arange(len(at)) - np.searchsorted(row, row)
-    parted: Places = at[rank < MOST_CELLS]
-    return parted
-
-
-def _is_quoted(rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]) -> Flags:
-    """Which of `places`, each in its `row`, stand inside quotes: bool[n].
-
-    An odd number of quotes before a place says so. In a row with an odd number of them, or with a backslash, each quote is read.
-    """
-    quotes = np.flatnonzero(rows.data == quote[0])
-    begin, stop = np.searchsorted(quotes, rows.start), np.searchsorted(quotes, rows.end)
-    is_quoted: Flags = (np.searchsorted(quotes, places) - begin[row]) % 2 == 1
-    slashes = np.flatnonzero(rows.data == ord("\\"))
-    escapes = np.searchsorted(slashes, rows.start) < np.searchsorted(slashes, rows.end)
-    for number in np.flatnonzero((stop > begin) & (escapes | ((stop - begin) % 2 == 1))).tolist():
-        text = rows.data[rows.start[number] : rows.end[number]].tobytes()
-        own = slice(*np.searchsorted(row, (number, number + 1)))
-        borders = [place for found in pattern.finditer(text) if found[1] for place in found.span()]
-        is_quoted[own] = np.searchsorted(borders, places[own] - rows.start[number], "right") % 2 == 1
-    return is_quoted
-
-
 def _meaning(data: Bytes) -> Bytes:
-    """What each byte, or the character that begins with it, means for the cell that holds it: u8[size]."""
+    """Return what each byte, or the character that begins with it, means for the cell that holds it: u8[size]."""
     found = _bytes().take(data)
     lead = np.flatnonzero((data >= 0xC0) & (data != MARK))
     is_wide = (data[lead] >> 4) == 0xE
@@ -358,7 +477,7 @@ def _meaning(data: Bytes) -> Bytes:
 
 
 def _code_points(data: Bytes, place: Places) -> Numbers:
-    """The character of three bytes at each place; anything where `data` ends before."""
+    """Return the character of three bytes at each place; anything where `data` ends before."""
     first, second, third = (data.take(place + offset, mode="clip").astype(np.int64) for offset in range(HAN_BYTES))
     points: Numbers = (first & 15) << 12 | (second & 63) << 6 | (third & 63)
     return points
@@ -366,7 +485,7 @@ def _code_points(data: Bytes, place: Places) -> Numbers:
 
 @cache
 def _bytes() -> Bytes:
-    """What each byte means: u8[256]."""
+    """Return what each byte means: u8[256]."""
     byte = np.arange(256)
     found = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where((byte < 0x80) | (byte == MARK), NO_NAME, 0)
     return found.astype(np.uint8)
@@ -374,7 +493,7 @@ def _bytes() -> Bytes:
 
 @cache
 def _characters() -> tuple[Bytes, npt.NDArray[np.bool_]]:
-    """What each character up to U+FFFF means, u8[65536], and whether it is a surname that begins no value with a field."""
+    """Return what each character up to U+FFFF means, u8[65536], and whether it is a surname that begins no value with a field."""
     point = np.arange(1 << 16)
     none = (point < HAN[0]) | (point >= HAN[1]) | np.isin(point, [ord(char) for char in NOT_NAMES.pattern.strip("[]")])
     begins = {value[0] for value in whole_values()}

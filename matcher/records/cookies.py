@@ -158,7 +158,7 @@ class CookieFinder:
         self.tenants = sites.tenants
 
     def find(self, hosts: Hosts) -> list[Cookie]:
-        """Every cookie beside `hosts`, in order of place."""
+        """Return every cookie beside `hosts`, in order of place."""
         raw = hosts.raw
         if not any(sign in raw for sign in SIGNS):
             return []
@@ -180,7 +180,7 @@ class CookieFinder:
 
 
 def cookies_of_no_site(text: bytes) -> int:
-    """How many cookies stand in a text that names no site at all: whose they are nobody can tell."""
+    """Return how many cookies stand in a text that names no site at all: whose they are nobody can tell."""
     if not any(sign in text for sign in NO_SITE_SIGNS) or SITE.search(text):
         return 0
     headers = [len(_pairs(header[2])) for header in HEADER.finditer(text)]
@@ -188,7 +188,7 @@ def cookies_of_no_site(text: bytes) -> int:
 
 
 def _table(raw: bytes, host: Host) -> CookieTable | None:
-    """What the first line of a host's document says, if it is the header of a table of cookies."""
+    """Return what the first line of a host's document says, if it is the header of a table of cookies."""
     end = raw.find(b"\n", host.document_start, host.document_start + LONGEST)
     text = raw[host.document_start : end].lower() if end >= 0 else b""
     separator = next((sign for sign in (b"\t", b"|", b";", b",") if sign in text), b"")
@@ -198,7 +198,7 @@ def _table(raw: bytes, host: Host) -> CookieTable | None:
 
 
 def _of_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[Made], int] | None:
-    """The cookie of a row; None where the host is not in the column of domains."""
+    """Return the cookie of a row; None where the host is not in the column of domains."""
     text = raw[host.line : host.line_end]
     fields = split(text, table.separator)
     cells = [bare(text[first:last]) for first, last in fields]
@@ -227,7 +227,7 @@ def _beside(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
 
 
 def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
-    """The cookie of an object."""
+    """Return the cookie of an object."""
     low, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
     first, last = raw.rfind(b"{", low, host.begin), raw.find(b"}", host.end, high)
     if first < 0:
@@ -237,7 +237,7 @@ def _of_object(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
 
 
 def _members(text: bytes) -> Iterator[Made]:
-    """The cookie that an object says by its labels."""
+    """Yield the cookie that an object says by its labels."""
     name, value = NAME.search(text), VALUE.search(text)
     if name and value:
         expiry = EXPIRY.search(text)
@@ -245,7 +245,7 @@ def _members(text: bytes) -> Iterator[Made]:
 
 
 def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | None:
-    """The cookies of a request that is an object, of which `host` is the address: in a header, an array or an object."""
+    """Return the cookies of a request that is an object, of which `host` is the address: in a header, an array or an object."""
     low, high = max(start, host.begin - LONGEST_REQUEST), min(host.document_end, host.end + LONGEST_REQUEST)
     if not any(raw.find(sign, low, high) >= 0 for sign in HEADER_SIGNS):
         return [], host.end
@@ -264,13 +264,13 @@ def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | 
 
 
 def _close(text: bytes, sign: bytes, place: int) -> int:
-    """Where an array or an object without another ends."""
+    """Return where an array or an object without another ends."""
     end = text.find(sign, place)
     return end if end >= 0 else len(text)
 
 
 def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
-    """The cookies of a request to `host`, of its answer, or of a header that names it."""
+    """Return the cookies of a request to `host`, of its answer, or of a header that names it."""
     first, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
     if not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS) and raw.find(b" -b ", first, high) < 0:
         return [], host.end
@@ -290,7 +290,7 @@ def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
 
 
 def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
-    """Where the request to `host` begins: no earlier than `begin`, nor than another's ends."""
+    """Return where the request to `host` begins: no earlier than `begin`, nor than another's ends."""
     for request in REQUEST.finditer(raw, begin, host.line + len("OPTIONS ")):
         names_host = request[0][-1:] == b":"
         if names_host and request.start() == host.line - 1:
@@ -300,7 +300,7 @@ def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
 
 
 def _set(header: bytes) -> Iterator[Made]:
-    """The cookie that an answer sets."""
+    """Yield the cookie that an answer sets."""
     pair = next(iter(_pairs(header)), None)
     until = SET_EXPIRES.search(header)
     if pair:

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, ranges, within
 from matcher.columns.bitset import NeighbourRuns, Ranks, where
 from matcher.detect.numbers import DIGEST
-from matcher.records.json_sql_records import is_beginning, statements_of
+from matcher.records.cells import is_made, is_possible, is_tag
 from matcher.records.reader import (
     HASH,
     HEADER_LINES,
@@ -41,10 +41,11 @@ from matcher.records.reader import (
     ShapeDescription,
     elected,
     header_of,
+    is_beginning,
+    statements_of,
     vote,
 )
 from matcher.records.table import BLOCK, LINE, TUPLE, Numbers, RowBatch, shown
-from matcher.records.values import is_made, is_possible, is_tag
 from ullage.vocabulary.fields import FieldLabel
 
 SAMPLES = 6
@@ -85,11 +86,11 @@ class Samples(NamedTuple):
 
     @property
     def documents(self) -> list[int]:
-        """Where each document's rows begin and the last one's end."""
+        """Return where each document's rows begin and the last one's end."""
         return [self.borders[group] for group in self.groups]
 
     def each(self) -> Iterator[RowSample]:
-        """The rows that are read of each document."""
+        """Yield the rows that are read of each document."""
         rows = self.rows.tolist()
         for low, high in pairwise(self.groups):
             first, last = self.borders[low], self.borders[high]
@@ -131,7 +132,7 @@ class RowGroups:
         return cls(rows, group, rows[order], first[by_document], np.diff(first, append=len(rows))[by_document], borders)
 
     def samples(self) -> Samples:
-        """What is read of each group."""
+        """Return what is read of each group."""
         sizes, groups = self.size.tolist(), self.borders.tolist()
         count = np.array([n for low, high in pairwise(groups) for n in read_of(sizes[low:high])], np.int64)
         borders = np.concatenate(([0], np.cumsum(count)))
@@ -173,7 +174,7 @@ def row_groups(table: RowBatch, first: Numbers, count: Numbers, separators: Sequ
 
 
 def _separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
-    """How often `sign` stands before the first candidate of each of `rows`, times 256, and in the whole row: i64[rows]."""
+    """Return how often `sign` stands before the first candidate of each of `rows`, times 256, and in the whole row: i64[rows]."""
     start, end = table.start[rows], table.end[rows]
     low = int(start[0])
     seen = places_before(table.batch.data[low : int(end[-1])], sign)
@@ -184,7 +185,7 @@ def _separators(table: RowBatch, rows: Numbers, sign: bytes) -> Numbers:
 
 
 def places_before(data: Bytes, sign: bytes) -> Ranks:
-    """How many places in `data`, where `sign` begins, come before another; the sign is one byte some times over."""
+    """Return how many places in `data`, where `sign` begins, come before another; the sign is one byte some times over."""
     return Ranks(NeighbourRuns(where(data, lambda part: part == sign[0])).of(len(sign)))
 
 
@@ -201,7 +202,7 @@ class Layouts:
     counts: Mapping[RowLayout, int]
 
     def counted(self) -> Iterator[tuple[RowLayout, int]]:
-        """Each layout and how many rows have it."""
+        """Return each layout and how many rows have it."""
         return ((layout, count) for layout, count in self.counts.items() if count)
 
 
@@ -226,7 +227,7 @@ def layouts_of(sample: RowSample, read: Sequence[ShapeDescription], unread: Call
 
 
 def _common(read: Sequence[ShapeDescription]) -> RowLayout | None:
-    """What at least half of the rows read hold, and the skeleton that most have; None where none was read."""
+    """Return what at least half of the rows read hold, and the skeleton that most have; None where none was read."""
     if not read:
         return None
     if read.count(read[0]) == len(read):
@@ -269,7 +270,7 @@ def sheets_of(
 def _sheet(
     table: RowBatch, document: int, rows: range, texts: Sequence[bytes], before: DocumentColumns, *, has_tuples: bool
 ) -> DocumentColumns:
-    """What one document shows, of which `texts` are some lines; `before` is what is known from its earlier parts."""
+    """Return what one document shows, of which `texts` are some lines; `before` is what is known from its earlier parts."""
     columns = before.columns
     if texts:
         separator = elected([vote_of(text) for text in texts])
@@ -287,7 +288,7 @@ def _sheet(
 
 
 def vote_of(text: bytes) -> str:
-    """The separator of one row; most are told from its bytes."""
+    """Return the separator of one row; most are told from its bytes."""
     if len(text) <= LONGEST_SAMPLE:
         for sign in SURE:
             if sign in text:
@@ -296,7 +297,7 @@ def vote_of(text: bytes) -> str:
 
 
 def _above(table: RowBatch, row: int) -> list[str]:
-    """The lines above a row in its document, at most HEADER_LINES."""
+    """Return the lines above a row in its document, at most HEADER_LINES."""
     batch = table.batch
     begin = batch.starts[table.document[row]]
     if table.start[row] == begin:
@@ -349,13 +350,13 @@ def typed_together(sheet: DocumentColumns, lines: Lines, values: Callable[[int],
 
 
 def _may_be_told(described: ShapeDescription) -> bool:
-    """Whether something in a row may be told by what stands in other rows."""
+    """Return whether something in a row may be told by what stands in other rows."""
     marks = {*described.marks}
     return not TELLING.isdisjoint(marks) if described.unknown else HASH in marks and not LOGINS.isdisjoint(marks)
 
 
 def hashes(counts: Mapping[ShapeDescription, int], separator: str) -> frozenset[int]:
-    """The last column of most rows, a digest behind a login: by the usual signs of such lists it is that of a password.
+    """Return the last column of most rows, a digest behind a login: by the usual signs of such lists it is that of a password.
 
     `counts` says how many rows hold what.
     """
@@ -394,12 +395,12 @@ def card_codes(lines: Lines, values: Callable[[int], CellTexts]) -> dict[int, Fi
 
 
 def _are(pattern: re.Pattern[str], values: Sequence[str]) -> bool:
-    """Whether at least three of four values are of that shape."""
+    """Return whether at least three of four values are of that shape."""
     return bool(values) and sum(pattern.fullmatch(value) is not None for value in values) * 4 >= len(values) * 3
 
 
 def _are_spread(values: Sequence[str]) -> bool:
-    """Whether some numbers are neither tags, of which many are equal, nor amounts, of which most are round."""
+    """Return whether some numbers are neither tags, of which many are equal, nor amounts, of which most are round."""
     is_round = sum(value.endswith("0") for value in values) * 2 > len(values)
     return len(values) >= FEWEST_CODES and len({*values}) * 4 >= len(values) * 3 and not is_round
 
@@ -423,7 +424,7 @@ def passwords(lines: Lines, values: Callable[[int], CellTexts], separator: str) 
 
 
 def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
-    """Whether most values are possible, enough of them made, and few equal; `alone`: nothing stands behind them."""
+    """Return whether most values are possible, enough of them made, and few equal; `alone`: nothing stands behind them."""
     possible = [value for value in values if is_possible(value)]
     made, different = sum(map(is_made, possible)), len({*values})
     several_shapes = len({_shape(value) for value in values}) > 1
@@ -435,7 +436,7 @@ def _are_passwords(values: Sequence[str], *, usual: bool, alone: bool) -> bool:
 
 
 def _shape(value: str) -> str:
-    """Which of its characters are digits: numbers of one form have one shape."""
+    """Return which of its characters are digits: numbers of one form have one shape."""
     return "".join("9" if char.isdigit() else "a" if char.isalpha() else char for char in value)
 
 

@@ -1,10 +1,14 @@
-"""The login and the password that stand beside an address with labels, or on lines of their own above or below it.
+"""Read the login and the password beside an address.
 
+    lines      https://bank.example/login:USER:PASSWORD     USER:PASSWORD:https://bank.example/
+               bank.example|USER|PASSWORD
+    tables     CSV with quotes, tabs, pipes, Markdown, tuples of SQL, arrays of JSON; by header, else by order
     labels     `URL: … ¶ USER: … ¶ PASS: …`, also on one line, in Chinese, in objects of JSON and in XML
-    lines      an address, a login and a password, one below the other
+    blocks     an address, a login and a password, one below the other
 
-A label behind an address is that of a record: it ends with its object, its element, an empty line or a ruler, or where the next
-address begins.
+An address may contain `:`, and so may a password: of several readings the one counts whose login is a mail
+address or a phone. A label behind an address belongs to a record, which ends with its object, its element, an
+empty line, a ruler, or the next address.
 """
 
 from __future__ import annotations
@@ -12,11 +16,222 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import islice
+from typing import NamedTuple
 
-from matcher.records.login_fields import NO_LOGIN, PATH, WORDS, Login, login_of_line, plain
-from matcher.records.login_labels import ADDRESS_LABEL, JOIN_ENDS, LOGIN_LABEL, NEXT_ADDRESS, PASSWORD_LABEL
-from matcher.records.login_page import ELEMENT, LONGEST_OBJECT, LoginPage
-from matcher.records.own_sites import Host, OwnSite
+from matcher.records.cells import is_secret
+from matcher.records.login_page import (
+    ADDRESS_LABEL,
+    ELEMENT,
+    JOIN_ENDS,
+    LOGIN_LABEL,
+    LONGEST_OBJECT,
+    NEXT_ADDRESS,
+    PASSWORD_LABEL,
+    LoginPage,
+    bare,
+    split,
+)
+from matcher.records.own_sites import Host, OwnSite, looks_named
+
+LONGEST_GROUP = 512
+"""Bytes of an array or a tuple around an address."""
+MOST_SPACED = 5
+"""Fields of a line that is parted by spaces: prose has more words."""
+PORT = re.compile(rb":[0-9]{1,5}(?=[/?#|;,\t \"']|-{3}|:[^:\n]*:|$)")
+"""A port is one where a path or two more fields follow, else it is a login of digits."""
+LOGIN = re.compile(rb"[!#$%&()*+,\-./0-9=?@A-Z\[\]^_a-z|~]{3,128}")
+PASSWORD = re.compile(rb"[!-~]{3,128}")
+NO_LOGIN = re.compile(rb"(?i)(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.].*|unknown|\[?not[_ ]saved\]?|null|none|n/a|true|false")
+"""Dates, and what stealers write where there is no login."""
+STATUS = re.compile(rb"[0-9]{3}")
+"""What a server answered, in a table of pages."""
+PERSON = re.compile(rb"(?:\+?86[ \-]?)?1[3-9][0-9]{9}|[^\s@:|;,]{1,64}@[^\s@:|;,]{3,128}")
+"""A login by which it is told from a password."""
+PATH = re.compile(rb"(?::[0-9]{1,5})?(?:[/?#][^\s\"'<>]*)?")
+NO_PATH = re.compile(rb"[\s\"'<>]")
+USUAL = re.compile(
+    rb"(?:[/?#][!$%&(-+\-./0-9=?@A-Z\[-`a-z~#]{0,256})?:"
+    rb"((?!19|20)[A-Za-z0-9.\-]{1,64}@[A-Za-z0-9.\-]{3,63}):(?!(?:\+?86-?)?1[3-9][0-9]{9}\n)[!#$%&(-*=0-9A-Z?\[-`a-z{}~./\-]{3,128}\n"
+)
+"""Behind a host, a mail address and a password in a line of colons alone, as nearly all of a list are, and no other reading."""
+WORDS = re.compile(
+    rb"(?<![ \t])(?: ++[A-Za-z0-9]{1,64} ++"
+    rb"(?:(?!root|admin)[A-Za-z0-9]{1,5}(?: ++[A-Za-z0-9]{1,64}){0,2} *+\n|(?:[A-Za-z0-9]{1,64} ++){4}[!-~])"
+    rb"|[ \t]++(?:TRUE|FALSE)[ \t]++/[^\s@]{0,256}[ \t]++(?:TRUE|FALSE)[ \t])"
+)
+"""Behind a host, words of which none can be a password, since they are too short or too many, and what is a cookie."""
+SEPARATOR = re.compile(rb"[\t|;,]|----| - ")
+QUOTES = b"\"'`*"
+
+
+class Login(NamedTuple):
+    """A login beside an address, and where its line or record ends.
+
+    `other` is what it may be instead, "" where nothing may: the password, of two that stand in no certain order. `order` is 1
+    where the login, by its form, stands before the password, -1 where it stands behind it, and 0 where nothing tells.
+    """
+
+    login: bytes
+    end: int
+    other: bytes = b""
+    order: int = 0
+
+
+def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
+    """Return the login in one piece with the address of `host`; None where there is none."""
+    raw = page.raw
+    if site.begin == host.line and (usual := USUAL.match(raw, host.end)) and b"--" not in usual[0]:
+        return Login(usual[1], host.line_end, b"", 1)
+    return (_of_group(page, host, site) if raw[site.begin - 1] in b"\"'" else None) or _of_fields(page, host, site)
+
+
+def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
+    """Return the login of an array or a tuple, which may go on over several lines."""
+    raw = page.raw
+    low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
+    first = max(raw.rfind(b"[", low, site.begin), raw.rfind(b"(", low, site.begin))
+    ends = [end for end in (raw.find(b"]", host.end, high), raw.find(b")", host.end, high)) if end >= 0]
+    if first < 0 or not ends or b"{" in raw[first : site.begin]:
+        return None
+    text = raw[first + 1 : min(ends)]
+    return _of_row(page, text, b",", site, host, first + 1, min(ends))
+
+
+def _of_fields(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
+    """Return the login of a line that a sign or spaces part into fields, or colons."""
+    raw = page.raw
+    if SEPARATOR.search(raw, max(host.line, site.begin - 8), host.line_end):
+        text = raw[host.line : host.line_end]
+        for separator in _separators(raw, host, site):
+            if found := _of_row(page, text, separator, site, host, host.line, host.line_end):
+                return found
+    if raw.find(b" ", host.line, host.line_end) >= 0 and (found := _of_spaced(raw, host, site)):
+        return found
+    return _of_colons(raw, host, site)
+
+
+def _of_spaced(raw: bytes, host: Host, site: OwnSite) -> Login | None:
+    """Return the login of a line of a few words."""
+    before, text = raw[host.line : site.begin], raw[host.line : host.line_end]
+    words = text.split(None, MOST_SPACED)
+    if not 1 < len(words) <= MOST_SPACED or b" " not in text.strip():
+        return None
+    own = before.split()
+    piece = own.pop() if before and not before[-1:].isspace() else b""
+    address = words[len(own)][len(piece) :].strip(b"\"'`")
+    return _among([word.strip(QUOTES) for word in words], len(own), address, site, host, is_sure=False)
+
+
+def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
+    """Return the signs that may part an address from what stands beside it."""
+    address = raw[host.end : host.line_end].split(None, 1)[:1]
+    rest = raw[host.end + len(address[0] if address else b"") : host.line_end][:4]
+    before = raw[max(host.line, site.begin - 8) : site.begin]
+    beside = b"".join((before, *address, rest))
+    return (separator for separator in (b"\t", b"|", b"----", b";", b",", b" - ") if separator in beside)
+
+
+def _of_row(page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int) -> Login | None:
+    """Return the login of `text`, which begins at `begin`, in fields."""
+    fields = split(text, separator)
+    if len(fields) < 2:
+        return None
+    columns = page.columns(begin, separator)
+    if columns and len(fields) > max(columns):
+        if not fields[columns.url][0] <= host.begin - begin < fields[columns.url][1]:
+            return None
+        login, password = (bare(text[slice(*fields[n])]) for n in (columns.login, columns.password))
+        return Login(login, end) if login and password and not NO_LOGIN.fullmatch(login) else None
+    is_sure = separator in (b"|", b"----", b";") or (separator != b" - " and (site.has_scheme or b'"' in text or b"'" in text))
+    found = _beside(text, fields, site, host, begin, is_sure=is_sure)
+    if found is None or (separator in (b"\t", b",") and STATUS.fullmatch(found.login)):
+        return None
+    return found._replace(end=end)
+
+
+def _beside(text: bytes, fields: list[tuple[int, int]], site: OwnSite, host: Host, begin: int, *, is_sure: bool) -> Login | None:
+    """Return the login in the two fields behind that of the address, or before it, or with its password in one."""
+    place = host.begin - begin
+    own = next((n for n, (first, last) in enumerate(fields) if first <= place < last), -1)
+    if own < 0:
+        return None
+    address = text[site.begin - begin : fields[own][1]].strip(b" \t\"'`")
+    return _among([bare(text[first:last]) for first, last in fields], own, address, site, host, is_sure=is_sure)
+
+
+def _among(cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool) -> Login | None:
+    """Return the login in the two cells behind the `own` of an address, or before it, or with its password in one."""
+    path = address[host.end - site.begin :]
+    if path and (not PATH.fullmatch(path) or (b":" in path and not PORT.match(path))):
+        return None
+    if not cells[own].endswith(address) or (own and any(b"://" in cell[:24] for cell in cells[:own])):
+        return None
+    behind = own + 1
+    while behind < len(cells) and b"://" in cells[behind][:24]:
+        if not site.has_scheme:
+            return None  # a name before its address
+        behind += 1
+    end = host.line_end
+    if behind + 1 < len(cells) and (found := plain(cells[behind], cells[behind + 1], end, is_sure=is_sure)):
+        return found
+    if own > 1 and (found := plain(cells[own - 2], cells[own - 1], end, is_sure=is_sure)):
+        return found
+    for cell in (*cells[behind : behind + 1], *cells[max(0, own - 1) : own]):
+        login, colon, password = cell.partition(b":")
+        if colon and (found := plain(login, password, end, is_sure=is_sure)):
+            return found
+    return None
+
+
+def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
+    """Return the login of `address:login:password` or `login:password:address`, with whatever colons they hold."""
+    rest = raw[host.end : host.line_end].rstrip()
+    port = PORT.match(rest)
+    rest = rest[port.end() :] if port else rest
+    if site.before:
+        parts = site.before[:-1].split(b":")
+        is_last = len(parts) > 1 and not looks_named(parts[0]) and not (b":" in rest and NO_PATH.search(rest))
+        return _of_parts(parts, host.line_end, is_sure=site.has_scheme) if is_last else None
+    path, colon, behind = rest.partition(b":")
+    while colon and behind[:2] == b"//":
+        more, colon, behind = behind.partition(b":")
+        path += b":" + more
+    if not colon or (path and (path[:1] not in b"/?#" or NO_PATH.search(path))):
+        return None
+    parts = behind.split(b":")
+    if len(parts) > 2 and (b"?" in path or b"#" in path) and not any(map(PERSON.fullmatch, parts)):
+        parts = parts[-2:]
+    return _of_parts(parts, host.line_end, is_sure=True)
+
+
+def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
+    """Return the login of what colons part, of which the address may hold the first and the password any."""
+    if len(parts) == 2:
+        return plain(parts[0], parts[1], end, is_sure=is_sure)
+    if len(parts) < 2:
+        return None
+    for number, part in enumerate(parts[:-1]):
+        if PERSON.fullmatch(part):
+            return plain(part, b":".join(parts[number + 1 :]), end, is_sure=is_sure)
+    if PERSON.fullmatch(parts[-1]):
+        return plain(b":".join(parts[:-1]), parts[-1], end, is_sure=is_sure)
+    return plain(parts[0], b":".join(parts[1:]), end, is_sure=is_sure)
+
+
+def plain(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
+    """Return a login and a password in either order; where `is_sure` is false, they must look like some."""
+    if not PASSWORD.fullmatch(first) or not PASSWORD.fullmatch(second):  # as every login is
+        return None
+    persons = PERSON.fullmatch(first) is not None, PERSON.fullmatch(second) is not None
+    order = persons[0] - persons[1]
+    login, password = (second, first) if order < 0 else (first, second)
+    if not (is_sure or any(persons) or is_secret(password.decode("ascii"))) or b"://" in password[:24]:
+        return None
+    if not LOGIN.fullmatch(login) or NO_LOGIN.fullmatch(login) or (b"." in login and looks_named(login)):
+        return None
+    may_be_other = order == 0 and LOGIN.fullmatch(password) and not NO_LOGIN.fullmatch(password)
+    return Login(login, end, password if may_be_other else b"", order)
+
 
 LONGEST_BLOCK, BLOCK_LINES = 512, 8
 """Bytes and lines of a block above and below an address that are looked at."""
@@ -35,7 +250,7 @@ BRACE, NESTED = re.compile(rb"[{}]"), re.compile(rb"\{[^{}]{0,2048}\}")
 
 
 def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """The login beside `host`, whose address is `site`; None where no password stands there."""
+    """Return the login beside `host`, whose address is `site`; None where no password stands there."""
     raw, has_passwords = page.raw, page.has_passwords(host)
     if has_passwords:
         label = _address_label(raw, max(page.start, site.begin - LONGEST_LABEL), site.begin)
@@ -49,7 +264,7 @@ def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
 
 
 def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
-    """The label of the address that begins at `begin`; it may stand on the line above."""
+    """Return the label of the address that begins at `begin`; it may stand on the line above."""
     end = raw[begin - 1] if raw[begin - 1] != LINE_END else raw[begin - 2]
     if end not in JOIN_ENDS:
         return None
@@ -59,7 +274,7 @@ def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
 
 
 def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
-    """Whether labels follow upon an address without one of any sort, on its line."""
+    """Return whether labels follow upon an address without one of any sort, on its line."""
     if raw[host.line : site.begin].rstrip(b" \t\"'")[-1:] in (b":", b"="):
         return False
     behind = raw[host.end : host.line_end]
@@ -71,7 +286,7 @@ def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
 
 
 def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) -> Login | None:
-    """The login of a record with labels, of which [begin, ...) is the address."""
+    """Return the login of a record with labels, of which [begin, ...) is the address."""
     raw = page.raw
     if is_labelled and (found := _of_object(page, host, begin)):
         return found[0]
@@ -87,7 +302,7 @@ def _of_labels(page: LoginPage, host: Host, begin: int, *, is_labelled: bool) ->
 
 
 def _labelled(text: bytes) -> bytes | None:
-    """The login of a record's text, if a password stands in it."""
+    """Return the login of a record's text, if a password stands in it."""
     login = LOGIN_LABEL.search(text) if text else None
     if login is None or NO_LOGIN.fullmatch(login[1]) or not PASSWORD_LABEL.search(text):
         return None
@@ -95,7 +310,7 @@ def _labelled(text: bytes) -> bytes | None:
 
 
 def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
-    """What the object around an address says, or one of those around that; None where there is no object."""
+    """Return what the object around an address says, or one of those around that; None where there is no object."""
     raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
     first, last = raw.rfind(b"{", low, begin), raw.find(b"}", host.end, high)
     if first < 0 or last < 0:
@@ -114,7 +329,7 @@ def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] |
 
 
 def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
-    """Where the objects begin that are open at `place`, the innermost first."""
+    """Yield where the objects begin that are open at `place`, the innermost first."""
     depth = 0
     for _ in range(MOST_BRACES):
         opened, closed = raw.rfind(b"{", low, place), raw.rfind(b"}", low, place)
@@ -128,7 +343,7 @@ def opened(raw: bytes, low: int, place: int) -> Iterator[int]:
 
 
 def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
-    """Where the objects end that are open at `place`, the innermost first."""
+    """Yield where the objects end that are open at `place`, the innermost first."""
     depth = 0
     for brace in islice(BRACE.finditer(raw, place, high), MOST_BRACES):
         depth += 1 if brace[0] == b"{" else -1
@@ -138,7 +353,7 @@ def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
 
 
 def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
-    """What the element of XML around an address says; None where there is none."""
+    """Return what the element of XML around an address says; None where there is none."""
     raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
     if raw.rfind(b"<", low, begin) < 0 or raw.find(b"</", host.end, high) < 0:
         return None
@@ -157,7 +372,7 @@ def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] 
 
 
 def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = True) -> Login | None:
-    """The login on a line below or above an address that has a line of its own."""
+    """Return the login on a line below or above an address that has a line of its own."""
     raw = page.raw
     behind = raw[host.end : host.line_end].rstrip(b" \t\"'*`,>|")
     if (not has_labels and begin != host.line) or not PATH.fullmatch(behind):
@@ -178,7 +393,10 @@ def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = Tru
 
 
 def _above(page: LoginPage, host: Host, near: list[bytes], under: bytes | None, *, is_last: bool) -> Login | None:
-    """The login of labels above an address that `is_last` of its record, else `under` it, else partly above and partly below."""
+    """Return the login of labels above an address, else `under` it, else partly above and partly below.
+
+    `is_last` says that the address is the last field of its record.
+    """
     above = page.raw[max(page.start, host.line - LONGEST_BLOCK) : max(page.start, host.line - 1)]
     over, cut = _near(above.split(b"\n")[: -BLOCK_LINES - 1 : -1]) if above else ([], b"")
     is_first = not (cut and NEXT_ADDRESS.search(cut))
@@ -189,7 +407,7 @@ def _above(page: LoginPage, host: Host, near: list[bytes], under: bytes | None, 
 
 
 def _near(lines: list[bytes]) -> tuple[list[bytes], bytes | None]:
-    """The lines up to a ruler, an empty one or another address, and that one; None where there is none."""
+    """Return the lines up to a ruler, an empty one or another address, and that one; None where there is none."""
     for number, line in enumerate(lines):
         if RULER.fullmatch(line.strip()) or NEXT_ADDRESS.search(line):
             return lines[:number], line
@@ -201,14 +419,14 @@ def _length(lines: list[bytes]) -> int:
 
 
 def _until_address(below: bytes) -> bytes:
-    """The first lines below, empty ones among them, up to another address."""
+    """Return the first lines below, empty ones among them, up to another address."""
     lines = below.split(b"\n", BLOCK_LINES)[: BLOCK_LINES - 2]
     end = next((n for n, line in enumerate(lines) if NEXT_ADDRESS.search(line)), len(lines))
     return b"\n".join(lines[:end])
 
 
 def _of_lines(host: Host, begin: int, near: list[bytes]) -> Login | None:
-    """The login of three lines without labels: address, login, password."""
+    """Return the login of three lines without labels: address, login, password."""
     if len(near) != 2 or begin != host.line:
         return None
     login, password = (line.strip() for line in near)

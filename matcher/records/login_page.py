@@ -1,16 +1,105 @@
-"""What a text says of all logins in it: where labels of passwords stand, what headers name, and with what records begin."""
+"""Read what a text says of all logins in it: labels of passwords, headers of tables, the first labels of records.
+
+The labels are those of the published grammar of lexfo/stealer-parser and of the exports of browsers and
+password managers. Their expressions begin with a set of bytes: a search then skips what begins no label, four
+times as fast as one that ignores case.
+"""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
-from matcher.records.login_labels import ADDRESS, LABELS, LOGIN, PASSWORD, PASSWORD_LABEL, PASSWORD_SIGNS, any_label
 from matcher.records.own_sites import Host
 from ullage.regex import compile_later
+
+_SIGN_IN = ("登录", "登陆", "登錄", "登入")
+ADDRESS = (
+    *"origin[_ ]?url,signon[_ ]?realm,login[_ ]?ur[il],url address,url,ur1,uri,host ?name,host,origin,server,site".split(","),
+    *"domain,link".split(","),
+    *(word + of for of in ("地址", "网址") for word in _SIGN_IN),
+    *"网站地址,网站,网址,網站,網址,链接,連結,站点,域名,地址".split(","),
+)
+LOGIN = (
+    *"user[_ ]?login,login[_ ]?user(?:[_ ]?name)?,login[_ ]?name,user[_ ]?name(?:_?value)?,user[_ ]?id,user,usr".split(","),
+    *"uname,login,u53rn4m3,account[_ ]?name,account,acc,e-?mail".split(","),
+    *(word + of for of in ("名", "账号") for word in _SIGN_IN),
+    *"用户名,用戶名,用户,用戶,账号,账户,帐号,帐户,帳號,帳戶,賬號,手机号码,手机号,手機號".split(","),
+)
+PASSWORD = (
+    *"user[_ ]?password,login[_ ]?password,password(?:_?value)?,passwd,passw,pass,p455w0rd,pwd,psw,pw".split(","),
+    *(word + of for of in ("密码", "密碼") for word in _SIGN_IN),
+    *"密码,密碼,口令".split(","),
+)
+PASSWORD_SIGNS = tuple(sign.encode() for sign in ("pass", "pw", "psw", "p455", "密码", "密碼", "口令"))
+"""One of these, in lower case, is part of each label of a password."""
+JOIN = (
+    rb"(?:[\"'*`\])]{0,3}[ \t]{0,8}(?:=>|[:=])[ \t]{0,8}[\"'*`<\[(]{0,4}[ \t]{0,4}"
+    rb"|(?:[ \t][^<>\n]{0,64})?>[ \t]{0,8}(?:<!\[(?i:CDATA)\[)?|</(?i:key)>\s{0,32}<(?i:value)[^<>]{0,64}>"
+    rb"|(?<=[\x80-\xff])[ \t]{1,4})"
+)
+"""Between a label and its value: a sign, an element of XML, one of KeePass, or spaces behind a Chinese one."""
+JOIN_ENDS = b" \t\"'*`<[(:=>"
+"""With one of these a join ends."""
+NOT_SAVED = rb"\[?(?i:not[_ ]saved)"
+
+
+def _both_cases(text: str) -> bytes:
+    """Return an expression that finds small letters and capitals."""
+    each = re.compile(r"\[[^\[\]]*\]|[a-z]")
+    return each.sub(lambda m: m[0][:-1] + m[0][1:].upper() if m[0][0] == "[" else f"[{m[0]}{m[0].upper()}]", text).encode()
+
+
+def _first(words: Iterable[str]) -> bytes:
+    """Return the bytes with which words begin, to stand in a set; with capitals."""
+    firsts = {word[0].encode()[:1] for word in words}
+    return b"".join(b"\\x%02x" % byte for byte in sorted({*b"".join(firsts), *b"".join(firsts).upper()}))
+
+
+def _behind_first(words: Iterable[str]) -> bytes:
+    """Return what follows on the first byte of each of `words`, which stands before it.
+
+    Longer words come before their beginnings.
+    """
+    rests = dict[bytes, list[bytes]]()
+    for word in words:
+        rest = word[0].encode()[1:]
+        rests.setdefault(_first([word]), []).append(rest + _both_cases(word[1:]))
+    return b"(?:" + b"|".join(b"(?<=[%b])(?:%b)" % (first, b"|".join(rest)) for first, rest in rests.items()) + b")"
+
+
+def _label(words: Iterable[str]) -> bytes:
+    """Return an expression for one of `words` where no word goes on."""
+    words = tuple(words)
+    return b"[%b]%b%b" % (_first(words), ALONE, _behind_first(words))
+
+
+def any_label(words: Iterable[str]) -> bytes:
+    """Return the same ignoring case, for what is tried on few texts."""
+    return rb"(?i)(?<![a-z0-9_])(?:" + "|".join(words).encode() + rb")"
+
+
+ALONE = rb"(?<![A-Za-z0-9_].)"
+ADDRESS_LABEL = compile_later(_label(ADDRESS) + JOIN + rb"$")
+NEXT_ADDRESS = compile_later(rb"[:%b](?:(?<=:)//|%b%b%b)" % (_first(ADDRESS), ALONE, _behind_first(ADDRESS), JOIN))
+"""The beginning of an address, or its label."""
+LOGIN_LABEL = compile_later(_label(LOGIN) + JOIN + rb"([^\s\"'<>|,;{}]{2,128})")
+PASSWORD_LABEL = compile_later(_label(PASSWORD) + JOIN + rb"(?!" + NOT_SAVED + rb")[^\s\"'<>]")
+LABELS = compile_later(
+    b"[%b]%b(?:%b|(%b))%b"
+    % (
+        _first((*ADDRESS, *LOGIN, *PASSWORD)),
+        ALONE,
+        _behind_first(ADDRESS),
+        _behind_first((*LOGIN, *PASSWORD)),
+        JOIN,
+    )
+)
+"""Any of the three; the group is one of a login or password."""
+
 
 LONGEST_OBJECT = 2048
 """Bytes of an object around an address."""
@@ -55,7 +144,7 @@ class LoginPage:
         self._labelled = dict[int, bool]()
 
     def has_passwords(self, host: Host) -> bool:
-        """Whether the label of a password stands in the kilobytes around a host."""
+        """Return whether the label of a password stands in the kilobytes around a host."""
         if not self._has_some:
             return False
         first = max(0, host.begin - LONGEST_OBJECT - self.start) // CHUNK
@@ -64,7 +153,7 @@ class LoginPage:
 
     @cached_property
     def _has_some(self) -> bool:
-        """Whether the label of a password stands anywhere."""
+        """Return whether the label of a password stands anywhere."""
         small = self.raw[self.start : self.end].lower()
         may_have = any(sign in small for sign in PASSWORD_SIGNS)
         return may_have and PASSWORD_LABEL.search(self.raw, self.start, self.end) is not None
@@ -76,7 +165,7 @@ class LoginPage:
         return self._labelled[chunk]
 
     def begins_with_login(self, place: int) -> bool:
-        """Whether the first label since the last empty line or ruler before `place` is of a login, and its address follows."""
+        """Return whether the record around `place` begins with a login, and its address follows."""
         start = self._stretches[max(0, bisect_right(self._stretches, place) - 1)]
         if start not in self._begins:
             found = LABELS.search(self.raw, start, min(self.end, start + LONGEST_OBJECT))
@@ -85,11 +174,11 @@ class LoginPage:
 
     @cached_property
     def _stretches(self) -> list[int]:
-        """Where lines begin that stand below no empty line or ruler."""
+        """Return where lines begin that stand below no empty line or ruler."""
         return [self.start, *(found.end() for found in BETWEEN.finditer(self.raw, self.start, self.end))]
 
     def columns(self, place: int, separator: bytes) -> LoginColumns | None:
-        """What the last header before `place` says."""
+        """Return what the last header before `place` says."""
         known = self._headers
         if not known:
             return None
@@ -98,7 +187,7 @@ class LoginPage:
 
     @cached_property
     def _headers(self) -> list[tuple[int, bytes, LoginColumns]]:
-        """Where headers stand, in order: place, separator, columns."""
+        """Return where headers stand, in order: place, separator, columns."""
         found = list[tuple[int, bytes, LoginColumns]]()
         for begin, text in self._header_lines():
             for separator in (b"\t", b"|", b";", b","):
@@ -111,7 +200,7 @@ class LoginPage:
         return sorted(found)
 
     def _header_lines(self) -> Iterator[tuple[int, bytes]]:
-        """The first lines, and those above a line of dashes between pipes."""
+        """Yield the first lines, and those above a line of dashes between pipes."""
         begin = self.start
         for _ in range(HEAD_LINES):
             end = self.raw.find(b"\n", begin, self.end)
@@ -128,7 +217,7 @@ class LoginPage:
 
 
 def _columns(cells: list[bytes]) -> LoginColumns | None:
-    """What the cells of a header are, None where one of the three is missing."""
+    """Return what the cells of a header are, None where one of the three is missing."""
     named = [bare(cell) for cell in cells]
     found = {name: [n for n, cell in enumerate(named) if len(cell) <= 32 and words.search(cell)] for name, words in HEADINGS}
     logins = [n for n in found["login"] if n not in found["url"] and n not in found["password"]]
@@ -139,7 +228,7 @@ def _columns(cells: list[bytes]) -> LoginColumns | None:
 
 
 def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
-    """Where each field of `text` begins and ends; one in quotes may hold the separator."""
+    """Return where each field of `text` begins and ends; one in quotes may hold the separator."""
     if separator in QUOTED and (b'"' in text or b"'" in text):
         return [(found.start(1), found.end(1)) for found in QUOTED[separator].finditer(text)]
     if separator == b"----":
@@ -153,5 +242,5 @@ def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
 
 
 def bare(cell: bytes) -> bytes:
-    """A cell without its quotes."""
+    """Return a cell without its quotes."""
     return cell.strip().strip(b"\"'`*").strip()

@@ -148,33 +148,33 @@ class OwnSites:
         return Hosts(raw, tuple(map(Host._make, zip(*(c.tolist() for c in columns), strict=True))))
 
     def site(self, before: bytes, name: bytes, tenant: int) -> OwnSite | None:
-        """The address of a host of that name behind `before`, as in `site_of`, with `begin` counted back from the host."""
+        """Return the address of a host of that name behind `before`, as in `site_of`, with `begin` counted back from the host."""
         site = _beginning(before)
         if site is None or not self._names_site(name.lower(), is_app=site.is_app):
             return None
         return site._replace(name=name.lower().removeprefix(b"www."), is_staff=self.is_of_staff(tenant, name))
 
     def is_of_staff(self, tenant: int, name: bytes) -> bool:
-        """Whether a host is of the tenant's own people by its name."""
+        """Return whether a host is of the tenant's own people by its name."""
         return self._is_host_of_staff(tenant, name.lower())
 
     def is_login_of_staff(self, tenant: int, login: bytes) -> bool:
-        """Whether a login, in lower case, is of the tenant's own people."""
+        """Return whether a login, in lower case, is of the tenant's own people."""
         _, at, mail = login.rpartition(b"@")
         return login in ADMINISTRATORS or (at != b"" and self._is_mail_of_staff(tenant, mail))
 
     def _names_people(self, tenant: int, domain: bytes) -> bool:
-        """Whether a domain of mail is of the tenant's people."""
+        """Return whether a domain of mail is of the tenant's people."""
         return any(_is_below(domain, own) for own in self._mails_of_staff.get(self.tenants[tenant], ()))
 
     def _names_site(self, name: bytes, *, is_app: bool) -> bool:
-        """Whether an app's package or the name of a host is of one of the tenants' sites."""
+        """Return whether an app's package or the name of a host is of one of the tenants' sites."""
         if is_app:
             return any(_is_of(name, package) for package in self._packages)
         return any(_is_below(name, domain) for domain in self._known)
 
     def _names_staff(self, tenant: int, name: bytes) -> bool:
-        """Whether a host is of the tenant's people by its name."""
+        """Return whether a host is of the tenant's people by its name."""
         if any(_is_below(name, own) for own in self._hosts_of_staff.get(self.tenants[tenant], ())):
             return True
         domain = max((domain for domain in self._domains if _is_below(name, domain)), key=len, default=name)
@@ -189,7 +189,7 @@ class Sites:
         self._known: list[dict[bytes, OwnSite | None]] = [{} for _ in own.tenants]
 
     def of(self, host: Host) -> OwnSite | None:
-        """The address of `host`, None where it stands in somebody else's, or in one of mail."""
+        """Return the address of `host`, None where it stands in somebody else's, or in one of mail."""
         raw, known = self._raw, self._known[host.tenant]
         text = raw[host.line - 1 : host.end]
         if text in known:
@@ -203,12 +203,15 @@ class Sites:
 
 
 def site_of(raw: bytes, host: Host) -> OwnSite | None:
-    """The address that `host`, whoever's it is, is the host of; None where it is part of another's or of a mail address."""
+    """Return the address that `host`, whoever's it is, is the host of.
+
+    None where it is part of another's or of a mail address.
+    """
     return _here(raw, host, _beginning(raw[host.line - 1 : host.begin]))
 
 
 def is_for_administrators(raw: bytes, host: Host) -> bool:
-    """Whether an address is for administrators by its path."""
+    """Return whether an address is for administrators by its path."""
     return raw[host.end] in b":/" and ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None
 
 
@@ -223,7 +226,10 @@ def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
 
 
 def _beginning(before: bytes) -> OwnSite | None:
-    """Where an address begins in what stands before its host, the byte before its line first; counted back from the host."""
+    """Return where an address begins in what stands before its host, the byte before its line first.
+
+    Counted back from the host.
+    """
     scheme = SCHEME.search(before, max(1, len(before) - LONGEST_SCHEME))
     begin = scheme.start() if scheme else len(before)
     if scheme and NAMED.match(scheme[0].partition(b"//")[2]):
@@ -237,7 +243,7 @@ def _beginning(before: bytes) -> OwnSite | None:
 
 
 def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
-    """Whether an address begins behind `piece`, what stands before it without a space: it is no other's address.
+    """Return whether an address begins behind `piece`, what stands before it without a space: it is no other's address.
 
     Right before an address with a scheme a site's name may stand in a cell of its own.
     """
@@ -252,7 +258,7 @@ def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
 
 
 def looks_named(text: bytes) -> bool:
-    """Whether a text is an address or the name of a site.
+    """Return whether a text is an address or the name of a site.
 
     >>> looks_named(b"https://a.b/"), looks_named(b"shop.com"), looks_named(b"li.na"), looks_named(b"li.na@shop.com")
     (True, True, False, False)
@@ -261,27 +267,27 @@ def looks_named(text: bytes) -> bool:
 
 
 def _named(domain: str) -> bytes:
-    """A domain as it is looked for."""
+    """Return a domain as it is looked for."""
     return domain.strip("@. ").lower().encode()
 
 
 def _reversed(domain: bytes) -> bytes:
-    """What the packages of a domain's owner begin with."""
+    """Return what the packages of a domain's owner begin with."""
     return b".".join(reversed(domain.split(b".")))
 
 
 def _is_below(name: bytes, domain: bytes) -> bool:
-    """Whether a host name is that domain or below it."""
+    """Return whether a host name is that domain or below it."""
     return name == domain or name.endswith(b"." + domain)
 
 
 def _is_of(name: bytes, package: bytes) -> bool:
-    """Whether a package is that one or begins with it."""
+    """Return whether a package is that one or begins with it."""
     return name == package or name.startswith(package + b".")
 
 
 def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
-    """Which of [start, end) are no part of a longer label, nor above one: `mybank.example` and `bank.example.com` are others.
+    """Return which of [start, end) are whole names: not so in `mybank.example` and `bank.example.com`.
 
     Hyphens in a row are no part of a label, and an app's package goes on behind its owner's name.
     """
@@ -293,7 +299,7 @@ def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
 
 
 def _whole(data: Bytes, raw: bytes, start: Places, end: Places, line_end: Places) -> tuple[Places, Places]:
-    """Where names begin that go on before `start`, and where an app's package ends."""
+    """Return where names begin that go on before `start`, and where an app's package ends."""
     begin, end = start.copy(), end.copy()
     longer = np.flatnonzero(data[start - 1] == DOT)
     for _ in range(LONGEST_HOST):

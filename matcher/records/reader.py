@@ -1,11 +1,13 @@
-"""What the columns of a document are, and what rows hold by what is known of these: the label of each cell, and the skeleton.
+"""Find the columns of a document, and read what rows hold by them: the label of each cell, and the skeleton.
 
-`DocumentColumns` and its `HeaderColumns` are separator, header labels, and what the cells say of each column. Rows of one shape
-hold the same in the same columns, so each shape is read once for all its rows. The skeleton may be stored.
+`DocumentColumns` and its `HeaderColumns` hold separator, header labels, column names of SQL statements, and what the
+cells say of each column. Rows of one shape hold the same in the same columns, so each shape is read once for all its
+rows. The skeleton may be stored.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +15,95 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from matcher.detect.field_labels import label_before, labels_of
+from matcher.detect.field_labels import label_before, label_of, labels_of
 from matcher.detect.numbers import DIGEST
 from matcher.records.cells import PASSWORD_BEHIND, Content, RowShape
-from matcher.records.json_sql_records import Labels
 from matcher.records.table import BLOCK, LINE, TUPLE, Seen
 from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import FieldLabel
+
+MOST_STATEMENTS = 64
+MOST_TRIES = 1024
+LONGEST_HEAD = 8192
+Labels = tuple[FieldLabel | None, ...]
+NAME = rb"[`\"\[]?[\w.`\"\]\x80-\xff]{1,128}"
+INSERT = re.compile(
+    rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*+\(([^()]{1,4096}+)\))?+\s*+values?\s*"
+)
+CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
+COLUMN = re.compile(
+    rb"(?m)^[ \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"
+)
+"""The name of a column, and what its comment calls it."""
+BEGINNING = re.compile(rb"\s*(?:\(|(?i:insert|replace)\s)")
+MAY_BEGIN = frozenset(bytes((byte,)) for byte in b" \t\n\v\f\r(iIrR")
+"""First bytes of what BEGINNING matches: most lines need no expression."""
+
+
+class Tuple(NamedTuple):
+    """A tuple in a line: bytes [start, end) between its brackets, and the labels that the line itself gives."""
+
+    start: int
+    end: int
+    labels: Labels
+
+
+def is_beginning(line: bytes) -> bool:
+    """Return whether a line begins as a tuple or a statement does."""
+    return line[:1] in MAY_BEGIN and BEGINNING.match(line) is not None
+
+
+def tuple_in(line: bytes) -> Tuple | None:
+    """Return the tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES (1,'x');`."""
+    if not is_beginning(line):
+        return None
+    head = INSERT.match(line.lstrip()[:LONGEST_HEAD])
+    behind = head.end() + len(line) - len(line.lstrip()) if head else 0
+    start, end = line.find(b"(", behind), line.rfind(b")")
+    return Tuple(start + 1, end, labels_in(head[2]) if head and head[2] else ()) if 0 <= start < end else None
+
+
+def statements_of(text: bytes, place: int = 0) -> tuple[tuple[int, Labels], ...]:
+    """Column labels by statement: from the list in the INSERT, else from the CREATE TABLE above; at most MOST_STATEMENTS.
+
+    `place` is where `text` begins.
+    """
+    inserts = _heads(text, b"insert ", INSERT)
+    unlisted = {_table_of(insert) for insert in inserts if not insert[2]}
+    created = {_table_of(create): create.end() for create in _heads(text, b"create ", CREATE)} if unlisted else {}
+    tables = {name: _column_labels(text[end : end + LONGEST_HEAD]) for name, end in created.items() if name in unlisted}
+    return tuple((place + m.start(), labels_in(m[2]) if m[2] else tables.get(_table_of(m), ())) for m in inserts)
+
+
+def _table_of(head: re.Match[bytes]) -> bytes:
+    return head[1].strip(b'`"[]')
+
+
+def labels_in(names: bytes) -> Labels:
+    """Labels of the column names between the brackets of an INSERT."""
+    return tuple(label_of(name) for name in names.decode("utf-8", "replace").split(","))
+
+
+def _column_labels(body: bytes) -> Labels:
+    """Labels of the columns of a CREATE TABLE, whose `body` begins behind the bracket: a column a line, up to the keys."""
+    first, *rest = body.split(b"\n")
+    body = b"\n".join((first, *(line for line in rest if line.strip(b" \t\r\v\f,"))))  # a flood of line ends has no column
+    lines = re.split(rb"\n[ \t\r\v\f]*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1)[0]
+    named = ((name.decode("utf-8", "replace"), comment.decode("utf-8", "replace")) for name, comment in COLUMN.findall(lines))
+    return tuple(label_of(name) or (label_of(comment) if comment else None) for name, comment in named)
+
+
+def _heads(text: bytes, word: bytes, pattern: re.Pattern[bytes]) -> list[re.Match[bytes]]:
+    """Matches of `pattern` where `word` stands in lower or upper case; a search for a word costs next to nothing."""
+    found: list[re.Match[bytes]] = []
+    for written in (word, word.upper()):
+        at, tries = text.find(written), 0
+        while at >= 0 and len(found) < MOST_STATEMENTS and tries < MOST_TRIES:
+            match = pattern.match(text, at, at + LONGEST_HEAD)
+            found += [match] if match else []
+            at, tries = text.find(written, at + 1), tries + 1
+    return sorted(found, key=re.Match.start)
+
 
 FEWEST_CELLS = 4.0
 """Cells of a shape that a column must have before their checksums say anything."""
@@ -45,15 +129,18 @@ class HeaderColumns:
     nameless: frozenset[int] = frozenset()
 
     def separator_in(self, style: int) -> bytes:
-        """What parts the cells of a row written in `style`."""
+        """Return what parts the cells of a row written in `style`."""
         return self.separator.encode() if style == LINE else b"\n" if style == BLOCK else b","
 
     def of_statement(self, labels: Labels) -> HeaderColumns:
-        """The columns of tuples that a statement names so."""
+        """Return the columns of tuples that a statement names so."""
         return replace(self, separator=",", labels=labels)
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> HeaderColumns:
-        """The same, typed by cells of `rows` rows: those `seen` (weight, column, kind, is valid), and what others `said`."""
+        """Return the same, typed by cells of `rows` rows.
+
+        Those `seen` (weight, column, kind, is valid), and what others `said`.
+        """
         shaped: dict[tuple[int, str], float] = defaultdict(float)
         passed: dict[tuple[int, str], float] = defaultdict(float)
         for weight, column, kind, valid in seen:
@@ -86,27 +173,27 @@ class DocumentColumns:
     statements: tuple[tuple[int, Labels], ...] = ()
 
     def labels_at(self, place: int) -> Labels:
-        """What the last statement before `place` calls the columns of its tuples."""
+        """Return what the last statement before `place` calls the columns of its tuples."""
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return self.statements[at - 1][1] if at else ()
 
     def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> DocumentColumns:
-        """The same with what the cells of `rows` rows say of the columns; as `HeaderColumns.judged`."""
+        """Return the same with what the cells of `rows` rows say of the columns; as `HeaderColumns.judged`."""
         columns = self.columns.judged(seen, said, rows)
         return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
     def as_carried(self) -> DocumentColumns:
-        """The same for a document that goes on in a later batch: the last statement holds from its beginning."""
+        """Return the same for a document that goes on in a later batch: the last statement holds from its beginning."""
         return DocumentColumns(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
 
 
 def vote(line: str) -> str:
-    """The separator of one line, the first of SEPARATORS that parts it; "" for none."""
+    """Return the separator of one line, the first of SEPARATORS that parts it; "" for none."""
     return next((s for s in SEPARATORS if s in line and _parts(s, line)), "")
 
 
 def elected(votes: Sequence[str]) -> str:
-    """What most of a few votes are for, the first of several.
+    """Return what most of a few votes are for, the first of several.
 
     >>> elected([vote(line) for line in ('a|b', 'c|d', 'e,f')])
     '|'
@@ -115,7 +202,7 @@ def elected(votes: Sequence[str]) -> str:
 
 
 def _parts(separator: str, line: str) -> bool:
-    """Whether a sign parts cells: a colon does where no space follows it and no label stands before it."""
+    """Return whether a sign parts cells: a colon does where no space follows it and no label stands before it."""
     return separator != ":" or (": " not in line and label_before(line) is None)
 
 
@@ -149,7 +236,7 @@ class ShapeCell(NamedTuple):
 
     @classmethod
     def of(cls, label: FieldLabel, seen: tuple[Seen, ...] = ()) -> ShapeCell:
-        """A cell of which the label is known."""
+        """Return a cell of which the label is known."""
         return cls(f"<{label}>", frozenset((str(label),)), seen, is_named=label is FieldLabel.NAME)
 
 
@@ -191,14 +278,14 @@ class ShapeDescription:
 
     @cached_property
     def behind_login(self) -> int | None:
-        """The column in which a password would stand."""
+        """Return the column in which a password would stand."""
         last = len(self.cells) - 1
         if last > 0 and self.cells[last].is_unknown and self.cells[last - 1].mark in LOGINS:
             return last
         return 1 if last > 0 and self.cells[1].is_unknown and self.cells[0].mark in LOGINS else None
 
     def with_fields(self, more: frozenset[str]) -> ShapeDescription:
-        """The same with `more` fields."""
+        """Return the same with `more` fields."""
         return ShapeDescription(self.cells, self._between, more)
 
 
@@ -216,7 +303,7 @@ class Readers:
         """What cells are; with the content, so that no other takes its place in memory."""
 
     def by(self, columns: HeaderColumns) -> ShapeReader:
-        """The reader for these columns."""
+        """Return the reader for these columns."""
         found = self._by_columns.get(columns)
         return found or self._by_columns.setdefault(columns, ShapeReader(columns, self, len(self._by_columns)))
 
@@ -230,12 +317,12 @@ class ShapeReader:
         self._by_labels: dict[Labels, ShapeReader] = {}
 
     def of_statement(self, labels: Labels) -> ShapeReader:
-        """The reader for tuples whose statement names its columns so."""
+        """Return the reader for tuples whose statement names its columns so."""
         found = self._by_labels.get(labels)
         return found or self._by_labels.setdefault(labels, self._readers.by(self.columns.of_statement(labels)))
 
     def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
-        """What rows of `shape` hold; words of an `offer` say nothing."""
+        """Return what rows of `shape` hold; words of an `offer` say nothing."""
         found = self._read.get((shape, offer))
         if found is None:
             separator = self.columns.separator_in(shape.style).decode()
@@ -245,7 +332,7 @@ class ShapeReader:
         return found
 
     def _cells(self, shape: RowShape, offer: bool) -> tuple[ShapeCell, ...]:
-        """What each cell is."""
+        """Return what each cell is."""
         contents, labels, count = shape.contents, self.columns.labels, len(shape.contents)
         is_headed = shape.style in (LINE, TUPLE) and len(labels) == count > 1
         header = labels if is_headed else (None,) * count
@@ -259,7 +346,7 @@ class ShapeReader:
         return tuple(cells)
 
     def _known_cell(self, column: int, content: Content, header: FieldLabel | None, words: FieldLabel | None) -> ShapeCell:
-        """What a cell is, from those of all columns of the batch of which as much is known."""
+        """Return what a cell is, from those of all columns of the batch of which as much is known."""
         columns = self.columns
         doubted = tuple([(column, kind) in columns.doubted for kind, _ in content.seen]) if columns.doubted else ()
         key = id(content), header, words, columns.typed.get(column), column in columns.nameless, doubted
@@ -278,7 +365,7 @@ def _cell(
     is_nameless: bool,
     doubted: Sequence[bool],
 ) -> ShapeCell:
-    """What a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly.
+    """Return what a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly.
 
     `doubted` says of which of its candidates the column holds no true ones, () for none.
     """
@@ -296,7 +383,7 @@ def _cell(
 
 
 def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None) -> ShapeCell:
-    """What a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
+    """Return what a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
     by_kind = field_by_kind()
     labels = [kind if kind == DIGEST else str(by_kind.get(kind, FieldLabel.OTHER)) for kind in kinds]
     fields = content.around.union(labels) - {DIGEST}

@@ -11,12 +11,21 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Texts, concatenate, ranges
 from matcher.detect.candidates import Candidates
-from matcher.records.cells import Cells, Contents
-from matcher.records.json_sql_records import MAY_BEGIN, Labels, tuple_in
+from matcher.records.cells import Cells, Contents, is_offer
 from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups, sheets_of, typed_together
-from matcher.records.reader import NAMED, DocumentColumns, HeaderColumns, Readers, RowLayout, ShapeDescription, ShapeReader
+from matcher.records.reader import (
+    MAY_BEGIN,
+    NAMED,
+    DocumentColumns,
+    HeaderColumns,
+    Labels,
+    Readers,
+    RowLayout,
+    ShapeDescription,
+    ShapeReader,
+    tuple_in,
+)
 from matcher.records.table import LINE, LONGEST, TUPLE, KeyGroups, MarkedText, Numbers, RowBatch, Spans
-from matcher.records.values import is_offer
 
 UNREAD = -1
 
@@ -61,7 +70,7 @@ class RowTable(RowBatch):
 
     @cached_property
     def _contents(self) -> Contents:
-        """What cells say by themselves, and shapes: of most batches no cell is read."""
+        """Return what cells say by themselves, and shapes: of most batches no cell is read."""
         return Contents(self.candidates.names)
 
     @cached_property
@@ -105,7 +114,7 @@ class RowTable(RowBatch):
         return number, [described.fields for described in found]
 
     def groups(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
-        """The fields of the layout that each of `rows` belongs to: what `Statistics.groups` counts it under.
+        """Return the fields of the layout that each of `rows` belongs to: what `Statistics.groups` counts it under.
 
         The number of each row's, i64[n], among those that there are.
         """
@@ -114,26 +123,26 @@ class RowTable(RowBatch):
         return which, [self._layouts_met[layout].fields for layout in number.tolist()]
 
     def layout(self, row: int) -> RowLayout:
-        """The layout that a row belongs to."""
+        """Return the layout that a row belongs to."""
         self.lay_out(self.document[[row]])
         return self._layouts_met[int(self._layout[row])]
 
     def group(self, row: int) -> frozenset[str]:
-        """The fields of the layout that a row belongs to."""
+        """Return the fields of the layout that a row belongs to."""
         return self.layout(row).fields
 
     def columns(self, row: int) -> HeaderColumns:
-        """What is known of a row's columns before any is read."""
+        """Return what is known of a row's columns before any is read."""
         return self._known(int(self.document[row])).sheet.columns
 
     def layouts(self, document: int) -> Layouts:
-        """The layouts of a document, from a few samples of each."""
+        """Return the layouts of a document, from a few samples of each."""
         if document not in self._layouts:
             self.lay_out(np.array([document]))
         return self._layouts[document]
 
     def carried(self, document: int) -> DocumentColumns:
-        """What the rows of the same capture in a later batch need to know of its columns."""
+        """Return what the rows of the same capture in a later batch need to know of its columns."""
         return self._known(document).sheet.as_carried()
 
     def _cut(self, rows: Numbers) -> None:
@@ -157,7 +166,7 @@ class RowTable(RowBatch):
             self._shape[new[own]] = self._contents.shapes_of(cells, written)
 
     def _tuples(self, rows: Numbers, texts: MarkedText) -> tuple[MarkedText, Numbers]:
-        """The text of `rows` and how each is written: of a line or statement with a tuple that alone."""
+        """Return the text of `rows` and how each is written: of a line or statement with a tuple that alone."""
         style, start, end = self.style[rows].astype(np.int64), texts.start.copy(), texts.end.copy()
         first = texts.data[start]
         may_be = np.isin(style, (LINE, TUPLE))
@@ -176,7 +185,7 @@ class RowTable(RowBatch):
         return MarkedText(texts.data, start, end), style
 
     def _described(self, rows: Numbers, known: Mapping[int, _KnownColumns]) -> tuple[Numbers, list[ShapeDescription]]:
-        """What each of `rows`, which are cut, holds by what is `known` of its document's columns.
+        """Return what each of `rows`, which are cut, holds by what is `known` of its document's columns.
 
         The number of each row's, i64[n], among those that there are: rows of one shape are described once for all documents
         whose columns are equal.
@@ -192,7 +201,11 @@ class RowTable(RowBatch):
         return number, [self._describe(row, known[int(self.document[row])]) for row in rows[first].tolist()]
 
     def _describe(self, row: int, known: _KnownColumns) -> ShapeDescription:
-        """What a row holds; of one shape and document it is the same for all but tuples, offers and rows that are cut off."""
+        """Return what a row holds.
+
+        Of one shape and document it is the same for all but tuples, offers and rows that are cut
+        off.
+        """
         shape, reader = self._contents.shapes[self._shape[row]], known.reader
         if shape.style == TUPLE:
             reader = reader.of_statement(self._own_labels.get(row) or known.sheet.labels_at(int(self.start[row])))
@@ -200,18 +213,18 @@ class RowTable(RowBatch):
         return found.with_fields(self.labels(row)) if self.end[row] - self.start[row] > LONGEST else found
 
     def _is_offer(self, row: int) -> bool:
-        """Whether a row that is cut speaks of what somebody lends."""
+        """Return whether a row that is cut speaks of what somebody lends."""
         if row not in self._offers:
             cells, number = self._cells_of(row)
             self._offers[row] = is_offer(cells.text(number))
         return self._offers[row]
 
     def _cells_of(self, row: int) -> tuple[Cells, int]:
-        """What holds the cells of a row that is cut, and under which number."""
+        """Return what holds the cells of a row that is cut, and under which number."""
         return self._cells[self._held[row]], int(self._number[row])
 
     def _known(self, document: int) -> _KnownColumns:
-        """What is known of a document's columns before any is read."""
+        """Return what is known of a document's columns before any is read."""
         if document not in self._before:
             self._learn(np.array([document]))
         return self._before[document]
@@ -258,7 +271,7 @@ class RowTable(RowBatch):
         self._layout[rows] = numbers
 
     def _met(self, layouts: Iterable[RowLayout]) -> list[int]:
-        """The number of each layout."""
+        """Return the number of each layout."""
         found = list[int]()
         for layout in layouts:
             number = self._layout_numbers.setdefault(layout, len(self._layouts_met))
@@ -284,7 +297,7 @@ class RowTable(RowBatch):
             self._by_now[document] = self._read_by(typed_together(sheet, lines, self._values).judged(seen, said, rows))
 
     def _values(self, row: int) -> LazyValues:
-        """The cells of a row that is cut."""
+        """Return the cells of a row that is cut."""
         return LazyValues(*self._cells_of(row))
 
 

@@ -1,16 +1,21 @@
-"""Which candidates of a batch stand together: how each document is written, and where its records begin and end.
+"""Find which candidates of a batch stand together: how each document is written, and where its records begin and end.
 
-A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or downwards. What no record takes of
-a line is a row of its own.
+A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or downwards. What no record
+takes of a line is a row of its own.
 
-Records written downwards are neighbouring `label: value` lines until a label comes again, or paragraphs of one shape. A label
-is read once for all lines that begin alike, so what Python does depends on how many labels there are and not on how many lines.
-Where a record ends is found for every line at once: before the first line whose label stands already between. What is left to a
-loop is one step a record.
+Records written downwards are neighbouring `label: value` lines until a label repeats, or paragraphs of one shape. A
+label is read once for all lines that begin alike, so Python's work depends on the number of labels, not of lines. The
+end of a record is found for every line at once: before the first line whose label already stands between. Only one
+step per record is left to a loop.
 
-Without labels, a name, its phone and its ID on a line each and an empty line before the next may be anything. Several paragraphs
-that have as many lines each and their first number on the same one are records of a list; a paragraph with two numbers of one
-kind is a list itself.
+Without labels, a name, its phone and its ID on a line each and an empty line before the next may be anything. Several
+paragraphs with equally many lines and their first number on the same one are records of a list; a paragraph with two
+numbers of one kind is a list itself.
+
+JSON objects and SQL tuples stand between brackets. Quotes are paired line by line, since neither JSON nor a dump tool
+leaves a line end inside quotes: the effect of one broken line ends with it. A place is inside quotes by the parity of
+the quotes before it. A line with an odd number of quotes is cut off in front or behind: it takes the parity that has
+more of its brackets outside.
 """
 
 from __future__ import annotations
@@ -27,16 +32,15 @@ from matcher.columns.batch import LINE_END, Batch, Bytes, Flags, Places, ranges
 from matcher.columns.bitset import is_one_of, lowest
 from matcher.detect.candidates import Candidates
 from matcher.detect.field_labels import block_label, tails
-from matcher.records.json_sql_records import objects, tuples
 from matcher.records.reader import DocumentColumns
 from matcher.records.rows import RowTable
-from matcher.records.table import BLOCK, LINE, KeyGroups, Masks, Numbers, Spans, bits_of, holder_of
+from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE, KeyGroups, Masks, Numbers, Spans, bits_of, holder_of
 
 
 def rows_of(
     batch: Batch, candidates: Candidates, carried: Mapping[int, DocumentColumns] | None = None, goes_on: Collection[int] = ()
 ) -> RowTable:
-    """The rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
+    """Return the rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
 
     A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
     columns (`RowTable.carried(document)`); those of `goes_on`, from the one before it.
@@ -56,7 +60,7 @@ def rows_of(
 
 
 def _between(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spans) -> Spans:
-    """Where each row is, if some are records: the whole record, or of a line what no record has taken."""
+    """Return where each row is, if some are records: the whole record, or of a line what no record has taken."""
     first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
     is_record = groups.key < 0
     own = np.where(is_record, -1 - groups.key, 0)
@@ -116,7 +120,7 @@ def records(batch: Batch, lines: LineRows) -> Spans:
 
 
 def _only(batch: Batch, spans: Spans, documents: Numbers) -> Spans:
-    """Those that stand in one of `documents`."""
+    """Return those that stand in one of `documents`."""
     chosen = np.isin(batch.documents(spans.start), documents)
     return Spans(spans.start[chosen], spans.end[chosen], spans.style[chosen])
 
@@ -202,7 +206,7 @@ def blocks(batch: Batch, documents: Numbers) -> Spans:
 
 
 def labels_of(batch: Batch, lines: Numbers) -> Numbers:
-    """A number for the label that each line begins with, 0 for none: i64[lines]. Equal labels have equal numbers."""
+    """Return a number for the label that each line begins with, 0 for none: i64[lines]. Equal labels have equal numbers."""
     starts = batch.line_starts[lines]
     window = batch.windows(starts, WIDTH)
     sign = (window == ord(":")) | (window == ord("=")) | (window == LINE_END)
@@ -235,7 +239,7 @@ def _tails() -> Flags:
 
 
 def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
-    """Whether the two bytes before each sign may end a label; what closes one, as a quote does, is taken for one."""
+    """Return whether the two bytes before each sign may end a label; what closes one, as a quote does, is taken for one."""
     last = data.take(stop - 1)
     pairs = data.take(stop - 2).astype(np.int64) | (last.astype(np.int64) << 8)
     may_end: Flags = _tails().take(pairs) | is_one_of(last, CLOSES)
@@ -243,7 +247,7 @@ def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
 
 
 def _has_value(batch: Batch, lines: Numbers, stop: Numbers) -> Flags:
-    """Whether a line goes on behind its sign at `stop`, one space left out: bool[lines]."""
+    """Return whether a line goes on behind its sign at `stop`, one space left out: bool[lines]."""
     place = batch.line_starts[lines] + stop + 1
     place += batch.data[place] == ord(" ")
     is_there: Flags = batch.data[place] != LINE_END
@@ -322,3 +326,115 @@ def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: N
         return none
     chosen = held[shapes == counts.argmax()]
     return Spans.of(starts[begin[chosen]], starts[end[chosen] - 1] + lengths[end[chosen] - 1], BLOCK)
+
+
+BACKSLASH = 92
+DEEPEST = 8
+
+
+JSON, SQL = b'"{}', b"'()"
+"""Quote, opening and closing bracket of each kind of record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brackets:
+    """Brackets outside quotes, in order: `place` i64[b], whether each opens, how deep it is after it, from 0, and its unit."""
+
+    place: Places
+    opens: Flags
+    level: Numbers
+    unit: Numbers
+
+
+def objects(batch: Batch, first: int, last: int) -> Spans:
+    """Records of JSON in documents [first, last]: of each document the outermost objects of which there are two or more.
+
+    A single object that holds a list of objects is a wrapper; an object that is the value of a key belongs to the one around it.
+    """
+    found = _brackets(batch, first, last, JSON, batch.starts)
+    document = batch.documents(found.place)
+    is_record = found.opens & (found.level <= DEEPEST) & ~_is_value(batch, found.place)
+    counts = np.bincount(
+        (document * (DEEPEST + 1) + found.level)[is_record], minlength=len(batch.starts) * (DEEPEST + 1)
+    ).reshape(-1, DEEPEST + 1)
+    several = counts >= 2
+    depth = np.where(several.any(1), several.argmax(1), 1)
+    return _at(found, depth[document], OBJECT)
+
+
+def tuples(batch: Batch, first: int, last: int) -> Spans:
+    """Tuples of SQL statements in documents [first, last]: what stands between the outermost brackets of a line."""
+    found = _brackets(batch, first, last, SQL, batch.line_starts)
+    return _at(found, np.ones(len(found.place), np.int64), TUPLE)
+
+
+def _is_value(batch: Batch, places: Places) -> Flags:
+    """Return whether a colon stands before each place, a space between or not: bool[n]."""
+    before = batch.data[places - 1]
+    is_value: Flags = (before == ord(":")) | ((before == ord(" ")) & (batch.data[places - 2] == ord(":")))
+    return is_value
+
+
+def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) -> Brackets:
+    """Brackets outside quotes in documents [first, last]; depth begins anew with each of `units`."""
+    low, high = int(batch.starts[first]), int(batch.ends[last])
+    part, (quote, opening, closing) = batch.data[low:high], marks
+    quotes = _unescaped(part, np.flatnonzero(part == quote)) + low
+    places = np.flatnonzero((part == opening) | (part == closing)) + low
+    places = places[_outside(batch, places, quotes)]
+    opens = batch.data[places] == opening
+    unit = np.searchsorted(units, places, "right")
+    return Brackets(places, opens, _levels(np.where(opens, 1, -1), unit), unit)
+
+
+def _unescaped(part: Bytes, quotes: Numbers) -> Numbers:
+    """Return those of `quotes` before which an even number of backslashes stands."""
+    slashes = np.flatnonzero(part == BACKSLASH)
+    if not len(slashes) or not len(quotes):
+        return quotes
+    run_start = np.flatnonzero(np.append(True, np.diff(slashes) != 1))
+    run_of = np.cumsum(np.append(True, np.diff(slashes) != 1)) - 1
+    run_length = np.arange(len(slashes)) - run_start[run_of] + 1
+    last = np.searchsorted(slashes, quotes) - 1
+    is_escaped = (last >= 0) & (slashes[last] == quotes - 1) & (run_length[last] % 2 == 1)
+    kept: Numbers = quotes[~is_escaped]
+    return kept
+
+
+def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
+    """Return whether each place stands outside quotes: bool[n]."""
+    lines, number = np.unique(batch.lines(places), return_inverse=True)
+    before = np.searchsorted(quotes, batch.line_starts[lines])
+    is_cut = (np.searchsorted(quotes, batch.line_starts[lines + 1]) - before) % 2 == 1
+    odd = (np.searchsorted(quotes, places) - before[number]) % 2
+    most_odd = np.bincount(number, odd, len(lines)) * 2 > np.bincount(number, minlength=len(lines))
+    is_outside: Flags = odd.astype(bool) == (is_cut & most_odd)[number]
+    return is_outside
+
+
+def _levels(steps: Numbers, unit: Numbers) -> Numbers:
+    """Depth after each bracket, i64[b]: +1 opens and −1 closes, anew in each unit; what closes nothing counts as nothing.
+
+    The depth is the sum less its lowest so far. Sinking the sums of each unit below those of the one before makes that
+    lowest begin anew with the unit.
+    """
+    if not len(steps):
+        return steps
+    total = np.cumsum(steps)
+    is_first = np.append(True, unit[1:] != unit[:-1])
+    before = (total - steps)[is_first][np.cumsum(is_first) - 1]
+    sunk = total - before - unit * (len(steps) + 1)
+    lowest = np.minimum(np.minimum.accumulate(sunk), -unit * (len(steps) + 1))
+    level: Numbers = sunk - lowest
+    return level
+
+
+def _at(found: Brackets, depth: Numbers, style: int) -> Spans:
+    """Return what stands between brackets at `depth` i64[b], the brackets included.
+
+    A bracket that is never closed begins nothing.
+    """
+    chosen = np.flatnonzero(found.level == np.where(found.opens, depth, depth - 1))
+    opens, place, unit = found.opens[chosen], found.place[chosen], found.unit[chosen]
+    pairs = np.flatnonzero(opens[:-1] & ~opens[1:] & (unit[:-1] == unit[1:]))
+    return Spans.of(place[pairs], place[pairs + 1] + 1, style)

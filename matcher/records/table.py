@@ -1,21 +1,22 @@
-"""The rows of a batch as columns, and their text with a mark for each candidate: what cells are read from.
+"""Hold the rows of a batch as columns, and cut their text into cells, with a mark in place of each candidate.
 
-A mark is two bytes: one that stands nowhere in UTF-8, and one for the candidate's kind and whether its checksum holds. So rows
-that differ in their numbers alone are equal, and a separator inside a number parts no cells.
+A mark is two bytes: one that occurs nowhere in UTF-8, and one for the candidate's kind and whether its checksum holds.
+So rows that differ only in their numbers are equal, and a separator inside a number separates no cells.
 
-Rows are made of `Spans`, which are records that are not lines, and of `KeyGroups`: neighbouring candidates with one key, the line
-or the record that holds them.
+Rows come from `Spans`, records that are not lines, and from `KeyGroups`: neighbouring candidates with one key, the
+line or the record that holds them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import LINE_END, Batch, Bytes, Places, ranges
+from matcher.columns.batch import LINE_END, Batch, Bytes, Flags, Places, ranges, within
 from matcher.detect.candidates import Candidates
 from matcher.detect.numbers import DIGEST
 from ullage.identifiers import field_by_kind
@@ -41,7 +42,7 @@ class Spans:
 
     @classmethod
     def joined(cls, parts: Sequence[Spans]) -> Spans:
-        """All of `parts`, which come from different documents, in order of place."""
+        """Return all of `parts`, which come from different documents, in order of place."""
         if not parts:
             return cls.of(np.empty(0, np.int64), np.empty(0, np.int64), LINE)
         start = np.concatenate([part.start for part in parts])
@@ -102,7 +103,7 @@ class KeyGroups:
 
 
 def bits_of(candidates: Candidates) -> Masks:
-    """A bit for the kind of each valid candidate, 0 for what fails its checksum: u32[n]."""
+    """Return a bit for the kind of each valid candidate, 0 for what fails its checksum: u32[n]."""
     if len(candidates.names) > MOST_KINDS:
         raise ValueError(f"{len(candidates.names)} kinds do not fit into a mask of {MOST_KINDS} bits")
     of_kind = np.left_shift(np.uint32(1), np.arange(MOST_KINDS, dtype=np.uint32))
@@ -139,7 +140,7 @@ Seen = tuple[str, bool]
 
 
 def mark(kind: int, *, valid: bool) -> bytes:
-    """The mark of a candidate, by the number of its kind."""
+    """Return the mark of a candidate, by the number of its kind."""
     return bytes((MARK, KIND | kind << 1 | valid))
 
 
@@ -159,13 +160,13 @@ class MarkedText:
     end: Numbers
 
     def texts(self) -> list[bytes]:
-        """Each row."""
+        """Return each row."""
         whole = self.data.tobytes()
         return [whole[low:high] for low, high in zip(self.start.tolist(), self.end.tolist(), strict=True)]
 
 
 def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, first: Numbers, count: Numbers) -> MarkedText:
-    """The text of rows, which is what stands between their candidates and a mark for each of those; all copied at once.
+    """Return the text of rows, which is what stands between their candidates and a mark for each of those; all copied at once.
 
     Each is bytes [start, end) of `batch` with `count` candidates from number `first` on; i64[m] each, in order of place.
     """
@@ -207,22 +208,22 @@ class RowBatch:
         return len(self.document)
 
     def lines(self, rows: Numbers) -> Numbers:
-        """The first line of each of `rows`, from 0 in its document: i64[rows]."""
+        """Return the first line of each of `rows`, from 0 in its document: i64[rows]."""
         first: Numbers = self.batch.lines(self.start[rows]) - self.batch.lines(self.batch.starts[self.document[rows]])
         return first
 
     def of_document(self, document: int) -> range:
-        """The numbers of the rows of one document."""
+        """Return the numbers of the rows of one document."""
         first, last = np.searchsorted(self.document, (document, document + 1))
         return range(int(first), int(last))
 
     def extent_of(self, documents: Numbers) -> tuple[Numbers, Numbers]:
-        """The first row of each of `documents`, and how many rows it has: i64[documents] each."""
+        """Return the first row of each of `documents`, and how many rows it has: i64[documents] each."""
         first = np.searchsorted(self.document, documents)
         return first, np.searchsorted(self.document, documents + 1) - first
 
     def holding(self, places: Places) -> Numbers:
-        """The row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
+        """Return the row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
         return self._rows.of_places(places)
 
     def labels(self, row: int) -> frozenset[str]:
@@ -234,16 +235,77 @@ class RowBatch:
         return self._labels[mask]
 
     def text(self, row: int) -> bytes:
-        """The beginning of a row's text, at most LONGEST bytes."""
+        """Return the beginning of a row's text, at most LONGEST bytes."""
         start, end = int(self.start[row]), int(self.end[row])
         text: bytes = self.batch.text(start, min(end, start + LONGEST))
         return text
 
     def marked(self, rows: Numbers) -> MarkedText:
-        """The beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
+        """Return the beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
         start, first, count = self.start[rows], self.first_candidate[rows], self.candidate_count[rows]
         end = np.minimum(self.end[rows], start + LONGEST)
         for row in np.flatnonzero(self.end[rows] > end).tolist():
             own = slice(int(first[row]), int(first[row] + count[row]))
             count[row] = np.searchsorted(self.candidates.start[own], end[row])
         return marked(self.batch, self.candidates, start, end, first, count)
+
+
+MOST_CELLS = 256
+"""Cells of a row that are told apart; what is behind them counts as one."""
+HIDDEN = b"\x01"
+"""Stands for a separator inside quotes."""
+DOUBLE_QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*+("?)', re.DOTALL)
+SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
+"""An open quote is read to the end once, and not again from each quote within it."""
+
+
+def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
+    """Return the cells of one row as they are written, with HIDDEN for the separators inside quotes."""
+    if not separator:
+        return [row]
+    quote, pattern = _quotes(style)
+    if quote in row and style != BLOCK:
+        row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
+    return row.split(separator, MOST_CELLS)
+
+
+def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
+    return (b"'", SINGLE_QUOTED) if style == TUPLE else (b'"', DOUBLE_QUOTED)
+
+
+def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
+    """Return where `separator`, one sign some times over, parts cells of `rows`, as `split` parts them."""
+    if not separator:
+        return np.empty(0, np.int64)
+    at = np.flatnonzero(rows.data == separator[0])
+    if len(separator) > 1:
+        first = np.flatnonzero(np.diff(at, prepend=-2) != 1)
+        size = np.diff(first, append=len(at))
+        number = within(size)
+        at = at[(number % len(separator) == 0) & (number + len(separator) <= np.repeat(size, size))]
+    row = np.searchsorted(rows.start, at, "right") - 1
+    at, row = (column[(row >= 0) & (at < rows.end[row])] for column in (at, row))
+    if style != BLOCK:
+        shows = ~_is_quoted(rows, at, row, *_quotes(style))
+        at, row = at[shows], row[shows]
+    rank = np.arange(len(at)) - np.searchsorted(row, row)
+    parted: Places = at[rank < MOST_CELLS]
+    return parted
+
+
+def _is_quoted(rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]) -> Flags:
+    """Return which of `places`, each in its `row`, stand inside quotes: bool[n].
+
+    An odd number of quotes before a place says so. In a row with an odd number of them, or with a backslash, each quote is read.
+    """
+    quotes = np.flatnonzero(rows.data == quote[0])
+    begin, stop = np.searchsorted(quotes, rows.start), np.searchsorted(quotes, rows.end)
+    is_quoted: Flags = (np.searchsorted(quotes, places) - begin[row]) % 2 == 1
+    slashes = np.flatnonzero(rows.data == ord("\\"))
+    escapes = np.searchsorted(slashes, rows.start) < np.searchsorted(slashes, rows.end)
+    for number in np.flatnonzero((stop > begin) & (escapes | ((stop - begin) % 2 == 1))).tolist():
+        text = rows.data[rows.start[number] : rows.end[number]].tobytes()
+        own = slice(*np.searchsorted(row, (number, number + 1)))
+        borders = [place for found in pattern.finditer(text) if found[1] for place in found.span()]
+        is_quoted[own] = np.searchsorted(borders, places[own] - rows.start[number], "right") % 2 == 1
+    return is_quoted

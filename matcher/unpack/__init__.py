@@ -1,6 +1,6 @@
 """Containers to members: archives, office files, PDF and mail, parsed in a child that can do nothing else.
 
-    body ─kinds: is it text?─▶ parent: unpack ═══ request ══▶ child: fork ─▶ sandbox: confine, seal ─▶ walk ─▶ readers
+    body ─formats: is it text?─▶ parent: unpack ═══ request ══▶ child: fork ─▶ sandbox: confine, seal ─▶ walk ─▶ readers
                                   ▲                                              ║
                                   └──── protocol: checked, counted ◀═══ a pipe ══╝
 
@@ -14,9 +14,10 @@ names and time are all bounded.
 
 Whatever is not read is said: each `Outcome` has a reason from a closed list. What could be read of a damaged container is read.
 
-Each format is one module of `readers`, which says how it is recognised as well (`kinds` finds them). What stands in a text as
-letters (`envelopes`) is read as if it lay beside it. A library that is slow to load, such as that for Parquet, is loaded once, by
-a second server that is forked from the first; where such a file lies in another container, the parent asks for its child.
+Each format is one module of `readers`, which says how it is recognised as well (`formats` finds them). What stands in a
+text as letters (`formats.find_enclosed`) is read as if it lay beside it. A library that is slow to load, such as that
+for Parquet, is loaded once, by a second server that is forked from the first; where such a file lies in another
+container, the parent asks for its child.
 
 Start with `matcher.unpack.parent.is_container` and `matcher.unpack.parent.unpack`. This file imports nothing, because the
 child's start would pay for it.

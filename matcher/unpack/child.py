@@ -36,9 +36,8 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 
-from matcher.unpack import kinds, protocol
-from matcher.unpack.limits import UnpackBudget
-from matcher.unpack.protocol import ENDED, LONGEST_REQUEST
+from matcher.unpack import formats, protocol
+from matcher.unpack.protocol import ENDED, LONGEST_REQUEST, UnpackBudget
 from matcher.unpack.walk import Walk
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NO_NEW_PRIVS = 1, 4, 38
@@ -73,11 +72,6 @@ def end_with(libc: ctypes.CDLL, parent: int) -> None:
         os._exit(1)
 
 
-def no_more_files() -> None:
-    """No descriptor beyond the three that there are: a hurdle, no wall, for where system calls cannot be given up."""
-    _limit(resource.RLIMIT_NOFILE, 3)
-
-
 def _limit(what: int, most: int, spare: int = 0) -> None:
     """Lower a limit for good; one that is lower already stays."""
     hard = resource.getrlimit(what)[1]
@@ -106,7 +100,7 @@ PR_SET_SECCOMP, MODE_FILTER = 22, 2
 
 @cache
 def program(machine: str) -> bytes:
-    """The filter for a machine as `os.uname` names it, empty where its numbers are not known.
+    """Return the filter for a machine as `os.uname` names it, empty where its numbers are not known.
 
     Eight bytes an instruction: code u16, jump if true u8, jump if false u8, operand u32.
     """
@@ -187,7 +181,7 @@ class Server:
             self._end_seconds()
             return
         kind = words.decode().partition("\0")[0]
-        reader = kinds.formats().get(kind)
+        reader = formats.find_formats().get(kind)
         if reader is not None and reader.is_heavy and reader.load not in (None, self._own):
             self._pass_on(reader.load, words, descriptors)
         else:
@@ -231,7 +225,7 @@ class Server:
             os.close(descriptor)
 
     def _second(self, load: Load) -> socket.socket:
-        """The control socket of a new server, which loads something first, and ends with this one."""
+        """Return the control socket of a new server, which loads something first, and ends with this one."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         first, pid = os.getpid(), os.fork()
         if pid == 0:
@@ -286,7 +280,7 @@ def load(folders: list[str]) -> None:
         codecs.lookup(encoding)
     program(os.uname().machine)  # made once
     with _importing(folders):
-        kinds.load()
+        formats.load_readers()
 
 
 @contextlib.contextmanager
@@ -309,7 +303,7 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     confine(libc, server, budget.cpu_seconds, budget.memory + size)
     flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if seal(libc) else 0)
     if not flags & protocol.SECCOMP:
-        no_more_files()
+        _limit(resource.RLIMIT_NOFILE, 3)  # no descriptor beyond the three that there are: a hurdle, no wall
     writer = protocol.ChildWriter(1, budget.crashed)
     writer.hello(flags)
     if not flags:  # a parser with a network is worse than none

@@ -24,10 +24,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from matcher.unpack import envelopes, kinds, protocol
-from matcher.unpack.kinds import formats
-from matcher.unpack.limits import Limits
-from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Member, UnreadPart
+from matcher.unpack import formats, protocol
+from matcher.unpack.formats import find_formats
+from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Halt, Limits, Member, UnreadPart
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
 
@@ -36,20 +35,21 @@ PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.chi
 ROOT = Path(__file__).parents[2]
 LONGEST_LOAD = 30.0
 """Seconds that a second server may take for its library while somebody waits to be rid of its child."""
+SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+"""A file in memory with these can be changed by nobody."""
 PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
 """Bytes that wait in a pipe, and that are read of a text at once."""
-SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 
 
 @cache
 def _folders() -> list[str]:
-    """Where the optional packages lie that readers import."""
-    specs = [find_spec(package) for one in formats().values() for package in one.packages]
+    """Return where the optional packages lie that readers import."""
+    specs = [find_spec(package) for one in find_formats().values() for package in one.packages]
     return sorted({str(Path(spec.origin).parents[1]) for spec in specs if spec and spec.origin})
 
 
 def command() -> list[str]:
-    """The words that start the server."""
+    """Return the words that start the server."""
     without_cache = ["-B"] if sys.dont_write_bytecode else []
     return [sys.executable, "-I", "-S", *without_cache, "-c", PROGRAM, str(ROOT), *_folders()]
 
@@ -61,7 +61,7 @@ class Child:
         self.stdout, self._leash = stdout, leash
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """How it ended, as `subprocess.Popen.returncode`; None where its server has ended, and with it all of its children.
+        """Return its exit code as `subprocess.Popen.returncode`, None if its server ended and all children with it.
 
         To be asked once. TimeoutError if it lives on.
         """
@@ -96,11 +96,11 @@ class ForkServer:
 
     @property
     def pid(self) -> int:
-        """The server's process, 0 while there is none."""
+        """Return the server's process, 0 while there is none."""
         return self._process.pid if self._process else 0
 
     def has_ended(self) -> bool:
-        """Whether there is no server, or none any more; a second is waited for that."""
+        """Return whether there is no server, or none any more; a second is waited for that."""
         try:
             return self._process is None or self._process.wait(1) is not None  # a moment after its control socket closes
         except subprocess.TimeoutExpired:
@@ -169,11 +169,9 @@ class ForkServer:
 
 
 def _sealed(body: bytes) -> int:
-    """A file in memory that nobody can change any more."""
+    """Return a file in memory that nobody can change any more."""
     held = os.memfd_create("container", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    view = memoryview(body)
-    while view:
-        view = view[os.write(held, view) :]
+    protocol.write_all(held, body)
     fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
     return held
 
@@ -182,14 +180,6 @@ LONGEST_PATH, MOST_CRASHES = 1000, 16
 CAUSES = {0: "damaged", -signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", protocol.OUT_OF_MEMORY: "memory"}
 """Exit codes that have a meaning of their own; any other is a fault of a reader, which crashed or raised what nobody expects.
 Nobody but the kernel, out of memory, kills a child, or its server, while we wait for it."""
-
-
-class Broken(Exception):  # noqa: N818  an outcome on its way, not a fault of ours
-    """The child died, overstepped a limit, or said what it may not."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 def unpack(
@@ -213,17 +203,17 @@ def unpack(
 
 @cache
 def has_ocr() -> bool:
-    """Whether what reads pictures is installed: the extra `ocr`."""
-    return all(find_spec(package) for package in formats()[OCR].packages)
+    """Return whether what reads pictures is installed: the extra `ocr`."""
+    return all(find_spec(package) for package in find_formats()[OCR].packages)
 
 
 def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
-    """Whether `unpack` has more to say about `body` than that it is text: a container, a text that holds one, or what is no text.
+    """Return whether `body` is more than text: a container, a text that holds one, or no text at all.
 
     A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove little; `lettered` is as in
-    `envelopes.may_hold`.
+    `formats.may_hold`.
     """
-    return kinds.sniff(body[: kinds.HEAD], name) != kinds.TEXT or envelopes.may_hold(body, lettered=lettered)
+    return formats.sniff(body[: formats.HEAD], name) != formats.TEXT or formats.may_hold(body, lettered=lettered)
 
 
 class UnpackRun:
@@ -255,24 +245,24 @@ class UnpackRun:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Member | UnreadPart]:
-        head = self._body[: kinds.HEAD] if isinstance(self._body, bytes) else _head(self._body)
-        kind = kinds.sniff(head, self._name)
-        if kind == kinds.TEXT:
-            watch = envelopes.Watch()
-            media_type, pieces = self._media_type or kinds.media_of(self._name), watch.through(self._pieces())
+        head = self._body[: formats.HEAD] if isinstance(self._body, bytes) else _head(self._body)
+        kind = formats.sniff(head, self._name)
+        if kind == formats.TEXT:
+            watch = formats.EnvelopeWatch()
+            media_type, pieces = self._media_type or formats.media_of(self._name), watch.through(self._pieces())
             yield Member(self._name, media_type, "", partial(next, pieces, b""), lettered=lambda: watch.has_line)
             if watch.has_any:
-                yield from self._from_child(envelopes.KIND)
-        elif kind in kinds.UNREADABLE:
+                yield from self._from_child(formats.ENVELOPE)
+        elif kind in formats.UNREADABLE:
             yield UnreadPart(self._name, kind)
-        elif kind in kinds.IN_PART:
+        elif kind in formats.IN_PART:
             yield Member(self._name, protocol.BYTES, "", partial(next, self._pieces(), b""))
-            yield UnreadPart(self._name, kinds.IN_PART[kind])
+            yield UnreadPart(self._name, formats.IN_PART[kind])
         else:
             yield from self._from_child(OCR if self._is_inner and kind == PICTURE else kind)
 
     def _pieces(self) -> Iterator[bytes]:
-        """The body as it is."""
+        """Return the body as it is."""
         return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, AT_ONCE), b"")
 
     def _from_child(self, kind: str) -> Iterator[Member | UnreadPart]:
@@ -292,13 +282,13 @@ class UnpackRun:
 
     def _from_one_child(self, kind: str, server: ForkServer, crashed: Sequence[int]) -> Generator[Member | UnreadPart, None, int]:
         """Yield what a child says; return the number of the entry at which it crashed, 0 where it need not be left out."""
-        alias = kinds.stem(self._name)
+        alias = formats.stem(self._name)
         stack = self._stack.enter_context(contextlib.ExitStack())  # so that the child ends with the run, wherever that ends
         self._child = stack.enter_context(server.child(kind, self._limits, self._body, crashed))
         try:
             while (frame := self._next())[0] != protocol.DONE:
                 yield from self._said(*frame, alias, server)
-        except Broken as broken:
+        except Halt as broken:
             last = self._frames.entry
             if broken.reason == "fault" and last > max(crashed, default=0) and len(crashed) < MOST_CRASHES:
                 return last
@@ -331,10 +321,10 @@ class UnpackRun:
         while piece := self._piece():
             body += piece
             if len(body) > self._limits.nested_bytes:
-                raise Broken("too_large")
+                raise Halt("too_large")
         if self._frames.broken or self._is_inner:
-            raise self._frames.broken or Broken("damaged")
-        is_picture = kinds.sniff(bytes(body[: kinds.HEAD])) == PICTURE
+            raise self._frames.broken or Halt("damaged")
+        is_picture = formats.sniff(bytes(body[: formats.HEAD])) == PICTURE
         if is_picture and self._ocr_left <= 0:
             yield UnreadPart(name, "timeout")
             return
@@ -355,22 +345,22 @@ class UnpackRun:
         """Path of a member as it may be shown; what the caller called the container is the caller's."""
         inner, outer = said.decode("utf-8", "replace"), ""
         while inner.startswith(SEPARATOR + CONTENT):
-            outer, alias, inner = outer + SEPARATOR + alias, kinds.stem(alias), inner.removeprefix(SEPARATOR + CONTENT)
+            outer, alias, inner = outer + SEPARATOR + alias, formats.stem(alias), inner.removeprefix(SEPARATOR + CONTENT)
         return self._name + shown(outer + inner)
 
     def _piece(self) -> bytes:
-        """The next bytes of the open member, or none at its end; also where the child breaks down, and the iteration says so."""
+        """Return the next bytes of the open member; none at its end, or if the child breaks down."""
         if not self._frames.member_open:
             return b""
         try:
             kind, payload = self._next()
-        except Broken as broken:
+        except Halt as broken:
             self._frames.broken = broken
             return b""
         return payload if kind == protocol.DATA else b""
 
     def _next(self) -> tuple[int, bytes]:
-        """The next frame, checked."""
+        """Return the next frame, checked."""
         if self._frames.broken:
             raise self._frames.broken
         at = self._wait_for(protocol.HEADER.size)
@@ -382,7 +372,7 @@ class UnpackRun:
         return kind, payload
 
     def _wait_for(self, size: int) -> int:
-        """Where so many bytes of the child begin in what is held, which are then taken; within its time."""
+        """Return where so many bytes of the child begin in what is held, which are then taken; within its time."""
         if len(self._held) - self._taken < size:
             del self._held[: self._taken]
             self._taken = 0
@@ -394,7 +384,7 @@ class UnpackRun:
     def _some(self) -> bytes:
         child = self._child
         if child is None:
-            raise Broken("damaged")
+            raise Halt("damaged")
         began = self._clock()
         left = self._limits.wall_seconds - self._waited
         poll = select.poll()  # select itself knows no descriptor beyond 1,023
@@ -402,10 +392,10 @@ class UnpackRun:
         ready = left > 0 and poll.poll(left * 1000)
         self._waited += self._clock() - began
         if not ready:
-            raise Broken("timeout")
+            raise Halt("timeout")
         got: bytes | None = child.stdout.read(protocol.MAX_DATA)
         if not got:
-            raise Broken(self._cause(child))
+            raise Halt(self._cause(child))
         return got
 
     def _cause(self, child: Child) -> str:
@@ -439,18 +429,18 @@ class _ChildProtocol:
         """How many values the first byte has of a payload that has one."""
         self._said_left = 5 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
         self.bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
-        self.broken: Broken | None = None
+        self.broken: Halt | None = None
         self.entry = 0
         """The number of the entry that a parser began to read last."""
 
     @property
     def is_first(self) -> bool:
-        """Whether nothing has been said."""
+        """Return whether nothing has been said."""
         return self._before == 0
 
     @property
     def member_open(self) -> bool:
-        """Whether bytes of a member may follow."""
+        """Return whether bytes of a member may follow."""
         return self._before in {protocol.MEMBER, protocol.DATA}
 
     def expect(self, kind: int, size: int) -> None:
@@ -458,35 +448,35 @@ class _ChildProtocol:
         if kind not in self.AFTER.get(self._before, self.BETWEEN) or size > (
             protocol.MAX_DATA if kind == protocol.DATA else protocol.MAX_OTHER
         ):
-            raise Broken("damaged")
+            raise Halt("damaged")
         self._before = kind
         self.bytes_left -= size
         self._said_left -= kind in {protocol.ENTRY, protocol.MEMBER, protocol.OUTCOME}
         if self.bytes_left < 0:
-            raise Broken("too_large")
+            raise Halt("too_large")
         if self._said_left < 0:
-            raise Broken("too_many")
+            raise Halt("too_many")
 
     def check(self, kind: int, payload: bytes) -> None:
         """Check a payload as far as its first byte and its length go."""
         if kind == protocol.ENTRY:
             if len(payload) != protocol.ENTRY_NUMBER.size:
-                raise Broken("damaged")
+                raise Halt("damaged")
             [self.entry] = protocol.ENTRY_NUMBER.unpack(payload)
         most = self._first_bytes.get(kind)
         if most and (not payload or payload[0] >= most):
-            raise Broken("damaged")
+            raise Halt("damaged")
 
 
 def _head(file: BinaryIO) -> bytes:
     at = file.tell()
-    head = file.read(kinds.HEAD)
+    head = file.read(formats.HEAD)
     file.seek(at)
     return head
 
 
 def shown(path: str) -> str:
-    r"""A path that may be printed: nothing that moves a terminal, and not without end.
+    r"""Return a path that may be printed: nothing that moves a terminal, and not without end.
 
     >>> shown("!/\x1b[2J.csv")
     '!/�[2J.csv'

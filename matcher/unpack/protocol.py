@@ -1,12 +1,12 @@
-"""What comes out of a container: members, outcomes for what was not read, and the words in which the child says so to its parent.
+"""Define the limits of unpacking, and what comes out of a container: members, and outcomes for what was not read.
 
-Words are `kind u8, length u32, payload`, big-endian. Nothing in them to interpret:
+A child and its parent exchange frames `kind u8, length u32, payload`, big-endian. Nothing in them is interpreted:
 
-HELLO flags · (ENTRY number u32 | MEMBER container and media u8, charset, NUL, path · DATA… · END | OUTCOME reason u8, path)…
-· DONE
+HELLO flags · (ENTRY number u32 | MEMBER container and media u8, charset, NUL, path · DATA… · END
+| OUTCOME reason u8, path)… · DONE
 
-ENTRY comes before an entry for which a parser is needed. Where that ends the child, another reads the container again, in silence
-up to that entry, which it leaves out: so a crash of native code costs one entry.
+ENTRY comes before an entry that needs a parser. If it ends the child, another one reads the container again, in
+silence up to that entry, which it leaves out: so a crash of native code costs one entry.
 """
 
 from __future__ import annotations
@@ -14,72 +14,178 @@ from __future__ import annotations
 import os
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import NamedTuple, Self
 
-from matcher.unpack.kinds import formats
+from matcher.unpack.formats import find_formats
+from ullage.errors import UllageError
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+class Limits(NamedTuple):
+    """Limits of one container with all that is nested in it. What a limit cuts off has an outcome that says so."""
+
+    ratio: int = 250
+    """Bytes out for each byte in, of a member and of the whole, beyond `free_bytes`. Dumps compress 5–20 times, sheets up to 60,
+    repeated log lines 200; a deflate bomb 1,030."""
+    free_bytes: int = 16 * MIB
+    """Bytes out at which the ratio begins to count: a small file of equal lines is no bomb."""
+    total_bytes: int = 1 * GIB
+    """Bytes out of everything, intermediate containers included: about ten seconds of matching."""
+    member_bytes: int = 512 * MIB
+    """Bytes of one member that are read; the rest of it is cut off."""
+    nested_bytes: int = 128 * MIB
+    """Bytes of a container inside a container: it is held in the child's memory. Streams and tars are not."""
+    depth: int = 6
+    """Containers inside containers: a mail with a zip of a tar.gz of workbooks is 4; 42.zip is 6."""
+    entries: int = 100_000
+    """Entries of everything. A stealer's archive has about 20 for each victim."""
+    cpu_seconds: int = 60
+    """Processor time, whole seconds: 1 GiB of LZMA takes about 20."""
+    memory_bytes: int = 768 * MIB
+    """Address space beyond the container itself: the parsers' code takes about 100 MiB of it, LZMA dictionaries up to 64 MiB."""
+    ocr_seconds: int = 0
+    """Seconds of the clock for all pictures in it together, each read in a child of its own; 0 reads none."""
+    wall_seconds: float = 120.0
+    """Time that the parent waits for the child in all, its own time between two members not counted."""
+
+    def of_picture(self, left: float) -> Limits:
+        """Return those of one picture that is read, where `left` seconds are left for pictures."""
+        return self._replace(
+            cpu_seconds=PICTURE_SECONDS, memory_bytes=PICTURE_MEMORY, wall_seconds=min(left, 2.0 * PICTURE_SECONDS)
+        )
+
+    def words(self) -> list[str]:
+        """Return what the child is told on its command line: numbers, and nothing of the container."""
+        return [str(value) for value in self[:10]]
+
+
+LOCAL = Limits(
+    total_bytes=64 * GIB,
+    member_bytes=64 * GIB,
+    nested_bytes=512 * MIB,
+    entries=1_000_000,
+    cpu_seconds=3600,
+    memory_bytes=2 * GIB,
+    wall_seconds=7200.0,
+)
+"""For files that a person chose, on the command line: larger than a capture can be, and nobody waits behind them."""
+
+OCR_SECONDS, LOCAL_OCR_SECONDS = 120, 3600
+"""`Limits.ocr_seconds` where pictures are read, of a capture and of a file that a person chose: a picture takes 1 to 20."""
+PICTURE_SECONDS = 60
+"""Processor time of one picture: a long screenshot with a thousand cells takes as much."""
+PICTURE_MEMORY = 3 * GIB
+"""Address space for one picture: 0.6 GiB of libraries and models, and up to 1.5 GiB for 2000 by 2000 pixels, which is what is
+looked at at once; far more than any other reader takes, so only the child of a picture has it."""
+PICTURE_BYTES = 32 * MIB
+"""Of one picture as it lies there: more is no screenshot."""
+PICTURE_PIXELS = 40_000_000
+"""Of one picture, by its header: 120 MB of memory. A phone's camera has 12 to 50 million, a long screenshot 20."""
+
+
+def write_all(descriptor: int, data: bytes | bytearray) -> None:
+    """Write all of `data`, however many calls that takes."""
+    with memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            written += os.write(descriptor, view[written:])
+
+
+class Halt(UllageError):  # noqa: N818  not a fault of ours: the end of reading, with its reason
+    """Reading ends here: of one member or container, or of everything (`whole`)."""
+
+    def __init__(self, reason: str, *, whole: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.whole = reason, whole
+
+
+class UnpackBudget:
+    """Counts bytes and entries, and raises `Halt` where a limit ends them."""
+
+    def __init__(self, words: list[str], size: int) -> None:
+        numbers = [int(word) for word in words]
+        self.ratio, self.free, self.total, self.member, self.nested, self.depth, self.entries = numbers[:7]
+        self.cpu_seconds, self.memory, ocr_seconds = numbers[7:10]
+        self.reads_pictures = ocr_seconds > 0
+        self.crashed = numbers[10:]
+        """Numbers of entries at which earlier children crashed."""
+        self.taken = 0
+        """Entries so far."""
+        self._spent, self._size = 0, size
+
+    def entry(self) -> None:
+        """Count an entry."""
+        self.taken += 1
+        self.entries -= 1
+        if self.entries < 0:
+            raise Halt("too_many", whole=True)
+
+    def spend(self, count: int) -> None:
+        """Count bytes that came out of something, whatever becomes of them."""
+        self._spent += count
+        if self._spent > self.total:
+            raise Halt("too_large", whole=True)
+        if self._spent > max(self.free, self.ratio * self._size):
+            raise Halt("bomb", whole=True)
+
+    def measured(self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0) -> Iterator[bytes]:
+        """Yield the chunks, counted; `packed` says how many bytes they were made of so far, `limit` how many are wanted."""
+        size, most = 0, limit or self.member
+        for chunk in chunks:
+            left = self.total - self._spent
+            size += len(chunk)
+            try:
+                self.spend(len(chunk))
+            except Halt as halt:
+                if halt.reason == "too_large" and left > 0:
+                    yield chunk[:left][: most - size + len(chunk)]  # the prefix up to the limit is kept whole
+                raise
+            if size > self.free and size > self.ratio * packed():
+                raise Halt("bomb")
+            if size > most:
+                yield chunk[: most - size]
+                raise Halt("too_large")
+            yield chunk
+
 
 REASONS = {
-    "encrypted": "encrypted, not read",
-    "bomb": "grows too far for its size, the rest not read",
-    "too_deep": "nested too deep, not read",
-    "too_many": "too many entries, the rest not read",
-    "too_large": "too large, the rest not read",
-    "image": "image, not read",
-    "ocr": "image, read by OCR, which misreads and misses",
-    "audio_video": "audio or video, not read",
-    "binary": "program or font, not read",
-    "database": "database or binary table, read only as far as its words stand in clear",
-    "unrecognised": "no text and of no known kind, read only as far as words stand in it in clear",
-    "damaged": "damaged, read as far as it goes",
-    "unsupported": "of a kind that cannot be read here",
-    "timeout": "took too long, the rest not read",
-    "memory": "needs too much memory, the rest not read",
-    "fault": "a part of ullage failed on it; the rest was read",
-    "denied": "cannot be opened, not read",
-    "empty": "empty, there is nothing to read",
-    "link": "a link, which is not followed: name what it leads to",
-    "masked": "masked values, not looked up, since each fits many people",
-    "spelt": "numbers in spellings that are not read",
-    "digests": "digests in a form that is not enrolled",
-    "salted": "digests of which none is of an enrolled value: salted, digested twice, or of others",
-    "cookies": "cookies of a site that is not named",
+    "encrypted": ("encrypted, not read", "已加密，未读取"),
+    "bomb": ("grows too far for its size, the rest not read", "解压膨胀异常，其余未读取"),
+    "too_deep": ("nested too deep, not read", "嵌套过深，未读取"),
+    "too_many": ("too many entries, the rest not read", "条目过多，其余未读取"),
+    "too_large": ("too large, the rest not read", "过大，其余未读取"),
+    "image": ("image, not read", "图片，未读取"),
+    "ocr": ("image, read by OCR, which misreads and misses", "图片，经文字识别读取，可能有误或遗漏"),
+    "audio_video": ("audio or video, not read", "音视频，未读取"),
+    "binary": ("program or font, not read", "程序或字体，未读取"),
+    "database": ("database or binary table, read only as far as its words stand in clear", "数据库或二进制表，仅读取明文部分"),
+    "unrecognised": (
+        "no text and of no known kind, read only as far as words stand in it in clear",
+        "非文本且类型不明，仅读取明文部分",
+    ),
+    "damaged": ("damaged, read as far as it goes", "已损坏，仅读取可读部分"),
+    "unsupported": ("of a kind that cannot be read here", "此处无法读取的类型"),
+    "timeout": ("took too long, the rest not read", "耗时过长，其余未读取"),
+    "memory": ("needs too much memory, the rest not read", "所需内存过大，其余未读取"),
+    "fault": ("a part of ullage failed on it; the rest was read", "本系统的一个部件处理时出错，其余已读取"),
+    "denied": ("cannot be opened, not read", "无法打开，未读取"),
+    "empty": ("empty, there is nothing to read", "为空，没有可读内容"),
+    "link": ("a link, which is not followed: name what it leads to", "链接，未跟随：请直接指明其目标"),
+    "masked": ("masked values, not looked up, since each fits many people", "个脱敏值，每个都可能对应许多人，未查询"),
+    "spelt": ("numbers in spellings that are not read", "个十一位数字，写法无法读取"),
+    "digests": ("digests in a form that is not enrolled", "个摘要，其形式未登记"),
+    "salted": (
+        "digests of which none is of an enrolled value: salted, digested twice, or of others",
+        "个摘要，均不属于已登记的值：可能加盐、二次摘要，或属于他人",
+    ),
+    "cookies": ("cookies of a site that is not named", "个Cookie，未注明所属网站"),
 }
-"""The closed list of reasons, each as it is said to a person. The keys are metric labels."""
-IN_CHINESE = {
-    "encrypted": "已加密，未读取",
-    "bomb": "解压膨胀异常，其余未读取",
-    "too_deep": "嵌套过深，未读取",
-    "too_many": "条目过多，其余未读取",
-    "too_large": "过大，其余未读取",
-    "image": "图片，未读取",
-    "ocr": "图片，经文字识别读取，可能有误或遗漏",
-    "audio_video": "音视频，未读取",
-    "binary": "程序或字体，未读取",
-    "database": "数据库或二进制表，仅读取明文部分",
-    "unrecognised": "非文本且类型不明，仅读取明文部分",
-    "damaged": "已损坏，仅读取可读部分",
-    "unsupported": "此处无法读取的类型",
-    "timeout": "耗时过长，其余未读取",
-    "memory": "所需内存过大，其余未读取",
-    "fault": "本系统的一个部件处理时出错，其余已读取",
-    "denied": "无法打开，未读取",
-    "empty": "为空，没有可读内容",
-    "link": "链接，未跟随：请直接指明其目标",
-    "masked": "个脱敏值，每个都可能对应许多人，未查询",
-    "spelt": "个十一位数字，写法无法读取",
-    "digests": "个摘要，其形式未登记",
-    "salted": "个摘要，均不属于已登记的值：可能加盐、二次摘要，或属于他人",
-    "cookies": "个Cookie，未注明所属网站",
-}
-"""The same in Chinese."""
+"""The closed list of reasons, each as a person reads it, in English and Chinese. The keys are metric labels."""
 LOSES_NOTHING = frozenset(("empty",))
 """Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
-
-
-VALUES = frozenset(("masked", "spelt", "digests", "salted", "cookies"))
-"""Of these so many values were not read; of all else a file, a page or an entry."""
 
 
 class UnreadPart(NamedTuple):
@@ -96,12 +202,12 @@ class UnreadPart(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many there are of it."""
+        """Return how many there are of it."""
         return 1
 
     def words(self) -> tuple[str, str]:
         """Why it was not read, in English and Chinese."""
-        return REASONS[self.reason], IN_CHINESE[self.reason]
+        return REASONS[self.reason]
 
 
 class UnreadValueCount(UnreadPart):
@@ -117,11 +223,11 @@ class UnreadValueCount(UnreadPart):
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """Return how many there are."""
         return self._number
 
     def words(self) -> tuple[str, str]:
-        """How many, and why they were not read."""
+        """Return how many, and why they were not read."""
         english, chinese = super().words()
         english = english.replace("values", "value", 1) if self._number == 1 else english
         probably = (f" (probably {self._form})", f"（可能为{self._form}）") if self._form else ("", "")
@@ -144,7 +250,7 @@ class UnreadCounts:
 
     @property
     def matters(self) -> bool:
-        """Whether something may have been missed."""
+        """Return whether something may have been missed."""
         return bool(self.reasons.keys() - LOSES_NOTHING)
 
     def __str__(self) -> str:
@@ -177,16 +283,16 @@ class Member:
 
     @property
     def is_lettered(self) -> bool:
-        """False where what was taken so far is known to have no long line of letters (`envelopes.has_line`)."""
+        """False where what was taken so far is known to have no long line of letters (`formats.has_line`)."""
         return self._lettered()
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes in pieces of at most 2 MiB, each once. A member that is cut off simply ends: its outcome follows."""
+        """Yield the bytes in pieces of at most 2 MiB, each once. A member that is cut off simply ends: its outcome follows."""
         while chunk := self._next():
             yield chunk
 
     def read(self) -> bytes:
-        """The bytes that have not been taken yet, at most `Limits.member_bytes`."""
+        """Return the bytes that have not been taken yet, at most `Limits.member_bytes`."""
         return b"".join(self.chunks())
 
 
@@ -219,8 +325,8 @@ CONTENT = "\0"
 
 @cache
 def containers() -> tuple[str, ...]:
-    """What a text can come out of: stands for the name, which never leaves match; "" is no container."""
-    return "", "other", *sorted({name for one in formats().values() for name in one.containers or (one.kind,)} - {"other"})
+    """Return what a text can come out of: stands for the name, which never leaves match; "" is no container."""
+    return "", "other", *sorted({name for one in find_formats().values() for name in one.containers or (one.kind,)} - {"other"})
 
 
 class ChildWriter:
@@ -286,18 +392,15 @@ class ChildWriter:
 
     def _say(self, kind: int, payload: bytes) -> None:
         self._add(kind, payload)
-        view = memoryview(self._waiting)
         try:
-            while view:
-                view = view[os.write(self._fd, view) :]
+            write_all(self._fd, self._waiting)
         except OSError:  # nobody listens any more
             os._exit(1)
-        view.release()
         self._waiting = bytearray()
 
 
 def _member(container: str, media_type: str) -> int:
-    known = formats()[container].containers if container in formats() else ()
+    known = find_formats()[container].containers if container in find_formats() else ()
     return containers().index(known[0] if known else container) * len(MEDIA) + MEDIA.index(media_type)
 
 

@@ -15,13 +15,14 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from email.errors import MessageError
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from pyexpat import ExpatError
+from typing import Any
 
-from matcher.unpack import envelopes, kinds
-from matcher.unpack.kinds import IN_PART, TEXT, UNREADABLE, formats
-from matcher.unpack.limits import Halt, UnpackBudget
-from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter
+from matcher.unpack import formats
+from matcher.unpack.formats import IN_PART, TEXT, UNREADABLE, find_formats
+from matcher.unpack.protocol import BYTES, HEAVY, SEPARATOR, ChildWriter, Halt, UnpackBudget
 from ullage.guard import FaultGuard
 
 Body = bytes | mmap.mmap
@@ -33,14 +34,26 @@ DAMAGED = (
 """What parsers raise on damaged input: the libraries' own errors, and those that slip through their checks."""
 
 
+@cache
+def load_package(name: str) -> Any:
+    """Return an optional package, None where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None
+
+
 def slices(body: bytes | mmap.mmap) -> Iterator[bytes]:
-    """A body in pieces."""
+    """Yield a body in pieces."""
     for start in range(0, len(body), CHUNK):
         yield body[start : start + CHUNK]
 
 
 def peeked(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
-    """The first `size` bytes, or all, and all the chunks again. A fault that is met so early comes in its place among them."""
+    """Return the first `size` bytes, or all, and all the chunks again.
+
+    A fault that is met so early comes in its place among them.
+    """
     head, faults = b"", list[Exception]()
     try:
         while len(head) < size and (chunk := next(chunks, b"")):
@@ -108,7 +121,7 @@ class BodyFile(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """Where it is."""
+        """Return where it is."""
         return self._at
 
     def read(self, size: int = -1) -> bytes:
@@ -129,7 +142,7 @@ class Walk:
     def everything(self, kind: str, body: mmap.mmap) -> None:
         """Read the outermost container, of a kind that the parent saw."""
         try:
-            if kind == envelopes.KIND:
+            if kind == formats.ENVELOPE:
                 self.guarded("", partial(self._enclosed, "", body, 1))
             else:
                 self._container(kind, body, "", 1)
@@ -153,7 +166,7 @@ class Walk:
 
     def text(self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = "") -> None:
         """A member of text, as its chunks come, and the files that stand in it as letters."""
-        watch = envelopes.Watch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
+        watch = formats.EnvelopeWatch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
         self.out.member(path, media_type, charset, self.container)
         for chunk in watch.through(chunks):
             self.out.data(chunk)
@@ -167,11 +180,11 @@ class Walk:
             self.text(path + SEPARATOR, ["\n".join(names).encode("utf-8", "replace")])
 
     def _entry(self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str) -> None:
-        head, whole = peeked(chunks, kinds.HEAD)
-        kind = kinds.sniff(head, path)
+        head, whole = peeked(chunks, formats.HEAD)
+        kind = formats.sniff(head, path)
         if kind == TEXT:
-            self.text(path, whole, media_type or kinds.media_of(path), charset)
-        elif kind in formats() and not self.out.enters(self.budget.taken):
+            self.text(path, whole, media_type or formats.media_of(path), charset)
+        elif kind in find_formats() and not self.out.enters(self.budget.taken):
             raise Halt("fault")
         elif kind in UNREADABLE:
             raise Halt(kind)
@@ -180,9 +193,9 @@ class Walk:
             raise Halt(IN_PART[kind])
         elif depth >= self.budget.depth:
             raise Halt("too_deep")
-        elif formats()[kind].streams:
+        elif find_formats()[kind].streams:
             self.opened(kind, whole, path, depth + 1)
-        elif formats()[kind].is_heavy and kind != self._outermost:
+        elif find_formats()[kind].is_heavy and kind != self._outermost:
             self.text(path, slices(self._held(whole)), HEAVY)
         else:
             self._container(kind, self._held(whole), path, depth + 1)
@@ -192,7 +205,7 @@ class Walk:
         around = self.container, self._depth
         self.container, self._depth = "other", depth
         try:
-            for name, found in envelopes.held(text):
+            for name, found in formats.find_enclosed(text):
                 if depth > self.budget.depth:
                     raise Halt("too_deep")
                 self.entry(f"{path}{SEPARATOR}{name}", slices(found), partial(len, found), depth)
@@ -205,7 +218,7 @@ class Walk:
         self.out.outcome("unsupported", f"{path}{SEPARATOR}{self.container} (needs {package})")
 
     def _held(self, chunks: Iterable[bytes]) -> bytes:
-        """A nested container, whole in memory."""
+        """Return a nested container, whole in memory."""
         held = bytearray()
         for chunk in chunks:
             held += chunk
@@ -224,7 +237,7 @@ class Walk:
         """Have a container read by the reader of its kind."""
         around = self.container, self._depth
         self.container, self._depth = kind, depth
-        reader = formats()[kind]
+        reader = find_formats()[kind]
         try:
             if isinstance(body, bytes | mmap.mmap):
                 reader.read(self, slices(body) if reader.streams else body, path, depth)
@@ -267,7 +280,7 @@ FAULTS = (Halt, MemoryError, ImportError, *DAMAGED)
 
 
 def number(value: str) -> str:
-    """A number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for the matcher to know it by.
+    """Return a number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for the matcher to know it by.
 
     >>> number("1.54E10"), number("3.50"), number("15400000001.0"), number("440301199001011230.0")
     ('15400000000', '3.50', '15400000001', '4.40301199001011E+17')
@@ -284,7 +297,7 @@ def number(value: str) -> str:
 
 
 def cell(value: object) -> str | None:
-    """A value on one line: truth as 1 or 0, dates as ISO 8601, nothing as ""; None for bytes that are no text."""
+    """Return a value on one line: truth as 1 or 0, dates as ISO 8601, nothing as ""; None for bytes that are no text."""
     if isinstance(value, str):  # first, as most are
         return clean(value)
     if isinstance(value, bytes):
@@ -300,7 +313,7 @@ def cell(value: object) -> str | None:
 
 
 def clean(text: str) -> str:
-    """A text on one line, without tabs."""
+    """Return a text on one line, without tabs."""
     return text if text.isprintable() else text.translate(CLEAN)  # which takes ten times as long for Chinese
 
 

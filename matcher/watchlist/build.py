@@ -22,20 +22,25 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Texts
-from matcher.watchlist import file, subjects, witness
+from matcher.watchlist import file, subjects
 from matcher.watchlist.cohorts import Coder, Codes, CohortTable, counts_of
 from matcher.watchlist.file import VERSION, WORD_BITS, Array, marks
 from matcher.watchlist.runs import RANGE_BITS, Runs, fresh
 from matcher.watchlist.source import REFERENCE, ColumnBatch, Source
 from matcher.watchlist.tagging import (
     CHOICES,
+    CHOSEN_SHARE,
     SELF_TEST_HANDLE,
+    WITNESS,
     HandleKey,
     TagKeys,
+    amount_of,
     check_values_of,
     clean_references,
+    date_of,
     enrolled,
     normalised,
+    private_entries,
 )
 from ullage.errors import ConfigError
 from ullage.files.atomic_write import sync_folder
@@ -70,7 +75,7 @@ class Report:
     """Those that can be looked for; names only corroborate."""
     entries: int = 0
     chosen: int = 0
-    """Rows of customers who are to be witnesses (`witness.py`), with something in both cells."""
+    """Rows of customers who are to be witnesses (`tagging.py`), with something in both cells."""
     witnesses: int = 0
     """Those of them whose pair is enrolled."""
     rejects: list[Reject] = field(default_factory=list)
@@ -78,7 +83,7 @@ class Report:
 
     @property
     def rejected(self) -> int:
-        """How many cells and rows were left out."""
+        """Return how many cells and rows were left out."""
         return self.reasons.total()
 
     def reject(self, batch: ColumnBatch, column: str, faults: Mapping[int, str]) -> None:
@@ -206,7 +211,7 @@ class Builder:
         return header
 
     def self_test(self) -> tuple[Tags, Tags]:
-        """The tag and the handle, (1, 16) each, of the entry that must be found whenever the list is opened. It is nobody's."""
+        """Return tag and handle, (1, 16) each, of the entry that must be found whenever the list is opened."""
         return self._tags.self_test(), np.frombuffer(SELF_TEST_HANDLE, np.uint8).reshape(1, TAG_BYTES)
 
     def _add_self_test(self, entries: Runs, customers: Runs) -> Codes:
@@ -219,7 +224,7 @@ class Builder:
         return np.zeros(1, np.uint32)
 
     def header(self, now: datetime, former: file.WatchlistHeader | None = None) -> file.WatchlistHeader:
-        """A header that lacks what the arrays tell; what `former` counts is counted too."""
+        """Return a header that lacks what the arrays tell; what `former` counts is counted too."""
         if former:
             self._counts.update(dict(zip(former.kinds, former.counts, strict=True)))
         pairs = sorted(self._counts, key=lambda pair: (pair[0], pair[1] != "plain", pair[1]))
@@ -260,7 +265,7 @@ class Builder:
         return np.where(used, self.coder.codes(batch), 0) if batch.labels else np.zeros(len(numbers), np.uint32)
 
     def owned(self, batch: ColumnBatch) -> tuple[Texts, Array]:
-        """The references of a batch, and which of its rows belong to somebody."""
+        """Return the references of a batch, and which of its rows belong to somebody."""
         references, faults = clean_references(batch.references)
         self.report.reject(batch, REFERENCE, faults)
         owned = np.ones(len(references), bool)
@@ -268,7 +273,7 @@ class Builder:
         return references, owned
 
     def handles(self, references: Texts) -> Tags:
-        """The handles (n, 16) of references."""
+        """Return the handles (n, 16) of references."""
         return self._handle_key.tags(references)
 
     def tagged(self, batch: ColumnBatch, owned: Array) -> Iterator[tuple[Tags, Array]]:
@@ -298,20 +303,20 @@ class Builder:
         """(tags, rows) of the witnesses among customers, whose `references` and `handles` are those of `rows` of the batch."""
         if batch.witness is None:
             return
-        chosen = np.flatnonzero(self._handle_key.chosen(references, witness.SHARE))
+        chosen = np.flatnonzero(self._handle_key.chosen(references, CHOSEN_SHARE))
         amounts, dates = (column.cells.take(rows[chosen]).strings() for column in batch.witness)
         pairs = []
         for place, amount, day in zip(chosen.tolist(), amounts, dates, strict=True):
             self.report.chosen += bool(amount.strip() and day.strip())
-            cents, number = witness.amount_of(amount), witness.date_of(day)
+            cents, number = amount_of(amount), date_of(day)
             if cents is not None and number is not None:
                 pairs.append((place, cents, number))
         if pairs:
             places = np.array([place for place, _, _ in pairs])
             self.report.witnesses += len(places)
-            for form, texts in witness.entries(handles[places], [cents for _, cents, _ in pairs], [day for *_, day in pairs]):
-                self._counts[witness.KIND, form] += len(places)
-                yield self._tags.tagger(witness.KIND, form).tag(texts), rows[places]
+            for form, texts in private_entries(handles[places], [cents for _, cents, _ in pairs], [day for *_, day in pairs]):
+                self._counts[WITNESS, form] += len(places)
+                yield self._tags.tagger(WITNESS, form).tag(texts), rows[places]
 
     def _write(
         self, entries: Runs, customers: Runs, listed: Runs, codes: IO[bytes], target: Path, now: datetime
@@ -355,7 +360,7 @@ class Builder:
 
 
 def labelled(header: file.WatchlistHeader, table: CohortTable | None) -> file.WatchlistHeader:
-    """The header of a file with these labels."""
+    """Return the header of a file with these labels."""
     if table is None:
         return header
     size, dimensions = len(table.encode()), table.dimensions
@@ -408,7 +413,7 @@ def index_entries(entries: Runs, row_of: Array, bits: tuple[int, int], parts: Ma
 
 
 def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
-    """The words of the bitmap of ranges [first, beyond), of tags in order: u64[n]."""
+    """Return the words of the bitmap of ranges [first, beyond), of tags in order: u64[n]."""
     words = np.zeros((beyond - first) << (bits - WORD_BITS - RANGE_BITS), "<u8")
     if len(high):
         word = _within(high, bits - WORD_BITS, first)
@@ -418,7 +423,7 @@ def _bitmap(high: Array, bits: int, first: int, beyond: int) -> Array:
 
 
 def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
-    """The top `bits` of each tag, counted from where range `first` begins."""
+    """Return the top `bits` of each tag, counted from where range `first` begins."""
     return (high >> np.uint64(64 - bits)).astype(np.int64) - (first << (bits - RANGE_BITS))
 
 

@@ -55,7 +55,7 @@ class SubjectPairs(NamedTuple):
     handles: Tags
 
     def where(self, kept: Flags) -> SubjectPairs:
-        """Those of them."""
+        """Return those of them."""
         return SubjectPairs(self.tags[kept], self.handles[kept])
 
 
@@ -103,7 +103,7 @@ class Changes:
             more, whole = self._removals(removals)
             removed, gone = _joined(removed, more), np.concatenate((gone, whole))
             added = added.where(~_among(added.handles, whole))
-            added = added.where(~_pairs_among(added, more))
+            added = added.where(~_among(np.concatenate(added, axis=1), np.concatenate(more, axis=1)))
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with subjects.SubjectWriter(way_back, self._keys, self._tenant, keep=True) as references:
             if additions:
@@ -262,17 +262,12 @@ def _joined(*parts: SubjectPairs) -> SubjectPairs:
 
 
 def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
-    """Which rows of bytes are also among `others`; the first eight bytes, which are random, rule most out."""
+    """Return which rows of bytes are also among `others`; the first eight bytes, which are random, rule most out."""
     found = np.isin(_first(rows), _first(others))
     whole = {row.tobytes() for row in others[np.isin(_first(others), _first(rows[found]))]}
     places = np.flatnonzero(found)
     found[places] = [rows[place].tobytes() in whole for place in places]
     return found
-
-
-def _pairs_among(pairs: SubjectPairs, others: SubjectPairs) -> Flags:
-    """Which entries are also among `others`."""
-    return _among(np.concatenate(pairs, axis=1), np.concatenate(others, axis=1))
 
 
 def _first(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
@@ -332,7 +327,10 @@ def _entries_of(index: Index, row: int) -> Places:
 
 
 def _entry_edits(index: Index, entries: Places) -> Iterator[Edit]:
-    """What to write over entries: the one before once more; over the first of a bucket nothing but the bucket's own bits."""
+    """Yield what to write over entries.
+
+    The one before once more; over the first of a bucket nothing but the bucket's own bits.
+    """
     high, shift = index.arrays["high"], np.uint64(64 - index.header.bits[0])
     erased = set(entries.tolist())
     for entry in sorted(erased):
@@ -345,7 +343,7 @@ def _entry_edits(index: Index, entries: Places) -> Iterator[Edit]:
 
 
 def _row_edits(index: Index, names: Sequence[str], rows: Sequence[int]) -> Iterator[Edit]:
-    """What to write over rows of sorted arrays: the row before once more, or zeros over the first."""
+    """Yield what to write over rows of sorted arrays: the row before once more, or zeros over the first."""
     erased = set(rows)
     for row in sorted(erased):
         before = _before(row, erased)
@@ -355,20 +353,20 @@ def _row_edits(index: Index, names: Sequence[str], rows: Sequence[int]) -> Itera
 
 
 def _label_edits(index: Index, rows: Sequence[int]) -> Iterator[Edit]:
-    """What to write over customers' labels: none."""
+    """Yield what to write over customers' labels: none."""
     if index.header.dimensions:
         yield from ((index.place("cohort", row), bytes(index.places["cohort"].dtype.itemsize)) for row in rows)
 
 
 def _before(row: int, erased: set[int]) -> int:
-    """The last row before `row` that stays, or -1."""
+    """Return the last row before `row` that stays, or -1."""
     while row in erased:
         row -= 1
     return row
 
 
 def _rows_of(index: Index, handle: Array) -> list[int]:
-    """The rows that hold the handle: more than one where the customer behind it was erased before."""
+    """Return the rows that hold the handle: more than one where the customer behind it was erased before."""
     rows, table = index.rows_of(handle).tolist(), index.arrays["handle"]
     while 0 <= rows[-1] < len(table) - 1 and (table[rows[-1] + 1] == handle[0]).all():
         rows.append(rows[-1] + 1)
@@ -376,7 +374,7 @@ def _rows_of(index: Index, handle: Array) -> list[int]:
 
 
 def _matching(table: Array, handle: Array) -> list[int]:
-    """The rows of a small table that hold the handle."""
+    """Return the rows of a small table that hold the handle."""
     rows: list[int] = np.flatnonzero((table == handle).all(axis=1)).tolist()
     return rows
 

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
@@ -36,6 +35,7 @@ import numpy.typing as npt
 from matcher.watchlist.source import CANARY, REFERENCE, ColumnBatch, Source, SourceColumn
 from matcher.watchlist.tagging import clean_references, normalised
 from ullage.errors import ConfigError, CorruptError
+from ullage.files.atomic_write import write_new
 from ullage.files.validation import read_json
 from ullage.lookup.values import identifier_in
 
@@ -66,7 +66,7 @@ class CohortTable:
 
     @classmethod
     def read(cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]) -> CohortTable:
-        """The table of a file; CorruptError when it cannot be."""
+        """Return the table of a file; CorruptError when it cannot be."""
         try:
             labels = tuple(tuple((str(name), int(count)) for name, count in own) for own in read_json(text))
         except (ValueError, TypeError):
@@ -79,7 +79,7 @@ class CohortTable:
         return cls(dimensions, labels, combination)
 
     def encode(self) -> bytes:
-        """The labels as they stand in a file."""
+        """Return the labels as they stand in a file."""
         return json.dumps(self.labels, ensure_ascii=False).encode()
 
     def enrolled(self) -> dict[Label, int]:
@@ -87,7 +87,7 @@ class CohortTable:
         return {(d, name): count for d, own in zip(self.dimensions, self.labels, strict=True) for name, count in own}
 
     def of(self, code: int) -> dict[str, str]:
-        """The labels of a combination, by dimension."""
+        """Return the labels of a combination, by dimension."""
         places = zip(self.dimensions, self.labels, self.combination[code].tolist(), strict=True)
         return {dimension: own[place - 1][0] for dimension, own, place in places if place}
 
@@ -110,11 +110,11 @@ class Coder:
 
     @property
     def is_used(self) -> bool:
-        """Whether there are labels at all."""
+        """Return whether there are labels at all."""
         return bool(self._places)
 
     def codes(self, batch: ColumnBatch) -> Codes:
-        """The combination of each row: u32[n]; ConfigError for what is no label, or for too many."""
+        """Return the combination of each row: u32[n]; ConfigError for what is no label, or for too many."""
         packed = np.zeros(len(batch.lines), np.uint64)
         for column in batch.labels:
             number, own = self._dimension(column.kind)
@@ -129,7 +129,7 @@ class Coder:
         return np.array([self._code(key) for key in distinct.tolist()], np.uint32)[inverse]
 
     def code(self, labels: Mapping[str, str]) -> int:
-        """The combination of one customer's labels, which are known to be labels."""
+        """Return the combination of one customer's labels, which are known to be labels."""
         key = 0
         for dimension, label in labels.items():
             number, own = self._dimension(dimension)
@@ -137,7 +137,10 @@ class Coder:
         return self._code(key)
 
     def table(self, counts: npt.NDArray[Any], known: Collection[Label] = ()) -> CohortTable:
-        """What the numbers mean, given how many customers have each; labels that few share, and are not `known`, are left out."""
+        """Return what the numbers mean, given how many customers have each.
+
+        Labels that few share, and are not `known`, are left out.
+        """
         dimensions = tuple(self._places)
         keys = np.array(list(self._codes), np.uint64)
         combination = np.zeros((len(keys), len(dimensions)), np.uint16)
@@ -212,12 +215,12 @@ class HoneytokenList(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """The digest that is stamped, in hex."""
+        """Return the digest that is stamped, in hex."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenList:
-    """The bait for `party` in a list: the rows with that label in column `canary`, or all rows of a list that has none.
+    """Return the bait for `party` in a list: the rows with that label in column `canary`, or all rows of a list that has none.
 
     ConfigError for a party that is no label, for a value that cannot be read, and where there is no bait.
     """
@@ -260,12 +263,9 @@ def _refuse(path: Path, lines: Sequence[int], column: str, faults: dict[int, str
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the file that is stamped, durably and for its owner alone; ConfigError where one is there already."""
+    """Write the file that is stamped, durably, for its owner alone. Raises ConfigError if one is there already."""
     try:
-        with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(content, path)
     except FileExistsError:
         raise ConfigError(f"{path} is there already: a list that was stamped is never written over; name another file") from None
     except OSError as error:

@@ -113,11 +113,11 @@ class Chunks:
                 self._checked[number] = True
 
     def digest(self, number: int) -> bytes:
-        """The digest of a chunk as it is now."""
+        """Return the digest of a chunk as it is now."""
         return digest_of(self.read(number))
 
     def read(self, number: int) -> memoryview:
-        """A chunk's bytes."""
+        """Return a chunk's bytes."""
         return self._body[number * CHUNK : (number + 1) * CHUNK]
 
     def _is_whole(self, number: int) -> bool:
@@ -128,17 +128,20 @@ class Chunks:
 
 
 def digest_of(chunk: memoryview | bytes | bytearray) -> bytes:
-    """The digest of a chunk."""
+    """Return the digest of a chunk."""
     return hashlib.sha256(chunk).digest()
 
 
 def erased_path(list_path: Path) -> Path:
-    """Where the new digests of a list lie."""
+    """Return where the new digests of a list lie."""
     return list_path.with_name(list_path.name + ERASED_SUFFIX)
 
 
 def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
-    """The new digests of a list's chunks. None of a former list that lay there; CorruptError for a file that is damaged."""
+    """Return the new digests of a list's chunks.
+
+    None of a former list that lay there; CorruptError for a file that is damaged.
+    """
     path = erased_path(list_path)
     try:
         data = path.read_bytes()
@@ -224,16 +227,16 @@ class WatchlistHeader:
         return self.entries - bool(self.self_test)
 
     def is_over(self, now: datetime) -> bool:
-        """Whether the list may not be used any more."""
+        """Return whether the list may not be used any more."""
         return datetime.fromisoformat(self.expires) <= now
 
     def encode(self) -> bytes:
-        """The header's bytes, which are what is signed."""
+        """Return the header's bytes, which are what is signed."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     @classmethod
     def decode(cls, path: Path, data: bytes) -> WatchlistHeader:
-        """The header in `data`; ConfigError for a version or algorithm that this one does not know."""
+        """Return the header in `data`; ConfigError for a version or algorithm that this one does not know."""
         try:
             raw = read_json(data)
             version, algorithm = raw["version"], raw["algorithm"]
@@ -274,12 +277,12 @@ class FileSection:
 
     @property
     def end(self) -> int:
-        """Where the next one begins: padded to 8."""
+        """Return where the next one begins: padded to 8."""
         return self.start + -(-self.size // 8) * 8
 
 
 def sections(header: WatchlistHeader) -> dict[str, FileSection]:
-    """Every array by name, in the order of the file."""
+    """Return every array by name, in the order of the file."""
     n, r, (directory, bitmap) = header.entries, header.removed, header.bits
     shapes: dict[str, tuple[str, tuple[int, ...]]] = {
         "high": ("<u8", (n,)),
@@ -304,7 +307,7 @@ def sections(header: WatchlistHeader) -> dict[str, FileSection]:
 
 
 def width_of(combinations: int) -> str:
-    """The type of the number of a customer's combination."""
+    """Return the type of the number of a customer's combination."""
     return "<u2" if combinations <= 1 << 16 else "<u4"
 
 
@@ -319,7 +322,7 @@ def sizes_for(entries: int) -> tuple[int, int]:
 
 
 def marks(high: Array, bitmap: int) -> Array:
-    """The bits that tags have in their words of the bitmap: u64[n].
+    """Return the bits that tags have in their words of the bitmap: u64[n].
 
     `high` u64[n] are the tags' upper halves, `bitmap` the logarithm of the bitmap's size. The bits below those that tell the word
     tell one mark, the lowest the other: a Bloom filter in blocks of a word.
@@ -332,18 +335,18 @@ def marks(high: Array, bitmap: int) -> Array:
 
 
 def split(tags: Tags) -> tuple[Array, Array]:
-    """The halves of tags, (n, 16) bytes, as numbers that sort as the bytes do."""
+    """Return the halves of tags, (n, 16) bytes, as numbers that sort as the bytes do."""
     halves = np.ascontiguousarray(tags).view(">u8").astype("<u8")
     return np.ascontiguousarray(halves[:, 0]), np.ascontiguousarray(halves[:, 1])
 
 
 def upper(tags: Tags) -> Array:
-    """The upper halves of tags alone."""
+    """Return the upper halves of tags alone."""
     return np.ascontiguousarray(tags).view(">u8")[:, 0].astype("<u8")
 
 
 def joined(high: Array, low: Array) -> Tags:
-    """The way back from `split`."""
+    """Return the way back from `split`."""
     return np.stack((high, low), axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
 
 
@@ -380,7 +383,7 @@ def write(path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], k
 
 
 def _bytes(header: WatchlistHeader, parts: Mapping[str, IO[bytes]]) -> Iterator[bytes]:
-    """The body, section by section."""
+    """Yield the body, section by section."""
     for name, section in sections(header).items():
         left = section.size
         while left:
@@ -393,7 +396,7 @@ def _bytes(header: WatchlistHeader, parts: Mapping[str, IO[bytes]]) -> Iterator[
 
 
 def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of CHUNK; the last may be shorter."""
+    """Yield the same bytes in pieces of CHUNK; the last may be shorter."""
     held = bytearray()
     for piece in pieces:
         held += piece
@@ -405,13 +408,13 @@ def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def read_header(path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """The header of `path`, its signature and the file's size checked."""
+    """Return the header of `path`, its signature and the file's size checked."""
     with opened(path) as file:
         return header_of(file, path, key)
 
 
 def opened(path: Path) -> IO[bytes]:
-    """The file, open to be read."""
+    """Return the file, open to be read."""
     try:
         return path.open("rb")
     except OSError as error:
@@ -419,7 +422,7 @@ def opened(path: Path) -> IO[bytes]:
 
 
 def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHeader:
-    """The header of a file that is open at its beginning, as `read_header`."""
+    """Return the header of a file that is open at its beginning, as `read_header`."""
     start, size = file.read(BODY), os.fstat(file.fileno()).st_size
     place = len(MAGIC) + _LENGTH.size
     if len(start) < place or not start.startswith(MAGIC):

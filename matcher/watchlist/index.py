@@ -68,7 +68,7 @@ class Index:
         self.table = self._read_table()
 
     def _read_table(self) -> CohortTable:
-        """What the numbers of combinations mean, checked; an empty table where the list has no labels."""
+        """Return what the numbers of combinations mean, checked; an empty table where the list has no labels."""
         if not self.header.dimensions:
             return NO_LABELS
         first = self.places["combination"].start
@@ -76,7 +76,7 @@ class Index:
         return CohortTable.read(self.header.dimensions, self.arrays["labels"].tobytes(), self.arrays["combination"])
 
     def combinations_of(self, subjects: Places) -> Places:
-        """The combination of labels of each of these rows, 0 for none."""
+        """Return the combination of labels of each of these rows, 0 for none."""
         if not self.header.dimensions:
             return np.zeros(len(subjects), np.int64)
         self.chunks.check_bytes(self.places["cohort"].start + subjects * self.places["cohort"].dtype.itemsize)
@@ -84,7 +84,10 @@ class Index:
         return codes
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
-        """Which of `tags` (n, 16) are here: (number of the tag, row of the subject) pairs; a shared value gives several."""
+        """Return which of `tags` (n, 16) are here.
+
+        (number of the tag, row of the subject) pairs; a shared value gives several.
+        """
         self.chunks.check_next()
         maybe = self.in_bitmap(upper(tags))
         hits, entries = self._walk(*split(tags.take(maybe, axis=0)))
@@ -93,7 +96,7 @@ class Index:
         return maybe[hits[live]], self._subject[entries[live]].astype(np.int64)
 
     def is_live(self, entries: Places) -> npt.NDArray[np.bool_]:
-        """Which entries were not erased: an erased one is nobody's, or equal to the one before."""
+        """Return which entries were not erased: an erased one is nobody's, or equal to the one before."""
         before = np.maximum(entries - 1, 0)
         copies = (entries > 0) & (self._subject[entries] == self._subject[before])
         copies &= (self._high[entries] == self._high[before]) & (self._low[entries] == self._low[before])
@@ -101,7 +104,7 @@ class Index:
         return live
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Whether each of `tags` (n, 16) is an entry of the customer in the row beside it: bool[n].
+        """Return whether each of `tags` (n, 16) is an entry of the customer in the row beside it: bool[n].
 
         For values that many share: it does not give the others.
         """
@@ -123,7 +126,7 @@ class Index:
         return found
 
     def _less(self, places: Places, high: Array, low: Array, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Whether each entry comes before the tag and subject beside it."""
+        """Return whether each entry comes before the tag and subject beside it."""
         upper, lower, subject = self._high.take(places), self._low.take(places), self._subject.take(places)
         less: npt.NDArray[np.bool_] = (upper < high) | (
             (upper == high) & ((lower < low) | ((lower == low) & (subject < subjects)))
@@ -175,16 +178,16 @@ class Index:
         self.chunks.check_bytes(self.places["handle"].start + subjects[subjects != ERASED] * 16)
 
     def place(self, name: str, row: int) -> int:
-        """The byte of the body on which a row of an array begins."""
+        """Return the byte of the body on which a row of an array begins."""
         section = self.places[name]
         return section.start + row * section.size // section.shape[0]
 
     def handles(self, subjects: Places) -> Tags:
-        """The handles (n, 16) of these rows."""
+        """Return the handles (n, 16) of these rows."""
         return self._handle[subjects]
 
     def rows_of(self, handles: Tags) -> Places:
-        """The rows of `handles` (n, 16), or -1 where one is not here: a binary search for all at once."""
+        """Return the rows of `handles` (n, 16), or -1 where one is not here: a binary search for all at once."""
         high, low = split(handles)
         first, beyond = np.zeros(len(high), np.int64), np.full(len(high), self.header.subjects, np.int64)
         for _ in range(self.header.subjects.bit_length()):
@@ -222,12 +225,12 @@ class Watchlist:
 
     @property
     def header(self) -> WatchlistHeader:
-        """What the main file says of itself."""
+        """Return what the main file says of itself."""
         return self.main.header
 
     @property
     def kinds(self) -> frozenset[tuple[str, str]]:
-        """The (kind, form) pairs that can be asked for."""
+        """Return the (kind, form) pairs that can be asked for."""
         return frozenset(self.main.header.kinds + (self.delta.header.kinds if self.delta else ()))
 
     @property
@@ -258,7 +261,7 @@ class Watchlist:
             self.delta.chunks.check_all()
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
-        """Which of `tags` (n, 16) are enrolled: (number of the tag, subject) pairs; a shared value gives several."""
+        """Return which of `tags` (n, 16) are enrolled: (number of the tag, subject) pairs; a shared value gives several."""
         hits, subjects = self.main.look_up(tags)
         if self.delta is None:
             return hits, subjects
@@ -270,7 +273,10 @@ class Watchlist:
         return pairs[0], pairs[1]
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Whether each of `tags` (n, 16) is the subject's beside it: bool[n]. Of a value that many share it gives no other."""
+        """Return whether each of `tags` (n, 16) is the subject's beside it: bool[n].
+
+        Of a value that many share it gives no other.
+        """
         old = subjects < self.main.header.subjects
         found = np.zeros(len(subjects), bool)
         places = np.flatnonzero(old)
@@ -288,16 +294,16 @@ class Watchlist:
         return found
 
     def handle(self, subject: int) -> str:
-        """The handle (hex) of a subject."""
+        """Return the handle (hex) of a subject."""
         return self.handles(np.array([subject]))[0]
 
     def handles(self, subjects: Places) -> list[str]:
-        """The handles (hex) of subjects."""
+        """Return the handles (hex) of subjects."""
         raw = self.raw_handles(subjects)
         return raw.tobytes().hex(" ", raw.shape[1]).split()
 
     def raw_handles(self, subjects: Places) -> Tags:
-        """The handles (n, 16) of subjects."""
+        """Return the handles (n, 16) of subjects."""
         beyond = subjects - self.main.header.subjects
         found = (
             self.main.handles(np.where(beyond < 0, subjects, 0))
@@ -314,7 +320,7 @@ class Watchlist:
         return self.main.counts()
 
     def labels(self, subjects: Places) -> dict[Label, int]:
-        """How many of these customers have each label; what changed since the list was built comes first."""
+        """Return how many of these customers have each label; what changed since the list was built comes first."""
         beyond = self.main.header.subjects
         if self.delta is None:
             return tally([(self.main.table, self.main.combinations_of(subjects))])
@@ -334,7 +340,7 @@ class Watchlist:
         return dict(found + Counter(self.delta.table.enrolled()) if self.delta else found)
 
     def _is_removed(self, tags: Tags, subjects: Places) -> Array:
-        """Which (tag, subject) hits of the main file the delta takes away: bool[n]. Hits are few."""
+        """Return which (tag, subject) hits of the main file the delta takes away: bool[n]. Hits are few."""
         assert self.delta
         own = self.delta.arrays
         high, low = split(tags)

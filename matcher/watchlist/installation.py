@@ -1,15 +1,21 @@
-"""Watchlists that match uses: installed files, one a live epoch, swapped whole and noticed without a restart.
+"""Install customer lists for match: one file per live key generation, replaced whole, noticed without a restart.
 
-A list that is gone, or has shrunk by more than a tenth of what was installed (`sizes.py`), is refused: match goes on with the one
-that it has. After a start it has none, and then reads no post until the list is back, for it would look for nobody in it.
+`watchlists` holds the lists; `watchlist-sizes/T.size` holds the number of customers of the list that was
+installed last. A list that is missing, or has lost more than a tenth of its customers, is refused, both on
+loading and when match reads it again, unless it was installed with `--shrink`: match keeps the list that it
+has. After a start it has none and reads no post until the list is back. An erased customer is subtracted from
+the number; an erased tenant has none. The number is authenticated with `capture.key`, which every host that
+installs lists has, so a damaged or edited file is refused.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,15 +25,108 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from matcher.watchlist import subjects
 from matcher.watchlist.file import ERASED_SUFFIX, WatchlistHeader, erased_path, read_header
 from matcher.watchlist.index import Index, Watchlist
-from matcher.watchlist.sizes import FOLDER as SIZES
-from matcher.watchlist.sizes import Sizes, require
 from matcher.watchlist.tagging import TagKeys
 from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError
-from ullage.files.atomic_write import put_in_place
+from ullage.files.atomic_write import put_in_place, write_whole
 from ullage.monitoring.canary import TENANT as CANARY
+from ullage.security.cmac import Cmac, derive_key
 from ullage.security.keys import KeyStore, check_value, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import tenants_here
+
+SIZES, SIZE_SUFFIX = "watchlist-sizes", ".size"
+LINE = re.compile(rb"(\d{1,12}) ([0-9a-f]{32})\n")
+KEY = "capture.key"
+TENTHS = 9
+"""So many tenths of the customers must still be there."""
+
+
+def is_shrunken(customers: int, before: int) -> bool:
+    """Return whether a list of so many customers has lost more than a tenth of those that were there before."""
+    return customers * 10 < before * TENTHS
+
+
+def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
+    """ConfigError where a list would lose more than a tenth of its customers and nobody said that this is meant."""
+    if is_shrunken(customers, before) and not shrink:
+        raise ConfigError(
+            f"{what} would have {customers:,} customers instead of {before:,}, and the others would be found nowhere:"
+            " say --shrink if that is meant"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The numbers of customers in the data folder. Canary posts' own tenant has none: its list is made anew by itself."""
+
+    data: Path
+    keys: KeyStore
+
+    def of(self, tenant: str) -> int | None:
+        """Return how many customers the list of `tenant` has.
+
+        None where none was ever installed. CorruptError for a damaged file.
+        """
+        path = self.path(tenant)
+        try:
+            found = LINE.fullmatch(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        if not found or not hmac.compare_digest(found[2], self._seal(tenant, customers := int(found[1])).encode()):
+            raise CorruptError(
+                f"{path} is damaged, or was written by a newer ullage: use that version, or install the list of {tenant} again"
+                " with --shrink, which writes it anew"
+            )
+        return customers
+
+    def tenants(self) -> set[str]:
+        """Tenants of which a list was installed here."""
+        return {path.stem for path in (self.data / SIZES).glob(f"*{SIZE_SUFFIX}")}
+
+    def write(self, tenant: str, customers: int) -> None:
+        """Note it, durably."""
+        if tenant == CANARY:
+            return
+        path = self.path(tenant)
+        path.parent.mkdir(exist_ok=True, mode=0o700)
+        write_whole(f"{customers} {self._seal(tenant, customers)}\n".encode(), path)
+        self.keys.inventory.enter(path)
+
+    def erased(self, tenant: str) -> None:
+        """One customer was erased from the list."""
+        if before := self.of(tenant):
+            self.write(tenant, before - 1)
+
+    def forget(self, tenant: str) -> None:
+        """The tenant was erased: no list of it is missed."""
+        self.keys.inventory.strike(self.path(tenant))
+        self.path(tenant).unlink(missing_ok=True)
+
+    def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
+        """Of lists by tenant and number of customers: what is missing, by tenant; of tenants without a list, too."""
+        here, short = dict(found), {}
+        for tenant in sorted(self.tenants() | here.keys()):
+            try:
+                before = self.of(tenant) or 0
+            except CorruptError as error:
+                short[tenant] = str(error)
+                continue
+            if tenant not in here:
+                short[tenant] = f"the list of {tenant} with its {before:,} customers is not here: restore it, or load it again"
+            elif is_shrunken(here[tenant], before):
+                short[tenant] = (
+                    f"the list of {tenant} has {here[tenant]:,} customers instead of {before:,}: it is not used; restore it, or"
+                    " install it with --shrink if that is meant"
+                )
+        return short
+
+    def path(self, tenant: str) -> Path:
+        """Return where the number of a tenant lies."""
+        return self.data / SIZES / f"{tenant}{SIZE_SUFFIX}"
+
+    def _seal(self, tenant: str, customers: int) -> str:
+        return Cmac(derive_key(self.keys.read(KEY), "watchlist size", tenant)).one(str(customers).encode()).hex()
+
 
 FOLDER, BUILDING = "watchlists", "building"
 SUFFIX = ".watchlist"
@@ -74,12 +173,12 @@ class TenantLists:
 
 
 def folder_of(data: Path, tenant: str) -> Path:
-    """Where the installed watchlists of a tenant lie."""
+    """Return where the installed watchlists of a tenant lie."""
     return data / FOLDER / tenant
 
 
 def path_of(data: Path, tenant: str, epoch: int) -> Path:
-    """Where the installed watchlist of an epoch lies; its delta has the suffix DELTA."""
+    """Return where the installed watchlist of an epoch lies; its delta has the suffix DELTA."""
     return folder_of(data, tenant) / f"{epoch}{SUFFIX}"
 
 
@@ -127,7 +226,10 @@ def install(
 
 
 def check_source(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, shrink: bool) -> int:
-    """How many customers there are once `source` is installed; ConfigError where `install` would refuse it by its header."""
+    """Return how many customers there are once `source` is installed.
+
+    ConfigError where `install` would refuse it by its header.
+    """
     key = verify_key(keys, tenant)
     header = read_header(source, key)
     _refuse(header, source, keys, tenant, now)
@@ -146,7 +248,7 @@ def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrin
 
 
 def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
-    """How many customers a list has with a day's changes to it, where these are there and amend it."""
+    """Return how many customers a list has with a day's changes to it, where these are there and amend it."""
     opened = Watchlist(main, key)
     if delta.is_file():
         opened.amend(delta)
@@ -179,7 +281,7 @@ def tenants(data: Path) -> list[str]:
 
 
 def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
-    """The taggers for a list with this header, which lies at `path`, once the keys that match needs proved to be the list's own.
+    """Return the taggers for the list at `path`, after checking that match's keys are those of the list.
 
     ConfigError names the key that is not.
     """
@@ -206,7 +308,10 @@ def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
 
 
 def open_installed(data: Path, keys: KeyStore, tenant: str, epoch: int) -> Epoch:
-    """The list of an epoch, with its keys verified and its self-test passed; ConfigError or CorruptError say what is wrong."""
+    """Return the list of an epoch, with its keys verified and its self-test passed.
+
+    ConfigError or CorruptError say what is wrong.
+    """
     path, key = path_of(data, tenant, epoch), verify_key(keys, tenant)
     tags = tag_keys(read_header(path, key), path, keys, tenant)
     opened = Epoch(epoch, _open_list(path, key, tags), tags)
@@ -226,7 +331,7 @@ def _test(opened: Epoch) -> None:
 
 
 def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
-    """The list at `path` with its delta, as they lay there together at one moment."""
+    """Return the list at `path` with its delta, as they lay there together at one moment."""
     for _ in range(TRIES):
         before = _identity(path)
         opened = Watchlist(path, key, tags.noting_key())
@@ -269,7 +374,10 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here, and reads whole: every installed watchlist, its signature and its date; the way back."""
+    """Yield what `ullage check` looks at here, and reads whole.
+
+    Every installed watchlist, its signature and its date; the way back.
+    """
 
     def look() -> str:
         live, sizes = load(context), Sizes(context.data, context.keys)
@@ -327,12 +435,12 @@ class InUse:
 
     @property
     def faults(self) -> list[str]:
-        """All that is wrong, a line each."""
+        """Return all that is wrong, a line each."""
         return [*self.refused.values(), *(said for tenant, said in self.lacking.items() if tenant not in self.refused)]
 
 
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
-    """What is to be used now, where the lists `former` were until now."""
+    """Return what is to be used now, where the lists `former` were until now."""
     now = context.running_time.look().now()
     found = {lists.tenant: lists for lists in load(context)}
     sizes = Sizes(context.data, context.keys)
@@ -357,7 +465,7 @@ def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
 
 
 def _is_expired(context: Context, tenant: str, now: datetime) -> bool:
-    """Whether a list lies here that is signed, and over."""
+    """Return whether a list lies here that is signed, and over."""
     for path in folder_of(context.data, tenant).glob(f"*{SUFFIX}"):
         try:
             if read_header(path, verify_key(context.keys, tenant)).is_over(now):

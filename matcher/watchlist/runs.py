@@ -76,7 +76,7 @@ class Runs:
             self._write(*self._ordered())
 
     def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
-        """Every record once, in order of the tags. `renumbered` u32 holds another number for each that was added."""
+        """Yield every record once, in order of the tags. `renumbered` u32 holds another number for each that was added."""
         tags, numbers, starts = self._ordered()
         sizes = np.diff(starts) + sum((np.diff(run.starts) for run in self._runs), np.zeros(RANGES, np.int64))
         first = 0
@@ -97,7 +97,7 @@ class Runs:
             self._file.close()
 
     def _ordered(self) -> tuple[Tags, Array, Array]:
-        """What is held, tags and numbers in order of their ranges, and where each range begins."""
+        """Return what is held, tags and numbers in order of their ranges, and where each range begins."""
         tags = np.concatenate([np.empty((0, TAG_BYTES), np.uint8), *(tags for tags, _ in self._held)])
         numbers = np.concatenate([np.empty(0, _NUMBER), *(numbers for _, numbers in self._held)])
         self._held, self._waiting = [], 0
@@ -115,7 +115,7 @@ class Runs:
         self._file.flush()
 
     def _read(self, run: _Run, first: int, beyond: int) -> tuple[Tags, Array]:
-        """The records of some ranges of a run: all its tags come first, then all numbers."""
+        """Return the records of some ranges of a run: all its tags come first, then all numbers."""
         assert self._file
         start, end = int(run.starts[first]), int(run.starts[beyond])
         numbers_at = run.place + run.size * TAG_BYTES
@@ -154,7 +154,7 @@ def _sorted(high: Array, low: Array, number: Array) -> tuple[Array, Array, Array
 
 
 def fresh(*columns: Array) -> npt.NDArray[np.bool_]:
-    """Which rows of sorted columns differ from the row before."""
+    """Return which rows of sorted columns differ from the row before."""
     differs = np.ones(len(columns[0]), bool)
     differs[1:] = False
     for column in columns:

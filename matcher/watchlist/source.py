@@ -95,7 +95,7 @@ class Source:
     `mapping` is from column to kind, or to `-` for one that is left out; columns named as a kind, or in Chinese as such columns
     are called, map by themselves (`kind_named`). `columns` names the columns of files that have
     no header. `long` names the columns of the reference, the kind and the value where each row holds one identifier.
-    `delimiter` is recognised when empty. `witness` names the columns of a loan's amount and date (`witness.py`), by their own
+    `delimiter` is recognised when empty. `witness` names the columns of a loan's amount and date (`tagging.py`), by their own
     names or those that `mapping` gives them; () where witnesses are not wanted.
     """
 
@@ -112,7 +112,7 @@ class Source:
 
     @property
     def paths(self) -> Sequence[Path]:
-        """The files, in the order in which they are read."""
+        """Return the files, in the order in which they are read."""
         return [self.path] if isinstance(self.path, Path) else self.path
 
     def __str__(self) -> str:
@@ -120,7 +120,7 @@ class Source:
         return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
 
     def batches(self) -> Iterator[ColumnBatch]:
-        """The rows, up to 50,000 a batch."""
+        """Yield the rows, up to 50,000 a batch."""
         for path in self.paths:
             self.progress.begin()
             for table in tables(path, self.columns, self.delimiter, self._wanted, self.progress.read):
@@ -167,7 +167,7 @@ class Source:
         return [i for i, _ in found]
 
     def _with_one_reference(self, path: Path, header: Sequence[str], found: list[tuple[int, str]]) -> list[tuple[int, str]]:
-        """The columns with one of references at most: one that is named so goes before those that Chinese words name."""
+        """Return the columns with one of references at most: one that is named so goes before those that Chinese words name."""
         columns = [i for i, kind in found if kind == REFERENCE]
         named = [i for i in columns if header[i].strip().lower() == REFERENCE or header[i] in self.mapping]
         if len(named) > 1:
@@ -177,7 +177,7 @@ class Source:
         return [(i, kind) for i, kind in found if kind != REFERENCE or i in kept]
 
     def _known(self) -> set[str]:
-        """The kinds of columns; ConfigError where a column is mapped to something else."""
+        """Return the kinds of columns; ConfigError where a column is mapped to something else."""
         known = {*kinds(), "name", REFERENCE}
         for kind in self.mapping.values():
             if kind not in (*known, *self.witness, LEFT_OUT) and not _dimension(kind):
@@ -232,7 +232,7 @@ def _words() -> dict[str, str]:
 
 
 def kind_named(name: str) -> str:
-    """The kind that a column of this name is read as without `--map`; "" for none.
+    """Return the kind that a column of this name is read as without `--map`; "" for none.
 
     >>> [kind_named(name) for name in ("手机号码", "客户号", "QQ", "mobile")]
     ['phone', 'customer_ref', 'qq', '']
@@ -242,7 +242,7 @@ def kind_named(name: str) -> str:
 
 
 def suggestion(name: str) -> str:
-    """The kind that a column of this name may hold, for a message; "" where nothing is like it, or it may be a value.
+    """Return the kind that a column of this name may hold, for a message; "" where nothing is like it, or it may be a value.
 
     >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref", "remark", "13800138000")]
     ['phone', 'phone', 'taiwan_permit', 'customer_ref', '', '']
@@ -261,12 +261,12 @@ def suggestion(name: str) -> str:
 
 
 def may_be_shown(name: str) -> bool:
-    """Whether a column's name is hardly a value, which stands in its place where a file has no header."""
+    """Return whether a column's name is hardly a value, which stands in its place where a file has no header."""
     return sum(letter.isdigit() for letter in name) <= MOST_DIGITS and not identifier_in(name)
 
 
 def _dimension(kind: str) -> str:
-    """The dimension whose labels such a column holds; "" for other columns."""
+    """Return the dimension whose labels such a column holds; "" for other columns."""
     match = COHORT.fullmatch(kind)
     return match[1] if match else kind if kind == CANARY else ""
 
@@ -282,7 +282,7 @@ class SourceTable(NamedTuple):
 def tables(
     path: Path, names: Sequence[str], delimiter: str, wanted: Wanted, heard: Callable[[int], object] = bool
 ) -> Iterator[SourceTable]:
-    """The rows of a file. `names` stand for its header when it has none; `wanted` picks columns, given the header.
+    """Yield the rows of a file. `names` stand for its header when it has none; `wanted` picks columns, given the header.
 
     `heard` is told of the bytes that were read, as often as some were.
     """
@@ -335,7 +335,7 @@ def _csv(
 
 
 def _filled(path: Path, line: _Rows, rows: Iterator[list[str]], width: int) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with its line; ConfigError for one with too few or too many columns."""
+    """Yield each row that is not blank, with its line; ConfigError for one with too few or too many columns."""
     for row in rows:
         if row:
             if len(row) != width:
@@ -364,7 +364,7 @@ def _parquet(path: Path, wanted: Wanted, heard: Callable[[int], object]) -> Iter
 
 
 def _cells(array: Any) -> Texts:
-    """A Parquet column as texts, straight from its buffers where it holds strings or whole numbers; a gap is an empty cell."""
+    """Return a Parquet column as texts, straight from its buffers where possible; a gap is an empty cell."""
     from pyarrow import string, types  # noqa: PLC0415  an extra of its own
 
     if types.is_dictionary(array.type) or types.is_integer(array.type) or types.is_large_string(array.type):
@@ -426,7 +426,10 @@ def _encoding(sample: bytes) -> str:
 
 
 def _delimiter(sample: bytes, columns: int) -> str:
-    """The delimiter that the first line has most of; where the number of columns is known, one that gives as many, if any."""
+    """Return the delimiter that the first line has most of.
+
+    Where the number of columns is known, one that gives as many, if any.
+    """
     line = sample.split(b"\n", 1)[0].decode(_encoding(sample), "replace")
     fitting = [d for d in DELIMITERS if columns and line.count(d) == columns - 1]
     return max(fitting or DELIMITERS, key=lambda d: line.count(d) * len(d))

@@ -129,7 +129,7 @@ def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
 
 
 def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, bytes]]:
-    """Each message as it lies there and in clear; ConfigError where it does not open."""
+    """Yield each message as it lies there and in clear; ConfigError where it does not open."""
     opener = SealOpener({KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))})
     for sealed in _chunks(path):
         try:
@@ -141,7 +141,7 @@ def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, by
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """The sealed messages in `path`; CorruptError when it ends before its end, or holds more."""
+    """Yield the sealed messages in `path`; CorruptError when it ends before its end, or holds more."""
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
@@ -157,7 +157,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _message(file: IO[bytes], path: Path) -> bytes:
-    """The next message; empty at the end."""
+    """Return the next message; empty at the end."""
     head = file.read(_LENGTH.size)
     length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else LONGEST
     sealed = file.read(min(length, LONGEST))

@@ -1,20 +1,33 @@
-"""What is enrolled of a column of values, in which normal form, and under which key it is tagged.
+"""Define what is enrolled of a column of values: in which normal form, and under which key it is hashed.
 
-A column is normalised at once where its cells are written as they should be, and one by one where not. Where a cell is called
-clean, `kinds()[kind].normalise` gives the cell itself, and its checksum holds: the finders of `matcher.detect.kinds` say so, by
-the rules that they search texts with. What they doubt goes the slow way.
+A column is normalised at once where its cells are written as they should be, and one by one elsewhere. A cell
+is called clean if `kinds()[kind].normalise` returns it unchanged and its checksum holds; the finders of
+`matcher.detect.kinds` decide that by the rules with which they search texts.
 
 A value is enrolled in the forms of `ullage.lookup.values`, many at a time, and masked: `138****8000`,
-`4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone number, so masks only
-corroborate. There is none of cards: a card's tag must never lie beside its first or last digits (PCI DSS 3.5.1).
+`4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone number, so
+masks only corroborate. Cards have no masked form: a card's hash must never lie beside its first or last digits
+(PCI DSS 3.5.1).
 
-One key per (purpose, tenant, kind, form) under an epoch's random key; purposes `match` and `index` never meet.
+There is one key per (purpose, tenant, kind, form) under the random key of a key generation; the purposes
+`match` and `index` never meet.
+
+Private attributes tell whose list a leak is. They are a loan's amount and date, enrolled as keyed pairs for a
+random 5 % of customers. Another lender may have our customers, but not the amount and the day of their loans
+with us. A chosen customer has two entries of 24 bytes: a hash of the pseudonym, which says that there is a
+pair, and one of pseudonym and pair, so that equal loans of two customers have nothing in common. A keyed hash
+of the customer's reference decides who is chosen, under a key that only the build host has: the same people at
+every load. An amount is a number of cents, a date is YYYYMMDD; implausible ones are compared with nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +41,7 @@ from ullage.identifiers.email import strip_plus
 from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.identifiers.masked_value import KEPT
 from ullage.lookup.values import DIGESTED, DIGESTS, DOMESTIC, PLAIN, WHOLE, prefixes
+from ullage.regex import compile_later
 from ullage.security.cmac import TAG_BYTES, derive_key
 from ullage.security.keys import KeyStore, check_value, epochs
 from ullage.security.tags import Tagger, Tags
@@ -50,18 +64,18 @@ class FormValues(NamedTuple):
 
 
 def normal_name(text: str) -> str:
-    """A name without spaces, in lower case; only ever corroborates."""
+    """Return a name without spaces, in lower case; only ever corroborates."""
     return "".join(text.split()).lower()
 
 
 def entries_of(kind: str, digested: bool) -> int:
-    """How many entries one value makes; a plus-tag makes more."""
+    """Return how many entries one value makes; a plus-tag makes more."""
     digests = sum(map(len, DIGESTS.values())) * len(prefixes(kind)) if digested else 0
     return 1 + digests + len(KEPT.get(kind, ()))
 
 
 def enrolled(kind: str, texts: Texts, digested: bool) -> Iterator[FormValues]:
-    """Every form of a column's normal values, if it has any."""
+    """Yield every form of a column's normal values, if it has any."""
     if not len(texts):
         return
     rows = np.arange(len(texts), dtype=np.int64)
@@ -95,12 +109,12 @@ def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
 
 
 def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
-    """Which values are of the length that is masked and digested with prefixes; a number from abroad begins with `+`."""
+    """Return which values are of the length that is masked and digested with prefixes; a number from abroad begins with `+`."""
     return np.flatnonzero((texts.lengths == DOMESTIC.get(kind, 0)) & (texts.table[:, 0] != ord("+")))
 
 
 def _masked(texts: Texts, head: int, tail: int) -> Texts:
-    """The values, which are all as long, with stars between the first `head` and the last `tail` characters."""
+    """Return the values, which are all as long, with stars between the first `head` and the last `tail` characters."""
     length = int(texts.lengths[0])
     table = texts.table[:, :length].copy()
     table[:, head : length - tail] = ord("*")
@@ -119,7 +133,7 @@ class TagKeys:
         self._taggers: dict[tuple[str, str], Tagger] = {}
 
     def tagger(self, kind: str, form: str) -> Tagger:
-        """The tagger of one kind and form."""
+        """Return the tagger of one kind and form."""
         if (kind, form) not in self._taggers:
             key = derive_key(self._key, self._purpose, self._tenant, kind, form)
             self._taggers[kind, form] = Tagger(key)
@@ -140,7 +154,7 @@ class TagKeys:
         return derive_key(self._key, "amended", self._tenant)
 
     def self_test(self) -> Tags:
-        """The tag (1, 16) of the self-test entry."""
+        """Return the tag (1, 16) of the self-test entry."""
         kind, form, value = SELF_TEST
         return self.tagger(kind, form).tag([value.encode()])
 
@@ -158,11 +172,14 @@ class HandleKey:
         self._lots = Tagger(derive_key(key, "witness", tenant))
 
     def tags(self, references: Texts) -> Tags:
-        """The handles (n, 16) of references."""
+        """Return the handles (n, 16) of references."""
         return self._tagger.tag_rows(references.table, references.lengths)
 
     def chosen(self, references: Texts, share: float) -> npt.NDArray[np.bool_]:
-        """Which customers are of a random `share` of all, 0 to 1: bool[n]. The key decides, so it is the same at each load."""
+        """Return which customers are of a random `share` of all, 0 to 1: bool[n].
+
+        The key decides, so it is the same at each load.
+        """
         lots = self._lots.tag_rows(references.table, references.lengths)[:, :8].copy().view(">u8").ravel()
         below: npt.NDArray[np.bool_] = lots < np.uint64(int(share * (1 << 64)))
         return below
@@ -226,7 +243,7 @@ def normalised_one(kind: str, text: str) -> tuple[str, str]:
 
 
 def _clean(kind: str, cells: Texts) -> Flags:
-    """Which cells are in their normal form already, as far as `TESTS` can say."""
+    """Return which cells are in their normal form already, as far as `TESTS` can say."""
     test = TESTS.get(kind)
     if test is None or not len(cells):
         return np.zeros(len(cells), bool)
@@ -278,3 +295,123 @@ def clean_references(cells: Texts) -> tuple[Texts, dict[int, str]]:
     for row, reference_bytes in stripped.items():
         messages[row] = reference_bytes
     return Texts.of(messages), faults
+
+
+WITNESS = "witness"
+HOLDER, PAIR = "holder", "amount-date"
+"""Forms: that a customer has a pair, and the pair."""
+CHOSEN_SHARE = 0.05
+"""Of the customers, those who are chosen. Policy: enough for ten among 200 people of a leak, and 95 % have nothing enrolled."""
+CENTS = range(100_00, 10_000_000_00 + 1)
+"""100 to 10,000,000 yuan: smaller are fees, ages and months, larger are numbers of something; a day as YYYYMMDD is above."""
+YEARS = range(2000, 2050)
+LONGEST_VALUE = 64
+"""Characters of a cell that is an amount or a date and nothing else."""
+
+TIMES = {"": 1, "k": 1_000, "千": 1_000, "w": 10_000, "万": 10_000, "百万": 1_000_000}
+_NUMBER = r"(?P<whole>\d{1,3}(?:[, ]\d{3}){1,2}|\d{1,8})(?P<part>\.\d{1,6})?"
+_MONEY = rf"(?:(?:¥|rmb|cny|人民币)\s?)?{_NUMBER}\s?(?P<times>百万|[kw千万])?\s?(?:元整?|圆整?|块钱?|rmb|cny)?"
+AMOUNT = re.compile(rf"\+?{_MONEY}")
+_ALONE = r"(?<![0-9a-z.,/_@%+$\-])(?<!\d:)", r"(?![0-9a-z.,:/_@%\-][0-9a-z]|[0-9a-z_@%万千百亿期岁天个月年日号/\-])"
+IN_TEXT = re.compile(_MONEY.join(_ALONE))
+"""An amount within a text, alone: no piece of another number or word, and no count of something else."""
+_TIME = r"(?:[t ]{0,2}(?:\d{1,2}[:时]\d{1,2}(?:[:分](?:\d{1,2}秒?(?:\.\d{1,9})?)?)?)(?:\s?(?:z|[+\-]\d\d:?\d\d))?)?"
+_DAY = (
+    r"(?P<year>\d{4})(?:(?P<sign>[\-/.])(?P<month>\d{1,2})(?P=sign)(?P<day>\d{1,2})"
+    r"|年(?P<month_2>\d{1,2})月(?P<day_2>\d{1,2})[日号]|(?P<month_3>\d{2})(?P<day_3>\d{2})(?:\d{6})?)"
+)
+DATE = re.compile(_DAY + _TIME)
+DATE_IN_TEXT = re.compile(rf"(?<![0-9a-z.,/_\-]){_DAY}(?![0-9])(?![\-/.,][0-9])")
+WORD = compile_later(r"([一-鿿a-z][一-鿿a-z_ ]{0,23})[\s\"'`】\])}]{0,3}[:=是为]?[\s\"'`【(\[{]{0,3}$")
+BEFORE = 36
+"""Characters before a value in which the word that names it stands."""
+
+
+class Value(NamedTuple):
+    """An amount in cents or a date as YYYYMMDD, in memory only, with the word before it, "" for none."""
+
+    value: int
+    word: str
+
+    def __repr__(self) -> str:
+        """What names it, never what it is."""
+        return f"Value({self.word!r})"
+
+
+def folded(text: str) -> str:
+    """`text` with ASCII digits and signs, in lower case."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower().replace("￥", "¥")
+
+
+def amount_of(text: str) -> int | None:
+    """Return the cents that a cell says, None for what is no plausible amount.
+
+    >>> [amount_of(text) for text in ("1,234.50", "￥1234.5", "0.12万", "12期")]
+    [123450, 123450, 120000, None]
+    """
+    match = AMOUNT.fullmatch(folded(text).strip()) if len(text) <= LONGEST_VALUE else None
+    return _cents(match) if match else None
+
+
+def date_of(text: str) -> int | None:
+    """Return the day that a cell says, as YYYYMMDD; None for what is no plausible one. A time behind it counts for nothing.
+
+    >>> [date_of(text) for text in ("2026-01-05", "2026/1/5", "2026年1月5日 10:20", "2026-02-30")]
+    [20260105, 20260105, 20260105, None]
+    """
+    match = DATE.fullmatch(folded(text).strip()) if len(text) <= LONGEST_VALUE else None
+    return _day(match) if match else None
+
+
+def amounts_in(text: str) -> Iterator[Value]:
+    """Yield the amounts in a cell or a piece of text, in order; nothing that is a date."""
+    left = DATE_IN_TEXT.sub("\0", folded(text))
+    for match in IN_TEXT.finditer(left):
+        cents = _cents(match)
+        if cents is not None:
+            yield Value(cents, _word(left, match.start()))
+
+
+def dates_in(text: str) -> Iterator[Value]:
+    """Yield the dates in a cell or a piece of text, in order."""
+    read = folded(text)
+    for match in DATE_IN_TEXT.finditer(read):
+        day = _day(match)
+        if day is not None:
+            yield Value(day, _word(read, match.start()))
+
+
+def private_entries(handles: Tags, cents: Sequence[int], days: Sequence[int]) -> Iterator[tuple[str, list[bytes]]]:
+    """Yield what is tagged in each form of customers, whose handles are (n, 16), and a pair of each."""
+    yield HOLDER, holders(handles)
+    yield PAIR, pairs(handles, cents, days)
+
+
+def holders(handles: Tags) -> list[bytes]:
+    """Return what is tagged of customers who have a pair."""
+    return [handle.tobytes() for handle in handles]
+
+
+def pairs(handles: Tags, cents: Sequence[int], days: Sequence[int]) -> list[bytes]:
+    """Return what is tagged of customers and a pair of each."""
+    return [handle.tobytes() + b"%d/%d" % (amount, day) for handle, amount, day in zip(handles, cents, days, strict=True)]
+
+
+def _cents(match: re.Match[str]) -> int | None:
+    digits = match["whole"].replace(",", "").replace(" ", "") + (match["part"] or "")
+    cents = Decimal(digits) * TIMES[match["times"] or ""] * 100
+    return int(cents) if cents == int(cents) and int(cents) in CENTS else None
+
+
+def _day(match: re.Match[str]) -> int | None:
+    month, day = (match[name] or match[f"{name}_2"] or match[f"{name}_3"] for name in ("month", "day"))
+    try:
+        found = date(int(match["year"]), int(month), int(day))
+    except ValueError:
+        return None
+    return found.year * 10_000 + found.month * 100 + found.day if found.year in YEARS else None
+
+
+def _word(text: str, place: int) -> str:
+    match = WORD.search(text[max(0, place - BEFORE) : place])
+    return match[1].strip() if match else ""

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import ullage.incidents
 from alerts.records import Incident, Sighting
 from alerts.store import DocumentFilter, configured_store
-from matcher.cli.authentic import outgoing
+from matcher.cli.evidence_vault import outgoing
 from tests.matcher.bank import command, customer, enrol
 from ullage.bus import FINDINGS, Outgoing
 from ullage.cli import app

@@ -17,7 +17,7 @@ from alerts.service.intake import Canaries, Dispatch, is_canary, notifications
 from alerts.service.metrics import AlertMetrics
 from alerts.store import DocumentFilter
 from matcher.cli import canary as enrolment
-from matcher.cli.authentic import outgoing
+from matcher.cli.evidence_vault import outgoing
 from matcher.cli.loading import build_matcher
 from matcher.match.findings import findings
 from tests.alerts.builders import everything, finding, record, stage

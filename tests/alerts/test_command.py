@@ -16,7 +16,7 @@ from alerts.cli.tables import incident_in_full, incidents_table
 from alerts.deadlines.render import duration
 from alerts.records import Decision, Incident, incident_id
 from alerts.store import DocumentFilter
-from matcher.cli.authentic import passed_on
+from matcher.cli.evidence_vault import passed_on
 from tests.alerts.builders import finding, fold_all
 from tests.factories import signed
 from ullage.bus import FINDINGS

@@ -10,7 +10,7 @@ import pytest
 
 from alerts.records import Exposure, Sighting
 from alerts.store import DocumentFilter, open_store
-from matcher.cli.authentic import outgoing
+from matcher.cli.evidence_vault import outgoing
 from tests.alerts.builders import finding
 from tests.faults.rig import CUSTOMERS, DRAIN_SECONDS, Rig
 from tests.flow.daemon import until

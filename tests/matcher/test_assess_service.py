@@ -21,9 +21,18 @@ from typing import ClassVar, Self
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
-from matcher.cli import assess_queue, assess_service
-from matcher.cli.assess_queue import MOST_OF_ONE, RESERVED, AssessmentQueue, FullError, received
-from matcher.cli.assess_service import RETRY_AFTER, AssessmentService, _users, listening
+from matcher.cli import assess_service
+from matcher.cli.assess_service import (
+    MOST_OF_ONE,
+    RESERVED,
+    RETRY_AFTER,
+    AssessmentQueue,
+    AssessmentService,
+    FullError,
+    _users,
+    listening,
+    received,
+)
 from matcher.watchlist import subjects
 from tests.matcher.bank import customer, enrol
 from tests.matcher.unpack import builders
@@ -326,7 +335,7 @@ def test_a_file_that_comes_too_slowly_is_cut_and_told_so(
         clock.advance(3600)
         dripping.socket.sendall(assessing.framed(b"x" * 100)[:5])
         assert "slowly" in dripping.until("error")[-1]["error"]
-    monkeypatch.setattr(assess_queue, "SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(assess_service, "SILENT_SECONDS", 0.05)
     with Peer(holding, "bank") as silent:
         assert "nothing of the file came" in silent.until("error")[-1]["error"]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from matcher.cli.watchlist_options import confirmed
+from matcher.cli.watchlist_options import confirmed, is_evident, mappings, masked, proposed, require_columns
 from matcher.watchlist import installation
-from matcher.watchlist.mapping import is_evident, mappings, masked, proposed, require_columns
 from matcher.watchlist.source import REFERENCE, Source
 from tests.matcher.bank import phone
 from ullage.errors import ConfigError

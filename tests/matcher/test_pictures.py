@@ -12,8 +12,7 @@ from matcher.cli import scan
 from matcher.match.capture_result import CaptureBudget
 from matcher.match.parts import pieces_of_capture
 from matcher.unpack import parent
-from matcher.unpack.limits import Limits
-from matcher.unpack.protocol import SECCOMP, UnreadPart
+from matcher.unpack.protocol import SECCOMP, Limits, UnreadPart
 from matcher.unpack.readers.picture import Box, _lines
 from tests.factories import capture
 from tests.matcher.conftest import BANK

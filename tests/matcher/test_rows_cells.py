@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matcher.records.cells import AROUND, MOST_CELLS, Contents, split
+from matcher.records.cells import AROUND, Contents
 from matcher.records.reader import HeaderColumns, Readers, ShapeDescription
-from matcher.records.table import BLOCK, LINE, NUMBER, OBJECT, TUPLE, MarkedText, mark, shown
+from matcher.records.table import BLOCK, LINE, MOST_CELLS, NUMBER, OBJECT, TUPLE, MarkedText, mark, shown, split
 from tests.matcher.bank import phone
 from tests.matcher.columns import rows_of_texts
 

@@ -12,10 +12,9 @@ from matcher.detect.candidates import Candidates
 from matcher.detect.field_labels import RECORD_WORDS, block_label, tails, words
 from matcher.records import RowTable
 from matcher.records import rows_of as rows_in
-from matcher.records.json_sql_records import MOST_STATEMENTS, objects, statements_of, tuple_in, tuples
 from matcher.records.layouts import vote_of
-from matcher.records.reader import HeaderColumns, elected, vote
-from matcher.records.segment import blocks, labels_of
+from matcher.records.reader import MOST_STATEMENTS, HeaderColumns, elected, statements_of, tuple_in, vote
+from matcher.records.segment import blocks, labels_of, objects, tuples
 from matcher.records.table import LINE, MOST_KINDS, KeyGroups, Spans, bits_of, holder_of
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, laid_out, members_of, names_of, rows_of_texts

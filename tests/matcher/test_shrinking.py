@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from matcher.cli.loading import known_here
 from matcher.watchlist import installation
-from matcher.watchlist.sizes import FOLDER, Sizes
+from matcher.watchlist.installation import SIZES, Sizes
 from tests.matcher.bank import command, customer, listed
 from ullage import setup
 from ullage.audit.trail import FOLDER as AUDIT
@@ -135,7 +135,7 @@ def test_erasure_is_never_refused_and_lowers_what_is_expected(bank: Context, ull
 
 
 def test_a_number_that_was_changed_by_hand_is_not_believed(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
-    path = bank.data / FOLDER / "bank.size"
+    path = bank.data / SIZES / "bank.size"
     path.write_text(path.read_text().replace("300", "3"))
     with pytest.raises(CorruptError):
         Sizes(bank.data, bank.keys).of("bank")

@@ -10,7 +10,7 @@ from email.parser import BytesParser
 import pytest
 
 from matcher.match.parts import DECLARED
-from matcher.records.json_sql_records import statements_of
+from matcher.records.reader import statements_of
 from matcher.unpack.readers import pdf
 from matcher.unpack.readers.mail import DEEPEST, FROM_LINE, Parser
 from matcher.unpack.readers.pdf import has_damage

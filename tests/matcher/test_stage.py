@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from matcher.cli.authentic import is_behind_gap
+from matcher.cli.evidence_vault import is_behind_gap
 from matcher.cli.match import GROUP, MatchStage, rotate_seal_keys
 from matcher.cli.metrics import MatchMetrics
 from matcher.watchlist import installation
-from matcher.watchlist.sizes import Sizes
+from matcher.watchlist.installation import Sizes
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, phone, tokens
 from tests.matcher.conftest import BANK

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from matcher.watchlist.witness import amount_of, amounts_in, date_of, dates_in
+from matcher.watchlist.tagging import amount_of, amounts_in, date_of, dates_in
 
 AMOUNTS = {
     123450: ["1,234.50", "￥1234.5", "¥ 1,234.50", "1234.50元", "１２３４．５０", "１，２３４．５０元",

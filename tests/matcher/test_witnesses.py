@@ -17,8 +17,7 @@ from matcher.match.whose_rows import MOST_VALUES, pairs_of
 from matcher.records.reader import HeaderColumns
 from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE
 from matcher.watchlist import installation
-from matcher.watchlist.tagging import HandleKey
-from matcher.watchlist.witness import HOLDER, KIND, PAIR, SHARE, amounts_in
+from matcher.watchlist.tagging import CHOSEN_SHARE, HOLDER, PAIR, WITNESS, HandleKey, amounts_in
 from tests.factories import capture
 from tests.matcher.bank import HEADER, customer, matcher_of, phone
 from ullage.errors import ConfigError
@@ -70,7 +69,7 @@ def loaded(ullage, context: Context, tmp_path: Path) -> Context:
 def chosen(context: Context) -> set[int]:
     """The customers who are witnesses, by the building host's key."""
     references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
-    return {n for n, is_chosen in enumerate(HandleKey(context.keys, "bank").chosen(references, SHARE)) if is_chosen}
+    return {n for n, is_chosen in enumerate(HandleKey(context.keys, "bank").chosen(references, CHOSEN_SHARE)) if is_chosen}
 
 
 def found(matcher: Matcher, context: Context, text: str) -> Finding:
@@ -110,15 +109,15 @@ def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(ullage
         listed = installation.open_installed(loaded.data, loaded.keys, "bank", epoch)
         references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
         handles = HandleKey(loaded.keys, "bank").tags(references)
-        hits, _ = listed.list.look_up(listed.tags.tagger(KIND, HOLDER).tag([handle.tobytes() for handle in handles]))
+        hits, _ = listed.list.look_up(listed.tags.tagger(WITNESS, HOLDER).tag([handle.tobytes() for handle in handles]))
         assert set(hits.tolist()) == before
 
 
 def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(ullage, loaded: Context) -> None:
     opened = installation.open_installed(loaded.data, loaded.keys, "bank", 1)
     counts, number = opened.list.counts(), len(chosen(loaded))
-    assert (counts[f"{KIND}.{HOLDER}"], counts[f"{KIND}.{PAIR}"]) == (number, number)
-    assert f"{KIND}.{PAIR} {number}" in ullage("watchlist", "show").stdout
+    assert (counts[f"{WITNESS}.{HOLDER}"], counts[f"{WITNESS}.{PAIR}"]) == (number, number)
+    assert f"{WITNESS}.{PAIR} {number}" in ullage("watchlist", "show").stdout
     assert f"{number} witnesses" in ullage("audit", "list").stdout
 
 

@@ -32,8 +32,7 @@ from crawlers.sites.site import SiteFolder
 from matcher.watchlist import installation, subjects
 from matcher.watchlist.changes import Changes, erase_customer
 from matcher.watchlist.file import joined
-from matcher.watchlist.installation import path_of
-from matcher.watchlist.sizes import Sizes
+from matcher.watchlist.installation import Sizes, path_of
 from matcher.watchlist.source import Source
 from matcher.watchlist.tagging import handles
 from tests.alerts.builders import finding, fold_all

@@ -37,7 +37,7 @@ from harness.bench.hostile.inputs import DOMAIN, FILES, INPUTS, MEMBERS, OWN, PA
 from harness.bench.table import row
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.pipeline import Matcher
-from matcher.unpack.envelopes import may_hold
+from matcher.unpack.formats import may_hold
 from ullage import setup
 from ullage.settings import Context
 

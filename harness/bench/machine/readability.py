@@ -22,9 +22,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
-from matcher.unpack.protocol import LOSES_NOTHING, SEPARATOR, VALUES, UnreadPart
+from matcher.unpack.protocol import LOSES_NOTHING, SEPARATOR, UnreadPart
 
-NOT_ABOUT_CONTENT = frozenset(("denied", "link", "ocr")) | VALUES
+NOT_ABOUT_CONTENT = frozenset(("denied", "link", "ocr", "masked", "spelt", "digests", "salted", "cookies"))
 """Reasons that do not say that content cannot be read: who may, where it lies, or which values in it cannot be looked up."""
 LARGEST = 256 << 20
 """Bytes of a file or part that are judged; a larger one is not."""

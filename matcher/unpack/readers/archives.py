@@ -1,21 +1,29 @@
-"""Zips and tars by the standard library.
+"""Read archives and compressed streams.
 
-Of zips also what their directory does not account for; office files are zips with another reader. Tars are read as they come.
+Zips and tars are read by the standard library; of zips also what their directory does not account for. Office files
+are zips with another reader. Tars and streams (gz, bz2, xz, LZMA of before xz, Brotli) are read as they arrive.
+
+The system's libarchive reads 7z, RAR, cabinet, LHA, cpio, ar, four compressions, and zips without a directory. It is
+bound by hand: a dozen functions are enough, and the packages that bind it run `ldconfig`, which a child that may run
+nothing must not need. See `archive.h` and `archive_entry.h`; the interface has been stable since version 3.
 """
 
 from __future__ import annotations
 
+import bz2
+import ctypes
+import lzma
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
-from typing import cast
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import Protocol, cast
 
-from matcher.unpack.kinds import FileFormat, decoded_name, formats
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
-from matcher.unpack.readers import libarchive
-from matcher.unpack.walk import CHUNK, DAMAGED, Body, BodyFile, SizedChunks, Walk, slices
+from matcher.unpack import formats
+from matcher.unpack.formats import FileFormat, decoded_name, find_formats
+from matcher.unpack.protocol import CONTENT, SEPARATOR, Halt
+from matcher.unpack.walk import CHUNK, DAMAGED, Body, BodyFile, SizedChunks, Walk, load_package, peeked, slices
 
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -39,17 +47,18 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
         if body[:4] == ENTRY and not archive.infolist():
             raise zipfile.BadZipFile("entries and no directory")
     except DAMAGED:
-        if libarchive.library() is not None:
-            libarchive.unarchive(walk, body, path, depth)
+        if libarchive() is not None:
+            unarchive(walk, body, path, depth)
         raise
     with archive:
         infos = archive.infolist()
         parts = frozenset(info.filename for info in infos)
-        if inner := next((one for one in formats().values() if one.in_zip and one.in_zip(parts)), None):
+        if inner := next((one for one in find_formats().values() if one.in_zip and one.in_zip(parts)), None):
             inner.read(walk, body, path, depth, archive)
         else:
             names = [_name(info) for info in infos]
-            walk.names(path, names + _comments(archive, infos))
+            comments = (archive.comment, *(info.comment for info in infos))  # sellers put their address there
+            walk.names(path, names + [decoded_name(comment) for comment in comments if comment])
             for name, info in zip(names, infos, strict=True):
                 if not info.is_dir():
                     packed = partial(getattr, info, "compress_size")
@@ -57,11 +66,6 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
         for start, end in unlisted(body, infos, archive.start_dir):
             held = body[start:end]
             walk.entry(path + SEPARATOR + UNLISTED, slices(held), partial(len, held), depth)
-
-
-def _comments(archive: zipfile.ZipFile, infos: Sequence[zipfile.ZipInfo]) -> list[str]:
-    """What is written beside the entries, of the archive and of each: sellers put their address there."""
-    return [decoded_name(said) for said in (archive.comment, *(info.comment for info in infos)) if said]
 
 
 def unlisted(body: Body, infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:
@@ -84,13 +88,13 @@ def unlisted(body: Body, infos: Sequence[zipfile.ZipInfo], directory: int) -> It
 
 
 def _descriptor(behind: bytes) -> int:
-    """The size of the descriptor that stands behind an entry written as a stream: marked or not, of 32 or of 64 bits."""
+    """Return the size of the descriptor that stands behind an entry written as a stream: marked or not, of 32 or of 64 bits."""
     marked = 4 * behind.startswith(b"PK\7\x08")
     return next((size for size in (12, 20) if behind[marked + size :][:2] == b"PK"), 12) + marked
 
 
 def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """The range, from the first entry in it if there is any; none where it is empty, padding or a mark."""
+    """Yield the range, from the first entry in it if there is any; none where it is empty, padding or a mark."""
     found = body.find(ENTRY, start, end) if start < end else -1
     if found >= 0:
         yield found, end
@@ -99,7 +103,7 @@ def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
-    """The bytes of an entry of a zip."""
+    """Yield the bytes of an entry of a zip."""
     if info.flag_bits & ENCRYPTED:
         raise Halt("encrypted")
     if info.compress_type not in METHODS:
@@ -111,7 +115,11 @@ def zipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """An entry's name; where nothing says that it is UTF-8, zipfile has read it as DOS would, which a Chinese one is not."""
+    """Return an entry's name.
+
+    Where nothing says that it is UTF-8, zipfile has read it as DOS would, which a Chinese one is
+    not.
+    """
     if info.flag_bits & UTF8_NAME:
         return info.orig_filename
     try:
@@ -121,7 +129,7 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _count(body: Body, what: bytes) -> int:
-    """How often `what` stands in a body, pieces overlapping so that none is missed."""
+    """Return how often `what` stands in a body, pieces overlapping so that none is missed."""
     size = 16 << 20
     return sum(body[at : at + size + len(what) - 1].count(what) for at in range(0, len(body), size))
 
@@ -165,7 +173,7 @@ def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: 
 
 
 def is_tar(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins with the header of a tar: marked, or, where it is old, by its checksum.
+    """Return whether a file begins with the header of a tar: marked, or, where it is old, by its checksum.
 
     That is octal, over the header with blanks in its own place.
     """
@@ -177,7 +185,281 @@ def is_tar(head: bytes, _name: str = "") -> bool:
     return int(field, 8) == sum(head[:148]) + 8 * 32 + sum(head[156:512])
 
 
+FIRST_STEP = 256
+"""Bytes that a new stream is fed at first: what is left over when it ends is copied, and there may be very many tiny ones."""
+
+
+class Decoder(Protocol):
+    """What bz2's and lzma's decoders have in common."""
+
+    @property
+    def eof(self) -> bool:
+        """Return whether the stream has ended."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """Return what follows it."""
+
+    @property
+    def needs_input(self) -> bool:
+        """Return whether all that was given has been used."""
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+        """At most `max_length` bytes of what `data` holds."""
+
+
+def inflated(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of one stream after another, as gzip and its kin allow, with zeros as padding."""
+    start = DECODERS[kind]
+    decoder, fresh, step = start(), True, FIRST_STEP
+    for chunk in chunks:
+        at = 0
+        while at < len(chunk) or not (decoder.needs_input or decoder.eof):
+            if fresh and chunk[at] == 0:  # padding at the end
+                at = len(chunk) - len(chunk[at:].lstrip(b"\0"))
+                continue
+            piece = chunk[at : at + step] if decoder.needs_input else b""
+            plain = decoder.decompress(piece, CHUNK)
+            at, step, fresh = at + len(piece), min(2 * step, CHUNK), False
+            if plain:
+                yield plain
+            if decoder.eof:
+                at -= len(decoder.unused_data)
+                decoder, fresh, step = start(), True, FIRST_STEP
+    if not fresh:
+        raise EOFError("the stream ends early")
+
+
+class _Gzip:
+    """zlib's decoder with the manners of the others."""
+
+    def __init__(self) -> None:
+        self._decoder = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        """Return whether the stream has ended."""
+        return self._decoder.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        """Return what follows it."""
+        return self._decoder.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        """Return whether all that was given has been used."""
+        return not self._decoder.unconsumed_tail
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+        """At most `max_length` bytes more."""
+        return self._decoder.decompress(self._decoder.unconsumed_tail + data, max_length)
+
+
+def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
+    """A compressed stream. A tar in it stands in its place: `a.tar.gz!/b.csv`."""
+    source = SizedChunks(chunks)
+    head, whole = peeked(inflated(walk.container, source), formats.HEAD)
+    if formats.sniff(head) == "tar":
+        walk.opened("tar", walk.budget.measured(whole, lambda: source.count), path, depth)
+    else:
+        walk.entry(path + SEPARATOR + (formats.stem(path) or CONTENT), whole, lambda: source.count, depth)
+
+
+def is_lzma(head: bytes, _name: str = "") -> bool:
+    """Return whether a file begins as LZMA of before xz.
+
+    Properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones.
+    """
+    dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
+    is_round = dictionary >= 1 << 12 and dictionary.bit_count() <= 2 and dictionary >> dictionary.bit_length() - 2 in (2, 3)
+    return len(head) > 13 and head[0] < 225 and is_round and (size == b"\xff" * 8 or size[5:] == bytes(3)) and head[13] == 0
+
+
+brotli = partial(load_package, "brotli")
+
+
+class _Brotli:
+    """Brotli's decoder with the manners of the others; what follows a stream is damage."""
+
+    def __init__(self) -> None:
+        self._decoder = brotli().Decompressor()
+        self.unused_data, self._is_full = b"", False
+
+    @property
+    def eof(self) -> bool:
+        """Return whether the stream has ended."""
+        return bool(self._decoder.is_finished())
+
+    @property
+    def needs_input(self) -> bool:
+        """Return whether all that was given has been used."""
+        return not self._is_full and bool(self._decoder.can_accept_more_data())
+
+    def decompress(self, data: bytes, max_length: int = -1, /) -> bytes:
+        """About `max_length` bytes more."""
+        try:
+            plain = bytes(self._decoder.process(data, output_buffer_limit=max_length))
+        except brotli().error as error:
+            raise ValueError("damaged stream") from error
+        self._is_full = len(plain) >= max_length  # there may be more, though all that was given is used
+        return plain
+
+
+def unbrotli(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
+    """A file of Brotli, which has no mark: it is known by its name."""
+    if brotli() is None:
+        walk.needs("brotli", b"".join(chunks), path)
+        return
+    inflate(walk, chunks, path, depth)
+
+
+DECODERS: dict[str, Callable[[], Decoder]] = {"gz": _Gzip, "bz2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor, "br": _Brotli}
+BZ2 = tuple(b"BZh%d%b" % (level, mark) for level in range(1, 10) for mark in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"))
+"""The first block of bzip2, or that there is none."""
+NAME = "libarchive.so.13"
+OK, EOF, WARN = 0, 1, -20
+REGULAR, TYPE_MASK = 0o100000, 0o170000
+BLOCK = 64 << 10
+HANDLERS = {
+    "7z": ("7zip",),
+    "rar": ("rar", "rar5"),
+    "cab": ("cab",),
+    "zip": ("zip",),
+    "cpio": ("cpio",),
+    "ar": ("ar",),
+    "lha": ("lha",),
+    "zst": ("tar", "raw"),
+    "lz4": ("tar", "raw"),
+    "Z": ("tar", "raw"),
+    "lz": ("tar", "raw"),
+}
+FILTERS = {"zst": "zstd", "lz4": "lz4", "Z": "compress", "lz": "lzip"}
+
+Handle = ctypes.c_void_p
+SIGNATURES = {
+    "archive_read_new": (Handle, ()),
+    "archive_read_open_memory": (ctypes.c_int, (Handle, ctypes.c_void_p, ctypes.c_size_t)),
+    "archive_read_next_header": (ctypes.c_int, (Handle, ctypes.POINTER(Handle))),
+    "archive_read_data": (ctypes.c_ssize_t, (Handle, ctypes.c_void_p, ctypes.c_size_t)),
+    "archive_read_free": (ctypes.c_int, (Handle,)),
+    "archive_read_set_options": (ctypes.c_int, (Handle, ctypes.c_char_p)),
+    "archive_error_string": (ctypes.c_char_p, (Handle,)),
+    "archive_entry_pathname": (ctypes.c_char_p, (Handle,)),
+    "archive_entry_pathname_utf8": (ctypes.c_char_p, (Handle,)),
+    "archive_entry_filetype": (ctypes.c_uint, (Handle,)),
+    "archive_entry_is_encrypted": (ctypes.c_int, (Handle,)),
+    **{f"archive_read_support_format_{name}": (ctypes.c_int, (Handle,)) for names in HANDLERS.values() for name in names},
+    **{f"archive_read_support_filter_{name}": (ctypes.c_int, (Handle,)) for name in FILTERS.values()},
+}
+
+
+class Archives:
+    """The library, loaded."""
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self._library = library
+        for name, (result, arguments) in SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+
+    def entries(self, kind: str, body: Body) -> Iterator[tuple[bytes, Iterator[bytes]]]:
+        """Name and bytes of each file in `body`; the bytes are to be read before the next is asked for.
+
+        `Halt` where it is encrypted, `ValueError` where it is damaged.
+        """
+        library, handle = self._library, Handle(self._library.archive_read_new())
+        held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
+        try:
+            if kind in FILTERS:
+                getattr(library, f"archive_read_support_filter_{FILTERS[kind]}")(handle)
+            for name in HANDLERS[kind]:
+                getattr(library, f"archive_read_support_format_{name}")(handle)
+            if "tar" in HANDLERS[kind]:  # of `cat a.tar b.tar` it would read the first alone
+                library.archive_read_set_options(handle, b"tar:read_concatenated_archives")
+            self._check(handle, library.archive_read_open_memory(handle, held, len(body)))
+            entry, count = Handle(), 0
+            while self._check(handle, library.archive_read_next_header(handle, ctypes.byref(entry)), WARN) != EOF:
+                count += 1
+                if library.archive_entry_filetype(entry) & TYPE_MASK in (REGULAR, 0):
+                    yield self._name(entry), self._data(handle, locked=library.archive_entry_is_encrypted(entry) == 1)
+            if not count:  # what is cut off in its first header counts as empty there
+                raise ValueError("empty archive")
+        finally:
+            library.archive_read_free(handle)
+
+    def _name(self, entry: Handle) -> bytes:
+        return bytes(self._library.archive_entry_pathname_utf8(entry) or self._library.archive_entry_pathname(entry) or b"")
+
+    def _data(self, handle: Handle, *, locked: bool) -> Iterator[bytes]:
+        if locked:
+            raise Halt("encrypted")
+        block = ctypes.create_string_buffer(BLOCK)
+        while count := self._library.archive_read_data(handle, block, BLOCK):
+            self._check(handle, min(count, OK))
+            yield block.raw[:count]
+
+    def _check(self, handle: Handle, result: int, most: int = OK) -> int:
+        """Return the result, unless it is a fault: below `most` there are warnings, then faults."""
+        if result >= most:
+            return result
+        said = (self._library.archive_error_string(handle) or b"").lower()
+        if b"encrypt" in said or b"password" in said:
+            raise Halt("encrypted")
+        if b"unsupported" in said or b"not supported" in said:
+            raise Halt("unsupported")
+        raise ValueError("damaged archive")
+
+
+@cache
+def libarchive() -> Archives | None:
+    """None where the system has no libarchive."""
+    try:
+        return Archives(ctypes.CDLL(NAME))
+    except (OSError, AttributeError):
+        return None
+
+
+def unarchive(walk: Walk, body: Body, path: str, depth: int) -> None:
+    """An archive of a kind that libarchive reads."""
+    archives, kind, names = libarchive(), walk.container, list[str]()
+    if archives is None:
+        raise Halt("unsupported")
+    try:
+        for raw, chunks in archives.entries(kind, body):
+            name = decoded_name(raw)
+            if kind in FILTERS and name == "data":  # a stream without a name, and not a tar
+                name = formats.stem(path) or CONTENT
+            else:
+                names.append(name)
+            walk.entry(path + SEPARATOR + name, chunks, lambda: len(body), depth)
+    finally:
+        walk.names(path, names)
+
+
 FORMATS = (
     FileFormat("zip", unzip, starts=(ENTRY, END, b"PK\x07\x08PK", b"PK00PK")),
     FileFormat("tar", untar, is_binary=is_tar, streams=True),
+    FileFormat("gz", inflate, starts=(b"\x1f\x8b\x08",), containers=("gzip",), streams=True),
+    FileFormat("bz2", inflate, starts=BZ2, containers=("bzip2",), streams=True),
+    FileFormat("xz", inflate, starts=(b"\xfd7zXZ\0",), is_binary=is_lzma, streams=True),
+    FileFormat(
+        "br",
+        unbrotli,
+        is_binary=lambda _head, name: name.lower().endswith(".br"),
+        containers=("other",),
+        streams=True,
+        packages=("brotli",),
+        load=brotli,
+    ),
+    FileFormat("7z", unarchive, starts=(b"7z\xbc\xaf\x27\x1c",), load=libarchive),
+    FileFormat("rar", unarchive, starts=(b"Rar!\x1a\x07",)),
+    FileFormat("cab", unarchive, starts=(b"MSCF\0\0\0\0",)),
+    FileFormat("zst", unarchive, starts=(b"\x28\xb5\x2f\xfd",), containers=("zstd",)),
+    FileFormat("lz4", unarchive, starts=(b"\x04\x22\x4d\x18",)),
+    FileFormat("Z", unarchive, starts=(b"\x1f\x9d\x90",), containers=("other",)),
+    FileFormat("lz", unarchive, starts=(b"LZIP\1",), containers=("other",)),
+    FileFormat("ar", unarchive, faint=(b"!<arch>\n",), containers=("other",)),
+    FileFormat("cpio", unarchive, faint=(b"0707", b"\xc7\x71"), containers=("other",)),
+    FileFormat("lha", unarchive, inside=((2, b"-lh"),), containers=("other",)),
 )

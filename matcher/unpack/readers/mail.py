@@ -15,9 +15,8 @@ from email.message import Message
 from functools import partial
 
 from matcher.unpack import protocol
-from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import SEPARATOR
+from matcher.unpack.formats import FileFormat
+from matcher.unpack.protocol import SEPARATOR, Halt
 from matcher.unpack.walk import Body, Walk, slices
 
 NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)", re.IGNORECASE)
@@ -56,7 +55,7 @@ class Flat(Message):
     """A mail or part that holds no other: what it holds is read as a text."""
 
     def get_content_type(self) -> str:
-        """What it is, whatever it says."""
+        """Return what it is, whatever it says."""
         return "text/plain"
 
 
@@ -68,7 +67,11 @@ class Lines(BufferedSubFile):  # type: ignore[misc]
     """How lines begin that part the parts around."""
 
     def readline(self) -> str:
-        """A line; of a field that goes on all that follow, and in a body several of which only the first may be a boundary."""
+        """Return a line.
+
+        Of a field that goes on all that follow, and in a body several of which only the first may
+        be a boundary.
+        """
         first: str = super().readline()
         waiting, boundaries = self._lines, self.boundaries
         if not first or first is NeedMoreData:
@@ -117,7 +120,10 @@ class Parser(BytesFeedParser):
 
 
 def _tamed(field: re.Match[bytes]) -> bytes:
-    """A field with parameters; one beyond LONGEST_FIELD without what parts the last: the library's time is their square."""
+    """Return a field with parameters.
+
+    One beyond LONGEST_FIELD without what parts the last: the library's time is their square.
+    """
     said = field[0]
     if len(said) <= LONGEST_FIELD:
         return said
@@ -189,7 +195,7 @@ def headers(parsed: Message) -> str:
 
 
 def decoded(value: str) -> str:
-    """A header's value as a person reads it; words that cannot be decoded as they stand.
+    """Return a header's value as a person reads it; words that cannot be decoded as they stand.
 
     Of words that follow one another the octets are joined before they are decoded: many programs part them within a character.
 
@@ -210,7 +216,7 @@ def decoded(value: str) -> str:
 
 
 def _octets(word: re.Match[str]) -> bytes:
-    """What an encoded word holds, or the word where that cannot be said."""
+    """Return what an encoded word holds, or the word where that cannot be said."""
     try:
         if word[2] in "qQ":
             return binascii.a2b_qp(word[3], header=True)
@@ -244,12 +250,12 @@ MBOX_START = re.compile(_FROM)
 
 
 def is_mailbox(head: bytes, _name: str) -> bool:
-    """Whether a text is many mails."""
+    """Return whether a text is many mails."""
     return MBOX_START.match(head) is not None and MAIL_FIELD.search(head) is not None
 
 
 def is_mail(head: bytes, name: str) -> bool:
-    """Whether a text is a mail: what proves it is a field that nobody writes by hand, or its name."""
+    """Return whether a text is a mail: what proves it is a field that nobody writes by hand, or its name."""
     if not MAIL_START.match(head):
         return False
     block = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
@@ -274,7 +280,7 @@ def quoted(walk: Walk, chunks: Iterable[bytes], path: str, _depth: int) -> None:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The text in pieces that end where a line does; chunks without one are joined once, where it comes."""
+    """Yield the text in pieces that end where a line does; chunks without one are joined once, where it comes."""
     begun = list[bytes]()
     for chunk in chunks:
         begun.append(chunk)
@@ -292,7 +298,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def undone(text: bytes) -> bytes:
-    r"""A text without quoted-printable.
+    r"""Return a text without quoted-printable.
 
     >>> undone(b"N:=E5=BC=A0=\r\n=E6=9F=90=3D13800138000").decode()
     'N:张某=13800138000'
@@ -301,7 +307,7 @@ def undone(text: bytes) -> bytes:
 
 
 def is_quoted(head: bytes, _name: str) -> bool:
-    """Whether a text has several characters in quoted-printable."""
+    """Return whether a text has several characters in quoted-printable."""
     return b"=" in head and len(OCTETS.findall(head)) >= ENOUGH
 
 

@@ -1,25 +1,28 @@
-"""Office files: workbooks by sheet, documents and slides by paragraph, all other parts that may hold words as they are.
+"""Read office files: workbooks by sheet, documents and slides by paragraph, other parts with words as they are.
 
-An office file is a zip of XML (ECMA-376, ISO/IEC 26300). Sheets become lines of cells with tabs between, values as a person
-sees them; names of elements are of ECMA-376 part 1, sections 18.3 (worksheets) and 18.4 (shared strings). XML is parsed as it
-comes, by expat. A document type is refused: office files have none, and entities are what XML bombs are made of.
+An office file is a zip of XML (ECMA-376, ISO/IEC 26300). Sheets become lines of cells with tabs between, values as
+a person sees them; element names are those of ECMA-376 part 1, sections 18.3 and 18.4. Expat parses the XML as it
+arrives. A document type is refused: office files have none, and XML bombs are made of entities.
+
+Compound files ([MS-CFB]) are office files under a password, and those of before 2007. Calamine reads workbooks; of
+doc, ppt and msg only the strings in clear are read, so the outcome says that they were not wholly read.
 """
 
 from __future__ import annotations
 
+import io
 import pyexpat
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, partial
 
-from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import ABOUT, SEPARATOR
-from matcher.unpack.readers import ole
+from matcher.unpack.formats import FileFormat
+from matcher.unpack.protocol import ABOUT, SEPARATOR, Halt
 from matcher.unpack.readers.archives import zipped
-from matcher.unpack.walk import Body, Walk, clean, number
+from matcher.unpack.walk import Body, Walk, clean, lines, load_package, number
 
+Attributes = dict[str, str]
 TYPES = "[Content_Types].xml"
 WORKBOOK = "xl/workbook.xml"
 SHARED = "xl/sharedStrings.xml"
@@ -43,8 +46,6 @@ STRUCTURE = re.compile(
     r"|docProps/thumbnail\..*|Thumbnails/thumbnail\.png|layout-cache"
 )
 """Parts without a value of anybody's, and those that are read as sheets."""
-
-
 BINARY_WORKBOOK = "xl/workbook.bin"
 BINARY_PART = re.compile(r"xl/(?:worksheets/|chartsheets/)?[^/]+\.bin|xl/.*/binaryIndex\d*\.bin")
 """Of [MS-XLSB]: the same as tables of a program's own, which calamine reads."""
@@ -55,7 +56,7 @@ OPEN = ("content.xml", "styles.xml")
 
 
 def is_office(names: frozenset[str]) -> bool:
-    """Whether a zip is an office file."""
+    """Return whether a zip is an office file."""
     return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {"mimetype", *OPEN} <= names
 
 
@@ -63,10 +64,10 @@ def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile
     """Every part of an office file: as lines, as paragraphs, or as an entry of its own."""
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
     walk.container = next((kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)), "odf")
-    if MANIFEST in infos and _says(walk, archive, infos[MANIFEST], LOCKED):
+    if MANIFEST in infos and LOCKED in b"".join(_part(walk, archive, infos[MANIFEST])):
         raise Halt("encrypted")
     if BINARY_WORKBOOK in infos:
-        walk.guarded(path, partial(ole.sheets, walk, body, path))
+        walk.guarded(path, partial(workbook, walk, body, path))
     if any(SHEET.fullmatch(name) for name in infos):
         _sheets(walk, archive, infos, path)
     for name, info in infos.items():
@@ -80,11 +81,6 @@ def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile
             media_type = ABOUT if PROPERTIES.fullmatch(name) else PLAIN.get(name[-4:], "")
             chunks = one_a_line(chunks) if DATA.fullmatch(name) else chunks
             walk.entry(path + SEPARATOR + name, chunks, packed, depth, media_type=media_type)
-
-
-def _says(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, what: bytes) -> bool:
-    """Whether `what` stands in a part."""
-    return what in b"".join(_part(walk, archive, info))
 
 
 def _part(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -102,9 +98,9 @@ def _sheets(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipIn
         walk.guarded(place, lambda: strings(_part(walk, archive, infos[SHARED]), shared))
     titles: dict[str, str] = {}
     walk.guarded(path + SEPARATOR + WORKBOOK, lambda: titles.update(_titles(walk, archive, infos)))
-    for part in [part for part in titles if part in infos] + [
-        part for part in infos if SHEET.fullmatch(part) and part not in titles
-    ]:
+    for part in dict.fromkeys((*titles, *filter(SHEET.fullmatch, infos))):
+        if part not in infos:
+            continue
         title = titles.get(part) or part.rpartition("/")[2].removesuffix(".xml")
         place = path + SEPARATOR + title
         walk.guarded(place, partial(_sheet, walk, archive, infos[part], place, shared, packed))
@@ -132,8 +128,7 @@ def _titles(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipIn
 
     for part, start in (("xl/_rels/workbook.xml.rels", relation), (WORKBOOK, title)):
         if part in infos:
-            for _ in parsed(_part(walk, archive, infos[part]), start, _nothing, _nothing):
-                pass
+            parse(_part(walk, archive, infos[part]), start)
     return titles
 
 
@@ -150,17 +145,9 @@ def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: s
         if name == "Relationship" and attributes.get("TargetMode") == "External":
             found.append(attributes.get("Target", ""))
 
-    def take() -> None:
-        for _ in parsed(_part(walk, archive, info), start, _nothing, _nothing):
-            pass
-
-    walk.guarded(place, take)
+    walk.guarded(place, lambda: parse(_part(walk, archive, info), start))
     if found:
         walk.text(place, ["\n".join(found).encode("utf-8", "replace")])
-
-
-def _nothing(*_: object) -> None:
-    """Not wanted."""
 
 
 class Paragraphs:
@@ -214,7 +201,7 @@ class OpenParagraphs(Paragraphs):
 
 
 def paragraphs(chunks: Iterable[bytes], *, is_open: bool = False) -> Iterator[bytes]:
-    """The words of a part of a document, of Office or of OpenDocument."""
+    """Yield the words of a part of a document, of Office or of OpenDocument."""
     found = OpenParagraphs() if is_open else Paragraphs()
     for _ in parsed(chunks, found.start, found.end, found.text):
         if found.parts:
@@ -250,8 +237,7 @@ def strings(chunks: Iterable[bytes], found: list[str]) -> None:
         if inside["t"] and not inside["rPh"]:
             parts.append(said)
 
-    for _ in parsed(chunks, start, end, text):
-        pass
+    parse(chunks, start, end, text)
 
 
 class WorksheetRows:
@@ -307,14 +293,12 @@ class WorksheetRows:
 
 
 def worksheet(chunks: Iterable[bytes], shared: list[str]) -> Iterator[bytes]:
-    """A worksheet as UTF-8 lines."""
+    """Yield a worksheet as UTF-8 lines."""
     rows = WorksheetRows(shared)
     for _ in parsed(chunks, rows.start, rows.end, rows.text):
         if rows.lines:
             yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
             rows.lines.clear()
-    if rows.lines:
-        yield ("\n".join(rows.lines) + "\n").encode("utf-8", "replace")
 
 
 @cache
@@ -328,12 +312,6 @@ def column(letters: str) -> int:
     for letter in letters[:3]:
         found = found * 26 + (ord(letter) & 31)
     return found
-
-
-FORMATS = (FileFormat("office", read, in_zip=is_office, containers=(*ROOTS.values(), "odf")),)
-
-
-Attributes = dict[str, str]
 
 
 def parsed(
@@ -368,12 +346,23 @@ def parsed(
     yield
 
 
+def parse(
+    chunks: Iterable[bytes],
+    start: Callable[[str, Attributes], None],
+    end: Callable[[str], None] = lambda _name: None,
+    text: Callable[[str], None] = lambda _text: None,
+) -> None:
+    """Call back for each tag and stretch of text of all chunks; see `parsed`."""
+    for _ in parsed(chunks, start, end, text):
+        pass
+
+
 def _refuse(*_: object) -> None:
     raise ValueError("document type in an office file")
 
 
 def attribute(attributes: Attributes, name: str) -> str:
-    """An attribute by its name without the namespace's prefix."""
+    """Return an attribute by its name without the namespace's prefix."""
     if name in attributes:
         return attributes[name]
     return next((value for key, value in attributes.items() if key.rpartition(":")[2] == name), "")
@@ -414,7 +403,7 @@ class _Lines:
         self._ended, self._is_full, self._attributes, self._in_text = b"", False, 0, False
 
     def take(self, token: bytes) -> bytes:
-        """A token as it is to be written."""
+        """Return a token as it is to be written."""
         if not token.endswith(b">") or token.startswith((b"<!", b"<?")) or not (named := NAME.match(token)):
             if token.isspace() and not self._in_text:
                 return b""
@@ -430,3 +419,81 @@ class _Lines:
         if token.endswith(b"/>"):
             self._is_full, self._ended, self._attributes = self._attributes > 1, named[1], 0
         return b"\n" + token if is_next else token
+
+
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))
+"""Names of streams in files under a password: of Office since 2007, and of PowerPoint before."""
+WORD, FLAGS, WORD_LOCKED = b"\xec\xa5", 10, 1
+"""What the main stream of a Word document begins with, and where the flag for a password stands in it ([MS-DOC] 2.5.2)."""
+SECTOR = 512
+WORKBOOKS = tuple(f"{name}\0".encode("utf-16-le") for name in ("Workbook", "Book"))
+"""Names of the stream that makes a compound file a workbook, of Excel 97 and of 95."""
+STRINGS = re.compile(
+    rb"((?:[\t\x20-\x7e]\0|[\0-\xff][\x4e-\x9f]|[\0-\x3f]\x30|[\x01-\x5e]\xff){4,}+)"  # UTF-16: ASCII, Han, its signs, full width
+    rb"|((?:[\t\x20-\x7e]|[\x81-\xfe][\x40-\xfe]){6,}+)"  # bytes: ASCII and GBK
+)
+LINES = 1000
+
+
+def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The strings of a compound file, one a line."""
+    if any(body.find(name) >= 0 for name in ENCRYPTED) or _is_locked(body):
+        raise Halt("encrypted")
+    if calamine() is not None and any(body.find(name) >= 0 for name in WORKBOOKS):
+        walk.container = "xls"
+        workbook(walk, body, path)
+        return
+    walk.text(f"{path}{SEPARATOR}strings", walk.budget.measured(clear_strings(body), lambda: len(body)))
+    raise Halt("unsupported")
+
+
+def _is_locked(body: Body) -> bool:
+    """Return whether a Word document is under a password."""
+    at = body.find(WORD, SECTOR)
+    while at >= 0 and at % SECTOR:
+        at = body.find(WORD, at + 1)
+    return at >= 0 and at + FLAGS + 1 < len(body) and bool(body[at + FLAGS + 1] & WORD_LOCKED)
+
+
+calamine = partial(load_package, "python_calamine")
+"""Reads workbooks that are no XML."""
+
+
+def workbook(walk: Walk, body: Body, path: str) -> None:
+    """Each sheet of an old workbook, as of a new one."""
+    library = calamine()
+    if library is None:
+        raise Halt("unsupported")
+    try:
+        book = library.CalamineWorkbook.from_filelike(io.BytesIO(body))
+        for title in book.sheet_names:
+            rows = book.get_sheet_by_name(title).iter_rows()
+            walk.text(f"{path}{SEPARATOR}{title}", walk.budget.measured(lines(rows), lambda: len(body)))
+    except library.PasswordError:
+        raise Halt("encrypted") from None
+    except library.CalamineError as error:
+        raise ValueError("damaged workbook") from error
+
+
+def clear_strings(body: Body) -> Iterator[bytes]:
+    r"""Strings of at least four characters in UTF-16, or six bytes, as lines of UTF-8; `LINES` of them at a time.
+
+    >>> b"".join(clear_strings(b"\0\1" + "手机15400000001".encode("utf-16-le"))).decode()
+    '手机15400000001\n'
+    """
+    held: list[str] = []
+    for match in STRINGS.finditer(body):
+        wide, narrow = match.groups()
+        held.append(wide.decode("utf-16-le", "replace") if wide else narrow.decode("gb18030", "replace"))
+        if len(held) == LINES:
+            yield ("\n".join(held) + "\n").encode()
+            held.clear()
+    if held:
+        yield ("\n".join(held) + "\n").encode()
+
+
+FORMATS = (
+    FileFormat("office", read, in_zip=is_office, containers=(*ROOTS.values(), "odf")),
+    FileFormat("ole", compound, starts=(OLE,), containers=("ole", "xls"), packages=("python_calamine",), load=calamine),
+)

@@ -20,9 +20,8 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import HEAVY, SEPARATOR
+from matcher.unpack.formats import FileFormat
+from matcher.unpack.protocol import HEAVY, SEPARATOR, Halt
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
 ERROR_PASSWORD = 4
@@ -87,7 +86,7 @@ class Pdfium:
         library.FPDF_InitLibrary()
 
     def open(self, body: Body) -> PdfDocument:
-        """A document; `Halt` where it has a password, `ValueError` where it is damaged."""
+        """Return a document; `Halt` where it has a password, `ValueError` where it is damaged."""
         held = body if isinstance(body, bytes) else (ctypes.c_char * len(body)).from_buffer(body)
         handle = self._library.FPDF_LoadMemDocument64(held, len(body), None)
         if not handle:
@@ -104,7 +103,7 @@ class PdfDocument:
         self._library, self._handle, self._held = library, handle, held
 
     def pages(self) -> Iterator[tuple[str, bool]]:
-        """The text of each page with what was typed into its forms, and whether the page is a picture (`_is_picture`)."""
+        """Yield the text of each page with what was typed into its forms, and whether the page is a picture (`_is_picture`)."""
         for number in range(self._library.FPDF_GetPageCount(self._handle)):
             page = self._library.FPDF_LoadPage(self._handle, number)
             if not page:
@@ -114,7 +113,7 @@ class PdfDocument:
             self._library.FPDF_ClosePage(page)
 
     def drawn(self, number: int) -> bytes:
-        """A page as a picture (BMP, 256 greys), as a person sees it; pages count from 1."""
+        """Return a page as a picture (BMP, 256 greys), as a person sees it; pages count from 1."""
         page = self._library.FPDF_LoadPage(self._handle, number - 1)
         sides = [float(side(page)) for side in (self._library.FPDF_GetPageWidthF, self._library.FPDF_GetPageHeightF)]
         scale = LONG_SIDE / max(*sides, 1.0)
@@ -147,7 +146,7 @@ class PdfDocument:
         self._library.FPDF_CloseDocument(self._handle)
 
     def _is_picture(self, page: Handle, text: str) -> bool:
-        """Whether drawings or images say what its text does not.
+        """Return whether drawings or images say what its text does not.
 
         There is no text; or hardly any, such as an app's stamp or a watermark, and images cover half of the page, as a scan does.
         """
@@ -158,7 +157,7 @@ class PdfDocument:
         return 2 * covered >= float(self._library.FPDF_GetPageWidthF(page) * self._library.FPDF_GetPageHeightF(page))
 
     def _covered(self, drawn: Handle) -> float:
-        """The area of an image, or of a group with one in it; 0.0 for all else."""
+        """Return the area of an image, or of a group with one in it; 0.0 for all else."""
         kind = self._library.FPDFPageObj_GetType(drawn)
         if kind == GROUP:
             held = range(min(self._library.FPDFFormObj_CountObjects(drawn), MOST_OBJECTS))
@@ -184,7 +183,7 @@ class PdfDocument:
         return said.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")  # both stand for a hyphen at a line's end
 
     def _as_drawn(self, text: Handle, count: int) -> str:
-        """The `count` characters of a page; those of a line with marks of direction from left to right."""
+        """Return the `count` characters of a page; those of a line with marks of direction from left to right."""
         line, lines = list[tuple[float, str]](), list[str]()
         for number in range(count):
             code, x, y = self._library.FPDFText_GetUnicode(text, number), ctypes.c_double(), ctypes.c_double()
@@ -206,7 +205,7 @@ class PdfDocument:
         return "".join(f"\n{line}" for line in said if line)
 
     def _string(self, get: ctypes._NamedFuncPointer, *about: object) -> str:
-        """A string that is fetched in two calls: its size in bytes, then UTF-16 with a NUL at its end."""
+        """Return a string that is fetched in two calls: its size in bytes, then UTF-16 with a NUL at its end."""
         size = get(*about, None, 0)
         if not 2 < size <= LONGEST:
             return ""
@@ -264,7 +263,7 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 def opened(body: Body) -> PdfDocument:
-    """The document; ValueError where it is damaged, of streams without end before PDFium looks for the end of each."""
+    """Return the document; ValueError where it is damaged, of streams without end before PDFium looks for the end of each."""
     pdfium = library()
     if pdfium is None:
         raise Halt("unsupported")
@@ -275,7 +274,7 @@ def opened(body: Body) -> PdfDocument:
 
 
 def has_damage(body: Body) -> bool:
-    """Whether a compressed stream does not end as it should: PDFium shows what is before the damage, or a blank page.
+    """Return whether a compressed stream does not end as it should: PDFium shows what is before the damage, or a blank page.
 
     Streams of a document with a password for its owner are encrypted as well, and cannot be looked at so.
     """
@@ -297,7 +296,7 @@ def has_damage(body: Body) -> bool:
 
 
 def _is_whole(body: Body, start: int, end: int, *, armoured: bool) -> bool:
-    """Whether what stands there is one whole stream of zlib's."""
+    """Return whether what stands there is one whole stream of zlib's."""
     decoder = zlib.decompressobj()
     try:
         packed = base64.a85decode(body[start:end].partition(b"~>")[0]) if armoured else body[start:end]
@@ -311,7 +310,7 @@ def _is_whole(body: Body, start: int, end: int, *, armoured: bool) -> bool:
 
 
 def _pages(document: PdfDocument, scanned: list[int]) -> Iterator[bytes]:
-    """Each page's text with a line end; the numbers of those that are pictures go to `scanned`."""
+    """Yield each page's text with a line end; the numbers of those that are pictures go to `scanned`."""
     for number, (text, is_picture) in enumerate(document.pages(), 1):
         if is_picture:
             scanned.append(number)

@@ -16,9 +16,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import PICTURE_BYTES, PICTURE_PIXELS, Halt
-from matcher.unpack.protocol import HEAVY, SEPARATOR
+from matcher.unpack.formats import FileFormat
+from matcher.unpack.protocol import HEAVY, PICTURE_BYTES, PICTURE_PIXELS, SEPARATOR, Halt
 from matcher.unpack.walk import DAMAGED, Body, Walk, slices
 
 PICTURE, OCR = "picture", "ocr"
@@ -101,7 +100,7 @@ def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
         seen = before + chunk
         if found := ARCHIVE.search(seen, 1):
             behind = itertools.chain((seen[found.start() :],), rest)
-            walk.entry(f"{path}{SEPARATOR}behind the picture", _whole(behind), lambda: 1 << 20, depth)
+            walk.entry(f"{path}{SEPARATOR}behind the picture", behind, lambda: 1 << 20, depth)
             break
         before = seen[-OVERLAP:]
     if not walk.budget.reads_pictures:
@@ -112,15 +111,11 @@ def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 def _kept(chunks: Iterable[bytes], held: bytearray) -> Iterator[bytes]:
-    """The chunks, kept in `held` until that is more than is read of a picture."""
+    """Yield the chunks, kept in `held` until that is more than is read of a picture."""
     for chunk in chunks:
         if len(held) <= PICTURE_BYTES:
             held += chunk
         yield chunk
-
-
-def _whole(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    yield from chunks
 
 
 def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
@@ -137,7 +132,10 @@ def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _text(found: Library, body: bytes) -> Iterator[bytes]:
-    """The rows of a picture as lines; a high one is read in strips, each a chunk, so that what was read in time is there."""
+    """Yield the rows of a picture as lines.
+
+    A high one is read in strips, each a chunk, so that what was read in time is there.
+    """
     try:
         pixels = _decoded(found, body)
         step = len(pixels) if len(pixels) <= STRIP + 2 * AROUND else STRIP
@@ -161,7 +159,7 @@ def _decoded(found: Library, body: bytes) -> Any:
 
 
 def _boxes(found: Library, pixels: Any, first: int, height: int) -> list[Box]:
-    """The texts whose middle is in these lines of pixels, as they would stand if the picture were level: few photographs are."""
+    """Return the texts whose middle is in these lines of pixels, as if the picture were level."""
     read = found.engine(pixels.copy())[0] or []
     slopes = [(right[1] - left[1]) / (right[0] - left[0]) for (left, right, *_), *_ in read if right[0] - left[0] > 1]
     slope = float(found.numpy.median(slopes)) if slopes else 0.0
@@ -192,7 +190,7 @@ def _lines(boxes: Iterable[Box]) -> Iterator[str]:
 
 
 def _is_beside(one: Box, other: Box) -> bool:
-    """Whether two boxes share more than half of the lower one's height."""
+    """Return whether two boxes share more than half of the lower one's height."""
     shared = min(one.bottom, other.bottom) - max(one.top, other.top)
     return shared > min(one.bottom - one.top, other.bottom - other.top) / 2
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from matcher.unpack.kinds import FileFormat
+from matcher.unpack.formats import FileFormat
 from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 

@@ -1,23 +1,28 @@
-"""Tables of programs, whose rows become lines: databases of SQLite, read in memory; dBASE, FoxPro and their kin; MessagePack.
+"""Read tables of programs as lines: SQLite, dBASE and FoxPro, MessagePack, Parquet, ORC, Arrow (Feather) and Avro.
 
-MessagePack is values one behind another, as programs write records for each other (https://github.com/msgpack/msgpack).
+Databases of SQLite are read in memory. MessagePack is values one behind another, as programs write records for each
+other (https://github.com/msgpack/msgpack). pyarrow takes 0.1 s and 210 MB of address space to load, so only a second
+server loads it (`child.Server`); it reads without a thread, since the child may start none.
 """
 
 from __future__ import annotations
 
 import mmap
+import os
 import re
 import sqlite3
 import struct
+import sys
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from itertools import islice
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple, cast
 
-from matcher.unpack.kinds import FileFormat
-from matcher.unpack.limits import Halt
-from matcher.unpack.protocol import BYTES, SEPARATOR
-from matcher.unpack.walk import Body, Walk, lines, slices
+from matcher.unpack.formats import FileFormat
+from matcher.unpack.protocol import BYTES, SEPARATOR, Halt
+from matcher.unpack.walk import DAMAGED, Body, BodyFile, Walk, lines, load_package, slices
 
 COPIES = 3
 """How often a database of SQLite is in memory while it is read."""
@@ -64,7 +69,10 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _lines(opened: sqlite3.Connection, table: str, left: list[str]) -> Iterator[bytes]:
-    """The names of a table's columns and its rows, as lines of UTF-8; a table with a cell that is no text goes to `left`."""
+    """Yield the names of a table's columns and its rows, as lines of UTF-8.
+
+    A table with a cell that is no text goes to `left`.
+    """
     quoted = table.replace('"', '""')
     try:
         found = opened.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608  quoted, and nothing but reading is allowed
@@ -108,7 +116,7 @@ def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
-    """The columns by the head of a table."""
+    """Yield the columns by the head of a table."""
     start = 1  # behind the mark for deleted records
     for at in range(32, min(begin, len(body)) - 31, 32):
         described = body[at : at + 32]
@@ -120,7 +128,7 @@ def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
 
 
 def _records(body: Body, columns: list[DbaseColumn], begin: int, size: int) -> Iterator[bytes]:
-    """The names of the columns and the records, as lines in the encoding of the file."""
+    """Yield the names of the columns and the records, as lines in the encoding of the file."""
     yield b"\t".join(column.name for column in columns) + b"\n"
     at_once = max(1, (64 << 10) // size)
     for first in range(begin, len(body), size * at_once):
@@ -144,7 +152,7 @@ FIRST_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,
 
 
 def is_dbase(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
+    """Return whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
     if len(head) < 64 or head[0] not in VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
         return False
     size, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
@@ -165,7 +173,7 @@ Token = tuple[str, object]
 
 
 def tokens(body: Body, at: int = 0) -> Iterator[Token]:
-    """Each value; ValueError where there is none."""
+    """Yield each value; ValueError where there is none."""
     while at < len(body):
         byte = body[at]
         at += 1
@@ -213,7 +221,10 @@ class Open(NamedTuple):
 
 
 def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
-    """A row for each list or map, inner ones first; above it the names of a map's values, where they are others than before."""
+    """Yield a row for each list or map, inner ones first.
+
+    Above it the names of a map's values, where they are others than before.
+    """
     stack: list[Open] = []
     header: list[object] = []
     for kind, value in tokens(body):
@@ -235,7 +246,7 @@ def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
 
 
 def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
-    """The names of a map's values, unless they are the `header` of before, and the values of a list or map, if there are any."""
+    """Yield the names of a map's values unless they equal the last `header`, then the values, if any."""
     names, values = (whole.values[::2], whole.values[1::2]) if whole.kind == "map" else (header, whole.values)
     if names != header:
         header[:] = names
@@ -247,14 +258,18 @@ def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
 def msgpack(walk: Walk, body: Body, path: str, _depth: int) -> None:
     """The records of a file, one a line."""
     unread: list[str] = []
-    rows = lines(records(body, unread), unread, "bytes")
+    write_rows(walk, body, path, lines(records(body, unread), unread, "bytes"), unread)
+
+
+def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread: list[str]) -> None:
+    """Write lines of rows as one text. Raises Halt if `unread` then names cells that are no text."""
     walk.text(f"{path}{SEPARATOR}rows", walk.budget.measured(rows, lambda: len(body)))
     if unread:
         raise Halt("database")
 
 
 def is_msgpack(head: bytes, _name: str = "") -> bool:
-    """Whether a file begins with a list or map in which text stands, and all that is seen of it is sound."""
+    """Return whether a file begins with a list or map in which text stands, and all that is seen of it is sound."""
     if not head or not (0x81 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF) or head[0] == 0x90:
         return False
     seen: list[Token] = []
@@ -268,7 +283,163 @@ def is_msgpack(head: bytes, _name: str = "") -> bool:
     return texts >= PROVEN and texts * 4 >= len(seen)
 
 
+ARROW_ROWS = 4096
+"""Rows that are made into Python's values at once."""
+
+
+class Arrow(NamedTuple):
+    """pyarrow, and its readers of Parquet and ORC."""
+
+    core: ModuleType
+    parquet: ModuleType
+    orc: ModuleType
+
+
+@cache
+def pyarrow() -> Arrow | None:
+    """None where pyarrow is not installed. It is loaded without numpy, which takes as long again and starts threads."""
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others have threads of their own
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # one of them has it even where it is not used
+    is_numpy_loaded = sys.modules.setdefault("numpy", cast("ModuleType", None)) is not None
+    try:
+        core, parquet, orc, _ = (import_module(f"pyarrow{name}") for name in ("", ".parquet", ".orc", ".compute"))
+    except ImportError:
+        return None
+    finally:
+        if not is_numpy_loaded:
+            del sys.modules["numpy"]
+    core.set_cpu_count(1)
+    written = core.BufferOutputStream()  # ORC opens the files of time zones, and keeps the one that nearly all are written in
+    orc.write_table(core.table({"at": core.array([0], core.timestamp("ns"))}), written)
+    orc.ORCFile(core.BufferReader(written.getvalue())).read()
+    return Arrow(core, parquet, orc)
+
+
+def columnar(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The rows of a file; cells that are no text are said."""
+    arrow = pyarrow()
+    if arrow is None:
+        walk.needs("pyarrow", body, path)
+        return
+    unread: list[str] = []
+    write_rows(walk, body, path, _column_lines(arrow, walk.container, body, unread), unread)
+
+
+def _column_lines(arrow: Arrow, kind: str, body: Body, unread: list[str]) -> Iterator[bytes]:
+    source = arrow.core.BufferReader(arrow.core.py_buffer(body))
+    try:
+        names, batches = _OPEN[kind](arrow, source)
+        yield from lines([names])
+        yield from lines(_column_rows(arrow.core, batches), unread, "rows")
+    except MemoryError:
+        raise
+    except arrow.core.ArrowException as error:
+        raise ValueError("damaged table") from error
+
+
+def _column_rows(core: ModuleType, batches: Iterator[Any]) -> Iterator[tuple[object, ...]]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, ARROW_ROWS):
+            yield from zip(*(_column_values(core, column.slice(start, ARROW_ROWS)) for column in batch.columns), strict=True)
+
+
+def _column_values(core: ModuleType, column: Any) -> list[object]:
+    """Return the values of a column.
+
+    Points in time as text, since Python's own know neither nanoseconds nor zones without files.
+    """
+    if core.types.is_timestamp(column.type):
+        column = column.cast(core.timestamp(column.type.unit)).cast(core.string())
+    values: list[object] = column.to_pylist()
+    return values
+
+
+def _parquet(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    file = arrow.parquet.ParquetFile(source, pre_buffer=False)
+    return file.schema_arrow.names, file.iter_batches(batch_size=ARROW_ROWS, use_threads=False)
+
+
+def _orc(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    file = arrow.orc.ORCFile(source)
+    return file.schema.names, (_stripe(arrow.core, file, number) for number in range(file.nstripes))
+
+
+def _stripe(core: ModuleType, file: Any, number: int) -> Any:
+    """Return a stripe; where its time zone would have to be read from a file, without points in time."""
+    try:
+        return file.read_stripe(number)
+    except (core.ArrowException, OSError):
+        timeless = [field.name for field in file.schema if not core.types.is_timestamp(field.type)]
+        if len(timeless) in (0, len(file.schema)):
+            raise
+        read = file.read_stripe(number, columns=timeless)
+        columns = {name: read.column(name) for name in timeless}
+        return core.RecordBatch.from_arrays(
+            [columns.get(name, core.nulls(read.num_rows)) for name in file.schema.names], file.schema.names
+        )
+
+
+def _file(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    file = arrow.core.ipc.open_file(source, options=arrow.core.ipc.IpcReadOptions(use_threads=False))
+    return file.schema.names, (file.get_batch(number) for number in range(file.num_record_batches))
+
+
+def _stream(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
+    stream = arrow.core.ipc.open_stream(source, options=arrow.core.ipc.IpcReadOptions(use_threads=False))
+    return stream.schema.names, iter(stream)
+
+
+def is_stream(head: bytes, _name: str = "") -> bool:
+    """Return whether a file begins as an Arrow stream: a mark, then the length of the schema's message."""
+    size, root = int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:12], "little")
+    return head.startswith(b"\xff\xff\xff\xff") and 0 < size < 1 << 24 and size % 8 == 0 and 4 <= root < 64
+
+
+_OPEN = {"parquet": _parquet, "orc": _orc, "arrow": _file, "arrows": _stream}
+
+
+fastavro = partial(load_package, "fastavro")
+
+
+def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
+    """The records of a file; cells that are no text, and a compression that is not installed, are said."""
+    library = fastavro()
+    if library is None:
+        walk.needs("fastavro", body, path)
+        return
+    unread: list[str] = []
+    try:
+        records = library.reader(BodyFile(body))
+    except (library.schema.SchemaParseException, library.schema.UnknownType) as error:
+        raise ValueError("damaged schema") from error
+    if records.codec not in ("null", "deflate", "bzip2", "xz"):
+        raise Halt("unsupported")
+    write_rows(walk, body, path, _record_lines(records, unread), unread)
+
+
+def _record_lines(records: Any, unread: list[str]) -> Iterator[bytes]:
+    names = [field["name"] for field in records.writer_schema.get("fields", ())]
+    if names:
+        yield from lines([names])
+    yield from lines(_record_rows(records, names), unread, "rows")
+
+
+def _record_rows(records: Any, names: list[str]) -> Iterator[list[object]]:
+    try:
+        for record in records:
+            yield [record.get(name) for name in names] if isinstance(record, dict) else [record]
+    except (*DAMAGED, StopIteration) as error:
+        raise ValueError("damaged records") from error
+
+
 FORMATS = (
+    FileFormat("parquet", columnar, faint=(b"PAR1",), packages=("pyarrow",), load=pyarrow, is_heavy=True),
+    FileFormat("orc", columnar, faint=(b"ORC",), packages=("pyarrow",), load=pyarrow, is_heavy=True),
+    FileFormat("arrow", columnar, starts=(b"ARROW1\0\0",), packages=("pyarrow",), load=pyarrow, is_heavy=True),
+    FileFormat(
+        "arrows", columnar, is_binary=is_stream, containers=("arrow",), packages=("pyarrow",), load=pyarrow, is_heavy=True
+    ),
+    FileFormat("avro", avro, starts=(b"Obj\1",), packages=("fastavro",), load=fastavro, is_heavy=True),
     FileFormat("sqlite", database, starts=(b"SQLite format 3\0",)),
     FileFormat("dbase", dbase, is_binary=is_dbase),
     FileFormat("msgpack", msgpack, is_binary=is_msgpack, is_text=is_msgpack),

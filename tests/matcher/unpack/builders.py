@@ -17,14 +17,14 @@ import pyarrow.orc
 import pyarrow.parquet
 import pytest
 
-from matcher.unpack.readers.libarchive import NAME, library
+from matcher.unpack.readers.archives import NAME, libarchive
 
 Files = Mapping[str, bytes]
 
 
 def need_libarchive() -> None:
     """Skips what the system's libarchive has to read; in CI it has to be there."""
-    if library() is None and not os.environ.get("CI"):
+    if libarchive() is None and not os.environ.get("CI"):
         pytest.skip("needs libarchive: on Debian, apt install libarchive13")
 
 

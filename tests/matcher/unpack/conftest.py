@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from matcher.unpack.limits import Limits
 from matcher.unpack.parent import ForkServer, unpack
-from matcher.unpack.protocol import UnreadPart
+from matcher.unpack.protocol import Limits, UnreadPart
 from tests.matcher.conftest import SharedServer
 
 QUICK = Limits(cpu_seconds=20, wall_seconds=60.0)

@@ -289,8 +289,8 @@ with server.child("zip", parent.Limits(), test_child.BODY) as child:
 
 def test_containers_share_a_server_and_nothing_else(child) -> None:
     """What a container leaves in the memory of its child is not there for the next one."""
-    seen = 'self.text("", [repr((kinds.TEXT, os.getpid() == PARENT)).encode()]); kinds.TEXT = "taken over"'
-    child(PROBE % (seen, "from matcher.unpack import kinds"))
+    seen = 'self.text("", [repr((formats.TEXT, os.getpid() == PARENT)).encode()]); formats.TEXT = "taken over"'
+    child(PROBE % (seen, "from matcher.unpack import formats"))
     with parent.ForkServer() as server:
         came = []
         for _ in range(3):
@@ -332,10 +332,10 @@ def test_a_library_that_brings_its_server_down_costs_its_own_files_alone(child) 
     child("""
 import sys; sys.path.append(sys.argv.pop(1))
 import os
-from matcher.unpack import child, kinds
-formats = dict(kinds.formats())
-formats["avro"] = formats["avro"]._replace(load=os.abort)
-kinds.formats = lambda: formats
+from matcher.unpack import child, formats
+readers = dict(formats.find_formats())
+readers["avro"] = readers["avro"]._replace(load=os.abort)
+formats.find_formats = lambda: readers
 child.main()
 """)
     came = out_of(builders.zip_of({"a": TABLE, "b": b"15400000001"}))
@@ -348,10 +348,10 @@ def test_a_library_that_loads_without_end_is_given_up(child, monkeypatch) -> Non
     child("""
 import sys; sys.path.append(sys.argv.pop(1))
 import time
-from matcher.unpack import child, kinds
-formats = dict(kinds.formats())
-formats["avro"] = formats["avro"]._replace(load=lambda: time.sleep(99))
-kinds.formats = lambda: formats
+from matcher.unpack import child, formats
+readers = dict(formats.find_formats())
+readers["avro"] = readers["avro"]._replace(load=lambda: time.sleep(99))
+formats.find_formats = lambda: readers
 child.main()
 """)
     with parent.ForkServer() as server:
@@ -443,8 +443,8 @@ def test_nothing_is_written_to_disk(monkeypatch, tmp_path: Path) -> None:
 BARE = """
 import sys; sys.path.append(sys.argv.pop(1))
 from matcher.unpack import child
-from matcher.unpack.readers import libarchive, ole, pdf
-libarchive.library = pdf.library = ole.library = lambda: None
+from matcher.unpack.readers import archives, office, pdf
+archives.libarchive = pdf.library = office.calamine = lambda: None
 child.main()
 """
 

@@ -12,9 +12,9 @@ PROGRAM = """
 import sys
 sys.path.append(sys.argv.pop(1))
 import ctypes, os
-from matcher.unpack import child, kinds
+from matcher.unpack import child, formats
 
-readers = kinds.formats()
+readers = formats.find_formats()
 whole = readers["pdf"]
 
 

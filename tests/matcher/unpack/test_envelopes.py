@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from matcher.unpack import envelopes
+from matcher.unpack import formats
 from matcher.unpack.parent import is_container, unpack
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import out_of
@@ -124,7 +124,7 @@ def test_digests_keys_and_plain_text_cost_no_child(text: bytes) -> None:
 
 @pytest.mark.parametrize("what", [b"A", b"Ab=\n", b"00000010: 00 ", b"begin 644 x\n!\n", b"0123456789abcdef" * 5 + b"\n", b"a\n"])
 def test_a_flood_of_letters_takes_time_in_proportion(what: bytes) -> None:
-    assert list(envelopes.held(what * ((1 << 20) // len(what)))) is not None
+    assert list(formats.find_enclosed(what * ((1 << 20) // len(what)))) is not None
 
 
 DIGEST = random.Random(4).randbytes(32).hex().encode()
@@ -152,15 +152,15 @@ DIGEST = random.Random(4).randbytes(32).hex().encode()
     ],
 )
 def test_digests_and_rows_are_no_sign_of_a_file(text: bytes, expected: bool) -> None:
-    assert envelopes.may_hold(text) is expected
+    assert formats.may_hold(text) is expected
 
 
 @pytest.mark.parametrize("shift", range(0, 65, 5))
 def test_a_digest_that_is_cut_between_two_chunks_is_no_long_line_of_letters(shift: int) -> None:
     """Else every chunk of a dump of digests would be looked through once more for files."""
     dump = b"".join(b"%064x,%d\n" % (number**9 % 2**256, number) for number in range(3_000))[shift:]
-    chunks = [dump[: envelopes.CUT], dump[envelopes.CUT : 2 * envelopes.CUT], dump[2 * envelopes.CUT :]]
-    watch = envelopes.Watch(1 << 20)
+    chunks = [dump[: formats.CUT], dump[formats.CUT : 2 * formats.CUT], dump[2 * formats.CUT :]]
+    watch = formats.EnvelopeWatch(1 << 20)
     assert b"".join(watch.through(chunks)) == dump
     assert (watch.has_line, watch.has_any) == (False, False)
 
@@ -168,7 +168,7 @@ def test_a_digest_that_is_cut_between_two_chunks_is_no_long_line_of_letters(shif
 @pytest.mark.parametrize("shift", range(0, 65, 5))
 @pytest.mark.parametrize("how", ["base64 in lines", "hex", "hex in lines of xxd -p"])
 def test_a_file_is_seen_wherever_its_first_line_is_cut_between_two_chunks(how: str, shift: int) -> None:
-    text = b"x\n" * ((envelopes.CUT - shift) // 2) + WRITTEN[how](ZIP * 3) + b"\nx" * (envelopes.CUT // 2)
-    watch = envelopes.Watch(1 << 20)
-    assert b"".join(watch.through([text[: envelopes.CUT], text[envelopes.CUT :]])) == text
+    text = b"x\n" * ((formats.CUT - shift) // 2) + WRITTEN[how](ZIP * 3) + b"\nx" * (formats.CUT // 2)
+    watch = formats.EnvelopeWatch(1 << 20)
+    assert b"".join(watch.through([text[: formats.CUT], text[formats.CUT :]])) == text
     assert (watch.has_line, watch.has_any) == (True, True)

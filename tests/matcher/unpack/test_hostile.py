@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from matcher.unpack.kinds import sniff
+from matcher.unpack.formats import sniff
 from matcher.unpack.protocol import REASONS
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.unpack.kinds import AUDIO_VIDEO, BINARY, HEAD, IMAGE, TEXT, formats, is_html, marks, media_of, sniff, stem
+from matcher.unpack.formats import AUDIO_VIDEO, BINARY, HEAD, IMAGE, TEXT, find_formats, is_html, marks, media_of, sniff, stem
 from matcher.unpack.parent import is_container
 from tests.matcher.unpack import builders
 
@@ -62,7 +62,7 @@ def test_a_name_helps_with_mail_alone() -> None:
 @given(st.binary(max_size=600))
 def test_any_bytes_have_a_kind(body: bytes) -> None:
     known = {*marks().sure.values(), *marks().faint.values(), *marks().inside.values()}
-    assert sniff(body) in {*known, *formats(), TEXT}
+    assert sniff(body) in {*known, *find_formats(), TEXT}
 
 
 @given(st.text(st.characters(min_codepoint=32, exclude_categories=("Cs",), exclude_characters=":"), min_size=1))

@@ -8,7 +8,7 @@ import zlib
 import brotli
 import pytest
 
-from matcher.unpack.kinds import TEXT, sniff
+from matcher.unpack.formats import TEXT, sniff
 from matcher.unpack.readers import mail
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of

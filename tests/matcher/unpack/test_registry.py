@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from matcher.unpack import kinds, protocol, readers
+from matcher.unpack import formats, protocol, readers
 
 NEW = """
-from matcher.unpack.kinds import FileFormat
+from matcher.unpack.formats import FileFormat
 FORMATS = (FileFormat("new", lambda walk, body, path, depth: None, starts=(b"NEW\\\\0",)),)
 """
 
 
 @pytest.fixture
 def _afresh():
-    caches = (kinds.formats, kinds.marks, protocol.containers)
+    caches = (formats.find_formats, formats.marks, protocol.containers)
     for one in caches:
         one.cache_clear()
     yield
@@ -26,11 +26,11 @@ def _afresh():
 def test_a_module_among_the_readers_is_all_that_a_format_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "new_for_this_test.py").write_text(NEW.replace("\\\\", "\\"))
     monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
-    assert kinds.sniff(b"NEW\0 and more") == "new"
+    assert formats.sniff(b"NEW\0 and more") == "new"
     assert "new" in protocol.containers()
 
 
 def test_no_two_formats_claim_the_same_bytes() -> None:
-    known = kinds.formats().values()
-    claimed = [mark for one in known for mark in (*one.starts, *one.faint)] + [*kinds.UNREAD, *kinds.UNREAD_BESIDE_CONTROLS]
+    known = formats.find_formats().values()
+    claimed = [mark for one in known for mark in (*one.starts, *one.faint)] + [*formats.UNREAD, *formats.UNREAD_BESIDE_CONTROLS]
     assert len(claimed) == len(set(claimed))

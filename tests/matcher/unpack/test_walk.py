@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matcher.unpack import protocol
-from matcher.unpack.kinds import sniff
-from matcher.unpack.limits import Limits, UnpackBudget
+from matcher.unpack.formats import sniff
+from matcher.unpack.protocol import Limits, UnpackBudget
 from matcher.unpack.walk import BodyFile, Walk
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.test_documents import OLE, mail
