@@ -83,7 +83,7 @@ def decoder(data: bytes) -> None:
 def fold(data: bytes) -> None:
     """Folding and unescaping keep every place."""
     from matcher.text.fold import fold as folded
-    from matcher.text.unescape import unescape
+    from matcher.text.splice import unescape
 
     text = data.decode("utf-8", "replace")
     found = folded(text)
@@ -251,7 +251,7 @@ raw = "/raw/{id}"
 TOML = "tomllib._parser"
 TARGETS = {
     "decoder": Target(decoder, _charsets, ("matcher.text.decode",)),
-    "fold": Target(fold, _of_texts, ("matcher.text.fold", "matcher.text.unescape", "matcher.text.deobfuscate")),
+    "fold": Target(fold, _of_texts, ("matcher.text.fold", "matcher.text.splice", "matcher.text.spellings")),
     "unpacker": Target(unpacker, _containers, ("matcher.unpack.formats", "matcher.unpack.walk", "matcher.unpack.readers")),
     "records": Target(records, _encoded, ("ullage.records.capture", "ullage.records.finding", "ullage.records.heartbeat")),
     "watchlist": Target(

@@ -17,7 +17,7 @@ PROVEN = {
     "matcher.records.logins.PICTURE": "asked at most ATTEMPTS times of a row, of 256 bytes each",
     "matcher.records.login_forms.USUAL": "is tried once behind each host, and takes 600 bytes at most",
     "matcher.records.own_sites.USER_INFORMATION": "is tried once behind each host, and takes 400 bytes at most",
-    "matcher.text.unescape.BACKSLASHED": "begins at no backslash behind two, and so once in a run of them",
+    "matcher.text.spellings.escapes.BACKSLASHED": "begins at no backslash behind two, and so once in a run of them",
     "matcher.unpack.readers.office.TOKEN": "each `<` looks ahead to the next, and what the first form leaves the second takes",
     "ullage.identifiers.GLUED": "goes on behind a letter only where none stands before it, or a digit",
     "ullage.identifiers.email.PATTERN": "begins anew at `--` alone, where what it took before ends",

@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Flags, KeyedMembers, Places
 from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_letter, is_one_of, places
-from matcher.text.chain_numbers import is_valid
-from matcher.text.chains import signs_at
+from matcher.text.digit_groups import signs_at
+from matcher.text.group_numbers import is_valid
 from ullage.identifiers import card, phone, resident_id
 
 FEWEST, SHARE = 3, 0.8

@@ -3,7 +3,7 @@
 Before it goes one pass over a batch for every pattern of letters: words of the lexicon, labels with values, masks, what is to be
 unescaped. Hyperscan costs by the pass and hardly by the word: a thousand take 5 ms for 8 MB, but one pattern without a literal as
 much again (measured), so what those would tell is told in columns. What it sees says where to look; `lexicon`, `labelled`,
-`kinds.masked` and `text.unescape` look there.
+`kinds.masked` and `text.events` look there.
 
 What is too rare to be worth columns (numbers from abroad, IBANs, addresses with a domain in other scripts) is found by the kind's
 own pattern. A gate, cheap and over the whole buffer, gives the places where one may stand; around these the pattern is run, on

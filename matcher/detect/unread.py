@@ -25,7 +25,7 @@ from matcher.columns.literals import SearchPatterns, stretches
 from matcher.detect.candidates import Segment
 from matcher.detect.fragments import FEWEST, count_fragments
 from matcher.detect.numbers import DIGEST
-from matcher.text.chain_numbers import is_valid
+from matcher.text.group_numbers import is_valid
 from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.regex import compile_later
 

@@ -28,9 +28,8 @@ from matcher.columns.batch import Batch
 from matcher.detect.search import NOTHING_SEEN, Prescan, PrescanHits
 from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
-from matcher.text.deobfuscate import WIDE_COMMA
 from matcher.text.events import UndoEvents, find_dense, find_events
-from matcher.text.splice import undo_lines
+from matcher.text.splice import WIDE_COMMA, undo_lines
 from matcher.unpack.formats import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_html, is_taken, may_hold
 from matcher.unpack.parent import ForkServer, is_container, unpack
 from matcher.unpack.protocol import ABOUT, BYTES, Limits, Member, UnreadPart
@@ -114,8 +113,8 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultG
         if is_done.all():
             return {}
         if seen is NOTHING_SEEN:
-            return undo_lines(texts, batch, UndoEvents(np.empty(0, np.int64), ~is_done))
-        return undo_lines(texts, batch, find_events(batch, texts, seen.undone, is_done, with_comma))
+            return undo_lines(texts, batch, UndoEvents(np.empty(0, np.int64), ~is_done), guard)
+        return undo_lines(texts, batch, find_events(batch, texts, seen.undone, is_done, with_comma), guard)
 
     if changed := guard.run("spellings", undone, dict[int, FoldedText]()):
         for number, text in changed.items():
@@ -138,7 +137,7 @@ def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequenc
     is_markup = pieces[numbers[0]].markup
 
     def unescaped() -> list[FoldedText]:
-        plain = unescape_all([pieces[n].decoded for n in numbers], markup=is_markup)
+        plain = unescape_all([pieces[n].decoded for n in numbers], markup=is_markup, guard=guard)
         return fold_all([text.encode() for text in plain])
 
     folded = guard.run("markup" if is_markup else "spellings", unescaped, None)

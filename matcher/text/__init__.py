@@ -13,7 +13,7 @@ were before folding, and puts those that change in their places.
 
 from matcher.text.decode import decode, decode_as
 from matcher.text.fold import FoldedText, fold, fold_all
-from matcher.text.unescape import unescape, unescape_all
+from matcher.text.splice import unescape, unescape_all
 
 __all__ = ["FoldedText", "decode", "decode_as", "fold", "fold_all", "read", "unescape", "unescape_all"]
 

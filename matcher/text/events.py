@@ -12,43 +12,23 @@ is but for those lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from html.entities import html5
 from typing import NamedTuple
 
 import numpy as np
 
 from matcher.columns.batch import Batch, texts_holding
-from matcher.columns.bitset import Bytes, Flags, Places
-from matcher.columns.literals import TEXT, SearchPatterns, spell_out
-from matcher.text import deobfuscate
-from matcher.text.cells import GATES
-from matcher.text.chain_numbers import find_number_places
-from matcher.text.deobfuscate import CLOSING
+from matcher.columns.bitset import Bytes, Classes, Flags, Places
+from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, stretches
 from matcher.text.fold import FoldedText, with_plain_lines
-from matcher.text.unescape import base64_starts, find_text_runs
+from matcher.text.group_numbers import find_number_places
+from matcher.text.spellings import list_spellings
+from matcher.text.spellings.blocks import base64_starts, find_text_runs
 
 LONG, HEAD, MANY = 1 << 16, 1 << 12, 32
 """Bytes of a text whose beginning is looked at first, of that beginning, and gates in it that tell of more."""
-HEX = "0123456789abcdef"
-ESCAPES = (
-    *spell_out(("&#",), "0123456789x"),
-    *sorted({f"&{name.lower()}" if name.endswith(";") else f"&{name.lower()}[a-z0-9]{{1,24}};" for name in html5}),
-    *spell_out("%", HEX, HEX),
-    *spell_out((r"\\u",), HEX, ("[0-9a-f]{3}",)),
-    *spell_out((r"\\x",), HEX, ("[0-9a-f]",)),
-    r"\\u\{",
-    *spell_out(("\\\\",), "01", "01234567", ("[0-7]",)),
-    *spell_out(("\\\\",), "nrt", (*"0123456789", r"\+[0-9]")),
-)
-AT = (
-    r"[0-9._+\-][a-z0-9._%+\-]{0,63} at [a-z0-9\-]+[.][a-z0-9\-]",
-    r"[a-z0-9._%+\-] at (?:[a-z0-9\-]+[.]){0,4}[a-z0-9\-]+ dot [a-z0-9\-]",
-)
-"""The word before a domain, where it is told from one of a sentence: by what stands before it, or by a dot that is a word too."""
-FOLDED_OPENING = "[({【"
-"""Opening brackets around a sign of an address, as they are once folded."""
+SHORT = 1 << 14
 BLOCK_LINE = re.compile(rb"[A-Za-z0-9+/_\-]+={0,2}")
 """A line that is nothing but a part of a base64 block."""
 Hits = tuple[Places, Places]
@@ -64,15 +44,23 @@ class UndoEvents(NamedTuple):
 
 @cache
 def patterns() -> SearchPatterns:
-    """Return what a folded text has in which something but a base64 block may be undone, for the one prescan.
+    """Return the gates of all spellings, for the one prescan of a folded text."""
+    gates = [gate for row in list_spellings() for gate in row.gate]
+    return SearchPatterns(tuple(map(_to_bytes, gates)), tuple(map(_get_flags, gates)))
 
-    An opening bracket and the word behind it are one pattern each: what begins with plain characters is found at twice the speed.
-    """
-    words = [re.escape(f"{opening}{space}{word}") for opening in FOLDED_OPENING for space in ("", " ") for word in ("at", "dot")]
-    bracketed = [f"{word} ?[{re.escape(CLOSING)}]" for word in words]
-    own = tuple(pattern.encode() for pattern in (*GATES, *bracketed, *AT, *ESCAPES))
-    gates, flags = deobfuscate.gates()
-    return SearchPatterns((*gates[:1], *own, *gates[1:]), (flags[0], *[TEXT] * len(own), *flags[1:]))
+
+@cache
+def _owners() -> Places:
+    """Return the row of each of `patterns`, by its number in the table."""
+    return np.repeat(np.arange(len(list_spellings())), [len(row.gate) for row in list_spellings()])
+
+
+def _to_bytes(gate: str | bytes) -> bytes:
+    return gate if isinstance(gate, bytes) else gate.encode()
+
+
+def _get_flags(gate: str | bytes) -> int:
+    return BYTES if isinstance(gate, bytes) else TEXT
 
 
 def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: Flags, with_comma: Flags) -> UndoEvents:
@@ -80,11 +68,11 @@ def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: 
 
     Nothing is told of texts that `is_done` names, bool[texts]; `with_comma` names those that had a full-width comma.
     """
-    number, place = hits[0], hits[1] - 1
-    is_folded_line = (number >= 1) & (number <= len(GATES))
-    whole = texts_holding(place[is_folded_line], batch.starts)
-    seen = [place[number > len(GATES)], *(near for _, near in deobfuscate.seen_in_columns(batch.classes))]
-    seen.append(find_number_places(batch.classes, place[number == 0] + 1, batch.starts, with_comma))
+    row, place = _owners().take(hits[0]), hits[1] - 1
+    needs_text, has_finder = (np.array(column).take(row) for column in _list_kinds())
+    whole = texts_holding(place[needs_text], batch.starts)
+    groups = find_number_places(batch.classes, place[has_finder] + 1, batch.starts, with_comma)
+    seen = [place[~(needs_text | has_finder)], groups, *(near for _, near in find_in_columns(batch.classes))]
     places, blocks = np.concatenate(seen), _find_block_lines(batch, texts)
     if not (len(places) or len(blocks)):
         return UndoEvents(places, whole & ~is_done)
@@ -94,6 +82,59 @@ def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: 
     is_inside = (document >= 0) & (batch.line_starts.take(lines) <= batch.ends.take(document))
     lines, document = lines[is_inside], document[is_inside]
     return UndoEvents(lines[~(is_done | whole).take(document)], whole & ~is_done)
+
+
+@cache
+def _list_kinds() -> tuple[list[bool], list[bool]]:
+    """Return which rows undo a whole text, and which find what they undo in columns."""
+    rows = list_spellings()
+    return [row.scope == "text" for row in rows], [row.find is not None for row in rows]
+
+
+def find_gates(data: Bytes) -> Hits:
+    """Return where gates of rows match that are read in a folded text: the row of each hit, and its end."""
+    owner, search = _search_gates()
+    gate, end = search.find(data)
+    return owner.take(gate), end
+
+
+@cache
+def _search_gates() -> tuple[Places, Literals]:
+    gates = [(number, gate) for number, row in enumerate(list_spellings()) if row.rewrite is None for gate in row.gate]
+    wanted = [_to_bytes(gate) for _, gate in gates]
+    return np.array([number for number, _ in gates], np.int64), Literals(wanted, [_get_flags(gate) for _, gate in gates])
+
+
+def find_in_columns(classes: Classes, short: int = SHORT) -> Iterator[Hits]:
+    """Yield where rows may apply that none of `patterns` tells: their numbers in the table, and places near it.
+
+    A buffer of at most `short` bytes is searched as a whole, which is faster than tests of its columns.
+    """
+    for number, row in enumerate(list_spellings()):
+        if row.starts is not None:
+            start = row.starts(classes)
+            yield np.full(len(start), number), start
+    if len(classes.data) <= short:
+        owner, search = _search_near(None)
+        gate, end = search.find(classes.data)
+        yield owner.take(gate), end - 1
+        return
+    for near in dict.fromkeys(row.near for row in list_spellings() if row.near is not None):
+        first, last = near(classes)
+        if len(first):
+            owner, search = _search_near(near)
+            gate, end = search.find(classes.data, stretches(first, last, len(classes.data)))
+            yield owner.take(gate), end - 1
+
+
+@cache
+def _search_near(near: Callable[[Classes], tuple[Places, Places]] | None) -> tuple[Places, Literals]:
+    """Return the row of each gate that is searched for where `near` tells, all of them for None, and their search.
+
+    They are of bytes: a stretch may begin within a character.
+    """
+    gates = [(number, gate) for number, row in enumerate(list_spellings()) if near in (None, row.near) for gate in row.near_gate]
+    return np.array([number for number, _ in gates], np.int64), Literals([gate for _, gate in gates], BYTES)
 
 
 def find_dense(texts: Sequence[FoldedText], find: Callable[[Bytes], Hits]) -> Flags:

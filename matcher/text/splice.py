@@ -7,20 +7,158 @@ were cost nothing more. Text of which a quarter has something to undo is undone 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.batch import Batch
-from matcher.columns.bitset import LINE_END, Bytes, Flags, Places, places, where
-from matcher.text.events import UndoEvents
-from matcher.text.fold import FoldedText, fold_all
-from matcher.text.unescape import unescape_all
+from matcher.columns.batch import Batch, ranges
+from matcher.columns.bitset import LINE_END, Bytes, Classes, Flags, Places, places, where
+from matcher.columns.literals import stretches
+from matcher.text.digit_groups import ROOM
+from matcher.text.events import UndoEvents, find_gates, find_in_columns
+from matcher.text.fold import FILL, FoldedText, fold_all
+from matcher.text.spellings import Replacement, Spelling, list_spellings
+from matcher.text.spellings.escapes import untag
+from ullage.guard import STRICT, FaultGuard
 
 DENSE = 4
 """Of so many lines one that has something to undo makes it cheaper to undo all."""
 RETURN = 13
+
+
+ROUNDS, ESCAPES = 3, 2
+"""How often blocks are read within what was read, and escapes within each of these: pages escape what was escaped before."""
+BEFORE_HIT, BEHIND_HIT, LONGEST_BETWEEN = 192, 160, 8
+"""Characters around a hit in which a value stands whole, but for a long text in hexadecimal, and between two of its parts."""
+WIDE_COMMA, LIST_COMMA = "，、"
+"""A comma that parts no cells, unlike the plain one that it is folded to; and what is read in its stead."""
+BETWEEN = "\x1c"
+"""FILE SEPARATOR, between texts that are undone in one go: no escape, block, number or address goes across it."""
+PART = "spellings"
+"""The name of this part of matching where it fails: see `ullage.guard`."""
+
+
+def unescape(text: str, *, markup: bool) -> str:
+    """Return `text` with all spellings undone, as long as before; with `markup`, tags are taken out as well."""
+    return unescape_all([text], markup=markup)[0]
+
+
+def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRICT) -> list[str]:
+    """Return each of `texts` undone as it would be alone, in one go: on a short text the calls cost more than their work.
+
+    A row that fails under a lenient `guard` leaves as it is written what it fails on.
+    """
+    rows = list_spellings()
+    parts = [untag(text) for text in texts] if markup else list(texts)
+    for row in rows:
+        if row.scope == "text":
+            parts = [_rewrite(row, part, guard) for part in parts]
+    text = BETWEEN.join(parts)
+    for _ in range(ROUNDS):
+        for row in [row for row in rows if row.nests and row.scope == "stretch"] * ESCAPES:
+            text = _rewrite(row, text, guard)
+        before = text
+        for row in rows:
+            if row.nests and row.scope == "block":
+                text = _rewrite(row, text, guard)
+        if text == before:
+            break
+    for row in rows:
+        if row.rewrite and not row.nests and row.scope == "stretch":
+            text = _rewrite(row, text, guard)
+    text = reveal_numbers(text, guard)
+    ends = accumulate(len(part) + len(BETWEEN) for part in texts)
+    return [text[end - len(part) - len(BETWEEN) : end - len(BETWEEN)] for part, end in zip(texts, ends, strict=True)]
+
+
+def _rewrite(row: Spelling, text: str, guard: FaultGuard) -> str:
+    """Return `text` as `row` rewrites it; where it fails, each line or text without a fault by itself."""
+    assert row.rewrite is not None
+    if guard.on_fault is None:
+        return row.rewrite(text)
+    with FaultGuard(lambda _fault: None).step(PART):
+        return row.rewrite(text)
+    parts = re.split(f"({BETWEEN}|\n)" if row.scope == "stretch" else f"({BETWEEN})", text)
+    for number in range(0, len(parts), 2):
+        with guard.step(PART):
+            parts[number] = row.rewrite(parts[number])
+    return "".join(parts)
+
+
+def reveal_numbers(text: str, guard: FaultGuard = STRICT) -> str:
+    """Return `text` with what is read in the folded text made plain, exactly as long as before.
+
+    It is looked for where every digit is a plain one, and replaced where it stands in this one.
+    """
+    folded = fold_all([text.replace(WIDE_COMMA, LIST_COMMA).encode("utf-8", "surrogatepass")])[0]
+    classes = Classes(np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8))
+    rows, found = list_spellings(), list[Replacement]()
+    hits, ends = find_gates(classes.data)
+    owner, place = (np.concatenate(column) for column in zip((hits, ends), *find_in_columns(classes), strict=True))
+    char = folded.chars(np.clip(place - len(ROOM), 0, len(folded.utf8)))
+    for number, row in enumerate(rows):
+        if row.find is not None:
+            with guard.step(PART):
+                found += row.find(folded, classes, ends[hits == number])
+        elif row.pattern is not None and len(own := char[owner == number]):
+            found += _read_matches(folded.text, row, own, guard)
+    found = [each for each in found if each.plain]
+    if not found:
+        return text
+    starts, ends = (np.array(column, np.int64) for column in list(zip(*found, strict=True))[:2])
+    return _replace_all(text, *folded.spans(starts, ends), [each.plain for each in found])
+
+
+def _replace_all(text: str, first: Places, last: Places, plain: Sequence[str]) -> str:
+    """Return `text` with `plain` in the stretches [first, last), of two that overlap in the one that begins first."""
+    order = np.argsort(first, kind="stable")
+    if (first[order[1:]] < last[order[:-1]]).any():
+        order = np.array(list(_drop_overlaps(order.tolist(), first.tolist(), last.tolist())), np.int64)
+    first, last, written = first[order], last[order], [plain[number] for number in order.tolist()]
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
+    codes[ranges(first, last - first)] = ord(FILL)
+    made = np.frombuffer("".join(written).encode("utf-32-le", "surrogatepass"), np.uint32)
+    codes[ranges(first, np.fromiter(map(len, written), np.int64, len(written)))] = made
+    return codes.tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _drop_overlaps(order: Iterable[int], first: Sequence[int], last: Sequence[int]) -> Iterator[int]:
+    """Yield those numbers of `order` whose stretches do not overlap one before."""
+    end = 0
+    for number in order:
+        if first[number] >= end:
+            yield number
+            end = last[number]
+
+
+def _read_matches(text: str, row: Spelling, hits: Places, guard: FaultGuard) -> Iterator[Replacement]:
+    """Yield what `row` reads around the characters `hits`; all the rest is not looked at."""
+    pattern, plain_of = row.pattern, row.plain
+    assert pattern is not None
+    assert plain_of is not None
+    group, done, known = pattern.groupindex.get("value", 0), 0, dict[str, str]()
+    for first, last in stretches(hits - BEFORE_HIT, hits + BEHIND_HIT, len(text), 0):
+        if row.needs is not None and row.needs.search(text, first, last) is None:
+            continue
+        whole = last - LONGEST_BETWEEN * (last < len(text))  # what ends behind it may go on
+        for near in pattern.finditer(text, max(first, done), last):
+            match = near if near.end(group) <= whole else pattern.match(text, near.start()) or near
+            start, end = match.span(group)
+            if start < done:
+                continue
+            plain = known.get(match[0])
+            if plain is None:  # a flood repeats itself
+                plain = ""
+                with guard.step(PART):
+                    plain = plain_of(match)
+                if not row.looks_around:
+                    known[match[0]] = plain
+            if plain and plain != match[group]:
+                done = end
+                yield Replacement(start, end, plain)
 
 
 class _Stretch(NamedTuple):
@@ -33,13 +171,15 @@ class _Stretch(NamedTuple):
     last: int
 
 
-def undo_lines(texts: Sequence[FoldedText], batch: Batch, events: UndoEvents) -> dict[int, FoldedText]:
+def undo_lines(
+    texts: Sequence[FoldedText], batch: Batch, events: UndoEvents, guard: FaultGuard = STRICT
+) -> dict[int, FoldedText]:
     """Return the texts of a batch in which something was undone, by their numbers."""
     if not (len(events.lines) or events.whole.any()):
         return {}
     stretches = _find_stretches(texts, batch, events)
     decoded = [texts[each.document].body[each.first : each.last].decode() for each in stretches]
-    plain = unescape_all(decoded, markup=False)
+    plain = unescape_all(decoded, markup=False, guard=guard)
     changed = [number for number, text in enumerate(plain) if text != decoded[number]]
     patches = dict[int, list[tuple[_Stretch, FoldedText]]]()
     for number, text in zip(changed, fold_all([plain[number].encode() for number in changed]), strict=True):

@@ -1,4 +1,4 @@
-"""Which chains of digits are numbers, said by one pattern and plain code: what `matcher.text.chain_numbers` is held against."""
+"""Which chains of digits are numbers, said by one pattern and plain code: what `matcher.text.group_numbers` is held against."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 import string
 from collections.abc import Sequence
 
-from matcher.text.chain_numbers import (
+from matcher.text.digit_groups import HAN_SEPARATORS, OCTETS
+from matcher.text.fold import HAN, PLAIN_DIGITS
+from matcher.text.group_numbers import (
     DATES,
     FEWEST_OF_TWO,
     OF_CELLS,
@@ -18,8 +20,6 @@ from matcher.text.chain_numbers import (
     is_labelled,
     is_valid,
 )
-from matcher.text.chains import HAN_SEPARATORS, OCTETS
-from matcher.text.fold import HAN, PLAIN_DIGITS
 from ullage.identifiers import card, phone, resident_id
 
 _WORDS = "|".join(sorted(HAN_SEPARATORS, key=len, reverse=True))

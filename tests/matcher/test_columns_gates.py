@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.columns.literals import BYTES, Literals
 from matcher.detect import abroad, unread
-from matcher.text import deobfuscate
+from matcher.text.events import find_in_columns
+from matcher.text.spellings import list_spellings
 
 OCTETS = st.lists(
     st.tuples(
@@ -40,12 +41,12 @@ def test_gates_are_seen_wherever_they_match(texts: list[str]) -> None:
     batch = Batch.of([text.encode() for text in texts])
     seen = {
         (rule, place)
-        for rules, places in deobfuscate.seen_in_columns(batch.classes, short=0)
+        for rules, places in find_in_columns(batch.classes, short=0)
         for rule, place in zip(rules, places, strict=True)
     }
-    for number, rule in enumerate(deobfuscate.rules()):
+    for number, rule in enumerate(list_spellings()):
         if rule.near is not None:
-            everywhere = Literals(rule.near_gates, BYTES).find(batch.data)[1] - 1
+            everywhere = Literals(rule.near_gate, BYTES).find(batch.data)[1] - 1
             assert {place for own, place in seen if own == number} >= set(everywhere.tolist())
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.bench.recall.cases import iban as british
 from matcher.match.pipeline import Matcher
-from matcher.text.unescape import unescape
+from matcher.text.splice import unescape
 from tests.factories import capture
 from tests.matcher.bank import customer, matcher_of
 from tests.matcher.conftest import BANK

@@ -13,7 +13,7 @@ from matcher.lexicon import Lexicon
 from matcher.match.parts import Piece, read
 from matcher.text import FoldedText, fold, unescape
 from matcher.text.fold import X_ALIKE
-from matcher.text.unescape import unescape_all
+from matcher.text.splice import unescape_all
 from tests.matcher.test_fold import DROPPED, SCRIPTS, written
 
 PRESCAN = Lexicon({}).prescan

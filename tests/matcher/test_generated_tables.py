@@ -23,7 +23,7 @@ from matcher.match.pipeline import Matcher
 from matcher.records import rows_of
 from matcher.records.cookies import cookies_of_no_site
 from matcher.text import fold_all, unescape_all
-from matcher.text.deobfuscate import reveal_numbers
+from matcher.text.splice import reveal_numbers
 from tests.conftest import HeldClock
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of

@@ -9,9 +9,10 @@ import pytest
 from harness.bench.corpus.everyday import everyday
 from matcher.columns.batch import Batch
 from matcher.columns.literals import Literals
-from matcher.text import deobfuscate, fold_all
-from matcher.text.events import find_events, patterns
+from matcher.text import fold_all
+from matcher.text.events import find_events, find_in_columns, patterns
 from matcher.text.fold import FoldedText
+from matcher.text.spellings import list_spellings
 
 SIZE, STRETCH = 2_000_000, 1 << 16
 CLEAN = ("dump", "prose", "log", "source")
@@ -24,15 +25,12 @@ def laid(kind: str) -> tuple[Batch, FoldedText]:
 
 
 def events_by_rule(batch: Batch) -> Counter[str]:
-    """Count the events of each rule; the prescan's other patterns, as escapes are, count one by one."""
-    searched = patterns().wanted
-    rules = deobfuscate.rules()
-    owners = [f"pattern {pattern!r}" for pattern in searched]
-    of_rules = [f"rule {number}" for number, rule in enumerate(rules) for _ in rule.gates]
-    owners[len(owners) - len(of_rules) :] = of_rules
+    """Count the events of each row; the patterns of escapes and of whole texts count one by one."""
+    rows = list_spellings()
+    owners = [f"{row.name} {gate!r}" if row.rewrite else row.name for row in rows for gate in row.gate]
     counts = Counter(owners[number] for number in Literals(*patterns()).find(batch.data)[0].tolist())
-    for numbers, _ in deobfuscate.seen_in_columns(batch.classes):
-        counts.update(f"rule {number}" for number in numbers.tolist())
+    for numbers, _ in find_in_columns(batch.classes):
+        counts.update(rows[number].name for number in numbers.tolist())
     return counts
 
 
@@ -41,7 +39,7 @@ def test_no_rule_asks_for_more_than_one_line_in_a_stretch(kind: str) -> None:
     batch, _ = laid(kind)
     counts = events_by_rule(batch)
     if kind == "JSON":  # whose escapes say what it holds
-        counts = Counter({rule: count for rule, count in counts.items() if "u" not in rule.removeprefix("rule")})
+        counts = Counter({rule: count for rule, count in counts.items() if not rule.startswith("backslash escape")})
     assert {rule: count for rule, count in counts.items() if count > len(batch.data) // STRETCH} == {}
 
 

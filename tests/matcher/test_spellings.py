@@ -14,8 +14,8 @@ from matcher.columns.literals import SearchPatterns
 from matcher.detect.search import Prescan, search
 from matcher.match.parts import Piece, read
 from matcher.text import unescape
-from matcher.text.chain_numbers import find_numbers
-from matcher.text.chains import ROOM
+from matcher.text.digit_groups import ROOM
+from matcher.text.group_numbers import find_numbers
 from tests.matcher.chain_reference import number_at
 
 PHONE, ID, CARD, MAIL = "13800138000", "11010519491231002X", "6200000000000005", "li.wei8@example.com"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.text import read, unescape, unescape_all
-from matcher.text.unescape import TAG
+from matcher.text.spellings.escapes import TAG
 
 PHONE = "13800138000"
 PIECES = st.sampled_from(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from matcher.reference import find
 from matcher.text import read, unescape
 from matcher.text.fold import GONE
-from matcher.text.unescape import reveal_base64 as reveal
+from matcher.text.spellings.blocks import reveal_base64 as reveal
 
 PHONE = "13800138000"
 LEAKED = f"客户资料第十七号,手机{PHONE},test@example.com"
@@ -170,8 +170,8 @@ def test_what_wrapped_blocks_cost_grows_with_their_length_alone(
 ) -> None:
     """Counted in characters that are decoded, which no other load of the machine changes."""
     decoded = []
-    blocks = import_module("matcher.text.unescape")  # the package exports a function of that name
-    monkeypatch.setattr(blocks, "_bytes", lambda block, of=blocks._bytes: decoded.append(len(block)) or of(block))
+    blocks = import_module("matcher.text.spellings.blocks")
+    monkeypatch.setattr(blocks, "_to_bytes", lambda block, of=blocks._to_bytes: decoded.append(len(block)) or of(block))
     body = base64.b64encode(WRAPPED[kind](random.Random(1), 60_000)).decode()
     lines, place = [], 0
     while place < len(body):

@@ -9,7 +9,7 @@ from matcher.columns.batch import Batch
 from matcher.detect.search import search
 from matcher.reference import find
 from matcher.text import decode, read
-from matcher.text.deobfuscate import reveal_numbers
+from matcher.text.splice import reveal_numbers
 
 PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
 WRITTEN = [

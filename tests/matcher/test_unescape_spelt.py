@@ -8,10 +8,14 @@ from hypothesis import strategies as st
 
 from matcher.reference import find
 from matcher.text import read
-from matcher.text.deobfuscate import reveal_addresses as reveal
 from matcher.text.fold import FILL, fit
+from matcher.text.spellings.addresses import reveal_bracketed_signs, reveal_words
 
 ADDRESS = "li.wei17@example.com"
+
+
+def reveal(text: str) -> str:
+    return reveal_words(reveal_bracketed_signs(text))
 
 
 def addresses(text: str) -> list[str]:

@@ -1,8 +1,5 @@
 """Which chains of digits are numbers, told in columns: a text may be full of them, and a call of Python for each is too slow.
 
-Words of one, two and four letters are in every text, so the first two must be a country that has IBANs, and two digits and the
-like between must follow.
-
 A chain is one where its digits are a mobile number, or a resident ID or card whose check holds, no digit or letter goes on
 before or behind, and its sign stands between such groups in nothing else, or a label stands before. What a sign and the sizes of
 groups say is told once for all chains that have them.
@@ -16,28 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matcher.columns.bitset import (
-    BITS,
-    CASE,
-    COMMA,
-    SPACE,
-    ZERO,
-    Bytes,
-    Classes,
-    Flags,
-    Places,
-    Words,
-    ahead,
-    behind,
-    is_digit,
-    is_letter,
-    is_word,
-    lowest,
-    places,
-    under,
-    windows,
-)
-from matcher.text.chains import (
+from matcher.columns.bitset import COMMA, ZERO, Bytes, Classes, Flags, Places, is_digit, is_word
+from matcher.text.digit_groups import (
     CODED,
     FEWEST,
     HAN_SEPARATORS,
@@ -45,85 +22,14 @@ from matcher.text.chains import (
     OCTETS,
     SIGN_BYTES,
     SMALL_X,
-    Chains,
-    find_beginnings,
-    find_chains,
+    DigitGroups,
+    find_group_starts,
+    find_groups,
     last_of_id,
     signs_at,
 )
 from matcher.text.fold import HAN, HAN_SIZE
-from ullage.identifiers import card, iban, phone, resident_id
-
-LONGEST_GAP = 8
-"""Bytes between two pieces."""
-PAIR, GROUP = 2, 4
-SHORTEST_IBAN = min(iban.LENGTHS.values())
-UPPER = 0xDF
-"""The bits of a letter without that of its case."""
-X_SIGNS = (
-    b"[^0-9a-z][a-z] ?x ?[a-z] ?x ?[0-9] ?x ?[0-9] ?x",
-    b"[^0-9a-z][a-z]{2}[0-9]{2} ?x ?[0-9a-z]{4} ?x ?[0-9a-z]{4}",
-    b"[^0-9a-z][a-z]{2} ?x ?[0-9]{2} ?x ?[0-9a-z]{4}",
-)
-"""With an x for a sign, which is a letter itself; for hyperscan."""
-LONGEST_X = 20
-"""Bytes that they take on either side of a digit."""
-
-
-@cache
-def _countries() -> Flags:
-    """bool[65536]: which two capitals are a country that has IBANs, as one number, the first the higher."""
-    table = np.zeros(1 << 16, bool)
-    table[[int.from_bytes(country.encode(), "big") for country in iban.LENGTHS]] = True
-    return table
-
-
-def iban_starts(classes: Classes) -> Places:
-    """Places in folded texts, UTF-8 with room around, where IBANs in pieces may begin: i64[n]."""
-    word = classes.word
-    begin, second, third = word & ~behind(word, 1), ahead(word, 1), ahead(word, 2)
-    sizes = ((1, ~second), (PAIR, second & ~third), (GROUP, second & third & ahead(word, 3) & ~ahead(word, GROUP)))
-    return np.concatenate([_of_size(classes, begin & pieces, size) for size, pieces in sizes])
-
-
-def near_x(classes: Classes) -> tuple[Places, Places]:
-    """Where X_SIGNS may match: around one or two digits behind which an x stands, at once or behind a space."""
-    data, digit, letter = classes.data, classes.digit, classes.letter
-    last: Words = digit & ~ahead(digit, 1) & ~(behind(digit, 1) & behind(digit, 2))
-    last &= ahead(letter, 1) | (ahead(letter, 2) & ~ahead(classes.word, 1))
-    place = places(last)
-    sign = place + 1 + (data.take(place + 1) == SPACE)
-    place = place[data.take(sign) | CASE == SMALL_X]
-    return place - LONGEST_X, place + LONGEST_X
-
-
-def _of_size(classes: Classes, pieces: Words, size: int) -> Places:
-    """Those of the pieces of that size that may begin an IBAN."""
-    data, word = classes.data, classes.word
-    start = places(pieces)
-    start = start[is_letter(data.take(start))]
-    gap = lowest(windows(word, start + size))
-    near = gap <= LONGEST_GAP
-    start, gap = start[near], gap[near]
-    second = start + 1 if size > 1 else start + 1 + gap
-    digits = start + PAIR if size == GROUP else second + 1 + gap
-    last = digits + 1 if size > 1 else digits + 1 + gap
-    fits = _countries().take((data.take(start) & UPPER).astype(np.int64) << 8 | data.take(second) & UPPER)
-    fits &= is_digit(data.take(digits)) & is_digit(data.take(last)) & is_letter(data.take(second))
-    behind_last = last + 1 + gap
-    fits &= is_word(data.take(behind_last)) & ~is_word(data.take(last + 1))
-    if size == GROUP:  # the search reads those with a space between
-        fits &= (gap > 1) | (data.take(start + size) != SPACE)
-    start = start[fits]
-    return start[_may_be_whole(classes, start, size)] if len(start) else start
-
-
-def _may_be_whole(classes: Classes, start: Places, size: int) -> Flags:
-    """In which lines as many letters and digits follow as the shortest IBAN has, as far as is seen: not behind `li18@a.cn`."""
-    line = under(lowest(windows(classes.line_end, start)))
-    fewest = min(SHORTEST_IBAN, BITS // (size + LONGEST_GAP) * size)
-    return np.asarray(np.bitwise_count(windows(classes.word, start) & line) >= fewest)
-
+from ullage.identifiers import card, phone, resident_id
 
 ROUND = "○◯"
 """Digits that are none to Unicode."""
@@ -147,7 +53,7 @@ KEPT = 1 << 14
 """Answers on signs and groups that are kept."""
 
 
-class ChainNumbers(NamedTuple):
+class GroupNumbers(NamedTuple):
     """Where numbers begin and end in a buffer, i64[n] each, and their digits."""
 
     start: Places
@@ -155,12 +61,12 @@ class ChainNumbers(NamedTuple):
     plain: list[str]
 
 
-def find_numbers(classes: Classes, labelled: Places) -> tuple[ChainNumbers, Places]:
+def find_numbers(classes: Classes, labelled: Places) -> tuple[GroupNumbers, Places]:
     """The numbers in folded texts, UTF-8 with ROOM around, and where other chains of single digits begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label.
     """
-    chains = find_chains(classes, labelled, find_beginnings(classes))
+    chains = find_groups(classes, labelled, find_group_starts(classes))
     own, end, with_x = _numbers_among(chains)
     rest = chains.single.copy()
     rest[own] = False
@@ -169,7 +75,7 @@ def find_numbers(classes: Classes, labelled: Places) -> tuple[ChainNumbers, Plac
     plain = [text[at:to] for at, to in zip(first.tolist(), (first + chains.total[own]).tolist(), strict=True)]
     for at in np.flatnonzero(with_x[own]).tolist():
         plain[at] += "X"
-    return ChainNumbers(chains.start[own], end[own], plain), chains.start[rest]
+    return GroupNumbers(chains.start[own], end[own], plain), chains.start[rest]
 
 
 def find_number_places(classes: Classes, labelled: Places, first: Places, wide: Flags) -> Places:
@@ -178,10 +84,10 @@ def find_number_places(classes: Classes, labelled: Places, first: Places, wide: 
     `labelled` are as there. In texts that are `wide`, bool[texts], a plain comma may be a wide one that was folded, which
     `find_numbers` gets to see as another sign: there a chain with commas is enough.
     """
-    beginnings = find_beginnings(classes)
+    beginnings = find_group_starts(classes)
     if not (len(labelled) or len(beginnings[0])):
         return labelled
-    chains = find_chains(classes, labelled, beginnings)
+    chains = find_groups(classes, labelled, beginnings)
     may_be = chains.single | (chains.sign & np.uint64(0xFF) == COMMA) & wide.take(
         np.searchsorted(first, chains.start, "right") - 1
     )
@@ -189,7 +95,7 @@ def find_number_places(classes: Classes, labelled: Places, first: Places, wide: 
     return np.asarray(chains.start[may_be])
 
 
-def _numbers_among(chains: Chains) -> tuple[Places, Places, Flags]:
+def _numbers_among(chains: DigitGroups) -> tuple[Places, Places, Flags]:
     """Which of the chains are a number that stands alone, where each chain ends, and which end with the X of a resident ID."""
     x_room, before = _room_of_x(chains), chains.are_mobile()
     prefix = np.where(before == (chains.code & np.uint64(15)).astype(np.int64), before, 0)
@@ -200,7 +106,7 @@ def _numbers_among(chains: Chains) -> tuple[Places, Places, Flags]:
     return own[_stand_apart(chains, own, with_x, prefix)], end, with_x
 
 
-def _room_of_x(chains: Chains) -> Places:
+def _room_of_x(chains: DigitGroups) -> Places:
     """The bytes of an X behind the last digit, with the sign before it: i64[n], 0 where there is none."""
     data, end = chains.data, chains.end
     glued = _is_last_x(data, end)
@@ -212,7 +118,7 @@ def _is_last_x(data: Bytes, place: Places) -> Flags:
     return np.asarray((data.take(place) | 32 == SMALL_X) & ~is_word(data.take(place + 1)))
 
 
-def _are_ids(chains: Chains, has_x: Flags) -> tuple[Flags, Flags]:
+def _are_ids(chains: DigitGroups, has_x: Flags) -> tuple[Flags, Flags]:
     """Which are resident IDs, and which of them end with an X."""
     own = np.flatnonzero((chains.total == LAST_X + 1) | ((chains.total == LAST_X) & has_x))
     value, total = chains.value[own], chains.total[own]
@@ -235,7 +141,7 @@ def _are_of_region(value: Bytes) -> Flags:
     return np.isin(value[:, :2] @ (10, 1), np.array(sorted(map(int, resident_id.REGIONS)), np.int64))
 
 
-def _are_cards(chains: Chains) -> Flags:
+def _are_cards(chains: DigitGroups) -> Flags:
     """Which have the length and range of a scheme, and a Luhn sum that holds."""
     found = chains.have_luhn()
     own = np.flatnonzero(found)
@@ -250,7 +156,7 @@ def _has_issuer(first: int, total: int) -> bool:
     return bool(card.issuer(f"{first:04}".ljust(total, "0")))
 
 
-def _goes_on(chains: Chains, end: Places) -> Flags:
+def _goes_on(chains: DigitGroups, end: Places) -> Flags:
     """Before or behind which a letter or digit is glued, a digit stands beyond another gap, or a path goes on."""
     data, gap, sign, start = chains.data, chains.gap, chains.sign, chains.start
     path = np.zeros(256, bool)
@@ -269,7 +175,7 @@ def _is_han_digit(data: Bytes, place: Places) -> Flags:
     return np.isin(signs_at(data, place, np.full(len(place), HAN_SIZE, np.int64)), known)
 
 
-def _holds_number(chains: Chains, prefix: Places) -> Flags:
+def _holds_number(chains: DigitGroups, prefix: Places) -> Flags:
     """Which chains, of more digits than a mobile number has, have a group that is a number by itself."""
     found, digits = np.zeros(len(prefix), bool), chains.total - prefix > FEWEST
     for group in range(CODED):
@@ -291,7 +197,7 @@ def is_valid(bare: str) -> bool:
     return bare.isascii() and bare.isdigit() and card.luhn(bare) and card.normalise(bare) != ""
 
 
-def _stand_apart(chains: Chains, own: Places, with_x: Flags, prefix: Places) -> Flags:
+def _stand_apart(chains: DigitGroups, own: Places, with_x: Flags, prefix: Places) -> Flags:
     """In which of the chains `own` the sign between the groups is no sign of something else, or a label stands before."""
     bare = (chains.total - prefix + with_x)[own]
     is_of_region = (bare == LAST_X + 1) & _are_of_region(chains.value[own])

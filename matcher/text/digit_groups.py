@@ -1,7 +1,7 @@
 """Where digits stand in groups with the same between all, so that together they may be one number: `1380x0138x000`, `1 3 8 0 …`.
 
 A chain goes as far as the same sign goes on: a row of ten numbers is none. Tables are full of digits, so chains are told in
-columns; which of them are numbers is told by `chain_numbers`.
+columns; which of them are numbers is told by `group_numbers`.
 """
 
 from __future__ import annotations
@@ -99,11 +99,11 @@ def _may_go_on() -> Flags:
     return table
 
 
-def find_chains(classes: Classes, labelled: Places, beginnings: tuple[Places, Places]) -> Chains:
+def find_groups(classes: Classes, labelled: Places, beginnings: tuple[Places, Places]) -> DigitGroups:
     """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells; all
-    others are among `beginnings`, as `find_beginnings` tells them.
+    others are among `beginnings`, as `find_group_starts` tells them.
     """
     data, digit = classes.data, classes.digit
     start, first = beginnings
@@ -116,18 +116,18 @@ def find_chains(classes: Classes, labelled: Places, beginnings: tuple[Places, Pl
     return _numbers(data, digit, start, first, has_label)
 
 
-def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags) -> Chains:
+def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags) -> DigitGroups:
     """The chains that begin at `start` with `first` digits and may be a number."""
-    chains = Chains(data, digit, start, first, lowest(windows(digit, start + first)), labelled)
+    chains = DigitGroups(data, digit, start, first, lowest(windows(digit, start + first)), labelled)
     chains = chains.only(np.flatnonzero(chains.are_usable()))
     chains.value = chains.values()
     return chains.only(np.flatnonzero(chains.are_numbers()))
 
 
-def find_beginnings(classes: Classes) -> tuple[Places, Places]:
+def find_group_starts(classes: Classes) -> tuple[Places, Places]:
     """Return where the first group of what may be a chain begins, and its digits, with a sign behind that may part groups."""
     data, digit = classes.data, classes.digit
-    start, first = _beginnings(classes)
+    start, first = _find_first_groups(classes)
     gap = lowest(windows(digit, start + first))
     sign = signs_at(data, start + first, gap)
     usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
@@ -136,7 +136,7 @@ def find_beginnings(classes: Classes) -> tuple[Places, Places]:
     return start.take(own), first.take(own)
 
 
-def _beginnings(classes: Classes) -> tuple[Places, Places]:
+def _find_first_groups(classes: Classes) -> tuple[Places, Places]:
     """Where the first group of what may be a chain begins, and its digits."""
     data, digit = classes.data, classes.digit
     last = classes.last_digits
@@ -192,8 +192,8 @@ def _may_part(sign: Words, gap: Places) -> Flags:
     return usable
 
 
-class Chains:
-    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`, followed group by group.
+class DigitGroups:
+    """DigitGroups that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`, followed group by group.
 
     `value` are the digits of each from 0 to 9, zeros behind the last, u8[n, MOST]; `labelled`: a label is before. `end` is the
     place behind the last digit, `total` how many there are, `groups` how many of them stand together, and `code` the sizes of the
@@ -212,7 +212,7 @@ class Chains:
         self.end = start + first
         self._follow(start + first + gap)
 
-    def only(self, own: Places) -> Chains:
+    def only(self, own: Places) -> DigitGroups:
         """Those of the numbers `own`."""
         some = copy(self)
         for name, column in vars(self).items():
