@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places, within
-from matcher.detect.field_labels import label_before, label_of, words
+from matcher.detect.labels import label_before, label_of, words
 from matcher.records.table import BLOCK, MARK, MARK_BYTES, NUMBER, OPEN, TUPLE, MarkedText, Numbers, Seen, mark, shown
 from matcher.records.values import (
     AMOUNTS,

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places
-from matcher.detect.field_labels import label_of
+from matcher.detect.labels import label_of
 from matcher.records.table import OBJECT, TUPLE, Numbers, Spans
 from ullage.vocabulary.fields import FieldLabel
 

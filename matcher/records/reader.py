@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from matcher.detect.field_labels import label_before, labels_of
+from matcher.detect.labels import label_before, labels_of
 from matcher.detect.numbers import DIGEST
 from matcher.records.cells import PASSWORD_BEHIND, Content, RowShape
 from matcher.records.json_sql_records import Labels

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from importlib import resources
 
-from matcher.detect.field_labels import label_of
+from matcher.detect.labels import label_of
 from matcher.text.fold import written
 from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
