@@ -41,7 +41,7 @@ import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Places
 from matcher.columns.literals import Literals, once, stretches, whole_words
-from matcher.detect.field_labels import words
+from matcher.detect.labels import words
 from matcher.detect.search import Prescan, PrescanHits
 from matcher.text.fold import fold, fold_all, written
 from ullage.records import Term

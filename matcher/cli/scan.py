@@ -19,7 +19,7 @@ from matcher.cli.loading import known_here
 from matcher.cli.supervision import OutputProgress, SearchNote, supervise
 from matcher.match.batches import BatchSearch, SearchResult, UnreadValues, ValueCounts, count_values, forms_of
 from matcher.match.corroborate import look_up
-from matcher.match.counts import confidences, with_places
+from matcher.match.counts import confidences, locate
 from matcher.match.lookup import ask_barely
 from matcher.match.parts import FailedPart, Piece, numbered, pieces_of_member, watched
 from matcher.unpack.formats import media_of
@@ -200,18 +200,17 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
     by_epoch = [
         (
             searched.guard.run("evidence", partial(look_up, epoch, searched, in_full=False), None)
-            or ask_barely(epoch, searched.asked),
+            or ask_barely(epoch, searched.batch, searched.asked),
             epoch,
         )
         for epoch in lists.epochs
     ]
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
-    found["document"] = searched.batch.documents(found["start"])
-    with_places(searched, found)
+    place = locate(searched, found.document, found.start, found.end)
     paths = [json.dumps(part.piece.path, ensure_ascii=False) for part in searched.parts]
     named = [f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}' for kind, form in found.kinds]
-    columns = (found[name].tolist() for name in ("document", "first", "last", "question"))
-    handles = best.list.handles(found["subject"])
+    columns = (column.tolist() for column in (found.document, place.first, place.last, found.query))
+    handles = best.list.handles(found.subject)
     lines = [
         f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]}, "subject": "{handle}", '
         f'"confidence": {confidence}}}\n'
@@ -219,7 +218,7 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
             *columns, handles, confidences(found).tolist(), strict=True
         )
     ]
-    return lines, {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}, handles
+    return lines, {found.asked[number].form for number in np.unique(found.query).tolist()}, handles
 
 
 def _terms(searched: SearchResult) -> Iterator[dict[str, object]]:

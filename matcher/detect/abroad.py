@@ -23,7 +23,7 @@ from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import CASE, SPACE, ahead, is_one_of, places
 from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
 from matcher.detect.candidates import Segment
-from matcher.detect.field_labels import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
+from matcher.detect.marked_values import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
 from matcher.text.fold import written
 from ullage.identifiers import kinds, phone
 from ullage.identifiers.base import GAP

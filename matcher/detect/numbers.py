@@ -3,7 +3,7 @@
 `DigitRuns` holds the runs of digits that stand alone, by length: a number inside a longer one is another number.
 `find_grouped` finds those whose groups have lengths that a kind declares as a `NumberShape` (138-0013-8000, 6200 0000 0000 0005,
 110105 19491231 002X); one space, dash or dot stands between two groups, the same between all, never two, since two hyphens end a
-field. What a number is say the modules in `kinds`.
+field. What a number is says `number_rules`.
 
 `find_words` gives the runs of letters and digits that are not all digits, and `find_digests` says which of them are digests:
 hexadecimal, of a dump that calls itself anonymous. 32 digits are MD5, 16 its middle, 40 SHA-1, 64, 96 and 128 SHA-2.
@@ -13,7 +13,7 @@ A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one ind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -341,11 +341,6 @@ def is_space_or_dash(data: Bytes) -> Flags:
     return is_one
 
 
-def of_shapes(grouped: Iterable[tuple[NumberShape, NumberColumns]], kind: str) -> Iterator[tuple[NumberShape, NumberColumns]]:
-    """Those of `grouped` that are shaped as `kind`."""
-    return ((shape, numbers) for shape, numbers in grouped if shape.kind == kind)
-
-
 SHORTEST_WORD = 16
 DIGEST = "digest"
 LAST_HEX = 5
@@ -392,3 +387,21 @@ def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
         filled, valid = np.full(len(start), length, np.int64), np.ones(len(start), bool)
         found.append(Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal))
     return [segment for segment in found if len(segment)]
+
+
+class NumberRuns(NamedTuple):
+    """What detectors of numbers start from: digits in one piece, digits in groups, and words of letters and digits."""
+
+    digits: DigitRuns
+    grouped: Sequence[tuple[NumberShape, NumberColumns]]
+    words: WordRuns
+
+    @classmethod
+    def of(cls, batch: Batch, shapes: tuple[NumberShape, ...]) -> NumberRuns:
+        """Find them in a batch."""
+        digits = DigitRuns(batch, batch.classes)
+        return cls(digits, find_grouped(batch, batch.classes, shapes), find_words(batch.classes, digits.led))
+
+    def of_kind(self, kind: str) -> Iterator[tuple[NumberShape, NumberColumns]]:
+        """Yield the grouped numbers that are shaped as `kind`."""
+        return ((shape, numbers) for shape, numbers in self.grouped if shape.kind == kind)

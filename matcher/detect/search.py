@@ -2,8 +2,10 @@
 
 Before it goes one pass over a batch for every pattern of letters: words of the lexicon, labels with values, masks, what is to be
 unescaped. Hyperscan costs by the pass and hardly by the word: a thousand take 5 ms for 8 MB, but one pattern without a literal as
-much again (measured), so what those would tell is told in columns. What it sees says where to look; `lexicon`, `labelled`,
-`kinds.masked` and `text.events` look there.
+much again (measured), so what those would tell is told in columns. What it sees says where to look.
+
+`DETECTORS` is the table of all that finds candidates: each is called only where its needs are met, and one that fails costs what
+it would have found and nothing else.
 
 What is too rare to be worth columns (numbers from abroad, IBANs, addresses with a domain in other scripts) is found by the kind's
 own pattern. A gate, cheap and over the whole buffer, gives the places where one may stand; around these the pattern is run, on
@@ -12,8 +14,10 @@ text. Stretches that touch are read as one, so that a flood of gates costs one p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Flag, auto
+from functools import cache, cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +36,7 @@ from matcher.columns.bitset import (
     ahead,
     behind,
     is_digit,
+    is_one_of,
     is_separator,
     is_word,
     lowest,
@@ -40,22 +45,29 @@ from matcher.columns.bitset import (
     windows,
 )
 from matcher.columns.literals import JoinedSearch, SearchPatterns, once, stretches
-from matcher.detect import abroad, field_labels, unread
-from matcher.detect.backwards import find_backwards
+from matcher.detect import abroad, marked_values, unread
 from matcher.detect.candidates import Segment, SettledCandidates, settle
-from matcher.detect.kinds import card, email, masked_value, phone, qq, resident_id, uscc
+from matcher.detect.email import find_addresses, find_qq
+from matcher.detect.number_rules import (
+    SHAPES,
+    find_cards,
+    find_company_ids,
+    find_fixed_width,
+    find_phones,
+    find_resident_ids,
+)
 from matcher.detect.numbers import (
-    DigitRuns,
-    NumberColumns,
-    NumberShape,
-    WordRuns,
+    FEWEST_BEFORE,
+    FEWEST_BEHIND,
+    SHORTEST,
+    SHORTEST_WORD,
+    NumberRuns,
     before_word,
     behind_word,
     find_digests,
-    find_grouped,
-    find_words,
     is_space_or_dash,
 )
+from matcher.detect.whole_text import find_backwards
 from matcher.text.events import Hits
 from matcher.text.events import patterns as escapes
 from ullage.guard import STRICT, FaultGuard
@@ -64,62 +76,8 @@ from ullage.identifiers.base import no_check
 from ullage.identifiers.email import LONGEST_LABEL
 from ullage.identifiers.phone import FROM_ABROAD
 
-SHAPES = (*phone.SHAPES, *resident_id.SHAPES, *card.SHAPES)
-"""How numbers are grouped."""
 APART = ("email", "qq", "wechat", "digest")
 """Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a name (`wx13800138000`)."""
-
-
-class NumberRuns(NamedTuple):
-    """What detectors of numbers start from: digits in one piece, digits in groups, and words of letters and digits."""
-
-    digits: DigitRuns
-    grouped: list[tuple[NumberShape, NumberColumns]]
-    words: WordRuns
-
-    @classmethod
-    def of(cls, batch: Batch, classes: Classes) -> NumberRuns:
-        """Find them in a batch."""
-        digits = DigitRuns(batch, classes)
-        return cls(digits, find_grouped(batch, classes, SHAPES), find_words(classes, digits.led))
-
-
-def search(batch: Batch, beside: Sequence[Segment] = (), guard: FaultGuard = STRICT) -> SettledCandidates:
-    """Find the candidates of every kind, those `beside` a label or country among them; only kinds that are APART overlap.
-
-    A detector at which a lenient `guard` bears a fault gives no candidates.
-    """
-    classes = batch.classes
-    runs = guard.run("numbers", lambda: NumberRuns.of(batch, classes), None)
-    mail, strange_at = guard.run(
-        "emails", lambda: email.find(batch, places(classes.at)), (list[Segment](), np.empty(0, np.int64))
-    )
-    rare = guard.run("patterns", lambda: find_by_pattern(batch, classes, strange_at), list[Segment]())
-    mail += [segment for segment in rare if segment.kind == "email"]
-    numbers = _find_numbers(batch, runs, guard) if runs else []
-    numbers += [segment for segment in (*rare, *beside) if segment.kind not in APART and not segment.weak]
-    others = [segment for segment in beside if segment.kind in APART or segment.weak]
-    settled = settle(numbers)
-    segments: list[Segment] = [*settled.segments, *mail, *guard.run("qq", lambda: _find_mailboxes(mail, others), list[Segment]())]
-    segments += guard.run("digests", lambda: find_digests(batch, runs.words), list[Segment]()) if runs else []
-    backwards = guard.run("backwards", lambda: find_backwards(batch, runs.digits), list[Segment]()) if runs else []
-    return SettledCandidates([*segments, *others], [*settled.beaten, *backwards])
-
-
-def _find_numbers(batch: Batch, runs: NumberRuns, guard: FaultGuard) -> list[Segment]:
-    """Find the candidates that are numbers, before overlaps are settled."""
-    segments = guard.run("company_ids", lambda: uscc.find(batch, runs.digits, runs.words), list[Segment]())
-    segments += guard.run("phones", lambda: phone.find(batch, batch.classes, runs.digits, runs.grouped), list[Segment]())
-    ids = guard.run("resident_ids", lambda: resident_id.find(runs.digits, runs.grouped), None)
-    found, eighteens = ids or (list[Segment](), runs.digits.of(resident_id.LENGTH))
-    segments += found + guard.run("cards", lambda: card.find(runs.digits, eighteens, runs.grouped), list[Segment]())
-    return segments + guard.run("fixed_width", lambda: resident_id.find_fixed_width(batch, runs.digits), list[Segment]())
-
-
-def _find_mailboxes(mail: Sequence[Segment], labelled: Sequence[Segment]) -> list[Segment]:
-    """Find the QQ numbers in addresses, but for those behind a label: `QQ: 12345@qq.com` is one number."""
-    known = np.concatenate([np.empty(0, np.int64), *(segment.start for segment in labelled if segment.kind == "qq")])
-    return [segment.where(~np.isin(segment.start, known)) for segment in qq.find(mail)]
 
 
 class PrescanHits(NamedTuple):
@@ -153,10 +111,10 @@ class Prescan:
             (
                 *(
                     words,
-                    field_labels.patterns(),
+                    marked_values.patterns(),
                     escapes(),
-                    field_labels.card_headers(),
-                    masked_value.patterns(),
+                    marked_values.card_headers(),
+                    marked_values.mask_patterns(),
                     unread.patterns(),
                 ),
                 abroad.patterns(),
@@ -169,15 +127,158 @@ class Prescan:
         return PrescanHits(*self._joined.find(data))
 
 
+class ClassMask(Flag):
+    """What a buffer holds, as far as a detector asks for it."""
+
+    DIGIT = auto()
+    AT = auto()
+    RUN = auto()
+    """Eleven letters and digits in a row, the second of them a digit: shorter numbers stand in groups."""
+    GROUPS = auto()
+    """A sign between digits enough on either side."""
+    LONG_WORD = auto()
+    """As many letters and digits in a row as a digest or a company ID has."""
+    LABELS = auto()
+    MASKS = auto()
+
+    @classmethod
+    def of(cls, classes: Classes, seen: PrescanHits) -> ClassMask:
+        """Return what a buffer holds in which the prescan saw `seen`."""
+        held = (cls.LABELS if len(seen.labelled[0]) else cls(0)) | (cls.MASKS if len(seen.masked[0]) else cls(0))
+        if classes.at.any():
+            held |= cls.AT
+        if classes.words.of(SHORTEST_WORD).any():
+            held |= cls.LONG_WORD
+        if not classes.digit.any():
+            return held
+        held |= cls.DIGIT
+        if (classes.words.of(SHORTEST) & ahead(classes.digit, 1)).any():
+            held |= cls.RUN
+        before, following = classes.digits.of(FEWEST_BEFORE), classes.digits.of(FEWEST_BEHIND)
+        if (behind(before, FEWEST_BEFORE) & ahead(following, 1) & ~classes.digit).any():
+            held |= cls.GROUPS
+        return held
+
+
+NUMBERS = ClassMask.RUN | ClassMask.GROUPS | ClassMask.LONG_WORD
+"""Without one of these there are no numbers but those that a pattern or a label tells."""
+
+
+@dataclass
+class SearchView:
+    """What detectors look at: a buffer, what the prescan saw there, and what detectors before found.
+
+    `strange_at` are the at signs before domains in another script; `settled` is what is left where candidates overlapped.
+    """
+
+    batch: Batch
+    seen: PrescanHits
+    by: dict[str, Sequence[Segment]] = field(default_factory=dict)
+    strange_at: Places = field(default_factory=lambda: np.empty(0, np.int64))
+    settled: Sequence[Segment] = ()
+
+    @cached_property
+    def runs(self) -> NumberRuns:
+        """Digits in one piece and in groups, and words."""
+        return NumberRuns.of(self.batch, SHAPES)
+
+    def prepare(self) -> ClassMask:
+        """Return what the buffer holds; numbers are read if there may be any."""
+        held = ClassMask.of(self.batch.classes, self.seen)
+        if held & NUMBERS:
+            _ = self.runs
+        return held
+
+    def apart(self, *names: str) -> list[Segment]:
+        """Return what these detectors found that may overlap with anything."""
+        return [segment for name in names for segment in self.by.get(name, ()) if is_apart(segment)]
+
+
+def is_apart(segment: Segment) -> bool:
+    """Return whether candidates may overlap with others: an address, a name, or what only corroborates."""
+    return segment.kind in APART or segment.weak
+
+
+class Detector(NamedTuple):
+    """Finds candidates where the buffer holds one of `needs`, or anywhere if it needs nothing.
+
+    `name` is its word in `ullage.records.incomplete`.
+    """
+
+    name: str
+    needs: ClassMask
+    find: Callable[[SearchView], Sequence[Segment]]
+
+
+def _find_mail(view: SearchView) -> Sequence[Segment]:
+    """Find addresses in ASCII, and note the at signs of others."""
+    mail, view.strange_at = find_addresses(view.batch, places(view.batch.classes.at))
+    return mail
+
+
+def _find_mailboxes(view: SearchView) -> Sequence[Segment]:
+    """Find the QQ numbers in addresses, but for those behind a label: `QQ: 12345@qq.com` is one number."""
+    known = [segment.start for segment in view.apart(*BESIDE) if segment.kind == "qq"]
+    found = find_qq([segment for segment in view.apart("emails", "patterns") if segment.kind == "email"])
+    return [segment.where(~np.isin(segment.start, np.concatenate(known))) for segment in found] if known else found
+
+
+BESIDE = ("labels", "masks", "abroad")
+"""Detectors of what counts only beside something else."""
+DETECTORS = (
+    Detector("company_ids", ClassMask.LONG_WORD, lambda view: find_company_ids(view.batch, view.runs)),
+    Detector("phones", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_phones(view.batch, view.runs)),
+    Detector("resident_ids", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_resident_ids(view.runs)),
+    Detector("cards", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_cards(view.runs)),
+    Detector("fixed_width", ClassMask.LONG_WORD, lambda view: find_fixed_width(view.batch, view.runs)),
+    Detector("emails", ClassMask.AT, _find_mail),
+    Detector("patterns", ClassMask(0), lambda view: find_by_pattern(view.batch, view.batch.classes, view.strange_at)),
+    Detector("labels", ClassMask.LABELS, lambda view: marked_values.find_labelled(view.batch, view.seen.labelled)),
+    Detector("masks", ClassMask.MASKS, lambda view: marked_values.find_masked(view.batch, view.seen.masked)),
+    Detector("abroad", ClassMask.DIGIT, lambda view: abroad.find_abroad(view.batch, view.seen.abroad)),
+    Detector("qq", ClassMask.AT, _find_mailboxes),
+    Detector("digests", ClassMask.LONG_WORD, lambda view: find_digests(view.batch, view.runs.words)),
+)
+UNLIKELY = (
+    Detector("backwards", ClassMask.RUN, lambda view: find_backwards(view.batch, view.runs.digits)),
+    Detector(
+        "card_headers",
+        ClassMask.RUN | ClassMask.GROUPS,
+        lambda view: [marked_values.labelled_cards(view.batch, view.settled, view.seen.card_headers)],
+    ),
+)
+"""They find what is asked for and no sign of a genuine file, once overlaps are settled: numbers read backwards, and cards that
+fail Luhn behind a label, since such cards are issued."""
+
+
+def search(batch: Batch, seen: PrescanHits | None = None, guard: FaultGuard = STRICT) -> SettledCandidates:
+    """Find the candidates of every kind in a buffer where the prescan saw `seen`; only kinds that are APART overlap.
+
+    A detector at which a lenient `guard` bears a fault gives no candidates.
+    """
+    view = SearchView(batch, seen or NOTHING_SEEN)
+    held = guard.run("numbers", view.prepare, ~NUMBERS)
+    for detector in DETECTORS:
+        if held & detector.needs or not detector.needs:
+            view.by[detector.name] = guard.run(detector.name, partial(detector.find, view), ())
+    settled = settle([segment for found in view.by.values() for segment in found if not is_apart(segment)])
+    view.settled = [*settled.segments, *view.apart("emails", "patterns", "qq", "digests", *BESIDE)]
+    beaten = settled.beaten
+    for detector in UNLIKELY:
+        if held & detector.needs:
+            beaten += guard.run(detector.name, partial(detector.find, view), ())
+    return SettledCandidates([*view.settled], [segment for segment in beaten if len(segment)])
+
+
 WITH_COLUMNS = frozenset(("phone", "resident_id", "card", "email", "uscc", "iban"))
-"""Kinds that a module of `kinds`, or a gate in here, finds."""
+"""Kinds that a detector, or a gate in here, finds."""
 AROUND = 80
 """Bytes read on either side of a gate."""
 CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
 """Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
-BRACKETS = tuple(b"()")
+BRACKETS = b"()"
 WIDEST_LABEL = 4 * (LONGEST_LABEL + 1)
 """Bytes of a domain's label, whatever its characters, and of a dot."""
 GROUP = 4
@@ -190,12 +291,13 @@ FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
 
 def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
     """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
-    gates = (
-        (kinds()["iban"], _iban_gates(batch, classes)),
-        (iban.SPACED, _spaced_iban_gates(batch, classes)),
-        (FROM_ABROAD, _abroad_gates(batch, classes)),
-        (kinds()["email"], _before_dot(batch, strange_at)),
-    )
+    gates = [(kinds()["email"], _before_dot(batch, strange_at))]
+    if classes.digit.any():
+        gates += [
+            (kinds()["iban"], _iban_gates(batch, classes)),
+            (iban.SPACED, _spaced_iban_gates(batch, classes)),
+            (FROM_ABROAD, _abroad_gates(batch, classes)),
+        ]
     size = len(batch.data)
     found = [
         _columns(batch, kind, stretches(gate - AROUND, gate + AROUND, size, apart=0), gate) for kind, gate in gates if len(gate)
@@ -270,7 +372,7 @@ def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
     """Which digits go on to a number's fewest, with one sign between groups or a bracket, where nobody looks further: bool[n]."""
     seen = windows(digit, begin)
     stop = lowest(~seen & ~(seen >> ONE))
-    bracket: Flags = np.isin(data.take(begin + stop), BRACKETS) | np.isin(data.take(begin + stop + 1), BRACKETS)
+    bracket = is_one_of(data.take(begin + stop), BRACKETS) | is_one_of(data.take(begin + stop + 1), BRACKETS)
     return np.asarray(bracket | (np.bitwise_count(seen & under(stop)) >= SHORTEST_ABROAD))
 
 

@@ -1,7 +1,7 @@
 """Values that stand for people and that no list is asked for: masks, digests in other forms, numbers in other spellings.
 
 Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a time: `138****8000`, `a***@b.c`,
-SHA-512, a digest in base64, `zhang*qq.com`, `l38 OO13 8000`; numbers in fragments are counted by `fragments`. A gate, which
+SHA-512, a digest in base64, `zhang*qq.com`, `l38 OO13 8000`; numbers in fragments are counted by `whole_text`. A gate, which
 hyperscan looks for in the one pass over all texts, says where one may stand; around it a pattern of Python says whether one does.
 Each is linear: what repeats in it is bounded.
 
@@ -23,8 +23,8 @@ from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import ahead, is_letter, is_one_of, places
 from matcher.columns.literals import SearchPatterns, stretches
 from matcher.detect.candidates import Segment
-from matcher.detect.fragments import FEWEST, count_fragments
 from matcher.detect.numbers import DIGEST
+from matcher.detect.whole_text import FEWEST, count_fragments
 from matcher.text.group_numbers import is_valid
 from ullage.identifiers.masked_value import FORM as MASKED
 from ullage.regex import compile_later
@@ -147,6 +147,8 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
 def _hiding_before_at(batch: Batch) -> Places:
     """The at signs close behind two signs that may hide characters of an address."""
     at = places(batch.classes.at)
+    if not len(at):
+        return at
     before = batch.windows(at - BEFORE_AT, BEFORE_AT).reshape(-1)  # in one row, for which numpy takes a fifth of the time
     hides = np.zeros(len(before), bool)
     for first, second in HIDING_PAIRS:
@@ -163,6 +165,8 @@ def _alike(batch: Batch) -> Places:
     sign, is_alike = batch.classes.separator, partial(is_one_of, signs=ALIKE_SIGNS)
     gap = places(sign & ahead(sign, LONG_GROUP + 1))
     gap = gap[is_alike(batch.data.take(gap + 1)) & is_alike(batch.data.take(gap - 1))]
+    if not len(gap):
+        return gap
     written = batch.windows(gap - SHORT_GROUP, GROUPED)
     in_groups = is_alike(written)
     in_groups[:, [SHORT_GROUP, SHORT_GROUP + LONG_GROUP + 1]] = True

@@ -14,10 +14,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
-from matcher.detect.abroad import find_abroad
 from matcher.detect.candidates import Candidates, Segment
-from matcher.detect.field_labels import find_labelled, labelled_cards
-from matcher.detect.kinds.masked_value import find_masked
 from matcher.detect.numbers import DIGEST
 from matcher.detect.search import search
 from matcher.detect.unread import SPELT, unread_values
@@ -80,16 +77,8 @@ class SearchResult:
         self, laid: PartBatch, lexicon: Lexicon, sheets: dict[int, DocumentColumns], public: Public, guard: FaultGuard = STRICT
     ) -> None:
         self.parts, self.batch, self.guard, self._seen = laid.parts, laid.batch, guard, laid.seen
-        batch, seen, none = laid.batch, laid.seen, list[Segment]
-        beside = list(guard.run("labels", lambda: list(find_labelled(batch, seen.labelled)), none()))
-        beside += guard.run("masks", lambda: list(find_masked(batch, seen.masked)), none())
-        beside += guard.run("abroad", lambda: list(find_abroad(batch, seen.abroad)), none())
-        settled = search(batch, beside, guard)
-        self.segments, beaten = public.left_out(settled.segments), public.left_out(settled.beaten)
-        cards = guard.run("card_headers", lambda: [labelled_cards(batch, self.segments, seen.card_headers)], none())
-        self.unlikely = [*beaten, *cards]
-        """What is asked for and no sign of a genuine file: readings that lost to another of the same characters, and cards that
-        fail Luhn behind a label, since such cards are issued."""
+        settled = search(laid.batch, laid.seen, guard)
+        self.segments, self.unlikely = public.left_out(settled.segments), public.left_out(settled.beaten)
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
 
     def only(self, numbers: Sequence[int]) -> SearchResult:
@@ -102,6 +91,11 @@ class SearchResult:
     def asked(self) -> Sequence[ListQuery]:
         """What can be asked of a list: all that is not weak and no mask, laid out once for every list."""
         return list(questions([*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]))
+
+    @property
+    def asks(self) -> bool:
+        """Whether a list is asked for anything: for a value, or for whom a mask fits."""
+        return bool(self.asked) or any(segment.form == MASKED for segment in self.segments)
 
     @cached_property
     def unread(self) -> Mapping[int, Counter[str]]:

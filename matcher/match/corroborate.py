@@ -17,7 +17,7 @@ import numpy as np
 from matcher.columns.batch import Flags, KeyedMembers, Places, Texts, concatenate, ranges
 from matcher.detect.candidates import Segment, joined
 from matcher.match.batches import SearchResult
-from matcher.match.lookup import BITS, NONE, ListQuery, Matches, ask, bits_of, enrolled, questions, tags_of
+from matcher.match.lookup import BITS, NONE, FoundMatches, ListQuery, RowMatches, ask, bits_of, enrolled, questions, tags_of
 from matcher.watchlist.installation import Epoch
 from matcher.watchlist.tagging import normal_name
 from ullage.identifiers import masked_value
@@ -73,60 +73,60 @@ def _different(rows: Places) -> Places:
     return different
 
 
-def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> Matches:
-    """All matches of one epoch in a batch, in order of place, with rows and the customer's own labels there.
+def look_up(epoch: Epoch, searched: SearchResult, *, in_full: bool = True) -> RowMatches:
+    """Return all matches of one epoch in a batch, in order of place, with rows and the customer's own labels there.
 
     Unless `in_full`, which takes longer, of customers with several fields in a row it may be left out that their name is one.
     """
-    found = _in_rows(searched, ask(epoch, enrolled(searched.asked, epoch.list.kinds)))
-    strong = found["row"] != NONE
+    found = ask(epoch, enrolled(searched.asked, epoch.list.kinds))
+    row = _rows_of(searched, found)
     rows, subjects = masked_owners(epoch, searched)
     if not (len(found) or len(rows)):
-        found["own"] = found["row"]  # of none
-        return found
-    owners = Owners.of(*map(np.concatenate, ((found["row"][strong], rows), (found["subject"][strong], subjects))))
+        return RowMatches(**found.fields(), document=row, row=row, own=row)  # of none
+    strong = row != NONE
+    owners = Owners.of(*map(np.concatenate, ((row[strong], rows), (found.subject[strong], subjects))))
     weak = [segment for segment in searched.segments if segment.weak or segment.form == masked_value.FORM]
-    for question, place, subject in _own(epoch, searched, owners, weak):
-        start, end = question.start[place], question.end[place]
-        own = Matches.of([question], question=np.zeros_like(place), place=place, subject=subject, start=start, end=end)
-        found = found.joined(_in_rows(searched, own))
+    for question, value, subject in _own(epoch, searched, owners, weak):
+        more = FoundMatches(np.zeros_like(value), [question], value, subject, question.start[value], question.end[value])
+        found, row = found.joined(more), np.concatenate((row, _rows_of(searched, more)))
 
     def names(alone: Places) -> tuple[Places, Places]:
         return named(epoch, searched, owners, owners.rows if in_full else _different(alone))
 
-    return _once(_with_labels(found, names))
+    own, once = _labels_of_matches(found, row, names), _once(found)
+    found = found.take(once)
+    return RowMatches(**found.fields(), document=searched.batch.documents(found.start), row=row[once], own=own[once])
 
 
-def _in_rows(searched: SearchResult, found: Matches) -> Matches:
-    """`found` with the row of each match."""
-    found["row"] = searched.rows.holding(found["start"]) if len(found) else found["start"]
-    return found
+def _rows_of(searched: SearchResult, found: FoundMatches) -> Places:
+    """Return the row of each match: i64[n]."""
+    return searched.rows.holding(found.start) if len(found) else found.start
 
 
-def _with_labels(found: Matches, names: Callable[[Places], tuple[Places, Places]]) -> Matches:
-    """`found` with the labels of all that stands there of the same customer in the same row.
+def _labels_of_matches(found: FoundMatches, row: Places, names: Callable[[Places], tuple[Places, Places]]) -> Places:
+    """Return the labels of all that stands in the row of each match of the same customer, as bits: i64[n].
 
     `names` gives pairs of row and subject whose name stands there too, from the rows in which somebody has no other field.
     """
-    pairs = KeyedMembers.of((found["row"] + 1) << SUBJECT_BITS | found["subject"])
-    bits = pairs.united(bits_of(found.asked)[found["question"]])
+    pairs = KeyedMembers.of((row + 1) << SUBJECT_BITS | found.subject)
+    bits = pairs.united(bits_of(found.asked)[found.query])
     rows, subjects = names((pairs.keys[np.bitwise_count(bits) < AGREEING] >> SUBJECT_BITS) - 1)
     bits[np.searchsorted(pairs.keys, (rows + 1) << SUBJECT_BITS | subjects)] |= BITS[FieldLabel.NAME]
-    found["own"] = bits[pairs.number]
-    return found
+    return np.asarray(bits[pairs.number])
 
 
-def _once(found: Matches) -> Matches:
-    """`found` in order of place, kind, form and subject; of what is the same in all of these the last."""
-    order = np.argsort(found["start"], kind="stable")
-    if (np.diff(found["start"][order]) > 0).all():  # mostly no two begin at one place
-        return found.take(order)
-    rank = np.array([sorted({*found.kinds}).index(name) for name in found.kinds], np.int64)[found["question"]]
-    order = np.lexsort((found["subject"], rank, found["end"], found["start"]))
-    columns = np.stack((found["start"], found["end"], rank, found["subject"]))[:, order]
+def _once(found: FoundMatches) -> Places:
+    """Return the order by place, kind, form and subject; of what is the same in all of these the last."""
+    order = np.argsort(found.start, kind="stable")
+    if (np.diff(found.start[order]) > 0).all():  # mostly no two begin at one place
+        return order
+    kinds = found.kinds
+    rank = np.array([sorted({*kinds}).index(name) for name in kinds], np.int64)[found.query]
+    order = np.lexsort((found.subject, rank, found.end, found.start))
+    columns = np.stack((found.start, found.end, rank, found.subject))[:, order]
     is_last = np.ones(len(order), bool)
     is_last[:-1] = (columns[:, 1:] != columns[:, :-1]).any(axis=0)
-    return found.take(order[is_last])
+    return np.asarray(order[is_last])
 
 
 def _own(
@@ -210,8 +210,8 @@ def _holders(epoch: Epoch, phones: _Masks, ids: _Masks, rows: Places) -> Owners:
     beside = np.intersect1d(rows, ids.row[~is_long])
     asked = ids.where(is_long & np.isin(ids.row, rows)), phones.where(np.isin(phones.row, beside))
     answers = [(masks.row, ask(epoch, list(questions([masks.segment])))) for masks in asked]
-    row = np.concatenate([row[answer["place"]] for row, answer in answers])
-    return Owners.of(row, np.concatenate([answer["subject"] for _, answer in answers]))
+    row = np.concatenate([row[answer.value] for row, answer in answers])
+    return Owners.of(row, np.concatenate([answer.subject for _, answer in answers]))
 
 
 def _in_both(epoch: Epoch, searched: SearchResult, owners: Owners, phones: _Masks, ids: _Masks) -> Places:

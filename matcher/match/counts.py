@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
 from itertools import pairwise, repeat
@@ -19,7 +19,16 @@ import numpy.typing as npt
 from matcher.columns.batch import Bytes, Flags, KeyedMembers, Places, Texts
 from matcher.match.batches import SearchResult
 from matcher.match.capture_key import CaptureKey, Distinct, SortedNumbers, kind_numbers, told_apart
-from matcher.match.lookup import FOLDED, NONE, NORMALISED, Matches, labels_of
+from matcher.match.lookup import (
+    FOLDED,
+    NONE,
+    NORMALISED,
+    FoundMatches,
+    ListedMatches,
+    RowMatches,
+    WeighedMatches,
+    labels_of,
+)
 from matcher.match.whose_rows import Witnesses
 from matcher.watchlist.installation import Epoch, TenantLists
 from ullage.identifiers import is_verified, masked_value
@@ -119,22 +128,20 @@ class MatchedRows(NamedTuple):
 NO_ROWS = MatchedRows(np.empty(0, np.int64), np.empty(0, np.int64), ())
 
 
-def weigh(searched: SearchResult, found: Matches, key: CaptureKey, adults: Places) -> MatchedRows:
-    """Fill in flags and numbers of `found`; of each match, `adults` has the last birthday, as YYYYMMDD, that makes no minor."""
-    agrees = np.bitwise_count(found["own"]) >= 2
+def weigh(searched: SearchResult, found: RowMatches, key: CaptureKey, adults: Places) -> tuple[WeighedMatches, MatchedRows]:
+    """Weigh matches and the rows that hold them; of each match, `adults` has the last birthday, as YYYYMMDD, of no minor."""
+    agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
-    found["word"] = np.empty(len(found), np.uint64)
     for question, own in found.by_question():
-        normal, length = question.normals(found["place"][own])
-        found["word"][own] = told_apart(key.values(normal, length), kind_numbers()[question.kind])
         is_sure[own] |= is_verified([question.kind], corroborated=False)
         if question.kind == "resident_id" and question.form == "plain":
+            normal, _ = question.normals(found.value[own])
             flags[own] |= np.where(born(normal) > adults[own], MINOR, 0)
-    held_by = KeyedMembers.of(found["row"])
+    held_by = KeyedMembers.of(found.row)
     outside = int(len(found) > 0 and held_by.keys[0] == NONE)
     rows, number = held_by.keys[outside:], held_by.number
     of_row, groups = searched.rows.groups(rows)
-    of_match = held_by.united(found["own"]), held_by.any(agrees), held_by.any(is_sure)
+    of_match = held_by.united(found.own), held_by.any(agrees), held_by.any(is_sure)
     alike = np.stack((of_row, *(column[outside:] for column in of_match)))
     distinct, which = np.unique(alike, axis=1, return_inverse=True)
     keys, held = [], []
@@ -144,16 +151,24 @@ def weigh(searched: SearchResult, found: Matches, key: CaptureKey, adults: Place
         held.append(shown_bits)
     of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[np.concatenate((np.zeros(outside, np.int64), which + 1))].T
     flags |= of_class[number] | np.where(is_sure, VERIFIED, 0) | np.where(agrees, AGREES | shown[number], 0)
-    found["flags"] = flags
-    return MatchedRows(rows, which, keys)
+    weighed = WeighedMatches(**found.fields(), flags=flags, word=_words(found, key))
+    return weighed, MatchedRows(rows, which, keys)
 
 
-def weigh_barely(found: Matches, key: CaptureKey) -> None:
-    """Fill in what matches prove alone: somebody may have any phone by chance, but not a resident ID."""
-    found["flags"], found["word"] = np.full(len(found), CLASSES["C"]), np.empty(len(found), np.uint64)
+def weigh_barely(found: RowMatches, key: CaptureKey) -> WeighedMatches:
+    """Weigh what matches prove alone: somebody may have any phone by chance, but not a resident ID."""
+    flags = np.full(len(found), CLASSES["C"])
     for question, own in found.by_question():
-        found["word"][own] = told_apart(key.values(*question.normals(found["place"][own])), kind_numbers()[question.kind])
-        found["flags"][own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
+        flags[own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
+    return WeighedMatches(**found.fields(), flags=flags, word=_words(found, key))
+
+
+def _words(found: FoundMatches, key: CaptureKey) -> npt.NDArray[np.uint64]:
+    """Return keyed numbers that tell the values of matches apart: u64[n]."""
+    words = np.empty(len(found), np.uint64)
+    for question, own in found.by_question():
+        words[own] = told_apart(key.values(*question.normals(found.value[own])), kind_numbers()[question.kind])
+    return words
 
 
 @cache
@@ -172,7 +187,7 @@ class EpochMatches:
 
     epoch: int
     room: int | None = None
-    details: list[Matches] = field(default_factory=list)
+    details: list[ListedMatches] = field(default_factory=list)
     """Those that are listed."""
     count: int = 0
     subjects: Customers = field(default_factory=Customers)
@@ -181,11 +196,11 @@ class EpochMatches:
     groups: Counter[RowKey] = field(default_factory=Counter)
     witnesses: Witnesses = field(default_factory=Witnesses)
 
-    def add(self, matches: Matches, rows: Mapping[RowKey, int]) -> None:
+    def add(self, matches: WeighedMatches, rows: Mapping[RowKey, int]) -> None:
         """Count matches of one part, and the rows that hold them: how many under each key."""
         self.count += len(matches)
-        self.subjects.add_flags(matches["subject"], matches["flags"])
-        self.values.add(matches["word"])
+        self.subjects.add_flags(matches.subject, matches.flags)
+        self.values.add(matches.word)
         self.groups.update(rows)
 
     @property
@@ -193,12 +208,11 @@ class EpochMatches:
         """Whether no further match is listed."""
         return self.room is not None and sum(map(len, self.details)) >= self.room
 
-    def list_matches(self, matches: Matches) -> bool:
+    def list_matches(self, matches: ListedMatches) -> bool:
         """List `matches`; whether there was room for all of them."""
         left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
         if left:
-            columns = {name: column[:left].copy() for name, column in matches.columns.items()}  # a view keeps the batch's
-            self.details.append(replace(matches, columns=columns))
+            self.details.append(matches.take(np.arange(min(left, len(matches)))))  # a copy: a view keeps the batch's
         return left >= len(matches)
 
     def matches(self) -> Iterator[Match]:
@@ -275,142 +289,170 @@ OTHERWISE = 60
 TOGETHER = 99
 ROW_FIELDS = 24
 TRANSFORMS = {0: (), FOLDED: ("folded",), NORMALISED: ("normalised",), FOLDED | NORMALISED: ("folded", "normalised")}
-COLUMNS = ("question", "document", "handle", "tag", "first", "last", "line", "labels", "own", "transforms", "coincidence")
-"""What a record is made of."""
 WIDEST = 128
 """Bytes of a value that are compared with its normal form as columns; longer ones are compared one by one."""
 
 
-def listed(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: Matches) -> Matches:
-    """`found` with all that a record tells, without the values that were asked for."""
-    with_places(searched, found)
-    lines = searched.batch.lines(found["start"]) - searched.batch.lines(searched.batch.starts[found["document"]])
-    in_row = np.flatnonzero(found["row"] != NONE)
-    lines[in_row] = searched.rows.lines(found["row"][in_row])
-    _with_tags(lists, epoch, searched, found, lines)
-    _with_coincidence(found)
-    found["transforms"] |= np.where(_are_normal(searched, found), 0, NORMALISED)
-    number, held = searched.rows.fields(found["row"][in_row])
+def listed(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches) -> ListedMatches:
+    """Return all that a record tells of matches, without the values that were asked for."""
+    lines = searched.batch.lines(found.start) - searched.batch.lines(searched.batch.starts[found.document])
+    in_row = np.flatnonzero(found.row != NONE)
+    lines[in_row] = searched.rows.lines(found.row[in_row])
+    number, held = searched.rows.fields(found.row[in_row])
     others = np.zeros(len(found), np.int64)
     others[in_row] = number + 1
     held = [frozenset(), *held]
-    own, own_number = np.unique(found["own"], return_inverse=True)
+    own, own_number = np.unique(found.own, return_inverse=True)
     pairs, pair = np.unique(others * len(own) + own_number, return_inverse=True)
     made = [
         tuple(sorted(held[fields].union(labels_of(bits))))[:ROW_FIELDS]
         for fields, bits in zip((pairs // len(own)).tolist(), own[pairs % len(own)].tolist(), strict=True)
     ]
     numbers = {labels: place for place, labels in enumerate(dict.fromkeys(made))}
-    found["labels"] = np.array([numbers[labels] for labels in made], np.int64)[pair]
-    return _listed(searched, found, list(numbers))
+    place = locate(searched, found.document, found.start, found.end)
+    place = place._replace(transforms=place.transforms | np.where(_are_normal(searched, found), 0, NORMALISED))
+    held_labels = RowLabels(np.array([numbers[labels] for labels in made], np.int64)[pair], list(numbers))
+    return _listed(lists, epoch, searched, found, place, lines, held_labels, _coincidences(found))
 
 
-def listed_barely(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: Matches) -> Matches:
-    """The same where rows cannot be read: each begins and ends where it does in the text as it was searched, in bytes."""
-    begin, parts = searched.batch.starts[found["document"]], searched.parts
-    offset = np.array([part.piece.offset for part in parts], np.int64)[found["document"]]
-    found["first"], found["last"] = found["start"] - begin + offset, found["end"] - begin + offset
-    found["transforms"], found["coincidence"] = np.zeros_like(begin), np.zeros(len(found))
-    _with_tags(lists, epoch, searched, found, searched.batch.lines(found["start"]) - searched.batch.lines(begin))
-    own, found["labels"] = np.unique(found["own"], return_inverse=True)
-    return _listed(searched, found, [labels_of(bits) for bits in own.tolist()])
+def listed_barely(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches) -> ListedMatches:
+    """Return the same where rows cannot be read: each begins and ends where it does in the text as it was searched, in bytes."""
+    begin, parts = searched.batch.starts[found.document], searched.parts
+    offset = np.array([part.piece.offset for part in parts], np.int64)[found.document] - begin
+    place = TextPlaces(found.start + offset, found.end + offset, np.zeros_like(begin))
+    lines = searched.batch.lines(found.start) - searched.batch.lines(begin)
+    own, number = np.unique(found.own, return_inverse=True)
+    labels = [labels_of(bits) for bits in own.tolist()]
+    return _listed(lists, epoch, searched, found, place, lines, RowLabels(number, labels), np.zeros(len(found)))
 
 
-def _listed(searched: SearchResult, found: Matches, labels: Sequence[tuple[str, ...]]) -> Matches:
-    """The columns of `found` that a record tells."""
-    members = [(part.piece.path, part.piece.member, part.piece.container) for part in searched.parts]
-    return Matches(found.kinds, {name: found[name] for name in COLUMNS}, (), members, labels)
-
-
-def _with_tags(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: Matches, lines: Places) -> None:
-    """Fill in the customers' handles, the tags for searching, and the lines, which are counted from each part's first."""
-    found["handle"] = epoch.list.raw_handles(found["subject"])
-    found["tag"] = np.empty((len(found), TAG_BYTES), np.uint8)
+def _listed(
+    lists: TenantLists,
+    epoch: Epoch,
+    searched: SearchResult,
+    found: WeighedMatches,
+    place: TextPlaces,
+    lines: Places,
+    held: RowLabels,
+    coincidence: npt.NDArray[np.float64],
+) -> ListedMatches:
+    """Return matches with customers' handles and the tags for searching; `lines` are counted from each part's first."""
+    tag = np.empty((len(found), TAG_BYTES), np.uint8)
     for question, own in found.by_question():
-        found["tag"][own] = lists.index.tagger(question.kind, question.form).tag_rows(*question.normals(found["place"][own]))
-    found["line"] = lines + np.array([part.line for part in searched.parts], np.int64)[found["document"]]
+        tag[own] = lists.index.tagger(question.kind, question.form).tag_rows(*question.normals(found.value[own]))
+    return ListedMatches(
+        found.query,
+        found.kinds,
+        [(part.piece.path, part.piece.member, part.piece.container) for part in searched.parts],
+        held.labels,
+        found.document,
+        found.own,
+        held.number,
+        *place[:2],
+        lines + np.array([part.line for part in searched.parts], np.int64)[found.document],
+        place.transforms,
+        coincidence,
+        epoch.list.raw_handles(found.subject),
+        tag,
+    )
 
 
-def _with_coincidence(found: Matches) -> None:
-    """Fill in, of masked values, the chance that each fits its customer by accident."""
-    found["coincidence"] = np.zeros(len(found))
+def _coincidences(found: FoundMatches) -> npt.NDArray[np.float64]:
+    """Return, of masked values, the chance that each fits its customer by accident, 0 of others: f64[n]."""
+    chances = np.zeros(len(found))
     for question, own in found.by_question():
         if question.form == masked_value.FORM:
-            normals = Texts(*question.normals(found["place"][own])).strings()
-            found["coincidence"][own] = [masked_value.coincidence(question.kind, normal) for normal in normals]
+            normals = Texts(*question.normals(found.value[own])).strings()
+            chances[own] = [masked_value.coincidence(question.kind, normal) for normal in normals]
+    return chances
 
 
-def with_places(searched: SearchResult, found: Matches) -> None:
-    """Fill in where each match stands in the decoded text, and whether something in it had to be undone."""
-    parts, batch, documents = searched.parts, searched.batch, found["document"]
-    begin = batch.characters_before(batch.starts[documents])
-    first, last = (batch.characters_before(found[name]) - begin for name in ("start", "end"))
-    found["transforms"] = np.zeros(len(found), np.int64)
-    borders = np.flatnonzero(np.diff(documents, prepend=-1, append=len(parts)))
+class RowLabels(NamedTuple):
+    """Different sets of `labels`, and the number among them of each match's row: i64[n]."""
+
+    number: Places
+    labels: Sequence[tuple[str, ...]]
+
+
+class TextPlaces(NamedTuple):
+    """Where matches stand in the decoded text, characters [first, last), and what had to be undone to read them: i64[n]."""
+
+    first: Places
+    last: Places
+    transforms: Places
+
+
+def locate(searched: SearchResult, document: Places, start: Places, end: Places) -> TextPlaces:
+    """Return where the bytes [start, end) of a batch, which ascend by `document`, stand in the decoded texts."""
+    parts, batch = searched.parts, searched.batch
+    begin = batch.characters_before(batch.starts[document])
+    first, last = (batch.characters_before(places) - begin for places in (start, end))
+    transforms = np.zeros(len(document), np.int64)
+    borders = np.flatnonzero(np.diff(document, prepend=-1, append=len(parts)))
     for low, high in pairwise(borders.tolist()):
-        part = parts[int(documents[low])]
+        part = parts[int(document[low])]
         if not part.text.is_unchanged:
             folded = list(zip(first[low:high].tolist(), last[low:high].tolist(), strict=True))
             first[low:high], last[low:high] = part.text.spans(first[low:high], last[low:high])
-            for number, (start, end) in enumerate(folded, low):
-                if part.text.original[first[number] : last[number]] != part.text.text[start:end]:
-                    found["transforms"][number] = FOLDED
+            for number, (begin_folded, end_folded) in enumerate(folded, low):
+                if part.text.original[first[number] : last[number]] != part.text.text[begin_folded:end_folded]:
+                    transforms[number] = FOLDED
         first[low:high] += part.piece.offset
         last[low:high] += part.piece.offset
-    found["first"], found["last"] = first, last
+    return TextPlaces(first, last, transforms)
 
 
-def _are_normal(searched: SearchResult, found: Matches) -> Flags:
+def _are_normal(searched: SearchResult, found: FoundMatches) -> Flags:
     """Which matches are written as their normal form is, but for capitals, or are digests or masks: bool[n]."""
     normal = np.ones(len(found), bool)
     for question, own in found.by_question():
         if question.form == "plain":
-            start, end = found["start"][own], found["end"][own]
-            table, length = question.normals(found["place"][own])
+            start, end = found.start[own], found.end[own]
+            table, length = question.normals(found.value[own])
             width = min(table.shape[1], WIDEST)
             same = searched.batch.windows(start, width) == table[:, :width]
             same |= np.arange(width) >= length[:, None]
             normal[own] = same.all(axis=1) & (length <= width) & (end - start == length)
             for number in own[~normal[own]].tolist():
-                value = searched.batch.text(found["start"][number], found["end"][number]).decode("utf-8", "surrogatepass")
-                [form] = Texts(*question.normals(found["place"][[number]])).strings()
+                value = searched.batch.text(found.start[number], found.end[number]).decode("utf-8", "surrogatepass")
+                [form] = Texts(*question.normals(found.value[[number]])).strings()
                 normal[number] = value.lower() == form.lower()
     return normal
 
 
-def confidences(found: Matches) -> npt.NDArray[np.int64]:
-    """How sure each match is, in percent: i64[n]."""
+def confidences(found: RowMatches | ListedMatches) -> npt.NDArray[np.int64]:
+    """Return how sure each match is, in percent: i64[n]."""
     alone = np.array([ALONE.get(kind, OTHERWISE) for kind, _ in found.kinds], np.int64)
-    return np.where(np.bitwise_count(found["own"]) >= 2, TOGETHER, alone[found["question"]])
+    return np.where(np.bitwise_count(found.own) >= 2, TOGETHER, alone[found.query])
 
 
-def records(found: Matches) -> Iterator[Match]:
+def records(found: ListedMatches) -> Iterator[Match]:
     """Each of the matches, which are listed, as a record; as many at a time as go into one finding."""
     for first in range(0, len(found), MAX_MATCHES):
         yield from _records(found.take(slice(first, first + MAX_MATCHES)))
 
 
-def _records(found: Matches) -> list[Match]:
+def _records(found: ListedMatches) -> list[Match]:
     """The matches as records, made as from a pickle, unchecked: the values are our own columns, and to check them takes longer.
 
     Each attribute is set of all of them by one call, which takes a third of what a loop in Python would.
     """
-    tags, handles = (found[name].tobytes().hex(" ", TAG_BYTES).split() for name in ("tag", "handle"))
-    members = [found.members[number] for number in found["document"].tolist()]
-    named = [found.kinds[number] for number in found["question"].tolist()]
+    tags, handles = (column.tobytes().hex(" ", TAG_BYTES).split() for column in (found.tag, found.handle))
+    members = [found.members[number] for number in found.document.tolist()]
+    named = [found.kinds[number] for number in found.query.tolist()]
     columns = zip(
         named,
         handles,
         tags,
         members,
-        found["first"].tolist(),
-        found["last"].tolist(),
-        found["line"].tolist(),
-        found["labels"].tolist(),
-        found["own"].tolist(),
-        found["transforms"].tolist(),
+        found.first.tolist(),
+        found.last.tolist(),
+        found.line.tolist(),
+        found.held.tolist(),
+        found.own.tolist(),
+        found.transforms.tolist(),
         confidences(found).tolist(),
-        found["coincidence"].tolist(),
+        found.coincidence.tolist(),
         strict=True,
     )
     values = [

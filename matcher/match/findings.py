@@ -287,7 +287,7 @@ def with_original(finding: Finding, reading: CaptureReading, sealer: Sealer | No
 def _original(reading: CaptureReading, tenant: str) -> SealedPost:
     capture, found = reading.capture, reading.best(tenant)
     documents = [
-        held.members[number] for held in (found.details if found else ()) for number in np.unique(held["document"]).tolist()
+        held.members[number] for held in (found.details if found else ()) for number in np.unique(held.document).tolist()
     ]
     names = {number: path for path, number, _ in documents if number}
     return SealedPost(

@@ -1,21 +1,23 @@
-"""The match table: what is asked of a watchlist for the candidates of a batch, and a row for each value that it knows.
+"""Ask a watchlist for the candidates of a batch, and keep what it knows as tables of columns, one for each stage.
 
-Everything that is found out about a match becomes a column of one table, `Matches`, in this order: `ask` looks values up,
-`corroborate` finds rows and what else of the customer stands there, `counts` weighs and finds places in the decoded text.
+`ask` looks values up          FoundMatches
+`corroborate` finds rows       RowMatches
+`counts` weighs what is there  WeighedMatches
+`counts` finds places in text  ListedMatches
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache, cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from matcher.columns.batch import Bytes, Flags, Places, Texts
+from matcher.columns.batch import Batch, Bytes, Flags, Places, Texts
 from matcher.detect.candidates import Segment, anywhere
 from matcher.detect.numbers import DIGEST
 from matcher.watchlist.installation import Epoch
@@ -32,10 +34,9 @@ FEW = 8
 NONE = -1
 """The row of a match that stands in no row."""
 BITS = {str(label): 1 << number for number, label in enumerate(FieldLabel)}
-"""A bit for each label, in the column `own`."""
+"""A bit for each label, in `RowMatches.own`."""
 FOLDED, NORMALISED = 1, 2
-"""Bits of the column `transforms`: something was undone to read the value; it is not written in its normal form."""
-Column = npt.NDArray[Any]
+"""Bits of `ListedMatches.transforms`: something was undone to read the value; it is not written in its normal form."""
 
 
 class ValueColumns:
@@ -72,57 +73,103 @@ class ListQuery(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Matches:
-    """Matches of one list in a batch: the match table, of which `matches["name"]` is a column [n]. All are i64 but those named.
+class MatchTable:
+    """Matches of one list in a batch, as columns; `query` i64[n] is the number of each match's question among `kinds`."""
 
-    - look-up: `question`, its number among `asked`, and `place`, which of its values; `subject`, the customer's row in the list;
-      `start` and `end`, bytes of the batch;
-    - corroboration: `row` of the batch, NONE for none; `own`, a bit for each label of this customer's fields in that row;
-    - weighing: `document`; `flags` of `counts.Customers`; `word` u64, a keyed number that tells values apart;
-    - listing: `first` and `last`, characters of the decoded text; `line`; `labels`, the number of the row's among the sets of
-      labels here; `transforms`, what was undone; `coincidence` f64, its chance; `handle` and `tag` u8[n, 16].
-
-    Once listed (`counts.listed`) only what a record tells is left: the `kinds` of `asked`, the `members` (path, number, kind
-    of container) by document, and `labels`.
-    """
-
-    kinds: Sequence[tuple[str, str]]
-    columns: dict[str, Column]
-    asked: Sequence[ListQuery] = ()
-    members: Sequence[tuple[str, int, str]] = ()
-    labels: Sequence[tuple[str, ...]] = field(default=())
-
-    @classmethod
-    def of(cls, asked: Sequence[ListQuery], **columns: Column) -> Matches:
-        """Matches of these questions, with some columns; the others are set when they are known."""
-        return cls([(question.kind, question.form) for question in asked], columns, asked)
+    query: Places
 
     def __len__(self) -> int:
-        return len(self.columns["question"])
+        return len(self.query)
 
-    def __getitem__(self, name: str) -> Column:
-        return self.columns[name]
+    def take(self, which: slice | Places | Flags) -> Self:
+        """Return the matches that `which` selects, in that order."""
+        columns = {name: column[which] for name, column in self.fields().items() if isinstance(column, np.ndarray)}
+        return replace(self, **columns)
 
-    def __setitem__(self, name: str, column: Column) -> None:
-        self.columns[name] = column
+    def fields(self) -> dict[str, Any]:
+        """Return columns, and what all matches share, by name: what the table of the next stage is made of."""
+        return {column.name: getattr(self, column.name) for column in fields(self)}
 
-    def take(self, which: slice | Places | Flags) -> Matches:
-        """The matches that `which` selects, in that order."""
-        return replace(self, columns={name: column[which] for name, column in self.columns.items()})
 
-    def joined(self, other: Matches) -> Matches:
-        """These and behind them those of `other`, by the columns of these."""
-        columns = {name: np.concatenate((column, other[name])) for name, column in self.columns.items()}
-        columns["question"][len(self) :] += len(self.asked)
-        return Matches([*self.kinds, *other.kinds], columns, [*self.asked, *other.asked])
+@dataclass(frozen=True, slots=True)
+class FoundMatches(MatchTable):
+    """What a look-up knows of each match: i64[n] each.
+
+    `asked` are the questions; `value` says which of its question's values it is, `subject` is the customer's row in the list,
+    `start` and `end` are bytes of the batch.
+    """
+
+    asked: Sequence[ListQuery]
+    value: Places
+    subject: Places
+    start: Places
+    end: Places
+
+    @property
+    def kinds(self) -> list[tuple[str, str]]:
+        """Kind and form of each question."""
+        return [(question.kind, question.form) for question in self.asked]
+
+    def joined(self, other: FoundMatches) -> FoundMatches:
+        """Return these and behind them those of `other`."""
+        query = np.concatenate((self.query, other.query + len(self.asked)))
+        columns = (np.concatenate(pair) for pair in (
+            (self.value, other.value), (self.subject, other.subject), (self.start, other.start), (self.end, other.end)
+        ))  # fmt: skip
+        return FoundMatches(query, [*self.asked, *other.asked], *columns)
 
     def by_question(self) -> Iterator[tuple[ListQuery, Places]]:
-        """Each question that gave some, and the numbers of its matches: i64[m]."""
-        order = np.argsort(self["question"], kind="stable")
-        borders = np.searchsorted(self["question"][order], np.arange(len(self.asked) + 1)).tolist()
+        """Yield each question that gave some, and the numbers of its matches: i64[m]."""
+        order = np.argsort(self.query, kind="stable")
+        borders = np.searchsorted(self.query[order], np.arange(len(self.asked) + 1)).tolist()
         for question, (first, last) in zip(self.asked, pairwise(borders), strict=True):
             if first < last:
                 yield question, order[first:last]
+
+
+@dataclass(frozen=True, slots=True)
+class RowMatches(FoundMatches):
+    """Matches with the `row` of the batch that holds each, NONE for none, and the number of its `document`: i64[n].
+
+    `own` i64[n] has a bit for each label of this customer's fields in that row.
+    """
+
+    document: Places
+    row: Places
+    own: Places
+
+
+@dataclass(frozen=True, slots=True)
+class WeighedMatches(RowMatches):
+    """Matches weighed: `flags` i64[n] of `counts.Customers`; `word` u64[n], a keyed number that tells values apart."""
+
+    flags: Places
+    word: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedMatches(MatchTable):
+    """What a record tells of each match, without the values that were asked for.
+
+    `first` and `last` are characters of the decoded text and `line` is counted from its beginning; `held` is the number of its
+    row's among `labels`, the sets of labels here; `transforms` says what was undone, `coincidence` f64[n] is a mask's chance;
+    `handle` and `tag` are u8[n, 16]. `kinds` are those of the questions, `members` (path, number, kind of container) come by
+    `document`.
+    """
+
+    kinds: Sequence[tuple[str, str]]
+    members: Sequence[tuple[str, int, str]]
+    labels: Sequence[tuple[str, ...]]
+    document: Places
+    own: Places
+    held: Places
+    first: Places
+    last: Places
+    line: Places
+    transforms: Places
+    coincidence: npt.NDArray[np.float64]
+    handle: Bytes
+    tag: Bytes
 
 
 @cache
@@ -177,7 +224,7 @@ def tags_of(epoch: Epoch, asked: Sequence[ListQuery]) -> Tags:
     return out[:-1]
 
 
-def ask(epoch: Epoch, asked: Sequence[ListQuery]) -> Matches:
+def ask(epoch: Epoch, asked: Sequence[ListQuery]) -> FoundMatches:
     """Every enrolled value of `asked`, by question and place, with one look-up for all; none of a value that fails its check."""
     hits, subjects = epoch.list.look_up(tags_of(epoch, asked)) if asked else (np.empty(0, np.int64), np.empty(0, np.int64))
     order = np.argsort(hits, kind="stable")
@@ -191,16 +238,17 @@ def ask(epoch: Epoch, asked: Sequence[ListQuery]) -> Matches:
         start[own], end[own] = question.start[values], question.end[values]
         if question.valid is not None:
             counts[own] = question.valid[values]
-    found = Matches.of(asked, question=number, place=place, subject=subjects[order], start=start, end=end)
+    found = FoundMatches(number, asked, place, subjects[order], start, end)
     return found if counts.all() else found.take(counts)
 
 
-def ask_barely(epoch: Epoch, asked: Sequence[ListQuery]) -> Matches:
-    """Every enrolled value of `asked`, in order of place, each in no row and with its own label alone.
+def ask_barely(epoch: Epoch, batch: Batch, asked: Sequence[ListQuery]) -> RowMatches:
+    """Return every enrolled value of `asked`, in order of place, each in no row and with its own label alone.
 
     All that is known where the rows of a capture cannot be read: this uses nothing of `matcher.records`.
     """
     found = ask(epoch, enrolled(asked, epoch.list.kinds))
+    found = found.take(np.argsort(found.start, kind="stable"))
     known = np.array([question.kind in field_by_kind() for question in found.asked], bool)
-    found["own"] = (bits_of(found.asked) * known)[found["question"]]
-    return found.take(np.argsort(found["start"], kind="stable"))
+    own = (bits_of(found.asked) * known)[found.query]
+    return RowMatches(**found.fields(), document=batch.documents(found.start), row=np.full(len(found), NONE), own=own)

@@ -39,7 +39,7 @@ from matcher.match.counts import (
     weigh,
     weigh_barely,
 )
-from matcher.match.lookup import Matches, ask, ask_barely, enrolled, questions
+from matcher.match.lookup import ListedMatches, WeighedMatches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, encoded, pieces_of_capture
 from matcher.match.statistics import StatisticsPart as Counted
 from matcher.match.whose_rows import NOTHING, OtherLists, OtherNames, RowComparison, compared, own_cards
@@ -232,6 +232,8 @@ class Matcher:
         self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch
     ) -> list[Addition]:
         """Ask one epoch of one tenant's list; where what stands beside customers cannot be told, who they are is."""
+        if not searched.asks:
+            return []
         looked = searched.guard.run("evidence", partial(self._look, searched, readings, lists, epoch), None)
         if looked is None:
             looked = self._look_barely(searched, readings, lists, epoch)
@@ -241,22 +243,19 @@ class Matcher:
         """Who was found, and what the rows say of them."""
         found = look_up(epoch, searched)
         if not len(found):
-            return _EpochResult(found, NO_ROWS, None, NOTHING)
-        found["document"] = searched.batch.documents(found["start"])
-        numbers, first = np.unique(found["document"], return_index=True)
+            return _EpochResult(weigh_barely(found, self.key), NO_ROWS, None, NOTHING)
+        numbers, first = np.unique(found.document, return_index=True)
         adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()], np.int64)
-        rows = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
-        own = listed(lists, epoch, searched, found) if self._lists_matches(readings, numbers, lists, epoch) else None
-        return _EpochResult(found, rows, own, compared(epoch, searched, found))
+        weighed, rows = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
+        own = listed(lists, epoch, searched, weighed) if self._lists_matches(readings, numbers, lists, epoch) else None
+        return _EpochResult(weighed, rows, own, compared(epoch, searched, found))
 
     def _look_barely(
         self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch
     ) -> _EpochResult:
         """Who was found."""
-        found = ask_barely(epoch, searched.asked)
-        found["document"] = searched.batch.documents(found["start"])
-        weigh_barely(found, self.key)
-        lists_some = self._lists_matches(readings, np.unique(found["document"]), lists, epoch)
+        found = weigh_barely(ask_barely(epoch, searched.batch, searched.asked), self.key)
+        lists_some = self._lists_matches(readings, np.unique(found.document), lists, epoch)
         return _EpochResult(found, NO_ROWS, listed_barely(lists, epoch, searched, found) if lists_some else None, NOTHING)
 
     def _lists_matches(self, readings: Sequence[CaptureReading], numbers: Places, lists: TenantLists, epoch: Epoch) -> bool:
@@ -272,8 +271,8 @@ class Matcher:
     ) -> list[Addition]:
         """Return what was found, by the readings of its parts."""
         found, rows, made = looked.found, looked.rows, list[Addition]()
-        forms = {found.kinds[number][1] for number in np.unique(found["question"]).tolist()}
-        numbers, first = np.unique(found["document"], return_index=True)
+        forms = {found.asked[number].form for number in np.unique(found.query).tolist()}
+        numbers, first = np.unique(found.document, return_index=True)
         of_row = searched.rows.document[rows.rows] if len(rows.rows) else rows.rows
         borders = zip(
             pairwise([*first.tolist(), len(found)]),
@@ -297,9 +296,9 @@ class Matcher:
         name: tuple[str, int],
         path: str,
         forms: Collection[str],
-        matches: Matches,
+        matches: WeighedMatches,
         rows: Counter[RowKey],
-        listed: Matches | None,
+        listed: ListedMatches | None,
     ) -> None:
         """Add the matches of one part, by the list with the `name` of its tenant and epoch, to its reading."""
         reading.values.read |= {*forms}
@@ -351,7 +350,7 @@ class Matcher:
                 if not len(mine):
                     continue
                 asked = list(questions([mine]))
-                places = [ask(epoch, enrolled(asked, epoch.list.kinds))["place"] for epoch in lists.epochs]
+                places = [ask(epoch, enrolled(asked, epoch.list.kinds)).value for epoch in lists.epochs]
                 known = np.isin(np.arange(len(mine)), np.concatenate(places))
                 words, parts = self.key.words(mine), searched.batch.documents(mine.start)
                 rows = searched.rows.holding(mine.start)
@@ -391,9 +390,9 @@ CONCERNING = frozenset(("logins", "look_up", "offers"))
 class _EpochResult(NamedTuple):
     """What one epoch of one tenant's list gave in a batch; `listed` is None where no reading lists matches."""
 
-    found: Matches
+    found: WeighedMatches
     rows: MatchedRows
-    listed: Matches | None
+    listed: ListedMatches | None
     compared: RowComparison
 
 

@@ -34,7 +34,7 @@ from matcher.lexicon import LexiconEntry, folded, forms, literals, lower
 from matcher.match.batches import SearchResult
 from matcher.match.capture_key import Words as Tags
 from matcher.match.corroborate import Owners
-from matcher.match.lookup import NONE, Matches
+from matcher.match.lookup import NONE, RowMatches
 from matcher.records.reader import INSERT, HeaderColumns, tuple_in
 from matcher.records.table import BLOCK, HIDDEN, LINE, TUPLE, split
 from matcher.watchlist.installation import Epoch
@@ -328,7 +328,7 @@ class Witnesses:
         return {who: self._sure.get(who, False) or unsure.get(who, False) for who in self._sure.keys() | unsure.keys()}
 
 
-def compared(epoch: Epoch, searched: SearchResult, found: Matches) -> RowComparison:
+def compared(epoch: Epoch, searched: SearchResult, found: RowMatches) -> RowComparison:
     """The rows in which `found` says that a customer stands, compared with the witnesses of this epoch's list."""
     if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(found):
         return NOTHING
@@ -348,10 +348,10 @@ def compared(epoch: Epoch, searched: SearchResult, found: Matches) -> RowCompari
     return RowComparison(searched.rows.document[row], subject, np.array([one.is_sure for one in own if one]), any_agrees)
 
 
-def _held(epoch: Epoch, found: Matches) -> tuple[Places, Places]:
+def _held(epoch: Epoch, found: RowMatches) -> tuple[Places, Places]:
     """Rows and the customers in them who have a witness, each pair once."""
-    in_row = found["row"] != NONE
-    owners = Owners.of(found["row"][in_row], found["subject"][in_row])
+    in_row = found.row != NONE
+    owners = Owners.of(found.row[in_row], found.subject[in_row])
     subjects = np.unique(owners.subject)
     tags = epoch.tags.tagger(KIND, HOLDER).tag(holders(epoch.list.raw_handles(subjects)))
     holding = subjects[epoch.list.belongs(tags, subjects)]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
-from matcher.detect.field_labels import label_before, label_of, words
+from matcher.detect.labels import label_before, label_of, words
 from matcher.records.table import HIDDEN, MARK, MARK_BYTES, NUMBER, OPEN, MarkedText, Numbers, Seen, find_borders, mark, shown
 from matcher.text.fold import written
 from ullage.regex import compile_later

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
-from matcher.detect.field_labels import label_before, label_of, labels_of
+from matcher.detect.labels import label_before, label_of, labels_of
 from matcher.detect.numbers import DIGEST
 from matcher.records.cells import PASSWORD_BEHIND, Content, RowShape
 from matcher.records.table import BLOCK, LINE, TUPLE, Seen

@@ -31,7 +31,7 @@ import numpy.typing as npt
 from matcher.columns.batch import LINE_END, Batch, Bytes, Flags, Places, ranges
 from matcher.columns.bitset import is_one_of, lowest
 from matcher.detect.candidates import Candidates
-from matcher.detect.field_labels import block_label, tails
+from matcher.detect.labels import block_label, tails
 from matcher.records.reader import DocumentColumns
 from matcher.records.rows import RowTable
 from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE, KeyGroups, Masks, Numbers, Spans, bits_of, holder_of

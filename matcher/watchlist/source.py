@@ -25,7 +25,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from matcher.columns.batch import Texts
-from matcher.detect.field_labels import label_of
+from matcher.detect.labels import label_of
 from matcher.text.fold import written
 from ullage.display.progress import ReadProgress
 from ullage.errors import ConfigError

@@ -1,8 +1,8 @@
 """Define what is enrolled of a column of values: in which normal form, and under which key it is hashed.
 
 A column is normalised at once where its cells are written as they should be, and one by one elsewhere. A cell
-is called clean if `kinds()[kind].normalise` returns it unchanged and its checksum holds; the finders of
-`matcher.detect.kinds` decide that by the rules with which they search texts.
+is called clean if `kinds()[kind].normalise` returns it unchanged and its checksum holds; the detectors of
+`matcher.detect` decide that by the rules with which they search texts.
 
 A value is enrolled in the forms of `ullage.lookup.values`, many at a time, and masked: `138****8000`,
 `4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone number, so
@@ -34,7 +34,8 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Places, Texts, concatenate, hexed
-from matcher.detect.kinds import card, email, phone, resident_id
+from matcher.detect.email import are_normal_addresses
+from matcher.detect.number_rules import are_normal_cards, are_normal_ids, are_normal_phones
 from matcher.detect.numbers import WIDTH
 from ullage.identifiers import kinds
 from ullage.identifiers.email import strip_plus
@@ -262,10 +263,10 @@ def _are_han(text: Bytes, lengths: Places) -> Flags:
 
 
 TESTS: dict[str, Callable[[Bytes, Places], Flags]] = {
-    "phone": phone.are_normal,
-    "resident_id": resident_id.are_normal,
-    "card": card.are_normal,
-    "email": email.are_normal,
+    "phone": are_normal_phones,
+    "resident_id": are_normal_ids,
+    "card": are_normal_cards,
+    "email": are_normal_addresses,
     "name": _are_han,
 }
 """What tells of cells, u8[n, width] and their lengths, which are normal: it may doubt too much, never too little."""

@@ -9,7 +9,7 @@ import pytest
 
 from harness.bench.corpus.people import Person
 from matcher.columns.batch import Batch
-from matcher.detect.fragments import FEWEST, LONG, count_fragments
+from matcher.detect.whole_text import FEWEST, LONG, count_fragments
 from matcher.match.pipeline import Matcher
 from tests.factories import capture
 from tests.matcher.bank import matcher_of

@@ -11,13 +11,21 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.detect.abroad import find_abroad
-from matcher.detect.backwards import find_backwards
 from matcher.detect.candidates import Candidates, Segment
-from matcher.detect.field_labels import find_labelled, labelled_cards
-from matcher.detect.kinds import card, email, masked_value, phone, resident_id, uscc
-from matcher.detect.numbers import DigitRuns, find_digests, find_grouped, find_words
-from matcher.detect.search import SHAPES, find_by_pattern, search
+from matcher.detect.email import find_addresses
+from matcher.detect.marked_values import find_labelled, find_masked, labelled_cards
+from matcher.detect.number_rules import (
+    SHAPES,
+    find_cards,
+    find_company_ids,
+    find_fixed_width,
+    find_phones,
+    find_resident_ids,
+)
+from matcher.detect.numbers import NumberRuns, find_digests
+from matcher.detect.search import find_by_pattern, search
 from matcher.detect.unread import unread_values
+from matcher.detect.whole_text import find_backwards
 from matcher.lexicon import Lexicon
 from matcher.match.pipeline import Matcher
 from matcher.records import rows_of
@@ -39,10 +47,8 @@ Detector = Callable[[Batch], Iterable[Segment]]
 
 
 def _find_grouped(batch: Batch) -> Iterable[Segment]:
-    runs, grouped = DigitRuns(batch, batch.classes), find_grouped(batch, batch.classes, SHAPES)
-    ids, eighteens = resident_id.find(runs, grouped)
-    phones = phone.find(batch, batch.classes, runs, grouped)
-    return [*ids, *phones, *card.find(runs, eighteens, grouped), *resident_id.find_fixed_width(batch, runs)]
+    runs = NumberRuns.of(batch, SHAPES)
+    return [*find_resident_ids(runs), *find_phones(batch, runs), *find_cards(runs), *find_fixed_width(batch, runs)]
 
 
 def _find_labelled(batch: Batch) -> Iterable[Segment]:
@@ -51,22 +57,21 @@ def _find_labelled(batch: Batch) -> Iterable[Segment]:
 
 
 def _find_words(batch: Batch) -> Iterable[Segment]:
-    runs = DigitRuns(batch, batch.classes)
-    words = find_words(batch.classes, runs.led)
-    return [*uscc.find(batch, runs, words), *find_digests(batch, words)]
+    runs = NumberRuns.of(batch, SHAPES)
+    return [*find_company_ids(batch, runs), *find_digests(batch, runs.words)]
 
 
 def _find_mail(batch: Batch) -> Iterable[Segment]:
-    segments, strange = email.find(batch, np.flatnonzero(batch.data == ord("@")))
+    segments, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     return [*segments, *find_by_pattern(batch, batch.classes, strange)]
 
 
 DETECTORS: dict[str, Detector] = {
     "abroad": lambda batch: find_abroad(batch, PRESCAN.find(batch.data).abroad),
-    "backwards": lambda batch: find_backwards(batch, DigitRuns(batch, batch.classes)),
+    "backwards": lambda batch: find_backwards(batch, NumberRuns.of(batch, SHAPES).digits),
     "grouped": _find_grouped,
     "labelled": _find_labelled,
-    "masked": lambda batch: masked_value.find_masked(batch, PRESCAN.find(batch.data).masked),
+    "masked": lambda batch: find_masked(batch, PRESCAN.find(batch.data).masked),
     "words": _find_words,
     "mail and patterns": _find_mail,
 }
@@ -112,7 +117,7 @@ def test_search_finds_what_the_plain_search_finds(table: GeneratedTable) -> None
 def test_every_candidate_lies_in_one_row(some: list[GeneratedTable]) -> None:
     batch = read_batch(some)
     hits = PRESCAN.find(batch.data)
-    segments = search(batch, [*find_labelled(batch, hits.labelled), *find_abroad(batch, hits.abroad)]).segments
+    segments = search(batch, hits).segments
     assert all(number < len(some) for number in unread_values(batch, segments, hits.unread))
     candidates = Candidates.merged(segments)
     rows = rows_of(batch, candidates)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from matcher.detect import search
+from matcher.detect.search import Detector
 from matcher.match.findings import findings_of
 from tests.factories import capture
 from tests.matcher.bank import customer, enrol, matcher_of, phone, resident_id
@@ -23,7 +25,10 @@ CARD = "6200000000000005"
 TABLE = "姓名,手机,身份证,卡号,邮箱\n" + "".join(
     f"{customer(n)['name']},{phone(n)},{resident_id(n)},{CARD if n == 1 else ''},{customer(n)['email']}\n" for n in range(8)
 )
-POST = f"{TABLE}内料 一手 出 某某银行\n电话 154****0001\n+49 170 1234567\nDE89370400440532013000\n\\u0031{phone(9)[1:]}\n"
+POST = (
+    f"{TABLE}内料 一手 出 某某银行\n电话 154****0001\n+49 170 1234567\nDE89370400440532013000\n护照: E12345678\n"
+    f"\\u0031{phone(9)[1:]}\n"
+)
 KINDS_OF = {
     "phones": {"phone"},
     "resident_ids": {"resident_id"},
@@ -33,6 +38,7 @@ KINDS_OF = {
     "numbers": {"phone", "resident_id", "card"},
 }
 """Kinds of identifiers that a part finds, and so may lose; a part that is not named loses none."""
+ALL_DETECTORS = [detector.name for detector in (*search.DETECTORS, *search.UNLIKELY)]
 EVERYTHING = frozenset(("search", "look_up", "unpack", "folding"))
 """Parts without which a text is not searched at all."""
 
@@ -120,6 +126,67 @@ def test_fault_in_a_part_leaves_all_other_matches_of_a_post(
         assert rest <= whole
 
 
+def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, is_due: Callable[[search.SearchView, int], bool]) -> list[int]:
+    """Make a detector raise at those of its calls that `is_due` names; return the numbers of its calls, as they come."""
+    calls = list[int]()
+
+    def replaced(detector: Detector) -> Detector:
+        def find(view: search.SearchView) -> Any:
+            calls.append(len(calls) + 1)
+            if is_due(view, calls[-1]):
+                raise FaultError(phone(1))
+            return detector.find(view)
+
+        return detector._replace(find=find) if detector.name == name else detector
+
+    for table in ("DETECTORS", "UNLIKELY"):
+        monkeypatch.setattr(search, table, tuple(map(replaced, getattr(search, table))))
+    return calls
+
+
+def read_each(context: Context, bodies: list[str], *, together: bool) -> list[tuple[set[tuple[str, str]], tuple[str, ...]]]:
+    """Return the matches of each post as (kind, subject), and the parts that failed on it."""
+    matcher = matcher_of(context)
+    posts = [capture(body=body.encode(), post_id=str(number)) for number, body in enumerate(bodies)]
+    readings = [one for some in ([posts] if together else [[post] for post in posts]) for one in matcher.read(some)]
+    return [
+        ({(m.kind, m.subject) for found in findings_of(matcher, one, posts[0].fetched_at) for m in found.matches}, one.reasons)
+        for one in readings
+    ]
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+@pytest.mark.parametrize("name", ALL_DETECTORS)
+def test_detector_that_fails_at_one_call_costs_one_post_its_own_candidates(
+    customers: Context, monkeypatch: pytest.MonkeyPatch, name: str, call: int
+) -> None:
+    bodies = [f"{POST}91350100M000100Y43 {'0123456789abcdef' * 2}\n{number}" for number in range(3)]
+    whole = read_each(customers, bodies, together=False)
+    calls = fail_at(monkeypatch, name, lambda _view, number: number == call)
+    rest = read_each(customers, bodies, together=False)
+    assert calls == [1, 2, 3]
+    assert [reasons for _, reasons in rest] == [(name,) if number == call else () for number in (1, 2, 3)]
+    for number, ((before, _), (after, _)) in enumerate(zip(whole, rest, strict=True), 1):
+        assert after <= before
+        assert {kind for kind, _ in before - after} <= (KINDS_OF.get(name, set()) if number == call else set())
+
+
+@pytest.mark.parametrize("name", ALL_DETECTORS)
+def test_one_of_three_posts_that_are_searched_together_bears_a_fault(
+    customers: Context, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    bodies = [f"{POST}{'0123456789abcdef' * 2}\n{'POISON' if number == 1 else ''}" for number in range(3)]
+    calls = fail_at(monkeypatch, name, lambda view, _number: b"POISON" in view.batch.data.tobytes())
+    rest = read_each(customers, bodies, together=True)
+    assert (len(calls), [reasons for _, reasons in rest]) == (4, [(), (name,), ()])
+
+
+def test_detector_is_called_only_where_what_it_needs_is_there(customers: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = {name: fail_at(monkeypatch, name, lambda _view, _number: False) for name in ALL_DETECTORS}
+    read_each(customers, ["No digits here at all, and no sign.\n\u4eca\u5929\u5929\u6c14\u5f88\u597d\n"], together=False)
+    assert [name for name, calls in called.items() if calls] == ["patterns"]
+
+
 def test_every_part_runs_behind_the_guard(customers: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part that never ran would make the test above pass without having tried anything."""
     ran = set(fail_in(monkeypatch, "none of them"))
@@ -166,7 +233,7 @@ def rows_of(done: Any, code: Exit) -> set[tuple[str, str, int, int]]:
     return {(row["path"], row["kind"], row["start"], row["end"]) for row in rows}
 
 
-@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "labels", *JUDGEMENTS])
+@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "patterns", *JUDGEMENTS])
 def test_assess_gives_a_verdict_without_the_part_and_names_it(
     ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:

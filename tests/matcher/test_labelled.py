@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.detect import field_labels
+from matcher.detect import marked_values
 from matcher.detect.candidates import Segment
-from matcher.detect.field_labels import HEADERS, WIDTH, columns, find_labelled, labelled_cards, labelled_kinds
+from matcher.detect.marked_values import HEADERS, WIDTH, columns, find_labelled, labelled_cards, labelled_kinds
 from matcher.lexicon import Lexicon
 from ullage.identifiers import Kind
 
@@ -168,7 +168,7 @@ def test_no_text_holds_nothing() -> None:
 
 def all_header_lines(batch: Batch) -> list[int]:
     """Of each text the first HEADERS lines in which a label is a cell, by looking at everything."""
-    _, end = field_labels._header_cells().find(batch.data)
+    _, end = marked_values._header_cells().find(batch.data)
     lines = np.unique(batch.lines(end - 2))
     text = batch.documents(batch.line_starts[lines])
     return [line for number in np.unique(text) for line in lines[text == number][:HEADERS].tolist()]
@@ -183,8 +183,8 @@ LINES = st.lists(st.lists(CELLS, max_size=6).map(";".join), max_size=12).map("\n
 def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: list[str], part: int) -> None:
     batch = Batch.of([text.encode() for text in texts])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(field_labels, "PART", part)
-        found = field_labels.header_lines(batch, SEARCH.find(batch.data).labelled[0]).tolist()
+        patch.setattr(marked_values, "PART", part)
+        found = marked_values.header_lines(batch, SEARCH.find(batch.data).labelled[0]).tolist()
     expected = all_header_lines(batch)
     text = batch.documents(batch.line_starts[found]) if found else np.empty(0, np.int64)
     assert [line for number in np.unique(text) for line in np.array(found)[text == number][:HEADERS].tolist()] == expected
@@ -192,13 +192,13 @@ def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: li
 
 @pytest.mark.parametrize("unit", [";QQ", "QQ\n", ";QQ;\n", "QQ,微信\n"])
 def test_labels_without_end_cost_no_more_than_a_few(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    hits, cells = [], field_labels._header_cells()
+    hits, cells = [], marked_values._header_cells()
     find = cells.find
     monkeypatch.setattr(cells, "find", lambda *given: hits.append(len((found := find(*given))[0])) or found)
     batch = Batch.of([unit.encode() * 100_000])
     number, _ = SEARCH.find(batch.data).labelled
-    field_labels.header_lines(batch, number)
+    marked_values.header_lines(batch, number)
     assert (
-        sum(hits) + np.isin(number, len(field_labels.labelled_kinds()) + np.arange(len(field_labels.labelled_kinds()))).sum()
+        sum(hits) + np.isin(number, len(marked_values.labelled_kinds()) + np.arange(len(marked_values.labelled_kinds()))).sum()
         < 20_000
     )

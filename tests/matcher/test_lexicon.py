@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.detect.field_labels import words
+from matcher.detect.labels import words
 from matcher.lexicon import NEAR, Lexicon, TextTerms, lower
 from matcher.text import fold
 from ullage.vocabulary.lexicon import is_wanted, themes

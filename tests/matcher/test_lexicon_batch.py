@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matcher import lexicon
 from matcher.columns.batch import Batch
 from matcher.columns.literals import APART
-from matcher.detect.field_labels import words
+from matcher.detect.labels import words
 from matcher.lexicon import BIN_FORMS, ENOUGH, Lexicon, TextTerms, forms, literals, shipped_rows
 from matcher.text import fold
 from matcher.text.fold import written

@@ -7,11 +7,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.columns.batch import Batch
+from matcher.columns.batch import Batch, Places
 from matcher.detect.candidates import Segment
-from matcher.match.corroborate import MOST_PAIRS, Owners, _once, _with_labels
-from matcher.match.counts import with_places
-from matcher.match.lookup import BITS, FEW, FOLDED, NONE, ListQuery, Matches, ValueColumns, ask, labels_of, questions
+from matcher.match.corroborate import MOST_PAIRS, Owners, _labels_of_matches, _once
+from matcher.match.counts import locate
+from matcher.match.lookup import BITS, FEW, FOLDED, NONE, FoundMatches, ListQuery, ValueColumns, ask, labels_of, questions
 from matcher.text import FoldedText, fold
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
@@ -48,7 +48,9 @@ def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int
     answers = ask(epoch_of_everybody(), asked)
     found = [
         (asked[number].kind, int(asked[number].values.normal[place].tobytes()), start)
-        for number, place, start in zip(*(answers[name].tolist() for name in ("question", "place", "start")), strict=True)
+        for number, place, start in zip(
+            *(column.tolist() for column in (answers.query, answers.value, answers.start)), strict=True
+        )
     ]
     assert found == [("card", n, n * 20) for n, holds in enumerate(valid) if holds] + [("phone", 0, 0), ("phone", 1, 20)]
 
@@ -69,13 +71,12 @@ PIECES = st.lists(st.tuples(*(st.integers(0, most) for most in (3, 4, 2, 3, 2)))
 PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=20)
 
 
-def evidence(pieces: list[tuple[int, int, int, int, int]]) -> Matches:
+def evidence(pieces: list[tuple[int, int, int, int, int]]) -> tuple[FoundMatches, Places]:
     """Pieces of (question, start, row from NONE on, subject, length); a piece's number is its place among the values."""
     none = np.empty((0, 8), np.uint8), np.empty(0, np.int64)
     asked = [ListQuery(kind, form, ValueColumns(*none), none[1], none[1]) for kind, form in ASKED]
     question, start, row, subject, length = np.array(pieces, np.int64).reshape(-1, 5).T
-    columns = {"question": question, "place": np.arange(len(pieces)), "subject": subject, "start": start}
-    return Matches.of(asked, **columns, end=start + length, row=row + NONE)
+    return FoundMatches(question, asked, np.arange(len(pieces)), subject, start, start + length), row + NONE
 
 
 @given(PIECES)
@@ -83,7 +84,8 @@ def test_what_is_the_same_is_told_once_in_order_of_place(pieces: list[tuple[int,
     single = {}
     for number, (question, start, _, subject, length) in enumerate(pieces):
         single[start, start + length, *ASKED[question], subject] = number
-    assert _once(evidence(pieces))["place"].tolist() == [number for _, number in sorted(single.items())]
+    found, _ = evidence(pieces)
+    assert found.take(_once(found)).value.tolist() == [number for _, number in sorted(single.items())]
 
 
 @given(PIECES, PAIRS)
@@ -97,9 +99,9 @@ def test_a_piece_has_the_labels_of_its_customer_in_its_row(
     for pair in named:
         held[pair].add("NAME")
     rows, subjects = np.array(named, np.int64).reshape(-1, 2).T
-    found = _with_labels(evidence(pieces), lambda _: (rows, subjects))
+    own = _labels_of_matches(*evidence(pieces), lambda _: (rows, subjects))
     expected = [tuple(sorted(held[row + NONE, subject])) for _, _, row, subject, _ in pieces]
-    assert [labels_of(bits) for bits in found["own"].tolist()] == expected
+    assert [labels_of(bits) for bits in own.tolist()] == expected
 
 
 @given(PAIRS, st.lists(st.integers(-1, 5), max_size=6))
@@ -124,7 +126,7 @@ def test_every_label_has_a_bit_of_its_own() -> None:
 
 
 def test_pieces_are_given_by_question() -> None:
-    found = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
+    found, _ = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
     assert [(question.form, own.tolist()) for question, own in found.by_question()] == [("plain", [1]), ("md5", [0, 2])]
 
 
@@ -137,10 +139,9 @@ def placed(folded: list[FoldedText], spans: list[tuple[int, int, int]]) -> list[
     parts = [SimpleNamespace(text=text, piece=SimpleNamespace(offset=100 * n)) for n, text in enumerate(folded)]
     document, start, end = np.array(spans, np.int64).reshape(-1, 3).T
     begin = batch.starts[document]
-    found = Matches.of([], question=document, document=document, start=start + begin, end=end + begin)
     searched: Any = SimpleNamespace(parts=parts, batch=batch)
-    with_places(searched, found)
-    return list(zip(*(found[name].tolist() for name in ("first", "last", "transforms")), strict=True))
+    places = locate(searched, document, start + begin, end + begin)
+    return list(zip(*(column.tolist() for column in places), strict=True))
 
 
 @given(st.lists(CHARS, min_size=1, max_size=3), st.lists(st.tuples(*(st.integers(0, n) for n in (2, 30, 5))), max_size=6))

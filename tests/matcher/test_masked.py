@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.detect.kinds.masked_value import find_masked
+from matcher.detect.marked_values import find_masked
 from matcher.lexicon import Lexicon
 from matcher.match import corroborate as corroborated
 from matcher.match.pipeline import Matcher

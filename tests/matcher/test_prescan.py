@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.columns.literals import Literals
-from matcher.detect import field_labels
+from matcher.detect import marked_values
 from matcher.detect.search import Hits
 from matcher.lexicon import Lexicon
 from matcher.match.parts import pieces_of_capture, read
@@ -40,7 +40,7 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
     slow = Batch.of([fold(unescape(decode(body), markup=False)).utf8 for body in bodies])
     assert np.array_equal(laid.batch.data, slow.data)
     assert np.array_equal(laid.batch.starts, slow.starts)
-    assert hits(laid.seen.labelled) == hits(Literals(*field_labels.patterns()).find(slow.data))
+    assert hits(laid.seen.labelled) == hits(Literals(*marked_values.patterns()).find(slow.data))
     assert [said.counts for said in LEXICON.read_batch(laid.batch, laid.seen)] == [
         LEXICON.read(part.text.text).counts for part in laid.parts
     ]
@@ -49,10 +49,10 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
 @given(TEXTS)
 def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    assert hits(LEXICON.prescan.find(batch.data).labelled) == hits(Literals(*field_labels.patterns()).find(batch.data))
+    assert hits(LEXICON.prescan.find(batch.data).labelled) == hits(Literals(*marked_values.patterns()).find(batch.data))
 
 
 @given(TEXTS)
 def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(Literals(*field_labels.card_headers()).find(batch.data))
+    assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(Literals(*marked_values.card_headers()).find(batch.data))

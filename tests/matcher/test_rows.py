@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from matcher.detect.field_labels import block_label, label_before, label_of, words
+from matcher.detect.labels import block_label, label_before, label_of, words
 from matcher.text import read
 from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, members_of, names_of, rows_of_texts

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates
-from matcher.detect.field_labels import RECORD_WORDS, block_label, tails, words
+from matcher.detect.labels import RECORD_WORDS, block_label, tails, words
 from matcher.records import RowTable
 from matcher.records import rows_of as rows_in
 from matcher.records.layouts import vote_of

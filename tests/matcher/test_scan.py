@@ -4,6 +4,7 @@ import hashlib
 import re
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -12,9 +13,9 @@ from matcher import reference
 from matcher.columns.batch import Batch
 from matcher.detect import search as rare
 from matcher.detect.candidates import Candidates
-from matcher.detect.field_labels import find_labelled
-from matcher.detect.kinds.uscc import USUAL
-from matcher.detect.search import APART, search
+from matcher.detect.marked_values import labelled_kinds
+from matcher.detect.number_rules import USUAL
+from matcher.detect.search import APART, NOTHING_SEEN, search
 from matcher.lexicon import Lexicon
 from matcher.text import fold, unescape
 from tests.matcher.bank import resident_id
@@ -59,10 +60,13 @@ def found(text: str) -> list[tuple[str, str]]:
 def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     """(kind, form, normal, valid) of all that is not weak, by place; of what needs a label QQ numbers alone."""
     batch = Batch.of([text.encode() for text in texts])
-    labelled = [s for s in find_labelled(batch, PRESCAN.find(batch.data).labelled) if s.kind == "qq"]
+    number, end = PRESCAN.find(batch.data).labelled
+    kind_names = [kind.name for kind in labelled_kinds()]
+    is_qq = np.isin(number, [at + kind_names.index("qq") for at in (0, len(kind_names))])
+    seen = NOTHING_SEEN._replace(labelled=(number[is_qq], end[is_qq]))
     rows = [
         (start, s.kind, s.form, normal[:length].tobytes().decode(), bool(valid))
-        for s in search(batch, labelled).segments
+        for s in search(batch, seen).segments
         for start, normal, length, valid in zip(s.start.tolist(), s.normal, s.length.tolist(), s.valid, strict=True)
     ]
     return [row[1:] for row in sorted(rows)]
@@ -106,7 +110,7 @@ EXAMPLES = [(kind.name, text, normal) for kind in kinds().values() for text, nor
 @pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
 def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, normal: str) -> None:
     batch = Batch.of([fold(unescape(text, markup=False)).utf8])
-    found = search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled))
+    found = search(batch, PRESCAN.find(batch.data))
     segments = [s for s in found.segments if s.kind == kind]
     assert normal in {bytes(row).rstrip(b"\0").decode() for s in segments for row in s.normal[s.valid]}
 
@@ -183,7 +187,7 @@ def test_hex_of_another_length_is_no_digest(text: str) -> None:
 @given(st.lists(st.sampled_from([PHONE, ID, CARD, EITHER, "a@example.com", "-", " ", "9", "x", "\n", "62"]), max_size=30))
 def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str]) -> None:
     batch = Batch.of(["".join(parts).encode()])
-    table = Candidates.merged(search(batch, find_labelled(batch, PRESCAN.find(batch.data).labelled)).segments)
+    table = Candidates.merged(search(batch, PRESCAN.find(batch.data)).segments)
     assert (table.start[1:] >= table.start[:-1]).all()
     single = [i for i, kind in enumerate(table.kind.tolist()) if table.names[kind] not in APART]
     assert all(table.end[a] <= table.start[b] for a, b in pairwise(single))

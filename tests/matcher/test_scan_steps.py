@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.detect.kinds import card as cards
-from matcher.detect.kinds import email as mail
-from matcher.detect.kinds import resident_id as ids
+from matcher.detect import email as mail
+from matcher.detect.email import find_addresses
+from matcher.detect.number_rules import SHAPES, check_characters, in_range, is_id, luhn
 from matcher.detect.numbers import NumberShape
-from matcher.detect.search import SHAPES, find_by_pattern, search
+from matcher.detect.search import find_by_pattern, search
 from tests.matcher.bank import resident_id
 from ullage.identifiers import card, email, kinds
 from ullage.identifiers import resident_id as plain_id
@@ -28,14 +28,14 @@ def rows(texts: list[str], width: int = 24) -> np.ndarray:
 def test_luhn_and_range_are_those_of_the_kind(length: int) -> None:
     rng = random.Random(length)
     numbers = [f"{rng.randrange(10**length):0{length}}" for _ in range(300)]
-    assert cards.luhn(rows(numbers), length).tolist() == [card.luhn(number) for number in numbers]
-    assert cards.in_range(rows(numbers), length).tolist() == [bool(card.issuer(number)) for number in numbers]
+    assert luhn(rows(numbers), length).tolist() == [card.luhn(number) for number in numbers]
+    assert in_range(rows(numbers), length).tolist() == [bool(card.issuer(number)) for number in numbers]
 
 
 def test_a_resident_id_is_shaped_and_checked_as_its_kind_says() -> None:
     numbers = [resident_id(n) for n in range(200)]
-    assert ids.is_id(rows(numbers)).all()
-    assert [chr(last) for last in ids.check_characters(rows(numbers))] == [number[-1] for number in numbers]
+    assert is_id(rows(numbers)).all()
+    assert [chr(last) for last in check_characters(rows(numbers))] == [number[-1] for number in numbers]
 
 
 @given(st.integers(1790, 2110), st.integers(0, 14), st.integers(0, 33))
@@ -44,12 +44,12 @@ def test_a_birthday_is_a_day_of_the_calendar(year: int, month: int, day: int) ->
         real = 1800 <= date(year, month, day).year <= 2099
     except ValueError:
         real = False
-    assert ids.is_id(rows([f"110105{year}{month:02}{day:02}0021"])).tolist() == [real]
+    assert is_id(rows([f"110105{year}{month:02}{day:02}0021"])).tolist() == [real]
 
 
 @pytest.mark.parametrize("region", ["00", "11", "16", "44", "83", "99"])
 def test_a_region_is_one_of_the_kinds(region: str) -> None:
-    assert ids.is_id(rows([f"{region}010519900101002X"])).tolist() == [region in plain_id.REGIONS]
+    assert is_id(rows([f"{region}010519900101002X"])).tolist() == [region in plain_id.REGIONS]
 
 
 def number_of(shape: NumberShape) -> str:
@@ -91,7 +91,7 @@ LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"
 @pytest.mark.parametrize("domain", ["b.cn", "x-y.example.com", "b" * 28 + ".com", "b" * 29 + ".com", DOMAIN, "b" * 60 + ".cn"])
 def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain: str) -> None:
     batch = Batch.of([f"{before}{local}@{domain} ".encode()])
-    [found], strange = mail.find(batch, np.flatnonzero(batch.data == ord("@")))
+    [found], strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     assert bytes(found.normal[0, : found.length[0]]).decode() == f"{local}@{domain}"
     assert not len(strange)
 
@@ -111,7 +111,7 @@ def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain
 def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> None:
     batch = Batch.of([text.encode()])
     at = np.flatnonzero(batch.data == ord("@"))
-    assert mail.find(batch, at)[1].tolist() == (at.tolist() if is_strange else [])
+    assert find_addresses(batch, at)[1].tolist() == (at.tolist() if is_strange else [])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> N
 )
 def test_other_at_signs_make_no_address(text: str) -> None:
     batch = Batch.of([text.encode()])
-    segments, strange = mail.find(batch, np.flatnonzero(batch.data == ord("@")))
+    segments, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     assert (segments, strange.tolist()) == ([], [])
 
 
@@ -154,6 +154,6 @@ def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
 def test_more_at_signs_than_a_step_takes_are_each_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mail, "PIECE", 3)
     batch = Batch.of(["".join(f"u{n}@b.cn,@," for n in range(10)).encode(), "x@例子.中国".encode() * 2])
-    found, strange = mail.find(batch, np.flatnonzero(batch.data == ord("@")))
+    found, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
     assert [bytes(row).rstrip(b"\0").decode() for row in found[0].normal] == [f"u{n}@b.cn" for n in range(10)]
     assert len(strange) == 2

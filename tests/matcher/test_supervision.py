@@ -23,10 +23,10 @@ from ullage.settings import Context
 PROGRAM = """
 import os, signal, sys
 import matcher.cli.supervision as supervision
-import matcher.detect.kinds.phone as where
+import matcher.detect.search as where
 import matcher.match.batches as batches
 
-find = where.find
+find = where.find_phones
 supervision.HANG_SECONDS = 1.0
 
 
@@ -36,7 +36,7 @@ def failing(batch, *words):
     return find(batch, *words)
 
 
-where.find = failing
+where.find_phones = failing
 batches.BATCH = 4096
 from ullage.cli import main
 main()

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from matcher.detect.field_labels import block_label, label_of
+from matcher.detect.labels import block_label, label_of
 from matcher.text import read
 from tests.matcher.bank import phone
 from tests.matcher.test_rows import rows

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from harness.bench.recall.archives import SEVEN_ZIP, seven
 from harness.bench.recall.containers import docx, parts, pdf, xlsx
-from matcher.unpack.readers.libarchive import NAME
+from matcher.unpack.readers.archives import NAME
 from ullage.errors import UnavailableError
 
 Options = Mapping[str, str]

@@ -1,4 +1,6 @@
-"""Mail addresses: the bytes on either side of each at sign, as bits by class of character.
+"""Find mail addresses, and the QQ numbers that some are made of (`12345678@qq.com`).
+
+The bytes on either side of each at sign are read as bits by class of character.
 
 The local part goes left to the first character that cannot be in one; the domain goes right, and ends with its last label that
 is all letters. Two hyphens end a field, so they end an address too (`李某----a@example.com----13800138000`). Parts of more
@@ -9,7 +11,7 @@ than 64 characters are no addresses here (RFC 5321 allows a domain 255, which no
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
@@ -17,7 +19,8 @@ import numpy as np
 from matcher.columns.batch import LINE_END, PAD, Batch, Bytes, Flags, Places
 from matcher.columns.bitset import AT, DASH, DOT, ONE, Words, highest, is_digit, is_letter, is_one_of, is_word, lowest, under
 from matcher.detect.candidates import Segment, lower
-from ullage.identifiers import email
+from matcher.detect.number_rules import is_mobile
+from ullage.identifiers import email, phone, qq
 
 SIDES = (32, 64)
 """Bytes on either side of an at sign, at a first look and at a second."""
@@ -33,9 +36,10 @@ LOCAL = (string.ascii_letters + string.digits).encode() + SIGNS
 ASCII_FORM, LOWER = (np.uint32(int.from_bytes(four, "little")) for four in (b"xn--", b"  \0\0"))
 """Four bytes as one number, and what makes its letters lower case."""
 NOT_ASCII = 0x80
+QQ_WIDTH = 16
 
 
-def find(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
+def find_addresses(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
     """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has another script or its form."""
     before, behind = batch.data.take(at - 1), batch.data.take(at + 1)
     joins = is_one_of(before, LOCAL) & (before != DOT) & (is_word(behind) | (behind == DASH) | (behind >= NOT_ASCII))
@@ -158,7 +162,7 @@ def _segments(batch: Batch, start: Places, end: Places) -> Iterator[Segment]:
             yield Segment("email", "plain", start.take(own), end.take(own), text, size, np.ones(len(own), bool))
 
 
-def are_normal(text: Bytes, length: Places) -> Flags:
+def are_normal_addresses(text: Bytes, length: Places) -> Flags:
     """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are ASCII addresses as they are enrolled.
 
     Each becomes a line of a batch: an address that is found in it from end to end, without a capital, is one.
@@ -171,8 +175,29 @@ def are_normal(text: Bytes, length: Places) -> Flags:
     data = np.concatenate((ends, lines.ravel(), ends))
     start = PAD + np.arange(count) * (width + 1)
     normal = np.zeros(count, bool)
-    for segment in find(Batch(data, start, start + length), np.flatnonzero(data == AT))[0]:
+    for segment in find_addresses(Batch(data, start, start + length), np.flatnonzero(data == AT))[0]:
         row = (segment.start - PAD) // (width + 1)
         normal[row] |= (segment.start == start[row]) & (segment.end == start[row] + length[row])
     capital = (lines - np.uint8(ord("A")) <= 25).any(1)
     return normal & ~capital
+
+
+def find_qq(mail: Sequence[Segment]) -> list[Segment]:
+    """QQ numbers of the addresses `mail`; digits of a mobile's shape are a phone's mailbox, and none."""
+    shortest, longest = qq.LENGTHS
+    found = []
+    for segment in mail:
+        columns = np.arange(segment.normal.shape[1])
+        for host in map(str.encode, qq.HOSTS):
+            local = segment.length - len(host)
+            may = np.flatnonzero((local >= shortest) & (local <= longest))
+            may = may[segment.normal[may, local.take(may)] == host[0]]
+            some, local = segment.take(may), local.take(may)
+            ends = local[:, None] + np.arange(len(host))
+            own = (np.take_along_axis(some.normal, ends, 1) == np.frombuffer(host, np.uint8)).all(1)
+            own &= (is_digit(some.normal) | (columns >= local[:, None])).all(1) & (some.normal[:, 0] > ord("0"))
+            own &= ~((local == phone.LENGTH) & is_mobile(some.normal))
+            length = local[own]
+            text = np.where(columns[:QQ_WIDTH] < length[:, None], some.normal[own][:, :QQ_WIDTH], np.uint8(0))
+            found.append(Segment("qq", "plain", some.start[own], some.start[own] + length, text, length, own[own]))
+    return [segment for segment in found if len(segment)]

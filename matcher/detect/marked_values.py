@@ -1,7 +1,4 @@
-"""Words that name a field, and values that count only beside such a label: `护照: E12345678`, a column under the header `微信`.
-
-Words are data: each identifier kind's `headers`, `labels.tsv` for other fields, and `label_stems.tsv` for words that are made of
-parts (`label_of`).
+"""Find values that count only beside a label (`护照: E12345678`, a column under the header `微信`), and masked values.
 
     label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ its normal form, as its kind says
     a label that is a cell of a header ─▶ `columns` tells the cells below
@@ -12,6 +9,9 @@ What may stand in the gap is said in `ullage/identifiers`. A pattern takes in th
 Card numbers that fail Luhn are worth a look-up beside or below a card label too, since such cards exist (`labelled_cards`). Dumps
 are full of numbers that fail, so labels are looked for around these alone. They prove nothing of a file: a column of invented
 numbers has a label as well.
+
+Masked values are as `ullage.identifiers.masked_value` describes them: `138****8000`, `440301********1234`. One beside a mask of
+the other kind counts as a candidate, as phone and resident ID of one row may tell who it is about; any other is weak.
 """
 
 from __future__ import annotations
@@ -19,171 +19,22 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, lru_cache
-from importlib import resources
+from functools import cache
 from typing import NamedTuple
 
+import hyperscan
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places, within
 from matcher.columns.bitset import is_digit, is_one_of, is_word
 from matcher.columns.literals import BYTES, ONCE, TEXT, Literals, SearchPatterns, stretches
 from matcher.detect.candidates import Segment, joined
+from matcher.detect.labels import labels_of
 from matcher.text.fold import written
 from ullage.identifiers import Kind, kinds
 from ullage.identifiers.base import GAP, no_check
-from ullage.vocabulary.fields import FieldLabel
-
-UNIT = r"(?:\([^()]{1,8}+\)|\[[^\[\]]{1,8}+\]|【[^【】]{1,8}+】)"
-VALUE_AFTER = re.compile(rf"[\s{{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){{}},]{{1,24}}+){UNIT}?[\"'`\]】)]?\s*+[:=]\s*+(?=\S)")
-"""`手机: …`, `"phone":…`, `【姓名】: …`, `金额(元): …`: the word before the sign."""
-UNIT_BEHIND = re.compile(rf"{UNIT}$|[/_](?:万?元|天|期|rmb|cny|usd)$")
-"""The unit of a column: `申请金额(元)`, `逾期[天]`, `金额/万元`."""
-CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
-SIGNS = re.compile(r"[\s_.\-]+")
-"""What parts the words of an English label: `loan_amount`, `Loan Amount` and `loanAmount` are one."""
-LONGEST_HAN, MOST_WORDS = 8, 4
-"""Characters of a Chinese label, and words of an English one, that may be made of parts."""
-PERSONAL = frozenset(
-    (
-        FieldLabel.NAME,
-        FieldLabel.PHONE,
-        FieldLabel.ID,
-        FieldLabel.CARD,
-        FieldLabel.EMAIL,
-        FieldLabel.ADDRESS,
-        FieldLabel.PASSWORD,
-        FieldLabel.EMPLOYER,
-    )
-)
-"""Fields that a label made of parts names by its end: `还款卡号`, `borrower_phone`."""
-HAN_ENDS = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
-"""What a Chinese label that ends in a word for it names, whoever it is of: `投保人姓名`."""
-NOBODYS, ENDINGS = "-", "+"
-OWNERS = (
-    "user customer cust client member owner holder insured applicant borrower patient buyer receiver consignee payer"
-    " passenger student"
-).split()
-BEHIND_OWNER, HAN_OWNERS = "_-. ", ("客户", "用户", "会员")
-WHOSE = re.compile(rf"(?:{'|'.join(OWNERS)})[{re.escape(BEHIND_OWNER)}]|{'|'.join(HAN_OWNERS)}")
-"""Says whose field it is: `user_phone`, `客户手机号`."""
-RECORD_WORDS = frozenset(
-    "url ur1 host hostname login user username login_name u53rn4m3 user_login soft software browser application storage".split()
-)
-"""Words of stealer logs that name no field of ours but belong to the record."""
-
-
-@cache
-def words() -> dict[str, FieldLabel]:
-    """Word, lower case, to its label."""
-    of_kinds = {name: kind.field for kind in kinds().values() for name in kind.headers}
-    return {name: FieldLabel(label) for label, names in _lines("labels.tsv") for name in names} | of_kinds
-
-
-@cache
-def stems() -> dict[str, tuple[str, ...]]:
-    """What labels are made of: parts by their label, those of nobody's field, and endings, in both scripts."""
-    return {label: tuple(form for name in names for form in written(name)) for label, names in _lines("label_stems.tsv")}
-
-
-def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
-    """The first cell of each line, and the others."""
-    for line in (resources.files(__package__) / file).read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            first, *others = line.split("\t")
-            yield first, others
-
-
-def label_of(cell: str) -> FieldLabel | None:
-    """The label that a header cell names.
-
-    >>> label_of(' 手机号 '), label_of('`user_phone`')
-    (<Field.PHONE: 'PHONE'>, <Field.PHONE: 'PHONE'>)
-    """
-    text = cell.strip().strip("\"'`").strip()
-    return _label(text.strip("[]()【】").strip()) or _label(UNIT_BEHIND.sub("", text).strip())
-
-
-def labels_of(cells: Sequence[str]) -> tuple[FieldLabel | None, ...]:
-    """The labels of a header's cells; () where fewer than two name a field: that is no header."""
-    labels = tuple(label_of(cell) for cell in cells)
-    return labels if sum(label is not None for label in labels) >= 2 else ()
-
-
-def label_before(cell: str) -> tuple[FieldLabel, str] | None:
-    """Label and value of a cell such as `手机: …`, where a known word stands before the value."""
-    match = VALUE_AFTER.match(cell)
-    if match is None:
-        return None
-    label = _label(match.group(1).strip())
-    return (label, cell[match.end() :]) if label else None
-
-
-def block_label(beginning: str) -> str:
-    """What a line that begins so is about, as a line of a record written downwards; "" for nothing known.
-
-    `beginning` ends with the sign: `手机:`, `URL:`.
-    """
-    match = VALUE_AFTER.match(f"{beginning}x")
-    if match is None:
-        return ""
-    word = match.group(1).strip()
-    label, word = _label(word), word.lower()
-    return str(label or (f"={word}" if word.replace(" ", "_") in RECORD_WORDS else ""))
-
-
-@cache
-def tails() -> frozenset[bytes]:
-    """The last two bytes of every word that `block_label` may know, in small letters and capitals: most lines begin with none."""
-    owners = (owner + sign for owner in OWNERS for sign in BEHIND_OWNER)
-    made = (part for label, parts in stems().items() if label != NOBODYS for part in parts)
-    known = (*_known(), *RECORD_WORDS, *HAN_OWNERS, *owners, *made)
-    return frozenset(form.encode()[-2:] for word in known for form in (word, word.upper()))
-
-
-@cache
-def _known() -> dict[str, FieldLabel]:
-    """Every form of every word: in traditional characters too, and an English one without the signs between its parts."""
-    spelt = {form: label for word, label in words().items() for form in written(word)}
-    return {**{SIGNS.sub("", word): label for word, label in spelt.items()}, **spelt}
-
-
-@lru_cache(maxsize=4096)
-def _label(word: str) -> FieldLabel | None:
-    """The label of a word, in any case, which may begin with whose it is."""
-    parted = CAMEL.sub("_", word).lower()
-    for form in dict.fromkeys((low := word.lower(), WHOSE.sub("", parted, count=1), UNIT_BEHIND.sub("", low))):
-        if label := _known().get(form) or _known().get(SIGNS.sub("", form)):
-            return label
-    return _made(word)
-
-
-def _made(word: str) -> FieldLabel | None:
-    """The label of a word that is made of parts."""
-    parts = _parts(word)
-    if not parts or any(part in parts for part in stems()[NOBODYS]):
-        return None
-    label = next(
-        (label for label, known in stems().items() if label in FieldLabel.__members__ and any(map(parts.__contains__, known))),
-        None,
-    )
-    if label is None:
-        return (
-            None
-            if word.isascii()
-            else next((_known()[end] for end in (word[-2:], word[-3:]) if _known().get(end) in HAN_ENDS), None)
-        )
-    ends = (_known().get(word.lower()[at:]) for at in range(1, len(word)))
-    return next((end for end in ends if end in PERSONAL), FieldLabel(label))
-
-
-def _parts(word: str) -> Sequence[str]:
-    """The characters of a Chinese word, the words of an English one; nothing for what is too long, or neither."""
-    if word.isascii():
-        words_ = tuple(CAMEL.sub("_", word).lower().replace("-", "_").replace(" ", "_").split("_"))
-        return words_ if len(words_) <= MOST_WORDS else ()
-    return word if len(word) <= LONGEST_HAN and word.isalpha() else ""
-
+from ullage.identifiers.masked_value import FORM, HIDDEN, KEPT, SHOWN
+from ullage.lookup.values import DOMESTIC
 
 SHORTEST = 5
 WIDTH = 24
@@ -207,6 +58,9 @@ LONGEST_LABEL = 64
 """Bytes before a card in which its label and the gap stand."""
 TOP = 2048
 """Bytes of a text in which the header of a card column stands."""
+TAIL, LONGEST_SIGN = 4, 3
+"""Characters of a mask that are shown last; bytes of the longest sign that hides one."""
+STAR, X, SMALL_X = ord("*"), ord("X"), ord("x")
 
 
 class LabelColumn(NamedTuple):
@@ -482,3 +336,91 @@ def _behind_label(batch: Batch, cards: Segment) -> Flags:
         near = stretches(start - LONGEST_LABEL, start + SHORTEST, len(batch.data))
         found &= np.isin(cards.start, _card_label().find(batch.data, near)[1] - SHORTEST)
     return found
+
+
+class _Shape(NamedTuple):
+    """One way to write a mask: `size` bytes that begin with `head` characters and hide the others by one sign."""
+
+    kind: str
+    head: int
+    size: int
+    pattern: bytes
+
+
+@cache
+def _shapes() -> tuple[_Shape, ...]:
+    return tuple(
+        _Shape(
+            kind,
+            head,
+            head + hidden * len(sign) + TAIL,
+            b"%s(?:%s){%d}%s" % (begin.encode(), re.escape(sign), hidden, end.encode()),
+        )
+        for (kind, head), (begin, hidden, end) in SHOWN.items()
+        for sign in map(str.encode, HIDDEN)
+    )
+
+
+@cache
+def mask_patterns() -> SearchPatterns:
+    """Masks as they are written, which may go on."""
+    return SearchPatterns(tuple(shape.pattern for shape in _shapes()), hyperscan.HS_FLAG_DOTALL)  # the case of x counts
+
+
+def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
+    """Masked values, a segment for each kind of those that are weak and of the others.
+
+    `hits` are what was found of `mask_patterns` in the batch: number and end, each i64[n].
+    """
+    number, end = hits
+    if not len(number):
+        return []
+    order = np.argsort(end, kind="stable")
+    number, end = number[order], end[order]
+    start = end - np.array([shape.size for shape in _shapes()])[number]
+    own = np.flatnonzero(_stands_alone(batch, start, end))
+    number, start, end = number[own], start[own], end[own]
+    is_weak, kind = ~_beside_another(batch, number, start), _mask_kinds()[number]
+    return [
+        _masks(batch, name, number[own], start[own], end[own], weak=weak)
+        for place, name in enumerate(KEPT)
+        for weak in (False, True)
+        if len(own := np.flatnonzero((kind == place) & (is_weak == weak)))
+    ]
+
+
+def _mask_kinds() -> Places:
+    """The number in KEPT of each shape's kind."""
+    return np.array([list(KEPT).index(shape.kind) for shape in _shapes()], np.int64)
+
+
+def _stands_alone(batch: Batch, start: Places, end: Places) -> Flags:
+    """Which of the stretches [start, end) no letter, digit or hiding sign goes on: bool[n]."""
+    before, behind = batch.windows(start - LONGEST_SIGN, LONGEST_SIGN), batch.windows(end, LONGEST_SIGN)
+    goes_on = is_word(before[:, -1]) | is_word(behind[:, 0])
+    for sign in (np.frombuffer(sign.encode(), np.uint8) for sign in HIDDEN if not sign.isalnum()):
+        goes_on |= (before[:, -len(sign) :] == sign).all(1) | (behind[:, : len(sign)] == sign).all(1)
+    return ~goes_on
+
+
+def _beside_another(batch: Batch, number: Places, start: Places) -> Flags:
+    """Whether the mask before or behind each, in its text, is of the other kind: bool[n]; they come by place."""
+    kind, document = _mask_kinds()[number], batch.documents(start)
+    differs = (kind[1:] != kind[:-1]) & (document[1:] == document[:-1])
+    beside = np.zeros(len(number), bool)
+    beside[1:] |= differs
+    beside[:-1] |= differs
+    return beside
+
+
+def _masks(batch: Batch, kind: str, number: Places, start: Places, end: Places, *, weak: bool) -> Segment:
+    """The masks [start, end) of one kind, each with `*` for what is hidden; an X in the last place is a check character."""
+    size = DOMESTIC[kind]
+    head = np.array([shape.head for shape in _shapes()])[number]
+    normal: Bytes = batch.windows(start, WIDTH)
+    normal[np.arange(WIDTH) >= head[:, None]] = STAR
+    normal[:, size - TAIL : size] = batch.windows(end - TAIL, TAIL)
+    normal[:, size:] = 0
+    last = normal[:, size - 1]
+    last[last == SMALL_X] = X
+    return Segment(kind, FORM, start, end, normal, np.full(len(start), size, np.int64), np.ones(len(start), bool), weak)

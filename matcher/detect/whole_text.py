@@ -1,12 +1,16 @@
-"""Numbers in fragments: `138 und 0013 und 8000`, `"1","3","8",…`, `后八位00138000，前三位138`, `{"a":"138","b":"00138000"}`.
+"""Find what only a whole text proves: numbers written backwards, and numbers in fragments.
 
-There is no end of such spellings, so none is known here. Groups of digits that together are as long as a mobile number, resident
-ID or card make a candidate. Whoever posts a list writes each row the same way, so candidates count where at least FEWEST have the
-same text around groups of the same sizes, and nearly all that are written so are numbers. They are not looked up: somebody must
-read them. Pages and tables are full of small numbers, so more is asked of groups that no number is usually written in.
+Backwards, last digit first, whether the whole line is or the digits alone: a number whose check holds so and not forwards is
+looked up so. What a mobile number is backwards is any other number too: these are looked up where at least FEWEST stand in a
+text and nearly all of its numbers of that length are such, or where it says that it is reversed.
+
+Fragments: `138 und 0013 und 8000`, `"1","3","8",…`, `后八位00138000，前三位138`, `{"a":"138","b":"00138000"}`. There is no end of
+such spellings, so none is known here. Groups of digits that together are as long as a mobile number, resident ID or card make a
+candidate. Whoever posts a list writes each row the same way, so candidates count where at least FEWEST have the same text around
+groups of the same sizes, and nearly all that are written so are numbers. They are not looked up: somebody must read them. Pages
+and tables are full of small numbers, so more is asked of groups that no number is usually written in.
 
 So do numbers in one piece that are not read for what is glued to them: letters (`x13800138000`, `a…b`), or zeros before.
-
 Groups are found in columns, over the whole batch; of a long text an eighth, and of each the first MOST candidates are looked at.
 """
 
@@ -16,18 +20,32 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 
 import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.batch import Batch, Flags, KeyedMembers, Places
 from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_letter, is_one_of, places
+from matcher.detect.candidates import Segment
+from matcher.detect.number_rules import ID_LENGTH, are_valid_cards, check_characters, is_id, is_mobile
+from matcher.detect.numbers import DigitRuns, NumberColumns
 from matcher.text.digit_groups import signs_at
 from matcher.text.group_numbers import is_valid
 from ullage.identifiers import card, phone, resident_id
 
 FEWEST, SHARE = 3, 0.8
 """How many numbers are written in one way, and how many of those that are written so are numbers."""
+HINT = 4096
+"""Bytes at whose ends a text may say that it is reversed."""
+SAYS_SO = re.compile(
+    rb"(?i)revers|backward|mirrored|r\xc3\xbcckw\xc3\xa4rts|umgekehrt|invers|envers|al rev"
+    + "|".join(
+        ("", *"倒序 倒着 倒过来 反过来 反着 反写 反向 倒写 倒叙 颠倒 逆序 enohp elibom liam 机手 话电 号卡 证份身".split())
+    ).encode()
+)
+"""Words that say that something is reversed, and labels that are."""
+Holds = Callable[[Bytes], Flags]
 MOST = 1 << 11
 """Candidates of one text that are looked at; the others count as these do."""
 FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -63,10 +81,63 @@ DAY = re.compile("1[3-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
 """What a serial number begins with that has the day in it, which may be the beginning of a mobile number."""
 
 
+def find_backwards(batch: Batch, runs: DigitRuns) -> list[Segment]:
+    """Such numbers, as they are forwards; each is told as valid."""
+    found = [_backwards(runs.of(size), size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS]
+    found.append(_backwards(runs.of(ID_LENGTH), ID_LENGTH, "resident_id", _is_whole_id))
+    found.append(_phones(batch, runs.of(phone.LENGTH)))
+    return [segment for segment in found if len(segment)]
+
+
+def _is_whole_id(text: Bytes) -> Flags:
+    last = text[:, ID_LENGTH - 1]
+    held = np.flatnonzero(is_id(text))
+    valid = np.zeros(len(text), bool)
+    valid[held] = check_characters(text[held]) == last[held]
+    return valid
+
+
+def _reversed(text: Bytes, size: int) -> Bytes:
+    made = np.zeros_like(text)
+    made[:, :size] = text[:, size - 1 :: -1]
+    return made
+
+
+def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Segment:
+    """Those of `numbers` that are valid backwards alone; of an odd length Luhn's sum is the same either way."""
+    if size % 2 == 0:
+        numbers = numbers.where(~holds(numbers.text))
+    numbers = numbers._replace(text=_reversed(numbers.text, size))
+    return numbers.where(holds(numbers.text)).segment(kind, size)
+
+
+def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
+    """The mobile numbers among those of eleven digits that are some backwards, in texts in which they are meant."""
+    text = _reversed(numbers.text, phone.LENGTH)
+    may_be = is_mobile(text) & ~is_mobile(numbers.text)
+    if may_be.any():
+        document = batch.documents(numbers.start)
+        every, count = np.bincount(document), np.bincount(document, may_be)
+        meant = (count >= FEWEST) & (count >= SHARE * every)
+        for number in np.flatnonzero((count > 0) & ~meant).tolist():
+            meant[number] = _says_so(batch, number)
+        may_be &= meant.take(document)
+    return numbers._replace(text=text).where(may_be).segment("phone", phone.LENGTH)
+
+
+def _says_so(batch: Batch, number: int) -> bool:
+    """Whether a text says at its beginning or end that it is reversed."""
+    start, end = int(batch.starts[number]), int(batch.ends[number])
+    ends = (batch.text(start, min(end, start + HINT)), batch.text(max(start, end - HINT), end))
+    return any(SAYS_SO.search(part) is not None for part in ends)
+
+
 def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -> dict[int, int]:
     """How many such numbers each text has, by its number; none where `are_read` says of [start, end) that something was read."""
     counts: dict[int, int] = defaultdict(int)
     groups = DigitGroups.of(batch)
+    if groups.before[-1] < min(TOTALS) + FEWEST - 1:  # of which no three numbers can begin
+        return counts
     first, last = groups.candidates()
     own = np.flatnonzero(~are_read(groups.start[first], groups.end[last]))
     if len(own) >= FEWEST:
@@ -136,7 +207,7 @@ class DigitGroups:
         """Each text's number, and how many numbers in one piece it has with letters at the same sides or as many zeros before."""
         size = self.end - self.start
         after_letter, before_letter = (is_letter(self.data.take(place)) for place in (self.start - 1, self.end))  # there is room
-        is_whole = np.isin(size, TOTALS) & (after_letter | before_letter)
+        is_whole = (after_letter | before_letter) & _are_totals().take(size, mode="clip")
         first, second = (self.data.take(self.start + place) for place in (0, 1))
         is_padded = (first == ZERO) & (second == ZERO) & (size > phone.LENGTH) & (size <= TOTALS[-1] + MOST_ZEROS)
         own = np.flatnonzero(is_whole | is_padded)
@@ -191,6 +262,14 @@ class DigitGroups:
         inverse = np.multiply.accumulate(np.full(len(size) + 1, INVERSE, np.uint64))
         sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mixed * power[:-1], dtype=np.uint64)))
         return np.asarray((sums[last] - sums[first]) * inverse[first] + size[last] * FACTOR)
+
+
+@cache
+def _are_totals() -> Flags:
+    """Return which numbers of digits are TOTALS; the last stands for all above: bool[TOTALS[-1] + 2]."""
+    table = np.zeros(TOTALS[-1] + 2, bool)
+    table[list(TOTALS)] = True
+    return table
 
 
 def _by_text(batch: Batch, start: Places, end: Places) -> Iterator[tuple[int, int, dict[bytes, list[bytes]]]]:

@@ -1,0 +1,416 @@
+"""Tell which numbers are mobile numbers, resident IDs, cards or company identifiers, in columns.
+
+    phones        eleven digits, in one piece or in groups, with or without 86, 0086 or 0 before them
+    resident IDs  18 digits, or 17 and an X, in one piece or in groups; and the 15 digits of before 1999
+    cards         13 to 19 digits in a scheme's range; those that fail Luhn are told too
+    company IDs   unified social credit codes: runs of exactly 18 letters and digits that pass MOD 31
+
+Rules and tables are those of the same kind in `ullage/identifiers`. A plus sign or brackets before 86 are not read: what
+stands before digits does not change them. Sums are of eight digits at a time, as bytes of one number that never carry into
+the next. (A matrix product is no slower, but the library behind it starts threads, which wait for one another.)
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from matcher.columns.batch import Batch, Bytes, Flags, Places, is_date
+from matcher.columns.bitset import CASE, DOT, ONE, Classes, ahead, below, is_digit, is_one_of, places, windows
+from matcher.detect.candidates import Segment, cut
+from matcher.detect.numbers import (
+    WIDTH,
+    NumberColumns,
+    NumberRuns,
+    NumberShape,
+    X,
+    all_digits,
+    is_space_or_dash,
+    pair,
+    pair_table,
+    two,
+)
+from ullage.identifiers import card, phone, resident_id, uscc
+
+EIGHT = 8
+ID_LENGTH, OLD_ID_LENGTH, CODE_LENGTH = 18, 15, 18
+SCHEME_DIGITS = 4
+"""Digits by which a card scheme's range is told."""
+LOW_HALVES, EVERY_SECOND = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x00FF00FF00FF00FF)
+"""Of eight characters their digits; of eight bytes the first, third, fifth and seventh."""
+FIRST_YEAR, LAST_YEAR = resident_id.YEARS
+UPPER = 0xDF
+NO_VALUE = 255
+USUAL = b"159"
+"""What a code of digits alone begins with: companies, associations, public bodies. Resident IDs mostly begin otherwise."""
+
+
+@cache
+def _digits_of_letters() -> Bytes:
+    """u8[256]: the digit for each letter that looks like one, any other byte itself."""
+    table = np.arange(256, dtype=np.uint8)
+    for letter, digit in phone.LETTERS.items():
+        table[ord(letter)] = ord(digit)
+    return table
+
+
+@cache
+def _mobile_beginnings() -> Flags:
+    """bool[65536]: which two digits a mobile number begins with."""
+    return pair_table(two for two in map("{:02}".format, range(100)) if phone.SHAPE.fullmatch(two.ljust(phone.LENGTH, "0")))
+
+
+def is_mobile(text: Bytes) -> Flags:
+    """Whether digits, u8[n, an even width], begin as a mobile number does."""
+    return _mobile_beginnings().take(pair(text, 0))
+
+
+def are_normal_phones(text: Bytes, length: Places) -> Flags:
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are mobile numbers as they are enrolled."""
+    normal: Flags = (length == phone.LENGTH) & all_digits(text, phone.LENGTH) & is_mobile(text)
+    return normal
+
+
+def _accepts_phones(batch: Batch, _classes: Classes, shape: NumberShape, start: Places) -> Flags:
+    return _has_prefix(batch.windows(start, 8), shape.prefix) & ~_is_fraction(batch.data, start)
+
+
+PHONE_SHAPES = tuple(
+    NumberShape("phone", (first + len(prefix), *others), _accepts_phones, prefix.encode())
+    for prefix in phone.PREFIXES
+    for first, *others in phone.GROUPS
+)
+
+
+def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
+    """Find mobile numbers; what stands behind a digit and a dot is a decimal fraction, and none."""
+    found = list[NumberColumns]()
+    for prefix in phone.PREFIXES:
+        some = runs.digits.of(phone.LENGTH + len(prefix))
+        if not len(some.start):
+            continue
+        if prefix:
+            some = some.where(_has_prefix(some.text, prefix.encode()))
+            some = some._replace(text=batch.windows(some.end - phone.LENGTH, WIDTH))
+        found.append(some.where(is_mobile(some.text) & ~_is_fraction(batch.data, some.start)))
+    found += [numbers.where(is_mobile(numbers.text)) for _, numbers in runs.of_kind("phone")]
+    found.append(_with_letters(batch, batch.classes))
+    return [numbers.segment("phone", phone.LENGTH) for numbers in found if len(numbers.start)]
+
+
+def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
+    """Words of eleven characters, letters among them that look like digits, and that are a mobile number with these."""
+    whole = classes.words.of(phone.LENGTH) & classes.free & ~ahead(classes.word, phone.LENGTH)
+    start = places(whole & ahead(classes.digit, 1) & ~classes.digits.of(phone.LENGTH))
+    text = batch.windows(start, WIDTH)
+    enough = is_digit(text[:, : phone.LENGTH]).sum(1) >= phone.FEWEST_DIGITS
+    text = _digits_of_letters().take(text)
+    numbers = NumberColumns(start, start + phone.LENGTH, text)
+    return numbers.where(enough & all_digits(text, phone.LENGTH) & is_mobile(text) & ~_is_fraction(batch.data, start))
+
+
+def _has_prefix(text: Bytes, prefix: bytes) -> Flags:
+    """Which rows begin with `prefix`, which may be nothing."""
+    return np.asarray((text[:, : len(prefix)] == np.frombuffer(prefix, np.uint8)).all(1))
+
+
+def _is_fraction(data: Bytes, start: Places) -> Flags:
+    """Whether a digit and a dot stand before."""
+    fraction: Flags = data.take(start - 1) == DOT
+    dotted = np.flatnonzero(fraction)
+    fraction[dotted] = is_digit(data.take(start.take(dotted) - 2))
+    return fraction
+
+
+@cache
+def _schemes() -> Bytes:
+    """u8[10000]: the scheme of the first four digits, counted from 1; 0 for none."""
+    table = np.zeros(10_000, np.uint8)
+    numbers = " ".join(f"{first:04}" for first in range(len(table)))  # in one text: ten times faster than to ask for each
+    for scheme, (first, _) in enumerate(card.SCHEMES.values(), 1):
+        table[[match.start() // (SCHEME_DIGITS + 1) for match in re.finditer(rf"\b(?:{first})", numbers)]] = scheme
+    return table
+
+
+@cache
+def _ranges(length: int) -> Flags:
+    """bool[10000]: by the first four digits, whether a card scheme has numbers of that length there."""
+    return np.array([False, *(length in lengths for _, lengths in card.SCHEMES.values())]).take(_schemes())
+
+
+def in_range(text: Bytes, length: int) -> Flags:
+    """Whether a card scheme has the first four digits at that length."""
+    if not len(text):
+        return np.zeros(0, bool)
+    known: Flags = _ranges(length).take(two(text, 0) * 100 + two(text, 2), mode="clip")
+    return known
+
+
+@cache
+def _eight(places: range, value: int = 0xFF) -> np.uint64:
+    """`value` in the bytes with these places of a number of eight; places beyond it are left out."""
+    return np.uint64(sum(value << 8 * place for place in places if place < EIGHT))
+
+
+def luhn(text: Bytes, length: int) -> Flags:
+    """Whether the Luhn sum of the first `length` digits is a multiple of ten: bool[n].
+
+    A doubled digit above 4 counts nine less, as 2 · 7 counts 1 + 4. Eight digits are summed at a time, each in a byte of its own,
+    the first of them the lowest: three of them make 27 at most, and all bytes together less than 256.
+    """
+    total = np.zeros(len(text), np.uint64)
+    for first in range(0, length, EIGHT):
+        digits = text.view("<u8")[:, first // EIGHT] & _eight(range(length - first), 0x0F)
+        doubled = digits & _eight(range((length - first) % 2, EIGHT, 2))
+        above = doubled + _eight(range(EIGHT), 3)  # 5 and 3 make 8
+        above >>= np.uint64(3)
+        above &= _eight(range(EIGHT), 1)
+        above *= np.uint64(9)
+        total += digits
+        total += doubled
+        total -= above
+    total *= _eight(range(EIGHT), 1)  # the highest byte becomes the sum of all
+    total >>= np.uint64(56)
+    holds: Flags = _tens().take(total.view(np.int64))
+    return holds
+
+
+@cache
+def _tens() -> Flags:
+    """bool[256]: which numbers are multiples of ten: a table is faster than to divide."""
+    are: Flags = np.arange(256) % 10 == 0
+    return are
+
+
+def are_valid_cards(text: Bytes, length: int) -> Flags:
+    """Which numbers of `length` digits are in a scheme's range and pass Luhn."""
+    return in_range(text, length) & luhn(text, length)
+
+
+def are_normal_cards(text: Bytes, length: Places) -> Flags:
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are cards as they are enrolled: without Luhn too."""
+    normal = np.zeros(len(length), bool)
+    for size in card.LENGTHS:
+        own = np.flatnonzero(length == size)
+        normal[own] = all_digits(text[own], size) & in_range(text[own], size)
+    return normal
+
+
+def _accepts_cards(batch: Batch, classes: Classes, shape: NumberShape, start: Places) -> Flags:
+    """Those that are no part of a longer grouped number; a dot in one of two groups makes a decimal fraction.
+
+    A group of one to four digits behind, or of four before, makes it longer.
+    """
+    data, digit, end = batch.data, classes.digit, start + shape.length
+    alone: Flags = np.ones(len(start), bool)
+    if len(shape.groups) == 2:
+        alone = data[start + shape.groups[0]] != DOT
+    may = np.flatnonzero(is_space_or_dash(data.take(end)))
+    following = windows(digit, end.take(may) + 1)
+    alone[may[(following & ONE > 0) & (~following & below(5) > 0)]] = False
+    may = np.flatnonzero(is_space_or_dash(data.take(start - 1)))
+    alone[may[windows(digit, start.take(may) - 6) & below(5) == np.uint64(0b11110)]] = False
+    return alone
+
+
+CARD_SHAPES = tuple(NumberShape("card", groups, _accepts_cards) for groups in card.GROUPS)
+
+
+def find_cards(runs: NumberRuns) -> list[Segment]:
+    """Find cards, valid or not; a run of 18 digits that may be a resident ID is one only where it passes Luhn."""
+    pieces = [(length, runs.digits.of(length)) for length in card.LENGTHS]
+    pieces = [(length, numbers.where(in_range(numbers.text, length))) for length, numbers in pieces if len(numbers.start)]
+    grouped = [(shape.size, numbers.where(in_range(numbers.text, shape.size))) for shape, numbers in runs.of_kind("card")]
+    found = list[Segment]()
+    for length, numbers in pieces:
+        holds = luhn(numbers.text, length)
+        may_be = holds | ~is_id(numbers.text) if length == ID_LENGTH else np.ones(len(holds), bool)
+        found.append(numbers.where(may_be).segment("card", length, holds[may_be]))
+    found += [numbers.segment("card", length, luhn(numbers.text, length)) for length, numbers in grouped]
+    return [segment for segment in found if len(segment)]
+
+
+@cache
+def _regions() -> Flags:
+    """bool[65536]: which two characters an ID may begin with."""
+    return pair_table(resident_id.REGIONS)
+
+
+def is_id(text: Bytes) -> Flags:
+    """Whether region and birth date of 18 characters are possible, whatever the check character: bool[n]."""
+    year = two(text, 6) * 100 + two(text, 8)
+    possible: Flags = _regions().take(pair(text, 0)) & (year >= FIRST_YEAR) & (year <= LAST_YEAR)
+    possible &= is_date(year, two(text, 10), two(text, 12))
+    return possible
+
+
+@cache
+def _checks() -> Bytes:
+    """The check character of every weighted sum of the first 17 digits."""
+    return np.resize(np.frombuffer(resident_id.CHECKS.encode(), np.uint8), 9 * sum(resident_id.WEIGHTS) + 1)
+
+
+@cache
+def _weights(first: int) -> np.uint64:
+    """Every second weight of eight, from `first` on, in two bytes each; the first is the highest."""
+    weights = resident_id.WEIGHTS[first : first - first % 2 + EIGHT : 2]
+    return np.uint64(sum(weight << 16 * (3 - place) for place, weight in enumerate(weights)))
+
+
+def check_characters(text: Bytes) -> Bytes:
+    """The last character of an ID whose first 17 digits are given: u8[n], ASCII.
+
+    Every second byte of eight, which has room for two, times the weights in the opposite order: the highest two bytes become
+    the weighted sum, of at most 4 · 9 · 10.
+    """
+    total = np.zeros(len(text), np.uint64)
+    for first in (0, EIGHT):
+        digits = text.view("<u8")[:, first // EIGHT] & LOW_HALVES
+        for odd in (0, 1):
+            some = (digits >> np.uint64(8 * odd)) & EVERY_SECOND
+            some *= _weights(first + odd)
+            total += some >> np.uint64(48)
+    total += (text[:, 16] & 0x0F) * np.uint64(resident_id.WEIGHTS[16])
+    return _checks().take(total.view(np.int64), mode="clip")
+
+
+def are_normal_ids(text: Bytes, length: Places) -> Flags:
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are valid IDs as they are enrolled."""
+    shaped: Flags = (length == ID_LENGTH) & all_digits(text, ID_LENGTH - 1) & is_id(text)
+    own = np.flatnonzero(shaped)
+    shaped[own] = check_characters(text[own]) == text[own, ID_LENGTH - 1]
+    return shaped
+
+
+def _accepts_ids(batch: Batch, _classes: Classes, shape: NumberShape, start: Places) -> Flags:
+    """Any, but what has an X must end with one, which as a group of its own comes behind the same separator."""
+    end = start + shape.length
+    alone: Flags = np.ones(len(start), bool)
+    if shape.with_x:
+        alone &= (batch.data[end - 1] | CASE) == (X | CASE)
+        alone &= (shape.groups[-1] > 1) | (batch.data[end - 2] == batch.data[start + shape.groups[0]])
+    return alone
+
+
+ID_SHAPES = tuple(
+    NumberShape("resident_id", groups, _accepts_ids, with_x=with_x) for groups in resident_id.GROUPS for with_x in (False, True)
+)
+
+
+def find_resident_ids(runs: NumberRuns) -> list[Segment]:
+    """Find resident IDs, valid or not."""
+    digits = runs.digits
+    found = [_ids_among(digits.before_x), _expanded(digits.of(OLD_ID_LENGTH)), _ids_in_runs(digits.of(ID_LENGTH))]
+    found += [_ids_among(numbers) for _, numbers in runs.of_kind("resident_id")]
+    return [segment for segment in found if len(segment)]
+
+
+def _ids_among(found: NumberColumns) -> Segment:
+    """IDs of 18 characters among `found`; an X of either case is their last, or a digit."""
+    found = found.where(is_id(found.text))
+    last = found.text[:, ID_LENGTH - 1]
+    last &= np.where(last > X, ~np.uint8(CASE), 0xFF).astype(np.uint8)
+    return found.segment("resident_id", ID_LENGTH, check_characters(found.text) == last)
+
+
+def _ids_in_runs(found: NumberColumns) -> Segment:
+    """Return the IDs among runs of 18 digits."""
+    found = found.where(is_id(found.text))
+    return found.segment("resident_id", ID_LENGTH, check_characters(found.text) == found.text[:, ID_LENGTH - 1])
+
+
+def _expanded(found: NumberColumns) -> Segment:
+    """IDs of 15 digits, brought to 18: century 19, or 18 for the orders of those born before 1900."""
+    text = np.zeros_like(found.text)
+    text[:, :6], text[:, 8:17] = found.text[:, :6], found.text[:, 6:15]
+    order = two(found.text, 12) * 10 + (found.text[:, 14] & 0x0F)
+    text[:, 6], text[:, 7] = ord("1"), np.where(order >= resident_id.OLDEST, ord("8"), ord("9"))
+    found = found._replace(text=text)
+    found = found.where(is_id(text))
+    found.text[:, ID_LENGTH - 1] = check_characters(found.text)
+    return found.segment("resident_id", ID_LENGTH)
+
+
+FIXED_WIDTH = phone.LENGTH + ID_LENGTH
+
+
+def find_fixed_width(batch: Batch, runs: NumberRuns) -> list[Segment]:
+    """Phones and IDs of rows whose fields have a fixed width and no sign between, either first: `1380013800011010519491231002…`.
+
+    A run of 29 digits is both where one end is a mobile number and the rest an ID whose date and check leave little to chance.
+    """
+    start, size = runs.digits.long
+    start, found = start[size == FIXED_WIDTH], list[Segment]()
+    for phone_at, id_at in ((0, phone.LENGTH), (ID_LENGTH, 0)):
+        numbers, ids = (
+            NumberColumns(start + at, start + at + length, batch.windows(start + at, WIDTH))
+            for at, length in ((phone_at, phone.LENGTH), (id_at, ID_LENGTH))
+        )
+        both = is_mobile(numbers.text) & is_id(ids.text)
+        both &= check_characters(ids.text) == ids.text[:, ID_LENGTH - 1]
+        if both.any():
+            found.append(numbers.where(both).segment("phone", phone.LENGTH))
+            found.append(ids.where(both).segment("resident_id", ID_LENGTH))
+        start = start[~both]
+    return found
+
+
+@cache
+def _code_values() -> Bytes:
+    """u8[256]: the value of each character of the alphabet, NO_VALUE for any other."""
+    table = np.full(256, NO_VALUE, np.uint8)
+    table[np.frombuffer(uscc.ALPHABET.encode(), np.uint8)] = np.arange(len(uscc.ALPHABET))
+    return table
+
+
+@cache
+def _code_beginnings() -> Flags:
+    """bool[65536]: which two characters, of either case, are a department and a category."""
+    either = (set(may + may.lower()) for may in (uscc.DEPARTMENTS, uscc.CATEGORIES))
+    return pair_table(map("".join, product(*either)))
+
+
+@cache
+def _code_provinces() -> Flags:
+    """bool[65536]: which two digits a region begins with."""
+    return pair_table(uscc.PROVINCES)
+
+
+def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
+    """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
+    plain, mixed = runs.digits.of(CODE_LENGTH), runs.words.of(CODE_LENGTH)
+    if not len(plain.start) and not len(mixed):
+        return []
+    plain = plain.where(is_one_of(plain.text[:, 0], USUAL))
+    start, text, shaped = _shaped_codes(plain.start, plain.text)
+    holds = _codes_hold(shaped)
+    more, mixed_text, mixed_values = _shaped_codes(mixed, batch.windows(mixed, WIDTH))
+    start = np.concatenate((start[holds], more))
+    text = np.concatenate((text[holds], mixed_text))
+    valid = np.concatenate((holds[holds], _codes_hold(mixed_values)))
+    length = np.full(len(start), CODE_LENGTH, np.int64)
+    return [Segment("uscc", "plain", start, start + CODE_LENGTH, cut(text, CODE_LENGTH), length, valid)] if len(start) else []
+
+
+def _shaped_codes(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
+    """Those of `text` u8[n, 24] that are shaped like a code: where they begin, in upper case, and each character's value."""
+    regional = np.flatnonzero(_code_beginnings().take(pair(text, 0)) & _code_provinces().take(pair(text, 2)))
+    start, text = start.take(regional), text.take(regional, axis=0)
+    text &= np.where(text > ord("Z"), UPPER, NO_VALUE).astype(np.uint8)
+    values = _code_values().take(text[:, :CODE_LENGTH])
+    shaped = (values != NO_VALUE).all(1) & (values[:, 2:8] < 10).all(1)
+    return start[shaped], text[shaped], values[shaped]
+
+
+def _codes_hold(values: Bytes) -> Flags:
+    """Whether the last of 18 values is what MOD 31 of the others asks for."""
+    total = values[:, :17].astype(np.int64) @ np.array(uscc.WEIGHTS)
+    holds: Flags = values[:, 17] == -total % 31
+    return holds
+
+
+SHAPES = (*PHONE_SHAPES, *ID_SHAPES, *CARD_SHAPES)
+"""How numbers are grouped."""
