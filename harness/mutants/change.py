@@ -17,11 +17,9 @@ from pathlib import Path
 
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
-from mutmut.mutation.mutators import mutation_operators, operator_string
 
 from harness.mutants.areas import ROOT
 
-OPERATORS = [(kind, operator) for kind, operator in mutation_operators if operator is not operator_string]
 WORDS = (cst.Is, cst.IsNot, cst.In, cst.NotIn, cst.Break, cst.Continue)
 """What is mutated without being an expression or a statement: all else is spared mutmut's matchers, which are slow."""
 SKIPPED = (cst.Annotation, cst.Decorator, cst.Assert, cst.Import, cst.ImportFrom, cst.Parameters)
@@ -98,8 +96,10 @@ def changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """What may stand in the place of `node`."""
     yield from left_out(node)
     yield from without_context(node)
-    for kind, operator in OPERATORS:
-        if isinstance(node, kind):
+    from mutmut.mutation.mutators import mutation_operators, operator_string  # half a second, of which collecting tests has none
+
+    for kind, operator in mutation_operators:
+        if operator is not operator_string and isinstance(node, kind):
             yield from operator(node)
 
 
