@@ -38,7 +38,8 @@ $(STAMP):
 	@rm -f $(VENV)/.made-*
 	@touch $@
 
-check: lint types patterns ## lint, format, types, import rules, regular expressions
+check: env ## lint, format, types, import rules, regular expressions
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line lint types patterns
 
 lint: env
 	$(BIN)/ruff check .
@@ -99,7 +100,7 @@ test-image: env ## the container's image, built and run without a registry (need
 
 # The cheapest check fails first. Then one queue of all tests: tests/running/work_queue.py.
 test: ## check, units, contracts, flow: all that a change must pass
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line check
+	@$(MAKE) --no-print-directory check
 	@$(PYTEST) -n auto -m "$(TESTS)"
 
 demo: env ## the whole product against real sites on loopback (ONCE=1 exits at the end, BACKEND=distributed: on real servers)
