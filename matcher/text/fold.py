@@ -34,7 +34,6 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.bitset import (
-    DASH,
     SPACE,
     Bytes,
     Flags,
@@ -72,8 +71,11 @@ GROUPED = [f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}" for sign in map(r
 CHECK_CHARACTER = re.compile(f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for before in ('[0-9]{17}', *GROUPED))})")
 """An X look-alike behind the seventeen digits of a resident ID, in one piece or grouped by one separator throughout."""
 WITHOUT_SIGNS = str.maketrans("", "", BETWEEN_HAN)
-FIRST_WIDE, LAST_DIGIT = 0x80, 57
-"""The lowest byte that is not ASCII, and that of the digit nine."""
+FIRST_WIDE = 0x80
+"""The lowest byte that is not ASCII."""
+FIRST_SIGN, LAST_SIGN, FURTHER_SIGNS = ord("#"), ord("="), tuple(map(ord, "_|~"))
+"""Digits and all ASCII signs of `BETWEEN_HAN` but the space lie in this range, or are named."""
+WIDE_SIGNS = [sign.encode() for sign in BETWEEN_HAN if not sign.isascii()]
 HAN_SIZE, STEP, SAMPLE = 3, 16, 6
 """Bytes of a Han digit. Of a run, which has 21 bytes or more, at least SAMPLE stand behind its first multiple of STEP."""
 Codes = npt.NDArray[Any]
@@ -133,7 +135,7 @@ def may_hold_numbers(data: Bytes) -> Places:
 
 
 def _beside_digits(data: Bytes) -> Places:
-    """Where a Han digit, X look-alike or full-width plus stands beside a plain digit, with at most one separator between."""
+    """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit, at most one sign between."""
     last = places(where(data, _change_beside_numbers, beyond=1))
     if not len(last):
         return last
@@ -141,14 +143,26 @@ def _beside_digits(data: Bytes) -> Places:
     end, first = last[begins], last[~begins] + 1  # of a stretch of ASCII
     after = end[is_digit(data[end]) | is_digit(data[end - 1])] + 1
     before = first[is_digit(data[first]) | is_digit(data[first + 1])] - HAN_SIZE
-    place = np.concatenate((after, before))
+    place = np.concatenate((after, _behind_signs(data, after, 1), before, _behind_signs(data, first, -1)))
     return np.asarray(place[_may_be_read().take(code_points(data, place), mode="clip")])
 
 
+def _behind_signs(data: Bytes, place: Places, way: int) -> Places:
+    """Return where the characters beyond the signs of several bytes begin that stand before (-1) or at (1) these places."""
+    beyond = list[Places]()
+    for sign in WIDE_SIGNS:
+        begins = place if way > 0 else place - len(sign)
+        is_here = np.logical_and.reduce([data[begins + n] == byte for n, byte in enumerate(sign)])
+        beyond.append(begins[is_here] + (len(sign) if way > 0 else -HAN_SIZE))
+    return np.concatenate(beyond)
+
+
 def _change_beside_numbers(data: Bytes) -> Flags:
-    """Which bytes are the last before a change between other characters and a digit, separator or slash."""
+    """Return which bytes are the last before a change between other characters and a digit or a sign of `BETWEEN_HAN`."""
     is_wide = data >= FIRST_WIDE
-    is_of_number = (data - np.uint8(DASH) <= LAST_DIGIT - DASH) | (data == SPACE)
+    is_of_number = (data - np.uint8(FIRST_SIGN) <= LAST_SIGN - FIRST_SIGN) | (data == SPACE)
+    for sign in FURTHER_SIGNS:
+        is_of_number |= data == sign
     return np.asarray((is_wide[:-1] & is_of_number[1:]) | (is_of_number[:-1] & is_wide[1:]))
 
 

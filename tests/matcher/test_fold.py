@@ -221,6 +221,14 @@ def test_every_character_of_unicode_becomes_what_it_is_a_form_of() -> None:
     assert [char for char, line in zip(chars, lines, strict=True) if line != becomes(char)] == []
 
 
+@pytest.mark.parametrize("sign", BETWEEN_HAN)
+@pytest.mark.parametrize("parts", [("62000000", "二零二六"), ("二零二六", "62000000")])
+def test_a_number_goes_on_behind_any_one_sign_in_han_digits(sign: str, parts: tuple[str, str]) -> None:
+    text = f"卡头：{sign.join(parts)}年"
+    assert in_columns(text) == fold(text).text
+    assert "2026" in in_columns(text)
+
+
 @pytest.mark.parametrize("separator", ["", " ", "-", "."])
 @pytest.mark.parametrize("before", range(20))
 def test_seven_han_digits_are_a_number_at_any_offset_and_six_are_none(separator: str, before: int) -> None:
