@@ -7,8 +7,9 @@ an excerpt as JSON, kept in columns as the numbers are: it takes a third and les
 
 Alert folds, counts and removes what has passed its retention. Search reads, and appends decisions, suppressions and records of
 audit: its right is `create_doc`, so that not even a page that was broken into can change or remove one; the work items, which
-follow from those, it may write. Alert appends a decision where a false positive comes back. The desk reveals
-originals (`ullage evidence open`), which search does not see. None may create an index, and none sees another index.
+follow from those, it may write. Alert appends a decision where a false positive comes back, proposes what needs a second person,
+and completes what one confirmed, suppressions among it. The desk reveals originals (`ullage evidence open`), which search does
+not see. None may create an index, and none sees another index.
 `maintenance` is refresh, flush and merge; `view_index_metadata` is the least named right that lets `ullage check` compare the
 mapping's version.
 
