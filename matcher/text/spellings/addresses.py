@@ -143,6 +143,15 @@ def rows() -> Iterator[Spelling]:
         plain=lambda match: match[0].replace(" ", ""),
     )
     yield Spelling(
+        "account of WhatsApp",
+        "stretch",
+        examples=(("12025550143@s.whatsapp.net", "+12025550143"), ("jid: 4917096259826@c.us", "+4917096259826")),
+        near_misses=("4917096259826-1400000000@g.us", "a4917096259826@c.us"),
+        gate=(r"[0-9]@s[.]whatsapp[.]net", r"[0-9]@c[.]us"),
+        pattern=re.compile(r"(?<![0-9A-Za-z._%+\-])([1-9][0-9]{6,14})@(?:s\.whatsapp\.net|c\.us)(?![0-9A-Za-z.\-])"),
+        plain=lambda match: f"+{match[1]}",
+    )
+    yield Spelling(
         "address written backwards",
         "stretch",
         examples=(("moc.elpmaxe@8iew.il", ADDRESS), ("登记 gro.elpmaxe@iew.il", "li.wei@example.org")),
