@@ -1,6 +1,7 @@
 """Phone numbers of other countries that are written without a plus sign, and what says that they are some.
 
     a label, or the header of a column      `Tel. 4917096259826`
+    the same in the language of a country   `SĐT: 0912 345 678`
     a country or calling code beside        `DE | 0170 9625982`, `{"country":"DE","phone":"01709625982"}`
     a column of countries or calling codes  `Land;Telefon`
 
@@ -43,6 +44,10 @@ CODE_HEADERS = tuple(
     ).split()
 )
 PHONE, COUNTRY, CODE = "phone", "country", "code"
+TRADITIONAL, WITHOUT_TRUNK = ("852", "853", "886"), frozenset(("852", "853"))
+"""Calling codes of those who write traditional characters; of those whose numbers never begin with 0."""
+LONGEST_LABEL = 96
+"""Bytes before a number in which its label stands, with what is between."""
 NEAR, MOST_LINES = 160, 3
 """Bytes between a number and its country in one row; lines between them in a record with one field a line."""
 TAIL = rf"(?:\.|(?: ?(?:no|nr|number|num)\.?)|号|号码)?{GAP}"
@@ -83,11 +88,31 @@ def _countries() -> Mapping[bytes, str]:
 
 
 @cache
+def _home_codes() -> Mapping[str, tuple[str, ...]]:
+    """Return by phone label, in lower case, the calling codes of the countries in whose language it is, the likeliest first.
+
+    What is written with traditional characters is of Taiwan, Hong Kong or Macau.
+    """
+    by_label = {label: tuple(codes.split()) for codes, labels in phone.HOME_LABELS.items() for label in labels.split("|")}
+    traditional = (form for label in phone.HEADERS if label not in by_label for form in written(label)[1:])
+    return dict.fromkeys(traditional, TRADITIONAL) | by_label
+
+
+@cache
+def _home_label() -> re.Pattern[str]:
+    """Return the pattern of such a label at the end of a text."""
+    labels = sorted(map(re.escape, _home_codes()), key=len, reverse=True)
+    return re.compile(rf"(?:(?<![0-9a-z])(?=[a-z])|(?![a-z]))({'|'.join(labels)}){TAIL}\(?\Z", re.IGNORECASE)
+
+
+@cache
 def _names() -> Mapping[bytes, str]:
-    """Label, in lower case, to what stands behind or below it."""
+    """Label, in lower case, to what stands behind or below it: a phone number with the codes of its label's countries."""
     phones = dict.fromkeys(phone.HEADERS, PHONE)
     known = {**phones, **dict.fromkeys(COUNTRY_HEADERS, COUNTRY), **dict.fromkeys(CODE_HEADERS, CODE)}
-    return {word.encode(): name for label, name in known.items() for word in written(label)}
+    names = {word: name for label, name in known.items() for word in written(label)}
+    names |= {label: " ".join((PHONE, *codes)) for label, codes in _home_codes().items()}
+    return {word.encode(): name for word, name in names.items()}
 
 
 @cache
@@ -104,7 +129,7 @@ def patterns() -> SearchPatterns:
     codes = spell_out(map(re.escape, "\n,;|\t\"'`"), ("", " "), (r"\+", "00"), "123456789", behind)
     return SearchPatterns(
         (
-            f"{any_label(phone.HEADERS)}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
+            f"{any_label(headers_of(kinds()[PHONE]))}{TAIL}{FIRST}{SIGN}{{{SHOWN - 2}}}".encode(),
             header_pattern(headers_of(kinds()[PHONE])).encode(),
             f"[^0-9A-Za-z](?:{labels})[\"'`)\\]]{{0,2}} ?[:=] ?[^ ]".encode(),
             b"%s ?(?:%s)%s" % (EDGE_BEFORE.encode(), LETTERS, EDGE_BEHIND.encode()),
@@ -147,10 +172,11 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
     heads, done = np.unique(batch.lines(end[number == COLUMN] - 2)), [np.empty(0, np.int64)]
     for line in _first(batch, heads).tolist():
-        below = columns(batch, np.array([line]), _headers())
-        told = [column for column in below if column.name != PHONE]
+        below = columns(batch, np.array([line]), _headers(), _home_codes().keys())
+        told = [column for column in below if column.name in {COUNTRY, CODE}]
         done += [batch.lines(column.start) for column in told[:1]]
-        found.update(one for column in below if column.name == PHONE for one in _in_column(batch, text, column, told))
+        numbers = [column for column in below if column not in told]
+        found.update(one for column in numbers for one in _in_column(batch, text, column, told))
     seen = np.concatenate((end[number > COLUMN] - 2, *with_letters))
     found.update(_in_records(batch, text, seen, end[number == LABELLED] - 2, np.concatenate(done)))
     return [_segment(sorted(found))] if found else []
@@ -198,11 +224,25 @@ def _segment(found: Sequence[Found]) -> Segment:
 
 
 def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
-    """Numbers with their calling code, behind a label."""
+    """Yield numbers behind a label: as dialled in a country of its language, or with their calling code."""
     for start in starts.tolist():
-        match = BEGINS.match(text, start)
-        if match and (made := _with_code(match[0].translate(None, NO_DIGIT).decode())):
-            yield start, match.end(), made
+        if match := BEGINS.match(text, start):
+            label = _home_label().search(bytes(text[max(0, start - LONGEST_LABEL) : start]).decode(errors="replace"))
+            codes = _home_codes()[label[1].lower()] if label else ()
+            if made := _at_home(codes, match[0].translate(None, NO_DIGIT).decode()):
+                yield start, match.end(), made
+
+
+@lru_cache(maxsize=4096)
+def _at_home(codes: tuple[str, ...], digits: str) -> str:
+    """Return a number of the first of these countries that it fits, with or without its calling code, as E.164; "" for none.
+
+    Without a country it has its calling code.
+    """
+    if any(digits.startswith(code) and phone.is_national(code, digits.removeprefix(code)) for code in codes):
+        return f"+{digits}"
+    dialled = (_dialled(code, digits) for code in codes if not (digits[0] == "0" and code in WITHOUT_TRUNK))
+    return next(filter(None, dialled), "") or _with_code(digits)
 
 
 @lru_cache(maxsize=4096)
@@ -236,6 +276,7 @@ def _first(batch: Batch, lines: Places) -> Places:
 def _in_column(batch: Batch, text: memoryview, column: LabelColumn, told: Sequence[LabelColumn]) -> Iterator[Found]:
     """Numbers of a column with their calling code, or as dialled in the country that the columns `told` have in their row."""
     own = np.flatnonzero((column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST))
+    home = tuple(column.name.split()[1:])
     if not told:  # a mobile number of China is read without
         own = own[(batch.data.take(column.start[own]) != ONE) | (batch.data.take(column.start[own] + 1) < THREE)]
     others = [(other.start.tolist(), other.end.tolist()) for other in told]
@@ -245,7 +286,7 @@ def _in_column(batch: Batch, text: memoryview, column: LabelColumn, told: Sequen
             continue
         digits = match[0].translate(None, NO_DIGIT).decode()
         codes = {code for first, last in others if (code := _code(bytes(text[first[row] : last[row]])))}
-        for made in [_dialled(code, digits) for code in codes] if codes else [_with_code(digits)]:
+        for made in [_dialled(code, digits) for code in codes] if codes else [_at_home(home, digits)]:
             if made:
                 yield start, end, made
 

@@ -249,11 +249,12 @@ def header_lines(batch: Batch, seen: Places) -> Places:
     return np.unique(np.concatenate(found))
 
 
-def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[LabelColumn]:
-    """The columns below those of `lines` (numbers, ascending) that are headers.
+def columns(batch: Batch, lines: Places, names: Mapping[str, str], alone: Collection[str] = ()) -> list[LabelColumn]:
+    """Return the columns below those of `lines` (numbers, ascending) that are headers.
 
-    `names` maps a header's word, in lower case, to the name that its column gets. A table goes from its header to the next, or to
-    the end of the text; rows that have another number of separators are left out.
+    `names` maps a header's word, in lower case, to the name that its column gets; a line with one of the words `alone` is a
+    header whatever its other cells are. A table goes from its header to the next, or to the end of the text; rows that have
+    another number of separators are left out.
     """
     documents = batch.documents(batch.line_starts[lines])
     few = np.ones(len(lines), bool)
@@ -263,25 +264,27 @@ def columns(batch: Batch, lines: Places, names: Mapping[str, str]) -> list[Label
     return [
         column
         for line, last, document in zip(lines.tolist(), ends.tolist(), documents.tolist(), strict=True)
-        for column in _below(batch, line, last, int(batch.ends[document]), names)
+        for column in _below(batch, line, last, int(batch.ends[document]), names, alone)
     ]
 
 
-def _header(line: bytes, names: Mapping[str, str]) -> TableHeader | None:
-    """What `line` says of the columns below it, if one of its cells is in `names`, and another as well or both name fields."""
+def _header(line: bytes, names: Mapping[str, str], alone: Collection[str]) -> TableHeader | None:
+    """Return what `line` says of the columns below it; None where too few of its cells are words of a header."""
     text = line[:LONGEST_HEADER].decode(errors="replace")
     for separator in SEPARATORS:
         cells = [cell.strip().strip("\"'`").strip().lower() for cell in text.split(separator.decode())]
         named = {number: names[cell] for number, cell in enumerate(cells) if cell in names}
-        if len(cells) > 1 and (len(named) > 1 or labels_of(cells)):
+        if len(cells) > 1 and (len(named) > 1 or labels_of(cells) or not {*cells}.isdisjoint(alone)):
             return TableHeader(separator, len(cells) - 1, named) if named else None
     return None
 
 
-def _below(batch: Batch, line: int, last: int, document_end: int, names: Mapping[str, str]) -> Iterator[LabelColumn]:
-    """The columns under one header, in the lines before `last` and before the end of the text."""
+def _below(
+    batch: Batch, line: int, last: int, document_end: int, names: Mapping[str, str], alone: Collection[str]
+) -> Iterator[LabelColumn]:
+    """Yield the columns under one header, in the lines before `last` and before the end of the text."""
     first, below = batch.line_starts[line : line + 2].tolist()
-    head = _header(batch.text(first, below - 1), names)
+    head = _header(batch.text(first, below - 1), names, alone)
     starts = batch.line_starts[line + 1 : last]
     starts = starts[starts < document_end]
     if head is None or not len(starts):

@@ -118,3 +118,32 @@ def test_a_table_of_many_is_read_row_by_row() -> None:
     rows = [f"{rng.randrange(999)},DE,0{number[3:]}" for number in numbers]
     assert asked("id,country,phone\n" + "\n".join(rows)) >= set(numbers)
     assert asked("\n".join(rows)) >= set(numbers)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("SĐT: 0912.345.678", "+84912345678"),
+        ("sđt 0912 345 678", "+84912345678"),
+        ("số điện thoại: 84912345678", "+84912345678"),
+        ("手機：0912-345-678", "+886912345678"),
+        ("行動電話 0912 345 678", "+886912345678"),
+        ("電話：6123 4567", "+85261234567"),
+        ("Тел.: 8-916-123-45-67", "+79161234567"),
+        ("моб. телефон 067 123 45 67", "+380671234567"),
+        ("โทร 081-234-5678", "+66812345678"),
+        ("携帯電話: 090-1234-5678", "+819012345678"),
+        ("휴대폰 010-2345-6789", "+821023456789"),
+        ("No HP : 0812-3456-7890", "+6281234567890"),
+        ("Handynummer: 0170 9625982", "+491709625982"),
+        ("Mã,SĐT\nDH1,0912345678\n", "+84912345678"),
+        ("氏名,携帯電話\n山田,090-1234-5678\n", "+819012345678"),
+    ],
+)
+def test_a_label_in_a_language_tells_the_country_of_a_number_as_written_at_home(text: str, number: str) -> None:
+    assert number in asked(text)
+
+
+@pytest.mark.parametrize("text", ["手机：0912-345-678", "SĐT: 1234.567.890", "đơn hàng 0912345678", "concept 0532 123 45 67"])
+def test_no_country_is_told_by_a_label_of_another_language_or_a_number_of_no_plan(text: str) -> None:
+    assert asked(text) == set()

@@ -49,7 +49,7 @@ TRUNK = re.compile(r"\(0\)|[ .\-()]")
 LETTERS, FEWEST_DIGITS = {"O": "0", "o": "0", "l": "1", "I": "1"}, 8
 """Letters that stand for the digits they look like (`l38OOl38000`), in a number of which so many are digits."""
 INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
-HEADERS = tuple(
+ANYWHERE = tuple(
     (
         "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile cell phone_number sjh "
         "phone_no phoneno mobile_no mobileno mobile_phone cellphone telephone tel_no 联系手机 绑定手机 注册手机 "
@@ -57,7 +57,30 @@ HEADERS = tuple(
         "téléphone tél móvil movil celular cellulare whatsapp mobile_phone_number contact_number contact_phone"
     ).split()
 )
-
+HOME_LABELS = {
+    "84": "sđt|sdt|số điện thoại|so dien thoai|so_dien_thoai|sodienthoai|điện thoại|dien thoai|dien_thoai|dienthoai|số đt"
+    "|điện thoại di động|điện thoại liên hệ|đtdđ|đt|di động|số di động",
+    "852 853 886": "行動電話|行動|手提電話|流動電話|連絡電話|市話|手提|手機號|電話號碼",
+    "7 380 375": "тел|телефон|моб|моб. тел|моб. телефон|мобильный|мобильный телефон|номер телефона|контактный телефон"
+    "|сотовый|сот|сотовый телефон|номер телефону|мобільний|мобільний телефон|контактний телефон",
+    "66": "โทร|โทรศัพท์|เบอร์|เบอร์โทร|เบอร์โทรศัพท์|เบอร์มือถือ|มือถือ|หมายเลขโทรศัพท์",
+    "81": "電話番号|携帯電話|携帯番号|携帯電話番号|携帯|お電話番号|連絡先",
+    "82": "휴대폰|휴대전화|핸드폰|휴대폰번호|휴대폰 번호|휴대전화번호|전화번호|전화|연락처",
+    "62": "no hp|no. hp|nohp|no_hp|nomor hp|nomor_hp|no telp|no. telp|no_telp|nomor telepon|nomor ponsel|telepon|telp|handphone"
+    "|hp/wa|wa/hp|no wa|no. wa|nomor wa",
+    "60": "no telefon|no. telefon|telefon bimbit|no. tel. bimbit",
+    "63": "cp no|cp no.|cp_no|cellphone no|cellphone no.",
+    "90": "cep|cep tel|cep telefonu|cep_telefonu|gsm no|telefon numarası|telefon no|gsm",
+    "91": "mob no|mob. no|mob no.|mob. no.|mobile no.|मोबाइल|मोबाइल नंबर|मोबाइल नं|फोन|फ़ोन",
+    "55 351": "telefone|telefone celular|fone|telemóvel|telemovel",
+    "34": "tlf|tlfno|móvil|movil|teléfono móvil|telefono movil",
+    "33": "téléphone|tél|téléphone portable|numéro de téléphone",
+    "39": "cellulare|numero di cellulare",
+    "49 43 41": "fon|handy|handynummer|rufnummer|mobilnummer|telefonnummer",
+    "966 971 20": "جوال|الجوال|رقم الجوال|هاتف|رقم الهاتف|موبايل|رقم الموبايل",
+}
+"""Labels of a phone number by the calling codes of the countries that speak their language, the likeliest first."""
+HEADERS = tuple(dict.fromkeys((*ANYWHERE, *(label for labels in HOME_LABELS.values() for label in labels.split("|")))))
 GLUED = tuple("vx wx v wechat weixin qq mob mobile cell contact hp dh lxdh lxfs shouji dianhua sj sjhm shouhao".split())
 """Words that stand glued to a number, beside its headers: it is often the name of an account as well."""
 
