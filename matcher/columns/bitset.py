@@ -26,6 +26,8 @@ WINDOW = 1 << 18
 """Bytes a step of a pass over a buffer, a multiple of 64: what is made on the way stays in the processor's cache."""
 EXPONENT, BIAS = 52, 1023
 """Of a binary64 (IEEE 754): the bits below its exponent, and what is added to that."""
+FEW_WORDS = 256
+"""In so few, looking at every bit is the quickest (measured)."""
 ROUNDS = 6
 """Places of a word that are told one after the other."""
 LINE_END, SPACE, HASH, PLUS, COMMA, DASH, DOT, ZERO, AT, A = 10, 32, 35, 43, 44, 45, 46, 48, 64, 97
@@ -135,7 +137,9 @@ class NeighbourRuns:
 
 
 def places(words: Words) -> Places:
-    """The places themselves, ascending; where few words hold any, the others are passed over first."""
+    """Return the places themselves, ascending; where few words hold any, the others are passed over first."""
+    if len(words) <= FEW_WORDS:
+        return np.unpackbits(words.view(np.uint8), bitorder="little").view(bool).nonzero()[0]
     is_filled = words != 0
     if 4 * np.count_nonzero(is_filled) > 3 * len(words):
         return places_of(words.view(np.uint8))

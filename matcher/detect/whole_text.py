@@ -82,10 +82,12 @@ DAY = re.compile("1[3-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
 
 
 def find_backwards(batch: Batch, runs: DigitRuns) -> list[Segment]:
-    """Such numbers, as they are forwards; each is told as valid."""
-    found = [_backwards(runs.of(size), size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS]
-    found.append(_backwards(runs.of(ID_LENGTH), ID_LENGTH, "resident_id", _is_whole_id))
-    found.append(_phones(batch, runs.of(phone.LENGTH)))
+    """Return such numbers as they are forwards, each told as valid."""
+    tests: list[tuple[int, str, Holds]] = [(size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS]
+    tests.append((ID_LENGTH, "resident_id", _is_whole_id))
+    found = [_backwards(numbers, size, kind, holds) for size, kind, holds in tests if len((numbers := runs.of(size)).start)]
+    if len((mobiles := runs.of(phone.LENGTH)).start):
+        found.append(_phones(batch, mobiles))
     return [segment for segment in found if len(segment)]
 
 
