@@ -93,6 +93,12 @@ SLASH = rb"(?:[/_]|\xc2\xb7)"
 
 def rows() -> Iterator[Spelling]:
     """Yield numbers in pieces, in the order in which they are tried."""
+    yield from _list_pieces()
+    yield from _list_signs()
+
+
+def _list_pieces() -> Iterator[Spelling]:
+    """Yield numbers whose digits stand apart, or are fewer than they seem."""
     yield Spelling(
         "digit groups",
         "stretch",
@@ -150,6 +156,10 @@ def rows() -> Iterator[Spelling]:
         pattern=FORMULA,
         plain=lambda m: bare if is_valid(bare := NO_DIGIT.sub("", m["value"]).upper()) else "",
     )
+
+
+def _list_signs() -> Iterator[Spelling]:
+    """Yield numbers before which other signs stand than usually do."""
     yield Spelling(
         "calling code in another form",
         "stretch",
