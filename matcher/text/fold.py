@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, cached_property
 from importlib import resources
 from itertools import islice, pairwise, product
@@ -34,12 +34,12 @@ import numpy as np
 import numpy.typing as npt
 
 from matcher.columns.bitset import (
-    SPACE,
     Bytes,
     Flags,
     NeighbourRuns,
     Places,
     Ranks,
+    ahead,
     begins_character,
     behind,
     is_digit,
@@ -73,9 +73,6 @@ CHECK_CHARACTER = re.compile(f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for bef
 WITHOUT_SIGNS = str.maketrans("", "", BETWEEN_HAN)
 FIRST_WIDE = 0x80
 """The lowest byte that is not ASCII."""
-FIRST_SIGN, LAST_SIGN, FURTHER_SIGNS = ord("#"), ord("="), tuple(map(ord, "_|~"))
-"""Digits and all ASCII signs of `BETWEEN_HAN` but the space lie in this range, or are named."""
-WIDE_SIGNS = [sign.encode() for sign in BETWEEN_HAN if not sign.isascii()]
 HAN_SIZE, STEP, SAMPLE = 3, 16, 6
 """Bytes of a Han digit. Of a run, which has 21 bytes or more, at least SAMPLE stand behind its first multiple of STEP."""
 Codes = npt.NDArray[Any]
@@ -136,34 +133,45 @@ def may_hold_numbers(data: Bytes) -> Places:
 
 def _beside_digits(data: Bytes) -> Places:
     """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit, at most one sign between."""
-    last = places(where(data, _change_beside_numbers, beyond=1))
-    if not len(last):
-        return last
-    begins = data[last + 1] >= FIRST_WIDE
-    end, first = last[begins], last[~begins] + 1  # of a stretch of ASCII
-    after = end[is_digit(data[end]) | is_digit(data[end - 1])] + 1
-    before = first[is_digit(data[first]) | is_digit(data[first + 1])] - HAN_SIZE
-    place = np.concatenate((after, _behind_signs(data, after, 1), before, _behind_signs(data, first, -1)))
+    digit, wide = where(data, is_digit), where(data, lambda window: window >= FIRST_WIDE)
+    after = places(~wide & ahead(wide, 1) & (digit | behind(digit, 1))) + 1
+    before = places(~wide & behind(wide, 1) & (digit | ahead(digit, 1))) - HAN_SIZE
+    place = np.concatenate((after, *_beyond_signs(data, after, before), before))
     return np.asarray(place[_may_be_read().take(code_points(data, place), mode="clip")])
 
 
-def _behind_signs(data: Bytes, place: Places, way: int) -> Places:
-    """Return where the characters beyond the signs of several bytes begin that stand before (-1) or at (1) these places."""
-    beyond = list[Places]()
-    for sign in WIDE_SIGNS:
-        begins = place if way > 0 else place - len(sign)
-        is_here = np.logical_and.reduce([data[begins + n] == byte for n, byte in enumerate(sign)])
-        beyond.append(begins[is_here] + (len(sign) if way > 0 else -HAN_SIZE))
-    return np.concatenate(beyond)
+def _beyond_signs(data: Bytes, after: Places, before: Places) -> Iterator[Places]:
+    """Yield where the next characters begin beyond those signs of several bytes that begin at `after` and `before`."""
+    begins, size = _find_signs(data, after)
+    yield begins + size
+    for shorter in range(HAN_SIZE - 1):  # of fewer bytes than a Han digit, a sign before begins later
+        begins, size = _find_signs(data, before + shorter)
+        yield begins[size == HAN_SIZE - shorter] - HAN_SIZE
 
 
-def _change_beside_numbers(data: Bytes) -> Flags:
-    """Return which bytes are the last before a change between other characters and a digit or a sign of `BETWEEN_HAN`."""
-    is_wide = data >= FIRST_WIDE
-    is_of_number = (data - np.uint8(FIRST_SIGN) <= LAST_SIGN - FIRST_SIGN) | (data == SPACE)
-    for sign in FURTHER_SIGNS:
-        is_of_number |= data == sign
-    return np.asarray((is_wide[:-1] & is_of_number[1:]) | (is_of_number[:-1] & is_wide[1:]))
+def _find_signs(data: Bytes, place: Places) -> tuple[Places, Places]:
+    """Return at which of these places a sign of several bytes begins, and of how many; most have another first byte."""
+    begins = place[_sign_leads().take(data.take(place))]
+    size = _sign_sizes().take(code_points(data, begins), mode="clip")
+    return begins[size > 0], size[size > 0]
+
+
+@cache
+def _sign_leads() -> Flags:
+    """Return which bytes such a sign begins with: bool[256]."""
+    leads = np.zeros(1 << 8, bool)
+    leads[[sign.encode()[0] for sign in BETWEEN_HAN if not sign.isascii()]] = True
+    return leads
+
+
+@cache
+def _sign_sizes() -> Places:
+    """Return the bytes in UTF-8 of the signs of `BETWEEN_HAN` that have several, by code point, 0 for all else: i64[65536]."""
+    sizes = np.zeros(1 << 16, np.int64)
+    for sign in BETWEEN_HAN:
+        if not sign.isascii():
+            sizes[ord(sign)] = len(sign.encode())
+    return sizes
 
 
 def _in_han_runs(data: Bytes) -> Places:
