@@ -44,10 +44,18 @@ CODE_HEADERS = tuple(
     ).split()
 )
 PHONE, COUNTRY, CODE = "phone", "country", "code"
-TRADITIONAL, WITHOUT_TRUNK = ("852", "853", "886"), frozenset(("852", "853"))
-"""Calling codes of those who write traditional characters; of those whose numbers never begin with 0."""
-LONGEST_LABEL = 96
+WITHOUT_TRUNK = frozenset(("852", "853"))
+"""Calling codes of countries whose numbers never begin with 0."""
+LONGEST_LABEL = 64
 """Bytes before a number in which its label stands, with what is between."""
+BEHIND_LABEL_SIGNS = " \t\"'`])}】>:=是为為-[({【<."
+NUMBER_WORDS = ("no", "nr", "number", "num", "号", "号码")
+NO_LABEL = bytes.maketrans(b"0123456789", b"\n" * 10)
+"""Cuts off what stands before a label: there is no digit in one."""
+GLUED = re.compile(r"[0-9A-Za-z][a-z]")
+"""A letter or digit before the first letter of a Latin label."""
+NUMBER_WORD = re.compile(rf" ?(?:{'|'.join(NUMBER_WORDS)})\Z")
+"""What may stand between a label and its number, as in TAIL."""
 NEAR, MOST_LINES = 160, 3
 """Bytes between a number and its country in one row; lines between them in a record with one field a line."""
 TAIL = rf"(?:\.|(?: ?(?:no|nr|number|num)\.?)|号|号码)?{GAP}"
@@ -88,36 +96,43 @@ def _countries() -> Mapping[bytes, str]:
 
 
 @cache
+def _labels() -> Mapping[str, str]:
+    """Return by label, in lower case, what stands behind or below it."""
+    phones = dict.fromkeys(phone.HEADERS, PHONE)
+    known = {**phones, **dict.fromkeys(COUNTRY_HEADERS, COUNTRY), **dict.fromkeys(CODE_HEADERS, CODE)}
+    return {word: name for label, name in known.items() for word in written(label)}
+
+
+@cache
 def _home_codes() -> Mapping[str, tuple[str, ...]]:
     """Return by phone label, in lower case, the calling codes of the countries in whose language it is, the likeliest first.
 
     What is written with traditional characters is of Taiwan, Hong Kong or Macau.
     """
-    by_label = {label: tuple(codes.split()) for codes, labels in phone.HOME_LABELS.items() for label in labels.split("|")}
+    by_label = {label: codes for codes, labels in phone.HOME_LABELS.items() for label in labels}
     traditional = (form for label in phone.HEADERS if label not in by_label for form in written(label)[1:])
-    return dict.fromkeys(traditional, TRADITIONAL) | by_label
+    return dict.fromkeys(traditional, tuple(phone.TRADITIONAL.split())) | by_label
 
 
 @cache
-def _home_label() -> re.Pattern[str]:
-    """Return the pattern of such a label at the end of a text."""
-    labels = sorted(map(re.escape, _home_codes()), key=len, reverse=True)
-    return re.compile(rf"(?:(?<![0-9a-z])(?=[a-z])|(?![a-z]))({'|'.join(labels)}){TAIL}\(?\Z", re.IGNORECASE)
+def _home_sizes() -> tuple[int, ...]:
+    """Return how many characters such labels have, the most first."""
+    return tuple(sorted({len(label) for label in _home_codes()}, reverse=True))
 
 
-@cache
-def _names() -> Mapping[bytes, str]:
-    """Label, in lower case, to what stands behind or below it: a phone number with the codes of its label's countries."""
-    phones = dict.fromkeys(phone.HEADERS, PHONE)
-    known = {**phones, **dict.fromkeys(COUNTRY_HEADERS, COUNTRY), **dict.fromkeys(CODE_HEADERS, CODE)}
-    names = {word: name for label, name in known.items() for word in written(label)}
-    names |= {label: " ".join((PHONE, *codes)) for label, codes in _home_codes().items()}
-    return {word.encode(): name for word, name in names.items()}
-
-
-@cache
-def _headers() -> Mapping[str, str]:
-    return {word.decode(): name for word, name in _names().items()}
+@lru_cache(maxsize=4096)
+def _codes_before(text: bytes) -> tuple[str, ...]:
+    """Return the calling codes of the label with which a text ends, but for what may stand behind it; () for none."""
+    shown = text.decode(errors="replace").lower().rstrip(BEHIND_LABEL_SIGNS)
+    for label_end in (shown, NUMBER_WORD.sub("", shown) if shown.endswith(NUMBER_WORDS) else ""):
+        for size in _home_sizes():
+            label = label_end[-size:]
+            is_apart = not (
+                label[:1].isascii() and label_end[-size - 1 : -size].isascii() and label_end[-size - 1 : -size].isalnum()
+            )
+            if is_apart and (codes := _home_codes().get(label)):
+                return codes
+    return ()
 
 
 @cache
@@ -172,10 +187,10 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
     heads, done = np.unique(batch.lines(end[number == COLUMN] - 2)), [np.empty(0, np.int64)]
     for line in _first(batch, heads).tolist():
-        below = columns(batch, np.array([line]), _headers(), _home_codes().keys())
-        told = [column for column in below if column.name in {COUNTRY, CODE}]
+        below = columns(batch, np.array([line]), {label: label for label in _labels()}, _home_codes().keys())
+        told = [column for column in below if _labels()[column.name] != PHONE]
         done += [batch.lines(column.start) for column in told[:1]]
-        numbers = [column for column in below if column not in told]
+        numbers = [column for column in below if _labels()[column.name] == PHONE]
         found.update(one for column in numbers for one in _in_column(batch, text, column, told))
     seen = np.concatenate((end[number > COLUMN] - 2, *with_letters))
     found.update(_in_records(batch, text, seen, end[number == LABELLED] - 2, np.concatenate(done)))
@@ -227,18 +242,15 @@ def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
     """Yield numbers behind a label: as dialled in a country of its language, or with their calling code."""
     for start in starts.tolist():
         if match := BEGINS.match(text, start):
-            label = _home_label().search(bytes(text[max(0, start - LONGEST_LABEL) : start]).decode(errors="replace"))
-            codes = _home_codes()[label[1].lower()] if label else ()
-            if made := _at_home(codes, match[0].translate(None, NO_DIGIT).decode()):
+            before = bytes(text[max(0, start - LONGEST_LABEL) : start]).translate(NO_LABEL).rpartition(b"\n")[2]
+            codes, digits = _codes_before(before), match[0].translate(None, NO_DIGIT).decode()
+            if made := _at_home(codes, digits) if codes else _with_code(digits):
                 yield start, match.end(), made
 
 
 @lru_cache(maxsize=4096)
 def _at_home(codes: tuple[str, ...], digits: str) -> str:
-    """Return a number of the first of these countries that it fits, with or without its calling code, as E.164; "" for none.
-
-    Without a country it has its calling code.
-    """
+    """Return the number as E.164: of the first of these countries that it fits, else read with its calling code; "" for none."""
     if any(digits.startswith(code) and phone.is_national(code, digits.removeprefix(code)) for code in codes):
         return f"+{digits}"
     dialled = (_dialled(code, digits) for code in codes if not (digits[0] == "0" and code in WITHOUT_TRUNK))
@@ -276,7 +288,7 @@ def _first(batch: Batch, lines: Places) -> Places:
 def _in_column(batch: Batch, text: memoryview, column: LabelColumn, told: Sequence[LabelColumn]) -> Iterator[Found]:
     """Numbers of a column with their calling code, or as dialled in the country that the columns `told` have in their row."""
     own = np.flatnonzero((column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST))
-    home = tuple(column.name.split()[1:])
+    home = _home_codes().get(column.name, ())
     if not told:  # a mobile number of China is read without
         own = own[(batch.data.take(column.start[own]) != ONE) | (batch.data.take(column.start[own] + 1) < THREE)]
     others = [(other.start.tolist(), other.end.tolist()) for other in told]
@@ -387,7 +399,7 @@ def _said(token: bytes) -> tuple[int, str]:
         if len(digits) >= SHORTEST:
             return NUMBER_TOKEN, digits
         return COUNTRY_TOKEN if token[0] == PLUS or digits[:2] == "00" else SMALL, digits.removeprefix("00")
-    if label := _names().get(token.lower()):
+    if label := _labels().get(token.lower().decode(errors="replace")):
         return LABEL, label
     if code := _countries().get(token):
         return COUNTRY_TOKEN, code

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ullage.identifiers.base import AFTER, BEFORE, Kind, digits
@@ -53,14 +54,16 @@ ANYWHERE = tuple(
     (
         "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile cell phone_number sjh "
         "phone_no phoneno mobile_no mobileno mobile_phone cellphone telephone tel_no 联系手机 绑定手机 注册手机 "
-        "phonenumber mobile_number telefon telefonnummer handy handynummer mobil mobilnummer rufnummer teléfono telefono "
-        "téléphone tél móvil movil celular cellulare whatsapp mobile_phone_number contact_number contact_phone"
+        "phonenumber mobile_number telefon mobil teléfono telefono celular whatsapp mobile_phone_number contact_number "
+        "contact_phone"
     ).split()
 )
-HOME_LABELS = {
+TRADITIONAL = "852 853 886"
+"""Calling codes of those who write traditional characters."""
+_HOME_LABELS = {
     "84": "sđt|sdt|số điện thoại|so dien thoai|so_dien_thoai|sodienthoai|điện thoại|dien thoai|dien_thoai|dienthoai|số đt"
     "|điện thoại di động|điện thoại liên hệ|đtdđ|đt|di động|số di động",
-    "852 853 886": "行動電話|行動|手提電話|流動電話|連絡電話|市話|手提|手機號|電話號碼",
+    TRADITIONAL: "行動電話|行動|手提電話|流動電話|連絡電話|市話|手提|手機號|電話號碼",
     "7 380 375": "тел|телефон|моб|моб. тел|моб. телефон|мобильный|мобильный телефон|номер телефона|контактный телефон"
     "|сотовый|сот|сотовый телефон|номер телефону|мобільний|мобільний телефон|контактний телефон",
     "66": "โทร|โทรศัพท์|เบอร์|เบอร์โทร|เบอร์โทรศัพท์|เบอร์มือถือ|มือถือ|หมายเลขโทรศัพท์",
@@ -79,8 +82,9 @@ HOME_LABELS = {
     "49 43 41": "fon|handy|handynummer|rufnummer|mobilnummer|telefonnummer",
     "966 971 20": "جوال|الجوال|رقم الجوال|هاتف|رقم الهاتف|موبايل|رقم الموبايل",
 }
+HOME_LABELS = {tuple(codes.split()): tuple(labels.split("|")) for codes, labels in _HOME_LABELS.items()}
 """Labels of a phone number by the calling codes of the countries that speak their language, the likeliest first."""
-HEADERS = tuple(dict.fromkeys((*ANYWHERE, *(label for labels in HOME_LABELS.values() for label in labels.split("|")))))
+HEADERS = tuple(dict.fromkeys((*ANYWHERE, *chain.from_iterable(HOME_LABELS.values()))))
 GLUED = tuple("vx wx v wechat weixin qq mob mobile cell contact hp dh lxdh lxfs shouji dianhua sj sjhm shouhao".split())
 """Words that stand glued to a number, beside its headers: it is often the name of an account as well."""
 
