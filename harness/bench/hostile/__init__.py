@@ -53,7 +53,7 @@ MOST_GROWTH, LEAST_RATE, LEAST_REPEATED, LEAST_FOUND, LEAST_MEMBERS = 2.2, 5.0 *
 too; and members a second: unpacked by a child, read, and counted by the parent. So the most members that are read of a
 capture take half a minute."""
 LEAST_OWN = 1.0 * MB
-"""Bytes a second of what names the tenant's own sites over and over: what stands beside each of them is read."""
+"""Bytes a second of what is labels or the tenant's own sites over and over: what stands beside each of them is read."""
 PATIENCE = 60.0
 """CPU seconds: a class of which one length takes longer is not measured any further."""
 ENOUGH, LEAST, MOST, AGAIN, TURNS, STARTS = 1.0, 2, 30, 3, 6, 5

@@ -220,8 +220,9 @@ OWN: dict[str, Make] = {
     "own: words on one line": _numbered(f"{DOMAIN} # abc "),
     "own: mail": _numbered(f"user#@{DOMAIN} "),
     "own: braces": _numbered(f"url: {DOMAIN} pwd: #{{}}}}{{"),
+    "labelled numbers as dialled at home": _numbered("SĐT: 0912# Tel. 4917096# "),
 }
-"""Texts full of the tenant's own domain."""
+"""Texts full of what something beside it is read for: the tenant's own domain, a label."""
 MEMBERS: dict[str, Make] = {"mail of many parts, gzipped": _mail, "archive of many files, gzipped": _archive}
 """Containers, by the number of their members."""
 
