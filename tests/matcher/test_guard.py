@@ -233,12 +233,12 @@ def rows_of(done: Any, code: Exit) -> set[tuple[str, str, int, int]]:
     return {(row["path"], row["kind"], row["start"], row["end"]) for row in rows}
 
 
-@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "patterns", *JUDGEMENTS])
+@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "labels", "patterns", *JUDGEMENTS])
 def test_assess_gives_a_verdict_without_the_part_and_names_it(
     ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(TABLE, encoding="utf-8")
+    path.write_text(f"{TABLE}护照: E12345678\n", encoding="utf-8")
     fail_in(monkeypatch, part)
     done = ullage("assess", "--json", path)
     assert done.stdout, done.exception

@@ -39,7 +39,8 @@ def test_no_rule_asks_for_more_than_one_line_in_a_stretch(kind: str) -> None:
     batch, _ = laid(kind)
     counts = events_by_rule(batch)
     if kind == "JSON":  # whose escapes say what it holds
-        counts = Counter({rule: count for rule, count in counts.items() if not rule.startswith("backslash escape")})
+        of_u = [rule for rule in counts if rule.startswith("backslash escape") and "u" in rule.removeprefix("backslash escape")]
+        counts = Counter({rule: count for rule, count in counts.items() if rule not in of_u})
     assert {rule: count for rule, count in counts.items() if count > len(batch.data) // STRETCH} == {}
 
 
