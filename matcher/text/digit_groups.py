@@ -99,7 +99,7 @@ def _may_go_on() -> Flags:
     return table
 
 
-def find_groups(classes: Classes, labelled: Places, beginnings: tuple[Places, Places]) -> DigitGroups:
+def find_groups(classes: Classes, labelled: Places, beginnings: tuple[Places, Places]) -> GroupChains:
     """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells; all
@@ -116,9 +116,9 @@ def find_groups(classes: Classes, labelled: Places, beginnings: tuple[Places, Pl
     return _numbers(data, digit, start, first, has_label)
 
 
-def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags) -> DigitGroups:
+def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags) -> GroupChains:
     """The chains that begin at `start` with `first` digits and may be a number."""
-    chains = DigitGroups(data, digit, start, first, lowest(windows(digit, start + first)), labelled)
+    chains = GroupChains(data, digit, start, first, lowest(windows(digit, start + first)), labelled)
     chains = chains.only(np.flatnonzero(chains.are_usable()))
     chains.value = chains.values()
     return chains.only(np.flatnonzero(chains.are_numbers()))
@@ -192,8 +192,8 @@ def _may_part(sign: Words, gap: Places) -> Flags:
     return usable
 
 
-class DigitGroups:
-    """DigitGroups that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`, followed group by group.
+class GroupChains:
+    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`, followed group by group.
 
     `value` are the digits of each from 0 to 9, zeros behind the last, u8[n, MOST]; `labelled`: a label is before. `end` is the
     place behind the last digit, `total` how many there are, `groups` how many of them stand together, and `code` the sizes of the
@@ -212,7 +212,7 @@ class DigitGroups:
         self.end = start + first
         self._follow(start + first + gap)
 
-    def only(self, own: Places) -> DigitGroups:
+    def only(self, own: Places) -> GroupChains:
         """Those of the numbers `own`."""
         some = copy(self)
         for name, column in vars(self).items():

@@ -22,7 +22,7 @@ from matcher.text.digit_groups import (
     OCTETS,
     SIGN_BYTES,
     SMALL_X,
-    DigitGroups,
+    GroupChains,
     find_group_starts,
     find_groups,
     last_of_id,
@@ -95,7 +95,7 @@ def find_number_places(classes: Classes, labelled: Places, first: Places, wide: 
     return np.asarray(chains.start[may_be])
 
 
-def _numbers_among(chains: DigitGroups) -> tuple[Places, Places, Flags]:
+def _numbers_among(chains: GroupChains) -> tuple[Places, Places, Flags]:
     """Which of the chains are a number that stands alone, where each chain ends, and which end with the X of a resident ID."""
     x_room, before = _room_of_x(chains), chains.are_mobile()
     prefix = np.where(before == (chains.code & np.uint64(15)).astype(np.int64), before, 0)
@@ -106,7 +106,7 @@ def _numbers_among(chains: DigitGroups) -> tuple[Places, Places, Flags]:
     return own[_stand_apart(chains, own, with_x, prefix)], end, with_x
 
 
-def _room_of_x(chains: DigitGroups) -> Places:
+def _room_of_x(chains: GroupChains) -> Places:
     """The bytes of an X behind the last digit, with the sign before it: i64[n], 0 where there is none."""
     data, end = chains.data, chains.end
     glued = _is_last_x(data, end)
@@ -118,7 +118,7 @@ def _is_last_x(data: Bytes, place: Places) -> Flags:
     return np.asarray((data.take(place) | 32 == SMALL_X) & ~is_word(data.take(place + 1)))
 
 
-def _are_ids(chains: DigitGroups, has_x: Flags) -> tuple[Flags, Flags]:
+def _are_ids(chains: GroupChains, has_x: Flags) -> tuple[Flags, Flags]:
     """Which are resident IDs, and which of them end with an X."""
     own = np.flatnonzero((chains.total == LAST_X + 1) | ((chains.total == LAST_X) & has_x))
     value, total = chains.value[own], chains.total[own]
@@ -141,7 +141,7 @@ def _are_of_region(value: Bytes) -> Flags:
     return np.isin(value[:, :2] @ (10, 1), np.array(sorted(map(int, resident_id.REGIONS)), np.int64))
 
 
-def _are_cards(chains: DigitGroups) -> Flags:
+def _are_cards(chains: GroupChains) -> Flags:
     """Which have the length and range of a scheme, and a Luhn sum that holds."""
     found = chains.have_luhn()
     own = np.flatnonzero(found)
@@ -156,7 +156,7 @@ def _has_issuer(first: int, total: int) -> bool:
     return bool(card.issuer(f"{first:04}".ljust(total, "0")))
 
 
-def _goes_on(chains: DigitGroups, end: Places) -> Flags:
+def _goes_on(chains: GroupChains, end: Places) -> Flags:
     """Before or behind which a letter or digit is glued, a digit stands beyond another gap, or a path goes on."""
     data, gap, sign, start = chains.data, chains.gap, chains.sign, chains.start
     path = np.zeros(256, bool)
@@ -175,7 +175,7 @@ def _is_han_digit(data: Bytes, place: Places) -> Flags:
     return np.isin(signs_at(data, place, np.full(len(place), HAN_SIZE, np.int64)), known)
 
 
-def _holds_number(chains: DigitGroups, prefix: Places) -> Flags:
+def _holds_number(chains: GroupChains, prefix: Places) -> Flags:
     """Which chains, of more digits than a mobile number has, have a group that is a number by itself."""
     found, digits = np.zeros(len(prefix), bool), chains.total - prefix > FEWEST
     for group in range(CODED):
@@ -197,7 +197,7 @@ def is_valid(bare: str) -> bool:
     return bare.isascii() and bare.isdigit() and card.luhn(bare) and card.normalise(bare) != ""
 
 
-def _stand_apart(chains: DigitGroups, own: Places, with_x: Flags, prefix: Places) -> Flags:
+def _stand_apart(chains: GroupChains, own: Places, with_x: Flags, prefix: Places) -> Flags:
     """In which of the chains `own` the sign between the groups is no sign of something else, or a label stands before."""
     bare = (chains.total - prefix + with_x)[own]
     is_of_region = (bare == LAST_X + 1) & _are_of_region(chains.value[own])

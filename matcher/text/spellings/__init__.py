@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from matcher.columns.bitset import Classes, Places
 from matcher.text.fold import FoldedText
 
-FAMILIES = ("blocks", "escapes", "numbers", "letters", "encoded", "addresses")
+FAMILIES = ("blocks", "escapes", "numbers", "letters", "encodings", "addresses")
 Scope = Literal["stretch", "block", "text"]
 
 

@@ -41,7 +41,7 @@ OCTET = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}")
 ROOM_BEHIND = tuple(FILL * max(0, 3 * octets - 1) for octets in range(5))
 """The room behind a character of so many octets."""
 HEXED = r"(?:(?:3[0-9]){11}|(?:[2-7][0-9a-fA-F]){1,40}40(?:[2-7][0-9a-fA-F]){1,40}2[eE])"
-"""A number or an address that is all in hex behind one `\\x`, as PostgreSQL writes bytes: `spellings.encoded` reads it."""
+"""A number or an address that is all in hex behind one `\\x`, as PostgreSQL writes bytes: `spellings.encodings` reads it."""
 ESCAPED_OCTET, OCTAL = rf"x(?!{HEXED})[0-9a-fA-F]{{2}}", r"[01][0-7]{2}(?![0-9])"
 BACKSLASHED = re.compile(
     rf"(\\(?<!\\\\)(?:\\*+{FILL}*+u[0-9a-fA-F]{{4}}|u\{{[0-9a-fA-F]{{1,6}}\}}|[nrt](?=\+?[0-9])"
