@@ -6,7 +6,6 @@ Each builder takes the text and the options of its file, and returns bytes by fi
 from __future__ import annotations
 
 import base64
-import ctypes
 import hashlib
 import plistlib
 import sqlite3
@@ -19,8 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from harness.bench.recall.archives import SEVEN_ZIP, seven
 from harness.bench.recall.containers import docx, parts, pdf, xlsx
-from matcher.unpack.readers.archives import NAME
-from ullage.errors import UnavailableError
+from tests.matcher.unpack.builders import libarchive_of
 
 Options = Mapping[str, str]
 Builder = Callable[[str, Options], dict[str, bytes]]
@@ -92,28 +90,7 @@ def encrypted(text: str, options: Options) -> dict[str, bytes]:
 
 def encrypted_zip(member: str, body: bytes, password: str, method: str) -> bytes:
     """Return a zip archive by libarchive; `method` is traditional, aes128 or aes256."""
-    try:
-        lib = ctypes.CDLL(NAME)
-    except OSError as error:
-        raise UnavailableError("libarchive is missing: on Debian, apt install libarchive13") from error
-    lib.archive_write_new.restype = lib.archive_entry_new.restype = ctypes.c_void_p
-    handle = ctypes.c_void_p(lib.archive_write_new())
-    lib.archive_write_set_format_zip(handle)
-    if lib.archive_write_set_options(handle, f"zip:encryption={method}".encode()):
-        raise UnavailableError("this libarchive cannot encrypt")
-    lib.archive_write_set_passphrase(handle, password.encode())
-    held, used = ctypes.create_string_buffer(len(body) + (1 << 16)), ctypes.c_size_t()
-    lib.archive_write_open_memory(handle, held, ctypes.c_size_t(len(held)), ctypes.byref(used))
-    entry = ctypes.c_void_p(lib.archive_entry_new())
-    lib.archive_entry_set_pathname_utf8(entry, member.encode())
-    lib.archive_entry_set_size(entry, ctypes.c_int64(len(body)))
-    lib.archive_entry_set_filetype(entry, 0o100000)
-    lib.archive_write_header(handle, entry)
-    lib.archive_write_data(handle, body, ctypes.c_size_t(len(body)))
-    lib.archive_entry_free(entry)
-    lib.archive_write_close(handle)
-    lib.archive_write_free(handle)
-    return held.raw[: used.value]
+    return libarchive_of({member: body}, "zip", options=f"zip:encryption={method}", password=password)
 
 
 def encrypted_7z(member: str, body: bytes, password: str, _: str) -> bytes:

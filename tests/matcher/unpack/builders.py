@@ -46,14 +46,17 @@ def tar_of(files: Files, mode: str = "w", fmt: int = tarfile.PAX_FORMAT) -> byte
     return made.getvalue()
 
 
-def libarchive_of(files: Files, fmt: str = "7zip", filter_: str = "none") -> bytes:
-    """Written by the system's libarchive: 7zip, zip or raw, with a filter such as zstd."""
+def libarchive_of(files: Files, fmt: str = "7zip", filter_: str = "none", options: str = "", password: str = "") -> bytes:
+    """Return an archive by the system's libarchive: 7zip, zip or raw, with a filter such as zstd."""
     need_libarchive()
     lib = ctypes.CDLL(NAME)
     lib.archive_write_new.restype = lib.archive_entry_new.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(lib.archive_write_new())
     getattr(lib, f"archive_write_add_filter_{filter_}")(handle)
     getattr(lib, f"archive_write_set_format_{fmt}")(handle)
+    if password:
+        assert not lib.archive_write_set_options(handle, options.encode()), f"this libarchive has no {options}"
+        lib.archive_write_set_passphrase(handle, password.encode())
     held, used = ctypes.create_string_buffer(sum(map(len, files.values())) + (1 << 20)), ctypes.c_size_t()
     lib.archive_write_open_memory(handle, held, ctypes.c_size_t(len(held)), ctypes.byref(used))
     for name, body in files.items():
