@@ -26,6 +26,7 @@ from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spel
 from matcher.detect.candidates import Segment
 from matcher.detect.marked_values import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
 from matcher.text.fold import written
+from matcher.text.group_numbers import BEHIND_LABELS
 from ullage.identifiers import kinds, phone
 from ullage.identifiers.base import GAP
 from ullage.regex import compile_later
@@ -48,17 +49,16 @@ WITHOUT_TRUNK = frozenset(("852", "853"))
 """Calling codes of countries whose numbers never begin with 0."""
 LONGEST_LABEL = 64
 """Bytes before a number in which its label stands, with what is between."""
-BEHIND_LABEL_SIGNS = " \t\"'`])}】>:=是为為-[({【<."
-NUMBER_WORDS = ("no", "nr", "number", "num", "号", "号码")
 NO_LABEL = bytes.maketrans(b"0123456789", b"\n" * 10)
 """Cuts off what stands before a label: there is no digit in one."""
 GLUED = re.compile(r"[0-9A-Za-z][a-z]")
 """A letter or digit before the first letter of a Latin label."""
-NUMBER_WORD = re.compile(rf" ?(?:{'|'.join(NUMBER_WORDS)})\Z")
-"""What may stand between a label and its number, as in TAIL."""
 NEAR, MOST_LINES = 160, 3
 """Bytes between a number and its country in one row; lines between them in a record with one field a line."""
-TAIL = rf"(?:\.|(?: ?(?:no|nr|number|num)\.?)|号|号码)?{GAP}"
+LATIN_WORDS, HAN_WORDS = ("no", "nr", "number", "num"), ("号", "号码")
+"""Words for "number" that may stand between a label and its number."""
+LAST_WORD = re.compile(rf" ?(?:{'|'.join((*LATIN_WORDS, *HAN_WORDS))})\Z")
+TAIL = rf"(?:\.|(?: ?(?:{'|'.join(LATIN_WORDS)})\.?)|{'|'.join(HAN_WORDS)})?{GAP}"
 SHOWN = 7
 """Bytes of a number that the gate of a label takes in."""
 SIGN = r"[0-9 ()./\-]"
@@ -123,8 +123,8 @@ def _home_sizes() -> tuple[int, ...]:
 @lru_cache(maxsize=4096)
 def _codes_before(text: bytes) -> tuple[str, ...]:
     """Return the calling codes of the label with which a text ends, but for what may stand behind it; () for none."""
-    shown = text.decode(errors="replace").lower().rstrip(BEHIND_LABEL_SIGNS)
-    for label_end in (shown, NUMBER_WORD.sub("", shown) if shown.endswith(NUMBER_WORDS) else ""):
+    shown = text.decode(errors="replace").lower().rstrip(f"{BEHIND_LABELS}.")
+    for label_end in (shown, LAST_WORD.sub("", shown)):
         for size in _home_sizes():
             label = label_end[-size:]
             is_apart = not (
@@ -186,8 +186,9 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     text = batch.data.data
     found = set(_behind_labels(text, end[number == BEHIND_LABEL] - SHOWN))
     heads, done = np.unique(batch.lines(end[number == COLUMN] - 2)), [np.empty(0, np.int64)]
+    names = {label: label for label in _labels()}
     for line in _first(batch, heads).tolist():
-        below = columns(batch, np.array([line]), {label: label for label in _labels()}, _home_codes().keys())
+        below = columns(batch, np.array([line]), names, _home_codes().keys())
         told = [column for column in below if _labels()[column.name] != PHONE]
         done += [batch.lines(column.start) for column in told[:1]]
         numbers = [column for column in below if _labels()[column.name] == PHONE]
