@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness.bench import engines
 from harness.bench.corpus.everyday import KINDS, everyday
-from harness.bench.detect import batches, customers, ours
+from harness.bench.match_inputs import batches, customers, ours
 from harness.bench.table import row
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from ullage.settings import Context

@@ -32,8 +32,8 @@ from typing import NamedTuple
 from harness.bench import engines
 from harness.bench.corpus.customer_list import enrol_people
 from harness.bench.corpus.people import Person
-from harness.bench.detect import captures, ours
 from harness.bench.hostile.inputs import DOMAIN, FILES, INPUTS, MEMBERS, OWN, PAGES, TEXTS, repeated
+from harness.bench.match_inputs import captures, ours
 from harness.bench.table import row
 from matcher.cli.loading import build_matcher, keep_freed_memory
 from matcher.match.pipeline import Matcher

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from harness.bench.corpus.customer_list import enrol_people
 from harness.bench.corpus.people import Person
-from harness.bench.detect import captures
+from harness.bench.match_inputs import captures
 from harness.bench.recall import TENANT, scan
 from harness.bench.table import row
 from matcher.cli import scan as files
