@@ -3,10 +3,11 @@
     topic findings ─▶ grouping ─▶ facts (sighting, exposure) ─▶ projection ─▶ incident ─▶ list, page, API
                                                          decisions of analysts ─▶ status
 
-The store holds *facts*: each is a document with a deterministic id, written by one service, so that a finding which comes twice,
-or again after a crash, changes nothing. An incident is a *projection* of its facts, written by `alert` alone: its numbers are
-exact counts, never increments, and its status is read from the decisions that `search` appends. So two processes never write
-the same document, and there is nothing to lock or to repair.
+The store holds *facts*: each is a document with a deterministic id, written by one service, so that
+a finding which comes twice, or again after a crash, changes nothing. An incident is a *projection*
+of its facts, written by `alert` alone: its numbers are exact counts, never increments, and its
+status is read from the decisions that `search` appends. So two processes never write the same
+document, and there is nothing to lock or to repair.
 
     cli          commands                                        service      the alert service: bus, upkeep, metrics
     web          the console and its API                         cases        what people do with incidents
@@ -17,4 +18,4 @@ the same document, and there is nothing to lock or to repair.
     http_post    requests to channels and time-stamping authorities
 
 Most of `grouping` is pure; `grouping.stage` is the stage on one screen.
-"""
+"""  # noqa: E501

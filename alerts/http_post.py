@@ -1,6 +1,8 @@
-"""One HTTP POST of a few kilobytes: no redirect is followed, TLS is checked, nothing waits longer than it may.
+"""One HTTP POST of a few kilobytes: no redirect is followed, TLS is checked, nothing waits longer
+than it may.
 
-Plain HTTP goes to loopback alone. Proxies of the environment are used as everywhere, but never for loopback.
+Plain HTTP goes to loopback alone. Proxies of the environment are used as everywhere, but never for
+loopback.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ class UndeliveredError(UnavailableError):
     What it says never repeats an address, or what the other side answered beyond a number.
     """
 
-    def __init__(self, message: str, *, maybe: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, *, maybe: bool = False, retry_after: float | None = None
+    ) -> None:
         super().__init__(message, retry_after)
         self.maybe = maybe
 
@@ -54,13 +58,21 @@ class PostResponse:
 
 
 def address(url: str) -> SplitResult:
-    """`url` taken apart, if a message may go there: https, or http on loopback. ConfigError without repeating it."""
+    """`url` taken apart, if a message may go there: https, or http on loopback.
+
+    ConfigError without repeating it.
+    """
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         parts = urlsplit("")
-    if not parts.hostname or parts.scheme not in ("http", "https") or parts.username or parts.fragment:
+    if (
+        not parts.hostname
+        or parts.scheme not in ("http", "https")
+        or parts.username
+        or parts.fragment
+    ):
         raise ConfigError("the first line is no address of the form https://HOST/PATH")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ConfigError("the address is http, which only loopback may have: use https")
@@ -73,7 +85,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> PostResponse:
-    """Post `body`; the answer whatever its status, or UndeliveredError. `timeout` in seconds, for each step."""
+    """Post `body`; the answer whatever its status, or UndeliveredError.
+
+    `timeout` in seconds, for each step.
+    """
     parts = address(url)
     handlers: list[Any] = [_NoRedirect()]
     if parts.hostname in LOOPBACK:
@@ -84,18 +99,26 @@ def post(url: str, body: bytes, headers: Mapping[str, str], timeout: float) -> P
             return PostResponse(response.status, _read(response, timeout), None)
     except urllib.error.HTTPError as error:
         with error:
-            return PostResponse(error.code, _read(error, timeout), _seconds(error.headers.get("Retry-After")))
+            return PostResponse(
+                error.code, _read(error, timeout), _seconds(error.headers.get("Retry-After"))
+            )
     except urllib.error.URLError as error:  # before the request was out: name, connection, TLS
         raise UndeliveredError(f"cannot be reached ({_why(error.reason)})") from None
     except (OSError, http.client.HTTPException) as error:
-        raise UndeliveredError(f"broke off before it answered ({type(error).__name__})", maybe=True) from None
+        raise UndeliveredError(
+            f"broke off before it answered ({type(error).__name__})", maybe=True
+        ) from None
 
 
 def _read(response: Any, timeout: float) -> bytes:
     """At most `MOST_BYTES`, within `timeout` seconds: who drips is cut off."""
     deadline, parts, size = time.monotonic() + timeout, list[bytes](), 0
     while size < MOST_BYTES and time.monotonic() < deadline:
-        part = response.read1(MOST_BYTES - size) if hasattr(response, "read1") else response.read(MOST_BYTES)
+        part = (
+            response.read1(MOST_BYTES - size)
+            if hasattr(response, "read1")
+            else response.read(MOST_BYTES)
+        )
         if not part:
             break
         parts.append(part)
@@ -136,4 +159,6 @@ def reach(url: str, timeout: float) -> str:
     """`handshake` with the host of `url`."""
     parts = address(url)
     tls = parts.scheme == "https"
-    return handshake(str(parts.hostname), parts.port or (443 if tls else 80), tls=tls, timeout=timeout)
+    return handshake(
+        str(parts.hostname), parts.port or (443 if tls else 80), tls=tls, timeout=timeout
+    )

@@ -1,7 +1,8 @@
 """Translate phrases, words of closed lists and moments into Chinese or English.
 
-A message is its own English; `locale/zh/LC_MESSAGES/desk.po` has the Chinese of each and is read once, so that there is nothing
-to compile. Who reads is known where the text is shown: on a page by the browser, in messages and reports by the tenant.
+A message is its own English; `locale/zh/LC_MESSAGES/desk.po` has the Chinese of each and is read
+once, so that there is nothing to compile. Who reads is known where the text is shown: on a page by
+the browser, in messages and reports by the tenant.
 """
 
 from __future__ import annotations
@@ -55,8 +56,17 @@ ROLE = {
     "auditor": "审计员",
 }
 ENGLISH = {
-    "field": {**{str(label): english for label, (english, _) in FIELDS.items()}, "OTHER": "other fields"},
-    "kind": {"resident_id": "resident ID", "iban": "IBAN", "qq": "QQ", "uscc": "company code", "wechat": "WeChat"},
+    "field": {
+        **{str(label): english for label, (english, _) in FIELDS.items()},
+        "OTHER": "other fields",
+    },
+    "kind": {
+        "resident_id": "resident ID",
+        "iban": "IBAN",
+        "qq": "QQ",
+        "uscc": "company code",
+        "wechat": "WeChat",
+    },
     "role": {"dpo": "DPO", "evidence": "evidence officer"},
 }
 """Of what is not called in English as it is named."""
@@ -78,17 +88,25 @@ TAGS = {"zh": "zh-Hans", "en": "en"}
 
 @cache
 def catalogue(language: Language) -> NullTranslations:
-    """What the messages are in a language, with nouns of identifier kinds and titles of rules; in English they are themselves."""
+    """What the messages are in a language, with nouns of identifier kinds and titles of rules;
+    in English they are themselves.
+    """
     if language == "en":
         return NullTranslations()
     from babel.messages.mofile import write_mo  # noqa: PLC0415 - for Chinese alone, once
     from babel.messages.pofile import read_po  # noqa: PLC0415
 
-    with resources.files("alerts").joinpath("locale", language, "LC_MESSAGES", "desk.po").open("rb") as file:
+    with (
+        resources.files("alerts")
+        .joinpath("locale", language, "LC_MESSAGES", "desk.po")
+        .open("rb") as file
+    ):
         read, made = read_po(file, locale=language), io.BytesIO()
     for kind in kinds().values():
         read.add(kind.noun, kind.noun_zh)
-    rules = resources.files("alerts").joinpath("deadlines", "regimes.toml").read_text(encoding="utf-8")
+    rules = (
+        resources.files("alerts").joinpath("deadlines", "regimes.toml").read_text(encoding="utf-8")
+    )
     for regime in tomllib.loads(rules)["regime"]:
         read.add(regime["title"], regime["title_zh"])
     write_mo(made, read)
@@ -97,13 +115,17 @@ def catalogue(language: Language) -> NullTranslations:
 
 
 def house_language(settings: Settings) -> Language:
-    """The language of what is of no tenant, or of all of them: theirs where they have one; Chinese where they differ."""
+    """The language of what is of no tenant, or of all of them: theirs where they have one;
+    Chinese where they differ.
+    """
     spoken = {tenant.language for tenant in settings.tenants.values()}
     return spoken.pop() if len(spoken) == 1 else "zh"
 
 
 def translated(text: object, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
-    """What Python made, in a language, moments in `zone`: a phrase, an error, a message, or several of them."""
+    """What Python made, in a language, moments in `zone`: a phrase, an error, a message, or
+    several of them.
+    """
     if isinstance(text, Phrase):
         return text.said(translate, zone)
     if isinstance(text, Exception):

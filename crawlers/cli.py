@@ -24,7 +24,15 @@ from crawlers.scheduling.site_status import SiteStates
 from crawlers.sites import posting_rhythm
 from crawlers.sites.presets import FOLDER, Presets, unproven
 from crawlers.sites.site import SOON_SECONDS, Site, SiteFolder
-from crawlers.sites.status_table import FILE_AT_FAULT, SiteRow, changed, explained, first_readings, sessions_ending, sites_table
+from crawlers.sites.status_table import (
+    FILE_AT_FAULT,
+    SiteRow,
+    changed,
+    explained,
+    first_readings,
+    sessions_ending,
+    sites_table,
+)
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.cli import try_site
 from crawlers.visiting.visit import reading_seconds
@@ -38,20 +46,27 @@ from ullage.runtime.worker import reach
 from ullage.security.keys import check_value, split_key_file
 from ullage.settings import SITES, Context
 
-NOTHING = "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not counted here)"
+NOTHING = (
+    "nothing was collected yet: crawl has read no post of any site (what comes by ingest is not"
+    " counted here)"
+)
 SHIPPED_CONTACT = "security@example.com"
 sites = typer.Typer()
 frontier = typer.Typer(no_args_is_help=True, help="Move the crawl state of sites to another host.")
 sites.command("try")(try_site)
 Once = Annotated[bool, typer.Option("--once", help="Visit every site once and exit.")]
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default.")
+    list[str] | None,
+    typer.Argument(metavar="[SITE]...", help="Only these sites; all that are enabled by default."),
 ]
 
 
 def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     """Visit the sites that are due and publish new posts, encrypted."""
-    from crawlers.fetching.scrapy_setup import drive, silence_libraries  # noqa: PLC0415 - `ullage sites` needs no reactor
+    from crawlers.fetching.scrapy_setup import (  # noqa: PLC0415 - `ullage sites` needs no reactor
+        drive,
+        silence_libraries,
+    )
     from crawlers.scheduling.scheduler import Scheduler  # noqa: PLC0415
 
     context: Context = ctx.obj
@@ -64,7 +79,11 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
     with service.running("crawl", registry, port, context, faults=faults) as stop:
         silence_libraries()
         scheduler = reach(
-            "crawl", lambda: Scheduler(context, names or [], metrics), stop, once, partial(metrics.loop.reached, BUS)
+            "crawl",
+            lambda: Scheduler(context, names or [], metrics),
+            stop,
+            once,
+            partial(metrics.loop.reached, BUS),
         )
         if scheduler is None:
             return
@@ -89,7 +108,9 @@ def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
 
 @sites.callback(invoke_without_command=True)
 def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """Show the state of each site: since when, last new post, usual interval, pages waiting, next visit."""
+    """Show the state of each site: since when, last new post, usual interval, pages waiting,
+    next visit.
+    """
     if ctx.invoked_subcommand is not None:
         return
     context: Context = ctx.obj
@@ -100,11 +121,18 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
         rows = list(_rows(context, opened, found))
     refused = sorted(folder.refused)
     if as_json:
-        for row in (*map(SiteRow.as_json, rows), *({"site": name, "state": None, "reason": FILE_AT_FAULT} for name in refused)):
+        for row in (
+            *map(SiteRow.as_json, rows),
+            *({"site": name, "state": None, "reason": FILE_AT_FAULT} for name in refused),
+        ):
             print_row(row)
     elif rows or refused:
         console().print(sites_table(rows, context.clock.wall(), refused=refused))
-        ends = {name: at for name, at in _session_ends(context, found) if at - context.clock.wall() <= SOON_SECONDS}
+        ends = {
+            name: at
+            for name, at in _session_ends(context, found)
+            if at - context.clock.wall() <= SOON_SECONDS
+        }
         for line in (
             *first_readings(rows),
             *changed(rows),
@@ -123,7 +151,9 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
 @frontier.command("export")
 def frontier_export(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A new file; it opens with this host's frontier.key alone.")],
+    file: Annotated[
+        Path, typer.Argument(help="A new file; it opens with this host's frontier.key alone.")
+    ],
     names: Names = None,
 ) -> None:
     """Export the crawl state of sites for another host; stop crawling them here first."""
@@ -131,20 +161,35 @@ def frontier_export(
     setup.require(context)
     with contextlib.closing(open_frontier(context)) as ours:
         pages = export(ours, file, names or [])
-    typer.echo(f"{pages} pages written to {file}; give them away with keys/{KEY}, and nothing else of this host")
+    typer.echo(
+        f"{pages} pages written to {file}; give them away with keys/{KEY}, and nothing else of this"
+        " host"
+    )
 
 
 @frontier.command("import")
 def frontier_import(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="What `frontier export` wrote, or frontier.sqlite of a host that is lost.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="What `frontier export` wrote, or frontier.sqlite of a host that is lost."
+        ),
+    ],
     names: Names = None,
-    key: Annotated[Path | None, typer.Option(help="frontier.key of the host that it is from; this host's by default.")] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="frontier.key of the host that it is from; this host's by default."),
+    ] = None,
 ) -> None:
     """Import the crawl state of sites from another host; then put their files into `sites.d`."""
     context: Context = ctx.obj
     setup.require(context)
-    given = split_key_file(read_trusted(key, secret=True), KEY, key)[0] if key else context.keys.read(KEY)
+    given = (
+        split_key_file(read_trusted(key, secret=True), KEY, key)[0]
+        if key
+        else context.keys.read(KEY)
+    )
     if not file.is_file():
         raise ConfigError(f"{file} is not there")
     with (
@@ -157,7 +202,9 @@ def frontier_import(
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: every site file, all of the frontier, and every site that is crawled."""
+    """What `ullage check` looks at here: every site file, all of the frontier, and every site
+    that is crawled.
+    """
 
     def look() -> str:
         found, faults = _site_folder(context).read()
@@ -168,7 +215,8 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         said = f"{len(found)} read, {crawled} crawled, {fed} by ingest"
         if not crawled + fed:
             return setup.SetupWarning(
-                f"{said}, so no site is watched from here: `ullage sites try URL` looks at one and writes its file"
+                f"{said}, so no site is watched from here: `ullage sites try URL` looks at one and"
+                " writes its file"
             )
         return said
 
@@ -182,8 +230,15 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def contact() -> str:
         name = context.settings.crawl.user_agent
         if SHIPPED_CONTACT in name:
-            return setup.SetupWarning(f"crawl.user_agent names {SHIPPED_CONTACT}, whom nobody can write to: put your own contact")
-        return name if "@" in name or "://" in name else setup.SetupWarning("crawl.user_agent names no contact: put yours")
+            return setup.SetupWarning(
+                f"crawl.user_agent names {SHIPPED_CONTACT}, whom nobody can write to: put your own"
+                " contact"
+            )
+        return (
+            name
+            if "@" in name or "://" in name
+            else setup.SetupWarning("crawl.user_agent names no contact: put yours")
+        )
 
     yield "sites", look
     yield "presets", partial(_own_presets, context)
@@ -207,7 +262,9 @@ def _session_ends(context: Context, found: dict[str, Site]) -> Iterator[tuple[st
     """When sessions of sites run out, where that is known to whoever asks."""
     for name, site in found.items():
         if site.is_crawled and site.cookies:
-            from crawlers.fetching.site_session import session_of  # noqa: PLC0415 - the rest needs no Scrapy
+            from crawlers.fetching.site_session import (  # noqa: PLC0415 - the rest needs no Scrapy
+                session_of,
+            )
 
             with contextlib.suppress(ConfigError):
                 if ends_at := session_of(context.keys, site).ends_at:
@@ -228,25 +285,38 @@ def _session(context: Context, site: Site) -> str:
     ends_at = session_of(context.keys, site).ends_at
     if not ends_at:
         return "is there, and does not say when it runs out"
-    (line, *_) = [*sessions_ending({site.name: ends_at}, now := context.clock.wall())]
+    line, *_ = [*sessions_ending({site.name: ends_at}, now := context.clock.wall())]
     if ends_at <= now:
         raise UnavailableError(line)
-    return setup.SetupWarning(line) if ends_at - now <= SOON_SECONDS else "is there, and lasts for more than a week"
+    return (
+        setup.SetupWarning(line)
+        if ends_at - now <= SOON_SECONDS
+        else "is there, and lasts for more than a week"
+    )
 
 
 def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """The browser, where a site is crawled whose pages a script fills."""
     presets = Presets(context.data / FOLDER)
     presets.refresh()
-    filled = [site for site in _site_folder(context).read()[0].values() if site.is_crawled and reading_of(site, presets).script]
+    filled = [
+        site
+        for site in _site_folder(context).read()[0].values()
+        if site.is_crawled and reading_of(site, presets).script
+    ]
     if not filled:
         return
 
     def starts() -> str:
-        from crawlers.fetching.rendering import browsers_of  # noqa: PLC0415 - the rest needs no Scrapy
+        from crawlers.fetching.rendering import (  # noqa: PLC0415 - the rest needs no Scrapy
+            browsers_of,
+        )
 
         name = asyncio.run(browsers_of(context.settings.crawl).version())
-        return f"{name} starts in its cage, for {len(filled)} {'site' if len(filled) == 1 else 'sites'} with `script`"
+        return (
+            f"{name} starts in its cage, for {len(filled)}"
+            f" {'site' if len(filled) == 1 else 'sites'} with `script`"
+        )
 
     yield "browser", starts
 
@@ -254,7 +324,11 @@ def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 def _night_until(site: Site, now: float) -> str:
     """Until when a site is left alone that is so now, in its own time."""
     opens = site.may_be_asked(now)
-    return f"{datetime.fromtimestamp(opens, ZoneInfo(site.time_zone)):%H:%M} {site.time_zone}" if opens > now else ""
+    return (
+        f"{datetime.fromtimestamp(opens, ZoneInfo(site.time_zone)):%H:%M} {site.time_zone}"
+        if opens > now
+        else ""
+    )
 
 
 def _own_presets(context: Context) -> str:
@@ -300,7 +374,9 @@ def _looks(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def _reached(word: str | None) -> str:
-    """What is said of a site with that word against it, "" for none and None for one that was not looked at."""
+    """What is said of a site with that word against it, "" for none and None for one that was
+    not looked at.
+    """
     if word is None:
         raise UnavailableError("was not visited: the time for all sites was up")
     if word:
@@ -324,6 +400,10 @@ def _rows(context: Context, frontier: Frontier, found: dict[str, Site]) -> Itera
             standing.profile.posts,
             standing.reason,
             _night_until(site, context.clock.wall()),
-            reading_seconds(site, pages["due"]) if pages["due"] and pages["done"] and not visits.whole_at else 0.0,
+            (
+                reading_seconds(site, pages["due"])
+                if pages["due"] and pages["done"] and not visits.whole_at
+                else 0.0
+            ),
             frontier.history.tallies(name),
         )

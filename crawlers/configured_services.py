@@ -1,4 +1,6 @@
-"""What `ullage run` starts of this stage beside crawl: intake if configured, a collector for each service with channels."""
+"""What `ullage run` starts of this stage beside crawl: intake if configured, a collector for
+each service with channels.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,17 @@ from ullage.settings import SITES, Context
 
 
 def roles_of(context: Context) -> Callable[[], list[str]]:
-    """Gives, at any time, the commands that are configured then; what is wrong with channel files is logged once each."""
+    """Gives, at any time, the commands that are configured then; what is wrong with channel
+    files is logged once each.
+    """
     folder = ChannelFolder(context.data, SITES)
     told = set[str]()
 
     def roles() -> list[str]:
         found = ["intake"] if context.settings.intake.run else []
-        services = {channel.service for channel in folder.read().values()} | {*folder.refused.values()}
+        services = {channel.service for channel in folder.read().values()} | {
+            *folder.refused.values()
+        }
         found += [f"collect {service}" for service in SERVICES if service in services]
         _tell(folder.faults)
         return found

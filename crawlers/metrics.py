@@ -1,8 +1,9 @@
 """Metrics of the crawl and of the intake.
 
-Only sites that are watched have series of their own, at most `MAX_WATCHED`: a monitoring system bears some thousands of series
-from a process, and a crawl may have ten thousand sites. The others share the label `other`. The states of sites stand in
-`ullage.monitoring.heartbeat`, since match shows them too.
+Only sites that are watched have series of their own, at most `MAX_WATCHED`: a monitoring system
+bears some thousands of series from a process, and a crawl may have ten thousand sites. The others
+share the label `other`. The states of sites stand in `ullage.monitoring.heartbeat`, since match
+shows them too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ READ = frozenset({"ok", "gone", "unchanged", "withheld"})
 
 
 class CrawlMetrics:
-    """What an SRE needs to see that the crawl is not blind: pages by outcome, captures, age of the last success, backlog."""
+    """What an SRE needs to see that the crawl is not blind: pages by outcome, captures, age of
+    the last success, backlog.
+    """
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
@@ -41,24 +44,40 @@ class CrawlMetrics:
             return Gauge(f"ullage_crawl_{name}", text, labels, registry=registry)
 
         self.pages = counter("pages_total", "Page fetches by outcome.", "outcome")
-        self.site_pages = counter("site_pages_total", "Pages of a watched site by result.", "site", "result")
+        self.site_pages = counter(
+            "site_pages_total", "Pages of a watched site by result.", "site", "result"
+        )
         self.captures = counter("captures_total", "Captured posts stored on the bus.", "site")
         self.seen = counter("seen_posts_total", "Unchanged posts, not captured again.")
         self.edited = counter("edited_posts_total", "Posts captured again after an edit.")
-        self.gone = counter("gone_posts_total", "Captured posts that were deleted from their threads.")
+        self.gone = counter(
+            "gone_posts_total", "Captured posts that were deleted from their threads."
+        )
         self.files = counter("files_total", "Attached files by outcome.", "outcome")
         self.truncated = counter("truncated_total", "Posts cut off at the size limit.")
         self.bytes = counter("body_bytes_total", "Bytes of page bodies received.")
         self.visits = counter("visits_total", "Visits by outcome.", "outcome")
         self.latency = Histogram(
-            "ullage_crawl_download_seconds", "Time from request to response headers.", buckets=SECONDS, registry=registry
+            "ullage_crawl_download_seconds",
+            "Time from request to response headers.",
+            buckets=SECONDS,
+            registry=registry,
         )
-        self.revisit = gauge("revisit_seconds", "Longest time between visits of a watched site.", "site")
+        self.revisit = gauge(
+            "revisit_seconds", "Longest time between visits of a watched site.", "site"
+        )
         self.coverage = CoverageMetrics(registry)
         self.frontier = gauge("frontier_pages", "Pages in the frontier by state.", "state")
-        self.expired = counter("expired_unread_total", "Posts that expired before match read them; they are fetched again.")
+        self.expired = counter(
+            "expired_unread_total",
+            "Posts that expired before match read them; they are fetched again.",
+        )
         self.paused = gauge("paused", "1 while crawling is paused because match lags.")
-        self._session_ends = gauge("session_ends_timestamp_seconds", "When the login session of a watched site expires.", "site")
+        self._session_ends = gauge(
+            "session_ends_timestamp_seconds",
+            "When the login session of a watched site expires.",
+            "site",
+        )
         self.site_faults = gauge("site_file_faults", "Site files that cannot be read.")
         self._own: frozenset[str] = frozenset()
         self._counts: dict[str, Mapping[str, int]] = {}
@@ -94,16 +113,24 @@ class CrawlMetrics:
             self.site_pages.labels(label, result)
 
     def page(self, site: str, outcome: str) -> None:
-        """A page came to this. By site only whether it was read: outcomes times sites would be thousands of series."""
+        """A page came to this.
+
+        By site only whether it was read: outcomes times sites would be thousands of series.
+        """
         self.pages.labels(outcome).inc()
         self.site_pages.labels(self.label(site), "read" if outcome in READ else "failed").inc()
 
     def label(self, site: str) -> str:
-        """The label `site` for a site of that name. Canary posts are apart: they come even when nothing else does."""
+        """The label `site` for a site of that name.
+
+        Canary posts are apart: they come even when nothing else does.
+        """
         return site if site in self._own or site == CANARY else OTHER
 
     def session(self, site: str, ends_at: float) -> None:
-        """The session of a site runs out then, in Unix seconds; 0 where there is none or nobody knows."""
+        """The session of a site runs out then, in Unix seconds; 0 where there is none or nobody
+        knows.
+        """
         if site not in self._own:
             return
         if ends_at:
@@ -117,7 +144,9 @@ class CrawlMetrics:
         self._count(site, counts)
 
     def _count(self, site: str, counts: Mapping[str, int]) -> None:
-        """The totals a state follow one site's new counts, so that a visit costs the same with ten thousand sites."""
+        """The totals a state follow one site's new counts, so that a visit costs the same with
+        ten thousand sites.
+        """
         before = self._counts.pop(site, {})
         for state in before.keys() | counts.keys():
             self.frontier.labels(state).inc(counts.get(state, 0) - before.get(state, 0))
@@ -140,10 +169,20 @@ class IntakeMetrics:
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
-        self.requests = Counter("ullage_intake_requests_total", "Requests by status.", ["status"], registry=registry)
-        self.captures = Counter("ullage_intake_captures_total", "Captured posts stored on the bus.", registry=registry)
-        self.refused = Counter("ullage_intake_refused_lines_total", "Invalid posts.", registry=registry)
-        self.waiting = Gauge("ullage_intake_waiting_bytes", "Size of requests waiting for the bus.", registry=registry)
+        self.requests = Counter(
+            "ullage_intake_requests_total", "Requests by status.", ["status"], registry=registry
+        )
+        self.captures = Counter(
+            "ullage_intake_captures_total", "Captured posts stored on the bus.", registry=registry
+        )
+        self.refused = Counter(
+            "ullage_intake_refused_lines_total", "Invalid posts.", registry=registry
+        )
+        self.waiting = Gauge(
+            "ullage_intake_waiting_bytes",
+            "Size of requests waiting for the bus.",
+            registry=registry,
+        )
         for status in STATUSES:
             self.requests.labels(status)
 

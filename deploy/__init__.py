@@ -1,4 +1,6 @@
-"""How the product is started and shown: real programs on loopback (`local`), and the demo that drives it by its command line."""
+"""How the product is started and shown: real programs on loopback (`local`), and the demo that
+drives it by its command line.
+"""
 
 from __future__ import annotations
 

@@ -17,25 +17,40 @@ PATIENCE_SECONDS = 900.0
 
 
 class IsolatedProcess(Generic[Item, Answer]):
-    """A process that answers requests, started anew after each that it died of, or that took longer than `patience` seconds.
+    """A process that answers requests, started anew after each that it died of, or that took longer
+    than `patience` seconds.
 
-    `make` is called in the process, once, and returns what answers: a list of items in, one answer for each out.
+    `make` is called in the process, once, and returns what answers: a list of items in, one answer
+    for each out.
     """
 
-    def __init__(self, make: Callable[[], Callable[[Sequence[Item]], list[Answer]]], patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Callable[[Sequence[Item]], list[Answer]]],
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._make, self._patience = make, patience
         self._start()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop()
 
-    def answer_each(self, items: Sequence[Item], at_once: int) -> Iterator[tuple[Item, Answer | None, str]]:
-        """Yield each item with its answer, or with None and the fault: its type and place, or that the process died or hung.
+    def answer_each(
+        self, items: Sequence[Item], at_once: int
+    ) -> Iterator[tuple[Item, Answer | None, str]]:
+        """Yield each item with its answer, or with None and the fault: its type and place, or that
+        the process died or hung.
 
-        So many items go to the process `at_once`; where that fails, each of them goes there again alone.
+        So many items go to the process `at_once`; where that fails, each of them goes there again
+        alone.
         """
         for first in range(0, len(items), at_once):
             some = items[first : first + at_once]
@@ -64,7 +79,8 @@ class IsolatedProcess(Generic[Item, Answer]):
         return [], fault
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks, but not the threads
+        # a fork would copy the threads' locks, but not the threads
+        context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, args=(self._make, other))
         self._process.start()
@@ -79,7 +95,9 @@ class IsolatedProcess(Generic[Item, Answer]):
             self._process.join()
 
 
-def _serve(make: Callable[[], Callable[[Sequence[Item]], list[Answer]]], connection: Connection) -> None:
+def _serve(
+    make: Callable[[], Callable[[Sequence[Item]], list[Answer]]], connection: Connection
+) -> None:
     """Answer requests until the other side closes the connection."""
     answer = make()
     connection.send("ready")
@@ -97,7 +115,14 @@ class _FaultReport:
     def __enter__(self) -> None:
         """Hold nothing."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if isinstance(error, Exception) and not isinstance(error, EOFError):
             place = traceback.extract_tb(trace)[-1]
-            self._connection.send(([], f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"))
+            self._connection.send(
+                ([], f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}")
+            )

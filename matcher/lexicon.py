@@ -1,29 +1,35 @@
-"""The trade's jargon, and brands, domains and card ranges of tenants, found in folded text (leftmost, longest, whole words).
+"""The trade's jargon, and brands, domains and card ranges of tenants, found in folded text
+(leftmost, longest, whole words).
 
-L stands alone; M counts once; H counts only within 40 characters of another term or a field label. A page that talks of police,
-courts and cases, and shows no rows, reports on the trade and does not take part in it.
+L stands alone; M counts once; H counts only within 40 characters of another term or a field label.
+A page that talks of police, courts and cases, and shows no rows, reports on the trade and does not
+take part in it.
 
-What is looked for: terms are data (`ullage.vocabulary.lexicon`), a file a theme, with weight 1-5, ambiguity and source; words of
-context weigh nothing. Field labels come from `detect/labels.tsv`; brands, domains and card ranges (BINs) from each tenant's
-settings. Every form is found in simplified and in traditional characters, and in any case.
+What is looked for: terms are data (`ullage.vocabulary.lexicon`), a file a theme, with weight 1-5,
+ambiguity and source; words of context weigh nothing. Field labels come from `detect/labels.tsv`;
+brands, domains and card ranges (BINs) from each tenant's settings. Every form is found in
+simplified and in traditional characters, and in any case.
 
-There is one engine: an Aho-Corasick automaton (pyahocorasick) over all forms, for titles, batches and files alike.
+There is one engine: an Aho-Corasick automaton (pyahocorasick) over all forms, for titles, batches
+and files alike.
 
     text ─▶ forms, wherever they stand ─▶ whole words ─▶ the leftmost, of these the longest ─▶ company ─▶ `TextTerms`
 
-The automaton reads bytes of UTF-8, each as one character (latin-1), three to six times as fast as text: its root has a tenth
-of the branches to try that it has with Chinese characters.
+The automaton reads bytes of UTF-8, each as one character (latin-1), three to six times as fast as
+text: its root has a tenth of the branches to try that it has with Chinese characters.
 
-A title is read whole. Of a batch, which may be a dump, only what stands around a word of the lexicon is read: the automaton alone
-reads some 50 MB/s. Where such words stand the prescan has seen (hyperscan, with all else it looks for). It does not look for
-field labels, which stand on every line of many a dump: they matter only near a word, and there the automaton finds them.
+A title is read whole. Of a batch, which may be a dump, only what stands around a word of the
+lexicon is read: the automaton alone reads some 50 MB/s. Where such words stand the prescan has seen
+(hyperscan, with all else it looks for). It does not look for field labels, which stand on every
+line of many a dump: they matter only near a word, and there the automaton finds them.
 
-A flood of words costs Python some microseconds each, so it is not read to its end. If a text (one window of a long one) has more
-than ENOUGH words, then of each form only the first and the last few are read around: as many as make about ENOUGH words in all,
-one of each at least. So every different form that stands in a text is found and located, a brand behind a flood as well; what
-stands within a flood of one ambiguous word, and is company to that word alone, may be missed; and how often a term is counted
-is a lower bound.
-"""
+A flood of words costs Python some microseconds each, so it is not read to its end. If a text (one
+window of a long one) has more than ENOUGH words, then of each form only the first and the last few
+are read around: as many as make about ENOUGH words in all, one of each at least. So every different
+form that stands in a text is found and located, a brand behind a flood as well; what stands within
+a flood of one ambiguous word, and is company to that word alone, may be missed; and how often a
+term is counted is a lower bound.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -50,9 +56,23 @@ from ullage.vocabulary.lexicon import SALE, SIDES, LexiconTerm, is_offer, is_tra
 CONTEXT, RECORD = "CONTEXT", "record"
 """The category of words of context; the theme of them that makes a text somebody's record."""
 BIN = "BIN"
-"""How a card range is named in a finding: its digits never stand beside the tags of cards (PCI DSS 3.5.1)."""
+"""How a card range is named in a finding: its digits never stand beside the tags of cards (PCI
+DSS 3.5.1).
+"""
 BIN_FORMS = (
-    *("{}开头", "{} 开头", "开头{}", "{}卡段", "{}段", "卡头{}", "卡头 {}", "卡头:{}", "卡bin{}", "卡bin {}", "卡bin:{}"),
+    *(
+        "{}开头",
+        "{} 开头",
+        "开头{}",
+        "{}卡段",
+        "{}段",
+        "卡头{}",
+        "卡头 {}",
+        "卡头:{}",
+        "卡bin{}",
+        "卡bin {}",
+        "卡bin:{}",
+    ),
     *("bin{}", "bin {}", "bin:{}", "bin: {}", "bin#{}", "bins {}", "bins: {}", "{}bin", "{} bin"),
 )
 """How the trade names a card range: the digits alone stand at the head of every card number."""
@@ -62,7 +82,8 @@ Names = Mapping[str, Iterable[str]]
 
 
 class LexiconEntry(NamedTuple):
-    """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label, or a word of context.
+    """One meaning of a form: the term it belongs to, the tenant whose brand it is, a field label,
+    or a word of context.
 
     The category of a word of context is its theme.
     """
@@ -85,24 +106,35 @@ class LexiconEntry(NamedTuple):
         return self.kind == "term" and self.ambiguity == "H"
 
     def as_written(self, form: str) -> str:
-        """Return how a word is shown that a post writes as `form`: in the lexicon's spelling of that form."""
+        """Return how a word is shown that a post writes as `form`: in the lexicon's spelling of
+        that form.
+        """
         return self.id if form == folded(self.id) else form
 
 
-def forms(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> dict[str, tuple[LexiconEntry, ...]]:
-    """Return every form, folded and in lower case, with its meanings; a form may belong to several terms or tenants."""
+def forms(
+    brands: Names, bins: Names, rows: Iterable[LexiconTerm]
+) -> dict[str, tuple[LexiconEntry, ...]]:
+    """Return every form, folded and in lower case, with its meanings; a form may belong to
+    several terms or tenants.
+    """
     found: dict[str, dict[LexiconEntry, None]] = {}
     pairs = [
-        (form.encode("utf-8", "surrogatepass"), entry) for word, entry in _entries(brands, bins, rows) for form in written(word)
+        (form.encode("utf-8", "surrogatepass"), entry)
+        for word, entry in _entries(brands, bins, rows)
+        for form in written(word)
     ]
-    texts = fold_all([form for form, _ in pairs])  # together: a fold each of a thousand words takes a tenth of a second
+    # together: a fold each of a thousand words takes a tenth of a second
+    texts = fold_all([form for form, _ in pairs])
     for text, (_, entry) in zip(texts, pairs, strict=True):
         if form := lower(text.text).strip():
             found.setdefault(form, {})[entry] = None
     return {form: tuple(meanings) for form, meanings in found.items()}
 
 
-def _entries(brands: Names, bins: Names, rows: Iterable[LexiconTerm]) -> Iterator[tuple[str, LexiconEntry]]:
+def _entries(
+    brands: Names, bins: Names, rows: Iterable[LexiconTerm]
+) -> Iterator[tuple[str, LexiconEntry]]:
     for word in words():
         yield word, LexiconEntry("label", word)
     for row in rows:
@@ -140,12 +172,16 @@ def folded(word: str) -> str:
 
 
 def lower(text: str) -> str:
-    """Lower case of the same length: one capital (İ) would become two characters, and is no i of any word here."""
+    """Lower case of the same length: one capital (İ) would become two characters, and is no i of
+    any word here.
+    """
     return text.replace("İ", "ı").lower()
 
 
 def literals(form: str) -> tuple[bytes, ...]:
-    """Return the UTF-8 of `form` in each case that a search which ignores the case of ASCII letters alone would miss."""
+    """Return the UTF-8 of `form` in each case that a search which ignores the case of ASCII
+    letters alone would miss.
+    """
     cases = (form, form.upper(), form.title(), form.capitalize())
     return tuple(dict.fromkeys(case.encode().lower() for case in cases if lower(case) == form))
 
@@ -154,11 +190,16 @@ ADDRESSED = frozenset(("qq",))
 """Means of contact that are domains of addresses as well."""
 DOMAINS = frozenset(word.encode() for word in ADDRESSED)
 NEAR = 40
-"""Characters within which a term of ambiguity H needs another term, a field label or a tenant's brand."""
+"""Characters within which a term of ambiguity H needs another term, a field label or a tenant's
+brand.
+"""
 
 
 class Hit(NamedTuple):
-    """A form found at [start, end): characters of a text, or bytes of a document in a batch. `form` is as the lexicon has it."""
+    """A form found at [start, end): characters of a text, or bytes of a document in a batch.
+
+    `form` is as the lexicon has it.
+    """
 
     start: int
     end: int
@@ -183,12 +224,16 @@ class TextTerms:
 
     @classmethod
     def of(cls, found: Iterable[Hit]) -> TextTerms:
-        """Return what `found` says, by place: terms that count, brands, words of context and labels."""
+        """Return what `found` says, by place: terms that count, brands, words of context and
+        labels.
+        """
         hits = tuple(found)
         counted = tuple(hit for hit in hits if hit.entry.kind == "term")
         others = frozenset(hit.entry for hit in hits if hit.entry.kind in ("brand", "context"))
         written = {hit.entry: hit.form for hit in reversed(counted)}
-        sales = tuple(hit for hit in hits if hit.entry.kind == "brand" or hit.entry.category == SALE)
+        sales = tuple(
+            hit for hit in hits if hit.entry.kind == "brand" or hit.entry.category == SALE
+        )
         return cls(Counter(hit.entry for hit in counted), others, counted, written, sales)
 
     @cached_property
@@ -234,15 +279,18 @@ class TextTerms:
         return ((term.category, term.weight) for term in self.terms)
 
     def offers(self, tenant: str, rows: int = 0, claimed: int = 0) -> bool:
-        """Return whether the text offers data of `tenant`: its brand beside jargon of enough weight, or a sale of many.
+        """Return whether the text offers data of `tenant`: its brand beside jargon of enough
+        weight, or a sale of many.
 
-        A report on the trade does not, nor does a complaint, unless it shows `rows` as a seller's sample does. `claimed` is how
-        many people or rows the text says that it has, 0 for none.
+        A report on the trade does not, nor does a complaint, unless it shows `rows` as a seller's
+        sample does. `claimed` is how many people or rows the text says that it has, 0 for none.
         """
         return tenant in self.brands and is_offer(self._weights(), self.context, rows, claimed)
 
     def under(self, title: TextTerms) -> TextTerms:
-        """Return these and those of the title above: counts are added; hits stay those of the text."""
+        """Return these and those of the title above: counts are added; hits stay those of the
+        text.
+        """
         if not (title.counts or title.others):
             return self
         counts = Counter(self.counts) + Counter(title.counts)
@@ -260,34 +308,49 @@ ALPHANUMERIC = frozenset(string.ascii_letters + string.digits)
 
 
 class Lexicon:
-    """All terms of `rows` (this version's by default), every tenant's `brands` (with its domains) and `bins` (6 to 8 digits).
+    """All terms of `rows` (this version's by default), every tenant's `brands` (with its domains)
+    and `bins` (6 to 8 digits).
 
     `prescan` is what `read_batch` goes by; `records` counts the words of somebody's record.
     """
 
-    def __init__(self, brands: Names, bins: Names | None = None, rows: Sequence[LexiconTerm] | None = None) -> None:
+    def __init__(
+        self, brands: Names, bins: Names | None = None, rows: Sequence[LexiconTerm] | None = None
+    ) -> None:
         known = shipped_rows() if rows is None else rows
         found = forms(brands, bins or {}, known)
         self.records = Records(record_words(known))
         self._automaton = _automaton(found)
-        words = [form for form, entries in found.items() if any(entry.kind != "label" for entry in entries)]
-        patterns = [(number, literal) for number, form in enumerate(words) for literal in literals(form)]
-        self._form_of_pattern = np.array([number for number, _ in patterns], np.min_scalar_type(len(words)))
+        words = [
+            form
+            for form, entries in found.items()
+            if any(entry.kind != "label" for entry in entries)
+        ]
+        patterns = [
+            (number, literal) for number, form in enumerate(words) for literal in literals(form)
+        ]
+        self._form_of_pattern = np.array(
+            [number for number, _ in patterns], np.min_scalar_type(len(words))
+        )
         self.prescan = Prescan(whole_words([literal for _, literal in patterns], DOMAINS))
         self._longest = max(form.size for form in self._automaton.values())
-        self._margin = LONGEST_CHARACTER * NEAR + 3 * self._longest  # room for a word, its company, and one that is cut
+        # room for a word, its company, and one that is cut
+        self._margin = LONGEST_CHARACTER * NEAR + 3 * self._longest
 
     def read(self, text: str) -> TextTerms:
         """Terms and brands in one folded text; places are characters."""
         return TextTerms.of(self.words_in(text))
 
     def words_in(self, text: str) -> list[Hit]:
-        """Everything that is known in folded `text`, in order: terms that count, labels, brands, words of context."""
+        """Everything that is known in folded `text`, in order: terms that count, labels, brands,
+        words of context.
+        """
         found = _meant(self._forms_in(lower(text).encode("utf-8", "surrogatepass")))
         return [Hit(form.at, form.behind, entry, form.form.text) for form, entry in found]
 
     def read_batch(self, batch: Batch, seen: PrescanHits) -> Sequence[TextTerms]:
-        """Terms and brands of each text in `batch`, as `read` finds them, floods apart; places are bytes from the text's begin.
+        """Terms and brands of each text in `batch`, as `read` finds them, floods apart; places are
+        bytes from the text's begin.
 
         `seen` is what `prescan` saw in the batch.
         """
@@ -301,7 +364,11 @@ class Lexicon:
             text = int(document[first])
             begin = int(batch.starts[text])
             data = batch.data[begin : batch.ends[text]]
-            terms[text] = TextTerms.of(self._read(data, self._stretches(form[first:last], end[first:last] - begin, len(data))))
+            terms[text] = TextTerms.of(
+                self._read(
+                    data, self._stretches(form[first:last], end[first:last] - begin, len(data))
+                )
+            )
         return terms
 
     def _stretches(self, form: Places, end: Places, size: int) -> Sequence[tuple[int, int]]:
@@ -320,19 +387,28 @@ class Lexicon:
             few //= 2
 
     def _read(self, data: Bytes, around: Iterable[tuple[int, int]]) -> Iterator[Hit]:
-        """Yield what is known in the stretches `around` of `data`, the UTF-8 of one text; places are bytes."""
+        """Yield what is known in the stretches `around` of `data`, the UTF-8 of one text; places
+        are bytes.
+        """
         for first, last in around:
-            low, high = self._longest * (first > 0), last - first - self._longest * (last < len(data))
+            low, high = (
+                self._longest * (first > 0),
+                last - first - self._longest * (last < len(data)),
+            )
             for form, entry in _meant(self._forms_in(data[first:last].tobytes(), low, high)):
                 yield Hit(first + form.start, first + form.end, entry, form.form.text)
 
     def _forms_in(self, raw: bytes, low: int = 0, high: int | None = None) -> Iterator[_TermMatch]:
-        """Forms in `raw`, a text's UTF-8: of those that are whole words the leftmost, of these the longest.
+        """Forms in `raw`, a text's UTF-8: of those that are whole words the leftmost, of these the
+        longest.
 
-        Those not wholly in [`low`, `high`) are left out: beside a cut nobody knows whether they are part of more.
+        Those not wholly in [`low`, `high`) are left out: beside a cut nobody knows whether they are
+        part of more.
         """
         text, high = raw.lower().decode("latin-1"), len(raw) if high is None else high
-        found = sorted((last + 1 - form.size, -last, form) for last, form in self._automaton.iter(text))
+        found = sorted(
+            (last + 1 - form.size, -last, form) for last, form in self._automaton.iter(text)
+        )
         free = counted = at = 0
         for start, minus_last, form in found:
             end = 1 - minus_last
@@ -345,7 +421,8 @@ class Lexicon:
 
 
 class Records:
-    """The search for words of somebody's record, asked only of a text in which something was found: they stand all over dumps.
+    """The search for words of somebody's record, asked only of a text in which something was found:
+    they stand all over dumps.
 
     `words` are folded, in lower case, as UTF-8.
     """
@@ -360,7 +437,9 @@ class Records:
 
 
 class _Form(NamedTuple):
-    """A form, how many bytes it has, and its meanings; beside `company`, ids, an ambiguous term of another id counts."""
+    """A form, how many bytes it has, and its meanings; beside `company`, ids, an ambiguous term
+    of another id counts.
+    """
 
     text: str
     size: int
@@ -392,8 +471,15 @@ def _automaton(known: Mapping[str, tuple[LexiconEntry, ...]]) -> ahocorasick.Aut
 
 
 def _is_word(text: str, start: int, end: int) -> bool:
-    """Latin forms must not be part of a longer word, nor the domain of an address; Chinese needs no boundary."""
-    if start and text[start - 1] == "@" and text[end : end + 1] == "." and text[start:end] in ADDRESSED:
+    """Latin forms must not be part of a longer word, nor the domain of an address; Chinese needs
+    no boundary.
+    """
+    if (
+        start
+        and text[start - 1] == "@"
+        and text[end : end + 1] == "."
+        and text[start:end] in ADDRESSED
+    ):
         return False
     if start and text[start] in ALPHANUMERIC and text[start - 1] in ALPHANUMERIC:
         return False
@@ -401,13 +487,20 @@ def _is_word(text: str, start: int, end: int) -> bool:
 
 
 def _meant(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEntry]]:
-    """Yield what forms stand for, in order of place: an ambiguous term only where it has company within NEAR characters."""
+    """Yield what forms stand for, in order of place: an ambiguous term only where it has company
+    within NEAR characters.
+    """
     found = list(forms)
     accompanied = set[tuple[int, str]]()
     if len(found) > 1 and any(one.form.is_ambiguous for one in found):
-        mirrored = [_TermMatch(-one.end, -one.start, -one.behind, -one.at, one.form) for one in reversed(found)]
+        mirrored = [
+            _TermMatch(-one.end, -one.start, -one.behind, -one.at, one.form)
+            for one in reversed(found)
+        ]
         accompanied.update(_accompanied(found))
-        accompanied.update((len(found) - 1 - number, name) for number, name in _accompanied(mirrored))
+        accompanied.update(
+            (len(found) - 1 - number, name) for number, name in _accompanied(mirrored)
+        )
     for number, one in enumerate(found):
         for entry in one.form.entries:
             if not entry.needs_company or (number, entry.id) in accompanied:
@@ -415,16 +508,21 @@ def _meant(forms: Iterable[_TermMatch]) -> Iterator[tuple[_TermMatch, LexiconEnt
 
 
 def _accompanied(found: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
-    """Ambiguous terms with another term, a label or a brand before them: the number in `found`, and the term's id.
+    """Ambiguous terms with another term, a label or a brand before them: the number in `found`, and
+    the term's id.
 
-    It takes the last form that is company and, in case that is the same term, the last that was another: a flood costs no more.
+    It takes the last form that is company and, in case that is the same term, the last that was
+    another: a flood costs no more.
     """
     last = frozenset[str]()
     last_behind = other_behind = -math.inf
     for number, (_, _, at, behind, form) in enumerate(found):
         if form.is_ambiguous:
             for entry in form.entries:
-                if entry.needs_company and at - (other_behind if last == {entry.id} else last_behind) <= NEAR:
+                if (
+                    entry.needs_company
+                    and at - (other_behind if last == {entry.id} else last_behind) <= NEAR
+                ):
                     yield number, entry.id
         if form.company:
             if form.company != last:
@@ -433,7 +531,8 @@ def _accompanied(found: Iterable[_TermMatch]) -> Iterator[tuple[int, str]]:
 
 
 def _fewest_beside(form: Places) -> Places:
-    """Return how many of the same form stand before or behind each hit, whichever are fewer: i64[n].
+    """Return how many of the same form stand before or behind each hit, whichever are fewer:
+    i64[n].
 
     `form` u[n] numbers the forms.
     """

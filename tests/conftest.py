@@ -1,4 +1,6 @@
-"""What every test stands on: no network but loopback, a clock that can be held still, a data folder, a bus."""
+"""What every test stands on: no network but loopback, a clock that can be held still, a data
+folder, a bus.
+"""
 
 import contextlib
 import functools
@@ -23,14 +25,31 @@ from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 from deploy.local.kafka import Broker, broker, ensure_libraries
-from tests.running.limits import pytest_fixture_setup, pytest_runtest_makereport, pytest_timeout_set_timer  # noqa: F401
+from tests.running.limits import (
+    pytest_fixture_setup,  # noqa: F401
+    pytest_runtest_makereport,  # noqa: F401
+    pytest_timeout_set_timer,  # noqa: F401
+)
 from tests.running.shared_servers import end_shared, kafka_url, needed_by, start_shared, worker_name
-from tests.running.work_queue import pytest_addoption, pytest_xdist_auto_num_workers, pytest_xdist_make_scheduler  # noqa: F401
+from tests.running.work_queue import (
+    pytest_addoption,  # noqa: F401
+    pytest_xdist_auto_num_workers,  # noqa: F401
+    pytest_xdist_make_scheduler,  # noqa: F401
+)
 from tests.stores import SERVERS as ELASTICSEARCH
 from tests.stores import Nodes, cannot_be_had, nodes, shared_node
 from ullage import cli, setup
 from ullage import clock as time
-from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Bus, Record, Retention, Subscription, open_bus
+from ullage.bus import (
+    CAPTURES,
+    DEAD_LETTERS,
+    FINDINGS,
+    Bus,
+    Record,
+    Retention,
+    Subscription,
+    open_bus,
+)
 from ullage.errors import UnavailableError
 from ullage.settings import Context
 
@@ -62,8 +81,9 @@ KEEP = {topic: Retention(3600.0, 256 * 2**20) for topic in (CAPTURES, FINDINGS, 
 class Backend:
     """A bus that must pass `tests/contracts/test_bus.py`; a new one is one line in `BACKENDS`.
 
-    An embedded bus has one consumer a group, expires when told to, and stamps records with our clock; a broker shares
-    partitions out, expires by itself, stamps with its own clock, and has a member join within `patience` seconds.
+    An embedded bus has one consumer a group, expires when told to, and stamps records with our
+    clock; a broker shares partitions out, expires by itself, stamps with its own clock, and has a
+    member join within `patience` seconds.
     """
 
     url: str
@@ -75,8 +95,14 @@ class Backend:
         return subscription.poll(most, self.patience)
 
 
-BACKENDS = {"sqlite": Backend("sqlite:///bus"), "kafka": Backend("?create=1", embedded=False, patience=6.0)}
-SERVERS = [pytest.param(n, marks=() if b.embedded else pytest.mark.servers) for n, b in sorted(BACKENDS.items())]
+BACKENDS = {
+    "sqlite": Backend("sqlite:///bus"),
+    "kafka": Backend("?create=1", embedded=False, patience=6.0),
+}
+SERVERS = [
+    pytest.param(n, marks=() if b.embedded else pytest.mark.servers)
+    for n, b in sorted(BACKENDS.items())
+]
 EMBEDDED = sorted(n for n, b in BACKENDS.items() if b.embedded)
 
 
@@ -91,19 +117,25 @@ def _guarded(connect: Callable[..., object]) -> Callable[..., object]:
 
 
 def pytest_configure() -> None:
-    """Keep compiled modules whatever the environment says: otherwise each file of tests is rewritten on every run."""
+    """Keep compiled modules whatever the environment says: otherwise each file of tests is
+    rewritten on every run.
+    """
     sys.dont_write_bytecode = False
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _caller_alone(_context: int = 1) -> list[tuple[FrameType]]:
-    """Return two frames in place of `inspect.stack()`: Scrapy, as it is imported, reads a hundred to name three classes."""
+    """Return two frames in place of `inspect.stack()`: Scrapy, as it is imported, reads a
+    hundred to name three classes.
+    """
     return [(sys._getframe(1),), (sys._getframe(2),)]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection() -> Iterator[None]:
-    """Collect without looking for garbage, now or later, among what stays to the end: that took a third of the time."""
+    """Collect without looking for garbage, now or later, among what stays to the end: that took
+    a third of the time.
+    """
     gc.disable()
     try:
         with pytest.MonkeyPatch.context() as patched:
@@ -147,9 +179,11 @@ def run_folder(config: pytest.Config) -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def own_cache() -> Iterator[None]:
-    """Compiled patterns are neither read from the user's cache nor left there, but shared by all test runs of this checkout.
+    """Compiled patterns are neither read from the user's cache nor left there, but shared by all
+    test runs of this checkout.
 
-    Each set of brands takes 3 s of CPU to compile; a file of the cache is named by the digest of what it was compiled from.
+    Each set of brands takes 3 s of CPU to compile; a file of the cache is named by the digest of
+    what it was compiled from.
     """
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(Path(__file__).parents[1] / ".test_cache"))
@@ -158,9 +192,13 @@ def own_cache() -> Iterator[None]:
 
 @pytest.fixture(autouse=True, scope="session")
 def entry_points_read_once() -> Iterator[None]:
-    """Commands that run inside tests look up entry points among all that is installed: half of what a short one takes."""
+    """Commands that run inside tests look up entry points among all that is installed: half of
+    what a short one takes.
+    """
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(importlib.metadata, "entry_points", functools.cache(importlib.metadata.entry_points))
+        patched.setattr(
+            importlib.metadata, "entry_points", functools.cache(importlib.metadata.entry_points)
+        )
         yield
 
 
@@ -182,7 +220,9 @@ def umask_as_before() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_log_left_behind() -> Iterator[None]:
-    """A command that ran inside a test has sent logs to that test's captured output, which closes with it."""
+    """A command that ran inside a test has sent logs to that test's captured output, which
+    closes with it.
+    """
     yield
     structlog.reset_defaults()
 
@@ -190,7 +230,11 @@ def no_log_left_behind() -> Iterator[None]:
 def in_this_process(*words: str, **settings: str) -> tuple[object, str, str]:
     """Run the whole command line here; returns exit code, output and errors."""
     out, err, umask = io.StringIO(), io.StringIO(), os.umask(0o022)
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         for name, value in settings.items():
             patch.setenv(f"ULLAGE_{name.upper()}", value)
         patch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the program would set
@@ -221,7 +265,9 @@ class HeldClock:
         self.jumped += seconds
 
     def restart(self, off: float) -> None:
-        """The machine is off for so long, and starts anew; what its wall clock says then is another matter."""
+        """The machine is off for so long, and starts anew; what its wall clock says then is
+        another matter.
+        """
         self.boots += 1
         self.seconds += off
 
@@ -245,7 +291,9 @@ def clock() -> HeldClock:
 
 @pytest.fixture(scope="session")
 def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder as `ullage init` leaves it, to be copied: a fifth of what it takes to make one."""
+    """A data folder as `ullage init` leaves it, to be copied: a fifth of what it takes to make
+    one.
+    """
     folder = tmp_path_factory.mktemp("initialised") / "data"
     list(setup.initialise(Context(folder)))
     return folder
@@ -265,7 +313,9 @@ def context(data: Path, clock: HeldClock) -> Context:
 
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One real broker for all tests of this process that ask for it, started by the first; they may stop and freeze it."""
+    """One real broker for all tests of this process that ask for it, started by the first; they
+    may stop and freeze it.
+    """
     try:
         ensure_libraries()
     except UnavailableError as error:
@@ -276,7 +326,9 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def elasticsearch_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
-    """One real Elasticsearch node a version for all tests of this process that ask for it; they may stop and freeze it."""
+    """One real Elasticsearch node a version for all tests of this process that ask for it; they
+    may stop and freeze it.
+    """
     with nodes(tmp_path_factory.mktemp) as started:
         yield started
 
@@ -312,10 +364,14 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture
 def open_again(backend: Backend, tmp_path: Path, clock: HeldClock) -> Iterator[Callable[..., Bus]]:
-    """Opens the same bus once more, as a process that starts anew would; `keep` is its retention, wall time is held."""
+    """Opens the same bus once more, as a process that starts anew would; `keep` is its
+    retention, wall time is held.
+    """
     url = backend.url
     waits = (
-        time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot) if backend.embedded else time.Clock()
+        time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot)
+        if backend.embedded
+        else time.Clock()
     )  # polls with a timeout wait in real time
 
     buses: list[Bus] = []

@@ -1,4 +1,6 @@
-"""What a loss of power would undo: names that were given or changed, and whose folder was not synced since."""
+"""What a loss of power would undo: names that were given or changed, and whose folder was not
+synced since.
+"""
 
 from __future__ import annotations
 

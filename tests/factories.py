@@ -89,7 +89,9 @@ def outgoing(value: bytes | str, key: str = "paste", **headers: str) -> Outgoing
     return Outgoing(key, value.encode() if isinstance(value, str) else value, headers)
 
 
-def signed(keys_: KeyStore, value: bytes, tenant: str = "bank", id_: str = "f", role: str = "match") -> Outgoing:
+def signed(
+    keys_: KeyStore, value: bytes, tenant: str = "bank", id_: str = "f", role: str = "match"
+) -> Outgoing:
     """A record of topic `findings` as match puts it there, whatever its value."""
     headers = {"tenant": tenant, "id": id_, "schema": str(FINDING_SCHEMA)}
     by = keys.signer(keys_, role).headers("finding", *record_parts(FINDINGS, headers, value))

@@ -1,6 +1,8 @@
-"""The messages of the desk, as its templates and its Python name them: `make messages` brings the catalogue up to date.
+"""The messages of the desk, as its templates and its Python name them: `make messages` brings the
+catalogue up to date.
 
-What is new in it is empty then, and what is gone is gone; `tests/alerts/test_messages.py` fails on what is empty, fuzzy or gone.
+What is new in it is empty then, and what is gone is gone; `tests/alerts/test_messages.py` fails on
+what is empty, fuzzy or gone.
 """
 
 import sys
@@ -12,7 +14,13 @@ from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).parents[1]
 CATALOGUE = ROOT / "alerts" / "locale" / "zh" / "LC_MESSAGES" / "desk.po"
-JINJA = {"extensions": "jinja2.ext.i18n", "trimmed": "true", "silent": "false", "trim_blocks": "true", "lstrip_blocks": "true"}
+JINJA = {
+    "extensions": "jinja2.ext.i18n",
+    "trimmed": "true",
+    "silent": "false",
+    "trim_blocks": "true",
+    "lstrip_blocks": "true",
+}
 METHODS = [("**/templates/**.html", "jinja2"), ("**.py", "python")]
 OPTIONS = {METHODS[0][0]: JINJA}
 KEYWORDS = {
@@ -24,14 +32,19 @@ KEYWORDS = {
     "QueryError": None,
     "LimitedError": None,
 }
-"""A literal that one of these is given is a message. Errors that people of the desk make are shown on it."""
+"""A literal that one of these is given is a message.
+
+Errors that people of the desk make are shown on it.
+"""
 
 
 def messages() -> Catalog:
     """All messages, with the places that they come from."""
     found = Catalog()
     for folder in ("alerts", "ullage"):
-        for name, _, message, _, context in extract_from_dir(ROOT / folder, METHODS, OPTIONS, KEYWORDS):
+        for name, _, message, _, context in extract_from_dir(
+            ROOT / folder, METHODS, OPTIONS, KEYWORDS
+        ):
             found.add(message, locations=[(f"{folder}/{name}", 0)], context=context)
     return found
 

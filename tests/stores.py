@@ -1,4 +1,6 @@
-"""The stores that must pass the same tests: the embedded one, and Elasticsearch on real servers of this session."""
+"""The stores that must pass the same tests: the embedded one, and Elasticsearch on real servers
+of this session.
+"""
 
 import contextlib
 import json
@@ -24,16 +26,21 @@ SERVERS = {"elasticsearch-8.19": "8.19.0", "elasticsearch-9.5": "9.5.4"}
 SHARED, LOGIN_SECONDS = f"ullage-shared-{worker_name()}", 60.0
 NEWEST = "elasticsearch-9.5"
 ON_SERVERS = [
-    pytest.param(name, marks=[pytest.mark.servers, *([] if name == NEWEST else [pytest.mark.full])]) for name in SERVERS
+    pytest.param(name, marks=[pytest.mark.servers, *([] if name == NEWEST else [pytest.mark.full])])
+    for name in SERVERS
 ]
 """Each version; `make test` runs the newest alone, as no contract ever told two of them apart."""
 on_server_too = pytest.mark.parametrize("backend", ["sqlite", ON_SERVERS[-1]], indirect=True)
-"""For a few tests of what stands on the store's promises; the contracts hold every version to these."""
+"""For a few tests of what stands on the store's promises; the contracts hold every version to
+these.
+"""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """`own_files` tells whether the store's bytes lie in the data folder, where a test can look at them."""
+    """`own_files` tells whether the store's bytes lie in the data folder, where a test can look
+    at them.
+    """
 
     name: str
     server: Server | None = None
@@ -48,7 +55,8 @@ class Backend:
         if self.server is None:
             yield "sqlite:///incidents.sqlite"
             return
-        from alerts.store.elasticsearch import ElasticsearchStore  # its client takes longer to load than all of pytest
+        # its client takes longer to load than all of pytest
+        from alerts.store.elasticsearch import ElasticsearchStore
         from alerts.store.elasticsearch_cluster import index_name
 
         prefix = f"ullage-{uuid.uuid4().hex[:8]}-"
@@ -67,11 +75,15 @@ class Backend:
                 admin.indices.delete_index_template(name=name)
 
     @contextlib.contextmanager
-    def shared(self, data: Path, process: str = "", kinds: Sequence[type[Document]] = CLASSES) -> Iterator[str]:
-        """As `url`; on a server its indexes are made once and those of `kinds` emptied, which takes a twentieth of the time.
+    def shared(
+        self, data: Path, process: str = "", kinds: Sequence[type[Document]] = CLASSES
+    ) -> Iterator[str]:
+        """As `url`; on a server its indexes are made once and those of `kinds` emptied, which takes
+        a twentieth of the time.
 
-        The server refreshes nothing by itself, so that what a search must show does not hang on who is faster. What opens it has
-        the rights of `process` alone, as they are planned, where one is named.
+        The server refreshes nothing by itself, so that what a search must show does not hang on who
+        is faster. What opens it has the rights of `process` alone, as they are planned, where one
+        is named.
         """
         if self.server is None:
             yield "sqlite:///incidents.sqlite"
@@ -88,7 +100,9 @@ class Backend:
 
     @contextlib.contextmanager
     def opened_as(self, process: str, data: Path, store: IncidentStore) -> Iterator[IncidentStore]:
-        """The `shared` store with the planned rights of a process alone; where no server asks for rights, `store` itself."""
+        """The `shared` store with the planned rights of a process alone; where no server asks
+        for rights, `store` itself.
+        """
         if self.server is None:
             yield store
             return
@@ -98,7 +112,9 @@ class Backend:
             yield opened
 
     def become(self, process: str, keys: Path) -> None:
-        """Let what opens the shared store with `keys` have the rights of `process` alone, as they are planned."""
+        """Let what opens the shared store with `keys` have the rights of `process` alone, as
+        they are planned.
+        """
         assert self.server
         from alerts.store.elasticsearch_cluster import roles  # as above
 
@@ -121,7 +137,9 @@ class Backend:
             assert isinstance(admin, ElasticsearchStore)
             if not asked.indices.exists(index=index_name(SHARED, CLASSES[-1])):
                 admin.create_templates()
-                asked.indices.put_settings(index=f"{SHARED}*", settings={"index.refresh_interval": "-1"})
+                asked.indices.put_settings(
+                    index=f"{SHARED}*", settings={"index.refresh_interval": "-1"}
+                )
 
 
 def empty(store: IncidentStore, kinds: Sequence[type[Document]] = CLASSES) -> None:
@@ -147,7 +165,9 @@ def until_it_may_log_in(store: IncidentStore) -> None:
 
 
 def requests_of(plan: Iterable[str]) -> list[tuple[str, dict[str, Any] | None]]:
-    """The path and the body of each PUT that a plan prints for Kibana's console, whatever its comments say."""
+    """The path and the body of each PUT that a plan prints for Kibana's console, whatever its
+    comments say.
+    """
     text = "\n".join(line for line in "\n".join(plan).splitlines() if not line.startswith("#"))
     found: list[tuple[str, dict[str, Any] | None]] = []
     for request in re.split(r"^PUT ", text, flags=re.MULTILINE)[1:]:
@@ -171,7 +191,9 @@ Nodes = Callable[[str], Server]
 
 @contextlib.contextmanager
 def nodes(folder: Callable[[str], Path]) -> Iterator[Nodes]:
-    """At most one node a version, each with its log in a folder that `folder` makes; all end with the context."""
+    """At most one node a version, each with its log in a folder that `folder` makes; all end
+    with the context.
+    """
     running: dict[str, Server] = {}
     with contextlib.ExitStack() as stack:
 
@@ -193,7 +215,9 @@ def shared_node(version: str, folder: Path) -> Server:
 
 
 def require(version: str) -> None:
-    """Skip, saying what to install, where `version` cannot be had; in CI (`CI` is set) that is a failure."""
+    """Skip, saying what to install, where `version` cannot be had; in CI (`CI` is set) that is a
+    failure.
+    """
     try:
         find_java()
         fetch(version)
@@ -202,7 +226,9 @@ def require(version: str) -> None:
 
 
 def cannot_be_had(error: UnavailableError) -> NoReturn:
-    """Skip a test whose server cannot be had, saying what to install; in CI (`CI` is set) it fails."""
+    """Skip a test whose server cannot be had, saying what to install; in CI (`CI` is set) it
+    fails.
+    """
     if os.environ.get("CI"):
         pytest.fail(str(error), pytrace=False)
     pytest.skip(str(error))
@@ -227,7 +253,9 @@ def backend_named(name: str, request: pytest.FixtureRequest) -> Backend:
 
 
 def emptied_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
-    """As `empty_store`, on the server's shared indexes, where only a `refresh` shows to a search what was written."""
+    """As `empty_store`, on the server's shared indexes, where only a `refresh` shows to a search
+    what was written.
+    """
 
     @pytest.fixture
     def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
@@ -238,7 +266,9 @@ def emptied_store(kinds: Sequence[type[Document]] = CLASSES) -> Any:
 
 
 def empty_store(kinds: Sequence[type[Document]]) -> Any:
-    """A fixture `url`: a store of the test's own on its `backend`, with indexes for `kinds`; it leaves nothing behind."""
+    """A fixture `url`: a store of the test's own on its `backend`, with indexes for `kinds`; it
+    leaves nothing behind.
+    """
 
     @pytest.fixture
     def url(backend: Backend, tmp_path: Path) -> Iterator[str]:
@@ -249,9 +279,13 @@ def empty_store(kinds: Sequence[type[Document]]) -> Any:
 
 
 class InterruptedStore:
-    """The store of a process, with whom something happens just before its first write of one class, or before it removes any."""
+    """The store of a process, with whom something happens just before its first write of one
+    class, or before it removes any.
+    """
 
-    def __init__(self, inner: IncidentStore, kind: type[Document], act: Callable[[], object], times: int = 1) -> None:
+    def __init__(
+        self, inner: IncidentStore, kind: type[Document], act: Callable[[], object], times: int = 1
+    ) -> None:
         self._inner, self._kind, self._act, self._times = inner, kind, act, times
 
     def __getattr__(self, name: str) -> Any:
@@ -263,7 +297,9 @@ class InterruptedStore:
             self._act()
         return self._inner.put(documents, over)
 
-    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
+    def delete(
+        self, kind: type[Document], ids: Collection[str], over: Versions | None = None
+    ) -> int:
         if self._times and ids and kind is self._kind:
             self._times -= 1
             self._act()
@@ -271,7 +307,9 @@ class InterruptedStore:
 
 
 class StallingStore:
-    """The store of a process that stalls at its n-th write, which is on its way and arrives when it is told to."""
+    """The store of a process that stalls at its n-th write, which is on its way and arrives when
+    it is told to.
+    """
 
     def __init__(self, inner: IncidentStore, at: int) -> None:
         self._inner, self._left = inner, at

@@ -1,8 +1,9 @@
 """Programs in processes of their own that need not import anything first: forked from one that has.
 
-To start `ullage crawl` takes a second of a core, and hundreds of tests do; a fork takes a tenth of that. The process is as one
-that was started: its arguments, environment, output and exit code are its own, and it ends as the interpreter ends. What
-concerns the start itself (imports, the supervisor, a signal while it begins) is tested on programs that are started.
+To start `ullage crawl` takes a second of a core, and hundreds of tests do; a fork takes a tenth of
+that. The process is as one that was started: its arguments, environment, output and exit code are
+its own, and it ends as the interpreter ends. What concerns the start itself (imports, the
+supervisor, a signal while it begins) is tested on programs that are started.
 """
 
 from __future__ import annotations
@@ -47,12 +48,18 @@ class WarmProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._asked: socket.socket | None = None
 
-    def run(self, module: str, words: Sequence[str], environment: Mapping[str, str], text: str = "") -> tuple[int, str, str]:
-        """Run a module as a program that reads `text`; returns exit code (a signal's is negative), output and errors."""
+    def run(
+        self, module: str, words: Sequence[str], environment: Mapping[str, str], text: str = ""
+    ) -> tuple[int, str, str]:
+        """Run a module as a program that reads `text`; returns exit code (a signal's is
+        negative), output and errors.
+        """
         request = json.dumps([module, [*words], dict(environment), str(Path.cwd())]).encode()
         with self._lock, contextlib.ExitStack() as undo:
             asked = self._asked or self._start()
-            given, out, err = (undo.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3))
+            given, out, err = (
+                undo.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in range(3)
+            )
             given.write(text)
             given.seek(0)
             undo.callback(self.close)  # whoever was cut short must not be taken for the next
@@ -72,7 +79,8 @@ class WarmProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.warm", str(theirs.fileno()), *self._modules],
                 cwd=Path(__file__).parents[1],
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # as the program has it; a fork would lack the threads
+                # as the program has it; a fork would lack the threads
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
@@ -90,7 +98,9 @@ class WarmProcess:
 
 @functools.cache
 def every_stage() -> WarmProcess:
-    """Return the process of this run that has loaded what crawls, matches and alerts; it ends with the run."""
+    """Return the process of this run that has loaded what crawls, matches and alerts; it ends
+    with the run.
+    """
     made = WarmProcess(*STAGES)
     atexit.register(made.close)
     return made
@@ -115,7 +125,9 @@ def main(socket_number: str, *modules: str) -> None:
     become(*json.loads(request), files)
 
 
-def become(module: str, words: list[str], environment: dict[str, str], folder: str, files: list[int]) -> None:
+def become(
+    module: str, words: list[str], environment: dict[str, str], folder: str, files: list[int]
+) -> None:
     """Run the program in this process, which ends with it."""
     for target, file in enumerate(files):
         os.dup2(file, target)

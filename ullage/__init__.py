@@ -1,4 +1,5 @@
-"""What at least two stages need: records, sealing, keys, the bus, the worker loop, identifiers, tags, and the verdict.
+"""What at least two stages need: records, sealing, keys, the bus, the worker loop, identifiers,
+tags, and the verdict.
 
     site ──spider──▶ Capture ─seal─▶ topic captures ─▶ match ─▶ topic findings ─▶ fold ─▶ incident store ─▶ search
     chat feed ─ingest─┘                                  │                          │
@@ -13,8 +14,8 @@
     verdict     exposure, origin, severity         monitoring   metrics, heartbeats, canary posts
     display     what people are shown
 
-`crawlers`, `matcher` and `alerts` import this package and never one another; this package imports none of them.
-A module belongs here only if two stages reach it.
-"""
+`crawlers`, `matcher` and `alerts` import this package and never one another; this package imports
+none of them. A module belongs here only if two stages reach it.
+"""  # noqa: E501
 
 __version__ = "0.1.0"

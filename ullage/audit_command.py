@@ -24,17 +24,25 @@ UNSIGNED = {
     "malformed": "is no report or proof that is signed, or was changed",
     "unknown_signer": "is signed by a key that is not known here",
 }
-app = typer.Typer(no_args_is_help=True, help="Show who changed what and why, and verify that the log is complete and unchanged.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Show who changed what and why, and verify that the log is complete and unchanged.",
+)
 
 
 @app.command()
 def verify(
     ctx: typer.Context,
     file: Annotated[
-        Path | None, typer.Argument(help="A coverage report or a proof of erasure: whether it is as it was signed.")
+        Path | None,
+        typer.Argument(
+            help="A coverage report or a proof of erasure: whether it is as it was signed."
+        ),
     ] = None,
     as_json: AsJson = False,
-    expect: Annotated[Path | None, typer.Option(help="What `verify --json` printed earlier: it must still hold.")] = None,
+    expect: Annotated[
+        Path | None, typer.Option(help="What `verify --json` printed earlier: it must still hold.")
+    ] = None,
 ) -> None:
     """Verify every audit log, or one signed file, and say where an entry is changed or missing."""
     context: Context = ctx.obj
@@ -47,7 +55,11 @@ def verify(
         if as_json:
             print_row(_as_json(chain))
             continue
-        what = f"entries {chain.begins} to {chain.seq}, the last {chain.last[:16]}" if not chain.faults else "BROKEN"
+        what = (
+            f"entries {chain.begins} to {chain.seq}, the last {chain.last[:16]}"
+            if not chain.faults
+            else "BROKEN"
+        )
         typer.echo(f"{chain.name}: {what}")
         for fault in chain.faults:
             typer.echo(f"  {fault.file}{f':{fault.line}' if fault.line else ''}: {fault.what}")
@@ -71,21 +83,40 @@ def _verify_file(context: Context, file: Path) -> None:
     try:
         signer = signing.verified(text, keys.verifier(context.keys, signing.TOPIC))
     except RecordError as error:
-        typer.echo(f"{file}: {UNSIGNED.get(error.reason, 'was changed: it is not what was signed')}", err=True)
+        typer.echo(
+            f"{file}: {UNSIGNED.get(error.reason, 'was changed: it is not what was signed')}",
+            err=True,
+        )
         raise typer.Exit(Exit.FAILED) from None
     typer.echo(f"{file}: as it was signed by alert {signer}")
 
 
 def _as_json(chain: ChainCheck) -> dict[str, object]:
-    faults = [{"file": str(fault.file), "line": fault.line, "what": fault.what} for fault in chain.faults]
-    return {"chain": chain.name, "begins": chain.begins, "seq": chain.seq, "digest": chain.last, "faults": faults}
+    faults = [
+        {"file": str(fault.file), "line": fault.line, "what": fault.what} for fault in chain.faults
+    ]
+    return {
+        "chain": chain.name,
+        "begins": chain.begins,
+        "seq": chain.seq,
+        "digest": chain.last,
+        "faults": faults,
+    }
 
 
 def _expected(path: Path) -> list[tuple[str, int, str]]:
     """What was noted: chain, number, digest; broken chains in it note nothing."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return [(str(row["chain"]), int(row["seq"]), str(row["digest"])) for row in rows if not row["faults"]]
+        rows = [
+            json.loads(line)
+            for line in path.read_text(encoding="utf-8").splitlines()
+            if line.strip()
+        ]
+        return [
+            (str(row["chain"]), int(row["seq"]), str(row["digest"]))
+            for row in rows
+            if not row["faults"]
+        ]
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError):
         raise ConfigError(f"{path} is not what `ullage audit verify --json` prints") from None
 
@@ -95,7 +126,9 @@ def list_(
     ctx: typer.Context,
     as_json: AsJson = False,
     actor: Annotated[str, typer.Option(help="Of this person alone.")] = "",
-    action: Annotated[str, typer.Option(help="Actions that begin so, as `incident` or `suppression.add`.")] = "",
+    action: Annotated[
+        str, typer.Option(help="Actions that begin so, as `incident` or `suppression.add`.")
+    ] = "",
     tenant: Annotated[str, typer.Option(help="Of this tenant alone.")] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest.")] = 50,
 ) -> None:
@@ -104,11 +137,16 @@ def list_(
     context.require_data()
     everything = list(entries(context.data / FOLDER))
     if tenant:
-        require_tenant(tenant, tenants_here(context) | {entry.tenant for _, entry in everything if entry.tenant})
+        require_tenant(
+            tenant,
+            tenants_here(context) | {entry.tenant for _, entry in everything if entry.tenant},
+        )
     found = [
         (chain, entry)
         for chain, entry in everything
-        if actor in ("", entry.actor) and entry.action.startswith(action) and tenant in ("", entry.tenant)
+        if actor in ("", entry.actor)
+        and entry.action.startswith(action)
+        and tenant in ("", entry.tenant)
     ][-limit:]
     print_list(found, as_json=as_json, row=_row, table=_table, none="No changes.")
 

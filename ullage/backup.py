@@ -1,15 +1,19 @@
-"""`ullage backup` and `ullage restore`: the data folder as it is while roles run, and back into an empty one.
+"""`ullage backup` and `ullage restore`: the data folder as it is while roles run, and back into an
+empty one.
 
-Files are copied in the order in which records go through them, what is upstream first: a position is never ahead of what follows
-from it. So what happened during the copy comes again after a restore, and what comes again changes nothing; nothing is lost. The
-audit log is last, since it says what is about to be done.
+Files are copied in the order in which records go through them, what is upstream first: a position
+is never ahead of what follows from it. So what happened during the copy comes again after a
+restore, and what comes again changes nothing; nothing is lost. The audit log is last, since it says
+what is about to be done.
 
-Keys are apart: a copy of the data with the keys beside it is worth as much to a thief as the host. So only what is on the list
-of what belongs to a backup (`BELONGS`) is copied, and any other file is named. What people keep secret from one another (two
-zones, the building host) stays on its host: each host is backed up by itself.
+Keys are apart: a copy of the data with the keys beside it is worth as much to a thief as the host.
+So only what is on the list of what belongs to a backup (`BELONGS`) is copied, and any other file is
+named. What people keep secret from one another (two zones, the building host) stays on its host:
+each host is backed up by itself.
 
-The manifest is signed (HMAC-SHA-256) with `backup.key`, which lies among the keys. A restored configuration that names a command,
-or whose manifest could not be verified, is put aside: nothing of it takes effect before a person has read and renamed it.
+The manifest is signed (HMAC-SHA-256) with `backup.key`, which lies among the keys. A restored
+configuration that names a command, or whose manifest could not be verified, is put aside: nothing
+of it takes effect before a person has read and renamed it.
 """
 
 from __future__ import annotations
@@ -35,7 +39,15 @@ from ullage.audit.trail import FOLDER as AUDIT
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS
 from ullage.display.progress import ProgressBar, progress_bar
 from ullage.errors import ConfigError, CorruptError
-from ullage.files.atomic_write import OF_A_DISK, disk_errors, hold, put_in_place, sync_folder, turn, write_new
+from ullage.files.atomic_write import (
+    OF_A_DISK,
+    disk_errors,
+    hold,
+    put_in_place,
+    sync_folder,
+    turn,
+    write_new,
+)
 from ullage.files.database import COUNTED, FOLLOWERS, SCHEMAS, back_up, schema_of
 from ullage.files.validation import claimed_version
 from ullage.inventory import VERSION as INVENTORY_VERSION
@@ -48,19 +60,34 @@ from ullage.settings import FILE, Context
 
 MANIFEST, VERSION = "backup.json", 3
 FORMATS = {"audit": AUDIT_VERSION, "inventory": INVENTORY_VERSION, "registry": REGISTRY_VERSION}
-"""The versions of what is in a backup, which its manifest carries; those of its databases stand beside them."""
+"""The versions of what is in a backup, which its manifest carries; those of its databases stand
+beside them.
+"""
 DATABASE = ".sqlite"
 PASSING = ("in-hand", "locks", CLOCK)
 """Folders of what holds only while a process lives, or on this machine."""
-PASSING_ENDINGS = ("lock", ".sock", ".partial", *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)))
+PASSING_ENDINGS = (
+    "lock",
+    ".sock",
+    ".partial",
+    *(f"{DATABASE}{ending}" for ending in (*FOLLOWERS, COUNTED)),
+)
 BELONGS = (
-    "ullage.toml", "sites.d/*.toml", "sites.d/*.off", "channels.d/*.toml", "presets/*.toml", "rules/*.toml", "rules/*.tsv",
-    "*.sqlite", "inventory/*.json", "audit/*/*.jsonl", "audit/*/head.json", "audit/*.mark", "watchlists/*/*.watchlist",
-    "watchlists/*/*.delta", "watchlists/*/*.amended", "watchlist-sizes/*.size", "enrolled/*.enrolled", "enrolled/*.amended",
-    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold", "audit/syslog.json",
+    "ullage.toml", "sites.d/*.toml", "sites.d/*.off", "channels.d/*.toml", "presets/*.toml",
+    "rules/*.toml", "rules/*.tsv",
+    "*.sqlite", "inventory/*.json", "audit/*/*.jsonl", "audit/*/head.json", "audit/*.mark",
+    "watchlists/*/*.watchlist",
+    "watchlists/*/*.delta", "watchlists/*/*.amended", "watchlist-sizes/*.size",
+    "enrolled/*.enrolled", "enrolled/*.amended",
+    "building/*.subjects", "erased/*.tombstones", "evidence/*/*.evidence", "evidence/*/*.hold",
+    "audit/syslog.json",
 )  # fmt: skip
-"""Patterns of everything that a backup has of a data folder; bus and store come from the settings."""
-CERTIFICATES = re.compile(rb"(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+")
+"""Patterns of everything that a backup has of a data folder; bus and store come from the
+settings.
+"""
+CERTIFICATES = re.compile(
+    rb"(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+"
+)
 """A file of nothing but these belongs to it as well, wherever it lies."""
 LARGEST_CERTIFICATES = 1 << 20
 KEY = "backup.key"
@@ -78,31 +105,51 @@ def backup(
     ctx: typer.Context,
     to: Annotated[Path, typer.Argument(help="The folder to make.")],
     keys_to: Annotated[
-        Path | None, typer.Option("--keys", help="Another folder to make, for the keys: keep it elsewhere than the data.")
+        Path | None,
+        typer.Option(
+            "--keys", help="Another folder to make, for the keys: keep it elsewhere than the data."
+        ),
     ] = None,
 ) -> None:
-    """Back up the data folder while services run. Keys are left out, or go into a folder of their own."""
+    """Back up the data folder while services run.
+
+    Keys are left out, or go into a folder of their own.
+    """
     context: Context = ctx.obj
     context.require_data()
     folder, key_folder = _new(context, to, keys_to)
     with contextlib.ExitStack() as undo:
-        for made in filter(None, (folder, key_folder)):  # half a copy would only take the room that was missing
+        # half a copy would only take the room that was missing
+        for made in filter(None, (folder, key_folder)):
             undo.callback(shutil.rmtree, made, ignore_errors=True)
-        context.trail().append("data.backup", "the data folder" + ", and its keys apart" * bool(key_folder), actor=current_user())
+        context.trail().append(
+            "data.backup",
+            "the data folder" + ", and its keys apart" * bool(key_folder),
+            actor=current_user(),
+        )
         with _replaying_nothing(context), contextlib.ExitStack() as still:
             sources, left_out = _sources(context)
             if not context.keys.exists(KEY):  # before the keys are listed
                 context.keys.make(KEY)
-            keys = [path for path in _files(context.keys.root) if key_folder and not path.is_symlink()]
+            keys = [
+                path for path in _files(context.keys.root) if key_folder and not path.is_symlink()
+            ]
             with progress_bar(READS * sum(map(_size, (*sources, *keys)))) as progress:
                 stilled = _stilled(sources, context.data / AUDIT, still)
                 count, size = _copy(context.data, folder, stilled, context, progress)
-                keys_count = _copy(context.keys.root, key_folder, keys, context, progress)[0] if key_folder else 0
+                keys_count = (
+                    _copy(context.keys.root, key_folder, keys, context, progress)[0]
+                    if key_folder
+                    else 0
+                )
         said = f"{count} files, {size / 2**20:.1f} MiB"
         if key_folder:
             said += f"; {keys_count} key files in {key_folder}: keep them elsewhere"
         else:
-            said += "; no key is in it, and without its keys it cannot be used: copy them with --keys, or restore them from KMS"
+            said += (
+                "; no key is in it, and without its keys it cannot be used: copy them with --keys,"
+                " or restore them from KMS"
+            )
         undo.pop_all()
     typer.echo(f"{folder}: {said}")
     for path, why in left_out.items():
@@ -114,34 +161,48 @@ def backup(
 def restore(context: Context, source: Path, keys_from: Path | None) -> Iterator[str]:
     """Put a backup into the data folder, which must be empty; yield a line for each thing done.
 
-    CorruptError, before anything is written, where a file is damaged, of another version, or was not written by the holder of
-    the keys.
+    CorruptError, before anything is written, where a file is damaged, of another version, or was
+    not written by the holder of the keys.
     """
     if context.data.exists() and any(context.data.iterdir()):
-        raise ConfigError(f"{context.data} is not empty: restore into a new folder, `ullage --data NEW restore …`")
+        raise ConfigError(
+            f"{context.data} is not empty: restore into a new folder, `ullage --data NEW restore …`"
+        )
     folders = [folder for folder in (source, keys_from) if folder]
     for folder in folders:
         if not (folder / MANIFEST).is_file():
-            raise ConfigError(f"{folder} is no backup: {MANIFEST} is not there, which is written last")
+            raise ConfigError(
+                f"{folder} is no backup: {MANIFEST} is not there, which is written last"
+            )
     key = KeyStore(keys_from).own_key(KEY) if keys_from else None
     manifests = [(folder, _manifest(folder, key)) for folder in folders]
     targets = (context.data, context.keys.root)
     with progress_bar(
-        READS * sum(_size(folder / name) for folder, manifest in manifests for name in manifest["files"])
+        READS
+        * sum(_size(folder / name) for folder, manifest in manifests for name in manifest["files"])
     ) as progress:
         for folder, manifest in manifests:
             for name, digest in manifest["files"].items():
                 if _digest(folder / name, progress) != digest:
-                    raise CorruptError(f"{folder / name} is damaged: nothing was restored; use another backup")
+                    raise CorruptError(
+                        f"{folder / name} is damaged: nothing was restored; use another backup"
+                    )
         for (folder, manifest), target in zip(manifests, targets, strict=False):
             _put_back(folder, manifest, target, progress)
     for (_, manifest), target in zip(manifests, targets, strict=False):
-        yield f"{target}: {len(manifest['files'])} files of {manifest['at']}, by ullage {manifest['ullage']}"
+        yield (
+            f"{target}: {len(manifest['files'])} files of {manifest['at']}, by ullage"
+            f" {manifest['ullage']}"
+        )
     if keys_from is None:
         yield f"no keys were restored: put them into {context.keys.root}, then `ullage check`"
-        yield f"nobody vouches for {source}: its manifest was not verified, since its key is among the keys"
+        yield (
+            f"nobody vouches for {source}: its manifest was not verified, since its key is among"
+            " the keys"
+        )
     else:
-        KeyStore(context.keys.root).inventory.strike(f"{CLOCK}/{CLOCK_FILE}")  # it is of the former machine
+        # it is of the former machine
+        KeyStore(context.keys.root).inventory.strike(f"{CLOCK}/{CLOCK_FILE}")
     yield from _put_aside(context.data, is_verified=key is not None)
 
 
@@ -157,30 +218,42 @@ def _put_back(folder: Path, manifest: dict[str, Any], target: Path, progress: Pr
 
 
 def _put_aside(data: Path, *, is_verified: bool) -> Iterator[str]:
-    """Rename a configuration of which nothing may take effect before a person has read it, and say so."""
+    """Rename a configuration of which nothing may take effect before a person has read it, and
+    say so.
+    """
     path = data / FILE
     if not path.exists() or (is_verified and not _names_command(path)):
         return
     aside = path.with_name(f"{path.name}{ASIDE}")
     put_in_place(path, aside)
     why = "names a command that would be run" if is_verified else "was not verified"
-    yield f"the configuration {why}: read {aside}, then confirm it with `mv {aside} {path}` and `ullage check`"
+    yield (
+        f"the configuration {why}: read {aside}, then confirm it with `mv {aside} {path}` and"
+        " `ullage check`"
+    )
 
 
 def _names_command(path: Path) -> bool:
     """Return whether a configuration names a program, or cannot be read."""
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        return bool(settings.get("keys", {}).get("command") or settings.get("crawl", {}).get("browser"))
+        return bool(
+            settings.get("keys", {}).get("command") or settings.get("crawl", {}).get("browser")
+        )
     except (OSError, ValueError, AttributeError):
         return True
 
 
 def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path | None]:
-    """The folders, made; ConfigError where one is there and not empty, or lies in the other or in what is copied."""
+    """The folders, made; ConfigError where one is there and not empty, or lies in the other or
+    in what is copied.
+    """
     made = [one.resolve() for one in (to, keys_to) if one]
     for one in made:
-        places = {context.data.resolve(): "the data folder", context.keys.root.resolve(): "the folder of keys"}
+        places = {
+            context.data.resolve(): "the data folder",
+            context.keys.root.resolve(): "the folder of keys",
+        }
         places |= {other: "the other one" for other in made if other is not one}
         for place, what in places.items():
             if one.is_relative_to(place):
@@ -195,13 +268,18 @@ def _new(context: Context, to: Path, keys_to: Path | None) -> tuple[Path, Path |
 
 @contextlib.contextmanager
 def _replaying_nothing(context: Context) -> Iterator[None]:
-    """While no dead letter is being replayed: a letter would count as replayed, and not be on its topic yet."""
+    """While no dead letter is being replayed: a letter would count as replayed, and not be on
+    its topic yet.
+    """
     url = context.settings.bus.url
     if not url.startswith("sqlite:///"):
         yield
         return
     folder = context.data / url.removeprefix("sqlite:///")
-    handle = hold(folder / f"{DEAD_LETTERS}.{REPLAY_GROUP}.lock", f"{DEAD_LETTERS}.{REPLAY_GROUP} is being consumed")
+    handle = hold(
+        folder / f"{DEAD_LETTERS}.{REPLAY_GROUP}.lock",
+        f"{DEAD_LETTERS}.{REPLAY_GROUP} is being consumed",
+    )
     try:
         yield
     finally:
@@ -211,8 +289,14 @@ def _replaying_nothing(context: Context) -> Iterator[None]:
 def _elsewhere(context: Context) -> Iterator[tuple[str, str]]:
     """Parts that lie on servers."""
     settings = context.settings
-    parts = {"the bus": settings.bus.url, "topic captures": settings.bus.captures, "the incident store": settings.store.url}
-    yield from ((part, url) for part, url in parts.items() if url.startswith(("kafka:", "elasticsearch:")))
+    parts = {
+        "the bus": settings.bus.url,
+        "topic captures": settings.bus.captures,
+        "the incident store": settings.store.url,
+    }
+    yield from (
+        (part, url) for part, url in parts.items() if url.startswith(("kafka:", "elasticsearch:"))
+    )
 
 
 def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
@@ -226,7 +310,10 @@ def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
         elif path in belonging or _is_certificates(path):
             found.append(path)
         else:
-            left_out[path] = "is nothing that belongs to a backup: copy it by hand, a key to where the keys are kept"
+            left_out[path] = (
+                "is nothing that belongs to a backup: copy it by hand, a key to where the keys are"
+                " kept"
+            )
     rank = {name: number for number, name in enumerate(ORDER)}
 
     def place(path: Path) -> tuple[int, str]:
@@ -240,7 +327,8 @@ def _sources(context: Context) -> tuple[list[Path], dict[Path, str]]:
 
 
 def _stilled(sources: Iterable[Path], log: Path, still: contextlib.ExitStack) -> Iterator[Path]:
-    """These sources; from when the audit log comes, which is last, nobody adds to it until `still` ends.
+    """These sources; from when the audit log comes, which is last, nobody adds to it until `still`
+    ends.
 
     So what its chains say of one another, and their marks beside the keys, are of one moment.
     """
@@ -251,11 +339,21 @@ def _stilled(sources: Iterable[Path], log: Path, still: contextlib.ExitStack) ->
 
 
 def _files(root: Path) -> Iterator[Path]:
-    """Regular files and links below a folder, but for what holds nothing that lasts and what is being made."""
+    """Regular files and links below a folder, but for what holds nothing that lasts and what is
+    being made.
+    """
     for path in sorted(root.rglob("*")):
         parts = path.relative_to(root).parts
-        is_passing = parts[0] in PASSING or any(part.startswith((".", "build-")) for part in parts) or ".partial" in path.name
-        if (path.is_file() or path.is_symlink()) and not is_passing and not path.name.endswith(PASSING_ENDINGS):
+        is_passing = (
+            parts[0] in PASSING
+            or any(part.startswith((".", "build-")) for part in parts)
+            or ".partial" in path.name
+        )
+        if (
+            (path.is_file() or path.is_symlink())
+            and not is_passing
+            and not path.name.endswith(PASSING_ENDINGS)
+        ):
             yield path
 
 
@@ -266,7 +364,10 @@ def _belonging(context: Context) -> set[Path]:
         scheme, _, rest = url.partition(":///")
         place = rest.partition("?")[0].strip("/")
         if scheme == "spool":
-            patterns += [f"{place}/{name}" for name in ("*/*.spool", "*/*.bad", "streams/*.json", "positions/*.json")]
+            patterns += [
+                f"{place}/{name}"
+                for name in ("*/*.spool", "*/*.bad", "streams/*.json", "positions/*.json")
+            ]
         elif scheme == "sqlite":
             patterns += [place] if place.endswith(DATABASE) else [f"{place}/*{DATABASE}"]
     return {path for pattern in patterns for path in context.data.glob(pattern)}
@@ -275,18 +376,26 @@ def _belonging(context: Context) -> set[Path]:
 def _is_certificates(path: Path) -> bool:
     """Return whether a file holds certificates and nothing else."""
     with contextlib.suppress(FileNotFoundError):  # it may go meanwhile
-        return path.stat().st_size <= LARGEST_CERTIFICATES and bool(CERTIFICATES.fullmatch(path.read_bytes()))
+        return path.stat().st_size <= LARGEST_CERTIFICATES and bool(
+            CERTIFICATES.fullmatch(path.read_bytes())
+        )
     return False
 
 
-def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, progress: ProgressBar) -> tuple[int, int]:
-    """Copy files and write the signed manifest last: a backup without one is none. Return how many files and bytes."""
+def _copy(
+    root: Path, target: Path, sources: Iterable[Path], context: Context, progress: ProgressBar
+) -> tuple[int, int]:
+    """Copy files and write the signed manifest last: a backup without one is none.
+
+    Return how many files and bytes.
+    """
     files: dict[str, str] = {}
     size = 0
     for path in sources:
         copy = target / path.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        gone = contextlib.suppress(FileNotFoundError)  # what went meanwhile, as expired evidence does
+        # what went meanwhile, as expired evidence does
+        gone = contextlib.suppress(FileNotFoundError)
         with gone, progress.growth(copy, _size(path)):
             back_up(path, copy) if path.suffix == DATABASE else _copy_file(path, copy)
             size += copy.stat().st_size
@@ -298,21 +407,36 @@ def _copy(root: Path, target: Path, sources: Iterable[Path], context: Context, p
     manifest = {
         "version": VERSION,
         "formats": FORMATS,
-        "databases": {name: _schema(target / name, name, context) for name in files if name.endswith(DATABASE)},
+        "databases": {
+            name: _schema(target / name, name, context) for name in files if name.endswith(DATABASE)
+        },
         "ullage": __version__,
         "at": context.clock.now().isoformat(timespec="seconds"),
         "files": files,
     }
     body = json.dumps(manifest, sort_keys=True).encode()
-    lines = (body, hashlib.sha256(body).hexdigest().encode(), _signature(context.keys.own_key(KEY), body), b"")
+    lines = (
+        body,
+        hashlib.sha256(body).hexdigest().encode(),
+        _signature(context.keys.own_key(KEY), body),
+        b"",
+    )
     write_new(b"\n".join(lines), target / MANIFEST)
     return len(files), size
 
 
 def _schema(copy: Path, name: str, context: Context) -> tuple[str, int]:
     """Return of which kind (see `SCHEMAS`) a copied database is, and the version of its tables."""
-    bus, store = (url.partition(":///")[2] for url in (context.settings.bus.url, context.settings.store.url))
-    kind = "incidents" if name == store else "bus" if Path(name).is_relative_to(bus or "/") else copy.stem
+    bus, store = (
+        url.partition(":///")[2] for url in (context.settings.bus.url, context.settings.store.url)
+    )
+    kind = (
+        "incidents"
+        if name == store
+        else "bus"
+        if Path(name).is_relative_to(bus or "/")
+        else copy.stem
+    )
     return kind, schema_of(copy)
 
 
@@ -339,7 +463,8 @@ def _signature(key: bytes, body: bytes) -> bytes:
 
 
 def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
-    """Return what a backup says of itself, its version looked at first and its signature wherever there is a key.
+    """Return what a backup says of itself, its version looked at first and its signature wherever
+    there is a key.
 
     CorruptError where it is damaged, of another version, or not signed with the key.
     """
@@ -349,21 +474,37 @@ def _manifest(folder: Path, key: bytes | None) -> dict[str, Any]:
     except ValueError:
         body, digest, rest = b"", b"", []
     if (version := claimed_version(body)) not in (None, VERSION):
-        raise CorruptError(f"{folder} is a backup of version {version}, and this ullage reads {VERSION}: use that version")
+        raise CorruptError(
+            f"{folder} is a backup of version {version}, and this ullage reads {VERSION}: use that"
+            " version"
+        )
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise CorruptError(f"{path} is damaged: use another backup")
     if key is not None and not hmac.compare_digest(rest[0] if rest else b"", _signature(key, body)):
-        raise CorruptError(f"{path} was not written by who has these keys ({KEY}): nothing was restored; use another backup")
+        raise CorruptError(
+            f"{path} was not written by who has these keys ({KEY}): nothing was restored; use"
+            " another backup"
+        )
     manifest: dict[str, Any] = json.loads(body)
-    read = [(f"{folder}: {name} has version", other, FORMATS.get(name)) for name, other in manifest["formats"].items()]
-    read += [(f"{folder / name} has schema", n, SCHEMAS.get(kind)) for name, (kind, n) in manifest["databases"].items()]
+    read = [
+        (f"{folder}: {name} has version", other, FORMATS.get(name))
+        for name, other in manifest["formats"].items()
+    ]
+    read += [
+        (f"{folder / name} has schema", n, SCHEMAS.get(kind))
+        for name, (kind, n) in manifest["databases"].items()
+    ]
     for what, other, known in read:
         if known not in (None, other):
             ours = f"this ullage ({__version__}) reads {known}"
-            raise CorruptError(f"{what} {other}, and {ours}: use ullage {manifest['ullage']}; nothing was restored")
+            raise CorruptError(
+                f"{what} {other}, and {ours}: use ullage {manifest['ullage']}; nothing was restored"
+            )
     root = folder.resolve()
     if not all((folder / name).resolve().is_relative_to(root) for name in manifest["files"]):
-        raise CorruptError(f"{path} names files outside the backup, which no backup does: use another one")
+        raise CorruptError(
+            f"{path} names files outside the backup, which no backup does: use another one"
+        )
     return manifest
 
 

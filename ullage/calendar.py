@@ -1,4 +1,6 @@
-"""Which days are worked in mainland China: weekdays, without public holidays, with the weekends that make up for them."""
+"""Which days are worked in mainland China: weekdays, without public holidays, with the weekends
+that make up for them.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """`years` are those that are known; `off` are holidays in them, `on` worked Saturdays and Sundays."""
+    """`years` are those that are known; `off` are holidays in them, `on` worked Saturdays and
+    Sundays.
+    """
 
     years: frozenset[int]
     off: frozenset[date]
@@ -27,7 +31,9 @@ class Calendar:
         return day in self.on or (day.weekday() < SATURDAY and day not in self.off)
 
     def after(self, day: date, working_days: int) -> date:
-        """The `working_days`-th working day after `day`, which is not counted itself (民法典 201: the first day is not)."""
+        """The `working_days`-th working day after `day`, which is not counted itself (民法典
+        201: the first day is not).
+        """
         while working_days > 0:
             day += timedelta(days=1)
             working_days -= self.works(day)
@@ -41,10 +47,17 @@ class Calendar:
 @cache
 def china() -> Calendar:
     """The calendar that ships with this version; `calendar.toml` names its sources."""
-    rows = tomllib.loads((resources.files(__package__) / "calendar.toml").read_text(encoding="utf-8"))["year"]
+    rows = tomllib.loads(
+        (resources.files(__package__) / "calendar.toml").read_text(encoding="utf-8")
+    )["year"]
     return Calendar(
         frozenset(row["year"] for row in rows),
-        frozenset(day for row in rows for first, last in row["off"] for day in _days(row["year"], first, last)),
+        frozenset(
+            day
+            for row in rows
+            for first, last in row["off"]
+            for day in _days(row["year"], first, last)
+        ),
         frozenset(_day(row["year"], day) for row in rows for day in row["on"]),
     )
 

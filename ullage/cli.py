@@ -1,4 +1,6 @@
-"""The command line. Each command is imported when it is asked for, because importing all stages takes seconds.
+"""The command line.
+
+Each command is imported when it is asked for, because importing all stages takes seconds.
 
 Exit codes are those of `ullage.errors`. Every error is one line: what, where, what to do.
 """
@@ -27,56 +29,110 @@ from ullage.files import output
 
 GROUP = "ullage.commands"
 """The entry points of the stages' commands; `OWN` are beside them."""
-OWN = {name: name for name in ("init", "run", "status", "check", "config", "erase", "backup", "restore")} | {
-    "dead-letters": "letters"
-}
+OWN = {
+    name: name
+    for name in ("init", "run", "status", "check", "config", "erase", "backup", "restore")
+} | {"dead-letters": "letters"}
 """Command to its name in `ullage.commands`."""
 HELP: Mapping[str, str] = {
     "alert": "Group findings into incidents, score and store them, and notify people.",
-    "assess": "Assess a file: is it real, is it ours, who is in it, which scam is likely. Nothing of it is kept.",
+    "assess": (
+        "Assess a file: is it real, is it ours, who is in it, which scam is likely. Nothing of it"
+        " is kept."
+    ),
     "audit": "Show who changed what and why, and verify that the log is complete and unchanged.",
-    "backup": "Back up the data folder while services run. Keys are left out, or go into a folder of their own.",
+    "backup": (
+        "Back up the data folder while services run. Keys are left out, or go into a folder of"
+        " their own."
+    ),
     "check": "Check every configured part and say what is wrong with it.",
-    "collect": "Read the chats of one service, or show the state of every channel (exit 5: one is not seen).",
+    "collect": (
+        "Read the chats of one service, or show the state of every channel (exit 5: one is not"
+        " seen)."
+    ),
     "config": "Show every setting with its value, default, unit and reason.",
     "coverage": "Show what was seen of each site, hour by hour, and explain gaps.",
     "crawl": "Visit the sites that are due and publish new posts, encrypted.",
-    "dead-letters": "List records that could not be processed, without their content, or replay them.",
-    "demo": "Run the whole product against real paste and forum software, with synthetic people, and check the result.",
-    "erase": "Erase a customer, or with --all a tenant, from everything on this host, and write a signed proof.",
+    "dead-letters": (
+        "List records that could not be processed, without their content, or replay them."
+    ),
+    "demo": (
+        "Run the whole product against real paste and forum software, with synthetic people, and"
+        " check the result."
+    ),
+    "erase": (
+        "Erase a customer, or with --all a tenant, from everything on this host, and write a signed"
+        " proof."
+    ),
     "evidence": "Open encrypted posts with the keys of two officers; list them; make a key.",
     "incidents": "List, show, decide, suppress and export incidents.",
     "ingest": "Read posts that another collector wrote; a refused line is named by its number.",
-    "intake": "Accept posts from other collectors over HTTP, with a token; on loopback, or with TLS.",
-    "init": "Create the configuration, an example site and the keys in the data folder. Existing files stay as they are.",
+    "intake": (
+        "Accept posts from other collectors over HTTP, with a token; on loopback, or with TLS."
+    ),
+    "init": (
+        "Create the configuration, an example site and the keys in the data folder. Existing files"
+        " stay as they are."
+    ),
     "match": "Match captured posts against the customer lists, in memory, and publish findings.",
     "notify": "Test a notification channel, and show what was sent.",
     "restore": "Restore a backup into an empty data folder and check every part of it.",
-    "report": "Draft the breach notification of an incident."
-    " It names no customer, is sent nowhere, and is for counsel to review.",
+    "report": (
+        "Draft the breach notification of an incident."
+        " It names no customer, is sent nowhere, and is for counsel to review."
+    ),
     "rules": "Show, replay and change the rules that judge incidents.",
-    "run": "Run all services on one machine: crawl, match, alert, search, intake and chat collectors.",
+    "run": (
+        "Run all services on one machine: crawl, match, alert, search, intake and chat collectors."
+    ),
     "scan": "Match local files and print JSON Lines. Nothing of them is kept.",
     "search": "Serve the console and its API on loopback, on a socket, or with TLS.",
     "frontier": "Move the crawl state of sites to another host.",
-    "sites": "Show the state of each site: since when, last new post, usual interval, pages waiting, next visit.",
+    "sites": (
+        "Show the state of each site: since when, last new post, usual interval, pages waiting,"
+        " next visit."
+    ),
     "status": "Show whether each configured service runs and is ready.",
     "subjects": "Resolve customer pseudonyms to customer references, on the build host.",
     "token": "Add and revoke API tokens of programs.",
     "user": "Add, list and change accounts: roles, password, sessions.",
-    "watchlist": "Build, load and update customer lists, on one machine or on a separate build host.",
+    "watchlist": (
+        "Build, load and update customer lists, on one machine or on a separate build host."
+    ),
 }
-"""The line of each command in `ullage --help`, as its own help begins (a test compares them); a command that is missing here is
-imported for it."""
+"""The line of each command in `ullage --help`, as its own help begins (a test compares them); a
+command that is missing here is imported for it.
+"""
 ZONES = {"crawlers": "crawl", "matcher": "match", "alerts": "alert"}
 EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "crawl": ("scrapy", "cssselect", "jmespath", "lxml", "OpenSSL", "parsel", "service_identity", "twisted", "w3lib", "zope"),
+    "crawl": (
+        "scrapy",
+        "cssselect",
+        "jmespath",
+        "lxml",
+        "OpenSSL",
+        "parsel",
+        "service_identity",
+        "twisted",
+        "w3lib",
+        "zope",
+    ),
     "match": ("hyperscan", "ahocorasick", "pypdfium2", "pypdfium2_raw", "python_calamine"),
     "parquet": ("pyarrow",),
     "formats": ("fastavro", "brotli", "pyarrow"),
     "alert": ("apprise", "babel", "docx", "jinja2"),
     "export": ("stix2", "pymisp"),
-    "search": ("fastapi", "argon2", "babel", "h11", "jinja2", "markupsafe", "python_multipart", "starlette", "uvicorn"),
+    "search": (
+        "fastapi",
+        "argon2",
+        "babel",
+        "h11",
+        "jinja2",
+        "markupsafe",
+        "python_multipart",
+        "starlette",
+        "uvicorn",
+    ),
     "oidc": ("authlib", "httpx", "joserfc"),
     "intake": ("uvicorn", "cssselect", "h11", "jmespath", "lxml", "parsel", "w3lib"),
     "matrix": ("aiohttp",),
@@ -86,8 +142,9 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "elasticsearch": ("elasticsearch", "elastic_transport"),
     "timestamp": ("rfc3161_client",),
 }
-"""Extra to the modules that come with it and that something of ullage imports; by the first it is known whether it is installed.
-A test compares them with pyproject.toml and with what is imported."""
+"""Extra to the modules that come with it and that something of ullage imports; by the first it is
+known whether it is installed. A test compares them with pyproject.toml and with what is imported.
+"""
 OF_SEARCH = ("user", "token")
 """Commands beside `search` that need what it needs."""
 SUPERVISOR = "ULLAGE_SUPERVISOR"
@@ -97,7 +154,9 @@ INTERRUPTED = 130
 
 
 class _Stages(TyperGroup):
-    """Lists the commands of every stage, and imports a stage when one of its commands is asked for."""
+    """Lists the commands of every stage, and imports a stage when one of its commands is asked
+    for.
+    """
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return [*_entry_points()]
@@ -106,28 +165,41 @@ class _Stages(TyperGroup):
         entries = _entry_points()
         entry = entries.get(cmd_name)
         if entry is None:
-            self.commands = dict.fromkeys(entries, TyperCommand(None))  # by their names typer suggests what is like it
+            # by their names typer suggests what is like it
+            self.commands = dict.fromkeys(entries, TyperCommand(None))
             return None
         try:
             with _uncollected():
                 loaded = entry.load()
             return _with_plain_help(cmd_name, _as_command(cmd_name, loaded))
         except ModuleNotFoundError as error:
-            return _missing(cmd_name, _extra_with(error.name or "", _extra_of(entry)), error.name or "a module")
+            return _missing(
+                cmd_name, _extra_with(error.name or "", _extra_of(entry)), error.name or "a module"
+            )
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help with a line a command, and import only those that HELP does not know."""
         commands: dict[str, Any] = {}
         for name, entry in _entry_points().items():
-            commands[name] = TyperCommand(name, short_help=_line_of(entry) or self.get_command(ctx, name).help)
-        page = TyperGroup(name=self.name, commands=commands, params=self.params, help=self.help, epilog=self.epilog)
+            commands[name] = TyperCommand(
+                name, short_help=_line_of(entry) or self.get_command(ctx, name).help
+            )
+        page = TyperGroup(
+            name=self.name,
+            commands=commands,
+            params=self.params,
+            help=self.help,
+            epilog=self.epilog,
+        )
         page.rich_markup_mode = None
         page.format_help(ctx, formatter)
 
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """Import without looking for garbage, now or later, among what is imported: that takes a tenth of the start."""
+    """Import without looking for garbage, now or later, among what is imported: that takes a
+    tenth of the start.
+    """
     gc.disable()
     try:
         yield
@@ -138,12 +210,22 @@ def _uncollected() -> Iterator[None]:
 
 def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
     """All commands by name, in its order."""
-    own = [importlib.metadata.EntryPoint(name, f"ullage.commands:{attribute}", GROUP) for name, attribute in OWN.items()]
-    return {entry.name: entry for entry in sorted((*importlib.metadata.entry_points(group=GROUP), *own), key=lambda e: e.name)}
+    own = [
+        importlib.metadata.EntryPoint(name, f"ullage.commands:{attribute}", GROUP)
+        for name, attribute in OWN.items()
+    ]
+    return {
+        entry.name: entry
+        for entry in sorted(
+            (*importlib.metadata.entry_points(group=GROUP), *own), key=lambda e: e.name
+        )
+    }
 
 
 def _line_of(entry: importlib.metadata.EntryPoint) -> str:
-    """What the help of `ullage` says of a command; "" where that is not known before it is imported."""
+    """What the help of `ullage` says of a command; "" where that is not known before it is
+    imported.
+    """
     extra = _extra_of(entry)
     if extra in EXTRAS and importlib.util.find_spec(EXTRAS[extra][0]) is None:
         return _not_installed(extra)
@@ -155,7 +237,11 @@ def _extra_of(entry: importlib.metadata.EntryPoint) -> str:
     if entry.name in OF_SEARCH:
         return "search"
     package = entry.value.partition(".")[0]
-    return entry.name if entry.name in EXTRAS else ZONES.get(package, "" if package == "ullage" else "all")
+    return (
+        entry.name
+        if entry.name in EXTRAS
+        else ZONES.get(package, "" if package == "ullage" else "all")
+    )
 
 
 def _extra_with(module: str, extra: str) -> str:
@@ -165,7 +251,9 @@ def _extra_with(module: str, extra: str) -> str:
 
 
 def _to_install(extra: str) -> str:
-    return "install ullage[all]" if extra in ("", "all") else f"install ullage[{extra}] or ullage[all]"
+    return (
+        "install ullage[all]" if extra in ("", "all") else f"install ullage[{extra}] or ullage[all]"
+    )
 
 
 def _not_installed(extra: str) -> str:
@@ -173,22 +261,28 @@ def _not_installed(extra: str) -> str:
 
 
 def _with_plain_help(path: str, command: Any) -> Any:
-    """The command, and what is under it, with its exit codes at the end of its help, and without boxes.
+    """The command, and what is under it, with its exit codes at the end of its help, and without
+    boxes.
 
     What draws these takes longer to import than all the help.
     """
     command.epilog, command.rich_markup_mode = errors.table_of(path) or None, None
     for name, nested in getattr(command, "commands", {}).items():
-        nested.short_help = " ".join((nested.help or "").partition("\n\n")[0].split())  # in full: else it is cut at the margin
+        # in full: else it is cut at the margin
+        nested.short_help = " ".join((nested.help or "").partition("\n\n")[0].split())
         _with_plain_help(f"{path} {name}", nested)
     return command
 
 
 def _missing(command: str, extra: str, module: str) -> Any:
-    """What stands for a command whose dependencies are not installed: help lists it, calling it says what to install."""
+    """What stands for a command whose dependencies are not installed: help lists it, calling it
+    says what to install.
+    """
     single = typer.Typer(add_completion=False, add_help_option=False)
 
-    @single.command(command, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+    @single.command(
+        command, context_settings={"ignore_unknown_options": True, "allow_extra_args": True}
+    )
     def missing() -> None:
         raise ConfigError(f"{command} needs {module}: {_to_install(extra)}")
 
@@ -206,16 +300,26 @@ def _as_command(name: str, target: Callable[..., Any] | typer.Typer) -> Any:
     return typer.main.get_command(single)
 
 
-app = typer.Typer(cls=_Stages, no_args_is_help=True, pretty_exceptions_enable=False, epilog=errors.table(), rich_markup_mode=None)
+app = typer.Typer(
+    cls=_Stages,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    epilog=errors.table(),
+    rich_markup_mode=None,
+)
 
 
 @app.callback(invoke_without_command=True)
 def _main(
     ctx: typer.Context,
-    data: Annotated[Path, typer.Option(help="The state folder.", envvar="ULLAGE_DATA")] = Path("ullage-data"),
+    data: Annotated[Path, typer.Option(help="The state folder.", envvar="ULLAGE_DATA")] = Path(
+        "ullage-data"
+    ),
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Finds a financial platform's customers in leaked data, without ever keeping a leaked value."""
+    """Finds a financial platform's customers in leaked data, without ever keeping a leaked
+    value.
+    """
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -232,15 +336,25 @@ def _main(
     except ConfigError as error:
         if ctx.invoked_subcommand != "check":
             raise
-        ctx.obj = Context(data.resolve(), settings=Settings.model_construct(), faults=faults_of(error))
+        ctx.obj = Context(
+            data.resolve(), settings=Settings.model_construct(), faults=faults_of(error)
+        )
     log.configure(ctx.obj.settings.log_level)
 
 
-def _one_line(kind: type[BaseException], _error: BaseException | None, trace: types.TracebackType | None) -> None:
-    """A fault that nobody foresaw: its kind and place alone, because its message may hold a value."""
+def _one_line(
+    kind: type[BaseException], _error: BaseException | None, trace: types.TracebackType | None
+) -> None:
+    """A fault that nobody foresaw: its kind and place alone, because its message may hold a
+    value.
+    """
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "an unknown place"
+    place = (
+        f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        if trace
+        else "an unknown place"
+    )
     typer.echo(f"ullage: internal error ({kind.__name__} at {place}): please report it", err=True)
 
 
@@ -248,15 +362,20 @@ def main() -> None:
     """Entry point: one line for every error, and never a value in it."""
     output.guard_errors()
     os.umask(0o077)  # what is for others says so: public keys, rules
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads, for products of matrices that nobody asks for
+    # numpy would start threads, for products of matrices that nobody asks for
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.excepthook = _one_line
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value, args.exc_traceback)
     try:
         if SUPERVISOR in os.environ:
-            from ullage.runtime import service  # noqa: PLC0415  only where a supervisor started this
+            from ullage.runtime import (  # noqa: PLC0415  only where a supervisor started this
+                service,
+            )
 
-            service.die_with_supervisor()  # before a stage is imported, which takes seconds on a busy machine
-        code = typer.main.get_command(app)(standalone_mode=False)  # app() would put typer's own hook in the place of ours
+            # before a stage is imported, which takes seconds on a busy machine
+            service.die_with_supervisor()
+        # app() would put typer's own hook in the place of ours
+        code = typer.main.get_command(app)(standalone_mode=False)
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else Exit.DONE)
@@ -270,7 +389,8 @@ def main() -> None:
         _refuse(error)
     except (typer.Abort, KeyboardInterrupt):
         _fail("stopped", exit_code=Exit.FAILED)
-    except BrokenPipeError:  # whoever read our output has gone; flushing at exit must not complain of it
+    # whoever read our output has gone; flushing at exit must not complain of it
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
     except OSError as error:
@@ -284,7 +404,10 @@ def _refuse(error: TyperException) -> NoReturn:
         typer.echo(said)
         sys.exit(Exit.USAGE)
     where = getattr(getattr(error, "ctx", None), "command_path", "")
-    _fail(f"{said}{'' if said[-1] in '.?' else '.'} See `{where} --help`" if said and where else said, exit_code=Exit.USAGE)
+    _fail(
+        f"{said}{'' if said[-1] in '.?' else '.'} See `{where} --help`" if said and where else said,
+        exit_code=Exit.USAGE,
+    )
 
 
 def _fail(*messages: str, exit_code: int) -> NoReturn:

@@ -11,7 +11,9 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""What is outside of these is no time of anything here: between them no zone and no sum of days leads beyond what there is."""
+"""What is outside of these is no time of anything here: between them no zone and no sum of days
+leads beyond what there is.
+"""
 UPTIME, BOOT = Path("/proc/uptime"), Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -31,7 +33,9 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Wall time for what is stored, monotonic time for durations, uptime for what outlives a process; all in seconds."""
+    """Wall time for what is stored, monotonic time for durations, uptime for what outlives a
+    process; all in seconds.
+    """
 
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -44,7 +48,9 @@ class Clock:
 
 
 def in_range(moment: datetime | None) -> datetime | None:
-    """`moment`, which others gave, aware or taken for UTC; None for one that is outside of the range, whatever its zone."""
+    """`moment`, which others gave, aware or taken for UTC; None for one that is outside of the
+    range, whatever its zone.
+    """
     if moment is None:
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -55,7 +61,9 @@ def in_range(moment: datetime | None) -> datetime | None:
 
 
 def moment_in(typed: str, zone: tzinfo) -> datetime | None:
-    """The moment that a person typed by ISO 8601, in `zone` unless it names one; None for what is none, or is out of range."""
+    """The moment that a person typed by ISO 8601, in `zone` unless it names one; None for what
+    is none, or is out of range.
+    """
     try:
         local = datetime.fromisoformat(typed)
     except ValueError:
@@ -64,13 +72,17 @@ def moment_in(typed: str, zone: tzinfo) -> datetime | None:
 
 
 def behind(now: datetime, earlier: Iterable[datetime]) -> datetime:
-    """`now`, or just behind the latest of `earlier`: what is put in order by its time stays so when the clock is set back."""
+    """`now`, or just behind the latest of `earlier`: what is put in order by its time stays so
+    when the clock is set back.
+    """
     return max([now, *(moment + timedelta(microseconds=1) for moment in earlier)])
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Waits that double from `first` to `cap` seconds, each spread over 50–100 % of itself: peers do not knock together."""
+    """Waits that double from `first` to `cap` seconds, each spread over 50–100 % of itself:
+    peers do not knock together.
+    """
 
     first: float = 0.5
     cap: float = 2.0
@@ -79,7 +91,9 @@ class Backoff:
     _step: int = 0
 
     def next(self, at_least: float | None = None) -> float:
-        """Seconds to wait before the next try; never shorter than `at_least`, never longer than an hour."""
+        """Seconds to wait before the next try; never shorter than `at_least`, never longer than
+        an hour.
+        """
         wait = min(self.cap, self.first * float(2 ** min(self._step, 16)))
         self._step += 1
         spread: float = wait * self.random.uniform(0.5, 1.0)

@@ -1,4 +1,6 @@
-"""The commands of ullage itself: init, run, status, check, restore, config and dead-letters; two stand elsewhere."""
+"""The commands of ullage itself: init, run, status, check, restore, config and dead-letters; two
+stand elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -34,11 +36,15 @@ FILES = ("sites", "presets", "export forms")
 READERS = {CAPTURES: "match", FINDINGS: "alert"}
 """Which stage reads a topic."""
 
-config = typer.Typer(no_args_is_help=True, help="Show every setting with its value, default, unit and reason.")
+config = typer.Typer(
+    no_args_is_help=True, help="Show every setting with its value, default, unit and reason."
+)
 Once = Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")]
 
 
-SECOND_PERSON = "Is there a second person (lead or DPO) who confirms what ends a reporting deadline?"
+SECOND_PERSON = (
+    "Is there a second person (lead or DPO) who confirms what ends a reporting deadline?"
+)
 
 
 def init(
@@ -47,11 +53,17 @@ def init(
         bool | None,
         typer.Option(
             "--second-person/--one-person",
-            help="Whether a second person confirms what ends a reporting deadline; asked on a terminal, else yes.",
+            help=(
+                "Whether a second person confirms what ends a reporting deadline; asked on a"
+                " terminal, else yes."
+            ),
         ),
     ] = None,
 ) -> None:
-    """Create the configuration, an example site and the keys in the data folder. Existing files stay as they are."""
+    """Create the configuration, an example site and the keys in the data folder.
+
+    Existing files stay as they are.
+    """
     line = ""
     if second_person is None:
         is_asked = sys.stdin.isatty() and not (ctx.obj.data / FILE).exists()
@@ -66,23 +78,31 @@ def run(ctx: typer.Context, once: Once = False) -> None:
     """Run all services on one machine: crawl, match, alert, search, intake and chat collectors."""
     setup.require(ctx.obj)
     setup.require_keys(ctx.obj)
-    for missing in ctx.obj.inventory.faults():  # what all but one tenant can do without: anything else has ended the command
+    # what all but one tenant can do without: anything else has ended the command
+    for missing in ctx.obj.inventory.faults():
         typer.echo(f"ullage: {missing}", err=True)
     service.no_core_dumps()
-    hold(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")  # until the process ends
+    # until the process ends
+    hold(ctx.obj.data / "locks" / "run.lock", f"{ctx.obj.data} is being run")
     configured = partial(_configured, _more_roles(ctx.obj))
     if once:
         if endless := configured():
-            typer.echo(f"not started with --once, for they never end: {', '.join(endless)}", err=True)
+            typer.echo(
+                f"not started with --once, for they never end: {', '.join(endless)}", err=True
+            )
         raise typer.Exit(supervisor.run_once(ctx.obj.data, supervisor.ROLES[:-1]))
     stop = threading.Event()
     service.stop_on_signals(stop)
     with output.guarded():
-        raise typer.Exit(supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured))
+        raise typer.Exit(
+            supervisor.supervise(ctx.obj.data, supervisor.ROLES, stop, ctx.obj.clock, configured)
+        )
 
 
 def _more_roles(context: Context) -> list[Callable[[], list[str]]]:
-    """What says which commands are configured beside the four roles, of each stage that is installed here."""
+    """What says which commands are configured beside the four roles, of each stage that is
+    installed here.
+    """
     return [roles_of(context) for _, roles_of in registered(MORE)]
 
 
@@ -93,7 +113,10 @@ def _configured(more: Iterable[Callable[[], list[str]]]) -> list[str]:
 
 def status(
     ctx: typer.Context,
-    only: Annotated[list[str] | None, typer.Argument(metavar="[ROLE]", help="This one alone: match, collect matrix …")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[ROLE]", help="This one alone: match, collect matrix …"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show whether each configured service runs and is ready."""
@@ -101,9 +124,15 @@ def status(
     if not faults:
         setup.require_initialised(ctx.obj)
     for fault in faults:
-        typer.echo(json.dumps({"role": "inventory", "state": fault}) if as_json else f"{'inventory':<18}{fault}")
+        typer.echo(
+            json.dumps({"role": "inventory", "state": fault})
+            if as_json
+            else f"{'inventory':<18}{fault}"
+        )
     ready = not faults
-    for words in [" ".join(only)] if only else (*supervisor.ROLES, *_configured(_more_roles(ctx.obj))):
+    for words in (
+        [" ".join(only)] if only else (*supervisor.ROLES, *_configured(_more_roles(ctx.obj)))
+    ):
         said = service.of(ctx.obj.settings, words)
         ready = ready and said == service.READY
         typer.echo(json.dumps({"role": words, "state": said}) if as_json else f"{words:<18}{said}")
@@ -117,7 +146,9 @@ def _parts(context: Context) -> Iterator[setup.Part]:
 
 
 def _faults_of_files(context: Context) -> Iterator[str]:
-    """What is wrong with files of the data folder that hold what people wrote; a stage has them first among its parts."""
+    """What is wrong with files of the data folder that hold what people wrote; a stage has them
+    first among its parts.
+    """
     for _, parts in registered(CHECKS):
         for what, look in parts(context):
             if what not in FILES:
@@ -141,18 +172,30 @@ def _plans(context: Context) -> Iterator[str]:
 
 def check(
     ctx: typer.Context,
-    plan: Annotated[bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Print what the owners of the servers have to make.")
+    ] = False,
     accept: Annotated[
-        bool, typer.Option("--accept-clock", help="Say that this machine's clock is right, after it was set or off.")
+        bool,
+        typer.Option(
+            "--accept-clock",
+            help="Say that this machine's clock is right, after it was set or off.",
+        ),
     ] = False,
     accept_loss: Annotated[
-        str, typer.Option("--accept-loss", metavar="PART", help="Take a missing part out of the inventory.")
+        str,
+        typer.Option(
+            "--accept-loss", metavar="PART", help="Take a missing part out of the inventory."
+        ),
     ] = "",
-    reason: Annotated[str, typer.Option(help="Why the lost part is not restored; the audit log has it.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Why the lost part is not restored; the audit log has it.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Check every configured part and say what is wrong with it."""
-    if ctx.obj.faults:  # nobody knows what the parts are: but for the configuration only files are looked at
+    # nobody knows what the parts are: but for the configuration only files are looked at
+    if ctx.obj.faults:
         raise FaultsError([*ctx.obj.faults, *_faults_of_files(ctx.obj)])
     if plan:
         for line in setup.plan(ctx.obj, _plans(ctx.obj)):
@@ -168,7 +211,9 @@ def check(
         for line in faults:
             state, _, said = line.partition(" ")
             part, _, said = said.strip().partition(": ")
-            typer.echo(json.dumps({"state": state.lower(), "part": part, "said": said}, ensure_ascii=False))
+            typer.echo(
+                json.dumps({"state": state.lower(), "part": part, "said": said}, ensure_ascii=False)
+            )
     else:
         print_marked(faults, {"ok": "green", "WARN": "yellow", "FAULT": "bold red"})
     raise typer.Exit(Exit.FAILED if any(line.startswith("FAULT") for line in faults) else Exit.DONE)
@@ -176,8 +221,12 @@ def check(
 
 def restore(
     ctx: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="FROM", help="A folder that `ullage backup` made.")],
-    keys_from: Annotated[Path | None, typer.Option("--keys", help="The folder of the keys that it made apart.")] = None,
+    source: Annotated[
+        Path, typer.Argument(metavar="FROM", help="A folder that `ullage backup` made.")
+    ],
+    keys_from: Annotated[
+        Path | None, typer.Option("--keys", help="The folder of the keys that it made apart.")
+    ] = None,
 ) -> None:
     """Restore a backup into an empty data folder and check every part of it."""
     for line in put_back(ctx.obj, source, keys_from):
@@ -198,7 +247,9 @@ def config_show(ctx: typer.Context) -> None:
 def letters(
     ctx: typer.Context,
     as_json: AsJson = False,
-    replay: Annotated[bool, typer.Option("--replay", help="Put each back on its topic; three failures park one.")] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Put each back on its topic; three failures park one.")
+    ] = False,
 ) -> None:
     """List records that could not be processed, without their content, or replay them."""
     context: Context = ctx.obj
@@ -212,7 +263,13 @@ def letters(
     for letter in dead_letters.waiting_or_parked(context.bus()):
         found = True
         age = int(context.clock.wall() - letter.timestamp)
-        row = {"id": letter.id, "stage": letter.stage, "topic": letter.topic, "reason": letter.reason, "seconds": age}
+        row = {
+            "id": letter.id,
+            "stage": letter.stage,
+            "topic": letter.topic,
+            "reason": letter.reason,
+            "seconds": age,
+        }
         row["replays"] = letter.replays
         typer.echo(json.dumps(row) if as_json else "  ".join(str(value) for value in row.values()))
     if not found and not as_json:

@@ -1,11 +1,13 @@
-"""`ullage erase`: a customer, or a whole tenant, is taken out of everything here, and a signed proof says of what.
+"""`ullage erase`: a customer, or a whole tenant, is taken out of everything here, and a signed
+proof says of what.
 
-Each stage that is installed adds its parts by the entry points `ullage.erasures`; what all hosts have in common (bus, audit log,
-settings) is looked at here. A part first says what stands in the way, and nothing is touched while one does. Then each removes,
-and says what it looked at, what went, and what stays until when. Doing it again finishes what a crash cut short.
+Each stage that is installed adds its parts by the entry points `ullage.erasures`; what all hosts
+have in common (bus, audit log, settings) is looked at here. A part first says what stands in the
+way, and nothing is touched while one does. Then each removes, and says what it looked at, what
+went, and what stays until when. Doing it again finishes what a crash cut short.
 
-What lies on the bus is not rewritten: records are signed, and expire. That they bring nobody back is what tombstones are for
-(`ullage.lookup.erased_customers`).
+What lies on the bus is not rewritten: records are signed, and expire. That they bring nobody back
+is what tombstones are for (`ullage.lookup.erased_customers`).
 """
 
 from __future__ import annotations
@@ -46,9 +48,18 @@ AUDITED = "audit log"
 ROLLED = timedelta(hours=1)
 """A broker lets go of what is older by whole segments, which last as long at most."""
 ELSEWHERE = (
-    "other hosts: the same command must run on each host that has a customer list, the incident store or the build folder",
-    "copies of the data folder and of the servers' disks (backups): they hold what they held; after one is restored, erase again",
-    "files that were taken out of ullage, and messages that were sent: who received them has to remove them",
+    (
+        "other hosts: the same command must run on each host that has a customer list, the incident"
+        " store or the build folder"
+    ),
+    (
+        "copies of the data folder and of the servers' disks (backups): they hold what they held;"
+        " after one is restored, erase again"
+    ),
+    (
+        "files that were taken out of ullage, and messages that were sent: who received them has to"
+        " remove them"
+    ),
 )
 
 
@@ -73,7 +84,9 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class ErasureReport:
-    """One place that was looked at: how many pieces were removed, what stays there and why, and until when."""
+    """One place that was looked at: how many pieces were removed, what stays there and why, and
+    until when.
+    """
 
     place: str
     removed: int = 0
@@ -90,7 +103,9 @@ class ErasureReport:
 
 @dataclass(frozen=True, slots=True)
 class ErasureStage:
-    """What a stage erases. `hinders` says what stands in the way, `erase` removes; neither prints a value.
+    """What a stage erases.
+
+    `hinders` says what stands in the way, `erase` removes; neither prints a value.
 
     `handle_of` gives a customer's handle by tenant and reference where this host can, else None.
     """
@@ -107,32 +122,55 @@ def erase(
     subject: Annotated[
         str,
         typer.Option(
-            help="The customer pseudonym, 32 hexadecimal digits; - reads it, or on the build host the customer reference,"
-            " from standard input."
+            help=(
+                "The customer pseudonym, 32 hexadecimal digits; - reads it, or on the build host"
+                " the customer reference,"
+                " from standard input."
+            )
         ),
     ] = "",
     everybody: Annotated[
-        bool, typer.Option("--all", help="The whole tenant: customer lists, keys, incidents, evidence.")
+        bool,
+        typer.Option("--all", help="The whole tenant: customer lists, keys, incidents, evidence."),
     ] = False,
     confirm: Annotated[str, typer.Option(help="With --all: the tenant's name once more.")] = "",
-    case: Annotated[str, typer.Option(help="The number of the request or contract that this is for.")] = "",
+    case: Annotated[
+        str, typer.Option(help="The number of the request or contract that this is for.")
+    ] = "",
     reason: Annotated[str, typer.Option(help="Why, in words.")] = "",
-    proof: Annotated[Path | None, typer.Option(help="The file of the proof; else one in the data folder's `erased`.")] = None,
+    proof: Annotated[
+        Path | None,
+        typer.Option(help="The file of the proof; else one in the data folder's `erased`."),
+    ] = None,
 ) -> None:
-    """Erase a customer, or with --all a tenant, from everything on this host, and write a signed proof."""
+    """Erase a customer, or with --all a tenant, from everything on this host, and write a signed
+    proof.
+    """
     context: Context = ctx.obj
     context.require_data()
     if not tenant or bool(subject) == everybody:
-        raise ConfigError("name the tenant, and either its customer with --subject or all of it with --all")
+        raise ConfigError(
+            "name the tenant, and either its customer with --subject or all of it with --all"
+        )
     if not case.strip() or not reason.strip():
-        raise ConfigError("--case and --reason must say something: they go into the audit record and the proof")
+        raise ConfigError(
+            "--case and --reason must say something: they go into the audit record and the proof"
+        )
     require_tenant(tenant, _known(context))
     if everybody and confirm != tenant:
-        raise ConfigError(f"--all destroys the keys of {tenant} for good: say its name again with --confirm {tenant}")
+        raise ConfigError(
+            f"--all destroys the keys of {tenant} for good: say its name again with --confirm"
+            f" {tenant}"
+        )
     parts = list(_parts(context))
-    order = Order(tenant, EVERYBODY if everybody else _handle(subject, tenant, parts), context.clock.now())
+    order = Order(
+        tenant, EVERYBODY if everybody else _handle(subject, tenant, parts), context.clock.now()
+    )
     looked = carry_out(context, order, parts, f"case {case.strip()}: {reason.strip()}")
-    path = proof or context.data / FOLDER / f"{tenant}-{order.now:%Y%m%dT%H%M%SZ}-{order.mark[:8]}.json"
+    path = (
+        proof
+        or context.data / FOLDER / f"{tenant}-{order.now:%Y%m%dT%H%M%SZ}-{order.mark[:8]}.json"
+    )
     _prove(context, order, looked, path, case.strip(), reason.strip())
 
 
@@ -148,35 +186,47 @@ def _parts(context: Context) -> Iterator[ErasureStage]:
 
 
 def _handle(given: str, tenant: str, parts: Iterable[ErasureStage]) -> str:
-    """The handle that was given, or that of the reference on standard input, which is neither kept nor shown."""
+    """The handle that was given, or that of the reference on standard input, which is neither
+    kept nor shown.
+    """
     if given != "-":
         if not HANDLE.fullmatch(given):
             raise ConfigError(
-                "--subject is not a pseudonym of 32 hexadecimal digits: a reference on the command line is visible"
-                " to others; give it on standard input, with --subject -"
+                "--subject is not a pseudonym of 32 hexadecimal digits: a reference on the command"
+                " line is visible to others; give it on standard input, with --subject -"
             )
         return given.lower()
     reference = sys.stdin.buffer.readline().decode("utf-8", "replace").strip()
     if HANDLE.fullmatch(reference):
         return reference.lower()
     if not reference:
-        raise ConfigError("nothing came on standard input: give the pseudonym or the customer reference")
+        raise ConfigError(
+            "nothing came on standard input: give the pseudonym or the customer reference"
+        )
     for part in parts:
         if (handle := part.handle_of(tenant, reference)) is not None:
             return handle
     raise ConfigError(
-        f"only the building host of {tenant} resolves a reference to a pseudonym: ask there, and give the pseudonym here"
+        f"only the building host of {tenant} resolves a reference to a pseudonym: ask there, and"
+        " give the pseudonym here"
     )
 
 
-def carry_out(context: Context, order: Order, parts: Iterable[ErasureStage], why: str) -> list[ErasureReport]:
-    """Erase, each part after the other. FaultsError with all that stands in the way, before anything is touched."""
+def carry_out(
+    context: Context, order: Order, parts: Iterable[ErasureStage], why: str
+) -> list[ErasureReport]:
+    """Erase, each part after the other.
+
+    FaultsError with all that stands in the way, before anything is touched.
+    """
     parts = list(parts)
     if hindered := [said for part in parts for said in part.hinders(order)]:
         raise FaultsError(hindered)
     keys.signer(context.keys, ROLE)  # what cannot be proved is not begun
     action = "tenant.erase" if order.is_whole else "subject.erase"
-    context.trail().append(action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why)
+    context.trail().append(
+        action, f"tombstone {order.mark}", actor=current_user(), tenant=order.tenant, reason=why
+    )
     own = (partial(look, context) for look in (_recorded, _keys, _bus, _audit, _settings))
     work: list[Callable[[Order], Iterable[ErasureReport]]] = [*(part.erase for part in parts), *own]
     looked = list[ErasureReport]()
@@ -191,10 +241,14 @@ def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
     """The list of what is recorded, where this is search's host."""
     path = recorded.path_of(context.data, order.tenant)
     if not order.is_whole and path.is_file():
-        gone = recorded.VerifiedList(path, context.keys, order.tenant).erase(bytes.fromhex(order.handle))
+        gone = recorded.VerifiedList(path, context.keys, order.tenant).erase(
+            bytes.fromhex(order.handle)
+        )
         yield ErasureReport("list of what is recorded", gone)
     elif order.is_whole:
-        there = [one for one in (path, path.with_name(path.name + recorded.AMENDED)) if one.is_file()]
+        there = [
+            one for one in (path, path.with_name(path.name + recorded.AMENDED)) if one.is_file()
+        ]
         context.inventory.strike(path)
         for one in there:
             one.unlink()
@@ -202,17 +256,26 @@ def _recorded(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def _keys(context: Context, order: Order) -> Iterator[ErasureReport]:
-    """All keys of a tenant: what was tagged or sealed under them is out of reach, wherever it lies."""
+    """All keys of a tenant: what was tagged or sealed under them is out of reach, wherever it
+    lies.
+    """
     if not order.is_whole:
         return
-    names, store = [name for name in keys.all_names(context.keys) if name.startswith(f"{order.tenant}/")], context.keys
+    names, store = (
+        [name for name in keys.all_names(context.keys) if name.startswith(f"{order.tenant}/")],
+        context.keys,
+    )
     for name in names:
         store.destroy(name)
     home = store.root / order.tenant
     if home.is_dir() and not any(home.iterdir()):
         home.rmdir()
     given = store.command or store.credentials
-    yield ErasureReport("keys", len(names), "those that keys.command or a credential gives are yours to destroy" if given else "")
+    yield ErasureReport(
+        "keys",
+        len(names),
+        "those that keys.command or a credential gives are yours to destroy" if given else "",
+    )
 
 
 def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
@@ -221,10 +284,18 @@ def _bus(context: Context, order: Order) -> Iterator[ErasureReport]:
     for topic in TOPICS:
         url = urls.captures if topic == "captures" and urls.captures else urls.url
         embedded = url.startswith("sqlite:")
-        until = (order.now + SETTLED + timedelta(seconds=keep[topic].seconds) + (timedelta() if embedded else ROLLED)).date()
+        until = (
+            order.now
+            + SETTLED
+            + timedelta(seconds=keep[topic].seconds)
+            + (timedelta() if embedded else ROLLED)
+        ).date()
         if topic != FINDINGS:
             what = "sealed letters" if topic == DEAD_LETTERS else "sealed captures"
-            stays = f"{what} are not opened: what is in them is matched without this customer, or not folded"
+            stays = (
+                f"{what} are not opened: what is in them is matched without this customer, or not"
+                " folded"
+            )
         elif embedded:
             with contextlib.closing(context.bus()) as bus:
                 stays = f"{_naming(bus, order)} records name it by handle: none is folded again"
@@ -240,7 +311,9 @@ def _naming(bus: Bus, order: Order) -> int:
         waiting = everything.lag().records
         while waiting > 0 and (records := everything.poll(min(waiting, 100), 0.0)):
             waiting -= len(records)
-            count += sum(one.headers.get("tenant") == order.tenant and wanted in one.value for one in records)
+            count += sum(
+                one.headers.get("tenant") == order.tenant and wanted in one.value for one in records
+            )
     return count
 
 
@@ -253,11 +326,16 @@ def _audit(context: Context, order: Order) -> Iterator[ErasureReport]:
     found = [entry for _, entry in entries(context.data / AUDIT) if entry.tenant == order.tenant]
     taken = [entry for entry in found if entry.action in TAKEN]
     until = (order.now + timedelta(days=context.settings.audit.days)).date()
-    yield ErasureReport(AUDITED, 0, f"{len(found)} entries of the tenant stay: no value is in them", until)
+    yield ErasureReport(
+        AUDITED, 0, f"{len(found)} entries of the tenant stay: no value is in them", until
+    )
     if taken:
         last = max(entry.at for entry in taken)
         yield ErasureReport(
-            "exports", 0, f"{len(taken)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must remove it"
+            "exports",
+            0,
+            f"{len(taken)} were taken out, the last on {last:%Y-%m-%d}: whoever has one must"
+            " remove it",
         )
 
 
@@ -265,11 +343,19 @@ def _settings(context: Context, order: Order) -> Iterator[ErasureReport]:
     if order.is_whole:
         table = f"[tenants.{order.tenant}]"
         if order.tenant in context.settings.tenants:
-            yield ErasureReport("ullage.toml", 0, f"{table} is yours to remove: ullage changes no configuration")
-        yield ErasureReport("accounts", 0, "who sees this tenant is yours to end: `ullage user list`, with `--tokens` too")
+            yield ErasureReport(
+                "ullage.toml", 0, f"{table} is yours to remove: ullage changes no configuration"
+            )
+        yield ErasureReport(
+            "accounts",
+            0,
+            "who sees this tenant is yours to end: `ullage user list`, with `--tokens` too",
+        )
 
 
-def _prove(context: Context, order: Order, looked: list[ErasureReport], path: Path, case: str, reason: str) -> None:
+def _prove(
+    context: Context, order: Order, looked: list[ErasureReport], path: Path, case: str, reason: str
+) -> None:
     """Write the proof, sign it, and say what it says."""
     body = {
         "erased": "tenant" if order.is_whole else "customer",
@@ -290,20 +376,31 @@ def _prove(context: Context, order: Order, looked: list[ErasureReport], path: Pa
     removed, digest = sum(one.removed for one in looked), hashlib.sha256(text).hexdigest()
     action = "tenant.erased" if order.is_whole else "subject.erased"
     said = f"tombstone {order.mark}: {removed} removed, proof sha256 {digest}"
-    context.trail().append(action, said, actor=current_user(), tenant=order.tenant, reason=f"case {case}")
+    context.trail().append(
+        action, said, actor=current_user(), tenant=order.tenant, reason=f"case {case}"
+    )
     for one in looked:
         until = f", until {one.until}" if one.until else ""
-        typer.echo(f"{one.place}: {one.removed} removed" + (f"; {one.stays}{until}" if one.stays else ""))
+        typer.echo(
+            f"{one.place}: {one.removed} removed" + (f"; {one.stays}{until}" if one.stays else "")
+        )
     if not (removed or order.is_whole):
-        typer.echo("nothing on this host named this customer: see whether the pseudonym is right", err=True)
+        typer.echo(
+            "nothing on this host named this customer: see whether the pseudonym is right", err=True
+        )
     for text_ in ELSEWHERE:
         typer.echo(f"not reached from here: {text_}")
     typer.echo(f"what expires by itself is gone by {body['gone_by']}; the proof is {path}")
 
 
 def _gone_by(looked: Iterable[ErasureReport], order: Order) -> date:
-    """When the last of what expires by itself has; the audit log, which holds no value, is none of it."""
-    return max((one.until for one in looked if one.until and one.place != AUDITED), default=order.now.date())
+    """When the last of what expires by itself has; the audit log, which holds no value, is none
+    of it.
+    """
+    return max(
+        (one.until for one in looked if one.until and one.place != AUDITED),
+        default=order.now.date(),
+    )
 
 
 def _canonical(body: object) -> bytes:
@@ -312,18 +409,24 @@ def _canonical(body: object) -> bytes:
 
 
 def verified(context: Context, path: Path) -> str:
-    """What a proof says, in a line; ConfigError where it is not as a host that is known here signed it."""
+    """What a proof says, in a line; ConfigError where it is not as a host that is known here
+    signed it.
+    """
     try:
         made = json.loads(path.read_bytes())
-        keys.verifier(context.keys, TOPIC).verify(str(made["signer"]), str(made["signature"]), PURPOSE, _canonical(made["proof"]))
+        keys.verifier(context.keys, TOPIC).verify(
+            str(made["signer"]), str(made["signature"]), PURPOSE, _canonical(made["proof"])
+        )
         body = made["proof"]
         return (
-            f"{path}: as it was signed by {made['signer']}: {body['erased']} of {body['tenant']}, {body['at']},"
-            f" all gone by {body['gone_by']}"
+            f"{path}: as it was signed by {made['signer']}: {body['erased']} of {body['tenant']},"
+            f" {body['at']}, all gone by {body['gone_by']}"
         )
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
     except RecordError as error:
-        raise ConfigError(f"{path} is not as it was signed, or by nobody who is known here ({error.reason})") from None
+        raise ConfigError(
+            f"{path} is not as it was signed, or by nobody who is known here ({error.reason})"
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise ConfigError(f"{path} is no proof of an erasure") from None

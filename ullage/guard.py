@@ -1,18 +1,19 @@
 """Run the parts of a service so that a fault in one of them costs its own result and nothing else.
 
-A *part* is a detector, a reader or a rule, whose name is a word of `ullage.records.incomplete`, or a guess of
-`sites try`. Many documents are searched together, and there a fault ends the whole batch, because nobody knows whose
-document it was. Its documents are then searched one at a time, and now the part that fails is left out: every other
-part still gives its result, and the fault is reported.
+A *part* is a detector, a reader or a rule, whose name is a word of `ullage.records.incomplete`, or
+a guess of `sites try`. Many documents are searched together, and there a fault ends the whole
+batch, because nobody knows whose document it was. Its documents are then searched one at a time,
+and now the part that fails is left out: every other part still gives its result, and the fault is
+reported.
 
     batch of documents ── strict guard ──▶ results
               │ a part raises
               ▼
     each document alone ── lenient guard ──▶ results of all other parts, and a DetectorFault
 
-Exhausted memory is a fault like any other. Errors with an answer of their own (`UllageError`) pass through. What ends the
-process (a crash of native code, a loop without end) is left to whoever outlives it: a `SearchTrace` knows which part had begun,
-and skips it the next time.
+Exhausted memory is a fault like any other. Errors with an answer of their own (`UllageError`) pass
+through. What ends the process (a crash of native code, a loop without end) is left to whoever
+outlives it: a `SearchTrace` knows which part had begun, and skips it the next time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ OUR_PACKAGES = frozenset({"ullage", "crawlers", "matcher", "alerts"})
 
 
 class DetectorFault(NamedTuple):
-    """A part that failed on a document: `part` is its name, `cause` the kind and place of the fault, without any value."""
+    """A part that failed on a document: `part` is its name, `cause` the kind and place of the
+    fault, without any value.
+    """
 
     part: str
     cause: str
@@ -40,7 +43,9 @@ class SearchTrace(Protocol):
     """Records which part is at work, for a process that outlives this one."""
 
     def enters(self, part: str) -> bool:
-        """Record that `part` begins; return False where an earlier process died in it, so that it must be skipped."""
+        """Record that `part` begins; return False where an earlier process died in it, so that
+        it must be skipped.
+        """
 
 
 class _NullTrace:
@@ -53,7 +58,11 @@ UNTRACED: SearchTrace = _NullTrace()
 
 @dataclass(frozen=True, slots=True)
 class FaultGuard:
-    """Runs parts. With `on_fault` it is lenient: faults are reported there and the work goes on. Without, it is strict."""
+    """Runs parts.
+
+    With `on_fault` it is lenient: faults are reported there and the work goes on. Without, it is
+    strict.
+    """
 
     on_fault: Callable[[DetectorFault], object] | None = None
     trace: SearchTrace = UNTRACED
@@ -69,7 +78,9 @@ class FaultGuard:
         return default
 
     def step(self, part: str) -> _GuardedStep:
-        """Return the context in which `part` runs; a lenient guard reports its fault and swallows it."""
+        """Return the context in which `part` runs; a lenient guard reports its fault and
+        swallows it.
+        """
         return _GuardedStep(part, self.on_fault)
 
 
@@ -84,15 +95,26 @@ class _GuardedStep:
     def __enter__(self) -> None:
         """Begin the part."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if self.on_fault is None or not isinstance(error, Exception) or isinstance(error, UllageError):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if (
+            self.on_fault is None
+            or not isinstance(error, Exception)
+            or isinstance(error, UllageError)
+        ):
             return False
         self.on_fault(DetectorFault(self.part, _describe(error)))
         return True
 
 
 def _describe(error: Exception) -> str:
-    """Return the kind of an error and the place in our own code where it was raised, `ValueError at phone.py:168`."""
+    """Return the kind of an error and the place in our own code where it was raised, `ValueError
+    at phone.py:168`.
+    """
     frame, place = error.__traceback__, ""
     while frame is not None:
         module = str(frame.tb_frame.f_globals.get("__name__", ""))

@@ -1,6 +1,8 @@
-"""What `assess` asks of incidents, and alert answers: was this known before, and which incident came of it?
+"""What `assess` asks of incidents, and alert answers: was this known before, and which incident
+came of it?
 
-Stages never import one another, so alert's part is found by entry point (`ullage.incidents`), as commands and checks are.
+Stages never import one another, so alert's part is found by entry point (`ullage.incidents`), as
+commands and checks are.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ GROUP = "ullage.incidents"
 class IncidentHistory(NamedTuple):
     """What the store knows of a finding that is not in it.
 
-    `share`, 0 to 1, of its customers stood with the same fields in `incident` or others before, "" where none did; `joins` is the
-    open incident that it would be folded into, "" for a new one. It was compared with `compared` incidents. `acknowledged` is
-    whether a person acknowledged `incident`.
+    `share`, 0 to 1, of its customers stood with the same fields in `incident` or others before, ""
+    where none did; `joins` is the open incident that it would be folded into, "" for a new one. It
+    was compared with `compared` incidents. `acknowledged` is whether a person acknowledged
+    `incident`.
     """
 
     share: float = 0.0
@@ -33,7 +36,9 @@ class IncidentHistory(NamedTuple):
 
 
 class IncidentReference(NamedTuple):
-    """What became of a finding: the incident it is in, `is_new` if it opened that; or why there is none, in words."""
+    """What became of a finding: the incident it is in, `is_new` if it opened that; or why there
+    is none, in words.
+    """
 
     incident: str = ""
     is_new: bool = False
@@ -48,9 +53,11 @@ class Incidents(Protocol):
         """What is known of it; nothing is written. The first part of a long finding is enough."""
 
     def folded(self, findings: Collection[str], seconds: float) -> dict[str, IncidentReference]:
-        """What became of the findings with these ids, which are on the bus: waits at most `seconds` for whoever folds them.
+        """What became of the findings with these ids, which are on the bus: waits at most `seconds`
+        for whoever folds them.
 
-        On one machine where nobody does, it folds itself. Each id is answered, also where nothing came of it yet.
+        On one machine where nobody does, it folds itself. Each id is answered, also where nothing
+        came of it yet.
         """
 
 

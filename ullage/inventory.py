@@ -6,14 +6,14 @@
 A part is a database, a topic, a chain of the audit log, a key with its check value, a list, or the
 record of the clocks, named by its path below the data folder. The command or service that creates a
 part enters it afterwards, and whoever removes one strikes it first, so after a crash a part may be
-present and not listed, which `ullage check` reports, and never listed and rightly absent. Nothing is
-entered because somebody came upon it: `ullage init` enters keys that a person copied here, and
+present and not listed, which `ullage check` reports, and never listed and rightly absent. Nothing
+is entered because somebody came upon it: `ullage init` enters keys that a person copied here, and
 `ullage check --accept-loss` takes out what is lost; both are acts of a person.
 
 Each change pushes number and digest of the changed inventory into those of the other services of
 the folder. An inventory that is removed with its key, or put back as an older copy, is named by
 them.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -40,15 +40,20 @@ SERVICES = ("crawl", "match", "alert", "search", "intake", "collect")
 KEYS = "keys/"
 """How the names of parts that are keys begin."""
 LISTS = ("watchlists/", "watchlist-sizes/", "enrolled/", "building/")
-"""Parts of one tenant: services start without them, serve all other tenants, and name them as missing until they are back."""
+"""Parts of one tenant: services start without them, serve all other tenants, and name them as
+missing until they are back.
+"""
 PARTS = (
-    "ullage.toml", "sites.d", "*.sqlite", "bus/*.sqlite", "spool/streams/*.json", "audit/*/", "clock/record.json",
-    "watchlists/*/*.watchlist", "watchlist-sizes/*.size", "enrolled/*.enrolled", "building/*.subjects",
+    "ullage.toml", "sites.d", "*.sqlite", "bus/*.sqlite", "spool/streams/*.json", "audit/*/",
+    "clock/record.json",
+    "watchlists/*/*.watchlist", "watchlist-sizes/*.size", "enrolled/*.enrolled",
+    "building/*.subjects",
     "erased/*.tombstones",
 )  # fmt: skip
 """Patterns of everything that is a part, but for keys."""
 CREATED_HERE = (
-    "*.sqlite", "bus/*.sqlite", "audit/*/*.jsonl", "watchlists/*/*.watchlist", "keys/seal/*.key", "keys/audit/*.key",
+    "*.sqlite", "bus/*.sqlite", "audit/*/*.jsonl", "watchlists/*/*.watchlist", "keys/seal/*.key",
+    "keys/audit/*.key",
 )  # fmt: skip
 """Parts that no person copies to a new machine: where one of these is, there was an inventory."""
 
@@ -111,7 +116,9 @@ class Inventory:
     service: str
     keys: KeyFolder
     kept: dict[Snapshot, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
-    """The parts as they were read last: each look at a key asks for them, and reading takes 2 ms."""
+    """The parts as they were read last: each look at a key asks for them, and reading takes 2
+    ms.
+    """
 
     @property
     def folder(self) -> Path:
@@ -119,18 +126,24 @@ class Inventory:
         return self.data / FOLDER
 
     def name_of(self, path: Path) -> str:
-        """Return the name of the part at `path`: relative to the data folder where it lies below it."""
+        """Return the name of the part at `path`: relative to the data folder where it lies below
+        it.
+        """
         return str(path.relative_to(self.data) if path.is_relative_to(self.data) else path)
 
     def parts(self) -> dict[str, str]:
         """Return the check value of every listed part, "" where it is no key, by name.
 
-        They are read again once any file or folder is another one than at the last reading, or changed.
-        CorruptError or ConfigError where an inventory cannot be verified.
+        They are read again once any file or folder is another one than at the last reading, or
+        changed. CorruptError or ConfigError where an inventory cannot be verified.
         """
         snapshot = self._snapshot()  # before reading: a change meanwhile makes the next one another
         if (parts := self.kept.get(snapshot)) is None:
-            parts = {name: value for record in self._read().values() for name, value in record.parts.items()}
+            parts = {
+                name: value
+                for record in self._read().values()
+                for name, value in record.parts.items()
+            }
             self.kept.clear()
             self.kept[snapshot] = parts
         return dict(parts)
@@ -140,12 +153,16 @@ class Inventory:
         return (self.name_of(part) if isinstance(part, Path) else part) in self.parts()
 
     def begin(self) -> None:
-        """Create the inventory of this service before its first part; ConfigError where it existed and is gone."""
+        """Create the inventory of this service before its first part; ConfigError where it
+        existed and is gone.
+        """
         if not self._path(self.service).exists():
             self._change({}, (), creates=True)
 
     def refuse_lost(self, part: str | Path) -> None:
-        """Raise ConfigError where a part is listed that is about to be created: it existed and is gone."""
+        """Raise ConfigError where a part is listed that is about to be created: it existed and
+        is gone.
+        """
         self.begin()
         name = self.name_of(part) if isinstance(part, Path) else part
         if name in self.parts():
@@ -160,22 +177,32 @@ class Inventory:
         self._change(parts, (), creates=True)
 
     def strike(self, *parts: str | Path) -> None:
-        """Take parts out, durably, before they are removed; a part that is not listed is passed over."""
+        """Take parts out, durably, before they are removed; a part that is not listed is passed
+        over.
+        """
         names = [self.name_of(part) if isinstance(part, Path) else part for part in parts]
         if self.folder.is_dir():
             self._change({}, names)
 
     def missing(self) -> list[str]:
-        """Return the names of the listed parts that are absent, sorted. Errors are those of `parts`."""
+        """Return the names of the listed parts that are absent, sorted.
+
+        Errors are those of `parts`.
+        """
         return sorted(part for part in self.parts() if not self._exists(part))
 
     def unlisted(self) -> list[str]:
-        """Return parts that are present and not listed, sorted; public halves are another host's."""
-        present = {f"{KEYS}{name}" for name in self._key_names() if name.endswith(".key")} | self._present(PARTS)
+        """Return parts that are present and not listed, sorted; public halves are another
+        host's.
+        """
+        present = {
+            f"{KEYS}{name}" for name in self._key_names() if name.endswith(".key")
+        } | self._present(PARTS)
         return sorted(present - self.parts().keys())
 
     def faults(self, apart: tuple[str, ...] = ()) -> list[str]:
-        """Describe every absent part and every inventory that is absent, damaged or older than its neighbours know.
+        """Describe every absent part and every inventory that is absent, damaged or older than its
+        neighbours know.
 
         Parts whose names begin with one of `apart` are passed over.
         """
@@ -184,13 +211,17 @@ class Inventory:
             with turn(self.folder) if self.folder.is_dir() else contextlib.nullcontext():
                 records = self._read()
                 faults += self._missing_inventories(records)
-            faults += [_lost(part, self.data) for part in self.missing() if not part.startswith(apart)]
+            faults += [
+                _lost(part, self.data) for part in self.missing() if not part.startswith(apart)
+            ]
         except (UllageError, OSError) as error:
             faults.append(str(error))
         return faults
 
     def require(self) -> None:
-        """Raise ConfigError that names everything that is missing and that a service cannot do without."""
+        """Raise ConfigError that names everything that is missing and that a service cannot do
+        without.
+        """
         if faults := self.faults(LISTS):
             raise ConfigError("; ".join(faults))
 
@@ -203,12 +234,16 @@ class Inventory:
         if part.partition("/")[0] == FOLDER:
             if self._missing_inventories(self._read_sound()) or self._unsound():
                 return [part]
-        elif lost := [name for name in self.missing() if name == part or name.startswith(f"{part}/")]:
+        elif lost := [
+            name for name in self.missing() if name == part or name.startswith(f"{part}/")
+        ]:
             return lost
         raise ConfigError(f"{part} is not missing: `ullage check` names what is")
 
     def renew(self) -> None:
-        """Replace inventories that are lost or damaged by new ones that list all parts that are here now."""
+        """Replace inventories that are lost or damaged by new ones that list all parts that are
+        here now.
+        """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with disk_errors(str(self.folder)), turn(self.folder):
             records = self._read_sound()
@@ -218,13 +253,19 @@ class Inventory:
             for name in sorted(names):
                 number = max((copy[0] for other, copy in known if other == name), default=0)
                 records[name] = InventoryRecord(version=VERSION, service=name, number=number)
-            present = {f"{KEYS}{name}": self.keys.check_value_of(name) for name in self._key_names()}
+            present = {
+                f"{KEYS}{name}": self.keys.check_value_of(name) for name in self._key_names()
+            }
             present |= dict.fromkeys(self._present(PARTS), "")
             home = records.get(COMMANDS) or records[self.service]
-            home.parts.update({part: value for part, value in present.items() if part not in listed})
+            home.parts.update(
+                {part: value for part, value in present.items() if part not in listed}
+            )
             self._write(records, [home.service, *names])
 
-    def _change(self, entered: Mapping[str, str], struck: Collection[str], *, creates: bool = False) -> None:
+    def _change(
+        self, entered: Mapping[str, str], struck: Collection[str], *, creates: bool = False
+    ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with disk_errors(str(self.folder)), turn(self.folder):
             records = self._read()
@@ -250,7 +291,11 @@ class Inventory:
             renumbered = records[name].model_copy(update={"number": records[name].number + 1})
             records[name] = renumbered.signed(keys[name])
         for name in sorted(records, key=lambda name: name not in changed):
-            copies = {other: (record.number, record.digest) for other, record in records.items() if other != name}
+            copies = {
+                other: (record.number, record.digest)
+                for other, record in records.items()
+                if other != name
+            }
             signed = records[name].model_copy(update={"neighbours": copies}).signed(keys[name])
             write_whole(signed.model_dump_json().encode() + b"\n", self._path(name))
 
@@ -270,11 +315,15 @@ class Inventory:
         return self.keys.own_key(name, make=make)
 
     def _read(self) -> dict[str, InventoryRecord]:
-        """Read every inventory by service; CorruptError or ConfigError where one cannot be verified."""
+        """Read every inventory by service; CorruptError or ConfigError where one cannot be
+        verified.
+        """
         return {path.stem: self._read_one(path) for path in self._paths()}
 
     def _snapshot(self) -> Snapshot:
-        """Return the identity of each inventory and of its key, and of the folders that they lie in."""
+        """Return the identity of each inventory and of its key, and of the folders that they lie
+        in.
+        """
         keys = self.keys.root / FOLDER
         files = [file for path in self._paths() for file in (path, keys / f"{path.stem}.key")]
         return tuple(_identity(path) for path in (self.folder, self.keys.root, keys, *files))
@@ -285,14 +334,23 @@ class Inventory:
             content: Any = json.loads(read_trusted(path, self.folder))
         except (ValueError, RecursionError):
             raise CorruptError(f"inventory {path} is damaged: {cure}") from None
-        if isinstance(content, dict) and isinstance(version := content.get("version"), int) and version != VERSION:
-            raise CorruptError(f"inventory {path} has version {version}, and this ullage reads {VERSION}: use that version")
+        if (
+            isinstance(content, dict)
+            and isinstance(version := content.get("version"), int)
+            and version != VERSION
+        ):
+            raise CorruptError(
+                f"inventory {path} has version {version}, and this ullage reads {VERSION}: use that"
+                " version"
+            )
         try:
             record = InventoryRecord.model_validate_json(json.dumps(content))
         except ValidationError:
             raise CorruptError(f"inventory {path} is damaged: {cure}") from None
         signed = record.signed(self._key(path.stem))
-        matches = hmac.compare_digest(record.digest + record.signature, signed.digest + signed.signature)
+        matches = hmac.compare_digest(
+            record.digest + record.signature, signed.digest + signed.signature
+        )
         if record.service != path.stem or not matches:
             raise CorruptError(f"inventory {path} is not what was signed: {cure}")
         return record
@@ -313,15 +371,22 @@ class Inventory:
         cure = "restore it from its copy, or accept its loss: "
         if not records and self._present(CREATED_HERE):
             return [f"the inventory {self.folder} is gone: {cure}{_accept(FOLDER)}"]
-        how = {name: "is gone, and its key is here" for name in self._names() if name not in records}
+        how = {
+            name: "is gone, and its key is here" for name in self._names() if name not in records
+        }
         for holder, record in records.items():
             for name, (number, digest) in record.neighbours.items():
                 other = records.get(name)
                 if other is None:
                     how.setdefault(name, f"is gone, by the inventory of {holder}")
                 elif other.number < number or (other.number == number and other.digest != digest):
-                    how.setdefault(name, f"is older than the copy of its digest in the inventory of {holder}")
-        return [f"inventory {self._path(name)} {what}: {cure}{_accept(f'{FOLDER}/{name}')}" for name, what in how.items()]
+                    how.setdefault(
+                        name, f"is older than the copy of its digest in the inventory of {holder}"
+                    )
+        return [
+            f"inventory {self._path(name)} {what}: {cure}{_accept(f'{FOLDER}/{name}')}"
+            for name, what in how.items()
+        ]
 
     def _exists(self, part: str) -> bool:
         if not part.startswith(KEYS):
@@ -337,18 +402,25 @@ class Inventory:
         """Yield the keys that lie in the folder, but for those of inventories."""
         for path in sorted(self.keys.root.rglob("*")):
             parts = path.relative_to(self.keys.root).parts
-            if path.suffix in (".key", ".pub") and parts[0] != FOLDER and not parts[0].startswith("."):
+            if (
+                path.suffix in (".key", ".pub")
+                and parts[0] != FOLDER
+                and not parts[0].startswith(".")
+            ):
                 yield "/".join(parts)
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Return what tells a file or folder from another, and from itself after a change; () where it cannot be looked at."""
+    """Return what tells a file or folder from another, and from itself after a change; () where
+    it cannot be looked at.
+    """
     try:
         status = path.lstat()
     except OSError:
         return ()
     who = (status.st_dev, status.st_ino, status.st_mode, status.st_uid, status.st_size)
-    return (*who, status.st_mtime_ns, status.st_ctime_ns)  # nobody sets the second: `touch` sets the first
+    # nobody sets the second: `touch` sets the first
+    return (*who, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _hmac(key: bytes, content: object) -> str:

@@ -1,4 +1,6 @@
-"""Texts for people that are written in one place and translated in another: where they are shown."""
+"""Texts for people that are written in one place and translated in another: where they are
+shown.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,12 @@ from datetime import datetime, tzinfo
 
 
 class Phrase:
-    """A text in English, `id`, with `%(name)s` where `values` go. A terminal shows it so, the desk in its reader's language.
+    """A text in English, `id`, with `%(name)s` where `values` go.
 
-    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value may be a phrase or a moment.
+    A terminal shows it so, the desk in its reader's language.
+
+    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value
+    may be a phrase or a moment.
 
     >>> str(Phrase("at most %(most)s days", most=180))
     'at most 180 days'
@@ -35,7 +40,9 @@ class Phrase:
         return hash(self.id)
 
     def said(self, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
-        """The text as `translate` has it, values that are phrases as well; moments in `zone`, without one in this machine's."""
+        """The text as `translate` has it, values that are phrases as well; moments in `zone`,
+        without one in this machine's.
+        """
         values = {name: _said(one, translate, zone) for name, one in self.values.items()}
         return translate(self.id) % values if values else translate(self.id)
 

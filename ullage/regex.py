@@ -1,4 +1,6 @@
-"""Regular expressions that are compiled when they are first used: to compile all of them takes a sixth of a command's start."""
+"""Regular expressions that are compiled when they are first used: to compile all of them takes a
+sixth of a command's start.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from typing import Any, AnyStr, cast
 
 
 def compile_later(expression: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """What `re.compile` gives, compiled at its first use. A fault in the expression shows only then: tests compile all of them.
+    """What `re.compile` gives, compiled at its first use.
+
+    A fault in the expression shows only then: tests compile all of them.
 
     >>> compile_later("[0-9]+").findall("a1b23")
     ['1', '23']

@@ -1,12 +1,16 @@
-"""What retention goes by: running time, with which the wall clock must agree before anything is deleted.
+"""What retention goes by: running time, with which the wall clock must agree before anything is
+deleted.
 
-The kernel counts the seconds since the machine started, sleep included, whatever the wall clock is set to. `DATA/clock` keeps the
-last reading of both, and how much time has passed altogether. Where the wall clock went more than an hour further than that, or
-less far, it was set, or the machine was off for so long, and nobody but a person knows which: nothing is deleted until both agree
-again or `ullage check --accept-clock` says that the time is right. Time that nothing vouches for is never counted.
+The kernel counts the seconds since the machine started, sleep included, whatever the wall clock is
+set to. `DATA/clock` keeps the last reading of both, and how much time has passed altogether. Where
+the wall clock went more than an hour further than that, or less far, it was set, or the machine was
+off for so long, and nobody but a person knows which: nothing is deleted until both agree again or
+`ullage check --accept-clock` says that the time is right. Time that nothing vouches for is never
+counted.
 
-Each piece of wall time through which the clock ran evenly is a `Span`. By them the age of a stamp is told that was written while
-the clock was wrong: a stamp that several spans may have made is as young as the youngest of them says.
+Each piece of wall time through which the clock ran evenly is a `Span`. By them the age of a stamp
+is told that was written while the clock was wrong: a stamp that several spans may have made is as
+young as the youngest of them says.
 """
 
 from __future__ import annotations
@@ -35,13 +39,17 @@ DAY_SECONDS = 86_400.0
 TURN_SECONDS = 60.0
 """So often both are read while a role runs."""
 AGREED_SECONDS = DAY_SECONDS
-"""So long both must agree before what lies behind is not compared any more: clocks drift, by seconds a day."""
+"""So long both must agree before what lies behind is not compared any more: clocks drift, by
+seconds a day.
+"""
 MOST_SPANS = 64
 """Of the oldest ones then only is known that they ended before the next began."""
 
 
 class Span(NamedTuple):
-    """Wall time from `begin` to `end` through which the clock ran evenly, and the running time at both."""
+    """Wall time from `begin` to `end` through which the clock ran evenly, and the running time
+    at both.
+    """
 
     begin: float
     end: float
@@ -58,13 +66,17 @@ class _ClockRecord(BaseModel):
     uptime: FiniteFloat
     agreed: tuple[FiniteFloat, FiniteFloat]
     """Wall time and running time when both last agreed, or a person said that they do."""
-    spans: tuple[tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], ...] = Field(min_length=1, max_length=MOST_SPANS)
+    spans: tuple[tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat], ...] = Field(
+        min_length=1, max_length=MOST_SPANS
+    )
     sha256: str = ""
 
     def summed(self) -> _ClockRecord:
         """The same with its digest."""
         bare = self.model_copy(update={"sha256": ""})
-        return bare.model_copy(update={"sha256": hashlib.sha256(bare.model_dump_json().encode()).hexdigest()})
+        return bare.model_copy(
+            update={"sha256": hashlib.sha256(bare.model_dump_json().encode()).hexdigest()}
+        )
 
 
 Range = tuple[float, float]
@@ -73,7 +85,9 @@ TO_DO = "set the clock right, or where it is right say so with `ullage check --a
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Stamps of what is old enough to go: those from the first moment of a range until before its second (Unix seconds)."""
+    """Stamps of what is old enough to go: those from the first moment of a range until before
+    its second (Unix seconds).
+    """
 
     ranges: tuple[Range, ...] = ()
 
@@ -83,18 +97,26 @@ class Old:
 
     @property
     def before(self) -> float:
-        """All that was stamped before it, however long ago, is old; minus infinity where that cannot be said."""
+        """All that was stamped before it, however long ago, is old; minus infinity where that
+        cannot be said.
+        """
         return next((end for begin, end in self.ranges if begin == -math.inf), -math.inf)
 
     def moments(self) -> Iterator[tuple[datetime | None, datetime]]:
         """The ranges as moments; None for one without a beginning."""
         for begin, end in self.ranges:
-            yield None if begin == -math.inf else datetime.fromtimestamp(begin, UTC), datetime.fromtimestamp(end, UTC)
+            yield (
+                None if begin == -math.inf else datetime.fromtimestamp(begin, UTC),
+                datetime.fromtimestamp(end, UTC),
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """Both clocks at one moment, and what is known of the time before. `spans` is empty where the record is damaged."""
+    """Both clocks at one moment, and what is known of the time before.
+
+    `spans` is empty where the record is damaged.
+    """
 
     wall: float
     boot: str
@@ -114,7 +136,9 @@ class ClockReading:
 
     @property
     def jump(self) -> float:
-        """Seconds by which the wall clock is ahead of what running time vouches for; negative where it is behind."""
+        """Seconds by which the wall clock is ahead of what running time vouches for; negative
+        where it is behind.
+        """
         wall, elapsed = self.agreed
         return self.wall - wall - (self.elapsed - elapsed)
 
@@ -129,7 +153,9 @@ class ClockReading:
         return _minute(self.wall)
 
     def now(self) -> datetime:
-        """The present moment; while the clocks disagree the earlier of both, so that nothing ends before its time."""
+        """The present moment; while the clocks disagree the earlier of both, so that nothing
+        ends before its time.
+        """
         ahead = max(0.0, self.jump) if self.spans and self.is_suspended else 0.0
         return datetime.fromtimestamp(self.wall - ahead, UTC)
 
@@ -139,33 +165,48 @@ class ClockReading:
             return f"the wall clock goes as running time does, {self.said}"
         done = "nothing is deleted until then"
         if not self.spans:
-            return f"the record of the clocks in {FOLDER}/{FILE} is damaged or of a newer ullage: {TO_DO}; {done}"
-        return f"the wall clock says {self.said}, running time makes it {_minute(self.wall - self.jump)}: {TO_DO}; {done}"
+            return (
+                f"the record of the clocks in {FOLDER}/{FILE} is damaged or of a newer ullage:"
+                f" {TO_DO}; {done}"
+            )
+        return (
+            f"the wall clock says {self.said}, running time makes it"
+            f" {_minute(self.wall - self.jump)}: {TO_DO}; {done}"
+        )
 
     def later(self, wall: float, uptime: float, boot: str) -> ClockReading:
         """The next reading."""
         last = self.spans[-1]
         gap, same = wall - last.end, boot == self.boot and uptime >= self.uptime
-        off = gap if 0.0 <= gap <= JUMP_SECONDS else 0.0  # for a longer time, after the machine was started anew, nothing vouches
+        # for a longer time, after the machine was started anew, nothing vouches
+        off = gap if 0.0 <= gap <= JUMP_SECONDS else 0.0
         passed = uptime - self.uptime if same else off
         elapsed = last.until + passed
         if abs(gap - passed) > JUMP_SECONDS:
             ended = last._replace(end=last.end + passed, until=elapsed)
             spans = (*self.spans[:-1], ended, Span(wall - passed, wall, last.until, elapsed))
         else:
-            spans = (*self.spans[:-1], last._replace(begin=min(last.begin, wall), end=wall, until=elapsed))
+            spans = (
+                *self.spans[:-1],
+                last._replace(begin=min(last.begin, wall), end=wall, until=elapsed),
+            )
         found = ClockReading(wall, boot, uptime, self.agreed, spans[-MOST_SPANS:])
-        is_agreed = not found.is_suspended and (not same or elapsed - self.agreed[1] >= AGREED_SECONDS)
+        is_agreed = not found.is_suspended and (
+            not same or elapsed - self.agreed[1] >= AGREED_SECONDS
+        )
         return found.accepted() if is_agreed else found
 
     def accepted(self) -> ClockReading:
         """The same with the wall clock taken to be right from now on."""
-        return ClockReading(self.wall, self.boot, self.uptime, (self.wall, self.elapsed), self.spans)
+        return ClockReading(
+            self.wall, self.boot, self.uptime, (self.wall, self.elapsed), self.spans
+        )
 
     def older(self, seconds: float, *, witnessed: bool = False) -> Old:
         """What is at least so old; nothing while the clocks disagree.
 
-        Stamps of before the first reading are as old as the wall clock says; with `witnessed` as old as that reading.
+        Stamps of before the first reading are as old as the wall clock says; with `witnessed` as
+        old as that reading.
         """
         if self.is_suspended:
             return Old()
@@ -175,7 +216,8 @@ class ClockReading:
             limit = end if target >= span.until else span.end - (span.until - target)
             if number == 0 and (target >= span.since or not (witnessed or span.since)):
                 begin = -math.inf
-            elif number and target >= span.since and self.spans[number - 1].end < begin:  # what others wrote meanwhile
+            # what others wrote meanwhile
+            elif number and target >= span.since and self.spans[number - 1].end < begin:
                 old.append((self.spans[number - 1].end, min(begin, self.wall - seconds)))
             old.append((begin, limit))
             young.append((max(limit, span.begin), end))
@@ -189,8 +231,14 @@ def _minute(seconds: float) -> str:
 def _without(ranges: list[Range], holes: list[Range]) -> Iterator[Range]:
     """`ranges` but for `holes`, none of them empty."""
     for hole_begin, hole_end in holes:
-        pieces = [((begin, min(end, hole_begin)), (max(begin, hole_end), end)) for begin, end in ranges]
-        ranges = [piece for pair in pieces for piece in pair if piece[0] < piece[1]] if hole_begin < hole_end else ranges
+        pieces = [
+            ((begin, min(end, hole_begin)), (max(begin, hole_end), end)) for begin, end in ranges
+        ]
+        ranges = (
+            [piece for pair in pieces for piece in pair if piece[0] < piece[1]]
+            if hole_begin < hole_end
+            else ranges
+        )
     yield from (one for one in ranges if one[0] < one[1])
 
 
@@ -210,7 +258,9 @@ class RunningTime:
         return self.data / FOLDER / FILE
 
     def turn(self) -> None:
-        """Read both clocks if a minute has passed since; a disk that does not take it is tried again."""
+        """Read both clocks if a minute has passed since; a disk that does not take it is tried
+        again.
+        """
         now = self.clock.uptime()
         if 0.0 <= now - self._read_at < TURN_SECONDS:
             return
@@ -219,7 +269,10 @@ class RunningTime:
             self._read_at = now
 
     def read(self) -> ClockReading:
-        """Read both clocks, durably. UnavailableError when the disk does not take it: then nothing may be deleted."""
+        """Read both clocks, durably.
+
+        UnavailableError when the disk does not take it: then nothing may be deleted.
+        """
         with disk_errors(), self._alone():
             before = self._before()
             found = self._next(before)
@@ -238,7 +291,9 @@ class RunningTime:
         return self._next(self._before())
 
     def believed(self) -> Clock:
-        """A clock for what ends at a time and cannot be taken back; while the clocks disagree it shows the earlier of both."""
+        """A clock for what ends at a time and cannot be taken back; while the clocks disagree it
+        shows the earlier of both.
+        """
         return replace(self.clock, wall=lambda: self.look().now().timestamp())
 
     def accept(self, note: Callable[[ClockReading], None]) -> ClockReading:
@@ -246,7 +301,11 @@ class RunningTime:
         note(self.look())
         with disk_errors(), self._alone():
             found = self._next(self._before())
-            accepted = found.accepted() if found.spans else ClockReading.first(found.wall, found.uptime, found.boot)
+            accepted = (
+                found.accepted()
+                if found.spans
+                else ClockReading.first(found.wall, found.uptime, found.boot)
+            )
             self._write(accepted)
         log.get("clock").info("retention_resumed")
         return accepted
@@ -262,10 +321,16 @@ class RunningTime:
         wall, uptime, boot = self.clock.wall(), self.clock.uptime(), self.clock.boot()
         if before is None:
             return ClockReading.first(wall, uptime, boot)
-        return before.later(wall, uptime, boot) if before.spans else ClockReading(wall, boot, uptime, (wall, 0.0), ())
+        return (
+            before.later(wall, uptime, boot)
+            if before.spans
+            else ClockReading(wall, boot, uptime, (wall, 0.0), ())
+        )
 
     def _before(self) -> ClockReading | None:
-        """Return the last reading; None where there was none, one without spans where it is damaged or was lost."""
+        """Return the last reading; None where there was none, one without spans where it is
+        damaged or was lost.
+        """
         try:
             content = self.path.read_bytes()
         except FileNotFoundError:
@@ -282,5 +347,7 @@ class RunningTime:
         return ClockReading(spans[-1].end, found.boot, found.uptime, found.agreed, spans)
 
     def _write(self, reading: ClockReading) -> None:
-        made = _ClockRecord(boot=reading.boot, uptime=reading.uptime, agreed=reading.agreed, spans=reading.spans)
+        made = _ClockRecord(
+            boot=reading.boot, uptime=reading.uptime, agreed=reading.agreed, spans=reading.spans
+        )
         write_whole(made.summed().model_dump_json().encode(), self.path, lasts=False)

@@ -30,8 +30,9 @@ from ullage.security.tls import Life, ListenerCertificate, Trust
 from ullage.settings import FILE, SITES, Context, Settings
 
 LEAST_FREE_MIB, TIGHT_MIB = 256, 1024
-"""Less free room than this is a fault: a batch of captures and what SQLite writes beside them may not fit. Less than the other is
-said."""
+"""Less free room than this is a fault: a batch of captures and what SQLite writes beside them may
+not fit. Less than the other is said.
+"""
 CONFIG = """\
 # ullage.toml: `ullage config show` prints every setting with its default, unit and reason.
 
@@ -52,7 +53,7 @@ user_agent = "ullage (leak monitor; contact: security@example.com)"
 # others = ["某某贷"]  # names of other lenders: a list whose rows name them is theirs
 # language = "zh"  # or "en": messages of its incidents, the draft of its report, its letters
 # medium_deadline = "if confirmed"  # or "run": which clock a medium incident starts, for your counsel to say
-"""
+"""  # noqa: E501
 SITE = """\
 # Rename to NAME.toml: a site is data, not code. `ullage sites` lists what is read.
 platform = "raw_paste"
@@ -63,31 +64,40 @@ legal_basis = "PIPL 13(1)(3), 57; Anti-Telecom and Online Fraud Law 29"
 owner = "security team"
 # allow_private = true  # its address is within this house; without this nothing of it is asked (`unreachable: address`)
 watch = true  # series of its own in /metrics, so that alert rules name it; at most 200 sites
-"""
+"""  # noqa: E501
 
 
 def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]:
     """Create what is missing; yields a line for each thing made.
 
-    Without a `second_person` a new configuration lets one person end a reporting deadline, which the audit log has.
+    Without a `second_person` a new configuration lets one person end a reporting deadline, which
+    the audit log has.
     """
     context.inventory.begin()
-    keyed = (context.keys.root / name for name in ("notify", "evidence"))  # what people put in themselves
+    # what people put in themselves
+    keyed = (context.keys.root / name for name in ("notify", "evidence"))
     for folder in (context.data, context.data / SITES, context.keys.root, *keyed):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    config = CONFIG if second_person else CONFIG.replace("second_person = true", "second_person = false")
+    config = (
+        CONFIG if second_person else CONFIG.replace("second_person = true", "second_person = false")
+    )
     is_new = not (context.data / FILE).exists()
-    for path, text in ((context.data / FILE, config), (context.data / SITES / "example.toml.off", SITE)):
+    for path, text in (
+        (context.data / FILE, config),
+        (context.data / SITES / "example.toml.off", SITE),
+    ):
         if not path.exists():
             context.inventory.refuse_lost(path)
-            write_new(text.encode(), path, 0o644)  # no secret is in it, and roles may run as other users
+            # no secret is in it, and roles may run as other users
+            write_new(text.encode(), path, 0o644)
             yield f"wrote {path}"
     if is_new and not second_person:
         what = f"{FILE}: second_person = false, reporting deadlines are decided by one person"
         context.trail().append("settings.second_person", what, actor=current_user())
         yield "reporting deadlines are decided by one person (second_person = false)"
     if not context.keys.names("seal", ".pub"):
-        alone = context.keys.names("seal", ".key")  # a private half whose public one a crash prevented
+        # a private half whose public one a crash prevented
+        alone = context.keys.names("seal", ".key")
         key_id = Path(alone[-1]).stem if alone else context.clock.now().strftime("%Y%m%d")
         keys.make_seal_pair(context.keys, key_id)
         yield f"made encryption key pair {key_id}"
@@ -97,7 +107,8 @@ def initialise(context: Context, *, second_person: bool = True) -> Iterator[str]
             yield f"made key {name}"
     yield from _make_signers_and_desks(context)
     context.inventory.enter_all({FILE: "", SITES: ""})
-    for part in context.inventory.unlisted():  # a person copied a key here, or a crash came before the entry
+    # a person copied a key here, or a crash came before the entry
+    for part in context.inventory.unlisted():
         name = part.removeprefix(PART_KEYS)
         context.inventory.enter(part, context.keys.check_value_of(name) if name != part else "")
         yield f"entered {part} in the inventory"
@@ -110,13 +121,17 @@ def _make_signers_and_desks(context: Context) -> Iterator[str]:
         if keys.all_names(context.keys) != before:
             yield f"made signing key of {role}"
     for tenant in keys.tenants(context.keys):
-        if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(f"{tenant}/console.pub"):
+        if context.keys.exists(f"{tenant}/sign.key") and not context.keys.exists(
+            f"{tenant}/console.pub"
+        ):
             keys.make_desk(context.keys, tenant)
             yield f"made console key pair of {tenant}"
 
 
 def require(context: Context) -> None:
-    """Raise ConfigError unless `ullage init` has been run here and everything that it lists is here."""
+    """Raise ConfigError unless `ullage init` has been run here and everything that it lists is
+    here.
+    """
     context.inventory.require()
     require_initialised(context)
 
@@ -128,7 +143,9 @@ def require_initialised(context: Context) -> None:
 
 
 def require_keys(context: Context) -> None:
-    """ConfigError that names every key in the folder that is damaged, another one than it was, or not its other half's."""
+    """ConfigError that names every key in the folder that is damaged, another one than it was,
+    or not its other half's.
+    """
     if wrong := keys.faults(context.keys):
         raise ConfigError("; ".join(wrong))
 
@@ -145,10 +162,16 @@ Look = typing.Callable[[str, typing.Callable[[], str]], bool]
 
 
 def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = ()) -> list[str]:
-    """A line a part, `ok …` or `WARN …`, or a line a fault of it, `FAULT …`. `parts` are those that the installed stages add."""
-    is_here = any(path.exists() for path in (context.data / FILE, context.inventory.folder, context.keys.root))
+    """A line a part, `ok …` or `WARN …`, or a line a fault of it, `FAULT …`.
+
+    `parts` are those that the installed stages add.
+    """
+    is_here = any(
+        path.exists() for path in (context.data / FILE, context.inventory.folder, context.keys.root)
+    )
     if not is_here and not context.keys.names("seal", ".pub"):
-        return [f"FAULT  data folder: {context.not_set_up()}"]  # mistyped: bus and store would be made there
+        # mistyped: bus and store would be made there
+        return [f"FAULT  data folder: {context.not_set_up()}"]
     lines: list[str] = []
 
     def look(what: str, act: typing.Callable[[], str]) -> bool:
@@ -166,7 +189,10 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
     _look_at_buses(context, readers, look)
     for role, shown in (("search", context.settings.search), ("intake", context.settings.intake)):
         if shown.certificate:
-            look(f"{role} certificate", partial(_listener, context, role, shown.certificate, shown.key))
+            look(
+                f"{role} certificate",
+                partial(_listener, context, role, shown.certificate, shown.key),
+            )
     for tenant in sorted(_with_keys(context.keys)):
         look(f"tenant {tenant}", partial(_epochs, context, tenant))
     for what, act in parts:
@@ -180,12 +206,18 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
 
 
 def _disks(context: Context) -> str:
-    """The room on each file system on which this machine keeps something; ConfigError where it is too little to go on."""
+    """The room on each file system on which this machine keeps something; ConfigError where it
+    is too little to go on.
+    """
     urls = (context.settings.bus.url, context.settings.bus.captures, context.settings.store.url)
-    folders = {context.data, *(place for url in urls if (place := _folder_of(url, context.data)) is not None)}
+    folders = {
+        context.data,
+        *(place for url in urls if (place := _folder_of(url, context.data)) is not None),
+    }
     said, seen, tight = [], set[int](), False
     for folder in sorted(folders):
-        while not folder.exists():  # what is made there later lies on the same file system as the folder above it
+        # what is made there later lies on the same file system as the folder above it
+        while not folder.exists():
             folder = folder.parent  # noqa: PLW2901
         if folder.stat().st_dev in seen:
             continue
@@ -194,7 +226,9 @@ def _disks(context: Context) -> str:
             raise ConfigError(f"{shortage}: make room, or nothing is stored soon")
         free = count_free_mib(folder)
         tight = tight or free < TIGHT_MIB
-        said.append(f"{free} MiB free" if folder == context.data else f"{free} MiB free at {folder}")
+        said.append(
+            f"{free} MiB free" if folder == context.data else f"{free} MiB free at {folder}"
+        )
     return SetupWarning(f"{', '.join(said)}: make room soon") if tight else ", ".join(said)
 
 
@@ -208,7 +242,8 @@ def _folder_of(url: str, data: Path) -> Path | None:
 
 
 def plan(context: Context, parts: Iterable[str] = ()) -> Iterator[str]:
-    """What whoever owns the servers has to make there, ready to be run; nothing is changed or connected to.
+    """What whoever owns the servers has to make there, ready to be run; nothing is changed or
+    connected to.
 
     `parts` are the lines that the installed stages add. ConfigError when a URL is wrong.
     """
@@ -240,7 +275,9 @@ def _installed(extra: str) -> Iterator[None]:
 
 
 def _look_at_buses(context: Context, readers: Mapping[str, str], look: Look) -> None:
-    """One line a topic; where there are brokers, one for them before, and none for their topics while they cannot be reached."""
+    """One line a topic; where there are brokers, one for them before, and none for their topics
+    while they cannot be reached.
+    """
     buses, keep = context.settings.bus, context.settings.bus.retention()
     parts = [(buses.url, keep)]
     if buses.captures:
@@ -258,7 +295,13 @@ def _look_at_buses(context: Context, readers: Mapping[str, str], look: Look) -> 
                     look(f"bus topic {topic}", partial(_unread, context, url, topics, topic, group))
 
 
-def _look_at_kafka(context: Context, rest: str, keep: Mapping[str, Retention], readers: Mapping[str, str], look: Look) -> None:
+def _look_at_kafka(
+    context: Context,
+    rest: str,
+    keep: Mapping[str, Retention],
+    readers: Mapping[str, str],
+    look: Look,
+) -> None:
     with _installed("kafka"):
         from ullage.bus.kafka.topics import Examiner  # noqa: PLC0415
 
@@ -284,19 +327,34 @@ def _listener(context: Context, role: str, certificate: str, key: str) -> str:
 
 
 def lasts(path: Path, life: Life, now: datetime) -> str:
-    """Until when a certificate is good, as `check` says it; ConfigError where it is not good now."""
+    """Until when a certificate is good, as `check` says it; ConfigError where it is not good
+    now.
+    """
     if now >= life.end:
         raise ConfigError(f"{path} has expired, on {life.end:%Y-%m-%d %H:%M} UTC: have it renewed")
     if now < life.begin:
-        raise ConfigError(f"{path} is good from {life.begin:%Y-%m-%d %H:%M} UTC on: is this machine's clock right?")
+        raise ConfigError(
+            f"{path} is good from {life.begin:%Y-%m-%d %H:%M} UTC on: is this machine's clock"
+            " right?"
+        )
     days = (life.end - now).days
-    left = f"{days} days are left" if days > 1 else "a day is left" if days else "less than a day is left"
+    left = (
+        f"{days} days are left"
+        if days > 1
+        else "a day is left"
+        if days
+        else "less than a day is left"
+    )
     said = f"{path} is good until {life.end:%Y-%m-%d %H:%M} UTC, {left}"
     return SetupWarning(f"{said}: have it renewed") if now > life.renewal_due else said
 
 
-def _unread(context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str) -> str:
-    with contextlib.closing(open_bus(url, context.data, keep, context.clock, context.inventory)) as bus:
+def _unread(
+    context: Context, url: str, keep: Mapping[str, Retention], topic: str, group: str
+) -> str:
+    with contextlib.closing(
+        open_bus(url, context.data, keep, context.clock, context.inventory)
+    ) as bus:
         bus.check(topic)
         return f"{bus.lag(topic, group).records} waiting for {group}"
 
@@ -309,10 +367,17 @@ def _clock(context: Context) -> str:
 
 
 def accept_clock(context: Context) -> str:
-    """Take the wall clock to be right, as a person says that it is; returns what was found. The audit log has it before."""
+    """Take the wall clock to be right, as a person says that it is; returns what was found.
+
+    The audit log has it before.
+    """
 
     def note(reading: ClockReading) -> None:
-        by = f"{reading.jump / 3600:+.1f} h from running time" if reading.spans else "the record of the clocks was damaged"
+        by = (
+            f"{reading.jump / 3600:+.1f} h from running time"
+            if reading.spans
+            else "the record of the clocks was damaged"
+        )
         said = f"the wall clock is right: {reading.said}, {by}"
         context.trail().append("clock.accepted", said, actor=current_user())
 
@@ -323,7 +388,8 @@ def accept_clock(context: Context) -> str:
 
 
 def accept_loss(context: Context, part: str, reason: str) -> str:
-    """Take a lost part out of the inventory, as a person decided; the audit log has it, before where it can.
+    """Take a lost part out of the inventory, as a person decided; the audit log has it, before
+    where it can.
 
     ConfigError where nothing of that name is missing, or there is no reason.
     """
@@ -338,7 +404,9 @@ def accept_loss(context: Context, part: str, reason: str) -> str:
         lost_first = [name for name in lost if name in log_parts]  # nothing can be recorded before
         lost_later = [name for name in lost if name not in log_parts]
     context.inventory.strike(*lost_first)
-    trail.append("part.loss-accepted", f"part {', '.join(lost)}", actor=current_user(), reason=reason.strip())
+    trail.append(
+        "part.loss-accepted", f"part {', '.join(lost)}", actor=current_user(), reason=reason.strip()
+    )
     context.inventory.strike(*lost_later)
     return f"accepted the loss of {', '.join(lost)}"
 
@@ -348,7 +416,10 @@ def _inventory(context: Context) -> str:
     if faults := context.inventory.faults():
         raise FaultsError(faults)
     if unlisted := context.inventory.unlisted():
-        enter = "`ullage init` enters what you copied here or a crash left so; otherwise find out who made it"
+        enter = (
+            "`ullage init` enters what you copied here or a crash left so; otherwise find out who"
+            " made it"
+        )
         return SetupWarning(f"{', '.join(unlisted)} is not in the inventory: {enter}")
     return f"{len(context.inventory.parts())} parts, none is missing"
 
@@ -358,7 +429,8 @@ def _audit(context: Context) -> str:
     for chain in chains:
         for fault in chain.faults:
             raise CorruptError(
-                f"{fault.file}{f':{fault.line}' * bool(fault.line)}: {fault.what}; `ullage audit verify` tells all"
+                f"{fault.file}{f':{fault.line}' * bool(fault.line)}: {fault.what}; `ullage audit"
+                " verify` tells all"
             )
     return f"{sum(chain.entries for chain in chains)} entries as they were written"
 
@@ -372,18 +444,26 @@ def _audit_receiver(context: Context, receiver: Receiver) -> str:
 
 
 def _epochs(context: Context, tenant: str) -> str:
-    """How many lists of `tenant` may be live here; ConfigError where a key is not here without which none can be."""
+    """How many lists of `tenant` may be live here; ConfigError where a key is not here without
+    which none can be.
+    """
     live = {purpose: keys.epochs(context.keys, tenant, purpose) for purpose in ("match", "index")}
     for purpose, numbers in live.items():
         if not numbers:
-            raise ConfigError(f"no {tenant}/{purpose}-N.key is in {context.keys.root}: restore it from its copy")
+            raise ConfigError(
+                f"no {tenant}/{purpose}-N.key is in {context.keys.root}: restore it from its copy"
+            )
     keys.verify_key(context.keys, tenant)
     return f"{len(live['match'])} live match key generation(s)"
 
 
 def _with_keys(store: keys.KeyStore) -> set[str]:
     """Tenants of which a key of a list is here."""
-    return {path.parent.name for kind in ("verify.pub", "match-*.key", "index-*.key") for path in store.root.glob(f"*/{kind}")}
+    return {
+        path.parent.name
+        for kind in ("verify.pub", "match-*.key", "index-*.key")
+        for path in store.root.glob(f"*/{kind}")
+    }
 
 
 def _signers(context: Context) -> str:
@@ -391,7 +471,8 @@ def _signers(context: Context) -> str:
     known = {topic: len(keys.verifier(context.keys, topic).known) for topic in (CAPTURES, FINDINGS)}
     if not any(known.values()):
         raise ConfigError(
-            f"no signer is known in {context.keys.root / 'signers'}: run `ullage init`, or copy their public halves"
+            f"no signer is known in {context.keys.root / 'signers'}: run `ullage init`, or copy"
+            " their public halves"
         )
     return ", ".join(f"{count} signers of {topic} are believed" for topic, count in known.items())
 
@@ -401,7 +482,10 @@ def _keys(context: Context) -> str:
         raise FaultsError(wrong)
     require_initialised(context)
     if (newest := keys.sealer(context.keys).key_id) not in keys.opener(context.keys).private:
-        raise ConfigError(f"key seal/{newest}.key is not in {context.keys.root}: restore it from its copy, or nothing is opened")
+        raise ConfigError(
+            f"key seal/{newest}.key is not in {context.keys.root}: restore it from its copy, or"
+            " nothing is opened"
+        )
     return f"sealing to {newest}, {len(keys.all_names(context.keys))} as made"
 
 
@@ -418,14 +502,21 @@ def _describe(model: type[BaseModel], values: BaseModel, prefix: str) -> Iterato
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             nested.append((kind, value, f"{prefix}{name}"))
         elif isinstance(item_kind, type) and issubclass(item_kind, BaseModel):
-            nested += [(item_kind, item, f"{prefix}{name}.{key}") for key, item in (value or {"NAME": item_kind()}).items()]
+            nested += [
+                (item_kind, item, f"{prefix}{name}.{key}")
+                for key, item in (value or {"NAME": item_kind()}).items()
+            ]
         else:
             extra = field.json_schema_extra
             unit = extra.get("unit") if isinstance(extra, dict) else ""
-            yield f"# {field.description}{f' ({unit})' if unit else ''}; default {_toml(field.default)}"
+            yield (
+                f"# {field.description}{f' ({unit})' if unit else ''}; default"
+                f" {_toml(field.default)}"
+            )
             yield f"{name} = {_toml(value)}"
     for kind, value, path in nested:
-        mark = "# " if path.endswith(".NAME") else ""  # capitals are no tenant's: this only shows the knobs
+        # capitals are no tenant's: this only shows the knobs
+        mark = "# " if path.endswith(".NAME") else ""
         yield ""
         yield f"{mark}[{path}]"
         yield from (mark + line.removeprefix(mark) for line in _describe(kind, value, f"{path}."))

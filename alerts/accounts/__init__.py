@@ -1,8 +1,8 @@
 """Roles, permissions, and who asks.
 
-Nobody has two of `operator`, `resolver` and `auditor`: who runs the machine does not turn pseudonyms into customers, and neither
-reviews their own work. Whoever may waive a report (`lead`, `dpo`) may confirm what others do that ends a reporting deadline
-(`alerts.accounts.second_person`).
+Nobody has two of `operator`, `resolver` and `auditor`: who runs the machine does not turn
+pseudonyms into customers, and neither reviews their own work. Whoever may waive a report (`lead`,
+`dpo`) may confirm what others do that ends a reporting deadline (`alerts.accounts.second_person`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ PERMISSIONS: Mapping[str, str] = {
     "references.approve": marked("approve or refuse such requests of others"),
     "address.reveal": marked("reveal the address of a post"),
     "seller.find": marked("find a seller by name"),
-    "deadline.waive": marked("waive a report, and confirm or refuse what others do that ends a reporting deadline"),
+    "deadline.waive": marked(
+        "waive a report, and confirm or refuse what others do that ends a reporting deadline"
+    ),
     "notification.approve": marked("decide whether affected people may be notified"),
     "person.check": marked("ask whether a person is exposed"),
     "exposure.ask": marked("ask whether customer pseudonyms are exposed (risk engine)"),
@@ -49,38 +51,74 @@ PERMISSIONS: Mapping[str, str] = {
 _STATE = frozenset("coverage.read watchlist.read channel.read noise.read".split())
 """The state of the machine and of its rules: nothing of an incident."""
 _WORK = frozenset(
-    "incident.read incident.decide incident.assign incident.close incident.export seller.find file.assess noise.change".split()
+    "incident.read incident.decide incident.assign incident.close incident.export seller.find"
+    " file.assess noise.change".split()
 )
 ROLES: Mapping[str, frozenset[str]] = {
     "operator": _STATE | {"account.read", "account.manage", "rules.change"},
     "agent": frozenset({"person.check"}),
-    "fraud": frozenset(
-        "person.check incident.read incident.decide incident.export customers.export seller.find file.assess".split()
-    )
-    | _STATE
-    | {"outcome.report", "references.ask"},
+    "fraud": (
+        frozenset(
+            "person.check incident.read incident.decide incident.export customers.export"
+            " seller.find file.assess".split()
+        )
+        | _STATE
+        | {"outcome.report", "references.ask"}
+    ),
     "analyst": _WORK | _STATE | {"coverage.explain", "address.reveal"},
-    "lead": _WORK
-    | _STATE
-    | {"coverage.explain", "address.reveal", "customers.export", "person.check", "deadline.waive", "outcome.report"}
-    | {"rules.change", "evidence.hold", "references.ask"},
-    "dpo": frozenset("incident.read incident.decide incident.export person.check customers.export".split())
-    | _STATE
-    | {"deadline.waive", "notification.approve", "audit.read", "evidence.hold", "references.ask"},
-    "resolver": frozenset({"incident.read", "customers.export", "watchlist.read", "references.approve"}),
-    "evidence": frozenset("incident.read address.reveal evidence.read evidence.hold evidence.open coverage.read".split()),
+    "lead": (
+        _WORK
+        | _STATE
+        | {
+            "coverage.explain",
+            "address.reveal",
+            "customers.export",
+            "person.check",
+            "deadline.waive",
+            "outcome.report",
+        }
+        | {"rules.change", "evidence.hold", "references.ask"}
+    ),
+    "dpo": (
+        frozenset(
+            "incident.read incident.decide incident.export person.check customers.export".split()
+        )
+        | _STATE
+        | {
+            "deadline.waive",
+            "notification.approve",
+            "audit.read",
+            "evidence.hold",
+            "references.ask",
+        }
+    ),
+    "resolver": frozenset(
+        {"incident.read", "customers.export", "watchlist.read", "references.approve"}
+    ),
+    "evidence": frozenset(
+        "incident.read address.reveal evidence.read evidence.hold evidence.open coverage.read".split()  # noqa: E501
+    ),
     "auditor": frozenset("incident.read audit.read account.read evidence.read".split()) | _STATE,
 }
 """Role to permissions."""
 APART = frozenset({"operator", "resolver", "auditor"})
 """Of these nobody has two."""
 PEOPLE_ALONE = frozenset(
-    {"deadline.waive", "notification.approve", "account.manage", "address.reveal", "rules.change", "evidence.open"}
+    {
+        "deadline.waive",
+        "notification.approve",
+        "account.manage",
+        "address.reveal",
+        "rules.change",
+        "evidence.open",
+    }
     | {"references.ask", "references.approve"}
 )
 """What no program may have by a token: these decisions are people's."""
 PURPOSES: Mapping[str, str] = {"exposure.ask": "risk_engine"}
-"""What a token alone may have whose purpose is this word, and nothing beside it: what is learned so is for nothing else."""
+"""What a token alone may have whose purpose is this word, and nothing beside it: what is learned
+so is for nothing else.
+"""
 ALL = "*"
 """In the place of tenants: all there are, and will be."""
 
@@ -91,9 +129,12 @@ class ForbiddenError(UllageError):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: a person, or a program with a token. `tenants` holds `ALL` for somebody who sees all of them.
+    """Who asks: a person, or a program with a token.
 
-    `permissions` are those of the roles, or a token's own scope. Decisions are made in the `name` of whoever asks.
+    `tenants` holds `ALL` for somebody who sees all of them.
+
+    `permissions` are those of the roles, or a token's own scope. Decisions are made in the `name`
+    of whoever asks.
     """
 
     name: str
@@ -108,9 +149,13 @@ class Principal:
     session: str = ""
     """Tells sessions of one person apart, and is good for nothing else."""
     is_proven: bool = False
-    """A password, an identity provider or the operating system says who it is, not a name that was typed."""
+    """A password, an identity provider or the operating system says who it is, not a name that
+    was typed.
+    """
     behind: frozenset[str] = frozenset()
-    """Names of others that it may be: who made a program's token, which user of the machine types."""
+    """Names of others that it may be: who made a program's token, which user of the machine
+    types.
+    """
 
     @classmethod
     def person(cls, name: str, roles: Collection[str], tenants: Collection[str]) -> Principal:
@@ -124,7 +169,9 @@ class Principal:
 
     @property
     def whose(self) -> str:
-        """The tenants that they see, as one word: what is counted or kept for these is not for others'."""
+        """The tenants that they see, as one word: what is counted or kept for these is not for
+        others'.
+        """
         return " ".join(sorted(self.tenants))
 
     def sees(self, tenant: str) -> bool:
@@ -138,7 +185,12 @@ class Principal:
     def require(self, permission: str) -> None:
         """ForbiddenError without `permission`."""
         if not self.may(permission):
-            raise ForbiddenError(Phrase("your roles do not allow this: %(permission)s is required", permission=permission))
+            raise ForbiddenError(
+                Phrase(
+                    "your roles do not allow this: %(permission)s is required",
+                    permission=permission,
+                )
+            )
 
 
 NOBODY = Principal("")
@@ -151,5 +203,7 @@ def permissions_of(roles: Collection[str]) -> frozenset[str]:
 
 
 def digest(secret: str) -> str:
-    """Of one length whatever the text, so that comparing tells nothing; what it is made of has 128 bits or more."""
+    """Of one length whatever the text, so that comparing tells nothing; what it is made of has
+    128 bits or more.
+    """
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,10 +1,12 @@
-"""The accounts of a data folder: people with a password or of an identity provider, and tokens of programs.
+"""The accounts of a data folder: people with a password or of an identity provider, and tokens of
+programs.
 
     DIR/accounts.sqlite   0600; of a password its Argon2id digest, of a token its SHA-256, never either of them
 
-Whoever may write it makes the rules: it belongs to the user that search runs as. Each change of a person counts one up, which
-ends the sessions that began before it. A token is shown once, when it is made.
-"""
+Whoever may write it makes the rules: it belongs to the user that search runs as. Each change of a
+person counts one up, which ends the sessions that began before it. A token is shown once, when it
+is made.
+"""  # noqa: E501
 
 # ruff: noqa: S608  names of columns are ours, values are bound
 from __future__ import annotations
@@ -20,7 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alerts.accounts import ALL, APART, PEOPLE_ALONE, PERMISSIONS, PURPOSES, ROLES, Principal, digest, permissions_of
+from alerts.accounts import (
+    ALL,
+    APART,
+    PEOPLE_ALONE,
+    PERMISSIONS,
+    PURPOSES,
+    ROLES,
+    Principal,
+    digest,
+    permissions_of,
+)
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.files.database import SCHEMAS, check_database, open_database, sqlite_errors, transaction
@@ -32,8 +44,10 @@ from ullage.setup import SetupWarning
 
 FILE = "accounts.sqlite"
 NAME = re.compile(rf"[^\W\d_][\w .·'\-]{{0,31}}(@{TENANT.pattern})?")
-"""`Wang Fang`, or `Wang Fang@bank`: so are those called whom an operator of some tenants makes, since a name without a tenant may
-be anybody's, and that it is taken would tell whom another tenant employs."""
+"""`Wang Fang`, or `Wang Fang@bank`: so are those called whom an operator of some tenants makes,
+since a name without a tenant may be anybody's, and that it is taken would tell whom another tenant
+employs.
+"""
 TAKEN = Phrase("an account with this name exists: choose another name, or change that account")
 SUBJECT_TAKEN = Phrase("an account for this subject exists: see `ullage user list`")
 NONE = Phrase("no account with that name: see `ullage user list`")
@@ -55,7 +69,7 @@ create table tokens (
     id text primary key, name text not null, digest text not null unique, purpose text not null, permissions text not null,
     tenants text not null, made_at real not null, made_by text not null, expires real not null, revoked real
 ) strict;
-"""
+"""  # noqa: E501
 SAVED = """
 create table if not exists saved_filters (
     key text not null, title text not null, query text not null, primary key (key, title)
@@ -63,7 +77,10 @@ create table if not exists saved_filters (
 """
 """Beside the others in a file that an earlier release made."""
 MOST_FILTERS = 20
-_USER = "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login, changed_by"
+_USER = (
+    "name, digest, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped,"
+    " login, changed_by"
+)
 _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, revoked"  # noqa: S105 - columns
 
 
@@ -71,8 +88,9 @@ _TOKEN = "id, name, purpose, permissions, tenants, made_at, made_by, expires, re
 class User:
     """A person. `digest` is None where an identity provider vouches for them, as `subject`.
 
-    Roles and tenants of one who `is_mapped` follow from what it says of them, and are set at each login.
-    `until` is set while the password is one that somebody else made: it must be changed, by then.
+    Roles and tenants of one who `is_mapped` follow from what it says of them, and are set at each
+    login. `until` is set while the password is one that somebody else made: it must be changed, by
+    then.
     """
 
     name: str
@@ -89,12 +107,15 @@ class User:
     login: str | None = None
     """The user of this machine whose decisions on a terminal are theirs."""
     changed_by: tuple[str, ...] = ()
-    """Who else gave it a password, roles or a login, or opened it again: they may be able to use it."""
+    """Who else gave it a password, roles or a login, or opened it again: they may be able to use
+    it.
+    """
 
     def principal(self, session: str = "", *, is_proven: bool = False) -> Principal:
         """As who they ask; with a password of somebody else's they may do nothing but change it.
 
-        `is_proven` is somebody of whom the machine knows who they are; a `session` proves it as well.
+        `is_proven` is somebody of whom the machine knows who they are; a `session` proves it as
+        well.
         """
         if self.until is not None:
             return Principal(self.name, session=session, must_change=True)
@@ -126,7 +147,9 @@ class Token:
         """As who the program asks."""
         scope = frozenset(self.tenants), frozenset(self.permissions)
         behind = frozenset({self.made_by})
-        return Principal(self.name, frozenset(), *scope, is_program=True, purpose=self.purpose, behind=behind)
+        return Principal(
+            self.name, frozenset(), *scope, is_program=True, purpose=self.purpose, behind=behind
+        )
 
 
 class Accounts:
@@ -134,7 +157,9 @@ class Accounts:
 
     def __init__(self, data: Path, clock: Clock, inventory: Inventory | None = None) -> None:
         self._path, self._clock, self._lock = data / FILE, clock, threading.Lock()
-        self._connection = open_database(self._path, SCHEMA, SCHEMAS["accounts"], inventory=inventory)
+        self._connection = open_database(
+            self._path, SCHEMA, SCHEMAS["accounts"], inventory=inventory
+        )
         if not self._rows("select 1 from sqlite_schema where name = 'saved_filters'"):
             with self._changing():
                 self._connection.execute(SAVED)
@@ -169,7 +194,11 @@ class Accounts:
 
     def who_may(self, permission: str, tenant: str) -> list[str]:
         """The names of those who have `permission` and see `tenant`."""
-        open_ = [user for user in self.users() if not user.is_disabled and {ALL, tenant} & {*user.tenants}]
+        open_ = [
+            user
+            for user in self.users()
+            if not user.is_disabled and {ALL, tenant} & {*user.tenants}
+        ]
         return [user.name for user in open_ if permission in permissions_of(user.roles)]
 
     def add(
@@ -194,9 +223,16 @@ class Accounts:
         with self._changing():
             if self._connection.execute("select 1 from users where key = ?", (row[0],)).get:
                 raise ConfigError(TAKEN)
-            if subject and self._connection.execute("select 1 from users where subject = ?", (subject,)).get:
+            if (
+                subject
+                and self._connection.execute(
+                    "select 1 from users where subject = ?", (subject,)
+                ).get
+            ):
                 raise ConfigError(SUBJECT_TAKEN)
-            self._connection.execute("insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, '[]')", row)
+            self._connection.execute(
+                "insert into users values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null, '[]')", row
+            )
         return self.named(name)
 
     def named(self, name: str) -> User:
@@ -207,31 +243,49 @@ class Accounts:
         return found
 
     def set_password(self, name: str, digest: str, *, is_own: bool, by: str = "") -> None:
-        """Another password; one that is not the person's own has to be changed within `UNUSED_HOURS`."""
+        """Another password; one that is not the person's own has to be changed within
+        `UNUSED_HOURS`.
+        """
         if self.named(name).digest is None:
             raise ConfigError(NO_PASSWORD)
-        self._change(name, by, digest=digest, until=None if is_own else self._clock.wall() + UNUSED_HOURS * 3600)
+        self._change(
+            name,
+            by,
+            digest=digest,
+            until=None if is_own else self._clock.wall() + UNUSED_HOURS * 3600,
+        )
 
     def renew(self, name: str, digest: str) -> None:
         """The same password, digested at another cost; it ends no session."""
         with self._changing():
-            self._connection.execute("update users set digest = ? where key = ?", (digest, key_of(name)))
+            self._connection.execute(
+                "update users set digest = ? where key = ?", (digest, key_of(name))
+            )
 
-    def set_roles(self, name: str, roles: Collection[str], tenants: Collection[str], *, by: str = "") -> None:
+    def set_roles(
+        self, name: str, roles: Collection[str], tenants: Collection[str], *, by: str = ""
+    ) -> None:
         """Other roles and tenants."""
         checked_home(self.named(name).name, tenants)
-        self._change(name, by, roles=_words(checked_roles(roles)), tenants=_words(checked_tenants(tenants)))
+        self._change(
+            name, by, roles=_words(checked_roles(roles)), tenants=_words(checked_tenants(tenants))
+        )
 
     def set_disabled(self, name: str, *, is_disabled: bool, by: str = "") -> None:
         """Close an account, or open it again."""
         self._change(name, "" if is_disabled else by, disabled=int(is_disabled))
 
     def set_login(self, name: str, login: str | None, *, by: str = "") -> None:
-        """Which user of this machine they are, None for none; whoever it was before is it no more."""
+        """Which user of this machine they are, None for none; whoever it was before is it no
+        more.
+        """
         changed = _words({*self.named(name).changed_by, *filter(None, [by if login else ""])})
         with self._changing():
             self._connection.execute("update users set login = null where login = ?", (login,))
-            self._connection.execute("update users set login = ?, changed_by = ? where key = ?", (login, changed, key_of(name)))
+            self._connection.execute(
+                "update users set login = ?, changed_by = ? where key = ?",
+                (login, changed, key_of(name)),
+            )
 
     def end_sessions(self, name: str) -> None:
         """End the sessions of an account; it stays as it is."""
@@ -244,18 +298,33 @@ class Accounts:
             columns["changed_by"] = _words({*user.changed_by, by})
         chosen = ", ".join([*(f"{column} = ?" for column in columns), "changes = changes + 1"])
         with self._changing():
-            self._connection.execute(f"update users set {chosen} where key = ?", (*columns.values(), key_of(name)))
+            self._connection.execute(
+                f"update users set {chosen} where key = ?", (*columns.values(), key_of(name))
+            )
 
     def saved_filters(self, name: str) -> dict[str, str]:
         """The queries that somebody keeps for the incident list, by their titles."""
-        return dict(self._rows("select title, query from saved_filters where key = ? order by title", key_of(name)))
+        return dict(
+            self._rows(
+                "select title, query from saved_filters where key = ? order by title", key_of(name)
+            )
+        )
 
     def save_filter(self, name: str, title: str, query: str) -> None:
-        """Keep a query under a title, in place of another of that title; ConfigError says why not."""
+        """Keep a query under a title, in place of another of that title; ConfigError says why
+        not.
+        """
         if not title.strip() or len(title) > MAX_TITLE or identifier_in(title):
-            raise ConfigError(Phrase("enter a name of at most %(most)s characters without an identifier", most=MAX_TITLE))
+            raise ConfigError(
+                Phrase(
+                    "enter a name of at most %(most)s characters without an identifier",
+                    most=MAX_TITLE,
+                )
+            )
         if len({*self.saved_filters(name), title.strip()}) > MOST_FILTERS:
-            raise ConfigError(Phrase("at most %(most)s filters can be saved: remove one first", most=MOST_FILTERS))
+            raise ConfigError(
+                Phrase("at most %(most)s filters can be saved: remove one first", most=MOST_FILTERS)
+            )
         with self._changing():
             row = (key_of(name), title.strip(), query)
             self._connection.execute("insert or replace into saved_filters values (?, ?, ?)", row)
@@ -263,29 +332,57 @@ class Accounts:
     def remove_filter(self, name: str, title: str) -> None:
         """Forget a saved filter, if there is one of that title."""
         with self._changing():
-            self._connection.execute("delete from saved_filters where key = ? and title = ?", (key_of(name), title))
+            self._connection.execute(
+                "delete from saved_filters where key = ? and title = ?", (key_of(name), title)
+            )
 
     def tokens(self) -> list[Token]:
         """Every token, the newest first; those that expired or were revoked included."""
-        return [_token(row) for row in self._rows(f"select {_TOKEN} from tokens order by made_at desc, id")]
+        return [
+            _token(row)
+            for row in self._rows(f"select {_TOKEN} from tokens order by made_at desc, id")
+        ]
 
     def add_token(
-        self, name: str, permissions: Collection[str], tenants: Collection[str], *, purpose: str, days: float, by: str
+        self,
+        name: str,
+        permissions: Collection[str],
+        tenants: Collection[str],
+        *,
+        purpose: str,
+        days: float,
+        by: str,
     ) -> tuple[Token, str]:
         """Make a token; it is given once, here, and only its digest is kept."""
         checked_name(name)
         if not purpose.strip() or len(purpose) > MAX_PURPOSE or identifier_in(purpose):
             raise ConfigError(
-                Phrase("enter the purpose of the token, in at most %(most)s characters without an identifier", most=MAX_PURPOSE)
+                Phrase(
+                    "enter the purpose of the token, in at most %(most)s characters without an"
+                    " identifier",
+                    most=MAX_PURPOSE,
+                )
             )
         if not 0 < days <= LONGEST_DAYS:
             raise ConfigError(Phrase("a token must expire within %(most)s days", most=LONGEST_DAYS))
         id_, now = secrets.token_hex(4), self._clock.wall()
         secret = f"ullage_{id_}_{secrets.token_urlsafe(32)}"
         chosen = (_words(checked_scope(permissions, purpose)), _words(checked_tenants(tenants)))
-        row = (id_, name, digest(secret), purpose.strip(), *chosen, now, by, now + days * 86_400, None)
+        row = (
+            id_,
+            name,
+            digest(secret),
+            purpose.strip(),
+            *chosen,
+            now,
+            by,
+            now + days * 86_400,
+            None,
+        )
         with self._changing():
-            self._connection.execute("insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+            self._connection.execute(
+                "insert into tokens values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+            )
         return _token((row[0], row[1], *row[3:])), secret
 
     def revoke(self, id_: str) -> Token:
@@ -317,22 +414,37 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     """What `ullage check` looks at here: the accounts, where there are some."""
 
     def look() -> str:
-        with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
+        with contextlib.closing(
+            Accounts(context.data, context.clock, context.inventory)
+        ) as accounts:
             accounts.check()
             now, people = context.clock.wall(), accounts.users()
             good = [one for one in accounts.tokens() if one.state(now) == "good"]
-            return f"{sum(not one.is_disabled for one in people)} of {len(people)} open, {len(good)} tokens good"
+            return (
+                f"{sum(not one.is_disabled for one in people)} of {len(people)} open, {len(good)}"
+                " tokens good"
+            )
 
     def second_person() -> str:
         with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
-            known = {name: accounts.who_may("deadline.waive", name) for name in context.settings.tenants}
-        return ", ".join(f"{name} {len(people)}" for name, people in known.items()) + " accounts may confirm"
+            known = {
+                name: accounts.who_may("deadline.waive", name) for name in context.settings.tenants
+            }
+        return (
+            ", ".join(f"{name} {len(people)}" for name, people in known.items())
+            + " accounts may confirm"
+        )
 
     if (context.data / FILE).exists():
         yield "accounts", look
     alone = [name for name in context.settings.tenants if not context.tenant(name).second_person]
     if alone:
-        yield "second person", lambda: SetupWarning(f"{', '.join(alone)}: decided by one person (second_person = false)")
+        yield (
+            "second person",
+            lambda: SetupWarning(
+                f"{', '.join(alone)}: decided by one person (second_person = false)"
+            ),
+        )
     elif context.settings.tenants and (context.data / FILE).exists():
         yield "second person", second_person
 
@@ -347,33 +459,47 @@ def checked_name(name: str) -> str:
     if not NAME.fullmatch(name) or identifier_in(name):
         raise ConfigError(
             Phrase(
-                "a name starts with a letter and has at most 32 letters, digits, spaces and . · ' -,"
-                " optionally followed by @ and a tenant"
+                "a name starts with a letter and has at most 32 letters, digits, spaces and . · '"
+                " -, optionally followed by @ and a tenant"
             )
         )
     return name
 
 
 def named_in(name: str, tenants: Collection[str]) -> str:
-    """The name as one of these tenants: as it is where it says one, and for somebody who sees all."""
+    """The name as one of these tenants: as it is where it says one, and for somebody who sees
+    all.
+    """
     return name if "@" in name or ALL in tenants or not tenants else f"{name}@{min(tenants)}"
 
 
 def checked_home(name: str, tenants: Collection[str]) -> None:
-    """ConfigError for an account that is called after a tenant and is none of that tenant's: the name is for those to give."""
+    """ConfigError for an account that is called after a tenant and is none of that tenant's: the
+    name is for those to give.
+    """
     home = name.partition("@")[2]
     if home and not {home, ALL} & {*tenants}:
-        raise ConfigError(Phrase("an account with @%(tenant)s in its name must see that tenant", tenant=home))
+        raise ConfigError(
+            Phrase("an account with @%(tenant)s in its name must see that tenant", tenant=home)
+        )
 
 
 def checked_roles(roles: Collection[str]) -> tuple[str, ...]:
     """Roles that one person may have; ConfigError says which not."""
     if unknown := sorted({*roles} - ROLES.keys()):
-        raise ConfigError(Phrase("unknown roles (%(count)s): use %(roles)s", count=len(unknown), roles=", ".join(ROLES)))
+        raise ConfigError(
+            Phrase(
+                "unknown roles (%(count)s): use %(roles)s",
+                count=len(unknown),
+                roles=", ".join(ROLES),
+            )
+        )
     if not roles:
         raise ConfigError(Phrase("choose at least one role: %(roles)s", roles=", ".join(ROLES)))
     if len(both := sorted(APART.intersection(roles))) > 1:
-        raise ConfigError(Phrase("the same person cannot be %(one)s and %(other)s", one=both[0], other=both[1]))
+        raise ConfigError(
+            Phrase("the same person cannot be %(one)s and %(other)s", one=both[0], other=both[1])
+        )
     return tuple(role for role in ROLES if role in roles)
 
 
@@ -388,11 +514,23 @@ def checked_scope(permissions: Collection[str], purpose: str) -> tuple[str, ...]
     """Permissions that a program may have for a purpose; ConfigError says which not."""
     may = [one for one in PERMISSIONS if one not in PEOPLE_ALONE]
     if not permissions or not {*permissions} <= {*may}:
-        raise ConfigError(Phrase("the permissions of a token must be from: %(permissions)s", permissions=", ".join(may)))
+        raise ConfigError(
+            Phrase(
+                "the permissions of a token must be from: %(permissions)s",
+                permissions=", ".join(may),
+            )
+        )
     for name, word in PURPOSES.items():
-        if (name in permissions) != (purpose.strip() == word) or (name in permissions and len({*permissions}) > 1):
+        if (name in permissions) != (purpose.strip() == word) or (
+            name in permissions and len({*permissions}) > 1
+        ):
             raise ConfigError(
-                Phrase("a token with %(name)s must have the purpose %(purpose)s and no other permission", name=name, purpose=word)
+                Phrase(
+                    "a token with %(name)s must have the purpose %(purpose)s and no other"
+                    " permission",
+                    name=name,
+                    purpose=word,
+                )
             )
     return tuple(one for one in may if one in permissions)
 
@@ -402,9 +540,39 @@ def _words(words: Collection[str]) -> str:
 
 
 def _user(row: tuple[Any, ...]) -> User:
-    name, digest_, subject, roles, tenants, disabled, until, changes, made_at, made_by, mapped, login, changed_by = row
-    lists, changed = (tuple(json.loads(roles)), tuple(json.loads(tenants))), tuple(json.loads(changed_by))
-    return User(name, digest_, subject, *lists, bool(disabled), until, changes, made_at, made_by, bool(mapped), login, changed)
+    (
+        name,
+        digest_,
+        subject,
+        roles,
+        tenants,
+        disabled,
+        until,
+        changes,
+        made_at,
+        made_by,
+        mapped,
+        login,
+        changed_by,
+    ) = row
+    lists, changed = (
+        (tuple(json.loads(roles)), tuple(json.loads(tenants))),
+        tuple(json.loads(changed_by)),
+    )
+    return User(
+        name,
+        digest_,
+        subject,
+        *lists,
+        bool(disabled),
+        until,
+        changes,
+        made_at,
+        made_by,
+        bool(mapped),
+        login,
+        changed,
+    )
 
 
 def _token(row: tuple[Any, ...]) -> Token:

@@ -1,7 +1,9 @@
-"""An identity provider (OpenID Connect Core 1.0), asked by authorization code with PKCE (RFC 7636), state and nonce.
+"""An identity provider (OpenID Connect Core 1.0), asked by authorization code with PKCE (RFC 7636),
+state and nonce.
 
-What comes back is believed only as its ID token: signed by a key of the issuer's own set, with an asymmetric algorithm, for this
-client, good now, for the very journey that was begun in the same browser (RFC 9700). Times are those of the clock that is given.
+What comes back is believed only as its ID token: signed by a key of the issuer's own set, with an
+asymmetric algorithm, for this client, good now, for the very journey that was begun in the same
+browser (RFC 9700). Times are those of the clock that is given.
 """
 
 from __future__ import annotations
@@ -39,12 +41,17 @@ ANSWER_SECONDS, TURN_SECONDS = 2.0, 0.5
 
 @dataclass(slots=True)
 class Fetching:
-    """Threads share it; `transport` carries the requests. One that has not ended after `seconds` is waited for no longer."""
+    """Threads share it; `transport` carries the requests.
+
+    One that has not ended after `seconds` is waited for no longer.
+    """
 
     transport: httpx.BaseTransport
     clock: Clock
     seconds: float
-    _turns: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
+    _turns: threading.BoundedSemaphore = field(
+        default_factory=lambda: threading.BoundedSemaphore(AT_ONCE)
+    )
 
     def json(
         self,
@@ -56,8 +63,12 @@ class Fetching:
         token: str = "",
         refusals: tuple[int, ...] = (),
     ) -> Mapping[str, Any]:
-        """The object that an address answers with, a status of `refusals` included; UnavailableError for all else."""
-        client = httpx.Client(transport=self.transport, timeout=self.seconds, follow_redirects=False, trust_env=False)
+        """The object that an address answers with, a status of `refusals` included;
+        UnavailableError for all else.
+        """
+        client = httpx.Client(
+            transport=self.transport, timeout=self.seconds, follow_redirects=False, trust_env=False
+        )
         try:
             request = client.build_request(method, address, data=form, headers=_headers(token))
         except (httpx.InvalidURL, ValueError):
@@ -75,7 +86,8 @@ class Fetching:
             finally:
                 self._turns.release()
 
-        # httpx bounds each read and not the whole: a thread of its own can be left behind where an answer drips.
+        # httpx bounds each read and not the whole: a thread of its own can be left behind where an
+        # answer drips.
         threading.Thread(target=ask, name="identity provider", daemon=True).start()
         try:
             return found.result(self.seconds)
@@ -83,13 +95,19 @@ class Fetching:
             raise UnavailableError("the identity provider takes too long") from None
 
     def _asked(
-        self, client: httpx.Client, request: httpx.Request, auth: httpx.BasicAuth | None, refusals: tuple[int, ...]
+        self,
+        client: httpx.Client,
+        request: httpx.Request,
+        auth: httpx.BasicAuth | None,
+        refusals: tuple[int, ...],
     ) -> Mapping[str, Any]:
         try:
             with contextlib.closing(client.send(request, stream=True, auth=auth)) as answer:
                 return self._object(answer, refusals)
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise UnavailableError(f"the identity provider cannot be asked ({type(error).__name__})") from None
+            raise UnavailableError(
+                f"the identity provider cannot be asked ({type(error).__name__})"
+            ) from None
 
     def _object(self, answer: httpx.Response, refusals: tuple[int, ...]) -> Mapping[str, Any]:
         if answer.status_code != 200 and answer.status_code not in refusals:
@@ -98,7 +116,9 @@ class Fetching:
         for piece in answer.iter_raw():
             body += piece
             if len(body) > MOST_BYTES or self.clock.monotonic() > until:
-                raise UnavailableError("the identity provider's answer is too long, or takes too long")
+                raise UnavailableError(
+                    "the identity provider's answer is too long, or takes too long"
+                )
         try:
             found = httpx.Response(200, content=bytes(body)).json()
         except (ValueError, RecursionError):
@@ -114,25 +134,52 @@ def _headers(token: str) -> dict[str, str]:
 
 
 def fetching(settings: OidcSettings, data: Path, clock: Clock) -> Fetching:
-    """As configured: `search.oidc.ca` alone is believed where it is given, and `search.oidc.proxy` is the only way out then."""
+    """As configured: `search.oidc.ca` alone is believed where it is given, and
+    `search.oidc.proxy` is the only way out then.
+    """
     try:
-        context = ssl.create_default_context(cafile=str(data / settings.ca) if settings.ca else None)
+        context = ssl.create_default_context(
+            cafile=str(data / settings.ca) if settings.ca else None
+        )
     except (OSError, ssl.SSLError):
-        raise ConfigError(f"search.oidc.ca: {data / settings.ca} is not there, or holds no certificate (PEM)") from None
-    return Fetching(httpx.HTTPTransport(verify=context, proxy=settings.proxy or None, trust_env=False), clock, ANSWER_SECONDS)
+        raise ConfigError(
+            f"search.oidc.ca: {data / settings.ca} is not there, or holds no certificate (PEM)"
+        ) from None
+    return Fetching(
+        httpx.HTTPTransport(verify=context, proxy=settings.proxy or None, trust_env=False),
+        clock,
+        ANSWER_SECONDS,
+    )
 
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+ALGORITHMS = (
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "ES256",
+    "ES384",
+    "ES512",
+    "EdDSA",
+    "Ed25519",
+)
 """Of ID tokens: asymmetric ones alone, so that the public key is never taken for a shared one."""
 LEEWAY = 60
 """Seconds by which two clocks may differ."""
 KEPT_SECONDS, KEYS_SECONDS = 3_600.0, 30.0
-"""What was discovered is kept so long; a key that is not known has the set fetched again, at most so often."""
+"""What was discovered is kept so long; a key that is not known has the set fetched again, at
+most so often.
+"""
 _NEEDED = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
 class Provider:
-    """The one that is configured. `secret` is "" for a public client. Threads share it: two may ask for the same at once."""
+    """The one that is configured.
+
+    `secret` is "" for a public client. Threads share it: two may ask for the same at once.
+    """
 
     def __init__(self, settings: OidcSettings, secret: str, clock: Clock, fetch: Fetching) -> None:
         self.settings, self._secret, self._clock, self._fetch = settings, secret, clock, fetch
@@ -140,7 +187,10 @@ class Provider:
         self._keys: tuple[float, KeySet] | None = None
 
     def address(self, journey: Journey) -> str:
-        """Where to send the browser. UnavailableError while the provider cannot be asked where that is."""
+        """Where to send the browser.
+
+        UnavailableError while the provider cannot be asked where that is.
+        """
         asked = {
             "response_type": "code",
             "client_id": self.settings.client_id,
@@ -154,13 +204,16 @@ class Provider:
         return str(add_params_to_uri(self.discovered()["authorization_endpoint"], asked.items()))
 
     def left(self, back: str) -> str:
-        """Where to log out of the provider itself, to come back to `back`; "" where it has no such place."""
+        """Where to log out of the provider itself, to come back to `back`; "" where it has no
+        such place.
+        """
         place = self.discovered().get("end_session_endpoint", "")
         asked = {"client_id": self.settings.client_id, "post_logout_redirect_uri": back}
         return str(add_params_to_uri(place, asked.items())) if place else ""
 
     def claims(self, journey: Journey, code: str, issuer: str | None) -> Mapping[str, Any]:
-        """Who came back from `journey` with `code`, by claims that are believed; RefusedError otherwise.
+        """Who came back from `journey` with `code`, by claims that are believed; RefusedError
+        otherwise.
 
         `issuer` is what the answer itself says of whom it is (RFC 9207).
         """
@@ -170,19 +223,32 @@ class Provider:
             raise LoginRefusedError(NOT_BELIEVED, "the answer is another issuer's, or says none")
         given = self._exchanged(known["token_endpoint"], journey, code)
         claims = self._believed(given, journey.nonce)
-        if self.settings.claim in claims or not known.get("userinfo_endpoint") or not self.settings.grants:
+        if (
+            self.settings.claim in claims
+            or not known.get("userinfo_endpoint")
+            or not self.settings.grants
+        ):
             return claims
-        told = self._fetch.json("GET", known["userinfo_endpoint"], token=str(given.get("access_token", "")))
+        told = self._fetch.json(
+            "GET", known["userinfo_endpoint"], token=str(given.get("access_token", ""))
+        )
         if told.get("sub") != claims["sub"]:
-            raise LoginRefusedError(NOT_BELIEVED, "userinfo is of another subject than the ID token")
+            raise LoginRefusedError(
+                NOT_BELIEVED, "userinfo is of another subject than the ID token"
+            )
         return {**told, **claims}
 
     def discovered(self) -> Mapping[str, Any]:
-        """What the issuer says of itself; UnavailableError while it cannot be had, or is not what it must be."""
+        """What the issuer says of itself; UnavailableError while it cannot be had, or is not
+        what it must be.
+        """
         now, known = self._clock.monotonic(), self._known
         if known is None or now - known[0] > KEPT_SECONDS:
             address = self.settings.issuer.rstrip("/") + "/.well-known/openid-configuration"
-            self._known = known = (now, _checked(self._fetch.json("GET", address), self.settings.issuer))
+            self._known = known = (
+                now,
+                _checked(self._fetch.json("GET", address), self.settings.issuer),
+            )
         return known[1]
 
     def _exchanged(self, place: str, journey: Journey, code: str) -> Mapping[str, Any]:
@@ -194,7 +260,8 @@ class Provider:
             "code_verifier": journey.verifier,
         }
         way, basic = self.settings.auth, None
-        if way == "client_secret_basic":  # RFC 6749, 2.3.1: both are encoded as a form's fields first
+        # RFC 6749, 2.3.1: both are encoded as a form's fields first
+        if way == "client_secret_basic":
             basic = (quote_plus(self.settings.client_id), quote_plus(self._secret))
         else:
             asked["client_id"] = self.settings.client_id
@@ -202,7 +269,9 @@ class Provider:
                 asked["client_secret"] = self._secret
         given = self._fetch.json("POST", place, form=asked, basic=basic, refusals=(400, 401))
         if "error" in given:
-            raise LoginRefusedError(NOT_BELIEVED, "the provider did not take the code, or not this client")
+            raise LoginRefusedError(
+                NOT_BELIEVED, "the provider did not take the code, or not this client"
+            )
         return given
 
     def _believed(self, given: Mapping[str, Any], nonce: str) -> Mapping[str, Any]:
@@ -219,7 +288,11 @@ class Provider:
                     "iss": {"essential": True, "value": self.settings.issuer},
                     "aud": {"essential": True, "value": self.settings.client_id},
                 },
-                {"nonce": nonce, "client_id": self.settings.client_id, "access_token": given.get("access_token")},
+                {
+                    "nonce": nonce,
+                    "client_id": self.settings.client_id,
+                    "access_token": given.get("access_token"),
+                },
             )
             claims.validate(now=int(self._clock.wall()), leeway=LEEWAY)
         except ExpiredTokenError:
@@ -248,9 +321,14 @@ class Provider:
 
 
 def _checked(found: Mapping[str, Any], issuer: str) -> Mapping[str, Any]:
-    """What was discovered, if it is the issuer's own and names what is needed, over TLS (OpenID Connect Discovery 1.0, 4.3)."""
+    """What was discovered, if it is the issuer's own and names what is needed, over TLS (OpenID
+    Connect Discovery 1.0, 4.3).
+    """
     if found.get("issuer") != issuer:
-        raise UnavailableError("the identity provider calls itself otherwise than search.oidc.issuer: copy it from there exactly")
+        raise UnavailableError(
+            "the identity provider calls itself otherwise than search.oidc.issuer: copy it from"
+            " there exactly"
+        )
     for name in (*_NEEDED, "userinfo_endpoint", "end_session_endpoint"):
         place = found.get(name)
         if place is None and name not in _NEEDED:
@@ -264,16 +342,24 @@ def is_safe(address: str) -> bool:
     """Whether an address is one of TLS, or of this machine."""
     try:
         parts = urlsplit(address)
-        return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK))
+        return bool(parts.hostname) and (
+            parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        )
     except ValueError:
         return False
 
 
 def _keys(found: object) -> KeySet:
-    """The keys of a set that may have signed; those that are not understood are left out (RFC 7517, 5)."""
+    """The keys of a set that may have signed; those that are not understood are left out (RFC
+    7517, 5).
+    """
     keys = []
     for one in found if isinstance(found, list) else ():
-        if isinstance(one, dict) and one.get("kty") in ("RSA", "EC", "OKP") and one.get("use", "sig") == "sig":
+        if (
+            isinstance(one, dict)
+            and one.get("kty") in ("RSA", "EC", "OKP")
+            and one.get("use", "sig") == "sig"
+        ):
             try:
                 keys.append(JWKRegistry.import_key(one))
             except (JoseError, ValueError, TypeError, KeyError):

@@ -1,9 +1,10 @@
 """Decide who may confirm, as a second person, what somebody else does.
 
-A second person is a human being of whom the console or the operating system knows who they are, who may waive reports of the
-tenant, and who cannot be the first person: no program and not who made its token, no name that was only typed and not the user of
-the machine who typed another's, and no account of which one of both made the other's, opened it, or gave it a password, roles or
-a login, through however many accounts between them.
+A second person is a human being of whom the console or the operating system knows who they are, who
+may waive reports of the tenant, and who cannot be the first person: no program and not who made its
+token, no name that was only typed and not the user of the machine who typed another's, and no
+account of which one of both made the other's, opened it, or gave it a password, roles or a login,
+through however many accounts between them.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Actor:
         return tuple(sorted(names))
 
     def second_persons(self, tenant: str, by: str, proposers: Collection[str]) -> tuple[str, ...]:
-        """Return the names of those who may confirm what was proposed for `tenant` in the name `by`, by one of `proposers`."""
+        """Return the names of those who may confirm what was proposed for `tenant` in the name
+        `by`, by one of `proposers`.
+        """
         keys, names = {*map(key_of, proposers)}, by.split(" via ")
         return tuple(
             user.name
@@ -51,23 +54,36 @@ class Actor:
         )
 
     def require_second(self, tenant: str, by: str, proposers: Collection[str]) -> None:
-        """Raise ForbiddenError unless whoever acts is a second person to whoever proposed it; see `second_persons`."""
+        """Raise ForbiddenError unless whoever acts is a second person to whoever proposed it;
+        see `second_persons`.
+        """
         who = self.principal
         who.require(CONFIRM)
         if who.is_program or not who.is_proven:
             raise ForbiddenError(
-                Phrase("a second person must log in to the console, or be a user of this machine with an account of their own")
+                Phrase(
+                    "a second person must log in to the console, or be a user of this machine with"
+                    " an account of their own"
+                )
             )
-        if who.name not in self.second_persons(tenant, by, proposers) or {*map(key_of, who.behind)} & {*map(key_of, proposers)}:
+        if who.name not in self.second_persons(tenant, by, proposers) or {
+            *map(key_of, who.behind)
+        } & {*map(key_of, proposers)}:
             raise ForbiddenError(
                 Phrase(
-                    "somebody else must confirm this: you proposed it, or one of both accounts was made or changed by the other"
+                    "somebody else must confirm this: you proposed it, or one of both accounts was"
+                    " made or changed by the other"
                 )
             )
 
     def _is_of(self, name: str, others: Collection[str]) -> bool:
-        """Return whether an account is one of `others`, or in their hands, by whatever chain of accounts."""
-        keys, known = {*map(key_of, others)}, {key: user for user in self.users for key in _names(user)}
+        """Return whether an account is one of `others`, or in their hands, by whatever chain of
+        accounts.
+        """
+        keys, known = (
+            {*map(key_of, others)},
+            {key: user for user in self.users for key in _names(user)},
+        )
         waiting, checked = [key_of(name)], set[str]()
         while waiting:
             key = waiting.pop()

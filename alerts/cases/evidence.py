@@ -1,7 +1,8 @@
 """Open sealed evidence and sealed addresses, in the audit log first.
 
-The addresses of an incident are opened in one step, since a takedown needs them all; a title, an author or members' names one
-sighting at a time. Alert watches the log: more reveals by one person in a shift than `REVEALS_ALLOWED` raise an alarm.
+The addresses of an incident are opened in one step, since a takedown needs them all; a title, an
+author or members' names one sighting at a time. Alert watches the log: more reveals by one person
+in a shift than `REVEALS_ALLOWED` raise an alarm.
 """
 
 from __future__ import annotations
@@ -56,11 +57,19 @@ class EvidenceRequest:
 
 
 def open_all(
-    vault: Vault, items: Sequence[VaultItem], files: Sequence[Path], ask: Ask, trail: Trail, asked: EvidenceRequest
+    vault: Vault,
+    items: Sequence[VaultItem],
+    files: Sequence[Path],
+    ask: Ask,
+    trail: Trail,
+    asked: EvidenceRequest,
 ) -> Iterator[OpenedEvidence]:
-    """Open `items` one by one with the keys in `files`. The audit log has who, what and why before the first is handed out.
+    """Open `items` one by one with the keys in `files`.
 
-    ConfigError unless there are two officers' keys and all is sealed to them; a refusal is in the log as well.
+    The audit log has who, what and why before the first is handed out.
+
+    ConfigError unless there are two officers' keys and all is sealed to them; a refusal is in the
+    log as well.
     """
     if len(files) != NEEDED:
         raise ConfigError("two officers open evidence together: give --key twice, one each")
@@ -71,26 +80,49 @@ def open_all(
     for item in items:
         officers = " and ".join(id_.rpartition(".")[0] for id_ in item.head.officers)
         what = f"finding {item.head.finding}, keys of {officers}"
-        trail.append(asked.action, what, actor=asked.by, tenant=item.head.tenant, reason=asked.reason)
+        trail.append(
+            asked.action, what, actor=asked.by, tenant=item.head.tenant, reason=asked.reason
+        )
     yield first
     for item in items[1:]:
         yield _opened_item(vault, item, keys, trail, asked)
 
 
 def _opened_item(
-    vault: Vault, item: VaultItem, keys: Sequence[X25519PrivateKey], trail: Trail, asked: EvidenceRequest
+    vault: Vault,
+    item: VaultItem,
+    keys: Sequence[X25519PrivateKey],
+    trail: Trail,
+    asked: EvidenceRequest,
 ) -> OpenedEvidence:
     head = item.head
     try:
         made, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, keys))
     except CorruptError:
-        trail.append("evidence.refused", f"finding {head.finding}", actor=asked.by, tenant=head.tenant, reason=asked.reason)
+        trail.append(
+            "evidence.refused",
+            f"finding {head.finding}",
+            actor=asked.by,
+            tenant=head.tenant,
+            reason=asked.reason,
+        )
         raise
     except RecordError as error:
-        trail.append("evidence.refused", f"finding {head.finding}", actor=asked.by, tenant=head.tenant, reason=asked.reason)
+        trail.append(
+            "evidence.refused",
+            f"finding {head.finding}",
+            actor=asked.by,
+            tenant=head.tenant,
+            reason=asked.reason,
+        )
         if error.reason == "key_destroyed":
-            raise ConfigError(f"it is encrypted for {' and '.join(head.officers)}: the given keys are not theirs") from None
-        raise CorruptError(f"{item.path} is damaged, or was moved from another finding: keep it, and look for a copy") from None
+            raise ConfigError(
+                f"it is encrypted for {' and '.join(head.officers)}: the given keys are not theirs"
+            ) from None
+        raise CorruptError(
+            f"{item.path} is damaged, or was moved from another finding: keep it, and look for a"
+            " copy"
+        ) from None
     if (made.tenant, made.finding) != (head.tenant, head.finding):
         raise CorruptError(f"{item.path} holds another finding than it says")
     return OpenedEvidence(made, body)
@@ -99,10 +131,13 @@ def _opened_item(
 def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
     """Write a tar of bodies, manifests and SHA256SUMS; returns of how many.
 
-    `out` is made with mode 0600, never over a file and never below `data` (ConfigError); it is whole or not there.
+    `out` is made with mode 0600, never over a file and never below `data` (ConfigError); it is
+    whole or not there.
     """
     if out.resolve().is_relative_to(data.resolve()):
-        raise ConfigError(f"{out} is in the data folder, where nothing is in clear: name a file elsewhere")
+        raise ConfigError(
+            f"{out} is in the data folder, where nothing is in clear: name a file elsewhere"
+        )
     try:
         handle = os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     except FileExistsError:
@@ -114,7 +149,10 @@ def write_pack(out: Path, opened: Iterable[OpenedEvidence], data: Path) -> int:
         tar = undo.enter_context(tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT))
         for one in opened:
             count += 1
-            for name, content in (("body", one.body), ("manifest.json", one.manifest.model_dump_json(indent=1).encode())):
+            for name, content in (
+                ("body", one.body),
+                ("manifest.json", one.manifest.model_dump_json(indent=1).encode()),
+            ):
                 path = f"{one.manifest.finding}/{name}"
                 _add(tar, path, content)
                 sums.append(f"{digest(content)}  {path}\n")
@@ -137,14 +175,24 @@ REVEALS_ALLOWED = 20
 
 
 def addresses(
-    context: Context, store: IncidentStore, incident: str, *, by: str, case: str, reason: str, trail: Trail
+    context: Context,
+    store: IncidentStore,
+    incident: str,
+    *,
+    by: str,
+    case: str,
+    reason: str,
+    trail: Trail,
 ) -> dict[str, str]:
-    """The addresses of an incident's posts in clear, by sighting; in the audit log before they are handed out.
+    """The addresses of an incident's posts in clear, by sighting; in the audit log before they are
+    handed out.
 
     ConfigError where nothing is sealed of it, or what is sealed is not to be opened here.
     """
     if not context.settings.originals.days:
-        raise ConfigError(Phrase("originals.days is 0: no originals are stored, and none can be revealed"))
+        raise ConfigError(
+            Phrase("originals.days is 0: no originals are stored, and none can be revealed")
+        )
     found, sealed = _sealed(store, incident, "")
     opened = _opened_addresses(context, found.tenant, sealed)
     said = f"url of {incident}: {len(sealed)} sighting{'s' * (len(sealed) != 1)}"
@@ -153,33 +201,51 @@ def addresses(
 
 
 def _sealed(store: IncidentStore, incident: str, sighting: str) -> tuple[Incident, list[Original]]:
-    """The incident and what is sealed of it, or of the one sighting whose id so begins; ConfigError where there is nothing."""
+    """The incident and what is sealed of it, or of the one sighting whose id so begins;
+    ConfigError where there is nothing.
+    """
     found = incident_named(store, incident)
-    sealed = sorted(store.scroll(Original, DocumentFilter({"incident": found.family})), key=lambda one: (one.at, one.id))
+    sealed = sorted(
+        store.scroll(Original, DocumentFilter({"incident": found.family})),
+        key=lambda one: (one.at, one.id),
+    )
     if sighting:
         sealed = [one for one in sealed if one.id.startswith(sighting)]
     if sighting and len(sealed) > 1:
-        raise ConfigError(Phrase("%(count)s sightings begin with this: enter more of the id", count=len(sealed)))
+        raise ConfigError(
+            Phrase("%(count)s sightings begin with this: enter more of the id", count=len(sealed))
+        )
     if not sealed:
         raise ConfigError(
-            Phrase("no encrypted original: it is below `low`, past originals.days, or match had no console key (`desk`)")
+            Phrase(
+                "no encrypted original: it is below `low`, past originals.days, or match had no"
+                " console key (`desk`)"
+            )
         )
     return found, sealed
 
 
-def _opened_addresses(context: Context, tenant: str, sealed: list[Original]) -> list[tuple[Original, custody.SealedPost]]:
+def _opened_addresses(
+    context: Context, tenant: str, sealed: list[Original]
+) -> list[tuple[Original, custody.SealedPost]]:
     """Each in clear; ConfigError for another desk's, CorruptError for what is damaged."""
     opener = keys.desk_opener(context.keys, tenant)
     try:
-        return [(one, custody.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed]
+        return [
+            (one, custody.unseal(one.sealed, one.key_id, opener, tenant, one.id)) for one in sealed
+        ]
     except RecordError as error:
         if error.reason == "key_destroyed":
             raise ConfigError(
                 Phrase(
-                    "it is encrypted for a key other than %(key)s: find out where that key is stored", key=tenant + "/console.key"
+                    "it is encrypted for a key other than %(key)s: find out where that key is"
+                    " stored",
+                    key=tenant + "/console.key",
                 )
             ) from None
-        raise CorruptError(Phrase("the encrypted original is damaged: restore the store from a backup")) from None
+        raise CorruptError(
+            Phrase("the encrypted original is damaged: restore the store from a backup")
+        ) from None
 
 
 def _text(original: custody.SealedPost, field_: str) -> str:
@@ -190,7 +256,9 @@ def _text(original: custody.SealedPost, field_: str) -> str:
 
 @dataclass(slots=True)
 class Reveals:
-    """How often the busiest person revealed something within a shift, by the audit log on this machine."""
+    """How often the busiest person revealed something within a shift, by the audit log on this
+    machine.
+    """
 
     root: Path
     _stamp: tuple[tuple[str, int], ...] = ()
@@ -205,7 +273,9 @@ class Reveals:
         """The number; the log is read again only when it has changed."""
         stamp = tuple((str(p), p.stat().st_mtime_ns) for p in sorted(self.root.glob("*/*.jsonl")))
         if stamp != self._stamp:
-            self._seen = [(entry.at, entry.actor) for _, entry in entries(self.root) if entry.action == ACTION]
+            self._seen = [
+                (entry.at, entry.actor) for _, entry in entries(self.root) if entry.action == ACTION
+            ]
             self._stamp = stamp
         return max(Counter(who for at, who in self._seen if at > now - SHIFT).values(), default=0)
 
@@ -223,18 +293,27 @@ LINES = 200
 def evidence_as_json(item: VaultItem, incidents: Mapping[str, str]) -> dict[str, Any]:
     """One sealed file as a JSON object."""
     incident = incidents.get(item.head.finding, "")
-    return {**item.head.model_dump(mode="json"), "incident": incident, "bytes": item.bytes, "held": item.held}
+    return {
+        **item.head.model_dump(mode="json"),
+        "incident": incident,
+        "bytes": item.bytes,
+        "held": item.held,
+    }
 
 
 def evidence_table(items: Sequence[VaultItem], incidents: Mapping[str, str]) -> Table:
     """One line a sealed file."""
-    made = table("finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",))
+    made = table(
+        "finding", "incident", "tenant", "sealed", "KiB", "officers", "held", right=("KiB",)
+    )
     for item in items:
         head = item.head
         officers = ", ".join(id_.rpartition(".")[0] for id_ in head.officers)
         size, held = f"{item.bytes / 1024:,.0f}", "held" if item.held else ""
         incident = incidents.get(head.finding, "–")
-        made.add_row(head.finding, incident, cell(head.tenant), moment(head.sealed_at), size, officers, held)
+        made.add_row(
+            head.finding, incident, cell(head.tenant), moment(head.sealed_at), size, officers, held
+        )
     return made
 
 

@@ -1,16 +1,20 @@
-"""Every change of an incident as an event, in one order, signed: what programs that follow incidents read.
+"""Every change of an incident as an event, in one order, signed: what programs that follow
+incidents read.
 
     DIR/events.sqlite   0600; each event as it is sent, by its number
 
-Events follow from facts that the store keeps: an incident was opened, a finding joined it, somebody decided. Each fact has an id,
-and a fact is one event however often it is read: none comes twice. Before each answer the log is brought up: the facts of the
-last hour are read, and those of the last day and month where the store counts another number of them than the log, and once an
-hour in any case (a fact may have taken another's place). So none of the last month is left out, whenever it was written: what is
-written late has a later number. Nothing stands before the event that opened its incident.
+Events follow from facts that the store keeps: an incident was opened, a finding joined it, somebody
+decided. Each fact has an id, and a fact is one event however often it is read: none comes twice.
+Before each answer the log is brought up: the facts of the last hour are read, and those of the last
+day and month where the store counts another number of them than the log, and once an hour in any
+case (a fact may have taken another's place). So none of the last month is left out, whenever it was
+written: what is written late has a later number. Nothing stands before the event that opened its
+incident.
 
-An event is a JSON Web Signature (RFC 7515, EdDSA), by `keys/sign/search.key`. The events of one tenant are numbered `n` from 1
-without a gap: whoever has `n` and not `n - 1` has lost one. Should the log be lost, a new one has another name (`feed`) and
-begins with the last month, under the same ids.
+An event is a JSON Web Signature (RFC 7515, EdDSA), by `keys/sign/search.key`. The events of one
+tenant are numbered `n` from 1 without a gap: whoever has `n` and not `n - 1` has lost one. Should
+the log be lost, a new one has another name (`feed`) and begins with the last month, under the same
+ids.
 """
 
 from __future__ import annotations
@@ -46,13 +50,25 @@ from ullage.settings import Context
 
 FILE, ROLE = "events.sqlite", "search"
 SPANS = (timedelta(hours=1), timedelta(days=1), timedelta(days=31))
-"""Looked through for facts that are not in the log: the first one always, the others as the module says."""
+"""Looked through for facts that are not in the log: the first one always, the others as the
+module says.
+"""
 ANYWAY = 3600.0
 """Seconds after which all spans are looked through, whatever the counts."""
 MOST = 500
 KINDS: tuple[type[Document], ...] = (Incident, Sighting, Decision)
 """The classes of facts, in the order in which events of one moment stand."""
-Type = Literal["created", "grew", "acknowledged", "assigned", "decided", "reported", "closed", "reopened", "noted"]
+Type = Literal[
+    "created",
+    "grew",
+    "acknowledged",
+    "assigned",
+    "decided",
+    "reported",
+    "closed",
+    "reopened",
+    "noted",
+]
 SCHEMA = """
 create table feed (name text not null) strict;
 create table events (
@@ -60,7 +76,7 @@ create table events (
     at real not null, gone integer not null default 0, jws text not null, unique (tenant, n)
 ) strict;
 create index events_by_time on events (kind, at);
-"""
+"""  # noqa: E501
 ID_DIGITS = 32
 MARK = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}|[0-9]{{1,18}}|")
 NO_MARK = Phrase("invalid page mark: start with the first page")
@@ -71,7 +87,10 @@ PLACED = "update events set at = ?, gone = 0 where id = ? returning 1"
 
 
 class IncidentEvent(NamedTuple):
-    """What became of which incident. `id` is the same wherever the event is read; `what` says more of some types."""
+    """What became of which incident.
+
+    `id` is the same wherever the event is read; `what` says more of some types.
+    """
 
     id: str
     kind: str
@@ -84,7 +103,9 @@ class IncidentEvent(NamedTuple):
 
 
 class Events(NamedTuple):
-    """Some events as they are sent, and where the next begin; `more` says whether there are any now."""
+    """Some events as they are sent, and where the next begin; `more` says whether there are any
+    now.
+    """
 
     items: tuple[str, ...]
     after: str
@@ -93,7 +114,10 @@ class Events(NamedTuple):
 
 @dataclass(slots=True)
 class EventFeed:
-    """The log of one data folder. Threads and processes share it; it is opened when it is first asked for."""
+    """The log of one data folder.
+
+    Threads and processes share it; it is opened when it is first asked for.
+    """
 
     data: Path
     store: IncidentStore
@@ -105,10 +129,11 @@ class EventFeed:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def page(self, tenants: Collection[str] | None, after: str, limit: int) -> Events:
-        """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after bringing the log up.
+        """Events of `tenants`, None for all, behind the mark `after` ("" from the first on), after
+        bringing the log up.
 
-        A mark is the id of the event that was read last: its number would tell how many events others have, and is given to
-        those alone who see all.
+        A mark is the id of the event that was read last: its number would tell how many events
+        others have, and is given to those alone who see all.
         """
         with self._lock, sqlite_errors(self.data / FILE):
             log = self._opened()
@@ -121,17 +146,26 @@ class EventFeed:
             sql = f"select seq, id, jws from events where seq > ? and {whose} order by seq limit ?"  # noqa: S608  values are bound
             rows: list[Any] = log.execute(sql, (last, *bound, limit + 1)).fetchall()
         items, more = rows[:limit], len(rows) > limit
-        behind = items[-1][tenants is not None] if items else event or (0 if tenants is None else "")
+        behind = (
+            items[-1][tenants is not None] if items else event or (0 if tenants is None else "")
+        )
         return Events(tuple(jws for *_, jws in items), f"{name}.{behind}", more)
 
     def public_key(self) -> dict[str, str]:
         """What events are verified with, as a JSON Web Key (RFC 8037)."""
         made = signer(self.keys, ROLE)
-        return {"kty": "OKP", "crv": "Ed25519", "kid": made.name, "x": _text(made.private.public_key().public_bytes_raw())}
+        return {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "kid": made.name,
+            "x": _text(made.private.public_key().public_bytes_raw()),
+        }
 
     def _opened(self) -> apsw.Connection:
         if self._connection is None:
-            self._connection = open_database(self.data / FILE, SCHEMA, SCHEMAS["events"], inventory=self.keys.inventory)
+            self._connection = open_database(
+                self.data / FILE, SCHEMA, SCHEMAS["events"], inventory=self.keys.inventory
+            )
             with transaction(self._connection):
                 if self._connection.execute("select name from feed").get is None:
                     self._connection.execute("insert into feed values (?)", (secrets.token_hex(4),))
@@ -142,32 +176,54 @@ class EventFeed:
         now = self.clock.monotonic()
         is_due = self._looked is None or now - self._looked >= ANYWAY
         with transaction(log):
-            missing = [event for kind in KINDS for event in self._missing(log, kind, everywhere=is_due)]
+            missing = [
+                event for kind in KINDS for event in self._missing(log, kind, everywhere=is_due)
+            ]
             if ready := self._behind_their_opening(log, missing):
                 _append(log, name, sorted(ready, key=_place), signer(self.keys, ROLE))
         self._looked = now if is_due else self._looked
 
-    def _behind_their_opening(self, log: apsw.Connection, missing: Sequence[IncidentEvent]) -> list[IncidentEvent]:
-        """Without those of an incident that is not written yet, or that no search shows: they come with it the next time."""
+    def _behind_their_opening(
+        self, log: apsw.Connection, missing: Sequence[IncidentEvent]
+    ) -> list[IncidentEvent]:
+        """Without those of an incident that is not written yet, or that no search shows: they
+        come with it the next time.
+        """
         opened = {one.incident for one in missing if one.type == "created"}
         others, oldest = {one.incident for one in missing} - opened, self.clock.now() - SPANS[-1]
         for id_, incident in self.store.mget(Incident, others).items():
-            if incident.opened_at < oldest or log.execute(LOGGED, (event_of(incident).id,)).get is not None:
+            if (
+                incident.opened_at < oldest
+                or log.execute(LOGGED, (event_of(incident).id,)).get is not None
+            ):
                 opened.add(id_)
         return [one for one in missing if one.incident in opened]
 
-    def _missing(self, log: apsw.Connection, kind: type[Document], *, everywhere: bool) -> list[IncidentEvent]:
-        """Events of facts of a class that are not in the log; those that the store has no more are not counted again."""
+    def _missing(
+        self, log: apsw.Connection, kind: type[Document], *, everywhere: bool
+    ) -> list[IncidentEvent]:
+        """Events of facts of a class that are not in the log; those that the store has no more
+        are not counted again.
+        """
         found, now = dict[str, IncidentEvent](), self.clock.now()
         for span in SPANS:
             since = now - span
             rows: list[Any] = log.execute(KNOWN, (kind.__name__, since.timestamp())).fetchall()
             known = {id_ for (id_,) in rows}
             logged = len(known) + sum(one.at >= since for one in found.values())
-            if span != SPANS[0] and not everywhere and self.store.count(kind, DocumentFilter(since=since)) == logged:
+            if (
+                span != SPANS[0]
+                and not everywhere
+                and self.store.count(kind, DocumentFilter(since=since)) == logged
+            ):
                 continue
-            there = {one.id: one for one in map(event_of, self.store.scroll(kind, DocumentFilter(since=since)))}
-            log.executemany("update events set gone = 1 where id = ?", [(id_,) for id_ in known - there.keys()])
+            there = {
+                one.id: one
+                for one in map(event_of, self.store.scroll(kind, DocumentFilter(since=since)))
+            }
+            log.executemany(
+                "update events set gone = 1 where id = ?", [(id_,) for id_ in known - there.keys()]
+            )
             for one in [there[id_] for id_ in there.keys() - known]:
                 if log.execute(PLACED, (one.at.timestamp(), one.id)).get is None:
                     found[one.id] = one
@@ -187,13 +243,18 @@ def _append(log: apsw.Connection, name: str, events: Sequence[IncidentEvent], by
         said = {"feed": name, "n": n, **event._asdict(), "at": event.at.isoformat()}
         del said["kind"]
         row = (event.id, event.kind, event.tenant, n, event.at.timestamp(), signed(by, said))
-        log.execute("insert into events (id, kind, tenant, n, at, jws) values (?, ?, ?, ?, ?, ?)", row)
+        log.execute(
+            "insert into events (id, kind, tenant, n, at, jws) values (?, ?, ?, ?, ?, ?)", row
+        )
 
 
 def signed(by: Signer, said: dict[str, Any]) -> str:
     """`said` as a JSON Web Signature in its compact form."""
     head = {"alg": "EdDSA", "kid": by.name, "typ": "ullage-event+json"}
-    text = ".".join(_text(json.dumps(part, separators=(",", ":"), ensure_ascii=False).encode()) for part in (head, said))
+    text = ".".join(
+        _text(json.dumps(part, separators=(",", ":"), ensure_ascii=False).encode())
+        for part in (head, said)
+    )
     return f"{text}.{_text(by.private.sign(text.encode()))}"
 
 
@@ -203,7 +264,9 @@ def _text(data: bytes) -> str:
 
 
 def _number(log: apsw.Connection, event: str, tenants: Collection[str] | None) -> int:
-    """The number of the event in a mark; QueryError for one that there is not, or that is none of theirs."""
+    """The number of the event in a mark; QueryError for one that there is not, or that is none
+    of theirs.
+    """
     if not event:
         return 0
     if tenants is None:
@@ -223,20 +286,31 @@ def _read_mark(name: str, after: str) -> str:
     if after and not MARK.fullmatch(event):
         raise QueryError(NO_MARK, "after")
     if after and feed != name:
-        raise QueryError("the page mark belongs to another event log: start with the first page", "after")
+        raise QueryError(
+            "the page mark belongs to another event log: start with the first page", "after"
+        )
     return event
 
 
 def event_of(fact: Document) -> IncidentEvent:
     """The event that a fact is."""
-    id_ = hashlib.sha256(f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()).hexdigest()[:ID_DIGITS]
+    id_ = hashlib.sha256(
+        f"ullage event\x1f{type(fact).__name__}\x1f{fact.id}".encode()
+    ).hexdigest()[:ID_DIGITS]
     kind = type(fact).__name__
     if isinstance(fact, Incident):
         return IncidentEvent(id_, kind, "created", fact.tenant, fact.id, fact.opened_at)
     if isinstance(fact, Sighting):
         is_first = incident_id(fact.id) == fact.incident
         return IncidentEvent(
-            id_, kind, "grew", fact.tenant, fact.incident, fact.folded_at, "", "first finding" if is_first else ""
+            id_,
+            kind,
+            "grew",
+            fact.tenant,
+            fact.incident,
+            fact.folded_at,
+            "",
+            "first finding" if is_first else "",
         )
     assert isinstance(fact, Decision)
     type_, what = _decided(fact)
@@ -246,7 +320,11 @@ def event_of(fact: Document) -> IncidentEvent:
 def _decided(one: Decision) -> tuple[Type, str]:
     """What a decision is called, and what more it says."""
     if one.act:
-        acts: dict[str, Type] = {"assigned": "assigned", "excused": "closed", "returned": "reopened"}
+        acts: dict[str, Type] = {
+            "assigned": "assigned",
+            "excused": "closed",
+            "returned": "reopened",
+        }
         return acts.get(one.act, "noted"), one.act if one.act not in acts else ""
     if one.stage in (*RULINGS, *TELLING):
         return "decided", " ".join(filter(None, (one.regime, one.stage)))
@@ -254,7 +332,10 @@ def _decided(one: Decision) -> tuple[Type, str]:
         return "reported", " ".join(filter(None, (one.regime, one.stage)))
     if one.status in CLOSED:
         return "closed", one.status
-    plain: dict[str, tuple[Type, str]] = {"acknowledged": ("acknowledged", ""), "note": ("noted", "")}
+    plain: dict[str, tuple[Type, str]] = {
+        "acknowledged": ("acknowledged", ""),
+        "note": ("noted", ""),
+    }
     return plain.get(one.status, ("decided", one.status))
 
 
@@ -278,7 +359,11 @@ def erasing(context: Context) -> Iterator[ErasureStage]:
     def erase(order: Order) -> Iterator[ErasureReport]:
         path = context.data / FILE
         if order.is_whole and path.exists():
-            with contextlib.closing(open_database(path, SCHEMA, SCHEMAS["events"])) as log, sqlite_errors(path), transaction(log):
+            with (
+                contextlib.closing(open_database(path, SCHEMA, SCHEMAS["events"])) as log,
+                sqlite_errors(path),
+                transaction(log),
+            ):
                 log.execute("delete from events where tenant = ?", (order.tenant,))
                 yield ErasureReport("events", log.changes())
 

@@ -15,7 +15,16 @@ from alerts.cases.undoing import find_undoable
 from alerts.deadlines import CHANNELS
 from alerts.deadlines.outstanding import RULINGS
 from alerts.deadlines.render import reported, ruled
-from alerts.records import Decision, Exposure, Incident, Notification, PendingDecision, Sighting, Status, Suppression
+from alerts.records import (
+    Decision,
+    Exposure,
+    Incident,
+    Notification,
+    PendingDecision,
+    Sighting,
+    Status,
+    Suppression,
+)
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.translation import catalogue, named, translated
 from ullage.display import safe
@@ -28,11 +37,16 @@ from ullage.vocabulary.known_words import GAP
 
 
 def link(url: str) -> str:
-    """`url` if a browser may follow it (http or https with a host), else "". Of an address the section is what is kept."""
+    """`url` if a browser may follow it (http or https with a host), else "".
+
+    Of an address the section is what is kept.
+    """
     url = url.removesuffix(GAP)
     try:
         parts = urlsplit(url)
-        return url if parts.scheme in ("http", "https") and parts.hostname and safe(url) == url else ""
+        return (
+            url if parts.scheme in ("http", "https") and parts.hostname and safe(url) == url else ""
+        )
     except ValueError:
         return ""
 
@@ -48,7 +62,7 @@ def claimed(claims: Claims, translate: Callable[[str], str] = str) -> str:
 
     >>> claimed(Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("csv",), size=3_400_000_000))
     '300,000 records, 500 USDT, by telegram, csv, 3.4 GB'
-    """
+    """  # noqa: E501
     return translated(tuple(_claims(claims)), translate)
 
 
@@ -71,33 +85,55 @@ SIZES = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
-    """What an incident's posts offer, by which a person judges it: known words of title or trade, claims, how new it is."""
-    trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()  # one alone may stand there by chance
+    """What an incident's posts offer, by which a person judges it: known words of title or
+    trade, claims, how new it is.
+    """
+    # one alone may stand there by chance
+    trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()
     words = next((title for title in incident.titles if title != GAP), " ".join(trade))
-    newest = Phrase("newest %(date)s", date=incident.newest_date).said(translate) if incident.newest_date else ""
+    newest = (
+        Phrase("newest %(date)s", date=incident.newest_date).said(translate)
+        if incident.newest_date
+        else ""
+    )
     return " · ".join(filter(None, (safe(words), claimed(incident.claims, translate), newest)))
 
 
 def heading(incident: Incident, language: Language = "en") -> str:
-    """What leaked of whom and where, in one line: an incident is called the same wherever it is named."""
+    """What leaked of whom and where, in one line: an incident is called the same wherever it is
+    named.
+    """
     known = [field for field in FIELDS if field in incident.fields]
-    named_ = [named(one, of, language) for one, of in [(f, "field") for f in known] or [(k, "kind") for k in incident.kinds]]
+    named_ = [
+        named(one, of, language)
+        for one, of in [(f, "field") for f in known] or [(k, "kind") for k in incident.kinds]
+    ]
     more = [f"+{len(named_) - SHOWN_FIELDS}"] if len(named_) > SHOWN_FIELDS else []
-    where = Phrase("%(what)s · %(sites)s", what=_who(incident, (*named_[:SHOWN_FIELDS], *more)), sites=brief(incident.sites, 1))
+    where = Phrase(
+        "%(what)s · %(sites)s",
+        what=_who(incident, (*named_[:SHOWN_FIELDS], *more)),
+        sites=brief(incident.sites, 1),
+    )
     return translated(where, catalogue(language).gettext)
 
 
 def _who(incident: Incident, what: tuple[str, ...]) -> Phrase:
     """How many customers, and what of them."""
     if not incident.customers:
-        return Phrase("Customer data offered, no match yet") if incident.alarm else Phrase("No customer matched")
+        return (
+            Phrase("Customer data offered, no match yet")
+            if incident.alarm
+            else Phrase("No customer matched")
+        )
     one = incident.customers == 1 and not incident.incomplete
     count = Phrase("1 customer") if one else Phrase("%(n)s customers", n=incident.counted)
     return Phrase("%(count)s: %(what)s", count=count, what=what) if what else count
 
 
 def incompleteness(incident: Incident) -> str:
-    """What a person must know of an incident of which not all was searched or judged; "" for one of which all was."""
+    """What a person must know of an incident of which not all was searched or judged; "" for one
+    of which all was.
+    """
     reasons = "; ".join(str(reason) for reason in unsearched(incident))
     return f"incomplete: at least {incident.customers:,} customers ({reasons})" if reasons else ""
 
@@ -108,14 +144,20 @@ def unsearched(incident: Incident) -> tuple[Phrase, ...]:
 
 
 def joined(incident: Incident) -> str:
-    """Of how many posts of one seller it is, or whose part it is; "" for what is of one post or of copies."""
+    """Of how many posts of one seller it is, or whose part it is; "" for what is of one post or
+    of copies.
+    """
     if incident.part_of:
         return f"part of {incident.part_of}, which is judged with all that is in it"
     parts = f", {', '.join(incident.parts)} among them" if incident.parts else ""
-    return f"joined from {incident.joined:,} messages of one seller{parts}" if incident.joined else ""
+    return (
+        f"joined from {incident.joined:,} messages of one seller{parts}" if incident.joined else ""
+    )
 
 
-def summary(incident: Incident, status: Status, silence: Suppression | None = None) -> dict[str, Any]:
+def summary(
+    incident: Incident, status: Status, silence: Suppression | None = None
+) -> dict[str, Any]:
     """The incident as a JSON object of a list."""
     shown = incident.model_dump(mode="json", include=SUMMARY)
     return {**shown, **_next(incident), "status": status, "suppressed": _silence(silence)}
@@ -128,7 +170,11 @@ def _next(incident: Incident) -> dict[str, str]:
 
 def _silence(silence: Suppression | None) -> dict[str, Any] | None:
     """Who silenced it, why and until when."""
-    return silence.model_dump(mode="json", include={"id", "by", "reason", "at", "expires"}) if silence else None
+    return (
+        silence.model_dump(mode="json", include={"id", "by", "reason", "at", "expires"})
+        if silence
+        else None
+    )
 
 
 def customer(exposure: Exposure) -> dict[str, Any]:
@@ -149,7 +195,9 @@ def details(
     decide: Mapping[str, Any] | None = None,
     pending: Sequence[tuple[PendingDecision, Phrase]] = (),
 ) -> dict[str, Any]:
-    """The incident as a JSON object with everything that belongs to it; sketches and tags are for machines and left out."""
+    """The incident as a JSON object with everything that belongs to it; sketches and tags are
+    for machines and left out.
+    """
     return {
         **found.incident.model_dump(mode="json", exclude=HIDDEN["incident"]),
         **_next(found.incident),
@@ -158,19 +206,26 @@ def details(
         "deadlines": list(clocks),
         "decide": decide,
         "waiting_for_second_person": pending_as_json(pending),
-        "sellers": [{**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()} for one in found.sellers],
+        "sellers": [
+            {**asdict(one), "since": one.since.isoformat(), "last": one.last.isoformat()}
+            for one in found.sellers
+        ],
         "seen": [sighting(one) for one in found.sightings],
         "seen_after": found.more_sightings,
         "exposures": [customer(exposure) for exposure in found.exposures],
         "exposures_after": found.more,
-        "decisions": [decision.model_dump(mode="json", exclude=HIDDEN["decision"]) for decision in found.decisions],
+        "decisions": [
+            decision.model_dump(mode="json", exclude=HIDDEN["decision"])
+            for decision in found.decisions
+        ],
     }
 
 
 SUMMARY = set(
-    "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label sites customers rows sightings"
-    " kinds titles publish_seconds published_at opened_at updated_at alarm linked incomplete sections authors claims fields"
-    " newest_date joined series gone gone_at back".split()
+    "id tenant severity exposure scenario scenario_title scenario_title_zh origin origin_label"
+    " sites customers rows sightings kinds titles publish_seconds published_at opened_at updated_at"
+    " alarm linked incomplete sections authors claims fields newest_date joined series gone gone_at"
+    " back".split()
 )
 
 
@@ -180,7 +235,9 @@ HIDDEN: Mapping[str, set[str]] = {
     "customer": {"index_tags", "subject"},
     "decision": {"covers"},
 }
-"""Members of documents that are shown to nobody; of a customer the pseudonym stands under a name of its own."""
+"""Members of documents that are shown to nobody; of a customer the pseudonym stands under a name
+of its own.
+"""
 OURSELVES = "ullage"
 RETURNED: Mapping[str, Phrase] = {
     "expired": Phrase("false positive period over: reopened"),
@@ -231,7 +288,9 @@ class HistoryEntry:
 
 
 def pending_as_json(pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[dict[str, Any]]:
-    """Return what waits for a second person of an incident, one object an act; `waits` says for whom."""
+    """Return what waits for a second person of an incident, one object an act; `waits` says for
+    whom.
+    """
     return [
         {
             "id": one.id,
@@ -251,9 +310,13 @@ def describe_pending(pending: PendingDecision) -> Phrase:
     return describe(pending.decisions[0]) if pending.decisions else Phrase("suppressed")
 
 
-def history(store: IncidentStore, incident: Incident, decisions: Sequence[Decision]) -> list[HistoryEntry]:
+def history(
+    store: IncidentStore, incident: Incident, decisions: Sequence[Decision]
+) -> list[HistoryEntry]:
     """Everything, the newest first."""
-    sent = store.scroll(Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")}))
+    sent = store.scroll(
+        Notification, DocumentFilter({"incident": incident.family, "outcome": ("sent", "failed")})
+    )
     known, open_ = {one.id: one for one in decisions}, find_undoable(decisions)
     made = (_decided(one, known, is_undoable=one.id in open_) for one in decisions)
     found = [*made, *_told(sent), HistoryEntry(incident.opened_at, OURSELVES, Phrase("opened"))]
@@ -270,9 +333,13 @@ def _told(sent: Iterable[Notification]) -> Iterable[HistoryEntry]:
 def _decided(one: Decision, known: Mapping[str, Decision], *, is_undoable: bool) -> HistoryEntry:
     until = one.until if one.act in ("due", "excused") else None
     if one.act == "undone" and one.about in known:
-        return HistoryEntry(one.at, one.by, Phrase("undone: %(what)s", what=describe(known[one.about])), one.note)
+        return HistoryEntry(
+            one.at, one.by, Phrase("undone: %(what)s", what=describe(known[one.about])), one.note
+        )
     ended = tuple(map(reported, one.ends)), one.confirmed_by
-    return HistoryEntry(one.at, one.by, describe(one), one.note, until, one.id if is_undoable else "", *ended)
+    return HistoryEntry(
+        one.at, one.by, describe(one), one.note, until, one.id if is_undoable else "", *ended
+    )
 
 
 def describe(one: Decision) -> Phrase:
@@ -280,16 +347,24 @@ def describe(one: Decision) -> Phrase:
     if one.act:
         return _acted(one)
     if one.stage in TELLING:
-        approved = Phrase("customers may be notified"), Phrase("customers may no longer be notified")
+        approved = (
+            Phrase("customers may be notified"),
+            Phrase("customers may no longer be notified"),
+        )
         return approved[not TELLING[one.stage]]
     if one.stage in RULINGS:
         rule = ruled(one.regime)
-        applies = Phrase("%(rule)s applies", rule=rule), Phrase("%(rule)s requires no report here", rule=rule)
+        applies = (
+            Phrase("%(rule)s applies", rule=rule),
+            Phrase("%(rule)s requires no report here", rule=rule),
+        )
         return applies[one.stage != "applies"]
     if one.regime:
         what = reported(f"{one.regime} {one.stage}")
         if one.value in CHANNELS:
-            return Phrase("report sent, %(how)s: %(what)s", how=Phrase(CHANNELS[one.value][0]), what=what)
+            return Phrase(
+                "report sent, %(how)s: %(what)s", how=Phrase(CHANNELS[one.value][0]), what=what
+            )
         return Phrase("report sent: %(what)s", what=what)
     return WORDS.get(one.status.replace("_", " "), Phrase("reopened"))
 
@@ -302,9 +377,16 @@ def _acted(one: Decision) -> Phrase:
     if one.act == "takedown":
         return Phrase("takedown %(state)s", state=STATES[one.value])
     if one.act == "excused":
-        return Phrase("false positive: %(why)s", why=REASONS.get(one.value, Phrase("another reason, see the note")))
+        return Phrase(
+            "false positive: %(why)s",
+            why=REASONS.get(one.value, Phrase("another reason, see the note")),
+        )
     if one.act == "returned":
         return RETURNED.get(one.value, Phrase("reopened"))
     if one.act == "detached":
         return Phrase("sighting %(id)s split off", id=one.about)
-    return Phrase(BETWEEN[one.act].id, to=one.about) if one.act in BETWEEN else REQUESTED.get(one.act, Phrase("undone"))
+    return (
+        Phrase(BETWEEN[one.act].id, to=one.about)
+        if one.act in BETWEEN
+        else REQUESTED.get(one.act, Phrase("undone"))
+    )

@@ -1,8 +1,9 @@
 """Choose what may leave the house in letters, drafts for authorities and exchange formats.
 
-A document for outsiders is made from these objects and from nothing else, so that a score, an internal next step, a partner's
-name or a ruling's grounds cannot come in: they are not there. What a sentence asserts, such as that an original is sealed, is a
-field that was looked up. `tests/alerts/test_outgoing.py` tries every document in states where each assertion is false.
+A document for outsiders is made from these objects and from nothing else, so that a score, an
+internal next step, a partner's name or a ruling's grounds cannot come in: they are not there. What
+a sentence asserts, such as that an original is sealed, is a field that was looked up.
+`tests/alerts/test_outgoing.py` tries every document in states where each assertion is false.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ class Text(NamedTuple):
 
 ORIGIN_WORDS: Mapping[Origin, Text] = {
     "ours": Text("matches our own records", "与我方记录相符"),
-    "partner": Text("holds honeytokens that only one partner received", "含仅提供给一家合作方的诱饵数据"),
+    "partner": Text(
+        "holds honeytokens that only one partner received", "含仅提供给一家合作方的诱饵数据"
+    ),
     "devices": Text("taken from devices", "终端窃取"),
     "elsewhere": Text("data of another source", "系他处数据"),
     "recycled": Text("known from an earlier leak", "旧料翻炒"),
@@ -41,7 +44,9 @@ ORIGIN_WORDS: Mapping[Origin, Text] = {
 
 @dataclass(frozen=True, slots=True)
 class OutgoingIncident:
-    """The facts of an incident that outsiders may read; scores, severity, codes and titles of posts are not among them."""
+    """The facts of an incident that outsiders may read; scores, severity, codes and titles of
+    posts are not among them.
+    """
 
     id: str
     opened_at: datetime
@@ -80,7 +85,9 @@ class OutgoingIncident:
             last_seen=incident.last_seen,
             published_at=incident.published_at,
             origin_words=ORIGIN_WORDS[incident.origin],
-            origin_evidence=tuple(Text(one.evidence, one.evidence_zh) for one in incident.origin_reasons),
+            origin_evidence=tuple(
+                Text(one.evidence, one.evidence_zh) for one in incident.origin_reasons
+            ),
             has_partner_honeytoken=incident.origin == "partner",
             scenario=incident.scenario,
             scenario_title=incident.scenario_title,
@@ -105,7 +112,9 @@ class OutgoingIncident:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingSighting:
-    """One post that was seen: our own id of it, where and when; `is_sealed` says whether its original is in the vault now."""
+    """One post that was seen: our own id of it, where and when; `is_sealed` says whether its
+    original is in the vault now.
+    """
 
     id: str
     site: str
@@ -118,8 +127,12 @@ class OutgoingSighting:
     is_offer: bool
 
 
-def outgoing_sightings(sightings: Iterable[Sighting], vault: Vault | None) -> tuple[OutgoingSighting, ...]:
-    """Return what outsiders may read of `sightings`, in the same order; without a vault no original counts as sealed."""
+def outgoing_sightings(
+    sightings: Iterable[Sighting], vault: Vault | None
+) -> tuple[OutgoingSighting, ...]:
+    """Return what outsiders may read of `sightings`, in the same order; without a vault no
+    original counts as sealed.
+    """
     chosen = list(sightings)
     sealed = vault.find_intact((one.tenant, one.id) for one in chosen) if vault else frozenset()
     return tuple(
@@ -140,7 +153,9 @@ def outgoing_sightings(sightings: Iterable[Sighting], vault: Vault | None) -> tu
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something that was done, as it was recorded: `what` is a takedown's state, "told", "untold" or "note" with its text."""
+    """Something that was done, as it was recorded: `what` is a takedown's state, "told",
+    "untold" or "note" with its text.
+    """
 
     at: datetime
     what: str
@@ -150,7 +165,8 @@ class Measure:
 def list_measures(decisions: Sequence[Decision]) -> tuple[Measure, ...]:
     """List recorded measures in order of time.
 
-    Notes count where an incident is worked on; the grounds of waivers, suppressions and closings stay in the house.
+    Notes count where an incident is worked on; the grounds of waivers, suppressions and closings
+    stay in the house.
     """
     measures = list[Measure]()
     for one in sorted(in_force(decisions), key=lambda decision: (decision.at, decision.id)):
@@ -158,7 +174,12 @@ def list_measures(decisions: Sequence[Decision]) -> tuple[Measure, ...]:
             measures.append(Measure(one.at, f"takedown {one.value}"))
         elif one.stage in ("telling_approved", "telling_withdrawn"):
             measures.append(Measure(one.at, one.stage))
-        is_work = not one.regime and one.stage == "" and one.act in ("", "takedown") and one.status not in CLOSED
+        is_work = (
+            not one.regime
+            and one.stage == ""
+            and one.act in ("", "takedown")
+            and one.status not in CLOSED
+        )
         if one.note and is_work:
             measures.append(Measure(one.at, "note", one.note))
     return tuple(measures)

@@ -1,8 +1,9 @@
 """Order the incidents that people work on, and say what a shift leaves to the next.
 
-What burns stands first: what is due, soonest first, then by severity, and of equals the oldest. Of a seller's incidents the first
-in that order stands for the others, on whatever page they would be. Pages go on behind a row's own place, so that none is shown
-twice or left out because others were closed meanwhile.
+What burns stands first: what is due, soonest first, then by severity, and of equals the oldest. Of
+a seller's incidents the first in that order stands for the others, on whatever page they would be.
+Pages go on behind a row's own place, so that none is shown twice or left out because others were
+closed meanwhile.
 """
 
 from __future__ import annotations
@@ -53,9 +54,13 @@ SHIFTS_BACK = timedelta(days=14)
 SHIFT_SECONDS = 300.0
 """Within which a new shift is noticed."""
 SPARE = 2
-"""Times as many are asked for as are shown: a second round costs more than rows that are not needed."""
+"""Times as many are asked for as are shown: a second round costs more than rows that are not
+needed.
+"""
 ROUNDS = 8
-"""Times that a page is filled up where a seller's incidents were folded; then it is shorter than it might be."""
+"""Times that a page is filled up where a seller's incidents were folded; then it is shorter than
+it might be.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,30 +89,45 @@ class QueueFilter:
         return replace(self, tab="open", order="priority", flat=False) != QueueFilter()
 
     def where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
-        """As a condition, without the seller; QueryError says what cannot be asked, never repeating it.
+        """As a condition, without the seller; QueryError says what cannot be asked, never repeating
+        it.
 
         `who` asks; `shift` is when that person's last shift ended.
         """
         if self.tab not in TABS:
-            raise QueryError(Phrase("the tab must be one of %(known)s", known=", ".join(TABS)), "tab")
+            raise QueryError(
+                Phrase("the tab must be one of %(known)s", known=", ".join(TABS)), "tab"
+            )
         if self.origin not in ("", *ORIGINS):
-            raise QueryError(Phrase("the leak source must be one of %(known)s", known=", ".join(ORIGINS)), "origin")
+            raise QueryError(
+                Phrase("the leak source must be one of %(known)s", known=", ".join(ORIGINS)),
+                "origin",
+            )
         for name, value in (("scenario", self.scenario), ("assignee", self.assignee)):
             if what := identifier_in(value, numbers=False):
-                said = Phrase("a filter seems to contain %(what)s: look people up under 'Check a person'", what=Phrase(what))
+                said = Phrase(
+                    "a filter seems to contain %(what)s: look people up under 'Check a person'",
+                    what=Phrase(what),
+                )
                 raise QueryError(said, name)
-        where = Filters(self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller).where()
+        where = Filters(
+            self.tenant, self.severity, self.status, self.site, self.kind, self.text, self.seller
+        ).where()
         tab = self.tab_where(who, now, shift)
         equals = {**where.equals, **self._chosen(), **tab.equals}
         if self.status:
             equals["status"] = (self.status,)
         since = max(filter(None, (self.opened_from, tab.since)), default=None)
-        return replace(where, equals=equals, since=since, before=self.opened_before, at_most=tab.at_most)
+        return replace(
+            where, equals=equals, since=since, before=self.opened_before, at_most=tab.at_most
+        )
 
     def tab_where(self, who: str, now: datetime, shift: datetime | None) -> DocumentFilter:
         """What the tab alone asks for."""
         limits = {"burns": round((now + DUE_WITHIN).timestamp())} if self.tab == "due" else {}
-        return DocumentFilter(self._tab(who), at_most=limits, since=shift if self.tab == "new" else None)
+        return DocumentFilter(
+            self._tab(who), at_most=limits, since=shift if self.tab == "new" else None
+        )
 
     def _chosen(self) -> dict[str, Collection[str]]:
         chosen = {"origin": self.origin, "scenario": self.scenario, "assignee": self.assignee}
@@ -121,7 +141,9 @@ class QueueFilter:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One line: the incident, its work item as it stands now, and how many more of its seller's stand behind it."""
+    """One line: the incident, its work item as it stands now, and how many more of its seller's
+    stand behind it.
+    """
 
     incident: Incident
     item: WorkItem
@@ -154,13 +176,16 @@ class _Part(Excerpt):
 
 @dataclass(slots=True)
 class Shifts:
-    """When each person's last shift ended, worked out once in `SHIFT_SECONDS`: that reads what all decided in two weeks.
+    """When each person's last shift ended, worked out once in `SHIFT_SECONDS`: that reads what all
+    decided in two weeks.
 
     What somebody decides in a shift does not move the end of the one before.
     """
 
     clock: Clock
-    _known: dict[tuple[str, frozenset[str] | None], tuple[float, datetime]] = field(default_factory=dict)
+    _known: dict[tuple[str, frozenset[str] | None], tuple[float, datetime]] = field(
+        default_factory=dict
+    )
 
     def ended(self, store: IncidentStore, who: str, shift: timedelta) -> datetime:
         """As `last_shift`, at most so long ago."""
@@ -174,7 +199,9 @@ class Shifts:
 
 @dataclass(frozen=True, slots=True)
 class IncidentQueue:
-    """Reads the queue for one person; `shifts` remembers when theirs ended from one page to the next."""
+    """Reads the queue for one person; `shifts` remembers when theirs ended from one page to the
+    next.
+    """
 
     work: Work
     who: str = ""
@@ -194,9 +221,16 @@ class IncidentQueue:
         return QueuePage(tuple(self._rows(items)), mark)
 
     def heads(self, views: Sequence[QueueFilter], limit: int) -> list[tuple[QueueRow, ...]]:
-        """The first `limit` rows of each view, whose series are not folded; the facts of all rows are read together."""
+        """The first `limit` rows of each view, whose series are not folded; the facts of all
+        rows are read together.
+        """
         self._complete()
-        pages = [self._store.search(WorkItem, self._where(view), limit, order=store_order(view.order)).items for view in views]
+        pages = [
+            self._store.search(
+                WorkItem, self._where(view), limit, order=store_order(view.order)
+            ).items
+            for view in views
+        ]
         items = {item.id: item for page in pages for item in page}
         rows = {row.incident.id: row for row in self._rows([(item, 0) for item in items.values()])}
         return [tuple(rows[item.id] for item in page if item.id in rows) for page in pages]
@@ -211,19 +245,32 @@ class IncidentQueue:
         return self._store.count(WorkItem, self._where(view))
 
     def totals(self, common: QueueFilter, views: Sequence[QueueFilter]) -> list[int]:
-        """How many incidents each of `views` has, which narrow `common` and have no text, seller, place or kind of their own."""
-        return self._store.counts(WorkItem, self._where(common), [self._where(view) for view in views])
+        """How many incidents each of `views` has, which narrow `common` and have no text,
+        seller, place or kind of their own.
+        """
+        return self._store.counts(
+            WorkItem, self._where(common), [self._where(view) for view in views]
+        )
 
     def counts(self, view: QueueFilter) -> dict[str, int]:
         """How many incidents each tab has, under the filters of `view`; series are not folded."""
         tabs = [tab for tab in TABS if tab != "all"]
         common = self._where(replace(view, tab="all"))
-        parts = [replace(view, tab=tab).tab_where(self.who, self._now, self.shift if tab == "new" else None) for tab in tabs]
+        parts = [
+            replace(view, tab=tab).tab_where(
+                self.who, self._now, self.shift if tab == "new" else None
+            )
+            for tab in tabs
+        ]
         return dict(zip(tabs, self._store.counts(WorkItem, common, parts), strict=True))
 
     def open_by_severity(self, view: QueueFilter) -> dict[str, int]:
-        """How many open incidents there are of each severity, the gravest first; under the tenant of `view` alone."""
-        found = self._store.tally(WorkItem, self._where(QueueFilter(tenant=view.tenant)), ("severity",))
+        """How many open incidents there are of each severity, the gravest first; under the
+        tenant of `view` alone.
+        """
+        found = self._store.tally(
+            WorkItem, self._where(QueueFilter(tenant=view.tenant)), ("severity",)
+        )
         counts = {one.values[0]: one.count for one in found}
         return {one: counts.get(one, 0) for one in reversed(SEVERITIES)}
 
@@ -251,12 +298,20 @@ class IncidentQueue:
         where = view.where(self.who, self._now, self.shift if view.tab == "new" else None)
         if not view.seller:
             return where
-        found = self._store.tally(Sighting, DocumentFilter({"seller": tokens_of(view.seller)}), ("incident",))
+        found = self._store.tally(
+            Sighting, DocumentFilter({"seller": tokens_of(view.seller)}), ("incident",)
+        )
         ids = {one.values[0] for one in found}
-        parts = self._store.excerpts(Incident, DocumentFilter({"folded": (PART,)}, ids=ids), _Part) if ids else ()
+        parts = (
+            self._store.excerpts(Incident, DocumentFilter({"folded": (PART,)}, ids=ids), _Part)
+            if ids
+            else ()
+        )
         return where.but(ids=ids | {part.part_of for part in parts})
 
-    def _folded(self, where: DocumentFilter, order: str, limit: int, after: str) -> tuple[list[tuple[WorkItem, int]], str]:
+    def _folded(
+        self, where: DocumentFilter, order: str, limit: int, after: str
+    ) -> tuple[list[tuple[WorkItem, int]], str]:
         """Items with the number of those that each stands for, and where the next page begins."""
         found, series, mark = list[WorkItem](), dict[str, First](), after
         for _ in range(ROUNDS):
@@ -268,7 +323,9 @@ class IncidentQueue:
             mark = page.after
             if not mark or len(found) >= limit:
                 break
-        shown = [(item, series[item.series[0]].count - 1 if item.series else 0) for item in found[:limit]]
+        shown = [
+            (item, series[item.series[0]].count - 1 if item.series else 0) for item in found[:limit]
+        ]
         return shown, mark_behind(found[limit - 1], order) if len(found) > limit else mark
 
     def _rows(self, items: Sequence[tuple[WorkItem, int]]) -> Iterator[QueueRow]:
@@ -278,17 +335,24 @@ class IncidentQueue:
         now = {id_: item_of(incident, owed[id_]) for id_, incident in incidents.items()}
         if stale := [now[item.id] for item, _ in items if item.id in now and now[item.id] != item]:
             self._store.put(stale)
-        yield from (QueueRow(incidents[item.id], now[item.id], folded) for item, folded in items if item.id in now)
+        yield from (
+            QueueRow(incidents[item.id], now[item.id], folded)
+            for item, folded in items
+            if item.id in now
+        )
 
 
 def _leads(series: Mapping[str, First], item: WorkItem) -> bool:
-    """Whether it is the first of its seller's, which may have come or gone since the page was read."""
+    """Whether it is the first of its seller's, which may have come or gone since the page was
+    read.
+    """
     first = series.get(item.series[0])
     return first is not None and first.id == item.id
 
 
 def last_shift(store: IncidentStore, who: str, now: datetime, shift: timedelta) -> datetime:
-    """When the last shift of a person ended: their last decision before a pause of half a shift; else a shift ago.
+    """When the last shift of a person ended: their last decision before a pause of half a shift;
+    else a shift ago.
 
     The present shift is told by what was decided since that pause.
     """
@@ -323,7 +387,9 @@ class HandoverPart:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A shift that ended at `until` and whose predecessor's ended at `since`; `blind` is the ledger of that time."""
+    """A shift that ended at `until` and whose predecessor's ended at `since`; `blind` is the
+    ledger of that time.
+    """
 
     since: datetime
     until: datetime
@@ -336,11 +402,17 @@ class Handover:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything was covered, or it is explained why not; where only files were imported there is no site to be."""
-        return self.behind.is_trusted and (self.behind.is_imported_only or self.blind.is_accounted_for)
+        """Whether everything was covered, or it is explained why not; where only files were
+        imported there is no site to be.
+        """
+        return self.behind.is_trusted and (
+            self.behind.is_imported_only or self.blind.is_accounted_for
+        )
 
     def rows(self) -> list[tuple[QueueRow, tuple[Phrase, ...]]]:
-        """Each incident that a part shows, once, what burns first, with the words for the parts that it is in."""
+        """Each incident that a part shows, once, what burns first, with the words for the parts
+        that it is in.
+        """
         found = {row.incident.id: row for part in self.parts().values() for row in part.rows}
         urgent = sorted(found.values(), key=lambda row: (row.item.burns, row.incident.id))
         return [(row, tuple(self._why(row))) for row in urgent]
@@ -366,18 +438,31 @@ class Handover:
         }
 
 
-def handover(queue: IncidentQueue, tenant: str = "", since: datetime | None = None, shown: int = SHOWN) -> Handover:
-    """Of one tenant or all, since `since` or since the last shift of whoever asks ended, `shown` incidents of each part.
+def handover(
+    queue: IncidentQueue, tenant: str = "", since: datetime | None = None, shown: int = SHOWN
+) -> Handover:
+    """Of one tenant or all, since `since` or since the last shift of whoever asks ended, `shown`
+    incidents of each part.
 
     QueryError for a time that is to come or too long ago.
     """
     start, now = since or queue.shift, queue.work.duties.clock.now()
     if not timedelta(0) < now - start <= MOST:
-        raise QueryError(Phrase("a shift must have begun within the last %(days)s days", days=MOST.days))
+        raise QueryError(
+            Phrase("a shift must have begun within the last %(days)s days", days=MOST.days)
+        )
 
     every = QueueFilter(tenant=tenant, flat=True, tab="all")
-    since_then, undecided_ones = replace(every, opened_from=start), replace(every, tab="open", status="open")
-    views = [since_then, undecided_ones, replace(every, tab="due"), replace(every, tab="unassigned")]
+    since_then, undecided_ones = (
+        replace(every, opened_from=start),
+        replace(every, tab="open", status="open"),
+    )
+    views = [
+        since_then,
+        undecided_ones,
+        replace(every, tab="due"),
+        replace(every, tab="unassigned"),
+    ]
     new, undecided, due, unassigned = (
         HandoverPart(rows, len(rows) if len(rows) < shown else max(len(rows), total))
         for rows, total in zip(queue.heads(views, shown), queue.totals(every, views), strict=True)

@@ -1,8 +1,10 @@
-"""Customer references of an incident: somebody asks for them, others approve, and who asked may have them for a day.
+"""Customer references of an incident: somebody asks for them, others approve, and who asked may
+have them for a day.
 
-The request, its approvals and refusals are decisions of the incident. The references are never stored: match resolves them anew
-each time (`alerts.web.pages.references`). A request holds short digests of the pseudonyms that it is for, salted by its own id,
-so whoever comes into the incident later, by a merge for example, is not handed out, nor is anybody who has left it.
+The request, its approvals and refusals are decisions of the incident. The references are never
+stored: match resolves them anew each time (`alerts.web.pages.references`). A request holds short
+digests of the pseudonyms that it is for, salted by its own id, so whoever comes into the incident
+later, by a merge for example, is not handed out, nor is anybody who has left it.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ class ReferenceRequest:
         return int(self.asked.value)
 
     def covered(self, subjects: Iterable[str]) -> list[str]:
-        """Return those of `subjects` who were in the incident when it was asked for, which is what others approved."""
+        """Return those of `subjects` who were in the incident when it was asked for, which is
+        what others approved.
+        """
         salt, digests = self.asked.id.rpartition(":")[2], base64.b64decode(self.asked.covers)
         known = {digests[at : at + DIGEST_BYTES] for at in range(0, len(digests), DIGEST_BYTES)}
         return [one for one in subjects if _digest(salt, one) in known]
@@ -63,7 +67,8 @@ class ReferenceRequest:
         """How far it has come, where so many approvals are needed."""
         if self.refusal is not None:
             return "refused"
-        if not needed or now >= self.until(needed):  # where none is needed, none is handed out any more
+        # where none is needed, none is handed out any more
+        if not needed or now >= self.until(needed):
             return "expired"
         return "approved" if len(self.approvals) >= needed else "waiting"
 
@@ -74,7 +79,9 @@ def digest_all(salt: str, subjects: Iterable[str]) -> str:
 
 
 def _digest(salt: str, subject: str) -> bytes:
-    return hashlib.sha256(f"ullage references\x1f{salt}\x1f{subject}".encode()).digest()[:DIGEST_BYTES]
+    return hashlib.sha256(f"ullage references\x1f{salt}\x1f{subject}".encode()).digest()[
+        :DIGEST_BYTES
+    ]
 
 
 def requests_of(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
@@ -86,7 +93,9 @@ def requests_of(decisions: Iterable[Decision]) -> list[ReferenceRequest]:
 
     asked = [one for one in made if one.act == "references_asked"]
     return [
-        ReferenceRequest(one, said("references_approved", one), next(iter(said("references_refused", one)), None))
+        ReferenceRequest(
+            one, said("references_approved", one), next(iter(said("references_refused", one)), None)
+        )
         for one in reversed(asked)
     ]
 
@@ -111,16 +120,28 @@ class References:
         if not self.needed:
             raise QueryError("customer references of this tenant are not handed out here")
         now, number = self.clock.now(), checked_case(case)
-        if any(one.asked.by == by and one.state(self.needed, now) in ("waiting", "approved") for one in self._requests(incident)):
+        if any(
+            one.asked.by == by and one.state(self.needed, now) in ("waiting", "approved")
+            for one in self._requests(incident)
+        ):
             raise QueryError("you have a request for this incident already", "case")
         subjects = [one.subject for one in customers(self._store, incident)]
         if not subjects:
             raise QueryError("this incident has no customers", "case")
         salt = token or secrets.token_hex(TOKEN_BYTES)
-        said = {"value": str(len(subjects)), "covers": digest_all(salt, subjects), "reference": number, "until": now + WAITS}
-        return self.decisions.note_act(incident, "references_asked", by=by, note=reason, token=salt, **said)
+        said = {
+            "value": str(len(subjects)),
+            "covers": digest_all(salt, subjects),
+            "reference": number,
+            "until": now + WAITS,
+        }
+        return self.decisions.note_act(
+            incident, "references_asked", by=by, note=reason, token=salt, **said
+        )
 
-    def answer(self, incident: Incident, entry: str, *, by: str, approve: bool, note: str, token: str) -> Decision:
+    def answer(
+        self, incident: Incident, entry: str, *, by: str, approve: bool, note: str, token: str
+    ) -> Decision:
         """Approve the request `entry` of somebody else, or refuse it."""
         request, now = self.request(incident, entry), self.clock.now()
         if request.asked.by == by:
@@ -130,13 +151,25 @@ class References:
         if by in request.approved_by:
             raise QueryError("you have approved it: somebody else has to do so too", "note")
         if not approve:
-            return self.decisions.note_act(incident, "references_refused", by=by, about=entry, note=note, token=token)
+            return self.decisions.note_act(
+                incident, "references_refused", by=by, about=entry, note=note, token=token
+            )
         return self.decisions.note_act(
-            incident, "references_approved", by=by, about=entry, until=now + LASTS, note=note, token=token
+            incident,
+            "references_approved",
+            by=by,
+            about=entry,
+            until=now + LASTS,
+            note=note,
+            token=token,
         )
 
-    def approved(self, incident: Incident, entry: str, *, by: str) -> tuple[ReferenceRequest, list[str]]:
-        """The request `entry` of `by` whose approval lasts, and the pseudonyms to be resolved for it."""
+    def approved(
+        self, incident: Incident, entry: str, *, by: str
+    ) -> tuple[ReferenceRequest, list[str]]:
+        """The request `entry` of `by` whose approval lasts, and the pseudonyms to be resolved
+        for it.
+        """
         request = self.request(incident, entry)
         if request.asked.by != by:
             raise QueryError("only who asked may download the customer references")
@@ -144,7 +177,9 @@ class References:
             raise QueryError("this request is not approved, or no longer")
         found = request.covered(one.subject for one in customers(self._store, incident))
         if not found:
-            raise QueryError("none of the customers that were approved is in this incident any more: ask again")
+            raise QueryError(
+                "none of the customers that were approved is in this incident any more: ask again"
+            )
         return request, found
 
     def request(self, incident: Incident, entry: str) -> ReferenceRequest:
@@ -155,4 +190,6 @@ class References:
         return found
 
     def _requests(self, incident: Incident) -> list[ReferenceRequest]:
-        return requests_of(self._store.scroll(Decision, DocumentFilter({"incident": (incident.id,)})))
+        return requests_of(
+            self._store.scroll(Decision, DocumentFilter({"incident": (incident.id,)}))
+        )

@@ -1,11 +1,13 @@
-"""What alert does for the desk: it brings false positives back, and detaches sightings and merges incidents where people ask.
+"""What alert does for the desk: it brings false positives back, and detaches sightings and merges
+incidents where people ask.
 
-A false positive comes back when its time is over, and before that when its incident is seen on another site, with more customers
-or other kinds, or grows graver: `ullage` then appends a decision that opens it again, with the reason. A sighting that is
-detached becomes an incident of its own, with the exposures that are its own; what is posted again of the same people goes there
-from then on. An incident that is merged into another becomes its part: it keeps its id, its posts and what was decided of it, and
-the other is judged with all of it and takes what comes, until a person splits them: what came meanwhile stays with it. All can be
-done again at no harm.
+A false positive comes back when its time is over, and before that when its incident is seen on
+another site, with more customers or other kinds, or grows graver: `ullage` then appends a decision
+that opens it again, with the reason. A sighting that is detached becomes an incident of its own,
+with the exposures that are its own; what is posted again of the same people goes there from then
+on. An incident that is merged into another becomes its part: it keeps its id, its posts and what
+was decided of it, and the other is judged with all of it and takes what comes, until a person
+splits them: what came meanwhile stays with it. All can be done again at no harm.
 """
 
 from __future__ import annotations
@@ -58,7 +60,10 @@ class Returns:
     waits: Callable[[Sequence[tuple[Incident, PendingDecision]]], None] = lambda _: None
     """Handed what waits for a second person, each time."""
     believed: Clock | None = None
-    """By which a false positive is over; that of the work where there is none. A clock that was set ends none."""
+    """By which a false positive is over; that of the work where there is none.
+
+    A clock that was set ends none.
+    """
 
     @property
     def _store(self) -> IncidentStore:
@@ -69,13 +74,20 @@ class Returns:
         return Regrouping(self.work.duties, self.rules)
 
     def filed(self, before: Mapping[str, Incident], incidents: Sequence[Incident]) -> None:
-        """Incidents were written: their work items follow, and a false positive with news in it comes back."""
-        made = [self._open(one, "grown") for one in self._excused([i for i in incidents if _is_news(before.get(i.id), i)])]
+        """Incidents were written: their work items follow, and a false positive with news in it
+        comes back.
+        """
+        made = [
+            self._open(one, "grown")
+            for one in self._excused([i for i in incidents if _is_news(before.get(i.id), i)])
+        ]
         self.work.write(incidents, made)
         self.changed([incident.id for incident in incidents])
 
     def turn(self) -> None:
-        """Bring back what is over, detach what is asked for, and renew the items of what was decided lately, or had none."""
+        """Bring back what is over, detach what is asked for, and renew the items of what was
+        decided lately, or had none.
+        """
         self.work.complete()
         now = self.work.duties.clock.now()
         believed = self.believed.now() if self.believed else now
@@ -90,15 +102,23 @@ class Returns:
             if one.act == "detached":
                 self._detach(one)
         self._complete([one for one in in_order if one.act == "second_confirmed"])
-        regrouped = {(one.incident, one.about): one for one in in_order if one.act in ("merged", "split")}
+        regrouped = {
+            (one.incident, one.about): one for one in in_order if one.act in ("merged", "split")
+        }
         for one in regrouped.values():  # the last that was said of two incidents counts
             self._regroup(one)
         self.work.renew({one.incident for one in lately if one.at >= now - timedelta(minutes=5)})
-        self._notify(without_answered(self._store, self._store.scroll(PendingDecision, DocumentFilter(since=now - LATELY))))
+        self._notify(
+            without_answered(
+                self._store, self._store.scroll(PendingDecision, DocumentFilter(since=now - LATELY))
+            )
+        )
 
     def _complete(self, answers: Sequence[Decision]) -> None:
         """Write what was confirmed and a crash left unwritten."""
-        pending = self._store.mget(PendingDecision, [one.about for one in answers]) if answers else {}
+        pending = (
+            self._store.mget(PendingDecision, [one.about for one in answers]) if answers else {}
+        )
         seconds = SecondPersons(Decisions(self.work.duties, self.trail))
         for answer in answers:
             if answer.about in pending:
@@ -107,18 +127,35 @@ class Returns:
     def _notify(self, waiting: Sequence[PendingDecision]) -> None:
         """Have people notified of what waits for a second person."""
         incidents = self._store.mget(Incident, {one.incident for one in waiting}) if waiting else {}
-        if pairs := [(incidents[one.incident], one) for one in waiting if one.incident in incidents]:
+        if pairs := [
+            (incidents[one.incident], one) for one in waiting if one.incident in incidents
+        ]:
             self.waits(pairs)
 
     def _excuses(self) -> list[Decision]:
         """The excuses that stand now."""
-        decided = {one.incident for one in self._store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))}
-        return [one for one in last_decisions(self._store, decided).values() if one.act == "excused"] if decided else []
+        decided = {
+            one.incident
+            for one in self._store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))
+        }
+        return (
+            [one for one in last_decisions(self._store, decided).values() if one.act == "excused"]
+            if decided
+            else []
+        )
 
     def _excused(self, incidents: Sequence[Incident]) -> list[Incident]:
         """Those of them that are false positives for a time."""
-        stands = last_decisions(self._store, [incident.id for incident in incidents]) if incidents else {}
-        return [one for one in incidents if not one.part_of and one.id in stands and stands[one.id].act == "excused"]
+        stands = (
+            last_decisions(self._store, [incident.id for incident in incidents])
+            if incidents
+            else {}
+        )
+        return [
+            one
+            for one in incidents
+            if not one.part_of and one.id in stands and stands[one.id].act == "excused"
+        ]
 
     def _open(self, incident: Incident, why: str) -> Decision:
         """Open a false positive again, which can end nothing."""
@@ -128,14 +165,21 @@ class Returns:
         return made
 
     def _detach(self, asked: Decision) -> None:
-        """Carry a detachment out, unless that was done or its sighting is gone; what a crash cuts short is done again."""
+        """Carry a detachment out, unless that was done or its sighting is gone; what a crash
+        cuts short is done again.
+        """
         new = incident_id(asked.about)
         if self._store.get(Incident, new) is not None:
             return
-        source, sighting = self._store.get(Incident, asked.incident), self._store.get(Sighting, asked.about)
+        source, sighting = (
+            self._store.get(Incident, asked.incident),
+            self._store.get(Sighting, asked.about),
+        )
         if source is None or sighting is None or source.id == new:
             return
-        if sighting.incident != new and not self._may(asked, [source], self._regrouping.detached(source, sighting)):
+        if sighting.incident != new and not self._may(
+            asked, [source], self._regrouping.detached(source, sighting)
+        ):
             return
         written = merge(self._store, partial(self._detached, asked))
         self.work.write(written)
@@ -143,7 +187,8 @@ class Returns:
         self.changed([incident.id for incident in written])
 
     def _may(self, asked: Decision, before: Sequence[Incident], after: Sequence[Incident]) -> bool:
-        """Whether what was asked for ends no deadline but those of which a second person knew, or the tenant needs none.
+        """Whether what was asked for ends no deadline but those of which a second person knew, or
+        the tenant needs none.
 
         Where a deadline began after it was asked for, it waits for a second person.
         """
@@ -152,13 +197,26 @@ class Returns:
         if names <= {*asked.ends} or not self.work.duties.tenant(asked.tenant).second_person:
             return True
         again = asked.model_copy(update={"id": f"{asked.id}:again"})
-        if self._store.get(PendingDecision, again.id) is None and self._store.get(Decision, again.id) is None:
-            whose = {"id": again.id, "incident": again.incident, "tenant": again.tenant, "by": again.by, "decisions": (again,)}
-            Decisions(self.work.duties, self.trail).propose(whose, describe(again), ended, again.note)
+        if (
+            self._store.get(PendingDecision, again.id) is None
+            and self._store.get(Decision, again.id) is None
+        ):
+            whose = {
+                "id": again.id,
+                "incident": again.incident,
+                "tenant": again.tenant,
+                "by": again.by,
+                "decisions": (again,),
+            }
+            Decisions(self.work.duties, self.trail).propose(
+                whose, describe(again), ended, again.note
+            )
         return False
 
     def _detached(self, asked: Decision, merging: Merge) -> list[Incident]:
-        """Write what follows of it, and the new incident last, by which it is known to be done; gives both incidents."""
+        """Write what follows of it, and the new incident last, by which it is known to be done;
+        gives both incidents.
+        """
         new = incident_id(asked.about)
         sighting = merging.mget(Sighting, [asked.about]).get(asked.about)
         source = merging.mget(Incident, [asked.incident, new]).get(asked.incident)
@@ -176,8 +234,13 @@ class Returns:
         return [incident for incident in (own, rest) if incident]
 
     def _regroup(self, asked: Decision) -> None:
-        """Carry a merge or a split out, unless that was done, it has to be confirmed, or one of both is gone."""
-        found, is_merge = self._store.mget(Incident, [asked.incident, asked.about]), asked.act == "merged"
+        """Carry a merge or a split out, unless that was done, it has to be confirmed, or one of
+        both is gone.
+        """
+        found, is_merge = (
+            self._store.mget(Incident, [asked.incident, asked.about]),
+            asked.act == "merged",
+        )
         head, part = found.get(asked.incident), found.get(asked.about)
         if head is None or part is None or (part.part_of == head.id) == is_merge:
             return
@@ -196,15 +259,21 @@ class Returns:
         found = merging.mget(Incident, [asked.incident, asked.about])
         self._store.refresh()
         head, part = found[asked.incident], found[asked.about]
-        whole, part = self._regrouping.regrouped(head, part, is_merge=asked.act == "merged", at=asked.at)
+        whole, part = self._regrouping.regrouped(
+            head, part, is_merge=asked.act == "merged", at=asked.at
+        )
         merging.put([whole])
         merging.put([part])  # last: by it this is known to be done
         return [whole, part]
 
     def _move(self, asked: Decision, sighting: Sighting, new: str, merging: Merge) -> None:
-        """The exposures of a sighting go to its new incident, and so does what is posted of the same people."""
+        """The exposures of a sighting go to its new incident, and so does what is posted of the
+        same people.
+        """
         found = self._store.scroll(Exposure, DocumentFilter({"incident": (sighting.incident,)}))
-        ids = {one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings}
+        ids = {
+            one.id: exposure_id(new, one.subject) for one in found if sighting.id in one.sightings
+        }
         stored = merging.mget(Exposure, [*ids, *ids.values()]) if ids else {}
         whole = [one for id_, one in stored.items() if id_ in ids and sighting.id in one.sightings]
         merging.put(moved_exposure(one, sighting, new) for one in whole)
@@ -213,7 +282,13 @@ class Returns:
             people = claim_id(sighting.tenant, "subjects", sighting.subjects)
             before = held(self._store, [people]).get(people)
             if before is None or before.incident != new:
-                self._store.create([holding_of(sighting.tenant, new, [people], asked.at, [before] if before else [])])
+                self._store.create(
+                    [
+                        holding_of(
+                            sighting.tenant, new, [people], asked.at, [before] if before else []
+                        )
+                    ]
+                )
         merging.put(one for one in left.values() if one)
         merging.delete(Exposure, [id_ for id_, one in left.items() if one is None])
 

@@ -1,7 +1,7 @@
 """Fill the draft of a breach notification from what may leave the house (`alerts.cases.outgoing`).
 
-Only counts, labels, times, ids of ours and recorded measures: no score, severity, internal next step, title, author, address,
-pseudonym or tag comes in, so none can come out.
+Only counts, labels, times, ids of ours and recorded measures: no score, severity, internal next
+step, title, author, address, pseudonym or tag comes in, so none can come out.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ from ullage.vocabulary.fields import HIGHEST
 
 
 class ReportField(Frozen):
-    """A field of the draft: what asks for it, and what a person has to write where the store knows nothing."""
+    """A field of the draft: what asks for it, and what a person has to write where the store
+    knows nothing.
+    """
 
     id: str
     title: str
@@ -141,7 +143,13 @@ class Case:
 
 def values(case: Case) -> Values:
     """Every field that the store or the settings have a value for."""
-    named = {**dict(_entity(case)), **dict(_times(case)), **dict(_incident(case)), **dict(_people(case)), **dict(_harm(case))}
+    named = {
+        **dict(_entity(case)),
+        **dict(_times(case)),
+        **dict(_incident(case)),
+        **dict(_people(case)),
+        **dict(_harm(case)),
+    }
     named["scene_preservation"] = tuple(_evidence(case))
     named["measures_taken"] = tuple(_measures(case))
     named["reports"] = tuple(_reports(case))
@@ -175,7 +183,9 @@ def _times(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     lines = []
     if published:
         at = moment(published, case.zone)
-        lines.append(Text(f"first published {at}, as far as its site says", f"据网站显示首次发布于{at}"))
+        lines.append(
+            Text(f"first published {at}, as far as its site says", f"据网站显示首次发布于{at}")
+        )
     if newest:
         lines.append(Text(f"newest date in the data: {newest}", f"数据中最新日期：{newest}"))
     yield "data_time_range", tuple(lines)
@@ -189,7 +199,10 @@ def _incident(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     incident = case.incident
     yield "incident_type", (_type(incident),)
     sites = Text(f"sites: {', '.join(incident.sites)}", f"网站：{'、'.join(incident.sites)}")
-    times = Text(f"{incident.sightings} sighting{'s' * (incident.sightings != 1)}", f"共出现{incident.sightings}次")
+    times = Text(
+        f"{incident.sightings} sighting{'s' * (incident.sightings != 1)}",
+        f"共出现{incident.sightings}次",
+    )
     yield "place", (sites, times) if incident.sites else ()
     words = incident.origin_words
     whose = Text(f"{words.en}, by the monitor's evidence", f"{words.zh}（系统判断）")
@@ -203,7 +216,10 @@ def _type(incident: OutgoingIncident) -> Text:
     if incident.customers:
         return Text("personal information of customers seen outside", "个人信息泄露")
     if incident.is_offer:
-        return Text("personal information offered; no customer was found in it", "发现兜售个人信息，尚未发现本单位客户")
+        return Text(
+            "personal information offered; no customer was found in it",
+            "发现兜售个人信息，尚未发现本单位客户",
+        )
     return Text("not established: no customer was found in it", "尚未确定：未发现本单位客户")
 
 
@@ -212,13 +228,27 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
     yield "people_distinct", tuple(_distinct(incident))
     yield (
         "records_total",
-        (Text(f"{incident.rows:,} rows in the largest copy", f"最大一份数据{incident.rows:,}行"),) if incident.rows else (),
+        (
+            (
+                Text(
+                    f"{incident.rows:,} rows in the largest copy",
+                    f"最大一份数据{incident.rows:,}行",
+                ),
+            )
+            if incident.rows
+            else ()
+        ),
     )
     classes = [(name, incident.people_by_class.get(name, 0)) for name in "ABC"]
     if incident.people_by_class:
         yield (
             "people_by_class",
-            (Text(", ".join(f"{c}: {n:,}" for c, n in classes), "，".join(f"{c}类{n:,}人" for c, n in classes)),),
+            (
+                Text(
+                    ", ".join(f"{c}: {n:,}" for c, n in classes),
+                    "，".join(f"{c}类{n:,}人" for c, n in classes),
+                ),
+            ),
         )
         yield "sensitive_people", _same(f"{incident.sensitive:,}")
         yield "minors_under_14", _same(f"{incident.minors:,}")
@@ -228,7 +258,12 @@ def _people(case: Case) -> Iterator[tuple[str, tuple[Text, ...]]]:
         c3 = [kind for name, kind in known if name in HIGHEST]
         yield (
             "c3_present",
-            (Text(", ".join(k.title for k in c3) or "none found", "、".join(k.title_zh for k in c3) or "未发现"),),
+            (
+                Text(
+                    ", ".join(k.title for k in c3) or "none found",
+                    "、".join(k.title_zh for k in c3) or "未发现",
+                ),
+            ),
         )
 
 
@@ -242,11 +277,13 @@ def _distinct(incident: OutgoingIncident) -> Iterator[Text]:
     )
     if incident.verified:
         yield Text(
-            f"at least {incident.verified:,} whom chance cannot have matched", f"其中至少{incident.verified:,}人可排除偶然匹配"
+            f"at least {incident.verified:,} whom chance cannot have matched",
+            f"其中至少{incident.verified:,}人可排除偶然匹配",
         )
     if incident.rows > incident.customers:
         yield Text(
-            f"at most {incident.rows:,}, were every row of the largest copy another person of the entity's",
+            f"at most {incident.rows:,}, were every row of the largest copy another person of the"
+            " entity's",
             f"如最大一份数据每行均为不同客户，至多{incident.rows:,}人",
         )
 
@@ -281,26 +318,41 @@ def _measures(case: Case) -> Iterator[Text]:
 
 
 def _evidence(case: Case) -> Iterator[Text]:
-    """Yield what was seen where and when, by our own keyed ids, and how many originals are sealed now."""
+    """Yield what was seen where and when, by our own keyed ids, and how many originals are
+    sealed now.
+    """
     if case.sightings:
         sealed, count = sum(one.is_sealed for one in case.sightings), len(case.sightings)
         if sealed:
-            yield Text(f"originals kept encrypted: {sealed} of {count}", f"原件已加密留存：{count}处中{sealed}处")
+            yield Text(
+                f"originals kept encrypted: {sealed} of {count}",
+                f"原件已加密留存：{count}处中{sealed}处",
+            )
         else:
-            yield Text("no original is stored; recorded is where and when:", "未留存原件，仅记录网站和时间：")
+            yield Text(
+                "no original is stored; recorded is where and when:",
+                "未留存原件，仅记录网站和时间：",
+            )
     for s in case.sightings[:SHOWN_SIGHTINGS]:
         at = moment(s.at, case.zone)
-        yield Text(f"sighting {s.id} on {s.site}, collected {at}", f"记录{s.id}，网站{s.site}，采集于{at}")
+        yield Text(
+            f"sighting {s.id} on {s.site}, collected {at}", f"记录{s.id}，网站{s.site}，采集于{at}"
+        )
     if (more := len(case.sightings) - SHOWN_SIGHTINGS) > 0:
         yield Text(f"and {more} more sightings", f"另有{more}条记录")
     for one in case.stamps:
-        at, number = moment(one.at, case.zone), one.customers  # not whose it is: no partner's name leaves the house
-        told = f"list of honeytokens that only one partner received, {number} invented customers, recorded {at} before that"
+        # not whose it is: no partner's name leaves the house
+        at, number = moment(one.at, case.zone), one.customers
+        told = (
+            f"list of honeytokens that only one partner received, {number} invented customers,"
+            f" recorded {at} before that"
+        )
         chinese = f"仅提供给一家合作方的诱饵名单（虚构客户{number}名），于发放前{at}存证"
         yield Text(f"{told}: SHA-256 {one.sha256}", f"{chinese}：SHA-256 {one.sha256}")
     if case.incident.has_partner_honeytoken and not case.stamps:
         yield Text(
-            "the list of honeytokens has no time stamp in the audit log of this host", "本机审计日志中无该诱饵名单的存证记录"
+            "the list of honeytokens has no time stamp in the audit log of this host",
+            "本机审计日志中无该诱饵名单的存证记录",
         )
 
 
@@ -310,11 +362,15 @@ def _reports(case: Case) -> Iterator[Text]:
 
 
 def _report_line(duty: Duty, case: Case, language: int) -> str:
-    """One duty in one language: rule, stage, time allowed, due, state, when and how it was sent, why late or waived."""
+    """One duty in one language: rule, stage, time allowed, due, state, when and how it was sent,
+    why late or waived.
+    """
     regime, stage, report = duty.regime, duty.stage, duty.report
     due = f"{('due', '截止')[language]} {moment(duty.due, case.zone)}" if duty.due else ""
     parts = [
-        (", ", "，")[language].join(((regime.title, regime.title_zh)[language], STAGES[stage.id][language])),
+        (", ", "，")[language].join(
+            ((regime.title, regime.title_zh)[language], STAGES[stage.id][language])
+        ),
         limit(stage)[language],
         due,
         state(duty, case.now)[language],
@@ -336,13 +392,18 @@ TO_REVIEW = Text("to be reviewed, from the incident's records", "待审核，摘
 REVIEWED = frozenset({"measures_taken"})
 """Fields with what people noted for each other: filled in, and left for a person all the same."""
 NOTE = Text(
-    "Made by machine from counts, labels and times; it names no customer. Numbers are of the monitor's findings, not of the "
-    "whole leak. Marked fields are for a person to fill in. What is marked as not verified was not checked against the rule's "
-    "own text.",
-    "本稿由系统根据计数、标签和时间生成，不含任何客户身份信息。人数为监测发现数，不代表泄露总量。标注处须人工填写；"
+    "Made by machine from counts, labels and times; it names no customer. Numbers are of the"
+    " monitor's findings, not of the whole leak. Marked fields are for a person to fill in. What is"
+    " marked as not verified was not checked against the rule's own text.",
+    "本稿由系统根据计数、标签和时间生成，不含任何客户身份信息。人数为监测发现数，不代表泄露总量。"
+    "标注处须人工填写；"
     "标注“未核对原文”的时限未经法规原文核对。",
 )
-SIGNATURES = (Text("Prepared by", "编制人"), Text("Reviewed by", "审核人"), Text("Approved by", "批准人"))
+SIGNATURES = (
+    Text("Prepared by", "编制人"),
+    Text("Reviewed by", "审核人"),
+    Text("Approved by", "批准人"),
+)
 DATE = Text("Date", "日期")
 SHORT = 36
 """Characters up to which both languages stand in one line."""
@@ -453,7 +514,9 @@ class ReportForm(StrEnum):
 
 
 def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
-    """Everything that the draft of an incident is made from; ConfigError when there is none of that id."""
+    """Everything that the draft of an incident is made from; ConfigError when there is none of
+    that id.
+    """
     found = incident_named(store, incident)
     family = DocumentFilter({"incident": found.family})
     sightings = sorted(store.scroll(Sighting, family), key=lambda s: (s.fetched_at, s.id))
@@ -468,12 +531,19 @@ def case_of(context: Context, store: IncidentStore, incident: str) -> Case:
         now=context.clock.now(),
         tenant_name=found.tenant,
         measures=list_measures([*store.scroll(Decision, family)]),
-        stamps=tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label)) if found.origin_label else (),
+        stamps=(
+            tuple(stamps(context.data / FOLDER, found.tenant, found.origin_label))
+            if found.origin_label
+            else ()
+        ),
     )
 
 
 def rendered(drafted: ReportDraft, form: ReportForm, case: Case) -> bytes:
     """The page in its form."""
-    from alerts.cases.report_files import markdown, word  # noqa: PLC0415  python-docx takes a while to load
+    from alerts.cases.report_files import (  # noqa: PLC0415  python-docx takes a while to load
+        markdown,
+        word,
+    )
 
     return word(drafted, case.now) if form is ReportForm.WORD else markdown(drafted).encode()

@@ -1,4 +1,7 @@
-"""Write the draft of a report as Markdown, or as a document for a word processor. The same page gives the same bytes."""
+"""Write the draft of a report as Markdown, or as a document for a word processor.
+
+The same page gives the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ from alerts.cases.report import DraftField, ReportDraft
 
 SIGNS = re.compile(r"[\\`*<>|#\[\]]")
 BEGINNING = re.compile(r"^(\s*)([-+=])|^(\s*\d+)([.)])")
-"""What a line begins with that would make it an item of a list, a heading or a rule; of a number the sign behind it."""
+"""What a line begins with that would make it an item of a list, a heading or a rule; of a number
+the sign behind it.
+"""
 
 
 def literal(text: str) -> str:
@@ -54,7 +59,9 @@ LABEL, VALUE = Cm(5.2), Cm(11.3)
 WHOLE = 6
 """Lines up to which a row stays on one page."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The date of every member of the file: that of its making would make two files of one draft differ."""
+"""The date of every member of the file: that of its making would make two files of one draft
+differ.
+"""
 
 
 def word(page: ReportDraft, now: datetime) -> bytes:
@@ -109,7 +116,9 @@ def _prepare(document: Document, page: ReportDraft, now: datetime) -> None:
 
 
 def _page_number(paragraph: Paragraph) -> None:
-    """Put the number of the page and how many there are behind what stands there; a word processor counts them."""
+    """Put the number of the page and how many there are behind what stands there; a word
+    processor counts them.
+    """
     for before, name in (("  ", "PAGE"), (" / ", "NUMPAGES")):
         _run(paragraph, before)
         field = OxmlElement("w:fldSimple")
@@ -144,7 +153,14 @@ def _lines(cell: _Cell, item: DraftField) -> None:
             run.font.highlight_color = WD_COLOR_INDEX.YELLOW
 
 
-def _run(paragraph: Paragraph, text: str, *, bold: bool = False, colour: RGBColor | None = None, size: float = 0) -> Run:
+def _run(
+    paragraph: Paragraph,
+    text: str,
+    *,
+    bold: bool = False,
+    colour: RGBColor | None = None,
+    size: float = 0,
+) -> Run:
     run = paragraph.add_run(text)
     run.bold = bold
     if colour is not None:
@@ -157,7 +173,10 @@ def _run(paragraph: Paragraph, text: str, *, bold: bool = False, colour: RGBColo
 def _undated(document: bytes) -> bytes:
     """The same file with members that bear no date."""
     fresh = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(document)) as old, zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(document)) as old,
+        zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for member in sorted(old.namelist()):
             new.writestr(zipfile.ZipInfo(member, EPOCH), old.read(member), zipfile.ZIP_DEFLATED)
     return fresh.getvalue()

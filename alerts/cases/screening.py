@@ -1,13 +1,16 @@
-"""Which of up to a thousand customers are exposed, asked by a risk engine: by handle or by index tag, never by an identifier.
+"""Which of up to a thousand customers are exposed, asked by a risk engine: by handle or by index
+tag, never by an identifier.
 
-Of one that is exposed it is told which kinds of data, the worst scam that these allow, when they were seen last, and why; never a
-site, a case or how many others. Of one that is not it is told how much that is worth (`State`).
+Of one that is exposed it is told which kinds of data, the worst scam that these allow, when they
+were seen last, and why; never a site, a case or how many others. Of one that is not it is told how
+much that is worth (`State`).
 
-Risk is the base points of the scam (`ullage/verdict/rules.toml`, 0 to 60) times what is left of them at the age `t` of the
-exposure: `1 - (t / life) ** (1 / speed)`. That is the decay of MISP (Mokaddem et al., "Taxonomy driven indicator scoring in MISP
-threat intelligence platforms", arXiv:1803.11052, 2018), with `life` the days for which exposures are kept, so that risk ends with
-them, and `speed` 0.5: a number or a name stays true, so risk falls slowly at first. The speed is policy of this project. Of
-several exposures the highest counts; they do not add up.
+Risk is the base points of the scam (`ullage/verdict/rules.toml`, 0 to 60) times what is left of
+them at the age `t` of the exposure: `1 - (t / life) ** (1 / speed)`. That is the decay of MISP
+(Mokaddem et al., "Taxonomy driven indicator scoring in MISP threat intelligence platforms",
+arXiv:1803.11052, 2018), with `life` the days for which exposures are kept, so that risk ends with
+them, and `speed` 0.5: a number or a name stays true, so risk falls slowly at first. The speed is
+policy of this project. Of several exposures the highest counts; they do not add up.
 """
 
 from __future__ import annotations
@@ -37,14 +40,20 @@ HOLDS = timedelta(hours=24)
 Worst = tuple[ScenarioConditions, Scenario] | None
 """The worst that an exposure allows, and by which way; None for nothing in particular."""
 State = Literal["exposed", "not_exposed", "unknown", "not_found"]
-"""`not_exposed`: recorded, looked for in all that is read, and not found. `unknown`: no customer is recorded under it.
-`not_found`: nothing was found, and more cannot be said: of a handle, or without a list, it is not known whether anybody is
-recorded; or not all was read."""
+"""`not_exposed`: recorded, looked for in all that is read, and not found.
+
+`unknown`: no customer is recorded under it. `not_found`: nothing was found, and more cannot be
+said: of a handle, or without a list, it is not known whether anybody is recorded; or not all was
+read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerRisk:
-    """The answer on one handle or tag. `risk` is 0 to 60; `first_seen`, `last_seen` and `scenario` are None unless exposed."""
+    """The answer on one handle or tag.
+
+    `risk` is 0 to 60; `first_seen`, `last_seen` and `scenario` are None unless exposed.
+    """
 
     asked: str
     state: State
@@ -57,7 +66,9 @@ class CustomerRisk:
 
 
 NOT: dict[State, Text] = {
-    "not_exposed": Text("registered, not found in the examined content", "已登记，在已查看的范围内未发现"),
+    "not_exposed": Text(
+        "registered, not found in the examined content", "已登记，在已查看的范围内未发现"
+    ),
     "unknown": Text("no customer is recorded under it", "未登记任何客户"),
     "not_found": Text(
         "not found; it is not known whether it is a customer's, or whether everything was examined",
@@ -77,7 +88,9 @@ def decayed(points: int, age_days: float, life_days: float) -> int:
 
 
 class ExposureQuery(NamedTuple):
-    """What one caller asks: handles and index tags, of the tenants of `lookup`, in the name of `who` by `request`."""
+    """What one caller asks: handles and index tags, of the tenants of `lookup`, in the name of
+    `who` by `request`.
+    """
 
     lookup: Lookup
     handles: Sequence[str]
@@ -94,34 +107,51 @@ class ExposureQuery(NamedTuple):
 
 
 class ExposureResult(NamedTuple):
-    """What one caller is told, in the order of what was asked, handles first; `looked` is what an empty answer is worth."""
+    """What one caller is told, in the order of what was asked, handles first; `looked` is what
+    an empty answer is worth.
+    """
 
     items: Sequence[CustomerRisk]
     looked: MonitoringStatus
 
 
-def screened(questions: Sequence[ExposureQuery], trail: Trail, life_days: float) -> list[ExposureResult | UllageError]:
-    """Answers, an error where that of a caller failed; an entry of each in the audit log is durable before they are given.
+def screened(
+    questions: Sequence[ExposureQuery], trail: Trail, life_days: float
+) -> list[ExposureResult | UllageError]:
+    """Answers, an error where that of a caller failed; an entry of each in the audit log is durable
+    before they are given.
 
-    Callers who ask of the same tenants are answered by the same reading of the store. `life_days` is how long exposures are kept.
+    Callers who ask of the same tenants are answered by the same reading of the store. `life_days`
+    is how long exposures are kept.
     """
     of_scope = defaultdict[frozenset[str] | None, list[ExposureQuery]](list)
     for one in questions:
         of_scope[one.lookup.among].append(one)
     told = {scope: _told(some, life_days) for scope, some in of_scope.items()}
     answers = [told[one.lookup.among].pop(0) for one in questions]
-    trail.append_all([one.noted(_said(answer)) for one, answer in zip(questions, answers, strict=True)])
+    trail.append_all(
+        [one.noted(_said(answer)) for one, answer in zip(questions, answers, strict=True)]
+    )
     return answers
 
 
-def _told(questions: Sequence[ExposureQuery], life_days: float) -> list[ExposureResult | UllageError]:
+def _told(
+    questions: Sequence[ExposureQuery], life_days: float
+) -> list[ExposureResult | UllageError]:
     """Answers to those who ask of the same tenants."""
     lookup = questions[0].lookup
     try:
         heard = monitoring_status(lookup.store, lookup.clock.now())
-        return [ExposureResult(items, heard) for items in Screening(lookup, life_days, heard).ask(questions)]
+        return [
+            ExposureResult(items, heard)
+            for items in Screening(lookup, life_days, heard).ask(questions)
+        ]
     except CorruptError as error:  # of a list that not all of them need
-        return [answer for one in questions for answer in _told([one], life_days)] if len(questions) > 1 else [error]
+        return (
+            [answer for one in questions for answer in _told([one], life_days)]
+            if len(questions) > 1
+            else [error]
+        )
     except UllageError as error:
         return [error] * len(questions)
 
@@ -134,7 +164,9 @@ def _said(answer: ExposureResult | UllageError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """Answers for the tenants of `lookup`; `life_days` is how long exposures are kept, `looked` what an empty answer is worth."""
+    """Answers for the tenants of `lookup`; `life_days` is how long exposures are kept, `looked`
+    what an empty answer is worth.
+    """
 
     lookup: Lookup
     life_days: float
@@ -145,7 +177,10 @@ class Screening:
 
         CorruptError where a list of what is recorded would have to be asked and is damaged.
         """
-        by_handle, by_tag = defaultdict[str, list[PersonExposure]](list), defaultdict[str, list[PersonExposure]](list)
+        by_handle, by_tag = (
+            defaultdict[str, list[PersonExposure]](list),
+            defaultdict[str, list[PersonExposure]](list),
+        )
         for hit in self._heard("subject", {handle for one in questions for handle in one.handles}):
             by_handle[hit.exposure.subject].append(hit)
         for hit in self._heard("index_tags", {tag for one in questions for tag in one.tags}):
@@ -154,22 +189,42 @@ class Screening:
         missing = {tag for one in questions for tag in one.tags if tag not in by_tag}
         recorded = self._recorded(missing) if missing else None
         return [
-            [self._exposed(one, by_handle[one]) if one in by_handle else _no(one, "not_found") for one in asked.handles]
-            + [self._exposed(one, by_tag[one]) if one in by_tag else self._absent(one, recorded) for one in asked.tags]
+            [
+                self._exposed(one, by_handle[one]) if one in by_handle else _no(one, "not_found")
+                for one in asked.handles
+            ]
+            + [
+                self._exposed(one, by_tag[one]) if one in by_tag else self._absent(one, recorded)
+                for one in asked.tags
+            ]
             for asked in questions
         ]
 
     def _heard(self, name: str, values: Collection[str]) -> Iterable[PersonExposure]:
-        return (hit for hit in self.lookup.exposures(DocumentFilter({name: tuple(values)})) if hit.is_heard) if values else ()
+        return (
+            (
+                hit
+                for hit in self.lookup.exposures(DocumentFilter({name: tuple(values)}))
+                if hit.is_heard
+            )
+            if values
+            else ()
+        )
 
     def _recorded(self, tags: Iterable[str]) -> frozenset[str] | None:
-        """Those of `tags` that are recorded; None where a tenant that is asked has no list, so that it cannot be said."""
+        """Those of `tags` that are recorded; None where a tenant that is asked has no list, so
+        that it cannot be said.
+        """
         now, lists = self.lookup.clock.now(), self.lookup.lists
         tenants = [tenant for tenant in self.lookup.everyone() if tenant != CANARY]
         found = [lists.of(tenant, now) for tenant in tenants] if lists else []
         if not found or None in found:
             return None
-        return frozenset(tag for tag in tags if any(one is not None and one.has(bytes.fromhex(tag)) for one in found))
+        return frozenset(
+            tag
+            for tag in tags
+            if any(one is not None and one.has(bytes.fromhex(tag)) for one in found)
+        )
 
     def _absent(self, tag: str, recorded: frozenset[str] | None) -> CustomerRisk:
         if recorded is None:
@@ -181,11 +236,26 @@ class Screening:
     def _exposed(self, asked: str, hits: Sequence[PersonExposure]) -> CustomerRisk:
         now = self.lookup.clock.now()
         judged = [(hit, worst_way(hit)) for hit in hits]
-        weighed = [(self._risk(hit, worst, now), hit.exposure.last_seen, hit.exposure.id, hit, worst) for hit, worst in judged]
+        weighed = [
+            (self._risk(hit, worst, now), hit.exposure.last_seen, hit.exposure.id, hit, worst)
+            for hit, worst in judged
+        ]
         risk, _, _, hit, worst = max(weighed, key=lambda one: one[:3])
         kinds = dict.fromkeys(kind for one in hits for kind in kinds_of(one))
-        first, last = min(one.exposure.first_seen for one in hits), max(one.exposure.last_seen for one in hits)
-        return CustomerRisk(asked, "exposed", _why(hit, worst), risk, tuple(kinds), worst[1] if worst else None, first, last)
+        first, last = (
+            min(one.exposure.first_seen for one in hits),
+            max(one.exposure.last_seen for one in hits),
+        )
+        return CustomerRisk(
+            asked,
+            "exposed",
+            _why(hit, worst),
+            risk,
+            tuple(kinds),
+            worst[1] if worst else None,
+            first,
+            last,
+        )
 
     def _risk(self, hit: PersonExposure, worst: Worst, now: datetime) -> int:
         age = (now - hit.exposure.last_seen).total_seconds() / 86_400
@@ -213,4 +283,10 @@ def _why(hit: PersonExposure, worst: Worst) -> tuple[Text, ...]:
         said.append(Text("chance cannot explain the match", "匹配并非偶然"))
     else:
         said.append(Text("one value agrees, which can be chance", "仅一项信息吻合，可能为偶然"))
-    return (*said, Text(f"seen last on {hit.exposure.last_seen:%Y-%m-%d}", f"最近出现：{hit.exposure.last_seen:%Y-%m-%d}"))
+    return (
+        *said,
+        Text(
+            f"seen last on {hit.exposure.last_seen:%Y-%m-%d}",
+            f"最近出现：{hit.exposure.last_seen:%Y-%m-%d}",
+        ),
+    )

@@ -1,8 +1,8 @@
 """Confirm or refuse, as a second person, what ends a reporting deadline.
 
-The answer to a pending decision is a decision on the same incident under an id of its own, which a store creates one time: of two
-people who answer, one does. What was confirmed is written after that answer; what a crash leaves unwritten, alert writes
-(`complete`).
+The answer to a pending decision is a decision on the same incident under an id of its own, which a
+store creates one time: of two people who answer, one does. What was confirmed is written after that
+answer; what a crash leaves unwritten, alert writes (`complete`).
 """
 
 from __future__ import annotations
@@ -40,15 +40,20 @@ class SecondPersons:
 
     decisions: Decisions
 
-    def answer(self, incident: Incident, entry: str, *, by: str, confirm: bool, note: str = "") -> Decision:
-        """Confirm or refuse the pending decision `entry`; whoever proposed it may take it back, which refuses it.
+    def answer(
+        self, incident: Incident, entry: str, *, by: str, confirm: bool, note: str = ""
+    ) -> Decision:
+        """Confirm or refuse the pending decision `entry`; whoever proposed it may take it back,
+        which refuses it.
 
         Sent again it is the same answer.
         """
         store, actor = self.decisions.store, self.decisions.actor
         pending = store.get(PendingDecision, entry)
         if pending is None or pending.incident != incident.id:
-            raise QueryError("nothing of this incident waits for a second person under that id", "entry")
+            raise QueryError(
+                "nothing of this incident waits for a second person under that id", "entry"
+            )
         is_own = key_of(actor.principal.name) in map(key_of, pending.proposers)
         if confirm or not is_own:
             actor.require_second(pending.tenant, pending.by, pending.proposers)
@@ -69,12 +74,18 @@ class SecondPersons:
         return answered
 
     def complete(self, pending: PendingDecision, answer: Decision) -> bool:
-        """Write what `answer` confirms, unless it is there or nothing was confirmed; return whether anything was written."""
+        """Write what `answer` confirms, unless it is there or nothing was confirmed; return
+        whether anything was written.
+        """
         if answer.act != "second_confirmed":
             return False
         store = self.decisions.store
-        known = store.mget(Decision, [one.id for one in pending.decisions]) if pending.decisions else {}
-        missing = [_confirmed(one, pending, answer) for one in pending.decisions if one.id not in known]
+        known = (
+            store.mget(Decision, [one.id for one in pending.decisions]) if pending.decisions else {}
+        )
+        missing = [
+            _confirmed(one, pending, answer) for one in pending.decisions if one.id not in known
+        ]
         self.decisions.write(missing)
         silence = pending.suppression
         if silence is None or store.get(Suppression, silence.id) is not None:
@@ -83,18 +94,34 @@ class SecondPersons:
         return True
 
     def _require_same(self, pending: PendingDecision) -> None:
-        """QueryError where the act would end more by now than what was proposed, or its facts have changed."""
+        """QueryError where the act would end more by now than what was proposed, or its facts
+        have changed.
+        """
         store, duties = self.decisions.store, self.decisions.duties
-        incidents = [*store.mget(Incident, {pending.incident, *(one.incident for one in pending.decisions)}).values()]
+        incidents = [
+            *store.mget(
+                Incident, {pending.incident, *(one.incident for one in pending.decisions)}
+            ).values()
+        ]
         by_id = {one.id: one for one in incidents}
         ended = find_ended(duties, DutyChange(incidents, incidents, pending.decisions))
         waivers = [one for one in pending.decisions if one.stage == "waived"]
-        holds = all(waiver_holds(one, regimes()[one.regime], by_id[one.incident], duties.tenant(one.tenant)) for one in waivers)
+        holds = all(
+            waiver_holds(one, regimes()[one.regime], by_id[one.incident], duties.tenant(one.tenant))
+            for one in waivers
+        )
         if not holds or not {duty.name for duty in ended} <= {*pending.ends}:
-            raise QueryError("the incident has changed since this was proposed: refuse it, and propose it again", "entry")
+            raise QueryError(
+                "the incident has changed since this was proposed: refuse it, and propose it again",
+                "entry",
+            )
 
 
 def _confirmed(one: Decision, pending: PendingDecision, answer: Decision) -> Decision:
-    """Return a decision as it is written once it is confirmed: it counts from then; a report was sent when it was proposed."""
+    """Return a decision as it is written once it is confirmed: it counts from then; a report was
+    sent when it was proposed.
+    """
     sent = one.sent_at or (one.at if one.regime and one.stage not in RULINGS else None)
-    return one.model_copy(update={"at": answer.at, "sent_at": sent, "ends": pending.ends, "confirmed_by": answer.by})
+    return one.model_copy(
+        update={"at": answer.at, "sent_at": sent, "ends": pending.ends, "confirmed_by": answer.by}
+    )

@@ -1,11 +1,15 @@
-"""What an analyst has silenced: until when, by whom and why. It is folded, scored and counted as ever, and notifies nobody.
+"""What an analyst has silenced: until when, by whom and why.
 
-A suppression names a tenant and at least one of site, channel, author, rule (a reason code or scenario), incident. All that it
-names must fit; of an incident every sighting must be covered, so the same leak on a second site is heard. One that names an
-incident covers what is like it now: when a file comes that has more in it, that is news. Severity `statutory` and bait that was
-found are never silenced. An incident that starts a clock is silenced by its own number alone, for nobody knew of it when a site
-was silenced; one of which a deadline runs, only if a second person has confirmed that.
-Suppressions are only ever appended: lifting one is a document of its own, and one that is past its time is none.
+It is folded, scored and counted as ever, and notifies nobody.
+
+A suppression names a tenant and at least one of site, channel, author, rule (a reason code or
+scenario), incident. All that it names must fit; of an incident every sighting must be covered, so
+the same leak on a second site is heard. One that names an incident covers what is like it now: when
+a file comes that has more in it, that is news. Severity `statutory` and bait that was found are
+never silenced. An incident that starts a clock is silenced by its own number alone, for nobody knew
+of it when a site was silenced; one of which a deadline runs, only if a second person has confirmed
+that. Suppressions are only ever appended: lifting one is a document of its own, and one that is
+past its time is none.
 """
 
 from __future__ import annotations
@@ -37,7 +41,11 @@ MOST_SUPPRESSION_DAYS = 180
 KNOWN = 0.8
 """Share of an incident's sketch that must have been in that of the suppressed one."""
 LIFTED = ":lifted"
-SHOWN_AS = {"site": re.compile(NAME), "channel": re.compile("#[0-9a-f]{12}"), "author": re.compile("@[0-9a-f]{8,16}")}
+SHOWN_AS = {
+    "site": re.compile(NAME),
+    "channel": re.compile("#[0-9a-f]{12}"),
+    "author": re.compile("@[0-9a-f]{8,16}"),
+}
 """What stands for a site, a channel and an author in an incident."""
 FIELDS = {"site": Phrase("site"), "channel": Phrase("channel"), "author": Phrase("author")}
 
@@ -58,14 +66,17 @@ class SuppressionConditions:
 
     def said(self) -> str:
         """In words, for the audit log and for people."""
-        chosen = {name: getattr(self, name) for name in ("site", "channel", "author", "rule", "incident")}
+        chosen = {
+            name: getattr(self, name) for name in ("site", "channel", "author", "rule", "incident")
+        }
         return ", ".join(f"{name} {value}" for name, value in chosen.items() if value)
 
 
 def said(suppression: Suppression) -> str:
     """The conditions of `suppression` in words."""
     return SuppressionConditions(
-        suppression.site, suppression.channel, suppression.author, suppression.rule, suppression.incident
+        suppression.site, suppression.channel, suppression.author, suppression.rule,
+        suppression.incident
     ).said()  # fmt: skip
 
 
@@ -82,20 +93,37 @@ class Suppressions:
         """Where they are kept."""
         return self.duties.store
 
-    def suppress(self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str) -> Silenced:
-        """Silence what fits `conditions`, or store that this waits for a second person; QueryError says what is wrong."""
+    def suppress(
+        self, tenant: str, conditions: SuppressionConditions, *, days: int, by: str, reason: str
+    ) -> Silenced:
+        """Silence what fits `conditions`, or store that this waits for a second person;
+        QueryError says what is wrong.
+        """
         if not 1 <= days <= MOST_SUPPRESSION_DAYS:
-            raise QueryError(Phrase("a suppression must end after 1 to %(most)s days", most=MOST_SUPPRESSION_DAYS))
+            raise QueryError(
+                Phrase(
+                    "a suppression must end after 1 to %(most)s days", most=MOST_SUPPRESSION_DAYS
+                )
+            )
         if not reason.strip():
             raise QueryError("a suppression needs a reason")
         if not tenant or not conditions.said():
-            raise QueryError("specify a tenant and at least one of site, channel, author, rule, incident")
-        if what := identifier_in(f"{conditions.site} {conditions.channel} {conditions.author} {conditions.rule}", numbers=False):
+            raise QueryError(
+                "specify a tenant and at least one of site, channel, author, rule, incident"
+            )
+        if what := identifier_in(
+            f"{conditions.site} {conditions.channel} {conditions.author} {conditions.rule}",
+            numbers=False,
+        ):
             raise QueryError(Phrase("the conditions seem to contain %(what)s", what=Phrase(what)))
         for name, shape in SHOWN_AS.items():
             if (value := getattr(conditions, name)) and not shape.fullmatch(value):
                 raise QueryError(
-                    Phrase("enter the %(field)s as an incident shows it; names of people are not stored", field=FIELDS[name])
+                    Phrase(
+                        "enter the %(field)s as an incident shows it; names of people are not"
+                        " stored",
+                        field=FIELDS[name],
+                    )
                 )
         like = self._incident(tenant, conditions.incident) if conditions.incident else None
         now = self.trail.clock.now()
@@ -117,7 +145,12 @@ class Suppressions:
         what = f"suppression {made.id} for {days} days: {conditions.said()}"
         ended = self._ended(like, made) if like else ()
         if like and ended and self.duties.tenant(tenant).second_person:
-            whose = {"id": f"{like.id}:{secrets.token_hex(TOKEN_BYTES)}", "incident": like.id, "tenant": tenant, "by": made.by}
+            whose = {
+                "id": f"{like.id}:{secrets.token_hex(TOKEN_BYTES)}",
+                "incident": like.id,
+                "tenant": tenant,
+                "by": made.by,
+            }
             decisions = Decisions(self.duties, self.trail, self.actor)
             return decisions.propose({**whose, "suppression": made}, what, ended, made.reason)
         made = made.model_copy(update={"ends": tuple(duty.name for duty in ended)})
@@ -130,7 +163,10 @@ class Suppressions:
         """Return the running deadlines of which nobody would be notified any more."""
         sightings = list(self.store.scroll(Sighting, DocumentFilter({"incident": incident.family})))
         is_silent = _may_cover(made, incident) and covering(sightings, [made]) is not None
-        return find_ended(self.duties, DutyChange([incident], [incident], silenced={incident.id} if is_silent else ()))
+        return find_ended(
+            self.duties,
+            DutyChange([incident], [incident], silenced={incident.id} if is_silent else ()),
+        )
 
     def lift(self, id_: str, *, by: str, reason: str) -> Suppression:
         """End a suppression now; QueryError when it is none or was ended."""
@@ -151,66 +187,109 @@ class Suppressions:
         )
         if self.store.get(Suppression, made.id) is not None:
             raise QueryError("it was already lifted")
-        self.trail.append("suppression.lift", f"suppression {id_}", actor=made.by, tenant=made.tenant, reason=made.reason)
+        self.trail.append(
+            "suppression.lift",
+            f"suppression {id_}",
+            actor=made.by,
+            tenant=made.tenant,
+            reason=made.reason,
+        )
         self.store.create([made])
         return made
 
     def _incident(self, tenant: str, id_: str) -> Incident:
         found = self.store.get(Incident, id_)
         if found is None or found.tenant != tenant:
-            raise QueryError("no incident with that id for this tenant: see `ullage incidents list`")
+            raise QueryError(
+                "no incident with that id for this tenant: see `ullage incidents list`"
+            )
         return found
 
 
-def suppressions(store: IncidentStore, tenant: str = "") -> list[tuple[Suppression, Suppression | None]]:
-    """Every suppression, each with what lifted it, the newest first; those past their time included."""
+def suppressions(
+    store: IncidentStore, tenant: str = ""
+) -> list[tuple[Suppression, Suppression | None]]:
+    """Every suppression, each with what lifted it, the newest first; those past their time
+    included.
+    """
     found = list(store.scroll(Suppression, DocumentFilter({"tenant": (tenant,)} if tenant else {})))
     lifted = {one.lifts: one for one in found if one.lifts}
-    made = sorted((one for one in found if not one.lifts), key=lambda one: (one.at, one.id), reverse=True)
+    made = sorted(
+        (one for one in found if not one.lifts), key=lambda one: (one.at, one.id), reverse=True
+    )
     return [(one, lifted.get(one.id)) for one in made]
 
 
 def active(store: IncidentStore, now: datetime, tenant: str = "") -> list[Suppression]:
     """Those that silence now, the newest first."""
-    return [one for one, lifted in suppressions(store, tenant) if lifted is None and one.at <= now < one.expires]
+    return [
+        one
+        for one, lifted in suppressions(store, tenant)
+        if lifted is None and one.at <= now < one.expires
+    ]
 
 
 def suppressed(duties: Duties, incidents: Iterable[Incident]) -> dict[str, Suppression]:
-    """Of `incidents` those that are silenced now, by id, each with the newest suppression that covers some of it."""
+    """Of `incidents` those that are silenced now, by id, each with the newest suppression that
+    covers some of it.
+    """
     store, found = duties.store, dict[str, Suppression]()
-    in_force, known = active(store, duties.clock.now()), {incident.id: incident for incident in incidents}
-    fitting = {id_: some for id_, one in known.items() if (some := [each for each in in_force if _may_cover(each, one)])}
+    in_force, known = (
+        active(store, duties.clock.now()),
+        {incident.id: incident for incident in incidents},
+    )
+    fitting = {
+        id_: some
+        for id_, one in known.items()
+        if (some := [each for each in in_force if _may_cover(each, one)])
+    }
     running = duties.running([known[id_] for id_ in fitting]) if fitting else {}
     for id_, some in fitting.items():
         names = {f"{duty.regime.id} {duty.stage.id}" for duty in running.get(id_, ())}
         agreed = [one for one in some if names <= {*one.ends}]
-        sightings = list(store.scroll(Sighting, DocumentFilter({"incident": known[id_].family}))) if agreed else []
+        sightings = (
+            list(store.scroll(Sighting, DocumentFilter({"incident": known[id_].family})))
+            if agreed
+            else []
+        )
         if one := covering(sightings, agreed):
             found[id_] = one
     return found
 
 
 def muted(duties: Duties) -> Callable[[Sequence[Incident]], set[str]]:
-    """Tells the ids of those incidents that nobody is told of now, whatever the routes say: they are in the list all the same."""
+    """Tells the ids of those incidents that nobody is told of now, whatever the routes say: they
+    are in the list all the same.
+    """
 
     def those_muted(incidents: Sequence[Incident]) -> set[str]:
-        noise = {incident.id for incident in incidents if incident.severity == "noise" or incident.part_of}
+        noise = {
+            incident.id
+            for incident in incidents
+            if incident.severity == "noise" or incident.part_of
+        }
         return noise | suppressed(duties, incidents).keys()
 
     return those_muted
 
 
 def silent_clocks(duties: Duties) -> set[str]:
-    """Ids of the incidents that start a clock and are silenced now: nothing silences such a one but by its own number."""
+    """Ids of the incidents that start a clock and are silenced now: nothing silences such a one
+    but by its own number.
+    """
     named = {one.incident for one in active(duties.store, duties.clock.now()) if one.incident}
     return {*suppressed(duties, duties.store.mget(Incident, named).values())} if named else set()
 
 
 def covering(sightings: Sequence[Sighting], fitting: Sequence[Suppression]) -> Suppression | None:
-    """The first of `fitting` that covers a sighting, if every one of them is covered and none has found bait."""
+    """The first of `fitting` that covers a sighting, if every one of them is covered and none
+    has found bait.
+    """
     if not sightings or any(sighting.canaries for sighting in sightings):
         return None
-    covered = [next((one for one in fitting if _covers(one, sighting)), None) for sighting in sightings]
+    covered = [
+        next((one for one in fitting if _covers(one, sighting)), None) for sighting in sightings
+    ]
     return covered[0] if all(covered) else None
 
 
@@ -241,7 +320,9 @@ def _covers(one: Suppression, sighting: Sighting) -> bool:
 
 
 class BenignCount(NamedTuple):
-    """Posts of one site of one tenant that one rule called background, and how many different customers are in them."""
+    """Posts of one site of one tenant that one rule called background, and how many different
+    customers are in them.
+    """
 
     tenant: str
     site: str
@@ -258,4 +339,7 @@ def background_counts(store: IncidentStore, tenant: str = "") -> list[BenignCoun
         key = fact.tenant, fact.site, fact.rule
         posts[key] += 1
         people[key].add(fact.subject)
-    return sorted((BenignCount(*key, count, len(people[key])) for key, count in posts.items()), key=lambda c: (-c.posts, c[:3]))
+    return sorted(
+        (BenignCount(*key, count, len(people[key])) for key, count in posts.items()),
+        key=lambda c: (-c.posts, c[:3]),
+    )

@@ -1,9 +1,10 @@
 """Write the letter that asks for a takedown.
 
-It names no customer, no kind of data beyond words, and no address that was not revealed for it: the places for addresses, the
-recipient and the signature stay open. Each sentence that asserts something stands there only where that is known
-(`alerts.cases.outgoing`). Sources: 民法典 1195 (notice to a network service provider, with prima facie evidence and the sender's
-identity), 个人信息保护法 10 (no one may trade or publish others' personal information).
+It names no customer, no kind of data beyond words, and no address that was not revealed for it: the
+places for addresses, the recipient and the signature stay open. Each sentence that asserts
+something stands there only where that is known (`alerts.cases.outgoing`). Sources: 民法典 1195
+(notice to a network service provider, with prima facie evidence and the sender's identity),
+个人信息保护法 10 (no one may trade or publish others' personal information).
 """
 
 from __future__ import annotations
@@ -67,13 +68,15 @@ Contact: {contact}
 Proof of identity: {open}
 Date: {date}
 Signature: {open}
-"""
+"""  # noqa: E501
 TEXTS: Mapping[Language, str] = {"zh": ZH, "en": EN}
 
 
 @dataclass(frozen=True, slots=True)
 class TakedownNotice:
-    """All that a letter is made from; `addresses` are those that were revealed for it, by sighting."""
+    """All that a letter is made from; `addresses` are those that were revealed for it, by
+    sighting.
+    """
 
     incident: str
     posts: Sequence[OutgoingSighting]
@@ -92,15 +95,23 @@ def notice_of(
     now: datetime,
     addresses: Mapping[str, str] | None = None,
 ) -> TakedownNotice:
-    """Return what the letter is made from: the posts that are there, as far as is known; ConfigError where all are gone."""
+    """Return what the letter is made from: the posts that are there, as far as is known;
+    ConfigError where all are gone.
+    """
     posts = sorted((one for one in sightings if not one.is_gone), key=lambda one: (one.at, one.id))
     if not sightings:
-        raise ConfigError(Phrase("no sighting of this incident is stored any more: nothing to name in a letter"))
+        raise ConfigError(
+            Phrase("no sighting of this incident is stored any more: nothing to name in a letter")
+        )
     if not posts:
-        raise ConfigError(Phrase("all posts of this incident have been removed: nothing to request"))
+        raise ConfigError(
+            Phrase("all posts of this incident have been removed: nothing to request")
+        )
     entity = tenant.entity
     name = entity.name if language == "zh" else entity.name_en or entity.name
-    return TakedownNotice(incident, posts, name, entity.contact, ZoneInfo(tenant.zone), now, addresses or {})
+    return TakedownNotice(
+        incident, posts, name, entity.contact, ZoneInfo(tenant.zone), now, addresses or {}
+    )
 
 
 def render_letter(notice: TakedownNotice, language: Language) -> str:
@@ -117,7 +128,10 @@ def render_letter(notice: TakedownNotice, language: Language) -> str:
         contact=notice.contact or gap,
         id=notice.incident,
         content=_describe_content(posts, language),
-        places="\n".join(f"  - {safe(one.site)}: {safe(notice.addresses.get(one.id, '')) or gap}" for one in posts),
+        places="\n".join(
+            f"  - {safe(one.site)}: {safe(notice.addresses.get(one.id, '')) or gap}"
+            for one in posts
+        ),
         first=shown(posts[0].at),
         last=shown(posts[-1].at),
         count=len(posts),
@@ -128,14 +142,29 @@ def render_letter(notice: TakedownNotice, language: Language) -> str:
 
 
 def _describe_content(posts: Sequence[OutgoingSighting], language: Language) -> str:
-    """Return what the posts do with personal information, and whether our customers are among the people in it."""
-    are_offers, are_rows = any(one.is_offer for one in posts), any(one.has_rows or one.has_customers for one in posts)
+    """Return what the posts do with personal information, and whether our customers are among
+    the people in it.
+    """
+    are_offers, are_rows = (
+        any(one.is_offer for one in posts),
+        any(one.has_rows or one.has_customers for one in posts),
+    )
     has_customers = any(one.has_customers for one in posts)
     if language == "zh":
-        verbs = "、".join(word for word, is_so in (("兜售", are_offers), ("披露", are_rows)) if is_so) or "涉及"
+        verbs = (
+            "、".join(word for word, is_so in (("兜售", are_offers), ("披露", are_rows)) if is_so)
+            or "涉及"
+        )
         return f"{verbs}个人信息的内容{'，其中包含我方客户的个人信息' if has_customers else ''}"
-    verbs = " or ".join(word for word, is_so in (("offer", are_offers), ("disclose", are_rows)) if is_so) or "concern"
-    return f"{verbs} personal information{', of our customers among others' if has_customers else ''}"
+    verbs = (
+        " or ".join(
+            word for word, is_so in (("offer", are_offers), ("disclose", are_rows)) if is_so
+        )
+        or "concern"
+    )
+    return (
+        f"{verbs} personal information{', of our customers among others' if has_customers else ''}"
+    )
 
 
 def _describe_evidence(posts: Sequence[OutgoingSighting], language: Language) -> str:
@@ -143,7 +172,10 @@ def _describe_evidence(posts: Sequence[OutgoingSighting], language: Language) ->
     sealed = sum(one.is_sealed for one in posts)
     if not sealed:
         return ""
-    which = {"zh": "原件" if sealed == len(posts) else f"其中 {sealed} 处的原件", "en": "The originals"}[language]
+    which = {
+        "zh": "原件" if sealed == len(posts) else f"其中 {sealed} 处的原件",
+        "en": "The originals",
+    }[language]
     if language == "en" and sealed < len(posts):
         which = f"The originals of {sealed} of them"
     if language == "zh":

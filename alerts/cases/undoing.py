@@ -1,4 +1,6 @@
-"""Which decisions can be undone: those without legal effect, as long as no later decision says something of the same matter."""
+"""Which decisions can be undone: those without legal effect, as long as no later decision says
+something of the same matter.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def find_undoable(decisions: Iterable[Decision]) -> set[str]:
 
 
 def latest_alike(entry: Decision, decisions: Iterable[Decision]) -> Decision | None:
-    """Return the last of `decisions` on the matter of `entry`: its owner, its due date, or its link with one incident."""
+    """Return the last of `decisions` on the matter of `entry`: its owner, its due date, or its
+    link with one incident.
+    """
     acts = ("linked", "unlinked") if entry.act in ("linked", "unlinked") else (entry.act,)
     alike = (one for one in decisions if one.act in acts and one.about == entry.about)
     return max(alike, key=lambda one: (one.at, one.id), default=None)

@@ -1,7 +1,8 @@
-"""Options that several commands have, and who decides on a terminal: an account that may, as on the page.
+"""Options that several commands have, and who decides on a terminal: an account that may, as on the
+page.
 
-Who may write the data folder could write anything into it; that is not what is checked here, but that a decision carries the name
-of somebody whose decision it is.
+Who may write the data folder could write anything into it; that is not what is checked here, but
+that a decision carries the name of somebody whose decision it is.
 """
 
 from __future__ import annotations
@@ -25,16 +26,29 @@ from ullage.settings import Context
 
 Tenant = Annotated[str, typer.Option(help="Of this tenant alone.")]
 Severity = Annotated[str, typer.Option(help="noise, notice, low, medium, high or statutory.")]
-Status = Annotated[str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")]
-Words = Annotated[str, typer.Option("--text", help="Words in title, site or terms; never an identifier.")]
+Status = Annotated[
+    str, typer.Option(help="open, acknowledged, confirmed, reported, resolved or false_positive.")
+]
+Words = Annotated[
+    str, typer.Option("--text", help="Words in title, site or terms; never an identifier.")
+]
 Author = Annotated[
     str,
     typer.Option(
-        help="Posts by this seller: a name (converted to a keyed hash and not stored), - to read it, or a pseudonym (@…)."
+        help=(
+            "Posts by this seller: a name (converted to a keyed hash and not stored), - to read it,"
+            " or a pseudonym (@…)."
+        )
     ),
 ]
 By = Annotated[
-    str, typer.Option(help="In whose name: an account (`ullage user list`); by default the one that this machine's user has.")
+    str,
+    typer.Option(
+        help=(
+            "In whose name: an account (`ullage user list`); by default the one that this machine's"
+            " user has."
+        )
+    ),
 ]
 Reason = Annotated[str, typer.Option(help="Why; no identifier.")]
 Case = Annotated[str, typer.Option(help="The case's number.")]
@@ -46,9 +60,11 @@ def name_of(by: str) -> str:
 
 
 def decider(context: Context, by: str, permission: str) -> Principal:
-    """Who decides: the account `by`, else that of this machine's user, if it may; ConfigError and ForbiddenError say why not.
+    """Who decides: the account `by`, else that of this machine's user, if it may; ConfigError and
+    ForbiddenError say why not.
 
-    Where there is no account at all nobody is asked, which is said: it is a machine that nobody has set up yet.
+    Where there is no account at all nobody is asked, which is said: it is a machine that nobody has
+    set up yet.
     """
     name = name_of(by)
     if not (context.data / FILE).exists():
@@ -61,18 +77,26 @@ def decider(context: Context, by: str, permission: str) -> Principal:
         own = (
             ""
             if by
-            else ": this machine's user has none; `ullage user change NAME --login USER` gives it one, or name one with --by"
+            else (
+                ": this machine's user has none; `ullage user change NAME --login USER` gives it"
+                " one, or name one with --by"
+            )
         )
         raise ConfigError(f"there is no account of that name that could decide{own}")
     if user.is_disabled or user.until is not None:
-        raise ConfigError(f"account {user.name} {'is closed' if user.is_disabled else 'has not chosen a password yet'}")
+        raise ConfigError(
+            f"account {user.name}"
+            f" {'is closed' if user.is_disabled else 'has not chosen a password yet'}"
+        )
     principal = replace(user.principal(is_proven=not by), behind=frozenset({current_user()}))
     principal.require(permission)
     return principal
 
 
 def actor_of(context: Context, principal: Principal) -> Actor:
-    """Who acts, and the accounts by which it is known who else could confirm it; without accounts there is nobody."""
+    """Who acts, and the accounts by which it is known who else could confirm it; without
+    accounts there is nobody.
+    """
     if not (context.data / FILE).exists():
         return Actor(principal)
     with contextlib.closing(Accounts(context.data, context.clock)) as accounts:
@@ -80,7 +104,9 @@ def actor_of(context: Context, principal: Principal) -> Actor:
 
 
 @contextlib.contextmanager
-def deciding(context: Context, by: str, permission: str) -> Iterator[tuple[IncidentStore, Principal]]:
+def deciding(
+    context: Context, by: str, permission: str
+) -> Iterator[tuple[IncidentStore, Principal]]:
     """Who decides, and the incident store as they see it."""
     principal = decider(context, by, permission)
     with contextlib.closing(configured_store(context)) as store:
@@ -88,5 +114,15 @@ def deciding(context: Context, by: str, permission: str) -> Iterator[tuple[Incid
 
 
 def _unchecked(name: str) -> Principal:
-    typer.echo("note: there is no account here, so nobody was asked who may do this; `ullage user add` makes the first", err=True)
-    return Principal(name, frozenset(), frozenset({ALL}), frozenset(PERMISSIONS), behind=frozenset({current_user()}))
+    typer.echo(
+        "note: there is no account here, so nobody was asked who may do this; `ullage user add`"
+        " makes the first",
+        err=True,
+    )
+    return Principal(
+        name,
+        frozenset(),
+        frozenset({ALL}),
+        frozenset(PERMISSIONS),
+        behind=frozenset({current_user()}),
+    )

@@ -1,4 +1,7 @@
-"""`ullage user` and `ullage token`: who may use the desk and its API. Every change is in the audit log before it is made."""
+"""`ullage user` and `ullage token`: who may use the desk and its API.
+
+Every change is in the audit log before it is made.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +28,42 @@ from ullage.files.ownership import read_trusted
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
-user = typer.Typer(no_args_is_help=True, help="Add, list and change accounts: roles, password, sessions.")
+user = typer.Typer(
+    no_args_is_help=True, help="Add, list and change accounts: roles, password, sessions."
+)
 token = typer.Typer(no_args_is_help=True, help="Add and revoke API tokens of programs.")
-Named = Annotated[str, typer.Argument(metavar="NAME", help="The account's name; decisions are made in it.")]
-Roles = Annotated[list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; several with several options.")]
-Tenants = Annotated[list[str], typer.Option("--tenant", help="Whose data; several with several options.")]
+Named = Annotated[
+    str, typer.Argument(metavar="NAME", help="The account's name; decisions are made in it.")
+]
+Roles = Annotated[
+    list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; several with several options.")
+]
+Tenants = Annotated[
+    list[str], typer.Option("--tenant", help="Whose data; several with several options.")
+]
 Everyone = Annotated[bool, typer.Option("--all-tenants", help="Of all tenants, now and later.")]
 FromFile = Annotated[
-    Path | None, typer.Option("--password-file", help="One line, mode 0600, or - for standard input; without it you are asked.")
+    Path | None,
+    typer.Option(
+        "--password-file",
+        help="One line, mode 0600, or - for standard input; without it you are asked.",
+    ),
 ]
 Own = Annotated[
     bool,
-    typer.Option("--own", help=f"The person chose it. Any other is to be changed at the first login, within {UNUSED_HOURS} h."),
+    typer.Option(
+        "--own",
+        help=(
+            "The person chose it. Any other is to be changed at the first login, within"
+            f" {UNUSED_HOURS} h."
+        ),
+    ),
 ]
 LOGIN = re.compile(r"[a-z_][a-z0-9_.-]{0,31}\$?")
-Make = Annotated[bool, typer.Option("--make", help="Make a password and print it, once, alone on standard output.")]
+Make = Annotated[
+    bool,
+    typer.Option("--make", help="Make a password and print it, once, alone on standard output."),
+]
 
 
 @user.command("add")
@@ -54,7 +78,11 @@ def add(
     own: Own = False,
     make: Make = False,
     subject: Annotated[
-        str, typer.Option(metavar="SUB", help="For whom the identity provider vouches so; there is no password then.")
+        str,
+        typer.Option(
+            metavar="SUB",
+            help="For whom the identity provider vouches so; there is no password then.",
+        ),
     ] = "",
 ) -> None:
     """Add an account; its password is typed or read from a file, never from the command line."""
@@ -63,8 +91,12 @@ def add(
         whose = _tenants(context, tenants, everyone)
         if subject:
             if password_file or own or make:
-                raise ConfigError("--subject goes without a password: the identity provider vouches for them")
-            desk.add_vouched(name, roles, whose, checked_subject(context.settings.search.oidc, subject))
+                raise ConfigError(
+                    "--subject goes without a password: the identity provider vouches for them"
+                )
+            desk.add_vouched(
+                name, roles, whose, checked_subject(context.settings.search.oidc, subject)
+            )
         else:
             desk.check_new(name, roles, whose)  # before somebody types a password
             password = _password(password_file, own=own, make=make)
@@ -78,7 +110,10 @@ def listed(
     ctx: typer.Context,
     as_json: AsJson = False,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="The tokens of programs instead, never the tokens themselves.")
+        bool,
+        typer.Option(
+            "--tokens", help="The tokens of programs instead, never the tokens themselves."
+        ),
     ] = False,
 ) -> None:
     """List accounts with roles and tenants, or tokens with scope, purpose and expiry."""
@@ -94,7 +129,13 @@ def listed(
                 none="No token yet.",
             )
             return
-        print_list(accounts.users(), as_json=as_json, row=_user_row, table=_user_table, none="No account yet.")
+        print_list(
+            accounts.users(),
+            as_json=as_json,
+            row=_user_row,
+            table=_user_table,
+            none="No account yet.",
+        )
 
 
 @user.command("change")
@@ -106,10 +147,18 @@ def change(
     everyone: Everyone = False,
     *,
     login: Annotated[
-        str, typer.Option(metavar="USER", help="This machine's user whose decisions theirs are: no --by then; - for nobody.")
+        str,
+        typer.Option(
+            metavar="USER",
+            help="This machine's user whose decisions theirs are: no --by then; - for nobody.",
+        ),
     ] = "",
-    end_sessions: Annotated[bool, typer.Option("--end-sessions", help="End their sessions now.")] = False,
-    close: Annotated[bool | None, typer.Option("--close/--open", help="Close the account, or open it again.")] = None,
+    end_sessions: Annotated[
+        bool, typer.Option("--end-sessions", help="End their sessions now.")
+    ] = False,
+    close: Annotated[
+        bool | None, typer.Option("--close/--open", help="Close the account, or open it again.")
+    ] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for another password.")] = False,
     password_file: FromFile = None,
     own: Own = False,
@@ -117,11 +166,15 @@ def change(
 ) -> None:
     """Change an account: its roles and tenants, password, system user, sessions, or disable it.
 
-    Other roles or another password end its sessions; a closed account's end too, and its name stays taken.
+    Other roles or another password end its sessions; a closed account's end too, and its name stays
+    taken.
     """
     is_secret = password or password_file is not None or make
     if not (roles or login or end_sessions or close is not None or is_secret):
-        raise ConfigError("say what is to change: --role with --tenant, --password, --login, --end-sessions, --close or --open")
+        raise ConfigError(
+            "say what is to change: --role with --tenant, --password, --login, --end-sessions,"
+            " --close or --open"
+        )
     if (tenants or everyone) and not roles:
         raise ConfigError("--tenant goes with the roles: name them with --role as well")
     if login not in ("", "-") and not LOGIN.fullmatch(login):
@@ -132,7 +185,10 @@ def change(
             typer.echo(f"account {name}: {', '.join(roles)}")
         if login:
             desk.set_login(name, None if login == "-" else login)
-            typer.echo(f"account {name} is {'no user' if login == '-' else f'user {login}'} of this machine")
+            typer.echo(
+                f"account {name} is {'no user' if login == '-' else f'user {login}'} of this"
+                " machine"
+            )
         if is_secret:
             desk.named(name)
             secret = _password(password_file, own=own, make=make)
@@ -151,7 +207,10 @@ def change(
 def add_token(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The program's name.")],
-    may: Annotated[list[str], typer.Option("--may", help=f"{', '.join(PERMISSIONS)}; several with several options.")],
+    may: Annotated[
+        list[str],
+        typer.Option("--may", help=f"{', '.join(PERMISSIONS)}; several with several options."),
+    ],
     purpose: Annotated[str, typer.Option(help="What it is for.")],
     days: Annotated[float, typer.Option(help="It expires after so many days, at most 366.")] = 90,
     tenants: Tenants = [],  # noqa: B006 - as above
@@ -159,7 +218,9 @@ def add_token(
 ) -> None:
     """Make a token and print it once; only a digest of it is kept."""
     with _desk(ctx.obj) as desk:
-        made, secret = desk.add_token(name, may, _tenants(ctx.obj, tenants, everyone), purpose=purpose, days=days)
+        made, secret = desk.add_token(
+            name, may, _tenants(ctx.obj, tenants, everyone), purpose=purpose, days=days
+        )
     until = moment(datetime.fromtimestamp(made.expires, UTC))
     typer.echo(f"token {made.id} of {name}, until {until}; it is shown this once:", err=True)
     typer.echo(secret)
@@ -202,7 +263,9 @@ def _show(password: str, *, make: bool) -> None:
 
 
 def _password(file: Path | None, *, own: bool, make: bool) -> str:
-    """Typed twice without being shown, the one line of a file that nobody else can read, or made here."""
+    """Typed twice without being shown, the one line of a file that nobody else can read, or made
+    here.
+    """
     if make:
         if file or own:
             raise ConfigError("--make makes a password: it goes without --password-file and --own")
@@ -226,7 +289,13 @@ def _user_row(one: User) -> dict[str, object]:
         "roles": one.roles,
         "tenants": one.tenants,
         "state": state_of(one),
-        "by": "password" if one.digest else "groups at the identity provider" if one.is_mapped else "identity provider",
+        "by": (
+            "password"
+            if one.digest
+            else "groups at the identity provider"
+            if one.is_mapped
+            else "identity provider"
+        ),
         "login": one.login,
         "made_at": datetime.fromtimestamp(one.made_at, UTC).isoformat(),
         "made_by": one.made_by,

@@ -30,17 +30,29 @@ Until = Annotated[str, typer.Option(help="To when; now by default.")]
 @coverage_app.callback(invoke_without_command=True)
 def show(
     ctx: typer.Context,
-    since: Annotated[str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")] = LAST_NIGHT,
+    since: Annotated[
+        str, typer.Option(help="From when, local: yesterday 18:00, 2026-11-25T18:00, 12h.")
+    ] = LAST_NIGHT,
     until: Until = "",
     site: Site = "",
-    everything: Annotated[bool, typer.Option("--all", help="Every site in the table, not only the first 40.")] = False,
-    sheet: Annotated[Path | None, typer.Option(help="Write it as a signed page to print as well, one HTML file.")] = None,
-    lang: Annotated[Literal["zh", "en"] | None, typer.Option(help="Of that page; without it the tenants' `language`.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every site in the table, not only the first 40.")
+    ] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write it as a signed page to print as well, one HTML file.")
+    ] = None,
+    lang: Annotated[
+        Literal["zh", "en"] | None,
+        typer.Option(help="Of that page; without it the tenants' `language`."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what was seen of each site, hour by hour, and why the rest was not. Ends with 5 where nobody explained a gap.
+    """Print what was seen of each site, hour by hour, and why the rest was not.
 
-    It ends with 3 where there is none, and some sites were not read of late, the log begins later, or no site was read at all.
+    Ends with 5 where nobody explained a gap.
+
+    It ends with 3 where there is none, and some sites were not read of late, the log begins later,
+    or no site was read at all.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -58,7 +70,9 @@ def show(
         _print(context, seen, sheets, everything)
     if not all(one.holds for one in sheets):
         raise typer.Exit(Exit.FAILED)
-    raise typer.Exit(Exit.GAP if seen.unexplained() else Exit.DONE if seen.is_accounted_for else Exit.NO_VERDICT)
+    raise typer.Exit(
+        Exit.GAP if seen.unexplained() else Exit.DONE if seen.is_accounted_for else Exit.NO_VERDICT
+    )
 
 
 @coverage_app.command()
@@ -70,23 +84,41 @@ def explain(
     site: Annotated[str, typer.Option(help="Of this site alone; of all by default.")] = EVERYWHERE,
     by: By = "",
 ) -> None:
-    """Explain a coverage gap. The gap stays visible, with who explained it; the audit log has it first."""
+    """Explain a coverage gap.
+
+    The gap stays visible, with who explained it; the audit log has it first.
+    """
     context: Context = ctx.obj
     who = decider(context, by, "coverage.explain").name
     with contextlib.closing(configured_store(context)) as store:
         ledger = CoverageReader(context, store)
         made = ledger.explain(context.trail(), since, until, site=site, reason=reason, by=who)
-    typer.echo(f"recorded: {made.id}, {site or 'all sites'}, {view.span(made.since, made.until, ledger.zone)}, by {who}")
+    typer.echo(
+        f"recorded: {made.id}, {site or 'all sites'},"
+        f" {view.span(made.since, made.until, ledger.zone)}, by {who}"
+    )
 
 
-def _write(ledger: CoverageReader, seen: CoverageWindow, sheets: list[DayCheck], path: Path, language: Language) -> None:
+def _write(
+    ledger: CoverageReader,
+    seen: CoverageWindow,
+    sheets: list[DayCheck],
+    path: Path,
+    language: Language,
+) -> None:
     """The sheet to print, signed where the key of alert is here."""
-    text, signed = ledger.sheet(seen, sheets, current_user(), language, ledger.context.settings.tenants)
+    text, signed = ledger.sheet(
+        seen, sheets, current_user(), language, ledger.context.settings.tenants
+    )
     write_whole(text.encode(), path)
-    typer.echo(f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True)
+    typer.echo(
+        f"written: {path}{'' if signed else ', NOT SIGNED: the key of alert is not here'}", err=True
+    )
 
 
-def _print(context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool) -> None:
+def _print(
+    context: Context, seen: CoverageWindow, sheets: list[DayCheck], everything: bool
+) -> None:
     """For people."""
     zone, out = ZoneInfo(context.settings.coverage.zone), console()
     typer.echo(f"Coverage {view.span(seen.since, seen.until, zone)}, hours of {zone.key}")
@@ -107,5 +139,7 @@ def _print(context: Context, seen: CoverageWindow, sheets: list[DayCheck], every
     if bare := seen.unexplained():
         first = bare[0]
         when = [at.astimezone(zone).strftime("%Y-%m-%dT%H:%M") for at in (first.since, first.until)]
-        what = f"{f' --site {first.site}' if first.site else ''} --since {when[0]} --until {when[1]}"
+        what = (
+            f"{f' --site {first.site}' if first.site else ''} --since {when[0]} --until {when[1]}"
+        )
         typer.echo(f'Next: ullage coverage explain{what} --reason "…"')

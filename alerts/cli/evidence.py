@@ -36,24 +36,47 @@ from ullage.errors import ConfigError
 from ullage.phrase import Phrase
 from ullage.settings import Context
 
-OfSighting = Annotated[str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")]
+OfSighting = Annotated[
+    str, typer.Option(metavar="SIGHTING", help="Of this sighting: its id, or how that begins.")
+]
 
 
 def reveal(
-    context: Context, incident: str, wanted: Sequence[tuple[str, str]], *, case: str, reason: str, as_json: bool, by: str
+    context: Context,
+    incident: str,
+    wanted: Sequence[tuple[str, str]],
+    *,
+    case: str,
+    reason: str,
+    as_json: bool,
+    by: str,
 ) -> None:
-    """Show the addresses of an incident's posts in clear, each behind its sighting; or the `wanted` field of one sighting."""
+    """Show the addresses of an incident's posts in clear, each behind its sighting; or the
+    `wanted` field of one sighting.
+    """
     if not context.settings.originals.days:
-        raise ConfigError(Phrase("originals.days is 0: no originals are stored, and none can be revealed"))
+        raise ConfigError(
+            Phrase("originals.days is 0: no originals are stored, and none can be revealed")
+        )
     if len(wanted) > 1:
-        raise ConfigError("--title, --author and --names are opened one at a time: give one of them")
+        raise ConfigError(
+            "--title, --author and --names are opened one at a time: give one of them"
+        )
     field_, of = wanted[0] if wanted else ("url", "")
     with deciding(context, by, "address.reveal") as (store, who):
         found, sealed = _sealed(store, incident, of)
-    which = f"sighting {sealed[0].id}" if of else "1 sighting" if len(sealed) == 1 else f"{len(sealed)} sightings"
+    which = (
+        f"sighting {sealed[0].id}"
+        if of
+        else "1 sighting"
+        if len(sealed) == 1
+        else f"{len(sealed)} sightings"
+    )
     said = f"{field_} of {incident}: {which}"
     opened = _opened_addresses(context, found.tenant, sealed)
-    context.trail().append(ACTION, said, actor=who.name, tenant=found.tenant, reason=f"case {case}: {reason}")
+    context.trail().append(
+        ACTION, said, actor=who.name, tenant=found.tenant, reason=f"case {case}: {reason}"
+    )
     for one, original in opened:
         text = _text(original, field_)
         if as_json:
@@ -62,24 +85,39 @@ def reveal(
             typer.echo(f"{one.id}  {moment(one.at)}  {safe(text) or '(none)'}")
 
 
-evidence = typer.Typer(no_args_is_help=True, help="Open encrypted posts with the keys of two officers; list them; make a key.")
-Key = Annotated[list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")]
+evidence = typer.Typer(
+    no_args_is_help=True,
+    help="Open encrypted posts with the keys of two officers; list them; make a key.",
+)
+Key = Annotated[
+    list[Path], typer.Option("--key", help="An officer's private key; give it twice, one each.")
+]
 INCIDENT = "INC-"
 
 
 @evidence.command("keygen")
 def keygen(
-    officer: str, out: Annotated[Path, typer.Option(help="The folder for the two halves, such as a stick of your own.")]
+    officer: str,
+    out: Annotated[
+        Path, typer.Option(help="The folder for the two halves, such as a stick of your own.")
+    ],
 ) -> None:
-    """Make an officer's key pair: OFFICER.pem stays with them, OFFICER.pub goes into match's keys/evidence."""
+    """Make an officer's key pair: OFFICER.pem stays with them, OFFICER.pub goes into match's
+    keys/evidence.
+    """
     passphrase = typer.prompt(f"Passphrase of {officer}", hide_input=True, confirmation_prompt=True)
     private, public = make_officer(out, officer, passphrase)
-    typer.echo(f"{private} is {officer}'s alone; copy {public} into keys/evidence of match's key folder")
+    typer.echo(
+        f"{private} is {officer}'s alone; copy {public} into keys/evidence of match's key folder"
+    )
 
 
 @evidence.command("list")
 def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
-    """List encrypted posts: finding, incident, tenant, time, size, officers, hold. Nothing is opened."""
+    """List encrypted posts: finding, incident, tenant, time, size, officers, hold.
+
+    Nothing is opened.
+    """
     items, faults = vault_of(ctx.obj).looked_through()
     with contextlib.closing(configured_store(ctx.obj)) as store:
         seen = store.mget(Sighting, {item.head.finding for item in items})
@@ -98,7 +136,9 @@ def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
 @evidence.command("open")
 def open_(
     ctx: typer.Context,
-    what: Annotated[list[str], typer.Argument(help="Findings, or incidents for all their evidence.")],
+    what: Annotated[
+        list[str], typer.Argument(help="Findings, or incidents for all their evidence.")
+    ],
     *,
     case: Case,
     reason: Reason,
@@ -109,11 +149,17 @@ def open_(
     as_json: AsJson = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="A tar of bodies as served, manifests and SHA256SUMS, mode 0600; not in the data folder."),
+        typer.Option(
+            help=(
+                "A tar of bodies as served, manifests and SHA256SUMS, mode 0600; not in the data"
+                " folder."
+            )
+        ),
     ] = None,
     by: By = "",
 ) -> None:
-    """Decrypt posts with two officers' keys, on screen or into a tar; without keys, an incident's addresses.
+    """Decrypt posts with two officers' keys, on screen or into a tar; without keys, an incident's
+    addresses.
 
     The console's key opens addresses, and with --title, --author or --names those of one sighting.
     """
@@ -121,15 +167,24 @@ def open_(
     if not key:
         if len(what) != 1 or out:
             raise ConfigError(
-                "without --key one incident's addresses are shown: name it; what was posted takes two officers' keys"
+                "without --key one incident's addresses are shown: name it; what was posted takes"
+                " two officers' keys"
             )
-        wanted = [(name, of) for name, of in (("title", title), ("author", author), ("members", names)) if of]
+        wanted = [
+            (name, of)
+            for name, of in (("title", title), ("author", author), ("members", names))
+            if of
+        ]
         reveal(context, what[0], wanted, case=case, reason=reason, as_json=as_json, by=by)
         return
-    with _opened(context, what, key, PACK if out else OPEN, case=case, reason=reason, by=by) as opened:
+    with _opened(
+        context, what, key, PACK if out else OPEN, case=case, reason=reason, by=by
+    ) as opened:
         if out:
             count = write_pack(out, opened, context.data)
-            typer.echo(f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it")
+            typer.echo(
+                f"{out}: {count} finding{'s' * (count != 1)} in clear; hand it over and remove it"
+            )
             return
         for one in opened:
             for line in (*manifest_lines(one), *text_lines(one)):
@@ -138,15 +193,25 @@ def open_(
 
 def hold(
     ctx: typer.Context,
-    what: Annotated[list[str], typer.Argument(help="Incidents; on match's own host, which has none, findings with evidence.")],
+    what: Annotated[
+        list[str],
+        typer.Argument(
+            help="Incidents; on match's own host, which has none, findings with evidence."
+        ),
+    ],
     *,
     case: Case,
     reason: Reason,
-    end: Annotated[bool, typer.Option("--end", help="End the hold: what is past its time expires within the hour.")] = False,
+    end: Annotated[
+        bool,
+        typer.Option("--end", help="End the hold: what is past its time expires within the hour."),
+    ] = False,
     by: By = "",
 ) -> None:
     """Hold all data of an incident, encrypted posts included, beyond its retention time."""
-    incidents, findings = ([one for one in what if one.startswith(INCIDENT) is kind] for kind in (True, False))
+    incidents, findings = (
+        [one for one in what if one.startswith(INCIDENT) is kind] for kind in (True, False)
+    )
     if incidents:
         with _holds(ctx.obj, by) as (holds, who):
             for incident in incidents:
@@ -158,12 +223,16 @@ def hold(
         _keep(ctx.obj, findings, case, reason, by, end=end)
 
 
-def _keep(context: Context, findings: Sequence[str], case: str, reason: str, by: str, *, end: bool) -> None:
+def _keep(
+    context: Context, findings: Sequence[str], case: str, reason: str, by: str, *, end: bool
+) -> None:
     """Mark sealed findings as held, or let them expire again."""
     vault, action = vault_of(context), "evidence.let_go" if end else "evidence.keep"
     who, why = decider(context, by, "evidence.hold").name, f"case {case}: {reason}"
     for one in [vault.find(finding) for finding in findings]:
-        context.trail().append(action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why)
+        context.trail().append(
+            action, f"finding {one.head.finding}", actor=who, tenant=one.head.tenant, reason=why
+        )
     count = vault.release(findings) if end else vault.hold(findings)
     typer.echo(f"{count} of {len(findings)} {'may expire again' if end else 'are kept'}")
 
@@ -177,15 +246,26 @@ def _holds(context: Context, by: str) -> Iterator[tuple[Holds, str]]:
 
 @contextlib.contextmanager
 def _opened(
-    context: Context, what: Sequence[str], keys: Sequence[Path], action: str, *, case: str, reason: str, by: str
+    context: Context,
+    what: Sequence[str],
+    keys: Sequence[Path],
+    action: str,
+    *,
+    case: str,
+    reason: str,
+    by: str,
 ) -> Iterator[Iterator[OpenedEvidence]]:
-    """What was asked for, in clear, one after the other; in the audit log before the first is handed out."""
+    """What was asked for, in clear, one after the other; in the audit log before the first is
+    handed out.
+    """
     vault = vault_of(context)
 
     def ask(name: str) -> str:
         return str(typer.prompt(f"Passphrase of {name}", hide_input=True, err=True))
 
-    asked = EvidenceRequest(action, decider(context, by, "evidence.open").name, f"case {case}: {reason}")
+    asked = EvidenceRequest(
+        action, decider(context, by, "evidence.open").name, f"case {case}: {reason}"
+    )
     yield open_all(vault, _items(context, vault, what), keys, ask, context.trail(), asked)
 
 

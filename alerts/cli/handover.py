@@ -31,11 +31,15 @@ from ullage.settings import Context
 def hand_over(
     ctx: typer.Context,
     tenant: Tenant = "",
-    since: Annotated[str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")] = "",
+    since: Annotated[
+        str, typer.Option(help="2026-11-25T06:00; by default when your last shift ended.")
+    ] = "",
     by: By = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show what a shift leaves to the next: new, undecided, due within a day, unassigned, coverage gaps."""
+    """Show what a shift leaves to the next: new, undecided, due within a day, unassigned,
+    coverage gaps.
+    """
     context: Context = ctx.obj
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
@@ -53,11 +57,19 @@ def hand_over(
 
 def handover_as_json(found: Handover) -> dict[str, Any]:
     """A handover as a JSON object."""
-    named = {"new": found.new, "undecided": found.undecided, "due": found.due, "unassigned": found.unassigned}
+    named = {
+        "new": found.new,
+        "undecided": found.undecided,
+        "due": found.due,
+        "unassigned": found.unassigned,
+    }
     return {
         "since": found.since.isoformat(),
         "until": found.until.isoformat(),
-        **{name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]} for name, part in named.items()},
+        **{
+            name: {"count": part.count, "incidents": [row_as_json(row) for row in part.rows]}
+            for name, part in named.items()
+        },
         "coverage": {"worth": found.behind.worth, "said": str(found.behind.said)},
         "log_begins": begins_as_json(found.blind),
         "blind": [gap_as_json(gap) for gap in found.blind.gaps()],
@@ -80,7 +92,9 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
         typer.echo(f"  {line}")
 
 
-def _rows_table(rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime) -> RenderableType:
+def _rows_table(
+    rows: Sequence[tuple[QueueRow, tuple[Phrase, ...]]], now: datetime
+) -> RenderableType:
     shown = table("incident", "severity", "status", "what", "assigned to", "due", "why")
     for row, why in rows:
         item = row.item
@@ -106,12 +120,24 @@ def left_words(left: timedelta | None) -> str:
 
 def row_as_json(row: QueueRow) -> dict[str, Any]:
     """What a queue shows of an incident, as a JSON object."""
-    incident, told = row.incident, {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status}
-    return {**told, "severity": incident.severity, "customers": incident.customers, **work_as_json(row)}
+    incident, told = (
+        row.incident,
+        {"id": row.incident.id, "tenant": row.incident.tenant, "status": row.item.status},
+    )
+    return {
+        **told,
+        "severity": incident.severity,
+        "customers": incident.customers,
+        **work_as_json(row),
+    }
 
 
 def work_as_json(row: QueueRow) -> dict[str, Any]:
     """Whose it is, and what is due of it when."""
     item = row.item
-    due = {"due": item.due_at.isoformat() if item.due_at else None, "due_for": item.due_for, "running": list(item.running)}
+    due = {
+        "due": item.due_at.isoformat() if item.due_at else None,
+        "due_for": item.due_for,
+        "running": list(item.running),
+    }
     return {"assignee": item.assignee, **due}

@@ -1,6 +1,7 @@
 """The commands of `incidents`: one for each action.
 
-Each names one incident or several and says of each exactly what it did; 2 where one of them was refused, and why.
+Each names one incident or several and says of each exactly what it did; 2 where one of them was
+refused, and why.
 """
 
 from __future__ import annotations
@@ -56,7 +57,18 @@ from alerts.cases.suppressions import (
 )
 from alerts.cases.takedown_letter import notice_of, render_letter
 from alerts.cases.undoing import UNDOABLE
-from alerts.cli import Author, By, Severity, Status, Tenant, Words, actor_of, deciding, name_of, tables
+from alerts.cli import (
+    Author,
+    By,
+    Severity,
+    Status,
+    Tenant,
+    Words,
+    actor_of,
+    deciding,
+    name_of,
+    tables,
+)
 from alerts.cli.evidence import hold
 from alerts.cli.handover import hand_over, work_as_json
 from alerts.cli.reports import deadline, export
@@ -85,7 +97,10 @@ def _cases(context: Context, by: str, permission: str) -> Iterator[tuple[Cases, 
     """What can be done with incidents, and in whose name, if they may."""
     with deciding(context, by, permission) as (store, who):
         rules = VERDICT.in_force(context.data).rules
-        yield Cases(work_of(context, store), context.trail(), actor_of(context, who), lambda: rules), who.name
+        yield (
+            Cases(work_of(context, store), context.trail(), actor_of(context, who), lambda: rules),
+            who.name,
+        )
 
 
 def _each(
@@ -95,7 +110,9 @@ def _each(
     act: Callable[[Cases, str, str], ActionResult],
     permission: str = "incident.decide",
 ) -> None:
-    """Do something with each incident in somebody's name and say so; exit code 2 if one of them was refused."""
+    """Do something with each incident in somebody's name and say so; exit code 2 if one of them
+    was refused.
+    """
     with _cases(context, by, permission) as (cases, who):
         said = cases.several(incidents, lambda id_: act(cases, id_, who))
     for one in said:
@@ -113,7 +130,10 @@ def assign(
     ctx: typer.Context,
     incidents: Incidents,
     to: Annotated[str, typer.Option(help="To whom: a name, `me`, or - for nobody.")] = "me",
-    due: Annotated[str, typer.Option(help="By when: 2026-11-25 or 2026-11-25T14:30 there, +4h, +3d, - for none.")] = "",
+    due: Annotated[
+        str,
+        typer.Option(help="By when: 2026-11-25 or 2026-11-25T14:30 there, +4h, +3d, - for none."),
+    ] = "",
     by: By = "",
     note: Remark = "",
 ) -> None:
@@ -122,7 +142,9 @@ def assign(
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
         if (context.data / FILE).exists():
-            with contextlib.closing(Accounts(context.data, context.clock, context.inventory)) as accounts:
+            with contextlib.closing(
+                Accounts(context.data, context.clock, context.inventory)
+            ) as accounts:
                 require_owner(accounts, cases.incident(id_).tenant, to.strip(), who)
         return cases.assign(id_, who if to == "me" else to, by=who, due=due, note=note)
 
@@ -132,20 +154,30 @@ def assign(
 def note(
     ctx: typer.Context,
     incident: str,
-    text: Annotated[str, typer.Argument(help="What is to be remembered, or why it is undone; no identifier.")] = "",
+    text: Annotated[
+        str, typer.Argument(help="What is to be remembered, or why it is undone; no identifier.")
+    ] = "",
     *,
     undo: Annotated[
         str,
         typer.Option(
             metavar="ENTRY",
-            help="Undo this assignment, due date or link: its id, as `incidents show --json` has it, or `last`.",
+            help=(
+                "Undo this assignment, due date or link: its id, as `incidents show --json` has it,"
+                " or `last`."
+            ),
         ),
     ] = "",
     by: By = "",
 ) -> None:
     """Add a note to an incident, or undo an assignment, a due date or a link."""
     if not undo:
-        _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text))
+        _each(
+            ctx.obj,
+            [incident],
+            by,
+            lambda cases, id_, who: cases.decide(id_, "note", by=who, note=text),
+        )
         return
     context: Context = ctx.obj
     with deciding(context, by, "incident.decide") as (store, who):
@@ -160,19 +192,29 @@ def resolve(
     incidents: Incidents,
     as_: Annotated[
         Literal["resolved", "confirmed", "false_positive"],
-        typer.Option("--as", help="Done with; ours after all, which starts its clocks; or no leak."),
+        typer.Option(
+            "--as", help="Done with; ours after all, which starts its clocks; or no leak."
+        ),
     ] = "resolved",
-    reason: Annotated[str, typer.Option(help=f"Why it is a false positive: {', '.join(REASONS)}.")] = "",
-    days: Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="After which a false positive comes back.")] = USUAL_DAYS,
+    reason: Annotated[
+        str, typer.Option(help=f"Why it is a false positive: {', '.join(REASONS)}.")
+    ] = "",
+    days: Annotated[
+        int, typer.Option(min=1, max=MOST_DAYS, help="After which a false positive comes back.")
+    ] = USUAL_DAYS,
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Resolve incidents, or mark them as confirmed or false positive. With a running deadline a second person must confirm.
+    """Resolve incidents, or mark them as confirmed or false positive.
+
+    With a running deadline a second person must confirm.
 
     A false positive comes back when its time is over, or when something new arrives.
     """
     if reason and as_ != "false_positive":
-        raise ConfigError("--reason is of a false positive: say with --note why it is anything else")
+        raise ConfigError(
+            "--reason is of a false positive: say with --note why it is anything else"
+        )
 
     def act(cases: Cases, id_: str, who: str) -> ActionResult:
         if as_ == "false_positive":
@@ -185,17 +227,33 @@ def resolve(
 def takedown(
     ctx: typer.Context,
     incident: str,
-    state: Annotated[str, typer.Argument(metavar="STATE", help=f"{', '.join(TAKEDOWN)}; or letter, which writes the letter.")],
+    state: Annotated[
+        str,
+        typer.Argument(
+            metavar="STATE", help=f"{', '.join(TAKEDOWN)}; or letter, which writes the letter."
+        ),
+    ],
     lang: Annotated[
-        Literal["zh", "en"] | None, typer.Option(help="Of the letter; without it as the tenant's `language` says.")
+        Literal["zh", "en"] | None,
+        typer.Option(help="Of the letter; without it as the tenant's `language` says."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The letter's file; standard output without it.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The letter's file; standard output without it."),
+    ] = None,
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Record the state of a takedown, or write its letter; `evidence open` shows the addresses for it."""
+    """Record the state of a takedown, or write its letter; `evidence open` shows the addresses
+    for it.
+    """
     if state != "letter":
-        _each(ctx.obj, [incident], by, lambda cases, id_, who: cases.takedown(id_, state, by=who, note=note))
+        _each(
+            ctx.obj,
+            [incident],
+            by,
+            lambda cases, id_, who: cases.takedown(id_, state, by=who, note=note),
+        )
         return
     with _cases(ctx.obj, by, "incident.export") as (cases, who):
         found = cases.incident(incident)
@@ -203,32 +261,46 @@ def takedown(
         tenant = context.tenant(found.tenant)
         written = lang or tenant.language
         posts = outgoing_sightings(cases.sightings(found), vault_of(context))
-        text = render_letter(notice_of(incident, posts, tenant, written, context.clock.now()), written)
-        context.trail().append("incident.letter", f"incident {incident}: {written}", actor=who, tenant=found.tenant)
+        text = render_letter(
+            notice_of(incident, posts, tenant, written, context.clock.now()), written
+        )
+        context.trail().append(
+            "incident.letter", f"incident {incident}: {written}", actor=who, tenant=found.tenant
+        )
     write_out(text.encode(), output)
 
 
 def link(
     ctx: typer.Context,
     incident: str,
-    other: Annotated[str, typer.Argument(metavar="[OTHER]", help="The incident that it belongs together with.")] = "",
+    other: Annotated[
+        str, typer.Argument(metavar="[OTHER]", help="The incident that it belongs together with.")
+    ] = "",
     *,
     end: Annotated[bool, typer.Option("--end", help="They do not belong together.")] = False,
     merge: Annotated[bool, typer.Option("--merge", help="OTHER becomes part of INCIDENT.")] = False,
     split: Annotated[
-        bool, typer.Option("--split", help="OTHER, which was merged into INCIDENT, is one of its own again.")
+        bool,
+        typer.Option(
+            "--split", help="OTHER, which was merged into INCIDENT, is one of its own again."
+        ),
     ] = False,
     detach: Annotated[
         str,
         typer.Option(
             metavar="SIGHTING",
-            help="Make this sighting an incident of its own: how its id begins, as `incidents show --json` has it.",
+            help=(
+                "Make this sighting an incident of its own: how its id begins, as `incidents show"
+                " --json` has it."
+            ),
         ),
     ] = "",
     by: By = "",
     note: Remark = "",
 ) -> None:
-    """Link, merge or split two incidents, or detach a sighting, with the reason in --note; both show it."""
+    """Link, merge or split two incidents, or detach a sighting, with the reason in --note; both
+    show it.
+    """
     if bool(other) == bool(detach) or sum((end, merge, split, bool(detach))) > 1:
         raise ConfigError("name the other incident, or a sighting with --detach")
     if (detach or merge or split) and not note.strip():
@@ -247,26 +319,47 @@ def link(
 def suppress(
     ctx: typer.Context,
     *,
-    reason: Annotated[str, typer.Option(help="Reason for the suppression, or for its end; no identifier.")],
+    reason: Annotated[
+        str, typer.Option(help="Reason for the suppression, or for its end; no identifier.")
+    ],
     tenant: Annotated[str, typer.Option(help="The tenant that it is for.")] = "",
-    days: Annotated[int, typer.Option(min=0, max=MOST_SUPPRESSION_DAYS, help="After so many days it ends by itself.")] = 0,
+    days: Annotated[
+        int,
+        typer.Option(
+            min=0, max=MOST_SUPPRESSION_DAYS, help="After so many days it ends by itself."
+        ),
+    ] = 0,
     site: Annotated[str, typer.Option(help="Posts of this site.")] = "",
     channel: Annotated[str, typer.Option(help="Posts of this channel.")] = "",
-    author: Annotated[str, typer.Option(help="Posts of this author, as an incident shows them.")] = "",
-    rule: Annotated[str, typer.Option(help="Incidents of this scenario or with this reason code, such as X18.")] = "",
-    incident: Annotated[str, typer.Option(help="This incident and what is like it, until there is more in it.")] = "",
-    end: Annotated[str, typer.Option("--end", metavar="SUPPRESSION", help="End this suppression now instead.")] = "",
+    author: Annotated[
+        str, typer.Option(help="Posts of this author, as an incident shows them.")
+    ] = "",
+    rule: Annotated[
+        str, typer.Option(help="Incidents of this scenario or with this reason code, such as X18.")
+    ] = "",
+    incident: Annotated[
+        str, typer.Option(help="This incident and what is like it, until there is more in it.")
+    ] = "",
+    end: Annotated[
+        str, typer.Option("--end", metavar="SUPPRESSION", help="End this suppression now instead.")
+    ] = "",
     by: By = "",
 ) -> None:
-    """Suppress notifications that match, until a date; never those of `statutory` incidents and honeytokens."""
+    """Suppress notifications that match, until a date; never those of `statutory` incidents and
+    honeytokens.
+    """
     context: Context = ctx.obj
     if end:
         with deciding(context, by, "noise.change") as (store, who):
-            Suppressions(duties_of(context, store), context.trail()).lift(end, by=who.name, reason=reason)
+            Suppressions(duties_of(context, store), context.trail()).lift(
+                end, by=who.name, reason=reason
+            )
         typer.echo(f"{end} is lifted")
         return
     if not (tenant and days):
-        raise ConfigError("--tenant and --days are required: whose incidents to suppress, and for how long")
+        raise ConfigError(
+            "--tenant and --days are required: whose incidents to suppress, and for how long"
+        )
     with deciding(context, by, "noise.change") as (store, who):
         require_known(context, store, tenant)
         conditions = SuppressionConditions(site, channel, author, rule, incident)
@@ -276,15 +369,21 @@ def suppress(
     if isinstance(made, PendingDecision):
         typer.echo(f"{made.incident}: {waits_for(actor, made)}")
         return
-    typer.echo(f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC")
+    typer.echo(
+        f"{made.id}: {said(made)} of {tenant} is silent until {made.expires:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def suppressions_list(
     ctx: typer.Context,
     as_json: AsJson = False,
     tenant: Tenant = "",
-    ended: Annotated[bool, typer.Option("--ended", help="Those that have ended or were lifted too.")] = False,
-    background: Annotated[bool, typer.Option("--background", help="Count the posts instead that rules call no leak.")] = False,
+    ended: Annotated[
+        bool, typer.Option("--ended", help="Those that have ended or were lifted too.")
+    ] = False,
+    background: Annotated[
+        bool, typer.Option("--background", help="Count the posts instead that rules call no leak.")
+    ] = False,
 ) -> None:
     """List suppressions: by whom, why and until when; or count benign posts by site and rule."""
     context: Context = ctx.obj
@@ -294,7 +393,11 @@ def suppressions_list(
     now = context.clock.now()
     with contextlib.closing(configured_store(context)) as store:
         require_known(context, store, tenant)
-        found = [pair for pair in suppressions(store, tenant) if ended or tables.state(*pair, now) == tables.IN_FORCE]
+        found = [
+            pair
+            for pair in suppressions(store, tenant)
+            if ended or tables.state(*pair, now) == tables.IN_FORCE
+        ]
     print_list(
         found,
         as_json=as_json,
@@ -319,7 +422,9 @@ def _background(context: Context, tenant: str, *, as_json: bool) -> None:
     )
 
 
-incidents = typer.Typer(no_args_is_help=True, help="List, show, decide, suppress and export incidents.")
+incidents = typer.Typer(
+    no_args_is_help=True, help="List, show, decide, suppress and export incidents."
+)
 incidents.command("acknowledge")(acknowledge)
 incidents.command("assign")(assign)
 incidents.command("note")(note)
@@ -340,7 +445,9 @@ def incidents_list(
     *,
     as_json: AsJson = False,
     tab: Annotated[str, typer.Option(help=f"Which: {', '.join(TABS)}.")] = "all",
-    order: Annotated[str, typer.Option(help=f"`{', '.join(ORDERS)}`, or `-priority` to reverse.")] = "",
+    order: Annotated[
+        str, typer.Option(help=f"`{', '.join(ORDERS)}`, or `-priority` to reverse.")
+    ] = "",
     tenant: Tenant = "",
     severity: Severity = "",
     status: Status = "",
@@ -349,21 +456,40 @@ def incidents_list(
     site: Annotated[str, typer.Option(help="Seen on this site.")] = "",
     kind: Annotated[str, typer.Option(help="With identifiers of this kind.")] = "",
     assignee: Annotated[str, typer.Option(help="Assigned to this name, - for nobody.")] = "",
-    since: Annotated[str, typer.Option(help="Opened since: 2026-11-25, 2026-11-25T06:00, 12h or 3d ago.")] = "",
+    since: Annotated[
+        str, typer.Option(help="Opened since: 2026-11-25, 2026-11-25T06:00, 12h or 3d ago.")
+    ] = "",
     until: Annotated[str, typer.Option(help="Opened before.")] = "",
     text: Words = "",
     author: Author = "",
     by: By = "",
-    flat: Annotated[bool, typer.Option("--flat", help="Every incident of a seller, not one for all.")] = False,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="Every incident of a seller, not one for all.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
 ) -> None:
-    """List incidents: due soonest first, then the most severe and oldest; with --json the newest first."""
+    """List incidents: due soonest first, then the most severe and oldest; with --json the newest
+    first.
+    """
     context: Context = ctx.obj
     now, zone = context.clock.now(), ZoneInfo(context.tenant(tenant).zone)
     opened_from, before = (moment_past(one, zone, now) if one else None for one in (since, until))
     order = order or ("opened" if as_json else "priority")
     view = QueueFilter(
-        tab, order, tenant, severity, status, origin, scenario, site, kind, assignee, text, "", opened_from, before
+        tab,
+        order,
+        tenant,
+        severity,
+        status,
+        origin,
+        scenario,
+        site,
+        kind,
+        assignee,
+        text,
+        "",
+        opened_from,
+        before,
     )
     view = replace(view, flat=flat or as_json)
     with contextlib.closing(configured_store(context)) as store:
@@ -371,7 +497,11 @@ def incidents_list(
         queue.check(view)  # what cannot be asked is said first
         require_known(context, store, tenant)
         seller = _seller(context, store, author)
-        found = queue.page(replace(view, seller=seller), limit) if seller or not author else QueuePage(())
+        found = (
+            queue.page(replace(view, seller=seller), limit)
+            if seller or not author
+            else QueuePage(())
+        )
         silent = suppressed(duties_of(context, store), [row.incident for row in found.rows])
         behind = monitoring_status(store, now)
     rows = [(row.incident, row.item.status) for row in found.rows]
@@ -380,8 +510,13 @@ def incidents_list(
     print_list(
         found.rows,
         as_json=as_json,
-        row=lambda row: {**summary(row.incident, row.item.status, silent.get(row.incident.id)), **work_as_json(row)},
-        table=lambda _: Group(incidents_table(rows, silent=silent), offers_table(rows), *_folded(found)),
+        row=lambda row: {
+            **summary(row.incident, row.item.status, silent.get(row.incident.id)),
+            **work_as_json(row),
+        },
+        table=lambda _: Group(
+            incidents_table(rows, silent=silent), offers_table(rows), *_folded(found)
+        ),
         none=none,
     )
     if found.after and not as_json:
@@ -402,16 +537,23 @@ def _folded(found: QueuePage) -> Iterator[str]:
     """For which rows more of the same seller's are not shown."""
     for row in found.rows:
         if row.folded:
-            yield f"{row.incident.id} stands for {row.folded} more of the same seller: --author {row.incident.series[0]}"
+            yield (
+                f"{row.incident.id} stands for {row.folded} more of the same seller: --author"
+                f" {row.incident.series[0]}"
+            )
 
 
 def _seller(context: Context, store: IncidentStore, author: str) -> str:
-    """The tokens of the author who is asked for, "" for one who posted nothing; a name is tagged here and goes no further."""
+    """The tokens of the author who is asked for, "" for one who posted nothing; a name is tagged
+    here and goes no further.
+    """
     if not author or TOKENS.fullmatch(author):
         return author
     name = Secret(sys.stdin.readline() if author == "-" else author)
     trail = context.trail()
-    everyone = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail).everyone()
+    everyone = Lookup(
+        store, context.keys, tuple(context.settings.tenants), context.clock, trail
+    ).everyone()
     tokens = named(store, context.keys, everyone, name)
     trail.append("lookup.seller", f"{len(tokens)} found", actor=current_user())
     return ",".join(tokens)
@@ -419,7 +561,9 @@ def _seller(context: Context, store: IncidentStore, author: str) -> str:
 
 @incidents.command("show")
 def incidents_show(
-    ctx: typer.Context, incidents: Annotated[list[str], typer.Argument(help="One or several.")], as_json: AsJson = False
+    ctx: typer.Context,
+    incidents: Annotated[list[str], typer.Argument(help="One or several.")],
+    as_json: AsJson = False,
 ) -> None:
     """Show incidents: verdicts with reasons, sightings, and the pseudonyms of their customers."""
     context: Context = ctx.obj
@@ -440,7 +584,15 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
     actor = actor_of(context, NOBODY)
     pending = [(one, waits_for(actor, one)) for one in find_pending(store, found.incident.family)]
     if as_json:
-        print_row(details(found, clocks_as_json(duties, now), silence, decide_as_json(decide, now, zone), pending))
+        print_row(
+            details(
+                found,
+                clocks_as_json(duties, now),
+                silence,
+                decide_as_json(decide, now, zone),
+                pending,
+            )
+        )
         return
     clocks, out = clocks_table(duties, now, zone) if duties else "", console()
     with out.pager() if out.is_terminal and found.more else contextlib.nullcontext():
@@ -450,10 +602,17 @@ def _show(context: Context, store: IncidentStore, id_: str, *, as_json: bool) ->
             out.print(Text(f"  {one.id}  {describe_pending(one)} by {one.by}: {waits}"))
         for made in found.decisions:
             if made.is_by_one_person:
-                out.print(Text(f"  {made.at:%Y-%m-%d %H:%M} {describe(made)} by {made.by}: decided by one person"))
+                out.print(
+                    Text(
+                        f"  {made.at:%Y-%m-%d %H:%M} {describe(made)} by {made.by}: decided by one"
+                        " person"
+                    )
+                )
         shown = len(found.exposures)
         for some in other_customers(store, found):
             out.print(customers_table(some))
             shown += len(some)
         if shown < found.incident.customers:
-            out.print(f"  {found.incident.customers - shown:,} more, whose data has expired or was erased")
+            out.print(
+                f"  {found.incident.customers - shown:,} more, whose data has expired or was erased"
+            )

@@ -37,28 +37,58 @@ from ullage.settings import Context
 
 def deadline(
     ctx: typer.Context,
-    incident: Annotated[str, typer.Argument(metavar="[INCIDENT]", help="Without it, the rules that are known.")] = "",
+    incident: Annotated[
+        str, typer.Argument(metavar="[INCIDENT]", help="Without it, the rules that are known.")
+    ] = "",
     *,
-    sent: Annotated[bool, typer.Option("--sent", help="It was reported, which stops the clock of that report.")] = False,
+    sent: Annotated[
+        bool, typer.Option("--sent", help="It was reported, which stops the clock of that report.")
+    ] = False,
     applies: Annotated[
-        bool | None, typer.Option("--applies/--waived", help="The rule asks for a report here, or it does not.")
+        bool | None,
+        typer.Option("--applies/--waived", help="The rule asks for a report here, or it does not."),
     ] = None,
     regime: Annotated[
-        str, typer.Option(help="Of which rule, as `incidents show` names it; of all of them for --sent without one.")
+        str,
+        typer.Option(
+            help=(
+                "Of which rule, as `incidents show` names it; of all of them for --sent without"
+                " one."
+            )
+        ),
     ] = "",
-    stage: Annotated[str, typer.Option(help="Which report was sent: brief, first, written or final.")] = "first",
+    stage: Annotated[
+        str, typer.Option(help="Which report was sent: brief, first, written or final.")
+    ] = "first",
     reference: Annotated[str, typer.Option(help="The authority's number for it.")] = "",
-    sent_at: Annotated[str, typer.Option(help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default.")] = "",
+    sent_at: Annotated[
+        str,
+        typer.Option(
+            help="When it was sent, in the tenant's zone, 2026-11-25T14:30; now by default."
+        ),
+    ] = "",
     channel: Annotated[str, typer.Option(help=f"How it was sent: {', '.join(CHANNELS)}.")] = "",
     no_reference: Annotated[str, typer.Option(help="Why the authority gave no number.")] = "",
     confirm: Annotated[
-        str, typer.Option(metavar="ENTRY", help="Confirm, as a second person, what waits under this id; `all` for everything.")
+        str,
+        typer.Option(
+            metavar="ENTRY",
+            help="Confirm, as a second person, what waits under this id; `all` for everything.",
+        ),
     ] = "",
-    refuse: Annotated[str, typer.Option(metavar="ENTRY", help="Refuse it, with the reason in --note.")] = "",
-    note: Annotated[str, typer.Option(help="A remark, such as why it is late; on what ground a rule applies or is waived.")] = "",
+    refuse: Annotated[
+        str, typer.Option(metavar="ENTRY", help="Refuse it, with the reason in --note.")
+    ] = "",
+    note: Annotated[
+        str,
+        typer.Option(
+            help="A remark, such as why it is late; on what ground a rule applies or is waived."
+        ),
+    ] = "",
     by: By = "",
 ) -> None:
-    """Record that a report was sent, or that a regulation applies or is waived; confirm that of others; or list regulations.
+    """Record that a report was sent, or that a regulation applies or is waived; confirm that of
+    others; or list regulations.
 
     What ends a running deadline waits for a second person.
     """
@@ -74,7 +104,15 @@ def deadline(
     if sent:
         chosen = f"reported {regime} {stage}" if regime else "reported"
         _record(
-            context, incident, chosen, by, sent_at, note=note, reference=reference, channel=channel, no_reference=no_reference
+            context,
+            incident,
+            chosen,
+            by,
+            sent_at,
+            note=note,
+            reference=reference,
+            channel=channel,
+            no_reference=no_reference,
         )
         return
     if not (regime and note):
@@ -82,7 +120,9 @@ def deadline(
     _record(context, incident, f"{'applies' if applies else 'waived'} {regime}", by, note=note)
 
 
-def _record(context: Context, incident: str, chosen: str, by: str, sent_at: str = "", **details: str) -> None:
+def _record(
+    context: Context, incident: str, chosen: str, by: str, sent_at: str = "", **details: str
+) -> None:
     """Record a report or a ruling, and say so, or for whom it waits."""
     with deciding(context, by, permission_for(chosen)) as (store, who):
         zone = ZoneInfo(context.tenant(incident_named(store, incident).tenant).zone)
@@ -96,13 +136,17 @@ def _record(context: Context, incident: str, chosen: str, by: str, sent_at: str 
         typer.echo(done.words())
 
 
-def _answer(context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool) -> None:
+def _answer(
+    context: Context, incident: str, entry: str, by: str, note: str, *, is_confirmed: bool
+) -> None:
     """Confirm or refuse what waits for a second person: one act, or all of an incident's."""
     with deciding(context, by, CONFIRM if is_confirmed else "incident.decide") as (store, who):
         cases = Cases(work_of(context, store), context.trail(), actor_of(context, who))
         waiting = [one.id for one, _ in cases.pending(cases.incident(incident))]
         for id_ in waiting if entry == "all" else [entry]:
-            typer.echo(cases.answer(incident, id_, by=who.name, confirm=is_confirmed, note=note).words())
+            typer.echo(
+                cases.answer(incident, id_, by=who.name, confirm=is_confirmed, note=note).words()
+            )
     if entry == "all" and not waiting:
         raise ConfigError("nothing of this incident waits for a second person")
 
@@ -111,11 +155,17 @@ def _list_regimes(context: Context) -> None:
     """The rules of notification that are known, and which of them each tenant is under."""
     tenants = context.settings.tenants
     for regime in regimes().values():
-        under = ", ".join(name for name, tenant in tenants.items() if regime.id in tenant.regimes) or "no tenant"
+        under = (
+            ", ".join(name for name, tenant in tenants.items() if regime.id in tenant.regimes)
+            or "no tenant"
+        )
         typer.echo(f"{regime.id}  {regime.title} {regime.title_zh}: {under}")
         for stage in regime.stages:
             typer.echo(f"  {stage.id}: {limit(stage)[0]}, from when {SINCE[stage.since][0]}")
-        typer.echo(f"  to {regime.to}\n  {'verified' if regime.verified else 'NOT VERIFIED'}: {regime.source}")
+        typer.echo(
+            f"  to {regime.to}\n  {'verified' if regime.verified else 'NOT VERIFIED'}:"
+            f" {regime.source}"
+        )
 
 
 def report(
@@ -123,14 +173,25 @@ def report(
     incident: str,
     lang: Annotated[
         ReportLanguage | None,
-        typer.Option(help="Chinese, English, or both side by side; without it as the tenant's `language` says."),
+        typer.Option(
+            help=(
+                "Chinese, English, or both side by side; without it as the tenant's `language`"
+                " says."
+            )
+        ),
     ] = None,
     form: Annotated[
         ReportForm, typer.Option("--format", help="Markdown, or a document for a word processor.")
     ] = ReportForm.MARKDOWN,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write; standard output without it."),
+    ] = None,
 ) -> None:
-    """Draft the breach notification of an incident. It names no customer, is sent nowhere, and is for counsel to review."""
+    """Draft the breach notification of an incident.
+
+    It names no customer, is sent nowhere, and is for counsel to review.
+    """
     context: Context = ctx.obj
     if form is ReportForm.WORD and is_standard_output(output) and sys.stdout.isatty():
         raise ConfigError("a document is no text: name a file with -o")
@@ -151,17 +212,33 @@ CUSTOMERS = "customers"
 def export(
     ctx: typer.Context,
     *,
-    form: Annotated[str, typer.Option("--format", help=f"{', '.join(names())}; or {CUSTOMERS}, the pseudonyms in one incident.")],
-    incidents: Annotated[list[str] | None, typer.Argument(help="These; without any, all that pass the filters.")] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help=f"{', '.join(names())}; or {CUSTOMERS}, the pseudonyms in one incident.",
+        ),
+    ],
+    incidents: Annotated[
+        list[str] | None, typer.Argument(help="These; without any, all that pass the filters.")
+    ] = None,
     tenant: Tenant = "",
     severity: Severity = "",
     status: Status = "",
     text: Words = "",
-    kind: Annotated[str, typer.Option(help="Those customers alone of whom an identifier of this kind stood there.")] = "",
+    kind: Annotated[
+        str,
+        typer.Option(help="Those customers alone of whom an identifier of this kind stood there."),
+    ] = "",
     by: By = "",
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file to write; standard output without it.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write; standard output without it."),
+    ] = None,
 ) -> None:
-    """Export incidents to another system, without the people in them; `--format customers` exports their pseudonyms."""
+    """Export incidents to another system, without the people in them; `--format customers`
+    exports their pseudonyms.
+    """
     context: Context = ctx.obj
     if form == CUSTOMERS:
         _export_customers(context, incidents or [], kind, by, output)
@@ -172,7 +249,9 @@ def export(
         filters.where()  # what cannot be asked is said first
         require_known(context, store, tenant)
         known = duties_of(context, store).statuses
-        total = len(incidents) if incidents else store.count(Incident, where_of(store, filters, known))
+        total = (
+            len(incidents) if incidents else store.count(Incident, where_of(store, filters, known))
+        )
         with progress_bar(total, "incidents") as progress:
             counted = _CountingIterator(chosen(store, incidents or [], filters, known), progress)
             content = "".join(wanted.write(counted))
@@ -180,13 +259,20 @@ def export(
     what = f"{counted.count} incidents as {form}"
     context.trail().append("incident.export", what, actor=current_user(), tenant=tenant)
     write_out(content.encode(), output)
-    typer.echo(f"{counted.count} incidents" + ("" if counted.count else f"; {behind.said}"), err=True)
+    typer.echo(
+        f"{counted.count} incidents" + ("" if counted.count else f"; {behind.said}"), err=True
+    )
     if not counted.count and not behind.is_trusted:
         raise typer.Exit(Exit.NO_VERDICT)
 
 
-def _export_customers(context: Context, incidents: Sequence[str], kind: str, by: str, output: Path | None) -> None:
-    """Write the handles of one incident's customers as CSV; no value of theirs is in it. The audit log has it."""
+def _export_customers(
+    context: Context, incidents: Sequence[str], kind: str, by: str, output: Path | None
+) -> None:
+    """Write the handles of one incident's customers as CSV; no value of theirs is in it.
+
+    The audit log has it.
+    """
     if len(incidents) != 1:
         raise ConfigError(f"--format {CUSTOMERS} is of one incident: name it")
     with deciding(context, by, "customers.export") as (store, who):

@@ -27,7 +27,9 @@ def search(ctx: typer.Context) -> None:
     CertificateMetrics(registry, {STORE: [store_trust(context)]}, tls)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(configured_store(context, PAGE_PATIENCE)))
-        accounts = stack.enter_context(contextlib.closing(Accounts(context.data, context.clock, context.inventory)))
+        accounts = stack.enter_context(
+            contextlib.closing(Accounts(context.data, context.clock, context.inventory))
+        )
         listener, hosts, address = _listening(context, stack)
         stop = stack.enter_context(running("search", registry, None, context))
         app = create_app(context, store, accounts, registry, hosts)
@@ -38,12 +40,18 @@ def search(ctx: typer.Context) -> None:
         serve(app, listener, stop, tls=tls)
 
 
-def _listening(context: Context, stack: contextlib.ExitStack) -> tuple[socket.socket, frozenset[str], str]:
+def _listening(
+    context: Context, stack: contextlib.ExitStack
+) -> tuple[socket.socket, frozenset[str], str]:
     """The listener, the names under which it may be asked directly, and the address to print."""
     settings = context.settings.search
     if settings.socket:
         path = context.data / settings.socket
-        return stack.enter_context(listening_at("search", path)), frozenset({"localhost"}), f"unix:{path}"
+        return (
+            stack.enter_context(listening_at("search", path)),
+            frozenset({"localhost"}),
+            f"unix:{path}",
+        )
     listener, port = stack.enter_context(listening("search", settings.host, settings.port))
     names = {*LOOPBACK, settings.host}
     scheme = "https" if settings.certificate else "http"

@@ -32,7 +32,9 @@ from ullage.settings import Context
 
 KEY_BYTES = 32
 TRIAL = "INC-TEST"
-notify = typer.Typer(no_args_is_help=True, help="Test a notification channel, and show what was sent.")
+notify = typer.Typer(
+    no_args_is_help=True, help="Test a notification channel, and show what was sent."
+)
 
 
 @notify.command("test")
@@ -41,9 +43,13 @@ def test(ctx: typer.Context, channel: str) -> None:
     context: Context = ctx.obj
     settings = context.settings.notify
     if channel not in settings.channels:
-        raise ConfigError(f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}")
+        raise ConfigError(
+            f"no channel of that name: ullage.toml has {', '.join(settings.channels) or 'none'}"
+        )
     page = page_of(context.settings)
-    entry = MessageEntry(TRIAL, "notice", "new", f"{page}/", language=house_language(context.settings))
+    entry = MessageEntry(
+        TRIAL, "notice", "new", f"{page}/", language=house_language(context.settings)
+    )
     trial = Message(f"msg_test_{secrets.token_hex(8)}", (entry,), page)
     try:
         open_channel(channel, settings, context.keys, context.clock).send(trial)
@@ -57,7 +63,9 @@ def log_(
     ctx: typer.Context,
     as_json: AsJson = False,
     outcome: Annotated[str, typer.Option(help="pending, sent, failed or suppressed.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many, the latest first.")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=500, help="At most so many, the latest first.")
+    ] = 50,
 ) -> None:
     """Show which messages were sent, are pending, or were given up."""
     where = DocumentFilter({"outcome": (outcome,)} if outcome else {})
@@ -71,18 +79,37 @@ def _row(one: Notification) -> dict[str, Any]:
 
 
 def _table(items: Sequence[Notification]) -> Table:
-    made = table("due", "outcome", "channel", "incident", "what", "attempts", right=("attempts",), whole=("due", "incident"))
+    made = table(
+        "due",
+        "outcome",
+        "channel",
+        "incident",
+        "what",
+        "attempts",
+        right=("attempts",),
+        whole=("due", "incident"),
+    )
     for one in items:
-        made.add_row(moment(one.due), one.outcome, cell(one.channel), one.incident, one.what, str(one.attempts))
+        made.add_row(
+            moment(one.due),
+            one.outcome,
+            cell(one.channel),
+            one.incident,
+            one.what,
+            str(one.attempts),
+        )
     return made
 
 
-rules_app = typer.Typer(no_args_is_help=True, help="Show, replay and change the rules that judge incidents.")
+rules_app = typer.Typer(
+    no_args_is_help=True, help="Show, replay and change the rules that judge incidents."
+)
 
 
 @rules_app.command()
 def show(
-    ctx: typer.Context, kind: Annotated[str, typer.Argument(help="`verdict`, `background`, `jargon` or `context`.")]
+    ctx: typer.Context,
+    kind: Annotated[str, typer.Argument(help="`verdict`, `background`, `jargon` or `context`.")],
 ) -> None:
     """Print the rules or lexicon of a kind that are in force, as a file to edit."""
     typer.echo(kind_named(kind).in_force(ctx.obj.data).text, nl=False)
@@ -91,11 +118,17 @@ def show(
 @rules_app.command("replay")
 def replay_(
     ctx: typer.Context,
-    file: Annotated[Path | None, typer.Argument(help="Rules or a lexicon (.tsv); without it the rules in force.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="Rules or a lexicon (.tsv); without it the rules in force."),
+    ] = None,
     as_json: AsJson = False,
     tenant: Tenant = "",
 ) -> None:
-    """Judge stored incidents by rules, and count each rule's confirmed and false ones. Nothing is written."""
+    """Judge stored incidents by rules, and count each rule's confirmed and false ones.
+
+    Nothing is written.
+    """
     context: Context = ctx.obj
     in_force = (context.rules, lambda: BACKGROUND.in_force(context.data).rules)
     chosen = [kind_of(file).kept(file).rules] if file else [rules() for rules in in_force]
@@ -117,23 +150,38 @@ def use(
     reason: Reason,
     by: By = "",
 ) -> None:
-    """Activate a file of rules or a lexicon for new findings. Its version must be higher than before.
+    """Activate a file of rules or a lexicon for new findings.
 
-    Alert goes by rules, match by lexicons and rules: where they run on several machines, do it on each.
+    Its version must be higher than before.
+
+    Alert goes by rules, match by lexicons and rules: where they run on several machines, do it on
+    each.
     """
     context: Context = ctx.obj
     kind = kind_of(file)
     kept, former = kind.kept(file), kind.in_force(context.data).rules.version
     if kept.rules.version <= former:
-        raise ConfigError(f"{file} has version {kept.rules.version}; in force is {former}: raise it")
+        raise ConfigError(
+            f"{file} has version {kept.rules.version}; in force is {former}: raise it"
+        )
     who, why = decider(context, by, "rules.change").name, checked_note(reason)
     digest = hashlib.sha256(kept.text.encode()).hexdigest()
-    what = f"rules {kind.name} version {kept.rules.version} instead of {former}, SHA-256 {digest[:16]}"
+    what = (
+        f"rules {kind.name} version {kept.rules.version} instead of {former}, SHA-256 {digest[:16]}"
+    )
     context.trail().append("rules.use", what, actor=who, reason=why)
-    typer.echo(f"{kind.name} of version {kept.rules.version} is in {kind.put(context.data, kept.text)}")
-    typer.echo("what comes from now on is judged by it; what was judged keeps its reasons until something joins it")
+    typer.echo(
+        f"{kind.name} of version {kept.rules.version} is in {kind.put(context.data, kept.text)}"
+    )
+    typer.echo(
+        "what comes from now on is judged by it; what was judged keeps its reasons until something"
+        " joins it"
+    )
 
 
-def alert(ctx: typer.Context, once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False) -> None:
+def alert(
+    ctx: typer.Context,
+    once: Annotated[bool, typer.Option("--once", help="Drain what is due and exit.")] = False,
+) -> None:
     """Group findings into incidents, score and store them, and notify people."""
     run_alert(ctx.obj, once=once)

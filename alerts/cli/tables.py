@@ -19,7 +19,15 @@ from alerts.cases.suppressions import BenignCount, said
 from alerts.deadlines.render import duration
 from alerts.grouping.benign import BenignRules
 from alerts.grouping.replay import FOLDED, UNRAISED, ReplayedVerdict, RuleCount, RuleReplay
-from alerts.records import SEVERITIES, Exposure, Incident, IncidentReason, Sighting, Status, Suppression
+from alerts.records import (
+    SEVERITIES,
+    Exposure,
+    Incident,
+    IncidentReason,
+    Sighting,
+    Status,
+    Suppression,
+)
 from alerts.store.queries import CLOSED
 from ullage.display import moment, safe
 from ullage.display.screen import cell, next_line, table
@@ -36,7 +44,10 @@ def state(one: Suppression, lifted: Suppression | None, now: datetime) -> State:
 
 def line(one: Suppression, zone: tzinfo | None = None) -> str:
     """Who silenced it, until when and why, in one line."""
-    return f"suppressed by {safe(one.by)} until {moment(one.expires, zone)}: {safe(one.reason)} ({one.id})"
+    return (
+        f"suppressed by {safe(one.by)} until {moment(one.expires, zone)}: {safe(one.reason)}"
+        f" ({one.id})"
+    )
 
 
 def as_json(one: Suppression, lifted: Suppression | None, now: datetime) -> dict[str, Any]:
@@ -54,7 +65,11 @@ def suppressions_table(found: Sequence[Pair], now: datetime, zone: tzinfo | None
     made = table("suppression", "tenant", "silences", "by", "why", "until", whole=("suppression",))
     for one, lifted in found:
         standing = state(one, lifted, now)
-        ends = moment(one.expires, zone) if standing != "lifted" else f"lifted by {safe(lifted.by) if lifted else ''}"
+        ends = (
+            moment(one.expires, zone)
+            if standing != "lifted"
+            else f"lifted by {safe(lifted.by) if lifted else ''}"
+        )
         texts = map(cell, (one.tenant, said(one), one.by, one.reason))
         style = "" if standing == IN_FORCE else "dim"
         made.add_row(one.id, *texts, ends, style=style)
@@ -67,7 +82,9 @@ def background_table(counts: Sequence[BenignCount], rules: BenignRules) -> Table
     made = table("tenant", "site", "rule", "posts", "customers", right=("posts", "customers"))
     for count in counts:
         rule = f"{count.rule} {titles.get(count.rule, 'of an earlier version')}"
-        made.add_row(cell(count.tenant), cell(count.site), rule, f"{count.posts:,}", f"{count.customers:,}")
+        made.add_row(
+            cell(count.tenant), cell(count.site), rule, f"{count.posts:,}", f"{count.customers:,}"
+        )
     made.add_section()
     made.add_row("", "", "all", f"{sum(count.posts for count in counts):,}", "")
     return made
@@ -85,8 +102,14 @@ COLOURS = {
 }
 
 
-def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None = None, silent: Collection[str] = ()) -> Table:
-    """One line an incident, the columns that hold lists folding first; `silent` are the ids of those that are suppressed."""
+def incidents_table(
+    rows: Sequence[tuple[Incident, Status]],
+    zone: tzinfo | None = None,
+    silent: Collection[str] = (),
+) -> Table:
+    """One line an incident, the columns that hold lists folding first; `silent` are the ids of
+    those that are suppressed.
+    """
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)
     table.add_column("severity", no_wrap=True)
@@ -116,7 +139,9 @@ def incidents_table(rows: Sequence[tuple[Incident, Status]], zone: tzinfo | None
 
 
 def offers_table(rows: Sequence[tuple[Incident, Status]]) -> RenderableType:
-    """Under the list, what is offered: known words, claims, newest date; by whom, and in which section."""
+    """Under the list, what is offered: known words, claims, newest date; by whom, and in which
+    section.
+    """
     table = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     table.add_column("incident", no_wrap=True)
     table.add_column("offers", overflow="fold", ratio=3)
@@ -140,14 +165,20 @@ def incident_in_full(
     silence: Suppression | None = None,
     decide: tuple[str, str] = ("", ""),
 ) -> RenderableType:
-    """Everything that a first look needs: verdicts with reasons, where it was seen, who is in it."""
+    """Everything that a first look needs: verdicts with reasons, where it was seen, who is in
+    it.
+    """
     incident = found.incident
     head = Text.assemble(
         (incident.severity.upper(), COLOURS[incident.severity]),
         (f"  {incident.id}", "bold"),
         f"  {safe(incident.tenant)}  {found.status}  opened {moment(incident.opened_at, zone)}",
     )
-    scenario = f"{incident.scenario_title} {incident.scenario_title_zh}" if incident.scenario else "no scenario"
+    scenario = (
+        f"{incident.scenario_title} {incident.scenario_title_zh}"
+        if incident.scenario
+        else "no scenario"
+    )
     return Group(
         head,
         *((Text(line(silence, zone), "dim"),) if silence else ()),
@@ -160,7 +191,11 @@ def incident_in_full(
         Text(f"\nOrigin: {safe(incident.whose)}", "bold"),
         _reasons(incident.origin_reasons),
         *((Text("\nReporting deadlines", "bold"), clocks) if clocks else ()),
-        Text(f"\nSeen {incident.sightings:,} times{_of_them(len(found.sightings), incident.sightings)}", "bold"),
+        Text(
+            f"\nSeen {incident.sightings:,}"
+            f" times{_of_them(len(found.sightings), incident.sightings)}",
+            "bold",
+        ),
         *((Text(f"  {known}"),) if (known := presence_of(incident, zone)) else ()),
         _sightings(found.sightings, zone),
         *((Text("\nSellers", "bold"), _sellers(found.sellers, zone)) if found.sellers else ()),
@@ -180,7 +215,13 @@ def _facts(incident: Incident, zone: tzinfo | None) -> Table:
         ("row", safe(incident.skeleton) or "–"),
         ("rows", f"{incident.rows:,}"),
         ("terms", brief(incident.written, 8) or "–"),
-        ("published", f"{moment(incident.published_at, zone)}, an incident after {duration(incident.publish_seconds)}"),
+        (
+            "published",
+            (
+                f"{moment(incident.published_at, zone)}, an incident after"
+                f" {duration(incident.publish_seconds)}"
+            ),
+        ),
         ("linked", " ".join(incident.linked) or "–"),
     ):
         grid.add_row(f"  {name}", Text(value))
@@ -200,7 +241,13 @@ def _sightings(sightings: Iterable[Sighting], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for s in sightings:
         told = " · ".join(filter(None, (s.title, claimed(s.claims), _presence(s, zone)))) or "–"
-        grid.add_row(f"  {moment(s.fetched_at, zone)}", cell(s.site), cell(s.url or "–"), cell(told), cell(s.author or "–"))
+        grid.add_row(
+            f"  {moment(s.fetched_at, zone)}",
+            cell(s.site),
+            cell(s.url or "–"),
+            cell(told),
+            cell(s.author or "–"),
+        )
     return grid
 
 
@@ -216,9 +263,15 @@ def _sellers(sellers: Iterable[Seller], zone: tzinfo | None) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     for one in sellers:
         posts = (
-            f"{one.sightings:,} sighting{'s' * (one.sightings != 1)} in {one.incidents:,} incident{'s' * (one.incidents != 1)}"
+            f"{one.sightings:,} sighting{'s' * (one.sightings != 1)} in {one.incidents:,}"
+            f" incident{'s' * (one.incidents != 1)}"
         )
-        grid.add_row(f"  {safe(one.author)}", posts, f"since {moment(one.since, zone)}", Text(brief(one.sections, 4)))
+        grid.add_row(
+            f"  {safe(one.author)}",
+            posts,
+            f"since {moment(one.since, zone)}",
+            Text(brief(one.sections, 4)),
+        )
     return grid
 
 
@@ -235,7 +288,12 @@ def customers_table(exposures: Iterable[Exposure]) -> Table:
     grid.add_column()
     grid.add_column(no_wrap=True)
     for e in exposures:
-        grid.add_row(f"  {safe(e.subject)}", Text(brief(e.kinds, 6)), Text(brief(e.fields, 8)), f"{e.confidence} %")
+        grid.add_row(
+            f"  {safe(e.subject)}",
+            Text(brief(e.kinds, 6)),
+            Text(brief(e.fields, 8)),
+            f"{e.confidence} %",
+        )
     return grid
 
 
@@ -256,7 +314,10 @@ def _counts_table(counts: Sequence[RuleCount]) -> Table:
         right=("incidents", "posts", "confirmed", "false"),
     )
     for one in counts:
-        numbers = (f"{n:,}" if n else "–" for n in (one.incidents, one.posts, one.confirmed, one.false_positives))
+        numbers = (
+            f"{n:,}" if n else "–"
+            for n in (one.incidents, one.posts, one.confirmed, one.false_positives)
+        )
         precision = "–" if one.precision is None else f"{one.precision:.0%}"
         made.add_row(cell(one.rule), cell(one.title), *numbers, precision)
     return made
@@ -265,11 +326,22 @@ def _counts_table(counts: Sequence[RuleCount]) -> Table:
 def replay_as_json(replay: RuleReplay, counts: Sequence[RuleCount]) -> dict[str, Any]:
     """The whole outcome as one JSON object."""
     changes = [
-        {"incident": c.incident, "tenant": c.tenant, "before": c.before._asdict(), "after": c.after._asdict()}
+        {
+            "incident": c.incident,
+            "tenant": c.tenant,
+            "before": c.before._asdict(),
+            "after": c.after._asdict(),
+        }
         for c in replay.changes
     ]
-    posts = [{"site": site, "before": b, "after": a, "posts": n} for (site, b, a), n in sorted(replay.posts.items())]
-    severity = [{"before": b, "after": a, "incidents": n} for (b, a), n in sorted(replay.by_severity().items())]
+    posts = [
+        {"site": site, "before": b, "after": a, "posts": n}
+        for (site, b, a), n in sorted(replay.posts.items())
+    ]
+    severity = [
+        {"before": b, "after": a, "incidents": n}
+        for (b, a), n in sorted(replay.by_severity().items())
+    ]
     told = {
         "kind": replay.kind,
         "judged": replay.judged,
@@ -289,20 +361,34 @@ def replay_in_full(replay: RuleReplay, counts: Sequence[RuleCount]) -> Renderabl
             parts.append(f"… and {len(replay.changes) - SHOWN} more: --json lists all")
     if replay.posts:
         parts.append(_posts_table(replay))
-    ordered = sorted(replay.by_severity().items(), key=lambda item: tuple(map(SEVERITIES.index, item[0])))
+    ordered = sorted(
+        replay.by_severity().items(), key=lambda item: tuple(map(SEVERITIES.index, item[0]))
+    )
     parts += [f"{count:,} from {before} to {after}" for (before, after), count in ordered]
     frozen = f"; {replay.frozen:,} are frozen and keep theirs" if replay.frozen else ""
     changed = len(replay.changes) + replay.posts.total()
-    parts.append(Text(f"{changed:,} of {replay.judged:,} would be judged otherwise{frozen}. Nothing was written.", "bold"))
+    parts.append(
+        Text(
+            f"{changed:,} of {replay.judged:,} would be judged otherwise{frozen}. Nothing was"
+            " written.",
+            "bold",
+        )
+    )
     return Group(*parts)
 
 
 def _changes_table(replay: RuleReplay) -> Table:
-    made = table("incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",))
+    made = table(
+        "incident", "tenant", "severity", "exposure", "scenario", "origin", whole=("incident",)
+    )
     for change in replay.changes[:SHOWN]:
         pairs = zip(map(str, change.before), map(str, change.after), strict=True)
         cells = dict(
-            zip(ReplayedVerdict._fields, (b or "–" if b == a else f"{b or '–'} → {a or '–'}" for b, a in pairs), strict=True)
+            zip(
+                ReplayedVerdict._fields,
+                (b or "–" if b == a else f"{b or '–'} → {a or '–'}" for b, a in pairs),
+                strict=True,
+            )
         )
         shown = (cells[name] for name in ("severity", "exposure", "scenario", "origin"))
         made.add_row(change.incident, cell(change.tenant), *shown)
@@ -311,7 +397,9 @@ def _changes_table(replay: RuleReplay) -> Table:
 
 def _posts_table(replay: RuleReplay) -> Table:
     made = table("site", "posts", "are", "would be", right=("posts",))
-    for (site, before, after), count in sorted(replay.posts.items(), key=lambda item: (-item[1], item[0])):
+    for (site, before, after), count in sorted(
+        replay.posts.items(), key=lambda item: (-item[1], item[0])
+    ):
         made.add_row(cell(site), f"{count:,}", *map(_place, (before, after)))
     return made
 

@@ -4,17 +4,19 @@
     monitoring_status   what an empty list is worth at present, by the latest heartbeat of each crawl host
     hours, view         the log read back, as hours, gaps and text; report, signed_days: as a signed page
 
-An hour of a site counts as monitored where crawl said so in a heartbeat that came through match to alert. Where crawl, match, the
-bus or alert stood still there is none, and the hour is a gap. A heartbeat that comes late, over a spool or after an outage of
-alert, fills the hours that it is about, because it was sent at the time.
+An hour of a site counts as monitored where crawl said so in a heartbeat that came through match to
+alert. Where crawl, match, the bus or alert stood still there is none, and the hour is a gap. A
+heartbeat that comes late, over a spool or after an outage of alert, fills the hours that it is
+about, because it was sent at the time.
 
-The same heartbeat twice changes nothing, and of two heartbeats about the same five minutes the one that says more stays. So it
-does not matter how often, how late and in which order they are handled. What cannot be is not believed: hours to come, hours long
-before the heartbeat, and a heartbeat older than one that came before it, as of a clock that was set back.
+The same heartbeat twice changes nothing, and of two heartbeats about the same five minutes the one
+that says more stays. So it does not matter how often, how late and in which order they are handled.
+What cannot be is not believed: hours to come, hours long before the heartbeat, and a heartbeat
+older than one that came before it, as of a clock that was set back.
 
-A day is written with a check that it is still what was read (`alerts.store`): another process may write the same day, and
-what a process sent before it was killed may arrive late.
-"""
+A day is written with a check that it is still what was read (`alerts.store`): another process may
+write the same day, and what a process sent before it was killed may arrive late.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ from ullage.records.heartbeat import (
 )
 
 BACK_HOURS = 3
-"""A heartbeat tells of hours at most so long before it: more sites than that are told of within minutes."""
+"""A heartbeat tells of hours at most so long before it: more sites than that are told of within
+minutes.
+"""
 BATCH = 500
 NOBODY = "w"
 """Seen, by a match that looked for nobody."""
@@ -72,10 +76,15 @@ class CoverageLog:
         now, at = self.clock.now(), beat.inserted_at
         ahead = now + timedelta(seconds=AHEAD_SECONDS)
         if at > ahead:
-            log.get("alert").warning("heartbeat_ahead", origin=beat.origin, seconds=round((at - now).total_seconds()))
+            log.get("alert").warning(
+                "heartbeat_ahead", origin=beat.origin, seconds=round((at - now).total_seconds())
+            )
             return
         self.turn()
-        if beat.origin not in self._last and (known := self.store.get(CollectorHeartbeat, beat.origin)) is not None:
+        if (
+            beat.origin not in self._last
+            and (known := self.store.get(CollectorHeartbeat, beat.origin)) is not None
+        ):
             self._last[beat.origin] = known.last
         last = self._last.get(beat.origin)
         if last is not None and at < last <= ahead:
@@ -85,14 +94,18 @@ class CoverageLog:
         self._last[beat.origin] = at
 
     def turn(self) -> None:
-        """When a day has begun, begin it for every site: of one that nobody speaks of, nothing was heard."""
+        """When a day has begun, begin it for every site: of one that nobody speaks of, nothing
+        was heard.
+        """
         today = day_of(self.clock.now())
         if today == self._day:
             return
         self.store.refresh()
         newest = self.store.search(SiteDay, DocumentFilter(), 1).items
         if newest:
-            days = (day for last in last_days(self.store, newest[0].at) for day in _until(last, today))
+            days = (
+                day for last in last_days(self.store, newest[0].at) for day in _until(last, today)
+            )
             while some := list(islice(days, BATCH)):
                 self.store.create(some)
         self._day = today
@@ -103,14 +116,18 @@ class CoverageLog:
             merge(self.store, partial(self._tell_canary, published))
 
     def _tell_canary(self, published: datetime, merging: Merge) -> None:
-        day = _stored(merging, day_id(day_of(published), CANARY)) or new_day(CANARY, published, ELSEWHERE)
+        day = _stored(merging, day_id(day_of(published), CANARY)) or new_day(
+            CANARY, published, ELSEWHERE
+        )
         slot = slot_of(published.timestamp())
         slots = _only(SEEN, slot % SLOTS)
         self._put(merging, [(day, _told(day, slot // SLOTS % DAY_HOURS, slots, 0))])
 
     def _tell(self, beat: Heartbeat, merging: Merge) -> None:
         """The hours of a heartbeat."""
-        told = [(hour, slots) for hour in beat.hours if (slots := _believed(hour, beat)) is not None]
+        told = [
+            (hour, slots) for hour in beat.hours if (slots := _believed(hour, beat)) is not None
+        ]
         ids = {day_id(_day_of(hour), hour.site): hour for hour, _ in told}
         before = {day_id(day_of(_start(hour) - DAY), hour.site) for hour, _ in told}
         stored = merging.mget(SiteDay, ids.keys() | before)
@@ -119,35 +136,60 @@ class CoverageLog:
         for hour, slots in told:
             id_ = day_id(_day_of(hour), hour.site)
             new = _told(changed[id_], hour.hour % DAY_HOURS, slots, hour.posts)
-            kept = {"origin": beat.origin, "revisit": hour.revisit or new.revisit, "lives": hour.lives}
+            kept = {
+                "origin": beat.origin,
+                "revisit": hour.revisit or new.revisit,
+                "lives": hour.lives,
+            }
             changed[id_] = new.model_copy(update=kept)
         self._put(merging, [(stored.get(id_), day) for id_, day in changed.items()])
 
     def _leave(self, beat: Heartbeat, merging: Merge) -> None:
-        """Sites whose files were taken away: from the next slot on nothing is to be expected of them."""
+        """Sites whose files were taken away: from the next slot on nothing is to be expected of
+        them.
+        """
         at = (slot_of(beat.inserted_at.timestamp()) + 1) * (HOUR_SECONDS // SLOTS)
         moment = datetime.fromtimestamp(at, UTC)
         today, spoken = day_of(beat.inserted_at), day_of(moment)
-        stored = merging.mget(SiteDay, {day_id(day, site) for site in beat.gone for day in (today, spoken)})
+        stored = merging.mget(
+            SiteDay, {day_id(day, site) for site in beat.gone for day in (today, spoken)}
+        )
         for site in beat.gone:
             day = stored.get(day_id(spoken, site)) or stored.get(day_id(today, site))
             if day is None or day.origin != beat.origin or day.is_over():
                 continue
             left = day if day.day == spoken else day.next_day()
             slot = at // (HOUR_SECONDS // SLOTS)
-            self._put(merging, [(stored.get(left.id), _told(left, slot // SLOTS % DAY_HOURS, _only(ELSEWHERE, slot % SLOTS), 0))])
+            self._put(
+                merging,
+                [
+                    (
+                        stored.get(left.id),
+                        _told(left, slot // SLOTS % DAY_HOURS, _only(ELSEWHERE, slot % SLOTS), 0),
+                    )
+                ],
+            )
 
     def _put(self, merging: Merge, pairs: Iterable[tuple[SiteDay | None, SiteDay]]) -> None:
         """Write what changed, and what follows from it for days that have begun since.
 
-        The last day is written first: wherever it is cut short, doing it again finds the first day as it was and goes on.
+        The last day is written first: wherever it is cut short, doing it again finds the first day
+        as it was and goes on.
         """
-        new = sorted(((before, day) for before, day in pairs if day != before), key=lambda pair: pair[1].day)
+        new = sorted(
+            ((before, day) for before, day in pairs if day != before), key=lambda pair: pair[1].day
+        )
         today, changed = day_of(self.clock.now()), {day.id: day for _, day in new}
         for before, day in new:
             last = changed[day.id].stays()
-            if day.day < today and day.site != CANARY and (before is None or before.stays() != last):
-                changed |= {late.id: late for late in self._after(merging, changed, changed[day.id], today)}
+            if (
+                day.day < today
+                and day.site != CANARY
+                and (before is None or before.stays() != last)
+            ):
+                changed |= {
+                    late.id: late for late in self._after(merging, changed, changed[day.id], today)
+                }
         days = sorted(changed.values(), key=_date, reverse=True)
         if past := {day.day for day in days if day.day < today}:
             self.reopen(past)
@@ -155,8 +197,12 @@ class CoverageLog:
             for some in _batches([*of_a_day]):
                 merging.put(some)
 
-    def _after(self, merging: Merge, changed: Mapping[str, SiteDay], day: SiteDay, today: str) -> Iterator[SiteDay]:
-        """The days after `day` as they are now that it is as it is, with what else is `changed` of them."""
+    def _after(
+        self, merging: Merge, changed: Mapping[str, SiteDay], day: SiteDay, today: str
+    ) -> Iterator[SiteDay]:
+        """The days after `day` as they are now that it is as it is, with what else is `changed`
+        of them.
+        """
         while day.day < today:
             follows = day.next_day()
             known = changed.get(follows.id) or _stored(merging, follows.id)
@@ -168,8 +214,12 @@ class CoverageLog:
             yield day
 
 
-def last_days(store: IncidentStore, newest: datetime, among: DocumentFilter = EVERY_SITE) -> Iterator[SiteDay]:
-    """What is known last of each site `among` some when `newest` is the last day that was begun, if only for some of them."""
+def last_days(
+    store: IncidentStore, newest: datetime, among: DocumentFilter = EVERY_SITE
+) -> Iterator[SiteDay]:
+    """What is known last of each site `among` some when `newest` is the last day that was begun,
+    if only for some of them.
+    """
     found = list(store.scroll(SiteDay, replace(among, since=newest - DAY, before=newest + DAY)))
     begun = {one.site for one in found if one.at == newest}
     yield from (one for one in found if one.at == newest or one.site not in begun)
@@ -184,7 +234,9 @@ def _date(day: SiteDay) -> str:
 
 
 def _until(last: SiteDay, today: str) -> Iterator[SiteDay]:
-    """The days of a site from the one after `last` to today, of which nothing is told; none of a site that is gone."""
+    """The days of a site from the one after `last` to today, of which nothing is told; none of a
+    site that is gone.
+    """
     day = last
     while day.day < today and not day.is_over() and day.site != CANARY:
         day = day.next_day()
@@ -192,7 +244,9 @@ def _until(last: SiteDay, today: str) -> Iterator[SiteDay]:
 
 
 def _believed(hour: SiteHour, beat: Heartbeat) -> str | None:
-    """What is taken of an hour: nothing that is long past or to come; of a match without a watchlist no seeing."""
+    """What is taken of an hour: nothing that is long past or to come; of a match without a
+    watchlist no seeing.
+    """
     at = beat.inserted_at.timestamp()
     until = slot_of(at) - hour.hour * SLOTS
     if until < 0 or at - hour.hour * HOUR_SECONDS > BACK_HOURS * HOUR_SECONDS:

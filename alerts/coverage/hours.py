@@ -1,8 +1,9 @@
 """The ledger read back: cells of an hour, gaps, and what of them somebody explained.
 
-A gap is a time of `GAP_MINUTES` or more in which a site that was to be read was not, or the hour in which shorter times add up to
-that. A time is judged when its heartbeats have had `GRACE` to arrive. Of the time before its first heartbeat the ledger claims
-nothing, neither that we looked nor that we did not.
+A gap is a time of `GAP_MINUTES` or more in which a site that was to be read was not, or the hour in
+which shorter times add up to that. A time is judged when its heartbeats have had `GRACE` to arrive.
+Of the time before its first heartbeat the ledger claims nothing, neither that we looked nor that we
+did not.
 """
 
 from __future__ import annotations
@@ -17,7 +18,16 @@ from itertools import repeat
 from typing import Literal, NamedTuple
 
 from alerts.coverage import last_days
-from alerts.coverage.judgement import CoverageEvidence, Level, has_gap, is_covered, is_pending, is_scheduled, is_uncovered, judge
+from alerts.coverage.judgement import (
+    CoverageEvidence,
+    Level,
+    has_gap,
+    is_covered,
+    is_pending,
+    is_scheduled,
+    is_uncovered,
+    judge,
+)
 from alerts.records import GapReason, SiteDay
 from alerts.records.coverage import DAY_SLOTS, day_of
 from alerts.store import DocumentFilter, IncidentStore
@@ -60,7 +70,10 @@ IMPORTED = UNWATCHED["i"]
 
 
 class CoverageHour(NamedTuple):
-    """One hour of one site; `why` are minutes that were not covered, by reason. A page may have a hundred thousand of them."""
+    """One hour of one site; `why` are minutes that were not covered, by reason.
+
+    A page may have a hundred thousand of them.
+    """
 
     at: datetime
     level: Level
@@ -91,7 +104,9 @@ class CoverageHour(NamedTuple):
 
     @property
     def is_covered(self) -> bool:
-        """Whether the site was read in it, without a gap that counts; how many minutes is `seen`."""
+        """Whether the site was read in it, without a gap that counts; how many minutes is
+        `seen`.
+        """
         return is_covered(self.level)
 
     @property
@@ -107,7 +122,9 @@ class CoverageHour(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A time in which nothing was seen of `site`, for reasons by letter; `explained` where somebody did so."""
+    """A time in which nothing was seen of `site`, for reasons by letter; `explained` where
+    somebody did so.
+    """
 
     site: str
     since: datetime
@@ -117,7 +134,9 @@ class Gap:
 
     @property
     def is_first_reading(self) -> bool:
-        """Whether the site was being read for the first time, and nothing else kept it from being covered."""
+        """Whether the site was being read for the first time, and nothing else kept it from
+        being covered.
+        """
         return FIRST_READING in self.why and not set(self.why) - {FIRST_READING, UNVISITED}
 
 
@@ -136,11 +155,17 @@ class SiteCoverage:
 
     @property
     def level_now(self) -> Level:
-        """Whether the site is read at present: by the latest report of the last minutes, else by the last hour assessed."""
+        """Whether the site is read at present: by the latest report of the last minutes, else by
+        the last hour assessed.
+        """
         if self.unwatched:
             return judge(CoverageEvidence(imported=int(self.unwatched == IMPORTED)))
         if self.pending:
-            return judge(CoverageEvidence(covered=1) if self.pending[-1] == SEEN else CoverageEvidence(missed=1))
+            return judge(
+                CoverageEvidence(covered=1)
+                if self.pending[-1] == SEEN
+                else CoverageEvidence(missed=1)
+            )
         last = self.last_assessed
         if last is None or last.seen:
             return judge(CoverageEvidence(pending=1))
@@ -169,7 +194,8 @@ class SiteCoverage:
 
 @dataclass(frozen=True, slots=True)
 class CoverageWindow:
-    """What the ledger says of a time: `judged` so far, and `begins` where it begins after `since`, `NEVER` where it has not.
+    """What the ledger says of a time: `judged` so far, and `begins` where it begins after `since`,
+    `NEVER` where it has not.
 
     `canaries` are hours in which a canary post was told.
     """
@@ -189,20 +215,26 @@ class CoverageWindow:
 
     def gaps(self) -> list[Gap]:
         """All gaps, in order of time."""
-        return sorted((gap for row in self.rows for gap in row.gaps), key=lambda gap: (gap.since, gap.site))
+        return sorted(
+            (gap for row in self.rows for gap in row.gaps), key=lambda gap: (gap.since, gap.site)
+        )
 
     def unexplained(self) -> list[Gap]:
         """Those that nobody explained."""
         return [gap for gap in self.gaps() if gap.explained is None]
 
     def pending(self) -> list[SiteCoverage]:
-        """Sites of which it cannot be said yet whether they are seen: they were not of late, or nothing of any is judged."""
+        """Sites of which it cannot be said yet whether they are seen: they were not of late, or
+        nothing of any is judged.
+        """
         judged = any(row.was_read for row in self.rows) or bool(self.gaps())
         return [row for row in self.rows if row.pending and (row.is_blind_now or not judged)]
 
     @property
     def level(self) -> Level:
-        """Whether everything in it was covered, by minutes; gaps that somebody explained are not missed."""
+        """Whether everything in it was covered, by minutes; gaps that somebody explained are not
+        missed.
+        """
         cells = [cell for row in self.rows for cell in row.cells]
         return judge(
             CoverageEvidence(
@@ -217,12 +249,16 @@ class CoverageWindow:
     def is_accounted_for(self) -> bool:
         """Whether all of it is known to be covered, or somebody explained why not."""
         is_known = self.begins is None and not any(row.is_blind_now for row in self.rows)
-        return is_known and (is_covered(self.level) or (bool(self.gaps()) and not self.unexplained()))
+        return is_known and (
+            is_covered(self.level) or (bool(self.gaps()) and not self.unexplained())
+        )
 
 
 @dataclass(slots=True)
 class _Slots:
-    """Letters of a site from `first`, a slot since 1970 with which an hour begins, and the posts of each hour."""
+    """Letters of a site from `first`, a slot since 1970 with which an hour begins, and the posts
+    of each hour.
+    """
 
     first: int
     letters: str = ""
@@ -231,7 +267,10 @@ class _Slots:
 
     def is_over(self, at: datetime) -> bool:
         """Whether the site was not to be read at the end."""
-        return self.letters[min(_slot(at), self.first + len(self.letters)) - self.first - 1] == ELSEWHERE
+        return (
+            self.letters[min(_slot(at), self.first + len(self.letters)) - self.first - 1]
+            == ELSEWHERE
+        )
 
     def add(self, day: SiteDay) -> None:
         """A day, which comes behind all that are there already."""
@@ -257,14 +296,26 @@ def coverage(
     *,
     cells: bool = True,
 ) -> CoverageWindow:
-    """What was seen from `since` until `until`, of one site or of all; rows without cells where only gaps are asked for."""
-    since, until = _hour(since), min(_hour(until - timedelta(microseconds=1)) + HOUR, _hour(now) + HOUR)
+    """What was seen from `since` until `until`, of one site or of all; rows without cells where
+    only gaps are asked for.
+    """
+    since, until = (
+        _hour(since),
+        min(_hour(until - timedelta(microseconds=1)) + HOUR, _hour(now) + HOUR),
+    )
     judged = min(until, now - GRACE)
     days = [day_of(since - HOUR)]
     while days[-1] < day_of(until + HOUR):
         days.append(day_of(_start(days[-1]) + DAY))
-    found, reasons = _letters(store, days, site, day_of(now)), list(store.scroll(GapReason, DocumentFilter()))
-    canary, rows, hours = found.pop(CANARY, None), list[SiteCoverage](), list(_hours(since, until)) if cells else []
+    found, reasons = (
+        _letters(store, days, site, day_of(now)),
+        list(store.scroll(GapReason, DocumentFilter())),
+    )
+    canary, rows, hours = (
+        found.pop(CANARY, None),
+        list[SiteCoverage](),
+        list(_hours(since, until)) if cells else [],
+    )
     cell = cache(_cell)  # most sites have seen the same hours alike
     for name, slots in sorted(found.items()):
         row = _row(name, slots, (since, until, judged, hours), reasons, cell)
@@ -274,13 +325,16 @@ def coverage(
     return CoverageWindow(
         since, until, judged, tuple(rows),
         begins if begins > since else None,
-        _told(canary) if canary else frozenset(), tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
+        _told(canary) if canary else frozenset(),
+        tuple(day for day in days if day_of(since) <= day <= day_of(until - SLOT)),
     )  # fmt: skip
 
 
 @dataclass(slots=True)
 class Recount:
-    """Counts, now and then, the sites with a gap in the last day that nobody explained, first readings apart."""
+    """Counts, now and then, the sites with a gap in the last day that nobody explained, first
+    readings apart.
+    """
 
     store: IncidentStore
     clock: Clock
@@ -298,7 +352,9 @@ class Recount:
 
 
 def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) -> datetime:
-    """When the ledger began, to the hour, `since` if that was before, `NEVER` if it has not begun."""
+    """When the ledger began, to the hour, `since` if that was before, `NEVER` if it has not
+    begun.
+    """
     if store.count(SiteDay, DocumentFilter(before=_start(day_of(since - HOUR)))):
         return since
     told = ((slots, slots.letters.lstrip(ELSEWHERE)) for slots in found.values())
@@ -307,17 +363,25 @@ def _begins(store: IncidentStore, found: Mapping[str, _Slots], since: datetime) 
 
 
 def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -> dict[str, _Slots]:
-    """The letters of each site over `days`; of days that nobody has begun, because alert was away, nothing was heard."""
+    """The letters of each site over `days`; of days that nobody has begun, because alert was
+    away, nothing was heard.
+    """
     first = _slot(_start(days[0]))
     found = dict[str, _Slots]()
     only = {"site": (site, CANARY)} if site else {}
     for n in range(0, len(days), DAYS_AT_ONCE):
         some = days[n : n + DAYS_AT_ONCE]
-        told = store.scroll(SiteDay, DocumentFilter(only, since=_start(some[0]), before=_start(some[-1]) + DAY))
+        told = store.scroll(
+            SiteDay, DocumentFilter(only, since=_start(some[0]), before=_start(some[-1]) + DAY)
+        )
         for one in sorted(told, key=lambda one: one.at):
             found.setdefault(one.site, _Slots(first)).add(one)
     newest = store.search(SiteDay, DocumentFilter(only, before=_start(days[0])), 1).items
-    for last in last_days(store, newest[0].at, DocumentFilter(only, differs={"site": [*found]})) if newest else ():
+    for last in (
+        last_days(store, newest[0].at, DocumentFilter(only, differs={"site": [*found]}))
+        if newest
+        else ()
+    ):
         if site and last.site != site:
             continue
         carried = last
@@ -326,7 +390,11 @@ def _letters(store: IncidentStore, days: Sequence[str], site: str, today: str) -
         if not carried.is_over():
             found.setdefault(carried.site, _Slots(first)).add(carried)
     for slots in found.values():
-        while slots.last is not None and slots.last.day < min(days[-1], today) and not slots.last.is_over():
+        while (
+            slots.last is not None
+            and slots.last.day < min(days[-1], today)
+            and not slots.last.is_over()
+        ):
             slots.add(slots.last.next_day())
         slots.reach(len(days) * DAY_SLOTS)
     return found
@@ -351,9 +419,15 @@ def _row(
     )
     dark = {at for gap in gaps if gap.explained for at in _hours(gap.since, gap.until)}
     dark -= {at for gap in gaps if not gap.explained for at in _hours(gap.since, gap.until)}
-    began, blind = (_slot(hours[0]) - slots.first) // SLOTS if hours else 0, {n // SLOTS for n in marked}
+    began, blind = (
+        (_slot(hours[0]) - slots.first) // SLOTS if hours else 0,
+        {n // SLOTS for n in marked},
+    )
     numbers = range(began, began + len(hours))
-    told, posts = [letters[n * SLOTS : n * SLOTS + SLOTS] for n in numbers], slots.posts[began : began + len(hours)]
+    told, posts = (
+        [letters[n * SLOTS : n * SLOTS + SLOTS] for n in numbers],
+        slots.posts[began : began + len(hours)],
+    )
     is_blind = [n in blind for n in numbers] if blind else repeat(False)
     explained = [at in dark for at in hours] if dark else repeat(False)
     last = slots.last
@@ -370,11 +444,15 @@ def _row(
 
 def _heard(letters: str) -> str:
     """Of letters, those that somebody told of a site that is to be read."""
-    return "".join(letter for letter in letters if letter == SEEN or (letter in WHY and letter != UNHEARD))
+    return "".join(
+        letter for letter in letters if letter == SEEN or (letter in WHY and letter != UNHEARD)
+    )
 
 
 def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) -> CoverageHour:
-    """Return an hour by its letters, `is_blind` where a gap reaches into it; times too short for a gap only cost minutes."""
+    """Return an hour by its letters, `is_blind` where a gap reaches into it; times too short for
+    a gap only cost minutes.
+    """
     seen, minutes = _minutes(told)
     missed = sum(minutes.values()) if is_blind else 0
     level = judge(CoverageEvidence(covered=seen, missed=missed, pending=SLOTS - len(told)))
@@ -383,9 +461,13 @@ def _cell(at: datetime, told: str, posts: int, is_blind: bool, explained: bool) 
 
 @lru_cache(maxsize=1024)
 def _minutes(told: str) -> tuple[int, Mapping[str, int]]:
-    """Minutes seen in an hour, and blind ones by reason, the commonest first; most hours are told alike."""
+    """Minutes seen in an hour, and blind ones by reason, the commonest first; most hours are
+    told alike.
+    """
     why = Counter(letter for letter in told if letter in WHY)
-    return told.count(SEEN) * MINUTES, {letter: count * MINUTES for letter, count in why.most_common()}
+    return told.count(SEEN) * MINUTES, {
+        letter: count * MINUTES for letter, count in why.most_common()
+    }
 
 
 def _marked(letters: str, first: int) -> set[int]:
@@ -408,7 +490,12 @@ def _gaps(name: str, letters: str, marked: set[int], first: int) -> Iterator[Gap
     for n in [*sorted(marked), -1]:
         if run and n != run[-1] + 1:
             why = Counter(letters[one] for one in run if letters[one] in WHY).most_common()
-            yield Gap(name, _moment(first + run[0]), _moment(first + run[-1] + 1), "".join(letter for letter, _ in why))
+            yield Gap(
+                name,
+                _moment(first + run[0]),
+                _moment(first + run[-1] + 1),
+                "".join(letter for letter, _ in why),
+            )
             run = []
         run.append(n)
 
@@ -416,7 +503,9 @@ def _gaps(name: str, letters: str, marked: set[int], first: int) -> Iterator[Gap
 def _explained(gap: Gap, reasons: Iterable[GapReason]) -> Iterator[Gap]:
     """`gap` in pieces: those that somebody explained, and what is left of it."""
     since = gap.since
-    theirs = sorted((r for r in reasons if r.site in {EVERYWHERE, gap.site}), key=lambda r: (r.since, r.at))
+    theirs = sorted(
+        (r for r in reasons if r.site in {EVERYWHERE, gap.site}), key=lambda r: (r.since, r.at)
+    )
     for reason in theirs:
         began, ended = max(since, reason.since), min(gap.until, reason.until)
         if began >= ended:
@@ -434,7 +523,11 @@ def _clipped(gap: Gap, since: datetime, until: datetime) -> Gap:
 
 
 def _told(canary: _Slots) -> frozenset[datetime]:
-    return frozenset(_hour(_moment(canary.first + n)) for n, letter in enumerate(canary.letters) if letter == SEEN)
+    return frozenset(
+        _hour(_moment(canary.first + n))
+        for n, letter in enumerate(canary.letters)
+        if letter == SEEN
+    )
 
 
 def _hours(since: datetime, until: datetime) -> Iterator[datetime]:

@@ -1,7 +1,9 @@
-"""Decide whether something is covered: the one place that does, for pages, commands, the API and metrics.
+"""Decide whether something is covered: the one place that does, for pages, commands, the API and
+metrics.
 
-Whoever asks counts what is known in one unit (minutes of a site, or sites) and hands it over as `CoverageEvidence`. "Covered"
-takes proof of reading in the interval asked for and no known gap in it; what is imported, silent or not assessed yet is not.
+Whoever asks counts what is known in one unit (minutes of a site, or sites) and hands it over as
+`CoverageEvidence`. "Covered" takes proof of reading in the interval asked for and no known gap in
+it; what is imported, silent or not assessed yet is not.
 `tests/alerts/coverage/test_one_judgement.py` fails where another module compares these words.
 """
 
@@ -10,7 +12,9 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 Level = Literal["covered", "partly", "uncovered", "pending", "imported", "nothing"]
-"""`pending`: cannot be told yet; `imported`: only content that others collected; `nothing`: nothing was to be read."""
+"""`pending`: cannot be told yet; `imported`: only content that others collected; `nothing`:
+nothing was to be read.
+"""
 
 
 class CoverageEvidence(NamedTuple):
@@ -25,11 +29,12 @@ class CoverageEvidence(NamedTuple):
 
 
 def judge(evidence: CoverageEvidence) -> Level:
-    """Return the level that `evidence` proves; what was missed weighs more than what is not known yet.
+    """Return the level that `evidence` proves; what was missed weighs more than what is not known
+    yet.
 
     >>> judge(CoverageEvidence(covered=57, missed=3)), judge(CoverageEvidence(imported=9)), judge(CoverageEvidence())
     ('partly', 'imported', 'nothing')
-    """
+    """  # noqa: E501
     if evidence.missed:
         return "partly" if evidence.covered else "uncovered"
     if evidence.pending:
@@ -65,7 +70,9 @@ def is_uncovered(level: Level) -> bool:
 
 
 def is_imported_only(level: Level) -> bool:
-    """Return whether there is only what others collected, so that there is no site to have gaps on."""
+    """Return whether there is only what others collected, so that there is no site to have gaps
+    on.
+    """
     return level == "imported"
 
 

@@ -1,7 +1,9 @@
-"""Tell whether an empty incident list can be trusted: was anything collected, since when, and what could not be read?
+"""Tell whether an empty incident list can be trusted: was anything collected, since when, and what
+could not be read?
 
-Crawl's heartbeats pass through match to alert, each after the findings of what was collected before it. Alert stores the first
-and the latest heartbeat of every crawl host, and every reader of the incident list uses them.
+Crawl's heartbeats pass through match to alert, each after the findings of what was collected before
+it. Alert stores the first and the latest heartbeat of every crawl host, and every reader of the
+incident list uses them.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ class HeartbeatRecorder:
 
         Raises UnavailableError while the store is down.
         """
-        at = min(beat.inserted_at, self.clock.now())  # a host's clock that is ahead must not promise a time to come
+        # a host's clock that is ahead must not promise a time to come
+        at = min(beat.inserted_at, self.clock.now())
         known = self._stored.get(beat.origin) or self.store.get(CollectorHeartbeat, beat.origin)
         coverage = beat.coverage or Coverage()
         latest = CollectorHeartbeat(
@@ -65,18 +68,26 @@ class HeartbeatRecorder:
             customers=beat.customers,
         )
         is_recent = known is not None and at - known.last < MIN_WRITE_INTERVAL
-        if known is not None and is_recent and latest == known.model_copy(update={"first": latest.first, "last": at}):
+        if (
+            known is not None
+            and is_recent
+            and latest == known.model_copy(update={"first": latest.first, "last": at})
+        ):
             return
         self.store.put([latest])
         self._stored[beat.origin] = latest
 
     def _count_missed(self, beat: Heartbeat) -> int:
-        """Return how many sites of the host were not read by their latest report; one heartbeat reports some of many."""
+        """Return how many sites of the host were not read by their latest report; one heartbeat
+        reports some of many.
+        """
         latest = self._latest.setdefault(beat.origin, {})
         for hour in beat.hours:
             slots = hour.slots.rstrip(UNHEARD)
             if slots and "/" not in hour.site:
-                latest[hour.site] = max(latest.get(hour.site, (0, 0, "")), (hour.hour, len(slots), slots[-1]))
+                latest[hour.site] = max(
+                    latest.get(hour.site, (0, 0, "")), (hour.hour, len(slots), slots[-1])
+                )
         for site in beat.gone:
             latest.pop(site, None)
         return sum(letter in WHY for _, _, letter in latest.values())
@@ -84,7 +95,9 @@ class HeartbeatRecorder:
 
 @dataclass(frozen=True, slots=True)
 class MonitoringStatus:
-    """How complete monitoring is at present, and why in words; where it `is_trusted`, an empty list means nothing was found."""
+    """How complete monitoring is at present, and why in words; where it `is_trusted`, an empty
+    list means nothing was found.
+    """
 
     level: Level
     said: Phrase
@@ -120,7 +133,9 @@ def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
     since, last = min(host.first for host in hosts), max(host.last for host in hosts)
     heard = Phrase("monitoring since %(since)s; last heartbeat %(last)s", since=since, last=last)
     if now - last > MAX_SILENCE:
-        silent = Phrase("nothing was collected since %(last)s: no heartbeat from crawl since then", last=last)
+        silent = Phrase(
+            "nothing was collected since %(last)s: no heartbeat from crawl since then", last=last
+        )
         return MonitoringStatus(judge(CoverageEvidence(pending=1)), silent, since, last)
     sites = sum(sum(host.sites.values()) + host.unseen for host in hosts)
     by_state = sum(host.sites.get(state, 0) for host in hosts for state in READABLE_STATES)
@@ -128,33 +143,61 @@ def monitoring_status(store: IncidentStore, now: datetime) -> MonitoringStatus:
     faults = tuple(_faults(hosts, now, sites - read, sites))
     level = judge(CoverageEvidence(covered=read, missed=sites - read + len(faults)))
     if not read:
-        why = Phrase("none of %(sites)s sites can be read", sites=sites) if sites else Phrase("no site has been visited yet")
-        nothing = Phrase("nothing was collected: %(heard)s, but %(why)s; see `ullage sites`", heard=heard, why=why)
+        why = (
+            Phrase("none of %(sites)s sites can be read", sites=sites)
+            if sites
+            else Phrase("no site has been visited yet")
+        )
+        nothing = Phrase(
+            "nothing was collected: %(heard)s, but %(why)s; see `ullage sites`",
+            heard=heard,
+            why=why,
+        )
         return MonitoringStatus(level, nothing, since, last)
     if faults:
-        return MonitoringStatus(level, Phrase("%(heard)s, but %(faults)s", heard=heard, faults=faults), since, last)
-    all_read = Phrase("all %(sites)s sites are being read", sites=sites) if sites > 1 else Phrase("the only site is being read")
-    return MonitoringStatus(level, Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last)
+        return MonitoringStatus(
+            level, Phrase("%(heard)s, but %(faults)s", heard=heard, faults=faults), since, last
+        )
+    all_read = (
+        Phrase("all %(sites)s sites are being read", sites=sites)
+        if sites > 1
+        else Phrase("the only site is being read")
+    )
+    return MonitoringStatus(
+        level, Phrase("%(heard)s, and %(read)s", heard=heard, read=all_read), since, last
+    )
 
 
 def _without_heartbeat(store: IncidentStore) -> MonitoringStatus:
-    """Return the status where no crawler has reported: findings may have come from imported files."""
+    """Return the status where no crawler has reported: findings may have come from imported
+    files.
+    """
     if any(store.count(kind, DocumentFilter()) for kind in (Incident, Sighting, Background)):
         said = Phrase("only imported files were examined; no crawler has reported yet")
         return MonitoringStatus(judge(CoverageEvidence(imported=1)), said)
-    said = Phrase("nothing was collected: alert has received no heartbeat from crawl and no finding")
+    said = Phrase(
+        "nothing was collected: alert has received no heartbeat from crawl and no finding"
+    )
     return MonitoringStatus(judge(CoverageEvidence()), said)
 
 
-def _faults(hosts: list[CollectorHeartbeat], now: datetime, unread: int, sites: int) -> Iterator[Phrase]:
+def _faults(
+    hosts: list[CollectorHeartbeat], now: datetime, unread: int, sites: int
+) -> Iterator[Phrase]:
     """Yield what keeps monitoring from being complete."""
     for host in hosts:
         if now - host.last > MAX_SILENCE:
-            yield Phrase("no heartbeat from crawl host %(host)s since %(last)s", host=host.id, last=host.last)
+            yield Phrase(
+                "no heartbeat from crawl host %(host)s since %(last)s", host=host.id, last=host.last
+            )
     for host in hosts:
         if not host.egress_up:
             yield Phrase("crawl host %(host)s has no network access", host=host.id)
     if any(host.enrolled == 0 for host in hosts):
         yield Phrase("match has no customer list, so no customer can be found")
     if unread:
-        yield Phrase("%(unread)s of %(sites)s sites cannot be read; see `ullage sites`", unread=unread, sites=sites)
+        yield Phrase(
+            "%(unread)s of %(sites)s sites cannot be read; see `ullage sites`",
+            unread=unread,
+            sites=sites,
+        )

@@ -1,8 +1,9 @@
 """Sign each day of the coverage log, and time-stamp it.
 
-A day is signed when it is over and what comes late has had an hour. Where more is heard of a day that is signed, alert says so
-first, with a signature, and signs the day anew within the hour. So a day that is not as it was signed, and not open, was changed
-by somebody who does not have alert's key. A stamp (RFC 3161) tells as well that nobody wrote the day later, alert included.
+A day is signed when it is over and what comes late has had an hour. Where more is heard of a day
+that is signed, alert says so first, with a signature, and signs the day anew within the hour. So a
+day that is not as it was signed, and not open, was changed by somebody who does not have alert's
+key. A stamp (RFC 3161) tells as well that nobody wrote the day later, alert included.
 """
 
 from __future__ import annotations
@@ -60,10 +61,23 @@ class Authority:
 
     def stamp(self, data: bytes) -> bytes:
         """See `Stamper`."""
-        from rfc3161_client import HashAlgorithm, TimestampRequestBuilder  # noqa: PLC0415 - an extra
+        from rfc3161_client import (  # noqa: PLC0415 - an extra
+            HashAlgorithm,
+            TimestampRequestBuilder,
+        )
 
-        request: bytes = TimestampRequestBuilder().data(data).hash_algorithm(HashAlgorithm.SHA256).build().as_bytes()
-        answer = accepted(post(self.url, request, {"Content-Type": "application/timestamp-query"}, TIMEOUT_SECONDS))
+        request: bytes = (
+            TimestampRequestBuilder()
+            .data(data)
+            .hash_algorithm(HashAlgorithm.SHA256)
+            .build()
+            .as_bytes()
+        )
+        answer = accepted(
+            post(
+                self.url, request, {"Content-Type": "application/timestamp-query"}, TIMEOUT_SECONDS
+            )
+        )
         try:
             self.check(answer.body, data)
         except RecordError:
@@ -72,7 +86,11 @@ class Authority:
 
     def check(self, token: bytes, data: bytes) -> datetime:
         """See `Stamper`."""
-        from rfc3161_client import VerificationError, VerifierBuilder, decode_timestamp_response  # noqa: PLC0415
+        from rfc3161_client import (  # noqa: PLC0415
+            VerificationError,
+            VerifierBuilder,
+            decode_timestamp_response,
+        )
 
         try:
             response = decode_timestamp_response(token)
@@ -84,7 +102,8 @@ class Authority:
 
 
 def sheets_of(context: Context, store: IncidentStore) -> Sheets | None:
-    """What signs days here; None, which is logged, where keys come from elsewhere and alert was given none.
+    """What signs days here; None, which is logged, where keys come from elsewhere and alert was
+    given none.
 
     ConfigError for a key that lies here and is not what it was.
     """
@@ -106,10 +125,14 @@ def stamper_of(context: Context) -> Stamper | None:
     try:
         import rfc3161_client  # noqa: F401, PLC0415
     except ModuleNotFoundError:
-        raise ConfigError("coverage.timestamp_url needs rfc3161-client: pip install 'ullage[timestamp]'") from None
+        raise ConfigError(
+            "coverage.timestamp_url needs rfc3161-client: pip install 'ullage[timestamp]'"
+        ) from None
     path = context.data / settings.timestamp_ca
     try:
-        return Authority(settings.timestamp_url, x509.load_pem_x509_certificate(Path(path).read_bytes()))
+        return Authority(
+            settings.timestamp_url, x509.load_pem_x509_certificate(Path(path).read_bytes())
+        )
     except (OSError, ValueError):
         raise ConfigError(f"coverage.timestamp_ca: {path} is no certificate in PEM") from None
 
@@ -158,7 +181,8 @@ class Sheets:
     def _append(self, day: str, digest: str, sites: int, *, stamped: bool) -> None:
         now, number = self.clock.now(), self._last[day][0] + 1
         sheet = DaySheet(
-            id=_id(day, number), day=day, at=now, sites=sites, digest=digest, signer=self.signer.name,
+            id=_id(day, number), day=day, at=now, sites=sites, digest=digest,
+            signer=self.signer.name,
             signature="", unstamped=marked("no authority is configured"),
         )  # fmt: skip
         sheet = sheet.model_copy(update={"signature": self.signer.sign(PURPOSE, *_signed(sheet))})
@@ -168,7 +192,9 @@ class Sheets:
             except UndeliveredError as error:
                 token, why = b"", f"the authority {error}"
                 log.get("alert").warning("coverage_not_stamped", day=day, error=str(error))
-            sheet = sheet.model_copy(update={"stamp": base64.b64encode(token).decode(), "unstamped": why})
+            sheet = sheet.model_copy(
+                update={"stamp": base64.b64encode(token).decode(), "unstamped": why}
+            )
         if self.store.create([sheet]) == [True]:
             self._last[day] = number, sheet
 
@@ -186,17 +212,27 @@ class DayCheck:
 
 
 def standings(
-    store: IncidentStore, days: Iterable[str], verifier: Verifier, stamper: Stamper | None, now: datetime
+    store: IncidentStore,
+    days: Iterable[str],
+    verifier: Verifier,
+    stamper: Stamper | None,
+    now: datetime,
 ) -> list[DayCheck]:
     """How each day stands against what alert signed."""
     return [_standing(store, day, verifier, stamper, now) for day in days]
 
 
-def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamper | None, now: datetime) -> DayCheck:
+def _standing(
+    store: IncidentStore, day: str, verifier: Verifier, stamper: Stamper | None, now: datetime
+) -> DayCheck:
     sheets = sorted(store.scroll(DaySheet, DocumentFilter({"day": (day,)})), key=lambda one: one.id)
     if not sheets:
         is_early = now < _end(day) + LATE
-        return DayCheck(day, True, Phrase("not signed yet: the day has not ended") if is_early else Phrase("not signed"))
+        return DayCheck(
+            day,
+            True,
+            Phrase("not signed yet: the day has not ended") if is_early else Phrase("not signed"),
+        )
     last = sheets[-1]
     try:
         verifier.verify(last.signer, last.signature, PURPOSE, *_signed(last))
@@ -209,14 +245,24 @@ def _standing(store: IncidentStore, day: str, verifier: Verifier, stamper: Stamp
         )
         return DayCheck(day, False, why)
     if last.digest == OPEN:
-        again = Phrase("changed by later heartbeats; previously signed by alert %(signer)s", signer=last.signer)
+        again = Phrase(
+            "changed by later heartbeats; previously signed by alert %(signer)s", signer=last.signer
+        )
         return DayCheck(day, True, again, signed_at=last.at)
     signed, stamped = Phrase("signed by alert %(signer)s", signer=last.signer), None
-    holds, said = True, Phrase("%(signed)s, not time-stamped: %(why)s", signed=signed, why=Phrase(last.unstamped))
+    holds, said = (
+        True,
+        Phrase("%(signed)s, not time-stamped: %(why)s", signed=signed, why=Phrase(last.unstamped)),
+    )
     if digest_of(store, day)[0] != last.digest:
-        holds, said = False, Phrase("CHANGED since it was signed by alert %(signer)s", signer=last.signer)
+        holds, said = (
+            False,
+            Phrase("CHANGED since it was signed by alert %(signer)s", signer=last.signer),
+        )
     elif last.stamp and stamper is None:
-        said = Phrase("%(signed)s, time-stamped by an authority that is not configured here", signed=signed)
+        said = Phrase(
+            "%(signed)s, time-stamped by an authority that is not configured here", signed=signed
+        )
     elif last.stamp and stamper is not None:
         try:
             stamped = stamper.check(base64.b64decode(last.stamp), stamped_part(last))
@@ -237,7 +283,15 @@ def digest_of(store: IncidentStore, day: str) -> tuple[str, int]:
 
 
 def _line(day: SiteDay) -> bytes:
-    said = [day.site, day.origin, day.before, list(day.cells), list(day.posts), day.revisit, day.lives]
+    said = [
+        day.site,
+        day.origin,
+        day.before,
+        list(day.cells),
+        list(day.posts),
+        day.revisit,
+        day.lives,
+    ]
     return json.dumps(said, separators=(",", ":")).encode() + b"\n"
 
 
@@ -247,7 +301,10 @@ def stamped_part(sheet: DaySheet) -> bytes:
 
 
 def _signed(sheet: DaySheet) -> tuple[bytes, ...]:
-    return tuple(text.encode() for text in (sheet.id, sheet.day, sheet.digest, str(sheet.sites), sheet.at.isoformat()))
+    return tuple(
+        text.encode()
+        for text in (sheet.id, sheet.day, sheet.digest, str(sheet.sites), sheet.at.isoformat())
+    )
 
 
 def _id(day: str, number: int) -> str:

@@ -1,16 +1,19 @@
 """Read the notification regimes, compute due dates, and check what is recorded of a report.
 
-A leak starts several deadlines, each from its own moment: when somebody learned of it, when a person confirmed it, when the
-handling ended. A score never starts one: the row of the severity table must say `run`, or a person must have confirmed the leak.
-Where the row says `if confirmed` and nobody has decided, deadlines are shown as conditional, because the time until somebody
-decides counts already.
+A leak starts several deadlines, each from its own moment: when somebody learned of it, when a
+person confirmed it, when the handling ended. A score never starts one: the row of the severity
+table must say `run`, or a person must have confirmed the leak. Where the row says `if confirmed`
+and nobody has decided, deadlines are shown as conditional, because the time until somebody decides
+counts already.
 
-Hours are counted from the moment on, in absolute time: a change to or from daylight saving neither adds nor takes one. Days are
-counted from the next day on and end at 24:00 of the last (民法典 201, 203), in the tenant's zone. A last day that is a holiday is
-not moved, as the code would allow: the earlier answer is the safe one. All times are returned in UTC.
+Hours are counted from the moment on, in absolute time: a change to or from daylight saving neither
+adds nor takes one. Days are counted from the next day on and end at 24:00 of the last (民法典 201,
+203), in the tenant's zone. A last day that is a holiday is not moved, as the code would allow: the
+earlier answer is the safe one. All times are returned in UTC.
 
-A report is a legal record: when it was sent, by which channel and under which reference never changes. A correction is a second
-entry for the same report, with a note that says what was wrong, and from then on it counts instead of the first.
+A report is a legal record: when it was sent, by which channel and under which reference never
+changes. A correction is a second entry for the same report, with a note that says what was wrong,
+and from then on it counts instead of the first.
 """
 
 from __future__ import annotations
@@ -47,9 +50,16 @@ class Unit(StrEnum):
     SAME_DAY = "same day"
 
 
-RULE = re.compile(r"(?:(?P<amount>[1-9][0-9]{0,3}) (?P<unit>min|h|days|working days)|(?P<today>same day))")
+RULE = re.compile(
+    r"(?:(?P<amount>[1-9][0-9]{0,3}) (?P<unit>min|h|days|working days)|(?P<today>same day))"
+)
 SOONEST = timedelta(minutes=5)
-UNITS_ZH = {Unit.MINUTES: "分钟", Unit.HOURS: "小时", Unit.DAYS: "日", Unit.WORKING_DAYS: "个工作日"}
+UNITS_ZH = {
+    Unit.MINUTES: "分钟",
+    Unit.HOURS: "小时",
+    Unit.DAYS: "日",
+    Unit.WORKING_DAYS: "个工作日",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +71,20 @@ class Period:
 
     @classmethod
     def read(cls, text: str) -> Period:
-        """From `"30 min"`, `"4 h"`, `"30 days"`, `"5 working days"` or `"same day"`; ValueError for anything else."""
+        """From `"30 min"`, `"4 h"`, `"30 days"`, `"5 working days"` or `"same day"`; ValueError
+        for anything else.
+        """
         found = RULE.fullmatch(text)
         if found is None:
-            raise ValueError(f"{quoted(text)} is no period: use '30 min', '4 h', '30 days', '5 working days' or 'same day'")
-        return cls(0, Unit.SAME_DAY) if found["today"] else cls(int(found["amount"]), Unit(found["unit"]))
+            raise ValueError(
+                f"{quoted(text)} is no period: use '30 min', '4 h', '30 days', '5 working days' or"
+                " 'same day'"
+            )
+        return (
+            cls(0, Unit.SAME_DAY)
+            if found["today"]
+            else cls(int(found["amount"]), Unit(found["unit"]))
+        )
 
     def __str__(self) -> str:
         return "the same day" if self.unit is Unit.SAME_DAY else f"{self.amount} {self.unit}"
@@ -77,14 +96,19 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When something is due, in UTC. `unknown_years` had no calendar: every day of theirs was counted as worked."""
+    """When something is due, in UTC.
+
+    `unknown_years` had no calendar: every day of theirs was counted as worked.
+    """
 
     at: datetime
     unknown_years: tuple[int, ...] = ()
 
 
 def half_of(left: timedelta) -> timedelta:
-    """How long somebody has to acknowledge what is due after `left`: half of it, and five minutes however little is left."""
+    """How long somebody has to acknowledge what is due after `left`: half of it, and five
+    minutes however little is left.
+    """
     return max(SOONEST, left / 2)
 
 
@@ -111,7 +135,10 @@ StageId = Literal["brief", "first", "written", "final"]
 
 
 class Conditions(Frozen):
-    """When a regime applies: all that are named must hold. None that is named holds of every leak whose clock starts."""
+    """When a regime applies: all that are named must hold.
+
+    None that is named holds of every leak whose clock starts.
+    """
 
     people_from: int = 0
     severity_from: Severity = "noise"
@@ -121,18 +148,25 @@ class Conditions(Frozen):
         """Return the names of the conditions that `incident` of `tenant` meets."""
         holds = {
             "people_from": incident.customers >= self.people_from,
-            "severity_from": SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity_from),
+            "severity_from": (
+                SEVERITIES.index(incident.severity) >= SEVERITIES.index(self.severity_from)
+            ),
             "critical_infrastructure": self.critical_infrastructure in (None, tenant.is_cii),
         }
         return tuple(name for name, is_met in holds.items() if is_met)
 
     def hold(self, incident: Incident, tenant: Tenant) -> bool:
-        """Return whether all of them are met; whether the incident's clock starts at all is asked apart."""
+        """Return whether all of them are met; whether the incident's clock starts at all is
+        asked apart.
+        """
         return len(self.met(incident, tenant)) == len(type(self).model_fields)
 
 
 class Stage(Frozen):
-    """One report that a regime asks for. Where the period is `ours`, the rule names none and `says` has its words."""
+    """One report that a regime asks for.
+
+    Where the period is `ours`, the rule names none and `says` has its words.
+    """
 
     id: StageId
     since: Since = Field(alias="from")
@@ -187,7 +221,9 @@ def regimes() -> dict[str, Regime]:
 
 
 def grade_of(people: int) -> Grade:
-    """The grade of a leak of so many people, by CAC's annex; the other limbs of a grade are a person's to judge."""
+    """The grade of a leak of so many people, by CAC's annex; the other limbs of a grade are a
+    person's to judge.
+    """
     return next(grade for grade in _file().grade if people >= grade.people_from)
 
 
@@ -195,7 +231,10 @@ def regimes_of(name: str, tenant: Tenant) -> tuple[Regime, ...]:
     """Those that a tenant is under; ConfigError names the one that is not known."""
     known = regimes()
     if unknown := [id_ for id_ in tenant.regimes if id_ not in known]:
-        raise ConfigError(f"tenants.{name}.regimes: there is no regime {quoted(unknown[0])}: use {', '.join(known)}")
+        raise ConfigError(
+            f"tenants.{name}.regimes: there is no regime {quoted(unknown[0])}: use"
+            f" {', '.join(known)}"
+        )
     return tuple(known[id_] for id_ in tenant.regimes)
 
 
@@ -223,30 +262,42 @@ def sent_at(report: Decision) -> datetime:
 
 
 def checked_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
-    """Read a time as people type it, in `zone` unless it names one; None if empty. QueryError if it is none, or after `now`."""
+    """Read a time as people type it, in `zone` unless it names one; None if empty.
+
+    QueryError if it is none, or after `now`.
+    """
     if not typed.strip():
         return None
     aware = moment_in(typed.strip(), zone)
     if aware is None:
         raise QueryError("the time of the report is not valid: use 2026-11-25T14:30", "sent_at")
     if aware > now:
-        raise QueryError("the time of the report is in the future: record a report when it is sent", "sent_at")
+        raise QueryError(
+            "the time of the report is in the future: record a report when it is sent", "sent_at"
+        )
     return aware.astimezone(now.tzinfo)
 
 
 def checked_channel(channel: str) -> str:
     """`channel` if it is one of `CHANNELS`, or empty; else QueryError."""
     if channel and channel not in CHANNELS:
-        raise QueryError(Phrase("a report's channel must be one of %(known)s", known=", ".join(CHANNELS)), "channel")
+        raise QueryError(
+            Phrase("a report's channel must be one of %(known)s", known=", ".join(CHANNELS)),
+            "channel",
+        )
     return channel
 
 
 def checked_reference(reference: str) -> str:
-    """The authority's reference, stripped; QueryError if it is too long or looks like an identifier of a person."""
+    """The authority's reference, stripped; QueryError if it is too long or looks like an
+    identifier of a person.
+    """
     if len(reference) > MAX_REFERENCE or identifier_in(reference, numbers=False):
         raise QueryError(
             Phrase(
-                "a reference must have at most %(most)s characters and must not be a phone number, ID or card", most=MAX_REFERENCE
+                "a reference must have at most %(most)s characters and must not be a phone number,"
+                " ID or card",
+                most=MAX_REFERENCE,
             ),
             "reference",
         )
@@ -254,8 +305,13 @@ def checked_reference(reference: str) -> str:
 
 
 def report_of(regime: Regime, stage: Stage, decisions: Iterable[Decision]) -> Decision | None:
-    """The first report that meets `stage`: one of this stage or a later one, or one for every regime; each as last corrected."""
-    recorded = {(one.incident, one.regime, one.stage): one for one in sorted(decisions, key=lambda one: (one.at, one.id))}
+    """The first report that meets `stage`: one of this stage or a later one, or one for every
+    regime; each as last corrected.
+    """
+    recorded = {
+        (one.incident, one.regime, one.stage): one
+        for one in sorted(decisions, key=lambda one: (one.at, one.id))
+    }
     order = [one.id for one in regime.stages]
     later = set(order[order.index(stage.id) :])
     meeting = [

@@ -6,8 +6,9 @@ No act is named here. Whatever is written, an act ends a deadline
 - that runs on, but on an incident that is closed or silenced by it, so that nobody works on it;
 - that is recorded as met or waived by it, though it does not run yet: it would never begin.
 
-Whoever acts knows of the incident, so a deadline that only waits for somebody to know of it runs here. A deadline that begins
-only if somebody confirms the leak does not: one person may call such an incident a false positive.
+Whoever acts knows of the incident, so a deadline that only waits for somebody to know of it runs
+here. A deadline that begins only if somebody confirms the leak does not: one person may call such
+an incident a false positive.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ DONE = ("met", "waived")
 
 @dataclass(frozen=True, slots=True)
 class DutyChange:
-    """What an act changes: incidents as they are and as they will be, the decisions it adds, incidents that it silences."""
+    """What an act changes: incidents as they are and as they will be, the decisions it adds,
+    incidents that it silences.
+    """
 
     before: Sequence[Incident]
     after: Sequence[Incident]
@@ -69,18 +72,26 @@ def _heirs(incident: Incident, change: DutyChange) -> list[Incident]:
     return [
         one
         for one in change.after
-        if not one.part_of and (incident.id in one.family or one.id in incident.family or one.id not in known)
+        if not one.part_of
+        and (incident.id in one.family or one.id in incident.family or one.id not in known)
     ]
 
 
 def _visible(change: DutyChange, later: dict[str, IncidentDeadlines]) -> list[IncidentDeadlines]:
-    return [owed for id_, owed in later.items() if owed.status not in CLOSED and id_ not in change.silenced]
+    return [
+        owed
+        for id_, owed in later.items()
+        if owed.status not in CLOSED and id_ not in change.silenced
+    ]
 
 
 def _runs_in(some: Iterable[IncidentDeadlines], duty: Duty) -> bool:
     """Return whether a duty of the same name runs there and is due no later."""
     return any(
-        _name(one) == _name(duty) and one.due is not None and duty.due is not None and one.due <= duty.due
+        _name(one) == _name(duty)
+        and one.due is not None
+        and duty.due is not None
+        and one.due <= duty.due
         for owed in some
         for one in owed.running
     )

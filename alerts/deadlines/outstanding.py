@@ -6,18 +6,21 @@
     met          a report is recorded; or a decision `reported` that names no regime, for all but the final ones
     waived       it was decided that the rule asks for nothing here (harm averted), and the facts of that waiver still hold
 
-What ends a running duty takes two people (`alerts.deadlines.comparison`, `alerts.cases.second_person`).
+What ends a running duty takes two people (`alerts.deadlines.comparison`,
+`alerts.cases.second_person`).
 
-Which clock an incident starts, the row of the severity table says that applied (`Incident.clock`). Who reports an incident that
-waits for a decision has decided.
+Which clock an incident starts, the row of the severity table says that applied (`Incident.clock`).
+Who reports an incident that waits for a decision has decided.
 
-A person can also decide that a rule applies which by its numbers does not: grades have limbs that no count tells, such as
-important data or a loss. A false positive has no duties but those that were met before.
+A person can also decide that a rule applies which by its numbers does not: grades have limbs that
+no count tells, such as important data or a loss. A false positive has no duties but those that were
+met before.
 
-An incident with parts owes what each of them owes, by the earliest clock of each regime and stage. A report or a waiver counts
-for the incident that it was recorded on and for the parts that this one had by then, so a report of a part meets that part's duty
-alone, and a split leaves both with their own.
-"""
+An incident with parts owes what each of them owes, by the earliest clock of each regime and stage.
+A report or a waiver counts for the incident that it was recorded on and for the parts that this one
+had by then, so a report of a part meets that part's duty alone, and a split leaves both with their
+own.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -27,7 +30,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from alerts.deadlines import Deadline, Regime, Since, Stage, deadline, half_of, regimes_of, report_of, sent_at
+from alerts.deadlines import (
+    Deadline,
+    Regime,
+    Since,
+    Stage,
+    deadline,
+    half_of,
+    regimes_of,
+    report_of,
+    sent_at,
+)
 from alerts.records import SEVERITIES, Decision, Incident, Notification, Status
 from alerts.records.decision import WaiverFacts
 from alerts.store import DocumentFilter, IncidentStore
@@ -46,7 +59,8 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 class Moments:
     """All aware, in UTC; None is what has not happened.
 
-    `acknowledged` is the first decision by which a person showed that they know of it, `determined` the first that confirmed it.
+    `acknowledged` is the first decision by which a person showed that they know of it, `determined`
+    the first that confirmed it.
     """
 
     first_seen: datetime
@@ -56,8 +70,12 @@ class Moments:
     resolved: datetime | None = None
 
     @classmethod
-    def of(cls, incident: Incident, decisions: Iterable[Decision], sent: Iterable[Notification]) -> Moments:
-        """From what is stored of `incident`: its decisions, and the notifications that were sent of it."""
+    def of(
+        cls, incident: Incident, decisions: Iterable[Decision], sent: Iterable[Notification]
+    ) -> Moments:
+        """From what is stored of `incident`: its decisions, and the notifications that were sent
+        of it.
+        """
         decided = sorted(decisions, key=lambda d: (d.at, d.id))
         knowing = {"acknowledged", "confirmed", "reported", "resolved"}
         return cls(
@@ -70,7 +88,9 @@ class Moments:
 
     @property
     def learned(self) -> datetime | None:
-        """When the tenant learned of it: by our alert, or by a person who acknowledged it before any was sent."""
+        """When the tenant learned of it: by our alert, or by a person who acknowledged it before
+        any was sent.
+        """
         return min((m for m in (self.alerted, self.acknowledged) if m), default=None)
 
     def at(self, since: Since) -> datetime | None:
@@ -81,14 +101,19 @@ class Moments:
 
 State = Literal["running", "waiting", "conditional", "met", "waived"]
 RULINGS = ("applies", "waived")
-"""What a person can decide of a regime for an incident; it stands in the place of a report's stage."""
+"""What a person can decide of a regime for an incident; it stands in the place of a report's
+stage.
+"""
 RANKS: tuple[State, ...] = ("running", "waiting", "conditional", "met", "waived")
 """Of one duty of several parts the state of the whole, the first that any of them has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """A report that is owed. `since` and `due` are None while waiting; `report` is the decision that met it."""
+    """A report that is owed.
+
+    `since` and `due` are None while waiting; `report` is the decision that met it.
+    """
 
     regime: Regime
     stage: Stage
@@ -97,13 +122,17 @@ class Duty:
     due: datetime | None = None
     report: Decision | None = None
     ruling: Decision | None = None
-    """What was decided last of its regime; a waiver whose facts no longer hold stands beside a state that is not `waived`."""
+    """What was decided last of its regime; a waiver whose facts no longer hold stands beside a
+    state that is not `waived`.
+    """
     unknown_years: tuple[int, ...] = ()
 
     def left(self, now: datetime) -> float | None:
-        """Seconds until it is due, negative when it is late; None where nothing is owed yet or any more.
+        """Seconds until it is due, negative when it is late; None where nothing is owed yet or any
+        more.
 
-        None as well once a time has passed that may be none: of a rule whose text was not read, or one that waits for a person.
+        None as well once a time has passed that may be none: of a rule whose text was not read, or
+        one that waits for a person.
         """
         if self.due is None or self.state not in ("running", "conditional"):
             return None
@@ -113,18 +142,26 @@ class Duty:
     @property
     def is_waiver_over(self) -> bool:
         """Whether it was waived, and the incident has gone beyond the facts of that waiver."""
-        return self.state in ("running", "waiting", "conditional") and self.ruling is not None and self.ruling.stage == "waived"
+        return (
+            self.state in ("running", "waiting", "conditional")
+            and self.ruling is not None
+            and self.ruling.stage == "waived"
+        )
 
     @property
     def is_by_one_person(self) -> bool:
         """Whether one person decided that it does not run any more."""
-        decided = self.report if self.state == "met" else self.ruling if self.state == "waived" else None
+        decided = (
+            self.report if self.state == "met" else self.ruling if self.state == "waived" else None
+        )
         return decided is not None and decided.is_by_one_person
 
     @property
     def late(self) -> bool:
         """Whether it was met after it was due; never by a rule whose text was not read."""
-        return bool(self.regime.verified and self.report and self.due and sent_at(self.report) > self.due)
+        return bool(
+            self.regime.verified and self.report and self.due and sent_at(self.report) > self.due
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +181,17 @@ class IncidentDeadlines:
 
     @property
     def status(self) -> Status:
-        """As people see it: it is not `reported` while another report is owed; who reports a part has confirmed the whole."""
+        """As people see it: it is not `reported` while another report is owed; who reports a
+        part has confirmed the whole.
+        """
         status = status_of(self.decisions)
         return "confirmed" if status == "reported" and self.running else status
 
 
 def status_with_report(status: Status) -> Literal["reported", "note"]:
-    """The status of a decision that records a report: one that comes after the end changes nothing of the end."""
+    """The status of a decision that records a report: one that comes after the end changes
+    nothing of the end.
+    """
     return "note" if status in CLOSED else "reported"
 
 
@@ -165,7 +206,9 @@ class Duties:
     _warned: set[int] = field(default_factory=set)
 
     def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:
-        """Return the duties of one incident; `decisions` are some that a search may not show yet."""
+        """Return the duties of one incident; `decisions` are some that a search may not show
+        yet.
+        """
         return self.owed([incident], decisions)[incident.id].duties
 
     def owed(
@@ -176,21 +219,30 @@ class Duties:
         *,
         changed: Iterable[Incident] = (),
     ) -> dict[str, IncidentDeadlines]:
-        """Return what is owed of each of `incidents`, by id; `made` are decisions that a search may not show yet.
+        """Return what is owed of each of `incidents`, by id; `made` are decisions that a search may
+        not show yet.
 
-        With `known_at` it is what would be owed if somebody had acknowledged then what nobody has yet. `changed` are incidents as
-        they will be, in the place of those that the store has.
+        With `known_at` it is what would be owed if somebody had acknowledged then what nobody has
+        yet. `changed` are incidents as they will be, in the place of those that the store has.
         """
         ids = [id_ for incident in incidents for id_ in incident.family]
         decided: dict[str, dict[str, Decision]] = {}
-        for one in (*(self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ()), *made):
+        for one in (
+            *(self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ()),
+            *made,
+        ):
             decided.setdefault(one.incident, {})[one.id] = one
         sent, found = self._sent(ids), dict[str, IncidentDeadlines]()
         parts = self._parts(incidents, changed)
         for incident in incidents:
             own = sorted(decided.get(incident.id, {}).values(), key=lambda one: (one.at, one.id))
-            family = [*own, *(one for id_ in incident.parts for one in decided.get(id_, {}).values())]
-            moments = Moments.of(incident, family, [one for id_ in incident.family for one in sent.get(id_, ())])
+            family = [
+                *own,
+                *(one for id_ in incident.parts for one in decided.get(id_, {}).values()),
+            ]
+            moments = Moments.of(
+                incident, family, [one for id_ in incident.family for one in sent.get(id_, ())]
+            )
             moments = replace(moments, acknowledged=moments.acknowledged or known_at)
             duties = [self.since(incident, own, moments, family)]
             for part in [parts[id_] for id_ in incident.parts if id_ in parts]:
@@ -201,14 +253,19 @@ class Duties:
             found[incident.id] = IncidentDeadlines(tuple(own), _earliest(duties), decide, moments)
         return found
 
-    def _parts(self, incidents: Sequence[Incident], changed: Iterable[Incident]) -> dict[str, Incident]:
-        """Return the parts of `incidents` by id, each as it is in `changed` or else in the store."""
+    def _parts(
+        self, incidents: Sequence[Incident], changed: Iterable[Incident]
+    ) -> dict[str, Incident]:
+        """Return the parts of `incidents` by id, each as it is in `changed` or else in the
+        store.
+        """
         ids = {id_ for incident in incidents for id_ in incident.parts}
         stored = self.store.mget(Incident, ids) if ids else {}
         return {**stored, **{one.id: one for one in changed if one.id in ids}}
 
     def running(self, incidents: Sequence[Incident]) -> dict[str, tuple[Duty, ...]]:
-        """By id the deadlines that run, of those of `incidents` that have any, as who closes or silences one is bound by them.
+        """By id the deadlines that run, of those of `incidents` that have any, as who closes or
+        silences one is bound by them.
 
         Whoever does so knows of the incident: what only waited for somebody to know runs as well.
         """
@@ -216,29 +273,40 @@ class Duties:
         return {id_: one.running for id_, one in owed.items() if one.running}
 
     def statuses(self, ids: Iterable[str] | None = None) -> dict[str, Status]:
-        """The statuses (`IncidentDeadlines.status`) of what was decided on, of `ids` or of all; all others are open."""
+        """The statuses (`IncidentDeadlines.status`) of what was decided on, of `ids` or of all;
+        all others are open.
+        """
         found = statuses(self.store, ids)
-        reported = self.store.mget(Incident, [id_ for id_, status in found.items() if status == "reported"])
+        reported = self.store.mget(
+            Incident, [id_ for id_, status in found.items() if status == "reported"]
+        )
         return found | {id_: owed.status for id_, owed in self.owed([*reported.values()]).items()}
 
     def time_left(self, incidents: Sequence[Incident], now: datetime) -> dict[str, timedelta]:
-        """By id, of those that have a clock, how long there is from `now` until the next thing is due.
+        """By id, of those that have a clock, how long there is from `now` until the next thing is
+        due.
 
         One that nobody was told of yet counts as told now; what was decided of it does not count.
         """
-        clocked = [incident for incident in incidents if incident.clock == "run" or incident.decide_minutes]
+        clocked = [
+            incident for incident in incidents if incident.clock == "run" or incident.decide_minutes
+        ]
         sent = self._sent([incident.id for incident in clocked])
         told = {one.id: Moments.of(one, (), sent.get(one.id, ())).alerted or now for one in clocked}
         return {one.id: self._next_due(one, told[one.id]) - now for one in clocked}
 
-    def decides(self, incidents: Sequence[Incident], told: datetime | None = None) -> dict[str, Decide]:
+    def decides(
+        self, incidents: Sequence[Incident], told: datetime | None = None
+    ) -> dict[str, Decide]:
         """By id, by when a person decides of those of `incidents` whose clocks wait for that.
 
         `told` is when somebody is told of those that nobody was told of yet.
         """
         ids = [incident.id for incident in incidents if incident.decide_minutes]
         decided: dict[str, list[Decision]] = {id_: [] for id_ in ids}
-        for decision in self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ():
+        for decision in (
+            self.store.scroll(Decision, DocumentFilter({"incident": ids})) if ids else ()
+        ):
             decided[decision.incident].append(decision)
         sent, found = self._sent(ids), dict[str, Decide]()
         for incident in incidents:
@@ -249,29 +317,43 @@ class Duties:
         return found
 
     def heard_by(self, incidents: Sequence[Incident]) -> dict[str, datetime]:
-        """By id of incidents whose clock runs, when somebody is to have acknowledged each: by half of the time left.
+        """By id of incidents whose clock runs, when somebody is to have acknowledged each: by half
+        of the time left.
 
         One that no channel took counts from when it was to be told.
         """
         where = DocumentFilter({"incident": [incident.id for incident in incidents]})
         said = _by_incident(self.store.scroll(Notification, where)) if incidents else {}
-        return {incident.id: self._heard_by(incident, said.get(incident.id, ())) for incident in incidents}
+        return {
+            incident.id: self._heard_by(incident, said.get(incident.id, ()))
+            for incident in incidents
+        }
 
     def _heard_by(self, incident: Incident, said: Sequence[Notification]) -> datetime:
-        was_due = min((one.due for one in said if one.why in ("new", "raised")), default=incident.opened_at)
-        told = Moments.of(incident, (), [one for one in said if one.outcome == "sent"]).alerted or was_due
+        was_due = min(
+            (one.due for one in said if one.why in ("new", "raised")), default=incident.opened_at
+        )
+        told = (
+            Moments.of(incident, (), [one for one in said if one.outcome == "sent"]).alerted
+            or was_due
+        )
         return told + half_of(self._next_due(incident, told) - told)
 
     def _next_due(self, incident: Incident, told: datetime) -> datetime:
-        """When the next thing is due of an incident of which somebody was `told`, and nobody has done anything yet.
+        """When the next thing is due of an incident of which somebody was `told`, and nobody has
+        done anything yet.
 
-        Where no rule has a time for it, a person looks at it as soon as at one that waits for a decision.
+        Where no rule has a time for it, a person looks at it as soon as at one that waits for a
+        decision.
         """
         decided = told + timedelta(minutes=incident.decide_minutes or DECIDE_MINUTES)
         if incident.decide_minutes:
             return decided
         duties = self.since(incident, (), Moments(incident.first_seen, alerted=told))
-        return min((duty.due for duty in duties if duty.due and duty.left(told) is not None), default=decided)
+        return min(
+            (duty.due for duty in duties if duty.due and duty.left(told) is not None),
+            default=decided,
+        )
 
     def _sent(self, incidents: Sequence[str]) -> dict[str, list[Notification]]:
         """The notifications that were sent, by incident."""
@@ -279,12 +361,17 @@ class Duties:
         return _by_incident(self.store.scroll(Notification, where)) if incidents else {}
 
     def since(
-        self, incident: Incident, own: Sequence[Decision], moments: Moments, family: Sequence[Decision] = ()
+        self,
+        incident: Incident,
+        own: Sequence[Decision],
+        moments: Moments,
+        family: Sequence[Decision] = (),
     ) -> tuple[Duty, ...]:
-        """Return the duties of one incident without its parts', those of one regime together, in the order of the settings.
+        """Return the duties of one incident without its parts', those of one regime together, in
+        the order of the settings.
 
-        `own` are the decisions that count for it, `family` those on all that it belongs together with: who confirms a part has
-        confirmed the whole.
+        `own` are the decisions that count for it, `family` those on all that it belongs together
+        with: who confirms a part has confirmed the whole.
         """
         tenant, status, learned = self.tenant(incident.tenant), status_of(own), moments.learned
         said = [one for one in own if one.regime or one.status == "reported"]  # of any regime
@@ -295,13 +382,17 @@ class Duties:
             for stage in regime.stages:
                 report = report_of(regime, stage, said)
                 shown = "met" if report else state
-                since = moments.at(stage.since) if learned else None  # no clock runs on what nobody was told of
-                if shown and since is None:  # a clock waits while the moment that it counts from has not come
+                # no clock runs on what nobody was told of
+                since = moments.at(stage.since) if learned else None
+                # a clock waits while the moment that it counts from has not come
+                if shown and since is None:
                     shown = "waiting" if shown == "running" else shown
                     duties.append(Duty(regime, stage, shown, report=report, ruling=ruling))
                 elif shown and since is not None:
                     due = self._due(since, stage, zone)
-                    duties.append(Duty(regime, stage, shown, since, due.at, report, ruling, due.unknown_years))
+                    duties.append(
+                        Duty(regime, stage, shown, since, due.at, report, ruling, due.unknown_years)
+                    )
         return tuple(duties)
 
     def _due(self, since: datetime, stage: Stage, zone: ZoneInfo) -> Deadline:
@@ -322,11 +413,18 @@ def last_ruling(regime: Regime, decisions: Iterable[Decision]) -> Decision | Non
 def waiver_facts(regime: Regime, incident: Incident, tenant: Tenant) -> WaiverFacts:
     """Return the facts that a waiver of `regime` rests on if it is decided now."""
     met = regime.applies_if.met(incident, tenant)
-    return WaiverFacts(customers=incident.customers, kinds=incident.kinds, severity=incident.severity, conditions=met)
+    return WaiverFacts(
+        customers=incident.customers,
+        kinds=incident.kinds,
+        severity=incident.severity,
+        conditions=met,
+    )
 
 
 def waiver_holds(ruling: Decision, regime: Regime, incident: Incident, tenant: Tenant) -> bool:
-    """Return whether nothing has been added to the facts that a waiver rests on; one that names none holds of none."""
+    """Return whether nothing has been added to the facts that a waiver rests on; one that names
+    none holds of none.
+    """
     facts, now = ruling.facts, waiver_facts(regime, incident, tenant)
     return (
         facts is not None
@@ -340,22 +438,30 @@ def waiver_holds(ruling: Decision, regime: Regime, incident: Incident, tenant: T
 def _counting_for(
     part: Incident, whole: Incident, parts: Mapping[str, Incident], decisions: Iterable[Decision]
 ) -> list[Decision]:
-    """Return the decisions that count for `part`: its own, and those on what it belonged to, from when it did."""
+    """Return the decisions that count for `part`: its own, and those on what it belonged to,
+    from when it did.
+    """
     joined, one = {part.id: EARLIEST}, part
     while one.part_of and one.part_of not in joined:
         joined[one.part_of] = max(joined[one.id], one.part_since or EARLIEST)
         one = parts.get(one.part_of, whole)
-    return [made for made in decisions if made.incident in joined and made.at >= joined[made.incident]]
+    return [
+        made for made in decisions if made.incident in joined and made.at >= joined[made.incident]
+    ]
 
 
 def _moments_of_part(own: Moments, whole: Moments) -> Moments:
-    """Return the moments of a part; whoever knows of the whole, or decided on it, did so of the part."""
+    """Return the moments of a part; whoever knows of the whole, or decided on it, did so of the
+    part.
+    """
     names = ("alerted", "acknowledged", "determined", "resolved")
     return replace(own, **{name: getattr(own, name) or getattr(whole, name) for name in names})
 
 
 def _earliest(duties: Sequence[Sequence[Duty]]) -> tuple[Duty, ...]:
-    """Return one duty of each regime and stage: of those that still ask for most the one that is due first."""
+    """Return one duty of each regime and stage: of those that still ask for most the one that is
+    due first.
+    """
     by_name: dict[tuple[str, str], list[Duty]] = {}
     for duty in (one for some in duties for one in some):
         by_name.setdefault((duty.regime.id, duty.stage.id), []).append(duty)
@@ -363,7 +469,9 @@ def _earliest(duties: Sequence[Sequence[Duty]]) -> tuple[Duty, ...]:
 
 
 def _urgency(duty: Duty) -> tuple[int, float]:
-    """Order duties of one name: of running ones the first to be due, of met ones the last that was met."""
+    """Order duties of one name: of running ones the first to be due, of met ones the last that
+    was met.
+    """
     if duty.state == "met" and duty.report:
         return RANKS.index("met"), -sent_at(duty.report).timestamp()
     return RANKS.index(duty.state), duty.due.timestamp() if duty.due else 0.0
@@ -377,7 +485,12 @@ def _by_incident(notifications: Iterable[Notification]) -> dict[str, list[Notifi
 
 
 def _state(
-    regime: Regime, incident: Incident, tenant: Tenant, status: Status, ruling: Decision | None, decisions: Sequence[Decision]
+    regime: Regime,
+    incident: Incident,
+    tenant: Tenant,
+    status: Status,
+    ruling: Decision | None,
+    decisions: Sequence[Decision],
 ) -> State | None:
     """Whether a regime's clocks run for an incident; None where it asks for nothing."""
     if status == "false_positive":
@@ -389,7 +502,11 @@ def _state(
     if not regime.applies_if.hold(incident, tenant):
         return None
     made = {decision.status for decision in decisions}
-    if incident.clock == "run" or "confirmed" in made or (incident.clock == "if confirmed" and "reported" in made):
+    if (
+        incident.clock == "run"
+        or "confirmed" in made
+        or (incident.clock == "if confirmed" and "reported" in made)
+    ):
         return "running"
     return "conditional" if _waits(incident, decisions) else None
 
@@ -397,11 +514,22 @@ def _state(
 def _waits(incident: Incident, decisions: Sequence[Decision]) -> bool:
     """Whether its clocks wait for a person who decides."""
     is_decided = any(decision.status in ("confirmed", "reported") for decision in decisions)
-    return incident.clock == "if confirmed" and not is_decided and status_of(decisions) in ("open", "acknowledged")
+    return (
+        incident.clock == "if confirmed"
+        and not is_decided
+        and status_of(decisions) in ("open", "acknowledged")
+    )
 
 
-def _decide(incident: Incident, decisions: Sequence[Decision], learned: datetime | None) -> Decide | None:
-    """By when a person decides, counted from when somebody learned of it; None where no clock waits for that."""
+def _decide(
+    incident: Incident, decisions: Sequence[Decision], learned: datetime | None
+) -> Decide | None:
+    """By when a person decides, counted from when somebody learned of it; None where no clock
+    waits for that.
+    """
     if not incident.decide_minutes or not _waits(incident, decisions):
         return None
-    return Decide(incident.decide_minutes, learned + timedelta(minutes=incident.decide_minutes) if learned else None)
+    return Decide(
+        incident.decide_minutes,
+        learned + timedelta(minutes=incident.decide_minutes) if learned else None,
+    )

@@ -61,15 +61,26 @@ def ruled(regime: str) -> Phrase | str:
 
 
 def reported(what: str) -> Phrase | str:
-    """A report that is owed, as people call it, by the ids of its rule and stage with a space between."""
+    """A report that is owed, as people call it, by the ids of its rule and stage with a space
+    between.
+    """
     rule, _, stage = what.partition(" ")
-    return Phrase("%(rule)s (%(stage)s)", rule=ruled(rule), stage=Phrase(STAGES[stage][0])) if stage in STAGES else what
+    return (
+        Phrase("%(rule)s (%(stage)s)", rule=ruled(rule), stage=Phrase(STAGES[stage][0]))
+        if stage in STAGES
+        else what
+    )
 
 
 def limit(stage: Stage) -> tuple[str, str]:
-    """How long a stage leaves, in English and Chinese; a target of ours is told apart from what the rule says."""
+    """How long a stage leaves, in English and Chinese; a target of ours is told apart from what
+    the rule says.
+    """
     if stage.ours:
-        return f"{stage.says}; our target: {stage.due}", f"{stage.says_zh}；内部目标：{stage.due.in_chinese()}"
+        return (
+            f"{stage.says}; our target: {stage.due}",
+            f"{stage.says_zh}；内部目标：{stage.due.in_chinese()}",
+        )
     return f"within {stage.due}", f"{stage.due.in_chinese()}内"
 
 
@@ -88,26 +99,42 @@ def state(duty: Duty, now: datetime) -> tuple[str, str]:
         english, chinese = SINCE[duty.stage.since]
         return f"starts when {english}", f"自“{chinese}”起算"
     if duty.state == "conditional":
-        return ("due then if confirmed", "如确认则届时到期") if left is not None else ("was due if confirmed", "如确认则已到期")
+        return (
+            ("due then if confirmed", "如确认则届时到期")
+            if left is not None
+            else ("was due if confirmed", "如确认则已到期")
+        )
     if left is None:
         return "its time has passed, should the rule be so", "如规则属实则时限已过"
     return ("overdue", "已逾期") if left < 0 else ("running", "计时中")
 
 
 def warning(duty: Duty) -> tuple[str, str]:
-    """What a person must know of it besides: that a waiver ended, or what makes the time uncertain; "" for nothing."""
+    """What a person must know of it besides: that a waiver ended, or what makes the time
+    uncertain; "" for nothing.
+    """
     if duty.is_waiver_over:
-        return "the waiver ended: the incident goes beyond the facts it was for", "豁免已失效：事件已超出豁免所依据的事实"
+        return (
+            "the waiver ended: the incident goes beyond the facts it was for",
+            "豁免已失效：事件已超出豁免所依据的事实",
+        )
     if not duty.unknown_years:
         return "", ""
     years = ", ".join(map(str, duty.unknown_years))
-    return f"no calendar of {years}: every day counted as worked", f"缺{years}年节假日数据，按每日均为工作日计算"
+    return (
+        f"no calendar of {years}: every day counted as worked",
+        f"缺{years}年节假日数据，按每日均为工作日计算",
+    )
 
 
 def remaining(duty: Duty, now: datetime) -> Phrase:
     """Time left, or by how much it is late; "–" where none is."""
     left = duty.left(now)
-    return Phrase("%(time)s overdue", time=duration(-left)) if left is not None and left < 0 else duration(left)
+    return (
+        Phrase("%(time)s overdue", time=duration(-left))
+        if left is not None and left < 0
+        else duration(left)
+    )
 
 
 def clocks_as_json(duties: Iterable[Duty], now: datetime) -> list[dict[str, Any]]:
@@ -117,7 +144,10 @@ def clocks_as_json(duties: Iterable[Duty], now: datetime) -> list[dict[str, Any]
 
 def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
     regime, stage, report = duty.regime, duty.stage, duty.report
-    texts = {name: getattr(regime, name) for name in "title title_zh to to_zh updates updates_zh source verified".split()}
+    texts = {
+        name: getattr(regime, name)
+        for name in "title title_zh to to_zh updates updates_zh source verified".split()
+    }
     return {
         "regime": regime.id,
         **texts,
@@ -145,7 +175,13 @@ def _as_json(duty: Duty, now: datetime) -> dict[str, Any]:
 def _ruling_as_json(ruling: Decision) -> dict[str, Any]:
     """Who decided whether a rule applies, why, and on which facts."""
     facts = ruling.facts.model_dump(mode="json") if ruling.facts else None
-    return {"by": ruling.by, "what": ruling.stage, "note": ruling.note, "facts": facts, "confirmed_by": ruling.confirmed_by}
+    return {
+        "by": ruling.by,
+        "what": ruling.stage,
+        "note": ruling.note,
+        "facts": facts,
+        "confirmed_by": ruling.confirmed_by,
+    }
 
 
 def decide_as_json(decide: Decide | None, now: datetime, zone: tzinfo) -> dict[str, Any] | None:
@@ -187,7 +223,11 @@ def clocks_table(duties: Sequence[Duty], now: datetime, zone: tzinfo) -> Table:
     for duty in duties:
         marks = [] if duty.regime.verified else [UNVERIFIED[0]]
         marks += [BY_ONE_PERSON[0]] if duty.is_by_one_person else []
-        marks += [text for text in (warning(duty)[0], safe(duty.report.reference) if duty.report else "") if text]
+        marks += [
+            text
+            for text in (warning(duty)[0], safe(duty.report.reference) if duty.report else "")
+            if text
+        ]
         grid.add_row(
             Text(f"  {duty.regime.id} {duty.stage.id}"),
             Text(limit(duty.stage)[0]),

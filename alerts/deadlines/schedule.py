@@ -1,17 +1,21 @@
 """Keep work items and records of deadlines in step with the facts.
 
-An item follows from facts alone, so writing it again never harms. Alert writes those of the incidents that it writes and those
-of which somebody was told; whoever decides writes that one's. A queue that has fewer items than incidents makes the missing ones
-before it answers, and a row whose facts have moved on is written anew when it is shown (`alerts.cases.queue`).
+An item follows from facts alone, so writing it again never harms. Alert writes those of the
+incidents that it writes and those of which somebody was told; whoever decides writes that one's. A
+queue that has fewer items than incidents makes the missing ones before it answers, and a row whose
+facts have moved on is written anew when it is shown (`alerts.cases.queue`).
 
-`Duties` works one incident out from its facts and stays the authority: an incident's own page asks it. What is counted and
-found over all of them, such as what is due next, or which reports of a night were in time, is read from duty records. Alert
-alone writes these, within about a minute: of each incident that it wrote, of those of which somebody was told, and of those on
-which somebody decided. It also goes through all incidents, a slice at a time, when it starts and from then on: settings, rules
-and the calendar change with a start, and what it had still to write is lost in a crash.
+`Duties` works one incident out from its facts and stays the authority: an incident's own page asks
+it. What is counted and found over all of them, such as what is due next, or which reports of a
+night were in time, is read from duty records. Alert alone writes these, within about a minute: of
+each incident that it wrote, of those of which somebody was told, and of those on which somebody
+decided. It also goes through all incidents, a slice at a time, when it starts and from then on:
+settings, rules and the calendar change with a start, and what it had still to write is lost in a
+crash.
 
-A mark says until when all that was told and decided is in the records (`DutiesKnown`). There is none before alert has gone
-through all incidents once, and it stands still while alert goes through them after a start: who reads it says how far it goes.
+A mark says until when all that was told and decided is in the records (`DutiesKnown`). There is
+none before alert has gone through all incidents once, and it stands still while alert goes through
+them after a start: who reads it says how far it goes.
 """
 
 from __future__ import annotations
@@ -26,7 +30,17 @@ from typing import NamedTuple, TypeVar
 
 from alerts.deadlines import check_regimes, sent_at
 from alerts.deadlines.outstanding import Duties, Duty, IncidentDeadlines
-from alerts.records import HEARD, SEVERITIES, Decision, DutiesKnown, DutyRecord, Incident, Notification, WorkItem, clock_of
+from alerts.records import (
+    HEARD,
+    SEVERITIES,
+    Decision,
+    DutiesKnown,
+    DutyRecord,
+    Incident,
+    Notification,
+    WorkItem,
+    clock_of,
+)
 from alerts.records.decision import in_force
 from alerts.records.document import Excerpt
 from alerts.records.incident import TASK
@@ -73,11 +87,17 @@ def takedown_of(decisions: Iterable[Decision]) -> str:
 
 
 def _last(decisions: Iterable[Decision], act: str) -> Decision | None:
-    return max((one for one in in_force(decisions) if one.act == act), key=lambda one: (one.at, one.id), default=None)
+    return max(
+        (one for one in in_force(decisions) if one.act == act),
+        key=lambda one: (one.at, one.id),
+        default=None,
+    )
 
 
 def next_due(owed: IncidentDeadlines) -> Due | None:
-    """What is due next of an incident: a report whose clock runs, a decision, or what a person has set."""
+    """What is due next of an incident: a report whose clock runs, a decision, or what a person
+    has set.
+    """
     found = [Due(duty.due, named(duty), duty.regime.verified) for duty in owed.running if duty.due]
     if owed.decide and owed.decide.by:
         found.append(Due(owed.decide.by, DECIDE, True))
@@ -125,24 +145,31 @@ class Work:
         """Where everything is."""
         return self.duties.store
 
-    def write(self, incidents: Sequence[Incident], made: Iterable[Decision] = ()) -> dict[str, WorkItem]:
-        """Work the items of `incidents` out and write them; `made` are decisions that a search may not show yet."""
+    def write(
+        self, incidents: Sequence[Incident], made: Iterable[Decision] = ()
+    ) -> dict[str, WorkItem]:
+        """Work the items of `incidents` out and write them; `made` are decisions that a search
+        may not show yet.
+        """
         owed = self.duties.owed(incidents, made)
         items = {incident.id: item_of(incident, owed[incident.id]) for incident in incidents}
         self.store.put([*items.values()])
         return items
 
     def renew(self, ids: Collection[str]) -> None:
-        """Write those of these incidents that there are, after what was written of them can be searched."""
+        """Write those of these incidents that there are, after what was written of them can be
+        searched.
+        """
         self.store.refresh()
         for some in _batches(ids):
             self.write([*self.store.mget(Incident, some).values()])
 
     def complete(self) -> int:
-        """Make the items that are missing, and see to it that a search shows them; returns how many that were.
+        """Make the items that are missing, and see to it that a search shows them; returns how many
+        that were.
 
-        Mostly those of the newest incidents are, which alert has written and is about to file: these are looked at first, and no
-        more than until as many were made as are missing.
+        Mostly those of the newest incidents are, which alert has written and is about to file:
+        these are looked at first, and no more than until as many were made as are missing.
         """
         if not self._missing():
             return 0
@@ -152,7 +179,11 @@ class Work:
 
     def _missing(self) -> int:
         """How many there are too few, as far as a search sees."""
-        return max(0, self.store.count(Incident, DocumentFilter()) - self.store.count(WorkItem, DocumentFilter()))
+        return max(
+            0,
+            self.store.count(Incident, DocumentFilter())
+            - self.store.count(WorkItem, DocumentFilter()),
+        )
 
     def _make(self, missing: int) -> int:
         made, after, more = 0, "", True
@@ -176,9 +207,13 @@ THE_MARK = "duties"
 SLICE = 200
 """Incidents of one step: some 0.1 s, in which findings wait."""
 LATELY = timedelta(hours=1)
-"""Decisions are looked for so far back behind the last look, each once: clocks of hosts differ, and a write may show late."""
+"""Decisions are looked for so far back behind the last look, each once: clocks of hosts differ,
+and a write may show late.
+"""
 AGAIN = timedelta(minutes=5)
-"""What was decided since then is written again: another alert process may have written what it had read before."""
+"""What was decided since then is written again: another alert process may have written what it
+had read before.
+"""
 MARGIN = timedelta(minutes=1)
 """The mark stays so far behind: a decision has its time before it is written."""
 ROUND_SECONDS = 3600.0
@@ -193,7 +228,8 @@ FRESH = timedelta(minutes=5)
 class Book:
     """Writes duty records: `turn` and `step` are one thread's, `changed` is anybody's.
 
-    `holds` tells whether, of several alert processes, this is the one that looks at decisions and goes through all incidents.
+    `holds` tells whether, of several alert processes, this is the one that looks at decisions and
+    goes through all incidents.
     """
 
     duties: Duties
@@ -234,21 +270,31 @@ class Book:
             self.store.refresh(Decision)
             since = min(self._looked or now, now) - LATELY
             lately = list(self.store.scroll(Decision, DocumentFilter(since=since)))
-            self.changed({one.incident for one in lately if one.id not in self._seen or one.at >= now - AGAIN})
+            self.changed(
+                {
+                    one.incident
+                    for one in lately
+                    if one.id not in self._seen or one.at >= now - AGAIN
+                }
+            )
             self._seen, self._looked, self._asked = frozenset(one.id for one in lately), now, now
         else:
             self._looked, self._asked, self._whole, self._after = None, None, False, None
         self._write_changed()
 
     def step(self) -> None:
-        """At every turn of the loop: write some of what changed, else a slice of a round if one is due."""
+        """At every turn of the loop: write some of what changed, else a slice of a round if one
+        is due.
+        """
         if self._changed:
             self._write_changed()
         elif self._after is not None or self.duties.clock.monotonic() >= self._next:
             self._goes_on()
 
     def complete(self) -> None:
-        """See what was decided, write it all and go through all incidents at once, for a process that ends."""
+        """See what was decided, write it all and go through all incidents at once, for a process
+        that ends.
+        """
         self._after = None
         while self._goes_on():
             pass
@@ -274,7 +320,12 @@ class Book:
             self._whole, self._after, self._next = False, None, now + ASK_SECONDS
             return False
         if self._after is None:
-            self._after, self._sweeping, self._refused, self._next = "", False, False, now + ROUND_SECONDS
+            self._after, self._sweeping, self._refused, self._next = (
+                "",
+                False,
+                False,
+                now + ROUND_SECONDS,
+            )
             self.store.refresh(Incident, DutyRecord)
         self._after = self._swept(self._after) if self._sweeping else self._worked(self._after)
         if not self._after:
@@ -291,17 +342,23 @@ class Book:
     def _swept(self, after: str) -> str:
         """Records of incidents that are gone go too."""
         page = self.store.search(DutyRecord, DocumentFilter(), SLICE, after, "time")
-        known = self.store.mget(Incident, {one.incident for one in page.items}) if page.items else {}
+        known = (
+            self.store.mget(Incident, {one.incident for one in page.items}) if page.items else {}
+        )
         self._remove([one.id for one in page.items if one.incident not in known])
         return page.after
 
     def _renew(self, ids: Collection[str]) -> None:
-        """Write those of these incidents that there are; of a part, the one that answers for it as well."""
+        """Write those of these incidents that there are; of a part, the one that answers for it
+        as well.
+        """
         found = self.store.mget(Incident, ids) if ids else {}
         self._write(found.keys() | {one.part_of for one in found.values() if one.part_of})
 
     def _write(self, ids: Collection[str]) -> None:
-        """Bring the records of these incidents up to what is owed now, whatever another process writes of them meanwhile."""
+        """Bring the records of these incidents up to what is owed now, whatever another process
+        writes of them meanwhile.
+        """
         if not ids:
             return
         try:
@@ -311,7 +368,9 @@ class Book:
             self._whole, self._refused = False, True  # the mark stands still
 
     def _bring_up(self, ids: Collection[str], merging: Merge) -> None:
-        """The versions are read before what the records follow from, so what was worked out of less replaces none of more."""
+        """The versions are read before what the records follow from, so what was worked out of
+        less replaces none of more.
+        """
         self.store.refresh(Decision, Notification, DutyRecord)
         theirs = self.store.excerpts(DutyRecord, DocumentFilter({"incident": [*ids]}), Excerpt)
         there = merging.mget(DutyRecord, {one.id for one in theirs})
@@ -320,7 +379,8 @@ class Book:
         changed = [one for id_, one in now.items() if there.get(id_) != one]
         merging.delete(DutyRecord, there.keys() - now.keys())
         merging.put(changed)
-        gone = buried(self.store, incidents) if changed else set()  # a tenant may be deleted meanwhile
+        # a tenant may be deleted meanwhile
+        gone = buried(self.store, incidents) if changed else set()
         self._remove([one.id for one in changed if one.incident in gone])
 
     def _remove(self, ids: Collection[str]) -> None:
@@ -329,7 +389,9 @@ class Book:
 
 
 def records(duties: Duties, incidents: Sequence[Incident]) -> Iterator[DutyRecord]:
-    """What is owed of these incidents, worked out now; nothing of a part, for which its head answers."""
+    """What is owed of these incidents, worked out now; nothing of a part, for which its head
+    answers.
+    """
     heads = [incident for incident in incidents if not incident.part_of]
     owed = duties.owed(heads)
     heard = duties.heard_by([one for one in heads if _is_to_be_heard(one, owed[one.id])])
@@ -373,22 +435,30 @@ def _is_to_be_heard(incident: Incident, owed: IncidentDeadlines) -> bool:
 
 
 def known(store: IncidentStore) -> datetime | None:
-    """Until when all that was decided is in the records; None while alert has not gone through all incidents."""
+    """Until when all that was decided is in the records; None while alert has not gone through
+    all incidents.
+    """
     mark = store.get(DutiesKnown, THE_MARK)
     return mark.at if mark else None
 
 
-def earliest(store: IncidentStore, tenant: str, regimes: Iterable[str], now: datetime) -> dict[str, float]:
-    """By regime the earliest running duty of a tenant, in seconds since 1970; a regime with none is not in it.
+def earliest(
+    store: IncidentStore, tenant: str, regimes: Iterable[str], now: datetime
+) -> dict[str, float]:
+    """By regime the earliest running duty of a tenant, in seconds since 1970; a regime with none is
+    not in it.
 
-    Of a rule whose text was not read the earliest that is still to come, for nothing of it is ever late.
+    Of a rule whose text was not read the earliest that is still to come, for nothing of it is ever
+    late.
     """
     found = dict[str, float]()
     for regime in regimes:
         running = DocumentFilter({"runs": (clock_of(tenant, regime),)})
         first = store.search(DutyRecord, running, 1, order="time").items
         if first and not first[0].verified and first[0].at < now:
-            first = store.search(DutyRecord, DocumentFilter(running.equals, since=now), 1, order="time").items
+            first = store.search(
+                DutyRecord, DocumentFilter(running.equals, since=now), 1, order="time"
+            ).items
         if first:
             found[regime] = first[0].at.timestamp()
     return found
@@ -398,20 +468,26 @@ def find_running(store: IncidentStore) -> set[str]:
     """Return the ids of the incidents of which a deadline runs, as far as duty records say."""
     clocks = {one.values[0] for one in store.tally(DutyRecord, DocumentFilter(), ("runs",))} - {""}
     runs = DocumentFilter({"runs": sorted(clocks)})
-    return {one.incident for one in store.scroll(DutyRecord, runs) if one.regime} if clocks else set()
+    return (
+        {one.incident for one in store.scroll(DutyRecord, runs) if one.regime} if clocks else set()
+    )
 
 
 def unheard(store: IncidentStore, tenant: str, silent: Collection[str], now: datetime) -> int:
-    """How many incidents of a tenant have a clock that runs, and nobody who acknowledged it by half of the time left.
+    """How many incidents of a tenant have a clock that runs, and nobody who acknowledged it by half
+    of the time left.
 
     Without those `silent`, by id: whoever silenced one knows of it.
     """
-    late = DocumentFilter({"runs": (clock_of(tenant, HEARD),)}, before=now + timedelta(microseconds=1))
+    late = DocumentFilter(
+        {"runs": (clock_of(tenant, HEARD),)}, before=now + timedelta(microseconds=1)
+    )
     return store.count(DutyRecord, late.but(without=[f"{incident}:{HEARD}" for incident in silent]))
 
 
 def reports(store: IncidentStore, since: datetime, until: datetime) -> dict[str, int]:
-    """How many reports that fell due from `since` until `until` were kept in time, late or missed (not sent yet).
+    """How many reports that fell due from `since` until `until` were kept in time, late or missed
+    (not sent yet).
 
     Of rules whose text was read.
     """

@@ -1,7 +1,9 @@
-"""Which findings are background: rules as data (`background.toml`), over what no rule can take away.
+"""Which findings are background: rules as data (`background.toml`), over what no rule can take
+away.
 
-A leak has sample rows, terms of selling, words of a record, a second person or a second field of the same customer. Each of these
-wins over every rule, whatever a file says; so a rule that is too wide costs posts of one number with nothing beside it.
+A leak has sample rows, terms of selling, words of a record, a second person or a second field of
+the same customer. Each of these wins over every rule, whatever a file says; so a rule that is too
+wide costs posts of one number with nothing beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from ullage.records import Finding
 from ullage.vocabulary.lexicon import SAMPLE_ROWS
 
 SELLING = ("TRADE", "SALE", "WANTED", "QUAL", "DATA")
-"""Lexicon categories that only who sells uses; the others name crimes as well, and reports are full of them."""
+"""Lexicon categories that only who sells uses; the others name crimes as well, and reports are
+full of them.
+"""
 SELLING_WEIGHT = 3
 """Below it a single vague word (精准, 去重) is no offer."""
 RECORD = "record"
@@ -42,7 +46,9 @@ class BenignRule(Frozen):
     categories: frozenset[str] = frozenset()
 
     def fits(self, traits: Traits) -> bool:
-        """Whether everything in the finding is allowed by this rule, and everything that it asks for is there."""
+        """Whether everything in the finding is allowed by this rule, and everything that it asks
+        for is there.
+        """
         return (
             traits.candidates.keys() <= self.kinds
             and sum(traits.candidates.values()) <= self.candidates
@@ -70,18 +76,27 @@ def leak_signs(traits: Traits) -> tuple[str, ...]:
     """What makes a finding more than background under any rule."""
     found = {
         "sample rows": traits.rows >= SAMPLE_ROWS,
-        "terms of selling": sum(traits.jargon.get(category, 0) for category in SELLING) >= SELLING_WEIGHT,
+        "terms of selling": sum(traits.jargon.get(category, 0) for category in SELLING)
+        >= SELLING_WEIGHT,
         "words of a record": RECORD in traits.context,
-        "a second person": traits.subjects != 1 or any(count > 1 for count in traits.candidates.values()),
+        "a second person": traits.subjects != 1
+        or any(count > 1 for count in traits.candidates.values()),
         "a second field of the same customer": traits.own_fields > 1,
     }
     return (*(name for name, is_so in found.items() if is_so), *traits.signs)
 
 
 def fact_of(
-    finding: Finding, rule: BenignRule, version: int, traits: Traits, now: datetime, ties: tuple[str, ...] = ()
+    finding: Finding,
+    rule: BenignRule,
+    version: int,
+    traits: Traits,
+    now: datetime,
+    ties: tuple[str, ...] = (),
 ) -> Background:
-    """The fact that `finding` is background, unless somebody sells who leaves the same `ties` (`alerts.grouping.placement`)."""
+    """The fact that `finding` is background, unless somebody sells who leaves the same `ties`
+    (`alerts.grouping.placement`).
+    """
     capture = finding.capture
     return Background(
         id=finding.id,

@@ -1,12 +1,13 @@
 """Make one exposure per customer, and tell which customers were already known.
 
-Merging is a union with minima and maxima, so it may be repeated and reordered: the parts of a long finding, a finding that
-comes twice and a batch that is done again all end in the same document.
+Merging is a union with minima and maxima, so it may be repeated and reordered: the parts of a long
+finding, a finding that comes twice and a batch that is done again all end in the same document.
 
-Of a large finding 200 customers are asked for, those with the lowest handles: handles are keyed tags, so that is a fair sample
-and always the same one. A sale that is mixed from several earlier leaks is contained in none of them, so what is counted is
-whether a customer stood in any. An exposure that chance may have made says nothing of what was known; it is left out. What an
-incident loses when its exposures expire, its sketch still tells.
+Of a large finding 200 customers are asked for, those with the lowest handles: handles are keyed
+tags, so that is a fair sample and always the same one. A sale that is mixed from several earlier
+leaks is contained in none of them, so what is counted is whether a customer stood in any. An
+exposure that chance may have made says nothing of what was known; it is left out. What an incident
+loses when its exposures expire, its sketch still tells.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ def exposures_of(finding: Finding, incident: str) -> dict[str, Exposure]:
     by_subject: dict[str, list[Match]] = defaultdict(list)
     for match in finding.matches:
         by_subject[match.subject].append(match)
-    found = (_exposure(finding, incident, subject, matches) for subject, matches in by_subject.items())
+    found = (
+        _exposure(finding, incident, subject, matches) for subject, matches in by_subject.items()
+    )
     return {exposure.id: exposure for exposure in found}
 
 
@@ -100,7 +103,9 @@ def is_verified(exposure: Exposure) -> bool:
 
 
 class Labels(NamedTuple):
-    """What a match says of its row: its labels, those whose values are this very customer's, and the kind that was matched."""
+    """What a match says of its row: its labels, those whose values are this very customer's, and
+    the kind that was matched.
+    """
 
     fields: tuple[str, ...]
     own_fields: tuple[str, ...]
@@ -109,7 +114,9 @@ class Labels(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _read(row: tuple[Labels, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """A row's labels, and those that are this very customer's, the matched kinds' among them; rows of a post are mostly alike."""
+    """A row's labels, and those that are this very customer's, the matched kinds' among them;
+    rows of a post are mostly alike.
+    """
     kinds = [label.value for match in row if (label := field_by_kind().get(match.kind))]
     own = _union((*(label for match in row for label in match.own_fields), *kinds))
     return _union((*(label for match in row for label in match.fields), *own)), own
@@ -131,7 +138,9 @@ Seen = dict[str, dict[str, frozenset[str]]]
 
 
 class Replay(NamedTuple):
-    """`share` of the customers that were known, and the incident `of` most of them; "" where there were none."""
+    """`share` of the customers that were known, and the incident `of` most of them; "" where
+    there were none.
+    """
 
     share: float = 0.0
     of: str = ""
@@ -148,13 +157,21 @@ def sample(finding: Finding) -> dict[str, frozenset[str]]:
 def remember(seen: Seen, exposures: Iterable[Exposure]) -> None:
     """Add to `seen` what these exposures show of the subjects that it holds already."""
     for exposure in exposures:
-        if exposure.subject in seen and (is_verified(exposure) or class_of(frozenset(exposure.fields)) != "C"):
+        if exposure.subject in seen and (
+            is_verified(exposure) or class_of(frozenset(exposure.fields)) != "C"
+        ):
             incidents = seen[exposure.subject]
-            incidents[exposure.incident] = incidents.get(exposure.incident, frozenset()) | frozenset(exposure.fields)
+            incidents[exposure.incident] = incidents.get(
+                exposure.incident, frozenset()
+            ) | frozenset(exposure.fields)
 
 
-def replay_of(finding: Finding, own: Collection[str], seen: Seen, frozen: Iterable[KnownIncident]) -> Replay:
-    """How much of `finding` was known before it came to its `own` incidents; `frozen` are those whose people have expired."""
+def replay_of(
+    finding: Finding, own: Collection[str], seen: Seen, frozen: Iterable[KnownIncident]
+) -> Replay:
+    """How much of `finding` was known before it came to its `own` incidents; `frozen` are those
+    whose people have expired.
+    """
     asked = sample(finding)
     known: Counter[str] = Counter()
     customers = 0
@@ -164,18 +181,27 @@ def replay_of(finding: Finding, own: Collection[str], seen: Seen, frozen: Iterab
         known.update(before)
     share = customers / len(asked) if asked else 0.0
     most = min(known, key=lambda id_: (-known[id_], id_), default="")
-    return max([Replay(share, most), *(_contained(finding, old) for old in frozen)], key=lambda replay: replay.share)
+    return max(
+        [Replay(share, most), *(_contained(finding, old) for old in frozen)],
+        key=lambda replay: replay.share,
+    )
 
 
-def _with(labels: frozenset[str], incidents: Mapping[str, frozenset[str]], own: Collection[str]) -> list[str]:
+def _with(
+    labels: frozenset[str], incidents: Mapping[str, frozenset[str]], own: Collection[str]
+) -> list[str]:
     """The other incidents in which the subject stood with all of these labels."""
     wanted = labels - SAYS_NOTHING
-    return [incident for incident, had in incidents.items() if incident not in own and wanted <= had]
+    return [
+        incident for incident, had in incidents.items() if incident not in own and wanted <= had
+    ]
 
 
 def _contained(finding: Finding, old: KnownIncident) -> Replay:
     """How much of the finding's sketch is the old incident's, if its fields were."""
-    fields = frozenset(label for group in finding.statistics.groups if group.matched for label in group.fields)
+    fields = frozenset(
+        label for group in finding.statistics.groups if group.matched for label in group.fields
+    )
     if old.sketch_of != finding.statistics.sketch_of or not fields - SAYS_NOTHING <= old.fields:
         return Replay()
     return Replay(overlap(old.sketch, finding.statistics.sketch).share, old.id)

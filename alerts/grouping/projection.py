@@ -1,9 +1,11 @@
-"""The incident as a projection: given its sightings and exposures, every number and verdict of it follows.
+"""The incident as a projection: given its sightings and exposures, every number and verdict of it
+follows.
 
-Customers are counted over exposures, so overlapping slices and re-posts count nobody twice. What is counted in rows (shares,
-checksum failures, chance) comes from the largest sighting alone: it is one document that a person can check, and adding
-overlapping ones up would count its rows again. Different posts of one seller are judged as if they were one
-(`alerts.grouping.sightings`), and each by itself as well: the worse stands.
+Customers are counted over exposures, so overlapping slices and re-posts count nobody twice. What is
+counted in rows (shares, checksum failures, chance) comes from the largest sighting alone: it is one
+document that a person can check, and adding overlapping ones up would count its rows again.
+Different posts of one seller are judged as if they were one (`alerts.grouping.sightings`), and each
+by itself as well: the worse stands.
 """
 
 from __future__ import annotations
@@ -18,7 +20,15 @@ from typing import NamedTuple
 from alerts.grouping.exposures import Replay, is_verified, one_each
 from alerts.grouping.placement import Placement, subjects_digest
 from alerts.grouping.sightings import different, judged_apart, size, together
-from alerts.records import SEVERITIES, ClockWord, Exposure, Incident, IncidentReason, Sighting, Sketched
+from alerts.records import (
+    SEVERITIES,
+    ClockWord,
+    Exposure,
+    Incident,
+    IncidentReason,
+    Sighting,
+    Sketched,
+)
 from alerts.records.sighting import Traits
 from alerts.store import IncidentStore
 from alerts.store.queries import UNDECIDED, statuses
@@ -40,7 +50,9 @@ JOINED = "J2"
 
 
 class RowEvidence(NamedTuple):
-    """In which rows a customer stands: field sets, the highest class of them, and all that they show together."""
+    """In which rows a customer stands: field sets, the highest class of them, and all that they
+    show together.
+    """
 
     groups: tuple[frozenset[str], ...]
     highest: str
@@ -51,7 +63,9 @@ class RowEvidence(NamedTuple):
 def _stood(groups: tuple[tuple[str, ...], ...]) -> RowEvidence:
     """The rows of a customer read; those of one post's customers are mostly the same."""
     read = tuple(frozenset(group) for group in groups)
-    return RowEvidence(read, min(map(class_of, read), default="C"), frozenset().union(*map(shows, read)))
+    return RowEvidence(
+        read, min(map(class_of, read), default="C"), frozenset().union(*map(shows, read))
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -112,7 +126,9 @@ class People:
 
 @dataclass(slots=True)
 class Counts:
-    """The people of an incident as they are judged: with its largest sighting, with all posts of its seller, each post's own."""
+    """The people of an incident as they are judged: with its largest sighting, with all posts of
+    its seller, each post's own.
+    """
 
     largest: People
     joint: People
@@ -138,7 +154,9 @@ class Counts:
         return found
 
 
-def sighting_of(finding: Finding, where: Placement, replay: Replay, traits: Traits | None, folded_at: datetime) -> Sighting:
+def sighting_of(
+    finding: Finding, where: Placement, replay: Replay, traits: Traits | None, folded_at: datetime
+) -> Sighting:
     """The fact that `finding` was folded into an incident, and how much of it was known before."""
     capture, statistics = finding.capture, finding.statistics
     return Sighting(
@@ -203,15 +221,19 @@ def sighting_of(finding: Finding, where: Placement, replay: Replay, traits: Trai
 
 
 def largest(sightings: Iterable[Sighting]) -> Sighting:
-    """The sighting that the origin is judged on: most rows, then most customers; the id decides between equals."""
+    """The sighting that the origin is judged on: most rows, then most customers; the id decides
+    between equals.
+    """
     return min(sightings, key=size)
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """What a projection needs besides the facts: the day, the tenant's settings, and the rules to judge by.
+    """What a projection needs besides the facts: the day, the tenant's settings, and the rules to
+    judge by.
 
-    `acknowledged` are those of the earlier incidents, from which its customers are known, that a person has acknowledged.
+    `acknowledged` are those of the earlier incidents, from which its customers are known, that a
+    person has acknowledged.
     """
 
     today: date
@@ -223,15 +245,29 @@ class Setting:
 
 
 def acknowledged(store: IncidentStore, sightings: Iterable[Sighting]) -> frozenset[str]:
-    """Of the incidents from which these sightings' customers are known, those that a person has acknowledged."""
+    """Of the incidents from which these sightings' customers are known, those that a person has
+    acknowledged.
+    """
     before = {sighting.replay_of for sighting in sightings if sighting.replay_of}
-    return frozenset(id_ for id_, status in statuses(store, before).items() if status != UNDECIDED) if before else frozenset()
+    return (
+        frozenset(id_ for id_, status in statuses(store, before).items() if status != UNDECIDED)
+        if before
+        else frozenset()
+    )
 
 
-def facts_of(sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None) -> VerdictFacts:
-    """The counted facts of an incident, for the verdict; what is counted in rows is of `joint`, or of the largest sighting."""
+def facts_of(
+    sightings: Sequence[Sighting], people: People, setting: Setting, joint: Sighting | None = None
+) -> VerdictFacts:
+    """The counted facts of an incident, for the verdict; what is counted in rows is of `joint`,
+    or of the largest sighting.
+    """
     base = joint or largest(sightings)
-    minors = min(joint.minors, people.all.customers) if joint else max((s.minors for s in sightings), default=0)
+    minors = (
+        min(joint.minors, people.all.customers)
+        if joint
+        else max((s.minors for s in sightings), default=0)
+    )
     return VerdictFacts(
         today=setting.today,
         people=people.all.crowd(),
@@ -286,31 +322,51 @@ class ProjectedVerdict:
 
 
 def judged(sightings: Sequence[Sighting], counts: Counts, setting: Setting) -> ProjectedVerdict:
-    """Judge the posts of one seller together, each apart, and whatever else is in the incident as ever: the worse stands."""
+    """Judge the posts of one seller together, each apart, and whatever else is in the incident
+    as ever: the worse stands.
+    """
     guard = FaultGuard(setting.on_fault)
     if not counts.posts:
         facts = facts_of(sightings, counts.largest, setting)
-        return ProjectedVerdict(facts, *judge(facts, setting.rules, guard, _step_conditions(sightings, counts, facts)), 0)
+        return ProjectedVerdict(
+            facts,
+            *judge(facts, setting.rules, guard, _step_conditions(sightings, counts, facts)),
+            0,
+        )
     facts = facts_of(sightings, counts.joint, setting, together(counts.posts))
     ways = [(facts, False)]
     if not all(sighting.tied for sighting in sightings):
         ways.append((facts_of(sightings, counts.largest, setting), False))
-    ways += [(facts_of([post], counts.apart[post.id], setting), True) for post in judged_apart(counts.posts)]
-    found = [(*judge(way, setting.rules, guard, _step_conditions(sightings, counts, way)), is_apart) for way, is_apart in ways]
+    ways += [
+        (facts_of([post], counts.apart[post.id], setting), True)
+        for post in judged_apart(counts.posts)
+    ]
+    found = [
+        (*judge(way, setting.rules, guard, _step_conditions(sightings, counts, way)), is_apart)
+        for way, is_apart in ways
+    ]
     exposure, origin, is_apart = max(found, key=lambda one: _gravity(one[0]))
     posts = {(s.site, s.post_id or s.id) for s in sightings if s.tied}
     return ProjectedVerdict(facts, exposure, origin, len(posts), is_apart)
 
 
-def _step_conditions(sightings: Iterable[Sighting], counts: Counts, way: VerdictFacts) -> StepConditions:
-    """Return what the next step goes by when the incident is judged by `way`: the same as `Incident.next_step` reads."""
+def _step_conditions(
+    sightings: Iterable[Sighting], counts: Counts, way: VerdictFacts
+) -> StepConditions:
+    """Return what the next step goes by when the incident is judged by `way`: the same as
+    `Incident.next_step` reads.
+    """
     people = counts.largest
     unread = bool(way.unread) or any(sighting.incomplete for sighting in sightings)
-    return StepConditions(people=people.all.customers > 0, alone=not people.agreeing.customers, unread=unread)
+    return StepConditions(
+        people=people.all.customers > 0, alone=not people.agreeing.customers, unread=unread
+    )
 
 
 def _gravity(exposure: ExposureVerdict) -> tuple[int, int, int]:
-    """Of two verdicts the one with the larger is worse; of equals the first that is looked at stands."""
+    """Of two verdicts the one with the larger is worse; of equals the first that is looked at
+    stands.
+    """
     return SEVERITIES.index(exposure.severity), CLOCKS.index(exposure.clock), exposure.score
 
 
@@ -325,7 +381,10 @@ def _joined(verdict: ProjectedVerdict) -> Iterator[IncidentReason]:
             f"由同一卖家的{verdict.posts}条消息合并研判",
         )
         if verdict.is_apart:
-            told, zh = f"{told} and apart: one of them alone is worse", f"{zh}，其中一条单独研判更严重"
+            told, zh = (
+                f"{told} and apart: one of them alone is worse",
+                f"{zh}，其中一条单独研判更严重",
+            )
         yield IncidentReason(code=JOINED, points=0, evidence=told, evidence_zh=zh)
 
 
@@ -341,7 +400,9 @@ def _written(sightings: Iterable[Sighting]) -> dict[str, str]:
 def _bait(sightings: Iterable[Sighting]) -> tuple[Bait, ...]:
     """Bait in any sighting: of each label the one that shows most."""
     found: dict[str, Bait] = {}
-    for bait in sorted((b for s in sightings for b in s.canaries), key=lambda b: (b.label, b.verified, b.customers)):
+    for bait in sorted(
+        (b for s in sightings for b in s.canaries), key=lambda b: (b.label, b.verified, b.customers)
+    ):
         found[bait.label] = bait
     return tuple(found.values())
 
@@ -354,7 +415,10 @@ def project(
     linked: Iterable[str],
     parts: Collection[str] = (),
 ) -> Incident:
-    """The incident that these facts and those of its `parts` make. `linked` are others that some finding fitted as well."""
+    """The incident that these facts and those of its `parts` make.
+
+    `linked` are others that some finding fitted as well.
+    """
     family = set(parts)
     ordered = sorted(sightings, key=lambda s: (s.incident in family, s.folded_at, s.id))
     first, family = ordered[0], {*family, ordered[0].incident}
@@ -419,7 +483,9 @@ def project(
         series=_series(ordered),
         parts=tuple(sorted(parts)),
         gone=sum(s.gone_at is not None for s in ordered),
-        gone_at=max(s.gone_at or NEVER for s in ordered) if all(s.gone_at for s in ordered) else None,
+        gone_at=max(s.gone_at or NEVER for s in ordered)
+        if all(s.gone_at for s in ordered)
+        else None,
         back=sum(s.back_at is not None for s in ordered),
         apart=_distinct(s.detached_from for s in ordered if s.detached_from),
     )
@@ -427,12 +493,20 @@ def project(
 
 def _of_others(sighting: Sighting, family: Collection[str]) -> Sighting:
     """`sighting`, to which its own incident and its parts are no earlier ones."""
-    return sighting.model_copy(update={"replayed": 0.0, "replay_of": ""}) if sighting.replay_of in family else sighting
+    return (
+        sighting.model_copy(update={"replayed": 0.0, "replay_of": ""})
+        if sighting.replay_of in family
+        else sighting
+    )
 
 
 def _series(sightings: Sequence[Sighting]) -> tuple[str, ...]:
-    """The seller whose incident it is: who has most of the posts that belong here as a seller's, of equals the first by token."""
-    authors = Counter(sighting.author for sighting in sightings if sighting.tied and sighting.author)
+    """The seller whose incident it is: who has most of the posts that belong here as a seller's,
+    of equals the first by token.
+    """
+    authors = Counter(
+        sighting.author for sighting in sightings if sighting.tied and sighting.author
+    )
     return (min(authors, key=lambda author: (-authors[author], author)),) if authors else ()
 
 
@@ -451,12 +525,21 @@ def claimed(sightings: Sequence[Sighting]) -> Claims:
 
 
 def _delay(first: Sighting) -> float | None:
-    """Publish to incident, of the post that opened it: older copies found later do not make the daemon slower."""
-    return max(0.0, (first.folded_at - first.published_at).total_seconds()) if first.published_at else None
+    """Publish to incident, of the post that opened it: older copies found later do not make the
+    daemon slower.
+    """
+    return (
+        max(0.0, (first.folded_at - first.published_at).total_seconds())
+        if first.published_at
+        else None
+    )
 
 
 def _whys(reasons: Iterable[Reason]) -> tuple[IncidentReason, ...]:
-    return tuple(IncidentReason(code=r.code, points=r.points, evidence=r.evidence, evidence_zh=r.evidence_zh) for r in reasons)
+    return tuple(
+        IncidentReason(code=r.code, points=r.points, evidence=r.evidence, evidence_zh=r.evidence_zh)
+        for r in reasons
+    )
 
 
 def _distinct(values: Iterable[str]) -> tuple[str, ...]:

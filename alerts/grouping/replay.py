@@ -1,7 +1,7 @@
 """Replay changed rules over stored facts, and report what would change.
 
-An incident is judged as of the day on which it was last written, so that a difference comes from the rules and not from its age.
-A frozen incident has no facts left to judge; it is counted.
+An incident is judged as of the day on which it was last written, so that a difference comes from
+the rules and not from its age. A frozen incident has no facts left to judge; it is counted.
 """
 
 from __future__ import annotations
@@ -44,10 +44,16 @@ def kind_named(name: str) -> AnyKind:
 
 
 def kind_of(path: Path) -> AnyKind:
-    """Of which kind the rules in a file are: a lexicon by its name, others by their tables. ConfigError when it is none."""
+    """Of which kind the rules in a file are: a lexicon by its name, others by their tables.
+
+    ConfigError when it is none.
+    """
     if path.suffix == SUFFIX:
         if path.stem not in themes():
-            raise ConfigError(f"{path}: name a lexicon as the one in its place: {', '.join(n + SUFFIX for n in themes())}")
+            raise ConfigError(
+                f"{path}: name a lexicon as the one in its place:"
+                f" {', '.join(n + SUFFIX for n in themes())}"
+            )
         return themes()[path.stem]
     try:
         tables = read_toml(text_of(path))
@@ -56,7 +62,9 @@ def kind_of(path: Path) -> AnyKind:
     for table, kind in (("scenario", VERDICT), ("rule", BACKGROUND)):
         if table in tables:
             return kind
-    raise ConfigError(f"{path} has neither scenarios nor benign-post rules: `ullage rules show` prints an example")
+    raise ConfigError(
+        f"{path} has neither scenarios nor benign-post rules: `ullage rules show` prints an example"
+    )
 
 
 FOLDED, UNRAISED = "incident", "unraised"
@@ -97,7 +105,9 @@ class Change(NamedTuple):
 
 
 class RuleCount(NamedTuple):
-    """One rule: how many incidents and posts it takes part in, and how many of the incidents people confirmed or called false."""
+    """One rule: how many incidents and posts it takes part in, and how many of the incidents
+    people confirmed or called false.
+    """
 
     rule: str
     title: str
@@ -116,7 +126,9 @@ class RuleCount(NamedTuple):
 
 @dataclass(slots=True)
 class RuleReplay:
-    """What would change, how much was judged or cannot be, and the incidents and posts that each rule takes part in."""
+    """What would change, how much was judged or cannot be, and the incidents and posts that each
+    rule takes part in.
+    """
 
     kind: str
     titles: Mapping[str, str]
@@ -124,22 +136,39 @@ class RuleReplay:
     frozen: int = 0
     changes: list[Change] = field(default_factory=list)
     posts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """Posts that change by (site, what they are, what they would be); a rule's id for background."""
+    """Posts that change by (site, what they are, what they would be); a rule's id for
+    background.
+    """
     incidents_of: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     posts_of: Counter[str] = field(default_factory=Counter)
 
     def by_severity(self) -> Counter[tuple[str, str]]:
         """How many incidents would go from one severity to another."""
-        return Counter((c.before.severity, c.after.severity) for c in self.changes if c.before.severity != c.after.severity)
+        return Counter(
+            (c.before.severity, c.after.severity)
+            for c in self.changes
+            if c.before.severity != c.after.severity
+        )
 
     def counts(self, judgements: Mapping[str, bool]) -> list[RuleCount]:
-        """Every rule, those that took part in nothing too; `judgements` as of the function of that name."""
+        """Every rule, those that took part in nothing too; `judgements` as of the function of
+        that name.
+        """
         found = []
         for rule in (*self.titles, *sorted(self.incidents_of.keys() - self.titles.keys())):
-            judged = [judgements[one] for one in self.incidents_of.get(rule, ()) if one in judgements]
+            judged = [
+                judgements[one] for one in self.incidents_of.get(rule, ()) if one in judgements
+            ]
             incidents, posts = len(self.incidents_of.get(rule, ())), self.posts_of[rule]
             found.append(
-                RuleCount(rule, self.titles.get(rule, "a bound"), incidents, posts, judged.count(True), judged.count(False))
+                RuleCount(
+                    rule,
+                    self.titles.get(rule, "a bound"),
+                    incidents,
+                    posts,
+                    judged.count(True),
+                    judged.count(False),
+                )
             )
         return found
 
@@ -150,7 +179,10 @@ class RuleReplay:
 
 
 def replay(
-    store: IncidentStore, rules: Verdict | BackgroundRules | Vocabulary, tenant_of: Callable[[str], Tenant], tenant: str = ""
+    store: IncidentStore,
+    rules: Verdict | BackgroundRules | Vocabulary,
+    tenant_of: Callable[[str], Tenant],
+    tenant: str = "",
 ) -> RuleReplay:
     """Judge everything that is stored, of one tenant or of all, by `rules`."""
     where = DocumentFilter({"tenant": (tenant,)} if tenant else {})
@@ -164,10 +196,18 @@ def replay(
 def _replay_verdict(
     store: IncidentStore, rules: Verdict, tenant_of: Callable[[str], Tenant], where: DocumentFilter
 ) -> RuleReplay:
-    titles = {one.id: one.title for one in rules.scenario} | ADDERS | {one.code: one.text for one in rules.modifier}
+    titles = (
+        {one.id: one.title for one in rules.scenario}
+        | ADDERS
+        | {one.code: one.text for one in rules.modifier}
+    )
     made = RuleReplay("verdict", titles)
     for stored in store.scroll(Incident, where):
-        projected = _projected(store, stored, rules, tenant_of(stored.tenant)) if stored.frozen_at is None else None
+        projected = (
+            _projected(store, stored, rules, tenant_of(stored.tenant))
+            if stored.frozen_at is None
+            else None
+        )
         if projected is None:
             made.frozen += 1
             continue
@@ -181,19 +221,27 @@ def _replay_verdict(
     return made
 
 
-def _projected(store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant) -> Incident | None:
+def _projected(
+    store: IncidentStore, stored: Incident, rules: Verdict, tenant: Tenant
+) -> Incident | None:
     """The incident by these rules; None where its sightings have expired."""
     where = DocumentFilter({"incident": stored.family})
     sightings = list(store.scroll(Sighting, where))
     if not any(sighting.incident == stored.id for sighting in sightings):
         return None
-    setting = projection.Setting(stored.updated_at.date(), tenant, rules, projection.acknowledged(store, sightings))
+    setting = projection.Setting(
+        stored.updated_at.date(), tenant, rules, projection.acknowledged(store, sightings)
+    )
     sketch, exposures = (stored.sketch, stored.sketch_of), store.scroll(Exposure, where)
     return projection.project(sightings, exposures, setting, sketch, stored.linked, stored.parts)
 
 
-def _replay_background(store: IncidentStore, rules: BackgroundRules, where: DocumentFilter) -> RuleReplay:
-    """Decide every stored post again: those that are background, and those that are in incidents."""
+def _replay_background(
+    store: IncidentStore, rules: BackgroundRules, where: DocumentFilter
+) -> RuleReplay:
+    """Decide every stored post again: those that are background, and those that are in
+    incidents.
+    """
     made = RuleReplay("background", {rule.id: rule.title for rule in rules.rule})
     for fact in store.scroll(Background, where):
         made.judged += 1
@@ -210,7 +258,8 @@ def _replay_background(store: IncidentStore, rules: BackgroundRules, where: Docu
 
 
 def _replay_lexicon(store: IncidentStore, lexicon: Vocabulary, where: DocumentFilter) -> RuleReplay:
-    """Ask of every post that was raised by its terms alone whether it would be, with other weights or without a term.
+    """Ask of every post that was raised by its terms alone whether it would be, with other weights
+    or without a term.
 
     A term that is new there finds nothing: of a text only the terms that were found are kept.
     """
@@ -239,12 +288,15 @@ class _Judgement(Excerpt):
 
 
 def judgements(store: IncidentStore) -> dict[str, bool]:
-    """Whether each incident that somebody confirmed, reported or called a false positive was real, by the last such decision.
+    """Whether each incident that somebody confirmed, reported or called a false positive was real,
+    by the last such decision.
 
     An incident that was resolved or only acknowledged has none.
     """
     last = dict[str, _Judgement]()
-    for decision in store.excerpts(Decision, DocumentFilter({"status": (*REAL, FALSE)}), _Judgement):
+    for decision in store.excerpts(
+        Decision, DocumentFilter({"status": (*REAL, FALSE)}), _Judgement
+    ):
         before = last.get(decision.incident)
         if before is None or (before.at, before.id) < (decision.at, decision.id):
             last[decision.incident] = decision

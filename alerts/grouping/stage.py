@@ -1,9 +1,10 @@
 """The stage on one screen: findings → (background, or) fold → facts → incidents, a batch at a time.
 
-Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each finding went and which
-incidents it tied; then exposures and holdings; last the incidents, which follow from them. The batch comes again, finds its
-sightings, and ends in the same facts. So it does where another process wrote between reading and writing: what a batch read is
-written over that alone (`alerts.store`), and else the batch is done again from reading.
+Writes go in an order that a crash may cut anywhere: first the sightings, which remember where each
+finding went and which incidents it tied; then exposures and holdings; last the incidents, which
+follow from them. The batch comes again, finds its sightings, and ends in the same facts. So it does
+where another process wrote between reading and writing: what a batch read is written over that
+alone (`alerts.store`), and else the batch is done again from reading.
 """
 
 from __future__ import annotations
@@ -58,10 +59,13 @@ from ullage.verdict import VerdictRules, own_rules
 KEPT_FROM = SEVERITIES.index("low")
 """Of what is less nobody needs to find the post again."""
 YOUNG = 20_000
-"""Objects that folding makes before the new ones are looked through for garbage: a batch makes several times as many, and hardly
-any that only a collection frees."""
+"""Objects that folding makes before the new ones are looked through for garbage: a batch makes
+several times as many, and hardly any that only a collection frees.
+"""
 SEARCHED = (Sighting, Exposure, Notification)
-"""What is searched once a batch's facts are written, and so is to be seen; what people say is seen at once."""
+"""What is searched once a batch's facts are written, and so is to be seen; what people say is
+seen at once.
+"""
 
 
 class BatchMetrics(Protocol):
@@ -76,7 +80,10 @@ class BatchMetrics(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Folds what it is handed, but for what is no leak. `tenant` gives a tenant's settings; what is in force is asked a batch."""
+    """Folds what it is handed, but for what is no leak.
+
+    `tenant` gives a tenant's settings; what is in force is asked a batch.
+    """
 
     store: IncidentStore
     clock: Clock
@@ -86,39 +93,61 @@ class Alert:
     rules: Callable[[], VerdictRules] = own_rules
     """Of verdicts."""
     tell: Callable[[Sequence[Incident]], None] = lambda _: None
-    """Told of each incident that was written, before the batch counts as done: what is to be said of it is durable too."""
+    """Told of each incident that was written, before the batch counts as done: what is to be
+    said of it is durable too.
+    """
     filed: Callable[[Mapping[str, Incident], Sequence[Incident]], None] = lambda *_: None
-    """Handed the incidents as they were and as they were written, before anybody is told of them."""
+    """Handed the incidents as they were and as they were written, before anybody is told of
+    them.
+    """
     key_checks: dict[str, str] = field(default_factory=dict)
     """Of keys under which stored facts were made, as far as they came up."""
     writing: Callable[[], AbstractContextManager[None]] = nullcontext
     """The context in which facts are written."""
 
     def handle(self, records: Sequence[Record]) -> None:
-        """Deal with a batch; everything is durable on return, and doing it again changes nothing."""
+        """Deal with a batch; everything is durable on return, and doing it again changes
+        nothing.
+        """
         decoded = without_erased(self.store, [decode(record) for record in records])
         admit(self.store, decoded, self.clock.now(), self.key_checks)
         opened = merge(self.store, partial(self._fold, decoded, {}))
         self.metrics.handled([finding for finding in decoded if not finding.withdrawn], opened)
 
-    def _fold(self, decoded: Sequence[Finding], opened: dict[str, Sighting], merging: Merge) -> list[Sighting]:
-        """Fold them once; gives the first sightings of new incidents, with those that are `opened` by an earlier try."""
+    def _fold(
+        self, decoded: Sequence[Finding], opened: dict[str, Sighting], merging: Merge
+    ) -> list[Sighting]:
+        """Fold them once; gives the first sightings of new incidents, with those that are
+        `opened` by an earlier try.
+        """
         told = [finding for finding in decoded if not finding.withdrawn]
         before = self._held(told)
         findings = current(told, before)
-        sightings = merging.mget(Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_})
+        sightings = merging.mget(
+            Sighting, {id_ for f in findings for id_ in (f.id, f.served) if id_}
+        )
         incomplete = {finding.id for finding in findings if finding.incomplete} | sightings.keys()
-        new = [f for f in findings if f.id not in sightings and not f.incomplete and f.served not in incomplete]
+        new = [
+            f
+            for f in findings
+            if f.id not in sightings and not f.incomplete and f.served not in incomplete
+        ]
         traits = {f.id: Traits.of(f) for f in new if f.parts == 1}
         background = self._background(new, traits, before)
         leaks = [finding for finding in findings if finding.id not in background]
         aside = self._beside(leaks)
         leaks += aside
-        presences = Presences.of(merging, [*leaks, *(finding for finding in decoded if finding.withdrawn)])
+        presences = Presences.of(
+            merging, [*leaks, *(finding for finding in decoded if finding.withdrawn)]
+        )
         sightings |= merging.mget(Sighting, {f.id for f in aside}) if aside else {}
         batch = self._load(merging, leaks, before | self._held(aside), sightings, presences)
         for finding in leaks:
-            batch.take(finding, traits.get(finding.id) or (Traits.of(finding) if finding.parts == 1 else None), self.clock)
+            batch.take(
+                finding,
+                traits.get(finding.id) or (Traits.of(finding) if finding.parts == 1 else None),
+                self.clock,
+            )
         opened |= {sighting.id: sighting for sighting in batch.opened}
         if leaks or presences.now:
             with self.writing():
@@ -133,11 +162,21 @@ class Alert:
 
     def _held(self, findings: Collection[Finding]) -> dict[str, Holding]:
         """Of all that these findings look for what incidents hold."""
-        claims = (claim for f in findings for claim in (*placement.claims_of(f), *self._ties(f).all, claim_of(f)) if claim)
+        claims = (
+            claim
+            for f in findings
+            for claim in (*placement.claims_of(f), *self._ties(f).all, claim_of(f))
+            if claim
+        )
         return held(self.store, {*claims})
 
-    def _background(self, findings: Sequence[Finding], traits: Mapping[str, Traits], before: Collection[str]) -> set[str]:
-        """Ids of the findings that are no leak. One that comes again is what it was, whatever the rules."""
+    def _background(
+        self, findings: Sequence[Finding], traits: Mapping[str, Traits], before: Collection[str]
+    ) -> set[str]:
+        """Ids of the findings that are no leak.
+
+        One that comes again is what it was, whatever the rules.
+        """
         known, rules, decided = (
             set(self.store.mget(Background, {f.id for f in findings})),
             self.background(),
@@ -146,7 +185,9 @@ class Alert:
         for finding in findings:
             seen = traits.get(finding.id)
             if seen is not None and finding.id not in known and (rule := rules.decide(seen)):
-                decided[finding.id] = fact_of(finding, rule, rules.version, seen, self.clock.now(), self._ties(finding).own)
+                decided[finding.id] = fact_of(
+                    finding, rule, rules.version, seen, self.clock.now(), self._ties(finding).own
+                )
         for id_ in self._sold(findings, decided.keys() | known, decided, before):
             del decided[id_]
         if not decided:
@@ -156,38 +197,58 @@ class Alert:
         return known | decided.keys()
 
     def _sold(
-        self, findings: Sequence[Finding], apart: Collection[str], decided: Collection[str], before: Collection[str]
+        self,
+        findings: Sequence[Finding],
+        apart: Collection[str],
+        decided: Collection[str],
+        before: Collection[str],
     ) -> set[str]:
-        """Of those `decided` the ids of what an author posted who sells beside it or did `before`: that is no background."""
+        """Of those `decided` the ids of what an author posted who sells beside it or did
+        `before`: that is no background.
+        """
         tied = {finding.id: self._ties(finding) for finding in findings}
         sold = {*before} | {tie for id_, one in tied.items() if id_ not in apart for tie in one.own}
         found = set[str]()
-        while more := {id_ for id_ in decided if id_ not in found and not sold.isdisjoint(tied[id_].all)}:
+        while more := {
+            id_ for id_ in decided if id_ not in found and not sold.isdisjoint(tied[id_].all)
+        }:
             found |= more
             sold |= {tie for id_ in more for tie in tied[id_].own}
         return found
 
     def _beside(self, leaks: Sequence[Finding]) -> list[Finding]:
-        """What was background until its author turned out to sell beside it: those findings, to be folded after all."""
-        found, asked = dict[str, Finding](), {tie for finding in leaks for tie in self._ties(finding).all}
+        """What was background until its author turned out to sell beside it: those findings, to
+        be folded after all.
+        """
+        found, asked = (
+            dict[str, Finding](),
+            {tie for finding in leaks for tie in self._ties(finding).all},
+        )
         if asked:
             self.store.refresh(Background)
         while asked:
-            new = [one for fact in self._tied(asked) if fact.id not in found and (one := _kept(fact))]
+            new = [
+                one for fact in self._tied(asked) if fact.id not in found and (one := _kept(fact))
+            ]
             found |= {finding.id: finding for finding in new}
             asked = {tie for finding in new for tie in self._ties(finding).all}
         return [*found.values()]
 
     def _tied(self, asked: Collection[str]) -> list[Background]:
         """Background facts whose posts left one of these ties."""
-        return sorted(self.store.scroll(Background, DocumentFilter({"ties": tuple(asked)})), key=lambda fact: (fact.at, fact.id))
+        return sorted(
+            self.store.scroll(Background, DocumentFilter({"ties": tuple(asked)})),
+            key=lambda fact: (fact.at, fact.id),
+        )
 
     def _put_background(self, findings: Sequence[Finding], decided: Sequence[Background]) -> None:
         """Write what was decided, and that the whole of those captures was."""
         self._put(decided)
         self.store.delete(Background, erased_meanwhile(self.store, decided))
         whole = {finding.id: claim_of(finding) for finding in findings}
-        self.store.create([holding_of(d.tenant, "", (whole[d.id],), d.at) for d in decided if whole[d.id]])
+        self.store.create(
+            [holding_of(d.tenant, "", (whole[d.id],), d.at) for d in decided if whole[d.id]]
+        )
 
     def _load(
         self,
@@ -197,7 +258,9 @@ class Alert:
         sightings: dict[str, Sighting],
         presences: Presences,
     ) -> FindingBatch:
-        """Everything that the batch can touch, by id; `before` is what holds the values that it looks for."""
+        """Everything that the batch can touch, by id; `before` is what holds the values that it
+        looks for.
+        """
         tied = {finding.id: self._ties(finding) for finding in findings}
         holders = {one.incident for one in before.values() if one.incident} | {
             i for s in sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)
@@ -208,7 +271,9 @@ class Alert:
         known = {id_: KnownIncident.of(found) for id_, found in stored.items()}
         if any(one.own for one in tied.values()):
             for id_, decision in last_decisions(self.store, known).items():
-                known[id_] = known[id_]._replace(closed_at=decision.at if decision.status in CLOSED else None)
+                known[id_] = known[id_]._replace(
+                    closed_at=decision.at if decision.status in CLOSED else None
+                )
         seen = self._seen([f for f in findings if f.id not in sightings])
         return FindingBatch(sightings, {**before}, known, stored, tied, presences, seen)
 
@@ -225,9 +290,15 @@ class Alert:
         """Where the customers of new findings stood before, a tenant."""
         seen: dict[str, exposures.Seen] = {}
         for finding in findings:
-            seen.setdefault(finding.tenant, {}).update((subject, {}) for subject in exposures.sample(finding))
+            seen.setdefault(finding.tenant, {}).update(
+                (subject, {}) for subject in exposures.sample(finding)
+            )
         asked = [subject for subjects in seen.values() for subject in subjects]
-        for one in self.store.scroll(Exposure, DocumentFilter({"tenant": (*seen,), "subject": asked})) if asked else ():
+        for one in (
+            self.store.scroll(Exposure, DocumentFilter({"tenant": (*seen,), "subject": asked}))
+            if asked
+            else ()
+        ):
             exposures.remember(seen[one.tenant], (one,))
         return seen
 
@@ -239,9 +310,19 @@ class Alert:
         if not touched:
             return
         came = batch.came()
-        stored = merging.mget(Exposure, [id_ for id_, one in batch.exposures.items() if one.incident not in came.customers])
-        before = {id_: left for id_, old in stored.items() if (left := without_sightings(old, batch.replaced))}
-        shown = [merged(before[id_], found) if id_ in before else found for id_, found in batch.exposures.items()]
+        stored = merging.mget(
+            Exposure,
+            [id_ for id_, one in batch.exposures.items() if one.incident not in came.customers],
+        )
+        before = {
+            id_: left
+            for id_, old in stored.items()
+            if (left := without_sightings(old, batch.replaced))
+        }
+        shown = [
+            merged(before[id_], found) if id_ in before else found
+            for id_, found in batch.exposures.items()
+        ]
         merging.put([*shown, *batch.holdings])
         if batch.replaced:
             self.store.refresh(*SEARCHED)
@@ -251,14 +332,23 @@ class Alert:
         families = {id_: (id_, *sorted(batch.known[id_].parts)) for id_ in sorted(touched)}
         facts = read_facts(self.store, families, batch.customers(families), came)
         incidents = [self._project(id_, of_it, batch, rules) for id_, of_it in facts]
-        grave = {id_ for one in incidents if SEVERITIES.index(one.severity) >= KEPT_FROM for id_ in one.family}
+        grave = {
+            id_
+            for one in incidents
+            if SEVERITIES.index(one.severity) >= KEPT_FROM
+            for id_ in one.family
+        }
         self._put([original for original in batch.originals if original.incident in grave])
         merging.put(incidents)
         self.filed(batch.stored, incidents)
         self.tell([incident for incident in incidents if not incident.part_of])
 
-    def _project(self, id_: str, facts: FactsOf, batch: FindingBatch, rules: VerdictRules) -> Incident:
-        """The incident as its facts now stand; one that is frozen, or whose sightings have expired, keeps its numbers."""
+    def _project(
+        self, id_: str, facts: FactsOf, batch: FindingBatch, rules: VerdictRules
+    ) -> Incident:
+        """The incident as its facts now stand; one that is frozen, or whose sightings have
+        expired, keeps its numbers.
+        """
         known, stored = batch.known[id_], batch.stored.get(id_)
         family = {id_, *known.parts}
         is_frozen = stored is not None and stored.frozen_at is not None
@@ -266,7 +356,11 @@ class Alert:
         linked = {*facts.linking, *(other for s in sightings for other in s.linked)} - family
         if stored is not None and not any(sighting.incident == id_ for sighting in sightings):
             linked |= {*stored.linked} - family
-            changed = {"linked": tuple(sorted(linked)), **self._part(known, stored), "parts": tuple(sorted(known.parts))}
+            changed = {
+                "linked": tuple(sorted(linked)),
+                **self._part(known, stored),
+                "parts": tuple(sorted(known.parts)),
+            }
             return stored.model_copy(update=changed)
         acknowledged = projection.acknowledged(self.store, sightings)
         today, tenant = self.clock.now().date(), self.tenant(known.tenant)
@@ -302,7 +396,9 @@ class FindingBatch:
     seen: dict[str, exposures.Seen] = field(default_factory=dict)
     new_sightings: list[Sighting] = field(default_factory=list)
     holdings: list[Holding] = field(default_factory=list)
-    """Of what was held by nobody, or by an incident that is gone or frozen, or that a tie does not hold to."""
+    """Of what was held by nobody, or by an incident that is gone or frozen, or that a tie does
+    not hold to.
+    """
     opened: list[Sighting] = field(default_factory=list)
     exposures: dict[str, Exposure] = field(default_factory=dict)
     """What the batch itself shows, by id."""
@@ -317,9 +413,15 @@ class FindingBatch:
         """Place one finding; one that has a sighting goes where it went before."""
         sighting, earlier = self.sightings.get(finding.id), self._replaced_by(finding)
         if sighting is None:
-            where = self._place_of(earlier) if earlier else placement.place(finding, self.held, self.known, self.tied[finding.id])
+            where = (
+                self._place_of(earlier)
+                if earlier
+                else placement.place(finding, self.held, self.known, self.tied[finding.id])
+            )
             frozen = [self.known[id_] for id_ in where.linked if self.known[id_].frozen]
-            known = exposures.replay_of(finding, self._family(where), self.seen.get(finding.tenant, {}), frozen)
+            known = exposures.replay_of(
+                finding, self._family(where), self.seen.get(finding.tenant, {}), frozen
+            )
             at = earlier.folded_at if earlier else clock.now()
             sighting = projection.sighting_of(finding, where, known, traits, at)
             self.new_sightings.append(sighting)
@@ -327,7 +429,9 @@ class FindingBatch:
         shown = exposures_of(finding, sighting.incident)
         exposures.remember(self.seen.get(finding.tenant, {}), shown.values())
         for id_, found in shown.items():
-            self.exposures[id_] = merged(self.exposures[id_], found) if id_ in self.exposures else found
+            self.exposures[id_] = (
+                merged(self.exposures[id_], found) if id_ in self.exposures else found
+            )
         if finding.original:
             self.originals.append(
                 Original(
@@ -349,10 +453,16 @@ class FindingBatch:
     def _family(self, where: Placement) -> set[str]:
         """The incidents with which it is judged at this place."""
         heads = {placement.head_of(id_, self.known) for id_ in (where.incident, *where.parts)}
-        return {where.incident, *heads, *(part for head in heads & self.known.keys() for part in self.known[head].parts)}
+        return {
+            where.incident,
+            *heads,
+            *(part for head in heads & self.known.keys() for part in self.known[head].parts),
+        }
 
     def _replaced_by(self, finding: Finding) -> Sighting | None:
-        """The incomplete sighting whose place `finding` takes, and of which the batch now shows nothing."""
+        """The incomplete sighting whose place `finding` takes, and of which the batch now shows
+        nothing.
+        """
         earlier = self.sightings.get(finding.served) if not finding.incomplete else None
         holder = self.known.get(earlier.incident) if earlier else None
         if earlier is None or holder is None or holder.frozen:
@@ -360,7 +470,9 @@ class FindingBatch:
         self.replaced.add(earlier.id)
         if finding.part == finding.parts:
             self.gone.add(earlier.id)
-        left = {id_: without_sightings(found, {earlier.id}) for id_, found in self.exposures.items()}
+        left = {
+            id_: without_sightings(found, {earlier.id}) for id_, found in self.exposures.items()
+        }
         self.exposures = {id_: found for id_, found in left.items() if found}
         return earlier
 
@@ -369,7 +481,9 @@ class FindingBatch:
         if id_ not in self.known:
             self.opened.append(sighting)
             statistics = finding.statistics
-            self.known[id_] = KnownIncident(id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of)
+            self.known[id_] = KnownIncident(
+                id_, finding.tenant, sighting.folded_at, (), statistics.sketch_of
+            )
         for grown in {id_, placement.head_of(id_, self.known)}:
             self.known[grown] = self.known[grown].grown(finding)
         for part in sighting.parts_tied:
@@ -379,7 +493,11 @@ class FindingBatch:
         had = list[str]()
         for claim in (*placement.claims_of(finding), *tied, *whole):
             holder = self.known.get(self.held[claim].incident) if claim in self.held else None
-            if holder is None or holder.frozen or (claim in tied and not self._head(holder.id).holds(finding)):
+            if (
+                holder is None
+                or holder.frozen
+                or (claim in tied and not self._head(holder.id).holds(finding))
+            ):
                 had.append(claim)
         if had:
             before = {self.held[claim].id: self.held[claim] for claim in had if claim in self.held}
@@ -400,34 +518,52 @@ class FindingBatch:
         """At most how many customers each of these incidents has, its parts' included."""
         came = Counter(exposure.incident for exposure in self.exposures.values())
         stored = {id_: incident.customers for id_, incident in self.stored.items()}
-        return {id_: sum(came[one] + stored.get(one, 0) for one in family) for id_, family in families.items()}
+        return {
+            id_: sum(came[one] + stored.get(one, 0) for one in family)
+            for id_, family in families.items()
+        }
 
     def came(self) -> NewFacts:
         """The batch's new posts, and the customers of the incidents that they opened.
 
-        A sighting is written before any customer of it, so the store has none of an incident all of whose sightings are new: they
-        are written as new, and where one is there after all, the batch is done again and finds the sightings.
+        A sighting is written before any customer of it, so the store has none of an incident all of
+        whose sightings are new: they are written as new, and where one is there after all, the
+        batch is done again and finds the sightings.
         """
         posts = {sighting.id for sighting in self.new_sightings}
-        known = {sighting.incident for sighting in self.sightings.values() if sighting.id not in posts}
-        customers = {id_: list[Exposure]() for sighting in self.opened if (id_ := sighting.incident) not in known}
+        known = {
+            sighting.incident for sighting in self.sightings.values() if sighting.id not in posts
+        }
+        customers = {
+            id_: list[Exposure]()
+            for sighting in self.opened
+            if (id_ := sighting.incident) not in known
+        }
         for exposure in self.exposures.values():
             if exposure.incident in customers:
                 customers[exposure.incident].append(exposure)
         return NewFacts(posts, customers)
 
     def touched(self) -> set[str]:
-        """Incidents to write again: those that the batch's findings are in, those tied or linked to them, and all their heads.
+        """Incidents to write again: those that the batch's findings are in, those tied or linked to
+        them, and all their heads.
 
         So are those of the other sightings of their posts, which may be gone or back.
         """
         near = {i for s in self.sightings.values() for i in (s.incident, *s.linked, *s.parts_tied)}
         near |= {sighting.incident for sighting in self.presences.sightings.values()}
-        return {i for id_ in near if id_ in self.known for i in (id_, placement.head_of(id_, self.known))}
+        return {
+            i
+            for id_ in near
+            if id_ in self.known
+            for i in (id_, placement.head_of(id_, self.known))
+        }
 
 
 def _kept(fact: Background) -> Finding | None:
-    """The finding that a background fact keeps; None where it is damaged, which must not cost the posts beside it."""
+    """The finding that a background fact keeps; None where it is damaged, which must not cost
+    the posts beside it.
+    """
     try:
         return Finding.decode(fact.finding.encode(), FINDING_SCHEMA)
     except RecordError:
@@ -438,4 +574,6 @@ def _kept(fact: Background) -> Finding | None:
 def decode(record: Record) -> Finding:
     """The finding in a record of the bus; RecordError when it is none."""
     schema = record.headers.get("schema", "")
-    return Finding.decode(record.value, int(schema) if schema.isascii() and schema.isdigit() else -1)
+    return Finding.decode(
+        record.value, int(schema) if schema.isascii() and schema.isdigit() else -1
+    )

@@ -27,7 +27,9 @@ CHECK_SECONDS = 30.0
 
 @dataclass(slots=True)
 class GuardedChannel:
-    """A configured channel that `open` opens when it is needed; `open` raises ConfigError while the secret is unusable."""
+    """A configured channel that `open` opens when it is needed; `open` raises ConfigError while
+    the secret is unusable.
+    """
 
     name: str
     open: Callable[[], Channel]
@@ -54,7 +56,9 @@ class GuardedChannel:
         return self._open().reach()
 
     def check(self) -> None:
-        """Try to open the channel, at most once in `CHECK_SECONDS`, and count whether it is usable."""
+        """Try to open the channel, at most once in `CHECK_SECONDS`, and count whether it is
+        usable.
+        """
         if self.clock.monotonic() < self._check_at:
             return
         self._check_at = self.clock.monotonic() + CHECK_SECONDS
@@ -68,12 +72,23 @@ class GuardedChannel:
         self.metrics.usable(self.name, not self._fault)
 
     def report(self) -> None:
-        """Check, and store a fault that is not stored yet; UnavailableError while the store is down."""
+        """Check, and store a fault that is not stored yet; UnavailableError while the store is
+        down.
+        """
         self.check()
         if self._fault == self._stored:
             return
         if self._fault:
-            self.store.put([Claim(id=_fault_id(self.name), tenant="", incident=self._fault, at=self.clock.now())])
+            self.store.put(
+                [
+                    Claim(
+                        id=_fault_id(self.name),
+                        tenant="",
+                        incident=self._fault,
+                        at=self.clock.now(),
+                    )
+                ]
+            )
         else:
             self.store.delete(Claim, [_fault_id(self.name)])
         self._stored = self._fault

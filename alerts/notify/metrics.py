@@ -1,4 +1,7 @@
-"""Metrics of notifications. Labels are names of configured channels and tenants: nothing on the bus makes a series."""
+"""Metrics of notifications.
+
+Labels are names of configured channels and tenants: nothing on the bus makes a series.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,14 @@ OUTCOMES: tuple[Came, ...] = ("sent", "failed", "suppressed", "given_up")
 class NotifyMetrics:
     """Declared once a process; each known set of labels is there from the start."""
 
-    def __init__(self, registry: CollectorRegistry, channels: Iterable[str], tenants: Iterable[str]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, channels: Iterable[str], tenants: Iterable[str]
+    ) -> None:
         self._tenants = (*sorted(tenants), OTHER)
         self._messages = Counter(
             "ullage_notifications_total",
-            "Notifications by outcome: sent, failed attempt, suppressed as no longer needed, given up after a day.",
+            "Notifications by outcome: sent, failed attempt, suppressed as no longer needed, given"
+            " up after a day.",
             ["channel", "outcome"],
             registry=registry,
         )
@@ -39,7 +45,8 @@ class NotifyMetrics:
         )
         self._channels = Gauge(
             "ullage_notification_channels",
-            "Usable channels notified of a tenant's reporting deadlines whatever the routes say; at 0 there is no recipient.",
+            "Usable channels notified of a tenant's reporting deadlines whatever the routes say; at"
+            " 0 there is no recipient.",
             ["tenant"],
             registry=registry,
         )
@@ -60,7 +67,9 @@ class NotifyMetrics:
             self._delay.labels(tenant)
 
     def reached(self, channels: Callable[[str], Collection[str]]) -> None:
-        """Count the usable ones of `channels`, which gives those that are notified of a tenant's deadlines."""
+        """Count the usable ones of `channels`, which gives those that are notified of a tenant's
+        deadlines.
+        """
         self._recipients = channels
         for tenant in self._tenants[:-1] or (OTHER,):
             self._channels.labels(tenant).set(len({*channels(tenant)} - self._unusable))

@@ -1,11 +1,13 @@
 """Send pending notifications: one thread per channel, one process at a time.
 
-The embedded bus lets one alert process live, so it needs none of this. Behind Kafka there may be many; the store's `create` is
-the one thing that tells two of them apart. Near the end of a slot its holder claims the next one before going on, so that an
-attempt never reaches into somebody else's slot; clocks of hosts may differ by the margin. A holder that dies costs a slot.
+The embedded bus lets one alert process live, so it needs none of this. Behind Kafka there may be
+many; the store's `create` is the one thing that tells two of them apart. Near the end of a slot its
+holder claims the next one before going on, so that an attempt never reaches into somebody else's
+slot; clocks of hosts may differ by the margin. A holder that dies costs a slot.
 
-The loop that folds is never held up: it writes to the log and wakes the senders. A sender that fails over something that does
-not pass (a right, a setting) hands its error to the loop, which is where a role decides to stop.
+The loop that folds is never held up: it writes to the log and wakes the senders. A sender that
+fails over something that does not pass (a right, a setting) hands its error to the loop, which is
+where a role decides to stop.
 """
 
 from __future__ import annotations
@@ -54,7 +56,10 @@ MARGIN_SECONDS = 5
 
 @dataclass(slots=True)
 class Lease:
-    """One process's claim on one channel. `attempt` is the longest that one attempt may take, in seconds."""
+    """One process's claim on one channel.
+
+    `attempt` is the longest that one attempt may take, in seconds.
+    """
 
     channel: str
     holder: str
@@ -66,7 +71,9 @@ class Lease:
     def holds(self) -> bool:
         """Claim what an attempt that begins now may reach into; asked before each message."""
         now = self.clock.wall()
-        slots = range(int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)
+        slots = range(
+            int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1
+        )
         held = all(slot in self._held or self._claim(slot) for slot in slots)
         self._let_go([slot for slot in self._held if slot < slots[0]])
         return held
@@ -96,14 +103,17 @@ RETRY = timedelta(hours=24)
 AHEAD = timedelta(minutes=1)
 """By which clocks of several hosts may differ, and more."""
 AT_MOST = 2_000
-"""Notifications of one turn: a digest of more is none that anybody reads, and memory has a bound."""
+"""Notifications of one turn: a digest of more is none that anybody reads, and memory has a
+bound.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What all senders share.
 
-    `page` is the search page's address, `muted` says which incidents nobody is told of, `duties` what is due of them.
+    `page` is the search page's address, `muted` says which incidents nobody is told of, `duties`
+    what is due of them.
     """
 
     notify: NotifySettings
@@ -114,14 +124,22 @@ class Setup:
     muted: Muted
     duties: Duties
     told: Callable[[Collection[str]], None] = lambda _: None
-    """Handed the ids of the incidents that somebody was told of, of which clocks may run now; it may hear of one twice."""
+    """Handed the ids of the incidents that somebody was told of, of which clocks may run now; it
+    may hear of one twice.
+    """
     believed: Clock | None = None
-    """By which a message is given up; `clock` where there is none. A clock that was set gives nothing up."""
+    """By which a message is given up; `clock` where there is none.
+
+    A clock that was set gives nothing up.
+    """
 
 
 @dataclass(slots=True)
 class Sender:
-    """Owns one channel. `holds` says whether this process may send on it now; see `alerts.notify.sender`."""
+    """Owns one channel.
+
+    `holds` says whether this process may send on it now; see `alerts.notify.sender`.
+    """
 
     name: str
     channel: Channel
@@ -140,7 +158,9 @@ class Sender:
     """The clock at the turn before."""
 
     def turn(self, *, flush: bool = False) -> float:
-        """Send what is due; returns after how many seconds to look again. With `flush` a group is not waited for.
+        """Send what is due; returns after how many seconds to look again.
+
+        With `flush` a group is not waited for.
 
         UnavailableError when the store is down: the turn is simply done again.
         """
@@ -165,19 +185,31 @@ class Sender:
                 if needed and not self.holds():
                     return POLL_SECONDS
                 if needed and not self._deliver(needed):
-                    return min(POLL_SECONDS, max(0.1, self._not_before - self.setup.clock.monotonic()))
+                    return min(
+                        POLL_SECONDS, max(0.1, self._not_before - self.setup.clock.monotonic())
+                    )
             else:
                 return max(0.1, self.setup.notify.group_seconds - since)
         return 0.0 if len(due) == AT_MOST else POLL_SECONDS
 
     def _set_back(self, now: datetime) -> None:
-        """What was written while the clock was ahead of `now` is due as long after `now` as it was to be, not hours later."""
-        pending = self.setup.store.scroll(Notification, DocumentFilter({"channel": (self.name,), "outcome": ("pending",)}))
+        """What was written while the clock was ahead of `now` is due as long after `now` as it
+        was to be, not hours later.
+        """
+        pending = self.setup.store.scroll(
+            Notification, DocumentFilter({"channel": (self.name,), "outcome": ("pending",)})
+        )
         ids = [one.id for one in pending if one.at > now + AHEAD]
         if not ids or not self.holds():
             return
-        ahead = [one for one in self.setup.store.mget(Notification, ids).values() if one.outcome == "pending"]
-        self.setup.store.put([one.model_copy(update={"at": now, "due": now + (one.due - one.at)}) for one in ahead])
+        ahead = [
+            one
+            for one in self.setup.store.mget(Notification, ids).values()
+            if one.outcome == "pending"
+        ]
+        self.setup.store.put(
+            [one.model_copy(update={"at": now, "due": now + (one.due - one.at)}) for one in ahead]
+        )
         self._heard.update(ids)
 
     def hear(self, made: Sequence[Notification]) -> None:
@@ -189,17 +221,33 @@ class Sender:
         return bool(self._due(self.setup.clock.now()))
 
     def _due(self, now: datetime) -> list[Notification]:
-        """What is pending and due, as it stands: a search may show what a write a moment ago has changed."""
-        where = DocumentFilter({"channel": (self.name,), "outcome": ("pending",)}, before=now + timedelta(microseconds=1))
-        ids = [one.id for one, _ in zip(self.setup.store.scroll(Notification, where), range(AT_MOST), strict=False)]
+        """What is pending and due, as it stands: a search may show what a write a moment ago has
+        changed.
+        """
+        where = DocumentFilter(
+            {"channel": (self.name,), "outcome": ("pending",)},
+            before=now + timedelta(microseconds=1),
+        )
+        ids = [
+            one.id
+            for one, _ in zip(
+                self.setup.store.scroll(Notification, where), range(AT_MOST), strict=False
+            )
+        ]
         heard = self._heard.copy()
-        found = self.setup.store.mget(Notification, heard.union(ids)).values() if ids or heard else ()
+        found = (
+            self.setup.store.mget(Notification, heard.union(ids)).values() if ids or heard else ()
+        )
         due = [one for one in found if one.outcome == "pending" and one.due <= now]
-        self._heard -= heard - {one.id for one in due}  # what is due later a search will find by then
+        # what is due later a search will find by then
+        self._heard -= heard - {one.id for one in due}
         return sorted(due, key=lambda one: (one.due, one.id))
 
     def _without_stale(self, due: Sequence[Notification]) -> list[Notification]:
-        """`due` without what has been tried for too long, which is given up. A machine that was off for days tries once."""
+        """`due` without what has been tried for too long, which is given up.
+
+        A machine that was off for days tries once.
+        """
         limit = (self.setup.believed or self.setup.clock).now() - RETRY
         stale = [one for one in due if one.attempts and one.due < limit]
         if stale:
@@ -212,7 +260,10 @@ class Sender:
     def _needed(self, some: Sequence[Notification]) -> list[Notification]:
         """Those of `some` that somebody still has to hear of; the others are marked so."""
         ids = {one.incident for one in some}
-        incidents, decided = self.setup.store.mget(Incident, ids), last_decisions(self.setup.store, ids)
+        incidents, decided = (
+            self.setup.store.mget(Incident, ids),
+            last_decisions(self.setup.store, ids),
+        )
         for silent in self.setup.muted([*incidents.values()]):
             del incidents[silent]
         waiting = {second_person_news(one) for one in self._waiting(some)}
@@ -240,7 +291,10 @@ class Sender:
         now, store = self.setup.clock.now(), self.setup.store
         incidents = store.mget(Incident, {one.incident for one in some})
         made = self._compose(some, incidents)
-        sending = [one.model_copy(update={"message": made.id, "attempts": one.attempts + 1}) for one in some]
+        sending = [
+            one.model_copy(update={"message": made.id, "attempts": one.attempts + 1})
+            for one in some
+        ]
         store.put(sending)
         try:
             self.channel.send(made)
@@ -249,9 +303,14 @@ class Sender:
             self._not_before = self.setup.clock.monotonic() + wait
             self.setup.metrics.came(self.name, "failed", len(some))
             log.get("alert").warning(
-                "notification_failed", part=self.name, error=str(error), count=len(some), wait=round(wait, 1)
+                "notification_failed",
+                part=self.name,
+                error=str(error),
+                count=len(some),
+                wait=round(wait, 1),
             )
-            if not error.maybe and not some[0].message:  # nobody can have it: what comes meanwhile goes out together with it
+            # nobody can have it: what comes meanwhile goes out together with it
+            if not error.maybe and not some[0].message:
                 self._write([one.model_copy(update={"message": ""}) for one in sending])
             return False
         self.backoff.reset()
@@ -259,16 +318,26 @@ class Sender:
         return True
 
     def _compose(self, some: Sequence[Notification], incidents: dict[str, Incident]) -> Message:
-        """One entry an incident, as it stands now; one that is gone since the first attempt as it stood then."""
+        """One entry an incident, as it stands now; one that is gone since the first attempt as
+        it stood then.
+        """
         page, entries = self.setup.page, dict[str, MessageEntry]()
-        facts = self._facts(incidents) if self.setup.notify.channels[self.name].detail == "facts" else {}
+        facts = (
+            self._facts(incidents)
+            if self.setup.notify.channels[self.name].detail == "facts"
+            else {}
+        )
         for one in sorted(some, key=lambda one: one.due, reverse=True):
             incident, url = incidents.get(one.incident), f"{page}/incidents/{one.incident}"
             severity = incident.severity if incident else one.severity
             whose = (_series(incident), incident.sightings) if incident else ("", 1)
             language = self.setup.duties.tenant(one.tenant).language
-            entries[one.incident] = MessageEntry(one.incident, severity, one.why, url, facts.get(one.incident), *whose, language)
-        return message(some[0].message or message_id([one.id for one in some]), entries.values(), page)
+            entries[one.incident] = MessageEntry(
+                one.incident, severity, one.why, url, facts.get(one.incident), *whose, language
+            )
+        return message(
+            some[0].message or message_id([one.id for one in some]), entries.values(), page
+        )
 
     def _facts(self, incidents: dict[str, Incident]) -> dict[str, IncidentSummary]:
         """What is told of each; who is told for the first time is told now."""
@@ -276,29 +345,46 @@ class Sender:
         by_when = duties.decides([*incidents.values()], now)
         zones = {one.id: ZoneInfo(duties.tenant(one.tenant).zone) for one in incidents.values()}
         decide = {id_: one.words(now, zones[id_]) for id_, one in by_when.items()}
-        return {id_: IncidentSummary.of(incident, decide.get(id_, ("", ""))) for id_, incident in incidents.items()}
+        return {
+            id_: IncidentSummary.of(incident, decide.get(id_, ("", "")))
+            for id_, incident in incidents.items()
+        }
 
-    def _sent(self, sending: Sequence[Notification], incidents: dict[str, Incident], now: datetime) -> None:
+    def _sent(
+        self, sending: Sequence[Notification], incidents: dict[str, Incident], now: datetime
+    ) -> None:
         at, notify = self.setup.clock.now(), self.setup.notify
-        self._unwritten += [one.model_copy(update={"outcome": "sent", "sent_at": at}) for one in sending]
+        self._unwritten += [
+            one.model_copy(update={"outcome": "sent", "sent_at": at}) for one in sending
+        ]
         self.setup.metrics.came(self.name, "sent", len(sending))
         for one in sending:
             if one.published_at is not None:
                 self.setup.metrics.delivered(one.tenant, (at - one.published_at).total_seconds())
         self._untold.update(one.incident for one in sending)
-        follow = [repeat(notify, one, incidents[one.incident], now) for one in sending if one.incident in incidents]
+        follow = [
+            repeat(notify, one, incidents[one.incident], now)
+            for one in sending
+            if one.incident in incidents
+        ]
         self._unwritten += [one for one in follow if one is not None]
         self._settle()
         log.get("alert").info("notified", part=self.name, count=len(sending))
 
     def _sent_last(self) -> set[str]:
-        """The incidents that this channel told of last: a process may have ended before it handed on that somebody was told."""
+        """The incidents that this channel told of last: a process may have ended before it
+        handed on that somebody was told.
+        """
         self.setup.store.refresh(Notification)
         where = DocumentFilter({"channel": (self.name,), "outcome": ("sent",)})
-        return {one.incident for one in self.setup.store.search(Notification, where, MAX_PAGE).items}
+        return {
+            one.incident for one in self.setup.store.search(Notification, where, MAX_PAGE).items
+        }
 
     def _settle(self) -> None:
-        """Do what a store that was down did not let be done after sending: until then nothing else is sent."""
+        """Do what a store that was down did not let be done after sending: until then nothing
+        else is sent.
+        """
         self._write(())
         if self._untold:
             self.setup.told(frozenset(self._untold))
@@ -308,21 +394,26 @@ class Sender:
         """Write `changed`, and what a store that was down did not take before."""
         self._unwritten += changed
         if self._unwritten:
-            self.setup.store.create([one for one in self._unwritten if not one.attempts])  # what follows, which may be there
+            # what follows, which may be there
+            self.setup.store.create([one for one in self._unwritten if not one.attempts])
             self.setup.store.put([one for one in self._unwritten if one.attempts])
             self._unwritten.clear()
 
 
 def _series(incident: Incident) -> str:
-    """What the incidents of one seller have in common in a message, "" for nobody's: no token of a name leaves the house."""
+    """What the incidents of one seller have in common in a message, "" for nobody's: no token of
+    a name leaves the house.
+    """
     named = "\x1f".join(("ullage series", incident.tenant, *incident.series)).encode()
     return f"series_{hashlib.sha256(named).hexdigest()[:12]}" if incident.series else ""
 
 
 def _is_needed(one: Notification, incident: Incident | None, decided: Decision | None) -> bool:
-    """Whether `one` has still to be said of an incident, None for one that is gone or muted; `decided` gives its status.
+    """Whether `one` has still to be said of an incident, None for one that is gone or muted;
+    `decided` gives its status.
 
-    Who closed an incident has not seen what came of it since: that it grew worse is news all the same.
+    Who closed an incident has not seen what came of it since: that it grew worse is news all the
+    same.
     """
     if incident is None:
         return False
@@ -333,7 +424,9 @@ def _is_needed(one: Notification, incident: Incident | None, decided: Decision |
 
 
 ASKING: tuple[News, ...] = ("second_person", "unconfirmed")
-"""News of an act that waits for a second person: it is needed while that waits, whatever the incident's status."""
+"""News of an act that waits for a second person: it is needed while that waits, whatever the
+incident's status.
+"""
 CLOSE_SECONDS = 15.0
 FLUSH_TRIES = 3
 STEPS = 3
@@ -342,7 +435,9 @@ STEPS = 3
 
 def page_of(settings: Settings) -> str:
     """The page's address as a message shows it."""
-    return settings.notify.page.rstrip("/") or f"http://{settings.search.host}:{settings.search.port}"
+    return (
+        settings.notify.page.rstrip("/") or f"http://{settings.search.host}:{settings.search.port}"
+    )
 
 
 @dataclass(slots=True)
@@ -368,13 +463,24 @@ class Notifier:
         setup = self.setup
         made: list[Notification] = []
         if setup.notify.channels:
-            made = plan(setup.store, setup.notify, incidents, setup.clock.now(), setup.muted, setup.duties.time_left)
+            made = plan(
+                setup.store,
+                setup.notify,
+                incidents,
+                setup.clock.now(),
+                setup.muted,
+                setup.duties.time_left,
+            )
         self._hear(made)
 
     def plan_second_person(self, waiting: Sequence[tuple[Incident, PendingDecision]]) -> None:
         """Write down that acts wait for a second person."""
         if self.setup.notify.channels:
-            self._hear(plan_second_person(self.setup.store, self.setup.notify, waiting, self.setup.clock.now()))
+            self._hear(
+                plan_second_person(
+                    self.setup.store, self.setup.notify, waiting, self.setup.clock.now()
+                )
+            )
 
     def _hear(self, made: Sequence[Notification]) -> None:
         """Have the senders look at what was just written."""
@@ -389,18 +495,24 @@ class Notifier:
         self.turn()
 
     def turn(self) -> None:
-        """Raise what a sender could not go on from; start again a thread that a fault of ours has ended."""
+        """Raise what a sender could not go on from; start again a thread that a fault of ours
+        has ended.
+        """
         if self._failed:
             raise self._failed[0]
         for running in self._running:
             if running.thread is None or not running.thread.is_alive():
                 if running.thread is not None:
                     log.get("alert").error("sender_died", part=running.sender.name)
-                running.thread = threading.Thread(target=self._send, args=(running,), name="notify", daemon=True)
+                running.thread = threading.Thread(
+                    target=self._send, args=(running,), name="notify", daemon=True
+                )
                 running.thread.start()
 
     def flush(self) -> None:
-        """Without threads: send what is due now, and do not wait for a channel that is down; it is tried the next time."""
+        """Without threads: send what is due now, and do not wait for a channel that is down; it
+        is tried the next time.
+        """
         for sender in self.senders:
             for _ in range(FLUSH_TRIES):
                 wait = sender.turn(flush=True)
@@ -441,7 +553,8 @@ def configured(
     muted: Muted,
     told: Callable[[Collection[str]], None] = lambda _: None,
 ) -> Notifier:
-    """Return the senders of the configured channels; one whose secret is unusable starts all the same, see `guarded_channel`.
+    """Return the senders of the configured channels; one whose secret is unusable starts all the
+    same, see `guarded_channel`.
 
     `told` is handed the ids of the incidents that somebody was just told of.
     """
@@ -456,7 +569,15 @@ def configured(
         work.renew(ids)
 
     setup = Setup(
-        settings.notify, page_of(settings), store, clock, metrics, muted, duties, was_told, context.running_time.believed()
+        settings.notify,
+        page_of(settings),
+        store,
+        clock,
+        metrics,
+        muted,
+        duties,
+        was_told,
+        context.running_time.believed(),
     )
     leases: list[Lease] = []
     senders = []

@@ -1,7 +1,8 @@
 """What the store holds, one class of document each, in its final shape.
 
-A document says itself how a store must index it: `columns` hold one value, `sets` several, `time` orders and expires,
-`words()` is what free text finds. So a new backend needs no knowledge of any class.
+A document says itself how a store must index it: `columns` hold one value, `sets` several, `time`
+orders and expires, `words()` is what free text finds. So a new backend needs no knowledge of any
+class.
 
     class          id                          written by
     Sighting       the finding's id            alert
@@ -30,9 +31,36 @@ A document says itself how a store must index it: `columns` hold one value, `set
 """
 
 from alerts.records.coverage import DaySheet, GapReason, SiteDay
-from alerts.records.decision import Audit, Decision, FraudOutcome, Hold, Notification, PendingDecision, Suppression
-from alerts.records.document import SEVERITIES, STATUSES, Act, Band, Document, Fraud, News, Sketched, Status
-from alerts.records.incident import HEARD, DutiesKnown, DutyRecord, Incident, IncidentReason, WorkItem, clock_of, incident_id
+from alerts.records.decision import (
+    Audit,
+    Decision,
+    FraudOutcome,
+    Hold,
+    Notification,
+    PendingDecision,
+    Suppression,
+)
+from alerts.records.document import (
+    SEVERITIES,
+    STATUSES,
+    Act,
+    Band,
+    Document,
+    Fraud,
+    News,
+    Sketched,
+    Status,
+)
+from alerts.records.incident import (
+    HEARD,
+    DutiesKnown,
+    DutyRecord,
+    Incident,
+    IncidentReason,
+    WorkItem,
+    clock_of,
+    incident_id,
+)
 from alerts.records.sighting import (
     Background,
     Claim,
@@ -104,9 +132,12 @@ __all__ = [
 CLASSES: tuple[type[Document], ...] = (
     Sighting, Exposure, Background, Claim, Incident, Decision,
     Suppression, Hold, Audit, Notification, Original, KeyCheck, CollectorHeartbeat,
-    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown, Holding,
+    SiteDay, GapReason, DaySheet, WorkItem, Presence, FraudOutcome, DutyRecord, DutiesKnown,
+    Holding,
     PendingDecision,
 )  # fmt: skip
 VERSION = SCHEMAS["incidents"]
-"""Of what a store indexes: raise it when a class comes, or says otherwise what its filters are. A store of another version is
-refused."""
+"""Of what a store indexes: raise it when a class comes, or says otherwise what its filters are.
+
+A store of another version is refused.
+"""

@@ -7,13 +7,25 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from alerts.records.document import Act, Band, Document, Fraud, Frozen, News, QueryError, Sketched, Status
+from alerts.records.document import (
+    Act,
+    Band,
+    Document,
+    Fraud,
+    Frozen,
+    News,
+    QueryError,
+    Sketched,
+    Status,
+)
 from ullage.lookup.values import identifier_in
 from ullage.phrase import Phrase
 from ullage.records.base import MaybeMoment
 from ullage.verdict.rules import Severity
 
-NAME = re.compile(r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?")
+NAME = re.compile(
+    r"[^\W\d_][\w .·'\-]{0,63}(@[a-z0-9-]{1,32})?( via [\w .·'\-]{1,32}(@[a-z0-9-]{1,32})?)?"
+)
 """With the program behind it that says it, if one does."""
 MAX_NOTE = 500
 CASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9/_.\-]{0,31}")
@@ -31,7 +43,10 @@ def checked_note(note: str) -> str:
     if len(note) > MAX_NOTE:
         raise QueryError(Phrase("a note has at most %(most)s characters", most=MAX_NOTE), "note")
     if what := identifier_in(note):
-        said = Phrase("the note seems to contain %(what)s: use the customer pseudonym instead", what=Phrase(what))
+        said = Phrase(
+            "the note seems to contain %(what)s: use the customer pseudonym instead",
+            what=Phrase(what),
+        )
         raise QueryError(said, "note")
     return note.strip()
 
@@ -39,7 +54,9 @@ def checked_note(note: str) -> str:
 def checked_ground(note: str) -> str:
     """A note that says why, for a decision that a law asks to be explained."""
     if not note.strip():
-        raise QueryError("give the grounds in the note: the decision may have to be explained", "note")
+        raise QueryError(
+            "give the grounds in the note: the decision may have to be explained", "note"
+        )
     return checked_note(note)
 
 
@@ -47,7 +64,9 @@ def checked_case(case: str) -> str:
     """The number of a case; QueryError where it is none, or looks like somebody's identifier."""
     if not CASE.fullmatch(case.strip()) or identifier_in(case, numbers=False):
         raise QueryError(
-            "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone number, ID or card", "case"
+            "the case number must have 1 to 32 letters, digits and / _ . -, and must not be a phone"
+            " number, ID or card",
+            "case",
         )
     return case.strip()
 
@@ -55,7 +74,8 @@ def checked_case(case: str) -> str:
 class WaiverFacts(Frozen):
     """The facts that a waiver rests on; once the incident goes beyond them, the waiver ends.
 
-    `customers` is the largest number it is for, `conditions` are the names of the rule's conditions that were met.
+    `customers` is the largest number it is for, `conditions` are the names of the rule's conditions
+    that were met.
     """
 
     customers: int
@@ -67,15 +87,18 @@ class WaiverFacts(Frozen):
 class Decision(Document):
     """What an analyst decided. The last one gives the status; a note changes none.
 
-    With a `regime` it says that a report was sent under it: which stage of it, when, by which channel (`value`), and the
-    authority's reference, or why there is none (`no_reference`); or (`stage` waived) that none is owed, on which `facts`. With an
-    `act` it says what else was done: `value` is to whom it is assigned, which state a takedown has reached, why it is a false
-    positive, which act is undone; `about` another incident, a sighting of this one, or the decision that is undone, approved,
-    confirmed or refused; `until` when it is due, when a false positive comes back, or when a request ends. A request has its case
-    as `reference`, and as `value` how many customers it is about.
+    With a `regime` it says that a report was sent under it: which stage of it, when, by which
+    channel (`value`), and the authority's reference, or why there is none (`no_reference`); or
+    (`stage` waived) that none is owed, on which `facts`. With an `act` it says what else was done:
+    `value` is to whom it is assigned, which state a takedown has reached, why it is a false
+    positive, which act is undone; `about` another incident, a sighting of this one, or the decision
+    that is undone, approved, confirmed or refused; `until` when it is due, when a false positive
+    comes back, or when a request ends. A request has its case as `reference`, and as `value` how
+    many customers it is about.
 
-    `ends` are the reporting deadlines that do not run any more after it, as `REGIME STAGE`, and `confirmed_by` is the second
-    person; where the tenant asks for none, this is empty and the decision was that of one person.
+    `ends` are the reporting deadlines that do not run any more after it, as `REGIME STAGE`, and
+    `confirmed_by` is the second person; where the tenant asks for none, this is empty and the
+    decision was that of one person.
     """
 
     columns = ("tenant", "incident", "status")
@@ -97,7 +120,9 @@ class Decision(Document):
     until: MaybeMoment = None
     no_reference: str = ""
     covers: str = ""
-    """Of a request for customer references: short digests of the pseudonyms that it is for (`alerts.cases.references`)."""
+    """Of a request for customer references: short digests of the pseudonyms that it is for
+    (`alerts.cases.references`).
+    """
     facts: WaiverFacts | None = None
     ends: tuple[str, ...] = ()
     confirmed_by: str = ""
@@ -116,9 +141,11 @@ def in_force(decisions: Iterable[Decision]) -> list[Decision]:
 
 
 class Suppression(Document):
-    """What raises no notification until `expires`: findings of `tenant` that fit all the conditions that are set ("" is any).
+    """What raises no notification until `expires`: findings of `tenant` that fit all the conditions
+    that are set ("" is any).
 
-    `rule` is a reason code or scenario of the incident; `sketch` is a copy of that of `incident`, so re-posts of it are meant.
+    `rule` is a reason code or scenario of the incident; `sketch` is a copy of that of `incident`,
+    so re-posts of it are meant.
     """
 
     columns = ("tenant",)
@@ -137,7 +164,9 @@ class Suppression(Document):
     sketch: tuple[str, ...] = ()
     sketch_of: Sketched = "candidates"
     ends: tuple[str, ...] = ()
-    """Running deadlines of `incident` of which nobody is notified any more, as `REGIME STAGE`; others are never silenced."""
+    """Running deadlines of `incident` of which nobody is notified any more, as `REGIME STAGE`;
+    others are never silenced.
+    """
     confirmed_by: str = ""
     """The second person who agreed to that."""
     lifts: str = ""
@@ -145,11 +174,14 @@ class Suppression(Document):
 
 
 class PendingDecision(Document):
-    """An act after which a reporting deadline would not run any more. It has no effect until a second person confirms it.
+    """An act after which a reporting deadline would not run any more.
 
-    `decisions` and `suppression` are what is written then, `ends` the deadlines as `REGIME STAGE`. `proposers` are all names by
-    which whoever proposed it may be known: their account, the maker of a token, the user of the machine. The answer is a decision
-    of the same incident under the id `answer_id`, which is created one time.
+    It has no effect until a second person confirms it.
+
+    `decisions` and `suppression` are what is written then, `ends` the deadlines as `REGIME STAGE`.
+    `proposers` are all names by which whoever proposed it may be known: their account, the maker of
+    a token, the user of the machine. The answer is a decision of the same incident under the id
+    `answer_id`, which is created one time.
     """
 
     columns = ("tenant", "incident")
@@ -173,7 +205,9 @@ class PendingDecision(Document):
 
 
 class Hold(Document):
-    """That what belongs to an incident does not expire, for a case; or, `released`, that it does again. The last one counts."""
+    """That what belongs to an incident does not expire, for a case; or, `released`, that it does
+    again. The last one counts.
+    """
 
     columns = ("tenant", "incident")
     seen_at_once = True
@@ -188,9 +222,11 @@ class Hold(Document):
 
 
 class FraudOutcome(Document):
-    """What came of a fraud case of one customer in an incident, by the handle; the last one of a customer counts.
+    """What came of a fraud case of one customer in an incident, by the handle; the last one of a
+    customer counts.
 
-    How much was lost, or would have been, is an `amount` in minor units of `currency` (ISO 4217), a `band`, or not known.
+    How much was lost, or would have been, is an `amount` in minor units of `currency` (ISO 4217), a
+    `band`, or not known.
     """
 
     columns = ("tenant", "incident", "subject", "outcome")
@@ -209,11 +245,13 @@ class FraudOutcome(Document):
 
 
 class Notification(Document):
-    """What one channel is to hear of one incident, and what became of it: the notification log, which a restart goes on from.
+    """What one channel is to hear of one incident, and what became of it: the notification log,
+    which a restart goes on from.
 
-    `what` is the severity that it tells of, `repeat-N`, `grown-N` or `escalation-SEVERITY`; `why` says so in a word. It is
-    pending until `due` at least. Those that go out together have one `message`, written before the first attempt: while
-    nobody knows whether that arrived, it is tried again under the same id.
+    `what` is the severity that it tells of, `repeat-N`, `grown-N` or `escalation-SEVERITY`; `why`
+    says so in a word. It is pending until `due` at least. Those that go out together have one
+    `message`, written before the first attempt: while nobody knows whether that arrived, it is
+    tried again under the same id.
     """
 
     columns = ("tenant", "incident", "channel", "outcome")

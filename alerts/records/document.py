@@ -1,4 +1,5 @@
-"""What every document of the store is: values that do not change, what a store must know to index them, and closed lists.
+"""What every document of the store is: values that do not change, what a store must know to index
+them, and closed lists.
 
 The words of a list stand in the order in which they are shown.
 """
@@ -19,15 +20,20 @@ Status = Literal["open", "acknowledged", "confirmed", "reported", "resolved", "f
 STATUSES: tuple[Status, ...] = get_args(Status)
 Act = Literal[
     "", "assigned", "due", "takedown", "detached", "linked", "unlinked", "excused", "returned",
-    "merged", "merged_into", "split", "split_from", "undone", "references_asked", "references_approved", "references_refused",
+    "merged", "merged_into", "split", "split_from", "undone", "references_asked",
+    "references_approved", "references_refused",
     "second_confirmed", "second_refused",
 ]  # fmt: skip
-"""What is done of an incident that gives it no status; an excuse is why it is a false positive, after which it may return.
+"""What is done of an incident that gives it no status; an excuse is why it is a false positive,
+after which it may return.
 
 What ends a reporting deadline is confirmed or refused by a second person (`PendingDecision`).
 
-Customer references are asked for, and others approve or refuse that."""
-News = Literal["new", "raised", "grown", "unacknowledged", "escalated", "second_person", "unconfirmed"]
+Customer references are asked for, and others approve or refuse that.
+"""
+News = Literal[
+    "new", "raised", "grown", "unacknowledged", "escalated", "second_person", "unconfirmed"
+]
 Sketched = Literal["candidates", "shingles"]
 Fraud = Literal["loss", "prevented", "none"]
 """What came of a fraud case: money was lost, somebody stopped it, or there was no fraud."""
@@ -38,7 +44,9 @@ Band = Literal["under_3000", "3000_to_30000", "30000_to_500000", "from_500000"]
 class Frozen(BaseModel):
     """Values that do not change, and no others than are declared."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True
+    )
 
 
 class StoredRecord(Frozen):
@@ -57,17 +65,27 @@ class Document(StoredRecord):
     """Whole numbers by which a search can order besides `time`, and which it can limit."""
     searchable: ClassVar[bool] = False
     broad: ClassVar[tuple[str, ...]] = ()
-    """Columns of few values: a search in order does better to pass over rows than to collect all that have one."""
+    """Columns of few values: a search in order does better to pass over rows than to collect all
+    that have one.
+    """
     tallied: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Columns by which documents are often counted together."""
     narrow: ClassVar[tuple[str, ...]] = ()
-    """Columns and numbers by which a list is narrowed and ordered first; an index of theirs holds all others beside them."""
+    """Columns and numbers by which a list is narrowed and ordered first; an index of theirs
+    holds all others beside them.
+    """
     brief: ClassVar[tuple[str, ...]] = ()
-    """Small members of a large document: an excerpt of these alone is had without reading it, where a store keeps them apart."""
+    """Small members of a large document: an excerpt of these alone is had without reading it,
+    where a store keeps them apart.
+    """
     looked_up: ClassVar[bool] = False
-    """Found by its sets alone, by who refreshes before: neither counted by them nor shown to anybody else meanwhile."""
+    """Found by its sets alone, by who refreshes before: neither counted by them nor shown to
+    anybody else meanwhile.
+    """
     seen_at_once: ClassVar[bool] = False
-    """What people say, one at a time: a search sees it as soon as its write has returned, for the next decision stands on it."""
+    """What people say, one at a time: a search sees it as soon as its write has returned, for
+    the next decision stands on it.
+    """
 
     def words(self) -> Iterable[str]:
         """The pieces of text that free text finds; nothing in them is a leaked value."""
@@ -75,7 +93,9 @@ class Document(StoredRecord):
 
 
 class Excerpt(StoredRecord):
-    """Some members of a document under their names, checked as they are there; the others are passed over."""
+    """Some members of a document under their names, checked as they are there; the others are
+    passed over.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
@@ -85,24 +105,35 @@ E = TypeVar("E", bound=Excerpt)
 R = TypeVar("R", bound=StoredRecord)
 
 
-def stored(kind: type[Document], id_: str, content: str | Mapping[str, Any], where: str, read_as: type[R]) -> R:
-    """The document `id_` of a class as it is stored in `where`, JSON or that parsed, read as that class or an excerpt of it.
+def stored(
+    kind: type[Document], id_: str, content: str | Mapping[str, Any], where: str, read_as: type[R]
+) -> R:
+    """The document `id_` of a class as it is stored in `where`, JSON or that parsed, read as that
+    class or an excerpt of it.
 
     CorruptError, which names both, when it is none of ours.
     """
     try:
-        read = read_as.model_validate_json(content) if isinstance(content, str) else read_as.model_validate(content)
+        read = (
+            read_as.model_validate_json(content)
+            if isinstance(content, str)
+            else read_as.model_validate(content)
+        )
         if read.id == id_:
             return read
     except ValidationError:
         pass
     raise CorruptError(
-        f"{where}: {kind.__name__} {id_} is damaged, or was written by a newer ullage: use that version, or restore the store"
+        f"{where}: {kind.__name__} {id_} is damaged, or was written by a newer ullage: use that"
+        " version, or restore the store"
     )
 
 
 class QueryError(UllageError):
-    """A query that cannot be answered; the message says why and never repeats it. `members` are the fields that are wrong."""
+    """A query that cannot be answered; the message says why and never repeats it.
+
+    `members` are the fields that are wrong.
+    """
 
     exit_code = Exit.USAGE
 

@@ -33,7 +33,10 @@ class IncidentReason(Frozen):
 
 
 class Incident(Document):
-    """What people work on. Everything but `sketch` and `frozen_at` follows from its sightings and exposures."""
+    """What people work on.
+
+    Everything but `sketch` and `frozen_at` follows from its sightings and exposures.
+    """
 
     columns = ("tenant", "severity", "origin", "scenario")
     sets = ("kinds", "sites", "terms", "brands", "series", "folded")
@@ -56,7 +59,9 @@ class Incident(Document):
     told: Told
     clock: ClockWord
     minutes: int
-    """Who is told, which clock starts, and within how long a person decides where that is "if confirmed", by that row."""
+    """Who is told, which clock starts, and within how long a person decides where that is "if
+    confirmed", by that row.
+    """
     exposure: int
     reasons: tuple[IncidentReason, ...]
     scenario: str
@@ -97,7 +102,9 @@ class Incident(Document):
     skeleton: str
     alarm: bool
     incomplete: tuple[str, ...] = ()
-    """Why of some capture in it less than the whole was searched or judged: then `customers` says "at least"."""
+    """Why of some capture in it less than the whole was searched or judged: then `customers`
+    says "at least".
+    """
     linked: tuple[str, ...]
     subjects: str
     sketch: tuple[str, ...]
@@ -105,21 +112,29 @@ class Incident(Document):
     sections: tuple[str, ...] = ()
     """Configured lists under which it was posted."""
     claims: Claims = Claims()
-    """What its posts say of what they offer: the largest volume and size, the first price, every kind of contact and file."""
+    """What its posts say of what they offer: the largest volume and size, the first price, every
+    kind of contact and file.
+    """
     newest_date: date | None = None
     """The newest date in any copy."""
     joined: int = 0
     """How many posts of one seller it is joined from; 0 where it is of one alone, or of copies."""
     series: tuple[str, ...] = ()
-    """The token of the seller whose it is, by which a seller's incidents are linked; () where it is nobody's in particular."""
+    """The token of the seller whose it is, by which a seller's incidents are linked; () where it
+    is nobody's in particular.
+    """
     part_of: str = ""
-    """The incident that answers for this one, because a post that came later ties both; "" for one that answers for itself."""
+    """The incident that answers for this one, because a post that came later ties both; "" for
+    one that answers for itself.
+    """
     part_since: MaybeMoment = None
     """Since when it is such a part; what was decided on the other before does not count for it."""
     parts: tuple[str, ...] = ()
     """Incidents that this one answers for: it is judged, and counts, with all that is in them."""
     apart: tuple[str, ...] = ()
-    """Incidents out of which a person took what is in this one: what is the same as this goes there no more."""
+    """Incidents out of which a person took what is in this one: what is the same as this goes
+    there no more.
+    """
     gone: int = 0
     """So many of its sightings are of posts that are gone."""
     gone_at: datetime | None = None
@@ -146,19 +161,25 @@ class Incident(Document):
 
     @property
     def decide_minutes(self) -> int:
-        """Within which a person decides, from when somebody was told, where its clock waits for that; else 0."""
+        """Within which a person decides, from when somebody was told, where its clock waits for
+        that; else 0.
+        """
         return decide_minutes(self.severity, self.clock, self.minutes)
 
     @property
     def next_step(self) -> NextStep:
         """What to do next of it."""
         unread = bool(self.incomplete) or any(why.code == UNREAD for why in self.reasons)
-        conditions = StepConditions(people=self.customers > 0, alone=not self.agreeing, unread=unread)
+        conditions = StepConditions(
+            people=self.customers > 0, alone=not self.agreeing, unread=unread
+        )
         return next_step(self.origin, self.severity, self.scenario, conditions)
 
     @property
     def counted(self) -> str:
-        """The customers as a person reads them: `1,234`, or `≥ 1,234` where not all was searched."""
+        """The customers as a person reads them: `1,234`, or `≥ 1,234` where not all was
+        searched.
+        """
         return f"≥ {self.customers:,}" if self.incomplete else f"{self.customers:,}"
 
     def words(self) -> Iterable[str]:
@@ -178,7 +199,10 @@ class Incident(Document):
 
 
 def incident_id(finding: str) -> str:
-    """The id of the incident that `finding` opens: the same at every replay. A finding's id is a keyed digest already."""
+    """The id of the incident that `finding` opens: the same at every replay.
+
+    A finding's id is a keyed digest already.
+    """
     digest = hashlib.sha256(b"ullage incident\x1f" + finding.encode()).digest()
     return "INC-" + base64.b32encode(digest).decode()[:10]
 
@@ -191,9 +215,11 @@ TIER = 10**11
 
 
 class WorkItem(Document):
-    """Follows from an incident, its decisions and what was told of it (`alerts.deadlines.schedule`); nothing stands here alone.
+    """Follows from an incident, its decisions and what was told of it
+    (`alerts.deadlines.schedule`); nothing stands here alone.
 
-    The id is the incident's. `part` is what another incident answers for, `closed` what is closed and has no clock that runs.
+    The id is the incident's. `part` is what another incident answers for, `closed` what is closed
+    and has no clock that runs.
     """
 
     columns = ("tenant", "stage", "status", "severity", "origin", "scenario", "assignee")
@@ -241,7 +267,9 @@ class WorkItem(Document):
 
     @property
     def burns(self) -> int:
-        """By this the most urgent stands first: what is due, soonest first; then by severity, and of equals the oldest."""
+        """By this the most urgent stands first: what is due, soonest first; then by severity,
+        and of equals the oldest.
+        """
         if self.stage != "open":
             return 9 * TIER - round(self.opened_at.timestamp())
         if self.due_at:
@@ -258,7 +286,10 @@ class WorkItem(Document):
 
 
 HEARD = "heard"
-"""Stands for a stage: by its `due` somebody is to have acknowledged the incident. No rule asks for that."""
+"""Stands for a stage: by its `due` somebody is to have acknowledged the incident.
+
+No rule asks for that.
+"""
 
 
 def clock_of(tenant: str, which: str) -> str:
@@ -267,9 +298,11 @@ def clock_of(tenant: str, which: str) -> str:
 
 
 class DutyRecord(Document):
-    """One stage of one regime for one incident (`alerts.deadlines.schedule`); nothing stands here alone.
+    """One stage of one regime for one incident (`alerts.deadlines.schedule`); nothing stands here
+    alone.
 
-    `since` and `due` are None while nothing is known to be due; `verified` is whether the rule's own text was read.
+    `since` and `due` are None while nothing is known to be due; `verified` is whether the rule's
+    own text was read.
     """
 
     columns = ("tenant", "incident", "runs", "counts")
@@ -297,12 +330,16 @@ class DutyRecord(Document):
 
     @property
     def runs(self) -> str:
-        """Of what runs, whose and which clock: what is due next of one is found at once; "" of all else."""
+        """Of what runs, whose and which clock: what is due next of one is found at once; "" of
+        all else.
+        """
         return clock_of(self.tenant, self.regime or self.stage) if self.state == "running" else ""
 
     @property
     def counts(self) -> Literal["", "kept", "late", "missed"]:
-        """As what it counts once it is due; "" of what was not asked for, and of a rule whose text was not read."""
+        """As what it counts once it is due; "" of what was not asked for, and of a rule whose
+        text was not read.
+        """
         if self.due is None or not self.verified:
             return ""
         if self.state == "met":

@@ -1,8 +1,10 @@
-"""What the service writes about a finding: a sighting, or a benign post with its features; sealed originals and grouping values.
+"""What the service writes about a finding: a sighting, or a benign post with its features; sealed
+originals and grouping values.
 
-All that a finding brought it first is one document, where a document a value would be most of what alert writes. Documents are
-only added: a value whose incident is gone, frozen or closed is held again, at the next turn, and the last turn counts. Of two
-that took a value at the same turn, each not knowing of the other, it is the first's.
+All that a finding brought it first is one document, where a document a value would be most of what
+alert writes. Documents are only added: a value whose incident is gone, frozen or closed is held
+again, at the next turn, and the last turn counts. Of two that took a value at the same turn, each
+not knowing of the other, it is the first's.
 """
 
 from __future__ import annotations
@@ -23,13 +25,19 @@ from ullage.records.base import MaybeMoment
 from ullage.vocabulary.known_words import GAP
 
 CONTACT = "CHAN"
-"""Lexicon category of means of contact; of weight 1 (QQ, WeChat) they stand in every small advertisement and are no jargon."""
+"""Lexicon category of means of contact; of weight 1 (QQ, WeChat) they stand in every small
+advertisement and are no jargon.
+"""
 
 
 class Traits(Frozen):
-    """Of one finding. `jargon` is the weight of the terms a lexicon category, `context` different words a theme of context.
+    """Of one finding.
 
-    `own_fields` counts the fields that are known to be of the one customer, `signs` names what only a leak has.
+    `jargon` is the weight of the terms a lexicon category, `context` different words a theme of
+    context.
+
+    `own_fields` counts the fields that are known to be of the one customer, `signs` names what only
+    a leak has.
     """
 
     subjects: int
@@ -47,7 +55,9 @@ class Traits(Frozen):
         """The traits of `finding`, which is whole (one part)."""
         statistics, own = finding.statistics, defaultdict[str, set[str]](set)
         for match in finding.matches:
-            own[match.subject].update(match.own_fields, filter(None, [field_by_kind().get(match.kind)]))
+            own[match.subject].update(
+                match.own_fields, filter(None, [field_by_kind().get(match.kind)])
+            )
         jargon = Counter[str]()
         for term in statistics.terms:
             if term.category != CONTACT or term.weight > 1:
@@ -57,7 +67,9 @@ class Traits(Frozen):
             own_fields=max(map(len, own.values()), default=0),
             candidates=statistics.candidates,
             rows=statistics.rows,
-            fields=tuple(sorted({*statistics.field_map, *(f for g in statistics.groups for f in g.fields)})),
+            fields=tuple(
+                sorted({*statistics.field_map, *(f for g in statistics.groups for f in g.fields)})
+            ),
             jargon=dict(sorted(jargon.items())),
             context=statistics.context,
             category=finding.capture.category,
@@ -66,11 +78,15 @@ class Traits(Frozen):
 
 
 RECORD = re.compile(r"\||----|;|\t|<[A-Z_]+>:<")
-"""In a skeleton: what stands between the fields of a record, and not in a sentence; a value before a colon is a login."""
+"""In a skeleton: what stands between the fields of a record, and not in a sentence; a value
+before a colon is a login.
+"""
 
 
 def _signs(finding: Finding, statistics: Statistics) -> Iterator[str]:
-    """What no person leaves behind who writes their own number into a post, and what leaves open what else is in it."""
+    """What no person leaves behind who writes their own number into a post, and what leaves open
+    what else is in it.
+    """
     yield from (name for name, is_so in {
         "offer": finding.alarm,
         "a record": bool(RECORD.search(statistics.skeleton)),
@@ -91,7 +107,8 @@ How = Literal["deleted", "edited"]
 class Sighting(Document, CaptureCounts):
     """One finding folded into an incident: where, when, and what the whole capture held.
 
-    `linked` are other incidents that it fitted as well, `author_tag` is the author's tag under the tenant's index key.
+    `linked` are other incidents that it fitted as well, `author_tag` is the author's tag under the
+    tenant's index key.
     """
 
     columns = ("tenant", "incident", "site")
@@ -149,7 +166,9 @@ class Sighting(Document, CaptureCounts):
     """Customers whose loan could be compared with ours."""
     witnesses_agreeing: int = 0
     replayed: float = 0.0
-    """Share of its customers who stood with the same fields in incidents before, when it was folded."""
+    """Share of its customers who stood with the same fields in incidents before, when it was
+    folded.
+    """
     replay_of: str = ""
     """The incident in which most of them stood."""
     incomplete: tuple[str, ...] = ()
@@ -163,11 +182,15 @@ class Sighting(Document, CaptureCounts):
     parts_tied: tuple[str, ...] = ()
     """Incidents that became parts of `incident` because this post ties them to it."""
     tied: bool = False
-    """It belongs here as one of a seller's posts, so its rows count beside theirs; else for what it holds, as a copy does."""
+    """It belongs here as one of a seller's posts, so its rows count beside theirs; else for what
+    it holds, as a copy does.
+    """
     detached_from: str = ""
     """The incident in which it was until a person took it out."""
     gone_at: datetime | None = None
-    """Since when its post is known to be gone, and how; None while it is there, as far as anybody looked."""
+    """Since when its post is known to be gone, and how; None while it is there, as far as
+    anybody looked.
+    """
     gone_how: How | Literal[""] = ""
     back_at: datetime | None = None
     """When it was last seen, of a post that was gone and is there again."""
@@ -189,8 +212,9 @@ class Sighting(Document, CaptureCounts):
 class Exposure(Document):
     """One customer in one incident.
 
-    `fields` are the labels of the rows that the customer stands in, `groups` those that stood together in one row, `own_fields`
-    those whose values are known to be this very customer's; two of them in one row make it `corroborated`.
+    `fields` are the labels of the rows that the customer stands in, `groups` those that stood
+    together in one row, `own_fields` those whose values are known to be this very customer's; two
+    of them in one row make it `corroborated`.
     """
 
     columns = ("tenant", "incident", "subject")
@@ -216,7 +240,9 @@ class Exposure(Document):
 
 
 class Original(Document):
-    """What is sealed to the desk of one sighting of an incident that is `low` or above; its id is the sighting's."""
+    """What is sealed to the desk of one sighting of an incident that is `low` or above; its id
+    is the sighting's.
+    """
 
     columns = ("tenant", "incident")
 
@@ -228,9 +254,11 @@ class Original(Document):
 
 
 class Background(Document):
-    """A finding that is no leak: one customer's number, by a rule of `alerts.grouping.benign`; kept as exposures are.
+    """A finding that is no leak: one customer's number, by a rule of `alerts.grouping.benign`; kept
+    as exposures are.
 
-    It says for "is this person exposed?" where they were seen, and holds the traits by which other rules can be tried on it.
+    It says for "is this person exposed?" where they were seen, and holds the traits by which other
+    rules can be tried on it.
     """
 
     columns = ("tenant", "site", "rule", "subject")
@@ -252,16 +280,20 @@ class Background(Document):
     fetched_at: datetime
     traits: Traits
     ties: tuple[str, ...] = ()
-    """Those that its post would leave: should the same author sell beside it, it is no background."""
+    """Those that its post would leave: should the same author sell beside it, it is no
+    background.
+    """
     finding: str = ""
     """The finding as it came, of a post with ties: what it takes to fold it after all."""
 
 
 class CollectorHeartbeat(Document):
-    """What alert heard of one crawl host, whose name is the id: since when, when last, and what it said then of its sites.
+    """What alert heard of one crawl host, whose name is the id: since when, when last, and what it
+    said then of its sites.
 
-    An empty list says something only of the time in between. `sites` are counts by state; `enrolled` are the customers that match
-    looked for, `customers` how many of each tenant; None until match has said so.
+    An empty list says something only of the time in between. `sites` are counts by state;
+    `enrolled` are the customers that match looked for, `customers` how many of each tenant; None
+    until match has said so.
     """
 
     time = "last"
@@ -279,16 +311,21 @@ class CollectorHeartbeat(Document):
 
 
 class PostRemoval(Frozen):
-    """When a post was found gone: taken away, or edited so that nothing of the tenant's is in it."""
+    """When a post was found gone: taken away, or edited so that nothing of the tenant's is in
+    it.
+    """
 
     at: datetime
     how: How
 
 
 class Presence(Document):
-    """Whether one post is there, whatever it says; see `alerts.grouping.sightings`. Its times are those of the collectors.
+    """Whether one post is there, whatever it says; see `alerts.grouping.sightings`.
 
-    `sightings` are those of its versions; () while only that it is gone is known, which is kept until no finding can follow.
+    Its times are those of the collectors.
+
+    `sightings` are those of its versions; () while only that it is gone is known, which is kept
+    until no finding can follow.
     """
 
     columns = ("tenant", "state")
@@ -307,7 +344,9 @@ class Presence(Document):
 
 
 class Claim(Document):
-    """That somebody had something first, or that something was done: read and created by id, never searched."""
+    """That somebody had something first, or that something was done: read and created by id,
+    never searched.
+    """
 
     columns = ("tenant",)
 
@@ -317,7 +356,9 @@ class Claim(Document):
 
 
 class KeyCheck(Document):
-    """The check value of a key under which facts in the store were made; its id is the key's name, such as `bank/index-1.key`."""
+    """The check value of a key under which facts in the store were made; its id is the key's
+    name, such as `bank/index-1.key`.
+    """
 
     columns = ("tenant",)
 
@@ -327,7 +368,9 @@ class KeyCheck(Document):
 
 
 def section_of(url: str) -> str:
-    """The configured list under which a post was, of a sighting's `url`; "" where that is not known."""
+    """The configured list under which a post was, of a sighting's `url`; "" where that is not
+    known.
+    """
     return url.removesuffix(GAP) if url.endswith(GAP) else ""
 
 
@@ -360,8 +403,17 @@ class Holding(Document):
     values: tuple[str, ...]
 
 
-def holding_of(tenant: str, incident: str, values: Iterable[str], at: datetime, before: Collection[Holding] = ()) -> Holding:
-    """What holds these values after those that did `before`. Its id follows from all that, so done again it is the same."""
+def holding_of(
+    tenant: str,
+    incident: str,
+    values: Iterable[str],
+    at: datetime,
+    before: Collection[Holding] = (),
+) -> Holding:
+    """What holds these values after those that did `before`.
+
+    Its id follows from all that, so done again it is the same.
+    """
     own = tuple(sorted(values))
     told = "\x1f".join((*own, *sorted(one.id for one in before)))
     turn = 1 + max((one.turn for one in before), default=-1)

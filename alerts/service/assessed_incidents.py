@@ -1,7 +1,9 @@
-"""What `ullage assess` asks of incidents (`ullage.incidents`): is a file known from before, and which incident came of it?
+"""What `ullage assess` asks of incidents (`ullage.incidents`): is a file known from before, and
+which incident came of it?
 
-Known is by the same rules as in alert: the same customers with the same fields in incidents before (`replay`), and what fold
-would join it to. The file is in no incident yet, so any that holds its customers counts as earlier.
+Known is by the same rules as in alert: the same customers with the same fields in incidents before
+(`replay`), and what fold would join it to. The file is in no incident yet, so any that holds its
+customers counts as earlier.
 """
 
 from __future__ import annotations
@@ -24,16 +26,26 @@ from ullage.records import Finding
 from ullage.settings import Context
 
 EMBEDDED = "sqlite:///"
-WAITED = "submitted, but not processed yet: is `ullage alert` running? It will appear in `ullage incidents list`"
+WAITED = (
+    "submitted, but not processed yet: is `ullage alert` running? It will appear in `ullage"
+    " incidents list`"
+)
 REFUSED = "alert did not take it: `ullage dead-letters` says why"
 
 
 @contextlib.contextmanager
 def assessed(context: Context, *, to_open: bool = False) -> Iterator[AssessedIncidents]:
-    """The configured store as `assess` asks it. ConfigError where there is none yet, unless something is `to_open`."""
+    """The configured store as `assess` asks it.
+
+    ConfigError where there is none yet, unless something is `to_open`.
+    """
     context.require_data()
     url = context.settings.store.url
-    if url.startswith(EMBEDDED) and not to_open and not (context.data / url.removeprefix(EMBEDDED)).is_file():
+    if (
+        url.startswith(EMBEDDED)
+        and not to_open
+        and not (context.data / url.removeprefix(EMBEDDED)).is_file()
+    ):
         raise ConfigError("there is no incident store here yet")
     with contextlib.closing(configured_store(context)) as store:
         yield AssessedIncidents(context, store)
@@ -52,15 +64,27 @@ class AssessedIncidents:
         seen: exposures.Seen = {subject: {} for subject in exposures.sample(finding)}
         if seen:
             exposures.remember(
-                seen, self.store.scroll(Exposure, DocumentFilter({"tenant": (finding.tenant,), "subject": tuple(seen)}))
+                seen,
+                self.store.scroll(
+                    Exposure, DocumentFilter({"tenant": (finding.tenant,), "subject": tuple(seen)})
+                ),
             )
         holders = held(self.store, placement.claims_of(finding))
-        stored = self.store.mget(Incident, {one.incident for one in holders.values() if one.incident})
+        stored = self.store.mget(
+            Incident, {one.incident for one in holders.values() if one.incident}
+        )
         known = {id_: KnownIncident.of(incident) for id_, incident in stored.items()}
         where = placement.place(finding, holders, known)
-        before = exposures.replay_of(finding, (), seen, [known[id_] for id_ in where.linked if known[id_].frozen])
-        told = bool(before.of) and statuses(self.store, [before.of]).get(before.of, UNDECIDED) != UNDECIDED
-        return IncidentHistory(before.share, before.of, "" if where.opens else where.incident, compared, told)
+        before = exposures.replay_of(
+            finding, (), seen, [known[id_] for id_ in where.linked if known[id_].frozen]
+        )
+        told = (
+            bool(before.of)
+            and statuses(self.store, [before.of]).get(before.of, UNDECIDED) != UNDECIDED
+        )
+        return IncidentHistory(
+            before.share, before.of, "" if where.opens else where.incident, compared, told
+        )
 
     def folded(self, findings: Collection[str], seconds: float) -> dict[str, IncidentReference]:
         """See `ullage.incidents.Incidents`."""
@@ -73,12 +97,20 @@ class AssessedIncidents:
 
     @property
     def _is_embedded(self) -> bool:
-        """Whether bus and store are files of this machine, of which one process at a time is the consumer."""
-        return self.context.settings.bus.url.startswith(EMBEDDED) and self.context.settings.store.url.startswith(EMBEDDED)
+        """Whether bus and store are files of this machine, of which one process at a time is the
+        consumer.
+        """
+        return self.context.settings.bus.url.startswith(
+            EMBEDDED
+        ) and self.context.settings.store.url.startswith(EMBEDDED)
 
     def _fold(self) -> bool:
-        """Fold what is due, as `ullage alert --once` does; False where a process that runs does so already."""
-        from alerts.service.process import run_alert  # noqa: PLC0415  the whole stage, which is needed for nothing else here
+        """Fold what is due, as `ullage alert --once` does; False where a process that runs does
+        so already.
+        """
+        from alerts.service.process import (  # noqa: PLC0415  the whole stage, which is needed for nothing else here
+            run_alert,
+        )
 
         log.configure("warning")  # that the stage starts and stops is no news here
         try:

@@ -1,7 +1,8 @@
 """Check signatures, and hand over findings, heartbeats and canary posts.
 
-The decision is made on a store of its own that lives for one post, so that a canary is in no list, no number and no export. The
-real store is asked something too: while it is down nobody would hear of an incident, so a canary waits for it as well.
+The decision is made on a store of its own that lives for one post, so that a canary is in no list,
+no number and no export. The real store is asked something too: while it is down nobody would hear
+of an incident, so a canary waits for it as well.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ class NullChannel:
 
 @dataclass(frozen=True, slots=True)
 class Canaries:
-    """The handler of canary findings. `stage` is that of real findings, `muted` as alert has it for real incidents."""
+    """The handler of canary findings.
+
+    `stage` is that of real findings, `muted` as alert has it for real incidents.
+    """
 
     stage: Alert
     metrics: CanaryMetrics
@@ -77,7 +81,9 @@ class Canaries:
     """Told when the post was published of each that led to a notification."""
 
     def __call__(self, records: Sequence[Record]) -> None:
-        """Decide on each, and note when it came to a notification; RecordError for one that is damaged."""
+        """Decide on each, and note when it came to a notification; RecordError for one that is
+        damaged.
+        """
         for record in records:
             finding = decode(record)
             self.stage.store.get(Incident, finding.id)
@@ -86,23 +92,35 @@ class Canaries:
                 self.metrics.notified(finding.capture.published_at.timestamp())
                 self.told(finding.capture.published_at)
             else:
-                log.get("alert").warning("canary_not_notified", reason="decided otherwise" if not told else "no date")
+                log.get("alert").warning(
+                    "canary_not_notified", reason="decided otherwise" if not told else "no date"
+                )
 
 
 def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
-    """How many notifications a finding alone would lead to by the rules of `stage`, if every incident above `noise` were told."""
+    """How many notifications a finding alone would lead to by the rules of `stage`, if every
+    incident above `noise` were told.
+    """
     clock = stage.clock
     with (
         tempfile.TemporaryDirectory(prefix="canary-") as folder,
         contextlib.closing(SqliteStore(Path(folder) / "incidents.sqlite")) as store,
     ):
         channel, apart = NullChannel(), CollectorRegistry()
-        metrics, duties = NotifyMetrics(apart, ROUTES.channels, ()), Duties(store, lambda _: Tenant(), clock)
+        metrics, duties = (
+            NotifyMetrics(apart, ROUTES.channels, ()),
+            Duties(store, lambda _: Tenant(), clock),
+        )
         setup = Setup(ROUTES, "", store, clock, metrics, muted(duties), duties)
         notifier = Notifier(setup, [Sender(CHANNEL, channel, setup)])
         counted = AlertMetrics(apart, (), clock)
         alone = replace(  # whatever writes to the store of real incidents is left out
-            stage, store=store, tenant=lambda _: Tenant(), metrics=counted, tell=notifier.plan, filed=lambda *_: None
+            stage,
+            store=store,
+            tenant=lambda _: Tenant(),
+            metrics=counted,
+            tell=notifier.plan,
+            filed=lambda *_: None,
         )
         alone.handle([record])
         notifier.flush()
@@ -111,7 +129,9 @@ def notifications(record: Record, stage: Alert, muted: Silencer) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """The handler of alert's worker: findings go to `handle`, those of canaries to `canaries`; then heartbeats are noted."""
+    """The handler of alert's worker: findings go to `handle`, those of canaries to `canaries`;
+    then heartbeats are noted.
+    """
 
     handle: Callable[[Sequence[Record]], None]
     canaries: Callable[[Sequence[Record]], None]
@@ -125,7 +145,11 @@ class Dispatch:
         """Deal with a batch; RecordError for one that is damaged."""
         for record in records:
             self.check(record)
-        beats = [Heartbeat.decode(r.value, r.headers.get("schema", "")) for r in records if is_heartbeat(r.headers)]
+        beats = [
+            Heartbeat.decode(r.value, r.headers.get("schema", ""))
+            for r in records
+            if is_heartbeat(r.headers)
+        ]
         rest = [record for record in records if not is_heartbeat(record.headers)]
         if findings := [record for record in rest if not is_canary(record)]:
             self.handle(findings)
@@ -145,9 +169,13 @@ class Authentic:
     verifier: Verifier
 
     def check(self, record: Record) -> None:
-        """RecordError `schema` for a record of another version, `unknown_signer` or `not_authentic` for one of somebody else."""
+        """RecordError `schema` for a record of another version, `unknown_signer` or
+        `not_authentic` for one of somebody else.
+        """
         headers = record.headers
-        purpose, schema = (PURPOSE, HEARTBEAT_SCHEMA) if is_heartbeat(headers) else ("finding", FINDING_SCHEMA)
+        purpose, schema = (
+            (PURPOSE, HEARTBEAT_SCHEMA) if is_heartbeat(headers) else ("finding", FINDING_SCHEMA)
+        )
         if headers.get("schema") != str(schema):
             raise RecordError("schema")
         parts = record_parts(FINDINGS, headers, record.value)

@@ -1,7 +1,8 @@
 """Metrics of the alert service and of deadlines.
 
-Counters are of this process; gauges are counted in the store again, so they are right after any restart. Tenants that are not
-configured share the label `other`, so that nothing on the bus can make a new series.
+Counters are of this process; gauges are counted in the store again, so they are right after any
+restart. Tenants that are not configured share the label `other`, so that nothing on the bus can
+make a new series.
 """
 
 from __future__ import annotations
@@ -23,7 +24,15 @@ from ullage.bus import Lag
 from ullage.clock import Clock
 from ullage.guard import DetectorFault
 from ullage.monitoring.heartbeat import HeartbeatMetrics
-from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, STORE, CanaryMetrics, LoopMetrics, bounded
+from ullage.monitoring.metrics import (
+    BUCKETS,
+    BUS,
+    OTHER,
+    STORE,
+    CanaryMetrics,
+    LoopMetrics,
+    bounded,
+)
 from ullage.records import Finding
 from ullage.records.incomplete import JUDGEMENTS
 from ullage.runtime.dead_letters import REASONS
@@ -42,9 +51,17 @@ class AlertMetrics:
         self.pulse = HeartbeatMetrics(registry, "alert", clock)
         self.canary = CanaryMetrics(registry, clock)
         self._findings = Counter(
-            "ullage_alert_findings_total", "Findings processed, repeats included.", ["tenant"], registry=registry
+            "ullage_alert_findings_total",
+            "Findings processed, repeats included.",
+            ["tenant"],
+            registry=registry,
         )
-        self._dropped = Counter("ullage_alert_dropped_total", "Records that became dead letters.", ["reason"], registry=registry)
+        self._dropped = Counter(
+            "ullage_alert_dropped_total",
+            "Records that became dead letters.",
+            ["reason"],
+            registry=registry,
+        )
         self._unjudged = Counter(
             "ullage_alert_rule_failures_total",
             "Verdicts of which a rule failed; the incident says that a person must judge it.",
@@ -59,7 +76,10 @@ class AlertMetrics:
             registry=registry,
         )
         self._incidents = Gauge(
-            "ullage_alert_incidents", "Incidents in the store.", ["tenant", "severity", "status"], registry=registry
+            "ullage_alert_incidents",
+            "Incidents in the store.",
+            ["tenant", "severity", "status"],
+            registry=registry,
         )
         self._exposed = Gauge(
             "ullage_alert_exposed_customers",
@@ -68,10 +88,17 @@ class AlertMetrics:
             registry=registry,
         )
         self._recent = Gauge(
-            "ullage_alert_recent_incidents", "Incidents of the last 30 days.", ["tenant", "origin", "severity"], registry=registry
+            "ullage_alert_recent_incidents",
+            "Incidents of the last 30 days.",
+            ["tenant", "origin", "severity"],
+            registry=registry,
         )
-        self._exposures = Gauge("ullage_alert_exposures", "Exposures in the store.", ["tenant"], registry=registry)
-        self._sightings = Gauge("ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry)
+        self._exposures = Gauge(
+            "ullage_alert_exposures", "Exposures in the store.", ["tenant"], registry=registry
+        )
+        self._sightings = Gauge(
+            "ullage_alert_sightings", "Sightings in the store.", ["tenant"], registry=registry
+        )
         self._background = Gauge(
             "ullage_alert_background",
             "Benign posts in the store.",
@@ -79,16 +106,26 @@ class AlertMetrics:
             registry=registry,
         )
         self._success = Gauge(
-            "ullage_alert_last_success_timestamp_seconds", "When findings were last processed.", registry=registry
+            "ullage_alert_last_success_timestamp_seconds",
+            "When findings were last processed.",
+            registry=registry,
         )
-        self._lag = Gauge("ullage_alert_lag_records", "Findings waiting to be processed.", registry=registry)
-        self._lag_seconds = Gauge("ullage_alert_lag_seconds", "Age of the oldest waiting finding.", registry=registry)
+        self._lag = Gauge(
+            "ullage_alert_lag_records", "Findings waiting to be processed.", registry=registry
+        )
+        self._lag_seconds = Gauge(
+            "ullage_alert_lag_seconds", "Age of the oldest waiting finding.", registry=registry
+        )
         self.revealed = Gauge(
             "ullage_alert_originals_revealed",
             "Originals revealed by the busiest person within a shift.",
             registry=registry,
         )
-        self.reveals_allowed = Gauge("ullage_alert_originals_allowed", "Reveals per shift before an alarm.", registry=registry)
+        self.reveals_allowed = Gauge(
+            "ullage_alert_originals_allowed",
+            "Reveals per shift before an alarm.",
+            registry=registry,
+        )
         self.unexplained = Gauge(
             "ullage_coverage_unexplained_sites",
             "Sites with an unexplained coverage gap in the last 24 hours, first readings apart.",
@@ -142,9 +179,15 @@ class AlertMetrics:
         for tenant, severity, status in product(configured, SEVERITIES, STATUSES):
             self._incidents.labels(tenant, severity, status).set(counts[tenant, severity, status])
         for tenant in configured:
-            self._exposures.labels(tenant).set(store.count(Exposure, DocumentFilter({"tenant": (tenant,)})))
-            self._sightings.labels(tenant).set(store.count(Sighting, DocumentFilter({"tenant": (tenant,)})))
-            self._background.labels(tenant).set(store.count(Background, DocumentFilter({"tenant": (tenant,)})))
+            self._exposures.labels(tenant).set(
+                store.count(Exposure, DocumentFilter({"tenant": (tenant,)}))
+            )
+            self._sightings.labels(tenant).set(
+                store.count(Sighting, DocumentFilter({"tenant": (tenant,)}))
+            )
+            self._background.labels(tenant).set(
+                store.count(Background, DocumentFilter({"tenant": (tenant,)}))
+            )
 
     def recount_recent(self, store: IncidentStore) -> None:
         """Set the gauges of the last 30 days to what the store holds now."""
@@ -158,7 +201,9 @@ class AlertMetrics:
         for labels in product(self._tenants[:-1], self._scenarios, SEVERITIES):
             self._exposed.labels(*labels).set(customers[labels])
         for tenant, origin, severity in product(self._tenants[:-1], ORIGINS, SEVERITIES):
-            self._recent.labels(tenant, origin, severity).set(found.incidents[tenant, origin, severity])
+            self._recent.labels(tenant, origin, severity).set(
+                found.incidents[tenant, origin, severity]
+            )
 
     def _label(self, tenant: str) -> str:
         return bounded(tenant, self._tenants)
@@ -167,7 +212,8 @@ class AlertMetrics:
 class DutyMetrics:
     """When notifications to authorities are due, and whether anybody knows of them.
 
-    A tenant's regime has a series as soon as it is configured, at 0 for none, and not a number while alert has not looked.
+    A tenant's regime has a series as soon as it is configured, at 0 for none, and not a number
+    while alert has not looked.
     """
 
     def __init__(self, registry: CollectorRegistry, regimes: Mapping[str, Sequence[str]]) -> None:
@@ -199,7 +245,9 @@ class DutyMetrics:
         self._known.set(until.timestamp())
 
     def tell(self, tenant: str, earliest: Mapping[str, float], unheard: int) -> None:
-        """Set what is due for a tenant, by regime, and how many incidents with a clock nobody has acknowledged in time."""
+        """Set what is due for a tenant, by regime, and how many incidents with a clock nobody
+        has acknowledged in time.
+        """
         self._unheard.labels(tenant).set(unheard)
         for regime in self._regimes[tenant]:
             self._due.labels(tenant, regime).set(earliest.get(regime, 0.0))

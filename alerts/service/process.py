@@ -49,7 +49,9 @@ from ullage.verdict import VERDICT
 
 
 def channel_parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """A look at who is told, and at each channel: its secret file, and whether the other side answers. Nothing is sent."""
+    """A look at who is told, and at each channel: its secret file, and whether the other side
+    answers. Nothing is sent.
+    """
     yield "notifications", partial(_routes, context)
     for name in context.settings.notify.channels:
         yield f"channel {name}", partial(_look, context, name)
@@ -59,17 +61,27 @@ def _routes(context: Context) -> str:
     """Who is told of which tenants; ConfigError where something is configured that tells nobody."""
     settings = context.settings.notify
     if not settings.channels and not settings.routes:
-        raise ConfigError("no recipient for any incident: ullage.toml has no [notify.channels.…] and no [notify.routes.…]")
+        raise ConfigError(
+            "no recipient for any incident: ullage.toml has no [notify.channels.…] and no"
+            " [notify.routes.…]"
+        )
     if not settings.routes:
         names = ", ".join(settings.channels)
         raise ConfigError(f"no recipient for any incident: no [notify.routes.…] leads to {names}")
     routes = settings.routes.values()
-    untold = sorted(t for t in tenants_here(context) if not any(t in route.tenants or not route.tenants for route in routes))
+    untold = sorted(
+        t
+        for t in tenants_here(context)
+        if not any(t in route.tenants or not route.tenants for route in routes)
+    )
     if untold:
         raise ConfigError(f"no recipient for incidents of {', '.join(untold)}: no route matches")
     used = {channel for route in routes for channel in (*route.channels, *route.escalate_to)}
     spare = [name for name in settings.channels if name not in used]
-    told = f"{len(settings.routes)} route{'s' * (len(settings.routes) != 1)} to {', '.join(sorted(used))}"
+    told = (
+        f"{len(settings.routes)} route{'s' * (len(settings.routes) != 1)} to"
+        f" {', '.join(sorted(used))}"
+    )
     return told + (f"; no route leads to {', '.join(spare)}" if spare else "")
 
 
@@ -82,18 +94,28 @@ def _look(context: Context, name: str) -> str:
 
 def waiting(store: IncidentStore, channel: str, context: Context) -> int:
     """Notifications of `channel` that are due and pending."""
-    return store.count(Notification, DocumentFilter({"channel": (channel,), "outcome": ("pending",)}, before=context.clock.now()))
+    return store.count(
+        Notification,
+        DocumentFilter(
+            {"channel": (channel,), "outcome": ("pending",)}, before=context.clock.now()
+        ),
+    )
 
 
 GROUP = "alert"
 WATCHDOG_SECONDS = 900.0
 """A batch that takes longer ends the process."""
 DUTIES, DUTIES_SECONDS = "-duties", 90.0
-"""Of several alert processes one goes through what is owed; a turn of it comes at least so often."""
+"""Of several alert processes one goes through what is owed; a turn of it comes at least so
+often.
+"""
 
 
 def run_alert(context: Context, *, once: bool) -> None:
-    """The stage as this process; with `once` until nothing is left. HeldError where another process is it."""
+    """The stage as this process; with `once` until nothing is left.
+
+    HeldError where another process is it.
+    """
     settings, registry = context.settings, new_registry("alert")
     metrics = _metrics_of(context, registry)
     with contextlib.ExitStack() as stack:
@@ -103,7 +125,14 @@ def run_alert(context: Context, *, once: bool) -> None:
         turning: list[Maintenance] = []  # none while the bus is waited for
         faults = [metrics.loop.fault]
         stop = stack.enter_context(
-            running("alert", registry, port, context, lambda: bool(turning) and turning[0].ready(), faults)
+            running(
+                "alert",
+                registry,
+                port,
+                context,
+                lambda: bool(turning) and turning[0].ready(),
+                faults,
+            )
         )
         if (opened := _opened(context, bus, stop, once, metrics)) is None:
             return
@@ -114,7 +143,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         stack.callback(release)
         recounts = due_recount(context, book, registry), watching(context, metrics.revealed.set)
         believed = context.running_time.believed()
-        notifier = configured(context, store, registry, muted(replace(book.duties, clock=believed)), book.changed)
+        notifier = configured(
+            context, store, registry, muted(replace(book.duties, clock=believed)), book.changed
+        )
         stack.callback(notifier.close)
         turning.append(
             maintenance := Maintenance(
@@ -135,7 +166,15 @@ def run_alert(context: Context, *, once: bool) -> None:
         in_hand = stack.enter_context(notes.traced())
         _record_single_persons(context)
         work = Work(duties_of(context, store))
-        returns = Returns(work, context.trail(), verdict, notifier.plan, book.changed, notifier.plan_second_person, believed)
+        returns = Returns(
+            work,
+            context.trail(),
+            verdict,
+            notifier.plan,
+            book.changed,
+            notifier.plan_second_person,
+            believed,
+        )
         stage = Alert(
             store,
             context.clock,
@@ -149,7 +188,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         )
         if not once:
             notifier.start()
-        told = WorkerMetrics(dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached)
+        told = WorkerMetrics(
+            dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached
+        )
         sheets, listener = sheets_of(context, store), HeartbeatRecorder(store, context.clock)
         ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
         gaps = Recount(store, context.clock, metrics.unexplained.set)
@@ -158,10 +199,20 @@ def run_alert(context: Context, *, once: bool) -> None:
         maintenance.ledger = (ledger.turn, *([sheets.turn] if sheets else []), gaps, returns.turn)
         authentic = Authentic(keys.verifier(context.keys, FINDINGS))
         canaries = Canaries(stage, metrics.canary, muted, ledger.canary)
-        handle = Dispatch(stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener))
+        handle = Dispatch(
+            stage.handle, canaries, metrics.pulse, authentic.check, (ledger, listener)
+        )
         spare_what_stands(YOUNG)
         worker = Worker(
-            "alert", subscription, handle, letters, stop, settings.alert.batch, metrics=told, sink=STORE, in_hand=in_hand
+            "alert",
+            subscription,
+            handle,
+            letters,
+            stop,
+            settings.alert.batch,
+            metrics=told,
+            sink=STORE,
+            in_hand=in_hand,
         )
         faults += [authentic.verifier.fault, worker.fault]
         worker.run(once)
@@ -182,15 +233,22 @@ def _metrics_of(context: Context, registry: CollectorRegistry) -> AlertMetrics:
 
 def _record_single_persons(context: Context) -> None:
     """Record in the audit log for which tenants one person ends a deadline."""
-    if alone := [name for name in context.settings.tenants if not context.tenant(name).second_person]:
-        what = f"reporting deadlines of {', '.join(alone)} are decided by one person (second_person = false)"
+    if alone := [
+        name for name in context.settings.tenants if not context.tenant(name).second_person
+    ]:
+        what = (
+            f"reporting deadlines of {', '.join(alone)} are decided by one person (second_person ="
+            " false)"
+        )
         context.trail().append("settings.second_person", what, actor="alert")
 
 
 def _opened(
     context: Context, bus: Bus, stop: threading.Event, once: bool, metrics: AlertMetrics
 ) -> tuple[DeadLetters, Subscription] | None:
-    """Where findings come from and what is none of ours goes; None when told to stop before the bus answered."""
+    """Where findings come from and what is none of ours goes; None when told to stop before the
+    bus answered.
+    """
 
     def ask() -> tuple[DeadLetters, Subscription]:
         return _letters(context, bus), bus.subscribe(FINDINGS, GROUP)
@@ -220,7 +278,9 @@ def due_recount(context: Context, book: Book, registry: CollectorRegistry) -> Ca
         now = context.clock.now()
         silent = silent_clocks(book.duties)
         for name, tenant in tenants.items():
-            metrics.tell(name, earliest(store, name, tenant.regimes, now), unheard(store, name, silent, now))
+            metrics.tell(
+                name, earliest(store, name, tenant.regimes, now), unheard(store, name, silent, now)
+            )
         metrics.known(until)
 
     return recount
@@ -236,13 +296,19 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def look() -> str:
         with contextlib.closing(configured_store(context)) as store:
             rights = store.check()
-            return ", ".join(filter(None, (f"{store.count(Incident, DocumentFilter())} incidents", rights)))
+            return ", ".join(
+                filter(None, (f"{store.count(Incident, DocumentFilter())} incidents", rights))
+            )
 
     def rules() -> str:
         check_regimes(context.settings.tenants)
         year = context.clock.now().year
         unknown = [str(y) for y in (year, year + 1) if y not in china().years]
-        return f"no calendar of working days of {' and '.join(unknown)}: every day counts as worked" if unknown else "known"
+        return (
+            f"no calendar of working days of {' and '.join(unknown)}: every day counts as worked"
+            if unknown
+            else "known"
+        )
 
     def in_force() -> str:
         def version(kind: AnyKind) -> str:
@@ -256,8 +322,14 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             listed = VerifiedList(path_of(context.data, tenant), context.keys, tenant)
             expires = datetime.fromisoformat(listed.header.expires)
             if expires <= context.clock.now():
-                raise ConfigError(f"{listed.path} expired on {expires:%Y-%m-%d} and is not used: load it again, or remove it")
-            said.append(f"{tenant} {listed.check():,} values of {listed.header.created[:10]} until {expires:%Y-%m-%d}")
+                raise ConfigError(
+                    f"{listed.path} expired on {expires:%Y-%m-%d} and is not used: load it again,"
+                    " or remove it"
+                )
+            said.append(
+                f"{tenant} {listed.check():,} values of {listed.header.created[:10]} until"
+                f" {expires:%Y-%m-%d}"
+            )
         return ", ".join(said) or "no list here, so a look-up has two answers"
 
     yield "incident store", look
@@ -270,5 +342,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def plan(context: Context) -> Iterator[str]:
-    """What `ullage check --plan` prints of this stage: what somebody else must set up for the incident store."""
+    """What `ullage check --plan` prints of this stage: what somebody else must set up for the
+    incident store.
+    """
     return store_plan(context)

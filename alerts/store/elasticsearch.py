@@ -1,12 +1,14 @@
 """The incident store for many machines: Elasticsearch 8 or 9, one index a record class.
 
-Nothing is created while it runs: `create_templates` makes templates and indexes, or whoever owns the cluster does. Reading and
-claiming by id see every write at once, search what was written before the last refresh. Queries are built here of exact values
-and phrases alone, so no sign in a text is an operator. A failed request is never repeated by the client: `create` would then
-deny what the first attempt did; the worker tries the record again, which finds what it wrote. Deleted documents are found by
-nothing at once; their bytes leave the segments when Elasticsearch merges them, which `expunge` asks for. Answers bring whole
-sources: to cut the filters off, the server would have to parse each document, which took half its time. For an excerpt it does:
-what is left is a tenth and less, whose reading here costs more than that; but what is in `Document.brief` it has apart.
+Nothing is created while it runs: `create_templates` makes templates and indexes, or whoever owns
+the cluster does. Reading and claiming by id see every write at once, search what was written before
+the last refresh. Queries are built here of exact values and phrases alone, so no sign in a text is
+an operator. A failed request is never repeated by the client: `create` would then deny what the
+first attempt did; the worker tries the record again, which finds what it wrote. Deleted documents
+are found by nothing at once; their bytes leave the segments when Elasticsearch merges them, which
+`expunge` asks for. Answers bring whole sources: to cut the filters off, the server would have to
+parse each document, which took half its time. For an excerpt it does: what is left is a tenth and
+less, whose reading here costs more than that; but what is in `Document.brief` it has apart.
 """
 
 from __future__ import annotations
@@ -49,7 +51,15 @@ from alerts.store.elasticsearch_cluster import (
     server_errors,
     templates,
 )
-from alerts.store.sqlite_queries import checked_columns, checked_set, page_mark, read_mark, read_order, stamp, too_many
+from alerts.store.sqlite_queries import (
+    checked_columns,
+    checked_set,
+    page_mark,
+    read_mark,
+    read_order,
+    stamp,
+    too_many,
+)
 from ullage.errors import RecordError
 from ullage.phrase import Phrase
 from ullage.security.keys import KeyStore
@@ -58,7 +68,9 @@ BY, SPANS, TOTAL = "by", "spans", "total"
 
 
 def tallied(by: Sequence[str], sums: Mapping[str, Any]) -> dict[str, Any]:
-    """The aggregations of documents by each column, one within the other, with `sums` in the innermost."""
+    """The aggregations of documents by each column, one within the other, with `sums` in the
+    innermost.
+    """
     asked = dict(sums)
     for column in reversed(by):
         within = {"aggs": asked} if asked else {}
@@ -76,17 +88,25 @@ def spans(asked: dict[str, Any], moments: Sequence[datetime]) -> dict[str, Any]:
 
 
 def tallies(answer: Mapping[str, Any], by: Sequence[str]) -> list[GroupCount]:
-    """What the server answered, whose spans are in order; QueryError where something is left out, or more than are told apart."""
-    found = [one for n, span in enumerate(answer[SPANS]["buckets"]) for one in _within(span, by, (), n)]
+    """What the server answered, whose spans are in order; QueryError where something is left
+    out, or more than are told apart.
+    """
+    found = [
+        one for n, span in enumerate(answer[SPANS]["buckets"]) for one in _within(span, by, (), n)
+    ]
     if len(found) > MAX_TALLIES:
         raise QueryError(too_many())
     return found
 
 
-def _within(bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int) -> Iterator[GroupCount]:
+def _within(
+    bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...], span: int
+) -> Iterator[GroupCount]:
     if len(values) == len(by):
         if count := int(bucket["doc_count"]):
-            yield GroupCount(values, count, round(bucket[TOTAL]["value"]) if TOTAL in bucket else 0, span)
+            yield GroupCount(
+                values, count, round(bucket[TOTAL]["value"]) if TOTAL in bucket else 0, span
+            )
         return
     if bucket[BY]["sum_other_doc_count"]:
         raise QueryError(too_many())
@@ -95,10 +115,18 @@ def _within(bucket: Mapping[str, Any], by: Sequence[str], values: tuple[str, ...
 
 
 AT_FIRST, SCROLL, KEEP_ALIVE = 2_000, 1_000, "10m"
-"""Documents that one request may bring, as many as the customers of a batch of findings; of what is more, those of each page."""
+"""Documents that one request may bring, as many as the customers of a batch of findings; of what
+is more, those of each page.
+"""
 EXCERPTS = 5_000
-"""So many excerpts are read at once: what the server reads again for a second request costs it more than they weigh."""
-BRIEF: Mapping[str, Any] = {"source": False, "stored_fields": "_none_", "docvalue_fields": ["id", "brief"]}
+"""So many excerpts are read at once: what the server reads again for a second request costs it
+more than they weigh.
+"""
+BRIEF: Mapping[str, Any] = {
+    "source": False,
+    "stored_fields": "_none_",
+    "docvalue_fields": ["id", "brief"],
+}
 """What asks for `Document.brief` and opens no document, not even for its `_id`."""
 IDS_AT_ONCE = 1000
 BULK_BYTES, BULK_ITEMS = 8 * 2**20, 2000
@@ -117,7 +145,9 @@ class ElasticsearchStore:
         self._client = connect(self._address, keys, patience)
 
     def create_templates(self, kinds: Collection[type[Document]] = CLASSES) -> None:
-        """Create or renew templates and indexes, as the plan of the cluster does; needs an administrator's account."""
+        """Create or renew templates and indexes, as the plan of the cluster does; needs an
+        administrator's account.
+        """
         made, prefix = templates(self._address.prefix), self._address.prefix
         with server_errors(self._address):
             for name in (index_name(prefix, kind) for kind in kinds):
@@ -125,20 +155,29 @@ class ElasticsearchStore:
                 if not self._client.indices.exists(index=name):
                     self._client.indices.create(index=name)
                     continue
-                self._client.indices.put_mapping(index=name, body=made[name]["template"]["mappings"])
+                self._client.indices.put_mapping(
+                    index=name, body=made[name]["template"]["mappings"]
+                )
                 self._client.indices.put_settings(index=name, settings=LATER)
 
     def expunge(self, kinds: Collection[type[Document]]) -> None:
-        """See `IncidentStore.expunge`; the servers write anew in the background every segment that holds something deleted.
+        """See `IncidentStore.expunge`; the servers write anew in the background every segment that
+        holds something deleted.
 
-        For about a minute Elasticsearch keeps what was deleted for replicas that lag: a document that was written within the
-        last minute, and the mark with the id of each that was just deleted, go with a later call.
+        For about a minute Elasticsearch keeps what was deleted for replicas that lag: a document
+        that was written within the last minute, and the mark with the id of each that was just
+        deleted, go with a later call.
         """
         names = [self._index(kind) for kind in kinds]
         with server_errors(self._address, "maintenance", kinds):
-            # Only what a commit holds as deleted may be dropped, and a flush also ends the log that has the documents in it.
-            must_be_whole(self._address, self._client.indices.flush(index=names, wait_if_ongoing=True).body)
-            self._client.indices.forcemerge(index=names, only_expunge_deletes=True, wait_for_completion=False)
+            # Only what a commit holds as deleted may be dropped, and a flush also ends the log that
+            # has the documents in it.
+            must_be_whole(
+                self._address, self._client.indices.flush(index=names, wait_if_ongoing=True).body
+            )
+            self._client.indices.forcemerge(
+                index=names, only_expunge_deletes=True, wait_for_completion=False
+            )
 
     def check(self) -> str:
         """See `IncidentStore.check`."""
@@ -155,7 +194,10 @@ class ElasticsearchStore:
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """See `IncidentStore.read`; the request is the same."""
-        return {hit["_id"]: VersionedDocument(self._document(kind, hit), _version(hit)) for hit in self._by_id(kind, ids)}
+        return {
+            hit["_id"]: VersionedDocument(self._document(kind, hit), _version(hit))
+            for hit in self._by_id(kind, ids)
+        }
 
     def _by_id(self, kind: type[Document], ids: Collection[str]) -> Iterator[Mapping[str, Any]]:
         """What is there, as the server has it."""
@@ -164,13 +206,18 @@ class ElasticsearchStore:
                 answer = self._client.mget(index=self._index(kind), ids=list(some))
             for item in answer["docs"]:
                 if "error" in item:
-                    kind_of = error_type(item)  # an answer of its own status: a shard that is not up yet is no missing index
-                    raise meaning(self._where(), 404 if kind_of in LASTING else 503, kind_of, "read", [kind])
+                    # an answer of its own status: a shard that is not up yet is no missing index
+                    kind_of = error_type(item)
+                    raise meaning(
+                        self._where(), 404 if kind_of in LASTING else 503, kind_of, "read", [kind]
+                    )
                 if item["found"]:
                     yield item
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """See `IncidentStore.create`; what can never be stored is a RecordError, for False would say that it is there."""
+        """See `IncidentStore.create`; what can never be stored is a RecordError, for False would
+        say that it is there.
+        """
         statuses = self._bulk(documents, {})
         if any(status not in {201, 409} for status in statuses):
             raise RecordError("store_refused", "the store refuses a document")
@@ -178,7 +225,9 @@ class ElasticsearchStore:
 
     def put(self, documents: Sequence[Document], over: Versions | None = None) -> list[WriteResult]:
         """See `IncidentStore.put`; the server itself compares, as it writes."""
-        return [OUTCOMES.get(status, WriteResult.REJECTED) for status in self._bulk(documents, over)]
+        return [
+            OUTCOMES.get(status, WriteResult.REJECTED) for status in self._bulk(documents, over)
+        ]
 
     def count(self, kind: type[Document], where: DocumentFilter) -> int:
         """See `IncidentStore.count`."""
@@ -187,22 +236,39 @@ class ElasticsearchStore:
         must_be_whole(self._address, answer.body)
         return int(answer["count"])
 
-    def counts(self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]) -> list[int]:
+    def counts(
+        self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
+    ) -> list[int]:
         """See `IncidentStore.counts`; one request."""
         named = {str(n): condition(kind, part) for n, part in enumerate(parts)}
-        answer = self._aggregated(kind, where, {"parts": {"filters": {"filters": named}}})["parts"]["buckets"]
+        answer = self._aggregated(kind, where, {"parts": {"filters": {"filters": named}}})["parts"][
+            "buckets"
+        ]
         return [int(answer[name]["doc_count"]) for name in named]
 
     def tally(
-        self, kind: type[Document], where: DocumentFilter, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+        self,
+        kind: type[Document],
+        where: DocumentFilter,
+        by: Sequence[str],
+        total: str = "",
+        moments: Sequence[datetime] = (),
     ) -> list[GroupCount]:
-        """See `IncidentStore.tally`; one request. An index has one shard, so its counts of values are exact."""
+        """See `IncidentStore.tally`; one request.
+
+        An index has one shard, so its counts of values are exact.
+        """
         sums = {"total": {"sum": {"field": read_order(kind, total)[0]}}} if total else {}
         asked = spans(tallied(checked_columns(kind, by), sums), moments)
         return tallies(self._aggregated(kind, where, asked), by)
 
     def firsts(
-        self, kind: type[Document], where: DocumentFilter, name: str, values: Collection[str], order: str
+        self,
+        kind: type[Document],
+        where: DocumentFilter,
+        name: str,
+        values: Collection[str],
+        order: str,
     ) -> dict[str, First]:
         """See `IncidentStore.firsts`; one request."""
         if not values:
@@ -213,21 +279,43 @@ class ElasticsearchStore:
         terms = {"field": checked_set(kind, name), "include": list(values), "size": len(values)}
         asked = {"sets": {"terms": terms, "aggs": {"first": {"top_hits": first}}}}
         buckets = self._aggregated(kind, where, asked)["sets"]["buckets"]
-        return {one["key"]: First(one["first"]["hits"]["hits"][0]["_id"], one["doc_count"]) for one in buckets}
+        return {
+            one["key"]: First(one["first"]["hits"]["hits"][0]["_id"], one["doc_count"])
+            for one in buckets
+        }
 
-    def _aggregated(self, kind: type[Document], where: DocumentFilter, asked: Mapping[str, Any]) -> Any:
+    def _aggregated(
+        self, kind: type[Document], where: DocumentFilter, asked: Mapping[str, Any]
+    ) -> Any:
         """What comes of an aggregation over all that fits `where`."""
         with server_errors(self._address, "read", [kind]):
             answer = self._client.search(
-                index=self._index(kind), query=condition(kind, where), aggregations=asked, size=0, track_total_hits=False
+                index=self._index(kind),
+                query=condition(kind, where),
+                aggregations=asked,
+                size=0,
+                track_total_hits=False,
             )
         must_be_whole(self._address, answer.body)
         return answer["aggregations"]
 
-    def search(self, kind: type[D], where: DocumentFilter, limit: int = 50, after: str = "", order: str = "") -> DocumentPage[D]:
-        """See `IncidentStore.search`; the mark is the last item's own place, so no state of the server is needed to go on."""
+    def search(
+        self,
+        kind: type[D],
+        where: DocumentFilter,
+        limit: int = 50,
+        after: str = "",
+        order: str = "",
+    ) -> DocumentPage[D]:
+        """See `IncidentStore.search`; the mark is the last item's own place, so no state of the
+        server is needed to go on.
+        """
         size = max(1, min(limit, MAX_PAGE))
-        request: dict[str, Any] = {"index": self._index(kind), "query": condition(kind, where), "size": size + 1}
+        request: dict[str, Any] = {
+            "index": self._index(kind),
+            "query": condition(kind, where),
+            "size": size + 1,
+        }
         by, is_down = read_order(kind, order)
         direction = "desc" if is_down else "asc"
         request["sort"] = [{by: direction}, {"id": direction}]
@@ -247,7 +335,9 @@ class ElasticsearchStore:
             yield from self._scroll(kind, where, shape)
             return
         lacking = list[str]()
-        for hit in self._found(kind, {"query": condition(kind, where), **BRIEF}, EXCERPTS, EXCERPTS):
+        for hit in self._found(
+            kind, {"query": condition(kind, where), **BRIEF}, EXCERPTS, EXCERPTS
+        ):
             id_, brief = hit["fields"]["id"][0], hit["fields"].get("brief")
             if brief:
                 yield self._stored(kind, id_, brief[0], shape)
@@ -257,14 +347,20 @@ class ElasticsearchStore:
             yield from self._scroll(kind, DocumentFilter(ids=some), shape)
 
     def _scroll(self, kind: type[Document], where: DocumentFilter, read_as: type[R]) -> Iterator[R]:
-        source = {} if read_as is kind else {"source": [f"doc.{name}" for name in read_as.model_fields]}
+        source = (
+            {} if read_as is kind else {"source": [f"doc.{name}" for name in read_as.model_fields]}
+        )
         at_first, then = (AT_FIRST, SCROLL) if read_as is kind else (EXCERPTS, EXCERPTS)
         for hit in self._found(kind, {"query": condition(kind, where), **source}, at_first, then):
             yield self._read_as(kind, hit, read_as)
 
-    def _found(self, kind: type[Document], request: Mapping[str, Any], at_first: int, then: int) -> Iterator[Mapping[str, Any]]:
+    def _found(
+        self, kind: type[Document], request: Mapping[str, Any], at_first: int, then: int
+    ) -> Iterator[Mapping[str, Any]]:
         """All hits. What one answer holds is one request instead of three."""
-        hits = self._hits(kind, {**request, "index": self._index(kind), "size": at_first, "sort": ["_doc"]})
+        hits = self._hits(
+            kind, {**request, "index": self._index(kind), "size": at_first, "sort": ["_doc"]}
+        )
         return iter(hits) if len(hits) < at_first else self._paged(kind, request, then)
 
     def _document(self, kind: type[D], hit: Mapping[str, Any]) -> D:
@@ -273,14 +369,25 @@ class ElasticsearchStore:
     def _read_as(self, kind: type[Document], hit: Mapping[str, Any], read_as: type[R]) -> R:
         return self._stored(kind, hit["_id"], hit["_source"].get("doc", {}), read_as)
 
-    def _stored(self, kind: type[Document], id_: str, content: str | Mapping[str, Any], read_as: type[R]) -> R:
+    def _stored(
+        self, kind: type[Document], id_: str, content: str | Mapping[str, Any], read_as: type[R]
+    ) -> R:
         return stored(kind, id_, content, f"{self._where()}, index {self._index(kind)}", read_as)
 
-    def _paged(self, kind: type[Document], asked: Mapping[str, Any], size: int) -> Iterator[Mapping[str, Any]]:
+    def _paged(
+        self, kind: type[Document], asked: Mapping[str, Any], size: int
+    ) -> Iterator[Mapping[str, Any]]:
         """Page after page of a point in time."""
         with server_errors(self._address, "read", [kind]):
-            pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)["id"]
-        request = {**asked, "size": size, "sort": [{"_shard_doc": "asc"}], "pit": {"id": pit, "keep_alive": KEEP_ALIVE}}
+            pit = self._client.open_point_in_time(index=self._index(kind), keep_alive=KEEP_ALIVE)[
+                "id"
+            ]
+        request = {
+            **asked,
+            "size": size,
+            "sort": [{"_shard_doc": "asc"}],
+            "pit": {"id": pit, "keep_alive": KEEP_ALIVE},
+        }
         try:
             is_whole = False
             while not is_whole:
@@ -292,13 +399,18 @@ class ElasticsearchStore:
             with server_errors(self._address, "read", [kind]):
                 self._client.options(ignore_status=404).close_point_in_time(id=pit)
 
-    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
+    def delete(
+        self, kind: type[Document], ids: Collection[str], over: Versions | None = None
+    ) -> int:
         """See `IncidentStore.delete`."""
         deleted = 0
         index = self._index(kind)
         named = [id_ for id_ in ids if _fits(id_) and (over is None or id_ in over)]
         for some in chunks(named, IDS_AT_ONCE):
-            asked = [{"delete": {"_index": index, "_id": id_, **(_unchanged(over[id_]) if over else {})}} for id_ in some]
+            asked = [
+                {"delete": {"_index": index, "_id": id_, **(_unchanged(over[id_]) if over else {})}}
+                for id_ in some
+            ]
             deleted += self._send(asked, "delete", [kind], is_seen=True).count(200)
         return deleted
 
@@ -326,13 +438,17 @@ class ElasticsearchStore:
         return list(answer["hits"]["hits"])
 
     def _bulk(self, documents: Sequence[Document], over: Versions | None) -> list[int]:
-        """The status of each document, 400 for one that cannot be sent; in pieces, so that memory and requests have a bound.
+        """The status of each document, 400 for one that cannot be sent; in pieces, so that memory
+        and requests have a bound.
 
-        Each is written over its version in `over`, or only if it is not there; over whatever there is without `over`.
+        Each is written over its version in `over`, or only if it is not there; over whatever there
+        is without `over`.
         """
         statuses = [400] * len(documents)
         privilege = "index" if over is None or over else "create_doc"
-        send = partial(self._send, privilege=privilege, kinds={type(document) for document in documents})
+        send = partial(
+            self._send, privilege=privilege, kinds={type(document) for document in documents}
+        )
         is_seen = any(document.seen_at_once for document in documents)
         lines: list[bytes] = []
         places: list[int] = []
@@ -341,7 +457,11 @@ class ElasticsearchStore:
             if not _fits(document.id):
                 continue
             version = over.get(document.id) if over else None
-            header = {"_index": self._index(type(document)), "_id": document.id, **(_unchanged(version) if version else {})}
+            header = {
+                "_index": self._index(type(document)),
+                "_id": document.id,
+                **(_unchanged(version) if version else {}),
+            }
             action = "index" if over is None or version else "create"
             pair = [to_json({action: header}), body(document)]
             length = len(pair[1])
@@ -355,13 +475,24 @@ class ElasticsearchStore:
             _note(statuses, places, send(lines, is_seen=is_seen))
         return statuses
 
-    def _send(self, operations: Sequence[Any], privilege: str, kinds: Collection[type[Document]], *, is_seen: bool) -> list[int]:
-        """The status of each operation; raises where the server could not try one, for the caller will do it all again.
+    def _send(
+        self,
+        operations: Sequence[Any],
+        privilege: str,
+        kinds: Collection[type[Document]],
+        *,
+        is_seen: bool,
+    ) -> list[int]:
+        """The status of each operation; raises where the server could not try one, for the caller
+        will do it all again.
 
-        What `is_seen` at once takes no right to refresh the index: whoever may write may ask for that along with it.
+        What `is_seen` at once takes no right to refresh the index: whoever may write may ask for
+        that along with it.
         """
         with server_errors(self._address, privilege, kinds):
-            answer = self._client.bulk(operations=list(operations), filter_path=ANSWERED, refresh=is_seen)
+            answer = self._client.bulk(
+                operations=list(operations), filter_path=ANSWERED, refresh=is_seen
+            )
         statuses = []
         for item in answer["items"]:
             result = next(iter(item.values()))
@@ -385,7 +516,9 @@ def _version(hit: Mapping[str, Any]) -> str:
 
 
 def _unchanged(version: str) -> dict[str, int]:
-    """What an operation says that is to be done of this version alone; the server answers another with status 409."""
+    """What an operation says that is to be done of this version alone; the server answers
+    another with status 409.
+    """
     number, _, term = version.partition(":")
     return {"if_seq_no": int(number), "if_primary_term": int(term)}
 
@@ -393,8 +526,13 @@ def _unchanged(version: str) -> dict[str, int]:
 def condition(kind: type[Document], where: DocumentFilter) -> dict[str, Any]:
     """`where` as a query of exact values, ranges and phrases of our own words."""
     needed = _terms(kind, where.equals)
-    needed += [{"range": {read_order(kind, number)[0]: {"lte": most}}} for number, most in where.at_most.items()]
-    needed += [{"prefix": {name: where.begins[name]}} for name in checked_columns(kind, where.begins)]
+    needed += [
+        {"range": {read_order(kind, number)[0]: {"lte": most}}}
+        for number, most in where.at_most.items()
+    ]
+    needed += [
+        {"prefix": {name: where.begins[name]}} for name in checked_columns(kind, where.begins)
+    ]
     if where.before is not None:
         needed.append({"range": {"time": {"lt": stamp(where.before)}}})
     if where.since is not None:
@@ -413,7 +551,9 @@ def _terms(kind: type[Document], values: Mapping[str, Collection[str]]) -> list[
         if isinstance(wanted, str):
             raise TypeError(f"{name}: give a collection of values")
         if name not in (*kind.columns, *kind.sets):
-            raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=name))
+            raise QueryError(
+                Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=name)
+            )
     return [{"terms": {name: list(wanted)}} for name, wanted in values.items()]
 
 
@@ -422,7 +562,9 @@ def _text(kind: type[Document], text: str) -> list[dict[str, Any]]:
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
     phrases = query_phrases(text)
-    return [{"match_phrase": {"words": " ".join(phrase)}} for phrase in phrases] or [{"match_none": {}}]
+    return [{"match_phrase": {"words": " ".join(phrase)}} for phrase in phrases] or [
+        {"match_none": {}}
+    ]
 
 
 def _fits(id_: str) -> bool:

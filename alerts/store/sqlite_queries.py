@@ -1,13 +1,15 @@
 """Turn a filter into SQL, and choose the index that leads.
 
-SQLite would make a list of them anew for each statement, and a page asks for the same words three times and more: that took most
-of its time where most documents have them. So they are worked out once, as a byte a row, until something is written.
+SQLite would make a list of them anew for each statement, and a page asks for the same words three
+times and more: that took most of its time where most documents have them. So they are worked out
+once, as a byte a row, until something is written.
 
 Values are bound, names come from the record class, and words are quoted by us.
 
-Where one condition leaves few documents, it leads: they are collected and sorted. Else an index that has all columns in it is
-read, in the order that is asked for where it has that, so that no document is read but those of a page. So no question costs more
-than one pass over that index, whatever is asked; SQLite's own choice depends on statistics that a growing file has outgrown.
+Where one condition leaves few documents, it leads: they are collected and sorted. Else an index
+that has all columns in it is read, in the order that is asked for where it has that, so that no
+document is read but those of a page. So no question costs more than one pass over that index,
+whatever is asked; SQLite's own choice depends on statistics that a growing file has outgrown.
 """
 
 # ruff: noqa: S608  names of tables and columns come from the record classes, never from outside
@@ -29,10 +31,12 @@ NAME = "rows_with"
 
 
 def add_rows_with(database: apsw.Connection) -> None:
-    """Give the connection the SQL function `rows_with(table, words)`: for each row number 1 if it has the words, else 0.
+    """Give the connection the SQL function `rows_with(table, words)`: for each row number 1 if it
+    has the words, else 0.
 
-    It reads within the statement that asks, and so of the same moment. What it last said stands until this connection has changed
-    something (`total_changes`), or another one has (`data_version`).
+    It reads within the statement that asks, and so of the same moment. What it last said stands
+    until this connection has changed something (`total_changes`), or another one has
+    (`data_version`).
     """
     known: tuple[object, bytes] = None, b""
 
@@ -80,17 +84,26 @@ def page_mark(time: int, id_: str) -> str:
 def mark_behind(document: Document, order: str) -> str:
     """The mark of the page that begins behind `document` in that order of a search."""
     by, _ = read_order(type(document), order)
-    return page_mark(stamp(getattr(document, document.time)) if by == "time" else getattr(document, by), document.id)
+    return page_mark(
+        stamp(getattr(document, document.time)) if by == "time" else getattr(document, by),
+        document.id,
+    )
 
 
 def read_order(kind: type[Document], order: str) -> tuple[str, bool]:
-    """What a search orders by, and whether it goes down; QueryError for what the class does not have."""
+    """What a search orders by, and whether it goes down; QueryError for what the class does not
+    have.
+    """
     name, is_down = order.removeprefix("-"), order.startswith("-")
     if not order:
         return "time", True
     if name not in ("time", *kind.orders):
         raise QueryError(
-            Phrase("%(kind)s cannot be sorted that way: use %(known)s", kind=kind.__name__, known=", ".join(kind.orders) or "-")
+            Phrase(
+                "%(kind)s cannot be sorted that way: use %(known)s",
+                kind=kind.__name__,
+                known=", ".join(kind.orders) or "-",
+            )
         )
     return name, is_down
 
@@ -107,7 +120,9 @@ def checked_columns(kind: type[Document], names: Iterable[str]) -> tuple[str, ..
     """`names`, each of which is a column of the class; QueryError else."""
     found = tuple(names)
     if unknown := next((name for name in found if name not in kind.columns), None):
-        raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=unknown))
+        raise QueryError(
+            Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=unknown)
+        )
     return found
 
 
@@ -124,7 +139,9 @@ def too_many() -> Phrase:
 
 
 ALL_ROWS, MEMBERS = "", "set"
-"""What leads where nothing does: the index that is read, or members of a set that are read beside the condition."""
+"""What leads where nothing does: the index that is read, or members of a set that are read
+beside the condition.
+"""
 Condition = tuple[str, *tuple[str | int, ...]]
 """A condition and the values that are bound in it, in order."""
 
@@ -139,21 +156,35 @@ def selection(
 ) -> tuple[str, list[str | int]]:
     """The condition and its values, in order.
 
-    No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are asked for the others. Where
-    `leads` is given, that column, set, `id`, `time` or `text` leads and nothing else, or what is read anyway: ALL_ROWS, MEMBERS.
-    What has words is then asked of each row.
+    No index leads by a column that is `passed_over`. Of several sets the last leads, and rows are
+    asked for the others. Where `leads` is given, that column, set, `id`, `time` or `text` leads and
+    nothing else, or what is read anyway: ALL_ROWS, MEMBERS. What has words is then asked of each
+    row.
     """
     found: list[Condition] = [("true",)]
-    leading = [field for field in where.equals if field in kind.sets][-1:] if leads is None else [leads]
-    passed_over = passed_over if leads is None else {*kind.columns, "id", "time"} - {leads, *(() if leads else kind.narrow)}
+    leading = (
+        [field for field in where.equals if field in kind.sets][-1:] if leads is None else [leads]
+    )
+    passed_over = (
+        passed_over
+        if leads is None
+        else {*kind.columns, "id", "time"} - {leads, *(() if leads else kind.narrow)}
+    )
     for field, wanted in where.equals.items():
         is_leading = field in leading if field in kind.sets else field not in passed_over
         found.append(_of_values(kind, table, field, wanted, leads=is_leading))
-    found += [_of_values(kind, table, field, some, leads=False, is_in=False) for field, some in where.differs.items()]
-    found += [(f"{read_order(kind, number)[0]} <= ?", most) for number, most in where.at_most.items()]
+    found += [
+        _of_values(kind, table, field, some, leads=False, is_in=False)
+        for field, some in where.differs.items()
+    ]
+    found += [
+        (f"{read_order(kind, number)[0]} <= ?", most) for number, most in where.at_most.items()
+    ]
     for name in checked_columns(kind, where.begins):
         field = f"+{name}" if name in passed_over else name
-        found.append((f"{field} >= ? and {field} < ?", where.begins[name], where.begins[name] + LAST))
+        found.append(
+            (f"{field} >= ? and {field} < ?", where.begins[name], where.begins[name] + LAST)
+        )
     time, id_ = (f"+{name}" if name in passed_over else name for name in ("time", "id"))
     if where.before is not None:
         found.append((f"{time} < ?", stamp(where.before)))
@@ -162,26 +193,49 @@ def selection(
     if where.ids is not None:
         found.append((f"{id_} in (select value from json_each(?))", json.dumps(list(where.ids))))
     if where.without:
-        found.append(("id not in (select value from json_each(?))", json.dumps(list(where.without))))
+        found.append(
+            ("id not in (select value from json_each(?))", json.dumps(list(where.without)))
+        )
     if where.text:
         found.append(_text(kind, table, where.text, leads))
-    return " and ".join(condition for condition, *_ in found), [value for _, *values in found for value in values]
+    return " and ".join(condition for condition, *_ in found), [
+        value for _, *values in found for value in values
+    ]
 
 
 def _of_values(
-    kind: type[Document], table: str, field: str, values: Collection[str], *, leads: bool, is_in: bool = True
+    kind: type[Document],
+    table: str,
+    field: str,
+    values: Collection[str],
+    *,
+    leads: bool,
+    is_in: bool = True,
 ) -> Condition:
-    """That a column or a set has one of these values, or none of them; an index may lead by it only if it `leads`."""
+    """That a column or a set has one of these values, or none of them; an index may lead by it
+    only if it `leads`.
+    """
     if isinstance(values, str):
         raise TypeError(f"{field}: give a collection of values")
-    among, bound = ("= ?", next(iter(values))) if len(values) == 1 else ("in (select value from json_each(?))", _json(values))
+    among, bound = (
+        ("= ?", next(iter(values)))
+        if len(values) == 1
+        else ("in (select value from json_each(?))", _json(values))
+    )
     if field in kind.columns:
         return f"{'' if is_in else 'not '}{'' if leads else '+'}{field} {among}", bound
     if field not in kind.sets:
         raise QueryError(Phrase("%(kind)s has no filter %(name)s", kind=kind.__name__, name=field))
     if leads:
-        return f"{table}.n in (select n from {table}_sets where field = ? and value {among})", field, bound
-    has = f"exists (select 1 from {table}_sets s where s.field = ? and s.value {among} and s.n = {table}.n)"
+        return (
+            f"{table}.n in (select n from {table}_sets where field = ? and value {among})",
+            field,
+            bound,
+        )
+    has = (
+        f"exists (select 1 from {table}_sets s where s.field = ? and s.value {among} and s.n ="
+        f" {table}.n)"
+    )
     return (has if is_in else f"not {has}"), field, bound
 
 
@@ -189,7 +243,9 @@ def _json(values: Collection[str]) -> str:
     return json.dumps(list(values))
 
 
-def _text(kind: type[Document], table: str, text: str, leads: str | None) -> tuple[str, *tuple[str, ...]]:
+def _text(
+    kind: type[Document], table: str, text: str, leads: str | None
+) -> tuple[str, *tuple[str, ...]]:
     """Every phrase must occur; a text without a word finds nothing."""
     if not kind.searchable:
         raise QueryError(Phrase("%(kind)s has no full-text search", kind=kind.__name__))
@@ -200,7 +256,13 @@ def _text(kind: type[Document], table: str, text: str, leads: str | None) -> tup
     match = " AND ".join('"' + " ".join(phrase) + '"' for phrase in phrases)
     if leads in (ALL_ROWS, MEMBERS):
         return has_words(table), match
-    return f"{'' if leads in (None, 'text') else '+'}{table}.n in (select rowid from {table}_words where words match ?)", match
+    return (
+        (
+            f"{'' if leads in (None, 'text') else '+'}{table}.n in (select rowid from {table}_words"
+            " where words match ?)"
+        ),
+        match,
+    )
 
 
 FEW = 2_000
@@ -209,7 +271,9 @@ Read = Callable[[str, Sequence[Any]], list[Any]]
 
 
 class ReadPlan(NamedTuple):
-    """What is read, and under which condition; `is_few` where it is collected rather than walked through in order."""
+    """What is read, and under which condition; `is_few` where it is collected rather than walked
+    through in order.
+    """
 
     source: str
     condition: str
@@ -233,11 +297,16 @@ def way(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> 
     lead = _lead(read, kind, table, where)
     if lead is not None:
         return ReadPlan(table, *selection(kind, table, where, leads=lead), True)
-    return ReadPlan(f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=ALL_ROWS), False)
+    return ReadPlan(
+        f"{table} indexed by {table}_narrow", *selection(kind, table, where, leads=ALL_ROWS), False
+    )
 
 
 def _lead(read: Read, kind: type[Document], table: str, where: DocumentFilter) -> str | None:
-    """What leaves few documents by itself; of what leaves more no more are counted. None where nothing does."""
+    """What leaves few documents by itself; of what leaves more no more are counted.
+
+    None where nothing does.
+    """
     if where.ids is not None and len(where.ids) <= FEW:
         return "id"
     for name, sql, values in _alone(kind, table, where):
@@ -246,17 +315,31 @@ def _lead(read: Read, kind: type[Document], table: str, where: DocumentFilter) -
     return None
 
 
-def _alone(kind: type[Document], table: str, where: DocumentFilter) -> Iterator[tuple[str, str, Sequence[Any]]]:
-    """Each condition that an index can lead by, as a query of what it leaves; those that mostly leave the least first."""
+def _alone(
+    kind: type[Document], table: str, where: DocumentFilter
+) -> Iterator[tuple[str, str, Sequence[Any]]]:
+    """Each condition that an index can lead by, as a query of what it leaves; those that mostly
+    leave the least first.
+    """
     if where.text:
         _, words = selection(kind, table, DocumentFilter(text=where.text))
-        yield "text", f"select 1 from {table}_words where words match ?" if words else "select 1 where false", words
+        yield (
+            "text",
+            f"select 1 from {table}_words where words match ?" if words else "select 1 where false",
+            words,
+        )
     for name in where.equals.keys() & {*kind.sets}:
         among = "value in (select value from json_each(?))"
-        yield name, f"select 1 from {table}_sets where field = ? and {among}", [name, json.dumps(list(where.equals[name]))]
+        yield (
+            name,
+            f"select 1 from {table}_sets where field = ? and {among}",
+            [name, json.dumps(list(where.equals[name]))],
+        )
     for name in where.equals.keys() & {*kind.columns}:
         condition, values = selection(kind, table, DocumentFilter({name: where.equals[name]}))
         yield name, f"select 1 from {table} where {condition}", values
     if where.since is not None or where.before is not None:
-        condition, values = selection(kind, table, DocumentFilter(since=where.since, before=where.before))
+        condition, values = selection(
+            kind, table, DocumentFilter(since=where.since, before=where.before)
+        )
         yield "time", f"select 1 from {table} where {condition}", values

@@ -1,7 +1,9 @@
-"""The store as somebody may see it who is not concerned with every tenant: of the others there is nothing.
+"""The store as somebody may see it who is not concerned with every tenant: of the others there is
+nothing.
 
-Every reading and every writing of the desk goes through here, so that no page has to think of it. What is of no tenant, such as
-when crawl was last heard, is everybody's, but for what counts customers; what has several `tenants` is for whoever sees one.
+Every reading and every writing of the desk goes through here, so that no page has to think of it.
+What is of no tenant, such as when crawl was last heard, is everybody's, but for what counts
+customers; what has several `tenants` is for whoever sees one.
 """
 
 from __future__ import annotations
@@ -12,12 +14,24 @@ from datetime import datetime
 
 from alerts.records.document import D, Document, E, QueryError
 from alerts.records.sighting import CollectorHeartbeat
-from alerts.store import DocumentFilter, DocumentPage, First, GroupCount, IncidentStore, VersionedDocument, Versions, WriteResult
+from alerts.store import (
+    DocumentFilter,
+    DocumentPage,
+    First,
+    GroupCount,
+    IncidentStore,
+    VersionedDocument,
+    Versions,
+    WriteResult,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class StoreWithin:
-    """`whole` narrowed to the documents of `tenants`. It is an `IncidentStore`, but for keeping it: that is its owner's."""
+    """`whole` narrowed to the documents of `tenants`.
+
+    It is an `IncidentStore`, but for keeping it: that is its owner's.
+    """
 
     whole: IncidentStore
     tenants: frozenset[str]
@@ -29,14 +43,22 @@ class StoreWithin:
 
     def mget(self, kind: type[D], ids: Collection[str]) -> dict[str, D]:
         """Those of the documents that exist and are theirs, by id."""
-        return {id_: self._seen(one) for id_, one in self.whole.mget(kind, ids).items() if self._sees(one)}
+        return {
+            id_: self._seen(one)
+            for id_, one in self.whole.mget(kind, ids).items()
+            if self._sees(one)
+        }
 
     def read(self, kind: type[D], ids: Collection[str]) -> dict[str, VersionedDocument[D]]:
         """As `mget`, each with its version."""
-        return {id_: one for id_, one in self.whole.read(kind, ids).items() if self._sees(one.document)}
+        return {
+            id_: one for id_, one in self.whole.read(kind, ids).items() if self._sees(one.document)
+        }
 
     def create(self, documents: Sequence[Document]) -> list[bool]:
-        """Write each unless its id exists; QueryError, with nothing written, where one is not theirs."""
+        """Write each unless its id exists; QueryError, with nothing written, where one is not
+        theirs.
+        """
         self._require(documents)
         return self.whole.create(documents)
 
@@ -50,25 +72,48 @@ class StoreWithin:
         narrowed = self._counted(kind, where)
         return self.whole.count(kind, narrowed) if narrowed else 0
 
-    def search(self, kind: type[D], where: DocumentFilter, limit: int = 50, after: str = "", order: str = "") -> DocumentPage[D]:
+    def search(
+        self,
+        kind: type[D],
+        where: DocumentFilter,
+        limit: int = 50,
+        after: str = "",
+        order: str = "",
+    ) -> DocumentPage[D]:
         """A page of theirs."""
         narrowed = self._counted(kind, where)
-        return self.whole.search(kind, narrowed, limit, after, order) if narrowed else DocumentPage((), "")
+        return (
+            self.whole.search(kind, narrowed, limit, after, order)
+            if narrowed
+            else DocumentPage((), "")
+        )
 
-    def counts(self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]) -> list[int]:
+    def counts(
+        self, kind: type[Document], where: DocumentFilter, parts: Sequence[DocumentFilter]
+    ) -> list[int]:
         """How many of theirs fit each of `parts`."""
         narrowed = self._counted(kind, where)
         return self.whole.counts(kind, narrowed, parts) if narrowed else [0] * len(parts)
 
     def tally(
-        self, kind: type[Document], where: DocumentFilter, by: Sequence[str], total: str = "", moments: Sequence[datetime] = ()
+        self,
+        kind: type[Document],
+        where: DocumentFilter,
+        by: Sequence[str],
+        total: str = "",
+        moments: Sequence[datetime] = (),
     ) -> list[GroupCount]:
         """How many of theirs there are of each combination of values."""
         narrowed = self._counted(kind, where)
         return self.whole.tally(kind, narrowed, by, total, moments) if narrowed else []
 
     def firsts(
-        self, kind: type[Document], where: DocumentFilter, name: str, values: Collection[str], order: str
+        self,
+        kind: type[Document],
+        where: DocumentFilter,
+        name: str,
+        values: Collection[str],
+        order: str,
     ) -> dict[str, First]:
         """Of theirs that have each of `values` in a set, the first."""
         narrowed = self._counted(kind, where)
@@ -78,7 +123,9 @@ class StoreWithin:
         """All of theirs, in no promised order."""
         narrowed = self._narrowed(kind, where)
         if narrowed:
-            yield from (self._seen(one) for one in self.whole.scroll(kind, narrowed) if self._sees(one))
+            yield from (
+                self._seen(one) for one in self.whole.scroll(kind, narrowed) if self._sees(one)
+            )
 
     def excerpts(self, kind: type[Document], where: DocumentFilter, shape: type[E]) -> Iterator[E]:
         """Excerpts of all of theirs, in no promised order."""
@@ -86,7 +133,9 @@ class StoreWithin:
         if narrowed:
             yield from self.whole.excerpts(kind, narrowed, shape)
 
-    def delete(self, kind: type[Document], ids: Collection[str], over: Versions | None = None) -> int:
+    def delete(
+        self, kind: type[Document], ids: Collection[str], over: Versions | None = None
+    ) -> int:
         """Nothing on the desk is removed."""
         raise NotImplementedError
 
@@ -107,29 +156,40 @@ class StoreWithin:
 
     def _sees(self, document: Document) -> bool:
         tenant, several = getattr(document, "tenant", None), getattr(document, "tenants", ())
-        return (tenant is None or tenant in self.tenants) and (not several or not self.tenants.isdisjoint(several))
+        return (tenant is None or tenant in self.tenants) and (
+            not several or not self.tenants.isdisjoint(several)
+        )
 
     def _seen(self, document: D) -> D:
         """The document without what it counts of others' customers."""
         if not isinstance(document, CollectorHeartbeat) or document.enrolled is None:
             return document
-        theirs = document.customers and {one: count for one, count in document.customers.items() if one in self.tenants}
+        theirs = document.customers and {
+            one: count for one, count in document.customers.items() if one in self.tenants
+        }
         told = None if theirs is None else sum(theirs.values())
         return document.model_copy(update={"customers": theirs, "enrolled": told})
 
     def _require(self, documents: Sequence[Document]) -> None:
-        """What is of no tenant, such as that somebody was looked up, may be written and not be read."""
+        """What is of no tenant, such as that somebody was looked up, may be written and not be
+        read.
+        """
         if not all(self._sees(one) or getattr(one, "tenant", None) == "" for one in documents):
             raise QueryError("this belongs to another tenant")
 
     def _counted(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
-        """As `_narrowed`, of a class that a store can narrow by itself; any other is read document by document."""
+        """As `_narrowed`, of a class that a store can narrow by itself; any other is read
+        document by document.
+        """
         if kind is CollectorHeartbeat or "tenants" in kind.model_fields:
             raise NotImplementedError
         return self._narrowed(kind, where)
 
     def _narrowed(self, kind: type[Document], where: DocumentFilter) -> DocumentFilter | None:
-        """`where` for their tenants alone, None where nothing can be left. Of a class without tenants it stays as it is."""
+        """`where` for their tenants alone, None where nothing can be left.
+
+        Of a class without tenants it stays as it is.
+        """
         if "tenant" not in kind.model_fields:
             return where
         asked = where.equals.get("tenant")

@@ -21,7 +21,9 @@ PAUSE_SECONDS = 1.0
 
 
 class WatchedNode(Urllib3HttpNode):
-    """One server of the store, whose silence ends a request within one and a half times `patience` seconds."""
+    """One server of the store, whose silence ends a request within one and a half times
+    `patience` seconds.
+    """
 
     patience: ClassVar[float]
 
@@ -31,7 +33,9 @@ class WatchedNode(Urllib3HttpNode):
         self._is_silent, self._asked_at = False, 0.0
 
     def perform_request(self, *args: Any, **options: Any) -> Any:
-        """Return the answer; ConnectionTimeout where the server is silent, other errors are those of the parent class."""
+        """Return the answer; ConnectionTimeout where the server is silent, other errors are
+        those of the parent class.
+        """
         if self._is_silent:
             self._require_alive()
         answer = _start(partial(super().perform_request, *args, **options))
@@ -42,7 +46,9 @@ class WatchedNode(Urllib3HttpNode):
                 self._require_alive()
 
     def _require_alive(self) -> None:
-        """Raise ConnectionTimeout unless the server answers anything at all; one thread asks, for all that wait."""
+        """Raise ConnectionTimeout unless the server answers anything at all; one thread asks,
+        for all that wait.
+        """
         with self._asking:
             if not self._is_silent or time.monotonic() - self._asked_at > PAUSE_SECONDS:
                 self._is_silent = not self._answers()
@@ -51,11 +57,15 @@ class WatchedNode(Urllib3HttpNode):
                 raise ConnectionTimeout("the server does not answer")
 
     def _answers(self) -> bool:
-        """Ask on connections of its own: requests that are given up hold the others until their time is over."""
+        """Ask on connections of its own: requests that are given up hold the others until their
+        time is over.
+        """
         node = Urllib3HttpNode(self.config)
         seconds = self.patience / 2
         try:
-            _start(partial(node.perform_request, "HEAD", "/", request_timeout=seconds)).result(seconds)
+            _start(partial(node.perform_request, "HEAD", "/", request_timeout=seconds)).result(
+                seconds
+            )
         except (TimeoutError, TransportError):
             self.pool = node.pool
             return False

@@ -1,4 +1,6 @@
-"""The application: routes together, errors turned into answers that say nothing of a request, all of it behind the guard."""
+"""The application: routes together, errors turned into answers that say nothing of a request,
+all of it behind the guard.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,15 @@ from alerts.records import KeyCheck
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.web import api, middleware, pages, problems
 from alerts.web.auth import Authenticator, Reach
-from alerts.web.dependencies import Console, SearchMetrics, Turns, anybody, require_named, shown_in, templates
+from alerts.web.dependencies import (
+    Console,
+    SearchMetrics,
+    Turns,
+    anybody,
+    require_named,
+    shown_in,
+    templates,
+)
 from alerts.web.dropped_files import AssessmentCache
 from alerts.web.middleware import Guard, PathPrefix
 from alerts.web.pages.login import denied
@@ -61,13 +71,20 @@ def create_app(
     zone: tzinfo | None = None,
     hasher: PasswordHasher | None = None,
 ) -> PathPrefix:
-    """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under which it listens.
+    """The desk and its API over `store`, for those in `accounts`; `hosts` are the `name:port` under
+    which it listens.
 
     `hasher` sets what a password's digest costs.
     """
-    settings, metrics, trail = context.settings.search, SearchMetrics.make(registry), context.trail("search")
+    settings, metrics, trail = (
+        context.settings.search,
+        SearchMetrics.make(registry),
+        context.trail("search"),
+    )
     lists = EnrolledLists(context.data, context.keys)
-    lookup = Lookup(store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists)
+    lookup = Lookup(
+        store, context.keys, tuple(context.settings.tenants), context.clock, trail, lists
+    )
     lookup.check_keys()
     tenants, background = tenants_here(context), Live(BACKGROUND, context.data)
     sign_on = _sign_on(context, accounts, trail)
@@ -81,7 +98,9 @@ def create_app(
         registry=registry,
         pages=templates(zone or shown_in(context)),
         tenants=tuple(sorted(tenants)),
-        untold=tuple(one for one in sorted(tenants or {""}) if not channels_for(context.settings.notify, one)),
+        untold=tuple(
+            one for one in sorted(tenants or {""}) if not channels_for(context.settings.notify, one)
+        ),
         trail=trail,
         duties=duties_of(context, store),
         background=background,
@@ -99,13 +118,17 @@ def create_app(
         occasions=Occasions(),
         shifts=Shifts(context.clock),
         feed=EventFeed(context.data, store, context.keys, context.clock),
-        screenings=Turns(partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST),
+        screenings=Turns(
+            partial(screened, trail=trail, life_days=context.settings.store.exposures_days), MOST
+        ),
         zone=zone,
         entries=pages.entries(),
         sign_on=sign_on,
         is_sign_on_broken=sign_on is None and bool(settings.oidc.issuer),
     )
-    app = FastAPI(title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="ullage", version=__version__, docs_url=None, redoc_url=None, openapi_url=None
+    )
     app.state.site = site
     app.router.routes.extend(_routes())
     for kind, answer in _answers(site).items():
@@ -125,7 +148,9 @@ def create_app(
 
 
 def _sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | None:
-    """Return the configured single sign-on; None, with a line in the log, if it cannot be used: passwords still work."""
+    """Return the configured single sign-on; None, with a line in the log, if it cannot be used:
+    passwords still work.
+    """
     try:
         return configured(context, accounts, trail)
     except ConfigError as error:
@@ -137,11 +162,12 @@ def _sign_on(context: Context, accounts: Accounts, trail: Trail) -> SignOn | Non
 def _routes() -> tuple[BaseRoute, ...]:
     """Every route, those of programs first: they are tried in turn, and programs ask most often.
 
-    A route finds its site in what is asked (`alerts.web.dependencies`), so that they are worked out once, which takes longest
-    of all.
+    A route finds its site in what is asked (`alerts.web.dependencies`), so that they are worked out
+    once, which takes longest of all.
     """
     routers = (*api.routers(), *pages.routers(), _operations())
-    return tuple(route for router in routers for route in router.routes)  # included, each would be worked out a second time
+    # included, each would be worked out a second time
+    return tuple(route for router in routers for route in router.routes)
 
 
 def _operations() -> APIRouter:
@@ -162,7 +188,9 @@ def _operations() -> APIRouter:
     def ready(request: Request) -> PlainTextResponse:
         site: Console = request.app.state.site
         context = site.context
-        text, status = readiness(ServiceFaults(context.data, context.inventory), context.audit_fault)
+        text, status = readiness(
+            ServiceFaults(context.data, context.inventory), context.audit_fault
+        )
         site.store.count(KeyCheck, DocumentFilter())
         return PlainTextResponse(text, status)
 
@@ -170,21 +198,32 @@ def _operations() -> APIRouter:
 
 
 def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exception], Response]]:
-    """An answer a kind of error: a problem for programs, a page for people. None repeats what was sent."""
+    """An answer a kind of error: a problem for programs, a page for people.
 
-    def answer(request: Request, found: ProblemError, message: str | Phrase | Exception) -> Response:
+    None repeats what was sent.
+    """
+
+    def answer(
+        request: Request, found: ProblemError, message: str | Phrase | Exception
+    ) -> Response:
         if problems.is_of_api(request.url.path):
             return found.response()
         if request.url.path in ("/metrics", "/healthz", "/readyz"):
             return PlainTextResponse(f"{message}\n", found.status)
         title = Phrase("The action failed")
-        page = site.seen_by(request.state.principal).page("problem.html", found.status, title=title, message=message)
+        page = site.seen_by(request.state.principal).page(
+            "problem.html", found.status, title=title, message=message
+        )
         page.headers.update(found.headers or {})
         return page
 
     def ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, UllageError)
-        if isinstance(error, ForbiddenError) and request.url.path == "/" and (home := _home(request)):
+        if (
+            isinstance(error, ForbiddenError)
+            and request.url.path == "/"
+            and (home := _home(request))
+        ):
             return RedirectResponse(home, 303)
         is_away = isinstance(error, UnavailableError)
         return answer(request, problems.of_error(error), problems.UNREACHABLE if is_away else error)
@@ -197,18 +236,29 @@ def _answers(site: Console) -> dict[type[Exception], Callable[[Request, Exceptio
     def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         missing = error.status_code == 404
-        found = problems.of_status(error.status_code, "this path does not exist" if missing else "", error.headers)
-        return answer(request, found, Phrase("this page does not exist") if missing else Phrase("not allowed"))
+        found = problems.of_status(
+            error.status_code, "this path does not exist" if missing else "", error.headers
+        )
+        return answer(
+            request, found, Phrase("this page does not exist") if missing else Phrase("not allowed")
+        )
 
     def unexpected(request: Request, error: Exception) -> Response:
         log.get("search").error("request_failed", error=type(error).__name__, request=REQUEST.get())
         found = ProblemError("internal_error", Phrase("internal error; see the log"))
         return answer(request, found, found.detail)
 
-    return {UllageError: ours, RequestValidationError: invalid, HTTPException: http, Exception: unexpected}
+    return {
+        UllageError: ours,
+        RequestValidationError: invalid,
+        HTTPException: http,
+        Exception: unexpected,
+    }
 
 
 def _home(request: Request) -> str:
-    """The first page in the navigation of whoever asks: not everybody sees incidents; "" for somebody who sees no page."""
+    """The first page in the navigation of whoever asks: not everybody sees incidents; "" for
+    somebody who sees no page.
+    """
     shown = menu(request.app.state.site.entries, request.state.principal)
     return shown[0][1][0].path if shown else ""

@@ -1,14 +1,16 @@
 """Authenticate people by session and programs by token, and know by which address a request came.
 
-A name may have a path, below which the desk is (`https://bank.example/desk/`). Pages and redirects lead there then, whether the
-proxy takes the path away or passes it on.
+A name may have a path, below which the desk is (`https://bank.example/desk/`). Pages and redirects
+lead there then, whether the proxy takes the path away or passes it on.
 
-`X-Forwarded-For` and `X-Forwarded-Host` are believed from the addresses in `search.proxies`; a request with such a header from
-anybody else is refused. Of a chain of proxies the last address that is none of ours is the source.
+`X-Forwarded-For` and `X-Forwarded-Host` are believed from the addresses in `search.proxies`; a
+request with such a header from anybody else is refused. Of a chain of proxies the last address that
+is none of ours is the source.
 
-A person logs in with name and password. That a name is none, a password wrong, an account closed: all get one answer, after as
-long a time, and who has to wait waits whatever the name. Every login and every refusal is in the audit log, refusals of unknown
-names without the name: people type passwords there.
+A person logs in with name and password. That a name is none, a password wrong, an account closed:
+all get one answer, after as long a time, and who has to wait waits whatever the name. Every login
+and every refusal is in the audit log, refusals of unknown names without the name: people type
+passwords there.
 """
 
 from __future__ import annotations
@@ -23,7 +25,16 @@ from starlette.types import Scope
 
 from alerts.accounts import NOBODY, Principal
 from alerts.accounts.accounts import Accounts, User, key_of
-from alerts.accounts.sessions import Attempt, Attempts, PasswordError, Passwords, Sessions, checked, device_in, new_device
+from alerts.accounts.sessions import (
+    Attempt,
+    Attempts,
+    PasswordError,
+    Passwords,
+    Sessions,
+    checked,
+    device_in,
+    new_device,
+)
 from ullage.audit import Trail
 from ullage.clock import Clock
 from ullage.phrase import Phrase
@@ -31,7 +42,9 @@ from ullage.runtime.rate_limit import Allowance, LimitedError
 from ullage.settings import LOOPBACK, Settings
 from ullage.settings.roles import UNIX
 
-FORWARDED = frozenset({"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"})
+FORWARDED = frozenset(
+    {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"}
+)
 PORTS = {"https": 443, "http": 80}
 MACHINES = frozenset({"/metrics", "/healthz", "/readyz"})
 """What is for this machine alone: it names tenants."""
@@ -39,9 +52,11 @@ MACHINES = frozenset({"/metrics", "/healthz", "/readyz"})
 
 @dataclass(frozen=True, slots=True)
 class RequestSource:
-    """A request's name (`host`, "" for one that is not ours), `source` and whether what its reader sent was encrypted.
+    """A request's name (`host`, "" for one that is not ours), `source` and whether what its reader
+    sent was encrypted.
 
-    `source` is an address, of IPv6 the network (/64) that one reader has; `origin` is what a browser calls the page that it sees.
+    `source` is an address, of IPv6 the network (/64) that one reader has; `origin` is what a
+    browser calls the page that it sees.
     """
 
     host: str
@@ -50,14 +65,18 @@ class RequestSource:
     is_local: bool
     origin: str = ""
     base: str = ""
-    """The path below which its reader sees the desk, without a slash at the end; "" for the whole name."""
+    """The path below which its reader sees the desk, without a slash at the end; "" for the
+    whole name.
+    """
     is_forged: bool = False
     """Whether it says for whom it was forwarded, and comes from no configured proxy."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How the desk can be reached: `hosts` directly, `public` (host to origin) by the addresses that its readers know."""
+    """How the desk can be reached: `hosts` directly, `public` (host to origin) by the addresses
+    that its readers know.
+    """
 
     hosts: frozenset[str]
     public: Mapping[str, str]
@@ -76,12 +95,21 @@ class Reach:
         public = {host_of(one): origin_of(one) for one in (*search.public, *told)}
         bases = {host_of(one): urlsplit(one).path.rstrip("/") for one in (*told, *search.public)}
         networks = tuple(ip_network(one) for one in search.proxies if one != UNIX)
-        return cls(frozenset(hosts), public, bases, networks, UNIX in search.proxies, "https" if search.certificate else "http")
+        return cls(
+            frozenset(hosts),
+            public,
+            bases,
+            networks,
+            UNIX in search.proxies,
+            "https" if search.certificate else "http",
+        )
 
     @property
     def origins(self) -> frozenset[str]:
         """What a browser calls a page of ours."""
-        return frozenset({*self.public.values(), *(f"{self.scheme}://{host}" for host in self.hosts)})
+        return frozenset(
+            {*self.public.values(), *(f"{self.scheme}://{host}" for host in self.hosts)}
+        )
 
     def asked(self, scope: Scope, headers: Mapping[str, str]) -> RequestSource:
         """What a request says of itself, as far as it can be believed."""
@@ -91,16 +119,28 @@ class Reach:
             host = headers.get("x-forwarded-host", host)
             source = self._source(headers.get("x-forwarded-for", ""), peer)
         known = host if host in self.hosts or host in self.public else ""
-        is_secure = self.scheme == "https" or (known in self.public and self.public[known].startswith("https:"))
+        is_secure = self.scheme == "https" or (
+            known in self.public and self.public[known].startswith("https:")
+        )
         by_proxy = by_proxy and ("x-forwarded-for" in headers or "x-forwarded-host" in headers)
         is_local = known in self.hosts and not by_proxy and (peer == UNIX or _is_loopback(peer))
         is_secure = is_secure or (by_proxy and headers.get("x-forwarded-proto") == "https")
         origin = self.public.get(known) or f"{'https' if is_secure else 'http'}://{known}"
         is_forged = not self._trusts(peer) and not FORWARDED.isdisjoint(headers)
-        return RequestSource(known, _network_of(source), is_secure, is_local, origin, self.bases.get(known, ""), is_forged)
+        return RequestSource(
+            known,
+            _network_of(source),
+            is_secure,
+            is_local,
+            origin,
+            self.bases.get(known, ""),
+            is_forged,
+        )
 
     def _source(self, forwarded: str, peer: str) -> str:
-        """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer where it says nothing."""
+        """The last address in a list of `X-Forwarded-For` that is no proxy of ours; the peer
+        where it says nothing.
+        """
         for one in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
             if not self._trusts(one):
                 return one[:64]
@@ -177,10 +217,13 @@ class Authenticator:
 
     def __post_init__(self) -> None:
         self.attempts = Attempts(self.clock)
-        self._wrong_tokens = Allowance(WRONG_TOKENS, WRONG_SECONDS, self.clock, "too many wrong tokens")
+        self._wrong_tokens = Allowance(
+            WRONG_TOKENS, WRONG_SECONDS, self.clock, "too many wrong tokens"
+        )
 
     def enter(self, name: str, password: str, source: str, device: str = "") -> str | None:
-        """A new session's id, None for somebody who is not let in; LimitedError after too many attempts, right or wrong.
+        """A new session's id, None for somebody who is not let in; LimitedError after too many
+        attempts, right or wrong.
 
         `device` is what the browser keeps of an earlier login.
         """
@@ -201,24 +244,33 @@ class Authenticator:
         """A session of somebody who has shown who they are, `by` what."""
         self.trail.append("account.login", f"account {user.name} by {by}", actor=user.name)
         self.logins.labels("in").inc()
-        return self.sessions.open(user.name, user.changes, None if user.subject is None else self.vouched_seconds)
+        return self.sessions.open(
+            user.name, user.changes, None if user.subject is None else self.vouched_seconds
+        )
 
     def is_to_be_vouched(self, headers: Mapping[str, str], asked: RequestSource) -> bool:
-        """Whether who sent a request is to be led to the identity provider, that it may vouch for them again."""
-        return self.sessions.is_to_be_vouched(_cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE))
+        """Whether who sent a request is to be led to the identity provider, that it may vouch
+        for them again.
+        """
+        return self.sessions.is_to_be_vouched(
+            _cookie(headers, SECURE_COOKIE if asked.is_secure else COOKIE)
+        )
 
     def device(self, name: str) -> str:
         """What the browser of somebody keeps who has just logged in by password."""
         return new_device(self.accounts.named(name))
 
     def change(self, principal: Principal, old: str, new: str, source: str) -> str | None:
-        """Change the asker's own password, which ends their sessions, and open one; None where the old one is wrong.
+        """Change the asker's own password, which ends their sessions, and open one; None where the
+        old one is wrong.
 
         PasswordError for a new one that is not taken.
         """
         user = self.accounts.named(principal.name)
         if user.digest is None:
-            raise PasswordError(Phrase("you have no password here: you are verified by an identity provider"))
+            raise PasswordError(
+                Phrase("you have no password here: you are verified by an identity provider")
+            )
         checked(new, user.name)
         if old == new:
             raise PasswordError(Phrase("this is the previous password: choose another one"))
@@ -228,7 +280,9 @@ class Authenticator:
             self._refused(user)
             return None
         self.attempts.right(attempt)
-        self.trail.append("account.password", f"account {user.name}: changed by its person", actor=user.name)
+        self.trail.append(
+            "account.password", f"account {user.name}: changed by its person", actor=user.name
+        )
         self.accounts.set_password(user.name, self.passwords.digest(new), is_own=True)
         self.sessions.end(principal.session)
         return self.sessions.open(user.name, self.accounts.named(user.name).changes)
@@ -264,7 +318,9 @@ class Authenticator:
             self.logins.labels("limited").inc()
             raise
         self.logins.labels("refused").inc()
-        self.trail.append("token.refused", "a token that is none, expired or was revoked", actor=PAGE)
+        self.trail.append(
+            "token.refused", "a token that is none, expired or was revoked", actor=PAGE
+        )
         return NOBODY
 
     def _begin(self, user: User | None, attempt: Attempt) -> None:
@@ -277,14 +333,27 @@ class Authenticator:
             raise
 
     def _is_right(self, user: User | None, password: str) -> bool:
-        """Whether they are let in; the password is looked at whatever else is wrong, so that all takes as long."""
+        """Whether they are let in; the password is looked at whatever else is wrong, so that all
+        takes as long.
+        """
         fits = self.passwords.fits(user.digest if user else None, password)
-        return fits and user is not None and not user.is_disabled and (user.until is None or self.clock.wall() < user.until)
+        return (
+            fits
+            and user is not None
+            and not user.is_disabled
+            and (user.until is None or self.clock.wall() < user.until)
+        )
 
     def _refused(self, user: User | None) -> None:
         self.logins.labels("refused").inc()
-        why = "is closed" if user and user.is_disabled else "wrong password, or one that ran out unused"
-        self.trail.append("account.refused", f"{_said(user)}{': ' + why if user else ''}", actor=PAGE)
+        why = (
+            "is closed"
+            if user and user.is_disabled
+            else "wrong password, or one that ran out unused"
+        )
+        self.trail.append(
+            "account.refused", f"{_said(user)}{': ' + why if user else ''}", actor=PAGE
+        )
 
 
 def _said(user: User | None) -> str:
@@ -292,5 +361,8 @@ def _said(user: User | None) -> str:
 
 
 def _cookie(headers: Mapping[str, str], wanted: str) -> str:
-    pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").replace(",", ";").split(";"))
+    pairs = (
+        pair.strip().partition("=")
+        for pair in headers.get("cookie", "").replace(",", ";").split(";")
+    )
     return next((value for name, _, value in pairs if name == wanted), "")

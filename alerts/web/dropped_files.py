@@ -32,18 +32,34 @@ STATUS_SECONDS = 2.0
 """So long a page waits for the first line of match, which sends one at once."""
 VERDICT_SECONDS = 660.0
 """So long a page waits for all of an answer: match gives a file ten minutes."""
-AWAY = Phrase("match is not running, so the file was not processed. Start it and upload the file again")
-HANGS = Phrase("match does not respond, so the file was not processed. Restart it and upload the file again")
+AWAY = Phrase(
+    "match is not running, so the file was not processed. Start it and upload the file again"
+)
+HANGS = Phrase(
+    "match does not respond, so the file was not processed. Restart it and upload the file again"
+)
 BROKEN = Phrase("match stopped before it finished, so there is no verdict: upload the file again")
 
 
 UNANSWERED = Phrase("match did not resolve them: see that it runs, and try again")
 UNRESOLVED: Mapping[str, Phrase] = {
-    "off": Phrase("match hands out no customer references of this tenant: set reference_approvals in its configuration too"),
-    "approval": Phrase("match needs more approvals than there are: its configuration says how many"),
-    "budget": Phrase("the daily limit of customer references of this tenant is reached (reference_budget)"),
-    "too_many": Phrase("these are too many customers to be resolved at once: use `ullage subjects resolve`"),
-    "absent": Phrase("match's host has no encrypted references of this tenant: use `ullage subjects resolve` where they are"),
+    "off": Phrase(
+        "match hands out no customer references of this tenant: set reference_approvals in its"
+        " configuration too"
+    ),
+    "approval": Phrase(
+        "match needs more approvals than there are: its configuration says how many"
+    ),
+    "budget": Phrase(
+        "the daily limit of customer references of this tenant is reached (reference_budget)"
+    ),
+    "too_many": Phrase(
+        "these are too many customers to be resolved at once: use `ullage subjects resolve`"
+    ),
+    "absent": Phrase(
+        "match's host has no encrypted references of this tenant: use `ullage subjects resolve`"
+        " where they are"
+    ),
     "damaged": Phrase("the encrypted references cannot be read: build the customer list again"),
 }
 """Why match resolves no pseudonyms, by its own word for that."""
@@ -56,7 +72,8 @@ class BusyError(UllageError):
         self.before, self.retry_after = before, retry_after
         super().__init__(
             Phrase(
-                "files are processed one at a time, and %(before)s are ahead of this one: try again in %(seconds)s s",
+                "files are processed one at a time, and %(before)s are ahead of this one: try again"
+                " in %(seconds)s s",
                 before=before,
                 seconds=retry_after,
             )
@@ -73,10 +90,11 @@ class NotJudgedError(UllageError):
 
 @dataclass(slots=True)
 class FileAssessment:
-    """What match said of a file: the verdict as `ullage assess --json` has it, the customers as CSV, and signed findings.
+    """What match said of a file: the verdict as `ullage assess --json` has it, the customers as
+    CSV, and signed findings.
 
-    The findings are there where nothing was opened and they are not too large (`unheld`); `handed` are those that were put on the
-    bus: the tenant of each, by its id.
+    The findings are there where nothing was opened and they are not too large (`unheld`); `handed`
+    are those that were put on the bus: the tenant of each, by its id.
     """
 
     verdict: dict[str, Any] = field(default_factory=dict)
@@ -93,12 +111,21 @@ class Judge:
     data: Path
 
     async def waiting(self, tenants: tuple[str, ...] | None) -> int:
-        """How many files are looked at or wait of those who see `tenants`, None for all; NotJudgedError where match is away."""
-        async with self._asked(assessing.AssessmentRequest(verb="status", tenants=tenants)) as (reader, _):
+        """How many files are looked at or wait of those who see `tenants`, None for all;
+        NotJudgedError where match is away.
+        """
+        async with self._asked(assessing.AssessmentRequest(verb="status", tenants=tenants)) as (
+            reader,
+            _,
+        ):
             return int((await _first_line(reader)).get("waiting", 0))
 
-    async def judge(self, question: assessing.AssessmentRequest, chunks: AsyncIterator[bytes]) -> FileAssessment:
-        """Have the file in `chunks` judged, which are taken once there is room; BusyError where there is none, or no turn."""
+    async def judge(
+        self, question: assessing.AssessmentRequest, chunks: AsyncIterator[bytes]
+    ) -> FileAssessment:
+        """Have the file in `chunks` judged, which are taken once there is room; BusyError where
+        there is none, or no turn.
+        """
 
         async def send(writer: asyncio.StreamWriter) -> None:
             async for some in chunks:
@@ -107,7 +134,9 @@ class Judge:
 
         return await self._answered(question, send)
 
-    async def open(self, findings: Sequence[dict[str, Any]], tenants: tuple[str, ...] | None) -> dict[str, str]:
+    async def open(
+        self, findings: Sequence[dict[str, Any]], tenants: tuple[str, ...] | None
+    ) -> dict[str, str]:
         """Have findings put on the bus that were judged before; the tenant of each by its id."""
 
         async def send(writer: asyncio.StreamWriter) -> None:
@@ -115,10 +144,14 @@ class Judge:
                 writer.write(assessing.framed(json.dumps(one).encode()))
                 await writer.drain()
 
-        return (await self._answered(assessing.AssessmentRequest(verb="open", tenants=tenants), send)).handed
+        return (
+            await self._answered(assessing.AssessmentRequest(verb="open", tenants=tenants), send)
+        ).handed
 
     async def resolves(self, tenant: str) -> bool:
-        """Whether pseudonyms of `tenant` can be resolved there; not where match is away, or too busy to say so at once."""
+        """Whether pseudonyms of `tenant` can be resolved there; not where match is away, or too
+        busy to say so at once.
+        """
         question = assessing.AssessmentRequest(verb="status", tenants=(tenant,))
         try:
             async with self._asked(question) as (reader, _):
@@ -126,13 +159,22 @@ class Judge:
         except NotJudgedError:
             return False
 
-    async def resolve(self, tenant: str, approval: assessing.ReferenceApproval, pseudonyms: Sequence[str]) -> dict[str, str]:
-        """The customer references of pseudonyms, by pseudonym; NotResolvedError says why there are none."""
-        question, found = assessing.AssessmentRequest(verb="resolve", tenants=(tenant,), approval=approval), dict[str, str]()
+    async def resolve(
+        self, tenant: str, approval: assessing.ReferenceApproval, pseudonyms: Sequence[str]
+    ) -> dict[str, str]:
+        """The customer references of pseudonyms, by pseudonym; NotResolvedError says why there
+        are none.
+        """
+        question, found = (
+            assessing.AssessmentRequest(verb="resolve", tenants=(tenant,), approval=approval),
+            dict[str, str](),
+        )
         try:
             async with self._asked(question) as (reader, writer), _limited():
                 await _turn(reader)
-                writer.write(assessing.framed("\n".join(pseudonyms).encode()) + assessing.framed(b""))
+                writer.write(
+                    assessing.framed("\n".join(pseudonyms).encode()) + assessing.framed(b"")
+                )
                 await writer.drain()
                 while "done" not in (said := await _line(reader)):
                     if "unresolved" in said:
@@ -143,11 +185,14 @@ class Judge:
         return found
 
     async def _answered(
-        self, question: assessing.AssessmentRequest, send: Callable[[asyncio.StreamWriter], Awaitable[None]]
+        self,
+        question: assessing.AssessmentRequest,
+        send: Callable[[asyncio.StreamWriter], Awaitable[None]],
     ) -> FileAssessment:
         async with self._asked(question) as (reader, writer), _limited():
             await _turn(reader)
-            with contextlib.suppress(ConnectionError):  # why match hung up stands in what it said before
+            # why match hung up stands in what it said before
+            with contextlib.suppress(ConnectionError):
                 await send(writer)
                 writer.write(assessing.framed(b""))
                 await writer.drain()
@@ -207,7 +252,9 @@ async def _limited() -> AsyncIterator[None]:
 
 
 async def _first_line(reader: asyncio.StreamReader) -> dict[str, Any]:
-    """Return the line that match sends at once; NotJudgedError after `STATUS_SECONDS` without it, else as `_line`."""
+    """Return the line that match sends at once; NotJudgedError after `STATUS_SECONDS` without
+    it, else as `_line`.
+    """
     try:
         async with asyncio.timeout(STATUS_SECONDS):
             return await _line(reader)
@@ -216,7 +263,9 @@ async def _first_line(reader: asyncio.StreamReader) -> dict[str, Any]:
 
 
 async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
-    """The next line; NotJudgedError where there is none, or where it says why there is no verdict; BusyError for no room."""
+    """The next line; NotJudgedError where there is none, or where it says why there is no
+    verdict; BusyError for no room.
+    """
     try:
         line = await reader.readline()
     except (ConnectionError, ValueError):
@@ -234,14 +283,20 @@ async def _line(reader: asyncio.StreamReader) -> dict[str, Any]:
 SECONDS = 1800.0
 MOST = 16
 MOST_BYTES = 256 << 20
-"""Of all that is held for those who see the same tenants; the oldest go first, and others' never."""
+"""Of all that is held for those who see the same tenants; the oldest go first, and others'
+never.
+"""
 FINDINGS_BYTES = 32 << 20
-"""Findings of one file that are held until somebody opens them; larger ones are opened as the file is dropped, or not at all."""
+"""Findings of one file that are held until somebody opens them; larger ones are opened as the
+file is dropped, or not at all.
+"""
 
 
 @dataclass(slots=True)
 class DroppedFile:
-    """One file that was judged: what its owner called it, how it came, and what became of it, a tenant."""
+    """One file that was judged: what its owner called it, how it came, and what became of it, a
+    tenant.
+    """
 
     name: str
     how: str
@@ -252,7 +307,11 @@ class DroppedFile:
     @property
     def size(self) -> int:
         """Bytes in memory, about."""
-        return 3 * len(self.judged.customers) // 2 + sum(len(one["value"]) for one in self.judged.findings) + 65_536
+        return (
+            3 * len(self.judged.customers) // 2
+            + sum(len(one["value"]) for one in self.judged.findings)
+            + 65_536
+        )
 
 
 class _CachedAssessment(NamedTuple):
@@ -273,10 +332,18 @@ class AssessmentCache:
 
     def keep(self, dropped: DroppedFile, principal: Principal) -> str:
         """Hold it for `principal`; the name by which it is asked for."""
-        name, whose, room = secrets.token_urlsafe(24), principal.whose, MOST_BYTES // max(1, self.tenants)
+        name, whose, room = (
+            secrets.token_urlsafe(24),
+            principal.whose,
+            MOST_BYTES // max(1, self.tenants),
+        )
         with self._lock:
-            self._kept[name] = _CachedAssessment(self.clock.monotonic(), _owner(principal), whose, dropped)
-            ours = [(one, kept.dropped.size) for one, kept in self._kept.items() if kept.whose == whose]
+            self._kept[name] = _CachedAssessment(
+                self.clock.monotonic(), _owner(principal), whose, dropped
+            )
+            ours = [
+                (one, kept.dropped.size) for one, kept in self._kept.items() if kept.whose == whose
+            ]
             left = sum(size for _, size in ours)
             for one, size in ours[:-1]:  # the last is kept, however large
                 if len(ours) <= MOST and left <= room:

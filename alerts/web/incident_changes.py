@@ -1,8 +1,9 @@
 """Change an incident as a person asks on its page, or a program through `/v1`.
 
-A program says which version of the incident it has read. The decision is kept under an id that follows from that version, and a
-store creates an id once: of all that change the same version one is done, and the same sent again is the same decision. Whoever
-decides on the page says no version: what they do comes before or after.
+A program says which version of the incident it has read. The decision is kept under an id that
+follows from that version, and a store creates an id once: of all that change the same version one
+is done, and the same sent again is the same decision. Whoever decides on the page says no version:
+what they do comes before or after.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def _assign(cases: Cases, id_: str, typed: Mapping[str, str], said: Said) -> Act
     return cases.assign(id_, to, due=typed["due"], **said)
 
 
-def _answer(cases: Cases, id_: str, typed: Mapping[str, str], said: Said, *, confirm: bool) -> ActionResult:
+def _answer(
+    cases: Cases, id_: str, typed: Mapping[str, str], said: Said, *, confirm: bool
+) -> ActionResult:
     return cases.answer(id_, typed["entry"], by=said["by"], confirm=confirm, note=said["note"])
 
 
@@ -51,17 +54,37 @@ def _excuse(cases: Cases, id_: str, typed: Mapping[str, str], said: Said) -> Act
 
 CHANGES: Mapping[str, IncidentChange] = {
     "assigned": IncidentChange("incident.assign", _assign),
-    "due": IncidentChange("incident.assign", lambda cases, id_, typed, said: cases.set_due(id_, typed["due"], **said)),
-    "excused": IncidentChange("incident.close", _excuse),
-    "takedown": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.takedown(id_, typed["state"], **said)),
-    "linked": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), **said)),
-    "unlinked": IncidentChange(
-        "incident.decide", lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), end=True, **said)
+    "due": IncidentChange(
+        "incident.assign", lambda cases, id_, typed, said: cases.set_due(id_, typed["due"], **said)
     ),
-    "detached": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.detach(id_, typed["sighting"], **said)),
-    "merged": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.merge(id_, typed["other"].strip(), **said)),
-    "split": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.split(id_, typed["other"].strip(), **said)),
-    "undone": IncidentChange("incident.decide", lambda cases, id_, typed, said: cases.undo(id_, typed["entry"], **said)),
+    "excused": IncidentChange("incident.close", _excuse),
+    "takedown": IncidentChange(
+        "incident.decide",
+        lambda cases, id_, typed, said: cases.takedown(id_, typed["state"], **said),
+    ),
+    "linked": IncidentChange(
+        "incident.decide",
+        lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), **said),
+    ),
+    "unlinked": IncidentChange(
+        "incident.decide",
+        lambda cases, id_, typed, said: cases.link(id_, typed["other"].strip(), end=True, **said),
+    ),
+    "detached": IncidentChange(
+        "incident.decide",
+        lambda cases, id_, typed, said: cases.detach(id_, typed["sighting"], **said),
+    ),
+    "merged": IncidentChange(
+        "incident.decide",
+        lambda cases, id_, typed, said: cases.merge(id_, typed["other"].strip(), **said),
+    ),
+    "split": IncidentChange(
+        "incident.decide",
+        lambda cases, id_, typed, said: cases.split(id_, typed["other"].strip(), **said),
+    ),
+    "undone": IncidentChange(
+        "incident.decide", lambda cases, id_, typed, said: cases.undo(id_, typed["entry"], **said)
+    ),
     "second_confirmed": IncidentChange(CONFIRM, partial(_answer, confirm=True)),
     "second_refused": IncidentChange("incident.decide", partial(_answer, confirm=False)),
 }
@@ -75,7 +98,12 @@ def permission_of(status: str) -> str:
 
 def cases_of(site: Console) -> Cases:
     """Where people work, as whoever asks may."""
-    return Cases(Work(site.duties), site.trail, actor_of(site), lambda: VERDICT.in_force(site.context.data).rules)
+    return Cases(
+        Work(site.duties),
+        site.trail,
+        actor_of(site),
+        lambda: VERDICT.in_force(site.context.data).rules,
+    )
 
 
 def actor_of(site: Console) -> Actor:
@@ -91,16 +119,19 @@ def checked_token(token: str) -> str:
 
 
 def version_of(incident: Incident, decisions: Iterable[str]) -> str:
-    """Return 16 hex digits that change with the incident, or with the ids of what was decided of it or waits."""
+    """Return 16 hex digits that change with the incident, or with the ids of what was decided of
+    it or waits.
+    """
     parts = (incident.model_dump_json(), *sorted(decisions))
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[: 2 * TOKEN_BYTES]
 
 
 def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> None:
-    """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not allowed.
+    """Do what was asked for; QueryError where it is refused, ForbiddenError where it is not
+    allowed.
 
-    `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is sent. What else it needs depends
-    on the status.
+    `typed` has `status`, a `note`, and a `token`: under one it is done once however often it is
+    sent. What else it needs depends on the status.
     """
     status, token = typed["status"], typed["token"]
     checked_token(token)
@@ -118,15 +149,23 @@ def carry_out(site: Console, id_: str, typed: Mapping[str, str], by: str) -> Non
     cases.decide(id_, status, **said)
 
 
-def record_reports(site: Console, id_: str, typed: Mapping[str, str], by: str, others: Iterable[str]) -> None:
+def record_reports(
+    site: Console, id_: str, typed: Mapping[str, str], by: str, others: Iterable[str]
+) -> None:
     """Record a report that is `others` as well, each as `REGIME STAGE` and a record of its own.
 
-    None is made where one of them is none that the incident owes, or is of another rule or counts from another moment.
+    None is made where one of them is none that the incident owes, or is of another rule or counts
+    from another moment.
     """
     cases, others = cases_of(site), dict.fromkeys(others)
     duties = cases.owed(cases.incident(id_)).duties
-    if not others.keys() <= {*counted_together(typed["status"].removeprefix("reported "), map(named, duties))}:
-        raise QueryError("one report counts only for reports of the same rule that are due from the same moment", "also")
+    if not others.keys() <= {
+        *counted_together(typed["status"].removeprefix("reported "), map(named, duties))
+    }:
+        raise QueryError(
+            "one report counts only for reports of the same rule that are due from the same moment",
+            "also",
+        )
     carry_out(site, id_, typed, by)
     for other in others:
         own = hashlib.sha256(f"{typed['token']} {other}".encode()).hexdigest()[: 2 * TOKEN_BYTES]
@@ -134,13 +173,28 @@ def record_reports(site: Console, id_: str, typed: Mapping[str, str], by: str, o
 
 
 def counted_together(name: str, names: Iterable[str]) -> list[str]:
-    """Return those of `names`, each `REGIME STAGE`, for which a report of `name` may count: same rule, same moment."""
-    known = {f"{regime.id} {stage.id}": (regime.id, stage.since) for regime in regimes().values() for stage in regime.stages}
-    return [other for other in names if other != name and name in known and known.get(other) == known[name]]
+    """Return those of `names`, each `REGIME STAGE`, for which a report of `name` may count: same
+    rule, same moment.
+    """
+    known = {
+        f"{regime.id} {stage.id}": (regime.id, stage.since)
+        for regime in regimes().values()
+        for stage in regime.stages
+    }
+    return [
+        other
+        for other in names
+        if other != name and name in known and known.get(other) == known[name]
+    ]
 
 
 def _report_said(site: Console, tenant: str, typed: Mapping[str, str]) -> Said:
-    """When, how and under which reference a report was sent; the time is in the tenant's zone unless it names its own."""
+    """When, how and under which reference a report was sent; the time is in the tenant's zone
+    unless it names its own.
+    """
     zone = ZoneInfo(site.duties.tenant(tenant).zone)
     sent_at = checked_sent_at(typed.get("sent_at", ""), zone, site.clock.now())
-    return {"sent_at": sent_at, **{name: typed.get(name, "") for name in ("channel", "reference", "no_reference")}}
+    return {
+        "sent_at": sent_at,
+        **{name: typed.get(name, "") for name in ("channel", "reference", "no_reference")},
+    }

@@ -4,12 +4,13 @@
 
     @router.post("/lists", dependencies=[may("..."), holds(MOST_BYTES)])
 
-Every body that does not stream is whole before its route sees anything, and at most `guard.MAX_BODY` unless its route `holds`
-more. One that streams is read by its route, piece by piece, after the guard has seen who sends it; whoever sends it has
-`STREAM_SECONDS` for it.
+Every body that does not stream is whole before its route sees anything, and at most
+`guard.MAX_BODY` unless its route `holds` more. One that streams is read by its route, piece by
+piece, after the guard has seen who sends it; whoever sends it has `STREAM_SECONDS` for it.
 
-A page of another site can make a browser send requests here. It cannot read the answers, nor send the Host that we know (DNS
-rebinding gives its own name), nor hide where a form came from: `Sec-Fetch-Site` and `Origin` are set by the browser alone.
+A page of another site can make a browser send requests here. It cannot read the answers, nor send
+the Host that we know (DNS rebinding gives its own name), nor hide where a form came from:
+`Sec-Fetch-Site` and `Origin` are set by the browser alone.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ STREAM_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """That the body of a route may have so many bytes; the route reads it itself where it `streams`, else it is whole before."""
+    """That the body of a route may have so many bytes; the route reads it itself where it
+    `streams`, else it is whole before.
+    """
 
     most: int
     streams: bool
@@ -87,10 +90,14 @@ BACK = "/login/back"
 CHANGING = frozenset({"/password", "/logout"})
 """What is left to somebody whose password somebody else made."""
 KEPT = "/v1/export/"
-"""What leaves an entry in the audit log even when it is only read: no other site's page may fill that log."""
+"""What leaves an entry in the audit log even when it is only read: no other site's page may fill
+that log.
+"""
 HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
-    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:;"
+        " form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -100,7 +107,10 @@ HEADERS = {
     "x-frame-options": "DENY",
 }
 HSTS = {"strict-transport-security": "max-age=31536000"}
-"""RFC 6797: for a year a browser asks this name over TLS alone. Where what its reader sent was not encrypted it means nothing."""
+"""RFC 6797: for a year a browser asks this name over TLS alone.
+
+Where what its reader sent was not encrypted it means nothing.
+"""
 
 
 REQUEST_HEADER = "x-request-id"
@@ -109,7 +119,8 @@ OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def request_id(given: str) -> str:
-    """The id of a request: the caller's own where it is short and holds no identifier, else 20 random letters.
+    """The id of a request: the caller's own where it is short and holds no identifier, else 20
+    random letters.
 
     Letters alone can never look like somebody's number.
     """
@@ -119,27 +130,42 @@ def request_id(given: str) -> str:
 
 
 class PathPrefix:
-    """Wraps the application where a public name has a path: takes it off what is asked for, and puts it before what redirects."""
+    """Wraps the application where a public name has a path: takes it off what is asked for, and
+    puts it before what redirects.
+    """
 
     def __init__(self, app: ASGIApp, reach: Reach) -> None:
         self._app, self._reach = app, reach
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on; what is beside the path is passed on as it is, for a proxy that has taken it off."""
+        """Pass a request on; what is beside the path is passed on as it is, for a proxy that has
+        taken it off.
+        """
         base = (
-            self._reach.asked(scope, _headers(scope)).base if scope["type"] == "http" and any(self._reach.bases.values()) else ""
+            self._reach.asked(scope, _headers(scope)).base
+            if scope["type"] == "http" and any(self._reach.bases.values())
+            else ""
         )
         if not base:
             await self._app(scope, receive, send)
             return
         path, raw = scope["path"], scope["raw_path"].partition(b"?")[0]
         if path == base or path.startswith(f"{base}/"):
-            scope = {**scope, "path": path[len(base) :] or "/", "raw_path": raw[len(base) :] or b"/"}
+            scope = {
+                **scope,
+                "path": path[len(base) :] or "/",
+                "raw_path": raw[len(base) :] or b"/",
+            }
         scope.setdefault("state", {})["base"] = base
 
         async def led(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [(name, _below(base, name, value)) for name, value in message["headers"]]}
+                message = {
+                    **message,
+                    "headers": [
+                        (name, _below(base, name, value)) for name, value in message["headers"]
+                    ],
+                }
             await send(message)
 
         await self._app(scope, receive, led)
@@ -154,9 +180,10 @@ def _below(base: str, name: bytes, value: bytes) -> bytes:
 class Guard:
     """Wraps the whole application.
 
-    `reach` knows the names under which it may be spoken to, and proxies. `principal` says who sent a request, NOBODY for nobody
-    known; the paths in `open_` are for everybody, else `denied` answers, an error of `principal` too. Routes find both as
-    `request.state.principal` and `request.state.asked`. Of the paths in `streamed` the body is left to the route, and may have so
+    `reach` knows the names under which it may be spoken to, and proxies. `principal` says who sent
+    a request, NOBODY for nobody known; the paths in `open_` are for everybody, else `denied`
+    answers, an error of `principal` too. Routes find both as `request.state.principal` and
+    `request.state.asked`. Of the paths in `streamed` the body is left to the route, and may have so
     many bytes; of those in `held` it is read here as any other, and may have as many as they say.
     """
 
@@ -172,7 +199,12 @@ class Guard:
         held: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._app, self._reach, self._requests, self._open = app, reach, requests, frozenset(open_)
-        self._principal, self._denied, self._streamed, self._most = principal, denied, streamed, {**held, **streamed}
+        self._principal, self._denied, self._streamed, self._most = (
+            principal,
+            denied,
+            streamed,
+            {**held, **streamed},
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse or pass on; count and dress the answer."""
@@ -186,9 +218,15 @@ class Guard:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 self._requests.labels(f"{message['status'] // 100}xx").inc()
-                own = {name.decode("latin-1").lower() for name, _ in message["headers"]}  # such as a policy for a page of its own
+                # such as a policy for a page of its own
+                own = {name.decode("latin-1").lower() for name, _ in message["headers"]}
                 asked = state.get("asked")
-                wanted = {**HEADERS, REQUEST_HEADER: request, **closing, **(HSTS if asked and asked.is_secure else {})}
+                wanted = {
+                    **HEADERS,
+                    REQUEST_HEADER: request,
+                    **closing,
+                    **(HSTS if asked and asked.is_secure else {}),
+                }
                 ours = [(n.encode(), value.encode()) for n, value in wanted.items() if n not in own]
                 message = {**message, "headers": [*message["headers"], *ours]}
             await send(message)
@@ -200,8 +238,12 @@ class Guard:
         finally:
             REQUEST.reset(token)
 
-    async def _answer(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> tuple[ASGIApp, Receive]:
-        """What answers a request: the application, or a refusal; and where its body is read from."""
+    async def _answer(
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive
+    ) -> tuple[ASGIApp, Receive]:
+        """What answers a request: the application, or a refusal; and where its body is read
+        from.
+        """
         asked = scope["state"]["asked"] = self._reach.asked(scope, headers)
         refusal, body, streams = self._refusal(scope, headers, asked), b"", self._streams(scope)
         if refusal is None and streams:
@@ -209,7 +251,11 @@ class Guard:
         elif refusal is None:
             most = self._most.get(scope["path"], MAX_BODY)
             body = await _body(receive, most)
-            refusal = ProblemError("body_too_large") if len(body) > most else _unmeasured(scope, headers, body)
+            refusal = (
+                ProblemError("body_too_large")
+                if len(body) > most
+                else _unmeasured(scope, headers, body)
+            )
         if refusal:
             text = PlainTextResponse(f"{refusal}\n", refusal.status, refusal.headers)
             return refusal.response() if is_of_api(scope["path"]) else text, receive
@@ -228,18 +274,27 @@ class Guard:
         """Whether the route reads the body itself."""
         return scope["method"] == "POST" and scope["path"] in self._streamed
 
-    def _refusal(self, scope: Scope, headers: Mapping[str, str], asked: RequestSource) -> ProblemError | None:
+    def _refusal(
+        self, scope: Scope, headers: Mapping[str, str], asked: RequestSource
+    ) -> ProblemError | None:
         """Why a request is refused, or None for one that may pass."""
         if not asked.host:
             return ProblemError(
-                "unknown_host", "not a name of this page: search.public in ullage.toml has those by which it is reached"
+                "unknown_host",
+                "not a name of this page: search.public in ullage.toml has those by which it is"
+                " reached",
             )
         if asked.is_forged:
-            return ProblemError("invalid_request", "forwarded by a proxy that search.proxies in ullage.toml does not name")
+            return ProblemError(
+                "invalid_request",
+                "forwarded by a proxy that search.proxies in ullage.toml does not name",
+            )
         if scope["path"] in MACHINES and not asked.is_local:
             return ProblemError("not_found", "for this machine alone")
         if scope["method"] not in METHODS:
-            return ProblemError("method_not_allowed", "GET and POST only", headers={"allow": ", ".join(METHODS)})
+            return ProblemError(
+                "method_not_allowed", "GET and POST only", headers={"allow": ", ".join(METHODS)}
+            )
         if scope["method"] == "POST" and not self._same_origin(scope["path"], headers):
             return ProblemError("foreign_origin", "sent from another site")
         foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
@@ -248,15 +303,19 @@ class Guard:
         return _too_large(scope, headers, self._most.get(scope["path"], MAX_BODY))
 
     def _same_origin(self, path: str, headers: Mapping[str, str]) -> bool:
-        """Whether the sender is this page itself, or a program that is no browser and talks JSON to the API."""
+        """Whether the sender is this page itself, or a program that is no browser and talks JSON
+        to the API.
+        """
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None:
             return site == "same-origin"
         if origin is not None:
             return origin in self._reach.origins
         is_json = headers.get("content-type", "").partition(";")[0].strip() == "application/json"
-        is_told_who = headers.get("authorization", "").lower().startswith("bearer ")  # a browser adds any other by itself
-        return path.startswith("/v1/") and (is_json or is_told_who)  # no form of a page sends either
+        # a browser adds any other by itself
+        is_told_who = headers.get("authorization", "").lower().startswith("bearer ")
+        # no form of a page sends either
+        return path.startswith("/v1/") and (is_json or is_told_who)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -279,16 +338,24 @@ def _too_large(scope: Scope, headers: Mapping[str, str], most: int) -> ProblemEr
     length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
         return _misstated("length is no number")
-    return ProblemError("body_too_large") if len(length) > len(str(most)) or int(length) > most else None
+    return (
+        ProblemError("body_too_large")
+        if len(length) > len(str(most)) or int(length) > most
+        else None
+    )
 
 
 def _misstated(why: str) -> ProblemError:
     """The problem of a length that is not what it should be."""
-    return ProblemError("invalid_request", why, [MemberProblem(member="content-length", code="invalid", detail=why)])
+    return ProblemError(
+        "invalid_request", why, [MemberProblem(member="content-length", code="invalid", detail=why)]
+    )
 
 
 async def _body(receive: Receive, most: int) -> bytes:
-    """The body of a request, however it is framed; of one that is larger than `most` bytes a beginning that is larger, too."""
+    """The body of a request, however it is framed; of one that is larger than `most` bytes a
+    beginning that is larger, too.
+    """
     body, more = b"", True
     while more and len(body) <= most:
         message = await receive()
@@ -298,16 +365,30 @@ async def _body(receive: Receive, most: int) -> bytes:
 
 
 def _unmeasured(scope: Scope, headers: Mapping[str, str], body: bytes) -> ProblemError | None:
-    """Why a body that is small enough is refused: its length must be said once, and be what came."""
-    short = _misstated("not as long as it says") if len(body) != int(headers.get("content-length", "0")) else None
+    """Why a body that is small enough is refused: its length must be said once, and be what
+    came.
+    """
+    short = (
+        _misstated("not as long as it says")
+        if len(body) != int(headers.get("content-length", "0"))
+        else None
+    )
     return _unframed(scope, headers) or short
 
 
 def _unframed(scope: Scope, headers: Mapping[str, str]) -> ProblemError | None:
     """Why a body whose length is not said once is refused."""
     if "transfer-encoding" in headers:
-        return _misstated("length given twice") if "content-length" in headers else ProblemError("length_required")
-    return ProblemError("length_required") if scope["method"] == "POST" and "content-length" not in headers else None
+        return (
+            _misstated("length given twice")
+            if "content-length" in headers
+            else ProblemError("length_required")
+        )
+    return (
+        ProblemError("length_required")
+        if scope["method"] == "POST" and "content-length" not in headers
+        else None
+    )
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
@@ -315,6 +396,10 @@ def _again(body: bytes, receive: Receive) -> Receive:
     waiting = [body]
 
     async def again() -> Message:
-        return {"type": "http.request", "body": waiting.pop(), "more_body": False} if waiting else await receive()
+        return (
+            {"type": "http.request", "body": waiting.pop(), "more_body": False}
+            if waiting
+            else await receive()
+        )
 
     return again

@@ -1,6 +1,7 @@
 """Answer errors of the API as problem documents (RFC 9457): all of them are made here.
 
-A document repeats nothing that was sent: its texts are ours, and a member is named only where the API declares it.
+A document repeats nothing that was sent: its texts are ours, and a member is named only where the
+API declares it.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ MEDIA_TYPE = "application/problem+json"
 TYPE = "urn:problem-type:ullage:"
 """What the type of every problem begins with; its code follows."""
 Code = Literal[
-    "invalid_request", "unauthenticated", "forbidden", "foreign_origin", "not_found", "method_not_allowed", "length_required",
-    "version_mismatch", "body_too_large", "address_too_long", "unknown_host", "version_required", "rate_limited",
+    "invalid_request", "unauthenticated", "forbidden", "foreign_origin", "not_found",
+    "method_not_allowed", "length_required",
+    "version_mismatch", "body_too_large", "address_too_long", "unknown_host", "version_required",
+    "rate_limited",
     "internal_error", "unavailable", "assessment_unavailable", "assessment_busy",
 ]  # fmt: skip
 
@@ -89,14 +92,16 @@ _LIMITS: Mapping[str, str] = {
     "le": "at most",
     "lt": "less than",
 }
-"""What a validator says of a member that the declaration says, too, in words: nothing of what was sent."""
+"""What a validator says of a member that the declaration says, too, in words: nothing of what
+was sent.
+"""
 
 
 class MemberProblem(BaseModel):
     """What is wrong with one member of the request.
 
-    `member` is a parameter, a header or a member of the body (`pseudonyms.1` is the second of a list), and empty where it is
-    the whole body or a name that the API does not know.
+    `member` is a parameter, a header or a member of the body (`pseudonyms.1` is the second of a
+    list), and empty where it is the whole body or a name that the API does not know.
     """
 
     member: str
@@ -117,7 +122,9 @@ class Problem(BaseModel):
 
 
 class ProblemError(UllageError):
-    """Answers a request with a problem: `detail` explains it, else the title does; `headers` are sent with it."""
+    """Answers a request with a problem: `detail` explains it, else the title does; `headers` are
+    sent with it.
+    """
 
     def __init__(
         self,
@@ -145,7 +152,12 @@ class ProblemError(UllageError):
             errors=list(self.errors),
             version=self.version,
         )
-        return JSONResponse(found.model_dump(exclude_defaults=True), self.status, self.headers, media_type=MEDIA_TYPE)
+        return JSONResponse(
+            found.model_dump(exclude_defaults=True),
+            self.status,
+            self.headers,
+            media_type=MEDIA_TYPE,
+        )
 
 
 def is_of_api(path: str) -> bool:
@@ -167,22 +179,37 @@ def of_error(error: UllageError) -> ProblemError:
     if isinstance(error, UnavailableError):
         return ProblemError("unavailable", UNREACHABLE)
     if isinstance(error, QueryError):
-        named = [MemberProblem(member=one, code="invalid", detail=str(error)) for one in error.members]
+        named = [
+            MemberProblem(member=one, code="invalid", detail=str(error)) for one in error.members
+        ]
         return ProblemError("invalid_request", error, named)
     if isinstance(error, UnknownTenantError):
         known = error.args[0]  # a phrase, which names the tenant that was sent
         said = Phrase(known.id, **{**known.values, "tenant": "that tenant"})
-        return ProblemError("invalid_request", said, [MemberProblem(member="tenant", code="invalid", detail=str(said))])
-    return ProblemError("forbidden" if isinstance(error, ForbiddenError) else "internal_error", error)
+        return ProblemError(
+            "invalid_request",
+            said,
+            [MemberProblem(member="tenant", code="invalid", detail=str(said))],
+        )
+    return ProblemError(
+        "forbidden" if isinstance(error, ForbiddenError) else "internal_error", error
+    )
 
 
 UNREACHABLE = Phrase("the incident store cannot be reached; try again soon")
 
 
-def of_status(status: int, detail: str | Phrase, headers: Mapping[str, str] | None = None) -> ProblemError:
+def of_status(
+    status: int, detail: str | Phrase, headers: Mapping[str, str] | None = None
+) -> ProblemError:
     """The problem of a status that the framework answers with."""
     code = next((code for code, kind in CODES.items() if kind.status == status), None)
-    return ProblemError(code or ("invalid_request" if status < 500 else "internal_error"), detail, status=status, headers=headers)
+    return ProblemError(
+        code or ("invalid_request" if status < 500 else "internal_error"),
+        detail,
+        status=status,
+        headers=headers,
+    )
 
 
 def of_validation(faults: Sequence[Mapping[str, Any]], dependant: Dependant) -> ProblemError:
@@ -196,7 +223,12 @@ def of_validation(faults: Sequence[Mapping[str, Any]], dependant: Dependant) -> 
 
 def declared(dependant: Dependant) -> Iterator[str]:
     """The names of all that a route takes: parameters, headers and members of its body."""
-    for one in (*dependant.path_params, *dependant.query_params, *dependant.header_params, *dependant.body_params):
+    for one in (
+        *dependant.path_params,
+        *dependant.query_params,
+        *dependant.header_params,
+        *dependant.body_params,
+    ):
         yield one.alias
         if isinstance(kind := one.field_info.annotation, type) and issubclass(kind, BaseModel):
             yield from kind.model_fields
@@ -205,11 +237,17 @@ def declared(dependant: Dependant) -> Iterator[str]:
 
 
 def _of_fault(fault: Mapping[str, Any], known: Collection[str]) -> MemberProblem:
-    """What a validator found, in our words: of what was sent only names that we declare are repeated."""
+    """What a validator found, in our words: of what was sent only names that we declare are
+    repeated.
+    """
     code = _OF_PYDANTIC.get(fault["type"], "invalid")
     if fault["type"] == "json_invalid":
         return MemberProblem(member="", code="invalid", detail="the body is not valid JSON")
     path = [str(part) for part in fault["loc"][1:] if isinstance(part, int) or part in known]
-    limits = [f"{_LIMITS[name]} {value}" for name, value in fault.get("ctx", {}).items() if name in _LIMITS]
+    limits = [
+        f"{_LIMITS[name]} {value}"
+        for name, value in fault.get("ctx", {}).items()
+        if name in _LIMITS
+    ]
     detail = f"{MEMBER_CODES[code]} ({', '.join(limits)})" if limits else MEMBER_CODES[code]
     return MemberProblem(member=".".join(path), code=code, detail=detail)

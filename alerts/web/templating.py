@@ -33,7 +33,9 @@ CODE = re.compile(r"`([^`<>]{1,80})`")
 
 @dataclass(frozen=True, slots=True)
 class PageReader:
-    """Who is answered: in which language, and the place (path and query) to come back to after the language was changed."""
+    """Who is answered: in which language, and the place (path and query) to come back to after
+    the language was changed.
+    """
 
     language: Language = "en"
     place: str = "/"
@@ -44,27 +46,39 @@ class PageReader:
 
 
 _LEADS = re.compile(r'((?:\b(?:href|action|src)="|0;url=)(?=/|\{\{(?![^}]*\|link\b)))')
-"""Where a template leads to a place of the desk: whatever is no fragment, and not passed through `link`, which leads outside."""
+"""Where a template leads to a place of the desk: whatever is no fragment, and not passed through
+`link`, which leads outside.
+"""
 READER: ContextVar[PageReader] = ContextVar("reader", default=PageReader())  # noqa: B039 - it cannot be changed
 """Of the request in hand."""
 
 
 def chosen(cookie: str, accepted: str) -> Language:
-    """The language of a reader, by what was chosen, then by what the browser accepts; English where neither is ours.
+    """The language of a reader, by what was chosen, then by what the browser accepts; English where
+    neither is ours.
 
     >>> chosen("", "zh-CN,zh;q=0.9,en;q=0.8"), chosen("en", "zh-CN"), chosen("", "de, zh;q=0.2"), chosen("", "")
     ('zh', 'en', 'zh', 'en')
-    """
+    """  # noqa: E501
     for known in LANGUAGES:
         if cookie == known:
             return known
-    wanted = [(_quality(rest), tag.strip().lower().partition("-")[0]) for tag, _, rest in _parts(accepted)]
-    ours = [(quality, known) for quality, tag in wanted for known in LANGUAGES if tag == known and quality > 0]
+    wanted = [
+        (_quality(rest), tag.strip().lower().partition("-")[0]) for tag, _, rest in _parts(accepted)
+    ]
+    ours = [
+        (quality, known)
+        for quality, tag in wanted
+        for known in LANGUAGES
+        if tag == known and quality > 0
+    ]
     return max(ours, key=lambda pair: pair[0])[1] if ours else "en"
 
 
 class PathPrefixer(Extension):
-    """Puts the path below which a reader sees the desk before each place of the desk that a template leads to."""
+    """Puts the path below which a reader sees the desk before each place of the desk that a
+    template leads to.
+    """
 
     def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:  # noqa: ARG002 - as Jinja calls it
         """The source of a template, with `base()` before its places."""
@@ -85,7 +99,11 @@ def _quality(rest: str) -> float:
     name, _, value = rest.strip().partition("=")
     if not name:
         return 1.0
-    return float(value) if name == "q" and value.replace(".", "", 1).isdecimal() and value.isascii() else 0.0
+    return (
+        float(value)
+        if name == "q" and value.replace(".", "", 1).isdecimal() and value.isascii()
+        else 0.0
+    )
 
 
 class InLanguage:
@@ -100,10 +118,17 @@ class InLanguage:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        language = chosen(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""), headers.get("accept-language", ""))
-        place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode("latin-1")
+        language = chosen(
+            cookie_parser(headers.get("cookie", "")).get(COOKIE, ""),
+            headers.get("accept-language", ""),
+        )
+        place = b"?".join(filter(None, (scope["raw_path"], scope["query_string"]))).decode(
+            "latin-1"
+        )
         path, base = scope["raw_path"].decode("latin-1"), scope.get("state", {}).get("base", "")
-        token = READER.set(PageReader(language, place if scope["method"] == "GET" else "/", base, path))
+        token = READER.set(
+            PageReader(language, place if scope["method"] == "GET" else "/", base, path)
+        )
         try:
             await self._app(scope, receive, send)
         finally:
@@ -135,8 +160,12 @@ def speak(pages: Environment, language: Language, zone: tzinfo | None) -> None:
     pages.globals["_"] = pages.globals["gettext"]  # Jinja's own looks `gettext` up at each call
     pages.filters |= {
         "said": lambda text: translated(text, translations.gettext, zone),
-        "sentence": lambda text: sentence(translated(text, translations.gettext, zone), translations.gettext(".")),
-        "brief": lambda values, shown: incident_view.brief(values, shown, translations.gettext(", ")),
+        "sentence": lambda text: sentence(
+            translated(text, translations.gettext, zone), translations.gettext(".")
+        ),
+        "brief": lambda values, shown: incident_view.brief(
+            values, shown, translations.gettext(", ")
+        ),
         "claimed": lambda claims: incident_view.claimed(claims, translations.gettext),
         "heading": lambda incident: incident_view.heading(incident, language),
         "offer": lambda incident: incident_view.offer(incident, translations.gettext),
@@ -179,12 +208,19 @@ class MenuEntry:
     def holds(self, place: str) -> bool:
         """Whether a place of the desk (path and query) lies below this entry."""
         path = place.partition("?")[0]
-        return path == self.path or path.startswith(tuple(f"{one}/" for one in (self.path, *self.also) if one != "/"))
+        return path == self.path or path.startswith(
+            tuple(f"{one}/" for one in (self.path, *self.also) if one != "/")
+        )
 
 
-def menu(entries: tuple[MenuEntry, ...], principal: Principal) -> list[tuple[Phrase, list[MenuEntry]]]:
+def menu(
+    entries: tuple[MenuEntry, ...], principal: Principal
+) -> list[tuple[Phrase, list[MenuEntry]]]:
     """What `principal` may go to, by group."""
-    mine = sorted((one for one in entries if all(map(principal.may, one.needs.split()))), key=lambda one: one.order)
+    mine = sorted(
+        (one for one in entries if all(map(principal.may, one.needs.split()))),
+        key=lambda one: one.order,
+    )
     groups = [(name, [one for one in mine if one.group == group]) for group, name in GROUPS.items()]
     return [(name, ours) for name, ours in groups if ours]
 
@@ -194,7 +230,9 @@ Tone = Literal["", "good", "bad", "unsure"]
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """What stands in a field: a text, a phrase, a moment or a number; where it leads; `tone` is never all that says it."""
+    """What stands in a field: a text, a phrase, a moment or a number; where it leads; `tone` is
+    never all that says it.
+    """
 
     value: object
     href: str = ""

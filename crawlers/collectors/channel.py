@@ -7,7 +7,7 @@ access = "open"                          # public: anybody may read it; open: an
 legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
 owner = "security team"                  # who answers for it
 expires = 2027-06-30                     # reading ends with this day; whoever answers for it decides anew
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ class ChatChannel(BaseModel):
 def read_channel(path: Path) -> ChatChannel:
     """The channel in one file; ConfigError names the file, the knob and what is wrong with it."""
     try:
-        return ChatChannel.model_validate({"name": path.stem, **read_toml(read_trusted(path).decode("utf-8"))})
+        return ChatChannel.model_validate(
+            {"name": path.stem, **read_toml(read_trusted(path).decode("utf-8"))}
+        )
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         knob = ".".join(shown(str(part)) for part in first["loc"])
@@ -114,14 +116,19 @@ def _service_in(path: Path) -> str:
 
 @dataclass(slots=True)
 class ChannelFolder:
-    """The channel files of `data`. A name that is a site's as well is a fault: findings could not tell the two apart."""
+    """The channel files of `data`.
+
+    A name that is a site's as well is a fault: findings could not tell the two apart.
+    """
 
     data: Path
     sites: str
     faults: list[ConfigError] = field(default_factory=list)
     """Of the files, when they were last read."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Names of files that hold no channel, with the service that each is of, "" where that is not known."""
+    """Names of files that hold no channel, with the service that each is of, "" where that is
+    not known.
+    """
     disabled: dict[str, str] = field(default_factory=dict)
     """Names of channels that are switched off, with their services."""
 
@@ -132,12 +139,20 @@ class ChannelFolder:
             try:
                 channel = read_channel(path)
                 if (self.data / self.sites / path.name).exists():
-                    raise ConfigError(f"{path}: {path.stem} is the name of a site as well: choose another")
+                    raise ConfigError(
+                        f"{path}: {path.stem} is the name of a site as well: choose another"
+                    )
                 if len(found) >= MAX_WATCHED:
-                    raise ConfigError(f"{path}: {MAX_WATCHED} channels are read before it: that is the most")
+                    raise ConfigError(
+                        f"{path}: {MAX_WATCHED} channels are read before it: that is the most"
+                    )
             except ConfigError as error:
                 self.faults.append(error)
-                if is_name(path.stem) and path.stem not in TAKEN and not (self.data / self.sites / path.name).exists():
+                if (
+                    is_name(path.stem)
+                    and path.stem not in TAKEN
+                    and not (self.data / self.sites / path.name).exists()
+                ):
                     self.refused[path.stem] = _service_in(path)
                 continue
             if not channel.enabled:

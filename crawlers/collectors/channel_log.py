@@ -1,7 +1,9 @@
-"""What is known of channels: which messages were seen, how far was read, in which state each is. Kept in `collect.sqlite`.
+"""What is known of channels: which messages were seen, how far was read, in which state each is.
 
-A message is noted by a keyed digest of its id, so the file tells nobody which messages there were. Of each channel the last
-`KEPT` are known again, which is more than any service hands out twice.
+Kept in `collect.sqlite`.
+
+A message is noted by a keyed digest of its id, so the file tells nobody which messages there were.
+Of each channel the last `KEPT` are known again, which is more than any service hands out twice.
 """
 
 from __future__ import annotations
@@ -31,12 +33,15 @@ create table channels (
 ) strict;
 create table messages (number integer primary key, channel text not null, digest blob not null, unique (channel, digest)) strict;
 create table cursors (name text primary key, value text not null) strict;
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelState:
-    """Where a channel stands. Times in Unix seconds, 0 for never; `lost` are gaps that were not filled."""
+    """Where a channel stands.
+
+    Times in Unix seconds, 0 for never; `lost` are gaps that were not filled.
+    """
 
     name: str
     state: State | None = None
@@ -56,7 +61,11 @@ class ChannelState:
     def report(self) -> SiteReport:
         """As heartbeats tell it."""
         return SiteReport(
-            site=self.name, state=self.state, since=self.since, last_new=self.last_new, last_success=self.last_success
+            site=self.name,
+            state=self.state,
+            since=self.since,
+            last_new=self.last_new,
+            last_success=self.last_success,
         )
 
 
@@ -67,11 +76,22 @@ def batched(digests: Iterable[bytes], most: int = 500) -> list[list[bytes]]:
 
 
 class ChannelLedger:
-    """One process's view of the file. Not for two threads at once. `service` is whose channels it writes of."""
+    """One process's view of the file.
 
-    def __init__(self, path: Path, cipher: FrontierCipher, service: str = "", inventory: Inventory | None = None) -> None:
+    Not for two threads at once. `service` is whose channels it writes of.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        cipher: FrontierCipher,
+        service: str = "",
+        inventory: Inventory | None = None,
+    ) -> None:
         self._path, self._cipher, self._service = path, cipher, service
-        self._connection: apsw.Connection = open_database(path, SCHEMA, SCHEMAS["collect"], inventory=inventory)
+        self._connection: apsw.Connection = open_database(
+            path, SCHEMA, SCHEMAS["collect"], inventory=inventory
+        )
 
     @classmethod
     def of(cls, context: Context, service: str = "") -> ChannelLedger:
@@ -82,7 +102,9 @@ class ChannelLedger:
     def names(self) -> set[str]:
         """Every channel that was ever known of the service."""
         with sqlite_errors(self._path):
-            found = self._connection.execute("select name from channels where service = ?", (self._service,))
+            found = self._connection.execute(
+                "select name from channels where service = ?", (self._service,)
+            )
             return {str(name) for (name,) in found}
 
     def close(self) -> None:
@@ -96,7 +118,10 @@ class ChannelLedger:
     def cursor(self, name: str) -> str:
         """What was kept under `name`, "" for nothing."""
         with sqlite_errors(self._path):
-            return str(self._connection.execute("select value from cursors where name = ?", (name,)).get or "")
+            return str(
+                self._connection.execute("select value from cursors where name = ?", (name,)).get
+                or ""
+            )
 
     def unseen(self, channel: str, messages: Iterable[ChatMessage]) -> list[ChatMessage]:
         """Those of `messages` that were not noted yet, each once."""
@@ -104,39 +129,57 @@ class ChannelLedger:
         for message in messages:
             found.setdefault(self._digest(channel, message), message)
         for some in batched(found):
-            query = f"select digest from messages where channel = ? and digest in ({','.join('?' * len(some))})"  # noqa: S608 - marks
+            query = f"select digest from messages where channel = ? and digest in ({','.join('?' * len(some))})"  # noqa: E501, S608
             with sqlite_errors(self._path):
                 known = self._connection.execute(query, (channel, *some)).fetchall()
             for (digest,) in known:
                 del found[bytes(cast("bytes", digest))]
         return list(found.values())
 
-    def note(self, channel: str, messages: Sequence[ChatMessage], cursor: tuple[str, str] | None, now: float) -> None:
+    def note(
+        self,
+        channel: str,
+        messages: Sequence[ChatMessage],
+        cursor: tuple[str, str] | None,
+        now: float,
+    ) -> None:
         """`messages` are durable on the bus, and what was read before the cursor too."""
         rows = [(channel, self._digest(channel, message)) for message in messages]
         with sqlite_errors(self._path), transaction(self._connection):
-            self._connection.executemany("insert or ignore into messages (channel, digest) values (?, ?)", rows)
+            self._connection.executemany(
+                "insert or ignore into messages (channel, digest) values (?, ?)", rows
+            )
             if rows:
                 self._add(channel)
                 unread = sum(len(message.unread) for message in messages)
-                add = "update channels set seen = seen + ?, last_new = ?, unread = unread + ? where name = ? returning seen"
+                add = (
+                    "update channels set seen = seen + ?, last_new = ?, unread = unread + ? where"
+                    " name = ? returning seen"
+                )
                 seen = int(self._connection.execute(add, (len(rows), now, unread, channel)).get)
-                if seen // FORGET_EVERY != (seen - len(rows)) // FORGET_EVERY:  # it looks at all that is kept
+                # it looks at all that is kept
+                if seen // FORGET_EVERY != (seen - len(rows)) // FORGET_EVERY:
                     self._forget(channel)
             if cursor:
                 self._connection.execute("insert or replace into cursors values (?, ?)", cursor)
 
     def _forget(self, channel: str) -> None:
         """Drop what is known beyond the last messages."""
-        oldest = "select number from messages where channel = ? order by number desc limit 1 offset ?"
+        oldest = (
+            "select number from messages where channel = ? order by number desc limit 1 offset ?"
+        )
         number = self._connection.execute(oldest, (channel, KEPT)).get
         if number is not None:
-            self._connection.execute("delete from messages where channel = ? and number <= ?", (channel, number))
+            self._connection.execute(
+                "delete from messages where channel = ? and number <= ?", (channel, number)
+            )
 
     def standing(self, channel: str) -> ChannelState:
         """Where a channel stands; of one that nobody knows, nothing."""
         with sqlite_errors(self._path):
-            row = self._connection.execute("select * from channels where name = ?", (channel,)).fetchone()
+            row = self._connection.execute(
+                "select * from channels where name = ?", (channel,)
+            ).fetchone()
         if row is None:
             return ChannelState(channel)
         name, state, reason, *rest = row
@@ -145,14 +188,26 @@ class ChannelLedger:
         return ChannelState(name, known, why, *rest)
 
     def keep(self, standing: ChannelState) -> None:
-        """Keep where a channel stands, but for how many messages were seen and files not read, which `note` counts."""
+        """Keep where a channel stands, but for how many messages were seen and files not read,
+        which `note` counts.
+        """
         s = standing
-        values = (s.state or "", s.reason or "", s.since, s.last_success, s.gaps, s.refetched, s.lost, s.lost_at, s.name)
+        values = (
+            s.state or "",
+            s.reason or "",
+            s.since,
+            s.last_success,
+            s.gaps,
+            s.refetched,
+            s.lost,
+            s.lost_at,
+            s.name,
+        )
         with sqlite_errors(self._path), transaction(self._connection):
             self._add(s.name)
             self._connection.execute(
-                "update channels set state = ?, reason = ?, since = ?, last_success = ?, gaps = ?, refetched = ?, lost = ?,"
-                " lost_at = ? where name = ?",
+                "update channels set state = ?, reason = ?, since = ?, last_success = ?, gaps = ?,"
+                " refetched = ?, lost = ?, lost_at = ? where name = ?",
                 values,
             )
 
@@ -163,7 +218,10 @@ class ChannelLedger:
         return changed
 
     def _add(self, channel: str) -> None:
-        add = "insert into channels (name, service) values (?1, ?2) on conflict (name) do update set service = ?2"
+        add = (
+            "insert into channels (name, service) values (?1, ?2) on conflict (name) do update set"
+            " service = ?2"
+        )
         self._connection.execute(add, (channel, self._service))
 
     def _digest(self, channel: str, message: ChatMessage) -> bytes:

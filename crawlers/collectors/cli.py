@@ -1,4 +1,6 @@
-"""`ullage collect SERVICE`: one service's channels, read for ever; `ullage collect`: where each of them stands."""
+"""`ullage collect SERVICE`: one service's channels, read for ever; `ullage collect`: where each
+of them stands.
+"""
 
 from __future__ import annotations
 
@@ -32,16 +34,25 @@ from ullage.runtime.worker import reach
 from ullage.settings import SITES, Context
 
 STOPPED_SECONDS = 2 * STALL_SECONDS
-SESSIONS = {"matrix": "MatrixSession", "xmpp": "XmppSession", "telegram": "TelegramSession", "imap": "ImapSession"}
+SESSIONS = {
+    "matrix": "MatrixSession",
+    "xmpp": "XmppSession",
+    "telegram": "TelegramSession",
+    "imap": "ImapSession",
+}
 Service = Literal["matrix", "xmpp", "telegram", "imap"]
 
 
 def collect(
     ctx: typer.Context,
-    service: Annotated[Service | None, typer.Argument(help="Whose channels of channels.d/ are read, for ever.")] = None,
+    service: Annotated[
+        Service | None, typer.Argument(help="Whose channels of channels.d/ are read, for ever.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read the chats of one service, or show the state of every channel (exit 5: one is not seen)."""
+    """Read the chats of one service, or show the state of every channel (exit 5: one is not
+    seen).
+    """
     if service:
         _collect(ctx.obj, service)
     else:
@@ -60,9 +71,13 @@ def _collect(context: Context, service: str) -> None:
     """Run one service's collector until it is told to stop."""
     setup.require(context)
     try:
-        opener = getattr(importlib.import_module(f"crawlers.collectors.{service}"), SESSIONS[service])
+        opener = getattr(
+            importlib.import_module(f"crawlers.collectors.{service}"), SESSIONS[service]
+        )
     except ModuleNotFoundError as error:
-        raise ConfigError(f"collect {service} needs {error.name}: install ullage[crawl,{service}]") from None
+        raise ConfigError(
+            f"collect {service} needs {error.name}: install ullage[crawl,{service}]"
+        ) from None
     folder = _folder(context)
     registry = new_registry("collect")
     metrics = CollectMetrics(registry, context.clock)
@@ -73,16 +88,31 @@ def _collect(context: Context, service: str) -> None:
         hold(context.data / "locks" / f"collect-{service}.lock", f"{service} is being collected")
         made = list[PatientAppends]()
         stop = stack.enter_context(
-            running("collect", registry, port, context, lambda: bool(made) and made[0].up, [metrics.loop.fault])
+            running(
+                "collect",
+                registry,
+                port,
+                context,
+                lambda: bool(made) and made[0].up,
+                [metrics.loop.fault],
+            )
         )
-        feed = reach("collect", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        feed = reach(
+            "collect",
+            lambda: IntakeWriter.of(context, stop),
+            stop,
+            False,
+            lambda up: metrics.loop.reached(BUS, up),
+        )
         if feed is None:
             return
         stack.callback(feed.publisher.close)
         bus = stack.enter_context(contextlib.closing(context.bus()))
         ledger = stack.enter_context(contextlib.closing(ChannelLedger.of(context, service)))
         lag = context.settings.bus.most_lag_seconds
-        appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        appends = PatientAppends(
+            bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag
+        )
         made.append(appends)
         stack.callback(appends.on_bus.close)
         runner = Runner(context, service, folder, ledger, feed, appends, metrics, opener)
@@ -108,7 +138,10 @@ def _status(context: Context, *, as_json: bool) -> None:
     folder = _folder(context)
     channels = folder.read()
     with contextlib.closing(ChannelLedger.of(context)) as ledger:
-        rows = [(channel, _as_it_is(ledger.standing(name), context.clock.wall())) for name, channel in channels.items()]
+        rows = [
+            (channel, _as_it_is(ledger.standing(name), context.clock.wall()))
+            for name, channel in channels.items()
+        ]
     for channel, standing in rows:
         typer.echo(json.dumps(_row(channel, standing)) if as_json else _line(channel, standing))
     for fault in folder.faults:
@@ -122,14 +155,20 @@ def _status(context: Context, *, as_json: bool) -> None:
 
 
 def _as_it_is(standing: ChannelState, now: float) -> ChannelState:
-    """A standing without what it says of a collector that has said nothing for a while: nobody looks then."""
+    """A standing without what it says of a collector that has said nothing for a while: nobody
+    looks then.
+    """
     if standing.state != "ok" or now - standing.last_success <= STOPPED_SECONDS:
         return standing
-    return replace(standing, state=STATE_OF["stopped"], reason="stopped", since=standing.last_success)
+    return replace(
+        standing, state=STATE_OF["stopped"], reason="stopped", since=standing.last_success
+    )
 
 
 def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
-    """What `ullage check` looks at here: the channel files, their secrets, all of the ledger, and whether each is seen."""
+    """What `ullage check` looks at here: the channel files, their secrets, all of the ledger,
+    and whether each is seen.
+    """
     folder = _folder(context)
     channels = folder.read()
 
@@ -145,10 +184,18 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
             return "nothing was collected yet"
         with contextlib.closing(ChannelLedger.of(context)) as opened:
             opened.check()
-            standings = [_as_it_is(opened.standing(name), context.clock.wall()) for name in channels]
-        if blind := [f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"]:
+            standings = [
+                _as_it_is(opened.standing(name), context.clock.wall()) for name in channels
+            ]
+        if blind := [
+            f"{one.name} ({one.reason or 'not read yet'})" for one in standings if one.state != "ok"
+        ]:
             raise UnavailableError(f"not seen: {', '.join(blind)}; `ullage collect` says more")
-        return "whole, and every channel is seen" if channels else "whole, and there is no channel any more"
+        return (
+            "whole, and every channel is seen"
+            if channels
+            else "whole, and there is no channel any more"
+        )
 
     if channels or folder.faults:
         yield "channels", files
@@ -176,8 +223,13 @@ def _row(channel: ChatChannel, standing: ChannelState) -> dict[str, Any]:
 
 
 def _line(channel: ChatChannel, standing: ChannelState) -> str:
-    state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace("_", " ")
-    said = f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps} gaps, {standing.lost} lost"
+    state = f"{standing.state or 'not read yet'}{f': {standing.reason}' if standing.reason else ''}".replace(  # noqa: E501
+        "_", " "
+    )
+    said = (
+        f"{channel.name}  {channel.service}  {state}  {standing.seen} messages, {standing.gaps}"
+        f" gaps, {standing.lost} lost"
+    )
     said += f", {standing.unread} files not read" if standing.unread else ""
     return f"{said}  ({MEANING[standing.reason]})" if standing.reason else said
 

@@ -1,8 +1,10 @@
-"""The loop of a collector: sessions are opened and watched, batches go to the bus and then to the ledger, states are told.
+"""The loop of a collector: sessions are opened and watched, batches go to the bus and then to the
+ledger, states are told.
 
-A channel is blind from the moment when its service says so, when a session of it cannot be opened, or when nothing has come back
-for `STALL_SECONDS`; a gap makes it incomplete until its history has been read, and for `LOST_SECONDS` where that gave not all.
-Each is a state with a reason: in `ullage collect`, in the metrics, and in the heartbeats that go the way of the captures.
+A channel is blind from the moment when its service says so, when a session of it cannot be opened,
+or when nothing has come back for `STALL_SECONDS`; a gap makes it incomplete until its history has
+been read, and for `LOST_SECONDS` where that gave not all. Each is a state with a reason: in `ullage
+collect`, in the metrics, and in the heartbeats that go the way of the captures.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from typing import Any
 from crawlers.collectors.channel import ChannelFolder, ChatChannel
 from crawlers.collectors.channel_log import ChannelLedger, ChannelState
 from crawlers.collectors.metrics import CollectMetrics
-from crawlers.collectors.session import STATE_OF, BlindError, ChatMessage, ChatSession, DeliveryBatch, Reason, SessionFactory
+from crawlers.collectors.session import (
+    STATE_OF,
+    BlindError,
+    ChatMessage,
+    ChatSession,
+    DeliveryBatch,
+    Reason,
+    SessionFactory,
+)
 from crawlers.intake.feed import IntakeWriter
 from crawlers.publishing.batching import PatientAppends
 from crawlers.scheduling.heartbeats import LATE, HoursSeen, Told
@@ -29,7 +39,16 @@ from ullage.bus import CAPTURES, Outgoing
 from ullage.clock import Backoff, Clock
 from ullage.errors import ConfigError, RecordError, UnavailableError
 from ullage.records import Capture
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, HOUR_SECONDS, MOST_TOLD, PURPOSE, SEEN, Coverage, Heartbeat, SiteHour
+from ullage.records.heartbeat import (
+    HEARTBEAT_SCHEMA,
+    HOUR_SECONDS,
+    MOST_TOLD,
+    PURPOSE,
+    SEEN,
+    Coverage,
+    Heartbeat,
+    SiteHour,
+)
 from ullage.security import keys
 from ullage.settings import Context
 
@@ -84,10 +103,15 @@ class Runner:
                 self._read_files()
                 self._watch()
                 await self._tell()
-                await asyncio.wait({stop, appending, *self._tasks.values()}, timeout=TURN_SECONDS, return_when="FIRST_COMPLETED")
+                await asyncio.wait(
+                    {stop, appending, *self._tasks.values()},
+                    timeout=TURN_SECONDS,
+                    return_when="FIRST_COMPLETED",
+                )
                 for task in (appending, *self._tasks.values()):
                     if task.done():
-                        task.result()  # a fault of ours ends the process; what the service does never comes here
+                        # a fault of ours ends the process; what the service does never comes here
+                        task.result()
         finally:
             for task in (stop, appending, *self._tasks.values()):
                 task.cancel()
@@ -124,7 +148,9 @@ class Runner:
         while True:
             session: ChatSession | None = None
             try:
-                session = self.opener(self.context.keys.lines(f"{SECRETS}/{account}"), account, channels, self.ledger)
+                session = self.opener(
+                    self.context.keys.lines(f"{SECRETS}/{account}"), account, channels, self.ledger
+                )
                 await self._read(session, backoff)
             except BlindError as error:
                 self._blame_all(channels, error.reason, error.channel)
@@ -143,15 +169,16 @@ class Runner:
     async def _read(self, session: ChatSession, backoff: Backoff) -> None:
         """Take what a session gives; BlindError where nothing has come for too long.
 
-        While one batch is made durable the next is fetched, and no more: a cursor is kept before what lies behind it is asked for
-        once more.
+        While one batch is made durable the next is fetched, and no more: a cursor is kept before
+        what lies behind it is asked for once more.
         """
         batches = aiter(session.batches())
         coming = asyncio.ensure_future(_next(batches))
         try:
             while True:
                 while self.appends.behind:  # noqa: ASYNC110 - it is looked at every 15 seconds
-                    await asyncio.sleep(TURN_SECONDS)  # what came now would expire unread; history has it
+                    # what came now would expire unread; history has it
+                    await asyncio.sleep(TURN_SECONDS)
                 batch = await coming
                 coming = asyncio.ensure_future(_next(batches))
                 await self._take(batch)
@@ -205,10 +232,14 @@ class Runner:
         elif batch.gap:
             self.metrics.gaps.labels(batch.gap).inc()
             lost = batch.gap == "lost"
-            self.ledger.change(batch.channel, lost=before.lost + lost, lost_at=now if lost else before.lost_at)
+            self.ledger.change(
+                batch.channel, lost=before.lost + lost, lost_at=now if lost else before.lost_at
+            )
             log.get("collect").warning("gap_ended", site=batch.channel, status=batch.gap)
         if before.reason == "gap" and fresh:
-            self.ledger.change(batch.channel, refetched=self.ledger.standing(batch.channel).refetched + fresh)
+            self.ledger.change(
+                batch.channel, refetched=self.ledger.standing(batch.channel).refetched + fresh
+            )
 
     def _seen(self, name: str, now: float) -> None:
         """The service answered for a channel, and there is nothing more of it."""
@@ -219,13 +250,19 @@ class Runner:
         elif before.state != "ok":
             self.ledger.change(name, state="ok", reason=None, since=now, last_success=now)
             log.get("collect").info("channel_state", site=name, state="ok")
-        elif now - before.last_success >= TURN_SECONDS:  # a service that is read as quickly as it goes answers all the time
+        # a service that is read as quickly as it goes answers all the time
+        elif now - before.last_success >= TURN_SECONDS:
             self.ledger.change(name, last_success=now)
 
-    def _blame_all(self, channels: Mapping[str, ChatChannel], reason: Reason, channel: str = "") -> None:
+    def _blame_all(
+        self, channels: Mapping[str, ChatChannel], reason: Reason, channel: str = ""
+    ) -> None:
         for name in [channel] if channel else channels:
             before = self.ledger.standing(name)
-            if before.reason not in ("banned", "kicked", "closed", "encrypted") or reason not in ("unreachable", "timeout"):
+            if before.reason not in ("banned", "kicked", "closed", "encrypted") or reason not in (
+                "unreachable",
+                "timeout",
+            ):
                 self._blame(name, reason)
 
     def _blame(self, name: str, reason: Reason) -> None:
@@ -233,16 +270,24 @@ class Runner:
         before = self.ledger.standing(name)
         if before.reason != reason:
             self.ledger.change(name, state=STATE_OF[reason], reason=reason, since=self.clock.wall())
-            log.get("collect").warning("channel_state", site=name, state=STATE_OF[reason], reason=reason)
+            log.get("collect").warning(
+                "channel_state", site=name, state=STATE_OF[reason], reason=reason
+            )
 
     def _watch(self) -> None:
-        """Blame channels of which nothing has been heard for too long, whatever their session thinks of itself."""
+        """Blame channels of which nothing has been heard for too long, whatever their session
+        thinks of itself.
+        """
         now = self.clock.wall()
         for name, channel in self._channels.items():
             standing = self.ledger.standing(name)
             last = max(standing.last_success, self._began.get(name, now))
             read = channel.account in self._mine and not self.appends.behind
-            if read and standing.state in ("ok", None) and now - last > STALL_SECONDS + TURN_SECONDS:
+            if (
+                read
+                and standing.state in ("ok", None)
+                and now - last > STALL_SECONDS + TURN_SECONDS
+            ):
                 self._blame(name, "timeout")
 
     async def _tell(self) -> None:
@@ -258,19 +303,31 @@ class Runner:
         self._hours.note(self.clock.wall(), self.clock.monotonic(), letters, LATE * seconds)
         told, gone = self._hours.told(MOST_TOLD)
         try:
-            await self.appends.on_bus(partial(self.feed.publisher.spread, self.heartbeat(standings, told, gone)))
+            await self.appends.on_bus(
+                partial(self.feed.publisher.spread, self.heartbeat(standings, told, gone))
+            )
         except UnavailableError as error:
             self._hours.forget()
             log.get("collect").warning("heartbeat_skipped", error=str(error))
         else:
             self._hours.sent(told, gone)
             oldest = int(self.clock.wall() // HOUR_SECONDS) - KEPT_HOURS
-            self._posts = Counter({key: count for key, count in self._posts.items() if key[1] >= oldest})
+            self._posts = Counter(
+                {key: count for key, count in self._posts.items() if key[1] >= oldest}
+            )
 
     def _letters(self, standings: Iterable[ChannelState]) -> dict[str, str]:
-        """How each channel is seen now, as alert's ledger has it; files that hold none and what is switched off are told too."""
-        files = {name: "f" for name, service in self.folder.refused.items() if service in ("", self.service)}
-        off = {name: "d" for name, service in self.folder.disabled.items() if service == self.service}
+        """How each channel is seen now, as alert's ledger has it; files that hold none and what
+        is switched off are told too.
+        """
+        files = {
+            name: "f"
+            for name, service in self.folder.refused.items()
+            if service in ("", self.service)
+        }
+        off = {
+            name: "d" for name, service in self.folder.disabled.items() if service == self.service
+        }
         return files | off | {one.name: self._letter(one) for one in standings}
 
     def _letter(self, standing: ChannelState) -> str:
@@ -279,7 +336,9 @@ class Runner:
         letter = LETTERS[standing.state]
         return "p" if letter == SEEN and self.appends.behind else letter
 
-    def heartbeat(self, standings: list[ChannelState], told: Iterable[Told] = (), gone: tuple[str, ...] = ()) -> Outgoing:
+    def heartbeat(
+        self, standings: list[ChannelState], told: Iterable[Told] = (), gone: tuple[str, ...] = ()
+    ) -> Outgoing:
         """What is known of the channels, and what was seen of them in which hours, as a record."""
         states = Counter(one.state for one in standings if one.state)
         coverage = Coverage(
@@ -288,7 +347,10 @@ class Runner:
             unseen=len(standings) - states.total() + len(self.folder.faults),
         )
         origin = f"{self.context.settings.crawl.origin[:50]}.{self.service}"
-        hours = tuple(SiteHour(site=s, hour=h, slots=slots, posts=self._posts.get((s, h), 0)) for s, h, slots in told)
+        hours = tuple(
+            SiteHour(site=s, hour=h, slots=slots, posts=self._posts.get((s, h), 0))
+            for s, h, slots in told
+        )
         beat = Heartbeat(
             id=secrets.token_hex(16),
             origin=origin,

@@ -1,8 +1,10 @@
-"""Mailboxes over IMAP (RFC 9051): abuse boxes, and public lists that an account of ours subscribes to. Read, never marked.
+"""Mailboxes over IMAP (RFC 9051): abuse boxes, and public lists that an account of ours subscribes
+to. Read, never marked.
 
-The account's secret file has three or four lines: `HOST:PORT`, the user, the password; then `plain` for a connection without TLS,
-which is taken to loopback alone. A mailbox numbers its messages upwards; a number that was given out and is there no more was
-deleted before it was read, and that is told as lost. Where the mailbox was made anew (UIDVALIDITY) all of it is read again.
+The account's secret file has three or four lines: `HOST:PORT`, the user, the password; then `plain`
+for a connection without TLS, which is taken to loopback alone. A mailbox numbers its messages
+upwards; a number that was given out and is there no more was deleted before it was read, and that
+is told as lost. Where the mailbox was made anew (UIDVALIDITY) all of it is read again.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ UID, SIZE = re.compile(rb"\bUID (\d+)"), re.compile(rb"\bRFC822\.SIZE (\d+)")
 
 @dataclass(frozen=True, slots=True)
 class MailboxPosition:
-    """How far a mailbox was read: the highest number, of the numbering `validity`; 0 where it was not read yet."""
+    """How far a mailbox was read: the highest number, of the numbering `validity`; 0 where it
+    was not read yet.
+    """
 
     validity: int = 0
     last: int = 0
@@ -52,10 +56,15 @@ class MailboxPosition:
 class ImapSession:
     """One account at one server."""
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
+    def __init__(
+        self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
+    ) -> None:
         host, _, port = secret[0].rpartition(":") if len(secret) in (3, 4) else ("", "", "")
         if not host or not port.isdigit() or secret[3:] not in ([], ["plain"]):
-            raise ConfigError(f"secret collect/{account}: HOST:PORT, the user, the password; then `plain` or nothing")
+            raise ConfigError(
+                f"secret collect/{account}: HOST:PORT, the user, the password; then `plain` or"
+                " nothing"
+            )
         if secret[3:] and host not in LOOPBACK:
             raise ConfigError(f"secret collect/{account}: plain is for loopback alone")
         self._box = _Box(host, int(port), secret[1], secret[2], plain=bool(secret[3:]))
@@ -82,7 +91,10 @@ class ImapSession:
     async def _look(self, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
         """What is new in a mailbox."""
         name = f"imap:{channel.name}"
-        known, now = MailboxPosition.of(self._ledger.cursor(name)), await asyncio.to_thread(self._box.select, channel.address)
+        known, now = (
+            MailboxPosition.of(self._ledger.cursor(name)),
+            await asyncio.to_thread(self._box.select, channel.address),
+        )
         if now is None:
             yield DeliveryBatch(channel.name, blind="address")
             return
@@ -97,10 +109,16 @@ class ImapSession:
             missing, found = 0, found[len(found) - min(len(found), channel.history) :]
         for some in pages(found):
             mails = await asyncio.to_thread(self._box.fetch, [uid for uid, _ in some])
-            messages = tuple(one for uid, content in mails for one in read(channel, f"{now.validity}/{uid}", content))
+            messages = tuple(
+                one
+                for uid, content in mails
+                for one in read(channel, f"{now.validity}/{uid}", content)
+            )
             missing += len(some) - len(mails)  # deleted between the two questions
             cursor = name, str(MailboxPosition(now.validity, some[-1][0]))
-            yield DeliveryBatch(channel.name, messages, cursor=cursor, refused=len(mails) - len(messages))
+            yield DeliveryBatch(
+                channel.name, messages, cursor=cursor, refused=len(mails) - len(messages)
+            )
         if missing > 0:
             yield DeliveryBatch(channel.name, gap="lost")
         elif anew:
@@ -122,15 +140,23 @@ def pages(found: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
 
 
 def read(channel: ChatChannel, event: str, content: bytes) -> Iterator[ChatMessage]:
-    """A mail as a message; nothing where it is beyond a line's limits, which is for the caller to count."""
-    said = {name: value for name, value in read_mail(content, channel.address).items() if value not in ("", None, [])}
+    """A mail as a message; nothing where it is beyond a line's limits, which is for the caller
+    to count.
+    """
+    said = {
+        name: value
+        for name, value in read_mail(content, channel.address).items()
+        if value not in ("", None, [])
+    }
     with contextlib.suppress(ValidationError):
         line = CaptureLine.model_validate({"text": "", **said, "site": channel.name})
         yield ChatMessage(event, line, ("cut",) if len(content) >= MAX_FILE_BYTES else ())
 
 
 class _Box:
-    """The standard library's client, which waits for answers: each call is made in a thread, one at a time."""
+    """The standard library's client, which waits for answers: each call is made in a thread, one
+    at a time.
+    """
 
     def __init__(self, host: str, port: int, user: str, password: str, *, plain: bool) -> None:
         self._place, self._login, self._plain = (host, port), (user, password), plain
@@ -143,12 +169,16 @@ class _Box:
             self._client = imaplib.IMAP4(host, port, timeout=ANSWER_SECONDS)
         else:
             context = ssl.create_default_context()
-            self._client = imaplib.IMAP4_SSL(host, port, ssl_context=context, timeout=ANSWER_SECONDS)
+            self._client = imaplib.IMAP4_SSL(
+                host, port, ssl_context=context, timeout=ANSWER_SECONDS
+            )
         try:
             if "".join(self._login).isascii():
                 self._client.login(*self._login)
             else:
-                self._client.authenticate("PLAIN", lambda _: "\0{}\0{}".format(*self._login).encode())
+                self._client.authenticate(
+                    "PLAIN", lambda _: "\0{}\0{}".format(*self._login).encode()
+                )
         except imaplib.IMAP4.abort:
             raise
         except imaplib.IMAP4.error:
@@ -167,23 +197,40 @@ class _Box:
         quoted = '"' + mailbox.replace("\\", "\\\\").replace('"', '\\"') + '"'
         if client.select(quoted, readonly=True)[0] != "OK":
             return None
-        validity, following = (_number(client.response(name)[1]) for name in ("UIDVALIDITY", "UIDNEXT"))
+        validity, following = (
+            _number(client.response(name)[1]) for name in ("UIDVALIDITY", "UIDNEXT")
+        )
         return MailboxPosition(validity, following - 1)
 
     def sizes(self, first: int, last: int) -> list[tuple[int, int]]:
-        """Numbers from `first` to `last` that are there, with the sizes of their messages, in order."""
+        """Numbers from `first` to `last` that are there, with the sizes of their messages, in
+        order.
+        """
         if first > last:
             return []
         told = self._answer(self._opened().uid("FETCH", f"{first}:{last}", "(UID RFC822.SIZE)"))
-        return sorted((_named(UID, line), _named(SIZE, line)) for line in told if isinstance(line, bytes) and UID.search(line))
+        return sorted(
+            (_named(UID, line), _named(SIZE, line))
+            for line in told
+            if isinstance(line, bytes) and UID.search(line)
+        )
 
     def fetch(self, uids: Sequence[int]) -> list[tuple[int, bytes]]:
         """The messages with these numbers that are still there, each cut at the limit of a file."""
         numbers = ",".join(map(str, uids))
-        told = self._answer(self._opened().uid("FETCH", numbers, f"(UID BODY.PEEK[]<0.{MAX_FILE_BYTES}>)"))
+        told = self._answer(
+            self._opened().uid("FETCH", numbers, f"(UID BODY.PEEK[]<0.{MAX_FILE_BYTES}>)")
+        )
         ends = [*told[1:], b""]  # the number stands before the text or behind it
-        both = [(line, end if isinstance(end, bytes) else b"") for line, end in zip(told, ends, strict=True)]
-        found = [(_named(UID, line[0]) or _named(UID, end), line[1]) for line, end in both if isinstance(line, tuple)]
+        both = [
+            (line, end if isinstance(end, bytes) else b"")
+            for line, end in zip(told, ends, strict=True)
+        ]
+        found = [
+            (_named(UID, line[0]) or _named(UID, end), line[1])
+            for line, end in both
+            if isinstance(line, tuple)
+        ]
         return [(uid, content) for uid, content in found if uid]
 
     def _opened(self) -> imaplib.IMAP4:
@@ -204,7 +251,9 @@ def _named(pattern: re.Pattern[bytes], line: bytes) -> int:
 
 
 def _number(told: Sequence[bytes | None]) -> int:
-    """What the server says to a selected mailbox; BlindError where it says nothing that is a number."""
+    """What the server says to a selected mailbox; BlindError where it says nothing that is a
+    number.
+    """
     if not told or told[-1] is None or not told[-1].isdigit():
         raise BlindError("service")
     return int(told[-1])

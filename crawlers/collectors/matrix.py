@@ -1,9 +1,11 @@
 """Matrix rooms: `/sync` for what comes, `/messages` for what it passed over.
 
-The account's secret file has three lines: the server's address, the user (`@reader:example.org`), an access token. A room is
-joined where anybody may; one whose join rule is not `public` is left alone even if the account is in it. `/sync` says itself when
-it passed over messages (`limited`); these are read from history back to where the last one ended. What was said before the first
-reading is read a page at a time, between turns of `/sync`; how far is kept with each page, so whoever is killed goes on there.
+The account's secret file has three lines: the server's address, the user (`@reader:example.org`),
+an access token. A room is joined where anybody may; one whose join rule is not `public` is left
+alone even if the account is in it. `/sync` says itself when it passed over messages (`limited`);
+these are read from history back to where the last one ended. What was said before the first reading
+is read a page at a time, between turns of `/sync`; how far is kept with each page, so whoever is
+killed goes on there.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ import aiohttp
 
 from crawlers.collectors.channel import ChatChannel
 from crawlers.collectors.matrix_server import MatrixError, MatrixServer
-from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, PostedFile, Reason, pieces
+from crawlers.collectors.session import (
+    BlindError,
+    ChatMessage,
+    Cursors,
+    DeliveryBatch,
+    PostedFile,
+    Reason,
+    pieces,
+)
 from crawlers.intake.submission import CaptureLine
 from ullage.errors import ConfigError
 
@@ -33,9 +43,14 @@ Event = dict[str, Any]
 class MatrixSession:
     """One account at one server."""
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
+    def __init__(
+        self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
+    ) -> None:
         if len(secret) != 3 or not secret[0].startswith(("http://", "https://")):
-            raise ConfigError(f"secret collect/{account}: three lines: the server's address, the user, an access token")
+            raise ConfigError(
+                f"secret collect/{account}: three lines: the server's address, the user, an access"
+                " token"
+            )
         server, self._user, token = secret
         self._server = MatrixServer(server, token)
         self._channels, self._cursor = channels, f"matrix:{account}"
@@ -44,7 +59,9 @@ class MatrixSession:
         self._rooms: dict[str, ChatChannel] = {}
         self._tried: dict[str, float] = {}
         self._left: dict[str, str] = {}
-        """Of rooms of which not all is read that was said before: how many messages are, and the token from which it goes on."""
+        """Of rooms of which not all is read that was said before: how many messages are, and the
+        token from which it goes on.
+        """
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -64,7 +81,9 @@ class MatrixSession:
             raise BlindError("unreachable") from None
 
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
-        """Join the rooms that we are not in, now and then; where we are, see whether they are still open to all."""
+        """Join the rooms that we are not in, now and then; where we are, see whether they are
+        still open to all.
+        """
         for name, channel in self._channels.items():
             entered = any(one.name == name for one in self._rooms.values())
             if entered or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS:
@@ -84,7 +103,8 @@ class MatrixSession:
             if self._since and (kept := self._ledger.cursor(_before(name))):
                 self._left[room] = kept
             elif self._since and not self._ledger.cursor(f"matrix:{name}"):
-                yield self._leave(room, channel, 0, "")  # it came later: /sync will not tell of before
+                # it came later: /sync will not tell of before
+                yield self._leave(room, channel, 0, "")
             yield DeliveryBatch(name, cursor=(f"matrix:{name}", "entered"))
 
     async def _closed(self, room: str) -> Reason | None:
@@ -113,7 +133,8 @@ class MatrixSession:
             held = batch
         self._since = str(answer["next_batch"])
         answered = tuple(one.name for one in self._rooms.values())
-        yield replace(held, cursor=(self._cursor, self._since), answered=answered)  # with the last of it in one transaction
+        # with the last of it in one transaction
+        yield replace(held, cursor=(self._cursor, self._since), answered=answered)
 
     async def _told(self, answer: Mapping[str, Any]) -> AsyncIterator[DeliveryBatch]:
         """What `/sync` says of the rooms that are read."""
@@ -129,9 +150,13 @@ class MatrixSession:
             if channel := self._rooms.pop(room, None):
                 self._tried[channel.name] = time.monotonic()
                 timeline = _object(_object(told).get("timeline"))
-                yield DeliveryBatch(channel.name, blind=self._why_out(_events(timeline.get("events"))))
+                yield DeliveryBatch(
+                    channel.name, blind=self._why_out(_events(timeline.get("events")))
+                )
 
-    async def _passed_over(self, channel: ChatChannel, room: str, timeline: Mapping[str, Any]) -> AsyncIterator[DeliveryBatch]:
+    async def _passed_over(
+        self, channel: ChatChannel, room: str, timeline: Mapping[str, Any]
+    ) -> AsyncIterator[DeliveryBatch]:
         """What `/sync` left out: a gap, or at the first time what was said before."""
         before = timeline.get("prev_batch")
         start = before if isinstance(before, str) else None
@@ -142,15 +167,21 @@ class MatrixSession:
             async for batch in self._gap(channel, room, start, self._since):
                 yield batch
 
-    async def _live(self, channel: ChatChannel, room: str, events: list[Event]) -> AsyncIterator[DeliveryBatch]:
+    async def _live(
+        self, channel: ChatChannel, room: str, events: list[Event]
+    ) -> AsyncIterator[DeliveryBatch]:
         async for piece in self._messages(channel, events):
             yield DeliveryBatch(channel.name, piece)
         changed = {str(event.get("type")) for event in events}
-        if changed & {"m.room.join_rules", "m.room.encryption", "m.room.encrypted"} and (reason := await self._closed(room)):
+        if changed & {"m.room.join_rules", "m.room.encryption", "m.room.encrypted"} and (
+            reason := await self._closed(room)
+        ):
             del self._rooms[room]
             yield DeliveryBatch(channel.name, blind=reason)
 
-    async def _gap(self, channel: ChatChannel, room: str, start: str, end: str) -> AsyncIterator[DeliveryBatch]:
+    async def _gap(
+        self, channel: ChatChannel, room: str, start: str, end: str
+    ) -> AsyncIterator[DeliveryBatch]:
         """Messages from `start` back to `end`, and whether those were all of them."""
         token = start
         while token:
@@ -165,10 +196,13 @@ class MatrixSession:
         yield DeliveryBatch(channel.name, gap="filled")
 
     async def _before(self) -> AsyncIterator[DeliveryBatch]:
-        """The next page of what was said before the first reading, of each room of which not all of that is read."""
+        """The next page of what was said before the first reading, of each room of which not all
+        of that is read.
+        """
         for room, left in list(self._left.items()):
             channel = self._rooms.get(room)
-            if channel is None:  # we are out of it; should we come back, its cursor says where it goes on
+            # we are out of it; should we come back, its cursor says where it goes on
+            if channel is None:
                 del self._left[room]
                 continue
             read, _, token = left.partition(" ")
@@ -180,10 +214,14 @@ class MatrixSession:
             events, further = _events(answer.get("chunk")), _further(answer, token)
             async for piece in self._messages(channel, events):
                 yield DeliveryBatch(channel.name, piece)
-            yield self._leave(room, channel, int(read) + len(events) if further else channel.history, further)
+            yield self._leave(
+                room, channel, int(read) + len(events) if further else channel.history, further
+            )
 
     def _leave(self, room: str, channel: ChatChannel, read: int, token: str) -> DeliveryBatch:
-        """Keep how many messages from before the first reading are `read`, and where the others begin: "" for the room's end."""
+        """Keep how many messages from before the first reading are `read`, and where the others
+        begin: "" for the room's end.
+        """
         left = f"{read} {token}" if read < channel.history else ""
         if left:
             self._left[room] = left
@@ -193,11 +231,23 @@ class MatrixSession:
 
     def _why_out(self, events: list[Event]) -> Reason:
         """Whether we were banned or thrown out, by our own membership."""
-        own = [e for e in events if e.get("type") == "m.room.member" and e.get("state_key") == self._user]
-        return "banned" if own and _object(own[-1].get("content")).get("membership") == "ban" else "kicked"
+        own = [
+            e
+            for e in events
+            if e.get("type") == "m.room.member" and e.get("state_key") == self._user
+        ]
+        return (
+            "banned"
+            if own and _object(own[-1].get("content")).get("membership") == "ban"
+            else "kicked"
+        )
 
-    def _messages(self, channel: ChatChannel, events: list[Event]) -> AsyncIterator[tuple[ChatMessage, ...]]:
-        return pieces((message, self._file(event)) for event in events for message in read(channel, event))
+    def _messages(
+        self, channel: ChatChannel, events: list[Event]
+    ) -> AsyncIterator[tuple[ChatMessage, ...]]:
+        return pieces(
+            (message, self._file(event)) for event in events for message in read(channel, event)
+        )
 
     def _file(self, event: Event) -> PostedFile | None:
         """The file that a message posts."""
@@ -249,7 +299,10 @@ def read(channel: ChatChannel, event: Mapping[str, Any]) -> Iterator[ChatMessage
         "text": "",
     }
     if kind == "m.room.redaction":
-        said |= {"message_id": str(content.get("redacts") or event.get("redacts") or ""), "deleted": True}
+        said |= {
+            "message_id": str(content.get("redacts") or event.get("redacts") or ""),
+            "deleted": True,
+        }
     elif kind == "m.room.message" and content:
         said |= _said(content)
     else:

@@ -1,7 +1,8 @@
-"""What a collector asks of a Matrix server: the few calls of the client-server API that it needs, answered as the server says it.
+"""What a collector asks of a Matrix server: the few calls of the client-server API that it needs,
+answered as the server says it.
 
-Libraries for Matrix validate and unpack every event, which takes three times as long as all else that a collector does; here only
-what is read is looked at (`crawlers.collectors.matrix`).
+Libraries for Matrix validate and unpack every event, which takes three times as long as all else
+that a collector does; here only what is read is looked at (`crawlers.collectors.matrix`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ from ullage.errors import UllageError
 
 SYNC_MILLISECONDS, REQUEST_SECONDS = 10_000, 30.0
 ASKED_AGAIN, LONGEST_PAUSE_SECONDS = 3, 8.0
-"""How often a request is asked again that came too soon, and how long the server may have us wait before."""
+"""How often a request is asked again that came too soon, and how long the server may have us
+wait before.
+"""
 MOST_BYTES = 64 * 2**20
 """Of an answer: a page has 200 events of 64 KiB at most."""
-CLIENT, MEDIA = "/_matrix/client/v3", ("/_matrix/client/v1/media/download", "/_matrix/media/v3/download")
+CLIENT, MEDIA = (
+    "/_matrix/client/v3",
+    ("/_matrix/client/v1/media/download", "/_matrix/media/v3/download"),
+)
 REFUSED: Mapping[str, Reason] = {
     "M_UNKNOWN_TOKEN": "login",
     "M_MISSING_TOKEN": "login",
@@ -31,7 +37,13 @@ REFUSED: Mapping[str, Reason] = {
     "M_NOT_FOUND": "address",
     "M_LIMIT_EXCEEDED": "flood",
 }
-TIMELINE = {"room": {"timeline": {"limit": 100}, "ephemeral": {"types": []}, "state": {"lazy_load_members": True}}}
+TIMELINE = {
+    "room": {
+        "timeline": {"limit": 100},
+        "ephemeral": {"types": []},
+        "state": {"lazy_load_members": True},
+    }
+}
 
 
 class MatrixError(UllageError):
@@ -53,13 +65,16 @@ def fault(said: Mapping[str, Any]) -> Reason:
 class MatrixServer:
     """One server, asked with one access token. Made within the loop that uses it.
 
-    Each call raises `MatrixError` for an answer that is an error or none, and what `aiohttp` raises where none comes.
+    Each call raises `MatrixError` for an answer that is an error or none, and what `aiohttp` raises
+    where none comes.
     """
 
     def __init__(self, address: str, token: str) -> None:
         self._address = address.rstrip("/")
         timeout = aiohttp.ClientTimeout(total=REQUEST_SECONDS)
-        self._http = aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}, timeout=timeout)
+        self._http = aiohttp.ClientSession(
+            headers={"Authorization": f"Bearer {token}"}, timeout=timeout
+        )
 
     async def close(self) -> None:
         """Let go of the connection."""
@@ -79,33 +94,49 @@ class MatrixServer:
     async def sync(self, since: str, wait: int = SYNC_MILLISECONDS) -> dict[str, Any]:
         """What is new since the token `since`, or that nothing is after `wait` milliseconds."""
         known = {"since": since} if since else {}
-        said = await self._ask("GET", "/sync", timeout=str(wait), filter=json.dumps(TIMELINE), **known)
+        said = await self._ask(
+            "GET", "/sync", timeout=str(wait), filter=json.dumps(TIMELINE), **known
+        )
         if not isinstance(said.get("next_batch"), str):
             raise MatrixError("service")
         return said
 
-    async def messages(self, room: str, start: str | None, end: str | None, most: int) -> dict[str, Any]:
-        """At most `most` events of a room from the token `start` back to `end`: `chunk`, and `end` where there are more."""
+    async def messages(
+        self, room: str, start: str | None, end: str | None, most: int
+    ) -> dict[str, Any]:
+        """At most `most` events of a room from the token `start` back to `end`: `chunk`, and
+        `end` where there are more.
+        """
         between = {name: token for name, token in (("from", start), ("to", end)) if token}
-        return await self._ask("GET", f"/rooms/{quote(room, safe='')}/messages", dir="b", limit=str(most), **between)
+        return await self._ask(
+            "GET", f"/rooms/{quote(room, safe='')}/messages", dir="b", limit=str(most), **between
+        )
 
     async def file(self, address: str) -> bytes | None:
-        """A file (`mxc://SERVER/ID`), up to a byte more than is read of one; None where it is not to be had."""
+        """A file (`mxc://SERVER/ID`), up to a byte more than is read of one; None where it is
+        not to be had.
+        """
         parts = urlsplit(address)
         place = f"{quote(parts.netloc, safe='')}/{quote(parts.path.lstrip('/'), safe='')}"
         if parts.scheme != "mxc" or not parts.netloc:
             return None
         for path in MEDIA:  # the second is that of servers from before files were behind the login
-            async with self._http.get(f"{self._address}{path}/{place}", allow_redirects=False) as answer:
+            async with self._http.get(
+                f"{self._address}{path}/{place}", allow_redirects=False
+            ) as answer:
                 if answer.status == 200:
                     return await _read(answer, MAX_FILE_BYTES)
         return None
 
-    async def _ask(self, method: str, path: str, body: object = None, **query: str) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, path: str, body: object = None, **query: str
+    ) -> dict[str, Any]:
         """The object that the server answers; asked again where it says that we came too soon."""
         url = f"{self._address}{CLIENT}{path}"
         for turn in range(ASKED_AGAIN + 1):
-            async with self._http.request(method, url, params=query, json=body, allow_redirects=False) as answer:
+            async with self._http.request(
+                method, url, params=query, json=body, allow_redirects=False
+            ) as answer:
                 status, text = answer.status, await _read(answer, MOST_BYTES)
             found = _object(text)
             if 200 <= status < 300 and found is not None:
@@ -114,7 +145,12 @@ class MatrixServer:
             if status != 429 or turn == ASKED_AGAIN:
                 break
             pause = said.get("retry_after_ms")
-            await asyncio.sleep(min(LONGEST_PAUSE_SECONDS, pause / 1000 if isinstance(pause, int) and pause > 0 else 1.0))
+            await asyncio.sleep(
+                min(
+                    LONGEST_PAUSE_SECONDS,
+                    pause / 1000 if isinstance(pause, int) and pause > 0 else 1.0,
+                )
+            )
         raise MatrixError("flood" if status == 429 else fault(said))
 
 

@@ -25,16 +25,32 @@ class CollectMetrics:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"ullage_collect_{name}", text, labels, registry=registry)
 
-        self.captures = Counter("ullage_collect_captures_total", "Captured posts stored on the bus.", registry=registry)
-        self.gaps = Counter("ullage_collect_gaps_total", "Gaps by outcome.", ["outcome"], registry=registry)
-        self.refused = Counter(
-            "ullage_collect_messages_refused_total", "Invalid messages by reason.", ["reason"], registry=registry
+        self.captures = Counter(
+            "ullage_collect_captures_total", "Captured posts stored on the bus.", registry=registry
         )
-        self.files = Counter("ullage_collect_files_total", "Files in messages by outcome.", ["outcome"], registry=registry)
+        self.gaps = Counter(
+            "ullage_collect_gaps_total", "Gaps by outcome.", ["outcome"], registry=registry
+        )
+        self.refused = Counter(
+            "ullage_collect_messages_refused_total",
+            "Invalid messages by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.files = Counter(
+            "ullage_collect_files_total",
+            "Files in messages by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
         self.faults = gauge("channel_file_faults", "Channel files that cannot be read.")
-        self._blind = gauge("channel_blind", "1 while a channel is not fully read, by reason.", "site", "reason")
+        self._blind = gauge(
+            "channel_blind", "1 while a channel is not fully read, by reason.", "site", "reason"
+        )
         self._seen = gauge("channel_messages", "Distinct messages read from a channel.", "site")
-        self._success = gauge("channel_last_success_timestamp_seconds", "When a channel was last read.", "site")
+        self._success = gauge(
+            "channel_last_success_timestamp_seconds", "When a channel was last read.", "site"
+        )
         self._known: set[str] = set()
         for outcome in ("filled", "lost"):
             self.gaps.labels(outcome)

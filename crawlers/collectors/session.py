@@ -1,4 +1,6 @@
-"""What a chat service must give, whatever its protocol, and the faults that blind us to a channel."""
+"""What a chat service must give, whatever its protocol, and the faults that blind us to a
+channel.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from ullage.errors import UllageError
 from ullage.records.heartbeat import State
 
 Reason = Literal[
-    "login", "banned", "kicked", "closed", "expired", "unreachable", "timeout", "gap", "encrypted", "address", "flood", "service",
+    "login", "banned", "kicked", "closed", "expired", "unreachable", "timeout", "gap", "encrypted",
+    "address", "flood", "service",
     "stopped",
 ]  # fmt: skip
 STATE_OF: Mapping[Reason, State] = {
@@ -37,7 +40,9 @@ MEANING: Mapping[Reason, str] = {
     "login": "the session or password is refused: it expired or was ended",
     "banned": "the account is banned from it",
     "kicked": "the account was thrown out of it",
-    "closed": "it is closed: by invitation, for members or with a password. What is closed is not read",
+    "closed": (
+        "it is closed: by invitation, for members or with a password. What is closed is not read"
+    ),
     "expired": "the day in its file has passed: whoever answers for it decides anew",
     "flood": "the service says that we ask too often",
     "unreachable": "the service does not answer",
@@ -51,15 +56,23 @@ MEANING: Mapping[Reason, str] = {
 
 
 Unread = Literal["too_large", "cut", "failed", "elsewhere"]
-"""Why a posted file was not read: above `MAX_FILE_BYTES`, or read up to there; not to be had; at an address that is not asked."""
+"""Why a posted file was not read: above `MAX_FILE_BYTES`, or read up to there; not to be had; at
+an address that is not asked.
+"""
 MAX_FILE_BYTES = 24 * 2**20
 FILE_SECONDS, PIECE_SECONDS = 25.0, 10.0
-"""How long one file may take, and after how long the messages that came with files are given. Together they are less than the
-silence after which a session is taken for dead: else a page of large files would be begun anew for ever."""
+"""How long one file may take, and after how long the messages that came with files are given.
+
+Together they are less than the silence after which a session is taken for dead: else a page of
+large files would be begun anew for ever.
+"""
 
 
 class BlindError(UllageError):
-    """A channel cannot be seen; all of the session where `channel` is "". The message is one of `MEANING`, and no value."""
+    """A channel cannot be seen; all of the session where `channel` is "".
+
+    The message is one of `MEANING`, and no value.
+    """
 
     def __init__(self, reason: Reason, channel: str = "") -> None:
         super().__init__(MEANING[reason])
@@ -68,7 +81,9 @@ class BlindError(UllageError):
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One delivery: `event` is the service's id of it (an edit has its own), `line` what it says."""
+    """One delivery: `event` is the service's id of it (an edit has its own), `line` what it
+    says.
+    """
 
     event: str
     line: CaptureLine
@@ -78,12 +93,17 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class PostedFile:
-    """A file that a message posts: its name, its size in bytes as the service has it (0 for unknown), and how to get it."""
+    """A file that a message posts: its name, its size in bytes as the service has it (0 for
+    unknown), and how to get it.
+    """
 
     name: str
     size: int
     fetch: Callable[[], Awaitable[bytes | None]]
-    """Its bytes; None where they are not to be had. OSError and TimeoutError are taken for the same."""
+    """Its bytes; None where they are not to be had.
+
+    OSError and TimeoutError are taken for the same.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +115,9 @@ class DeliveryBatch:
     cursor: tuple[str, str] | None = None
     """Name and value of how far was read."""
     gap: Literal["", "seen", "filled", "lost"] = ""
-    """`seen`: messages were passed over and are being read from history; `filled`: all of them were; `lost`: not all can be."""
+    """`seen`: messages were passed over and are being read from history; `filled`: all of them
+    were; `lost`: not all can be.
+    """
     blind: Reason | None = None
     """The channel alone is blind from now on, and the session goes on."""
     answered: tuple[str, ...] = field(default=())
@@ -105,7 +127,10 @@ class DeliveryBatch:
 
 
 class ChatSession(Protocol):
-    """One account at one service. BlindError where all of it is blind; the runner opens another after a while."""
+    """One account at one service.
+
+    BlindError where all of it is blind; the runner opens another after a while.
+    """
 
     def batches(self) -> AsyncIterator[DeliveryBatch]:
         """Batches for ever; at least every `QUIET_SECONDS` one that says that it answered."""
@@ -115,9 +140,13 @@ class ChatSession(Protocol):
 
 
 class SessionFactory(Protocol):
-    """Makes a session of an account's secret lines and its channels; `cursor` gives what was kept under a name."""
+    """Makes a session of an account's secret lines and its channels; `cursor` gives what was
+    kept under a name.
+    """
 
-    def __call__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> ChatSession:
+    def __call__(
+        self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
+    ) -> ChatSession:
         """See the class."""
 
 
@@ -131,8 +160,12 @@ class Cursors(Protocol):
 QUIET_SECONDS = 30.0
 
 
-async def pieces(postings: Iterable[tuple[ChatMessage, PostedFile | None]]) -> AsyncIterator[tuple[ChatMessage, ...]]:
-    """The messages with their files, in order, and as many at a time as came within `PIECE_SECONDS`; at least one piece."""
+async def pieces(
+    postings: Iterable[tuple[ChatMessage, PostedFile | None]],
+) -> AsyncIterator[tuple[ChatMessage, ...]]:
+    """The messages with their files, in order, and as many at a time as came within
+    `PIECE_SECONDS`; at least one piece.
+    """
     now = asyncio.get_running_loop().time
     piece, until = list[ChatMessage](), now() + PIECE_SECONDS
     for message, file in postings:
@@ -144,7 +177,9 @@ async def pieces(postings: Iterable[tuple[ChatMessage, PostedFile | None]]) -> A
 
 
 async def _with_file(message: ChatMessage, file: PostedFile) -> ChatMessage:
-    """The message with the file that it posts, or with why it was not read: no file keeps a channel from being read."""
+    """The message with the file that it posts, or with why it was not read: no file keeps a
+    channel from being read.
+    """
     if file.size > MAX_FILE_BYTES:
         return replace(message, unread=("too_large",))
     try:
@@ -157,4 +192,7 @@ async def _with_file(message: ChatMessage, file: PostedFile) -> ChatMessage:
     if len(body) > MAX_FILE_BYTES:
         return replace(message, unread=("too_large",))
     data = {"name": file.name[:MAX_ID], "data": base64.b64encode(body).decode()}
-    return replace(message, line=CaptureLine.model_validate({**message.line.model_dump(), "attachments": [data]}))
+    return replace(
+        message,
+        line=CaptureLine.model_validate({**message.line.model_dump(), "attachments": [data]}),
+    )

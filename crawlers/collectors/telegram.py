@@ -1,10 +1,12 @@
 """Telegram's public channels and open groups: what Telethon's client gives, by message numbers.
 
-The account's secret file has three lines: `api_id`, `api_hash`, a session string of an account of our own. A channel has a public
-name (`@name`); what has none, or is entered by invitation, is left alone. Each channel numbers its messages from 1 on without a
-hole, so what is missing is seen: it is asked for by number, and what the service says is not there any more was taken away.
+The account's secret file has three lines: `api_id`, `api_hash`, a session string of an account of
+our own. A channel has a public name (`@name`); what has none, or is entered by invitation, is left
+alone. Each channel numbers its messages from 1 on without a hole, so what is missing is seen: it is
+asked for by number, and what the service says is not there any more was taken away.
 
-No server of Telegram can run in a test: this is tested against a stub of the client with recorded updates.
+No server of Telegram can run in a test: this is tested against a stub of the client with recorded
+updates.
 """
 
 from __future__ import annotations
@@ -20,13 +22,26 @@ from telethon import TelegramClient, errors, events
 from telethon.sessions import StringSession
 
 from crawlers.collectors.channel import ChatChannel
-from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, PostedFile, Reason, pieces
+from crawlers.collectors.session import (
+    BlindError,
+    ChatMessage,
+    Cursors,
+    DeliveryBatch,
+    PostedFile,
+    Reason,
+    pieces,
+)
 from crawlers.intake.submission import CaptureLine
 from ullage.errors import ConfigError
 
 PAGE = 100
 LOOK_SECONDS, AGAIN_SECONDS, ANSWER_SECONDS = 10.0, 60.0, 30.0
-LOGIN = (errors.UnauthorizedError, errors.AuthKeyError, errors.AuthKeyDuplicatedError, errors.UserDeactivatedBanError)
+LOGIN = (
+    errors.UnauthorizedError,
+    errors.AuthKeyError,
+    errors.AuthKeyDuplicatedError,
+    errors.UserDeactivatedBanError,
+)
 BANNED = (
     (errors.UserBannedInChannelError, errors.ChannelBannedError)
     if hasattr(errors, "ChannelBannedError")
@@ -38,12 +53,18 @@ GONE = (errors.UsernameNotOccupiedError, errors.UsernameInvalidError, ValueError
 def client_of(secret: Sequence[str], account: str) -> Any:
     """Telethon's client for an account's secret."""
     if len(secret) != 3 or not secret[0].isdigit():
-        raise ConfigError(f"secret collect/{account}: three lines: api_id, api_hash, a session string")
+        raise ConfigError(
+            f"secret collect/{account}: three lines: api_id, api_hash, a session string"
+        )
     try:
         session = StringSession(secret[2])
     except ValueError:
-        raise ConfigError(f"secret collect/{account}: its third line is no session string") from None
-    return TelegramClient(session, int(secret[0]), secret[1], catch_up=False, flood_sleep_threshold=10)
+        raise ConfigError(
+            f"secret collect/{account}: its third line is no session string"
+        ) from None
+    return TelegramClient(
+        session, int(secret[0]), secret[1], catch_up=False, flood_sleep_threshold=10
+    )
 
 
 def fault(error: errors.RPCError) -> Reason:
@@ -58,7 +79,9 @@ class TelegramSession:
 
     make = staticmethod(client_of)
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
+    def __init__(
+        self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
+    ) -> None:
         self._client = self.make(secret, account)
         self._channels, self._ledger = channels, ledger
         self._entities: dict[str, Any] = {}
@@ -97,7 +120,10 @@ class TelegramSession:
     async def _enter(self) -> AsyncIterator[DeliveryBatch]:
         """Find the channels that are not known yet, now and then."""
         for name, channel in self._channels.items():
-            if name in self._entities or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS:
+            if (
+                name in self._entities
+                or time.monotonic() - self._tried.get(name, float("-inf")) < AGAIN_SECONDS
+            ):
                 continue
             self._tried[name] = time.monotonic()
             try:
@@ -117,7 +143,9 @@ class TelegramSession:
             self._by_chat[entity.id] = name
 
     async def _came(self, event: Any) -> None:
-        """An update: an edit or a removal is taken as it comes; a new message says that there is something to be read."""
+        """An update: an edit or a removal is taken as it comes; a new message says that there is
+        something to be read.
+        """
         chat = getattr(event, "chat_id", None)
         name = self._by_chat.get(bare_id(chat)) if chat is not None else None
         if name is None:
@@ -145,7 +173,9 @@ class TelegramSession:
                 yield DeliveryBatch(name, blind=reason)
 
     async def _new(self, channel: ChatChannel, entity: Any) -> AsyncIterator[DeliveryBatch]:
-        """Messages behind the last number, a page at a time; numbers that are missing among them are asked for once more."""
+        """Messages behind the last number, a page at a time; numbers that are missing among them
+        are asked for once more.
+        """
         cursor = f"telegram:{channel.name}"
         known = self._ledger.cursor(cursor)
         if not known:
@@ -188,8 +218,12 @@ class TelegramSession:
             found += await self._messages(entity, ids=numbers[first : first + PAGE])
         return found
 
-    def _read(self, channel: ChatChannel, messages: Sequence[Any]) -> AsyncIterator[tuple[ChatMessage, ...]]:
-        return pieces((read(channel, one), self._file(one)) for one in messages if getattr(one, "id", None))
+    def _read(
+        self, channel: ChatChannel, messages: Sequence[Any]
+    ) -> AsyncIterator[tuple[ChatMessage, ...]]:
+        return pieces(
+            (read(channel, one), self._file(one)) for one in messages if getattr(one, "id", None)
+        )
 
     def _file(self, source: Any) -> PostedFile | None:
         """The file that a message posts."""
@@ -207,18 +241,25 @@ class TelegramSession:
 
 
 def bare_id(chat: int) -> int:
-    """A chat's number as its entity has it: Telethon marks those of channels with -100 before it."""
+    """A chat's number as its entity has it: Telethon marks those of channels with -100 before
+    it.
+    """
     text = str(abs(chat))
     return int(text[3:]) if chat < 0 and text.startswith("100") and len(text) > 10 else abs(chat)
 
 
 def read(channel: ChatChannel, message: Any) -> ChatMessage:
-    """A message as a line. Its author is the public name where there is one, else the number of the account."""
+    """A message as a line.
+
+    Its author is the public name where there is one, else the number of the account.
+    """
     edited = getattr(message, "edit_date", None)
     sender = getattr(message, "sender", None)
     username = getattr(sender, "username", None)
     author = (
-        f"@{username}" if username else str(getattr(message, "sender_id", None) or getattr(message, "post_author", None) or "")
+        f"@{username}"
+        if username
+        else str(getattr(message, "sender_id", None) or getattr(message, "post_author", None) or "")
     )
     reply = getattr(message, "reply_to", None)
     file = getattr(message, "file", None)
@@ -242,12 +283,20 @@ def read(channel: ChatChannel, message: Any) -> ChatMessage:
 
 def removed(channel: ChatChannel, number: int) -> ChatMessage:
     """A message that was taken away."""
-    said = {"site": channel.name, "channel": channel.address, "text": "", "message_id": str(number), "deleted": True}
+    said = {
+        "site": channel.name,
+        "channel": channel.address,
+        "text": "",
+        "message_id": str(number),
+        "deleted": True,
+    }
     return ChatMessage(f"{number}/deleted", CaptureLine.model_validate(said))
 
 
 def _origin(forward: Any) -> str:
-    """Where a message was forwarded from: a number of a channel or an account, or the name that is shown."""
+    """Where a message was forwarded from: a number of a channel or an account, or the name that
+    is shown.
+    """
     if forward is None:
         return ""
     source = getattr(forward, "from_id", None)

@@ -1,8 +1,10 @@
-"""XMPP rooms (XEP-0045): the archive (XEP-0313) is what is read; a message that comes says that there is something in it.
+"""XMPP rooms (XEP-0045): the archive (XEP-0313) is what is read; a message that comes says that
+there is something in it.
 
-The account's secret file has two to four lines: the address (`reader@example.org`), the password, and where that is not to be
-looked up `HOST:PORT`; then `plain` for a connection without TLS, which is taken to loopback alone. A room without an archive is
-read as it comes: each time when the connection was lost, what was said meanwhile is lost, and that is said.
+The account's secret file has two to four lines: the address (`reader@example.org`), the password,
+and where that is not to be looked up `HOST:PORT`; then `plain` for a connection without TLS, which
+is taken to loopback alone. A room without an archive is read as it comes: each time when the
+connection was lost, what was said meanwhile is lost, and that is said.
 """
 
 from __future__ import annotations
@@ -18,17 +20,40 @@ import slixmpp
 from slixmpp.exceptions import IqError, IqTimeout, PresenceError
 
 from crawlers.collectors.channel import ChatChannel
-from crawlers.collectors.session import BlindError, ChatMessage, Cursors, DeliveryBatch, Reason, Unread
+from crawlers.collectors.session import (
+    BlindError,
+    ChatMessage,
+    Cursors,
+    DeliveryBatch,
+    Reason,
+    Unread,
+)
 from crawlers.intake.submission import CaptureLine
 from ullage.errors import ConfigError
 from ullage.settings import LOOPBACK
 
 ARCHIVE = "urn:xmpp:mam:2"
-PLUGINS = ("xep_0030", "xep_0045", "xep_0059", "xep_0199", "xep_0203", "xep_0308", "xep_0313", "xep_0359", "xep_0461")
+PLUGINS = (
+    "xep_0030",
+    "xep_0045",
+    "xep_0059",
+    "xep_0199",
+    "xep_0203",
+    "xep_0308",
+    "xep_0313",
+    "xep_0359",
+    "xep_0461",
+)
 CONNECT_SECONDS, ANSWER_SECONDS, LOOK_SECONDS, AGAIN_SECONDS = 20, 20, 15, 60.0
 PAGE = 100
 CLOSED = ("muc_membersonly", "muc_passwordprotected")
-OUT: Mapping[int, Reason] = {301: "banned", 307: "kicked", 322: "closed", 321: "closed", 332: "unreachable"}
+OUT: Mapping[int, Reason] = {
+    301: "banned",
+    307: "kicked",
+    322: "closed",
+    321: "closed",
+    332: "unreachable",
+}
 """Status codes with which a room shows us out."""
 REFUSED: Mapping[str, Reason] = {
     "forbidden": "banned",
@@ -50,16 +75,23 @@ Page = tuple[list[Any], bool]
 class XmppSession:
     """One account at one server."""
 
-    def __init__(self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors) -> None:
+    def __init__(
+        self, secret: list[str], account: str, channels: Mapping[str, ChatChannel], ledger: Cursors
+    ) -> None:
         if not 2 <= len(secret) <= 4 or "@" not in secret[0]:
-            raise ConfigError(f"secret collect/{account}: the address, the password, then HOST:PORT where it is not looked up")
+            raise ConfigError(
+                f"secret collect/{account}: the address, the password, then HOST:PORT where it is"
+                " not looked up"
+            )
         self._place = _place(secret[2:], account)
         self._channels, self._ledger = channels, ledger
         self._client = client = slixmpp.ClientXMPP(secret[0], secret[1])
         if "plain" in secret[3:]:
             client.enable_starttls = client.enable_direct_tls = False
             client.enable_plaintext = True
-            client.plugin["feature_mechanisms"].unencrypted_plain = client.plugin["feature_mechanisms"].unencrypted_scram = True
+            client.plugin["feature_mechanisms"].unencrypted_plain = client.plugin[
+                "feature_mechanisms"
+            ].unencrypted_scram = True
         for plugin in PLUGINS:
             client.register_plugin(plugin)
         self._woken: asyncio.Queue[DeliveryBatch | BlindError] = asyncio.Queue()
@@ -89,7 +121,11 @@ class XmppSession:
         if channel is None:
             return
         kept = stanza["from"].bare in self._archives
-        said = () if kept or stanza.get_plugin("delay", check=True) else tuple(read(channel, stanza, "", None))
+        said = (
+            ()
+            if kept or stanza.get_plugin("delay", check=True)
+            else tuple(read(channel, stanza, "", None))
+        )
         self._woken.put_nowait(DeliveryBatch(channel.name, said))
 
     async def close(self) -> None:
@@ -111,7 +147,9 @@ class XmppSession:
                 yield batch
             async for batch in self._look(heard):
                 yield batch
-            async for batch in self._again([one for one, at in self._tried.items() if time.monotonic() - at > AGAIN_SECONDS]):
+            async for batch in self._again(
+                [one for one, at in self._tried.items() if time.monotonic() - at > AGAIN_SECONDS]
+            ):
                 yield batch
 
     async def _again(self, names: Iterable[str]) -> AsyncIterator[DeliveryBatch]:
@@ -121,7 +159,9 @@ class XmppSession:
                 yield batch
 
     async def _wait(self) -> tuple[set[str], list[DeliveryBatch]]:
-        """Wait until something comes, or for a while: the channels to look at, all where nothing came, and what came with it."""
+        """Wait until something comes, or for a while: the channels to look at, all where nothing
+        came, and what came with it.
+        """
         come = list[DeliveryBatch | BlindError]()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOK_SECONDS):
@@ -132,7 +172,9 @@ class XmppSession:
             if isinstance(one, BlindError):
                 raise one
         batches = [one for one in come if isinstance(one, DeliveryBatch)]
-        heard = {one.channel for one in batches} or {channel.name for channel in self._rooms.values()}
+        heard = {one.channel for one in batches} or {
+            channel.name for channel in self._rooms.values()
+        }
         return heard, [one for one in batches if one.messages or one.blind]
 
     async def _connect(self) -> None:
@@ -145,7 +187,9 @@ class XmppSession:
         self._client.add_event_handler("session_start", start)
         self._client.connect(*self._place)
         failed = asyncio.ensure_future(self._woken.get())
-        done, _ = await asyncio.wait({started, failed}, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED")
+        done, _ = await asyncio.wait(
+            {started, failed}, timeout=CONNECT_SECONDS, return_when="FIRST_COMPLETED"
+        )
         if failed in done:
             woken = failed.result()
             raise woken if isinstance(woken, BlindError) else BlindError("service")
@@ -165,7 +209,9 @@ class XmppSession:
             if any(one in features for one in CLOSED):
                 yield DeliveryBatch(name, blind="closed")
                 return
-            self._client.add_event_handler(f"muc::{room.bare}::self-presence", lambda stanza: self._shown_out(name, stanza))
+            self._client.add_event_handler(
+                f"muc::{room.bare}::self-presence", lambda stanza: self._shown_out(name, stanza)
+            )
             self._rooms[room.bare] = channel
             join = self._client.plugin["xep_0045"].join_muc_wait
             await join(room, f"{NICK}{id(self) % 10_000}", maxstanzas=0, timeout=ANSWER_SECONDS)
@@ -214,14 +260,18 @@ class XmppSession:
             raise BlindError("timeout") from None
 
     async def _archive(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
-        """What is new in a room's archive: behind what was read, or at the first time its last `history` messages."""
+        """What is new in a room's archive: behind what was read, or at the first time its last
+        `history` messages.
+        """
         if not self._archives[room]:
             async for batch in self._first(room, channel):
                 yield batch
         name, pages, complete = f"xmpp:{channel.name}", 0, not self._archives[room]
         while not complete:
             after = self._archives[room]
-            page = await self._page(room, {"max": PAGE, "after": after} if after != EMPTY else {"max": PAGE})
+            page = await self._page(
+                room, {"max": PAGE, "after": after} if after != EMPTY else {"max": PAGE}
+            )
             if page is GONE:  # the archive no longer goes back to where we were
                 self._archives[room] = ""
                 yield DeliveryBatch(channel.name, cursor=(name, ""), gap="lost")
@@ -235,14 +285,18 @@ class XmppSession:
                 yield DeliveryBatch(channel.name, gap="seen")  # more than a page was said unheard
             if found:
                 self._archives[room] = found[-1]["id"]
-                yield DeliveryBatch(channel.name, _said(channel, found), cursor=(name, self._archives[room]))
+                yield DeliveryBatch(
+                    channel.name, _said(channel, found), cursor=(name, self._archives[room])
+                )
             complete = complete or not found
         if pages > 1:
             yield DeliveryBatch(channel.name, gap="filled")
         yield DeliveryBatch(answered=(channel.name,))
 
     async def _first(self, room: str, channel: ChatChannel) -> AsyncIterator[DeliveryBatch]:
-        """The last messages of an archive, page by page from its end; the end is kept when all of them were read."""
+        """The last messages of an archive, page by page from its end; the end is kept when all
+        of them were read.
+        """
         before, last, read, complete = "", "", 0, False
         while not complete and read < max(1, channel.history):
             page = await self._page(room, {"max": PAGE, "before": before})
@@ -259,12 +313,18 @@ class XmppSession:
         yield DeliveryBatch(cursor=(f"xmpp:{channel.name}", self._archives[room]))
 
     async def _page(self, room: str, rsm: dict[str, Any]) -> Page | Reason:
-        """One page of an archive, oldest first, and whether it is the last; a reason where there is none."""
+        """One page of an archive, oldest first, and whether it is the last; a reason where there
+        is none.
+        """
         retrieve = self._client.plugin["xep_0313"].retrieve
         try:
             answer = await retrieve(jid=slixmpp.JID(room), rsm=rsm, timeout=ANSWER_SECONDS)
         except IqError as error:
-            return GONE if error.condition == "item-not-found" else REFUSED.get(error.condition, "service")
+            return (
+                GONE
+                if error.condition == "item-not-found"
+                else REFUSED.get(error.condition, "service")
+            )
         except IqTimeout:
             raise BlindError("timeout") from None
         complete = str(answer["mam_fin"]["complete"]).lower() in ("true", "1")
@@ -272,7 +332,9 @@ class XmppSession:
 
 
 def _said(channel: ChatChannel, found: list[Any]) -> tuple[ChatMessage, ...]:
-    return tuple(m for one in found for m in read(channel, one["forwarded"]["stanza"], one["id"], _when(one)))
+    return tuple(
+        m for one in found for m in read(channel, one["forwarded"]["stanza"], one["id"], _when(one))
+    )
 
 
 def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
@@ -281,7 +343,9 @@ def _place(rest: list[str], account: str) -> tuple[str | None, int | None]:
         return None, None
     host, _, port = rest[0].rpartition(":")
     if not host or not port.isdigit() or rest[1:] not in ([], ["plain"]):
-        raise ConfigError(f"secret collect/{account}: its third line is HOST:PORT, its fourth `plain` or none")
+        raise ConfigError(
+            f"secret collect/{account}: its third line is HOST:PORT, its fourth `plain` or none"
+        )
     if rest[1:] and host not in LOOPBACK:
         raise ConfigError(f"secret collect/{account}: plain is for loopback alone")
     return host, int(port)
@@ -292,7 +356,9 @@ def _when(result: Any) -> datetime | None:
     return stamp.astimezone(UTC) if isinstance(stamp, datetime) else None
 
 
-def read(channel: ChatChannel, stanza: Any, archived: str, when: datetime | None) -> list[ChatMessage]:
+def read(
+    channel: ChatChannel, stanza: Any, archived: str, when: datetime | None
+) -> list[ChatMessage]:
     """The message in a stanza of a room, if it has a text: said, or set right (XEP-0308)."""
     text, nick = stanza["body"], stanza["from"].resource
     if not text or not nick:

@@ -1,4 +1,5 @@
-"""How a page is asked for: Scrapy's settings, whom we may ask and how much we take, and what an answer says of the site.
+"""How a page is asked for: Scrapy's settings, whom we may ask and how much we take, and what an
+answer says of the site.
 
     scrapy_settings    Scrapy's settings for one visit
     reactor            Twisted's reactor over asyncio
@@ -18,8 +19,9 @@
 
 Nothing here knows of visits or of the bus.
 
-Each refuses with `RequestRefusal` and a word from a closed set; the spider turns that word into what becomes of the page.
-"""
+Each refuses with `RequestRefusal` and a word from a closed set; the spider turns that word into
+what becomes of the page.
+"""  # noqa: E501
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Refuse private addresses, and hosts that the site's file does not name.
 
-A link or a redirect on a hostile site could otherwise make the crawler read an internal service (SSRF). What a host resolved to
-here is where the connection goes (`crawlers.fetching.address_pin`); whose answer came is looked at once more, and thrown away
-unread if the handler has ever gone elsewhere.
+A link or a redirect on a hostile site could otherwise make the crawler read an internal service
+(SSRF). What a host resolved to here is where the connection goes (`crawlers.fetching.address_pin`);
+whose answer came is looked at once more, and thrown away unread if the handler has ever gone
+elsewhere.
 """
 
 from __future__ import annotations
@@ -15,13 +16,23 @@ from scrapy.http import Response
 from scrapy.utils.httpobj import urlparse_cached
 
 from crawlers.fetching import RequestRefusal, response_checks
-from crawlers.fetching.address_pin import Resolved, addresses_of, is_anybodys, is_inward, is_public, literal
+from crawlers.fetching.address_pin import (
+    Resolved,
+    addresses_of,
+    is_anybodys,
+    is_inward,
+    is_public,
+    literal,
+)
 from crawlers.fetching.proxy import HTTP, Proxy
 from crawlers.sites.site import Site
 
 
 class AddressGuard:
-    """See the module. What it lets pass stands in `resolved`, where the handler looks; a look-up may take `seconds`."""
+    """See the module.
+
+    What it lets pass stands in `resolved`, where the handler looks; a look-up may take `seconds`.
+    """
 
     def __init__(
         self,
@@ -39,15 +50,24 @@ class AddressGuard:
     def from_crawler(cls, crawler: Crawler) -> Self:
         """Scrapy's way to make a middleware; the spider's visit knows the site."""
         visit = crawler.spider.visit  # type: ignore[union-attr]
-        lacks_session, seconds = getattr(visit, "lacks_session", False), crawler.settings.getfloat("DNS_TIMEOUT")
-        return cls(visit.site, visit.resolved, visit.proxy, lacks_session=lacks_session, seconds=seconds)
+        lacks_session, seconds = (
+            getattr(visit, "lacks_session", False),
+            crawler.settings.getfloat("DNS_TIMEOUT"),
+        )
+        return cls(
+            visit.site, visit.resolved, visit.proxy, lacks_session=lacks_session, seconds=seconds
+        )
 
     async def process_request(self, request: Request) -> None:
-        """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to another host to log in."""
+        """Refuse with `host`, `address` or `dns`, and with `login` where a site sends us to
+        another host to log in.
+        """
         host = urlparse_cached(request).hostname or ""
         if not self._site.allows(request.url):
             led = request.meta.get("redirect_urls")
-            raise RequestRefusal("login" if led and response_checks.is_login(request.url) else "host")
+            raise RequestRefusal(
+                "login" if led and response_checks.is_login(request.url) else "host"
+            )
         if self._lacks_session:
             raise RequestRefusal("session")
         if self._site.proxy:
@@ -61,19 +81,26 @@ class AddressGuard:
             raise RequestRefusal("dns") from None
         if not addresses:
             raise RequestRefusal("dns")
-        if not all(is_anybodys(one) and (self._site.allow_private or is_public(one)) for one in addresses):
+        if not all(
+            is_anybodys(one) and (self._site.allow_private or is_public(one)) for one in addresses
+        ):
             raise RequestRefusal("address")
         self._resolved[host] = tuple(addresses)
 
     def _by_proxy(self, request: Request, host: str) -> None:
-        """Refuse with `address` what is of a house, as far as can be told without a look-up; with `proxy` where there is none."""
+        """Refuse with `address` what is of a house, as far as can be told without a look-up;
+        with `proxy` where there is none.
+        """
         request.headers.pop("Proxy-Authorization", None)
         request.meta.pop("proxy", None)
         if self._proxy is None:
             raise RequestRefusal("proxy")
-        if not self._site.allow_private and (is_inward(host) or not all(map(is_public, literal(host)))):
+        if not self._site.allow_private and (
+            is_inward(host) or not all(map(is_public, literal(host)))
+        ):
             raise RequestRefusal("address")
-        if self._proxy.scheme == HTTP and urlparse_cached(request).scheme == "http":  # it is asked for the page itself
+        # it is asked for the page itself
+        if self._proxy.scheme == HTTP and urlparse_cached(request).scheme == "http":
             request.meta["proxy"] = self._proxy.url
             if self._proxy.user:
                 request.headers["Proxy-Authorization"] = self._proxy.authorization
@@ -82,6 +109,11 @@ class AddressGuard:
     def process_response(self, request: Request, response: Response) -> Response:  # noqa: ARG002 - Scrapy passes it
         """Refuse with `address` what a private peer answered."""
         peer = response.ip_address
-        if not self._site.allow_private and not self._site.proxy and peer is not None and not is_public(peer):
+        if (
+            not self._site.allow_private
+            and not self._site.proxy
+            and peer is not None
+            and not is_public(peer)
+        ):
             raise RequestRefusal("address")
         return response

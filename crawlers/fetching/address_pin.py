@@ -1,10 +1,12 @@
-"""Scrapy's handler for HTTP and HTTPS, which connects to no address but those that `AddressGuard` resolved and let pass.
+"""Scrapy's handler for HTTP and HTTPS, which connects to no address but those that `AddressGuard`
+resolved and let pass.
 
-A name is looked up once a request, by the guard. If the connection looked it up again, whoever owns the name could answer with
-a public address first and with a private one a moment later (DNS rebinding), and the request would have reached a service of this
-house before anybody saw whose answer came back. For HTTPS the name stays what is asked for (SNI) and what the certificate must
-bear. A connection that is kept alive leads where it led when it was made. Where a site's file names a proxy, the proxy looks up
-names, and connections go through it alone (`crawlers.fetching.proxy`).
+A name is looked up once a request, by the guard. If the connection looked it up again, whoever owns
+the name could answer with a public address first and with a private one a moment later (DNS
+rebinding), and the request would have reached a service of this house before anybody saw whose
+answer came back. For HTTPS the name stays what is asked for (SNI) and what the certificate must
+bear. A connection that is kept alive leads where it led when it was made. Where a site's file names
+a proxy, the proxy looks up names, and connections go through it alone (`crawlers.fetching.proxy`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,12 @@ from scrapy.http import Response
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
-from twisted.internet.interfaces import IHostnameResolver, IHostResolution, IReactorPluggableNameResolver, IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IHostnameResolver,
+    IHostResolution,
+    IReactorPluggableNameResolver,
+    IStreamClientEndpoint,
+)
 from twisted.web.client import BrowserLikePolicyForHTTPS, HTTPConnectionPool
 from zope.interface import implementer  # type: ignore[import-untyped]  # it has no types
 
@@ -36,18 +43,29 @@ from crawlers.fetching.scrapy_setup import answered, asked
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NUMBERS = re.compile(r"(0[xX][0-9a-fA-F]*|[0-9]+)(\.(0[xX][0-9a-fA-F]*|[0-9]+)){0,3}")
-INWARD = re.compile(r"(^|\.)(localhost|local|internal|intranet|lan|home\.arpa)$|^[^.]*$|(^|\.)(\d+|0x[0-9a-f]*)$")
-METADATA = frozenset(
-    map(ipaddress.ip_address, ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"))
+INWARD = re.compile(
+    r"(^|\.)(localhost|local|internal|intranet|lan|home\.arpa)$|^[^.]*$|(^|\.)(\d+|0x[0-9a-f]*)$"
 )
-"""Beside link-local ones, where clouds tell a machine its credentials: Amazon, Google (IPv6), Alibaba, Oracle, Azure."""
+METADATA = frozenset(
+    map(
+        ipaddress.ip_address,
+        ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16"),
+    )
+)
+"""Beside link-local ones, where clouds tell a machine its credentials: Amazon, Google (IPv6),
+Alibaba, Oracle, Azure.
+"""
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24")))
+NOT_PUBLIC = tuple(
+    map(ipaddress.ip_network, ("fec0::/10", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24"))
+)
 """Site-local, documentation, IETF protocol and relay addresses that Python calls global."""
 
 
 def is_inward(host: str) -> bool:
-    """Whether a name may mean a machine beside the proxy, as far as its look tells; addresses are judged as everywhere."""
+    """Whether a name may mean a machine beside the proxy, as far as its look tells; addresses
+    are judged as everywhere.
+    """
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -56,7 +74,9 @@ def is_inward(host: str) -> bool:
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` is of the open Internet: no private, local, multicast or reserved one, nor such a one in disguise."""
+    """Whether `address` is of the open Internet: no private, local, multicast or reserved one,
+    nor such a one in disguise.
+    """
     address = _meant_by(address)
     if not is_anybodys(address) or any(address in network for network in NOT_PUBLIC):
         return False
@@ -64,22 +84,32 @@ def is_public(address: Address) -> bool:
 
 
 def is_anybodys(address: Address) -> bool:
-    """Whether a site may be there at all, in this house or outside: no link-local address, nor one that gives out credentials."""
+    """Whether a site may be there at all, in this house or outside: no link-local address, nor
+    one that gives out credentials.
+    """
     address = _meant_by(address)
     return not address.is_link_local and address not in METADATA
 
 
 def _meant_by(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 address stands for (mapped, 6to4, Teredo, NAT64), else the address."""
+    """Return the IPv4 address that an IPv6 address stands for (mapped, 6to4, Teredo, NAT64),
+    else the address.
+    """
     if not isinstance(address, ipaddress.IPv6Address):
         return address
     if address in NAT64:
         return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)
+    return (
+        address.ipv4_mapped
+        or address.sixtofour
+        or (address.teredo[1] if address.teredo else address)
+    )
 
 
 def literal(host: str) -> list[Address]:
-    """The address that `host` is, if it is one, in whatever spelling a resolver takes: `127.1`, `2130706433`, `0x7f000001`."""
+    """The address that `host` is, if it is one, in whatever spelling a resolver takes: `127.1`,
+    `2130706433`, `0x7f000001`.
+    """
     host = host.strip("[]").rstrip(".")
     try:
         return [ipaddress.ip_address(host)]
@@ -104,8 +134,9 @@ async def is_outside(host: str, seconds: float) -> bool:
 async def addresses_of(host: str, seconds: float) -> list[Address]:
     """Every address that the system's resolver gives for `host`, odd spellings included.
 
-    OSError where there is none, or none within `seconds`. Each look-up has a thread of its own: asyncio's few would all be
-    held by names whose servers say nothing, and every other site would wait behind them.
+    OSError where there is none, or none within `seconds`. Each look-up has a thread of its own:
+    asyncio's few would all be held by names whose servers say nothing, and every other site would
+    wait behind them.
     """
     if known := literal(host):
         return known
@@ -146,7 +177,14 @@ class _PinnedReactor:
         self._reactor, self._addresses = reactor, addresses
         self.nameResolver = self
 
-    def resolveHostName(self, receiver: Any, _name: str, portNumber: int = 0, *_: object, **__: object) -> Any:  # noqa: N802, N803 - Twisted's
+    def resolveHostName(  # noqa: N802 - Twisted's
+        self,
+        receiver: Any,
+        _name: str,
+        portNumber: int = 0,  # noqa: N803 - Twisted's
+        *_: object,
+        **__: object,
+    ) -> Any:
         """The addresses, at once."""
         receiver.resolutionBegan(self)
         for address in self._addresses:
@@ -162,7 +200,9 @@ class _PinnedReactor:
 @implementer(IStreamClientEndpoint)
 @dataclass(frozen=True)
 class _OnDemand:
-    """An endpoint that is made when it is needed: most requests go over a connection that there is."""
+    """An endpoint that is made when it is needed: most requests go over a connection that there
+    is.
+    """
 
     make: Callable[[], Any]
 
@@ -173,15 +213,31 @@ class _OnDemand:
 
 
 class PinnedPool(HTTPConnectionPool):
-    """Makes its connections itself, whatever endpoint it is given; `policy` is Scrapy's for HTTPS, `timeout` is in seconds."""
+    """Makes its connections itself, whatever endpoint it is given; `policy` is Scrapy's for
+    HTTPS, `timeout` is in seconds.
+    """
 
-    def __init__(self, reactor: Any, resolved: Resolved, policy: Any, timeout: float, proxy: Proxy | None = None) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        resolved: Resolved,
+        policy: Any,
+        timeout: float,
+        proxy: Proxy | None = None,
+    ) -> None:
         super().__init__(reactor, persistent=True)  # type: ignore[no-untyped-call]
-        self._reactor_of_pool, self._resolved, self._policy, self._timeout = reactor, resolved, policy, timeout
+        self._reactor_of_pool, self._resolved, self._policy, self._timeout = (
+            reactor,
+            resolved,
+            policy,
+            timeout,
+        )
         self._proxy = proxy
 
     def getConnection(self, key: Any, endpoint: object) -> Deferred[Any]:  # noqa: ARG002, N802 - Twisted's names
-        """As Twisted's; fails with `RequestRefusal` for a host that nobody let pass, and for anything but HTTP and HTTPS."""
+        """As Twisted's; fails with `RequestRefusal` for a host that nobody let pass, and for
+        anything but HTTP and HTTPS.
+        """
         scheme, host, port = key[0], key[1], key[2]
         if self._proxy:
             return self._by_proxy(self._proxy, key)
@@ -192,24 +248,40 @@ class PinnedPool(HTTPConnectionPool):
         return super().getConnection(key, made)
 
     def _by_proxy(self, proxy: Proxy, key: Any) -> Deferred[Any]:
-        """A connection through `proxy` to a host that was let pass, or to the proxy itself, which then asks for the page."""
+        """A connection through `proxy` to a host that was let pass, or to the proxy itself,
+        which then asks for the page.
+        """
         scheme, host, port = key[0], key[1], key[2]
         if scheme == b"http-proxy":
             return super().getConnection(key, proxy.entrance(self._reactor_of_pool, self._timeout))
-        if host.decode("ascii", "replace").lower() not in self._resolved or scheme not in {b"http", b"https"}:
+        if host.decode("ascii", "replace").lower() not in self._resolved or scheme not in {
+            b"http",
+            b"https",
+        }:
             return fail(RequestRefusal("address"))
         plain = proxy.endpoint(self._reactor_of_pool, host, port, self._timeout)
-        made = wrapClientTLS(self._policy.creatorForNetloc(host, port), plain) if scheme == b"https" else plain
+        made = (
+            wrapClientTLS(self._policy.creatorForNetloc(host, port), plain)
+            if scheme == b"https"
+            else plain
+        )
         return super().getConnection(key, made)
 
     def _endpoint(self, scheme: bytes, host: bytes, port: int, addresses: Sequence[Address]) -> Any:
         pinned = _PinnedReactor(self._reactor_of_pool, addresses)
         plain: Any = HostnameEndpoint(pinned, host.decode("ascii"), port, timeout=self._timeout)
-        return wrapClientTLS(self._policy.creatorForNetloc(host, port), plain) if scheme == b"https" else plain
+        return (
+            wrapClientTLS(self._policy.creatorForNetloc(host, port), plain)
+            if scheme == b"https"
+            else plain
+        )
 
 
 class PinnedHandler(HTTP11DownloadHandler):
-    """See the module; the spider's visit knows what was resolved. It also says how long the site took."""
+    """See the module; the spider's visit knows what was resolved.
+
+    It also says how long the site took.
+    """
 
     def __init__(self, crawler: Crawler) -> None:
         super().__init__(crawler)

@@ -1,7 +1,9 @@
-"""Cuts a body off at the size limit instead of throwing it away: the first 32 MiB of a dump are what we came for.
+"""Cuts a body off at the size limit instead of throwing it away: the first 32 MiB of a dump are
+what we came for.
 
-Scrapy's own limit drops the whole response, and so does its decompression, of what comes out. So gzip and deflate are inflated
-here, no further than the limit, and no other encoding is asked for; of another that comes all the same, Scrapy's limit holds.
+Scrapy's own limit drops the whole response, and so does its decompression, of what comes out. So
+gzip and deflate are inflated here, no further than the limit, and no other encoding is asked for;
+of another that comes all the same, Scrapy's limit holds.
 """
 
 from __future__ import annotations
@@ -23,10 +25,14 @@ STOPPED = "download_stopped"
 """Flag of a response of which less came than there was."""
 INFLATED = (b"gzip", b"x-gzip", b"deflate")
 ANY_HEADER, RAW = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS
-"""What zlib is to expect: a header of gzip or of zlib, or none, as some servers understand `deflate` (RFC 9110, 8.4.1.2)."""
+"""What zlib is to expect: a header of gzip or of zlib, or none, as some servers understand
+`deflate` (RFC 9110, 8.4.1.2).
+"""
 ZEROS = re.compile(rb"\0*")
 FIRST_STEP, LONGEST_STEP = 256, 1 << 16
-"""Bytes that are fed at once: few at first, since what is left over when a stream ends is copied, and streams may be tiny."""
+"""Bytes that are fed at once: few at first, since what is left over when a stream ends is
+copied, and streams may be tiny.
+"""
 
 
 class SizeLimit:
@@ -49,7 +55,9 @@ class SizeLimit:
             raise StopDownload(fail=False)
 
     def process_request(self, request: Request) -> None:
-        """Lift Scrapy's own limit for the transfer, since `received` keeps it, and ask for what can be inflated in part."""
+        """Lift Scrapy's own limit for the transfer, since `received` keeps it, and ask for what
+        can be inflated in part.
+        """
         request.meta.pop(SIZE, None)
         request.meta["download_maxsize"] = 0
         request.headers["Accept-Encoding"] = b"gzip, deflate"
@@ -67,26 +75,39 @@ class SizeLimit:
         return response.replace(body=response.body[: self._limit], **_told_anew(type(response)))
 
     def _inflated(self, response: Response, encoding: bytes) -> Response:
-        """The response as it was before it was packed, up to the limit; as it came where nothing of it can be inflated."""
+        """The response as it was before it was packed, up to the limit; as it came where nothing
+        of it can be inflated.
+        """
         body, is_whole = inflated(response.body, self._limit)
         if not body and encoding == b"deflate":
             body, is_whole = inflated(response.body, self._limit, RAW)
         headers = response.headers.copy()
         del headers["Content-Encoding"]
-        if not (body or is_whole):  # it says what it is not: some read it all the same, and so do we
-            return response.replace(body=response.body[: self._limit], headers=headers, **_told_anew(type(response)))
+        # it says what it is not: some read it all the same, and so do we
+        if not (body or is_whole):
+            return response.replace(
+                body=response.body[: self._limit], headers=headers, **_told_anew(type(response))
+            )
         kind = responsetypes.from_args(headers=headers, url=response.url, body=body)
-        flags = response.flags if is_whole or STOPPED in response.flags else [*response.flags, STOPPED]
-        return response.replace(cls=kind, body=body, headers=headers, flags=flags, **_told_anew(kind))
+        flags = (
+            response.flags if is_whole or STOPPED in response.flags else [*response.flags, STOPPED]
+        )
+        return response.replace(
+            cls=kind, body=body, headers=headers, flags=flags, **_told_anew(kind)
+        )
 
 
 def _told_anew(kind: type[Response]) -> dict[str, None]:
-    """Has a response's encoding told from what there is now, when it is read: `replace` would decode the body that it had."""
+    """Has a response's encoding told from what there is now, when it is read: `replace` would
+    decode the body that it had.
+    """
     return {"encoding": None} if issubclass(kind, TextResponse) else {}
 
 
 def inflated(body: bytes, limit: int, header: int = ANY_HEADER) -> tuple[bytes, bool]:
-    """At most `limit` bytes of what is packed in `body`, one stream after another, and whether that is all of it."""
+    """At most `limit` bytes of what is packed in `body`, one stream after another, and whether
+    that is all of it.
+    """
     found, at = bytearray(), 0
     while (at := _behind_zeros(body, at)) < len(body):
         decoder, step = zlib.decompressobj(header), FIRST_STEP

@@ -1,7 +1,7 @@
 """Ask for a list only if it changed, and keep the headers of an answer.
 
-A 304 counts only for what was read whole, by the same reading: with another platform, other options or another version of ullage
-the list is asked for as if it had never been.
+A 304 counts only for what was read whole, by the same reading: with another platform, other options
+or another version of ullage the list is asked for as if it had never been.
 """
 
 from __future__ import annotations
@@ -35,14 +35,18 @@ def answered(response: Response) -> tuple[tuple[str, str], ...]:
 LONGEST = 500
 """Characters of an ETag that are kept: nobody needs more."""
 LEAST_AGE_SECONDS = 2
-"""What changed just before the answer may change again within the same second, and `Last-Modified` would not tell."""
+"""What changed just before the answer may change again within the same second, and
+`Last-Modified` would not tell.
+"""
 
 
 def conditions(known: bytes, site: Site) -> Mapping[str, str]:
-    """Headers for a page of which `validators` were kept; none where they say nothing of how `site` is read now.
+    """Headers for a page of which `validators` were kept; none where they say nothing of how `site`
+    is read now.
 
-    A site with a session is always asked for the whole page: the mark of a visitor who is let in has to be seen. So is one whose
-    pages a script fills: the page that the site knows is empty, and never changes.
+    A site with a session is always asked for the whole page: the mark of a visitor who is let in
+    has to be seen. So is one whose pages a script fills: the page that the site knows is empty, and
+    never changes.
     """
     kept: dict[str, str] = json.loads(known) if known and not (site.session or site.script) else {}
     if not kept or kept.pop("reading") != _reading(site):

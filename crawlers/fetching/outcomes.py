@@ -1,4 +1,6 @@
-"""What came of a page, as one word of a closed set, and what that word means for the page and for the visit."""
+"""What came of a page, as one word of a closed set, and what that word means for the page and
+for the visit.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from crawlers.fetching import RequestRefusal
 
 DOWNLOAD_ERRORS = (
-    CannotResolveHostError, DownloadCancelledError, DownloadConnectionRefusedError, DownloadFailedError, DownloadTimeoutError,
+    CannotResolveHostError, DownloadCancelledError, DownloadConnectionRefusedError,
+    DownloadFailedError, DownloadTimeoutError,
     ResponseDataLossError, UnsupportedURLSchemeError, ConnectError, ConnectionClosed, OSError,
 )  # fmt: skip
 LONGEST_RETRY_AFTER_SECONDS = 86400.0
@@ -85,10 +88,22 @@ FAILURES: dict[type[BaseException], str] = {
 }
 TLS_ERRORS = (SSL.Error, VerificationError, CertificateError)
 RESTS = frozenset({"busy", "unavailable"})
-"""Rest is asked for, in seconds: by the site, or with `unavailable` by one page of it, as long as others are answered."""
+"""Rest is asked for, in seconds: by the site, or with `unavailable` by one page of it, as long
+as others are answered.
+"""
 PASSES = RESTS | {"status", "dns", "timeout", "refused", "tls", "proxy", "network"}
-"""What keeps a page from being read for a while: it waits. All else is said of the page, as that it was made private."""
-STATUSES = {401: "login", 403: "forbidden", 404: "gone", 410: "gone", 429: "busy", 503: "unavailable"}
+"""What keeps a page from being read for a while: it waits.
+
+All else is said of the page, as that it was made private.
+"""
+STATUSES = {
+    401: "login",
+    403: "forbidden",
+    404: "gone",
+    410: "gone",
+    429: "busy",
+    503: "unavailable",
+}
 
 
 def of_status(status: int) -> str:
@@ -102,19 +117,29 @@ def of_error(error: BaseException | None) -> str:
     """The outcome that a failed request means."""
     if isinstance(error, RequestRefusal):
         return error.reason
-    if isinstance(error, IgnoreRequest):  # Scrapy's own: a body that unpacks beyond the limit, or too many redirects
+    # Scrapy's own: a body that unpacks beyond the limit, or too many redirects
+    if isinstance(error, IgnoreRequest):
         return "too_large" if error.__cause__ else "redirects"
-    return next((outcome for kind, outcome in FAILURES.items() if isinstance(error, kind)), "tls" if is_tls(error) else "network")
+    return next(
+        (outcome for kind, outcome in FAILURES.items() if isinstance(error, kind)),
+        "tls" if is_tls(error) else "network",
+    )
 
 
 def is_tls(error: BaseException | None) -> bool:
-    """Whether a connection was made and then failed in TLS: a certificate that is not trusted, or no TLS at all."""
+    """Whether a connection was made and then failed in TLS: a certificate that is not trusted,
+    or no TLS at all.
+    """
     told = [error, error.__cause__] if error else []
-    return any(isinstance(why.value, TLS_ERRORS) for one in told for why in getattr(one, "reasons", ()))
+    return any(
+        isinstance(why.value, TLS_ERRORS) for one in told for why in getattr(one, "reasons", ())
+    )
 
 
 def retry_after(response: Response, now: float) -> float:
-    """Seconds that the site asks us to stay away: `Retry-After` as seconds or a date, between 1 second and a day."""
+    """Seconds that the site asks us to stay away: `Retry-After` as seconds or a date, between 1
+    second and a day.
+    """
     text = (response.headers.get("Retry-After") or b"").decode("ascii", "replace").strip()
     if text.isdecimal():
         seconds = float(text[:12])

@@ -1,8 +1,10 @@
-"""Ways out that a site's file may name: a SOCKS5 proxy such as Tor's, or an HTTP proxy, which may have a CA of its own.
+"""Ways out that a site's file may name: a SOCKS5 proxy such as Tor's, or an HTTP proxy, which may
+have a CA of its own.
 
-Names are looked up by the proxy alone, so an .onion name never leaves this machine in a look-up, and what it resolves to nobody
-here sees: names that mean a house's own machines are refused by how they look (`is_inward`). What a proxy does not answer in time
-is cut with the page, by the page's own deadline.
+Names are looked up by the proxy alone, so an .onion name never leaves this machine in a look-up,
+and what it resolves to nobody here sees: names that mean a house's own machines are refused by how
+they look (`is_inward`). What a proxy does not answer in time is cut with the page, by the page's
+own deadline.
 """
 
 from __future__ import annotations
@@ -33,14 +35,19 @@ FOLDER = "proxy"
 """Of the key folder: a file a proxy, named as it, with `user:password`."""
 SOCKS, HTTP = "socks5h", "http"
 LONGEST_HEAD = 16 * 1024
-"""Names without a dot, of networks of their own, and what ends in a number, which may be an address in an odd spelling."""
+"""Names without a dot, of networks of their own, and what ends in a number, which may be an
+address in an odd spelling.
+"""
 Steps = Generator[tuple[bytes, int | bytes], bytes, None]
 """What is sent, and how much is waited for: so many bytes, or all up to these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """One of `crawl.proxies`, with its secret. `ca` is a file of certificates that are trusted besides the usual ones."""
+    """One of `crawl.proxies`, with its secret.
+
+    `ca` is a file of certificates that are trusted besides the usual ones.
+    """
 
     scheme: str
     host: str
@@ -57,7 +64,11 @@ class Proxy:
     @property
     def authorization(self) -> bytes:
         """What an HTTP proxy is told; empty without a secret."""
-        return b"Basic " + base64.b64encode(f"{self.user}:{self.password}".encode()) if self.user else b""
+        return (
+            b"Basic " + base64.b64encode(f"{self.user}:{self.password}".encode())
+            if self.user
+            else b""
+        )
 
     def endpoint(self, reactor: Any, host: bytes, port: int, timeout: float) -> Any:
         """Connections to `host` through it."""
@@ -71,7 +82,9 @@ class Proxy:
 
 
 def proxies_of(context: Context) -> Mapping[str, Proxy]:
-    """Those that are configured, by name; ConfigError for an address, a CA or a secret that cannot be used."""
+    """Those that are configured, by name; ConfigError for an address, a CA or a secret that
+    cannot be used.
+    """
     return {name: _proxy(context, name) for name in context.settings.crawl.proxies}
 
 
@@ -79,19 +92,27 @@ def _proxy(context: Context, name: str) -> Proxy:
     given, where = context.settings.crawl.proxies[name], f"crawl.proxies.{name}"
     parts = urlsplit(given.address)
     if parts.scheme not in (SOCKS, HTTP) or not parts.hostname or not parts.port or parts.username:
-        raise ConfigError(f"{where}.address: is none of socks5h://HOST:PORT and http://HOST:PORT, without user and password")
+        raise ConfigError(
+            f"{where}.address: is none of socks5h://HOST:PORT and http://HOST:PORT, without user"
+            " and password"
+        )
     ca = context.data / given.ca if given.ca else None
     if ca:
         try:
             SSL.Context(SSL.TLS_METHOD).load_verify_locations(str(ca))
         except SSL.Error:
-            raise ConfigError(f"{where}.ca: {ca} holds no certificates that can be read (PEM)") from None
+            raise ConfigError(
+                f"{where}.ca: {ca} holds no certificates that can be read (PEM)"
+            ) from None
     user = password = ""
     if given.credentials:
-        (line, *_) = [*context.keys.lines(f"{FOLDER}/{given.credentials}"), ""]
+        line, *_ = [*context.keys.lines(f"{FOLDER}/{given.credentials}"), ""]
         user, colon, password = line.partition(":")
         if not (user and colon) or max(len(user.encode()), len(password.encode())) > 255:
-            raise ConfigError(f"{where}.credentials: keys/{FOLDER}/{given.credentials} has no line `user:password`")
+            raise ConfigError(
+                f"{where}.credentials: keys/{FOLDER}/{given.credentials} has no line"
+                " `user:password`"
+            )
     return Proxy(parts.scheme, parts.hostname, parts.port, user, password, ca)
 
 
@@ -110,13 +131,17 @@ class Roots:
 @implementer(IStreamClientEndpoint)
 @dataclass(frozen=True)
 class Tunnel:
-    """Connects by way of a proxy: `steps` are what is said there before the connection is the caller's."""
+    """Connects by way of a proxy: `steps` are what is said there before the connection is the
+    caller's.
+    """
 
     entrance: Any
     steps: Callable[[], Steps]
 
     def connect(self, factory: Any) -> Deferred[Any]:
-        """As Twisted's; fails with `RequestRefusal`, word `proxy`, where the proxy does not answer or does not lead there."""
+        """As Twisted's; fails with `RequestRefusal`, word `proxy`, where the proxy does not
+        answer or does not lead there.
+        """
         talk = _Talk(self.steps(), factory)
         entering: Deferred[Any] = connectProtocol(self.entrance, talk)  # type: ignore[no-untyped-call]
 
@@ -146,8 +171,16 @@ class _Talk(Protocol):
         """Take an answer, as soon as it is whole."""
         self._heard += data
         while self._steps is not None:
-            end = self._wants if isinstance(self._wants, int) else self._heard.find(self._wants) + len(self._wants)
-            missing = end > len(self._heard) if isinstance(self._wants, int) else self._wants not in self._heard
+            end = (
+                self._wants
+                if isinstance(self._wants, int)
+                else self._heard.find(self._wants) + len(self._wants)
+            )
+            missing = (
+                end > len(self._heard)
+                if isinstance(self._wants, int)
+                else self._wants not in self._heard
+            )
             if missing:
                 if len(self._heard) > LONGEST_HEAD:
                     self.fail()
@@ -208,7 +241,9 @@ def _socks(proxy: Proxy, host: bytes, port: int) -> Steps:
     """RFC 1928, with the secret of RFC 1929; the name goes as it is."""
     offer = b"\x05\x02\x00\x02" if proxy.user else b"\x05\x01\x00"
     answer = yield offer, 2
-    _need(answer[:1] == b"\x05" and answer[1:] in ((b"\x00", b"\x02") if proxy.user else (b"\x00",)))
+    _need(
+        answer[:1] == b"\x05" and answer[1:] in ((b"\x00", b"\x02") if proxy.user else (b"\x00",))
+    )
     if answer[1:] == b"\x02":
         user, password = proxy.user.encode(), proxy.password.encode()
         answer = yield b"\x01" + bytes([len(user)]) + user + bytes([len(password)]) + password, 2
@@ -235,5 +270,8 @@ def _connect(proxy: Proxy, host: bytes, port: int) -> Steps:
     """CONNECT (RFC 9110, 9.3.6)."""
     place = (b"[%b]" if b":" in host else b"%b") % host + b":%d" % port
     secret = b"Proxy-Authorization: %b\r\n" % proxy.authorization if proxy.user else b""
-    answer = yield b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (place, place, secret), b"\r\n\r\n"
+    answer = yield (
+        b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (place, place, secret),
+        b"\r\n\r\n",
+    )
     _need(re.match(rb"HTTP/1\.[01] 2\d\d[ \r]", answer) is not None)

@@ -1,17 +1,19 @@
 """Run the scripts of a page in a sandboxed Chromium without network.
 
-Bubblewrap gives it namespaces of its own: an empty network, a file system of libraries, fonts and memory, no process beside its
-own. Chromium's sandbox is on within. Its debugging pipe is the one way in and out, so whatever a page asks for is answered by
-us (`crawlers.fetching.rendering`) or by nobody. When this process ends, however it ends, the kernel ends all of the cage.
+Bubblewrap gives it namespaces of its own: an empty network, a file system of libraries, fonts and
+memory, no process beside its own. Chromium's sandbox is on within. Its debugging pipe is the one
+way in and out, so whatever a page asks for is answered by us (`crawlers.fetching.rendering`) or by
+nobody. When this process ends, however it ends, the kernel ends all of the cage.
 
-It is driven by the DevTools protocol itself. Playwright would start it by a driver of its own, a process of Node that has
-network and files, and reads what a hostile page made the browser say.
+It is driven by the DevTools protocol itself. Playwright would start it by a driver of its own, a
+process of Node that has network and files, and reads what a hostile page made the browser say.
 
-The scripts are of whoever owns the site, or broke into it, and nothing that they want is trusted. They get what `ask` gives
-them for a GET of a script or of data, and nothing else: no picture, frame, worker, socket, download or window, no page but the
-one in hand, and nothing is written. They run in virtual time, which stands still while an answer is awaited, so that our pace
-makes nobody's timer run out. A page is done after `VIRTUAL_SECONDS` of it; one that takes longer than `seconds` of ours, or too
-much, is given up.
+The scripts are of whoever owns the site, or broke into it, and nothing that they want is trusted.
+They get what `ask` gives them for a GET of a script or of data, and nothing else: no picture,
+frame, worker, socket, download or window, no page but the one in hand, and nothing is written. They
+run in virtual time, which stands still while an answer is awaited, so that our pace makes nobody's
+timer run out. A page is done after `VIRTUAL_SECONDS` of it; one that takes longer than `seconds` of
+ours, or too much, is given up.
 """
 
 from __future__ import annotations
@@ -45,14 +47,18 @@ READS = ("/usr/lib", "/usr/lib64", "/usr/share/fonts", "/usr/share/fontconfig", 
 LIMITED = 'ulimit -c 0; ulimit -d "$1"; shift; exec "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1'
 """Chromium reads messages from descriptor 3 and writes them to 4."""
 NOT_WANTED = (
-    "HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "HttpsFirstBalancedMode",  # a site is asked as its file has it
+    # a site is asked as its file has it
+    "HttpsUpgrades", "HttpsFirstBalancedModeAutoEnable", "HttpsFirstBalancedMode",
     "SpareRendererForSitePerProcess", "InitialWebUI", "WebUIToolbar",  # processes that nobody needs
 )  # fmt: skip
 """Features of Chromium."""
 SWITCHES = (
-    "--headless", "--remote-debugging-pipe", f"--user-data-dir={HOME}/profile", "--no-first-run", "--no-startup-window",
-    "--no-default-browser-check", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-extensions", "--disable-breakpad", "--disable-crash-reporter", "--disable-gpu", "--mute-audio",
+    "--headless", "--remote-debugging-pipe", f"--user-data-dir={HOME}/profile", "--no-first-run",
+    "--no-startup-window",
+    "--no-default-browser-check", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions", "--disable-breakpad", "--disable-crash-reporter", "--disable-gpu",
+    "--mute-audio",
     "--renderer-process-limit=1", f"--disable-features={','.join(NOT_WANTED)}",
     "--block-new-web-contents", "--host-resolver-rules=MAP * ~NOTFOUND",
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
@@ -79,7 +85,12 @@ class Browser:
         if self._reading.done() or self._process.stdin is None:
             raise BrowserError("the browser is gone")
         number = next(self._numbers)
-        message = {"id": number, "method": method, "params": params, **({"sessionId": session} if session else {})}
+        message = {
+            "id": number,
+            "method": method,
+            "params": params,
+            **({"sessionId": session} if session else {}),
+        }
         self._answers[number] = answer = asyncio.get_running_loop().create_future()
         try:
             self._process.stdin.write(json.dumps(message).encode() + b"\0")
@@ -97,7 +108,9 @@ class Browser:
     async def _read(self) -> None:
         """Hand on what it says, until it says no more, or more at once than anybody may."""
         assert self._process.stdout is not None
-        with contextlib.suppress(asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError):
+        with contextlib.suppress(
+            asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, ValueError
+        ):
             while True:
                 said = json.loads((await self._process.stdout.readuntil(b"\0"))[:-1])
                 answer = self._answers.get(said.get("id", 0))
@@ -121,7 +134,9 @@ class Browser:
 
 @contextlib.asynccontextmanager
 async def running(program: Path) -> AsyncIterator[Browser]:
-    """A browser, which is ended behind it; BrowserError where there is none, or none that starts in a cage."""
+    """A browser, which is ended behind it; BrowserError where there is none, or none that starts
+    in a cage.
+    """
     process = await asyncio.create_subprocess_exec(
         *_words(program), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env={}, limit=LONGEST_MESSAGE
     )
@@ -132,7 +147,8 @@ async def running(program: Path) -> AsyncIterator[Browser]:
                 await browser.call("Browser.getVersion")
         except (TimeoutError, BrowserError):
             raise BrowserError(
-                f"crawl.browser: {program} does not start in a cage of its own: may this user have user namespaces?"
+                f"crawl.browser: {program} does not start in a cage of its own: may this user have"
+                " user namespaces?"
             ) from None
         yield browser
     finally:
@@ -149,14 +165,67 @@ def _words(program: Path) -> list[str]:
     """The command that runs it in its cage."""
     cage = shutil.which(CAGE)
     if not program.is_file():
-        raise BrowserError(f"crawl.browser: {program} is not there: install chromium, which renders pages of sites with `script`")
+        raise BrowserError(
+            f"crawl.browser: {program} is not there: install chromium, which renders pages of sites"
+            " with `script`"
+        )
     if cage is None:
-        raise BrowserError(f"{CAGE} is not there: install bubblewrap, in whose cage the browser runs for sites with `script`")
-    reads = [word for path in (*READS, str(program.parent)) for word in ("--ro-bind-try", path, path)]
-    memory = ["--size", str(DISK_BYTES), "--tmpfs", HOME, "--size", str(SHARED_BYTES), "--tmpfs", "/dev/shm"]  # noqa: S108 - as is this
-    names = ["--unshare-all", "--uid", "1000", "--gid", "1000", "--hostname", "cage", "--clearenv", "--setenv", "HOME", HOME]
-    files = ["--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", *memory]
-    caged = [cage, "--die-with-parent", "--new-session", *names, *reads, *files, "--chdir", HOME, "--", str(program), *SWITCHES]
+        raise BrowserError(
+            f"{CAGE} is not there: install bubblewrap, in whose cage the browser runs for sites"
+            " with `script`"
+        )
+    reads = [
+        word for path in (*READS, str(program.parent)) for word in ("--ro-bind-try", path, path)
+    ]
+    memory = [
+        "--size",
+        str(DISK_BYTES),
+        "--tmpfs",
+        HOME,
+        "--size",
+        str(SHARED_BYTES),
+        "--tmpfs",
+        "/dev/shm",  # noqa: S108 - as is this
+    ]
+    names = [
+        "--unshare-all",
+        "--uid",
+        "1000",
+        "--gid",
+        "1000",
+        "--hostname",
+        "cage",
+        "--clearenv",
+        "--setenv",
+        "HOME",
+        HOME,
+    ]
+    files = [
+        "--symlink",
+        "usr/lib",
+        "/lib",
+        "--symlink",
+        "usr/lib64",
+        "/lib64",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+        *memory,
+    ]
+    caged = [
+        cage,
+        "--die-with-parent",
+        "--new-session",
+        *names,
+        *reads,
+        *files,
+        "--chdir",
+        HOME,
+        "--",
+        str(program),
+        *SWITCHES,
+    ]
     return ["/bin/sh", "-c", LIMITED, "sh", str(MEMORY_BYTES // 1024), *caged]
 
 
@@ -173,7 +242,10 @@ WANTED = {"Script": "script", "XHR": "data", "Fetch": "data"}
 """Kinds of requests that are answered, as DevTools has them, and what each is for us."""
 STYLE = "Stylesheet"
 """Of this kind an empty one is given, since many a script waits for it."""
-SERIALISE = "(() => {{ const t = document.documentElement.outerHTML; return [t.slice(0, {most}), t.length > {most}] }})()"
+SERIALISE = (
+    "(() => {{ const t = document.documentElement.outerHTML; return [t.slice(0, {most}), t.length >"
+    " {most}] }})()"
+)
 Headers = Sequence[tuple[str, str]]
 
 
@@ -209,7 +281,10 @@ Ask = Callable[[str, str, Mapping[str, str]], Awaitable[BrowserResponse | None]]
 
 @dataclass(frozen=True, slots=True)
 class Browsers:
-    """The means to render. `program` is Chromium's own, and no wrapper; a page has `seconds` from when it has a browser."""
+    """The means to render.
+
+    `program` is Chromium's own, and no wrapper; a page has `seconds` from when it has a browser.
+    """
 
     program: Path
     seconds: float
@@ -218,7 +293,8 @@ class Browsers:
     async def render(self, url: str, page: BrowserResponse, agent: str, ask: Ask) -> RenderedPage:
         """`page`, which came from `url`, after its scripts, in a browser that nobody had before.
 
-        BrowserError where there is no browser; ScriptError where the page does not come to an end within its bounds.
+        BrowserError where there is no browser; ScriptError where the page does not come to an end
+        within its bounds.
         """
         async with self.slots, running(self.program) as browser:
             shown = _Page(browser, url, page, ask)
@@ -252,13 +328,17 @@ class _Page:
         self._requests = 0
 
     async def run(self, agent: str) -> RenderedPage:
-        """Show it, wait for the end of its time, and read it by a context that its own scripts cannot reach."""
+        """Show it, wait for the end of its time, and read it by a context that its own scripts
+        cannot reach.
+        """
         call = self._browser.call
         self._browser.on_event = self._told
         await call("Target.setDiscoverTargets", discover=True)
         await call("Browser.setDownloadBehavior", behavior="deny")
         self._target = (await call("Target.createTarget", url="about:blank"))["targetId"]
-        self._session = (await call("Target.attachToTarget", targetId=self._target, flatten=True))["sessionId"]
+        self._session = (await call("Target.attachToTarget", targetId=self._target, flatten=True))[
+            "sessionId"
+        ]
         await call("Page.enable", self._session)
         await call("Fetch.enable", self._session, patterns=[{"urlPattern": "*"}])
         await call("Emulation.setUserAgentOverride", self._session, userAgent=agent)
@@ -269,7 +349,12 @@ class _Page:
         apart = await call("Page.createIsolatedWorld", self._session, frameId=frame)
         expression, context = SERIALISE.format(most=LONGEST_PAGE), apart["executionContextId"]
         read = await call(
-            "Runtime.evaluate", self._session, expression=expression, contextId=context, returnByValue=True, silent=True
+            "Runtime.evaluate",
+            self._session,
+            expression=expression,
+            contextId=context,
+            returnByValue=True,
+            silent=True,
         )
         if "value" not in read.get("result", {}):
             raise ScriptError
@@ -291,7 +376,11 @@ class _Page:
         told = await self._browser.call("Page.navigate", self._session, url=self._url)
         if told.get("errorText"):
             self._fail(ScriptError())
-        await self._say("Emulation.setVirtualTimePolicy", policy="pauseIfNetworkFetchesPending", budget=VIRTUAL_SECONDS * 1000)
+        await self._say(
+            "Emulation.setVirtualTimePolicy",
+            policy="pauseIfNetworkFetchesPending",
+            budget=VIRTUAL_SECONDS * 1000,
+        )
 
     def _told(self, method: str, session: str, params: dict[str, Any]) -> None:
         """What the browser says by itself."""
@@ -301,7 +390,11 @@ class _Page:
             self._fail(None)
         elif method == "Page.javascriptDialogOpening":
             self._do(self._say("Page.handleJavaScriptDialog", accept=False))
-        elif method == "Target.targetCreated" and self._session and params["targetInfo"]["type"] == "page":
+        elif (
+            method == "Target.targetCreated"
+            and self._session
+            and params["targetInfo"]["type"] == "page"
+        ):
             self._do(self._close(params["targetInfo"]["targetId"]))
         elif method in {"Target.targetCrashed", "Inspector.detached"}:
             self._fail(ScriptError())
@@ -311,7 +404,8 @@ class _Page:
         request, kind = paused["request"], paused["resourceType"]
         given, why = None, "BlockedByClient"
         if kind == "Document" and paused["frameId"] == self._target:
-            given, why = None if self._is_given else self._first, "Aborted"  # with which the page in hand stays
+            # with which the page in hand stays
+            given, why = None if self._is_given else self._first, "Aborted"
             self._leads_on, self._is_given = self._leads_on or self._is_given, True
         elif kind == STYLE:
             given = BrowserResponse(b"", (("Content-Type", "text/css"),))
@@ -328,7 +422,12 @@ class _Page:
             return
         headers = [{"name": name, "value": value} for name, value in given.headers]
         body = base64.b64encode(given.body).decode()
-        told = {"requestId": paused["requestId"], "responseCode": given.status, "responseHeaders": headers, "body": body}
+        told = {
+            "requestId": paused["requestId"],
+            "responseCode": given.status,
+            "responseHeaders": headers,
+            "body": body,
+        }
         await self._say("Fetch.fulfillRequest", **told)
 
     async def _close(self, target: str) -> None:
@@ -346,7 +445,11 @@ class _Page:
 
     def _was_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not isinstance(error, BrowserError):
+        if (
+            not task.cancelled()
+            and (error := task.exception())
+            and not isinstance(error, BrowserError)
+        ):
             self._fail(error)  # the browser's own refusals are of requests that are over
 
     def _fail(self, error: BaseException | None) -> None:

@@ -1,6 +1,8 @@
-"""What a page says of the site beside its posts: a challenge, a login that has run out, a list that no longer reads.
+"""What a page says of the site beside its posts: a challenge, a login that has run out, a list that
+no longer reads.
 
-XPath could say all this in a line, and would look at every element above every link: a page of half a megabyte would take hours.
+XPath could say all this in a line, and would look at every element above every link: a page of half
+a megabyte would take hours.
 
 `marks.toml` has the marks. What anybody may post on a site never decides: see there.
 """
@@ -46,7 +48,9 @@ def outside_menus(page: Selector) -> Iterator[Any]:
 
 
 def has_login_form(page: Selector, box: re.Pattern[str]) -> bool:
-    """Whether there is a field for a password that stands in no menu and in no form that `box` finds named as a small one."""
+    """Whether there is a field for a password that stands in no menu and in no form that `box`
+    finds named as a small one.
+    """
     forms, known = dict[Any, Any](), set[Any]()
     for element in outside_menus(page):
         above = element.getparent()
@@ -66,7 +70,9 @@ def hides_input(element: Any) -> bool:
 
 
 def _names(around: Any, *, is_form: bool) -> Iterator[str]:
-    """What a form is called, or what holds a field without one: its own name, those of parts with fields, and those above it."""
+    """What a form is called, or what holds a field without one: its own name, those of parts
+    with fields, and those above it.
+    """
     if not is_form:
         yield name_of(around)
         return
@@ -86,7 +92,8 @@ LOOKED_AT = 64 * 1024
 """Bytes of a page in which marks are looked for: whoever challenges does so at its head."""
 LARGE_BYTES = 512
 SHARE_OF_FORMER = 0.25
-"""A list without entries is a list that cannot be read, not an empty one, when so much is left of what it was.
+"""A list without entries is a list that cannot be read, not an empty one, when so much is left of
+what it was.
 
 That its first page is empty is believed only where the site's file says that it may be.
 """
@@ -104,7 +111,9 @@ _VARIES = re.compile(r"\d")
 _NAMES = re.compile(r"[\w.~%-]+")
 _NO_MARKUP = Selector("<html></html>", type="html")
 LACKS = "script lacks "
-"""Begins a flag of a page whose scripts did not get all that they asked for; the outcome of what they lack follows."""
+"""Begins a flag of a page whose scripts did not get all that they asked for; the outcome of what
+they lack follows.
+"""
 GATES = frozenset({"forbidden", "busy", "unavailable"})
 """Outcomes of a status that a challenge comes with."""
 
@@ -125,15 +134,27 @@ class ResponseMarks:
 @functools.cache
 def marks() -> ResponseMarks:
     """The marks that ship."""
-    read: dict[str, Any] = tomllib.loads((resources.files(__package__) / "marks.toml").read_text(encoding="utf-8"))
+    read: dict[str, Any] = tomllib.loads(
+        (resources.files(__package__) / "marks.toml").read_text(encoding="utf-8")
+    )
     challenge, login = read["challenge"], read["login"]
     path, query = re.compile(login["path"]), re.compile(login["query"])
     writing, box = re.compile(login["writing"]), re.compile(login["box"])
-    return ResponseMarks(challenge["headers"], tuple(challenge["text"]), path, query, tuple(login["text"]), writing, box)
+    return ResponseMarks(
+        challenge["headers"],
+        tuple(challenge["text"]),
+        path,
+        query,
+        tuple(login["text"]),
+        writing,
+        box,
+    )
 
 
 def is_challenge(response: Response, *, body: bool) -> bool:
-    """Whether somebody before the site asks for a proof; `body` where the text may be trusted to be the site's own."""
+    """Whether somebody before the site asks for a proof; `body` where the text may be trusted to
+    be the site's own.
+    """
     known = marks()
     for name, begins in known.headers.items():
         value = response.headers.get(name)
@@ -143,7 +164,9 @@ def is_challenge(response: Response, *, body: bool) -> bool:
 
 
 def of_answer(asked: str, response: Response) -> str:
-    """The outcome of an answer to a request for `asked`, as far as status, headers and place tell: `ok` when it may be parsed."""
+    """The outcome of an answer to a request for `asked`, as far as status, headers and place
+    tell: `ok` when it may be parsed.
+    """
     outcome = of_status(response.status)
     if is_challenge(response, body=outcome in GATES):
         return "blocked"
@@ -157,10 +180,11 @@ def leads_to_login(asked: str, response: Response) -> bool:
 
 
 def is_wall(response: Response) -> bool:
-    """Whether a page, in which nothing that we know to read was found, asks to log in instead of showing what it has.
+    """Whether a page, in which nothing that we know to read was found, asks to log in instead of
+    showing what it has.
 
-    Many boards show guests a small form to log in with, or ask them to log in before they write, on every page: neither is a
-    wall, and nothing is where the page leads to what it lists.
+    Many boards show guests a small form to log in with, or ask them to log in before they write, on
+    every page: neither is a wall, and nothing is where the page leads to what it lists.
     """
     if not isinstance(response, TextResponse) or is_listing(response):
         return False
@@ -168,10 +192,14 @@ def is_wall(response: Response) -> bool:
 
 
 def is_listing(response: Response) -> bool:
-    """Whether a page leads to several things of one kind, such as threads or posters, its menus apart: so it is no gate."""
+    """Whether a page leads to several things of one kind, such as threads or posters, its menus
+    apart: so it is no gate.
+    """
     if not isinstance(response, TextResponse):
         return False
-    return is_huge(response) or any(count >= LEAST_ALIKE for count in kinds_of_links(response).values())
+    return is_huge(response) or any(
+        count >= LEAST_ALIKE for count in kinds_of_links(response).values()
+    )
 
 
 def is_huge(response: TextResponse) -> bool:
@@ -180,7 +208,9 @@ def is_huge(response: TextResponse) -> bool:
 
 
 def kinds_of_links(response: TextResponse) -> Counter[str]:
-    """How many things of each kind a page leads to, its menus apart; a kind is an address with `*` for what tells them apart."""
+    """How many things of each kind a page leads to, its menus apart; a kind is an address with
+    `*` for what tells them apart.
+    """
     found: dict[str, set[str]] = {}
     for element in outside_menus(_marked(response)):
         if element.tag != "a" or not (href := element.get("href", "").strip()):
@@ -202,9 +232,11 @@ def _marked(response: TextResponse) -> Selector:
 
 
 def _shape(parts: SplitResult) -> str:
-    """An address without what tells one thing from another of its kind: numbers, and names with a digit in them."""
+    """An address without what tells one thing from another of its kind: numbers, and names with
+    a digit in them.
+    """
     path = "/".join("*" if _VARIES.search(step) else step for step in parts.path.split("/"))
-    return f"{parts.netloc}{path}{'?' if parts.query else ''}{_NAMES.sub(_without_digits, parts.query)}"
+    return f"{parts.netloc}{path}{'?' if parts.query else ''}{_NAMES.sub(_without_digits, parts.query)}"  # noqa: E501
 
 
 def _without_digits(found: re.Match[str]) -> str:
@@ -218,16 +250,24 @@ def _asks_to_log_in(response: TextResponse) -> bool:
 
 def asks_for_password(response: Response) -> bool:
     """Whether there is a field for a password anywhere on a page."""
-    return isinstance(response, TextResponse) and any(map(hides_input, _marked(response).root.iter("input")))
+    return isinstance(response, TextResponse) and any(
+        map(hides_input, _marked(response).root.iter("input"))
+    )
 
 
 def lacks_session(response: Response, site: Site) -> bool:
-    """Whether the mark of a visitor who is logged in, if the site's file names one, is not on a page."""
-    return bool(site.session) and not (isinstance(response, TextResponse) and _marked(response).css(site.session))
+    """Whether the mark of a visitor who is logged in, if the site's file names one, is not on a
+    page.
+    """
+    return bool(site.session) and not (
+        isinstance(response, TextResponse) and _marked(response).css(site.session)
+    )
 
 
 UNREAD_LISTS = frozenset({"layout", "empty"})
-"""Outcomes with which a list is done all the same: what it leads to otherwise, other lists, is followed."""
+"""Outcomes with which a list is done all the same: what it leads to otherwise, other lists, is
+followed.
+"""
 
 
 def entries(parsed: PageContent) -> int:
@@ -236,12 +276,14 @@ def entries(parsed: PageContent) -> int:
 
 
 def of_page(leased: PageLease, response: Response, parsed: PageContent, site: Site) -> str:
-    """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login`, or of a list that leads to nothing.
+    """The outcome of a page that answered 2xx and was parsed: `ok`, `blocked`, `login`, or of a
+    list that leads to nothing.
 
-    That is `layout` where it once did, and `empty` where it never did: a site whose file describes it wrongly, or that shows
-    guests an empty list, is blind from the first day. Only a site's own file can say that an empty list is an answer. A blank
-    answer is what a program leaves that broke: no list and no text is so empty. A page that leads on by a meta refresh is
-    `redirects` and not followed: in a paste anybody may write one.
+    That is `layout` where it once did, and `empty` where it never did: a site whose file describes
+    it wrongly, or that shows guests an empty list, is blind from the first day. Only a site's own
+    file can say that an empty list is an answer. A blank answer is what a program leaves that
+    broke: no list and no text is so empty. A page that leads on by a meta refresh is `redirects`
+    and not followed: in a paste anybody may write one.
     """
     role, is_blank = leased.page.role, not response.body.strip()
     if parsed.gone or PARENT in leased.page.facts:
@@ -260,13 +302,19 @@ def of_page(leased: PageLease, response: Response, parsed: PageContent, site: Si
 
 
 def _lacks(response: Response, page: PageAddress) -> str:
-    """The outcome of an empty page whose scripts did not get all that they asked for; "" where they did.
+    """The outcome of an empty page whose scripts did not get all that they asked for; "" where they
+    did.
 
-    What would give a page up or call it gone says so of what is lacking, and not of the page: such as the counter of visitors on
-    another host that most pages have, behind whose last page one may well be empty.
+    What would give a page up or call it gone says so of what is lacking, and not of the page: such
+    as the counter of visitors on another host that most pages have, behind whose last page one may
+    well be empty.
     """
     found = [flag.removeprefix(LACKS) for flag in response.flags if flag.startswith(LACKS)]
-    known = [outcome for outcome in found if FATES[outcome] not in {Fate.GONE, Fate.GIVE_UP} and outcome != "script"]
+    known = [
+        outcome
+        for outcome in found
+        if FATES[outcome] not in {Fate.GONE, Fate.GIVE_UP} and outcome != "script"
+    ]
     return known[0] if known else "script" if found and page.number == 1 else ""
 
 
@@ -288,7 +336,9 @@ def _gate(response: Response, page: PageAddress) -> str:
 
 def letters(response: TextResponse) -> int:
     """How many letters of a page are shown to whoever has scripts."""
-    shown = response.selector.xpath("//body//text()[not(ancestor::script or ancestor::style or ancestor::noscript)]").getall()
+    shown = response.selector.xpath(
+        "//body//text()[not(ancestor::script or ancestor::style or ancestor::noscript)]"
+    ).getall()
     return sum(len("".join(text.split())) for text in shown)
 
 
@@ -301,9 +351,15 @@ def refreshes(response: Response) -> bool:
 
 
 def of_file(name: str, response: Response) -> str:
-    """The outcome of an answer to the request for a file: `login` or `page` where a page came that is no file of that name."""
+    """The outcome of an answer to the request for a file: `login` or `page` where a page came
+    that is no file of that name.
+    """
     sent_as_file = b"attachment" in (response.headers.get("Content-Disposition") or b"").lower()
-    if sent_as_file or declared(response)[0] not in PAGES or name.lower().rpartition(".")[2] in PAGE_ENDINGS:
+    if (
+        sent_as_file
+        or declared(response)[0] not in PAGES
+        or name.lower().rpartition(".")[2] in PAGE_ENDINGS
+    ):
         return "ok"
     return "login" if asks_for_password(response) or is_wall(response) else "page"
 

@@ -1,7 +1,9 @@
-"""robots.txt as RFC 9309 wants it: asked again after an hour, and a site that cannot answer is not read.
+"""robots.txt as RFC 9309 wants it: asked again after an hour, and a site that cannot answer is not
+read.
 
-Scrapy keeps the rules for a crawler's life, reads a 503 page as rules that allow all, and takes a failure for permission. Here
-5xx, 429, timeouts and network errors disallow; 4xx allows; `Crawl-delay` is obeyed up to AutoThrottle's longest delay.
+Scrapy keeps the rules for a crawler's life, reads a 503 page as rules that allow all, and takes a
+failure for permission. Here 5xx, 429, timeouts and network errors disallow; 4xx allows;
+`Crawl-delay` is obeyed up to AutoThrottle's longest delay.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ MAX_BYTES = 500 * 1024
 KEEP_SECONDS, FAILURE_SECONDS = 3600.0, 300.0
 """A site that could not answer is asked again after this time."""
 NO_ANSWER_SECONDS = 30.0
-"""And one that did not answer at all after this: its other pages need not try, and its return is soon noticed."""
+"""And one that did not answer at all after this: its other pages need not try, and its return is
+soon noticed.
+"""
 DISALLOW_ALL = b"User-agent: *\nDisallow: /\n"
 SKIP = "dont_obey_robotstxt"
 WAITS = {
@@ -41,7 +45,9 @@ WAITS = {
 
 
 class RobotsRules(NamedTuple):
-    """What holds at a place, and with what outcome a page is refused that it forbids: `robots`, or why there is no answer."""
+    """What holds at a place, and with what outcome a page is refused that it forbids: `robots`,
+    or why there is no answer.
+    """
 
     parser: RobotParser
     refusal: str = "robots"
@@ -51,7 +57,10 @@ class RobotsRules(NamedTuple):
 
 @dataclass(slots=True)
 class RobotsCache:
-    """Rules by host and port, for `seconds`; shared by the visits of a process. Two requests at once ask the site once."""
+    """Rules by host and port, for `seconds`; shared by the visits of a process.
+
+    Two requests at once ask the site once.
+    """
 
     monotonic: Callable[[], float]
     seconds: float = KEEP_SECONDS
@@ -73,12 +82,16 @@ class RobotsCache:
 
 
 def rules_text(response: Response) -> tuple[bytes, str]:
-    """What a robots.txt answer means, and why it refuses: its first 500 KiB, nothing for 4xx, all forbidden for anything else."""
+    """What a robots.txt answer means, and why it refuses: its first 500 KiB, nothing for 4xx,
+    all forbidden for anything else.
+    """
     if 200 <= response.status < 300:
         return response.body[:MAX_BYTES], "robots"
     if 400 <= response.status < 500 and response.status != 429:
         return b"", "robots"
-    return DISALLOW_ALL, "robots_blocked" if response_checks.is_challenge(response, body=True) else "robots_unavailable"
+    return DISALLOW_ALL, "robots_blocked" if response_checks.is_challenge(
+        response, body=True
+    ) else "robots_unavailable"
 
 
 class TimedRobots(RobotsTxtMiddleware):
@@ -110,7 +123,13 @@ class TimedRobots(RobotsTxtMiddleware):
         return rules
 
     async def _fetch(self, url: str) -> tuple[bytes, str, str]:
-        asking = Request(url, priority=self.DOWNLOAD_PRIORITY, meta={SKIP: True}, callback=NO_CALLBACK, dont_filter=True)
+        asking = Request(
+            url,
+            priority=self.DOWNLOAD_PRIORITY,
+            meta={SKIP: True},
+            callback=NO_CALLBACK,
+            dont_filter=True,
+        )
         try:
             return *rules_text(await self.crawler.engine.download_async(asking)), ""
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
@@ -118,7 +137,10 @@ class TimedRobots(RobotsTxtMiddleware):
 
     def _keep_pace(self, rules: RobotParser) -> None:
         """Let `Crawl-delay` raise the least delay of AutoThrottle."""
-        wanted, throttle = rules.crawl_delay(self._default_useragent), self.crawler.get_extension(AutoThrottle)
+        wanted, throttle = (
+            rules.crawl_delay(self._default_useragent),
+            self.crawler.get_extension(AutoThrottle),
+        )
         if wanted and throttle:
             throttle.mindelay = max(throttle.mindelay, min(wanted, throttle.maxdelay))
             for slot in self.crawler.engine.downloader.slots.values():

@@ -1,18 +1,22 @@
 """Configure Scrapy, its event loop and its logs for one visit.
 
-Scrapy takes the time until its callback for an answer's headers runs. A loop that reads a large page or begins visits looks at
-its sockets late, and every site that answered meanwhile would pass for a slow one, which AutoThrottle then reads more slowly. So
-here the time runs from the turn of the loop in which a request goes out to the last look at the sockets that did not show its
-answer, or to the moment at which a look that waited for it was woken. It is at most one turn too short, and never longer for what
-we do. What it takes to connect counts, as it does in Scrapy.
+Scrapy takes the time until its callback for an answer's headers runs. A loop that reads a large
+page or begins visits looks at its sockets late, and every site that answered meanwhile would pass
+for a slow one, which AutoThrottle then reads more slowly. So here the time runs from the turn of
+the loop in which a request goes out to the last look at the sockets that did not show its answer,
+or to the moment at which a look that waited for it was woken. It is at most one turn too short, and
+never longer for what we do. What it takes to connect counts, as it does in Scrapy.
 
-Turned off is what Scrapy has on by itself and we do not want: the remote control (a port that runs any code), the telnet
-console, every handler but HTTP and HTTPS, cookies, referrers, its own retries (the frontier's waits are longer and survive a
-restart), its duplicate filter and job folder (the frontier again), proxies from the environment (the address guard could not
-see behind one), its log (it holds URLs), and its limit of an address (who leased such a page would wait for it for ever). Of
-extensions and of middlewares around the spider only those that are named here are there, whatever a new Scrapy brings.
+Turned off is what Scrapy has on by itself and we do not want: the remote control (a port that runs
+any code), the telnet console, every handler but HTTP and HTTPS, cookies, referrers, its own retries
+(the frontier's waits are longer and survive a restart), its duplicate filter and job folder (the
+frontier again), proxies from the environment (the address guard could not see behind one), its log
+(it holds URLs), and its limit of an address (who leased such a page would wait for it for ever). Of
+extensions and of middlewares around the spider only those that are named here are there, whatever a
+new Scrapy brings.
 
-All that is left of such a message is who sent it, how bad it is, and the type of the exception with it.
+All that is left of such a message is who sent it, how bad it is, and the type of the exception with
+it.
 """
 
 from __future__ import annotations
@@ -46,7 +50,9 @@ class Looks(selectors.DefaultSelector):
         super().__init__()
         self._monotonic = monotonic
         self.returned = self.since = monotonic()
-        """When the last look ended, and the earliest moment at which what it found can have come."""
+        """When the last look ended, and the earliest moment at which what it found can have
+        come.
+        """
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """As of any selector."""
@@ -83,7 +89,9 @@ def answered(request: Request) -> None:
     """The headers of the answer to `request` are here: put its latency right."""
     loop = asyncio.get_running_loop()
     if isinstance(loop, TimedLoop) and (sent := request.meta.get(SENT)) is not None:
-        request.meta[LATENCY] = min(request.meta.get(LATENCY, 0.0), max(0.0, loop.looks.since - sent))
+        request.meta[LATENCY] = min(
+            request.meta.get(LATENCY, 0.0), max(0.0, loop.looks.since - sent)
+        )
 
 
 LONGEST_DELAY_SECONDS = 60.0
@@ -93,7 +101,9 @@ HANDLER = "crawlers.fetching.address_pin.PinnedHandler"
 
 
 class OfOneVisit(Settings):
-    """Settings of one crawler and of no other: it need not copy them, which took half of its start."""
+    """Settings of one crawler and of no other: it need not copy them, which took half of its
+    start.
+    """
 
     def copy(self) -> Self:
         """Itself."""
@@ -117,7 +127,14 @@ _LISTENERS_AND_LOGS: dict[str, Any] = {
     "TWISTED_REACTOR": REACTOR,
 }
 _PARTS: dict[str, Any] = {
-    "DOWNLOAD_HANDLERS": {"file": None, "ftp": None, "s3": None, "data": None, "http": HANDLER, "https": HANDLER},
+    "DOWNLOAD_HANDLERS": {
+        "file": None,
+        "ftp": None,
+        "s3": None,
+        "data": None,
+        "http": HANDLER,
+        "https": HANDLER,
+    },
     "DOWNLOADER_MIDDLEWARES": {
         "scrapy.downloadermiddlewares.offsite.OffsiteMiddleware": None,
         "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware": None,
@@ -175,8 +192,12 @@ def _pace(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     }
 
 
-def drive(main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event) -> None:
-    """Run `main` on Twisted's reactor over asyncio until it returns; `stop`, set by a signal, becomes its event."""
+def drive(
+    main: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: threading.Event
+) -> None:
+    """Run `main` on Twisted's reactor over asyncio until it returns; `stop`, set by a signal,
+    becomes its event.
+    """
     loop = TimedLoop()
     asyncio.set_event_loop(loop)
     install_reactor(REACTOR)
@@ -211,7 +232,9 @@ class _TypeOnly(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         kind = record.exc_info[0] if record.exc_info else None
-        log.get(self._role).warning("library_warning", reason=record.name, error=kind.__name__ if kind else record.levelname)
+        log.get(self._role).warning(
+            "library_warning", reason=record.name, error=kind.__name__ if kind else record.levelname
+        )
 
 
 def _twisted(event: LogEvent) -> None:
@@ -230,4 +253,6 @@ def silence_libraries(role: str = "crawl") -> None:
     root.setLevel(logging.WARNING)
     for name in ("scrapy", "twisted"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    globalLogBeginner.beginLoggingTo([cast("Any", _twisted)], redirectStandardIO=False, discardBuffer=True)
+    globalLogBeginner.beginLoggingTo(
+        [cast("Any", _twisted)], redirectStandardIO=False, discardBuffer=True
+    )

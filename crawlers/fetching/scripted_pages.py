@@ -1,7 +1,9 @@
-"""Gives the spider a page as its scripts make it, where its request wants that (`RENDER`); what they ask for is asked for by us.
+"""Gives the spider a page as its scripts make it, where its request wants that (`RENDER`); what
+they ask for is asked for by us.
 
-So all that holds of a page holds of what fills it: hosts that the site's file names, addresses, robots.txt, pace, proxy,
-session and size. A challenge is not given to a browser, which might solve it. Scripts are asked for once a visit.
+So all that holds of a page holds of what fills it: hosts that the site's file names, addresses,
+robots.txt, pace, proxy, session and size. A challenge is not given to a browser, which might solve
+it. Scripts are asked for once a visit.
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ from scrapy.http.request import NO_CALLBACK
 from crawlers.fetching import RequestRefusal, response_checks
 from crawlers.fetching.body_limit import STOPPED
 from crawlers.fetching.outcomes import DOWNLOAD_ERRORS, of_error
-from crawlers.fetching.rendering import BrowserError, BrowserResponse, Browsers, RenderedPage, ScriptError
+from crawlers.fetching.rendering import (
+    BrowserError,
+    BrowserResponse,
+    Browsers,
+    RenderedPage,
+    ScriptError,
+)
 from crawlers.sites.selectors import declared
 
 RENDER = "ullage_render"
@@ -28,10 +36,20 @@ DATA = "ullage_data"
 KEPT_BYTES = 16 << 20
 """Of scripts, for the next pages of a visit."""
 LEAST_JSON_BYTES = 200
-OURS = frozenset({"accept-charset", "accept-encoding", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+OURS = frozenset(
+    {"accept-charset", "accept-encoding", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
+)
 """Headers that a script does not choose."""
 NOT_GIVEN = frozenset(
-    {b"content-encoding", b"content-length", b"transfer-encoding", b"connection", b"set-cookie", b"location", b"refresh"}
+    {
+        b"content-encoding",
+        b"content-length",
+        b"transfer-encoding",
+        b"connection",
+        b"set-cookie",
+        b"location",
+        b"refresh",
+    }
 )
 """Headers of an answer that are done with, or would have the browser do more than read it."""
 
@@ -52,7 +70,10 @@ class ScriptPages:
     def __init__(self, crawler: Crawler) -> None:
         self._crawler = crawler
         self._browsers: Browsers | None = getattr(crawler.spider.visit, "browsers", None)  # type: ignore[union-attr]
-        self._agent, self._limit = str(crawler.settings["USER_AGENT"]), crawler.settings.getint("DOWNLOAD_MAXSIZE")
+        self._agent, self._limit = (
+            str(crawler.settings["USER_AGENT"]),
+            crawler.settings.getint("DOWNLOAD_MAXSIZE"),
+        )
         self._scripts: dict[str, BrowserResponse] = {}
 
     @classmethod
@@ -61,21 +82,31 @@ class ScriptPages:
         return cls(crawler)
 
     async def process_response(self, request: Request, response: Response) -> Response:
-        """The page as its scripts make it; refuses with `browser` where there is none, with `script` where they do not end."""
+        """The page as its scripts make it; refuses with `browser` where there is none, with
+        `script` where they do not end.
+        """
         if not request.meta.get(RENDER) or not is_page(request.url, response):
             return response
         if self._browsers is None:
             raise RequestRefusal("browser")
         asked = _ScriptRequest(self._limit)
         page = BrowserResponse(
-            response.body, [("Content-Type", (response.headers.get("Content-Type") or b"text/html").decode("latin-1"))]
+            response.body,
+            [
+                (
+                    "Content-Type",
+                    (response.headers.get("Content-Type") or b"text/html").decode("latin-1"),
+                )
+            ],
         )
 
         async def ask(url: str, kind: str, headers: Mapping[str, str]) -> BrowserResponse | None:
             return await self._ask(asked, url, kind, headers)
 
         try:
-            rendered = await self._browsers.render(_routed(response.url, request.url), page, self._agent, ask)
+            rendered = await self._browsers.render(
+                _routed(response.url, request.url), page, self._agent, ask
+            )
         except BrowserError:
             raise RequestRefusal("browser") from None
         except ScriptError:
@@ -83,8 +114,12 @@ class ScriptPages:
         request.meta[DATA] = asked.data
         return _made(response, rendered, asked.lacks)
 
-    async def _ask(self, asked: _ScriptRequest, url: str, kind: str, headers: Mapping[str, str]) -> BrowserResponse | None:
-        """What a script of a page asks for, as an answer to its request; None for what is refused or does not come."""
+    async def _ask(
+        self, asked: _ScriptRequest, url: str, kind: str, headers: Mapping[str, str]
+    ) -> BrowserResponse | None:
+        """What a script of a page asks for, as an answer to its request; None for what is
+        refused or does not come.
+        """
         if known := self._scripts.get(url):
             return known
         try:
@@ -115,7 +150,9 @@ class ScriptPages:
 
 
 def _routed(url: str, asked: str) -> str:
-    """The address of an answer with the part behind `#` of what was asked for: a script may tell its pages by that."""
+    """The address of an answer with the part behind `#` of what was asked for: a script may tell
+    its pages by that.
+    """
     fragment = urlsplit(asked).fragment
     return f"{urldefrag(url).url}#{fragment}" if fragment else url
 
@@ -125,27 +162,50 @@ def is_page(asked: str, response: Response) -> bool:
     if not isinstance(response, TextResponse) or declared(response)[0] not in response_checks.PAGES:
         return False
     is_ours = response_checks.of_answer(asked, response) == "ok"
-    return is_ours and not response_checks.is_challenge(response, body=not response_checks.is_listing(response))
+    return is_ours and not response_checks.is_challenge(
+        response, body=not response_checks.is_listing(response)
+    )
 
 
 def _wanted(headers: Mapping[str, str]) -> dict[str, str]:
-    """What of a script's headers goes out: what it would have, and its own; never who we are or where we were."""
+    """What of a script's headers goes out: what it would have, and its own; never who we are or
+    where we were.
+    """
     names = {name: name.lower() for name in headers}
-    return {name: headers[name] for name, low in names.items() if low.startswith(("accept", "x-")) and low not in OURS}
+    return {
+        name: headers[name]
+        for name, low in names.items()
+        if low.startswith(("accept", "x-")) and low not in OURS
+    }
 
 
 def _headers(response: Response) -> list[tuple[str, str]]:
-    found = ((name, value) for name, values in response.headers.items() if name.lower() not in NOT_GIVEN for value in values)
+    found = (
+        (name, value)
+        for name, values in response.headers.items()
+        if name.lower() not in NOT_GIVEN
+        for value in values
+    )
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in found]
 
 
 def _made(response: Response, rendered: RenderedPage, lacks: list[str]) -> Response:
-    """The answer with what the page is now, in UTF-8 whatever it was before; what it lacks is told by its flags."""
+    """The answer with what the page is now, in UTF-8 whatever it was before; what it lacks is
+    told by its flags.
+    """
     headers = response.headers.copy()
     headers["Content-Type"] = b"text/html; charset=utf-8"
-    flags = [*response.flags, *([STOPPED] if rendered.is_cut and STOPPED not in response.flags else [])]
+    flags = [
+        *response.flags,
+        *([STOPPED] if rendered.is_cut and STOPPED not in response.flags else []),
+    ]
     body = rendered.text.encode("utf-8", "replace")
     made = response.replace(cls=HtmlResponse, body=body, headers=headers, encoding="utf-8")
-    said = {"redirects": rendered.leads_on, "script": rendered.would_write or not response_checks.letters(made)}
+    said = {
+        "redirects": rendered.leads_on,
+        "script": rendered.would_write or not response_checks.letters(made),
+    }
     lacks = [*lacks, *(outcome for outcome, holds in said.items() if holds)]
-    return made.replace(flags=[*flags, *(response_checks.LACKS + outcome for outcome in dict.fromkeys(lacks))])
+    return made.replace(
+        flags=[*flags, *(response_checks.LACKS + outcome for outcome in dict.fromkeys(lacks))]
+    )

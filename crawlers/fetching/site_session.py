@@ -1,9 +1,11 @@
-"""Sessions that a person has opened in a browser and put into a secret file: cookies, with when they run out; or a token.
+"""Sessions that a person has opened in a browser and put into a secret file: cookies, with when
+they run out; or a token.
 
-`keys/session/NAME` is a file of cookies as browsers export them (Netscape's `cookies.txt`), or one line `Authorization: …`, a
-token that a service gave us for its interface, which goes to the origins of `start` alone. Nothing here logs in: what anybody
-finds on a site is no way into another, and a session that has run out is for a person to open again. Cookies that a site sends
-are kept as long as the process lives; the file is never written.
+`keys/session/NAME` is a file of cookies as browsers export them (Netscape's `cookies.txt`), or one
+line `Authorization: …`, a token that a service gave us for its interface, which goes to the origins
+of `start` alone. Nothing here logs in: what anybody finds on a site is no way into another, and a
+session that has run out is for a person to open again. Cookies that a site sends are kept as long
+as the process lives; the file is never written.
 """
 
 from __future__ import annotations
@@ -48,9 +50,15 @@ class SiteLogin:
 
 
 def session_of(keys: KeyStore, site: Site) -> SiteLogin:
-    """The session that the file of `site` names; ConfigError where it is missing, or no such file."""
+    """The session that the file of `site` names; ConfigError where it is missing, or no such
+    file.
+    """
     name = f"{FOLDER}/{site.cookies}"
-    lines = tuple(line for line in keys.lines(name) if line and (line.startswith(HTTP_ONLY) or not line.startswith("#")))
+    lines = tuple(
+        line
+        for line in keys.lines(name)
+        if line and (line.startswith(HTTP_ONLY) or not line.startswith("#"))
+    )
     if lines and lines[0].lower().startswith(HEADER):
         said = lines[0][len(HEADER) :].strip()
         if len(lines) > 1 or not said:
@@ -59,7 +67,10 @@ def session_of(keys: KeyStore, site: Site) -> SiteLogin:
     jar, ends = CookieJar(), []
     for number, line in enumerate(lines, 1):
         if (cookie := _cookie(line)) is None:
-            raise ConfigError(f"keys/{name}: cookie {number} is none of cookies.txt: seven fields with tabs between them")
+            raise ConfigError(
+                f"keys/{name}: cookie {number} is none of cookies.txt: seven fields with tabs"
+                " between them"
+            )
         jar.set_cookie(cookie)
         ends += [float(cookie.expires)] if cookie.expires else []
     if not lines:
@@ -69,19 +80,22 @@ def session_of(keys: KeyStore, site: Site) -> SiteLogin:
 
 def _cookie(line: str) -> Cookie | None:
     fields = line.removeprefix(HTTP_ONLY).split("\t")
-    fields += [""] * (len(fields) == FIELDS - 1)  # an empty value at the end of a line that was stripped
+    # an empty value at the end of a line that was stripped
+    fields += [""] * (len(fields) == FIELDS - 1)
     if len(fields) != FIELDS or not (when := fields[4].partition(".")[0]).isdecimal():
         return None
     domain, below, path, secure, _, name, value = fields
     ends = int(when)
     return Cookie(
-        0, name, value, None, False, domain, below == "TRUE", domain.startswith("."), path, True, secure == "TRUE",
+        0, name, value, None, False, domain, below == "TRUE", domain.startswith("."), path, True,
+        secure == "TRUE",
         ends or None, not ends, None, None, {},
     )  # fmt: skip
 
 
 class SessionCookies:
-    """Sends the cookies of the visit's session to the hosts that they are for, and takes what the site puts in their place.
+    """Sends the cookies of the visit's session to the hosts that they are for, and takes what the
+    site puts in their place.
 
     A token is sent to the `origins` alone, whose addresses a person wrote.
     """
@@ -117,4 +131,6 @@ def _origin(url: str) -> str:
     """Scheme, host and port of an address, without the latter where it is the usual one."""
     parts = urlsplit(url)
     usual = {"http": 80, "https": 443}.get(parts.scheme)
-    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port not in {None, usual} else "")
+    return f"{parts.scheme}://{parts.hostname}" + (
+        f":{parts.port}" if parts.port not in {None, usual} else ""
+    )

@@ -1,4 +1,5 @@
-"""What the crawler remembers, in one encrypted SQLite file: pages that are due, leased and done, and each site's history.
+"""What the crawler remembers, in one encrypted SQLite file: pages that are due, leased and done,
+and each site's history.
 
     database   the frontier: leases, visits
     posts      posts that were seen, edited, and are gone
@@ -8,5 +9,6 @@
     moving     sites go from one crawl host to another
     cipher     what makes the file unreadable without `frontier.key`
 
-A page is done in the transaction that records its posts as seen, and only after its captures are durable on the bus.
+A page is done in the transaction that records its posts as seen, and only after its captures are
+durable on the bus.
 """

@@ -1,4 +1,5 @@
-"""What makes the frontier unreadable without `frontier.key`: URLs are encrypted, and known again by keyed digests.
+"""What makes the frontier unreadable without `frontier.key`: URLs are encrypted, and known again by
+keyed digests.
 
 A URL may carry a name or a number in its slug, so no URL and no plain hash of one is ever on disk.
 """
@@ -38,10 +39,14 @@ class FrontierCipher:
         The content goes through SHA-256 first, which is faster; the plain hash never leaves here.
         """
         content = hashlib.sha256(post.wording or post.body).digest()
-        return self._posts.one(f"{site}\x1f{post.post_id}\x1f".encode("utf-8", "surrogatepass") + content)
+        return self._posts.one(
+            f"{site}\x1f{post.post_id}\x1f".encode("utf-8", "surrogatepass") + content
+        )
 
     def named(self, site: str, post: Post) -> bytes:
-        """Keyed digest of a post whatever it says; b"" where nothing that lasts tells it from others."""
+        """Keyed digest of a post whatever it says; b"" where nothing that lasts tells it from
+        others.
+        """
         return self.name(site, f"\x1d{post.thread}\x1f{post.post_id}") if post.lasting else b""
 
     def seal(self, site: str, name: bytes, page: PageAddress) -> bytes:
@@ -60,6 +65,10 @@ class FrontierCipher:
     def open_bytes(self, site: str, name: bytes, sealed: bytes) -> bytes:
         """What `seal_bytes` was given; CorruptError as of `open`."""
         try:
-            return self._aead.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], site.encode() + name)
+            return self._aead.decrypt(
+                sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], site.encode() + name
+            )
         except (InvalidTag, ValueError):
-            raise CorruptError("frontier.sqlite does not open with this frontier.key: restore the key or the file") from None
+            raise CorruptError(
+                "frontier.sqlite does not open with this frontier.key: restore the key or the file"
+            ) from None

@@ -1,8 +1,10 @@
-"""Forgets pages that no list has shown for long, and the posts that stood on them: a frontier is as large as what can be read.
+"""Forgets pages that no list has shown for long, and the posts that stood on them: a frontier is as
+large as what can be read.
 
-A page goes with its whole thread, since noting that one is shown notes it of all. Heads of lists stay, and so does what is due,
-but for a site that is not visited any more. Looked at is a part of the file at a time, in the order of its rows, where what is
-old comes first; the space is used again.
+A page goes with its whole thread, since noting that one is shown notes it of all. Heads of lists
+stay, and so does what is due, but for a site that is not visited any more. Looked at is a part of
+the file at a time, in the order of its rows, where what is old comes first; the space is used
+again.
 """
 
 from __future__ import annotations
@@ -19,13 +21,17 @@ ROWS = 2000
 """Rows that are looked at in one go: some milliseconds."""
 REST_SECONDS = 86400.0
 """From the end of the file to its beginning again."""
-LAST_PAGE = "select max(rowid) from (select rowid from pages where rowid > ? order by rowid limit ?)"
+LAST_PAGE = (
+    "select max(rowid) from (select rowid from pages where rowid > ? order by rowid limit ?)"
+)
 FORGET_PAGES = """
 delete from pages where rowid > ?1 and rowid <= ?2 and not (role = 'list' and number = 1)
 and max(shown_at, done_at, due_at) < ?3
 and (state in ('done', 'parked') or coalesce((select due_at from sites where name = site), 0) < ?3)
 """
-LAST_POST = "select site, post from seen where (site, post) > (?, ?) order by site, post limit 1 offset ?"
+LAST_POST = (
+    "select site, post from seen where (site, post) > (?, ?) order by site, post limit 1 offset ?"
+)
 FORGET_POSTS = """
 delete from seen where (site, post) > (?1, ?2) and (site, post) <= (?3, ?4) and at < ?5
 and not exists (select 1 from pages where pages.site = seen.site and pages.name = seen.page)
@@ -35,9 +41,14 @@ END = "\U0010ffff"
 
 
 class Forgetting:
-    """See the module; shares the frontier's connection. What is older than `keep_seconds` of running time goes."""
+    """See the module; shares the frontier's connection.
 
-    def __init__(self, database: apsw.Connection, running: RunningTime, keep_seconds: float) -> None:
+    What is older than `keep_seconds` of running time goes.
+    """
+
+    def __init__(
+        self, database: apsw.Connection, running: RunningTime, keep_seconds: float
+    ) -> None:
         self._database, self._path, self._keep = database, Path(database.filename), keep_seconds
         self._running, self._clock = running, running.clock
         self._page, self._post = 0, ("", b"")
@@ -45,7 +56,9 @@ class Forgetting:
         self._rest_until = float("-inf")
 
     def turn(self) -> int:
-        """Look at the next rows, unless the whole file has been looked at today; returns how many pages and posts went."""
+        """Look at the next rows, unless the whole file has been looked at today; returns how
+        many pages and posts went.
+        """
         if self._clock.monotonic() < self._rest_until:
             return 0
         before = self._running.look().older(self._keep).before

@@ -1,8 +1,10 @@
-"""Takes sites from one crawl host to another: `export` writes what is known of them, `take_in` adds it to another frontier.
+"""Takes sites from one crawl host to another: `export` writes what is known of them, `take_in` adds
+it to another frontier.
 
-The file is a frontier of its own, as unreadable as the one that it is from, under the same `frontier.key`. That of a host which
-is lost, or a copy of it, can be taken in as well. Under another key what is known of pages is told anew: which were read, which
-are due, what the site calls its lists. Digests cannot be: posts on pages that are read again come once more, as after a crash,
+The file is a frontier of its own, as unreadable as the one that it is from, under the same
+`frontier.key`. That of a host which is lost, or a copy of it, can be taken in as well. Under
+another key what is known of pages is told anew: which were read, which are due, what the site calls
+its lists. Digests cannot be: posts on pages that are read again come once more, as after a crash,
 and match makes one of them; a thread whose stamp has changed since it was found is looked at once.
 """
 
@@ -18,7 +20,9 @@ from crawlers.frontier.schema import SCHEMA
 from ullage.errors import ConfigError
 from ullage.files.database import SCHEMAS, all_or_nothing, open_database, sqlite_errors, transaction
 
-BY_SITE = {"sites": "name"} | dict.fromkeys(("pages", "seen", "taken", "standings", "arrivals", "blind", "tallies"), "site")
+BY_SITE = {"sites": "name"} | dict.fromkeys(
+    ("pages", "seen", "taken", "standings", "arrivals", "blind", "tallies"), "site"
+)
 """Tables, and their column with the site's name."""
 OF_KEY = ("seen", "taken")
 """Tables that say nothing under another key."""
@@ -27,20 +31,27 @@ PAGES = "select rowid, * from pages where site = ? and rowid > ? order by rowid 
 
 
 def export(frontier: Frontier, path: Path, sites: Sequence[str]) -> int:
-    """Write what is known of `sites`, of all where none is named, into a new file; returns how many pages."""
+    """Write what is known of `sites`, of all where none is named, into a new file; returns how
+    many pages.
+    """
     if path.exists():
         raise ConfigError(f"{path} is there already: name a new file")
     open_database(path, SCHEMA, SCHEMAS["frontier"]).close()
     database = frontier.connection
     with sqlite_errors(path):
-        names = list(sites) or [name for (name,) in database.execute("select distinct site from pages")]
+        names = list(sites) or [
+            name for (name,) in database.execute("select distinct site from pages")
+        ]
         database.execute("attach ? as moved", (str(path),))
         try:
             with all_or_nothing(database, "begin"):  # crawl may write meanwhile
                 database.execute("insert into moved.key_check select * from key_check")
                 for table, column in BY_SITE.items():
                     for name in names:
-                        database.execute(f"insert into moved.{table} select * from {table} where {column} = ?", (name,))  # noqa: S608 - of the table above
+                        database.execute(
+                            f"insert into moved.{table} select * from {table} where {column} = ?",  # noqa: S608 - of the table above
+                            (name,),
+                        )
             return int(database.execute("select count(*) from moved.pages").get)
         finally:
             database.execute("detach moved")
@@ -58,7 +69,10 @@ def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> i
         raise ConfigError(f"nothing is known of {missing[0]} in that file")
     for name in names:
         if ours.execute("select 1 from pages where site = ? limit 1", (name,)).get:
-            raise ConfigError(f"site {name} is known here already: take the others by name, or move this frontier away")
+            raise ConfigError(
+                f"site {name} is known here already: take the others by name, or move this frontier"
+                " away"
+            )
     is_same = frontier.has_key_of(other)
     pages = 0
     for name in names:
@@ -68,7 +82,11 @@ def take_in(frontier: Frontier, other: Frontier, sites: Sequence[str] = ()) -> i
             for table, column in BY_SITE.items():
                 if table != "pages" and (is_same or table not in OF_KEY):
                     _copy(theirs, ours, table, column, name)
-            pages += _copy(theirs, ours, "pages", "site", name) if is_same else _tell_anew(frontier, other, name)
+            pages += (
+                _copy(theirs, ours, "pages", "site", name)
+                if is_same
+                else _tell_anew(frontier, other, name)
+            )
     return pages
 
 

@@ -1,4 +1,5 @@
-"""How far match had read the bus at the last look, and which pages are read again when captures expired before it read them.
+"""How far match had read the bus at the last look, and which pages are read again when captures
+expired before it read them.
 
 Shares the frontier's connection.
 """
@@ -20,8 +21,8 @@ from ullage.files.database import sqlite_errors, transaction
 class PartitionProgress:
     """How far match had read a partition of the bus at the last look.
 
-    `position` is the oldest offset that it had not dealt with; `until` is when the bus took that record, or the time of the look
-    when nothing waited (Unix seconds).
+    `position` is the oldest offset that it had not dealt with; `until` is when the bus took that
+    record, or the time of the look when nothing waited (Unix seconds).
     """
 
     position: int
@@ -37,23 +38,35 @@ class Progress:
     def places(self) -> dict[int, PartitionProgress]:
         """How far match had read at the last look, a partition."""
         with sqlite_errors(self._path):
-            rows: Any = self._database.execute("select partition, position, until from reading").fetchall()
-        return {int(partition): PartitionProgress(position, until) for partition, position, until in rows}
+            rows: Any = self._database.execute(
+                "select partition, position, until from reading"
+            ).fetchall()
+        return {
+            int(partition): PartitionProgress(position, until)
+            for partition, position, until in rows
+        }
 
     def note(self, places: Mapping[int, PartitionProgress]) -> None:
         """Keep how far match has read, for the next look."""
-        rows = [(str(partition), place.position, place.until) for partition, place in places.items()]
+        rows = [
+            (str(partition), place.position, place.until) for partition, place in places.items()
+        ]
         with sqlite_errors(self._path), transaction(self._database):
             self._database.executemany(
-                "insert into reading values (?1, ?2, ?3) on conflict (partition) do update set position = ?2, until = ?3", rows
+                "insert into reading values (?1, ?2, ?3) on conflict (partition) do update set"
+                " position = ?2, until = ?3",
+                rows,
             )
 
     def read_again(self, since: float, until: float) -> int:
-        """Forget the posts captured between two moments (Unix seconds) and make their pages due; returns how many pages."""
+        """Forget the posts captured between two moments (Unix seconds) and make their pages due;
+        returns how many pages.
+        """
         with sqlite_errors(self._path), transaction(self._database):
             self._database.execute(
-                "update pages set state = 'due', due_at = ?, attempts = 0, validators = x'' "
-                "where state = 'done' and (site, name) in (select site, page from seen where at between ? and ?)",
+                "update pages set state = 'due', due_at = ?, attempts = 0, validators = x'' where"
+                " state = 'done' and (site, name) in (select site, page from seen where at between"
+                " ? and ?)",
                 (self._clock.wall(), since, until),
             )
             pages = self._database.changes()

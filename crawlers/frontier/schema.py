@@ -45,9 +45,11 @@ create table blind (site text not null, began real not null, ended real not null
 create table beats (at real primary key) strict, without rowid;
 create table tallies (site text not null, word text not null, count integer not null, primary key (site, word))
     strict, without rowid;
+"""  # noqa: E501
+"""`pages_heads`: each visit begins with these, of a site that may have a million pages.
+
+`pages.waits`: a page failed for a reason that passes, so that it waits to be read.
 """
-"""`pages_heads`: each visit begins with these, of a site that may have a million pages. `pages.waits`: a page failed for a reason
-that passes, so that it waits to be read."""
 
 WAITING = """
 select count(*) from pages where site = ?1 and state = 'due'
@@ -57,7 +59,7 @@ NEXT = """
 select name, sealed, stamp, attempts, entries, size, validators from pages
 where site = ? and state = 'due' and iif(role <> 'list', 1, iif(number = 1, 0, 2)) = ? and due_at <= ?
 order by due_at desc limit ?
-"""
+"""  # noqa: E501
 """The pages of a site that are due, of a role, the latest first."""
 WALK = """
 with older as (select rowid as id, number, done_at from pages indexed by pages_older
@@ -71,5 +73,7 @@ WALK_THREADS = """
 update pages set state = 'due' where state = 'done' and rowid in (
 select * from (select rowid from pages indexed by pages_changed where site = ?1 and role = 'thread' order by due_at desc limit ?2)
 union select * from (select rowid from pages indexed by pages_read where site = ?1 and role = 'thread' order by done_at limit ?2))
+"""  # noqa: E501
+"""Pages of threads, for what is edited or deleted there: those that changed last, and those that
+were read the longest ago.
 """
-"""Pages of threads, for what is edited or deleted there: those that changed last, and those that were read the longest ago."""

@@ -1,4 +1,5 @@
-"""Captures that others collect: from a pipe, a file, a watched folder or over HTTP, one JSON object each.
+"""Captures that others collect: from a pipe, a file, a watched folder or over HTTP, one JSON object
+each.
 
     line      what one object says, and the captures it becomes
     feed      from objects to records that are durable on the bus: sites, keys, batches by size and by time
@@ -8,4 +9,4 @@
     exports   what chat programs export, by forms that are data (`crawlers.export_forms`), and mail
 
 Collectors of our own hand over in the same way (`crawlers.collectors`).
-"""
+"""  # noqa: E501

@@ -1,7 +1,9 @@
-"""Read exports of chats that people make themselves, as lines of ingest. What an export looks like is data (`export_form`).
+"""Read exports of chats that people make themselves, as lines of ingest.
 
-A message without an id is known by its time, its sender and its order within the second, so that an export which overlaps another
-gives the same messages again.
+What an export looks like is data (`export_form`).
+
+A message without an id is known by its time, its sender and its order within the second, so that an
+export which overlaps another gives the same messages again.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from crawlers.intake.export_form import ENDING, ExportForm, Field, TextForm, TreeForm, list_forms, load_form
+from crawlers.intake.export_form import (
+    ENDING,
+    ExportForm,
+    Field,
+    TextForm,
+    TreeForm,
+    list_forms,
+    load_form,
+)
 from crawlers.intake.mail_export import MAX_FILE_BYTES, read_mails
 from crawlers.sites import nesting
 from crawlers.sites.dates import NUMBERS, DateFormats, Order
@@ -26,11 +36,18 @@ from ullage.errors import ConfigError, FaultsError, faults_of
 from ullage.files.validation import read_json
 
 Message = dict[str, Any]
-"""The fields of a line of ingest; `published_at` as it is written until `_with_times`. Without `text` it could not be read."""
+"""The fields of a line of ingest; `published_at` as it is written until `_with_times`.
+
+Without `text` it could not be read.
+"""
 MAIL = "mail"
 """The one form that is a program: `mail_export`."""
 DELIMITERS = ",;\t|"
-_BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_BYTE_ORDER_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 
 
 def form_names(folder: Path | None = None) -> list[str]:
@@ -38,20 +55,31 @@ def form_names(folder: Path | None = None) -> list[str]:
     return sorted({MAIL, *list_forms(folder)})
 
 
-def read_export(path: Path, form: str, site: str, channel: str = "", folder: Path | None = None) -> Iterator[Message]:
+def read_export(
+    path: Path, form: str, site: str, channel: str = "", folder: Path | None = None
+) -> Iterator[Message]:
     """Yield the messages of an export as lines of ingest.
 
-    ConfigError where it holds no message of that form, or, after all others were yielded, where a file of it holds none.
+    ConfigError where it holds no message of that form, or, after all others were yielded, where a
+    file of it holds none.
     """
     is_empty = True
     try:
-        messages = read_mails(path, channel) if form == MAIL else _read_files(path, load_form(form, folder))
+        messages = (
+            read_mails(path, channel)
+            if form == MAIL
+            else _read_files(path, load_form(form, folder))
+        )
         for message in messages:
             is_empty = False
             named = {**message, "channel": channel or message.get("channel")}
             yield {
                 "site": site,
-                **{name: value for name, value in named.items() if name == "text" or value not in ("", None, [])},
+                **{
+                    name: value
+                    for name, value in named.items()
+                    if name == "text" or value not in ("", None, [])
+                },
             }
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
@@ -60,11 +88,16 @@ def read_export(path: Path, form: str, site: str, channel: str = "", folder: Pat
 
 
 def _no_message(path: Path, form: str) -> ConfigError:
-    return ConfigError(f"{path}: holds no message of the form {form}: export it again as a whole, or name another form with --as")
+    return ConfigError(
+        f"{path}: holds no message of the form {form}: export it again as a whole, or name another"
+        " form with --as"
+    )
 
 
 def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
-    """Yield the messages of all files of an export; those that cannot be read are named in the end."""
+    """Yield the messages of all files of an export; those that cannot be read are named in the
+    end.
+    """
     files, faults, before = _list_files(path, form), list[ConfigError](), Message()
     for file in files:
         try:
@@ -78,21 +111,29 @@ def _read_files(path: Path, form: ExportForm) -> Iterator[Message]:
             attached = [_attach(file.parent, name) for name in message.get("attachments", ())]
             yield {**message, "attachments": attached}
     if len(faults) > 1 and len(files) > len(faults):
-        raise ConfigError(f"{len(faults)} of {len(files)} files were not read, the first: {faults[0]}")
+        raise ConfigError(
+            f"{len(faults)} of {len(files)} files were not read, the first: {faults[0]}"
+        )
     if faults:
         raise faults[0]
 
 
 def _list_files(path: Path, form: ExportForm) -> list[Path]:
-    """Return the files to read: `path`, or in a folder those of the first pattern that finds any, in order of their numbers."""
+    """Return the files to read: `path`, or in a folder those of the first pattern that finds
+    any, in order of their numbers.
+    """
     if not path.is_dir():
         return [path]
     if not form.files:
         raise ConfigError(f"{path}: is a folder: name the file to read with --as {form.name}")
     for pattern in form.files:
-        if files := [file for file in path.glob(pattern) if file.is_file() and not file.is_symlink()]:
+        if files := [
+            file for file in path.glob(pattern) if file.is_file() and not file.is_symlink()
+        ]:
             return sorted(files, key=_by_numbers)
-    raise ConfigError(f"{path}: holds none of the files of a {form.name} export: {', '.join(form.files)}")
+    raise ConfigError(
+        f"{path}: holds none of the files of a {form.name} export: {', '.join(form.files)}"
+    )
 
 
 def _by_numbers(path: Path) -> tuple[str, list[tuple[str, int]]]:
@@ -100,10 +141,14 @@ def _by_numbers(path: Path) -> tuple[str, list[tuple[str, int]]]:
     return str(path.parent), [(words, int(number or 0)) for words, number in parts]
 
 
-def parse_file(form: ExportForm, path: Path, content: bytes, before: Message | None = None) -> list[Message]:
-    """Return the messages of one file, of attached files only their names; empty where it is not of that form.
+def parse_file(
+    form: ExportForm, path: Path, content: bytes, before: Message | None = None
+) -> list[Message]:
+    """Return the messages of one file, of attached files only their names; empty where it is not of
+    that form.
 
-    `before` holds what a message may take from the one before it, and is kept up to date. ConfigError where the file is damaged.
+    `before` holds what a message may take from the one before it, and is kept up to date.
+    ConfigError where the file is damaged.
     """
     if content.startswith(b"PK\x03\x04"):
         raise ConfigError(f"{path}: is an archive: unpack it, and name what was in it")
@@ -115,7 +160,9 @@ def parse_file(form: ExportForm, path: Path, content: bytes, before: Message | N
 
 
 def _decode(content: bytes) -> str:
-    """Return a text in the encoding that it begins to show: UTF-8 or UTF-16, else GB18030, which reads everything else."""
+    """Return a text in the encoding that it begins to show: UTF-8 or UTF-16, else GB18030, which
+    reads everything else.
+    """
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)
@@ -133,9 +180,13 @@ def _parse(form: ExportForm, path: Path, text: str, before: Message) -> Iterator
     elif first == "<" and form.html:
         shortened = nesting.within(text)
         root = nesting.selector(shortened)
-        most = max((len(form.html.messages.nodes(chat)) for chat in _chats(form.html, root)), default=0)
+        most = max(
+            (len(form.html.messages.nodes(chat)) for chat in _chats(form.html, root)), default=0
+        )
         if len(shortened) < len(text) or most > MOST_LINKS:
-            raise ConfigError(f"{path}: holds more than {MOST_LINKS:,} messages: export it as JSON, or in parts")
+            raise ConfigError(
+                f"{path}: holds more than {MOST_LINKS:,} messages: export it as JSON, or in parts"
+            )
         yield from _parse_tree(form.html, root, before)
     elif form.text:
         yield from _parse_text(form.text, text)
@@ -156,7 +207,10 @@ def _parse_tree(table: TreeForm, root: Node, before: Message) -> Iterator[Messag
                 yield {}
                 continue
             message: Message = {"channel": channel, "text": ""}
-            message |= {name: _read_field(name, selections, node) for name, selections in table.fields.items()}
+            message |= {
+                name: _read_field(name, selections, node)
+                for name, selections in table.fields.items()
+            }
             for name in table.continued:
                 message[name] = before[name] = message.get(name) or before.get(name, "")
             yield message
@@ -175,7 +229,9 @@ def _read_field(name: Field, selections: Selections, node: Node) -> Any:
 def _full_text(node: Node) -> str:
     """Return all text of a part of a message, its lines kept."""
     if not is_element(node):
-        return str(node) if isinstance(node, str | int | float) and not isinstance(node, bool) else ""
+        return (
+            str(node) if isinstance(node, str | int | float) and not isinstance(node, bool) else ""
+        )
     parts = node.xpath(".//text() | .//br")
     return "".join("\n" if is_element(part) else part.get() for part in parts)
 
@@ -206,7 +262,9 @@ def _with_text(table: TextForm, message: Message, channel: str, lines: Sequence[
 
 
 def _match_head(table: TextForm, line: str, day: str) -> Message | None:
-    """Return what a head tells; {} for that of a notice, which has no sender; None where a line is no head."""
+    """Return what a head tells; {} for that of a notice, which has no sender; None where a line
+    is no head.
+    """
     for pattern in table.heads:
         if not (match := pattern.match(line)):
             continue
@@ -216,7 +274,11 @@ def _match_head(table: TextForm, line: str, day: str) -> Message | None:
         if groups.get("author") is None:
             return {}
         moment = groups.get("at") or f"{day} {groups.get('clock')}"
-        return {"author": groups["author"].strip(), "published_at": moment, "first_line": groups.get("text") or ""}
+        return {
+            "author": groups["author"].strip(),
+            "published_at": moment,
+            "first_line": groups.get("text") or "",
+        }
     return None
 
 
@@ -229,7 +291,9 @@ def _parse_table(columns: Mapping[Field, Sequence[str]], text: str) -> Iterator[
     if "text" not in places:
         return
     for row in _rows(lines, delimiter):
-        message: Message = {str(name): row[place].strip() for name, place in places.items() if place < len(row)}
+        message: Message = {
+            str(name): row[place].strip() for name, place in places.items() if place < len(row)
+        }
         if name := message.pop("attachments", ""):
             message["attachments"] = [name]
         yield message
@@ -250,17 +314,32 @@ def _rows(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
             yield row
 
 
-def _find_columns(columns: Mapping[Field, Sequence[str]], header: Sequence[str]) -> dict[Field, int]:
-    """Return the place of each field's column; the names that come first in the form are the best."""
+def _find_columns(
+    columns: Mapping[Field, Sequence[str]], header: Sequence[str]
+) -> dict[Field, int]:
+    """Return the place of each field's column; the names that come first in the form are the
+    best.
+    """
     names = [name.strip().casefold() for name in header]
-    places = ((field, next((names.index(name) for name in known if name in names), -1)) for field, known in columns.items())
+    places = (
+        (field, next((names.index(name) for name in known if name in names), -1))
+        for field, known in columns.items()
+    )
     return {field: place for field, place in places if place >= 0}
 
 
 def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
-    """Return the messages with times in ISO 8601, and with an id each where they have a time and no id."""
-    order = form.date_order or _guess_order(form, [str(message.get("published_at") or "") for message in messages])
-    dates, repeats, dated = DateFormats(form.zone, order, form.time_formats), Counter[tuple[str, str]](), list[Message]()
+    """Return the messages with times in ISO 8601, and with an id each where they have a time and
+    no id.
+    """
+    order = form.date_order or _guess_order(
+        form, [str(message.get("published_at") or "") for message in messages]
+    )
+    dates, repeats, dated = (
+        DateFormats(form.zone, order, form.time_formats),
+        Counter[tuple[str, str]](),
+        list[Message](),
+    )
     for message in messages:
         written = str(message.get("published_at") or "")
         moment = dates.moment(written)
@@ -274,7 +353,9 @@ def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
 
 
 def _guess_order(form: ExportForm, moments: Sequence[str]) -> Order:
-    """Return which of `03/04` is the month: by a number above twelve, else by what puts the messages in order; the day first."""
+    """Return which of `03/04` is the month: by a number above twelve, else by what puts the
+    messages in order; the day first.
+    """
     numbers = [match for moment in moments if (match := NUMBERS.search(moment))]
     if any(int(match[1]) > 12 for match in numbers):
         return "DMY"
@@ -282,17 +363,23 @@ def _guess_order(form: ExportForm, moments: Sequence[str]) -> Order:
         return "MDY"
 
     def count_steps_back(order: Order) -> int:
-        times = [moment for text in moments if (moment := DateFormats(form.zone, order).moment(text))]
+        times = [
+            moment for text in moments if (moment := DateFormats(form.zone, order).moment(text))
+        ]
         return sum(later < earlier for earlier, later in pairwise(times))
 
     return "MDY" if numbers and count_steps_back("MDY") < count_steps_back("DMY") else "DMY"
 
 
 def _attach(folder: Path, name: str) -> Message | str:
-    """Return a file of the export with its content where it lies below `folder` and is small enough; else its name."""
+    """Return a file of the export with its content where it lies below `folder` and is small
+    enough; else its name.
+    """
     path = folder / name
     try:
-        is_inside = "\0" not in name and path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+        is_inside = (
+            "\0" not in name and path.resolve().is_relative_to(folder.resolve()) and path.is_file()
+        )
         if not is_inside or path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
             return _file_name(name)
         return {"name": path.name[:1000], "data": base64.b64encode(path.read_bytes()).decode()}
@@ -308,25 +395,39 @@ def _file_name(name: str) -> str:
 
 
 def check_samples(form: ExportForm) -> list[str]:
-    """Return what of its samples a form does not read as they say, a line each; empty where all is well."""
-    faults = [f"has no {kind}" for kind, samples in (("sample", form.sample), ("near miss", form.near_miss)) if not samples]
+    """Return what of its samples a form does not read as they say, a line each; empty where all
+    is well.
+    """
+    faults = [
+        f"has no {kind}"
+        for kind, samples in (("sample", form.sample), ("near miss", form.near_miss))
+        if not samples
+    ]
     for number, sample in enumerate(form.near_miss, 1):
         if messages := parse_file(form, Path(sample.file), sample.body.encode()):
             faults.append(f"near miss {number}: {len(messages)} messages read, not 0")
     for number, sample in enumerate(form.sample, 1):
         messages = parse_file(form, Path(sample.file), sample.body.encode())
         if len(messages) != len(sample.messages):
-            faults.append(f"sample {number}: {len(messages)} messages read, not {len(sample.messages)}")
+            faults.append(
+                f"sample {number}: {len(messages)} messages read, not {len(sample.messages)}"
+            )
             continue
         for place, (message, expected) in enumerate(zip(messages, sample.messages, strict=True), 1):
             names = [_file_name(name) for name in message.get("attachments", ())]
             read, where = {**message, "attachments": names}, f"sample {number}, message {place}"
-            faults += [f"{where}: {name} is {read.get(name)!r}" for name, value in expected.items() if read.get(name) != value]
+            faults += [
+                f"{where}: {name} is {read.get(name)!r}"
+                for name, value in expected.items()
+                if read.get(name) != value
+            ]
     return faults
 
 
 def check_own_forms(folder: Path) -> str:
-    """Return how many forms there are, after each in `folder` was held to its samples; FaultsError for what is wrong."""
+    """Return how many forms there are, after each in `folder` was held to its samples;
+    FaultsError for what is wrong.
+    """
     faults, own = list[str](), sorted(folder.glob(f"*{ENDING}"))
     for path in own:
         try:

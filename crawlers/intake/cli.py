@@ -4,16 +4,18 @@
     DIR/taken/loans.jsonl     all of it is durable on the bus
     DIR/refused/loans.jsonl   a line of it was refused, or it cannot be read; the other lines are durable
 
-A file is whole when it has not changed for `SETTLED_SECONDS` and ends with a newline; without one it waits for a minute. Whoever
-renames a finished file into the folder waits for neither. Names that begin with a dot or end in `.part` or `.tmp` are nobody's
-yet.
-Killed between the bus and the move, a file is taken again, and its posts are the same posts.
+A file is whole when it has not changed for `SETTLED_SECONDS` and ends with a newline; without one
+it waits for a minute. Whoever renames a finished file into the folder waits for neither. Names that
+begin with a dot or end in `.part` or `.tmp` are nobody's yet. Killed between the bus and the move,
+a file is taken again, and its posts are the same posts.
 
-With `--as` FILE is an export that people make themselves (`crawlers.intake.chat_exports`); with `--watch` a folder is watched.
+With `--as` FILE is an export that people make themselves (`crawlers.intake.chat_exports`); with
+`--watch` a folder is watched.
 
-A bad line is reported by its number and field, never by its content, and the others go on; a field of another name is named once.
-A line that stands on standard input is durable within two seconds, whatever comes after it.
-"""
+A bad line is reported by its number and field, never by its content, and the others go on; a field
+of another name is named once. A line that stands on standard input is durable within two seconds,
+whatever comes after it.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -56,7 +58,10 @@ Take = Callable[[Path], int]
 
 @dataclass(slots=True)
 class WatchedFolder:
-    """One folder. `remove` deletes what was taken instead of keeping it: leaked text does not stay in clear."""
+    """One folder.
+
+    `remove` deletes what was taken instead of keeping it: leaked text does not stay in clear.
+    """
 
     folder: Path
     clock: Clock
@@ -144,16 +149,37 @@ WITHOUT = {
     "published_at": "the time at which they were handed in counts",
 }
 """What follows where a line without an address lacks a field."""
-Form = Annotated[str, typer.Option("--as", metavar="FORM", help="FILE is an export in this form, such as telegram, csv, mail.")]
-File = Annotated[str, typer.Argument(metavar="[FILE|-]", help="JSON Lines, or an export; - reads standard input.")]
-Watch = Annotated[Path | None, typer.Option("--watch", metavar="DIR", help="Take files that are put into this folder, for ever.")]
-Remove = Annotated[bool, typer.Option("--remove", help="With --watch: delete what was taken, instead of moving it to DIR/taken.")]
+Form = Annotated[
+    str,
+    typer.Option(
+        "--as", metavar="FORM", help="FILE is an export in this form, such as telegram, csv, mail."
+    ),
+]
+File = Annotated[
+    str,
+    typer.Argument(metavar="[FILE|-]", help="JSON Lines, or an export; - reads standard input."),
+]
+Watch = Annotated[
+    Path | None,
+    typer.Option(
+        "--watch", metavar="DIR", help="Take files that are put into this folder, for ever."
+    ),
+]
+Remove = Annotated[
+    bool,
+    typer.Option(
+        "--remove", help="With --watch: delete what was taken, instead of moving it to DIR/taken."
+    ),
+]
 OfSite = Annotated[str, typer.Option("--site", help="With --as: the site that it is of.")]
-OfChannel = Annotated[str, typer.Option("--channel", help="With --as: the channel, where the export does not say it.")]
+OfChannel = Annotated[
+    str, typer.Option("--channel", help="With --as: the channel, where the export does not say it.")
+]
 
 
 def ingest(
-    ctx: typer.Context, file: File = "", watch: Watch = None, remove: Remove = False, form: Form = "", site: OfSite = "",
+    ctx: typer.Context, file: File = "", watch: Watch = None, remove: Remove = False,
+    form: Form = "", site: OfSite = "",
     channel: OfChannel = "",
 ) -> None:  # fmt: skip
     """Read posts that another collector wrote; a refused line is named by its number."""
@@ -163,7 +189,10 @@ def ingest(
         raise ConfigError("ingest takes FILE, - or --watch DIR: one of them")
     forms = context.data / EXPORT_FORMS
     if form and (form not in (names := form_names(forms)) or not site or file == "-"):
-        raise ConfigError(f"--as takes {', '.join(names)}, with FILE or a folder, and --site says of which site it is")
+        raise ConfigError(
+            f"--as takes {', '.join(names)}, with FILE or a folder, and --site says of which site"
+            " it is"
+        )
     read = partial(_lines_of, form=form, site=site, channel=channel, forms=forms)
     if watch:
         _watch(context, watch, remove, read)
@@ -188,10 +217,15 @@ def ingest(
 Lines = Callable[[Path], Iterator[tuple[int, bytes | None]]]
 
 
-def _lines_of(path: Path, form: str, site: str, channel: str, forms: Path) -> Iterator[tuple[int, bytes | None]]:
+def _lines_of(
+    path: Path, form: str, site: str, channel: str, forms: Path
+) -> Iterator[tuple[int, bytes | None]]:
     """The numbered lines of a file, or of what an export says."""
     if form:
-        told = (json.dumps(said, ensure_ascii=True).encode() for said in read_export(path, form, site, channel, forms))
+        told = (
+            json.dumps(said, ensure_ascii=True).encode()
+            for said in read_export(path, form, site, channel, forms)
+        )
         yield from enumerate(told, 1)
         return
     with path.open("rb") as source:
@@ -204,7 +238,8 @@ def _take_file(feed: IntakeWriter, path: Path, read: Lines) -> tuple[int, int]:
 
 def _watch(context: Context, folder: Path, remove: bool, read: Lines) -> None:
     """Take what is put into `folder` until the process is told to stop."""
-    watched = WatchedFolder(folder, context.running_time.believed(), remove)  # one that was set ahead takes no half file
+    # one that was set ahead takes no half file
+    watched = WatchedFolder(folder, context.running_time.believed(), remove)
     registry = new_registry("ingest")
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(running("ingest", registry, None, context))
@@ -234,15 +269,21 @@ def _feed(context: Context, stop: threading.Event | None = None) -> IntakeWriter
 
 
 def take(context: Context, source: BinaryIO) -> tuple[int, int]:
-    """Append the captures of `source`; returns how many lines were accepted and how many refused."""
+    """Append the captures of `source`; returns how many lines were accepted and how many
+    refused.
+    """
     feed = _feed(context)
     counted = _take_numbered(feed, lines(source))
     feed.end()
     return counted
 
 
-def _take_numbered(feed: IntakeWriter, numbered: Iterable[tuple[int, bytes | None]]) -> tuple[int, int]:
-    """Lines into `feed`, which is flushed by time while nothing comes; how many were accepted and refused."""
+def _take_numbered(
+    feed: IntakeWriter, numbered: Iterable[tuple[int, bytes | None]]
+) -> tuple[int, int]:
+    """Lines into `feed`, which is flushed by time while nothing comes; how many were accepted
+    and refused.
+    """
     accepted = refused = 0
     named = FieldReport()
     for number, line in numbered:

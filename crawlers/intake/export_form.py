@@ -17,8 +17,9 @@ messages = [{ message_id = "31", author = "seller", text = "…" }]
 file = "room.json"
 body = '''…'''
 
-A file in JSON is read by `[json]`, one that begins with `<` by `[html]`, any other by `[text]` or `[csv]`.
-"""
+A file in JSON is read by `[json]`, one that begins with `<` by `[html]`, any other by `[text]` or
+`[csv]`.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ FOLDER = "export_forms"
 SHIPPED = "crawlers.export_forms"
 ENDING = ".toml"
 Field = Literal[
-    "channel", "thread", "message_id", "author", "published_at", "title", "text", "reply_to", "forwarded_from", "edited",
+    "channel", "thread", "message_id", "author", "published_at", "title", "text", "reply_to",
+    "forwarded_from", "edited",
     "attachments",
 ]  # fmt: skip
 
@@ -71,7 +73,9 @@ class TextForm(_Table):
     """How messages stand in a text: each begins with a line of its own, the head."""
 
     heads: tuple[Pattern, ...]
-    """Groups: `at`, or `clock` below a `day`; `author`, without which it is a notice and no message; `text`, the first line."""
+    """Groups: `at`, or `clock` below a `day`; `author`, without which it is a notice and no
+    message; `text`, the first line.
+    """
     day: Pattern | None = None
     """A line that tells the day of the messages below it, as group `day`."""
     channel: Pattern | None = None
@@ -81,7 +85,9 @@ class TextForm(_Table):
 
 
 class ExportSample(_Table):
-    """A file of an export, and the messages that must be read in it: all of them, and of each the fields named here."""
+    """A file of an export, and the messages that must be read in it: all of them, and of each
+    the fields named here.
+    """
 
     file: str
     """Its path below the folder of the export."""
@@ -100,7 +106,9 @@ class ExportForm(_Table):
     """Whether the folder in which a file lies is named as its channel."""
     zone: Zone = ZoneInfo("UTC")
     date_order: Order | None = None
-    """Which of `03-04` is the month; what the dates of the whole file allow by default, then the day first."""
+    """Which of `03-04` is the month; what the dates of the whole file allow by default, then the
+    day first.
+    """
     time_formats: tuple[str, ...] = ()
     json_: TreeForm | None = pydantic.Field(default=None, alias="json")
     html: TreeForm | None = None
@@ -113,7 +121,9 @@ class ExportForm(_Table):
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
         if not (self.json_ or self.html or self.text or self.csv):
-            raise ValueError("says nothing of how messages stand: write [json], [html], [text] or [csv]")
+            raise ValueError(
+                "says nothing of how messages stand: write [json], [html], [text] or [csv]"
+            )
         if self.csv and self.text:
             raise ValueError("says [text] and [csv]: write a form for each")
         if self.csv and "text" not in self.csv:
@@ -131,7 +141,9 @@ def list_forms(folder: Path | None = None) -> list[str]:
 
 
 def load_form(name: str, folder: Path | None = None) -> ExportForm:
-    """Return a form, that of `folder` first; ConfigError where its file is wrong, KeyError where there is none."""
+    """Return a form, that of `folder` first; ConfigError where its file is wrong, KeyError where
+    there is none.
+    """
     if name not in list_forms(folder):
         raise KeyError(name)
     own = folder / f"{name}{ENDING}" if folder else None
@@ -143,7 +155,9 @@ def load_form(name: str, folder: Path | None = None) -> ExportForm:
 
 def _parse(name: str, content: bytes, where: str) -> ExportForm:
     try:
-        return ExportForm.model_validate({"name": name, **read_toml(content.decode())}, context={"language": "json"})
+        return ExportForm.model_validate(
+            {"name": name, **read_toml(content.decode())}, context={"language": "json"}
+        )
     except ValidationError as error:
         raise ConfigError(f"{where}: {faults_of(error, ExportForm)[0]}") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError):

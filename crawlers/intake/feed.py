@@ -1,4 +1,6 @@
-"""From what collectors say to records that are durable on the bus: in batches, by number, by size and by time."""
+"""From what collectors say to records that are durable on the bus: in batches, by number, by
+size and by time.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ SITES_SECONDS = 5.0
 
 @dataclass(slots=True)
 class IntakeWriter:
-    """One process's way in. Not for two threads at once. `stop` ends the wait for a bus that is down."""
+    """One process's way in.
+
+    Not for two threads at once. `stop` ends the wait for a bus that is down.
+    """
 
     context: Context
     publisher: Publisher
@@ -59,7 +64,9 @@ class IntakeWriter:
         keys.sealer(context.keys)  # what is wrong with it is said at the start
         cipher = FrontierCipher(context.keys.read("frontier.key"))
         folder = SiteFolder(context.data / SITES, lambda _: None)
-        made = cls(context, publisher, signer, cipher, folder, context.clock, stop or threading.Event())
+        made = cls(
+            context, publisher, signer, cipher, folder, context.clock, stop or threading.Event()
+        )
         made.read_sites()
         return made
 
@@ -75,7 +82,9 @@ class IntakeWriter:
         return self.maker(now)(line)
 
     def maker(self, now: datetime | None = None) -> Callable[[CaptureLine], list[Capture]]:
-        """What makes captures of lines, as `captures` does, by the site files as they stand now; another thread may use it."""
+        """What makes captures of lines, as `captures` does, by the site files as they stand now;
+        another thread may use it.
+        """
         sites, at = self.read_sites(), now or self.clock.now()
 
         def made(line: CaptureLine) -> list[Capture]:
@@ -88,10 +97,14 @@ class IntakeWriter:
 
     def outbox(self) -> CaptureOutbox:
         """The way out with the sealing key as it is now: seal keys turn over once a day."""
-        return CaptureOutbox(self.publisher, keys.sealer(self.context.keys), self.signer, self.clock.wall)
+        return CaptureOutbox(
+            self.publisher, keys.sealer(self.context.keys), self.signer, self.clock.wall
+        )
 
     def put(self, captures: Iterable[Capture]) -> None:
-        """Take them in; durable once `flush` has been called, which this does where enough has come together."""
+        """Take them in; durable once `flush` has been called, which this does where enough has
+        come together.
+        """
         for capture in captures:
             self._since = self._since if self._waiting else self.clock.monotonic()
             self._waiting.append(capture)
@@ -106,11 +119,16 @@ class IntakeWriter:
             self.flush()
 
     def flush(self) -> None:
-        """Make durable what was taken in. While the bus is down it waits, and so does whoever hands in: nothing is dropped."""
+        """Make durable what was taken in.
+
+        While the bus is down it waits, and so does whoever hands in: nothing is dropped.
+        """
         if self._waiting:
             append = partial(self.outbox().append, self._waiting)
             if not patiently("ingest", append, self.stop, Backoff()):
-                raise UnavailableError("stopped while the bus was down: what was read last is not on it")
+                raise UnavailableError(
+                    "stopped while the bus was down: what was read last is not on it"
+                )
             log.get("ingest").debug("appended", count=len(self._waiting))
         self._waiting, self._bytes = [], 0
 

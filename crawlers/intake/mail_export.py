@@ -25,14 +25,17 @@ def read_mails(path: Path, channel: str) -> Iterator[MailLine]:
     if path.is_dir():
         if not (path / "cur").is_dir():
             raise ConfigError(f"{path}: is no maildir: it has no folder `cur`")
-        for file in sorted(one for part in ("cur", "new") for one in (path / part).iterdir() if one.is_file()):
+        for file in sorted(
+            one for part in ("cur", "new") for one in (path / part).iterdir() if one.is_file()
+        ):
             yield read_mail(file.read_bytes(), channel)
         return
     with path.open("rb") as opened:
         start = opened.read(5)
     if start != b"From ":
         content = path.read_bytes()
-        if email.message_from_bytes(content, policy=modern).keys():  # a text without a head is no mail
+        # a text without a head is no mail
+        if email.message_from_bytes(content, policy=modern).keys():
             yield read_mail(content, channel)
         return
     box = mailbox.mbox(path, create=False)
@@ -64,7 +67,8 @@ def read_mail(content: bytes, channel: str) -> MailLine:
 def _head(message: EmailMessage, name: str) -> str:
     try:
         return str(message[name] or "")[:1000].strip()
-    except (ValueError, LookupError, AttributeError, IndexError):  # a header that the standard library cannot parse
+    # a header that the standard library cannot parse
+    except (ValueError, LookupError, AttributeError, IndexError):
         return ""
 
 
@@ -78,9 +82,17 @@ def _content(part: Any) -> str:
 def _part(part: Any) -> MailLine | str:
     body = part.get_payload(decode=True)
     if body is None:  # a message within
-        body = b"".join(bytes(one) for one in part.get_payload()) if isinstance(part.get_payload(), list) else b""
+        body = (
+            b"".join(bytes(one) for one in part.get_payload())
+            if isinstance(part.get_payload(), list)
+            else b""
+        )
     name = str(part.get_filename() or "")[:1000]
-    return {"name": name, "data": base64.b64encode(body).decode()} if 0 < len(body) <= MAX_FILE_BYTES else name
+    return (
+        {"name": name, "data": base64.b64encode(body).decode()}
+        if 0 < len(body) <= MAX_FILE_BYTES
+        else name
+    )
 
 
 def _sent(date: str) -> str | None:

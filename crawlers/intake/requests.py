@@ -6,10 +6,11 @@
     429  wait: too much waits for the bus, match is too far behind, or too many wrong tokens; `Retry-After` says how long
     503  the bus is down: the request may be sent again, with the same `Idempotency-Key`
 
-A key is remembered while the process lives, `MOST_KEYS` of them with their answers in `MOST_KEPT_BYTES`. Sent again after that a
-post is still the same post, by its message id, URL or text, and is counted once. Nothing of a request is logged, and no answer
-repeats what was sent. What is large is read in a thread, one body at a time, so that others are answered meanwhile.
-"""
+A key is remembered while the process lives, `MOST_KEYS` of them with their answers in
+`MOST_KEPT_BYTES`. Sent again after that a post is still the same post, by its message id, URL or
+text, and is counted once. Nothing of a request is logged, and no answer repeats what was sent. What
+is large is read in a thread, one body at a time, so that others are answered meanwhile.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -40,15 +41,23 @@ LINES = ("application/x-ndjson", "application/jsonl")
 MOST_POSTS = 5_000
 """In one request."""
 MOST_PARTS = 500_000
-"""Strings, commas and beginnings of lists and objects: a hundred of a post. Each takes many times its bytes in memory."""
+"""Strings, commas and beginnings of lists and objects: a hundred of a post.
+
+Each takes many times its bytes in memory.
+"""
 PART = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[{,]', re.DOTALL)
 LINE = re.compile(rb"\S[^\n]*+")
 
 
 def posts_in(media_type: str, body: bytes) -> Iterator[CaptureLine | RecordError]:
-    """The posts in a body, and the faults of those that are none; raises RecordError for one of none, too many, or no JSON."""
+    """The posts in a body, and the faults of those that are none; raises RecordError for one of
+    none, too many, or no JSON.
+    """
     if sum(1 for _ in islice(PART.finditer(body), MOST_PARTS + 1)) > MOST_PARTS:
-        raise RecordError("malformed", f"holds more than {MOST_PARTS} strings, commas and lists: send less at once")
+        raise RecordError(
+            "malformed",
+            f"holds more than {MOST_PARTS} strings, commas and lists: send less at once",
+        )
     if media_type in LINES:
         lines = [found[0] for found in islice(LINE.finditer(body), MOST_POSTS + 1)]
         if not 0 < len(lines) <= MOST_POSTS:
@@ -107,13 +116,17 @@ class IntakeResponse:
 def refusal(status: int, error: str, retry_after: float | None = None) -> IntakeResponse:
     """A refusal in one line."""
     return IntakeResponse(
-        status, {"error": error}, () if retry_after is None else (("retry-after", str(int(max(1, retry_after)))),)
+        status,
+        {"error": error},
+        () if retry_after is None else (("retry-after", str(int(max(1, retry_after)))),),
     )
 
 
 @dataclass(slots=True)
 class TokenCheck:
-    """Who may hand in: whoever shows the token. A right one passes, however many wrong ones came."""
+    """Who may hand in: whoever shows the token. A right one passes, however many wrong ones
+    came.
+    """
 
     token: str
     attempts: Allowance
@@ -121,17 +134,23 @@ class TokenCheck:
     def refuses(self, headers: Mapping[str, str]) -> IntakeResponse | None:
         """The refusal of a request, None for one that may pass."""
         scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(_digest(given.strip()), _digest(self.token)):
+        if scheme.lower() == "bearer" and hmac.compare_digest(
+            _digest(given.strip()), _digest(self.token)
+        ):
             return None
         try:
             self.attempts.take()
         except LimitedError as error:
             return refusal(429, "too many attempts without the token", error.retry_after)
-        return IntakeResponse(401, {"error": "the token is missing or another"}, (("www-authenticate", "Bearer"),))
+        return IntakeResponse(
+            401, {"error": "the token is missing or another"}, (("www-authenticate", "Bearer"),)
+        )
 
 
 def _digest(text: str | bytes) -> bytes:
-    return hashlib.sha256(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")).digest()
+    return hashlib.sha256(
+        text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
+    ).digest()
 
 
 class _StoredResponse(NamedTuple):
@@ -165,9 +184,13 @@ class Captures:
             return refusal(400, "Idempotency-Key: 1 to 255 ASCII characters without a space")
         digest = await self._beside(body, partial(_digest, body)) if key else b""
         if under_way := self._under_way.get(key):
-            return _other(under_way, digest) or refusal(409, "Idempotency-Key: that request is under way", 1)
+            return _other(under_way, digest) or refusal(
+                409, "Idempotency-Key: that request is under way", 1
+            )
         if known := self._kept.get(key):
-            return _other(known.digest, digest) or IntakeResponse(known.status, json.loads(known.body))
+            return _other(known.digest, digest) or IntakeResponse(
+                known.status, json.loads(known.body)
+            )
         if not key:
             return await self._take(media_type, body)
         self._under_way[key] = digest
@@ -182,7 +205,9 @@ class Captures:
         """Remember an answer that is final; any other may be asked for again."""
         if answer.status >= 429:
             return
-        self._kept[key] = kept = _StoredResponse(digest, answer.status, json.dumps(answer.body).encode())
+        self._kept[key] = kept = _StoredResponse(
+            digest, answer.status, json.dumps(answer.body).encode()
+        )
         self._kept_bytes += kept.size
         while len(self._kept) > MOST_KEYS or self._kept_bytes > MOST_KEPT_BYTES:
             self._kept_bytes -= self._kept.popitem(last=False)[1].size
@@ -223,8 +248,15 @@ class _Read(NamedTuple):
 
 
 def _read(media_type: str, body: bytes, made: Callable[[CaptureLine], list[Capture]]) -> _Read:
-    """Read a body, with what makes captures of its lines; RecordError where it holds none, or more than is taken at once."""
-    captures, refused, unknown, number = list[Capture](), list[dict[str, Any]](), dict[str, None](), 0
+    """Read a body, with what makes captures of its lines; RecordError where it holds none, or
+    more than is taken at once.
+    """
+    captures, refused, unknown, number = (
+        list[Capture](),
+        list[dict[str, Any]](),
+        dict[str, None](),
+        0,
+    )
     for number, line in enumerate(posts_in(media_type, body), 1):
         try:
             if isinstance(line, RecordError):
@@ -255,7 +287,10 @@ def described(version: str) -> dict[str, Any]:
             "accepted": {"type": "integer"},
             "refused": {
                 "type": "array",
-                "items": {"type": "object", "properties": {"line": {"type": "integer"}, "error": {"type": "string"}}},
+                "items": {
+                    "type": "object",
+                    "properties": {"line": {"type": "integer"}, "error": {"type": "string"}},
+                },
             },
             "unknown_fields": {"type": "array", "items": {"type": "string"}},
         },
@@ -276,9 +311,20 @@ def described(version: str) -> dict[str, Any]:
         "429": answer("Wait and send it again.", error) | wait,
         "503": answer("The bus is down; send it again with the same key.", error) | wait,
     }
-    bodies: dict[str, Any] = {JSON: {"schema": {"oneOf": [post, {"type": "array", "items": post, "maxItems": MOST_POSTS}]}}}
-    bodies |= {name: {"schema": {"type": "string", "description": "One post a line."}} for name in LINES}
-    key = {"name": "Idempotency-Key", "in": "header", "required": False, "schema": {"type": "string", "maxLength": 255}}
+    bodies: dict[str, Any] = {
+        JSON: {
+            "schema": {"oneOf": [post, {"type": "array", "items": post, "maxItems": MOST_POSTS}]}
+        }
+    }
+    bodies |= {
+        name: {"schema": {"type": "string", "description": "One post a line."}} for name in LINES
+    }
+    key = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "maxLength": 255},
+    }
     act = {
         "summary": "Hand posts in",
         "operationId": "postCaptures",

@@ -1,9 +1,12 @@
-"""`ullage intake`: captures over HTTP, from collectors of others. On loopback, or anywhere with TLS.
+"""`ullage intake`: captures over HTTP, from collectors of others.
+
+On loopback, or anywhere with TLS.
 
     DIR/keys/intake.token   0600, one line; whoever may read it may hand in. Made at the first start
 
-What may be said and answered is in `crawlers.intake.requests`. A body is read only after its token was right, its length is known
-and there is room for it: what waits for the bus is bounded, and whoever sends more is told to wait.
+What may be said and answered is in `crawlers.intake.requests`. A body is read only after its token
+was right, its length is known and there is room for it: what waits for the bus is bounded, and
+whoever sends more is told to wait.
 """
 
 from __future__ import annotations
@@ -53,7 +56,11 @@ SHORTEST = 32
 BEHIND_SECONDS = 60
 MOST_BODY_BYTES, MOST_WAITING_BYTES = 48 << 20, 128 << 20
 """Of one request, and of all that wait for the bus; beyond that senders wait (429)."""
-HEADERS = ((b"content-type", b"application/json"), (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+HEADERS = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
 
 
 class _Protocol(BoundedProtocol):
@@ -84,13 +91,21 @@ def intake(ctx: typer.Context) -> None:
                 [metrics.loop.fault],
             )
         )
-        feed = reach("intake", lambda: IntakeWriter.of(context, stop), stop, False, lambda up: metrics.loop.reached(BUS, up))
+        feed = reach(
+            "intake",
+            lambda: IntakeWriter.of(context, stop),
+            stop,
+            False,
+            lambda up: metrics.loop.reached(BUS, up),
+        )
         if feed is None:
             return
         bus = stack.enter_context(contextlib.closing(context.bus()))
         stack.callback(feed.publisher.close)
         lag = context.settings.bus.most_lag_seconds
-        appends = PatientAppends(bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag)
+        appends = PatientAppends(
+            bus, feed.outbox, context.clock, metrics.loop, metrics.captures, lag
+        )
         made.append(appends)
         stack.callback(appends.on_bus.close)
         app = IntakeService.of(context, Captures(feed, appends, metrics.refused), metrics, stop)
@@ -116,7 +131,9 @@ class IntakeService:
     """What broke the appends: the process is to end with it, and to be started again."""
 
     @classmethod
-    def of(cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event) -> IntakeService:
+    def of(
+        cls, context: Context, captures: Captures, metrics: IntakeMetrics, stop: threading.Event
+    ) -> IntakeService:
         """The application over `captures`; the token is made where there is none."""
         attempts = Allowance(ATTEMPTS, ATTEMPT_SECONDS, context.clock, "too many attempts")
         door = TokenCheck(_token(context.keys), attempts)
@@ -127,20 +144,31 @@ class IntakeService:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1")
+            for name, value in scope["headers"]
+        }
         answering = self._answer(scope["method"], scope["path"], headers, receive)
         [answer] = await asyncio.gather(answering, return_exceptions=True)
-        if not isinstance(answer, IntakeResponse):  # a fault of ours is said without a word of the request
+        # a fault of ours is said without a word of the request
+        if not isinstance(answer, IntakeResponse):
             log.get("intake").error("request_failed", error=type(answer).__name__)
             answer = refusal(500, "internal error; see the log")
         self.metrics.answered(answer.status)
         body = json.dumps(answer.body, ensure_ascii=False).encode()
-        told = [(name.encode(), value.encode()) for name, value in (*answer.headers, ("content-length", str(len(body))))]
-        await send({"type": "http.response.start", "status": answer.status, "headers": [*HEADERS, *told]})
+        told = [
+            (name.encode(), value.encode())
+            for name, value in (*answer.headers, ("content-length", str(len(body))))
+        ]
+        await send(
+            {"type": "http.response.start", "status": answer.status, "headers": [*HEADERS, *told]}
+        )
         await send({"type": "http.response.body", "body": body})
 
     async def _live(self, receive: Any, send: Any) -> None:
-        """From the server's start to its end look after the appends; what breaks them ends the server."""
+        """From the server's start to its end look after the appends; what breaks them ends the
+        server.
+        """
         await receive()
         looking = asyncio.create_task(self.captures.appends.run())
         looking.add_done_callback(self._ended)
@@ -154,7 +182,9 @@ class IntakeService:
             self.fault = looking.exception()
             self.stop.set()
 
-    async def _answer(self, method: str, path: str, headers: dict[str, str], receive: Any) -> IntakeResponse:
+    async def _answer(
+        self, method: str, path: str, headers: dict[str, str], receive: Any
+    ) -> IntakeResponse:
         if path in ("/healthz", "/readyz") and method == "GET":
             if path == "/readyz" and not self.captures.appends.up:
                 return refusal(503, "not ready: cannot reach the bus")
@@ -175,7 +205,9 @@ class IntakeService:
         if media_type not in (JSON, *LINES):
             return refusal(415, f"content-type: {JSON}, or {LINES[0]} with a post a line")
         length = headers.get("content-length", "")
-        if "transfer-encoding" in headers or not (length.isascii() and length.isdigit() and len(length) < 16):
+        if "transfer-encoding" in headers or not (
+            length.isascii() and length.isdigit() and len(length) < 16
+        ):
             return refusal(411, "content-length is missing")
         if int(length) > MOST_BODY_BYTES:
             return refusal(413, f"more than {MOST_BODY_BYTES} bytes: send less at once")
@@ -183,7 +215,9 @@ class IntakeService:
 
     def _full(self, length: int) -> IntakeResponse | None:
         if self.captures.appends.behind:
-            return refusal(429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS)
+            return refusal(
+                429, "match is too far behind: what came now would expire unread", BEHIND_SECONDS
+            )
         if self.waiting and self.waiting + length > self.most_waiting:
             return refusal(429, "too much waits for the bus", 1)
         return None
@@ -202,7 +236,9 @@ class IntakeService:
                     break
             if len(body) != length:
                 return refusal(400, "not as long as it says")
-            return await self.captures.post(_media_type(headers), headers.get("idempotency-key", ""), bytes(body))
+            return await self.captures.post(
+                _media_type(headers), headers.get("idempotency-key", ""), bytes(body)
+            )
         finally:
             self.waiting -= length
             self.metrics.waiting.set(self.waiting)
@@ -222,7 +258,7 @@ def _token(keys: KeyStore) -> str:
     lines = keys.lines(TOKEN)
     if len(lines) != 1 or not re.fullmatch(rf"[!-~]{{{SHORTEST},}}", lines[0]):
         raise ConfigError(
-            f"{keys.root / TOKEN} is no token: one line of {SHORTEST} or more ASCII characters without a space; "
-            "remove the file and intake makes one"
+            f"{keys.root / TOKEN} is no token: one line of {SHORTEST} or more ASCII characters"
+            " without a space; remove the file and intake makes one"
         )
     return lines[0]

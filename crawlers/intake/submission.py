@@ -3,16 +3,19 @@
     {"site": "…", "text": "…", "url"?, "title"?, "author"?, "published_at"?, "category"?,
      "channel"?, "thread"?, "message_id"?, "reply_to"?, "forwarded_from"?, "edited"?, "deleted"?, "attachments"?}
 
-`text` may be a list: messages that one author sent one right after the other, handed over as one, with the id and time of the
-first. A record that is split over them is then read whole: pieces of one short line, a name and a number, make one line together.
+`text` may be a list: messages that one author sent one right after the other, handed over as one,
+with the id and time of the first. A record that is split over them is then read whole: pieces of
+one short line, a name and a number, make one line together.
 
-`site` is the name of a file in `sites.d/`, which may be of platform `ingest`; what has no file is `other`, and the collector's
-own name of it stays within the seal. `category` is the site file's, else one of `ullage.records.Category`, else `other`.
+`site` is the name of a file in `sites.d/`, which may be of platform `ingest`; what has no file is
+`other`, and the collector's own name of it stays within the seal. `category` is the site file's,
+else one of `ullage.records.Category`, else `other`.
 
-A message is known by its site, channel and id, any other post by its URL, and what has neither by its text: each as a keyed
-digest, so that the same line given twice makes the same post, which match folds into one, and an edit is one of the same message.
-An attachment is its name, or `{"name", "media_type"?, "data"}` with its bytes in base64, which are a capture of their own.
-"""
+A message is known by its site, channel and id, any other post by its URL, and what has neither by
+its text: each as a keyed digest, so that the same line given twice makes the same post, which match
+folds into one, and an edit is one of the same message. An attachment is its name, or `{"name",
+"media_type"?, "data"}` with its bytes in base64, which are a capture of their own.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -25,7 +28,15 @@ from datetime import datetime
 from itertools import islice
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from crawlers.frontier.cipher import FrontierCipher
 from crawlers.publishing.outbox import new_id
@@ -37,11 +48,15 @@ from ullage.records import ELSEWHERE, INGEST, Capture, category_of
 
 MAX_TEXT, MAX_ID, MAX_ATTACHMENTS = 8000, 1000, 100
 SHOWN = 20
-"""Fields of other names that are told of at most; to find what may have been meant takes longest of all."""
+"""Fields of other names that are told of at most; to find what may have been meant takes longest
+of all.
+"""
 MAX_FIELD = 40
 """Characters of a message that may be a field of a record that was sent in pieces."""
 FIELD = re.compile(r"[A-Za-z][A-Za-z_\-]{1,31}")
-"""A name of a field that may be shown: what a program calls a column, and no sentence or number of somebody's."""
+"""A name of a field that may be shown: what a program calls a column, and no sentence or number
+of somebody's.
+"""
 
 
 class Attachment(BaseModel):
@@ -50,7 +65,9 @@ class Attachment(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: str = Field(default="", max_length=MAX_ID)
-    media_type: str = Field(default="application/octet-stream", pattern=r"^[a-z0-9.+\-]{1,60}/[a-z0-9.+\-]{1,100}$")
+    media_type: str = Field(
+        default="application/octet-stream", pattern=r"^[a-z0-9.+\-]{1,60}/[a-z0-9.+\-]{1,100}$"
+    )
     data: str = ""
     """Its bytes in base64."""
 
@@ -63,9 +80,14 @@ class Attachment(BaseModel):
 
 
 class CaptureLine(BaseModel):
-    """One object of the input. A field that is null is one that is not given; of other names it is told which there are."""
+    """One object of the input.
 
-    model_config = ConfigDict(frozen=True, extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True)
+    A field that is null is one that is not given; of other names it is told which there are.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", coerce_numbers_to_str=True, hide_input_in_errors=True
+    )
 
     site: str = Field(min_length=1, max_length=200)
     url: str = Field(default="", max_length=MAX_TEXT)
@@ -86,12 +108,20 @@ class CaptureLine(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, given: Any) -> Any:
-        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
+        return (
+            {name: value for name, value in given.items() if value is not None}
+            if isinstance(given, dict)
+            else given
+        )
 
     @field_validator("text", mode="before")
     @classmethod
     def _as_one(cls, given: Any) -> Any:
-        return joined(given) if isinstance(given, list) and given and all(isinstance(one, str) for one in given) else given
+        return (
+            joined(given)
+            if isinstance(given, list) and given and all(isinstance(one, str) for one in given)
+            else given
+        )
 
     @property
     def unknown(self) -> Iterable[str]:
@@ -100,7 +130,9 @@ class CaptureLine(BaseModel):
 
 
 def missing(line: CaptureLine) -> list[str]:
-    """What would tell a line from others, or join it with them, and is not in it; nothing of a post that has an address."""
+    """What would tell a line from others, or join it with them, and is not in it; nothing of a
+    post that has an address.
+    """
     if line.url:
         return []
     needed = {
@@ -118,7 +150,8 @@ def shown(names: Iterable[str]) -> list[str]:
 
 
 def joined(pieces: Sequence[str]) -> str:
-    """Consecutive messages as one text: fields of a row stand in a line, whatever is longer begins one.
+    """Consecutive messages as one text: fields of a row stand in a line, whatever is longer begins
+    one.
 
     >>> joined(["张三", "13800138000", "一手 " * 20]).splitlines()[0]
     '张三 13800138000'
@@ -132,7 +165,9 @@ def joined(pieces: Sequence[str]) -> str:
 
 
 def _shown(name: str) -> str:
-    """A field's name, with the one that may have been meant; without the name where that may be somebody's value."""
+    """A field's name, with the one that may have been meant; without the name where that may be
+    somebody's value.
+    """
     if not FIELD.fullmatch(name) or identifier_in(name):
         return "one that is no plain name"
     near = difflib.get_close_matches(name.lower(), CaptureLine.model_fields, 1)
@@ -140,7 +175,10 @@ def _shown(name: str) -> str:
 
 
 def read_line(line: bytes) -> CaptureLine:
-    """What a line says. RecordError `malformed`, whose message names the field and never holds a value."""
+    """What a line says.
+
+    RecordError `malformed`, whose message names the field and never holds a value.
+    """
     try:
         return CaptureLine.model_validate_json(line)
     except ValidationError as error:
@@ -157,8 +195,12 @@ def fault_of(error: ValidationError) -> str:
     return f"{known}: {first['type'].replace('_', ' ')}"
 
 
-def captures_of(line: CaptureLine, sites: Mapping[str, Site], cipher: FrontierCipher, now: datetime) -> Iterator[Capture]:
-    """The captures of one line, told by `sites` what is configured: the post, then each file that came with it."""
+def captures_of(
+    line: CaptureLine, sites: Mapping[str, Site], cipher: FrontierCipher, now: datetime
+) -> Iterator[Capture]:
+    """The captures of one line, told by `sites` what is configured: the post, then each file
+    that came with it.
+    """
     post = _post(line, sites.get(line.site), cipher, now)
     yield post
     for number, file in enumerate(line.attachments, 1):
@@ -204,7 +246,9 @@ def _post(line: CaptureLine, site: Site | None, cipher: FrontierCipher, now: dat
         forwarded_from=line.forwarded_from,
         edited=line.edited,
         deleted=line.deleted,
-        attachments=tuple(file if isinstance(file, str) else file.name for file in line.attachments),
+        attachments=tuple(
+            file if isinstance(file, str) else file.name for file in line.attachments
+        ),
         body=line.text.encode(),
     )
 

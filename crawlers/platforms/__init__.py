@@ -1,7 +1,10 @@
-"""Platforms: what reads the pages of sites, one file each. A file registers by being here and naming a `PLATFORM`.
+"""Platforms: what reads the pages of sites, one file each.
 
-A platform knows where its lists are, and what is on a page. It does not fetch, remember or publish: that is the same for all.
-What a kind of site software looks like is data, a preset (`crawlers.sites.presets`): `board` and `feed` read by it.
+A file registers by being here and naming a `PLATFORM`.
+
+A platform knows where its lists are, and what is on a page. It does not fetch, remember or publish:
+that is the same for all. What a kind of site software looks like is data, a preset
+(`crawlers.sites.presets`): `board` and `feed` read by it.
 """
 
 from __future__ import annotations
@@ -69,8 +72,12 @@ def named(name: str) -> Platform:
 
 
 def platform_of(site: Site, presets: Presets | None = None) -> Platform:
-    """The platform of `site`, which has accepted the site's options; ConfigError if there is none of that name."""
-    platform = named(site.platform) if site.platform in names() else _of_preset(site, presets or Presets())
+    """The platform of `site`, which has accepted the site's options; ConfigError if there is
+    none of that name.
+    """
+    platform = (
+        named(site.platform) if site.platform in names() else _of_preset(site, presets or Presets())
+    )
     platform.check(site)
     return platform
 
@@ -101,4 +108,7 @@ def _of_preset(site: Site, presets: Presets) -> Platform:
 def no_options(site: Site) -> None:
     """The check of a platform that has no options."""
     if site.options:
-        raise ConfigError(f"site {site.name}: options.{shown(min(site.options))}: platform {site.platform} has no options")
+        raise ConfigError(
+            f"site {site.name}: options.{shown(min(site.options))}: platform {site.platform} has no"
+            " options"
+        )

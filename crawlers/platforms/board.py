@@ -1,6 +1,8 @@
-r"""Any site of HTML pages: a forum with lists, threads and posts, or a paste site with a list and an address for each text.
+r"""Any site of HTML pages: a forum with lists, threads and posts, or a paste site with a list and
+an address for each text.
 
-What its pages look like stands in the site's file or in a preset (`crawlers/presets`); `crawlers.sites.layout` has every option:
+What its pages look like stands in the site's file or in a preset (`crawlers/presets`);
+`crawlers.sites.layout` has every option:
 
 [options]
 rows = "tr.topic"                             # entries of a list
@@ -33,7 +35,9 @@ class Board:
     """What a page is read as."""
 
     def check(self, site: Site) -> None:
-        """ConfigError for an option that is unknown, missing or no selector, pattern or template."""
+        """ConfigError for an option that is unknown, missing or no selector, pattern or
+        template.
+        """
         self._layout(site)
 
     def start(self, site: Site) -> Sequence[PageAddress]:
@@ -41,23 +45,33 @@ class Board:
         return page_reader.starts(self._layout(site), site.start)
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
-        """A list leads to threads or pastes, other lists and its next page; a thread is its posts and its next page."""
+        """A list leads to threads or pastes, other lists and its next page; a thread is its
+        posts and its next page.
+        """
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
             return page_reader.raw_post(layout, page, response)
         return self.reading(page, response, site).parsed()
 
     def reading(self, page: PageAddress, response: Response, site: Site) -> page_reader.PageReading:
-        """A page in hand; where no preset says how pages look, what is read of it is held against what it shows."""
+        """A page in hand; where no preset says how pages look, what is read of it is held
+        against what it shows.
+        """
         layout, document = self._layout(site), self.document(response)
         if layout.embedded:
             document = selectors.embedded(document, layout.embedded)
         is_own = site.platform == "board"
-        return page_reader.PageReading(layout, page, response, document, page_reader.answered_at(response), is_own)
+        return page_reader.PageReading(
+            layout, page, response, document, page_reader.answered_at(response), is_own
+        )
 
     @staticmethod
     def _layout(site: Site) -> SiteLayout:
-        links = {"links": "a"} if {"raw", "pattern"} & site.options.keys() and "first" not in site.options else {}
+        links = (
+            {"links": "a"}
+            if {"raw", "pattern"} & site.options.keys() and "first" not in site.options
+            else {}
+        )
         return layout_of(site.name, {**links, **site.options}, "css")
 
 

@@ -1,4 +1,6 @@
-"""The site of canary posts, which crawl itself serves on loopback (`canary_site`): a JSON list, each post a plain text."""
+"""The site of canary posts, which crawl itself serves on loopback (`canary_site`): a JSON list,
+each post a plain text.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,25 @@ class Canary:
         if page.role == "list":
             if not isinstance(response, TextResponse):
                 raise RecordError("not_a_list")
-            return PageContent(pages=tuple(self._page(response, post) for post in response.json() if ID.fullmatch(post["id"])))
+            return PageContent(
+                pages=tuple(
+                    self._page(response, post)
+                    for post in response.json()
+                    if ID.fullmatch(post["id"])
+                )
+            )
         published = datetime.fromtimestamp(float(page.facts["published"]), UTC)
         return PageContent(
-            (Post(page.facts["id"], page.url, response.body, published_at=published, kind="paste", charset="utf-8"),)
+            (
+                Post(
+                    page.facts["id"],
+                    page.url,
+                    response.body,
+                    published_at=published,
+                    kind="paste",
+                    charset="utf-8",
+                ),
+            )
         )
 
     @staticmethod

@@ -1,6 +1,9 @@
-"""Any site with a list for programs: JSON, RSS or Atom. Threads and pastes behind it may be JSON or HTML.
+"""Any site with a list for programs: JSON, RSS or Atom.
 
-Of RSS and Atom nothing needs to be said: each entry is a post. Where selectors are named, they are JMESPath:
+Threads and pastes behind it may be JSON or HTML.
+
+Of RSS and Atom nothing needs to be said: each entry is a post. Where selectors are named, they are
+JMESPath:
 
 [options]
 rows = "topic_list.topics"            # entries of the list; without rows each `post` of the list is captured as it stands
@@ -13,8 +16,9 @@ body = "cooked"
 author = "username"
 time = "created_at"
 
-A page that a script fills has its data in it as JSON more often than not: `embedded = "css:script#__NEXT_DATA__"` says where.
-"""
+A page that a script fills has its data in it as JSON more often than not: `embedded =
+"css:script#__NEXT_DATA__"` says where.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -30,7 +34,12 @@ SYNDICATED = {
     "post_title": ["css:title"],
     "author": ["css:author > name", "css:creator", "css:author"],
     "time": ["css:published", "css:pubDate", "css:date", "css:updated"],
-    "body": ["css:encoded", "css:item > content, entry > content", "css:description", "css:summary"],
+    "body": [
+        "css:encoded",
+        "css:item > content, entry > content",
+        "css:description",
+        "css:summary",
+    ],
     "post_link": ["css:link[rel=alternate]", "css:link[href]", "css:link"],
     "next": ["css:feed > link[rel=next], channel > link[rel=next]"],
 }
@@ -45,7 +54,11 @@ class FeedPlatform(Board):
     @staticmethod
     def _layout(site: Site) -> SiteLayout:
         options = site.options
-        return layout_of(site.name, options if {"post", "raw", "files"} & options.keys() else {**SYNDICATED, **options}, "json")
+        return layout_of(
+            site.name,
+            options if {"post", "raw", "files"} & options.keys() else {**SYNDICATED, **options},
+            "json",
+        )
 
 
 PLATFORM = FeedPlatform()

@@ -1,11 +1,13 @@
 """Hold the crawl back while match lags, and fetch again what expired unread.
 
-Retention on the bus is short, because the law asks for the least. So while match is too far behind nothing more is fetched, and
-what has expired unread is fetched again: the frontier knows which page each post stood on and when it was captured.
+Retention on the bus is short, because the law asks for the least. So while match is too far behind
+nothing more is fetched, and what has expired unread is fetched again: the frontier knows which page
+each post stood on and when it was captured.
 
-A look is compared with the one before it, which the frontier keeps. What the group had not dealt with then and the bus no longer
-has now is taken to be lost, even if the group has passed it since: match may have been started again, and gone on behind the
-gap, before this process looked. A post that was read after all is only read twice, and folds into what it made the first time.
+A look is compared with the one before it, which the frontier keeps. What the group had not dealt
+with then and the bus no longer has now is taken to be lost, even if the group has passed it since:
+match may have been started again, and gone on behind the gap, before this process looked. A post
+that was read after all is only read twice, and folds into what it made the first time.
 """
 
 from __future__ import annotations
@@ -49,14 +51,21 @@ class Expiry:
 
 READER = "match"
 LOOK_SECONDS, AGAIN_SECONDS = 15.0, 2.0
-"""How often the bus is looked at, and how often while it is down: a look may take as long as a broker is waited for."""
+"""How often the bus is looked at, and how often while it is down: a look may take as long as a
+broker is waited for.
+"""
 MARGIN_SECONDS = 300.0
-"""The bus may stamp records with another machine's clock, and a page is done a moment after its captures are on the bus."""
+"""The bus may stamp records with another machine's clock, and a page is done a moment after its
+captures are on the bus.
+"""
 
 
 @dataclass(slots=True)
 class Backlog:
-    """See the module. `pause_seconds` is the age of the oldest unread capture beyond which nothing is fetched."""
+    """See the module.
+
+    `pause_seconds` is the age of the oldest unread capture beyond which nothing is fetched.
+    """
 
     bus: Bus
     frontier: Frontier
@@ -69,7 +78,9 @@ class Backlog:
     _down: str = ""
 
     def too_long(self) -> bool:
-        """Whether match is too far behind, as it was at the last look; UnavailableError when the bus was down then."""
+        """Whether match is too far behind, as it was at the last look; UnavailableError when the
+        bus was down then.
+        """
         if self._down:
             raise UnavailableError(self._down)
         return self._behind
@@ -90,13 +101,16 @@ class Backlog:
         """Look at the bus, and make the pages due again whose captures expired unread."""
         places, now = await self.on_bus(self._places), self.clock.wall()
         reading = {
-            partition: PartitionProgress(max(place.first, place.position), now if place.oldest is None else place.oldest)
+            partition: PartitionProgress(
+                max(place.first, place.position), now if place.oldest is None else place.oldest
+            )
             for partition, place in places.items()
         }
         for partition, before in self.frontier.progress.places().items():
             place = places.get(partition)
             if place and place.first > before.position:
-                since, until = sorted((before.until, reading[partition].until))  # a clock may have been set back between
+                # a clock may have been set back between
+                since, until = sorted((before.until, reading[partition].until))
                 self._read_again(since, until)
                 beats = self.frontier.history.beats(since, until)
                 self.metrics.expired.inc(max(0, place.first - before.position - beats))

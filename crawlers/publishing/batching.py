@@ -1,7 +1,9 @@
-"""Appends in one go what comes side by side, so that the disk or the broker is waited for once and not for each.
+"""Appends in one go what comes side by side, so that the disk or the broker is waited for once and
+not for each.
 
-`Appends` tells each of its own error and leaves what to do to whoever appends: a visit puts its page off. `PatientAppends` is for
-those that have to get rid of what they have: it waits while the bus is down, and says when match is too far behind.
+`Appends` tells each of its own error and leaves what to do to whoever appends: a visit puts its
+page off. `PatientAppends` is for those that have to get rid of what they have: it waits while the
+bus is down, and says when match is too far behind.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from ullage.monitoring.metrics import BUS, LoopMetrics
 from ullage.records import Capture
 
 TOGETHER_BYTES, TOGETHER_SECONDS = 4 * 1024 * 1024, 0.002
-"""What is appended in one go, and how long the first of it waits for more: no page is fetched as quickly."""
+"""What is appended in one go, and how long the first of it waits for more: no page is fetched as
+quickly.
+"""
 TURN_SECONDS = 1.0
 
 
@@ -73,7 +77,9 @@ class Appends:
                 _tell(group, error)
 
     async def _appended(self, group: Sequence[_PendingAppend]) -> BaseException | None:
-        """What came of it, None where all of `group` is durable; whoever waits for it decides what to do."""
+        """What came of it, None where all of `group` is durable; whoever waits for it decides
+        what to do.
+        """
         if not group:
             return None
         [error] = await asyncio.gather(self.on_bus(partial(_append, group)), return_exceptions=True)
@@ -112,7 +118,8 @@ def _tell(group: Sequence[_PendingAppend], error: BaseException | None) -> None:
 class PatientAppends:
     """See the module. `outbox` is made anew for each append, since seal keys turn over.
 
-    `pause_seconds` is the lag of match beyond which nothing more should be taken in: it would expire unread.
+    `pause_seconds` is the lag of match beyond which nothing more should be taken in: it would
+    expire unread.
     """
 
     bus: Bus
@@ -134,7 +141,9 @@ class PatientAppends:
         self._appends = Appends(self.on_bus)
 
     async def append(self, captures: Sequence[Capture]) -> None:
-        """Durable on return, however long the bus is down. RecordError where it takes none of that kind.
+        """Durable on return, however long the bus is down.
+
+        RecordError where it takes none of that kind.
 
         Any other error is a fault that a new process may not have: `run` raises it as well.
         """
@@ -160,14 +169,18 @@ class PatientAppends:
         await self._appends.append(self.outbox(), captures)
 
     async def run(self) -> None:
-        """Look for ever how far match is behind; ends with the fault of an append, and then this process should."""
+        """Look for ever how far match is behind; ends with the fault of an append, and then this
+        process should.
+        """
         look_at = float("-inf")
         while self._fault is None:
             self.loop.turned()
             if self.clock.monotonic() >= look_at:
                 await self._look()
                 look_at = self.clock.monotonic() + LOOK_SECONDS
-            await asyncio.wait([waiting := asyncio.ensure_future(self._broken.wait())], timeout=TURN_SECONDS)
+            await asyncio.wait(
+                [waiting := asyncio.ensure_future(self._broken.wait())], timeout=TURN_SECONDS
+            )
             waiting.cancel()
         raise self._fault
 

@@ -1,7 +1,8 @@
 """Sign and encrypt captures, and append them durably from one thread.
 
-A broker that stands still keeps its caller waiting for half a minute. On the loop every page under way would wait as well, run
-into its own limit, and look as if the sites, or our way out, had failed.
+A broker that stands still keeps its caller waiting for half a minute. On the loop every page under
+way would wait as well, run into its own limit, and look as if the sites, or our way out, had
+failed.
 """
 
 from __future__ import annotations
@@ -53,13 +54,26 @@ def new_id() -> str:
 
 
 class CaptureOutbox:
-    """Appends captures to their topic. In clear beside the seal stand a capture's id and site: a configured name or `other`."""
+    """Appends captures to their topic.
 
-    def __init__(self, publisher: Publisher, sealer: Sealer, signer: Signer, wall: Callable[[], float] = time.time) -> None:
+    In clear beside the seal stand a capture's id and site: a configured name or `other`.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        sealer: Sealer,
+        signer: Signer,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self._publisher, self._sealer = publisher, CaptureSealer(sealer, signer, wall)
 
     def append(self, captures: Sequence[Capture]) -> None:
-        """Durable on return. Raises UnavailableError while the bus is down, RecordError for a capture beyond the size limit."""
+        """Durable on return.
+
+        Raises UnavailableError while the bus is down, RecordError for a capture beyond the size
+        limit.
+        """
         self.put(self.seal(captures))
 
     def seal(self, captures: Sequence[Capture]) -> list[Outgoing]:
@@ -73,5 +87,10 @@ class CaptureOutbox:
 
     def _seal(self, capture: Capture) -> Outgoing:
         sealed = self._sealer.seal(capture.encode())
-        headers = {"site": capture.site, "id": capture.id, "schema": str(CAPTURE_SCHEMA), "key_id": self._sealer.key_id}
+        headers = {
+            "site": capture.site,
+            "id": capture.id,
+            "schema": str(CAPTURE_SCHEMA),
+            "key_id": self._sealer.key_id,
+        }
         return Outgoing(capture.id, sealed, headers)

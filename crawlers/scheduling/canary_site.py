@@ -1,7 +1,9 @@
-"""The canary site: a small web server on loopback in the crawl process, which puts up a post of our own at an interval.
+"""The canary site: a small web server on loopback in the crawl process, which puts up a post of our
+own at an interval.
 
-It is crawled like any site, over HTTP, by the same visit and pipelines; so a canary post that comes through says that all of it
-works. What it does not say is that the way out works: see `crawlers.scheduling.egress`.
+It is crawled like any site, over HTTP, by the same visit and pipelines; so a canary post that comes
+through says that all of it works. What it does not say is that the way out works: see
+`crawlers.scheduling.egress`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ REVISIT_SECONDS = 60.0
 
 
 def canary_site(settings: CanarySettings) -> Site:
-    """The site as a site file would describe it; visited twice an interval, and at least once a minute."""
+    """The site as a site file would describe it; visited twice an interval, and at least once a
+    minute.
+    """
     return Site(
         name=SITE,
         platform="canary",
@@ -43,7 +47,10 @@ def canary_site(settings: CanarySettings) -> Site:
 
 @dataclass(slots=True)
 class CanarySite:
-    """Serves while it is open; `turn` puts up the next post when it is due. Without `enabled` it is no site and does nothing."""
+    """Serves while it is open; `turn` puts up the next post when it is due.
+
+    Without `enabled` it is no site and does nothing.
+    """
 
     settings: CanarySettings
     clock: Clock
@@ -63,10 +70,13 @@ class CanarySite:
         if not self.enabled:
             return
         try:
-            self._served.enter_context(LoopbackServer("canary", self.settings.port, lambda path, _: self.page(path)))
+            self._served.enter_context(
+                LoopbackServer("canary", self.settings.port, lambda path, _: self.page(path))
+            )
         except OSError as error:
             raise ConfigError(
-                f"port {self.settings.port} of the canary site is taken ({error.strerror}): set canary.port"
+                f"port {self.settings.port} of the canary site is taken ({error.strerror}): set"
+                " canary.port"
             ) from None
 
     def close(self) -> None:
@@ -74,7 +84,9 @@ class CanarySite:
         self._served.close()
 
     def turn(self) -> float:
-        """Put up a post if one is due; returns the seconds until the next is, for ever where there is none."""
+        """Put up a post if one is due; returns the seconds until the next is, for ever where
+        there is none.
+        """
         if not self.enabled:
             return float("inf")
         now = self.clock.monotonic()
@@ -93,4 +105,8 @@ class CanarySite:
             listed = [{"id": post["id"], "published": post["published"]} for post in posts]
             return LoopbackResponse(json.dumps(listed).encode(), "application/json")
         found = next((post for post in posts if path == f"/raw/{post['id']}"), None)
-        return LoopbackResponse(str(found["text"]).encode(), "text/plain; charset=utf-8") if found else NOTHING
+        return (
+            LoopbackResponse(str(found["text"]).encode(), "text/plain; charset=utf-8")
+            if found
+            else NOTHING
+        )

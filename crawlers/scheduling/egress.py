@@ -1,7 +1,9 @@
-"""Whether the way out works, told from the sites themselves and, where one is configured, from a probe.
+"""Whether the way out works, told from the sites themselves and, where one is configured, from a
+probe.
 
-When nearly all sites cannot be reached at once, it is not they who failed: there is one fault, and one alert. While the way out
-is down no site is blamed and no silence counts. `reachable` is a probe to an address that answers whenever the way out works.
+When nearly all sites cannot be reached at once, it is not they who failed: there is one fault, and
+one alert. While the way out is down no site is blamed and no silence counts. `reachable` is a probe
+to an address that answers whenever the way out works.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ PROBE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The last look at a site: when, and since when it has failed without a break (None when it answered). Unix seconds."""
+    """The last look at a site: when, and since when it has failed without a break (None when it
+    answered). Unix seconds.
+    """
 
     at: float
     failing_since: float | None
@@ -51,7 +55,11 @@ class Egress:
     def note(self, site: str, answered: bool, now: float) -> None:
         """A visit to `site` ended; `answered` when anything at all came back."""
         before = self._looks.get(site)
-        since = None if answered else (before.failing_since if before and before.failing_since is not None else now)
+        since = (
+            None
+            if answered
+            else (before.failing_since if before and before.failing_since is not None else now)
+        )
         self._looks[site] = _Look(now, since)
         if answered and not self.up:
             self._back.add(site)
@@ -73,10 +81,13 @@ class Egress:
                 self.down_since, self._back = (now if began is None else began), set()
         elif not self.up:
             self.down_since, self._back = None, set()
-            self._looks = {name: look for name, look in self._looks.items() if look.failing_since is None}
+            self._looks = {
+                name: look for name, look in self._looks.items() if look.failing_since is None
+            }
 
     def _all_failing_since(self) -> float | None:
-        """Since when nearly all of that half of the sites fail which was looked at last; None when they do not.
+        """Since when nearly all of that half of the sites fail which was looked at last; None when
+        they do not.
 
         A site that was dead before counts as failing, and not for when it began.
         """

@@ -1,8 +1,9 @@
 """Send heartbeats with the states of sites and monitored hours.
 
-Nothing is told that was not so: a slot gets its letter while the process runs and the bus takes heartbeats, never afterwards, and
-when the clock jumps, what was gathered by it and not told yet is thrown away. Where there are more sites than one heartbeat tells
-of, those that wait longest go first.
+Nothing is told that was not so: a slot gets its letter while the process runs and the bus takes
+heartbeats, never afterwards, and when the clock jumps, what was gathered by it and not told yet is
+thrown away. Where there are more sites than one heartbeat tells of, those that wait longest go
+first.
 """
 
 from __future__ import annotations
@@ -47,7 +48,11 @@ Told = tuple[str, int, str]
 
 @dataclass(slots=True)
 class HoursSeen:
-    """See the module. `known` are sites that were there before this process; what has no file any more is told as gone."""
+    """See the module.
+
+    `known` are sites that were there before this process; what has no file any more is told as
+    gone.
+    """
 
     known: set[str] = field(default_factory=set)
     _waiting: dict[str, dict[int, str]] = field(default_factory=dict)
@@ -55,7 +60,9 @@ class HoursSeen:
     _last: tuple[float, float] | None = None
 
     def note(self, wall: float, monotonic: float, letters: Mapping[str, str], reach: float) -> None:
-        """This is how sites are seen now; it holds for the slots since the last note, if that is at most `reach` seconds ago."""
+        """This is how sites are seen now; it holds for the slots since the last note, if that is
+        at most `reach` seconds ago.
+        """
         first = now = slot_of(wall)
         if self._last is not None:
             before, passed = self._last[0], monotonic - self._last[1]
@@ -66,7 +73,10 @@ class HoursSeen:
                 first = min(now, slot_of(before) + 1)
         self._last = wall, monotonic
         for hour, slots in _by_hour(range(first, now + 1)):
-            masks = {letter: "".join(letter if n in slots else UNHEARD for n in range(SLOTS)) for letter in set(letters.values())}
+            masks = {
+                letter: "".join(letter if n in slots else UNHEARD for n in range(SLOTS))
+                for letter in set(letters.values())
+            }
             for site, letter in letters.items():
                 hours = self._waiting.setdefault(site, {})
                 if 0 in slots:
@@ -86,8 +96,14 @@ class HoursSeen:
         self.known = {*names}
 
     def told(self, most: int) -> tuple[list[Told], tuple[str, ...]]:
-        """At most so many hours, and as many sites that are gone; they wait until they were `sent`."""
-        hours = ((site, hour, slots) for site, waits in self._waiting.items() for hour, slots in sorted(waits.items()))
+        """At most so many hours, and as many sites that are gone; they wait until they were
+        `sent`.
+        """
+        hours = (
+            (site, hour, slots)
+            for site, waits in self._waiting.items()
+            for hour, slots in sorted(waits.items())
+        )
         return [told for told, _ in zip(hours, range(most), strict=False)], tuple(self._gone)[:most]
 
     def sent(self, told: Iterable[Told], gone: Iterable[str]) -> None:
@@ -153,7 +169,9 @@ class Heartbeats:
         self.metrics.coverage.show(self.crawl.origin, self.site_states.coverage(sites))
 
     async def turn(self, sites: Collection[Site]) -> None:
-        """Send one if it is due; while the bus is down it is left out, since late is what it must not seem to be."""
+        """Send one if it is due; while the bus is down it is left out, since late is what it
+        must not seem to be.
+        """
         if self._stale:
             self.show(sites)
         if self.wait() > 0:
@@ -167,8 +185,12 @@ class Heartbeats:
     async def send(self, sites: Collection[Site]) -> None:
         """Append one to every partition; durable on return."""
         clock, sealer = self.site_states.clock, self.sealer()
-        letters = {site.name: self.site_states.letter(site) for site in sites} | dict(self.unwatched())
-        self.hours.note(clock.wall(), clock.monotonic(), letters, LATE * self.crawl.heartbeat_seconds)
+        letters = {site.name: self.site_states.letter(site) for site in sites} | dict(
+            self.unwatched()
+        )
+        self.hours.note(
+            clock.wall(), clock.monotonic(), letters, LATE * self.crawl.heartbeat_seconds
+        )
         told, gone = self.hours.told(MOST_TOLD)
         beat = Heartbeat(
             id=secrets.token_hex(16),
@@ -176,11 +198,16 @@ class Heartbeats:
             inserted_at=clock.now(),
             coverage=self.site_states.coverage(sites),
             counts=tuple(self._counts()),
-            hours=tuple(self._told_of(told, {site.name: int(site.revisit_seconds) for site in sites})),
+            hours=tuple(
+                self._told_of(told, {site.name: int(site.revisit_seconds) for site in sites})
+            ),
             gone=gone,
         )
         sealed = sealer.seal(
-            self.signer.enclose(beat.encode(), PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA
+            self.signer.enclose(beat.encode(), PURPOSE),
+            purpose=PURPOSE,
+            topic=CAPTURES,
+            schema=HEARTBEAT_SCHEMA,
         )
         record = Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id})
         try:
@@ -200,7 +227,9 @@ class Heartbeats:
                 lives = history.lives(site)
                 self._lives[site] = now, lives
             posts, revisit = history.arrived(site, hour), revisits.get(site, 0)
-            yield SiteHour(site=site, hour=hour, slots=slots, posts=posts, revisit=revisit, lives=int(lives))
+            yield SiteHour(
+                site=site, hour=hour, slots=slots, posts=posts, revisit=revisit, lives=int(lives)
+            )
 
     def _counts(self) -> Iterator[SiteCounter]:
         """Crawl's counters as they stand, summed over sites."""
@@ -215,7 +244,9 @@ def totals(counter: Counter) -> Iterator[SiteCounter]:
     (family,) = counter.collect()
     for sample in family.samples:
         if sample.name.endswith("_total") and sample.labels.get("site") != CANARY:
-            key = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "site"))
+            key = tuple(
+                sorted((name, value) for name, value in sample.labels.items() if name != "site")
+            )
             sums[key] = sums.get(key, 0.0) + sample.value
     for labels, value in sums.items():
         yield SiteCounter(name=f"{family.name}_total", labels=dict(labels), value=value)

@@ -1,7 +1,10 @@
-"""Visits the sites that are due, several at a time, and sleeps until the next is due. `stop` wakes it at once.
+"""Visits the sites that are due, several at a time, and sleeps until the next is due.
 
-Told to stop, it leases nothing more and gives what is in hand `DRAIN_SECONDS`; a page that takes longer is fetched again at the
-next start, which is what the frontier is for. While match is too far behind nothing is leased: unread captures would expire.
+`stop` wakes it at once.
+
+Told to stop, it leases nothing more and gives what is in hand `DRAIN_SECONDS`; a page that takes
+longer is fetched again at the next start, which is what the frontier is for. While match is too far
+behind nothing is leased: unread captures would expire.
 """
 
 from __future__ import annotations
@@ -37,13 +40,20 @@ from ullage.settings import SITES, Context
 
 DRAIN_SECONDS = 5.0
 READ_SECONDS = 5.0
-"""How often the site files are looked at, and so the longest sleep. Where there are many sites visits end far more often."""
+"""How often the site files are looked at, and so the longest sleep.
+
+Where there are many sites visits end far more often.
+"""
 MOST_VISITS = 250
-"""Visits at once, which take turns at the requests that may be under way: each costs 0.2 MiB, and some 10 ms to begin."""
+"""Visits at once, which take turns at the requests that may be under way: each costs 0.2 MiB,
+and some 10 ms to begin.
+"""
 BEGIN_TOGETHER = 4
 """Visits that are begun before pages under way have their turn again."""
 FIRST_STATE_SECONDS = 60.0
-"""A site that is new has a state after so long, though its first visit goes on: it may have no end."""
+"""A site that is new has a state after so long, though its first visit goes on: it may have no
+end.
+"""
 HOLD_BACK_SECONDS = 5.0
 """How long a site is left alone after something on our side was down."""
 
@@ -51,7 +61,8 @@ HOLD_BACK_SECONDS = 5.0
 class Scheduler:
     """One process's rounds over `names`, or over every enabled site when none is named.
 
-    Calls to the bus are made `on_bus`, in a thread of their own by default; `read` is how pages are fetched.
+    Calls to the bus are made `on_bus`, in a thread of their own by default; `read` is how pages are
+    fetched.
     """
 
     def __init__(
@@ -75,25 +86,48 @@ class Scheduler:
         signer, sealer = keys.signer(context.keys, "crawl"), partial(keys.sealer, context.keys)
         sealer()  # what is wrong with it is said at the start, not at the end of the first visit
         canary = context.settings.canary
-        self._canary = CanarySite(canary, context.clock, signer, enabled=bool(canary.interval_seconds) and not names)
+        self._canary = CanarySite(
+            canary, context.clock, signer, enabled=bool(canary.interval_seconds) and not names
+        )
         presets = Presets(context.data / FOLDER)
-        folder = SiteFolder(context.data / SITES, partial(platform_of, presets=presets), presets.refresh)
+        folder = SiteFolder(
+            context.data / SITES, partial(platform_of, presets=presets), presets.refresh
+        )
         self._sites = SiteList(folder, names, SiteLocks(context.data), self._canary, metrics)
         self._strict = bool(names)
-        self._backlog = Backlog(bus, self._frontier, context.clock, context.settings.bus.most_lag_seconds, metrics, on_bus)
+        self._backlog = Backlog(
+            bus,
+            self._frontier,
+            context.clock,
+            context.settings.bus.most_lag_seconds,
+            metrics,
+            on_bus,
+        )
         self._expiry = Expiry(bus, context.clock, on_bus)
         self._site_states = SiteStates(self._frontier, Egress(), context.clock)
         hours = HoursSeen(self._frontier.history.names() - {CANARY})
         self._beats = Heartbeats(
-            self._crawl, self._site_states, publisher, metrics, sealer, signer, on_bus, hours, lambda: self._sites.unwatched
+            self._crawl,
+            self._site_states,
+            publisher,
+            metrics,
+            sealer,
+            signer,
+            on_bus,
+            hours,
+            lambda: self._sites.unwatched,
         )
         parts = self._frontier, publisher, signer, metrics, on_bus, self._may_lease, presets
         self._visitor = Visitor(context, *parts, read=read)
         self._visits: dict[str, tuple[Visit, asyncio.Task[None]]] = {}
         self._next: dict[str, Visits] = {}
-        """When each site is due, as the frontier has it: it is asked after a visit, and not ten thousand times at each turn."""
+        """When each site is due, as the frontier has it: it is asked after a visit, and not ten
+        thousand times at each turn.
+        """
         self._soon: list[tuple[float, str]] = []
-        """A heap of sites that are due before all are looked at again, by when: some may have been visited meanwhile."""
+        """A heap of sites that are due before all are looked at again, by when: some may have
+        been visited meanwhile.
+        """
         self._look_at = float("-inf")
         self._not_before: dict[str, float] = {}
         self._read_at = float("-inf")
@@ -107,7 +141,10 @@ class Scheduler:
         return self._sites.faults
 
     async def run(self, stopped: asyncio.Event, once: bool) -> None:
-        """Visit until `stopped`; with `once`, visit every site once and return. Raises what ends the process."""
+        """Visit until `stopped`; with `once`, visit every site once and return.
+
+        Raises what ends the process.
+        """
         self._canary.open()
         self._canary.turn()
         self._once = once
@@ -116,10 +153,14 @@ class Scheduler:
         stop: asyncio.Task[Any] = asyncio.ensure_future(stopped.wait())
         try:
             await self._backlog.turn()
-            left: Sequence[Site] = list(self._sites.crawled.values()) if once and self._may_lease() else ()
+            left: Sequence[Site] = (
+                list(self._sites.crawled.values()) if once and self._may_lease() else ()
+            )
             while once and (left or self._visits) and not stop.done():
                 left = self._begin_some(left)
-                await self._wait(stop, 0.0 if left and len(self._visits) < MOST_VISITS else READ_SECONDS)
+                await self._wait(
+                    stop, 0.0 if left and len(self._visits) < MOST_VISITS else READ_SECONDS
+                )
                 await self._backlog.turn()
             if once and not stop.done():
                 self._frontier.forgetting.all()
@@ -131,7 +172,9 @@ class Scheduler:
                 await self._expiry.turn()
                 self._frontier.forgetting.turn()
                 await self._beats.turn(self._sites.watched)
-                await self._wait(stop, min(self._begin_due(), self._beats.wait(), self._canary.turn()))
+                await self._wait(
+                    stop, min(self._begin_due(), self._beats.wait(), self._canary.turn())
+                )
                 if self._clock.monotonic() >= self._read_at:
                     self._read_sites(strict=False)
         finally:
@@ -149,7 +192,9 @@ class Scheduler:
         self._beats.hours.files(self._sites.files)
 
     def _begin_due(self) -> float:
-        """Begin visits that are due; returns the seconds until the next is, at most `READ_SECONDS`."""
+        """Begin visits that are due; returns the seconds until the next is, at most
+        `READ_SECONDS`.
+        """
         now = self._clock.wall()
         if self._clock.monotonic() >= self._look_at:
             self._look_ahead(now)
@@ -168,14 +213,19 @@ class Scheduler:
         return min(READ_SECONDS, max(0.1, self._soon[0][0] - now)) if self._soon else READ_SECONDS
 
     def _look_ahead(self, now: float) -> None:
-        """Look at all sites for those that are due before the next such look: ten thousand are not asked at each turn."""
+        """Look at all sites for those that are due before the next such look: ten thousand are
+        not asked at each turn.
+        """
         self._look_at = self._clock.monotonic() + READ_SECONDS
         due = ((self._due_at(name, now), name) for name in self._sites.crawled)
         self._soon = [one for one in due if one[0] <= now + READ_SECONDS]
         heapify(self._soon)
 
     def _due_at(self, name: str, now: float) -> float:
-        """When a site is to be visited, in Unix seconds: the longer ago, the sooner it is its turn. Never while it is visited."""
+        """When a site is to be visited, in Unix seconds: the longer ago, the sooner it is its turn.
+
+        Never while it is visited.
+        """
         if name in self._visits or name not in self._sites.crawled:
             return float("inf")
         if name not in self._next:
@@ -188,13 +238,17 @@ class Scheduler:
         return now + left if left > 0 else min(now, visits.due_at)
 
     def _plan(self, name: str) -> None:
-        """Note when a site is due whose visit has ended, if that is before all sites are looked at again."""
+        """Note when a site is due whose visit has ended, if that is before all sites are looked
+        at again.
+        """
         now = self._clock.wall()
         if (due := self._due_at(name, now)) <= now + READ_SECONDS:
             heappush(self._soon, (due, name))
 
     def _begin_some(self, due: Sequence[Site]) -> Sequence[Site]:
-        """Begin as many visits as there is room for, in this order; returns the others, for which the end of one makes room."""
+        """Begin as many visits as there is room for, in this order; returns the others, for
+        which the end of one makes room.
+        """
         room = min(BEGIN_TOGETHER, max(0, MOST_VISITS - len(self._visits)))
         for site in due[:room]:
             self._begin(site)
@@ -236,13 +290,17 @@ class Scheduler:
         )
 
     async def _probe(self, visit: Visit) -> None:
-        """Ask the probe of the way out, if there is one, when a visit reached nothing or the last probe did not."""
+        """Ask the probe of the way out, if there is one, when a visit reached nothing or the
+        last probe did not.
+        """
         probe, egress = self._crawl.egress_probe, self._site_states.egress
         if probe and (egress.probe_failed or (visit.leased and not visit.seen.answered)):
             self._site_states.probed(await reachable(probe))
 
     async def _wait(self, stop: asyncio.Task[Any], seconds: float | None) -> None:
-        """Wait for a visit to end, for `stop`, or for `seconds`; a visit that failed raises here."""
+        """Wait for a visit to end, for `stop`, or for `seconds`; a visit that failed raises
+        here.
+        """
         running: set[asyncio.Task[Any]] = {stop, *(task for _, task in self._visits.values())}
         await asyncio.wait(running, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         for name, (_, task) in list(self._visits.items()):
@@ -256,7 +314,12 @@ class Scheduler:
         """Give sites that are new a state while their first visit goes on."""
         now = self._clock.wall()
         for name, (visit, _) in self._visits.items():
-            if visit.is_judged or not visit.first or now - visit.began < FIRST_STATE_SECONDS or not visit.seen.answered:
+            if (
+                visit.is_judged
+                or not visit.first
+                or now - visit.began < FIRST_STATE_SECONDS
+                or not visit.seen.answered
+            ):
                 continue
             visit.is_judged = True
             if self._frontier.history.standing(name).state is None:
@@ -264,18 +327,24 @@ class Scheduler:
                 self._beats.show(self._sites.watched)
 
     def _settle(self, name: str, task: asyncio.Task[None]) -> None:
-        """Look at how a visit's task ended; what is down outside is tried again later, at `--once` by whoever called."""
+        """Look at how a visit's task ended; what is down outside is tried again later, at
+        `--once` by whoever called.
+        """
         try:
             task.result()
         except UnavailableError as error:
             if self._once:
                 raise
             self._metrics.loop.reached(BUS, False)
-            log.get("crawl").warning("visit_broken_off", site=name, error=str(error), wait=HOLD_BACK_SECONDS)
+            log.get("crawl").warning(
+                "visit_broken_off", site=name, error=str(error), wait=HOLD_BACK_SECONDS
+            )
             self._not_before[name] = self._clock.monotonic() + HOLD_BACK_SECONDS
 
     def _held_back(self, name: str) -> float:
-        """Seconds for which a site is left alone after something was down; 0 or less when it is not."""
+        """Seconds for which a site is left alone after something was down; 0 or less when it is
+        not.
+        """
         return self._not_before.get(name, 0.0) - self._clock.monotonic()
 
     async def _drain(self) -> None:

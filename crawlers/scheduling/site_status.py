@@ -1,8 +1,9 @@
-"""Where a site stands after a visit: evidence, the site's own rhythm and the way out go in, its state comes out and is kept.
+"""Where a site stands after a visit: evidence, the site's own rhythm and the way out go in, its
+state comes out and is kept.
 
-A state is adopted at once, but for one: that nothing answers is blamed on the site at the second visit, when others had time to
-show whether it is the way to all of them. Whatever made us blind to a site teaches nothing about its rhythm; when it ends, pages
-that were given up are tried again.
+A state is adopted at once, but for one: that nothing answers is blamed on the site at the second
+visit, when others had time to show whether it is the way to all of them. Whatever made us blind to
+a site teaches nothing about its rhythm; when it ends, pages that were given up are tried again.
 """
 
 from __future__ import annotations
@@ -16,12 +17,29 @@ from crawlers.frontier.history import EVERYWHERE, SiteHistory, apart
 from crawlers.scheduling.egress import Egress
 from crawlers.sites.posting_rhythm import DAY_HOURS, HOUR, WINDOW_DAYS, SilenceModel, Span, learn
 from crawlers.sites.site import Site
-from crawlers.sites.visit_verdict import FIRST_READING, NONE_UNREAD, WAITING, Evidence, Profile, judge, reason, unread
+from crawlers.sites.visit_verdict import (
+    FIRST_READING,
+    NONE_UNREAD,
+    WAITING,
+    Evidence,
+    Profile,
+    judge,
+    reason,
+    unread,
+)
 from ullage import log
 from ullage.clock import Clock
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import heartbeat
-from ullage.records.heartbeat import MAX_WATCHED, NIGHT, SEEN, SLOT_SECONDS, Coverage, SiteReport, State
+from ullage.records.heartbeat import (
+    MAX_WATCHED,
+    NIGHT,
+    SEEN,
+    SLOT_SECONDS,
+    Coverage,
+    SiteReport,
+    State,
+)
 
 SEEING: tuple[State | None, ...] = ("ok", "quiet", None)
 """States in which a site's posts are seen."""
@@ -60,18 +78,29 @@ class SiteStates:
     _due: dict[str, float] = field(default_factory=dict)
 
     def settle(self, site: Site, seen: Evidence, before: Profile) -> State | None:
-        """Take in a visit; `before` is what posts were like until then. Returns the state in force, None for none yet."""
+        """Take in a visit; `before` is what posts were like until then.
+
+        Returns the state in force, None for none yet.
+        """
         self._forget(site.name)
         standing, now = self.frontier.history.standing(site.name), self.clock.wall()
         shown = judge(seen, before, standing.unread)
         if shown is None:
             return standing.state
-        if shown == "ok" and (standing.state, standing.reason) == ("incomplete", "fewer") and not seen.over_pages:
+        if (
+            shown == "ok"
+            and (standing.state, standing.reason) == ("incomplete", "fewer")
+            and not seen.over_pages
+        ):
             return standing.state  # nothing was read that could show otherwise
         if site.name != CANARY and seen.asked:  # the canary is in this house
             self._around(lambda _: self.egress.note(site.name, seen.answered, now))
         standing = self.frontier.history.standing(site.name)
-        standing = replace(standing, reason=reason(seen, shown, standing.unread), unread=unread(seen, standing.unread))
+        standing = replace(
+            standing,
+            reason=reason(seen, shown, standing.unread),
+            unread=unread(seen, standing.unread),
+        )
         if seen.asked and not seen.answered:
             return self._unanswered(site.name, standing, now)
         since = now
@@ -84,21 +113,30 @@ class SiteStates:
         return self._adopt(site.name, replace(standing, doubted=0.0), shown, since)
 
     def expected_by(self, site: Site) -> float | None:
-        """When something new is overdue by the site's own rhythm, in Unix seconds; None while that is not known."""
+        """When something new is overdue by the site's own rhythm, in Unix seconds; None while
+        that is not known.
+        """
         last = self.frontier.history.standing(site.name).last_new
         learnt = self.learnt(site)
         if learnt is None or not last:
             return None
         blind = self._unseen(site, last, self.clock.wall() + AHEAD_SECONDS)
         if self.egress.down_since is not None:
-            blind = [*(span for span in blind if span[0] < self.egress.down_since), (self.egress.down_since, FOREVER)]
+            blind = [
+                *(span for span in blind if span[0] < self.egress.down_since),
+                (self.egress.down_since, FOREVER),
+            ]
         return learnt.expected_by(last, blind, QUIET_DAYS, site.revisit_seconds * REVISITS)
 
     def learnt(self, site: Site) -> SilenceModel | None:
         """The site's own rhythm, None while it is too new to have one."""
         history = self.frontier.history
         now = self.clock.wall()
-        return learn(history.arrivals(site.name), self._unseen(site, now - WINDOW_DAYS * DAY_HOURS * HOUR, now), now)
+        return learn(
+            history.arrivals(site.name),
+            self._unseen(site, now - WINDOW_DAYS * DAY_HOURS * HOUR, now),
+            now,
+        )
 
     def _unseen(self, site: Site, since: float, until: float) -> list[Span]:
         """When the site could not be seen, or was left alone at night, apart and in order."""
@@ -113,7 +151,12 @@ class SiteStates:
         states = Counter(state for site in sites if (state := self._standing(site.name).state))
         unseen = len(sites) - states.total() + self.unreadable
         watched = [self.report(site) for site in sites if site.watch]
-        return Coverage(watched=tuple(watched[:MAX_WATCHED]), sites=dict(states), unseen=unseen, egress_up=self.egress.up)
+        return Coverage(
+            watched=tuple(watched[:MAX_WATCHED]),
+            sites=dict(states),
+            unseen=unseen,
+            egress_up=self.egress.up,
+        )
 
     def _standing(self, site: str) -> SiteHistory:
         if site not in self._standings:
@@ -121,7 +164,9 @@ class SiteStates:
         return self._standings[site]
 
     def letter(self, site: Site) -> str:
-        """How `site` is seen now, for the ledger: a visit that is overdue by as much as it may be is no reading any more."""
+        """How `site` is seen now, for the ledger: a visit that is overdue by as much as it may
+        be is no reading any more.
+        """
         if not self.egress.up:
             return "e"
         if site.name not in self._due:
@@ -129,7 +174,9 @@ class SiteStates:
         now = self.clock.wall()
         if site.may_be_asked(now) > now:
             return NIGHT
-        late = self.clock.wall() - self._due[site.name] > max(site.revisit_seconds, REVISITS * SLOT_SECONDS)
+        late = self.clock.wall() - self._due[site.name] > max(
+            site.revisit_seconds, REVISITS * SLOT_SECONDS
+        )
         standing = self._standing(site.name)
         if (standing.state, standing.reason) == ("incomplete", FIRST_READING):
             return heartbeat.FIRST_READING
@@ -160,7 +207,9 @@ class SiteStates:
         )
 
     def _unanswered(self, site: str, standing: SiteHistory, now: float) -> State | None:
-        """Nothing came back, for the reason in `standing`: blame the site, doubt it, or neither while the way out is down."""
+        """Nothing came back, for the reason in `standing`: blame the site, doubt it, or neither
+        while the way out is down.
+        """
         if not self.egress.up:
             return standing.state
         if not standing.doubted and self.egress.can_tell and standing.state != "unreachable":
@@ -172,18 +221,29 @@ class SiteStates:
         """Keep what a visit showed; `before` has the reason of now, and the state of until now."""
         if state == before.state:
             known = self.frontier.history.standing(site)
-            if (known.doubted, known.reason, known.unread) != (before.doubted, before.reason, before.unread):
+            if (known.doubted, known.reason, known.unread) != (
+                before.doubted,
+                before.reason,
+                before.unread,
+            ):
                 self.frontier.history.keep(site, before)
             return state
         if before.state not in SEEING and self.frontier.history.standing(site).reason != WAITING:
-            self.frontier.try_again(site)  # what waited was asked for all the time, and given up for reasons of its own
-        after = replace(before, state=state, since=since, former=before.state, former_since=before.since)
+            # what waited was asked for all the time, and given up for reasons of its own
+            self.frontier.try_again(site)
+        after = replace(
+            before, state=state, since=since, former=before.state, former_since=before.since
+        )
         self.frontier.history.keep(site, after)
-        log.get("crawl").warning("site_state", site=site, state=state, reason=before.reason or "none")
+        log.get("crawl").warning(
+            "site_state", site=site, state=state, reason=before.reason or "none"
+        )
         return state
 
     def _around(self, tell: Callable[[float], None]) -> None:
-        """Let `tell` change what is known of the way out, and do what follows when it goes down or comes back."""
+        """Let `tell` change what is known of the way out, and do what follows when it goes down
+        or comes back.
+        """
         now, since, failing = self.clock.wall(), self.egress.down_since, self.egress.failing()
         tell(now)
         began = self.egress.down_since
@@ -203,5 +263,7 @@ class SiteStates:
         """Give a site the state back that it had before the way out went down at `began`."""
         standing = self.frontier.history.standing(site)
         if standing.state == "unreachable" and standing.since >= began:
-            standing = replace(standing, state=standing.former, since=standing.former_since, unread=NONE_UNREAD)
+            standing = replace(
+                standing, state=standing.former, since=standing.former_since, unread=NONE_UNREAD
+            )
         self.frontier.history.keep(site, replace(standing, doubted=0.0, reason=""))

@@ -1,10 +1,11 @@
 """Compare what was read of a page with what the page itself says that it holds.
 
-Both are asked for far ahead of what was counted. What they do not have in common, such as the time, tells nothing; the id that
-was asked for may stand in each.
+Both are asked for far ahead of what was counted. What they do not have in common, such as the time,
+tells nothing; the id that was asked for may stand in each.
 
-A trial and every visit ask the same. One sentence says what is short; a page that is short makes its site `incomplete` (`fewer`),
-as threads do that give fewer posts than their list or their own page counts.
+A trial and every visit ask the same. One sentence says what is short; a page that is short makes
+its site `incomplete` (`fewer`), as threads do that give fewer posts than their list or their own
+page counts.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ def far_ids(number: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """How a site answers for what is not there: the words of two answers, None in the place of those that differ."""
+    """How a site answers for what is not there: the words of two answers, None in the place of
+    those that differ.
+    """
 
     words: tuple[bytes | None, ...]
 
@@ -73,7 +76,9 @@ LEAST_TEXT = 200
 OUTSIDE = 4
 """One text in so many that stands where no post was read is one too many."""
 LONGEST_TOLD = 20_000
-"""Letters around the posts of a thread in which its count is looked for: it stands above or right below them."""
+"""Letters around the posts of a thread in which its count is looked for: it stands above or
+right below them.
+"""
 _NUMBER = r"(?<![\d.,:/#-])(?P<{}>\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}})"
 _REPLIES = (
     r"replies|comments|answers|responses|antworten|kommentare|réponses|commentaires|respuestas|comentarios|risposte|respostas|"
@@ -94,9 +99,11 @@ DATE = re.compile(r"\w\W{1,3}(?:19|20)\d\d\W*$")
 
 @dataclass(slots=True)
 class RowCount:
-    """What became of the rows of a list: each is an entry, a declared exception (`where`), or it is missing.
+    """What became of the rows of a list: each is an entry, a declared exception (`where`), or it is
+    missing.
 
-    `are_entries` is whether the layout names rows, and does not only look through all links of a page.
+    `are_entries` is whether the layout names rows, and does not only look through all links of a
+    page.
     """
 
     found: int = 0
@@ -107,7 +114,9 @@ class RowCount:
     """By the identity of an entry, what stands in addresses behind it."""
 
     def note(self, entry: PageAddress | None, url: str) -> None:
-        """Note one row that is no exception, its entry, and the address that it has; "" for none."""
+        """Note one row that is no exception, its entry, and the address that it has; "" for
+        none.
+        """
         if entry is None:
             self.refused += [url] if url else []
         elif entry.role == "thread" and url.startswith(entry.name):
@@ -115,7 +124,8 @@ class RowCount:
             self.addresses.setdefault(entry.name, set()).add("" if BEHIND.fullmatch(rest) else rest)
 
     def shortfall(self, layout: SiteLayout, page: PageAddress, pages: Sequence[PageAddress]) -> str:
-        """Return as a sentence that rows are not read, or that several are taken for one; "" where all are read.
+        """Return as a sentence that rows are not read, or that several are taken for one; "" where
+        all are read.
 
         A row that leads to another list, or to another page of its own, is none of the entries.
         """
@@ -123,10 +133,19 @@ class RowCount:
             return ""
         merged = sum(len(rests) - 1 for rests in self.addresses.values())
         known = {one.url for one in pages}
-        refused = [url for url in self.refused if url not in known and not _is_list(layout, page, url)]
+        refused = [
+            url for url in self.refused if url not in known and not _is_list(layout, page, url)
+        ]
         if refused:
-            return f"{len(refused)} of {self.found} rows of the list lead to an address that is not read"
-        return f"{len(self.addresses) + merged} addresses of the list have {len(self.addresses)} ids" if merged else ""
+            return (
+                f"{len(refused)} of {self.found} rows of the list lead to an address that is not"
+                " read"
+            )
+        return (
+            f"{len(self.addresses) + merged} addresses of the list have {len(self.addresses)} ids"
+            if merged
+            else ""
+        )
 
 
 def _is_list(layout: SiteLayout, page: PageAddress, url: str) -> bool:
@@ -135,25 +154,32 @@ def _is_list(layout: SiteLayout, page: PageAddress, url: str) -> bool:
     return is_other or is_page_of(page.series or page.url, url) or is_page_of(page.url, url)
 
 
-def shortfall(layout: SiteLayout, page: PageAddress, url: str, root: Node, read: PageContent, *, is_own: bool) -> str:
-    """Return what of a page of a list or thread is not read, as a sentence; "" where nothing is known to be missing.
+def shortfall(
+    layout: SiteLayout, page: PageAddress, url: str, root: Node, read: PageContent, *, is_own: bool
+) -> str:
+    """Return what of a page of a list or thread is not read, as a sentence; "" where nothing is
+    known to be missing.
 
-    Posts are held against what the page shows where `is_own`, that is, where the layout is the site's own and no preset.
+    Posts are held against what the page shows where `is_own`, that is, where the layout is the
+    site's own and no preset.
     """
     if not is_element(root):
         return ""
-    beside = is_own and (_of_headings(layout, page, url, root, read.pages) or _of_posts(layout, root, read.posts))
+    beside = is_own and (
+        _of_headings(layout, page, url, root, read.pages) or _of_posts(layout, root, read.posts)
+    )
     return beside or _of_pages(layout, page, url, root, read.pages)
 
 
 def counted(told: str, *, by_thread: bool = False) -> int | None:
-    """How many posts a text says that a thread has, that of its row or, `by_thread`, of its own page; None for two numbers.
+    """How many posts a text says that a thread has, that of its row or, `by_thread`, of its own
+    page; None for two numbers.
 
     Around the posts of a thread a number of posts alone is that of a member or of the whole board.
 
     >>> counted("An offer, 12 replies, 300 views"), counted("回复：12"), counted("3 replies 4 comments")
     (13, 13, None)
-    """
+    """  # noqa: E501
     said = set[int]()
     for found in _COUNTS.finditer(" ".join(told.split())):
         replies = found["replies"] or found["one"] or found["behind"]
@@ -163,9 +189,14 @@ def counted(told: str, *, by_thread: bool = False) -> int | None:
 
 
 def counted_in(texts: Iterable[str], title: str, *, by_thread: bool = False) -> int | None:
-    """Return `counted` of several texts together, without title and dates: in "Lot 25", "Comments" is no number of them."""
+    """Return `counted` of several texts together, without title and dates: in "Lot 25",
+    "Comments" is no number of them.
+    """
     plain = (" ".join(text.split()) for text in texts)
-    return counted(" ".join(NO_COUNT if text == title or DATE.search(text) else text for text in plain), by_thread=by_thread)
+    return counted(
+        " ".join(NO_COUNT if text == title or DATE.search(text) else text for text in plain),
+        by_thread=by_thread,
+    )
 
 
 def counted_on(layout: SiteLayout, root: Node, title: str) -> int | None:
@@ -173,7 +204,9 @@ def counted_on(layout: SiteLayout, root: Node, title: str) -> int | None:
     if not is_element(root):
         return None
     told, size = list[str](), 0
-    for text in texts_outside({node.root for node in layout.post.nodes(root) if is_element(node)}, root.root):
+    for text in texts_outside(
+        {node.root for node in layout.post.nodes(root) if is_element(node)}, root.root
+    ):
         told.append(text)
         size += len(text)
         if size > LONGEST_TOLD:
@@ -181,12 +214,18 @@ def counted_on(layout: SiteLayout, root: Node, title: str) -> int | None:
     return counted_in(told, title, by_thread=True)
 
 
-def _of_headings(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]) -> str:
-    """Return as a sentence that headings outside of the rows of a list lead to entries, as that of a featured article does."""
+def _of_headings(
+    layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]
+) -> str:
+    """Return as a sentence that headings outside of the rows of a list lead to entries, as that
+    of a featured article does.
+    """
     if page.role != "list" or not layout.rows:
         return ""
     known = {name for one in pages for name in (one.url, one.name)}
-    links = root.xpath("//*[(self::h1 or self::h2) and not(ancestor::nav or ancestor::footer)]//a[@href]")[:MOST_LINKS]
+    links = root.xpath(
+        "//*[(self::h1 or self::h2) and not(ancestor::nav or ancestor::footer)]//a[@href]"
+    )[:MOST_LINKS]
     urls = {joined(url, link_of(link)) for link in links}
     entries = {named(there, match): there for there in urls if (match := entry_in(layout, there))}
     missed = [name for name, there in entries.items() if not known & {name, there}]
@@ -194,8 +233,12 @@ def _of_headings(layout: SiteLayout, page: PageAddress, url: str, root: Node, pa
 
 
 def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
-    """Whether there are more texts than posts, posts that share an id, or more around their texts than in them."""
-    nodes = outermost([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
+    """Whether there are more texts than posts, posts that share an id, or more around their
+    texts than in them.
+    """
+    nodes = (
+        outermost([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
+    )
     if not nodes or len(nodes) < len(posts):  # posts in posts: what is around one is another
         return ""
     ids = Counter(post.post_id for post in posts)
@@ -212,10 +255,18 @@ def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     return ""
 
 
-def _of_pages(layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]) -> str:
-    """Return as a sentence that a further page is shown and not followed; "" where it is followed, or there is none."""
+def _of_pages(
+    layout: SiteLayout, page: PageAddress, url: str, root: Node, pages: Sequence[PageAddress]
+) -> str:
+    """Return as a sentence that a further page is shown and not followed; "" where it is
+    followed, or there is none.
+    """
     series = page.series or page.name
     if any(one.number == page.number + 1 and (one.series or one.name) == series for one in pages):
         return ""
     known = {address.partition("#")[0] for one in pages for address in (one.url, one.name)}
-    return f"page {page.number + 1} of a {page.role} is not followed" if shows_further(layout, page, url, root, known) else ""
+    return (
+        f"page {page.number + 1} of a {page.role} is not followed"
+        if shows_further(layout, page, url, root, known)
+        else ""
+    )

@@ -1,7 +1,8 @@
 """The moment that a site writes as text: numbers, months in words, "3 hours ago", "昨天 10:20".
 
-Site programs write a date in a handful of ways and a dozen languages. What no rule here reads is no date: a post without one is
-still a post. What is relative ("yesterday") is so to the site's own clock, which the answer's `Date` header tells.
+Site programs write a date in a handful of ways and a dozen languages. What no rule here reads is no
+date: a post without one is still a post. What is relative ("yesterday") is so to the site's own
+clock, which the answer's `Date` header tells.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ nov november novembre noviembre novembro ноября ноя нояб ноябр
 лист marraskuuta marraskuu kas lis νοεμβρίου νοε نوفمبر נובמבר;
 dec dez december dezember décembre déc diciembre dic dicembre dezembro декабря дек декабрь aralık grudzień grudnia
 desember prosince prosinec грудня груд joulukuuta joulukuu ara gru δεκεμβρίου δεκ ديسمبر דצמבר
-""".split(";"),
+""".split(";"),  # noqa: E501
         1,
     )
     for name in names.split()
@@ -64,7 +65,7 @@ dagar dager päivää днів;
 week weeks wk w 周 週 星期 个星期 woche wochen semaine semaines semana semanas неделю недели недель;
 month months mo 个月 個月 ヶ月 monat monate monaten mois mes meses месяц месяца месяцев;
 year years yr y 年 jahr jahre jahren an ans año años ano anos год года лет
-""".split(";"),
+""".split(";"),  # noqa: E501
         strict=True,
     )
     for word in words.split()
@@ -76,15 +77,32 @@ DAYS = {
 today dzisiaj dziś bugün hôm~nay vandaag idag tänään dnes сьогодні heute aujourd'hui hoy oggi hoje сегодня 今天 今日 오늘;
 yesterday wczoraj dün hôm~qua gisteren igår eilen včera вчора gestern hier ayer ieri ontem вчера 昨天 昨日 어제;
 vorgestern позавчера 前天
-""".split(";")
+""".split(";")  # noqa: E501
     )
     for word in words.split()
 }
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-ZONES = {"UTC": 0, "GMT": 0, "Z": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
-NOW = re.compile(r"(?i)just now|moments? ago|a few seconds ago|刚刚|剛剛|刚才|たった今|gerade eben|à l'instant|только что|방금")
+ZONES = {
+    "UTC": 0,
+    "GMT": 0,
+    "Z": 0,
+    "EST": -5,
+    "EDT": -4,
+    "CST": -6,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+}
+NOW = re.compile(
+    r"(?i)just now|moments? ago|a few seconds ago|刚刚|剛剛|刚才|たった今|gerade eben|à"
+    r" l'instant|только что|방금"
+)
 YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s*[-/.年년]\s*(\d{1,2})\s*[-/.月월]\s*(\d{1,2})[日일]?T?")
-MONTH_FIRST = re.compile(r"([^\W\d_]{3,})\.?[\s/-]+(\d{1,2})(?:st|nd|rd|th)?\s*(?:[,/-]\s*)?(?:(\d{4})(?!\d)|(?=[,\s]|$))")
+MONTH_FIRST = re.compile(
+    r"([^\W\d_]{3,})\.?[\s/-]+(\d{1,2})(?:st|nd|rd|th)?\s*(?:[,/-]\s*)?(?:(\d{4})(?!\d)|(?=[,\s]|$))"
+)
 DAY_FIRST = re.compile(
     r"(?<!\d)(\d{1,2})(?:st|nd|rd|th)?[.\s/-]+(?:(?:de|of)\s+)?([^\W\d_]{3,})\.?,?(?:[\s/-]+(?:de\s+)?(\d{4}))?"
 )
@@ -99,21 +117,27 @@ CLOCK = re.compile(
     r"(?:\s*(?P<zone>Z\b|[A-Z]{3}\b|[+-]\d{2}:?\d{2}))?"
 )
 AGO = re.compile(
-    r"(?i)(?:vor|il y a|hace|há)?\s*(?P<count>(?<!\d)\d{1,6}|(?<!\w)(?:an?|one|half an)(?=\s)|半)\s*(?P<unit>[^\W\d_]+?)"
-    r"\s*(?:ago|前|以前|назад|тому|전|fa|temu|önce|trước|lalu|yang lalu|geleden|sedan|siden|sitten|\Z|,)"
+    r"(?i)(?:vor|il y a|hace|há)?\s*(?P<count>(?<!\d)\d{1,6}|(?<!\w)(?:an?|one|half"
+    r" an)(?=\s)|半)\s*(?P<unit>[^\W\d_]+?)"
+    r"\s*(?:ago|前|以前|назад|тому|전|fa|temu|önce|trước|lalu|yang"
+    r" lalu|geleden|sedan|siden|sitten|\Z|,)"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class DateFormats:
-    """How a site writes moments: its time zone, which of `03-04` is the month, and formats (`strptime`) beside the usual ones."""
+    """How a site writes moments: its time zone, which of `03-04` is the month, and formats
+    (`strptime`) beside the usual ones.
+    """
 
     zone: tzinfo = UTC
     order: Order = "MDY"
     formats: tuple[str, ...] = ()
 
     def moment(self, text: str, now: datetime | None = None) -> datetime | None:
-        """The moment that `text` says, aware; None where it says none, or says it by a `now` that nobody knows."""
+        """The moment that `text` says, aware; None where it says none, or says it by a `now`
+        that nobody knows.
+        """
         text = " ".join(text[:LONGEST].split())
         if not text:
             return None
@@ -134,7 +158,9 @@ class DateFormats:
         return None
 
     def _by_date(self, text: str, here: datetime | None) -> datetime | None:
-        """A date in numbers or with a month's name, and the time of day that stands behind it, or before."""
+        """A date in numbers or with a month's name, and the time of day that stands behind it,
+        or before.
+        """
         for year, month, day, end in self._dates(text, here):
             try:
                 midnight = datetime(year, month, day, tzinfo=self.zone)
@@ -178,12 +204,20 @@ def _at(midnight: datetime, clock: re.Match[str] | None, rest: str = "") -> date
     hour, half = int(clock["hour"]), (clock["half"] or clock["m1"] or clock["m2"] or "").lower()
     if half:
         hour = hour % 12 + (12 if half in LATER_HALF or (half == "中午" and hour in (12, 1)) else 0)
-    at = midnight.replace(hour=hour, minute=int(clock["minute"] or 0), second=int(clock["second"] or 0))
+    at = midnight.replace(
+        hour=hour, minute=int(clock["minute"] or 0), second=int(clock["second"] or 0)
+    )
     named = clock["zone"] or ""
     if named[:1] in {"+", "-"}:
         minutes = int(named[1:3]) * 60 + int(named[-2:])
-        return at.replace(tzinfo=timezone(timedelta(minutes=minutes if named[0] == "+" else -minutes)))
-    return at.replace(tzinfo=timezone(timedelta(hours=ZONES[named.upper()]))) if named.upper() in ZONES else at
+        return at.replace(
+            tzinfo=timezone(timedelta(minutes=minutes if named[0] == "+" else -minutes))
+        )
+    return (
+        at.replace(tzinfo=timezone(timedelta(hours=ZONES[named.upper()])))
+        if named.upper() in ZONES
+        else at
+    )
 
 
 def _unix(text: str) -> datetime | None:
@@ -206,7 +240,11 @@ def _relative(text: str, here: datetime) -> datetime | None:
     if not found or found["unit"].casefold() not in UNITS:
         return None
     count = (
-        0.5 if found["count"].casefold() in {"半", "half an"} else float(found["count"]) if found["count"].isdecimal() else 1.0
+        0.5
+        if found["count"].casefold() in {"半", "half an"}
+        else float(found["count"])
+        if found["count"].isdecimal()
+        else 1.0
     )
     return here - timedelta(seconds=count * UNITS[found["unit"].casefold()])
 

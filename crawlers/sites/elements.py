@@ -1,8 +1,10 @@
-"""Walk the elements of a page, and tell apart those that stand in one another, as replies to replies do.
+"""Walk the elements of a page, and tell apart those that stand in one another, as replies to
+replies do.
 
-A tree of lxml holds comments and processing instructions beside its elements: they have no attributes, and a page may have one
-anywhere. So no other module walks a tree but by `elements_in` (a test of the rules holds to that), and takes the text beside an
-element from `text_before` and `text_behind`, which go on behind a comment.
+A tree of lxml holds comments and processing instructions beside its elements: they have no
+attributes, and a page may have one anywhere. So no other module walks a tree but by `elements_in`
+(a test of the rules holds to that), and takes the text beside an element from `text_before` and
+`text_behind`, which go on behind a comment.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ DEEPEST = 200
 
 
 def elements_in(root: Any, *, itself: bool = True) -> Iterator[Any]:
-    """Yield the elements of a tree in the order of the page, without `root` where `itself` is False."""
+    """Yield the elements of a tree in the order of the page, without `root` where `itself` is
+    False.
+    """
     return iter(root.iter("*") if itself else root.iterdescendants("*"))
 
 
@@ -64,7 +68,9 @@ def texts_outside(nodes: AbstractSet[Any], root: Any) -> Iterator[str]:
 
 
 def is_menu(element: Any) -> bool:
-    """Return whether an element is a menu, a header, a footer or something else that leads about the whole site."""
+    """Return whether an element is a menu, a header, a footer or something else that leads about
+    the whole site.
+    """
     if element.tag in MENU_TAGS or element.get("role") == "navigation":
         return True
     name = f" {name_of(element)}".lower().replace("_", " ")
@@ -87,10 +93,11 @@ def outermost(nodes: Sequence[Node]) -> list[Node]:
 
 
 def apart(nodes: Sequence[Node]) -> Iterator[tuple[int, Node]]:
-    """Each with its number, the innermost first; those within it are taken out of the page until all are read.
+    """Each with its number, the innermost first; those within it are taken out of the page until
+    all are read.
 
-    So what stands innermost is read once, and not again with each that stands around it. RecordError where they stand in one
-    another so deeply that it is an attack.
+    So what stands innermost is read once, and not again with each that stands around it.
+    RecordError where they stand in one another so deeply that it is an attack.
     """
     by_depth: dict[int, list[int]] = {}
     for number, depth in enumerate(_depths(nodes)):
@@ -119,7 +126,9 @@ def _taken_out(element: Any) -> tuple[Any, Any, str | None]:
 
 
 def _depths(nodes: Sequence[Node]) -> list[int]:
-    """In how many of the others each stands; takes as long as there are elements, however they stand."""
+    """In how many of the others each stands; takes as long as there are elements, however they
+    stand.
+    """
     own = {node.root for node in nodes if is_element(node)}
     known: dict[Any, int] = {}
     for node in nodes:

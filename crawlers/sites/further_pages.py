@@ -1,10 +1,11 @@
 """Notice a further page of a list or thread that a page shows, whatever its address is.
 
-Three things show one: a statement ("Page 1 of 4"), a relation (`rel=next`, on a list), and a link that is the next number or
-says "next". The link must stand beside the number of the page in hand, which leads nowhere or is marked as current, or its
-words or its address must be those of a page.
+Three things show one: a statement ("Page 1 of 4"), a relation (`rel=next`, on a list), and a link
+that is the next number or says "next". The link must stand beside the number of the page in hand,
+which leads nowhere or is marked as current, or its words or its address must be those of a page.
 
-No further page: an entry, another thread, an anchor on the page, a calendar, a carousel, what people write in posts.
+No further page: an entry, another thread, an anchor on the page, a calendar, a carousel, what
+people write in posts.
 """
 
 from __future__ import annotations
@@ -19,17 +20,38 @@ from urllib.parse import parse_qsl, urlsplit
 
 from crawlers.sites.elements import elements_in, name_of, texts_outside
 from crawlers.sites.layout import SiteLayout, named
-from crawlers.sites.next_pages import MOST_TEXTS, entry_in, is_entry, is_inside, joined, numbered, written_by_people
+from crawlers.sites.next_pages import (
+    MOST_TEXTS,
+    entry_in,
+    is_entry,
+    is_inside,
+    joined,
+    numbered,
+    written_by_people,
+)
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.selectors import MOST_LINKS, Node, is_element
 
 MORE_WORDS = frozenset("more weiter 更多 查看更多".split())
 """These lead to a page of a list, or to the rest of an article, or to all of a category."""
 NEXT_WORDS = MORE_WORDS | frozenset(
-    "next older nächste suivant suivante siguiente próxima successivo volgende далее следующая dalej nästa sonraki 下一页 下一頁"
-    " 下页 后页 后一页 加载更多 次へ 次のページ 다음 › » → > >> ⟩ ⟫ ❯ ▶ ► ▸ ⇒ ⇨ ➔ ➜ ⟶".split()
+    "next older nächste suivant suivante siguiente próxima successivo volgende далее следующая"
+    " dalej nästa sonraki 下一页 下一頁 下页 后页 后一页 加载更多 次へ 次のページ 다음 › » → > >> ⟩"
+    " ⟫ ❯ ▶ ► ▸ ⇒ ⇨ ➔ ➜ ⟶".split()
 )
-PLURALS = frozenset({"posts", "results", "entries", "comments", "messages", "replies", "articles", "threads", "topics"})
+PLURALS = frozenset(
+    {
+        "posts",
+        "results",
+        "entries",
+        "comments",
+        "messages",
+        "replies",
+        "articles",
+        "threads",
+        "topics",
+    }
+)
 BEHIND_NEXT = PLURALS | {"", "page", "seite"}
 """What may stand behind such a word; behind others it leads to another thread."""
 SIGNS = "›»→>⟩⟫❯▶►▸⇒⇨➔➜⟶↓….[]()<«‹← "
@@ -39,15 +61,22 @@ LOAD = re.compile(r"^(load|show|see|view) (?=more|next|older)")
 LONGEST_WORD = 24
 CURRENT = re.compile(r"(?i)active|current|selected|\bon\b|\bthis|\bcur\b|\bnow\b")
 DISABLED = re.compile(r"(?i)disabled|inactive|\boff\b")
-NO_PAGER, NEAR = re.compile(r"(?i)calendar|datepicker|carousel|slide[rs]|slideshow|swiper|gallery|lightbox"), 4
+NO_PAGER, NEAR = (
+    re.compile(r"(?i)calendar|datepicker|carousel|slide[rs]|slideshow|swiper|gallery|lightbox"),
+    4,
+)
 """What pages through days or pictures, by the name of an element so near above a link."""
 MOST_DAYS = 27
 """So many numbers beside one another that go no further than a month are days."""
 CALENDAR_KEYS = frozenset("month year date day week ym yearmonth".split())
-PAGE_KEY = re.compile(r"(?i)page|pages|pg?|pn|start|offset|skip|from|st|after|before|cursor|since|until|max_?id|last_?id|limit")
+PAGE_KEY = re.compile(
+    r"(?i)page|pages|pg?|pn|start|offset|skip|from|st|after|before|cursor|since|until|max_?id|last_?id|limit"
+)
 NEXT_THREAD = re.compile(r"(?i)next(?:newest|newset|oldest|_?topic|_?thread)?")
 """The value of a parameter that leads to the next thread."""
-PAGE_NUMBER = re.compile(r"(?i)[\[(]?(?:page|seite|página|pagina|strona|sayfa|стр\.?|第)? ?(\d{1,6}) ?[页頁]?[\])]?")
+PAGE_NUMBER = re.compile(
+    r"(?i)[\[(]?(?:page|seite|página|pagina|strona|sayfa|стр\.?|第)? ?(\d{1,6}) ?[页頁]?[\])]?"
+)
 """What a link of a pager says: `2`, `[2]`, `Page 2`, `第2页`."""
 LONGEST_PAGER = 400
 """Elements that a pager has at most."""
@@ -77,7 +106,8 @@ def _words(text: str) -> tuple[str, str]:
 
 
 def is_page_link(here: str, there: str, text: str, *, is_list: bool) -> bool:
-    """Return whether a link from `here` to `there` that says "next" leads to a page by its words or by its address.
+    """Return whether a link from `here` to `there` that says "next" leads to a page by its words or
+    by its address.
 
     >>> is_page_link("http://b/", "http://b/old-4", "Older posts", is_list=True)
     True
@@ -94,11 +124,17 @@ def is_page_link(here: str, there: str, text: str, *, is_list: bool) -> bool:
     keys = {key.casefold() for key, _ in changed}
     if keys & CALENDAR_KEYS or any(NEXT_THREAD.fullmatch(value) for _, value in changed):
         return False
-    return bool(b.query) if first not in MORE_WORDS else any(PAGE_KEY.fullmatch(key) for key in keys)
+    return (
+        bool(b.query) if first not in MORE_WORDS else any(PAGE_KEY.fullmatch(key) for key in keys)
+    )
 
 
-def shows_further(layout: SiteLayout, page: PageAddress, url: str, root: Node, known: AbstractSet[str]) -> bool:
-    """Return whether a page of a list or thread shows a further one whose address is not in `known`."""
+def shows_further(
+    layout: SiteLayout, page: PageAddress, url: str, root: Node, known: AbstractSet[str]
+) -> bool:
+    """Return whether a page of a list or thread shows a further one whose address is not in
+    `known`.
+    """
     if not is_element(root):
         return False
     if (there := numbered(layout, page, url, root, 0)) and there not in known:
@@ -122,7 +158,9 @@ class _ShownPage:
         return written_by_people(self.layout, self.page, self.here, self.root)
 
     def says_further(self) -> bool:
-        """Return whether the page says, outside of what people write, that there is a page behind it."""
+        """Return whether the page says, outside of what people write, that there is a page
+        behind it.
+        """
         told, size = list[str](), 0
         for text in texts_outside(self.written, self.root.root):
             told.append(text)
@@ -138,16 +176,28 @@ class _ShownPage:
         is_number = _number_in(text) == self.page.number + 1
         is_word = 0 < len(text) <= LONGEST_WORD and is_next_word(text)
         is_marked = "next" in (link.get("class") or "").casefold().split()
-        is_related = self.page.role == "list" and "next" in (link.get("rel") or "").casefold().split()
-        if not (is_number or is_word or is_related or is_marked) or _is_disabled(link) or is_inside(link, self.written):
+        is_related = (
+            self.page.role == "list" and "next" in (link.get("rel") or "").casefold().split()
+        )
+        if (
+            not (is_number or is_word or is_related or is_marked)
+            or _is_disabled(link)
+            or is_inside(link, self.written)
+        ):
             return False
-        if any(NO_PAGER.search(name_of(one)) for one in (link, *islice(link.iterancestors(), NEAR))):
+        if any(
+            NO_PAGER.search(name_of(one)) for one in (link, *islice(link.iterancestors(), NEAR))
+        ):
             return False
         there = joined(self.here, (link.get("href") or "").strip())
         if not there or there == self.here:
             is_script = is_number and bool(link.attrib) and not self._is_anchor(link)
             return is_script and _is_beside(link, self.page.number, self.here)
-        if there in self.known or urlsplit(there).netloc != urlsplit(self.here).netloc or self._is_entry(there):
+        if (
+            there in self.known
+            or urlsplit(there).netloc != urlsplit(self.here).netloc
+            or self._is_entry(there)
+        ):
             return False
         if is_related or _is_beside(link, self.page.number, self.here):
             return True
@@ -159,25 +209,36 @@ class _ShownPage:
         return bool(where) and bool(self.root.xpath("//*[@id=$where or @name=$where]", where=where))
 
     def _is_entry(self, there: str) -> bool:
-        """Return whether an address is that of an entry that is read, or of another thread than that of the page."""
+        """Return whether an address is that of an entry that is read, or of another thread than
+        that of the page.
+        """
         if self.page.role != "list":
             return is_entry(self.layout, self.page, there)
         match = entry_in(self.layout, there)
-        return match is not None and (self.layout.match == "path" or named(there, match) in self.known)
+        return match is not None and (
+            self.layout.match == "path" or named(there, match) in self.known
+        )
 
 
 def _number_in(text: str) -> int:
-    """Return the number of a page that a link, or the mark of the page in hand, says alone; 0 for none."""
+    """Return the number of a page that a link, or the mark of the page in hand, says alone; 0
+    for none.
+    """
     match = PAGE_NUMBER.fullmatch(text)
     return int(match[1]) if match else 0
 
 
 def _is_disabled(link: Any) -> bool:
-    return any(one is not None and DISABLED.search(one.get("class") or "") for one in (link, link.getparent()))
+    return any(
+        one is not None and DISABLED.search(one.get("class") or "")
+        for one in (link, link.getparent())
+    )
 
 
 def _is_beside(link: Any, number: int, here: str) -> bool:
-    """Return whether the number of the page in hand stands beside a link, as that of the current page."""
+    """Return whether the number of the page in hand stands beside a link, as that of the current
+    page.
+    """
     around = link
     for _ in range(2):
         if (above := around.getparent()) is None or above.tag in {"body", "html", "head"}:
@@ -192,13 +253,22 @@ def _is_beside(link: Any, number: int, here: str) -> bool:
 
 
 def _is_calendar(members: list[Any]) -> bool:
-    days = [text for one in members if one.tag == "td" and (text := "".join(one.itertext()).strip()).isdecimal()]
+    days = [
+        text
+        for one in members
+        if one.tag == "td" and (text := "".join(one.itertext()).strip()).isdecimal()
+    ]
     return len(days) >= MOST_DAYS
 
 
 def _is_current(one: Any, number: int, here: str) -> bool:
-    """Return whether an element says the number of the page in hand and leads nowhere else, or is marked as the current one."""
-    if len(one) > 2 or _number_in(" ".join("".join(islice(one.itertext(), MOST_TEXTS)).split())) != number:
+    """Return whether an element says the number of the page in hand and leads nowhere else, or
+    is marked as the current one.
+    """
+    if (
+        len(one) > 2
+        or _number_in(" ".join("".join(islice(one.itertext(), MOST_TEXTS)).split())) != number
+    ):
         return False
     links = [one] if one.tag == "a" else list(one.iter("a"))
     marked = [one, *one.iterancestors()][:2]

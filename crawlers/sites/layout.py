@@ -1,7 +1,8 @@
-"""How the pages of one kind of site software are laid out: the options of `board` and `feed`, in a preset or a site's file.
+"""How the pages of one kind of site software are laid out: the options of `board` and `feed`, in a
+preset or a site's file.
 
-Every selector, and every pattern with an `id`, may be a list, of which the first that finds something counts;
-`{id}`, `{thread}`, `{page}` and the like in a template are filled in by `filled`.
+Every selector, and every pattern with an `id`, may be a list, of which the first that finds
+something counts; `{id}`, `{thread}`, `{page}` and the like in a template are filled in by `filled`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,15 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from crawlers.sites.dates import DateFormats, Order
 from crawlers.sites.selectors import Language, Selections, languages
@@ -25,7 +34,9 @@ from ullage.errors import FaultsError
 from ullage.files.validation import cleared, meant, shown
 
 SLUG = "slug"
-"""The group of a pattern that holds what is no part of a page's name, such as a title that may change."""
+"""The group of a pattern that holds what is no part of a page's name, such as a title that may
+change.
+"""
 LONGEST_SEARCHED = 2048
 PLACE = re.compile(r"\{(\w+)\}")
 PLACES = frozenset({"id", "thread", "page", "page0", "offset", "root", "site"})
@@ -34,7 +45,13 @@ SAFE = "/%:@!$&'()*+,;=~-._?"
 
 
 def _selections(value: object, info: ValidationInfo) -> Selections:
-    texts = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else ()
+    texts = (
+        (value,)
+        if isinstance(value, str)
+        else tuple(value)
+        if isinstance(value, list | tuple)
+        else ()
+    )
     if not all(isinstance(text, str) for text in texts) or (not texts and value not in ((), [])):
         raise ValueError("is neither a selector nor a list of selectors")
     return languages([str(text) for text in texts], (info.context or {}).get("language", "css"))
@@ -48,12 +65,16 @@ def _pattern(value: object) -> re.Pattern[str]:
     except re.error as error:
         raise ValueError(f"is no regular expression ({cleared(error.msg)})") from None
     if _repeats_repeats(_parser.parse(value)):
-        raise ValueError("repeats what repeats itself, such as (a+)+: on some addresses it would never end")
+        raise ValueError(
+            "repeats what repeats itself, such as (a+)+: on some addresses it would never end"
+        )
     return pattern
 
 
 def _repeats_repeats(parsed: Any, within: bool = False) -> bool:
-    """Whether a repetition without end holds another: whoever writes an address could then keep us busy for ever."""
+    """Whether a repetition without end holds another: whoever writes an address could then keep
+    us busy for ever.
+    """
     for _, given in parsed:
         parts = given if isinstance(given, tuple) else (given,)
         endless = len(parts) == 3 and parts[1] is _parser.MAXREPEAT
@@ -61,7 +82,10 @@ def _repeats_repeats(parsed: Any, within: bool = False) -> bool:
             return True
         for part in parts:
             inner = part if isinstance(part, list) else [part]
-            if any(isinstance(one, _parser.SubPattern) and _repeats_repeats(one, within or endless) for one in inner):
+            if any(
+                isinstance(one, _parser.SubPattern) and _repeats_repeats(one, within or endless)
+                for one in inner
+            ):
                 return True
     return False
 
@@ -119,14 +143,18 @@ ANY_LINK = languages(["a", "a[href]"], "css")
 class SiteLayout(BaseModel):
     """See the module. What is not given is not there, or is the program's usual."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", arbitrary_types_allowed=True, defer_build=True
+    )
 
     list_at: Template = ""
     """Where the list is, from a start address that is none (`list_is`)."""
     list_is: Pattern | None = None
     """How an address of a list looks; `{root}` is an address up to there."""
     embedded: Selector = NONE
-    """On a page that a script fills, what has its data as JSON, such as `css:script#__NEXT_DATA__`: it is read in its place."""
+    """On a page that a script fills, what has its data as JSON, such as
+    `css:script#__NEXT_DATA__`: it is read in its place.
+    """
     rows: Selector = NONE
     """The entries of a list; the `links` themselves by default."""
     where: Selector = NONE
@@ -134,9 +162,11 @@ class SiteLayout(BaseModel):
     links: Selector = NONE
     """In an entry, the link to its thread or paste."""
     pattern: Naming | None = None
-    """How the whole address of a thread or paste looks, query included: `id` is its id, `slug` no part of its name.
+    """How the whole address of a thread or paste looks, query included: `id` is its id, `slug` no
+    part of its name.
 
-    Where it fits no link of an entry, and `row_id` tells its id, the first link counts: addresses may be rewritten.
+    Where it fits no link of an entry, and `row_id` tells its id, the first link counts: addresses
+    may be rewritten.
     """
     match: Literal["address", "path"] = "address"
     """What `pattern` is looked for in."""
@@ -150,7 +180,9 @@ class SiteLayout(BaseModel):
     row_time: Selector = NONE
     """In an entry, what the paste itself does not tell."""
     stamp: Selector = NONE
-    """In an entry, all that changes when a post comes, and nothing that changes by reading; its whole text by default."""
+    """In an entry, all that changes when a post comes, and nothing that changes by reading; its
+    whole text by default.
+    """
     counted: Selector = NONE
     """In an entry, how many posts its thread has; a thread that gives fewer is noted."""
     counts_replies: bool = True
@@ -162,8 +194,9 @@ class SiteLayout(BaseModel):
     page: OfOne = ""
     """Where a person reads a paste; the link by default."""
     first: int | None = Field(default=None, ge=0)
-    """The first id of a paste site that counts its pastes up and lists none: `raw` is asked for it, and for the `ahead` ids
-    behind each paste that is there, at every visit again until they come."""
+    """The first id of a paste site that counts its pastes up and lists none: `raw` is asked for it,
+    and for the `ahead` ids behind each paste that is there, at every visit again until they come.
+    """
     ahead: int = Field(default=10, ge=1, le=100)
     lists: Selector = NONE
     """Links to other lists."""
@@ -173,14 +206,20 @@ class SiteLayout(BaseModel):
     next: Selector = NONE
     """The link to the next page of a list, and of a thread where nothing is said of its own."""
     numbered: bool = False
-    """Whether a link to the next number is followed, of lists and threads, where no other leads on."""
+    """Whether a link to the next number is followed, of lists and threads, where no other leads
+    on.
+    """
     next_page: Template = ""
-    """The address of the next page, where a link does not tell it; of one that begins with `&` the parameters alone."""
+    """The address of the next page, where a link does not tell it; of one that begins with `&`
+    the parameters alone.
+    """
     count: Selector = NONE
     """How many entries all pages have, where there is no link."""
     per_page: int = Field(default=20, ge=1)
     incomplete: Selector = NONE
-    """On a list, that it says itself that it does not show all, such as `incomplete_results` of a search: found and not false."""
+    """On a list, that it says itself that it does not show all, such as `incomplete_results` of
+    a search: found and not false.
+    """
 
     post: Selector = NONE
     """The posts of a page."""
@@ -195,9 +234,13 @@ class SiteLayout(BaseModel):
     time: Selector = NONE
     body: Selector = NONE
     volatile: Selector = NONE
-    """In a post, what changes without anybody editing it: counters of downloads, what others think of it."""
+    """In a post, what changes without anybody editing it: counters of downloads, what others
+    think of it.
+    """
     gone: Selector = NONE
-    """On the page of a thread, that it is no more, where the program says so with a status of 200."""
+    """On the page of a thread, that it is no more, where the program says so with a status of
+    200.
+    """
     body_encoding: Literal["", "base64"] = ""
     """In what a text stands, as the contents of files do in JSON."""
     body_type: Literal["text/html", "text/plain"] = "text/html"
@@ -233,7 +276,10 @@ class SiteLayout(BaseModel):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if not self.post and not self.raw and not self.files:
-            raise ValueError("options.post: is missing: say what holds a post, or with options.raw where a paste's text is")
+            raise ValueError(
+                "options.post: is missing: say what holds a post, or with options.raw where a"
+                " paste's text is"
+            )
         if self.first is not None and not self.raw:
             raise ValueError("options.raw: is missing: options.first needs an address with {id}")
         if self.post and not self.body:
@@ -249,7 +295,9 @@ class SiteLayout(BaseModel):
 
     @property
     def takes_any_link(self) -> bool:
-        """Whether `links` finds every link of a page, so that the pattern alone tells which of them are entries."""
+        """Whether `links` finds every link of a page, so that the pattern alone tells which of
+        them are entries.
+        """
         return self.links.each[:1] in {ANY_LINK.each[:1], ANY_LINK.each[1:]}
 
     @property
@@ -259,7 +307,9 @@ class SiteLayout(BaseModel):
 
 
 def layout_of(name: str, options: Mapping[str, Any], language: Language) -> SiteLayout:
-    """The layout that a site's options tell; FaultsError names the site, each option that is wrong, and why."""
+    """The layout that a site's options tell; FaultsError names the site, each option that is
+    wrong, and why.
+    """
     try:
         return _layout(json.dumps(options), language)
     except ValidationError as error:
@@ -268,7 +318,10 @@ def layout_of(name: str, options: Mapping[str, Any], language: Language) -> Site
 
 def _fault(error: Mapping[str, Any]) -> str:
     """What is wrong with one option; nothing stands before it that is of the layout as a whole."""
-    knob, why = ".".join(str(part) for part in error["loc"][:1]), error["msg"].removeprefix("Value error, ")
+    knob, why = (
+        ".".join(str(part) for part in error["loc"][:1]),
+        error["msg"].removeprefix("Value error, "),
+    )
     if error["type"] == "extra_forbidden":
         known = sorted(SiteLayout.model_fields)
         near = meant(knob, known)
@@ -283,7 +336,9 @@ def _layout(options: str, language: Language) -> SiteLayout:
 
 
 def search(pattern: re.Pattern[str] | IdPatterns, address: str) -> re.Match[str] | None:
-    """What a site's pattern finds in the first `LONGEST_SEARCHED` characters of an address: the site wrote it, of any length."""
+    """What a site's pattern finds in the first `LONGEST_SEARCHED` characters of an address: the
+    site wrote it, of any length.
+    """
     return pattern.search(address, 0, LONGEST_SEARCHED)
 
 
@@ -293,7 +348,9 @@ def filled(template: str, **places: str | int) -> str:
 
 
 def named(url: str, found: re.Match[str]) -> str:
-    """The address by which a page is known again: up to where its pattern ends, without the group `slug`."""
+    """The address by which a page is known again: up to where its pattern ends, without the
+    group `slug`.
+    """
     if SLUG not in found.re.groupindex or found.start(SLUG) < 0:
         return url[: found.end()]
     return url[: found.start(SLUG)] + url[found.end(SLUG) : found.end()]

@@ -1,8 +1,9 @@
 """Reads HTML whose elements stand in one another more deeply than libxml2 goes on reading.
 
-It stops at 2,048 and passes over all that follows, so whoever may nest tags in a post could hide every post below it. Such a page
-is read again without the tags that nest too deeply; what they hold stays. Of a page of more than `MOST_TAGS` the rest is left
-out: no other site is read while a page is.
+It stops at 2,048 and passes over all that follows, so whoever may nest tags in a post could hide
+every post below it. Such a page is read again without the tags that nest too deeply; what they hold
+stays. Of a page of more than `MOST_TAGS` the rest is left out: no other site is read while a page
+is.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from lxml import etree, html  # type: ignore[import-untyped]  # it has no types
 from parsel import Selector
 
 DEEPEST, DEEPEST_OF_NAME = 1000, 60
-"""So many elements may be open at once, and so many of one name: browsers too put what is deeper beside instead of within."""
+"""So many elements may be open at once, and so many of one name: browsers too put what is deeper
+beside instead of within.
+"""
 MOST_TAGS = 400_000
 """A thousand times what a page of threads has; they take half a second."""
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9:-]*)")
@@ -29,7 +32,9 @@ def selector(text: str) -> Selector:
     root = etree.fromstring(body, parser)
     if any(error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT for error in parser.error_log):
         return Selector(text=flattened(text), type="html")
-    return Selector(text="<html/>", type="html") if root is None else Selector(root=root, type="html")
+    return (
+        Selector(text="<html/>", type="html") if root is None else Selector(root=root, type="html")
+    )
 
 
 def within(text: str) -> str:
@@ -43,7 +48,9 @@ def within(text: str) -> str:
 
 
 def flattened(text: str) -> str:
-    """`text` without tags of elements that stand too deeply in others; takes as long as there is text."""
+    """`text` without tags of elements that stand too deeply in others; takes as long as there is
+    text.
+    """
     pieces, at, search_from = list[str](), 0, 0
     stack, of_name, kept = list[tuple[str, bool]](), Counter[str](), 0
 

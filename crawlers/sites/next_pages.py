@@ -17,7 +17,9 @@ from crawlers.sites.pages import PageAddress
 from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of
 
 NUMBER = re.compile(r"\d+")
-NO_ENTRY = re.compile(r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact|privacy|terms)\b")
+NO_ENTRY = re.compile(
+    r"(?i)[/?=](register|sign-?up|log-?in|log-?out|sign-?in|search|help|faq|rss|feed|contact|privacy|terms)\b"
+)
 """Addresses that are no thread and no board."""
 MOST_TEXTS = 4
 """Texts of a link that are looked at: one may hold all that stands behind it."""
@@ -28,7 +30,9 @@ BEHIND = re.compile(
 
 
 def numbered(layout: SiteLayout, page: PageAddress, url: str, root: Node, held: int) -> str:
-    """The address of the next page of a list or thread, by its number; "" where no link leads to it."""
+    """The address of the next page of a list or thread, by its number; "" where no link leads to
+    it.
+    """
     by_address, url, written = "", url.partition("#")[0], written_by_people(layout, page, url, root)
     for said, there in _links(layout, page, url, root, written):
         if said.strip("[]() ") == str(page.number + 1) and leads_on(url, there, page.number):
@@ -39,28 +43,41 @@ def numbered(layout: SiteLayout, page: PageAddress, url: str, root: Node, held: 
 
 def entry_in(layout: SiteLayout, url: str) -> re.Match[str] | None:
     """Return what the pattern of entries finds in an address; None where it is that of no entry."""
-    return search(layout.pattern, urlsplit(url).path if layout.match == "path" else url) if layout.pattern and url else None
+    return (
+        search(layout.pattern, urlsplit(url).path if layout.match == "path" else url)
+        if layout.pattern and url
+        else None
+    )
 
 
 def written_by_people(layout: SiteLayout, page: PageAddress, url: str, root: Node) -> set[Any]:
-    """Return the elements of a page in which people write, and whose links so lead to no further page of it.
+    """Return the elements of a page in which people write, and whose links so lead to no further
+    page of it.
 
-    Of a list its entries; of a thread its posts that have an author or a date, or else their texts: what was taken for a post
-    may be the pager, or hold it.
+    Of a list its entries; of a thread its posts that have an author or a date, or else their texts:
+    what was taken for a post may be the pager, or hold it.
     """
     if not is_element(root):
         return set()
     if page.role == "list":
         rows = [row for row in layout.rows.nodes(root) if is_element(row)] if layout.rows else []
-        return {row.root for row in rows if any(entry_in(layout, joined(url, link)) for link, _ in layout.links.links(row))}
+        return {
+            row.root
+            for row in rows
+            if any(entry_in(layout, joined(url, link)) for link, _ in layout.links.links(row))
+        }
     posts = [node for node in layout.post.nodes(root) if is_element(node)]
     signed = {post.root for post in posts if layout.author.nodes(post) or layout.time.nodes(post)}
     texts = {body.root for post in posts for body in layout.body.nodes(post) if is_element(body)}
     return signed if len(signed) > 1 else texts - {post.root for post in posts}
 
 
-def _links(layout: SiteLayout, page: PageAddress, url: str, root: Node, written: set[Any]) -> Iterator[tuple[str, str]]:
-    """Yield text and address of the links of a page, without those to entries, to other threads and in what people wrote."""
+def _links(
+    layout: SiteLayout, page: PageAddress, url: str, root: Node, written: set[Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield text and address of the links of a page, without those to entries, to other threads
+    and in what people wrote.
+    """
     for link in root.xpath(f"(//a[@href])[position() <= {MOST_LINKS}]") if is_element(root) else ():
         there = joined(url, link_of(link))
         if there and not is_entry(layout, page, there) and not is_inside(link.root, written):
@@ -78,7 +95,9 @@ def joined(here: str, where: str) -> str:
 
 def is_inside(element: Any, around: AbstractSet[Any]) -> bool:
     """Return whether an element is, or stands in, one of some others."""
-    return bool(around) and (element in around or any(above in around for above in element.iterancestors()))
+    return bool(around) and (
+        element in around or any(above in around for above in element.iterancestors())
+    )
 
 
 def is_entry(layout: SiteLayout, page: PageAddress, there: str) -> bool:
@@ -88,7 +107,9 @@ def is_entry(layout: SiteLayout, page: PageAddress, there: str) -> bool:
 
 
 def leads_to_other(layout: SiteLayout, page: PageAddress, there: str) -> bool:
-    """Return whether an address is that of another thread than that of the page, as of the next one."""
+    """Return whether an address is that of another thread than that of the page, as of the next
+    one.
+    """
     own = entry_in(layout, page.series or page.url)
     return own is not None and own["id"] == page.facts.get("id") and is_entry(layout, page, there)
 
@@ -105,19 +126,34 @@ def leads_on(here: str, there: str, number: int = 1) -> bool:
 
 
 def is_page_of(first: str, there: str) -> bool:
-    """Return whether an address is that of the first page of a list or thread, or of one of its other pages."""
+    """Return whether an address is that of the first page of a list or thread, or of one of its
+    other pages.
+    """
     there, plain = there.partition("#")[0], _plain(first.partition("#")[0])
-    return there.startswith(plain) and (not there[len(plain) :].strip("/") or bool(BEHIND.fullmatch(there[len(plain) :])))
+    return there.startswith(plain) and (
+        not there[len(plain) :].strip("/") or bool(BEHIND.fullmatch(there[len(plain) :]))
+    )
 
 
 def _counts_on(here: str, there: str, number: int) -> bool:
-    """Whether two addresses differ in one number, which is that of the page, or of the first thing on it."""
-    pairs = [(int(a[:9]), int(b[:9])) for a, b in zip(NUMBER.findall(here), NUMBER.findall(there), strict=True) if a != b]
-    return len(pairs) == 1 and (pairs[0] == (number, number + 1) or pairs[0][0] == (number - 1) * (pairs[0][1] - pairs[0][0]))
+    """Whether two addresses differ in one number, which is that of the page, or of the first
+    thing on it.
+    """
+    pairs = [
+        (int(a[:9]), int(b[:9]))
+        for a, b in zip(NUMBER.findall(here), NUMBER.findall(there), strict=True)
+        if a != b
+    ]
+    return len(pairs) == 1 and (
+        pairs[0] == (number, number + 1)
+        or pairs[0][0] == (number - 1) * (pairs[0][1] - pairs[0][0])
+    )
 
 
 def _is_next(here: str, there: str, number: int, held: int) -> bool:
-    """Whether an address is that of the next page, by itself; on each page until here stood `held` things."""
+    """Whether an address is that of the next page, by itself; on each page until here stood
+    `held` things.
+    """
     if not leads_on(here, there, number):
         return False
     if NUMBER.sub("*", here) == NUMBER.sub("*", there):

@@ -8,21 +8,28 @@ from datetime import datetime
 from typing import Literal
 
 Role = Literal["list", "thread", "item"]
-Withheld = Literal["picture", "login", "page", "robots", "host", "address", "too_large", "gone", "failed"]
+Withheld = Literal[
+    "picture", "login", "page", "robots", "host", "address", "too_large", "gone", "failed"
+]
 """Why a file that is attached to a post is not read; `docs/sites.md` tells each."""
 Lacking = Literal["", "partial", "links", "too_large", "fewer"]
-"""Why a page is known not to have told all: it says so itself, leads to more than is followed, was cut off, or shows more."""
+"""Why a page is known not to have told all: it says so itself, leads to more than is followed,
+was cut off, or shows more.
+"""
 PARENT = "parent"
 """The fact of a page that it is a file, and the id of the post that it is attached to."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageAddress:
-    """A page to fetch. Lists are read at every visit, threads when their `stamp` has changed, items once.
+    """A page to fetch.
 
-    `identity` is the URL that names the page for good, without session, slug or host name aliases. Pages of one list or thread
-    share a `series` and are numbered from 1. `stamp` is whatever the list shows that changes with the page (a count, a date).
-    `facts` travel with the page to its own parsing (such as a title that only the list shows).
+    Lists are read at every visit, threads when their `stamp` has changed, items once.
+
+    `identity` is the URL that names the page for good, without session, slug or host name aliases.
+    Pages of one list or thread share a `series` and are numbered from 1. `stamp` is whatever the
+    list shows that changes with the page (a count, a date). `facts` travel with the page to its own
+    parsing (such as a title that only the list shows).
     """
 
     url: str
@@ -56,9 +63,13 @@ class Post:
     thread: str = ""
     reply_to: str = ""
     wording: bytes = b""
-    """By what an edit is told, where markup and counters may change without one; the body by default."""
+    """By what an edit is told, where markup and counters may change without one; the body by
+    default.
+    """
     lasting: bool = True
-    """Whether `post_id` is the site's own, and not the place on a page where the post stands today."""
+    """Whether `post_id` is the site's own, and not the place on a page where the post stands
+    today.
+    """
     edited: bool = False
     """Whether it was read before and said something else."""
     parent: str = ""
@@ -73,7 +84,8 @@ class Post:
 class PageContent:
     """The posts of one page, and the pages that it leads to.
 
-    `whole` is whether all of the page came, `gone` whether it says that what was asked for is no more.
+    `whole` is whether all of the page came, `gone` whether it says that what was asked for is no
+    more.
     """
 
     posts: tuple[Post, ...] = ()
@@ -82,6 +94,8 @@ class PageContent:
     gone: bool = False
     lacking: Lacking = ""
     shortfall: str = ""
-    """What the page shows and was not read, as a sentence for whoever tries the site; then `lacking` is `fewer`."""
+    """What the page shows and was not read, as a sentence for whoever tries the site; then
+    `lacking` is `fewer`.
+    """
     counted: int | None = None
     """How many posts a thread's page itself says that the thread has, where that is compared."""

@@ -1,18 +1,22 @@
 """A site's own rhythm: how long a silence has to be before it says something.
 
-Learnt from the hours in which something new came, over the last `WINDOW_DAYS`. Each hour of the day, apart for working days and
-weekends, has its own chance that something comes, drawn towards the site's mean where little was seen. The chance that a silence
-lasts is the product over its hours of nothing coming; a night that is always silent says nothing, a silent Tuesday morning much.
-A silence is overdue when one so long comes less than once in `quiet_days` by this chance, when it is a quarter longer than any
-that the site had before (busy days and idle days come in runs, which a product of hours does not know), and not before a floor.
-Hours in which we could not see the site teach nothing and count for nothing.
+Learnt from the hours in which something new came, over the last `WINDOW_DAYS`. Each hour of the
+day, apart for working days and weekends, has its own chance that something comes, drawn towards the
+site's mean where little was seen. The chance that a silence lasts is the product over its hours of
+nothing coming; a night that is always silent says nothing, a silent Tuesday morning much. A silence
+is overdue when one so long comes less than once in `quiet_days` by this chance, when it is a
+quarter longer than any that the site had before (busy days and idle days come in runs, which a
+product of hours does not know), and not before a floor. Hours in which we could not see the site
+teach nothing and count for nothing.
 
-China's public holidays are like no other days: for nine of them little comes from people who keep them, and hardly less from
-those who do not. An hour of one teaches nothing, and counts for a tenth of a weekend's: a busy site that falls silent then is
-noticed after days, and one whose people are away is not called quiet. Weekends that are worked are working days.
+China's public holidays are like no other days: for nine of them little comes from people who keep
+them, and hardly less from those who do not. An hour of one teaches nothing, and counts for a tenth
+of a weekend's: a busy site that falls silent then is noticed after days, and one whose people are
+away is not called quiet. Weekends that are worked are working days.
 
-The number of silences a year times the chance that one lasts is the plain way to state how rare it is: a return period, as
-for floods. No threshold is put on a site's rate: who posts once a week is judged by weeks, who posts once a minute by hours.
+The number of silences a year times the chance that one lasts is the plain way to state how rare it
+is: a return period, as for floods. No threshold is put on a site's rate: who posts once a week is
+judged by weeks, who posts once a minute by hours.
 """
 
 from __future__ import annotations
@@ -48,13 +52,19 @@ Span = tuple[float, float]
 
 @lru_cache(maxsize=4096)
 def _is_idle(day: int) -> tuple[bool, bool]:
-    """Whether a day (since 1970) is no working day in China, and whether that is for a public holiday."""
+    """Whether a day (since 1970) is no working day in China, and whether that is for a public
+    holiday.
+    """
     known, when = china(), EPOCH + timedelta(days=day)
-    return not known.works(when) if when.year in known.years else when.weekday() >= SATURDAY, when in known.off
+    return not known.works(
+        when
+    ) if when.year in known.years else when.weekday() >= SATURDAY, when in known.off
 
 
 def _slot(hour: int) -> tuple[int, bool]:
-    """0–23 on working days, 24–47 on others, by the hour in UTC and the day in China; and whether that is a public holiday."""
+    """0–23 on working days, 24–47 on others, by the hour in UTC and the day in China; and
+    whether that is a public holiday.
+    """
     idle, holiday = _is_idle((hour + CHINA_HOURS) // DAY_HOURS)
     return hour % DAY_HOURS + DAY_HOURS * idle, holiday
 
@@ -67,8 +77,11 @@ class SilenceModel:
     longest: float
     silences: float
 
-    def expected_by(self, last_new: float, blind: Sequence[Span], quiet_days: float, floor: float) -> float | None:
-        """When something new is overdue after `last_new` (Unix seconds); None if not within `HORIZON_HOURS`.
+    def expected_by(
+        self, last_new: float, blind: Sequence[Span], quiet_days: float, floor: float
+    ) -> float | None:
+        """When something new is overdue after `last_new` (Unix seconds); None if not within
+        `HORIZON_HOURS`.
 
         `blind` are times, in order, in which the site could not be seen; `floor` in seconds.
         """
@@ -105,7 +118,8 @@ class _Dark:
 
 
 def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> SilenceModel | None:
-    """The rhythm of a site whose `arrivals` are posts by hour (Unix seconds // 3600); None while it is too new to tell.
+    """The rhythm of a site whose `arrivals` are posts by hour (Unix seconds // 3600); None while it
+    is too new to tell.
 
     `blind` as for `SilenceModel.expected_by`. What lies before the window is left out.
     """
@@ -133,7 +147,9 @@ def learn(arrivals: Mapping[int, int], blind: Sequence[Span], now: float) -> Sil
     if sum(came) < LEAST_ARRIVALS:  # nearly all of it came in a holiday
         return None
     mean = sum(came) / sum(seen)
-    chance = tuple((c + PRIOR_HOURS * mean) / (s + PRIOR_HOURS) for c, s in zip(came, seen, strict=True))
+    chance = tuple(
+        (c + PRIOR_HOURS * mean) / (s + PRIOR_HOURS) for c, s in zip(came, seen, strict=True)
+    )
     return SilenceModel(chance, float(longest), DAY_HOURS * (sum(came) - 1) / (sum(seen) - 1))
 
 

@@ -1,4 +1,5 @@
-"""Presets: site software as data, what it looks like, how it is recognised, and samples by which a preset proves itself.
+"""Presets: site software as data, what it looks like, how it is recognised, and samples by which a
+preset proves itself.
 
 about = "Spirit, a Django forum (spirit-project.com)"   # software and versions, for people
 platform = "board"                                       # what reads it: board or feed
@@ -14,7 +15,7 @@ url = "https://board.example/viewtopic.php?t=7"
 body = '''…'''
 posts = [{ id = "31", author = "li", text = "…" }]
 pages = [{ url = "https://board.example/viewtopic.php?t=7&start=10", number = 2 }]
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -47,7 +48,9 @@ LOOKED_AT = 256 * 1024
 
 
 class PresetSample(BaseModel):
-    """A page, and the posts and pages that must be read in it: all of them, and of each what is named here."""
+    """A page, and the posts and pages that must be read in it: all of them, and of each what is
+    named here.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -70,11 +73,19 @@ class PresetSample(BaseModel):
         charset = self.type.rpartition("charset=")[2] if "charset=" in self.type else "utf-8"
         headers = {"Content-Type": self.type, "Date": READ_AT}
         kind = HtmlResponse if "html" in self.type else TextResponse
-        return kind(self.url, headers=headers, body=self.body.encode(charset), request=Request(self.url))
+        return kind(
+            self.url, headers=headers, body=self.body.encode(charset), request=Request(self.url)
+        )
 
     def page(self) -> PageAddress:
         """The page as the frontier would know it."""
-        return PageAddress(self.url, self.role, series=self.series or self.url, number=self.number, facts=self.facts)
+        return PageAddress(
+            self.url,
+            self.role,
+            series=self.series or self.url,
+            number=self.number,
+            facts=self.facts,
+        )
 
 
 class Recognise(BaseModel):
@@ -98,13 +109,20 @@ class Preset(BaseModel):
     script: bool = False
     """Whether scripts fill its pages, as of a site's file."""
     unreadable: str = ""
-    """Why nothing of it can be read, where that is so: it is recognised, and a site cannot be of it."""
+    """Why nothing of it can be read, where that is so: it is recognised, and a site cannot be of
+    it.
+    """
     recognise: Recognise = Recognise()
     sample: tuple[PresetSample, ...] = ()
 
     def of(self, site: Site) -> Site:
         """`site` with the preset's options under its own."""
-        return site.model_copy(update={"options": {**self.options, **site.options}, "script": site.script or self.script})
+        return site.model_copy(
+            update={
+                "options": {**self.options, **site.options},
+                "script": site.script or self.script,
+            }
+        )
 
 
 class PresetMatch(NamedTuple):
@@ -116,14 +134,19 @@ class PresetMatch(NamedTuple):
 
 @dataclass(slots=True)
 class Presets:
-    """The presets that ship and those of `folder`, if there is one, which go before them. `refresh` looks for changed files."""
+    """The presets that ship and those of `folder`, if there is one, which go before them.
+
+    `refresh` looks for changed files.
+    """
 
     folder: Path | None = None
     own: dict[str, Preset | ConfigError] = field(default_factory=dict)
     _marks: tuple[object, ...] = ()
 
     def refresh(self) -> tuple[object, ...]:
-        """Read the folder again where a file in it has changed; returns what differs when one has."""
+        """Read the folder again where a file in it has changed; returns what differs when one
+        has.
+        """
         files = sorted(self.folder.glob(f"*{ENDING}")) if self.folder else []
         marks = tuple((path, *_mark(path)) for path in files)
         if marks != self._marks:
@@ -155,7 +178,11 @@ class Presets:
 @functools.cache
 def _shipped_names() -> tuple[str, ...]:
     return tuple(
-        sorted(entry.name.removesuffix(ENDING) for entry in resources.files(SHIPPED).iterdir() if entry.name.endswith(ENDING))
+        sorted(
+            entry.name.removesuffix(ENDING)
+            for entry in resources.files(SHIPPED).iterdir()
+            if entry.name.endswith(ENDING)
+        )
     )
 
 
@@ -164,7 +191,11 @@ def shipped(name: str) -> Preset:
     """A preset that ships; KeyError if there is none of that name."""
     if name not in _shipped_names():
         raise KeyError(name)
-    return _read(name, (resources.files(SHIPPED) / f"{name}{ENDING}").read_text(encoding="utf-8"), f"{SHIPPED}/{name}{ENDING}")
+    return _read(
+        name,
+        (resources.files(SHIPPED) / f"{name}{ENDING}").read_text(encoding="utf-8"),
+        f"{SHIPPED}/{name}{ENDING}",
+    )
 
 
 def _own(path: Path) -> Preset | ConfigError:
@@ -183,7 +214,9 @@ def _read(name: str, text: str, where: str) -> Preset:
     except ValidationError as error:
         first = error.errors()[0]
         knob = ".".join(shown(str(part)) for part in first["loc"])
-        raise ConfigError(f"{where}: {knob}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise ConfigError(
+            f"{where}: {knob}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: is no TOML ({error})") from None
 
@@ -197,7 +230,9 @@ def _mark(path: Path) -> tuple[int, ...]:
 
 
 def recognise(response: Response, presets: Presets | None = None) -> list[PresetMatch]:
-    """The presets that a page may be of, with why, the one with the most reasons first; none where no mark is on it."""
+    """The presets that a page may be of, with why, the one with the most reasons first; none
+    where no mark is on it.
+    """
     try:
         page: ParsedPage | None = document(response.replace(body=response.body[:LOOKED_AT]))
     except RecordError:
@@ -212,7 +247,8 @@ def _marks(marks: Recognise, response: Response, page: ParsedPage | None) -> tup
     headers = [
         name
         for name, begins in marks.headers.items()
-        if (value := response.headers.get(name)) is not None and value.decode("latin-1").lower().startswith(begins)
+        if (value := response.headers.get(name)) is not None
+        and value.decode("latin-1").lower().startswith(begins)
     ]
     if page is None:
         return tuple(headers)
@@ -231,27 +267,49 @@ Parse = Callable[[PageAddress, Response, Site], PageContent]
 
 
 def unproven(preset: Preset, parse: Parse, presets: Presets | None = None) -> list[str]:
-    """What of its samples a preset does not read as it says, a line each; nothing where all is well."""
+    """What of its samples a preset does not read as it says, a line each; nothing where all is
+    well.
+    """
     said = [] if preset.sample else ["has no sample"]
-    site = preset.of(Site(name="sample", platform=preset.name, start=("https://board.example/",), legal_basis="-", owner="-"))
+    site = preset.of(
+        Site(
+            name="sample",
+            platform=preset.name,
+            start=("https://board.example/",),
+            legal_basis="-",
+            owner="-",
+        )
+    )
     for number, sample in enumerate(preset.sample, 1):
         where = f"sample {number} ({sample.role})"
-        parsed = PageContent() if preset.unreadable else parse(sample.page(), sample.response(), site)
+        parsed = (
+            PageContent() if preset.unreadable else parse(sample.page(), sample.response(), site)
+        )
         said += _compared(f"{where}: post", sample.posts, [_as_post(post) for post in parsed.posts])
         said += _compared(f"{where}: page", sample.pages, [_as_page(page) for page in parsed.pages])
         if parsed.gone != sample.gone:
             said.append(f"{where}: gone is {parsed.gone}, not {sample.gone}")
-        if sample.recognised and preset.name not in {one.name for one in recognise(sample.response(), presets)}:
+        if sample.recognised and preset.name not in {
+            one.name for one in recognise(sample.response(), presets)
+        }:
             said.append(f"{where}: is not recognised")
     return said
 
 
 def _as_post(post: Any) -> dict[str, Any]:
-    told = {name: getattr(post, name) for name in ("url", "title", "author", "channel", "thread", "reply_to", "kind")}
+    told = {
+        name: getattr(post, name)
+        for name in ("url", "title", "author", "channel", "thread", "reply_to", "kind")
+    }
     told["attachments"], told["unread"] = ", ".join(post.attachments), " ".join(post.unread)
     told["wording"] = post.wording.decode()
     time = post.published_at.isoformat() if post.published_at else ""
-    return {"id": post.post_id, "text": post.body.decode(post.charset or "utf-8", "replace"), "time": time, **told}
+    return {
+        "id": post.post_id,
+        "text": post.body.decode(post.charset or "utf-8", "replace"),
+        "time": time,
+        **told,
+    }
 
 
 def _as_page(page: PageAddress) -> dict[str, Any]:
@@ -259,7 +317,9 @@ def _as_page(page: PageAddress) -> dict[str, Any]:
     return {**page.facts, **told}
 
 
-def _compared(where: str, wanted: Sequence[Mapping[str, Any]], found: Sequence[dict[str, Any]]) -> list[str]:
+def _compared(
+    where: str, wanted: Sequence[Mapping[str, Any]], found: Sequence[dict[str, Any]]
+) -> list[str]:
     if len(wanted) != len(found):
         return [f"{where}s: {len(found)} read, not {len(wanted)}"]
     return [

@@ -1,6 +1,8 @@
-"""Notice that a site shows one text in the place of all posts, such as "To see this content you must log in".
+"""Notice that a site shows one text in the place of all posts, such as "To see this content you
+must log in".
 
-A seller posts the same offer in many threads, and a member signs with one word; but nothing is said by everybody in every thread.
+A seller posts the same offer in many threads, and a member signs with one word; but nothing is said
+by everybody in every thread.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ LEAST_THREADS, LEAST_AUTHORS = 3, 2
 
 @dataclass(slots=True)
 class RepeatedText:
-    """What the posts of one visit say, as far as it tells whether all say the same; holds no text, only its hash in memory."""
+    """What the posts of one visit say, as far as it tells whether all say the same; holds no
+    text, only its hash in memory.
+    """
 
     authors: set[str] = field(default_factory=set)
     """All who wrote a new post."""
@@ -40,7 +44,8 @@ class RepeatedText:
     def stands_for_posts(self) -> bool:
         """Whether every author of new posts says the same, in three threads or more."""
         return len(self.authors - {""}) >= LEAST_AUTHORS and any(
-            len(threads) >= LEAST_THREADS and authors == self.authors for threads, authors in self.by_text.values()
+            len(threads) >= LEAST_THREADS and authors == self.authors
+            for threads, authors in self.by_text.values()
         )
 
     @property

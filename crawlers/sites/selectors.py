@@ -1,7 +1,8 @@
 """Apply CSS, XPath and JMESPath selectors to HTML, XML and JSON.
 
-A selector is a text. `//…`, `./…` and `(…)` are XPath, all else CSS, or JMESPath where a platform reads JSON; `css:`, `xpath:`
-and `json:` before it say so outright. Where a list of selectors is given, the first that finds something counts.
+A selector is a text. `//…`, `./…` and `(…)` are XPath, all else CSS, or JMESPath where a platform
+reads JSON; `css:`, `xpath:` and `json:` before it say so outright. Where a list of selectors is
+given, the first that finds something counts.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 def declared(response: Response, default: str = "text/plain") -> tuple[str, str]:
     """Media type and charset (lower case, "" if none is named) of the Content-Type header."""
     header = Message()
-    header["Content-Type"] = (response.headers.get("Content-Type") or b"").decode("latin-1") or default
+    header["Content-Type"] = (response.headers.get("Content-Type") or b"").decode(
+        "latin-1"
+    ) or default
     return header.get_content_type(), str(header.get_param("charset", "") or "").lower()
 
 
@@ -56,7 +59,9 @@ KEY = "$key"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One selector, ready to be asked in the languages in which it may be read; of what it finds the first `MOST_FOUND` count."""
+    """One selector, ready to be asked in the languages in which it may be read; of what it finds
+    the first `MOST_FOUND` count.
+    """
 
     xpath: str = ""
     of_xml: str = ""
@@ -73,7 +78,9 @@ class Selection:
         except JMESPathError:  # a function that was given what the document does not have
             return []
         if isinstance(found, dict):
-            return [{**value, KEY: name} for name, value in found.items() if isinstance(value, dict)]
+            return [
+                {**value, KEY: name} for name, value in found.items() if isinstance(value, dict)
+            ]
         return found if isinstance(found, list) else [] if found is None else [found]
 
 
@@ -91,7 +98,9 @@ def compiled(text: str, language: Language) -> Selection:
     try:
         return Selection(path=_path(text))
     except ValueError:
-        raise ValueError("is no JMESPath: write `css:` or `xpath:` before what is for HTML or XML") from None
+        raise ValueError(
+            "is no JMESPath: write `css:` or `xpath:` before what is for HTML or XML"
+        ) from None
 
 
 def _css(text: str) -> Selection:
@@ -115,7 +124,9 @@ def _xpath(text: str) -> str:
 
 
 def _first(xpath: str) -> str:
-    """What finds no more than is followed: each thing that is found costs, and a page may hold a million."""
+    """What finds no more than is followed: each thing that is found costs, and a page may hold a
+    million.
+    """
     return f"({xpath})[position() <= {MOST_FOUND}]"
 
 
@@ -142,7 +153,15 @@ class Selections:
 
     def text(self, node: Node) -> str:
         """The first text that is not blank, its white space made single; "" where there is none."""
-        return next((text for one in self.each for found in one.of(node) if (text := text_of(found, LONGEST_TEXT))), "")
+        return next(
+            (
+                text
+                for one in self.each
+                for found in one.of(node)
+                if (text := text_of(found, LONGEST_TEXT))
+            ),
+            "",
+        )
 
     def texts(self, node: Node) -> list[str]:
         """Every text that any of them finds."""
@@ -159,12 +178,15 @@ def text_of(found: Node, most: int | None = None) -> str:
         found = found.xpath("string()").get("") if is_element(found) else found.get()
     if isinstance(found, bool) or not isinstance(found, str | int | float):
         return ""
-    read = str(found) if most is None else str(found)[: MOST_BLANK + most]  # one text may be every post's
+    # one text may be every post's
+    read = str(found) if most is None else str(found)[: MOST_BLANK + most]
     return " ".join(read.split())[:most]
 
 
 def link_of(found: Node) -> str:
-    """The address that an element leads to, or that is written in what is none, or in an element of a feed."""
+    """The address that an element leads to, or that is written in what is none, or in an element
+    of a feed.
+    """
     if not is_element(found):
         return text_of(found)
     return found.attrib.get("href", "").strip() or (text_of(found) if found.type == "xml" else "")
@@ -200,7 +222,11 @@ def kind_of(text: str) -> Kind:
     text = text[:1000].lstrip(BLANK)
     if text[:1] in {"{", "["}:
         return "json"
-    return "xml" if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")) and not HTML.search(text) else "html"
+    return (
+        "xml"
+        if text.startswith(("<?xml", "<rss", "<feed", "<rdf:RDF")) and not HTML.search(text)
+        else "html"
+    )
 
 
 def document(response: Response) -> ParsedPage:
@@ -220,11 +246,18 @@ def document(response: Response) -> ParsedPage:
 
 
 def embedded(page: ParsedPage, selections: Selections) -> ParsedPage:
-    """What stands as JSON in a page that a script fills; RecordError where there is none. An answer in JSON is left as it is."""
+    """What stands as JSON in a page that a script fills; RecordError where there is none.
+
+    An answer in JSON is left as it is.
+    """
     if page.kind == "json":
         return page
     for found in selections.nodes(page.root):
-        text = (found.xpath("string()").get("") if is_element(found) else found.get()) if isinstance(found, Selector) else ""
+        text = (
+            (found.xpath("string()").get("") if is_element(found) else found.get())
+            if isinstance(found, Selector)
+            else ""
+        )
         begins = BEGINS.search(text)
         try:
             data, _ = json.JSONDecoder().raw_decode(text, begins.start()) if begins else (None, 0)
@@ -237,10 +270,14 @@ def embedded(page: ParsedPage, selections: Selections) -> ParsedPage:
 
 
 def _related(found: Any) -> Any:
-    """Of JSON:API, what each object is related to, as its attributes and by the relation's name, stands in it as `RELATED`."""
+    """Of JSON:API, what each object is related to, as its attributes and by the relation's name,
+    stands in it as `RELATED`.
+    """
     if not isinstance(found, dict) or not isinstance(found.get("data"), list):
         return found
-    objects = [one for one in (*found["data"], *(found.get("included") or ())) if isinstance(one, dict)]
+    objects = [
+        one for one in (*found["data"], *(found.get("included") or ())) if isinstance(one, dict)
+    ]
     known = {(one.get("type"), one.get("id")): one.get("attributes") for one in objects}
     for one in objects:
         relations = one.get("relationships")
@@ -250,7 +287,9 @@ def _related(found: Any) -> Any:
                 for name, end in relations.items()
                 if isinstance(end, dict) and isinstance(end.get("data"), dict)
             }
-            one[RELATED] = {name: known.get((end.get("type"), end.get("id"))) for name, end in ends.items()}
+            one[RELATED] = {
+                name: known.get((end.get("type"), end.get("id"))) for name, end in ends.items()
+            }
     return found
 
 

@@ -1,12 +1,14 @@
-"""A site: one TOML file in the data folder's `sites.d/`, named as the site. What has changed is read again within seconds.
+"""A site: one TOML file in the data folder's `sites.d/`, named as the site.
+
+What has changed is read again within seconds.
 
 platform = "bepasty"                     # a preset, or a file in crawlers/platforms
 start = ["https://paste.example.com/"]   # where a visit begins; the lists are found from there
 legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
 owner = "security team"                  # who answers for it
 
-Of platform `ingest` is what another program collects and hands to `ullage ingest` under the site's name: it is never visited, and
-`start` is needed only to tell its lists apart.
+Of platform `ingest` is what another program collects and hands to `ullage ingest` under the site's
+name: it is never visited, and `start` is needed only to tell its lists apart.
 """
 
 from __future__ import annotations
@@ -52,9 +54,17 @@ def windows_of(texts: tuple[str, ...]) -> tuple[Window, ...]:
     return tuple(made)
 
 
-def nights(texts: tuple[str, ...], zone: str, since: float, until: float) -> list[tuple[float, float]]:
-    """The times between two moments at which a site is left alone, all in Unix seconds, in order of their beginning."""
-    return sorted(span for span in _spans(windows_of(texts), zone, since, until) if span[1] > since and span[0] < until)
+def nights(
+    texts: tuple[str, ...], zone: str, since: float, until: float
+) -> list[tuple[float, float]]:
+    """The times between two moments at which a site is left alone, all in Unix seconds, in order
+    of their beginning.
+    """
+    return sorted(
+        span
+        for span in _spans(windows_of(texts), zone, since, until)
+        if span[1] > since and span[0] < until
+    )
 
 
 def night_ends(texts: tuple[str, ...], zone: str, at: float) -> float:
@@ -68,14 +78,19 @@ def night_ends(texts: tuple[str, ...], zone: str, at: float) -> float:
     return end
 
 
-def _spans(windows: Sequence[Window], zone: str, since: float, until: float) -> Iterator[tuple[float, float]]:
+def _spans(
+    windows: Sequence[Window], zone: str, since: float, until: float
+) -> Iterator[tuple[float, float]]:
     local = ZoneInfo(zone)
     day = datetime.fromtimestamp(since, UTC).astimezone(local).date() - DAY
     last = datetime.fromtimestamp(until, UTC).astimezone(local).date()
     while day <= last:
         for begin, end in windows:
             ends_on = day if begin < end else day + DAY
-            yield datetime.combine(day, begin, local).timestamp(), datetime.combine(ends_on, end, local).timestamp()
+            yield (
+                datetime.combine(day, begin, local).timestamp(),
+                datetime.combine(ends_on, end, local).timestamp(),
+            )
         day += DAY
 
 
@@ -96,7 +111,9 @@ class Site(BaseModel):
 
     name: str
     platform: str
-    """The site's software, as a preset is called; `board` or `feed` with `options`; `ingest` if it is not crawled."""
+    """The site's software, as a preset is called; `board` or `feed` with `options`; `ingest` if
+    it is not crawled.
+    """
     start: tuple[str, ...] = ()
     """Addresses of lists; required except for `ingest`."""
     hosts: tuple[str, ...] = ()
@@ -194,7 +211,9 @@ class Site(BaseModel):
             if parts is None or parts.scheme not in {"http", "https"}:
                 raise ValueError("holds something that is no http:// or https:// address")
             if parts.username or parts.password:
-                raise ValueError("holds a user name or password: a site is read as anybody reads it")
+                raise ValueError(
+                    "holds a user name or password: a site is read as anybody reads it"
+                )
         return start
 
     @field_validator("hosts")
@@ -212,14 +231,19 @@ class Site(BaseModel):
             raise ValueError("start: is missing: say where a visit begins")
         if not self.script and any(map(is_route, self.start)):
             raise ValueError(
-                "start: leads to a route behind #, which browsers do not send: set script = true, or start at its JSON"
+                "start: leads to a route behind #, which browsers do not send: set script = true,"
+                " or start at its JSON"
             )
         if self.options and self.platform == INGEST:
-            raise ValueError(f"options.{shown(min(self.options))}: platform {INGEST} has no options")
+            raise ValueError(
+                f"options.{shown(min(self.options))}: platform {INGEST} has no options"
+            )
         return self
 
     def may_be_asked(self, at: float) -> float:
-        """When the site may be asked next, from `at` on (Unix seconds): `at` itself but at night."""
+        """When the site may be asked next, from `at` on (Unix seconds): `at` itself but at
+        night.
+        """
         return night_ends(self.night, self.time_zone, at)
 
     def nights(self, since: float, until: float) -> list[tuple[float, float]]:
@@ -230,7 +254,10 @@ class Site(BaseModel):
     def shortest_revisit(self) -> float:
         """Seconds from one visit to the next where many posts come."""
         default = max(SHORTEST_REVISIT_SECONDS, self.revisit_seconds / 5)
-        return min(self.revisit_seconds, default if self.revisit_min_seconds is None else self.revisit_min_seconds)
+        return min(
+            self.revisit_seconds,
+            default if self.revisit_min_seconds is None else self.revisit_min_seconds,
+        )
 
     @property
     def is_crawled(self) -> bool:
@@ -238,29 +265,48 @@ class Site(BaseModel):
         return self.enabled and self.platform != INGEST
 
     def section_of(self, url: str) -> str:
-        """The list of ours under which a post at `url` stands: scheme, host and path of an address of `start`.
+        """The list of ours under which a post at `url` stands: scheme, host and path of an address
+        of `start`.
 
-        Of those on the post's own host it is the one whose path goes furthest along the post's own, else the first; "" where none
-        is on that host. What it says stands in the site's file, so it may be shown.
+        Of those on the post's own host it is the one whose path goes furthest along the post's own,
+        else the first; "" where none is on that host. What it says stands in the site's file, so it
+        may be shown.
         """
         post = address(url)
-        lists = [parts for parts in map(urlsplit, self.start) if post and parts.hostname == post.hostname]
+        lists = [
+            parts for parts in map(urlsplit, self.start) if post and parts.hostname == post.hostname
+        ]
         if not post or not lists:
             return ""
-        best = max(lists, key=lambda parts: len(_folder(parts)) if _folder(post).startswith(_folder(parts)) else 0)
+        best = max(
+            lists,
+            key=lambda parts: (
+                len(_folder(parts)) if _folder(post).startswith(_folder(parts)) else 0
+            ),
+        )
         return f"{best.scheme}://{best.netloc.lower()}{best.path or '/'}"
 
     def allows(self, url: str) -> bool:
         """Whether a link or redirect may lead to `url`: to a host and port of `start` or `hosts`.
 
-        A host that is named with one of the two default ports has both, since sites move from HTTP to HTTPS.
+        A host that is named with one of the two default ports has both, since sites move from HTTP
+        to HTTPS.
         """
         parts = address(url)
-        if parts is not None and (parts.username or parts.password):  # nobody is logged in with what stands in a link
+        # nobody is logged in with what stands in a link
+        if parts is not None and (parts.username or parts.password):
             return False
-        named = (address(known) for known in (*self.start, *(f"http://{host}" for host in self.hosts)))
-        ports = {port_of(known) for known in named if parts and known and known.hostname == parts.hostname}
-        return parts is not None and port_of(parts) in ports | (set(PORTS.values()) if ports & set(PORTS.values()) else set())
+        named = (
+            address(known) for known in (*self.start, *(f"http://{host}" for host in self.hosts))
+        )
+        ports = {
+            port_of(known)
+            for known in named
+            if parts and known and known.hostname == parts.hostname
+        }
+        return parts is not None and port_of(parts) in ports | (
+            set(PORTS.values()) if ports & set(PORTS.values()) else set()
+        )
 
 
 def address(url: str) -> SplitResult | None:
@@ -274,7 +320,9 @@ def address(url: str) -> SplitResult | None:
 
 
 def is_route(url: str) -> bool:
-    """Whether the part of `url` behind `#`, which no site is told, names a page that a script makes."""
+    """Whether the part of `url` behind `#`, which no site is told, names a page that a script
+    makes.
+    """
     return urlsplit(url).fragment.startswith(("/", "!"))
 
 
@@ -293,14 +341,20 @@ Check = Callable[[Site], object]
 
 
 def not_an_identifier(name: str) -> str:
-    """The name of a site or channel, ValueError for one that findings could not say: in their place stands `other`."""
+    """The name of a site or channel, ValueError for one that findings could not say: in their
+    place stands `other`.
+    """
     if what := identifier_in(name):
-        raise ValueError(f"reads like {what}, so that findings would call it `other`: choose another name")
+        raise ValueError(
+            f"reads like {what}, so that findings would call it `other`: choose another name"
+        )
     return name
 
 
 def read_site(path: Path, check: Check = lambda _: None) -> Site:
-    """The site in one file; FaultsError names the file, and each knob with what is wrong with it."""
+    """The site in one file; FaultsError names the file, and each knob with what is wrong with
+    it.
+    """
     try:
         given = {"name": path.stem, **read_toml(_text_of(path))}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -319,7 +373,9 @@ def read_site(path: Path, check: Check = lambda _: None) -> Site:
 
 
 def _site_of(given: dict[str, Any]) -> tuple[Site, list[str]]:
-    """The site that a file describes, and what is wrong with it; what is wrong is left out, so that the rest can be looked at."""
+    """The site that a file describes, and what is wrong with it; what is wrong is left out, so
+    that the rest can be looked at.
+    """
     faults = list[str]()
     while True:
         try:
@@ -327,22 +383,33 @@ def _site_of(given: dict[str, Any]) -> tuple[Site, list[str]]:
         except ValidationError as error:
             found = wrong_in(error, Site)
             faults += found
-            # What is wrong with the whole names its knob in its words alone; a knob that nobody knows may hold any sign.
+            # What is wrong with the whole names its knob in its words alone; a knob that nobody
+            # knows may hold any sign.
             wrong = {fault.partition(":")[0].partition(".")[0] for fault in found}
             wrong |= {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
-            rest = {k: v for k, v in given.items() if k not in wrong} | {k: v for k, v in STAND_INS.items() if k in wrong}
+            rest = {k: v for k, v in given.items() if k not in wrong} | {
+                k: v for k, v in STAND_INS.items() if k in wrong
+            }
             given = rest if rest != given else STAND_INS
 
 
 def _text_of(path: Path) -> str:
-    """The text of a site's file, which must be nobody else's to write, nor its folder (`ullage.files.ownership`)."""
+    """The text of a site's file, which must be nobody else's to write, nor its folder
+    (`ullage.files.ownership`).
+    """
     try:
         return read_trusted(path).decode("utf-8")
     except FileNotFoundError:
         raise ConfigError(f"{path}: cannot be read (it is gone)") from None
 
 
-STAND_INS = {"name": "unnamed", "platform": "", "start": ("http://unknown.invalid/",), "legal_basis": "-", "owner": "-"}
+STAND_INS = {
+    "name": "unnamed",
+    "platform": "",
+    "start": ("http://unknown.invalid/",),
+    "legal_basis": "-",
+    "owner": "-",
+}
 """What stands in a faulty file for what must be there, while the rest of it is looked at."""
 Mark = tuple[int, ...]
 """By what it is seen that a file has changed."""
@@ -350,7 +417,9 @@ Mark = tuple[int, ...]
 
 @dataclass(slots=True)
 class SiteFolder:
-    """The site files of `folder`; one that has not changed since it was read is not read again. `check` raises ConfigError.
+    """The site files of `folder`; one that has not changed since it was read is not read again.
+
+    `check` raises ConfigError.
 
     When what `beside` returns has changed, what was checked by it is checked again.
     """
@@ -359,24 +428,34 @@ class SiteFolder:
     check: Check
     beside: Callable[[], object] = tuple
     refused: dict[str, ConfigError] = field(default_factory=dict)
-    """What was wrong with files that hold no site, by the file's own name, when they were last read."""
+    """What was wrong with files that hold no site, by the file's own name, when they were last
+    read.
+    """
     _read: dict[Path, tuple[Mark | None, Site | ConfigError]] = field(default_factory=dict)
     _beside: object = None
 
     def read(self) -> tuple[dict[str, Site], list[ConfigError]]:
         """Every site by name, and the faults of those that cannot be read.
 
-        A watched site beyond the limit is a fault too; it is read all the same, without series of its own.
+        A watched site beyond the limit is a fault too; it is read all the same, without series of
+        its own.
         """
         if (beside := self.beside()) != self._beside:
             self._beside, self._read = beside, {}
         self._read = {path: self._one(path) for path in sorted(self.folder.glob("*.toml"))}
         files = {path: site for path, (_, site) in self._read.items() if isinstance(site, Site)}
         doubles = _doubles(files)
-        self.refused = {path.stem: fault for path, (_, fault) in self._read.items() if isinstance(fault, ConfigError)}
+        self.refused = {
+            path.stem: fault
+            for path, (_, fault) in self._read.items()
+            if isinstance(fault, ConfigError)
+        }
         self.refused |= {path.stem: fault for path, fault in doubles.items()}
         sites = {site.name: site for path, site in files.items() if path not in doubles}
-        return sites, [*(self.refused[stem] for stem in sorted(self.refused)), *_limited(sites, self.folder)]
+        return sites, [
+            *(self.refused[stem] for stem in sorted(self.refused)),
+            *_limited(sites, self.folder),
+        ]
 
     def _one(self, path: Path) -> tuple[Mark | None, Site | ConfigError]:
         """What is in a file, or what is wrong with it."""
@@ -399,15 +478,20 @@ def _mark(path: Path) -> Mark | None:
 
 
 def _doubles(files: Mapping[Path, Site]) -> dict[Path, ConfigError]:
-    """A fault for each file whose site has another's name: none of them is read, but the one that is itself named so."""
+    """A fault for each file whose site has another's name: none of them is read, but the one
+    that is itself named so.
+    """
     named: dict[str, list[Path]] = {}
     for path, site in files.items():
         named.setdefault(site.name, []).append(path)
     return {
-        path: ConfigError(f"{path}: name: {name} is the name in {others} too: no two sites have one")
+        path: ConfigError(
+            f"{path}: name: {name} is the name in {others} too: no two sites have one"
+        )
         for name, paths in named.items()
         for path in paths
-        if path.stem != name and (others := ", ".join(other.name for other in paths if other != path))
+        if path.stem != name
+        and (others := ", ".join(other.name for other in paths if other != path))
     }
 
 
@@ -417,6 +501,9 @@ def _limited(sites: dict[str, Site], folder: Path) -> list[ConfigError]:
     for name in [name for name, site in sites.items() if site.watch and site.enabled][MAX_WATCHED:]:
         sites[name] = sites[name].model_copy(update={"watch": False})
         faults.append(
-            ConfigError(f"{folder / name}.toml: watch: {MAX_WATCHED} sites before it are watched: say false here or there")
+            ConfigError(
+                f"{folder / name}.toml: watch: {MAX_WATCHED} sites before it are watched: say false"
+                " here or there"
+            )
         )
     return faults

@@ -1,4 +1,6 @@
-"""`ullage sites` for people: where each site stands, what its rhythm is, when it is visited next."""
+"""`ullage sites` for people: where each site stands, what its rhythm is, when it is visited
+next.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,10 @@ SEEN = ("ok", "quiet")
 
 @dataclass(frozen=True, slots=True)
 class SiteRow:
-    """One site as it is shown. `rhythm` in words; `pages` by state; times in Unix seconds, 0 for never."""
+    """One site as it is shown.
+
+    `rhythm` in words; `pages` by state; times in Unix seconds, 0 for never.
+    """
 
     site: Site
     report: SiteReport
@@ -58,12 +63,18 @@ class SiteRow:
     left_seconds: float = 0.0
     """How long the pages take, at least, that are left of a site whose past is still being read."""
     tallies: Mapping[str, int] = field(default_factory=dict)
-    """What was ever counted of it: posts that were `edited` or are `gone`, and `file_…` by what came of each attached file."""
+    """What was ever counted of it: posts that were `edited` or are `gone`, and `file_…` by what
+    came of each attached file.
+    """
 
     @property
     def files(self) -> dict[str, int]:
         """Attached files by what came of them."""
-        return {word.removeprefix(FILE): count for word, count in self.tallies.items() if word.startswith(FILE)}
+        return {
+            word.removeprefix(FILE): count
+            for word, count in self.tallies.items()
+            if word.startswith(FILE)
+        }
 
     def as_json(self) -> dict[str, Any]:
         """Everything, for a program; times in ISO 8601, null for never."""
@@ -92,9 +103,22 @@ class SiteRow:
         }
 
 
-def sites_table(rows: Iterable[SiteRow], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()) -> Table:
-    """One line a site, also of a file that holds none (`refused`); fits 100 columns where names are short."""
-    headings = ("site", "state", "since", "last new", "something\nnew comes", "overdue", "pages due\n/ given up", "next visit")
+def sites_table(
+    rows: Iterable[SiteRow], now: float, zone: tzinfo | None = None, refused: Iterable[str] = ()
+) -> Table:
+    """One line a site, also of a file that holds none (`refused`); fits 100 columns where names
+    are short.
+    """
+    headings = (
+        "site",
+        "state",
+        "since",
+        "last new",
+        "something\nnew comes",
+        "overdue",
+        "pages due\n/ given up",
+        "next visit",
+    )
     made = table(*headings, right=headings[6:7], whole=headings[1:])
     for row in rows:
         report = row.report
@@ -106,10 +130,18 @@ def sites_table(rows: Iterable[SiteRow], now: float, zone: tzinfo | None = None,
             row.rhythm,
             _when(report.expected_by, zone),
             f"{row.pages['due']} / {row.pages['parked']}",
-            "-" if not row.site.is_crawled else "now" if row.next_visit <= now else _in(row.next_visit - now),
+            (
+                "-"
+                if not row.site.is_crawled
+                else "now"
+                if row.next_visit <= now
+                else _in(row.next_visit - now)
+            ),
         )
     for name in refused:
-        made.add_row(Text(name), Text(f"{NOT_VISITED}: {FILE_AT_FAULT}", COLOURS["unreachable"]), *("-" * 6))
+        made.add_row(
+            Text(name), Text(f"{NOT_VISITED}: {FILE_AT_FAULT}", COLOURS["unreachable"]), *("-" * 6)
+        )
     return made
 
 
@@ -121,13 +153,19 @@ def _standing(row: SiteRow) -> str:
         return FED
     if row.night_until:
         return f"left alone until {row.night_until}"
-    state = (row.report.state or (NOT_SEEN if row.reason else f"{NOT_VISITED} yet")).replace("_", " ")
+    state = (row.report.state or (NOT_SEEN if row.reason else f"{NOT_VISITED} yet")).replace(
+        "_", " "
+    )
     return f"{state}: {row.reason}" if row.reason and row.report.state not in SEEN else state
 
 
 def explained(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> list[str]:
     """What the words behind states in the table say, one line each."""
-    said = {row.reason for row in rows if row.reason in MEANING and row.report.state not in SEEN and row.site.is_crawled}
+    said = {
+        row.reason
+        for row in rows
+        if row.reason in MEANING and row.report.state not in SEEN and row.site.is_crawled
+    }
     if refused:
         said.add(FILE_AT_FAULT)
     return [f"{word}: {MEANING[word]}" for word in MEANING if word in said]
@@ -136,7 +174,8 @@ def explained(rows: Iterable[SiteRow], refused: Collection[str] = ()) -> list[st
 def sessions_ending(ends: Mapping[str, float], now: float) -> list[str]:
     """Of sites, with when their sessions end, those of which it is soon; one line each."""
     return [
-        f"{name}: its session {'has run out' if at <= now else f'runs out in {_length(at - now)}'}: a person has to open it again"
+        f"{name}: its session {'has run out' if at <= now else f'runs out in {_length(at - now)}'}:"
+        " a person has to open it again"
         for name, at in ends.items()
     ]
 
@@ -144,18 +183,23 @@ def sessions_ending(ends: Mapping[str, float], now: float) -> list[str]:
 def first_readings(rows: Iterable[SiteRow]) -> list[str]:
     """How long it takes until sites that are new to us are read, one line each."""
     return [
-        f"{row.site.name}: first reading, {row.pages['due']} known pages are left: {_length(row.left_seconds)} at least"
+        f"{row.site.name}: first reading, {row.pages['due']} known pages are left:"
+        f" {_length(row.left_seconds)} at least"
         for row in rows
         if row.left_seconds
     ]
 
 
 def changed(rows: Iterable[SiteRow]) -> list[str]:
-    """Of sites where posts were edited or taken away after they were read, or have files that are not read; one line each."""
+    """Of sites where posts were edited or taken away after they were read, or have files that
+    are not read; one line each.
+    """
     lines = []
     for row in rows:
         words = {word: row.tallies.get(word, 0) for word in ("edited", "gone")}
-        said = [f"{count} posts {word} since they were read" for word, count in words.items() if count]
+        said = [
+            f"{count} posts {word} since they were read" for word, count in words.items() if count
+        ]
         unread = {why: count for why, count in sorted(row.files.items()) if why not in READ}
         if unread:
             told = ", ".join(f"{count} {why}" for why, count in unread.items())

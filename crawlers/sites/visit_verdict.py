@@ -2,8 +2,9 @@
 
 `docs/site-states.md` has the same list, and a test holds the two together.
 
-The heads of the lists decide, since whoever cannot read them is blind to what is new. Pages behind them decide only together:
-one paste that was made private, one thread for members are no state of the site. That no post is read at all is one.
+The heads of the lists decide, since whoever cannot read them is blind to what is new. Pages behind
+them decide only together: one paste that was made private, one thread for members are no state of
+the site. That no post is read at all is one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ MEANING: dict[str, str] = {
     "proxy": "the proxy is not in `crawl.proxies`, does not respond, or cannot reach the site",
     "onion": "an .onion name needs a proxy: set `proxy`",
     "host": "it redirects to a host or port that is not in `hosts`",
-    "redirects": "it redirects in a circle, nowhere, or by a meta refresh, which is not followed: correct `start`",
+    "redirects": (
+        "it redirects in a circle, nowhere, or by a meta refresh, which is not followed: correct"
+        " `start`"
+    ),
     "http_4xx": "it answers with a client error",
     "http_5xx": "it answers with a server error",
     "status": "it answers with an unexpected status",
@@ -45,13 +49,24 @@ MEANING: dict[str, str] = {
     "script": "its scripts do not finish within 90 seconds, or need a host that is not in `hosts`",
     "browser": "its pages need scripts, and no browser can run here: see `ullage check`",
     "too_large": "a page is larger than `crawl.download_bytes`; the rest is not read",
-    "posts_gone": "the lists are read, but their posts no longer exist (404, 410): has their address changed (`raw`, `thread`)?",
-    "posts_host": "the lists are read, but their posts are on a host or port that is not in `hosts`",
+    "posts_gone": (
+        "the lists are read, but their posts no longer exist (404, 410): has their address changed"
+        " (`raw`, `thread`)?"
+    ),
+    "posts_host": (
+        "the lists are read, but their posts are on a host or port that is not in `hosts`"
+    ),
     "posts_large": "the lists are read, but their posts are larger than `crawl.download_bytes`",
     "fewer": "there are fewer posts than its lists count or its pages show: is `next` correct?",
     "partial": "a list says that it is incomplete (`incomplete`)",
-    "links": "a page has over 10,000 links or 400,000 elements, or a post over 100 files; the rest is skipped",
-    "first reading": "it is read for the first time: `ullage sites` says how many pages are left and how long that takes",
+    "links": (
+        "a page has over 10,000 links or 400,000 elements, or a post over 100 files; the rest is"
+        " skipped"
+    ),
+    "first reading": (
+        "it is read for the first time: `ullage sites` says how many pages are left and how long"
+        " that takes"
+    ),
     "waiting": "known pages were not read yet, after errors or a pause: `pages due` counts them",
     "fields": "a field that every post had is missing",
     "file": "its file in `sites.d` is invalid: see `ullage check`",
@@ -115,20 +130,36 @@ STATE_OF: dict[str, State] = {
 """What each outcome that is no success says of a site, if it decides."""
 NOT_ASKED = frozenset({"address", "session"})
 """Outcomes of what we refused ourselves to ask: they say nothing of the way to the site."""
-NO_ANSWER = NOT_ASKED | {"dns", "proxy", "timeout", "refused", "tls", "network", "robots_unreachable"}
+NO_ANSWER = NOT_ASKED | {
+    "dns",
+    "proxy",
+    "timeout",
+    "refused",
+    "tls",
+    "network",
+    "robots_unreachable",
+}
 """Outcomes after which nobody knows whether the site is there at all."""
 FRONT = "front"
-"""What a list that leads to other lists alone says of its site: nothing, since those may be empty."""
+"""What a list that leads to other lists alone says of its site: nothing, since those may be
+empty.
+"""
 FIRST_READING = "first reading"
 """The reason of a site of which not all that was there at first has been read."""
 WAITING = "waiting"
 """The reason of a site of which pages wait to be read."""
 OF_ONE_PAGE = frozenset({"gone", "too_large", "host", "address"})
-"""Behind the lists these say something of the page alone, as long as others are read: nobody asks for one of them again."""
+"""Behind the lists these say something of the page alone, as long as others are read: nobody
+asks for one of them again.
+"""
 LEAST_PAGES = 3
-"""So many pages behind the lists must have the same outcome, and be the most, to speak for the site."""
+"""So many pages behind the lists must have the same outcome, and be the most, to speak for the
+site.
+"""
 MISSING_SHARE = 0.05
-"""Of what lists count, so much must be missing: more than is hidden or deleted on a board that is well kept."""
+"""Of what lists count, so much must be missing: more than is hidden or deleted on a board that
+is well kept.
+"""
 LEAST_POSTS_BEFORE = 20
 LEAST_POSTS_NOW = 3
 FIELDS = ("author", "date", "title")
@@ -143,10 +174,16 @@ class Profile:
     fields: dict[str, int] = field(default_factory=dict)
 
     def lost(self, now: Profile) -> tuple[str, ...]:
-        """Fields that nearly every post had, and that none of `now` has: the page names them otherwise."""
+        """Fields that nearly every post had, and that none of `now` has: the page names them
+        otherwise.
+        """
         if self.posts < LEAST_POSTS_BEFORE or now.posts < LEAST_POSTS_NOW:
             return ()
-        return tuple(name for name in FIELDS if self.fields.get(name, 0) >= USUAL * self.posts and not now.fields.get(name, 0))
+        return tuple(
+            name
+            for name in FIELDS
+            if self.fields.get(name, 0) >= USUAL * self.posts and not now.fields.get(name, 0)
+        )
 
 
 UNKNOWN = Profile()
@@ -154,10 +191,12 @@ UNKNOWN = Profile()
 
 @dataclass(frozen=True, slots=True)
 class UnreadStreak:
-    """Pages behind the lists that came to nothing since a post was last read, and the outcome of most of those seen last.
+    """Pages behind the lists that came to nothing since a post was last read, and the outcome of
+    most of those seen last.
 
-    From `LEAST_PAGES` on they speak for the site until a post is read: what was given up is not asked for at each visit, and a
-    site that shows one new post a visit must not pass for one that is seen.
+    From `LEAST_PAGES` on they speak for the site until a post is read: what was given up is not
+    asked for at each visit, and a site that shows one new post a visit must not pass for one that
+    is seen.
     """
 
     pages: int = 0
@@ -174,10 +213,12 @@ NONE_UNREAD = UnreadStreak()
 
 @dataclass(slots=True)
 class Evidence:
-    """What came of the pages of one visit, by outcome: `heads` are first pages of lists, `behind` all others.
+    """What came of the pages of one visit, by outcome: `heads` are first pages of lists, `behind`
+    all others.
 
-    `asked` tells whether anything went out to the site, `answered` whether anything at all came back, whatever it was. `causes`
-    has for some outcomes what brought them about, as a word of `crawlers.sites.visit_verdict`.
+    `asked` tells whether anything went out to the site, `answered` whether anything at all came
+    back, whatever it was. `causes` has for some outcomes what brought them about, as a word of
+    `crawlers.sites.visit_verdict`.
     """
 
     heads: Counter[str] = field(default_factory=Counter)
@@ -188,7 +229,9 @@ class Evidence:
     answered: bool = False
     causes: dict[str, str] = field(default_factory=dict)
     expected: int = 0
-    """Posts of the threads that were read to their end, as their lists count them; of these `missing` in `short` threads."""
+    """Posts of the threads that were read to their end, as their lists count them; of these
+    `missing` in `short` threads.
+    """
     missing: int = 0
     short: int = 0
     over_pages: int = 0
@@ -216,7 +259,9 @@ class Evidence:
 
     @property
     def is_short(self) -> bool:
-        """Whether so much is missing that pages are, or posts on them, and not what a moderator took away."""
+        """Whether so much is missing that pages are, or posts on them, and not what a moderator
+        took away.
+        """
         return self.short >= LEAST_PAGES and self.missing >= MISSING_SHARE * self.expected
 
     def note(self, outcome: str, *, head: bool, cause: str = "") -> None:
@@ -251,7 +296,8 @@ def unread(seen: Evidence, before: UnreadStreak) -> UnreadStreak:
 
 
 def judge(seen: Evidence, before: Profile, until_now: UnreadStreak = NONE_UNREAD) -> State | None:
-    """The state that a visit shows, `ok` included; None when it asked for nothing and so shows none. `quiet` is not told here.
+    """The state that a visit shows, `ok` included; None when it asked for nothing and so shows
+    none. `quiet` is not told here.
 
     `until_now` is what was unread before the visit.
     """
@@ -259,24 +305,37 @@ def judge(seen: Evidence, before: Profile, until_now: UnreadStreak = NONE_UNREAD
         return None
     if outcome := _of_heads(seen, before) or _behind(seen, until_now):
         return STATE_OF[outcome]
-    return "layout_changed" if before.lost(seen.profile()) else "incomplete" if seen.is_incomplete else "ok"
+    return (
+        "layout_changed"
+        if before.lost(seen.profile())
+        else "incomplete"
+        if seen.is_incomplete
+        else "ok"
+    )
 
 
 def reason(seen: Evidence, shown: State | None, until_now: UnreadStreak = NONE_UNREAD) -> str:
-    """Why a visit that shows a state (`judge`) did not see the site, as one word; "" where it did."""
-    heads = Counter({outcome: count for outcome, count in seen.heads.items() if STATE_OF.get(outcome) == shown})
+    """Why a visit that shows a state (`judge`) did not see the site, as one word; "" where it
+    did.
+    """
+    heads = Counter(
+        {outcome: count for outcome, count in seen.heads.items() if STATE_OF.get(outcome) == shown}
+    )
     if outcome := _commonest(heads):
         return of_outcome(outcome, seen.causes.get(outcome, ""))
     if (outcome := _behind(seen, until_now)) and STATE_OF[outcome] == shown:
         return of_post(outcome, seen.causes.get(outcome, ""))
-    missing = seen.lacking or ("fewer" if seen.is_short else WAITING if seen.waiting else FIRST_READING)
+    missing = seen.lacking or (
+        "fewer" if seen.is_short else WAITING if seen.waiting else FIRST_READING
+    )
     return {"layout_changed": "fields", "incomplete": missing}.get(shown or "", "")
 
 
 def _of_heads(seen: Evidence, before: Profile) -> str:
     """The outcome of the heads of the lists that decides, "" where they were read.
 
-    A front page alone counts as read where posts were, once or now: of a site that is new to us its boards have to be.
+    A front page alone counts as read where posts were, once or now: of a site that is new to us its
+    boards have to be.
     """
     decides = (outcome for outcome in ("blocked", "login", "layout") if seen.heads[outcome])
     is_read = seen.heads["ok"] or (seen.heads[FRONT] and (before.posts or seen.posts))
@@ -290,7 +349,9 @@ def _behind(seen: Evidence, until_now: UnreadStreak) -> str:
 
 
 def _refused(seen: Evidence) -> str:
-    """The outcome with which most of a visit's pages behind the lists are refused, "" where they are not."""
+    """The outcome with which most of a visit's pages behind the lists are refused, "" where they
+    are not.
+    """
     failing = {o: n for o, n in seen.behind.items() if o in STATE_OF and o not in OF_ONE_PAGE}
     states = Counter[State]()
     for outcome, count in failing.items():
@@ -306,5 +367,9 @@ def _commonest(outcomes: Mapping[str, int]) -> str:
 
     `host` only where there is no other: it may be of an address that the site's file named once.
     """
-    failing = {outcome: count for outcome, count in outcomes.items() if STATE_OF.get(outcome) and count}
-    return min(failing, key=lambda outcome: (outcome == "host", -failing[outcome], outcome), default="")
+    failing = {
+        outcome: count for outcome, count in outcomes.items() if STATE_OF.get(outcome) and count
+    }
+    return min(
+        failing, key=lambda outcome: (outcome == "host", -failing[outcome], outcome), default=""
+    )

@@ -8,4 +8,4 @@
     report     what people read of it; what stood on the pages is masked
 
 Nothing is captured, and nothing is remembered but the file that is written.
-"""
+"""  # noqa: E501

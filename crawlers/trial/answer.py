@@ -1,7 +1,7 @@
 """What comes back of a site that is tried.
 
-It has little text and scripts, and an empty element for what they make or a word to those who have none. Where its data stands
-in it as JSON, a site's file can name that (`embedded`).
+It has little text and scripts, and an empty element for what they make or a word to those who have
+none. Where its data stands in it as JSON, a site's file can name that (`embedded`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from ullage.guard import FaultGuard
 
 @dataclass(frozen=True, slots=True)
 class ProbeResponse:
-    """What came of one request. `outcome` is a word of `fetching.outcomes`, `cause` one of `sites.visit_verdict`."""
+    """What came of one request.
+
+    `outcome` is a word of `fetching.outcomes`, `cause` one of `sites.visit_verdict`.
+    """
 
     url: str
     outcome: str
@@ -37,7 +40,9 @@ class ProbeResponse:
 
     @property
     def word(self) -> str:
-        """What speaks against it, as a word of `crawlers.sites.visit_verdict`; "" where nothing does."""
+        """What speaks against it, as a word of `crawlers.sites.visit_verdict`; "" where nothing
+        does.
+        """
         return "" if self.outcome == "ok" else visit_verdict.of_outcome(self.outcome, self.cause)
 
 
@@ -96,7 +101,10 @@ class ProbeCache:
 
 @dataclass(frozen=True, slots=True)
 class ProbedPage:
-    """One page, read. `word` says what speaks against it, as `crawlers.sites.visit_verdict` has it; "" for nothing."""
+    """One page, read.
+
+    `word` says what speaks against it, as `crawlers.sites.visit_verdict` has it; "" for nothing.
+    """
 
     page: PageAddress
     answer: ProbeResponse
@@ -116,11 +124,22 @@ class ProbedPage:
     @property
     def older(self) -> PageAddress | None:
         """Its next page."""
-        return next((p for p in self.parsed.pages if p.number > 1 and (p.role == "list") == (self.page.role == "list")), None)
+        return next(
+            (
+                p
+                for p in self.parsed.pages
+                if p.number > 1 and (p.role == "list") == (self.page.role == "list")
+            ),
+            None,
+        )
 
 
-def made_of(page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site, guard: FaultGuard) -> ProbedPage:
-    """Return what a platform reads on a page, and what a visit would say of it; a fault of the platform is told to `guard`."""
+def made_of(
+    page: PageAddress, answer: ProbeResponse, platform: Platform, site: Site, guard: FaultGuard
+) -> ProbedPage:
+    """Return what a platform reads on a page, and what a visit would say of it; a fault of the
+    platform is told to `guard`.
+    """
     if answer.word or answer.response is None:
         return ProbedPage(page, answer, PageContent(), answer.word)
     response = answer.response
@@ -130,7 +149,9 @@ def made_of(page: PageAddress, answer: ProbeResponse, platform: Platform, site: 
         parsed = None
     if parsed is None:
         return ProbedPage(page, answer, PageContent(), "parse")
-    outcome = response_checks.of_page(PageLease(site.name, b"", page, b"", 0), response, parsed, site)
+    outcome = response_checks.of_page(
+        PageLease(site.name, b"", page, b"", 0), response, parsed, site
+    )
     return ProbedPage(page, answer, parsed, ProbeResponse(answer.url, outcome).word)
 
 
@@ -138,9 +159,15 @@ MOST_TEXT = 400
 """Letters of a page on which nothing is to be read yet."""
 LEAST_DATA = 200
 """Characters of JSON that are more than settings."""
-EMPTY = "#app, #root, #__next, #__nuxt, #___gatsby, #svelte, app-root, [ng-app], [data-reactroot], [data-server-rendered]"
+EMPTY = (
+    "#app, #root, #__next, #__nuxt, #___gatsby, #svelte, app-root, [ng-app], [data-reactroot],"
+    " [data-server-rendered]"
+)
 WORDS = re.compile(r"(?i)javascript|启用\s*js|開啟\s*js")
-GLOBAL = re.compile(r"(?:window\.|var |let |const )(__\w+__|[A-Z_]{5,}|initial\w+|preloaded\w+)\s*=\s*(?:JSON\.parse\(|[{\[])")
+GLOBAL = re.compile(
+    r"(?:window\.|var |let |const"
+    r" )(__\w+__|[A-Z_]{5,}|initial\w+|preloaded\w+)\s*=\s*(?:JSON\.parse\(|[{\[])"
+)
 
 
 def is_filled_by_script(response: Response | None) -> bool:
@@ -151,11 +178,15 @@ def is_filled_by_script(response: Response | None) -> bool:
     if not page.css("script") or response_checks.letters(response) > MOST_TEXT:
         return False
     waits = any(not one.css("a") for one in page.css(EMPTY))
-    return waits or any(WORDS.search(text) for text in page.css("noscript").xpath("string()").getall())
+    return waits or any(
+        WORDS.search(text) for text in page.css("noscript").xpath("string()").getall()
+    )
 
 
 def data_in(response: Response | None) -> str:
-    """A selector of what holds a page's data as JSON, as `embedded` takes it; "" where there is none."""
+    """A selector of what holds a page's data as JSON, as `embedded` takes it; "" where there is
+    none.
+    """
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return ""
     texts = ((script, script.xpath("string()").get("")) for script in response.css("script"))
@@ -167,6 +198,10 @@ def data_in(response: Response | None) -> str:
 def _named(script: Selector, text: str) -> str:
     if "json" in script.attrib.get("type", "") and "ld+json" not in script.attrib["type"]:
         own = script.attrib.get("id", "")
-        return f"css:script#{own}" if re.fullmatch(r"[A-Za-z_][\w-]*", own) else "css:script[type*=json]"
+        return (
+            f"css:script#{own}"
+            if re.fullmatch(r"[A-Za-z_][\w-]*", own)
+            else "css:script[type*=json]"
+        )
     told = GLOBAL.search(text)
     return f"xpath://script[contains(., '{told[1]}')]" if told else ""

@@ -44,21 +44,32 @@ def try_site(
         str,
         typer.Argument(
             metavar="URL|SITE",
-            help="A list's address: a board's front page, a paste site's archive, a feed. Or a site that has a file.",
+            help=(
+                "A list's address: a board's front page, a paste site's archive, a feed. Or a site"
+                " that has a file."
+            ),
         ),
     ],
-    name: Annotated[str, typer.Option(help="The site's name, and so its file's; its host by default.")] = "",
-    legal_basis: Annotated[str, typer.Option(help="On what ground it is read; asked for on a terminal.")] = "",
+    name: Annotated[
+        str, typer.Option(help="The site's name, and so its file's; its host by default.")
+    ] = "",
+    legal_basis: Annotated[
+        str, typer.Option(help="On what ground it is read; asked for on a terminal.")
+    ] = "",
     owner: Annotated[str, typer.Option(help="Who answers for it; asked for on a terminal.")] = "",
     allow_private: Annotated[
-        bool, typer.Option("--allow-private", help="Its address is within this house, and that is meant.")
+        bool,
+        typer.Option(
+            "--allow-private", help="Its address is within this house, and that is meant."
+        ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look, and write no file.")] = False,
     json_out: AsJson = False,
 ) -> None:
     """Examine a site for half a minute, and write its file if its posts can be read.
 
-    Of a site that has a file it says why that is not seen, or silent, and what would mend it; it changes nothing then.
+    Of a site that has a file it says why that is not seen, or silent, and what would mend it; it
+    changes nothing then.
     """
     context: Context = ctx.obj
     setup.require(context)
@@ -66,7 +77,15 @@ def try_site(
     if _is_site(folder, url):
         _examine(context, url, json_out=json_out)
     else:
-        _propose(context, folder, _site_of(url, name, allow_private), legal_basis, owner, dry_run=dry_run, json_out=json_out)
+        _propose(
+            context,
+            folder,
+            _site_of(url, name, allow_private),
+            legal_basis,
+            owner,
+            dry_run=dry_run,
+            json_out=json_out,
+        )
 
 
 def _is_site(folder: Path, typed: str) -> bool:
@@ -74,11 +93,23 @@ def _is_site(folder: Path, typed: str) -> bool:
     return is_name(typed) and ((folder / f"{typed}.toml").exists() or "." not in typed)
 
 
-def _propose(context: Context, folder: Path, site: Site, legal_basis: str, owner: str, *, dry_run: bool, json_out: bool) -> None:
+def _propose(
+    context: Context,
+    folder: Path,
+    site: Site,
+    legal_basis: str,
+    owner: str,
+    *,
+    dry_run: bool,
+    json_out: bool,
+) -> None:
     """Look at an address, and write the site's file where it can be read."""
     file = folder / f"{site.name}.toml"
     if not dry_run and file.exists():
-        raise ConfigError(f"{file} is there already: `ullage sites try {site.name}` looks at it; or give another --name")
+        raise ConfigError(
+            f"{file} is there already: `ullage sites try {site.name}` looks at it; or give another"
+            " --name"
+        )
     presets = _presets(context)
     found = _looked(context, SiteSurvey(site), presets)
     now = context.clock.now()
@@ -107,17 +138,23 @@ def _propose(context: Context, folder: Path, site: Site, legal_basis: str, owner
 
 
 def _examine(context: Context, name: str, *, json_out: bool) -> None:
-    """Look at a site as a visit would, and say why it is not seen, or silent, and what would mend it."""
+    """Look at a site as a visit would, and say why it is not seen, or silent, and what would
+    mend it.
+    """
     presets = _presets(context)
     folder = SiteFolder(context.data / SITES, lambda site: platform_of(site, presets))
     sites, _ = folder.read()
     if name in folder.refused:
         raise folder.refused[name]
     if name not in sites:
-        raise ConfigError(f"no site {safe(name)} in {folder.folder}: `ullage sites` lists what there is")
+        raise ConfigError(
+            f"no site {safe(name)} in {folder.folder}: `ullage sites` lists what there is"
+        )
     site = sites[name]
     if not site.start or not site.is_crawled:
-        raise ConfigError(f"site {name} is not crawled: what is of it comes by `ullage ingest`, or it is off")
+        raise ConfigError(
+            f"site {name} is not crawled: what is of it comes by `ullage ingest`, or it is off"
+        )
     found = _looked(context, SiteSurvey(site, is_known=True), presets)
     shown, said = lines(found, context.clock.now()), tuple(mends(found, presets))
     if json_out:
@@ -145,7 +182,13 @@ def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey
     from crawlers.trial.fetch import fetch  # noqa: PLC0415 - `ullage sites` needs no reactor
 
     proxy = proxies_of(context).get(found.site.proxy)
-    in_time = fetch(context.settings.crawl, found.site, context.clock, lambda pages: look(found, pages, presets), proxy)
+    in_time = fetch(
+        context.settings.crawl,
+        found.site,
+        context.clock,
+        lambda pages: look(found, pages, presets),
+        proxy,
+    )
     found.end(in_time=in_time)
     return found
 
@@ -154,18 +197,31 @@ def _site_of(url: str, name: str, allow_private: bool) -> Site:
     """The site that an address would be; ConfigError where it is none."""
     url = url if ":/" in url else f"https://{url}"
     parts = address(url)
-    if parts is None or parts.scheme not in {"http", "https"} or not HOST.fullmatch(parts.hostname or ""):
+    if (
+        parts is None
+        or parts.scheme not in {"http", "https"}
+        or not HOST.fullmatch(parts.hostname or "")
+    ):
         raise ConfigError("that is no web address: write https://HOST/PATH or http://HOST/PATH")
     if parts.username or parts.password:
-        raise ConfigError("the address holds a user name or password: a site is read as anybody reads it")
+        raise ConfigError(
+            "the address holds a user name or password: a site is read as anybody reads it"
+        )
     named = name or NAME_SIGNS.sub("-", parts.netloc.lower().removeprefix("www."))
     named = UNNAMED if identifier_in(named) and not name else named
-    known = {"name": named, "platform": "board", "start": [url], "allow_private": allow_private, "script": is_route(url)}
+    known = {
+        "name": named,
+        "platform": "board",
+        "start": [url],
+        "allow_private": allow_private,
+        "script": is_route(url),
+    }
     try:
         return Site.model_validate({**known, "legal_basis": UNSAID, "owner": UNSAID})
     except ValueError:
         raise ConfigError(
-            f"{safe(named)} is no site name: give one with --name, of a-z, 0-9, '.', '_' and '-', that reads like no number"
+            f"{safe(named)} is no site name: give one with --name, of a-z, 0-9, '.', '_' and '-',"
+            " that reads like no number"
         ) from None
 
 
@@ -182,7 +238,9 @@ def _write(file: Path, text: str, presets: Presets) -> None:
 def _print_why_not(found: SiteSurvey, presets: Presets) -> None:
     """Why no file is written."""
     if found.doubts:
-        console().print(f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False)
+        console().print(
+            f"\nno file is written, since not all is read: {found.doubts[0]}", markup=False
+        )
     else:
         _print_mends(tuple(mends(found, presets)))
 
@@ -204,8 +262,15 @@ def _standing(context: Context, name: str) -> Iterator[str]:
         yield f"{name}: not visited yet"
     else:
         why = f": {standing.reason}: {MEANING.get(standing.reason, '')}" if standing.reason else ""
-        new = f"; last new post {_at(context, standing.last_new)}" if standing.last_new else "; no post was ever new"
-        yield f"{name}: {standing.state.replace('_', ' ')} since {_at(context, standing.since)}{why}{new}"
+        new = (
+            f"; last new post {_at(context, standing.last_new)}"
+            if standing.last_new
+            else "; no post was ever new"
+        )
+        yield (
+            f"{name}: {standing.state.replace('_', ' ')} since"
+            f" {_at(context, standing.since)}{why}{new}"
+        )
 
 
 def _at(context: Context, seconds: float) -> str:

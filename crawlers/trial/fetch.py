@@ -1,10 +1,11 @@
 """Ask one site for a few pages, or many sites for one each, by the rules of a visit.
 
-One request for each origin of `start`: robots.txt, or the list itself where the site's file says that robots.txt is not obeyed;
-with the same guard, pinned address and name as a visit. Several sites at a time, all within `ALL_SECONDS`.
+One request for each origin of `start`: robots.txt, or the list itself where the site's file says
+that robots.txt is not obeyed; with the same guard, pinned address and name as a visit. Several
+sites at a time, all within `ALL_SECONDS`.
 
-All within `SECONDS`, and no answer may take longer than `PAGE_SECONDS`: who tries a site waits for it. Where a browser has to
-render its pages they have `RENDERING_SECONDS`.
+All within `SECONDS`, and no answer may take longer than `PAGE_SECONDS`: who tries a site waits for
+it. Where a browser has to render its pages they have `RENDERING_SECONDS`.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ NO_PROXIES: Mapping[str, Proxy] = {}
 
 @dataclass(slots=True)
 class Look:
-    """What came of the look at one site: words of `crawlers.sites.visit_verdict`, one a request that found a fault."""
+    """What came of the look at one site: words of `crawlers.sites.visit_verdict`, one a request
+    that found a fault.
+    """
 
     site: Site
     proxy: Proxy | None = None
@@ -79,10 +82,18 @@ class LookSpider(Spider):
         site, asked = self.visit.site, response.request.url if response.request else response.url
         if not site.robots:
             outcome = response_checks.of_answer(asked, response)
-            return "" if outcome == "ok" else visit_verdict.of_outcome(outcome, _status(outcome, response))
+            return (
+                ""
+                if outcome == "ok"
+                else visit_verdict.of_outcome(outcome, _status(outcome, response))
+            )
         text, refusal = rules_text(response)
         rules, name = ProtegoRobotParser(text, self), str(self.settings["USER_AGENT"])
-        forbidden = [url for url in site.start if _robots_of(url) in _origins(response) and not rules.allowed(url, name)]
+        forbidden = [
+            url
+            for url in site.start
+            if _robots_of(url) in _origins(response) and not rules.allowed(url, name)
+        ]
         return visit_verdict.of_outcome(refusal) if forbidden else ""
 
 
@@ -102,7 +113,10 @@ def _robots_of(url: str) -> str:
 def _origins(response: Response) -> set[str]:
     """The addresses under which this answer was asked for, redirects included."""
     request = response.request
-    return {response.url, *((request.url, *request.meta.get("redirect_urls", ())) if request else ())}
+    return {
+        response.url,
+        *((request.url, *request.meta.get("redirect_urls", ())) if request else ()),
+    }
 
 
 def _status(outcome: str, response: Response) -> str:
@@ -124,26 +138,40 @@ def look_settings(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     }
 
 
-async def _look(crawl: CrawlSettings, site: Site, permits: asyncio.Semaphore, proxy: Proxy | None) -> str:
+async def _look(
+    crawl: CrawlSettings, site: Site, permits: asyncio.Semaphore, proxy: Proxy | None
+) -> str:
     look = Look(site, proxy)
     async with permits:
-        await AsyncCrawlerRunner(look_settings(crawl, site)).crawl(LookSpider, name=site.name, visit=look)
+        await AsyncCrawlerRunner(look_settings(crawl, site)).crawl(
+            LookSpider, name=site.name, visit=look
+        )
     return min(look.words, default="")
 
 
 async def look_at(
-    crawl: CrawlSettings, sites: Iterable[Site], seconds: float = ALL_SECONDS, proxies: Mapping[str, Proxy] = NO_PROXIES
+    crawl: CrawlSettings,
+    sites: Iterable[Site],
+    seconds: float = ALL_SECONDS,
+    proxies: Mapping[str, Proxy] = NO_PROXIES,
 ) -> dict[str, str]:
-    """By site what speaks against it, "" for nothing; a site that is left out was not looked at in time."""
+    """By site what speaks against it, "" for nothing; a site that is left out was not looked at
+    in time.
+    """
     permits = asyncio.Semaphore(SIDE_BY_SIDE)
-    tasks = {site.name: asyncio.ensure_future(_look(crawl, site, permits, proxies.get(site.proxy))) for site in sites}
+    tasks = {
+        site.name: asyncio.ensure_future(_look(crawl, site, permits, proxies.get(site.proxy)))
+        for site in sites
+    }
     done, late = await asyncio.wait(tasks.values(), timeout=seconds)
     for task in late:
         task.cancel()
     return {name: task.result() for name, task in tasks.items() if task in done}
 
 
-def looks(crawl: CrawlSettings, sites: Iterable[Site], proxies: Mapping[str, Proxy] = NO_PROXIES) -> Mapping[str, str]:
+def looks(
+    crawl: CrawlSettings, sites: Iterable[Site], proxies: Mapping[str, Proxy] = NO_PROXIES
+) -> Mapping[str, str]:
     """`look_at`, on a reactor that runs once in the life of a process."""
     found: dict[str, str] = {}
 
@@ -168,7 +196,9 @@ LEADS_ELSEWHERE = frozenset({"host", "login", "redirects"})
 class Pages:
     """What a look asks for."""
 
-    def __init__(self, spider: TrialSpider, limit: asyncio.Timeout, *, by_script: bool = False) -> None:
+    def __init__(
+        self, spider: TrialSpider, limit: asyncio.Timeout, *, by_script: bool = False
+    ) -> None:
         self._spider, self._limit, self._by_script, self.asked = spider, limit, by_script, 0
 
     def by_script(self) -> Pages:
@@ -179,23 +209,42 @@ class Pages:
     async def get(self, url: str) -> ProbeResponse:
         """The answer to a request for `url`, redirects followed."""
         try:
-            request = Request(url, callback=NO_CALLBACK, dont_filter=True, meta={RENDER: self._by_script})
+            request = Request(
+                url, callback=NO_CALLBACK, dont_filter=True, meta={RENDER: self._by_script}
+            )
         except ValueError:
             return ProbeResponse(url, "parse")
         try:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
-            outcome, cause = of_error(error), error.cause if isinstance(error, RequestRefusal) else ""
-            return ProbeResponse(url, outcome, None, cause, await self._led_to(url) if outcome in LEADS_ELSEWHERE else "")
+            outcome, cause = (
+                of_error(error),
+                error.cause if isinstance(error, RequestRefusal) else "",
+            )
+            return ProbeResponse(
+                url,
+                outcome,
+                None,
+                cause,
+                await self._led_to(url) if outcome in LEADS_ELSEWHERE else "",
+            )
         outcome = response_checks.of_answer(url, response)
         cause = visit_verdict.of_status(response.status) if outcome == "status" else ""
-        return ProbeResponse(url, outcome, response, cause, response.url if outcome == "login" and response.url != url else "")
+        return ProbeResponse(
+            url,
+            outcome,
+            response,
+            cause,
+            response.url if outcome == "login" and response.url != url else "",
+        )
 
     async def robots(self, url: str) -> Robots:
         """What robots.txt says of `url`; it is kept, so that the middleware need not ask again."""
         spider, parts = self._spider, urlsplit(url)
         place = f"{parts.scheme}://{parts.netloc}"
-        request = Request(f"{place}/robots.txt", callback=NO_CALLBACK, dont_filter=True, meta={SKIP: True})
+        request = Request(
+            f"{place}/robots.txt", callback=NO_CALLBACK, dont_filter=True, meta={SKIP: True}
+        )
         try:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS) as error:
@@ -204,7 +253,9 @@ class Pages:
         rules, name = ProtegoRobotParser(text, spider), str(spider.settings["USER_AGENT"])
         spider.visit.robots.put(place, RobotsRules(rules, refusal))
         word = "" if refusal == "robots" else visit_verdict.of_outcome(refusal)
-        return Robots(response.status, rules.allowed(url, name), rules.crawl_delay(name) or 0.0, word)
+        return Robots(
+            response.status, rules.allowed(url, name), rules.crawl_delay(name) or 0.0, word
+        )
 
     async def _led_to(self, url: str) -> str:
         """Where `url` redirects to."""
@@ -213,7 +264,11 @@ class Pages:
             response = await self._ask(request)
         except (IgnoreRequest, *DOWNLOAD_ERRORS):
             return ""
-        return urljoin(url, (response.headers.get("Location") or b"").decode("latin-1")) if response.status // 100 == 3 else ""
+        return (
+            urljoin(url, (response.headers.get("Location") or b"").decode("latin-1"))
+            if response.status // 100 == 3
+            else ""
+        )
 
     async def is_outside(self, host: str) -> bool:
         """Whether a host leads out of this house, as far as can be told."""
@@ -261,18 +316,31 @@ class TrialSpider(Spider):
 
 def settings_of(crawl: CrawlSettings, site: Site) -> dict[str, Any]:
     """As for a visit, but for the little time that there is."""
-    seconds, delay = min(PAGE_SECONDS, crawl.download_seconds), min(DELAY_SECONDS, site.delay_seconds)
-    pace = {"DOWNLOAD_DELAY": delay, "AUTOTHROTTLE_START_DELAY": delay, "AUTOTHROTTLE_MAX_DELAY": SECONDS}
+    seconds, delay = (
+        min(PAGE_SECONDS, crawl.download_seconds),
+        min(DELAY_SECONDS, site.delay_seconds),
+    )
+    pace = {
+        "DOWNLOAD_DELAY": delay,
+        "AUTOTHROTTLE_START_DELAY": delay,
+        "AUTOTHROTTLE_MAX_DELAY": SECONDS,
+    }
     limits = {"DOWNLOAD_TIMEOUT": seconds, "DNS_TIMEOUT": seconds}
     return {**scrapy_settings(crawl, site), **pace, **limits, "ITEM_PIPELINES": {}}
 
 
-def fetch(crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None) -> bool:
-    """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether it came to its end in time."""
+def fetch(
+    crawl: CrawlSettings, site: Site, clock: Clock, act: Act, proxy: Proxy | None = None
+) -> bool:
+    """Run `act` with the means to ask `site`, on a reactor that runs once in a process; whether
+    it came to its end in time.
+    """
     tried = ProbeVisit(site, RobotsCache(clock.monotonic), act, proxy, browsers_of(crawl))
 
     async def run(_: asyncio.Event) -> None:
-        await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(TrialSpider, name=site.name, visit=tried)
+        await AsyncCrawlerRunner(settings_of(crawl, site)).crawl(
+            TrialSpider, name=site.name, visit=tried
+        )
 
     silence_libraries()
     drive(run, threading.Event())

@@ -1,7 +1,7 @@
 """Tell a guessed "post" that is in truth the page, or what holds all posts of a thread.
 
-Such a guess reads every text and passes each comparison of texts; a visit would take the whole thread for one post, which changes
-with each reply, and see no author and no date of a reply.
+Such a guess reads every text and passes each comparison of texts; a visit would take the whole
+thread for one post, which changes with each reply, and see no author and no date of a reply.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ LEAST_SECOND = 2
 
 
 def doubts(site: Site, roots: Sequence[HtmlElement]) -> Iterator[str]:
-    """Yield a sentence where the posts that a site's options find in threads are the page, or hold several posts."""
+    """Yield a sentence where the posts that a site's options find in threads are the page, or
+    hold several posts.
+    """
     options = layout_of(site.name, dict(site.options), "css")
     whole = 0
     for root in roots:
@@ -49,10 +51,16 @@ def _holds_head(post: HtmlElement) -> bool:
 
 
 def _holds_posts(post: HtmlElement, found: Sequence[HtmlElement]) -> bool:
-    """Return whether several dated parts of one kind stand in a post, which are no posts of their own."""
+    """Return whether several dated parts of one kind stand in a post, which are no posts of
+    their own.
+    """
     ours, kinds = set(found) - {post}, Counter[str]()
     for one in elements_in(post, itself=False):
-        if one in ours or any(above in ours for above in one.iterancestors()) or "." not in posts.own(one):
+        if (
+            one in ours
+            or any(above in ours for above in one.iterancestors())
+            or "." not in posts.own(one)
+        ):
             continue
         says = [text for text in posts.said_in(one) if posts.MOMENT.moment(text) is None]
         if posts.moment_in(one, None) is not None and sum(map(len, says)) >= posts.LONG:

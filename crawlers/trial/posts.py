@@ -1,8 +1,10 @@
-"""What the posts of unknown software look like, guessed from a few threads: what repeats, has a date, and holds what differs.
+"""What the posts of unknown software look like, guessed from a few threads: what repeats, has a
+date, and holds what differs.
 
-Elements are grouped by what could select them: a class, an attribute, a place below a parent. Of the groups that hold nearly
-all of the text that the threads do not share, that with the most elements is the posts: larger ones hold several posts each.
-Where a post is a row that says who and when, and the next row what, the text is looked for behind it.
+Elements are grouped by what could select them: a class, an attribute, a place below a parent. Of
+the groups that hold nearly all of the text that the threads do not share, that with the most
+elements is the posts: larger ones hold several posts each. Where a post is a row that says who and
+when, and the next row what, the text is looked for behind it.
 """
 
 from __future__ import annotations
@@ -21,11 +23,44 @@ from crawlers.sites.dates import DateFormats
 from crawlers.sites.elements import elements_in, next_element, text_before, text_behind
 
 NO_POSTS = frozenset(
-    {"a", "span", "script", "style", "body", "html", "form", "time", "b", "i", "img", "head", "meta", "link", "option"}
+    {
+        "a",
+        "span",
+        "script",
+        "style",
+        "body",
+        "html",
+        "form",
+        "time",
+        "b",
+        "i",
+        "img",
+        "head",
+        "meta",
+        "link",
+        "option",
+    }
 )
 NO_TEXTS = frozenset({"a", "script", "style", "title", "button", "select"})
 NO_BODIES = frozenset(
-    {"a", "span", "h1", "h2", "h3", "h4", "h5", "h6", "li", "button", "footer", "header", "aside", "b", "i", "font"}
+    {
+        "a",
+        "span",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "li",
+        "button",
+        "footer",
+        "header",
+        "aside",
+        "b",
+        "i",
+        "font",
+    }
 )
 IDENT = re.compile(r"-?[_a-zA-Z][\w-]*")
 NUMBERED = re.compile(r"\d")
@@ -33,11 +68,15 @@ ID_PREFIX = re.compile(r"([A-Za-z][A-Za-z_-]*?)[_-]?\d+")
 BODY = re.compile(r"(?i)content|body|text|message|cooked|words")
 BODY_BONUS = 3
 AUTHOR = re.compile(r"(?i)author|user|poster|nick|member|by-?line|who|creator")
-PROFILE = re.compile(r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]|[?&](uid|u|user|mod=space)=?")
+PROFILE = re.compile(
+    r"(?i)/(u|user|users|member|members|profile|author|people|space)[/.?-]|[?&](uid|u|user|mod=space)=?"
+)
 MOMENT = DateFormats()
 MOST_CLASSES = 3
 MOST_PAIRED, LEAST_REPLY = 40, 8
-"""Groups of each kind that are paired, and how much a first post or a reply says on average: a heading says less."""
+"""Groups of each kind that are paired, and how much a first post or a reply says on average: a
+heading says less.
+"""
 EVERYWHERE = 0.8
 """Of the pages of threads so many have posts: one may be gone, or for members."""
 MOST_GROUPS = 80
@@ -52,7 +91,9 @@ LONGEST_DATE, LONGEST_NAME = 60, 40
 LONG = 25
 """Bytes of a text that is rather somebody's words than a label or a name."""
 LONGEST_SAID, LONGEST_AGO = 80, 30
-"""Letters of a text that may be a date, or an age: whoever writes "today" in a post dates nothing."""
+"""Letters of a text that may be a date, or an age: whoever writes "today" in a post dates
+nothing.
+"""
 KEPT = 0.6
 """So much of a post must its text be; else all of the post is read."""
 Options = dict[str, str | list[str] | bool]
@@ -69,16 +110,24 @@ class _Group:
     pages: int = 1
     """How many pages have one."""
     is_pair: bool = False
-    """Whether it is made of two: the first post of a thread, and replies to it that look otherwise."""
+    """Whether it is made of two: the first post of a thread, and replies to it that look
+    otherwise.
+    """
 
 
 def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
-    """Options that read the posts of threads of one site; {} where nothing in them looks like one."""
+    """Options that read the posts of threads of one site; {} where nothing in them looks like
+    one.
+    """
     texts = [Counter(said for one in root.itertext() if (said := one.strip())) for root in roots]
     same = set.intersection(*map(set, texts)) if len(roots) > 1 else set[str]()
-    for root, own_texts in zip(roots, texts, strict=True):  # its title stands above the posts, and of short ones it is most
+    # its title stands above the posts, and of short ones it is most
+    for root, own_texts in zip(roots, texts, strict=True):
         headings = root.findall(".//h1")
-        titles = [" ".join((root.findtext(".//title") or "").split()), *map(text, headings if len(headings) == 1 else ())]
+        titles = [
+            " ".join((root.findtext(".//title") or "").split()),
+            *map(text, headings if len(headings) == 1 else ()),
+        ]
         same |= {one for one in own_texts if any(one in title for title in titles)}
     weights = {said: _weight(said) for own_texts in texts for said in own_texts if said not in same}
     whole = sum(fresh(body(root), weights) for root in roots)
@@ -97,7 +146,8 @@ def of_threads(roots: Sequence[HtmlElement], now: datetime | None) -> Options:
 
 
 def _likeliest(near: Sequence[_Group]) -> _Group:
-    """Return the group that is the posts: what stands several times on a page and is dated goes before what stands once.
+    """Return the group that is the posts: what stands several times on a page and is dated goes
+    before what stands once.
 
     Of groups that stand once on each page the smallest is the post, and others hold it.
     """
@@ -107,15 +157,27 @@ def _likeliest(near: Sequence[_Group]) -> _Group:
         several = [group for group in dated if len(group.nodes) > group.pages]
         singles = [group for group in several if not group.is_pair]
         if several and (least or singles):
-            likely = max(singles or several, key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover))
+            likely = max(
+                singles or several,
+                key=lambda one: (len(one.nodes), one.number != "", not one.behind, one.cover),
+            )
             return _with_first(likely, near)
         if dated:
-            return min(dated, key=lambda one: (sum(len(text(node)) for node in one.nodes), one.number == "", one.behind))
+            return min(
+                dated,
+                key=lambda one: (
+                    sum(len(text(node)) for node in one.nodes),
+                    one.number == "",
+                    one.behind,
+                ),
+            )
     raise ValueError("no group is given")
 
 
 def _with_first(replies: _Group, near: Sequence[_Group]) -> _Group:
-    """Return the pair of a group with what stands before it on each page and says as much as a post; else the group itself."""
+    """Return the pair of a group with what stands before it on each page and says as much as a
+    post; else the group itself.
+    """
     pairs = [
         pair
         for pair in near
@@ -124,37 +186,61 @@ def _with_first(replies: _Group, near: Sequence[_Group]) -> _Group:
         and pair.cover - replies.cover >= LONG * pair.pages
         and not replies.behind
     ]
-    return min(pairs, key=lambda pair: (sum(len(text(node)) for node in pair.nodes), -pair.cover), default=replies)
+    return min(
+        pairs,
+        key=lambda pair: (sum(len(text(node)) for node in pair.nodes), -pair.cover),
+        default=replies,
+    )
 
 
 def _pairs(groups: Sequence[_Group], least_pages: float) -> list[_Group]:
-    """Return pairs of a group that stands once on each page and a dated one of replies, which not all threads have."""
+    """Return pairs of a group that stands once on each page and a dated one of replies, which
+    not all threads have.
+    """
     plain = sorted((group for group in groups if not group.behind), key=lambda group: -group.cover)
     firsts = [
         group
         for group in plain
-        if group.pages >= least_pages and len(group.nodes) == group.pages and group.cover >= LEAST_REPLY * group.pages
+        if group.pages >= least_pages
+        and len(group.nodes) == group.pages
+        and group.cover >= LEAST_REPLY * group.pages
     ][:MOST_PAIRED]
-    replies = [group for group in plain if group.dated >= DATED[0] and group.cover >= LEAST_REPLY * len(group.nodes)][
-        :MOST_PAIRED
-    ]
+    replies = [
+        group
+        for group in plain
+        if group.dated >= DATED[0] and group.cover >= LEAST_REPLY * len(group.nodes)
+    ][:MOST_PAIRED]
     made = list[_Group]()
     for first in firsts:
         for reply in replies:
             nodes = [*first.nodes, *reply.nodes]
             if len(set(nodes)) == len(outermost(nodes)) == len(nodes):
                 cover, selector = first.cover + reply.cover, f"{first.selector}, {reply.selector}"
-                made.append(_Group(selector, nodes, cover, reply.dated, numbered(nodes), pages=first.pages, is_pair=True))
+                made.append(
+                    _Group(
+                        selector,
+                        nodes,
+                        cover,
+                        reply.dated,
+                        numbered(nodes),
+                        pages=first.pages,
+                        is_pair=True,
+                    )
+                )
     return made
 
 
 ROWS = frozenset({"li", "p", "dd", "dt", "nav"})
 LONGEST_ROW = 80
-"""Letters beside the link of a row that leads elsewhere; in a longer one somebody speaks of another thread."""
+"""Letters beside the link of a row that leads elsewhere; in a longer one somebody speaks of
+another thread.
+"""
 
 
 def take_out_rows(root: HtmlElement, leads_elsewhere: Callable[[str], bool]) -> None:
-    """Take out of a page the small rows with a link to another thread, such as "next message" or "related"."""
+    """Take out of a page the small rows with a link to another thread, such as "next message" or
+    "related".
+    """
     for link in [link for link in root.iter("a") if leads_elsewhere(link.get("href") or "")]:
         row = next((above for above in link.iterancestors() if above.tag in ROWS), None)
         if row is None or row.getparent() is None or moment_in(row, None):
@@ -198,16 +284,23 @@ def said_in(one: HtmlElement) -> Iterator[str]:
 
 
 def _grouped(roots: Sequence[HtmlElement]) -> list[tuple[str, list[HtmlElement], int]]:
-    """Return elements by what selects them, where there are several, and how many pages have one."""
+    """Return elements by what selects them, where there are several, and how many pages have
+    one.
+    """
     groups: dict[str, list[list[HtmlElement]]] = defaultdict(lambda: [[] for _ in roots])
     for place, root in enumerate(roots):
-        mixed = {above for above in elements_in(body(root)) if len({child.tag for child in above if _may_be_post(child)}) > 1}
+        mixed = {
+            above
+            for above in elements_in(body(root))
+            if len({child.tag for child in above if _may_be_post(child)}) > 1
+        }
         for one in elements_in(body(root), itself=False):
             if _may_be_post(one):
                 for selector in _selectors(one, mixed):
                     groups[selector][place].append(one)
     found = [
-        (name, outermost([node for page in pages for node in page]), sum(map(bool, pages))) for name, pages in groups.items()
+        (name, outermost([node for page in pages for node in page]), sum(map(bool, pages)))
+        for name, pages in groups.items()
     ]
     found = [(name, nodes, pages) for name, nodes, pages in found if len(nodes) > 1]
     return sorted(found, key=lambda one: -sum(len(text(node)) for node in one[1]))[:MOST_GROUPS]
@@ -218,7 +311,9 @@ def _may_be_post(one: HtmlElement) -> bool:
 
 
 def _selectors(one: HtmlElement, mixed: AbstractSet[HtmlElement]) -> Iterator[str]:
-    """All by which an element and its like could be selected; `mixed` have children of several tags that may be posts."""
+    """All by which an element and its like could be selected; `mixed` have children of several
+    tags that may be posts.
+    """
     tag = str(one.tag)
     classes = [name for name in (one.get("class") or "").split() if is_kind(name)]
     yield from (f"{tag}.{name}" for name in dict.fromkeys(classes))
@@ -231,7 +326,8 @@ def _selectors(one: HtmlElement, mixed: AbstractSet[HtmlElement]) -> Iterator[st
             yield f"{tag}[{name}]"
     if (above := one.getparent()) is not None:
         yield f"{_way(above)} > {tag}"
-        if above in mixed and not (way := _way(above)).startswith("body"):  # the first post and replies to it
+        # the first post and replies to it
+        if above in mixed and not (way := _way(above)).startswith("body"):
             yield f"{way} > *"
 
 
@@ -242,21 +338,29 @@ def _way(one: HtmlElement) -> str:
         classes = [name for name in (one.get("class") or "").split() if is_kind(name)]
         own = one.get("id") or ""
         if classes or is_kind(own):
-            return " > ".join([f"{one.tag}.{classes[0]}" if classes else f"{one.tag}#{own}", *steps])
+            return " > ".join(
+                [f"{one.tag}.{classes[0]}" if classes else f"{one.tag}#{own}", *steps]
+            )
         steps.insert(0, str(one.tag))
         one = one.getparent()
     return " > ".join(["body", *steps])
 
 
 def _measured(
-    selector: str, nodes: list[HtmlElement], pages: int, weights: Mapping[str, int], now: datetime | None
+    selector: str,
+    nodes: list[HtmlElement],
+    pages: int,
+    weights: Mapping[str, int],
+    now: datetime | None,
 ) -> Iterator[_Group]:
     dated = sum(moment_in(node, now) is not None for node in nodes) / len(nodes)
     cover = sum(fresh(node, weights) for node in nodes)
     number = numbered(nodes)
     yield _Group(selector, nodes, cover, dated, number, pages=pages)
     ours = set(nodes)
-    behind = [next_ for node in nodes if (next_ := next_element(node)) is not None and next_ not in ours]
+    behind = [
+        next_ for node in nodes if (next_ := next_element(node)) is not None and next_ not in ours
+    ]
     if dated >= DATED[0] and len(behind) == len(nodes):
         more = sum(fresh(node, weights) for node in behind)
         if more > cover / 2:
@@ -265,7 +369,13 @@ def _measured(
 
 def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) -> Options:
     """What a post holds: its text, its author, its time."""
-    posts, sizes, dated, named, weak = chosen.nodes, Counter[str](), Counter[str](), Counter[str](), Counter[str]()
+    posts, sizes, dated, named, weak = (
+        chosen.nodes,
+        Counter[str](),
+        Counter[str](),
+        Counter[str](),
+        Counter[str](),
+    )
     kept = Counter[str]()
     for post in posts:
         for one in elements_in(post, itself=False):
@@ -279,11 +389,17 @@ def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) 
                 dated[made] += 1
             profile = PROFILE.search(one.get("href", "")) if one.tag == "a" else None
             if 0 < size < LONGEST_NAME and moment is None and (profile or AUTHOR.search(named_so)):
-                named[made if made != one.tag or not profile else f"a[href*='{profile[0].strip('?&')}']"] += 1
+                named[
+                    made
+                    if made != one.tag or not profile
+                    else f"a[href*='{profile[0].strip('?&')}']"
+                ] += 1
             elif 0 < size < LONGEST_NAME and one.tag in {"b", "strong"}:
                 weak[made] += 1
     told: Options = {
-        "body": BEHIND if chosen.behind else _body_of(posts, sizes, kept, sum(fresh(post, weights) for post in posts))
+        "body": BEHIND
+        if chosen.behind
+        else _body_of(posts, sizes, kept, sum(fresh(post, weights) for post in posts))
     }
     for name, found in (("time", dated), ("author", named or weak)):
         if found:  # what each post has once
@@ -291,16 +407,26 @@ def _in_posts(chosen: _Group, weights: Mapping[str, int], now: datetime | None) 
     return told
 
 
-def _body_of(posts: Sequence[HtmlElement], sizes: Counter[str], kept: Counter[str], whole: int) -> str | list[str]:
-    """What of a post is its text; all of it where no part holds most, or in posts that have no such part."""
+def _body_of(
+    posts: Sequence[HtmlElement], sizes: Counter[str], kept: Counter[str], whole: int
+) -> str | list[str]:
+    """What of a post is its text; all of it where no part holds most, or in posts that have no
+    such part.
+    """
     best = sizes.most_common(1)[0][0] if sizes else ""
     if not best or kept[best] < KEPT * whole:
         return ALL_OF_IT
-    return best if all(any(own(one) == best for one in elements_in(post, itself=False)) for post in posts) else [best, ALL_OF_IT]
+    return (
+        best
+        if all(any(own(one) == best for one in elements_in(post, itself=False)) for post in posts)
+        else [best, ALL_OF_IT]
+    )
 
 
 def numbered(nodes: Sequence[HtmlElement]) -> str:
-    """The attribute that numbers each of them, its own `id` before others; "" where there is none."""
+    """The attribute that numbers each of them, its own `id` before others; "" where there is
+    none.
+    """
     for name in ("id", *(name for name in nodes[0].attrib if name.startswith("data-"))):
         values = [str(node.get(name, "")) for node in nodes]
         if len(set(values)) == len(values) and all(re.search(r"\d$", value) for value in values):
@@ -315,10 +441,16 @@ def outermost(nodes: Sequence[HtmlElement]) -> list[HtmlElement]:
 
 
 def own(one: HtmlElement) -> str:
-    """Tag and first class that is a name of a kind, or what it is a property of; the tag alone where there is none."""
-    classes = next((f"{one.tag}.{name}" for name in (one.get("class") or "").split() if is_kind(name)), "")
+    """Tag and first class that is a name of a kind, or what it is a property of; the tag alone
+    where there is none.
+    """
+    classes = next(
+        (f"{one.tag}.{name}" for name in (one.get("class") or "").split() if is_kind(name)), ""
+    )
     property_ = one.get("itemprop", "")
-    return classes or (f"{one.tag}[itemprop='{property_}']" if IDENT.fullmatch(property_) else str(one.tag))
+    return classes or (
+        f"{one.tag}[itemprop='{property_}']" if IDENT.fullmatch(property_) else str(one.tag)
+    )
 
 
 def is_kind(name: str) -> bool:
@@ -335,11 +467,21 @@ def moment_in(one: HtmlElement, now: datetime | None) -> datetime | None:
     """A date in it, in a text of its own or an attribute."""
     for inner in elements_in(one):
         for said in _texts_of(inner, is_self=inner is one):
-            if said and len(said) < LONGEST_SAID and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None)):
+            if (
+                said
+                and len(said) < LONGEST_SAID
+                and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None))
+            ):
                 return found
     return None
 
 
 def _texts_of(one: HtmlElement, *, is_self: bool) -> Iterable[str | None]:
     content = one.get("content") if one.tag == "meta" else None
-    return one.get("datetime"), one.get("title"), content, text_before(one), None if is_self else text_behind(one)
+    return (
+        one.get("datetime"),
+        one.get("title"),
+        content,
+        text_before(one),
+        None if is_self else text_behind(one),
+    )

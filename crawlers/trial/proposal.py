@@ -1,4 +1,5 @@
-"""What follows from a look: the file of a site that can be read, or what would mend one that no longer is.
+"""What follows from a look: the file of a site that can be read, or what would mend one that no
+longer is.
 
 Nobody's ground and nobody's name is made up: `legal_basis` and `owner` are for people to say.
 """
@@ -34,14 +35,19 @@ DAY = timedelta(days=1)
 REVISIT_SECONDS = 300.0
 SOONEST_SECONDS = 30.0
 FULL = 10
-"""A list of fewer entries may hold all that ever came: nobody can tell how much comes in less than an hour."""
+"""A list of fewer entries may hold all that ever came: nobody can tell how much comes in less
+than an hour.
+"""
 PART = 0.25
 """A list is looked at again when so much of its first page may be new."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How much comes: `an_hour` of `what`. Where `at_least`, threads with something new were counted, not their posts."""
+    """How much comes: `an_hour` of `what`.
+
+    Where `at_least`, threads with something new were counted, not their posts.
+    """
 
     an_hour: float
     what: str
@@ -63,14 +69,28 @@ def rate(found: SiteSurvey, now: datetime) -> Rate | None:
     read, here = found.list, None
     if read.answer.response is not None:
         here = answered_at(read.answer.response) or now
-    times = [datetime.fromtimestamp(float(page.facts["time"]), now.tzinfo) for page in read.entries if page.facts.get("time")]
+    times = [
+        datetime.fromtimestamp(float(page.facts["time"]), now.tzinfo)
+        for page in read.entries
+        if page.facts.get("time")
+    ]
     times += [post.published_at for post in read.parsed.posts if post.published_at]
     exact = bool(times)
     if not exact:
         found_in = (DateFormats().moment(page.stamp, here) for page in read.entries)
         times = [moment for moment in found_in if moment] or _beside_links(read, here)
     is_paste = any(page.role == "item" for page in read.entries)
-    what = "pastes" if is_paste else "posts" if read.parsed.posts else "new threads" if exact else "threads with something new"
+    what = (
+        "pastes"
+        if is_paste
+        else (
+            "posts"
+            if read.parsed.posts
+            else "new threads"
+            if exact
+            else "threads with something new"
+        )
+    )
     shown = len(read.entries) + len(read.parsed.posts)
     least = 1 / 60 if read.older or shown >= FULL else 1.0
     an_hour = _an_hour([time for time in times if time <= now + DAY], now, least)
@@ -78,17 +98,27 @@ def rate(found: SiteSurvey, now: datetime) -> Rate | None:
 
 
 def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
-    """The newest moment that stands in the row of each entry, where a row is what holds the link to one entry alone."""
+    """The newest moment that stands in the row of each entry, where a row is what holds the link
+    to one entry alone.
+    """
     response = read.answer.response
-    page = selectors.html(response).root if isinstance(response, TextResponse) and response.selector.type == "html" else None
+    page = (
+        selectors.html(response).root
+        if isinstance(response, TextResponse) and response.selector.type == "html"
+        else None
+    )
     links = (
-        {response.urljoin(one.attrib["href"]): one.root for one in page.css("a[href]")} if page is not None and response else {}
+        {response.urljoin(one.attrib["href"]): one.root for one in page.css("a[href]")}
+        if page is not None and response
+        else {}
     )
     ours = {links[entry.url] for entry in read.entries if entry.url in links}
     found = []
     for link in ours:
         row = link
-        while (above := row.getparent()) is not None and sum(one in ours for one in above.iter("a")) == 1:
+        while (above := row.getparent()) is not None and sum(
+            one in ours for one in above.iter("a")
+        ) == 1:
             row = above
         texts = (
             text
@@ -96,13 +126,17 @@ def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
             for text in (text_before(one), text_behind(one), one.get("title"), one.get("datetime"))
             if text
         )
-        moments = [moment for text in texts if (moment := DateFormats().moment(text, now)) is not None]
+        moments = [
+            moment for text in texts if (moment := DateFormats().moment(text, now)) is not None
+        ]
         found += [max(moments)] if moments else []
     return found
 
 
 def _an_hour(times: Sequence[datetime], now: datetime, least: float) -> float | None:
-    """Of the last day, if the list goes back so far, and of `least` hours at least; None for fewer than two times."""
+    """Of the last day, if the list goes back so far, and of `least` hours at least; None for
+    fewer than two times.
+    """
     if len(times) < 2:
         return None
     since = max(now - DAY, min(times)) if any(time >= now - DAY for time in times) else min(times)
@@ -111,7 +145,10 @@ def _an_hour(times: Sequence[datetime], now: datetime, least: float) -> float | 
 
 
 def file_of(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) -> str:
-    """The site's file; a knob that has its default is left out. What nobody said stands there as a comment."""
+    """The site's file; a knob that has its default is left out.
+
+    What nobody said stands there as a comment.
+    """
     site, read_as = found.site, found.read_as or found.site
     comes = rate(found, now)
     knobs: dict[str, Any] = {"platform": read_as.platform, "start": list(site.start)}
@@ -126,9 +163,17 @@ def file_of(found: SiteSurvey, legal_basis: str, owner: str, now: datetime) -> s
     lines = [f"# Tried on {now:%Y-%m-%d}: {summary(found)}."]
     lines += [f"{name} = {_toml(value)}" for name, value in knobs.items()]
     for name, said in (("legal_basis", legal_basis), ("owner", owner)):
-        lines.append(f"{name} = {_toml(said)}" if said else f'# {name} = ""  # for you to say: without it nothing is read')
+        lines.append(
+            f"{name} = {_toml(said)}"
+            if said
+            else f'# {name} = ""  # for you to say: without it nothing is read'
+        )
     if read_as.options:
-        lines += ["", "[options]", *(f"{name} = {_toml(value)}" for name, value in read_as.options.items())]
+        lines += [
+            "",
+            "[options]",
+            *(f"{name} = {_toml(value)}" for name, value in read_as.options.items()),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -137,8 +182,18 @@ def summary(found: SiteSurvey) -> str:
     read = found.list
     if read is None:
         return "no list was read"
-    behind = f", {count(len(found.posts), 'post')} behind one of them" if found.thread and read.entries else ""
-    what = "paste" if any(page.role == "item" for page in read.entries) else "thread" if read.entries else "post"
+    behind = (
+        f", {count(len(found.posts), 'post')} behind one of them"
+        if found.thread and read.entries
+        else ""
+    )
+    what = (
+        "paste"
+        if any(page.role == "item" for page in read.entries)
+        else "thread"
+        if read.entries
+        else "post"
+    )
     return f"{count(len(read.entries) or len(read.parsed.posts), what)} on its first list{behind}"
 
 
@@ -149,12 +204,16 @@ def count(number: int, what: str) -> str:
 
 def _toml(value: object) -> str:
     """A value as TOML writes it."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(
+        list(value) if isinstance(value, tuple) else value, ensure_ascii=False
+    ).replace("\x7f", "\\u007f")
 
 
 @dataclass(frozen=True, slots=True)
 class Mend:
-    """What to do about a site that is not read: why, and the lines of its file that would change (`-` out, `+` in)."""
+    """What to do about a site that is not read: why, and the lines of its file that would change
+    (`-` out, `+` in).
+    """
 
     why: str
     lines: tuple[str, ...] = ()
@@ -167,7 +226,10 @@ def mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
         yield _at_the_front(found, found.front)
         return
     if found.is_known and found.by_script:
-        yield Mend(f"scripts fill its pages; where they are run {summary(found)} are read", ("+ script = true",))
+        yield Mend(
+            f"scripts fill its pages; where they are run {summary(found)} are read",
+            ("+ script = true",),
+        )
     if found.unrendered == "browser":
         yield ELSE["browser"]
         return
@@ -177,11 +239,16 @@ def mends(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
         yield from _blind_options(found, presets)
     if elsewhere := [*_elsewhere(found)]:
         yield from elsewhere
-    elif found.thread_of or found.unreadable or (found.lists and found.list is None and not found.own):
+    elif (
+        found.thread_of
+        or found.unreadable
+        or (found.lists and found.list is None and not found.own)
+    ):
         return
     elif word == "empty" and found.about:
         yield Mend(
-            "give the address of a list of it; where nobody lists its posts, that of a page that links to them (docs/sites.md)"
+            "give the address of a list of it; where nobody lists its posts, that of a page that"
+            " links to them (docs/sites.md)"
         )
     elif word in ELSE:
         yield _usual(found)
@@ -192,8 +259,13 @@ def _usual(found: SiteSurvey) -> Mend:
     site, word = found.site, found.word
     if found.faults and word in LOST:
         return FAULTY
-    if word == "address" and not all(map(is_anybodys, literal(urlsplit(site.start[0]).hostname or ""))):
-        return Mend("no site is at that address: it is where a machine asks its cloud, or its neighbours, for what it needs")
+    if word == "address" and not all(
+        map(is_anybodys, literal(urlsplit(site.start[0]).hostname or ""))
+    ):
+        return Mend(
+            "no site is at that address: it is where a machine asks its cloud, or its neighbours,"
+            " for what it needs"
+        )
     return ELSE[word]
 
 
@@ -202,20 +274,37 @@ def _other_software(found: SiteSurvey) -> Mend:
     out = [f"- platform = {_toml(site.platform)}"] if site.platform != read_as.platform else []
     into = [f"+ platform = {_toml(read_as.platform)}"] if out else []
     if site.options:
-        out += ["- [options]", *(f"- {name} = {_toml(value)}" for name, value in site.options.items())]
+        out += [
+            "- [options]",
+            *(f"- {name} = {_toml(value)}" for name, value in site.options.items()),
+        ]
     if read_as.options:
-        into += ["+ [options]", *(f"+ {name} = {_toml(value)}" for name, value in read_as.options.items())]
+        into += [
+            "+ [options]",
+            *(f"+ {name} = {_toml(value)}" for name, value in read_as.options.items()),
+        ]
     why = f"its own file reads nothing on it; as {read_as.platform} it reads {summary(found)}"
     return Mend(why, (*out, *into))
 
 
 def _at_the_front(found: SiteSurvey, front: SiteSurvey) -> Mend:
     """Its list is gone, and its front page leads to what it lists now."""
-    starts = f"- start = {_toml(found.site.start)}", f"+ start = {_toml((*front.site.start, *found.site.start[1:]))}"
-    changed = _other_software(front).lines if front.read_as and front.read_as is not front.site else ()
+    starts = (
+        f"- start = {_toml(found.site.start)}",
+        f"+ start = {_toml((*front.site.start, *found.site.start[1:]))}",
+    )
+    changed = (
+        _other_software(front).lines if front.read_as and front.read_as is not front.site else ()
+    )
     why = f"its list is gone; from its front page {summary(front)} are read"
     return Mend(
-        why, (starts[0], *(line for line in changed if line[0] == "-"), starts[1], *(line for line in changed if line[0] == "+"))
+        why,
+        (
+            starts[0],
+            *(line for line in changed if line[0] == "-"),
+            starts[1],
+            *(line for line in changed if line[0] == "+"),
+        ),
     )
 
 
@@ -225,7 +314,10 @@ def _elsewhere(found: SiteSurvey) -> Iterator[Mend]:
     if word in {"host", "login", "redirects"} and found.answer and found.answer.led_to:
         yield from _moved(site, found.answer.led_to, found.outside)
     elif found.list and (hosts := _hosts_behind(site, found.list.entries, found.outside)):
-        told = "its list leads to a host that its file does not name: if that is the same site's, name it"
+        told = (
+            "its list leads to a host that its file does not name: if that is the same site's,"
+            " name it"
+        )
         before = (f"- hosts = {_toml(site.hosts)}",) if site.hosts else ()
         yield Mend(told, (*before, f"+ hosts = {_toml((*site.hosts, *hosts))}"))
 
@@ -238,14 +330,21 @@ def _moved(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
     place = _place(parts)
     here = urlsplit(site.start[0])
     if site.allows(led_to):
-        yield Mend("it sends guests to a page to log in at: what only members see is not read without a session of a member")
+        yield Mend(
+            "it sends guests to a page to log in at: what only members see is not read without a"
+            " session of a member"
+        )
         return
     if parts.hostname not in outside:
-        yield Mend(f"it sends us to {place}, which is of this house or this machine: no site outside does that; leave it out")
+        yield Mend(
+            f"it sends us to {place}, which is of this house or this machine: no site outside does"
+            " that; leave it out"
+        )
         return
     start = f"{parts.scheme}://{parts.netloc}{here.path}"
     yield Mend(
-        f"it sends us to {place}, which its file does not name: if that is the same site, name it; else leave it out",
+        f"it sends us to {place}, which its file does not name: if that is the same site, name it;"
+        " else leave it out",
         (f"- start = {_toml(site.start)}", f"+ start = {_toml((start, *site.start[1:]))}"),
     )
 
@@ -255,15 +354,22 @@ def _place(parts: SplitResult) -> str:
     return parts.netloc if port_of(parts) not in {80, 443} else parts.hostname or ""
 
 
-def _hosts_behind(site: Site, entries: Sequence[PageAddress], outside: Collection[str]) -> list[str]:
-    """Hosts that more than half of a list leads to and that the site's file does not name, those `outside`, commonest first.
+def _hosts_behind(
+    site: Site, entries: Sequence[PageAddress], outside: Collection[str]
+) -> list[str]:
+    """Hosts that more than half of a list leads to and that the site's file does not name, those
+    `outside`, commonest first.
 
     One in whose name an identifier can be read is not shown, nor one that an address logs in at.
     """
     strange = [page.url for page in entries if not site.allows(page.url)]
     if len(strange) * 2 <= len(entries):
         return []
-    told = [parts for url in strange if (parts := address(url)) and "@" not in parts.netloc and parts.hostname in outside]
+    told = [
+        parts
+        for url in strange
+        if (parts := address(url)) and "@" not in parts.netloc and parts.hostname in outside
+    ]
     places = Counter(map(_place, told))
     return [place for place, _ in places.most_common(MOST_HOSTS) if not identifier_in(place)]
 
@@ -277,34 +383,74 @@ def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
     try:
         preset = presets.get(site.platform) if site.platform in presets.names() else None
         kind = preset.platform if preset else site.platform
-        layout = layout_of(site.name, {**(preset.options if preset else {}), **site.options}, "json" if kind == "feed" else "css")
+        layout = layout_of(
+            site.name,
+            {**(preset.options if preset else {}), **site.options},
+            "json" if kind == "feed" else "css",
+        )
         page = selectors.document(response) if kind == "feed" else selectors.html(response)
     except (ConfigError, RecordError):
         return
     for name in SELECTORS:
         if name in site.options and not getattr(layout, name).nodes(page.root):
-            yield Mend(f"options.{name} finds nothing on the list any more", (f"- {name} = {_toml(site.options[name])}",))
+            yield Mend(
+                f"options.{name} finds nothing on the list any more",
+                (f"- {name} = {_toml(site.options[name])}",),
+            )
     if "pattern" in site.options and layout.pattern and page.kind == "html":
         urls = map(response.urljoin, page.root.css("a::attr(href)").getall())
-        if not any(layout.pattern.search(urlsplit(url).path if layout.match == "path" else url) for url in urls):
-            yield Mend("options.pattern fits no link of the list any more", (f"- pattern = {_toml(site.options['pattern'])}",))
+        if not any(
+            layout.pattern.search(urlsplit(url).path if layout.match == "path" else url)
+            for url in urls
+        ):
+            yield Mend(
+                "options.pattern fits no link of the list any more",
+                (f"- pattern = {_toml(site.options['pattern'])}",),
+            )
 
 
 SELECTORS = ("rows", "links", "post")
-FAULTY = Mend("a part of `sites try` failed on its pages, so nothing is known of its software: report what stands above")
+FAULTY = Mend(
+    "a part of `sites try` failed on its pages, so nothing is known of its software: report what"
+    " stands above"
+)
 ELSE = {
-    "robots": Mend("its robots.txt forbids the list: ask its owner, or leave the site out", ("+ enabled = false",)),
-    "address": Mend("its address is not of the open Internet; if it is meant to be so", ("+ allow_private = true",)),
-    "tls": Mend(
-        "its certificate is not trusted for its name: look whether it is still the same site, and whether `https` is right"
+    "robots": Mend(
+        "its robots.txt forbids the list: ask its owner, or leave the site out",
+        ("+ enabled = false",),
     ),
-    "challenge": Mend("a challenge stands before it, which we do not solve: ask its owner for a way in, or for a feed"),
+    "address": Mend(
+        "its address is not of the open Internet; if it is meant to be so",
+        ("+ allow_private = true",),
+    ),
+    "tls": Mend(
+        "its certificate is not trusted for its name: look whether it is still the same site, and"
+        " whether `https` is right"
+    ),
+    "challenge": Mend(
+        "a challenge stands before it, which we do not solve: ask its owner for a way in, or for a"
+        " feed"
+    ),
     "forbidden": Mend("it refuses us: ask its owner for a way in, or leave it out"),
-    "busy": Mend("it says that we ask too often: be slower", ("+ delay_seconds = 10.0", "+ revisit_seconds = 1800.0")),
-    "gone": Mend("the address of its list is gone: `ullage sites try` its front page finds where the lists are now"),
-    "login": Mend("it asks to log in: what only members see is not read without a session of a member"),
-    "empty": Mend("no software that is known reads a list here: name what its pages look like in [options] (docs/sites.md)"),
-    "layout": Mend("no software that is known reads posts here: name what its pages look like in [options] (docs/sites.md)"),
+    "busy": Mend(
+        "it says that we ask too often: be slower",
+        ("+ delay_seconds = 10.0", "+ revisit_seconds = 1800.0"),
+    ),
+    "gone": Mend(
+        "the address of its list is gone: `ullage sites try` its front page finds where the lists"
+        " are now"
+    ),
+    "login": Mend(
+        "it asks to log in: what only members see is not read without a session of a member"
+    ),
+    "empty": Mend(
+        "no software that is known reads a list here: name what its pages look like in [options]"
+        " (docs/sites.md)"
+    ),
+    "layout": Mend(
+        "no software that is known reads posts here: name what its pages look like in [options]"
+        " (docs/sites.md)"
+    ),
     "browser": Mend("scripts fill its pages: install chromium and bubblewrap, and try again"),
     "parse": Mend("its pages are not what its platform reads: is `start` a list?"),
 }

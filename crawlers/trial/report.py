@@ -1,6 +1,8 @@
-"""What people read of a look, a line a part: what was looked at, whether it is as it should be, and what was found.
+"""What people read of a look, a line a part: what was looked at, whether it is as it should be, and
+what was found.
 
-What stood on the pages is masked: of a name or a title only its shape is shown, letters as x and digits as 0. Dates are shown.
+What stood on the pages is masked: of a name or a title only its shape is shown, letters as x and
+digits as 0. Dates are shown.
 """
 
 from __future__ import annotations
@@ -49,12 +51,15 @@ class ReportLine:
 
 
 def shape(text: str) -> str:
-    """`text` without what it says: letters as x (中 for signs of Chinese and their like), digits as 0.
+    """`text` without what it says: letters as x (中 for signs of Chinese and their like), digits as
+    0.
 
     >>> shape("Zhang 138, 张三")
     'Xxxxx 000, 中中'
     """
-    return "".join(_class(sign) for sign in text[:LONGEST_SHAPE]) + ("…" if len(text) > LONGEST_SHAPE else "")
+    return "".join(_class(sign) for sign in text[:LONGEST_SHAPE]) + (
+        "…" if len(text) > LONGEST_SHAPE else ""
+    )
 
 
 def _class(sign: str) -> str:
@@ -73,16 +78,25 @@ def _robots(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if found.is_elsewhere:
         name = LIST_NAME.search(found.site.start[0])
         yield ReportLine(
-            "address", "WARN", f"no list is on it; it leads to {name[0] if name else 'another'}, at which all below was found"
+            "address",
+            "WARN",
+            f"no list is on it; it leads to {name[0] if name else 'another'}, at which all below"
+            " was found",
         )
     if robots is None:
         yield ReportLine("robots.txt", "WARN", "not asked: `robots = false` in its file")
     elif not robots.allowed:
         yield ReportLine("robots.txt", "FAULT", MEANING[robots.word or "robots"])
     else:
-        said = "allows the list" if robots.status // 100 == 2 else f"there is none ({robots.status}), so all is allowed"
+        said = (
+            "allows the list"
+            if robots.status // 100 == 2
+            else f"there is none ({robots.status}), so all is allowed"
+        )
         slow = f"; {robots.delay:g} s between requests" if robots.delay else ""
-        yield ReportLine("robots.txt", "WARN" if robots.delay > LONG_DELAY_SECONDS else "ok", said + slow)
+        yield ReportLine(
+            "robots.txt", "WARN" if robots.delay > LONG_DELAY_SECONDS else "ok", said + slow
+        )
 
 
 def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
@@ -93,12 +107,21 @@ def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         yield ReportLine("answer", "FAULT", f"{answer.word}: {MEANING[answer.word]}")
         return
     response, (media_type, charset) = answer.response, declared(answer.response)
-    told = f"{response.status}, {media_type}{f' in {charset}' if charset else ''}, {_size(len(response.body))}"
+    told = (
+        f"{response.status}, {media_type}{f' in {charset}' if charset else ''},"
+        f" {_size(len(response.body))}"
+    )
     seconds = response.meta.get("download_latency", 0.0) if response.request else 0.0
-    yield ReportLine("answer", "ok" if response.status == 200 else "FAULT", f"{told}, {seconds:.1f} s")
+    yield ReportLine(
+        "answer", "ok" if response.status == 200 else "FAULT", f"{told}, {seconds:.1f} s"
+    )
     word = answer.word or found.word
     wall = word in {"challenge", "forbidden", "busy", "unavailable"}
-    yield ReportLine("wall", "FAULT" if wall else "ok", f"{word}: {MEANING[word]}" if wall else "none: no challenge, no refusal")
+    yield ReportLine(
+        "wall",
+        "FAULT" if wall else "ok",
+        f"{word}: {MEANING[word]}" if wall else "none: no challenge, no refusal",
+    )
     login = word == "login"
     box = not login and response_checks.asks_for_password(response)
     guest = "none: a guest reads it" + (", and sees a small form to log in with" if box else "")
@@ -110,7 +133,11 @@ def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
 def _script(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     response = found.answer.response if found.answer else None
     if found.by_script:
-        yield ReportLine("script", "WARN", f"a script fills the page: a browser renders it (`script = true`){_asked(response)}")
+        yield ReportLine(
+            "script",
+            "WARN",
+            f"a script fills the page: a browser renders it (`script = true`){_asked(response)}",
+        )
         return
     if found.list is not None or found.word in GATES or not is_filled_by_script(response):
         return
@@ -118,8 +145,15 @@ def _script(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
         told = f'from JSON in it: `platform = "feed"` with `embedded = "{data}"` reads that'
         yield ReportLine("script", "WARN", f"a script fills the page, {told}")
     else:
-        tried = f"; {found.unrendered}: {MEANING[found.unrendered]}" if found.unrendered in RENDERING else ""
-        said = f"a script fills the page, without JSON in it: give the address of the list that it asks for{tried}"
+        tried = (
+            f"; {found.unrendered}: {MEANING[found.unrendered]}"
+            if found.unrendered in RENDERING
+            else ""
+        )
+        said = (
+            "a script fills the page, without JSON in it: give the address of the list that it"
+            f" asks for{tried}"
+        )
         yield ReportLine("script", "FAULT", said)
 
 
@@ -127,7 +161,11 @@ def _asked(response: Response | None) -> str:
     """What JSON a page's scripts asked for, if they did."""
     urls = response.request.meta.get(DATA, ()) if response is not None and response.request else ()
     paths = ", ".join(list(dict.fromkeys(urlsplit(url).path for url in urls))[:MOST_PATHS])
-    return f"; it asks for JSON at {paths}: a feed of that, if it is the list, costs less" if paths else ""
+    return (
+        f"; it asks for JSON at {paths}: a feed of that, if it is the list, costs less"
+        if paths
+        else ""
+    )
 
 
 def _software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
@@ -137,20 +175,48 @@ def _software(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if marked and found.word in GATES:
         yield ReportLine("software", "ok", f"{', '.join(marked)}, by its marks")
     elif found.thread_of:
-        yield ReportLine("software", "ok", f"{found.thread_of}: {count(len(marked[found.thread_of]), 'mark')} of it")
+        yield ReportLine(
+            "software",
+            "ok",
+            f"{found.thread_of}: {count(len(marked[found.thread_of]), 'mark')} of it",
+        )
     elif found.unreadable:
         yield ReportLine("software", "FAULT", f"{next(iter(marked))}: {found.unreadable}")
     elif read_as is None:
         likely = f"it looks like {', '.join(marked)}, which reads no list here: {found.about}"
-        named = likely if marked else "not known, as a guess failed" if found.faults else "none that is known: it has no mark"
+        named = (
+            likely
+            if marked
+            else (
+                "not known, as a guess failed"
+                if found.faults
+                else "none that is known: it has no mark"
+            )
+        )
         yield ReportLine("software", "FAULT", named)
     elif read_as.platform in marked:
-        yield ReportLine("software", "ok", f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it")
+        yield ReportLine(
+            "software",
+            "ok",
+            f"{read_as.platform}: {count(len(marked[read_as.platform]), 'mark')} of it",
+        )
     elif read_as.platform == "board" and read_as is not found.site:
-        yield ReportLine("software", "WARN", "none that is known: it is read as it looks, so see whether all below is right")
+        yield ReportLine(
+            "software",
+            "WARN",
+            "none that is known: it is read as it looks, so see whether all below is right",
+        )
     else:
-        how = "by its file" if found.is_known and read_as is found.site else "by what reads its pages: no mark of it is there"
-        yield ReportLine("software", "ok" if found.is_known and read_as is found.site else "WARN", f"{read_as.platform}, {how}")
+        how = (
+            "by its file"
+            if found.is_known and read_as is found.site
+            else "by what reads its pages: no mark of it is there"
+        )
+        yield ReportLine(
+            "software",
+            "ok" if found.is_known and read_as is found.site else "WARN",
+            f"{read_as.platform}, {how}",
+        )
 
 
 def _list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
@@ -159,46 +225,74 @@ def _list(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     read = found.list
     if found.thread_of:
         yield ReportLine(
-            "list", "FAULT", "it is one thread: give the address of the list that it stands on, or of the front page"
+            "list",
+            "FAULT",
+            "it is one thread: give the address of the list that it stands on, or of the front"
+            " page",
         )
         return
     if found.unreadable or (read is None and found.word in GATES):
         return
     if read is None and found.lists:
         yield ReportLine(
-            "list", "FAULT", f"it leads to {count(found.lists, 'other list')}; of those that were opened none leads to a post"
+            "list",
+            "FAULT",
+            f"it leads to {count(found.lists, 'other list')}; of those that were opened none leads"
+            " to a post",
         )
         return
     if read is None:
         kinds = ", ".join(f"{number} to {kind}" for kind, number in _kinds(found))
-        seen = f"; it leads to {kinds}" if kinds else "; it leads to nothing of which there are several"
+        seen = (
+            f"; it leads to {kinds}"
+            if kinds
+            else "; it leads to nothing of which there are several"
+        )
         yield ReportLine("list", "FAULT", f"nothing on it is a thread, a paste or a post{seen}")
         return
     if found.lists:
         yield ReportLine("lists", "ok", f"it leads to {count(found.lists, 'other list')}")
     what = "paste" if any(page.role == "item" for page in read.entries) else "thread"
-    held = count(len(read.entries), what) if read.entries else count(len(read.parsed.posts), "post") + " on the list itself"
+    held = (
+        count(len(read.entries), what)
+        if read.entries
+        else count(len(read.parsed.posts), "post") + " on the list itself"
+    )
     yield ReportLine("list", "FAULT" if read.word else "ok", held)
     if read.older is None:
-        yield ReportLine("next page", "-", "none: all is on one page, or the link to it is not read")
+        yield ReportLine(
+            "next page", "-", "none: all is on one page, or the link to it is not read"
+        )
     elif found.older is not None:
         known = {page.name for page in read.entries} | {post.post_id for post in read.parsed.posts}
-        behind = {page.name for page in found.older.entries} | {post.post_id for post in found.older.parsed.posts}
+        behind = {page.name for page in found.older.entries} | {
+            post.post_id for post in found.older.parsed.posts
+        }
         more = len(behind - known)
         yield ReportLine(
-            "next page", "ok" if more else "WARN", f"leads to {more} more" if more else "leads to nothing that is new"
+            "next page",
+            "ok" if more else "WARN",
+            f"leads to {more} more" if more else "leads to nothing that is new",
         )
     else:
         yield ReportLine("next page", "-", "there is one; it was not examined")
     if any(page.role == "thread" for page in read.entries):
         stamps = [page.stamp for page in read.entries if page.stamp]
-        told = f"{len(stamps)} of {len(read.entries)}, such as {shape(stamps[0])}" if stamps else "none: no new post is noticed"
+        told = (
+            f"{len(stamps)} of {len(read.entries)}, such as {shape(stamps[0])}"
+            if stamps
+            else "none: no new post is noticed"
+        )
         yield ReportLine("stamp", "ok" if len(stamps) == len(read.entries) else "WARN", told)
 
 
 def _kinds(found: SiteSurvey) -> Sequence[tuple[str, int]]:
     response = found.answer.response if found.answer else None
-    return [(kind, number) for kind, number in kinds_of_links(response) if number > 1] if response else ()
+    return (
+        [(kind, number) for kind, number in kinds_of_links(response) if number > 1]
+        if response
+        else ()
+    )
 
 
 def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[ReportLine]:
@@ -210,7 +304,11 @@ def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[R
         more = ", and a next page" if read.older else ""
         word = visit_verdict.of_post(read.word)
         fault = f"{word}: {MEANING[word]}" if word else "no post was read in it"
-        yield ReportLine(part, "ok" if posts else "FAULT", f"{count(len(posts), 'post')}{more}" if posts else fault)
+        yield ReportLine(
+            part,
+            "ok" if posts else "FAULT",
+            f"{count(len(posts), 'post')}{more}" if posts else fault,
+        )
     if not posts:
         return
     yield _having("author", posts, lambda post: post.author)
@@ -219,12 +317,20 @@ def _thread(found: SiteSurvey, now: datetime, zone: tzinfo | None) -> Iterator[R
     said = f"{len(dated)} of {len(posts)}, the newest {moment(newest, zone)}" if newest else "none"
     ahead = newest is not None and (newest - now).total_seconds() > 86400
     yield ReportLine(
-        "date", "WARN" if ahead or len(dated) < len(posts) else "ok", said + (": that is yet to come" if ahead else "")
+        "date",
+        "WARN" if ahead or len(dated) < len(posts) else "ok",
+        said + (": that is yet to come" if ahead else ""),
     )
     sizes = sorted(len(post.body) for post in posts)
     least, most = _size(sizes[0]), _size(sizes[-1])
-    span = most if least == most else f"{least.removesuffix(' bytes') if most.endswith(' bytes') else least} to {most}"
-    yield ReportLine("text", "ok" if sizes[-1] else "FAULT", f"{span} a post, {posts[0].media_type}")
+    span = (
+        most
+        if least == most
+        else f"{least.removesuffix(' bytes') if most.endswith(' bytes') else least} to {most}"
+    )
+    yield ReportLine(
+        "text", "ok" if sizes[-1] else "FAULT", f"{span} a post, {posts[0].media_type}"
+    )
 
 
 def _having(part: str, posts: Sequence[Post], of: Callable[[Post], str]) -> ReportLine:
@@ -242,7 +348,9 @@ def _rate(found: SiteSurvey, now: datetime, _: object) -> Iterator[ReportLine]:
     if comes is None:
         yield ReportLine("rate", "-", "not known: the list shows no times")
         return
-    often, per = (comes.an_hour, "an hour") if comes.an_hour >= OFTEN else (comes.an_hour * 24, "a day")
+    often, per = (
+        (comes.an_hour, "an hour") if comes.an_hour >= OFTEN else (comes.an_hour * 24, "a day")
+    )
     number = f"{often:.2g}" if often < 10 else f"{often:,.0f}"
     told = f"{'at least ' if comes.at_least else 'about '}{number} {comes.what} {per}"
     yield ReportLine("rate", "ok", f"{told}: look again every {comes.revisit_seconds:g} s")
@@ -261,7 +369,11 @@ def _checks(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
 def _faults(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     mark: Mark = "WARN" if found.posts and not found.doubts else "FAULT"
     for fault in dict.fromkeys(found.faults):
-        yield ReportLine("guess", mark, f'"{fault.part}" failed ({fault.cause}) and was left out: please report it')
+        yield ReportLine(
+            "guess",
+            mark,
+            f'"{fault.part}" failed ({fault.cause}) and was left out: please report it',
+        )
 
 
 PARTS = (_robots, _answer, _script, _software, _list, _thread, _faults, _checks, _rate, _late)
@@ -278,7 +390,9 @@ def table(shown: Sequence[ReportLine]) -> Table:
     return made
 
 
-def as_json(found: SiteSurvey, shown: Sequence[ReportLine], mends: Sequence[Mend] = ()) -> dict[str, Any]:
+def as_json(
+    found: SiteSurvey, shown: Sequence[ReportLine], mends: Sequence[Mend] = ()
+) -> dict[str, Any]:
     """The same for a program."""
     return {
         "site": found.site.name,

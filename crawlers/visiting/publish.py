@@ -1,6 +1,7 @@
 """Drop known posts, publish new ones and deletions, then mark the page as done.
 
-The frontier keeps them until that is durable on the bus, so a crash or a bus that is down only tells them later.
+The frontier keeps them until that is durable on the bus, so a crash or a bus that is down only
+tells them later.
 """
 
 from __future__ import annotations
@@ -26,11 +27,15 @@ AT_ONCE = 500
 
 
 async def tell_taken(visit: Visit) -> None:
-    """Append what `visit` and those before it found gone; what the bus does not take now is told by the next one."""
+    """Append what `visit` and those before it found gone; what the bus does not take now is told
+    by the next one.
+    """
     site = visit.site
     while taken := visit.frontier.taken(site.name, AT_ONCE):
         try:
-            await visit.appends.append(visit.outbox, [_capture(visit, named, at) for named, at in taken])
+            await visit.appends.append(
+                visit.outbox, [_capture(visit, named, at) for named, at in taken]
+            )
         except UnavailableError as error:
             log.get("crawl").warning("waiting", site=site.name, error=str(error))
             return
@@ -72,11 +77,15 @@ class SeenPipeline:
 
 
 MAX_TEXT, MAX_URL = 2000, 8000
-"""Characters of a title, an author or a name, and of an address, that are kept; beyond it is an attack or a mistake."""
+"""Characters of a title, an author or a name, and of an address, that are kept; beyond it is an
+attack or a mistake.
+"""
 
 
 class PublishPipeline:
-    """Waits while the bus is down: the page stays in hand, and so nothing more is fetched than can be kept."""
+    """Waits while the bus is down: the page stays in hand, and so nothing more is fetched than
+    can be kept.
+    """
 
     def __init__(self, visit: Visit) -> None:
         self._visit = visit
@@ -92,7 +101,9 @@ class PublishPipeline:
         await self._append(captures)
         for post in item.posts:
             self._visit.seen.texts.note_new(post)
-        self._visit.finished(item.leased, item.parsed, len(captures), item.size, item.outcome, item.validators)
+        self._visit.finished(
+            item.leased, item.parsed, len(captures), item.size, item.outcome, item.validators
+        )
         self._visit.metrics.truncated.inc(sum(c.truncated for c in captures))
         return item
 
@@ -104,7 +115,9 @@ class PublishPipeline:
             except UnavailableError as error:
                 reached(BUS, False)
                 wait = backoff.next(error.retry_after)
-                log.get("crawl").warning("waiting", site=self._visit.site.name, error=str(error), wait=round(wait, 1))
+                log.get("crawl").warning(
+                    "waiting", site=self._visit.site.name, error=str(error), wait=round(wait, 1)
+                )
                 await asyncio.sleep(wait)
             else:
                 return reached(BUS, True)
@@ -140,5 +153,7 @@ class PublishPipeline:
 
 
 def _cut(text: str, most: int = MAX_TEXT) -> str:
-    """The beginning of `text`, without halves of surrogate pairs, which JSON can hold and no record: nobody hides a post so."""
+    """The beginning of `text`, without halves of surrogate pairs, which JSON can hold and no
+    record: nobody hides a post so.
+    """
     return text[:most].encode("utf-8", "replace").decode()

@@ -1,4 +1,6 @@
-"""The one spider: it leases pages, fetches them, lets the platform parse them, and hands what it read to the pipelines."""
+"""The one spider: it leases pages, fetches them, lets the platform parse them, and hands what it
+read to the pipelines.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +34,17 @@ LEASED, CONDITIONAL = "ullage_leased", "ullage_conditional"
 
 NOT_MODIFIED = 304
 LARGE_BYTES = 1 << 19
-"""A page from this size on is read in a thread: it takes tenths of a second, and pages of other sites go on."""
+"""A page from this size on is read in a thread: it takes tenths of a second, and pages of other
+sites go on.
+"""
 
 
 @dataclass(slots=True)
 class PageRead:
-    """The item that goes through the pipelines: one page, read. `posts` is what is still to be captured."""
+    """The item that goes through the pipelines: one page, read.
+
+    `posts` is what is still to be captured.
+    """
 
     leased: PageLease
     parsed: PageContent
@@ -66,7 +73,9 @@ class PageSpider(Spider):
         return spider
 
     async def start(self) -> AsyncIterator[Request]:
-        """A request a leased page; ends when the visit does, and Scrapy then finishes what is in hand."""
+        """A request a leased page; ends when the visit does, and Scrapy then finishes what is in
+        hand.
+        """
         try:
             while (leased := await self.visit.next_page()) is not None:
                 if (request := self._request(leased)) is not None:
@@ -75,12 +84,25 @@ class PageSpider(Spider):
             self.visit.break_off(error)
 
     def _request(self, leased: PageLease) -> Request | None:
-        """The request for a page; None where a site wrote something that is no address, which must not end the visit."""
+        """The request for a page; None where a site wrote something that is no address, which
+        must not end the visit.
+        """
         headers = {} if self.visit.deep else conditions(leased.validators, self.visit.reading)
-        is_filled = self.visit.reading.script and leased.page.role != "item" and PARENT not in leased.page.facts
+        is_filled = (
+            self.visit.reading.script
+            and leased.page.role != "item"
+            and PARENT not in leased.page.facts
+        )
         meta = {LEASED: leased, CONDITIONAL: bool(headers), RENDER: is_filled}
         try:
-            return Request(leased.page.url, self.read, errback=self.not_read, headers=dict(headers), meta=meta, dont_filter=True)
+            return Request(
+                leased.page.url,
+                self.read,
+                errback=self.not_read,
+                headers=dict(headers),
+                meta=meta,
+                dont_filter=True,
+            )
         except ValueError:
             self._tell(leased, "parse")
             return None
@@ -98,11 +120,22 @@ class PageSpider(Spider):
         else:
             async with visit.one_large:
                 outcome, parsed = await asyncio.to_thread(self._parsed, leased, response)
-        if COUNTED in leased.page.facts and outcome in {"ok", "empty"} and await self._is_absent(leased.page, response):
+        if (
+            COUNTED in leased.page.facts
+            and outcome in {"ok", "empty"}
+            and await self._is_absent(leased.page, response)
+        ):
             outcome = "gone"
-        if outcome != "ok" and not (outcome in response_checks.UNREAD_LISTS and leased.page.role == "list"):
+        if outcome != "ok" and not (
+            outcome in response_checks.UNREAD_LISTS and leased.page.role == "list"
+        ):
             wait = retry_after(response, visit.clock.wall()) if outcome in RESTS else None
-            self._tell(leased, outcome, wait, visit_verdict.of_status(response.status) if outcome == "status" else "")
+            self._tell(
+                leased,
+                outcome,
+                wait,
+                visit_verdict.of_status(response.status) if outcome == "status" else "",
+            )
             return []
         size, headers, truncated = len(response.body), answered(response), STOPPED in response.flags
         cut: Lacking = "too_large" if truncated and leased.page.role != "item" else ""
@@ -112,18 +145,26 @@ class PageSpider(Spider):
         return [PageRead(leased, parsed, parsed.posts, truncated, size, outcome, headers, kept)]
 
     async def _is_absent(self, page: PageAddress, response: Response) -> bool:
-        """Whether a paste that was counted up to is not there, by how the site answers for two that surely are not."""
+        """Whether a paste that was counted up to is not there, by how the site answers for two
+        that surely are not.
+        """
         visit, urls = self.visit, page.facts[COUNTED].split()
         if visit.absent is None:
             numbers = map(str, far_ids(page.number))
-            asked = [(await self._body(url), number) for url, number in zip(urls, numbers, strict=False)]
-            visit.absent = absent_of([(body, number) for body, number in asked if body is not None]) or Absent(())
+            asked = [
+                (await self._body(url), number) for url, number in zip(urls, numbers, strict=False)
+            ]
+            visit.absent = absent_of(
+                [(body, number) for body, number in asked if body is not None]
+            ) or Absent(())
         return not response.body.strip() or visit.absent.is_like(response.body, page.facts["id"])
 
     async def _body(self, url: str) -> bytes | None:
         """What the site answers for `url`, None where it does not with 200."""
         try:
-            response = await self.crawler.engine.download_async(Request(url, callback=NO_CALLBACK, dont_filter=True))
+            response = await self.crawler.engine.download_async(
+                Request(url, callback=NO_CALLBACK, dont_filter=True)
+            )
         except (IgnoreRequest, *DOWNLOAD_ERRORS):
             return None
         return response.body if response_checks.of_answer(url, response) == "ok" else None
@@ -148,9 +189,11 @@ class PageSpider(Spider):
         self._tell(response.meta[LEASED], "parse")
 
     def item_failed(self, item: PageRead, failure: Failure) -> None:
-        """A pipeline failed: an error that is ours ends the visit, with the page left to be fetched again.
+        """A pipeline failed: an error that is ours ends the visit, with the page left to be fetched
+        again.
 
-        What can never be a record is given up instead: nobody who may post on a site ends a visit by what he posts.
+        What can never be a record is given up instead: nobody who may post on a site ends a visit
+        by what he posts.
         """
         self._report(failure)
         if isinstance(failure.value, RecordError):
@@ -160,7 +203,9 @@ class PageSpider(Spider):
             self.visit.break_off(failure.value)
         self._tell(item.leased, "parse")
 
-    def _tell(self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = "") -> None:
+    def _tell(
+        self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = ""
+    ) -> None:
         """Tell the visit what became of a page; if even that fails, end it."""
         try:
             self.visit.failed(leased, outcome, wait, cause)
@@ -169,4 +214,6 @@ class PageSpider(Spider):
 
     def _report(self, failure: Failure) -> None:
         kind = failure.type.__name__ if failure.type else "unknown"
-        log.get("crawl").warning("page_failed", site=self.visit.site.name, platform=self.visit.site.platform, error=kind)
+        log.get("crawl").warning(
+            "page_failed", site=self.visit.site.name, platform=self.visit.site.platform, error=kind
+        )

@@ -1,8 +1,11 @@
-"""One visit to one site: what is leased, what is in hand, and when to stop. The spider, middlewares and pipelines share it.
+"""One visit to one site: what is leased, what is in hand, and when to stop.
 
-A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, or 503 at the head of a list),
-where a browser is needed and not to be had, after five failures in a row, or when the process is told to stop. What is left then
-stays due. A 503 of any other page is that page's own: it waits as long as it says, and the others are read.
+The spider, middlewares and pipelines share it.
+
+A visit ends when nothing is due, when it has read `max_pages`, when the site asks for rest (429, or
+503 at the head of a list), where a browser is needed and not to be had, after five failures in a
+row, or when the process is told to stop. What is left then stays due. A 503 of any other page is
+that page's own: it waits as long as it says, and the others are read.
 """
 
 from __future__ import annotations
@@ -41,9 +44,11 @@ POSTS_A_VISIT = 5.0
 
 
 def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> float:
-    """Seconds from a visit that read the site to the next, by how many posts came in each of the last hours.
+    """Seconds from a visit that read the site to the next, by how many posts came in each of the
+    last hours.
 
-    `revisit_seconds` of the site's file where few come, down to `revisit_min_seconds` where many do.
+    `revisit_seconds` of the site's file where few come, down to `revisit_min_seconds` where many
+    do.
     """
     this = int(now // HOUR)
     posts = sum(arrivals.get(hour, 0) for hour in range(this - RATE_HOURS + 1, this + 1))
@@ -54,19 +59,25 @@ def revisit_seconds(site: Site, arrivals: Mapping[int, int], now: float) -> floa
 
 
 def reading_seconds(site: Site, pages: int) -> float:
-    """Seconds that so many pages take at the site's own pace, at least: pauses between them, and between the visits they need."""
+    """Seconds that so many pages take at the site's own pace, at least: pauses between them, and
+    between the visits they need.
+    """
     visits = max(1, math.ceil(pages / site.max_pages))
     return pages * site.delay_seconds + (visits - 1) * site.revisit_seconds
 
 
 MAX_FAILURES_IN_A_ROW = 5
 SLOW_SECONDS = 0.25
-"""What takes longer than this holds up no other site: at a start many that never answer may come first, eight at a time."""
+"""What takes longer than this holds up no other site: at a start many that never answer may come
+first, eight at a time.
+"""
 
 
 @dataclass(slots=True)
 class Visit:
-    """See the module. `may_lease` says whether the process wants more pages; `permits` bounds requests over all sites.
+    """See the module.
+
+    `may_lease` says whether the process wants more pages; `permits` bounds requests over all sites.
 
     What goes to the bus goes through `appends`.
     """
@@ -107,7 +118,9 @@ class Visit:
     profile: Profile = UNKNOWN
     """What the site's posts were like before this visit."""
     absent: Absent | None = None
-    """How the site answers for pastes that are not there, where it was asked; see `crawlers.sites.completeness`."""
+    """How the site answers for pastes that are not there, where it was asked; see
+    `crawlers.sites.completeness`.
+    """
     is_judged: bool = False
     """Whether the site, which is new, got a state before the visit was over."""
     fault: Exception | None = None
@@ -116,7 +129,9 @@ class Visit:
     _permitted: dict[bytes, asyncio.TimerHandle] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _never_read: list[PageLease] = field(default_factory=list)
-    """Pages that are gone and never held anything: given up as long as no post is read, for their address may be wrong."""
+    """Pages that are gone and never held anything: given up as long as no post is read, for
+    their address may be wrong.
+    """
     _failures: int = 0
     _broken_off: bool = False
     _rest: float = 0.0
@@ -124,7 +139,9 @@ class Visit:
     @property
     def lacks_session(self) -> bool:
         """Whether the site's file names a session that is not there, or not any more."""
-        return bool(self.site.cookies) and (self.session is None or self.session.is_over(self.clock.wall()))
+        return bool(self.site.cookies) and (
+            self.session is None or self.session.is_over(self.clock.wall())
+        )
 
     @property
     def reading(self) -> Site:
@@ -144,7 +161,9 @@ class Visit:
         self.began = self.frontier.begin_visit(self.site.name, self.platform.start(self.site), walk)
 
     async def next_page(self) -> PageLease | None:
-        """Lease the next page, waiting for what is in hand to turn some up; None when the visit is over."""
+        """Lease the next page, waiting for what is in hand to turn some up; None when the visit
+        is over.
+        """
         while self.wants_more():
             if len(self._held) < self.site.concurrency:
                 await self.permits.acquire()
@@ -153,7 +172,9 @@ class Visit:
                     self._held.add(leased.name)
                     self.leased += 1
                     later = asyncio.get_running_loop().call_later
-                    self._permitted[leased.name] = later(SLOW_SECONDS, self._yield_permit, leased.name)
+                    self._permitted[leased.name] = later(
+                        SLOW_SECONDS, self._yield_permit, leased.name
+                    )
                     return leased
                 self.permits.release()
                 if not self._held:
@@ -166,13 +187,28 @@ class Visit:
         """Whether another page may be leased."""
         now = self.clock.wall()
         is_night = self.site.may_be_asked(now) > now
-        return not (self._broken_off or is_night) and self.leased < self.site.max_pages and self.may_lease()
+        return (
+            not (self._broken_off or is_night)
+            and self.leased < self.site.max_pages
+            and self.may_lease()
+        )
 
     def finished(
-        self, leased: PageLease, parsed: PageContent, captured: int, size: int = 0, outcome: str = "ok", validators: bytes = b""
+        self,
+        leased: PageLease,
+        parsed: PageContent,
+        captured: int,
+        size: int = 0,
+        outcome: str = "ok",
+        validators: bytes = b"",
     ) -> None:
-        """A page of `size` bytes was read and its captures are durable: note it. A list that leads to nothing was, too."""
-        self._note(self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep))
+        """A page of `size` bytes was read and its captures are durable: note it.
+
+        A list that leads to nothing was, too.
+        """
+        self._note(
+            self.frontier.finish(leased, parsed, self.began, size, validators, deep=self.deep)
+        )
         if PARENT in leased.page.facts:
             self._note_file("read" if parsed.whole else "cut")
         self.seen.note_posts(map(fields_of, parsed.posts))
@@ -184,7 +220,11 @@ class Visit:
         self.metrics.captures.labels(self.metrics.label(self.site.name)).inc(captured)
         if self.first and not self.read - 1:
             self.tell_left()
-        is_front = outcome == "ok" and parsed.pages and not (leased.entries or response_checks.entries(parsed))
+        is_front = (
+            outcome == "ok"
+            and parsed.pages
+            and not (leased.entries or response_checks.entries(parsed))
+        )
         self._release(leased, outcome, shown=FRONT if is_front and is_head(leased) else "")
 
     def _note(self, found: VisitResult) -> None:
@@ -215,16 +255,22 @@ class Visit:
         self._release(leased, "unchanged")
 
     def tell_left(self) -> None:
-        """Say how much of a site that is new to us is known to be left, and how long that takes at its own pace, at least."""
+        """Say how much of a site that is new to us is known to be left, and how long that takes
+        at its own pace, at least.
+        """
         if pages := self.frontier.counts(self.site.name)["due"]:
             seconds = round(reading_seconds(self.site, pages))
-            log.get("crawl").info("first_reading", site=self.site.name, pages=pages, seconds=seconds)
+            log.get("crawl").info(
+                "first_reading", site=self.site.name, pages=pages, seconds=seconds
+            )
 
-    def failed(self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = "") -> None:
+    def failed(
+        self, leased: PageLease, outcome: str, wait: float | None = None, cause: str = ""
+    ) -> None:
         """A page was not read: decide what becomes of it.
 
-        `wait` in seconds is what the site asked for; `cause` is a word of `crawlers.sites.visit_verdict` that says more than the
-        outcome.
+        `wait` in seconds is what the site asked for; `cause` is a word of
+        `crawlers.sites.visit_verdict` that says more than the outcome.
         """
         if leased.name not in self._held:
             return
@@ -238,15 +284,24 @@ class Visit:
         elif fate is Fate.GIVE_UP:
             self.frontier.park(leased)
         elif fate is Fate.LATER:
-            self.frontier.postpone(leased, wait or self.site.revisit_seconds, waits=outcome in PASSES)
-        elif self.frontier.postpone(leased, at_least=wait or 0.0, waits=outcome in PASSES) == "parked":
+            self.frontier.postpone(
+                leased, wait or self.site.revisit_seconds, waits=outcome in PASSES
+            )
+        elif (
+            self.frontier.postpone(leased, at_least=wait or 0.0, waits=outcome in PASSES)
+            == "parked"
+        ):
             if is_file:
                 self._note_file("failed")
-            log.get("crawl").warning("page_parked", site=self.site.name, reason=outcome, attempts=leased.attempts + 1)
+            log.get("crawl").warning(
+                "page_parked", site=self.site.name, reason=outcome, attempts=leased.attempts + 1
+            )
         self._failures += fate is Fate.RETRY
         if outcome in RESTS:
             self._rest = max(self._rest, wait or 0.0)
-        ends = outcome in ("busy", "browser") or (outcome in ("blocked", "unavailable") and is_head(leased))
+        ends = outcome in ("busy", "browser") or (
+            outcome in ("blocked", "unavailable") and is_head(leased)
+        )
         self._broken_off = self._broken_off or ends or self._failures >= MAX_FAILURES_IN_A_ROW
         self._release(leased, outcome, cause)
 
@@ -270,11 +325,14 @@ class Visit:
         self._changed.set()
 
     def count_waiting(self) -> None:
-        """Note how many pages wait to be read: those that failed, and where a visit should read everything, all others, too.
+        """Note how many pages wait to be read: those that failed, and where a visit should read
+        everything, all others, too.
 
         Of a site whose past is being read, all others are counted apart.
         """
-        self.seen.waiting = self.frontier.waiting(self.site.name, untried=self._broken_off or not self.first)
+        self.seen.waiting = self.frontier.waiting(
+            self.site.name, untried=self._broken_off or not self.first
+        )
         self.seen.unread_past = self._unread_past()
 
     def so_far(self) -> Evidence:
@@ -286,7 +344,8 @@ class Visit:
         return self.frontier.waiting(self.site.name, untried=True) if self.first else 0
 
     def end(self, *, blamed: bool = True) -> bool:
-        """Set when the site is due next; returns whether the visit succeeded, that is, read something and was not broken off.
+        """Set when the site is due next; returns whether the visit succeeded, that is, read
+        something and was not broken off.
 
         A failure that is not `blamed` on the site does not make its visits rarer.
         """
@@ -301,13 +360,17 @@ class Visit:
             failures = self.frontier.visits(self.site.name).failures if counts else 0
             wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
         rest = min(LONGEST_REST_SECONDS, max(wait, self._rest if self._broken_off else 0.0))
-        self.frontier.end_visit(self.site.name, self.site.may_be_asked(now + rest), succeeded, counts=counts)
+        self.frontier.end_visit(
+            self.site.name, self.site.may_be_asked(now + rest), succeeded, counts=counts
+        )
         if self.first and self.read:
             self.tell_left()
         return succeeded
 
     def _release(self, leased: PageLease, outcome: str, cause: str = "", shown: str = "") -> None:
-        """Take a page out of hand; `shown` is what it says of the site, where that is not its outcome."""
+        """Take a page out of hand; `shown` is what it says of the site, where that is not its
+        outcome.
+        """
         self.metrics.page(self.site.name, outcome)
         ahead = outcome == "gone" and COUNTED in leased.page.facts  # not there yet: it says nothing
         shown = shown or ("ok" if outcome == "unchanged" else "ahead" if ahead else outcome)
@@ -317,7 +380,9 @@ class Visit:
         self._changed.set()
 
     def _yield_permit(self, name: bytes) -> None:
-        """Let another site have a page's permit: it is read, or waits for a site that does not answer."""
+        """Let another site have a page's permit: it is read, or waits for a site that does not
+        answer.
+        """
         if timer := self._permitted.pop(name, None):
             timer.cancel()
             self.permits.release()

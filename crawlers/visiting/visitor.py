@@ -1,4 +1,6 @@
-"""Begins visits and runs each to its end: one spider of Scrapy's a visit, all with the same frontier, bus and robots rules."""
+"""Begins visits and runs each to its end: one spider of Scrapy's a visit, all with the same
+frontier, bus and robots rules.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ async def by_scrapy(crawl: CrawlSettings, visit: Visit) -> None:
 
 
 class Visitor:
-    """What all visits of a process share. `may_lease` says whether another page may be begun, at any time.
+    """What all visits of a process share.
+
+    `may_lease` says whether another page may be begun, at any time.
 
     `read` is how pages are fetched: the one place at which a visit meets the network.
     """
@@ -61,7 +65,12 @@ class Visitor:
         read: Read = by_scrapy,
     ) -> None:
         self._presets, self._read = presets, read
-        self._context, self._frontier, self._publisher, self._signer = context, frontier, publisher, signer
+        self._context, self._frontier, self._publisher, self._signer = (
+            context,
+            frontier,
+            publisher,
+            signer,
+        )
         self._metrics, self._appends, self._may_lease = metrics, Appends(on_bus), may_lease
         self._robots = RobotsCache(context.clock.monotonic, ROBOTS_SECONDS)
         self._proxies = proxies_of(context)
@@ -72,14 +81,21 @@ class Visitor:
         self._one_large = asyncio.Lock()
 
     def prepare(self, site: Site) -> Visit:
-        """A visit to `site` that has not begun; the sealing key is read anew, for keys turn over."""
+        """A visit to `site` that has not begun; the sealing key is read anew, for keys turn
+        over.
+        """
         session = self._session(site)
         self._metrics.session(site.name, session.ends_at if session else 0.0)
         return Visit(
             site,
             platform_of(site, self._presets),
             self._frontier,
-            CaptureOutbox(self._publisher, keys.sealer(self._context.keys), self._signer, self._context.clock.wall),
+            CaptureOutbox(
+                self._publisher,
+                keys.sealer(self._context.keys),
+                self._signer,
+                self._context.clock.wall,
+            ),
             self._robots,
             self._metrics,
             self._context.clock,
@@ -93,7 +109,9 @@ class Visitor:
         )
 
     def _session(self, site: Site) -> SiteLogin | None:
-        """The session of `site`: that of before as long as its file says the same, for the site may have given it new cookies."""
+        """The session of `site`: that of before as long as its file says the same, for the site
+        may have given it new cookies.
+        """
         if not site.cookies:
             return None
         try:

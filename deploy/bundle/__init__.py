@@ -1,4 +1,5 @@
-"""What a release consists of: wheel and sdist, and one signed archive that installs on a machine without network.
+"""What a release consists of: wheel and sdist, and one signed archive that installs on a machine
+without network.
 
     build      wheel and sdist of a commit, the same bytes wherever and whenever they are built
     parts      what is installed with an extra, and under which licence each part of it stands

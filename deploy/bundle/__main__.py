@@ -1,4 +1,6 @@
-"""`python -m deploy.bundle --key RELEASE.key`: the archive of the last commit into `dist/`; `make bundle` calls it."""
+"""`python -m deploy.bundle --key RELEASE.key`: the archive of the last commit into `dist/`;
+`make bundle` calls it.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,18 @@ CACHE = ROOT / ".wheels_cache"
 
 def main() -> None:
     """Build wheel, sdist and, with a key, the archive; a fault is one line."""
-    asked = argparse.ArgumentParser(description="Wheel, sdist and signed archive of the last commit.")
+    asked = argparse.ArgumentParser(
+        description="Wheel, sdist and signed archive of the last commit."
+    )
     asked.add_argument("--out", type=Path, default=ROOT / "dist", help="the folder (dist)")
-    asked.add_argument("--key", type=Path, help="the private key of releases; without it there is no archive")
+    asked.add_argument(
+        "--key", type=Path, help="the private key of releases; without it there is no archive"
+    )
     words = asked.parse_args()
     if git(ROOT, "status", "--porcelain", "--untracked-files=no").strip():
-        raise ConfigError(f"{ROOT}: there are changes that are not committed, and a release is of a commit")
+        raise ConfigError(
+            f"{ROOT}: there are changes that are not committed, and a release is of a commit"
+        )
     built = build(ROOT, words.out)
     made = [built.wheel, built.sdist]
     if words.key:

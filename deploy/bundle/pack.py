@@ -1,4 +1,5 @@
-"""The archive of a release: everything that a machine without network needs, its hashes, and one signature over them.
+"""The archive of a release: everything that a machine without network needs, its hashes, and one
+signature over them.
 
     ullage-VERSION/
         install.sh  PLATFORM  SHA256SUMS  SHA256SUMS.sig      how it is verified and installed, and where it fits
@@ -6,9 +7,9 @@
         sbom.cdx.json  LICENSE  NOTICE  licences/             what is in it, and under which terms
         docs/  deploy/  CHANGELOG.md                          the same as in the repository
 
-The signature (Ed25519, RFC 8032) is over SHA256SUMS, which names every other file; openssl verifies it without anything of ours.
-The same commit and the same wheels make the same bytes.
-"""
+The signature (Ed25519, RFC 8032) is over SHA256SUMS, which names every other file; openssl verifies
+it without anything of ours. The same commit and the same wheels make the same bytes.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -41,16 +42,37 @@ PINNED = re.compile(r"^([\w.-]+)(?:\[[\w,.-]+\])?==(\S+)", re.MULTILINE)
 SUMS, SIGNATURE, INSTALLER, PLATFORM = "SHA256SUMS", "SHA256SUMS.sig", "install.sh", "PLATFORM"
 AS_THEY_ARE = ("CHANGELOG.md", "LICENSE", "NOTICE", "docs", "deploy")
 INSIDE_THE_WHEEL = ("deploy/demo/", "deploy/local/", "deploy/bundle/", "deploy/__init__.py")
-"""Of `deploy`, what is in the wheel already or makes the archive; the Python of the rest makes what is committed beside it."""
+"""Of `deploy`, what is in the wheel already or makes the archive; the Python of the rest makes
+what is committed beside it.
+"""
 
 
 def fetch(root: Path, folder: Path) -> list[Path]:
-    """The locked wheels, by pip into `folder`, each as its hash says; sources are built. ConfigError if one lacks."""
+    """The locked wheels, by pip into `folder`, each as its hash says; sources are built.
+
+    ConfigError if one lacks.
+    """
     lock = root / "requirements" / f"{LOCK}.txt"
     made = folder / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     if not (made / "complete").exists():
-        words = "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--require-hashes"
-        whole = [sys.executable, "-m", "pip", *words, "--wheel-dir", str(made), "--requirement", str(lock)]
+        words = (
+            "wheel",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--no-build-isolation",
+            "--require-hashes",
+        )
+        whole = [
+            sys.executable,
+            "-m",
+            "pip",
+            *words,
+            "--wheel-dir",
+            str(made),
+            "--requirement",
+            str(lock),
+        ]
         done = subprocess.run(whole, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ConfigError(f"{lock}: pip: {done.stderr.strip().splitlines()[-1]}")
@@ -59,11 +81,15 @@ def fetch(root: Path, folder: Path) -> list[Path]:
 
 
 def signing_key(path: Path) -> Ed25519PrivateKey:
-    """The key of a release, as `openssl genpkey -algorithm ed25519` makes it; ConfigError where it is not, or open to others."""
+    """The key of a release, as `openssl genpkey -algorithm ed25519` makes it; ConfigError where
+    it is not, or open to others.
+    """
     try:
         key = load_pem_private_key(read_trusted(path, secret=True), password=None)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no key: openssl genpkey -algorithm ed25519 -out {path}") from None
+        raise ConfigError(
+            f"{path}: there is no key: openssl genpkey -algorithm ed25519 -out {path}"
+        ) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigError(f"{path}: this is no private key in PEM without a password") from None
     if not isinstance(key, Ed25519PrivateKey):
@@ -72,22 +98,31 @@ def signing_key(path: Path) -> Ed25519PrivateKey:
 
 
 def pack(root: Path, out: Path, cache: Path, key: Ed25519PrivateKey, commit: str = "HEAD") -> Path:
-    """Write the archive of a commit into `out` and return its path; wheels of others are kept in `cache`."""
+    """Write the archive of a commit into `out` and return its path; wheels of others are kept in
+    `cache`.
+    """
     with tempfile.TemporaryDirectory() as work:
         built = build(root, Path(work), commit)
         wheels: Mapping[str, Path] = {
-            str(parse_wheel_filename(path.name)[0]): path for path in [*fetch(root, cache), built.wheel]
+            str(parse_wheel_filename(path.name)[0]): path
+            for path in [*fetch(root, cache), built.wheel]
         }
         parts = in_wheels(wheels.values())
         files = dict(_contents(root, commit, wheels, parts))
         files["sbom.cdx.json"] = document(parts, wheels, licences(), built.epoch).encode()
-    sums = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+    sums = "".join(
+        f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)
+    ).encode()
     files |= {SUMS: sums, SIGNATURE: key.sign(sums)}
     version, platform = parts[PRODUCT].version, sysconfig.get_platform()
     top = f"{PRODUCT}-{version}"
     archive = out / f"{top}-{platform}-cp{sys.version_info.major}{sys.version_info.minor}.tar.gz"
     out.mkdir(parents=True, exist_ok=True)
-    archive.write_bytes(packed_tar({f"{top}/{name}": files[name] for name in files}, {f"{top}/{INSTALLER}"}, built.epoch))
+    archive.write_bytes(
+        packed_tar(
+            {f"{top}/{name}": files[name] for name in files}, {f"{top}/{INSTALLER}"}, built.epoch
+        )
+    )
     return archive
 
 
@@ -95,13 +130,21 @@ def _contents(
     root: Path, commit: str, wheels: Mapping[str, Path], parts: Mapping[str, Distribution]
 ) -> Iterator[tuple[str, bytes]]:
     """Every file but the SBOM, the hashes and the signature."""
-    names = git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", *AS_THEY_ARE).decode().rstrip("\0").split("\0")
+    names = (
+        git(root, "ls-tree", "-r", "--name-only", "-z", commit, "--", *AS_THEY_ARE)
+        .decode()
+        .rstrip("\0")
+        .split("\0")
+    )
     for name in names:
         if not name.startswith(INSIDE_THE_WHEEL) and not name.endswith(".py"):
             content = git(root, "show", f"{commit}:{name}")
             yield from laid_out(name, content, parts[PRODUCT].version)
     yield INSTALLER, git(root, "show", f"{commit}:deploy/bundle/{INSTALLER}")
-    yield PLATFORM, f"{sys.version_info.major}.{sys.version_info.minor} {sysconfig.get_platform()}\n".encode()
+    yield (
+        PLATFORM,
+        f"{sys.version_info.major}.{sys.version_info.minor} {sysconfig.get_platform()}\n".encode(),
+    )
     hashes = {}
     for name, path in wheels.items():
         content = path.read_bytes()
@@ -110,10 +153,16 @@ def _contents(
     for which in SETS:
         locked = git(root, "show", f"{commit}:requirements/{which}.txt").decode()
         pins = [*PINNED.findall(locked), (PRODUCT, parts[PRODUCT].version)]
-        lines = (f"{name}=={version} --hash=sha256:{hashes[canonicalize_name(name)]}\n" for name, version in sorted(pins))
+        lines = (
+            f"{name}=={version} --hash=sha256:{hashes[canonicalize_name(name)]}\n"
+            for name, version in sorted(pins)
+        )
         yield f"requirements/{which}.txt", "".join(lines).encode()
     for name, part in parts.items():
         for file in part.files or ():
             if LEGAL.search(str(file)) and ".dist-info" in file.parts[0] and len(file.parts) > 1:
                 inside = "/".join(file.parts[1:]).removeprefix("licenses/")
-                yield f"licences/{name}-{part.version}/{inside}", part.locate_file(file).read_bytes()  # type: ignore[attr-defined]
+                yield (
+                    f"licences/{name}-{part.version}/{inside}",
+                    part.locate_file(file).read_bytes(),
+                )  # type: ignore[attr-defined]

@@ -1,7 +1,8 @@
 """What is installed with an extra of ullage, and under which licence each part of it stands.
 
-A part is a distribution as its metadata say it, of this environment or of a folder of wheels. Its licence is the SPDX expression
-of its metadata (PEP 639) or, where they have none, what `licences.toml` says that a person read in its licence file.
+A part is a distribution as its metadata say it, of this environment or of a folder of wheels. Its
+licence is the SPDX expression of its metadata (PEP 639) or, where they have none, what
+`licences.toml` says that a person read in its licence file.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from ullage.errors import ConfigError
 
 PRODUCT = "ullage"
 SHIPPED = ("all", "matrix", "telegram", "xmpp")
-"""The extras of what a release ships: everything that runs, but OCR (400 MB) and Kerberos (of the system's own library)."""
+"""The extras of what a release ships: everything that runs, but OCR (400 MB) and Kerberos (of
+the system's own library).
+"""
 LICENCES = Path(__file__).with_name("licences.toml")
 LEGAL = re.compile(r"(?i)(^|/)(licen[cs]es?|copying|copyright|notice|authors|patents)([^/]*$|/)")
 """Files beside a distribution's metadata that its licence asks to be handed on."""
 
 
 class Weak(BaseModel):
-    """A licence beyond those that are allowed, why it may be there all the same, and what NOTICE must name."""
+    """A licence beyond those that are allowed, why it may be there all the same, and what NOTICE
+    must name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     licence: str
@@ -52,8 +57,12 @@ def licences() -> Licences:
     return Licences.model_validate(tomllib.loads(LICENCES.read_text(encoding="utf-8")))
 
 
-def closure(extras: Iterable[str], found: Callable[[str], Distribution] = distribution) -> dict[str, Distribution]:
-    """The product with `extras` and all that they need here, by canonical name; PackageNotFoundError where one lacks."""
+def closure(
+    extras: Iterable[str], found: Callable[[str], Distribution] = distribution
+) -> dict[str, Distribution]:
+    """The product with `extras` and all that they need here, by canonical name;
+    PackageNotFoundError where one lacks.
+    """
     parts: dict[str, Distribution] = {}
     done = set[tuple[str, frozenset[str]]]()
     waiting = [(PRODUCT, frozenset(extras))]
@@ -66,7 +75,8 @@ def closure(extras: Iterable[str], found: Callable[[str], Distribution] = distri
         waiting += [
             (canonicalize_name(needed.name), frozenset(needed.extras))
             for needed in map(Requirement, parts[name].requires or ())
-            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *wanted})
+            if needed.marker is None
+            or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *wanted})
         ]
     return dict(sorted(parts.items()))
 
@@ -96,10 +106,15 @@ def licence_of(part: Distribution, known: Licences) -> str:
         return said
     with contextlib.suppress(InvalidLicenseExpression):
         return canonicalize_license_expression(text)
-    raise ConfigError(f"{part.name}: its metadata have no SPDX expression: read its licence and name it in {LICENCES.name}")
+    raise ConfigError(
+        f"{part.name}: its metadata have no SPDX expression: read its licence and name it in"
+        f" {LICENCES.name}"
+    )
 
 
 def beyond(expression: str, allowed: frozenset[str]) -> set[str]:
-    """The licences in `expression` that are not allowed, where no other may be chosen instead of them."""
+    """The licences in `expression` that are not allowed, where no other may be chosen instead of
+    them.
+    """
     needed = (re.split(r" OR ", both.strip("()")) for both in re.split(r" AND ", expression))
     return {choice for choices in needed if allowed.isdisjoint(choices) for choice in choices}

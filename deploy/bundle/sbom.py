@@ -1,4 +1,6 @@
-"""A release's parts as a CycloneDX 1.6 document (ECMA-424): name, version, licence, hash of the wheel, and what needs what."""
+"""A release's parts as a CycloneDX 1.6 document (ECMA-424): name, version, licence, hash of the
+wheel, and what needs what.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,12 @@ from packaging.utils import canonicalize_name
 from deploy.bundle.parts import PRODUCT, Licences, licence_of
 
 
-def document(parts: Mapping[str, Distribution], wheels: Mapping[str, Path], known: Licences, epoch: int) -> str:
-    """The document as JSON, the same for the same wheels; `parts` and `wheels` by canonical name, one of them ullage itself."""
+def document(
+    parts: Mapping[str, Distribution], wheels: Mapping[str, Path], known: Licences, epoch: int
+) -> str:
+    """The document as JSON, the same for the same wheels; `parts` and `wheels` by canonical
+    name, one of them ullage itself.
+    """
     hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in wheels.items()}
     components = {name: _component(name, part, hashes[name], known) for name, part in parts.items()}
     bom = Bom(components=[one for name, one in components.items() if name != PRODUCT])
@@ -30,12 +36,17 @@ def document(parts: Mapping[str, Distribution], wheels: Mapping[str, Path], know
     bom.metadata.timestamp = datetime.fromtimestamp(epoch, UTC)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_OID, " ".join(sorted(hashes.values())))
     for name, part in parts.items():
-        bom.register_dependency(components[name], [components[other] for other in sorted(_needed(part) & parts.keys() - {name})])
+        bom.register_dependency(
+            components[name],
+            [components[other] for other in sorted(_needed(part) & parts.keys() - {name})],
+        )
     return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
 
 
 def _needed(part: Distribution) -> set[str]:
-    """What a part may ask for, with any of its extras; what of it is not among the parts was not asked for."""
+    """What a part may ask for, with any of its extras; what of it is not among the parts was not
+    asked for.
+    """
     return {canonicalize_name(Requirement(line).name) for line in part.requires or ()}
 
 

@@ -1,1 +1,3 @@
-"""The image: `Dockerfile`, and `python -m deploy.container FOLDER`, which lays out what it is built from."""
+"""The image: `Dockerfile`, and `python -m deploy.container FOLDER`, which lays out what it is
+built from.
+"""

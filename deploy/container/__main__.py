@@ -1,9 +1,11 @@
-"""Lays out what the image is built from: the wheel of this checkout, as git has it, and of all it needs, as the lock has them.
+"""Lays out what the image is built from: the wheel of this checkout, as git has it, and of all it
+needs, as the lock has them.
 
     python -m deploy.container FOLDER
     docker build --file deploy/container/Dockerfile FOLDER      # or: buildah bud, podman build
 
-The build itself needs no package index, and is given no more than it needs: neither the checkout nor its history.
+The build itself needs no package index, and is given no more than it needs: neither the checkout
+nor its history.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ CACHE = ROOT / ".wheels_cache"
 
 
 def lay_out(folder: Path) -> None:
-    """Fill `folder/wheels`; each wheel of others is as its hash in the lock says. ConfigError where one cannot be had."""
+    """Fill `folder/wheels`; each wheel of others is as its hash in the lock says.
+
+    ConfigError where one cannot be had.
+    """
     wheels = folder / "wheels"
     build(ROOT, wheels, tree_as_it_is(ROOT)).sdist.unlink()
     for wheel in fetch(ROOT, CACHE):

@@ -1,7 +1,7 @@
 """On what the demo runs: the bus and store of one machine, or a real Kafka and Elasticsearch.
 
-On real servers each run has topics and indexes of its own, so that what an earlier one left never disturbs it, and takes them
-away at its end.
+On real servers each run has topics and indexes of its own, so that what an earlier one left never
+disturbs it, and takes them away at its end.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ class Backend(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the daemon is pointed at: `name` for people, tables of `ullage.toml`, and the store's password or ""."""
+    """What the daemon is pointed at: `name` for people, tables of `ullage.toml`, and the store's
+    password or "".
+    """
 
     name: str
     configuration: str = ""
@@ -55,7 +57,9 @@ def require(backend: Backend) -> None:
 
 @contextlib.contextmanager
 def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
-    """The parts for one run; servers are started in `folder`, which is removed afterwards, unless `make services` runs some."""
+    """The parts for one run; servers are started in `folder`, which is removed afterwards,
+    unless `make services` runs some.
+    """
     if backend is Backend.EMBEDDED:
         yield Parts(f"the embedded bus and store (SQLite {apsw.sqlite_lib_version()})")
         return
@@ -72,7 +76,9 @@ def running(backend: Backend, folder: Path, step: Step) -> Iterator[Parts]:
             whose = "which `make services` runs"
         services.create_indexes(found, indexes)
         password = (found.keys / "store.password").read_text(encoding="utf-8").strip()
-        yield Parts(f"{services.VERSIONS}, {whose}", f"\n{found.configuration(topics, indexes)}", password)
+        yield Parts(
+            f"{services.VERSIONS}, {whose}", f"\n{found.configuration(topics, indexes)}", password
+        )
 
 
 @contextlib.contextmanager
@@ -97,27 +103,40 @@ def _clean(found: services.Services, topics: str, indexes: str) -> None:
 
 
 def delete_indexes(found: services.Services, prefix: str) -> None:
-    """Delete the indexes and templates under `prefix`; UnavailableError when the server does not do so."""
+    """Delete the indexes and templates under `prefix`; UnavailableError when the server does not
+    do so.
+    """
     password = (found.admin / "store.password").read_text(encoding="utf-8").strip()
     address = f"https://{HOST}:{found.elasticsearch_port}"
     try:
         with contextlib.closing(
-            Elasticsearch(address, ca_certs=str(found.cafile), basic_auth=(ADMIN, password), max_retries=0)
+            Elasticsearch(
+                address, ca_certs=str(found.cafile), basic_auth=(ADMIN, password), max_retries=0
+            )
         ) as client:
             for name in client.indices.get(index=f"{prefix}*", expand_wildcards="all").body:
                 client.indices.delete(index=name)
-            for template in client.indices.get_index_template(name=f"{prefix}*").body["index_templates"]:
+            for template in client.indices.get_index_template(name=f"{prefix}*").body[
+                "index_templates"
+            ]:
                 client.indices.delete_index_template(name=template["name"])
     except (ApiError, TransportError) as error:
-        raise UnavailableError(f"{address} does not delete the indexes {prefix}* ({type(error).__name__})") from None
+        raise UnavailableError(
+            f"{address} does not delete the indexes {prefix}* ({type(error).__name__})"
+        ) from None
 
 
 def delete_topics(found: services.Services, names: Sequence[str]) -> None:
-    """Delete topics, of which some may not be there; UnavailableError when the broker does not do so."""
+    """Delete topics, of which some may not be there; UnavailableError when the broker does not
+    do so.
+    """
     where = f"{HOST}:{found.kafka_port}"
     try:
-        socket.create_connection((HOST, found.kafka_port), REACH_SECONDS).close()  # the client would try for half a minute
+        # the client would try for half a minute
+        socket.create_connection((HOST, found.kafka_port), REACH_SECONDS).close()
         with contextlib.closing(KafkaAdminClient(bootstrap_servers=where)) as client:
             client.delete_topics(sorted({*names} & {*client.list_topics()}))
     except (OSError, KafkaError) as error:
-        raise UnavailableError(f"Kafka at {where} does not delete the topics {names[0]} … ({type(error).__name__})") from None
+        raise UnavailableError(
+            f"Kafka at {where} does not delete the topics {names[0]} … ({type(error).__name__})"
+        ) from None

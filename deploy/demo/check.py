@@ -14,11 +14,19 @@ Run = Callable[..., str]
 SHOWN = 5
 
 
-def found_exposures(run: Run, incidents: Sequence[Mapping[str, Any]]) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-    """Customer reference to (kinds, sites), over all incidents; handles are resolved as an officer would."""
+def found_exposures(
+    run: Run, incidents: Sequence[Mapping[str, Any]]
+) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+    """Customer reference to (kinds, sites), over all incidents; handles are resolved as an
+    officer would.
+    """
     kinds: dict[str, set[str]] = {}
     sites: dict[str, set[str]] = {}
-    shown = run("incidents", "show", *(incident["id"] for incident in incidents), "--json") if incidents else ""
+    shown = (
+        run("incidents", "show", *(incident["id"] for incident in incidents), "--json")
+        if incidents
+        else ""
+    )
     for line in shown.splitlines():
         for exposure in json.loads(line)["exposures"]:
             kinds.setdefault(exposure["pseudonym"], set()).update(exposure["kinds"])
@@ -30,36 +38,65 @@ def found_exposures(run: Run, incidents: Sequence[Mapping[str, Any]]) -> dict[st
 
 
 def differences(plan: Plan, run: Run, incidents: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One line for each thing that differs; none when exposures and sightings equal the planted set."""
+    """One line for each thing that differs; none when exposures and sightings equal the planted
+    set.
+    """
     expected, found = plan.expected, found_exposures(run, incidents)
     for reference in sorted(expected.keys() - found.keys())[:SHOWN]:
-        yield f"lost: customer {reference} was planted on {_words(expected[reference][1])} and is not found"
+        yield (
+            f"lost: customer {reference} was planted on {_words(expected[reference][1])} and is not"
+            " found"
+        )
     for reference in sorted(found.keys() - expected.keys())[:SHOWN]:
-        yield f"false: customer {reference} was not planted and is found on {_words(found[reference][1])}"
+        yield (
+            f"false: customer {reference} was not planted and is found on"
+            f" {_words(found[reference][1])}"
+        )
     for reference in sorted(expected.keys() & found.keys()):
         if expected[reference] != found[reference]:
-            wanted, got = (" ".join(map(_words, pair)) for pair in (expected[reference], found[reference]))
+            wanted, got = (
+                " ".join(map(_words, pair)) for pair in (expected[reference], found[reference])
+            )
             yield f"differs: customer {reference} was planted as {wanted} and is found as {got}"
             break
     sightings = sum(incident["sightings"] for incident in incidents)
     if sightings != plan.sightings:
-        yield f"differs: {plan.sightings} posts give customers away, {sightings} sightings are stored"
-    counted = sum(json.loads(line)["posts"] for line in run("incidents", "suppressions", "--background", "--json").splitlines())
+        yield (
+            f"differs: {plan.sightings} posts give customers away, {sightings} sightings are stored"
+        )
+    counted = sum(
+        json.loads(line)["posts"]
+        for line in run("incidents", "suppressions", "--background", "--json").splitlines()
+    )
     if counted != plan.background:
-        yield f"differs: {plan.background} posts hold one customer's own number, {counted} are counted as benign"
+        yield (
+            f"differs: {plan.background} posts hold one customer's own number, {counted} are"
+            " counted as benign"
+        )
 
 
 def ways(plan: Plan, run: Run, chat: Mapping[str, Any]) -> Iterator[str]:
-    """One line for each place that was not read whole by the way that users have: sites by presets, a chat by a collector."""
+    """One line for each place that was not read whole by the way that users have: sites by
+    presets, a chat by a collector.
+    """
     told = {row["site"]: row for row in map(json.loads, run("sites", "--json").splitlines())}
     for name, preset in PRESETS.items():
         row, posted = told.get(name, {}), sum(post.site == name for post in plan.posts)
         seen = (row.get("platform"), row.get("state"), row.get("posts"))
         if seen != (preset, "ok", posted):
-            yield f"differs: {posted} posts are on {name}; by preset, state and posts it was read as {seen}"
-    said, read = sum(post.site == CHAT for post in plan.posts), (chat.get("service"), chat.get("state"), chat.get("messages"))
+            yield (
+                f"differs: {posted} posts are on {name}; by preset, state and posts it was read as"
+                f" {seen}"
+            )
+    said, read = (
+        sum(post.site == CHAT for post in plan.posts),
+        (chat.get("service"), chat.get("state"), chat.get("messages")),
+    )
     if read != ("matrix", "ok", said):
-        yield f"differs: {said} messages were said in {CHAT}; by service, state and messages it was read as {read}"
+        yield (
+            f"differs: {said} messages were said in {CHAT}; by service, state and messages it was"
+            f" read as {read}"
+        )
 
 
 def _words(names: frozenset[str]) -> str:

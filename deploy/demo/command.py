@@ -34,10 +34,16 @@ T = TypeVar("T")
 
 def demo(
     ctx: typer.Context,
-    once: Annotated[bool, typer.Option("--once", help="Exit after the check instead of serving the page.")] = False,
-    on: Annotated[Backend, typer.Option("--backend", help="distributed: on a real Kafka and Elasticsearch.")] = Backend.EMBEDDED,
+    once: Annotated[
+        bool, typer.Option("--once", help="Exit after the check instead of serving the page.")
+    ] = False,
+    on: Annotated[
+        Backend, typer.Option("--backend", help="distributed: on a real Kafka and Elasticsearch.")
+    ] = Backend.EMBEDDED,
 ) -> None:
-    """Run the whole product against real paste and forum software, with synthetic people, and check the result."""
+    """Run the whole product against real paste and forum software, with synthetic people, and
+    check the result.
+    """
     context: Context = ctx.obj
     backend.require(on)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -56,7 +62,10 @@ def _duration(root: Path) -> str:
     """How long it will take, in words: site programs are installed once."""
     if programs.is_installed(root / SITE_PROGRAMS):
         return "This takes about half a minute."
-    return "This takes about a minute: the first time two site programs are installed. Afterwards it takes half of that."
+    return (
+        "This takes about a minute: the first time two site programs are installed. Afterwards it"
+        " takes half of that."
+    )
 
 
 def _assess_sample(root: Path, console: Console) -> None:
@@ -73,31 +82,53 @@ def _assess_sample(root: Path, console: Console) -> None:
 def _whole_product(context: Context, console: Console, on: Backend, *, once: bool) -> None:
     root = context.data
     plan, ullage = plant.plan(), drive.Ullage(drive.fresh(root / "state") / "data")
-    console.rule("[bold]2  the daemon: real pastes, a real forum, a chat, crawl → match → incident", align="left")
+    console.rule(
+        "[bold]2  the daemon: real pastes, a real forum, a chat, crawl → match → incident",
+        align="left",
+    )
     with contextlib.ExitStack() as stack:
         progress = stack.enter_context(_progress(console))
-        parts = stack.enter_context(backend.running(on, root / "demo-servers", partial(_step, progress)))
+        parts = stack.enter_context(
+            backend.running(on, root / "demo-servers", partial(_step, progress))
+        )
         pastes, forum = _start_sites(root, progress, stack)
         (port, canary), team = free_ports(2), stack.enter_context(receiving())
         page = f"http://{HOST}:{port}"
         configure = partial(
-            drive.configure, ullage, plan, parts, port, security_team.configuration(page, "medium") + drive.canary(canary)
+            drive.configure,
+            ullage,
+            plan,
+            parts,
+            port,
+            security_team.configuration(page, "medium") + drive.canary(canary),
         )
         _step(progress, "load a customer list of 2,000 customers", configure)
         key = security_team.introduce(ullage.data / "keys", team)
         drive.add_sites(ullage, pastes, forum)
-        bar = progress.add_task(f"post {plant.LEAKED} people's leaks among ordinary posts", total=len(plan.posts))
+        bar = progress.add_task(
+            f"post {plant.LEAKED} people's leaks among ordinary posts", total=len(plan.posts)
+        )
         drive.post(plan, pastes, forum, lambda: progress.advance(bar))
         room = stack.enter_context(matrix_room(drive.said_in_chat(plan, context.clock.now())))
-        heard = _step(progress, f"a chat of {len(room.said)} messages, by collect matrix", partial(drive.chat, ullage, room))
+        heard = _step(
+            progress,
+            f"a chat of {len(room.said)} messages, by collect matrix",
+            partial(drive.chat, ullage, room),
+        )
         for role in ROLES:
             _step(progress, role, partial(ullage, role, "--once"))
-        incidents = [json.loads(line) for line in ullage("incidents", "list", "--json", "--limit", "500").splitlines()]
+        incidents = [
+            json.loads(line)
+            for line in ullage("incidents", "list", "--json", "--limit", "500").splitlines()
+        ]
         progress.stop()
         console.print()
         subprocess.run(command(ullage.data, "incidents", "list"), check=True)
         _check(plan, ullage, incidents, heard, console)
-        console.print(f"         by presets {', '.join(sorted(plant.PRESETS.values()))}; by ullage collect matrix")
+        console.print(
+            f"         by presets {', '.join(sorted(plant.PRESETS.values()))}; by ullage collect"
+            " matrix"
+        )
         console.print(f"         on {parts.name}")
         _complain(security_team.faults(team.received, key, incidents, page), console)
         security_team.show(team.received, console)
@@ -105,9 +136,15 @@ def _whole_product(context: Context, console: Console, on: Backend, *, once: boo
             _serve(ullage, console)
 
 
-def _start_sites(root: Path, progress: Progress, stack: contextlib.ExitStack) -> tuple[str, programs.Forum]:
+def _start_sites(
+    root: Path, progress: Progress, stack: contextlib.ExitStack
+) -> tuple[str, programs.Forum]:
     work = drive.fresh(root / "sites")
-    binaries = _step(progress, "install bepasty and Spirit (once)", lambda: programs.ensure_environment(root / SITE_PROGRAMS))
+    binaries = _step(
+        progress,
+        "install bepasty and Spirit (once)",
+        lambda: programs.ensure_environment(root / SITE_PROGRAMS),
+    )
 
     def start() -> tuple[str, programs.Forum]:
         pastes = stack.enter_context(programs.bepasty(binaries, work / "bepasty"))
@@ -127,19 +164,31 @@ def _step(progress: Progress, name: str, act: Callable[[], T]) -> T:
 @contextlib.contextmanager
 def _progress(console: Console) -> Iterator[Progress]:
     """A line a phase on a terminal; nothing elsewhere."""
-    columns = (SpinnerColumn(finished_text="[green]✓"), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         yield progress
 
 
 def _check(
-    plan: plant.Plan, ullage: drive.Ullage, incidents: list[dict[str, Any]], heard: dict[str, Any], console: Console
+    plan: plant.Plan,
+    ullage: drive.Ullage,
+    incidents: list[dict[str, Any]],
+    heard: dict[str, Any],
+    console: Console,
 ) -> None:
     with console.status("compare it with what was planted"):
         faults = [*check.differences(plan, ullage, incidents), *check.ways(plan, ullage, heard)]
     _complain(faults, console)
     posts, people = len(plan.posts), len(plan.expected)
-    found = f"{people} of them customers, exposed in {plan.sightings} sightings and {len(incidents)} incidents"
+    found = (
+        f"{people} of them customers, exposed in {plan.sightings} sightings and {len(incidents)}"
+        " incidents"
+    )
     console.print(f"[green]checked:[/] {posts} posts held {plant.LEAKED} people, {found}")
     console.print("         none lost, none double, none false")
     console.print(
@@ -158,15 +207,25 @@ def _complain(faults: Iterable[str], console: Console) -> None:
 
 
 def _serve(ullage: drive.Ullage, console: Console) -> None:
-    """The console until Ctrl-C, while everything runs: sites are visited, the chat is read, canaries are posted and found."""
+    """The console until Ctrl-C, while everything runs: sites are visited, the chat is read,
+    canaries are posted and found.
+    """
     console.rule("[bold]3  the console (Ctrl-C ends everything)", align="left")
     somebody = plant.plan().customers[0]
     name, password = drive.add_account(ullage)
-    console.print(f"log in as [bold]{name}[/] with the password [bold]{password}[/]: lead, DPO and operator, made for this run")
+    console.print(
+        f"log in as [bold]{name}[/] with the password [bold]{password}[/]: lead, DPO and operator,"
+        " made for this run"
+    )
     console.print(f"ask it whether this synthetic person is exposed: {somebody.phone}")
     console.print("or drop a file with customers on “Assess a file”")
-    console.print("all services run: sites are visited every half minute, and coverage and canaries grow as you look")
-    with subprocess.Popen(command(ullage.data, "run"), env=drive.environment("warning"), start_new_session=True) as services:
+    console.print(
+        "all services run: sites are visited every half minute, and coverage and canaries grow as"
+        " you look"
+    )
+    with subprocess.Popen(
+        command(ullage.data, "run"), env=drive.environment("warning"), start_new_session=True
+    ) as services:
         try:
             raise UllageError(f"the services ended with {services.wait()}")
         finally:

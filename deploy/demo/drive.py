@@ -1,4 +1,7 @@
-"""The demo's steps: start the sites, post, configure, crawl. Each is what a person would do by hand."""
+"""The demo's steps: start the sites, post, configure, crawl.
+
+Each is what a person would do by hand.
+"""
 
 from __future__ import annotations
 
@@ -86,20 +89,38 @@ SECONDS_APART = 2
 
 
 def configuration(tenant: str, port: int = 0) -> str:
-    """`ullage.toml` with one tenant of the demo's brand; free ports for the metrics, `port` for the page, 0 for a free one.
+    """`ullage.toml` with one tenant of the demo's brand; free ports for the metrics, `port` for the
+    page, 0 for a free one.
 
     The tenant's table comes last, so that lines which follow are the tenant's.
     """
     return CONFIG.format(tenant=tenant, brand=BRAND, port=port)
 
 
-def site(platform: str, url: str, category: str, *, revisit: int = 30, delay: float = 0.0, concurrency: int = 8) -> str:
+def site(
+    platform: str,
+    url: str,
+    category: str,
+    *,
+    revisit: int = 30,
+    delay: float = 0.0,
+    concurrency: int = 8,
+) -> str:
     """A site's TOML for a program on loopback; `revisit` and `delay` in seconds."""
-    return SITE.format(platform=platform, url=url, category=category, revisit=revisit, delay=delay, concurrency=concurrency)
+    return SITE.format(
+        platform=platform,
+        url=url,
+        category=category,
+        revisit=revisit,
+        delay=delay,
+        concurrency=concurrency,
+    )
 
 
 def canary(port: int, interval: int = 60) -> str:
-    """The settings of a canary post every `interval` seconds, from a site on `port`; for the end of `configuration`."""
+    """The settings of a canary post every `interval` seconds, from a site on `port`; for the end
+    of `configuration`.
+    """
     return CANARY.format(port=port, interval=interval)
 
 
@@ -117,7 +138,12 @@ class Ullage:
     def __call__(self, *words: str, text: str = "") -> str:
         """Standard output of `ullage WORDS`; its own error line is raised when it fails."""
         done = subprocess.run(
-            command(self.data, *words), input=text, capture_output=True, text=True, env=environment("warning"), check=False
+            command(self.data, *words),
+            input=text,
+            capture_output=True,
+            text=True,
+            env=environment("warning"),
+            check=False,
         )
         if done.returncode:
             last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
@@ -141,7 +167,9 @@ def write_customers(path: Path, customers: Iterable[Person]) -> None:
 
 
 def configure(ullage: Ullage, plan: Plan, parts: Parts, port: int, more: str = "") -> None:
-    """`init`, the tenant's words, the bus and store of `parts`, the page on `port`, `more` lines, and the watchlist."""
+    """`init`, the tenant's words, the bus and store of `parts`, the page on `port`, `more`
+    lines, and the watchlist.
+    """
     ullage.data.mkdir(parents=True, exist_ok=True)
     text = configuration(TENANT, port) + MORE + parts.configuration + more
     (ullage.data / "ullage.toml").write_text(text, encoding="utf-8")
@@ -158,7 +186,17 @@ def add_account(ullage: Ullage) -> tuple[str, str]:
     """Name and password of somebody who may do on the page whatever one person may."""
     name, password = "demo", "-".join(secrets.token_hex(3) for _ in range(3))
     roles = [word for role in ("lead", "dpo", "operator") for word in ("--role", role)]
-    ullage("user", "add", name, *roles, "--all-tenants", "--own", "--password-file", "-", text=f"{password}\n")
+    ullage(
+        "user",
+        "add",
+        name,
+        *roles,
+        "--all-tenants",
+        "--own",
+        "--password-file",
+        "-",
+        text=f"{password}\n",
+    )
     return name, password
 
 
@@ -166,7 +204,9 @@ def add_sites(ullage: Ullage, pastes: str, forum: Forum) -> None:
     """Two site files: this is all that it takes to watch a place. Both are read by presets."""
     folder = ullage.data / "sites.d"
     for name, url, category in ((PASTES, pastes, "paste"), (FORUM, forum.url, "forum")):
-        (folder / f"{name}.toml").write_text(site(PRESETS[name], f"{url}/", category), encoding="utf-8")
+        (folder / f"{name}.toml").write_text(
+            site(PRESETS[name], f"{url}/", category), encoding="utf-8"
+        )
 
 
 def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> None:
@@ -190,28 +230,47 @@ def post(plan: Plan, pastes: str, forum: Forum, told: Callable[[], None]) -> Non
 def said_in_chat(plan: Plan, now: datetime) -> list[Said]:
     """The messages of the chat, the last of them said just `now`."""
     said = [planted for planted in plan.posts if planted.site == CHAT]
-    senders = {author: f"member{number}" for number, author in enumerate(dict.fromkeys(one.author for one in said))}
+    senders = {
+        author: f"member{number}"
+        for number, author in enumerate(dict.fromkeys(one.author for one in said))
+    }
     first = now.timestamp() - SECONDS_APART * (len(said) - 1)
-    return [Said(senders[one.author], one.body, first + SECONDS_APART * number) for number, one in enumerate(said)]
+    return [
+        Said(senders[one.author], one.body, first + SECONDS_APART * number)
+        for number, one in enumerate(said)
+    ]
 
 
 def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
-    """Read a chat as users do: a channel's file, an account's secret, a collector that runs until it has all that was said.
+    """Read a chat as users do: a channel's file, an account's secret, a collector that runs until
+    it has all that was said.
 
     Returns what `ullage collect` says of the chat then.
     """
     (ullage.data / "channels.d").mkdir(exist_ok=True)
-    (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(CHANNEL.format(address=room.address), encoding="utf-8")
-    write_secret(ullage.data / "keys" / "collect" / ACCOUNT, f"{room.url}\n@{ACCOUNT}:localhost\n{room.token}")
+    (ullage.data / "channels.d" / f"{CHAT}.toml").write_text(
+        CHANNEL.format(address=room.address), encoding="utf-8"
+    )
+    write_secret(
+        ullage.data / "keys" / "collect" / ACCOUNT,
+        f"{room.url}\n@{ACCOUNT}:localhost\n{room.token}",
+    )
     words = command(ullage.data, "collect", "matrix")
-    with subprocess.Popen(words, env=environment("error"), stderr=subprocess.PIPE, text=True) as collector:
+    with subprocess.Popen(
+        words, env=environment("error"), stderr=subprocess.PIPE, text=True
+    ) as collector:
         try:
             deadline = time.monotonic() + CHAT_SECONDS
-            while (told := chat_standing(ullage))["messages"] < len(room.said) or told["state"] != "ok":
+            while (told := chat_standing(ullage))["messages"] < len(room.said) or told[
+                "state"
+            ] != "ok":
                 if collector.poll() is not None or time.monotonic() > deadline:
                     collector.terminate()
                     why = collector.communicate()[1].strip().rpartition("\n")[2]
-                    raise UllageError(f"`ullage collect matrix` has read {told['messages']} of {len(room.said)} messages: {why}")
+                    raise UllageError(
+                        f"`ullage collect matrix` has read {told['messages']} of {len(room.said)}"
+                        f" messages: {why}"
+                    )
             return told
         finally:
             collector.terminate()
@@ -219,9 +278,14 @@ def chat(ullage: Ullage, room: Room) -> dict[str, Any]:
 
 def chat_standing(ullage: Ullage) -> dict[str, Any]:
     """What `ullage collect` says of the chat."""
-    done = subprocess.run(command(ullage.data, "collect", "--json"), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command(ullage.data, "collect", "--json"), capture_output=True, text=True, check=False
+    )
     lines = done.stdout.splitlines()
     if not lines:
-        raise UllageError(f"`ullage collect` says nothing of the chat: {done.stderr.strip().rpartition(chr(10))[2]}")
+        raise UllageError(
+            "`ullage collect` says nothing of the chat:"
+            f" {done.stderr.strip().rpartition(chr(10))[2]}"
+        )
     told: dict[str, Any] = json.loads(lines[0])
     return told

@@ -1,7 +1,8 @@
 """Synthetic people: valid in every checksum, and nobody's.
 
-Phones begin with 154, which no carrier holds; birth years end with 1899; cards are of the test range 620000; mail is at
-example.com, .net or .org (RFC 2606). A seed makes the same people each time.
+Phones begin with 154, which no carrier holds; birth years end with 1899; cards are of the test
+range 620000; mail is at example.com, .net or .org (RFC 2606). A seed makes the same people each
+time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from ullage.identifiers.card import luhn
 from ullage.identifiers.resident_id import check_character
 
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹"
-GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂文华建国玉兰凤英志红春梅海燕鹏飞晓东雪莹佳欣子涵"
+GIVEN = (
+    "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂文华建国玉兰凤英志红春梅海燕鹏飞晓东雪莹佳欣子涵"
+)
 REGIONS = ("110105", "310104", "440106", "330106", "510104", "420106", "370202", "320102")
 CITIES = (
     "北京市朝阳区建国路",
@@ -24,7 +27,23 @@ CITIES = (
     "成都市锦江区红星路",
     "武汉市武昌区中南路",
 )
-PINYIN = ("wei", "fang", "na", "min", "jing", "li", "qiang", "lei", "jun", "yang", "yong", "jie", "tao", "ming", "chao")
+PINYIN = (
+    "wei",
+    "fang",
+    "na",
+    "min",
+    "jing",
+    "li",
+    "qiang",
+    "lei",
+    "jun",
+    "yang",
+    "yong",
+    "jie",
+    "tao",
+    "ming",
+    "chao",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +71,18 @@ def people(count: int, seed: int) -> Iterator[Person]:
     for number, tail in enumerate(phones, 1):
         phone = f"154{tail:08d}"
         name = rng.choice(SURNAMES) + "".join(rng.choices(GIVEN, k=rng.choice((1, 2))))
-        email = f"{rng.choice(PINYIN)}.{rng.choice(PINYIN)}{number}@example.{rng.choice(('com', 'net', 'org'))}"
+        email = f"{rng.choice(PINYIN)}.{rng.choice(PINYIN)}{number}@example.{rng.choice(('com', 'net', 'org'))}"  # noqa: E501
         address = f"{rng.choice(CITIES)}{rng.randint(1, 300)}号{rng.randint(1, 30)}室"
-        yield Person(f"C{number:07d}", name, phone, _resident_id(rng), _card(rng), email, address, rng.randint(1, 900) * 1000)
+        yield Person(
+            f"C{number:07d}",
+            name,
+            phone,
+            _resident_id(rng),
+            _card(rng),
+            email,
+            address,
+            rng.randint(1, 900) * 1000,
+        )
 
 
 def _resident_id(rng: random.Random) -> str:

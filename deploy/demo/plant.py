@@ -1,7 +1,8 @@
-"""What is posted where, and what must be found: leaks of 419 people in the forms of the trade, among ordinary posts.
+"""What is posted where, and what must be found: leaks of 419 people in the forms of the trade,
+among ordinary posts.
 
-Some of the people are customers of the demo's bank, most of them on its list of 2,000; others are nobody's, and must
-not be found.
+Some of the people are customers of the demo's bank, most of them on its list of 2,000; others are
+nobody's, and must not be found.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from deploy.demo.people import Person, people
 CUSTOMERS = 2_000
 LEAKED = 419
 SAMPLE, CHATTED = 30, 19
-"""Customers in the sample of an offer and in a sale in a chat, nobody else among them: the bank's own data. Elsewhere two of five
-are customers."""
+"""Customers in the sample of an offer and in a sale in a chat, nobody else among them: the bank's
+own data. Elsewhere two of five are customers.
+"""
 SEED = 20261124
 BRAND = "云杉银行"
 PASTES, FORUM, CHAT = "demo-pastes", "demo-forum", "demo-chat"
@@ -31,10 +33,12 @@ FULL_WIDTH = str.maketrans("0123456789X", "０１２３４５６７８９Ｘ")
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post: `thread` "" for a paste or the first post of a topic, else the title of the topic it replies to.
+    """One post: `thread` "" for a paste or the first post of a topic, else the title of the topic
+    it replies to.
 
-    A message in a chat has its `author`. `exposed` maps a customer's reference to the kinds that the post gives away of them.
-    `alone` is a customer whose number stands there with nothing beside it, as people write their own: no leak, but background.
+    A message in a chat has its `author`. `exposed` maps a customer's reference to the kinds that
+    the post gives away of them. `alone` is a customer whose number stands there with nothing beside
+    it, as people write their own: no leak, but background.
     """
 
     site: str
@@ -62,7 +66,10 @@ class Plan:
             for reference, given in post.exposed.items():
                 kinds.setdefault(reference, set()).update(given)
                 sites.setdefault(reference, set()).add(post.site)
-        return {reference: (frozenset(kinds[reference]), frozenset(sites[reference])) for reference in kinds}
+        return {
+            reference: (frozenset(kinds[reference]), frozenset(sites[reference]))
+            for reference in kinds
+        }
 
     @property
     def background(self) -> int:
@@ -81,7 +88,9 @@ def plan() -> Plan:
     known = {person.reference for person in customers}
     mixed = LEAKED - SAMPLE - CHATTED
     ours = mixed * 2 // 5
-    leaked = iter(_interleave(customers[SAMPLE : SAMPLE + ours], list(people(mixed - ours, SEED + 1))))
+    leaked = iter(
+        _interleave(customers[SAMPLE : SAMPLE + ours], list(people(mixed - ours, SEED + 1)))
+    )
 
     def take(count: int) -> list[Person]:
         return [next(leaked) for _ in range(count)]
@@ -93,8 +102,13 @@ def plan() -> Plan:
 
 def _interleave(ours: list[Person], others: list[Person]) -> list[Person]:
     """Two of ours to three others, in turn; strangers are marked by an empty reference."""
-    strangers = iter(Person("", *(getattr(p, name) for name in Person.__slots__[1:])) for p in others)
-    return [ours[n // 5 * 2 + n % 5] if n % 5 < 2 else next(strangers) for n in range(len(ours) + len(others))]
+    strangers = iter(
+        Person("", *(getattr(p, name) for name in Person.__slots__[1:])) for p in others
+    )
+    return [
+        ours[n // 5 * 2 + n % 5] if n % 5 < 2 else next(strangers)
+        for n in range(len(ours) + len(others))
+    ]
 
 
 def _exposed(rows: Sequence[Person], known: set[str], *kinds: str) -> dict[str, frozenset[str]]:
@@ -105,55 +119,90 @@ def _pastes(take: Take, known: set[str]) -> Iterator[Post]:
     rows = take(110)
     dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.balance}" for p in rows)
     text = f"姓名----手机----身份证----余额\n{dump}\n"
-    yield Post(PASTES, "sample-first-hand.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
+    yield Post(
+        PASTES, "sample-first-hand.txt", text, exposed=_exposed(rows, known, "phone", "resident_id")
+    )
     yield Post(PASTES, "repost.txt", text, exposed=_exposed(rows, known, "phone", "resident_id"))
     rows = take(70)
     noise = [
-        f"2026-11-{i % 28 + 1:02d} 10:{i % 60:02d}:00 INFO order service page {i} served in {i % 97} ms" for i in range(1930)
+        f"2026-11-{i % 28 + 1:02d} 10:{i % 60:02d}:00 INFO order service page {i} served in"
+        f" {i % 97} ms"
+        for i in range(1930)
     ]
     lines = [f'{i},"{p.name}",{p.phone},{p.card},{p.email}' for i, p in enumerate(rows, 1)]
     step = len(noise) // len(lines)
-    woven = [line for i, row in enumerate(lines) for line in (*noise[i * step : (i + 1) * step], row)]
+    woven = [
+        line for i, row in enumerate(lines) for line in (*noise[i * step : (i + 1) * step], row)
+    ]
     woven += noise[len(lines) * step :]
-    yield Post(PASTES, "long.log", "\n".join(woven) + "\n", exposed=_exposed(rows, known, "phone", "card", "email"))
+    yield Post(
+        PASTES,
+        "long.log",
+        "\n".join(woven) + "\n",
+        exposed=_exposed(rows, known, "phone", "card", "email"),
+    )
     rows = take(50)
     combo = "\n".join(f"{p.email}:Winter{i}pass!" for i, p in enumerate(rows))
     yield Post(PASTES, "combolist fresh.txt", combo, exposed=_exposed(rows, known, "email"))
     rows = take(40)
-    values = ",\n".join(f"({i},'{p.name}','{p.phone}','{p.address}')" for i, p in enumerate(rows, 1))
+    values = ",\n".join(
+        f"({i},'{p.name}','{p.phone}','{p.address}')" for i, p in enumerate(rows, 1)
+    )
     sql = f"INSERT INTO `t_order` (`id`,`name`,`mobile`,`address`) VALUES\n{values};\n"
     yield Post(PASTES, "t_order.sql", sql, exposed=_exposed(rows, known, "phone"))
     rows = take(30)
-    digests = "\n".join(hashlib.md5(p.phone.encode(), usedforsecurity=False).hexdigest() for p in rows)
+    digests = "\n".join(
+        hashlib.md5(p.phone.encode(), usedforsecurity=False).hexdigest() for p in rows
+    )
     yield Post(PASTES, "md5.txt", digests, exposed=_exposed(rows, known, "phone"))
 
 
 def _topics(take: Take, sampled: Sequence[Person], known: set[str]) -> Iterator[Post]:
     sample = "\n".join(f"    {p.name}|{p.phone}|{p.resident_id}|{p.card}" for p in sampled)
-    offer = f"出售{BRAND}贷款客户数据 一手料 50万条 全格式 可验，长期供货，飞机联系\n\n    姓名|手机|身份证|卡号\n{sample}\n"
+    offer = (
+        f"出售{BRAND}贷款客户数据 一手料 50万条 全格式 可验，长期供货，飞机联系\n\n   "
+        f" 姓名|手机|身份证|卡号\n{sample}\n"
+    )
     kinds = ("phone", "resident_id", "card")
     yield Post(FORUM, f"{BRAND} 一手料 样例", offer, exposed=_exposed(sampled, known, *kinds))
     thread = "Multi-page thread: who called you?"
-    yield Post(FORUM, thread, "Somebody called me and knew everything. Post what you know about such calls.")
+    yield Post(
+        FORUM,
+        thread,
+        "Somebody called me and knew everything. Post what you know about such calls.",
+    )
     victims = take(12)
     for number in range(45):
         person = victims[number] if number < len(victims) else None
         if person is None or number % 2:
-            yield Post(FORUM, "", f"Reply {number}: they asked me to share my screen as well, I hung up.", thread)
+            yield Post(
+                FORUM,
+                "",
+                f"Reply {number}: they asked me to share my screen as well, I hung up.",
+                thread,
+            )
             if person is not None:
-                body = f"姓名：{person.name}\n\n手机：{person.phone.translate(FULL_WIDTH)}\n\n贷款金额：{person.balance}"
+                body = f"姓名：{person.name}\n\n手机：{person.phone.translate(FULL_WIDTH)}\n\n贷款金额：{person.balance}"  # noqa: E501
                 yield Post(FORUM, "", body, thread, _exposed([person], known, "phone"))
         else:
             spaced = f"+86 {person.phone[:3]}-{person.phone[3:7]}-{person.phone[7:]}"
             told = f"回复 {number}: 骗子知道我的号码 {spaced} 还有订单"
-            yield Post(FORUM, "", told, thread, alone=person.reference if person.reference in known else "")
+            yield Post(
+                FORUM, "", told, thread, alone=person.reference if person.reference in known else ""
+            )
     rows = take(58)
-    hidden = "\n\n".join(f"{p.name} {ZERO_WIDTH.join(p.phone)} {p.resident_id.translate(FULL_WIDTH)}" for p in rows)
-    yield Post(FORUM, "网贷数据 三要素 打包", hidden, exposed=_exposed(rows, known, "phone", "resident_id"))
+    hidden = "\n\n".join(
+        f"{p.name} {ZERO_WIDTH.join(p.phone)} {p.resident_id.translate(FULL_WIDTH)}" for p in rows
+    )
+    yield Post(
+        FORUM, "网贷数据 三要素 打包", hidden, exposed=_exposed(rows, known, "phone", "resident_id")
+    )
 
 
 def _chat(sold: Sequence[Person], known: set[str]) -> Iterator[Post]:
-    """A sale, a row in a message, while others talk: apart each message is one customer, together it is a breach."""
+    """A sale, a row in a message, while others talk: apart each message is one customer,
+    together it is a breach.
+    """
     for number in range(MESSAGES):
         seller = "料商老周"
         if number % 5 == 4:
@@ -162,21 +211,50 @@ def _chat(sold: Sequence[Person], known: set[str]) -> Iterator[Post]:
             person = sold[number // 2]
             row = f"{person.name} {person.phone} {person.resident_id}"
             row = row if number else f"出{BRAND}贷款客户 20万条 一手料 全格式 可验 飞机联系\n{row}"
-            yield Post(CHAT, "", row, exposed=_exposed([person], known, "phone", "resident_id"), author=seller)
+            yield Post(
+                CHAT,
+                "",
+                row,
+                exposed=_exposed([person], known, "phone", "resident_id"),
+                author=seller,
+            )
         else:
             yield Post(CHAT, "", f"第{number}条 看好了说一声", author=seller)
 
 
 def _ordinary() -> Iterator[Post]:
     """What most of any site is: nothing. Some of it looks like something."""
-    near = "order 20261124154000001234 shipped, tracking 1540000012, id 110105194912310021, card 6200000000000006"
+    near = (
+        "order 20261124154000001234 shipped, tracking 1540000012, id 110105194912310021, card"
+        " 6200000000000006"
+    )
     yield Post(PASTES, "shipping.txt", near)
-    yield Post(PASTES, "notes.md", "Meeting notes: roadmap, hiring, the new office. Nothing else happened on Tuesday.\n" * 20)
+    yield Post(
+        PASTES,
+        "notes.md",
+        "Meeting notes: roadmap, hiring, the new office. Nothing else happened on Tuesday.\n" * 20,
+    )
     for number in range(12):
-        yield Post(PASTES, f"snippet{number}.py", f"def f{number}(x):\n    return x + {number}  # see RFC {2600 + number}\n")
-        yield Post(PASTES, f"日记{number}.txt", f"今天天气很好，去公园散步，看到很多人在放风筝。第{number}篇。\n" * 5)
+        yield Post(
+            PASTES,
+            f"snippet{number}.py",
+            f"def f{number}(x):\n    return x + {number}  # see RFC {2600 + number}\n",
+        )
+        yield Post(
+            PASTES,
+            f"日记{number}.txt",
+            f"今天天气很好，去公园散步，看到很多人在放风筝。第{number}篇。\n" * 5,
+        )
     for number in range(8):
-        yield Post(FORUM, f"Which phone should I buy? ({number})", f"Model {number} or {number + 1}? My budget is {number}000.")
-        yield Post(FORUM, f"周末去哪里玩 {number}", f"有没有推荐的地方？预算{number}百元，最好能坐地铁。")
-    news = "警方提醒：近期有人出售贷款客户数据，冒充客服诈骗。法院判处被告人有期徒刑三年。案例见官网。"
+        yield Post(
+            FORUM,
+            f"Which phone should I buy? ({number})",
+            f"Model {number} or {number + 1}? My budget is {number}000.",
+        )
+        yield Post(
+            FORUM, f"周末去哪里玩 {number}", f"有没有推荐的地方？预算{number}百元，最好能坐地铁。"
+        )
+    news = (
+        "警方提醒：近期有人出售贷款客户数据，冒充客服诈骗。法院判处被告人有期徒刑三年。案例见官网。"
+    )
     yield Post(FORUM, "警方提醒 反诈案例", news)

@@ -42,12 +42,18 @@ def introduce(keys: Path, receiver: Receiver) -> str:
     return key
 
 
-def faults(received: Sequence[Received], key: str, incidents: Sequence[Mapping[str, Any]], page: str) -> Iterator[str]:
-    """One line for each thing that is not as it must be: every incident told once, signed, and nothing said but the minimum."""
+def faults(
+    received: Sequence[Received], key: str, incidents: Sequence[Mapping[str, Any]], page: str
+) -> Iterator[str]:
+    """One line for each thing that is not as it must be: every incident told once, signed, and
+    nothing said but the minimum.
+    """
     told = [incident for message in received for incident in message.json["incidents"]]
     if unsigned := sum(not message.signed_with(key) for message in received):
         yield f"{unsigned} messages have a signature that is not right"
-    if any(set(message.json) != MESSAGE for message in received) or any(set(incident) - {SELLER} != MINIMUM for incident in told):
+    if any(set(message.json) != MESSAGE for message in received) or any(
+        set(incident) - {SELLER} != MINIMUM for incident in told
+    ):
         yield "a message says more than severity, incident number and the page's address"
     if any(incident["url"] != f"{page}/incidents/{incident['id']}" for incident in told):
         yield "a message leads elsewhere than to the page"
@@ -62,7 +68,14 @@ def show(received: Sequence[Received], console: Console) -> None:
     """What arrived, in two lines."""
     told = [incident for message in received for incident in message.json["incidents"]]
     many = f"{len(received)} signed message{'s' * (len(received) != 1)}"
-    console.print(f"[green]notified:[/] {many} to a webhook on loopback about {len(told)} incidents, the worst of them")
+    console.print(
+        f"[green]notified:[/] {many} to a webhook on loopback about {len(told)} incidents, the"
+        " worst of them"
+    )
     if told:
         worst = told[0]
-        console.print(f"         {worst['severity']}  {worst['id']}  {worst['url']}  and said no more than that", highlight=False)
+        console.print(
+            f"         {worst['severity']}  {worst['id']}  {worst['url']}  and said no more than"
+            " that",
+            highlight=False,
+        )

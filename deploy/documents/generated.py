@@ -1,7 +1,7 @@
 """References made from the code: every knob of the configuration, every field of the records.
 
-A page has words that people write, and below a line `<!-- generated: NAME -->` what stands here under that name, up to the next
-`<!-- end -->`.
+A page has words that people write, and below a line `<!-- generated: NAME -->` what stands here
+under that name, up to the next `<!-- end -->`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 PART = re.compile(r"(<!-- generated: ([a-z ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 RANGES = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
 LENGTHS = {"maxLength": "characters", "maxItems": "of them"}
-NAMED = {"boolean": "true or false", "integer": "integer", "number": "number", "string": "text", "null": "null"}
-FORMATS = {"date-time": "time with zone (ISO 8601)", "date": "day (ISO 8601)", "binary": "bytes", "path": "path"}
+NAMED = {
+    "boolean": "true or false",
+    "integer": "integer",
+    "number": "number",
+    "string": "text",
+    "null": "null",
+}
+FORMATS = {
+    "date-time": "time with zone (ISO 8601)",
+    "date": "day (ISO 8601)",
+    "binary": "bytes",
+    "path": "path",
+}
 Schema = Mapping[str, Any]
 MANY = 10
 """From so many values on they are named once, in the words of the page."""
@@ -72,7 +83,11 @@ def records() -> str:
 
 
 PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
-    "configuration.md": {"settings": settings, "site file": site_file, "channel file": channel_file},
+    "configuration.md": {
+        "settings": settings,
+        "site file": site_file,
+        "channel file": channel_file,
+    },
     "data-formats.md": {"records": records},
     "api.md": {"problems": problems},
 }
@@ -81,20 +96,37 @@ PAGES: Mapping[str, Mapping[str, Callable[[], str]]] = {
 def _tables(properties: Schema, models: Schema, path: str, says: str) -> Iterator[str]:
     """The table at `path`, then those within it."""
     inner = {name: _table_of(field) for name, field in properties.items()}
-    rows = [_row(name, field, str(field.get("description", ""))) for name, field in properties.items() if not inner[name]]
+    rows = [
+        _row(name, field, str(field.get("description", "")))
+        for name, field in properties.items()
+        if not inner[name]
+    ]
     heading = f"### `[{path}]`" if path else "### At the top"
-    yield _list([heading, "", *([says, ""] if says else [])], rows) if rows else f"{heading}\n\n{says}"
+    yield (
+        _list([heading, "", *([says, ""] if says else [])], rows)
+        if rows
+        else f"{heading}\n\n{says}"
+    )
     for name, found in inner.items():
         if found:
             model, many = found
             below = ".".join(filter(None, (path, name, "NAME" if many else "")))
-            yield from _tables(models[model]["properties"], models, below, _sentence(models[model].get("description", "")))
+            yield from _tables(
+                models[model]["properties"],
+                models,
+                below,
+                _sentence(models[model].get("description", "")),
+            )
 
 
 def _table_of(field: Schema) -> tuple[str, bool] | None:
     """The model of a field that is a table, or a table of tables, and which of them."""
     for schema, many in ((field, False), (field.get("additionalProperties"), True)):
-        if isinstance(schema, dict) and "$ref" in schema and schema["$ref"].rpartition("/")[2] != "Option":
+        if (
+            isinstance(schema, dict)
+            and "$ref" in schema
+            and schema["$ref"].rpartition("/")[2] != "Option"
+        ):
             return schema["$ref"].rpartition("/")[2], many
     return None
 
@@ -103,7 +135,13 @@ def _knobs(model: type[BaseModel], without: set[str]) -> str:
     schema, said = model.model_json_schema(), _docstrings(model)
     fields = {name: field for name, field in schema["properties"].items() if name not in without}
     needed = schema.get("required", [])
-    return _list([], [_row(name, field, said.get(name, ""), needed=name in needed) for name, field in fields.items()])
+    return _list(
+        [],
+        [
+            _row(name, field, said.get(name, ""), needed=name in needed)
+            for name, field in fields.items()
+        ],
+    )
 
 
 def _record(model: type[BaseModel]) -> str:
@@ -113,10 +151,23 @@ def _record(model: type[BaseModel]) -> str:
         name: f"{_kind(field)}{', required' if name in schema.get('required', ()) else ''}"
         for name, field in schema["properties"].items()
     }
-    rows = [f"| `{name}` | {kind} | {_cell(said[name])} |" for name, kind in fields.items() if said.get(name)]
+    rows = [
+        f"| `{name}` | {kind} | {_cell(said[name])} |"
+        for name, kind in fields.items()
+        if said.get(name)
+    ]
     plain = ", ".join(f"`{name}` ({kind})" for name, kind in fields.items() if not said.get(name))
     table = ["", "| field | is | meaning |", "| --- | --- | --- |", *rows] if rows else []
-    return "\n".join((f"### {model.__name__}", "", _sentence(inspect.getdoc(model) or ""), "", f"Fields: {plain}.", *table))
+    return "\n".join(
+        (
+            f"### {model.__name__}",
+            "",
+            _sentence(inspect.getdoc(model) or ""),
+            "",
+            f"Fields: {plain}.",
+            *table,
+        )
+    )
 
 
 def _with_parts(model: type[BaseModel]) -> list[type[BaseModel]]:
@@ -142,7 +193,11 @@ def _docstrings(model: type[BaseModel]) -> dict[str, str]:
     assert isinstance(node, ast.ClassDef)
     found = {}
     for field, below in zip(node.body, node.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and isinstance(below, ast.Expr)
+        ):
             assert isinstance(below.value, ast.Constant)
             found[field.target.id] = str(below.value.value)
     return found
@@ -161,9 +216,21 @@ def _row(name: str, field: Schema, says: str, *, needed: bool = False) -> str:
 def _may_be(field: Schema, says: str) -> str:
     """The values that a setting may have, where neither its name nor its default shows them."""
     trivial = {"minimum": {0, 1}, "exclusiveMinimum": {0}, "maximum": {65535}}
-    kept = {name: value for name, value in field.items() if name not in trivial or value not in trivial[name]}
-    found = _kind(field) if "enum" in field and len(field["enum"]) < MANY else _limits(kept).removeprefix(", ")
-    return f" ({found})" if found and not all(str(one) in says for one in field.get("enum", [says + "."])) else ""
+    kept = {
+        name: value
+        for name, value in field.items()
+        if name not in trivial or value not in trivial[name]
+    }
+    found = (
+        _kind(field)
+        if "enum" in field and len(field["enum"]) < MANY
+        else _limits(kept).removeprefix(", ")
+    )
+    return (
+        f" ({found})"
+        if found and not all(str(one) in says for one in field.get("enum", [says + "."]))
+        else ""
+    )
 
 
 def _kind(field: Schema) -> str:
@@ -175,10 +242,16 @@ def _kind(field: Schema) -> str:
     if "const" in field or "enum" in field:
         return ", ".join(f"`{json.dumps(one)}`" for one in field.get("enum", [field.get("const")]))
     if field.get("type") == "array":
-        return f"list of {_kind(field['items'])}{_limits(field)}" if "items" in field else f"pair of {_pair(field)}"
+        return (
+            f"list of {_kind(field['items'])}{_limits(field)}"
+            if "items" in field
+            else f"pair of {_pair(field)}"
+        )
     if field.get("type") == "object":
         return f"table of {_kind(field['additionalProperties'])}"
-    return FORMATS.get(field.get("format", ""), NAMED.get(field.get("type", ""), "any")) + _limits(field)
+    return FORMATS.get(field.get("format", ""), NAMED.get(field.get("type", ""), "any")) + _limits(
+        field
+    )
 
 
 def _pair(field: Schema) -> str:

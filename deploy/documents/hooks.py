@@ -1,7 +1,9 @@
-"""What mkdocs asks of us while it builds the site: documents of the repository's root become pages, links elsewhere become words.
+"""What mkdocs asks of us while it builds the site: documents of the repository's root become pages,
+links elsewhere become words.
 
-A link such as `../SECURITY.md` is right where the documents are read in the repository. On the site it leads to the page that is
-made of that file; one to a file of the code that is no page is shown as the path.
+A link such as `../SECURITY.md` is right where the documents are read in the repository. On the site
+it leads to the page that is made of that file; one to a file of the code that is no page is shown
+as the path.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ def _named(nav: Any) -> Iterator[str]:
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
     """Adds the documents of the root."""
     for name, page in OF_ROOT.items():
-        files.append(File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8")))
+        files.append(
+            File.generated(config, page, content=(ROOT / name).read_text(encoding="utf-8"))
+        )
     return files
 
 

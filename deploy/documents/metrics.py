@@ -1,4 +1,6 @@
-"""The metrics of all roles: their registries as commands make them, without a process, and their rows in the document."""
+"""The metrics of all roles: their registries as commands make them, without a process, and their
+rows in the document.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ from ullage.running_time import RunningTime
 from ullage.runtime.service import ROLES
 from ullage.security.keys import KeyStore
 
-ROW = re.compile(r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((?:counter|gauge|histogram), ([a-z, ]+)\): .+$", re.MULTILINE)
+ROW = re.compile(
+    r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((?:counter|gauge|histogram), ([a-z, ]+)\): .+$",
+    re.MULTILINE,
+)
 """A metric in the document: its name, and by which roles it is served."""
 GONE = "\0"
 """In the place of a row that is taken out."""
@@ -51,25 +56,37 @@ def registries(tenants: Sequence[str] = ("bank",)) -> dict[str, CollectorRegistr
     for registry in made.values():
         CertificateMetrics(registry, {})
         show_suspension(registry, RunningTime(Path(), Clock()))
-        registry.register(AuditWitness(KeyStore(Path("nowhere") / "keys").inventory, is_forwarded=True))
+        registry.register(
+            AuditWitness(KeyStore(Path("nowhere") / "keys").inventory, is_forwarded=True)
+        )
     return made
 
 
 def declared(registry: CollectorRegistry) -> Iterator[Declared]:
-    """Every metric of `registry`; label names come from its declaration, for one without a series yet shows none."""
+    """Every metric of `registry`; label names come from its declaration, for one without a
+    series yet shows none.
+    """
     for collector in list(registry._collector_to_names):  # noqa: SLF001 - there is no other list of them
         names = tuple(getattr(collector, "_labelnames", ()))
         for family in collector.collect():
             suffix = {"counter": "_total", "info": "_info"}.get(family.type, "")
             shown = {key for sample in family.samples for key in sample.labels} - {"le"}
             labels = tuple(sorted(set(names) | shown))
-            yield Declared(family.name + suffix, "gauge" if family.type == "info" else family.type, labels, family.documentation)
+            yield Declared(
+                family.name + suffix,
+                "gauge" if family.type == "info" else family.type,
+                labels,
+                family.documentation,
+            )
 
 
 def line(metric: Declared, roles: Sequence[str]) -> str:
     """A row of the document."""
     labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
-    return f"- `{metric.name}{labels}` ({metric.type}, {_served_by(roles)}): {metric.help.rstrip('.')}."
+    return (
+        f"- `{metric.name}{labels}` ({metric.type}, {_served_by(roles)}):"
+        f" {metric.help.rstrip('.')}."
+    )
 
 
 def exposed() -> dict[Declared, list[str]]:
@@ -82,16 +99,23 @@ def exposed() -> dict[Declared, list[str]]:
 
 
 def with_metrics(text: str) -> str:
-    """The document with each row as the code has it now; one that is new stands behind the last of the same roles.
+    """The document with each row as the code has it now; one that is new stands behind the last of
+    the same roles.
 
-    ValueError names a metric of roles that no table has yet: where it stands is for a person to say.
+    ValueError names a metric of roles that no table has yet: where it stands is for a person to
+    say.
     """
-    waiting = {metric.name: (line(metric, roles), _served_by(roles)) for metric, roles in exposed().items()}
+    waiting = {
+        metric.name: (line(metric, roles), _served_by(roles)) for metric, roles in exposed().items()
+    }
     shown = {found[1]: found[2] for found in ROW.finditer(text)}
     last = {roles: name for name, roles in shown.items()}
     new = {name: made for name, made in waiting.items() if name not in shown}
     if homeless := sorted(name for name, (_, roles) in new.items() if roles not in last):
-        raise ValueError(f"docs/metrics.md has no table of the roles that serve {', '.join(homeless)}: begin one with its row")
+        raise ValueError(
+            f"docs/metrics.md has no table of the roles that serve {', '.join(homeless)}: begin one"
+            " with its row"
+        )
 
     def row(found: re.Match[str]) -> str:
         own = [waiting[found[1]][0]] if found[1] in waiting else []

@@ -1,4 +1,7 @@
-"""A board as its TOML file says it: rows of panels, each with queries. `deploy.grafana.generate` makes JSON of it."""
+"""A board as its TOML file says it: rows of panels, each with queries.
+
+`deploy.grafana.generate` makes JSON of it.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,12 @@ class Query(_Part):
 
 
 class Panel(_Part):
-    """One picture. `width` is of 24; `scenarios` shows scenarios by their titles instead of their numbers.
+    """One picture.
 
-    A number is of `colour`, and of that of the last of `steps` that it reaches; where `words` has it, the word stands there
-    instead, in its own colour. Without them no number looks good or bad.
+    `width` is of 24; `scenarios` shows scenarios by their titles instead of their numbers.
+
+    A number is of `colour`, and of that of the last of `steps` that it reaches; where `words` has
+    it, the word stands there instead, in its own colour. Without them no number looks good or bad.
     """
 
     title: str = Field(min_length=1)

@@ -1,12 +1,25 @@
-"""What Grafana loads, made of a board with Grafana's own foundation SDK: the same bytes each time."""
+"""What Grafana loads, made of a board with Grafana's own foundation SDK: the same bytes each
+time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from string import ascii_uppercase
 
-from grafana_foundation_sdk.builders import bargauge, dashboard, prometheus, stat, statetimeline, timeseries
-from grafana_foundation_sdk.builders.common import ReduceDataOptions, VizLegendOptions, VizTooltipOptions
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    timeseries,
+)
+from grafana_foundation_sdk.builders.common import (
+    ReduceDataOptions,
+    VizLegendOptions,
+    VizTooltipOptions,
+)
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import (
     BigValueGraphMode,
@@ -60,13 +73,22 @@ def generate(board: Board) -> str:
         .time("now-6h", "now")
         .refresh("1m")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(
+            dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+        )
     )
     for name in board.variables:
         made.with_variable(_variable(name))
     for title, url in LINKS.items():
-        made.link(dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True))
-    made.link(dashboard.DashboardLink("Boards").type(DashboardLinkType.DASHBOARDS).tags(["ullage"]).keep_time(True))
+        made.link(
+            dashboard.DashboardLink(title).type(DashboardLinkType.LINK).url(url).target_blank(True)
+        )
+    made.link(
+        dashboard.DashboardLink("Boards")
+        .type(DashboardLinkType.DASHBOARDS)
+        .tags(["ullage"])
+        .keep_time(True)
+    )
     made.annotation(_starts())
     top, number = 0, 0
     for row in board.rows:
@@ -82,7 +104,14 @@ def generate(board: Board) -> str:
 
 def _starts() -> dashboard.AnnotationQuery:
     """A mark wherever a process was started, as in each deployment."""
-    return dashboard.AnnotationQuery().name("Deployments").datasource(DATASOURCE).enable(True).icon_color("blue").expr(STARTED)
+    return (
+        dashboard.AnnotationQuery()
+        .name("Deployments")
+        .datasource(DATASOURCE)
+        .enable(True)
+        .icon_color("blue")
+        .expr(STARTED)
+    )
 
 
 def _variable(name: str) -> dashboard.QueryVariable:
@@ -113,37 +142,75 @@ def laid_out(panels: tuple[Panel, ...], top: int) -> Iterator[tuple[Panel, GridP
 
 def _panel(panel: Panel, number: int) -> Builder:
     made = _empty(panel.kind)
-    made.id(number).title(panel.title).description(panel.description).unit(panel.unit).datasource(DATASOURCE)
+    made.id(number).title(panel.title).description(panel.description).unit(panel.unit).datasource(
+        DATASOURCE
+    )
     for letter, query in zip(ascii_uppercase, panel.queries, strict=False):
         made.with_target(_target(query, letter, now=panel.kind in NOW))
-    steps = [Threshold(None, panel.colour), *(Threshold(value, colour) for value, colour in panel.steps)]
+    steps = [
+        Threshold(None, panel.colour),
+        *(Threshold(value, colour) for value, colour in panel.steps),
+    ]
     made.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
     if panel.words:
         told = enumerate(panel.words.items())
-        made.mappings([ValueMap({value: ValueMappingResult(word, colour, None, n) for n, (value, (word, colour)) in told})])
+        made.mappings(
+            [
+                ValueMap(
+                    {
+                        value: ValueMappingResult(word, colour, None, n)
+                        for n, (value, (word, colour)) in told
+                    }
+                )
+            ]
+        )
     if panel.empty:
         made.no_value(panel.empty)
     if panel.scenarios:
         for scenario in own_rules().scenario:
-            made.override_by_name(scenario.id, [DynamicConfigValue("displayName", f"{scenario.title_zh} · {scenario.id}")])
+            made.override_by_name(
+                scenario.id,
+                [DynamicConfigValue("displayName", f"{scenario.title_zh} · {scenario.id}")],
+            )
     return made
 
 
 def _target(query: Query, letter: str, *, now: bool) -> prometheus.Dataquery:
-    target = prometheus.Dataquery().ref_id(letter).datasource(DATASOURCE).expr(query.expr).legend_format(query.legend)
+    target = (
+        prometheus.Dataquery()
+        .ref_id(letter)
+        .datasource(DATASOURCE)
+        .expr(query.expr)
+        .legend_format(query.legend)
+    )
     return target.instant() if now else target.range()
 
 
 def _empty(kind: Kind) -> Builder:
-    """A panel of that kind: lines or states over time, or numbers and bars of the present moment."""
+    """A panel of that kind: lines or states over time, or numbers and bars of the present
+    moment.
+    """
     last = ReduceDataOptions().calcs(["lastNotNull"])
     if kind == "stat":  # a number alone would not say whose it is
-        return stat.Panel().reduce_options(last).graph_mode(BigValueGraphMode.NONE).text_mode(BigValueTextMode.VALUE_AND_NAME)
+        return (
+            stat.Panel()
+            .reduce_options(last)
+            .graph_mode(BigValueGraphMode.NONE)
+            .text_mode(BigValueTextMode.VALUE_AND_NAME)
+        )
     if kind == "bars":
         return bargauge.Panel().min(0).reduce_options(last)
     if kind == "states":
         hidden = VizLegendOptions().show_legend(False).calcs([])
-        return statetimeline.Panel().merge_values(True).show_value(VisibilityMode.AUTO).legend(hidden)
-    legend = VizLegendOptions().show_legend(True).display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM).calcs([])
+        return (
+            statetimeline.Panel().merge_values(True).show_value(VisibilityMode.AUTO).legend(hidden)
+        )
+    legend = (
+        VizLegendOptions()
+        .show_legend(True)
+        .display_mode(LegendDisplayMode.LIST)
+        .placement(LegendPlacement.BOTTOM)
+        .calcs([])
+    )
     tooltip = VizTooltipOptions().mode(TooltipDisplayMode.MULTI)
     return timeseries.Panel().axis_soft_min(0).fill_opacity(8).legend(legend).tooltip(tooltip)

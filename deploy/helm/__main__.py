@@ -21,8 +21,15 @@ def lay_out(folder: Path) -> Path:
     chart = folder / "ullage"
     if chart.exists():
         raise ConfigError(f"{chart} is there already: remove it, or name another folder")
-    for path in sorted(path for part in (CHART, RULES, BOARDS) for path in (ROOT / part).rglob("*") if path.is_file()):
-        for name, content in laid_out(path.relative_to(ROOT).as_posix(), path.read_bytes(), __version__):
+    for path in sorted(
+        path
+        for part in (CHART, RULES, BOARDS)
+        for path in (ROOT / part).rglob("*")
+        if path.is_file()
+    ):
+        for name, content in laid_out(
+            path.relative_to(ROOT).as_posix(), path.read_bytes(), __version__
+        ):
             if name.startswith(CHART):
                 target = chart / name.removeprefix(CHART)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
-"""An authority on loopback that signs for servers and clients, made anew for each run and good for a day or as long as asked.
+"""An authority on loopback that signs for servers and clients, made anew for each run and good for
+a day or as long as asked.
 
-Real servers in tests speak TLS as they do in operation, so that what is tested is the path that is used.
+Real servers in tests speak TLS as they do in operation, so that what is tested is the path that is
+used.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ class Authority:
     """An authority of its own, which signs for servers and clients."""
 
     name: str = "loopback authority"
-    private: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    private: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
 
     def certificate(self) -> x509.Certificate:
         """Its own, signed by itself."""
@@ -67,7 +71,10 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(sign=False), critical=True)
             .add_extension(purpose, critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.private.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.private.public_key()),
+                critical=False,
+            )
             .sign(self.private, hashes.SHA256())
         )
         return Certificates(
@@ -78,11 +85,15 @@ class Authority:
 
 
 def make_certificates(*more: str, until: dt.timedelta = DAY) -> Certificates:
-    """An authority of its own that has signed one certificate for loopback and `more` names, which is over `until` from now."""
+    """An authority of its own that has signed one certificate for loopback and `more` names,
+    which is over `until` from now.
+    """
     return Authority().server(*more, until=until)
 
 
-def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey, until: dt.timedelta = DAY) -> x509.CertificateBuilder:
+def _builder(
+    subject: str, issuer: str, key: ec.EllipticCurvePublicKey, until: dt.timedelta = DAY
+) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
@@ -98,6 +109,8 @@ def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey, until: d
 
 def _usage(*, sign: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=not sign, content_commitment=False, key_encipherment=False, data_encipherment=False,
-        key_agreement=False, key_cert_sign=sign, crl_sign=sign, encipher_only=False, decipher_only=False,
+        digital_signature=not sign, content_commitment=False, key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False, key_cert_sign=sign, crl_sign=sign, encipher_only=False,
+        decipher_only=False,
     )  # fmt: skip

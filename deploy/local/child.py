@@ -1,6 +1,8 @@
-"""Becomes the program named on its command line, having asked the kernel to end it together with its parent.
+"""Becomes the program named on its command line, having asked the kernel to end it together with
+its parent.
 
-A separate module and not a `preexec_fn`, because running Python between fork and exec can deadlock where the parent has threads.
+A separate module and not a `preexec_fn`, because running Python between fork and exec can deadlock
+where the parent has threads.
 """
 
 from __future__ import annotations

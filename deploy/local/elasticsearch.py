@@ -1,9 +1,12 @@
-"""Starts a real Elasticsearch node on loopback, and ends it: for tests, and for trying the store that serves many machines.
+"""Starts a real Elasticsearch node on loopback, and ends it: for tests, and for trying the store
+that serves many machines.
 
-It is the core with security, from Maven Central (`integ-test-zip`): TLS, basic auth, templates, bulk, PIT and search as in any
-Elasticsearch, without the optional modules (no scripts, no delete-by-query, not even `GET /`). Two accounts are made: one that
-may do what the store needs on `ullage-*` and nothing else, and one that administers. Elasticsearch refuses to run as root, so
-root starts it as nobody, in a folder that nobody can reach. The log is kept as `elasticsearch.log` in the work folder.
+It is the core with security, from Maven Central (`integ-test-zip`): TLS, basic auth, templates,
+bulk, PIT and search as in any Elasticsearch, without the optional modules (no scripts, no
+delete-by-query, not even `GET /`). Two accounts are made: one that may do what the store needs on
+`ullage-*` and nothing else, and one that administers. Elasticsearch refuses to run as root, so root
+starts it as nobody, in a folder that nobody can reach. The log is kept as `elasticsearch.log` in
+the work folder.
 """
 
 from __future__ import annotations
@@ -39,7 +42,10 @@ OLDEST_JAVA = 21
 NOBODY = 65534
 READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS = 600.0, 0.2, 300.0
 USER, ADMIN = "ullage", "admin"
-INSTALL = "install Maven (mvn) and a JDK of version 21 or newer, or run without real servers: pytest -m 'not servers'"
+INSTALL = (
+    "install Maven (mvn) and a JDK of version 21 or newer, or run without real servers: pytest -m"
+    " 'not servers'"
+)
 
 SETTINGS = """\
 cluster.name: ullage
@@ -71,7 +77,9 @@ xpack.license.self_generated.type: trial
 xpack.security.authc.realms.file.file1.order: 0
 xpack.security.authc.realms.pki.pki1.order: 1
 """
-"""It wants a client's certificate from everybody; whom `CERTIFIED_USER` names needs no password (what is sold with a licence)."""
+"""It wants a client's certificate from everybody; whom `CERTIFIED_USER` names needs no password
+(what is sold with a licence).
+"""
 CERTIFIED_USER = "ullage-certified"
 JVM_OPTIONS = "-Xms{heap}m\n-Xmx{heap}m\n-XX:+UseSerialGC\n-Djava.io.tmpdir=${{ES_TMPDIR}}\n"
 HEAP = 512
@@ -88,7 +96,10 @@ rootLogger.appenderRef.console.ref = console
 
 @dataclass
 class Server:
-    """A node with its folder. `password` is the store's, `admin_password` the administrator's; both are made for this run."""
+    """A node with its folder.
+
+    `password` is the store's, `admin_password` the administrator's; both are made for this run.
+    """
 
     distribution: Path
     java: Path
@@ -98,7 +109,9 @@ class Server:
     settings: str = ""
     """More lines for elasticsearch.yml."""
     authority: Authority = field(default_factory=Authority)
-    """Of the node, and of its clients where it is `certified`: it wants a certificate of each then."""
+    """Of the node, and of its clients where it is `certified`: it wants a certificate of each
+    then.
+    """
     certified: bool = False
     heap: int = HEAP
     """MiB."""
@@ -119,8 +132,14 @@ class Server:
         """A connection of the administrator."""
         from elasticsearch import Elasticsearch  # noqa: PLC0415  most runs of tests start no node
 
-        options: dict[str, Any] = {"client_cert": str(self.work / "admin.pem")} if self.certified else {}
-        options |= {"ca_certs": str(self.cafile), "basic_auth": (ADMIN, self.admin_password), "max_retries": 0}
+        options: dict[str, Any] = (
+            {"client_cert": str(self.work / "admin.pem")} if self.certified else {}
+        )
+        options |= {
+            "ca_certs": str(self.cafile),
+            "basic_auth": (ADMIN, self.admin_password),
+            "max_retries": 0,
+        }
         return Elasticsearch(f"https://{HOST}:{self.port}", **options)
 
     def show(self, made: Certificates) -> None:
@@ -135,14 +154,18 @@ class Server:
         """Start on the data that is there; returns when the node answers."""
         with (self.work / "elasticsearch.log").open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *self._words("elasticsearch", [])],
-                env={**os.environ, **self._environment()}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                [sys.executable, "-m", "deploy.local.child", str(os.getpid()),
+                *self._words("elasticsearch", [])],
+                env={**os.environ, **self._environment()}, stdin=subprocess.DEVNULL, stdout=output,
+                stderr=output,
                 start_new_session=True,
             )  # fmt: skip
         self._wait()
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """End launcher and node at once, as a machine that fails does; `start` takes the data up again."""
+        """End launcher and node at once, as a machine that fails does; `start` takes the data up
+        again.
+        """
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, how)
             self.process.wait()
@@ -158,13 +181,21 @@ class Server:
     def prepare(self) -> None:
         """Write configuration, certificates and accounts."""
         config = self.home / "config"
-        for folder in (config / "jvm.options.d", self.home / "data", self.home / "logs", self.home / "tmp"):
+        for folder in (
+            config / "jvm.options.d",
+            self.home / "data",
+            self.home / "logs",
+            self.home / "tmp",
+        ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         made = self.authority.server()
         for path in (self.cafile, config / "ca.crt"):
             path.write_bytes(made.authority)
         self.show(made)
-        settings = SETTINGS.format(home=self.home, port=self.port, transport=free_ports(1)[0]) + self.settings
+        settings = (
+            SETTINGS.format(home=self.home, port=self.port, transport=free_ports(1)[0])
+            + self.settings
+        )
         if self.certified:
             settings += CERTIFIED.format(home=self.home)
             (self.work / "admin.pem").touch(mode=0o600)
@@ -178,14 +209,21 @@ class Server:
         if os.geteuid() == 0:
             for path in (self.home, *self.home.rglob("*")):
                 os.chown(path, NOBODY, NOBODY)
-        # The passwords stand on a command line for a moment. They are of this run and this loopback port alone.
-        self._tool("elasticsearch-users", ["useradd", USER, "-p", self.password, "-r", "ullage_store"])
-        self._tool("elasticsearch-users", ["useradd", ADMIN, "-p", self.admin_password, "-r", "superuser"])
+        # The passwords stand on a command line for a moment. They are of this run and this loopback
+        # port alone.
+        self._tool(
+            "elasticsearch-users", ["useradd", USER, "-p", self.password, "-r", "ullage_store"]
+        )
+        self._tool(
+            "elasticsearch-users", ["useradd", ADMIN, "-p", self.admin_password, "-r", "superuser"]
+        )
 
     def add_user(self, name: str, password: str, rights: Mapping[str, Any]) -> None:
-        """Let `name` log in with `rights`, the body of a role; the running node reads its files again within seconds.
+        """Let `name` log in with `rights`, the body of a role; the running node reads its files
+        again within seconds.
 
-        Through files, because this distribution lacks what Elasticsearch needs to keep roles in an index of its own.
+        Through files, because this distribution lacks what Elasticsearch needs to keep roles in an
+        index of its own.
         """
         with (self.home / "config" / "roles.yml").open("a", encoding="utf-8") as roles:
             roles.write(f"{name}: {json.dumps(rights)}\n")
@@ -199,8 +237,17 @@ class Server:
         words = [str(self.distribution / "bin" / program), *rest]
         if os.geteuid():
             return words
-        # The kernel forgets whose death ends a process when that process changes its user, so setpriv asks for it once more.
-        user = ["--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups", "--pdeathsig", "KILL"]
+        # The kernel forgets whose death ends a process when that process changes its user, so
+        # setpriv asks for it once more.
+        user = [
+            "--reuid",
+            str(NOBODY),
+            "--regid",
+            str(NOBODY),
+            "--clear-groups",
+            "--pdeathsig",
+            "KILL",
+        ]
         return [_program("setpriv"), *user, *words]
 
     def _environment(self) -> dict[str, str]:
@@ -215,14 +262,19 @@ class Server:
 
     def _tool(self, program: str, rest: Sequence[str]) -> None:
         done = subprocess.run(
-            self._words(program, rest), env={**os.environ, **self._environment()}, stdin=subprocess.DEVNULL,
+            self._words(program, rest), env={**os.environ, **self._environment()},
+            stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=TOOL_SECONDS, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise UnavailableError(f"{program} failed: {(done.stderr or done.stdout).strip().rpartition(chr(10))[2]}")
+            raise UnavailableError(
+                f"{program} failed: {(done.stderr or done.stdout).strip().rpartition(chr(10))[2]}"
+            )
 
     def _wait(self) -> None:
-        """Return when the node answers its administrator; UnavailableError when it ends or the time is over before that."""
+        """Return when the node answers its administrator; UnavailableError when it ends or the
+        time is over before that.
+        """
         from elasticsearch import ApiError, TransportError  # noqa: PLC0415  as in `client`
 
         assert self.process is not None
@@ -234,8 +286,13 @@ class Server:
                     return
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     code = self.process.wait(LOOK_SECONDS)
-                    raise UnavailableError(f"Elasticsearch ended with {code}: see {self.work / 'elasticsearch.log'}")
-        raise UnavailableError(f"Elasticsearch was not ready in {READY_SECONDS:.0f} s: see {self.work / 'elasticsearch.log'}")
+                    raise UnavailableError(
+                        f"Elasticsearch ended with {code}: see {self.work / 'elasticsearch.log'}"
+                    )
+        raise UnavailableError(
+            f"Elasticsearch was not ready in {READY_SECONDS:.0f} s: see"
+            f" {self.work / 'elasticsearch.log'}"
+        )
 
 
 @contextlib.contextmanager
@@ -248,16 +305,25 @@ def elasticsearch(
     certified: Authority | None = None,
     heap: int = HEAP,
 ) -> Iterator[Server]:
-    """Run a node of `version` with its logs in `work`, more lines of `settings` in its elasticsearch.yml and `heap` MiB for Java.
+    """Run a node of `version` with its logs in `work`, more lines of `settings` in its
+    elasticsearch.yml and `heap` MiB for Java.
 
-    One that is given an authority (`certified`) has its certificate from it, and wants one of it from each client.
-    UnavailableError says what to install when it cannot be had.
+    One that is given an authority (`certified`) has its certificate from it, and wants one of it
+    from each client. UnavailableError says what to install when it cannot be had.
     """
     java, distribution = find_java(), fetch(version, cache)
     work.mkdir(parents=True, exist_ok=True)
     with _home(work) as home:
         server = Server(
-            distribution, java, work, home, free_ports(1)[0], settings, certified or Authority(), certified is not None, heap
+            distribution,
+            java,
+            work,
+            home,
+            free_ports(1)[0],
+            settings,
+            certified or Authority(),
+            certified is not None,
+            heap,
         )
         server.prepare()
         try:
@@ -271,7 +337,9 @@ def elasticsearch(
 def find_java(folders: Sequence[Path] | None = None) -> Path:
     """The oldest JDK of at least version 21 that JAVA_HOME or the system's folder holds."""
     if folders is None:
-        named = [Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)]
+        named = [
+            Path(os.environ[name]) for name in ("ES_JAVA_HOME", "JAVA_HOME") if os.environ.get(name)
+        ]
         folders = [*named, *(sorted(JVMS.iterdir()) if JVMS.is_dir() else [])]
     found = [(_java_version(folder), folder) for folder in folders]
     fitting = sorted((version, folder) for version, folder in found if version >= OLDEST_JAVA)
@@ -299,7 +367,8 @@ def fetch(version: str, cache: Path = CACHE) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         for part in (cache.parent, cache):
-            part.chmod(part.stat().st_mode | 0o011)  # nobody, as whom root runs it, must get through whatever the umask was
+            # nobody, as whom root runs it, must get through whatever the umask was
+            part.chmod(part.stat().st_mode | 0o011)
     with turn(cache / "elasticsearch.lock"):
         if not (target / "fetched").is_file():
             with tempfile.TemporaryDirectory(dir=cache) as folder:
@@ -309,11 +378,22 @@ def fetch(version: str, cache: Path = CACHE) -> Path:
 
 def _download(version: str, folder: Path) -> Path:
     artifact = ARTIFACT.format(version=version)
-    words = [_program("mvn"), "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={folder}"]
-    done = subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    words = [
+        _program("mvn"),
+        "-q",
+        "-B",
+        "dependency:copy",
+        f"-Dartifact={artifact}",
+        f"-DoutputDirectory={folder}",
+    ]
+    done = subprocess.run(
+        words, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     archive = folder / f"elasticsearch-{version}.zip"
     if done.returncode or not archive.is_file():
-        raise UnavailableError(f"Maven cannot fetch {artifact}: run `{' '.join(words[1:])}` by hand to see why")
+        raise UnavailableError(
+            f"Maven cannot fetch {artifact}: run `{' '.join(words[1:])}` by hand to see why"
+        )
     return archive
 
 
@@ -336,9 +416,15 @@ def _program(name: str) -> str:
 
 @contextlib.contextmanager
 def _home(work: Path) -> Iterator[Path]:
-    """The node's folder: in `work`, or elsewhere for the time being where nobody could not reach it there."""
-    if os.geteuid() or all(folder.stat().st_mode & 0o001 for folder in (work, *work.resolve().parents)):
+    """The node's folder: in `work`, or elsewhere for the time being where nobody could not reach
+    it there.
+    """
+    if os.geteuid() or all(
+        folder.stat().st_mode & 0o001 for folder in (work, *work.resolve().parents)
+    ):
         yield work.resolve() / "node"
     else:
-        with tempfile.TemporaryDirectory(prefix="ullage-elasticsearch-", ignore_cleanup_errors=True) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="ullage-elasticsearch-", ignore_cleanup_errors=True
+        ) as folder:
             yield Path(folder)

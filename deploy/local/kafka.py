@@ -1,11 +1,13 @@
-"""Starts a real Apache Kafka broker on loopback, and ends it: for tests, and for trying the bus that serves many machines.
+"""Starts a real Apache Kafka broker on loopback, and ends it: for tests, and for trying the bus
+that serves many machines.
 
-One node that is broker and controller (KRaft), with the jars of Maven Central. Its data and its log (`kafka.log`) stay in the
-work folder, so a broker started again there goes on where the last one ended, which is what the tests of faults need. The
-kernel kills it if this process dies; Linux ties a child to the *thread* that started it, so start it from one that lives on.
+One node that is broker and controller (KRaft), with the jars of Maven Central. Its data and its log
+(`kafka.log`) stay in the work folder, so a broker started again there goes on where the last one
+ended, which is what the tests of faults need. The kernel kills it if this process dies; Linux ties
+a child to the *thread* that started it, so start it from one that lives on.
 
-Without more it is open to anybody on loopback; with a `Guard`, such as `harness.servers.kafka_secured` makes, it has TLS, users
-and access rules.
+Without more it is open to anybody on loopback; with a `Guard`, such as
+`harness.servers.kafka_secured` makes, it has TLS, users and access rules.
 """
 
 from __future__ import annotations
@@ -32,7 +34,10 @@ from ullage.files.atomic_write import turn
 VERSION = "4.1.1"
 CACHE = Path(__file__).parents[2] / ".demo" / "servers"
 READY_SECONDS, LOOK_SECONDS, TOOL_SECONDS, END_SECONDS = 240.0, 0.1, 300.0, 15.0
-INSTALL = "install Maven (mvn) and a JDK of version 17 or newer, or run without real servers: pytest -m 'not servers'"
+INSTALL = (
+    "install Maven (mvn) and a JDK of version 17 or newer, or run without real servers: pytest -m"
+    " 'not servers'"
+)
 API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 BROKER_JARS, TOOL_JARS = "kafka_2.13", "kafka-tools"
 POM = """\
@@ -86,7 +91,10 @@ class Guard(Protocol):
     """What makes a broker other than open to anybody."""
 
     def properties(self, host: str, port: int, controller: int, work: Path) -> str:
-        """The broker's listeners, users and access rules; called once, before the data is made. May write files into `work`."""
+        """The broker's listeners, users and access rules; called once, before the data is made.
+
+        May write files into `work`.
+        """
 
     def format_words(self) -> list[str]:
         """What the tool that makes the data is told beside the usual, such as the first users."""
@@ -99,10 +107,16 @@ class Guard(Protocol):
 
 
 class Broker:
-    """One broker on one work folder; it keeps its ports over restarts, as its clients know it by them."""
+    """One broker on one work folder; it keeps its ports over restarts, as its clients know it by
+    them.
+    """
 
     def __init__(self, libraries: Path, work: Path, guard: Guard | None = None) -> None:
-        self._java = [shutil.which("java") or "java", "-Xmx512m", f"-Dlog4j2.configurationFile={work / 'log4j2.properties'}"]
+        self._java = [
+            shutil.which("java") or "java",
+            "-Xmx512m",
+            f"-Dlog4j2.configurationFile={work / 'log4j2.properties'}",
+        ]
         self._java += [*(guard.java_options() if guard else ()), "-cp", f"{libraries}/*"]
         self.work = work
         self._guard = guard
@@ -137,12 +151,29 @@ class Broker:
         """Run it, on the data that is there, and return when it answers."""
         properties = str(self.work / "server.properties")
         if not (self.work / "data" / "meta.properties").exists():
-            cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode().replace("-", "A")
-            format_words = ["kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", properties]
-            run([*self._java, *format_words, *(self._guard.format_words() if self._guard else ())], self.work)
+            cluster = (
+                base64.urlsafe_b64encode(secrets.token_bytes(16))
+                .rstrip(b"=")
+                .decode()
+                .replace("-", "A")
+            )
+            format_words = [
+                "kafka.tools.StorageTool",
+                "format",
+                "--standalone",
+                "-t",
+                cluster,
+                "-c",
+                properties,
+            ]
+            run(
+                [*self._java, *format_words, *(self._guard.format_words() if self._guard else ())],
+                self.work,
+            )
         with (self.work / "kafka.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *self._java, "kafka.Kafka", properties],
+                [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *self._java,
+                "kafka.Kafka", properties],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         self._wait_until_ready(self._process)
@@ -186,20 +217,31 @@ class Broker:
         log = self.work / "kafka.log"
         with contextlib.ExitStack() as undo:
             undo.callback(self.kill)
-            wait_until_ready(process, lambda: _answers(self._port, trust), "Kafka", log, READY_SECONDS, LOOK_SECONDS)
+            wait_until_ready(
+                process,
+                lambda: _answers(self._port, trust),
+                "Kafka",
+                log,
+                READY_SECONDS,
+                LOOK_SECONDS,
+            )
             undo.pop_all()
 
 
 @contextlib.contextmanager
 def kafka(work: Path) -> Iterator[str]:
-    """Run a broker with its data in `work`; yields its address, such as `kafka://127.0.0.1:41234`."""
+    """Run a broker with its data in `work`; yields its address, such as
+    `kafka://127.0.0.1:41234`.
+    """
     with broker(work) as running:
         yield running.url
 
 
 @contextlib.contextmanager
 def broker(work: Path, guard: Guard | None = None) -> Iterator[Broker]:
-    """Run a broker with its data in `work`, and yield what stops, freezes and starts it; open to anybody without a `guard`."""
+    """Run a broker with its data in `work`, and yield what stops, freezes and starts it; open to
+    anybody without a `guard`.
+    """
     running = Broker(ensure_libraries(), work.resolve(), guard)
     try:
         running.start()
@@ -209,7 +251,8 @@ def broker(work: Path, guard: Guard | None = None) -> Iterator[Broker]:
 
 
 def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
-    """The folder of the jars of `artifact` (the broker's, or `TOOL_JARS` for the command-line tools), fetched on first use.
+    """The folder of the jars of `artifact` (the broker's, or `TOOL_JARS` for the command-line
+    tools), fetched on first use.
 
     UnavailableError says what is not installed.
     """
@@ -224,18 +267,31 @@ def ensure_libraries(artifact: str = BROKER_JARS) -> Path:
         if not stamp.is_file() or stamp.read_text(encoding="ascii") != pom:
             shutil.rmtree(folder / "lib", ignore_errors=True)
             (folder / "pom.xml").write_text(pom, encoding="ascii")
-            words = [maven, "-q", "-B", "-f", str(folder / "pom.xml"), "dependency:copy-dependencies"]
+            words = [
+                maven,
+                "-q",
+                "-B",
+                "-f",
+                str(folder / "pom.xml"),
+                "dependency:copy-dependencies",
+            ]
             run([*words, f"-DoutputDirectory={folder / 'lib'}"], folder)
             stamp.write_text(pom, encoding="ascii")
     return (folder / "lib").resolve()
 
 
 def run(words: Sequence[str], folder: Path) -> str:
-    """Run a tool to its end in `folder`, and return what it printed; UnavailableError has the last line of what went wrong."""
+    """Run a tool to its end in `folder`, and return what it printed; UnavailableError has the
+    last line of what went wrong.
+    """
     try:
-        done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False)
+        done = subprocess.run(
+            words, cwd=folder, capture_output=True, text=True, timeout=TOOL_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
-        raise UnavailableError(f"{Path(words[0]).name} did not end within {TOOL_SECONDS:.0f} s") from None
+        raise UnavailableError(
+            f"{Path(words[0]).name} did not end within {TOOL_SECONDS:.0f} s"
+        ) from None
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
         raise UnavailableError(f"{Path(words[0]).name} failed for Kafka: {last}")
@@ -243,12 +299,16 @@ def run(words: Sequence[str], folder: Path) -> str:
 
 
 def _answers(port: int, trust: ssl.SSLContext | None) -> bool:
-    """Whether an ApiVersions request gets an answer: a port alone is open before the broker serves."""
+    """Whether an ApiVersions request gets an answer: a port alone is open before the broker
+    serves.
+    """
     try:
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(socket.create_connection((HOST, port), timeout=1.0))
             if trust is not None:
-                connection = stack.enter_context(trust.wrap_socket(connection, server_hostname=HOST))
+                connection = stack.enter_context(
+                    trust.wrap_socket(connection, server_hostname=HOST)
+                )
             connection.sendall(API_VERSIONS)
             return len(connection.recv(4)) == 4
     except OSError:

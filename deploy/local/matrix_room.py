@@ -1,7 +1,9 @@
-"""One room of a Matrix server on loopback, for the demo: what a reader asks by the client-server API, answered from memory.
+"""One room of a Matrix server on loopback, for the demo: what a reader asks by the client-server
+API, answered from memory.
 
-It stands in for a homeserver where none is installed; `harness.servers.chats` starts a real one for the live tests. It knows what
-`ullage collect matrix` asks: join, join rules, `/sync` with the end of the timeline, `/messages` for what was before.
+It stands in for a homeserver where none is installed; `harness.servers.chats` starts a real one for
+the live tests. It knows what `ullage collect matrix` asks: join, join rules, `/sync` with the end
+of the timeline, `/messages` for what was before.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ UNKNOWN: Answer = (404, {"errcode": "M_NOT_FOUND", "error": "unknown"})
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One message: the sender's name without server, its text, and when it was said, in Unix seconds."""
+    """One message: the sender's name without server, its text, and when it was said, in Unix
+    seconds.
+    """
 
     sender: str
     text: str
@@ -39,7 +43,9 @@ class Said:
 
 @dataclass(slots=True)
 class Room:
-    """A public room, and the access token under which it is read. Nothing is said in it any more."""
+    """A public room, and the access token under which it is read. Nothing is said in it any
+    more.
+    """
 
     said: Sequence[Said]
     address: str = "#loans:localhost"
@@ -73,7 +79,11 @@ class Room:
             time.sleep(LONGEST_WAIT)
             return {"next_batch": end}
         first = max(0, len(self.said) - FIRST)
-        timeline = {"events": self._events(first, len(self.said)), "limited": first > 0, "prev_batch": f"t{first}"}
+        timeline = {
+            "events": self._events(first, len(self.said)),
+            "limited": first > 0,
+            "prev_batch": f"t{first}",
+        }
         return {"next_batch": end, "rooms": {"join": {self._id: {"timeline": timeline}}}}
 
     def _back(self, asked: dict[str, str]) -> dict[str, Any]:

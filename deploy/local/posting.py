@@ -1,4 +1,7 @@
-"""Posts into bepasty and Spirit through their own web forms, as a person with a browser would. Loopback only."""
+"""Posts into bepasty and Spirit through their own web forms, as a person with a browser would.
+
+Loopback only.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,18 @@ class Page(NamedTuple):
 
 
 class _FormRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect of a form: where it leads says what became of it, and the page there takes as long as the form."""
+    """Follows no redirect of a form: where it leads says what became of it, and the page there
+    takes as long as the form.
+    """
 
     def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
     ) -> urllib.request.Request | None:
         return None if req.data else super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -40,11 +51,15 @@ class Browser:
 
     def __init__(self, base: str) -> None:
         if urllib.parse.urlsplit(base).hostname != "127.0.0.1":
-            raise ConfigError(f"{base} is not on 127.0.0.1: test posts go to programs on this machine only")
+            raise ConfigError(
+                f"{base} is not on 127.0.0.1: test posts go to programs on this machine only"
+            )
         self.base = base.rstrip("/")
         self._cookies = http.cookiejar.CookieJar()
         jar = urllib.request.HTTPCookieProcessor(self._cookies)
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), jar, _FormRedirects())
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), jar, _FormRedirects()
+        )
 
     def cookie(self, name: str) -> str:
         """The value of a cookie, "" where the site has set none of that name."""
@@ -55,17 +70,27 @@ class Browser:
         return self._open(urllib.request.Request(self.base + path))  # noqa: S310 - checked to be loopback
 
     def post(self, path: str, fields: dict[str, str]) -> Page:
-        """Send a form and return the page that follows, without its text where that is another address."""
+        """Send a form and return the page that follows, without its text where that is another
+        address.
+        """
         body = urllib.parse.urlencode(fields).encode()
-        return self._open(urllib.request.Request(self.base + path, body, {"Referer": self.base + path}))  # noqa: S310
+        return self._open(
+            urllib.request.Request(self.base + path, body, {"Referer": self.base + path})  # noqa: S310
+        )
 
-    def upload(self, path: str, fields: dict[str, str], name: str, data: bytes, media_type: str) -> Page:
+    def upload(
+        self, path: str, fields: dict[str, str], name: str, data: bytes, media_type: str
+    ) -> Page:
         """Send a form with one file, as multipart."""
         mark = secrets.token_hex(16)
-        parts = [f'--{mark}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()]
+        parts = [
+            f'--{mark}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode()
+            for k, v in fields.items()
+        ]
         quoted = name.replace('"', "%22").replace("\r", "").replace("\n", "")
         head = (
-            f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\nContent-Type: {media_type}\r\n\r\n'
+            f'--{mark}\r\nContent-Disposition: form-data; name="file";'
+            f' filename="{quoted}"\r\nContent-Type: {media_type}\r\n\r\n'
         )
         body = b"".join(parts) + head.encode() + data + f"\r\n--{mark}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
@@ -79,9 +104,13 @@ class Browser:
             error.close()
             if error.code in (HTTPStatus.FOUND, HTTPStatus.SEE_OTHER):
                 return Page(urllib.parse.urljoin(request.full_url, error.headers["location"]), "")
-            raise UnavailableError(f"{self.base} answered {error.code} {HTTPStatus(error.code).phrase}") from None
+            raise UnavailableError(
+                f"{self.base} answered {error.code} {HTTPStatus(error.code).phrase}"
+            ) from None
         except OSError as error:
-            raise UnavailableError(f"{self.base} cannot be reached ({type(error).__name__})") from None
+            raise UnavailableError(
+                f"{self.base} cannot be reached ({type(error).__name__})"
+            ) from None
 
 
 class Bepasty:
@@ -91,8 +120,15 @@ class Bepasty:
         self._browser = Browser(base)
 
     def paste(self, text: str | bytes, title: str, media_type: str = "text/plain") -> str:
-        """Put up a paste, or a file when `text` is bytes, under the file name `title`; returns its id, such as `RditHhxz`."""
-        fields = {"contenttype": media_type, "filename": title, "maxlife-value": "1", "maxlife-unit": "forever"}
+        """Put up a paste, or a file when `text` is bytes, under the file name `title`; returns
+        its id, such as `RditHhxz`.
+        """
+        fields = {
+            "contenttype": media_type,
+            "filename": title,
+            "maxlife-value": "1",
+            "maxlife-unit": "forever",
+        }
         if isinstance(text, bytes):
             page = self._browser.upload("/+upload", fields, title, text, media_type)
         else:
@@ -111,7 +147,10 @@ class Spirit:
 
     def topic(self, category: int, title: str, body: str) -> int:
         """Open a topic in `category` and return its number."""
-        page = self._form(f"/topic/publish/{category}/", {"title": title, "category": str(category), "comment": body})
+        page = self._form(
+            f"/topic/publish/{category}/",
+            {"title": title, "category": str(category), "comment": body},
+        )
         found = TOPIC.search(urllib.parse.urlsplit(page.url).path)
         if not found:
             raise UnavailableError("the forum took no topic: it showed its form again")
@@ -124,7 +163,11 @@ class Spirit:
             raise UnavailableError("the forum took no reply: it showed its form again")
 
     def _form(self, path: str, fields: dict[str, str]) -> Page:
-        """Send a form with the token that the site has given this browser, after a look at the form where it has given none."""
+        """Send a form with the token that the site has given this browser, after a look at the
+        form where it has given none.
+        """
         if not self._browser.cookie(CSRF_COOKIE):
             self._browser.get(path)
-        return self._browser.post(path, {**fields, "csrfmiddlewaretoken": self._browser.cookie(CSRF_COOKIE)})
+        return self._browser.post(
+            path, {**fields, "csrfmiddlewaretoken": self._browser.cookie(CSRF_COOKIE)}
+        )

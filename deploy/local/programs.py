@@ -1,8 +1,9 @@
 """Starts bepasty (pastes) and Spirit (forum) on free loopback ports, and ends them.
 
-Each is a context: ready when it is entered, ended by its own pid when it is left, and killed by the kernel if this process
-dies. A work folder that was used before is taken up again with what was posted into it. Linux ties a child to the *thread* that
-started it, so start them from a thread that lives on.
+Each is a context: ready when it is entered, ended by its own pid when it is left, and killed by the
+kernel if this process dies. A work folder that was used before is taken up again with what was
+posted into it. Linux ties a child to the *thread* that started it, so start them from a thread that
+lives on.
 """
 
 from __future__ import annotations
@@ -52,12 +53,14 @@ users = get_user_model().objects
 for user in {users!r}:
     users.filter(username=user).exists() or users.create_superuser(user, user + "@example.test", {password!r})
 print(json.dumps({{title: Category.objects.get_or_create(title=title)[0].pk for title in {categories!r}}}))
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
 class Forum:
-    """A running Spirit: its address, two accounts that may post, and its categories' numbers by title."""
+    """A running Spirit: its address, two accounts that may post, and its categories' numbers by
+    title.
+    """
 
     url: str
     user: str
@@ -67,16 +70,25 @@ class Forum:
 
 
 def ensure_environment(folder: Path, requirements: Path | None = None) -> Path:
-    """The virtual environment in `folder` with the pinned programs, made on first use; returns its `bin`.
+    """The virtual environment in `folder` with the pinned programs, made on first use; returns its
+    `bin`.
 
-    Takes about half a minute the first time. Raises UnavailableError when the packages cannot be installed.
+    Takes about half a minute the first time. Raises UnavailableError when the packages cannot be
+    installed.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     requirements = requirements or REQUIREMENTS
     with turn(folder.with_name(folder.name + ".lock")):
         if not is_installed(folder, requirements):
             run([sys.executable, "-m", "venv", "--clear", str(folder)], folder.parent)
-            pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            pip = [
+                str(folder / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ]
             run([*pip, "--requirement", str(requirements)], folder.parent)
             shutil.copyfile(requirements, folder / STAMP)
     return folder.resolve() / "bin"
@@ -90,10 +102,15 @@ def is_installed(folder: Path, requirements: Path = REQUIREMENTS) -> bool:
 
 @contextlib.contextmanager
 def bepasty(binaries: Path, work: Path) -> Iterator[str]:
-    """Run bepasty with its pastes in `work`; yields its address, such as `http://127.0.0.1:41234`."""
+    """Run bepasty with its pastes in `work`; yields its address, such as
+    `http://127.0.0.1:41234`.
+    """
     (work / "store").mkdir(parents=True, exist_ok=True)
     settings = work / "bepasty.conf"
-    settings.write_text(BEPASTY_SETTINGS.format(store=str(work / "store"), secret=secrets.token_hex(32)), encoding="utf-8")
+    settings.write_text(
+        BEPASTY_SETTINGS.format(store=str(work / "store"), secret=secrets.token_hex(32)),
+        encoding="utf-8",
+    )
     (port,) = free_ports(1)
     words = [str(binaries / "bepasty-server"), "--host", HOST, "--port", str(port)]
     with running(SITE, words, work / LOG, {"BEPASTY_CONFIG": str(settings)}, port):
@@ -112,7 +129,11 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
     if not project.is_dir():
         shutil.copytree(_installed_spirit(binaries, environment), project)
     fill = SPIRIT_FILL.format(users=(USER, GUEST), password=PASSWORD, categories=list(categories))
-    numbers = json.loads(run([python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment).splitlines()[-1])
+    numbers = json.loads(
+        run(
+            [python, "manage.py", "shell", "-v", "0", "-c", fill], project, environment
+        ).splitlines()[-1]
+    )
     (port,) = free_ports(1)
     words = [python, "manage.py", "runserver", "--noreload", "--insecure", f"{HOST}:{port}"]
     with running(SITE, words, project / LOG, environment, port):
@@ -120,7 +141,9 @@ def spirit(binaries: Path, work: Path, categories: Sequence[str] = ("General",))
 
 
 def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
-    """An empty forum beside the programs, which each new one is copied from: its tables take three seconds."""
+    """An empty forum beside the programs, which each new one is copied from: its tables take
+    three seconds.
+    """
     kept = binaries.parent / "board"
     with turn(kept.with_name("board.lock")):
         if not kept.is_dir():
@@ -130,16 +153,30 @@ def _installed_spirit(binaries: Path, environment: Mapping[str, str]) -> Path:
             run([str(binaries / "spirit"), "startproject", "board"], work, environment)
             text = SPIRIT_SETTINGS.format(secret=secrets.token_hex(32))
             (work / "board" / "board" / "settings" / "local.py").write_text(text, encoding="utf-8")
-            run([str(binaries / "python"), "manage.py", "spiritinstall"], work / "board", environment)
+            run(
+                [str(binaries / "python"), "manage.py", "spiritinstall"],
+                work / "board",
+                environment,
+            )
             (work / "board").rename(kept)
             work.rmdir()
     return kept
 
 
-def run(words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, told: str = "") -> str:
-    """Run a program that is `told` something to its end and return what it printed; UnavailableError with its last line."""
+def run(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, told: str = ""
+) -> str:
+    """Run a program that is `told` something to its end and return what it printed;
+    UnavailableError with its last line.
+    """
     done = subprocess.run(
-        words, cwd=folder, env={**os.environ, **(environment or {})}, input=told, capture_output=True, text=True, check=False
+        words,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        input=told,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]

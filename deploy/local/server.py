@@ -1,4 +1,6 @@
-"""What every starter here does with a server's process: a free port, a wait until it answers, an orderly end."""
+"""What every starter here does with a server's process: a free port, a wait until it answers, an
+orderly end.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def serving(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[st
     """Answer by `handler` on `port` of loopback, without one on a free port; gives the address."""
     server = ThreadingHTTPServer((HOST, port), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+    )
     thread.start()
     try:
         yield f"http://{HOST}:{server.server_address[1]}"
@@ -50,9 +54,16 @@ def takes_connections(port: int) -> bool:
 
 
 def wait_until_ready(
-    process: subprocess.Popen[bytes], answers: Callable[[], bool], name: str, log: Path, seconds: float, look: float
+    process: subprocess.Popen[bytes],
+    answers: Callable[[], bool],
+    name: str,
+    log: Path,
+    seconds: float,
+    look: float,
 ) -> None:
-    """Return when `answers`, asked every `look` seconds; UnavailableError when the process ends or `seconds` pass before that."""
+    """Return when `answers`, asked every `look` seconds; UnavailableError when the process ends
+    or `seconds` pass before that.
+    """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if answers():
@@ -64,7 +75,9 @@ def wait_until_ready(
 
 
 def wait_for_end(process: subprocess.Popen[bytes], seconds: float) -> None:
-    """Wait for a process that was told to end, and end it by force when that takes longer than `seconds`."""
+    """Wait for a process that was told to end, and end it by force when that takes longer than
+    `seconds`.
+    """
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -77,14 +90,19 @@ def running(
     name: str, words: Sequence[str], log: Path, environment: Mapping[str, str], port: int,
     *, ready_seconds: float = 60.0, look_seconds: float = 0.05, end_seconds: float = 10.0,
 ) -> Iterator[None]:  # fmt: skip
-    """Start a server in the folder of its `log`, wait until it takes connections on `port`, and end it afterwards."""
+    """Start a server in the folder of its `log`, wait until it takes connections on `port`, and
+    end it afterwards.
+    """
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "deploy.local.child", str(os.getpid()), *words],
-            cwd=log.parent, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            cwd=log.parent, env={**os.environ, **environment}, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=output,
         )  # fmt: skip
     try:
-        wait_until_ready(process, lambda: takes_connections(port), name, log, ready_seconds, look_seconds)
+        wait_until_ready(
+            process, lambda: takes_connections(port), name, log, ready_seconds, look_seconds
+        )
         yield
     finally:
         process.terminate()

@@ -1,10 +1,12 @@
-"""Apache Kafka and Elasticsearch on loopback that outlive the shell that started them: `make services`, `make services-stop`.
+"""Apache Kafka and Elasticsearch on loopback that outlive the shell that started them: `make
+services`, `make services-stop`.
 
     python -m deploy.local.services start|stop [FOLDER]
 
-The starters next door tie a server to the life of the process that started it, so that nothing is left behind. Here that process
-is a holder in a session of its own, with nothing to do but to own both and to end them on SIGTERM. Data, logs and passwords
-are in FOLDER and a later start goes on with them; ports and passwords are new each time.
+The starters next door tie a server to the life of the process that started it, so that nothing is
+left behind. Here that process is a holder in a session of its own, with nothing to do but to own
+both and to end them on SIGTERM. Data, logs and passwords are in FOLDER and a later start goes on
+with them; ports and passwords are new each time.
 """
 
 from __future__ import annotations
@@ -42,12 +44,18 @@ OLDEST_JAVA = 17
 END_SECONDS = 60.0
 LOCK, STATE, LOG = "holder.lock", "services.json", "holder.log"
 READY = "ready"
-INSTALL = "install Maven (mvn) and a JDK of version 21 or newer; without them ullage runs on its own bus and store, the default"
+INSTALL = (
+    "install Maven (mvn) and a JDK of version 21 or newer; without them ullage runs on its own bus"
+    " and store, the default"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Two servers that answer. `processes` are the pids that the holder watches; `kept` tells whether the data stay."""
+    """Two servers that answer.
+
+    `processes` are the pids that the holder watches; `kept` tells whether the data stay.
+    """
 
     folder: Path
     kafka_port: int
@@ -86,15 +94,20 @@ class Services:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Services]:
-    """Both servers for the length of the context, on the data in `folder`, with indexes, templates and password files made.
+    """Both servers for the length of the context, on the data in `folder`, with indexes, templates
+    and password files made.
 
-    UnavailableError when one does not start. The kernel ends them with the *thread* that started them.
+    UnavailableError when one does not start. The kernel ends them with the *thread* that started
+    them.
     """
     folder = folder.resolve()
     for part in (folder, folder / "elasticsearch"):
         part.mkdir(parents=True, exist_ok=True)
         part.chmod(0o755)  # root's Elasticsearch runs as nobody, who must reach its folder in here
-    with kafka.broker(folder / "kafka") as broker, elasticsearch(folder / "elasticsearch", ELASTICSEARCH) as server:
+    with (
+        kafka.broker(folder / "kafka") as broker,
+        elasticsearch(folder / "elasticsearch", ELASTICSEARCH) as server,
+    ):
         assert server.process is not None
         kept = server.home.is_relative_to(folder)
         port = int(broker.url.rpartition(":")[2])
@@ -105,7 +118,9 @@ def running(folder: Path) -> Iterator[Services]:
 
 
 def create_indexes(services: Services, prefix: str) -> None:
-    """Make the store's templates and indexes under `prefix`, as the team that owns a cluster does."""
+    """Make the store's templates and indexes under `prefix`, as the team that owns a cluster
+    does.
+    """
     store = open_store(services.store_url(prefix), services.folder, services.admin)
     assert isinstance(store, ElasticsearchStore)
     with contextlib.closing(store):
@@ -121,7 +136,9 @@ def _write_passwords(services: Services, server: Server) -> None:
 def write_secret(path: Path, text: str) -> None:
     """One line that only this user may read."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with open(
+        path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)
+    ) as file:
         os.fchmod(file.fileno(), 0o600)  # the file may have been there with another mode
         file.write(text + "\n")
 
@@ -139,7 +156,9 @@ def find(folder: Path = FOLDER) -> Services | None:
 
 
 def holder(folder: Path) -> int | None:
-    """The pid of the live holder of `folder`; None when there is none, or the pid is another program's by now."""
+    """The pid of the live holder of `folder`; None when there is none, or the pid is another
+    program's by now.
+    """
     try:
         pid = int((folder / LOCK).read_text(encoding="ascii"))
         words = (Path("/proc") / str(pid) / "cmdline").read_bytes().split(b"\0")
@@ -153,7 +172,10 @@ def _words(folder: Path) -> list[str]:
 
 
 def start(folder: Path) -> Services:
-    """Start both in the background; those that run already are left as they are. Returns when both answer."""
+    """Start both in the background; those that run already are left as they are.
+
+    Returns when both answer.
+    """
     folder = folder.resolve()
     with _one_at_a_time(folder):
         if found := find(folder):
@@ -165,7 +187,9 @@ def start(folder: Path) -> Services:
         fetch(ELASTICSEARCH)
         _spawn(folder)
         if (found := find(folder)) is None:
-            raise UnavailableError(f"the services ended as soon as they were ready: see {folder / LOG}")
+            raise UnavailableError(
+                f"the services ended as soon as they were ready: see {folder / LOG}"
+            )
         return found
 
 
@@ -173,7 +197,12 @@ def _spawn(folder: Path) -> None:
     """Start the holder, and wait for its one word on standard output."""
     with (folder / LOG).open("ab") as output:
         process = subprocess.Popen(
-            _words(folder), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, start_new_session=True
+            _words(folder),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,
         )
     assert process.stdout is not None
     said = ""
@@ -185,19 +214,27 @@ def _spawn(folder: Path) -> None:
             process.terminate()
             process.wait()
     if said != READY:
-        raise UnavailableError(said or f"the services ended before they were ready: see {folder / LOG}")
+        raise UnavailableError(
+            said or f"the services ended before they were ready: see {folder / LOG}"
+        )
 
 
 def require_tools() -> None:
-    """UnavailableError, saying what to install and how to do without, unless Maven and fitting JDKs are there."""
+    """UnavailableError, saying what to install and how to do without, unless Maven and fitting
+    JDKs are there.
+    """
     if shutil.which("mvn") is None:
         raise UnavailableError(f"there is no Maven: {INSTALL}")
     if _java_on_path() < OLDEST_JAVA:
-        raise UnavailableError(f"there is no `java` of version {OLDEST_JAVA} or newer, which Kafka needs: {INSTALL}")
+        raise UnavailableError(
+            f"there is no `java` of version {OLDEST_JAVA} or newer, which Kafka needs: {INSTALL}"
+        )
     try:
         find_java()
     except UnavailableError:
-        raise UnavailableError(f"there is no JDK of version 21 or newer, which Elasticsearch needs: {INSTALL}") from None
+        raise UnavailableError(
+            f"there is no JDK of version 21 or newer, which Elasticsearch needs: {INSTALL}"
+        ) from None
 
 
 def _java_on_path() -> int:
@@ -211,7 +248,10 @@ def _java_on_path() -> int:
 
 
 def stop(folder: Path) -> bool:
-    """End the holder of `folder` and with it both servers; False when none runs. Returns when all of it has ended."""
+    """End the holder of `folder` and with it both servers; False when none runs.
+
+    Returns when all of it has ended.
+    """
     folder = folder.resolve()
     with _one_at_a_time(folder), contextlib.ExitStack() as stack:
         pid = holder(folder)
@@ -220,16 +260,20 @@ def stop(folder: Path) -> bool:
         try:
             handle = os.pidfd_open(pid)
             stack.callback(os.close, handle)
-            if holder(folder) != pid:  # looked at once more, now that the handle cannot come to mean another process
+            # looked at once more, now that the handle cannot come to mean another process
+            if holder(folder) != pid:
                 return False
             signal.pidfd_send_signal(handle, signal.SIGTERM)
             if not select.select([handle], [], [], END_SECONDS)[0]:
-                signal.pidfd_send_signal(handle, signal.SIGKILL)  # the kernel ends its servers with it
+                # the kernel ends its servers with it
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
                 select.select([handle], [], [])
         except ProcessLookupError:
             return False
         except PermissionError:
-            raise UnavailableError(f"process {pid} belongs to another user: stop the services as that user") from None
+            raise UnavailableError(
+                f"process {pid} belongs to another user: stop the services as that user"
+            ) from None
     return True
 
 
@@ -242,7 +286,9 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def _hold(folder: Path) -> int:
-    """The holder: own both servers until a signal comes or one of them ends; says `ready`, or what went wrong, once."""
+    """The holder: own both servers until a signal comes or one of them ends; says `ready`, or
+    what went wrong, once.
+    """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     with contextlib.ExitStack() as stack:
@@ -260,7 +306,8 @@ def _hold(folder: Path) -> int:
         watched = [os.pidfd_open(pid) for pid in services.processes]
         select.select(watched, [], [])
         sys.stderr.write(
-            "a server ended by itself, so the other is ended too: see kafka/kafka.log, elasticsearch/elasticsearch.log\n"
+            "a server ended by itself, so the other is ended too: see kafka/kafka.log,"
+            " elasticsearch/elasticsearch.log\n"
         )
     return 1
 
@@ -274,7 +321,9 @@ def _leave(_number: int, _frame: object) -> NoReturn:
 
 def _write_state(services: Services) -> None:
     part = services.folder / f"{STATE}.part"
-    part.write_text(json.dumps({**asdict(services), "folder": str(services.folder)}), encoding="utf-8")
+    part.write_text(
+        json.dumps({**asdict(services), "folder": str(services.folder)}), encoding="utf-8"
+    )
     part.rename(services.folder / STATE)
 
 
@@ -284,16 +333,27 @@ def _say(text: str) -> None:
 
 
 def _tell(services: Services) -> None:
-    _say("They run until `make services-stop`. For DIR/ullage.toml, where DIR is your data folder:\n")
+    _say(
+        "They run until `make services-stop`. For DIR/ullage.toml, where DIR is your data folder:\n"
+    )
     password = services.keys / "store.password"
-    sys.stdout.write(f"{services.configuration()}# once, in a shell: install -m 600 {password} DIR/keys/\n")
+    sys.stdout.write(
+        f"{services.configuration()}# once, in a shell: install -m 600 {password} DIR/keys/\n"
+    )
     if not services.kept:
-        _say("\nElasticsearch's data end with this run: the user nobody, as whom root runs it, cannot reach that folder.")
+        _say(
+            "\nElasticsearch's data end with this run: the user nobody, as whom root runs it,"
+            " cannot reach that folder."
+        )
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """See the module; the exit code is 1 when something failed, with one line about it on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.local.services", description="Kafka and Elasticsearch on loopback.")
+    """See the module; the exit code is 1 when something failed, with one line about it on
+    standard error.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m deploy.local.services", description="Kafka and Elasticsearch on loopback."
+    )
     parser.add_argument("what", choices=("start", "stop", "hold"))
     parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     asked = parser.parse_args(words)

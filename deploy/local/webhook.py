@@ -1,6 +1,8 @@
-"""A receiver of webhooks on loopback, for the demo, tests and benchmark: it keeps what it got and answers as it is told.
+"""A receiver of webhooks on loopback, for the demo, tests and benchmark: it keeps what it got and
+answers as it is told.
 
-It checks signatures by itself, from the text of the Standard Webhooks specification 1.0, and shares no code with what signs.
+It checks signatures by itself, from the text of the Standard Webhooks specification 1.0, and shares
+no code with what signs.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ class Received:
         text = b".".join((*(value.encode() for value in named), self.body))
         digest = hmac.new(base64.b64decode(key.removeprefix(MARK)), text, hashlib.sha256).digest()
         proofs = self.headers.get("webhook-signature", "").split(" ")
-        return any(hmac.compare_digest(f"v1,{base64.b64encode(digest).decode()}", proof) for proof in proofs)
+        return any(
+            hmac.compare_digest(f"v1,{base64.b64encode(digest).decode()}", proof)
+            for proof in proofs
+        )
 
     @property
     def json(self) -> Any:
@@ -68,7 +73,12 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            got = Received(self.path, {name.lower(): value for name, value in self.headers.items()}, body, time.time())
+            got = Received(
+                self.path,
+                {name.lower(): value for name, value in self.headers.items()},
+                body,
+                time.time(),
+            )
             status, headers, answer = receiver.answer(got)
             with receiver.came:
                 receiver.received.append(got)

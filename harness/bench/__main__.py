@@ -4,8 +4,9 @@
 `month`, `exposure`, `memory`, `run` and `corpora` (`CORPORA=FOLDER`, data of other projects) can
 fail: where a class of inputs costs more than it may, or a target is missed, the exit status is 1.
 
-CPU time of this process for what computes, wall time for what waits for a disk or a server; the best of three rounds each.
-`ONLY="match crawl"` measures some parts. What needs a server that cannot be had is named and left out.
+CPU time of this process for what computes, wall time for what waits for a disk or a server; the
+best of three rounds each. `ONLY="match crawl"` measures some parts. What needs a server that cannot
+be had is named and left out.
 """
 
 from __future__ import annotations

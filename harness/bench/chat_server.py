@@ -1,7 +1,9 @@
-"""A stub of a Matrix server on loopback: one room of numbered messages, handed out as quickly as they are asked for.
+"""A stub of a Matrix server on loopback: one room of numbered messages, handed out as quickly as
+they are asked for.
 
-`/sync` gives the next 100; each tenth time it passes over 150 first, which `/messages` gives, as a real server does. How many
-there are in all is argument 1; the port is printed. An answer depends on its token alone, so it does not matter who died.
+`/sync` gives the next 100; each tenth time it passes over 150 first, which `/messages` gives, as a
+real server does. How many there are in all is argument 1; the port is printed. An answer depends on
+its token alone, so it does not matter who died.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ IDLE_SECONDS = 2.0
 
 def event(number: int) -> dict[str, object]:
     """The message with that number, from 1 on."""
-    body = f"收料 做单 第 {number} 条, made-up words of a chat, about as long as people write in one"
+    body = (
+        f"收料 做单 第 {number} 条, made-up words of a chat, about as long as people write in one"
+    )
     return {
         "type": "m.room.message",
         "event_id": f"${number}:stub",
@@ -36,7 +40,9 @@ def event(number: int) -> dict[str, object]:
 
 
 def following(since: int, total: int) -> tuple[int, int, bool]:
-    """First and last message that `/sync` gives after `since`, and whether it passes over some before."""
+    """First and last message that `/sync` gives after `since`, and whether it passes over some
+    before.
+    """
     skipped = GAP if since % ROUND == ROUND - PAGE - GAP else 0
     last = min(total, since + skipped + PAGE)
     first = min(since + skipped, total) + 1
@@ -78,7 +84,11 @@ class Room:
         first, last, limited = following(since, self.total)
         if since >= self.total:
             await asyncio.sleep(IDLE_SECONDS)
-        told = {"events": [event(n) for n in range(first, last + 1)], "limited": limited, "prev_batch": f"p{first - 1}"}
+        told = {
+            "events": [event(n) for n in range(first, last + 1)],
+            "limited": limited,
+            "prev_batch": f"p{first - 1}",
+        }
         empty: dict[str, object] = {"events": []}
         room = {
             "timeline": told,
@@ -97,12 +107,17 @@ class Room:
         end = int(urllib.parse.unquote(request.query.get("to", "s0"))[1:])
         stop = max(end, start - limit)
         chunk = [event(n) for n in range(start, stop, -1)]
-        return _said({"start": f"p{start}", "chunk": chunk, **({"end": f"p{stop}"} if stop > end else {})})
+        return _said(
+            {"start": f"p{start}", "chunk": chunk, **({"end": f"p{stop}"} if stop > end else {})}
+        )
 
 
 def _quiet() -> dict[str, object]:
     nothing: dict[str, Iterable[object]] = {"events": []}
-    counts: dict[str, object] = {"device_one_time_keys_count": {}, "device_lists": {"changed": [], "left": []}}
+    counts: dict[str, object] = {
+        "device_one_time_keys_count": {},
+        "device_lists": {"changed": [], "left": []},
+    }
     return {"presence": nothing, "to_device": nothing, "account_data": nothing, **counts}
 
 

@@ -1,9 +1,12 @@
-"""Chats at scale: a million messages through a stub server, ten thousand through a real Synapse, with kills and gaps of 150.
+"""Chats at scale: a million messages through a stub server, ten thousand through a real Synapse,
+with kills and gaps of 150.
 
-The collector is a process of its own and is killed with SIGKILL at random moments. Every message has a number: whatever of them
-is not on the bus in the end, and was not told as a gap that could not be filled, is lost unsaid, and that is missed. Through
-Synapse each message exposes another customer, and match runs beside it: from the service's own time of a message to its finding
-on the bus p95 is at most `LONGEST_P95` seconds. `ULLAGE_BENCH_MESSAGES="STUB SYNAPSE"` makes the load smaller for a try.
+The collector is a process of its own and is killed with SIGKILL at random moments. Every message
+has a number: whatever of them is not on the bus in the end, and was not told as a gap that could
+not be filled, is lost unsaid, and that is missed. Through Synapse each message exposes another
+customer, and match runs beside it: from the service's own time of a message to its finding on the
+bus p95 is at most `LONGEST_P95` seconds. `ULLAGE_BENCH_MESSAGES="STUB SYNAPSE"` makes the load
+smaller for a try.
 """
 
 from __future__ import annotations
@@ -70,7 +73,9 @@ class Chain:
     def channel(self, address: str, *secret: str) -> None:
         """The one channel, and the secret of its reader."""
         (self.data / "channels.d").mkdir()
-        (self.data / "channels.d" / "room.toml").write_text(CHANNEL.format(address=address), encoding="utf-8")
+        (self.data / "channels.d" / "room.toml").write_text(
+            CHANNEL.format(address=address), encoding="utf-8"
+        )
         folder = self.data / "keys" / "collect"
         folder.mkdir(mode=0o700)
         (folder / "reader").write_text("\n".join(secret) + "\n")
@@ -79,8 +84,15 @@ class Chain:
     @contextlib.contextmanager
     def running(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         """A role; killed with SIGKILL at the end."""
-        environment = {**os.environ, **FREE_PORTS, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "error"}
-        process = subprocess.Popen(command(self.data, *words), stdin=subprocess.DEVNULL, env=environment)
+        environment = {
+            **os.environ,
+            **FREE_PORTS,
+            SUPERVISOR: str(os.getpid()),
+            "ULLAGE_LOG_LEVEL": "error",
+        }
+        process = subprocess.Popen(
+            command(self.data, *words), stdin=subprocess.DEVNULL, env=environment
+        )
         try:
             yield process
         finally:
@@ -94,7 +106,9 @@ class Chain:
 
     def standing(self) -> dict[str, int]:
         """What the collector says of the channel."""
-        done = subprocess.run(command(self.data, "collect", "--json"), capture_output=True, check=False)
+        done = subprocess.run(
+            command(self.data, "collect", "--json"), capture_output=True, check=False
+        )
         said: dict[str, int] = json.loads(done.stdout)
         return said
 
@@ -113,7 +127,9 @@ class MessageReader:
         self._opener = CaptureOpener(keys.opener(store), keys.verifier(store, CAPTURES))
 
     def look(self) -> int:
-        """Open some of what has come, so that a kill has its moment while more comes; returns how many there are, each once."""
+        """Open some of what has come, so that a kill has its moment while more comes; returns
+        how many there are, each once.
+        """
         if records := self._subscription.poll(500, 0.2):
             for record in records:
                 self._take(record)
@@ -133,12 +149,22 @@ class MessageReader:
 
 def memory(process: subprocess.Popen[bytes]) -> float:
     """MiB that a process holds now."""
-    found = re.search(r"VmRSS:\s+(\d+) kB", (Path("/proc") / str(process.pid) / "status").read_text())
+    found = re.search(
+        r"VmRSS:\s+(\d+) kB", (Path("/proc") / str(process.pid) / "status").read_text()
+    )
     return int(found[1]) / 1024 if found else 0.0
 
 
-def through(chain: Chain, came: MessageReader, total: int, kills: list[int], at: Callable[[int, float], None]) -> None:
-    """Collect until all has come and is noted, or nothing comes any more; at each of `kills` messages the collector is killed."""
+def through(
+    chain: Chain,
+    came: MessageReader,
+    total: int,
+    kills: list[int],
+    at: Callable[[int, float], None],
+) -> None:
+    """Collect until all has come and is noted, or nothing comes any more; at each of `kills`
+    messages the collector is killed.
+    """
     left, now, moved = sorted(kills), 0, time.monotonic()
     while time.monotonic() - moved < STUCK_SECONDS:
         with chain.running("collect", "matrix") as collector:
@@ -158,7 +184,11 @@ def told(what: str, chain: Chain, came: MessageReader, total: int, seconds: floa
     said = chain.standing()
     lost = total - len(came.numbers)
     row(what, f"{total / seconds:,.0f}/s", f"{total:,} in {seconds:,.0f} s")
-    row("  lost unsaid · told as lost", f"{0 if said['gaps_lost'] else lost} · {said['gaps_lost']} gaps", f"{came.twice:,} twice")
+    row(
+        "  lost unsaid · told as lost",
+        f"{0 if said['gaps_lost'] else lost} · {said['gaps_lost']} gaps",
+        f"{came.twice:,} twice",
+    )
     row(f"  gaps of {GAP} · refetched", f"{said['gaps']} · {said['refetched']:,}")
     return [f"{what}: {lost} messages lost"] if lost else []
 
@@ -175,24 +205,39 @@ def replay(folder: Path) -> list[str]:
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout
-            chain.channel("#room:stub", f"http://127.0.0.1:{int(server.stdout.readline())}", "@reader:stub", "token")
+            chain.channel(
+                "#room:stub",
+                f"http://127.0.0.1:{int(server.stdout.readline())}",
+                "@reader:stub",
+                "token",
+            )
             came, began = MessageReader(chain), time.monotonic()
             through(chain, came, STUB, dice.sample(range(STUB // 2), KILLS), note)
             seconds = time.monotonic() - began
         finally:
             server.kill()
     missed = told(f"stub of Matrix, {KILLS} kills, messages", chain, came, STUB, seconds)
-    row("  collector's memory at 60 % · at the end", f"{marks.get(6, 0):.0f} MiB · {marks[9]:.0f} MiB")
+    row(
+        "  collector's memory at 60 % · at the end",
+        f"{marks.get(6, 0):.0f} MiB · {marks[9]:.0f} MiB",
+    )
     return missed
 
 
 def through_synapse(folder: Path) -> list[str]:
-    """Ten thousand messages that are said as quickly as Synapse takes them, in a room that is read meanwhile; match beside it."""
+    """Ten thousand messages that are said as quickly as Synapse takes them, in a room that is
+    read meanwhile; match beside it.
+    """
     python = ensure_synapse(Path(__file__).parents[2] / ".demo" / "synapse-venv")
     chain, dice = Chain(folder / "synapse", REAL), random.Random(SEED)
     with synapse(python, folder / "server") as server, chain.running("match"):
         (_, token), (reader, secret) = server.user("seller"), server.user("reader")
-        made = server.ask("POST", "/_matrix/client/v3/createRoom", token, {"room_alias_name": "room", "preset": "public_chat"})
+        made = server.ask(
+            "POST",
+            "/_matrix/client/v3/createRoom",
+            token,
+            {"room_alias_name": "room", "preset": "public_chat"},
+        )
         chain.channel("#room:localhost", server.url, reader, secret)
         came, began = MessageReader(chain), time.monotonic()
         with ThreadPoolExecutor(1) as hand:
@@ -202,11 +247,18 @@ def through_synapse(folder: Path) -> list[str]:
         seconds = time.monotonic() - began
         waits = _findings(chain, REAL)
     missed = told(f"Synapse, {REAL_KILLS} kills, messages", chain, came, REAL, seconds)
-    quantiles = {name: waits[min(len(waits) - 1, int(len(waits) * share))] for name, share in (("p50", 0.5), ("p95", 0.95))}
-    said = ", ".join(f"{name} {value:.1f}" for name, value in {**quantiles, "max": waits[-1]}.items())
+    quantiles = {
+        name: waits[min(len(waits) - 1, int(len(waits) * share))]
+        for name, share in (("p50", 0.5), ("p95", 0.95))
+    }
+    said = ", ".join(
+        f"{name} {value:.1f}" for name, value in {**quantiles, "max": waits[-1]}.items()
+    )
     row("  publish → finding, seconds", said, f"{len(waits):,} findings")
     missed += [f"{REAL - len(waits)} findings never came"] if len(waits) < REAL else []
-    return missed + ([f"publish → finding p95 above {LONGEST_P95} s"] if quantiles["p95"] > LONGEST_P95 else [])
+    return missed + (
+        [f"publish → finding p95 above {LONGEST_P95} s"] if quantiles["p95"] > LONGEST_P95 else []
+    )
 
 
 def _say(chain: Chain, server: Matrix, room: str, token: str) -> None:
@@ -222,7 +274,9 @@ def _say(chain: Chain, server: Matrix, room: str, token: str) -> None:
 
 
 def _findings(chain: Chain, total: int) -> list[float]:
-    """Seconds from each message's own time to its finding on the bus, in order; of one that came twice, to the first."""
+    """Seconds from each message's own time to its finding on the bus, in order; of one that came
+    twice, to the first.
+    """
     first, moved = dict[str, float](), time.monotonic()
     subscription = chain.context.bus().subscribe(FINDINGS, "bench")
     while len(first) < total and time.monotonic() - moved < STUCK_SECONDS:
@@ -231,7 +285,9 @@ def _findings(chain: Chain, total: int) -> list[float]:
             if not is_heartbeat(record.headers):
                 found = Finding.decode(record.value, int(record.headers["schema"]))
                 assert found.capture.published_at
-                first.setdefault(found.id, record.timestamp - found.capture.published_at.timestamp())
+                first.setdefault(
+                    found.id, record.timestamp - found.capture.published_at.timestamp()
+                )
         if records:
             subscription.commit(records[-1])
     return sorted(first.values()) or [float("inf")]

@@ -1,8 +1,10 @@
-"""Crawl beside a plain Scrapy spider that reads the same pages of the same local server: pages a second, and their ratio.
+"""Crawl beside a plain Scrapy spider that reads the same pages of the same local server: pages a
+second, and their ratio.
 
-Both ask for a list and every paste on it, 16 at a time and without pauses, in a process of their own, and are timed from the
-start of the reactor to its end, in turn, the best of three rounds each. The plain spider keeps nothing; ours seals each paste,
-has it durable on the bus and remembers it. CPU time stands below: it says more on a machine that does other things as well.
+Both ask for a list and every paste on it, 16 at a time and without pauses, in a process of their
+own, and are timed from the start of the reactor to its end, in turn, the best of three rounds each.
+The plain spider keeps nothing; ours seals each paste, has it durable on the bus and remembers it.
+CPU time stands below: it says more on a machine that does other things as well.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ owner = "bench"
 
 def answered(kind: str, body: str) -> bytes:
     """An answer on the wire."""
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: {kind}; charset=utf-8\r\nContent-Length:"
+        f" {len(body)}\r\n\r\n"
+    )
     return (head + body).encode()
 
 
@@ -66,7 +71,9 @@ class Server(asyncio.Protocol):
         return LIST if path == "/list" else PASTE
 
 
-LIST = answered("text/html", "".join(f'<a href="/paste{number:06}">{number}</a>\n' for number in range(PASTES)))
+LIST = answered(
+    "text/html", "".join(f'<a href="/paste{number:06}">{number}</a>\n' for number in range(PASTES))
+)
 PASTE = answered("text/plain", TEXT)
 
 
@@ -105,8 +112,10 @@ def plain(url: str) -> None:
     from scrapy.crawler import CrawlerProcess
 
     settings = {
-        "LOG_ENABLED": False, "TELNETCONSOLE_ENABLED": False, "ROBOTSTXT_OBEY": False, "COOKIES_ENABLED": False,
-        "CONCURRENT_REQUESTS": SIDE_BY_SIDE, "CONCURRENT_REQUESTS_PER_DOMAIN": SIDE_BY_SIDE, "DOWNLOAD_DELAY": 0,
+        "LOG_ENABLED": False, "TELNETCONSOLE_ENABLED": False, "ROBOTSTXT_OBEY": False,
+        "COOKIES_ENABLED": False,
+        "CONCURRENT_REQUESTS": SIDE_BY_SIDE, "CONCURRENT_REQUESTS_PER_DOMAIN": SIDE_BY_SIDE,
+        "DOWNLOAD_DELAY": 0,
     }  # fmt: skip
     process = CrawlerProcess(settings)
     process.crawl(Plain, url=url)
@@ -128,7 +137,9 @@ def ours(url: str) -> None:
         list(setup.initialise(made))
         crawl = made.settings.crawl.model_copy(update={"concurrency": SIDE_BY_SIDE})
         context = Context(made.data, settings=made.settings.model_copy(update={"crawl": crawl}))
-        (context.data / "sites.d" / "bench.toml").write_text(SITE.format(url=url, side_by_side=SIDE_BY_SIDE))
+        (context.data / "sites.d" / "bench.toml").write_text(
+            SITE.format(url=url, side_by_side=SIDE_BY_SIDE)
+        )
         silence_libraries()
         scheduler = Scheduler(context, ["bench"], CrawlMetrics(CollectorRegistry(), context.clock))
         started, used = time.monotonic(), time.process_time()
@@ -142,7 +153,9 @@ def ours(url: str) -> None:
 @contextmanager
 def serving(module: str = "harness.bench.crawl") -> Iterator[str]:
     """The address of a module's server."""
-    with subprocess.Popen([sys.executable, "-m", module, "serve"], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-m", module, "serve"], stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -152,14 +165,19 @@ def serving(module: str = "harness.bench.crawl") -> Iterator[str]:
 
 def measured(module: str, *words: str) -> list[float]:
     """The numbers that an act of a module printed in its last line, in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", module, *words], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words], capture_output=True, text=True, check=True
+    )
     return [float(word) for word in done.stdout.splitlines()[-1].split()]
 
 
 def crawl() -> list[str]:
     """A line of the table; names what was missed."""
     with serving() as url:
-        rounds = [[measured("harness.bench.crawl", side, url) for side in ("ours", "plain")] for _ in range(ROUNDS)]
+        rounds = [
+            [measured("harness.bench.crawl", side, url) for side in ("ours", "plain")]
+            for _ in range(ROUNDS)
+        ]
     ratios = []
     for place, what in enumerate(("pages/s", "pages/s of CPU")):
         rate, bare = (PASTES / min(one[side][place] for one in rounds) for side in (0, 1))

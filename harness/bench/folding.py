@@ -1,8 +1,10 @@
-"""What alert's folding costs: CPU-seconds for a thousand findings, on an empty store and beside what the desk's bench has filled.
+"""What alert's folding costs: CPU-seconds for a thousand findings, on an empty store and beside
+what the desk's bench has filled.
 
-The stage is alert's own with all that follows from an incident: work items, what is to be told, and which false positives come
-back. Findings come in alert's batches of 64, each of a post of its own with so many customers in rows of name, phone and ID;
-every fourth is posted by a seller who posts others in the same channel, every tenth is a copy of one before it.
+The stage is alert's own with all that follows from an incident: work items, what is to be told, and
+which false positives come back. Findings come in alert's batches of 64, each of a post of its own
+with so many customers in rows of name, phone and ID; every fourth is posted by a seller who posts
+others in the same channel, every tenth is a copy of one before it.
 """
 
 from __future__ import annotations
@@ -64,11 +66,15 @@ def stage_of(context: Context, store: IncidentStore) -> Alert:
     silent, verdict = muted(duties), Live(VERDICT, context.data)
 
     def tell(incidents: Sequence[Incident]) -> None:
-        plan(store, context.settings.notify, incidents, context.clock.now(), silent, duties.time_left)
+        plan(
+            store, context.settings.notify, incidents, context.clock.now(), silent, duties.time_left
+        )
 
     returns = Returns(Work(duties), context.trail(), verdict, tell)
     background = Live(BACKGROUND, context.data)
-    return Alert(store, context.clock, context.tenant, metrics, background, verdict, tell, returns.filed)
+    return Alert(
+        store, context.clock, context.tenant, metrics, background, verdict, tell, returns.filed
+    )
 
 
 def findings(people: int, run: str) -> Iterator[Finding]:
@@ -76,13 +82,21 @@ def findings(people: int, run: str) -> Iterator[Finding]:
     for n in itertools.count():
         name = f"{run}-{n - 1 if n % 10 == 9 else n}"
         made = found(n, people, name)
-        seller = {"author": "@" + tag(run, n // 40)[:12]} if n % 4 == 0 else {"author": "", "channel": ""}
+        seller = (
+            {"author": "@" + tag(run, n // 40)[:12]}
+            if n % 4 == 0
+            else {"author": "", "channel": ""}
+        )
         capture = made.capture.model_copy(update={**seller, "post_id": f"{n}"})
         yield made.model_copy(update={"id": f"{run}-{n}", "capture": capture})
 
 
-def fold(context: Context, store: IncidentStore, people: int, run: str, others: Seconds = lambda: 0.0) -> Cost:
-    """CPU-seconds of ours, wall seconds, and seconds by `others` (a server's CPU), for a thousand findings."""
+def fold(
+    context: Context, store: IncidentStore, people: int, run: str, others: Seconds = lambda: 0.0
+) -> Cost:
+    """CPU-seconds of ours, wall seconds, and seconds by `others` (a server's CPU), for a
+    thousand findings.
+    """
     alert, rest = stage_of(context, store), findings(people, run)
     spare_what_stands(YOUNG)
     taken = [0.0, 0.0, 0.0]
@@ -92,17 +106,26 @@ def fold(context: Context, store: IncidentStore, people: int, run: str, others: 
         alert.handle(records)
         after = time.process_time(), time.monotonic(), others()
         if turn >= WARM:
-            taken = [sum_ + end - start for sum_, start, end in zip(taken, before, after, strict=True)]
+            taken = [
+                sum_ + end - start for sum_, start, end in zip(taken, before, after, strict=True)
+            ]
     cpu, wall, other = (seconds * 1000 / (BATCH * MEASURED) for seconds in taken)
     return cpu, wall, other
 
 
 def line(what: str, cost: Cost) -> None:
-    """A line of the table; what a second folds is counted by CPU, for the machine may be busy with something else."""
+    """A line of the table; what a second folds is counted by CPU, for the machine may be busy
+    with something else.
+    """
     cpu, wall, other = cost
     beside = f", server {other:.1f}" if other else ""
     rate = 1000 / (cpu + other)
-    row(what, f"{rate:.0f}/s of CPU", f"CPU {cpu:.2f}{beside}, wall {wall:.1f} s", rate / GOAL_A_SECOND)
+    row(
+        what,
+        f"{rate:.0f}/s of CPU",
+        f"CPU {cpu:.2f}{beside}, wall {wall:.1f} s",
+        rate / GOAL_A_SECOND,
+    )
 
 
 @contextlib.contextmanager

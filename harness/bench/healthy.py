@@ -1,9 +1,12 @@
-"""What hostile hosts cost others: the rate at which healthy sites are read beside them, as a share of their rate alone.
+"""What hostile hosts cost others: the rate at which healthy sites are read beside them, as a share
+of their rate alone.
 
-Healthy sites are read at a polite pace by one process, then the same again beside hosts that accept and say nothing, drip, send
-without end, redirect in circles or answer 429, and names that are never resolved. Timed from the moment at which the crawl starts
-to the last request for a page of a healthy site, with all hostile hosts first in turn: what they cost at the start counts.
-That is some five seconds, once, so there are pages for a minute and a half. The best of two rounds each, in turns.
+Healthy sites are read at a polite pace by one process, then the same again beside hosts that accept
+and say nothing, drip, send without end, redirect in circles or answer 429, and names that are never
+resolved. Timed from the moment at which the crawl starts to the last request for a page of a
+healthy site, with all hostile hosts first in turn: what they cost at the start counts. That is some
+five seconds, once, so there are pages for a minute and a half. The best of two rounds each, in
+turns.
 """
 
 from __future__ import annotations
@@ -63,7 +66,10 @@ class Server(asyncio.Protocol):
             self._send("200 OK", f"{max(self.asked)} {len(self.asked)}")
         elif path.startswith(("/good", "/raw/")):
             self.asked.append(time.monotonic())
-            self._send("200 OK", LIST.format(*[""] * PASTES) if path.startswith("/good") else "made-up text\n" * 200)
+            self._send(
+                "200 OK",
+                LIST.format(*[""] * PASTES) if path.startswith("/good") else "made-up text\n" * 200,
+            )
         elif path == "/circle":
             self._send("302 Found", "", "Location: /circle\r\n")
         elif path == "/busy":
@@ -74,7 +80,10 @@ class Server(asyncio.Protocol):
 
     def _send(self, status: str, body: str, more: str = "") -> None:
         kind = "text/html" if body.startswith("<") else "text/plain"
-        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
+        head = (
+            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{more}Content-Length:"
+            f" {len(body)}\r\n\r\n"
+        )
         self._transport.write((head + body).encode())
 
     def _go_on(self, data: bytes, seconds: float) -> None:
@@ -91,7 +100,9 @@ async def serve() -> None:
 
 
 def ours(url: str, hostile: str) -> None:
-    """Crawl healthy sites, beside others where that is asked, until each healthy one was visited; prints when that began."""
+    """Crawl healthy sites, beside others where that is asked, until each healthy one was
+    visited; prints when that began.
+    """
     from crawlers.fetching.scrapy_setup import drive, silence_libraries
     from crawlers.metrics import CrawlMetrics
     from crawlers.scheduling.scheduler import Scheduler
@@ -106,10 +117,16 @@ def ours(url: str, hostile: str) -> None:
         starts = {f"z{number}": f"{url}/good{number}" for number in range(SITES)}
         good = {*starts}
         if hostile == "hostile":
-            starts |= {f"{kind}{number}": f"{url}/{kind}" for kind in KINDS for number in range(HOSTILE)}
-            starts |= {f"hang{number}": f"http://hang{number}.example/" for number in range(HOSTILE)}
+            starts |= {
+                f"{kind}{number}": f"{url}/{kind}" for kind in KINDS for number in range(HOSTILE)
+            }
+            starts |= {
+                f"hang{number}": f"http://hang{number}.example/" for number in range(HOSTILE)
+            }
         for site, start in starts.items():
-            (context.data / "sites.d" / f"{site}.toml").write_text(SITE.format(url=start, delay=DELAY))
+            (context.data / "sites.d" / f"{site}.toml").write_text(
+                SITE.format(url=start, delay=DELAY)
+            )
         silence_libraries()
         scheduler = Scheduler(context, [], CrawlMetrics(CollectorRegistry(), context.clock))
 
@@ -131,11 +148,17 @@ def healthy() -> list[str]:
     alone, beside = (max(one[side] for one in rounds) for side in (0, 1))
     what = f"healthy sites beside {HOSTILE * (len(KINDS) + 1)} hostile, pages/s"
     row(what, f"{beside:.1f}", f"alone {alone:.1f}", beside / alone)
-    return [] if beside >= LEAST * alone else [f"healthy sites below {LEAST} of their rate beside hostile ones"]
+    return (
+        []
+        if beside >= LEAST * alone
+        else [f"healthy sites below {LEAST} of their rate beside hostile ones"]
+    )
 
 
 def _rate(beside: str) -> float:
-    """Pages of healthy sites a second, from the start of the crawl: the clock is the same in all processes of a machine."""
+    """Pages of healthy sites a second, from the start of the crawl: the clock is the same in all
+    processes of a machine.
+    """
     with serving("harness.bench.healthy") as url:
         [started] = measured("harness.bench.healthy", "ours", url, beside)
         last, count = map(float, asyncio.run(_times(url)).split())

@@ -1,4 +1,6 @@
-"""What the benches of match share: a tenant's customers, documents as captures in match's batches, and the whole of match."""
+"""What the benches of match share: a tenant's customers, documents as captures in match's
+batches, and the whole of match.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +23,31 @@ BATCH = 2 * 2**20
 
 
 def customers(context: Context, entries: int = ENTRIES) -> Context:
-    """`context` initialised, with one tenant of about `entries` entries, all that corpora plant among them."""
+    """`context` initialised, with one tenant of about `entries` entries, all that corpora plant
+    among them.
+    """
     list(setup.initialise(context))
-    enrol_people(context, "bench", map(Person, range(max(corpus.CUSTOMERS, entries // ENTRIES_A_CUSTOMER))))
+    enrol_people(
+        context, "bench", map(Person, range(max(corpus.CUSTOMERS, entries // ENTRIES_A_CUSTOMER)))
+    )
     return context
 
 
-def captures(documents: Sequence[bytes], context: Context, media_type: str = "text/plain") -> list[Capture]:
+def captures(
+    documents: Sequence[bytes], context: Context, media_type: str = "text/plain"
+) -> list[Capture]:
     """A capture a document."""
     now = context.clock.now()
     return [
-        Capture(id=f"{n:x}", site="bench", post_id=f"{n:x}", url="", fetched_at=now, media_type=media_type, body=body)
+        Capture(
+            id=f"{n:x}",
+            site="bench",
+            post_id=f"{n:x}",
+            url="",
+            fetched_at=now,
+            media_type=media_type,
+            body=body,
+        )
         for n, body in enumerate(documents)
     ]
 

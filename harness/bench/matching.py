@@ -24,18 +24,37 @@ def matching(folder: Path, context: Context) -> None:
     """The whole of match on a dump and on prose, against one `re` pass over the same text."""
     crowd = list(people(20_000, 5))
     write_customers(folder / "customers.csv", crowd[:2000])
-    Builder(context.keys, "bench", 1).build(Source(folder / "customers.csv", {}), folder / "b.watchlist", context.clock.now())
-    installation.install(context.data, context.keys, "bench", folder / "b.watchlist", context.clock.now(), shrink=True)
+    Builder(context.keys, "bench", 1).build(
+        Source(folder / "customers.csv", {}), folder / "b.watchlist", context.clock.now()
+    )
+    installation.install(
+        context.data,
+        context.keys,
+        "bench",
+        folder / "b.watchlist",
+        context.clock.now(),
+        shrink=True,
+    )
     matcher = build_matcher(context)
     dump = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{p.card}" for p in crowd)
-    prose = "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124 shipped.\n" * 12_000
+    prose = (
+        "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124"
+        " shipped.\n" * 12_000
+    )
     for name, text in (("match, dump", dump), ("match, prose", prose)):
         body = text.encode()
-        capture = Capture(id="b", site="b", post_id="b", url="", fetched_at=context.clock.now(), body=body)
+        capture = Capture(
+            id="b", site="b", post_id="b", url="", fetched_at=context.clock.now(), body=body
+        )
         ours = best(partial(findings, matcher, [capture], context.clock.now()))
         bare = best(partial(_bare, text))
         size = len(body) / 1e6
-        row(f"{name}, MB/s of one core", f"{size / ours:.1f}", f"re alone {size / bare:.1f}", bare / ours)
+        row(
+            f"{name}, MB/s of one core",
+            f"{size / ours:.1f}",
+            f"re alone {size / bare:.1f}",
+            bare / ours,
+        )
 
 
 def _bare(text: str) -> int:

@@ -1,7 +1,9 @@
-"""Whether crawl's memory stays where it is over many pages: what its process holds after 10, 50 and 100 % of them.
+"""Whether crawl's memory stays where it is over many pages: what its process holds after 10, 50 and
+100 % of them.
 
-One site of `URLS` pastes (200,000; another number in the environment), behind lists of 500 that lead from one to the next, read
-without pauses from a real server on loopback: fetched, sealed, durable on the bus, noted in the frontier.
+One site of `URLS` pastes (200,000; another number in the environment), behind lists of 500 that
+lead from one to the next, read without pauses from a real server on loopback: fetched, sealed,
+durable on the bus, noted in the frontier.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class LinkedLists(Server):
         number = int(path.removeprefix("/list") or 0)
         first, last = number * ON_A_LIST, min(self.pastes, (number + 1) * ON_A_LIST)
         links = [f'<a href="/paste{paste:06}">{paste}</a>\n' for paste in range(first, last)]
-        return "text/html", "".join(links) + (f'<a class="next" href="/list{number + 1}">older</a>' if last < self.pastes else "")
+        return "text/html", "".join(links) + (
+            f'<a class="next" href="/list{number + 1}">older</a>' if last < self.pastes else ""
+        )
 
     def body_of_paste(self, path: str) -> str:
         """The same for all."""
@@ -73,7 +77,10 @@ def ours(url: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         context = Context(Path(name))
         list(setup.initialise(context))
-        text = crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE) + '[options]\nnext = "a.next"\n'
+        text = (
+            crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE)
+            + '[options]\nnext = "a.next"\n'
+        )
         (context.data / "sites.d" / "bench.toml").write_text(text)
         silence_libraries()
         metrics = Sampled(CollectorRegistry(), context.clock)
@@ -94,8 +101,16 @@ def memory() -> list[str]:
     with serving("harness.bench.memory") as url:
         held = measured("harness.bench.memory", "ours", url)
     told = " ".join(f"{size / MIB:.0f}" for size in held)
-    row(f"crawl, MiB after {', '.join(map(str, SHARES))} % of {URLS:,}", told, f"grows {held[-1] / held[1]:.2f}")
-    return [] if held[-1] <= MOST * held[1] else ["crawl's memory grows with the pages that it has read"]
+    row(
+        f"crawl, MiB after {', '.join(map(str, SHARES))} % of {URLS:,}",
+        told,
+        f"grows {held[-1] / held[1]:.2f}",
+    )
+    return (
+        []
+        if held[-1] <= MOST * held[1]
+        else ["crawl's memory grows with the pages that it has read"]
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-"""From a post on a real site to the message about it: seconds of 500 planted posts, each an incident of its own.
+"""From a post on a real site to the message about it: seconds of 500 planted posts, each an
+incident of its own.
 
-A post counts as published when the site begins to show it, and as told when a webhook on loopback has the message that names its
-incident, with a signature that is right. In between are the whole product's processes with their defaults, except
-that the site is visited every five seconds. Messages of one tenant are grouped for 20 s by default; a second run shows the
-way without that wait. `ULLAGE_BENCH_POSTS` makes the load smaller for a try.
+A post counts as published when the site begins to show it, and as told when a webhook on loopback
+has the message that names its incident, with a signature that is right. In between are the whole
+product's processes with their defaults, except that the site is visited every five seconds.
+Messages of one tenant are grouped for 20 s by default; a second run shows the way without that
+wait. `ULLAGE_BENCH_POSTS` makes the load smaller for a try.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class Pastes:
     def page(self, path: str) -> bytes | None:
         """What is at `path`."""
         if path == "/archive":
-            links = "".join(f'<li><a href="/{name}">{name}</a></li>' for name in [*self.published][-SHOWN:])
+            links = "".join(
+                f'<li><a href="/{name}">{name}</a></li>' for name in [*self.published][-SHOWN:]
+            )
             return f"<html><body><ul>{links}</ul></body></html>".encode()
         name = path.removeprefix("/raw/")
         return self.posts[name].encode() if name in self.published else None
@@ -72,7 +76,10 @@ def _handler(pastes: Pastes) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             body = pastes.page(self.path)
             self.send_response(404 if body is None else 200)
-            self.send_header("Content-Type", "text/html" if self.path == "/archive" else "text/plain; charset=utf-8")
+            self.send_header(
+                "Content-Type",
+                "text/html" if self.path == "/archive" else "text/plain; charset=utf-8",
+            )
             self.send_header("Content-Length", str(len(body or b"")))
             self.end_headers()
             self.wfile.write(body or b"")
@@ -87,11 +94,16 @@ def _posts(customers: list[Person]) -> dict[str, str]:
     """By name, posts of eight people each, as the trade writes them."""
     lines = [f"{p.name}----{p.phone}----{p.resident_id}----{p.balance}" for p in customers]
     head = "贷款客户 一手料 姓名----手机----身份证----贷款金额\n"
-    return {f"post{n:04}": head + "\n".join(lines[n * PEOPLE : (n + 1) * PEOPLE]) for n in range(len(lines) // PEOPLE)}
+    return {
+        f"post{n:04}": head + "\n".join(lines[n * PEOPLE : (n + 1) * PEOPLE])
+        for n in range(len(lines) // PEOPLE)
+    }
 
 
 def publish_to_notification(folder: Path) -> None:
-    """Lines of the table: on embedded parts, and on Kafka and Elasticsearch where they can be had."""
+    """Lines of the table: on embedded parts, and on Kafka and Elasticsearch where they can be
+    had.
+    """
     for group in (20, 0):
         _measure(folder / f"embedded{group}", "embedded", group, "", "")
     try:
@@ -118,7 +130,11 @@ def _measure(data: Path, what: str, group: int, tables: str, password: str) -> N
             came = team.wait_for(lambda _: len(_told(team, key)) >= POSTS, WAIT_SECONDS)
         told_after, folded_after = _seconds(data, pastes, _told(team, key))
     lost = "" if came else f", {POSTS - len(told_after)} lost"
-    row(f"post → message, {what}, group {group} s", f"{len(told_after)} posts{lost}", f"{len(team.received)} messages")
+    row(
+        f"post → message, {what}, group {group} s",
+        f"{len(told_after)} posts{lost}",
+        f"{len(team.received)} messages",
+    )
     row("  seconds", _quantiles(told_after))
     row("  of these to the incident", _quantiles(folded_after))
 
@@ -126,11 +142,23 @@ def _measure(data: Path, what: str, group: int, tables: str, password: str) -> N
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 
 
-def _set_up(data: Path, customers: list[Person], url: str, team: Receiver, group: int, tables: str, password: str) -> str:
+def _set_up(
+    data: Path,
+    customers: list[Person],
+    url: str,
+    team: Receiver,
+    group: int,
+    tables: str,
+    password: str,
+) -> str:
     page = f"http://{HOST}:8600"
-    grouped = security_team.configuration(page).replace("[notify]\n", f"[notify]\ngroup_seconds = {group}\n")
+    grouped = security_team.configuration(page).replace(
+        "[notify]\n", f"[notify]\ngroup_seconds = {group}\n"
+    )
     data.mkdir(parents=True)
-    (data / "ullage.toml").write_text(f"{tables}\n{configuration(TENANT)}\n{grouped}", encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        f"{tables}\n{configuration(TENANT)}\n{grouped}", encoding="utf-8"
+    )
     ask = Ullage(data)
     ask("init")
     if password:
@@ -147,7 +175,9 @@ def _set_up(data: Path, customers: list[Person], url: str, team: Receiver, group
 def _running(data: Path) -> Iterator[None]:
     """`ullage run` with all its roles."""
     environment = {**os.environ, "ULLAGE_LOG_LEVEL": "error"}
-    process = subprocess.Popen(command(data, "run"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(
+        command(data, "run"), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
+    )
     try:
         yield
     finally:
@@ -156,7 +186,9 @@ def _running(data: Path) -> Iterator[None]:
 
 
 def _first_visit(data: Path, pastes: Pastes) -> None:
-    """Every role is up when a post of nobody's has gone its way: the first is shown, and what waits behind it has been read."""
+    """Every role is up when a post of nobody's has gone its way: the first is shown, and what
+    waits behind it has been read.
+    """
     name = next(iter(pastes.posts))
     pastes.published[name] = time.time()
     ask, deadline, pause = Ullage(data), time.monotonic() + START_SECONDS, threading.Event()
@@ -184,13 +216,21 @@ def _told(team: Receiver, key: str) -> dict[str, float]:
     return found
 
 
-def _seconds(data: Path, pastes: Pastes, when: Mapping[str, float]) -> tuple[list[float], list[float]]:
-    """To the message, and to the incident: of every post that was told of, in order; without the first, which warmed the way."""
+def _seconds(
+    data: Path, pastes: Pastes, when: Mapping[str, float]
+) -> tuple[list[float], list[float]]:
+    """To the message, and to the incident: of every post that was told of, in order; without the
+    first, which warmed the way.
+    """
     context = Context(data)
     key = CaptureKey(context.keys)
     post_of = {redact.identifier("post", post, "pastes", key): post for post in pastes.posts}
     with contextlib.closing(configured_store(context)) as store:
-        seen = {post_of[one.post_id]: one for one in store.scroll(Sighting, DocumentFilter()) if one.incident in when}
+        seen = {
+            post_of[one.post_id]: one
+            for one in store.scroll(Sighting, DocumentFilter())
+            if one.incident in when
+        }
     seen.pop(next(iter(pastes.posts)), None)
     to_message = (when[one.incident] - pastes.published[post] for post, one in seen.items())
     to_incident = (one.folded_at.timestamp() - pastes.published[post] for post, one in seen.items())
@@ -198,4 +238,7 @@ def _seconds(data: Path, pastes: Pastes, when: Mapping[str, float]) -> tuple[lis
 
 
 def _quantiles(ordered: list[float]) -> str:
-    return " ".join(f"{name} {ordered[min(len(ordered) - 1, int(len(ordered) * q))]:.1f}" for name, q in QUANTILES.items())
+    return " ".join(
+        f"{name} {ordered[min(len(ordered) - 1, int(len(ordered) * q))]:.1f}"
+        for name, q in QUANTILES.items()
+    )

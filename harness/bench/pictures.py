@@ -1,4 +1,6 @@
-"""Pictures read by OCR: seconds for each, how many of its phones and resident IDs come out right, and of its rows with both."""
+"""Pictures read by OCR: seconds for each, how many of its phones and resident IDs come out
+right, and of its rows with both.
+"""
 
 from __future__ import annotations
 
@@ -38,13 +40,21 @@ def pictures() -> None:
         lines = [line.split() for line in _read(_drawn(people, **how)).splitlines()]
         seconds = time.perf_counter() - start
         words = {word for line in lines for word in line}
-        rows = sum(any({person["phone"], person["resident_id"]} <= {*line} for line in lines) for person in people)
+        rows = sum(
+            any({person["phone"], person["resident_id"]} <= {*line} for line in lines)
+            for person in people
+        )
         right = sum(value in words for value in values)
         row(f"OCR, {look}", f"{seconds:.1f} s", f"{right}/{len(values)} values, {rows}/{ROWS} rows")
 
 
 def _drawn(
-    people: list[dict[str, str]], size: int, quality: int = 90, turned: float = 0, blurred: float = 0, noise: int = 0
+    people: list[dict[str, str]],
+    size: int,
+    quality: int = 90,
+    turned: float = 0,
+    blurred: float = 0,
+    noise: int = 0,
 ) -> bytes:
     """A table of people as a JPEG."""
     image, draw, fonts, filters = [import_module(f"PIL.{name}") for name in MODULES]
@@ -55,7 +65,12 @@ def _drawn(
     pen = draw.Draw(table)
     for number, person in enumerate(people, 1):
         for left, cell in ((1, str(number)), (5, person["phone"]), (16, person["resident_id"])):
-            pen.text((left * size, number * 2 * size), cell, font=font, fill="#444444" if noise else "black")
+            pen.text(
+                (left * size, number * 2 * size),
+                cell,
+                font=font,
+                fill="#444444" if noise else "black",
+            )
     table = table.rotate(turned, expand=True, fillcolor="white")
     table = table.filter(filters.GaussianBlur(blurred)) if blurred else table
     written = io.BytesIO()
@@ -65,4 +80,6 @@ def _drawn(
 
 def _read(body: bytes) -> str:
     with unpack(body, "a.jpg", LOCAL._replace(ocr_seconds=LOCAL_OCR_SECONDS)) as unpacked:
-        return "".join("" if isinstance(item, UnreadPart) else item.read().decode() for item in unpacked)
+        return "".join(
+            "" if isinstance(item, UnreadPart) else item.read().decode() for item in unpacked
+        )

@@ -1,7 +1,9 @@
-"""Compare how fast everyday files are read with ripgrep that finds five shapes alone, in alternating rounds on one core.
+"""Compare how fast everyday files are read with ripgrep that finds five shapes alone, in
+alternating rounds on one core.
 
-Ours is the whole of match up to findings, in this process; ripgrep's is the CPU time of its process. A ratio that is a quarter
-worse than RECORDED fails: `make bench ONLY=ratio`. ULLAGE_BENCH_RATIO_MB is the size of a file.
+Ours is the whole of match up to findings, in this process; ripgrep's is the CPU time of its
+process. A ratio that is a quarter worse than RECORDED fails: `make bench ONLY=ratio`.
+ULLAGE_BENCH_RATIO_MB is the size of a file.
 """
 
 from __future__ import annotations
@@ -53,7 +55,12 @@ def ratio(folder: Path) -> list[str]:
                 search()
                 bare.append(engines.children_seconds() - start)
         share, megabytes = min(bare) / min(own), len(body) / 1e6
-        row(f"{kind}, MB/s of one core", f"{megabytes / min(own):.1f}", f"rg {megabytes / min(bare):.1f}", share)
+        row(
+            f"{kind}, MB/s of one core",
+            f"{megabytes / min(own):.1f}",
+            f"rg {megabytes / min(bare):.1f}",
+            share,
+        )
         if share < LEAST * RECORDED[kind]:
             missed.append(f"{kind} ({share:.3f} of ripgrep's speed, {RECORDED[kind]} recorded)")
         path.unlink()

@@ -1,6 +1,8 @@
-"""How far the product reaches: of thirty customers planted on a site of each program, how many crawl and match find.
+"""How far the product reaches: of thirty customers planted on a site of each program, how many
+crawl and match find.
 
-Real programs are started where they can be had, all others are pages in their shape (`harness/reach`). Nothing is timed.
+Real programs are started where they can be had, all others are pages in their shape
+(`harness/reach`). Nothing is timed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Two match processes against one, on the same load of a real broker: wall time, and CPU-seconds for a megabyte."""
+"""Two match processes against one, on the same load of a real broker: wall time, and CPU-seconds
+for a megabyte.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ PEOPLE, CUSTOMERS = 40_000, 2_000
 LINES = 500
 TIMES = 16
 """How often the same texts are posted: 90 MB in all, some seconds of one process's work."""
-PROSE = "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124 shipped.\n"
+PROSE = (
+    "今天天气很好，去公园散步。 The quick brown fox jumps over the lazy dog. Order 20261124"
+    " shipped.\n"
+)
 JOIN_SECONDS, WORK_SECONDS = 60.0, 600.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -42,12 +47,18 @@ def match_processes(folder: Path, url: str) -> None:
         megabytes = sum(len(capture.body) for capture in load) / 1e6
         with _matching(data, count) as pids:
             seconds[count], cpu[count] = _work(context, load, pids)
-        row(f"match, {count} process(es), MB/s", f"{megabytes / seconds[count]:.2f}", f"CPU {cpu[count] / megabytes:.2f} s/MB")
+        row(
+            f"match, {count} process(es), MB/s",
+            f"{megabytes / seconds[count]:.2f}",
+            f"CPU {cpu[count] / megabytes:.2f} s/MB",
+        )
     row("match, two processes over one", "", "", seconds[1] / seconds[2])
 
 
 def _set_up(data: Path, url: str) -> Context:
-    (data / "ullage.toml").write_text(f'[bus]\nurl = "{url}"\n' + configuration("bench"), encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        f'[bus]\nurl = "{url}"\n' + configuration("bench"), encoding="utf-8"
+    )
     ask = Ullage(data)
     ask("init")
     write_customers(data / "customers.csv", list(people(PEOPLE, 5))[:CUSTOMERS])
@@ -59,9 +70,20 @@ def _load(context: Context) -> list[Capture]:
     """A dump in posts of 500 lines, and as much prose."""
     lines = [f"{p.name}----{p.phone}----{p.resident_id}----{p.card}" for p in people(PEOPLE, 5)]
     dump = ["\n".join(lines[start : start + LINES]) for start in range(0, PEOPLE, LINES)]
-    texts = [text for part in dump for text in (part, PROSE * (len(part.encode()) // len(PROSE.encode())))]
+    texts = [
+        text
+        for part in dump
+        for text in (part, PROSE * (len(part.encode()) // len(PROSE.encode())))
+    ]
     return [
-        Capture(id=new_id(), site="b", post_id=f"{turn}-{n}", url="", fetched_at=context.clock.now(), body=text.encode())
+        Capture(
+            id=new_id(),
+            site="b",
+            post_id=f"{turn}-{n}",
+            url="",
+            fetched_at=context.clock.now(),
+            body=text.encode(),
+        )
         for turn in range(TIMES)
         for n, text in enumerate(texts)
     ]
@@ -71,7 +93,10 @@ def _load(context: Context) -> list[Capture]:
 def _matching(data: Path, count: int) -> Iterator[list[int]]:
     """`count` match processes; yields their pids."""
     environment = {**os.environ, SUPERVISOR: str(os.getpid()), "ULLAGE_LOG_LEVEL": "error"}
-    processes = [subprocess.Popen(command(data, "match"), stdin=subprocess.DEVNULL, env=environment) for _ in range(count)]
+    processes = [
+        subprocess.Popen(command(data, "match"), stdin=subprocess.DEVNULL, env=environment)
+        for _ in range(count)
+    ]
     try:
         yield [process.pid for process in processes]
     finally:
@@ -87,7 +112,8 @@ def _work(context: Context, load: list[Capture], pids: list[int]) -> tuple[float
     publisher = bus.publisher(CAPTURES)
     outbox = CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl"))
     pause = threading.Event()
-    for _ in range(2 * len(pids)):  # every process has its partitions when posts on all of them are read
+    # every process has its partitions when posts on all of them are read
+    for _ in range(2 * len(pids)):
         outbox.append([_hello(context) for _ in range(24)])
         _until_read(bus, pause, JOIN_SECONDS)
     before, start = _cpu(pids), time.monotonic()
@@ -100,7 +126,14 @@ def _work(context: Context, load: list[Capture], pids: list[int]) -> tuple[float
 
 
 def _hello(context: Context) -> Capture:
-    return Capture(id=new_id(), site="b", post_id=new_id(), url="", fetched_at=context.clock.now(), body=b"hello")
+    return Capture(
+        id=new_id(),
+        site="b",
+        post_id=new_id(),
+        url="",
+        fetched_at=context.clock.now(),
+        body=b"hello",
+    )
 
 
 def _until_read(bus: Bus, pause: threading.Event, seconds: float) -> None:

@@ -1,7 +1,9 @@
-"""What the incident store costs: loading exposures beside the bare client doing the same, then the commonest questions.
+"""What the incident store costs: loading exposures beside the bare client doing the same, then the
+commonest questions.
 
-`ULLAGE_BENCH_EXPOSURES` makes the load smaller for a try. Times are wall times of the store alone: what is put is made between
-them, in batches, so that memory has a bound. Both stores run beside the benchmark on the same cores.
+`ULLAGE_BENCH_EXPOSURES` makes the load smaller for a try. Times are wall times of the store alone:
+what is put is made between them, in batches, so that memory has a bound. Both stores run beside the
+benchmark on the same cores.
 """
 
 from __future__ import annotations
@@ -41,23 +43,35 @@ BATCH, PEOPLE = 1000, 2000
 CLIENTS, ROUNDS = (1, 8), 40
 GOAL_MILLISECONDS = 100.0
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-WHO, WHAT = ("某银行", "支付平台", "證券公司", "City Bank"), ("客户信息", "用户数据", "信用卡四件套", "VIP list", "手机号·姓名")
+WHO, WHAT = (
+    ("某银行", "支付平台", "證券公司", "City Bank"),
+    ("客户信息", "用户数据", "信用卡四件套", "VIP list", "手机号·姓名"),
+)
 
 
 def exposures(count: int) -> Iterator[list[Exposure]]:
-    """Batches of synthetic exposures, the same at every run: 2,000 customers an incident, two to four tags a customer."""
+    """Batches of synthetic exposures, the same at every run: 2,000 customers an incident, two to
+    four tags a customer.
+    """
     rng = random.Random(7)
     for start in range(0, count, BATCH):
         yield [_exposure(n, rng) for n in range(start, min(start + BATCH, count))]
 
 
 def _exposure(n: int, rng: random.Random) -> Exposure:
-    subject, incident, when = rng.randbytes(16).hex(), f"INC-{n // PEOPLE:010d}", T0 + timedelta(seconds=n)
+    subject, incident, when = (
+        rng.randbytes(16).hex(),
+        f"INC-{n // PEOPLE:010d}",
+        T0 + timedelta(seconds=n),
+    )
     return Exposure(
-        id=exposure_id(incident, subject), tenant=("bank", "shop")[n // PEOPLE % 2], incident=incident, subject=subject,
-        kinds=("card", "phone"), forms=("plain",), fields=("NAME", "PHONE", "CARD"), own_fields=("PHONE",),
+        id=exposure_id(incident, subject), tenant=("bank", "shop")[n // PEOPLE % 2],
+        incident=incident, subject=subject,
+        kinds=("card", "phone"), forms=("plain",), fields=("NAME", "PHONE", "CARD"),
+        own_fields=("PHONE",),
         groups=(("NAME", "PHONE", "CARD"),), sites=("paste",), sightings=(f"f{n // PEOPLE}",),
-        index_tags=tuple(_tag(n, i) for i in range(2 + n % 3)), index_epoch=1, first_seen=when, last_seen=when,
+        index_tags=tuple(_tag(n, i) for i in range(2 + n % 3)), index_epoch=1, first_seen=when,
+        last_seen=when,
         confidence=80, corroborated=True,
     )  # fmt: skip
 
@@ -80,13 +94,21 @@ def _incident(n: int) -> Incident:
 
 
 def others(count: int) -> Iterator[list[Document]]:
-    """What else the questions need: the incidents, 256 claims of each, and a decision on every tenth."""
+    """What else the questions need: the incidents, 256 claims of each, and a decision on every
+    tenth.
+    """
     incidents = range(max(1, count // PEOPLE))
     for n in incidents:
-        yield [holding_of("bank", f"INC-{n:010d}", (f"bank:candidates:{n:08x}{i:08x}" for i in range(256)), T0)]
+        yield [
+            holding_of(
+                "bank", f"INC-{n:010d}", (f"bank:candidates:{n:08x}{i:08x}" for i in range(256)), T0
+            )
+        ]
     yield [_incident(n) for n in incidents]
     yield [
-        Decision(id=f"d{n}", tenant="bank", incident=f"INC-{n:010d}", at=T0, by="Li", status="confirmed")
+        Decision(
+            id=f"d{n}", tenant="bank", incident=f"INC-{n:010d}", at=T0, by="Li", status="confirmed"
+        )
         for n in incidents
         if n % 10 == 0
     ]
@@ -103,22 +125,32 @@ class QueryRound:
 
     @classmethod
     def draw(cls, rng: random.Random) -> QueryRound:
-        """Some incident, a page of 50 of them, twelve tags as a look-up makes, and a finding's claims."""
+        """Some incident, a page of 50 of them, twelve tags as a look-up makes, and a finding's
+        claims.
+        """
         n = rng.randrange(max(1, COUNT // PEOPLE))
         claims = [f"bank:candidates:{n:08x}{i:08x}" for i in range(256)]
         page = [f"INC-{max(0, n - i):010d}" for i in range(50)]
-        return cls(f"INC-{n:010d}", page, [_tag(rng.randrange(COUNT), i) for i in range(12)], claims)
+        return cls(
+            f"INC-{n:010d}", page, [_tag(rng.randrange(COUNT), i) for i in range(12)], claims
+        )
 
 
 QUESTIONS: dict[str, Callable[[IncidentStore, QueryRound], object]] = {
     "page of incidents": lambda s, _: s.search(Incident, DocumentFilter(), 50),
-    "page by filter": lambda s, _: s.search(Incident, DocumentFilter({"tenant": ("bank",), "severity": ("high",)}), 50),
+    "page by filter": lambda s, _: s.search(
+        Incident, DocumentFilter({"tenant": ("bank",), "severity": ("high",)}), 50
+    ),
     "page by words": lambda s, _: s.search(Incident, DocumentFilter(text="银行 客户"), 50),
     "statuses of a page": lambda s, a: statuses(s, a.page),
     "count by severity": lambda s, _: s.count(Incident, DocumentFilter({"severity": ("high",)})),
     "one incident": lambda s, a: s.get(Incident, a.incident),
-    "its newest customers": lambda s, a: s.search(Exposure, DocumentFilter({"incident": (a.incident,)}), 200),
-    "look-up of a person": lambda s, a: list(s.scroll(Exposure, DocumentFilter({"tenant": ("bank",), "index_tags": a.tags}))),
+    "its newest customers": lambda s, a: s.search(
+        Exposure, DocumentFilter({"incident": (a.incident,)}), 200
+    ),
+    "look-up of a person": lambda s, a: list(
+        s.scroll(Exposure, DocumentFilter({"tenant": ("bank",), "index_tags": a.tags}))
+    ),
     "exposures of a tenant": lambda s, _: s.count(Exposure, DocumentFilter({"tenant": ("bank",)})),
     "claims of a finding": lambda s, a: held(s, a.claims),
 }
@@ -129,7 +161,8 @@ def ask(url: str, data: Path, seed: int) -> list[tuple[str, float]]:
     rng, times = random.Random(seed), list[tuple[str, float]]()
     with contextlib.closing(open_store(url, data)) as store:
         for question in QUESTIONS.values():
-            question(store, QueryRound.draw(rng))  # the connection, and what a client loads on first use
+            # the connection, and what a client loads on first use
+            question(store, QueryRound.draw(rng))
         for _ in range(ROUNDS):
             asked = QueryRound.draw(rng)
             for name, question in QUESTIONS.items():
@@ -140,10 +173,16 @@ def ask(url: str, data: Path, seed: int) -> list[tuple[str, float]]:
 
 
 def questions(row: Row, what: str, url: str, data: Path) -> None:
-    """Median and 99th percentile over all questions, then the slowest question's, with one client and with eight processes."""
+    """Median and 99th percentile over all questions, then the slowest question's, with one
+    client and with eight processes.
+    """
     for clients in CLIENTS:
         with ProcessPoolExecutor(clients, multiprocessing.get_context("spawn")) as pool:
-            times = [t for asked in [pool.submit(ask, url, data, seed) for seed in range(clients)] for t in asked.result()]
+            times = [
+                t
+                for asked in [pool.submit(ask, url, data, seed) for seed in range(clients)]
+                for t in asked.result()
+            ]
         by_name = {name: sorted(t for n, t in times if n == name) for name in QUESTIONS}
         worst = max(by_name, key=lambda name: quantile(by_name[name], 0.99))
         p50, p99 = (quantile(sorted(t for _, t in times), q) for q in (0.5, 0.99))
@@ -154,7 +193,12 @@ def questions(row: Row, what: str, url: str, data: Path) -> None:
             GOAL_MILLISECONDS / p99,
         )
         slow = quantile(by_name[worst], 0.99)
-        row(f"  slowest: {worst}", f"p50 {quantile(by_name[worst], 0.5):.1f} p99 {slow:.1f}", "", GOAL_MILLISECONDS / slow)
+        row(
+            f"  slowest: {worst}",
+            f"p50 {quantile(by_name[worst], 0.5):.1f} p99 {slow:.1f}",
+            "",
+            GOAL_MILLISECONDS / slow,
+        )
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
@@ -166,8 +210,14 @@ Sides = tuple[float, float]
 """Seconds of ours, seconds of the bare client."""
 
 
-def race(ours: Callable[[Any], object], bare: Callable[[Any], object], made: Callable[[list[Exposure]], Any]) -> Sides:
-    """Load every exposure on both sides, a batch each in turn, so that both meet the same warm-up, size and neighbours."""
+def race(
+    ours: Callable[[Any], object],
+    bare: Callable[[Any], object],
+    made: Callable[[list[Exposure]], Any],
+) -> Sides:
+    """Load every exposure on both sides, a batch each in turn, so that both meet the same
+    warm-up, size and neighbours.
+    """
     seconds = [0.0, 0.0]
     for turn, batch in enumerate(exposures(COUNT)):
         acts = [(0, ours, batch), (1, bare, made(batch))]
@@ -179,15 +229,25 @@ def race(ours: Callable[[Any], object], bare: Callable[[Any], object], made: Cal
 
 
 def embedded(row: Row, folder: Path) -> None:
-    """SQLite against `executemany` of the same rows into the same tables and indexes, a transaction a batch."""
+    """SQLite against `executemany` of the same rows into the same tables and indexes, a
+    transaction a batch.
+    """
     SqliteStore(folder / "bare.sqlite").close()
     numbers = itertools.count(1)
 
     def rows(batch: list[Exposure]) -> tuple[list[Any], list[Any]]:
         placed = list(zip(batch, numbers, strict=False))
         return (
-            [(n, e.id, stamp(e.last_seen), e.tenant, e.incident, e.subject, e.model_dump_json()) for e, n in placed],
-            [(field, value, n) for e, n in placed for field in Exposure.sets for value in getattr(e, field)],
+            [
+                (n, e.id, stamp(e.last_seen), e.tenant, e.incident, e.subject, e.model_dump_json())
+                for e, n in placed
+            ],
+            [
+                (field, value, n)
+                for e, n in placed
+                for field in Exposure.sets
+                for value in getattr(e, field)
+            ],
         )
 
     def write(given: tuple[list[Any], list[Any]]) -> None:
@@ -203,7 +263,12 @@ def embedded(row: Row, folder: Path) -> None:
         bare.execute("pragma synchronous=full")
         ours, other = race(store.put, write, rows)
         put_others(store)
-    row("put exposures, SQLite, /s", f"{COUNT / ours:,.0f}", f"sqlite3 {COUNT / other:,.0f}", other / ours)
+    row(
+        "put exposures, SQLite, /s",
+        f"{COUNT / ours:,.0f}",
+        f"sqlite3 {COUNT / other:,.0f}",
+        other / ours,
+    )
     (folder / "bare.sqlite").unlink()
     questions(row, "questions, SQLite", "sqlite:///ours.sqlite", folder)
 
@@ -218,7 +283,10 @@ def put_others(store: IncidentStore) -> None:
 def distributed(row: Row, folder: Path) -> None:
     """Elasticsearch against the bare client sending the same bytes in bulks as long."""
     with elasticsearch(folder / "node") as server:
-        for keys, user, password in (("keys", "", server.password), ("admin", ADMIN, server.admin_password)):
+        for keys, user, password in (
+            ("keys", "", server.password),
+            ("admin", ADMIN, server.admin_password),
+        ):
             _keep(folder / keys, password, user)
         urls = [server.url(f"ullage-{name}-") for name in ("ours", "bare")]
         for url in urls:
@@ -227,18 +295,31 @@ def distributed(row: Row, folder: Path) -> None:
                 admin.create_templates()
         with (
             contextlib.closing(open_store(urls[0], folder)) as store,
-            contextlib.closing(connect(read_url(urls[1], folder), KeyStore(folder / "keys"), PATIENCE)) as client,
+            contextlib.closing(
+                connect(read_url(urls[1], folder), KeyStore(folder / "keys"), PATIENCE)
+            ) as client,
         ):
-            ours, other = race(store.put, lambda lines: client.bulk(operations=lines, filter_path=ANSWERED), _lines)
+            ours, other = race(
+                store.put, lambda lines: client.bulk(operations=lines, filter_path=ANSWERED), _lines
+            )
             put_others(store)
-        row("put exposures, Elasticsearch, /s", f"{COUNT / ours:,.0f}", f"client.bulk {COUNT / other:,.0f}", other / ours)
+        row(
+            "put exposures, Elasticsearch, /s",
+            f"{COUNT / ours:,.0f}",
+            f"client.bulk {COUNT / other:,.0f}",
+            other / ours,
+        )
         _drop(server, "ullage-bare-")
         questions(row, "questions, Elasticsearch", urls[0], folder)
 
 
 def _lines(batch: list[Exposure]) -> list[str | bytes]:
     index = index_name("ullage-bare-", Exposure)
-    return [line for e in batch for line in (f'{{"index":{{"_index":"{index}","_id":"{e.id}"}}}}', body(e))]
+    return [
+        line
+        for e in batch
+        for line in (f'{{"index":{{"_index":"{index}","_id":"{e.id}"}}}}', body(e))
+    ]
 
 
 def _drop(server: Server, prefix: str) -> None:
@@ -255,7 +336,9 @@ def _keep(keys: Path, password: str, user: str) -> None:
 
 
 def store_rows(row: Row, folder: Path) -> None:
-    """Every line of the table about stores; Elasticsearch's are left out, with the reason, where it cannot be had."""
+    """Every line of the table about stores; Elasticsearch's are left out, with the reason, where
+    it cannot be had.
+    """
     folder = folder / "store"
     folder.mkdir(mode=0o711)
     embedded(row, folder)

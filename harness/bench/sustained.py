@@ -1,8 +1,10 @@
-"""How many posts a second `ullage run` takes from a site to their findings, for ten minutes on end, and what memory it holds.
+"""How many posts a second `ullage run` takes from a site to their findings, for ten minutes on end,
+and what memory it holds.
 
-A paste site on loopback has more posts of a kilobyte than can be read in that time; one in fifty is of three customers. All roles
-run with their defaults, but that the site is read without pauses. The rate is counted from the first post that match was done
-with; the memory, of all processes, after a tenth, a half and the whole of the time. `ULLAGE_BENCH_SECONDS` makes it shorter.
+A paste site on loopback has more posts of a kilobyte than can be read in that time; one in fifty is
+of three customers. All roles run with their defaults, but that the site is read without pauses. The
+rate is counted from the first post that match was done with; the memory, of all processes, after a
+tenth, a half and the whole of the time. `ULLAGE_BENCH_SECONDS` makes it shorter.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ port = {search}
 
 
 class Posts(LinkedLists):
-    """Lists that lead to each other, and posts no two of which are the same; more of them than are read."""
+    """Lists that lead to each other, and posts no two of which are the same; more of them than
+    are read.
+    """
 
     pastes = 1_000_000
 
@@ -65,9 +69,16 @@ class Posts(LinkedLists):
         """A kilobyte: one in OF_CUSTOMERS is of customers, the others are of strangers."""
         number = int("".join(filter(str.isdigit, path)))
         is_of_customers = number % OF_CUSTOMERS == 0
-        people = (Person((number * PEOPLE + place) % CUSTOMERS, customer=is_of_customers) for place in range(PEOPLE))
-        lines = "".join(f"{person.name}----{person.phone}----{person.resident_id}\n" for person in people)
-        return lines + f"made-up line {number:09} of a post ...\n" * ((POST - len(lines.encode())) // 38)
+        people = (
+            Person((number * PEOPLE + place) % CUSTOMERS, customer=is_of_customers)
+            for place in range(PEOPLE)
+        )
+        lines = "".join(
+            f"{person.name}----{person.phone}----{person.resident_id}\n" for person in people
+        )
+        return lines + f"made-up line {number:09} of a post ...\n" * (
+            (POST - len(lines.encode())) // 38
+        )
 
 
 def sustained(folder: Path) -> list[str]:
@@ -79,7 +90,11 @@ def sustained(folder: Path) -> list[str]:
         with (
             log,
             subprocess.Popen(
-                command(context.data, "run"), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+                command(context.data, "run"),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
             ) as run,
         ):
             try:
@@ -88,8 +103,15 @@ def sustained(folder: Path) -> list[str]:
                 run.terminate()
     told = " ".join(f"{size / MIB:.0f}" for size in held)
     row(f"run, posts/s for {SECONDS:.0f} s", f"{rate:,.0f}", f"goal {LEAST}", rate / LEAST)
-    row(f"run, MiB after {', '.join(f'{share:.0%}' for share in SHARES)} of it", told, f"grows {held[-1] / held[1]:.2f}")
-    row("  CPU ms a post", ", ".join(f"{role} {1000 * seconds:.2f}" for role, seconds in used.items()))
+    row(
+        f"run, MiB after {', '.join(f'{share:.0%}' for share in SHARES)} of it",
+        told,
+        f"grows {held[-1] / held[1]:.2f}",
+    )
+    row(
+        "  CPU ms a post",
+        ", ".join(f"{role} {1000 * seconds:.2f}" for role, seconds in used.items()),
+    )
     missed = [f"run takes {rate:.0f} posts a second, goal {LEAST}"] if rate < LEAST else []
     return missed + (["run's memory grows"] if held[-1] > MOST * held[1] else [])
 
@@ -98,17 +120,23 @@ def _prepared(data: Path, url: str) -> Context:
     """A data folder with the list and the site."""
     ports = dict(zip(("crawl", "match", "alert", "search"), free_ports(4), strict=True))
     data.mkdir(parents=True)
-    (data / "ullage.toml").write_text(CONFIG.format(side_by_side=crawl.SIDE_BY_SIDE, **ports), encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        CONFIG.format(side_by_side=crawl.SIDE_BY_SIDE, **ports), encoding="utf-8"
+    )
     context = Context(data)
     list(setup.initialise(context))
     enrol_people(context, "bench", map(Person, range(CUSTOMERS)))
-    text = crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE) + '[options]\nnext = "a.next"\n'
+    text = (
+        crawl.SITE.format(url=url, side_by_side=crawl.SIDE_BY_SIDE) + '[options]\nnext = "a.next"\n'
+    )
     (data / "sites.d" / "bench.toml").write_text(text, encoding="utf-8")
     return context
 
 
 def _watch(run: subprocess.Popen[bytes], port: int) -> tuple[float, list[int], dict[str, float]]:
-    """Posts a second that match was done with, bytes that all processes held after each of SHARES, CPU seconds a post by role."""
+    """Posts a second that match was done with, bytes that all processes held after each of
+    SHARES, CPU seconds a post by role.
+    """
     pause, deadline = threading.Event(), time.monotonic() + START_SECONDS
     while not (before := _posts(port)):
         if run.poll() is not None or time.monotonic() > deadline:
@@ -119,7 +147,11 @@ def _watch(run: subprocess.Popen[bytes], port: int) -> tuple[float, list[int], d
         pause.wait(max(0.0, began + share * SECONDS - time.monotonic()))
         held.append(sum(map(_held, _family(run.pid))))
     posts, seconds = _posts(port) - before, time.monotonic() - began
-    return posts / seconds, held, {role: (total - used.get(role, 0.0)) / posts for role, total in _used(run.pid).items()}
+    return (
+        posts / seconds,
+        held,
+        {role: (total - used.get(role, 0.0)) / posts for role, total in _used(run.pid).items()},
+    )
 
 
 def _posts(port: int) -> float:
@@ -129,7 +161,9 @@ def _posts(port: int) -> float:
             text = answer.read().decode()
     except urllib.error.URLError:
         return 0.0
-    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    samples = (
+        sample for family in text_string_to_metric_families(text) for sample in family.samples
+    )
     return sum(sample.value for sample in samples if sample.name == "ullage_match_captures_total")
 
 

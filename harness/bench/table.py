@@ -8,8 +8,12 @@ from collections.abc import Callable
 ROUNDS = 3
 
 
-def best(act: Callable[[], object], clock: Callable[[], float] = time.process_time, rounds: int = ROUNDS) -> float:
-    """Seconds of the fastest of some rounds: CPU time of this process unless `clock` says otherwise."""
+def best(
+    act: Callable[[], object], clock: Callable[[], float] = time.process_time, rounds: int = ROUNDS
+) -> float:
+    """Seconds of the fastest of some rounds: CPU time of this process unless `clock` says
+    otherwise.
+    """
     times = []
     for _ in range(rounds):
         start = clock()
@@ -20,9 +24,13 @@ def best(act: Callable[[], object], clock: Callable[[], float] = time.process_ti
 
 def head() -> None:
     """The head of the table."""
-    print(f"{'':<42} {'ours':>16} {'bare':>22} {'ratio':>8}   (above 1: faster than the bare library)")
+    print(
+        f"{'':<42} {'ours':>16} {'bare':>22} {'ratio':>8}   (above 1: faster than the bare library)"
+    )
 
 
 def row(what: str, ours: str, bare: str = "", ratio: float | None = None) -> None:
     """One line of the table; without a ratio it only states."""
-    print(f"{what:<42} {ours:>16} {bare:>22} {'' if ratio is None else f'{ratio:.2f}':>8}", flush=True)
+    print(
+        f"{what:<42} {ours:>16} {bare:>22} {'' if ratio is None else f'{ratio:.2f}':>8}", flush=True
+    )

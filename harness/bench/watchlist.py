@@ -1,7 +1,9 @@
-"""The watchlist at a size given by `ULLAGE_BENCH_ENTRIES`: how fast it is built, how large it is, how fast it opens and answers.
+"""The watchlist at a size given by `ULLAGE_BENCH_ENTRIES`: how fast it is built, how large it is,
+how fast it opens and answers.
 
-Build rates are CPU time of one core, from Parquet, with the digests and without; look-ups are 99 % misses, 10,000 at a time. The
-first pass is over a file whose pages the kernel was told to drop, `warm` the best of the later passes over other tags.
+Build rates are CPU time of one core, from Parquet, with the digests and without; look-ups are 99 %
+misses, 10,000 at a time. The first pass is over a file whose pages the kernel was told to drop,
+`warm` the best of the later passes over other tags.
 """
 
 from __future__ import annotations
@@ -38,19 +40,32 @@ def digits(numbers: np.ndarray, width: int) -> np.ndarray:
 def beside(*parts: bytes | np.ndarray) -> list[bytes]:
     """Columns of characters side by side; what is given once stands in every row."""
     n = max(len(part) for part in parts if isinstance(part, np.ndarray))
-    tables = [np.tile(np.frombuffer(p, np.uint8), (n, 1)) if isinstance(p, bytes) else p for p in parts]
+    tables = [
+        np.tile(np.frombuffer(p, np.uint8), (n, 1)) if isinstance(p, bytes) else p for p in parts
+    ]
     return Texts.whole(np.ascontiguousarray(np.concatenate(tables, axis=1))).messages()
 
 
 def resident_ids(numbers: np.ndarray) -> list[bytes]:
     """IDs of people born in 1800 to 1899, with their check characters."""
     birth = digits(
-        (18 * 100 + numbers // 336_000 % 100) * 10_000 + (1 + numbers // 28_000 % 12) * 100 + 1 + numbers // 1000 % 28, 8
+        (18 * 100 + numbers // 336_000 % 100) * 10_000
+        + (1 + numbers // 28_000 % 12) * 100
+        + 1
+        + numbers // 1000 % 28,
+        8,
     )
     first = np.concatenate(
-        [np.tile(np.frombuffer(b"110105", np.uint8), (len(numbers), 1)), birth, digits(numbers % 1000, 3)], axis=1
+        [
+            np.tile(np.frombuffer(b"110105", np.uint8), (len(numbers), 1)),
+            birth,
+            digits(numbers % 1000, 3),
+        ],
+        axis=1,
     )
-    checks = np.frombuffer(CHECKS.encode(), np.uint8)[(first - 48).astype(np.int64) @ np.array(WEIGHTS) % 11]
+    checks = np.frombuffer(CHECKS.encode(), np.uint8)[
+        (first - 48).astype(np.int64) @ np.array(WEIGHTS) % 11
+    ]
     return beside(first, checks[:, None])
 
 
@@ -66,8 +81,10 @@ def export(path: Path, customers: int) -> None:
         for first in range(0, customers, 1_000_000):
             numbers = np.arange(first, min(customers, first + 1_000_000))
             columns = [
-                beside(b"C", digits(numbers, 10)), beside(b"154", digits(numbers, 8)), resident_ids(numbers),
-                beside(b"6200000", digits(numbers, 9)), beside(b"customer", digits(numbers, 9), b"@example.com"),
+                beside(b"C", digits(numbers, 10)), beside(b"154", digits(numbers, 8)),
+                resident_ids(numbers),
+                beside(b"6200000", digits(numbers, 9)), beside(b"customer", digits(numbers, 9),
+                b"@example.com"),
             ]  # fmt: skip
             writer.write_table(pa.table(columns, schema=schema).cast(text), row_group_size=100_000)
 
@@ -96,12 +113,20 @@ def built(folder: Path, context: Context, digests: str, customers: int) -> Path:
     export(list_path, customers)
     forget_peak()
     held = peak()
-    builder, before, start = Builder(context.keys, "bench", 1, digests), time.process_time(), time.monotonic()
+    builder, before, start = (
+        Builder(context.keys, "bench", 1, digests),
+        time.process_time(),
+        time.monotonic(),
+    )
     header = builder.build(Source(list_path, {}), target, context.clock.now())
     seconds, wall, highest = time.process_time() - before, time.monotonic() - start, peak()
     list_path.unlink()
     size, found = target.stat().st_size, builder.report.identifiers
-    row(f"build, digests {digests}: identifiers/s", f"{found / seconds:,.0f}", f"wall {found / wall:,.0f}")
+    row(
+        f"build, digests {digests}: identifiers/s",
+        f"{found / seconds:,.0f}",
+        f"wall {found / wall:,.0f}",
+    )
     row("  entries; entries/s", f"{header.entries:,}", f"{header.entries / seconds:,.0f}")
     row("  bytes an entry; an identifier", f"{size / header.entries:.1f}", f"{size / found:.1f}")
     row("  peak memory, MiB", f"{highest:,.0f}", f"before it {held:,.0f}")
@@ -109,8 +134,14 @@ def built(folder: Path, context: Context, digests: str, customers: int) -> Path:
 
 
 def look_ups(path: Path, context: Context, customers: int) -> None:
-    """Open the list, cold and warm, and ask it: all that are enrolled must be found, and no other."""
-    key, tags, rng = verify_key(context.keys, "bench"), TagKeys(context.keys, "bench", "match", 1), np.random.default_rng(1)
+    """Open the list, cold and warm, and ask it: all that are enrolled must be found, and no
+    other.
+    """
+    key, tags, rng = (
+        verify_key(context.keys, "bench"),
+        TagKeys(context.keys, "bench", "match", 1),
+        np.random.default_rng(1),
+    )
     drop_pages(path)
     start, before = time.monotonic(), time.process_time()
     opened = Watchlist(path, key)
@@ -120,7 +151,10 @@ def look_ups(path: Path, context: Context, customers: int) -> None:
     known = tags.tagger("phone", "plain").tag(beside(b"154", digits(numbers, 8)))
 
     def batches() -> list[np.ndarray]:
-        return [np.concatenate((known, rng.integers(0, 256, (BATCH - len(known), 16), np.uint8))) for _ in range(BATCHES)]
+        return [
+            np.concatenate((known, rng.integers(0, 256, (BATCH - len(known), 16), np.uint8)))
+            for _ in range(BATCHES)
+        ]
 
     drop_pages(path)
     passes, found = [], 0
@@ -128,8 +162,17 @@ def look_ups(path: Path, context: Context, customers: int) -> None:
         wall, cpu = time.monotonic(), time.process_time()
         for batch in asked:
             found += len(opened.look_up(batch)[0])
-        passes.append(((time.monotonic() - wall) / BATCH / BATCHES * 1e9, (time.process_time() - cpu) / BATCH / BATCHES * 1e9))
-    row("look-up warm, ns (CPU)", f"{min(cpu for _, cpu in passes[1:]):.0f}", f"wall {min(wall for wall, _ in passes[1:]):.0f}")
+        passes.append(
+            (
+                (time.monotonic() - wall) / BATCH / BATCHES * 1e9,
+                (time.process_time() - cpu) / BATCH / BATCHES * 1e9,
+            )
+        )
+    row(
+        "look-up warm, ns (CPU)",
+        f"{min(cpu for _, cpu in passes[1:]):.0f}",
+        f"wall {min(wall for wall, _ in passes[1:]):.0f}",
+    )
     row("  first pass, ns (CPU)", f"{passes[0][1]:.0f}", f"wall {passes[0][0]:.0f}")
     enrolled, others = (len(passes) * BATCHES * count for count in (len(known), BATCH - len(known)))
     row("  found of enrolled; asked of others", f"{found:,} of {enrolled:,}", f"{others:,}")
@@ -147,13 +190,21 @@ def changes(folder: Path, context: Context, main: Path, customers: int) -> None:
     made = Changes(context.keys, "bench", main, delta)
     start, cpu = time.monotonic(), time.process_time()
     made.build(Source(came, {}), None, delta, folder / "bench.subjects", context.clock.now())
-    row("changes of 0.2 %, s (CPU)", f"{time.process_time() - cpu:.2f}", f"wall {time.monotonic() - start:.2f}")
+    row(
+        "changes of 0.2 %, s (CPU)",
+        f"{time.process_time() - cpu:.2f}",
+        f"wall {time.monotonic() - start:.2f}",
+    )
     row("  their bytes", f"{delta.stat().st_size:,}")
     installation.install(context.data, context.keys, "bench", main, context.clock.now(), move=True)
     installation.install(context.data, context.keys, "bench", delta, context.clock.now(), move=True)
     start = time.monotonic()
     lists = installation.load(context)
-    row("open with changes, s (wall)", f"{time.monotonic() - start:.3f}", f"{lists[0].customers:,} customers")
+    row(
+        "open with changes, s (wall)",
+        f"{time.monotonic() - start:.3f}",
+        f"{lists[0].customers:,} customers",
+    )
     handle = handles(context.keys, "bench", ["C0000000001"]).tobytes().hex()
     start = time.monotonic()
     count = erase_customer(context.data, context.keys, "bench", handle)
@@ -168,7 +219,10 @@ def csv_rate(folder: Path, context: Context) -> None:
     csv.write_csv(parquet.read_table(folder / "few.parquet"), folder / "few.csv")
     builder, start = Builder(context.keys, "bench", 1, "none"), time.process_time()
     builder.build(Source(folder / "few.csv", {}), folder / "few.watchlist", context.clock.now())
-    row("build from CSV: identifiers/s", f"{builder.report.identifiers / (time.process_time() - start):,.0f}")
+    row(
+        "build from CSV: identifiers/s",
+        f"{builder.report.identifiers / (time.process_time() - start):,.0f}",
+    )
 
 
 def watchlist(folder: Path, context: Context) -> None:

@@ -1,8 +1,10 @@
-"""`make fuzz`: every property test with random search, round after round, and parsers led by coverage, as long as `MINUTES` says.
+"""`make fuzz`: every property test with random search, round after round, and parsers led by
+coverage, as long as `MINUTES` says.
 
-`make test` tries the same examples on every run; here each round draws others. What fails is printed with its smallest example,
-kept in `.hypothesis/examples` (tried first by the next run), and left out of the rounds that follow; the exit status is
-pytest's, 1 if anything failed. What is found becomes an `@example` of its test.
+`make test` tries the same examples on every run; here each round draws others. What fails is
+printed with its smallest example, kept in `.hypothesis/examples` (tried first by the next run), and
+left out of the rounds that follow; the exit status is pytest's, 1 if anything failed. What is found
+becomes an `@example` of its test.
 """
 
 import random
@@ -24,7 +26,9 @@ class Fuzz:
     Not all of the last round need be done by then, but of the first where it is to be `whole`.
     """
 
-    def __init__(self, seconds: float, whole: bool, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, seconds: float, whole: bool, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._seconds, self._whole, self._now, self._began = seconds, whole, now, now()
         self.rounds, self.examples, self.failed = 0, Counter[str](), set[str]()
 
@@ -34,23 +38,31 @@ class Fuzz:
             raise session.Interrupted("not all tests could be collected")
         self._began = self._now()  # collecting is no search
         until = self._began + self._seconds
-        while (left := [item for item in session.items if item.nodeid not in self.failed]) and self._now() < until:
+        while (
+            left := [item for item in session.items if item.nodeid not in self.failed]
+        ) and self._now() < until:
             random.SystemRandom().shuffle(left)
             self.rounds += 1
             for item, following in zip(left, [*left[1:], None], strict=True):
                 over = self._now() >= until and (self.rounds > 1 or not self._whole)
-                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None if over else following)
+                item.config.hook.pytest_runtest_protocol(
+                    item=item, nextitem=None if over else following
+                )
                 if over:
                     break
         return True
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
-        """Count the examples of a test, inside of what hypothesis puts around it; state machines call no function of pytest's."""
+        """Count the examples of a test, inside of what hypothesis puts around it; state machines
+        call no function of pytest's.
+        """
         from hypothesis.statistics import collector  # pytest's plugin must be loaded before it
 
         def count(statistics: Any) -> None:
-            self.examples[item.nodeid] += sum(len(part["test-cases"]) for part in statistics.values() if "test-cases" in part)
+            self.examples[item.nodeid] += sum(
+                len(part["test-cases"]) for part in statistics.values() if "test-cases" in part
+            )
 
         with collector.with_value(count):  # type: ignore[arg-type]  # hypothesis types its variable by the first value, None
             return (yield)
@@ -63,14 +75,18 @@ class Fuzz:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was run."""
         terminalreporter.write_line(
-            f"fuzz: {len(self.examples)} properties, {self.examples.total():,} examples, {self.rounds} rounds, "
-            f"{(self._now() - self._began) / 60:.1f} minutes; {len(self.failed)} failed"
+            f"fuzz: {len(self.examples)} properties, {self.examples.total():,} examples,"
+            f" {self.rounds} rounds, {(self._now() - self._began) / 60:.1f} minutes;"
+            f" {len(self.failed)} failed"
             + (f": {', '.join(sorted(self.failed))}" if self.failed else "")
         )
 
 
 def main(minutes: str, *words: str) -> int:
-    """Run for `minutes`: half for properties, half for targets (`harness/fuzz`). `words` are pytest's: properties alone."""
+    """Run for `minutes`: half for properties, half for targets (`harness/fuzz`).
+
+    `words` are pytest's: properties alone.
+    """
     seconds = float(minutes) * 60 / (1 if words else 2)
     plain = ("-p", "no:schemathesis")  # with its plugin no smallest example is printed
     quiet = ("-q", "-o", "console_output_style=classic", "--timeout", "600")

@@ -1,7 +1,8 @@
 """What is fuzzed: functions that take bytes of a stranger, and what they may do with them.
 
-A target raises nothing but what is a fault. Errors of ours are answers; none may repeat a value, which here is a digit run of an
-identifier's length. What a search found stands in `found/TARGET/`, one input a file, and is tried first.
+A target raises nothing but what is a fault. Errors of ours are answers; none may repeat a value,
+which here is a digit run of an identifier's length. What a search found stands in `found/TARGET/`,
+one input a file, and is tried first.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class RepeatedValueError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`run` takes any bytes; `seeds` are what a search begins with; `modules` are those whose branches lead it."""
+    """`run` takes any bytes; `seeds` are what a search begins with; `modules` are those whose
+    branches lead it.
+    """
 
     run: Callable[[bytes], None]
     seeds: Callable[[], Sequence[bytes]]
@@ -53,7 +56,9 @@ class Target:
         except UllageError as error:
             said = str(error).encode("utf-8", "replace")
             if repeated := {found for found in VALUE.findall(data) if found in said}:
-                raise RepeatedValueError(f"{type(error).__name__} repeats {len(repeated)} values") from error
+                raise RepeatedValueError(
+                    f"{type(error).__name__} repeats {len(repeated)} values"
+                ) from error
 
     def inputs(self, name: str) -> list[bytes]:
         """Seeds, and what was found in target `name`."""
@@ -73,7 +78,11 @@ def decoder(data: bytes) -> None:
     """The first byte chooses a declared charset."""
     from matcher.text.decode import decode_as, utf8_of, windows
 
-    declared = ("", "utf-8", "gb18030", "big5", "utf-16", "x-none", "gb2312", "shift_jis")[data[0] % 8] if data else ""
+    declared = (
+        ("", "utf-8", "gb18030", "big5", "utf-16", "x-none", "gb2312", "shift_jis")[data[0] % 8]
+        if data
+        else ""
+    )
     body = data[1:]
     text, encoding = decode_as(body, declared)
     utf8_of(body, text, encoding)
@@ -103,7 +112,8 @@ def unpacker(data: bytes) -> None:
     kind = formats.sniff(data[: formats.HEAD])
     if kind == formats.TEXT and formats.may_hold(data):
         kind = formats.ENVELOPE
-    if kind != formats.ENVELOPE and kind not in formats.find_formats():  # which no child is asked to open
+    # which no child is asked to open
+    if kind != formats.ENVELOPE and kind not in formats.find_formats():
         return
     frames = os.memfd_create("frames")
     try:
@@ -179,9 +189,14 @@ def _folded() -> tuple[Incident, Sighting]:
     from tests.alerts.builders import finding, fold_all
     from tests.conftest import HeldClock
 
-    with tempfile.TemporaryDirectory() as folder, closing(open_store("sqlite:///incidents.sqlite", Path(folder))) as store:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(open_store("sqlite:///incidents.sqlite", Path(folder))) as store,
+    ):
         fold_all(store, HeldClock(), [finding("f", range(10), people="ab")])
-        return next(iter(store.scroll(Incident, DocumentFilter()))), next(iter(store.scroll(Sighting, DocumentFilter())))
+        return next(iter(store.scroll(Incident, DocumentFilter()))), next(
+            iter(store.scroll(Sighting, DocumentFilter()))
+        )
 
 
 def exporters(data: bytes) -> None:
@@ -190,15 +205,31 @@ def exporters(data: bytes) -> None:
 
     incident, sighting = _folded()
     texts = tuple(data.decode("utf-8", "replace").split("\0")[:6])
-    told = incident.model_copy(update={"sites": texts, "titles": texts, "terms": texts, "brands": texts, "skeleton": texts[0]})
+    told = incident.model_copy(
+        update={
+            "sites": texts,
+            "titles": texts,
+            "terms": texts,
+            "brands": texts,
+            "skeleton": texts[0],
+        }
+    )
     seen = tuple(
-        _seen(sighting.model_copy(update={"id": f"s{number}", "title": text, "url": text, "site": text}))
+        _seen(
+            sighting.model_copy(
+                update={"id": f"s{number}", "title": text, "url": text, "site": text}
+            )
+        )
         for number, text in enumerate(texts)
     )
     for name in names():
-        made = "".join(format_named(name).write([ExportedIncident(told, "open", incident.last_seen, seen)]))
+        made = "".join(
+            format_named(name).write([ExportedIncident(told, "open", incident.last_seen, seen)])
+        )
         if name == "csv":
-            header, row = csv.reader(io.StringIO(made.removeprefix("\ufeff"), newline=""), strict=True)
+            header, row = csv.reader(
+                io.StringIO(made.removeprefix("\ufeff"), newline=""), strict=True
+            )
             assert len(header) == len(row)
         else:
             for line in made.rstrip("\n").split("\n") if name == "ecs" else [made]:
@@ -218,7 +249,10 @@ def _containers() -> list[bytes]:
 
 def _charsets() -> list[bytes]:
     encodings = ("utf-8", "gb18030", "utf-16-le", "utf-16", "big5", "shift_jis", "cp037", "utf-32")
-    return [bytes([n]) + TEXTS[n % 2].encode(encoding, "replace") * 3 for n, encoding in enumerate(encodings)]
+    return [
+        bytes([n]) + TEXTS[n % 2].encode(encoding, "replace") * 3
+        for n, encoding in enumerate(encodings)
+    ]
 
 
 def _encoded() -> list[bytes]:
@@ -228,17 +262,26 @@ def _encoded() -> list[bytes]:
     from ullage.records.finding import FINDING_SCHEMA
 
     head, _ = unframed(capture().encode())
-    return [bytes([CAPTURE_SCHEMA * 3]) + head, bytes([FINDING_SCHEMA * 3 + 1]) + finding().encode()]
+    return [
+        bytes([CAPTURE_SCHEMA * 3]) + head,
+        bytes([FINDING_SCHEMA * 3 + 1]) + finding().encode(),
+    ]
 
 
 def _rules() -> list[bytes]:
     from alerts.grouping.replay import kinds
 
-    return [bytes([number]) + kind.shipped().text[:3000].encode() for number, kind in enumerate(kinds().values())]
+    return [
+        bytes([number]) + kind.shipped().text[:3000].encode()
+        for number, kind in enumerate(kinds().values())
+    ]
 
 
 SITES = (
-    'platform = "raw_paste"\nstart = ["http://paste.example/archive"]\nlegal_basis = "PIPL 13"\nowner = "team"\n',
+    (
+        'platform = "raw_paste"\nstart = ["http://paste.example/archive"]\nlegal_basis = "PIPL'
+        ' 13"\nowner = "team"\n'
+    ),
     """platform = "board"
 start = ["http://[::1]:80/"]
 night = ["23:30-06:00"]
@@ -251,17 +294,40 @@ raw = "/raw/{id}"
 TOML = "tomllib._parser"
 TARGETS = {
     "decoder": Target(decoder, _charsets, ("matcher.text.decode",)),
-    "fold": Target(fold, _of_texts, ("matcher.text.fold", "matcher.text.splice", "matcher.text.spellings")),
-    "unpacker": Target(unpacker, _containers, ("matcher.unpack.formats", "matcher.unpack.walk", "matcher.unpack.readers")),
-    "records": Target(records, _encoded, ("ullage.records.capture", "ullage.records.finding", "ullage.records.heartbeat")),
+    "fold": Target(
+        fold, _of_texts, ("matcher.text.fold", "matcher.text.splice", "matcher.text.spellings")
+    ),
+    "unpacker": Target(
+        unpacker,
+        _containers,
+        ("matcher.unpack.formats", "matcher.unpack.walk", "matcher.unpack.readers"),
+    ),
+    "records": Target(
+        records,
+        _encoded,
+        ("ullage.records.capture", "ullage.records.finding", "ullage.records.heartbeat"),
+    ),
     "watchlist": Target(
         watchlist,
-        lambda: _of_texts("customer_ref,name,phone\nC0000001,张某,15400000001\n", '{"version": 1, "algorithm": "aes-256-cmac"}'),
+        lambda: _of_texts(
+            "customer_ref,name,phone\nC0000001,张某,15400000001\n",
+            '{"version": 1, "algorithm": "aes-256-cmac"}',
+        ),
         ("matcher.watchlist.source", "matcher.watchlist.file"),
     ),
-    "rules": Target(rules, _rules, ("alerts.grouping.replay", "ullage.vocabulary.lexicon", "alerts.grouping.benign", TOML)),
-    "site": Target(site, lambda: [text.encode() for text in SITES], (TOML, "crawlers.sites.site", "crawlers.sites.layout")),
-    "query": Target(query, lambda: _of_texts('银行 "客户信息" VIP* -x', "a" * 300), ("alerts.store",)),
+    "rules": Target(
+        rules,
+        _rules,
+        ("alerts.grouping.replay", "ullage.vocabulary.lexicon", "alerts.grouping.benign", TOML),
+    ),
+    "site": Target(
+        site,
+        lambda: [text.encode() for text in SITES],
+        (TOML, "crawlers.sites.site", "crawlers.sites.layout"),
+    ),
+    "query": Target(
+        query, lambda: _of_texts('银行 "客户信息" VIP* -x', "a" * 300), ("alerts.store",)
+    ),
     "exporters": Target(
         exporters,
         lambda: _of_texts("=cmd|' /C calc'!A0\0<script>\0http://x.example/1\0,\"\r\n"),

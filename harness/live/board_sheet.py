@@ -1,7 +1,9 @@
-"""A board as a picture, drawn from what a Prometheus answers: what Grafana would show, where there is no Grafana.
+"""A board as a picture, drawn from what a Prometheus answers: what Grafana would show, where there
+is no Grafana.
 
-Places and sizes are those of the generated board, queries and words its own; lines, numbers, bars and states are drawn with
-matplotlib in Grafana's manner. It is for looking whether a board can be read, and for documents.
+Places and sizes are those of the generated board, queries and words its own; lines, numbers, bars
+and states are drawn with matplotlib in Grafana's manner. It is for looking whether a board can be
+read, and for documents.
 """
 
 from __future__ import annotations
@@ -29,12 +31,19 @@ from ullage.verdict import own_rules
 CELL, HEADING = 0.36, 1.1
 """Inches of a row of the grid, and rows that a heading takes."""
 COLOURS = {
-    "text": "#24292e", "blue": "#3274d9", "green": "#299c46", "yellow": "#b88600", "orange": "#e0752d", "red": "#d44a3a",
+    "text": "#24292e", "blue": "#3274d9", "green": "#299c46", "yellow": "#b88600",
+    "orange": "#e0752d", "red": "#d44a3a",
     "purple": "#8f3bb8",
 }  # fmt: skip
 LINES = ("#3274d9", "#e0752d", "#299c46", "#8f3bb8", "#d44a3a", "#b88600", "#1f9c9c", "#7a7f87")
 GREY, EDGE, GROUND = "#6e7681", "#d8dbe0", "#f4f5f7"
-FONTS = ("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei")
+FONTS = (
+    "DejaVu Sans",
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+)
 LABEL = re.compile(r"(\{\{\w+\}\})")
 SHOWN = 8
 """Series that a legend names; more are counted."""
@@ -62,11 +71,16 @@ def asked(prometheus: str, panel: Panel, window: Window) -> list[Series]:
     for query in panel.queries:
         text = re.sub(r"\$(tenant|site)\b", ".*", query.expr).replace("$__rate_interval", "1m")
         words = urllib.parse.urlencode({"query": text, **window._asdict()})
-        with urllib.request.urlopen(f"{prometheus}/api/v1/query_range?{words}", timeout=30) as answer:
+        with urllib.request.urlopen(
+            f"{prometheus}/api/v1/query_range?{words}", timeout=30
+        ) as answer:
             result: list[dict[str, Any]] = json.load(answer)["data"]["result"]
         for series in result:
             labels: dict[str, str] = series["metric"]
-            name = "".join(labels.get(part[2:-2], "") if part.startswith("{{") else part for part in LABEL.split(query.legend))
+            name = "".join(
+                labels.get(part[2:-2], "") if part.startswith("{{") else part
+                for part in LABEL.split(query.legend)
+            )
             points = [(float(t), float(v)) for t, v in series["values"] if math.isfinite(float(v))]
             if points:
                 found.append(Series(name, *zip(*points, strict=True)))
@@ -75,7 +89,9 @@ def asked(prometheus: str, panel: Panel, window: Window) -> list[Series]:
 
 def draw(board: Board, answers: Sequence[Sequence[Series]], window: Window, path: Path) -> None:
     """Write the board as PNG; `answers` are those of its panels, in their order."""
-    titles = {scenario.id: f"{scenario.title_zh} · {scenario.id}" for scenario in own_rules().scenario}
+    titles = {
+        scenario.id: f"{scenario.title_zh} · {scenario.id}" for scenario in own_rules().scenario
+    }
     places, top, headings, given = [], 0.0, [], iter(answers)
     for row in board.rows:
         headings.append((row.title, top))
@@ -86,49 +102,112 @@ def draw(board: Board, answers: Sequence[Sequence[Series]], window: Window, path
             high = max(high, place.y + place.h)
         top = base + high
     there = {font.name for font in fontManager.ttflist}
-    with mpl.rc_context({"font.family": [font for font in FONTS if font in there], "font.size": 8, "axes.unicode_minus": False}):
+    with mpl.rc_context(
+        {
+            "font.family": [font for font in FONTS if font in there],
+            "font.size": 8,
+            "axes.unicode_minus": False,
+        }
+    ):
         rows = top + 2.2
         figure = Figure(figsize=(15, rows * CELL), facecolor=GROUND, dpi=100)
-        figure.text(0.012, 1 - 0.9 / rows, board.title, fontsize=15, weight="bold", color=COLOURS["text"], va="center")
+        figure.text(
+            0.012,
+            1 - 0.9 / rows,
+            board.title,
+            fontsize=15,
+            weight="bold",
+            color=COLOURS["text"],
+            va="center",
+        )
         figure.text(0.012, 1 - 1.8 / rows, board.description, fontsize=9, color=GREY, va="center")
         for title, at in headings:
-            figure.text(0.012, 1 - (2.2 + at + 0.6) / rows, title, fontsize=11, weight="bold", color=COLOURS["text"], va="center")
+            figure.text(
+                0.012,
+                1 - (2.2 + at + 0.6) / rows,
+                title,
+                fontsize=11,
+                weight="bold",
+                color=COLOURS["text"],
+                va="center",
+            )
         for panel, series, x, y, w, h in places:
-            named = [one._replace(name=titles.get(one.name, one.name)) for one in series] if panel.scenarios else series
+            named = (
+                [one._replace(name=titles.get(one.name, one.name)) for one in series]
+                if panel.scenarios
+                else series
+            )
             box = (x / WIDTH * 0.982 + 0.009, 1 - (2.2 + y + h) / rows, w / WIDTH * 0.982, h / rows)
             _panel(figure, panel, named, window, box)
         figure.savefig(path)
 
 
 def _panel(
-    figure: Figure, panel: Panel, series: Sequence[Series], window: Window, box: tuple[float, float, float, float]
+    figure: Figure,
+    panel: Panel,
+    series: Sequence[Series],
+    window: Window,
+    box: tuple[float, float, float, float],
 ) -> None:
     """A frame with title, and within it what its kind shows."""
     width, height = figure.get_size_inches()
     left, bottom, w, h = box
     gap_x, gap_y = 0.04 / width, 0.04 / height
-    frame = Rectangle((left + gap_x, bottom + gap_y), w - 2 * gap_x, h - 2 * gap_y, facecolor="white", edgecolor=EDGE, zorder=-1)
+    frame = Rectangle(
+        (left + gap_x, bottom + gap_y),
+        w - 2 * gap_x,
+        h - 2 * gap_y,
+        facecolor="white",
+        edgecolor=EDGE,
+        zorder=-1,
+    )
     frame.set_transform(figure.transFigure)
     figure.add_artist(frame)
     head = (left + 0.12 / width, bottom + h - 0.2 / height)
     figure.text(*head, panel.title, fontsize=9, weight="bold", color=COLOURS["text"], va="center")
     x, y, w, h = left + 0.12 / width, bottom + 0.12 / height, w - 0.24 / width, h - 0.48 / height
     if not series:
-        figure.text(x + w / 2, y + h / 2, panel.empty or "no series", fontsize=11, color=GREY, ha="center", va="center")
+        figure.text(
+            x + w / 2,
+            y + h / 2,
+            panel.empty or "no series",
+            fontsize=11,
+            color=GREY,
+            ha="center",
+            va="center",
+        )
     elif panel.kind == "stat":
         _numbers(figure.add_axes((x, y, w, h)), panel, series)
     elif panel.kind == "bars":
         _bars(figure.add_axes((x + w * 0.45, y, w * 0.45, h)), panel, series)
     elif panel.kind == "states":
-        _states(figure.add_axes((x + w * 0.1, y + 0.2 / height, w * 0.89, h - 0.2 / height)), panel, series, window)
+        _states(
+            figure.add_axes((x + w * 0.1, y + 0.2 / height, w * 0.89, h - 0.2 / height)),
+            panel,
+            series,
+            window,
+        )
     else:
         across = max(1, int(w * width / 1.7))
         rows = -(-min(len(series), SHOWN) // across)
         below = (0.18 * rows + 0.22) / height
         axes = figure.add_axes((x + 0.5 / width, y + below, w - 0.6 / width, h - below))
         _lines(axes, panel, series, window)
-        style = {"frameon": False, "fontsize": 7.5, "handlelength": 1, "borderpad": 0, "columnspacing": 1.2, "borderaxespad": 0}
-        axes.legend(loc="lower left", bbox_to_anchor=(x, y), bbox_transform=figure.transFigure, ncols=across, **style)
+        style = {
+            "frameon": False,
+            "fontsize": 7.5,
+            "handlelength": 1,
+            "borderpad": 0,
+            "columnspacing": 1.2,
+            "borderaxespad": 0,
+        }
+        axes.legend(
+            loc="lower left",
+            bbox_to_anchor=(x, y),
+            bbox_transform=figure.transFigure,
+            ncols=across,
+            **style,
+        )
 
 
 def shown(value: float, panel: Panel) -> tuple[str, str]:
@@ -149,7 +228,12 @@ def in_unit(value: float, unit: str) -> str:
     if unit == "percentunit":
         return f"{value * 100:.3g} %"
     if unit == "s":
-        for least, word, per in ((86_400, "d", 86_400), (3_600, "h", 3_600), (60, "min", 60), (1, "s", 1)):
+        for least, word, per in (
+            (86_400, "d", 86_400),
+            (3_600, "h", 3_600),
+            (60, "min", 60),
+            (1, "s", 1),
+        ):
             if size >= least:
                 return f"{value / per:.3g} {word}"
         return f"{value * 1000:.3g} ms" if value else "0 s"
@@ -180,15 +264,33 @@ def _numbers(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
             transform=axes.transAxes,
         )
         if len(series) > 1 or one.name != panel.title:
-            axes.text(x, y - 0.33 / down, one.name, fontsize=7.5, color=GREY, ha="center", va="center", transform=axes.transAxes)
+            axes.text(
+                x,
+                y - 0.33 / down,
+                one.name,
+                fontsize=7.5,
+                color=GREY,
+                ha="center",
+                va="center",
+                transform=axes.transAxes,
+            )
 
 
 def _bars(axes: Axes, panel: Panel, series: Sequence[Series]) -> None:
     ordered = sorted(series, key=lambda one: one.values[-1])
-    axes.barh([one.name for one in ordered], [one.values[-1] for one in ordered], color=LINES[0], height=0.6)
+    axes.barh(
+        [one.name for one in ordered],
+        [one.values[-1] for one in ordered],
+        color=LINES[0],
+        height=0.6,
+    )
     for place, one in enumerate(ordered):
         axes.annotate(
-            in_unit(one.values[-1], panel.unit), (one.values[-1], place), (4, 0), textcoords="offset points", va="center"
+            in_unit(one.values[-1], panel.unit),
+            (one.values[-1], place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
         )
     _bare(axes)
     axes.set_xticks([])
@@ -200,8 +302,18 @@ def _states(axes: Axes, panel: Panel, series: Sequence[Series], window: Window) 
         for at, value in zip(one.times, one.values, strict=True):
             word, colour = shown(value, panel)
             told[word] = colour
-            axes.add_patch(Rectangle((at, place - 0.36), window.step, 0.72, facecolor=colour, linewidth=0))
-        axes.text(window.end, place, shown(one.values[-1], panel)[0] + " ", color="white", ha="right", va="center", weight="bold")
+            axes.add_patch(
+                Rectangle((at, place - 0.36), window.step, 0.72, facecolor=colour, linewidth=0)
+            )
+        axes.text(
+            window.end,
+            place,
+            shown(one.values[-1], panel)[0] + " ",
+            color="white",
+            ha="right",
+            va="center",
+            weight="bold",
+        )
     axes.set_yticks(range(len(series)), [one.name for one in reversed(series)])
     axes.set_ylim(-0.6, len(series) - 0.4)
     _over_time(axes, window)
@@ -221,8 +333,17 @@ def _lines(axes: Axes, panel: Panel, series: Sequence[Series], window: Window) -
         axes.fill_between(one.times, one.values, color=colour, alpha=0.07)
     if len(series) > SHOWN:
         axes.plot([], [], color="none", label=f"… and {len(series) - SHOWN + 1} more")
-    axes.set_ylim(0, max(max(max(one.values) for one in series) * 1.15, 1e-9) if any(any(one.values) for one in series) else 1)
-    axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 3, 6, 10] if panel.unit == "s" else [1, 2, 5, 10]))
+    axes.set_ylim(
+        0,
+        (
+            max(max(max(one.values) for one in series) * 1.15, 1e-9)
+            if any(any(one.values) for one in series)
+            else 1
+        ),
+    )
+    axes.yaxis.set_major_locator(
+        MaxNLocator(4, steps=[1, 3, 6, 10] if panel.unit == "s" else [1, 2, 5, 10])
+    )
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: in_unit(value, panel.unit)))
     axes.grid(axis="y", color=EDGE, linewidth=0.6)
     _over_time(axes, window)
@@ -231,8 +352,12 @@ def _lines(axes: Axes, panel: Panel, series: Sequence[Series], window: Window) -
 
 def _over_time(axes: Axes, window: Window) -> None:
     axes.set_xlim(window.start, window.end)
-    axes.set_xticks([window.start + 60 * minute for minute in range(int((window.end - window.start) / 60) + 1)])
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{(at - window.start) / 60:.0f} min"))
+    axes.set_xticks(
+        [window.start + 60 * minute for minute in range(int((window.end - window.start) / 60) + 1)]
+    )
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda at, _: f"{(at - window.start) / 60:.0f} min")
+    )
 
 
 def _bare(axes: Axes) -> None:

@@ -1,7 +1,8 @@
 """The boards as pictures of a running demo: `make boards` writes `boards-NAME.png` into TO (docs).
 
-The demo's sites, the roles and a real Prometheus run for some minutes while leaks are posted; then every panel's query is asked
-for all of that time. It fails where a panel has no series and no word for that.
+The demo's sites, the roles and a real Prometheus run for some minutes while leaks are posted; then
+every panel's query is asked for all of that time. It fails where a panel has no series and no word
+for that.
 """
 
 import sys
@@ -28,7 +29,10 @@ def main(folder: Path) -> int:
         start = time.time()
         victims = list(people(len(station.plan.customers), SEED))
         for leak in range(LEAKS):
-            rows = "\n".join(f"{p.email}:Winter{n}pass!" for n, p in enumerate(victims[leak * 10 : leak * 10 + 12 * (leak + 1)]))
+            rows = "\n".join(
+                f"{p.email}:Winter{n}pass!"
+                for n, p in enumerate(victims[leak * 10 : leak * 10 + 12 * (leak + 1)])
+            )
             station.pastes.paste(rows, f"combolist-{leak}.txt")
             time.sleep(PAUSE_SECONDS)
         window = Window(start, time.time())
@@ -36,7 +40,11 @@ def main(folder: Path) -> int:
             answers = [asked(station.prometheus, panel, window) for panel in board.panels()]
             draw(board, answers, window, folder / f"boards-{name}.png")
             panels = zip(board.panels(), answers, strict=True)
-            silent += [f"{name}: {panel.title}" for panel, series in panels if not series and not panel.empty]
+            silent += [
+                f"{name}: {panel.title}"
+                for panel, series in panels
+                if not series and not panel.empty
+            ]
     for one in silent:
         print(f"no series, and no word for that: {one}", file=sys.stderr)
     return 1 if silent else 0

@@ -1,4 +1,6 @@
-"""A data folder with channels, its collector as a process, and real chat servers to read; all people and texts are made up."""
+"""A data folder with channels, its collector as a process, and real chat servers to read; all
+people and texts are made up.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,22 @@ SOON = 45.0
 LINES = ("legal_basis", "test"), ("owner", "test"), ("expires", None)
 
 
-def channel(station: Station, name: str, service: str, address: str, access: str = "open", expires: str = "2099-01-01") -> None:
+def channel(
+    station: Station,
+    name: str,
+    service: str,
+    address: str,
+    access: str = "open",
+    expires: str = "2099-01-01",
+) -> None:
     folder = station.data / "channels.d"
     folder.mkdir(exist_ok=True)
-    lines = [f'service = "{service}"', f'address = "{address}"', 'account = "reader"', f'access = "{access}"']
+    lines = [
+        f'service = "{service}"',
+        f'address = "{address}"',
+        'account = "reader"',
+        f'access = "{access}"',
+    ]
     lines += ['legal_basis = "test"', 'owner = "test"', f"expires = {expires}"]
     (folder / f"{name}.toml").write_text("\n".join(lines))
 
@@ -97,7 +111,7 @@ class Poster:
         return str(made["room_id"])
 
     def send(self, room: str, kind: str, content: dict[str, object]) -> str:
-        path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/send/{kind}/{secrets.token_hex(8)}"
+        path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/send/{kind}/{secrets.token_hex(8)}"  # noqa: E501
         return str(self.server.ask("PUT", path, self.token, content)["event_id"])
 
     def say(self, room: str, text: str, **more: object) -> str:
@@ -109,10 +123,17 @@ class Poster:
             list(hands.map(lambda text: self.say(room, text), texts))
 
     def act(self, room: str, what: str, **body: object) -> None:
-        self.server.ask("POST", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/{what}", self.token, body)
+        self.server.ask(
+            "POST", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/{what}", self.token, body
+        )
 
     def state(self, room: str, kind: str, content: dict[str, object]) -> None:
-        self.server.ask("PUT", f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/state/{kind}/", self.token, content)
+        self.server.ask(
+            "PUT",
+            f"/_matrix/client/v3/rooms/{urllib.parse.quote(room)}/state/{kind}/",
+            self.token,
+            content,
+        )
 
 
 def refused(act: Any) -> bool:
@@ -158,7 +179,9 @@ class Talker:
         async def act(client: Any, rooms: Any) -> None:
             await rooms.join_muc_wait(slixmpp.JID(room), "owner", timeout=20)
             form = client.plugin["xep_0004"].make_form(ftype="submit")
-            form.add_field(var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/muc#roomconfig")
+            form.add_field(
+                var="FORM_TYPE", ftype="hidden", value="http://jabber.org/protocol/muc#roomconfig"
+            )
             for name, value in {"persistentroom": "1", **options}.items():
                 form.add_field(var=f"muc#roomconfig_{name}", value=value)
             await rooms.set_room_config(slixmpp.JID(room), form)

@@ -1,4 +1,6 @@
-"""One station for all tests of this folder: it is entered once, and they run against it as it goes on."""
+"""One station for all tests of this folder: it is entered once, and they run against it as it
+goes on.
+"""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +16,9 @@ from ullage.errors import UnavailableError
 
 @pytest.fixture(scope="session")
 def monitoring() -> None:
-    """Skip, saying what to install, without Prometheus and Alertmanager; in CI (`CI` is set) that is a failure."""
+    """Skip, saying what to install, without Prometheus and Alertmanager; in CI (`CI` is set)
+    that is a failure.
+    """
     try:
         for name in ("prometheus", "prometheus-alertmanager", "promtool", "amtool"):
             program(name)

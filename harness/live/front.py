@@ -1,4 +1,6 @@
-"""What stands before a real site: it passes everything on, until it is told to behave like a guard, or to be gone."""
+"""What stands before a real site: it passes everything on, until it is told to behave like a
+guard, or to be gone.
+"""
 
 import contextlib
 import http.client
@@ -11,14 +13,19 @@ from http.server import BaseHTTPRequestHandler
 from deploy.local.server import HOST, free_ports
 from tests.crawlers.support import QuietServer
 
-CHALLENGE = b"<html><title>Just a moment...</title><script src='/cdn-cgi/challenge-platform/x'></script></html>"
+CHALLENGE = (
+    b"<html><title>Just a moment...</title><script"
+    b" src='/cdn-cgi/challenge-platform/x'></script></html>"
+)
 DENIED = b"User-agent: *\nDisallow: /\n"
 KEPT = ("Content-Type", "Location")
 
 
 @dataclass
 class Front:
-    """One door on a fixed port; `upstream` is the program behind it, `mood` is `open`, `guarded` or `denied`."""
+    """One door on a fixed port; `upstream` is the program behind it, `mood` is `open`, `guarded`
+    or `denied`.
+    """
 
     upstream: str
     mood: str = "open"
@@ -48,7 +55,9 @@ class Front:
         if self.mood == "denied" and path == "/robots.txt":
             return 200, {"Content-Type": "text/plain"}, DENIED
         behind = urllib.parse.urlsplit(self.upstream)
-        with contextlib.closing(http.client.HTTPConnection(HOST, behind.port, timeout=20)) as connection:
+        with contextlib.closing(
+            http.client.HTTPConnection(HOST, behind.port, timeout=20)
+        ) as connection:
             connection.request("GET", path, headers={"Host": f"{HOST}:{self.port}"})
             got = connection.getresponse()
             body = got.read()

@@ -1,4 +1,6 @@
-"""The shipped configuration with this run's addresses, and with seconds where it has minutes: what is tested is what ships."""
+"""The shipped configuration with this run's addresses, and with seconds where it has minutes:
+what is tested is what ships.
+"""
 
 import re
 import shutil
@@ -18,7 +20,9 @@ def swapped(text: str, *pairs: tuple[str, str]) -> str:
 
 
 def quick_rules(text: str) -> str:
-    """Gauges are looked at over five seconds, and whatever must last lasts one; windows of counters stay."""
+    """Gauges are looked at over five seconds, and whatever must last lasts one; windows of
+    counters stay.
+    """
     text = re.sub(r"((?:max|min)_over_time\(\w+\{[^}]*\})\[\w+\]", r"\1[5s]", text)
     return re.sub(r"^( +for: )\S+$", r"\g<1>1s", text, flags=re.MULTILINE)
 
@@ -28,14 +32,23 @@ def prometheus_files(folder: Path, ports: Mapping[str, int], alertmanager: str) 
     shutil.copytree(DEPLOY / "prometheus", folder, dirs_exist_ok=True)
     for path in (folder / "rules").glob("*.yaml"):
         path.write_text(quick_rules(path.read_text(encoding="utf-8")), encoding="utf-8")
-    everything = "".join(path.read_text(encoding="utf-8") for path in (folder / "rules").glob("*.yaml"))
-    assert not re.search(r"(max|min)_over_time\([^\[]*\[(?!5s\])|^ +for: (?!1s$)", everything, re.MULTILINE), (
-        "a window that stays long"
+    everything = "".join(
+        path.read_text(encoding="utf-8") for path in (folder / "rules").glob("*.yaml")
     )
+    assert not re.search(
+        r"(max|min)_over_time\([^\[]*\[(?!5s\])|^ +for: (?!1s$)", everything, re.MULTILINE
+    ), "a window that stays long"
     text = (folder / "prometheus.yml").read_text(encoding="utf-8")
-    targets = [(f'"127.0.0.1:{PORTS[role]}"', f'"127.0.0.1:{port}"') for role, port in ports.items()]
+    targets = [
+        (f'"127.0.0.1:{PORTS[role]}"', f'"127.0.0.1:{port}"') for role, port in ports.items()
+    ]
     intervals = [("_interval: 15s", "_interval: 1s"), ("scrape_timeout: 10s", "scrape_timeout: 1s")]
-    text = swapped(text, *targets, *intervals, ('"127.0.0.1:9093"', f'"{alertmanager.removeprefix("http://")}"'))
+    text = swapped(
+        text,
+        *targets,
+        *intervals,
+        ('"127.0.0.1:9093"', f'"{alertmanager.removeprefix("http://")}"'),
+    )
     (folder / "prometheus.yml").write_text(text, encoding="utf-8")
     return folder / "prometheus.yml"
 

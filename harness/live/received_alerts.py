@@ -3,8 +3,11 @@
 from deploy.local.webhook import Receiver
 
 
-def alerts(receiver: Receiver, alert: str, to: str | None = None, status: str = "firing", after: int = 0) -> list[dict[str, str]]:
-    """Labels of the alerts of that name that were delivered (to the receiver `to`), with their annotations, as they came.
+def alerts(
+    receiver: Receiver, alert: str, to: str | None = None, status: str = "firing", after: int = 0
+) -> list[dict[str, str]]:
+    """Labels of the alerts of that name that were delivered (to the receiver `to`), with their
+    annotations, as they came.
 
     The first `after` messages are left out.
     """
@@ -12,5 +15,7 @@ def alerts(receiver: Receiver, alert: str, to: str | None = None, status: str = 
         {**one["labels"], **one["annotations"]}
         for message in receiver.received[after:]
         for one in message.json["alerts"]
-        if one["labels"]["alertname"] == alert and one["status"] == status and message.path.endswith(to or "")
+        if one["labels"]["alertname"] == alert
+        and one["status"] == status
+        and message.path.endswith(to or "")
     ]

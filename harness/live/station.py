@@ -1,4 +1,6 @@
-"""The demo's sites and posts, the four roles as processes of their own, and a real Prometheus and Alertmanager beside them."""
+"""The demo's sites and posts, the four roles as processes of their own, and a real Prometheus
+and Alertmanager beside them.
+"""
 
 import contextlib
 import json
@@ -50,12 +52,20 @@ class Station:
 
     def start(self, role: str) -> None:
         """Start one role and wait until its metrics are there."""
-        ports = {f"ULLAGE_METRICS_PORTS__{name.upper()}": str(port) for name, port in self.ports.items() if name != "search"}
+        ports = {
+            f"ULLAGE_METRICS_PORTS__{name.upper()}": str(port)
+            for name, port in self.ports.items()
+            if name != "search"
+        }
         ports["ULLAGE_SEARCH__PORT"] = str(self.ports["search"])
         with (self.data.parent / f"{role}.log").open("ab") as log:
             words = command(self.data, role)
             self.processes[role] = subprocess.Popen(
-                words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **CANARY, **ports}
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **CANARY, **ports},
             )
         until(lambda: takes_connections(self.ports[role]), f"{role} listens")
 
@@ -100,7 +110,9 @@ def planned(data: Path, ports: dict[str, int], team: Receiver) -> plant.Plan:
 
 @contextlib.contextmanager
 def running(work: Path, site_programs: Path) -> Iterator[Station]:
-    """Sites with the demo's posts, roles, Prometheus and Alertmanager; nothing has been crawled yet when it is entered."""
+    """Sites with the demo's posts, roles, Prometheus and Alertmanager; nothing has been crawled
+    yet when it is entered.
+    """
     with contextlib.ExitStack() as stack:
         url = stack.enter_context(bepasty(site_programs, work / "bepasty"))
         forum = stack.enter_context(spirit(site_programs, work / "spirit", ("General",)))
@@ -115,7 +127,8 @@ def running(work: Path, site_programs: Path) -> Iterator[Station]:
         written = prometheus_files(work / "prometheus", ports, made.alertmanager)
         made.prometheus = stack.enter_context(prometheus(work / "prometheus", written))
         stack.callback(made.stop)
-        for role in reversed(ROLES):  # crawl last, when Prometheus has seen the others: what they count from 0 on is an increase
+        # crawl last, when Prometheus has seen the others: what they count from 0 on is an increase
+        for role in reversed(ROLES):
             made.start(role)
             until(partial(made.is_scraped, role), f"{role} is scraped")
         yield made

@@ -1,4 +1,6 @@
-"""Mailboxes on a real Dovecot: every mail once, whatever kills the collector, and no blindness in silence."""
+"""Mailboxes on a real Dovecot: every mail once, whatever kills the collector, and no blindness
+in silence.
+"""
 
 import imaplib
 from collections.abc import Iterator
@@ -84,7 +86,9 @@ def test_every_mail_is_read_once_over_kills_and_gaps(station: Station, postman: 
         with collecting(station, "imap"):
             read.wait({f"{text}\r\n" for text in said})  # and then it is killed
     with collecting(station, "imap"):
-        told = until(lambda: (row := status(station)["abuse-box"])["state"] == "ok" and row, "it is ok again")
+        told = until(
+            lambda: (row := status(station)["abuse-box"])["state"] == "ok" and row, "it is ok again"
+        )
     assert sorted(read.texts()) == sorted(f"{text}\r\n" for text in said)
     assert (told["messages"], told["gaps_lost"], told["reason"]) == (len(said), 0, None)
     postman.act("INBOX", lambda client: unseen(client, len(said)))
@@ -95,21 +99,38 @@ def unseen(client: imaplib.IMAP4, count: int) -> None:
     assert len(client.search(None, "UNSEEN")[1][0].split()) == count
 
 
-def test_what_was_deleted_before_it_was_read_and_a_lost_login_are_said(station: Station, postman: Postman) -> None:
+def test_what_was_deleted_before_it_was_read_and_a_lost_login_are_said(
+    station: Station, postman: Postman
+) -> None:
     channel(station, "abuse-box", "imap", "INBOX", access="own")
     channel(station, "nowhere", "imap", "Nowhere", access="own")
     postman.put(["first", f"内料 {SECRET}"])
     with collecting(station, "imap"):
-        until(lambda: (s := status(station))["abuse-box"]["messages"] == 2 and s["nowhere"]["reason"] == "address", "it is read")
+        until(
+            lambda: (
+                (s := status(station))["abuse-box"]["messages"] == 2
+                and s["nowhere"]["reason"] == "address"
+            ),
+            "it is read",
+        )
     postman.put(["gone at once"])
     postman.empty()
     with collecting(station, "imap") as process:
-        told = until(lambda: (row := status(station)["abuse-box"])["gaps_lost"] == 1 and row["reason"] and row, "it is said")
+        told = until(
+            lambda: (
+                (row := status(station)["abuse-box"])["gaps_lost"] == 1 and row["reason"] and row
+            ),
+            "it is said",
+        )
         assert (told["state"], told["reason"]) == ("incomplete", "gap")
         process.terminate()
         process.communicate(timeout=30)
     postman.server.remove(postman.name)
     with collecting(station, "imap"):
         until(lambda: status(station)["nowhere"]["reason"] == "login", "the lost login is said")
-    written = b"".join(path.read_bytes() for path in station.data.rglob("*") if path.is_file() and "keys" not in path.parts)
+    written = b"".join(
+        path.read_bytes()
+        for path in station.data.rglob("*")
+        if path.is_file() and "keys" not in path.parts
+    )
     assert SECRET.encode() not in written

@@ -60,17 +60,26 @@ LET_THROUGH = (
 def states(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """All of these alerts fire together; each to the state that Alertmanager gives it."""
     work = tmp_path_factory.mktemp("inhibition")
-    with receiving() as receiver, alertmanager(work, alertmanager_file(work / "alertmanager.yml", receiver.url)) as url:
+    with (
+        receiving() as receiver,
+        alertmanager(work, alertmanager_file(work / "alertmanager.yml", receiver.url)) as url,
+    ):
         for alert in (*SOURCES, *HELD_BACK, *LET_THROUGH):
             name, *labels = alert.split()
-            done = run("amtool", f"--alertmanager.url={url}", "alert", "add", f"alertname={name}", *labels)
+            done = run(
+                "amtool", f"--alertmanager.url={url}", "alert", "add", f"alertname={name}", *labels
+            )
             assert done.returncode == 0, done.stderr
         until(lambda: "unprocessed" not in known(url).values(), "all are judged", 30)
         yield known(url)
 
 
 def known(url: str) -> dict[str, str]:
-    found = json.loads(page(f"{url}/api/v2/alerts?{urllib.parse.urlencode({'active': 'true', 'inhibited': 'true'})}"))
+    found = json.loads(
+        page(
+            f"{url}/api/v2/alerts?{urllib.parse.urlencode({'active': 'true', 'inhibited': 'true'})}"
+        )
+    )
     return {key(one["labels"]): one["status"]["state"] for one in found}
 
 
@@ -85,7 +94,9 @@ def tidy(alert: str) -> str:
 
 
 @pytest.mark.parametrize("alert", HELD_BACK)
-def test_what_follows_from_something_graver_is_held_back(states: dict[str, str], alert: str) -> None:
+def test_what_follows_from_something_graver_is_held_back(
+    states: dict[str, str], alert: str
+) -> None:
     assert states[tidy(alert)] == "suppressed"
 
 

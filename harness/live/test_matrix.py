@@ -1,4 +1,6 @@
-"""Matrix rooms on a real Synapse: every message once, whatever kills the collector, and no blindness in silence."""
+"""Matrix rooms on a real Synapse: every message once, whatever kills the collector, and no
+blindness in silence.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +45,9 @@ def station(data: Path) -> Station:
     return Station(data)
 
 
-def test_every_message_is_read_once_over_kills_and_gaps(station: Station, seller: Poster, reader: Poster) -> None:
+def test_every_message_is_read_once_over_kills_and_gaps(
+    station: Station, seller: Poster, reader: Poster
+) -> None:
     room, read = seller.room("loans"), Read(station)
     channel(station, "loans-room", "matrix", ROOM)
     before = {f"before {number}" for number in range(20)}
@@ -60,52 +64,94 @@ def test_every_message_is_read_once_over_kills_and_gaps(station: Station, seller
             said |= missed | live
             read.wait(said)  # and then it is killed
     with collecting(station, "matrix"):
-        told = until(lambda: (row := status(station)["loans-room"])["state"] == "ok" and row, "it is ok again")
+        told = until(
+            lambda: (row := status(station)["loans-room"])["state"] == "ok" and row,
+            "it is ok again",
+        )
     assert set(read.texts()) == said
     assert told["messages"] == len(said)
     assert (told["gaps"], told["gaps_lost"], told["reason"]) == (2, 0, None)
     assert {one.site for one in read.captures} == {"loans-room"}
 
 
-def test_edits_answers_threads_files_and_what_was_taken_back(station: Station, seller: Poster, reader: Poster) -> None:
+def test_edits_answers_threads_files_and_what_was_taken_back(
+    station: Station, seller: Poster, reader: Poster
+) -> None:
     room, read = seller.room("kinds"), Read(station)
     channel(station, "kinds", "matrix", "#kinds:localhost")
     first = seller.say(room, f"内料 {SECRET}")
     relation = {"rel_type": "m.replace", "event_id": first}
-    seller.say(room, "* edited", **{"m.new_content": {"msgtype": "m.text", "body": "edited"}, "m.relates_to": relation})
+    seller.say(
+        room,
+        "* edited",
+        **{"m.new_content": {"msgtype": "m.text", "body": "edited"}, "m.relates_to": relation},
+    )
     seller.say(room, "answer", **{"m.relates_to": {"m.in_reply_to": {"event_id": first}}})
     seller.say(room, "in a thread", **{"m.relates_to": {"rel_type": "m.thread", "event_id": first}})
     with collecting(station, "matrix") as process:
         read.wait({f"内料 {SECRET}", "edited", "answer", "in a thread"})
-        seller.server.ask("PUT", f"/_matrix/client/v3/rooms/{room}/redact/{first}/1", seller.token, {})
+        seller.server.ask(
+            "PUT", f"/_matrix/client/v3/rooms/{room}/redact/{first}/1", seller.token, {}
+        )
         until(lambda: any(one.deleted for one in read.all()), "it was taken back")
         process.terminate()
         _, log = process.communicate(timeout=30)
     by_text = {one.body.decode(): one for one in read.captures}
     original, edited = by_text[f"内料 {SECRET}"], by_text["edited"]
     assert (edited.post_id, edited.edited, original.edited) == (original.post_id, True, False)
-    assert by_text["answer"].reply_to == by_text["in a thread"].thread == original.message_id == first
+    assert (
+        by_text["answer"].reply_to == by_text["in a thread"].thread == original.message_id == first
+    )
     assert next(one for one in read.captures if one.deleted).post_id == original.post_id
-    assert (original.author, original.channel, original.kind) == (seller.user, "#kinds:localhost", "message")
+    assert (original.author, original.channel, original.kind) == (
+        seller.user,
+        "#kinds:localhost",
+        "message",
+    )
     assert original.published_at is not None
-    written = b"".join(path.read_bytes() for path in station.data.rglob("*") if path.is_file() and "keys" not in path.parts)
+    written = b"".join(
+        path.read_bytes()
+        for path in station.data.rglob("*")
+        if path.is_file() and "keys" not in path.parts
+    )
     for text in (SECRET, seller.user, first):
         assert text.encode() not in written
         assert text not in log
 
 
-def test_a_lost_login_a_ban_and_a_room_that_closes_are_states(station: Station, seller: Poster, reader: Poster) -> None:
-    banned, closing, closed = seller.room("banned"), seller.room("closing"), seller.room("closed", "private_chat")
+def test_a_lost_login_a_ban_and_a_room_that_closes_are_states(
+    station: Station, seller: Poster, reader: Poster
+) -> None:
+    banned, closing, closed = (
+        seller.room("banned"),
+        seller.room("closing"),
+        seller.room("closed", "private_chat"),
+    )
     for name in ("banned", "closing", "closed", "nowhere"):
         channel(station, name, "matrix", f"#{name}:localhost")
     channel(station, "old", "matrix", "#banned:localhost", expires="2020-01-01")
     seller.act(closed, "invite", user_id=reader.user)
     with collecting(station, "matrix"):
-        told = until(lambda: (s := status(station))["banned"]["state"] == s["closing"]["state"] == "ok" and s, "two are read")
-        assert [told[name]["reason"] for name in ("closed", "nowhere", "old")] == ["closed", "address", "expired"]
+        told = until(
+            lambda: (
+                (s := status(station))["banned"]["state"] == s["closing"]["state"] == "ok" and s
+            ),
+            "two are read",
+        )
+        assert [told[name]["reason"] for name in ("closed", "nowhere", "old")] == [
+            "closed",
+            "address",
+            "expired",
+        ]
         seller.act(banned, "ban", user_id=reader.user)
         seller.state(closing, "m.room.join_rules", {"join_rule": "invite"})
         reasons = {"banned": "banned", "closing": "closed"}
-        until(lambda: (s := status(station)) and all(s[name]["reason"] == why for name, why in reasons.items()), "both are said")
+        until(
+            lambda: (
+                (s := status(station))
+                and all(s[name]["reason"] == why for name, why in reasons.items())
+            ),
+            "both are said",
+        )
         reader.server.ask("POST", "/_matrix/client/v3/logout", reader.token, {})
         until(lambda: status(station)["nowhere"]["reason"] == "login", "the lost login is said")

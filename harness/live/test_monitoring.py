@@ -1,4 +1,6 @@
-"""A real Prometheus and Alertmanager watch the running demo: boards are answered, a leak is told, a dead role is missed."""
+"""A real Prometheus and Alertmanager watch the running demo: boards are answered, a leak is
+told, a dead role is missed.
+"""
 
 import json
 import math
@@ -18,12 +20,19 @@ from tests.deploy.test_metrics import SPECIFICATION
 from tests.deploy.tools import run
 from tests.flow.daemon import until
 
-KIND = re.compile(r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((counter|gauge|histogram), ([a-z, ]+)\): ", re.MULTILINE)
+KIND = re.compile(
+    r"^- `([a-z_]+)(?:\{[a-z_,]+\})?` \((counter|gauge|histogram), ([a-z, ]+)\): ", re.MULTILINE
+)
 """A metric in the document: name, kind, and the roles that serve it."""
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
 
-EXPECTED = {"UllageWatchdog", "UllageHighUnacknowledged", "UllageDeadlineDueSoon", "UllageDeadlinePressing"}
+EXPECTED = {
+    "UllageWatchdog",
+    "UllageHighUnacknowledged",
+    "UllageDeadlineDueSoon",
+    "UllageDeadlinePressing",
+}
 """What the planted leaks bring: people who must act, and clocks that run."""
 STARTING = "UllageServiceDown|UllageInstanceDown|UllageDetectionLate|UllageDeadlinesStale"
 """What is true while the roles are started one after the other, and no minutes are given for it."""
@@ -36,7 +45,9 @@ def queries(path: Path) -> dict[str, str]:
     found = {}
     for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
         for target in panel.get("targets", ()):
-            text = re.sub(r"\$(tenant|site)\b", ".*", target["expr"]).replace("$__rate_interval", "5m")
+            text = re.sub(r"\$(tenant|site)\b", ".*", target["expr"]).replace(
+                "$__rate_interval", "5m"
+            )
             assert "$" not in text
             found[f"{panel['title']} {target['refId']}"] = text
     return found
@@ -47,12 +58,18 @@ def test_a_planted_leak_becomes_a_delivered_webhook(station: Station) -> None:
     victims = list(people(len(station.plan.customers), SEED))[-LEAKED:]
     rows = "\n".join(f"{p.email}:Winter{n}pass!" for n, p in enumerate(victims))
     station.pastes.paste(rows, "combolist.txt")
-    until(lambda: bool(alerts(station.receiver, "UllageHighUnacknowledged", "desk")), "the leak is told", 180)
+    until(
+        lambda: bool(alerts(station.receiver, "UllageHighUnacknowledged", "desk")),
+        "the leak is told",
+        180,
+    )
     [told, *_] = alerts(station.receiver, "UllageHighUnacknowledged", "desk")
     assert told["tenant"] == "spruce-bank"
     assert told["severity"] == "warning"
     assert "spruce-bank" in told["summary"]
-    everything = b"".join(message.body for message in [*station.receiver.received, *station.team.received]).decode()
+    everything = b"".join(
+        message.body for message in [*station.receiver.received, *station.team.received]
+    ).decode()
     assert not [p.email for p in victims if p.email in everything or p.phone in everything]
 
 
@@ -62,7 +79,9 @@ def test_every_query_of_a_board_is_answered_with_series(station: Station, path: 
 
     def answered() -> bool:
         for name, expression in list(waiting.items()):
-            if any(not math.isnan(float(series["value"][1])) for series in station.query(expression)):
+            if any(
+                not math.isnan(float(series["value"][1])) for series in station.query(expression)
+            ):
                 del waiting[name]
         return not waiting
 
@@ -73,12 +92,16 @@ def test_every_query_of_a_board_is_answered_with_series(station: Station, path: 
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_a_role_really_serves_is_what_the_specification_says(station: Station, role: str) -> None:
+def test_what_a_role_really_serves_is_what_the_specification_says(
+    station: Station, role: str
+) -> None:
     text = station.metrics(role)
     done = run("promtool", "check", "metrics", text=text)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     rows = KIND.findall(SPECIFICATION.read_text(encoding="utf-8"))
-    written = {name: kind for name, kind, roles in rows if roles == "all" or role in roles.split(", ")}
+    written = {
+        name: kind for name, kind, roles in rows if roles == "all" or role in roles.split(", ")
+    }
     served = {
         family.name + ("_total" if family.type == "counter" else ""): family.type
         for family in text_string_to_metric_families(text)
@@ -87,8 +110,12 @@ def test_what_a_role_really_serves_is_what_the_specification_says(station: Stati
 
 
 def test_all_four_roles_are_seen_and_within_the_series_budget(station: Station) -> None:
-    until(lambda: len(station.query('up{job="ullage"} == 1')) == len(ROLES), "all roles are scraped")
-    samples = {s["metric"]["role"]: float(s["value"][1]) for s in station.query("scrape_samples_scraped")}
+    until(
+        lambda: len(station.query('up{job="ullage"} == 1')) == len(ROLES), "all roles are scraped"
+    )
+    samples = {
+        s["metric"]["role"]: float(s["value"][1]) for s in station.query("scrape_samples_scraped")
+    }
     assert samples["crawl"] < 500
     assert samples["alert"] < 500
     assert max(samples["match"], samples["search"]) < 200
@@ -96,21 +123,38 @@ def test_all_four_roles_are_seen_and_within_the_series_budget(station: Station) 
 
 def test_a_station_that_is_well_raises_nothing(station: Station) -> None:
     def told(alerts: str) -> set[str]:
-        return {one["metric"]["alertname"] for one in station.query(f"count by (alertname) ({alerts})")}
+        return {
+            one["metric"]["alertname"] for one in station.query(f"count by (alertname) ({alerts})")
+        }
 
-    until(lambda: bool(station.query("ullage_canary_last_success_timestamp_seconds > 0")), "a canary has come through")
+    until(
+        lambda: bool(station.query("ullage_canary_last_success_timestamp_seconds > 0")),
+        "a canary has come through",
+    )
     until(lambda: not told(f'ALERTS{{alertname=~"{STARTING}"}}'), "the start is over", 60)
     assert told('ALERTS{alertstate="firing"}') <= EXPECTED
-    assert told('count_over_time(ALERTS{alertstate="firing"}[1h])') <= {*EXPECTED, *STARTING.split("|")}
+    assert told('count_over_time(ALERTS{alertstate="firing"}[1h])') <= {
+        *EXPECTED,
+        *STARTING.split("|"),
+    }
 
 
 def test_the_watchdog_arrives_again_and_again(station: Station) -> None:
-    until(lambda: len(alerts(station.receiver, "UllageWatchdog", "watchdog")) >= 2, "two messages of the watchdog", 60)
+    until(
+        lambda: len(alerts(station.receiver, "UllageWatchdog", "watchdog")) >= 2,
+        "two messages of the watchdog",
+        60,
+    )
 
 
 def test_a_role_that_is_killed_is_missed_and_one_that_is_back_is_not(station: Station) -> None:
-    until(lambda: not station.query('ALERTS{alertname="UllageServiceDown"}'), "every role is up", 60)
-    before, told = len(station.receiver.received), partial(alerts, station.receiver, "UllageServiceDown")
+    until(
+        lambda: not station.query('ALERTS{alertname="UllageServiceDown"}'), "every role is up", 60
+    )
+    before, told = (
+        len(station.receiver.received),
+        partial(alerts, station.receiver, "UllageServiceDown"),
+    )
     station.kill("match")
     until(lambda: bool(told("pager", after=before)), "the pager rings", 60)
     assert {one["role"] for one in told(after=before)} == {"match"}

@@ -1,4 +1,6 @@
-"""Real programs on loopback, from crawl to match: every post once, all pages, replies to old threads, every customer in them."""
+"""Real programs on loopback, from crawl to match: every post once, all pages, replies to old
+threads, every customer in them.
+"""
 
 import os
 from collections import Counter
@@ -9,7 +11,19 @@ from typing import NoReturn
 import pytest
 
 from deploy.local.programs import ensure_environment
-from harness.reach.live import CHATS, DEEP, DEMO, FIRST, LATER, PROGRAMS, UNCHANGED, Program, ProgramResult, crawled, told
+from harness.reach.live import (
+    CHATS,
+    DEEP,
+    DEMO,
+    FIRST,
+    LATER,
+    PROGRAMS,
+    UNCHANGED,
+    Program,
+    ProgramResult,
+    crawled,
+    told,
+)
 from harness.servers import boards, pastes
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, serving
@@ -56,7 +70,10 @@ def all_is_reached(seen: ProgramResult) -> None:
     texts = Counter(text for text in seen.texts if not text.startswith(GREETING))
     assert texts == Counter(seen.planned.texts)
     assert seen.exposed == {person.reference for person in seen.planned.customers}
-    assert (seen.reach.captured, seen.reach.lines) == (seen.reach.planted, LINES[seen.reach.program])
+    assert (seen.reach.captured, seen.reach.lines) == (
+        seen.reach.planted,
+        LINES[seen.reach.program],
+    )
     assert seen.reach.version
 
 
@@ -73,13 +90,16 @@ def test_every_post_and_customer_is_reached_and_a_revisit_brings_what_is_new_alo
     assert visits[UNCHANGED]["captures"] == 0
     assert visits[UNCHANGED]["pages"] <= 4  # the heads of the lists
     assert visits[LATER]["captures"] == sum(len(texts) for _, texts in seen.planned.later)
-    each = 2 if program.preset == "pinnwand" else 1  # its paste's page, which names the files, and the file
+    # its paste's page, which names the files, and the file
+    each = 2 if program.preset == "pinnwand" else 1
     assert visits[LATER]["pages"] <= 3 + each * visits[LATER]["captures"]
     assert visits[DEEP]["captures"] == sum(len(texts) for _, texts in seen.planned.back_dated)
 
 
 @pytest.mark.parametrize("chat", CHATS)
-def test_every_message_and_customer_of_a_chat_is_reached(chat: str, station: Station, tmp_path: Path) -> None:
+def test_every_message_and_customer_of_a_chat_is_reached(
+    chat: str, station: Station, tmp_path: Path
+) -> None:
     all_is_reached(had(lambda: told(chat, station, tmp_path / "program")))
 
 
@@ -95,7 +115,12 @@ def test_of_a_paste_of_several_files_each_is_read_once_and_of_one_that_nobody_li
         two = paste({"b.txt": "first\n", "c.txt": "x" * 200_000})
         paste({"d.txt": "nobody links here\n"})
         link(answers, one, two)
-        station.site("pastes", f"{answers.url}/links", "pinnwand", f'hosts = ["{url.removeprefix("http://")}"]\nconcurrency = 4')
+        station.site(
+            "pastes",
+            f"{answers.url}/links",
+            "pinnwand",
+            f'hosts = ["{url.removeprefix("http://")}"]\nconcurrency = 4',
+        )
         station.run("crawl", "--once")
         found = {capture.body.decode() for capture in station.captures()}
         assert found == {"王小明----13800138000\n", "first\n", "x" * 200_000}

@@ -1,4 +1,6 @@
-"""Hostile pages in a real browser: none reaches anything but its own site, none holds up another, and each has its state."""
+"""Hostile pages in a real browser: none reaches anything but its own site, none holds up
+another, and each has its state.
+"""
 
 import contextlib
 import json
@@ -29,30 +31,55 @@ UNSEEN = {
     "file": 'location.href = "file:///etc/passwd";',
     "opens": 'window.open("OTHER/opened"); window.open("file:///etc/passwd");',
     "posts": 'fetch("/posted", {method: "POST", body: "x"}); navigator.sendBeacon("/beacon", "x");',
-    "fetches": 'for (const url of ["OTHER/fetched", "http://169.254.169.254/latest/", "http://nowhere.example/"]) fetch(url);',
-    "form": 'document.body.innerHTML = "<form action=/sent method=POST></form>"; document.forms[0].submit();',
+    "fetches": (
+        'for (const url of ["OTHER/fetched", "http://169.254.169.254/latest/",'
+        ' "http://nowhere.example/"]) fetch(url);'
+    ),
+    "form": (
+        'document.body.innerHTML = "<form action=/sent method=POST></form>";'
+        " document.forms[0].submit();"
+    ),
     "download": f'{LINK} a.href = "/big.zip"; a.download = "x"; a.click();',
-    "frames": 'document.body.innerHTML = "<iframe src=OTHER/frame></iframe><iframe src=/frame></iframe><iframe src=file:///etc/>";',
-    "sockets": 'new WebSocket("OTHER/socket".replace("http", "ws")); new EventSource("OTHER/events");',
-    "workers": """new Worker(URL.createObjectURL(new Blob(['fetch("OTHER/worker")'])));
-        if (navigator.serviceWorker) navigator.serviceWorker.register("/sw.js");""",
-    "webrtc": """const peer = new RTCPeerConnection({iceServers: [{urls: "stun:127.0.0.1:UDP"}]});
-        peer.createDataChannel("x"); peer.createOffer().then(offer => peer.setLocalDescription(offer));""",
-    "pictures": 'for (const url of ["OTHER/i", "/i"]) new Image().src = url; document.body.style.background = "url(/style)";',
+    "frames": (
+        'document.body.innerHTML = "<iframe src=OTHER/frame></iframe><iframe'
+        ' src=/frame></iframe><iframe src=file:///etc/>";'
+    ),
+    "sockets": (
+        'new WebSocket("OTHER/socket".replace("http", "ws")); new EventSource("OTHER/events");'
+    ),
+    "workers": (
+        """new Worker(URL.createObjectURL(new Blob(['fetch("OTHER/worker")'])));
+        if (navigator.serviceWorker) navigator.serviceWorker.register("/sw.js");"""
+    ),
+    "webrtc": (
+        """const peer = new RTCPeerConnection({iceServers: [{urls: "stun:127.0.0.1:UDP"}]});
+        peer.createDataChannel("x"); peer.createOffer().then(offer => peer.setLocalDescription(offer));"""  # noqa: E501
+    ),
+    "pictures": (
+        'for (const url of ["OTHER/i", "/i"]) new Image().src = url; document.body.style.background'
+        ' = "url(/style)";'
+    ),
     "dialogs": 'alert(1); confirm(2); prompt(3); onbeforeunload = () => "no"; print();',
-    "hooks": 'Object.defineProperty(Element.prototype, "outerHTML", {get() { throw 1 }}); JSON.stringify = () => { throw 1 };',
+    "hooks": (
+        'Object.defineProperty(Element.prototype, "outerHTML", {get() { throw 1 }}); JSON.stringify'
+        " = () => { throw 1 };"
+    ),
 }
-"""What a script may try beside the list that it then makes: nothing comes of it, and the list is read."""
+"""What a script may try beside the list that it then makes: nothing comes of it, and the list is
+read.
+"""
 FLOOD = """const text = "x".repeat(1000);
-for (let i = 0; i < 5e5; i++) document.body.append(Object.assign(document.createElement("p"), {textContent: text + i}));"""
+for (let i = 0; i < 5e5; i++) document.body.append(Object.assign(document.createElement("p"), {textContent: text + i}));"""  # noqa: E501
 UNREAD = {
     "loops": ("for (;;) {}", "layout_changed", "script"),
     "promises": ("const go = () => Promise.resolve().then(go); go();", "layout_changed", "script"),
-    "asks": ('const go = () => fetch("/api/ask?" + Math.random()).finally(go); go();', "layout_changed", "script"),
+    "asks": ('const go = () => fetch("/api/ask?" + Math.random()).finally(go); go();',
+    "layout_changed", "script"),
     "elsewhere": ('location.href = "OTHER/elsewhere";', "unreachable", "redirects"),
-    "metadata": ('location.replace("http://169.254.169.254/latest/meta-data/");', "unreachable", "redirects"),
+    "metadata": ('location.replace("http://169.254.169.254/latest/meta-data/");', "unreachable",
+    "redirects"),
     "flood": (FLOOD, "layout_changed", "script"),
-    "beyond": ('document.head.append(Object.assign(document.createElement("script"), {src: "OTHER/lib.js"}));',
+    "beyond": ('document.head.append(Object.assign(document.createElement("script"), {src: "OTHER/lib.js"}));',  # noqa: E501
         "layout_changed", "script"),
     "blank": ("throw new Error();", "layout_changed", "script"),
 }  # fmt: skip
@@ -74,11 +101,15 @@ def quiet() -> Iterator[socket.socket]:
         yield made
 
 
-def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(station: Station, quiet: socket.socket) -> None:
+def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(
+    station: Station, quiet: socket.socket
+) -> None:
     with contextlib.ExitStack() as stack:
         other = stack.enter_context(serving())
         servers: dict[str, Answers] = {}
-        tried = {name: script + LIST for name, script in UNSEEN.items()} | {name: script for name, (script, *_) in UNREAD.items()}
+        tried = {name: script + LIST for name, script in UNSEEN.items()} | {
+            name: script for name, (script, *_) in UNREAD.items()
+        }
         for name, script in tried.items():
             servers[name] = server = stack.enter_context(serving())
             board(server, {1: [f"post of {name}"]})
@@ -90,19 +121,32 @@ def test_nothing_comes_of_what_a_hostile_page_tries_and_every_other_is_read(stat
         assert other.asked == []
         with pytest.raises(BlockingIOError):
             quiet.recv(1)
-    rows = {row["site"]: row for row in map(json.loads, station.run("sites", "--json").splitlines())}
+    rows = {
+        row["site"]: row for row in map(json.loads, station.run("sites", "--json").splitlines())
+    }
     assert {name: (rows[name]["state"], rows[name]["reason"]) for name in UNREAD} == {
         name: (state, reason) for name, (_, state, reason) in UNREAD.items()
     }
     assert {name: rows[name]["state"] for name in UNSEEN} == dict.fromkeys(UNSEEN, "ok")
-    assert sorted(capture.body.decode() for capture in station.captures()) == sorted(f"post of {name}" for name in UNSEEN)
-    paths = {name: {path.partition("?")[0] for path in server.asked} for name, server in servers.items()}
+    assert sorted(capture.body.decode() for capture in station.captures()) == sorted(
+        f"post of {name}" for name in UNSEEN
+    )
+    paths = {
+        name: {path.partition("?")[0] for path in server.asked} for name, server in servers.items()
+    }
     honest = {"/robots.txt", "/", "/app.js", "/t/1", "/api/t/1", "/api/ask"}
-    assert {name: asked - honest for name, asked in paths.items()} == {name: set() for name in servers}
+    assert {name: asked - honest for name, asked in paths.items()} == {
+        name: set() for name in servers
+    }
 
 
-def test_a_board_that_scripts_fill_is_tried_and_its_file_has_them_run(station: Station, server: Answers) -> None:
-    shape, content = ScriptBoard(next(shape for shape in boards() if shape.preset == "phpbb")), Content()
+def test_a_board_that_scripts_fill_is_tried_and_its_file_has_them_run(
+    station: Station, server: Answers
+) -> None:
+    shape, content = (
+        ScriptBoard(next(shape for shape in boards() if shape.preset == "phpbb")),
+        Content(),
+    )
     content.write(plan().first)
     serve(shape, content, server)
     words = ("--name", "filled", "--legal-basis", "test", "--owner", "test", "--allow-private")
@@ -120,7 +164,10 @@ def test_a_crawl_that_ends_takes_its_browser_along_whose_memory_is_bounded(
     server.says("/", "<html><body><script>for (;;) {}</script></body></html>")
     station.site("loops", f"{server.url}/", "board", OPTIONS)
     with station.start("crawl", metrics_ports__crawl="0") as process:
-        until(lambda: any(b"--type=renderer" in command(pid) for pid in children(process.pid)), "a page is in a browser")
+        until(
+            lambda: any(b"--type=renderer" in command(pid) for pid in children(process.pid)),
+            "a page is in a browser",
+        )
         browsers = [pid for pid in children(process.pid) if command(pid).startswith(bytes(PROGRAM))]
         assert len(browsers) > 3
         assert {limit(pid) for pid in browsers} == {str(MEMORY_BYTES)}

@@ -1,4 +1,6 @@
-"""Logging in by a real identity provider (npm's oidc-provider), through the real login page in a real Chromium."""
+"""Logging in by a real identity provider (npm's oidc-provider), through the real login page in a
+real Chromium.
+"""
 
 import shutil
 import subprocess
@@ -17,7 +19,10 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwr
 NODE, NPM = (shutil.which(program) or "" for program in ("node", "npm"))
 PROVIDER = "oidc-provider@9.13.3"
 SECRET = "a secret between desk and provider: 48 characters"
-pytestmark = [pytest.mark.live, pytest.mark.skipif(not (CHROMIUM and NODE and NPM), reason="Debian: chromium, nodejs, npm")]
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.skipif(not (CHROMIUM and NODE and NPM), reason="Debian: chromium, nodejs, npm"),
+]
 CONFIGURED = """
 [search.oidc]
 issuer = "http://127.0.0.1:{port}"
@@ -45,7 +50,9 @@ def provider_folder() -> Path:
 
 
 @pytest.fixture(scope="module")
-def opened(provider_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, list[subprocess.Popen[str]]]]:
+def opened(
+    provider_folder: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Desk, list[subprocess.Popen[str]]]]:
     """The desk, and the provider's process in a list, so that a test can end it."""
     data = tmp_path_factory.mktemp("sign-on") / "data"
     (port,) = free_ports(1)
@@ -58,7 +65,9 @@ def opened(provider_folder: Any, tmp_path_factory: pytest.TempPathFactory) -> It
 
     with desk(data, incidents=3, nights=False, configure=configure) as made:
         words = [NODE, "provider.mjs", str(port), made.url, SECRET]
-        process = subprocess.Popen(words, cwd=provider_folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        process = subprocess.Popen(
+            words, cwd=provider_folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert process.stdout is not None
         while "ready" not in (line := process.stdout.readline()):
             assert line, "the provider ended"
@@ -75,7 +84,12 @@ def page(opened: Any) -> Iterator[Any]:
         context = browser.new_context(locale="en")
         made = context.new_page()
         made.wrong = []
-        made.on("console", lambda said: made.wrong.append(said.text) if "Content Security Policy" in said.text else None)
+        made.on(
+            "console",
+            lambda said: (
+                made.wrong.append(said.text) if "Content Security Policy" in said.text else None
+            ),
+        )
         yield made
         assert made.wrong == []
         browser.close()
@@ -92,7 +106,9 @@ def log_in_by_provider(page: Any, made: Desk, place: str, login: str) -> None:
 
 
 def said(made: Desk, action: str) -> list[str]:
-    return [one.object for _, one in audit.entries(made.context.data / "audit") if one.action == action]
+    return [
+        one.object for _, one in audit.entries(made.context.data / "audit") if one.action == action
+    ]
 
 
 def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any, page: Any) -> None:
@@ -111,12 +127,17 @@ def test_somebody_of_the_fraud_desk_logs_in_and_out_by_the_provider(opened: Any,
     assert page.get_by_placeholder("Enter any login").is_visible(), "the provider asks again"
 
 
-def test_somebody_without_a_group_has_no_account_and_reads_their_subject(opened: Any, page: Any) -> None:
+def test_somebody_without_a_group_has_no_account_and_reads_their_subject(
+    opened: Any, page: Any
+) -> None:
     made, _ = opened
     log_in_by_provider(page, made, "/", "somebody")
     page.wait_for_url(f"{made.url}/login/back*")
     assert "your subject: somebody" in page.get_by_role("alert").inner_text()
-    assert "identity provider: somebody without an account: no group that grants anything here" in said(made, "account.refused")
+    assert (
+        "identity provider: somebody without an account: no group that grants anything here"
+        in said(made, "account.refused")
+    )
 
 
 def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened: Any, page: Any) -> None:
@@ -128,7 +149,9 @@ def test_somebody_who_says_no_at_the_provider_is_back_at_the_login(opened: Any, 
     assert "did not log you in" in page.get_by_role("alert").inner_text()
 
 
-def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(opened: Any, page: Any) -> None:
+def test_while_the_provider_is_down_the_page_says_so_and_passwords_are_there(
+    opened: Any, page: Any
+) -> None:
     made, (process,) = opened
     page.goto(made.url)
     process.kill()

@@ -1,8 +1,10 @@
-"""A real site breaks in each way there is: crawl says so within two revisits, the shipped rules raise the alert, and both end.
+"""A real site breaks in each way there is: crawl says so within two revisits, the shipped rules
+raise the alert, and both end.
 
-The sites are a real bepasty and a real Spirit. Spirit itself becomes a members' forum and is given another layout; a guard, a
-robots.txt and a dead machine are what a front before the program can do. Everything else of it is real too: the crawl process,
-Prometheus, the rules as they ship with seconds for minutes.
+The sites are a real bepasty and a real Spirit. Spirit itself becomes a members' forum and is given
+another layout; a guard, a robots.txt and a dead machine are what a front before the program can do.
+Everything else of it is real too: the crawl process, Prometheus, the rules as they ship with
+seconds for minutes.
 """
 
 import contextlib
@@ -42,7 +44,10 @@ PRIVATE = "from .local import *\nST_PRIVATE_FORUM = True\n"
 REDESIGNED = "from .local import *\nTEMPLATES[0]['DIRS'] = [{folder!r}]\n"
 BOARDS = ("members", "redesigned")
 LIST = Path("spirit/topic/_render_list.html")
-ROWS, STATE = re.compile(r"^ullage_crawl_site_state\{(.*)\} 1\.0$", re.MULTILINE), re.compile(r'(\w+)="([^"]*)"')
+ROWS, STATE = (
+    re.compile(r"^ullage_crawl_site_state\{(.*)\} 1\.0$", re.MULTILINE),
+    re.compile(r'(\w+)="([^"]*)"'),
+)
 
 
 @dataclass
@@ -90,11 +95,20 @@ class World:
 
 @contextlib.contextmanager
 def variant(programs: Path, work: Path, name: str, settings: str) -> Iterator[str]:
-    """The forum in `work` as it would be with other settings, beside the first and on the same database."""
+    """The forum in `work` as it would be with other settings, beside the first and on the same
+    database.
+    """
     project = work / "board"
     (project / "board" / "settings" / f"{name}.py").write_text(settings)
     (port,) = server.free_ports(1)
-    words = [str(programs / "python"), "manage.py", "runserver", "--noreload", "--insecure", f"127.0.0.1:{port}"]
+    words = [
+        str(programs / "python"),
+        "manage.py",
+        "runserver",
+        "--noreload",
+        "--insecure",
+        f"127.0.0.1:{port}",
+    ]
     environment = {"DJANGO_SETTINGS_MODULE": f"board.settings.{name}"}
     with server.running("a forum", words, project / f"{name}.log", environment, port):
         yield f"http://127.0.0.1:{port}"
@@ -102,7 +116,9 @@ def variant(programs: Path, work: Path, name: str, settings: str) -> Iterator[st
 
 def redesign(programs: Path, folder: Path) -> str:
     """Spirit's own template of a list with another class on its links; the settings that use it."""
-    (shipped,) = (programs.parent / "lib").glob(f"python*/site-packages/spirit/topic/templates/{LIST}")
+    (shipped,) = (programs.parent / "lib").glob(
+        f"python*/site-packages/spirit/topic/templates/{LIST}"
+    )
     text = shipped.read_text()
     assert "topic__link" in text
     (folder / LIST).parent.mkdir(parents=True)
@@ -111,15 +127,22 @@ def redesign(programs: Path, folder: Path) -> str:
 
 
 def backdate(store: Path, hours: range) -> None:
-    """Copies of the one paste in bepasty's store, each uploaded so many hours ago; the one itself is the oldest."""
+    """Copies of the one paste in bepasty's store, each uploaded so many hours ago; the one
+    itself is the oldest.
+    """
     (meta,) = store.glob("*.meta")
     content = pickle.loads(meta.read_bytes())
     now = int(time.time())
     for ago in hours:
-        name = f"{ago:08}".translate(str.maketrans("0123456789", "abcdefghjk"))  # it takes no digits that look like letters
+        # it takes no digits that look like letters
+        name = f"{ago:08}".translate(str.maketrans("0123456789", "abcdefghjk"))
         shutil.copyfile(meta.with_suffix(".data"), store / f"{name}.data")
-        (store / f"{name}.meta").write_bytes(pickle.dumps({**content, "timestamp-upload": now - ago * HOUR}, protocol=2))
-    meta.write_bytes(pickle.dumps({**content, "timestamp-upload": now - hours.stop * HOUR}, protocol=2))
+        (store / f"{name}.meta").write_bytes(
+            pickle.dumps({**content, "timestamp-upload": now - ago * HOUR}, protocol=2)
+        )
+    meta.write_bytes(
+        pickle.dumps({**content, "timestamp-upload": now - hours.stop * HOUR}, protocol=2)
+    )
 
 
 QUICK_ROBOTS = """
@@ -134,9 +157,15 @@ main()
 
 @contextlib.contextmanager
 def crawling(data: Path, log: Path, port: int) -> Iterator[str]:
-    """A crawl process that asks for robots.txt again each second; yields the address of its metrics."""
+    """A crawl process that asks for robots.txt again each second; yields the address of its
+    metrics.
+    """
     settings = {"HEARTBEAT_SECONDS": "1", "DOWNLOAD_SECONDS": "10"}
-    environment = {**os.environ, "ULLAGE_LOG_LEVEL": "info", **{f"ULLAGE_CRAWL__{k}": v for k, v in settings.items()}}
+    environment = {
+        **os.environ,
+        "ULLAGE_LOG_LEVEL": "info",
+        **{f"ULLAGE_CRAWL__{k}": v for k, v in settings.items()},
+    }
     environment["ULLAGE_METRICS_PORTS__CRAWL"] = str(port)
     with log.open("ab") as output:
         words = [sys.executable, "-c", QUICK_ROBOTS, "--data", str(data), "crawl"]
@@ -151,13 +180,18 @@ def crawling(data: Path, log: Path, port: int) -> Iterator[str]:
 
 @contextlib.contextmanager
 def sites(programs: Path, work: Path) -> Iterator[tuple[dict[str, str], dict[str, Front], Bepasty]]:
-    """Addresses of the forum's variants, the fronts by site, and how to paste into the silent site."""
+    """Addresses of the forum's variants, the fronts by site, and how to paste into the silent
+    site.
+    """
     with contextlib.ExitStack() as stack:
         pastes = stack.enter_context(bepasty(programs, work / "pastes"))
         silent = stack.enter_context(bepasty(programs, work / "silent"))
         forum = stack.enter_context(spirit(programs, work / "forum", ("General",)))
         forums = {"public": forum.url}
-        for name, settings in (("private", PRIVATE), ("redesigned", redesign(programs, work / "templates"))):
+        for name, settings in (
+            ("private", PRIVATE),
+            ("redesigned", redesign(programs, work / "templates")),
+        ):
             forums[name] = stack.enter_context(variant(programs, work / "forum", name, settings))
         poster = Poster(forum.url, forum.user, forum.password)
         for number in range(3):
@@ -165,7 +199,13 @@ def sites(programs: Path, work: Path) -> Iterator[tuple[dict[str, str], dict[str
         for url in (pastes, silent):
             Bepasty(url).paste("some text", "some.txt")
         backdate(work / "silent" / "store", range(60, 60 + 24 * 10, 6))
-        behind = {"guarded": pastes, "denied": pastes, "gone": pastes, "silent": silent, **dict.fromkeys(BOARDS, forum.url)}
+        behind = {
+            "guarded": pastes,
+            "denied": pastes,
+            "gone": pastes,
+            "silent": silent,
+            **dict.fromkeys(BOARDS, forum.url),
+        }
         yield forums, stack.enter_context(fronts(behind)), Bepasty(silent)
 
 
@@ -179,19 +219,29 @@ def world(monitoring: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         ullage("init")
         for name, door in doors.items():
             platform, category = ("spirit", "forum") if name in BOARDS else ("bepasty", "paste")
-            (ullage.data / "sites.d" / f"{name}.toml").write_text(drive.site(platform, f"{door.url}/", category, revisit=1))
+            (ullage.data / "sites.d" / f"{name}.toml").write_text(
+                drive.site(platform, f"{door.url}/", category, revisit=1)
+            )
         metrics = stack.enter_context(crawling(ullage.data, work / "crawl.log", port))
         ports = {"crawl": port} | dict.fromkeys(("match", "alert", "search"), 1)
         files = prometheus_files(work / "prometheus", ports, "http://127.0.0.1:1")
         address = stack.enter_context(prometheus(work / "prometheus", files))
         made = World(doors, forums, silent, work / "crawl.log", metrics, address)
         for site in doors:
-            until(partial(made.is_in, site, "quiet" if site == "silent" else "ok"), f"{site} is read", SECONDS)
+            until(
+                partial(made.is_in, site, "quiet" if site == "silent" else "ok"),
+                f"{site} is read",
+                SECONDS,
+            )
         yield made
 
 
-def breaks_and_ends(world: World, site: str, state: str, alert: str, broken: Act, mended: Act) -> None:
-    """The site is in `state` within two visits, with its alert firing, then `ok` again and without it; the others are as ever."""
+def breaks_and_ends(
+    world: World, site: str, state: str, alert: str, broken: Act, mended: Act
+) -> None:
+    """The site is in `state` within two visits, with its alert firing, then `ok` again and
+    without it; the others are as ever.
+    """
     before = world.after_a_visit(site, broken)
     until(lambda: world.state(site) == state, f"{site} is {state}", SECONDS)
     assert world.visits(site) - before <= REVISITS
@@ -217,7 +267,12 @@ def test_a_guard_before_the_site(world: World) -> None:
 def test_a_robots_txt_that_forbids_what_it_allowed(world: World) -> None:
     door = world.doors["denied"]
     breaks_and_ends(
-        world, "denied", "robots_denied", "UllageSiteQuiet", set_to(door, "mood", "denied"), set_to(door, "mood", "open")
+        world,
+        "denied",
+        "robots_denied",
+        "UllageSiteQuiet",
+        set_to(door, "mood", "denied"),
+        set_to(door, "mood", "open"),
     )
 
 
@@ -230,12 +285,28 @@ def test_a_machine_that_is_gone_while_others_answer(world: World) -> None:
 @pytest.mark.parametrize(
     ("site", "variant", "state", "alert"),
     [
-        pytest.param("members", "private", "login_expired", "UllageSiteFailing", id="it becomes one for members"),
-        pytest.param("redesigned", "redesigned", "layout_changed", "UllageSiteFailing", id="it has another layout"),
+        pytest.param(
+            "members",
+            "private",
+            "login_expired",
+            "UllageSiteFailing",
+            id="it becomes one for members",
+        ),
+        pytest.param(
+            "redesigned",
+            "redesigned",
+            "layout_changed",
+            "UllageSiteFailing",
+            id="it has another layout",
+        ),
     ],
 )
-def test_a_forum_that_shows_itself_otherwise(world: World, site: str, variant: str, state: str, alert: str) -> None:
-    broken, mended = (set_to(world.doors[site], "upstream", world.forums[name]) for name in (variant, "public"))
+def test_a_forum_that_shows_itself_otherwise(
+    world: World, site: str, variant: str, state: str, alert: str
+) -> None:
+    broken, mended = (
+        set_to(world.doors[site], "upstream", world.forums[name]) for name in (variant, "public")
+    )
     breaks_and_ends(world, site, state, alert, broken, mended)
 
 
@@ -243,11 +314,16 @@ def test_a_site_that_fell_silent_against_its_own_rhythm_until_it_speaks_again(wo
     """Its store holds a paste every six hours for ten days, and none for the last sixty hours."""
     assert world.state("silent") == "quiet"
     until(lambda: world.fires("UllageSiteQuiet", "silent"), "the alert fires", SECONDS)
-    assert world.value('ullage_crawl_site_expected_by_timestamp_seconds{site="silent"}') < time.time() - HOUR
+    assert (
+        world.value('ullage_crawl_site_expected_by_timestamp_seconds{site="silent"}')
+        < time.time() - HOUR
+    )
     before = world.after_a_visit("silent", partial(world.silent.paste, "a new one", "new.txt"))
     until(lambda: world.state("silent") == "ok", "it is ok again", SECONDS)
     assert world.visits("silent") - before <= REVISITS
-    assert world.value('ullage_crawl_site_expected_by_timestamp_seconds{site="silent"}') > time.time()
+    assert (
+        world.value('ullage_crawl_site_expected_by_timestamp_seconds{site="silent"}') > time.time()
+    )
     until(lambda: not world.fires("UllageSiteQuiet", "silent"), "the alert has ended", SECONDS)
 
 
@@ -257,9 +333,17 @@ def test_when_the_way_out_fails_there_is_one_alert_and_no_site_is_blamed(world: 
         door.close()
     until(lambda: world.value("ullage_crawl_egress_up") == 0, "the way out is down", SECONDS)
     until(lambda: world.fires("UllageCollectionStopped"), "its alert fires", SECONDS)
-    until(lambda: {site: world.state(site) for site in world.doors} == before, "no site is blamed", SECONDS)
+    until(
+        lambda: {site: world.state(site) for site in world.doors} == before,
+        "no site is blamed",
+        SECONDS,
+    )
     counts = {site: world.visits(site) for site in world.doors}
-    until(lambda: all(world.visits(site) >= count + 2 for site, count in counts.items()), "visits go on", SECONDS)
+    until(
+        lambda: all(world.visits(site) >= count + 2 for site, count in counts.items()),
+        "visits go on",
+        SECONDS,
+    )
     assert {site: world.state(site) for site in world.doors} == before
     assert not world.fires("UllageSiteFailing")
     for door in world.doors.values():

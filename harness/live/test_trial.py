@@ -1,4 +1,6 @@
-"""`sites try` on real programs: the file that is written reads every post; a list that moved is found."""
+"""`sites try` on real programs: the file that is written reads every post; a list that moved is
+found.
+"""
 
 import contextlib
 import json
@@ -24,7 +26,10 @@ GIVEN = ("--allow-private", "--legal-basis", "test", "--owner", "test")
 SECONDS = 30
 LISTED = [program for program in PROGRAMS if program.preset not in {"dpaste", "pinnwand"}]
 """Of the others nobody lists the pastes."""
-THREADS = [(f"secret title {number}", [f"secret text {number} {reply}" for reply in range(3)]) for number in range(8)]
+THREADS = [
+    (f"secret title {number}", [f"secret text {number} {reply}" for reply in range(3)])
+    for number in range(8)
+]
 
 
 @pytest.fixture
@@ -35,17 +40,34 @@ def crawled(data: Path) -> Station:
 
 def tried(station: Station, url: str, *more: str) -> subprocess.CompletedProcess[str]:
     """`sites try`, within the time that it promises."""
-    words = [sys.executable, "-m", "ullage", "--data", str(station.data), "sites", "try", url, "--name", "tried", *GIVEN, *more]
+    words = [
+        sys.executable,
+        "-m",
+        "ullage",
+        "--data",
+        str(station.data),
+        "sites",
+        "try",
+        url,
+        "--name",
+        "tried",
+        *GIVEN,
+        *more,
+    ]
     return subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
 @pytest.mark.parametrize("program", LISTED, ids=lambda program: program.preset)
-def test_what_try_writes_reads_every_post_of_a_real_program(crawled: Station, tmp_path: Path, program: Program) -> None:
+def test_what_try_writes_reads_every_post_of_a_real_program(
+    crawled: Station, tmp_path: Path, program: Program
+) -> None:
     with contextlib.ExitStack() as stack:
         try:
             site = stack.enter_context(program.running(tmp_path / "program"))
         except UnavailableError as error:
-            pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
+            pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(
+                str(error)
+            )
         site.write(THREADS)
         done = tried(crawled, site.start)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -55,7 +77,9 @@ def test_what_try_writes_reads_every_post_of_a_real_program(crawled: Station, tm
         assert len(file.splitlines()) <= 8
         assert f'platform = "{program.preset}"' in file
         crawled.run("crawl", "tried", "--once")
-        assert {text for _, texts in THREADS for text in texts} <= set(map(said, crawled.captures()))
+        assert {text for _, texts in THREADS for text in texts} <= set(
+            map(said, crawled.captures())
+        )
         assert "Nothing speaks against it" in crawled.run("sites", "try", "tried")
 
 
@@ -78,7 +102,12 @@ def test_of_a_program_that_lists_no_pastes_try_says_that_it_needs_a_page_that_li
 
 
 Behind = tuple[Front, Callable[[str], None]]
-REMADE = {b"topic__": b"thema-", b"comments_list__comment": b"beitrag", b"comment__": b"inhalt-", b"data-pk": b"data-no"}
+REMADE = {
+    b"topic__": b"thema-",
+    b"comments_list__comment": b"beitrag",
+    b"comment__": b"inhalt-",
+    b"data-pk": b"data-no",
+}
 """What a new theme of Spirit calls things."""
 
 
@@ -96,15 +125,22 @@ def board(tmp_path: Path) -> Iterator[Behind]:
             yield doors["spirit"], lambda text: poster.reply(topic, text)
 
 
-def test_trying_a_site_finds_what_an_address_that_is_gone_became(crawled: Station, board: Behind) -> None:
+def test_trying_a_site_finds_what_an_address_that_is_gone_became(
+    crawled: Station, board: Behind
+) -> None:
     (door, _) = board
     crawled.site("board", f"{door.url}/no/such/list/", platform="spirit")
     told = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])
     assert told["reason"] == "gone"
-    assert told["mends"][0]["lines"] == [f'- start = ["{door.url}/no/such/list/"]', f'+ start = ["{door.url}/"]']
+    assert told["mends"][0]["lines"] == [
+        f'- start = ["{door.url}/no/such/list/"]',
+        f'+ start = ["{door.url}/"]',
+    ]
 
 
-def test_trying_a_site_mends_the_file_of_a_board_whose_classes_changed(crawled: Station, board: Behind) -> None:
+def test_trying_a_site_mends_the_file_of_a_board_whose_classes_changed(
+    crawled: Station, board: Behind
+) -> None:
     door, reply = board
     crawled.site("board", f"{door.url}/", platform="spirit")
     crawled.run("crawl", "--once")
@@ -112,8 +148,12 @@ def test_trying_a_site_mends_the_file_of_a_board_whose_classes_changed(crawled: 
     door.remade = REMADE
     reply("a reply that nobody would see")
     assert "layout_changed" in crawled.run("crawl", "--once")
-    mend = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])["mends"][0]
-    assert mend["why"].startswith("its own file reads nothing on it; as board it reads 8 threads on its first list")
+    mend = json.loads(crawled.run("sites", "try", "board", "--json", exits=1).splitlines()[0])[
+        "mends"
+    ][0]
+    assert mend["why"].startswith(
+        "its own file reads nothing on it; as board it reads 8 threads on its first list"
+    )
     path = crawled.data / "sites.d" / "board.toml"
     out = {line[2:] for line in mend["lines"] if line[0] == "-"}
     kept = [line for line in path.read_text().splitlines() if line not in out]

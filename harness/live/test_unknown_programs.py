@@ -19,14 +19,19 @@ AT_ONCE = "allow_private = true\ndelay_seconds = 0\nconcurrency = 4"
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_what_try_writes_of_an_unknown_program_reads_every_post(data: Path, tmp_path: Path, program: UnknownProgram) -> None:
+def test_what_try_writes_of_an_unknown_program_reads_every_post(
+    data: Path, tmp_path: Path, program: UnknownProgram
+) -> None:
     station = Station(data)
     written = threads(replies=program.replies)
     try:
         binaries = ensure_environment(DEMO / "unknown-venv", REQUIREMENTS)
         with program.running(binaries, tmp_path / "program", written) as url:
             done = subprocess.run(
-                station.words("sites", "try", url, "--name", "tried", *GIVEN), capture_output=True, text=True, check=False
+                station.words("sites", "try", url, "--name", "tried", *GIVEN),
+                capture_output=True,
+                text=True,
+                check=False,
             )
             file = station.data / "sites.d" / "tried.toml"
             assert done.returncode == 0, done.stdout + done.stderr

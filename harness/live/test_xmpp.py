@@ -1,4 +1,6 @@
-"""XMPP rooms on Debian's Prosody: every message once, whatever kills the collector, and no blindness in silence."""
+"""XMPP rooms on Debian's Prosody: every message once, whatever kills the collector, and no
+blindness in silence.
+"""
 
 import contextlib
 import secrets
@@ -55,7 +57,9 @@ def room_of(seller: Talker, station: Station, name: str, **options: str) -> str:
     return address
 
 
-def test_every_message_is_read_once_over_kills_and_gaps(station: Station, seller: Talker, reader: str) -> None:
+def test_every_message_is_read_once_over_kills_and_gaps(
+    station: Station, seller: Talker, reader: str
+) -> None:
     room, read = room_of(seller, station, "loans"), Read(station)
     said = [f"before {number}" for number in range(20)]
     seller.say(room, said)
@@ -76,18 +80,29 @@ def test_every_message_is_read_once_over_kills_and_gaps(station: Station, seller
     assert sorted(read.texts()) == sorted(said)
     assert told["messages"] == len(said)
     assert (told["gaps"], told["gaps_lost"], told["reason"]) == (2, 0, None)
-    assert {(one.site, one.author, one.kind) for one in read.captures} == {("loans", "seller", "message")}
-    written = b"".join(path.read_bytes() for path in station.data.rglob("*") if path.is_file() and "keys" not in path.parts)
+    assert {(one.site, one.author, one.kind) for one in read.captures} == {
+        ("loans", "seller", "message")
+    }
+    written = b"".join(
+        path.read_bytes()
+        for path in station.data.rglob("*")
+        if path.is_file() and "keys" not in path.parts
+    )
     assert SECRET.encode() not in written
     assert SECRET not in log
 
 
-def test_a_lost_login_a_ban_and_a_closed_room_are_states(station: Station, seller: Talker, reader: str, server: Xmpp) -> None:
+def test_a_lost_login_a_ban_and_a_closed_room_are_states(
+    station: Station, seller: Talker, reader: str, server: Xmpp
+) -> None:
     banned, _ = room_of(seller, station, "banned"), room_of(seller, station, "stays")
     room_of(seller, station, "closed", membersonly="1")
     channel(station, "nowhere", "xmpp", "nowhere@elsewhere.localhost")
     with collecting(station, "xmpp"):
-        told = until(lambda: (s := status(station))["banned"]["state"] == s["stays"]["state"] == "ok" and s, "two are read")
+        told = until(
+            lambda: (s := status(station))["banned"]["state"] == s["stays"]["state"] == "ok" and s,
+            "two are read",
+        )
         assert told["closed"]["reason"] == "closed"
         assert told["nowhere"]["reason"] in ("address", "service", "timeout")
         seller.affiliation(banned, f"{reader}@localhost", "outcast")

@@ -1,6 +1,8 @@
-"""`make mutants`: how many small changes of what must not lose or double anything some test notices; 1 where it is under 0.90.
+"""`make mutants`: how many small changes of what must not lose or double anything some test
+notices; 1 where it is under 0.90.
 
-SAMPLE=n of them (0: all, which takes hours), chosen by SEED=s; ONLY=area alone. harness/README.md has the score.
+SAMPLE=n of them (0: all, which takes hours), chosen by SEED=s; ONLY=area alone. harness/README.md
+has the score.
 """
 
 from __future__ import annotations
@@ -34,7 +36,10 @@ def main(words: list[str]) -> int:
     asked = parser.parse_args(words)
     areas = {name: area for name, area in AREAS.items() if name in (asked.only or AREAS)}
     area_of = {path: name for name, area in areas.items() for path in area.paths()}
-    chosen = without(sample([one for path in area_of for one in mutants_of(path)], asked.sample, asked.seed), EQUIVALENT)
+    chosen = without(
+        sample([one for path in area_of for one in mutants_of(path)], asked.sample, asked.seed),
+        EQUIVALENT,
+    )
     say = partial(print, file=os.fdopen(os.dup(2), "w"), flush=True)
     session = Session(chosen, [*area_of], asked.jobs, say)
     tests = list(dict.fromkeys(test for area in areas.values() for test in area.tests))
@@ -49,19 +54,37 @@ def report(session: Session, area_of: Mapping[Path, str], say: Callable[[str], N
     for mutant, outcome in session.outcomes.items():
         if outcome in {"survived", "untested"}:
             place = f"{mutant.path.relative_to(ROOT)}:{mutant.lines.start}"
-            say("\n".join([f"{area_of[mutant.path]}: {outcome}: {place}", *(f"    {line}" for line in mutant.diff())]))
-    counts = Counter((area_of[mutant.path], outcome) for mutant, outcome in session.outcomes.items())
+            say(
+                "\n".join(
+                    [
+                        f"{area_of[mutant.path]}: {outcome}: {place}",
+                        *(f"    {line}" for line in mutant.diff()),
+                    ]
+                )
+            )
+    counts = Counter(
+        (area_of[mutant.path], outcome) for mutant, outcome in session.outcomes.items()
+    )
     say(f"{'area':14}" + "".join(f"{outcome:>10}" for outcome in OUTCOMES) + f"{'score':>10}")
     for area in [*dict.fromkeys(area_of.values()), "all"]:
         row = {
-            outcome: sum(n for (of, what), n in counts.items() if what == outcome and area in {of, "all"}) for outcome in OUTCOMES
+            outcome: sum(
+                n for (of, what), n in counts.items() if what == outcome and area in {of, "all"}
+            )
+            for outcome in OUTCOMES
         }
-        say(f"{area:14}" + "".join(f"{row[outcome]:10}" for outcome in OUTCOMES) + f"{score(row):10.2f}")
+        say(
+            f"{area:14}"
+            + "".join(f"{row[outcome]:10}" for outcome in OUTCOMES)
+            + f"{score(row):10.2f}"
+        )
     return int(score(row) < GOAL)
 
 
 def score(counts: Mapping[str, int]) -> float:
-    """What part of the mutants was noticed; those of which the compiler makes nothing new, or nothing at all, do not count."""
+    """What part of the mutants was noticed; those of which the compiler makes nothing new, or
+    nothing at all, do not count.
+    """
     noticed = counts["killed"] + counts["timeout"]
     tried = noticed + counts["survived"] + counts["untested"]
     return noticed / tried if tried else 1.0

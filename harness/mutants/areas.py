@@ -1,8 +1,9 @@
 """What is mutated, by area, and the quick tests that are related to it.
 
-Left out is what only a real server can tell: the connections of `ullage/bus/kafka`, and Elasticsearch's side of `alerts/store`.
-The contract suites hold these to the same behaviour (`make contracts`), at seconds a test and not at milliseconds.
-`tests/rules/test_named_paths.py` fails where a file that is named here does not exist.
+Left out is what only a real server can tell: the connections of `ullage/bus/kafka`, and
+Elasticsearch's side of `alerts/store`. The contract suites hold these to the same behaviour (`make
+contracts`), at seconds a test and not at milliseconds. `tests/rules/test_named_paths.py` fails
+where a file that is named here does not exist.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class Area:
     def paths(self) -> list[Path]:
         """Every file of it."""
         found = [ROOT / one for one in self.files]
-        return sorted(path for one in found for path in (one.rglob("*.py") if one.is_dir() else [one]))
+        return sorted(
+            path for one in found for path in (one.rglob("*.py") if one.is_dir() else [one])
+        )
 
 
 def _files(folder: str, names: str) -> tuple[str, ...]:
@@ -50,7 +53,9 @@ AREAS = {
         ),
         (
             *_tests("contracts", "duty_records incident_store joined_posts"),
-            *_tests("alerts", "overtaken store_damage store_plans store_versions tenants tokens within"),
+            *_tests(
+                "alerts", "overtaken store_damage store_plans store_versions tenants tokens within"
+            ),
             *_tests("state", "newer torn"),
             *_tests("ullage", "atomic_write database durable lock"),
         ),
@@ -59,7 +64,9 @@ AREAS = {
         ("alerts/grouping", "alerts/service/intake.py"),
         (
             *_tests(
-                "alerts", "alert authentic canary erased fold heartbeat joined key_checks overtaken presence projection replaced"
+                "alerts",
+                "alert authentic canary erased fold heartbeat joined key_checks overtaken presence"
+                " projection replaced",
             ),
             *_tests("alerts", "replay sellers sketch status tenants turns"),
             *_tests("contracts", "joined_posts"),
@@ -69,15 +76,25 @@ AREAS = {
     ),
     "retention": Area(
         ("alerts/service/upkeep.py",),
-        (*_tests("alerts", "clock_jump erased fold maintenance originals presence seen_again"), *_tests("keylife", "erasure")),
+        (
+            *_tests("alerts", "clock_jump erased fold maintenance originals presence seen_again"),
+            *_tests("keylife", "erasure"),
+        ),
     ),
     "notification": Area(("alerts/notify",), ("tests/alerts/notify",)),
     "decisions": Area(
         ("alerts/cases/decisions.py", "ullage/custody/vault.py"),
         (
             *_tests("alerts", "deadline duties external_times maintenance originals outcomes"),
-            *_tests("alerts", "clock_commands next_step overtaken person running_deadlines second_person server_commands within"),
-            *(f"tests/alerts/desk/test_{name}.py" for name in ("cases", "incident_page", "references")),
+            *_tests(
+                "alerts",
+                "clock_commands next_step overtaken person running_deadlines second_person"
+                " server_commands within",
+            ),
+            *(
+                f"tests/alerts/desk/test_{name}.py"
+                for name in ("cases", "incident_page", "references")
+            ),
             "tests/alerts/custody",
             "tests/ullage/custody",
         ),
@@ -94,8 +111,8 @@ AREAS = {
         ("matcher/detect", "ullage/guard.py", "matcher/match/batches.py"),
         _tests(
             "matcher",
-            "abroad backwards batches contested fragments guard labelled literals masked odd_tables public"
-            " spellings unescape_numbers unread_values values vectors",
+            "abroad backwards batches contested fragments guard labelled literals masked odd_tables"
+            " public spellings unescape_numbers unread_values values vectors",
         ),
     ),
     "supervisor": Area(

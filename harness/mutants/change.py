@@ -1,8 +1,9 @@
 """The mutants of a file: one small change each, inside a function.
 
-The changes are mutmut's, without those of strings, which mostly are words for people; and two that it lacks: a statement that is
-left out, and a `with` that is entered without what it holds. Annotations, decorators, assertions and what is said in logs are no
-behaviour that a test is asked to hold; nor is a `refresh` of the store, which does nothing on the embedded one: the contracts on
+The changes are mutmut's, without those of strings, which mostly are words for people; and two that
+it lacks: a statement that is left out, and a `with` that is entered without what it holds.
+Annotations, decorators, assertions and what is said in logs are no behaviour that a test is asked
+to hold; nor is a `refresh` of the store, which does nothing on the embedded one: the contracts on
 servers and the tests that are `on_server_too` hold it.
 """
 
@@ -21,7 +22,9 @@ from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 from harness.mutants.areas import ROOT
 
 WORDS = (cst.Is, cst.IsNot, cst.In, cst.NotIn, cst.Break, cst.Continue)
-"""What is mutated without being an expression or a statement: all else is spared mutmut's matchers, which are slow."""
+"""What is mutated without being an expression or a statement: all else is spared mutmut's
+matchers, which are slow.
+"""
 SKIPPED = (cst.Annotation, cst.Decorator, cst.Assert, cst.Import, cst.ImportFrom, cst.Parameters)
 
 
@@ -30,7 +33,16 @@ def left_out(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     if isinstance(node, cst.SimpleStatementLine):
         [first, *more] = node.body
         calls = isinstance(first, cst.Expr) and isinstance(first.value, cst.Call)
-        ends = isinstance(first, cst.Raise | cst.Return | cst.Break | cst.Continue | cst.Assign | cst.AugAssign | cst.Del)
+        ends = isinstance(
+            first,
+            cst.Raise
+            | cst.Return
+            | cst.Break
+            | cst.Continue
+            | cst.Assign
+            | cst.AugAssign
+            | cst.Del,
+        )
         if not more and (calls or ends):
             yield node.with_changes(body=[cst.Pass()])
 
@@ -41,14 +53,19 @@ def without_context(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
         for place, item in enumerate(node.items):
             if item.asname is None:
                 rest = [one for at, one in enumerate(node.items) if at != place]
-                nothing = cst.WithItem(cst.parse_expression("__import__('contextlib').nullcontext()"))
+                nothing = cst.WithItem(
+                    cst.parse_expression("__import__('contextlib').nullcontext()")
+                )
                 kept = [one.with_changes(comma=cst.MaybeSentinel.DEFAULT) for one in rest]
                 yield node.with_changes(items=kept or [nothing])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mutant:
-    """One change of one file. `lines` are those that it changes, `statement` those of the statement around it."""
+    """One change of one file.
+
+    `lines` are those that it changes, `statement` those of the statement around it.
+    """
 
     path: Path
     module: cst.Module
@@ -65,26 +82,47 @@ class Mutant:
 
     def diff(self) -> list[str]:
         """What is taken out and put in, line by line."""
-        lines = difflib.unified_diff(self.module.code.splitlines(), self.source().splitlines(), lineterm="", n=0)
-        return [line[0] + " " + line[1:].strip() for line in lines if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
+        lines = difflib.unified_diff(
+            self.module.code.splitlines(), self.source().splitlines(), lineterm="", n=0
+        )
+        return [
+            line[0] + " " + line[1:].strip()
+            for line in lines
+            if line[:1] in "+-" and line[:3] not in {"+++", "---"}
+        ]
 
 
 def mutants_of(path: Path) -> list[Mutant]:
     """Every mutant of a file, in its order."""
-    wrapper = MetadataWrapper(cst.parse_module(path.read_text(encoding="utf-8")), unsafe_skip_copy=True)
+    wrapper = MetadataWrapper(
+        cst.parse_module(path.read_text(encoding="utf-8")), unsafe_skip_copy=True
+    )
     positions = wrapper.resolve(PositionProvider)
     found: list[Mutant] = []
 
     def look(node: cst.CSTNode, statement: range, in_function: bool) -> None:
         if isinstance(node, SKIPPED) or _is_left_alone(node):
             return
-        is_code = isinstance(node, (cst.BaseExpression, cst.BaseSmallStatement, cst.BaseStatement, cst.ComparisonTarget, *WORDS))
+        is_code = isinstance(
+            node,
+            (
+                cst.BaseExpression,
+                cst.BaseSmallStatement,
+                cst.BaseStatement,
+                cst.ComparisonTarget,
+                *WORDS,
+            ),
+        )
         here = positions.get(node)
-        lines = range(here.start.line, here.end.line + 1) if isinstance(here, CodeRange) else statement
+        lines = (
+            range(here.start.line, here.end.line + 1) if isinstance(here, CodeRange) else statement
+        )
         if isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement):
             statement = lines
         if in_function and is_code and not _is_docstring(node):
-            found.extend(Mutant(path, wrapper.module, node, new, lines, statement) for new in changes(node))
+            found.extend(
+                Mutant(path, wrapper.module, node, new, lines, statement) for new in changes(node)
+            )
         for child in node.children:
             look(child, statement, in_function or isinstance(node, cst.FunctionDef))
 
@@ -96,7 +134,8 @@ def changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """What may stand in the place of `node`."""
     yield from left_out(node)
     yield from without_context(node)
-    from mutmut.mutation.mutators import mutation_operators, operator_string  # half a second, of which collecting tests has none
+    # half a second, of which collecting tests has none
+    from mutmut.mutation.mutators import mutation_operators, operator_string
 
     for kind, operator in mutation_operators:
         if operator is not operator_string and isinstance(node, kind):
@@ -122,7 +161,8 @@ def _is_docstring(node: cst.CSTNode) -> bool:
 def sample(mutants: Sequence[Mutant], count: int, seed: int) -> list[Mutant]:
     """Return `count` of the mutants in their order; 0 or more than there are: all of them.
 
-    A mutant is drawn by its own text and the seed, so a change of the code elsewhere leaves it in the sample or out of it.
+    A mutant is drawn by its own text and the seed, so a change of the code elsewhere leaves it in
+    the sample or out of it.
     """
     if not 0 < count < len(mutants):
         return list(mutants)
@@ -141,4 +181,8 @@ def without(mutants: Iterable[Mutant], known: Iterable[tuple[str, ...]]) -> list
     """Those that are not known to change nothing: file, the line before and the line after."""
     same = set(known)
     named = {name for name, *_ in same}
-    return [one for one in mutants if one.path.name not in named or (one.path.name, *one.diff()) not in same]
+    return [
+        one
+        for one in mutants
+        if one.path.name not in named or (one.path.name, *one.diff()) not in same
+    ]

@@ -1,4 +1,6 @@
-"""Mutants that change nothing that anybody could see, and why: the file's name, then what is taken out and put in."""
+"""Mutants that change nothing that anybody could see, and why: the file's name, then what is
+taken out and put in.
+"""
 
 EQUIVALENT: dict[tuple[str, ...], str] = {
     (
@@ -33,8 +35,14 @@ EQUIVALENT: dict[tuple[str, ...], str] = {
     ): "the empty file is narrowed by the connection before anything is in it",
     (
         "atomic_write.py",
-        '- with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as fresh:',
-        '+ with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 385), "wb") as fresh:',
+        (
+            '- with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as'
+            " fresh:"
+        ),
+        (
+            '+ with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 385), "wb") as'
+            " fresh:"
+        ),
     ): "the file, which is empty, gets its mode in the next line",
     (
         "database.py",
@@ -58,7 +66,10 @@ EQUIVALENT: dict[tuple[str, ...], str] = {
     ): "how much a poll reads is a rough limit",
     (
         "sender.py",
-        "- incidents, decided = self.setup.store.mget(Incident, ids), standing(self.setup.store, ids)",
+        (
+            "- incidents, decided = self.setup.store.mget(Incident, ids),"
+            " standing(self.setup.store, ids)"
+        ),
         "+ incidents, decided = self.setup.store.mget(Incident, ids), standing(self.setup.store, )",
     ): "what is decided of other incidents is not looked at",
     (

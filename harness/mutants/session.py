@@ -1,8 +1,10 @@
-"""The session of pytest in which mutants are tried: all is imported and collected once, and each mutant lives in a fork of it.
+"""The session of pytest in which mutants are tried: all is imported and collected once, and each
+mutant lives in a fork of it.
 
-First the tests run once in a fork, with coverage: which of them run which line, and how long each takes. Then, for a mutant, a
-fork puts the changed code into the function that is there, runs the tests that come by its lines, the quickest first, and ends
-with the first that fails. Nothing of it is left: files of tests lie in a folder that goes with the fork.
+First the tests run once in a fork, with coverage: which of them run which line, and how long each
+takes. Then, for a mutant, a fork puts the changed code into the function that is there, runs the
+tests that come by its lines, the quickest first, and ends with the first that fails. Nothing of it
+is left: files of tests lie in a folder that goes with the fork.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ class Trial:
 
 @dataclass(eq=False)
 class Session:
-    """A plugin: instead of running the tests once, tries `mutants` with them, and leaves in `outcomes` what became of each."""
+    """A plugin: instead of running the tests once, tries `mutants` with them, and leaves in
+    `outcomes` what became of each.
+    """
 
     mutants: Sequence[Mutant]
     paths: Sequence[Path]
@@ -102,13 +106,18 @@ class Session:
                 part = folder / str(number)
                 part.mkdir()
                 if (pid := os.fork()) == 0:
-                    some = items[len(items) * number // self.jobs : len(items) * (number + 1) // self.jobs]
+                    some = items[
+                        len(items) * number // self.jobs : len(items) * (number + 1) // self.jobs
+                    ]
                     self._alone(part, functools.partial(self._cover, some, part))
                 pids.append(pid)
             codes = [os.waitpid(pid, 0)[1] for pid in pids]
             if any(codes):
                 raise pytest.UsageError("the tests could not be run without a mutant")
-            told = [json.loads((folder / str(number) / "told").read_text()) for number in range(self.jobs)]
+            told = [
+                json.loads((folder / str(number) / "told").read_text())
+                for number in range(self.jobs)
+            ]
             if failed := [id_ for one in told for id_ in one["failed"]]:
                 raise pytest.UsageError(f"without a mutant these fail: {', '.join(failed)}")
             self.seconds = {id_: seconds for one in told for id_, seconds in one["seconds"].items()}
@@ -117,14 +126,18 @@ class Session:
                 data.read()
                 for path in self.paths:
                     for line, ids in data.contexts_by_lineno(str(path)).items():
-                        self.by_line.setdefault((path, line), set()).update(self.seconds.keys() & set(ids))
+                        self.by_line.setdefault((path, line), set()).update(
+                            self.seconds.keys() & set(ids)
+                        )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         self.tell(f"mutants: {len(items)} tests in {time.monotonic() - began:.0f} s without one")
 
     def _cover(self, items: Sequence[pytest.Item], folder: Path) -> int:
         seconds = dict[str, float]()
-        measuring = coverage.Coverage(str(folder / "lines"), include=[str(path) for path in self.paths], config_file=False)
+        measuring = coverage.Coverage(
+            str(folder / "lines"), include=[str(path) for path in self.paths], config_file=False
+        )
         measuring.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
             measuring.switch_context(item.nodeid)
@@ -135,7 +148,9 @@ class Session:
                 self.tell(f"mutants: slow: {seconds[item.nodeid]:.0f} s: {item.nodeid}")
         measuring.stop()
         measuring.save()
-        (folder / "told").write_text(json.dumps({"seconds": seconds, "failed": sorted(self.failed)}))
+        (folder / "told").write_text(
+            json.dumps({"seconds": seconds, "failed": sorted(self.failed)})
+        )
         return PASSED
 
     def _tests(self, mutant: Mutant) -> set[str]:
@@ -152,7 +167,9 @@ class Session:
             resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
             self._alone(folder, lambda: self._try(mutant, items))
-        return Trial(mutant, pid, os.pidfd_open(pid), time.monotonic() + 10 * usual + WALL_SECONDS, folder)
+        return Trial(
+            mutant, pid, os.pidfd_open(pid), time.monotonic() + 10 * usual + WALL_SECONDS, folder
+        )
 
     @staticmethod
     def _alone(folder: Path, act: Callable[[], int]) -> None:
@@ -161,7 +178,9 @@ class Session:
         try:
             os.setsid()
             os.chdir(folder)  # a path that has lost its folder leads here
-            os.environ["PYTEST_DEBUG_TEMPROOT"] = os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+            os.environ["PYTEST_DEBUG_TEMPROOT"] = os.environ["TMPDIR"] = tempfile.tempdir = str(
+                folder
+            )
             code = act()
         finally:
             os._exit(code)
@@ -195,8 +214,12 @@ class Session:
             os.close(trial.handle)
             shutil.rmtree(trial.folder, ignore_errors=True)
             codes: Mapping[int, str] = {PASSED: "survived", INVALID: "invalid"}
-            timed_out = late or (os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL})
-            self.outcomes[trial.mutant] = "timeout" if timed_out else codes.get(os.waitstatus_to_exitcode(status), "killed")
+            timed_out = late or (
+                os.WIFSIGNALED(status) and os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}
+            )
+            self.outcomes[trial.mutant] = (
+                "timeout" if timed_out else codes.get(os.waitstatus_to_exitcode(status), "killed")
+            )
             yield trial
 
 
@@ -206,7 +229,9 @@ def plant(mutant: Mutant) -> None:
     after = _codes(compile(mutant.source(), str(mutant.path), "exec", dont_inherit=True))
     changed = [key for key in before if before[key] != after[key]]
     there = {
-        (code.co_qualname, code.co_firstlineno): function for function in _functions(mutant.path) if (code := function.__code__)
+        (code.co_qualname, code.co_firstlineno): function
+        for function in _functions(mutant.path)
+        if (code := function.__code__)
     }
     if not changed:
         raise ValueError("the compiler makes the same of it")
@@ -218,7 +243,9 @@ def plant(mutant: Mutant) -> None:
 
 
 def _codes(code: CodeType) -> dict[tuple[str, int], CodeType]:
-    """The code of each function that stands in a module or class, by name and by which of that name it is."""
+    """The code of each function that stands in a module or class, by name and by which of that
+    name it is.
+    """
     found: dict[tuple[str, int], CodeType] = {}
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
@@ -241,8 +268,14 @@ def _functions(path: Path) -> Iterator[FunctionType]:
         if isinstance(thing, FunctionType):
             yield thing
         for part in ("__wrapped__", "__func__", "fget", "fset", "func"):
-            if (inner := inspect.getattr_static(thing, part, None)) is not None and not isinstance(thing, type):
-                yield from look(getattr(thing, part) if isinstance(thing, property | functools.partial) else inner)
+            if (inner := inspect.getattr_static(thing, part, None)) is not None and not isinstance(
+                thing, type
+            ):
+                yield from look(
+                    getattr(thing, part)
+                    if isinstance(thing, property | functools.partial)
+                    else inner
+                )
         if isinstance(thing, type) and thing.__module__ == name:
             for inner in vars(thing).values():
                 yield from look(inner)

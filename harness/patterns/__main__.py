@@ -1,7 +1,8 @@
-"""`python -m harness.patterns`: whether each regular expression of the program takes no longer than its text is long.
+"""`python -m harness.patterns`: whether each regular expression of the program takes no longer than
+its text is long.
 
-Names each that may not, with a text that shows it when repeated, each that measurably does not on its worst texts, and
-exemptions that are needed no more.
+Names each that may not, with a text that shows it when repeated, each that measurably does not on
+its worst texts, and exemptions that are needed no more.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ def unsafe(found: list[PatternUse]) -> list[str]:
         needed |= {one.name} if told else set()
         said += [f"{one.name}: {fault}" for fault in told if one.name not in exempt]
         said += [f"{one.name}: {fault}" for fault in (growth(one) if one.name not in OURS else ())]
-    return said + [f"{name}: is exempt and needs it no more (harness/patterns/exempt.py)" for name in sorted(exempt - needed)]
+    return said + [
+        f"{name}: is exempt and needs it no more (harness/patterns/exempt.py)"
+        for name in sorted(exempt - needed)
+    ]
 
 
 if __name__ == "__main__":
     every = collected()
     lines = unsafe(every)
     sys.stdout.write(
-        "".join(f"{line}\n" for line in lines) or f"{len(every)} regular expressions take time as their text is long\n"
+        "".join(f"{line}\n" for line in lines)
+        or f"{len(every)} regular expressions take time as their text is long\n"
     )
     sys.exit(bool(lines))

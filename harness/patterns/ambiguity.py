@@ -24,26 +24,37 @@ class Ambiguity(Generic[AnyStr]):
     automaton: Automaton[AnyStr]
 
     def found(self) -> Iterator[str]:
-        """A line for each fault, with the text that is to be repeated; nothing where time is linear."""
+        """A line for each fault, with the text that is to be repeated; nothing where time is
+        linear.
+        """
         made = self.automaton
         told = set[str]()
         of_search = self._uncovered(made.steps)
-        for word in self._words_of_two(of_search, [part for part in _loops(of_search) if made.anywhere in part]):
+        for word in self._words_of_two(
+            of_search, [part for part in _loops(of_search) if made.anywhere in part]
+        ):
             told.add(f"a search begins anew at each {word!r}")
         whole = self._uncovered(made.steps, made.lazy | {made.anywhere})
         whole.pop(made.anywhere, None)
-        broken = {state: [step for step in steps if not step.goes_round] for state, steps in whole.items()}
+        broken = {
+            state: [step for step in steps if not step.goes_round] for state, steps in whole.items()
+        }
         for graph in (whole, broken):
             for word in self._words_of_two(graph, _loops(graph), within=frozenset(of_search)):
                 told.add(f"two repetitions take each {word!r}")
         for part in _loops(broken):
-            told |= {f"one repetition takes {word!r} in two ways" for word in self._doubled(broken, part)}
+            told |= {
+                f"one repetition takes {word!r} in two ways" for word in self._doubled(broken, part)
+            }
         yield from sorted(told)
 
     def _words_of_two(
         self, graph: Graph, firsts: Sequence[frozenset[int]], within: frozenset[int] | None = None
     ) -> Iterator[AnyStr]:
-        made, parts = self.automaton, [part for part in _loops(graph) if within is None or part <= within]
+        made, parts = (
+            self.automaton,
+            [part for part in _loops(graph) if within is None or part <= within],
+        )
         for first in firsts:
             reached = _reached(graph, first)
             for second in parts:
@@ -52,7 +63,9 @@ class Ambiguity(Generic[AnyStr]):
                     yield from self._shared(graph, first, second)
 
     def _uncovered(self, graph: Graph, kept: AbstractSet[int] = frozenset()) -> Graph:
-        """Without the states from which the pattern matches whatever comes: to come there ends all search."""
+        """Without the states from which the pattern matches whatever comes: to come there ends
+        all search.
+        """
         made = self.automaton
         parts = {state: part for part in _loops(graph) for state in part}
         covering, grown = set[int](), True
@@ -60,7 +73,10 @@ class Ambiguity(Generic[AnyStr]):
             more = {
                 state
                 for state in made.taken
-                if state not in covering and state not in kept and state != made.anywhere and self._covers(state, parts, covering)
+                if state not in covering
+                and state not in kept
+                and state != made.anywhere
+                and self._covers(state, parts, covering)
             }
             grown = bool(more)
             covering |= more
@@ -69,24 +85,40 @@ class Ambiguity(Generic[AnyStr]):
             if state not in covering:
                 ended = 0 if state in kept else self._ended(state)
                 narrow = [step._replace(ahead=step.ahead & ~ended) for step in steps]
-                left[state] = [step for step in narrow if step.ahead and step.target >= 0 and step.target not in covering]
+                left[state] = [
+                    step
+                    for step in narrow
+                    if step.ahead and step.target >= 0 and step.target not in covering
+                ]
         return left
 
     def _ended(self, state: int) -> int:
-        """The characters before which it matches as it stands: whatever fails behind them, this is left."""
+        """The characters before which it matches as it stands: whatever fails behind them, this
+        is left.
+        """
         made = self.automaton
         if state not in made.taken or made.atomic[state]:
             return 0
-        return union([s.ahead for s in made.steps[state] if s.target < 0 and s.is_sure and not made.taken[state] & ~s.before])
+        return union(
+            [
+                s.ahead
+                for s in made.steps[state]
+                if s.target < 0 and s.is_sure and not made.taken[state] & ~s.before
+            ]
+        )
 
-    def _covers(self, state: int, parts: dict[int, frozenset[int]], covering: AbstractSet[int]) -> bool:
+    def _covers(
+        self, state: int, parts: dict[int, frozenset[int]], covering: AbstractSet[int]
+    ) -> bool:
         """Whether from here, whatever stands next, it matches, or goes on to where it does."""
         made = self.automaton
         letters = [1 << n for n in range(len(made.letters)) if made.taken[state] >> n & 1]
         for letter in letters:
             ahead, is_ended = 0, False
             for step in made.steps[state]:
-                goes_on = step.target in covering or (step.target in parts and parts.get(state) is parts[step.target])
+                goes_on = step.target in covering or (
+                    step.target in parts and parts.get(state) is parts[step.target]
+                )
                 if step.is_sure and step.before & letter and (step.target < 0 or goes_on):
                     ahead |= step.ahead
                     is_ended |= step.target < 0 or step.target in covering
@@ -94,8 +126,12 @@ class Ambiguity(Generic[AnyStr]):
                 return False
         return bool(letters)
 
-    def _shared(self, graph: Graph, first: frozenset[int], second: frozenset[int]) -> Iterator[AnyStr]:
-        """A word that leads around in both and from the first to the second; the first that is found."""
+    def _shared(
+        self, graph: Graph, first: frozenset[int], second: frozenset[int]
+    ) -> Iterator[AnyStr]:
+        """A word that leads around in both and from the first to the second; the first that is
+        found.
+        """
         taken = self.automaton.taken
         for one in sorted(first):
             for other in sorted(second):
@@ -103,7 +139,9 @@ class Ambiguity(Generic[AnyStr]):
                 while both:
                     letter = both & -both
                     both ^= letter
-                    word = self._word(graph, (one, one, other), (one, other, other), letter, first, second)
+                    word = self._word(
+                        graph, (one, one, other), (one, other, other), letter, first, second
+                    )
                     if word:
                         yield word
                         return
@@ -143,7 +181,9 @@ class Ambiguity(Generic[AnyStr]):
                                 known[nxt] = state
                                 waiting.append(nxt)
             if len(known) > MOST_STATES:
-                return self.automaton.letters[0][:0] + (b"?" if isinstance(self.automaton.letters[0], bytes) else "?")
+                return self.automaton.letters[0][:0] + (
+                    b"?" if isinstance(self.automaton.letters[0], bytes) else "?"
+                )
         return None
 
     def _doubled(self, graph: Graph, part: frozenset[int]) -> Iterator[AnyStr]:
@@ -183,7 +223,9 @@ class Ambiguity(Generic[AnyStr]):
                             known[nxt] = state
                             waiting.append(nxt)
             if len(known) > MOST_STATES:
-                return self.automaton.letters[0][:0] + (b"?" if isinstance(self.automaton.letters[0], bytes) else "?")
+                return self.automaton.letters[0][:0] + (
+                    b"?" if isinstance(self.automaton.letters[0], bytes) else "?"
+                )
         return None
 
     def _spelt(self, known: dict[Place, Place | None], state: Place | None, last: int) -> AnyStr:
@@ -214,14 +256,20 @@ class Ambiguity(Generic[AnyStr]):
                         found.append((led, turned))
         return list(dict.fromkeys(found))
 
-    def _path(self, start: int, before: int, goal: int, letter: int, part: frozenset[int] | None) -> AnyStr | None:
+    def _path(
+        self, start: int, before: int, goal: int, letter: int, part: frozenset[int] | None
+    ) -> AnyStr | None:
         begun: Place = (start, before)
         known: dict[Place, Place | None] = {begun: None}
         waiting = deque[Place]([begun])
         while waiting:
             state = waiting.popleft()
             for step in self.automaton.steps.get(state[0], ()):
-                if step.target < 0 or step.target == self.automaton.anywhere or not step.before & state[1]:
+                if (
+                    step.target < 0
+                    or step.target == self.automaton.anywhere
+                    or not step.before & state[1]
+                ):
                     continue
                 if part is not None and step.target not in part:
                     continue
@@ -297,6 +345,8 @@ def _loops(graph: Graph) -> list[frozenset[int]]:
     return found
 
 
-def faults(pattern: re.Pattern[Any], *, is_searched: bool = True, is_whole: bool = False) -> list[str]:
+def faults(
+    pattern: re.Pattern[Any], *, is_searched: bool = True, is_whole: bool = False
+) -> list[str]:
     """Where its time is not linear."""
     return list(Ambiguity(Automaton(pattern, is_searched, is_whole)).found())

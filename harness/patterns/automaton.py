@@ -1,12 +1,15 @@
-"""A regular expression as an automaton of the characters that it takes, with which repetitions can take the same text.
+"""A regular expression as an automaton of the characters that it takes, with which repetitions can
+take the same text.
 
-`re` tries one way after another: where two repetitions can take the same characters, or one can begin anew at each place of what
-it takes itself, it tries as many ways as the square of the text's length, or more. The theory is that of the degree of ambiguity
-(Weber and Seidl, 1991): time is more than linear if a word leads from a repetition to itself, from it to another one, and from
-that one to itself. A search begins with a repetition of anything. Possessive repetitions and atomic groups are left in one way.
+`re` tries one way after another: where two repetitions can take the same characters, or one can
+begin anew at each place of what it takes itself, it tries as many ways as the square of the text's
+length, or more. The theory is that of the degree of ambiguity (Weber and Seidl, 1991): time is more
+than linear if a word leads from a repetition to itself, from it to another one, and from that one
+to itself. A search begins with a repetition of anything. Possessive repetitions and atomic groups
+are left in one way.
 
-What looks ahead or behind by one character is kept; of what looks further nothing is assumed. Repetitions of up to `SHORT` are
-taken for few, longer ones for endless.
+What looks ahead or behind by one character is kept; of what looks further nothing is assumed.
+Repetitions of up to `SHORT` are taken for few, longer ones for endless.
 """
 
 from __future__ import annotations
@@ -20,10 +23,30 @@ from typing import Any, AnyStr, Generic, NamedTuple
 
 SHORT = 64
 MOST_STATES = 300_000
-"""Of the product of three automata: a pattern that needs more is said to be too large to be judged."""
+"""Of the product of three automata: a pattern that needs more is said to be too large to be
+judged.
+"""
 SPACES = "\t\n\v\f\r \x1c\x85\xa0\u2028\u3000"
-SAMPLES = [*map(chr, range(256)), *SPACES, *"一鿿王０９Ａｚ＠一", "\u0301", "\u200b", "İ", "ſ", "K", "𝟏", "٣"]
-CHARACTERS = {_constants.LITERAL, _constants.NOT_LITERAL, _constants.ANY, _constants.IN, _constants.CATEGORY, _constants.RANGE}
+SAMPLES = [
+    *map(chr, range(256)),
+    *SPACES,
+    *"一鿿王０９Ａｚ＠一",
+    "\u0301",
+    "\u200b",
+    "İ",
+    "ſ",
+    "K",
+    "𝟏",
+    "٣",
+]
+CHARACTERS = {
+    _constants.LITERAL,
+    _constants.NOT_LITERAL,
+    _constants.ANY,
+    _constants.IN,
+    _constants.CATEGORY,
+    _constants.RANGE,
+}
 REPEATS = {_constants.MAX_REPEAT, _constants.MIN_REPEAT, _constants.POSSESSIVE_REPEAT}
 
 Items = Sequence[tuple[object, Any]]
@@ -31,10 +54,11 @@ Items = Sequence[tuple[object, Any]]
 
 
 class Step(NamedTuple):
-    """A way to the next state: which characters may have stood before and may come. -1 is the end, where the pattern matches.
+    """A way to the next state: which characters may have stood before and may come. -1 is the end,
+    where the pattern matches.
 
-    Whether a possessive repetition goes round on it, and whether it is open to all that the masks tell: what looks further than
-    one character may close it.
+    Whether a possessive repetition goes round on it, and whether it is open to all that the masks
+    tell: what looks further than one character may close it.
     """
 
     target: int
@@ -58,7 +82,9 @@ class Automaton(Generic[AnyStr]):
     atomic: list[frozenset[int]] = field(default_factory=list)
     """The atomic groups that a state stands in."""
     lazy: set[int] = field(default_factory=set)
-    """States of repetitions that leave off as soon as they may: what comes behind is tried before they go on."""
+    """States of repetitions that leave off as soon as they may: what comes behind is tried
+    before they go on.
+    """
     _groups: tuple[int, ...] = ()
     _lazy: int = 0
 
@@ -68,7 +94,9 @@ class Automaton(Generic[AnyStr]):
         self.every = (1 << len(self.letters)) - 1
         self.start_bit, self.end_bit = 1 << len(self.letters), 2 << len(self.letters)
         self.all_before, self.all_ahead = self.every | self.start_bit, self.every | self.end_bit
-        self.word = self._mask(_constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags)
+        self.word = self._mask(
+            _constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags
+        )
         self.line_end = self._mask(_constants.LITERAL, 10, 0)
         self.start = self._new()
         at = self.start
@@ -88,8 +116,16 @@ class Automaton(Generic[AnyStr]):
 
     def _letters(self) -> list[AnyStr]:
         """One of each kind of characters that the pattern tells from others."""
-        sets = list(dict.fromkeys((op, repr(arg), flags) for op, arg, flags in _characters(self.parsed, self.pattern.flags)))
-        known = {(op, repr(arg), flags): arg for op, arg, flags in _characters(self.parsed, self.pattern.flags)}
+        sets = list(
+            dict.fromkeys(
+                (op, repr(arg), flags)
+                for op, arg, flags in _characters(self.parsed, self.pattern.flags)
+            )
+        )
+        known = {
+            (op, repr(arg), flags): arg
+            for op, arg, flags in _characters(self.parsed, self.pattern.flags)
+        }
         if isinstance(self.pattern.pattern, bytes):
             samples: list[AnyStr] = [bytes((byte,)) for byte in range(256)]
         else:
@@ -98,9 +134,15 @@ class Automaton(Generic[AnyStr]):
             near: set[int] = {n for n in around if 0 <= n < 0x110000 and not 0xD800 <= n < 0xE000}
             samples = list(dict.fromkeys([*SAMPLES, *map(chr, sorted(near))]))
         tests = [_compiled(op, known[op, written, flags], flags) for op, written, flags in sets]
-        tests += [_compiled(_constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags)]
+        tests += [
+            _compiled(
+                _constants.IN, [(_constants.CATEGORY, _constants.CATEGORY_WORD)], self.pattern.flags
+            )
+        ]
         tests += [_compiled(_constants.LITERAL, 10, 0)]
-        preferred = sorted(samples, key=lambda sample: (not sample.isalnum(), not 32 < ord(sample) < 127))
+        preferred = sorted(
+            samples, key=lambda sample: (not sample.isalnum(), not 32 < ord(sample) < 127)
+        )
         kinds: dict[tuple[bool, ...], AnyStr] = {}
         for sample in preferred:
             kinds.setdefault(tuple(test.fullmatch(sample) is not None for test in tests), sample)
@@ -111,7 +153,9 @@ class Automaton(Generic[AnyStr]):
         key = (op, repr(arg), flags)
         if key not in self._masks:
             test = _compiled(op, arg, flags)
-            self._masks[key] = sum(1 << n for n, letter in enumerate(self.letters) if test.fullmatch(letter))
+            self._masks[key] = sum(
+                1 << n for n, letter in enumerate(self.letters) if test.fullmatch(letter)
+            )
         return self._masks[key]
 
     def letter(self, mask: int) -> AnyStr:
@@ -227,26 +271,52 @@ class Automaton(Generic[AnyStr]):
         if way > 0:
             if _has_endless(items):
                 self._in_group(items, at, flags)  # it leads nowhere, and takes its time
-            seen = self._first(items, flags) if positive else self.all_ahead & ~self._certain(items, flags)
-            self._link(at, left, ahead=seen, sure=self._is_told(items, seen, self.all_ahead, flags, positive=positive))
+            seen = (
+                self._first(items, flags)
+                if positive
+                else self.all_ahead & ~self._certain(items, flags)
+            )
+            self._link(
+                at,
+                left,
+                ahead=seen,
+                sure=self._is_told(items, seen, self.all_ahead, flags, positive=positive),
+            )
         else:
-            seen = self._last(items, flags) if positive else self.all_before & ~self._certain(items, flags)
-            self._link(at, left, before=seen, sure=self._is_told(items, seen, self.all_before, flags, positive=positive))
+            seen = (
+                self._last(items, flags)
+                if positive
+                else self.all_before & ~self._certain(items, flags)
+            )
+            self._link(
+                at,
+                left,
+                before=seen,
+                sure=self._is_told(items, seen, self.all_before, flags, positive=positive),
+            )
         return left
 
     def _is_told(self, items: Items, seen: int, every: int, flags: int, *, positive: bool) -> bool:
         """Whether one character tells all that is looked for."""
         certain = self._certain(items, flags) & every
-        may = self._first(items, flags) & every if every == self.all_ahead else self._last(items, flags) & every
+        may = (
+            self._first(items, flags) & every
+            if every == self.all_ahead
+            else self._last(items, flags) & every
+        )
         return certain == seen if positive else certain == may and seen == every & ~certain
 
     def _placed(self, where: object, at: int, flags: int) -> int:
         left = self._new()
         if where in (_constants.AT_BEGINNING, _constants.AT_BEGINNING_STRING):
-            lines = self.line_end if flags & re.MULTILINE and where is _constants.AT_BEGINNING else 0
+            lines = (
+                self.line_end if flags & re.MULTILINE and where is _constants.AT_BEGINNING else 0
+            )
             self._link(at, left, before=self.start_bit | lines)
         elif where in (_constants.AT_END, _constants.AT_END_STRING):
-            self._link(at, left, ahead=self.end_bit | (self.line_end if where is _constants.AT_END else 0))
+            self._link(
+                at, left, ahead=self.end_bit | (self.line_end if where is _constants.AT_END else 0)
+            )
         else:
             other_before, other_ahead = self.all_before & ~self.word, self.all_ahead & ~self.word
             is_edge = where is _constants.AT_BOUNDARY
@@ -303,7 +373,9 @@ class Automaton(Generic[AnyStr]):
         if not parts:
             return self.all_before | self.all_ahead
         (op, arg), rest = parts[0], parts[1:]
-        if _width(rest) or any(one in (_constants.ASSERT, _constants.ASSERT_NOT, _constants.AT) for one, _ in rest):
+        if _width(rest) or any(
+            one in (_constants.ASSERT, _constants.ASSERT_NOT, _constants.AT) for one, _ in rest
+        ):
             return 0
         if op in CHARACTERS:
             return self._mask(op, arg, flags)
@@ -321,7 +393,9 @@ class Automaton(Generic[AnyStr]):
 
     @cached_property
     def steps(self) -> dict[int, list[Step]]:
-        """From the start and from each state that takes a character to the next ones; a way that exists twice stands twice."""
+        """From the start and from each state that takes a character to the next ones; a way that
+        exists twice stands twice.
+        """
         return {state: list(self._ways(state)) for state in (self.start, *self.taken)}
 
     def _ways(self, state: int) -> Iterator[Step]:
@@ -332,7 +406,13 @@ class Automaton(Generic[AnyStr]):
                 yield way._replace(target=-1)
             for edge in self.edges[way.target]:
                 before, ahead = way.before & edge.before, way.ahead & edge.ahead
-                to = Step(edge.target, before, ahead, way.goes_round or edge.goes_round, way.is_sure and edge.is_sure)
+                to = Step(
+                    edge.target,
+                    before,
+                    ahead,
+                    way.goes_round or edge.goes_round,
+                    way.is_sure and edge.is_sure,
+                )
                 if edge.target in self.taken:
                     ahead &= self.taken[edge.target]
                     if before and ahead:
@@ -352,7 +432,9 @@ def _compiled(op: object, arg: object, flags: int) -> re.Pattern[Any]:
     """The pattern of one character."""
     state = _parser.State()
     state.flags, state.str = flags, ""
-    compiled: re.Pattern[Any] = _compiler.compile(_parser.SubPattern(state, [(op, arg)]), flags & ~re.DEBUG)
+    compiled: re.Pattern[Any] = _compiler.compile(
+        _parser.SubPattern(state, [(op, arg)]), flags & ~re.DEBUG
+    )
     return compiled
 
 
@@ -383,7 +465,10 @@ def _ends(arg: object) -> Iterator[int]:
 
 
 def _has_endless(items: Items) -> bool:
-    return any((op in REPEATS and arg[1] > SHORT) or any(map(_has_endless, _inner(arg))) for op, arg in items)
+    return any(
+        (op in REPEATS and arg[1] > SHORT) or any(map(_has_endless, _inner(arg)))
+        for op, arg in items
+    )
 
 
 def _width(items: Items) -> int:

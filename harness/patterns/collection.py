@@ -1,7 +1,9 @@
-"""Every regular expression of the program, and how it is used: tried at each place of a text, at one, or on the whole of it.
+"""Every regular expression of the program, and how it is used: tried at each place of a text, at
+one, or on the whole of it.
 
-Patterns are noted as they are compiled while all modules are imported, those made of parts among them, and read from the source
-where they are written in a call. Of one that has a name all uses of the name count; any other use counts as a search.
+Patterns are noted as they are compiled while all modules are imported, those made of parts among
+them, and read from the source where they are written in a call. Of one that has a name all uses of
+the name count; any other use counts as a search.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ AT_ONE_PLACE = frozenset(("match", "fullmatch", "pattern", "flags", "groupindex"
 
 @dataclass(frozen=True)
 class PatternUse:
-    """A pattern, its name or place (`matcher.reference.HEX`, `matcher/reference.py:17`), and how it is used."""
+    """A pattern, its name or place (`matcher.reference.HEX`, `matcher/reference.py:17`), and how
+    it is used.
+    """
 
     pattern: re.Pattern[Any]
     name: str
@@ -51,8 +55,12 @@ def collected() -> list[PatternUse]:
             name = next((name for name, lines in names.items() if line in lines), "")
             uses = known.of.get((_module(path), name), {SEARCH})
             place = f"{_module(path)}.{name}" if name else f"{path}:{line}"
-            found.append(PatternUse(pattern, place, not uses <= AT_ONE_PLACE, uses & USES == {"fullmatch"}))
-        found += [PatternUse(pattern, f"{path}:{line}", *how) for line, pattern, *how in _written(tree)]
+            found.append(
+                PatternUse(pattern, place, not uses <= AT_ONE_PLACE, uses & USES == {"fullmatch"})
+            )
+        found += [
+            PatternUse(pattern, f"{path}:{line}", *how) for line, pattern, *how in _written(tree)
+        ]
     return list(dict.fromkeys(found))
 
 
@@ -71,10 +79,15 @@ def _made_at_import() -> dict[str, list[tuple[int, re.Pattern[Any]]]]:
         while frame.f_back and frame.f_code.co_filename == regex.__file__:
             frame = frame.f_back
         if frame.f_code.co_filename.startswith(ours) and isinstance(compiled, re.Pattern):
-            made.setdefault(str(Path(frame.f_code.co_filename).relative_to(ROOT)), []).append((frame.f_lineno, compiled))
+            made.setdefault(str(Path(frame.f_code.co_filename).relative_to(ROOT)), []).append(
+                (frame.f_lineno, compiled)
+            )
         return compiled
 
-    with mock.patch.object(re, "_compile", noted), mock.patch.object(regex, "_LatePattern", re.compile):
+    with (
+        mock.patch.object(re, "_compile", noted),
+        mock.patch.object(regex, "_LatePattern", re.compile),
+    ):
         for package in PACKAGES:
             for module in pkgutil.walk_packages([str(ROOT / package)], f"{package}."):
                 if not module.name.endswith("__main__"):
@@ -88,8 +101,14 @@ def _named(tree: ast.Module) -> Iterator[tuple[str, range]]:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             values = node.value.elts if isinstance(node.value, ast.Tuple) else [node.value]
-            names = [one for target in targets for one in (target.elts if isinstance(target, ast.Tuple) else [target])]
-            for name, value in zip(names, values * (len(names) if len(values) == 1 else 1), strict=False):
+            names = [
+                one
+                for target in targets
+                for one in (target.elts if isinstance(target, ast.Tuple) else [target])
+            ]
+            for name, value in zip(
+                names, values * (len(names) if len(values) == 1 else 1), strict=False
+            ):
                 if isinstance(name, ast.Name) and isinstance(value, ast.Call):
                     yield name.id, range(value.lineno, (value.end_lineno or value.lineno) + 1)
 
@@ -102,17 +121,32 @@ class Uses:
 
     @classmethod
     def within(cls, trees: dict[Path, ast.Module]) -> Uses:
-        """Read once for all names; a match at a place that is told is a SEARCH, as is any other use."""
+        """Read once for all names; a match at a place that is told is a SEARCH, as is any other
+        use.
+        """
         of = dict[tuple[str, str], set[str]]()
         for path, tree in trees.items():
             nodes = list(ast.walk(tree))
             held = {id(node.value): node for node in nodes if isinstance(node, ast.Attribute)}
             called = {id(node.func): node for node in nodes if isinstance(node, ast.Call)}
-            origin = {alias.name: node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+            origin = {
+                alias.name: node.module or ""
+                for node in nodes
+                if isinstance(node, ast.ImportFrom)
+                for alias in node.names
+            }
             for node in nodes:
-                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id.isupper():
+                if (
+                    isinstance(node, ast.Name)
+                    and isinstance(node.ctx, ast.Load)
+                    and node.id.isupper()
+                ):
                     key = origin.get(node.id, _module(path)), node.id
-                elif isinstance(node, ast.Attribute) and node.attr.isupper() and isinstance(node.value, ast.Name):
+                elif (
+                    isinstance(node, ast.Attribute)
+                    and node.attr.isupper()
+                    and isinstance(node.value, ast.Name)
+                ):
                     key = f"{origin.get(node.value.id, '')}.{node.value.id}", node.attr
                 else:
                     continue
@@ -126,8 +160,17 @@ class Uses:
 def _written(tree: ast.Module) -> Iterator[tuple[int, re.Pattern[Any], bool, bool]]:
     """Patterns that stand in a call of `re`: `re.sub("a+", …)`."""
     for node in ast.walk(tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name)):
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and isinstance(node.func.value, ast.Name)
+        ):
             continue
         use = node.func.attr
         if node.func.value.id == "re" and use in USES and isinstance(node.args[0], ast.Constant):
-            yield node.lineno, re.compile(node.args[0].value), use not in AT_ONE_PLACE, use == "fullmatch"
+            yield (
+                node.lineno,
+                re.compile(node.args[0].value),
+                use not in AT_ONE_PLACE,
+                use == "fullmatch",
+            )

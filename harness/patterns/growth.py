@@ -1,4 +1,6 @@
-"""How the time of a pattern grows on the worst texts that are made from it: what is linear takes as long as its text is long."""
+"""How the time of a pattern grows on the worst texts that are made from it: what is linear takes
+as long as its text is long.
+"""
 
 from __future__ import annotations
 
@@ -32,21 +34,29 @@ def growth(one: PatternUse) -> Iterator[str]:
         spent = seconds(one, long)
         if spent < QUICK or spent / max(seconds(one, short), 1e-9) < MOST_GROWTH:
             continue
-        spent = min(seconds(one, long) for _ in range(TRIES))  # a busy machine is no fault of the pattern
+        # a busy machine is no fault of the pattern
+        spent = min(seconds(one, long) for _ in range(TRIES))
         grown = spent / max(min(seconds(one, short) for _ in range(TRIES)), 1e-9)
         if spent >= QUICK and grown >= MOST_GROWTH:
             yield f"{LONG // SHORT} times the text takes {grown:.0f} times as long: {long[:80]!r}"
 
 
 def worst(one: PatternUse, *lengths: int) -> Iterator[tuple[str | bytes, ...]]:
-    """Texts of about those lengths: what leads to a repetition, then that over and over; and both over and over."""
+    """Texts of about those lengths: what leads to a repetition, then that over and over; and
+    both over and over.
+    """
     made = Automaton(one.pattern, one.is_searched, one.is_whole)
     empty = made.letters[0][:0]
     ends = [empty, *made.letters[:3]]
     for led, turned in Ambiguity(made).words[:MOST_WORDS]:
-        yield tuple(led + turned * (length // len(turned)) + ends[len(turned) % len(ends)] for length in lengths)
+        yield tuple(
+            led + turned * (length // len(turned)) + ends[len(turned) % len(ends)]
+            for length in lengths
+        )
         yield tuple((led + turned) * (length // len(led + turned)) for length in lengths)
-        yield tuple((led + turned * 30) * (length // len(led + turned * 30) + 1) for length in lengths)
+        yield tuple(
+            (led + turned * 30) * (length // len(led + turned * 30) + 1) for length in lengths
+        )
 
 
 def seconds(one: PatternUse, text: str | bytes) -> float:

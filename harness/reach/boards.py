@@ -1,4 +1,5 @@
-"""Boards of HTML pages in the shape of programs that cannot be had from a registry, one file of `boards.d` each. All is made up.
+"""Boards of HTML pages in the shape of programs that cannot be had from a registry, one file of
+`boards.d` each. All is made up.
 
 name = "phpBB"                            # the program, for people; `preset` and `version` as well
 list = ["/viewforum.php?f=2", "/viewforum.php?f=2&start={entries}"]   # the first page of the list, and any other
@@ -9,9 +10,10 @@ listing = "…{title}{entries}{next}…"      # a page of the list, and `reading
 row = "…"                                 # an entry, and `pinned` and `moved` of such threads; `post` a post, `first` the first
 next = "…{}…"                             # of a thread where that looks otherwise; and the link to the next page
 
-Entries and posts have what the program's own pages have in them that could be taken for something else: counts of views, links to
-last posts and to pages of a thread, signatures, the small form to log in with that guests see.
-"""
+Entries and posts have what the program's own pages have in them that could be taken for something
+else: counts of views, links to last posts and to pages of a thread, signatures, the small form to
+log in with that guests see.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class Board(Head):
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists, threads, and where a moved thread was."""
-        for page in range(1, count_of([t for t in content.threads.values() if not t.pinned], self.entries) + 1):
+        for page in range(
+            1, count_of([t for t in content.threads.values() if not t.pinned], self.entries) + 1
+        ):
             yield self._listed(page), partial(self._list, content, page)
         for thread in content.threads.values():
             for page in range(1, count_of(thread.posts, self.posts) + 1):
@@ -64,7 +68,9 @@ class Board(Head):
         return self.list[page > 1].format(page=page, entries=self.entries * (page - 1))
 
     def _read(self, thread: Thread, page: int) -> str:
-        return self.thread[page > 1].format(thread=thread.id, page=page, posts=self.posts * (page - 1))
+        return self.thread[page > 1].format(
+            thread=thread.id, page=page, posts=self.posts * (page - 1)
+        )
 
     def _moved_from(self, thread: Thread) -> str:
         return self.moved_from.format(thread=thread.id)
@@ -75,18 +81,31 @@ class Board(Head):
     def _list(self, content: Content, page: int) -> str:
         found = content.listed()
         others = [thread for thread in found if not thread.pinned]
-        shown = [*(thread for thread in found if thread.pinned and page == 1), *page_of(others, page, self.entries)]
-        following = "" if page >= count_of(others, self.entries) else self.next.format(self._listed(page + 1))
+        shown = [
+            *(thread for thread in found if thread.pinned and page == 1),
+            *page_of(others, page, self.entries),
+        ]
+        following = (
+            ""
+            if page >= count_of(others, self.entries)
+            else self.next.format(self._listed(page + 1))
+        )
         return self.listing.format(
-            entries="".join(self._row(content, thread) for thread in shown), next=following, title="交易区"
+            entries="".join(self._row(content, thread) for thread in shown),
+            next=following,
+            title="交易区",
         )
 
     def _row(self, content: Content, thread: Thread) -> str:
         template = (thread.pinned and self.pinned) or (thread.moved and self.moved) or self.row
-        where = self._moved_from(thread) if thread.moved and self.moved_from else self._read(thread, 1)
+        where = (
+            self._moved_from(thread) if thread.moved and self.moved_from else self._read(thread, 1)
+        )
         return template.format(
-            where, thread=thread.id, title=thread.title, replies=len(thread.posts) - 1, views=content.views,
-            first=thread.posts[0], last=thread.last, when=self.when(thread.last.at, datetime.now(UTC)),
+            where, thread=thread.id, title=thread.title, replies=len(thread.posts) - 1,
+            views=content.views,
+            first=thread.posts[0], last=thread.last, when=self.when(thread.last.at,
+            datetime.now(UTC)),
             seconds=int(thread.last.at.timestamp()),
         )  # fmt: skip
 
@@ -98,13 +117,19 @@ class Board(Head):
             )
             for post in page_of(thread.posts, page, self.posts)
         )
-        following = "" if page >= count_of(thread.posts, self.posts) else self.next.format(self._read(thread, page + 1))
+        following = (
+            ""
+            if page >= count_of(thread.posts, self.posts)
+            else self.next.format(self._read(thread, page + 1))
+        )
         return self.reading.format(posts=posts, next=following, title=thread.title)
 
 
 def _board(path: Path) -> Board:
     told = tomllib.loads(path.read_text(encoding="utf-8"))
-    told.update(when=getattr(moments, told["when"]), list=tuple(told["list"]), thread=tuple(told["thread"]))
+    told.update(
+        when=getattr(moments, told["when"]), list=tuple(told["list"]), thread=tuple(told["thread"])
+    )
     return Board(start=told["list"][0], **told)
 
 

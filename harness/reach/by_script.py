@@ -1,4 +1,6 @@
-"""A board of HTML pages as a site that a script fills: each page is an empty one, whose script asks for the rest."""
+"""A board of HTML pages as a site that a script fills: each page is an empty one, whose script
+asks for the rest.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from typing import Any
 from harness.reach.content import Content
 from harness.reach.shape import Made, Redirect, Shape
 
-EMPTY = '<html><head><script src="/fill.js"></script></head><body><div id="app">…</div></body></html>'
+EMPTY = (
+    '<html><head><script src="/fill.js"></script></head><body><div id="app">…</div></body></html>'
+)
 FILL = """
 addEventListener("DOMContentLoaded", async () => {
   const told = await (await fetch("/filled" + location.pathname + location.search)).json();

@@ -1,6 +1,8 @@
-"""What stands on a site that is written here in a program's shape: threads with posts and their moments, as its lists order them.
+"""What stands on a site that is written here in a program's shape: threads with posts and their
+moments, as its lists order them.
 
-How a program writes a moment is a function of the moment and of the one at which it answers: `Today at 04:02:00 PM`, 昨天 16:02.
+How a program writes a moment is a function of the moment and of the one at which it answers: `Today
+at 04:02:00 PM`, 昨天 16:02.
 """
 
 from __future__ import annotations
@@ -56,9 +58,13 @@ class Thread:
 
 @dataclass(slots=True)
 class Content:
-    """All threads. At every answer they have been looked at once more often, which must not matter."""
+    """All threads. At every answer they have been looked at once more often, which must not
+    matter.
+    """
 
-    started: datetime = field(default_factory=lambda: datetime.now(UTC).replace(second=0, microsecond=0))
+    started: datetime = field(
+        default_factory=lambda: datetime.now(UTC).replace(second=0, microsecond=0)
+    )
     threads: dict[str, Thread] = field(default_factory=dict)
     views: int = 0
     _written: int = 0
@@ -72,7 +78,9 @@ class Content:
     def reply(self, threads: Threads) -> None:
         """Just now."""
         for title, texts in threads:
-            self._write(title, texts, datetime.now(UTC).replace(second=0, microsecond=0), timedelta())
+            self._write(
+                title, texts, datetime.now(UTC).replace(second=0, microsecond=0), timedelta()
+            )
 
     def back_date(self, threads: Threads) -> None:
         """Put threads up that seem to be of two months ago: they stand at the end of the lists."""
@@ -82,7 +90,10 @@ class Content:
     def listed(self) -> list[Thread]:
         """As lists order them: what is pinned, then by the last post."""
         self.views += 1
-        return sorted(self.threads.values(), key=lambda thread: (not thread.pinned, -thread.last.at.timestamp(), thread.id))
+        return sorted(
+            self.threads.values(),
+            key=lambda thread: (not thread.pinned, -thread.last.at.timestamp(), thread.id),
+        )
 
     def posts(self) -> Iterator[Post]:
         """Every post, the newest first."""
@@ -133,13 +144,18 @@ def mybb(at: datetime, now: datetime) -> str:
         said = f"{minutes} minute{'s' * (minutes > 1)} ago"
         return f'<span title="{at:%m-%d-%Y, %I:%M %p}">{said}</span>'
     return named_days(
-        "%m-%d-%Y, %I:%M %p", '<span title="%m-%d-%Y">Today</span>, %I:%M %p', '<span title="%m-%d-%Y">Yesterday</span>, %I:%M %p'
+        "%m-%d-%Y, %I:%M %p",
+        '<span title="%m-%d-%Y">Today</span>, %I:%M %p',
+        '<span title="%m-%d-%Y">Yesterday</span>, %I:%M %p',
     )(at, now)
 
 
 def discuz(at: datetime, now: datetime) -> str:
     """In China's time: of the last week in words, with the date as a title."""
-    here, days = at.astimezone(CHINA), (now.astimezone(CHINA).date() - at.astimezone(CHINA).date()).days
+    here, days = (
+        at.astimezone(CHINA),
+        (now.astimezone(CHINA).date() - at.astimezone(CHINA).date()).days,
+    )
     exact = f"{here.year}-{here.month}-{here.day} {here:%H:%M}"
     minutes = max(1, int((now - at).total_seconds() // 60))
     if days > 6:
@@ -147,7 +163,9 @@ def discuz(at: datetime, now: datetime) -> str:
     if days == 0:
         words = f"{minutes}&nbsp;分钟前" if minutes < 60 else f"{minutes // 60}&nbsp;小时前"
     else:
-        words = {1: f"昨天&nbsp;{here:%H:%M}", 2: f"前天&nbsp;{here:%H:%M}"}.get(days, f"{days}&nbsp;天前")
+        words = {1: f"昨天&nbsp;{here:%H:%M}", 2: f"前天&nbsp;{here:%H:%M}"}.get(
+            days, f"{days}&nbsp;天前"
+        )
     return f'<span title="{exact}">{words}</span>'
 
 
@@ -157,22 +175,40 @@ def xiuno(at: datetime, _: datetime) -> str:
 
 
 def trac(at: datetime, _: datetime) -> str:
-    """Return a link to the timeline that has the moment in its address, and a person's words as its text."""
+    """Return a link to the timeline that has the moment in its address, and a person's words as
+    its text.
+    """
     seconds = quote(f"{at:%Y-%m-%dT%H:%M:%SZ}", safe="")
-    return f'<a class="timeline" href="/timeline?from={seconds}&amp;precision=second" title="See timeline">some time ago</a>'
+    return (
+        f'<a class="timeline" href="/timeline?from={seconds}&amp;precision=second" title="See'
+        ' timeline">some time ago</a>'
+    )
 
 
 def xenforo1(at: datetime, now: datetime) -> str:
     """A moment of the last week has its seconds as data, an older one a title alone."""
     if now - at < timedelta(days=7):
-        return f'<abbr class="DateTime" data-time="{at.timestamp():.0f}" data-diff="1">{at:%A} at {at:%I:%M %p}</abbr>'
-    return f'<span class="DateTime" title="{at:%b} {at.day}, {at.year} at {at:%I:%M %p}">{at:%b} {at.day}, {at.year}</span>'
+        return (
+            f'<abbr class="DateTime" data-time="{at.timestamp():.0f}" data-diff="1">{at:%A} at'
+            f" {at:%I:%M %p}</abbr>"
+        )
+    return (
+        f'<span class="DateTime" title="{at:%b} {at.day}, {at.year} at {at:%I:%M %p}">{at:%b}'
+        f" {at.day}, {at.year}</span>"
+    )
 
 
 def ago(at: datetime, now: datetime) -> str:
     """`5 min ago`, `2 hours ago`, `3 days ago`, `2 months ago`."""
     seconds = max(1, (now - at).total_seconds())
-    for name, size in (("month", 30 * 86400), ("week", 7 * 86400), ("day", 86400), ("hour", 3600), ("min", 60), ("sec", 1)):
+    for name, size in (
+        ("month", 30 * 86400),
+        ("week", 7 * 86400),
+        ("day", 86400),
+        ("hour", 3600),
+        ("min", 60),
+        ("sec", 1),
+    ):
         if seconds >= size:
             count = int(seconds // size)
             return f"{count} {name}{'s' * (count > 1 and name not in {'min', 'sec'})} ago"

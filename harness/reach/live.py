@@ -1,4 +1,6 @@
-"""Real programs on loopback, each with what writes into it: the same is planted as in the shapes, and the same row comes out."""
+"""Real programs on loopback, each with what writes into it: the same is planted as in the
+shapes, and the same row comes out.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ FIRST, UNCHANGED, LATER, DEEP = range(4)
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A running program: where a visit begins, how it is written into, and lines that its file needs beside the usual four."""
+    """A running program: where a visit begins, how it is written into, and lines that its file
+    needs beside the usual four.
+    """
 
     version: str
     start: str
@@ -47,7 +51,9 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that can be had; `running` raises UnavailableError, which says what to install, where it cannot."""
+    """A program that can be had; `running` raises UnavailableError, which says what to install,
+    where it cannot.
+    """
 
     name: str
     preset: str
@@ -69,7 +75,9 @@ class ProgramResult:
 
 def pinned(package: str, requirements: Path) -> str:
     """The version that is installed."""
-    found = re.search(rf"^{re.escape(package)}==(\S+)", requirements.read_text(encoding="ascii"), re.MULTILINE)
+    found = re.search(
+        rf"^{re.escape(package)}==(\S+)", requirements.read_text(encoding="ascii"), re.MULTILINE
+    )
     assert found, package
     return found[1]
 
@@ -124,17 +132,25 @@ def _bepasty(work: Path) -> Iterator[Site]:
 
 
 @contextlib.contextmanager
-def _linked(version: str, running: AbstractContextManager[tuple[str, pastes.Paste]]) -> Iterator[Site]:
+def _linked(
+    version: str, running: AbstractContextManager[tuple[str, pastes.Paste]]
+) -> Iterator[Site]:
     """A paste program that lists no pastes: somebody's page links to them."""
     with running as (url, paste), serving() as answers:
         links: list[str] = []
 
         def write(threads: Threads) -> None:
             for title, texts in threads:
-                links.extend(f'<li><a href="{paste({"a.txt": text})}">{title}</a></li>' for text in texts)
-            answers.says("/links", f"<ul>{''.join(links)}</ul>", Content_Type="text/html; charset=utf-8")
+                links.extend(
+                    f'<li><a href="{paste({"a.txt": text})}">{title}</a></li>' for text in texts
+                )
+            answers.says(
+                "/links", f"<ul>{''.join(links)}</ul>", Content_Type="text/html; charset=utf-8"
+            )
 
-        yield Site(version, f"{answers.url}/links", write, (f'hosts = ["{url.removeprefix("http://")}"]',))
+        yield Site(
+            version, f"{answers.url}/links", write, (f'hosts = ["{url.removeprefix("http://")}"]',)
+        )
 
 
 def _pinnwand(work: Path) -> AbstractContextManager[Site]:
@@ -150,7 +166,10 @@ def _dpaste(work: Path) -> AbstractContextManager[Site]:
 @contextlib.contextmanager
 def _by_script(_: Path) -> Iterator[Site]:
     asyncio.run(version(Path(CrawlSettings().browser)))  # says what to install where there is none
-    board, content = next(board for board in boards_of_pages() if board.preset == "phpbb"), Content()
+    board, content = (
+        next(board for board in boards_of_pages() if board.preset == "phpbb"),
+        Content(),
+    )
     shape = ScriptBoard(replace(board, entries=20, posts=20))
     with serving() as answers:
 
@@ -174,7 +193,10 @@ PROGRAMS = (
 
 
 def crawled(program: Program, station: Station, work: Path) -> ProgramResult:
-    """Write, crawl in four visits, and match. Nothing real can be dated back: that round is written as it comes."""
+    """Write, crawl in four visits, and match.
+
+    Nothing real can be dated back: that round is written as it comes.
+    """
     planned = plan()
     measured = CrawlFolder(station, planned.customers)
     with program.running(work) as site:
@@ -190,9 +212,13 @@ def crawled(program: Program, station: Station, work: Path) -> ProgramResult:
     return ProgramResult(reach, planned, texts, exposed, tuple(visits))
 
 
-def _row(of: Program | str, version: str, lines: int, planned: Plan, texts: list[str], exposed: set[str]) -> Reach:
+def _row(
+    of: Program | str, version: str, lines: int, planned: Plan, texts: list[str], exposed: set[str]
+) -> Reach:
     name, how = (of, LIVE) if isinstance(of, str) else (of.name, of.how)
-    return Reach(name, version, how, lines, planned.posts, len(planned.texts & set(texts)), len(exposed))
+    return Reach(
+        name, version, how, lines, planned.posts, len(planned.texts & set(texts)), len(exposed)
+    )
 
 
 CHATS = ("Synapse", "Prosody")
@@ -200,15 +226,22 @@ CHANNEL = "loans"
 
 
 def told(chat: str, station: Station, work: Path) -> ProgramResult:
-    """Say the same in a chat room, half of it before anybody listens, and match what the collector hands in."""
+    """Say the same in a chat room, half of it before anybody listens, and match what the
+    collector hands in.
+    """
     planned = plan()
     measured = CrawlFolder(station, planned.customers)
     running = _in_matrix if chat == "Synapse" else _in_xmpp
     with running(station, work) as (service, version, say):
         measured.captures[CHANNEL] = []
-        measured.lines[CHANNEL] = len((station.data / "channels.d" / f"{CHANNEL}.toml").read_text(encoding="utf-8").splitlines())
+        measured.lines[CHANNEL] = len(
+            (station.data / "channels.d" / f"{CHANNEL}.toml")
+            .read_text(encoding="utf-8")
+            .splitlines()
+        )
         *before, after = [
-            [text for _, texts in threads for text in texts] for threads in (planned.first, planned.later, planned.back_dated)
+            [text for _, texts in threads for text in texts]
+            for threads in (planned.first, planned.later, planned.back_dated)
         ]
         for texts in before:
             say(texts)
@@ -218,7 +251,12 @@ def told(chat: str, station: Station, work: Path) -> ProgramResult:
             measured.wait(CHANNEL, planned.texts)
     exposed = measured.exposed()[CHANNEL]
     found = [said(capture) for capture in measured.captures[CHANNEL] if capture.kind == "message"]
-    return ProgramResult(_row(chat, version, measured.lines[CHANNEL], planned, found, exposed), planned, found, exposed)
+    return ProgramResult(
+        _row(chat, version, measured.lines[CHANNEL], planned, found, exposed),
+        planned,
+        found,
+        exposed,
+    )
 
 
 Saying = tuple[str, str, Callable[[list[str]], None]]
@@ -252,5 +290,7 @@ def _in_xmpp(station: Station, work: Path) -> Iterator[Saying]:
             room = f"{CHANNEL}@rooms.localhost"
             seller.open(room)
             channel(station, CHANNEL, "xmpp", room)
-            version = re.search(r"Prosody (\S+)", programs.run(["prosodyctl", "about"], Path(folder)))
+            version = re.search(
+                r"Prosody (\S+)", programs.run(["prosodyctl", "about"], Path(folder))
+            )
             yield "xmpp", version[1] if version else "", lambda texts: seller.say(room, texts)

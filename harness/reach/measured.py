@@ -1,4 +1,6 @@
-"""From a site to the customers who are exposed on it: crawl, spool and match; how many of those planted come out."""
+"""From a site to the customers who are exposed on it: crawl, spool and match; how many of those
+planted come out.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from ullage.settings import Context
 TENANT = "bank"
 HEADER = ("customer_ref", "name", "phone", "resident_id", "card", "email")
 FOR_TESTS = ("allow_private = true", "delay_seconds = 0", "concurrency = 4", "deep_every = 4")
-"""Lines of a site's file that only a test needs: the site is on loopback, and nobody waits for it."""
+"""Lines of a site's file that only a test needs: the site is on loopback, and nobody waits for
+it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +40,22 @@ class Reach:
 
     def __str__(self) -> str:
         return (
-            f"{self.program:<20} {self.version:<12} {self.how:<10} {self.lines:>5} {self.planted:>8} {self.captured:>9} "
-            f"{self.exposed:>8}"
+            f"{self.program:<20} {self.version:<12} {self.how:<10} {self.lines:>5}"
+            f" {self.planted:>8} {self.captured:>9} {self.exposed:>8}"
         )
 
 
-HEAD = f"{'program':<20} {'version':<12} {'how':<10} {'lines':>5} {'planted':>8} {'captured':>9} {'exposed':>8}"
+HEAD = (
+    f"{'program':<20} {'version':<12} {'how':<10} {'lines':>5} {'planted':>8} {'captured':>9}"
+    f" {'exposed':>8}"
+)
 
 
 @dataclass
 class CrawlFolder:
-    """A data folder with a list of customers, whose sites are crawled in as many visits as somebody asks for."""
+    """A data folder with a list of customers, whose sites are crawled in as many visits as
+    somebody asks for.
+    """
 
     station: Station
     customers: Sequence[Person]
@@ -61,9 +70,17 @@ class CrawlFolder:
 
     def site(self, name: str, platform: str, start: str, *more: str) -> None:
         """Write a site's file as a user would, and below it what a test needs."""
-        written = [f'platform = "{platform}"', f'start = ["{start}"]', 'legal_basis = "test"', 'owner = "test"', *more]
+        written = [
+            f'platform = "{platform}"',
+            f'start = ["{start}"]',
+            'legal_basis = "test"',
+            'owner = "test"',
+            *more,
+        ]
         self.lines[name] = len(written)
-        (self.station.data / "sites.d" / f"{name}.toml").write_text("\n".join([*written, *FOR_TESTS]), encoding="utf-8")
+        (self.station.data / "sites.d" / f"{name}.toml").write_text(
+            "\n".join([*written, *FOR_TESTS]), encoding="utf-8"
+        )
         self.captures[name] = []
 
     def session(self, name: str, text: str) -> None:
@@ -79,7 +96,9 @@ class CrawlFolder:
             self.captures[capture.site].append(capture)
 
     def wait(self, name: str, texts: set[str], seconds: float = 90.0) -> None:
-        """Read until all of these have come from a collector that runs; fails when that takes too long."""
+        """Read until all of these have come from a collector that runs; fails when that takes
+        too long.
+        """
 
         def there() -> bool:
             self.read()
@@ -100,7 +119,15 @@ class CrawlFolder:
         handles = sorted({match.subject for finding in found for match in finding.matches})
         asked = self.station.data / "handles.txt"
         asked.write_text("\n".join(handles), encoding="ascii")
-        words = ("subjects", "resolve", str(asked), "--case", "REACH-1", "--reason", "the table of what is reached")
+        words = (
+            "subjects",
+            "resolve",
+            str(asked),
+            "--case",
+            "REACH-1",
+            "--reason",
+            "the table of what is reached",
+        )
         table = csv.DictReader(self.station.run(*words).splitlines())
         reference = {row["handle"]: row["customer_ref"] for row in table if row["customer_ref"]}
         exposed: dict[str, set[str]] = {name: set() for name in self.captures}
@@ -110,8 +137,14 @@ class CrawlFolder:
 
     def _findings(self) -> list[Finding]:
         found = []
-        with closing(Context(self.station.data).bus()) as bus, closing(bus.subscribe(FINDINGS, "reach")) as subscription:
+        with (
+            closing(Context(self.station.data).bus()) as bus,
+            closing(bus.subscribe(FINDINGS, "reach")) as subscription,
+        ):
             while records := subscription.poll(100, 0.0):
-                found += [Finding.decode(record.value, int(record.headers["schema"])) for record in records]
+                found += [
+                    Finding.decode(record.value, int(record.headers["schema"]))
+                    for record in records
+                ]
                 subscription.commit(records[-1])
         return found

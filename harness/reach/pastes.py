@@ -28,8 +28,10 @@ class PastebinApi(Head):
     def _list(self, content: Content, url: str) -> object:
         return [
             {
-                "scrape_url": f"{url}/api_scrape_item.php?i={_key(post)}", "full_url": f"https://pastebin.com/{_key(post)}",
-                "date": f"{post.at.timestamp():.0f}", "key": _key(post), "size": str(len(post.text)), "expire": "0",
+                "scrape_url": f"{url}/api_scrape_item.php?i={_key(post)}",
+                "full_url": f"https://pastebin.com/{_key(post)}",
+                "date": f"{post.at.timestamp():.0f}", "key": _key(post),
+                "size": str(len(post.text)), "expire": "0",
                 "title": content.thread_of(post).title, "syntax": "text", "user": post.author,
             }
             for post in [*content.posts()][:NEWEST]
@@ -48,14 +50,17 @@ class PastebinArchive(Head):
     def _list(self, content: Content) -> str:
         now = datetime.now(UTC)
         rows = "".join(
-            f'<tr><td><span class="status -public"></span><a href="/{_key(post)}">{content.thread_of(post).title}</a></td><td '
-            f'class="td_smaller h_800 td_right">{ago(post.at, now)}</td><td class="td_smaller h_800 td_right"><a '
-            'href="/archive/text">Text</a></td></tr>'
+            '<tr><td><span class="status -public"></span><a'
+            f' href="/{_key(post)}">{content.thread_of(post).title}</a></td><td class="td_smaller'
+            f' h_800 td_right">{ago(post.at, now)}</td><td class="td_smaller h_800 td_right"><a'
+            ' href="/archive/text">Text</a></td></tr>'
             for post in content.posts()
         )
         return (
-            '<html><head><link rel="canonical" href="https://pastebin.com/archive"></head><body><ul class="sidebar__menu"><li><a '
-            'href="/Zz999999">a public paste</a></li></ul><div class="archive-table"><table class="maintable"><tr '
+            '<html><head><link rel="canonical" href="https://pastebin.com/archive"></head><body><ul'
+            ' class="sidebar__menu"><li><a '
+            'href="/Zz999999">a public paste</a></li></ul><div class="archive-table"><table'
+            ' class="maintable"><tr '
             f'class="top"><th>Name</th><th>Posted</th><th>Syntax</th></tr>{rows}</table></div></body></html>'
         )
 
@@ -67,7 +72,9 @@ class RawPaste(Head):
         """The list and the pastes."""
         yield (
             "/archive",
-            lambda: "<ul>{}</ul>".format("".join(f'<li><a href="/{_key(post)}">x</a></li>' for post in content.posts())),
+            lambda: "<ul>{}</ul>".format(
+                "".join(f'<li><a href="/{_key(post)}">x</a></li>' for post in content.posts())
+            ),
         )
         for post in content.posts():
             yield f"/raw/{_key(post)}", given(post.text)
@@ -75,6 +82,13 @@ class RawPaste(Head):
 
 PASTES = (
     PastebinApi("Pastebin API", "pastebin", "2026", paged=False),
-    PastebinArchive("Pastebin archive", "pastebin_archive", "2026", "/archive", precision=timedelta(days=30), paged=False),
+    PastebinArchive(
+        "Pastebin archive",
+        "pastebin_archive",
+        "2026",
+        "/archive",
+        precision=timedelta(days=30),
+        paged=False,
+    ),
     RawPaste("raw_paste", "raw_paste", "any", "/archive", paged=False),
 )

@@ -1,4 +1,6 @@
-"""Searches of public code and lists of complaints, in the documented shape of their answers; each post is a hit."""
+"""Searches of public code and lists of complaints, in the documented shape of their answers;
+each post is a hit.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,18 @@ class _Search(Head):
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Every page of hits, and an empty one behind them."""
         for number in range(1, count_of([*content.posts()], self.size) + 2):
-            for path in {self.start, f"{self.start}&{self.page}=1"} if number == 1 else {self._at(number)}:
+            for path in (
+                {self.start, f"{self.start}&{self.page}=1"} if number == 1 else {self._at(number)}
+            ):
                 yield path, partial(self._page, number, content, url)
 
     def _at(self, number: int) -> str:
         first = f"{self.page}=1"
-        return self.start.replace(first, f"{self.page}={number}") if first in self.start else f"{self.start}&{self.page}={number}"
+        return (
+            self.start.replace(first, f"{self.page}={number}")
+            if first in self.start
+            else f"{self.start}&{self.page}={number}"
+        )
 
     def _page(self, number: int, content: Content, url: str) -> object:
         return self.hits([*content.posts()], number, content, url)
@@ -123,7 +131,13 @@ class GithubGists(_Search):
                 "id": f"{p.id:x}",
                 "git_pull_url": "x",
                 "owner": {"login": p.author},
-                "files": {"a.txt": {"filename": content.thread_of(p).title, "raw_url": url + self._raw(p), "size": len(p.text)}},
+                "files": {
+                    "a.txt": {
+                        "filename": content.thread_of(p).title,
+                        "raw_url": url + self._raw(p),
+                        "size": len(p.text),
+                    }
+                },
             }
             for p in page_of(posts, number, self.size)
         ]
@@ -141,7 +155,12 @@ class GithubCode(_Search):
         yield from super().pages(content, url)
         for post in content.posts():
             held = base64.encodebytes(post.text.encode()).decode()
-            told = {"sha": _sha(post), "size": len(post.text), "content": held, "encoding": "base64"}
+            told = {
+                "sha": _sha(post),
+                "size": len(post.text),
+                "content": held,
+                "encoding": "base64",
+            }
             yield f"/repositories/7/git/blobs/{_sha(post)}", given(told)
 
     def hits(self, posts: list[Post], number: int, content: Content, url: str) -> object:
@@ -167,7 +186,10 @@ class Heimao(Head):
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Lists and complaints."""
         for number in range(1, count_of([*content.threads], 10) + 2):
-            yield self.start.replace("&page=1", f"&page={number}"), partial(self._list, content, number, url)
+            yield (
+                self.start.replace("&page=1", f"&page={number}"),
+                partial(self._list, content, number, url),
+            )
         for thread in content.threads.values():
             yield f"/complaint/view/{17300000000 + thread.id}/", partial(self._complaint, thread)
 
@@ -189,18 +211,25 @@ class Heimao(Head):
             }
             for t in page_of(content.listed(), number, 10)
         ]
-        return {"result": {"status": {"code": 0}, "data": {"lists": listed, "pager": {"current": number}}}}
+        return {
+            "result": {
+                "status": {"code": 0},
+                "data": {"lists": listed, "pager": {"current": number}},
+            }
+        }
 
     def _complaint(self, thread: Thread) -> str:
         steps = "".join(
-            f'<div class="ts-d-item"><div class="ts-d-user"><span class="u-name">{p.author}</span><span class="u-status">补充投诉'
-            f'</span><span class="u-date">{p.at.astimezone(CHINA):%Y-%m-%d %H:%M}:{p.place % 60:02}</span></div><div '
-            f'class="ts-d-cont"><div class="ts-reply">{p.text}</div></div></div>'
+            '<div class="ts-d-item"><div class="ts-d-user"><span'
+            f' class="u-name">{p.author}</span><span class="u-status">补充投诉</span><span'
+            f' class="u-date">{p.at.astimezone(CHINA):%Y-%m-%d %H:%M}:{p.place % 60:02}</span></div><div'  # noqa: E501
+            f' class="ts-d-cont"><div class="ts-reply">{p.text}</div></div></div>'
             for p in reversed(thread.posts)
         )
         return (
-            f'<html><body><div class="ts-d-question"><h1 class="article">{thread.title}</h1><div class="ts-q-user"><span '
-            f'class="u-date">x</span></div></div><div class="ts-d-steplist">{steps}</div></body></html>'
+            f'<html><body><div class="ts-d-question"><h1 class="article">{thread.title}</h1><div'
+            ' class="ts-q-user"><span class="u-date">x</span></div></div><div'
+            f' class="ts-d-steplist">{steps}</div></body></html>'
         )
 
 
@@ -210,12 +239,32 @@ def _sha(post: Post) -> str:
 
 
 SEARCHES = (
-    GithubCode("GitHub code", "github_code", "REST 2022", f"/search/code{GITHUB}", paged=True, more=(WITH_TOKEN,)),
+    GithubCode(
+        "GitHub code",
+        "github_code",
+        "REST 2022",
+        f"/search/code{GITHUB}",
+        paged=True,
+        more=(WITH_TOKEN,),
+    ),
     GithubIssues("GitHub issues", "github_issues", "REST 2022", f"/search/issues{GITHUB}"),
-    GithubGists("GitHub gists", "github_gists", "REST 2022", f"/gists/public?per_page={HITS}", more=(GISTS,)),
+    GithubGists(
+        "GitHub gists", "github_gists", "REST 2022", f"/gists/public?per_page={HITS}", more=(GISTS,)
+    ),
     GiteeIssues(
-        "Gitee issues", "gitee_issues", "v5", f"/api/v5/search/issues?q=bank.example&per_page={HITS}", more=(WITH_TOKEN,)
+        "Gitee issues",
+        "gitee_issues",
+        "v5",
+        f"/api/v5/search/issues?q=bank.example&per_page={HITS}",
+        more=(WITH_TOKEN,),
     ),
     Heimao("Heimao", "heimao", "2021", "/api/grp_comp/feed?type=1&page_size=10&page=1"),
-    Jutousu("Jutousu", "jutousu", "2019", "/front/api/search/searchPostList.do?pageNo=1&listType=1", page="pageNo", size=20),
+    Jutousu(
+        "Jutousu",
+        "jutousu",
+        "2019",
+        "/front/api/search/searchPostList.do?pageNo=1&listType=1",
+        page="pageNo",
+        size=20,
+    ),
 )

@@ -1,4 +1,6 @@
-"""A site in the shape of a program: which pages it has, and what each says at the moment at which it is asked for."""
+"""A site in the shape of a program: which pages it has, and what each says at the moment at
+which it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,9 @@ class Shape(Protocol):
 
     @property
     def more(self) -> tuple[str, ...]:
-        """Lines that a site's file needs beside the usual four; of one with `cookies` the site answers to `TOKEN` alone."""
+        """Lines that a site's file needs beside the usual four; of one with `cookies` the site
+        answers to `TOKEN` alone.
+        """
 
     def pages(self, content: Content, url: str) -> Iterator[tuple[str, Made]]:
         """Every path, and what it says; `url` is the site's own address."""
@@ -85,7 +89,9 @@ def serve(shape: Shape, content: Content, answers: Answers) -> None:
     """Put every page up; those that were there stay, as they then are."""
     for path, made in shape.pages(content, answers.url):
         for written in {path, urllib.parse.quote(path, safe="/?&=%;,:.+~-_")}:
-            answers.pages[written] = _answer(made, shape.charset, TOKEN if WITH_TOKEN in shape.more else "")
+            answers.pages[written] = _answer(
+                made, shape.charset, TOKEN if WITH_TOKEN in shape.more else ""
+            )
 
 
 def given(said: object) -> Made:
@@ -100,12 +106,22 @@ def _answer(made: Made, charset: str, token: str) -> Callable[[BaseHTTPRequestHa
             return
         said = made()
         is_html = isinstance(said, str) and said.lstrip().startswith("<")
-        kind = "text/html" if is_html else "text/plain" if isinstance(said, str) else "application/json"
-        body = (said if isinstance(said, str) else json.dumps(said)).encode(charset if isinstance(said, str) else "utf-8")
+        kind = (
+            "text/html"
+            if is_html
+            else "text/plain"
+            if isinstance(said, str)
+            else "application/json"
+        )
+        body = (said if isinstance(said, str) else json.dumps(said)).encode(
+            charset if isinstance(said, str) else "utf-8"
+        )
         handler.send_response(302 if isinstance(said, Redirect) else 200)
         if isinstance(said, Redirect):
             handler.send_header("Location", said)
-        handler.send_header("Content-Type", f"{kind}; charset={charset if isinstance(said, str) else 'utf-8'}")
+        handler.send_header(
+            "Content-Type", f"{kind}; charset={charset if isinstance(said, str) else 'utf-8'}"
+        )
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)

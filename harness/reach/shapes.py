@@ -1,4 +1,6 @@
-"""Every shape, and the whole way of one table: what is planted on all of them at once, crawled in four visits, and matched."""
+"""Every shape, and the whole way of one table: what is planted on all of them at once, crawled
+in four visits, and matched.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def said(capture: Capture) -> str:
 
 @dataclass
 class ShapeVisits:
-    """All shapes after their visits: at first, unchanged, with replies to old threads, and with threads of an earlier date."""
+    """All shapes after their visits: at first, unchanged, with replies to old threads, and with
+    threads of an earlier date.
+    """
 
     measured: CrawlFolder
     contents: dict[str, Content]
@@ -61,9 +65,13 @@ class ShapeVisits:
     def reach(self, shape: Shape) -> Reach:
         """The shape's row."""
         name, planted = name_of(shape), self.planted(shape)
-        captured = len({text for capture in self.captures(shape) if (text := said(capture)) in planted})
+        captured = len(
+            {text for capture in self.captures(shape) if (text := said(capture)) in planted}
+        )
         lines = self.measured.lines[name]
-        return Reach(shape.name, shape.version, OWN, lines, len(planted), captured, len(self.exposed[name]))
+        return Reach(
+            shape.name, shape.version, OWN, lines, len(planted), captured, len(self.exposed[name])
+        )
 
 
 def crawled(station: Station) -> ShapeVisits:
@@ -82,7 +90,9 @@ def crawled(station: Station) -> ShapeVisits:
         measured.session("forge", f"Authorization: {TOKEN}")
         for shape in SHAPES:
             contents[shape.name].write(planned.first)
-            measured.site(name_of(shape), shape.preset, servers[shape.name].url + shape.start, *shape.more)
+            measured.site(
+                name_of(shape), shape.preset, servers[shape.name].url + shape.start, *shape.more
+            )
         first, unchanged = visit(), visit()
         for content in contents.values():
             content.reply(planned.later)

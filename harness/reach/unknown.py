@@ -1,8 +1,9 @@
-"""Forum programs that no preset knows, of `unknown.toml`, after different ways to write a forum: all pages of a site by path.
+"""Forum programs that no preset knows, of `unknown.toml`, after different ways to write a forum:
+all pages of a site by path.
 
-Each site has 14 threads on two pages of its list or on two boards, threads of up to 13 posts on up to three pages, and thirty
-people of whom each stands in one post: most of them in the last posts of long threads, which are lost when only first pages are
-read.
+Each site has 14 threads on two pages of its list or on two boards, threads of up to 13 posts on up
+to three pages, and thirty people of whom each stands in one post: most of them in the last posts of
+long threads, which are lost when only first pages are read.
 """
 
 from __future__ import annotations
@@ -18,11 +19,15 @@ THREADS, LISTED, ON_PAGE = 14, 8, 5
 TALK = 10
 """From this one on threads stand on the second board, where there are several."""
 PEOPLE = tuple(f"1380013{8000 + n}" for n in range(30))
-WORDS = "offer fresh data bank rows sample price contact today trust seller escrow buyer reply thanks nice deal full base".split()
+WORDS = (
+    "offer fresh data bank rows sample price contact today trust seller escrow buyer reply thanks"
+    " nice deal full base".split()
+)
 AROUND = (
-    '<html><head><title>{title}</title></head><body><ul class="nav"><li><a href="/">Home</a></li>'
-    '<li><a href="/login?next=/">Log in</a></li><li><a href="/register">Register</a></li></ul>{body}'
-    "<footer>All times are UTC. 2026</footer></body></html>"
+    '<html><head><title>{title}</title></head><body><ul class="nav"><li><a'
+    ' href="/">Home</a></li><li><a href="/login?next=/">Log in</a></li><li><a'
+    ' href="/register">Register</a></li></ul>{body}<footer>All times are UTC.'
+    " 2026</footer></body></html>"
 )
 BOARDS = ("Trade of data", "Talk of the day", "Rules and news", "Off topic things")
 
@@ -37,7 +42,11 @@ class PlantedPost:
 
     def fields(self) -> dict[str, object]:
         """What a template may say of it."""
-        day, hour, minute = 1 + (self.thread + self.number) % 26, 8 + self.number % 4, 10 + self.number
+        day, hour, minute = (
+            1 + (self.thread + self.number) % 26,
+            8 + self.number % 4,
+            10 + self.number,
+        )
         return {
             "text": self.text,
             "number": self.number + 1,
@@ -53,13 +62,20 @@ class PlantedPost:
 def told() -> list[list[PlantedPost]]:
     """All posts by thread."""
     texts = [
-        [" ".join(WORDS[(n * 7 + k * 3 + w) % len(WORDS)] for w in range(6 + (n + k) % 9)) for k in range((n * 5) % 13 + 1)]
+        [
+            " ".join(WORDS[(n * 7 + k * 3 + w) % len(WORDS)] for w in range(6 + (n + k) % 9))
+            for k in range((n * 5) % 13 + 1)
+        ]
         for n in range(THREADS)
     ]
-    places = sorted(((k, n) for n, thread in enumerate(texts) for k in range(len(thread))), reverse=True)
+    places = sorted(
+        ((k, n) for n, thread in enumerate(texts) for k in range(len(thread))), reverse=True
+    )
     for person, (k, n) in zip(PEOPLE, places[:: len(places) // len(PEOPLE)], strict=False):
         texts[n][k] += f" Wang Xiaoming {person} {WORDS[k % 9]}"
-    return [[PlantedPost(n, k, text) for k, text in enumerate(thread)] for n, thread in enumerate(texts)]
+    return [
+        [PlantedPost(n, k, text) for k, text in enumerate(thread)] for n, thread in enumerate(texts)
+    ]
 
 
 def title(n: int) -> str:
@@ -110,21 +126,37 @@ class Program:
     def site(self) -> dict[str, str]:
         """Every page by its path."""
         threads, found = told(), dict[str, str]()
-        boards = (range(TALK), range(TALK, THREADS)) if "{b" in self.list_at[0] else (range(THREADS),)
+        boards = (
+            (range(TALK), range(TALK, THREADS)) if "{b" in self.list_at[0] else (range(THREADS),)
+        )
         for board, of in zip(BOARDS, boards, strict=False):
             self._list(board, [(n, threads[n]) for n in of], found)
         if not self.is_book:
             for n, thread in enumerate(threads):
                 self._write(n, thread, found)
         if self.board:
-            places = {board: self._list_at(board, 1) for board in (BOARDS if len(boards) > 1 else BOARDS[:1])}
-            empty = {board: f"/b/{board.partition(' ')[0].lower()}" for board in BOARDS if board not in places}
+            places = {
+                board: self._list_at(board, 1)
+                for board in (BOARDS if len(boards) > 1 else BOARDS[:1])
+            }
+            empty = {
+                board: f"/b/{board.partition(' ')[0].lower()}"
+                for board in BOARDS
+                if board not in places
+            }
             rows = "".join(
                 self.board.format(name=name, url=escape(url), n=n)
                 for n, (name, url) in enumerate(list({**places, **empty}.items())[: self.boards])
             )
-            login = f'<table><tr><td><a href="/login.php?do=login">Log in here to see all of it</a></td></tr>{rows}</table>'
-            newest = "".join(self._row(n, threads[n], self.latest) for n in (3, 12, 7, 9, 5)) if self.latest else ""
+            login = (
+                '<table><tr><td><a href="/login.php?do=login">Log in here to see all of'
+                f" it</a></td></tr>{rows}</table>"
+            )
+            newest = (
+                "".join(self._row(n, threads[n], self.latest) for n in (3, 12, 7, 9, 5))
+                if self.latest
+                else ""
+            )
             if self.category:
                 found["/cat/1"] = AROUND.format(title="Category", body=f"<h1>Category</h1>{login}")
                 login = '<h3><a href="/cat/1">Main category</a></h3>'
@@ -133,16 +165,25 @@ class Program:
             found = dict.fromkeys((*places.values(), *empty.values()), nothing) | found
         return found
 
-    def _list(self, board: str, threads: Sequence[tuple[int, Sequence[PlantedPost]]], found: dict[str, str]) -> None:
+    def _list(
+        self,
+        board: str,
+        threads: Sequence[tuple[int, Sequence[PlantedPost]]],
+        found: dict[str, str],
+    ) -> None:
         """All pages of a board."""
         if self.is_book or self.is_archive:
-            rows = [self._post([one]) if self.is_book else self._row(n, [one]) for n, all_ in threads for one in all_]
+            rows = [
+                self._post([one]) if self.is_book else self._row(n, [one])
+                for n, all_ in threads
+                for one in all_
+            ]
         else:
             rows = [self._row(n, thread) for n, thread in threads]
         last = -(-len(rows) // LISTED)
         for number in range(1, last + 1):
             links = self._pages(number, last, lambda page: self._list_at(board, page))
-            body = f"<h1>{board}</h1>{self.list.format(''.join(rows[(number - 1) * LISTED : number * LISTED]))}{links}"
+            body = f"<h1>{board}</h1>{self.list.format(''.join(rows[(number - 1) * LISTED : number * LISTED]))}{links}"  # noqa: E501
             found[self._list_at(board, number)] = AROUND.format(title=board, body=body)
 
     def _write(self, n: int, thread: Sequence[PlantedPost], found: dict[str, str]) -> None:
@@ -150,7 +191,11 @@ class Program:
         last = -(-len(thread) // size)
         for number in range(1, last + 1):
             some = thread[(number - 1) * size : number * size]
-            links = "" if self.is_archive else self._pages(number, last, lambda page: self._thread_at(n, page))
+            links = (
+                ""
+                if self.is_archive
+                else self._pages(number, last, lambda page: self._thread_at(n, page))
+            )
             head = self.head.format(replies=len(thread) - 1, posts=len(thread))
             place = self._post_at(some[0]) if self.is_archive else self._thread_at(n, number)
             body = f"<h1>{title(n)}</h1>{head}{self.thread.format(self._post(some))}{links}"
@@ -161,25 +206,50 @@ class Program:
         made, inner = list[str](), ""
         for one in reversed(posts):
             template = self.first if self.first and not one.number else self.post
-            made.insert(0, template.format(**one.fields(), inner=inner, title=title(one.thread), **self._around(one)))
+            made.insert(
+                0,
+                template.format(
+                    **one.fields(), inner=inner, title=title(one.thread), **self._around(one)
+                ),
+            )
             inner = made.pop() if self.nested and one is not posts[0] else ""
         return "".join(made)
 
     def _around(self, one: PlantedPost) -> dict[str, str]:
         """Where the posts before and behind one are, of an archive."""
         size = len(told()[one.thread]) if self.is_archive else 0
-        near = {"before": max(0, one.number - 1), "behind": min(size - 1, one.number + 1)} if size else {}
-        return {name: self._post_at(PlantedPost(one.thread, number, "")) for name, number in near.items()}
+        near = (
+            {"before": max(0, one.number - 1), "behind": min(size - 1, one.number + 1)}
+            if size
+            else {}
+        )
+        return {
+            name: self._post_at(PlantedPost(one.thread, number, ""))
+            for name, number in near.items()
+        }
 
     def _row(self, n: int, posts: Sequence[PlantedPost], row: str = "") -> str:
-        fields = {**posts[-1].fields(), "author": posts[0].fields()["author"], "first": posts[0].text}
+        fields = {
+            **posts[-1].fields(),
+            "author": posts[0].fields()["author"],
+            "first": posts[0].text,
+        }
         url = self._post_at(posts[0]) if self.is_archive else self._thread_at(n, 1)
-        more = {"url": escape(url), "title": title(n), "replies": len(posts) - 1, "posts": len(posts)}
+        more = {
+            "url": escape(url),
+            "title": title(n),
+            "replies": len(posts) - 1,
+            "posts": len(posts),
+        }
         return (row or self.row).format(**fields, **more, views=n * 371 + 5, n=n + 31)
 
     def _list_at(self, board: str, page: int) -> str:
-        named = self.list_at[0].format(board=board.partition(" ")[0].lower(), b=BOARDS.index(board) + 2)
-        return named + (self.list_at[1].format(page=page, offset=(page - 1) * LISTED) if page > 1 else "")
+        named = self.list_at[0].format(
+            board=board.partition(" ")[0].lower(), b=BOARDS.index(board) + 2
+        )
+        return named + (
+            self.list_at[1].format(page=page, offset=(page - 1) * LISTED) if page > 1 else ""
+        )
 
     def _post_at(self, one: PlantedPost) -> str:
         return self.thread_at[0].format(n=1000 + one.thread * 40 + one.number)
@@ -197,18 +267,42 @@ class Program:
         kind, _, word = self.pages.partition(" ")
         others = [f'<a href="{at[n]}">{n}</a>' if n != number else "" for n in range(1, last + 1)]
         numbers = [link or f"<b>{number}</b>" for link in others]
-        items = (f'<li class="{"active" if n == number else ""}"><a href="{at[n]}">{n}</a></li>' for n in range(1, last + 1))
+        items = (
+            f'<li class="{"active" if n == number else ""}"><a href="{at[n]}">{n}</a></li>'
+            for n in range(1, last + 1)
+        )
         is_last = number == last
         made = {
-            "relation": "" if is_last else f'<p><a rel="next" href="{at[number + 1]}">older</a></p>',
-            "word": f'<div class="pg">{" ".join(others)} {"" if is_last else f"<a href={at[number + 1]}>{word}</a>"}</div>',
+            "relation": (
+                "" if is_last else f'<p><a rel="next" href="{at[number + 1]}">older</a></p>'
+            ),
+            "word": (
+                f'<div class="pg">{" ".join(others)}'
+                f" {'' if is_last else f'<a href={at[number + 1]}>{word}</a>'}</div>"
+            ),
             "numbers": f"<p>Pages: {' '.join(numbers)}</p>",
-            "others": f"<div>Page {number} of {last} {''.join(f'[{link}]' for link in others if link)}</div>",
+            "others": (
+                f"<div>Page {number} of {last}"
+                f" {''.join(f'[{link}]' for link in others if link)}</div>"
+            ),
             "items": f"<ul>{''.join(items)}</ul>",
-            "arrows": "" if is_last else f'<div class="nav2"><a href="{at[number + 1]}"><img src="r.gif"></a></div>',
-            "mixed": f"<p>{' '.join(numbers)} {'' if is_last else f'<a href={at[number + 1]}>&raquo;</a>'}</p>",
-            "button": "" if is_last else f'<button class="load" data-next="{at[number + 1]}">Load more</button>',
-            "choice": f"<select>{''.join(f'<option value={at[n]}>page {n}</option>' for n in range(1, last + 1))}</select>",
+            "arrows": (
+                ""
+                if is_last
+                else f'<div class="nav2"><a href="{at[number + 1]}"><img src="r.gif"></a></div>'
+            ),
+            "mixed": (
+                f"<p>{' '.join(numbers)}"
+                f" {'' if is_last else f'<a href={at[number + 1]}>&raquo;</a>'}</p>"
+            ),
+            "button": (
+                ""
+                if is_last
+                else f'<button class="load" data-next="{at[number + 1]}">Load more</button>'
+            ),
+            "choice": (
+                f"<select>{''.join(f'<option value={at[n]}>page {n}</option>' for n in range(1, last + 1))}</select>"  # noqa: E501
+            ),
         }
         return made[kind]
 
@@ -220,5 +314,7 @@ def programs() -> list[Program]:
 
 
 def _program(name: str, of: dict[str, Any]) -> Program:
-    told: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in of.items()}
+    told: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in of.items()
+    }
     return Program(name=name, **told)

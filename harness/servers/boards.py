@@ -1,7 +1,9 @@
-"""Starts board programs on free loopback ports, and writes into them: machina (Django), Fossil (C), NodeBB (Node).
+"""Starts board programs on free loopback ports, and writes into them: machina (Django), Fossil (C),
+NodeBB (Node).
 
-Each is a context like those of `programs`, with all that it stores in its work folder. What is written goes in by the program's
-own means: its forms or its engine. machina comes from PyPI, NodeBB from npm; Fossil, Node and a Redis for NodeBB are Debian's.
+Each is a context like those of `programs`, with all that it stores in its work folder. What is
+written goes in by the program's own means: its forms or its engine. machina comes from PyPI, NodeBB
+from npm; Fossil, Node and a Redis for NodeBB are Debian's.
 """
 
 from __future__ import annotations
@@ -53,13 +55,13 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(BAS
 LOCAL = "django.core.cache.backends.locmem.LocMemCache"
 CACHES = {"default": {"BACKEND": LOCAL}, "machina_attachments": {"BACKEND": LOCAL, "LOCATION": "attachments"}}
 HAYSTACK_CONNECTIONS = {"default": {"ENGINE": "haystack.backends.simple_backend.SimpleEngine"}}
-"""
+"""  # noqa: E501
 MACHINA_URLS = """\
 from django.contrib import admin
 from django.urls import include, path
 from machina import urls
 urlpatterns = [path("admin/", admin.site.urls), path("accounts/", include("django.contrib.auth.urls")), path("", include(urls))]
-"""
+"""  # noqa: E501
 MACHINA_FILL = """\
 from django.contrib.auth import get_user_model
 from machina.apps.forum.models import Forum
@@ -70,7 +72,7 @@ Forum.objects.create(name="General", type=Forum.FORUM_POST, parent=parent)
 for name in ("can_see_forum", "can_read_forum"):
     known = ForumPermission.objects.get(codename=name)
     UserForumPermission.objects.create(permission=known, anonymous_user=True, authenticated_user=False, has_perm=True)
-"""
+"""  # noqa: E501
 MACHINA_WRITE = """\
 import json, sys
 from django.contrib.auth import get_user_model
@@ -110,9 +112,11 @@ const req = {ip: '127.0.0.1'};
   }
   process.exit(0);
 })().catch((error) => { console.error(String(error)); process.exit(1); });
-"""
+"""  # noqa: E501
 Threads = Sequence[tuple[str, Sequence[str]]]
-"""Titles, each with what is to be written into the thread of that title, which is opened where there is none."""
+"""Titles, each with what is to be written into the thread of that title, which is opened where
+there is none.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +165,13 @@ def fossil(work: Path) -> Iterator[Board]:
     for name, may in (("nobody", "ghjorz2"), ("anonymous", "hmnc2")):
         run([binary, "user", "capabilities", name, may, "-R", repository], work, environment)
     (port,) = free_ports(1)
-    with running("Fossil", [binary, "server", "--localhost", "--port", str(port), repository], work / LOG, environment, port):
+    with running(
+        "Fossil",
+        [binary, "server", "--localhost", "--port", str(port), repository],
+        work / LOG,
+        environment,
+        port,
+    ):
         url = f"http://{HOST}:{port}"
         yield Board(url, FossilForum(url).write)
 
@@ -186,13 +196,21 @@ class FossilForum:
             page = Selector(browser.get(f"/forumpost/{self._posts[title]}").text, type="html")
             *_, form = page.css("form:has(input[name=reply])")
             where = form.attrib.get("data-action") or form.attrib["action"]
-            page = Selector(browser.post(where, {**_hidden(form), "reply": "Reply"}).text, type="html")
+            page = Selector(
+                browser.post(where, {**_hidden(form), "reply": "Reply"}).text, type="html"
+            )
         else:
             page = Selector(browser.get("/forumnew").text, type="html")
         form = page.css("form:has(textarea)")[0]
         where = form.attrib.get("data-action") or form.attrib["action"]
         fields = {"reply": "1"} if title in self._posts else {"title": title}
-        fields = {**fields, **_hidden(form), "content": body, "mimetype": "text/x-markdown", "submit": "Submit"}
+        fields = {
+            **fields,
+            **_hidden(form),
+            "content": body,
+            "mimetype": "text/x-markdown",
+            "submit": "Submit",
+        }
         found = re.search(r"/forumpost/([0-9a-f]+)", browser.post(where, fields).url)
         if not found:
             raise UnavailableError("Fossil took no post: it showed its form again")
@@ -202,7 +220,12 @@ class FossilForum:
         if self._browser is None:
             self._browser = Browser(self.url)
             page = Selector(self._browser.get("/login").text, type="html")
-            fields = {"u": USER, "p": PASSWORD, "in": "Login", "cs": page.css("input[name=cs]::attr(value)").get("")}
+            fields = {
+                "u": USER,
+                "p": PASSWORD,
+                "in": "Login",
+                "cs": page.css("input[name=cs]::attr(value)").get(""),
+            }
             self._browser.post("/login", fields)
         return self._browser
 
@@ -213,7 +236,10 @@ def _hidden(form: Selector) -> dict[str, str]:
 
 
 def ensure_nodebb(folder: Path) -> Path:
-    """NodeBB with its packages in `folder`, made on first use; takes about a minute then. UnavailableError without npm."""
+    """NodeBB with its packages in `folder`, made on first use; takes about a minute then.
+
+    UnavailableError without npm.
+    """
     npm, made = _program("npm", "npm"), folder / "NodeBB"
     folder.mkdir(parents=True, exist_ok=True)
     with turn(folder.with_name(folder.name + ".lock")):
@@ -237,9 +263,19 @@ def nodebb(program: Path, work: Path) -> Iterator[Board]:
     node, redis = _program("node", "nodejs"), _program("redis-server", "redis-server")
     redis_port, port = free_ports(2)
     words = [redis, "--port", str(redis_port), "--bind", HOST, "--dir", str(work), "--save", ""]
-    settings = {"url": f"http://{HOST}:{port}", "secret": "loopback", "database": "redis", "port": str(port)}
+    settings = {
+        "url": f"http://{HOST}:{port}",
+        "secret": "loopback",
+        "database": "redis",
+        "port": str(port),
+    }
     at = {"host": HOST, "port": str(redis_port), "password": "", "database": "0"}
-    admin = {"username": USER, "password": PASSWORD, "password:confirm": PASSWORD, "email": "admin@example.test"}
+    admin = {
+        "username": USER,
+        "password": PASSWORD,
+        "password:confirm": PASSWORD,
+        "email": "admin@example.test",
+    }
     asked = {
         **{f"redis:{name}": value for name, value in at.items()},
         **{f"admin:{name}": value for name, value in admin.items()},
@@ -256,14 +292,25 @@ def nodebb(program: Path, work: Path) -> Iterator[Board]:
                 known[title] = number
 
     with running("Redis", words, work / "redis.log", {}, redis_port):
-        with turn(program.with_name(program.name + ".lock")):  # its setup knows one place for its configuration
+        # its setup knows one place for its configuration
+        with turn(program.with_name(program.name + ".lock")):
             (program / "config.json").unlink(missing_ok=True)
             run([node, "app.js", f"--setup={json.dumps({**settings, **asked})}"], program)
-        configuration.write_text(json.dumps({**settings, "bind_address": HOST, "redis": at}), encoding="ascii")
+        configuration.write_text(
+            json.dumps({**settings, "bind_address": HOST, "redis": at}), encoding="ascii"
+        )
         write(())
         if not (program / "public" / "stylesheet.css").is_file():
             run([node, "app.js", f"--config={configuration}", "--build"], program)
         environment = {"NODE_ENV": "production", "NODE_PATH": str(program)}
-        started = ["/bin/sh", "-c", 'cd "$1" && exec "$2" app.js --config="$3"', "sh", str(program), node, str(configuration)]
+        started = [
+            "/bin/sh",
+            "-c",
+            'cd "$1" && exec "$2" app.js --config="$3"',
+            "sh",
+            str(program),
+            node,
+            str(configuration),
+        ]
         with running("NodeBB", started, work / LOG, environment, port):
             yield Board(settings["url"], write)

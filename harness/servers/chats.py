@@ -1,4 +1,6 @@
-"""Starts servers of chats and mail on free loopback ports, and ends them: Synapse (from PyPI), Prosody and Dovecot (Debian's)."""
+"""Starts servers of chats and mail on free loopback ports, and ends them: Synapse (from PyPI),
+Prosody and Dovecot (Debian's).
+"""
 
 from __future__ import annotations
 
@@ -101,7 +103,9 @@ class Matrix:
     registration: str
     """The secret by which users are made."""
 
-    def ask(self, method: str, path: str, token: str = "", body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def ask(
+        self, method: str, path: str, token: str = "", body: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """One request; the answer's JSON. Raises what urllib raises for one that is refused."""
         request = urllib.request.Request(f"{self.url}{path}", method=method)
         if token:
@@ -117,7 +121,17 @@ class Matrix:
         nonce, password = self.ask("GET", path)["nonce"], secrets.token_hex(8)
         words = b"\0".join(word.encode() for word in (nonce, name, password, "notadmin"))
         mac = hmac.new(self.registration.encode(), words, hashlib.sha1).hexdigest()
-        told = self.ask("POST", path, body={"nonce": nonce, "username": name, "password": password, "admin": False, "mac": mac})
+        told = self.ask(
+            "POST",
+            path,
+            body={
+                "nonce": nonce,
+                "username": name,
+                "password": password,
+                "admin": False,
+                "mac": mac,
+            },
+        )
         return told["user_id"], told["access_token"]
 
 
@@ -127,24 +141,45 @@ def ensure_synapse(folder: Path) -> Path:
     wanted, stamp = SYNAPSE.read_text(encoding="ascii"), folder / "installed.txt"
     with turn(folder.with_name(folder.name + ".lock")):
         if not stamp.is_file() or stamp.read_text(encoding="ascii") != wanted:
-            pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            for words in ([sys.executable, "-m", "venv", "--clear", str(folder)], [*pip, "--requirement", str(SYNAPSE)]):
+            pip = [
+                str(folder / "bin" / "python"),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+            ]
+            for words in (
+                [sys.executable, "-m", "venv", "--clear", str(folder)],
+                [*pip, "--requirement", str(SYNAPSE)],
+            ):
                 done = subprocess.run(words, capture_output=True, text=True, check=False)
                 if done.returncode:
-                    raise UnavailableError(f"Synapse cannot be installed: {done.stderr.strip().rpartition(chr(10))[2]}")
+                    raise UnavailableError(
+                        f"Synapse cannot be installed: {done.stderr.strip().rpartition(chr(10))[2]}"
+                    )
             stamp.write_text(wanted, encoding="ascii")
     return folder.resolve() / "bin" / "python"
 
 
 @contextlib.contextmanager
 def synapse(python: Path, work: Path) -> Iterator[Matrix]:
-    """Run Synapse with its database in `work`, made on first use, without federation and without limits of pace."""
+    """Run Synapse with its database in `work`, made on first use, without federation and without
+    limits of pace.
+    """
     work.mkdir(parents=True, exist_ok=True)
     settings, (port,) = work / "hs.json", free_ports(1)
     config: dict[str, Any] = {
         "server_name": "localhost",
         "pid_file": str(work / "hs.pid"),
-        "listeners": [{"port": port, "type": "http", "bind_addresses": [HOST], "resources": [{"names": ["client"]}]}],
+        "listeners": [
+            {
+                "port": port,
+                "type": "http",
+                "bind_addresses": [HOST],
+                "resources": [{"names": ["client"]}],
+            }
+        ],
         "database": {"name": "sqlite3", "args": {"database": str(work / "hs.db")}},
         "media_store_path": str(work / "media"),
         "signing_key_path": str(work / "signing.key"),
@@ -159,11 +194,18 @@ def synapse(python: Path, work: Path) -> Iterator[Matrix]:
     }
     free = {"per_second": 100_000, "burst_count": 100_000}
     config |= dict.fromkeys(LIMITS[:2], free)
-    config["rc_joins"] = config["rc_login"] = {"local": free, "remote": free, "address": free, "account": free}
+    config["rc_joins"] = config["rc_login"] = {
+        "local": free,
+        "remote": free,
+        "address": free,
+        "account": free,
+    }
     config["rc_login"]["failed_attempts"] = free
     if settings.exists():
         before = json.loads(settings.read_text())
-        config |= {name: before[name] for name in ("registration_shared_secret", "macaroon_secret_key")}
+        config |= {
+            name: before[name] for name in ("registration_shared_secret", "macaroon_secret_key")
+        }
     settings.write_text(json.dumps(config))
     words = [str(python), "-m", "synapse.app.homeserver", "--config-path", str(settings)]
     subprocess.run([*words, "--generate-keys"], cwd=work, capture_output=True, check=True)
@@ -190,12 +232,17 @@ class Xmpp:
 
 
 def _prosodyctl(settings: Path, *words: str) -> None:
-    subprocess.run(["prosodyctl", "--config", str(settings), *words], capture_output=True, check=True)
+    subprocess.run(
+        ["prosodyctl", "--config", str(settings), *words], capture_output=True, check=True
+    )
 
 
 @contextlib.contextmanager
 def prosody(work: Path, port: int = 0) -> Iterator[Xmpp]:
-    """Run Prosody with rooms that have an archive, its data in `work`. UnavailableError where it is not installed."""
+    """Run Prosody with rooms that have an archive, its data in `work`.
+
+    UnavailableError where it is not installed.
+    """
     program = shutil.which("prosody")
     if not program:
         raise UnavailableError("Prosody is not installed: apt install prosody")
@@ -242,10 +289,17 @@ def dovecot(work: Path) -> Iterator[Imap]:
     users.mkdir(parents=True, exist_ok=True)
     is_root = os.geteuid() == 0
     owner = pwd.getpwnam("nobody") if is_root else pwd.getpwuid(os.geteuid())
-    people = DOVECOT_AS_ROOT if is_root else DOVECOT_ALONE.format(user=owner.pw_name, group=grp.getgrgid(owner.pw_gid).gr_name)
-    with tempfile.TemporaryDirectory(prefix="dovecot-") as mail:  # its mail processes are never root's, and may not enter `work`
+    people = (
+        DOVECOT_AS_ROOT
+        if is_root
+        else DOVECOT_ALONE.format(user=owner.pw_name, group=grp.getgrgid(owner.pw_gid).gr_name)
+    )
+    # its mail processes are never root's, and may not enter `work`
+    with tempfile.TemporaryDirectory(prefix="dovecot-") as mail:
         os.chown(mail, owner.pw_uid, owner.pw_gid)
         parts = {"work": work, "mail": mail, "port": port, "uid": owner.pw_uid, "gid": owner.pw_gid}
         settings.write_text(people + DOVECOT_SETTINGS.format(**parts))
-        with running("Dovecot", [program, "-F", "-c", str(settings)], work / "server.log", {}, port):
+        with running(
+            "Dovecot", [program, "-F", "-c", str(settings)], work / "server.log", {}, port
+        ):
             yield Imap(port, users)

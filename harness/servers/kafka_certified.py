@@ -1,4 +1,6 @@
-"""A guard for a Kafka broker on loopback that knows its users by their certificates (mutual TLS), and by nothing else."""
+"""A guard for a Kafka broker on loopback that knows its users by their certificates (mutual
+TLS), and by nothing else.
+"""
 
 from __future__ import annotations
 
@@ -36,23 +38,35 @@ super.users=User:ANONYMOUS;User:localhost;{users}
 
 @dataclass(frozen=True, slots=True)
 class CertificateGuard:
-    """A `Guard`: TLS with clients' certificates of `authority`; `users` may do everything, others nothing."""
+    """A `Guard`: TLS with clients' certificates of `authority`; `users` may do everything,
+    others nothing.
+    """
 
     authority: Authority
     users: Sequence[str]
     ports: Sequence[int] = field(default_factory=lambda: free_ports(2))
-    """Of the listener on `OTHER_HOST`, which the broker's certificate does not name, and of one whose certificate is over."""
+    """Of the listener on `OTHER_HOST`, which the broker's certificate does not name, and of one
+    whose certificate is over.
+    """
 
     def properties(self, host: str, port: int, controller: int, work: Path) -> str:
-        """See `Guard.properties`; writes the broker's certificates and keys, and the authority's."""
+        """See `Guard.properties`; writes the broker's certificates and keys, and the
+        authority's.
+        """
         other, over = self.ports
-        pairs = {"server.pem": self.authority.server(), "over.pem": self.authority.server(until=dt.timedelta(minutes=-1))}
+        pairs = {
+            "server.pem": self.authority.server(),
+            "over.pem": self.authority.server(until=dt.timedelta(minutes=-1)),
+        }
         for name, made in pairs.items():
-            with open(work / name, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            with open(
+                work / name, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)
+            ) as file:
                 file.write(made.pair)
             (work / "ca.pem").write_bytes(made.authority)
         return PROPERTIES.format(
-            listeners=f"SSL://{host}:{port},OTHER://{OTHER_HOST}:{other},OVER://{host}:{over}", host=host, controller=controller,
+            listeners=f"SSL://{host}:{port},OTHER://{OTHER_HOST}:{other},OVER://{host}:{over}",
+            host=host, controller=controller,
             rule=RULE, work=work, users=";".join(f"User:{user}" for user in self.users),
         )  # fmt: skip
 
@@ -65,7 +79,9 @@ class CertificateGuard:
         return []
 
     def trust(self) -> ssl.SSLContext:
-        """See `Guard.trust`; the broker asks for a certificate only after the handshake, so its answer is waited for with one."""
+        """See `Guard.trust`; the broker asks for a certificate only after the handshake, so its
+        answer is waited for with one.
+        """
         made = self.authority.client(self.users[0])
         context = ssl.create_default_context(cadata=made.authority.decode("ascii"))
         handle = os.memfd_create("certificate")

@@ -1,4 +1,5 @@
-"""A Kerberos realm of its own on loopback, for a Kafka that lets its users in by ticket: MIT's server, all of it in one folder.
+"""A Kerberos realm of its own on loopback, for a Kafka that lets its users in by ticket: MIT's
+server, all of it in one folder.
 
 It needs `krb5kdc`, `kdb5_util` and `kadmin.local` (Debian: `krb5-kdc` and `krb5-admin-server`).
 """
@@ -59,7 +60,9 @@ class Realm:
         return self.folder / "krb5.conf"
 
     def keytab(self, principal: str) -> Path:
-        """Make `principal`, such as `kafka/HOST` or a user's name, and return the file with its key."""
+        """Make `principal`, such as `kafka/HOST` or a user's name, and return the file with its
+        key.
+        """
         path = self.folder / f"{principal.replace('/', '-')}.keytab"
         for query in (f"addprinc -randkey {principal}", f"ktadd -k {path} {principal}"):
             self.call("kadmin.local", "-r", REALM, "-q", query)
@@ -76,23 +79,37 @@ class Realm:
 
     def call(self, program: str, *words: str) -> None:
         """Run one of the realm's programs to its end; UnavailableError when it fails."""
-        setting = [f"KRB5_CONFIG={self.configuration}", f"KRB5_KDC_PROFILE={self.folder / 'kdc.conf'}"]
+        setting = [
+            f"KRB5_CONFIG={self.configuration}",
+            f"KRB5_KDC_PROFILE={self.folder / 'kdc.conf'}",
+        ]
         run(["/usr/bin/env", *setting, self.programs[program], *words], self.folder)
 
 
 @contextlib.contextmanager
 def realm(folder: Path) -> Iterator[Realm]:
-    """Run a new realm in `folder`; UnavailableError when its programs are not installed or it does not start."""
+    """Run a new realm in `folder`; UnavailableError when its programs are not installed or it
+    does not start.
+    """
     programs = find_programs()
     folder.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     for name, text in (("krb5.conf", CLIENT), ("kdc.conf", SERVER)):
-        (folder / name).write_text(text.format(realm=REALM, host=HOST, port=port, folder=folder), encoding="ascii")
+        (folder / name).write_text(
+            text.format(realm=REALM, host=HOST, port=port, folder=folder), encoding="ascii"
+        )
     made = Realm(folder, programs)
     made.call("kdb5_util", "create", "-s", "-r", REALM, "-P", secrets.token_hex(16))
-    environment = {"KRB5_CONFIG": str(made.configuration), "KRB5_KDC_PROFILE": str(folder / "kdc.conf")}
+    environment = {
+        "KRB5_CONFIG": str(made.configuration),
+        "KRB5_KDC_PROFILE": str(folder / "kdc.conf"),
+    }
     words = [programs["krb5kdc"], "-n", "-r", REALM]
-    waits = {"ready_seconds": READY_SECONDS, "look_seconds": LOOK_SECONDS, "end_seconds": END_SECONDS}
+    waits = {
+        "ready_seconds": READY_SECONDS,
+        "look_seconds": LOOK_SECONDS,
+        "end_seconds": END_SECONDS,
+    }
     with running("Kerberos", words, folder / "kdc.log", environment, port, **waits):
         yield made
 

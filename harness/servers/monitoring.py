@@ -1,7 +1,9 @@
-"""Starts Prometheus and Alertmanager on free loopback ports, and ends them. Both are Debian packages.
+"""Starts Prometheus and Alertmanager on free loopback ports, and ends them.
 
-Each is a context: ready when it is entered, ended by its own pid when it is left, and killed by the kernel if this process dies.
-Their data lie in the work folder.
+Both are Debian packages.
+
+Each is a context: ready when it is entered, ended by its own pid when it is left, and killed by the
+kernel if this process dies. Their data lie in the work folder.
 """
 
 from __future__ import annotations
@@ -22,13 +24,19 @@ def program(name: str) -> str:
     """The path of a program; UnavailableError says what to install."""
     found = shutil.which(name)
     if found is None:
-        raise UnavailableError(f"{name} is not there: apt install prometheus prometheus-alertmanager")
+        raise UnavailableError(
+            f"{name} is not there: apt install prometheus prometheus-alertmanager"
+        )
     return found
 
 
 def prometheus(work: Path, configuration: Path) -> AbstractContextManager[str]:
-    """Run Prometheus on a configuration file; yields its address, such as `http://127.0.0.1:41234`."""
-    return _started("Prometheus", "prometheus", work, configuration, f"--storage.tsdb.path={work / 'tsdb'}")
+    """Run Prometheus on a configuration file; yields its address, such as
+    `http://127.0.0.1:41234`.
+    """
+    return _started(
+        "Prometheus", "prometheus", work, configuration, f"--storage.tsdb.path={work / 'tsdb'}"
+    )
 
 
 def alertmanager(work: Path, configuration: Path) -> AbstractContextManager[str]:
@@ -41,6 +49,10 @@ def alertmanager(work: Path, configuration: Path) -> AbstractContextManager[str]
 def _started(name: str, binary: str, work: Path, configuration: Path, *more: str) -> Iterator[str]:
     work.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
-    common = f"--config.file={configuration}", f"--web.listen-address={HOST}:{port}", "--log.level=warn"
+    common = (
+        f"--config.file={configuration}",
+        f"--web.listen-address={HOST}:{port}",
+        "--log.level=warn",
+    )
     with running(name, [program(binary), *common, *more], work / LOG, {}, port):
         yield f"http://{HOST}:{port}"

@@ -1,7 +1,9 @@
-"""Starts paste programs that list no pastes on free loopback ports, and puts pastes up by their interfaces: pinnwand, dpaste.
+"""Starts paste programs that list no pastes on free loopback ports, and puts pastes up by their
+interfaces: pinnwand, dpaste.
 
-Each is a context like those of `programs`; it yields the program's address, and what puts files up and returns where they are.
-Both come from PyPI, dpaste into an environment of its own, since it needs an old Django.
+Each is a context like those of `programs`; it yields the program's address, and what puts files up
+and returns where they are. Both come from PyPI, dpaste into an environment of its own, since it
+needs an old Django.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ async def main():
     make_application().listen(int(sys.argv[1]), address="127.0.0.1")
     await asyncio.Event().wait()
 asyncio.run(main())
-"""
+"""  # noqa: E501
 DPASTE_SETTINGS = """\
 from dpaste.apps import dpasteAppConfig
 from dpaste.settings.base import *
@@ -43,7 +45,7 @@ class App(dpasteAppConfig):
     def get_base_url(request=None):
         return {url!r}
 INSTALLED_APPS = [app for app in INSTALLED_APPS if app != "dpaste.apps.dpasteAppConfig"] + ["local_settings.App"]
-"""
+"""  # noqa: E501
 Paste = Callable[[Mapping[str, str]], str]
 """Puts files, by name, up as one paste, and returns its address."""
 
@@ -62,7 +64,9 @@ def pinnwand(binaries: Path, work: Path) -> Iterator[tuple[str, Paste]]:
         return _told(f"{url}/api/v1/paste", body, "application/json")["link"]
 
     environment = {"PYTHONPATH": os.fspath(work)}
-    with running("pinnwand", [str(binaries / "python"), "serve.py", str(port)], work / LOG, environment, port):
+    with running(
+        "pinnwand", [str(binaries / "python"), "serve.py", str(port)], work / LOG, environment, port
+    ):
         yield url, paste
 
 
@@ -72,20 +76,38 @@ def dpaste(binaries: Path, work: Path) -> Iterator[tuple[str, Paste]]:
     work.mkdir(parents=True, exist_ok=True)
     (port,) = free_ports(1)
     url, database = f"http://{HOST}:{port}", f"sqlite:///{(work / 'dpaste.sqlite').absolute()}"
-    (work / "local_settings.py").write_text(DPASTE_SETTINGS.format(secret=secrets.token_hex(32), url=url), encoding="ascii")
-    environment = {"DATABASE_URL": database, "PYTHONPATH": os.fspath(work), "DJANGO_SETTINGS_MODULE": "local_settings"}
+    (work / "local_settings.py").write_text(
+        DPASTE_SETTINGS.format(secret=secrets.token_hex(32), url=url), encoding="ascii"
+    )
+    environment = {
+        "DATABASE_URL": database,
+        "PYTHONPATH": os.fspath(work),
+        "DJANGO_SETTINGS_MODULE": "local_settings",
+    }
     django = [str(binaries / "python"), "-m", "django"]
     run([*django, "migrate", "-v0"], work, environment)
 
     def paste(files: Mapping[str, str]) -> str:
         link = ""
         for name, text in files.items():
-            fields = {"content": text, "filename": name, "lexer": "_text", "format": "json", "expires": "never"}
+            fields = {
+                "content": text,
+                "filename": name,
+                "lexer": "_text",
+                "format": "json",
+                "expires": "never",
+            }
             body = urllib.parse.urlencode(fields).encode()
             link = _told(f"{url}/api/", body, "application/x-www-form-urlencoded")["url"]
         return link
 
-    with running("dpaste", [*django, "runserver", "--noreload", f"{HOST}:{port}"], work / LOG, environment, port):
+    with running(
+        "dpaste",
+        [*django, "runserver", "--noreload", f"{HOST}:{port}"],
+        work / LOG,
+        environment,
+        port,
+    ):
         yield url, paste
 
 

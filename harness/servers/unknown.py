@@ -1,7 +1,8 @@
 """Runs programs that no preset knows, filled with known posts: blogs, an archive of mail, trackers.
 
-Pelican, Nikola, Trac and Roundup come from PyPI, ikiwiki, Chronicle and MHonArc are Debian's. Each is a context that yields the
-address at which somebody would begin. Those that write files are served as files.
+Pelican, Nikola, Trac and Roundup come from PyPI, ikiwiki, Chronicle and MHonArc are Debian's. Each
+is a context that yields the address at which somebody would begin. Those that write files are
+served as files.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from deploy.local.server import HOST, free_ports, running, serving
 from ullage.errors import UnavailableError
 
 REQUIREMENTS = Path(__file__).with_name("requirements-unknown.txt")
-WORDS = "offer fresh data bank rows sample price contact today trust seller escrow buyer reply thanks nice deal full".split()
+WORDS = (
+    "offer fresh data bank rows sample price contact today trust seller escrow buyer reply thanks"
+    " nice deal full".split()
+)
 THREADS, STEP = 14, 19
 FIRST_SECOND = 1_793_500_000
 """Of the first post, since 1970; each thread is a day after the one before, each reply an hour."""
@@ -49,7 +53,8 @@ def threads(*, replies: bool) -> Threads:
 
     lengths = [1 + (n * 3) % 5 if replies else 1 for n in range(THREADS)]
     return [
-        (f"{WORDS[n].title()} of the {WORDS[n * 5 % 17]} part", [text(n, k) for k in range(m)]) for n, m in enumerate(lengths)
+        (f"{WORDS[n].title()} of the {WORDS[n * 5 % 17]} part", [text(n, k) for k in range(m)])
+        for n, m in enumerate(lengths)
     ]
 
 
@@ -90,8 +95,14 @@ def _write(path: Path, text: str) -> None:
 def pelican(binaries: Path, work: Path, written: Threads) -> Iterator[str]:
     """Run a blog of Pelican in its default theme."""
     for n, (title, (text, *_)) in enumerate(written):
-        _write(work / "content" / f"{n}.md", f"Title: {title}\nDate: {_date(n)}\nAuthor: li\nCategory: Trade\n\n{text}\n")
-    settings = "SITENAME = 'A blog'\nSITEURL = ''\nRELATIVE_URLS = True\nTIMEZONE = 'UTC'\nDEFAULT_PAGINATION = 10\n"
+        _write(
+            work / "content" / f"{n}.md",
+            f"Title: {title}\nDate: {_date(n)}\nAuthor: li\nCategory: Trade\n\n{text}\n",
+        )
+    settings = (
+        "SITENAME = 'A blog'\nSITEURL = ''\nRELATIVE_URLS = True\nTIMEZONE ="
+        " 'UTC'\nDEFAULT_PAGINATION = 10\n"
+    )
     _write(work / "pelicanconf.py", settings)
     run([str(binaries / "pelican"), "content", "-o", "output", "-s", "pelicanconf.py"], work)
     with _files(work / "output") as url:
@@ -119,15 +130,39 @@ def ikiwiki(_: Path, work: Path, written: Threads) -> Iterator[str]:
         day, page = f'[[!meta date="{_date(n)}"]]', work / "source" / "posts" / f"lot_{n}.mdwn"
         _write(page, f'[[!meta title="{title}"]]\n{day}\n[[!meta author="li"]]\n\n{posts[0]}\n')
         for k, text in enumerate(posts[1:], 1):
-            comment = f'username="wang"\nsubject="Re"\ndate="{_date(n, k)}"\ncontent="""\n{text}\n"""'
-            _write(page.with_suffix("") / f"comment_{k}._comment", f"[[!comment format=mdwn\n{comment}]]\n")
+            comment = (
+                f'username="wang"\nsubject="Re"\ndate="{_date(n, k)}"\ncontent="""\n{text}\n"""'
+            )
+            _write(
+                page.with_suffix("") / f"comment_{k}._comment",
+                f"[[!comment format=mdwn\n{comment}]]\n",
+            )
     of_posts = '[[!inline pages="page(posts/*) and !*/Discussion" {}]]\n'
-    _write(work / "source" / "index.mdwn", of_posts.format('show="10"') + "\n[[All posts|archive]]\n")
+    _write(
+        work / "source" / "index.mdwn", of_posts.format('show="10"') + "\n[[All posts|archive]]\n"
+    )
     _write(work / "source" / "archive.mdwn", of_posts.format('archive="yes" show="0"'))
-    setup = {"srcdir": str(work / "source"), "destdir": str(work / "out"), "url": f"http://{HOST}/", "rcs": "", "discussion": 0}
-    setup |= {"wikiname": "A blog", "add_plugins": ["goodstuff", "comments"], "comments_pagespec": "posts/*"}
-    _write(work / "iki.setup", f"# IkiWiki::Setup::Yaml - YAML formatted setup file\n{json.dumps(setup)}\n")
-    run([_program("ikiwiki", "ikiwiki"), "--setup", "iki.setup", "--rebuild"], work, {"HOME": str(work)})
+    setup = {
+        "srcdir": str(work / "source"),
+        "destdir": str(work / "out"),
+        "url": f"http://{HOST}/",
+        "rcs": "",
+        "discussion": 0,
+    }
+    setup |= {
+        "wikiname": "A blog",
+        "add_plugins": ["goodstuff", "comments"],
+        "comments_pagespec": "posts/*",
+    }
+    _write(
+        work / "iki.setup",
+        f"# IkiWiki::Setup::Yaml - YAML formatted setup file\n{json.dumps(setup)}\n",
+    )
+    run(
+        [_program("ikiwiki", "ikiwiki"), "--setup", "iki.setup", "--rebuild"],
+        work,
+        {"HOME": str(work)},
+    )
     with _files(work / "out") as url:
         yield url
 
@@ -136,8 +171,16 @@ def ikiwiki(_: Path, work: Path, written: Threads) -> Iterator[str]:
 def chronicle(_: Path, work: Path, written: Threads) -> Iterator[str]:
     """Run a blog of Chronicle."""
     for n, (title, (text, *_rest)) in enumerate(written):
-        _write(work / "data" / f"{n:02}.txt", f"Title: {title}\nDate: {_date(n)}\n\n<p>{text}</p>\n")
-    words = ["--input=data", "--output=out", "--pattern=*.txt", "--url-prefix=/", "--entry-count=10"]
+        _write(
+            work / "data" / f"{n:02}.txt", f"Title: {title}\nDate: {_date(n)}\n\n<p>{text}</p>\n"
+        )
+    words = [
+        "--input=data",
+        "--output=out",
+        "--pattern=*.txt",
+        "--url-prefix=/",
+        "--entry-count=10",
+    ]
     run([_program("chronicle", "chronicle"), *words], work, {"HOME": str(work)})
     with _files(work / "out") as url:
         yield url
@@ -150,15 +193,33 @@ def mhonarc(_: Path, work: Path, written: Threads) -> Iterator[str]:
     for n, (title, posts) in enumerate(written):
         for k, text in enumerate(posts):
             mail = EmailMessage()
-            mail["From"], mail["Subject"], mail["Date"] = "Li <li@lists.example>", ("Re: " if k else "") + title, _date(n, k)
+            mail["From"], mail["Subject"], mail["Date"] = (
+                "Li <li@lists.example>",
+                ("Re: " if k else "") + title,
+                _date(n, k),
+            )
             mail["Message-ID"] = f"<{n}.{k}@lists.example>"
             if k:
                 mail["In-Reply-To"] = f"<{n}.0@lists.example>"
             mail.set_content(text)
-            box.append(b"From li@lists.example Thu Nov 26 12:00:00 2026\n" + mail.as_bytes() + b"\n\n")
+            box.append(
+                b"From li@lists.example Thu Nov 26 12:00:00 2026\n" + mail.as_bytes() + b"\n\n"
+            )
     (work / "out").mkdir(parents=True)
     (work / "box").write_bytes(b"".join(box))
-    run([_program("mhonarc", "mhonarc"), "-quiet", "-outdir", "out", "-multipg", "-idxsize", "10", "box"], work)
+    run(
+        [
+            _program("mhonarc", "mhonarc"),
+            "-quiet",
+            "-outdir",
+            "out",
+            "-multipg",
+            "-idxsize",
+            "10",
+            "box",
+        ],
+        work,
+    )
     with _files(work / "out", "maillist.html") as url:
         yield url
 
@@ -177,7 +238,7 @@ for title, posts in json.load(sys.stdin):
     ticket.insert(when=datetime.fromtimestamp(posts[0][0], timezone.utc))
     for seconds, text in posts[1:]:
         ticket.save_changes("wang", text, when=datetime.fromtimestamp(seconds, timezone.utc))
-"""
+"""  # noqa: E501
 ROUNDUP_FILL = """\
 import json, sys
 import roundup.instance
@@ -189,7 +250,7 @@ for title, posts in json.load(sys.stdin):
     messages = [database.msg.create(author=member, content=t, date=d) for d, (_, t) in zip(moments, posts, strict=True)]
     database.issue.create(title=title, messages=messages, status="2", priority="4")
 database.commit()
-"""
+"""  # noqa: E501
 ROUNDUP_SERVE = """\
 import sys
 from wsgiref.simple_server import make_server
@@ -200,7 +261,12 @@ make_server("127.0.0.1", int(sys.argv[2]), RequestDispatcher(sys.argv[1])).serve
 
 def _dated(written: Threads) -> str:
     """Return threads as JSON, each post with its moment."""
-    return json.dumps([[t, [[_seconds(n, k), text] for k, text in enumerate(posts)]] for n, (t, posts) in enumerate(written)])
+    return json.dumps(
+        [
+            [t, [[_seconds(n, k), text] for k, text in enumerate(posts)]]
+            for n, (t, posts) in enumerate(written)
+        ]
+    )
 
 
 @contextlib.contextmanager
@@ -208,7 +274,9 @@ def trac(binaries: Path, work: Path, written: Threads) -> Iterator[str]:
     """Run a tracker of Trac, as its report of all tickets shows it."""
     work.mkdir(parents=True)
     python, environment = str(binaries / "python"), str(work / "environment")
-    run([str(binaries / "trac-admin"), environment, "initenv", "Tracker", "sqlite:db/trac.db"], work)
+    run(
+        [str(binaries / "trac-admin"), environment, "initenv", "Tracker", "sqlite:db/trac.db"], work
+    )
     run([python, "-c", TRAC_FILL, environment], work, {}, _dated(written))
     (port,) = free_ports(1)
     words = [str(binaries / "tracd"), "-s", "--hostname", HOST, "--port", str(port), environment]
@@ -220,14 +288,20 @@ def trac(binaries: Path, work: Path, written: Threads) -> Iterator[str]:
 def roundup(binaries: Path, work: Path, written: Threads) -> Iterator[str]:
     """Run a tracker of Roundup, as its index of issues shows it."""
     work.mkdir(parents=True)
-    python, admin, tracker = str(binaries / "python"), str(binaries / "roundup-admin"), str(work / "tracker")
+    python, admin, tracker = (
+        str(binaries / "python"),
+        str(binaries / "roundup-admin"),
+        str(work / "tracker"),
+    )
     (port,) = free_ports(1)
     url = f"http://{HOST}:{port}/"
     web = f"tracker_web={url},mail_domain=lists.example,mailhost=localhost"
     run([admin, "-i", tracker, "install", "classic", "sqlite", web], work)
     run([admin, "-i", tracker, "initialise", "loopback-only"], work)
     run([python, "-c", ROUNDUP_FILL, tracker], work, {}, _dated(written))
-    with running("Roundup", [python, "-c", ROUNDUP_SERVE, tracker, str(port)], work / LOG, {}, port):
+    with running(
+        "Roundup", [python, "-c", ROUNDUP_SERVE, tracker, str(port)], work / LOG, {}, port
+    ):
         yield f"{url}issue?@columns=title,id,activity,status&@sort=activity&@pagesize=10"
 
 

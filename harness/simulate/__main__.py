@@ -3,7 +3,7 @@
 python -m harness.simulate 17                         the night of one seed, with its trace
 python -m harness.simulate 1-200                      many: a line for each that fails, and 1 in the end
 python -m harness.simulate 1-20 --bug commit-first    until one of them finds a bug that is planted (`harness.simulate.bugs`)
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -37,13 +37,17 @@ def bugs(text: str) -> list[str]:
     """Names of bugs, with commas between."""
     names = text.split(",")
     if unknown := [name for name in names if name not in BUGS]:
-        raise argparse.ArgumentTypeError(f"there is no bug {unknown[0]!r}; there are {', '.join(sorted(BUGS))}")
+        raise argparse.ArgumentTypeError(
+            f"there is no bug {unknown[0]!r}; there are {', '.join(sorted(BUGS))}"
+        )
     return names
 
 
 def nights(wanted: list[int], bugs: Sequence[str] = ()) -> Iterator[NightReport]:
     """One night after the other, each in a folder of its own that goes with it."""
-    with tempfile.TemporaryDirectory(prefix="night-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="night-", dir=MEMORY if MEMORY.is_dir() else None
+    ) as folder:
         root = Path(folder)
         prepare(root / "prepared")
         for seed in wanted:
@@ -54,9 +58,16 @@ def nights(wanted: list[int], bugs: Sequence[str] = ()) -> Iterator[NightReport]
 
 def main(words: list[str]) -> int:
     """Run the nights; 1 where something does not hold, or where a planted bug is not found."""
-    parser = argparse.ArgumentParser(prog="python -m harness.simulate", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m harness.simulate", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("seeds", type=seeds, help="17, 1-200 or 3,5,7")
-    parser.add_argument("--bug", type=bugs, default=(), help="plant bugs, with commas between, and stop where one is found")
+    parser.add_argument(
+        "--bug",
+        type=bugs,
+        default=(),
+        help="plant bugs, with commas between, and stop where one is found",
+    )
     asked = parser.parse_args(words)
     count, failed, steps, struck = 0, list[int](), Counter[str](), Counter[str]()
     began = time.monotonic()
@@ -66,14 +77,21 @@ def main(words: list[str]) -> int:
             if len(asked.seeds) == 1:
                 print("\n".join(told.trace))
             if told.broken or len(asked.seeds) == 1:
-                print(f"seed {told.seed}: {'; '.join(told.broken) or 'all holds'} (trace {told.digest()})", flush=True)
+                print(
+                    f"seed {told.seed}: {'; '.join(told.broken) or 'all holds'} (trace"
+                    f" {told.digest()})",
+                    flush=True,
+                )
             if told.broken:
                 failed.append(told.seed)
                 if asked.bug:
                     break
             progress.add(text=f"{len(failed)} failed")
     a_minute = 60 * count / (time.monotonic() - began)
-    print(f"{count} nights, {a_minute:.1f} a minute; {steps.total():,} durable steps at {len(steps)} places")
+    print(
+        f"{count} nights, {a_minute:.1f} a minute; {steps.total():,} durable steps at {len(steps)}"
+        " places"
+    )
     print(f"faults: {', '.join(f'{number} {kind}' for kind, number in sorted(struck.items()))}")
     if failed:
         print(f"failed: SEEDS={','.join(map(str, failed))}")
@@ -82,5 +100,9 @@ def main(words: list[str]) -> int:
 
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":  # sets of words have one order then
-        os.execve(sys.executable, [sys.executable, "-m", "harness.simulate", *sys.argv[1:]], os.environ | {"PYTHONHASHSEED": "0"})
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "harness.simulate", *sys.argv[1:]],
+            os.environ | {"PYTHONHASHSEED": "0"},
+        )
     sys.exit(main(sys.argv[1:]))

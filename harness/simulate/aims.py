@@ -1,7 +1,8 @@
-"""Faults that every night has, each at a step of one kind: where a role tells somebody of what it has done, or is about to.
+"""Faults that every night has, each at a step of one kind: where a role tells somebody of what it
+has done, or is about to.
 
-A crash at random seldom strikes between an acknowledgement and what it acknowledges. So each role dies right before and right
-after each such step of its own, some times a night; the seed says when.
+A crash at random seldom strikes between an acknowledgement and what it acknowledges. So each role
+dies right before and right after each such step of its own, some times a night; the seed says when.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ BEFORE, AFTER = False, True
 
 @dataclass(frozen=True)
 class Aim:
-    """A fault of a kind that strikes at the next step of that name which a role makes, so many times a night."""
+    """A fault of a kind that strikes at the next step of that name which a role makes, so many
+    times a night.
+    """
 
     kind: str
     role: str
@@ -37,7 +40,14 @@ class Aim:
 AIMS = (
     Aim("crash", "chats", "bus.append captures", BEFORE, 3),
     Aim("crash", "chats", "acknowledge", AFTER),
-    Aim("power", "chats", "acknowledge", AFTER, since=DAY_TURNS_SECONDS, until=DAY_TURNS_SECONDS + 600.0),
+    Aim(
+        "power",
+        "chats",
+        "acknowledge",
+        AFTER,
+        since=DAY_TURNS_SECONDS,
+        until=DAY_TURNS_SECONDS + 600.0,
+    ),
     Aim("crash", "crawl", "bus.append captures", BEFORE, 3),
     Aim("crash", "crawl", "bus.append captures", AFTER),
     Aim("crash", "match", "bus.append findings", BEFORE),
@@ -49,7 +59,14 @@ AIMS = (
     Aim("power", "alert", "bus.commit findings", AFTER),
     Aim("crash", "alert", "channel.send", BEFORE, 2),
     Aim("crash", "alert", "channel.send", AFTER, 2),
-    Aim("full", "crawl", "bus.append captures", AFTER, since=FAULTY_SECONDS - 2400.0, until=FAULTY_SECONDS - 1200.0),
+    Aim(
+        "full",
+        "crawl",
+        "bus.append captures",
+        AFTER,
+        since=FAULTY_SECONDS - 2400.0,
+        until=FAULTY_SECONDS - 1200.0,
+    ),
 )
 
 

@@ -1,4 +1,6 @@
-"""Bugs as somebody might write them, put into the product for a night: a simulator that does not find them is worth nothing."""
+"""Bugs as somebody might write them, put into the product for a night: a simulator that does not
+find them is worth nothing.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +66,9 @@ def _done_first() -> Any:
     publish = PublishPipeline.process_item
 
     async def finished(pipeline: PublishPipeline, item: PageRead) -> PageRead:
-        pipeline._visit.finished(item.leased, item.parsed, len(item.posts), item.size, item.outcome, item.validators)
+        pipeline._visit.finished(
+            item.leased, item.parsed, len(item.posts), item.size, item.outcome, item.validators
+        )
         return await publish(pipeline, item)
 
     return mock.patch.object(PublishPipeline, "process_item", finished)
@@ -95,14 +99,23 @@ def _failed_is_told() -> Any:
 
 
 def _forgets_lost_answers() -> Any:
-    """After a refusal a message gets a new id, although an earlier attempt may have arrived. It was so, and a night found it."""
+    """After a refusal a message gets a new id, although an earlier attempt may have arrived.
+
+    It was so, and a night found it.
+    """
     deliver = Sender._deliver
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
         done = deliver(sender, some)
         again = sender.setup.store.mget(Notification, [one.id for one in some])
         if not done and not getattr(sender.channel, "lost", False):
-            sender.setup.store.put([one.model_copy(update={"message": ""}) for one in again.values() if one.outcome == "pending"])
+            sender.setup.store.put(
+                [
+                    one.model_copy(update={"message": ""})
+                    for one in again.values()
+                    if one.outcome == "pending"
+                ]
+            )
         return done
 
     return mock.patch.object(Sender, "_deliver", delivered)
@@ -124,8 +137,14 @@ def _told_first() -> Any:
     deliver, put = Sender._deliver, SqliteStore.put
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
-        def unless_under_way(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[WriteResult]:
-            kept = [one for one in documents if not (isinstance(one, Notification) and one.outcome == "pending" and one.message)]
+        def unless_under_way(
+            store: SqliteStore, documents: Sequence[Document], *over: Any
+        ) -> Sequence[WriteResult]:
+            kept = [
+                one
+                for one in documents
+                if not (isinstance(one, Notification) and one.outcome == "pending" and one.message)
+            ]
             return put(store, kept, *over)
 
         with mock.patch.object(SqliteStore, "put", unless_under_way):
@@ -139,7 +158,9 @@ def _sent_first() -> Any:
     deliver, put = Sender._deliver, SqliteStore.put
 
     def delivered(sender: Sender, some: Sequence[Notification]) -> bool:
-        def as_sent(store: SqliteStore, documents: Sequence[Document], *over: Any) -> Sequence[WriteResult]:
+        def as_sent(
+            store: SqliteStore, documents: Sequence[Document], *over: Any
+        ) -> Sequence[WriteResult]:
             at = sender.setup.clock.now()
             kept = [
                 one.model_copy(update={"outcome": "sent", "sent_at": at})
@@ -167,8 +188,12 @@ def _taken_first() -> Any:
 
 
 def _values_of_all() -> Any:
-    """What an incident holds, and what ties posts to it, is told apart by its value alone: a tenant finds another's."""
-    return mock.patch.object(alerts.grouping.placement, "claim_id", lambda _, of, value: f"{of}:{value}")
+    """What an incident holds, and what ties posts to it, is told apart by its value alone: a
+    tenant finds another's.
+    """
+    return mock.patch.object(
+        alerts.grouping.placement, "claim_id", lambda _, of, value: f"{of}:{value}"
+    )
 
 
 def _posts_of_all() -> Any:
@@ -177,9 +202,13 @@ def _posts_of_all() -> Any:
 
 
 def _incidents_of_all() -> Any:
-    """The finding of a post has one id, and with it the incident that it opens, whoever the customers are of."""
+    """The finding of a post has one id, and with it the incident that it opens, whoever the
+    customers are of.
+    """
     identity = CaptureKey.identity
-    return mock.patch.object(CaptureKey, "identity", lambda key, served, _tenant: identity(key, served, ""))
+    return mock.patch.object(
+        CaptureKey, "identity", lambda key, served, _tenant: identity(key, served, "")
+    )
 
 
 def _messages_of_all() -> Any:
@@ -220,7 +249,10 @@ def _kept_after_crash() -> Any:
     def leased(frontier: Frontier, site: str) -> PageLease | None:
         if (found := lease(frontier, site)) is not None:
             with frontier._change(durable=False) as database:
-                database.execute("update pages set state = 'leased' where site = ? and name = ?", (site, found.name))
+                database.execute(
+                    "update pages set state = 'leased' where site = ? and name = ?",
+                    (site, found.name),
+                )
         return found
 
     return mock.patch.object(Frontier, "lease", leased)
@@ -239,7 +271,9 @@ def _permit_kept() -> Any:
 def _goes_back() -> Any:
     """A group's offset is whatever was committed last."""
     return mock.patch.object(
-        ullage.bus.sqlite, "COMMIT", ullage.bus.sqlite.COMMIT.replace("max(next, excluded.next)", "excluded.next")
+        ullage.bus.sqlite,
+        "COMMIT",
+        ullage.bus.sqlite.COMMIT.replace("max(next, excluded.next)", "excluded.next"),
     )
 
 
@@ -255,23 +289,34 @@ def _begins_before() -> Any:
 
 
 def _commits_back() -> Any:
-    """When a batch is committed its first record is committed once more, and the offset may go back."""
+    """When a batch is committed its first record is committed once more, and the offset may go
+    back.
+    """
     commit = Worker._commit
 
     def committed(worker: Worker, records: Sequence[Record]) -> bool:
-        return commit(worker, records) and worker._patiently(lambda: worker.subscription.commit(records[0]))
+        return commit(worker, records) and worker._patiently(
+            lambda: worker.subscription.commit(records[0])
+        )
 
     return _both(_goes_back(), mock.patch.object(Worker, "_commit", committed))
 
 
 def _two_at_once() -> Any:
     """Whoever comes second takes a group's place all the same."""
-    return mock.patch.object(ullage.bus.sqlite, "hold", lambda path, _: os.open(path, os.O_RDWR | os.O_CREAT))
+    return mock.patch.object(
+        ullage.bus.sqlite, "hold", lambda path, _: os.open(path, os.O_RDWR | os.O_CREAT)
+    )
 
 
 def _names_not_synced() -> Any:
     """A file takes the place of another one before its folder is synced, and never after."""
-    return _both(*(mock.patch.object(module, "sync_folder") for module in (ullage.files.atomic_write, ullage.files.database)))
+    return _both(
+        *(
+            mock.patch.object(module, "sync_folder")
+            for module in (ullage.files.atomic_write, ullage.files.database)
+        )
+    )
 
 
 def _not_waited_for() -> Any:
@@ -294,12 +339,17 @@ def _always_seen() -> Any:
 
 
 def _overwrites() -> Any:
-    """What was read is written over whatever is there by now. It was so; here a write that comes late takes something away."""
+    """What was read is written over whatever is there by now.
+
+    It was so; here a write that comes late takes something away.
+    """
     return mock.patch.object(SqliteStore, "_others", return_value=frozenset())
 
 
 def _erased_return() -> Any:
-    """An erased customer is stored again with the next post that shows them, and nobody looks later."""
+    """An erased customer is stored again with the next post that shows them, and nobody looks
+    later.
+    """
     return _both(
         mock.patch.object(alerts.store.queries, "_covers", return_value=False),
         mock.patch.object(alerts.service.process, "remove_late", return_value=set()),
@@ -327,7 +377,9 @@ def _frozen_takes_more() -> Any:
 
 
 def _keys_go_early() -> Any:
-    """A seal key is destroyed as soon as another one is made, while captures wait that it sealed."""
+    """A seal key is destroyed as soon as another one is made, while captures wait that it
+    sealed.
+    """
 
     def rotated(context: Context) -> None:
         store, today = context.keys, context.running_time.read().now()

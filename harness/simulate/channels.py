@@ -1,4 +1,7 @@
-"""Scripted channels: they fail, are slow, refuse, or take a message and lose the answer. What arrived is kept."""
+"""Scripted channels: they fail, are slow, refuse, or take a message and lose the answer.
+
+What arrived is kept.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +27,11 @@ class Delivery:
 
 @dataclass
 class NotificationLog:
-    """What stands in the log of notifications, watched from outside at every write: a line in `broken` for what must not be.
+    """What stands in the log of notifications, watched from outside at every write: a line in
+    `broken` for what must not be.
 
-    A message goes out under an id that was written before, else it goes out as another one after a crash; and nothing is written
-    as sent before it is, else nobody is told after one.
+    A message goes out under an id that was written before, else it goes out as another one after a
+    crash; and nothing is written as sent before it is, else nobody is told after one.
     """
 
     notices: dict[str, Notification] = field(default_factory=dict)
@@ -38,15 +42,29 @@ class NotificationLog:
         """The log holds these now."""
         self.notices.update(notices)
         for one in notices.values():
-            if one.outcome == "sent" and (one.channel, one.incident, one.message) not in self._arrived:
-                self.broken.setdefault("sent", f"{one.what} of {one.incident} on {one.channel} is written as sent, and was not")
+            if (
+                one.outcome == "sent"
+                and (one.channel, one.incident, one.message) not in self._arrived
+            ):
+                self.broken.setdefault(
+                    "sent",
+                    f"{one.what} of {one.incident} on {one.channel} is written as sent, and"
+                    " was not",
+                )
 
     def sent(self, channel: str, message: Message) -> None:
         """A message arrives."""
-        known = {(one.channel, one.incident) for one in self.notices.values() if one.message == message.id}
+        known = {
+            (one.channel, one.incident)
+            for one in self.notices.values()
+            if one.message == message.id
+        }
         self._arrived |= {(channel, entry.incident, message.id) for entry in message.entries}
         if any((channel, entry.incident) not in known for entry in message.entries):
-            self.broken.setdefault("unwritten", f"{message.id} went out on {channel} before it was written that it does")
+            self.broken.setdefault(
+                "unwritten",
+                f"{message.id} went out on {channel} before it was written that it does",
+            )
 
 
 @dataclass
@@ -77,8 +95,15 @@ class ScriptedChannel:
         self.timeline.wait(self.rng.uniform(5.0, 9.0) if mood == "slow" else 0.2)
         self.step("before")
         self.written.sent(self.name, message)
-        self.arrived += [Delivery(self.timeline.now, message.id, entry.incident, entry.why) for entry in message.entries]
-        self.tell("channel", f"{self.name} has {message.id}: {', '.join(f'{one.incident} {one.why}' for one in message.entries)}")
+        self.arrived += [
+            Delivery(self.timeline.now, message.id, entry.incident, entry.why)
+            for entry in message.entries
+        ]
+        self.tell(
+            "channel",
+            f"{self.name} has {message.id}:"
+            f" {', '.join(f'{one.incident} {one.why}' for one in message.entries)}",
+        )
         self.step("after")
         self.timeline.wait(0.1)
         if mood == "loses answers":

@@ -11,7 +11,9 @@ from ullage.records.heartbeat import SEEN, UNHEARD
 
 @dataclass
 class CoverageWatch:
-    """The letters that were written of each day; a line in `broken` for the first that is lost again."""
+    """The letters that were written of each day; a line in `broken` for the first that is lost
+    again.
+    """
 
     broken: list[str] = field(default_factory=list)
     _written: dict[str, str] = field(default_factory=dict)
@@ -21,7 +23,10 @@ class CoverageWatch:
         for day in days:
             letters = "".join(day.slots(hour) for hour in range(24))
             before = self._written.get(day.id, UNHEARD * len(letters))
-            lost = sum(old != new and (old == SEEN or new == UNHEARD) for old, new in zip(before, letters, strict=True))
+            lost = sum(
+                old != new and (old == SEEN or new == UNHEARD)
+                for old, new in zip(before, letters, strict=True)
+            )
             if lost and not self.broken:
                 self.broken.append(f"the coverage log of {day.id} lost {lost} slots that it had")
             self._written[day.id] = letters

@@ -1,8 +1,10 @@
-"""What people decide in a night, and three days later: an erasure, a hold, retention, and a post that returns.
+"""What people decide in a night, and three days later: an erasure, a hold, retention, and a post
+that returns.
 
-When the faults have ended a person erases one customer and puts one incident on hold. Then a chat repeats the post that showed
-the erased customer. After the night the roles rest for three days, longer than exposures are kept. When they begin again
-retention runs while a chat repeats another leak.
+When the faults have ended a person erases one customer and puts one incident on hold. Then a chat
+repeats the post that showed the erased customer. After the night the roles rest for three days,
+longer than exposures are kept. When they begin again retention runs while a chat repeats another
+leak.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ REST_SECONDS = 3 * 86_400.0
 """Twice as long as exposures are kept in a night (`harness.simulate.night.CONFIG`)."""
 WORK_SECONDS = 1800.0
 ERASED_LEAK, RETURNING_LEAK = 2, 3
-"""Leaks that every night has (`harness.simulate.script.BOTH`): of both tenants, and of customers of both."""
+"""Leaks that every night has (`harness.simulate.script.BOTH`): of both tenants, and of customers
+of both.
+"""
 TENANT = "north"
 ROLES = ("chats", "match", "alert")
 
@@ -54,10 +58,14 @@ class Decisions:
     refused: list[str] = field(default_factory=list)
 
     def plan(self) -> None:
-        """Let each be made at its time; add the chat message that repeats the leak of the erased customer."""
+        """Let each be made at its time; add the chat message that repeats the leak of the erased
+        customer.
+        """
         leak = self.script.leaks[ERASED_LEAK]
         people = leak.posts[0][1].people
-        leak.posts.append((CHATS[0], repeat(people, "post9000", FAULTY_SECONDS + REPEATED_AFTER_SECONDS)))
+        leak.posts.append(
+            (CHATS[0], repeat(people, "post9000", FAULTY_SECONDS + REPEATED_AFTER_SECONDS))
+        )
         self.timeline.at(FAULTY_SECONDS + ERASED_AFTER_SECONDS, self._erase)
         self.timeline.at(FAULTY_SECONDS + HELD_AFTER_SECONDS, self._hold)
 
@@ -68,8 +76,15 @@ class Decisions:
         return find_handles(self.context, tenant, {self.erased})
 
     def shown_beside_erased(self) -> set[str]:
-        """Return the pseudonyms of the customers of `TENANT` in the posts that show the erased customer."""
-        posts = [post for leak in self.script.leaks for _, post in leak.posts if self.erased in post.people]
+        """Return the pseudonyms of the customers of `TENANT` in the posts that show the erased
+        customer.
+        """
+        posts = [
+            post
+            for leak in self.script.leaks
+            for _, post in leak.posts
+            if self.erased in post.people
+        ]
         numbers = {number for post in posts for number in post.people}
         return find_handles(self.context, TENANT, numbers & set(TENANTS[TENANT]))
 
@@ -98,13 +113,21 @@ class Decisions:
         self.tell("operator", f"holds {incident}")
 
     def _leak_to_hold(self) -> Leak:
-        """Return a leak of the tenant that can still be read, and that neither is erased from nor returns."""
-        others = [leak for at, leak in enumerate(self.script.leaks) if at not in {ERASED_LEAK, RETURNING_LEAK}]
+        """Return a leak of the tenant that can still be read, and that neither is erased from
+        nor returns.
+        """
+        others = [
+            leak
+            for at, leak in enumerate(self.script.leaks)
+            if at not in {ERASED_LEAK, RETURNING_LEAK}
+        ]
         return next(leak for leak in others if leak.customers(TENANT, always=True))
 
 
 def repeat(people: tuple[int, ...], id_: str, at: float) -> Post:
-    """Return a chat message that shows `people` again, at that time of the night, by another author."""
+    """Return a chat message that shows `people` again, at that time of the night, by another
+    author.
+    """
     return Post(id_, text_of(people, ""), at, author=f"author{id_}", people=people)
 
 
@@ -115,16 +138,22 @@ def find_handles(context: Context, tenant: str, numbers: set[int]) -> set[str]:
 
 
 def find_erased(decisions: Decisions, store: IncidentStore) -> Iterator[str]:
-    """Yield a line for each document that names the erased customer, and for what an erasure was refused for."""
+    """Yield a line for each document that names the erased customer, and for what an erasure was
+    refused for.
+    """
     yield from (f"the erasure was refused: {line}" for line in decisions.refused)
-    where = DocumentFilter({"tenant": (TENANT,), "subject": tuple(decisions.erased_handles(TENANT))})
+    where = DocumentFilter(
+        {"tenant": (TENANT,), "subject": tuple(decisions.erased_handles(TENANT))}
+    )
     for kind in (Exposure, Background):
         if decisions.erased is not None and (count := store.count(kind, where)):
             yield f"the erased customer is named by {count} {kind.__name__}"
 
 
 def rest_and_return(decisions: Decisions, supervisor: Supervisor, roles: Roles) -> list[str]:
-    """Let three days pass without any process, begin again while a leak returns; return a line for all that does not hold."""
+    """Let three days pass without any process, begin again while a leak returns; return a line
+    for all that does not hold.
+    """
     timeline, context = decisions.timeline, decisions.context
     with contextlib.closing(configured_store(context)) as store:
         before = {one.id: one for one in store.scroll(Exposure, DocumentFilter())}
@@ -138,22 +167,33 @@ def rest_and_return(decisions: Decisions, supervisor: Supervisor, roles: Roles) 
     work(timeline, supervisor, roles.mains())
     broken = supervisor.faults[faults:]
     with contextlib.closing(context.bus()) as bus:
-        waiting = {topic: bus.lag(topic, group).records for topic, group in ((CAPTURES, "match"), (FINDINGS, "alert"))}
-    broken += [f"after three days {count} records of {topic} wait" for topic, count in waiting.items() if count]
+        waiting = {
+            topic: bus.lag(topic, group).records
+            for topic, group in ((CAPTURES, "match"), (FINDINGS, "alert"))
+        }
+    broken += [
+        f"after three days {count} records of {topic} wait"
+        for topic, count in waiting.items()
+        if count
+    ]
     with contextlib.closing(configured_store(context)) as store:
         after = {one.id: one for one in store.scroll(Exposure, DocumentFilter())}
         now_incidents = {one.id: one for one in store.scroll(Incident, DocumentFilter())}
     fresh = {id_: one for id_, one in after.items() if one != before.get(id_)}
     if decisions.held_incident not in kept:
         broken.append("the incident on hold is not among those that are held")
-    left = {id_: one for id_, one in after.items() if id_ not in fresh and one.last_seen < began_again}
+    left = {
+        id_: one for id_, one in after.items() if id_ not in fresh and one.last_seen < began_again
+    }
     broken += _check_retention(before, after, kept, left)
     broken += _check_numbers(before, after, incidents, now_incidents, fresh)
     broken += _check_return(context, leak, fresh, now_incidents)
     return broken
 
 
-def work(timeline: Timeline, supervisor: Supervisor, mains: dict[str, Callable[[Process], object]]) -> None:
+def work(
+    timeline: Timeline, supervisor: Supervisor, mains: dict[str, Callable[[Process], object]]
+) -> None:
     """Let the roles begin, work for a while and end one after the other."""
     supervisor.ending = False
     for role in ROLES:
@@ -171,17 +211,30 @@ def work(timeline: Timeline, supervisor: Supervisor, mains: dict[str, Callable[[
 Exposures = dict[str, Exposure]
 
 
-def _check_retention(before: Exposures, after: Exposures, kept: set[str], left: Exposures) -> Iterator[str]:
-    """Exposures of incidents on hold are all there, and no others are `left`; a wrong clock may have dated some ahead."""
-    lost = Counter(one.incident for id_, one in before.items() if one.incident in kept and id_ not in after)
-    yield from (f"retention took {count} exposures of {incident}, which is on hold" for incident, count in lost.items())
+def _check_retention(
+    before: Exposures, after: Exposures, kept: set[str], left: Exposures
+) -> Iterator[str]:
+    """Exposures of incidents on hold are all there, and no others are `left`; a wrong clock may
+    have dated some ahead.
+    """
+    lost = Counter(
+        one.incident for id_, one in before.items() if one.incident in kept and id_ not in after
+    )
+    yield from (
+        f"retention took {count} exposures of {incident}, which is on hold"
+        for incident, count in lost.items()
+    )
     old = sum(one.incident not in kept for one in left.values())
     if old:
         yield f"{old} exposures are older than retention keeps them"
 
 
 def _check_numbers(
-    before: Exposures, after: Exposures, incidents: dict[str, Incident], now: dict[str, Incident], fresh: Exposures
+    before: Exposures,
+    after: Exposures,
+    incidents: dict[str, Incident],
+    now: dict[str, Incident],
+    fresh: Exposures,
 ) -> Iterator[str]:
     """An incident whose exposures have gone stays with its numbers, and takes nothing more."""
     for id_ in sorted({one.incident for name, one in before.items() if name not in after}):
@@ -192,15 +245,24 @@ def _check_numbers(
         if incident.frozen_at is None or incident.customers != incidents[id_].customers:
             yield f"retention took exposures of {id_}, and its numbers do not stand"
     frozen = {id_ for id_, incident in now.items() if incident.frozen_at is not None}
-    for id_ in sorted(frozen & {one.incident for one in fresh.values()}):  # the same person has the same document as before
+    # the same person has the same document as before
+    for id_ in sorted(frozen & {one.incident for one in fresh.values()}):
         yield f"incident {id_} takes a post after retention took exposures of it"
 
 
-def _check_return(context: Context, leak: Leak, fresh: Exposures, incidents: dict[str, Incident]) -> Iterator[str]:
-    """A leak that returns after retention is one incident of each tenant with exactly its people."""
+def _check_return(
+    context: Context, leak: Leak, fresh: Exposures, incidents: dict[str, Incident]
+) -> Iterator[str]:
+    """A leak that returns after retention is one incident of each tenant with exactly its
+    people.
+    """
     for tenant in leak.tenants:
-        people = find_handles(context, tenant, leak.customers(tenant) & set(leak.posts[0][1].people))
-        where = {one.incident for one in fresh.values() if one.subject in people and one.tenant == tenant}
+        people = find_handles(
+            context, tenant, leak.customers(tenant) & set(leak.posts[0][1].people)
+        )
+        where = {
+            one.incident for one in fresh.values() if one.subject in people and one.tenant == tenant
+        }
         shown = {one.subject for one in fresh.values() if one.tenant == tenant}
         if len(where) != 1 or shown != people:
             yield (

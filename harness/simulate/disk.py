@@ -1,10 +1,13 @@
-"""What the disk holds after a loss of power: what was waited for, and of the rest some, or nothing, or half a page.
+"""What the disk holds after a loss of power: what was waited for, and of the rest some, or nothing,
+or half a page.
 
-Watched from below the product: each fsync, each name that comes or goes, each write in place, each commit. A name is durable when
-its folder was synced, a file's content when the file was. Of a database the write-ahead log is durable up to the last commit that
-waited for it (`synchronous=full`), and whatever left the log for the file was waited for by SQLite itself.
+Watched from below the product: each fsync, each name that comes or goes, each write in place, each
+commit. A name is durable when its folder was synced, a file's content when the file was. Of a
+database the write-ahead log is durable up to the last commit that waited for it
+(`synchronous=full`), and whatever left the log for the file was waited for by SQLite itself.
 
-Not simulated: a disk that lies about fsync, and a checkpoint under `synchronous=off`, which nothing waits for.
+Not simulated: a disk that lies about fsync, and a checkpoint under `synchronous=off`, which nothing
+waits for.
 """
 
 from __future__ import annotations
@@ -92,10 +95,13 @@ class Disk:
         end = HEADER + pages * (FRAME_HEADER + int(database.pragma("page_size")))
         last, durable = self._logs.get(path, (0, 0))
         waited = int(database.pragma("synchronous")) >= FULL
-        self._logs[path] = end, end if waited else durable if end >= last else 0  # else it began anew: all is in the file
+        # else it began anew: all is in the file
+        self._logs[path] = end, end if waited else durable if end >= last else 0
 
     def checkpointed(self, database: apsw.Connection) -> None:
-        """What stands in a database's log is in the file or goes there: SQLite has waited for the log before."""
+        """What stands in a database's log is in the file or goes there: SQLite has waited for
+        the log before.
+        """
         path = Path(database.filename + WAL)
         end, _ = self._logs[path]
         self._logs[path] = end, end
@@ -143,7 +149,9 @@ class Disk:
         for path, (end, durable) in sorted(self._logs.items()):
             there = self._there(path, image)
             if there is not None and there.is_file():
-                os.truncate(there, min(there.stat().st_size, left := self.rng.randint(durable, end)))
+                os.truncate(
+                    there, min(there.stat().st_size, left := self.rng.randint(durable, end))
+                )
                 if left < end:
                     yield f"{end - left} bytes of {path.name}"
         for shared in image.rglob(f"*{SHARED}"):

@@ -1,4 +1,6 @@
-"""Where the product touches the real world, and what stands there during a night. Everything else is the product itself.
+"""Where the product touches the real world, and what stands there during a night.
+
+Everything else is the product itself.
 
 time, waiting       `threading.Event.wait` and threads take turns on the timeline; clocks are passed in anyway
 chance              `random._urandom`, which `secrets` and `SystemRandom` draw from, gives what the seed says
@@ -7,7 +9,7 @@ locks               who holds which `flock` is noted, so that it is free when it
 process             signals, timers, metrics ports, the socket for dropped files: none
 network             `crawlers.visiting.visitor.by_scrapy` gives way to the scripted sites, channels to scripted ones
 pace                loops that look around every few seconds do so every minute, else a night costs minutes
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -45,11 +47,15 @@ LOOKS_SECONDS = 300.0
 """How often alert looks at what grows with the history; a minute for others."""
 CHECKPOINT_PAGES = 100
 CACHE_PAGES = 10
-"""Few, as a database is large for SQLite that does not fit: it writes pages before a transaction ends, and checkpoints often."""
+"""Few, as a database is large for SQLite that does not fit: it writes pages before a transaction
+ends, and checkpoints often.
+"""
 
 
 @contextlib.contextmanager
-def edges(timeline: Timeline, supervisor: Supervisor, faults: Faults, read: Any, channel: Any) -> Iterator[None]:
+def edges(
+    timeline: Timeline, supervisor: Supervisor, faults: Faults, read: Any, channel: Any
+) -> Iterator[None]:
     """See the module. `read` reads a visit's pages, `channel` makes a channel of a name."""
     with contextlib.ExitStack() as stack:
 
@@ -101,7 +107,9 @@ def _disk(supervisor: Supervisor, faults: Faults) -> Iterator[tuple[str, Any]]:
             process.locks.discard(handle)
         close(handle)
 
-    def unless_dead(act: Callable[..., Any], watch: Callable[..., None], *args: Any, **kwargs: Any) -> Any:
+    def unless_dead(
+        act: Callable[..., Any], watch: Callable[..., None], *args: Any, **kwargs: Any
+    ) -> Any:
         process = supervisor.current
         if process is not None and process.dead:
             supervisor.die(process)
@@ -112,13 +120,18 @@ def _disk(supervisor: Supervisor, faults: Faults) -> Iterator[tuple[str, Any]]:
     yield "fsync", synced
     yield "close", closed
     disk = faults.disk
-    for name, watch in (("pwrite", lambda handle, *_: disk.writes(handle)), ("unlink", disk.removes)):
+    for name, watch in (
+        ("pwrite", lambda handle, *_: disk.writes(handle)),
+        ("unlink", disk.removes),
+    ):
         yield name, partial(unless_dead, getattr(os, name), watch)
     for name in ("replace", "rename"):
         yield name, partial(unless_dead, getattr(os, name), disk.moves)
 
 
-def _flock(flock: Callable[[Any, int], None], supervisor: Supervisor, handle: Any, how: int) -> None:
+def _flock(
+    flock: Callable[[Any, int], None], supervisor: Supervisor, handle: Any, how: int
+) -> None:
     flock(handle, how)
     if (process := supervisor.current) is not None and isinstance(handle, int):
         process.locks.add(handle)
@@ -137,7 +150,8 @@ def _opened(supervisor: Supervisor, faults: Faults, connection: apsw.Connection)
         return False
 
     def after(database: apsw.Connection, name: str, pages: int) -> int:
-        if database not in process.cramped:  # not sooner: that reads the file, of which it is then too late to say how it is made
+        # not sooner: that reads the file, of which it is then too late to say how it is made
+        if database not in process.cramped:
             database.pragma("cache_size", CACHE_PAGES)
             process.cramped.add(database)
         faults.disk.committed(database, pages)
@@ -159,7 +173,8 @@ def _noted(faults: Faults, database: apsw.Connection, _name: str, pages: int) ->
 def _threads(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, str, Any]]:
     """Threads of a process are tasks of it."""
     wait, start, alive, join = (
-        threading.Event.wait, threading.Thread.start, threading.Thread.is_alive, threading.Thread.join,
+        threading.Event.wait, threading.Thread.start, threading.Thread.is_alive,
+        threading.Thread.join,
     )  # fmt: skip
     tasks: dict[threading.Thread, Any] = {}
 
@@ -175,7 +190,9 @@ def _threads(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
             start(thread)
         else:
             tasks[thread] = timeline.spawn(
-                f"{process.role} {thread.name}", partial(supervisor.attend, process, thread.run), process
+                f"{process.role} {thread.name}",
+                partial(supervisor.attend, process, thread.run),
+                process,
             )
 
     def is_alive(thread: threading.Thread) -> bool:
@@ -220,7 +237,9 @@ def _process(timeline: Timeline, supervisor: Supervisor) -> Iterator[tuple[Any, 
             close(notes)
 
     def boot() -> str:
-        """Each death is a power cut: it is not held against what was in hand, which still comes alone."""
+        """Each death is a power cut: it is not held against what was in hand, which still comes
+        alone.
+        """
         return str(supervisor.current.life if supervisor.current else 0)
 
     for module in (matcher.cli.match, alerts.service.process, ullage.runtime.service):

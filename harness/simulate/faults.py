@@ -1,7 +1,10 @@
-"""What goes wrong in a night: at durable steps, between roles, with the disk and with the clock. All of it from the seed.
+"""What goes wrong in a night: at durable steps, between roles, with the disk and with the clock.
 
-A durable step is a commit, an fsync, an append, a call of the store. A crash is armed for one role and strikes at one of its next
-steps, right before or right after it: over many seeds it strikes at each. Some strike in every night (`harness.simulate.aims`).
+All of it from the seed.
+
+A durable step is a commit, an fsync, an append, a call of the store. A crash is armed for one role
+and strikes at one of its next steps, right before or right after it: over many seeds it strikes at
+each. Some strike in every night (`harness.simulate.aims`).
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ ROLES = ("crawl", "chats", "match", "alert")
 BUS, STORE, FSYNC = "bus", "store", "fsync"
 PARTS = {"crawl": (BUS,), "chats": (BUS,), "match": (BUS,), "alert": (BUS, STORE)}
 KINDS = (
-    "crash", "crash", "crash", "stop", "full", "cut", "cut", "slow", "lost reply", "twice", "late", "late", "clock", "calendar",
+    "crash", "crash", "crash", "stop", "full", "cut", "cut", "slow", "lost reply", "twice", "late",
+    "late", "clock", "calendar",
     "power", "double",
 )  # fmt: skip
 JUMPS = (3600.0, -3600.0)
@@ -37,7 +41,9 @@ DAY = 86_400.0
 DAYS = (2 * DAY, 200 * DAY, -30 * DAY)
 """What a clock jumps by whose battery is empty, or that somebody set: it stays so for longer."""
 LATE = (1, 2)
-"""A late write arrives when the same was written so often: alert has tried again, and folded more of the same."""
+"""A late write arrives when the same was written so often: alert has tried again, and folded
+more of the same.
+"""
 READERS = ("match", "alert")
 """Roles of which one process works at a time."""
 LATE_SECONDS = 900.0
@@ -80,23 +86,33 @@ class Faults:
     _until: dict[tuple[str, str, str], float] = field(default_factory=dict)
     """By fault, role and part, how long calls go wrong."""
     _held: list[tuple[frozenset[str], int, Callable[[], str]]] = field(default_factory=list)
-    """Writes that are on their way: of which documents, how often these are to be written before it arrives, and what does it."""
+    """Writes that are on their way: of which documents, how often these are to be written before
+    it arrives, and what does it.
+    """
 
     def plan(self, until: float, count: int) -> None:
         """Faults at random times before `until`, and those of every night."""
         for when, aim in aims(self.rng):
             self.timeline.at(when, partial(self._aimed.append, aim))
         for role in READERS:  # a commit that comes late is how an offset moves back
-            self.timeline.at(self.rng.uniform(300.0, until / 2), partial(self._begin, "late", role, BUS, LATE_SECONDS * LONGER))
+            self.timeline.at(
+                self.rng.uniform(300.0, until / 2),
+                partial(self._begin, "late", role, BUS, LATE_SECONDS * LONGER),
+            )
         for _ in range(count):
             kind, when = self.rng.choice(KINDS), self.rng.uniform(300.0, until)
             role = self.rng.choice(ROLES)
-            part, lasts = self.rng.choice(PARTS[role]), self.rng.choice((20.0, 120.0, 900.0, 2400.0))
+            part, lasts = (
+                self.rng.choice(PARTS[role]),
+                self.rng.choice((20.0, 120.0, 900.0, 2400.0)),
+            )
             if kind == "late":
                 role = self.rng.choice(READERS)
                 part, lasts = self.rng.choice(PARTS[role]), max(lasts, LATE_SECONDS)
             self.timeline.at(when, partial(self._begin, kind, role, part, lasts))
-        self.timeline.at(since := self.rng.uniform(until / 2, until - LONGER * LATE_SECONDS), self._jump)
+        self.timeline.at(
+            since := self.rng.uniform(until / 2, until - LONGER * LATE_SECONDS), self._jump
+        )
         self.timeline.at(since + 60.0, lambda: self._armed.setdefault("alert", (1, False, "crash")))
 
     def _jump(self) -> None:
@@ -239,7 +255,8 @@ class Faults:
         return self._is("late", process, part) and self.rng.random() < 0.5
 
     def hold(self, ids: Collection[str], act: Callable[[], str], *, times: int = 0) -> None:
-        """Fail now, and do `act`, which tells what came of it, when of `ids` something was written again, by whatever process.
+        """Fail now, and do `act`, which tells what came of it, when of `ids` something was written
+        again, by whatever process.
 
         That is so many `times`, by default any of `LATE`.
         """
@@ -256,7 +273,8 @@ class Faults:
                 self.timeline.at(self.timeline.now, partial(self._arrive, act))
 
     def _arrive(self, act: Callable[[], str]) -> None:
-        if any(process.dead for process in self.supervisor.running.values()):  # what it had begun is undone first
+        # what it had begun is undone first
+        if any(process.dead for process in self.supervisor.running.values()):
             self.timeline.at(self.timeline.now + RESTART_SECONDS, partial(self._arrive, act))
             return
         self.tell("fault", f"arrives late: {act()}")
@@ -266,7 +284,9 @@ class Faults:
         return self._is("twice", process, part) and self.rng.random() < 0.5
 
     def order(self, records: Sequence[Outgoing]) -> list[Outgoing]:
-        """`records` as they may come to lie: those with one key in their order, and different keys in any."""
+        """`records` as they may come to lie: those with one key in their order, and different
+        keys in any.
+        """
         found = list(records)
         if self.calm or len(found) < 2 or self.rng.random() < 0.5:
             return found

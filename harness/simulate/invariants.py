@@ -15,7 +15,16 @@ from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import FRESH, known, records
 from alerts.grouping.sightings import without_replaced
 from alerts.notify.plan import routes_for
-from alerts.records import DutyRecord, Exposure, Holding, Incident, Notification, Original, Presence, Sighting
+from alerts.records import (
+    DutyRecord,
+    Exposure,
+    Holding,
+    Incident,
+    Notification,
+    Original,
+    Presence,
+    Sighting,
+)
 from alerts.store import DocumentFilter, IncidentStore, configured_store
 from crawlers.frontier.database import FILE as FRONTIER
 from harness.simulate.channels import ScriptedChannel
@@ -46,8 +55,10 @@ OF_INCIDENTS: tuple[type[Sighting | Exposure | Original | Holding | Notification
     Notification,
 )
 PROMISE_SECONDS = 600.0
-"""So soon after it was due, or after the faults, anything is told: 5 minutes for which a channel may have asked, a wait of one
-minute between two tries, 20 seconds in which news are gathered, and a turn of each loop."""
+"""So soon after it was due, or after the faults, anything is told: 5 minutes for which a channel
+may have asked, a wait of one minute between two tries, 20 seconds in which news are gathered, and a
+turn of each loop.
+"""
 
 
 @dataclass(frozen=True)
@@ -101,14 +112,28 @@ def _broken(night: Night) -> list[str]:
 
 
 def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Every leak is one incident of each tenant, with its customers and no others; no incident is of anything else."""
-    who = {head.id: {one.subject for one in store.scroll(Exposure, DocumentFilter({"incident": head.family}))} for head in heads}
+    """Every leak is one incident of each tenant, with its customers and no others; no incident
+    is of anything else.
+    """
+    who = {
+        head.id: {
+            one.subject for one in store.scroll(Exposure, DocumentFilter({"incident": head.family}))
+        }
+        for head in heads
+    }
     known = set[str]()
     for leak in night.script.leaks:
         for tenant in leak.tenants:
             erased = night.decisions.erased_handles(tenant)
             people = find_handles(night.context, tenant, leak.customers(tenant)) - erased
-            sure = find_handles(night.context, tenant, leak.customers(tenant, always=True, taken=_taken(night, leak))) - erased
+            sure = (
+                find_handles(
+                    night.context,
+                    tenant,
+                    leak.customers(tenant, always=True, taken=_taken(night, leak)),
+                )
+                - erased
+            )
             known |= people
             found = [id_ for id_, exposed in who.items() if exposed & people]
             name = f"the leak of {tenant} in {leak.posts[0][1].id}"
@@ -118,7 +143,10 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
                 yield f"{name} is {len(found)} incidents"
             for id_ in found:
                 if not sure <= who[id_] <= people:
-                    yield f"{name} is incident {id_} with {len(who[id_] - people)} too many and {len(sure - who[id_])} missing"
+                    yield (
+                        f"{name} is incident {id_} with {len(who[id_] - people)} too many and"
+                        f" {len(sure - who[id_])} missing"
+                    )
     for head in heads:
         if not who[head.id] & known:
             yield f"incident {head.id} is of no leak"
@@ -127,13 +155,19 @@ def _incidents(night: Night, store: IncidentStore, heads: list[Incident]) -> Ite
 
 
 def _posts(night: Night, store: IncidentStore) -> Iterator[str]:
-    """Every post that can still be read, or was acknowledged, is a sighting of each tenant of whom it shows somebody."""
+    """Every post that can still be read, or was acknowledged, is a sighting of each tenant of
+    whom it shows somebody.
+    """
     seen, sure = defaultdict[tuple[str, str], set[str]](set), Counter[tuple[str, str]]()
     for one in store.scroll(Sighting, DocumentFilter()):
         seen[one.tenant, one.site].add(one.post_id)
     for place, post in (both for leak in night.script.leaks for both in leak.posts):
         if post.stays or post.id in night.taken:
-            sure.update((tenant, place) for tenant, people in TENANTS.items() if not set(post.people).isdisjoint(people))
+            sure.update(
+                (tenant, place)
+                for tenant, people in TENANTS.items()
+                if not set(post.people).isdisjoint(people)
+            )
     for (tenant, place), count in sorted(sure.items()):
         if len(found := seen[tenant, place]) < count:
             yield f"{tenant} has sightings of {len(found)} posts of {place}, of at least {count}"
@@ -145,7 +179,10 @@ def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Itera
     for kind in OF_INCIDENTS:
         for one in store.scroll(kind, DocumentFilter()):
             if one.incident in whose and one.tenant != whose[one.incident]:
-                yield f"{kind.__name__} {one.id} is of {one.tenant}, and its incident of {whose[one.incident]}"
+                yield (
+                    f"{kind.__name__} {one.id} is of {one.tenant}, and its incident of"
+                    f" {whose[one.incident]}"
+                )
     seen = {one.id: one.tenant for one in store.scroll(Sighting, DocumentFilter())}
     for post in store.scroll(Presence, DocumentFilter()):
         if any(seen.get(id_, post.tenant) != post.tenant for id_ in post.sightings):
@@ -154,11 +191,17 @@ def _tenants(night: Night, store: IncidentStore, heads: list[Incident]) -> Itera
         told: dict[str, set[str]] = defaultdict(set)
         for arrived in channel.arrived:
             told[arrived.message].add(whose.get(arrived.incident, ""))
-        yield from (f"message {id_} on {name} tells of {len(some)} tenants" for id_, some in told.items() if len(some) > 1)
+        yield from (
+            f"message {id_} on {name} tells of {len(some)} tenants"
+            for id_, some in told.items()
+            if len(some) > 1
+        )
 
 
 def _facts(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator[str]:
-    """Each sighting is in the exposures of all customers that it showed, and each incident counts its sightings."""
+    """Each sighting is in the exposures of all customers that it showed, and each incident
+    counts its sightings.
+    """
     sightings = without_replaced(list(store.scroll(Sighting, DocumentFilter())))
     exposures = list(store.scroll(Exposure, DocumentFilter()))
     shown = Counter(sighting for exposure in exposures for sighting in exposure.sightings)
@@ -166,7 +209,10 @@ def _facts(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterato
     of_erased = {exposure.incident for exposure in exposures if exposure.subject in beside}
     for one in sightings:
         if not one.customers - (one.incident in of_erased) <= shown[one.id] <= one.customers:
-            yield f"a sighting of {one.incident} showed {one.customers} customers and is in {shown[one.id]} exposures"
+            yield (
+                f"a sighting of {one.incident} showed {one.customers} customers and is in"
+                f" {shown[one.id]} exposures"
+            )
     for head in heads:
         if head.sightings != (count := sum(one.incident in head.family for one in sightings)):
             yield f"incident {head.id} counts {head.sightings} sightings of {count}"
@@ -204,7 +250,9 @@ def _told(night: Night, store: IncidentStore, heads: list[Incident]) -> Iterator
 
 
 def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
-    """What was due is told within its time, of the night's own time; what the faults held up, within that after them."""
+    """What was due is told within its time, of the night's own time; what the faults held up,
+    within that after them.
+    """
     began, now = night.faults.clock.began, night.faults.timeline.now
     first: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for name, channel in night.channels.items():
@@ -213,10 +261,17 @@ def _in_time(night: Night, store: IncidentStore) -> Iterator[str]:
     for notice in store.scroll(Notification, DocumentFilter({"outcome": ("pending", "sent")})):
         since = max(notice.due.timestamp() - began, FAULTY_SECONDS)
         if notice.outcome == "pending" and now - since > PROMISE_SECONDS:
-            yield f"{notice.what} of {notice.incident} on {notice.channel} waits since {now - since:.0f} s"
+            yield (
+                f"{notice.what} of {notice.incident} on {notice.channel} waits since"
+                f" {now - since:.0f} s"
+            )
         # before it is due where the clock was wrong when that was said
         times = first[notice.channel, notice.incident, notice.message]
-        late = notice.outcome == "sent" and since > FAULTY_SECONDS and (not times or min(times) - since > PROMISE_SECONDS)
+        late = (
+            notice.outcome == "sent"
+            and since > FAULTY_SECONDS
+            and (not times or min(times) - since > PROMISE_SECONDS)
+        )
         if late:
             yield f"{notice.what} of {notice.incident} on {notice.channel} was told late"
 
@@ -250,44 +305,74 @@ def _duty_records(night: Night, store: IncidentStore) -> Iterator[str]:
 
 
 def _read(night: Night) -> Iterator[str]:
-    """When all is well again every site is visited again and again, and every post that is up was fetched."""
+    """When all is well again every site is visited again and again, and every post that is up
+    was fetched.
+    """
     for name, site in sorted(night.sites.items()):
         if sum(at > FAULTY_SECONDS for at in site.listed) < VISITS:
-            yield f"{name} is left alone since {max(site.listed, default=0.0) / HOUR:.1f} h, and was due"
+            yield (
+                f"{name} is left alone since {max(site.listed, default=0.0) / HOUR:.1f} h, and"
+                " was due"
+            )
         if unread := [post.id for post in site.posts if post.stays and post.id not in site.read]:
-            yield f"{', '.join(unread)} of {name} {'was' if len(unread) == 1 else 'were'} never read"
-    yield from (f"{name} had pages in hand after its visit had ended" for name in sorted(night.kept))
+            yield (
+                f"{', '.join(unread)} of {name} {'was' if len(unread) == 1 else 'were'} never read"
+            )
+    yield from (
+        f"{name} had pages in hand after its visit had ended" for name in sorted(night.kept)
+    )
 
 
 def _pages(night: Night) -> Iterator[str]:
-    """Every page waits for its time, is done, or was given up after so many attempts: nobody keeps one that is due."""
+    """Every page waits for its time, is done, or was given up after so many attempts: nobody
+    keeps one that is due.
+    """
     late = night.context.clock.wall() - LONGEST_PAGE_SECONDS
-    with contextlib.closing(apsw.Connection(str(night.context.data / FRONTIER), apsw.SQLITE_OPEN_READONLY)) as database:
+    with contextlib.closing(
+        apsw.Connection(str(night.context.data / FRONTIER), apsw.SQLITE_OPEN_READONLY)
+    ) as database:
         kept = database.execute(
             "select site, count(*) from pages "
-            "where state not in ('done', 'parked') and (state <> 'due' or due_at < ?) group by site",
+            "where state not in ('done', 'parked') and (state <> 'due' or due_at < ?) group by"
+            " site",
             (late,),
         )
-        yield from (f"{count} pages of {site} are due and nobody reads them" for site, count in kept)
+        yield from (
+            f"{count} pages of {site} are due and nobody reads them" for site, count in kept
+        )
 
 
 def _coverage(night: Night, store: IncidentStore) -> Iterator[str]:
-    """An hour in which a site was not read stands in the ledger as blind with a reason; those of a wrong clock are not judged."""
+    """An hour in which a site was not read stands in the ledger as blind with a reason; those of
+    a wrong clock are not judged.
+    """
     timeline, began = night.faults.timeline, night.faults.clock.began
     now = night.context.clock.now()
     seen = coverage(store, datetime.fromtimestamp(began, UTC), now, now)
     rows = {row.site: row for row in seen.rows}
     for name, site in sorted(night.sites.items()):
-        cells = {cell.at.timestamp() - began: cell for cell in rows[name].cells} if name in rows else {}
+        cells = (
+            {cell.at.timestamp() - began: cell for cell in rows[name].cells} if name in rows else {}
+        )
         for since in range(0, int(timeline.now - HOUR), int(HOUR)):
             until = since + HOUR
-            if any(since - HOUR < after + HOUR and before - HOUR < until for before, after in night.faults.skewed):
+            if any(
+                since - HOUR < after + HOUR and before - HOUR < until
+                for before, after in night.faults.skewed
+            ):
                 continue
             if any(since - 2 * REVISIT_SECONDS <= at < until for at in site.listed):
                 continue
             cell = cells.get(float(since))
-            if cell is None or cell.state not in {"blind", "partly"} or not set(cell.why) <= set(WHY):
-                yield f"{name} was not read in hour {since // 3600}, and the ledger says {cell.state if cell else 'nothing'}"
+            if (
+                cell is None
+                or cell.state not in {"blind", "partly"}
+                or not set(cell.why) <= set(WHY)
+            ):
+                yield (
+                    f"{name} was not read in hour {since // 3600}, and the ledger says"
+                    f" {cell.state if cell else 'nothing'}"
+                )
 
 
 def _drained(night: Night) -> Iterator[str]:
@@ -297,7 +382,10 @@ def _drained(night: Night) -> Iterator[str]:
             if waiting := bus.lag(topic, group).records:
                 yield f"{waiting} records of {topic} wait for {group}"
         for letter in waiting_or_parked(bus):
-            yield f"a dead letter of {letter.stage}: {letter.reason}{'' if letter.reason in REASONS else ', which is none'}"
+            yield (
+                f"a dead letter of {letter.stage}:"
+                f" {letter.reason}{'' if letter.reason in REASONS else ', which is none'}"
+            )
 
 
 def _retention(night: Night) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""One night from one seed: the whole product in one process, from the sites to the channels, and what must hold at its end."""
+"""One night from one seed: the whole product in one process, from the sites to the channels, and
+what must hold at its end.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +74,9 @@ severity = "medium"
 
 @dataclass
 class NightReport:
-    """What came of a night: a line for each thing that happened, what does not hold, and how much was tried."""
+    """What came of a night: a line for each thing that happened, what does not hold, and how
+    much was tried.
+    """
 
     seed: int
     trace: list[str] = field(default_factory=list)
@@ -97,7 +101,9 @@ def prepare(folder: Path) -> None:
         for tenant, numbers in TENANTS.items():
             enrol(context, tenant, [customer(number) for number in numbers])
         for name in SITES:
-            (folder / "sites.d" / f"{name}.toml").write_text(SITE.format(name=name, revisit=REVISIT_SECONDS))
+            (folder / "sites.d" / f"{name}.toml").write_text(
+                SITE.format(name=name, revisit=REVISIT_SECONDS)
+            )
         for name in CHATS:
             (folder / "sites.d" / f"{name}.toml").write_text(CHAT)
 
@@ -127,17 +133,24 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
     planned = script.script_of(rng)
     sites = {name: Site(name, timeline, planned.of(name)) for name in SITES}
     channels = {
-        name: ScriptedChannel(name, timeline, random.Random(rng.random()), tell, faults.sends, faults.notices)
+        name: ScriptedChannel(
+            name, timeline, random.Random(rng.random()), tell, faults.sends, faults.notices
+        )
         for name in CHANNELS
     }
     script.give_moods(rng, [*sites.values()], [*channels.values()])
-    context = Context(folder, Clock(clock.wall, clock.monotonic, supervisor.uptime, supervisor.boot))
+    context = Context(
+        folder, Clock(clock.wall, clock.monotonic, supervisor.uptime, supervisor.boot)
+    )
     decisions = Decisions(context, planned, timeline, tell)
     decisions.plan()
     roles = Roles(context, faults, {name: planned.of(name) for name in CHATS})
     told.steps, told.struck = faults.steps, faults.struck
     hands = UnfinishedVisits()
-    with _logs(tell, hands), edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__):
+    with (
+        _logs(tell, hands),
+        edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__),
+    ):
         for role, main in roles.mains().items():
             supervisor.start(role, main)
         faults.plan(FAULTY_SECONDS, rng.randint(4, 16))
@@ -147,7 +160,8 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
         _drain(timeline, supervisor, sites)
         told.hours = timeline.now / HOUR
         supervisor.ending = True
-        for role in ROLES:  # one after the other, as records go: each finishes what those before it have left
+        # one after the other, as records go: each finishes what those before it have left
+        for role in ROLES:
             supervisor.running[role].stop.set()
             timeline.run(timeline.now + 2 * IDLE_SECONDS)
         timeline.end()
@@ -156,17 +170,34 @@ def night(seed: int, prepared: Path, folder: Path) -> NightReport:
     told.lives = supervisor.lives
     told.broken = [
         *supervisor.faults,
-        *broken(Night(context, planned, sites, channels, faults, roles.taken, hands.kept, roles.offsets, decisions)),
+        *broken(
+            Night(
+                context,
+                planned,
+                sites,
+                channels,
+                faults,
+                roles.taken,
+                hands.kept,
+                roles.offsets,
+                decisions,
+            )
+        ),
     ]
     if not supervisor.faults:
-        with _logs(tell, hands), edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__):
+        with (
+            _logs(tell, hands),
+            edges(timeline, supervisor, faults, reader(timeline, sites), channels.__getitem__),
+        ):
             told.broken += rest_and_return(decisions, supervisor, roles)
     told.trace += [f"broken: {one}" for one in told.broken]
     return told
 
 
 def _drain(timeline: Timeline, supervisor: Supervisor, sites: dict[str, Site]) -> None:
-    """Until every site was read twice since the faults, and what was found then had its time to be told."""
+    """Until every site was read twice since the faults, and what was found then had its time to
+    be told.
+    """
     began = timeline.now
     while timeline.now < LONGEST_SECONDS and not supervisor.ending:
         timeline.run(timeline.now + 300.0)
@@ -177,7 +208,9 @@ def _drain(timeline: Timeline, supervisor: Supervisor, sites: dict[str, Site]) -
 
 @dataclass
 class UnfinishedVisits:
-    """Which sites a visit left with pages in hand although it was not broken off, by what crawl logs."""
+    """Which sites a visit left with pages in hand although it was not broken off, by what crawl
+    logs.
+    """
 
     kept: set[str] = field(default_factory=set)
     _broken_off: set[str] = field(default_factory=set)
@@ -199,11 +232,16 @@ def _logs(tell: Any, hands: UnfinishedVisits) -> Iterator[None]:
     def told(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
         role, name = event.pop("role", "?"), event.pop("event", "?")
         hands.hear(name, event.get("site", ""))
-        tell(f"log {role}", " ".join([str(name), *(f"{key}={value}" for key, value in sorted(event.items()))]))
+        tell(
+            f"log {role}",
+            " ".join([str(name), *(f"{key}={value}" for key, value in sorted(event.items()))]),
+        )
         raise structlog.DropEvent
 
     structlog.configure(
-        processors=[told], wrapper_class=structlog.make_filtering_bound_logger(logging.INFO), cache_logger_on_first_use=False
+        processors=[told],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        cache_logger_on_first_use=False,
     )
     try:
         yield

@@ -36,7 +36,9 @@ class Offsets:
 
     def left(self, topic: str, group: str, process: Process) -> None:
         """A process has given up a group's place."""
-        self._consumers[topic, group] = [one for one in self._consumers.get((topic, group), ()) if one is not process]
+        self._consumers[topic, group] = [
+            one for one in self._consumers.get((topic, group), ()) if one is not process
+        ]
 
     def stand(self, topic: str, group: str, places: Mapping[int, PartitionPosition]) -> None:
         """A group stands at these: not before where it stood, nor behind what it was handed."""
@@ -44,9 +46,16 @@ class Offsets:
             of = topic, group, partition
             before = self._committed.get(of, place.position)
             if place.position < before:
-                self._tell("back", f"the offset of {group} in {topic} moved back from {before} to {place.position}")
+                self._tell(
+                    "back",
+                    f"the offset of {group} in {topic} moved back from {before} to"
+                    f" {place.position}",
+                )
             if place.position > max(before, self._handed.get(of, before)):
-                self._tell("ahead", f"the offset of {group} in {topic} moved past records that nobody was handed")
+                self._tell(
+                    "ahead",
+                    f"the offset of {group} in {topic} moved past records that nobody was handed",
+                )
             self._committed[of] = max(before, place.position)
 
     def handed(self, topic: str, group: str, records: Iterable[Record]) -> None:
@@ -57,7 +66,11 @@ class Offsets:
             if record.offset > behind:
                 self._tell("skipped", f"record {behind} of {topic} was never handed to {group}")
             if record.offset < self._committed.get(of, record.offset):
-                self._tell("again", f"record {record.offset} of {topic} was handed to {group} again after it was dealt with")
+                self._tell(
+                    "again",
+                    f"record {record.offset} of {topic} was handed to {group} again after it was"
+                    " dealt with",
+                )
             self._handed[of] = max(behind, record.offset + 1)
 
     def _tell(self, kind: str, what: str) -> None:

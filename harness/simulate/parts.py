@@ -1,4 +1,6 @@
-"""The bus and the store as a process meets them: the embedded ones, behind a network that fails as the night has it."""
+"""The bus and the store as a process meets them: the embedded ones, behind a network that fails
+as the night has it.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +46,12 @@ class AppendCounter:
 class SimulatedContext(Context):
     """A process's own context: what it opens is behind the faults."""
 
-    def __init__(self, given: Context, process: Process, faults: Faults, appended: AppendCounter) -> None:
+    def __init__(
+        self, given: Context, process: Process, faults: Faults, appended: AppendCounter
+    ) -> None:
         super().__init__(given.data, given.clock, given.settings)
-        self._process, self._faults, self._appended = process, faults, appended  # `faults` are those of the settings
+        # `faults` are those of the settings
+        self._process, self._faults, self._appended = process, faults, appended
 
     def bus(self) -> Bus:
         """See `Context.bus`."""
@@ -55,7 +60,9 @@ class SimulatedContext(Context):
     def store(self) -> IncidentStore:
         """What `configured_store` opens."""
         again = Context(self.data, self.clock, self.settings)
-        return _Store(configured_store(self), self._process, self._faults, lambda: configured_store(again))
+        return _Store(
+            configured_store(self), self._process, self._faults, lambda: configured_store(again)
+        )
 
 
 @dataclass
@@ -134,7 +141,9 @@ class _Subscription:
         if found or not timeout:
             return found
         before = count[self.topic]
-        faults.timeline.wait(IDLE_SECONDS, lambda: process.stop.is_set() or count[self.topic] != before)
+        faults.timeline.wait(
+            IDLE_SECONDS, lambda: process.stop.is_set() or count[self.topic] != before
+        )
         return self._read(max_records)
 
     def _read(self, max_records: int) -> list[Record]:
@@ -144,7 +153,9 @@ class _Subscription:
 
     def look(self) -> None:
         """Where the group stands now."""
-        self.bus.appended.offsets.stand(self.topic, self.group, self.bus.inner.places(self.topic, self.group))
+        self.bus.appended.offsets.stand(
+            self.topic, self.group, self.bus.inner.places(self.topic, self.group)
+        )
 
     def commit(self, record: Record) -> None:
         process, faults, of = self.bus.process, self.bus.faults, f"{self.topic} {self.group}"
@@ -158,7 +169,9 @@ class _Subscription:
         faults.answer(process, BUS, what)
 
     def _arrive(self, record: Record) -> str:
-        """A commit that was under way comes after others, maybe of a process that has the group's place no more."""
+        """A commit that was under way comes after others, maybe of a process that has the
+        group's place no more.
+        """
         late, topic = copy.copy(self.inner), self.inner._topic
         late._topic = type(topic)(topic.path.parent, topic.name)
         with contextlib.closing(late._topic.database):
@@ -180,7 +193,13 @@ class _Subscription:
 class _Store:
     """Any call of the store, out and back."""
 
-    def __init__(self, inner: IncidentStore, process: Process, faults: Faults, again: Callable[[], IncidentStore]) -> None:
+    def __init__(
+        self,
+        inner: IncidentStore,
+        process: Process,
+        faults: Faults,
+        again: Callable[[], IncidentStore],
+    ) -> None:
         self._inner, self._process, self._faults, self._again = inner, process, faults, again
 
     def __getattr__(self, name: str) -> Any:
@@ -190,7 +209,11 @@ class _Store:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._faults.call(self._process, STORE, name)
-            merged = {one.id for one in args[0] if isinstance(one, MERGED)} if name == "put" else set[str]()
+            merged = (
+                {one.id for one in args[0] if isinstance(one, MERGED)}
+                if name == "put"
+                else set[str]()
+            )
             if merged and self._faults.is_late(self._process, STORE):
                 self._faults.hold(merged, partial(self._arrive, *args))
             done = act(*args, **kwargs)
@@ -205,7 +228,9 @@ class _Store:
         return call
 
     def _look(self, args: Sequence[Any]) -> None:
-        """Compare the logs of notifications and of coverage as they are now with what was written before."""
+        """Compare the logs of notifications and of coverage as they are now with what was
+        written before.
+        """
         documents = args[0] if isinstance(args[0], Sequence) else ()
         if ids := [one.id for one in documents if isinstance(one, Notification)]:
             self._faults.notices.stand(self._inner.mget(Notification, ids))

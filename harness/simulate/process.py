@@ -1,7 +1,9 @@
-"""A process of a role, as far as the kernel goes: what it holds goes with it, and what it wrote stays.
+"""A process of a role, as far as the kernel goes: what it holds goes with it, and what it wrote
+stays.
 
-When it dies nothing of it goes on: whatever unwinds meanwhile can neither write, sync nor remove a file. Then its locks are free,
-its databases closed without a commit, and the supervisor begins a new one.
+When it dies nothing of it goes on: whatever unwinds meanwhile can neither write, sync nor remove a
+file. Then its locks are free, its databases closed without a commit, and the supervisor begins a
+new one.
 """
 
 from __future__ import annotations
@@ -98,17 +100,23 @@ class Supervisor:
             raise ProcessDeath
 
     def double(self, role: str) -> None:
-        """Begin a second process of a role beside the first, as a person might; it has to see that, and end."""
+        """Begin a second process of a role beside the first, as a person might; it has to see
+        that, and end.
+        """
         if self._timeline.now < self._begins_at:
             return
         self.lives += 1
         process = Process(role, self.lives)
         self.doubles.append(process)
 
-        self._timeline.spawn(f"{role} again", lambda: self._run(process), process, lambda: self._later(process.free))
+        self._timeline.spawn(
+            f"{role} again", lambda: self._run(process), process, lambda: self._later(process.free)
+        )
 
     def cut(self, image: Path, root: Path) -> None:
-        """The power is gone: every process dies, and what `image` holds is on the disk when the power is back."""
+        """The power is gone: every process dies, and what `image` holds is on the disk when the
+        power is back.
+        """
         for process in (*self.running.values(), *self.doubles):
             if process is not self.current and not process.dead:
                 process.dead = True
@@ -127,7 +135,12 @@ class Supervisor:
             return
         self.lives += 1
         process = self.running[role] = Process(role, self.lives)
-        self._timeline.spawn(role, lambda: self._run(process), process, lambda: self._later(lambda: self._again(process)))
+        self._timeline.spawn(
+            role,
+            lambda: self._run(process),
+            process,
+            lambda: self._later(lambda: self._again(process)),
+        )
 
     def _later(self, act: Callable[[], None]) -> None:
         self._timeline.at(self._timeline.now + RESTART_SECONDS, act)
@@ -141,7 +154,10 @@ class Supervisor:
 
     def _blame(self, process: Process, error: Exception) -> None:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        said = f"{type(error).__name__} in {where.name} ({Path(where.filename).name}:{where.lineno}): {error}"
+        said = (
+            f"{type(error).__name__} in {where.name} ({Path(where.filename).name}:{where.lineno}):"
+            f" {error}"
+        )
         self._tell(process.role, f"ended with a traceback: {said}")
         self._fault(f"{process.role} ended with a traceback: {said}")
 

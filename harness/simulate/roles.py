@@ -31,7 +31,12 @@ class Roles:
 
     def mains(self) -> dict[str, Callable[[Process], object]]:
         """By role, what runs as it."""
-        return {"crawl": self._crawl, "chats": self._chats, "match": self._match, "alert": self._alert}
+        return {
+            "crawl": self._crawl,
+            "chats": self._chats,
+            "match": self._match,
+            "alert": self._alert,
+        }
 
     def post(self, chat: str, post: Post) -> None:
         """Let a chat show one more message from its time on."""
@@ -53,7 +58,9 @@ class Roles:
         run_alert(self._own(process), once=False)
 
     def _chats(self, process: Process) -> None:
-        """Whoever hands messages in keeps each until it was told that it is durable, as a collector does."""
+        """Whoever hands messages in keeps each until it was told that it is durable, as a
+        collector does.
+        """
         timeline = self._faults.timeline
         feed, put = IntakeWriter.of(self._own(process), process.stop), 0
         while not process.stop.is_set():
@@ -69,7 +76,9 @@ class Roles:
             feed.flush()
             self.taken |= {post.id for _, post in due}
             if self._appended.by[process.life] < put:
-                self._faults.broken.setdefault("acknowledged", "chats acknowledged what was not appended to the bus")
+                self._faults.broken.setdefault(
+                    "acknowledged", "chats acknowledged what was not appended to the bus"
+                )
             self._faults.after(process, "acknowledge")
             process.stop.wait(20.0)
         feed.end()
@@ -77,5 +86,10 @@ class Roles:
     def _line(self, chat: str, post: Post) -> CaptureLine:
         said_at = datetime.fromtimestamp(self._faults.clock.began + post.at, UTC)
         return CaptureLine(
-            site=chat, text=post.text, author=post.author, channel=f"#{chat}", message_id=post.id, published_at=said_at
+            site=chat,
+            text=post.text,
+            author=post.author,
+            channel=f"#{chat}",
+            message_id=post.id,
+            published_at=said_at,
         )

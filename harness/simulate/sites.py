@@ -1,7 +1,9 @@
-"""The scripted world that is read: paste sites whose posts come, go and are edited, and chats that are handed in.
+"""The scripted world that is read: paste sites whose posts come, go and are edited, and chats that
+are handed in.
 
-A site has moods at which it is down, walled, slow, or laid out anew. Whoever reads it fetches as the spider does, page by page,
-through the spider's own callbacks and the product's own pipelines; only the transport is not there.
+A site has moods at which it is down, walled, slow, or laid out anew. Whoever reads it fetches as
+the spider does, page by page, through the spider's own callbacks and the product's own pipelines;
+only the transport is not there.
 """
 
 from __future__ import annotations
@@ -27,7 +29,11 @@ from ullage.settings import CrawlSettings
 
 REVISIT_SECONDS = 900
 LATENCY_SECONDS, SLOW_SECONDS = 0.3, 25.0
-MENU = "<nav>" + "".join(f"<a href='/help/{n}.html'>how this place works, part {n}</a>" for n in range(20)) + "</nav>"
+MENU = (
+    "<nav>"
+    + "".join(f"<a href='/help/{n}.html'>how this place works, part {n}</a>" for n in range(20))
+    + "</nav>"
+)
 """A page without any of what stands around a list is taken for an empty list."""
 SITE = """\
 platform = "raw_paste"
@@ -88,7 +94,9 @@ class Site:
         return next((mood for since, until, mood in self.moods if since <= now < until), "")
 
     def answer(self, path: str, known: bytes = b"") -> tuple[int, bytes, str]:
-        """Status, body and media type, 304 where the body has the tag that is `known`; raises as a download does."""
+        """Status, body and media type, 304 where the body has the tag that is `known`; raises as
+        a download does.
+        """
         mood, now = self.mood, self.timeline.now
         if mood == "down":
             raise DownloadConnectionRefusedError("refused")
@@ -97,15 +105,24 @@ class Site:
         if mood == "wall":
             return (
                 403,
-                b"<html><title>Just a moment...</title><script src='/cdn-cgi/challenge-platform/x.js'></script></html>",
+                (
+                    b"<html><title>Just a moment...</title><script"
+                    b" src='/cdn-cgi/challenge-platform/x.js'></script></html>"
+                ),
                 "text/html",
             )
         if mood == "error":
             return 500, b"internal error", "text/plain"
         if path == "/archive":
             listed = self._list(now, new_layout=mood == "layout")
-            return (304, b"", "") if tag(listed) == known else (200, listed, "text/html; charset=utf-8")
-        post = next((post for post in self.posts if f"/raw/{post.id}" == path and post.is_up(now)), None)
+            return (
+                (304, b"", "")
+                if tag(listed) == known
+                else (200, listed, "text/html; charset=utf-8")
+            )
+        post = next(
+            (post for post in self.posts if f"/raw/{post.id}" == path and post.is_up(now)), None
+        )
         if post is None:
             return 404, b"", "text/html"
         self.read.add(post.id)
@@ -113,10 +130,16 @@ class Site:
 
     def _list(self, now: float, *, new_layout: bool) -> bytes:
         up = [post for post in reversed(self.posts) if post.is_up(now)]
-        link = "<li><a href='/view.php?paste={0}'>paste</a>" if new_layout else "<li><a href='/{0}'>paste {0}</a>"
+        link = (
+            "<li><a href='/view.php?paste={0}'>paste</a>"
+            if new_layout
+            else "<li><a href='/{0}'>paste {0}</a>"
+        )
         if not new_layout:
             self.listed.append(now)
-        return f"<html>{MENU}<ul>{''.join(link.format(post.id) for post in up)}</ul></html>".encode()
+        return (
+            f"<html>{MENU}<ul>{''.join(link.format(post.id) for post in up)}</ul></html>".encode()
+        )
 
 
 def tag(body: bytes) -> bytes:

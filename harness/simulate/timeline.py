@@ -1,7 +1,9 @@
-"""Virtual time, and who does something in it: tasks take turns, and time passes only while all of them wait.
+"""Virtual time, and who does something in it: tasks take turns, and time passes only while all of
+them wait.
 
-A task is a greenlet, so that the product's own loops, which wait by `Event.wait` or in an event loop, run as they are. Of several
-that may go on the seed chooses; nothing else does, and so a seed gives the same night each time.
+A task is a greenlet, so that the product's own loops, which wait by `Event.wait` or in an event
+loop, run as they are. Of several that may go on the seed chooses; nothing else does, and so a seed
+gives the same night each time.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ class ProcessDeath(SystemExit):
 
 @dataclass(eq=False, slots=True)
 class Task:
-    """Something that waits until `wake` (seconds of virtual time, for ever where it is infinite) or until it is `ready`."""
+    """Something that waits until `wake` (seconds of virtual time, for ever where it is infinite)
+    or until it is `ready`.
+    """
 
     name: str
     owner: Any
@@ -55,16 +59,30 @@ class Timeline:
     @property
     def current(self) -> Task | None:
         """The task whose turn it is; None outside."""
-        return self._current if self._current is not None and getcurrent() is self._current.run else None
+        return (
+            self._current
+            if self._current is not None and getcurrent() is self._current.run
+            else None
+        )
 
     def at(self, when: float, act: Callable[[], object]) -> None:
         """Do something at that time, between two turns."""
         self._number += 1
         heapq.heappush(self._events, (when, self._number, act))
 
-    def spawn(self, name: str, act: Callable[[], object], owner: Any = None, then: Callable[[], object] = lambda: None) -> Task:
-        """A task that does `act` from now on, and `then` even if it is killed before; what it raises is its own affair."""
-        task: Task = Task(name, owner, greenlet(lambda: self._body(task, act, then), self._hub), self.now)
+    def spawn(
+        self,
+        name: str,
+        act: Callable[[], object],
+        owner: Any = None,
+        then: Callable[[], object] = lambda: None,
+    ) -> Task:
+        """A task that does `act` from now on, and `then` even if it is killed before; what it
+        raises is its own affair.
+        """
+        task: Task = Task(
+            name, owner, greenlet(lambda: self._body(task, act, then), self._hub), self.now
+        )
         self._tasks.append(task)
         return task
 
@@ -73,7 +91,9 @@ class Timeline:
         return task in self._tasks
 
     def wait(self, seconds: float | None, ready: Ready | None = None) -> None:
-        """Called by a task: let others go on until so much time has passed (None: for ever), or it is `ready`."""
+        """Called by a task: let others go on until so much time has passed (None: for ever), or
+        it is `ready`.
+        """
         task = self.current
         assert task is not None, "nobody waits outside a task"
         if task.killed:
@@ -102,10 +122,15 @@ class Timeline:
             if able:
                 turns += 1
                 if turns > MOST_TURNS:
-                    raise RuntimeError(f"time stands still: {', '.join(task.name for task in able)}")
+                    raise RuntimeError(
+                        f"time stands still: {', '.join(task.name for task in able)}"
+                    )
                 self._turn(able[0] if len(able) == 1 else self._rng.choice(able))
                 continue
-            following = min([task.wake for task in self._tasks] + [event[0] for event in self._events[:1]], default=float("inf"))
+            following = min(
+                [task.wake for task in self._tasks] + [event[0] for event in self._events[:1]],
+                default=float("inf"),
+            )
             if following > until:
                 self.now = max(self.now, until)
                 return

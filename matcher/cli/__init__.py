@@ -14,4 +14,4 @@
     loading            what is looked for here, and the matcher over it
 
 What `scan` and `assess` read is never kept. `match` is the only one that runs on.
-"""
+"""  # noqa: E501

@@ -1,4 +1,5 @@
-"""`ullage assess`: one file that somebody sent is judged, compared with earlier incidents, and on request made one.
+"""`ullage assess`: one file that somebody sent is judged, compared with earlier incidents, and on
+request made one.
 
 The verdict takes one screen of a terminal: the answer first, every reason beneath.
 """
@@ -18,7 +19,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from matcher.cli.examine import Examination, ExaminationRequest, desk_of, examine, open_incidents, serve_one
+from matcher.cli.examine import (
+    Examination,
+    ExaminationRequest,
+    desk_of,
+    examine,
+    open_incidents,
+    serve_one,
+)
 from matcher.cli.scan import Fail, Ocr, check_file, limits_here, printable, size_of
 from matcher.cli.supervision import supervise
 from matcher.cli.verdict import ASK, IN_PARTS, Assessment, TenantVerdict, check_severity
@@ -36,25 +44,49 @@ NOBODY = "no incident: nothing in it concerns a tenant"
 
 def assess(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The file that somebody sent; - for standard input.")],
+    file: Annotated[
+        Path, typer.Argument(help="The file that somebody sent; - for standard input.")
+    ],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,
-    tenant: Annotated[str, typer.Option("--tenant", help="Look for this tenant's customers alone.")] = "",
+    tenant: Annotated[
+        str, typer.Option("--tenant", help="Look for this tenant's customers alone.")
+    ] = "",
     customers: Annotated[
         Path | None,
-        typer.Option("--customers", metavar="OUT.csv", help="Write the customer pseudonyms to this file, never a value."),
+        typer.Option(
+            "--customers",
+            metavar="OUT.csv",
+            help="Write the customer pseudonyms to this file, never a value.",
+        ),
     ] = None,
-    open_: Annotated[bool, typer.Option("--open", help="Make it an incident, wait for it, and print its number.")] = False,
-    wait: Annotated[float, typer.Option("--wait", min=0.0, help="With --open: at most so many seconds.")] = 60.0,
+    open_: Annotated[
+        bool, typer.Option("--open", help="Make it an incident, wait for it, and print its number.")
+    ] = False,
+    wait: Annotated[
+        float, typer.Option("--wait", min=0.0, help="With --open: at most so many seconds.")
+    ] = 60.0,
     ocr: Ocr = False,
     fail: Fail = False,
     fail_on: Annotated[
-        str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit with 4 where a verdict is as severe, or more.")
+        str,
+        typer.Option(
+            "--fail-on",
+            metavar="SEVERITY",
+            help="Exit with 4 where a verdict is as severe, or more.",
+        ),
     ] = "",
-    served: Annotated[int | None, typer.Option("--socket", hidden=True, help="Match's alone: who asks is at its end.")] = None,
-    received: Annotated[int, typer.Option("--file", hidden=True, help="Match's alone: what was received.")] = 0,
+    served: Annotated[
+        int | None,
+        typer.Option("--socket", hidden=True, help="Match's alone: who asks is at its end."),
+    ] = None,
+    received: Annotated[
+        int, typer.Option("--file", hidden=True, help="Match's alone: what was received.")
+    ] = 0,
 ) -> None:
-    """Assess a file: is it real, is it ours, who is in it, which scam is likely. Nothing of it is kept.
+    """Assess a file: is it real, is it ours, who is in it, which scam is likely.
+
+    Nothing of it is kept.
 
     Where something of it was not read and nobody is in the rest, there is no verdict.
     """
@@ -94,7 +126,9 @@ def assess(
     elif opened is not None:
         show_opened(opened)
     if opened is not None and not (opened and all(one.incident for one in opened.values())):
-        typer.echo("; ".join({one.why_not for one in opened.values() if one.why_not}) or NOBODY, err=True)
+        typer.echo(
+            "; ".join({one.why_not for one in opened.values() if one.why_not}) or NOBODY, err=True
+        )
         code = Exit.FAILED
     raise typer.Exit(code)
 
@@ -106,7 +140,10 @@ def _check_target(out: Path, file: Path) -> None:
     if not out.parent.is_dir():
         raise ConfigError(f"{out.parent} is no folder: --customers is written there")
     if out.is_dir() or (out.exists() and file.exists() and out.samefile(file)):
-        raise ConfigError(f"{out} is {'a folder' if out.is_dir() else 'the file that is assessed'}: name another for --customers")
+        raise ConfigError(
+            f"{out} is {'a folder' if out.is_dir() else 'the file that is assessed'}: name another"
+            " for --customers"
+        )
 
 
 def _write_customers(out: Path, examined: Examination) -> int:
@@ -150,7 +187,12 @@ def show(console: Console, judged: Assessment) -> None:
         else:
             console.print(_nothing(verdict, judged))
     for tenant in judged.absent:
-        console.print(Text(f"tenant {tenant}: not searched for, it has no valid customer list here", style="yellow"))
+        console.print(
+            Text(
+                f"tenant {tenant}: not searched for, it has no valid customer list here",
+                style="yellow",
+            )
+        )
 
 
 def show_opened(opened: Mapping[str, IncidentReference]) -> None:
@@ -159,13 +201,17 @@ def show_opened(opened: Mapping[str, IncidentReference]) -> None:
         if one.incident:
             how = "opened" if one.is_new else "joined, it was there before"
             typer.echo(
-                f"incident {one.incident} of tenant {tenant}: {how}, {one.severity}; `ullage incidents show {one.incident}`"
+                f"incident {one.incident} of tenant {tenant}: {how}, {one.severity}; `ullage"
+                f" incidents show {one.incident}`"
             )
 
 
 def _no_verdict(judged: Assessment) -> Text:
     """That nobody knows whether somebody is in it, and what would tell."""
-    asked = [ASK.get(reason, IN_PARTS) for reason in dict.fromkeys(outcome.reason for outcome in judged.outcomes)]
+    asked = [
+        ASK.get(reason, IN_PARTS)
+        for reason in dict.fromkeys(outcome.reason for outcome in judged.outcomes)
+    ]
     steps = [f"ask {'; '.join(dict.fromkeys(asked))}"] if asked else []
     steps += [ABSENT.format(", ".join(judged.absent))] if judged.absent else []
     why = "Not all of it was read" if asked else "Not every tenant's customers were looked for"
@@ -181,18 +227,33 @@ def _file(name: str, judged: Assessment) -> Table:
     valid = ", ".join(f"{count} {kind}" for kind, count in whole.candidates.items()) or "none"
     failed = ", ".join(f"{count} {kind}" for kind, count in whole.failures.items()) or "none"
     grid.add_row("file", Text(name, style="bold"))
-    grid.add_row("rows", f"{whole.rows}" + (f"   newest date {whole.newest_date}" if whole.newest_date else ""))
+    grid.add_row(
+        "rows",
+        f"{whole.rows}" + (f"   newest date {whole.newest_date}" if whole.newest_date else ""),
+    )
     grid.add_row("identifiers", f"{valid}   (checksum fails: {failed})")
-    grid.add_row("fields", " ".join(f"{label} {count}" for label, count in whole.field_map.items()) or "none recognised")
+    grid.add_row(
+        "fields",
+        " ".join(f"{label} {count}" for label, count in whole.field_map.items())
+        or "none recognised",
+    )
     if whole.skeleton:
         grid.add_row("row", Text(whole.skeleton))
     if whole.terms:
-        grid.add_row("jargon", ", ".join(f"{t.shown} ({t.category.lower()})" for t in whole.terms[:8]))
+        grid.add_row(
+            "jargon", ", ".join(f"{t.shown} ({t.category.lower()})" for t in whole.terms[:8])
+        )
     if whole.estimated:
-        grid.add_row("counts", "of different identifiers are estimates, within 0.1 %: there are too many to keep")
+        grid.add_row(
+            "counts",
+            "of different identifiers are estimates, within 0.1 %: there are too many to keep",
+        )
     if outcomes:
         given = printable(judged.file)
-        lines = [f"{name}{outcome}".replace(f"{name}{given}", name, 1) for outcome in outcomes[:SHOWN_UNREAD]]
+        lines = [
+            f"{name}{outcome}".replace(f"{name}{given}", name, 1)
+            for outcome in outcomes[:SHOWN_UNREAD]
+        ]
         lines += [f"and {len(outcomes) - SHOWN_UNREAD} more"] if outcomes[SHOWN_UNREAD:] else []
         grid.add_row("not read", Text("\n".join(lines), style="yellow"))
     return grid
@@ -210,21 +271,39 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
     grid.add_column()
     grid.add_row("who", _who(verdict, judged))
     grid.add_row(
-        "rows", f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more fields of one customer"
+        "rows",
+        f"{verdict.matched_rows} hold a customer, {verdict.corroborated_rows} with two or more"
+        " fields of one customer",
     )
     if verdict.logins:
         of_staff = f", {verdict.staff_logins} of them of staff" * bool(verdict.staff_logins)
-        grid.add_row("logins", f"{counted(verdict.logins, 'different login')} at the tenant's own sites{of_staff}")
+        grid.add_row(
+            "logins",
+            f"{counted(verdict.logins, 'different login')} at the tenant's own sites{of_staff}",
+        )
     if verdict.cookies:
-        lasting = verdict.staff_cookies, verdict.live_cookies, verdict.session_cookies, verdict.cookies_until
-        grid.add_row("cookies", f"{verdict.cookies:,} of the tenant's own sites: {cookies_in_words(*lasting)[0]}")
+        lasting = (
+            verdict.staff_cookies,
+            verdict.live_cookies,
+            verdict.session_cookies,
+            verdict.cookies_until,
+        )
+        grid.add_row(
+            "cookies",
+            f"{verdict.cookies:,} of the tenant's own sites: {cookies_in_words(*lasting)[0]}",
+        )
     if verdict.own_cards:
-        grid.add_row("own cards", f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled")
+        grid.add_row(
+            "own cards",
+            f"{verdict.own_cards} valid cards of the tenant's ranges that are not enrolled",
+        )
     grid.add_row("by chance", f"{in_words(verdict.expected_by_chance)} phones would match")
     if exposure.scenario:
         grid.add_row("likely scam", f"{exposure.title}  {exposure.title_zh}")
     *points, why = exposure.reasons
-    grid.add_row("exposure", _points(points) if points else "no known scam needs so little of a person")
+    grid.add_row(
+        "exposure", _points(points) if points else "no known scam needs so little of a person"
+    )
     grid.add_row("severity", Text(why.evidence))
     grid.add_row("origin", _points(origin.reasons))
     if verdict.customers:
@@ -238,9 +317,13 @@ def _tenant(verdict: TenantVerdict, judged: Assessment) -> Panel:
 
 
 def _who(verdict: TenantVerdict, judged: Assessment) -> str:
-    """Return how many customers were found, by which kinds of value; at least so many where something was not read."""
+    """Return how many customers were found, by which kinds of value; at least so many where
+    something was not read.
+    """
     if not verdict.customers:
-        return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(judged.outcomes)
+        return f"none of {verdict.watchlist:,} customers" + " in what was read" * bool(
+            judged.outcomes
+        )
     kinds = ", ".join(f"{count} {kind}" for kind, count in verdict.kinds.items())
     at_least = "at least " * bool(judged.outcomes)
     return f"{at_least}{verdict.customers} of {verdict.watchlist:,} customers   ({kinds})"
@@ -255,7 +338,9 @@ def _points(reasons: Sequence[Reason]) -> Table:
     grid.add_column(justify="right")
     grid.add_column()
     for reason in reasons:
-        grid.add_row("·" if reason.code.startswith("O") else f"{reason.points:+d}", Text(reason.evidence))
+        grid.add_row(
+            "·" if reason.code.startswith("O") else f"{reason.points:+d}", Text(reason.evidence)
+        )
     return grid
 
 
@@ -264,8 +349,15 @@ def _before(verdict: TenantVerdict, judged: Assessment) -> Text:
     earlier = verdict.earlier
     if earlier is None:
         return Text(f"not compared with earlier incidents: {judged.not_compared}", style="yellow")
-    known = f"{earlier.share:.0%} of these customers stood with the same fields in {earlier.incident} or others"
-    new = f"in none of {earlier.compared:,} earlier incidents with these fields" if earlier.compared else "the first incident"
+    known = (
+        f"{earlier.share:.0%} of these customers stood with the same fields in {earlier.incident}"
+        " or others"
+    )
+    new = (
+        f"in none of {earlier.compared:,} earlier incidents with these fields"
+        if earlier.compared
+        else "the first incident"
+    )
     said = known if earlier.incident else new
     return Text(f"{said}; --open would add it to {earlier.joins}" if earlier.joins else said)
 

@@ -1,10 +1,11 @@
 """Serve the socket on which dropped files are assessed (`ullage.runtime.assessing`), in match.
 
-Match receives each file whole before it queues, so that a slow upload delays nobody else; uploads that are too
-slow are cut off. The next file is the one whose tenants were served longest ago, and of theirs the oldest.
-Callers who see the same tenants share one limit of files and one of bytes. Each file is assessed in a process
-of its own (`matcher.cli.examine`), one at a time; a waiting client is told its place. That process is killed
-when its client hangs up, when its time is over, and with match.
+Match receives each file whole before it queues, so that a slow upload delays nobody else; uploads
+that are too slow are cut off. The next file is the one whose tenants were served longest ago, and
+of theirs the oldest. Callers who see the same tenants share one limit of files and one of bytes.
+Each file is assessed in a process of its own (`matcher.cli.examine`), one at a time; a waiting
+client is told its place. That process is killed when its client hangs up, when its time is over,
+and with match.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ MOST_HELD, RESERVED = 2 << 30, 32 << 20
 """Bytes of all files in memory; but so many everybody may have, whatever others hold."""
 TURN_SECONDS = 60.0
 SILENT_SECONDS, GRACE_SECONDS, SLOWEST = 30.0, 60.0, 4 << 10
-"""Without a byte for so long, or after a while slower than so many bytes a second, a file does not come any more."""
+"""Without a byte for so long, or after a while slower than so many bytes a second, a file does
+not come any more.
+"""
 PIECE = 1 << 20
 
 
@@ -83,7 +86,10 @@ class AssessmentQueue:
         """A place for a file that is to come; FullError where there is none."""
         mine = QueuePlace(tenants)
         with self._changed:
-            if len(self._places) >= MOST_OF_ALL or sum(one.tenants == tenants for one in self._places) >= MOST_OF_ONE:
+            if (
+                len(self._places) >= MOST_OF_ALL
+                or sum(one.tenants == tenants for one in self._places) >= MOST_OF_ONE
+            ):
                 raise FullError("too many files wait")
             self._places.append(mine)
         try:
@@ -103,11 +109,14 @@ class AssessmentQueue:
             mine.held += size
 
     @contextlib.contextmanager
-    def turn(self, mine: QueuePlace, say: Callable[[int], None], clock: Clock, seconds: float = 0.5) -> Iterator[None]:
-        """Wait until it is this file's turn, and be the one meanwhile; FullError where that takes too long.
+    def turn(
+        self, mine: QueuePlace, say: Callable[[int], None], clock: Clock, seconds: float = 0.5
+    ) -> Iterator[None]:
+        """Wait until it is this file's turn, and be the one meanwhile; FullError where that takes
+        too long.
 
-        `say` is told every `seconds` how many of theirs are before it, the one that is judged among them; it raises where nobody
-        waits any more.
+        `say` is told every `seconds` how many of theirs are before it, the one that is judged among
+        them; it raises where nobody waits any more.
         """
         until = clock.monotonic() + TURN_SECONDS
         with self._changed:
@@ -128,7 +137,9 @@ class AssessmentQueue:
     def _began(self, mine: QueuePlace, seconds: float) -> bool:
         """Return whether it is its turn now, or within so many seconds."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._now is None and self._next() is mine, seconds):
+            if not self._changed.wait_for(
+                lambda: self._now is None and self._next() is mine, seconds
+            ):
                 return False
             self._now = mine
             present = {one.tenants for one in self._places}
@@ -138,7 +149,8 @@ class AssessmentQueue:
 
     def _next(self) -> QueuePlace | None:
         whole = [one for one in self._places if one.is_whole and one is not self._now]
-        return min(whole, key=lambda one: self._served.get(one.tenants, 0), default=None)  # of equals the first that came
+        # of equals the first that came
+        return min(whole, key=lambda one: self._served.get(one.tenants, 0), default=None)
 
     def _before(self, mine: QueuePlace) -> int:
         with self._changed:
@@ -148,12 +160,20 @@ class AssessmentQueue:
 
 @contextlib.contextmanager
 def received(
-    connection: socket.socket, queue: AssessmentQueue, mine: QueuePlace, clock: Clock, began: float, *, framed: bool = False
+    connection: socket.socket,
+    queue: AssessmentQueue,
+    mine: QueuePlace,
+    clock: Clock,
+    began: float,
+    *,
+    framed: bool = False,
 ) -> Iterator[int]:
-    """What comes in frames, as the descriptor of a file in memory that nobody can change; with the frames where they are wanted.
+    """What comes in frames, as the descriptor of a file in memory that nobody can change; with the
+    frames where they are wanted.
 
-    `began` is when the sender was told to go, in seconds of `clock.monotonic`: what is slow is measured from there.
-    RecordError for what is larger than a file may be, or comes too slowly; FullError where there is no room for it.
+    `began` is when the sender was told to go, in seconds of `clock.monotonic`: what is slow is
+    measured from there. RecordError for what is larger than a file may be, or comes too slowly;
+    FullError where there is no room for it.
     """
     held = os.memfd_create("dropped", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -162,7 +182,9 @@ def received(
             _pour(_Pieces(connection, clock, began), held, queue, mine, framed=framed)
             connection.settimeout(None)
         except TimeoutError:
-            raise RecordError("slow", f"nothing of the file came for {SILENT_SECONDS:.0f} s") from None
+            raise RecordError(
+                "slow", f"nothing of the file came for {SILENT_SECONDS:.0f} s"
+            ) from None
         fcntl.fcntl(held, fcntl.F_ADD_SEALS, SEALS)
         os.lseek(held, 0, os.SEEK_SET)
         yield held
@@ -170,7 +192,9 @@ def received(
         os.close(held)
 
 
-def _pour(pieces: _Pieces, held: int, queue: AssessmentQueue, mine: QueuePlace, *, framed: bool) -> None:
+def _pour(
+    pieces: _Pieces, held: int, queue: AssessmentQueue, mine: QueuePlace, *, framed: bool
+) -> None:
     """Write frames up to the empty one into `held`, as they come."""
     while left := assessing.LENGTH.unpack(head := pieces.exactly(assessing.LENGTH.size))[0]:
         if left > assessing.MOST_FRAME:
@@ -180,7 +204,9 @@ def _pour(pieces: _Pieces, held: int, queue: AssessmentQueue, mine: QueuePlace, 
             some = pieces.some(left)
             left -= len(some)
             if mine.held + len(some) > assessing.MOST_BYTES:
-                raise RecordError("too_large", "the file is larger than 1 GiB, which is the most that is taken")
+                raise RecordError(
+                    "too_large", "the file is larger than 1 GiB, which is the most that is taken"
+                )
             queue.hold(mine, len(some))
             write_all(held, some)
     write_all(held, assessing.framed(b"") if framed else b"")
@@ -208,7 +234,9 @@ class _Pieces:
             raise UnavailableError("the other side hung up")
         self.size += len(got)
         if self.size < SLOWEST * (self.clock.monotonic() - self.began - GRACE_SECONDS):
-            raise RecordError("slow", f"the file comes more slowly than {SLOWEST >> 10} KiB a second")
+            raise RecordError(
+                "slow", f"the file comes more slowly than {SLOWEST >> 10} KiB a second"
+            )
         return got
 
 
@@ -228,13 +256,17 @@ class _GoneError(UllageError):
 
 def peer_of(connection: socket.socket) -> int:
     """Return the user at the other end, as the kernel knows him."""
-    _, user, _ = CREDENTIALS.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size))
+    _, user, _ = CREDENTIALS.unpack(
+        connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    )
     return int(user)
 
 
 @dataclass(slots=True)
 class AssessmentService:
-    """Serves connections; `users` may come, `program` judges one file: it is given the descriptors of connection and file."""
+    """Serves connections; `users` may come, `program` judges one file: it is given the
+    descriptors of connection and file.
+    """
 
     users: frozenset[int]
     seconds: float
@@ -249,11 +281,15 @@ class AssessmentService:
         """Serve a connection in a thread of its own, or refuse it."""
         is_known = peer_of(connection) in self.users
         if not is_known or are_scarce():
-            log.get("match").warning("assess_peer_refused" if not is_known else "assess_not_accepted")
+            log.get("match").warning(
+                "assess_peer_refused" if not is_known else "assess_not_accepted"
+            )
             self.outcomes.labels("refused").inc()
             connection.close()
             return
-        thread = threading.Thread(target=self._serve, args=(connection,), name="assess", daemon=True)
+        thread = threading.Thread(
+            target=self._serve, args=(connection,), name="assess", daemon=True
+        )
         thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -268,11 +304,17 @@ class AssessmentService:
             if outcome:
                 self.outcomes.labels(outcome).inc()
 
-    def _answer(self, connection: socket.socket, question: assessing.AssessmentRequest, whose: str) -> str:
+    def _answer(
+        self, connection: socket.socket, question: assessing.AssessmentRequest, whose: str
+    ) -> str:
         """Answer a question; what became of it, "" where nothing was to be judged."""
         if question.verb == "status":
             known = sorted(self.resolvable().intersection(question.tenants or ()))
-            _say(connection, waiting=self.queue.waiting(whose), **{"resolves": known} if known else {})
+            _say(
+                connection,
+                waiting=self.queue.waiting(whose),
+                **{"resolves": known} if known else {},
+            )
             return ""
         try:
             with contextlib.ExitStack() as stack:
@@ -280,23 +322,39 @@ class AssessmentService:
                 began = self.clock.monotonic()
                 _say(connection, go=True)
                 file = stack.enter_context(
-                    received(connection, self.queue, mine, self.clock, began, framed=question.verb == "open")
+                    received(
+                        connection,
+                        self.queue,
+                        mine,
+                        self.clock,
+                        began,
+                        framed=question.verb == "open",
+                    )
                 )
                 if question.verb != "resolve":  # a person waits for what takes seconds
-                    stack.enter_context(self.queue.turn(mine, lambda before: _told_place(connection, before), self.clock))
+                    stack.enter_context(
+                        self.queue.turn(
+                            mine, lambda before: _told_place(connection, before), self.clock
+                        )
+                    )
                 return self._judge(connection, question, file)
         except FullError:
-            _say(connection, busy={"waiting": self.queue.waiting(whose), "retry_after": RETRY_AFTER})
+            _say(
+                connection, busy={"waiting": self.queue.waiting(whose), "retry_after": RETRY_AFTER}
+            )
             return "refused"
         except RecordError as error:
             _say(connection, error=str(error))
             return "refused"
 
-    def _judge(self, connection: socket.socket, question: assessing.AssessmentRequest, file: int) -> str:
+    def _judge(
+        self, connection: socket.socket, question: assessing.AssessmentRequest, file: int
+    ) -> str:
         """Have it judged by a process of its own; what became of it."""
         environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         process = subprocess.Popen(
-            self.program(connection.fileno(), file), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment,
+            self.program(connection.fileno(), file), stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, env=environment,
             pass_fds=[connection.fileno(), file], start_new_session=True,
         )  # fmt: skip
         with process:
@@ -307,14 +365,31 @@ class AssessmentService:
             ended = _watched(process, connection, self.clock, self.seconds)
             process.kill()
         if ended == "late":
-            _say(connection, error=f"it took longer than {self.seconds:.0f} s, which is the most that one file may take")
+            _say(
+                connection,
+                error=(
+                    f"it took longer than {self.seconds:.0f} s, which is the most that one file may"
+                    " take"
+                ),
+            )
         elif ended == "ended" and process.returncode < 0:
             log.get("match").error("assess_died", exit_code=process.returncode)
-            _say(connection, error="the process that examined it died: it may need more memory than there is")
-        return "gone" if ended == "gone" else "judged" if ended == "ended" and process.returncode == 0 else "failed"
+            _say(
+                connection,
+                error="the process that examined it died: it may need more memory than there is",
+            )
+        return (
+            "gone"
+            if ended == "gone"
+            else "judged"
+            if ended == "ended" and process.returncode == 0
+            else "failed"
+        )
 
 
-def _watched(process: subprocess.Popen[bytes], connection: socket.socket, clock: Clock, seconds: float) -> str:
+def _watched(
+    process: subprocess.Popen[bytes], connection: socket.socket, clock: Clock, seconds: float
+) -> str:
     """Wait until the process has `ended`, its client is `gone`, or it is `late`."""
     child = os.pidfd_open(process.pid)
     try:
@@ -371,7 +446,9 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
     settings = context.settings.match
     with contextlib.ExitStack() as stack:
         try:
-            stack.callback(os.close, hold(context.data / "assess.lock", "dropped files are assessed"))
+            stack.callback(
+                os.close, hold(context.data / "assess.lock", "dropped files are assessed")
+            )
         except HeldError:
             log.get("match").info("assess_served_elsewhere")
             yield
@@ -380,11 +457,15 @@ def listening(context: Context, outcomes: Counter) -> Iterator[None]:
         listener = stack.enter_context(_bound(folder, shared=bool(settings.assess_users)))
 
         def program(connection: int, file: int) -> Sequence[str]:
-            return command(context.data, "assess", "-", "--socket", str(connection), "--file", str(file))
+            return command(
+                context.data, "assess", "-", "--socket", str(connection), "--file", str(file)
+            )
 
         users, known = _users(settings.assess_users), partial(resolvable, context)
         service = AssessmentService(users, ASSESS_SECONDS, context.clock, outcomes, program, known)
-        accepting = threading.Thread(target=_accept, args=(listener, service), name="assess", daemon=True)
+        accepting = threading.Thread(
+            target=_accept, args=(listener, service), name="assess", daemon=True
+        )
         accepting.start()
         try:
             yield
@@ -412,7 +493,10 @@ def _accept(listener: socket.socket, service: AssessmentService) -> None:
 def _bound(folder: Path, *, shared: bool) -> Iterator[socket.socket]:
     """The socket, listening; one that a dead process left goes."""
     (folder / assessing.NAME).unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener, assessing.address(folder) as address:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener,
+        assessing.address(folder) as address,
+    ):
         listener.bind(address)  # whoever gets in before the next line is refused for who he is
         (folder / assessing.NAME).chmod(0o660 if shared else 0o600)
         listener.listen(MOST_OF_ALL)
@@ -420,8 +504,17 @@ def _bound(folder: Path, *, shared: bool) -> Iterator[socket.socket]:
 
 
 def _users(names: Iterable[str]) -> frozenset[int]:
-    """Our own user and those, of whom containers know numbers alone; ConfigError for a name that nobody has here."""
+    """Our own user and those, of whom containers know numbers alone; ConfigError for a name that
+    nobody has here.
+    """
     try:
-        return frozenset({os.getuid(), *(int(one) if one.isdecimal() else pwd.getpwnam(one).pw_uid for one in names)})
+        return frozenset(
+            {
+                os.getuid(),
+                *(int(one) if one.isdecimal() else pwd.getpwnam(one).pw_uid for one in names),
+            }
+        )
     except KeyError as error:
-        raise ConfigError(f"match.assess_users names {error.args[0]}: there is no such user here") from None
+        raise ConfigError(
+            f"match.assess_users names {error.args[0]}: there is no such user here"
+        ) from None

@@ -1,7 +1,9 @@
-"""Enrols the people of canary posts in a watchlist of the reserved tenant, and renews it before it expires.
+"""Enrols the people of canary posts in a watchlist of the reserved tenant, and renews it before it
+expires.
 
-They exist nowhere and the list is built like any other, so that a canary post is found by the very look-up that finds customers.
-Where this tenant's keys come from a command or from credentials, whoever keeps them has to load the list: see docs/canary.md.
+They exist nowhere and the list is built like any other, so that a canary post is found by the very
+look-up that finds customers. Where this tenant's keys come from a command or from credentials,
+whoever keeps them has to load the list: see docs/canary.md.
 """
 
 from __future__ import annotations
@@ -33,20 +35,31 @@ def write_customers(path: Path) -> None:
 
 
 def enrol(context: Context) -> bool:
-    """Build and install the list unless one is there that lasts; whether it did. Never stops match from matching."""
+    """Build and install the list unless one is there that lasts; whether it did.
+
+    Never stops match from matching.
+    """
     if context.keys.are_given(TENANT) or _lasts(context):
         return False
     try:
         make_tenant(context.keys, TENANT)
         with tempfile.TemporaryDirectory(dir=context.data, prefix="build-") as folder:
-            source, target = Path(folder) / "canary.csv", Path(folder) / f"{TENANT}{installation.SUFFIX}"
+            source, target = (
+                Path(folder) / "canary.csv",
+                Path(folder) / f"{TENANT}{installation.SUFFIX}",
+            )
             write_customers(source)
-            builder = Builder(context.keys, TENANT, epochs(context.keys, TENANT, "match")[-1], "none")
+            builder = Builder(
+                context.keys, TENANT, epochs(context.keys, TENANT, "match")[-1], "none"
+            )
             builder.build(source_of([source]), target, context.clock.now(), None)
-            installation.install(context.data, context.keys, TENANT, target, context.clock.now(), move=True)
+            installation.install(
+                context.data, context.keys, TENANT, target, context.clock.now(), move=True
+            )
     except (ConfigError, OSError) as error:
         log.get("match").error(
-            "canary_not_enrolled", error=str(error) if isinstance(error, ConfigError) else type(error).__name__
+            "canary_not_enrolled",
+            error=str(error) if isinstance(error, ConfigError) else type(error).__name__,
         )
         return False
     return True
@@ -57,7 +70,9 @@ def _lasts(context: Context) -> bool:
     for epoch in epochs(context.keys, TENANT, "match"):
         path = installation.path_of(context.data, TENANT, epoch)
         if path.is_file():
-            expires = datetime.fromisoformat(read_header(path, verify_key(context.keys, TENANT)).expires)
+            expires = datetime.fromisoformat(
+                read_header(path, verify_key(context.keys, TENANT)).expires
+            )
             if expires > context.clock.now() + RENEW:
                 return True
     return False

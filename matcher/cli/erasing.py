@@ -1,12 +1,14 @@
-"""Erase customers from lists (`ullage erase`), and resolve pseudonyms to customer references for the console.
+"""Erase customers from lists (`ullage erase`), and resolve pseudonyms to customer references for
+the console.
 
-Erasure takes a customer out of the lists of this host and, on the build host, out of the encrypted references.
+Erasure takes a customer out of the lists of this host and, on the build host, out of the encrypted
+references.
 
-Resolving is off unless the tenant's `reference_approvals` says how many people approve, and `T.subjects` and
-the resolver's key are on this host. Match has only search's word for who asked and who approved. So it limits
-the references of a tenant that leave within a day by its own setting (`reference_budget`), counted in its own
-audit log, which has the case, the reason and all names before the first reference leaves. A process of its own
-does so, whose memory goes with it.
+Resolving is off unless the tenant's `reference_approvals` says how many people approve, and
+`T.subjects` and the resolver's key are on this host. Match has only search's word for who asked and
+who approved. So it limits the references of a tenant that leave within a day by its own setting
+(`reference_budget`), counted in its own audit log, which has the case, the reason and all names
+before the first reference leaves. A process of its own does so, whose memory goes with it.
 """
 
 from __future__ import annotations
@@ -55,17 +57,28 @@ def _erase(context: Context, order: Order) -> Iterator[ErasureReport]:
 
 
 def say_erased(context: Context, tenant: str, epoch: int) -> None:
-    """Name, by number and date, customers of the list that lies here who were erased before: it brings them back."""
+    """Name, by number and date, customers of the list that lies here who were erased before: it
+    brings them back.
+    """
     known = Tombstones(context.data, tenant).all()
     if not known:
         return
-    found = [at for handle in _enrolled(context, tenant, epoch) if (at := known.get(tombstone(tenant, handle)))]
+    found = [
+        at
+        for handle in _enrolled(context, tenant, epoch)
+        if (at := known.get(tombstone(tenant, handle)))
+    ]
     if whole := known.get(tombstone(tenant, EVERYBODY)):
-        typer.echo(f"{tenant}: the tenant was erased on {whole:%Y-%m-%d}, and is looked for again by this list", err=True)
+        typer.echo(
+            f"{tenant}: the tenant was erased on {whole:%Y-%m-%d}, and is looked for again by this"
+            " list",
+            err=True,
+        )
     if found:
         typer.echo(
-            f"{tenant}: {len(found)} customers of this list were erased, the last on {max(found):%Y-%m-%d}: they are looked for"
-            f" again, and what is collected from {max(found) + SETTLED:%Y-%m-%d %H:%M} UTC on is stored of them; if nobody means"
+            f"{tenant}: {len(found)} customers of this list were erased, the last on"
+            f" {max(found):%Y-%m-%d}: they are looked for again, and what is collected from"
+            f" {max(found) + SETTLED:%Y-%m-%d %H:%M} UTC on is stored of them; if nobody means"
             " that, take them out of the list and `ullage erase` them again",
             err=True,
         )
@@ -89,12 +102,17 @@ def _customer(context: Context, order: Order) -> Iterator[ErasureReport]:
     yield ErasureReport("watchlists", count, "" if here else "none of this tenant is on this host")
     home = data / installation.BUILDING / f"{tenant}{subjects.SUFFIX}"
     if home.is_file():
-        yield ErasureReport("pseudonym to reference", subjects.forget(home, context.keys, tenant, order.handle))
+        yield ErasureReport(
+            "pseudonym to reference", subjects.forget(home, context.keys, tenant, order.handle)
+        )
 
 
 def _tenant(context: Context, order: Order) -> Iterator[ErasureReport]:
     tenant, data = order.tenant, context.data
-    folder, ways = installation.folder_of(data, tenant), list((data / installation.BUILDING).glob(f"{tenant}.*"))
+    folder, ways = (
+        installation.folder_of(data, tenant),
+        list((data / installation.BUILDING).glob(f"{tenant}.*")),
+    )
     lists = len(list(folder.glob(f"*{installation.SUFFIX}")))
     Sizes(data, context.keys).forget(tenant)  # before its lists go: match would miss them
     context.inventory.strike(*folder.glob(f"*{installation.SUFFIX}"), *ways)
@@ -111,14 +129,18 @@ MOST = 100_000
 """Pseudonyms of one request."""
 DAY = timedelta(hours=24)
 RESOLVED, REFUSED = "subjects.resolve", "subjects.over_budget"
-"""Actions in the audit log: references that left, and a request that went beyond the day's budget."""
+"""Actions in the audit log: references that left, and a request that went beyond the day's
+budget.
+"""
 REQUESTED = re.compile(r": (\d+) pseudonyms requested")
 
 
 def resolvable(context: Context) -> frozenset[str]:
     """Return the tenants whose references are handed out, and can be resolved on this host."""
     tenants = context.settings.tenants.items()
-    return frozenset(name for name, tenant in tenants if tenant.reference_approvals and _is_here(context, name))
+    return frozenset(
+        name for name, tenant in tenants if tenant.reference_approvals and _is_here(context, name)
+    )
 
 
 def _home(context: Context, tenant: str) -> Path:
@@ -131,18 +153,26 @@ def _is_here(context: Context, tenant: str) -> bool:
     return has_key and _home(context, tenant).is_file()
 
 
-def resolved(context: Context, question: AssessmentRequest, wanted: Collection[str]) -> dict[str, str]:
+def resolved(
+    context: Context, question: AssessmentRequest, wanted: Collection[str]
+) -> dict[str, str]:
     """References by pseudonym (hex), in the audit log first; one that is in no list is left out.
 
-    RecordError says in its reason why there are none: `off`, `approval`, `too_many`, `budget`, `absent` or `damaged`.
+    RecordError says in its reason why there are none: `off`, `approval`, `too_many`, `budget`,
+    `absent` or `damaged`.
     """
     tenant, approval = _approved(context, question)
     if len(wanted) > MOST:
         raise RecordError("too_many", f"at most {MOST:,} pseudonyms are resolved at once")
     if not _is_here(context, tenant):
         raise RecordError("absent", "the way back from pseudonyms is not on this host")
-    asked = f"case {approval.case}, incident {approval.incident}: {len(wanted)} pseudonyms requested"
-    trail, whose = context.trail(CHAIN), {"actor": approval.by, "tenant": tenant, "reason": approval.reason}
+    asked = (
+        f"case {approval.case}, incident {approval.incident}: {len(wanted)} pseudonyms requested"
+    )
+    trail, whose = (
+        context.trail(CHAIN),
+        {"actor": approval.by, "tenant": tenant, "reason": approval.reason},
+    )
     budget = context.tenant(tenant).reference_budget
     if count_requested(context, tenant) + len(wanted) > budget:
         trail.append(REFUSED, f"{asked}, beyond {budget} a day", **whose)
@@ -151,7 +181,11 @@ def resolved(context: Context, question: AssessmentRequest, wanted: Collection[s
         found = subjects.resolve(_home(context, tenant), context.keys, tenant, wanted)
     except (ConfigError, CorruptError):
         raise RecordError("damaged", "the way back from pseudonyms cannot be read") from None
-    trail.append(RESOLVED, f"{asked}, {len(found)} found, approved by {' and '.join(approval.approved_by)}", **whose)
+    trail.append(
+        RESOLVED,
+        f"{asked}, {len(found)} found, approved by {' and '.join(approval.approved_by)}",
+        **whose,
+    )
     if count_requested(context, tenant) > budget:  # another request was answered meanwhile
         raise RecordError("budget", f"more than {budget:,} references of this tenant within a day")
     return found
@@ -160,13 +194,21 @@ def resolved(context: Context, question: AssessmentRequest, wanted: Collection[s
 def count_requested(context: Context, tenant: str) -> int:
     """Return how many references of a tenant were asked of match within a day, by its audit log."""
     since = context.clock.now() - DAY
-    made = (one for chain, one in entries(context.data / AUDIT) if chain == CHAIN and one.action == RESOLVED)
-    asked = (REQUESTED.search(one.object) for one in made if one.tenant == tenant and one.at > since)
+    made = (
+        one
+        for chain, one in entries(context.data / AUDIT)
+        if chain == CHAIN and one.action == RESOLVED
+    )
+    asked = (
+        REQUESTED.search(one.object) for one in made if one.tenant == tenant and one.at > since
+    )
     return sum(int(found[1]) for found in asked if found)
 
 
 def _approved(context: Context, question: AssessmentRequest) -> tuple[str, ReferenceApproval]:
-    """Whose references are asked for, and what was approved; RecordError where that is not enough."""
+    """Whose references are asked for, and what was approved; RecordError where that is not
+    enough.
+    """
     approval, tenants = question.approval, question.tenants or ()
     if approval is None or len(tenants) != 1:
         raise RecordError("approval", "a request names one tenant and who approved it")

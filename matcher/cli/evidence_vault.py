@@ -1,14 +1,16 @@
-"""Decide which signatures match trusts, sign what it publishes, and encrypt evidence for tenants that want it.
+"""Decide which signatures match trusts, sign what it publishes, and encrypt evidence for tenants
+that want it.
 
-A captured post of an unknown signer, or one outside of its visit's grant, is matched like any other, but its
-site is `other`: nobody else can speak for a site of ours.
+A captured post of an unknown signer, or one outside of its visit's grant, is matched like any
+other, but its site is `other`: nobody else can speak for a site of ours.
 
-Heartbeats are passed on to every partition of topic `findings` after the posts before them are matched and
-their findings durable. Of one heartbeat's copies, one per partition, a match process passes on the first.
+Heartbeats are passed on to every partition of topic `findings` after the posts before them are
+matched and their findings durable. Of one heartbeat's copies, one per partition, a match process
+passes on the first.
 
-Evidence is encrypted at match time, since only then is the text there. Whether a finding is `high` is decided
-by its own facts, as `ullage assess` does. Evidence that cannot be written is counted and logged, and delays
-nothing.
+Evidence is encrypted at match time, since only then is the text there. Whether a finding is `high`
+is decided by its own facts, as `ullage assess` does. Evidence that cannot be written is counted and
+logged, and delays nothing.
 """
 
 from __future__ import annotations
@@ -46,9 +48,14 @@ FINDING = "finding"
 
 
 class Reception:
-    """Opens what lies on topic `captures`. `unknown` is told of each capture that nobody known granted for its site and time."""
+    """Opens what lies on topic `captures`.
 
-    def __init__(self, opener: SealOpener, verifier: Verifier, unknown: Callable[[], None] = lambda: None) -> None:
+    `unknown` is told of each capture that nobody known granted for its site and time.
+    """
+
+    def __init__(
+        self, opener: SealOpener, verifier: Verifier, unknown: Callable[[], None] = lambda: None
+    ) -> None:
         self._opener, self.verifier, self._unknown = opener, verifier, unknown
         self._captures = CaptureOpener(opener, verifier)
 
@@ -66,9 +73,13 @@ class Reception:
         return capture.model_copy(update={"site": OTHER, "category": ""})
 
     def heartbeat(self, record: Record) -> Heartbeat:
-        """Return the heartbeat in `record`; RecordError `unknown_signer` for one that anybody could have sent."""
+        """Return the heartbeat in `record`; RecordError `unknown_signer` for one that anybody
+        could have sent.
+        """
         schema, key_id = _schema(record), record.headers.get("key_id", "")
-        signed = self._opener.open(record.value, purpose=beats.PURPOSE, topic=CAPTURES, schema=schema, key_id=key_id)
+        signed = self._opener.open(
+            record.value, purpose=beats.PURPOSE, topic=CAPTURES, schema=schema, key_id=key_id
+        )
         plain, known = self.verifier.disclose(signed, beats.PURPOSE)
         if not known:
             raise RecordError("unknown_signer")
@@ -83,21 +94,35 @@ def _schema(record: Record) -> int:
 
 
 def outgoing(finding: Finding, signer: Signer) -> Outgoing:
-    """Return a finding as a record: signed, and keyed by tenant, so that one alert worker owns a tenant's folding."""
+    """Return a finding as a record: signed, and keyed by tenant, so that one alert worker owns a
+    tenant's folding.
+    """
     headers = {"tenant": finding.tenant, "id": finding.id, "schema": str(FINDING_SCHEMA)}
     value = finding.encode()
-    return Outgoing(finding.tenant, value, headers | signer.headers(FINDING, *record_parts(FINDINGS, headers, value)))
+    return Outgoing(
+        finding.tenant,
+        value,
+        headers | signer.headers(FINDING, *record_parts(FINDINGS, headers, value)),
+    )
 
 
 def passed_on(beat: Heartbeat, customers: Mapping[str, int], signer: Signer) -> Outgoing:
-    """Return a heartbeat as it goes on to `findings`, signed by match, which looks for so many `customers` of each tenant."""
+    """Return a heartbeat as it goes on to `findings`, signed by match, which looks for so many
+    `customers` of each tenant.
+    """
     bare = beat.bare(customers)
     headers, value = bare.headers(), bare.encode()
-    return Outgoing(bare.id, value, headers | signer.headers(beats.PURPOSE, *record_parts(FINDINGS, headers, value)))
+    return Outgoing(
+        bare.id,
+        value,
+        headers | signer.headers(beats.PURPOSE, *record_parts(FINDINGS, headers, value)),
+    )
 
 
 def is_behind_gap(settings: Settings) -> bool:
-    """Return whether captures come through files from another zone, whose /metrics nobody here can ask."""
+    """Return whether captures come through files from another zone, whose /metrics nobody here
+    can ask.
+    """
     return (settings.bus.captures or settings.bus.url).startswith("spool:")
 
 
@@ -134,7 +159,9 @@ UPKEEP_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class Keeper:
-    """Seals for the tenants of the settings that want it; ConfigError at once when an officer's key is missing."""
+    """Seals for the tenants of the settings that want it; ConfigError at once when an officer's
+    key is missing.
+    """
 
     context: Context
     metrics: EvidenceMetrics
@@ -151,8 +178,14 @@ class Keeper:
         self._size = self.vault.size()
 
     def keep(self, matcher: Matcher, reading: CaptureReading, finding: Finding) -> None:
-        """Seal the capture of `reading` for a finding of it that is high or above; before that is published."""
-        if self._pair is None or finding.part > 1 or not self.context.tenant(finding.tenant).evidence:
+        """Seal the capture of `reading` for a finding of it that is high or above; before that
+        is published.
+        """
+        if (
+            self._pair is None
+            or finding.part > 1
+            or not self.context.tenant(finding.tenant).evidence
+        ):
             return
         try:
             failed = attempt(partial(self._judge, self._pair, matcher, reading, finding))
@@ -160,9 +193,13 @@ class Keeper:
             failed = Bug(error)
         if isinstance(failed, Bug):  # whatever it is, detection goes first
             self.metrics.outcomes.labels("failed").inc()
-            log.get("match").error("evidence_failed", tenant=finding.tenant, error=type(failed.error).__name__)
+            log.get("match").error(
+                "evidence_failed", tenant=finding.tenant, error=type(failed.error).__name__
+            )
 
-    def _judge(self, pair: Pair, matcher: Matcher, reading: CaptureReading, finding: Finding) -> None:
+    def _judge(
+        self, pair: Pair, matcher: Matcher, reading: CaptureReading, finding: Finding
+    ) -> None:
         [lists] = [one for one in matcher.lists if one.tenant == finding.tenant]
         exposure = exposure_of(self.context, reading, finding.statistics, lists)
         if exposure.severity in SEVERITIES:
@@ -176,19 +213,28 @@ class Keeper:
             log.get("match").error("evidence_full", tenant=finding.tenant)
             return
         now = self.context.clock.now()
-        head = VaultHeader(tenant=finding.tenant, finding=finding.id, sealed_at=now, officers=pair.ids)
-        sealed = pair.seal(encode(manifest(reading.capture, finding, severity, now), reading.capture.body), head.place)
+        head = VaultHeader(
+            tenant=finding.tenant, finding=finding.id, sealed_at=now, officers=pair.ids
+        )
+        sealed = pair.seal(
+            encode(manifest(reading.capture, finding, severity, now), reading.capture.body),
+            head.place,
+        )
         try:
             self.vault.put(head, sealed)
         except OSError as error:
             self.metrics.outcomes.labels("failed").inc()
-            log.get("match").error("evidence_failed", tenant=finding.tenant, error=str(error.strerror))
+            log.get("match").error(
+                "evidence_failed", tenant=finding.tenant, error=str(error.strerror)
+            )
         else:
             self._size += len(sealed)
             self.metrics.outcomes.labels("sealed").inc()
 
     def upkeep(self) -> None:
-        """Once an hour: let go of what is old and not held, count what is kept and how often somebody opened it."""
+        """Once an hour: let go of what is old and not held, count what is kept and how often
+        somebody opened it.
+        """
         if self.context.clock.monotonic() < self._due:
             return
         self._due = self.context.clock.monotonic() + UPKEEP_SECONDS
@@ -207,7 +253,8 @@ class Keeper:
 def check(context: Context) -> str:
     """Return what `ullage check` says of evidence, all of which is read.
 
-    ConfigError when a tenant wants it and an officer's key is not there, CorruptError when some is damaged.
+    ConfigError when a tenant wants it and an officer's key is not there, CorruptError when some is
+    damaged.
     """
     on = sorted(name for name, tenant in context.settings.tenants.items() if tenant.evidence)
     kept = f"{Vault(context.data / FOLDER).check()} kept"

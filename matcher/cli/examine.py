@@ -1,9 +1,11 @@
-"""Examine one submitted file: read it, assess it, compare it with earlier incidents, open an incident on request.
+"""Examine one submitted file: read it, assess it, compare it with earlier incidents, open an
+incident on request.
 
-`ullage assess` examines a file of this machine. For a file that was dropped on a page, match starts the same
-command with a socket in place of file and screen (`matcher.cli.assess_service`); search is at its other end
-(`ullage.runtime.assessing`). That file lies whole in nameless memory that is sealed against changes. Nothing of
-a file is kept, and what leaves holds nothing of it but what an incident may hold.
+`ullage assess` examines a file of this machine. For a file that was dropped on a page, match starts
+the same command with a socket in place of file and screen (`matcher.cli.assess_service`); search is
+at its other end (`ullage.runtime.assessing`). That file lies whole in nameless memory that is
+sealed against changes. Nothing of a file is kept, and what leaves holds nothing of it but what an
+incident may hold.
 """
 
 from __future__ import annotations
@@ -57,9 +59,9 @@ COLUMNS = "handle tenant kinds fields rows verified".split()
 class ExaminationRequest(NamedTuple):
     """What is asked of a file.
 
-    `limits` is how far it is unpacked, `among` the tenants of whom something may be said, None for all; `room` is how many
-    matches of a tenant are listed, None for all; `heard` is told of the bytes of each piece of text, and may count the customers
-    so far.
+    `limits` is how far it is unpacked, `among` the tenants of whom something may be said, None for
+    all; `room` is how many matches of a tenant are listed, None for all; `heard` is told of the
+    bytes of each piece of text, and may count the customers so far.
     """
 
     limits: Limits
@@ -104,15 +106,21 @@ class Examination:
         yield from _lines(self.matcher, self.reading)
 
     def signed(self) -> SignedFindings:
-        """Return what alert makes an incident of, signed by `assess`; its originals are sealed to the tenant's desk."""
+        """Return what alert makes an incident of, signed by `assess`; its originals are sealed
+        to the tenant's desk.
+        """
         findings = list(findings_of(self.matcher, self.reading, self.context.clock.now()))
         if not findings:
             return SignedFindings((), {})
         signer = keys.signer(self.context.keys, "assess")
         sealers = desks(self.context, {finding.tenant for finding in findings})
-        sealed = [with_original(finding, self.reading, sealers.get(finding.tenant)) for finding in findings]
+        sealed = [
+            with_original(finding, self.reading, sealers.get(finding.tenant))
+            for finding in findings
+        ]
         return SignedFindings(
-            [outgoing(finding, signer) for finding in sealed], {finding.id: finding.tenant for finding in findings}
+            [outgoing(finding, signer) for finding in sealed],
+            {finding.id: finding.tenant for finding in findings},
         )
 
 
@@ -124,8 +132,13 @@ def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> IncidentAcc
         return IncidentAccess(None, str(error))
 
 
-def examine(context: Context, file: Path, named: Path, desk: IncidentAccess, wanted: ExaminationRequest) -> Examination:
-    """Read and judge `file`, which is told as `named`. ConfigError where there is nobody to look for."""
+def examine(
+    context: Context, file: Path, named: Path, desk: IncidentAccess, wanted: ExaminationRequest
+) -> Examination:
+    """Read and judge `file`, which is told as `named`.
+
+    ConfigError where there is nobody to look for.
+    """
     known = tenants_here(context) | {*installation.tenants(context.data)} - {CANARY}
     if wanted.tenant:
         require_tenant(wanted.tenant, known)
@@ -133,37 +146,64 @@ def examine(context: Context, file: Path, named: Path, desk: IncidentAccess, wan
     looked_for = known_here(context, wanted.tenant, canaries=False)
     if wanted.among is not None:
         known &= wanted.among
-        looked_for = looked_for._replace(lists=[lists for lists in looked_for.lists if lists.tenant in wanted.among])
+        looked_for = looked_for._replace(
+            lists=[lists for lists in looked_for.lists if lists.tenant in wanted.among]
+        )
     matcher = build_matcher(context, detailed=is_detailed, known=looked_for)
-    absent = sorted(({wanted.tenant} if wanted.tenant else known) - {lists.tenant for lists in matcher.lists})
+    absent = sorted(
+        ({wanted.tenant} if wanted.tenant else known) - {lists.tenant for lists in matcher.lists}
+    )
     outcomes = list[UnreadPart]()
     reading = _read(context, matcher, (file, named), outcomes, wanted)
-    before = _compared(desk.incidents, matcher, reading, context) if desk.incidents else KnownIncidents(why_not=desk.why_not)
-    judged = Assessment(*verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, named)
-    outcomes += [FailedPart(printable(named), fault) for fault in {fault.part: fault for fault in reading.faults}.values()]
+    before = (
+        _compared(desk.incidents, matcher, reading, context)
+        if desk.incidents
+        else KnownIncidents(why_not=desk.why_not)
+    )
+    judged = Assessment(
+        *verdicts(context, matcher, reading, before), before.why_not, outcomes, absent, named
+    )
+    outcomes += [
+        FailedPart(printable(named), fault)
+        for fault in {fault.part: fault for fault in reading.faults}.values()
+    ]
     return Examination(context, matcher, reading, judged)
 
 
-def open_incidents(context: Context, desk: IncidentAccess, signed: SignedFindings, wait: float) -> dict[str, IncidentReference]:
-    """Hand findings to alert by the bus, as all findings go; what became of them within `wait` seconds, a tenant."""
+def open_incidents(
+    context: Context, desk: IncidentAccess, signed: SignedFindings, wait: float
+) -> dict[str, IncidentReference]:
+    """Hand findings to alert by the bus, as all findings go; what became of them within `wait`
+    seconds, a tenant.
+    """
     if not signed.records:
         return {}
     with closing(context.bus()) as bus:
         bus.publisher(FINDINGS).append(signed.records)
     if desk.incidents is None:
-        unseen = IncidentReference(why_not=f"submitted; whether it was processed is not visible here: {desk.why_not}")
+        unseen = IncidentReference(
+            why_not=f"submitted; whether it was processed is not visible here: {desk.why_not}"
+        )
         return dict.fromkeys(signed.tenants.values(), unseen)
     try:
         folded = desk.incidents.folded(signed.tenants.keys(), wait)
     except UllageError as error:
-        folded = dict.fromkeys(signed.tenants, IncidentReference(why_not=f"submitted, but not processed yet: {error}"))
+        folded = dict.fromkeys(
+            signed.tenants, IncidentReference(why_not=f"submitted, but not processed yet: {error}")
+        )
     return {tenant: folded[id_] for id_, tenant in signed.tenants.items()}
 
 
 def _read(
-    context: Context, matcher: Matcher, given: tuple[Path, Path], outcomes: list[UnreadPart], wanted: ExaminationRequest
+    context: Context,
+    matcher: Matcher,
+    given: tuple[Path, Path],
+    outcomes: list[UnreadPart],
+    wanted: ExaminationRequest,
 ) -> CaptureReading:
-    """Return the file as one capture of a site of its own; what is not read of it goes to `outcomes`."""
+    """Return the file as one capture of a site of its own; what is not read of it goes to
+    `outcomes`.
+    """
     file, named = given
     capture = capture_of(named, b"", context.clock.now()).model_copy(
         update={"id": secrets.token_hex(16), "site": "assess", "post_id": secrets.token_hex(8)}
@@ -185,7 +225,9 @@ def _read(
             return
         with reading.guard.step("unpack"):
             limits, given = wanted.limits, wanted.given
-            unpacked = pieces_in(file, 0, on_skipped, limits=limits, named=named, guard=reading.guard, given=given)
+            unpacked = pieces_in(
+                file, 0, on_skipped, limits=limits, named=named, guard=reading.guard, given=given
+            )
             for piece in watched(unpacked, printable(named), outcomes, on_skipped):
                 yield piece
                 wanted.heard(piece.size, customers)
@@ -195,11 +237,17 @@ def _read(
     return read
 
 
-def _compared(desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context) -> KnownIncidents:
+def _compared(
+    desk: Incidents, matcher: Matcher, reading: CaptureReading, context: Context
+) -> KnownIncidents:
     """Return what incidents know of each tenant's customers in the file."""
     findings = findings_of(matcher, reading, context.clock.now())
-    try:  # the first record of a tenant's finding holds the sketch, and as many customers as are asked for
-        return KnownIncidents({f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches})
+    # the first record of a tenant's finding holds the sketch, and as many customers as are asked
+    # for
+    try:
+        return KnownIncidents(
+            {f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches}
+        )
     except UllageError as error:
         return KnownIncidents(why_not=str(error))
 
@@ -213,7 +261,9 @@ class _Customer:
     rows: set[tuple[int, int]] = field(default_factory=set)
     verified: bool = False
 
-    def add(self, kind: str, labels: Sequence[str], own: Sequence[str], row: tuple[int, int]) -> None:
+    def add(
+        self, kind: str, labels: Sequence[str], own: Sequence[str], row: tuple[int, int]
+    ) -> None:
         """A match."""
         self.kinds.add(kind)
         self.fields.update(labels)
@@ -222,22 +272,30 @@ class _Customer:
 
 
 def _lines(matcher: Matcher, reading: CaptureReading) -> Iterator[str]:
-    """Yield a line a customer; of those in none of the matches that are listed, of which there is a limit, only who they are."""
+    """Yield a line a customer; of those in none of the matches that are listed, of which there
+    is a limit, only who they are.
+    """
     for lists in matcher.lists:
         customers: dict[str, _Customer] = {}
         found = reading.best(lists.tenant)
         for some in found.details if found else ():
             for match in records(some):
                 row = match.member, match.row
-                customers.setdefault(match.subject, _Customer()).add(match.kind, match.fields, match.own_fields, row)
+                customers.setdefault(match.subject, _Customer()).add(
+                    match.kind, match.fields, match.own_fields, row
+                )
         for epoch in lists.epochs if found else ():
             if found and epoch.number == found.epoch:
                 customers |= {
-                    handle: _Customer() for handle in epoch.list.handles(found.subjects.subjects) if handle not in customers
+                    handle: _Customer()
+                    for handle in epoch.list.handles(found.subjects.subjects)
+                    if handle not in customers
                 }
         for handle, seen in sorted(customers.items()):
             words = " ".join(sorted(seen.kinds)), " ".join(sorted(seen.fields))
-            told = (str(len(seen.rows)), "yes" if seen.verified else "no") if seen.kinds else ("", "")
+            told = (
+                (str(len(seen.rows)), "yes" if seen.verified else "no") if seen.kinds else ("", "")
+            )
             yield csv_line((handle, lists.tenant, *words, *told))
 
 
@@ -245,7 +303,12 @@ LINE, REFERENCES = 1 << 16, 1000
 SECONDS_BETWEEN_NEWS = 0.5
 EXPENDABLE = "500"
 """Of -1000 to 1000: where memory runs out, the kernel ends this before match."""
-DROPPED = LOCAL._replace(total_bytes=8 * GIB, member_bytes=4 * GIB, cpu_seconds=int(ASSESS_SECONDS), wall_seconds=ASSESS_SECONDS)
+DROPPED = LOCAL._replace(
+    total_bytes=8 * GIB,
+    member_bytes=4 * GIB,
+    cpu_seconds=int(ASSESS_SECONDS),
+    wall_seconds=ASSESS_SECONDS,
+)
 """Limits of a dropped file."""
 NOBODY_WAITS = IncidentAccess(None, "search looks itself what came of it")
 
@@ -274,7 +337,9 @@ class AssessmentStream:
 
 
 def serve_one(context: Context, descriptor: int, file: int) -> None:
-    """Answer the question on standard input of the file that is open as `file`, to whoever is at the socket `descriptor`."""
+    """Answer the question on standard input of the file that is open as `file`, to whoever is at
+    the socket `descriptor`.
+    """
     no_core_dumps()
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(EXPENDABLE, encoding="ascii")
@@ -301,7 +366,9 @@ def serve_one(context: Context, descriptor: int, file: int) -> None:
             raise
 
 
-def _resolve(context: Context, question: assessing.AssessmentRequest, file: int, answer: AssessmentStream) -> None:
+def _resolve(
+    context: Context, question: assessing.AssessmentRequest, file: int, answer: AssessmentStream
+) -> None:
     """The customer references of pseudonyms that were received, or in a word why there are none."""
     with open(file, "rb", closefd=False) as received:
         wanted = received.read().decode("ascii", "replace").split()
@@ -315,7 +382,9 @@ def _resolve(context: Context, question: assessing.AssessmentRequest, file: int,
         answer.say(references=dict(pairs[start : start + REFERENCES]))
 
 
-def _assess(context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream) -> None:
+def _assess(
+    context: Context, question: assessing.AssessmentRequest, file: Path, answer: AssessmentStream
+) -> None:
     """The verdict, the customers and the findings of a file that was received whole."""
     note = supervise()
     with ExitStack() as stack:
@@ -330,7 +399,10 @@ def _assess(context: Context, question: assessing.AssessmentRequest, file: Path,
             note=note,
         )
         examined = examine(context, file, Path(question.name or "file"), desk, wanted)
-    answer.say(verdict=examined.judged.as_dict() | {"code": int(examined.judged.code(fail=False, fail_on=""))})
+    answer.say(
+        verdict=examined.judged.as_dict()
+        | {"code": int(examined.judged.code(fail=False, fail_on=""))}
+    )
     _tell_customers(examined, answer)
     signed = examined.signed()
     if question.to_open:
@@ -356,7 +428,9 @@ def _tell_customers(examined: Examination, answer: AssessmentStream) -> None:
 
 
 def _records(context: Context, received: int) -> SignedFindings:
-    """Findings that come back to be opened; RecordError for one that was not signed by `assess` on this machine."""
+    """Findings that come back to be opened; RecordError for one that was not signed by `assess`
+    on this machine.
+    """
     signer = keys.signer(context.keys, "assess")
     verifier = Verifier(lambda: {signer.name: signer.private.public_key()})
     records, tenants = list[Outgoing](), dict[str, str]()
@@ -364,7 +438,9 @@ def _records(context: Context, received: int) -> SignedFindings:
         for payload in assessing.frames(file):
             record = _record(payload)
             parts = record_parts(FINDINGS, record.headers, record.value)
-            verifier.verify(record.headers.get(SIGNER, ""), record.headers.get(SIGNATURE, ""), FINDING, *parts)
+            verifier.verify(
+                record.headers.get(SIGNER, ""), record.headers.get(SIGNATURE, ""), FINDING, *parts
+            )
             records.append(record)
             tenants[record.headers["id"]] = record.headers["tenant"]
     return SignedFindings(records, tenants)

@@ -1,9 +1,11 @@
-"""Loads the matcher over what is installed here, and has its process keep the memory that it will ask for again.
+"""Loads the matcher over what is installed here, and has its process keep the memory that it will
+ask for again.
 
-What numpy frees it asks for again at once, so giving it back to the system costs a page fault a page. Measured: the search takes
-37 % less time on prose, tags half, with glibc told to keep what it has. A part of it lies in large pages where the system grants
-them (transparent huge pages, `always` or `madvise`): 2 to 4 % less again, since rows are taken from all over a buffer. Elsewhere
-(musl, macOS) there are no such calls, and the search is that much slower.
+What numpy frees it asks for again at once, so giving it back to the system costs a page fault a
+page. Measured: the search takes 37 % less time on prose, tags half, with glibc told to keep what it
+has. A part of it lies in large pages where the system grants them (transparent huge pages, `always`
+or `madvise`): 2 to 4 % less again, since rows are taken from all over a buffer. Elsewhere (musl,
+macOS) there are no such calls, and the search is that much slower.
 """
 
 from __future__ import annotations
@@ -31,19 +33,30 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 """Options of `mallopt(3)`."""
 MIB = 1 << 20
 BLOCK, BLOCKS = 16 * MIB, 4
-"""Memory that is asked for in large pages: with TOP_PAD less than what is kept, so that none of it is given back."""
+"""Memory that is asked for in large pages: with TOP_PAD less than what is kept, so that none of
+it is given back.
+"""
 
 
 class MatchInputs(NamedTuple):
-    """What is looked for: every tenant's lists of customers and the words of the lexicon; and what is nobody's leak."""
+    """What is looked for: every tenant's lists of customers and the words of the lexicon; and
+    what is nobody's leak.
+    """
 
     lists: list[TenantLists]
     lexicon: Lexicon
     public: Public
 
 
-def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | None = None, *, words: bool = True) -> MatchInputs:
-    """Return the inputs of matching: all that is installed, one tenant's, or what goes with `lists`.
+def load_known(
+    context: Context,
+    tenant: str = "",
+    lists: list[TenantLists] | None = None,
+    *,
+    words: bool = True,
+) -> MatchInputs:
+    """Return the inputs of matching: all that is installed, one tenant's, or what goes with
+    `lists`.
 
     Without `words` the lexicon is empty.
     """
@@ -51,22 +64,35 @@ def load_known(context: Context, tenant: str = "", lists: list[TenantLists] | No
     tenants = {t.tenant: context.tenant(t.tenant) for t in lists}
     names = {name: (*tenant.brands, *tenant.domains) for name, tenant in tenants.items()}
     bins = {name: tenant.bins for name, tenant in tenants.items() if tenant.bins}
-    public = Public.of(number for tenant in context.settings.tenants.values() for number in tenant.own_numbers)
+    public = Public.of(
+        number for tenant in context.settings.tenants.values() for number in tenant.own_numbers
+    )
     if words:
-        lexicon = Lexicon(names, bins, [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows])
+        lexicon = Lexicon(
+            names,
+            bins,
+            [row for theme in themes().values() for row in theme.in_force(context.data).rules.rows],
+        )
     else:
         lexicon = Lexicon({}, {}, ())
     known = MatchInputs(lists, lexicon, public)
-    gc.freeze()  # modules, patterns and lists stay: to look through them for garbage takes 40 ms each time
+    # modules, patterns and lists stay: to look through them for garbage takes 40 ms each time
+    gc.freeze()
     return known
 
 
-def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", known: MatchInputs | None = None) -> Matcher:
-    """Return a matcher over everything that is installed now, over one tenant's, or over what is `known`.
+def build_matcher(
+    context: Context, *, detailed: bool = True, tenant: str = "", known: MatchInputs | None = None
+) -> Matcher:
+    """Return a matcher over everything that is installed now, over one tenant's, or over what is
+    `known`.
 
     Without `detailed` it counts matches alone.
     """
-    from matcher.match.pipeline import Matcher, Own  # noqa: PLC0415  half of all modules, and a scan needs none of them
+    from matcher.match.pipeline import (  # noqa: PLC0415  half of all modules, and a scan needs none of them
+        Matcher,
+        Own,
+    )
 
     known = known or load_known(context, tenant)
     tenants = {t.tenant: context.tenant(t.tenant) for t in known.lists}
@@ -82,21 +108,29 @@ def build_matcher(context: Context, *, detailed: bool = True, tenant: str = "", 
     return Matcher(known.lists, known.lexicon, key, own, detailed=detailed)
 
 
-def known_here(context: Context, tenant: str = "", *, canaries: bool = True, words: bool = True) -> MatchInputs:
-    """Return what a command looks for, with the people of canary posts or without, and with the lexicon's words or without.
+def known_here(
+    context: Context, tenant: str = "", *, canaries: bool = True, words: bool = True
+) -> MatchInputs:
+    """Return what a command looks for, with the people of canary posts or without, and with the
+    lexicon's words or without.
 
     ConfigError without a customer list.
     """
     keep_freed_memory()
     known = load_known(context, tenant, words=words)
-    known = known._replace(lists=[lists for lists in known.lists if canaries or lists.tenant != CANARY])
+    known = known._replace(
+        lists=[lists for lists in known.lists if canaries or lists.tenant != CANARY]
+    )
     enrolled = {lists.tenant: lists.customers for lists in known.lists}
     short = Sizes(context.data, context.keys).shortfalls(enrolled.items())
     if refused := [said for name, said in short.items() if name in enrolled]:
         raise FaultsError(refused)
     if not known.lists:
         whose = f"customer list of tenant {tenant}" if tenant else "customer list"
-        raise ConfigError(f"no {whose} in {context.data}: load one with `ullage watchlist load FILE --tenant {tenant or 'NAME'}`")
+        raise ConfigError(
+            f"no {whose} in {context.data}: load one with `ullage watchlist load FILE --tenant"
+            f" {tenant or 'NAME'}`"
+        )
     return known
 
 
@@ -111,13 +145,20 @@ def keep_freed_memory() -> bool:
     if done and hasattr(mmap, "MADV_HUGEPAGE"):
         malloc, free, madvise = library.malloc, library.free, library.madvise
         malloc.restype, malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-        free.argtypes, madvise.argtypes = [ctypes.c_void_p], [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-        ask_for_large_pages(malloc, free, lambda start, size: madvise(start, size, mmap.MADV_HUGEPAGE))
+        free.argtypes, madvise.argtypes = (
+            [ctypes.c_void_p],
+            [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int],
+        )
+        ask_for_large_pages(
+            malloc, free, lambda start, size: madvise(start, size, mmap.MADV_HUGEPAGE)
+        )
     return done
 
 
 def ask_for_large_pages(
-    malloc: Callable[[int], int | None], free: Callable[[int], object], advise: Callable[[int, int], object]
+    malloc: Callable[[int], int | None],
+    free: Callable[[int], object],
+    advise: Callable[[int, int], object],
 ) -> None:
     """Let the heap grow once, and have that part of it in large pages as it comes to be used.
 

@@ -1,4 +1,6 @@
-"""`ullage match`: sealed captures from the bus, findings to the bus, watchlists read again when they change."""
+"""`ullage match`: sealed captures from the bus, findings to the bus, watchlists read again when
+they change.
+"""
 
 from __future__ import annotations
 
@@ -59,12 +61,16 @@ WATCHDOG_SECONDS = 1800.0
 """A batch that takes longer ends the process, and its records are then tried alone."""
 OUTBOX_BYTES = 32 * 1024 * 1024
 MOST_LETTERS = 50
-"""Dead letters for one fault of ours: enough to find it and to try the mend; a fault that every post meets copies no more."""
+"""Dead letters for one fault of ours: enough to find it and to try the mend; a fault that every
+post meets copies no more.
+"""
 
 
 @dataclass(slots=True)
 class FindingOutbox:
-    """Findings on their way to the bus, some at a time: those of one capture may be more than should lie in memory."""
+    """Findings on their way to the bus, some at a time: those of one capture may be more than
+    should lie in memory.
+    """
 
     publisher: Publisher
     writing: Callable[[], AbstractContextManager[None]]
@@ -93,9 +99,13 @@ class FaultReports:
     counts: Counter[DetectorFault] = field(default_factory=Counter)
 
     def add(self, reading: CaptureReading) -> bool:
-        """Count the faults of a capture; return whether it becomes a dead letter, so that it can be matched again."""
+        """Count the faults of a capture; return whether it becomes a dead letter, so that it can
+        be matched again.
+        """
         reasons = {*reading.reasons}
-        faults = reading.faults or [DetectorFault(reason, "reader") for reason in reasons - BUDGETS.keys()]
+        faults = reading.faults or [
+            DetectorFault(reason, "reader") for reason in reasons - BUDGETS.keys()
+        ]
         for fault in faults:
             self.counts[fault] += 1
             if self.counts[fault] == 1:
@@ -150,31 +160,47 @@ class MatchStage:
         if self._budget.ocr and not has_ocr():
             log.get("match").warning("ocr_not_installed")
         self._signer = keys.signer(self.context.keys, "match")
-        self._relay = Relay(self.findings, self._signer, self.metrics.pulse, self.metrics.coverage, self.metrics.counts)
+        self._relay = Relay(
+            self.findings,
+            self._signer,
+            self.metrics.pulse,
+            self.metrics.coverage,
+            self.metrics.counts,
+        )
         self._renew()
 
     def handle(self, records: Sequence[Record]) -> list[DeadRecord]:
-        """Match a batch; findings are durable on return. Return the captures that were not read whole, each for a dead letter.
+        """Match a batch; findings are durable on return.
+
+        Return the captures that were not read whole, each for a dead letter.
 
         A part of matching that fails on a capture costs that part's result (`ullage.guard`).
         """
         self._renew()
-        beats = [self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)]
+        beats = [
+            self._reception.heartbeat(record) for record in records if is_heartbeat(record.headers)
+        ]
         posts = [record for record in records if not is_heartbeat(record.headers)]
         captures = [self._reception.capture(record) for record in posts]
         asides = self._match(posts, self._matcher.read(captures, self._budget, self.trace()))
-        customers = {lists.tenant: lists.customers for lists in self._matcher.lists if lists.tenant != CANARY}
+        customers = {
+            lists.tenant: lists.customers for lists in self._matcher.lists if lists.tenant != CANARY
+        }
         with self.writing():
             self._relay.pass_on(beats, customers)
         return asides
 
-    def _match(self, records: Sequence[Record], readings: Iterable[CaptureReading]) -> list[DeadRecord]:
+    def _match(
+        self, records: Sequence[Record], readings: Iterable[CaptureReading]
+    ) -> list[DeadRecord]:
         """Publish what was found in the captures that `records` hold."""
         now, seen, asides = self.context.clock.now(), list[Callable[[], None]](), list[DeadRecord]()
         outbox = FindingOutbox(self.findings, self.writing)
         for record, reading in zip(records, readings, strict=True):
             published = PublishedCounts()
-            for found in self._without_false_canaries(reading, findings_of(self._matcher, reading, now)):
+            for found in self._without_false_canaries(
+                reading, findings_of(self._matcher, reading, now)
+            ):
                 finding = found
                 if found.withdrawn:
                     outbox.put(outgoing(found, self._signer))
@@ -186,7 +212,12 @@ class MatchStage:
                 published.add(finding)
             seen.append(self._counter(reading, published))
             if self._fault_reports.add(reading):
-                asides.append(DeadRecord(record, "over_budget" if BUDGETS.keys() >= {*reading.reasons} else "internal"))
+                asides.append(
+                    DeadRecord(
+                        record,
+                        "over_budget" if BUDGETS.keys() >= {*reading.reasons} else "internal",
+                    )
+                )
         outbox.flush()
         for count in seen:
             count()
@@ -194,8 +225,12 @@ class MatchStage:
             self.metrics.last_success.set(self.context.clock.wall())
         return asides
 
-    def _without_false_canaries(self, reading: CaptureReading, findings: Iterable[Finding]) -> Iterator[Finding]:
-        """`findings` but for those of a canary post that crawl did not put up: anybody can post its text."""
+    def _without_false_canaries(
+        self, reading: CaptureReading, findings: Iterable[Finding]
+    ) -> Iterator[Finding]:
+        """`findings` but for those of a canary post that crawl did not put up: anybody can post
+        its text.
+        """
         is_false = False
         for finding in findings:
             if finding.tenant == CANARY and not (is_false or self._is_proved(reading.capture)):
@@ -206,10 +241,14 @@ class MatchStage:
 
     def _is_proved(self, capture: Capture) -> bool:
         """Return whether crawl put this canary post up."""
-        return capture.site == SITE and is_proved(capture.body, capture.published_at, self._reception.verifier)
+        return capture.site == SITE and is_proved(
+            capture.body, capture.published_at, self._reception.verifier
+        )
 
     def alive(self) -> None:
-        """Called at each turn of the loop: lag is a gauge, and keys turn over even when nothing comes."""
+        """Called at each turn of the loop: lag is a gauge, and keys turn over even when nothing
+        comes.
+        """
         lag = self.subscription.lag()
         self.metrics.lag_records.set(lag.records)
         self.metrics.lag_seconds.set(lag.seconds)
@@ -226,14 +265,18 @@ class MatchStage:
         self._lost = lost
 
     def _renew(self) -> None:
-        """Read watchlists and lexicons again when a file changed or a list expired, and turn the seal keys over once a day."""
+        """Read watchlists and lexicons again when a file changed or a list expired, and turn the
+        seal keys over once a day.
+        """
         today = self.context.clock.now().strftime("%Y%m%d")
         if today != self._key_day:
             rotate_seal_keys(self.context)
             if self.context.settings.canary.interval_seconds:
                 canary.enrol(self.context)
             verifier = keys.verifier(self.context.keys, CAPTURES)
-            self._reception = Reception(keys.opener(self.context.keys), verifier, self.metrics.unknown_signers.inc)
+            self._reception = Reception(
+                keys.opener(self.context.keys), verifier, self.metrics.unknown_signers.inc
+            )
             self._key_day = today
         former = self._matcher.lists if self._stamp else ()
         now = self.context.running_time.look().now()  # a clock that was set ends no list
@@ -244,7 +287,9 @@ class MatchStage:
             return
         try:
             used = in_use(self.context, former)
-            self._matcher = build_matcher(self.context, known=load_known(self.context, lists=used.lists))
+            self._matcher = build_matcher(
+                self.context, known=load_known(self.context, lists=used.lists)
+            )
         except (UllageError, OSError) as error:
             if self._stamp is None:
                 raise
@@ -260,7 +305,9 @@ class MatchStage:
         self._stamp = stamp
 
     def ready(self) -> bool:
-        """Return whether it looks for the customers of every tenant by the list that was installed last."""
+        """Return whether it looks for the customers of every tenant by the list that was
+        installed last.
+        """
         return not self._faults and bool(self._matcher.lists)
 
     def fault(self) -> str:
@@ -268,9 +315,11 @@ class MatchStage:
         return self._reception.verifier.fault()
 
     def await_lists(self, stop: threading.Event, *, once: bool) -> None:
-        """Return when no list is missing that was installed here, or `stop` is set; with `once` ConfigError instead.
+        """Return when no list is missing that was installed here, or `stop` is set; with `once`
+        ConfigError instead.
 
-        A post that is read meanwhile would be looked through for nobody of that tenant, and not come again.
+        A post that is read meanwhile would be looked through for nobody of that tenant, and not
+        come again.
         """
         while self._in_use.missing and not stop.is_set():
             if once:
@@ -280,11 +329,20 @@ class MatchStage:
             self._renew()
 
     def _counter(self, reading: CaptureReading, published: PublishedCounts) -> Callable[[], None]:
-        """Return what a capture adds to the counters once its findings are durable; holds none of its text."""
-        metrics, size, valid, unread = self.metrics, len(reading.capture.body), reading.valid, reading.unread
+        """Return what a capture adds to the counters once its findings are durable; holds none
+        of its text.
+        """
+        metrics, size, valid, unread = (
+            self.metrics,
+            len(reading.capture.body),
+            reading.valid,
+            reading.unread,
+        )
         incomplete = reading.reasons
         waited = self.context.clock.wall() - reading.capture.fetched_at.timestamp()
-        is_jargon_only = bool(reading.terms.terms) and not reading.terms.brands and not published.findings
+        is_jargon_only = (
+            bool(reading.terms.terms) and not reading.terms.brands and not published.findings
+        )
         is_unread_offer = is_jargon_only and reading.is_unread
 
         def count() -> None:
@@ -307,9 +365,11 @@ class MatchStage:
 
 
 def rotate_seal_keys(context: Context) -> None:
-    """A seal key pair a day; a private half goes when the longest retention of what it sealed has passed.
+    """A seal key pair a day; a private half goes when the longest retention of what it sealed has
+    passed.
 
-    Only where they are files of the key folder: whoever hands them over as credentials or by a key command turns them over.
+    Only where they are files of the key folder: whoever hands them over as credentials or by a key
+    command turns them over.
     """
     store, reading = context.keys, context.running_time.read()
     if store.are_given("seal"):
@@ -321,7 +381,8 @@ def rotate_seal_keys(context: Context) -> None:
     kept = DAY_SECONDS + max(bus.captures_hours * 3600, bus.findings_days * DAY_SECONDS)
     old = reading.older(kept, witnessed=True)  # what lies unread on the bus may be as old as that
     names = store.names("seal", ".key")
-    for name, successor in pairwise(names):  # a key is in use until the next one is made, which after an outage may be long
+    # a key is in use until the next one is made, which after an outage may be long
+    for name, successor in pairwise(names):
         if (made := _day_of(successor)) and made + timedelta(days=1) in old:
             store.destroy(name)
             if store.exists(f"{name.removesuffix('.key')}.pub"):
@@ -341,13 +402,22 @@ def match(ctx: typer.Context, once: Once = False) -> None:
     require(context)
     keep_freed_memory()
     registry, bus = new_registry("match"), context.bus()
-    metrics = MatchMetrics(registry, context.settings.tenants, context.clock, behind_gap=is_behind_gap(context.settings))
+    metrics = MatchMetrics(
+        registry,
+        context.settings.tenants,
+        context.clock,
+        behind_gap=is_behind_gap(context.settings),
+    )
     CertificateMetrics(registry, {BUS: context.bus_trusts()})
     port = None if once else context.settings.metrics_port("match")
     with contextlib.ExitStack() as stack:
         made: list[MatchStage] = []  # none while the bus is waited for
         faults = [metrics.loop.fault]
-        stop = stack.enter_context(running("match", registry, port, context, lambda: bool(made) and made[0].ready(), faults))
+        stop = stack.enter_context(
+            running(
+                "match", registry, port, context, lambda: bool(made) and made[0].ready(), faults
+            )
+        )
         stack.enter_context(contextlib.closing(bus))
         opened = reach(
             "match",
@@ -365,7 +435,11 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         findings, letters, subscription = opened
         stack.callback(letters.close)
         stack.callback(subscription.close)
-        in_hand = stack.enter_context(InHand.of(context.data, CAPTURES, GROUP, surroundings(), WATCHDOG_SECONDS, stop).traced())
+        in_hand = stack.enter_context(
+            InHand.of(
+                context.data, CAPTURES, GROUP, surroundings(), WATCHDOG_SECONDS, stop
+            ).traced()
+        )
         stage = MatchStage(context, subscription, findings, metrics, in_hand.writing, in_hand.trace)
         made.append(stage)
         if not once:
@@ -383,7 +457,9 @@ def match(ctx: typer.Context, once: Once = False) -> None:
                 metrics.loop.reached(BUS, False)
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
-        worker_metrics = WorkerMetrics(dropped=metrics.lost, alive=alive, reached=metrics.loop.reached)
+        worker_metrics = WorkerMetrics(
+            dropped=metrics.lost, alive=alive, reached=metrics.loop.reached
+        )
         worker = Worker(
             "match",
             subscription,

@@ -1,4 +1,7 @@
-"""Every metric that match emits. Labels come from configuration and closed sets: tenant, kind, reason."""
+"""Every metric that match emits.
+
+Labels come from configuration and closed sets: tenant, kind, reason.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,14 @@ class MatchMetrics:
     `behind_gap` adds what crawl in the outer zone says of its sites.
     """
 
-    def __init__(self, registry: CollectorRegistry, tenants: Iterable[str], clock: Clock, *, behind_gap: bool = False) -> None:
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        tenants: Iterable[str],
+        clock: Clock,
+        *,
+        behind_gap: bool = False,
+    ) -> None:
         self.loop = LoopMetrics(registry, clock, (BUS,))
         self.pulse = HeartbeatMetrics(registry, "match", clock)
         self.coverage = CoverageMetrics(registry) if behind_gap else None
@@ -35,15 +45,30 @@ class MatchMetrics:
         self.evidence = EvidenceMetrics(registry)
         self.captures = Counter("ullage_match_captures", "Posts processed.", registry=registry)
         self.bytes = Counter("ullage_match_bytes", "Bytes of posts read.", registry=registry)
-        self.findings = Counter("ullage_match_findings", "Findings published.", ["tenant"], registry=registry)
-        self.matches = Counter("ullage_match_matches", "Customer identifiers found.", ["tenant", "kind"], registry=registry)
-        self.candidates = Counter("ullage_match_candidates", "Candidates looked up.", registry=registry)
-        self.jargon_only = Counter(
-            "ullage_match_jargon_only", "Posts with jargon but no tenant's customer or brand.", registry=registry
+        self.findings = Counter(
+            "ullage_match_findings", "Findings published.", ["tenant"], registry=registry
         )
-        self.dropped = Counter("ullage_match_dropped", "Posts that became dead letters.", ["reason"], registry=registry)
+        self.matches = Counter(
+            "ullage_match_matches",
+            "Customer identifiers found.",
+            ["tenant", "kind"],
+            registry=registry,
+        )
+        self.candidates = Counter(
+            "ullage_match_candidates", "Candidates looked up.", registry=registry
+        )
+        self.jargon_only = Counter(
+            "ullage_match_jargon_only",
+            "Posts with jargon but no tenant's customer or brand.",
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "ullage_match_dropped", "Posts that became dead letters.", ["reason"], registry=registry
+        )
         self.unknown_signers = Counter(
-            "ullage_match_unknown_signers", "Posts with an unknown signer; their site is `other`.", registry=registry
+            "ullage_match_unknown_signers",
+            "Posts with an unknown signer; their site is `other`.",
+            registry=registry,
         )
         self.false_canaries = Counter(
             "ullage_match_false_canaries",
@@ -58,7 +83,8 @@ class MatchMetrics:
         )
         self.incomplete = Counter(
             "ullage_match_incomplete",
-            "Posts not fully searched, by the limit or part that failed; each is also a dead letter, up to 50 for one fault.",
+            "Posts not fully searched, by the limit or part that failed; each is also a dead"
+            " letter, up to 50 for one fault.",
             ["reason"],
             registry=registry,
         )
@@ -67,12 +93,21 @@ class MatchMetrics:
             "Posts with jargon, no tenant's brand and content that was not readable.",
             registry=registry,
         )
-        self.expired = Counter("ullage_match_expired_unread", "Posts that expired before match read them.", registry=registry)
-        self.missing = Counter("ullage_match_spool_missing", "Spool files that did not arrive.", registry=registry)
-        self.damaged = Counter("ullage_match_spool_damaged", "Damaged spool files.", registry=registry)
+        self.expired = Counter(
+            "ullage_match_expired_unread",
+            "Posts that expired before match read them.",
+            registry=registry,
+        )
+        self.missing = Counter(
+            "ullage_match_spool_missing", "Spool files that did not arrive.", registry=registry
+        )
+        self.damaged = Counter(
+            "ullage_match_spool_damaged", "Damaged spool files.", registry=registry
+        )
         self.customers = Gauge(
             "ullage_match_watchlist_customers",
-            "Customers searched for; 0 if a tenant's customer list is missing, refused, expired or empty.",
+            "Customers searched for; 0 if a tenant's customer list is missing, refused, expired or"
+            " empty.",
             ["tenant"],
             registry=registry,
         )
@@ -88,19 +123,29 @@ class MatchMetrics:
             "1 if all customer lists were accepted at the last change.",
             registry=registry,
         )
-        self.lag_records = Gauge("ullage_match_lag_records", "Posts waiting to be processed.", registry=registry)
-        self.lag_seconds = Gauge("ullage_match_lag_seconds", "Age of the oldest waiting post.", registry=registry)
+        self.lag_records = Gauge(
+            "ullage_match_lag_records", "Posts waiting to be processed.", registry=registry
+        )
+        self.lag_seconds = Gauge(
+            "ullage_match_lag_seconds", "Age of the oldest waiting post.", registry=registry
+        )
         self.last_success = Gauge(
-            "ullage_match_last_success_timestamp_seconds", "When a post was last processed.", registry=registry
+            "ullage_match_last_success_timestamp_seconds",
+            "When a post was last processed.",
+            registry=registry,
         )
         self.assessed = Counter(
             "ullage_match_assessed_files",
-            "Assessed files by outcome: judged, failed, gone (client disconnected), refused (queue full or not allowed).",
+            "Assessed files by outcome: judged, failed, gone (client disconnected), refused (queue"
+            " full or not allowed).",
             ["outcome"],
             registry=registry,
         )
         self.wait = Histogram(
-            "ullage_match_fetch_to_match_seconds", "Time from fetch to match.", buckets=BUCKETS, registry=registry
+            "ullage_match_fetch_to_match_seconds",
+            "Time from fetch to match.",
+            buckets=BUCKETS,
+            registry=registry,
         )
         self._begin((*sorted(tenants), OTHER))
 
@@ -121,7 +166,10 @@ class MatchMetrics:
 
     def show_lists(self, used: Mapping[str, TenantLists], lacking: Iterable[str]) -> None:
         """Show these lists by tenant, and of tenants that lack one that nobody is looked for."""
-        shown = {**dict.fromkeys(lacking, 0), **{tenant: lists.customers for tenant, lists in used.items()}}
+        shown = {
+            **dict.fromkeys(lacking, 0),
+            **{tenant: lists.customers for tenant, lists in used.items()},
+        }
         for tenant, customers in shown.items():
             self.customers.labels(tenant).set(customers)
         for tenant, lists in used.items():
@@ -143,12 +191,19 @@ class EvidenceMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.outcomes = Counter(
             "ullage_match_evidence",
-            "Evidence by outcome: `sealed` (encrypted and kept), `failed`, `full` (evidence.max_bytes reached).",
+            "Evidence by outcome: `sealed` (encrypted and kept), `failed`, `full`"
+            " (evidence.max_bytes reached).",
             ["outcome"],
             registry=registry,
         )
-        self.kept = Gauge("ullage_match_evidence_kept", "Encrypted evidence files.", registry=registry)
-        self.opened = Gauge("ullage_match_evidence_opened", "Times that evidence was opened or exported.", registry=registry)
+        self.kept = Gauge(
+            "ullage_match_evidence_kept", "Encrypted evidence files.", registry=registry
+        )
+        self.opened = Gauge(
+            "ullage_match_evidence_opened",
+            "Times that evidence was opened or exported.",
+            registry=registry,
+        )
         self.over_budget = Gauge(
             "ullage_match_references_refused",
             "Requests for customer references that went beyond the tenant's daily budget.",

@@ -1,4 +1,6 @@
-"""`ullage scan`: local files are matched now, without bus or store; they are read, never copied, never kept."""
+"""`ullage scan`: local files are matched now, without bus or store; they are read, never copied,
+never kept.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,14 @@ import typer
 
 from matcher.cli.loading import known_here
 from matcher.cli.supervision import OutputProgress, SearchNote, supervise
-from matcher.match.batches import BatchSearch, SearchResult, UnreadValues, ValueCounts, count_values, forms_of
+from matcher.match.batches import (
+    BatchSearch,
+    SearchResult,
+    UnreadValues,
+    ValueCounts,
+    count_values,
+    forms_of,
+)
 from matcher.match.corroborate import look_up
 from matcher.match.counts import confidences, locate
 from matcher.match.lookup import ask_barely
@@ -34,36 +43,53 @@ from ullage.verdict.words import counted
 
 Fail = Annotated[bool, typer.Option("--fail", help="Exit with 4 where a customer was found.")]
 
-Ocr = Annotated[bool, typer.Option("--ocr", help="Read pictures as well, by OCR: seconds for each (extra ocr).")]
+Ocr = Annotated[
+    bool, typer.Option("--ocr", help="Read pictures as well, by OCR: seconds for each (extra ocr).")
+]
 
 
 def scan(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files, archives and folders; - for standard input.")],
-    alarms: Annotated[bool, typer.Option("--alarms", help="Add lexicon terms (kind lexicon, subject null).")] = False,
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files, archives and folders; - for standard input.")
+    ],
+    alarms: Annotated[
+        bool, typer.Option("--alarms", help="Add lexicon terms (kind lexicon, subject null).")
+    ] = False,
     not_read: Annotated[
-        bool, typer.Option("--unread", help="Add content that was not readable (kind `unread`, the reason as form).")
+        bool,
+        typer.Option(
+            "--unread",
+            help="Add content that was not readable (kind `unread`, the reason as form).",
+        ),
     ] = False,
     ocr: Ocr = False,
     fail: Fail = False,
 ) -> None:
     """Match local files and print JSON Lines. Nothing of them is kept.
 
-    Names on stderr what was not read, or not wholly; where there was any, there is no verdict on the whole.
+    Names on stderr what was not read, or not wholly; where there was any, there is no verdict on
+    the whole.
     """
     known = known_here(ctx.obj, words=alarms)
     limits = limits_here(ocr=ocr)
-    given = sys.stdin.buffer.read() if Path("-") in paths else b""  # a second process could not read it again
+    # a second process could not read it again
+    given = sys.stdin.buffer.read() if Path("-") in paths else b""
     note = supervise()
     files = FileScan(limits, note, given, print_unread=not_read)
     exposed, customers = False, set[str]()
-    is_shown = sys.stderr.isatty() and not sys.stdout.isatty()  # lines of the output show as well how far it is
+    # lines of the output show as well how far it is
+    is_shown = sys.stderr.isatty() and not sys.stdout.isatty()
     listed = files_under(paths, files.skip)
     named: Iterable[Path] = list(listed) if is_shown else listed
     search = BatchSearch(known.lexicon, known.public, note)
     evaluate = partial(files.evaluate, lists=known.lists, alarms=alarms)
-    with read_progress([size_of(path) for path in named] if is_shown else (), shown=is_shown) as progress:
-        for batch in search.evaluate_batches(files.pieces(named, progress, customers.__len__), evaluate):
+    with read_progress(
+        [size_of(path) for path in named] if is_shown else (), shown=is_shown
+    ) as progress:
+        for batch in search.evaluate_batches(
+            files.pieces(named, progress, customers.__len__), evaluate
+        ):
             for fault in batch.faults:
                 files.add_fault(batch.pieces[0].path, fault)
             if batch.result is not None:
@@ -72,11 +98,15 @@ def scan(
             del batch
     files.tell_values(forms_of(known.lists))
     typer.echo(str(files), err=True)
-    raise typer.Exit(Exit.EXPOSED if exposed and fail else Exit.DONE if files.is_whole() else Exit.NO_VERDICT)
+    raise typer.Exit(
+        Exit.EXPOSED if exposed and fail else Exit.DONE if files.is_whole() else Exit.NO_VERDICT
+    )
 
 
 class ScanLines(NamedTuple):
-    """What `scan` prints of a batch, and what it notes of it; `forms` are those by which customers were found."""
+    """What `scan` prints of a batch, and what it notes of it; `forms` are those by which
+    customers were found.
+    """
 
     lines: list[str]
     terms: list[dict[str, object]]
@@ -86,21 +116,44 @@ class ScanLines(NamedTuple):
 
 
 class FileScan:
-    """The files of a scan, and what of them was not read: named on stderr, and on stdout if it is to `print_unread`."""
+    """The files of a scan, and what of them was not read: named on stderr, and on stdout if it
+    is to `print_unread`.
+    """
 
-    def __init__(self, limits: Limits, note: SearchNote | None = None, given: bytes = b"", *, print_unread: bool) -> None:
-        self._limits, self._note, self._given, self._print_unread = limits, note, given, print_unread
+    def __init__(
+        self,
+        limits: Limits,
+        note: SearchNote | None = None,
+        given: bytes = b"",
+        *,
+        print_unread: bool,
+    ) -> None:
+        self._limits, self._note, self._given, self._print_unread = (
+            limits,
+            note,
+            given,
+            print_unread,
+        )
         self._written = OutputProgress()
         self._unread, self._outcomes = UnreadCounts(), list[UnreadPart]()
         self._count, self._blank, self._current = 0, 0, ""
-        self._values, self._forms, self._faults = dict[str, UnreadValues](), set[str](), set[tuple[str, str]]()
+        self._values, self._forms, self._faults = (
+            dict[str, UnreadValues](),
+            set[str](),
+            set[tuple[str, str]](),
+        )
 
     def __str__(self) -> str:
         scanned = counted(self._count, "file")
-        return f"{scanned} scanned, {self._unread if self._unread.files or self._count else 'there was nothing to read'}"
+        return (
+            f"{scanned} scanned,"
+            f" {self._unread if self._unread.files or self._count else 'there was nothing to read'}"
+        )
 
     def is_whole(self) -> bool:
-        """Return whether there was something to read and all of it was read, so that nobody found means nobody."""
+        """Return whether there was something to read and all of it was read, so that nobody
+        found means nobody.
+        """
         return self._count > self._blank and not self._unread.matters
 
     def skip(self, outcome: UnreadPart) -> None:
@@ -116,12 +169,16 @@ class FileScan:
 
     def _record_output(self, pieces: int, messages: int) -> None:
         """Record that the output of so many more pieces, and so many more messages, is out."""
-        self._written = OutputProgress(self._written.pieces + pieces, self._written.messages + messages)
+        self._written = OutputProgress(
+            self._written.pieces + pieces, self._written.messages + messages
+        )
         if self._note is not None:
             sys.stdout.flush()
             self._note.record_output(OutputProgress(*map(max, self._written, self._note.resumed)))
 
-    def pieces(self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]) -> Iterator[Piece]:
+    def pieces(
+        self, files: Iterable[Path], progress: ReadProgress, count_customers: Callable[[], int]
+    ) -> Iterator[Piece]:
         """Yield what is in `files`, one after the other."""
         with ForkServer() as server:
             for path in files:
@@ -135,7 +192,9 @@ class FileScan:
                     continue
                 with guard.step("unpack"):
                     source = self._given if str(path) == "-" else None
-                    inside = pieces_in(path, 0, self.skip, server, self._limits, guard=guard, given=source)
+                    inside = pieces_in(
+                        path, 0, self.skip, server, self._limits, guard=guard, given=source
+                    )
                     for piece in watched(inside, self._current, self._outcomes, self.skip):
                         yield piece
                         progress.read(piece.size, count_customers)
@@ -147,8 +206,12 @@ class FileScan:
             self._faults.add((path, fault.part))
             self.skip(FailedPart(path, fault))
 
-    def evaluate(self, searched: SearchResult, lists: Sequence[TenantLists], *, alarms: bool) -> ScanLines:
-        """Return what is printed of a batch; nothing is printed or noted before all of it is known."""
+    def evaluate(
+        self, searched: SearchResult, lists: Sequence[TenantLists], *, alarms: bool
+    ) -> ScanLines:
+        """Return what is printed of a batch; nothing is printed or noted before all of it is
+        known.
+        """
         guard, made = searched.guard, ScanLines([], [], [], set(), [])
         for tenant in lists:
             customers = guard.run("look_up", partial(_found, tenant, searched), None)
@@ -156,12 +219,20 @@ class FileScan:
                 made.lines.extend(customers[0])
                 made.forms.update(customers[1])
                 made.subjects.extend(customers[2])
-        terms = guard.run("lexicon", lambda: list(_terms(searched)), list[dict[str, object]]()) if alarms else []
-        values = guard.run("unread_values", lambda: self._count_values(searched), list[ValueCounts]())
+        terms = (
+            guard.run("lexicon", lambda: list(_terms(searched)), list[dict[str, object]]())
+            if alarms
+            else []
+        )
+        values = guard.run(
+            "unread_values", lambda: self._count_values(searched), list[ValueCounts]()
+        )
         return made._replace(terms=terms, values=values)
 
     def write(self, made: ScanLines, pieces: int) -> bool:
-        """Print the lines of a batch of so many pieces and note its values; return whether a customer is in it."""
+        """Print the lines of a batch of so many pieces and note its values; return whether a
+        customer is in it.
+        """
         if self._note is None or self._written.pieces >= self._note.resumed.pieces:
             sys.stdout.write("".join(made.lines))
             for row in made.terms:
@@ -181,7 +252,9 @@ class FileScan:
         return list(count_values(searched, numbers).values()) if numbers else []
 
     def tell_values(self, enrolled: Collection[str]) -> None:
-        """Name the values that no list could be asked for; `enrolled` are the forms that lists have."""
+        """Name the values that no list could be asked for; `enrolled` are the forms that lists
+        have.
+        """
         for values in self._values.values():
             values.read |= self._forms
             for outcome in values.outcomes(enrolled):
@@ -193,7 +266,8 @@ def _write(row: dict[str, object]) -> None:
 
 
 def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[str], list[str]]:
-    """Return the lines to print of a tenant's customers in a batch, by the epoch that found most; their forms and pseudonyms.
+    """Return the lines to print of a tenant's customers in a batch, by the epoch that found most;
+    their forms and pseudonyms.
 
     Where rows cannot be read, customers are those that a value proves by itself.
     """
@@ -208,12 +282,15 @@ def _found(lists: TenantLists, searched: SearchResult) -> tuple[list[str], set[s
     found, best = max(by_epoch, key=lambda pair: (len(pair[0]), pair[1].number))
     place = locate(searched, found.document, found.start, found.end)
     paths = [json.dumps(part.piece.path, ensure_ascii=False) for part in searched.parts]
-    named = [f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}' for kind, form in found.kinds]
+    named = [
+        f'"kind": "{kind}", "form": "{form}", "tenant": {json.dumps(lists.tenant)}'
+        for kind, form in found.kinds
+    ]
     columns = (column.tolist() for column in (found.document, place.first, place.last, found.query))
     handles = best.list.handles(found.subject)
     lines = [
-        f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]}, "subject": "{handle}", '
-        f'"confidence": {confidence}}}\n'
+        f'{{"path": {paths[document]}, "start": {first}, "end": {last}, {named[question]},'
+        f' "subject": "{handle}", "confidence": {confidence}}}\n'
         for document, first, last, question, handle, confidence in zip(
             *columns, handles, confidences(found).tolist(), strict=True
         )
@@ -236,22 +313,29 @@ def _row(
     what: tuple[str, str],
     confidence: int | None,
 ) -> dict[str, object]:
-    """Return a line of `scan` that is about no customer, its fields in the order that is promised."""
+    """Return a line of `scan` that is about no customer, its fields in the order that is
+    promised.
+    """
     start, end = place or (None, None)
     named = {"kind": what[0], "form": what[1], "tenant": None, "subject": None}
     return {"path": path, "start": start, "end": end, **named, "confidence": confidence}
 
 
 def limits_here(*, ocr: bool) -> Limits:
-    """Return how far a file that a person chose is read; says so where pictures are wanted and cannot be read."""
+    """Return how far a file that a person chose is read; says so where pictures are wanted and
+    cannot be read.
+    """
     if ocr and not has_ocr():
-        typer.echo("pictures are not read: pip install 'ullage[match,ocr]' (Python 3.11 or 3.12)", err=True)
+        typer.echo(
+            "pictures are not read: pip install 'ullage[match,ocr]' (Python 3.11 or 3.12)", err=True
+        )
     return LOCAL._replace(ocr_seconds=LOCAL_OCR_SECONDS) if ocr else LOCAL
 
 
 def capture_of(path: Path, body: bytes, now: datetime) -> Capture:
     """Return a capture of a file's bytes."""
-    return Capture(id="local", site="local", post_id="", url="", fetched_at=now, media_type=media_of(path.name),
+    return Capture(id="local", site="local", post_id="", url="", fetched_at=now,
+        media_type=media_of(path.name),
                    kind="attachment", body=body)  # fmt: skip
 
 
@@ -266,10 +350,12 @@ def pieces_in(
     guard: FaultGuard = STRICT,
     given: bytes | None = None,
 ) -> Iterator[Piece]:
-    """Yield what a file holds, in windows: itself, or the members of a container; `on_skipped` hears what is not read.
+    """Yield what a file holds, in windows: itself, or the members of a container; `on_skipped`
+    hears what is not read.
 
-    Children that unpack come from `server`. A file that is `named` otherwise than it lies is told by that name. Where a lenient
-    `guard` bears that a member fails, the others are read. `given` is what standard input held, where that is read.
+    Children that unpack come from `server`. A file that is `named` otherwise than it lies is told
+    by that name. Where a lenient `guard` bears that a member fails, the others are read. `given` is
+    what standard input held, where that is read.
     """
     name = printable(named or path)
     try:
@@ -309,9 +395,12 @@ def is_empty(body: BinaryIO | bytes) -> bool:
 
 
 def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
-    """Yield the files that `paths` name, folders walked in order; `-` is standard input. ConfigError where there is none.
+    """Yield the files that `paths` name, folders walked in order; `-` is standard input.
 
-    Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable folders, of what is no file.
+    ConfigError where there is none.
+
+    Links are not followed: `on_skipped` hears of those that lead out of all `paths`, of unreadable
+    folders, of what is no file.
     """
     whole = [os.path.realpath(path) for path in paths]
     for path in paths:
@@ -327,7 +416,9 @@ def files_under(paths: Sequence[Path], on_skipped: Callable[[UnreadPart], None])
             raise ConfigError(f"{path} is neither a file nor a folder")
 
 
-def _walked(folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]) -> Iterator[Path]:
+def _walked(
+    folder: Path, whole: Iterable[str], on_skipped: Callable[[UnreadPart], None]
+) -> Iterator[Path]:
     """Yield the files below a folder; what lies in `whole` is read where it lies."""
 
     def denied(error: OSError) -> None:

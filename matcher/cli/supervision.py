@@ -1,14 +1,16 @@
-"""Search in a child process, so that a crash of native code, or a loop without end, costs one part's result of one text.
+"""Search in a child process, so that a crash of native code, or a loop without end, costs one
+part's result of one text.
 
-`scan` and `assess` fork before they read anything. The child does all the work and notes in shared memory where it is: which
-pieces of text it searches, which part of matching is at work (`ullage.guard`), and how much of its output is written. Where a
-signal ends the child, the parent forks another, which reads the same files again: it searches the pieces that were in hand one at
-a time, skips the part in which a process died at that piece, and does not print again what was printed. A part that takes
-`HANG_SECONDS` of processor time ends its process as well.
+`scan` and `assess` fork before they read anything. The child does all the work and notes in shared
+memory where it is: which pieces of text it searches, which part of matching is at work
+(`ullage.guard`), and how much of its output is written. Where a signal ends the child, the parent
+forks another, which reads the same files again: it searches the pieces that were in hand one at a
+time, skips the part in which a process died at that piece, and does not print again what was
+printed. A part that takes `HANG_SECONDS` of processor time ends its process as well.
 
     parent:  fork ── wait ── SIGSEGV in (piece 7, "labels") ── fork ── wait ── exit with the child's code
     child 1: pieces 0 … 7 ✗                      child 2: pieces 0 … 6, 7 without "labels", 8 …
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from ullage.errors import Exit
 from ullage.guard import SearchTrace
 
 HANG_SECONDS = 120.0
-"""Processor time of one batch after which it is taken for a loop without end: a hundred times what the slowest text took."""
+"""Processor time of one batch after which it is taken for a loop without end: a hundred times
+what the slowest text took.
+"""
 MOST_DEATHS = 16
 """Processes that may die over one run: a file made to end them must not occupy a machine."""
 LAYOUT = struct.Struct("<QQQQQ24s")
@@ -37,7 +41,9 @@ MOST_TRIES = 2
 
 
 class Place(NamedTuple):
-    """Where a process was: in the `file`-th file, with `size` pieces from number `first` on in hand, and the part at work."""
+    """Where a process was: in the `file`-th file, with `size` pieces from number `first` on in
+    hand, and the part at work.
+    """
 
     file: int
     first: int
@@ -53,7 +59,9 @@ class OutputProgress(NamedTuple):
 
 
 class SearchNote:
-    """The memory that child and parent share; in the child it is the trace that the search is given."""
+    """The memory that child and parent share; in the child it is the trace that the search is
+    given.
+    """
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, LAYOUT.size)
@@ -63,26 +71,38 @@ class SearchNote:
         self._write(Place(0, 0, 0, READING), self.resumed)
 
     def begin_file(self) -> bool:
-        """Record that another file is read; return False where two processes died as they read it, so that it is left out."""
+        """Record that another file is read; return False where two processes died as they read
+        it, so that it is left out.
+        """
         place = self._place()
         self._write(place._replace(file=place.file + 1, part=READING), self.written())
-        return sum(death.file == place.file + 1 and death.part == READING for death in self.deaths) < MOST_TRIES
+        return (
+            sum(death.file == place.file + 1 and death.part == READING for death in self.deaths)
+            < MOST_TRIES
+        )
 
     def of(self, first: int, count: int) -> SearchTrace:
         """Return the trace of a search of these pieces, and begin to count its processor time."""
         signal.setitimer(signal.ITIMER_PROF, HANG_SECONDS)
         self._write(self._place()._replace(first=first, size=count, part="search"), self.written())
-        skipped = {death.part for death in self.deaths if death.first == first and death.size == count == 1}
+        skipped = {
+            death.part for death in self.deaths if death.first == first and death.size == count == 1
+        }
         return _NotedSearch(self._memory, skipped)
 
     def is_suspect(self, first: int, count: int) -> bool:
         """Return whether a process died with one of these pieces in hand."""
-        return any(death.first < first + count and first < death.first + death.size for death in self.deaths)
+        return any(
+            death.first < first + count and first < death.first + death.size
+            for death in self.deaths
+        )
 
     def rest(self) -> None:
         """Record that no piece is being searched: the next ones are read."""
         place = self._place()
-        self._write(place._replace(first=place.first + place.size, size=0, part=READING), self.written())
+        self._write(
+            place._replace(first=place.first + place.size, size=0, part=READING), self.written()
+        )
 
     def record_output(self, written: OutputProgress) -> None:
         """Record that output is out."""
@@ -122,10 +142,11 @@ class _NotedSearch:
 
 
 def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
-    """Fork a child that searches, and return its note there; the parent ends with its last child's exit code.
+    """Fork a child that searches, and return its note there; the parent ends with its last child's
+    exit code.
 
-    Return None where output does not go to this process's own standard output: then another program called this as a function,
-    and a second process would go on with that program's work.
+    Return None where output does not go to this process's own standard output: then another program
+    called this as a function, and a second process would go on with that program's work.
     """
     if sys.__stdout__ is None or sys.stdout is not sys.__stdout__:
         return None
@@ -135,9 +156,13 @@ def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
     while (child := fork()) != 0:
         code = _wait(child)
         if code >= 0 or code in (-signal.SIGINT, -signal.SIGTERM, -signal.SIGPIPE, -signal.SIGHUP):
-            os._exit(code if code >= 0 else 128 - code)  # nothing of this process's own is left to be flushed or closed
+            # nothing of this process's own is left to be flushed or closed
+            os._exit(code if code >= 0 else 128 - code)
         if not note.bury():
-            reason = f"the search ended by signal {-code} in {note.deaths[-1].part!r}, again and again; nothing more was examined"
+            reason = (
+                f"the search ended by signal {-code} in {note.deaths[-1].part!r}, again and again;"
+                " nothing more was examined"
+            )
             typer.echo(f"ullage: {reason}", err=True)
             os._exit(Exit.NO_VERDICT)
     end_with(ctypes.CDLL(None, use_errno=True), parent)
@@ -145,7 +170,9 @@ def supervise(fork: Callable[[], int] = os.fork) -> SearchNote | None:
 
 
 def _wait(child: int) -> int:
-    """Wait for a child, and pass on what asks this process to end; return its exit code, negative for a signal."""
+    """Wait for a child, and pass on what asks this process to end; return its exit code,
+    negative for a signal.
+    """
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda got, _frame: os.kill(child, got))
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the child as well

@@ -1,8 +1,10 @@
-"""`ullage watchlist rotate-key`: a tenant's tag keys and index keys turn over, with a window in which two epochs are live.
+"""`ullage watchlist rotate-key`: a tenant's tag keys and index keys turn over, with a window in
+which two epochs are live.
 
-Lists are built under tag keys: a load fills the new epoch. Facts in the store are tagged under index keys, and none can be tagged
-anew without the value, which nobody has: facts under the old key leave by themselves, with `store.exposures_days`, and until then
-both keys are asked (`alerts.cases.lookups.lookup`, `ullage.lookup.values`).
+Lists are built under tag keys: a load fills the new epoch. Facts in the store are tagged under
+index keys, and none can be tagged anew without the value, which nobody has: facts under the old key
+leave by themselves, with `store.exposures_days`, and until then both keys are asked
+(`alerts.cases.lookups.lookup`, `ullage.lookup.values`).
 """
 
 from __future__ import annotations
@@ -22,16 +24,32 @@ from ullage.running_time import DAY_SECONDS
 from ullage.security.keys import epochs
 from ullage.settings import Context
 
-Retire = Annotated[bool, typer.Option("--retire", help="Destroy the older key generation: its key and its customer list.")]
-OfIndex = Annotated[bool, typer.Option("--index", help="Of the key by which persons and sellers are searched for.")]
+Retire = Annotated[
+    bool,
+    typer.Option(
+        "--retire", help="Destroy the older key generation: its key and its customer list."
+    ),
+]
+OfIndex = Annotated[
+    bool, typer.Option("--index", help="Of the key by which persons and sellers are searched for.")
+]
 Early = Annotated[
-    bool, typer.Option("--early", help="With --index --retire: now; hashes under the old key are then no longer found by number.")
+    bool,
+    typer.Option(
+        "--early",
+        help=(
+            "With --index --retire: now; hashes under the old key are then no longer found by"
+            " number."
+        ),
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One tenant's keys of one purpose, match or index, and what is done with them; each gives what it has to say."""
+    """One tenant's keys of one purpose, match or index, and what is done with them; each gives
+    what it has to say.
+    """
 
     context: Context
     tenant: str
@@ -43,22 +61,39 @@ class Turn:
         self._note(f"{self._called} {opened} is opened")
         self.context.keys.make(self._name(opened))
         if self.purpose == "match":
-            yield f"{self.tenant}: key generation {opened} is open; load the list again to fill it, then rotate-key --retire"
+            yield (
+                f"{self.tenant}: key generation {opened} is open; load the list again to fill it,"
+                " then rotate-key --retire"
+            )
         else:
-            yield f"{self.tenant}: index key generation {opened} is open; copy its key to search, then to match; both are used"
+            yield (
+                f"{self.tenant}: index key generation {opened} is open; copy its key to search,"
+                " then to match; both are used"
+            )
 
     def retire(self, *, early: bool = False) -> Iterator[str]:
-        """Destroy all keys but the newest; ConfigError says what still needs them, or where they are kept."""
+        """Destroy all keys but the newest; ConfigError says what still needs them, or where they
+        are kept.
+        """
         *old, newest = self._live()
-        if self.purpose == "match" and not (old and installation.path_of(self.context.data, self.tenant, newest).is_file()):
-            raise ConfigError(f"tenant {self.tenant} has no newer key generation with a list: rotate-key, load, then --retire")
+        if self.purpose == "match" and not (
+            old and installation.path_of(self.context.data, self.tenant, newest).is_file()
+        ):
+            raise ConfigError(
+                f"tenant {self.tenant} has no newer key generation with a list: rotate-key, load,"
+                " then --retire"
+            )
         if self.purpose == "index":
             if not old:
-                raise ConfigError(f"tenant {self.tenant} has no newer index key: rotate-key --index first")
+                raise ConfigError(
+                    f"tenant {self.tenant} has no newer index key: rotate-key --index first"
+                )
             self._refuse_what_needs_the_old(newest, early=early)
         for number in old:
             if not self.context.keys.exists(self._name(number)):
-                raise ConfigError(f"key {self._name(number)} is no file here: destroy it where it is kept")
+                raise ConfigError(
+                    f"key {self._name(number)} is no file here: destroy it where it is kept"
+                )
         for number in old:
             self._note(f"{self._called} {number} is destroyed{', early' * early}")
             self.context.keys.destroy(self._name(number))
@@ -68,13 +103,24 @@ class Turn:
 
     def _refuse_what_needs_the_old(self, newest: int, *, early: bool) -> None:
         name, listed = self._name(newest), recorded.path_of(self.context.data, self.tenant)
-        if listed.is_file() and (key := recorded.VerifiedList(listed, self.context.keys, self.tenant).header.key) != name:
-            raise ConfigError(f"{listed} is under {key} and would be of no use then: `ullage watchlist load --enrolled` first")
+        if (
+            listed.is_file()
+            and (key := recorded.VerifiedList(listed, self.context.keys, self.tenant).header.key)
+            != name
+        ):
+            raise ConfigError(
+                f"{listed} is under {key} and would be of no use then: `ullage watchlist load"
+                " --enrolled` first"
+            )
         if early:
             return
         if not self.context.keys.exists(name):
-            raise ConfigError(f"key {name} is no file here, so nobody knows since when it is used: say --early when it is time")
-        # A copy, and a restored backup, count from the day on which they were made: that errs to the safe side.
+            raise ConfigError(
+                f"key {name} is no file here, so nobody knows since when it is used: say --early"
+                " when it is time"
+            )
+        # A copy, and a restored backup, count from the day on which they were made: that errs to
+        # the safe side.
         since = datetime.fromtimestamp((self.context.keys.root / name).stat().st_ctime, UTC)
         ready = since + timedelta(days=self.context.settings.store.exposures_days)
         reading = self.context.running_time.read()
@@ -82,8 +128,9 @@ class Turn:
             raise ConfigError(f"nobody knows for how long {name} has been in use: {reading}")
         if since not in reading.older(self.context.settings.store.exposures_days * DAY_SECONDS):
             raise ConfigError(
-                f"what is tagged under the old index key of {self.tenant} is kept until {ready:%Y-%m-%d %H:%M} UTC: come back "
-                "then, or say --early, and it is found by handle alone"
+                f"what is tagged under the old index key of {self.tenant} is kept until"
+                f" {ready:%Y-%m-%d %H:%M} UTC: come back then, or say --early, and it is found by"
+                " handle alone"
             )
 
     def _live(self) -> list[int]:
@@ -101,4 +148,6 @@ class Turn:
 
     def _note(self, what: str) -> None:
         """Put a change of a key into the audit log, before it is made."""
-        self.context.trail().append("watchlist.rotate-key", what, actor=current_user(), tenant=self.tenant)
+        self.context.trail().append(
+            "watchlist.rotate-key", what, actor=current_user(), tenant=self.tenant
+        )

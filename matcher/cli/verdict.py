@@ -1,4 +1,7 @@
-"""The verdict on a file that somebody sent: real? ours? who of ours? which scam? what next? Nothing of it is kept."""
+"""The verdict on a file that somebody sent: real? ours? who of ours? which scam? what next?
+
+Nothing of it is kept.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +45,17 @@ ORIGIN_WORDS = {
     "elsewhere": "ELSEWHERE: a leak of somebody else with customers of ours in it",
     "fabricated": "FABRICATED: looks generated",
     "unknown": "UNKNOWN: nothing tells whose leak it is",
-    "partner": "PARTNER {label}: a honeytoken that only it received is in a verified row, an indication",
+    "partner": (
+        "PARTNER {label}: a honeytoken that only it received is in a verified row, an indication"
+    ),
     "recycled": "RECYCLED: these customers stood with the same fields in an incident before",
 }
 ASK: Mapping[str, str] = {
     "encrypted": "for its password",
     "image": "for the data as text, or look at the pictures yourself",
-    "ocr": "for the data as text, or look at the pictures yourself: what OCR reads of them is not all",
+    "ocr": (
+        "for the data as text, or look at the pictures yourself: what OCR reads of them is not all"
+    ),
     "audio_video": "for the data as text, or look at it yourself",
     "binary": "for the data as text",
     "database": "for an export of its tables (CSV)",
@@ -72,7 +79,9 @@ MOST_LISTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class KnownIncidents:
-    """What incidents know of a file, a tenant whose customers are in it; `why_not` where they could not be asked."""
+    """What incidents know of a file, a tenant whose customers are in it; `why_not` where they
+    could not be asked.
+    """
 
     known: Mapping[str, IncidentHistory] = field(default_factory=dict)
     why_not: str = ""
@@ -110,7 +119,9 @@ class TenantVerdict:
 
     @property
     def decide(self) -> tuple[str, str]:
-        """Within what time a person decides whether it is confirmed, in English and Chinese; "" where nobody has to."""
+        """Within what time a person decides whether it is confirmed, in English and Chinese; ""
+        where nobody has to.
+        """
         minutes = decide_minutes(self.exposure.severity, self.exposure.clock, self.exposure.minutes)
         return Decide(minutes).words() if minutes else ("", "")
 
@@ -118,7 +129,9 @@ class TenantVerdict:
     def whose(self) -> str:
         """Whose leak it is, in words."""
         is_weak = self.origin.verdict == "ours" and not self.corroborated_rows
-        return ORIGIN_WORDS["by one value" if is_weak else self.origin.verdict].format(label=self.origin.label)
+        return ORIGIN_WORDS["by one value" if is_weak else self.origin.verdict].format(
+            label=self.origin.label
+        )
 
     def as_dict(self) -> dict[str, object]:
         """For `--json`."""
@@ -132,8 +145,9 @@ class TenantVerdict:
 class Assessment:
     """All that is said of a file.
 
-    `not_compared` is why earlier incidents could not be asked, "" where they were; `outcomes` say what was not read; `absent` are
-    tenants without a watchlist here, whose customers nobody looked for.
+    `not_compared` is why earlier incidents could not be asked, "" where they were; `outcomes` say
+    what was not read; `absent` are tenants without a watchlist here, whose customers nobody looked
+    for.
     """
 
     whole: Statistics
@@ -145,8 +159,12 @@ class Assessment:
 
     @property
     def is_exposed(self) -> bool:
-        """Return whether a customer is in it, or a login at a tenant's own site, or a cookie of one."""
-        return any(verdict.customers or verdict.logins or verdict.cookies for verdict in self.tenants)
+        """Return whether a customer is in it, or a login at a tenant's own site, or a cookie of
+        one.
+        """
+        return any(
+            verdict.customers or verdict.logins or verdict.cookies for verdict in self.tenants
+        )
 
     @property
     def is_whole(self) -> bool:
@@ -163,13 +181,21 @@ class Assessment:
         worst = max((ORDER.index(verdict.exposure.severity) for verdict in self.tenants), default=0)
         if (fail and self.is_exposed) or (fail_on and worst >= list[str](ORDER).index(fail_on)):
             return Exit.EXPOSED
-        loses_something = bool(self.absent) or any(outcome.reason not in LOSES_NOTHING for outcome in self.outcomes)
-        return Exit.DONE if self.is_whole or (self.is_exposed and not loses_something) else Exit.NO_VERDICT
+        loses_something = bool(self.absent) or any(
+            outcome.reason not in LOSES_NOTHING for outcome in self.outcomes
+        )
+        return (
+            Exit.DONE
+            if self.is_whole or (self.is_exposed and not loses_something)
+            else Exit.NO_VERDICT
+        )
 
     def as_dict(self, opened: Mapping[str, IncidentReference] | None = None) -> dict[str, object]:
         """For `--json`; `opened` is what came of it, a tenant, where it was to be opened."""
         counted = {"rows", "candidates", "failures", "skeleton", "unread", "estimated"}
-        fields: dict[str, object] = self.whole.model_dump(include=counted) | {"verdict": self.in_a_word}
+        fields: dict[str, object] = self.whole.model_dump(include=counted) | {
+            "verdict": self.in_a_word
+        }
         fields["not_read"] = [
             {
                 "path": one.path,
@@ -182,9 +208,14 @@ class Assessment:
             for one in self.outcomes[:MOST_LISTED]
         ]
         fields |= {"not_looked_for": list(self.absent), "not_compared": self.not_compared}
-        fields |= {"fields": self.whole.field_map, "tenants": [verdict.as_dict() for verdict in self.tenants]}
+        fields |= {
+            "fields": self.whole.field_map,
+            "tenants": [verdict.as_dict() for verdict in self.tenants],
+        }
         if opened is not None:
-            fields["incidents"] = [{"tenant": tenant} | one._asdict() for tenant, one in opened.items()]
+            fields["incidents"] = [
+                {"tenant": tenant} | one._asdict() for tenant, one in opened.items()
+            ]
         return fields
 
 
@@ -201,20 +232,36 @@ def verdicts(
 
     A rule that fails is a fault of `reading`.
     """
-    whole = reading.guard.run("statistics", reading.statistics, Statistics(bytes=len(reading.capture.body)))
+    whole = reading.guard.run(
+        "statistics", reading.statistics, Statistics(bytes=len(reading.capture.body))
+    )
     made = [
-        _verdict(context, reading, statistics_for(reading, whole, lists.tenant), lists, before.of(lists.tenant))
+        _verdict(
+            context,
+            reading,
+            statistics_for(reading, whole, lists.tenant),
+            lists,
+            before.of(lists.tenant),
+        )
         for lists in matcher.lists
     ]
     return whole, sorted(made, key=lambda v: (-v.customers, v.tenant))
 
 
 def _verdict(
-    context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, earlier: IncidentHistory | None
+    context: Context,
+    reading: CaptureReading,
+    whole: Statistics,
+    lists: TenantLists,
+    earlier: IncidentHistory | None,
 ) -> TenantVerdict:
     found = reading.best(lists.tenant) or EpochMatches(0)
     facts, exposure, origin = _judge(context, reading, whole, lists, earlier)
-    conditions = facts.step_conditions if facts else StepConditions(people=bool(found.subjects), alone=False, unread=True)
+    conditions = (
+        facts.step_conditions
+        if facts
+        else StepConditions(people=bool(found.subjects), alone=False, unread=True)
+    )
     choose = partial(next_step, origin.verdict, exposure.severity, exposure.scenario, conditions)
     return TenantVerdict(
         tenant=lists.tenant,
@@ -239,16 +286,28 @@ def _verdict(
     )
 
 
-def exposure_of(context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists) -> ExposureScore:
-    """Return how the customers in one capture can be cheated, by its own facts alone; `whole` is that tenant's."""
+def exposure_of(
+    context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists
+) -> ExposureScore:
+    """Return how the customers in one capture can be cheated, by its own facts alone; `whole` is
+    that tenant's.
+    """
     return _judge(context, reading, whole, lists)[1]
 
 
 def _judge(
-    context: Context, reading: CaptureReading, whole: Statistics, lists: TenantLists, earlier: IncidentHistory | None = None
+    context: Context,
+    reading: CaptureReading,
+    whole: Statistics,
+    lists: TenantLists,
+    earlier: IncidentHistory | None = None,
 ) -> tuple[VerdictFacts | None, ExposureScore, Origin]:
-    """Return the facts and both answers; without facts, where counting them fails, a person must judge."""
-    facts = reading.guard.run("facts", partial(_facts, context, reading, whole, lists, earlier), None)
+    """Return the facts and both answers; without facts, where counting them fails, a person must
+    judge.
+    """
+    facts = reading.guard.run(
+        "facts", partial(_facts, context, reading, whole, lists, earlier), None
+    )
     if facts is None:
         return None, UNJUDGED_EXPOSURE, UNJUDGED_ORIGIN
     return facts, *judge(facts, context.rules(), reading.guard)
@@ -294,5 +353,6 @@ def _facts(
         replay_told=bool(earlier and earlier.acknowledged),
         **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
-        **whole.counted() | {"unread": {r: n for r, n in whole.unread.items() if r not in LOSES_NOTHING}},
+        **whole.counted()
+        | {"unread": {r: n for r, n in whole.unread.items() if r not in LOSES_NOTHING}},
     )

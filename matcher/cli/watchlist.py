@@ -62,8 +62,14 @@ from ullage.security.keys import KeyStore, epochs, verify_key
 from ullage.settings import Context
 from ullage.settings.tenants import require_tenant, tenants_here
 
-app = typer.Typer(no_args_is_help=True, help="Build, load and update customer lists, on one machine or on a separate build host.")
-subjects = typer.Typer(no_args_is_help=True, help="Resolve customer pseudonyms to customer references, on the build host.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Build, load and update customer lists, on one machine or on a separate build host.",
+)
+subjects = typer.Typer(
+    no_args_is_help=True,
+    help="Resolve customer pseudonyms to customer references, on the build host.",
+)
 SECONDS_A_TAG = 5e-7
 BYTES_AN_ENTRY = 24
 
@@ -84,10 +90,14 @@ def load(
     enrolled: Enrol = False,
     shrink: Shrink = False,
 ) -> None:
-    """Load a customer file, with keys for a new tenant; or install a list (`.watchlist`, `.delta`) built elsewhere."""
+    """Load a customer file, with keys for a new tenant; or install a list (`.watchlist`,
+    `.delta`) built elsewhere.
+    """
     context: Context = ctx.obj
     context.require_data()
-    if built := next((one for one in file if one.suffix in (installation.SUFFIX, installation.DELTA)), None):
+    if built := next(
+        (one for one in file if one.suffix in (installation.SUFFIX, installation.DELTA)), None
+    ):
         if len(file) > 1:
             raise ConfigError(f"{built} is a list that was built: load it alone")
         _install(context, built, tenant, shrink=shrink)
@@ -95,19 +105,39 @@ def load(
     home = context.data / installation.BUILDING / f"{valid_name(tenant)}.subjects"
     source = confirmed(source_of(file, map_, columns, long, delimiter, witness))
     listed_at = recorded.path_of(context.data, tenant)
-    made = (installation.folder_of(context.data, tenant), home, listed_at, Sizes(context.data, context.keys).path(tenant))
-    with enrolling(context.keys, tenant, made) as (keys, place), _draft_folder(context.data) as folder:
+    made = (
+        installation.folder_of(context.data, tenant),
+        home,
+        listed_at,
+        Sizes(context.data, context.keys).path(tenant),
+    )
+    with (
+        enrolling(context.keys, tenant, made) as (keys, place),
+        _draft_folder(context.data) as folder,
+    ):
         installation.check_handle_key(context.data, keys, tenant)
         target = folder / f"{tenant}.watchlist"
         builder = _builder(keys, tenant, digests, listed=enrolled)
         with _read(source) as list_:
-            header = builder.build(list_, target, context.clock.now(), Control(control) if control else None)
+            header = builder.build(
+                list_, target, context.clock.now(), Control(control) if control else None
+            )
         installation.check_size(context.data, context.keys, tenant, header.customers, shrink=shrink)
         extras = f", {builder.report.witnesses} witnesses" if witness else ""
         extras += ", and the list of what is recorded" if enrolled else ""
-        _note(context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{extras}")
+        _note(
+            context, "load", tenant, f"epoch {header.epoch}, {header.customers} customers{extras}"
+        )
         place()
-        installation.install(context.data, context.keys, tenant, target, context.clock.now(), move=True, shrink=shrink)
+        installation.install(
+            context.data,
+            context.keys,
+            tenant,
+            target,
+            context.clock.now(),
+            move=True,
+            shrink=shrink,
+        )
         home.parent.mkdir(exist_ok=True, mode=0o700)
         put_in_place(target.with_suffix(".subjects"), home)
         context.inventory.enter(home)
@@ -122,7 +152,9 @@ def load(
 
 
 def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
-    """Put the list of what is recorded in its place, or take away one of before, on which not all of these customers are."""
+    """Put the list of what is recorded in its place, or take away one of before, on which not
+    all of these customers are.
+    """
     was_there = home.is_file()
     home.with_name(home.name + recorded.AMENDED).unlink(missing_ok=True)
     if wanted:
@@ -130,16 +162,23 @@ def _put_list(made: Path, home: Path, tenant: str, *, wanted: bool) -> None:
         put_in_place(made, home)
     elif was_there:
         home.unlink()
-        typer.echo(f"{tenant}: {home} is removed, since --enrolled was not given: a look-up has two answers again", err=True)
+        typer.echo(
+            f"{tenant}: {home} is removed, since --enrolled was not given: a look-up has two"
+            " answers again",
+            err=True,
+        )
 
 
 def _say_unstamped(context: Context, tenant: str, epoch: int) -> None:
     """Name the parties whose bait is in a list and has no stamp."""
-    labels = installation.open_installed(context.data, context.keys, tenant, epoch).list.enrolled_labels()
+    labels = installation.open_installed(
+        context.data, context.keys, tenant, epoch
+    ).list.enrolled_labels()
     parties = {label for dimension, label in labels if dimension == CANARY}
     if bare := sorted(parties - {stamp.party for stamp in stamps(context.data / FOLDER, tenant)}):
         typer.echo(
-            f"{tenant}: honeytokens of {', '.join(bare)} have no time stamp here: use `ullage watchlist stamp` first",
+            f"{tenant}: honeytokens of {', '.join(bare)} have no time stamp here: use `ullage"
+            " watchlist stamp` first",
             err=True,
         )
 
@@ -150,35 +189,60 @@ def stamp(
     *,
     file: Files,
     tenant: TenantName,
-    canary: Annotated[str, typer.Option(help="The party that this honeytoken is for, as in column `canary`.")] = "",
-    out: Annotated[Path | None, typer.Option(help="The file to write and keep: its SHA-256 is what is recorded.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Say when such a file was recorded.")] = False,
+    canary: Annotated[
+        str, typer.Option(help="The party that this honeytoken is for, as in column `canary`.")
+    ] = "",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write and keep: its SHA-256 is what is recorded."),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say when such a file was recorded.")
+    ] = False,
     map_: Map = [],  # noqa: B006
     columns: Columns = "",
     long: Long = "",
     delimiter: Delimiter = "",
 ) -> None:
-    """Record the SHA-256 of a list of honeytokens in the audit log before it is handed out; or --check one."""
+    """Record the SHA-256 of a list of honeytokens in the audit log before it is handed out; or
+    --check one.
+    """
     context: Context = ctx.obj
     context.require_data()
     if check:
         _check_stamps(context, valid_name(tenant), file)
         return
     if out is None or not canary:
-        raise ConfigError("name the party with --canary and the file to keep with --out, or --check a file that was stamped")
+        raise ConfigError(
+            "name the party with --canary and the file to keep with --out, or --check a file that"
+            " was stamped"
+        )
     made = bait_of(
-        confirmed(source_of(file, map_, columns, long, delimiter)), valid_name(tenant), canary.strip(), secrets.token_hex(32)
+        confirmed(source_of(file, map_, columns, long, delimiter)),
+        valid_name(tenant),
+        canary.strip(),
+        secrets.token_hex(32),
     )
     with contextlib.ExitStack() as undo:
         write(out, made.content)
         undo.callback(out.unlink)  # a list without a stamp is not left to be handed out
-        noted = record(context.trail(), tenant, canary.strip(), made.customers, made.sha256, actor=current_user())
+        noted = record(
+            context.trail(),
+            tenant,
+            canary.strip(),
+            made.customers,
+            made.sha256,
+            actor=current_user(),
+        )
         undo.pop_all()
     typer.echo(
         f"{tenant}: honeytokens of {canary.strip()}: {made.customers} customers,"
         f" recorded {noted.at.isoformat(timespec='seconds')}"
     )
-    typer.echo(f"sha256 {made.sha256}: that of {out}, which contains the honeytokens in clear: keep it with the list")
+    typer.echo(
+        f"sha256 {made.sha256}: that of {out}, which contains the honeytokens in clear: keep it"
+        " with the list"
+    )
     typer.echo("a time stamp of an authority (RFC 3161) is asked for with what this writes:")
     typer.echo(f"  openssl ts -query -data {out} -sha256 -cert -out {out}.tsq")
 
@@ -190,7 +254,8 @@ def _check_stamps(context: Context, tenant: str, files: list[Path]) -> None:
         one = known.get(hashlib.sha256(body_of(path)).hexdigest())
         missing += one is None
         what = (
-            f"honeytokens of {one.party}, {one.customers} customers, recorded {one.at.isoformat(timespec='seconds')}"
+            f"honeytokens of {one.party}, {one.customers} customers, recorded"
+            f" {one.at.isoformat(timespec='seconds')}"
             if one
             else ""
         )
@@ -205,7 +270,9 @@ def build(
     *,
     file: Files,
     tenant: TenantName,
-    out: Annotated[Path, typer.Option(help="Folder for TENANT.watchlist and TENANT.subjects.")] = Path(),
+    out: Annotated[
+        Path, typer.Option(help="Folder for TENANT.watchlist and TENANT.subjects.")
+    ] = Path(),
     map_: Map = [],  # noqa: B006
     digests: Digests = "all",
     columns: Columns = "",
@@ -215,7 +282,9 @@ def build(
     witness: WitnessColumns = "",
     enrolled: Enrol = False,
     shrink: Shrink = False,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only say how large it will be.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only say how large it will be.")
+    ] = False,
 ) -> None:
     """Build a signed list and its encrypted references, on the build host."""
     context: Context = ctx.obj
@@ -226,12 +295,22 @@ def build(
     target = out / f"{valid_name(tenant)}.watchlist"
     made, listed_at = (target, target.with_suffix(".subjects")), target.with_suffix(recorded.SUFFIX)
     out.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with enrolling(context.keys, tenant, (*made, listed_at)) as (keys, place), _draft_folder(out) as folder:
+    with (
+        enrolling(context.keys, tenant, (*made, listed_at)) as (keys, place),
+        _draft_folder(out) as folder,
+    ):
         builder = _builder(keys, tenant, digests, listed=enrolled)
         with _read(source) as list_:
-            made_now = builder.build(list_, folder / target.name, context.clock.now(), Control(control) if control else None)
+            made_now = builder.build(
+                list_,
+                folder / target.name,
+                context.clock.now(),
+                Control(control) if control else None,
+            )
         if target.is_file():
-            before = installation.customers_of(target, target.with_suffix(installation.DELTA), verify_key(keys, tenant))
+            before = installation.customers_of(
+                target, target.with_suffix(installation.DELTA), verify_key(keys, tenant)
+            )
             require(f"the list of {tenant}", made_now.customers, before, shrink=shrink)
         place()
         for path in made:
@@ -269,20 +348,31 @@ def _estimate(context: Context, source: Source, digests: str) -> None:
     for batch in source.batches():
         tags += round(2 * CHOSEN_SHARE * len(batch.lines)) if batch.witness else 0
         for column in batch.columns:
-            tags += int((column.cells.lengths > 0).sum()) * entries_of(column.kind, column.kind in CHOICES[digests])
+            tags += int((column.cells.lengths > 0).sum()) * entries_of(
+                column.kind, column.kind in CHOICES[digests]
+            )
     seconds = (context.clock.monotonic() - started) + tags * SECONDS_A_TAG
-    typer.echo(f"{tags} tags, {tags * BYTES_AN_ENTRY / 2**20:.1f} MiB, about {max(1, round(seconds / 60))} min")
+    typer.echo(
+        f"{tags} tags, {tags * BYTES_AN_ENTRY / 2**20:.1f} MiB, about"
+        f" {max(1, round(seconds / 60))} min"
+    )
     require_room(tags)
 
 
 def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None:
     """On match's host: check a built watchlist, or a day's changes to it, and swap it in."""
     _known(context, tenant)
-    installation.check_source(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
+    installation.check_source(
+        context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
+    )
     _note(context, "install", tenant, "a file that was built elsewhere")
-    done = installation.install(context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink)
+    done = installation.install(
+        context.data, context.keys, tenant, file, context.clock.now(), shrink=shrink
+    )
     what = "changes to " if done.base else ""
-    typer.echo(f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}")
+    typer.echo(
+        f"{tenant}: {what}epoch {done.epoch}, {done.customers} customers, until {done.expires[:10]}"
+    )
     say_erased(context, tenant, done.epoch)
 
 
@@ -290,15 +380,28 @@ def _install(context: Context, file: Path, tenant: str, *, shrink: bool) -> None
 def update(
     ctx: typer.Context,
     *,
-    file: Annotated[list[Path] | None, typer.Argument(help="Lists of what came: new customers, new identifiers.")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Lists of what came: new customers, new identifiers."),
+    ] = None,
     tenant: TenantName,
     remove: Annotated[
         list[Path] | None,
-        typer.Option(help="A list of what went: a row with identifiers takes these, one without takes the customer whole."),
+        typer.Option(
+            help=(
+                "A list of what went: a row with identifiers takes these, one without takes the"
+                " customer whole."
+            )
+        ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="On a building host of its own: the folder of TENANT.watchlist; else what is installed is changed."),
+        typer.Option(
+            help=(
+                "On a building host of its own: the folder of TENANT.watchlist; else what is"
+                " installed is changed."
+            )
+        ),
     ] = None,
     map_: Map = [],  # noqa: B006
     columns: Columns = "",
@@ -313,29 +416,58 @@ def update(
     if not file and not remove:
         raise ConfigError("name a list of what came, or with --remove one of what went")
     _known(context, tenant)
-    additions = confirmed(source_of(file, map_, columns, long, delimiter, witness)) if file else None
-    removals = confirmed(replace(source_of(remove, map_, columns, long, delimiter), bare=True)) if remove else None
+    additions = (
+        confirmed(source_of(file, map_, columns, long, delimiter, witness)) if file else None
+    )
+    removals = (
+        confirmed(replace(source_of(remove, map_, columns, long, delimiter), bare=True))
+        if remove
+        else None
+    )
     epoch = max(epochs(context.keys, tenant, "match"), default=0)
-    main = out / f"{tenant}{installation.SUFFIX}" if out else installation.path_of(context.data, tenant, epoch)
+    main = (
+        out / f"{tenant}{installation.SUFFIX}"
+        if out
+        else installation.path_of(context.data, tenant, epoch)
+    )
     if not main.is_file():
         raise ConfigError(f"{main} is not there: load the whole list first")
     delta, home = main.with_suffix(installation.DELTA), out or context.data / installation.BUILDING
-    listed_at = out / f"{tenant}{recorded.SUFFIX}" if out else recorded.path_of(context.data, tenant)
+    listed_at = (
+        out / f"{tenant}{recorded.SUFFIX}" if out else recorded.path_of(context.data, tenant)
+    )
     former = recorded.VerifiedList(listed_at, context.keys, tenant) if listed_at.is_file() else None
     changes = Changes(context.keys, tenant, main, delta, former)
     with _draft_folder(out or context.data) as folder:
         draft = folder / delta.name
         totals = Control(control) if control else None
-        changes.build(additions, removals, draft, home / f"{tenant}.subjects", context.clock.now(), totals)
+        changes.build(
+            additions, removals, draft, home / f"{tenant}.subjects", context.clock.now(), totals
+        )
         if out:
             key = verify_key(context.keys, tenant)
             before = installation.customers_of(main, delta, key)
-            require(f"the list of {tenant}", installation.customers_of(main, draft, key), before, shrink=shrink)
+            require(
+                f"the list of {tenant}",
+                installation.customers_of(main, draft, key),
+                before,
+                shrink=shrink,
+            )
             put_in_place(draft, delta)
         else:
-            installation.check_source(context.data, context.keys, tenant, draft, context.clock.now(), shrink=shrink)
+            installation.check_source(
+                context.data, context.keys, tenant, draft, context.clock.now(), shrink=shrink
+            )
             _note(context, "update", tenant, f"epoch {epoch}")
-            installation.install(context.data, context.keys, tenant, draft, context.clock.now(), move=True, shrink=shrink)
+            installation.install(
+                context.data,
+                context.keys,
+                tenant,
+                draft,
+                context.clock.now(),
+                move=True,
+                shrink=shrink,
+            )
         if former:
             _put_list(draft.with_suffix(recorded.SUFFIX), listed_at, tenant, wanted=True)
     print_report(changes.report, additions, tenant)
@@ -349,10 +481,16 @@ def update(
 def show(
     ctx: typer.Context,
     only: Annotated[str, typer.Option("--tenant", help="Of this tenant alone.")] = "",
-    history: Annotated[bool, typer.Option("--history", help="What was done with lists here, the newest first.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The history as one JSON object a line.")] = False,
+    history: Annotated[
+        bool, typer.Option("--history", help="What was done with lists here, the newest first.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The history as one JSON object a line.")
+    ] = False,
 ) -> None:
-    """Show the installed list: customers, entries by kind, changes since, expiry; or its history."""
+    """Show the installed list: customers, entries by kind, changes since, expiry; or its
+    history.
+    """
     context: Context = ctx.obj
     context.require_data()
     if only:
@@ -362,28 +500,53 @@ def show(
         return
     listed_here = [one for one in installation.tenants(context.data) if only in ("", one)]
     if not listed_here:
-        typer.echo("no customer list is installed here, so nobody can be found: `ullage watchlist load`", err=True)
+        typer.echo(
+            "no customer list is installed here, so nobody can be found: `ullage watchlist load`",
+            err=True,
+        )
     for tenant in listed_here:
         if (listed_at := recorded.path_of(context.data, tenant)).is_file():
             known = recorded.VerifiedList(listed_at, context.keys, tenant).header
-            typer.echo(f"{tenant} recorded: {known.pairs} pairs of {known.created[:10]} for search, until {known.expires[:10]}")
-        for path in sorted((context.data / installation.FOLDER / tenant).glob(f"*{installation.SUFFIX}")):
-            opened = installation.open_installed(context.data, context.keys, tenant, int(path.stem)).list
+            typer.echo(
+                f"{tenant} recorded: {known.pairs} pairs of {known.created[:10]} for search, until"
+                f" {known.expires[:10]}"
+            )
+        for path in sorted(
+            (context.data / installation.FOLDER / tenant).glob(f"*{installation.SUFFIX}")
+        ):
+            opened = installation.open_installed(
+                context.data, context.keys, tenant, int(path.stem)
+            ).list
             counts = ", ".join(f"{name} {count}" for name, count in opened.counts().items())
             left = (datetime.fromisoformat(opened.header.expires) - context.clock.now()).days
-            typer.echo(f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days: {counts}")
+            typer.echo(
+                f"{tenant} epoch {path.stem}: {opened.customers} customers, expires in {left} days:"
+                f" {counts}"
+            )
             if labels := opened.enrolled_labels():
                 dimensions = Counter(dimension for dimension, _ in labels)
-                typer.echo("  labels: " + ", ".join(f"{number} of {name}" for name, number in sorted(dimensions.items())))
+                typer.echo(
+                    "  labels: "
+                    + ", ".join(
+                        f"{number} of {name}" for name, number in sorted(dimensions.items())
+                    )
+                )
             if opened.delta:
                 change = opened.delta.header
                 went = f"{change.removed} entries and {change.gone} customers went"
-                typer.echo(f"  changed {change.created[:16]}: {change.enrolled} entries came, {went}")
+                typer.echo(
+                    f"  changed {change.created[:16]}: {change.enrolled} entries came, {went}"
+                )
 
 
 @app.command("rotate-key")
 def rotate_key(
-    ctx: typer.Context, tenant: TenantName, *, retire: Retire = False, index: OfIndex = False, early: Early = False
+    ctx: typer.Context,
+    tenant: TenantName,
+    *,
+    retire: Retire = False,
+    index: OfIndex = False,
+    early: Early = False,
 ) -> None:
     """Start a new key generation, which `load` fills while both are live; or retire the old one."""
     context: Context = ctx.obj
@@ -398,7 +561,9 @@ def rotate_key(
 def _known(context: Context, tenant: str) -> None:
     """UnknownTenantError for a tenant without keys, settings or a list here."""
     context.require_data()
-    require_tenant(valid_name(tenant), tenants_here(context) | set(installation.tenants(context.data)))
+    require_tenant(
+        valid_name(tenant), tenants_here(context) | set(installation.tenants(context.data))
+    )
 
 
 def _note(context: Context, action: str, tenant: str, what: str) -> None:
@@ -407,13 +572,17 @@ def _note(context: Context, action: str, tenant: str, what: str) -> None:
 
 
 def _history(context: Context, tenant: str, *, as_json: bool) -> None:
-    """List what was done with watchlists on this machine, the newest first: loads with their sizes, when and by whom."""
+    """List what was done with watchlists on this machine, the newest first: loads with their
+    sizes, when and by whom.
+    """
     found = [one for one in of_watchlists(context.data / FOLDER) if tenant in ("", one.tenant)]
 
     def shown(some: Sequence[AuditEntry]) -> Table:
         made = table("when", "tenant", "did", "what", "by")
         for one in some:
-            made.add_row(moment(one.at), cell(one.tenant), one.action, cell(one.object), cell(one.actor))
+            made.add_row(
+                moment(one.at), cell(one.tenant), one.action, cell(one.object), cell(one.actor)
+            )
         return made
 
     def row(one: AuditEntry) -> dict[str, object]:
@@ -426,7 +595,13 @@ def _history(context: Context, tenant: str, *, as_json: bool) -> None:
             "entry": one.digest,
         }
 
-    print_list(found, as_json=as_json, row=row, table=shown, none="No customer list operations on this machine.")
+    print_list(
+        found,
+        as_json=as_json,
+        row=row,
+        table=shown,
+        none="No customer list operations on this machine.",
+    )
 
 
 @subjects.callback()
@@ -438,7 +613,13 @@ def _subjects() -> None:
 def resolve(
     ctx: typer.Context,
     file: Annotated[
-        Path, typer.Argument(help="Pseudonyms, one per line, or the CSV of `assess --customers`; - for standard input.")
+        Path,
+        typer.Argument(
+            help=(
+                "Pseudonyms, one per line, or the CSV of `assess --customers`; - for standard"
+                " input."
+            )
+        ),
     ],
     case: Annotated[str, typer.Option("--case", help="The case number that this is for.")],
     reason: Annotated[str, typer.Option("--reason", help="Why, in words.")],
@@ -450,10 +631,13 @@ def resolve(
         raise ConfigError("--case and --reason must say something: they go into the audit record")
     text = body_of(file).decode("utf-8", "replace")
     wanted = [line.strip().split(",")[0] for line in text.splitlines() if line.strip()]
-    wanted = wanted[1:] if wanted[:1] == ["handle"] else wanted  # the header of `assess --customers`
+    # the header of `assess --customers`
+    wanted = wanted[1:] if wanted[:1] == ["handle"] else wanted
     homes = sorted((context.data / installation.BUILDING).glob("*.subjects"))
     if not homes:
-        raise ConfigError(f"no encrypted subjects in {context.data / 'building'}: resolve on the build host")
+        raise ConfigError(
+            f"no encrypted subjects in {context.data / 'building'}: resolve on the build host"
+        )
     if tenant:
         require_tenant(tenant, (home.stem for home in homes))
         homes = [home for home in homes if home.stem == tenant]
@@ -461,7 +645,9 @@ def resolve(
     for home in homes:
         references = sealed_subjects.resolve(home, context.keys, home.stem, wanted)
         what = f"case {case.strip()}: {len(wanted)} pseudonyms requested, {len(references)} found"
-        context.trail().append("subjects.resolve", what, actor=current_user(), tenant=home.stem, reason=reason.strip())
+        context.trail().append(
+            "subjects.resolve", what, actor=current_user(), tenant=home.stem, reason=reason.strip()
+        )
         found |= references
     writer = csv.writer(sys.stdout)
     writer.writerow(("handle", "customer_ref"))

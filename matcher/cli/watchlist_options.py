@@ -17,7 +17,16 @@ from typing import Annotated, NamedTuple
 import typer
 
 from matcher.watchlist.build import Report
-from matcher.watchlist.source import CANARY, COHORT, REFERENCE, Source, kind_named, may_be_shown, suggestion, tables
+from matcher.watchlist.source import (
+    CANARY,
+    COHORT,
+    REFERENCE,
+    Source,
+    kind_named,
+    may_be_shown,
+    suggestion,
+    tables,
+)
 from matcher.watchlist.tagging import CHOSEN_SHARE
 from ullage.display.screen import cell, console, table
 from ullage.errors import ConfigError
@@ -27,16 +36,22 @@ from ullage.security.masking import Secret
 from ullage.settings import TENANT
 
 BARE_REFERENCES = frozenset("id uid no ref reference".split())
-"""Names of a column of references where its values are no identifiers: a column `id` may hold resident IDs as well."""
+"""Names of a column of references where its values are no identifiers: a column `id` may hold
+resident IDs as well.
+"""
 BY_VALUE = ("resident_id", "card", "phone", "email")
 """Kinds that values show by themselves, the surest first."""
 LOOKED_AT, SHARE, SHOWN = 200, 0.8, 3
-"""Rows that are looked at, the share of a column's values that must be of a kind, and values that are shown masked."""
+"""Rows that are looked at, the share of a column's values that must be of a kind, and values
+that are shown masked.
+"""
 EDGE = 3
 
 
 class ColumnMapping(NamedTuple):
-    """A column, what it is read as ("" for not at all), whether that is only proposed, and some of its values, masked."""
+    """A column, what it is read as ("" for not at all), whether that is only proposed, and some
+    of its values, masked.
+    """
 
     name: str
     kind: str
@@ -45,13 +60,17 @@ class ColumnMapping(NamedTuple):
 
 
 def mappings(source: Source) -> list[ColumnMapping]:
-    """Return what each column of the first file is read as, or is proposed to be; [] for a list with a row an identifier."""
+    """Return what each column of the first file is read as, or is proposed to be; [] for a list
+    with a row an identifier.
+    """
     if source.long or str(source.paths[0]) == "-":
         return []
     names, columns = _sample(source)
     known = {name: source.mapping.get(name) or kind_named(name) for name in names}
     found = {
-        name: _proposed(name, cells) for name, cells in zip(names, columns, strict=True) if not known[name] and may_be_shown(name)
+        name: _proposed(name, cells)
+        for name, cells in zip(names, columns, strict=True)
+        if not known[name] and may_be_shown(name)
     }
     taken = REFERENCE in known.values()
     for name, kind in found.items():  # of several columns of references the first
@@ -59,7 +78,10 @@ def mappings(source: Source) -> list[ColumnMapping]:
             found[name], taken = "" if taken else kind, True
     return [
         ColumnMapping(
-            name, known[name] or found.get(name, ""), bool(found.get(name)), [masked(cell) for cell in cells if cell][:SHOWN]
+            name,
+            known[name] or found.get(name, ""),
+            bool(found.get(name)),
+            [masked(cell) for cell in cells if cell][:SHOWN],
         )
         for name, cells in zip(names, columns, strict=True)
     ]
@@ -71,9 +93,13 @@ def proposed(columns: Sequence[ColumnMapping]) -> dict[str, str]:
 
 
 def is_evident(columns: Sequence[ColumnMapping]) -> bool:
-    """Return whether all that is proposed is a column of references with a bare name such as `id`: nobody need be asked."""
+    """Return whether all that is proposed is a column of references with a bare name such as
+    `id`: nobody need be asked.
+    """
     return all(
-        column.kind == REFERENCE and column.name.strip().lower() in BARE_REFERENCES for column in columns if column.is_proposed
+        column.kind == REFERENCE and column.name.strip().lower() in BARE_REFERENCES
+        for column in columns
+        if column.is_proposed
     )
 
 
@@ -83,14 +109,24 @@ def with_mapping(source: Source, more: dict[str, str]) -> Source:
 
 
 def require_columns(source: Source, columns: Sequence[ColumnMapping], words: Sequence[str]) -> None:
-    """ConfigError with the command to use, `words` and what they lack, where references or all identifiers are only proposed."""
+    """ConfigError with the command to use, `words` and what they lack, where references or all
+    identifiers are only proposed.
+    """
     read = {column.kind for column in columns if column.kind and not column.is_proposed}
     more = proposed(columns)
     has_identifiers = source.bare or bool(read - {REFERENCE, "name"})
     if REFERENCE in {*read, *more.values()} and (REFERENCE not in read or not has_identifiers):
-        command = shlex.join([*words, *itertools.chain.from_iterable(("--map", f"{name}={kind}") for name, kind in more.items())])
+        command = shlex.join(
+            [
+                *words,
+                *itertools.chain.from_iterable(
+                    ("--map", f"{name}={kind}") for name, kind in more.items()
+                ),
+            ]
+        )
         raise ConfigError(
-            f"{source.paths[0]}: line 1: not every column has a name that is known: if this is what they hold, use: {command}"
+            f"{source.paths[0]}: line 1: not every column has a name that is known: if this is what"
+            f" they hold, use: {command}"
         )
 
 
@@ -105,7 +141,9 @@ def masked(value: str) -> str:
 
 
 def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
-    """Return the names of all columns of the first file, and the cells of its first rows by column."""
+    """Return the names of all columns of the first file, and the cells of its first rows by
+    column.
+    """
     header = list[str]()
 
     def all_of(path: Path, names: Sequence[str]) -> list[int]:
@@ -114,14 +152,25 @@ def _sample(source: Source) -> tuple[list[str], list[list[str]]]:
         return [*range(len(names))]
 
     first = next(iter(tables(source.paths[0], source.columns, source.delimiter, all_of)), None)
-    cells = [[text.strip() for text in column.strings()[:LOOKED_AT]] for column in first.columns] if first else []
+    cells = (
+        [[text.strip() for text in column.strings()[:LOOKED_AT]] for column in first.columns]
+        if first
+        else []
+    )
     return header, cells or [[] for _ in header]
 
 
 def _proposed(name: str, cells: Sequence[str]) -> str:
     """Return the kind of a column whose name alone does not say it; "" for none that is known."""
     filled = [_kinds(cell) for cell in cells if cell]
-    by_value = next((kind for kind in BY_VALUE if filled and sum(kind in each for each in filled) >= SHARE * len(filled)), "")
+    by_value = next(
+        (
+            kind
+            for kind in BY_VALUE
+            if filled and sum(kind in each for each in filled) >= SHARE * len(filled)
+        ),
+        "",
+    )
     if by_value:
         return by_value
     if name.strip().lower() in BARE_REFERENCES:
@@ -138,7 +187,10 @@ def _kinds(cell: str) -> set[str]:
 Files = Annotated[
     list[Path],
     typer.Argument(
-        help="CSV (also GB18030, .gz, any delimiter) or Parquet; several files, quoted patterns, or - for standard input."
+        help=(
+            "CSV (also GB18030, .gz, any delimiter) or Parquet; several files, quoted patterns, or"
+            " - for standard input."
+        )
     ),
 ]
 TenantName = Annotated[str, typer.Option("--tenant", help="Whose customers they are.")]
@@ -146,33 +198,62 @@ Map = Annotated[
     list[str],
     typer.Option(
         "--map",
-        help="COLUMN=KIND, also cohort:NAME, canary or - (leave it out): what a column, or with --long a kind, is.",
+        help=(
+            "COLUMN=KIND, also cohort:NAME, canary or - (leave it out): what a column, or with"
+            " --long a kind, is."
+        ),
     ),
 ]
 Digests = Annotated[str, typer.Option(help="Also enrol md5, sha1 and sha256 of: none, phone, all.")]
-Columns = Annotated[str, typer.Option(help="Names of the columns, with commas between, where the files have no header line.")]
-Long = Annotated[str, typer.Option(help="REF,KIND,VALUE: the three columns of a list with one row an identifier.")]
-Delimiter = Annotated[str, typer.Option(help="What stands between columns, if it is not recognised; \\t for a tab.")]
+Columns = Annotated[
+    str,
+    typer.Option(
+        help="Names of the columns, with commas between, where the files have no header line."
+    ),
+]
+Long = Annotated[
+    str,
+    typer.Option(help="REF,KIND,VALUE: the three columns of a list with one row an identifier."),
+]
+Delimiter = Annotated[
+    str, typer.Option(help="What stands between columns, if it is not recognised; \\t for a tab.")
+]
 ControlFile = Annotated[
     Path | None,
-    typer.Option("--control", help="Totals that must be what is read: lines of `rows 1000`, `phone 998`, `phone.sum 123456`."),
+    typer.Option(
+        "--control",
+        help=(
+            "Totals that must be what is read: lines of `rows 1000`, `phone 998`, `phone.sum"
+            " 123456`."
+        ),
+    ),
 ]
 WitnessColumns = Annotated[
     str,
     typer.Option(
         "--witness",
-        help="AMOUNT,DATE: the columns of a loan's amount and date, kept as keyed pairs of a random 5 % of the customers.",
+        help=(
+            "AMOUNT,DATE: the columns of a loan's amount and date, kept as keyed pairs of a random"
+            " 5 % of the customers."
+        ),
     ),
 ]
 Enrol = Annotated[
     bool,
     typer.Option(
         "--enrolled",
-        help="Also write TENANT.enrolled, by which search's host tells who is a customer: look-ups say if a value is recorded.",
+        help=(
+            "Also write TENANT.enrolled, by which search's host tells who is a customer: look-ups"
+            " say if a value is recorded."
+        ),
     ),
 ]
 Shrink = Annotated[
-    bool, typer.Option("--shrink", help="It is meant that the list has fewer than nine tenths of its customers of before.")
+    bool,
+    typer.Option(
+        "--shrink",
+        help="It is meant that the list has fewer than nine tenths of its customers of before.",
+    ),
 ]
 SHOWN_REJECTS = 10
 
@@ -180,7 +261,9 @@ SHOWN_REJECTS = 10
 def valid_name(tenant: str) -> str:
     """Return the tenant's name; ConfigError when it cannot be one."""
     if not TENANT.fullmatch(tenant):
-        raise ConfigError(f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first")
+        raise ConfigError(
+            f"--tenant {tenant!r}: use a-z, 0-9 and -, at most 32 characters, a letter first"
+        )
     return tenant
 
 
@@ -197,7 +280,10 @@ def source_of(
         raise ConfigError(f"--map {bad[0]}: write COLUMN=KIND")
     parts = [part.strip() for part in long.split(",")] if long else []
     if long and len(parts) != 3:
-        raise ConfigError(f"--long {long}: name three columns: of the customer's reference, the kind, and the value")
+        raise ConfigError(
+            f"--long {long}: name three columns: of the customer's reference, the kind, and the"
+            " value"
+        )
     return Source(
         [path for file in files for path in _files_of(file)],
         dict(pair.rsplit("=", 1) for pair in mapping),
@@ -209,9 +295,11 @@ def source_of(
 
 
 def confirmed(source: Source) -> Source:
-    """`source` with the columns mapped whose names are not known: a person at a terminal is shown what each holds, and asked.
+    """`source` with the columns mapped whose names are not known: a person at a terminal is shown
+    what each holds, and asked.
 
-    ConfigError with the command to use where nobody can be asked, and it cannot be read without an answer.
+    ConfigError with the command to use where nobody can be asked, and it cannot be read without an
+    answer.
     """
     columns = mappings(source)
     if not (more := proposed(columns)):
@@ -224,10 +312,17 @@ def confirmed(source: Source) -> Source:
     shown = table("column", "is read as", "for example")
     for column in columns:
         kind = cell(column.kind or "not read", "bold" if column.is_proposed else "dim")
-        shown.add_row(cell(column.name if may_be_shown(column.name) else "…"), kind, cell("  ".join(column.examples)))
+        shown.add_row(
+            cell(column.name if may_be_shown(column.name) else "…"),
+            kind,
+            cell("  ".join(column.examples)),
+        )
     console().print(shown)
     if not typer.confirm("Read the columns like this?"):
-        raise ConfigError("nothing was read: name what a column holds with --map COLUMN=KIND, or --map COLUMN=- to leave it out")
+        raise ConfigError(
+            "nothing was read: name what a column holds with --map COLUMN=KIND, or --map COLUMN=-"
+            " to leave it out"
+        )
     return with_mapping(source, more)
 
 
@@ -235,11 +330,23 @@ def _witness(option: str, long: str) -> list[str]:
     """Return the names of the two columns."""
     names = [name.strip() for name in option.split(",")] if option else []
     if option and (len(names) != 2 or not all(names) or names[0] == names[1]):
-        raise ConfigError(f"--witness {option}: name two columns, of the loan's amount and of its date")
-    if taken := [name for name in names if name in {*kinds(), "name", REFERENCE, CANARY} or COHORT.fullmatch(name)]:
-        raise ConfigError(f"--witness {option}: {taken[0]} is another kind of column: name those of an amount and a date")
+        raise ConfigError(
+            f"--witness {option}: name two columns, of the loan's amount and of its date"
+        )
+    if taken := [
+        name
+        for name in names
+        if name in {*kinds(), "name", REFERENCE, CANARY} or COHORT.fullmatch(name)
+    ]:
+        raise ConfigError(
+            f"--witness {option}: {taken[0]} is another kind of column: name those of an amount and"
+            " a date"
+        )
     if names and long:
-        raise ConfigError("--witness needs a row with the amount and the date beside the customer: it cannot be used with --long")
+        raise ConfigError(
+            "--witness needs a row with the amount and the date beside the customer: it cannot be"
+            " used with --long"
+        )
     return names
 
 
@@ -254,22 +361,38 @@ def _files_of(file: Path) -> list[Path]:
 
 
 def print_report(report: Report, source: Source | None, tenant: str) -> None:
-    """Tell what became of a list: columns to map, the first rejects by line, all by reason, totals, and witnesses if wanted."""
+    """Tell what became of a list: columns to map, the first rejects by line, all by reason,
+    totals, and witnesses if wanted.
+    """
     for name, kind in source.suggestions.items() if source else ():
-        typer.echo(f"column {name} is not read: --map {name}={kind} reads it as {kind}, --map {name}=- leaves it out", err=True)
+        typer.echo(
+            f"column {name} is not read: --map {name}={kind} reads it as {kind}, --map {name}=-"
+            " leaves it out",
+            err=True,
+        )
     several = len({reject.path for reject in report.rejects}) > 1
     for reject in report.rejects[:SHOWN_REJECTS]:
         where = f"{reject.path}: " if several else ""
-        typer.echo(f"{where}line {reject.line}, column {reject.column}: {reject.reason}; left out", err=True)
+        typer.echo(
+            f"{where}line {reject.line}, column {reject.column}: {reject.reason}; left out",
+            err=True,
+        )
     if report.rejected > SHOWN_REJECTS:
         typer.echo(f"… and {report.rejected - SHOWN_REJECTS} more left out", err=True)
         for (column, reason), count in report.reasons.most_common():
             typer.echo(f"  {count} of column {column}: {reason}", err=True)
-    typer.echo(f"{tenant}: {report.customers} customers, {report.identifiers} identifiers, {report.entries} entries")
+    typer.echo(
+        f"{tenant}: {report.customers} customers, {report.identifiers} identifiers,"
+        f" {report.entries} entries"
+    )
     if source and source.witness:
         typer.echo(
             f"{tenant}: {report.witnesses} private attributes: pairs of amount and date,"
             f" of a random {CHOSEN_SHARE:.0%} of the customers"
         )
         if unread := report.chosen - report.witnesses:
-            typer.echo(f"  {unread} more have an amount or a date that cannot be read or is not plausible; left out", err=True)
+            typer.echo(
+                f"  {unread} more have an amount or a date that cannot be read or is not plausible;"
+                " left out",
+                err=True,
+            )

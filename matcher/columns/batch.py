@@ -1,11 +1,12 @@
 """Many texts side by side, as arrays: what the vectorised steps work on.
 
-A `Batch` is several folded texts in one buffer of UTF-8 bytes; `Texts` are cells of a column as rows of bytes: what a list of
-millions is read, normalised and tagged as. One numpy call costs about a microsecond whatever its length, so steps pay only over a
-mebibyte or more: batches span documents.
+A `Batch` is several folded texts in one buffer of UTF-8 bytes; `Texts` are cells of a column as
+rows of bytes: what a list of millions is read, normalised and tagged as. One numpy call costs about
+a microsecond whatever its length, so steps pay only over a mebibyte or more: batches span
+documents.
 
-What belongs together in groups of unlike sizes lies one behind the other in a flat array (`within`, `ranges`): what a loop over
-each group would give, without the loop.
+What belongs together in groups of unlike sizes lies one behind the other in a flat array (`within`,
+`ranges`): what a loop over each group would give, without the loop.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import numpy.typing as npt
 from matcher.columns import bitset as bits
 
 PAD = 192
-"""Line ends before the first and behind the last text: windows of up to 136 bytes around any place stay in the buffer."""
+"""Line ends before the first and behind the last text: windows of up to 136 bytes around any
+place stay in the buffer.
+"""
 LINE_END = bits.LINE_END
 Bytes = bits.Bytes
 Flags = bits.Flags
@@ -33,7 +36,8 @@ Places = bits.Places
 class Batch:
     """`data` u8[size]: PAD line ends, each text followed by one line end, PAD line ends.
 
-    `starts` and `ends` i64[documents]: where each text begins and ends in `data`, its closing line end not counted.
+    `starts` and `ends` i64[documents]: where each text begins and ends in `data`, its closing line
+    end not counted.
     """
 
     data: Bytes
@@ -50,16 +54,21 @@ class Batch:
         return cls(data, ends - lengths, ends)
 
     def windows(self, places: Places, width: int) -> Bytes:
-        """The `width` bytes from each place on: shape (n, width), a copy. `width` is at most 136."""
+        """The `width` bytes from each place on: shape (n, width), a copy. `width` is at most
+        136.
+        """
         view = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))
-        return view[places].view(np.uint8).reshape(-1, width)  # `take` would copy the whole overlapping view first
+        # `take` would copy the whole overlapping view first
+        return view[places].view(np.uint8).reshape(-1, width)
 
     def documents(self, places: Places) -> Places:
         """The number of the text that holds each place."""
         return np.searchsorted(self.starts, places, "right") - 1
 
     def by_document(self, places: Places) -> Iterator[tuple[int, slice]]:
-        """The number of each text that holds some of `places`, which ascend, and which of them these are."""
+        """The number of each text that holds some of `places`, which ascend, and which of them
+        these are.
+        """
         document = self.documents(places)
         first = np.flatnonzero(np.diff(document, prepend=-1)).tolist()
         for begin, end in pairwise([*first, len(places)]):
@@ -105,7 +114,8 @@ def texts_holding(places: Places, first: Places) -> Flags:
 
 
 class KeyedMembers(NamedTuple):
-    """Members by their key: `keys`, each once, ascending, and the `number` among these of each member's, i64[members].
+    """Members by their key: `keys`, each once, ascending, and the `number` among these of each
+    member's, i64[members].
 
     In `order`, i64[members], they stand by key, those of each from `first` on.
     """
@@ -117,7 +127,9 @@ class KeyedMembers(NamedTuple):
 
     @classmethod
     def of(cls, keys: Places) -> KeyedMembers:
-        """Members with these keys: what np.unique does, ten times as fast where they come as a few ascending runs."""
+        """Members with these keys: what np.unique does, ten times as fast where they come as a
+        few ascending runs.
+        """
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
         is_first = np.ones(len(keys), bool)
@@ -139,7 +151,8 @@ class KeyedMembers(NamedTuple):
 
 
 def within(count: Places) -> Places:
-    """For groups of `count` members each, the number of every member in its group, from 0 on: i64[count.sum()].
+    """For groups of `count` members each, the number of every member in its group, from 0 on:
+    i64[count.sum()].
 
     >>> within(np.array([2, 0, 3]))
     array([0, 1, 0, 1, 2])
@@ -149,7 +162,8 @@ def within(count: Places) -> Places:
 
 
 def ranges(first: Places, count: Places) -> Places:
-    """The numbers [first, first + count) of every group, one group behind the other: i64[count.sum()].
+    """The numbers [first, first + count) of every group, one group behind the other:
+    i64[count.sum()].
 
     >>> ranges(np.array([10, 20, 30]), np.array([2, 0, 3]))
     array([10, 11, 30, 31, 32])
@@ -163,8 +177,13 @@ DAYS = np.array((0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31))
 
 
 def is_date(year: Places, month: Places, day: Places) -> npt.NDArray[np.bool_]:
-    """Whether there is such a day in the Gregorian calendar: bool[n]. Any number that is not negative is allowed."""
-    exists: npt.NDArray[np.bool_] = (month >= 1) & (month <= 12) & (day >= 1) & (day <= DAYS.take(month, mode="clip"))
+    """Whether there is such a day in the Gregorian calendar: bool[n].
+
+    Any number that is not negative is allowed.
+    """
+    exists: npt.NDArray[np.bool_] = (
+        (month >= 1) & (month <= 12) & (day >= 1) & (day <= DAYS.take(month, mode="clip"))
+    )
     last = np.flatnonzero(exists & (month == 2) & (day == 29))
     leap = year.take(last)
     exists[last] = (leap % 4 == 0) & ((leap % 100 != 0) | (leap % 400 == 0))
@@ -187,7 +206,9 @@ class Texts:
 
     @classmethod
     def of(cls, messages: Sequence[bytes]) -> Texts:
-        """Lay messages out, as wide as the longest, of which at most MOST bytes are kept; what is beyond a length is zero."""
+        """Lay messages out, as wide as the longest, of which at most MOST bytes are kept; what
+        is beyond a length is zero.
+        """
         lengths = np.fromiter(map(len, messages), np.int64, len(messages))
         width = max(1, min(MOST, int(lengths.max(initial=0))))
         joined = b"".join([m[:width].ljust(width, b"\0") for m in messages])
@@ -200,7 +221,9 @@ class Texts:
 
     @classmethod
     def cut(cls, data: Bytes, starts: Places, lengths: Places) -> Texts:
-        """Pieces of one buffer, of which at most MOST bytes are kept; what is beyond a length is whatever follows there."""
+        """Pieces of one buffer, of which at most MOST bytes are kept; what is beyond a length is
+        whatever follows there.
+        """
         width = max(1, min(MOST, int(lengths.max(initial=0))))
         padded = np.concatenate((data, np.zeros(width, np.uint8)))
         windows = np.ndarray((len(data) + 1,), f"V{width}", padded.data, 0, (1,))
@@ -218,9 +241,15 @@ class Texts:
         if len(self) and (self.lengths == self.lengths[0]).all():
             width = int(self.lengths[0])
             joined = self.table[:, :width].tobytes()
-            return [joined[i : i + width] for i in range(0, len(joined), width)] if width else [b""] * len(self)
+            return (
+                [joined[i : i + width] for i in range(0, len(joined), width)]
+                if width
+                else [b""] * len(self)
+            )
         width, joined = self.table.shape[1], self.table.tobytes()
-        return [joined[i * width : i * width + length] for i, length in enumerate(self.lengths.tolist())]
+        return [
+            joined[i * width : i * width + length] for i, length in enumerate(self.lengths.tolist())
+        ]
 
     def too_long(self) -> npt.NDArray[np.bool_]:
         """Which texts were longer than what is kept."""
@@ -249,7 +278,9 @@ def concatenate(parts: Sequence[Texts]) -> Texts:
     for part in parts:
         table[at : at + len(part), : part.table.shape[1]] = part.table
         at += len(part)
-    return Texts(table, np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.int64))
+    return Texts(
+        table, np.concatenate([part.lengths for part in parts]) if parts else np.empty(0, np.int64)
+    )
 
 
 def hexed(raw: Bytes) -> Bytes:

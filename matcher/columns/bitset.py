@@ -1,10 +1,11 @@
 """Where bytes of a class stand in a buffer, and sets of places as bits, 64 to a word.
 
-A step over bits costs an eighth of a step over bytes, and turns "eleven digits in a row" into four shifts.
-Bit i of word w stands for place 64 w + i.
+A step over bits costs an eighth of a step over bytes, and turns "eleven digits in a row" into four
+shifts. Bit i of word w stands for place 64 w + i.
 
-Only what must be known everywhere is a class (`Classes`); what matters near a number or an at sign is asked there. Bytes are
-compared by `<=` and not by `<`, for which numpy takes twice the time (measured with 2.4).
+Only what must be known everywhere is a class (`Classes`); what matters near a number or an at sign
+is asked there. Bytes are compared by `<=` and not by `<`, for which numpy takes twice the time
+(measured with 2.4).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ Words = npt.NDArray[np.uint64]
 BITS = 64
 ONE = np.uint64(1)
 WINDOW = 1 << 18
-"""Bytes a step of a pass over a buffer, a multiple of 64: what is made on the way stays in the processor's cache."""
+"""Bytes a step of a pass over a buffer, a multiple of 64: what is made on the way stays in the
+processor's cache.
+"""
 EXPONENT, BIAS = 52, 1023
 """Of a binary64 (IEEE 754): the bits below its exponent, and what is added to that."""
 FEW_WORDS = 256
@@ -56,7 +59,8 @@ def is_letter(data: Bytes) -> Flags:
 
 def is_separator(data: Bytes) -> Flags:
     """Whether these bytes may stand between the groups of a number: space, dash or dot."""
-    separates: Flags = (data - np.uint8(DASH) <= 1) | (data == SPACE)  # the dot stands behind the dash
+    # the dot stands behind the dash
+    separates: Flags = (data - np.uint8(DASH) <= 1) | (data == SPACE)
     return separates
 
 
@@ -79,14 +83,19 @@ def is_one_of(data: Bytes, signs: bytes) -> Flags:
 
 
 def empty(size: int) -> Words:
-    """No place of a buffer of `size`; two empty words follow, so that shifts need no care at the end."""
+    """No place of a buffer of `size`; two empty words follow, so that shifts need no care at the
+    end.
+    """
     return np.zeros(-(-size // BITS) + 2, np.uint64)
 
 
-def where(data: npt.NDArray[Any], test: Callable[[npt.NDArray[Any]], Flags], beyond: int = 0) -> Words:
+def where(
+    data: npt.NDArray[Any], test: Callable[[npt.NDArray[Any]], Flags], beyond: int = 0
+) -> Words:
     """The places of `data` where `test` holds.
 
-    It is given a window at a time, and answers for each place there but the last `beyond`: so far it may look ahead.
+    It is given a window at a time, and answers for each place there but the last `beyond`: so far
+    it may look ahead.
     """
     found = empty(len(data))
     octets = found.view(np.uint8)
@@ -113,13 +122,17 @@ def behind(words: Words, by: int) -> Words:
 
 
 class NeighbourRuns:
-    """From which places of one set on so many neighbours are all in it, for several lengths, each made from a shorter one."""
+    """From which places of one set on so many neighbours are all in it, for several lengths,
+    each made from a shorter one.
+    """
 
     def __init__(self, words: Words) -> None:
         self._made = {1: words}
 
     def of(self, length: int) -> Words:
-        """The places from which `length` (1 to 64) neighbours on, itself among them, are all in the set."""
+        """The places from which `length` (1 to 64) neighbours on, itself among them, are all in
+        the set.
+        """
         if length not in self._made:
             half = 1 << (length - 1).bit_length() - 1  # the largest power of two below it
             shorter = self.of(half)
@@ -127,7 +140,9 @@ class NeighbourRuns:
         return self._made[length]
 
     def runs(self, shortest: int) -> tuple[Places, Places]:
-        """Where each run of at least `shortest` (1 to 63) neighbours begins and ends (the place behind its last)."""
+        """Where each run of at least `shortest` (1 to 63) neighbours begins and ends (the place
+        behind its last).
+        """
         long = self.of(shortest)
         start = places(long & ~behind(long, 1))
         size = lowest(~windows(self.of(1), start))
@@ -137,7 +152,9 @@ class NeighbourRuns:
 
 
 def places(words: Words) -> Places:
-    """Return the places themselves, ascending; where few words hold any, the others are passed over first."""
+    """Return the places themselves, ascending; where few words hold any, the others are passed
+    over first.
+    """
     if len(words) <= FEW_WORDS:
         return np.unpackbits(words.view(np.uint8), bitorder="little").view(bool).nonzero()[0]
     is_filled = words != 0
@@ -150,7 +167,8 @@ def places(words: Words) -> Places:
 def _places_within(words: Words, start: Places) -> Places:
     """The places in `words`, none of them empty, whose lowest bits stand for `start` i64[n].
 
-    A round for each place of a word; in words that are still not done after some rounds, every bit is looked at.
+    A round for each place of a word; in words that are still not done after some rounds, every bit
+    is looked at.
     """
     slot, size = _slots(words)
     found = np.empty(size, np.int64)
@@ -169,7 +187,9 @@ def _places_within(words: Words, start: Places) -> Places:
 
 
 def _slots(words: Words) -> tuple[Places, int]:
-    """Where the first place of each word comes to lie among the places of all, and how many these are."""
+    """Where the first place of each word comes to lie among the places of all, and how many
+    these are.
+    """
     counts = np.bitwise_count(words)
     slot = np.cumsum(counts, dtype=np.int64)
     size = int(slot[-1]) if len(slot) else 0
@@ -178,11 +198,15 @@ def _slots(words: Words) -> tuple[Places, int]:
 
 
 def places_of(octets: Bytes) -> Places:
-    """The same for bits packed to octets. Those with one place each, as where runs of eight begin, are read by a table."""
+    """The same for bits packed to octets.
+
+    Those with one place each, as where runs of eight begin, are read by a table.
+    """
     filled = np.flatnonzero(octets != 0)
     held = octets.take(filled)
     if (held & (held - np.uint8(1))).any():
-        bit = np.flatnonzero(np.unpackbits(held, bitorder="little").view(bool))  # of truth values: faster
+        # of truth values: faster
+        bit = np.flatnonzero(np.unpackbits(held, bitorder="little").view(bool))
         several: Places = (filled.take(bit >> 3) << 3) + (bit & 7)
         return several
     found: Places = (filled << 3) + _FIRST.take(held)
@@ -190,7 +214,10 @@ def places_of(octets: Bytes) -> Places:
 
 
 def windows(words: Words, start: Places) -> Words:
-    """64 bits from each place on: bit i of the result is place `start` + i. Worked out in place: half the time."""
+    """64 bits from each place on: bit i of the result is place `start` + i.
+
+    Worked out in place: half the time.
+    """
     word, shift = start >> 6, (start & (BITS - 1)).view(np.uint64)
     seen: Words = words.take(word)
     seen >>= shift
@@ -203,7 +230,9 @@ def windows(words: Words, start: Places) -> Words:
 
 
 class Ranks:
-    """How many places of a set come before another: those of the words before, which are counted once, and its own word's."""
+    """How many places of a set come before another: those of the words before, which are counted
+    once, and its own word's.
+    """
 
     def __init__(self, words: Words) -> None:
         self._words = words
@@ -226,7 +255,8 @@ def lowest(words: Words) -> Places:
 
 
 def highest(words: Words) -> Places:
-    """The number of the highest bit that is set, -1 where none is: the exponent of the word as a float.
+    """The number of the highest bit that is set, -1 where none is: the exponent of the word as a
+    float.
 
     The bit below the highest is cleared first, so that rounding to 53 bits never carries beyond it.
     """
@@ -245,7 +275,9 @@ def below(count: int) -> np.uint64:
 
 
 class Classes:
-    """Where bytes of each class stand in the buffer `data`; each class is told when first asked for, once for all who ask."""
+    """Where bytes of each class stand in the buffer `data`; each class is told when first asked
+    for, once for all who ask.
+    """
 
     def __init__(self, data: Bytes) -> None:
         self.data = data

@@ -1,10 +1,13 @@
-"""Many byte strings, or patterns, looked for in a buffer in one pass by hyperscan; a call of Python a hit, and nothing else.
+"""Many byte strings, or patterns, looked for in a buffer in one pass by hyperscan; a call of Python
+a hit, and nothing else.
 
-What hyperscan compiled is kept on disk: to compile a thousand patterns takes a third of a second, to load them a millisecond.
-Each database is a file in `$XDG_CACHE_HOME/ullage/hyperscan` (`~/.cache` by default), named by a digest of its patterns and of
-the library's version. In it are words of the lexicon, brands and domains, never a customer's value. What such a file says is done
-without further checks, so it counts only if nobody else could have written it (see `ullage.files.ownership`). One that does not
-count, is damaged or is of another processor is as good as none; where the folder cannot be written everything works as well.
+What hyperscan compiled is kept on disk: to compile a thousand patterns takes a third of a second,
+to load them a millisecond. Each database is a file in `$XDG_CACHE_HOME/ullage/hyperscan`
+(`~/.cache` by default), named by a digest of its patterns and of the library's version. In it are
+words of the lexicon, brands and domains, never a customer's value. What such a file says is done
+without further checks, so it counts only if nobody else could have written it (see
+`ullage.files.ownership`). One that does not count, is damaged or is of another processor is as good
+as none; where the folder cannot be written everything works as well.
 """
 
 from __future__ import annotations
@@ -40,11 +43,14 @@ EDGE = b"[^0-9A-Za-z]"
 MANY, LONG = 32, 512
 """Patterns, and bytes of all of them, that take longer to compile than to read from the disk."""
 APART = 1024
-"""Bytes between two stretches that are looked through one by one; nearer ones are looked through together."""
+"""Bytes between two stretches that are looked through one by one; nearer ones are looked through
+together.
+"""
 
 
 class SearchPatterns(NamedTuple):
-    """Regular expressions (hyperscan's syntax: no groups, no looking around), and how many bytes each takes in behind its end.
+    """Regular expressions (hyperscan's syntax: no groups, no looking around), and how many bytes
+    each takes in behind its end.
 
     `flags` are those of all, or of each.
     """
@@ -55,21 +61,29 @@ class SearchPatterns(NamedTuple):
 
 
 class Literals:
-    """Finds every place where one of `wanted` ends, overlapping ones too; the case of ASCII letters does not count.
+    """Finds every place where one of `wanted` ends, overlapping ones too; the case of ASCII letters
+    does not count.
 
-    `wanted` are byte strings; with `flags`, for all or for each, regular expressions as in `SearchPatterns`, as is `beyond`. One
-    object may serve several threads.
+    `wanted` are byte strings; with `flags`, for all or for each, regular expressions as in
+    `SearchPatterns`, as is `beyond`. One object may serve several threads.
     """
 
-    def __init__(self, wanted: Sequence[bytes], flags: int | Sequence[int] = 0, beyond: Sequence[int] = ()) -> None:
+    def __init__(
+        self, wanted: Sequence[bytes], flags: int | Sequence[int] = 0, beyond: Sequence[int] = ()
+    ) -> None:
         self._scratch = threading.local()
         self._beyond = np.array(beyond or [0] * len(wanted), np.int64)
         own = flags if isinstance(flags, int) else tuple(flags)
         self._database = _database(tuple(wanted), own) if wanted else None
 
-    def find(self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None) -> tuple[Places, Places]:
-        """Number in `wanted`, and end in `data`, of each hit, if need be only those inside `stretches`: i64[n], i64[n]."""
-        number, end = array("I"), array("Q")  # a quarter less time a hit than with lists, and no objects that are kept
+    def find(
+        self, data: Bytes, stretches: Iterable[tuple[int, int]] | None = None
+    ) -> tuple[Places, Places]:
+        """Number in `wanted`, and end in `data`, of each hit, if need be only those inside
+        `stretches`: i64[n], i64[n].
+        """
+        # a quarter less time a hit than with lists, and no objects that are kept
+        number, end = array("I"), array("Q")
         add_number, add_end = number.append, end.append
 
         def keep(which: int, _start: int, where: int, _flags: int, _context: object) -> None:
@@ -80,7 +94,8 @@ class Literals:
         if self._database is not None:
             scratch = self._own_scratch()
             for begin, last in ((0, len(data)),) if stretches is None else stretches:
-                searched: Any = data[begin:last]  # the stub knows bytes alone, the library every buffer
+                # the stub knows bytes alone, the library every buffer
+                searched: Any = data[begin:last]
                 known = len(end)
                 self._database.scan(searched, match_event_handler=keep, scratch=scratch)
                 first.append(begin)
@@ -90,7 +105,9 @@ class Literals:
         return numbers, ends - self._beyond[numbers]
 
     def _own_scratch(self) -> hyperscan.Scratch:
-        """This thread's working memory: the library needs one for each search that goes on at the same time."""
+        """This thread's working memory: the library needs one for each search that goes on at
+        the same time.
+        """
         scratch: hyperscan.Scratch | None = getattr(self._scratch, "own", None)
         if scratch is None:
             scratch = self._scratch.own = hyperscan.Scratch(self._database)
@@ -98,18 +115,25 @@ class Literals:
 
 
 class JoinedSearch:
-    """Several searches in one pass over the buffer, which costs little more than the slowest of them alone."""
+    """Several searches in one pass over the buffer, which costs little more than the slowest of
+    them alone.
+    """
 
     def __init__(self, groups: Sequence[SearchPatterns]) -> None:
         wanted = [pattern for group in groups for pattern in group.wanted]
-        each = [[group.flags] * len(group.wanted) if isinstance(group.flags, int) else group.flags for group in groups]
+        each = [
+            [group.flags] * len(group.wanted) if isinstance(group.flags, int) else group.flags
+            for group in groups
+        ]
         flags = [flag for own in each for flag in own]
         beyond = [bytes_ for group in groups for bytes_ in group.beyond or [0] * len(group.wanted)]
         self._literals = Literals(wanted, flags, beyond)
         self._first = np.cumsum([0, *(len(group.wanted) for group in groups)]).tolist()
 
     def find(self, data: Bytes) -> list[tuple[Places, Places]]:
-        """For each group what `Literals.find` would find of it: number in the group, and end in `data`, each i64[n]."""
+        """For each group what `Literals.find` would find of it: number in the group, and end in
+        `data`, each i64[n].
+        """
         number, end = self._literals.find(data)
         found = []
         for first, last in pairwise(self._first):
@@ -121,10 +145,13 @@ class JoinedSearch:
 def whole_words(words: Sequence[bytes], domains: Collection[bytes] = ()) -> SearchPatterns:
     """`words` where no ASCII letter or digit goes on one of theirs; 0.25 ms a word to build.
 
-    Those that are `domains` too do not count between an at sign and a dot, where they are part of an address.
+    Those that are `domains` too do not count between an at sign and a dot, where they are part of
+    an address.
     """
     return SearchPatterns(
-        tuple(_in_no_address(word) if word in domains else _alone(word, EDGE, EDGE) for word in words),
+        tuple(
+            _in_no_address(word) if word in domains else _alone(word, EDGE, EDGE) for word in words
+        ),
         BYTES,
         tuple(int(word[-1] in ALPHANUMERIC) for word in words),
     )
@@ -132,7 +159,9 @@ def whole_words(words: Sequence[bytes], domains: Collection[bytes] = ()) -> Sear
 
 def _alone(word: bytes, before: bytes, behind: bytes) -> bytes:
     """The pattern of a word between these two, where it begins or ends with a letter or digit."""
-    return before * (word[0] in ALPHANUMERIC) + re.escape(word) + behind * (word[-1] in ALPHANUMERIC)
+    return (
+        before * (word[0] in ALPHANUMERIC) + re.escape(word) + behind * (word[-1] in ALPHANUMERIC)
+    )
 
 
 def _in_no_address(word: bytes) -> bytes:
@@ -143,20 +172,24 @@ def _in_no_address(word: bytes) -> bytes:
 def spell_out(*choices: Iterable[str]) -> list[str]:
     """Return every pattern that takes one of each of `choices` in a row.
 
-    Hyperscan passes at memory's speed over what has none of its literals, if each has three bytes or more: so what would begin
-    with a class of characters is spelled out.
+    Hyperscan passes at memory's speed over what has none of its literals, if each has three bytes
+    or more: so what would begin with a class of characters is spelled out.
     """
     return list(map("".join, product(*choices)))
 
 
 def once(words: Sequence[bytes]) -> SearchPatterns:
     """`words`, of which each is told at most once a search, however often it stands there."""
-    return SearchPatterns(tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | ONCE)
+    return SearchPatterns(
+        tuple(b"".join([b"\\x%02x" % byte for byte in word]) for word in words), BYTES | ONCE
+    )
 
 
 @lru_cache(maxsize=16)
 def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hyperscan.Database:
-    """The compiled form, from this process or the disk if it is there: the same words, as after a reload, are compiled once."""
+    """The compiled form, from this process or the disk if it is there: the same words, as after
+    a reload, are compiled once.
+    """
     is_slow = len(wanted) >= MANY or sum(map(len, wanted)) >= LONG
     name = _cache_name(wanted, flags) if is_slow else ""
     if name and (known := _load(name)):
@@ -167,16 +200,25 @@ def _database(wanted: tuple[bytes, ...], flags: int | tuple[int, ...]) -> hypers
         own = list(flags)
     try:
         database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        database.compile(expressions=list(wanted), ids=list(range(len(wanted))), flags=own, literal=not flags)
+        database.compile(
+            expressions=list(wanted), ids=list(range(len(wanted))), flags=own, literal=not flags
+        )
     except hyperscan.ArchitectureError as error:
-        raise ConfigError("this processor lacks what hyperscan needs (SSSE3): run match, scan and assess on another") from error
+        raise ConfigError(
+            "this processor lacks what hyperscan needs (SSSE3): run match, scan and assess on"
+            " another"
+        ) from error
     if name:
         _keep(name, database)
     return database
 
 
-def stretches(first: Places, last: Places, size: int, apart: int = APART) -> Iterator[tuple[int, int]]:
-    """The stretches [first, last) of a buffer of `size` bytes, in any order, joined where at most `apart` bytes lie between."""
+def stretches(
+    first: Places, last: Places, size: int, apart: int = APART
+) -> Iterator[tuple[int, int]]:
+    """The stretches [first, last) of a buffer of `size` bytes, in any order, joined where at
+    most `apart` bytes lie between.
+    """
     order = np.argsort(first, kind="stable")
     first, last = np.maximum(first[order], 0), np.minimum(np.maximum.accumulate(last[order]), size)
     begins = np.flatnonzero(np.concatenate(([True], first[1:] > last[:-1] + apart)))
@@ -195,10 +237,14 @@ def _cache_name(*compiled: object) -> str:
 
 
 def _load(name: str) -> hyperscan.Database | None:
-    """The database of that name, which is searched with a scratch of the caller's; None where there is none that counts."""
+    """The database of that name, which is searched with a scratch of the caller's; None where
+    there is none that counts.
+    """
     if folder := _folder():
         with suppress(OSError, ConfigError, zlib.error, hyperscan.error):
-            return hyperscan.loadb(zlib.decompress(read_trusted(folder / name)), hyperscan.HS_MODE_BLOCK)
+            return hyperscan.loadb(
+                zlib.decompress(read_trusted(folder / name)), hyperscan.HS_MODE_BLOCK
+            )
     return None
 
 

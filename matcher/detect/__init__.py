@@ -9,4 +9,4 @@
     candidates  what is found, as columns; and who wins where two claim one stretch
 
 What is found is a `Segment` for each kind and form: arrays, and no object a candidate.
-"""
+"""  # noqa: E501

@@ -1,13 +1,15 @@
-"""Phone numbers of other countries that are written without a plus sign, and what says that they are some.
+"""Phone numbers of other countries that are written without a plus sign, and what says that they
+are some.
 
     a label, or the header of a column      `Tel. 4917096259826`
     the same in the language of a country   `SĐT: 0912 345 678`
     a country or calling code beside        `DE | 0170 9625982`, `{"country":"DE","phone":"01709625982"}`
     a column of countries or calling codes  `Land;Telefon`
 
-Such a number is as long as a card, an order or a date. So it is read where it fits the plan of its country; where only a country
-stands in the same row, it begins with 0 or is the next cell. Countries are in `countries.tsv`.
-"""
+Such a number is as long as a card, an order or a date. So it is read where it fits the plan of its
+country; where only a country stands in the same row, it begins with 0 or is the next cell.
+Countries are in `countries.tsv`.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -24,7 +26,14 @@ from matcher.columns.batch import Batch, Flags, Places
 from matcher.columns.bitset import CASE, SPACE, ahead, is_one_of, places
 from matcher.columns.literals import BYTES, TEXT, Literals, SearchPatterns, spell_out, stretches
 from matcher.detect.candidates import Segment
-from matcher.detect.marked_values import HEADERS, LabelColumn, any_label, columns, header_pattern, headers_of
+from matcher.detect.marked_values import (
+    HEADERS,
+    LabelColumn,
+    any_label,
+    columns,
+    header_pattern,
+    headers_of,
+)
 from matcher.text.fold import written
 from matcher.text.group_numbers import BEHIND_LABELS
 from ullage.identifiers import kinds, phone
@@ -33,15 +42,17 @@ from ullage.regex import compile_later
 
 COUNTRY_HEADERS = tuple(
     (
-        "country nation nationality country_name countryname land nationalität nationalitaet staat pays nationalité país pais "
-        "nacionalidad paese region 国家 国籍 国家/地区 国家地区 国别 所在国家 国 country/region iso iso2 iso3 iso_code"
+        "country nation nationality country_name countryname land nationalität nationalitaet staat"
+        " pays nationalité país pais nacionalidad paese region 国家 国籍 国家/地区 国家地区 国别"
+        " 所在国家 国 country/region iso iso2 iso3 iso_code"
     ).split()
 )
 CODE_HEADERS = tuple(
     (
-        "country_code countrycode dial_code dialcode dialling_code dialing_code calling_code callingcode phone_code phonecode "
-        "area_code areacode vorwahl ländervorwahl laendervorwahl landesvorwahl indicatif prefijo prefisso cc "
-        "国家代码 国家码 国际区号 国际冠码 区号 国家区号 电话区号 手机区号 phone_country_code mobile_country_code"
+        "country_code countrycode dial_code dialcode dialling_code dialing_code calling_code"
+        " callingcode phone_code phonecode area_code areacode vorwahl ländervorwahl laendervorwahl"
+        " landesvorwahl indicatif prefijo prefisso cc 国家代码 国家码 国际区号 国际冠码 区号"
+        " 国家区号 电话区号 手机区号 phone_country_code mobile_country_code"
     ).split()
 )
 PHONE, COUNTRY, CODE = "phone", "country", "code"
@@ -54,7 +65,9 @@ NO_LABEL = bytes.maketrans(b"0123456789", b"\n" * 10)
 GLUED = re.compile(r"[0-9A-Za-z][a-z]")
 """A letter or digit before the first letter of a Latin label."""
 NEAR, MOST_LINES = 160, 3
-"""Bytes between a number and its country in one row; lines between them in a record with one field a line."""
+"""Bytes between a number and its country in one row; lines between them in a record with one
+field a line.
+"""
 LATIN_WORDS, HAN_WORDS = ("no", "nr", "number", "num"), ("号", "号码")
 """Words for "number" that may stand between a label and its number."""
 LAST_WORD = re.compile(rf" ?(?:{'|'.join((*LATIN_WORDS, *HAN_WORDS))})\Z")
@@ -68,7 +81,8 @@ NUMBER = r"\(?[0-9](?:[ ./()\-]{0,2}[0-9]){6,14}(?![0-9A-Za-z]|[.,][0-9])"
 BEGINS = re.compile(NUMBER.encode())
 ANY_NUMBER = re.compile(rb"[0-9](?:[ ./()\-]{0,2}[0-9]){6}")
 TOKEN = compile_later(
-    rf"(?=[0-9A-Za-z+(\x80-\xff])(?:((?<![0-9A-Za-z+.])(?:\+|00)[1-9][0-9]{{0,2}}(?![0-9A-Za-z]| ?[0-9(])"
+    rf"(?=[0-9A-Za-z+(\x80-\xff])(?:((?<![0-9A-Za-z+.])(?:\+|00)[1-9][0-9]{{0,2}}(?![0-9A-Za-z]|"
+    rf" ?[0-9(])"
     rf"|(?<![0-9A-Za-z+.]){NUMBER}|(?<![0-9A-Za-z.])\+?[1-9][0-9]{{0,2}}(?![0-9A-Za-z.]))"
     r"|([A-Za-z\x80-\xff][A-Za-z\x80-\xff_]*+(?:[ /\-][A-Za-z\x80-\xff]++)*+))".encode("latin-1")
 )
@@ -87,10 +101,17 @@ TRUNKS = {"7": "8", "36": "06"}
 @cache
 def _countries() -> Mapping[bytes, str]:
     """Country, as its code or name is written, to its calling code."""
-    lines = (resources.files(__package__) / "countries.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (resources.files(__package__) / "countries.tsv").read_text(encoding="utf-8").splitlines()
+    )
     found = dict[bytes, str]()
-    for code, codes, *names in (line.split("\t") for line in lines if line and not line.startswith("#")):
-        written = (*codes.split(), *(form for name in names for form in (name, name.lower(), name.upper())))
+    for code, codes, *names in (
+        line.split("\t") for line in lines if line and not line.startswith("#")
+    ):
+        written = (
+            *codes.split(),
+            *(form for name in names for form in (name, name.lower(), name.upper())),
+        )
         found.update((word.encode(), code) for word in written)
     return found
 
@@ -99,18 +120,25 @@ def _countries() -> Mapping[bytes, str]:
 def _labels() -> Mapping[str, str]:
     """Return by label, in lower case, what stands behind or below it."""
     phones = dict.fromkeys(phone.HEADERS, PHONE)
-    known = {**phones, **dict.fromkeys(COUNTRY_HEADERS, COUNTRY), **dict.fromkeys(CODE_HEADERS, CODE)}
+    known = {
+        **phones,
+        **dict.fromkeys(COUNTRY_HEADERS, COUNTRY),
+        **dict.fromkeys(CODE_HEADERS, CODE),
+    }
     return {word: name for label, name in known.items() for word in written(label)}
 
 
 @cache
 def _home_codes() -> Mapping[str, tuple[str, ...]]:
-    """Return by phone label, in lower case, the calling codes of the countries in whose language it is, the likeliest first.
+    """Return by phone label, in lower case, the calling codes of the countries in whose language it
+    is, the likeliest first.
 
     What is written with traditional characters is of Taiwan, Hong Kong or Macau.
     """
     by_label = {label: codes for codes, labels in phone.HOME_LABELS.items() for label in labels}
-    traditional = (form for label in phone.HEADERS if label not in by_label for form in written(label)[1:])
+    traditional = (
+        form for label in phone.HEADERS if label not in by_label for form in written(label)[1:]
+    )
     return dict.fromkeys(traditional, tuple(phone.TRADITIONAL.split())) | by_label
 
 
@@ -122,13 +150,17 @@ def _home_sizes() -> tuple[int, ...]:
 
 @lru_cache(maxsize=4096)
 def _codes_before(text: bytes) -> tuple[str, ...]:
-    """Return the calling codes of the label with which a text ends, but for what may stand behind it; () for none."""
+    """Return the calling codes of the label with which a text ends, but for what may stand
+    behind it; () for none.
+    """
     shown = text.decode(errors="replace").lower().rstrip(f"{BEHIND_LABELS}.")
     for label_end in (shown, LAST_WORD.sub("", shown)):
         for size in _home_sizes():
             label = label_end[-size:]
             is_apart = not (
-                label[:1].isascii() and label_end[-size - 1 : -size].isascii() and label_end[-size - 1 : -size].isalnum()
+                label[:1].isascii()
+                and label_end[-size - 1 : -size].isascii()
+                and label_end[-size - 1 : -size].isalnum()
             )
             if is_apart and (codes := _home_codes().get(label)):
                 return codes
@@ -137,7 +169,9 @@ def _codes_before(text: bytes) -> tuple[str, ...]:
 
 @cache
 def patterns() -> SearchPatterns:
-    """A number behind a phone label; a country or calling code as a cell, before a number, or behind a label; a phone column."""
+    """A number behind a phone label; a country or calling code as a cell, before a number, or
+    behind a label; a phone column.
+    """
     names = sorted({name.lower() for name in _countries() if len(name) > LONGEST_CODE})
     labels = "|".join(map(re.escape, (*COUNTRY_HEADERS, *CODE_HEADERS)))
     behind = ("[0-9]{0,2}[\"'`]? ?[,;|\\t]",)
@@ -157,7 +191,9 @@ def patterns() -> SearchPatterns:
 
 @cache
 def _beside_letters() -> Literals:
-    """What lines have with two capitals: a national number at once behind them; a cell of them by a number, a national number."""
+    """What lines have with two capitals: a national number at once behind them; a cell of them
+    by a number, a national number.
+    """
     return Literals(
         (
             b"[^0-9A-Za-z][A-Z]{2}[)\\]]?[ :/\\-][(]?0[1-9][0-9]{2}",
@@ -178,7 +214,9 @@ Found = tuple[int, int, str]
 
 
 def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
-    """Such numbers, each once; `hits` are what was found of `patterns` in the batch: number and end, each i64[n]."""
+    """Such numbers, each once; `hits` are what was found of `patterns` in the batch: number and
+    end, each i64[n].
+    """
     number, end = hits
     with_letters = _with_letters(batch)
     if not len(number) and not any(map(len, with_letters)):
@@ -199,9 +237,11 @@ def find_abroad(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
 
 
 def _with_letters(batch: Batch) -> tuple[Places, Places]:
-    """Where a national number stands behind two capitals, and where a country's two are a cell of a row with a number.
+    """Where a national number stands behind two capitals, and where a country's two are a cell of a
+    row with a number.
 
-    Few lines have two capitals alone, which is told in columns; the other signs are looked for in these lines.
+    Few lines have two capitals alone, which is told in columns; the other signs are looked for in
+    these lines.
     """
     data, letter, word = batch.data, batch.classes.letter, batch.classes.word
     alone = letter & ahead(letter, 1) & ~ahead(word, 2) & batch.classes.free
@@ -210,16 +250,23 @@ def _with_letters(batch: Batch) -> tuple[Places, Places]:
     if not len(capitals):
         return capitals, capitals
     line, begins = np.unique(batch.lines(capitals)), batch.line_starts
-    number, end = _beside_letters().find(data, stretches(begins[line] - 1, begins[line + 1], len(data)))
+    number, end = _beside_letters().find(
+        data, stretches(begins[line] - 1, begins[line + 1], len(data))
+    )
     at_once = number == BEHIND_LETTERS
     return end[at_once] - 2, _countries_beside(batch, capitals, end[~at_once] - 2)
 
 
 def _countries_beside(batch: Batch, capitals: Places, seen: Places) -> Places:
-    """Which of the `capitals` are a country's and a cell in one of the lines of the places `seen`."""
+    """Which of the `capitals` are a country's and a cell in one of the lines of the places
+    `seen`.
+    """
     data = batch.data
     before = data.take(capitals - 1 - (data.take(capitals - 1) == SPACE))
-    own = capitals[is_one_of(before, EDGE_BEFORE_SIGNS.encode()) & is_one_of(data.take(capitals + 2), EDGE_BEHIND_SIGNS.encode())]
+    own = capitals[
+        is_one_of(before, EDGE_BEFORE_SIGNS.encode())
+        & is_one_of(data.take(capitals + 2), EDGE_BEHIND_SIGNS.encode())
+    ]
     own = own[_two_letters().take(data.take(own).astype(np.int64) << 8 | data.take(own + 1))]
     return np.asarray(own[np.isin(batch.lines(own), batch.lines(seen))])
 
@@ -228,7 +275,9 @@ def _countries_beside(batch: Batch, capitals: Places, seen: Places) -> Places:
 def _two_letters() -> Flags:
     """bool[65536]: which two letters are a country's, as one number, the first the higher."""
     table = np.zeros(1 << 16, bool)
-    table[[int.from_bytes(word, "big") for word in _countries() if len(word) == 2 and word.isupper()]] = True
+    table[
+        [int.from_bytes(word, "big") for word in _countries() if len(word) == 2 and word.isupper()]
+    ] = True
     return table
 
 
@@ -236,14 +285,28 @@ def _segment(found: Sequence[Found]) -> Segment:
     start, end = (np.array([one[at] for one in found], np.int64) for at in (0, 1))
     normal = np.array([one[2] for one in found], f"S{WIDTH}")
     size = np.strings.str_len(normal)
-    return Segment(PHONE, "plain", start, end, normal.view(np.uint8).reshape(-1, WIDTH), size, np.ones(len(found), bool))
+    return Segment(
+        PHONE,
+        "plain",
+        start,
+        end,
+        normal.view(np.uint8).reshape(-1, WIDTH),
+        size,
+        np.ones(len(found), bool),
+    )
 
 
 def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
-    """Yield numbers behind a label: as dialled in a country of its language, or with their calling code."""
+    """Yield numbers behind a label: as dialled in a country of its language, or with their
+    calling code.
+    """
     for start in starts.tolist():
         if match := BEGINS.match(text, start):
-            before = bytes(text[max(0, start - LONGEST_LABEL) : start]).translate(NO_LABEL).rpartition(b"\n")[2]
+            before = (
+                bytes(text[max(0, start - LONGEST_LABEL) : start])
+                .translate(NO_LABEL)
+                .rpartition(b"\n")[2]
+            )
             codes, digits = _codes_before(before), match[0].translate(None, NO_DIGIT).decode()
             if made := _at_home(codes, digits) if codes else _with_code(digits):
                 yield start, match.end(), made
@@ -251,16 +314,25 @@ def _behind_labels(text: memoryview, starts: Places) -> Iterator[Found]:
 
 @lru_cache(maxsize=4096)
 def _at_home(codes: tuple[str, ...], digits: str) -> str:
-    """Return the number as E.164: of the first of these countries that it fits, else read with its calling code; "" for none."""
-    if any(digits.startswith(code) and phone.is_national(code, digits.removeprefix(code)) for code in codes):
+    """Return the number as E.164: of the first of these countries that it fits, else read with
+    its calling code; "" for none.
+    """
+    if any(
+        digits.startswith(code) and phone.is_national(code, digits.removeprefix(code))
+        for code in codes
+    ):
         return f"+{digits}"
-    dialled = (_dialled(code, digits) for code in codes if not (digits[0] == "0" and code in WITHOUT_TRUNK))
+    dialled = (
+        _dialled(code, digits) for code in codes if not (digits[0] == "0" and code in WITHOUT_TRUNK)
+    )
     return next(filter(None, dialled), "") or _with_code(digits)
 
 
 @lru_cache(maxsize=4096)
 def _with_code(digits: str) -> str:
-    """Return a calling code and a national number as E.164; "" for what is none, or a mobile number of China."""
+    """Return a calling code and a national number as E.164; "" for what is none, or a mobile
+    number of China.
+    """
     if phone.SHAPE.fullmatch(digits) and digits[1] != "0":
         return ""
     return f"+{digits}" if phone.is_number(digits) else ""
@@ -268,14 +340,20 @@ def _with_code(digits: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _dialled(code: str, digits: str) -> str:
-    """A number as it is dialled in the country with that calling code, or with the code before it, as E.164; "" for none."""
+    """A number as it is dialled in the country with that calling code, or with the code before
+    it, as E.164; "" for none.
+    """
     national = digits.removeprefix(TRUNKS.get(code, "0"))
     if phone.is_national(code, national):
         return f"+{code}{national}"
     if national != digits and phone.is_national(code, digits):
         return f"+{code}{digits}"
     bare = digits.removeprefix("00")
-    return f"+{bare}" if bare.startswith(code) and phone.is_national(code, bare.removeprefix(code)) else ""
+    return (
+        f"+{bare}"
+        if bare.startswith(code) and phone.is_national(code, bare.removeprefix(code))
+        else ""
+    )
 
 
 def _first(batch: Batch, lines: Places) -> Places:
@@ -286,20 +364,35 @@ def _first(batch: Batch, lines: Places) -> Places:
     return lines[few]
 
 
-def _in_column(batch: Batch, text: memoryview, column: LabelColumn, told: Sequence[LabelColumn]) -> Iterator[Found]:
-    """Numbers of a column with their calling code, or as dialled in the country that the columns `told` have in their row."""
-    own = np.flatnonzero((column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST))
+def _in_column(
+    batch: Batch, text: memoryview, column: LabelColumn, told: Sequence[LabelColumn]
+) -> Iterator[Found]:
+    """Numbers of a column with their calling code, or as dialled in the country that the columns
+    `told` have in their row.
+    """
+    own = np.flatnonzero(
+        (column.end - column.start >= SHORTEST) & (column.end - column.start <= LONGEST)
+    )
     home = _home_codes().get(column.name, ())
     if not told:  # a mobile number of China is read without
-        own = own[(batch.data.take(column.start[own]) != ONE) | (batch.data.take(column.start[own] + 1) < THREE)]
+        own = own[
+            (batch.data.take(column.start[own]) != ONE)
+            | (batch.data.take(column.start[own] + 1) < THREE)
+        ]
     others = [(other.start.tolist(), other.end.tolist()) for other in told]
-    for row, start, end in zip(own.tolist(), column.start[own].tolist(), column.end[own].tolist(), strict=True):
+    for row, start, end in zip(
+        own.tolist(), column.start[own].tolist(), column.end[own].tolist(), strict=True
+    ):
         match = BEGINS.fullmatch(text, start, end)
         if match is None:
             continue
         digits = match[0].translate(None, NO_DIGIT).decode()
-        codes = {code for first, last in others if (code := _code(bytes(text[first[row] : last[row]])))}
-        for made in [_dialled(code, digits) for code in codes] if codes else [_at_home(home, digits)]:
+        codes = {
+            code for first, last in others if (code := _code(bytes(text[first[row] : last[row]])))
+        }
+        for made in (
+            [_dialled(code, digits) for code in codes] if codes else [_at_home(home, digits)]
+        ):
             if made:
                 yield start, end, made
 
@@ -322,14 +415,20 @@ class Tokens(NamedTuple):
     labelled: list[bool]
 
     def columns(self, batch: Batch, span: Places) -> tuple[Places, Places, Places, Places, Flags]:
-        """Begins, ends, lines, places, and whether a label stands before; `span` i64[tokens, 2] are those of all tokens."""
+        """Begins, ends, lines, places, and whether a label stands before; `span` i64[tokens, 2]
+        are those of all tokens.
+        """
         place = np.array(self.places, np.int64)
         start, end = span[place].T
         return start, end, batch.lines(start), place, np.array(self.labelled, bool)
 
 
-def _in_records(batch: Batch, text: memoryview, seen: Places, labelled: Places, done: Places) -> Iterator[Found]:
-    """National numbers with a country in their row, or in a field of the same record; none of the lines `done`."""
+def _in_records(
+    batch: Batch, text: memoryview, seen: Places, labelled: Places, done: Places
+) -> Iterator[Found]:
+    """National numbers with a country in their row, or in a field of the same record; none of
+    the lines `done`.
+    """
     if not len(seen):
         return
     around = (batch.lines(labelled)[:, None] + np.arange(-MOST_LINES, MOST_LINES + 1)).ravel()
@@ -342,12 +441,20 @@ def _in_records(batch: Batch, text: memoryview, seen: Places, labelled: Places, 
     first = batch.line_starts
     stretches = zip(first[lines[begins]].tolist(), first[lines[ends] + 1].tolist(), strict=True)
     matches = [
-        match for begin, end in stretches if ANY_NUMBER.search(text, begin, end) for match in TOKEN.finditer(text, begin, end)
+        match
+        for begin, end in stretches
+        if ANY_NUMBER.search(text, begin, end)
+        for match in TOKEN.finditer(text, begin, end)
     ]
     numbers, countries = _told([match[0] for match in matches])
     if countries.said and numbers.said:
         span = np.array([match.span() for match in matches], np.int64)
-        yield from _together(numbers.columns(batch, span), countries.columns(batch, span), numbers.said, countries.said)
+        yield from _together(
+            numbers.columns(batch, span),
+            countries.columns(batch, span),
+            numbers.said,
+            countries.said,
+        )
 
 
 def _together(
@@ -356,13 +463,17 @@ def _together(
     digits: Sequence[str],
     codes: Sequence[str],
 ) -> Iterator[Found]:
-    """The numbers that fit the country next before or behind them, as far as their places say that they belong to it."""
+    """The numbers that fit the country next before or behind them, as far as their places say
+    that they belong to it.
+    """
     start, end, line, place, is_labelled = number
     at = np.searchsorted(country[3], place)
     has_trunk = np.array([one[0] == "0" for one in digits], bool)
     for other in (at - 1, at):
         exists = (other >= 0) & (other < len(codes))
-        own_start, own_end, own_line, own_place, own_labelled = (column.take(other, mode="clip") for column in country)
+        own_start, own_end, own_line, own_place, own_labelled = (
+            column.take(other, mode="clip") for column in country
+        )
         near = (own_line == line) & (np.maximum(start - own_end, own_start - end) <= NEAR)
         near &= is_labelled | has_trunk | (np.abs(place - own_place) == 1)
         near |= is_labelled & own_labelled & (np.abs(own_line - line) <= MOST_LINES)
@@ -389,8 +500,13 @@ def _told(tokens: Sequence[bytes]) -> tuple[Tokens, Tokens]:
 
 
 NUMBER_TOKEN, COUNTRY_TOKEN, SMALL, LOWER, LABEL, WORD = range(6)
-WHOLE, BY_LABEL = frozenset((NUMBER_TOKEN, COUNTRY_TOKEN)), frozenset(((SMALL, CODE), (LOWER, COUNTRY)))
-"""What a token is: SMALL is a number that may be a calling code, LOWER a word that may be a country in small letters."""
+WHOLE, BY_LABEL = (
+    frozenset((NUMBER_TOKEN, COUNTRY_TOKEN)),
+    frozenset(((SMALL, CODE), (LOWER, COUNTRY))),
+)
+"""What a token is: SMALL is a number that may be a calling code, LOWER a word that may be a
+country in small letters.
+"""
 
 
 def _said(token: bytes) -> tuple[int, str]:
@@ -399,7 +515,9 @@ def _said(token: bytes) -> tuple[int, str]:
         digits = token.translate(None, NO_DIGIT).decode()
         if len(digits) >= SHORTEST:
             return NUMBER_TOKEN, digits
-        return COUNTRY_TOKEN if token[0] == PLUS or digits[:2] == "00" else SMALL, digits.removeprefix("00")
+        return (
+            COUNTRY_TOKEN if token[0] == PLUS or digits[:2] == "00" else SMALL
+        ), digits.removeprefix("00")
     if label := _labels().get(token.lower().decode(errors="replace")):
         return LABEL, label
     if code := _countries().get(token):

@@ -1,6 +1,8 @@
-"""Candidates as columns: an array a fact, no Python object for what matches nobody; and who wins where two claim one stretch.
+"""Candidates as columns: an array a fact, no Python object for what matches nobody; and who wins
+where two claim one stretch.
 
-A valid one wins before an invalid one, then the kind of lower rank. What wins counts; a watchlist is asked for both.
+A valid one wins before an invalid one, then the kind of lower rank. What wins counts; a watchlist
+is asked for both.
 """
 
 from __future__ import annotations
@@ -18,13 +20,17 @@ from ullage.identifiers import claims
 FULL = np.uint64(0x0101010101010101)
 """Eight truth values that are all true, as one number."""
 PLUS, INVALID = 43, 100
-"""What the normal form of a phone from abroad begins with; what the claim of an invalid one is weaker by."""
+"""What the normal form of a phone from abroad begins with; what the claim of an invalid one is
+weaker by.
+"""
 CASE_BIT = np.uint64(5)
 """The number of the bit that makes a letter lower case."""
 
 
 def every(flags: Flags) -> Flags:
-    """Which rows of `flags` bool[n, w], w a multiple of 8, are true throughout: bool[n]; eight columns at a time."""
+    """Which rows of `flags` bool[n, w], w a multiple of 8, are true throughout: bool[n]; eight
+    columns at a time.
+    """
     words = flags.view(np.uint64)
     seen = words[:, 0].copy()
     for column in range(1, words.shape[1]):
@@ -44,7 +50,9 @@ def anywhere(flags: Flags) -> Flags:
 
 
 def cut(text: Bytes, length: int) -> Bytes:
-    """`text` u8[n, w], w a multiple of 8, with zeros behind the first `length` bytes of each row, in place."""
+    """`text` u8[n, w], w a multiple of 8, with zeros behind the first `length` bytes of each
+    row, in place.
+    """
     words = text.view(np.uint64)
     for column in range(length // 8, words.shape[1]):
         kept = 8 * max(0, length - 8 * column)
@@ -65,9 +73,10 @@ def lower(text: Bytes) -> Bytes:
 class Segment:
     """Candidates of one kind and form in a batch; in memory only.
 
-    `start` and `end` i64[n] are byte offsets in `Batch.data`; `normal` u8[n, width] the normal forms, zero padded (those of
-    addresses and digests to a multiple of 8), `length` i64[n] long; `valid` bool[n] says whether the checksum holds. What is
-    `weak` is no match by itself: it only corroborates a row in which another field of the same customer was found.
+    `start` and `end` i64[n] are byte offsets in `Batch.data`; `normal` u8[n, width] the normal
+    forms, zero padded (those of addresses and digests to a multiple of 8), `length` i64[n] long;
+    `valid` bool[n] says whether the checksum holds. What is `weak` is no match by itself: it only
+    corroborates a row in which another field of the same customer was found.
     """
 
     kind: str
@@ -84,30 +93,52 @@ class Segment:
 
     def where(self, chosen: Flags) -> Segment:
         """Those that are chosen; itself where all are."""
-        return self if chosen.all() else self.take(np.flatnonzero(chosen))  # four times as fast as by truth values
+        # four times as fast as by truth values
+        return self if chosen.all() else self.take(np.flatnonzero(chosen))
 
     def take(self, own: Places) -> Segment:
         """Those with these numbers, in this order."""
         start, end, length = (column.take(own) for column in (self.start, self.end, self.length))
-        return Segment(self.kind, self.form, start, end, self.normal.take(own, axis=0), length, self.valid.take(own), self.weak)
+        return Segment(
+            self.kind,
+            self.form,
+            start,
+            end,
+            self.normal.take(own, axis=0),
+            length,
+            self.valid.take(own),
+            self.weak,
+        )
 
 
 def joined(segments: Sequence[Segment], kind: str) -> Segment:
     """`segments` of `kind`, whose values are plain and whose rows are equally wide, as one."""
     none = Segment(
-        kind, "plain", *(np.empty(0, np.int64),) * 2, np.empty((0, 8), np.uint8), np.empty(0, np.int64), np.empty(0, bool)
+        kind,
+        "plain",
+        *(np.empty(0, np.int64),) * 2,
+        np.empty((0, 8), np.uint8),
+        np.empty(0, np.int64),
+        np.empty(0, bool),
     )
     some = [segment for segment in segments if len(segment)]
     if not some:
         return none
-    start, end, length = (np.concatenate([getattr(s, column) for s in some]) for column in ("start", "end", "length"))
-    normal, valid = np.concatenate([s.normal for s in some]), np.concatenate([s.valid for s in some])
+    start, end, length = (
+        np.concatenate([getattr(s, column) for s in some]) for column in ("start", "end", "length")
+    )
+    normal, valid = (
+        np.concatenate([s.normal for s in some]),
+        np.concatenate([s.valid for s in some]),
+    )
     return Segment(kind, "plain", start, end, normal, length, valid)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """All candidates of a batch by place: `start`, `end` i64[n], `kind` u8[n] (an index into `names`), `valid` bool[n]."""
+    """All candidates of a batch by place: `start`, `end` i64[n], `kind` u8[n] (an index into
+    `names`), `valid` bool[n].
+    """
 
     names: tuple[str, ...]
     start: Places
@@ -117,41 +148,71 @@ class Candidates:
 
     @classmethod
     def merged(cls, segments: Sequence[Segment]) -> Candidates:
-        """`segments` in one table, in order of place. Digests have the kind `digest`; weak segments are left out."""
+        """`segments` in one table, in order of place.
+
+        Digests have the kind `digest`; weak segments are left out.
+        """
         shown = [s for s in segments if len(s) and not s.weak]
         names = tuple(sorted({s.kind for s in shown}))
         if not shown:
-            return cls((), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0, bool))
+            return cls(
+                (),
+                np.empty(0, np.int64),
+                np.empty(0, np.int64),
+                np.empty(0, np.uint8),
+                np.empty(0, bool),
+            )
         start = np.concatenate([s.start for s in shown])
         order = np.argsort(start, kind="stable")  # merges what is ascending in each segment
-        kind = np.repeat(np.array([names.index(s.kind) for s in shown], np.uint8), [len(s) for s in shown])
-        end, valid = np.concatenate([s.end for s in shown]), np.concatenate([s.valid for s in shown])
+        kind = np.repeat(
+            np.array([names.index(s.kind) for s in shown], np.uint8), [len(s) for s in shown]
+        )
+        end, valid = (
+            np.concatenate([s.end for s in shown]),
+            np.concatenate([s.valid for s in shown]),
+        )
         return cls(names, start.take(order), end.take(order), kind.take(order), valid.take(order))
 
 
 class SettledCandidates(NamedTuple):
-    """Candidates of which none overlap, and what may still stand there: valid ones that lost to another, or read backwards."""
+    """Candidates of which none overlap, and what may still stand there: valid ones that lost to
+    another, or read backwards.
+    """
 
     segments: list[Segment]
     beaten: list[Segment]
 
 
 def settle(segments: Sequence[Segment]) -> SettledCandidates:
-    """Settle which of `segments` win where several claim one stretch; linear but for the sort, free where nothing overlaps."""
+    """Settle which of `segments` win where several claim one stretch; linear but for the sort,
+    free where nothing overlaps.
+    """
     if not segments:
         return SettledCandidates([], [])
-    start, end = np.concatenate([s.start for s in segments]), np.concatenate([s.end for s in segments])
+    start, end = (
+        np.concatenate([s.start for s in segments]),
+        np.concatenate([s.end for s in segments]),
+    )
     order = np.argsort(start, kind="stable")
     ascending, ends = start.take(order), end.take(order)
     if (ends[:-1] <= ascending[1:]).all():
         return SettledCandidates(list(segments), [])
-    losers = order.take(_losers(ascending, ends, np.concatenate([*map(_claims, segments)]).take(order)))
+    losers = order.take(
+        _losers(ascending, ends, np.concatenate([*map(_claims, segments)]).take(order))
+    )
     kept = np.ones(len(start), bool)
     kept[losers] = False
     cuts = np.cumsum([len(s) for s in segments])[:-1]
     fates = list(zip(segments, np.split(kept, cuts), strict=True))
     won = [segment.where(own) for segment, own in fates if own.any()]
-    return SettledCandidates(won, [segment.where(~own & segment.valid) for segment, own in fates if (~own & segment.valid).any()])
+    return SettledCandidates(
+        won,
+        [
+            segment.where(~own & segment.valid)
+            for segment, own in fates
+            if (~own & segment.valid).any()
+        ],
+    )
 
 
 def _claims(segment: Segment) -> Places:
@@ -162,12 +223,14 @@ def _claims(segment: Segment) -> Places:
 
 
 def _losers(start: Places, end: Places, claims: Places) -> Places:
-    """Which of the candidates, by place, overlap with a stronger one that does not lose itself: i64[m].
+    """Which of the candidates, by place, overlap with a stronger one that does not lose itself:
+    i64[m].
 
-    The lower claim is the stronger, then the first, then the longer. Every overlap is a pair; once they are sorted by their
-    stronger side, that side's fate is known when its turn comes.
+    The lower claim is the stronger, then the first, then the longer. Every overlap is a pair; once
+    they are sorted by their stronger side, that side's fate is known when its turn comes.
     """
-    strength = (claims.astype(np.int64) << 48) + (start << 16) - (end - start)  # the lower the stronger; no shape has 2^16 bytes
+    # the lower the stronger; no shape has 2^16 bytes
+    strength = (claims.astype(np.int64) << 48) + (start << 16) - (end - start)
     pairs, apart, first = list[Places](), 0, np.arange(len(start))
     while len(first := first[first + apart + 1 < len(start)]):
         apart += 1

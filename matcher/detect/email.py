@@ -2,10 +2,11 @@
 
 The bytes on either side of each at sign are read as bits by class of character.
 
-The local part goes left to the first character that cannot be in one; the domain goes right, and ends with its last label that
-is all letters. Two hyphens end a field, so they end an address too (`李某----a@example.com----13800138000`). Parts of more
-than 64 characters are no addresses here (RFC 5321 allows a domain 255, which no bank's list has shown).
-32 bytes on either side show nearly every address whole; what goes on beyond them is looked at again with 64.
+The local part goes left to the first character that cannot be in one; the domain goes right, and
+ends with its last label that is all letters. Two hyphens end a field, so they end an address too
+(`李某----a@example.com----13800138000`). Parts of more than 64 characters are no addresses here
+(RFC 5321 allows a domain 255, which no bank's list has shown). 32 bytes on either side show nearly
+every address whole; what goes on beyond them is looked at again with 64.
 """
 
 from __future__ import annotations
@@ -17,7 +18,20 @@ from functools import cache
 import numpy as np
 
 from matcher.columns.batch import LINE_END, PAD, Batch, Bytes, Flags, Places
-from matcher.columns.bitset import AT, DASH, DOT, ONE, Words, highest, is_digit, is_letter, is_one_of, is_word, lowest, under
+from matcher.columns.bitset import (
+    AT,
+    DASH,
+    DOT,
+    ONE,
+    Words,
+    highest,
+    is_digit,
+    is_letter,
+    is_one_of,
+    is_word,
+    lowest,
+    under,
+)
 from matcher.detect.candidates import Segment, lower
 from matcher.detect.number_rules import is_mobile
 from ullage.identifiers import email, phone, qq
@@ -40,9 +54,15 @@ QQ_WIDTH = 16
 
 
 def find_addresses(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
-    """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain has another script or its form."""
+    """Mail addresses in ASCII around the at signs, lower-cased; and the at signs whose domain
+    has another script or its form.
+    """
     before, behind = batch.data.take(at - 1), batch.data.take(at + 1)
-    joins = is_one_of(before, LOCAL) & (before != DOT) & (is_word(behind) | (behind == DASH) | (behind >= NOT_ASCII))
+    joins = (
+        is_one_of(before, LOCAL)
+        & (before != DOT)
+        & (is_word(behind) | (behind == DASH) | (behind >= NOT_ASCII))
+    )
     at = at.take(np.flatnonzero(joins))
     start, end, strange = ([np.empty(0, np.int64)] for _ in range(3))
     for first in range(0, len(at), PIECE):
@@ -59,21 +79,26 @@ def find_addresses(batch: Batch, at: Places) -> tuple[list[Segment], Places]:
             left = left[~done]
             if not len(left):
                 break
-    return list(_segments(batch, np.concatenate(start), np.concatenate(end))), np.sort(np.concatenate(strange))
+    return list(_segments(batch, np.concatenate(start), np.concatenate(end))), np.sort(
+        np.concatenate(strange)
+    )
 
 
 def _local(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
-    """How many characters before each at sign are a local part, 0 for none, and how many might, of the `side` looked at: i64[n].
+    """How many characters before each at sign are a local part, 0 for none, and how many might, of
+    the `side` looked at: i64[n].
 
-    It begins with a letter or digit, behind what can be in none, or two hyphens. Bits are mirrored: the lowest stands for the
-    byte before the at sign.
+    It begins with a letter or digit, behind what can be in none, or two hyphens. Bits are mirrored:
+    the lowest stands for the byte before the at sign.
     """
     text = batch.windows(at - side, side)
     word, hyphen = is_word(text), text == DASH
     inside = word.copy()
     for sign in SIGNS:
         inside |= text == sign
-    inside_bits, word_bits, hyphens = (_bits(flags, mirrored=True) for flags in (inside, word, hyphen))
+    inside_bits, word_bits, hyphens = (
+        _bits(flags, mirrored=True) for flags in (inside, word, hyphen)
+    )
     stop = lowest(~inside_bits | (hyphens & (hyphens >> ONE)))
     begins = highest(word_bits & under(stop))
     size = begins + 1
@@ -84,7 +109,9 @@ def _local(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
 
 
 def _domain(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
-    """The same of the domain behind each at sign: it ends with the last label that is all letters and has a dot before it."""
+    """The same of the domain behind each at sign: it ends with the last label that is all
+    letters and has a dot before it.
+    """
     text = batch.windows(at + 1, side)
     alpha, dot, hyphen = (_bits(flags) for flags in (is_letter(text), text == DOT, text == DASH))
     alnum: Words = alpha | _bits(is_digit(text))
@@ -94,15 +121,17 @@ def _domain(batch: Batch, at: Places, side: int) -> tuple[Places, Places]:
     alpha &= inside
     joins = hyphen & ((alnum >> ONE) | LAST_OF[side])  # what follows the last byte cannot be seen
     ends = alpha & ~(((alnum | joins) & inside) >> ONE)  # letters that end a label
-    ends &= under(np.where(stop < side, side, side - 1))  # what follows the last byte cannot be seen
+    # what follows the last byte cannot be seen
+    ends &= under(np.where(stop < side, side, side - 1))
     return _last_labels(batch, at + 1, alpha, np.where(alnum & ONE == ONE, ends, 0)), stop
 
 
 def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Places:
-    """How many characters a domain has that begins at `first` and ends with a label of letters, 0 where none does: i64[n].
+    """How many characters a domain has that begins at `first` and ends with a label of letters, 0
+    where none does: i64[n].
 
-    Bit i stands for place `first` + i: in `alpha` for a letter, in `ends` for one that ends a label; the last of these is tried
-    first.
+    Bit i stands for place `first` + i: in `alpha` for a letter, in `ends` for one that ends a
+    label; the last of these is tried first.
     """
     size = np.zeros(len(first), np.int64)
     number = np.flatnonzero(ends != 0)  # of the domains that have labels left to try
@@ -127,13 +156,17 @@ def _last_labels(batch: Batch, first: Places, alpha: Words, ends: Words) -> Plac
 
 
 def _bits(flags: Flags, *, mirrored: bool = False) -> Words:
-    """Truth values bool[n, 32 or 64] as bits u64[n]; `mirrored`, the lowest stands for the last of a row."""
+    """Truth values bool[n, 32 or 64] as bits u64[n]; `mirrored`, the lowest stands for the last
+    of a row.
+    """
     octets = np.packbits(flags, bitorder="big" if mirrored else "little")
     return octets.view(f"{'>' if mirrored else '<'}u{flags.shape[1] // 8}").astype(np.uint64)
 
 
 def _is_strange(batch: Batch, at: Places, domain: Places, stop: Places) -> Flags:
-    """Which domains go on in another script before they are one, or hold the ASCII form of one (`xn--`)."""
+    """Which domains go on in another script before they are one, or hold the ASCII form of one
+    (`xn--`).
+    """
     stop = at + 1 + stop
     ends = batch.data.take(stop)
     strange: Flags = (ends >= NOT_ASCII) & (domain == 0)
@@ -159,23 +192,37 @@ def _segments(batch: Batch, start: Places, end: Places) -> Iterator[Segment]:
             size = length.take(own)
             text = lower(batch.windows(start.take(own), width))
             text &= _kept(width).take(size, axis=0)
-            yield Segment("email", "plain", start.take(own), end.take(own), text, size, np.ones(len(own), bool))
+            yield Segment(
+                "email",
+                "plain",
+                start.take(own),
+                end.take(own),
+                text,
+                size,
+                np.ones(len(own), bool),
+            )
 
 
 def are_normal_addresses(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are ASCII addresses as they are enrolled.
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are ASCII addresses as they
+    are enrolled.
 
-    Each becomes a line of a batch: an address that is found in it from end to end, without a capital, is one.
+    Each becomes a line of a batch: an address that is found in it from end to end, without a
+    capital, is one.
     """
     count, width = text.shape
-    within = np.arange(width, dtype=np.uint16) < np.minimum(length, width).astype(np.uint16)[:, None]
+    within = (
+        np.arange(width, dtype=np.uint16) < np.minimum(length, width).astype(np.uint16)[:, None]
+    )
     lines = np.full((count, width + 1), LINE_END, np.uint8)
     np.copyto(lines[:, :width], text, where=within)
     ends = np.full(PAD, LINE_END, np.uint8)
     data = np.concatenate((ends, lines.ravel(), ends))
     start = PAD + np.arange(count) * (width + 1)
     normal = np.zeros(count, bool)
-    for segment in find_addresses(Batch(data, start, start + length), np.flatnonzero(data == AT))[0]:
+    for segment in find_addresses(Batch(data, start, start + length), np.flatnonzero(data == AT))[
+        0
+    ]:
         row = (segment.start - PAD) // (width + 1)
         normal[row] |= (segment.start == start[row]) & (segment.end == start[row] + length[row])
     capital = (lines - np.uint8(ord("A")) <= 25).any(1)
@@ -183,7 +230,9 @@ def are_normal_addresses(text: Bytes, length: Places) -> Flags:
 
 
 def find_qq(mail: Sequence[Segment]) -> list[Segment]:
-    """QQ numbers of the addresses `mail`; digits of a mobile's shape are a phone's mailbox, and none."""
+    """QQ numbers of the addresses `mail`; digits of a mobile's shape are a phone's mailbox, and
+    none.
+    """
     shortest, longest = qq.LENGTHS
     found = []
     for segment in mail:
@@ -195,9 +244,17 @@ def find_qq(mail: Sequence[Segment]) -> list[Segment]:
             some, local = segment.take(may), local.take(may)
             ends = local[:, None] + np.arange(len(host))
             own = (np.take_along_axis(some.normal, ends, 1) == np.frombuffer(host, np.uint8)).all(1)
-            own &= (is_digit(some.normal) | (columns >= local[:, None])).all(1) & (some.normal[:, 0] > ord("0"))
+            own &= (is_digit(some.normal) | (columns >= local[:, None])).all(1) & (
+                some.normal[:, 0] > ord("0")
+            )
             own &= ~((local == phone.LENGTH) & is_mobile(some.normal))
             length = local[own]
-            text = np.where(columns[:QQ_WIDTH] < length[:, None], some.normal[own][:, :QQ_WIDTH], np.uint8(0))
-            found.append(Segment("qq", "plain", some.start[own], some.start[own] + length, text, length, own[own]))
+            text = np.where(
+                columns[:QQ_WIDTH] < length[:, None], some.normal[own][:, :QQ_WIDTH], np.uint8(0)
+            )
+            found.append(
+                Segment(
+                    "qq", "plain", some.start[own], some.start[own] + length, text, length, own[own]
+                )
+            )
     return [segment for segment in found if len(segment)]

@@ -1,7 +1,7 @@
 """Tell which field a word names: a header's cell, a word before a value, the beginning of a line.
 
-Words are data: each identifier kind's `headers`, `labels.tsv` for other fields, and `label_stems.tsv` for words that are made of
-parts (`label_of`).
+Words are data: each identifier kind's `headers`, `labels.tsv` for other fields, and
+`label_stems.tsv` for words that are made of parts (`label_of`).
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from ullage.identifiers import kinds
 from ullage.vocabulary.fields import FieldLabel
 
 UNIT = r"(?:\([^()]{1,8}+\)|\[[^\[\]]{1,8}+\]|【[^【】]{1,8}+】)"
-VALUE_AFTER = re.compile(rf"[\s{{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){{}},]{{1,24}}+){UNIT}?[\"'`\]】)]?\s*+[:=]\s*+(?=\S)")
+VALUE_AFTER = re.compile(
+    rf"[\s{{\[]*+[\"'`【(]?\s*+([^:=\"'`\[\]【】(){{}},]{{1,24}}+){UNIT}?[\"'`\]】)]?\s*+[:=]\s*+(?=\S)"
+)
 """`手机: …`, `"phone":…`, `【姓名】: …`, `金额(元): …`: the word before the sign."""
 UNIT_BEHIND = re.compile(rf"{UNIT}$|[/_](?:万?元|天|期|rmb|cny|usd)$")
 """The unit of a column: `申请金额(元)`, `逾期[天]`, `金额/万元`."""
 CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 SIGNS = re.compile(r"[\s_.\-]+")
-"""What parts the words of an English label: `loan_amount`, `Loan Amount` and `loanAmount` are one."""
+"""What parts the words of an English label: `loan_amount`, `Loan Amount` and `loanAmount` are
+one.
+"""
 LONGEST_HAN, MOST_WORDS = 8, 4
 """Characters of a Chinese label, and words of an English one, that may be made of parts."""
 PERSONAL = frozenset(
@@ -42,14 +46,15 @@ HAN_ENDS = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
 """What a Chinese label that ends in a word for it names, whoever it is of: `投保人姓名`."""
 NOBODYS, ENDINGS = "-", "+"
 OWNERS = (
-    "user customer cust client member owner holder insured applicant borrower patient buyer receiver consignee payer"
-    " passenger student"
+    "user customer cust client member owner holder insured applicant borrower patient buyer"
+    " receiver consignee payer passenger student"
 ).split()
 BEHIND_OWNER, HAN_OWNERS = "_-. ", ("客户", "用户", "会员")
 WHOSE = re.compile(rf"(?:{'|'.join(OWNERS)})[{re.escape(BEHIND_OWNER)}]|{'|'.join(HAN_OWNERS)}")
 """Says whose field it is: `user_phone`, `客户手机号`."""
 RECORD_WORDS = frozenset(
-    "url ur1 host hostname login user username login_name u53rn4m3 user_login soft software browser application storage".split()
+    "url ur1 host hostname login user username login_name u53rn4m3 user_login soft software browser"
+    " application storage".split()
 )
 """Words of stealer logs that name no field of ours but belong to the record."""
 
@@ -58,13 +63,20 @@ RECORD_WORDS = frozenset(
 def words() -> dict[str, FieldLabel]:
     """Word, lower case, to its label."""
     of_kinds = {name: kind.field for kind in kinds().values() for name in kind.headers}
-    return {name: FieldLabel(label) for label, names in _lines("labels.tsv") for name in names} | of_kinds
+    return {
+        name: FieldLabel(label) for label, names in _lines("labels.tsv") for name in names
+    } | of_kinds
 
 
 @cache
 def stems() -> dict[str, tuple[str, ...]]:
-    """What labels are made of: parts by their label, those of nobody's field, and endings, in both scripts."""
-    return {label: tuple(form for name in names for form in written(name)) for label, names in _lines("label_stems.tsv")}
+    """What labels are made of: parts by their label, those of nobody's field, and endings, in
+    both scripts.
+    """
+    return {
+        label: tuple(form for name in names for form in written(name))
+        for label, names in _lines("label_stems.tsv")
+    }
 
 
 def _lines(file: str) -> Iterator[tuple[str, list[str]]]:
@@ -101,7 +113,8 @@ def label_before(cell: str) -> tuple[FieldLabel, str] | None:
 
 
 def block_label(beginning: str) -> str:
-    """What a line that begins so is about, as a line of a record written downwards; "" for nothing known.
+    """What a line that begins so is about, as a line of a record written downwards; "" for nothing
+    known.
 
     `beginning` ends with the sign: `手机:`, `URL:`.
     """
@@ -115,7 +128,9 @@ def block_label(beginning: str) -> str:
 
 @cache
 def tails() -> frozenset[bytes]:
-    """The last two bytes of every word that `block_label` may know, in small letters and capitals: most lines begin with none."""
+    """The last two bytes of every word that `block_label` may know, in small letters and
+    capitals: most lines begin with none.
+    """
     owners = (owner + sign for owner in OWNERS for sign in BEHIND_OWNER)
     made = (part for label, parts in stems().items() if label != NOBODYS for part in parts)
     known = (*_known(), *RECORD_WORDS, *HAN_OWNERS, *owners, *made)
@@ -124,7 +139,9 @@ def tails() -> frozenset[bytes]:
 
 @cache
 def _known() -> dict[str, FieldLabel]:
-    """Every form of every word: in traditional characters too, and an English one without the signs between its parts."""
+    """Every form of every word: in traditional characters too, and an English one without the
+    signs between its parts.
+    """
     spelt = {form: label for word, label in words().items() for form in written(word)}
     return {**{SIGNS.sub("", word): label for word, label in spelt.items()}, **spelt}
 
@@ -133,7 +150,9 @@ def _known() -> dict[str, FieldLabel]:
 def _label(word: str) -> FieldLabel | None:
     """The label of a word, in any case, which may begin with whose it is."""
     parted = CAMEL.sub("_", word).lower()
-    for form in dict.fromkeys((low := word.lower(), WHOSE.sub("", parted, count=1), UNIT_BEHIND.sub("", low))):
+    for form in dict.fromkeys(
+        (low := word.lower(), WHOSE.sub("", parted, count=1), UNIT_BEHIND.sub("", low))
+    ):
         if label := _known().get(form) or _known().get(SIGNS.sub("", form)):
             return label
     return _made(word)
@@ -145,21 +164,30 @@ def _made(word: str) -> FieldLabel | None:
     if not parts or any(part in parts for part in stems()[NOBODYS]):
         return None
     label = next(
-        (label for label, known in stems().items() if label in FieldLabel.__members__ and any(map(parts.__contains__, known))),
+        (
+            label
+            for label, known in stems().items()
+            if label in FieldLabel.__members__ and any(map(parts.__contains__, known))
+        ),
         None,
     )
     if label is None:
         return (
             None
             if word.isascii()
-            else next((_known()[end] for end in (word[-2:], word[-3:]) if _known().get(end) in HAN_ENDS), None)
+            else next(
+                (_known()[end] for end in (word[-2:], word[-3:]) if _known().get(end) in HAN_ENDS),
+                None,
+            )
         )
     ends = (_known().get(word.lower()[at:]) for at in range(1, len(word)))
     return next((end for end in ends if end in PERSONAL), FieldLabel(label))
 
 
 def _parts(word: str) -> Sequence[str]:
-    """The characters of a Chinese word, the words of an English one; nothing for what is too long, or neither."""
+    """The characters of a Chinese word, the words of an English one; nothing for what is too
+    long, or neither.
+    """
     if word.isascii():
         words_ = tuple(CAMEL.sub("_", word).lower().replace("-", "_").replace(" ", "_").split("_"))
         return words_ if len(words_) <= MOST_WORDS else ()

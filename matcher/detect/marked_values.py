@@ -1,18 +1,20 @@
-"""Find values that count only beside a label (`护照: E12345678`, a column under the header `微信`), and masked values.
+"""Find values that count only beside a label (`护照: E12345678`, a column under the header `微信`),
+and masked values.
 
     label, gap, value ─▶ hyperscan tells where such a value begins ─▶ the whole word there ─▶ its normal form, as its kind says
     a label that is a cell of a header ─▶ `columns` tells the cells below
 
-What may stand in the gap is said in `ullage/identifiers`. A pattern takes in the beginning of the value, so prose that only says
-护照 or QQ costs nothing.
+What may stand in the gap is said in `ullage/identifiers`. A pattern takes in the beginning of the
+value, so prose that only says 护照 or QQ costs nothing.
 
-Card numbers that fail Luhn are worth a look-up beside or below a card label too, since such cards exist (`labelled_cards`). Dumps
-are full of numbers that fail, so labels are looked for around these alone. They prove nothing of a file: a column of invented
-numbers has a label as well.
+Card numbers that fail Luhn are worth a look-up beside or below a card label too, since such cards
+exist (`labelled_cards`). Dumps are full of numbers that fail, so labels are looked for around these
+alone. They prove nothing of a file: a column of invented numbers has a label as well.
 
-Masked values are as `ullage.identifiers.masked_value` describes them: `138****8000`, `440301********1234`. One beside a mask of
-the other kind counts as a candidate, as phone and resident ID of one row may tell who it is about; any other is weak.
-"""
+Masked values are as `ullage.identifiers.masked_value` describes them: `138****8000`,
+`440301********1234`. One beside a mask of the other kind counts as a candidate, as phone and
+resident ID of one row may tell who it is about; any other is weak.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ PART, LONGEST_CELL = 1 << 14, 64
 HYPHEN = ord("-")
 EDGES, INNER = "\n,;|\t-", "\"'` "
 BEGINS, ENDS = f"[{EDGES}][{INNER}]{{0,2}}", f"[{INNER}]{{0,2}}[{EDGES}]"
-"""What stands on either side of a header's cell: its edge, and signs that are no part of the label."""
+"""What stands on either side of a header's cell: its edge, and signs that are no part of the
+label.
+"""
 SEPARATORS = (b"----", b"--", b"\t", b"|", b",", b";")
 LONGEST_HEADER = 4096
 """Bytes of a line that may be a header."""
@@ -64,7 +68,9 @@ STAR, X, SMALL_X = ord("*"), ord("X"), ord("x")
 
 
 class LabelColumn(NamedTuple):
-    """The cells below a header's cell, which is one of the names asked for: bytes [start, end) without quotes, i64[n]."""
+    """The cells below a header's cell, which is one of the names asked for: bytes [start, end)
+    without quotes, i64[n].
+    """
 
     name: str
     start: Places
@@ -72,7 +78,9 @@ class LabelColumn(NamedTuple):
 
 
 class TableHeader(NamedTuple):
-    """A header: its separator, how many of them a row has, and the number of each column that is asked for, with its name."""
+    """A header: its separator, how many of them a row has, and the number of each column that is
+    asked for, with its name.
+    """
 
     separator: bytes
     separators: int
@@ -87,16 +95,22 @@ def labelled_kinds() -> tuple[Kind, ...]:
 
 @cache
 def patterns() -> SearchPatterns:
-    """For each labelled kind a value behind its label, then for each a label as a header's cell, then values that stand alone.
+    """For each labelled kind a value behind its label, then for each a label as a header's cell,
+    then values that stand alone.
 
     Of headers it is only told whether there may be any: `header_lines` looks for them.
     """
     wanted = labelled_kinds()
-    behind = [f"{any_label(kind.labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}".encode() for kind in wanted]
+    behind = [
+        f"{any_label(kind.labels)}{GAP}[0-9A-Za-z][0-9A-Za-z_\\-]{{{SHORTEST - 1}}}".encode()
+        for kind in wanted
+    ]
     gates = [_header_gate(labels) for labels in _header_labels()]
     alone = [f"[^0-9A-Za-z](?:{kind.alone})[^0-9A-Za-z]".encode() for kind in wanted if kind.alone]
     flags = (*(TEXT for _ in behind), *(BYTES | ONCE for _ in gates), *(BYTES for _ in alone))
-    return SearchPatterns((*behind, *gates, *alone), flags, (*(0 for _ in (*behind, *gates)), *(1 for _ in alone)))
+    return SearchPatterns(
+        (*behind, *gates, *alone), flags, (*(0 for _ in (*behind, *gates)), *(1 for _ in alone))
+    )
 
 
 @cache
@@ -114,7 +128,11 @@ def headers_of(kind: Kind) -> tuple[str, ...]:
 @cache
 def _kind_of_label() -> dict[str, str]:
     """Each label that a header may have, in lower case, to the name of its kind."""
-    return {label.lower(): kind.name for kind in labelled_kinds() for label in (*kind.labels, *headers_of(kind))}
+    return {
+        label.lower(): kind.name
+        for kind in labelled_kinds()
+        for label in (*kind.labels, *headers_of(kind))
+    }
 
 
 def _header_labels() -> list[list[str]]:
@@ -124,9 +142,11 @@ def _header_labels() -> list[list[str]]:
 
 
 def _header_gate(labels: Iterable[str]) -> bytes:
-    """A pattern of any of `labels` between bytes of which one may end a cell: what is no header is found too, but at no cost.
+    """A pattern of any of `labels` between bytes of which one may end a cell: what is no header is
+    found too, but at no cost.
 
-    Hyperscan is good at patterns of one length: the exact ones take five times as long in a flood of cells.
+    Hyperscan is good at patterns of one length: the exact ones take five times as long in a flood
+    of cells.
     """
     edge = b"[%s]" % re.escape((EDGES + INNER).encode())
     return edge + b"(?:%s)" % b"|".join(re.escape(label.encode()) for label in labels) + edge
@@ -140,7 +160,9 @@ def any_label(labels: Collection[str]) -> str:
 
 
 def header_pattern(labels: Iterable[str]) -> str:
-    """A pattern of any of `labels` as a cell of its own; it takes in one character behind the cell, which may end its line."""
+    """A pattern of any of `labels` as a cell of its own; it takes in one character behind the
+    cell, which may end its line.
+    """
     return f"{BEGINS}(?:{'|'.join(map(re.escape, labels))}){ENDS}"
 
 
@@ -153,11 +175,14 @@ def _header_cells() -> Literals:
 @cache
 def _card_label() -> Literals:
     """Finds a card label, and the first digits behind it."""
-    return Literals([f"{any_label(headers_of(kinds()[CARD]))}{GAP}[0-9]{{{SHORTEST}}}".encode()], TEXT)
+    return Literals(
+        [f"{any_label(headers_of(kinds()[CARD]))}{GAP}[0-9]{{{SHORTEST}}}".encode()], TEXT
+    )
 
 
 def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
-    """Values beside their label, a segment a kind; for kinds that are found alone another, weak, of those that have none.
+    """Values beside their label, a segment a kind; for kinds that are found alone another, weak, of
+    those that have none.
 
     `hits` are what was found of `patterns` in the batch: number and end, each i64[n].
     """
@@ -171,10 +196,14 @@ def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
     found = []
     for place, kind in enumerate(wanted):
         start = end[number == place] - SHORTEST
-        start = start[is_digit(batch.data[start]) | ~is_word(batch.data[start - 1])]  # `qq12345` is a value, `qqgroup` a word
+        # `qq12345` is a value, `qqgroup` a word
+        start = start[is_digit(batch.data[start]) | ~is_word(batch.data[start - 1])]
         begun = _words(batch, start, kind)
         below = [column for column in cells if column.name == kind.name]
-        start, stop = (np.concatenate([own, *(column[at] for column in below)]) for own, at in zip(begun, (1, 2), strict=True))
+        start, stop = (
+            np.concatenate([own, *(column[at] for column in below)])
+            for own, at in zip(begun, (1, 2), strict=True)
+        )
         found.append(_segment(batch, kind, start, stop))
         if kind.alone:
             stop = end[number == 2 * len(wanted) + alone.index(kind)]
@@ -185,7 +214,9 @@ def find_labelled(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
 
 
 def _words(batch: Batch, start: Places, kind: Kind) -> tuple[Places, Places]:
-    """Those of `start` from which a word of at most WIDTH - 1 characters goes, and where it ends."""
+    """Those of `start` from which a word of at most WIDTH - 1 characters goes, and where it
+    ends.
+    """
     text = batch.windows(start, WIDTH)
     outside = ~_may_hold(text, kind)
     outside[:, :-1] |= (text[:, :-1] == HYPHEN) & (text[:, 1:] == HYPHEN)  # two hyphens end a field
@@ -202,7 +233,8 @@ def _may_hold(text: Bytes, kind: Kind) -> Flags:
 def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
     """The values [start, end) that have a normal form, by place and each once.
 
-    Each that is written in its own way is normalised by itself: that costs a microsecond, and no second home of the rule.
+    Each that is written in its own way is normalised by itself: that costs a microsecond, and no
+    second home of the rule.
     """
     start, first = np.unique(start, return_index=True)
     length = end[first] - start
@@ -212,7 +244,11 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
     behind = np.arange(WIDTH) >= length[:, None]
     plain = (_may_hold(text, kind) | behind).all(1)
     text[behind] = 0
-    start, length, values = start[plain], length[plain], text[plain].view(f"S{WIDTH}").ravel().astype(str)
+    start, length, values = (
+        start[plain],
+        length[plain],
+        text[plain].view(f"S{WIDTH}").ravel().astype(str),
+    )
     written = values.tolist()
     made = {value: kind.normalise(value) for value in set(written)}
     normalised = [made[value] for value in written]
@@ -227,10 +263,12 @@ def _segment(batch: Batch, kind: Kind, start: Places, end: Places) -> Segment:
 
 
 def header_lines(batch: Batch, seen: Places) -> Places:
-    """Lines in which a label stands as a cell, of each text the first HEADERS at least: i64[n], ascending.
+    """Lines in which a label stands as a cell, of each text the first HEADERS at least: i64[n],
+    ascending.
 
-    `seen` are the numbers of `patterns` in the batch. What no line more can come of is passed over: the rest of a line that was
-    found, and of a text with enough of them. So labels without end cost no more than other text.
+    `seen` are the numbers of `patterns` in the batch. What no line more can come of is passed over:
+    the rest of a line that was found, and of a text with enough of them. So labels without end cost
+    no more than other text.
     """
     found, at, size = [np.empty(0, np.int64)], 0, len(batch.data)
     if not np.isin(seen - len(labelled_kinds()), np.arange(len(labelled_kinds()))).any():
@@ -243,18 +281,21 @@ def header_lines(batch: Batch, seen: Places) -> Places:
             lines = np.unique(batch.lines(end - 2))
             text = batch.documents(batch.line_starts[lines])
             found.append(lines)
-            at = max(at, int(batch.line_starts[lines[-1] + 1]) - 1)  # which may be what begins a cell
+            # which may be what begins a cell
+            at = max(at, int(batch.line_starts[lines[-1] + 1]) - 1)
             if np.count_nonzero(text == text[-1]) >= HEADERS:
                 at = max(at, int(batch.ends[text[-1]]))
     return np.unique(np.concatenate(found))
 
 
-def columns(batch: Batch, lines: Places, names: Mapping[str, str], alone: Collection[str] = ()) -> list[LabelColumn]:
+def columns(
+    batch: Batch, lines: Places, names: Mapping[str, str], alone: Collection[str] = ()
+) -> list[LabelColumn]:
     """Return the columns below those of `lines` (numbers, ascending) that are headers.
 
-    `names` maps a header's word, in lower case, to the name that its column gets; a line with one of the words `alone` is a
-    header whatever its other cells are. A table goes from its header to the next, or to the end of the text; rows that have
-    another number of separators are left out.
+    `names` maps a header's word, in lower case, to the name that its column gets; a line with one
+    of the words `alone` is a header whatever its other cells are. A table goes from its header to
+    the next, or to the end of the text; rows that have another number of separators are left out.
     """
     documents = batch.documents(batch.line_starts[lines])
     few = np.ones(len(lines), bool)
@@ -263,26 +304,41 @@ def columns(batch: Batch, lines: Places, names: Mapping[str, str], alone: Collec
     ends = np.append(lines[1:], len(batch.line_starts))
     return [
         column
-        for line, last, document in zip(lines.tolist(), ends.tolist(), documents.tolist(), strict=True)
+        for line, last, document in zip(
+            lines.tolist(), ends.tolist(), documents.tolist(), strict=True
+        )
         for column in _below(batch, line, last, int(batch.ends[document]), names, alone)
     ]
 
 
 def _header(line: bytes, names: Mapping[str, str], alone: Collection[str]) -> TableHeader | None:
-    """Return what `line` says of the columns below it; None where too few of its cells are words of a header."""
+    """Return what `line` says of the columns below it; None where too few of its cells are words
+    of a header.
+    """
     text = line[:LONGEST_HEADER].decode(errors="replace")
     for separator in SEPARATORS:
-        cells = [cell.strip().strip("\"'`").strip().lower() for cell in text.split(separator.decode())]
+        cells = [
+            cell.strip().strip("\"'`").strip().lower() for cell in text.split(separator.decode())
+        ]
         named = {number: names[cell] for number, cell in enumerate(cells) if cell in names}
-        if len(cells) > 1 and (len(named) > 1 or labels_of(cells) or not {*cells}.isdisjoint(alone)):
+        if len(cells) > 1 and (
+            len(named) > 1 or labels_of(cells) or not {*cells}.isdisjoint(alone)
+        ):
             return TableHeader(separator, len(cells) - 1, named) if named else None
     return None
 
 
 def _below(
-    batch: Batch, line: int, last: int, document_end: int, names: Mapping[str, str], alone: Collection[str]
+    batch: Batch,
+    line: int,
+    last: int,
+    document_end: int,
+    names: Mapping[str, str],
+    alone: Collection[str],
 ) -> Iterator[LabelColumn]:
-    """Yield the columns under one header, in the lines before `last` and before the end of the text."""
+    """Yield the columns under one header, in the lines before `last` and before the end of the
+    text.
+    """
     first, below = batch.line_starts[line : line + 2].tolist()
     head = _header(batch.text(first, below - 1), names, alone)
     starts = batch.line_starts[line + 1 : last]
@@ -314,18 +370,31 @@ def _marks(data: Bytes, separator: bytes) -> Places:
     return places
 
 
-def labelled_cards(batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]) -> Segment:
-    """The cards among `segments` that fail Luhn and have a label beside or above them, as valid; `segments` keep their failures.
+def labelled_cards(
+    batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]
+) -> Segment:
+    """The cards among `segments` that fail Luhn and have a label beside or above them, as valid;
+    `segments` keep their failures.
 
     `hits` are what was found of `card_headers` in the batch: number and end, each i64[n].
     """
-    failed = joined([segment.where(~segment.valid) for segment in segments if segment.kind == CARD], CARD)
+    failed = joined(
+        [segment.where(~segment.valid) for segment in segments if segment.kind == CARD], CARD
+    )
     if not len(failed):
         return failed
     _, end = hits
     document = batch.documents(end - 2)
-    end = end[(end <= batch.starts[document] + TOP) & np.isin(document, batch.documents(failed.start))]
-    below = columns(batch, np.unique(batch.lines(end - 2)), dict.fromkeys(headers_of(kinds()[CARD]), CARD)) if len(end) else []
+    end = end[
+        (end <= batch.starts[document] + TOP) & np.isin(document, batch.documents(failed.start))
+    ]
+    below = (
+        columns(
+            batch, np.unique(batch.lines(end - 2)), dict.fromkeys(headers_of(kinds()[CARD]), CARD)
+        )
+        if len(end)
+        else []
+    )
     cells = np.concatenate([np.empty(0, np.int64), *(column.start for column in below)])
     own = failed.where(np.isin(failed.start, cells) | _behind_label(batch, failed))
     return replace(own, valid=np.ones(len(own), bool))
@@ -342,7 +411,9 @@ def _behind_label(batch: Batch, cards: Segment) -> Flags:
 
 
 class _Shape(NamedTuple):
-    """One way to write a mask: `size` bytes that begin with `head` characters and hide the others by one sign."""
+    """One way to write a mask: `size` bytes that begin with `head` characters and hide the
+    others by one sign.
+    """
 
     kind: str
     head: int
@@ -367,7 +438,8 @@ def _shapes() -> tuple[_Shape, ...]:
 @cache
 def mask_patterns() -> SearchPatterns:
     """Masks as they are written, which may go on."""
-    return SearchPatterns(tuple(shape.pattern for shape in _shapes()), hyperscan.HS_FLAG_DOTALL)  # the case of x counts
+    # the case of x counts
+    return SearchPatterns(tuple(shape.pattern for shape in _shapes()), hyperscan.HS_FLAG_DOTALL)
 
 
 def find_masked(batch: Batch, hits: tuple[Places, Places]) -> list[Segment]:
@@ -399,15 +471,22 @@ def _mask_kinds() -> Places:
 
 def _stands_alone(batch: Batch, start: Places, end: Places) -> Flags:
     """Which of the stretches [start, end) no letter, digit or hiding sign goes on: bool[n]."""
-    before, behind = batch.windows(start - LONGEST_SIGN, LONGEST_SIGN), batch.windows(end, LONGEST_SIGN)
+    before, behind = (
+        batch.windows(start - LONGEST_SIGN, LONGEST_SIGN),
+        batch.windows(end, LONGEST_SIGN),
+    )
     goes_on = is_word(before[:, -1]) | is_word(behind[:, 0])
     for sign in (np.frombuffer(sign.encode(), np.uint8) for sign in HIDDEN if not sign.isalnum()):
-        goes_on |= (before[:, -len(sign) :] == sign).all(1) | (behind[:, : len(sign)] == sign).all(1)
+        goes_on |= (before[:, -len(sign) :] == sign).all(1) | (behind[:, : len(sign)] == sign).all(
+            1
+        )
     return ~goes_on
 
 
 def _beside_another(batch: Batch, number: Places, start: Places) -> Flags:
-    """Whether the mask before or behind each, in its text, is of the other kind: bool[n]; they come by place."""
+    """Whether the mask before or behind each, in its text, is of the other kind: bool[n]; they
+    come by place.
+    """
     kind, document = _mask_kinds()[number], batch.documents(start)
     differs = (kind[1:] != kind[:-1]) & (document[1:] == document[:-1])
     beside = np.zeros(len(number), bool)
@@ -416,8 +495,12 @@ def _beside_another(batch: Batch, number: Places, start: Places) -> Flags:
     return beside
 
 
-def _masks(batch: Batch, kind: str, number: Places, start: Places, end: Places, *, weak: bool) -> Segment:
-    """The masks [start, end) of one kind, each with `*` for what is hidden; an X in the last place is a check character."""
+def _masks(
+    batch: Batch, kind: str, number: Places, start: Places, end: Places, *, weak: bool
+) -> Segment:
+    """The masks [start, end) of one kind, each with `*` for what is hidden; an X in the last
+    place is a check character.
+    """
     size = DOMESTIC[kind]
     head = np.array([shape.head for shape in _shapes()])[number]
     normal: Bytes = batch.windows(start, WIDTH)
@@ -426,4 +509,13 @@ def _masks(batch: Batch, kind: str, number: Places, start: Places, end: Places, 
     normal[:, size:] = 0
     last = normal[:, size - 1]
     last[last == SMALL_X] = X
-    return Segment(kind, FORM, start, end, normal, np.full(len(start), size, np.int64), np.ones(len(start), bool), weak)
+    return Segment(
+        kind,
+        FORM,
+        start,
+        end,
+        normal,
+        np.full(len(start), size, np.int64),
+        np.ones(len(start), bool),
+        weak,
+    )

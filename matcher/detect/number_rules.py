@@ -5,10 +5,11 @@
     cards         13 to 19 digits in a scheme's range; those that fail Luhn are told too
     company IDs   unified social credit codes: runs of exactly 18 letters and digits that pass MOD 31
 
-Rules and tables are those of the same kind in `ullage/identifiers`. A plus sign or brackets before 86 are not read: what
-stands before digits does not change them. Sums are of eight digits at a time, as bytes of one number that never carry into
-the next. (A matrix product is no slower, but the library behind it starts threads, which wait for one another.)
-"""
+Rules and tables are those of the same kind in `ullage/identifiers`. A plus sign or brackets before
+86 are not read: what stands before digits does not change them. Sums are of eight digits at a time,
+as bytes of one number that never carry into the next. (A matrix product is no slower, but the
+library behind it starts threads, which wait for one another.)
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -19,7 +20,18 @@ from itertools import product
 import numpy as np
 
 from matcher.columns.batch import Batch, Bytes, Flags, Places, is_date
-from matcher.columns.bitset import CASE, DOT, ONE, Classes, ahead, below, is_digit, is_one_of, places, windows
+from matcher.columns.bitset import (
+    CASE,
+    DOT,
+    ONE,
+    Classes,
+    ahead,
+    below,
+    is_digit,
+    is_one_of,
+    places,
+    windows,
+)
 from matcher.detect.candidates import Segment, cut
 from matcher.detect.numbers import (
     WIDTH,
@@ -45,7 +57,10 @@ FIRST_YEAR, LAST_YEAR = resident_id.YEARS
 UPPER = 0xDF
 NO_VALUE = 255
 USUAL = b"159"
-"""What a code of digits alone begins with: companies, associations, public bodies. Resident IDs mostly begin otherwise."""
+"""What a code of digits alone begins with: companies, associations, public bodies.
+
+Resident IDs mostly begin otherwise.
+"""
 
 
 @cache
@@ -60,7 +75,11 @@ def _digits_of_letters() -> Bytes:
 @cache
 def _mobile_beginnings() -> Flags:
     """bool[65536]: which two digits a mobile number begins with."""
-    return pair_table(two for two in map("{:02}".format, range(100)) if phone.SHAPE.fullmatch(two.ljust(phone.LENGTH, "0")))
+    return pair_table(
+        two
+        for two in map("{:02}".format, range(100))
+        if phone.SHAPE.fullmatch(two.ljust(phone.LENGTH, "0"))
+    )
 
 
 def is_mobile(text: Bytes) -> Flags:
@@ -69,7 +88,9 @@ def is_mobile(text: Bytes) -> Flags:
 
 
 def are_normal_phones(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are mobile numbers as they are enrolled."""
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are mobile numbers as
+    they are enrolled.
+    """
     normal: Flags = (length == phone.LENGTH) & all_digits(text, phone.LENGTH) & is_mobile(text)
     return normal
 
@@ -102,14 +123,18 @@ def find_phones(batch: Batch, runs: NumberRuns) -> list[Segment]:
 
 
 def _with_letters(batch: Batch, classes: Classes) -> NumberColumns:
-    """Words of eleven characters, letters among them that look like digits, and that are a mobile number with these."""
+    """Words of eleven characters, letters among them that look like digits, and that are a
+    mobile number with these.
+    """
     whole = classes.words.of(phone.LENGTH) & classes.free & ~ahead(classes.word, phone.LENGTH)
     start = places(whole & ahead(classes.digit, 1) & ~classes.digits.of(phone.LENGTH))
     text = batch.windows(start, WIDTH)
     enough = is_digit(text[:, : phone.LENGTH]).sum(1) >= phone.FEWEST_DIGITS
     text = _digits_of_letters().take(text)
     numbers = NumberColumns(start, start + phone.LENGTH, text)
-    return numbers.where(enough & all_digits(text, phone.LENGTH) & is_mobile(text) & ~_is_fraction(batch.data, start))
+    return numbers.where(
+        enough & all_digits(text, phone.LENGTH) & is_mobile(text) & ~_is_fraction(batch.data, start)
+    )
 
 
 def _has_prefix(text: Bytes, prefix: bytes) -> Flags:
@@ -129,16 +154,26 @@ def _is_fraction(data: Bytes, start: Places) -> Flags:
 def _schemes() -> Bytes:
     """u8[10000]: the scheme of the first four digits, counted from 1; 0 for none."""
     table = np.zeros(10_000, np.uint8)
-    numbers = " ".join(f"{first:04}" for first in range(len(table)))  # in one text: ten times faster than to ask for each
+    # in one text: ten times faster than to ask for each
+    numbers = " ".join(f"{first:04}" for first in range(len(table)))
     for scheme, (first, _) in enumerate(card.SCHEMES.values(), 1):
-        table[[match.start() // (SCHEME_DIGITS + 1) for match in re.finditer(rf"\b(?:{first})", numbers)]] = scheme
+        table[
+            [
+                match.start() // (SCHEME_DIGITS + 1)
+                for match in re.finditer(rf"\b(?:{first})", numbers)
+            ]
+        ] = scheme
     return table
 
 
 @cache
 def _ranges(length: int) -> Flags:
-    """bool[10000]: by the first four digits, whether a card scheme has numbers of that length there."""
-    return np.array([False, *(length in lengths for _, lengths in card.SCHEMES.values())]).take(_schemes())
+    """bool[10000]: by the first four digits, whether a card scheme has numbers of that length
+    there.
+    """
+    return np.array([False, *(length in lengths for _, lengths in card.SCHEMES.values())]).take(
+        _schemes()
+    )
 
 
 def in_range(text: Bytes, length: int) -> Flags:
@@ -151,15 +186,18 @@ def in_range(text: Bytes, length: int) -> Flags:
 
 @cache
 def _eight(places: range, value: int = 0xFF) -> np.uint64:
-    """`value` in the bytes with these places of a number of eight; places beyond it are left out."""
+    """`value` in the bytes with these places of a number of eight; places beyond it are left
+    out.
+    """
     return np.uint64(sum(value << 8 * place for place in places if place < EIGHT))
 
 
 def luhn(text: Bytes, length: int) -> Flags:
     """Whether the Luhn sum of the first `length` digits is a multiple of ten: bool[n].
 
-    A doubled digit above 4 counts nine less, as 2 · 7 counts 1 + 4. Eight digits are summed at a time, each in a byte of its own,
-    the first of them the lowest: three of them make 27 at most, and all bytes together less than 256.
+    A doubled digit above 4 counts nine less, as 2 · 7 counts 1 + 4. Eight digits are summed at a
+    time, each in a byte of its own, the first of them the lowest: three of them make 27 at most,
+    and all bytes together less than 256.
     """
     total = np.zeros(len(text), np.uint64)
     for first in range(0, length, EIGHT):
@@ -191,7 +229,9 @@ def are_valid_cards(text: Bytes, length: int) -> Flags:
 
 
 def are_normal_cards(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are cards as they are enrolled: without Luhn too."""
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are cards as they are
+    enrolled: without Luhn too.
+    """
     normal = np.zeros(len(length), bool)
     for size in card.LENGTHS:
         own = np.flatnonzero(length == size)
@@ -200,7 +240,8 @@ def are_normal_cards(text: Bytes, length: Places) -> Flags:
 
 
 def _accepts_cards(batch: Batch, classes: Classes, shape: NumberShape, start: Places) -> Flags:
-    """Those that are no part of a longer grouped number; a dot in one of two groups makes a decimal fraction.
+    """Those that are no part of a longer grouped number; a dot in one of two groups makes a decimal
+    fraction.
 
     A group of one to four digits behind, or of four before, makes it longer.
     """
@@ -220,16 +261,27 @@ CARD_SHAPES = tuple(NumberShape("card", groups, _accepts_cards) for groups in ca
 
 
 def find_cards(runs: NumberRuns) -> list[Segment]:
-    """Find cards, valid or not; a run of 18 digits that may be a resident ID is one only where it passes Luhn."""
+    """Find cards, valid or not; a run of 18 digits that may be a resident ID is one only where
+    it passes Luhn.
+    """
     pieces = [(length, runs.digits.of(length)) for length in card.LENGTHS]
-    pieces = [(length, numbers.where(in_range(numbers.text, length))) for length, numbers in pieces if len(numbers.start)]
-    grouped = [(shape.size, numbers.where(in_range(numbers.text, shape.size))) for shape, numbers in runs.of_kind("card")]
+    pieces = [
+        (length, numbers.where(in_range(numbers.text, length)))
+        for length, numbers in pieces
+        if len(numbers.start)
+    ]
+    grouped = [
+        (shape.size, numbers.where(in_range(numbers.text, shape.size)))
+        for shape, numbers in runs.of_kind("card")
+    ]
     found = list[Segment]()
     for length, numbers in pieces:
         holds = luhn(numbers.text, length)
         may_be = holds | ~is_id(numbers.text) if length == ID_LENGTH else np.ones(len(holds), bool)
         found.append(numbers.where(may_be).segment("card", length, holds[may_be]))
-    found += [numbers.segment("card", length, luhn(numbers.text, length)) for length, numbers in grouped]
+    found += [
+        numbers.segment("card", length, luhn(numbers.text, length)) for length, numbers in grouped
+    ]
     return [segment for segment in found if len(segment)]
 
 
@@ -240,7 +292,9 @@ def _regions() -> Flags:
 
 
 def is_id(text: Bytes) -> Flags:
-    """Whether region and birth date of 18 characters are possible, whatever the check character: bool[n]."""
+    """Whether region and birth date of 18 characters are possible, whatever the check character:
+    bool[n].
+    """
     year = two(text, 6) * 100 + two(text, 8)
     possible: Flags = _regions().take(pair(text, 0)) & (year >= FIRST_YEAR) & (year <= LAST_YEAR)
     possible &= is_date(year, two(text, 10), two(text, 12))
@@ -250,12 +304,16 @@ def is_id(text: Bytes) -> Flags:
 @cache
 def _checks() -> Bytes:
     """The check character of every weighted sum of the first 17 digits."""
-    return np.resize(np.frombuffer(resident_id.CHECKS.encode(), np.uint8), 9 * sum(resident_id.WEIGHTS) + 1)
+    return np.resize(
+        np.frombuffer(resident_id.CHECKS.encode(), np.uint8), 9 * sum(resident_id.WEIGHTS) + 1
+    )
 
 
 @cache
 def _weights(first: int) -> np.uint64:
-    """Every second weight of eight, from `first` on, in two bytes each; the first is the highest."""
+    """Every second weight of eight, from `first` on, in two bytes each; the first is the
+    highest.
+    """
     weights = resident_id.WEIGHTS[first : first - first % 2 + EIGHT : 2]
     return np.uint64(sum(weight << 16 * (3 - place) for place, weight in enumerate(weights)))
 
@@ -263,8 +321,8 @@ def _weights(first: int) -> np.uint64:
 def check_characters(text: Bytes) -> Bytes:
     """The last character of an ID whose first 17 digits are given: u8[n], ASCII.
 
-    Every second byte of eight, which has room for two, times the weights in the opposite order: the highest two bytes become
-    the weighted sum, of at most 4 · 9 · 10.
+    Every second byte of eight, which has room for two, times the weights in the opposite order: the
+    highest two bytes become the weighted sum, of at most 4 · 9 · 10.
     """
     total = np.zeros(len(text), np.uint64)
     for first in (0, EIGHT):
@@ -278,7 +336,9 @@ def check_characters(text: Bytes) -> Bytes:
 
 
 def are_normal_ids(text: Bytes, length: Places) -> Flags:
-    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are valid IDs as they are enrolled."""
+    """Which cells, the first `length` i64[n] bytes of `text` u8[n, w], are valid IDs as they are
+    enrolled.
+    """
     shaped: Flags = (length == ID_LENGTH) & all_digits(text, ID_LENGTH - 1) & is_id(text)
     own = np.flatnonzero(shaped)
     shaped[own] = check_characters(text[own]) == text[own, ID_LENGTH - 1]
@@ -286,24 +346,34 @@ def are_normal_ids(text: Bytes, length: Places) -> Flags:
 
 
 def _accepts_ids(batch: Batch, _classes: Classes, shape: NumberShape, start: Places) -> Flags:
-    """Any, but what has an X must end with one, which as a group of its own comes behind the same separator."""
+    """Any, but what has an X must end with one, which as a group of its own comes behind the
+    same separator.
+    """
     end = start + shape.length
     alone: Flags = np.ones(len(start), bool)
     if shape.with_x:
         alone &= (batch.data[end - 1] | CASE) == (X | CASE)
-        alone &= (shape.groups[-1] > 1) | (batch.data[end - 2] == batch.data[start + shape.groups[0]])
+        alone &= (shape.groups[-1] > 1) | (
+            batch.data[end - 2] == batch.data[start + shape.groups[0]]
+        )
     return alone
 
 
 ID_SHAPES = tuple(
-    NumberShape("resident_id", groups, _accepts_ids, with_x=with_x) for groups in resident_id.GROUPS for with_x in (False, True)
+    NumberShape("resident_id", groups, _accepts_ids, with_x=with_x)
+    for groups in resident_id.GROUPS
+    for with_x in (False, True)
 )
 
 
 def find_resident_ids(runs: NumberRuns) -> list[Segment]:
     """Find resident IDs, valid or not."""
     digits = runs.digits
-    found = [_ids_among(digits.before_x), _expanded(digits.of(OLD_ID_LENGTH)), _ids_in_runs(digits.of(ID_LENGTH))]
+    found = [
+        _ids_among(digits.before_x),
+        _expanded(digits.of(OLD_ID_LENGTH)),
+        _ids_in_runs(digits.of(ID_LENGTH)),
+    ]
     found += [_ids_among(numbers) for _, numbers in runs.of_kind("resident_id")]
     return [segment for segment in found if len(segment)]
 
@@ -319,11 +389,15 @@ def _ids_among(found: NumberColumns) -> Segment:
 def _ids_in_runs(found: NumberColumns) -> Segment:
     """Return the IDs among runs of 18 digits."""
     found = found.where(is_id(found.text))
-    return found.segment("resident_id", ID_LENGTH, check_characters(found.text) == found.text[:, ID_LENGTH - 1])
+    return found.segment(
+        "resident_id", ID_LENGTH, check_characters(found.text) == found.text[:, ID_LENGTH - 1]
+    )
 
 
 def _expanded(found: NumberColumns) -> Segment:
-    """IDs of 15 digits, brought to 18: century 19, or 18 for the orders of those born before 1900."""
+    """IDs of 15 digits, brought to 18: century 19, or 18 for the orders of those born before
+    1900.
+    """
     text = np.zeros_like(found.text)
     text[:, :6], text[:, 8:17] = found.text[:, :6], found.text[:, 6:15]
     order = two(found.text, 12) * 10 + (found.text[:, 14] & 0x0F)
@@ -338,9 +412,11 @@ FIXED_WIDTH = phone.LENGTH + ID_LENGTH
 
 
 def find_fixed_width(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Phones and IDs of rows whose fields have a fixed width and no sign between, either first: `1380013800011010519491231002…`.
+    """Phones and IDs of rows whose fields have a fixed width and no sign between, either first:
+    `1380013800011010519491231002…`.
 
-    A run of 29 digits is both where one end is a mobile number and the rest an ID whose date and check leave little to chance.
+    A run of 29 digits is both where one end is a mobile number and the rest an ID whose date and
+    check leave little to chance.
     """
     start, size = runs.digits.long
     start, found = start[size == FIXED_WIDTH], list[Segment]()
@@ -380,7 +456,10 @@ def _code_provinces() -> Flags:
 
 
 def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
-    """Codes whose check holds; and those of letters and digits whose check fails, as failures. Digits alone may be anything."""
+    """Codes whose check holds; and those of letters and digits whose check fails, as failures.
+
+    Digits alone may be anything.
+    """
     plain, mixed = runs.digits.of(CODE_LENGTH), runs.words.of(CODE_LENGTH)
     if not len(plain.start) and not len(mixed):
         return []
@@ -392,12 +471,24 @@ def find_company_ids(batch: Batch, runs: NumberRuns) -> list[Segment]:
     text = np.concatenate((text[holds], mixed_text))
     valid = np.concatenate((holds[holds], _codes_hold(mixed_values)))
     length = np.full(len(start), CODE_LENGTH, np.int64)
-    return [Segment("uscc", "plain", start, start + CODE_LENGTH, cut(text, CODE_LENGTH), length, valid)] if len(start) else []
+    return (
+        [
+            Segment(
+                "uscc", "plain", start, start + CODE_LENGTH, cut(text, CODE_LENGTH), length, valid
+            )
+        ]
+        if len(start)
+        else []
+    )
 
 
 def _shaped_codes(start: Places, text: Bytes) -> tuple[Places, Bytes, Bytes]:
-    """Those of `text` u8[n, 24] that are shaped like a code: where they begin, in upper case, and each character's value."""
-    regional = np.flatnonzero(_code_beginnings().take(pair(text, 0)) & _code_provinces().take(pair(text, 2)))
+    """Those of `text` u8[n, 24] that are shaped like a code: where they begin, in upper case,
+    and each character's value.
+    """
+    regional = np.flatnonzero(
+        _code_beginnings().take(pair(text, 0)) & _code_provinces().take(pair(text, 2))
+    )
     start, text = start.take(regional), text.take(regional, axis=0)
     text &= np.where(text > ord("Z"), UPPER, NO_VALUE).astype(np.uint8)
     values = _code_values().take(text[:, :CODE_LENGTH])

@@ -1,14 +1,17 @@
 """Numbers as they are written, whatever kind they may be: in one piece, or in groups.
 
-`DigitRuns` holds the runs of digits that stand alone, by length: a number inside a longer one is another number.
-`find_grouped` finds those whose groups have lengths that a kind declares as a `NumberShape` (138-0013-8000, 6200 0000 0000 0005,
-110105 19491231 002X); one space, dash or dot stands between two groups, the same between all, never two, since two hyphens end a
-field. What a number is says `number_rules`.
+`DigitRuns` holds the runs of digits that stand alone, by length: a number inside a longer one is
+another number. `find_grouped` finds those whose groups have lengths that a kind declares as a
+`NumberShape` (138-0013-8000, 6200 0000 0000 0005, 110105 19491231 002X); one space, dash or dot
+stands between two groups, the same between all, never two, since two hyphens end a field. What a
+number is says `number_rules`.
 
-`find_words` gives the runs of letters and digits that are not all digits, and `find_digests` says which of them are digests:
-hexadecimal, of a dump that calls itself anonymous. 32 digits are MD5, 16 its middle, 40 SHA-1, 64, 96 and 128 SHA-2.
+`find_words` gives the runs of letters and digits that are not all digits, and `find_digests` says
+which of them are digests: hexadecimal, of a dump that calls itself anonymous. 32 digits are MD5, 16
+its middle, 40 SHA-1, 64, 96 and 128 SHA-2.
 
-A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table, which takes half the look-ups.
+A number is a row of WIDTH bytes, ASCII. Two neighbouring characters are one index into a table,
+which takes half the look-ups.
 """
 
 from __future__ import annotations
@@ -64,7 +67,9 @@ LONGEST_WORD = 16
 
 
 class NumberColumns(NamedTuple):
-    """Numbers that stand alone: where they begin and end, i64[n], and a row of bytes from the beginning on, u8[n, WIDTH]."""
+    """Numbers that stand alone: where they begin and end, i64[n], and a row of bytes from the
+    beginning on, u8[n, WIDTH].
+    """
 
     start: Places
     end: Places
@@ -78,18 +83,22 @@ class NumberColumns(NamedTuple):
         return NumberColumns(self.start.take(own), self.end.take(own), self.text.take(own, axis=0))
 
     def segment(self, kind: str, length: int, valid: Flags | None = None) -> Segment:
-        """They as candidates, all `length` long, valid unless told; what stands behind them in a row is wiped in place."""
+        """They as candidates, all `length` long, valid unless told; what stands behind them in a
+        row is wiped in place.
+        """
         valid = np.ones(len(self.start), bool) if valid is None else valid
         lengths = np.full(len(self.start), length, np.int64)
         return Segment(kind, "plain", self.start, self.end, cut(self.text, length), lengths, valid)
 
 
 class DigitRuns:
-    """All numbers of a batch that are written in one piece, and to no letter or digit glued but a word that names a number.
+    """All numbers of a batch that are written in one piece, and to no letter or digit glued but a
+    word that names a number.
 
-    `of(length)` gives those of exactly so many digits, by place; `before_x` are the runs of 17 that an X ends; `long` is where
-    runs of more than LONGEST begin, and how long they are, i64[n] each; `led` i64[n] is where runs of letters and digits begin
-    whose first LEADING characters or more are digits, and not all.
+    `of(length)` gives those of exactly so many digits, by place; `before_x` are the runs of 17 that
+    an X ends; `long` is where runs of more than LONGEST begin, and how long they are, i64[n] each;
+    `led` i64[n] is where runs of letters and digits begin whose first LEADING characters or more
+    are digits, and not all.
     """
 
     def __init__(self, batch: Batch, classes: Classes) -> None:
@@ -112,7 +121,9 @@ class DigitRuns:
         order = np.argsort(length, kind="stable")  # of bytes: counting, not comparing
         kept = kept.take(order)
         self._all = _numbers(batch, start.take(kept), end.take(kept))
-        self._borders = np.searchsorted(length.take(order), np.arange(LONGEST + 2, dtype=np.uint8)).tolist()
+        self._borders = np.searchsorted(
+            length.take(order), np.arange(LONGEST + 2, dtype=np.uint8)
+        ).tolist()
 
     def of(self, length: int) -> NumberColumns:
         """Those of `length` digits, at most LONGEST, as views."""
@@ -122,14 +133,18 @@ class DigitRuns:
 
 @cache
 def _glued_words() -> tuple[Words, npt.NDArray[np.bytes_]]:
-    """Digests of the words that may stand glued to a number, sorted, and these words, in lower case: [n] each."""
+    """Digests of the words that may stand glued to a number, sorted, and these words, in lower
+    case: [n] each.
+    """
     words = np.array([word.encode() for word in glued_words()], f"S{LONGEST_WORD}")
     order = np.argsort(digests := _digests(words))
     return digests[order], words[order]
 
 
 def _digests(words: npt.NDArray[np.bytes_]) -> Words:
-    """A number for each word, u64[n]: to look up in a few hundred of them takes a tenth of what to compare the words takes."""
+    """A number for each word, u64[n]: to look up in a few hundred of them takes a tenth of what
+    to compare the words takes.
+    """
     low, high = np.ascontiguousarray(words).view("<u8").reshape(-1, 2).T
     made: Words = low ^ (high * np.uint64(0x9E3779B97F4A7C15))
     return made
@@ -172,14 +187,18 @@ def _numbers(batch: Batch, start: Places, end: Places) -> NumberColumns:
 
 
 def all_digits(text: Bytes, length: int) -> Flags:
-    """Which rows of `text` u8[n, a multiple of 8] have digits in their first `length` columns: bool[n]."""
+    """Which rows of `text` u8[n, a multiple of 8] have digits in their first `length` columns:
+    bool[n].
+    """
     digits = is_digit(text[:, : -(-length // 8) * 8])
     digits[:, length:] = True
     return every(digits)
 
 
 def pair(text: Bytes, column: int) -> npt.NDArray[np.uint16]:
-    """The characters in `column`, an even one, and behind it as one number, to look up in a table of 65,536: u16[n]."""
+    """The characters in `column`, an even one, and behind it as one number, to look up in a
+    table of 65,536: u16[n].
+    """
     pairs: npt.NDArray[np.uint16] = text.view("<u2")[:, column // 2]
     return pairs
 
@@ -192,7 +211,9 @@ def pair_table(pairs: Iterable[str]) -> Flags:
 
 
 def two(text: Bytes, column: int) -> Places:
-    """The number that two digits from `column` on, an even one, spell: i64[n]; 255 where they are none."""
+    """The number that two digits from `column` on, an even one, spell: i64[n]; 255 where they
+    are none.
+    """
     return _twos().take(pair(text, column)).astype(np.int64)
 
 
@@ -207,9 +228,10 @@ def _twos() -> Bytes:
 class NumberShape:
     """How numbers of one kind are grouped.
 
-    `accepts` says which of the numbers that begin at given places, and whose groups have these lengths, may be one, by what they
-    are written with and stand between: bool[n]. `prefix` is what the first digits say beside the number; `with_x` says that the
-    last character is an X, and no digit.
+    `accepts` says which of the numbers that begin at given places, and whose groups have these
+    lengths, may be one, by what they are written with and stand between: bool[n]. `prefix` is what
+    the first digits say beside the number; `with_x` says that the last character is an X, and no
+    digit.
     """
 
     kind: str
@@ -230,7 +252,9 @@ class NumberShape:
 
     @cached_property
     def code(self) -> int:
-        """The lengths of its groups of digits as hexadecimal digits, 0x44443 for a card of 19; an X is no digit."""
+        """The lengths of its groups of digits as hexadecimal digits, 0x44443 for a card of 19;
+        an X is no digit.
+        """
         digits = (*self.groups[:-1], self.groups[-1] - self.with_x)
         return sum(group << 4 * (MOST_GROUPS - 1 - number) for number, group in enumerate(digits))
 
@@ -252,11 +276,15 @@ class GroupedDigits(NamedTuple):
     code: Places
 
 
-def find_grouped(batch: Batch, classes: Classes, shapes: tuple[NumberShape, ...]) -> list[tuple[NumberShape, NumberColumns]]:
-    """Numbers that are written in groups, by their shape; of several shapes at one place that with most groups.
+def find_grouped(
+    batch: Batch, classes: Classes, shapes: tuple[NumberShape, ...]
+) -> list[tuple[NumberShape, NumberColumns]]:
+    """Numbers that are written in groups, by their shape; of several shapes at one place that with
+    most groups.
 
-    Where a first gap may be is told from bits; from there the lengths of up to five groups are read, and make a number of five
-    hexadecimal digits: a table says which shapes it and its beginnings are.
+    Where a first gap may be is told from bits; from there the lengths of up to five groups are
+    read, and make a number of five hexadecimal digits: a table says which shapes it and its
+    beginnings are.
     """
     gap = _first_gaps(batch, classes)
     if not len(gap):
@@ -280,7 +308,9 @@ def find_grouped(batch: Batch, classes: Classes, shapes: tuple[NumberShape, ...]
 
 
 def _ends(batch: Batch, shape: NumberShape, end: Places) -> Flags:
-    """Whether no letter or digit is glued behind these numbers but a word that names a number: bool[n]."""
+    """Whether no letter or digit is glued behind these numbers but a word that names a number:
+    bool[n].
+    """
     free = ~is_word(batch.data.take(end))
     if not shape.with_x:
         free[~free] = before_word(batch, end[~free])
@@ -288,8 +318,12 @@ def _ends(batch: Batch, shape: NumberShape, end: Places) -> Flags:
 
 
 @cache
-def _coded(shapes: tuple[NumberShape, ...]) -> tuple[tuple[tuple[NumberShape, ...], ...], npt.NDArray[np.uint8]]:
-    """Shapes of one code each, the first of them none; and for each code, u8[16^5], the number of its shapes among these."""
+def _coded(
+    shapes: tuple[NumberShape, ...],
+) -> tuple[tuple[tuple[NumberShape, ...], ...], npt.NDArray[np.uint8]]:
+    """Shapes of one code each, the first of them none; and for each code, u8[16^5], the number
+    of its shapes among these.
+    """
     by_code: dict[int, list[NumberShape]] = {}
     for shape in shapes:
         by_code.setdefault(shape.code, []).append(shape)
@@ -299,7 +333,9 @@ def _coded(shapes: tuple[NumberShape, ...]) -> tuple[tuple[tuple[NumberShape, ..
 
 
 def _first_gaps(batch: Batch, classes: Classes) -> Places:
-    """Separators with digits enough on either side, and not too many: most commas of a dump stand beside a whole number."""
+    """Separators with digits enough on either side, and not too many: most commas of a dump
+    stand beside a whole number.
+    """
     digits = classes.digits
     few_before = ~behind(digits.of(LONGEST_FIRST + 1), LONGEST_FIRST + 1)
     few_behind = ~ahead(digits.of(LONGEST_GROUP + 1), 1)
@@ -309,14 +345,18 @@ def _first_gaps(batch: Batch, classes: Classes) -> Places:
 
 
 def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
-    """Digits in groups around each gap whose first is not too long and not glued to a letter; nothing in the middle of a card."""
+    """Digits in groups around each gap whose first is not too long and not glued to a letter;
+    nothing in the middle of a card.
+    """
     data = batch.data
     around = windows(classes.digit, gap - LOOK_BACK)
     first = LOOK_BACK - 1 - highest(~around & below(LOOK_BACK))
-    fours = (around >> np.uint64(LOOK_BACK - 4 - 6)) & np.uint64(0b111111) == np.uint64(0b011110)  # and what stands before
+    # and what stands before
+    fours = (around >> np.uint64(LOOK_BACK - 4 - 6)) & np.uint64(0b111111) == np.uint64(0b011110)
     inside = np.flatnonzero((first == 4) & fours)
     place = gap.take(inside) - 4
-    phones = (data.take(place) == ord("0")) & (data.take(place + 1) == ord("1"))  # a trunk prefix, and 13 to 19
+    # a trunk prefix, and 13 to 19
+    phones = (data.take(place) == ord("0")) & (data.take(place + 1) == ord("1"))
     kept = first <= LONGEST_FIRST
     kept[inside[is_space_or_dash(data.take(place - 1)) & ~phones]] = False
     own = np.flatnonzero(kept)
@@ -330,7 +370,9 @@ def _grouped(batch: Batch, classes: Classes, gap: Places) -> GroupedDigits:
         length = np.minimum(lowest(~(rest >> ONE)), LONGEST_GROUP)
         code[open_] |= length << 4 * (MOST_GROUPS - 1 - group)
         place, rest = place + 1 + length, rest >> (length + 1).astype(np.uint64)
-        on = np.flatnonzero((rest & np.uint64(2) > 0) & (data.take(place) == data.take(gap.take(open_))))
+        on = np.flatnonzero(
+            (rest & np.uint64(2) > 0) & (data.take(place) == data.take(gap.take(open_)))
+        )
         place, rest, open_ = place.take(on), rest.take(on), open_.take(on)
     return GroupedDigits(gap - first, code)
 
@@ -348,7 +390,8 @@ LAST_HEX = 5
 
 
 class WordRuns(NamedTuple):
-    """Runs of at least SHORTEST_WORD letters and digits, not all digits: where they begin and how long they are, i64[n].
+    """Runs of at least SHORTEST_WORD letters and digits, not all digits: where they begin and how
+    long they are, i64[n].
 
     Those of more than 128 characters have length 129.
     """
@@ -363,9 +406,13 @@ class WordRuns(NamedTuple):
 
 
 def find_words(classes: Classes, led: Places) -> WordRuns:
-    """All words of a batch; `led` are those whose first 16 characters are digits, as `DigitRuns` knows them."""
+    """All words of a batch; `led` are those whose first 16 characters are digits, as `DigitRuns`
+    knows them.
+    """
     long = classes.words.of(SHORTEST_WORD)
-    start = np.concatenate((places(long & ~behind(long, 1) & ~classes.digits.of(SHORTEST_WORD)), led))
+    start = np.concatenate(
+        (places(long & ~behind(long, 1) & ~classes.digits.of(SHORTEST_WORD)), led)
+    )
     length = lowest(~windows(classes.word, start))
     for longest in (BITS, 2 * BITS):
         on = np.flatnonzero(length == longest)
@@ -375,7 +422,9 @@ def find_words(classes: Classes, led: Places) -> WordRuns:
 
 
 def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
-    """WordRuns of exactly so many hexadecimal digits; since they are words, a letter is among them."""
+    """WordRuns of exactly so many hexadecimal digits; since they are words, a letter is among
+    them.
+    """
     found = []
     for length, form in FORM_OF_LENGTH.items():
         start = words.of(length)
@@ -385,12 +434,16 @@ def find_digests(batch: Batch, words: WordRuns) -> list[Segment]:
         text |= np.uint8(CASE)  # which every digit has
         hexadecimal = every(is_digit(text) | (text - np.uint8(A) <= LAST_HEX))
         filled, valid = np.full(len(start), length, np.int64), np.ones(len(start), bool)
-        found.append(Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal))
+        found.append(
+            Segment(DIGEST, form, start, start + length, text, filled, valid).where(hexadecimal)
+        )
     return [segment for segment in found if len(segment)]
 
 
 class NumberRuns(NamedTuple):
-    """What detectors of numbers start from: digits in one piece, digits in groups, and words of letters and digits."""
+    """What detectors of numbers start from: digits in one piece, digits in groups, and words of
+    letters and digits.
+    """
 
     digits: DigitRuns
     grouped: Sequence[tuple[NumberShape, NumberColumns]]
@@ -400,7 +453,11 @@ class NumberRuns(NamedTuple):
     def of(cls, batch: Batch, shapes: tuple[NumberShape, ...]) -> NumberRuns:
         """Find them in a batch."""
         digits = DigitRuns(batch, batch.classes)
-        return cls(digits, find_grouped(batch, batch.classes, shapes), find_words(batch.classes, digits.led))
+        return cls(
+            digits,
+            find_grouped(batch, batch.classes, shapes),
+            find_words(batch.classes, digits.led),
+        )
 
     def of_kind(self, kind: str) -> Iterator[tuple[NumberShape, NumberColumns]]:
         """Yield the grouped numbers that are shaped as `kind`."""

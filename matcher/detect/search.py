@@ -1,15 +1,17 @@
 """The search on one screen: a buffer in, columns of candidates out.
 
-Before it goes one pass over a batch for every pattern of letters: words of the lexicon, labels with values, masks, what is to be
-unescaped. Hyperscan costs by the pass and hardly by the word: a thousand take 5 ms for 8 MB, but one pattern without a literal as
-much again (measured), so what those would tell is told in columns. What it sees says where to look.
+Before it goes one pass over a batch for every pattern of letters: words of the lexicon, labels with
+values, masks, what is to be unescaped. Hyperscan costs by the pass and hardly by the word: a
+thousand take 5 ms for 8 MB, but one pattern without a literal as much again (measured), so what
+those would tell is told in columns. What it sees says where to look.
 
-`DETECTORS` is the table of all that finds candidates: each is called only where its needs are met, and one that fails costs what
-it would have found and nothing else.
+`DETECTORS` is the table of all that finds candidates: each is called only where its needs are met,
+and one that fails costs what it would have found and nothing else.
 
-What is too rare to be worth columns (numbers from abroad, IBANs, addresses with a domain in other scripts) is found by the kind's
-own pattern. A gate, cheap and over the whole buffer, gives the places where one may stand; around these the pattern is run, on
-text. Stretches that touch are read as one, so that a flood of gates costs one pass and not one each.
+What is too rare to be worth columns (numbers from abroad, IBANs, addresses with a domain in other
+scripts) is found by the kind's own pattern. A gate, cheap and over the whole buffer, gives the
+places where one may stand; around these the pattern is run, on text. Stretches that touch are read
+as one, so that a flood of gates costs one pass and not one each.
 """
 
 from __future__ import annotations
@@ -77,7 +79,9 @@ from ullage.identifiers.email import LONGEST_LABEL
 from ullage.identifiers.phone import FROM_ABROAD
 
 APART = ("email", "qq", "wechat", "digest")
-"""Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a name (`wx13800138000`)."""
+"""Kinds that may overlap with others: an address holds a phone (`13800138000@qq.com`), as does a
+name (`wx13800138000`).
+"""
 
 
 class PrescanHits(NamedTuple):
@@ -98,7 +102,9 @@ class PrescanHits(NamedTuple):
 
 NO_HITS: Hits = np.empty(0, np.int64), np.empty(0, np.int64)
 NOTHING_SEEN = PrescanHits(*[NO_HITS] * len(PrescanHits._fields))
-"""What is known where the prescan itself failed: nothing, so that there may be something to undo anywhere."""
+"""What is known where the prescan itself failed: nothing, so that there may be something to undo
+anywhere.
+"""
 COOKIE_SIGNS = (b"ookie", b"httpOnly", b"sameSite")
 """One of these stands in every text with cookies that names no site, in any case."""
 
@@ -133,7 +139,9 @@ class ClassMask(Flag):
     DIGIT = auto()
     AT = auto()
     RUN = auto()
-    """Eleven letters and digits in a row, the second of them a digit: shorter numbers stand in groups."""
+    """Eleven letters and digits in a row, the second of them a digit: shorter numbers stand in
+    groups.
+    """
     GROUPS = auto()
     """A sign between digits enough on either side."""
     LONG_WORD = auto()
@@ -144,7 +152,9 @@ class ClassMask(Flag):
     @classmethod
     def of(cls, classes: Classes, seen: PrescanHits) -> ClassMask:
         """Return what a buffer holds in which the prescan saw `seen`."""
-        held = (cls.LABELS if len(seen.labelled[0]) else cls(0)) | (cls.MASKS if len(seen.masked[0]) else cls(0))
+        held = (cls.LABELS if len(seen.labelled[0]) else cls(0)) | (
+            cls.MASKS if len(seen.masked[0]) else cls(0)
+        )
         if classes.at.any():
             held |= cls.AT
         if classes.words.of(SHORTEST_WORD).any():
@@ -166,9 +176,11 @@ NUMBERS = ClassMask.RUN | ClassMask.GROUPS | ClassMask.LONG_WORD
 
 @dataclass
 class SearchView:
-    """What detectors look at: a buffer, what the prescan saw there, and what detectors before found.
+    """What detectors look at: a buffer, what the prescan saw there, and what detectors before
+    found.
 
-    `strange_at` are the at signs before domains in another script; `settled` is what is left where candidates overlapped.
+    `strange_at` are the at signs before domains in another script; `settled` is what is left where
+    candidates overlapped.
     """
 
     batch: Batch
@@ -195,7 +207,9 @@ class SearchView:
 
 
 def is_apart(segment: Segment) -> bool:
-    """Return whether candidates may overlap with others: an address, a name, or what only corroborates."""
+    """Return whether candidates may overlap with others: an address, a name, or what only
+    corroborates.
+    """
     return segment.kind in APART or segment.weak
 
 
@@ -217,42 +231,80 @@ def _find_mail(view: SearchView) -> Sequence[Segment]:
 
 
 def _find_mailboxes(view: SearchView) -> Sequence[Segment]:
-    """Find the QQ numbers in addresses, but for those behind a label: `QQ: 12345@qq.com` is one number."""
+    """Find the QQ numbers in addresses, but for those behind a label: `QQ: 12345@qq.com` is one
+    number.
+    """
     known = [segment.start for segment in view.apart(*BESIDE) if segment.kind == "qq"]
-    found = find_qq([segment for segment in view.apart("emails", "patterns") if segment.kind == "email"])
-    return [segment.where(~np.isin(segment.start, np.concatenate(known))) for segment in found] if known else found
+    found = find_qq(
+        [segment for segment in view.apart("emails", "patterns") if segment.kind == "email"]
+    )
+    return (
+        [segment.where(~np.isin(segment.start, np.concatenate(known))) for segment in found]
+        if known
+        else found
+    )
 
 
 BESIDE = ("labels", "masks", "abroad")
 """Detectors of what counts only beside something else."""
 DETECTORS = (
-    Detector("company_ids", ClassMask.LONG_WORD, lambda view: find_company_ids(view.batch, view.runs)),
-    Detector("phones", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_phones(view.batch, view.runs)),
-    Detector("resident_ids", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_resident_ids(view.runs)),
+    Detector(
+        "company_ids", ClassMask.LONG_WORD, lambda view: find_company_ids(view.batch, view.runs)
+    ),
+    Detector(
+        "phones", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_phones(view.batch, view.runs)
+    ),
+    Detector(
+        "resident_ids", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_resident_ids(view.runs)
+    ),
     Detector("cards", ClassMask.RUN | ClassMask.GROUPS, lambda view: find_cards(view.runs)),
-    Detector("fixed_width", ClassMask.LONG_WORD, lambda view: find_fixed_width(view.batch, view.runs)),
+    Detector(
+        "fixed_width", ClassMask.LONG_WORD, lambda view: find_fixed_width(view.batch, view.runs)
+    ),
     Detector("emails", ClassMask.AT, _find_mail),
-    Detector("patterns", ClassMask(0), lambda view: find_by_pattern(view.batch, view.batch.classes, view.strange_at)),
-    Detector("labels", ClassMask.LABELS, lambda view: marked_values.find_labelled(view.batch, view.seen.labelled)),
-    Detector("masks", ClassMask.MASKS, lambda view: marked_values.find_masked(view.batch, view.seen.masked)),
-    Detector("abroad", ClassMask.DIGIT, lambda view: abroad.find_abroad(view.batch, view.seen.abroad)),
+    Detector(
+        "patterns",
+        ClassMask(0),
+        lambda view: find_by_pattern(view.batch, view.batch.classes, view.strange_at),
+    ),
+    Detector(
+        "labels",
+        ClassMask.LABELS,
+        lambda view: marked_values.find_labelled(view.batch, view.seen.labelled),
+    ),
+    Detector(
+        "masks",
+        ClassMask.MASKS,
+        lambda view: marked_values.find_masked(view.batch, view.seen.masked),
+    ),
+    Detector(
+        "abroad", ClassMask.DIGIT, lambda view: abroad.find_abroad(view.batch, view.seen.abroad)
+    ),
     Detector("qq", ClassMask.AT, _find_mailboxes),
-    Detector("digests", ClassMask.LONG_WORD, lambda view: find_digests(view.batch, view.runs.words)),
+    Detector(
+        "digests", ClassMask.LONG_WORD, lambda view: find_digests(view.batch, view.runs.words)
+    ),
 )
 UNLIKELY = (
     Detector("backwards", ClassMask.RUN, lambda view: find_backwards(view.batch, view.runs.digits)),
     Detector(
         "card_headers",
         ClassMask.RUN | ClassMask.GROUPS,
-        lambda view: [marked_values.labelled_cards(view.batch, view.settled, view.seen.card_headers)],
+        lambda view: [
+            marked_values.labelled_cards(view.batch, view.settled, view.seen.card_headers)
+        ],
     ),
 )
-"""They find what is asked for and no sign of a genuine file, once overlaps are settled: numbers read backwards, and cards that
-fail Luhn behind a label, since such cards are issued."""
+"""They find what is asked for and no sign of a genuine file, once overlaps are settled: numbers
+read backwards, and cards that fail Luhn behind a label, since such cards are issued.
+"""
 
 
-def search(batch: Batch, seen: PrescanHits | None = None, guard: FaultGuard = STRICT) -> SettledCandidates:
-    """Find the candidates of every kind in a buffer where the prescan saw `seen`; only kinds that are APART overlap.
+def search(
+    batch: Batch, seen: PrescanHits | None = None, guard: FaultGuard = STRICT
+) -> SettledCandidates:
+    """Find the candidates of every kind in a buffer where the prescan saw `seen`; only kinds that
+    are APART overlap.
 
     A detector at which a lenient `guard` bears a fault gives no candidates.
     """
@@ -261,7 +313,9 @@ def search(batch: Batch, seen: PrescanHits | None = None, guard: FaultGuard = ST
     for detector in DETECTORS:
         if held & detector.needs or not detector.needs:
             view.by[detector.name] = guard.run(detector.name, partial(detector.find, view), ())
-    settled = settle([segment for found in view.by.values() for segment in found if not is_apart(segment)])
+    settled = settle(
+        [segment for found in view.by.values() for segment in found if not is_apart(segment)]
+    )
     view.settled = [*settled.segments, *view.apart("emails", "patterns", "qq", "digests", *BESIDE)]
     beaten = settled.beaten
     for detector in UNLIKELY:
@@ -277,7 +331,9 @@ AROUND = 80
 CONTINUES = 0xC0
 """The bits by which a byte is known that goes on a character."""
 SHORTEST_ABROAD, LONGEST_CODE = 7, 5
-"""Digits of a number in one piece, and of a calling code with 00 before it that a separator follows."""
+"""Digits of a number in one piece, and of a calling code with 00 before it that a separator
+follows.
+"""
 BRACKETS = b"()"
 WIDEST_LABEL = 4 * (LONGEST_LABEL + 1)
 """Bytes of a domain's label, whatever its characters, and of a dot."""
@@ -290,7 +346,9 @@ FOURS = np.uint64(sum(1 << place for place in range(4, 64, 5)))
 
 
 def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[Segment]:
-    """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not plain ASCII."""
+    """Candidates of all rare kinds; `strange_at` are the at signs before domains that are not
+    plain ASCII.
+    """
     gates = [(kinds()["email"], _before_dot(batch, strange_at))]
     if classes.digit.any():
         gates += [
@@ -300,17 +358,22 @@ def find_by_pattern(batch: Batch, classes: Classes, strange_at: Places) -> list[
         ]
     size = len(batch.data)
     found = [
-        _columns(batch, kind, stretches(gate - AROUND, gate + AROUND, size, apart=0), gate) for kind, gate in gates if len(gate)
+        _columns(batch, kind, stretches(gate - AROUND, gate + AROUND, size, apart=0), gate)
+        for kind, gate in gates
+        if len(gate)
     ]
     whole = list(zip((batch.starts - 1).tolist(), (batch.ends + 1).tolist(), strict=True))
-    slow = (kind for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels)  # a new file's
+    # a new file's
+    slow = (kind for name, kind in kinds().items() if name not in WITH_COLUMNS and not kind.labels)
     found += [_columns(batch, kind, whole) for kind in slow]
     return [segment for segment in found if len(segment)]
 
 
 @cache
 def _lengths() -> npt.NDArray[np.uint8]:
-    """u8[65536]: how long the numbers are of the country that two letters, lower case, stand for; 0 where they are no country."""
+    """u8[65536]: how long the numbers are of the country that two letters, lower case, stand
+    for; 0 where they are no country.
+    """
     table = np.zeros(1 << 16, np.uint8)
     for country, length in iban.LENGTHS.items():
         table[int.from_bytes(country.lower().encode(), "little")] = length
@@ -318,10 +381,14 @@ def _lengths() -> npt.NDArray[np.uint8]:
 
 
 def _iban_gates(batch: Batch, classes: Classes) -> Places:
-    """A country's two letters and two digits, nothing glued before, that go on in one piece of its length, or in fours."""
+    """A country's two letters and two digits, nothing glued before, that go on in one piece of
+    its length, or in fours.
+    """
     letter = classes.letter
     gate = places(letter & ahead(letter, 1) & ahead(classes.digits.of(2), 2) & classes.free)
-    full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
+    full = _lengths().take(
+        np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
+    )
     gate, full = gate[full > 0], full[full > 0]
     length = lowest(~windows(classes.word, gate))
     fours = (length < full) & (length % 4 == 0) & is_separator(batch.data.take(gate + length))
@@ -330,24 +397,35 @@ def _iban_gates(batch: Batch, classes: Classes) -> Places:
 
 
 def _spaced_iban_gates(batch: Batch, classes: Classes) -> Places:
-    """A country in capitals and two digits, that go on by single signs as long as the country asks for, and not in one piece."""
+    """A country in capitals and two digits, that go on by single signs as long as the country
+    asks for, and not in one piece.
+    """
     two = classes.letter & ahead(classes.letter, 1) & classes.free
     apart = ~ahead(classes.word, 2) & ahead(classes.digits.of(2), 3)
     gate = places(two & (apart | ahead(classes.digits.of(2), 2)))
     gate = gate[(batch.data.take(gate) | batch.data.take(gate + 1)) & np.uint8(CASE) == 0]
-    full = _lengths().take(np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0])
+    full = _lengths().take(
+        np.ascontiguousarray(batch.windows(gate, 8)[:, :2] | np.uint8(32)).view("<u2")[:, 0]
+    )
     gate, full = gate[full > 0], full[full > 0]
     seen = windows(classes.word, gate)
     inside = under(lowest(~seen & ~(seen >> ONE)))
     long = (np.bitwise_count(seen & inside) >= full) & (lowest(~seen) < full)
-    usual = ((seen ^ ~FOURS) & under(full.astype(np.int64) + (full - 1) // 4)) == 0  # which `_iban_gates` sees
+    # which `_iban_gates` sees
+    usual = ((seen ^ ~FOURS) & under(full.astype(np.int64) + (full - 1) // 4)) == 0
     usual &= is_space_or_dash(batch.data.take(gate + 4))
-    known: Places = gate[long & ~usual & (np.bitwise_count(windows(classes.digit, gate) & inside) >= iban.FEWEST_DIGITS)]
+    known: Places = gate[
+        long
+        & ~usual
+        & (np.bitwise_count(windows(classes.digit, gate) & inside) >= iban.FEWEST_DIGITS)
+    ]
     return known
 
 
 def _abroad_gates(batch: Batch, classes: Classes) -> Places:
-    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and long enough or in groups."""
+    """Digits behind a plus sign, or behind 00 with nothing glued before, that are no +86 and
+    long enough or in groups.
+    """
     data, digit, zero = batch.data, classes.digit, classes.zero
     signed = places(digit & behind(classes.plus, 1))
     signed = signed[(data[signed] != EIGHT) | (data[signed + 1] != SIX)]
@@ -362,17 +440,25 @@ def _abroad_gates(batch: Batch, classes: Classes) -> Places:
     alone[~alone] = before_word(batch, (begin + length)[~alone])
     begin, length = begin[alone], length[alone]
     before = data.take(begin - 1)
-    inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))  # as `phone.ZEROS` has it
+    # as `phone.ZEROS` has it
+    inner = is_digit(data.take(begin - 2)) & ((before == SPACE) | (before == DASH))
     inner &= (length == GROUP) | (data.take(begin - GROUP - 2) == before)
-    abroad: Places = begin[(length >= SHORTEST_ABROAD) | ((length <= LONGEST_CODE) & ~inner & _goes_on(data, digit, begin))]
+    abroad: Places = begin[
+        (length >= SHORTEST_ABROAD)
+        | ((length <= LONGEST_CODE) & ~inner & _goes_on(data, digit, begin))
+    ]
     return abroad
 
 
 def _goes_on(data: Bytes, digit: Words, begin: Places) -> Flags:
-    """Which digits go on to a number's fewest, with one sign between groups or a bracket, where nobody looks further: bool[n]."""
+    """Which digits go on to a number's fewest, with one sign between groups or a bracket, where
+    nobody looks further: bool[n].
+    """
     seen = windows(digit, begin)
     stop = lowest(~seen & ~(seen >> ONE))
-    bracket = is_one_of(data.take(begin + stop), BRACKETS) | is_one_of(data.take(begin + stop + 1), BRACKETS)
+    bracket = is_one_of(data.take(begin + stop), BRACKETS) | is_one_of(
+        data.take(begin + stop + 1), BRACKETS
+    )
     return np.asarray(bracket | (np.bitwise_count(seen & under(stop)) >= SHORTEST_ABROAD))
 
 
@@ -384,26 +470,43 @@ def _before_dot(batch: Batch, at: Places) -> Places:
     return at[dots.take(np.searchsorted(dots, at)) - at <= WIDEST_LABEL]
 
 
-def _columns(batch: Batch, kind: Kind, parts: Iterable[tuple[int, int]], gate: Places | None = None) -> Segment:
-    """Candidates of `kind` in `parts` of the buffer, those whose checksum fails among them; with `gate`, only those at one."""
+def _columns(
+    batch: Batch, kind: Kind, parts: Iterable[tuple[int, int]], gate: Places | None = None
+) -> Segment:
+    """Candidates of `kind` in `parts` of the buffer, those whose checksum fails among them; with
+    `gate`, only those at one.
+    """
     numbers, normals = dict[str, int](), list[str]()
     found = [_read(batch, kind, first, last, numbers, normals) for first, last in parts]
     start, end, number = np.concatenate([np.empty((0, 3), np.int64), *found]).T
     bodies = [normal.encode() for normal in normals] or [b""]
     width = -(-max(map(len, bodies)) // 8) * 8
-    table = np.array(bodies, f"S{max(8, width)}").view(np.uint8).reshape(len(bodies), -1).take(number, 0)
+    table = (
+        np.array(bodies, f"S{max(8, width)}")
+        .view(np.uint8)
+        .reshape(len(bodies), -1)
+        .take(number, 0)
+    )
     length = np.array([*map(len, bodies)], np.int64).take(number)
     valid = np.ones(len(number), bool)
     if kind.check is not no_check:
         valid = np.array([*map(kind.check, normals), False], bool).take(number)
     all_ = Segment(kind.name, "plain", start, end, table, length, valid)
-    return all_ if gate is None else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
+    return (
+        all_
+        if gate is None
+        else all_.where(np.searchsorted(gate, start) < np.searchsorted(gate, end))
+    )
 
 
-def _read(batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, int], normals: list[str]) -> Places:
-    """The bytes [start, end) of the buffer where each stands in a stretch, and the number of its normal form: i64[n, 3].
+def _read(
+    batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, int], normals: list[str]
+) -> Places:
+    """The bytes [start, end) of the buffer where each stands in a stretch, and the number of its
+    normal form: i64[n, 3].
 
-    `numbers` and `normals` are those of `Kind.columns`. What touches the stretch's edge was cut and is left out.
+    `numbers` and `normals` are those of `Kind.columns`. What touches the stretch's edge was cut and
+    is left out.
     """
     while batch.data[first] & CONTINUES == NOT_ASCII:
         first -= 1
@@ -413,7 +516,9 @@ def _read(batch: Batch, kind: Kind, first: int, last: int, numbers: dict[str, in
     text = raw.tobytes().decode("utf-8", "surrogatepass")
     if kind.glued:
         text = without_glued_words(text)
-    found: Places = np.stack([np.frombuffer(column, np.int64) for column in kind.columns(text, numbers, normals)], 1)
+    found: Places = np.stack(
+        [np.frombuffer(column, np.int64) for column in kind.columns(text, numbers, normals)], 1
+    )
     found = found[(found[:, 0] > 0) & (found[:, 1] < len(text))]
     if len(text) < len(raw):  # where each character begins
         found[:, :2] = np.flatnonzero(raw & CONTINUES != NOT_ASCII)[found[:, :2]]

@@ -1,12 +1,14 @@
-"""Values that stand for people and that no list is asked for: masks, digests in other forms, numbers in other spellings.
+"""Values that stand for people and that no list is asked for: masks, digests in other forms,
+numbers in other spellings.
 
-Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a time: `138****8000`, `a***@b.c`,
-SHA-512, a digest in base64, `zhang*qq.com`, `l38 OO13 8000`; numbers in fragments are counted by `whole_text`. A gate, which
-hyperscan looks for in the one pass over all texts, says where one may stand; around it a pattern of Python says whether one does.
-Each is linear: what repeats in it is bounded.
+Who finds nobody in a file of such values has not looked at it, so they are counted, a text at a
+time: `138****8000`, `a***@b.c`, SHA-512, a digest in base64, `zhang*qq.com`, `l38 OO13 8000`;
+numbers in fragments are counted by `whole_text`. A gate, which hyperscan looks for in the one pass
+over all texts, says where one may stand; around it a pattern of Python says whether one does. Each
+is linear: what repeats in it is bounded.
 
-Digests stand in ordinary texts too: of commits, files, sessions. So only one that is a cell counts, and none whose label or
-header names a thing that has digests or random ids of its own.
+Digests stand in ordinary texts too: of commits, files, sessions. So only one that is a cell counts,
+and none whose label or header names a thing that has digests or random ids of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ SPELT = "spelt"
 """What is counted, beside MASKED and the forms of digests."""
 SIZES = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
 MOST = 1 << 12
-"""Places of one text that are looked at; beyond them as many values are counted as are told by these."""
+"""Places of one text that are looked at; beyond them as many values are counted as are told by
+these.
+"""
 AROUND = 96
 """Bytes on either side of the end of what a gate saw."""
 BEFORE_AT = 16
@@ -47,7 +51,8 @@ HIDES = r"(?:\*|\xe2\x97\x8f|\xe2\x80\xa2|\xc3\x97)"
 WORD = "[A-Za-z0-9._+-]"
 MASKS = re.compile(
     rf"(?<![\w*@.+])(?:"
-    rf"\+?\d{{1,10}}[ -]?(?:{HIDES}{{3,14}}[ -]?){{1,4}}\d{{0,6}}[\dXx]"  # 138****8000, 6222 **** **** 1234
+    # 138****8000, 6222 **** **** 1234
+    rf"\+?\d{{1,10}}[ -]?(?:{HIDES}{{3,14}}[ -]?){{1,4}}\d{{0,6}}[\dXx]"
     rf"|{HIDES}{{4,14}}[ -]?\d{{4}}[\dXx]?"  # ****-8000
     rf"|1[3-9]\d{{1,6}}{HIDES}{{4,8}}"  # 138********
     rf"|1[3-9]\d####\d{{4}}"
@@ -98,7 +103,9 @@ THING = compile_later(
     re.VERBOSE | re.IGNORECASE | re.DOTALL,
 )
 """Names of what has digests or random ids and is no person."""
-PERSON = re.compile(rb"(?i)phone|mobile|tel|msisdn|mail|card|citizen|national|person|passport|ident|cust|client|user|iban|ssn")
+PERSON = re.compile(
+    rb"(?i)phone|mobile|tel|msisdn|mail|card|citizen|national|person|passport|ident|cust|client|user|iban|ssn"
+)
 DELIMITERS = tuple(bytes((sign,)) for sign in b"\t|;,")
 GLUED = re.compile(rb"(?i)(?:sha\d+[:-]|\) = )\Z")
 """What stands before the digest of an image, a package or a file."""
@@ -117,14 +124,21 @@ def patterns() -> SearchPatterns:
     ), hyperscan.HS_FLAG_DOTALL)  # fmt: skip
 
 
-def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]) -> dict[int, Counter[str]]:
-    """How many such values there are, by number of text and by form; none of what `segments` have read.
+def unread_values(
+    batch: Batch, segments: Sequence[Segment], hits: tuple[Places, Places]
+) -> dict[int, Counter[str]]:
+    """How many such values there are, by number of text and by form; none of what `segments` have
+    read.
 
     `hits` are what was found of `patterns` in the batch.
     """
     found: dict[int, Counter[str]] = defaultdict(Counter)
     weak = [segment.start for segment in segments if segment.form == MASKED and segment.weak]
-    hexed = [segment for segment in segments if segment.kind == DIGEST and int(segment.length[0]) in SIZES]
+    hexed = [
+        segment
+        for segment in segments
+        if segment.kind == DIGEST and int(segment.length[0]) in SIZES
+    ]
     gate = np.concatenate((hits[1], _hiding_before_at(batch), _alike(batch)))
     text, covered = batch.data.data, _covered(segments)
     for document, count in count_fragments(batch, partial(_are_read, covered)).items():
@@ -134,7 +148,12 @@ def unread_values(batch: Batch, segments: Sequence[Segment], hits: tuple[Places,
     for start in weak:
         _count(batch, start, MASKED, found)
     for segment in hexed:
-        _count(batch, _people(batch, text, segment.start, segment.end), SIZES[int(segment.length[0])], found)
+        _count(
+            batch,
+            _people(batch, text, segment.start, segment.end),
+            SIZES[int(segment.length[0])],
+            found,
+        )
     seen = gate[~_are_read(covered, gate - 1, gate)]
     seen.sort()
     for document, of_document in batch.by_document(seen):
@@ -149,7 +168,8 @@ def _hiding_before_at(batch: Batch) -> Places:
     at = places(batch.classes.at)
     if not len(at):
         return at
-    before = batch.windows(at - BEFORE_AT, BEFORE_AT).reshape(-1)  # in one row, for which numpy takes a fifth of the time
+    # in one row, for which numpy takes a fifth of the time
+    before = batch.windows(at - BEFORE_AT, BEFORE_AT).reshape(-1)
     hides = np.zeros(len(before), bool)
     for first, second in HIDING_PAIRS:
         hides[:-1] |= (before[:-1] == first) & (before[1:] == second)
@@ -160,7 +180,8 @@ def _hiding_before_at(batch: Batch) -> Places:
 def _alike(batch: Batch) -> Places:
     """The ends of numbers in groups that may have a letter for a digit: where ALIKE may match.
 
-    In columns, as no group has a literal, without which a pattern costs hyperscan as much as a thousand words.
+    In columns, as no group has a literal, without which a pattern costs hyperscan as much as a
+    thousand words.
     """
     sign, is_alike = batch.classes.separator, partial(is_one_of, signs=ALIKE_SIGNS)
     gap = places(sign & ahead(sign, LONG_GROUP + 1))
@@ -175,7 +196,9 @@ def _alike(batch: Batch) -> Places:
     return np.asarray(gap[in_groups.all(1) & has_letter] - SHORT_GROUP + GROUPED)
 
 
-def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places) -> Counter[str]:
+def _around(
+    batch: Batch, covered: tuple[Places, Places], text: memoryview, seen: Places
+) -> Counter[str]:
     """What stands around these places of one text, by form."""
     around = list(stretches(seen - AROUND, seen + AROUND, len(batch.data), apart=0))
     counts = Counter[str]()
@@ -189,11 +212,19 @@ def _around(batch: Batch, covered: tuple[Places, Places], text: memoryview, seen
     return +counts
 
 
-def _disguised(covered: tuple[Places, Places], text: memoryview, around: Sequence[tuple[int, int]]) -> int:
-    """How many numbers with letters for digits, and addresses without their sign; none where there are too few of a kind."""
+def _disguised(
+    covered: tuple[Places, Places], text: memoryview, around: Sequence[tuple[int, int]]
+) -> int:
+    """How many numbers with letters for digits, and addresses without their sign; none where
+    there are too few of a kind.
+    """
     start, end = _places(ALIKE, text, around)
-    written = {bytes(text[first:last]) for first, last in zip(start.tolist(), end.tolist(), strict=True)}
-    numbers = [number for number in written if is_valid(number.translate(AS_DIGITS, b" .-").decode())]
+    written = {
+        bytes(text[first:last]) for first, last in zip(start.tolist(), end.tolist(), strict=True)
+    }
+    numbers = [
+        number for number in written if is_valid(number.translate(AS_DIGITS, b" .-").decode())
+    ]
     count = len(numbers) if len(numbers) >= FEWEST else 0
     names: dict[tuple[bytes, bytes], set[bytes]] = defaultdict(set)
     start, end = _places(NO_AT, text, around)
@@ -211,9 +242,13 @@ def _count(batch: Batch, start: Places, form: str, found: Mapping[int, Counter[s
             found[document][form] += count
 
 
-def _places(pattern: re.Pattern[bytes], text: memoryview, around: Sequence[tuple[int, int]]) -> tuple[Places, Places]:
+def _places(
+    pattern: re.Pattern[bytes], text: memoryview, around: Sequence[tuple[int, int]]
+) -> tuple[Places, Places]:
     """Where what matches begins and ends."""
-    spans = [match.span() for first, last in around for match in pattern.finditer(text, first, last)]
+    spans = [
+        match.span() for first, last in around for match in pattern.finditer(text, first, last)
+    ]
     columns = np.array(spans, np.int64).reshape(-1, 2)
     return columns[:, 0], columns[:, 1]
 
@@ -230,18 +265,26 @@ def _are_read(covered: tuple[Places, Places], start: Places, end: Places) -> Fla
     """Which of the stretches [start, end) overlap with one that was read: bool[n]."""
     first, behind = covered
     before = np.searchsorted(first, end) - 1
-    read: Flags = (before >= 0) & (behind.take(np.maximum(before, 0), mode="clip") > start) if len(first) else before >= 0
+    read: Flags = (
+        (before >= 0) & (behind.take(np.maximum(before, 0), mode="clip") > start)
+        if len(first)
+        else before >= 0
+    )
     return read
 
 
 def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Places:
-    """Those of the digests [start, end) that may stand for people; of those of a text in which many do not, as many fewer."""
+    """Those of the digests [start, end) that may stand for people; of those of a text in which
+    many do not, as many fewer.
+    """
     if not len(start):
         return start
-    kept, names_person = np.zeros(len(start), bool), cache(_names_person)  # most digests of a text have the same name
+    # most digests of a text have the same name
+    kept, names_person = np.zeros(len(start), bool), cache(_names_person)
     document = batch.documents(start)
     for each, first, count in zip(
-        *(column.tolist() for column in np.unique(document, return_index=True, return_counts=True)), strict=True
+        *(column.tolist() for column in np.unique(document, return_index=True, return_counts=True)),
+        strict=True,
     ):
         step = -(-count // MOST_LOOKED_AT)
         begin = int(batch.starts[each])
@@ -249,7 +292,9 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
         delimiter = max(DELIMITERS, key=head.count)
         columns = head.split(delimiter)
         for place in range(first, first + count, step):
-            line = _line_before(text, max(begin, int(start[place]) - LINE), int(start[place]), int(end[place]))
+            line = _line_before(
+                text, max(begin, int(start[place]) - LINE), int(start[place]), int(end[place])
+            )
             if line is not None:
                 label, number = _label(line), line.count(delimiter)
                 above = columns[number].strip(b" \"'`") if number < len(columns) else b""
@@ -258,15 +303,22 @@ def _people(batch: Batch, text: memoryview, start: Places, end: Places) -> Place
 
 
 def _line_before(text: memoryview, first: int, start: int, end: int) -> bytes | None:
-    """What stands before a digest in its line, as far as [first, start) goes; None where it is no cell of a row."""
+    """What stands before a digest in its line, as far as [first, start) goes; None where it is
+    no cell of a row.
+    """
     before, behind = bytes(text[first:start]), bytes(text[end : end + 8])
-    is_cell = CELL_BEHIND.match(behind) and not GLUED.search(before[-16:]) and CELL_BEFORE.search(b"\n" + before[-8:])
+    is_cell = (
+        CELL_BEHIND.match(behind)
+        and not GLUED.search(before[-16:])
+        and CELL_BEFORE.search(b"\n" + before[-8:])
+    )
     return before.rpartition(b"\n")[2] if is_cell else None
 
 
 def _label(line: bytes) -> bytes:
     """The label that a line ends with; b"" for none."""
-    if not line.rstrip(BEHIND_LABEL).endswith((b":", b"=")):  # told at once: the search begins at each letter
+    # told at once: the search begins at each letter
+    if not line.rstrip(BEHIND_LABEL).endswith((b":", b"=")):
         return b""
     label = LABEL.search(line[-64:])
     return label[1] if label else b""

@@ -1,17 +1,21 @@
 """Find what only a whole text proves: numbers written backwards, and numbers in fragments.
 
-Backwards, last digit first, whether the whole line is or the digits alone: a number whose check holds so and not forwards is
-looked up so. What a mobile number is backwards is any other number too: these are looked up where at least FEWEST stand in a
-text and nearly all of its numbers of that length are such, or where it says that it is reversed.
+Backwards, last digit first, whether the whole line is or the digits alone: a number whose check
+holds so and not forwards is looked up so. What a mobile number is backwards is any other number
+too: these are looked up where at least FEWEST stand in a text and nearly all of its numbers of that
+length are such, or where it says that it is reversed.
 
-Fragments: `138 und 0013 und 8000`, `"1","3","8",…`, `后八位00138000，前三位138`, `{"a":"138","b":"00138000"}`. There is no end of
-such spellings, so none is known here. Groups of digits that together are as long as a mobile number, resident ID or card make a
-candidate. Whoever posts a list writes each row the same way, so candidates count where at least FEWEST have the same text around
-groups of the same sizes, and nearly all that are written so are numbers. They are not looked up: somebody must read them. Pages
-and tables are full of small numbers, so more is asked of groups that no number is usually written in.
+Fragments: `138 und 0013 und 8000`, `"1","3","8",…`, `后八位00138000，前三位138`,
+`{"a":"138","b":"00138000"}`. There is no end of such spellings, so none is known here. Groups of
+digits that together are as long as a mobile number, resident ID or card make a candidate. Whoever
+posts a list writes each row the same way, so candidates count where at least FEWEST have the same
+text around groups of the same sizes, and nearly all that are written so are numbers. They are not
+looked up: somebody must read them. Pages and tables are full of small numbers, so more is asked of
+groups that no number is usually written in.
 
-So do numbers in one piece that are not read for what is glued to them: letters (`x13800138000`, `a…b`), or zeros before.
-Groups are found in columns, over the whole batch; of a long text an eighth, and of each the first MOST candidates are looked at.
+So do numbers in one piece that are not read for what is glued to them: letters (`x13800138000`,
+`a…b`), or zeros before. Groups are found in columns, over the whole batch; of a long text an
+eighth, and of each the first MOST candidates are looked at.
 """
 
 from __future__ import annotations
@@ -28,20 +32,32 @@ import numpy.typing as npt
 from matcher.columns.batch import Batch, Flags, KeyedMembers, Places
 from matcher.columns.bitset import Bytes, Words, ahead, behind, empty, is_letter, is_one_of, places
 from matcher.detect.candidates import Segment
-from matcher.detect.number_rules import ID_LENGTH, are_valid_cards, check_characters, is_id, is_mobile
+from matcher.detect.number_rules import (
+    ID_LENGTH,
+    are_valid_cards,
+    check_characters,
+    is_id,
+    is_mobile,
+)
 from matcher.detect.numbers import DigitRuns, NumberColumns
 from matcher.text.digit_groups import signs_at
 from matcher.text.group_numbers import is_valid
 from ullage.identifiers import card, phone, resident_id
 
 FEWEST, SHARE = 3, 0.8
-"""How many numbers are written in one way, and how many of those that are written so are numbers."""
+"""How many numbers are written in one way, and how many of those that are written so are
+numbers.
+"""
 HINT = 4096
 """Bytes at whose ends a text may say that it is reversed."""
 SAYS_SO = re.compile(
     rb"(?i)revers|backward|mirrored|r\xc3\xbcckw\xc3\xa4rts|umgekehrt|invers|envers|al rev"
     + "|".join(
-        ("", *"倒序 倒着 倒过来 反过来 反着 反写 反向 倒写 倒叙 颠倒 逆序 enohp elibom liam 机手 话电 号卡 证份身".split())
+        (
+            "",
+            *"倒序 倒着 倒过来 反过来 反着 反写 反向 倒写 倒叙 颠倒 逆序 enohp elibom liam 机手"
+            " 话电 号卡 证份身".split(),
+        )
     ).encode()
 )
 """Words that say that something is reversed, and labels that are."""
@@ -55,37 +71,55 @@ ZERO, ONE, THREE, SIX, NINE = (np.uint8(ord(digit)) for digit in "01369")
 TOTALS = (phone.LENGTH, 16, 18, 19)
 """Digits of a number: of a phone, a card, a resident ID, and a card of UnionPay."""
 LONG, STRIPE, STRIDE = 1 << 17, 128, 1024
-"""Bytes of a text of which only a part is looked at, and words of 64 bytes: an eighth, in lines that stand together."""
+"""Bytes of a text of which only a part is looked at, and words of 64 bytes: an eighth, in lines
+that stand together.
+"""
 LONGEST_GAP, LONGEST_GROUP = 40, 8
 """Bytes between two groups, and digits of one."""
 ALONE = b" -./:_+*=\\"
-"""Signs that stand alone between any two numbers, those of dates, times, decimals and sums among them; groups with the same of
-these between all are read."""
+"""Signs that stand alone between any two numbers, those of dates, times, decimals and sums among
+them; groups with the same of these between all are read.
+"""
 CELLS = re.compile(rb"[ \"']*[,;|\t\n][ \"']*")
 """What parts the cells of a row."""
-MOMENT = re.compile(rb"(?<!0)0{1,2}:00(?!0)|0{4}(?:[-/.]0{1,2}[-/.]0{1,2}|\xe5\xb9\xb4)|(?<!0)0{1,2}\xe6\x9c\x88")
+MOMENT = re.compile(
+    rb"(?<!0)0{1,2}:00(?!0)|0{4}(?:[-/.]0{1,2}[-/.]0{1,2}|\xe5\xb9\xb4)|(?<!0)0{1,2}\xe6\x9c\x88"
+)
 """A time or date in a template: `00:00`, `0000-00-00`, `0000年`, `0月`."""
 LINE_END, TWO, DIGITS = b"\n", re.compile(rb"[0-9]{2}"), b"0123456789"
 NO_DIGITS = bytes(set(range(256)) - set(DIGITS))
 DECIMALS = re.compile(rb"[.][0-9]")
-GROUP, GAP, ZEROS = re.compile(rb"[0-9]+"), re.compile(rb"[^0-9]+"), bytes.maketrans(b"123456789", b"0" * 9)
+GROUP, GAP, ZEROS = (
+    re.compile(rb"[0-9]+"),
+    re.compile(rb"[^0-9]+"),
+    bytes.maketrans(b"123456789", b"0" * 9),
+)
 YEAR = re.compile(rb"(?:19|20)[0-9]{2}")
 USUAL = frozenset((
-    *phone.GROUPS, *card.GROUPS, *resident_id.GROUPS, (3, 8), (7, 4), (8, 3), (4, 4, 3), (4, 3, 4), (3, 3, 5), (5, 6),
+    *phone.GROUPS, *card.GROUPS, *resident_id.GROUPS, (3, 8), (7, 4), (8, 3), (4, 4, 3), (4, 3, 4),
+    (3, 3, 5), (5, 6),
     (1, 2, 2, 2, 2, 2), (3, 2, 2, 2, 2), (4, 8, 6), (4, 4, 4, 6), (2, 3, 3, 3),
 ))  # fmt: skip
 """Sizes of groups in which numbers are written, from the front or from the back."""
 MOST_ZEROS = 12
 """Digits in front of a number, all zeros."""
 DAY = re.compile("1[3-9](?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])")
-"""What a serial number begins with that has the day in it, which may be the beginning of a mobile number."""
+"""What a serial number begins with that has the day in it, which may be the beginning of a
+mobile number.
+"""
 
 
 def find_backwards(batch: Batch, runs: DigitRuns) -> list[Segment]:
     """Return such numbers as they are forwards, each told as valid."""
-    tests: list[tuple[int, str, Holds]] = [(size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS]
+    tests: list[tuple[int, str, Holds]] = [
+        (size, "card", partial(are_valid_cards, length=size)) for size in card.LENGTHS
+    ]
     tests.append((ID_LENGTH, "resident_id", _is_whole_id))
-    found = [_backwards(numbers, size, kind, holds) for size, kind, holds in tests if len((numbers := runs.of(size)).start)]
+    found = [
+        _backwards(numbers, size, kind, holds)
+        for size, kind, holds in tests
+        if len((numbers := runs.of(size)).start)
+    ]
     if len((mobiles := runs.of(phone.LENGTH)).start):
         found.append(_phones(batch, mobiles))
     return [segment for segment in found if len(segment)]
@@ -106,7 +140,9 @@ def _reversed(text: Bytes, size: int) -> Bytes:
 
 
 def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Segment:
-    """Those of `numbers` that are valid backwards alone; of an odd length Luhn's sum is the same either way."""
+    """Those of `numbers` that are valid backwards alone; of an odd length Luhn's sum is the same
+    either way.
+    """
     if size % 2 == 0:
         numbers = numbers.where(~holds(numbers.text))
     numbers = numbers._replace(text=_reversed(numbers.text, size))
@@ -114,7 +150,9 @@ def _backwards(numbers: NumberColumns, size: int, kind: str, holds: Holds) -> Se
 
 
 def _phones(batch: Batch, numbers: NumberColumns) -> Segment:
-    """The mobile numbers among those of eleven digits that are some backwards, in texts in which they are meant."""
+    """The mobile numbers among those of eleven digits that are some backwards, in texts in which
+    they are meant.
+    """
     text = _reversed(numbers.text, phone.LENGTH)
     may_be = is_mobile(text) & ~is_mobile(numbers.text)
     if may_be.any():
@@ -135,7 +173,9 @@ def _says_so(batch: Batch, number: int) -> bool:
 
 
 def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -> dict[int, int]:
-    """How many such numbers each text has, by its number; none where `are_read` says of [start, end) that something was read."""
+    """How many such numbers each text has, by its number; none where `are_read` says of [start,
+    end) that something was read.
+    """
     counts: dict[int, int] = defaultdict(int)
     groups = DigitGroups.of(batch)
     if groups.before[-1] < min(TOTALS) + FEWEST - 1:  # of which no three numbers can begin
@@ -145,16 +185,26 @@ def count_fragments(batch: Batch, are_read: Callable[[Places, Places], Flags]) -
     if len(own) >= FEWEST:
         first, last = first[own], last[own]
         own = np.flatnonzero(groups.are_alike(batch, first, last))
-        for document, of_how_many, templates in _by_text(batch, groups.start[first[own]], groups.end[last[own]]):
-            counts[document] += of_how_many * sum(_count(template, written) for template, written in templates.items())
+        for document, of_how_many, templates in _by_text(
+            batch, groups.start[first[own]], groups.end[last[own]]
+        ):
+            counts[document] += of_how_many * sum(
+                _count(template, written) for template, written in templates.items()
+            )
     for document, count in groups.count_glued(batch, are_read):
         counts[document] += count
     is_long = batch.ends - batch.starts > LONG
-    return {document: count * (STRIDE // STRIPE if is_long[document] else 1) for document, count in counts.items() if count}
+    return {
+        document: count * (STRIDE // STRIPE if is_long[document] else 1)
+        for document, count in counts.items()
+        if count
+    }
 
 
 def _sampled(batch: Batch) -> Words:
-    """The places that are looked at: all of a text, and of one that is LONG the first STRIPE words of every STRIDE."""
+    """The places that are looked at: all of a text, and of one that is LONG the first STRIPE
+    words of every STRIDE.
+    """
     sampled = ~empty(len(batch.data))
     for number in np.flatnonzero(batch.ends - batch.starts > LONG).tolist():
         words = sampled[int(batch.starts[number]) >> 6 : int(batch.ends[number]) >> 6]
@@ -164,9 +214,11 @@ def _sampled(batch: Batch) -> Words:
 
 @dataclass(frozen=True)
 class DigitGroups:
-    """Groups of digits in `data` in order, i64[n] each: where each begins and ends, and the bytes behind it up to the next.
+    """Groups of digits in `data` in order, i64[n] each: where each begins and ends, and the bytes
+    behind it up to the next.
 
-    `parts`: whether what stands behind a group may part those of a number. `before`: digits in all groups before each, and all.
+    `parts`: whether what stands behind a group may part those of a number. `before`: digits in all
+    groups before each, and all.
     """
 
     data: Bytes
@@ -183,12 +235,18 @@ class DigitGroups:
         start, end = places(digit & ~behind(digit, 1)), places(digit & ~ahead(digit, 1)) + 1
         gap = np.diff(start, append=len(batch.data)) - (end - start)
         parts: Flags = (
-            (gap <= LONGEST_GAP) & ~((gap == 1) & is_one_of(batch.data.take(end), ALONE)) & (end - start <= LONGEST_GROUP)
+            (gap <= LONGEST_GAP)
+            & ~((gap == 1) & is_one_of(batch.data.take(end), ALONE))
+            & (end - start <= LONGEST_GROUP)
         )
-        return cls(batch.data, start, end, gap, parts, np.concatenate(([0], np.cumsum(end - start))))
+        return cls(
+            batch.data, start, end, gap, parts, np.concatenate(([0], np.cumsum(end - start)))
+        )
 
     def candidates(self) -> tuple[Places, Places]:
-        """The numbers of the first and of the last of several groups that have one of TOTALS digits, and nothing else between."""
+        """The numbers of the first and of the last of several groups that have one of TOTALS
+        digits, and nothing else between.
+        """
         apart: Places = np.cumsum(~self.parts)
         begin, size = np.flatnonzero(self.parts), self.end - self.start
         holder = np.repeat(np.arange(len(size)), size)  # the group of each digit
@@ -197,7 +255,11 @@ class DigitGroups:
             own = self.before[begin] + total <= len(holder)
             first = begin[own]
             last = holder[self.before[first] + total - 1]
-            own = (self.before[last + 1] == self.before[first] + total) & (apart[last - 1] == apart[first]) & (last > first)
+            own = (
+                (self.before[last + 1] == self.before[first] + total)
+                & (apart[last - 1] == apart[first])
+                & (last > first)
+            )
             own &= size[last] <= LONGEST_GROUP
             found.append((first[own], last[own]))
         firsts, lasts = zip(*found, strict=True)
@@ -205,13 +267,25 @@ class DigitGroups:
         order = np.argsort(first, kind="stable")
         return first[order], last[order]
 
-    def count_glued(self, batch: Batch, are_read: Callable[[Places, Places], Flags]) -> Iterator[tuple[int, int]]:
-        """Each text's number, and how many numbers in one piece it has with letters at the same sides or as many zeros before."""
+    def count_glued(
+        self, batch: Batch, are_read: Callable[[Places, Places], Flags]
+    ) -> Iterator[tuple[int, int]]:
+        """Each text's number, and how many numbers in one piece it has with letters at the same
+        sides or as many zeros before.
+        """
         size = self.end - self.start
-        after_letter, before_letter = (is_letter(self.data.take(place)) for place in (self.start - 1, self.end))  # there is room
+        # there is room
+        after_letter, before_letter = (
+            is_letter(self.data.take(place)) for place in (self.start - 1, self.end)
+        )
         is_whole = (after_letter | before_letter) & _are_totals().take(size, mode="clip")
         first, second = (self.data.take(self.start + place) for place in (0, 1))
-        is_padded = (first == ZERO) & (second == ZERO) & (size > phone.LENGTH) & (size <= TOTALS[-1] + MOST_ZEROS)
+        is_padded = (
+            (first == ZERO)
+            & (second == ZERO)
+            & (size > phone.LENGTH)
+            & (size <= TOTALS[-1] + MOST_ZEROS)
+        )
         own = np.flatnonzero(is_whole | is_padded)
         own = own[~are_read(self.start[own], self.end[own])]
         for document, of_document in batch.by_document(self.start[own]):
@@ -220,12 +294,17 @@ class DigitGroups:
             for group in some.tolist():
                 written = batch.text(int(self.start[group]), int(self.end[group])).decode()
                 number = written.lstrip("0") if is_padded[group] else written
-                rows[bool(after_letter[group]), bool(before_letter[group]), len(written) - len(number)].append(number)
+                rows[
+                    bool(after_letter[group]),
+                    bool(before_letter[group]),
+                    len(written) - len(number),
+                ].append(number)
             count = sum(_count_whole(numbers) for numbers in rows.values())
             yield document, count * (of_document.stop - of_document.start) // len(some)
 
     def are_alike(self, batch: Batch, first: Places, last: Places) -> Flags:
-        """Which candidates begin like numbers, as nearly all do that are written in the same way in their text, one a line.
+        """Which candidates begin like numbers, as nearly all do that are written in the same way in
+        their text, one a line.
 
         What stands between two groups is told by its length and first bytes.
         """
@@ -239,7 +318,10 @@ class DigitGroups:
         way_of_row = rows.keys // len(batch.data)
         most = np.maximum(FEWEST, SHARE * np.bincount(way_of_row))
         alike, is_phone = np.zeros(len(first), bool), total == phone.LENGTH
-        for begins in (self._begin(first, first + 1, is_phone), self._begin(last, last - 1, is_phone)):
+        for begins in (
+            self._begin(first, first + 1, is_phone),
+            self._begin(last, last - 1, is_phone),
+        ):
             count = np.bincount(way_of_row, np.bincount(rows.number, begins, len(rows.keys)) > 0)
             alike |= begins & (count >= most)[way]
         return alike
@@ -248,7 +330,9 @@ class DigitGroups:
         """Which numbers may begin with this group and go on with the next one."""
         start, size = self.start[group], (self.end - self.start)[group]
         first = self.data.take(start)
-        second = self.data.take(np.where(size > 1, start + 1, self.start.take(next_one, mode="clip")))
+        second = self.data.take(
+            np.where(size > 1, start + 1, self.start.take(next_one, mode="clip"))
+        )
         like_phone = (first == ONE) & (second - THREE <= NINE - THREE)
         return np.asarray(np.where(is_phone, like_phone, first - ONE <= SIX - ONE))
 
@@ -262,20 +346,28 @@ class DigitGroups:
         mixed = ((sign ^ self.gap.view(np.uint64) * FACTOR) ^ size) * FACTOR
         power = np.multiply.accumulate(np.full(len(size) + 1, FACTOR, np.uint64))
         inverse = np.multiply.accumulate(np.full(len(size) + 1, INVERSE, np.uint64))
-        sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(mixed * power[:-1], dtype=np.uint64)))
+        sums = np.concatenate(
+            (np.zeros(1, np.uint64), np.cumsum(mixed * power[:-1], dtype=np.uint64))
+        )
         return np.asarray((sums[last] - sums[first]) * inverse[first] + size[last] * FACTOR)
 
 
 @cache
 def _are_totals() -> Flags:
-    """Return which numbers of digits are TOTALS; the last stands for all above: bool[TOTALS[-1] + 2]."""
+    """Return which numbers of digits are TOTALS; the last stands for all above: bool[TOTALS[-1]
+    + 2].
+    """
     table = np.zeros(TOTALS[-1] + 2, bool)
     table[list(TOTALS)] = True
     return table
 
 
-def _by_text(batch: Batch, start: Places, end: Places) -> Iterator[tuple[int, int, dict[bytes, list[bytes]]]]:
-    """The number of each text, and its candidates by their template, which has zeros for digits: of so many one."""
+def _by_text(
+    batch: Batch, start: Places, end: Places
+) -> Iterator[tuple[int, int, dict[bytes, list[bytes]]]]:
+    """The number of each text, and its candidates by their template, which has zeros for digits:
+    of so many one.
+    """
     for document, own in batch.by_document(start):
         templates: dict[bytes, list[bytes]] = defaultdict(list)
         count = own.stop - own.start
@@ -289,21 +381,27 @@ def _by_text(batch: Batch, start: Places, end: Places) -> Iterator[tuple[int, in
 
 
 def _template(written: bytes) -> bytes:
-    """What all rows have that are written like this: of single digits in a line only how many, as the rest may be chance."""
+    """What all rows have that are written like this: of single digits in a line only how many,
+    as the rest may be chance.
+    """
     if TWO.search(written) or LINE_END in written:
         return written.translate(ZEROS)
     return written.translate(ZEROS, NO_DIGITS)
 
 
 def _goes_on(batch: Batch, start: int, end: int, written: bytes) -> bool:
-    """Whether the text between the first two groups stands around all of them as well, with more digits; or decimals follow."""
+    """Whether the text between the first two groups stands around all of them as well, with more
+    digits; or decimals follow.
+    """
     if DECIMALS.match(batch.text(end, min(end + 2, len(batch.data)))):
         return True
     sign = written.lstrip(DIGITS)
     size = len(sign) - len(sign.lstrip(NO_DIGITS))
     around = batch.data[start - size - 1 : end + size + 1].tobytes()
     before, after = around[: size + 1], around[len(around) - size - 1 :]
-    return (before[1:] == sign[:size] and before[:1].isdigit()) or (after[:-1] == sign[:size] and after[-1:].isdigit())
+    return (before[1:] == sign[:size] and before[:1].isdigit()) or (
+        after[:-1] == sign[:size] and after[-1:].isdigit()
+    )
 
 
 def _count(template: bytes, written: Sequence[bytes]) -> int:
@@ -312,13 +410,19 @@ def _count(template: bytes, written: Sequence[bytes]) -> int:
         return 0
     rows = [GROUP.findall(one) for one in written]
     numbers = max((_valid(rows), _valid([row[::-1] for row in rows])), key=len)
-    if len(numbers) < max(FEWEST, SHARE * len(rows)) or len(set(numbers)) < FEWEST or not _are_written(template, rows):
+    if (
+        len(numbers) < max(FEWEST, SHARE * len(rows))
+        or len(set(numbers)) < FEWEST
+        or not _are_written(template, rows)
+    ):
         return 0
     return len(numbers)
 
 
 def _count_whole(numbers: Sequence[str]) -> int:
-    """How many of these are numbers; 0 where that may be chance, or a day with a serial number behind it."""
+    """How many of these are numbers; 0 where that may be chance, or a day with a serial number
+    behind it.
+    """
     valid = [number for number in numbers if len(number) in TOTALS and is_valid(number)]
     undated = [number for number in valid if len(number) != phone.LENGTH or not DAY.match(number)]
     return len(valid) if len(undated) >= SHARE * len(numbers) and len(set(undated)) >= FEWEST else 0
@@ -336,7 +440,8 @@ def _are_written(template: bytes, rows: Sequence[Sequence[bytes]]) -> bool:
         return True
     has_zero = any(group[:1] == b"0" for row in rows for group in row[1:])
     parts_cells = any(map(CELLS.fullmatch, gaps))
-    if parts_cells or LINE_END in template:  # words go over no line: the end of a row and the beginning of the next are no number
+    # words go over no line: the end of a row and the beginning of the next are no number
+    if parts_cells or LINE_END in template:
         return parts_cells and len(gaps) == 1 and (max(sizes) == 1 or (sizes in USUAL and has_zero))
     is_year = any(all(YEAR.fullmatch(row[place]) for row in rows) for place in range(len(sizes)))
     return has_zero or (not is_year and (sizes in USUAL or sizes[::-1] in USUAL))

@@ -1,1 +1,3 @@
-"""From captures to findings: parts, look-up in watchlists, corroboration by rows, statistics, what is published."""
+"""From captures to findings: parts, look-up in watchlists, corroboration by rows, statistics,
+what is published.
+"""

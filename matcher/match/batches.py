@@ -1,7 +1,9 @@
-"""Parts side by side: searched a mebibyte or more at a time, since a numpy call costs one document what it costs a hundred.
+"""Parts side by side: searched a mebibyte or more at a time, since a numpy call costs one document
+what it costs a hundred.
 
-A single hash in a page is nothing, a column of them may be a hundred thousand customers. So what counts is how many there are of
-a capture's lines; and digests, which ordinary texts have as well, count for nothing where more values are there in clear.
+A single hash in a page is nothing, a column of them may be a hundred thousand customers. So what
+counts is how many there are of a capture's lines; and digests, which ordinary texts have as well,
+count for nothing where more values are there in clear.
 """
 
 from __future__ import annotations
@@ -32,22 +34,28 @@ from ullage.security.masking import Secret
 
 T = TypeVar("T")
 BATCH = 4 * 1024 * 1024
-"""Bytes at which a batch is full: a tenth faster than at 2 MiB, twice as fast as at 256 KiB; at 8 MiB memory runs short."""
+"""Bytes at which a batch is full: a tenth faster than at 2 MiB, twice as fast as at 256 KiB; at
+8 MiB memory runs short.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """Normal forms, a kind, of public identifiers: a tenant's service numbers and addresses, which are nobody's leak.
+    """Normal forms, a kind, of public identifiers: a tenant's service numbers and addresses, which
+    are nobody's leak.
 
-    They are taken out before rows, statistics and look-ups see them, so that none is a second person beside a customer. Hotlines
-    of the form 400…, 800… and 95… need no entry: they are no mobile numbers, and no kind finds them.
+    They are taken out before rows, statistics and look-ups see them, so that none is a second
+    person beside a customer. Hotlines of the form 400…, 800… and 95… need no entry: they are no
+    mobile numbers, and no kind finds them.
     """
 
     values: Mapping[str, frozenset[bytes]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, written: Iterable[str]) -> Public:
-        """From numbers and addresses as people write them; each is taken as every kind that it can be."""
+        """From numbers and addresses as people write them; each is taken as every kind that it
+        can be.
+        """
         found: dict[str, set[bytes]] = defaultdict(set)
         for value in written:
             for kind, normal in readings(Secret(value)):
@@ -56,41 +64,68 @@ class Public:
 
     def left_out(self, segments: Sequence[Segment]) -> Sequence[Segment]:
         """`segments` without what is public."""
-        return [self._without(s) if s.kind in self.values and s.form == "plain" else s for s in segments]
+        return [
+            self._without(s) if s.kind in self.values and s.form == "plain" else s for s in segments
+        ]
 
     def _without(self, segment: Segment) -> Segment:
         kept = np.ones(len(segment), bool)
         for value in self.values[segment.kind]:
             if len(value) <= segment.normal.shape[1]:
-                same = (segment.normal[:, : len(value)] == np.frombuffer(value, np.uint8)).all(axis=1)
+                same = (segment.normal[:, : len(value)] == np.frombuffer(value, np.uint8)).all(
+                    axis=1
+                )
                 kept &= ~(same & (segment.length == len(value)))
         return segment if kept.all() else segment.where(kept)
 
 
 class SearchResult:
-    """A batch of parts with what was found in them. Rows and terms are made when first asked for: most parts match nobody.
+    """A batch of parts with what was found in them.
+
+    Rows and terms are made when first asked for: most parts match nobody.
 
     A detector at which a lenient `guard` bears a fault found nothing.
     """
 
     def __init__(
-        self, laid: PartBatch, lexicon: Lexicon, sheets: dict[int, DocumentColumns], public: Public, guard: FaultGuard = STRICT
+        self,
+        laid: PartBatch,
+        lexicon: Lexicon,
+        sheets: dict[int, DocumentColumns],
+        public: Public,
+        guard: FaultGuard = STRICT,
     ) -> None:
         self.parts, self.batch, self.guard, self._seen = laid.parts, laid.batch, guard, laid.seen
         settled = search(laid.batch, laid.seen, guard)
-        self.segments, self.unlikely = public.left_out(settled.segments), public.left_out(settled.beaten)
+        self.segments, self.unlikely = (
+            public.left_out(settled.segments),
+            public.left_out(settled.beaten),
+        )
         self._lexicon, self._sheets, self._public = lexicon, sheets, public
 
     def only(self, numbers: Sequence[int]) -> SearchResult:
-        """Some of the parts, searched again without the others; the first must be among them if it goes on."""
+        """Some of the parts, searched again without the others; the first must be among them if
+        it goes on.
+        """
         line = self.parts[numbers[0]].line
-        laid = read([self.parts[number].piece for number in numbers], self._lexicon.prescan, line, self.guard)
+        laid = read(
+            [self.parts[number].piece for number in numbers],
+            self._lexicon.prescan,
+            line,
+            self.guard,
+        )
         return SearchResult(laid, self._lexicon, self._sheets, self._public, self.guard)
 
     @cached_property
     def asked(self) -> Sequence[ListQuery]:
-        """What can be asked of a list: all that is not weak and no mask, laid out once for every list."""
-        return list(questions([*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]))
+        """What can be asked of a list: all that is not weak and no mask, laid out once for every
+        list.
+        """
+        return list(
+            questions(
+                [*(s for s in self.segments if not (s.weak or s.form == MASKED)), *self.unlikely]
+            )
+        )
 
     @property
     def asks(self) -> bool:
@@ -114,7 +149,9 @@ class SearchResult:
     @cached_property
     def rows(self) -> RowTable:
         """The rows of all parts; one that goes on knows the columns of the part before it."""
-        goes_on = {number for number, part in enumerate(self.parts) if number and part.piece.goes_on}
+        goes_on = {
+            number for number, part in enumerate(self.parts) if number and part.piece.goes_on
+        }
         return rows_of(self.batch, self.candidates, self._sheets, goes_on)
 
     @cached_property
@@ -124,7 +161,9 @@ class SearchResult:
 
 
 class EvaluatedBatch(NamedTuple, Generic[T]):
-    """What became of some pieces: `result` is None where not even the search went through; `faults` are parts that failed."""
+    """What became of some pieces: `result` is None where not even the search went through;
+    `faults` are parts that failed.
+    """
 
     pieces: Sequence[Piece]
     result: tuple[SearchResult, T] | None
@@ -133,7 +172,9 @@ class EvaluatedBatch(NamedTuple, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class BatchSearch:
-    """Searches pieces together, for all but what is `public`, so that a fault costs the part that fails, of one document."""
+    """Searches pieces together, for all but what is `public`, so that a fault costs the part
+    that fails, of one document.
+    """
 
     lexicon: Lexicon
     public: Public = field(default_factory=Public)
@@ -142,28 +183,39 @@ class BatchSearch:
     def evaluate_batches(
         self, pieces: Iterable[Piece], evaluate: Callable[[SearchResult], T], size: int = 0
     ) -> Iterator[EvaluatedBatch[T]]:
-        """Yield `pieces` in batches of about `size` bytes (0: BATCH), each with what `evaluate` returns of it.
+        """Yield `pieces` in batches of about `size` bytes (0: BATCH), each with what `evaluate`
+        returns of it.
 
-        `evaluate` must change nothing, since it is called again for each document of a batch in which a part failed.
-        What a long text taught of its columns goes along with it. A batch is let go of before the next is read: who still holds
-        it by then makes both stay, which together are most of the memory that a long file takes.
+        `evaluate` must change nothing, since it is called again for each document of a batch in
+        which a part failed. What a long text taught of its columns goes along with it. A batch is
+        let go of before the next is read: who still holds it by then makes both stay, which
+        together are most of the memory that a long file takes.
         """
         before: SearchResult | None = None
         first = 0
         for group in _grouped(pieces, size or BATCH):
             batch = None
-            if len(group) > 1 and not (self.trace is not None and self.trace.is_suspect(first, len(group))):
+            if len(group) > 1 and not (
+                self.trace is not None and self.trace.is_suspect(first, len(group))
+            ):
                 carried, before = _TextState.behind(before, group[0], STRICT), None
-                batch = self._evaluate_together(group, carried, self._trace(first, len(group)), evaluate)
+                batch = self._evaluate_together(
+                    group, carried, self._trace(first, len(group)), evaluate
+                )
             if batch is not None and batch.result:
                 before = batch.result[0]
                 yield batch
             else:
                 for number, piece in enumerate(group):
                     faults = list[DetectorFault]()
-                    carried, before = _TextState.behind(before, piece, FaultGuard(faults.append)), None
+                    carried, before = (
+                        _TextState.behind(before, piece, FaultGuard(faults.append)),
+                        None,
+                    )
                     batch = None
-                    batch = self._evaluate_alone(piece, carried, faults, self._trace(first + number, 1), evaluate)
+                    batch = self._evaluate_alone(
+                        piece, carried, faults, self._trace(first + number, 1), evaluate
+                    )
                     before = batch.result[0] if batch.result else None
                     yield batch
             del batch
@@ -175,9 +227,15 @@ class BatchSearch:
         return self.trace.of(first, count) if self.trace is not None else UNTRACED
 
     def _evaluate_together(
-        self, group: Sequence[Piece], carried: _TextState, trace: SearchTrace, evaluate: Callable[[SearchResult], T]
+        self,
+        group: Sequence[Piece],
+        carried: _TextState,
+        trace: SearchTrace,
+        evaluate: Callable[[SearchResult], T],
     ) -> EvaluatedBatch[T]:
-        """Search pieces together; without a result where a part fails: each is then searched alone, which names the part."""
+        """Search pieces together; without a result where a part fails: each is then searched
+        alone, which names the part.
+        """
         act = partial(self._evaluate, group, carried, FaultGuard(trace=trace), evaluate)
         return EvaluatedBatch(group, FaultGuard(lambda _fault: None).run("search", act, None))
 
@@ -195,7 +253,11 @@ class BatchSearch:
         return EvaluatedBatch([piece], guard.run("search", act, None), faults)
 
     def _evaluate(
-        self, group: Sequence[Piece], carried: _TextState, guard: FaultGuard, evaluate: Callable[[SearchResult], T]
+        self,
+        group: Sequence[Piece],
+        carried: _TextState,
+        guard: FaultGuard,
+        evaluate: Callable[[SearchResult], T],
     ) -> tuple[SearchResult, T]:
         laid = read(group, self.lexicon.prescan, carried.line, guard)
         searched = SearchResult(laid, self.lexicon, carried.sheets, self.public, guard)
@@ -203,10 +265,14 @@ class BatchSearch:
 
 
 class PieceTrace(Protocol):
-    """Knows in which pieces, counted from 0 over a whole run, an earlier process died, and in which parts."""
+    """Knows in which pieces, counted from 0 over a whole run, an earlier process died, and in
+    which parts.
+    """
 
     def is_suspect(self, first: int, count: int) -> bool:
-        """Return whether one of these pieces ended a process, so that each must be searched alone."""
+        """Return whether one of these pieces ended a process, so that each must be searched
+        alone.
+        """
 
     def of(self, first: int, count: int) -> SearchTrace:
         """Return the trace of a search of these pieces."""
@@ -216,7 +282,9 @@ class PieceTrace(Protocol):
 
 
 class _TextState(NamedTuple):
-    """What a text takes along from one batch into the next: how many line ends stand before, and what its columns hold."""
+    """What a text takes along from one batch into the next: how many line ends stand before, and
+    what its columns hold.
+    """
 
     line: int
     sheets: dict[int, DocumentColumns]
@@ -227,13 +295,22 @@ class _TextState(NamedTuple):
         if before is None or not piece.goes_on:
             return cls(0, {})
         last = len(before.parts) - 1
-        sheets = guard.run("evidence", lambda: {0: before.rows.carried(last)}, dict[int, DocumentColumns]())
+        sheets = guard.run(
+            "evidence", lambda: {0: before.rows.carried(last)}, dict[int, DocumentColumns]()
+        )
         return cls(before.parts[-1].line_behind, sheets)
 
 
-def batches(pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None) -> Iterator[SearchResult]:
-    """Yield `pieces` in batches, searched for all but what is `public`. RuntimeError where a part fails."""
-    for batch in BatchSearch(lexicon, public or Public()).evaluate_batches(pieces, lambda _searched: None):
+def batches(
+    pieces: Iterable[Piece], lexicon: Lexicon, public: Public | None = None
+) -> Iterator[SearchResult]:
+    """Yield `pieces` in batches, searched for all but what is `public`.
+
+    RuntimeError where a part fails.
+    """
+    for batch in BatchSearch(lexicon, public or Public()).evaluate_batches(
+        pieces, lambda _searched: None
+    ):
         if batch.result is None or batch.faults:
             raise RuntimeError(", ".join(f"{part}: {cause}" for part, cause in batch.faults))
         yield batch.result[0]
@@ -254,7 +331,9 @@ def _grouped(pieces: Iterable[Piece], enough: int) -> Iterator[list[Piece]]:
 
 
 class Threshold(NamedTuple):
-    """How many values are told: `fewest`, and one in so many `lines`; or one in two lines; or `many`, wherever they are."""
+    """How many values are told: `fewest`, and one in so many `lines`; or one in two lines; or
+    `many`, wherever they are.
+    """
 
     fewest: int
     lines: int
@@ -265,7 +344,11 @@ class Threshold(NamedTuple):
     def is_met(self, count: int, lines: int) -> bool:
         """Whether so many in so many lines are told."""
         enough = count >= self.fewest and count * self.lines >= lines
-        return enough or (count >= self.alone and count * 2 >= lines) or (self.many is not None and count >= self.many)
+        return (
+            enough
+            or (count >= self.alone and count * 2 >= lines)
+            or (self.many is not None and count >= self.many)
+        )
 
 
 THRESHOLDS = {
@@ -275,7 +358,13 @@ THRESHOLDS = {
     "salted": Threshold(3, 10, alone=3),
     "cookies": Threshold(2, 10),
 }
-NAMES = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}
+NAMES = {
+    "md5": "MD5",
+    "sha1": "SHA-1",
+    "sha256": "SHA-256",
+    "sha384": "SHA-384",
+    "sha512": "SHA-512",
+}
 """Forms of digests, as a person calls them."""
 
 
@@ -293,7 +382,9 @@ class UnreadValues:
     path: str = ""
 
     def add(self, path: str, counts: Mapping[str, int], readable: int, lines: int) -> None:
-        """Those of the next part, which is at `path`, and how many values in clear and lines it has."""
+        """Those of the next part, which is at `path`, and how many values in clear and lines it
+        has.
+        """
         self.path = self.path if self.counts else path
         self.counts.update(counts)
         self.readable += readable
@@ -301,7 +392,11 @@ class UnreadValues:
 
     def outcomes(self, enrolled: Collection[str]) -> list[UnreadValueCount]:
         """What is told of them; `enrolled` are the forms that lists have."""
-        forms = {form: self.counts[form] for form in NAMES if self.counts[form] > 0 and form not in self.read}
+        forms = {
+            form: self.counts[form]
+            for form in NAMES
+            if self.counts[form] > 0 and form not in self.read
+        }
         told = [
             UnreadValueCount(self.path, reason, self.counts[form])
             for reason, form in (("masked", MASKED), ("spelt", SPELT), ("cookies", COOKIES))
@@ -310,12 +405,22 @@ class UnreadValues:
             own = {form: count for form, count in forms.items() if (form in enrolled) == is_in}
             count = sum(own.values())
             if count > self.readable:
-                told.append(UnreadValueCount(self.path, reason, count, NAMES[max(own, key=lambda form: own[form])]))
-        return [one for one in told if one.number and THRESHOLDS[one.reason].is_met(one.number, self.lines)]
+                told.append(
+                    UnreadValueCount(
+                        self.path, reason, count, NAMES[max(own, key=lambda form: own[form])]
+                    )
+                )
+        return [
+            one
+            for one in told
+            if one.number and THRESHOLDS[one.reason].is_met(one.number, self.lines)
+        ]
 
 
 class ValueCounts(NamedTuple):
-    """Of one part: values that no list can be asked for by form, values in clear, and lines; as `UnreadValues.add` takes them."""
+    """Of one part: values that no list can be asked for by form, values in clear, and lines; as
+    `UnreadValues.add` takes them.
+    """
 
     path: str
     counts: Counter[str]
@@ -324,15 +429,21 @@ class ValueCounts(NamedTuple):
 
 
 def count_values(searched: SearchResult, numbers: Iterable[int]) -> dict[int, ValueCounts]:
-    """Count, by their numbers, the values of some parts of a batch that no list can be asked for."""
+    """Count, by their numbers, the values of some parts of a batch that no list can be asked
+    for.
+    """
     clear = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:
         if not segment.weak and segment.kind != DIGEST:
-            clear += np.bincount(searched.batch.documents(segment.start[segment.valid]), minlength=len(clear))
+            clear += np.bincount(
+                searched.batch.documents(segment.start[segment.valid]), minlength=len(clear)
+            )
     made = dict[int, ValueCounts]()
     for number in numbers:
         part, counts = searched.parts[number], searched.unread.get(number, Counter())
-        made[number] = ValueCounts(part.piece.path, counts, int(clear[number]), part.text.utf8.count(b"\n") + 1)
+        made[number] = ValueCounts(
+            part.piece.path, counts, int(clear[number]), part.text.utf8.count(b"\n") + 1
+        )
     return made
 
 

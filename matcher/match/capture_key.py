@@ -1,12 +1,15 @@
-"""Match's own key over captures, and the numbers by which their values are told apart, counted and compared.
+"""Match's own key over captures, and the numbers by which their values are told apart, counted and
+compared.
 
-Different numbers of a capture are kept sorted: how many candidates there are of each kind, the lowest, and which are counted up.
+Different numbers of a capture are kept sorted: how many candidates there are of each kind, the
+lowest, and which are counted up.
 
-All is exact, and within bounds whatever the capture. Of each candidate a keyed 59-bit number is kept, its kind in the 5 bits
-below: sorted, each once, merged with what came since only when that has grown to a share of the whole, so adding costs n log
-n in all. Among a million values two have one number with a chance of 1 in a million. Beyond LIMIT the upper half of them is
-dropped, again and again, and the rest stands for its share of all (adaptive sampling, by Wegman; Flajolet, On adaptive sampling,
-Computing 43, 1990): the count is then an estimate, off by less than 0.1 %.
+All is exact, and within bounds whatever the capture. Of each candidate a keyed 59-bit number is
+kept, its kind in the 5 bits below: sorted, each once, merged with what came since only when that
+has grown to a share of the whole, so adding costs n log n in all. Among a million values two have
+one number with a chance of 1 in a million. Beyond LIMIT the upper half of them is dropped, again
+and again, and the rest stands for its share of all (adaptive sampling, by Wegman; Flajolet, On
+adaptive sampling, Computing 43, 1990): the count is then an estimate, off by less than 0.1 %.
 """
 
 from __future__ import annotations
@@ -33,7 +36,9 @@ NAME = "capture.key"
 WORD = 8
 """Bytes of a 64-bit tag."""
 TOKEN = 6
-"""Bytes of a token: long enough to tell authors apart, and too short in digits for a card number."""
+"""Bytes of a token: long enough to tell authors apart, and too short in digits for a card
+number.
+"""
 
 
 @cache
@@ -58,21 +63,34 @@ class CaptureKey:
         self._sketch = Tagger(derive_key(key, "sketch"))
 
     def identity(self, *parts: str) -> str:
-        """Keyed digest (32 hex digits) of what identifies something; HMAC-SHA-256, since texts are long and single."""
-        return hmac.digest(self._identity, "\x1f".join(parts).encode("utf-8", "surrogatepass"), "sha256")[:16].hex()
+        """Keyed digest (32 hex digits) of what identifies something; HMAC-SHA-256, since texts
+        are long and single.
+        """
+        return hmac.digest(
+            self._identity, "\x1f".join(parts).encode("utf-8", "surrogatepass"), "sha256"
+        )[:16].hex()
 
     def identifying(self, *parts: str) -> hmac.HMAC:
         """The same of what has one more, long part: to be updated with that, piece by piece."""
-        return hmac.new(self._identity, "".join(f"{part}\x1f" for part in parts).encode("utf-8", "surrogatepass"), "sha256")
+        return hmac.new(
+            self._identity,
+            "".join(f"{part}\x1f" for part in parts).encode("utf-8", "surrogatepass"),
+            "sha256",
+        )
 
     def served(self, site: str, post_id: str, body: bytes) -> str:
-        """Keyed digest of a capture's bytes as served, whatever is made of them: 32 hex digits, equal to no `identity`."""
-        hashed = hmac.new(self._served, f"{site}\x1f{post_id}\x1f".encode("utf-8", "surrogatepass"), "sha256")
+        """Keyed digest of a capture's bytes as served, whatever is made of them: 32 hex digits,
+        equal to no `identity`.
+        """
+        hashed = hmac.new(
+            self._served, f"{site}\x1f{post_id}\x1f".encode("utf-8", "surrogatepass"), "sha256"
+        )
         hashed.update(body)
         return hashed.digest()[:16].hex()
 
     def token(self, kind: str, *parts: str) -> str:
-        """What stands for an author, a channel, a post or a thread: 12 hex digits, in which no identifier can be read.
+        """What stands for an author, a channel, a post or a thread: 12 hex digits, in which no
+        identifier can be read.
 
         Of 100,000 authors two share one in 2 of 100,000 stores.
         """
@@ -85,14 +103,19 @@ class CaptureKey:
         return in_hex(np.unique(_words(tags))[:SKETCH_SIZE])
 
     def values(self, normal: Bytes, length: Places) -> Words:
-        """64-bit tags of normal forms u8[n, width] that are `length` i64[n] long: to tell them apart without keeping them."""
+        """64-bit tags of normal forms u8[n, width] that are `length` i64[n] long: to tell them
+        apart without keeping them.
+        """
         return _words(self._sketch.tag_rows(normal, length))
 
     def words(self, segment: Segment) -> Words:
-        """A 64-bit tag of kind and value of each candidate of a segment: u64[n]; equal where both are equal."""
+        """A 64-bit tag of kind and value of each candidate of a segment: u64[n]; equal where
+        both are equal.
+        """
         prefix = np.frombuffer(f"{segment.kind}:".encode(), np.uint8)
         length = len(prefix) + segment.normal.shape[1]
-        values = np.empty((len(segment), -(-length // WORD) * WORD), np.uint8)  # rows of whole words are not copied once more
+        # rows of whole words are not copied once more
+        values = np.empty((len(segment), -(-length // WORD) * WORD), np.uint8)
         values[:, : len(prefix)] = prefix
         values[:, len(prefix) : length] = segment.normal
         return _words(self._sketch.tag_rows(values, segment.length + len(prefix)))
@@ -109,11 +132,16 @@ def _words(tags: npt.NDArray[np.uint8]) -> Words:
 
 
 LIMIT = 1 << 21
-"""Numbers kept: 16 MiB, and three times as much while they are sorted. A capture of 32 MiB rarely has more."""
+"""Numbers kept: 16 MiB, and three times as much while they are sorted.
+
+A capture of 32 MiB rarely has more.
+"""
 KIND_BITS = 5
 LEAST_PENDING = 1 << 16
 SEVERAL = 16
-"""Of more than so many times the numbers that are wanted, the lowest are taken before they are sorted."""
+"""Of more than so many times the numbers that are wanted, the lowest are taken before they are
+sorted.
+"""
 T = TypeVar("T", np.uint64, np.int64)
 LARGEST_STEP = 1000
 MODULUS = 10**18
@@ -121,7 +149,10 @@ MODULUS = 10**18
 
 
 class SortedNumbers(Generic[T]):
-    """Numbers, ascending, each once. What is added waits until it is a share of the whole: adding costs n log n in all."""
+    """Numbers, ascending, each once.
+
+    What is added waits until it is a share of the whole: adding costs n log n in all.
+    """
 
     least_pending = LEAST_PENDING
 
@@ -169,7 +200,10 @@ class Distinct(SortedNumbers[np.uint64]):
     def counts(self) -> list[int]:
         """Different values of each kind, by its number."""
         kinds = (self.sorted() & np.uint64((1 << KIND_BITS) - 1)).astype(np.int64)
-        return [count << self._halvings for count in np.bincount(kinds, minlength=1 << KIND_BITS).tolist()]
+        return [
+            count << self._halvings
+            for count in np.bincount(kinds, minlength=1 << KIND_BITS).tolist()
+        ]
 
     def __len__(self) -> int:
         """Different values of all kinds."""
@@ -189,7 +223,9 @@ class Distinct(SortedNumbers[np.uint64]):
 
 
 def told_apart(tags: Words, kinds: npt.NDArray[np.uint8] | int) -> Words:
-    """Numbers that tell values apart: from their 64-bit keyed `tags` [n], and `kinds` < 32, one for each or one for all."""
+    """Numbers that tell values apart: from their 64-bit keyed `tags` [n], and `kinds` < 32, one
+    for each or one for all.
+    """
     return tags >> np.uint64(KIND_BITS) << np.uint64(KIND_BITS) | np.asarray(kinds, np.uint64)
 
 
@@ -214,7 +250,10 @@ class Lowest(SortedNumbers[np.uint64]):
 
 
 class NumberSet(SortedNumbers[np.int64]):
-    """Different numbers below 10^18: of phones and cards, to see which are counted up. Beyond `limit` none is added."""
+    """Different numbers below 10^18: of phones and cards, to see which are counted up.
+
+    Beyond `limit` none is added.
+    """
 
     def __init__(self, limit: int = LIMIT) -> None:
         super().__init__(np.int64)
@@ -229,8 +268,8 @@ class NumberSet(SortedNumbers[np.int64]):
 def merged(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArray[T]:
     """All values, ascending, each once; `ascending` is so already.
 
-    What is new is sorted first. Then a merge sort finds two runs and only has to merge them: twenty times faster than to sort
-    all.
+    What is new is sorted first. Then a merge sort finds two runs and only has to merge them: twenty
+    times faster than to sort all.
     """
     found = np.sort(new)
     if len(ascending):
@@ -242,7 +281,8 @@ def merged(ascending: npt.NDArray[T], new: npt.NDArray[T]) -> npt.NDArray[T]:
 
 
 def longest_run(numbers: npt.NDArray[np.int64]) -> int:
-    """Length of the longest run with one constant step of at most 1,000; `numbers` ascend, each once. 0 where there is none.
+    """Length of the longest run with one constant step of at most 1,000; `numbers` ascend, each
+    once. 0 where there is none.
 
     >>> longest_run(np.array([13800000001, 13800000002, 13800000003, 15900000000]))
     3
@@ -251,15 +291,21 @@ def longest_run(numbers: npt.NDArray[np.int64]) -> int:
     small = steps <= LARGEST_STEP
     if not small.any():
         return 0
-    goes_on = np.zeros(len(steps) + 1, bool)  # whether a small step is followed by the same: seldom, so little is made of it
+    # whether a small step is followed by the same: seldom, so little is made of it
+    goes_on = np.zeros(len(steps) + 1, bool)
     np.equal(steps[1:], steps[:-1], out=goes_on[1:-1])
     goes_on[1:-1] &= small[1:]
     edges = np.flatnonzero(goes_on[1:] != goes_on[:-1])
     return int(np.diff(edges)[::2].max(initial=0)) + 2
 
 
-def numbers_of(normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The digits of each row as one number, modulo 10^18: i64[n]. `normal` u8[n, width] are texts of `lengths` ≤ 19 digits."""
+def numbers_of(
+    normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The digits of each row as one number, modulo 10^18: i64[n].
+
+    `normal` u8[n, width] are texts of `lengths` ≤ 19 digits.
+    """
     found = np.zeros(len(normal), np.uint64)
     for length in np.flatnonzero(np.bincount(lengths)).tolist():
         own = np.flatnonzero(lengths == length)
@@ -269,7 +315,9 @@ def numbers_of(normal: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64]) ->
 
 
 def _number(digits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """The number in each column of `digits` u8[length, n], of which those count that are less than ten: u64[n]."""
+    """The number in each column of `digits` u8[length, n], of which those count that are less
+    than ten: u64[n].
+    """
     found = np.zeros(digits.shape[1], np.uint64)
     is_plain = bool((digits < 10).all())
     for row in digits:

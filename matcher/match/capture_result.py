@@ -21,15 +21,30 @@ from matcher.match.whose_rows import OwnCards
 from matcher.records.cookies import SESSION, Cookie
 from matcher.records.logins import DeviceLogs
 from matcher.text import FoldedText
-from matcher.unpack.protocol import GIB, LOSES_NOTHING, OCR_SECONDS, Limits, UnreadPart, UnreadValueCount
+from matcher.unpack.protocol import (
+    GIB,
+    LOSES_NOTHING,
+    OCR_SECONDS,
+    Limits,
+    UnreadPart,
+    UnreadValueCount,
+)
 from ullage.guard import DetectorFault, FaultGuard
 from ullage.records import Capture, Claims, Statistics
 from ullage.settings import MatchSettings
 
 MEMBERS, CANDIDATES, ROWS = 100_000, 50_000_000, 50_000_000
 """Of one capture at most: members of archives, candidates and lines."""
-OF_OUTCOME = {"too_large": "bytes", "too_many": "members", "timeout": "time", "memory": "memory", "fault": "unpack"}
-"""Outcomes of unpacking that say the same as a budget or fault, by its word; `time` and `memory` are a watchdog's."""
+OF_OUTCOME = {
+    "too_large": "bytes",
+    "too_many": "members",
+    "timeout": "time",
+    "memory": "memory",
+    "fault": "unpack",
+}
+"""Outcomes of unpacking that say the same as a budget or fault, by its word; `time` and `memory`
+are a watchdog's.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +71,9 @@ class CaptureBudget:
         )
 
     def limits(self) -> Limits:
-        """What a container may give; processor time grows with the bytes, so that it stays a watchdog."""
+        """What a container may give; processor time grows with the bytes, so that it stays a
+        watchdog.
+        """
         shipped = Limits()
         times = max(1, -(-self.bytes // GIB))
         return shipped._replace(
@@ -88,15 +105,22 @@ class BudgetUse:
         """Of which budget nothing is left for another piece, "" if there is some of each."""
         if piece.member > self.budget.members:
             return "members"
-        return next((name for name in ("bytes", "candidates", "rows") if getattr(self, name) >= getattr(self.budget, name)), "")
+        return next(
+            (
+                name
+                for name in ("bytes", "candidates", "rows")
+                if getattr(self, name) >= getattr(self.budget, name)
+            ),
+            "",
+        )
 
 
 class CaptureReading:
     """One capture: what its title says, and what was found in its parts so far. In memory only.
 
-    `records` are the lexicon's words of a record. Without a `budget` all of it is read, and `room` is
-    how many matches of one tenant are listed, None for all. What a part that fails would have given is
-    missing, and `incomplete` names that part.
+    `records` are the lexicon's words of a record. Without a `budget` all of it is read, and `room`
+    is how many matches of one tenant are listed, None for all. What a part that fails would have
+    given is missing, and `incomplete` names that part.
     """
 
     def __init__(
@@ -127,7 +151,9 @@ class CaptureReading:
         self.rows_of_others: Counter[str] = Counter()
         """Rows that name another platform than a tenant's."""
         self.rows_of_other_lists: Counter[str] = Counter()
-        """Rows of pieces that say above them, or in a column, that they are another platform's than a tenant's."""
+        """Rows of pieces that say above them, or in a column, that they are another platform's
+        than a tenant's.
+        """
         self.unread: Counter[str] = Counter()
         self.values = UnreadValues()
         self.told = list[UnreadValueCount]()
@@ -195,7 +221,9 @@ class CaptureReading:
         self.incomplete.add(fault.part)
 
     def go_on(self, text: FoldedText, terms: TextTerms, *, streamed: bool) -> None:
-        """The folded text of the next part; a single one is kept until somebody asks for the capture's identity."""
+        """The folded text of the next part; a single one is kept until somebody asks for the
+        capture's identity.
+        """
         self._terms = terms.under(self._terms)
         is_under_jargon = bool(self.title_terms.counts) or self.title_terms.is_traded
         if terms.hits or terms.sale_hits or is_under_jargon:
@@ -226,7 +254,9 @@ class CaptureReading:
 
     @property
     def claimed(self) -> int:
-        """Return how many people or rows the post says that it has in the parts that were read so far, 0 for none."""
+        """Return how many people or rows the post says that it has in the parts that were read
+        so far, 0 for none.
+        """
         return claims(self.capture.title, self._excerpts.texts).volume or 0
 
     def best(self, tenant: str) -> EpochMatches | None:
@@ -236,12 +266,19 @@ class CaptureReading:
 
     def concerns(self, tenant: str) -> bool:
         """Whether there is something to report to a tenant."""
-        if tenant in self.offered or self.logins.get(tenant) or self.cookies.get(tenant) or (self.found and self.best(tenant)):
+        if (
+            tenant in self.offered
+            or self.logins.get(tenant)
+            or self.cookies.get(tenant)
+            or (self.found and self.best(tenant))
+        ):
             return True
         return bool(self.unread) and self.is_unread and tenant in self.terms.brands
 
     def cookie_counts(self, tenant: str) -> dict[str, Any]:
-        """How many cookies of a tenant's own sites there are, and how long they last, as fields of `Statistics`."""
+        """How many cookies of a tenant's own sites there are, and how long they last, as fields
+        of `Statistics`.
+        """
         found = self.cookies[tenant].values()
         now = self.capture.fetched_at.timestamp()
         live = [one for one in found if one.opens and (one.expires == SESSION or one.expires > now)]
@@ -262,7 +299,8 @@ class CaptureReading:
 
     @property
     def withdraws(self) -> bool:
-        """Whether those should be told of the capture whom it no longer concerns: its post was taken away, or edited.
+        """Whether those should be told of the capture whom it no longer concerns: its post was
+        taken away, or edited.
 
         Of an edited post all must have been read, or the leak may stand in the rest.
         """
@@ -271,7 +309,9 @@ class CaptureReading:
         return bool(capture.post_name) and (capture.deleted or (capture.edited and read))
 
     def identity(self) -> str:
-        """Keyed digest of what makes two captures the same: site, the platform's own id, extracted text."""
+        """Keyed digest of what makes two captures the same: site, the platform's own id,
+        extracted text.
+        """
         hashed = self._hashed().copy()
         hashed.update(self._utf8)
         return hashed.digest()[:16].hex()
@@ -291,7 +331,9 @@ class CaptureReading:
         return self._tally.finish(self.terms.terms, self.unread, self._context())
 
     def _context(self) -> dict[str, int]:
-        """Different words of context a theme; of a text that went by in parts nobody knows whether it is somebody's record."""
+        """Different words of context a theme; of a text that went by in parts nobody knows
+        whether it is somebody's record.
+        """
         text = b"\n".join((self.capture.title.encode("utf-8", "surrogatepass"), self._utf8))
         records = 1 if self._identity and not self._utf8 else self._records.count(text)
         return {**self.terms.context, **({RECORD: records} if records else {})}

@@ -1,10 +1,12 @@
-"""What a post says of what it offers, as facts: how many people, for how much, reached how, in which files. Never its words.
+"""What a post says of what it offers, as facts: how many people, for how much, reached how, in
+which files. Never its words.
 
-Read from the title and from the text around the trade's jargon, and in a sale around brands and its plain words, of which the
-first 16 KiB are looked at. Rules of our own, by reading public posts of the trade. A number is a volume by its unit or its
-multiplier (`10万条`, `500k rows`, `20W+`, `三千万`), and only where it is no date, no price and no number of somebody: one behind
-`QQ`, `电话` or `ID`, or of more than eight digits in one piece, is none. The largest volume and size win, and the first price, in
-the title before the text.
+Read from the title and from the text around the trade's jargon, and in a sale around brands and its
+plain words, of which the first 16 KiB are looked at. Rules of our own, by reading public posts of
+the trade. A number is a volume by its unit or its multiplier (`10万条`, `500k rows`, `20W+`,
+`三千万`), and only where it is no date, no price and no number of somebody: one behind `QQ`, `电话`
+or `ID`, or of more than eight digits in one piece, is none. The largest volume and size win, and
+the first price, in the title before the text.
 """
 
 from __future__ import annotations
@@ -29,27 +31,57 @@ TITLE = 800
 LARGEST = 100_000_000_000
 """Beyond this no volume is believed: there are fewer people, and rows of them."""
 
-HAN_DIGITS = {char: number for number, char in enumerate("零一二三四五六七八九")} | {"两": 2, "〇": 0}
+HAN_DIGITS = {char: number for number, char in enumerate("零一二三四五六七八九")} | {
+    "两": 2,
+    "〇": 0,
+}
 HAN_UNITS = {"十": 10, "百": 100, "千": 1_000}
 MULTIPLIERS = {
-    "百": 100, "千": 1_000, "k": 1_000, "thousand": 1_000, "w": 10_000, "万": 10_000, "lakh": 100_000, "十万": 100_000,
-    "百万": 1_000_000, "m": 1_000_000, "mln": 1_000_000, "mil": 1_000_000, "million": 1_000_000, "millions": 1_000_000,
-    "千万": 10_000_000, "crore": 10_000_000, "亿": 100_000_000, "b": 1_000_000_000, "bn": 1_000_000_000,
+    "百": 100, "千": 1_000, "k": 1_000, "thousand": 1_000, "w": 10_000, "万": 10_000,
+    "lakh": 100_000, "十万": 100_000,
+    "百万": 1_000_000, "m": 1_000_000, "mln": 1_000_000, "mil": 1_000_000, "million": 1_000_000,
+    "millions": 1_000_000,
+    "千万": 10_000_000, "crore": 10_000_000, "亿": 100_000_000, "b": 1_000_000_000,
+    "bn": 1_000_000_000,
     "billion": 1_000_000_000,
 }  # fmt: skip
-ALONE = frozenset(("k", "w", "万", "十万", "百万", "千万", "亿", "million", "millions", "billion", "mln", "lakh", "crore"))
+ALONE = frozenset(
+    (
+        "k",
+        "w",
+        "万",
+        "十万",
+        "百万",
+        "千万",
+        "亿",
+        "million",
+        "millions",
+        "billion",
+        "mln",
+        "lakh",
+        "crore",
+    )
+)
 """Multipliers that make a volume without a unit."""
 _MULTIPLIER = "|".join(sorted(MULTIPLIERS, key=len, reverse=True))
-NUMBER = r"(?<![a-z\d.,/])(?<!\d[ \-])(\d{1,3}(?:[,'’]\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,8}(?:\.\d{1,4})?)(?![\d])"
+NUMBER = (
+    r"(?<![a-z\d.,/])(?<!\d["
+    r" \-])(\d{1,3}(?:[,'’]\d{3})+|\d{1,3}(?:\.\d{3}){2,}|\d{1,8}(?:\.\d{1,4})?)(?![\d])"
+)
 UNITS = (
     r"条(?![件款码纹])|人(?![工民事才脸肉间家])|户(?![口籍名型])|行(?![业长程])|个(?!月|小时|半)|份|组(?![织长])|笔|名(?![字下单称])|位(?![置于])"
     r"|张(?=卡|银行卡|信用卡|身份证|证|照|图|[^\u4e00-\u9fff]|$)|套|例|车主|客户|用户|股民|会员|数据|信息|资料|账号|手机号|记录|名单"
-    r"|(?:[a-z]{2,12} ){0,2}(?:records?|rows?|lines?|users?|customers?|clients?|accounts?|people|persons?|entries|leads?|members?"
+    r"|(?:[a-z]{2,12}"
+    r" ){0,2}(?:records?|rows?|lines?|users?|customers?|clients?|accounts?|people|persons?|entries|leads?|members?"  # noqa: E501
     r"|profiles?|contacts?|cards?|fullz|logs?|phones?|numbers?|emails?|ids?|data|victims?|combos?)(?![a-z])"
 )
 _GAP = r"[^\S\n]?"
-VOLUME = re.compile(rf"{NUMBER}{_GAP}({_MULTIPLIER})?(?![a-z]){_GAP}(?:\+|多|余|级|左右)?{_GAP}(?:的)?({UNITS})?")
-HAN_VOLUME = re.compile(rf"(?<![第每])([零〇一二两三四五六七八九十百千万亿几数]{{2,12}})(?:\+|多|余)?(级)?({UNITS})?")
+VOLUME = re.compile(
+    rf"{NUMBER}{_GAP}({_MULTIPLIER})?(?![a-z]){_GAP}(?:\+|多|余|级|左右)?{_GAP}(?:的)?({UNITS})?"
+)
+HAN_VOLUME = re.compile(
+    rf"(?<![第每])([零〇一二两三四五六七八九十百千万亿几数]{{2,12}})(?:\+|多|余)?(级)?({UNITS})?"
+)
 NO_VOLUME = re.compile(
     r"\s?(?:元|块|圆|rmb|cny|usdt?|u(?![a-z])|美|刀|港币|欧|英镑|btc|xmr|eth|\$|¥|€|£|年|月|天|日|号|时|分|秒|公里|km|mb|gb|ma|次|步|赞|粉|阅读|%)"
 )
@@ -73,14 +105,17 @@ BALANCE = re.compile(
 
 CURRENCIES = {
     "CNY": "元|块钱?|圆|人民币|rmb|cny|¥|￥", "USDT": "usdt|u(?![a-z0-9])|泰达",
-    "USD": r"usd|us\$|美元|美金|刀|\$|dollars?|bucks?", "HKD": r"hkd|hk\$|港币|港元", "EUR": "eur(?:os?)?|欧元|€",
-    "GBP": "gbp|英镑|£", "TWD": "twd|台币", "JPY": "jpy|日元", "BTC": "btc|比特币", "XMR": "xmr|门罗币?", "ETH": "eth|以太币?",
+    "USD": r"usd|us\$|美元|美金|刀|\$|dollars?|bucks?", "HKD": r"hkd|hk\$|港币|港元",
+    "EUR": "eur(?:os?)?|欧元|€",
+    "GBP": "gbp|英镑|£", "TWD": "twd|台币", "JPY": "jpy|日元", "BTC": "btc|比特币",
+    "XMR": "xmr|门罗币?", "ETH": "eth|以太币?",
 }  # fmt: skip
 _BEFORE = r"us\$|hk\$|[$¥￥€£]|usdt|usd|rmb|cny|eur|gbp|人民币"
 _AMOUNT = r"(\d{1,3}(?:,\d{3})++(?:\.\d{1,2})?|\d{1,7}(?:\.\d{1,8})?)"
 PRICE = re.compile(
     rf"(?<![a-z])({_BEFORE})\s?{_AMOUNT}(?![\d.,]*\d)\s?([kw万千百亿])?(?![a-z])"
-    rf"|(?<![a-z\d.,/])(?<!\d[ \-]){_AMOUNT}\s?([kw万千百亿])?\s?(?:个|枚)?({'|'.join(CURRENCIES.values())})(?![a-z])"
+    r"|(?<![a-z\d.,/])(?<!\d["
+    rf" \-]){_AMOUNT}\s?([kw万千百亿])?\s?(?:个|枚)?({'|'.join(CURRENCIES.values())})(?![a-z])"
     rf"|([一二两三四五六七八九十百千万零〇]{{1,8}})(元|块钱?|u(?![a-z0-9])|美金|刀)"
 )
 _CURRENCY = {name: re.compile(pattern) for name, pattern in CURRENCIES.items()}
@@ -89,14 +124,19 @@ FILES = re.compile(
     r"(?:(?<![a-z0-9])(xlsx|xls|csv|tsv|txt|sql|json|xml|pdf|docx|doc|mdb|accdb|dbf|bak|dmp|parquet|sqlite|zip|rar|7z)"
     r"|\.(db|gz|tar|html|log))(?![a-z0-9])|(excel|表格)|(文本文[件档])"
 )
-SIZE = re.compile(r"(?<![a-z0-9.,/])(\d{1,6}(?:\.\d{1,3})?)\s?(tib|gib|mib|kib|tb|gb|mb|kb|t|g)(?![a-z0-9])")
+SIZE = re.compile(
+    r"(?<![a-z0-9.,/])(\d{1,6}(?:\.\d{1,3})?)\s?(tib|gib|mib|kib|tb|gb|mb|kb|t|g)(?![a-z0-9])"
+)
 BYTES = {
-    "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+    "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30,
+    "tib": 2**40,
 }  # fmt: skip
 NETWORKS = re.compile("[2-6]g")
 """2G to 6G are networks, not sizes."""
 
-_ASKING = r"(?:联系|咨询|洽谈|私聊?|加|找|contact|reach|dm|pm|add|write|message|call|text|hit me|on)"
+_ASKING = (
+    r"(?:联系|咨询|洽谈|私聊?|加|找|contact|reach|dm|pm|add|write|message|call|text|hit me|on)"
+)
 _MAIL = r"[a-z0-9][a-z0-9._%+\-]{0,40}@[a-z0-9\-]{1,40}\.[a-z]"
 CONTACTS = {
     "telegram": r"telegram|(?<![a-z])tg(?![a-z])|(?<![a-z])t\.me/|电报|纸?飞机",
@@ -114,32 +154,51 @@ CONTACTS = {
     "threema": r"threema",
     "batchat": r"batchat|蝙蝠",
     "letstalk": r"letstalk",
-    "wechat": r"(?:微信|薇信|威信|v信|微x|(?<![a-z])(?:wechat|weixin|vx|wx|wxid))(?=[\s:_号+]{0,3}[a-z0-9][a-z0-9_\-]{4})"
-    rf"|{_ASKING}\s?(?:我)?\s?(?:微信|薇信|威信|v信|微x|(?:wechat|vx|wx|v)(?![a-z]))|薇信|威信|v信|微x",
-    "qq": r"(?<![a-z])(?:qq|扣扣|企鹅|q群|扣)(?=[\s:群号+]{0,3}\d{5,11}(?!\d))"
-    rf"|{_ASKING}\s?(?:我)?\s?(?:qq|扣扣|企鹅|扣|q(?![a-z]))|qq群|扣扣|企鹅",
-    "mail": rf"{_ASKING}[^a-z0-9@]{{0,8}}(?:邮箱|邮件|e-?mail|mail)?[\s:]{{0,3}}{_MAIL}"
-    rf"|{_ASKING} ?(?:me )?(?:by |via |an? )?(?:邮箱|邮件|e-?mail)|e-?mail (?:me|us|to|at)(?![a-z])|proton ?mail|tutanota",
-    "phone": r"(?:致电|来电|拨打|电联|电话联系|手机联系)|(?:联系|咨询|call|tel)(?:电话|手机)?[\s:]{0,3}\+?(?:86)?[\s\-]?1[3-9]\d",
+    "wechat": (
+        r"(?:微信|薇信|威信|v信|微x|(?<![a-z])(?:wechat|weixin|vx|wx|wxid))(?=[\s:_号+]{0,3}[a-z0-9][a-z0-9_\-]{4})"
+        rf"|{_ASKING}\s?(?:我)?\s?(?:微信|薇信|威信|v信|微x|(?:wechat|vx|wx|v)(?![a-z]))|薇信|威信|v信|微x"
+    ),
+    "qq": (
+        r"(?<![a-z])(?:qq|扣扣|企鹅|q群|扣)(?=[\s:群号+]{0,3}\d{5,11}(?!\d))"
+        rf"|{_ASKING}\s?(?:我)?\s?(?:qq|扣扣|企鹅|扣|q(?![a-z]))|qq群|扣扣|企鹅"
+    ),
+    "mail": (
+        rf"{_ASKING}[^a-z0-9@]{{0,8}}(?:邮箱|邮件|e-?mail|mail)?[\s:]{{0,3}}{_MAIL}"
+        rf"|{_ASKING} ?(?:me )?(?:by |via |an? )?(?:邮箱|邮件|e-?mail)|e-?mail"
+        r" (?:me|us|to|at)(?![a-z])|proton ?mail|tutanota"
+    ),
+    "phone": (
+        r"(?:致电|来电|拨打|电联|电话联系|手机联系)|(?:联系|咨询|call|tel)(?:电话|手机)?[\s:]{0,3}\+?(?:86)?[\s\-]?1[3-9]\d"
+    ),
 }
-"""Kinds of contact by how posts name them. What is a column of many files too (QQ, WeChat, mail, phone) counts only as a contact:
-asked for, or with the account behind it."""
+"""Kinds of contact by how posts name them.
+
+What is a column of many files too (QQ, WeChat, mail, phone) counts only as a contact: asked for, or
+with the account behind it.
+"""
 _CONTACT = {kind: re.compile(pattern) for kind, pattern in CONTACTS.items()}
 
 
 @dataclass(slots=True)
 class Excerpts:
-    """What of a capture's text is read for claims: gathered while its parts go by, in memory only."""
+    """What of a capture's text is read for claims: gathered while its parts go by, in memory
+    only.
+    """
 
     texts: list[str] = field(default_factory=list)
     _left: int = MOST
     _begun: bool = False
 
     def add(self, utf8: bytes, terms: TextTerms, *, under_jargon: bool) -> None:
-        """Take from the next part what stands near its terms, and the very beginning of a text whose title has some."""
+        """Take from the next part what stands near its terms, and the very beginning of a text
+        whose title has some.
+        """
         spans = [(0, HEAD)] if under_jargon and not self._begun else []
         self._begun = True
-        hits = [*terms.hits[:TERMS], *(terms.sale_hits[:TERMS] if under_jargon or terms.is_traded else ())]
+        hits = [
+            *terms.hits[:TERMS],
+            *(terms.sale_hits[:TERMS] if under_jargon or terms.is_traded else ()),
+        ]
         if self._left <= 0 or not (spans or hits):
             return
         spans += [(max(0, hit.start - NEAR), hit.end + NEAR) for hit in hits]
@@ -173,7 +232,9 @@ def claims(title: str, texts: Sequence[str]) -> Claims:
         volume=max((number for text in read for number in _volumes(text)), default=None),
         price=price,
         currency=currency,
-        contacts=tuple(sorted(kind for kind, pattern in _CONTACT.items() if any(map(pattern.search, read)))),
+        contacts=tuple(
+            sorted(kind for kind, pattern in _CONTACT.items() if any(map(pattern.search, read)))
+        ),
         files=tuple(sorted({name for text in read for name in _files(text)})),
         size=max((size for text in read for size in _sizes(text)), default=None),
     )
@@ -185,9 +246,13 @@ def _volumes(text: str) -> Iterator[int]:
         digits, multiplier, unit = match.groups()
         before = text[max(0, match.start() - 12) : match.start()]
         is_sold = multiplier in LARGE and KIND_SOLD.search(before)
-        if (SOMEBODYS.search(before) and not is_sold) or NO_VOLUME.match(text, match.end(2) if multiplier else match.end(1)):
+        if (SOMEBODYS.search(before) and not is_sold) or NO_VOLUME.match(
+            text, match.end(2) if multiplier else match.end(1)
+        ):
             continue
-        if not unit and (multiplier not in ALONE or MONEY.search(before) or NO_VOLUME.match(text, match.end())):
+        if not unit and (
+            multiplier not in ALONE or MONEY.search(before) or NO_VOLUME.match(text, match.end())
+        ):
             continue
         if not multiplier and _is_date(digits):
             continue
@@ -196,7 +261,11 @@ def _volumes(text: str) -> Iterator[int]:
         han, level, unit = match.groups()
         is_whole = han[-1] in "万亿" and han[0] not in "百千万亿"
         before = text[max(0, match.start() - 12) : match.start()]
-        if (unit or level or is_whole) and not NO_VOLUME.match(text, match.end(1)) and not MONEY.search(before):
+        if (
+            (unit or level or is_whole)
+            and not NO_VOLUME.match(text, match.end(1))
+            and not MONEY.search(before)
+        ):
             yield from _believed(han_number(han))
 
 
@@ -216,7 +285,12 @@ def _is_date(digits: str) -> bool:
         return False
     if len(digits) == 4:
         return "1990" <= digits <= "2039"
-    return len(digits) == 8 and "1940" <= digits[:4] <= "2039" and "01" <= digits[4:6] <= "12" and "01" <= digits[6:] <= "31"
+    return (
+        len(digits) == 8
+        and "1940" <= digits[:4] <= "2039"
+        and "01" <= digits[4:6] <= "12"
+        and "01" <= digits[6:] <= "31"
+    )
 
 
 def han_number(text: str) -> int:
@@ -245,7 +319,10 @@ def _prices(text: str) -> Iterator[tuple[float, str]]:
         if BALANCE.search(text[max(0, match.start() - 12) : match.start()]):
             continue
         number = han_number(han) if han else float((amount or amount_2).replace(",", ""))
-        yield number * MULTIPLIERS.get(times or times_2 or "", 1), _currency(before or behind or behind_han)
+        yield (
+            number * MULTIPLIERS.get(times or times_2 or "", 1),
+            _currency(before or behind or behind_han),
+        )
 
 
 def _currency(written: str) -> str:

@@ -1,6 +1,8 @@
-"""What one list gave in one capture: matches weighed as columns, and customers counted while the capture's parts go by.
+"""What one list gave in one capture: matches weighed as columns, and customers counted while the
+capture's parts go by.
 
-`listed` makes matches as they are told: where each stands in the decoded text, the labels of its row, and what makes it a record.
+`listed` makes matches as they are told: where each stands in the decoded text, the labels of its
+row, and what makes it a record.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ from ullage.vocabulary.fields import Shows, class_of, shows
 CLASSES = {"A": 1, "B": 2, "C": 4}
 """A bit for each class of the rows that a customer stands in, the gravest first."""
 VERIFIED, MINOR, AGREES = 8, 16, 32
-"""Bits for those whom chance cannot have matched, for those under 14, and for those with two fields of their own in a row."""
+"""Bits for those whom chance cannot have matched, for those under 14, and for those with two
+fields of their own in a row.
+"""
 SHOWN = {Shows.GRAVE: 64, Shows.PRIVATE: 128, Shows.IDENTITY: 256, Shows.LENT: 512}
 """A bit for each that the rows show in which a customer agrees."""
 FLAG_BITS = 10
@@ -52,7 +56,9 @@ BORN = slice(6, 14)
 
 
 class Customers(SortedNumbers[np.int64]):
-    """Each customer once, by the row in the list, with all that was seen of them: eight bytes a customer."""
+    """Each customer once, by the row in the list, with all that was seen of them: eight bytes a
+    customer.
+    """
 
     least_pending = 1 << 14
 
@@ -77,7 +83,9 @@ class Customers(SortedNumbers[np.int64]):
         return known[(known & flag) > 0] >> FLAG_BITS
 
     def classes(self, flag: int = 0) -> Counter[str]:
-        """How many customers, of those with `flag` if it is given, stand in rows of which class, the gravest of each."""
+        """How many customers, of those with `flag` if it is given, stand in rows of which class,
+        the gravest of each.
+        """
         flags = self.sorted()
         flags = flags[(flags & flag) > 0] if flag else flags
         found: Counter[str] = Counter()
@@ -90,7 +98,9 @@ class Customers(SortedNumbers[np.int64]):
     def shown(self) -> dict[frozenset[str], int]:
         """How many of those who agree stand in rows that show what."""
         known = self.sorted()
-        flags, counts = np.unique(known[(known & AGREES) > 0] & sum(SHOWN.values()), return_counts=True)
+        flags, counts = np.unique(
+            known[(known & AGREES) > 0] & sum(SHOWN.values()), return_counts=True
+        )
         return {
             frozenset(name for name, bit in SHOWN.items() if bit & flag): count
             for flag, count in zip(flags.tolist(), counts.tolist(), strict=True)
@@ -99,18 +109,23 @@ class Customers(SortedNumbers[np.int64]):
     def _merged(self, new: Places) -> Places:
         """What was seen of one customer is seen of them all."""
         every = np.sort(np.concatenate((self._sorted, new)) if len(self._sorted) else new)
-        return np.bitwise_or.reduceat(every, np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1)))
+        return np.bitwise_or.reduceat(
+            every, np.flatnonzero(np.diff(every >> FLAG_BITS, prepend=-1))
+        )
 
 
 RowKey = tuple[frozenset[str], frozenset[str], bool, bool]
-"""Of a row with a customer: the fields of its group; those and its customers' own; whether two or more fields are one customer's;
-and whether chance cannot have matched.
+"""Of a row with a customer: the fields of its group; those and its customers' own; whether two or
+more fields are one customer's; and whether chance cannot have matched.
 
-The second is more: a digest without a label is a phone's if it is that of a customer's phone."""
+The second is more: a digest without a label is a phone's if it is that of a customer's phone.
+"""
 
 
 class MatchedRows(NamedTuple):
-    """The rows with a customer, ascending: i64[m]; and which of `keys` each is counted under, `number` i64[m]."""
+    """The rows with a customer, ascending: i64[m]; and which of `keys` each is counted under,
+    `number` i64[m].
+    """
 
     rows: Places
     number: Places
@@ -128,8 +143,12 @@ class MatchedRows(NamedTuple):
 NO_ROWS = MatchedRows(np.empty(0, np.int64), np.empty(0, np.int64), ())
 
 
-def weigh(searched: SearchResult, found: RowMatches, key: CaptureKey, adults: Places) -> tuple[WeighedMatches, MatchedRows]:
-    """Weigh matches and the rows that hold them; of each match, `adults` has the last birthday, as YYYYMMDD, of no minor."""
+def weigh(
+    searched: SearchResult, found: RowMatches, key: CaptureKey, adults: Places
+) -> tuple[WeighedMatches, MatchedRows]:
+    """Weigh matches and the rows that hold them; of each match, `adults` has the last birthday,
+    as YYYYMMDD, of no minor.
+    """
     agrees = np.bitwise_count(found.own) >= 2
     is_sure, flags = agrees.copy(), np.zeros(len(found), np.int64)
     for question, own in found.by_question():
@@ -149,14 +168,22 @@ def weigh(searched: SearchResult, found: RowMatches, key: CaptureKey, adults: Pl
         fields, *shown_bits = _held(groups[group], own)
         keys.append((groups[group], fields, bool(is_together), bool(is_certain)))
         held.append(shown_bits)
-    of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[np.concatenate((np.zeros(outside, np.int64), which + 1))].T
-    flags |= of_class[number] | np.where(is_sure, VERIFIED, 0) | np.where(agrees, AGREES | shown[number], 0)
+    of_class, shown = np.array([(CLASSES["C"], 0), *held], np.int64)[
+        np.concatenate((np.zeros(outside, np.int64), which + 1))
+    ].T
+    flags |= (
+        of_class[number]
+        | np.where(is_sure, VERIFIED, 0)
+        | np.where(agrees, AGREES | shown[number], 0)
+    )
     weighed = WeighedMatches(**found.fields(), flags=flags, word=_words(found, key))
     return weighed, MatchedRows(rows, which, keys)
 
 
 def weigh_barely(found: RowMatches, key: CaptureKey) -> WeighedMatches:
-    """Weigh what matches prove alone: somebody may have any phone by chance, but not a resident ID."""
+    """Weigh what matches prove alone: somebody may have any phone by chance, but not a resident
+    ID.
+    """
     flags = np.full(len(found), CLASSES["C"])
     for question, own in found.by_question():
         flags[own] |= VERIFIED if is_verified([question.kind], corroborated=False) else 0
@@ -167,22 +194,28 @@ def _words(found: FoundMatches, key: CaptureKey) -> npt.NDArray[np.uint64]:
     """Return keyed numbers that tell the values of matches apart: u64[n]."""
     words = np.empty(len(found), np.uint64)
     for question, own in found.by_question():
-        words[own] = told_apart(key.values(*question.normals(found.value[own])), kind_numbers()[question.kind])
+        words[own] = told_apart(
+            key.values(*question.normals(found.value[own])), kind_numbers()[question.kind]
+        )
     return words
 
 
 @cache
 def _held(group: frozenset[str], own: int) -> tuple[frozenset[str], int, int]:
-    """The fields of a row, those of its group and its customers' own by their bits; the bits of its class and what it shows."""
+    """The fields of a row, those of its group and its customers' own by their bits; the bits of
+    its class and what it shows.
+    """
     fields = group.union(labels_of(own))
     return fields, CLASSES[class_of(fields)], sum(SHOWN[name] for name in shows(fields))
 
 
 @dataclass
 class EpochMatches:
-    """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and what they prove.
+    """What one epoch of one tenant's list gave; `groups` counts rows with a customer by fields and
+    what they prove.
 
-    At most `room` matches are listed, None for all; everything is counted. Rows are counted by what they hold too.
+    At most `room` matches are listed, None for all; everything is counted. Rows are counted by what
+    they hold too.
     """
 
     epoch: int
@@ -212,7 +245,8 @@ class EpochMatches:
         """List `matches`; whether there was room for all of them."""
         left = len(matches) if self.room is None else self.room - sum(map(len, self.details))
         if left:
-            self.details.append(matches.take(np.arange(min(left, len(matches)))))  # a copy: a view keeps the batch's
+            # a copy: a view keeps the batch's
+            self.details.append(matches.take(np.arange(min(left, len(matches)))))
         return left >= len(matches)
 
     def matches(self) -> Iterator[Match]:
@@ -233,7 +267,9 @@ class EpochMatches:
     def kinds(self) -> Counter[str]:
         """How many different values there are, a kind."""
         counts = self.values.counts()
-        return Counter({kind: counts[number] for kind, number in kind_numbers().items() if counts[number]})
+        return Counter(
+            {kind: counts[number] for kind, number in kind_numbers().items() if counts[number]}
+        )
 
     @property
     def rows(self) -> int:
@@ -247,7 +283,10 @@ class EpochMatches:
 
     def matched(self) -> Iterator[tuple[frozenset[str], bool, int]]:
         """The fields of a group, whether corroborated, and how many rows with a customer are so."""
-        return ((fields, is_together, count) for (fields, _, is_together, _), count in self.groups.items())
+        return (
+            (fields, is_together, count)
+            for (fields, _, is_together, _), count in self.groups.items()
+        )
 
     def people(self) -> Crowd:
         """All customers."""
@@ -260,7 +299,12 @@ class EpochMatches:
     def people_agreeing(self) -> Crowd:
         """Those who agree in two or more fields of a row."""
         agreeing = len(self.subjects.having(AGREES))
-        return Crowd(agreeing, self.subjects.classes(AGREES), self._rows(together=True), self.subjects.shown())
+        return Crowd(
+            agreeing,
+            self.subjects.classes(AGREES),
+            self._rows(together=True),
+            self.subjects.shown(),
+        )
 
     def _rows(self, *, sure: bool = False, together: bool = False) -> Counter[frozenset[str]]:
         """Rows by fields: all, those of verified customers, or those that agree."""
@@ -284,18 +328,31 @@ def adult_until(day: date) -> int:
 
 
 ALONE = {"email": 85, "card": 90, "resident_id": 95, "phone": 70, "iban": 90, "uscc": 60}
-"""How sure a match is by its value alone, in percent; OTHERWISE of another kind, TOGETHER beside a field of the same customer."""
+"""How sure a match is by its value alone, in percent; OTHERWISE of another kind, TOGETHER beside
+a field of the same customer.
+"""
 OTHERWISE = 60
 TOGETHER = 99
 ROW_FIELDS = 24
-TRANSFORMS = {0: (), FOLDED: ("folded",), NORMALISED: ("normalised",), FOLDED | NORMALISED: ("folded", "normalised")}
+TRANSFORMS = {
+    0: (),
+    FOLDED: ("folded",),
+    NORMALISED: ("normalised",),
+    FOLDED | NORMALISED: ("folded", "normalised"),
+}
 WIDEST = 128
-"""Bytes of a value that are compared with its normal form as columns; longer ones are compared one by one."""
+"""Bytes of a value that are compared with its normal form as columns; longer ones are compared
+one by one.
+"""
 
 
-def listed(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches) -> ListedMatches:
+def listed(
+    lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches
+) -> ListedMatches:
     """Return all that a record tells of matches, without the values that were asked for."""
-    lines = searched.batch.lines(found.start) - searched.batch.lines(searched.batch.starts[found.document])
+    lines = searched.batch.lines(found.start) - searched.batch.lines(
+        searched.batch.starts[found.document]
+    )
     in_row = np.flatnonzero(found.row != NONE)
     lines[in_row] = searched.rows.lines(found.row[in_row])
     number, held = searched.rows.fields(found.row[in_row])
@@ -306,24 +363,36 @@ def listed(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: Weig
     pairs, pair = np.unique(others * len(own) + own_number, return_inverse=True)
     made = [
         tuple(sorted(held[fields].union(labels_of(bits))))[:ROW_FIELDS]
-        for fields, bits in zip((pairs // len(own)).tolist(), own[pairs % len(own)].tolist(), strict=True)
+        for fields, bits in zip(
+            (pairs // len(own)).tolist(), own[pairs % len(own)].tolist(), strict=True
+        )
     ]
     numbers = {labels: place for place, labels in enumerate(dict.fromkeys(made))}
     place = locate(searched, found.document, found.start, found.end)
-    place = place._replace(transforms=place.transforms | np.where(_are_normal(searched, found), 0, NORMALISED))
-    held_labels = RowLabels(np.array([numbers[labels] for labels in made], np.int64)[pair], list(numbers))
+    place = place._replace(
+        transforms=place.transforms | np.where(_are_normal(searched, found), 0, NORMALISED)
+    )
+    held_labels = RowLabels(
+        np.array([numbers[labels] for labels in made], np.int64)[pair], list(numbers)
+    )
     return _listed(lists, epoch, searched, found, place, lines, held_labels, _coincidences(found))
 
 
-def listed_barely(lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches) -> ListedMatches:
-    """Return the same where rows cannot be read: each begins and ends where it does in the text as it was searched, in bytes."""
+def listed_barely(
+    lists: TenantLists, epoch: Epoch, searched: SearchResult, found: WeighedMatches
+) -> ListedMatches:
+    """Return the same where rows cannot be read: each begins and ends where it does in the text
+    as it was searched, in bytes.
+    """
     begin, parts = searched.batch.starts[found.document], searched.parts
     offset = np.array([part.piece.offset for part in parts], np.int64)[found.document] - begin
     place = TextPlaces(found.start + offset, found.end + offset, np.zeros_like(begin))
     lines = searched.batch.lines(found.start) - searched.batch.lines(begin)
     own, number = np.unique(found.own, return_inverse=True)
     labels = [labels_of(bits) for bits in own.tolist()]
-    return _listed(lists, epoch, searched, found, place, lines, RowLabels(number, labels), np.zeros(len(found)))
+    return _listed(
+        lists, epoch, searched, found, place, lines, RowLabels(number, labels), np.zeros(len(found))
+    )
 
 
 def _listed(
@@ -336,10 +405,14 @@ def _listed(
     held: RowLabels,
     coincidence: npt.NDArray[np.float64],
 ) -> ListedMatches:
-    """Return matches with customers' handles and the tags for searching; `lines` are counted from each part's first."""
+    """Return matches with customers' handles and the tags for searching; `lines` are counted
+    from each part's first.
+    """
     tag = np.empty((len(found), TAG_BYTES), np.uint8)
     for question, own in found.by_question():
-        tag[own] = lists.index.tagger(question.kind, question.form).tag_rows(*question.normals(found.value[own]))
+        tag[own] = lists.index.tagger(question.kind, question.form).tag_rows(
+            *question.normals(found.value[own])
+        )
     return ListedMatches(
         found.query,
         found.kinds,
@@ -358,7 +431,9 @@ def _listed(
 
 
 def _coincidences(found: FoundMatches) -> npt.NDArray[np.float64]:
-    """Return, of masked values, the chance that each fits its customer by accident, 0 of others: f64[n]."""
+    """Return, of masked values, the chance that each fits its customer by accident, 0 of others:
+    f64[n].
+    """
     chances = np.zeros(len(found))
     for question, own in found.by_question():
         if question.form == masked_value.FORM:
@@ -375,7 +450,9 @@ class RowLabels(NamedTuple):
 
 
 class TextPlaces(NamedTuple):
-    """Where matches stand in the decoded text, characters [first, last), and what had to be undone to read them: i64[n]."""
+    """Where matches stand in the decoded text, characters [first, last), and what had to be
+    undone to read them: i64[n].
+    """
 
     first: Places
     last: Places
@@ -383,7 +460,9 @@ class TextPlaces(NamedTuple):
 
 
 def locate(searched: SearchResult, document: Places, start: Places, end: Places) -> TextPlaces:
-    """Return where the bytes [start, end) of a batch, which ascend by `document`, stand in the decoded texts."""
+    """Return where the bytes [start, end) of a batch, which ascend by `document`, stand in the
+    decoded texts.
+    """
     parts, batch = searched.parts, searched.batch
     begin = batch.characters_before(batch.starts[document])
     first, last = (batch.characters_before(places) - begin for places in (start, end))
@@ -395,7 +474,10 @@ def locate(searched: SearchResult, document: Places, start: Places, end: Places)
             folded = list(zip(first[low:high].tolist(), last[low:high].tolist(), strict=True))
             first[low:high], last[low:high] = part.text.spans(first[low:high], last[low:high])
             for number, (begin_folded, end_folded) in enumerate(folded, low):
-                if part.text.original[first[number] : last[number]] != part.text.text[begin_folded:end_folded]:
+                if (
+                    part.text.original[first[number] : last[number]]
+                    != part.text.text[begin_folded:end_folded]
+                ):
                     transforms[number] = FOLDED
         first[low:high] += part.piece.offset
         last[low:high] += part.piece.offset
@@ -403,7 +485,9 @@ def locate(searched: SearchResult, document: Places, start: Places, end: Places)
 
 
 def _are_normal(searched: SearchResult, found: FoundMatches) -> Flags:
-    """Which matches are written as their normal form is, but for capitals, or are digests or masks: bool[n]."""
+    """Which matches are written as their normal form is, but for capitals, or are digests or
+    masks: bool[n].
+    """
     normal = np.ones(len(found), bool)
     for question, own in found.by_question():
         if question.form == "plain":
@@ -414,7 +498,9 @@ def _are_normal(searched: SearchResult, found: FoundMatches) -> Flags:
             same |= np.arange(width) >= length[:, None]
             normal[own] = same.all(axis=1) & (length <= width) & (end - start == length)
             for number in own[~normal[own]].tolist():
-                value = searched.batch.text(found.start[number], found.end[number]).decode("utf-8", "surrogatepass")
+                value = searched.batch.text(found.start[number], found.end[number]).decode(
+                    "utf-8", "surrogatepass"
+                )
                 [form] = Texts(*question.normals(found.value[[number]])).strings()
                 normal[number] = value.lower() == form.lower()
     return normal
@@ -427,17 +513,23 @@ def confidences(found: RowMatches | ListedMatches) -> npt.NDArray[np.int64]:
 
 
 def records(found: ListedMatches) -> Iterator[Match]:
-    """Each of the matches, which are listed, as a record; as many at a time as go into one finding."""
+    """Each of the matches, which are listed, as a record; as many at a time as go into one
+    finding.
+    """
     for first in range(0, len(found), MAX_MATCHES):
         yield from _records(found.take(slice(first, first + MAX_MATCHES)))
 
 
 def _records(found: ListedMatches) -> list[Match]:
-    """The matches as records, made as from a pickle, unchecked: the values are our own columns, and to check them takes longer.
+    """The matches as records, made as from a pickle, unchecked: the values are our own columns, and
+    to check them takes longer.
 
-    Each attribute is set of all of them by one call, which takes a third of what a loop in Python would.
+    Each attribute is set of all of them by one call, which takes a third of what a loop in Python
+    would.
     """
-    tags, handles = (column.tobytes().hex(" ", TAG_BYTES).split() for column in (found.tag, found.handle))
+    tags, handles = (
+        column.tobytes().hex(" ", TAG_BYTES).split() for column in (found.tag, found.handle)
+    )
     members = [found.members[number] for number in found.document.tolist()]
     named = [found.kinds[number] for number in found.query.tolist()]
     columns = zip(
@@ -472,7 +564,11 @@ def _records(found: ListedMatches) -> list[Match]:
             "confidence": sure,
             "coincidence": chance,
         }
-        for (kind, form), handle, tag, (_, member, container), start, end, line, labels, own, done, sure, chance in columns
+        for (kind, form), handle, tag, (
+            _,
+            member,
+            container,
+        ), start, end, line, labels, own, done, sure, chance in columns
     ]
     state: dict[str, Iterable[object]] = {
         "__dict__": values,

@@ -1,13 +1,17 @@
-"""Captures opened: containers unpacked, long texts cut into windows, each read as folded text. In memory only.
+"""Captures opened: containers unpacked, long texts cut into windows, each read as folded text.
 
-A reader may fail without the others (`ullage.guard`): what is known without it is published, and marked incomplete.
+In memory only.
 
-`watched` tells whether a file that somebody sent held anything to read: white space, one byte over and over, or encoded bytes are
-nothing.
+A reader may fail without the others (`ullage.guard`): what is known without it is published, and
+marked incomplete.
 
-What unpacking or decoding cannot read it says itself. What is told here was decoded without a fault and says nothing all the
-same: white space, mark-up around a picture, base64 or hex of what is no text (a cipher's output, a picture), which the search
-passes by. "None of your customers is in it" would be true of each, and would be taken for more.
+`watched` tells whether a file that somebody sent held anything to read: white space, one byte over
+and over, or encoded bytes are nothing.
+
+What unpacking or decoding cannot read it says itself. What is told here was decoded without a fault
+and says nothing all the same: white space, mark-up around a picture, base64 or hex of what is no
+text (a cipher's output, a picture), which the search passes by. "None of your customers is in it"
+would be true of each, and would be taken for more.
 """
 
 from __future__ import annotations
@@ -30,7 +34,16 @@ from matcher.text import FoldedText, decode, decode_as, fold_all, unescape_all
 from matcher.text.decode import WINDOW, is_opaque, utf8_of, wide, windows
 from matcher.text.events import UndoEvents, find_dense, find_events
 from matcher.text.splice import WIDE_COMMA, undo_lines
-from matcher.unpack.formats import AS_LETTER, DIGESTS, LETTERED, RUN, has_line, is_html, is_taken, may_hold
+from matcher.unpack.formats import (
+    AS_LETTER,
+    DIGESTS,
+    LETTERED,
+    RUN,
+    has_line,
+    is_html,
+    is_taken,
+    may_hold,
+)
 from matcher.unpack.parent import ForkServer, is_container, unpack
 from matcher.unpack.protocol import ABOUT, BYTES, Limits, Member, UnreadPart
 from ullage.guard import STRICT, DetectorFault, FaultGuard
@@ -45,11 +58,13 @@ HEAD = 4096
 class Piece:
     """One window over a text of a capture, decoded: `body` is its UTF-8.
 
-    `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the capture itself, and `member` its
-    number there, counted from 1 in the order of unpacking, 0 for the capture itself, out of a `container` of that kind. `offset`
-    characters of the same text stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues the
-    piece before it. `streamed` pieces belong to a capture that may have several. One that `is_about` is what
-    a file says of itself. One that is not `lettered` is known to have no long line of letters but digests.
+    `source` numbers the capture; `path` is the member inside a container (`!/b.csv`), "" for the
+    capture itself, and `member` its number there, counted from 1 in the order of unpacking, 0 for
+    the capture itself, out of a `container` of that kind. `offset` characters of the same text
+    stand before this window, of which it takes `size` bytes; `goes_on` says whether it continues
+    the piece before it. `streamed` pieces belong to a capture that may have several. One that
+    `is_about` is what a file says of itself. One that is not `lettered` is known to have no long
+    line of letters but digests.
     """
 
     source: int
@@ -73,7 +88,9 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class TextPart:
-    """A piece read: its folded text, before which `line` line ends of the same text stand, and how many when it is over."""
+    """A piece read: its folded text, before which `line` line ends of the same text stand, and
+    how many when it is over.
+    """
 
     piece: Piece
     text: FoldedText
@@ -90,11 +107,14 @@ class PartBatch:
     seen: PrescanHits
 
 
-def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultGuard = STRICT) -> PartBatch:
+def read(
+    pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultGuard = STRICT
+) -> PartBatch:
     """Read `pieces` together; `line` line ends stand before the first if it goes on.
 
-    Markup is unescaped, all else is folded as it is; lines where something may be undone are then undone and spliced in.
-    A reader at which a lenient `guard` bears a fault leaves the text as it was before.
+    Markup is unescaped, all else is folded as it is; lines where something may be undone are then
+    undone and spliced in. A reader at which a lenient `guard` bears a fault leaves the text as it
+    was before.
     """
     texts = guard.run(
         "folding",
@@ -103,7 +123,11 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultG
     )
     _unescape(texts, pieces, [n for n, piece in enumerate(pieces) if piece.markup], guard)
     is_done = np.array([piece.markup for piece in pieces], bool)
-    dense = guard.run("spellings", lambda: find_dense(texts, lambda head: prescan.find(head).undone) & ~is_done, is_done)
+    dense = guard.run(
+        "spellings",
+        lambda: find_dense(texts, lambda head: prescan.find(head).undone) & ~is_done,
+        is_done,
+    )
     _unescape(texts, pieces, np.flatnonzero(dense & ~is_done).tolist(), guard)
     is_done |= dense
     batch, seen = _laid(texts, prescan, guard)
@@ -114,7 +138,9 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultG
             return {}
         if seen is NOTHING_SEEN:
             return undo_lines(texts, batch, UndoEvents(np.empty(0, np.int64), ~is_done), guard)
-        return undo_lines(texts, batch, find_events(batch, texts, seen.undone, is_done, with_comma), guard)
+        return undo_lines(
+            texts, batch, find_events(batch, texts, seen.undone, is_done, with_comma), guard
+        )
 
     if changed := guard.run("spellings", undone, dict[int, FoldedText]()):
         for number, text in changed.items():
@@ -130,8 +156,12 @@ def read(pieces: Sequence[Piece], prescan: Prescan, line: int = 0, guard: FaultG
     return PartBatch(parts, batch, seen)
 
 
-def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int], guard: FaultGuard) -> None:
-    """Put in the text of the pieces with these numbers, all of them markup or none, unescaped and folded."""
+def _unescape(
+    texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequence[int], guard: FaultGuard
+) -> None:
+    """Put in the text of the pieces with these numbers, all of them markup or none, unescaped
+    and folded.
+    """
     if not numbers:
         return
     is_markup = pieces[numbers[0]].markup
@@ -147,7 +177,9 @@ def _unescape(texts: list[FoldedText], pieces: Sequence[Piece], numbers: Sequenc
         texts[number] = text
 
 
-def _laid(texts: Sequence[FoldedText], prescan: Prescan, guard: FaultGuard) -> tuple[Batch, PrescanHits]:
+def _laid(
+    texts: Sequence[FoldedText], prescan: Prescan, guard: FaultGuard
+) -> tuple[Batch, PrescanHits]:
     """Return `texts` in one buffer, and what is seen there."""
     batch = Batch.of([text.utf8 for text in texts])
     return batch, guard.run("words", lambda: prescan.find(batch.data), NOTHING_SEEN)
@@ -162,9 +194,12 @@ def pieces_of_capture(
     *,
     guard: FaultGuard = STRICT,
 ) -> Generator[Piece]:
-    """Yield the pieces of a capture; `on_skipped` hears what could not be read. A capture that holds nothing has one empty piece.
+    """Yield the pieces of a capture; `on_skipped` hears what could not be read.
 
-    Children that unpack come from `server`. Where a lenient `guard` bears that a member fails, the others are read.
+    A capture that holds nothing has one empty piece.
+
+    Children that unpack come from `server`. Where a lenient `guard` bears that a member fails, the
+    others are read.
     """
     if len(capture.body) < WINDOW:
         lettered = has_line(capture.body)
@@ -182,8 +217,12 @@ def pieces_of_capture(
                     yield from pieces_of_member(source, item, on_skipped, capture.charset, number)
 
 
-def numbered(unpacked: Iterable[Member | UnreadPart], own: str) -> Iterator[tuple[int, Member | UnreadPart]]:
-    """What comes out of a capture or a file whose path is `own`: members with their numbers (see `Piece`), outcomes with 0."""
+def numbered(
+    unpacked: Iterable[Member | UnreadPart], own: str
+) -> Iterator[tuple[int, Member | UnreadPart]]:
+    """What comes out of a capture or a file whose path is `own`: members with their numbers (see
+    `Piece`), outcomes with 0.
+    """
     count = 0
     for item in unpacked:
         is_member = isinstance(item, Member) and item.path != own
@@ -196,11 +235,17 @@ def _piece(source: int, capture: Capture, *, lettered: bool) -> Piece:
     text, encoding = decode_as(capture.body, capture.charset)
     markup = _is_markup(capture.media_type) or is_html(capture.body)
     body = utf8_of(capture.body, text, encoding)
-    return Piece(source, "", body, len(capture.body), markup, lettered=lettered or body is not capture.body)
+    return Piece(
+        source, "", body, len(capture.body), markup, lettered=lettered or body is not capture.body
+    )
 
 
 def pieces_of_member(
-    source: int, member: Member, on_skipped: Callable[[UnreadPart], None], charset: str = "", number: int = 0
+    source: int,
+    member: Member,
+    on_skipped: Callable[[UnreadPart], None],
+    charset: str = "",
+    number: int = 0,
 ) -> Iterator[Piece]:
     """The pieces of one text out of a container, its `number`-th, or of a long text by itself.
 
@@ -251,7 +296,10 @@ class FailedPart(UnreadPart):
     def words(self) -> tuple[str, str]:
         """Return which part failed, and where in our code, in English and Chinese."""
         part, cause = self._fault
-        return f"{FAULTS[part]} ({cause}); the rest was searched", f"{super().words()[1]}（{part}: {cause}）"
+        return (
+            f"{FAULTS[part]} ({cause}); the rest was searched",
+            f"{super().words()[1]}（{part}: {cause}）",
+        )
 
 
 NAMES = "!/"
@@ -266,22 +314,40 @@ ABOUT_OFFICE = re.compile(
 WORD = re.compile(r"\w")
 IN_MARKUP = re.compile(r"(?:\A|>|<!\[CDATA\[|<!--)[^<>\w]*\w")
 """A letter or digit outside of tags."""
-IN_ATTRIBUTE = re.compile(r"""\s(?!xmlns[:=]|[\w.-]*:?schemaLocation)[\w:.-]+\s*=\s*(?:"[^"<]*\w|'[^'<]*\w)""")
+IN_ATTRIBUTE = re.compile(
+    r"""\s(?!xmlns[:=]|[\w.-]*:?schemaLocation)[\w:.-]+\s*=\s*(?:"[^"<]*\w|'[^'<]*\w)"""
+)
 """A letter or digit in the value of an attribute that names no namespace."""
 DECLARED = re.compile(r"<\?[^>]*+(>?)")
-"""What is no mark-up and no text; one that does not end is a match too, so that no search begins anew within it, and stays."""
-SCHEMAS = re.compile(r"schemas\.microsoft\.com/(?:office/2006/metadata/contentType|sharepoint/v3/contenttype/forms)\b")
-"""Namespaces of custom XML that describes columns and forms of a library of documents, which are nobody's data."""
-STYLED = re.compile(r"officeDocument/2006/bibliography\b|schemas\.microsoft\.com/office/2006/metadata/properties\b")
-"""Namespaces of what office programs put into a blank document as well: there only words outside of tags are data."""
+"""What is no mark-up and no text; one that does not end is a match too, so that no search begins
+anew within it, and stays.
+"""
+SCHEMAS = re.compile(
+    r"schemas\.microsoft\.com/(?:office/2006/metadata/contentType|sharepoint/v3/contenttype/forms)\b"
+)
+"""Namespaces of custom XML that describes columns and forms of a library of documents, which are
+nobody's data.
+"""
+STYLED = re.compile(
+    r"officeDocument/2006/bibliography\b|schemas\.microsoft\.com/office/2006/metadata/properties\b"
+)
+"""Namespaces of what office programs put into a blank document as well: there only words outside
+of tags are data.
+"""
 ODD, KEPT, GARBLED = frozenset(("Cc", "Co", "Cn", "Cs")), frozenset(map(chr, range(32))), 0.1
-"""Categories of characters that no text has, those of them that some do have, and their share from which it is none."""
+"""Categories of characters that no text has, those of them that some do have, and their share
+from which it is none.
+"""
 REPEATED = 16
 """Characters from which one and the same over and over is no text."""
 LONG = 4096
-"""Characters from which a block is told in any text; a key, a certificate, a signature are shorter."""
+"""Characters from which a block is told in any text; a key, a certificate, a signature are
+shorter.
+"""
 BLOCK = re.compile(rb"[A-Za-z0-9+/_-]{%d,}+(?:\r?\n[A-Za-z0-9+/_-]++(?![^=\s]))*+={0,2}" % RUN)
-"""A long line of the alphabet of base64 and the lines of nothing else that follow it; linear, as it begins where a line does."""
+"""A long line of the alphabet of base64 and the lines of nothing else that follow it; linear, as
+it begins where a line does.
+"""
 USUAL = bytes.maketrans(b"-_", b"+/")
 """From the alphabet for URLs to the usual one (RFC 4648)."""
 HEX = re.compile(rb"[0-9A-Fa-f]+")
@@ -295,9 +361,13 @@ PICTURE = re.compile(rb"data:(?:image|video|application)/[\w.+-]{1,64};base64,\s
 
 
 def watched(
-    pieces: Iterable[Piece], path: str, outcomes: Sequence[UnreadPart], on_skipped: Callable[[UnreadPart], None]
+    pieces: Iterable[Piece],
+    path: str,
+    outcomes: Sequence[UnreadPart],
+    on_skipped: Callable[[UnreadPart], None],
 ) -> Iterator[Piece]:
-    """`pieces` of the file at `path` as they come; `on_skipped` hears at the end of texts that are none and if there was no word.
+    """`pieces` of the file at `path` as they come; `on_skipped` hears at the end of texts that are
+    none and if there was no word.
 
     Nothing is told of what `outcomes` name by then.
     """
@@ -305,12 +375,16 @@ def watched(
     is_blank, why = True, "empty"
     for piece in pieces:
         yield piece
-        if piece.path.endswith(NAMES) or (piece.container in OFFICE and _is_about_office(piece.path)):
+        if piece.path.endswith(NAMES) or (
+            piece.container in OFFICE and _is_about_office(piece.path)
+        ):
             continue
         if is_blank:
             is_blank = not has_words(piece)
             why = "image" if is_blank and piece.markup and "data:image/" in piece.decoded else why
-        if piece.path not in none and (reason := encoded(piece) or ("unrecognised" if is_garbled(piece) else "")):
+        if piece.path not in none and (
+            reason := encoded(piece) or ("unrecognised" if is_garbled(piece) else "")
+        ):
             none[piece.path] = reason
     named = {outcome.path for outcome in outcomes}
     for place, reason in none.items():
@@ -337,16 +411,23 @@ def has_words(piece: Piece) -> bool:
 
 
 def _has_data(xml: str) -> bool:
-    """Whether a part of an office file that is read tags and all, such as custom XML, holds more than its own tags."""
+    """Whether a part of an office file that is read tags and all, such as custom XML, holds more
+    than its own tags.
+    """
     root = xml[: xml.find(">", xml.find("<")) + 1]
     if SCHEMAS.search(root):
         return False
-    return IN_MARKUP.search(xml) is not None or (not STYLED.search(root) and IN_ATTRIBUTE.search(xml) is not None)
+    return IN_MARKUP.search(xml) is not None or (
+        not STYLED.search(root) and IN_ATTRIBUTE.search(xml) is not None
+    )
 
 
 def is_garbled(piece: Piece) -> bool:
-    """Whether what it begins with was read by the one encoding that reads anything: no text has such characters."""
-    head = piece.body[: 4 * HEAD].decode("utf-8", "ignore")[:HEAD]  # without the character that is cut
+    """Whether what it begins with was read by the one encoding that reads anything: no text has
+    such characters.
+    """
+    # without the character that is cut
+    head = piece.body[: 4 * HEAD].decode("utf-8", "ignore")[:HEAD]
     if head.replace("\n", "").replace("\t", "").isprintable():  # as most are
         return False
     odd = (char for char in set(head) if unicodedata.category(char) in ODD and char not in KEPT)
@@ -367,8 +448,10 @@ def encoded(piece: Piece) -> str:
     at = as_one.find(LETTERED)
     if at < 0:
         return ""
-    enough = LONG if len(body) >= 8 * LONG else min(LONG, len(piece.decoded) // 2)  # four bytes make one character at most
-    while at >= 0:  # to look where such a line is known to begin takes a tenth of a search by the expression
+    # four bytes make one character at most
+    enough = LONG if len(body) >= 8 * LONG else min(LONG, len(piece.decoded) // 2)
+    # to look where such a line is known to begin takes a tenth of a search by the expression
+    while at >= 0:
         block = BLOCK.match(body, at)
         assert block
         if len(block[0]) >= enough and _is_no_text(block[0]):
@@ -386,7 +469,9 @@ def _is_no_text(block: bytes) -> bool:
     if whole == whole[:1] * len(whole):  # a line that somebody drew
         return False
     if HEX.fullmatch(whole):
-        return not {len(line) for line in lines} <= DIGESTS and _is_opaque(binascii.unhexlify(whole[: len(whole) // 2 * 2]))
+        return not {len(line) for line in lines} <= DIGESTS and _is_opaque(
+            binascii.unhexlify(whole[: len(whole) // 2 * 2])
+        )
     letters = whole.rstrip(b"=").translate(USUAL)
     try:
         return _is_opaque(base64.b64decode(letters[: len(letters) // 4 * 4]))

@@ -1,10 +1,14 @@
-"""Matching on one screen: captures in, readings out, one for each; `findings` turns those into what is published.
+"""Matching on one screen: captures in, readings out, one for each; `findings` turns those into what
+is published.
 
 1. `parts` opens a capture: containers are unpacked, long texts cut into windows, each a piece.
 2. `batches` folds pieces and searches them together, 4 MiB at a time, for candidates.
-3. `lookup` tags candidates and looks them up in each tenant's watchlist. What it knows is a row of the match table.
-4. `corroborate` finds the rows of the text in which those stand, and what else of the same customer stands there.
-5. `counts` weighs that, counts customers and finds the places that are told; `statistics` counts the whole capture.
+3. `lookup` tags candidates and looks them up in each tenant's watchlist. What it knows is a row of
+   the match table.
+4. `corroborate` finds the rows of the text in which those stand, and what else of the same customer
+   stands there.
+5. `counts` weighs that, counts customers and finds the places that are told; `statistics` counts
+   the whole capture.
 6. `capture_result` gathers all of it by capture, while its parts go by.
 
 Nothing here outlives a call: texts, candidates and names are dropped with the batch.
@@ -24,7 +28,14 @@ import numpy as np
 
 from matcher.columns.batch import Places
 from matcher.lexicon import Lexicon, TextTerms
-from matcher.match.batches import BatchSearch, PieceTrace, Public, SearchResult, count_values, forms_of
+from matcher.match.batches import (
+    BatchSearch,
+    PieceTrace,
+    Public,
+    SearchResult,
+    count_values,
+    forms_of,
+)
 from matcher.match.capture_key import CaptureKey
 from matcher.match.capture_result import BudgetUse, CaptureBudget, CaptureReading
 from matcher.match.corroborate import look_up
@@ -42,7 +53,14 @@ from matcher.match.counts import (
 from matcher.match.lookup import ListedMatches, WeighedMatches, ask, ask_barely, enrolled, questions
 from matcher.match.parts import Piece, encoded, pieces_of_capture
 from matcher.match.statistics import StatisticsPart as Counted
-from matcher.match.whose_rows import NOTHING, OtherLists, OtherNames, RowComparison, compared, own_cards
+from matcher.match.whose_rows import (
+    NOTHING,
+    OtherLists,
+    OtherNames,
+    RowComparison,
+    compared,
+    own_cards,
+)
 from matcher.records.logins import LoginFinder
 from matcher.text import fold
 from matcher.unpack.parent import ForkServer
@@ -52,10 +70,11 @@ from ullage.records import Capture
 
 
 class Own(NamedTuple):
-    """What belongs to the tenants themselves: domains, each with its tenant, tenants with their card ranges, public numbers.
+    """What belongs to the tenants themselves: domains, each with its tenant, tenants with their
+    card ranges, public numbers.
 
-    `staff` are the hosts and mail domains of a tenant's own people, `names` its brands and domains, `others` are names of other
-    platforms, as its settings give them.
+    `staff` are the hosts and mail domains of a tenant's own people, `names` its brands and domains,
+    `others` are names of other platforms, as its settings give them.
     """
 
     domains: Mapping[str, str] = {}
@@ -69,34 +88,56 @@ class Own(NamedTuple):
 class Matcher:
     """Matches captures against every tenant's watchlist and the lexicon, a batch at a time.
 
-    Without `detailed` what was found is counted only: a file of gigabytes has more matches than fit in memory.
+    Without `detailed` what was found is counted only: a file of gigabytes has more matches than fit
+    in memory.
     """
 
     def __init__(
-        self, lists: Sequence[TenantLists], lexicon: Lexicon, key: CaptureKey, own: Own, *, detailed: bool = True
+        self,
+        lists: Sequence[TenantLists],
+        lexicon: Lexicon,
+        key: CaptureKey,
+        own: Own,
+        *,
+        detailed: bool = True,
     ) -> None:
-        self.lists, self.key, self.lexicon, self._own, self._detailed = lists, key, lexicon, own, detailed
+        self.lists, self.key, self.lexicon, self._own, self._detailed = (
+            lists,
+            key,
+            lexicon,
+            own,
+            detailed,
+        )
         self.public = own.public
         self._forms = forms_of(lists)
         self._others = OtherNames(own.others, own.names)
         self._other_lists = OtherLists(own.others, own.names)
-        self._logins = LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
+        self._logins = (
+            LoginFinder(own.domains, own.staff) if own.domains or any(own.staff.values()) else None
+        )
 
     def read(
-        self, captures: Iterable[Capture], budget: CaptureBudget | None = None, trace: PieceTrace | None = None
+        self,
+        captures: Iterable[Capture],
+        budget: CaptureBudget | None = None,
+        trace: PieceTrace | None = None,
     ) -> Iterator[CaptureReading]:
-        """Yield what was found in each capture, in order; each comes when the batch with its last part is done.
+        """Yield what was found in each capture, in order; each comes when the batch with its last
+        part is done.
 
-        Of one that exceeds the `budget` the rest is left out, and of one at which a part of matching fails what that part
-        would have given.
+        Of one that exceeds the `budget` the rest is left out, and of one at which a part of
+        matching fails what that part would have given.
         """
         readings: list[CaptureReading] = []
 
         def pieces() -> Iterator[Piece]:
-            with ForkServer() as server:  # not for longer: what unpacks these captures never meets later ones
+            # not for longer: what unpacks these captures never meets later ones
+            with ForkServer() as server:
                 for number, capture in enumerate(captures):
                     reading = CaptureReading(capture, self.key, self.lexicon.records, budget=budget)
-                    reading.title_terms = reading.guard.run("lexicon", partial(self._read_title, capture), TextTerms())
+                    reading.title_terms = reading.guard.run(
+                        "lexicon", partial(self._read_title, capture), TextTerms()
+                    )
                     readings.append(reading)
                     with reading.guard.step("unpack"):
                         yield from self._pieces(number, reading, server)
@@ -110,7 +151,9 @@ class Matcher:
     def _pieces(self, number: int, reading: CaptureReading, server: ForkServer) -> Iterator[Piece]:
         """Yield the pieces of one capture, as far as its budget goes."""
         limits = reading.spent.budget.limits() if reading.spent else None
-        pieces = pieces_of_capture(number, reading.capture, reading.skip, limits, server, guard=reading.guard)
+        pieces = pieces_of_capture(
+            number, reading.capture, reading.skip, limits, server, guard=reading.guard
+        )
         named = set[str]()
         with contextlib.closing(pieces):
             for piece in pieces:
@@ -122,15 +165,24 @@ class Matcher:
                 yield piece
 
     def gather(
-        self, pieces: Iterable[Piece], readings: list[CaptureReading], trace: PieceTrace | None = None
+        self,
+        pieces: Iterable[Piece],
+        readings: list[CaptureReading],
+        trace: PieceTrace | None = None,
     ) -> Iterator[CaptureReading]:
-        """Fill `readings`, which `pieces` append as they go; one that is complete is handed out and dropped from the list."""
+        """Fill `readings`, which `pieces` append as they go; one that is complete is handed out
+        and dropped from the list.
+        """
         given = 0
 
         def evaluate(searched: SearchResult) -> list[Addition]:
-            return self._evaluate(searched, [readings[part.piece.source - given] for part in searched.parts])
+            return self._evaluate(
+                searched, [readings[part.piece.source - given] for part in searched.parts]
+            )
 
-        for batch in BatchSearch(self.lexicon, self.public, trace).evaluate_batches(pieces, evaluate):
+        for batch in BatchSearch(self.lexicon, self.public, trace).evaluate_batches(
+            pieces, evaluate
+        ):
             for fault in batch.faults:  # of a single piece
                 readings[batch.pieces[0].source - given].add_fault(fault)
             for addition in batch.result[1] if batch.result else ():
@@ -142,8 +194,12 @@ class Matcher:
             given += done
         yield from readings
 
-    def _evaluate(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> list[Addition]:
-        """Return what a batch adds to the readings of its parts; nothing is added before all of it is known."""
+    def _evaluate(
+        self, searched: SearchResult, readings: Sequence[CaptureReading]
+    ) -> list[Addition]:
+        """Return what a batch adds to the readings of its parts; nothing is added before all of
+        it is known.
+        """
         adding = list[Addition]()
         searched, readings, valid = self._within_budgets(searched, readings, adding)
         guard, none = searched.guard, list[Addition]
@@ -154,24 +210,40 @@ class Matcher:
             if count or part.piece.path:
                 see = partial(reading.device_logs.see, part.piece.path, part.text.utf8)
                 adding.append(Addition(reading, "logins", see))
-            adding.append(Addition(reading, "lexicon", partial(reading.go_on, part.text, own, streamed=part.piece.streamed)))
-        parts: list[tuple[str, Callable[[], list[Addition]]]] = [("logins", lambda: self._find_logins(searched, readings))]
+            adding.append(
+                Addition(
+                    reading,
+                    "lexicon",
+                    partial(reading.go_on, part.text, own, streamed=part.piece.streamed),
+                )
+            )
+        parts: list[tuple[str, Callable[[], list[Addition]]]] = [
+            ("logins", lambda: self._find_logins(searched, readings))
+        ]
         for lists in self.lists:
-            parts += [("look_up", partial(self._find, searched, readings, lists, epoch)) for epoch in lists.epochs]
+            parts += [
+                ("look_up", partial(self._find, searched, readings, lists, epoch))
+                for epoch in lists.epochs
+            ]
             parts.append(("own_cards", partial(self._find_own_cards, searched, readings, lists)))
         parts.append(("unread_values", lambda: self._count_unread(searched, readings)))
         parts.append(("offers", lambda: self._find_offers(searched, readings, terms)))
         for name, act in parts:
             adding += guard.run(name, act, none())
         concerned = self._concerned(searched, readings, terms, adding)
-        adding += guard.run("statistics", lambda: self._count(searched, readings, concerned), none())
-        adding += guard.run("other_names", lambda: self._count_others(searched, readings, concerned), none())
+        adding += guard.run(
+            "statistics", lambda: self._count(searched, readings, concerned), none()
+        )
+        adding += guard.run(
+            "other_names", lambda: self._count_others(searched, readings, concerned), none()
+        )
         return adding
 
     def _within_budgets(
         self, searched: SearchResult, readings: Sequence[CaptureReading], adding: list[Addition]
     ) -> tuple[SearchResult, Sequence[CaptureReading], list[int]]:
-        """Return the parts that their captures' budgets pay for, and how many valid candidates each has.
+        """Return the parts that their captures' budgets pay for, and how many valid candidates each
+        has.
 
         A capture of a single piece is read whole.
         """
@@ -180,15 +252,27 @@ class Matcher:
             if part.piece.streamed and reading.spent:
                 use = spent.setdefault(id(reading), replace(reading.spent))
                 if reason := use.refuses(part.piece):
-                    adding.append(Addition(reading, "search", partial(reading.incomplete.add, reason)))
+                    adding.append(
+                        Addition(reading, "search", partial(reading.incomplete.add, reason))
+                    )
                     continue
                 lines = part.line_behind - part.line + 1
                 use.add(part.piece, valid[number], lines)
-                adding.append(Addition(reading, "search", partial(reading.spent.add, part.piece, valid[number], lines)))
+                adding.append(
+                    Addition(
+                        reading,
+                        "search",
+                        partial(reading.spent.add, part.piece, valid[number], lines),
+                    )
+                )
             kept.append(number)
         if len(kept) == len(readings):
             return searched, readings, valid
-        return searched.only(kept), [readings[number] for number in kept], [valid[number] for number in kept]
+        return (
+            searched.only(kept),
+            [readings[number] for number in kept],
+            [valid[number] for number in kept],
+        )
 
     def _concerned(
         self,
@@ -197,7 +281,9 @@ class Matcher:
         terms: Sequence[TextTerms],
         adding: Sequence[Addition],
     ) -> Places:
-        """Return the numbers of parts whose readings concern somebody, or may yet once `adding` is added."""
+        """Return the numbers of parts whose readings concern somebody, or may yet once `adding`
+        is added.
+        """
         touched = {id(addition.reading) for addition in adding if addition.part in CONCERNING}
         return np.flatnonzero(
             [
@@ -209,65 +295,130 @@ class Matcher:
             ]
         )
 
-    def _count(self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places) -> list[Addition]:
+    def _count(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places
+    ) -> list[Addition]:
         """Count the `concerned` parts of a batch into the statistics of their readings."""
         if not len(concerned):
             return []
-        about = frozenset(number for number, part in enumerate(searched.parts) if part.piece.is_about)
+        about = frozenset(
+            number for number, part in enumerate(searched.parts) if part.piece.is_about
+        )
         counted = Counted(searched.batch, searched.segments, searched.rows, self.key, about)
         searched.rows.lay_out(concerned)
-        return [Addition(readings[n], "statistics", partial(readings[n].tally, counted, n)) for n in concerned.tolist()]
+        return [
+            Addition(readings[n], "statistics", partial(readings[n].tally, counted, n))
+            for n in concerned.tolist()
+        ]
 
-    def _count_unread(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> list[Addition]:
+    def _count_unread(
+        self, searched: SearchResult, readings: Sequence[CaptureReading]
+    ) -> list[Addition]:
         """Count the values that no list can be asked for."""
-        numbers = [n for n, part in enumerate(searched.parts) if part.piece.streamed or n in searched.unread]
+        numbers = [
+            n
+            for n, part in enumerate(searched.parts)
+            if part.piece.streamed or n in searched.unread
+        ]
         made = [
-            Addition(readings[number], "unread_values", partial(readings[number].values.add, *counts))
+            Addition(
+                readings[number], "unread_values", partial(readings[number].values.add, *counts)
+            )
             for number, counts in (count_values(searched, numbers) if numbers else {}).items()
         ]
         several = dict.fromkeys(readings[number] for number in numbers)
-        return made + [Addition(one, "unread_values", partial(one.tell_values, self._forms)) for one in several]
+        return made + [
+            Addition(one, "unread_values", partial(one.tell_values, self._forms)) for one in several
+        ]
 
     def _find(
-        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch
+        self,
+        searched: SearchResult,
+        readings: Sequence[CaptureReading],
+        lists: TenantLists,
+        epoch: Epoch,
     ) -> list[Addition]:
-        """Ask one epoch of one tenant's list; where what stands beside customers cannot be told, who they are is."""
+        """Ask one epoch of one tenant's list; where what stands beside customers cannot be told,
+        who they are is.
+        """
         if not searched.asks:
             return []
-        looked = searched.guard.run("evidence", partial(self._look, searched, readings, lists, epoch), None)
+        looked = searched.guard.run(
+            "evidence", partial(self._look, searched, readings, lists, epoch), None
+        )
         if looked is None:
             looked = self._look_barely(searched, readings, lists, epoch)
-        return self._additions(searched, readings, lists, epoch, looked) if len(looked.found) else []
+        return (
+            self._additions(searched, readings, lists, epoch, looked) if len(looked.found) else []
+        )
 
-    def _look(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch) -> _EpochResult:
+    def _look(
+        self,
+        searched: SearchResult,
+        readings: Sequence[CaptureReading],
+        lists: TenantLists,
+        epoch: Epoch,
+    ) -> _EpochResult:
         """Who was found, and what the rows say of them."""
         found = look_up(epoch, searched)
         if not len(found):
             return _EpochResult(weigh_barely(found, self.key), NO_ROWS, None, NOTHING)
         numbers, first = np.unique(found.document, return_index=True)
-        adults = np.array([adult_until(readings[number].capture.fetched_at.date()) for number in numbers.tolist()], np.int64)
-        weighed, rows = weigh(searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found))))
-        own = listed(lists, epoch, searched, weighed) if self._lists_matches(readings, numbers, lists, epoch) else None
+        adults = np.array(
+            [
+                adult_until(readings[number].capture.fetched_at.date())
+                for number in numbers.tolist()
+            ],
+            np.int64,
+        )
+        weighed, rows = weigh(
+            searched, found, self.key, np.repeat(adults, np.diff(first, append=len(found)))
+        )
+        own = (
+            listed(lists, epoch, searched, weighed)
+            if self._lists_matches(readings, numbers, lists, epoch)
+            else None
+        )
         return _EpochResult(weighed, rows, own, compared(epoch, searched, found))
 
     def _look_barely(
-        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch
+        self,
+        searched: SearchResult,
+        readings: Sequence[CaptureReading],
+        lists: TenantLists,
+        epoch: Epoch,
     ) -> _EpochResult:
         """Who was found."""
         found = weigh_barely(ask_barely(epoch, searched.batch, searched.asked), self.key)
         lists_some = self._lists_matches(readings, np.unique(found.document), lists, epoch)
-        return _EpochResult(found, NO_ROWS, listed_barely(lists, epoch, searched, found) if lists_some else None, NOTHING)
+        return _EpochResult(
+            found,
+            NO_ROWS,
+            listed_barely(lists, epoch, searched, found) if lists_some else None,
+            NOTHING,
+        )
 
-    def _lists_matches(self, readings: Sequence[CaptureReading], numbers: Places, lists: TenantLists, epoch: Epoch) -> bool:
-        """Whether one of the readings with these numbers has room for another match: to list one costs more than to count it."""
+    def _lists_matches(
+        self, readings: Sequence[CaptureReading], numbers: Places, lists: TenantLists, epoch: Epoch
+    ) -> bool:
+        """Whether one of the readings with these numbers has room for another match: to list one
+        costs more than to count it.
+        """
         name = lists.tenant, epoch.number
         return self._detailed and any(
-            readings[n].room is None or name not in readings[n].found or not readings[n].found[name].is_full
+            readings[n].room is None
+            or name not in readings[n].found
+            or not readings[n].found[name].is_full
             for n in numbers.tolist()
         )
 
     def _additions(
-        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists, epoch: Epoch, looked: _EpochResult
+        self,
+        searched: SearchResult,
+        readings: Sequence[CaptureReading],
+        lists: TenantLists,
+        epoch: Epoch,
+        looked: _EpochResult,
     ) -> list[Addition]:
         """Return what was found, by the readings of its parts."""
         found, rows, made = looked.found, looked.rows, list[Addition]()
@@ -283,10 +434,28 @@ class Matcher:
             matches, counts = found.take(slice(*own)), rows.counts(slice(*held))
             some = looked.listed.take(slice(*own)) if looked.listed else None
             path = searched.parts[number].piece.path
-            add = partial(self._add_matches, readings[number], (lists.tenant, epoch.number), path, forms, matches, counts, some)
+            add = partial(
+                self._add_matches,
+                readings[number],
+                (lists.tenant, epoch.number),
+                path,
+                forms,
+                matches,
+                counts,
+                some,
+            )
             made.append(Addition(readings[number], "look_up", add))
-        for number, subject, is_sure, agrees in zip(*(column.tolist() for column in looked.compared), strict=True):
-            add_witness = partial(_add_witness, readings[number], (lists.tenant, epoch.number), subject, is_sure, agrees)
+        for number, subject, is_sure, agrees in zip(
+            *(column.tolist() for column in looked.compared), strict=True
+        ):
+            add_witness = partial(
+                _add_witness,
+                readings[number],
+                (lists.tenant, epoch.number),
+                subject,
+                is_sure,
+                agrees,
+            )
             made.append(Addition(readings[number], "look_up", add_witness))
         return made
 
@@ -300,7 +469,9 @@ class Matcher:
         rows: Counter[RowKey],
         listed: ListedMatches | None,
     ) -> None:
-        """Add the matches of one part, by the list with the `name` of its tenant and epoch, to its reading."""
+        """Add the matches of one part, by the list with the `name` of its tenant and epoch, to
+        its reading.
+        """
         reading.values.read |= {*forms}
         into = reading.found.setdefault(name, EpochMatches(name[1], reading.room))
         into.add(matches, rows)
@@ -308,7 +479,9 @@ class Matcher:
         if self._detailed and not (listed and into.list_matches(listed)):
             reading.incomplete.add("matches")
 
-    def _find_logins(self, searched: SearchResult, readings: Sequence[CaptureReading]) -> list[Addition]:
+    def _find_logins(
+        self, searched: SearchResult, readings: Sequence[CaptureReading]
+    ) -> list[Addition]:
         """Count logins at tenants' own domains, and cookies of them."""
         if not self._logins:
             return []
@@ -317,46 +490,71 @@ class Matcher:
         columns = (lines.document, lines.tenant, lines.key, lines.staff)
         for number, tenant, key, is_staff in zip(*(c.tolist() for c in columns), strict=True):
             reading, name = readings[number], lines.tenants[tenant]
-            made.append(Addition(reading, "logins", partial(reading.add_login, name, key, is_staff=is_staff)))
+            made.append(
+                Addition(
+                    reading, "logins", partial(reading.add_login, name, key, is_staff=is_staff)
+                )
+            )
         for cookie in self._logins.cookies.find(hosts):
             reading, name = readings[cookie.document], lines.tenants[cookie.tenant]
             made.append(Addition(reading, "logins", partial(reading.add_cookie, name, cookie)))
         return made
 
-    def _count_others(self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places) -> list[Addition]:
+    def _count_others(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], concerned: Places
+    ) -> list[Addition]:
         """Count rows that name another platform."""
         made = list[Addition]()
         for tenant, rows in self._others.rows(searched) if self._others and len(concerned) else ():
             counts = np.bincount(searched.rows.document[rows], minlength=len(readings))
             for number in concerned[counts[concerned] > 0].tolist():
-                count = partial(readings[number].rows_of_others.update, {tenant: int(counts[number])})
+                count = partial(
+                    readings[number].rows_of_others.update, {tenant: int(counts[number])}
+                )
                 made.append(Addition(readings[number], "other_names", count))
         tenants = [lists.tenant for lists in self.lists]
         for number in concerned.tolist():
             reading = readings[number]
             rows_of = {
                 tenant: len(searched.rows.of_document(number))
-                for tenant in self._other_lists.tenants(searched, number, reading.capture.title, tenants)
+                for tenant in self._other_lists.tenants(
+                    searched, number, reading.capture.title, tenants
+                )
             }
-            made.append(Addition(reading, "other_names", partial(reading.rows_of_other_lists.update, rows_of)))
+            made.append(
+                Addition(
+                    reading, "other_names", partial(reading.rows_of_other_lists.update, rows_of)
+                )
+            )
         return made
 
-    def _find_own_cards(self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists) -> list[Addition]:
+    def _find_own_cards(
+        self, searched: SearchResult, readings: Sequence[CaptureReading], lists: TenantLists
+    ) -> list[Addition]:
         """Find valid cards of the tenant's ranges, enrolled or not, as keyed numbers."""
         made, bins = list[Addition](), self._own.bins.get(lists.tenant, ())
         for segment in searched.segments if bins else ():
             if segment.kind == "card":
-                mine = segment.where(segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""])
+                mine = segment.where(
+                    segment.valid & own_cards(segment.normal, segment.length, {"": bins})[""]
+                )
                 if not len(mine):
                     continue
                 asked = list(questions([mine]))
-                places = [ask(epoch, enrolled(asked, epoch.list.kinds)).value for epoch in lists.epochs]
+                places = [
+                    ask(epoch, enrolled(asked, epoch.list.kinds)).value for epoch in lists.epochs
+                ]
                 known = np.isin(np.arange(len(mine)), np.concatenate(places))
                 words, parts = self.key.words(mine), searched.batch.documents(mine.start)
                 rows = searched.rows.holding(mine.start)
                 for number in np.unique(parts).tolist():
                     own = parts == number
-                    add = partial(readings[number].own_cards[lists.tenant].add, words[own], known[own], rows[own])
+                    add = partial(
+                        readings[number].own_cards[lists.tenant].add,
+                        words[own],
+                        known[own],
+                        rows[own],
+                    )
                     made.append(Addition(readings[number], "own_cards", add))
         return made
 
@@ -388,7 +586,9 @@ CONCERNING = frozenset(("logins", "look_up", "offers"))
 
 
 class _EpochResult(NamedTuple):
-    """What one epoch of one tenant's list gave in a batch; `listed` is None where no reading lists matches."""
+    """What one epoch of one tenant's list gave in a batch; `listed` is None where no reading
+    lists matches.
+    """
 
     found: WeighedMatches
     rows: MatchedRows
@@ -401,15 +601,21 @@ def _valid(searched: SearchResult) -> list[int]:
     counts = np.zeros(len(searched.parts), np.int64)
     for segment in searched.segments:
         if not segment.weak:
-            counts += np.bincount(searched.batch.documents(segment.start[segment.valid]), minlength=len(counts))
+            counts += np.bincount(
+                searched.batch.documents(segment.start[segment.valid]), minlength=len(counts)
+            )
     return counts.tolist()
 
 
-def _add_witness(reading: CaptureReading, name: tuple[str, int], subject: int, is_sure: bool, agrees: bool) -> None:
+def _add_witness(
+    reading: CaptureReading, name: tuple[str, int], subject: int, is_sure: bool, agrees: bool
+) -> None:
     reading.found[name].witnesses.add(subject, is_sure=is_sure, agrees=agrees)
 
 
 def _add_offers(reading: CaptureReading, terms: TextTerms, rows: int) -> None:
-    """Add the tenants whose data is offered; asked when the part's excerpts are in, since they say how much is claimed."""
+    """Add the tenants whose data is offered; asked when the part's excerpts are in, since they
+    say how much is claimed.
+    """
     claimed = reading.claimed if terms.brands and terms.is_traded else 0
     reading.offered.update(tenant for tenant in terms.brands if terms.offers(tenant, rows, claimed))

@@ -1,10 +1,11 @@
 """What may be stored of a title, a channel and a URL: words of closed lists, and `…` for all else.
 
-Allow first: nothing is looked for that would have to go. Of a title stay the lexicon's terms, each in the lexicon's spelling
-of the form that stands there, labels of fields, the tenant's own brands and domains, and the names of the configured site and
-its host; of a URL the configured section under which it stands. A name, a password or a number is in none of these lists,
-however it is written. Authors, posts and threads become keyed tokens: one seller's posts still belong together, and nobody
-can tell a token's name without match's key.
+Allow first: nothing is looked for that would have to go. Of a title stay the lexicon's terms, each
+in the lexicon's spelling of the form that stands there, labels of fields, the tenant's own brands
+and domains, and the names of the configured site and its host; of a URL the configured section
+under which it stands. A name, a password or a number is in none of these lists, however it is
+written. Authors, posts and threads become keyed tokens: one seller's posts still belong together,
+and nobody can tell a token's name without match's key.
 """
 
 from __future__ import annotations
@@ -28,20 +29,29 @@ PLATFORM = re.compile(r"[a-z][a-z_]{0,23}")
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.\-]{0,251}[a-z0-9])?")
 PATH = re.compile(r"(?:/[A-Za-z0-9._\-]{0,40}){0,8}")
 SITES = 1024
-"""Names of sites and sections whose answer is remembered: they are configured, and the same for each capture."""
+"""Names of sites and sections whose answer is remembered: they are configured, and the same for
+each capture.
+"""
 MOST_DIGITS = 6
-"""Digits that a host's name or a path may have in all: whatever stands between them, no phone number has so few."""
+"""Digits that a host's name or a path may have in all: whatever stands between them, no phone
+number has so few.
+"""
 
 
 def words(text: str, lexicon: Lexicon, tenant: str, places: Iterable[str] = ()) -> str:
-    """The words in `text` that may be stored, and `…` wherever it says anything else; at most 200 characters.
+    """The words in `text` that may be stored, and `…` wherever it says anything else; at most 200
+    characters.
 
     `places` are names of the configured site and host. The brands are those of `tenant` alone.
     """
     if not text:
         return ""
     read = lower(fold(unescape(unquote(text[:READ]))).text)
-    found = [KnownSpelling(hit.start, hit.end, word) for hit in lexicon.words_in(read) if (word := _spelt(hit, tenant))]
+    found = [
+        KnownSpelling(hit.start, hit.end, word)
+        for hit in lexicon.words_in(read)
+        if (word := _spelt(hit, tenant))
+    ]
     for place in filter(None, places):
         whole = rf"(?<![a-z0-9.\-]){re.escape(place)}(?![a-z0-9.\-])"
         found += [KnownSpelling(*match.span(), place) for match in re.finditer(whole, read)]
@@ -63,7 +73,9 @@ def author(name: str, key: CaptureKey) -> str:
 
 
 def channel(name: str, site: str, key: CaptureKey, said: str) -> str:
-    """The token of a channel of `site`, `#` and 12 hex digits, and the words of its name that may be stored: `said`."""
+    """The token of a channel of `site`, `#` and 12 hex digits, and the words of its name that
+    may be stored: `said`.
+    """
     return f"#{key.token('channel', site, name)} {said}".rstrip() if name else ""
 
 
@@ -94,13 +106,16 @@ def host(section: str) -> str:
         return str(ipaddress.ip_address(named))
     except ValueError:
         pass
-    return named if HOST.fullmatch(named) and _few_digits(named) and not identifier_in(named) else ""
+    return (
+        named if HOST.fullmatch(named) and _few_digits(named) and not identifier_in(named) else ""
+    )
 
 
 def url(address: str, section: str) -> str:
     """The configured section that `address` stands under, then `…`; `…` alone where that is none.
 
-    A section is believed in the shape of one alone: http or https, a host, a path of a few plain steps.
+    A section is believed in the shape of one alone: http or https, a host, a path of a few plain
+    steps.
     """
     if not address:
         return ""
@@ -114,7 +129,11 @@ def url(address: str, section: str) -> str:
         return GAP
     if parts.scheme not in ("http", "https"):
         return GAP
-    path = parts.path if PATH.fullmatch(parts.path) and _few_digits(parts.path) and not identifier_in(parts.path) else ""
+    path = (
+        parts.path
+        if PATH.fullmatch(parts.path) and _few_digits(parts.path) and not identifier_in(parts.path)
+        else ""
+    )
     named = f"[{known}]" if ":" in known else known
     return f"{parts.scheme}://{named}{port}{path.rstrip('/')}/{GAP}"
 

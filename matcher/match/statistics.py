@@ -1,8 +1,8 @@
 """Facts of a whole capture, for every tenant the same: counts, dates, field map, skeleton, sketch.
 
-`StatisticsPart` has the candidates of a batch as columns by document; a capture's `StatisticsTally` adds its documents part by
-part as they go by, so that a file of any length costs the same memory; and only when somebody asks, since most captures match
-nobody.
+`StatisticsPart` has the candidates of a batch as columns by document; a capture's `StatisticsTally`
+adds its documents part by part as they go by, so that a file of any length costs the same memory;
+and only when somebody asks, since most captures match nobody.
 """
 
 from __future__ import annotations
@@ -59,13 +59,20 @@ T = TypeVar("T", str, frozenset[str])
 
 
 class StatisticsPart:
-    """One batch: several captures, or a stretch of a long one. In memory only. Weak segments count for nothing.
+    """One batch: several captures, or a stretch of a long one.
+
+    In memory only. Weak segments count for nothing.
 
     Documents number `about` are what a file says of itself.
     """
 
     def __init__(
-        self, batch: Batch, segments: Sequence[Segment], rows: RowTable, key: CaptureKey, about: Collection[int] = ()
+        self,
+        batch: Batch,
+        segments: Sequence[Segment],
+        rows: RowTable,
+        key: CaptureKey,
+        about: Collection[int] = (),
     ) -> None:
         self.batch, self.rows, self.key, self._about = batch, rows, key, about
         self.segments = [s for s in segments if len(s) and not s.weak]
@@ -73,7 +80,9 @@ class StatisticsPart:
         self._newest: dict[date, list[date | None]] = {}
 
     def words(self, document: int) -> tuple[Words, Words]:
-        """Of each valid candidate of a document a keyed 64-bit tag, and what tells it apart, kind and all (`told_apart`)."""
+        """Of each valid candidate of a document a keyed 64-bit tag, and what tells it apart,
+        kind and all (`told_apart`).
+        """
         (tags, values), borders = self._words
         own = slice(borders[document], borders[document + 1])
         return tags[own], values[own]
@@ -85,12 +94,20 @@ class StatisticsPart:
 
     def failures(self, document: int) -> dict[str, int]:
         """Candidates of a document that fail their checksum, a kind."""
-        return {kind: n for kind, n in zip(self.kinds, self._failures[document].tolist(), strict=True) if n}
+        return {
+            kind: n
+            for kind, n in zip(self.kinds, self._failures[document].tolist(), strict=True)
+            if n
+        }
 
     def newest_date(self, document: int, today: date) -> date | None:
-        """The newest date in the rows of a document that is not after `today`: what else it says tells no age of its data."""
+        """The newest date in the rows of a document that is not after `today`: what else it says
+        tells no age of its data.
+        """
         if today not in self._newest:
-            self._newest[today] = newest_dates(self.batch, today, lambda places: self.rows.holding(places) >= 0)
+            self._newest[today] = newest_dates(
+                self.batch, today, lambda places: self.rows.holding(places) >= 0
+            )
         return None if document in self._about else self._newest[today][document]
 
     def stealer_rows(self, document: int) -> int:
@@ -110,27 +127,47 @@ class StatisticsPart:
     @cached_property
     def _valid(self) -> list[Segment]:
         """The valid candidates of each segment."""
-        return [segment if segment.valid.all() else segment.where(segment.valid) for segment in self.segments]
+        return [
+            segment if segment.valid.all() else segment.where(segment.valid)
+            for segment in self.segments
+        ]
 
     @cached_property
     def _words(self) -> tuple[list[Column], list[int]]:
         """Tags and values of all valid candidates."""
-        tags = np.concatenate([np.empty(0, np.uint64), *(self.key.words(segment) for segment in self._valid)])
-        kinds = np.array([kind_numbers()[_counted_as(segment)] for segment in self._valid], np.uint8)
-        return self._by_document(self._valid, tags, told_apart(tags, np.repeat(kinds, [*map(len, self._valid)])))
+        tags = np.concatenate(
+            [np.empty(0, np.uint64), *(self.key.words(segment) for segment in self._valid)]
+        )
+        kinds = np.array(
+            [kind_numbers()[_counted_as(segment)] for segment in self._valid], np.uint8
+        )
+        return self._by_document(
+            self._valid, tags, told_apart(tags, np.repeat(kinds, [*map(len, self._valid)]))
+        )
 
     @cached_property
     def _numbers(self) -> tuple[list[Column], list[int]]:
         counted = [s for s in self._valid if s.kind in COUNTED_UP and s.form == "plain"]
-        numbers = np.concatenate([np.empty(0, np.int64), *(numbers_of(s.normal, s.length) for s in counted)])
+        numbers = np.concatenate(
+            [np.empty(0, np.int64), *(numbers_of(s.normal, s.length) for s in counted)]
+        )
         return self._by_document(counted, numbers)
 
-    def _by_document(self, segments: Sequence[Segment], *columns: Column) -> tuple[list[Column], list[int]]:
-        """Columns of the candidates of `segments` in order of document, and where each one's begin and the last one's end."""
+    def _by_document(
+        self, segments: Sequence[Segment], *columns: Column
+    ) -> tuple[list[Column], list[int]]:
+        """Columns of the candidates of `segments` in order of document, and where each one's
+        begin and the last one's end.
+        """
         count = len(self.batch.starts)
-        document = self.batch.documents(np.concatenate([np.empty(0, np.int64), *(segment.start for segment in segments)]))
-        order = np.argsort(document.astype(np.min_scalar_type(count)), kind="stable")  # of 16 bits: a radix sort
-        return [column[order] for column in columns], np.searchsorted(document[order], np.arange(count + 1)).tolist()
+        document = self.batch.documents(
+            np.concatenate([np.empty(0, np.int64), *(segment.start for segment in segments)])
+        )
+        # of 16 bits: a radix sort
+        order = np.argsort(document.astype(np.min_scalar_type(count)), kind="stable")
+        return [column[order] for column in columns], np.searchsorted(
+            document[order], np.arange(count + 1)
+        ).tolist()
 
     @cached_property
     def _failures(self) -> npt.NDArray[np.int64]:
@@ -138,24 +175,33 @@ class StatisticsPart:
         counts = np.zeros((len(self.batch.starts), len(self.kinds)), np.int64)
         for segment in self.segments:
             failed = self.batch.documents(segment.start[~segment.valid])
-            counts[:, self.kinds.index(_counted_as(segment))] += np.bincount(failed, minlength=len(counts))
+            counts[:, self.kinds.index(_counted_as(segment))] += np.bincount(
+                failed, minlength=len(counts)
+            )
         return counts
 
 
 def _counted_as(segment: Segment) -> str:
-    """The kind that candidates are counted as: masked ones apart, since no checksum of them holds, and many share one."""
+    """The kind that candidates are counted as: masked ones apart, since no checksum of them
+    holds, and many share one.
+    """
     return segment.form if segment.form == masked_value.FORM else segment.kind
 
 
 class StatisticsTally:
     """Statistics of a capture: `add` its parts in order, then `finish`. In memory only.
 
-    `today` is the day after which no date counts. Counts are exact up to `limit` different candidates, and estimates beyond it.
+    `today` is the day after which no date counts. Counts are exact up to `limit` different
+    candidates, and estimates beyond it.
     """
 
     def __init__(self, key: CaptureKey, today: date, limit: int = LIMIT) -> None:
         self._key, self._today = key, today
-        self._distinct, self._numbers, self._lowest = Distinct(limit), NumberSet(limit), Lowest(SKETCH_SIZE)
+        self._distinct, self._numbers, self._lowest = (
+            Distinct(limit),
+            NumberSet(limit),
+            Lowest(SKETCH_SIZE),
+        )
         self._failures: Counter[str] = Counter()
         self._shapes = Shapes()
         self._newest: date | None = None
@@ -180,7 +226,10 @@ class StatisticsTally:
         self._size += part.size(document)
 
     def finish(
-        self, terms: Sequence[Term] = (), unread: Mapping[str, int] | None = None, context: Mapping[str, int] | None = None
+        self,
+        terms: Sequence[Term] = (),
+        unread: Mapping[str, int] | None = None,
+        context: Mapping[str, int] | None = None,
     ) -> Statistics:
         """The statistics of all that was added; `terms`, `unread` and `context` are passed on."""
         counts, shapes = self._distinct.counts(), self._shapes
@@ -188,7 +237,11 @@ class StatisticsTally:
         is_few = sum(counts) < FEW_CANDIDATES
         return Statistics(
             rows=shapes.rows,
-            candidates={kind: counts[number] for kind, number in sorted(kind_numbers().items()) if counts[number]},
+            candidates={
+                kind: counts[number]
+                for kind, number in sorted(kind_numbers().items())
+                if counts[number]
+            },
             failures=dict(sorted(self._failures.items())),
             longest_run=longest_run(self._numbers.sorted()),
             newest_date=self._newest,
@@ -199,7 +252,9 @@ class StatisticsTally:
             terms=tuple(terms),
             unread=dict(sorted((unread or {}).items())),
             context=dict(context or {}),
-            sketch=self._key.sketch(shingles(self._text())) if is_few else in_hex(self._lowest.sorted()),
+            sketch=self._key.sketch(shingles(self._text()))
+            if is_few
+            else in_hex(self._lowest.sorted()),
             sketch_of="shingles" if is_few else "candidates",
             bytes=self._size,
             estimated=not self._distinct.is_exact,
@@ -211,7 +266,8 @@ class StatisticsTally:
 
 
 class Shapes:
-    """Counts rows by layout: how many there are, and how many have each field and each set of fields.
+    """Counts rows by layout: how many there are, and how many have each field and each set of
+    fields.
 
     Of very many different layouts what is rare is forgotten.
     """
@@ -249,7 +305,11 @@ class Shapes:
 
 def _common(counted: Counter[T]) -> Counter[T]:
     """Those of `counted` that are common, where there are too many."""
-    return Counter(dict(counted.most_common(MOST_SHAPES))) if len(counted) > 2 * MOST_SHAPES else counted
+    return (
+        Counter(dict(counted.most_common(MOST_SHAPES)))
+        if len(counted) > 2 * MOST_SHAPES
+        else counted
+    )
 
 
 def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
@@ -259,11 +319,13 @@ def groups_of(counts: Mapping[frozenset[str], int]) -> tuple[RowGroup, ...]:
     return tuple(RowGroup(fields=fields, rows=rows) for fields, rows in ordered[:MOST_GROUPS])
 
 
-def matched_groups(groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool, int]]) -> tuple[RowGroup, ...]:
+def matched_groups(
+    groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset[str], bool, int]]
+) -> tuple[RowGroup, ...]:
     """`groups` with how many rows of each are customers' and how many corroborated.
 
-    `matched` are rows with a customer, of one tenant: the fields of their group (`RowTable.group`), whether two or more of their
-    fields belong to the same customer, and how many there are.
+    `matched` are rows with a customer, of one tenant: the fields of their group (`RowTable.group`),
+    whether two or more of their fields belong to the same customer, and how many there are.
     """
     rows: Counter[tuple[str, ...]] = Counter()
     together: Counter[tuple[str, ...]] = Counter()
@@ -272,7 +334,9 @@ def matched_groups(groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset
         rows[name] += count
         together[name] += count * is_corroborated
     return tuple(
-        group.model_copy(update={"matched": rows[group.fields], "corroborated": together[group.fields]})
+        group.model_copy(
+            update={"matched": rows[group.fields], "corroborated": together[group.fields]}
+        )
         if rows[group.fields]
         else group
         for group in groups
@@ -282,13 +346,19 @@ def matched_groups(groups: Iterable[RowGroup], matched: Iterable[tuple[frozenset
 def shingles(text: str) -> set[str]:
     """Stretches of 8 characters, spaces left out, of the first 64 Ki characters."""
     dense = "".join(text[:SHINGLE_TEXT].split()).lower()
-    return {dense[i : i + SHINGLE] for i in range(max(1, len(dense) - SHINGLE + 1))} if dense else set()
+    return (
+        {dense[i : i + SHINGLE] for i in range(max(1, len(dense) - SHINGLE + 1))}
+        if dense
+        else set()
+    )
 
 
 def newest_dates(batch: Batch, today: date, counts: Callable[[Places], Flags]) -> list[date | None]:
-    """The newest date of each document, None where there is none up to `today`; `counts` says which places do.
+    """The newest date of each document, None where there is none up to `today`; `counts` says which
+    places do.
 
-    A date is 20YY, a sign, a month, a sign and a day, not within a longer number: `2024-05-01`, `2024/5/1`, `2024年5月1日`.
+    A date is 20YY, a sign, a month, a sign and a day, not within a longer number: `2024-05-01`,
+    `2024/5/1`, `2024年5月1日`.
     """
     places = _years(batch)
     places = places[counts(places)]
@@ -301,12 +371,16 @@ def newest_dates(batch: Batch, today: date, counts: Callable[[Places], Flags]) -
 
 
 def _years(batch: Batch) -> Places:
-    """Where `20` stands and, four bytes on, a sign may begin: i64[n]; a stretch at a time, to keep the masks in the cache."""
+    """Where `20` stands and, four bytes on, a sign may begin: i64[n]; a stretch at a time, to
+    keep the masks in the cache.
+    """
     last = len(batch.data) - WIDTH
     found = [np.empty(0, np.int64)]
     for first in range(0, last, STRETCH):
         length = min(STRETCH, last - first)
-        two, zero, sign = (batch.data[first + offset : first + offset + length] for offset in (0, 1, 4))
+        two, zero, sign = (
+            batch.data[first + offset : first + offset + length] for offset in (0, 1, 4)
+        )
         mask = (two == ord("2")) & (zero == ord("0"))
         mask &= (sign - np.uint8(ord("-")) < 3) | (sign == YEAR[0])
         found.append(np.flatnonzero(mask) + first)
@@ -333,7 +407,9 @@ def _values(windows: Bytes) -> Places:
 
 
 def _behind_sign(windows: Bytes, at: Places, word: bytes) -> tuple[Places, Flags]:
-    """The place behind the sign at `at`, and whether there is one: - / . or `word` of three bytes."""
+    """The place behind the sign at `at`, and whether there is one: - / . or `word` of three
+    bytes.
+    """
     rows = np.arange(len(windows))
     is_word = np.ones(len(rows), bool)
     for offset, byte in enumerate(word):
@@ -343,7 +419,9 @@ def _behind_sign(windows: Bytes, at: Places, word: bytes) -> tuple[Places, Flags
 
 
 def _number(digits: Bytes, is_digit: Flags, at: Places) -> tuple[Places, Places, Flags]:
-    """A number of one or two digits at `at`: its value, the place behind it, and whether there is one."""
+    """A number of one or two digits at `at`: its value, the place behind it, and whether there
+    is one.
+    """
     rows = np.arange(len(digits))
     first, second = digits[rows, at].astype(np.int64), digits[rows, at + 1].astype(np.int64)
     is_two = is_digit[rows, at + 1]

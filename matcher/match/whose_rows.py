@@ -1,20 +1,28 @@
-"""Whose rows they are, by what stands in them besides customers: cards of a tenant's own ranges (BINs), names of other platforms.
+"""Whose rows they are, by what stands in them besides customers: cards of a tenant's own ranges
+(BINs), names of other platforms.
 
-A range is public, and a list that a card shop sorts by it holds nothing else: a card that is not enrolled says which bank gave it
-out, and no more. Other platforms are those that a tenant's settings name: a list of theirs says so, row by row.
+A range is public, and a list that a card shop sorts by it holds nothing else: a card that is not
+enrolled says which bank gave it out, and no more. Other platforms are those that a tenant's
+settings name: a list of theirs says so, row by row.
 
-A list that names none of them in its rows may still say whose it is: above them, or in a column for the platform (`OtherLists`).
+A list that names none of them in its rows may still say whose it is: above them, or in a column for
+the platform (`OtherLists`).
 
-Rows of customers are compared with their witnesses (`watchlist/tagging.py`): the loan's amount and date that we know.
+Rows of customers are compared with their witnesses (`watchlist/tagging.py`): the loan's amount and
+date that we know.
 
-A row is compared where its customer has a pair and it holds an amount and a date. What that says depends on what the two are:
+A row is compared where its customer has a pair and it holds an amount and a date. What that says
+depends on what the two are:
 
-- Where a header, or the word before the value, says that they are a loan's, agreement says "ours" and disagreement "another's".
-- Else they may be anything, a balance and the day of a sign-up: that these do not agree says nothing. So such rows count only
-  where half of those customers agree, which chance does not give: then the columns are the loan's after all.
+- Where a header, or the word before the value, says that they are a loan's, agreement says "ours"
+  and disagreement "another's".
+- Else they may be anything, a balance and the day of a sign-up: that these do not agree says
+  nothing. So such rows count only where half of those customers agree, which chance does not give:
+  then the columns are the loan's after all.
 
-Customers are counted, each once: a row that comes again proves nothing again. Read are the first 8 KiB of a row, and of its
-values the first 12 amounts and 12 dates; a row of more than four customers is a list and says nothing of any.
+Customers are counted, each once: a row that comes again proves nothing again. Read are the first 8
+KiB of a row, and of its values the first 12 amounts and 12 dates; a row of more than four customers
+is a list and says nothing of any.
 """
 
 from __future__ import annotations
@@ -57,7 +65,9 @@ class OwnCards:
     _others: list[Tags] = field(default_factory=list)
 
     def add(self, words: Tags, is_known: Flags, row: Places) -> None:
-        """Count cards of one part, by place: their keyed numbers, whether each is enrolled, and the row that it stands in."""
+        """Count cards of one part, by place: their keyed numbers, whether each is enrolled, and
+        the row that it stands in.
+        """
         self.rows += len(np.unique(row[row >= 0]))
         self._others.append(words[~is_known])
         own = row[is_known]
@@ -81,14 +91,17 @@ def _different(parts: list[Tags]) -> int:
 def own_cards(normal: Bytes, length: Places, bins: Mapping[str, Iterable[str]]) -> dict[str, Flags]:
     """Tenant to the cards of its ranges, bool[n].
 
-    `normal` u8[n, width >= 8] holds card numbers as ASCII digits, `length` i64[n] long; `bins` have up to 8 digits each.
+    `normal` u8[n, width >= 8] holds card numbers as ASCII digits, `length` i64[n] long; `bins` have
+    up to 8 digits each.
 
     >>> normal = np.frombuffer(b"6200000000000005", np.uint8)[None]
     >>> own_cards(normal, np.array([16]), {"bank": ["62000000"], "other": ["622848"]})
     {'bank': array([ True]), 'other': array([False])}
     """
     leading = _leading(normal)
-    return {tenant: (length >= LEADING) & _begins(leading, ranges) for tenant, ranges in bins.items()}
+    return {
+        tenant: (length >= LEADING) & _begins(leading, ranges) for tenant, ranges in bins.items()
+    }
 
 
 def _leading(normal: Bytes) -> Places:
@@ -111,8 +124,12 @@ class OtherNames:
     A row that names the tenant too is not another's, nor is one by a mail address alone.
     """
 
-    def __init__(self, others: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]]) -> None:
-        self._tenants = {tenant: _Names(names, own.get(tenant, ())) for tenant, names in others.items() if names}
+    def __init__(
+        self, others: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]]
+    ) -> None:
+        self._tenants = {
+            tenant: _Names(names, own.get(tenant, ())) for tenant, names in others.items() if names
+        }
 
     def __bool__(self) -> bool:
         return bool(self._tenants)
@@ -127,50 +144,69 @@ class OtherNames:
 
 
 BEHIND = 64
-"""Bytes behind a record written one field a line within which a further line, of a label that is not known, belongs to it."""
+"""Bytes behind a record written one field a line within which a further line, of a label that is
+not known, belongs to it.
+"""
 
 
 def _row_of(searched: SearchResult, places: Places) -> Places:
-    """Return the row that holds each of `places`, or the record right above it; −1 for none: i64[places]."""
+    """Return the row that holds each of `places`, or the record right above it; −1 for none:
+    i64[places].
+    """
     rows, row = searched.rows, searched.rows.holding(places)
     if not len(rows):
         return row
     before = np.maximum(np.searchsorted(rows.end, places, "right") - 1, 0)
-    follows = (rows.style[before] == BLOCK) & (rows.end[before] <= places) & (places - rows.end[before] <= BEHIND)
+    follows = (
+        (rows.style[before] == BLOCK)
+        & (rows.end[before] <= places)
+        & (places - rows.end[before] <= BEHIND)
+    )
     follows &= rows.document[before] == searched.batch.documents(places)
     return np.where((row < 0) & follows, before, row)
 
 
 PLATFORM_COLUMNS = frozenset(
-    "平台 平台名称 来源平台 所属平台 借款平台 贷款平台 放款平台 放款机构 贷款机构 借款机构 资金方 资方"
+    "平台 平台名称 来源平台 所属平台 借款平台 贷款平台 放款平台 放款机构 贷款机构 借款机构"
+    " 资金方 资方"
     " platform platformname loanplatform lender lendername loanapp".split()
 )
 """Words for a column that says which platform a row is from, as `_said` leaves them."""
 NO_PLATFORMS = frozenset(
-    "android ios iphone ipad web h5 pc app wap 安卓 苹果 小程序 微信 公众号 支付宝 抖音 快手 百度 头条"
+    "android ios iphone ipad web h5 pc app wap 安卓 苹果 小程序 微信 公众号 支付宝 抖音 快手"
+    " 百度 头条"
     " 官网 线上 线下 自营 其他 未知 other unknown none null".split()
 )
 """Values of such a column that are devices and channels."""
 KEYED = re.compile(r"([^:：=]*)[:：=]\s*[\"'“]?([^\"'”,}]+)")
 SAMPLED_ROWS, MOST_PLATFORMS, NAME_CHARACTERS = 64, 3, 24
-"""Rows of a piece whose platform is read; different platforms in them, above which they are people; a name's most characters."""
+"""Rows of a piece whose platform is read; different platforms in them, above which they are
+people; a name's most characters.
+"""
 HEADING_BYTES = 2_048
 
 
 class OtherLists:
     """Tells lists that say themselves that they are another platform's.
 
-    `others` and `own` are names in the settings of each tenant. A list says so where one of `others` stands in its title or above
-    its first row, or where half of its rows name one in a column for the platform, known to the settings or not. A list that
-    names the tenant there says nothing.
+    `others` and `own` are names in the settings of each tenant. A list says so where one of
+    `others` stands in its title or above its first row, or where half of its rows name one in a
+    column for the platform, known to the settings or not. A list that names the tenant there says
+    nothing.
     """
 
-    def __init__(self, others: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]]) -> None:
+    def __init__(
+        self, others: Mapping[str, Iterable[str]], own: Mapping[str, Iterable[str]]
+    ) -> None:
         self._others = {tenant: _lowered(names) for tenant, names in others.items()}
         self._own = {tenant: _lowered(names) for tenant, names in own.items()}
 
-    def tenants(self, searched: SearchResult, document: int, title: str, tenants: Iterable[str]) -> Iterator[str]:
-        """Yield those of `tenants` to whom this piece of a capture, under that title, says that it is another platform's list."""
+    def tenants(
+        self, searched: SearchResult, document: int, title: str, tenants: Iterable[str]
+    ) -> Iterator[str]:
+        """Yield those of `tenants` to whom this piece of a capture, under that title, says that
+        it is another platform's list.
+        """
         rows = searched.rows.of_document(document)
         if not rows:
             return
@@ -184,7 +220,11 @@ class OtherLists:
         sampled = len(rows[:: max(1, len(rows) // SAMPLED_ROWS)])
         for tenant in tenants:
             own, others = self._own.get(tenant, ()), self._others.get(tenant, ())
-            named = [platform for platform in platforms if not any(name in platform or platform in name for name in own)]
+            named = [
+                platform
+                for platform in platforms
+                if not any(name in platform or platform in name for name in own)
+            ]
             is_column = 0 < len(set(named)) <= MOST_PLATFORMS and 2 * len(named) >= sampled
             is_heading = any(name in heading for name in others)
             if (is_column or is_heading) and not any(name in heading for name in own):
@@ -204,14 +244,20 @@ def _heading(searched: SearchResult, document: int, rows: range) -> str:
 
 
 def _platform(searched: SearchResult, row: int) -> str | None:
-    """Return the platform that a row names in its column for it, in lower case; None where it names none."""
+    """Return the platform that a row names in its column for it, in lower case; None where it
+    names none.
+    """
     text, style = searched.rows.text(row)[:ROW_BYTES], int(searched.rows.style[row])
     for name, cell in _cells(text, style, searched.rows.columns(row)):
         keyed = KEYED.match(cell)
         word, value = (keyed[1], keyed[2]) if keyed and not name else (name, cell)
         if _said(word) in PLATFORM_COLUMNS:
             platform = lower(value).strip(" \t\"'")
-            is_name = 2 <= len(platform) <= NAME_CHARACTERS and "@" not in platform and not platform.isdigit()
+            is_name = (
+                2 <= len(platform) <= NAME_CHARACTERS
+                and "@" not in platform
+                and not platform.isdigit()
+            )
             return platform if is_name and platform not in NO_PLATFORMS else None
     return None
 
@@ -221,14 +267,24 @@ class _Names:
 
     def __init__(self, others: Iterable[str], own: Iterable[str]) -> None:
         known = forms({OTHER: others, "": own}, {}, ())
-        names = {form: meanings for form, meanings in known.items() if any(entry.kind == "brand" for entry in meanings)}
-        found = [(literal, _is_other(meanings)) for form, meanings in names.items() for literal in literals(form)]
+        names = {
+            form: meanings
+            for form, meanings in known.items()
+            if any(entry.kind == "brand" for entry in meanings)
+        }
+        found = [
+            (literal, _is_other(meanings))
+            for form, meanings in names.items()
+            for literal in literals(form)
+        ]
         self._literals = Literals(*whole_words([literal for literal, _ in found]))
         self._length = np.array([len(literal) for literal, _ in found], np.int64)
         self._is_other = np.array([is_other for _, is_other in found], bool)
 
     def find(self, searched: SearchResult) -> tuple[Places, Flags]:
-        """Where names begin in a batch that are part of no longer one, and whether each is another's."""
+        """Where names begin in a batch that are part of no longer one, and whether each is
+        another's.
+        """
         number, end = self._literals.find(searched.batch.data)
         start = end - self._length[number]
         order = np.lexsort((-end, start))
@@ -257,15 +313,20 @@ ROW_BYTES = 8_192
 MOST_VALUES = 12
 MOST_OWNERS = 4
 LOAN_AMOUNTS = frozenset(
-    "金额 贷款 贷款金额 贷款额 贷款本金 借款 借款金额 借款额 借款本金 放款 放款金额 放款额 发放金额 到账金额 合同金额 本金"
-    " amount amt loan loanamount loanamt principal loanprincipal disbursedamount disbursementamount disbursed".split()
+    "金额 贷款 贷款金额 贷款额 贷款本金 借款 借款金额 借款额 借款本金 放款 放款金额 放款额 发放金额"
+    " 到账金额 合同金额 本金 amount amt loan loanamount loanamt principal loanprincipal"
+    " disbursedamount disbursementamount disbursed".split()
 )
 LOAN_DATES = frozenset(
-    "日期 贷款日期 贷款时间 贷款日 借款日期 借款时间 借款日 放款日期 放款时间 放款日 发放日期 发放时间 到账日期 到账时间 起息日"
-    " 合同日期 date loandate loantime loanedat disbursedat disbursementdate disburseddate disbursedate disbursementtime".split()
+    "日期 贷款日期 贷款时间 贷款日 借款日期 借款时间 借款日 放款日期 放款时间 放款日 发放日期"
+    " 发放时间 到账日期 到账时间 起息日 合同日期 date loandate loantime loanedat disbursedat"
+    " disbursementdate disburseddate disbursedate disbursementtime".split()
 )
-"""Words for a loan's amount and its date. Not those of other days of a loan (applied for, due) and of other amounts (limit, due):
-what is enrolled is one pair, and an application of the day before must not count as another's list."""
+"""Words for a loan's amount and its date.
+
+Not those of other days of a loan (applied for, due) and of other amounts (limit, due): what is
+enrolled is one pair, and an application of the day before must not count as another's list.
+"""
 NO_WORD = re.compile(r"[\s_\-.\"'`\[\]【】]+|\([^()]{0,8}\)|（[^（）]{0,8}）")
 OWNER = re.compile(r"^(?:user|customer|cust|client|客户|用户)")
 
@@ -273,8 +334,8 @@ OWNER = re.compile(r"^(?:user|customer|cust|client|客户|用户)")
 class RowComparison(NamedTuple):
     """Customers of a batch whose rows were compared; a column each, [n].
 
-    `document` and `subject` say where and who, `is_sure` whether the values are said to be a loan's, `agrees` whether a pair is
-    the customer's.
+    `document` and `subject` say where and who, `is_sure` whether the values are said to be a
+    loan's, `agrees` whether a pair is the customer's.
     """
 
     document: Places
@@ -295,12 +356,16 @@ class AmountPairs(NamedTuple):
         return f"Pairs({len(self.cents)})"
 
 
-NOTHING = RowComparison(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool))
+NOTHING = RowComparison(
+    np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool), np.empty(0, bool)
+)
 
 
 @dataclass(slots=True)
 class Witnesses:
-    """Customers of one capture who were compared, by whether their values are said to be a loan's: who agrees in any row."""
+    """Customers of one capture who were compared, by whether their values are said to be a
+    loan's: who agrees in any row.
+    """
 
     _sure: dict[int, bool] = field(default_factory=dict)
     _unsure: dict[int, bool] = field(default_factory=dict)
@@ -325,15 +390,21 @@ class Witnesses:
         if not (self._sure or self._unsure):  # as mostly
             return {}
         unsure = self._unsure if 2 * sum(self._unsure.values()) >= len(self._unsure) else {}
-        return {who: self._sure.get(who, False) or unsure.get(who, False) for who in self._sure.keys() | unsure.keys()}
+        return {
+            who: self._sure.get(who, False) or unsure.get(who, False)
+            for who in self._sure.keys() | unsure.keys()
+        }
 
 
 def compared(epoch: Epoch, searched: SearchResult, found: RowMatches) -> RowComparison:
-    """The rows in which `found` says that a customer stands, compared with the witnesses of this epoch's list."""
+    """The rows in which `found` says that a customer stands, compared with the witnesses of this
+    epoch's list.
+    """
     if not {(KIND, HOLDER), (KIND, PAIR)} <= epoch.list.kinds or not len(found):
         return NOTHING
     row, subject = _held(epoch, found)
-    read = {number: pairs_of(searched.rows.text(number), int(searched.rows.style[number]), searched.rows.columns(number))
+    read = {number: pairs_of(searched.rows.text(number), int(searched.rows.style[number]),
+        searched.rows.columns(number))
             for number in np.unique(row).tolist()}  # fmt: skip
     which = np.array([place for place, number in enumerate(row.tolist()) if read[number]], np.int64)
     if not len(which):
@@ -342,10 +413,19 @@ def compared(epoch: Epoch, searched: SearchResult, found: RowMatches) -> RowComp
     own = [read[number] for number in row.tolist()]
     count = np.array([len(one.cents) for one in own if one])
     handles = np.repeat(epoch.list.raw_handles(subject), count, axis=0)
-    asked = pairs(handles, [c for one in own if one for c in one.cents], [d for one in own if one for d in one.days])
+    asked = pairs(
+        handles,
+        [c for one in own if one for c in one.cents],
+        [d for one in own if one for d in one.days],
+    )
     agrees = epoch.list.belongs(epoch.tags.tagger(KIND, PAIR).tag(asked), np.repeat(subject, count))
     any_agrees = np.logical_or.reduceat(agrees, np.cumsum(count) - count)
-    return RowComparison(searched.rows.document[row], subject, np.array([one.is_sure for one in own if one]), any_agrees)
+    return RowComparison(
+        searched.rows.document[row],
+        subject,
+        np.array([one.is_sure for one in own if one]),
+        any_agrees,
+    )
 
 
 def _held(epoch: Epoch, found: RowMatches) -> tuple[Places, Places]:
@@ -361,7 +441,8 @@ def _held(epoch: Epoch, found: RowMatches) -> tuple[Places, Places]:
 
 
 def pairs_of(text: bytes, style: int, columns: HeaderColumns) -> AmountPairs | None:
-    """The amounts and dates of a row written in `style`, each with each; None where it lacks either.
+    """The amounts and dates of a row written in `style`, each with each; None where it lacks
+    either.
 
     Where one of each is said to be the loan's, those alone.
     """
@@ -369,15 +450,28 @@ def pairs_of(text: bytes, style: int, columns: HeaderColumns) -> AmountPairs | N
     for name, cell in _cells(text[:ROW_BYTES], style, columns):
         amounts += (Value(value, word or name) for value, word in amounts_in(cell))
         dates += (Value(value, word or name) for value, word in dates_in(cell))
-    sure = [value for value, word in amounts if _said(word) in LOAN_AMOUNTS], [v for v, w in dates if _said(w) in LOAN_DATES]
+    sure = (
+        [value for value, word in amounts if _said(word) in LOAN_AMOUNTS],
+        [v for v, w in dates if _said(w) in LOAN_DATES],
+    )
     is_sure = all(sure)
-    cents, days = sure if is_sure else ([value for value, _ in amounts], [value for value, _ in dates])
-    both = [(c, d) for c in dict.fromkeys(cents[:MOST_VALUES]) for d in dict.fromkeys(days[:MOST_VALUES])]
-    return AmountPairs(is_sure, tuple(c for c, _ in both), tuple(d for _, d in both)) if both else None
+    cents, days = (
+        sure if is_sure else ([value for value, _ in amounts], [value for value, _ in dates])
+    )
+    both = [
+        (c, d)
+        for c in dict.fromkeys(cents[:MOST_VALUES])
+        for d in dict.fromkeys(days[:MOST_VALUES])
+    ]
+    return (
+        AmountPairs(is_sure, tuple(c for c, _ in both), tuple(d for _, d in both)) if both else None
+    )
 
 
 def _cells(text: bytes, style: int, columns: HeaderColumns) -> Iterator[tuple[str, str]]:
-    """The cells of a row, each with the name that the header, or the statement on its line, gives it; "" for none."""
+    """The cells of a row, each with the name that the header, or the statement on its line,
+    gives it; "" for none.
+    """
     names: Sequence[str] = columns.names if style == LINE else ()
     found = tuple_in(text) if style == LINE else None
     if found:
@@ -386,7 +480,9 @@ def _cells(text: bytes, style: int, columns: HeaderColumns) -> Iterator[tuple[st
         text, style = text[found.start : found.end], TUPLE
     separator = columns.separator_in(style)
     cells = split(text, separator, style)
-    for name, cell in zip(names if len(names) == len(cells) else ("",) * len(cells), cells, strict=True):
+    for name, cell in zip(
+        names if len(names) == len(cells) else ("",) * len(cells), cells, strict=True
+    ):
         yield name, cell.replace(HIDDEN, separator).decode("utf-8", "ignore")
 
 

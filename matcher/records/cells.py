@@ -1,12 +1,15 @@
-"""Tell what cells say by themselves, without header, label or column: `借款8万`, `已放款`, a name, a password.
+"""Tell what cells say by themselves, without header, label or column: `借款8万`, `已放款`, a name,
+a password.
 
-Rows are cut into cells together, in columns, and each cell gets the number of its `Content`: everything that is known
-of a value without its column. Most cells are known by their bytes alone (an identifier, nothing, digits, a name in Han
-characters); of the others each distinct one is read once. Rows that are written alike and have equal contents have one
-`RowShape`; what a cell is in its column is asked once per shape (`reader`).
+Rows are cut into cells together, in columns, and each cell gets the number of its `Content`:
+everything that is known of a value without its column. Most cells are known by their bytes alone
+(an identifier, nothing, digits, a name in Han characters); of the others each distinct one is read
+once. Rows that are written alike and have equal contents have one `RowShape`; what a cell is in its
+column is asked once per shape (`reader`).
 
-Words stand in `values.tsv`. Only whole cells count, so that prose says nothing by a word in it, and none beside words
-of an offer (`最高20万，咨询…`). The rules for passwords are ours, from published descriptions of such lists.
+Words stand in `values.tsv`. Only whole cells count, so that prose says nothing by a word in it, and
+none beside words of an offer (`最高20万，咨询…`). The rules for passwords are ours, from published
+descriptions of such lists.
 """
 
 from __future__ import annotations
@@ -23,7 +26,19 @@ import numpy.typing as npt
 
 from matcher.columns.batch import Bytes, Flags, Places
 from matcher.detect.labels import label_before, label_of, words
-from matcher.records.table import HIDDEN, MARK, MARK_BYTES, NUMBER, OPEN, MarkedText, Numbers, Seen, find_borders, mark, shown
+from matcher.records.table import (
+    HIDDEN,
+    MARK,
+    MARK_BYTES,
+    NUMBER,
+    OPEN,
+    MarkedText,
+    Numbers,
+    Seen,
+    find_borders,
+    mark,
+    shown,
+)
 from matcher.text.fold import written
 from ullage.regex import compile_later
 from ullage.vocabulary.fields import FieldLabel
@@ -34,22 +49,33 @@ LONGEST_OFFER = 1024
 """Characters of a line that are read for words of an offer."""
 AMOUNTS = frozenset((FieldLabel.LOAN, FieldLabel.BALANCE))
 """Fields that are amounts: a word for one of them stands before or behind a number."""
-_DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"
+_DIGITS = r"(?:[¥$]?[0-9][0-9,]{0,14}(?:\.[0-9]{1,4})?|[一二两三四五六七八九十百千]{1,5}(?=[十百千万亿元块]))"  # noqa: E501
 AMOUNT = (
     rf"{_DIGITS}\s?(?:[十百千万亿]{{1,2}}|w|k)?\s?"
     r"(?:人民币|港币|元|块|rmb|cny|hkd|usd|天|期|个月|days?)?(?:整|左右)?"
 )
 _WORD = r"([\u4e00-\u9fff]{1,8}?|[A-Za-z][A-Za-z_ ]{2,24}?)"
-BEFORE = compile_later(rf"{_WORD}(?:[为是约共了]|人民币)?[\s:=]{{0,2}}{AMOUNT}([\u4e00-\u9fff]{{0,4}})", re.IGNORECASE)
-"""`借款8万`, `申请金额为50000元`, `借8万未还`, `Loan amount 5,000`: word, amount, and perhaps what became of it."""
+BEFORE = compile_later(
+    rf"{_WORD}(?:[为是约共了]|人民币)?[\s:=]{{0,2}}{AMOUNT}([\u4e00-\u9fff]{{0,4}})", re.IGNORECASE
+)
+"""`借款8万`, `申请金额为50000元`, `借8万未还`, `Loan amount 5,000`: word, amount, and perhaps
+what became of it.
+"""
 BEHIND = compile_later(rf"{AMOUNT}(?:的)?([\u4e00-\u9fff]{{2,8}})", re.IGNORECASE)
 """`8万借款`, `3000元未还`."""
 _FROM, _TO = r"[0-9][0-9.,]*+\s?[十百千万亿元%期天kw]{0,3}\s?[-~至到]\s?", r"[0-9]"
-TERMS = compile_later(rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE)
-"""`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount. Dates and times with hyphens are none."""
+TERMS = compile_later(
+    rf"(?:最高|最低|up to|{_FROM}{_TO})(?!.*(?:20[0-9]{{2}}|[0-9]:))|[0-9万千元]起", re.IGNORECASE
+)
+"""`1-50万`, `最高20万`, `3-36期`, `1万起`: terms of a product, and nobody's amount.
+
+Dates and times with hyphens are none.
+"""
 CODE_SENT = compile_later(
-    r"(?:验证码|驗證碼|校验码|动态密?码|短信码|(?<![a-z])otp|verification code)[^0-9，。,;；]{0,8}[0-9]{4,8}(?![0-9])"
-    r"|(?<![0-9])[0-9]{4,8}\s?(?:\(|是|为|is)?(?:您的|你的|your)?[^0-9，。,;；]{0,12}(?:验证码|驗證碼|校验码|verification code)",
+    r"(?:验证码|驗證碼|校验码|动态密?码|短信码|(?<![a-z])otp|verification code)[^0-9，。"
+    r",;；]{0,8}[0-9]{4,8}(?![0-9])"
+    r"|(?<![0-9])[0-9]{4,8}\s?(?:\(|是|为|is)?(?:您的|你的|your)?[^0-9，。"
+    r",;；]{0,12}(?:验证码|驗證碼|校验码|verification code)",
     re.IGNORECASE,
 )
 """A one-time code as messages give it, which is prose: `您的验证码是123456,5分钟内有效`."""
@@ -65,13 +91,21 @@ def _data() -> dict[str, frozenset[str]]:
     """Words by the first cell of their line, in both scripts."""
     lines = (resources.files(__package__) / "values.tsv").read_text(encoding="utf-8").splitlines()
     parted = (line.split("\t") for line in lines if line and not line.startswith("#"))
-    return {first: frozenset(form for word in words for form in written(word)) for first, *words in parted}
+    return {
+        first: frozenset(form for word in words for form in written(word))
+        for first, *words in parted
+    }
 
 
 @cache
 def whole_values() -> dict[str, FieldLabel]:
     """Values that are whole cells, with their field."""
-    return {word: FieldLabel(label) for label, words in _data().items() if label in FieldLabel.__members__ for word in words}
+    return {
+        word: FieldLabel(label)
+        for label, words in _data().items()
+        if label in FieldLabel.__members__
+        for word in words
+    }
 
 
 @cache
@@ -98,7 +132,8 @@ def is_terms(value: str) -> bool:
 
 
 def field_of(value: str) -> FieldLabel | None:
-    """Return the field that a whole value says it is of; OTHER for a tag, None where it says nothing.
+    """Return the field that a whole value says it is of; OTHER for a tag, None where it says
+    nothing.
 
     >>> field_of('借款8万'), field_of('已放款'), field_of('8万'), field_of('高净值')
     (<Field.LOAN: 'LOAN'>, <Field.LOAN: 'LOAN'>, None, <Field.OTHER: 'OTHER'>)
@@ -112,7 +147,8 @@ def field_of(value: str) -> FieldLabel | None:
     known = whole_values().get(value.lower())
     if known:
         return known
-    for pattern in (BEFORE,) if value.isascii() else (BEFORE, BEHIND):  # words behind an amount are Chinese
+    # words behind an amount are Chinese
+    for pattern in (BEFORE,) if value.isascii() else (BEFORE, BEHIND):
         found = pattern.fullmatch(value)
         if found and not _has_terms(value) and (label := _amount(found[1])):
             return label
@@ -149,13 +185,19 @@ def _amount(word: str) -> FieldLabel | None:
 
 SHORTEST_MADE = 6
 POSSIBLE = re.compile(r"[!-~]{4,64}")
-_LETTER, _DIGIT, _SIGN = "(?=[^A-Za-z]*[A-Za-z])", "(?=[^0-9]*[0-9])", "(?=[^!@#$%^&*?+~]*[!@#$%^&*?+~])"
+_LETTER, _DIGIT, _SIGN = (
+    "(?=[^A-Za-z]*[A-Za-z])",
+    "(?=[^0-9]*[0-9])",
+    "(?=[^!@#$%^&*?+~]*[!@#$%^&*?+~])",
+)
 MADE = re.compile(f"{_LETTER}(?:{_DIGIT}|{_SIGN})|{_DIGIT}{_SIGN}")
 """Letters with digits or signs, or digits with signs."""
 SOMETHING_ELSE = compile_later(
-    r"[0-9]{1,4}[-/.:xX~][0-9]{1,4}(?:[-/.:~][0-9:.\-/~T]{0,32})?"  # dates, times, ranges, ratios, addresses of machines
+    # dates, times, ranges, ratios, addresses of machines
+    r"[0-9]{1,4}[-/.:xX~][0-9]{1,4}(?:[-/.:~][0-9:.\-/~T]{0,32})?"
     r"|[-+]?[$][0-9.,]{1,16}|[-+]?[0-9][0-9,]{0,15}(?:\.[0-9]{1,4})?"
-    r"(?:%|[wkmxhsd]|[kmgt]b|rmb|cny|usdt?|hkd|days?|hours?|min|months?|years?|yuan|km|kg|px|pcs)"  # amounts with their unit
+    # amounts with their unit
+    r"(?:%|[wkmxhsd]|[kmgt]b|rmb|cny|usdt?|hkd|days?|hours?|min|months?|years?|yuan|km|kg|px|pcs)"
     r"|[Vv]?[0-9]+(?:\.[0-9]+){1,3}\S{0,16}"  # versions
     r"|[A-Z]{1,5}[-_]?[0-9]{8,24}"  # numbers of orders and waybills
     r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -172,17 +214,22 @@ def is_possible(value: str) -> bool:
 
     >>> is_possible('abc123'), is_possible('123456'), is_possible('2024-01-02'), is_possible('12:30'), is_possible('张三')
     (True, True, False, False, False)
-    """
-    return value.lower() in _data()[PASSWORDS] or (POSSIBLE.fullmatch(value) is not None and not SOMETHING_ELSE.fullmatch(value))
+    """  # noqa: E501
+    return value.lower() in _data()[PASSWORDS] or (
+        POSSIBLE.fullmatch(value) is not None and not SOMETHING_ELSE.fullmatch(value)
+    )
 
 
 def is_made(value: str) -> bool:
-    """Return whether a possible password is made as passwords are: it speaks for one where it stands behind a login.
+    """Return whether a possible password is made as passwords are: it speaks for one where it
+    stands behind a login.
 
     >>> is_made('abc123'), is_made('p@ssword'), is_made('123456'), is_made('beijing'), is_made('50000')
     (True, True, True, False, False)
-    """
-    return value.lower() in _data()[PASSWORDS] or (len(value) >= SHORTEST_MADE and MADE.match(value) is not None)
+    """  # noqa: E501
+    return value.lower() in _data()[PASSWORDS] or (
+        len(value) >= SHORTEST_MADE and MADE.match(value) is not None
+    )
 
 
 def is_secret(value: str) -> bool:
@@ -240,10 +287,12 @@ MOST_DIGITS = 33
 class Content(NamedTuple):
     """What one cell says by itself.
 
-    `seen` are its candidates. A `label` may stand before its value, as in `手机: …`; one that `is_labelled` without a label has
-    terms of a product there, which are nobody's. `around` are labels of what else stands around its identifiers, and `sign` is
-    what parts a login from a password behind it. `words` is the field that the value says it is of, and `title` the one that it
-    announces for the next cell; `is_digits`, `is_code` and `is_secret` are what such a next cell may be.
+    `seen` are its candidates. A `label` may stand before its value, as in `手机: …`; one that
+    `is_labelled` without a label has terms of a product there, which are nobody's. `around` are
+    labels of what else stands around its identifiers, and `sign` is what parts a login from a
+    password behind it. `words` is the field that the value says it is of, and `title` the one that
+    it announces for the next cell; `is_digits`, `is_code` and `is_secret` are what such a next cell
+    may be.
     """
 
     seen: tuple[Seen, ...] = ()
@@ -271,9 +320,13 @@ class RowShape:
 
     @cached_property
     def words(self) -> tuple[FieldLabel | None, ...]:
-        """Return the field that each cell is of by its own words, or by the word in the cell before it: `借款金额 50000`."""
+        """Return the field that each cell is of by its own words, or by the word in the cell
+        before it: `借款金额 50000`.
+        """
         titles = (None, *(content.title for content in self.contents[:-1]))
-        return tuple([_words(content, title) for content, title in zip(self.contents, titles, strict=True)])
+        return tuple(
+            [_words(content, title) for content, title in zip(self.contents, titles, strict=True)]
+        )
 
     @cached_property
     def has_words(self) -> bool:
@@ -284,14 +337,21 @@ class RowShape:
 def _words(content: Content, title: FieldLabel | None) -> FieldLabel | None:
     said = content.words
     if said is None and title is not None:
-        is_titled = content.is_digits if title in AMOUNTS else content.is_code if title is FieldLabel.CVV else content.is_secret
+        is_titled = (
+            content.is_digits
+            if title in AMOUNTS
+            else content.is_code
+            if title is FieldLabel.CVV
+            else content.is_secret
+        )
         said = title if is_titled else None
     return None if said is FieldLabel.OTHER else said
 
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Cells of rows: bytes [start, end) of `data`, `content` i64[n] by number, and where each row's begin and the last's end.
+    """Cells of rows: bytes [start, end) of `data`, `content` i64[n] by number, and where each row's
+    begin and the last's end.
 
     Of a name in Han characters, of which `is_han` bool[n] says so, the bytes are the name's own.
     """
@@ -305,7 +365,9 @@ class Cells:
     separator: bytes
 
     def value(self, cell: int) -> str:
-        """Return the text of a cell, stripped: NUMBER for candidates, HIDDEN for separators inside quotes."""
+        """Return the text of a cell, stripped: NUMBER for candidates, HIDDEN for separators
+        inside quotes.
+        """
         return self._text(int(self.start[cell]), int(self.end[cell])).strip(AROUND)
 
     def text(self, row: int) -> str:
@@ -318,7 +380,9 @@ class Cells:
         return shown(written.replace(self.separator, HIDDEN) if self.separator else written)
 
     def names(self, cell: int, *, whole: bool) -> list[str]:
-        """Return the names in a cell: what is the whole of its value, or what stands around its numbers."""
+        """Return the names in a cell: what is the whole of its value, or what stands around its
+        numbers.
+        """
         text = self._text(int(self.start[cell]), int(self.end[cell]))
         if whole:
             named = label_before(text) if ":" in text or "=" in text else None
@@ -329,10 +393,16 @@ class Cells:
 
 
 class Contents:
-    """The contents and shapes that were met; `names` are the kinds of candidates, as rows are marked with them."""
+    """The contents and shapes that were met; `names` are the kinds of candidates, as rows are
+    marked with them.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._seen = {mark(number, valid=valid)[1]: (kind, valid) for number, kind in enumerate(names) for valid in (True, False)}
+        self._seen = {
+            mark(number, valid=valid)[1]: (kind, valid)
+            for number, kind in enumerate(names)
+            for valid in (True, False)
+        }
         self._known: list[Content] = []
         self._numbers: dict[Content, int] = {}
         self._cells: dict[bytes, dict[bytes, int]] = {}
@@ -351,35 +421,57 @@ class Contents:
         is_han = self._by_bytes(rows.data, start, end, content, separator)
         left = np.flatnonzero(content < 0)
         whole, known = rows.data.tobytes(), self._cells.setdefault(separator, {})
-        parts = [whole[low:high] for low, high in zip(start[left].tolist(), end[left].tolist(), strict=True)]
-        content[left] = [number if (number := known.get(part)) is not None else self._number(part, separator) for part in parts]
+        parts = [
+            whole[low:high]
+            for low, high in zip(start[left].tolist(), end[left].tolist(), strict=True)
+        ]
+        content[left] = [
+            number if (number := known.get(part)) is not None else self._number(part, separator)
+            for part in parts
+        ]
         return Cells(rows.data, start, end, content, is_han, borders, separator)
 
     def shapes_of(self, cells: Cells, style: int) -> Numbers:
-        """Return the number of each row's shape among `shapes`: i64[rows]; equal neighbours are looked up once."""
+        """Return the number of each row's shape among `shapes`: i64[rows]; equal neighbours are
+        looked up once.
+        """
         count = np.diff(cells.borders)
-        is_same = cells.content == cells.content[np.arange(len(cells.content)) - np.repeat(count, count)]
+        is_same = (
+            cells.content == cells.content[np.arange(len(cells.content)) - np.repeat(count, count)]
+        )
         is_new = ~np.logical_and.reduceat(is_same, cells.borders[:-1])
         is_new[0] = True
         is_new[1:] |= count[1:] != count[:-1]
         rows = np.flatnonzero(is_new)
         size, whole = cells.content.itemsize, cells.content.tobytes()
         found = []
-        for low, high in zip((cells.borders[rows] * size).tolist(), (cells.borders[rows + 1] * size).tolist(), strict=True):
+        for low, high in zip(
+            (cells.borders[rows] * size).tolist(),
+            (cells.borders[rows + 1] * size).tolist(),
+            strict=True,
+        ):
             key = style, whole[low:high]
             number = self._shapes.get(key)
             if number is None:
                 number = self._shapes[key] = len(self.shapes)
                 contents = np.frombuffer(key[1], cells.content.dtype).tolist()
-                self.shapes.append(RowShape(style, tuple([self._known[content] for content in contents])))
+                self.shapes.append(
+                    RowShape(style, tuple([self._known[content] for content in contents]))
+                )
             found.append(number)
         numbers: Numbers = np.array(found, np.int64)[np.cumsum(is_new) - 1]
         return numbers
 
-    def _by_bytes(self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes) -> Flags:
-        """Fill in `content` of cells that are known by their bytes, also inside quotes, and say which are names: bool[n]."""
+    def _by_bytes(
+        self, data: Bytes, start: Places, end: Places, content: Numbers, separator: bytes
+    ) -> Flags:
+        """Fill in `content` of cells that are known by their bytes, also inside quotes, and say
+        which are names: bool[n].
+        """
         first, last = data.take(start), data.take(end - 1)
-        is_quoted = (first == last) & ((first == ord('"')) | (first == ord("'"))) & (end - start >= 2)
+        is_quoted = (
+            (first == last) & ((first == ord('"')) | (first == ord("'"))) & (end - start >= 2)
+        )
         is_quoted &= separator != PASSWORD_BEHIND  # there the quotes may be a password's
         low, high = start + is_quoted, end - is_quoted
         length = high - low
@@ -419,9 +511,20 @@ class Contents:
         """Return what a cell says, wherever it stands."""
         text = shown(part)
         first, *others = part.split(OPEN)
-        around = [piece.decode("utf-8", "replace") for piece in (first, *[other[1:] for other in others])] if others else []
+        around = (
+            [
+                piece.decode("utf-8", "replace")
+                for piece in (first, *[other[1:] for other in others])
+            ]
+            if others
+            else []
+        )
         named = label_before(text) if ":" in text or "=" in text else None
-        label = named[0] if named and (others or named[0] not in AMOUNTS or not is_terms(named[1])) else None
+        label = (
+            named[0]
+            if named and (others or named[0] not in AMOUNTS or not is_terms(named[1]))
+            else None
+        )
         value, whole = (named[1] if named else text).strip(AROUND), text.strip(AROUND)
         return Content(
             seen=tuple([self._seen[other[0]] for other in others]),
@@ -444,8 +547,16 @@ class Contents:
 
 
 def _title(text: str) -> FieldLabel | None:
-    """Return the field that a cell announces for the next one; values with digits announce nothing."""
-    label = words().get(text.lower()) if DIGIT.search(text) else label_of(text) if len(text) <= LONGEST_TITLE else None
+    """Return the field that a cell announces for the next one; values with digits announce
+    nothing.
+    """
+    label = (
+        words().get(text.lower())
+        if DIGIT.search(text)
+        else label_of(text)
+        if len(text) <= LONGEST_TITLE
+        else None
+    )
     return label if label in AMOUNTS or label in (FieldLabel.CVV, FieldLabel.PASSWORD) else None
 
 
@@ -454,19 +565,28 @@ def _said(around: Sequence[str]) -> Iterator[str]:
     if names_in(" ".join(around)):
         yield str(FieldLabel.NAME)
     for value in {piece.strip(BETWEEN) for piece in around}:  # a flood in one cell repeats itself
-        if value and (label := field_of(value)) and label is not FieldLabel.OTHER and not is_offer(value):
+        if (
+            value
+            and (label := field_of(value))
+            and label is not FieldLabel.OTHER
+            and not is_offer(value)
+        ):
             yield str(label)
 
 
 def _sign_before_password(around: Sequence[str]) -> str:
-    """Return the sign between a login and its password in one cell, `13800138000:abc123`, "" for none."""
+    """Return the sign between a login and its password in one cell, `13800138000:abc123`, "" for
+    none.
+    """
     before, behind = around[:2]
     found = BEHIND_LOGIN.fullmatch(behind)
     return found[1] if found and not before.strip() and is_secret(found[2]) else ""
 
 
 def _meaning(data: Bytes) -> Bytes:
-    """Return what each byte, or the character that begins with it, means for the cell that holds it: u8[size]."""
+    """Return what each byte, or the character that begins with it, means for the cell that holds
+    it: u8[size].
+    """
     found = _bytes().take(data)
     lead = np.flatnonzero((data >= 0xC0) & (data != MARK))
     is_wide = (data[lead] >> 4) == 0xE
@@ -478,7 +598,9 @@ def _meaning(data: Bytes) -> Bytes:
 
 def _code_points(data: Bytes, place: Places) -> Numbers:
     """Return the character of three bytes at each place; anything where `data` ends before."""
-    first, second, third = (data.take(place + offset, mode="clip").astype(np.int64) for offset in range(HAN_BYTES))
+    first, second, third = (
+        data.take(place + offset, mode="clip").astype(np.int64) for offset in range(HAN_BYTES)
+    )
     points: Numbers = (first & 15) << 12 | (second & 63) << 6 | (third & 63)
     return points
 
@@ -487,14 +609,24 @@ def _code_points(data: Bytes, place: Places) -> Numbers:
 def _bytes() -> Bytes:
     """Return what each byte means: u8[256]."""
     byte = np.arange(256)
-    found = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where((byte < 0x80) | (byte == MARK), NO_NAME, 0)
+    found = np.where((byte >= ord("0")) & (byte <= ord("9")), 0, NO_DIGIT) | np.where(
+        (byte < 0x80) | (byte == MARK), NO_NAME, 0
+    )
     return found.astype(np.uint8)
 
 
 @cache
 def _characters() -> tuple[Bytes, npt.NDArray[np.bool_]]:
-    """Return what each character up to U+FFFF means, u8[65536], and whether it is a surname that begins no value with a field."""
+    """Return what each character up to U+FFFF means, u8[65536], and whether it is a surname that
+    begins no value with a field.
+    """
     point = np.arange(1 << 16)
-    none = (point < HAN[0]) | (point >= HAN[1]) | np.isin(point, [ord(char) for char in NOT_NAMES.pattern.strip("[]")])
+    none = (
+        (point < HAN[0])
+        | (point >= HAN[1])
+        | np.isin(point, [ord(char) for char in NOT_NAMES.pattern.strip("[]")])
+    )
     begins = {value[0] for value in whole_values()}
-    return np.where(none, NO_NAME, 0).astype(np.uint8), np.isin(point, [ord(char) for char in SURNAMES if char not in begins])
+    return np.where(none, NO_NAME, 0).astype(np.uint8), np.isin(
+        point, [ord(char) for char in SURNAMES if char not in begins]
+    )

@@ -1,13 +1,15 @@
-"""Cookies of a tenant's own sites: whoever has one that has not expired is signed in without a password.
+"""Cookies of a tenant's own sites: whoever has one that has not expired is signed in without a
+password.
 
     lines      #HttpOnly_.bank.example ¶TRUE¶/¶TRUE¶1767225600¶NAME¶VALUE, with a header or without
     objects    {"domain": ".bank.example", "expirationDate": 1767225600.5, "name": …, "value": …} of extensions and DevTools
     headers    Cookie: NAME=VALUE; … beside Host: bank.example, and Set-Cookie: NAME=VALUE; Domain=bank.example
 
-A cookie is told from others by a hash under the process's own key; its name and its value stay here. Expiry stands in seconds,
-milliseconds, microseconds, in Chrome's or Windows' time since 1601, or as a date; 0 and -1 are of cookies that end
-with the browser's session, of which nobody outside can tell whether the site still takes them.
-"""
+A cookie is told from others by a hash under the process's own key; its name and its value stay
+here. Expiry stands in seconds, milliseconds, microseconds, in Chrome's or Windows' time since 1601,
+or as a date; 0 and -1 are of cookies that end with the browser's session, of which nobody outside
+can tell whether the site still takes them.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from matcher.records.own_sites import AT, MOST_NAMES, Host, Hosts, OwnSites, is_
 Made = tuple[tuple[bytes, bytes], int]
 """Name and value of a cookie, and when it expires."""
 LONGEST, LONGEST_REQUEST, LONGEST_LABEL = 2048, 8192, 64
-"""Bytes of an object or a request around a host, of one that is an object, and of a label before a host."""
+"""Bytes of an object or a request around a host, of one that is an object, and of a label before
+a host.
+"""
 SIGNS = (b"TRUE", b"true", b"ookie", b"xpir", b"OOKIE", b"session", b" -b ")
 """One of these stands beside every cookie."""
 _NEXT, _FLAG = rb"(?:[ \t]+|[,;|])", rb"(?:TRUE|FALSE|True|False|true|false)"
@@ -47,11 +51,20 @@ HEADER_SIGNS = (b"ookie", b"OOKIE")
 BEFORE_LINE = re.compile(rb"[ \t]*(?:#HttpOnly_)?\.?", re.IGNORECASE)
 _Q, _IS = rb"\\{0,7}[\"']", rb"\s{0,4}:\s{0,4}"
 """A quote, also one in a text within a text, and what stands behind a label."""
-DOMAIN_LABEL = re.compile(rb"(?i)" + _Q + rb"(?:domain|host|host_?key|hostname)" + _Q + _IS + _Q + rb"\.?(?:https?://)?$")
+DOMAIN_LABEL = re.compile(
+    rb"(?i)" + _Q + rb"(?:domain|host|host_?key|hostname)" + _Q + _IS + _Q + rb"\.?(?:https?://)?$"
+)
 IN_LABEL = re.compile(_Q + _IS + _Q + rb"(?:https?://)?$")
 NAME = re.compile(rb"(?i)" + _Q + rb"name(?:_raw)?" + _Q + _IS + _Q + rb"([^\"'\\]{1,256})" + _Q)
 VALUE = re.compile(
-    rb"(?i)" + _Q + rb"(?:value|encrypted_value|content)(?:_raw)?" + _Q + _IS + rb"(?:" + _Q + rb")?([^\"'\\,}\s]{0,512})"
+    rb"(?i)"
+    + _Q
+    + rb"(?:value|encrypted_value|content)(?:_raw)?"
+    + _Q
+    + _IS
+    + rb"(?:"
+    + _Q
+    + rb")?([^\"'\\,}\s]{0,512})"
 )
 EXPIRY = re.compile(
     rb"(?i)"
@@ -67,13 +80,22 @@ EXPIRY = re.compile(
 )
 HEADER = re.compile(
     rb"(?:[CScs](?:(?<=[Ss])([Ee][Tt]-)[Cc]|(?<=[Cc]))(?i:ookie)[s2-3]?(?:\\{0,7}[\"'])?"
-    rb"(?:[ \t]{0,4}[:=][ \t]{0,4}|,\s{0,64}" + _Q + rb"value" + _Q + _IS + rb"|[ \t](?=[\"'])|(?<=:authority\ncookie)\n)"
+    rb"(?:[ \t]{0,4}[:=][ \t]{0,4}|,\s{0,64}"
+    + _Q
+    + rb"value"
+    + _Q
+    + _IS
+    + rb"|[ \t](?=[\"'])|(?<=:authority\ncookie)\n)"
     rb"|(?<=[ \t])-b[ \t])\^?(?:\\{0,7}[\"'])?([^\n\"'\\]{1,4096})"
 )
-"""A header, or how a tool is told of one: `Cookie: …`, `-b '…'`, `"name":"Cookie","value":"…"`, `"cookies":"…"`."""
+"""A header, or how a tool is told of one: `Cookie: …`, `-b '…'`, `"name":"Cookie","value":"…"`,
+`"cookies":"…"`.
+"""
 JAR = re.compile(rb"(?i)cookies?(?:\\{0,7}[\"'])?\s{0,4}[:=]\s{0,4}([\[{])")
 """The beginning of an array or an object of cookies beside a request."""
-MEMBER = re.compile(_Q + rb"([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})" + _Q + _IS + _Q + rb"([^\"'\\\n]{1,4096})" + _Q)
+MEMBER = re.compile(
+    _Q + rb"([!#$%&*+.0-9A-Z^_`a-z|~\-]{1,256})" + _Q + _IS + _Q + rb"([^\"'\\\n]{1,4096})" + _Q
+)
 CALL = re.compile(
     rb"(?i)cookie\([\"']([^\"'\n]{1,256})[\"'],\s{0,4}[\"']([^\"'\n]{0,4096})[\"'],\s{0,4}[\"'][^\"'\n]{0,256}[\"'],\s{0,4}[\"']\.?$"
 )
@@ -87,7 +109,8 @@ COOKIES = "cookies"
 NO_SITE_SIGNS = (*COOKIE_SIGNS, b"OOKIE")
 OF_EXTENSION = re.compile(rb"[\"'](?:httpOnly|hostOnly|sameSite|expirationDate)[\"']")
 SITE = re.compile(
-    rb"(?i)://|(?:host|domain|site|url|origin|authority)[\"']?[ \t]{0,4}[:=]|[a-z0-9]\.(?:com|cn|net|org|io|example)(?![a-z])"
+    rb"(?i)://|(?:host|domain|site|url|origin|authority)[\"']?["
+    rb" \t]{0,4}[:=]|[a-z0-9]\.(?:com|cn|net|org|io|example)(?![a-z])"
 )
 """What names a site, or says that it does."""
 OF_NOBODY = re.compile(
@@ -95,7 +118,9 @@ OF_NOBODY = re.compile(
     rb"|optanon.*|cookie_?consent.*|euconsent.*|bigipserver.*|awsalb.*|__cf.*|cf_clearance|incap_.*|visid_incap.*|nlbi_.*"
     rb"|lang(?:uage)?|locale|theme|i18n.*|sensorsdata.*|cnzz.*|um_distinctid"
 )
-"""Names of cookies that sign nobody in: of analytics, consent, load balancers, languages and forms."""
+"""Names of cookies that sign nobody in: of analytics, consent, load balancers, languages and
+forms.
+"""
 OF_FORMS = re.compile(rb"(?i)csrf|xsrf")
 SESSION = 0
 LAST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -103,7 +128,9 @@ FROM_1601 = 11_644_473_600
 """Seconds between the beginnings of Windows' and Unix' time."""
 
 SCALES = ((10**11, 1, 0), (10**14, 10**3, 0), (10**16, 10**6, 0), (10**17, 10**6, FROM_1601))
-"""Up to which number, of how many a second, since when: seconds, milliseconds, microseconds, Chrome's; else Windows'."""
+"""Up to which number, of how many a second, since when: seconds, milliseconds, microseconds,
+Chrome's; else Windows'.
+"""
 
 
 COLUMNS = (
@@ -116,7 +143,9 @@ COLUMNS = (
 
 
 class CookieTable(NamedTuple):
-    """What separates the cells of a table of cookies, and the numbers of its columns; -1 where it says no expiry."""
+    """What separates the cells of a table of cookies, and the numbers of its columns; -1 where
+    it says no expiry.
+    """
 
     separator: bytes
     domain: int
@@ -126,9 +155,11 @@ class CookieTable(NamedTuple):
 
 
 class Cookie(NamedTuple):
-    """A cookie of a tenant's own site: document, number of the tenant, and a key by which it is counted once.
+    """A cookie of a tenant's own site: document, number of the tenant, and a key by which it is
+    counted once.
 
-    `expires` is in seconds since 1970, SESSION where it ends with the session; `opens` is false where it signs nobody in.
+    `expires` is in seconds since 1970, SESSION where it ends with the session; `opens` is false
+    where it signs nobody in.
     """
 
     document: int
@@ -173,14 +204,27 @@ class CookieFinder:
             if not cookies:
                 continue
             name = raw[host.begin : host.end].lower()
-            is_staff = self._sites.is_of_staff(host.tenant, name) or is_for_administrators(raw, host)
+            is_staff = self._sites.is_of_staff(host.tenant, name) or is_for_administrators(
+                raw, host
+            )
             for key, expires in cookies:
-                found.append(Cookie(host.document, host.tenant, hash((name, *key)), is_staff, expires, opening[key[0]]))
+                found.append(
+                    Cookie(
+                        host.document,
+                        host.tenant,
+                        hash((name, *key)),
+                        is_staff,
+                        expires,
+                        opening[key[0]],
+                    )
+                )
         return found
 
 
 def cookies_of_no_site(text: bytes) -> int:
-    """Return how many cookies stand in a text that names no site at all: whose they are nobody can tell."""
+    """Return how many cookies stand in a text that names no site at all: whose they are nobody
+    can tell.
+    """
     if not any(sign in text for sign in NO_SITE_SIGNS) or SITE.search(text):
         return 0
     headers = [len(_pairs(header[2])) for header in HEADER.finditer(text)]
@@ -188,12 +232,16 @@ def cookies_of_no_site(text: bytes) -> int:
 
 
 def _table(raw: bytes, host: Host) -> CookieTable | None:
-    """Return what the first line of a host's document says, if it is the header of a table of cookies."""
+    """Return what the first line of a host's document says, if it is the header of a table of
+    cookies.
+    """
     end = raw.find(b"\n", host.document_start, host.document_start + LONGEST)
     text = raw[host.document_start : end].lower() if end >= 0 else b""
     separator = next((sign for sign in (b"\t", b"|", b";", b",") if sign in text), b"")
     cells = [bare(cell) for cell in text.split(separator)] if separator else []
-    numbers = [next((cells.index(word) for word in words if word in cells), -1) for words in COLUMNS]
+    numbers = [
+        next((cells.index(word) for word in words if word in cells), -1) for words in COLUMNS
+    ]
     return CookieTable(separator, *numbers) if min(numbers[:3]) >= 0 else None
 
 
@@ -202,10 +250,15 @@ def _of_row(raw: bytes, host: Host, table: CookieTable) -> tuple[list[Made], int
     text = raw[host.line : host.line_end]
     fields = split(text, table.separator)
     cells = [bare(text[first:last]) for first, last in fields]
-    if len(cells) <= max(table[1:]) or not fields[table.domain][0] <= host.begin - host.line < fields[table.domain][1]:
+    if (
+        len(cells) <= max(table[1:])
+        or not fields[table.domain][0] <= host.begin - host.line < fields[table.domain][1]
+    ):
         return None
     expires = seconds(cells[table.expires]) if table.expires >= 0 else SESSION
-    return ([((cells[table.name], cells[table.value]), expires)] if cells[table.name] else []), host.line_end
+    return (
+        [((cells[table.name], cells[table.value]), expires)] if cells[table.name] else []
+    ), host.line_end
 
 
 def _beside(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
@@ -214,7 +267,9 @@ def _beside(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
     if raw[host.end] in b" \t,;|":
         of_line = LINE.match(raw, host.end, host.line_end)
         if of_line and BEFORE_LINE.fullmatch(raw, host.line, host.begin):
-            return [((of_line[3], of_line[4].strip(b" \t\r,;|")), seconds(of_line[2]))], of_line.end()
+            return [
+                ((of_line[3], of_line[4].strip(b" \t\r,;|")), seconds(of_line[2]))
+            ], of_line.end()
     if before in b"\"'/":
         low = max(start, host.begin - LONGEST_LABEL)
         if DOMAIN_LABEL.search(raw, low, host.begin) and (found := _of_object(raw, host, start))[0]:
@@ -245,8 +300,13 @@ def _members(text: bytes) -> Iterator[Made]:
 
 
 def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | None:
-    """Return the cookies of a request that is an object, of which `host` is the address: in a header, an array or an object."""
-    low, high = max(start, host.begin - LONGEST_REQUEST), min(host.document_end, host.end + LONGEST_REQUEST)
+    """Return the cookies of a request that is an object, of which `host` is the address: in a
+    header, an array or an object.
+    """
+    low, high = (
+        max(start, host.begin - LONGEST_REQUEST),
+        min(host.document_end, host.end + LONGEST_REQUEST),
+    )
     if not any(raw.find(sign, low, high) >= 0 for sign in HEADER_SIGNS):
         return [], host.end
     begin, end = next(opened(raw, low, host.begin), -1), next(closed(raw, host.end, high), -1)
@@ -257,9 +317,16 @@ def _of_request(raw: bytes, host: Host, start: int) -> tuple[list[Made], int] | 
         found += _set(header[2]) if header[1] else [(pair, SESSION) for pair in _pairs(header[2])]
     for jar in JAR.finditer(text):
         if jar[1] == b"[":
-            found += [one for part in text[jar.end() : _close(text, b"]", jar.end())].split(b"}") for one in _members(part)]
+            found += [
+                one
+                for part in text[jar.end() : _close(text, b"]", jar.end())].split(b"}")
+                for one in _members(part)
+            ]
         else:
-            found += [((pair[1], pair[2]), SESSION) for pair in MEMBER.finditer(text, jar.end(), _close(text, b"}", jar.end()))]
+            found += [
+                ((pair[1], pair[2]), SESSION)
+                for pair in MEMBER.finditer(text, jar.end(), _close(text, b"}", jar.end()))
+            ]
     return found, end
 
 
@@ -272,13 +339,21 @@ def _close(text: bytes, sign: bytes, place: int) -> int:
 def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
     """Return the cookies of a request to `host`, of its answer, or of a header that names it."""
     first, high = max(start, host.begin - LONGEST), min(host.document_end, host.end + LONGEST)
-    if not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS) and raw.find(b" -b ", first, high) < 0:
+    if (
+        not any(raw.find(sign, min(first, host.line), high) >= 0 for sign in HEADER_SIGNS)
+        and raw.find(b" -b ", first, high) < 0
+    ):
         return [], host.end
     set_here = HEADER.search(raw, host.line, host.line_end)
     if set_here and set_here[1]:
         return [*_set(set_here[2])], host.line_end
     before = raw[host.line : host.begin].lower()
-    if not (before.strip(b" \t[").startswith((b"host:", b":authority")) or b"://" in before[-9:] or before == b"[" or set_here):
+    if not (
+        before.strip(b" \t[").startswith((b"host:", b":authority"))
+        or b"://" in before[-9:]
+        or before == b"["
+        or set_here
+    ):
         return [], host.end
     begin = _begin_of_request(raw, host, max(first, raw.rfind(b"\n\n", first, host.begin)))
     behind = REQUEST.search(raw, host.line_end, high)
@@ -290,7 +365,9 @@ def _of_headers(raw: bytes, host: Host, start: int) -> tuple[list[Made], int]:
 
 
 def _begin_of_request(raw: bytes, host: Host, begin: int) -> int:
-    """Return where the request to `host` begins: no earlier than `begin`, nor than another's ends."""
+    """Return where the request to `host` begins: no earlier than `begin`, nor than another's
+    ends.
+    """
     for request in REQUEST.finditer(raw, begin, host.line + len("OPTIONS ")):
         names_host = request[0][-1:] == b":"
         if names_host and request.start() == host.line - 1:
@@ -313,14 +390,17 @@ def _pairs(header: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def seconds(written: bytes) -> int:
-    """Return when a cookie expires, in seconds since 1970, LAST at most; SESSION where it says no time.
+    """Return when a cookie expires, in seconds since 1970, LAST at most; SESSION where it says no
+    time.
 
     >>> seconds(b"1767225600"), seconds(b"1767225600000"), seconds(b"13411699200000000"), seconds(b"-1")
     (1767225600, 1767225600, 1767225600, 0)
-    """
+    """  # noqa: E501
     try:
         number = int(float(written))
-        unit, since = next(((unit, since) for limit, unit, since in SCALES if number < limit), (10**7, FROM_1601))
+        unit, since = next(
+            ((unit, since) for limit, unit, since in SCALES if number < limit), (10**7, FROM_1601)
+        )
         expires = number // unit - since
     except (ValueError, OverflowError):
         expires = _parse_date(written.decode("utf-8", "replace").strip())
@@ -328,7 +408,9 @@ def seconds(written: bytes) -> int:
 
 
 def _parse_date(text: str) -> int:
-    """Return a date of ISO 8601 or RFC 5322 in seconds since 1970; SESSION for any other text, numbers beyond years included."""
+    """Return a date of ISO 8601 or RFC 5322 in seconds since 1970; SESSION for any other text,
+    numbers beyond years included.
+    """
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

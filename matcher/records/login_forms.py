@@ -6,10 +6,10 @@
     labels     `URL: … ¶ USER: … ¶ PASS: …`, also on one line, in Chinese, in objects of JSON and in XML
     blocks     an address, a login and a password, one below the other
 
-An address may contain `:`, and so may a password: of several readings the one counts whose login is a mail
-address or a phone. A label behind an address belongs to a record, which ends with its object, its element, an
-empty line, a ruler, or the next address.
-"""
+An address may contain `:`, and so may a password: of several readings the one counts whose login is
+a mail address or a phone. A label behind an address belongs to a record, which ends with its
+object, its element, an empty line, a ruler, or the next address.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ PORT = re.compile(rb":[0-9]{1,5}(?=[/?#|;,\t \"']|-{3}|:[^:\n]*:|$)")
 """A port is one where a path or two more fields follow, else it is a login of digits."""
 LOGIN = re.compile(rb"[!#$%&()*+,\-./0-9=?@A-Z\[\]^_a-z|~]{3,128}")
 PASSWORD = re.compile(rb"[!-~]{3,128}")
-NO_LOGIN = re.compile(rb"(?i)(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.].*|unknown|\[?not[_ ]saved\]?|null|none|n/a|true|false")
+NO_LOGIN = re.compile(
+    rb"(?i)(?:19|20)[0-9]{2}[-/.][0-9]{1,2}[-/.].*|unknown|\[?not[_"
+    rb" ]saved\]?|null|none|n/a|true|false"
+)
 """Dates, and what stealers write where there is no login."""
 STATUS = re.compile(rb"[0-9]{3}")
 """What a server answered, in a table of pages."""
@@ -53,13 +56,18 @@ USUAL = re.compile(
     rb"(?:[/?#][!$%&(-+\-./0-9=?@A-Z\[-`a-z~#]{0,256})?:"
     rb"((?!19|20)[A-Za-z0-9.\-]{1,64}@[A-Za-z0-9.\-]{3,63}):(?!(?:\+?86-?)?1[3-9][0-9]{9}\n)[!#$%&(-*=0-9A-Z?\[-`a-z{}~./\-]{3,128}\n"
 )
-"""Behind a host, a mail address and a password in a line of colons alone, as nearly all of a list are, and no other reading."""
+"""Behind a host, a mail address and a password in a line of colons alone, as nearly all of a
+list are, and no other reading.
+"""
 WORDS = re.compile(
     rb"(?<![ \t])(?: ++[A-Za-z0-9]{1,64} ++"
-    rb"(?:(?!root|admin)[A-Za-z0-9]{1,5}(?: ++[A-Za-z0-9]{1,64}){0,2} *+\n|(?:[A-Za-z0-9]{1,64} ++){4}[!-~])"
+    rb"(?:(?!root|admin)[A-Za-z0-9]{1,5}(?: ++[A-Za-z0-9]{1,64}){0,2} *+\n|(?:[A-Za-z0-9]{1,64}"
+    rb" ++){4}[!-~])"
     rb"|[ \t]++(?:TRUE|FALSE)[ \t]++/[^\s@]{0,256}[ \t]++(?:TRUE|FALSE)[ \t])"
 )
-"""Behind a host, words of which none can be a password, since they are too short or too many, and what is a cookie."""
+"""Behind a host, words of which none can be a password, since they are too short or too many,
+and what is a cookie.
+"""
 SEPARATOR = re.compile(rb"[\t|;,]|----| - ")
 QUOTES = b"\"'`*"
 
@@ -67,8 +75,9 @@ QUOTES = b"\"'`*"
 class Login(NamedTuple):
     """A login beside an address, and where its line or record ends.
 
-    `other` is what it may be instead, "" where nothing may: the password, of two that stand in no certain order. `order` is 1
-    where the login, by its form, stands before the password, -1 where it stands behind it, and 0 where nothing tells.
+    `other` is what it may be instead, "" where nothing may: the password, of two that stand in no
+    certain order. `order` is 1 where the login, by its form, stands before the password, -1 where
+    it stands behind it, and 0 where nothing tells.
     """
 
     login: bytes
@@ -82,7 +91,9 @@ def login_of_line(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     raw = page.raw
     if site.begin == host.line and (usual := USUAL.match(raw, host.end)) and b"--" not in usual[0]:
         return Login(usual[1], host.line_end, b"", 1)
-    return (_of_group(page, host, site) if raw[site.begin - 1] in b"\"'" else None) or _of_fields(page, host, site)
+    return (_of_group(page, host, site) if raw[site.begin - 1] in b"\"'" else None) or _of_fields(
+        page, host, site
+    )
 
 
 def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
@@ -90,7 +101,9 @@ def _of_group(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
     raw = page.raw
     low, high = max(page.start, site.begin - LONGEST_GROUP), min(page.end, host.end + LONGEST_GROUP)
     first = max(raw.rfind(b"[", low, site.begin), raw.rfind(b"(", low, site.begin))
-    ends = [end for end in (raw.find(b"]", host.end, high), raw.find(b")", host.end, high)) if end >= 0]
+    ends = [
+        end for end in (raw.find(b"]", host.end, high), raw.find(b")", host.end, high)) if end >= 0
+    ]
     if first < 0 or not ends or b"{" in raw[first : site.begin]:
         return None
     text = raw[first + 1 : min(ends)]
@@ -119,7 +132,9 @@ def _of_spaced(raw: bytes, host: Host, site: OwnSite) -> Login | None:
     own = before.split()
     piece = own.pop() if before and not before[-1:].isspace() else b""
     address = words[len(own)][len(piece) :].strip(b"\"'`")
-    return _among([word.strip(QUOTES) for word in words], len(own), address, site, host, is_sure=False)
+    return _among(
+        [word.strip(QUOTES) for word in words], len(own), address, site, host, is_sure=False
+    )
 
 
 def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
@@ -128,10 +143,14 @@ def _separators(raw: bytes, host: Host, site: OwnSite) -> Iterator[bytes]:
     rest = raw[host.end + len(address[0] if address else b"") : host.line_end][:4]
     before = raw[max(host.line, site.begin - 8) : site.begin]
     beside = b"".join((before, *address, rest))
-    return (separator for separator in (b"\t", b"|", b"----", b";", b",", b" - ") if separator in beside)
+    return (
+        separator for separator in (b"\t", b"|", b"----", b";", b",", b" - ") if separator in beside
+    )
 
 
-def _of_row(page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int) -> Login | None:
+def _of_row(
+    page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host: Host, begin: int, end: int
+) -> Login | None:
     """Return the login of `text`, which begins at `begin`, in fields."""
     fields = split(text, separator)
     if len(fields) < 2:
@@ -142,29 +161,54 @@ def _of_row(page: LoginPage, text: bytes, separator: bytes, site: OwnSite, host:
             return None
         login, password = (bare(text[slice(*fields[n])]) for n in (columns.login, columns.password))
         return Login(login, end) if login and password and not NO_LOGIN.fullmatch(login) else None
-    is_sure = separator in (b"|", b"----", b";") or (separator != b" - " and (site.has_scheme or b'"' in text or b"'" in text))
+    is_sure = separator in (b"|", b"----", b";") or (
+        separator != b" - " and (site.has_scheme or b'"' in text or b"'" in text)
+    )
     found = _beside(text, fields, site, host, begin, is_sure=is_sure)
     if found is None or (separator in (b"\t", b",") and STATUS.fullmatch(found.login)):
         return None
     return found._replace(end=end)
 
 
-def _beside(text: bytes, fields: list[tuple[int, int]], site: OwnSite, host: Host, begin: int, *, is_sure: bool) -> Login | None:
-    """Return the login in the two fields behind that of the address, or before it, or with its password in one."""
+def _beside(
+    text: bytes,
+    fields: list[tuple[int, int]],
+    site: OwnSite,
+    host: Host,
+    begin: int,
+    *,
+    is_sure: bool,
+) -> Login | None:
+    """Return the login in the two fields behind that of the address, or before it, or with its
+    password in one.
+    """
     place = host.begin - begin
     own = next((n for n, (first, last) in enumerate(fields) if first <= place < last), -1)
     if own < 0:
         return None
     address = text[site.begin - begin : fields[own][1]].strip(b" \t\"'`")
-    return _among([bare(text[first:last]) for first, last in fields], own, address, site, host, is_sure=is_sure)
+    return _among(
+        [bare(text[first:last]) for first, last in fields],
+        own,
+        address,
+        site,
+        host,
+        is_sure=is_sure,
+    )
 
 
-def _among(cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool) -> Login | None:
-    """Return the login in the two cells behind the `own` of an address, or before it, or with its password in one."""
+def _among(
+    cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Host, *, is_sure: bool
+) -> Login | None:
+    """Return the login in the two cells behind the `own` of an address, or before it, or with
+    its password in one.
+    """
     path = address[host.end - site.begin :]
     if path and (not PATH.fullmatch(path) or (b":" in path and not PORT.match(path))):
         return None
-    if not cells[own].endswith(address) or (own and any(b"://" in cell[:24] for cell in cells[:own])):
+    if not cells[own].endswith(address) or (
+        own and any(b"://" in cell[:24] for cell in cells[:own])
+    ):
         return None
     behind = own + 1
     while behind < len(cells) and b"://" in cells[behind][:24]:
@@ -172,7 +216,9 @@ def _among(cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Ho
             return None  # a name before its address
         behind += 1
     end = host.line_end
-    if behind + 1 < len(cells) and (found := plain(cells[behind], cells[behind + 1], end, is_sure=is_sure)):
+    if behind + 1 < len(cells) and (
+        found := plain(cells[behind], cells[behind + 1], end, is_sure=is_sure)
+    ):
         return found
     if own > 1 and (found := plain(cells[own - 2], cells[own - 1], end, is_sure=is_sure)):
         return found
@@ -184,13 +230,19 @@ def _among(cells: list[bytes], own: int, address: bytes, site: OwnSite, host: Ho
 
 
 def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
-    """Return the login of `address:login:password` or `login:password:address`, with whatever colons they hold."""
+    """Return the login of `address:login:password` or `login:password:address`, with whatever
+    colons they hold.
+    """
     rest = raw[host.end : host.line_end].rstrip()
     port = PORT.match(rest)
     rest = rest[port.end() :] if port else rest
     if site.before:
         parts = site.before[:-1].split(b":")
-        is_last = len(parts) > 1 and not looks_named(parts[0]) and not (b":" in rest and NO_PATH.search(rest))
+        is_last = (
+            len(parts) > 1
+            and not looks_named(parts[0])
+            and not (b":" in rest and NO_PATH.search(rest))
+        )
         return _of_parts(parts, host.line_end, is_sure=site.has_scheme) if is_last else None
     path, colon, behind = rest.partition(b":")
     while colon and behind[:2] == b"//":
@@ -205,7 +257,9 @@ def _of_colons(raw: bytes, host: Host, site: OwnSite) -> Login | None:
 
 
 def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
-    """Return the login of what colons part, of which the address may hold the first and the password any."""
+    """Return the login of what colons part, of which the address may hold the first and the
+    password any.
+    """
     if len(parts) == 2:
         return plain(parts[0], parts[1], end, is_sure=is_sure)
     if len(parts) < 2:
@@ -219,15 +273,24 @@ def _of_parts(parts: list[bytes], end: int, *, is_sure: bool) -> Login | None:
 
 
 def plain(first: bytes, second: bytes, end: int, *, is_sure: bool) -> Login | None:
-    """Return a login and a password in either order; where `is_sure` is false, they must look like some."""
+    """Return a login and a password in either order; where `is_sure` is false, they must look
+    like some.
+    """
     if not PASSWORD.fullmatch(first) or not PASSWORD.fullmatch(second):  # as every login is
         return None
     persons = PERSON.fullmatch(first) is not None, PERSON.fullmatch(second) is not None
     order = persons[0] - persons[1]
     login, password = (second, first) if order < 0 else (first, second)
-    if not (is_sure or any(persons) or is_secret(password.decode("ascii"))) or b"://" in password[:24]:
+    if (
+        not (is_sure or any(persons) or is_secret(password.decode("ascii")))
+        or b"://" in password[:24]
+    ):
         return None
-    if not LOGIN.fullmatch(login) or NO_LOGIN.fullmatch(login) or (b"." in login and looks_named(login)):
+    if (
+        not LOGIN.fullmatch(login)
+        or NO_LOGIN.fullmatch(login)
+        or (b"." in login and looks_named(login))
+    ):
         return None
     may_be_other = order == 0 and LOGIN.fullmatch(password) and not NO_LOGIN.fullmatch(password)
     return Login(login, end, password if may_be_other else b"", order)
@@ -250,17 +313,29 @@ BRACE, NESTED = re.compile(rb"[{}]"), re.compile(rb"\{[^{}]{0,2048}\}")
 
 
 def login_beside(page: LoginPage, host: Host, site: OwnSite) -> Login | None:
-    """Return the login beside `host`, whose address is `site`; None where no password stands there."""
+    """Return the login beside `host`, whose address is `site`; None where no password stands
+    there.
+    """
     raw, has_passwords = page.raw, page.has_passwords(host)
     if has_passwords:
         label = _address_label(raw, max(page.start, site.begin - LONGEST_LABEL), site.begin)
         if label or _labels_behind(raw, host, site):
-            return _of_labels(page, host, label.start() if label else site.begin, is_labelled=label is not None)
-    if not has_passwords and raw[host.end] == LINE_END and LABEL_ALONE.fullmatch(raw, host.line, site.begin):
+            return _of_labels(
+                page, host, label.start() if label else site.begin, is_labelled=label is not None
+            )
+    if (
+        not has_passwords
+        and raw[host.end] == LINE_END
+        and LABEL_ALONE.fullmatch(raw, host.line, site.begin)
+    ):
         return None
-    if site.before[-1:] == b"=" or (raw[host.end] in b" \t" and site.begin == host.line and WORDS.match(raw, host.end)):
+    if site.before[-1:] == b"=" or (
+        raw[host.end] in b" \t" and site.begin == host.line and WORDS.match(raw, host.end)
+    ):
         return None
-    return login_of_line(page, host, site) or _of_block(page, host, site.begin, has_labels=has_passwords)
+    return login_of_line(page, host, site) or _of_block(
+        page, host, site.begin, has_labels=has_passwords
+    )
 
 
 def _address_label(raw: bytes, low: int, begin: int) -> re.Match[bytes] | None:
@@ -279,7 +354,11 @@ def _labels_behind(raw: bytes, host: Host, site: OwnSite) -> bool:
         return False
     behind = raw[host.end : host.line_end]
     login = LOGIN_LABEL.search(behind)
-    return login is not None and PASSWORD_LABEL.search(behind) is not None and b"://" not in behind[: login.start()]
+    return (
+        login is not None
+        and PASSWORD_LABEL.search(behind) is not None
+        and b"://" not in behind[: login.start()]
+    )
 
 
 # Labels
@@ -310,12 +389,19 @@ def _labelled(text: bytes) -> bytes | None:
 
 
 def _of_object(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
-    """Return what the object around an address says, or one of those around that; None where there is no object."""
-    raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
+    """Return what the object around an address says, or one of those around that; None where
+    there is no object.
+    """
+    raw, low, high = (
+        page.raw,
+        max(page.start, begin - LONGEST_OBJECT),
+        min(page.end, host.end + LONGEST_OBJECT),
+    )
     first, last = raw.rfind(b"{", low, begin), raw.find(b"}", host.end, high)
     if first < 0 or last < 0:
         return None
-    is_flat = raw.find(b"}", first, begin) < 0 and raw.find(b"{", host.end, last) < 0  # as nearly all are
+    # as nearly all are
+    is_flat = raw.find(b"}", first, begin) < 0 and raw.find(b"{", host.end, last) < 0
     if is_flat and (login := _labelled(raw[first + 1 : last])):
         return (Login(login, last),)
     inner_left, inner_right = begin, host.end
@@ -354,7 +440,11 @@ def closed(raw: bytes, place: int, high: int) -> Iterator[int]:
 
 def _of_element(page: LoginPage, host: Host, begin: int) -> tuple[Login | None] | None:
     """Return what the element of XML around an address says; None where there is none."""
-    raw, low, high = page.raw, max(page.start, begin - LONGEST_OBJECT), min(page.end, host.end + LONGEST_OBJECT)
+    raw, low, high = (
+        page.raw,
+        max(page.start, begin - LONGEST_OBJECT),
+        min(page.end, host.end + LONGEST_OBJECT),
+    )
     if raw.rfind(b"<", low, begin) < 0 or raw.find(b"</", host.end, high) < 0:
         return None
     right = raw[host.end : high]
@@ -392,8 +482,11 @@ def _of_block(page: LoginPage, host: Host, begin: int, *, has_labels: bool = Tru
     return _of_lines(host, begin, near)
 
 
-def _above(page: LoginPage, host: Host, near: list[bytes], under: bytes | None, *, is_last: bool) -> Login | None:
-    """Return the login of labels above an address, else `under` it, else partly above and partly below.
+def _above(
+    page: LoginPage, host: Host, near: list[bytes], under: bytes | None, *, is_last: bool
+) -> Login | None:
+    """Return the login of labels above an address, else `under` it, else partly above and partly
+    below.
 
     `is_last` says that the address is the last field of its record.
     """
@@ -407,7 +500,9 @@ def _above(page: LoginPage, host: Host, near: list[bytes], under: bytes | None, 
 
 
 def _near(lines: list[bytes]) -> tuple[list[bytes], bytes | None]:
-    """Return the lines up to a ruler, an empty one or another address, and that one; None where there is none."""
+    """Return the lines up to a ruler, an empty one or another address, and that one; None where
+    there is none.
+    """
     for number, line in enumerate(lines):
         if RULER.fullmatch(line.strip()) or NEXT_ADDRESS.search(line):
             return lines[:number], line

@@ -1,8 +1,9 @@
-"""Read what a text says of all logins in it: labels of passwords, headers of tables, the first labels of records.
+"""Read what a text says of all logins in it: labels of passwords, headers of tables, the first
+labels of records.
 
-The labels are those of the published grammar of lexfo/stealer-parser and of the exports of browsers and
-password managers. Their expressions begin with a set of bytes: a search then skips what begins no label, four
-times as fast as one that ignores case.
+The labels are those of the published grammar of lexfo/stealer-parser and of the exports of browsers
+and password managers. Their expressions begin with a set of bytes: a search then skips what begins
+no label, four times as fast as one that ignores case.
 """
 
 from __future__ import annotations
@@ -18,30 +19,38 @@ from ullage.regex import compile_later
 
 _SIGN_IN = ("登录", "登陆", "登錄", "登入")
 ADDRESS = (
-    *"origin[_ ]?url,signon[_ ]?realm,login[_ ]?ur[il],url address,url,ur1,uri,host ?name,host,origin,server,site".split(","),
+    *"origin[_ ]?url,signon[_ ]?realm,login[_ ]?ur[il],url address,url,ur1,uri,host"
+    " ?name,host,origin,server,site".split(","),
     *"domain,link".split(","),
     *(word + of for of in ("地址", "网址") for word in _SIGN_IN),
     *"网站地址,网站,网址,網站,網址,链接,連結,站点,域名,地址".split(","),
 )
 LOGIN = (
-    *"user[_ ]?login,login[_ ]?user(?:[_ ]?name)?,login[_ ]?name,user[_ ]?name(?:_?value)?,user[_ ]?id,user,usr".split(","),
+    *"user[_ ]?login,login[_ ]?user(?:[_ ]?name)?,login[_ ]?name,user[_ ]?name(?:_?value)?,user[_"
+    " ]?id,user,usr".split(","),
     *"uname,login,u53rn4m3,account[_ ]?name,account,acc,e-?mail".split(","),
     *(word + of for of in ("名", "账号") for word in _SIGN_IN),
     *"用户名,用戶名,用户,用戶,账号,账户,帐号,帐户,帳號,帳戶,賬號,手机号码,手机号,手機號".split(","),
 )
 PASSWORD = (
-    *"user[_ ]?password,login[_ ]?password,password(?:_?value)?,passwd,passw,pass,p455w0rd,pwd,psw,pw".split(","),
+    *"user[_ ]?password,login[_"
+    " ]?password,password(?:_?value)?,passwd,passw,pass,p455w0rd,pwd,psw,pw".split(","),
     *(word + of for of in ("密码", "密碼") for word in _SIGN_IN),
     *"密码,密碼,口令".split(","),
 )
-PASSWORD_SIGNS = tuple(sign.encode() for sign in ("pass", "pw", "psw", "p455", "密码", "密碼", "口令"))
+PASSWORD_SIGNS = tuple(
+    sign.encode() for sign in ("pass", "pw", "psw", "p455", "密码", "密碼", "口令")
+)
 """One of these, in lower case, is part of each label of a password."""
 JOIN = (
     rb"(?:[\"'*`\])]{0,3}[ \t]{0,8}(?:=>|[:=])[ \t]{0,8}[\"'*`<\[(]{0,4}[ \t]{0,4}"
-    rb"|(?:[ \t][^<>\n]{0,64})?>[ \t]{0,8}(?:<!\[(?i:CDATA)\[)?|</(?i:key)>\s{0,32}<(?i:value)[^<>]{0,64}>"
+    rb"|(?:[ \t][^<>\n]{0,64})?>["
+    rb" \t]{0,8}(?:<!\[(?i:CDATA)\[)?|</(?i:key)>\s{0,32}<(?i:value)[^<>]{0,64}>"
     rb"|(?<=[\x80-\xff])[ \t]{1,4})"
 )
-"""Between a label and its value: a sign, an element of XML, one of KeePass, or spaces behind a Chinese one."""
+"""Between a label and its value: a sign, an element of XML, one of KeePass, or spaces behind a
+Chinese one.
+"""
 JOIN_ENDS = b" \t\"'*`<[(:=>"
 """With one of these a join ends."""
 NOT_SAVED = rb"\[?(?i:not[_ ]saved)"
@@ -50,13 +59,18 @@ NOT_SAVED = rb"\[?(?i:not[_ ]saved)"
 def _both_cases(text: str) -> bytes:
     """Return an expression that finds small letters and capitals."""
     each = re.compile(r"\[[^\[\]]*\]|[a-z]")
-    return each.sub(lambda m: m[0][:-1] + m[0][1:].upper() if m[0][0] == "[" else f"[{m[0]}{m[0].upper()}]", text).encode()
+    return each.sub(
+        lambda m: m[0][:-1] + m[0][1:].upper() if m[0][0] == "[" else f"[{m[0]}{m[0].upper()}]",
+        text,
+    ).encode()
 
 
 def _first(words: Iterable[str]) -> bytes:
     """Return the bytes with which words begin, to stand in a set; with capitals."""
     firsts = {word[0].encode()[:1] for word in words}
-    return b"".join(b"\\x%02x" % byte for byte in sorted({*b"".join(firsts), *b"".join(firsts).upper()}))
+    return b"".join(
+        b"\\x%02x" % byte for byte in sorted({*b"".join(firsts), *b"".join(firsts).upper()})
+    )
 
 
 def _behind_first(words: Iterable[str]) -> bytes:
@@ -68,7 +82,11 @@ def _behind_first(words: Iterable[str]) -> bytes:
     for word in words:
         rest = word[0].encode()[1:]
         rests.setdefault(_first([word]), []).append(rest + _both_cases(word[1:]))
-    return b"(?:" + b"|".join(b"(?<=[%b])(?:%b)" % (first, b"|".join(rest)) for first, rest in rests.items()) + b")"
+    return (
+        b"(?:"
+        + b"|".join(b"(?<=[%b])(?:%b)" % (first, b"|".join(rest)) for first, rest in rests.items())
+        + b")"
+    )
 
 
 def _label(words: Iterable[str]) -> bytes:
@@ -84,7 +102,9 @@ def any_label(words: Iterable[str]) -> bytes:
 
 ALONE = rb"(?<![A-Za-z0-9_].)"
 ADDRESS_LABEL = compile_later(_label(ADDRESS) + JOIN + rb"$")
-NEXT_ADDRESS = compile_later(rb"[:%b](?:(?<=:)//|%b%b%b)" % (_first(ADDRESS), ALONE, _behind_first(ADDRESS), JOIN))
+NEXT_ADDRESS = compile_later(
+    rb"[:%b](?:(?<=:)//|%b%b%b)" % (_first(ADDRESS), ALONE, _behind_first(ADDRESS), JOIN)
+)
 """The beginning of an address, or its label."""
 LOGIN_LABEL = compile_later(_label(LOGIN) + JOIN + rb"([^\s\"'<>|,;{}]{2,128})")
 PASSWORD_LABEL = compile_later(_label(PASSWORD) + JOIN + rb"(?!" + NOT_SAVED + rb")[^\s\"'<>]")
@@ -104,13 +124,19 @@ LABELS = compile_later(
 LONGEST_OBJECT = 2048
 """Bytes of an object around an address."""
 CHUNK = 4096
-"""Bytes of a text that are searched at once for the label of a password: where there is none, no other is looked for."""
+"""Bytes of a text that are searched at once for the label of a password: where there is none, no
+other is looked for.
+"""
 HEAD_LINES = 4
 """Lines at the beginning of a text that may be a table's header."""
 LONGEST_HEADER = 1024
 BETWEEN = re.compile(rb"\n[ \t]{0,8}(?=\n)|\n[-=_*#~+.]{3}")
-ELEMENT = re.compile(rb"<(?i:(entry|login|logins|item|row|record|credential|account|server|site|password))(?:\s[^<>]{0,256})?>")
-INSERT = re.compile(rb"(?i)insert (?:ignore )?into [^()\s]{1,128}\s{0,4}\(([^()]{1,512})\)\s{0,8}values")
+ELEMENT = re.compile(
+    rb"<(?i:(entry|login|logins|item|row|record|credential|account|server|site|password))(?:\s[^<>]{0,256})?>"
+)
+INSERT = re.compile(
+    rb"(?i)insert (?:ignore )?into [^()\s]{1,128}\s{0,4}\(([^()]{1,512})\)\s{0,8}values"
+)
 HEADINGS = tuple(
     (name, compile_later(any_label(words) + rb"(?![a-z0-9_])"))
     for name, words in (("url", (*ADDRESS, "web ?site")), ("login", LOGIN), ("password", PASSWORD))
@@ -118,9 +144,8 @@ HEADINGS = tuple(
 DASHES = re.compile(rb"-{3,}")
 QUOTED = {
     sign: compile_later(
-        rb"(?:^|SIGN)([ \n]*+(?:\"(?:[^\"\\]|\"\"|\\.)*+\"|'(?:[^'\\]|''|\\.)*+')[ \n]*+(?=SIGN|$)|[^SIGN]*+)".replace(
-            b"SIGN", re.escape(sign)
-        ),
+        rb"(?:^|SIGN)([ \n]*+(?:\"(?:[^\"\\]|\"\"|\\.)*+\"|'(?:[^'\\]|''|\\.)*+')["
+        rb" \n]*+(?=SIGN|$)|[^SIGN]*+)".replace(b"SIGN", re.escape(sign)),
         re.DOTALL,
     )
     for sign in (b"\t", b"|", b";", b",")
@@ -149,7 +174,9 @@ class LoginPage:
             return False
         first = max(0, host.begin - LONGEST_OBJECT - self.start) // CHUNK
         last = max(0, host.end + LONGEST_OBJECT - self.start) // CHUNK
-        return self._has_password(first) or (last > first and any(map(self._has_password, range(first + 1, last + 1))))
+        return self._has_password(first) or (
+            last > first and any(map(self._has_password, range(first + 1, last + 1)))
+        )
 
     @cached_property
     def _has_some(self) -> bool:
@@ -161,7 +188,10 @@ class LoginPage:
     def _has_password(self, chunk: int) -> bool:
         if chunk not in self._labelled:
             begin = self.start + chunk * CHUNK
-            self._labelled[chunk] = PASSWORD_LABEL.search(self.raw, begin, min(self.end, begin + CHUNK + 128)) is not None
+            self._labelled[chunk] = (
+                PASSWORD_LABEL.search(self.raw, begin, min(self.end, begin + CHUNK + 128))
+                is not None
+            )
         return self._labelled[chunk]
 
     def begins_with_login(self, place: int) -> bool:
@@ -175,7 +205,10 @@ class LoginPage:
     @cached_property
     def _stretches(self) -> list[int]:
         """Return where lines begin that stand below no empty line or ruler."""
-        return [self.start, *(found.end() for found in BETWEEN.finditer(self.raw, self.start, self.end))]
+        return [
+            self.start,
+            *(found.end() for found in BETWEEN.finditer(self.raw, self.start, self.end)),
+        ]
 
     def columns(self, place: int, separator: bytes) -> LoginColumns | None:
         """Return what the last header before `place` says."""
@@ -183,7 +216,14 @@ class LoginPage:
         if not known:
             return None
         before = bisect_right(known, place, key=lambda header: header[0])
-        return next((columns for _, own, columns in reversed(known[max(0, before - 2) : before]) if own == separator), None)
+        return next(
+            (
+                columns
+                for _, own, columns in reversed(known[max(0, before - 2) : before])
+                if own == separator
+            ),
+            None,
+        )
 
     @cached_property
     def _headers(self) -> list[tuple[int, bytes, LoginColumns]]:
@@ -191,7 +231,9 @@ class LoginPage:
         found = list[tuple[int, bytes, LoginColumns]]()
         for begin, text in self._header_lines():
             for separator in (b"\t", b"|", b";", b","):
-                if separator in text and (columns := _columns([text[a:b] for a, b in split(text, separator)])):
+                if separator in text and (
+                    columns := _columns([text[a:b] for a, b in split(text, separator)])
+                ):
                     found.append((begin, separator, columns))
                     break
         for match in INSERT.finditer(self.raw, self.start, self.end):
@@ -219,9 +261,13 @@ class LoginPage:
 def _columns(cells: list[bytes]) -> LoginColumns | None:
     """Return what the cells of a header are, None where one of the three is missing."""
     named = [bare(cell) for cell in cells]
-    found = {name: [n for n, cell in enumerate(named) if len(cell) <= 32 and words.search(cell)] for name, words in HEADINGS}
+    found = {
+        name: [n for n, cell in enumerate(named) if len(cell) <= 32 and words.search(cell)]
+        for name, words in HEADINGS
+    }
     logins = [n for n in found["login"] if n not in found["url"] and n not in found["password"]]
-    logins = [n for n in logins if named[n].lower() != b"account"] or logins  # KeePass calls a title so
+    # KeePass calls a title so
+    logins = [n for n in logins if named[n].lower() != b"account"] or logins
     if not logins or not found["url"] or not found["password"]:
         return None
     return LoginColumns(found["url"][0], logins[0], found["password"][0])
@@ -233,7 +279,13 @@ def split(text: bytes, separator: bytes) -> list[tuple[int, int]]:
         return [(found.start(1), found.end(1)) for found in QUOTED[separator].finditer(text)]
     if separator == b"----":
         ends = [found.span() for found in DASHES.finditer(text)]
-        return list(zip([0, *(end for _, end in ends)], [*(start for start, _ in ends), len(text)], strict=True))
+        return list(
+            zip(
+                [0, *(end for _, end in ends)],
+                [*(start for start, _ in ends), len(text)],
+                strict=True,
+            )
+        )
     fields, begin = [], 0
     while (end := text.find(separator, begin)) >= 0:
         fields.append((begin, end))

@@ -1,15 +1,15 @@
 """Find logins at a tenant's own sites, and count the rows that have the form of a stealer log.
 
-At other hosts a login counts where our customer's phone or mail address is the login: the form alone says that
-it was taken from somebody's own computer. A combo list has no address, and a picture's address is none to sign
-in at. Domains gate the search; only their surroundings are read (`login_forms`). Logins are compared by a keyed
-hash of host and login, so that an account is counted once on however many pages. Passwords are not compared,
-and neither leaves this module.
+At other hosts a login counts where our customer's phone or mail address is the login: the form
+alone says that it was taken from somebody's own computer. A combo list has no address, and a
+picture's address is none to sign in at. Domains gate the search; only their surroundings are read
+(`login_forms`). Logins are compared by a keyed hash of host and login, so that an account is
+counted once on however many pages. Passwords are not compared, and neither leaves this module.
 
-Matches in a stealer's log of one device come from that device, not from us. Families copy each other and
-resellers put their own marks on logs, so a log is known by what its files are and say: a system file with the
-labels of one, filled-in forms, or files of two sorts in one folder. Documents that were taken along, and
-tables, belong to somebody of whom the log says nothing.
+Matches in a stealer's log of one device come from that device, not from us. Families copy each
+other and resellers put their own marks on logs, so a log is known by what its files are and say: a
+system file with the labels of one, filled-in forms, or files of two sorts in one folder. Documents
+that were taken along, and tables, belong to somebody of whom the log says nothing.
 """
 
 from __future__ import annotations
@@ -27,13 +27,25 @@ from matcher.records import RowTable
 from matcher.records.cookies import CookieFinder
 from matcher.records.login_forms import PERSON, login_beside
 from matcher.records.login_page import LoginPage
-from matcher.records.own_sites import FAILURES, Host, Hosts, OwnSite, OwnSites, Sites, is_for_administrators, looks_named, site_of
+from matcher.records.own_sites import (
+    FAILURES,
+    Host,
+    Hosts,
+    OwnSite,
+    OwnSites,
+    Sites,
+    is_for_administrators,
+    looks_named,
+    site_of,
+)
 from ullage.vocabulary.fields import FieldLabel
 
 ATTEMPTS = 4
 """Addresses of a row that are looked at."""
 LOOKED_AT = 512
-"""Rows of a document, spread over it, whose form is looked at; of more it is what these say, as it is of their fields."""
+"""Rows of a document, spread over it, whose form is looked at; of more it is what these say, as
+it is of their fields.
+"""
 LONGEST_ROW = 4096
 """Bytes of a row that are looked at."""
 ADDRESS = re.compile(
@@ -41,14 +53,18 @@ ADDRESS = re.compile(
     rb"(?P<host>(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z][a-z0-9_\-]{1,62}|[0-9]{1,3}(?:\.[0-9]{1,3}){3}|localhost)(?![a-z0-9@.\-])"
 )
 """An address of any site, app (`android://KEY@com.example.app/`) or device."""
-PICTURE = re.compile(rb"(?i)[^\s:|;,]{0,256}\.(?:jpe?g|png|gif|webp|bmp|svg|mp4|pdf|docx?)(?![a-z0-9])")
+PICTURE = re.compile(
+    rb"(?i)[^\s:|;,]{0,256}\.(?:jpe?g|png|gif|webp|bmp|svg|mp4|pdf|docx?)(?![a-z0-9])"
+)
 
 
 class LoginLines(NamedTuple):
-    """Lines or records with a login at a tenant, in order of place: document, and tenant (number in `tenants`), each i64[n].
+    """Lines or records with a login at a tenant, in order of place: document, and tenant (number in
+    `tenants`), each i64[n].
 
-    `key` i64[n] is the same for equal logins at one host in one process, and for others very likely not (SipHash under the
-    process's own key): parts of a capture can be counted as one. `staff` bool[n] is whether it is of the tenant's own people.
+    `key` i64[n] is the same for equal logins at one host in one process, and for others very likely
+    not (SipHash under the process's own key): parts of a capture can be counted as one. `staff`
+    bool[n] is whether it is of the tenant's own people.
     """
 
     tenants: tuple[str, ...]
@@ -61,7 +77,9 @@ class LoginLines(NamedTuple):
 class LoginFinder:
     """Finds logins at the sites of tenants; see `OwnSites` for what it is given."""
 
-    def __init__(self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self.sites = OwnSites(domains, staff)
         """Finds the hosts beside which logins and cookies are looked for."""
         self.cookies = CookieFinder(self.sites)
@@ -86,19 +104,29 @@ class LoginFinder:
                 taken = login.end
                 is_staff = site.is_staff or is_for_administrators(raw, host)
                 key = self._key(host, site, login.login, is_staff=is_staff)
-                other = self._key(host, site, login.other, is_staff=is_staff) if login.other else key
+                other = (
+                    self._key(host, site, login.other, is_staff=is_staff) if login.other else key
+                )
                 records.append((host.document, host.tenant, *key, *other, login.order))
         return _decided(self.sites.tenants, records)
 
     def _key(self, host: Host, site: OwnSite, login: bytes, *, is_staff: bool) -> tuple[int, int]:
-        """Return a hash of a login, and whether it is one of the tenant's people, as all are where `is_staff`."""
+        """Return a hash of a login, and whether it is one of the tenant's people, as all are
+        where `is_staff`.
+        """
         small = login.lower()
-        return hash((site.name, small)), is_staff or self.sites.is_login_of_staff(host.tenant, small)
+        return hash((site.name, small)), is_staff or self.sites.is_login_of_staff(
+            host.tenant, small
+        )
 
 
 def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginLines:
-    """Logins of which the order is known; where a record says nothing of it, the others of its document do."""
-    document, tenant, key, staff, other, other_staff, order = np.array(records, np.int64).reshape(-1, 7).T
+    """Logins of which the order is known; where a record says nothing of it, the others of its
+    document do.
+    """
+    document, tenant, key, staff, other, other_staff, order = (
+        np.array(records, np.int64).reshape(-1, 7).T
+    )
     votes = np.bincount(document, np.asarray(order, np.float64)) if len(document) else np.zeros(0)
     swapped = (order == 0) & (votes[document] < 0)
     key, staff = np.where(swapped, other, key), np.where(swapped, other_staff, staff)
@@ -106,15 +134,21 @@ def _decided(tenants: tuple[str, ...], records: list[tuple[int, ...]]) -> LoginL
 
 
 def stealer_rows(rows: RowTable, document: int) -> int:
-    """Return how many rows of a document are in the form of a stealer log, told from some of them where there are many."""
+    """Return how many rows of a document are in the form of a stealer log, told from some of
+    them where there are many.
+    """
     layouts = rows.layouts(document)
     if not any(FieldLabel.PASSWORD in layout.fields for layout, _ in layouts.counted()):
         return 0
     own = rows.of_document(document)
-    looked = own[:: len(own) // LOOKED_AT | 1]  # odd, so that rows of two kinds by turns are both looked at
+    # odd, so that rows of two kinds by turns are both looked at
+    looked = own[:: len(own) // LOOKED_AT | 1]
     number, groups = rows.groups(np.array(looked))
     has_password = [FieldLabel.PASSWORD in groups[own] for own in number.tolist()]
-    found = sum(has and _is_of_stealer(rows.text(row)[:LONGEST_ROW]) for row, has in zip(looked, has_password, strict=True))
+    found = sum(
+        has and _is_of_stealer(rows.text(row)[:LONGEST_ROW])
+        for row, has in zip(looked, has_password, strict=True)
+    )
     return round(found * len(own) / len(looked))
 
 
@@ -126,7 +160,11 @@ def _is_of_stealer(row: bytes) -> bool:
         line, (begin, end) = raw.rfind(b"\n", 0, found.start()) + 1, found.span("host")
         host = Host(0, 1, len(raw) - 1, line, begin, end, raw.find(b"\n", end))
         site = site_of(raw, host)
-        if site is None or PICTURE.match(raw, end) or not (site.has_scheme or looks_named(raw[begin:end])):
+        if (
+            site is None
+            or PICTURE.match(raw, end)
+            or not (site.has_scheme or looks_named(raw[begin:end]))
+        ):
             continue
         login = login_beside(page, host, site)
         if login and (site.has_scheme or PERSON.fullmatch(login.login)):
@@ -137,7 +175,9 @@ def _is_of_stealer(row: bytes) -> bool:
 HEAD = 8192
 """Bytes at the beginning and at the end of a file that say what it is."""
 FEW_LABELS, ENOUGH_LABELS = 2, 4
-"""Labels of a system, from which on a file so named is of one, and one that only devices have, or enough of them, of a log."""
+"""Labels of a system, from which on a file so named is of one, and one that only devices have,
+or enough of them, of a log.
+"""
 _FILE = r"(?:[_ \[].{0,64})?(?:\.txt)?$"
 SORTS = {
     sort: re.compile(rf"(?i)(?:^|[_ ])(?:{names}){_FILE}")
@@ -146,48 +186,65 @@ SORTS = {
         "cookies": "cookies?|cookie_list",
         "autofill": "(?:important)?auto_?fills?|all_?forms",
         "cards": "credit_?cards?|cards|cc|credits",
-        "rest": "domaindetects|installedbrowsers|installedsoftware|processlist|wallets|restore|googleaccounts|google_?tokens"
-        "|filegrabber|accounttokens|steam_tokens|useragents|history|downloads|telegram|discord",
+        "rest": (
+            "domaindetects|installedbrowsers|installedsoftware|processlist|wallets|restore|googleaccounts|google_?tokens"
+            "|filegrabber|accounttokens|steam_tokens|useragents|history|downloads|telegram|discord"
+        ),
     }.items()
 }
 """Names of files and folders in a log, a sort."""
 SYSTEM_FILE = re.compile(
-    r"(?i)(?:^|/)(?:bot-[^/]{0,64}-)?_?(?:user_?info(?:rmation)?|system(?:[_ ]?info(?:rmation)?)?|information(?: ?\[[^/]{0,8}\])?"
+    r"(?i)(?:^|/)(?:bot-[^/]{0,64}-)?_?(?:user_?info(?:rmation)?|system(?:[_"
+    r" ]?info(?:rmation)?)?|information(?: ?\[[^/]{0,8}\])?"
     r"|info|pc_info|identification)\.(?:txt|json)$"
 )
 WITHIN = re.compile(
-    r"(?i)(?:(?:web )?browsers?|credentials|system|user ?data|default|profile ?[0-9]*|google(?: ?chrome)?|chrom(?:e|ium)|edge"
-    r"|microsoft edge|firefox|mozilla(?: firefox)?|opera(?: gx)?(?: stable)?|brave|vivaldi|yandex|gecko|safari|important|data)"
+    r"(?i)(?:(?:web )?browsers?|credentials|system|user ?data|default|profile ?[0-9]*|google(?:"
+    r" ?chrome)?|chrom(?:e|ium)|edge"
+    r"|microsoft edge|firefox|mozilla(?: firefox)?|opera(?: gx)?(?:"
+    r" stable)?|brave|vivaldi|yandex|gecko|safari|important|data)"
     r"(?:[_ \[-].{0,64})?$"
 )
 """Folders of one device's log: what is in them is of the folder around them."""
 LABEL = re.compile(rb"(?m)^[ \t\-*|>\"]{0,6}([A-Za-z][A-Za-z _&/]{1,24}?)[\"']?[ \t]{0,32}[:=]")
-"""Whatever stands before a colon at the beginning of a line. To look up what is found so costs a fiftieth of a search for the
-labels themselves."""
+"""Whatever stands before a colon at the beginning of a line.
+
+To look up what is found so costs a fiftieth of a search for the labels themselves.
+"""
 SYSTEM_LABEL = re.compile(
     rb"(?i)hwid|hardware ?id|machine ?id|machine ?name|machine ?uuid"
     rb"|hardware ?uuid|guid|lid|bot[_ ]?id"
     rb"|build ?(?:id|name|date|tag|compile date)?"
     rb"|log ?date|local (?:date|time)|system (?:date|time)|user time|save ?time"
-    rb"|last seen|launched at|launch time|computer ?name|computer|pc ?name|netbios|user ?name|work ?dir|file ?location"
-    rb"|execut(?:ion|e) ?path|screen ?(?:size|resolution)|display resolution|time ?zone|keyboard ?(?:layout"
+    rb"|last seen|launched at|launch time|computer ?name|computer|pc ?name|netbios|user ?name|work"
+    rb" ?dir|file ?location"
+    rb"|execut(?:ion|e) ?path|screen ?(?:size|resolution)|display resolution|time ?zone|keyboard"
+    rb" ?(?:layout"
     rb"|languages?)?|anti ?virus(?:es)?|cpu(?: name)?"
-    rb"|processors?|gpu|ram|memory|operation ?system|os(?: version)?|windows|ip(?: ?address| info)?|country|traffic name"
+    rb"|processors?|gpu|ram|memory|operation ?system|os(?: version)?|windows|ip(?: ?address|"
+    rb" info)?|country|traffic name"
     rb"|install date|hardwares?|uac|active window|lan ?ip|monitors?|location|zip ?code"
-    rb"|(?:public|external|internal|gateway) ip(?: address)?|mac(?: address)?|bssid|current time|up ?time|disk devices"
-    rb"|current jarfile path|language(?: & country)?|amount of kernels|allowed extensions|clipboard|operation id|wallpaper hash"
-    rb"|domain name|internet provider|started as admin|host ?name|os name|system (?:boot time|manufacturer|model|type)|uuid"
+    rb"|(?:public|external|internal|gateway) ip(?: address)?|mac(?: address)?|bssid|current time|up"
+    rb" ?time|disk devices"
+    rb"|current jarfile path|language(?: & country)?|amount of kernels|allowed"
+    rb" extensions|clipboard|operation id|wallpaper hash"
+    rb"|domain name|internet provider|started as admin|host ?name|os name|system (?:boot"
+    rb" time|manufacturer|model|type)|uuid"
     rb"|client name|graphics/displays|jabber|worker"
 )
 OF_DEVICE = re.compile(
-    rb"(?i)hwid|hardware ?id|machine ?(?:id|uuid)|hardware ?uuid|bot[_ ]?id|build ?(?:id|name|date|tag|compile ?date)"
+    rb"(?i)hwid|hardware ?id|machine ?(?:id|uuid)|hardware ?uuid|bot[_ ]?id|build"
+    rb" ?(?:id|name|date|tag|compile ?date)"
     rb"|file ?location"
-    rb"|work ?dir|execut(?:ion|e) ?path|log ?date|lid|traffic ?name|pc ?name|machine ?name|save ?time|current ?jarfile ?path"
-    rb"|bssid|operation ?id|wallpaper ?hash|amount ?of ?kernels|allowed ?extensions|started ?as ?admin"
+    rb"|work ?dir|execut(?:ion|e) ?path|log ?date|lid|traffic ?name|pc ?name|machine ?name|save"
+    rb" ?time|current ?jarfile ?path"
+    rb"|bssid|operation ?id|wallpaper ?hash|amount ?of ?kernels|allowed ?extensions|started ?as"
+    rb" ?admin"
 )
 """A label that no form and no list has."""
 FORMS = re.compile(
-    rb"(?im)^[ \t]{0,4}form[ \t]{0,4}:[^\n]{0,256}\n[ \t]{0,4}value[ \t]{0,4}:|^[ \t]{0,4}field: [^\n|]{1,128}\| ?value: "
+    rb"(?im)^[ \t]{0,4}form[ \t]{0,4}:[^\n]{0,256}\n[ \t]{0,4}value[ \t]{0,4}:|^[ \t]{0,4}field:"
+    rb" [^\n|]{1,128}\| ?value: "
 )
 NAMED_FORMS = re.compile(rb"(?im)^[ \t]{0,4}name: [^\n]{1,128}\n[ \t]{0,4}value: ")
 MOST_FORMS = 3
@@ -198,14 +255,18 @@ DOCUMENT = re.compile(
 
 
 class DeviceLogs:
-    """What the files of one capture say of being a device's log, and how many rows with a customer each folder has."""
+    """What the files of one capture say of being a device's log, and how many rows with a
+    customer each folder has.
+    """
 
     def __init__(self) -> None:
         self._sorts: dict[str, set[str]] = defaultdict(set)
         self._rows: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
 
     def see(self, path: str, text: bytes) -> None:
-        """Take note of what a file is, by its path in a container ("" for the capture itself), its beginning and its end."""
+        """Take note of what a file is, by its path in a container ("" for the capture itself),
+        its beginning and its end.
+        """
         folder, _, name = path.rpartition("/")
         sorts = {sort for sort, pattern in SORTS.items() if path and pattern.search(name)}
         sorts |= _sorts_by_labels(path, text[:HEAD] + b"\n" + text[max(HEAD, len(text) - HEAD) :])
@@ -226,7 +287,9 @@ class DeviceLogs:
 
     def rows(self, tenant: str, epoch: int) -> int:
         """Return how many rows with a customer stand in files of a log."""
-        return sum(rows for folder, rows in self._rows[tenant, epoch].items() if self._is_log(folder))
+        return sum(
+            rows for folder, rows in self._rows[tenant, epoch].items() if self._is_log(folder)
+        )
 
     def _is_log(self, folder: str) -> bool:
         """Return whether a folder, or one around it, is of a log."""
@@ -242,13 +305,22 @@ class DeviceLogs:
 def _sorts_by_labels(path: str, shown: bytes) -> set[str]:
     """Return what a file is by what it says."""
     sorts = set[str]()
-    labels = {found.lower().replace(b" ", b"") for found in {*LABEL.findall(shown)} if SYSTEM_LABEL.fullmatch(found)}
+    labels = {
+        found.lower().replace(b" ", b"")
+        for found in {*LABEL.findall(shown)}
+        if SYSTEM_LABEL.fullmatch(found)
+    }
     is_named = SYSTEM_FILE.search(path) is not None
     if is_named and len(labels) >= FEW_LABELS:
         sorts.add("system")
     is_device = any(map(OF_DEVICE.fullmatch, labels))
-    if (is_device or is_named) and len(labels) >= (FEW_LABELS if is_device and is_named else ENOUGH_LABELS):
+    if (is_device or is_named) and len(labels) >= (
+        FEW_LABELS if is_device and is_named else ENOUGH_LABELS
+    ):
         sorts |= {"system", "log"}
-    if b"value" in shown.lower() and len(FORMS.findall(shown)) + len(NAMED_FORMS.findall(shown)) >= MOST_FORMS:
+    if (
+        b"value" in shown.lower()
+        and len(FORMS.findall(shown)) + len(NAMED_FORMS.findall(shown)) >= MOST_FORMS
+    ):
         sorts |= {"autofill", "log"}
     return sorts

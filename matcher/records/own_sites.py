@@ -1,9 +1,11 @@
-"""Where a tenant's own sites are named: host names at or below its domains, app packages, and whether they are its people's.
+"""Where a tenant's own sites are named: host names at or below its domains, app packages, and
+whether they are its people's.
 
-A site is named by a host that stands alone: `mybank.example`, `bank.example.com` and the domain of a mail address are others'. In
-the address of another's site, behind its host or before its `@`, ours names nothing: `https://other.example/?to=bank.example`.
-An app is named by its package behind the certificate's digest, `android://DIGEST@com.bank.app/`: the package is one of the
-domains as they are set, or begins with one of them reversed.
+A site is named by a host that stands alone: `mybank.example`, `bank.example.com` and the domain of
+a mail address are others'. In the address of another's site, behind its host or before its `@`,
+ours names nothing: `https://other.example/?to=bank.example`. An app is named by its package behind
+the certificate's digest, `android://DIGEST@com.bank.app/`: the package is one of the domains as
+they are set, or begins with one of them reversed.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from matcher.columns.literals import Literals
 LONGEST = 1024
 """Bytes of a line before and behind a host that are looked at."""
 FAILURES = 256
-"""Hosts of one line, one behind the other, beside which nothing is found, after which the rest of the line is left out."""
+"""Hosts of one line, one behind the other, beside which nothing is found, after which the rest
+of the line is left out.
+"""
 LONGEST_PATH = 64
 """Bytes behind a host that say whether an address is for administrators."""
 LONGEST_HOST = 253
@@ -33,13 +37,18 @@ MOST_NAMES = 1024
 LONGEST_KEPT = 96
 """Bytes of such a beginning."""
 AT, DOT, HYPHEN, COLON = b"@.-:"
-IN_HOST = np.isin(np.arange(256), np.frombuffer(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", np.uint8))
+IN_HOST = np.isin(
+    np.arange(256),
+    np.frombuffer(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", np.uint8),
+)
 """Whether a byte may stand in a host's name."""
 SCHEME = re.compile(rb"(?:[A-Za-z][A-Za-z0-9+]{1,15}:)?//(?:[!-.0-9:-?A-~]{1,128}@)?$")
 """The beginning of an address, with whoever signs in by it."""
 IN_ADDRESS = bytes(set(range(33, 127)) - set(b"\"'<>`"))
 """What an address, and a line without spaces, is made of."""
-USER_INFORMATION = re.compile(rb"(?::[^\s/?#@]{0,128})?@[A-Za-z0-9.\-]{1,253}(?::[0-9]{1,5})?[/?#]|:[0-9]{1,5}@")
+USER_INFORMATION = re.compile(
+    rb"(?::[^\s/?#@]{0,128})?@[A-Za-z0-9.\-]{1,253}(?::[0-9]{1,5})?[/?#]|:[0-9]{1,5}@"
+)
 """Behind what looks like a host and is a name before somebody else's."""
 NO_NAME = re.compile(rb"[/?#:@&=]")
 PARTS = re.compile(rb"[|,;(\[{]|-{3,}")
@@ -48,14 +57,18 @@ NAMED = re.compile(
     rb"|it|es|pl|se|gov|edu|mil|info|biz|vip|app|dev|me|tv|co|example|test)(?![a-z0-9.\-@])"
     rb"|(?:[a-z0-9_\-]{1,63}\.){1,8}[a-z]{2,24}(?::[0-9]{1,5})?/"
 )
-"""The beginning of what is a site's name, by its top-level domain or a path behind it: `li.na` is a login."""
+"""The beginning of what is a site's name, by its top-level domain or a path behind it: `li.na`
+is a login.
+"""
 PACKAGE = re.compile(rb"(?:\.[A-Za-z0-9_]{1,63}){1,8}")
 OF_STAFF = re.compile(
     rb"(?:admin|administrator|console|oa|vpn|sslvpn|erp|crm|scm|hr|ehr|mail|webmail|owa|exchange|jump|jumpserver|bastion|git|gitlab"
     rb"|jenkins|jira|confluence|wiki|zabbix|grafana|citrix|rdp|remote|intranet|inner|internal|ops|devops|manage|manager|mgmt|backend"
     rb"|backoffice|boss|cms|callcenter|supplier|vendor)[0-9]*"
 )
-"""Words in the names of hosts below a tenant's domain where its people and suppliers sign in, and no customer does."""
+"""Words in the names of hosts below a tenant's domain where its people and suppliers sign in,
+and no customer does.
+"""
 ADMIN_PATH = re.compile(
     rb"(?i)(?::[0-9]{1,5})?/(?:[a-z0-9_\-]{1,24}/)?(?:wp-admin|admin|administrator|console|backend)(?![a-z0-9])"
 )
@@ -64,9 +77,11 @@ ADMINISTRATORS = frozenset((b"root", b"admin", b"administrator", b"sysadmin", b"
 
 
 class Host(NamedTuple):
-    """A host name that is a tenant's: document and where it is, line [line, line_end), name [begin, end), tenant number.
+    """A host name that is a tenant's: document and where it is, line [line, line_end), name [begin,
+    end), tenant number.
 
-    Of a long line [line, line_end) is what stands around the host; `number` is that of the whole line.
+    Of a long line [line, line_end) is what stands around the host; `number` is that of the whole
+    line.
     """
 
     document: int
@@ -81,16 +96,20 @@ class Host(NamedTuple):
 
 
 class Hosts(NamedTuple):
-    """Every host of a batch that is a tenant's, in order of place, and the bytes in which they stand: none without a host."""
+    """Every host of a batch that is a tenant's, in order of place, and the bytes in which they
+    stand: none without a host.
+    """
 
     raw: bytes
     each: tuple[Host, ...]
 
 
 class OwnSite(NamedTuple):
-    """An address [begin, ...) of a host, and `before` [...], what stands before it in one piece: `login:password:`.
+    """An address [begin, ...) of a host, and `before` [...], what stands before it in one piece:
+    `login:password:`.
 
-    `name` is the host's in lower case, without www, and `is_staff` whether a tenant's people sign in there.
+    `name` is the host's in lower case, without www, and `is_staff` whether a tenant's people sign
+    in there.
     """
 
     begin: int
@@ -102,13 +121,17 @@ class OwnSite(NamedTuple):
 
 
 class OwnSites:
-    """Finds what names the sites of tenants: `domains` maps a domain, without www, or an app's package to its tenant.
+    """Finds what names the sites of tenants: `domains` maps a domain, without www, or an app's
+    package to its tenant.
 
-    `staff` are a tenant's hosts where its people sign in, and, with an @ before it, mail domains that are theirs. Addresses of
-    the tenant's own domains are its people's too, as are hosts and paths that are named so, such as `vpn` and `/admin`.
+    `staff` are a tenant's hosts where its people sign in, and, with an @ before it, mail domains
+    that are theirs. Addresses of the tenant's own domains are its people's too, as are hosts and
+    paths that are named so, such as `vpn` and `/admin`.
     """
 
-    def __init__(self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, domains: Mapping[str, str], staff: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._domains = [_named(domain) for domain in domains]
         self._hosts_of_staff: dict[str, list[bytes]] = {}
         self._mails_of_staff: dict[str, list[bytes]] = {}
@@ -126,7 +149,8 @@ class OwnSites:
         self._length = np.array([len(word) for word in words], np.int64)
         self._tenant = np.array([self.tenants.index(tenant) for tenant in words.values()], np.int64)
         self._literals = Literals(list(words))
-        self._is_host_of_staff = lru_cache(MOST_NAMES)(self._names_staff)  # a list of logins has few hosts
+        # a list of logins has few hosts
+        self._is_host_of_staff = lru_cache(MOST_NAMES)(self._names_staff)
         self._is_mail_of_staff = lru_cache(MOST_NAMES)(self._names_people)
 
     def hosts(self, batch: Batch) -> Hosts:
@@ -138,21 +162,36 @@ class OwnSites:
         start = end - self._length[number]
         order = np.lexsort((start, end))
         order = order[_stands_alone(batch.data, start[order], end[order])]
-        order = order[np.diff(end[order], prepend=-1) > 0]  # of two domains that end together the longer is meant
+        # of two domains that end together the longer is meant
+        order = order[np.diff(end[order], prepend=-1) > 0]
         start, end, tenant = start[order], end[order], self._tenant[number[order]]
         lines, documents = batch.lines(start), batch.documents(start)
         line = np.maximum(batch.line_starts[lines], start - LONGEST)
         line_end = np.minimum(batch.line_starts[lines + 1] - 1, end + LONGEST)
         begin, end = _whole(batch.data, raw, start, end, line_end)
-        columns = (documents, batch.starts[documents], batch.ends[documents], line, begin, end, line_end, tenant, lines)
+        columns = (
+            documents,
+            batch.starts[documents],
+            batch.ends[documents],
+            line,
+            begin,
+            end,
+            line_end,
+            tenant,
+            lines,
+        )
         return Hosts(raw, tuple(map(Host._make, zip(*(c.tolist() for c in columns), strict=True))))
 
     def site(self, before: bytes, name: bytes, tenant: int) -> OwnSite | None:
-        """Return the address of a host of that name behind `before`, as in `site_of`, with `begin` counted back from the host."""
+        """Return the address of a host of that name behind `before`, as in `site_of`, with
+        `begin` counted back from the host.
+        """
         site = _beginning(before)
         if site is None or not self._names_site(name.lower(), is_app=site.is_app):
             return None
-        return site._replace(name=name.lower().removeprefix(b"www."), is_staff=self.is_of_staff(tenant, name))
+        return site._replace(
+            name=name.lower().removeprefix(b"www."), is_staff=self.is_of_staff(tenant, name)
+        )
 
     def is_of_staff(self, tenant: int, name: bytes) -> bool:
         """Return whether a host is of the tenant's own people by its name."""
@@ -165,7 +204,9 @@ class OwnSites:
 
     def _names_people(self, tenant: int, domain: bytes) -> bool:
         """Return whether a domain of mail is of the tenant's people."""
-        return any(_is_below(domain, own) for own in self._mails_of_staff.get(self.tenants[tenant], ()))
+        return any(
+            _is_below(domain, own) for own in self._mails_of_staff.get(self.tenants[tenant], ())
+        )
 
     def _names_site(self, name: bytes, *, is_app: bool) -> bool:
         """Return whether an app's package or the name of a host is of one of the tenants' sites."""
@@ -177,24 +218,33 @@ class OwnSites:
         """Return whether a host is of the tenant's people by its name."""
         if any(_is_below(name, own) for own in self._hosts_of_staff.get(self.tenants[tenant], ())):
             return True
-        domain = max((domain for domain in self._domains if _is_below(name, domain)), key=len, default=name)
+        domain = max(
+            (domain for domain in self._domains if _is_below(name, domain)), key=len, default=name
+        )
         return any(map(OF_STAFF.fullmatch, re.split(rb"[.\-]", name[: -len(domain)])))
 
 
 class Sites:
-    """The addresses of one batch's hosts. Most hosts of a list stand behind the same beginning: the last are remembered."""
+    """The addresses of one batch's hosts.
+
+    Most hosts of a list stand behind the same beginning: the last are remembered.
+    """
 
     def __init__(self, own: OwnSites, raw: bytes) -> None:
         self._own, self._raw = own, raw
         self._known: list[dict[bytes, OwnSite | None]] = [{} for _ in own.tenants]
 
     def of(self, host: Host) -> OwnSite | None:
-        """Return the address of `host`, None where it stands in somebody else's, or in one of mail."""
+        """Return the address of `host`, None where it stands in somebody else's, or in one of
+        mail.
+        """
         raw, known = self._raw, self._known[host.tenant]
         text = raw[host.line - 1 : host.end]
         if text in known:
             return _here(raw, host, known[text])
-        found = self._own.site(raw[host.line - 1 : host.begin], raw[host.begin : host.end], host.tenant)
+        found = self._own.site(
+            raw[host.line - 1 : host.begin], raw[host.begin : host.end], host.tenant
+        )
         if len(text) <= LONGEST_KEPT:
             if len(known) >= MOST_NAMES:
                 known.clear()
@@ -212,28 +262,37 @@ def site_of(raw: bytes, host: Host) -> OwnSite | None:
 
 def is_for_administrators(raw: bytes, host: Host) -> bool:
     """Return whether an address is for administrators by its path."""
-    return raw[host.end] in b":/" and ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None
+    return (
+        raw[host.end] in b":/"
+        and ADMIN_PATH.match(raw, host.end, min(host.end + LONGEST_PATH, host.line_end)) is not None
+    )
 
 
 def _here(raw: bytes, host: Host, site: OwnSite | None) -> OwnSite | None:
-    """`site`, which counts back from its host, where nothing behind the host says that it is a name before another's."""
+    """`site`, which counts back from its host, where nothing behind the host says that it is a
+    name before another's.
+    """
     if site is None or raw[host.end] == AT:
         return None
     may_be_user = site.has_scheme and raw[host.end] == COLON
-    if may_be_user and USER_INFORMATION.match(raw, host.end, min(host.end + LONGEST_SCHEME, host.line_end)):
+    if may_be_user and USER_INFORMATION.match(
+        raw, host.end, min(host.end + LONGEST_SCHEME, host.line_end)
+    ):
         return None
     return OwnSite(host.begin + site.begin, *site[1:])
 
 
 def _beginning(before: bytes) -> OwnSite | None:
-    """Return where an address begins in what stands before its host, the byte before its line first.
+    """Return where an address begins in what stands before its host, the byte before its line
+    first.
 
     Counted back from the host.
     """
     scheme = SCHEME.search(before, max(1, len(before) - LONGEST_SCHEME))
     begin = scheme.start() if scheme else len(before)
     if scheme and NAMED.match(scheme[0].partition(b"//")[2]):
-        return None  # `https://other.example:li.na@bank.example:…` is a mail address at another's site
+        # `https://other.example:li.na@bank.example:…` is a mail address at another's site
+        return None
     line = before[1:begin]
     piece = line[len(line.rstrip(IN_ADDRESS)) :]
     if before[begin - 1] == AT or not _may_precede(piece, has_scheme=scheme is not None):
@@ -243,7 +302,8 @@ def _beginning(before: bytes) -> OwnSite | None:
 
 
 def _may_precede(piece: bytes, *, has_scheme: bool) -> bool:
-    """Return whether an address begins behind `piece`, what stands before it without a space: it is no other's address.
+    """Return whether an address begins behind `piece`, what stands before it without a space: it is
+    no other's address.
 
     Right before an address with a scheme a site's name may stand in a cell of its own.
     """
@@ -262,7 +322,7 @@ def looks_named(text: bytes) -> bool:
 
     >>> looks_named(b"https://a.b/"), looks_named(b"shop.com"), looks_named(b"li.na"), looks_named(b"li.na@shop.com")
     (True, True, False, False)
-    """
+    """  # noqa: E501
     return b"://" in text[:24] or NAMED.match(text) is not None
 
 
@@ -287,18 +347,23 @@ def _is_of(name: bytes, package: bytes) -> bool:
 
 
 def _stands_alone(data: Bytes, start: Places, end: Places) -> Flags:
-    """Return which of [start, end) are whole names: not so in `mybank.example` and `bank.example.com`.
+    """Return which of [start, end) are whole names: not so in `mybank.example` and
+    `bank.example.com`.
 
     Hyphens in a row are no part of a label, and an app's package goes on behind its owner's name.
     """
     before, behind = data[start - 1], data[end]
-    hyphen = (before == HYPHEN) & (data[start - 2] != HYPHEN) | (behind == HYPHEN) & (data[end + 1] != HYPHEN)
+    hyphen = (before == HYPHEN) & (data[start - 2] != HYPHEN) | (behind == HYPHEN) & (
+        data[end + 1] != HYPHEN
+    )
     longer = is_word(before) | is_word(behind) | hyphen
     alone: Flags = ~(longer | (behind == DOT) & is_word(data[end + 1]) & (before != AT))
     return alone
 
 
-def _whole(data: Bytes, raw: bytes, start: Places, end: Places, line_end: Places) -> tuple[Places, Places]:
+def _whole(
+    data: Bytes, raw: bytes, start: Places, end: Places, line_end: Places
+) -> tuple[Places, Places]:
     """Return where names begin that go on before `start`, and where an app's package ends."""
     begin, end = start.copy(), end.copy()
     longer = np.flatnonzero(data[start - 1] == DOT)

@@ -1,8 +1,9 @@
-"""Find the columns of a document, and read what rows hold by them: the label of each cell, and the skeleton.
+"""Find the columns of a document, and read what rows hold by them: the label of each cell, and the
+skeleton.
 
-`DocumentColumns` and its `HeaderColumns` hold separator, header labels, column names of SQL statements, and what the
-cells say of each column. Rows of one shape hold the same in the same columns, so each shape is read once for all its
-rows. The skeleton may be stored.
+`DocumentColumns` and its `HeaderColumns` hold separator, header labels, column names of SQL
+statements, and what the cells say of each column. Rows of one shape hold the same in the same
+columns, so each shape is read once for all its rows. The skeleton may be stored.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ LONGEST_HEAD = 8192
 Labels = tuple[FieldLabel | None, ...]
 NAME = rb"[`\"\[]?[\w.`\"\]\x80-\xff]{1,128}"
 INSERT = re.compile(
-    rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+(" + NAME + rb")(?:\s*+\(([^()]{1,4096}+)\))?+\s*+values?\s*"
+    rb"(?i)(?:insert|replace)\s+(?:ignore\s+)?into\s+("
+    + NAME
+    + rb")(?:\s*+\(([^()]{1,4096}+)\))?+\s*+values?\s*"
 )
 CREATE = re.compile(rb"(?i)create\s+table\s+(?:if\s+not\s+exists\s+)?(" + NAME + rb")\s*\(")
 COLUMN = re.compile(
-    rb"(?m)^[ \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"
+    rb"(?m)^["
+    rb" \t\r\v\f,]*[`\"\[]?([\w\x80-\xff]{1,64})[`\"\]]?\s+[A-Za-z](?:[^\n]{0,256}?(?i:\bcomment)\s+'([^'\n]{1,64})')?"  # noqa: E501
 )
 """The name of a column, and what its comment calls it."""
 BEGINNING = re.compile(rb"\s*(?:\(|(?i:insert|replace)\s)")
@@ -41,7 +45,9 @@ MAY_BEGIN = frozenset(bytes((byte,)) for byte in b" \t\n\v\f\r(iIrR")
 
 
 class Tuple(NamedTuple):
-    """A tuple in a line: bytes [start, end) between its brackets, and the labels that the line itself gives."""
+    """A tuple in a line: bytes [start, end) between its brackets, and the labels that the line
+    itself gives.
+    """
 
     start: int
     end: int
@@ -54,25 +60,43 @@ def is_beginning(line: bytes) -> bool:
 
 
 def tuple_in(line: bytes) -> Tuple | None:
-    """Return the tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES (1,'x');`."""
+    """Return the tuple of a line that is one: `(1,'x'),` or `INSERT INTO t (a,b) VALUES
+    (1,'x');`.
+    """
     if not is_beginning(line):
         return None
     head = INSERT.match(line.lstrip()[:LONGEST_HEAD])
     behind = head.end() + len(line) - len(line.lstrip()) if head else 0
     start, end = line.find(b"(", behind), line.rfind(b")")
-    return Tuple(start + 1, end, labels_in(head[2]) if head and head[2] else ()) if 0 <= start < end else None
+    return (
+        Tuple(start + 1, end, labels_in(head[2]) if head and head[2] else ())
+        if 0 <= start < end
+        else None
+    )
 
 
 def statements_of(text: bytes, place: int = 0) -> tuple[tuple[int, Labels], ...]:
-    """Column labels by statement: from the list in the INSERT, else from the CREATE TABLE above; at most MOST_STATEMENTS.
+    """Column labels by statement: from the list in the INSERT, else from the CREATE TABLE above; at
+    most MOST_STATEMENTS.
 
     `place` is where `text` begins.
     """
     inserts = _heads(text, b"insert ", INSERT)
     unlisted = {_table_of(insert) for insert in inserts if not insert[2]}
-    created = {_table_of(create): create.end() for create in _heads(text, b"create ", CREATE)} if unlisted else {}
-    tables = {name: _column_labels(text[end : end + LONGEST_HEAD]) for name, end in created.items() if name in unlisted}
-    return tuple((place + m.start(), labels_in(m[2]) if m[2] else tables.get(_table_of(m), ())) for m in inserts)
+    created = (
+        {_table_of(create): create.end() for create in _heads(text, b"create ", CREATE)}
+        if unlisted
+        else {}
+    )
+    tables = {
+        name: _column_labels(text[end : end + LONGEST_HEAD])
+        for name, end in created.items()
+        if name in unlisted
+    }
+    return tuple(
+        (place + m.start(), labels_in(m[2]) if m[2] else tables.get(_table_of(m), ()))
+        for m in inserts
+    )
 
 
 def _table_of(head: re.Match[bytes]) -> bytes:
@@ -85,16 +109,28 @@ def labels_in(names: bytes) -> Labels:
 
 
 def _column_labels(body: bytes) -> Labels:
-    """Labels of the columns of a CREATE TABLE, whose `body` begins behind the bracket: a column a line, up to the keys."""
+    """Labels of the columns of a CREATE TABLE, whose `body` begins behind the bracket: a column
+    a line, up to the keys.
+    """
     first, *rest = body.split(b"\n")
-    body = b"\n".join((first, *(line for line in rest if line.strip(b" \t\r\v\f,"))))  # a flood of line ends has no column
-    lines = re.split(rb"\n[ \t\r\v\f]*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1)[0]
-    named = ((name.decode("utf-8", "replace"), comment.decode("utf-8", "replace")) for name, comment in COLUMN.findall(lines))
-    return tuple(label_of(name) or (label_of(comment) if comment else None) for name, comment in named)
+    # a flood of line ends has no column
+    body = b"\n".join((first, *(line for line in rest if line.strip(b" \t\r\v\f,"))))
+    lines = re.split(
+        rb"\n[ \t\r\v\f]*(?:\)|PRIMARY|UNIQUE|KEY|CONSTRAINT|INDEX)", body, maxsplit=1
+    )[0]
+    named = (
+        (name.decode("utf-8", "replace"), comment.decode("utf-8", "replace"))
+        for name, comment in COLUMN.findall(lines)
+    )
+    return tuple(
+        label_of(name) or (label_of(comment) if comment else None) for name, comment in named
+    )
 
 
 def _heads(text: bytes, word: bytes, pattern: re.Pattern[bytes]) -> list[re.Match[bytes]]:
-    """Matches of `pattern` where `word` stands in lower or upper case; a search for a word costs next to nothing."""
+    """Matches of `pattern` where `word` stands in lower or upper case; a search for a word costs
+    next to nothing.
+    """
     found: list[re.Match[bytes]] = []
     for written in (word, word.upper()):
         at, tries = text.find(written), 0
@@ -115,9 +151,9 @@ Said = tuple[float, int, FieldLabel]
 class HeaderColumns:
     """The separator of a table ("" for none) and the labels of its header, () where it has none.
 
-    `doubted` are (column, kind) of which most cells fail their checksum: those that pass do so by chance, as every tenth order
-    number passes for a card. `typed` says of a column without a label what most of its cells are. Cells of
-    `nameless` columns look like names and are tags.
+    `doubted` are (column, kind) of which most cells fail their checksum: those that pass do so by
+    chance, as every tenth order number passes for a card. `typed` says of a column without a label
+    what most of its cells are. Cells of `nameless` columns look like names and are tags.
     """
 
     separator: str = ""
@@ -136,7 +172,9 @@ class HeaderColumns:
         """Return the columns of tuples that a statement names so."""
         return replace(self, separator=",", labels=labels)
 
-    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float) -> HeaderColumns:
+    def judged(
+        self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: float
+    ) -> HeaderColumns:
         """Return the same, typed by cells of `rows` rows.
 
         Those `seen` (weight, column, kind, is valid), and what others `said`.
@@ -154,7 +192,9 @@ class HeaderColumns:
         typed = {column: label for (column, label), weight in words.items() if weight * 2 > rows}
         by_kind = field_by_kind()
         typed |= {
-            column: by_kind[kind] for column, kind in many if kind in by_kind and passed[column, kind] * 2 > rows >= FEWEST_CELLS
+            column: by_kind[kind]
+            for column, kind in many
+            if kind in by_kind and passed[column, kind] * 2 > rows >= FEWEST_CELLS
         }
         if not typed and doubted == self.doubted:  # as in most short texts
             return self
@@ -167,7 +207,9 @@ HEADER_LINES = 20
 
 @dataclass(frozen=True, slots=True)
 class DocumentColumns:
-    """Columns of a document's lines, and of each SQL statement from its place on: ascending (place, labels)."""
+    """Columns of a document's lines, and of each SQL statement from its place on: ascending
+    (place, labels).
+    """
 
     columns: HeaderColumns = HeaderColumns()
     statements: tuple[tuple[int, Labels], ...] = ()
@@ -177,14 +219,22 @@ class DocumentColumns:
         at = bisect_right(self.statements, place, key=lambda statement: statement[0])
         return self.statements[at - 1][1] if at else ()
 
-    def judged(self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int) -> DocumentColumns:
-        """Return the same with what the cells of `rows` rows say of the columns; as `HeaderColumns.judged`."""
+    def judged(
+        self, seen: Iterable[tuple[float, int, str, bool]], said: Iterable[Said], rows: int
+    ) -> DocumentColumns:
+        """Return the same with what the cells of `rows` rows say of the columns; as
+        `HeaderColumns.judged`.
+        """
         columns = self.columns.judged(seen, said, rows)
         return self if columns is self.columns else DocumentColumns(columns, self.statements)
 
     def as_carried(self) -> DocumentColumns:
-        """Return the same for a document that goes on in a later batch: the last statement holds from its beginning."""
-        return DocumentColumns(self.columns, tuple((-1, labels) for _, labels in self.statements[-1:]))
+        """Return the same for a document that goes on in a later batch: the last statement holds
+        from its beginning.
+        """
+        return DocumentColumns(
+            self.columns, tuple((-1, labels) for _, labels in self.statements[-1:])
+        )
 
 
 def vote(line: str) -> str:
@@ -202,7 +252,9 @@ def elected(votes: Sequence[str]) -> str:
 
 
 def _parts(separator: str, line: str) -> bool:
-    """Return whether a sign parts cells: a colon does where no space follows it and no label stands before it."""
+    """Return whether a sign parts cells: a colon does where no space follows it and no label
+    stands before it.
+    """
     return separator != ":" or (": " not in line and label_before(line) is None)
 
 
@@ -226,7 +278,9 @@ HASH = f"<{DIGEST}>"
 
 
 class ShapeCell(NamedTuple):
-    """What a cell is: its mark in the skeleton, labels, candidates, whether nothing is known of it, and whether it names."""
+    """What a cell is: its mark in the skeleton, labels, candidates, whether nothing is known of
+    it, and whether it names.
+    """
 
     mark: str
     fields: frozenset[str] = frozenset()
@@ -254,12 +308,18 @@ class RowLayout(NamedTuple):
 
 
 class ShapeDescription:
-    """What rows of one shape hold, by their `cells`: labels, `more` among them, and the skeleton, whose cells `between` parts."""
+    """What rows of one shape hold, by their `cells`: labels, `more` among them, and the
+    skeleton, whose cells `between` parts.
+    """
 
-    def __init__(self, cells: Sequence[ShapeCell], between: str, more: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, cells: Sequence[ShapeCell], between: str, more: frozenset[str] = frozenset()
+    ) -> None:
         self.cells, self._between = cells, between
         fields = more.union(*[cell.fields for cell in cells])
-        self.fields, self.skeleton = self.layout = RowLayout(fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]]))
+        self.fields, self.skeleton = self.layout = RowLayout(
+            fields, between.join([cell.mark for cell in cells[:SHOWN_CELLS]])
+        )
         self.seen = [(column, *seen) for column, cell in enumerate(cells) for seen in cell.seen]
         """Which kind was seen in which column, and whether its checksum holds."""
         self.unknown = [column for column, cell in enumerate(cells) if cell.is_unknown]
@@ -274,7 +334,11 @@ class ShapeDescription:
     def said(self) -> list[tuple[int, FieldLabel]]:
         """Columns whose cell has one label, and no number or name in it that would say so again."""
         cells = enumerate(self.cells)
-        return [(n, FieldLabel(next(iter(c.fields)))) for n, c in cells if len(c.fields) == 1 and not (c.seen or c.is_named)]
+        return [
+            (n, FieldLabel(next(iter(c.fields))))
+            for n, c in cells
+            if len(c.fields) == 1 and not (c.seen or c.is_named)
+        ]
 
     @cached_property
     def behind_login(self) -> int | None:
@@ -289,7 +353,9 @@ class ShapeDescription:
         return ShapeDescription(self.cells, self._between, more)
 
 
-CellKey = tuple[int, FieldLabel | None, FieldLabel | None, FieldLabel | None, bool, tuple[bool, ...]]
+CellKey = tuple[
+    int, FieldLabel | None, FieldLabel | None, FieldLabel | None, bool, tuple[bool, ...]
+]
 """The identity of a content, and what is known of its column and by the cell before it."""
 
 
@@ -305,11 +371,15 @@ class Readers:
     def by(self, columns: HeaderColumns) -> ShapeReader:
         """Return the reader for these columns."""
         found = self._by_columns.get(columns)
-        return found or self._by_columns.setdefault(columns, ShapeReader(columns, self, len(self._by_columns)))
+        return found or self._by_columns.setdefault(
+            columns, ShapeReader(columns, self, len(self._by_columns))
+        )
 
 
 class ShapeReader:
-    """Says what shapes hold by what is known of their `columns`; `number` is its own among its readers."""
+    """Says what shapes hold by what is known of their `columns`; `number` is its own among its
+    readers.
+    """
 
     def __init__(self, columns: HeaderColumns, readers: Readers, number: int) -> None:
         self.columns, self._readers, self.number = columns, readers, number
@@ -319,15 +389,22 @@ class ShapeReader:
     def of_statement(self, labels: Labels) -> ShapeReader:
         """Return the reader for tuples whose statement names its columns so."""
         found = self._by_labels.get(labels)
-        return found or self._by_labels.setdefault(labels, self._readers.by(self.columns.of_statement(labels)))
+        return found or self._by_labels.setdefault(
+            labels, self._readers.by(self.columns.of_statement(labels))
+        )
 
     def read(self, shape: RowShape, *, offer: bool = False) -> ShapeDescription:
         """Return what rows of `shape` hold; words of an `offer` say nothing."""
         found = self._read.get((shape, offer))
         if found is None:
             separator = self.columns.separator_in(shape.style).decode()
-            key = self._cells(shape, offer), {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator)
-            found = self._readers.described.get(key) or self._readers.described.setdefault(key, ShapeDescription(*key))
+            key = (
+                self._cells(shape, offer),
+                {"": " ", "\n": " ", "\t": "\\t"}.get(separator, separator),
+            )
+            found = self._readers.described.get(key) or self._readers.described.setdefault(
+                key, ShapeDescription(*key)
+            )
             self._read[shape, offer] = found
         return found
 
@@ -342,14 +419,30 @@ class ShapeReader:
         if shape.style == LINE and self.columns.separator_in(LINE) == PASSWORD_BEHIND and count > 1:
             is_behind = cells[-1] == SOMETHING and cells[-2].mark == f"<{FieldLabel.EMAIL}>"
             if is_behind and contents[-1].is_password:
-                cells[-1] = SECRET  # what follows an address at the end of a line: `https://…:a@b.cn:secret`
+                # what follows an address at the end of a line: `https://…:a@b.cn:secret`
+                cells[-1] = SECRET
         return tuple(cells)
 
-    def _known_cell(self, column: int, content: Content, header: FieldLabel | None, words: FieldLabel | None) -> ShapeCell:
-        """Return what a cell is, from those of all columns of the batch of which as much is known."""
+    def _known_cell(
+        self, column: int, content: Content, header: FieldLabel | None, words: FieldLabel | None
+    ) -> ShapeCell:
+        """Return what a cell is, from those of all columns of the batch of which as much is
+        known.
+        """
         columns = self.columns
-        doubted = tuple([(column, kind) in columns.doubted for kind, _ in content.seen]) if columns.doubted else ()
-        key = id(content), header, words, columns.typed.get(column), column in columns.nameless, doubted
+        doubted = (
+            tuple([(column, kind) in columns.doubted for kind, _ in content.seen])
+            if columns.doubted
+            else ()
+        )
+        key = (
+            id(content),
+            header,
+            words,
+            columns.typed.get(column),
+            column in columns.nameless,
+            doubted,
+        )
         cells = self._readers.cells
         known = cells.get(key)
         if known is None:
@@ -365,7 +458,8 @@ def _cell(
     is_nameless: bool,
     doubted: Sequence[bool],
 ) -> ShapeCell:
-    """Return what a cell is: by its identifiers, the label in it, the header, its look, its words, and what its column is mostly.
+    """Return what a cell is: by its identifiers, the label in it, the header, its look, its words,
+    and what its column is mostly.
 
     `doubted` says of which of its candidates the column holds no true ones, () for none.
     """
@@ -383,9 +477,13 @@ def _cell(
 
 
 def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None) -> ShapeCell:
-    """Return what a cell with identifiers is, by what stands around them; a digest is of what its column or label says it is."""
+    """Return what a cell with identifiers is, by what stands around them; a digest is of what
+    its column or label says it is.
+    """
     by_kind = field_by_kind()
-    labels = [kind if kind == DIGEST else str(by_kind.get(kind, FieldLabel.OTHER)) for kind in kinds]
+    labels = [
+        kind if kind == DIGEST else str(by_kind.get(kind, FieldLabel.OTHER)) for kind in kinds
+    ]
     fields = content.around.union(labels) - {DIGEST}
     if DIGEST in labels and label:
         fields |= {str(label)}
@@ -393,4 +491,6 @@ def _of_numbers(content: Content, kinds: Sequence[str], label: FieldLabel | None
     if content.sign and shown_as in LOGINS:
         fields |= {str(FieldLabel.PASSWORD)}
         shown_as += f"{content.sign}{SECRET.mark}"
-    return ShapeCell(shown_as, fields, content.seen, is_named=str(FieldLabel.NAME) in content.around)
+    return ShapeCell(
+        shown_as, fields, content.seen, is_named=str(FieldLabel.NAME) in content.around
+    )

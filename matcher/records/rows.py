@@ -1,4 +1,6 @@
-"""Rows with what is read of them only when somebody asks: many at once, since one by one each costs several times as much."""
+"""Rows with what is read of them only when somebody asks: many at once, since one by one each
+costs several times as much.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ import numpy as np
 from matcher.columns.batch import Batch, Texts, concatenate, ranges
 from matcher.detect.candidates import Candidates
 from matcher.records.cells import Cells, Contents, is_offer
-from matcher.records.layouts import Layouts, Samples, layouts_of, row_groups, sheets_of, typed_together
+from matcher.records.layouts import (
+    Layouts,
+    Samples,
+    layouts_of,
+    row_groups,
+    sheets_of,
+    typed_together,
+)
 from matcher.records.reader import (
     MAY_BEGIN,
     NAMED,
@@ -25,7 +34,16 @@ from matcher.records.reader import (
     ShapeReader,
     tuple_in,
 )
-from matcher.records.table import LINE, LONGEST, TUPLE, KeyGroups, MarkedText, Numbers, RowBatch, Spans
+from matcher.records.table import (
+    LINE,
+    LONGEST,
+    TUPLE,
+    KeyGroups,
+    MarkedText,
+    Numbers,
+    RowBatch,
+    Spans,
+)
 
 UNREAD = -1
 
@@ -39,7 +57,9 @@ class _KnownColumns:
 
 
 class RowTable(RowBatch):
-    """Rows of a batch; the cells of one, the columns of its document and the layouts are read when first asked for, and once."""
+    """Rows of a batch; the cells of one, the columns of its document and the layouts are read
+    when first asked for, and once.
+    """
 
     def __init__(
         self,
@@ -64,7 +84,9 @@ class RowTable(RowBatch):
         self._shape = np.full(len(rows), UNREAD)
         self._held = np.zeros(len(rows), np.int64)
         self._number = np.zeros(len(rows), np.int64)
-        """A column a row that is read: its shape, and which of `_cells` holds its cells, under which number."""
+        """A column a row that is read: its shape, and which of `_cells` holds its cells, under
+        which number.
+        """
         self._own_labels: dict[int, Labels] = {}
         self._offers: dict[int, bool] = {}
 
@@ -80,7 +102,8 @@ class RowTable(RowBatch):
     def names(self, rows: Numbers) -> tuple[Numbers, Texts, list[tuple[int, str]]]:
         """Cells of `rows` that may be names, and names glued to their numbers.
 
-        First those in Han characters alone, which are most: the row of each, i64[n], and the name; then (row, name) of others.
+        First those in Han characters alone, which are most: the row of each, i64[n], and the name;
+        then (row, name) of others.
         """
         self._cut(rows)
         number, found = self._described(rows, self._before)
@@ -94,7 +117,11 @@ class RowTable(RowBatch):
             cell = cells.borders[self._number[own[here]]] + column[here]
             is_han = cells.is_han[cell]
             sure.append(own[here[is_han]])
-            texts.append(Texts.cut(cells.data, cells.start[cell[is_han]], (cells.end - cells.start)[cell[is_han]]))
+            texts.append(
+                Texts.cut(
+                    cells.data, cells.start[cell[is_han]], (cells.end - cells.start)[cell[is_han]]
+                )
+            )
             rest = here[~is_han]
             which = np.searchsorted(rows, own[rest])
             places = (own[rest], cell[~is_han], column[rest], number[which])
@@ -104,7 +131,8 @@ class RowTable(RowBatch):
         return np.concatenate(sure), concatenate(texts), others
 
     def fields(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
-        """Labels of what stands in each of `rows`, from its own text and what the layouts of its document say of the columns.
+        """Labels of what stands in each of `rows`, from its own text and what the layouts of its
+        document say of the columns.
 
         The number of each row's, i64[n], among those that there are.
         """
@@ -114,7 +142,8 @@ class RowTable(RowBatch):
         return number, [described.fields for described in found]
 
     def groups(self, rows: Numbers) -> tuple[Numbers, list[frozenset[str]]]:
-        """Return the fields of the layout that each of `rows` belongs to: what `Statistics.groups` counts it under.
+        """Return the fields of the layout that each of `rows` belongs to: what `Statistics.groups`
+        counts it under.
 
         The number of each row's, i64[n], among those that there are.
         """
@@ -153,20 +182,33 @@ class RowTable(RowBatch):
         documents, number = np.unique(self.document[new], return_inverse=True)
         self._learn(documents)
         texts, style = self._tuples(new, self.marked(new))
-        separators = [self._before[document].sheet.columns.separator for document in documents.tolist()]
+        separators = [
+            self._before[document].sheet.columns.separator for document in documents.tolist()
+        ]
         known = list(dict.fromkeys(separators))
-        key = np.where(style == LINE, np.array([known.index(one) for one in separators])[number] << 8, 0) | style
+        key = (
+            np.where(
+                style == LINE, np.array([known.index(one) for one in separators])[number] << 8, 0
+            )
+            | style
+        )
         for one in np.unique(key).tolist():
             own, written = np.flatnonzero(key == one), one & 0xFF
             low, high = int(texts.start[own[0]]), int(texts.end[own[-1]])
-            part = MarkedText(texts.data[low : high + 2], texts.start[own] - low, texts.end[own] - low)
-            cells = self._contents.cut(part, HeaderColumns(known[one >> 8]).separator_in(written), written)
+            part = MarkedText(
+                texts.data[low : high + 2], texts.start[own] - low, texts.end[own] - low
+            )
+            cells = self._contents.cut(
+                part, HeaderColumns(known[one >> 8]).separator_in(written), written
+            )
             self._held[new[own]], self._number[new[own]] = len(self._cells), np.arange(len(own))
             self._cells.append(cells)
             self._shape[new[own]] = self._contents.shapes_of(cells, written)
 
     def _tuples(self, rows: Numbers, texts: MarkedText) -> tuple[MarkedText, Numbers]:
-        """Return the text of `rows` and how each is written: of a line or statement with a tuple that alone."""
+        """Return the text of `rows` and how each is written: of a line or statement with a tuple
+        that alone.
+        """
         style, start, end = self.style[rows].astype(np.int64), texts.start.copy(), texts.end.copy()
         first = texts.data[start]
         may_be = np.isin(style, (LINE, TUPLE))
@@ -180,25 +222,38 @@ class RowTable(RowBatch):
         for number in np.flatnonzero(may_be).tolist():
             found = tuple_in(texts.data[start[number] : end[number]].tobytes())
             if found:
-                start[number], end[number], style[number] = start[number] + found.start, start[number] + found.end, TUPLE
+                start[number], end[number], style[number] = (
+                    start[number] + found.start,
+                    start[number] + found.end,
+                    TUPLE,
+                )
                 self._own_labels[int(rows[number])] = found.labels
         return MarkedText(texts.data, start, end), style
 
-    def _described(self, rows: Numbers, known: Mapping[int, _KnownColumns]) -> tuple[Numbers, list[ShapeDescription]]:
-        """Return what each of `rows`, which are cut, holds by what is `known` of its document's columns.
+    def _described(
+        self, rows: Numbers, known: Mapping[int, _KnownColumns]
+    ) -> tuple[Numbers, list[ShapeDescription]]:
+        """Return what each of `rows`, which are cut, holds by what is `known` of its document's
+        columns.
 
-        The number of each row's, i64[n], among those that there are: rows of one shape are described once for all documents
-        whose columns are equal.
+        The number of each row's, i64[n], among those that there are: rows of one shape are
+        described once for all documents whose columns are equal.
         """
         shapes = self._contents.shapes
         documents, which = np.unique(self.document[rows], return_inverse=True)
-        reader = np.array([known[document].reader.number for document in documents.tolist()], np.int64)[which]
-        has_more = np.array([shape.style == TUPLE or shape.has_words for shape in shapes], bool)[self._shape[rows]]
+        reader = np.array(
+            [known[document].reader.number for document in documents.tolist()], np.int64
+        )[which]
+        has_more = np.array([shape.style == TUPLE or shape.has_words for shape in shapes], bool)[
+            self._shape[rows]
+        ]
         has_more |= self.end[rows] - self.start[rows] > LONGEST
         key = reader * len(shapes) + self._shape[rows]
         key[has_more] = -1 - rows[has_more]
         _, first, number = np.unique(key, return_index=True, return_inverse=True)
-        return number, [self._describe(row, known[int(self.document[row])]) for row in rows[first].tolist()]
+        return number, [
+            self._describe(row, known[int(self.document[row])]) for row in rows[first].tolist()
+        ]
 
     def _describe(self, row: int, known: _KnownColumns) -> ShapeDescription:
         """Return what a row holds.
@@ -208,9 +263,15 @@ class RowTable(RowBatch):
         """
         shape, reader = self._contents.shapes[self._shape[row]], known.reader
         if shape.style == TUPLE:
-            reader = reader.of_statement(self._own_labels.get(row) or known.sheet.labels_at(int(self.start[row])))
+            reader = reader.of_statement(
+                self._own_labels.get(row) or known.sheet.labels_at(int(self.start[row]))
+            )
         found = reader.read(shape, offer=shape.has_words and self._is_offer(row))
-        return found.with_fields(self.labels(row)) if self.end[row] - self.start[row] > LONGEST else found
+        return (
+            found.with_fields(self.labels(row))
+            if self.end[row] - self.start[row] > LONGEST
+            else found
+        )
 
     def _is_offer(self, row: int) -> bool:
         """Return whether a row that is cut speaks of what somebody lends."""
@@ -238,21 +299,37 @@ class RowTable(RowBatch):
                 at -= 1
                 wanted.add(at)
         new = np.array(sorted(wanted), np.int64)
-        before = {at - 1: self._before[at - 1].sheet for at in wanted if at in self._goes_on and at - 1 in self._before}
+        before = {
+            at - 1: self._before[at - 1].sheet
+            for at in wanted
+            if at in self._goes_on and at - 1 in self._before
+        }
         sheets = sheets_of(self, new, {**self._carried, **before}, self._goes_on)
-        self._before |= {document: self._read_by(sheet) for document, sheet in zip(new.tolist(), sheets, strict=True)}
+        self._before |= {
+            document: self._read_by(sheet)
+            for document, sheet in zip(new.tolist(), sheets, strict=True)
+        }
 
     def _read_by(self, sheet: DocumentColumns) -> _KnownColumns:
         return _KnownColumns(sheet, self._readers.by(sheet.columns))
 
     def lay_out(self, documents: Numbers) -> None:
-        """Have the layouts of `documents`, which ascend: together, since one by one each takes half a millisecond."""
-        new = np.array([document for document in documents.tolist() if document not in self._layouts], np.int64)
+        """Have the layouts of `documents`, which ascend: together, since one by one each takes
+        half a millisecond.
+        """
+        new = np.array(
+            [document for document in documents.tolist() if document not in self._layouts], np.int64
+        )
         if not len(new):
             return
         self._learn(new)
         first, count = self.extent_of(new)
-        found = row_groups(self, first, count, [self._before[document].sheet.columns.separator for document in new.tolist()])
+        found = row_groups(
+            self,
+            first,
+            count,
+            [self._before[document].sheet.columns.separator for document in new.tolist()],
+        )
         samples = found.samples()
         self._cut(samples.rows)
         self._judge(new, samples, count)
@@ -281,20 +358,30 @@ class RowTable(RowBatch):
         return found
 
     def _judge(self, documents: Numbers, samples: Samples, count: Numbers) -> None:
-        """Have all that is known of the columns of `documents`, of `count` rows each, when `samples` of those are read."""
+        """Have all that is known of the columns of `documents`, of `count` rows each, when
+        `samples` of those are read.
+        """
         number, described = self._described(samples.rows, self._before)
         columns = (samples.rows, number, self.style[samples.rows] == LINE, samples.weights)
         read = list(zip(*(column.tolist() for column in columns), strict=True))
         borders = pairwise(samples.documents)
-        for document, rows, (first, last) in zip(documents.tolist(), count.tolist(), borders, strict=True):
+        for document, rows, (first, last) in zip(
+            documents.tolist(), count.tolist(), borders, strict=True
+        ):
             weights: dict[int, float] = {}
             for _, own, _, weight in read[first:last]:
                 weights[own] = weights.get(own, 0.0) + weight
             sheet = self._before[document].sheet
-            seen = ((weight, *one) for own, weight in weights.items() for one in described[own].seen)
-            said = ((weight, *one) for own, weight in weights.items() for one in described[own].said)
+            seen = (
+                (weight, *one) for own, weight in weights.items() for one in described[own].seen
+            )
+            said = (
+                (weight, *one) for own, weight in weights.items() for one in described[own].said
+            )
             lines = [(described[own], row) for row, own, is_line, _ in read[first:last] if is_line]
-            self._by_now[document] = self._read_by(typed_together(sheet, lines, self._values).judged(seen, said, rows))
+            self._by_now[document] = self._read_by(
+                typed_together(sheet, lines, self._values).judged(seen, said, rows)
+            )
 
     def _values(self, row: int) -> LazyValues:
         """Return the cells of a row that is cut."""

@@ -1,21 +1,22 @@
-"""Find which candidates of a batch stand together: how each document is written, and where its records begin and end.
+"""Find which candidates of a batch stand together: how each document is written, and where its
+records begin and end.
 
-A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or downwards. What no record
-takes of a line is a row of its own.
+A few rows of a document tell how it is written: on lines, as JSON objects, as SQL tuples, or
+downwards. What no record takes of a line is a row of its own.
 
-Records written downwards are neighbouring `label: value` lines until a label repeats, or paragraphs of one shape. A
-label is read once for all lines that begin alike, so Python's work depends on the number of labels, not of lines. The
-end of a record is found for every line at once: before the first line whose label already stands between. Only one
-step per record is left to a loop.
+Records written downwards are neighbouring `label: value` lines until a label repeats, or paragraphs
+of one shape. A label is read once for all lines that begin alike, so Python's work depends on the
+number of labels, not of lines. The end of a record is found for every line at once: before the
+first line whose label already stands between. Only one step per record is left to a loop.
 
-Without labels, a name, its phone and its ID on a line each and an empty line before the next may be anything. Several
-paragraphs with equally many lines and their first number on the same one are records of a list; a paragraph with two
-numbers of one kind is a list itself.
+Without labels, a name, its phone and its ID on a line each and an empty line before the next may be
+anything. Several paragraphs with equally many lines and their first number on the same one are
+records of a list; a paragraph with two numbers of one kind is a list itself.
 
-JSON objects and SQL tuples stand between brackets. Quotes are paired line by line, since neither JSON nor a dump tool
-leaves a line end inside quotes: the effect of one broken line ends with it. A place is inside quotes by the parity of
-the quotes before it. A line with an odd number of quotes is cut off in front or behind: it takes the parity that has
-more of its brackets outside.
+JSON objects and SQL tuples stand between brackets. Quotes are paired line by line, since neither
+JSON nor a dump tool leaves a line end inside quotes: the effect of one broken line ends with it. A
+place is inside quotes by the parity of the quotes before it. A line with an odd number of quotes is
+cut off in front or behind: it takes the parity that has more of its brackets outside.
 """
 
 from __future__ import annotations
@@ -34,16 +35,32 @@ from matcher.detect.candidates import Candidates
 from matcher.detect.labels import block_label, tails
 from matcher.records.reader import DocumentColumns
 from matcher.records.rows import RowTable
-from matcher.records.table import BLOCK, LINE, OBJECT, TUPLE, KeyGroups, Masks, Numbers, Spans, bits_of, holder_of
+from matcher.records.table import (
+    BLOCK,
+    LINE,
+    OBJECT,
+    TUPLE,
+    KeyGroups,
+    Masks,
+    Numbers,
+    Spans,
+    bits_of,
+    holder_of,
+)
 
 
 def rows_of(
-    batch: Batch, candidates: Candidates, carried: Mapping[int, DocumentColumns] | None = None, goes_on: Collection[int] = ()
+    batch: Batch,
+    candidates: Candidates,
+    carried: Mapping[int, DocumentColumns] | None = None,
+    goes_on: Collection[int] = (),
 ) -> RowTable:
-    """Return the rows of every document of `batch`, in order of place; what is done a candidate or a line is done in numpy.
+    """Return the rows of every document of `batch`, in order of place; what is done a candidate or
+    a line is done in numpy.
 
-    A document that goes on from an earlier batch takes from `carried`, by its number here, what was learnt there of its
-    columns (`RowTable.carried(document)`); those of `goes_on`, from the one before it.
+    A document that goes on from an earlier batch takes from `carried`, by its number here, what was
+    learnt there of its columns (`RowTable.carried(document)`); those of `goes_on`, from the one
+    before it.
     """
     line, bits = batch.lines(candidates.start), bits_of(candidates)
     groups = KeyGroups.of(line, bits)
@@ -60,7 +77,9 @@ def rows_of(
 
 
 def _between(batch: Batch, candidates: Candidates, groups: KeyGroups, spans: Spans) -> Spans:
-    """Return where each row is, if some are records: the whole record, or of a line what no record has taken."""
+    """Return where each row is, if some are records: the whole record, or of a line what no
+    record has taken.
+    """
     first, last = candidates.start[groups.first], candidates.start[groups.first + groups.count - 1]
     is_record = groups.key < 0
     own = np.where(is_record, -1 - groups.key, 0)
@@ -89,8 +108,8 @@ SIGN, OPENS_VALUE, QUOTE = b":=", b" \t\"'`[(<+", ord('"')
 class LineRows:
     """Lines with a valid candidate, in order; columns [m].
 
-    `document`, `line` (its number in the buffer), `place` (of its first candidate) and `valid` (how many valid candidates it has)
-    are i64, `mask` u32 has a bit for each of their kinds.
+    `document`, `line` (its number in the buffer), `place` (of its first candidate) and `valid` (how
+    many valid candidates it has) are i64, `mask` u32 has a bit for each of their kinds.
     """
 
     document: Numbers
@@ -112,10 +131,14 @@ def records(batch: Batch, lines: LineRows) -> Spans:
     as_tuple = np.setdiff1d(_with_tuples(batch, lines), np.concatenate((as_object, downwards)))
     if len(as_tuple):
         parts.append(_only(batch, tuples(batch, int(as_tuple[0]), int(as_tuple[-1])), as_tuple))
-    short = np.setdiff1d(_with_short_lines(batch, lines, sampled), np.concatenate((as_object, downwards, as_tuple)))
+    short = np.setdiff1d(
+        _with_short_lines(batch, lines, sampled), np.concatenate((as_object, downwards, as_tuple))
+    )
     for document in short.tolist():
         own = slice(*np.searchsorted(lines.document, (document, document + 1)))
-        parts.append(paragraphs(batch, document, lines.line[own], lines.mask[own], lines.valid[own]))
+        parts.append(
+            paragraphs(batch, document, lines.line[own], lines.mask[own], lines.valid[own])
+        )
     return Spans.joined(parts)
 
 
@@ -135,7 +158,8 @@ def _sampled(lines: LineRows) -> Numbers:
 
 
 def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Numbers]:
-    """Documents in whose sampled rows a sign stands before a value: those with quoted labels and braces, then those with labels.
+    """Documents in whose sampled rows a sign stands before a value: those with quoted labels and
+    braces, then those with labels.
 
     Of the latter a sampled line must begin with a known one.
     """
@@ -148,21 +172,30 @@ def _labelled(batch: Batch, lines: LineRows, rows: Numbers) -> tuple[Numbers, Nu
         quoted |= here & (before[:, back + 1] == QUOTE)
         may_be &= is_one_of(before[:, back], OPENS_VALUE)
     document = lines.document[rows]
-    extents = ((d, batch.text(int(batch.starts[d]), int(batch.ends[d]))) for d in np.unique(document[quoted]).tolist())
+    extents = (
+        (d, batch.text(int(batch.starts[d]), int(batch.ends[d])))
+        for d in np.unique(document[quoted]).tolist()
+    )
     as_object = np.array([document for document, text in extents if b"{" in text], np.int64)
     others = np.flatnonzero(signed & ~np.isin(document, as_object))
     return as_object, np.unique(document[others[labels_of(batch, lines.line[rows[others]]) > 0]])
 
 
 def _with_short_lines(batch: Batch, lines: LineRows, rows: Numbers) -> Numbers:
-    """Documents with at least FEWEST rows, of whose sampled rows at least half are short lines, and with empty lines between."""
+    """Documents with at least FEWEST rows, of whose sampled rows at least half are short lines,
+    and with empty lines between.
+    """
     line = lines.line[rows]
     is_short = batch.line_starts[line + 1] - batch.line_starts[line] <= SHORT_LINE
-    documents, number, counts = np.unique(lines.document[rows], return_inverse=True, return_counts=True)
+    documents, number, counts = np.unique(
+        lines.document[rows], return_inverse=True, return_counts=True
+    )
     most = np.bincount(number, is_short) * 2 >= counts
     documents = documents[most & (counts >= FEWEST)]
     empty = batch.line_starts[np.flatnonzero(np.diff(batch.line_starts) == 1)]
-    first, last = (np.searchsorted(empty, places[documents]) for places in (batch.starts, batch.ends))
+    first, last = (
+        np.searchsorted(empty, places[documents]) for places in (batch.starts, batch.ends)
+    )
     return documents[last - first >= FEWEST - 1]
 
 
@@ -178,16 +211,25 @@ def _with_tuples(batch: Batch, lines: LineRows) -> Numbers:
     documents, example = np.unique(lines.document[crowded[is_most]], return_index=True)
     starts = batch.line_starts[lines.line[crowded[is_most][example]]]
     ends = np.minimum(starts + LOOK_AT, batch.ends[documents])
-    heads = (batch.text(start, end).partition(b"\n")[0] for start, end in zip(starts.tolist(), ends.tolist(), strict=True))
-    with_border: Numbers = documents[np.array([b"),(" in head or b"), (" in head for head in heads])]
+    heads = (
+        batch.text(start, end).partition(b"\n")[0]
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    )
+    with_border: Numbers = documents[
+        np.array([b"),(" in head or b"), (" in head for head in heads])
+    ]
     return with_border
 
 
 WIDTH = 32
 """Bytes of a line in which its label must end."""
 MOST_BEGINNINGS = 4096
-"""Different beginnings of lines that are read in one batch; a text with more has no labels to speak of."""
-_FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64)
+"""Different beginnings of lines that are read in one batch; a text with more has no labels to
+speak of.
+"""
+_FACTORS = np.array(
+    [0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93], np.uint64
+)
 CLOSES = b" \t\"'`])" + "】".encode()[-1:]
 """What may stand between a label and its sign, as last bytes."""
 
@@ -206,11 +248,15 @@ def blocks(batch: Batch, documents: Numbers) -> Spans:
 
 
 def labels_of(batch: Batch, lines: Numbers) -> Numbers:
-    """Return a number for the label that each line begins with, 0 for none: i64[lines]. Equal labels have equal numbers."""
+    """Return a number for the label that each line begins with, 0 for none: i64[lines].
+
+    Equal labels have equal numbers.
+    """
     starts = batch.line_starts[lines]
     window = batch.windows(starts, WIDTH)
     sign = (window == ord(":")) | (window == ord("=")) | (window == LINE_END)
-    stop = lowest(np.packbits(sign, bitorder="little").view("<u4").astype(np.uint64))  # 64 where there is none
+    # 64 where there is none
+    stop = lowest(np.packbits(sign, bitorder="little").view("<u4").astype(np.uint64))
     is_sign = (stop > 0) & (stop < WIDTH) & (batch.data.take(starts + stop) != LINE_END)
     chosen = np.flatnonzero(is_sign)
     chosen = chosen[_ends_a_label(batch.data, (starts + stop)[chosen])]
@@ -232,14 +278,19 @@ def labels_of(batch: Batch, lines: Numbers) -> Numbers:
 @cache
 def _tails() -> Flags:
     """bool[65536]: which two bytes, of either case, may end a known label."""
-    either = (product(*({byte, ord(chr(byte).upper()) if byte < 128 else byte} for byte in tail)) for tail in tails())
+    either = (
+        product(*({byte, ord(chr(byte).upper()) if byte < 128 else byte} for byte in tail))
+        for tail in tails()
+    )
     table = np.zeros(1 << 16, bool)
     table[[first | last << 8 for pairs in either for first, last in pairs]] = True
     return table
 
 
 def _ends_a_label(data: Bytes, stop: Numbers) -> Flags:
-    """Return whether the two bytes before each sign may end a label; what closes one, as a quote does, is taken for one."""
+    """Return whether the two bytes before each sign may end a label; what closes one, as a quote
+    does, is taken for one.
+    """
     last = data.take(stop - 1)
     pairs = data.take(stop - 2).astype(np.int64) | (last.astype(np.int64) << 8)
     may_end: Flags = _tails().take(pairs) | is_one_of(last, CLOSES)
@@ -255,7 +306,9 @@ def _has_value(batch: Batch, lines: Numbers, stop: Numbers) -> Flags:
 
 
 def _hashed(rows: Bytes) -> npt.NDArray[np.uint64]:
-    """One number for each row u8[n, WIDTH]; different rows have the same one in 2^-64 of cases, unless somebody makes them so."""
+    """One number for each row u8[n, WIDTH]; different rows have the same one in 2^-64 of cases,
+    unless somebody makes them so.
+    """
     words = rows.view(np.uint64) * _FACTORS
     words ^= words >> np.uint64(29)
     mixed: npt.NDArray[np.uint64] = np.bitwise_xor.reduce(words * _FACTORS[::-1], axis=1)
@@ -265,8 +318,8 @@ def _hashed(rows: Bytes) -> npt.NDArray[np.uint64]:
 def _downwards(label: Numbers, is_last: Numbers) -> tuple[Numbers, Numbers]:
     """Records [begin, end) as line numbers; `is_last` are the last lines of documents.
 
-    `cut[s]` is where a record that begins at line s ends: at the first line whose label stands at or behind s already, that has
-    none, or before which a document is over.
+    `cut[s]` is where a record that begins at line s ends: at the first line whose label stands at
+    or behind s already, that has none, or before which a document is over.
     """
     places = np.arange(len(label))
     again = _next_alike(label)
@@ -301,7 +354,8 @@ LONGEST_LINE = 96
 
 
 def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: Numbers) -> Spans:
-    """Records of one document whose lines with valid candidates are `line` (numbers in the buffer, ascending).
+    """Records of one document whose lines with valid candidates are `line` (numbers in the buffer,
+    ascending).
 
     `mask` and `valid` say which kinds each of them holds and how many valid candidates.
     """
@@ -310,7 +364,10 @@ def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: N
     starts = batch.line_starts[first : last + 2]
     lengths = np.diff(starts) - 1
     is_text = np.concatenate(([False], lengths > 0, [False]))
-    begin, end = np.flatnonzero(is_text[1:] & ~is_text[:-1]), np.flatnonzero(is_text[:-1] & ~is_text[1:])
+    begin, end = (
+        np.flatnonzero(is_text[1:] & ~is_text[:-1]),
+        np.flatnonzero(is_text[:-1] & ~is_text[1:]),
+    )
     if len(begin) < FEWEST:
         return none
     own = np.searchsorted(begin, line - first, "right") - 1
@@ -325,7 +382,9 @@ def paragraphs(batch: Batch, document: int, line: Numbers, mask: Masks, valid: N
     if counts.max() < max(FEWEST, SHARE * len(held)):
         return none
     chosen = held[shapes == counts.argmax()]
-    return Spans.of(starts[begin[chosen]], starts[end[chosen] - 1] + lengths[end[chosen] - 1], BLOCK)
+    return Spans.of(
+        starts[begin[chosen]], starts[end[chosen] - 1] + lengths[end[chosen] - 1], BLOCK
+    )
 
 
 BACKSLASH = 92
@@ -338,7 +397,9 @@ JSON, SQL = b'"{}', b"'()"
 
 @dataclass(frozen=True, slots=True)
 class Brackets:
-    """Brackets outside quotes, in order: `place` i64[b], whether each opens, how deep it is after it, from 0, and its unit."""
+    """Brackets outside quotes, in order: `place` i64[b], whether each opens, how deep it is
+    after it, from 0, and its unit.
+    """
 
     place: Places
     opens: Flags
@@ -347,15 +408,18 @@ class Brackets:
 
 
 def objects(batch: Batch, first: int, last: int) -> Spans:
-    """Records of JSON in documents [first, last]: of each document the outermost objects of which there are two or more.
+    """Records of JSON in documents [first, last]: of each document the outermost objects of which
+    there are two or more.
 
-    A single object that holds a list of objects is a wrapper; an object that is the value of a key belongs to the one around it.
+    A single object that holds a list of objects is a wrapper; an object that is the value of a key
+    belongs to the one around it.
     """
     found = _brackets(batch, first, last, JSON, batch.starts)
     document = batch.documents(found.place)
     is_record = found.opens & (found.level <= DEEPEST) & ~_is_value(batch, found.place)
     counts = np.bincount(
-        (document * (DEEPEST + 1) + found.level)[is_record], minlength=len(batch.starts) * (DEEPEST + 1)
+        (document * (DEEPEST + 1) + found.level)[is_record],
+        minlength=len(batch.starts) * (DEEPEST + 1),
     ).reshape(-1, DEEPEST + 1)
     several = counts >= 2
     depth = np.where(several.any(1), several.argmax(1), 1)
@@ -363,7 +427,9 @@ def objects(batch: Batch, first: int, last: int) -> Spans:
 
 
 def tuples(batch: Batch, first: int, last: int) -> Spans:
-    """Tuples of SQL statements in documents [first, last]: what stands between the outermost brackets of a line."""
+    """Tuples of SQL statements in documents [first, last]: what stands between the outermost
+    brackets of a line.
+    """
     found = _brackets(batch, first, last, SQL, batch.line_starts)
     return _at(found, np.ones(len(found.place), np.int64), TUPLE)
 
@@ -371,12 +437,16 @@ def tuples(batch: Batch, first: int, last: int) -> Spans:
 def _is_value(batch: Batch, places: Places) -> Flags:
     """Return whether a colon stands before each place, a space between or not: bool[n]."""
     before = batch.data[places - 1]
-    is_value: Flags = (before == ord(":")) | ((before == ord(" ")) & (batch.data[places - 2] == ord(":")))
+    is_value: Flags = (before == ord(":")) | (
+        (before == ord(" ")) & (batch.data[places - 2] == ord(":"))
+    )
     return is_value
 
 
 def _brackets(batch: Batch, first: int, last: int, marks: bytes, units: Places) -> Brackets:
-    """Brackets outside quotes in documents [first, last]; depth begins anew with each of `units`."""
+    """Brackets outside quotes in documents [first, last]; depth begins anew with each of
+    `units`.
+    """
     low, high = int(batch.starts[first]), int(batch.ends[last])
     part, (quote, opening, closing) = batch.data[low:high], marks
     quotes = _unescaped(part, np.flatnonzero(part == quote)) + low
@@ -413,10 +483,11 @@ def _outside(batch: Batch, places: Places, quotes: Places) -> Flags:
 
 
 def _levels(steps: Numbers, unit: Numbers) -> Numbers:
-    """Depth after each bracket, i64[b]: +1 opens and −1 closes, anew in each unit; what closes nothing counts as nothing.
+    """Depth after each bracket, i64[b]: +1 opens and −1 closes, anew in each unit; what closes
+    nothing counts as nothing.
 
-    The depth is the sum less its lowest so far. Sinking the sums of each unit below those of the one before makes that
-    lowest begin anew with the unit.
+    The depth is the sum less its lowest so far. Sinking the sums of each unit below those of the
+    one before makes that lowest begin anew with the unit.
     """
     if not len(steps):
         return steps

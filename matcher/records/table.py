@@ -1,10 +1,12 @@
-"""Hold the rows of a batch as columns, and cut their text into cells, with a mark in place of each candidate.
+"""Hold the rows of a batch as columns, and cut their text into cells, with a mark in place of each
+candidate.
 
-A mark is two bytes: one that occurs nowhere in UTF-8, and one for the candidate's kind and whether its checksum holds.
-So rows that differ only in their numbers are equal, and a separator inside a number separates no cells.
+A mark is two bytes: one that occurs nowhere in UTF-8, and one for the candidate's kind and whether
+its checksum holds. So rows that differ only in their numbers are equal, and a separator inside a
+number separates no cells.
 
-Rows come from `Spans`, records that are not lines, and from `KeyGroups`: neighbouring candidates with one key, the
-line or the record that holds them.
+Rows come from `Spans`, records that are not lines, and from `KeyGroups`: neighbouring candidates
+with one key, the line or the record that holds them.
 """
 
 from __future__ import annotations
@@ -23,13 +25,17 @@ from ullage.identifiers import field_by_kind
 from ullage.vocabulary.fields import FieldLabel
 
 LINE, OBJECT, TUPLE, BLOCK = range(4)
-"""How a record is written: on a line, as a JSON object, as a tuple of an SQL statement, as `label: value` lines downwards."""
+"""How a record is written: on a line, as a JSON object, as a tuple of an SQL statement, as
+`label: value` lines downwards.
+"""
 Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Records that do not overlap, in order of place: bytes [start, end) i64[s] and how each is written, `style` u8[s]."""
+    """Records that do not overlap, in order of place: bytes [start, end) i64[s] and how each is
+    written, `style` u8[s].
+    """
 
     start: Places
     end: Places
@@ -47,7 +53,10 @@ class Spans:
             return cls.of(np.empty(0, np.int64), np.empty(0, np.int64), LINE)
         start = np.concatenate([part.start for part in parts])
         order = np.argsort(start, kind="stable")
-        ends, styles = (np.concatenate([getattr(part, column) for part in parts])[order] for column in ("end", "style"))
+        ends, styles = (
+            np.concatenate([getattr(part, column) for part in parts])[order]
+            for column in ("end", "style")
+        )
         return cls(start[order], ends, styles)
 
     def __len__(self) -> int:
@@ -61,7 +70,8 @@ class Spans:
         """For each place the record that holds it, −1 for none: i64[n]."""
         found = self.before(places)
         if len(self):
-            found[places >= self.end[found]] = -1  # for −1 this asks the last record, which is behind: it stays −1 or becomes it
+            # for −1 this asks the last record, which is behind: it stays −1 or becomes it
+            found[places >= self.end[found]] = -1
         return found
 
 
@@ -73,8 +83,8 @@ Masks = npt.NDArray[np.uint32]
 class KeyGroups:
     """Neighbours that share a key, at least one of them valid.
 
-    `key`, `first`, `count`, `valid` i64[m]: the key, the first candidate, how many there are, and how many valid ones; `mask`
-    u32[m]: a bit a kind of the valid ones.
+    `key`, `first`, `count`, `valid` i64[m]: the key, the first candidate, how many there are, and
+    how many valid ones; `mask` u32[m]: a bit a kind of the valid ones.
     """
 
     key: Numbers
@@ -88,7 +98,9 @@ class KeyGroups:
 
     @classmethod
     def of(cls, keys: Numbers, bits: Masks) -> KeyGroups:
-        """Groups of candidates in order of place, from their `keys` i64[n] and kinds `bits` u32[n], 0 for what is not valid."""
+        """Groups of candidates in order of place, from their `keys` i64[n] and kinds `bits`
+        u32[n], 0 for what is not valid.
+        """
         if not len(keys):
             return cls(keys, keys, keys, keys, bits)
         is_first = np.ones(len(keys), bool)
@@ -97,7 +109,9 @@ class KeyGroups:
         count = np.diff(first, append=len(keys))
         mask = np.bitwise_or.reduceat(bits, first)
         is_valid = bits > 0
-        valid = count if is_valid.all() else np.diff(np.cumsum(is_valid)[first + count - 1], prepend=0)
+        valid = (
+            count if is_valid.all() else np.diff(np.cumsum(is_valid)[first + count - 1], prepend=0)
+        )
         kept = mask > 0
         return cls(keys[first[kept]], first[kept], count[kept], valid[kept], mask[kept])
 
@@ -105,7 +119,9 @@ class KeyGroups:
 def bits_of(candidates: Candidates) -> Masks:
     """Return a bit for the kind of each valid candidate, 0 for what fails its checksum: u32[n]."""
     if len(candidates.names) > MOST_KINDS:
-        raise ValueError(f"{len(candidates.names)} kinds do not fit into a mask of {MOST_KINDS} bits")
+        raise ValueError(
+            f"{len(candidates.names)} kinds do not fit into a mask of {MOST_KINDS} bits"
+        )
     of_kind = np.left_shift(np.uint32(1), np.arange(MOST_KINDS, dtype=np.uint32))
     bits: Masks = of_kind.take(candidates.kind)
     bits *= candidates.valid
@@ -113,7 +129,8 @@ def bits_of(candidates: Candidates) -> Masks:
 
 
 def holder_of(starts: Places, places: Places) -> Numbers:
-    """For each of `places` the number of the last of `starts` at or before it; both ascend. i64[places].
+    """For each of `places` the number of the last of `starts` at or before it; both ascend.
+    i64[places].
 
     The smaller side is looked up in the larger one.
     """
@@ -131,7 +148,9 @@ MARK = 0xFF
 """No byte of UTF-8."""
 OPEN = bytes((MARK,))
 KIND = 0x80
-"""Of the second byte, with the number of the kind (below 32) from the second bit on: none of a separator's either."""
+"""Of the second byte, with the number of the kind (below 32) from the second bit on: none of a
+separator's either.
+"""
 MARK_BYTES = 2
 NUMBER = "\0"
 """Stands for a candidate where a row is shown as text: folding leaves none there."""
@@ -153,7 +172,9 @@ def shown(text: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MarkedText:
-    """The text of rows: bytes [start, end) of `data`, i64[m], with a line end between two and three behind the last."""
+    """The text of rows: bytes [start, end) of `data`, i64[m], with a line end between two and
+    three behind the last.
+    """
 
     data: Bytes
     start: Numbers
@@ -162,13 +183,25 @@ class MarkedText:
     def texts(self) -> list[bytes]:
         """Return each row."""
         whole = self.data.tobytes()
-        return [whole[low:high] for low, high in zip(self.start.tolist(), self.end.tolist(), strict=True)]
+        return [
+            whole[low:high]
+            for low, high in zip(self.start.tolist(), self.end.tolist(), strict=True)
+        ]
 
 
-def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, first: Numbers, count: Numbers) -> MarkedText:
-    """Return the text of rows, which is what stands between their candidates and a mark for each of those; all copied at once.
+def marked(
+    batch: Batch,
+    candidates: Candidates,
+    start: Numbers,
+    end: Numbers,
+    first: Numbers,
+    count: Numbers,
+) -> MarkedText:
+    """Return the text of rows, which is what stands between their candidates and a mark for each of
+    those; all copied at once.
 
-    Each is bytes [start, end) of `batch` with `count` candidates from number `first` on; i64[m] each, in order of place.
+    Each is bytes [start, end) of `batch` with `count` candidates from number `first` on; i64[m]
+    each, in order of place.
     """
     own = ranges(first, count)
     head = np.cumsum(count + 1) - count - 1
@@ -186,22 +219,32 @@ def marked(batch: Batch, candidates: Candidates, start: Numbers, end: Numbers, f
     made = np.full((int(behind[-1]) if len(behind) else 0) + 2, LINE_END, np.uint8)
     made[ranges(place, length)] = batch.data[ranges(begin, length)]
     marks = behind[~is_last]
-    made[marks - 2], made[marks - 1] = MARK, KIND | candidates.kind[own] << 1 | candidates.valid[own]
+    made[marks - 2], made[marks - 1] = (
+        MARK,
+        KIND | candidates.kind[own] << 1 | candidates.valid[own],
+    )
     return MarkedText(made, place[head], behind[head + count] - 1)
 
 
 class RowBatch:
     """Rows of a batch, in order of place; in memory only.
 
-    A column a row, [m]: `document`; `start` and `end`, its bytes in the batch; `style` u8, how it is written; `mask` u32, a bit
-    for each of `candidates.names` that it holds; `first_candidate` and `candidate_count`, also of those that fail their checksum.
+    A column a row, [m]: `document`; `start` and `end`, its bytes in the batch; `style` u8, how it
+    is written; `mask` u32, a bit for each of `candidates.names` that it holds; `first_candidate`
+    and `candidate_count`, also of those that fail their checksum.
     """
 
-    def __init__(self, batch: Batch, candidates: Candidates, groups: KeyGroups, rows: Spans) -> None:
+    def __init__(
+        self, batch: Batch, candidates: Candidates, groups: KeyGroups, rows: Spans
+    ) -> None:
         self.batch, self.candidates, self._rows = batch, candidates, rows
         self.document = holder_of(batch.starts, rows.start)
         self.start, self.end, self.style = rows.start, rows.end, rows.style
-        self.mask, self.first_candidate, self.candidate_count = groups.mask, groups.first, groups.count
+        self.mask, self.first_candidate, self.candidate_count = (
+            groups.mask,
+            groups.first,
+            groups.count,
+        )
         self._labels: dict[int, frozenset[str]] = {}
 
     def __len__(self) -> int:
@@ -209,7 +252,9 @@ class RowBatch:
 
     def lines(self, rows: Numbers) -> Numbers:
         """Return the first line of each of `rows`, from 0 in its document: i64[rows]."""
-        first: Numbers = self.batch.lines(self.start[rows]) - self.batch.lines(self.batch.starts[self.document[rows]])
+        first: Numbers = self.batch.lines(self.start[rows]) - self.batch.lines(
+            self.batch.starts[self.document[rows]]
+        )
         return first
 
     def of_document(self, document: int) -> range:
@@ -218,12 +263,16 @@ class RowBatch:
         return range(int(first), int(last))
 
     def extent_of(self, documents: Numbers) -> tuple[Numbers, Numbers]:
-        """Return the first row of each of `documents`, and how many rows it has: i64[documents] each."""
+        """Return the first row of each of `documents`, and how many rows it has: i64[documents]
+        each.
+        """
         first = np.searchsorted(self.document, documents)
         return first, np.searchsorted(self.document, documents + 1) - first
 
     def holding(self, places: Places) -> Numbers:
-        """Return the row that holds each of `places`, such as those of weak candidates, −1 for none: i64[places]."""
+        """Return the row that holds each of `places`, such as those of weak candidates, −1 for
+        none: i64[places].
+        """
         return self._rows.of_places(places)
 
     def labels(self, row: int) -> frozenset[str]:
@@ -231,7 +280,9 @@ class RowBatch:
         mask = int(self.mask[row])
         if mask not in self._labels:
             names = (name for bit, name in enumerate(self.candidates.names) if mask >> bit & 1)
-            self._labels[mask] = frozenset(str(field_by_kind().get(name, FieldLabel.OTHER)) for name in names if name != DIGEST)
+            self._labels[mask] = frozenset(
+                str(field_by_kind().get(name, FieldLabel.OTHER)) for name in names if name != DIGEST
+            )
         return self._labels[mask]
 
     def text(self, row: int) -> bytes:
@@ -241,8 +292,14 @@ class RowBatch:
         return text
 
     def marked(self, rows: Numbers) -> MarkedText:
-        """Return the beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a mark for each candidate."""
-        start, first, count = self.start[rows], self.first_candidate[rows], self.candidate_count[rows]
+        """Return the beginnings of `rows`, which ascend, at most LONGEST bytes of each, with a
+        mark for each candidate.
+        """
+        start, first, count = (
+            self.start[rows],
+            self.first_candidate[rows],
+            self.candidate_count[rows],
+        )
         end = np.minimum(self.end[rows], start + LONGEST)
         for row in np.flatnonzero(self.end[rows] > end).tolist():
             own = slice(int(first[row]), int(first[row] + count[row]))
@@ -260,12 +317,16 @@ SINGLE_QUOTED = re.compile(rb"'(?:[^'\\]|\\.|'')*+('?)", re.DOTALL)
 
 
 def split(row: bytes, separator: bytes, style: int) -> list[bytes]:
-    """Return the cells of one row as they are written, with HIDDEN for the separators inside quotes."""
+    """Return the cells of one row as they are written, with HIDDEN for the separators inside
+    quotes.
+    """
     if not separator:
         return [row]
     quote, pattern = _quotes(style)
     if quote in row and style != BLOCK:
-        row = pattern.sub(lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row)
+        row = pattern.sub(
+            lambda m: m.group().replace(separator, HIDDEN) if m[1] else m.group(), row
+        )
     return row.split(separator, MOST_CELLS)
 
 
@@ -274,7 +335,9 @@ def _quotes(style: int) -> tuple[bytes, re.Pattern[bytes]]:
 
 
 def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
-    """Return where `separator`, one sign some times over, parts cells of `rows`, as `split` parts them."""
+    """Return where `separator`, one sign some times over, parts cells of `rows`, as `split`
+    parts them.
+    """
     if not separator:
         return np.empty(0, np.int64)
     at = np.flatnonzero(rows.data == separator[0])
@@ -293,10 +356,13 @@ def find_borders(rows: MarkedText, separator: bytes, style: int) -> Places:
     return parted
 
 
-def _is_quoted(rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]) -> Flags:
+def _is_quoted(
+    rows: MarkedText, places: Places, row: Numbers, quote: bytes, pattern: re.Pattern[bytes]
+) -> Flags:
     """Return which of `places`, each in its `row`, stand inside quotes: bool[n].
 
-    An odd number of quotes before a place says so. In a row with an odd number of them, or with a backslash, each quote is read.
+    An odd number of quotes before a place says so. In a row with an odd number of them, or with a
+    backslash, each quote is read.
     """
     quotes = np.flatnonzero(rows.data == quote[0])
     begin, stop = np.searchsorted(quotes, rows.start), np.searchsorted(quotes, rows.end)
@@ -307,5 +373,7 @@ def _is_quoted(rows: MarkedText, places: Places, row: Numbers, quote: bytes, pat
         text = rows.data[rows.start[number] : rows.end[number]].tobytes()
         own = slice(*np.searchsorted(row, (number, number + 1)))
         borders = [place for found in pattern.finditer(text) if found[1] for place in found.span()]
-        is_quoted[own] = np.searchsorted(borders, places[own] - rows.start[number], "right") % 2 == 1
+        is_quoted[own] = (
+            np.searchsorted(borders, places[own] - rows.start[number], "right") % 2 == 1
+        )
     return is_quoted

@@ -1,15 +1,18 @@
 """Bytes to text, by the first that fits.
 
-Byte order mark, declared charset, UTF-32 and UTF-16 by their NULs, strict UTF-8, EBCDIC by its digits, strict GB18030 or Big5,
-Latin-1.
+Byte order mark, declared charset, UTF-32 and UTF-16 by their NULs, strict UTF-8, EBCDIC by its
+digits, strict GB18030 or Big5, Latin-1.
 
-Identifiers are ASCII, so a wrong 8-bit guess still finds them; labels and names need the right one. GBK is never searched
-as bytes: 126 of its characters end in `|`, and GB18030's four-byte sequences hold ASCII digits.
+Identifiers are ASCII, so a wrong 8-bit guess still finds them; labels and names need the right one.
+GBK is never searched as bytes: 126 of its characters end in `|`, and GB18030's four-byte sequences
+hold ASCII digits.
 
-Nearly all Big5 is GB18030 as well, so between those two the reading with more common characters wins. So it does for text that
-was GBK (or UTF-8), was read as Latin-1 or cp1252 and saved as UTF-8: it is read back when what comes out is plainly Chinese.
+Nearly all Big5 is GB18030 as well, so between those two the reading with more common characters
+wins. So it does for text that was GBK (or UTF-8), was read as Latin-1 or cp1252 and saved as UTF-8:
+it is read back when what comes out is plainly Chinese.
 
-A long text is decoded in windows, cut where no identifier and, if it can be helped, no row goes across.
+A long text is decoded in windows, cut where no identifier and, if it can be helped, no row goes
+across.
 """
 
 from __future__ import annotations
@@ -38,14 +41,24 @@ ALIASES = {
     "latin-1": "cp1252",
     "latin1": "cp1252",
 }
-"""What browsers read such labels as (WHATWG Encoding): GBK pages declare GB2312, and cp1252 bytes come as ISO-8859-1."""
-NOT_OF_THE_WEB = frozenset(("utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined"))
-"""Python's own codecs that no browser reads a page by: some give lone surrogates, some take forever."""
+"""What browsers read such labels as (WHATWG Encoding): GBK pages declare GB2312, and cp1252
+bytes come as ISO-8859-1.
+"""
+NOT_OF_THE_WEB = frozenset(
+    ("utf-7", "unicode-escape", "raw-unicode-escape", "idna", "punycode", "undefined")
+)
+"""Python's own codecs that no browser reads a page by: some give lone surrogates, some take
+forever.
+"""
 EBCDIC, EBCDIC_DIGITS, EBCDIC_BLANK = "cp037", bytes(range(0xF0, 0xFA)), 0x40
-"""The code page of a mainframe; others differ in signs and in what is Chinese, which is not read."""
+"""The code page of a mainframe; others differ in signs and in what is Chinese, which is not
+read.
+"""
 ASCII_DIGITS = b" \n0123456789"
 EBCDIC_SHARE, EBCDIC_TIMES = 0.3, 20
-"""What share of the bytes are its digits and blanks, and how many times more of its digits there are than of ASCII's."""
+"""What share of the bytes are its digits and blanks, and how many times more of its digits there
+are than of ASCII's.
+"""
 LONGEST_CHARACTER = 4
 SAMPLE = 4096
 DIGITS_IN_BYTES = re.compile(rb"[0-9]{8}")
@@ -53,9 +66,13 @@ DIGITS_IN_BYTES = re.compile(rb"[0-9]{8}")
 NULS_APART = 4
 """How many times more NULs stand in one byte of UTF-16's units than in the other."""
 MOSTLY, HALF = 0.95, 0.5
-"""Share of characters in the blocks of Chinese text from which it is UTF-16, and UTF-32, which nearly nothing else fits."""
+"""Share of characters in the blocks of Chinese text from which it is UTF-16, and UTF-32, which
+nearly nothing else fits.
+"""
 SPARSE = 50
-"""Text with fewer characters that are not ASCII than one in so many is not searched for misread Chinese."""
+"""Text with fewer characters that are not ASCII than one in so many is not searched for misread
+Chinese.
+"""
 HAN = range(0xE4, 0xEA)
 """First bytes of Chinese characters in UTF-8: text that was read as Latin-1 or cp1252 has none."""
 DAMAGE_SAMPLE = 1 << 16
@@ -64,8 +81,13 @@ MOST_LOST = 0.1
 CHINESE_SAMPLE = 1 << 14
 MOJIBAKE = "mojibake"
 """The name of this reading: GBK or UTF-8 that was read as Latin-1 or cp1252, and saved as UTF-8."""
-FIRST_BYTES = {"gb18030": ("gb2312", (0xA1, 0xA3), (0xB0, 0xD7)), "big5": ("big5", (0xA1, 0xA3), (0xA4, 0xC6))}
-"""For an encoding: the codec of its standard characters, and first bytes of its signs and of its common characters."""
+FIRST_BYTES = {
+    "gb18030": ("gb2312", (0xA1, 0xA3), (0xB0, 0xD7)),
+    "big5": ("big5", (0xA1, 0xA3), (0xA4, 0xC6)),
+}
+"""For an encoding: the codec of its standard characters, and first bytes of its signs and of its
+common characters.
+"""
 PLAINLY = 0.85
 """Share of common characters from which a text is Chinese beyond doubt."""
 FEWEST = 3
@@ -84,14 +106,18 @@ STRETCH = 4096
 FEW = 4
 """Different ones from which they are no separators: Hive parts fields, lists and maps by three."""
 RARE, MOSTLY_CONTROLS = 0.01, 0.9
-"""Their share from which a text is none: of several (every ninth byte of what is compressed is one), and of few."""
+"""Their share from which a text is none: of several (every ninth byte of what is compressed is
+one), and of few.
+"""
 
 LOST = 0.1
 """Share of characters that no encoding gave."""
 
 
 def decode(body: bytes, declared: str = "") -> str:
-    """The text of `body`. Never raises: Latin-1 reads anything, and what no strict reading fits is read with replacement.
+    """The text of `body`.
+
+    Never raises: Latin-1 reads anything, and what no strict reading fits is read with replacement.
 
     >>> decode('身份证'.encode('gbk'))
     '身份证'
@@ -100,7 +126,8 @@ def decode(body: bytes, declared: str = "") -> str:
 
 
 def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
-    """The text of `body`, and the encoding that it was read by: declare that for the next window of the same file.
+    """The text of `body`, and the encoding that it was read by: declare that for the next window of
+    the same file.
 
     Windows are best cut at line ends; a last character that was cut off is dropped.
     """
@@ -115,15 +142,23 @@ def decode_as(body: bytes, declared: str = "") -> tuple[str, str]:
         if text is None:
             continue
         if encoding == "utf-8":
-            is_dense = (len(body) - len(text)) * SPARSE > len(text) and not any(lead in body for lead in HAN)
+            is_dense = (len(body) - len(text)) * SPARSE > len(text) and not any(
+                lead in body for lead in HAN
+            )
             repaired = read_back(text, proven=was_mojibake) if is_dense or was_mojibake else None
             return (text, encoding) if repaired is None else (repaired, MOJIBAKE)
-        return _chinese(body, text) if encoding == "gb18030" and _named(declared) != "gb18030" else (text, encoding)
+        return (
+            _chinese(body, text)
+            if encoding == "gb18030" and _named(declared) != "gb18030"
+            else (text, encoding)
+        )
     return _damaged(body)
 
 
 def utf8_of(body: bytes, text: str, encoding: str) -> bytes:
-    """The UTF-8 of `text`, which `decode_as` read from `body` by `encoding`: `body` itself, where it is that."""
+    """The UTF-8 of `text`, which `decode_as` read from `body` by `encoding`: `body` itself,
+    where it is that.
+    """
     is_utf8 = (
         encoding == "utf-8"
         and not body.startswith(codecs.BOM_UTF8)
@@ -149,11 +184,20 @@ def _named(declared: str) -> str:
 
 
 def _damaged(body: bytes) -> tuple[str, str]:
-    """What fits no strict reading: by the encoding that replaces least, if it reads much more than it replaces; or Latin-1."""
+    """What fits no strict reading: by the encoding that replaces least, if it reads much more
+    than it replaces; or Latin-1.
+    """
     sample = body[:DAMAGE_SAMPLE]
-    lost = {encoding: _lost_share(sample.decode(encoding, "replace")) for encoding in ("utf-8", "gb18030", "big5")}
+    lost = {
+        encoding: _lost_share(sample.decode(encoding, "replace"))
+        for encoding in ("utf-8", "gb18030", "big5")
+    }
     best = min(lost, key=lost.__getitem__)
-    return (body.decode(best, "replace"), best) if lost[best] < MOST_LOST else (body.decode("latin-1"), "latin-1")
+    return (
+        (body.decode(best, "replace"), best)
+        if lost[best] < MOST_LOST
+        else (body.decode("latin-1"), "latin-1")
+    )
 
 
 def _lost_share(text: str) -> float:
@@ -163,7 +207,10 @@ def _lost_share(text: str) -> float:
 
 
 def _candidates(body: bytes, declared: str) -> Iterator[str]:
-    """Encodings to try strictly. A declared UTF-8 that does not hold is no reason to give up on the others."""
+    """Encodings to try strictly.
+
+    A declared UTF-8 that does not hold is no reason to give up on the others.
+    """
     named = _named(declared)
     if named and named != "cp1252":
         yield named
@@ -175,26 +222,38 @@ def _candidates(body: bytes, declared: str) -> Iterator[str]:
     if chinese := _wide_chinese(body):
         yield chinese
     yield from ("gb18030", "big5")
-    if named == "cp1252":  # a label that servers give by default: strict UTF-8 and GB18030 prove themselves first
+    # a label that servers give by default: strict UTF-8 and GB18030 prove themselves first
+    if named == "cp1252":
         yield named
 
 
 def _is_ebcdic(body: bytes) -> bool:
-    """Whether it is a mainframe's: many of its bytes are EBCDIC's digits and blanks, and next to none are those of ASCII."""
+    """Whether it is a mainframe's: many of its bytes are EBCDIC's digits and blanks, and next to
+    none are those of ASCII.
+    """
     sample = body[:SAMPLE]
     digits = len(sample) - len(sample.translate(None, EBCDIC_DIGITS))
     ascii_ = len(sample) - len(sample.translate(None, ASCII_DIGITS))
-    return digits + sample.count(EBCDIC_BLANK) > EBCDIC_SHARE * len(sample) and digits > EBCDIC_TIMES * ascii_
+    return (
+        digits + sample.count(EBCDIC_BLANK) > EBCDIC_SHARE * len(sample)
+        and digits > EBCDIC_TIMES * ascii_
+    )
 
 
 def _widest(body: bytes) -> str:
-    """UTF-32 without a mark: its units are all characters, no control character, and half of them of Chinese text."""
+    """UTF-32 without a mark: its units are all characters, no control character, and half of
+    them of Chinese text.
+    """
     sample = body[: SAMPLE & ~3]
     if len(body) % 4 or len(sample) < 4 * LONGEST_CHARACTER or 0 not in sample:
         return ""
     for encoding, form in (("utf-32-le", "<u4"), ("utf-32-be", ">u4")):
         units = np.frombuffer(sample, form)
-        if int(units.max()) <= sys.maxunicode and _share_of_text(units) >= HALF and not _has_controls(units):
+        if (
+            int(units.max()) <= sys.maxunicode
+            and _share_of_text(units) >= HALF
+            and not _has_controls(units)
+        ):
             return encoding
     return ""
 
@@ -207,13 +266,16 @@ def _wide(body: bytes) -> str:
     if DIGITS_IN_BYTES.search(sample):  # no text has characters that digits side by side would be
         return ""
     even, odd = sample[::2].count(0), sample[1::2].count(0)
-    if max(even, odd) < NULS_APART * min(even, odd):  # both bytes of many a unit: a table or a memory image
+    # both bytes of many a unit: a table or a memory image
+    if max(even, odd) < NULS_APART * min(even, odd):
         return ""
     return "utf-16-le" if odd >= even else "utf-16-be"
 
 
 def _wide_chinese(body: bytes) -> str:
-    """UTF-16 without a mark: Chinese text is Han characters, signs of their width and ASCII, in one byte order."""
+    """UTF-16 without a mark: Chinese text is Han characters, signs of their width and ASCII, in
+    one byte order.
+    """
     sample = body[: SAMPLE & ~1]
     if len(body) % 2 or len(sample) < 4:
         return ""
@@ -240,7 +302,9 @@ def _share_of_text(units: npt.NDArray[np.unsignedinteger]) -> float:
 
 
 def _strictly(body: bytes, encoding: str) -> str | None:
-    """The text, but for a last character that was cut off, if that is all that is wrong and there are others like it."""
+    """The text, but for a last character that was cut off, if that is all that is wrong and
+    there are others like it.
+    """
     try:
         if codecs.lookup(encoding).name.replace("_", "-") in NOT_OF_THE_WEB:
             return None
@@ -255,13 +319,21 @@ def _strictly(body: bytes, encoding: str) -> str | None:
 
 
 def common_share(text: str, encoding: str) -> float:
-    """Share of common characters among those of `text` that are not ASCII, 0.0 to 1.0; 1.0 where all are ASCII."""
+    """Share of common characters among those of `text` that are not ASCII, 0.0 to 1.0; 1.0 where
+    all are ASCII.
+    """
     if len(text) <= SHORT:
         wide = [char for char in text if char >= "\x80"]
-        return sum(map(_common_characters(encoding).__contains__, wide)) / len(wide) if wide else 1.0
+        return (
+            sum(map(_common_characters(encoding).__contains__, wide)) / len(wide) if wide else 1.0
+        )
     codes = _code_points(text[:CHINESE_SAMPLE])
     codes = codes[codes >= 0x80]
-    return np.count_nonzero(_common(encoding).take(codes, mode="clip")) / len(codes) if len(codes) else 1.0
+    return (
+        np.count_nonzero(_common(encoding).take(codes, mode="clip")) / len(codes)
+        if len(codes)
+        else 1.0
+    )
 
 
 def _code_points(text: str) -> npt.NDArray[np.uint32]:
@@ -280,7 +352,9 @@ def _common_characters(encoding: str) -> frozenset[str]:
 
 @cache
 def _common(encoding: str) -> npt.NDArray[np.bool_]:
-    """bool[65536]: the signs and common characters of `encoding`, by code point; the last stands for all that lie beyond."""
+    """bool[65536]: the signs and common characters of `encoding`, by code point; the last stands
+    for all that lie beyond.
+    """
     codec, signs, common = FIRST_BYTES[encoding]
     made = np.zeros(1 << 16, bool)
     for first in (*range(signs[0], signs[1] + 1), *range(common[0], common[1] + 1)):
@@ -291,7 +365,8 @@ def _common(encoding: str) -> npt.NDArray[np.bool_]:
 
 
 def read_back(text: str, *, proven: bool = False) -> str | None:
-    """What `text` was before it was read as Latin-1 or cp1252, or None where it proves to be nothing else.
+    """What `text` was before it was read as Latin-1 or cp1252, or None where it proves to be
+    nothing else.
 
     `proven`: an earlier window of the same file was such text, so that a few characters are enough.
 
@@ -322,7 +397,8 @@ def _bytes() -> dict[int, int]:
 
 
 def is_opaque(text: str | bytes) -> bool:
-    r"""Whether `text`, which is decoded or UTF-8, is none, by its beginning, its middle and its end.
+    r"""Whether `text`, which is decoded or UTF-8, is none, by its beginning, its middle and its
+    end.
 
     >>> is_opaque("姓名\x01手机\n"), is_opaque(bytes(range(256)) * 9), is_opaque(bytes(99))
     (False, True, True)
@@ -337,15 +413,22 @@ def _is_opaque(text: str | bytes) -> bool:
     """The same of all of it."""
     if isinstance(text, str) and text.count("\N{REPLACEMENT CHARACTER}") > LOST * len(text):
         return True
-    found = (text.encode("utf-8", "replace") if isinstance(text, str) else text).translate(None, NO_CONTROLS)
+    found = (text.encode("utf-8", "replace") if isinstance(text, str) else text).translate(
+        None, NO_CONTROLS
+    )
     share = len(found) / max(1, len(text))
     return share > MOSTLY_CONTROLS or (share > RARE and len(set(found)) >= FEW)
 
 
 WINDOW = 2 * 1024 * 1024
-"""Bytes of a window: long enough for the search to be at its speed, small enough to hold several."""
+"""Bytes of a window: long enough for the search to be at its speed, small enough to hold
+several.
+"""
 ROW_ENDS = ("\n", "),", "},")
-"""Ends of lines, of tuples of an SQL statement, of JSON objects. None of these bytes is the second of a GBK or Big5 character."""
+"""Ends of lines, of tuples of an SQL statement, of JSON objects.
+
+None of these bytes is the second of a GBK or Big5 character.
+"""
 APART = r"[,;\t]|[ ](?![0-9])|(?<![0-9])[ ]"
 """Between two fields: a space between digits may be inside a number."""
 BETWEEN, BETWEEN_BYTES = re.compile(APART), re.compile(APART.encode())
@@ -355,7 +438,9 @@ WIDEST = 4
 
 
 def windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
-    """The bytes of `chunks` in windows of about WINDOW; `wide` is their encoding where that is UTF-16 or UTF-32."""
+    """The bytes of `chunks` in windows of about WINDOW; `wide` is their encoding where that is
+    UTF-16 or UTF-32.
+    """
     parts, size = list[bytes](), 0  # joined at once: a short text is never copied
     for chunk in chunks:
         parts.append(chunk)
@@ -373,16 +458,22 @@ def windows(chunks: Iterable[bytes], wide: str = "") -> Iterator[bytes]:
 
 
 def wide(head: bytes) -> str:
-    """`utf-16-le`, `utf-16-be`, `utf-32-le` or `utf-32-be` for a text that begins like it, "" for others.
+    """`utf-16-le`, `utf-16-be`, `utf-32-le` or `utf-32-be` for a text that begins like it, "" for
+    others.
 
-    It has a byte order mark, or a NUL in every second byte of the first hundred, or in both of every second pair of them.
+    It has a byte order mark, or a NUL in every second byte of the first hundred, or in both of
+    every second pair of them.
     """
     sample = head[:100]
     if 0 not in sample and sample[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         return ""
     if sample[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff"):
         return "utf-32-le" if sample[0] else "utf-32-be"
-    if len(sample) >= WIDEST and len(sample) % WIDEST == 0 and sample[:2] not in (b"\xff\xfe", b"\xfe\xff"):
+    if (
+        len(sample) >= WIDEST
+        and len(sample) % WIDEST == 0
+        and sample[:2] not in (b"\xff\xfe", b"\xfe\xff")
+    ):
         low, high = (sample[at::4] + sample[at + 1 :: 4] for at in (0, 2))
         if not any(high) or not any(low):
             return "" if not any(sample) else "utf-32-le" if not any(high) else "utf-32-be"
@@ -399,13 +490,16 @@ def _cut(held: bytes, wide: str) -> int:
     for row_end in ROW_ENDS:
         end = row_end.encode(wide or "ascii")
         place = held.rfind(end, WINDOW // 2, WINDOW)
-        while wide and place >= 0 and place % len("\n".encode(wide)):  # half of one character and half of the next
+        # half of one character and half of the next
+        while wide and place >= 0 and place % len("\n".encode(wide)):
             place = held.rfind(end, WINDOW // 2, place + len(end) - 1)
         if place >= 0:
             return place + len(end)
     first = WINDOW - SEARCHED
     if not wide:
-        return max((match.end() for match in BETWEEN_BYTES.finditer(held, first, WINDOW)), default=WINDOW)
+        return max(
+            (match.end() for match in BETWEEN_BYTES.finditer(held, first, WINDOW)), default=WINDOW
+        )
     text = held[first:WINDOW].decode(wide, "replace")
     last = max((match.end() for match in BETWEEN.finditer(text)), default=0)
     return first + len(text[:last].encode(wide)) if last else WINDOW

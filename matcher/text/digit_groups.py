@@ -1,7 +1,8 @@
-"""Where digits stand in groups with the same between all, so that together they may be one number: `1380x0138x000`, `1 3 8 0 …`.
+"""Where digits stand in groups with the same between all, so that together they may be one number:
+`1380x0138x000`, `1 3 8 0 …`.
 
-A chain goes as far as the same sign goes on: a row of ten numbers is none. Tables are full of digits, so chains are told in
-columns; which of them are numbers is told by `group_numbers`.
+A chain goes as far as the same sign goes on: a row of ten numbers is none. Tables are full of
+digits, so chains are told in columns; which of them are numbers is told by `group_numbers`.
 """
 
 from __future__ import annotations
@@ -57,8 +58,10 @@ HAN_SEPARATORS = (
     *"丨丶加减乘除杠横转接连再然后下点的呀啊哦喔嗯呢吧爱你我他她是不有在请打拨",
     *("空格", "逗号", "斜线", "斜杠", "横杠", "横线", "减号", "加号", "中间", "然后", "接着"),
 )
-"""Strokes that pass for signs, and words that people put between the groups of a number. Units and words that list are none:
-`150元1000元5000`."""
+"""Strokes that pass for signs, and words that people put between the groups of a number.
+
+Units and words that list are none: `150元1000元5000`.
+"""
 COMMON_HAN, HAN_LEADS = np.uint8(0xE4), 5
 LAST_X = 17
 """Before which digit of a resident ID an X may stand."""
@@ -69,16 +72,33 @@ SMALL_X, HYPHENS = ord("x"), 0x2D2D
 
 @cache
 def _known() -> Words:
-    """The lengths of groups that the search finds by itself, each as a number of hexadecimal digits, the first the lowest."""
-    prefixed = [(len(prefix), *shape) for prefix in phone.PREFIXES if prefix for shape in ((phone.LENGTH,), *phone.GROUPS)]
-    shapes = (*phone.GROUPS, *prefixed, *resident_id.GROUPS, (6, 8, 3), *card.GROUPS)  # (6, 8, 3) before an X
-    return np.array([sum(size << 4 * place for place, size in enumerate(shape)) for shape in shapes], np.uint64)
+    """The lengths of groups that the search finds by itself, each as a number of hexadecimal
+    digits, the first the lowest.
+    """
+    prefixed = [
+        (len(prefix), *shape)
+        for prefix in phone.PREFIXES
+        if prefix
+        for shape in ((phone.LENGTH,), *phone.GROUPS)
+    ]
+    # (6, 8, 3) before an X
+    shapes = (*phone.GROUPS, *prefixed, *resident_id.GROUPS, (6, 8, 3), *card.GROUPS)
+    return np.array(
+        [sum(size << 4 * place for place, size in enumerate(shape)) for shape in shapes], np.uint64
+    )
 
 
 @cache
 def _words() -> Words:
-    """HAN_SEPARATORS as numbers, as `signs_at` makes them: up to four of one, with spaces around or none."""
-    written = (f"{space}{word * count}{space}" for word in HAN_SEPARATORS for count in range(1, 5) for space in ("", " ", "  "))
+    """HAN_SEPARATORS as numbers, as `signs_at` makes them: up to four of one, with spaces around
+    or none.
+    """
+    written = (
+        f"{space}{word * count}{space}"
+        for word in HAN_SEPARATORS
+        for count in range(1, 5)
+        for space in ("", " ", "  ")
+    )
     return np.array([int.from_bytes(text.encode()[:8], "little") for text in written], np.uint64)
 
 
@@ -86,37 +106,48 @@ def _words() -> Words:
 def _may_follow() -> Flags:
     """bool[256]: with which bytes what stands between two groups may begin."""
     table = np.ones(256, bool)
-    table[[byte for byte in range(256) if bytes((byte,)).isalnum() and byte | 32 != SMALL_X]] = False
+    table[[byte for byte in range(256) if bytes((byte,)).isalnum() and byte | 32 != SMALL_X]] = (
+        False
+    )
     table[list(BETWEEN_CELLS)] = False
     return table
 
 
 @cache
 def _may_go_on() -> Flags:
-    """bool[256]: with which bytes it, or a digit, may go on behind its first byte: with no letter but x."""
+    """bool[256]: with which bytes it, or a digit, may go on behind its first byte: with no
+    letter but x.
+    """
     table = np.ones(256, bool)
     table[[byte for byte in range(128) if chr(byte).isalpha() and byte | 32 != SMALL_X]] = False
     return table
 
 
-def find_groups(classes: Classes, labelled: Places, beginnings: tuple[Places, Places]) -> GroupChains:
-    """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by where they begin.
+def find_groups(
+    classes: Classes, labelled: Places, beginnings: tuple[Places, Places]
+) -> GroupChains:
+    """The chains of digits in folded texts, UTF-8 with ROOM around, that may be one number, by
+    where they begin.
 
-    `labelled` are places behind the first sign of chains that stand behind a label, and may have signs that part cells; all
-    others are among `beginnings`, as `find_group_starts` tells them.
+    `labelled` are places behind the first sign of chains that stand behind a label, and may have
+    signs that part cells; all others are among `beginnings`, as `find_group_starts` tells them.
     """
     data, digit = classes.data, classes.digit
     start, first = beginnings
     has_label = np.zeros(len(start), bool)
     if len(labelled):
         last = labelled - 2 - (data.take(labelled - 2) == SPACE)
-        size = LONGEST_FIRST - highest(~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1))
+        size = LONGEST_FIRST - highest(
+            ~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1)
+        )
         start, its = np.unique(np.concatenate((last + 1 - size, start)), return_index=True)
         first, has_label = np.concatenate((size, first)).take(its), its < len(size)
     return _numbers(data, digit, start, first, has_label)
 
 
-def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags) -> GroupChains:
+def _numbers(
+    data: Bytes, digit: Words, start: Places, first: Places, labelled: Flags
+) -> GroupChains:
     """The chains that begin at `start` with `first` digits and may be a number."""
     chains = GroupChains(data, digit, start, first, lowest(windows(digit, start + first)), labelled)
     chains = chains.only(np.flatnonzero(chains.are_usable()))
@@ -125,13 +156,17 @@ def _numbers(data: Bytes, digit: Words, start: Places, first: Places, labelled: 
 
 
 def find_group_starts(classes: Classes) -> tuple[Places, Places]:
-    """Return where the first group of what may be a chain begins, and its digits, with a sign behind that may part groups."""
+    """Return where the first group of what may be a chain begins, and its digits, with a sign
+    behind that may part groups.
+    """
     data, digit = classes.data, classes.digit
     start, first = _find_first_groups(classes)
     gap = lowest(windows(digit, start + first))
     sign = signs_at(data, start + first, gap)
     usable = (gap <= LONGEST_GAP) & _may_part(sign, gap)
-    usable &= ~have_gap(data, start - gap, start + first, gap, sign) | ~is_digit(data.take(start - gap - 1))
+    usable &= ~have_gap(data, start - gap, start + first, gap, sign) | ~is_digit(
+        data.take(start - gap - 1)
+    )
     own = np.flatnonzero(usable)
     return start.take(own), first.take(own)
 
@@ -140,10 +175,13 @@ def _find_first_groups(classes: Classes) -> tuple[Places, Places]:
     """Where the first group of what may be a chain begins, and its digits."""
     data, digit = classes.data, classes.digit
     last = classes.last_digits
-    last = last.take(np.flatnonzero(_may_follow().take(data.take(last + 1))))  # of tables few are left
+    # of tables few are left
+    last = last.take(np.flatnonzero(_may_follow().take(data.take(last + 1))))
     last = last.take(np.flatnonzero(_may_go_on().take(data.take(last + 2))))  # of addresses none
     last = last.take(np.flatnonzero(lowest(windows(digit, last + 1)) <= LONGEST_GAP))
-    first = LONGEST_FIRST - highest(~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1))
+    first = LONGEST_FIRST - highest(
+        ~windows(digit, last - LONGEST_FIRST) & below(LONGEST_FIRST + 1)
+    )
     start = last + 1 - first
     goes_on = (data.take(start - 1) == data.take(start + first)) & is_digit(data.take(start - 2))
     goes_on |= (first == 1) & _is_single(data, start - 2) & is_one_of(data.take(start - 1), LOOSE)
@@ -167,9 +205,12 @@ def have_gap(data: Bytes, place: Places, gap_start: Places, gap: Places, sign: W
     `sign` u64[n] are the first eight bytes at `gap_start`, as `signs_at` gives them.
     """
     same: Flags = signs_at(data, place, gap) == sign
-    long = np.flatnonzero(same & (gap > SIGN_BYTES))  # at most LONGEST_GAP, so that two numbers hold them
+    # at most LONGEST_GAP, so that two numbers hold them
+    long = np.flatnonzero(same & (gap > SIGN_BYTES))
     rest = gap[long] - SIGN_BYTES
-    same[long] = signs_at(data, place[long] + SIGN_BYTES, rest) == signs_at(data, gap_start[long] + SIGN_BYTES, rest)
+    same[long] = signs_at(data, place[long] + SIGN_BYTES, rest) == signs_at(
+        data, gap_start[long] + SIGN_BYTES, rest
+    )
     return same
 
 
@@ -180,33 +221,54 @@ def signs_at(data: Bytes, place: Places, gap: Places) -> Words:
 
 
 def _may_part(sign: Words, gap: Places) -> Flags:
-    """Which signs may stand between the groups of a number: no words, line ends, nor what parts the cells of a row."""
+    """Which signs may stand between the groups of a number: no words, line ends, nor what parts
+    the cells of a row.
+    """
     text = sign.view(np.uint8).reshape(-1, 8)
-    word = (is_letter(text) & (text | 32 != SMALL_X)) | (text == LINE_END) | (text - COMMON_HAN <= HAN_LEADS)
+    word = (
+        (is_letter(text) & (text | 32 != SMALL_X))
+        | (text == LINE_END)
+        | (text - COMMON_HAN <= HAN_LEADS)
+    )
     usable: Flags = word.view(np.uint64).ravel() == 0  # of the eight of a row none
     words = np.flatnonzero(~usable)
     usable[words] = np.isin(sign[words], _words())
-    usable &= ~((gap == 1) & is_one_of(text[:, 0], BETWEEN_CELLS)) & (sign & np.uint64(0xFFFF) != HYPHENS)
+    usable &= ~((gap == 1) & is_one_of(text[:, 0], BETWEEN_CELLS)) & (
+        sign & np.uint64(0xFFFF) != HYPHENS
+    )
     last = text[np.arange(len(text)), np.minimum(gap, 8) - 1]
     usable &= (gap == 1) | (last != PLUS)  # `,+86139…`: the next value begins
     return usable
 
 
 class GroupChains:
-    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`, followed group by group.
+    """Chains that begin at `start` with `first` digits and a `sign` of `gap` bytes at `gap_start`,
+    followed group by group.
 
-    `value` are the digits of each from 0 to 9, zeros behind the last, u8[n, MOST]; `labelled`: a label is before. `end` is the
-    place behind the last digit, `total` how many there are, `groups` how many of them stand together, and `code` the sizes of the
-    first sixteen groups, four bits each. `single`: no group has two digits; `no_address`: not all groups are octets of an address
+    `value` are the digits of each from 0 to 9, zeros behind the last, u8[n, MOST]; `labelled`: a
+    label is before. `end` is the place behind the last digit, `total` how many there are, `groups`
+    how many of them stand together, and `code` the sizes of the first sixteen groups, four bits
+    each. `single`: no group has two digits; `no_address`: not all groups are octets of an address
     of a network. `mixed`: single digits go on behind another sign, up to `reach` of them in all.
     """
 
-    def __init__(self, data: Bytes, digit: Words, start: Places, first: Places, gap: Places, labelled: Flags) -> None:
+    def __init__(
+        self, data: Bytes, digit: Words, start: Places, first: Places, gap: Places, labelled: Flags
+    ) -> None:
         self.data, self._digit = data, digit
-        self.start, self.gap, self.sign, self.labelled = start, gap, signs_at(data, start + first, gap), labelled
+        self.start, self.gap, self.sign, self.labelled = (
+            start,
+            gap,
+            signs_at(data, start + first, gap),
+            labelled,
+        )
         self.gap_start = start + first
         self.value = np.empty((len(start), 0), np.uint8)
-        self.total, self.code, self.groups = first.copy(), first.astype(np.uint64), np.ones(len(start), np.int64)
+        self.total, self.code, self.groups = (
+            first.copy(),
+            first.astype(np.uint64),
+            np.ones(len(start), np.int64),
+        )
         self.single, self.no_address = first == 1, self._is_no_octet(start, first)
         self.mixed, self.reach = np.zeros(len(start), bool), first.copy()
         self.end = start + first
@@ -227,7 +289,11 @@ class GroupChains:
     def _is_no_octet(self, place: Places, size: Places) -> Flags:
         """Which groups are no part of an address of a network: above 299, or with a zero before."""
         begin = self.data.take(place)
-        return np.asarray((size > OCTET) | ((size == OCTET) & (begin > ord("2"))) | ((size > 1) & (begin == ord("0"))))
+        return np.asarray(
+            (size > OCTET)
+            | ((size == OCTET) & (begin > ord("2")))
+            | ((size > 1) & (begin == ord("0")))
+        )
 
     def _follow(self, place: Places) -> None:
         """Count each chain's groups and digits, as far as it goes or is of use."""
@@ -266,7 +332,9 @@ class GroupChains:
         """The digits of each chain from 0 to 9, zeros behind the last: u8[n, MOST]."""
         value, size = np.zeros((len(self.start), MOST), np.uint8), self.end - self.start
         width = int(size.max(initial=1))
-        text = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))[self.start]
+        text = np.ndarray((len(self.data) - width + 1,), f"V{width}", self.data.data, 0, (1,))[
+            self.start
+        ]
         text = text.view(np.uint8).reshape(-1, width)
         digits = text[is_digit(text) & (np.arange(width) < size[:, None])]
         value.reshape(-1)[ranges(np.arange(len(size)) * MOST, self.total)] = digits - np.uint8(ZERO)
@@ -277,28 +345,38 @@ class GroupChains:
         begin = self.data.take(self.start)
         usable: Flags = (self.reach >= FEWEST) & (self.total <= MOST)
         by_itself = np.isin(self.sign, SPACE_DASH_DOT) & (self.gap == 1) & ~self.mixed
-        usable &= ~(by_itself & np.isin(self.code, _known()) & ((begin != ord("1")) | (self.groups < FIVE)))  # no card
+        # no card
+        usable &= ~(
+            by_itself & np.isin(self.code, _known()) & ((begin != ord("1")) | (self.groups < FIVE))
+        )
         dotted = (self.sign == SPACE_DASH_DOT[2]) & ~self.mixed
         usable &= ~(dotted & ((self.groups == 2) | ((self.groups == OCTETS) & ~self.no_address)))
         return usable
 
     def are_numbers(self) -> Flags:
-        """Which may be a mobile number, or a resident ID or card whose check holds, or end with an X.
+        """Which may be a mobile number, or a resident ID or card whose check holds, or end with an
+        X.
 
         Where signs are mixed, a part may be one.
         """
-        valid: Flags = self.mixed | (self.total == LAST_X) | self.have_luhn() | (self.are_mobile() >= 0)
+        valid: Flags = (
+            self.mixed | (self.total == LAST_X) | self.have_luhn() | (self.are_mobile() >= 0)
+        )
         own = np.flatnonzero(self.total == LAST_X + 1)
         valid[own] |= self.value[own, LAST_X] == last_of_id(self.value[own])
         return valid
 
     def are_mobile(self) -> Places:
-        """The digits that stand before a mobile number of China, as 86; -1 for what is none: i64[n]."""
+        """The digits that stand before a mobile number of China, as 86; -1 for what is none:
+        i64[n].
+        """
         found = np.full(len(self.total), -1)
         for prefix in phone.PREFIXES:
             own = np.flatnonzero(self.total == FEWEST + len(prefix))
             value = self.value[own]
-            begins = (value[:, : len(prefix) + 1] == (*map(int, prefix), 1)).all(1) & (value[:, len(prefix) + 1] >= LEAST_SECOND)
+            begins = (value[:, : len(prefix) + 1] == (*map(int, prefix), 1)).all(1) & (
+                value[:, len(prefix) + 1] >= LEAST_SECOND
+            )
             found[own[begins]] = len(prefix)
         return found
 
@@ -316,4 +394,7 @@ class GroupChains:
 
 def last_of_id(value: Bytes) -> Places:
     """What the last digit of a resident ID must be, by its first seventeen; 10 stands for X."""
-    return np.asarray((12 - value[:, : len(resident_id.WEIGHTS)] @ np.array(resident_id.WEIGHTS, np.int64) % 11) % 11)
+    return np.asarray(
+        (12 - value[:, : len(resident_id.WEIGHTS)] @ np.array(resident_id.WEIGHTS, np.int64) % 11)
+        % 11
+    )

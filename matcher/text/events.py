@@ -1,12 +1,13 @@
-"""Find the places of folded texts where something may be undone: an escape, a spelling, digits in pieces, a base64 block.
+"""Find the places of folded texts where something may be undone: an escape, a spelling, digits in
+pieces, a base64 block.
 
     prescan hits ─┐
     columns      ─┼─> places ─> the lines that hold them are undone (`matcher.text.splice`)
     number chains ─┘
     base64 runs  ──> lines of blocks, told in the text before it was folded
 
-Each gate asks for more than is undone, and folding hides none, since ASCII stays. Text of which little needs undoing stays as it
-is but for those lines.
+Each gate asks for more than is undone, and folding hides none, since ASCII stays. Text of which
+little needs undoing stays as it is but for those lines.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from matcher.text.spellings import list_spellings
 from matcher.text.spellings.blocks import base64_starts, find_text_runs
 
 LONG, HEAD, MANY = 1 << 16, 1 << 12, 32
-"""Bytes of a text whose beginning is looked at first, of that beginning, and gates in it that tell of more."""
+"""Bytes of a text whose beginning is looked at first, of that beginning, and gates in it that
+tell of more.
+"""
 SHORT = 1 << 14
 BLOCK_LINE = re.compile(rb"[A-Za-z0-9+/_\-]+={0,2}")
 """A line that is nothing but a part of a base64 block."""
@@ -36,7 +39,9 @@ Hits = tuple[Places, Places]
 
 
 class UndoEvents(NamedTuple):
-    """What may be undone in a batch: the numbers of its lines in the buffer, ascending, and the texts that are undone whole."""
+    """What may be undone in a batch: the numbers of its lines in the buffer, ascending, and the
+    texts that are undone whole.
+    """
 
     lines: Places
     whole: Flags
@@ -63,16 +68,23 @@ def _get_flags(gate: str | bytes) -> int:
     return BYTES if isinstance(gate, bytes) else TEXT
 
 
-def find_events(batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: Flags, with_comma: Flags) -> UndoEvents:
+def find_events(
+    batch: Batch, texts: Sequence[FoldedText], hits: Hits, is_done: Flags, with_comma: Flags
+) -> UndoEvents:
     """Return what may be undone in the folded `texts` of a batch, in which the prescan saw `hits`.
 
-    Nothing is told of texts that `is_done` names, bool[texts]; `with_comma` names those that had a full-width comma.
+    Nothing is told of texts that `is_done` names, bool[texts]; `with_comma` names those that had a
+    full-width comma.
     """
     row, place = _owners().take(hits[0]), hits[1] - 1
     needs_text, has_finder = (np.array(column).take(row) for column in _list_kinds())
     whole = texts_holding(place[needs_text], batch.starts)
     groups = find_number_places(batch.classes, place[has_finder] + 1, batch.starts, with_comma)
-    seen = [place[~(needs_text | has_finder)], groups, *(near for _, near in find_in_columns(batch.classes))]
+    seen = [
+        place[~(needs_text | has_finder)],
+        groups,
+        *(near for _, near in find_in_columns(batch.classes)),
+    ]
     places, blocks = np.concatenate(seen), _find_block_lines(batch, texts)
     if not (len(places) or len(blocks)):
         return UndoEvents(places, whole & ~is_done)
@@ -92,7 +104,9 @@ def _list_kinds() -> tuple[list[bool], list[bool]]:
 
 
 def find_gates(data: Bytes) -> Hits:
-    """Return where gates of rows match that are read in a folded text: the row of each hit, and its end."""
+    """Return where gates of rows match that are read in a folded text: the row of each hit, and
+    its end.
+    """
     owner, search = _search_gates()
     gate, end = search.find(data)
     return owner.take(gate), end
@@ -100,15 +114,24 @@ def find_gates(data: Bytes) -> Hits:
 
 @cache
 def _search_gates() -> tuple[Places, Literals]:
-    gates = [(number, gate) for number, row in enumerate(list_spellings()) if row.rewrite is None for gate in row.gate]
+    gates = [
+        (number, gate)
+        for number, row in enumerate(list_spellings())
+        if row.rewrite is None
+        for gate in row.gate
+    ]
     wanted = [_to_bytes(gate) for _, gate in gates]
-    return np.array([number for number, _ in gates], np.int64), Literals(wanted, [_get_flags(gate) for _, gate in gates])
+    return np.array([number for number, _ in gates], np.int64), Literals(
+        wanted, [_get_flags(gate) for _, gate in gates]
+    )
 
 
 def find_in_columns(classes: Classes, short: int = SHORT) -> Iterator[Hits]:
-    """Yield where rows may apply that none of `patterns` tells: their numbers in the table, and places near it.
+    """Yield where rows may apply that none of `patterns` tells: their numbers in the table, and
+    places near it.
 
-    A buffer of at most `short` bytes is searched as a whole, which is faster than tests of its columns.
+    A buffer of at most `short` bytes is searched as a whole, which is faster than tests of its
+    columns.
     """
     for number, row in enumerate(list_spellings()):
         if row.starts is not None:
@@ -128,13 +151,23 @@ def find_in_columns(classes: Classes, short: int = SHORT) -> Iterator[Hits]:
 
 
 @cache
-def _search_near(near: Callable[[Classes], tuple[Places, Places]] | None) -> tuple[Places, Literals]:
-    """Return the row of each gate that is searched for where `near` tells, all of them for None, and their search.
+def _search_near(
+    near: Callable[[Classes], tuple[Places, Places]] | None,
+) -> tuple[Places, Literals]:
+    """Return the row of each gate that is searched for where `near` tells, all of them for None,
+    and their search.
 
     They are of bytes: a stretch may begin within a character.
     """
-    gates = [(number, gate) for number, row in enumerate(list_spellings()) if near in (None, row.near) for gate in row.near_gate]
-    return np.array([number for number, _ in gates], np.int64), Literals([gate for _, gate in gates], BYTES)
+    gates = [
+        (number, gate)
+        for number, row in enumerate(list_spellings())
+        if near in (None, row.near)
+        for gate in row.near_gate
+    ]
+    return np.array([number for number, _ in gates], np.int64), Literals(
+        [gate for _, gate in gates], BYTES
+    )
 
 
 def find_dense(texts: Sequence[FoldedText], find: Callable[[Bytes], Hits]) -> Flags:
@@ -143,11 +176,16 @@ def find_dense(texts: Sequence[FoldedText], find: Callable[[Bytes], Hits]) -> Fl
     Their first bytes tell, in which `find` looks for `patterns`.
     """
     heads = [text.utf8[:HEAD] if len(text.utf8) >= LONG else b"" for text in texts]
-    return np.array([head != b"" and len(find(np.frombuffer(head, np.uint8))[0]) >= MANY for head in heads], bool)
+    return np.array(
+        [head != b"" and len(find(np.frombuffer(head, np.uint8))[0]) >= MANY for head in heads],
+        bool,
+    )
 
 
 def _find_block_lines(batch: Batch, texts: Sequence[FoldedText]) -> Places:
-    """Return the lines of base64 blocks: those where text in base64 begins, and those beside them that only go on."""
+    """Return the lines of base64 blocks: those where text in base64 begins, and those beside
+    them that only go on.
+    """
     folded = [number for number, text in enumerate(texts) if not text.is_unchanged]
     begin = _find_text_lines(batch) if len(folded) < len(texts) else np.empty(0, np.int64)
     if len(begin) and folded:
@@ -170,7 +208,9 @@ def _find_text_lines(batch: Batch) -> Places:
 
 
 def _add_neighbours(batch: Batch, begin: Places) -> Places:
-    """Return lines and those before and behind them that are nothing but letters of the alphabet."""
+    """Return lines and those before and behind them that are nothing but letters of the
+    alphabet.
+    """
     starts, blocks = batch.line_starts, list[Places]()
     behind = 0
 

@@ -1,23 +1,27 @@
-"""Folding: every way of writing a digit, letter or separator becomes the plain one, and what cannot be seen is dropped.
+"""Folding: every way of writing a digit, letter or separator becomes the plain one, and what cannot
+be seen is dropped.
 
 All texts of a batch are folded at once, as UTF-8 bytes laid end to end:
 
 1. Every line end becomes one newline, every NUL a space. A text in ASCII is done.
-2. Common Chinese characters (U+4000 to U+9FFF, which begin with the bytes E4 to E9) stay as they are. All others that are not
-   ASCII are looked up in one table: each stays, or becomes one ASCII byte, or none.
+2. Common Chinese characters (U+4000 to U+9FFF, which begin with the bytes E4 to E9) stay as they
+   are. All others that are not ASCII are looked up in one table: each stays, or becomes one ASCII
+   byte, or none.
 3. In the lines in which Han digits may belong to a number, such numbers are read (`read_numbers`).
 
-The way back to the decoded text is worked out when somebody asks: a character becomes one character or none, so it is a count
-of those that were dropped.
+The way back to the decoded text is worked out when somebody asks: a character becomes one character
+or none, so it is a count of those that were dropped.
 
-Han digits: 一二三 is a word and 壹 a name, so they become plain ones in a run of at least seven digits alone, Han or plain, with
-at most one sign between two of them. Those before and after a plain number that is whole without them stay
-(张三13800138000, 13800138000一手). Look-alikes of a resident ID's X are read there too, and a full-width plus is one where a
-number begins (＋８６…); elsewhere it parts columns, while a plain one may stand in an address. Few texts hold any such number,
-and most prose holds single Han digits: `may_hold_numbers` says, from the bytes of many texts, in which lines `read_numbers` must
-look.
+Han digits: 一二三 is a word and 壹 a name, so they become plain ones in a run of at least seven
+digits alone, Han or plain, with at most one sign between two of them. Those before and after a
+plain number that is whole without them stay (张三13800138000, 13800138000一手). Look-alikes of a
+resident ID's X are read there too, and a full-width plus is one where a number begins (＋８６…);
+elsewhere it parts columns, while a plain one may stand in an address. Few texts hold any such
+number, and most prose holds single Han digits: `may_hold_numbers` says, from the bytes of many
+texts, in which lines `read_numbers` must look.
 
-Traditional forms of simplified words are by a table of single characters (`traditional.tsv`, which names its source).
+Traditional forms of simplified words are by a table of single characters (`traditional.tsv`, which
+names its source).
 """
 
 from __future__ import annotations
@@ -67,19 +71,32 @@ HAN = "".join(DIGITS)
 DIGIT = f"[0-9{HAN}]"
 RUN = compile_later(rf"({DIGIT}(?:[{re.escape(BETWEEN_HAN)}]?{DIGIT}){{{SHORTEST_RUN - 1},}}+)")
 BEGINNING_PLUS = re.compile(rf"{WIDE_PLUS}(?<![0-9A-Za-z].)(?=[0-9])")
-GROUPED = [f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}" for sign in map(re.escape, SEPARATORS) for last in ("", sign)]
-CHECK_CHARACTER = re.compile(f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for before in ('[0-9]{17}', *GROUPED))})")
-"""An X look-alike behind the seventeen digits of a resident ID, in one piece or grouped by one separator throughout."""
+GROUPED = [
+    f"[0-9]{{6}}{sign}[0-9]{{8}}{sign}[0-9]{{3}}{last}"
+    for sign in map(re.escape, SEPARATORS)
+    for last in ("", sign)
+]
+CHECK_CHARACTER = re.compile(
+    f"[{X_ALIKE}](?:{'|'.join(f'(?<={before}.)' for before in ('[0-9]{17}', *GROUPED))})"
+)
+"""An X look-alike behind the seventeen digits of a resident ID, in one piece or grouped by one
+separator throughout.
+"""
 WITHOUT_SIGNS = str.maketrans("", "", BETWEEN_HAN)
 FIRST_WIDE = 0x80
 """The lowest byte that is not ASCII."""
 HAN_SIZE, STEP, SAMPLE = 3, 16, 6
-"""Bytes of a Han digit. Of a run, which has 21 bytes or more, at least SAMPLE stand behind its first multiple of STEP."""
+"""Bytes of a Han digit.
+
+Of a run, which has 21 bytes or more, at least SAMPLE stand behind its first multiple of STEP.
+"""
 Codes = npt.NDArray[Any]
 
 
 class Memo(dict[str, str]):
-    """What a stretch becomes, made once: tags, escapes and characters repeat, and a call costs more than a look-up."""
+    """What a stretch becomes, made once: tags, escapes and characters repeat, and a call costs
+    more than a look-up.
+    """
 
     def __init__(self, make: Callable[[str], str]) -> None:
         super().__init__()
@@ -91,7 +108,8 @@ class Memo(dict[str, str]):
 
 
 def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str) -> str:
-    """`text` with what `make` says in the place of each match; `pattern` has one group, around all that it takes.
+    """`text` with what `make` says in the place of each match; `pattern` has one group, around all
+    that it takes.
 
     To split and join costs a third of what `sub` does, which calls Python for each match.
     """
@@ -101,13 +119,17 @@ def replace_all(pattern: re.Pattern[str], make: Callable[[str], str], text: str)
 
 
 def read_numbers(text: str) -> str:
-    """`text`, folded but for them, with Han digits and X look-alikes replaced where they stand in a number; as long as before."""
+    """`text`, folded but for them, with Han digits and X look-alikes replaced where they stand
+    in a number; as long as before.
+    """
     text = BEGINNING_PLUS.sub("+", replace_all(RUN, _read_run, text))
     return CHECK_CHARACTER.sub("X", text)
 
 
 def _read_run(text: str) -> str:
-    """The digits of a long run, all of them plain, unless the plain ones are a number without the Han digits around them."""
+    """The digits of a long run, all of them plain, unless the plain ones are a number without
+    the Han digits around them.
+    """
     if text.isascii():  # as most are in a line that has one of the others
         return text
     core = text.strip(HAN + BETWEEN_HAN)
@@ -124,7 +146,8 @@ def _digits(run: str) -> int:
 
 
 def may_hold_numbers(data: Bytes) -> Places:
-    """Places in texts that `read_numbers` may change, at least one in each such line; i64[n], in no order.
+    """Places in texts that `read_numbers` may change, at least one in each such line; i64[n], in no
+    order.
 
     `data` is UTF-8: folded texts with a NUL between two, and eight behind the last.
     """
@@ -132,7 +155,9 @@ def may_hold_numbers(data: Bytes) -> Places:
 
 
 def _beside_digits(data: Bytes) -> Places:
-    """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit, at most one sign between."""
+    """Return where a Han digit, X look-alike or full-width plus stands beside a plain digit, at
+    most one sign between.
+    """
     digit, wide = where(data, is_digit), where(data, lambda window: window >= FIRST_WIDE)
     after = places(~wide & ahead(wide, 1) & (digit | behind(digit, 1))) + 1
     before = places(~wide & behind(wide, 1) & (digit | ahead(digit, 1))) - HAN_SIZE
@@ -141,16 +166,21 @@ def _beside_digits(data: Bytes) -> Places:
 
 
 def _beyond_signs(data: Bytes, after: Places, before: Places) -> Iterator[Places]:
-    """Yield where the next characters begin beyond those signs of several bytes that begin at `after` and `before`."""
+    """Yield where the next characters begin beyond those signs of several bytes that begin at
+    `after` and `before`.
+    """
     begins, size = _find_signs(data, after)
     yield begins + size
-    for shorter in range(HAN_SIZE - 1):  # of fewer bytes than a Han digit, a sign before begins later
+    # of fewer bytes than a Han digit, a sign before begins later
+    for shorter in range(HAN_SIZE - 1):
         begins, size = _find_signs(data, before + shorter)
         yield begins[size == HAN_SIZE - shorter] - HAN_SIZE
 
 
 def _find_signs(data: Bytes, place: Places) -> tuple[Places, Places]:
-    """Return at which of these places a sign of several bytes begins, and of how many; most have another first byte."""
+    """Return at which of these places a sign of several bytes begins, and of how many; most have
+    another first byte.
+    """
     begins = place[_sign_leads().take(data.take(place))]
     size = _sign_sizes().take(code_points(data, begins), mode="clip")
     return begins[size > 0], size[size > 0]
@@ -166,7 +196,9 @@ def _sign_leads() -> Flags:
 
 @cache
 def _sign_sizes() -> Places:
-    """Return the bytes in UTF-8 of the signs of `BETWEEN_HAN` that have several, by code point, 0 for all else: i64[65536]."""
+    """Return the bytes in UTF-8 of the signs of `BETWEEN_HAN` that have several, by code point,
+    0 for all else: i64[65536].
+    """
     sizes = np.zeros(1 << 16, np.int64)
     for sign in BETWEEN_HAN:
         if not sign.isascii():
@@ -177,8 +209,8 @@ def _sign_sizes() -> Places:
 def _in_han_runs(data: Bytes) -> Places:
     """Places in what may be a run of at least seven Han digits.
 
-    Prose is full of single ones, so every sixteenth byte is sampled; where a run may be, all bytes around are asked. Where
-    many may be, every byte is.
+    Prose is full of single ones, so every sixteenth byte is sampled; where a run may be, all bytes
+    around are asked. Where many may be, every byte is.
     """
     pairs, is_pair = np.ndarray((len(data) - 1,), "<u2", data.data, 0, (1,)), _pairs()
     place = np.flatnonzero(is_pair.take(pairs[::STEP])) * STEP
@@ -201,7 +233,9 @@ def _in_han_runs(data: Bytes) -> Places:
 
 @cache
 def _may_be_read() -> Flags:
-    """bool[65536]: which characters, by code point, are Han digits, X look-alikes or a full-width plus."""
+    """bool[65536]: which characters, by code point, are Han digits, X look-alikes or a
+    full-width plus.
+    """
     made = np.zeros(1 << 16, bool)
     made[[ord(char) for char in (*DIGITS, *X_ALIKE, WIDE_PLUS)]] = True
     return made
@@ -209,18 +243,27 @@ def _may_be_read() -> Flags:
 
 @cache
 def _pairs() -> Flags:
-    """bool[65536]: which two bytes, as one little-endian number, may stand side by side in a run of Han digits."""
+    """bool[65536]: which two bytes, as one little-endian number, may stand side by side in a run
+    of Han digits.
+    """
     digits, signs = ([char.encode() for char in chars] for chars in (DIGITS, BETWEEN_HAN))
     inside = (pair for char in (*digits, *signs) for pair in pairwise(char))
-    behind_digits = product({digit[-1] for digit in digits}, {char[0] for char in (*digits, *signs)})
+    behind_digits = product(
+        {digit[-1] for digit in digits}, {char[0] for char in (*digits, *signs)}
+    )
     behind_signs = product({sign[-1] for sign in signs}, {digit[0] for digit in digits})
     made = np.zeros(1 << 16, bool)
-    made[[int.from_bytes(pair, "little") for pair in (*inside, *behind_digits, *behind_signs)]] = True
+    made[[int.from_bytes(pair, "little") for pair in (*inside, *behind_digits, *behind_signs)]] = (
+        True
+    )
     return made
 
 
 def code_points(data: Bytes, place: Places) -> Codes:
-    """The characters that begin at `place` in UTF-8, none of them ASCII: u32[n]. At other places it is any number."""
+    """The characters that begin at `place` in UTF-8, none of them ASCII: u32[n].
+
+    At other places it is any number.
+    """
     word: Codes = np.ndarray((len(data) - 3,), "<u4", data.data, 0, (1,))[place]
     code = ((word & 0x0F) << 12) | ((word & 0x3F00) >> 2) | ((word >> 16) & 0x3F)
     for rare, meant in ((word & 0xFF < 0xE0, _of_two_bytes), (word & 0xFF >= 0xF0, _of_four_bytes)):
@@ -234,17 +277,26 @@ def _of_two_bytes(word: Codes) -> Codes:
 
 
 def _of_four_bytes(word: Codes) -> Codes:
-    return ((word & 0x07) << 18) | ((word & 0x3F00) << 4) | ((word >> 10) & 0xFC0) | (word >> 24 & 0x3F)
+    return (
+        ((word & 0x07) << 18)
+        | ((word & 0x3F00) << 4)
+        | ((word >> 10) & 0xFC0)
+        | (word >> 24 & 0x3F)
+    )
 
 
 MOST = 8
-"""Forms made of one word: characters with two traditional ones are rare, so this cuts nothing that is in use."""
+"""Forms made of one word: characters with two traditional ones are rare, so this cuts nothing
+that is in use.
+"""
 
 
 @cache
 def _simplified_table() -> dict[str, str]:
     """Simplified character to the traditional characters that it stands for."""
-    lines = (resources.files(__package__) / "traditional.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (
+        (resources.files(__package__) / "traditional.tsv").read_text(encoding="utf-8").splitlines()
+    )
     return dict(line.split("\t") for line in lines if line and not line.startswith("#"))
 
 
@@ -262,25 +314,33 @@ def written(word: str) -> tuple[str, ...]:
 
 
 FILL = "\N{WORD JOINER}"
-"""Takes up the room that an escape leaves; folding drops it, and a stretch that ends in an escape ends behind it."""
+"""Takes up the room that an escape leaves; folding drops it, and a stretch that ends in an
+escape ends behind it.
+"""
 GONE = "\N{FUNCTION APPLICATION}"
 """Takes up the room of a tag or of a base64 block; folding drops it."""
 DROPPED = re.compile(
     "[\u00ad\u034f\u0334-\u0338\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u20d0-\u20f0\u2800"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e0fff]"
 )
-"""Zero-width, bidi, soft hyphen, variation selectors, Hangul fillers, keycap and other overlays, braille blank."""
+"""Zero-width, bidi, soft hyphen, variation selectors, Hangul fillers, keycap and other overlays,
+braille blank.
+"""
 HYPHENS = "‐‑‒–—―−⁃﹘﹣－ー─━"
-SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"  # noqa: E501
 RANGES = ((0x80, 0x4000), (0xA000, 0x20000), (0xE0000, 0xE1000))
-"""Where forms of plain characters lie, and what is dropped: the first two planes of Unicode, and tags."""
+"""Where forms of plain characters lie, and what is dropped: the first two planes of Unicode, and
+tags.
+"""
 STRETCH = 64
 """Characters that are looked at together to build the table."""
 CODE_POINTS = 0x110000
 STAYS, REMOVED = 0, 0xFF
 """In the table of characters; neither is the plain form of any. No byte of UTF-8 is 0xFF."""
 LEAD, FIRST_COMMON, COMMON_LEADS = 0xC0, 0xE4, 5
-"""The lowest first byte of a character of several; that of a common Chinese one, and the highest, counted from it."""
+"""The lowest first byte of a character of several; that of a common Chinese one, and the
+highest, counted from it.
+"""
 THREE_BYTES, FOUR_BYTES = 0xE0, 0xF0
 """First bytes from which a character has three, and four."""
 SHORT = 1024
@@ -288,13 +348,16 @@ SHORT = 1024
 LINE_END = 10
 """Bytes up to this one end a line, or are of no number anyway."""
 BETWEEN, PADDING = b"\0", b"\0" * 8
-"""Between texts, which hold none, and behind the last, so that a character may be read with the bytes behind it."""
+"""Between texts, which hold none, and behind the last, so that a character may be read with the
+bytes behind it.
+"""
 
 
 def becomes(char: str) -> str:
     """The plain character that `char` is a form of, "" for what is dropped, or `char` itself.
 
-    NFKC misses Arabic-Indic, negative circled and dingbat digits, so `unicodedata.digit` comes first; of hyphens it knows two.
+    NFKC misses Arabic-Indic, negative circled and dingbat digits, so `unicodedata.digit` comes
+    first; of hyphens it knows two.
 
     >>> becomes('❸'), becomes('＠'), becomes('億')
     ('3', '@', '億')
@@ -314,15 +377,23 @@ def becomes(char: str) -> str:
 
 @cache
 def _table() -> Bytes:
-    """By code point: STAYS, REMOVED, or the ASCII character that it becomes. Built once, in some 10 ms."""
+    """By code point: STAYS, REMOVED, or the ASCII character that it becomes.
+
+    Built once, in some 10 ms.
+    """
     made = np.full(CODE_POINTS, STAYS, np.uint8)
     codes = np.concatenate([np.arange(first, last, dtype="<u4") for first, last in RANGES])
     known = codes.tobytes().decode("utf-32-le", "surrogatepass")
     odd = [*HYPHENS, *SPACES, *DROPPED.findall(known)]
     for begin in range(0, len(known), STRETCH):
         stretch = known[begin : begin + STRETCH]
-        if not unicodedata.is_normalized("NFKC", stretch) or any(map(str.isdigit, stretch)):  # most scripts have no other forms
-            odd += [char for char in stretch if char.isdigit() or not unicodedata.is_normalized("NFKC", char)]
+        # most scripts have no other forms
+        if not unicodedata.is_normalized("NFKC", stretch) or any(map(str.isdigit, stretch)):
+            odd += [
+                char
+                for char in stretch
+                if char.isdigit() or not unicodedata.is_normalized("NFKC", char)
+            ]
     for char in odd:
         plain = becomes(char)
         if plain != char:
@@ -333,7 +404,8 @@ def _table() -> Bytes:
 class FoldedText:
     """A folded text as UTF-8, `utf8`, and the way back to the decoded one, whose UTF-8 is `body`.
 
-    No other form is made before it is asked for, and most are never asked. Half a surrogate pair stays what it is.
+    No other form is made before it is asked for, and most are never asked. Half a surrogate pair
+    stays what it is.
     """
 
     def __init__(self, utf8: bytes, body: bytes) -> None:
@@ -388,7 +460,9 @@ class FoldedText:
         return first, np.where(end > start, last, first)
 
     def chars(self, places: Sequence[int] | Places) -> Places:
-        """Character offsets in `text` of byte offsets in `utf8`, 0 to its length; within a character, that of the next one."""
+        """Character offsets in `text` of byte offsets in `utf8`, 0 to its length; within a
+        character, that of the next one.
+        """
         at = np.asarray(places, np.int64)
         return at if self.utf8.isascii() else self._characters.of(at)
 
@@ -399,11 +473,16 @@ class FoldedText:
 
 
 def fold(text: str) -> FoldedText:
-    """`text` folded; linear. A short one, as a title, is folded character by character: calls of numpy cost more than that."""
+    """`text` folded; linear.
+
+    A short one, as a title, is folded character by character: calls of numpy cost more than that.
+    """
     body = text.encode("utf-8", "surrogatepass")
     if len(body) > SHORT or body.isascii():
         return fold_all([body])[0]
-    plain = read_numbers(with_plain_lines(body).decode("utf-8", "surrogatepass").translate(_plain_forms()))
+    plain = read_numbers(
+        with_plain_lines(body).decode("utf-8", "surrogatepass").translate(_plain_forms())
+    )
     return FoldedText(plain.encode("utf-8", "surrogatepass"), body)
 
 
@@ -411,7 +490,9 @@ class _PlainForms(dict[int, str]):
     """What characters become, by code point, as they are asked for."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = plain = becomes(chr(code)) if any(first <= code < last for first, last in RANGES) else chr(code)
+        self[code] = plain = (
+            becomes(chr(code)) if any(first <= code < last for first, last in RANGES) else chr(code)
+        )
         return plain
 
 
@@ -424,9 +505,14 @@ def fold_all(bodies: Sequence[bytes]) -> list[FoldedText]:
     """Each of `bodies`, which are UTF-8, folded."""
     texts = [with_plain_lines(body) for body in bodies]
     if wide := [number for number, text in enumerate(texts) if not text.isascii()]:
-        for number, folded in zip(wide, _with_plain_characters([texts[number] for number in wide]), strict=True):
+        for number, folded in zip(
+            wide, _with_plain_characters([texts[number] for number in wide]), strict=True
+        ):
             texts[number] = folded
-    return [FoldedText(body if text == body else text, body) for text, body in zip(texts, bodies, strict=True)]
+    return [
+        FoldedText(body if text == body else text, body)
+        for text, body in zip(texts, bodies, strict=True)
+    ]
 
 
 def with_plain_lines(body: bytes) -> bytes:
@@ -460,14 +546,20 @@ def _with_plain_characters(texts: list[bytes]) -> list[bytes]:
 
 
 CIRCLED = "ⓐ".encode()
-AS_AT = re.compile(rb"\xe2\x93\x90(?:(?<=[0-9A-Za-z_]...)|(?<=[0-9A-Za-z_] ...))(?= ?[0-9A-Za-z])", re.DOTALL)
-"""A circled a between plain letters, which is no letter among others: some write it for an at sign."""
+AS_AT = re.compile(
+    rb"\xe2\x93\x90(?:(?<=[0-9A-Za-z_]...)|(?<=[0-9A-Za-z_] ...))(?= ?[0-9A-Za-z])", re.DOTALL
+)
+"""A circled a between plain letters, which is no letter among others: some write it for an at
+sign.
+"""
 MANY = 4
 """So small a part of all are lines that are better read by themselves."""
 
 
 def _with_numbers(data: Bytes, near: Places) -> bytes:
-    """`data` with numbers in Han digits read in the lines that hold one of the places `near`: none goes across lines."""
+    """`data` with numbers in Han digits read in the lines that hold one of the places `near`:
+    none goes across lines.
+    """
     ends = places(where(data, lambda part: part <= LINE_END))
     line = np.unique(np.searchsorted(ends, near))
     starts, ends = np.append(0, ends + 1)[line], ends[line]
@@ -475,7 +567,11 @@ def _with_numbers(data: Bytes, near: Places) -> bytes:
     if int((ends - starts).sum()) > len(data) // MANY:
         return read_numbers(whole.decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass")
     lines = [whole[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    read = read_numbers(b"\n".join(lines).decode("utf-8", "surrogatepass")).encode("utf-8", "surrogatepass").split(b"\n")
+    read = (
+        read_numbers(b"\n".join(lines).decode("utf-8", "surrogatepass"))
+        .encode("utf-8", "surrogatepass")
+        .split(b"\n")
+    )
     for start, end, plain in zip(starts.tolist(), ends.tolist(), read, strict=True):
         made += [whole[copied:start], plain]
         copied = end
@@ -484,7 +580,9 @@ def _with_numbers(data: Bytes, near: Places) -> bytes:
 
 def _special(data: Bytes) -> Places:
     """Where a character begins that is neither ASCII nor a common Chinese one: i64[n]."""
-    return places(where(data, lambda part: (part >= LEAD) > (part - np.uint8(FIRST_COMMON) <= COMMON_LEADS)))
+    return places(
+        where(data, lambda part: (part >= LEAD) > (part - np.uint8(FIRST_COMMON) <= COMMON_LEADS))
+    )
 
 
 def fit(plain: str, room: int, filling: str = FILL) -> str:

@@ -1,8 +1,10 @@
-"""Which chains of digits are numbers, told in columns: a text may be full of them, and a call of Python for each is too slow.
+"""Which chains of digits are numbers, told in columns: a text may be full of them, and a call of
+Python for each is too slow.
 
-A chain is one where its digits are a mobile number, or a resident ID or card whose check holds, no digit or letter goes on
-before or behind, and its sign stands between such groups in nothing else, or a label stands before. What a sign and the sizes of
-groups say is told once for all chains that have them.
+A chain is one where its digits are a mobile number, or a resident ID or card whose check holds, no
+digit or letter goes on before or behind, and its sign stands between such groups in nothing else,
+or a label stands before. What a sign and the sizes of groups say is told once for all chains that
+have them.
 """
 
 from __future__ import annotations
@@ -34,10 +36,19 @@ from ullage.identifiers import card, phone, resident_id
 ROUND = "○◯"
 """Digits that are none to Unicode."""
 SIGN = rf"(?:[^\w\s{ROUND}]|[_xX])"
-BETWEEN = re.compile(rf" {{0,2}}(?:{SIGN}{{1,2}}|({SIGN}|{'|'.join(HAN_SEPARATORS)})\1{{0,3}}) {{0,2}}| {{1,4}}|\t")
+BETWEEN = re.compile(
+    rf" {{0,2}}(?:{SIGN}{{1,2}}|({SIGN}|{'|'.join(HAN_SEPARATORS)})\1{{0,3}}) {{0,2}}| {{1,4}}|\t"
+)
 """What may stand between two groups: up to four of the same sign or word, or two unlike signs."""
-OF_CELLS, OF_SUMS, OF_DATES, OF_PATHS = frozenset(",;|\t"), frozenset(".:~*=+"), frozenset(" -./:"), frozenset("/\\_")
-"""Signs that part the cells of a row, that stand between two numbers which are two, in dates, and in paths."""
+OF_CELLS, OF_SUMS, OF_DATES, OF_PATHS = (
+    frozenset(",;|\t"),
+    frozenset(".:~*=+"),
+    frozenset(" -./:"),
+    frozenset("/\\_"),
+)
+"""Signs that part the cells of a row, that stand between two numbers which are two, in dates,
+and in paths.
+"""
 TWO, FEWEST_OF_TWO = 2, 3
 DATES = ((4, 2, 2), (2, 2, 4), (4, 1, 2), (4, 2, 1))
 DAYS = np.array((0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), np.int64)
@@ -62,7 +73,8 @@ class GroupNumbers(NamedTuple):
 
 
 def find_numbers(classes: Classes, labelled: Places) -> tuple[GroupNumbers, Places]:
-    """The numbers in folded texts, UTF-8 with ROOM around, and where other chains of single digits begin.
+    """The numbers in folded texts, UTF-8 with ROOM around, and where other chains of single digits
+    begin.
 
     `labelled` are places behind the first sign of chains that stand behind a label.
     """
@@ -70,19 +82,27 @@ def find_numbers(classes: Classes, labelled: Places) -> tuple[GroupNumbers, Plac
     own, end, with_x = _numbers_among(chains)
     rest = chains.single.copy()
     rest[own] = False
-    text, width = (chains.value[own] + np.uint8(ZERO)).tobytes().decode("ascii"), chains.value.shape[1]
+    text, width = (
+        (chains.value[own] + np.uint8(ZERO)).tobytes().decode("ascii"),
+        chains.value.shape[1],
+    )
     first = np.arange(0, len(text), width or 1)
-    plain = [text[at:to] for at, to in zip(first.tolist(), (first + chains.total[own]).tolist(), strict=True)]
+    plain = [
+        text[at:to]
+        for at, to in zip(first.tolist(), (first + chains.total[own]).tolist(), strict=True)
+    ]
     for at in np.flatnonzero(with_x[own]).tolist():
         plain[at] += "X"
     return GroupNumbers(chains.start[own], end[own], plain), chains.start[rest]
 
 
 def find_number_places(classes: Classes, labelled: Places, first: Places, wide: Flags) -> Places:
-    """Return where chains begin that `find_numbers` may make plain, in folded texts that begin at `first`: i64[n].
+    """Return where chains begin that `find_numbers` may make plain, in folded texts that begin at
+    `first`: i64[n].
 
-    `labelled` are as there. In texts that are `wide`, bool[texts], a plain comma may be a wide one that was folded, which
-    `find_numbers` gets to see as another sign: there a chain with commas is enough.
+    `labelled` are as there. In texts that are `wide`, bool[texts], a plain comma may be a wide one
+    that was folded, which `find_numbers` gets to see as another sign: there a chain with commas is
+    enough.
     """
     beginnings = find_group_starts(classes)
     if not (len(labelled) or len(beginnings[0])):
@@ -96,7 +116,9 @@ def find_number_places(classes: Classes, labelled: Places, first: Places, wide: 
 
 
 def _numbers_among(chains: GroupChains) -> tuple[Places, Places, Flags]:
-    """Which of the chains are a number that stands alone, where each chain ends, and which end with the X of a resident ID."""
+    """Which of the chains are a number that stands alone, where each chain ends, and which end
+    with the X of a resident ID.
+    """
     x_room, before = _room_of_x(chains), chains.are_mobile()
     prefix = np.where(before == (chains.code & np.uint64(15)).astype(np.int64), before, 0)
     is_id, with_x = _are_ids(chains, x_room > 0)
@@ -107,7 +129,9 @@ def _numbers_among(chains: GroupChains) -> tuple[Places, Places, Flags]:
 
 
 def _room_of_x(chains: GroupChains) -> Places:
-    """The bytes of an X behind the last digit, with the sign before it: i64[n], 0 where there is none."""
+    """The bytes of an X behind the last digit, with the sign before it: i64[n], 0 where there is
+    none.
+    """
     data, end = chains.data, chains.end
     glued = _is_last_x(data, end)
     apart = chains.have_gap(end) & _is_last_x(data, end + chains.gap)
@@ -124,7 +148,11 @@ def _are_ids(chains: GroupChains, has_x: Flags) -> tuple[Flags, Flags]:
     value, total = chains.value[own], chains.total[own]
     last = last_of_id(value)
     with_x = (total == LAST_X) & (last == VALUE_OF_X)
-    year, month, day = value[:, 6:10] @ (1000, 100, 10, 1), value[:, 10:12] @ (10, 1), value[:, 12:14] @ (10, 1)
+    year, month, day = (
+        value[:, 6:10] @ (1000, 100, 10, 1),
+        value[:, 10:12] @ (10, 1),
+        value[:, 12:14] @ (10, 1),
+    )
     is_leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     first, latest = resident_id.YEARS
     is_date = (year >= first) & (year <= latest) & (month >= 1) & (month <= 12) & (day >= 1)
@@ -138,7 +166,9 @@ def _are_ids(chains: GroupChains, has_x: Flags) -> tuple[Flags, Flags]:
 
 def _are_of_region(value: Bytes) -> Flags:
     """Which begin with the two digits of a region of China."""
-    return np.isin(value[:, :2] @ (10, 1), np.array(sorted(map(int, resident_id.REGIONS)), np.int64))
+    return np.isin(
+        value[:, :2] @ (10, 1), np.array(sorted(map(int, resident_id.REGIONS)), np.int64)
+    )
 
 
 def _are_cards(chains: GroupChains) -> Flags:
@@ -157,13 +187,21 @@ def _has_issuer(first: int, total: int) -> bool:
 
 
 def _goes_on(chains: GroupChains, end: Places) -> Flags:
-    """Before or behind which a letter or digit is glued, a digit stands beyond another gap, or a path goes on."""
+    """Before or behind which a letter or digit is glued, a digit stands beyond another gap, or a
+    path goes on.
+    """
     data, gap, sign, start = chains.data, chains.gap, chains.sign, chains.start
     path = np.zeros(256, bool)
     path[list(map(ord, OF_PATHS))] = True
     goes_on = is_word(data.take(end)) | _is_han_digit(data, start - HAN_SIZE)
-    goes_on |= (gap == 1) & path.take(sign.view(np.uint8)[::8]) & (path.take(data.take(end)) | path.take(data.take(start - 1)))
-    goes_on |= chains.have_gap(end) & (is_digit(data.take(end + gap)) | _is_han_digit(data, end + gap))
+    goes_on |= (
+        (gap == 1)
+        & path.take(sign.view(np.uint8)[::8])
+        & (path.take(data.take(end)) | path.take(data.take(start - 1)))
+    )
+    goes_on |= chains.have_gap(end) & (
+        is_digit(data.take(end + gap)) | _is_han_digit(data, end + gap)
+    )
     before = is_digit(data.take(start - gap - 1)) | _is_han_digit(data, start - gap - HAN_SIZE)
     goes_on |= chains.have_gap(start - gap) & before
     return goes_on
@@ -176,14 +214,18 @@ def _is_han_digit(data: Bytes, place: Places) -> Flags:
 
 
 def _holds_number(chains: GroupChains, prefix: Places) -> Flags:
-    """Which chains, of more digits than a mobile number has, have a group that is a number by itself."""
+    """Which chains, of more digits than a mobile number has, have a group that is a number by
+    itself.
+    """
     found, digits = np.zeros(len(prefix), bool), chains.total - prefix > FEWEST
     for group in range(CODED):
         may_be = digits & (chains.code >> np.uint64(4 * group) & np.uint64(15) >= FEWEST)
         for at in np.flatnonzero(may_be).tolist():
             begin = sum(_sizes(int(chains.code[at]), group))
             size = int(chains.code[at]) >> 4 * group & 15
-            found[at] |= is_valid("".join(map(str, chains.value[at, begin : begin + size].tolist())))
+            found[at] |= is_valid(
+                "".join(map(str, chains.value[at, begin : begin + size].tolist()))
+            )
     return found
 
 
@@ -198,19 +240,34 @@ def is_valid(bare: str) -> bool:
 
 
 def _stand_apart(chains: GroupChains, own: Places, with_x: Flags, prefix: Places) -> Flags:
-    """In which of the chains `own` the sign between the groups is no sign of something else, or a label stands before."""
+    """In which of the chains `own` the sign between the groups is no sign of something else, or
+    a label stands before.
+    """
     bare = (chains.total - prefix + with_x)[own]
     is_of_region = (bare == LAST_X + 1) & _are_of_region(chains.value[own])
     signs = list(map(_sign, chains.sign[own].tolist(), chains.gap[own].tolist()))
     for at in np.flatnonzero(chains.gap[own] > SIGN_BYTES).tolist():
         place = int(chains.gap_start[own[at]])
         signs[at] = _written(chains.data[place : place + int(chains.gap[own[at]])].tobytes())
-    columns = (chains.code[own], chains.groups[own], prefix[own] > 0, bare, is_of_region, ~chains.no_address[own])
-    apart = np.array(list(map(_stands_apart, signs, *(column.tolist() for column in columns))), bool)
+    columns = (
+        chains.code[own],
+        chains.groups[own],
+        prefix[own] > 0,
+        bare,
+        is_of_region,
+        ~chains.no_address[own],
+    )
+    apart = np.array(
+        list(map(_stands_apart, signs, *(column.tolist() for column in columns))), bool
+    )
     apart |= chains.labelled[own] & np.array(list(map(bool, signs)), bool)
     for at in np.flatnonzero(~apart).tolist():
         start = int(chains.start[own[at]])
-        before = chains.data[max(0, start - WIDEST * LONGEST_LABEL) : start].tobytes().decode("utf-8", "replace")
+        before = (
+            chains.data[max(0, start - WIDEST * LONGEST_LABEL) : start]
+            .tobytes()
+            .decode("utf-8", "replace")
+        )
         apart[at] = signs[at] != "" and is_labelled(before)
     return apart
 
@@ -232,8 +289,18 @@ def _sizes(code: int, groups: int) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=KEPT)
-def _stands_apart(sign: str, code: int, groups: int, has_prefix: bool, bare: int, is_of_region: bool, is_address: bool) -> bool:
-    """Whether `sign` between such groups, `bare` digits in all, is no sign of something else; two hyphens end a field."""
+def _stands_apart(
+    sign: str,
+    code: int,
+    groups: int,
+    has_prefix: bool,
+    bare: int,
+    is_of_region: bool,
+    is_address: bool,
+) -> bool:
+    """Whether `sign` between such groups, `bare` digits in all, is no sign of something else;
+    two hyphens end a field.
+    """
     if not sign or sign.startswith("--") or set(sign) <= OF_CELLS:
         return False
     sizes = _sizes(code, groups)[has_prefix:]
@@ -247,9 +314,15 @@ def _stands_apart(sign: str, code: int, groups: int, has_prefix: bool, bare: int
         return sizes in card.GROUPS or (len({*sizes[:-1]}) == 1 and sizes[-1] <= sizes[0])
     is_time = sign == ":" and min(sizes) < FEWEST_OF_TWO
     is_of_network = sign == "." and len(sizes) == OCTETS and is_address
-    return not (is_time or is_of_network or any(three in DATES for three in zip(sizes, sizes[1:], sizes[2:], strict=False)))
+    return not (
+        is_time
+        or is_of_network
+        or any(three in DATES for three in zip(sizes, sizes[1:], sizes[2:], strict=False))
+    )
 
 
 def is_labelled(text: str) -> bool:
-    """Whether `text` ends with a label, and no more behind it than what closes it, a sign, and what opens a value."""
+    """Whether `text` ends with a label, and no more behind it than what closes it, a sign, and
+    what opens a value.
+    """
     return text[-LONGEST_LABEL:].rstrip(BEHIND_LABELS).lower().endswith(LABELS)

@@ -1,8 +1,10 @@
-"""Undo the lines of folded texts in which there may be something to undo, and put them back in their places.
+"""Undo the lines of folded texts in which there may be something to undo, and put them back in
+their places.
 
-A line is undone as it was before it was folded, then folded, and takes the room that it had: as many decoded characters, so
-that the way back from the folded text (`FoldedText`) is the same as if the whole text had been undone. Lines that stay as they
-were cost nothing more. Text of which a quarter has something to undo is undone as a whole.
+A line is undone as it was before it was folded, then folded, and takes the room that it had: as
+many decoded characters, so that the way back from the folded text (`FoldedText`) is the same as if
+the whole text had been undone. Lines that stay as they were cost nothing more. Text of which a
+quarter has something to undo is undone as a whole.
 """
 
 from __future__ import annotations
@@ -30,24 +32,35 @@ RETURN = 13
 
 
 ROUNDS, ESCAPES = 3, 2
-"""How often blocks are read within what was read, and escapes within each of these: pages escape what was escaped before."""
+"""How often blocks are read within what was read, and escapes within each of these: pages escape
+what was escaped before.
+"""
 BEFORE_HIT, BEHIND_HIT, LONGEST_BETWEEN = 192, 160, 8
-"""Characters around a hit in which a value stands whole, but for a long text in hexadecimal, and between two of its parts."""
+"""Characters around a hit in which a value stands whole, but for a long text in hexadecimal, and
+between two of its parts.
+"""
 WIDE_COMMA, LIST_COMMA = "，、"
-"""A comma that parts no cells, unlike the plain one that it is folded to; and what is read in its stead."""
+"""A comma that parts no cells, unlike the plain one that it is folded to; and what is read in
+its stead.
+"""
 BETWEEN = "\x1c"
-"""FILE SEPARATOR, between texts that are undone in one go: no escape, block, number or address goes across it."""
+"""FILE SEPARATOR, between texts that are undone in one go: no escape, block, number or address
+goes across it.
+"""
 PART = "spellings"
 """The name of this part of matching where it fails: see `ullage.guard`."""
 
 
 def unescape(text: str, *, markup: bool) -> str:
-    """Return `text` with all spellings undone, as long as before; with `markup`, tags are taken out as well."""
+    """Return `text` with all spellings undone, as long as before; with `markup`, tags are taken
+    out as well.
+    """
     return unescape_all([text], markup=markup)[0]
 
 
 def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRICT) -> list[str]:
-    """Return each of `texts` undone as it would be alone, in one go: on a short text the calls cost more than their work.
+    """Return each of `texts` undone as it would be alone, in one go: on a short text the calls cost
+    more than their work.
 
     A row that fails under a lenient `guard` leaves as it is written what it fails on.
     """
@@ -71,11 +84,16 @@ def unescape_all(texts: Sequence[str], *, markup: bool, guard: FaultGuard = STRI
             text = _rewrite(row, text, guard)
     text = reveal_numbers(text, guard)
     ends = accumulate(len(part) + len(BETWEEN) for part in texts)
-    return [text[end - len(part) - len(BETWEEN) : end - len(BETWEEN)] for part, end in zip(texts, ends, strict=True)]
+    return [
+        text[end - len(part) - len(BETWEEN) : end - len(BETWEEN)]
+        for part, end in zip(texts, ends, strict=True)
+    ]
 
 
 def _rewrite(row: Spelling, text: str, guard: FaultGuard) -> str:
-    """Return `text` as `row` rewrites it; where it fails, each line or text without a fault by itself."""
+    """Return `text` as `row` rewrites it; where it fails, each line or text without a fault by
+    itself.
+    """
     assert row.rewrite is not None
     if guard.on_fault is None:
         return row.rewrite(text)
@@ -97,7 +115,10 @@ def reveal_numbers(text: str, guard: FaultGuard = STRICT) -> str:
     classes = Classes(np.frombuffer(b"".join((ROOM, folded.utf8, ROOM)), np.uint8))
     rows, found = list_spellings(), list[Replacement]()
     hits, ends = find_gates(classes.data)
-    owner, place = (np.concatenate(column) for column in zip((hits, ends), *find_in_columns(classes), strict=True))
+    owner, place = (
+        np.concatenate(column)
+        for column in zip((hits, ends), *find_in_columns(classes), strict=True)
+    )
     char = folded.chars(np.clip(place - len(ROOM), 0, len(folded.utf8)))
     for number, row in enumerate(rows):
         if row.find is not None:
@@ -113,10 +134,14 @@ def reveal_numbers(text: str, guard: FaultGuard = STRICT) -> str:
 
 
 def _replace_all(text: str, first: Places, last: Places, plain: Sequence[str]) -> str:
-    """Return `text` with `plain` in the stretches [first, last), of two that overlap in the one that begins first."""
+    """Return `text` with `plain` in the stretches [first, last), of two that overlap in the one
+    that begins first.
+    """
     order = np.argsort(first, kind="stable")
     if (first[order[1:]] < last[order[:-1]]).any():
-        order = np.array(list(_drop_overlaps(order.tolist(), first.tolist(), last.tolist())), np.int64)
+        order = np.array(
+            list(_drop_overlaps(order.tolist(), first.tolist(), last.tolist())), np.int64
+        )
     first, last, written = first[order], last[order], [plain[number] for number in order.tolist()]
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).copy()
     codes[ranges(first, last - first)] = ord(FILL)
@@ -125,7 +150,9 @@ def _replace_all(text: str, first: Places, last: Places, plain: Sequence[str]) -
     return codes.tobytes().decode("utf-32-le", "surrogatepass")
 
 
-def _drop_overlaps(order: Iterable[int], first: Sequence[int], last: Sequence[int]) -> Iterator[int]:
+def _drop_overlaps(
+    order: Iterable[int], first: Sequence[int], last: Sequence[int]
+) -> Iterator[int]:
     """Yield those numbers of `order` whose stretches do not overlap one before."""
     end = 0
     for number in order:
@@ -134,7 +161,9 @@ def _drop_overlaps(order: Iterable[int], first: Sequence[int], last: Sequence[in
             end = last[number]
 
 
-def _read_matches(text: str, row: Spelling, hits: Places, guard: FaultGuard) -> Iterator[Replacement]:
+def _read_matches(
+    text: str, row: Spelling, hits: Places, guard: FaultGuard
+) -> Iterator[Replacement]:
     """Yield what `row` reads around the characters `hits`; all the rest is not looked at."""
     pattern, plain_of = row.pattern, row.plain
     assert pattern is not None
@@ -162,7 +191,9 @@ def _read_matches(text: str, row: Spelling, hits: Places, guard: FaultGuard) -> 
 
 
 class _Stretch(NamedTuple):
-    """Lines that are undone together: bytes [start, end) of the folded text and [first, last) of its decoded one."""
+    """Lines that are undone together: bytes [start, end) of the folded text and [first, last) of
+    its decoded one.
+    """
 
     document: int
     start: int
@@ -182,7 +213,9 @@ def undo_lines(
     plain = unescape_all(decoded, markup=False, guard=guard)
     changed = [number for number, text in enumerate(plain) if text != decoded[number]]
     patches = dict[int, list[tuple[_Stretch, FoldedText]]]()
-    for number, text in zip(changed, fold_all([plain[number].encode() for number in changed]), strict=True):
+    for number, text in zip(
+        changed, fold_all([plain[number].encode() for number in changed]), strict=True
+    ):
         patches.setdefault(stretches[number].document, []).append((stretches[number], text))
     return {document: _splice(texts[document], own) for document, own in patches.items()}
 
@@ -197,7 +230,9 @@ def _splice(text: FoldedText, patches: Sequence[tuple[_Stretch, FoldedText]]) ->
     return FoldedText(b"".join((*utf8, text.utf8[done:])), b"".join((*body, text.body[copied:])))
 
 
-def _find_stretches(texts: Sequence[FoldedText], batch: Batch, events: UndoEvents) -> list[_Stretch]:
+def _find_stretches(
+    texts: Sequence[FoldedText], batch: Batch, events: UndoEvents
+) -> list[_Stretch]:
     """Return neighbouring lines as one stretch each, and dense texts as a whole."""
     start = batch.line_starts.take(events.lines)
     end = batch.line_starts.take(events.lines + 1) - 1
@@ -205,7 +240,10 @@ def _find_stretches(texts: Sequence[FoldedText], batch: Batch, events: UndoEvent
     held = np.bincount(document, minlength=len(texts))
     lines = batch.lines(batch.ends) - batch.lines(batch.starts) + 1
     whole = events.whole | (DENSE * held > lines) & (held > DENSE)
-    found = [_Stretch(each, 0, len(texts[each].utf8), 0, len(texts[each].body)) for each in np.flatnonzero(whole).tolist()]
+    found = [
+        _Stretch(each, 0, len(texts[each].utf8), 0, len(texts[each].body))
+        for each in np.flatnonzero(whole).tolist()
+    ]
     own = np.flatnonzero(~whole.take(document))
     if len(own):
         line, document = events.lines[own], document[own]
@@ -219,9 +257,17 @@ def _find_stretches(texts: Sequence[FoldedText], batch: Batch, events: UndoEvent
 
 
 def _place_stretches(
-    texts: Sequence[FoldedText], batch: Batch, document: Places, first: Places, last: Places, start: Places, end: Places
+    texts: Sequence[FoldedText],
+    batch: Batch,
+    document: Places,
+    first: Places,
+    last: Places,
+    start: Places,
+    end: Places,
 ) -> list[_Stretch]:
-    """Return stretches of the lines `first` to `last`, bytes [start, end) of the buffer, by their places in their texts."""
+    """Return stretches of the lines `first` to `last`, bytes [start, end) of the buffer, by
+    their places in their texts.
+    """
     found, bounds = list[_Stretch](), np.flatnonzero(np.diff(document, prepend=-1, append=-1))
     for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         number = int(document[low])
@@ -230,17 +276,22 @@ def _place_stretches(
         raw_start, raw_end = own_start, own_end
         if not text.is_unchanged:
             before = int(batch.lines(batch.starts[number : number + 1])[0])
-            raw_start, raw_end = _find_lines(text.body, first[low:high] - before, last[low:high] - before)
+            raw_start, raw_end = _find_lines(
+                text.body, first[low:high] - before, last[low:high] - before
+            )
         columns = (own_start.tolist(), own_end.tolist(), raw_start.tolist(), raw_end.tolist())
         found += [_Stretch(number, *places) for places in zip(*columns, strict=True)]
     return found
 
 
 def _find_lines(body: bytes, first: Places, last: Places) -> tuple[Places, Places]:
-    """Return where the lines `first` to `last` of a decoded text, counted from 0, begin and end, without their line ends."""
+    """Return where the lines `first` to `last` of a decoded text, counted from 0, begin and end,
+    without their line ends.
+    """
     data = np.frombuffer(body, np.uint8)
     ends = np.append(places(where(data, _ends_line, beyond=1)), len(data))
-    if len(data) and data[-1] in (LINE_END, RETURN):  # which `where` cannot tell without a byte behind it
+    # which `where` cannot tell without a byte behind it
+    if len(data) and data[-1] in (LINE_END, RETURN):
         ends = np.insert(ends, len(ends) - 1, len(data) - 1)
     starts = np.concatenate(([0], ends[:-1] + 1))
     end = ends.take(last)
@@ -250,5 +301,7 @@ def _find_lines(body: bytes, first: Places, last: Places) -> tuple[Places, Place
 
 
 def _ends_line(data: Bytes) -> Flags:
-    """Return which bytes but the last end a line: a newline, or a carriage return with no newline behind it."""
+    """Return which bytes but the last end a line: a newline, or a carriage return with no
+    newline behind it.
+    """
     return np.asarray((data[:-1] == LINE_END) | ((data[:-1] == RETURN) & (data[1:] != LINE_END)))

@@ -1,21 +1,26 @@
-"""The server, executed with an empty environment by `parent.ForkServer`, and the child that it forks for each container.
+"""The server, executed with an empty environment by `parent.ForkServer`, and the child that it
+forks for each container.
 
-System calls are given up for good: what is left is reading, writing, memory and exit. An allow-list as a classic BPF program
-(`man 2 seccomp`), laid by prctl, which needs no privilege after no_new_privs. Everything else answers EPERM, so that a library's
-optional call does no harm: no file can be opened, no socket made, nothing executed or forked, no other process signalled or
-traced. Memory that can be executed is refused as well: there is no injecting of code. Numbers are from the kernel's tables
-(`asm/unistd_64.h`, `asm-generic/unistd.h`).
+System calls are given up for good: what is left is reading, writing, memory and exit. An allow-list
+as a classic BPF program (`man 2 seccomp`), laid by prctl, which needs no privilege after
+no_new_privs. Everything else answers EPERM, so that a library's optional call does no harm: no file
+can be opened, no socket made, nothing executed or forked, no other process signalled or traced.
+Memory that can be executed is refused as well: there is no injecting of code. Numbers are from the
+kernel's tables (`asm/unistd_64.h`, `asm-generic/unistd.h`).
 
-The server's descriptor 0 is the control socket. A request is one packet: the kind of a container and the limits' numbers, and
-three descriptors: the container, the pipe to the parent, and a leash. When nobody holds the other end of the leash any more, the
-child is killed; when it has ended, its exit code is said there. The server itself never looks at a container.
+The server's descriptor 0 is the control socket. A request is one packet: the kind of a container
+and the limits' numbers, and three descriptors: the container, the pipe to the parent, and a leash.
+When nobody holds the other end of the leash any more, the child is killed; when it has ended, its
+exit code is said there. The server itself never looks at a container.
 
-A library that is slow to load is loaded once, by a second server: a fork of the first that loads it and serves the requests for
-it which the first passes on. So every child begins as one thread, whatever threads a library started as it was loaded: what the
-child gives up, it gives up for all that it is. Where none of them has been wanted for a while, second servers end.
+A library that is slow to load is loaded once, by a second server: a fork of the first that loads it
+and serves the requests for it which the first passes on. So every child begins as one thread,
+whatever threads a library started as it was loaded: what the child gives up, it gives up for all
+that it is. Where none of them has been wanted for a while, second servers end.
 
-The child's descriptors: 0 the container, 1 the pipe to the parent, 2 nowhere. The order matters: the server loads all that any
-parser may need (nothing can be opened later); the child gives up what can be given up; and only then looks at the first byte.
+The child's descriptors: 0 the container, 1 the pipe to the parent, 2 nowhere. The order matters:
+the server loads all that any parser may need (nothing can be opened later); the child gives up what
+can be given up; and only then looks at the first byte.
 """
 
 from __future__ import annotations
@@ -45,10 +50,12 @@ CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
 def alone(libc: ctypes.CDLL) -> bool:
-    """Cut the network of this process and of its children; whether it has a network namespace of its own now.
+    """Cut the network of this process and of its children; whether it has a network namespace of
+    its own now.
 
-    That needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container runtimes refuse. What forbids
-    sockets everywhere is `seccomp.seal`. Nor can anyone look into this process from now on.
+    That needs CAP_SYS_ADMIN, or user namespaces open to all, which some systems and container
+    runtimes refuse. What forbids sockets everywhere is `seccomp.seal`. Nor can anyone look into
+    this process from now on.
     """
     found = any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
@@ -75,19 +82,29 @@ def end_with(libc: ctypes.CDLL, parent: int) -> None:
 def _limit(what: int, most: int, spare: int = 0) -> None:
     """Lower a limit for good; one that is lower already stays."""
     hard = resource.getrlimit(what)[1]
-    bounds = (most, most + spare) if hard == resource.RLIM_INFINITY else (min(most, hard), min(most + spare, hard))
+    bounds = (
+        (most, most + spare)
+        if hard == resource.RLIM_INFINITY
+        else (min(most, hard), min(most + spare, hard))
+    )
     resource.setrlimit(what, bounds)
 
 
 X86_64 = (0xC000003E, 9, 10, {
-    "read": 0, "write": 1, "close": 3, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13,
-    "rt_sigprocmask": 14, "rt_sigreturn": 15, "pread64": 17, "writev": 20, "sched_yield": 24, "mremap": 25, "madvise": 28,
-    "exit": 60, "gettimeofday": 96, "sigaltstack": 131, "futex": 202, "clock_gettime": 228, "exit_group": 231, "getrandom": 318,
+    "read": 0, "write": 1, "close": 3, "lseek": 8, "mmap": 9, "mprotect": 10, "munmap": 11,
+    "brk": 12, "rt_sigaction": 13,
+    "rt_sigprocmask": 14, "rt_sigreturn": 15, "pread64": 17, "writev": 20, "sched_yield": 24,
+    "mremap": 25, "madvise": 28,
+    "exit": 60, "gettimeofday": 96, "sigaltstack": 131, "futex": 202, "clock_gettime": 228,
+    "exit_group": 231, "getrandom": 318,
 })  # fmt: skip
 AARCH64 = (0xC00000B7, 222, 226, {
-    "read": 63, "write": 64, "close": 57, "lseek": 62, "mmap": 222, "mprotect": 226, "munmap": 215, "brk": 214,
-    "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "pread64": 67, "writev": 66, "sched_yield": 124,
-    "mremap": 216, "madvise": 233, "exit": 93, "gettimeofday": 169, "sigaltstack": 132, "futex": 98, "clock_gettime": 113,
+    "read": 63, "write": 64, "close": 57, "lseek": 62, "mmap": 222, "mprotect": 226, "munmap": 215,
+    "brk": 214,
+    "rt_sigaction": 134, "rt_sigprocmask": 135, "rt_sigreturn": 139, "pread64": 67, "writev": 66,
+    "sched_yield": 124,
+    "mremap": 216, "madvise": 233, "exit": 93, "gettimeofday": 169, "sigaltstack": 132, "futex": 98,
+    "clock_gettime": 113,
     "exit_group": 94, "getrandom": 278,
 })  # fmt: skip
 MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
@@ -100,7 +117,8 @@ PR_SET_SECCOMP, MODE_FILTER = 22, 2
 
 @cache
 def program(machine: str) -> bytes:
-    """Return the filter for a machine as `os.uname` names it, empty where its numbers are not known.
+    """Return the filter for a machine as `os.uname` names it, empty where its numbers are not
+    known.
 
     Eight bytes an instruction: code u16, jump if true u8, jump if false u8, operand u32.
     """
@@ -108,17 +126,30 @@ def program(machine: str) -> bytes:
         return b""
     audit, mmap, mprotect, numbers = MACHINES[machine]
     plain = [number for number in numbers.values() if number not in (mmap, mprotect)]
-    code = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, audit), (RETURN, 0, 0, REFUSE), (LOAD, 0, 0, NUMBER)]
+    code = [
+        (LOAD, 0, 0, ARCHITECTURE),
+        (EQUAL, 1, 0, audit),
+        (RETURN, 0, 0, REFUSE),
+        (LOAD, 0, 0, NUMBER),
+    ]
     for n, number in enumerate((*plain, mmap, mprotect)):
         left = len(plain) + 1 - n  # comparisons still to come
         code.append((EQUAL, left + (2 if number in (mmap, mprotect) else 1), 0, number))
     code += [(RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
-    code += [(LOAD, 0, 0, THIRD_ARGUMENT), (ANY_BIT, 0, 1, PROT_EXEC), (RETURN, 0, 0, REFUSE), (RETURN, 0, 0, ALLOW)]
+    code += [
+        (LOAD, 0, 0, THIRD_ARGUMENT),
+        (ANY_BIT, 0, 1, PROT_EXEC),
+        (RETURN, 0, 0, REFUSE),
+        (RETURN, 0, 0, ALLOW),
+    ]
     return b"".join(struct.pack("=HBBI", *step) for step in code)
 
 
 def seal(libc: ctypes.CDLL) -> bool:
-    """Give up all other system calls, for ever. False where the kernel or the machine does not know how."""
+    """Give up all other system calls, for ever.
+
+    False where the kernel or the machine does not know how.
+    """
     steps = program(os.uname().machine)
     if not steps:
         return False
@@ -133,7 +164,9 @@ IDLE_SECONDS = 60
 """Second servers are kept so long: that for pictures holds 0.4 GB."""
 Load = Callable[[], object]
 Work = Callable[[int, list[str]], None]
-"""Read the container at descriptor 0; given the process that the child must end with, and the words of the request."""
+"""Read the container at descriptor 0; given the process that the child must end with, and the
+words of the request.
+"""
 
 
 def main() -> None:
@@ -188,7 +221,9 @@ class Server:
             self._start(words.decode().split("\0"), *descriptors)
 
     def _start(self, words: list[str], source: int, pipe: int, leash: int) -> None:
-        """Start a child, which is killed when the leash is let go of, and say on the leash how it ended."""
+        """Start a child, which is killed when the leash is let go of, and say on the leash how
+        it ended.
+        """
         server, pid = os.getpid(), os.fork()
         if pid == 0:
             _become((source, pipe), lambda: self._work(server, words))
@@ -205,14 +240,17 @@ class Server:
             self._unwatch(ended)
             os.close(ended)
             code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-            with socket.socket(fileno=leash) as end, contextlib.suppress(OSError):  # nobody listens any more
+            # nobody listens any more
+            with socket.socket(fileno=leash) as end, contextlib.suppress(OSError):
                 end.send(ENDED.pack(code))
 
         self._watch(ended, say_end)
         self._watch(leash, kill)
 
     def _pass_on(self, load: Load, words: bytes, descriptors: list[int]) -> None:
-        """Give a request to the server that has loaded what it needs; where it dies, the leash is let go of without a word."""
+        """Give a request to the server that has loaded what it needs; where it dies, the leash
+        is let go of without a word.
+        """
         for _ in range(2):
             if load not in self._seconds:
                 self._seconds[load] = self._second(load)
@@ -225,7 +263,9 @@ class Server:
             os.close(descriptor)
 
     def _second(self, load: Load) -> socket.socket:
-        """Return the control socket of a new server, which loads something first, and ends with this one."""
+        """Return the control socket of a new server, which loads something first, and ends with
+        this one.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         first, pid = os.getpid(), os.fork()
         if pid == 0:
@@ -269,13 +309,17 @@ def _become(descriptors: tuple[int, ...], act: Callable[[], None]) -> None:
 
 
 PRIVATE, NO_RESERVE = mmap.MAP_PRIVATE, 0x4000
-"""A file that is sealed, or open for reading only, maps so; and one larger than memory too (`man 2 mmap`)."""
-ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030 big5 raw-unicode-escape".split()
+"""A file that is sealed, or open for reading only, maps so; and one larger than memory too (`man
+2 mmap`).
+"""
+ENCODINGS = "ascii latin-1 cp437 cp1252 utf-8 utf-16 utf-16-le utf-16-be gb18030 big5 raw-unicode-escape".split()  # noqa: E501
 """What names and headers are decoded from: Python reads each from a file at first use."""
 
 
 def load(folders: list[str]) -> None:
-    """Load all that a parser may need, which cannot be opened later; optional packages lie in `folders`."""
+    """Load all that a parser may need, which cannot be opened later; optional packages lie in
+    `folders`.
+    """
     for encoding in ENCODINGS:
         codecs.lookup(encoding)
     program(os.uname().machine)  # made once
@@ -303,7 +347,8 @@ def work(libc: ctypes.CDLL, server: int, words: list[str], *, has_namespace: boo
     confine(libc, server, budget.cpu_seconds, budget.memory + size)
     flags = (protocol.NETNS if has_namespace else 0) | (protocol.SECCOMP if seal(libc) else 0)
     if not flags & protocol.SECCOMP:
-        _limit(resource.RLIMIT_NOFILE, 3)  # no descriptor beyond the three that there are: a hurdle, no wall
+        # no descriptor beyond the three that there are: a hurdle, no wall
+        _limit(resource.RLIMIT_NOFILE, 3)
     writer = protocol.ChildWriter(1, budget.crashed)
     writer.hello(flags)
     if not flags:  # a parser with a network is worse than none

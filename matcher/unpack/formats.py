@@ -1,11 +1,12 @@
 """Recognise what a body is by its first bytes, and find files that stand in a text as letters.
 
-A name alone proves nothing, and text must cost next to nothing. Each module of `matcher.unpack.readers` declares the
-formats that it reads, and is found by being there.
+A name alone proves nothing, and text must cost next to nothing. Each module of
+`matcher.unpack.readers` declares the formats that it reads, and is found by being there.
 
-Text in base64 is read where it stands, by the text layer. An archive in base64, a dump in hex, base32 or uuencode is
-read as if it lay beside its text, as an entry of a container. Three passes at the speed of memory show that a text
-has none (`may_hold`); the child takes out what there is (`find_enclosed`).
+Text in base64 is read where it stands, by the text layer. An archive in base64, a dump in hex,
+base32 or uuencode is read as if it lay beside its text, as an entry of a container. Three passes at
+the speed of memory show that a text has none (`may_hold`); the child takes out what there is
+(`find_enclosed`).
 """
 
 from __future__ import annotations
@@ -27,12 +28,15 @@ from matcher.unpack import readers
 class FileFormat(NamedTuple):
     """How a format is recognised, and who reads it. A reader's module lists its own as `FORMATS`.
 
-    A format is recognised by any one of its marks; those that a text may begin with count only where control characters follow.
+    A format is recognised by any one of its marks; those that a text may begin with count only
+    where control characters follow.
     """
 
     kind: str
     read: Callable[..., None]
-    """Called with the walk, the body, its path and its depth; one with `in_zip` with the open zip as well."""
+    """Called with the walk, the body, its path and its depth; one with `in_zip` with the open
+    zip as well.
+    """
     starts: tuple[bytes, ...] = ()
     """First bytes that no text begins with."""
     faint: tuple[bytes, ...] = ()
@@ -54,7 +58,9 @@ class FileFormat(NamedTuple):
     load: Callable[[], object] | None = None
     """Imports and opens what the reader needs: no file can be opened once a container is read."""
     is_heavy: bool = False
-    """Whether loading takes so long that only a server for such files does it: one in another container gets its own child."""
+    """Whether loading takes so long that only a server for such files does it: one in another
+    container gets its own child.
+    """
 
 
 @cache
@@ -79,7 +85,9 @@ def load_readers() -> None:
 HEAD = 4096
 """Bytes that `sniff` wants to see."""
 NO_CONTROLS = bytes(set(range(256)) - {*range(9), *range(14, 27), *range(28, 32), 127})
-"""All bytes but those control characters that are not white space and do not begin a terminal's sequence."""
+"""All bytes but those control characters that are not white space and do not begin a terminal's
+sequence.
+"""
 LOOKED_AT = 512
 """Bytes at the beginning among which a file that is no text has a control character."""
 PROLOGUE = 512
@@ -89,69 +97,104 @@ HTML_START = re.compile(
 )
 """How much of a text says that it is markup, and how."""
 MARKUP = (".html", ".htm", ".xhtml")
-"""Other XML is read tags and all: nothing says which of its tags end a value, and without them values run together."""
-TEXT, IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED = "text", "image", "audio_video", "binary", "encrypted", "unsupported"
+"""Other XML is read tags and all: nothing says which of its tags end a value, and without them
+values run together.
+"""
+TEXT, IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED = (
+    "text",
+    "image",
+    "audio_video",
+    "binary",
+    "encrypted",
+    "unsupported",
+)
 DATABASE, ARMOURED = "database", "armoured"
 UNREADABLE = (IMAGE, AUDIO_VIDEO, BINARY, ENCRYPTED, UNSUPPORTED)
 """Kinds that nothing is read of; each is the reason as well."""
 IN_PART = {DATABASE: "database", ARMOURED: "encrypted"}
-"""Kinds of which only the words are read that stand there in clear, and the reason that is given for that."""
+"""Kinds of which only the words are read that stand there in clear, and the reason that is given
+for that.
+"""
 UNREAD = {
     b"II*\0": IMAGE, b"MM\0*": IMAGE,
     b"8BPS\0\1": IMAGE, b"\0\0\1\0": IMAGE, b"\0\0\0\x0cjP  ": IMAGE, b"\0\0\0\x0cJXL ": IMAGE,
     b"\xff\x4f\xff\x51": IMAGE, b"\x97JB2\r\n\x1a\n": IMAGE, b"\xd7\xcd\xc6\x9a\0\0": IMAGE,
-    b"OggS\0": AUDIO_VIDEO, b"fLaC": AUDIO_VIDEO, b"\x1a\x45\xdf\xa3": AUDIO_VIDEO, b"FLV\x01": AUDIO_VIDEO,
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": AUDIO_VIDEO, b"\xff\xfb": AUDIO_VIDEO, b"\xff\xf3": AUDIO_VIDEO, b"ID3\2": AUDIO_VIDEO,
-    b"ID3\3": AUDIO_VIDEO, b"ID3\4": AUDIO_VIDEO, b"\0\0\1\xba": AUDIO_VIDEO, b"\0\0\1\xb3": AUDIO_VIDEO,
-    b"#!AMR\n": AUDIO_VIDEO, b"#!AMR-WB\n": AUDIO_VIDEO, b"#!SILK": AUDIO_VIDEO, b"\2#!SILK": AUDIO_VIDEO,
-    b"\x7fELF": BINARY, b"\xca\xfe\xba\xbe": BINARY, b"\xcf\xfa\xed\xfe": BINARY, b"\xce\xfa\xed\xfe": BINARY, b"dex\n0": BINARY,
-    b"\0asm": BINARY, b"OTTO\0": BINARY, b"\0\1\0\0\0": BINARY, b"ttcf\0": BINARY, b"wOFF": BINARY, b"wOF2": BINARY,
+    b"OggS\0": AUDIO_VIDEO, b"fLaC": AUDIO_VIDEO, b"\x1a\x45\xdf\xa3": AUDIO_VIDEO,
+    b"FLV\x01": AUDIO_VIDEO,
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": AUDIO_VIDEO, b"\xff\xfb": AUDIO_VIDEO,
+    b"\xff\xf3": AUDIO_VIDEO, b"ID3\2": AUDIO_VIDEO,
+    b"ID3\3": AUDIO_VIDEO, b"ID3\4": AUDIO_VIDEO, b"\0\0\1\xba": AUDIO_VIDEO,
+    b"\0\0\1\xb3": AUDIO_VIDEO,
+    b"#!AMR\n": AUDIO_VIDEO, b"#!AMR-WB\n": AUDIO_VIDEO, b"#!SILK": AUDIO_VIDEO,
+    b"\2#!SILK": AUDIO_VIDEO,
+    b"\x7fELF": BINARY, b"\xca\xfe\xba\xbe": BINARY, b"\xcf\xfa\xed\xfe": BINARY,
+    b"\xce\xfa\xed\xfe": BINARY, b"dex\n0": BINARY,
+    b"\0asm": BINARY, b"OTTO\0": BINARY, b"\0\1\0\0\0": BINARY, b"ttcf\0": BINARY, b"wOFF": BINARY,
+    b"wOF2": BINARY,
     # SQLite's write-ahead log and rollback journal; Access; Outlook, Outlook Express, Notes
     b"\x37\x7f\x06\x82": DATABASE, b"\x37\x7f\x06\x83": DATABASE,
     b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7": DATABASE,
-    b"\0\1\0\0Standard Jet DB\0": DATABASE, b"\0\1\0\0Standard ACE DB\0": DATABASE, b"\0\1\0\0MSISAM Database\0": DATABASE,
+    b"\0\1\0\0Standard Jet DB\0": DATABASE, b"\0\1\0\0Standard ACE DB\0": DATABASE,
+    b"\0\1\0\0MSISAM Database\0": DATABASE,
     b"\xcf\xad\x12\xfe": DATABASE, b"\x1a\0\0\4\0\0": DATABASE,
     # HDF5, NetCDF, Hadoop sequences, NumPy, property lists, Java objects
     b"\x89HDF\r\n\x1a\n": DATABASE, b"CDF\1": DATABASE, b"CDF\2": DATABASE,
     b"SEQ\6": DATABASE, b"RCF\1": DATABASE, b"\x93NUMPY": DATABASE, b"\xac\xed\0\5": DATABASE,
-    # SQL Server's backups and files, Oracle's exports, MySQL's tables, registry and event logs, packets
-    b"TAPE\0": DATABASE, b"\1\x0f\0\0": DATABASE, b"\3\0\1EXPORT:V": DATABASE, b"\3\0\3EXPORT:V": DATABASE,
-    b"\xfe\1\7": DATABASE, b"\xfe\1\x09": DATABASE, b"\xfe\1\x0a": DATABASE, b"\xfe\xfe\3": DATABASE, b"\xfe\xfe\7": DATABASE,
-    b"\xc1\x83\x2a\x9e": DATABASE, b"ElfFile\0": DATABASE, b"\xd4\xc3\xb2\xa1": DATABASE, b"\xa1\xb2\xc3\xd4": DATABASE,
+    # SQL Server's backups and files, Oracle's exports, MySQL's tables, registry and event logs,
+    # packets
+    b"TAPE\0": DATABASE, b"\1\x0f\0\0": DATABASE, b"\3\0\1EXPORT:V": DATABASE,
+    b"\3\0\3EXPORT:V": DATABASE,
+    b"\xfe\1\7": DATABASE, b"\xfe\1\x09": DATABASE, b"\xfe\1\x0a": DATABASE,
+    b"\xfe\xfe\3": DATABASE, b"\xfe\xfe\7": DATABASE,
+    b"\xc1\x83\x2a\x9e": DATABASE, b"ElfFile\0": DATABASE, b"\xd4\xc3\xb2\xa1": DATABASE,
+    b"\xa1\xb2\xc3\xd4": DATABASE,
     b"\x0a\x0d\x0d\x0a": DATABASE,
     # LUKS, BitLocker, AES Crypt, KeePass, OpenPGP and age
-    b"LUKS\xba\xbe": ENCRYPTED, b"\xebR\x90-FVE-FS-": ENCRYPTED, b"\xebX\x90-FVE-FS-": ENCRYPTED, b"AES\1": ENCRYPTED,
-    b"AES\2": ENCRYPTED, b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5": ENCRYPTED, b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5": ENCRYPTED,
-    b"\x85\1\x0c\3": ENCRYPTED, b"\x85\2\x0c\3": ENCRYPTED, b"\x8c\x0d\4": ENCRYPTED, b"age-encryption.org/v1\n": ENCRYPTED,
-    b"-----BEGIN PGP MESSAGE": ARMOURED, b"-----BEGIN AGE ENCRYPTED": ARMOURED, b"$ANSIBLE_VAULT;": ARMOURED,
+    b"LUKS\xba\xbe": ENCRYPTED, b"\xebR\x90-FVE-FS-": ENCRYPTED, b"\xebX\x90-FVE-FS-": ENCRYPTED,
+    b"AES\1": ENCRYPTED,
+    b"AES\2": ENCRYPTED, b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5": ENCRYPTED,
+    b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5": ENCRYPTED,
+    b"\x85\1\x0c\3": ENCRYPTED, b"\x85\2\x0c\3": ENCRYPTED, b"\x8c\x0d\4": ENCRYPTED,
+    b"age-encryption.org/v1\n": ENCRYPTED,
+    b"-----BEGIN PGP MESSAGE": ARMOURED, b"-----BEGIN AGE ENCRYPTED": ARMOURED,
+    b"$ANSIBLE_VAULT;": ARMOURED,
     # RPM, Windows images and help, LZO, Snappy, lrzip, ALZip, StuffIt, disks
     b"\xed\xab\xee\xdb": UNSUPPORTED, b"MSWIM\0\0\0": UNSUPPORTED, b"ITSF\3\0\0\0": UNSUPPORTED,
-    b"\x89LZO\0\r\n\x1a\n": UNSUPPORTED, b"\xff\6\0\0sNaPpY": UNSUPPORTED, b"LRZI\0": UNSUPPORTED, b"ALZ\1": UNSUPPORTED,
+    b"\x89LZO\0\r\n\x1a\n": UNSUPPORTED, b"\xff\6\0\0sNaPpY": UNSUPPORTED, b"LRZI\0": UNSUPPORTED,
+    b"ALZ\1": UNSUPPORTED,
     b"SIT!\0": UNSUPPORTED, b"QFI\xfb": UNSUPPORTED, b"vhdxfile": UNSUPPORTED,
 }  # fmt: skip
 """Bytes that no text begins with, of files that nobody reads."""
 UNREAD_BESIDE_CONTROLS = {
     b"PARE": ENCRYPTED, b"FEA1": DATABASE, b"!BDN": DATABASE, b"PGDMP": DATABASE,
-    b"REDIS0": DATABASE, b"$FL2": DATABASE, b"$FL3": DATABASE, b"<stata_dta>": DATABASE, b"RDX2\n": DATABASE, b"RDX3\n": DATABASE,
+    b"REDIS0": DATABASE, b"$FL2": DATABASE, b"$FL3": DATABASE, b"<stata_dta>": DATABASE,
+    b"RDX2\n": DATABASE, b"RDX3\n": DATABASE,
     b"bplist": DATABASE, b"regf": DATABASE, b"MATLAB 5": DATABASE, b"Salted__": ENCRYPTED,
     b"II+\0": IMAGE, b"MM\0+": IMAGE, b"\xff\x0a": IMAGE, b"AT&TFORM": IMAGE, b"AC10": IMAGE,
-    b"\xff\xf1": AUDIO_VIDEO, b"\xff\xf2": AUDIO_VIDEO, b"\xff\xf9": AUDIO_VIDEO, b"\xff\xfa": AUDIO_VIDEO, b"MThd": AUDIO_VIDEO,
+    b"\xff\xf1": AUDIO_VIDEO, b"\xff\xf2": AUDIO_VIDEO, b"\xff\xf9": AUDIO_VIDEO,
+    b"\xff\xfa": AUDIO_VIDEO, b"MThd": AUDIO_VIDEO,
     b".RMF": AUDIO_VIDEO, b"FORM": AUDIO_VIDEO, b"caff": AUDIO_VIDEO, b"MAC ": AUDIO_VIDEO,
-    b"xar!": UNSUPPORTED, b"\x60\xea": UNSUPPORTED, b"7kSt": UNSUPPORTED, b"zPQ": UNSUPPORTED, b"EGGA": UNSUPPORTED,
-    b"\x1f\xa0": UNSUPPORTED, b"CAJ": UNSUPPORTED, b"HN\0\0": UNSUPPORTED, b"KDMV": UNSUPPORTED, b"conectix": UNSUPPORTED,
+    b"xar!": UNSUPPORTED, b"\x60\xea": UNSUPPORTED, b"7kSt": UNSUPPORTED, b"zPQ": UNSUPPORTED,
+    b"EGGA": UNSUPPORTED,
+    b"\x1f\xa0": UNSUPPORTED, b"CAJ": UNSUPPORTED, b"HN\0\0": UNSUPPORTED, b"KDMV": UNSUPPORTED,
+    b"conectix": UNSUPPORTED,
 }  # fmt: skip
 """Bytes that a text may begin with: they count where control characters follow that no text has."""
 UNREAD_FURTHER_IN = {
     (7, b"**ACE**"): UNSUPPORTED, (8, b"WAVE"): AUDIO_VIDEO, (12, b"\x61\x15\6\0"): DATABASE,
-    (12, b"\x62\x31\5\0"): DATABASE, (12, b"\0\6\x15\x61"): DATABASE, (12, b"\0\5\x31\x62"): DATABASE,
-    (4, b"\xef\xcd\xab\x89"): DATABASE, (16, b"\xde\xc0\xef\xbe"): DATABASE, (40, b" EMF"): IMAGE, (128, b"DICM"): IMAGE,
+    (12, b"\x62\x31\5\0"): DATABASE, (12, b"\0\6\x15\x61"): DATABASE,
+    (12, b"\0\5\x31\x62"): DATABASE,
+    (4, b"\xef\xcd\xab\x89"): DATABASE, (16, b"\xde\xc0\xef\xbe"): DATABASE, (40, b" EMF"): IMAGE,
+    (128, b"DICM"): IMAGE,
     (16, b"\xc2\xea\x81\x60\xb3\x14"): DATABASE, (512, b"\x89HDF\r\n\x1a\n"): DATABASE,
 }  # fmt: skip
 """Place and bytes, likewise: Berkeley DB, Exchange and Active Directory, LMDB, SAS among them."""
 
 
 class FormatMarks(NamedTuple):
-    """By which bytes kinds are known; those of `faint` and `inside` count only beside control characters."""
+    """By which bytes kinds are known; those of `faint` and `inside` count only beside control
+    characters.
+    """
 
     sure: dict[bytes, str]
     faint: dict[bytes, str]
@@ -188,17 +231,24 @@ def sniff(head: bytes, name: str = "") -> str:
     for is_one, kind in known.text:
         if is_one(head, name):
             return kind
-    return _with_controls(head, name, known) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
+    return (
+        _with_controls(head, name, known) if head[:LOOKED_AT].translate(None, NO_CONTROLS) else TEXT
+    )
 
 
 def _with_controls(head: bytes, name: str, known: FormatMarks) -> str:
-    """Kinds whose marks a text may have, or that stand further in: none of them is without control characters."""
+    """Kinds whose marks a text may have, or that stand further in: none of them is without
+    control characters.
+    """
     for is_one, kind in known.binary:
         if is_one(head, name):
             return kind
     if head.startswith(tuple(known.faint)):
         return next(kind for start, kind in known.faint.items() if head.startswith(start))
-    return next((kind for (place, mark), kind in known.inside.items() if head.startswith(mark, place)), _by_two_marks(head))
+    return next(
+        (kind for (place, mark), kind in known.inside.items() if head.startswith(mark, place)),
+        _by_two_marks(head),
+    )
 
 
 def _by_two_marks(head: bytes) -> str:
@@ -206,17 +256,23 @@ def _by_two_marks(head: bytes) -> str:
     if head.startswith(b"RIFF"):
         return AUDIO_VIDEO
     if head[4:8] == b"ftyp":
-        return IMAGE if head[8:11] in {b"hei", b"hev", b"mif", b"msf", b"avi", b"crx"} else AUDIO_VIDEO
+        return (
+            IMAGE if head[8:11] in {b"hei", b"hev", b"mif", b"msf", b"avi", b"crx"} else AUDIO_VIDEO
+        )
     return BINARY if head.startswith(b"MZ") and b"\0\0\0" in head[:64] else TEXT
 
 
 def is_html(head: bytes) -> bool:
-    r"""Return whether a text begins as a web page or a table of one: what many offices export as `.xls` is nothing else.
+    r"""Return whether a text begins as a web page or a table of one: what many offices export as
+    `.xls` is nothing else.
 
     >>> is_html(b"\xef\xbb\xbf<HTML><table>"), is_html(b"<tablet> 13800138000")
     (True, False)
     """
-    return b"<" in head[:PROLOGUE] and HTML_START.match(head[:PROLOGUE].replace(b"\0", b"")) is not None
+    return (
+        b"<" in head[:PROLOGUE]
+        and HTML_START.match(head[:PROLOGUE].replace(b"\0", b"")) is not None
+    )
 
 
 def media_of(name: str) -> str:
@@ -239,7 +295,8 @@ def stem(path: str) -> str:
 
 
 def decoded_name(raw: bytes) -> str:
-    """Return a name that nothing says the encoding of: UTF-8 or GB18030 where it holds, else as DOS had it.
+    """Return a name that nothing says the encoding of: UTF-8 or GB18030 where it holds, else as DOS
+    had it.
 
     >>> decoded_name("客户名单.csv".encode("gbk"))
     '客户名单.csv'
@@ -257,11 +314,13 @@ ENVELOPE = "envelope"
 NOT_TAKEN = frozenset((TEXT, "picture", "quoted", *UNREADABLE))
 """Kinds of what base64 holds that are no containers."""
 RUN, LONG = 60, 130
-"""Letters of a line (RFC 2045 writes 76, coreutils 76, uuencode 60, xxd 60); hex digits of one that is longer than any digest."""
+"""Letters of a line (RFC 2045 writes 76, coreutils 76, uuencode 60, xxd 60); hex digits of one
+that is longer than any digest.
+"""
 SIXTEENTHS, THIRTYSECONDS, LETTERS = (
     b"0123456789abcdefABCDEF",
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
-    (b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"),
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_",
 )
 
 
@@ -275,38 +334,66 @@ LETTERED, LONG_HEX = b"a" * RUN, b"a" * LONG
 PIECE = 1 << 20
 """Bytes of a text that are looked through at once."""
 BLANKS = b" " * (1 << 15)
-"""What follows a text: in a short one CPython searches for a run by comparing it anew at each place."""
+"""What follows a text: in a short one CPython searches for a run by comparing it anew at each
+place.
+"""
 STARTS = tuple(
     base64.b64encode(start + bytes(3))[: len(start) * 4 // 3]
     for start in (
-        *(b"PK\3\4", b"\x1f\x8b\x08", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\7", b"%PDF-", b"\xd0\xcf\x11\xe0", b"\xfd7zXZ\0"),
+        *(
+            b"PK\3\4",
+            b"\x1f\x8b\x08",
+            b"7z\xbc\xaf\x27\x1c",
+            b"Rar!\x1a\7",
+            b"%PDF-",
+            b"\xd0\xcf\x11\xe0",
+            b"\xfd7zXZ\0",
+        ),
         b"\x28\xb5\x2f\xfd",
     )
 )
 """How the containers that people send begin, in base64."""
 URL_SAFE = re.compile(rb"[-_]")
-BLOCK = re.compile(rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{60,}+(?:\r?\n[ \t]{0,8}[A-Za-z0-9+/_-]++(?![^=\s\"'<)}\]]))*+={0,6}")
-"""A long line of letters and the lines of nothing else that follow it; linear, as it begins where a line does."""
+BLOCK = re.compile(
+    rb"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{60,}+(?:\r?\n["
+    rb" \t]{0,8}[A-Za-z0-9+/_-]++(?![^=\s\"'<)}\]]))*+={0,6}"
+)
+"""A long line of letters and the lines of nothing else that follow it; linear, as it begins
+where a line does.
+"""
 UU_START = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{1,200}\r?\n[!-M][ -`]{4}", re.MULTILINE)
-UU = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{1,200}\r?\n((?:[ -`]{1,80}+(?:\r?\n|\Z))++)", re.MULTILINE)
+UU = re.compile(
+    rb"^begin [0-7]{3,4} [^\r\n]{1,200}\r?\n((?:[ -`]{1,80}+(?:\r?\n|\Z))++)", re.MULTILINE
+)
 """A file in uuencode (POSIX): lines without a small letter, up to one that says `end`."""
 OCTETS = rb"(?:[0-9A-Fa-f]{2}(?:[0-9A-Fa-f]{2})?(?:[ \t]{1,2}|(?=[\r\n]|\Z))){2,16}"
-DUMP = re.compile(rb"^(?:[0-9A-Fa-f]{6,16}:?|[0-9A-Fa-f]{4,5}:)[ \t]{1,3}" + OCTETS + rb"[^\r\n]*\r?\n?", re.MULTILINE)
+DUMP = re.compile(
+    rb"^(?:[0-9A-Fa-f]{6,16}:?|[0-9A-Fa-f]{4,5}:)[ \t]{1,3}" + OCTETS + rb"[^\r\n]*\r?\n?",
+    re.MULTILINE,
+)
 DUMPED = re.compile(rb"[0-9A-Fa-f]+:?[ \t]+(" + OCTETS + rb")")
-"""A line of xxd, hexdump, od or `curl --trace`, and its octets: behind the address, before what they look like."""
+"""A line of xxd, hexdump, od or `curl --trace`, and its octets: behind the address, before what
+they look like.
+"""
 A_LINE = 16
 DIGESTS = frozenset((64, 96, 128))
 """Lengths of digests in hex."""
 CUT = 1 << 16
-"""Bytes from which a text may be a piece of a longer one, and hex digits at its edge a part of a digest: too few for a file."""
+"""Bytes from which a text may be a piece of a longer one, and hex digits at its edge a part of a
+digest: too few for a file.
+"""
 TELLING = 3 * HEAD
 """Letters of a block that say what it is: what stands in them is a head at least."""
 DASHES = b"----"
-"""What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB by chance."""
+"""What parts the cells of many a dump, and would be base64 for URLs: that has it once in 16 MiB
+by chance.
+"""
 SECOND_LINES = (b"00000010", b"\n0010: ")
 """Address of the second line of a dump."""
 SECOND_STARTS = (b"\n000000", b"\n0010: ")
-"""With what such a line begins: told at once, while eight digits are looked for slowly among the zeros of a table."""
+"""With what such a line begins: told at once, while eight digits are looked for slowly among the
+zeros of a table.
+"""
 DUMP_BEGUN = re.compile(rb"^(?:0{0,8}00000010:?|0010:)[ \t]{1,3}" + OCTETS, re.MULTILINE)
 """That line: a phone and a card in groups of four look like one of another address."""
 Found = tuple[str, bytes]
@@ -318,7 +405,11 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
 
     `lettered` may be given as false for what is known to have no long line of letters (`has_line`).
     """
-    if any(start in text for start in SECOND_STARTS) and any(line in text for line in SECOND_LINES) and DUMP_BEGUN.search(text):
+    if (
+        any(start in text for start in SECOND_STARTS)
+        and any(line in text for line in SECOND_LINES)
+        and DUMP_BEGUN.search(text)
+    ):
         return True
     if b"begin " in text and UU_START.search(text):
         return True
@@ -329,7 +420,9 @@ def may_hold(text: bytes, *, lettered: bool = True) -> bool:
 
 
 def _begins_file(text: bytes) -> bool:
-    """Return whether a long line of letters may be the first of a file: by how containers begin, or all hex or base32."""
+    """Return whether a long line of letters may be the first of a file: by how containers begin,
+    or all hex or base32.
+    """
     before = -1  # where a line of a plain dump ends
     for start, end in _long_lines(text):
         line = text[start:end]
@@ -344,7 +437,9 @@ def _begins_file(text: bytes) -> bool:
 
 
 def has_line(text: bytes) -> bool:
-    """Return whether there is a long line of letters that is no digest; hyphens part the cells of many a dump."""
+    """Return whether there is a long line of letters that is no digest; hyphens part the cells
+    of many a dump.
+    """
     return len(text) >= RUN and any(True for _ in _long_lines(text.replace(DASHES, b" ")))
 
 
@@ -360,12 +455,18 @@ def _long_lines(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _is_digest(line: bytes, *, is_cut: bool = False) -> bool:
-    """Return whether letters are as many hex digits as a digest has, or no more of them where it `is_cut`."""
-    return (len(line) in DIGESTS or (is_cut and len(line) < LONG)) and not line.translate(None, SIXTEENTHS)
+    """Return whether letters are as many hex digits as a digest has, or no more of them where it
+    `is_cut`.
+    """
+    return (len(line) in DIGESTS or (is_cut and len(line) < LONG)) and not line.translate(
+        None, SIXTEENTHS
+    )
 
 
 def is_taken(plain: bytes) -> bool:
-    """Return whether what stands in a text as base64, hex or base32 is read as a file of its own, for its kind."""
+    """Return whether what stands in a text as base64, hex or base32 is read as a file of its
+    own, for its kind.
+    """
     return sniff(plain[:HEAD]) not in NOT_TAKEN
 
 
@@ -388,7 +489,10 @@ def _blocks(text: bytes | mmap) -> Iterator[bytes]:
 
 
 def _letters(text: bytes | mmap) -> Iterator[bytes]:
-    """Yield each block of letters. `BLOCK` is asked only where a long line begins: to search by it takes eight times as long."""
+    """Yield each block of letters.
+
+    `BLOCK` is asked only where a long line begins: to search by it takes eight times as long.
+    """
     behind = 0
     for at in range(0, len(text), PIECE):
         letters = text[at : at + PIECE + RUN].translate(AS_LETTER) + BLANKS
@@ -406,10 +510,16 @@ def _decoded(block: bytes) -> bytes | None:
     lines = block.rstrip(b"=").split()
     if hexed := _of_alphabet(lines, SIXTEENTHS):
         whole = b"".join(hexed)
-        is_digest = len(whole) in DIGESTS or (len(hexed) > 1 and {len(line) for line in hexed} <= DIGESTS)
-        return None if is_digest else _unless_garbled(binascii.unhexlify(whole[: len(whole) // 2 * 2]))
+        is_digest = len(whole) in DIGESTS or (
+            len(hexed) > 1 and {len(line) for line in hexed} <= DIGESTS
+        )
+        return (
+            None if is_digest else _unless_garbled(binascii.unhexlify(whole[: len(whole) // 2 * 2]))
+        )
     if letters := b"".join(_of_alphabet(lines, THIRTYSECONDS)):
-        return _unless_garbled(base64.b32decode(letters[: len(letters) // 8 * 8]) + _rest_of_32(letters))
+        return _unless_garbled(
+            base64.b32decode(letters[: len(letters) // 8 * 8]) + _rest_of_32(letters)
+        )
     letters = b"".join(lines)
     whole_groups = letters[: len(letters) - (len(letters) % 4 == 1)] + b"=="
     plain = base64.b64decode(whole_groups, b"-_" if URL_SAFE.search(letters) else None)
@@ -417,7 +527,9 @@ def _decoded(block: bytes) -> bytes | None:
 
 
 def _of_alphabet(lines: list[bytes], alphabet: bytes) -> list[bytes]:
-    """Return the first lines that have nothing but an alphabet; the last of a block may be a word of the text that follows it."""
+    """Return the first lines that have nothing but an alphabet; the last of a block may be a
+    word of the text that follows it.
+    """
     return list(itertools.takewhile(lambda line: not line.translate(None, alphabet), lines))
 
 
@@ -428,7 +540,9 @@ def _rest_of_32(letters: bytes) -> bytes:
 
 
 def _unless_garbled(plain: bytes) -> bytes | None:
-    """Return what digits or capital letters in a row stand for, if that is a container or text: they may be a key as well."""
+    """Return what digits or capital letters in a row stand for, if that is a container or text:
+    they may be a key as well.
+    """
     head = plain[:HEAD]
     if is_taken(plain):
         return plain
@@ -452,7 +566,8 @@ def _uuencoded(text: bytes | mmap) -> Iterator[bytes]:
         for line in match[1].splitlines():
             try:
                 plain += binascii.a2b_uu(line)
-            except binascii.Error:  # written by a program that counts otherwise: what stands there by the line's own length
+            # written by a program that counts otherwise: what stands there by the line's own length
+            except binascii.Error:
                 plain += binascii.a2b_uu(line[: (((line[0] - 32) & 63) * 4 + 5) // 3])
         yield bytes(plain)
 
@@ -460,7 +575,9 @@ def _uuencoded(text: bytes | mmap) -> Iterator[bytes]:
 def _dumps(text: bytes | mmap) -> Iterator[bytes]:
     """Dumps: lines with addresses that stand one below the other."""
     plain, end = bytearray(), -1
-    for match in DUMP.finditer(text) if any(text.find(second) >= 0 for second in SECOND_LINES) else ():
+    for match in (
+        DUMP.finditer(text) if any(text.find(second) >= 0 for second in SECOND_LINES) else ()
+    ):
         if match.start() != end:
             yield bytes(plain)
             plain.clear()
@@ -471,16 +588,24 @@ def _dumps(text: bytes | mmap) -> Iterator[bytes]:
     yield bytes(plain)
 
 
-FINDERS: dict[str, Callable[[bytes | mmap], Iterable[bytes]]] = {"letters": _blocks, "uuencoded": _uuencoded, "dump": _dumps}
+FINDERS: dict[str, Callable[[bytes | mmap], Iterable[bytes]]] = {
+    "letters": _blocks,
+    "uuencoded": _uuencoded,
+    "dump": _dumps,
+}
 
 
 class EnvelopeWatch:
-    """Passes a text on and keeps it from where there may be a file in it, if `most` bytes may be kept."""
+    """Passes a text on and keeps it from where there may be a file in it, if `most` bytes may be
+    kept.
+    """
 
     def __init__(self, most: int = 0) -> None:
         self._most, self._before = most, b""
         self.held, self.has_any, self.has_line = bytearray(), False, False
-        """What is kept; whether there may be a file, and whether there is a long line of letters, in what was passed on."""
+        """What is kept; whether there may be a file, and whether there is a long line of
+        letters, in what was passed on.
+        """
 
     def through(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the chunks."""
@@ -489,11 +614,15 @@ class EnvelopeWatch:
             if is_lettered := has_line(seen):
                 self.has_line = True
             if self.has_any or may_hold(seen, lettered=is_lettered):
-                self.held += (chunk if self.has_any else seen)[: max(0, self._most - len(self.held))]
+                self.held += (chunk if self.has_any else seen)[
+                    : max(0, self._most - len(self.held))
+                ]
                 self.has_any = True
             self._before = b"" if self.has_any else seen[-OVERLAP:]
             yield chunk
 
 
 OVERLAP = TELLING + HEAD
-"""Bytes of the chunk before that are looked at again: a block that began in it and told nothing is seen from its start."""
+"""Bytes of the chunk before that are looked at again: a block that began in it and told nothing
+is seen from its start.
+"""

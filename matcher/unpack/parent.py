@@ -1,9 +1,11 @@
-"""The parent's side: `unpack` a body in a child of a `ForkServer`, and believe nothing that the child says.
+"""The parent's side: `unpack` a body in a child of a `ForkServer`, and believe nothing that the
+child says.
 
-The server is executed afresh, holds nothing of ours and has read nothing. It loads what parsers need, once, in 60 ms, and
-again in a second server where a library takes as long; a fork takes 3. All that ever reaches it are descriptors, the kind of a
-container and the limits' numbers, and it hears nothing from a child but how it ended. So a container that takes its child over
-has no way to the next one.
+The server is executed afresh, holds nothing of ours and has read nothing. It loads what parsers
+need, once, in 60 ms, and again in a second server where a library takes as long; a fork takes 3.
+All that ever reaches it are descriptors, the kind of a container and the limits' numbers, and it
+hears nothing from a child but how it ended. So a container that takes its child over has no way to
+the next one.
 """
 
 from __future__ import annotations
@@ -30,11 +32,17 @@ from matcher.unpack.protocol import CONTENT, ENDED, SEPARATOR, Halt, Limits, Mem
 from matcher.unpack.readers.picture import OCR, PICTURE
 from ullage.errors import UnavailableError
 
-PROGRAM = "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"
-"""Without `site`: it costs more than half of the start, and all that is needed is this folder and the standard library."""
+PROGRAM = (
+    "import sys; sys.path.append(sys.argv.pop(1)); from matcher.unpack.child import main; main()"
+)
+"""Without `site`: it costs more than half of the start, and all that is needed is this folder
+and the standard library.
+"""
 ROOT = Path(__file__).parents[2]
 LONGEST_LOAD = 30.0
-"""Seconds that a second server may take for its library while somebody waits to be rid of its child."""
+"""Seconds that a second server may take for its library while somebody waits to be rid of its
+child.
+"""
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
 """A file in memory with these can be changed by nobody."""
 PIPE_BYTES, AT_ONCE = 1 << 20, 2 << 20
@@ -55,13 +63,16 @@ def command() -> list[str]:
 
 
 class Child:
-    """A child at work: its output in `stdout`, and a leash, at whose end the server kills it and says how it ended."""
+    """A child at work: its output in `stdout`, and a leash, at whose end the server kills it and
+    says how it ended.
+    """
 
     def __init__(self, stdout: BinaryIO, leash: socket.socket) -> None:
         self.stdout, self._leash = stdout, leash
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Return its exit code as `subprocess.Popen.returncode`, None if its server ended and all children with it.
+        """Return its exit code as `subprocess.Popen.returncode`, None if its server ended and all
+        children with it.
 
         To be asked once. TimeoutError if it lives on.
         """
@@ -70,7 +81,9 @@ class Child:
         return int(ENDED.unpack(said)[0]) if len(said) == ENDED.size else None
 
     def end(self) -> None:
-        """Kill it, unless it has ended; it is gone on return, or its server loads for so long that it never began."""
+        """Kill it, unless it has ended; it is gone on return, or its server loads for so long
+        that it never began.
+        """
         with contextlib.suppress(OSError):  # the server has gone, and taken it along
             self._leash.shutdown(socket.SHUT_WR)
             self.wait(LONGEST_LOAD)
@@ -79,7 +92,9 @@ class Child:
 
 
 class ForkServer:
-    """Where children come from; a context manager. Started at the first child, and again if it died.
+    """Where children come from; a context manager.
+
+    Started at the first child, and again if it died.
 
     It ends when its control socket closes, so with this process, however that ends.
     """
@@ -91,7 +106,12 @@ class ForkServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     @property
@@ -102,7 +122,8 @@ class ForkServer:
     def has_ended(self) -> bool:
         """Return whether there is no server, or none any more; a second is waited for that."""
         try:
-            return self._process is None or self._process.wait(1) is not None  # a moment after its control socket closes
+            # a moment after its control socket closes
+            return self._process is None or self._process.wait(1) is not None
         except subprocess.TimeoutExpired:
             return False
 
@@ -116,19 +137,27 @@ class ForkServer:
         self._process = self._control = None
 
     @contextlib.contextmanager
-    def child(self, kind: str, limits: Limits, body: bytes | BinaryIO, crashed: Sequence[int] = ()) -> Iterator[Child]:
-        """A child at work on `body`, a container of that kind; killed and gone at the end, whatever happened.
+    def child(
+        self, kind: str, limits: Limits, body: bytes | BinaryIO, crashed: Sequence[int] = ()
+    ) -> Iterator[Child]:
+        """A child at work on `body`, a container of that kind; killed and gone at the end, whatever
+        happened.
 
-        Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only). `crashed` are numbers of
-        entries at which earlier children crashed. `UnavailableError` where the system is full.
+        Bytes go in as a sealed file in memory; a file goes in as itself (open it for reading only).
+        `crashed` are numbers of entries at which earlier children crashed. `UnavailableError` where
+        the system is full.
         """
         with contextlib.ExitStack() as stack:
             try:
                 source = _sealed(body) if isinstance(body, bytes) else os.dup(body.fileno())
                 stack.callback(os.close, source)
-                child = self._forked("\0".join((kind, *limits.words(), *map(str, crashed))).encode(), source)
+                child = self._forked(
+                    "\0".join((kind, *limits.words(), *map(str, crashed))).encode(), source
+                )
             except OSError as error:  # no process, no descriptor or no memory left
-                raise UnavailableError(f"a process to unpack with cannot be started ({error.strerror})") from None
+                raise UnavailableError(
+                    f"a process to unpack with cannot be started ({error.strerror})"
+                ) from None
             stack.callback(child.end)
             yield child
 
@@ -138,7 +167,8 @@ class ForkServer:
             stdout, pipe = os.pipe()
             file = ours.enter_context(open(stdout, "rb", buffering=0))  # noqa: PTH123  a descriptor
             theirs.callback(os.close, pipe)
-            with contextlib.suppress(OSError):  # a wider pipe is faster, no more; users have a quota of it
+            # a wider pipe is faster, no more; users have a quota of it
+            with contextlib.suppress(OSError):
                 fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
             leash, other = socket.socketpair()
             ours.enter_context(leash)
@@ -163,7 +193,12 @@ class ForkServer:
         self._control = ours
         with theirs:
             self._process = subprocess.Popen(
-                command(), stdin=theirs.fileno(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={}, cwd="/"
+                command(),
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={},
+                cwd="/",
             )
         return ours
 
@@ -177,19 +212,32 @@ def _sealed(body: bytes) -> int:
 
 
 LONGEST_PATH, MOST_CRASHES = 1000, 16
-CAUSES = {0: "damaged", -signal.SIGXCPU: "timeout", -signal.SIGKILL: "memory", protocol.OUT_OF_MEMORY: "memory"}
-"""Exit codes that have a meaning of their own; any other is a fault of a reader, which crashed or raised what nobody expects.
-Nobody but the kernel, out of memory, kills a child, or its server, while we wait for it."""
+CAUSES = {
+    0: "damaged",
+    -signal.SIGXCPU: "timeout",
+    -signal.SIGKILL: "memory",
+    protocol.OUT_OF_MEMORY: "memory",
+}
+"""Exit codes that have a meaning of their own; any other is a fault of a reader, which crashed or
+raised what nobody expects. Nobody but the kernel, out of memory, kills a child, or its server,
+while we wait for it.
+"""
 
 
 def unpack(
-    body: bytes | BinaryIO, name: str, limits: Limits | None = None, media_type: str = "", server: ForkServer | None = None
+    body: bytes | BinaryIO,
+    name: str,
+    limits: Limits | None = None,
+    media_type: str = "",
+    server: ForkServer | None = None,
 ) -> UnpackRun:
-    """Members and outcomes of `body`, a container or not, called `name`; a context manager to iterate over once.
+    """Members and outcomes of `body`, a container or not, called `name`; a context manager to
+    iterate over once.
 
-    A body that is text is itself the one member, and no child is started for it. `body` may be a file that is open for reading,
-    which is then mapped by the child and never held here. Of a member that is cut off, what there is comes before its outcome.
-    Whoever has many containers gives a `server` for all of their children, which costs a fiftieth of one for each.
+    A body that is text is itself the one member, and no child is started for it. `body` may be a
+    file that is open for reading, which is then mapped by the child and never held here. Of a
+    member that is cut off, what there is comes before its outcome. Whoever has many containers
+    gives a `server` for all of their children, which costs a fiftieth of one for each.
 
     with unpack(body, "a.zip") as unpacked:
         for item in unpacked:
@@ -208,12 +256,15 @@ def has_ocr() -> bool:
 
 
 def is_container(body: bytes, name: str = "", *, lettered: bool = True) -> bool:
-    """Return whether `body` is more than text: a container, a text that holds one, or no text at all.
+    """Return whether `body` is more than text: a container, a text that holds one, or no text at
+    all.
 
-    A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove little; `lettered` is as in
-    `formats.may_hold`.
+    A few microseconds for a short text. `name` helps with mail alone, whose first bytes prove
+    little; `lettered` is as in `formats.may_hold`.
     """
-    return formats.sniff(body[: formats.HEAD], name) != formats.TEXT or formats.may_hold(body, lettered=lettered)
+    return formats.sniff(body[: formats.HEAD], name) != formats.TEXT or formats.may_hold(
+        body, lettered=lettered
+    )
 
 
 class UnpackRun:
@@ -236,12 +287,19 @@ class UnpackRun:
         self._is_inner = False
         self._ocr_left = float(limits.ocr_seconds)
         self.flags = 0
-        """What held in the child, `protocol.NETNS` and `protocol.SECCOMP`; 0 until it has said so, or where none was needed."""
+        """What held in the child, `protocol.NETNS` and `protocol.SECCOMP`; 0 until it has said
+        so, or where none was needed.
+        """
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stack.close()
 
     def __iter__(self) -> Iterator[Member | UnreadPart]:
@@ -249,8 +307,17 @@ class UnpackRun:
         kind = formats.sniff(head, self._name)
         if kind == formats.TEXT:
             watch = formats.EnvelopeWatch()
-            media_type, pieces = self._media_type or formats.media_of(self._name), watch.through(self._pieces())
-            yield Member(self._name, media_type, "", partial(next, pieces, b""), lettered=lambda: watch.has_line)
+            media_type, pieces = (
+                self._media_type or formats.media_of(self._name),
+                watch.through(self._pieces()),
+            )
+            yield Member(
+                self._name,
+                media_type,
+                "",
+                partial(next, pieces, b""),
+                lettered=lambda: watch.has_line,
+            )
             if watch.has_any:
                 yield from self._from_child(formats.ENVELOPE)
         elif kind in formats.UNREADABLE:
@@ -263,7 +330,11 @@ class UnpackRun:
 
     def _pieces(self) -> Iterator[bytes]:
         """Return the body as it is."""
-        return iter((self._body,)) if isinstance(self._body, bytes) else iter(partial(self._body.read, AT_ONCE), b"")
+        return (
+            iter((self._body,))
+            if isinstance(self._body, bytes)
+            else iter(partial(self._body.read, AT_ONCE), b"")
+        )
 
     def _from_child(self, kind: str) -> Iterator[Member | UnreadPart]:
         """Yield what children say: another one goes on behind an entry at which one crashed."""
@@ -280,24 +351,35 @@ class UnpackRun:
             if not self.flags & protocol.SECCOMP:  # the child could have reached the server
                 server.close()
 
-    def _from_one_child(self, kind: str, server: ForkServer, crashed: Sequence[int]) -> Generator[Member | UnreadPart, None, int]:
-        """Yield what a child says; return the number of the entry at which it crashed, 0 where it need not be left out."""
+    def _from_one_child(
+        self, kind: str, server: ForkServer, crashed: Sequence[int]
+    ) -> Generator[Member | UnreadPart, None, int]:
+        """Yield what a child says; return the number of the entry at which it crashed, 0 where
+        it need not be left out.
+        """
         alias = formats.stem(self._name)
-        stack = self._stack.enter_context(contextlib.ExitStack())  # so that the child ends with the run, wherever that ends
+        # so that the child ends with the run, wherever that ends
+        stack = self._stack.enter_context(contextlib.ExitStack())
         self._child = stack.enter_context(server.child(kind, self._limits, self._body, crashed))
         try:
             while (frame := self._next())[0] != protocol.DONE:
                 yield from self._said(*frame, alias, server)
         except Halt as broken:
             last = self._frames.entry
-            if broken.reason == "fault" and last > max(crashed, default=0) and len(crashed) < MOST_CRASHES:
+            if (
+                broken.reason == "fault"
+                and last > max(crashed, default=0)
+                and len(crashed) < MOST_CRASHES
+            ):
                 return last
             yield UnreadPart(self._name, broken.reason)
         finally:
             stack.close()
         return 0
 
-    def _said(self, kind: int, payload: bytes, alias: str, server: ForkServer) -> Iterator[Member | UnreadPart]:
+    def _said(
+        self, kind: int, payload: bytes, alias: str, server: ForkServer
+    ) -> Iterator[Member | UnreadPart]:
         """Yield what one frame says."""
         if kind == protocol.HELLO:
             self.flags = payload[0]
@@ -308,14 +390,18 @@ class UnpackRun:
                 yield from self._heavy(self._path(path, alias), server)
             else:
                 said = (protocol.MEDIA[media], charset.decode("ascii", "ignore"))
-                yield Member(self._path(path, alias), *said, self._piece, protocol.containers()[container])
+                yield Member(
+                    self._path(path, alias), *said, self._piece, protocol.containers()[container]
+                )
         elif kind == protocol.OUTCOME:
             yield UnreadPart(self._path(payload[1:], alias), protocol.REASON[payload[0]])
 
     def _heavy(self, name: str, server: ForkServer) -> Iterator[Member | UnreadPart]:
-        """Read a container inside of this one in a child of its own, which has no more such children.
+        """Read a container inside of this one in a child of its own, which has no more such
+        children.
 
-        It shares the limits; a picture has those of pictures, so that many of them leave time for all else.
+        It shares the limits; a picture has those of pictures, so that many of them leave time for
+        all else.
         """
         body = bytearray()
         while piece := self._piece():
@@ -329,7 +415,9 @@ class UnpackRun:
             yield UnreadPart(name, "timeout")
             return
         left, paths = self._limits.wall_seconds - self._waited, self._limits.entries * LONGEST_PATH
-        shared = self._limits._replace(wall_seconds=left, total_bytes=max(self._frames.bytes_left - paths, 0))
+        shared = self._limits._replace(
+            wall_seconds=left, total_bytes=max(self._frames.bytes_left - paths, 0)
+        )
         limits = shared.of_picture(self._ocr_left) if is_picture else shared._replace(ocr_seconds=0)
         inner = UnpackRun(bytes(body), name, limits, "", server, self._clock)
         inner._is_inner = True
@@ -342,14 +430,22 @@ class UnpackRun:
         self._frames.bytes_left -= limits.total_bytes + paths - inner._frames.bytes_left
 
     def _path(self, said: bytes, alias: str) -> str:
-        """Path of a member as it may be shown; what the caller called the container is the caller's."""
+        """Path of a member as it may be shown; what the caller called the container is the
+        caller's.
+        """
         inner, outer = said.decode("utf-8", "replace"), ""
         while inner.startswith(SEPARATOR + CONTENT):
-            outer, alias, inner = outer + SEPARATOR + alias, formats.stem(alias), inner.removeprefix(SEPARATOR + CONTENT)
+            outer, alias, inner = (
+                outer + SEPARATOR + alias,
+                formats.stem(alias),
+                inner.removeprefix(SEPARATOR + CONTENT),
+            )
         return self._name + shown(outer + inner)
 
     def _piece(self) -> bytes:
-        """Return the next bytes of the open member; none at its end, or if the child breaks down."""
+        """Return the next bytes of the open member; none at its end, or if the child breaks
+        down.
+        """
         if not self._frames.member_open:
             return b""
         try:
@@ -372,7 +468,9 @@ class UnpackRun:
         return kind, payload
 
     def _wait_for(self, size: int) -> int:
-        """Return where so many bytes of the child begin in what is held, which are then taken; within its time."""
+        """Return where so many bytes of the child begin in what is held, which are then taken;
+        within its time.
+        """
         if len(self._held) - self._taken < size:
             del self._held[: self._taken]
             self._taken = 0
@@ -425,9 +523,15 @@ class _ChildProtocol:
         self._before = 0
         members = len(protocol.MEDIA) * len(protocol.containers())
         reasons = len(protocol.REASON)
-        self._first_bytes = {protocol.HELLO: 4, protocol.MEMBER: members, protocol.OUTCOME: reasons, protocol.DATA: 256}
+        self._first_bytes = {
+            protocol.HELLO: 4,
+            protocol.MEMBER: members,
+            protocol.OUTCOME: reasons,
+            protocol.DATA: 256,
+        }
         """How many values the first byte has of a payload that has one."""
-        self._said_left = 5 * limits.entries + 64  # an entry may give a member and an outcome, a container its names
+        # an entry may give a member and an outcome, a container its names
+        self._said_left = 5 * limits.entries + 64
         self.bytes_left = limits.total_bytes + limits.entries * LONGEST_PATH
         self.broken: Halt | None = None
         self.entry = 0

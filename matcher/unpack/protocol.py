@@ -1,12 +1,15 @@
-"""Define the limits of unpacking, and what comes out of a container: members, and outcomes for what was not read.
+"""Define the limits of unpacking, and what comes out of a container: members, and outcomes for what
+was not read.
 
-A child and its parent exchange frames `kind u8, length u32, payload`, big-endian. Nothing in them is interpreted:
+A child and its parent exchange frames `kind u8, length u32, payload`, big-endian. Nothing in them
+is interpreted:
 
 HELLO flags · (ENTRY number u32 | MEMBER container and media u8, charset, NUL, path · DATA… · END
 | OUTCOME reason u8, path)… · DONE
 
-ENTRY comes before an entry that needs a parser. If it ends the child, another one reads the container again, in
-silence up to that entry, which it leaves out: so a crash of native code costs one entry.
+ENTRY comes before an entry that needs a parser. If it ends the child, another one reads the
+container again, in silence up to that entry, which it leaves out: so a crash of native code costs
+one entry.
 """
 
 from __future__ import annotations
@@ -25,11 +28,16 @@ MIB, GIB = 1 << 20, 1 << 30
 
 
 class Limits(NamedTuple):
-    """Limits of one container with all that is nested in it. What a limit cuts off has an outcome that says so."""
+    """Limits of one container with all that is nested in it.
+
+    What a limit cuts off has an outcome that says so.
+    """
 
     ratio: int = 250
-    """Bytes out for each byte in, of a member and of the whole, beyond `free_bytes`. Dumps compress 5–20 times, sheets up to 60,
-    repeated log lines 200; a deflate bomb 1,030."""
+    """Bytes out for each byte in, of a member and of the whole, beyond `free_bytes`.
+
+    Dumps compress 5–20 times, sheets up to 60, repeated log lines 200; a deflate bomb 1,030.
+    """
     free_bytes: int = 16 * MIB
     """Bytes out at which the ratio begins to count: a small file of equal lines is no bomb."""
     total_bytes: int = 1 * GIB
@@ -37,28 +45,43 @@ class Limits(NamedTuple):
     member_bytes: int = 512 * MIB
     """Bytes of one member that are read; the rest of it is cut off."""
     nested_bytes: int = 128 * MIB
-    """Bytes of a container inside a container: it is held in the child's memory. Streams and tars are not."""
+    """Bytes of a container inside a container: it is held in the child's memory.
+
+    Streams and tars are not.
+    """
     depth: int = 6
-    """Containers inside containers: a mail with a zip of a tar.gz of workbooks is 4; 42.zip is 6."""
+    """Containers inside containers: a mail with a zip of a tar.gz of workbooks is 4; 42.zip is
+    6.
+    """
     entries: int = 100_000
     """Entries of everything. A stealer's archive has about 20 for each victim."""
     cpu_seconds: int = 60
     """Processor time, whole seconds: 1 GiB of LZMA takes about 20."""
     memory_bytes: int = 768 * MIB
-    """Address space beyond the container itself: the parsers' code takes about 100 MiB of it, LZMA dictionaries up to 64 MiB."""
+    """Address space beyond the container itself: the parsers' code takes about 100 MiB of it,
+    LZMA dictionaries up to 64 MiB.
+    """
     ocr_seconds: int = 0
-    """Seconds of the clock for all pictures in it together, each read in a child of its own; 0 reads none."""
+    """Seconds of the clock for all pictures in it together, each read in a child of its own; 0
+    reads none.
+    """
     wall_seconds: float = 120.0
-    """Time that the parent waits for the child in all, its own time between two members not counted."""
+    """Time that the parent waits for the child in all, its own time between two members not
+    counted.
+    """
 
     def of_picture(self, left: float) -> Limits:
         """Return those of one picture that is read, where `left` seconds are left for pictures."""
         return self._replace(
-            cpu_seconds=PICTURE_SECONDS, memory_bytes=PICTURE_MEMORY, wall_seconds=min(left, 2.0 * PICTURE_SECONDS)
+            cpu_seconds=PICTURE_SECONDS,
+            memory_bytes=PICTURE_MEMORY,
+            wall_seconds=min(left, 2.0 * PICTURE_SECONDS),
         )
 
     def words(self) -> list[str]:
-        """Return what the child is told on its command line: numbers, and nothing of the container."""
+        """Return what the child is told on its command line: numbers, and nothing of the
+        container.
+        """
         return [str(value) for value in self[:10]]
 
 
@@ -71,19 +94,28 @@ LOCAL = Limits(
     memory_bytes=2 * GIB,
     wall_seconds=7200.0,
 )
-"""For files that a person chose, on the command line: larger than a capture can be, and nobody waits behind them."""
+"""For files that a person chose, on the command line: larger than a capture can be, and nobody
+waits behind them.
+"""
 
 OCR_SECONDS, LOCAL_OCR_SECONDS = 120, 3600
-"""`Limits.ocr_seconds` where pictures are read, of a capture and of a file that a person chose: a picture takes 1 to 20."""
+"""`Limits.ocr_seconds` where pictures are read, of a capture and of a file that a person chose:
+a picture takes 1 to 20.
+"""
 PICTURE_SECONDS = 60
 """Processor time of one picture: a long screenshot with a thousand cells takes as much."""
 PICTURE_MEMORY = 3 * GIB
-"""Address space for one picture: 0.6 GiB of libraries and models, and up to 1.5 GiB for 2000 by 2000 pixels, which is what is
-looked at at once; far more than any other reader takes, so only the child of a picture has it."""
+"""Address space for one picture: 0.6 GiB of libraries and models, and up to 1.5 GiB for 2000 by
+2000 pixels, which is what is looked at at once; far more than any other reader takes, so only the
+child of a picture has it.
+"""
 PICTURE_BYTES = 32 * MIB
 """Of one picture as it lies there: more is no screenshot."""
 PICTURE_PIXELS = 40_000_000
-"""Of one picture, by its header: 120 MB of memory. A phone's camera has 12 to 50 million, a long screenshot 20."""
+"""Of one picture, by its header: 120 MB of memory.
+
+A phone's camera has 12 to 50 million, a long screenshot 20.
+"""
 
 
 def write_all(descriptor: int, data: bytes | bytearray) -> None:
@@ -107,7 +139,9 @@ class UnpackBudget:
 
     def __init__(self, words: list[str], size: int) -> None:
         numbers = [int(word) for word in words]
-        self.ratio, self.free, self.total, self.member, self.nested, self.depth, self.entries = numbers[:7]
+        self.ratio, self.free, self.total, self.member, self.nested, self.depth, self.entries = (
+            numbers[:7]
+        )
         self.cpu_seconds, self.memory, ocr_seconds = numbers[7:10]
         self.reads_pictures = ocr_seconds > 0
         self.crashed = numbers[10:]
@@ -131,8 +165,12 @@ class UnpackBudget:
         if self._spent > max(self.free, self.ratio * self._size):
             raise Halt("bomb", whole=True)
 
-    def measured(self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0) -> Iterator[bytes]:
-        """Yield the chunks, counted; `packed` says how many bytes they were made of so far, `limit` how many are wanted."""
+    def measured(
+        self, chunks: Iterable[bytes], packed: Callable[[], int], limit: int = 0
+    ) -> Iterator[bytes]:
+        """Yield the chunks, counted; `packed` says how many bytes they were made of so far,
+        `limit` how many are wanted.
+        """
         size, most = 0, limit or self.member
         for chunk in chunks:
             left = self.total - self._spent
@@ -141,7 +179,8 @@ class UnpackBudget:
                 self.spend(len(chunk))
             except Halt as halt:
                 if halt.reason == "too_large" and left > 0:
-                    yield chunk[:left][: most - size + len(chunk)]  # the prefix up to the limit is kept whole
+                    # the prefix up to the limit is kept whole
+                    yield chunk[:left][: most - size + len(chunk)]
                 raise
             if size > self.free and size > self.ratio * packed():
                 raise Halt("bomb")
@@ -158,10 +197,16 @@ REASONS = {
     "too_many": ("too many entries, the rest not read", "条目过多，其余未读取"),
     "too_large": ("too large, the rest not read", "过大，其余未读取"),
     "image": ("image, not read", "图片，未读取"),
-    "ocr": ("image, read by OCR, which misreads and misses", "图片，经文字识别读取，可能有误或遗漏"),
+    "ocr": (
+        "image, read by OCR, which misreads and misses",
+        "图片，经文字识别读取，可能有误或遗漏",
+    ),
     "audio_video": ("audio or video, not read", "音视频，未读取"),
     "binary": ("program or font, not read", "程序或字体，未读取"),
-    "database": ("database or binary table, read only as far as its words stand in clear", "数据库或二进制表，仅读取明文部分"),
+    "database": (
+        "database or binary table, read only as far as its words stand in clear",
+        "数据库或二进制表，仅读取明文部分",
+    ),
     "unrecognised": (
         "no text and of no known kind, read only as far as words stand in it in clear",
         "非文本且类型不明，仅读取明文部分",
@@ -170,11 +215,20 @@ REASONS = {
     "unsupported": ("of a kind that cannot be read here", "此处无法读取的类型"),
     "timeout": ("took too long, the rest not read", "耗时过长，其余未读取"),
     "memory": ("needs too much memory, the rest not read", "所需内存过大，其余未读取"),
-    "fault": ("a part of ullage failed on it; the rest was read", "本系统的一个部件处理时出错，其余已读取"),
+    "fault": (
+        "a part of ullage failed on it; the rest was read",
+        "本系统的一个部件处理时出错，其余已读取",
+    ),
     "denied": ("cannot be opened, not read", "无法打开，未读取"),
     "empty": ("empty, there is nothing to read", "为空，没有可读内容"),
-    "link": ("a link, which is not followed: name what it leads to", "链接，未跟随：请直接指明其目标"),
-    "masked": ("masked values, not looked up, since each fits many people", "个脱敏值，每个都可能对应许多人，未查询"),
+    "link": (
+        "a link, which is not followed: name what it leads to",
+        "链接，未跟随：请直接指明其目标",
+    ),
+    "masked": (
+        "masked values, not looked up, since each fits many people",
+        "个脱敏值，每个都可能对应许多人，未查询",
+    ),
     "spelt": ("numbers in spellings that are not read", "个十一位数字，写法无法读取"),
     "digests": ("digests in a form that is not enrolled", "个摘要，其形式未登记"),
     "salted": (
@@ -183,15 +237,21 @@ REASONS = {
     ),
     "cookies": ("cookies of a site that is not named", "个Cookie，未注明所属网站"),
 }
-"""The closed list of reasons, each as a person reads it, in English and Chinese. The keys are metric labels."""
+"""The closed list of reasons, each as a person reads it, in English and Chinese.
+
+The keys are metric labels.
+"""
 LOSES_NOTHING = frozenset(("empty",))
-"""Of these nothing can have been missed: they are told, and leave the verdict on the rest as it is."""
+"""Of these nothing can have been missed: they are told, and leave the verdict on the rest as it
+is.
+"""
 
 
 class UnreadPart(NamedTuple):
     """Something that was not read, or not wholly.
 
-    `path` may hold leaked values as any file name may: it is for the person who chose the file, never for a log or a store.
+    `path` may hold leaked values as any file name may: it is for the person who chose the file,
+    never for a log or a store.
     """
 
     path: str
@@ -211,7 +271,9 @@ class UnreadPart(NamedTuple):
 
 
 class UnreadValueCount(UnreadPart):
-    """So many values in a text that no list can be asked for; `form` is what digests probably are."""
+    """So many values in a text that no list can be asked for; `form` is what digests probably
+    are.
+    """
 
     _number: int
     _form: str
@@ -230,7 +292,9 @@ class UnreadValueCount(UnreadPart):
         """Return how many, and why they were not read."""
         english, chinese = super().words()
         english = english.replace("values", "value", 1) if self._number == 1 else english
-        probably = (f" (probably {self._form})", f"（可能为{self._form}）") if self._form else ("", "")
+        probably = (
+            (f" (probably {self._form})", f"（可能为{self._form}）") if self._form else ("", "")
+        )
         return f"{self._number:,} {english}{probably[0]}", f"{self._number:,}{chinese}{probably[1]}"
 
 
@@ -260,10 +324,12 @@ class UnreadCounts:
 
 
 class Member:
-    """One text out of a container: to be read while it is the newest, since its bytes come straight from the child.
+    """One text out of a container: to be read while it is the newest, since its bytes come straight
+    from the child.
 
-    `path` is `a.zip!/b.csv`; `a.zip!/` is the list of names in it, one a line. What goes for the path of an outcome goes for it.
-    `container` is the kind of what it came out of (`containers`), "" for a text that lay in none.
+    `path` is `a.zip!/b.csv`; `a.zip!/` is the list of names in it, one a line. What goes for the
+    path of an outcome goes for it. `container` is the kind of what it came out of (`containers`),
+    "" for a text that lay in none.
     """
 
     __slots__ = ("_lettered", "_next", "charset", "container", "media_type", "path")
@@ -278,16 +344,27 @@ class Member:
         *,
         lettered: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.path, self.media_type, self.charset, self._next, self.container = path, media_type, charset, following, container
+        self.path, self.media_type, self.charset, self._next, self.container = (
+            path,
+            media_type,
+            charset,
+            following,
+            container,
+        )
         self._lettered = lettered
 
     @property
     def is_lettered(self) -> bool:
-        """False where what was taken so far is known to have no long line of letters (`formats.has_line`)."""
+        """False where what was taken so far is known to have no long line of letters
+        (`formats.has_line`).
+        """
         return self._lettered()
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes in pieces of at most 2 MiB, each once. A member that is cut off simply ends: its outcome follows."""
+        """Yield the bytes in pieces of at most 2 MiB, each once.
+
+        A member that is cut off simply ends: its outcome follows.
+        """
         while chunk := self._next():
             yield chunk
 
@@ -314,25 +391,43 @@ TEXTS = ("text/plain", "text/html")
 BYTES = "application/octet-stream"
 """Media type of what is read as it stands though it is no text: an outcome says so."""
 ABOUT = "text/x-about"
-"""Media type of what a file or mail says of itself (its author, when it was made or sent), which is read as plain text."""
+"""Media type of what a file or mail says of itself (its author, when it was made or sent), which
+is read as plain text.
+"""
 HEAVY = "application/x-heavy"
-"""Media type of a container inside of another that needs a child of its own: the parent starts it."""
+"""Media type of a container inside of another that needs a child of its own: the parent starts
+it.
+"""
 MEDIA = (*TEXTS, BYTES, ABOUT, HEAVY)
 SEPARATOR = "!/"
 CONTENT = "\0"
-"""Name of what is in the outermost container where that is a stream: its own name is not for the child to know."""
+"""Name of what is in the outermost container where that is a stream: its own name is not for the
+child to know.
+"""
 
 
 @cache
 def containers() -> tuple[str, ...]:
-    """Return what a text can come out of: stands for the name, which never leaves match; "" is no container."""
-    return "", "other", *sorted({name for one in find_formats().values() for name in one.containers or (one.kind,)} - {"other"})
+    """Return what a text can come out of: stands for the name, which never leaves match; "" is
+    no container.
+    """
+    return (
+        "",
+        "other",
+        *sorted(
+            {name for one in find_formats().values() for name in one.containers or (one.kind,)}
+            - {"other"}
+        ),
+    )
 
 
 class ChildWriter:
-    """The child's end. What is said is out before anything else is parsed, so that a crash loses only what crashed.
+    """The child's end.
 
-    `crashed` are the numbers of entries that ended earlier children: nothing is said of what comes before the last of them.
+    What is said is out before anything else is parsed, so that a crash loses only what crashed.
+
+    `crashed` are the numbers of entries that ended earlier children: nothing is said of what comes
+    before the last of them.
     """
 
     def __init__(self, fd: int, crashed: Sequence[int] = ()) -> None:
@@ -342,7 +437,9 @@ class ChildWriter:
         self.members = 0
 
     def enters(self, number: int) -> bool:
-        """Say that a parser begins to read the entry of this number; return False where one crashed at it before."""
+        """Say that a parser begins to read the entry of this number; return False where one
+        crashed at it before.
+        """
         self.end()
         if number in self._crashed:
             self._is_silent = self._is_silent and number != self._crashed[-1]
@@ -357,11 +454,19 @@ class ChildWriter:
         self._is_silent = is_silent
 
     def member(self, path: str, media_type: str, charset: str, container: str = "") -> None:
-        """A member begins, and one that is open ends; `container` is the kind of what it came out of."""
+        """A member begins, and one that is open ends; `container` is the kind of what it came
+        out of.
+        """
         self.end()
         self.members += 1
         self._open = True
-        self._add(MEMBER, bytes((_member(container, media_type),)) + charset.encode("ascii", "ignore")[:40] + b"\0" + _path(path))
+        self._add(
+            MEMBER,
+            bytes((_member(container, media_type),))
+            + charset.encode("ascii", "ignore")[:40]
+            + b"\0"
+            + _path(path),
+        )
 
     def data(self, chunk: bytes) -> None:
         """Bytes of the member."""
@@ -401,7 +506,9 @@ class ChildWriter:
 
 def _member(container: str, media_type: str) -> int:
     known = find_formats()[container].containers if container in find_formats() else ()
-    return containers().index(known[0] if known else container) * len(MEDIA) + MEDIA.index(media_type)
+    return containers().index(known[0] if known else container) * len(MEDIA) + MEDIA.index(
+        media_type
+    )
 
 
 def _path(path: str) -> bytes:

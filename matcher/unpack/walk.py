@@ -1,7 +1,8 @@
-"""From container to container, in the child: what an entry is, who reads it, and what is said of what cannot be read.
+"""From container to container, in the child: what an entry is, who reads it, and what is said of
+what cannot be read.
 
-Bodies are bytes, a mapped file, or streams: in pieces, counted, or as a file. Values of tables become lines as a person reads
-them, with tabs between cells (`lines`).
+Bodies are bytes, a mapped file, or streams: in pieces, counted, or as a file. Values of tables
+become lines as a person reads them, with tabs between cells (`lines`).
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ from ullage.guard import FaultGuard
 Body = bytes | mmap.mmap
 CHUNK, TAIL = 64 << 10, 1024
 DAMAGED = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ExpatError, LookupError, MessageError, OSError, RuntimeError,
-    TypeError, ValueError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile, zlib.error,
+    ArithmeticError, AssertionError, AttributeError, EOFError, ExpatError, LookupError,
+    MessageError, OSError, RuntimeError,
+    TypeError, ValueError, lzma.LZMAError, struct.error, tarfile.TarError, zipfile.BadZipFile,
+    zlib.error,
 )  # fmt: skip
-"""What parsers raise on damaged input: the libraries' own errors, and those that slip through their checks."""
+"""What parsers raise on damaged input: the libraries' own errors, and those that slip through
+their checks.
+"""
 
 
 @cache
@@ -74,7 +79,9 @@ def peeked(chunks: Iterator[bytes], size: int) -> tuple[bytes, Iterator[bytes]]:
 
 
 class SizedChunks:
-    """Chunks that count their bytes, to be read by size as well; `tail` is the last of them once they are at an end."""
+    """Chunks that count their bytes, to be read by size as well; `tail` is the last of them once
+    they are at an end.
+    """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks, self._left, self.count, self.tail, self._last = iter(chunks), b"", 0, b"", b""
@@ -132,7 +139,10 @@ class BodyFile(io.RawIOBase):
 
 
 class Walk:
-    """One run over one container and all that is in it. Paths are relative to it and begin with the separator."""
+    """One run over one container and all that is in it.
+
+    Paths are relative to it and begin with the separator.
+    """
 
     def __init__(self, budget: UnpackBudget, out: ChildWriter, outermost: str = "") -> None:
         self.budget, self.out, self._outermost = budget, out, outermost
@@ -159,12 +169,16 @@ class Walk:
         media_type: str = "",
         charset: str = "",
     ) -> None:
-        """Read one entry of a container at `depth`, whatever it is; `packed` says how many bytes its own came from so far."""
+        """Read one entry of a container at `depth`, whatever it is; `packed` says how many bytes
+        its own came from so far.
+        """
         self.budget.entry()
         with_limit = self.budget.measured(chunks, packed)
         self.guarded(path, partial(self._entry, path, with_limit, depth, media_type, charset))
 
-    def text(self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = "") -> None:
+    def text(
+        self, path: str, chunks: Iterable[bytes], media_type: str = "text/plain", charset: str = ""
+    ) -> None:
         """A member of text, as its chunks come, and the files that stand in it as letters."""
         watch = formats.EnvelopeWatch(0 if media_type in (BYTES, HEAVY) else self.budget.nested)
         self.out.member(path, media_type, charset, self.container)
@@ -179,7 +193,9 @@ class Walk:
         if names:
             self.text(path + SEPARATOR, ["\n".join(names).encode("utf-8", "replace")])
 
-    def _entry(self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str) -> None:
+    def _entry(
+        self, path: str, chunks: Iterator[bytes], depth: int, media_type: str, charset: str
+    ) -> None:
         head, whole = peeked(chunks, formats.HEAD)
         kind = formats.sniff(head, path)
         if kind == TEXT:
@@ -213,7 +229,9 @@ class Walk:
             self.container, self._depth = around
 
     def needs(self, package: str, body: Body, path: str) -> None:
-        """Say that a container was not read because a package is not installed, and give the words in it that stand in clear."""
+        """Say that a container was not read because a package is not installed, and give the
+        words in it that stand in clear.
+        """
         self.text(path, slices(body), BYTES)
         self.out.outcome("unsupported", f"{path}{SEPARATOR}{self.container} (needs {package})")
 
@@ -227,7 +245,9 @@ class Walk:
         return bytes(held)
 
     def _container(self, kind: str, body: Body, path: str, depth: int) -> None:
-        """Read a container; where nothing came out of a damaged one, it is read as it stands: it may be no container at all."""
+        """Read a container; where nothing came out of a damaged one, it is read as it stands: it
+        may be no container at all.
+        """
         before = self.out.members
         damaged = self.guarded(path, partial(self.opened, kind, body, path, depth))
         if damaged and self.out.members == before:
@@ -247,7 +267,10 @@ class Walk:
             self.container, self._depth = around
 
     def guarded(self, path: str, read: Callable[[], None]) -> bool:
-        """Read, and say why where it ends early; return whether that was for damage. A fault of ours costs this entry alone."""
+        """Read, and say why where it ends early; return whether that was for damage.
+
+        A fault of ours costs this entry alone.
+        """
         with FaultGuard(lambda _fault: self.out.outcome("fault", path)).step("unpack"):
             return self._bounded(path, read)
         return False
@@ -261,7 +284,8 @@ class Walk:
             self.out.outcome(halt.reason, path)
         except MemoryError:
             self.out.outcome("memory", path)
-        except ImportError:  # something that a parser wanted only now, when no file can be opened any more
+        # something that a parser wanted only now, when no file can be opened any more
+        except ImportError:
             self.out.outcome("unsupported", path)
         except DAMAGED:
             self.out.outcome("damaged", path)
@@ -273,14 +297,17 @@ DIGITS_KEPT, EXACT = 10**15, 2**53
 """Excel keeps 15 digits and makes the others 0; other programs keep what a float can hold."""
 CLEAN = str.maketrans("\t\r\n", "   ")
 AT_ONCE = 1 << 16
-"""Characters of lines that are written together: a frame for each line would take a hundred times as long."""
+"""Characters of lines that are written together: a frame for each line would take a hundred
+times as long.
+"""
 
 FAULTS = (Halt, MemoryError, ImportError, *DAMAGED)
 """What a reader may end with early, and the walk then says (`Walk.guarded`)."""
 
 
 def number(value: str) -> str:
-    """Return a number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for the matcher to know it by.
+    """Return a number as a person reads it; where digits may be lost, `4.40301199001011E+17`, for
+    the matcher to know it by.
 
     >>> number("1.54E10"), number("3.50"), number("15400000001.0"), number("440301199001011230.0")
     ('15400000000', '3.50', '15400000001', '4.40301199001011E+17')
@@ -297,7 +324,9 @@ def number(value: str) -> str:
 
 
 def cell(value: object) -> str | None:
-    """Return a value on one line: truth as 1 or 0, dates as ISO 8601, nothing as ""; None for bytes that are no text."""
+    """Return a value on one line: truth as 1 or 0, dates as ISO 8601, nothing as ""; None for
+    bytes that are no text.
+    """
     if isinstance(value, str):  # first, as most are
         return clean(value)
     if isinstance(value, bytes):
@@ -314,10 +343,13 @@ def cell(value: object) -> str | None:
 
 def clean(text: str) -> str:
     """Return a text on one line, without tabs."""
-    return text if text.isprintable() else text.translate(CLEAN)  # which takes ten times as long for Chinese
+    # which takes ten times as long for Chinese
+    return text if text.isprintable() else text.translate(CLEAN)
 
 
-def lines(rows: Iterable[Iterable[object]], unread: list[str] | None = None, name: str = "") -> Iterator[bytes]:
+def lines(
+    rows: Iterable[Iterable[object]], unread: list[str] | None = None, name: str = ""
+) -> Iterator[bytes]:
     """Rows as UTF-8 lines, many at a time; those before a fault come before it.
 
     `name` is added to `unread` where a cell is bytes that are no text.

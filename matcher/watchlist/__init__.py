@@ -1,9 +1,12 @@
-"""The watchlist: keyed tags of a tenant's customers. Built where the customer list is, used where the leaks are.
+"""The watchlist: keyed tags of a tenant's customers.
 
-(In anti-money-laundering a watchlist holds sanctioned persons; ours holds our own customers.) `build` runs on a host
-with no network: it reads the export and writes `T.watchlist` (signed; tags and handles, no reference) and `T.subjects`
-(handle → customer_ref, sealed to the resolver), which never leaves. `install` refuses an unsigned, foreign or expired
-file and swaps it in whole. `load` does both on one machine.
+Built where the customer list is, used where the leaks are.
+
+(In anti-money-laundering a watchlist holds sanctioned persons; ours holds our own customers.)
+`build` runs on a host with no network: it reads the export and writes `T.watchlist` (signed; tags
+and handles, no reference) and `T.subjects` (handle → customer_ref, sealed to the resolver), which
+never leaves. `install` refuses an unsigned, foreign or expired file and swaps it in whole. `load`
+does both on one machine.
 
 From the list to the file:
 
@@ -21,7 +24,7 @@ From the file to an answer:
     file          the layout: signed header, arrays, digests; what is checked of it when, and what was erased in it
     index         looking tags up, in a list with its changes
     installed     the lists that are in use here
-"""
+"""  # noqa: E501
 
 from matcher.watchlist.file import read_header
 from matcher.watchlist.index import Watchlist

@@ -1,7 +1,8 @@
 """From a list of customers to a signed watchlist and the sealed way back from handle to reference.
 
-Everything goes through in batches: cells → normal forms → tags → sorted runs on disk → the file. Memory does not grow with the
-list, but for four bytes a customer. `enrolling` makes the keys of a new tenant, which is there with its first list or not at all.
+Everything goes through in batches: cells → normal forms → tags → sorted runs on disk → the file.
+Memory does not grow with the list, but for four bytes a customer. `enrolling` makes the keys of a
+new tenant, which is there with its first list or not at all.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ class Reject(NamedTuple):
 
 @dataclass(slots=True)
 class Report:
-    """What became of the list. Of the rejects the first thousand are kept and all are counted, by column and reason."""
+    """What became of the list.
+
+    Of the rejects the first thousand are kept and all are counted, by column and reason.
+    """
 
     customers: int = 0
     identifiers: int = 0
@@ -96,21 +100,29 @@ class Report:
         """ConfigError when nothing, or too little, could be read."""
         if self.chosen >= FEWEST_CHOSEN and not self.witnesses:
             raise ConfigError(
-                f"{source}: in {self.chosen} rows --witness finds no amount and date: name the columns that hold them"
+                f"{source}: in {self.chosen} rows --witness finds no amount and date: name the"
+                " columns that hold them"
             )
         if not self.identifiers:
-            raise ConfigError(f"{source}: holds no identifier that can be read: an empty watchlist would see nothing")
+            raise ConfigError(
+                f"{source}: holds no identifier that can be read: an empty watchlist would see"
+                " nothing"
+            )
         read = self.identifiers + self.rejected
         if self.rejected > read * MAX_REJECTED_SHARE:
             first = "; ".join(f"line {r.line}, {r.column}: {r.reason}" for r in self.rejects[:3])
-            raise ConfigError(f"{source}: {self.rejected} of {read} values cannot be read ({first}): check the column mapping")
+            raise ConfigError(
+                f"{source}: {self.rejected} of {read} values cannot be read ({first}): check the"
+                " column mapping"
+            )
 
 
 class Control:
     """The totals that a sender gives with a list, which must be what was read.
 
-    Lines of `NAME VALUE`, with `=`, `:`, `,` or space between: `rows`, a column (its cells that are not empty), or
-    `COLUMN.sum` (its cells that are whole numbers, added up). A column may be called by its kind, as it must be with `--long`.
+    Lines of `NAME VALUE`, with `=`, `:`, `,` or space between: `rows`, a column (its cells that are
+    not empty), or `COLUMN.sum` (its cells that are whole numbers, added up). A column may be called
+    by its kind, as it must be with `--long`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,7 +132,9 @@ class Control:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} cannot be read ({type(error).__name__}): --control names a file of totals") from None
+            raise ConfigError(
+                f"{path} cannot be read ({type(error).__name__}): --control names a file of totals"
+            ) from None
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.lstrip().startswith("#"):
                 continue
@@ -140,11 +154,15 @@ class Control:
                 if called in self._expected:
                     self._seen[called] += sum(1 for text in cells.strings() if text.strip())
                 if f"{called}.sum" in self._expected:
-                    self._seen[f"{called}.sum"] += sum(int(text) for text in cells.strings() if text.strip().isdecimal())
+                    self._seen[f"{called}.sum"] += sum(
+                        int(text) for text in cells.strings() if text.strip().isdecimal()
+                    )
 
     def reconcile(self, source: object) -> None:
         """ConfigError unless every total is what was read."""
-        wrong = [(name, total) for name, total in self._expected.items() if self._seen[name] != total]
+        wrong = [
+            (name, total) for name, total in self._expected.items() if self._seen[name] != total
+        ]
         if wrong:
             name, total = wrong[0]
             raise ConfigError(
@@ -160,30 +178,48 @@ LIFE = timedelta(days=104)
 
 
 class Builder:
-    """Builds one tenant's watchlist for one epoch. `digests` is none, phone or all, or the kinds themselves.
+    """Builds one tenant's watchlist for one epoch.
+
+    `digests` is none, phone or all, or the kinds themselves.
 
     With `listed` the list of what is recorded (`ullage.lookup.list_index`) as well.
     """
 
     def __init__(
-        self, keys: KeyStore, tenant: str, epoch: int, digests: str | Collection[str] = "all", *, listed: bool = False
+        self,
+        keys: KeyStore,
+        tenant: str,
+        epoch: int,
+        digests: str | Collection[str] = "all",
+        *,
+        listed: bool = False,
     ) -> None:
         if isinstance(digests, str) and digests not in CHOICES:
             raise ConfigError(f"--digests {digests}: use {', '.join(CHOICES)}")
         self._keys, self._tenant, self._epoch = keys, tenant, epoch
-        self._tags, self._handle_key = TagKeys(keys, tenant, "match", epoch), HandleKey(keys, tenant)
+        self._tags, self._handle_key = (
+            TagKeys(keys, tenant, "match", epoch),
+            HandleKey(keys, tenant),
+        )
         self._checks = check_values_of(keys, tenant)
         self._digested = CHOICES[digests] if isinstance(digests, str) else digests
         self.coder = Coder()
         self._rows = 0
         self._counts: Counter[tuple[str, str]] = Counter()
         self.report = Report()
-        self._index = TagKeys(keys, tenant, "index", epochs(keys, tenant, "index")[-1]) if listed else None
+        self._index = (
+            TagKeys(keys, tenant, "index", epochs(keys, tenant, "index")[-1]) if listed else None
+        )
         self._index_tags: list[tuple[Tags, Array]] = []
-        """Of the last batch, the index tags by which a look-up asks for its values, and their rows."""
+        """Of the last batch, the index tags by which a look-up asks for its values, and their
+        rows.
+        """
 
-    def build(self, source: Source, target: Path, now: datetime, control: Control | None = None) -> file.WatchlistHeader:
-        """Write `target` (.watchlist) and, beside it, the sealed `.subjects`, and the `.enrolled` where that is wanted.
+    def build(
+        self, source: Source, target: Path, now: datetime, control: Control | None = None
+    ) -> file.WatchlistHeader:
+        """Write `target` (.watchlist) and, beside it, the sealed `.subjects`, and the `.enrolled`
+        where that is wanted.
 
         Nothing is written unless all of the list was read, and was what `control` says.
         """
@@ -193,7 +229,9 @@ class Builder:
             customers = stack.enter_context(contextlib.closing(Runs(target.parent)))
             listed = stack.enter_context(contextlib.closing(Runs(target.parent)))
             codes = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
-            way_back = stack.enter_context(subjects.SubjectWriter(target.with_suffix(".subjects"), self._keys, self._tenant))
+            way_back = stack.enter_context(
+                subjects.SubjectWriter(target.with_suffix(".subjects"), self._keys, self._tenant)
+            )
             for batch in source.batches():
                 if control:
                     control.add(batch)
@@ -211,11 +249,17 @@ class Builder:
         return header
 
     def self_test(self) -> tuple[Tags, Tags]:
-        """Return tag and handle, (1, 16) each, of the entry that must be found whenever the list is opened."""
-        return self._tags.self_test(), np.frombuffer(SELF_TEST_HANDLE, np.uint8).reshape(1, TAG_BYTES)
+        """Return tag and handle, (1, 16) each, of the entry that must be found whenever the list
+        is opened.
+        """
+        return self._tags.self_test(), np.frombuffer(SELF_TEST_HANDLE, np.uint8).reshape(
+            1, TAG_BYTES
+        )
 
     def _add_self_test(self, entries: Runs, customers: Runs) -> Codes:
-        """Enrol the self-test entry behind all rows; the combination of its labels, which are none."""
+        """Enrol the self-test entry behind all rows; the combination of its labels, which are
+        none.
+        """
         number = np.array([self._rows], np.uint32)
         self._rows += 1
         tag, handle = self.self_test()
@@ -223,7 +267,9 @@ class Builder:
         customers.add(handle, number)
         return np.zeros(1, np.uint32)
 
-    def header(self, now: datetime, former: file.WatchlistHeader | None = None) -> file.WatchlistHeader:
+    def header(
+        self, now: datetime, former: file.WatchlistHeader | None = None
+    ) -> file.WatchlistHeader:
         """Return a header that lacks what the arrays tell; what `former` counts is counted too."""
         if former:
             self._counts.update(dict(zip(former.kinds, former.counts, strict=True)))
@@ -244,8 +290,11 @@ class Builder:
             build=secrets.token_hex(16),
         )
 
-    def _batch(self, batch: ColumnBatch, entries: Runs, customers: Runs, way_back: subjects.SubjectWriter) -> Codes:
-        """Tags of one batch of rows; the combination of labels of each, 0 where a row is nobody's or has none.
+    def _batch(
+        self, batch: ColumnBatch, entries: Runs, customers: Runs, way_back: subjects.SubjectWriter
+    ) -> Codes:
+        """Tags of one batch of rows; the combination of labels of each, 0 where a row is nobody's
+        or has none.
 
         A customer is numbered by the row; equal handles become one when all are known.
         """
@@ -262,7 +311,11 @@ class Builder:
         way_back.add(handles, references)
         for tags, places in self.witness_tags(batch, references, handles, rows):
             entries.add(tags, numbers[places])
-        return np.where(used, self.coder.codes(batch), 0) if batch.labels else np.zeros(len(numbers), np.uint32)
+        return (
+            np.where(used, self.coder.codes(batch), 0)
+            if batch.labels
+            else np.zeros(len(numbers), np.uint32)
+        )
 
     def owned(self, batch: ColumnBatch) -> tuple[Texts, Array]:
         """Return the references of a batch, and which of its rows belong to somebody."""
@@ -280,7 +333,9 @@ class Builder:
         """(tags, rows) of every form of every value in the rows that somebody owns."""
         for column in batch.columns:
             rows, normals, faults = normalised(column.kind, column.cells)
-            self.report.reject(batch, column.name, {row: why for row, why in faults.items() if owned[row]})
+            self.report.reject(
+                batch, column.name, {row: why for row, why in faults.items() if owned[row]}
+            )
             if not owned.all():
                 kept = np.flatnonzero(owned[rows])
                 rows, normals = rows[kept], normals.take(kept)
@@ -288,19 +343,32 @@ class Builder:
             if self._index and column.kind != "name":
                 for form, places, texts in enrolled(column.kind, normals, digested=False):
                     if form == PLAIN:
-                        tags = self._index.tagger(column.kind, form).tag_rows(texts.table, texts.lengths)
+                        tags = self._index.tagger(column.kind, form).tag_rows(
+                            texts.table, texts.lengths
+                        )
                         self._index_tags.append((tags, rows[places]))
-            for form, places, texts in enrolled(column.kind, normals, column.kind in self._digested):
+            for form, places, texts in enrolled(
+                column.kind, normals, column.kind in self._digested
+            ):
                 self._counts[column.kind, form] += len(places)
-                yield self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths), rows[places]
+                yield (
+                    self._tags.tagger(column.kind, form).tag_rows(texts.table, texts.lengths),
+                    rows[places],
+                )
 
     def index_tags(self) -> list[tuple[Tags, Array]]:
-        """(index tags, rows) of the values in the last batch, in the one form by which a look-up asks; none twice."""
+        """(index tags, rows) of the values in the last batch, in the one form by which a look-up
+        asks; none twice.
+        """
         last, self._index_tags = self._index_tags, []
         return last
 
-    def witness_tags(self, batch: ColumnBatch, references: Texts, handles: Tags, rows: Array) -> Iterator[tuple[Tags, Array]]:
-        """(tags, rows) of the witnesses among customers, whose `references` and `handles` are those of `rows` of the batch."""
+    def witness_tags(
+        self, batch: ColumnBatch, references: Texts, handles: Tags, rows: Array
+    ) -> Iterator[tuple[Tags, Array]]:
+        """(tags, rows) of the witnesses among customers, whose `references` and `handles` are
+        those of `rows` of the batch.
+        """
         if batch.witness is None:
             return
         chosen = np.flatnonzero(self._handle_key.chosen(references, CHOSEN_SHARE))
@@ -314,35 +382,69 @@ class Builder:
         if pairs:
             places = np.array([place for place, _, _ in pairs])
             self.report.witnesses += len(places)
-            for form, texts in private_entries(handles[places], [cents for _, cents, _ in pairs], [day for *_, day in pairs]):
+            for form, texts in private_entries(
+                handles[places], [cents for _, cents, _ in pairs], [day for *_, day in pairs]
+            ):
                 self._counts[WITNESS, form] += len(places)
                 yield self._tags.tagger(WITNESS, form).tag(texts), rows[places]
 
     def _write(
-        self, entries: Runs, customers: Runs, listed: Runs, codes: IO[bytes], target: Path, now: datetime
+        self,
+        entries: Runs,
+        customers: Runs,
+        listed: Runs,
+        codes: IO[bytes],
+        target: Path,
+        now: datetime,
     ) -> file.WatchlistHeader:
-        """Sort, number the customers by their (keyed, so random) handles, drop repeated entries, and write."""
+        """Sort, number the customers by their (keyed, so random) handles, drop repeated entries,
+        and write.
+        """
         with contextlib.ExitStack() as stack:
-            names = ("high", "low", "subject", "bitmap", "directory", "handle", "cohort", "combination", "labels")
-            parts: dict[str, IO[bytes]] = {name: stack.enter_context(tempfile.TemporaryFile(dir=target.parent)) for name in names}
+            names = (
+                "high",
+                "low",
+                "subject",
+                "bitmap",
+                "directory",
+                "handle",
+                "cohort",
+                "combination",
+                "labels",
+            )
+            parts: dict[str, IO[bytes]] = {
+                name: stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
+                for name in names
+            }
             row_of, subjects = number_customers(customers, self._rows, parts["handle"])
             bits = file.sizes_for(entries.count)
             count = index_entries(entries, row_of, bits, parts)
             table = self._label(codes, row_of, subjects, parts) if self.coder.is_used else None
             for part in parts.values():
                 part.seek(0)
-            draft = labelled(replace(self.header(now), entries=count, subjects=subjects, bits=bits), table)
+            draft = labelled(
+                replace(self.header(now), entries=count, subjects=subjects, bits=bits), table
+            )
             self.report.customers, self.report.entries = draft.customers, draft.enrolled
             if self._index:
                 handles = np.memmap(parts["handle"], np.uint8, "r", shape=(subjects, TAG_BYTES))
                 parts["handle"].seek(0)
                 head = recorded.header_for(self._keys, self._tenant, now, draft.expires)
                 pairs = sorted_pairs(listed, row_of, handles)
-                recorded.write(target.with_suffix(recorded.SUFFIX), head, pairs, signing_key(self._keys, self._tenant))
+                recorded.write(
+                    target.with_suffix(recorded.SUFFIX),
+                    head,
+                    pairs,
+                    signing_key(self._keys, self._tenant),
+                )
             return file.write(target, draft, parts, signing_key(self._keys, self._tenant))
 
-    def _label(self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]) -> CohortTable:
-        """Write the combination of each of `size` customers: that of the last row that has labels."""
+    def _label(
+        self, codes: IO[bytes], row_of: Array, size: int, parts: Mapping[str, IO[bytes]]
+    ) -> CohortTable:
+        """Write the combination of each of `size` customers: that of the last row that has
+        labels.
+        """
         kind = file.width_of(len(self.coder))
         if not size:
             return self.coder.table(np.zeros(len(self.coder), np.int64))
@@ -364,7 +466,9 @@ def labelled(header: file.WatchlistHeader, table: CohortTable | None) -> file.Wa
     if table is None:
         return header
     size, dimensions = len(table.encode()), table.dimensions
-    return replace(header, dimensions=dimensions, combinations=len(table.combination), label_bytes=size)
+    return replace(
+        header, dimensions=dimensions, combinations=len(table.combination), label_bytes=size
+    )
 
 
 def write_table(table: CohortTable, parts: Mapping[str, IO[bytes]]) -> None:
@@ -374,7 +478,9 @@ def write_table(table: CohortTable, parts: Mapping[str, IO[bytes]]) -> None:
 
 
 def number_customers(customers: Runs, rows: int, handles: IO[bytes]) -> tuple[Array, int]:
-    """Write the distinct handles in their order: (a customer's place in it for each row u32[rows], how many they are)."""
+    """Write the distinct handles in their order: (a customer's place in it for each row
+    u32[rows], how many they are).
+    """
     place_of, count = np.zeros(rows, np.uint32), 0
     for records in customers.ranges():
         new = fresh(records.high, records.low)
@@ -388,14 +494,19 @@ def sorted_pairs(listed: Runs, row_of: Array, handles: Tags) -> Iterator[Tags]:
     """Index tags with the handles of their customers, (n, 32), in order and each once."""
     for _, _, high, low, subject in listed.ranges(row_of):
         new = fresh(high, low, subject)
-        yield np.concatenate((file.joined(high[new], low[new]), handles.take(subject[new], axis=0)), axis=1)
+        yield np.concatenate(
+            (file.joined(high[new], low[new]), handles.take(subject[new], axis=0)), axis=1
+        )
 
 
-def index_entries(entries: Runs, row_of: Array, bits: tuple[int, int], parts: Mapping[str, IO[bytes]]) -> int:
-    """Write the entries in order of tag and customer, each once, with their directory and bitmap; how many they are.
+def index_entries(
+    entries: Runs, row_of: Array, bits: tuple[int, int], parts: Mapping[str, IO[bytes]]
+) -> int:
+    """Write the entries in order of tag and customer, each once, with their directory and bitmap;
+    how many they are.
 
-    `row_of` u32 turns the numbers of the records into rows of the handles; `bits` are the logarithms of the directory's and the
-    bitmap's size.
+    `row_of` u32 turns the numbers of the records into rows of the handles; `bits` are the
+    logarithms of the directory's and the bitmap's size.
     """
     count = 0
     for first, beyond, high, low, subject in entries.ranges(row_of):
@@ -428,11 +539,15 @@ def _within(high: Array, bits: int, first: int) -> npt.NDArray[np.int64]:
 
 
 @contextlib.contextmanager
-def enrolling(keys: KeyStore, tenant: str, made: Sequence[Path] = ()) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
-    """Keys of `tenant` to build with, and what puts them in place: call it when the list is built, before it is installed.
+def enrolling(
+    keys: KeyStore, tenant: str, made: Sequence[Path] = ()
+) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+    """Keys of `tenant` to build with, and what puts them in place: call it when the list is built,
+    before it is installed.
 
-    If anything fails, before or after, nothing of a new tenant is left, nor any of `made`, the paths that are made for it after
-    its keys; of a tenant that was here before, only keys that were missing go again. A kill leaves a folder `.new-…` of the keys.
+    If anything fails, before or after, nothing of a new tenant is left, nor any of `made`, the
+    paths that are made for it after its keys; of a tenant that was here before, only keys that were
+    missing go again. A kill leaves a folder `.new-…` of the keys.
     """
     home = keys.root / tenant
     with _kept(keys, tenant) if home.is_dir() else _new(keys, tenant, made) as drafted:
@@ -451,10 +566,15 @@ def _kept(keys: KeyStore, tenant: str) -> Iterator[tuple[KeyStore, Callable[[], 
 
 
 @contextlib.contextmanager
-def _new(keys: KeyStore, tenant: str, made: Sequence[Path]) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
+def _new(
+    keys: KeyStore, tenant: str, made: Sequence[Path]
+) -> Iterator[tuple[KeyStore, Callable[[], None]]]:
     home, fresh = keys.root / tenant, [path for path in made if not path.exists()]
     keys.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=keys.root, prefix=".new-") as folder, contextlib.ExitStack() as undo:
+    with (
+        tempfile.TemporaryDirectory(dir=keys.root, prefix=".new-") as folder,
+        contextlib.ExitStack() as undo,
+    ):
         drafted = replace(keys, root=Path(folder), is_draft=True)
         make_tenant(drafted, tenant)
 
@@ -462,7 +582,9 @@ def _new(keys: KeyStore, tenant: str, made: Sequence[Path]) -> Iterator[tuple[Ke
             try:
                 (drafted.root / tenant).rename(home)
             except OSError:
-                raise ConfigError(f"{home} was made meanwhile by another command: run this one again") from None
+                raise ConfigError(
+                    f"{home} was made meanwhile by another command: run this one again"
+                ) from None
             undo.callback(_remove, keys, [home, *fresh])
             sync_folder(keys.root)
             keys.enter([f"{tenant}/{path.name}" for path in sorted(home.iterdir())])

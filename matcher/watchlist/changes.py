@@ -1,16 +1,20 @@
-"""An installed list changed without building it again: by a day's changes, and by taking one customer out of it at once.
+"""An installed list changed without building it again: by a day's changes, and by taking one
+customer out of it at once.
 
-A day's changes are a small signed file beside the list, the delta. It holds all that changed since its list was built, so there
-is never more than one: the next day's is built from it and replaces it, and the next full list from neither. It holds entries
-that came (as a list does), entries that went (tag and handle, for the list's entries only), and customers who went whole.
-Look-ups in `index.py` read list and delta as one.
+A day's changes are a small signed file beside the list, the delta. It holds all that changed since
+its list was built, so there is never more than one: the next day's is built from it and replaces
+it, and the next full list from neither. It holds entries that came (as a list does), entries that
+went (tag and handle, for the list's entries only), and customers who went whole. Look-ups in
+`index.py` read list and delta as one.
 
-One customer is erased (`erase_customer`) by overwriting in place. The host cannot sign, so it cannot write a new list; and a
-list of gigabytes should not be copied for one customer. So the customer's entries lose their tags and their handle: what lies
-in their place keeps the order of the arrays and can be asked for by nobody. The digests of the chunks that change are noted
-first (`file.py`), then the chunks are written, each by one call, then the former digests are forgotten. A crash between leaves
-what the next `erase_customer` finishes; a loss of power within a chunk leaves a file that is seen to be damaged. An entry keeps
-the top bits of its tag, as many as the directory has, and its bit in the bitmap: these it shares with others.
+One customer is erased (`erase_customer`) by overwriting in place. The host cannot sign, so it
+cannot write a new list; and a list of gigabytes should not be copied for one customer. So the
+customer's entries lose their tags and their handle: what lies in their place keeps the order of the
+arrays and can be asked for by nobody. The digests of the chunks that change are noted first
+(`file.py`), then the chunks are written, each by one call, then the former digests are forgotten. A
+crash between leaves what the next `erase_customer` finishes; a loss of power within a chunk leaves
+a file that is seen to be damaged. An entry keeps the top bits of its tag, as many as the directory
+has, and its bit in the bitmap: these it shares with others.
 """
 
 from __future__ import annotations
@@ -30,9 +34,24 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from matcher.watchlist import file, subjects
-from matcher.watchlist.build import Builder, Control, index_entries, labelled, number_customers, write_table
+from matcher.watchlist.build import (
+    Builder,
+    Control,
+    index_entries,
+    labelled,
+    number_customers,
+    write_table,
+)
 from matcher.watchlist.cohorts import FEW, CohortTable, Label, counts_of
-from matcher.watchlist.file import BODY, CHUNK, Array, digest_of, read_erased, read_header, write_erased
+from matcher.watchlist.file import (
+    BODY,
+    CHUNK,
+    Array,
+    digest_of,
+    read_erased,
+    read_header,
+    write_erased,
+)
 from matcher.watchlist.index import ERASED, Index, Places
 from matcher.watchlist.installation import DELTA, HANDLE, check_keys, path_of, tag_keys
 from matcher.watchlist.runs import Runs
@@ -60,13 +79,19 @@ class SubjectPairs(NamedTuple):
 
 
 class Changes:
-    """Builds the delta of one tenant's list at `main`, from what `former` (its delta so far, if there is one) holds and more.
+    """Builds the delta of one tenant's list at `main`, from what `former` (its delta so far, if
+    there is one) holds and more.
 
     With the list `listed` of what is recorded, that is written anew as well, beside the delta.
     """
 
     def __init__(
-        self, keys: KeyStore, tenant: str, main: Path, former: Path, listed: recorded.VerifiedList | None = None
+        self,
+        keys: KeyStore,
+        tenant: str,
+        main: Path,
+        former: Path,
+        listed: recorded.VerifiedList | None = None,
     ) -> None:
         self._keys, self._tenant = keys, tenant
         self._base = file.read_header(main, verify_key(keys, tenant))
@@ -76,11 +101,18 @@ class Changes:
         self._labelled: list[tuple[Tags, npt.NDArray[np.uint32]]] = []
         """Handles with the combinations of their labels; of several the last counts."""
         self._counted: file.WatchlistHeader | None = None
-        self._builder = Builder(keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None)
+        self._builder = Builder(
+            keys, tenant, self._base.epoch, self._base.digested, listed=listed is not None
+        )
         none = np.empty((0, TAG_BYTES), np.uint8)
         self._listed = listed
-        """The list of what is recorded as it is; below what changes of it, pairs and whole customers."""
-        self._listed_added, self._listed_removed = [SubjectPairs(none, none)], [SubjectPairs(none, none)]
+        """The list of what is recorded as it is; below what changes of it, pairs and whole
+        customers.
+        """
+        self._listed_added, self._listed_removed = (
+            [SubjectPairs(none, none)],
+            [SubjectPairs(none, none)],
+        )
         self._listed_gone = none
         self.report = self._builder.report
 
@@ -93,17 +125,21 @@ class Changes:
         now: datetime,
         control: Control | None = None,
     ) -> file.WatchlistHeader:
-        """Write the delta to `target` and the references of new customers behind those in `way_back`.
+        """Write the delta to `target` and the references of new customers behind those in
+        `way_back`.
 
-        Additions must be what `control` says. A row of `removals` that names identifiers takes these from its customer; one that
-        names none, or only a name, takes the customer whole. Removals are taken away before additions are added.
+        Additions must be what `control` says. A row of `removals` that names identifiers takes
+        these from its customer; one that names none, or only a name, takes the customer whole.
+        Removals are taken away before additions are added.
         """
         added, removed, gone = self._so_far()
         if removals:
             more, whole = self._removals(removals)
             removed, gone = _joined(removed, more), np.concatenate((gone, whole))
             added = added.where(~_among(added.handles, whole))
-            added = added.where(~_among(np.concatenate(added, axis=1), np.concatenate(more, axis=1)))
+            added = added.where(
+                ~_among(np.concatenate(added, axis=1), np.concatenate(more, axis=1))
+            )
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with subjects.SubjectWriter(way_back, self._keys, self._tenant, keep=True) as references:
             if additions:
@@ -119,7 +155,9 @@ class Changes:
         return header
 
     def _so_far(self) -> tuple[SubjectPairs, SubjectPairs, Tags]:
-        """(entries that came, entries that went, customers that went) as the delta so far has them."""
+        """(entries that came, entries that went, customers that went) as the delta so far has
+        them.
+        """
         none = np.empty((0, TAG_BYTES), np.uint8)
         key = verify_key(self._keys, self._tenant)
         header = file.read_header(self._former, key) if self._former.is_file() else None
@@ -129,13 +167,26 @@ class Changes:
         index.chunks.check_all()
         own, self._counted = index.arrays, header
         rows = np.flatnonzero(index.combinations_of(np.arange(index.header.subjects)))
-        codes = [self._builder.coder.code(index.table.of(code)) for code in index.combinations_of(rows).tolist()]
+        codes = [
+            self._builder.coder.code(index.table.of(code))
+            for code in index.combinations_of(rows).tolist()
+        ]
         self._labelled.append((own["handle"][rows], np.array(codes, np.uint32)))
         live = index.is_live(np.arange(index.header.entries))
-        added = SubjectPairs(file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]])
-        return added, SubjectPairs(file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]), own["gone"]
+        added = SubjectPairs(
+            file.joined(own["high"][live], own["low"][live]), own["handle"][own["subject"][live]]
+        )
+        return (
+            added,
+            SubjectPairs(
+                file.joined(own["removed_high"], own["removed_low"]), own["removed_handle"]
+            ),
+            own["gone"],
+        )
 
-    def _additions(self, source: Source, references: subjects.SubjectWriter, control: Control | None) -> Iterator[SubjectPairs]:
+    def _additions(
+        self, source: Source, references: subjects.SubjectWriter, control: Control | None
+    ) -> Iterator[SubjectPairs]:
         for batch in source.batches():
             if control:
                 control.add(batch)
@@ -145,20 +196,29 @@ class Changes:
             for tags, rows in self._builder.tagged(batch, owned):
                 used[rows] = True
                 yield SubjectPairs(tags, handles.take(rows, axis=0))
-            self._listed_added += [SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in self._builder.index_tags()]
+            self._listed_added += [
+                SubjectPairs(tags, handles.take(rows, axis=0))
+                for tags, rows in self._builder.index_tags()
+            ]
             rows = np.flatnonzero(used)
             if batch.labels:
-                self._labelled.append((handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows)))
+                self._labelled.append(
+                    (handles.take(rows, axis=0), self._builder.coder.codes(batch).take(rows))
+                )
             own = texts.take(rows)
             references.add(handles.take(rows, axis=0), own)
-            for tags, places in self._builder.witness_tags(batch, own, handles.take(rows, axis=0), rows):
+            for tags, places in self._builder.witness_tags(
+                batch, own, handles.take(rows, axis=0), rows
+            ):
                 yield SubjectPairs(tags, handles.take(places, axis=0))
 
     def _removals(self, source: Source) -> tuple[SubjectPairs, Tags]:
         """(entries, handles of customers) that a list takes away."""
         none = np.empty((0, TAG_BYTES), np.uint8)
         entries, whole = [SubjectPairs(none, none)], [none]
-        reader = Builder(self._keys, self._tenant, self._base.epoch, "all", listed=self._listed is not None)
+        reader = Builder(
+            self._keys, self._tenant, self._base.epoch, "all", listed=self._listed is not None
+        )
         for batch in source.batches():
             texts, owned = reader.owned(batch)
             handles = reader.handles(texts)
@@ -166,30 +226,49 @@ class Changes:
             for column in batch.columns:
                 if column.kind != "name":
                     names_one |= column.cells.filled()
-            entries += [SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.tagged(batch, owned)]
-            self._listed_removed += [SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.index_tags()]
+            entries += [
+                SubjectPairs(tags, handles.take(rows, axis=0))
+                for tags, rows in reader.tagged(batch, owned)
+            ]
+            self._listed_removed += [
+                SubjectPairs(tags, handles.take(rows, axis=0)) for tags, rows in reader.index_tags()
+            ]
             whole.append(handles[owned & ~names_one])
         if reader.report.rejected:
             first = reader.report.rejects[0]
             raise ConfigError(
-                f"{first.path}: line {first.line}, column {first.column}: {first.reason}: what is to be removed must be readable"
+                f"{first.path}: line {first.line}, column {first.column}: {first.reason}: what is"
+                " to be removed must be readable"
             )
         self._listed_gone = np.concatenate(whole)
         return _joined(*entries), self._listed_gone
 
     def _list_anew(self, listed: recorded.VerifiedList, target: Path, now: datetime) -> None:
-        """Write the list of what is recorded with what came and without what went; it expires when it would have."""
+        """Write the list of what is recorded with what came and without what went; it expires
+        when it would have.
+        """
         head = recorded.header_for(self._keys, self._tenant, now, listed.header.expires)
         if head.key != listed.header.key:
-            raise ConfigError(f"{listed.path} is under an older index key than {head.key}: load the whole list again")
-        came, went = (np.concatenate(_joined(*parts), axis=1) for parts in (self._listed_added, self._listed_removed))
+            raise ConfigError(
+                f"{listed.path} is under an older index key than {head.key}: load the whole list"
+                " again"
+            )
+        came, went = (
+            np.concatenate(_joined(*parts), axis=1)
+            for parts in (self._listed_added, self._listed_removed)
+        )
         pairs = _amended(listed.pairs(), came, went, self._listed_gone)
         recorded.write(target, head, pairs, signing_key(self._keys, self._tenant))
 
-    def _write(self, target: Path, added: SubjectPairs, removed: SubjectPairs, gone: Tags, now: datetime) -> file.WatchlistHeader:
+    def _write(
+        self, target: Path, added: SubjectPairs, removed: SubjectPairs, gone: Tags, now: datetime
+    ) -> file.WatchlistHeader:
         parts = {name: io.BytesIO() for name in file.sections(self._base)}
         numbers = np.arange(len(added.tags), dtype=np.uint32)
-        with contextlib.closing(Runs(target.parent)) as entries, contextlib.closing(Runs(target.parent)) as customers:
+        with (
+            contextlib.closing(Runs(target.parent)) as entries,
+            contextlib.closing(Runs(target.parent)) as customers,
+        ):
             entries.add(added.tags, numbers)
             customers.add(added.handles, numbers)
             row_of, known = number_customers(customers, len(numbers), parts["handle"])
@@ -218,14 +297,20 @@ class Changes:
         return file.write(target, header, parts, signing_key(self._keys, self._tenant))
 
     def _label(self, parts: Mapping[str, io.BytesIO]) -> CohortTable:
-        """Write the labels of the customers who are in the delta; a new label that few have yet is left out."""
+        """Write the labels of the customers who are in the delta; a new label that few have yet
+        is left out.
+        """
         coder = self._builder.coder
-        high, low = file.split(np.frombuffer(parts["handle"].getvalue(), np.uint8).reshape(-1, TAG_BYTES))
+        high, low = file.split(
+            np.frombuffer(parts["handle"].getvalue(), np.uint8).reshape(-1, TAG_BYTES)
+        )
         cohort = np.zeros(len(high), file.width_of(len(coder)))
         for handles, codes in self._labelled:
             own_high, own_low = file.split(handles)
             rows = np.minimum(np.searchsorted(high, own_high), max(0, len(high) - 1))
-            for row, code, mine in zip(rows.tolist(), codes.tolist(), own_low.tolist(), strict=True):
+            for row, code, mine in zip(
+                rows.tolist(), codes.tolist(), own_low.tolist(), strict=True
+            ):
                 if code and len(high) and low[row] == mine:
                     cohort[row] = code
         parts["cohort"].write(cohort.tobytes())
@@ -235,12 +320,16 @@ class Changes:
 
     def _known(self) -> set[Label]:
         """Labels that enough customers of the list share."""
-        enrolled = Index(self._main, verify_key(self._keys, self._tenant), self._tags.noting_key()).table.enrolled()
+        enrolled = Index(
+            self._main, verify_key(self._keys, self._tenant), self._tags.noting_key()
+        ).table.enrolled()
         return {label for label, customers in enrolled.items() if customers >= FEW}
 
 
 def _amended(pairs: Iterator[Tags], came: Tags, went: Tags, gone: Tags) -> Iterator[Tags]:
-    """Pairs (n, 32) in order, without those that `went` and those of the customers `gone`, with those that `came`."""
+    """Pairs (n, 32) in order, without those that `went` and those of the customers `gone`, with
+    those that `came`.
+    """
     came = np.unique(came, axis=0)
     order, place = _as_text(came), 0
     while blocks := list(itertools.islice(pairs, BLOCKS)):
@@ -258,11 +347,16 @@ def _as_text(rows: Tags) -> npt.NDArray[np.bytes_]:
 
 
 def _joined(*parts: SubjectPairs) -> SubjectPairs:
-    return SubjectPairs(np.concatenate([part.tags for part in parts]), np.concatenate([part.handles for part in parts]))
+    return SubjectPairs(
+        np.concatenate([part.tags for part in parts]),
+        np.concatenate([part.handles for part in parts]),
+    )
 
 
 def _among(rows: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Flags:
-    """Return which rows of bytes are also among `others`; the first eight bytes, which are random, rule most out."""
+    """Return which rows of bytes are also among `others`; the first eight bytes, which are
+    random, rule most out.
+    """
     found = np.isin(_first(rows), _first(others))
     whole = {row.tobytes() for row in others[np.isin(_first(others), _first(rows[found]))]}
     places = np.flatnonzero(found)
@@ -281,14 +375,17 @@ SCANNED = 1 << 24
 
 
 def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
-    """Overwrite every entry of the customer with this handle (32 hex digits), in all epochs; how many there were.
+    """Overwrite every entry of the customer with this handle (32 hex digits), in all epochs; how
+    many there were.
 
     0 says that the customer is not there, or no more.
     """
     try:
         wanted = np.frombuffer(bytes.fromhex(handle), np.uint8).reshape(1, 16)
     except ValueError:
-        raise ConfigError("--subject: give a handle of 32 hexadecimal digits, as a finding shows it") from None
+        raise ConfigError(
+            "--subject: give a handle of 32 hexadecimal digits, as a finding shows it"
+        ) from None
     count = 0
     for epoch in epochs(keys, tenant, "match"):
         main, key = path_of(data, tenant, epoch), verify_key(keys, tenant)
@@ -296,8 +393,13 @@ def erase_customer(data: Path, keys: KeyStore, tenant: str, handle: str) -> int:
             if path.is_file():
                 header = read_header(path, key)
                 if header.self_test == handle.lower():
-                    raise ConfigError("--subject: that is the handle of the list's self-test entry, which is nobody's")
-                count += _erase_in(path, key, tag_keys(header, path, keys, tenant).noting_key(), wanted)
+                    raise ConfigError(
+                        "--subject: that is the handle of the list's self-test entry, which is"
+                        " nobody's"
+                    )
+                count += _erase_in(
+                    path, key, tag_keys(header, path, keys, tenant).noting_key(), wanted
+                )
     return count
 
 
@@ -311,7 +413,11 @@ def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Arr
         *_entry_edits(index, entries),
         *_row_edits(index, ["handle"], rows),
         *_label_edits(index, rows),
-        *_row_edits(index, ["removed_high", "removed_low", "removed_handle"], _matching(index.arrays["removed_handle"], handle)),
+        *_row_edits(
+            index,
+            ["removed_high", "removed_low", "removed_handle"],
+            _matching(index.arrays["removed_handle"], handle),
+        ),
         *_row_edits(index, ["gone"], _matching(index.arrays["gone"], handle)),
     ]
     if edits:
@@ -322,7 +428,10 @@ def _erase_in(path: Path, key: Ed25519PublicKey, noted_under: bytes, handle: Arr
 def _entries_of(index: Index, row: int) -> Places:
     """Numbers of the entries of the customer in this row, a stretch at a time."""
     subjects = index.arrays["subject"]
-    found = [np.flatnonzero(subjects[i : i + SCANNED] == row) + i for i in range(0, len(subjects), SCANNED)]
+    found = [
+        np.flatnonzero(subjects[i : i + SCANNED] == row) + i
+        for i in range(0, len(subjects), SCANNED)
+    ]
     return np.concatenate([np.empty(0, np.int64), *found])
 
 
@@ -338,24 +447,36 @@ def _entry_edits(index: Index, entries: Places) -> Iterator[Edit]:
         if before >= 0 and high[before] >> shift == bucket:
             new = [index.arrays[name][before].tobytes() for name in ENTRY]
         else:
-            new = [(bucket << shift).astype("<u8").tobytes(), bytes(8), ERASED.to_bytes(4, "little")]
+            new = [
+                (bucket << shift).astype("<u8").tobytes(),
+                bytes(8),
+                ERASED.to_bytes(4, "little"),
+            ]
         yield from ((index.place(name, entry), data) for name, data in zip(ENTRY, new, strict=True))
 
 
 def _row_edits(index: Index, names: Sequence[str], rows: Sequence[int]) -> Iterator[Edit]:
-    """Yield what to write over rows of sorted arrays: the row before once more, or zeros over the first."""
+    """Yield what to write over rows of sorted arrays: the row before once more, or zeros over
+    the first.
+    """
     erased = set(rows)
     for row in sorted(erased):
         before = _before(row, erased)
         for name in names:
             array = index.arrays[name]
-            yield index.place(name, row), array[before].tobytes() if before >= 0 else bytes(array[row].nbytes)
+            yield (
+                index.place(name, row),
+                array[before].tobytes() if before >= 0 else bytes(array[row].nbytes),
+            )
 
 
 def _label_edits(index: Index, rows: Sequence[int]) -> Iterator[Edit]:
     """Yield what to write over customers' labels: none."""
     if index.header.dimensions:
-        yield from ((index.place("cohort", row), bytes(index.places["cohort"].dtype.itemsize)) for row in rows)
+        yield from (
+            (index.place("cohort", row), bytes(index.places["cohort"].dtype.itemsize))
+            for row in rows
+        )
 
 
 def _before(row: int, erased: set[int]) -> int:
@@ -366,7 +487,9 @@ def _before(row: int, erased: set[int]) -> int:
 
 
 def _rows_of(index: Index, handle: Array) -> list[int]:
-    """Return the rows that hold the handle: more than one where the customer behind it was erased before."""
+    """Return the rows that hold the handle: more than one where the customer behind it was
+    erased before.
+    """
     rows, table = index.rows_of(handle).tolist(), index.arrays["handle"]
     while 0 <= rows[-1] < len(table) - 1 and (table[rows[-1] + 1] == handle[0]).all():
         rows.append(rows[-1] + 1)
@@ -380,7 +503,9 @@ def _matching(table: Array, handle: Array) -> list[int]:
 
 
 def _overwrite(index: Index, edits: list[Edit], noted_under: bytes) -> None:
-    """Note the chunks' new digests beside those that they have, write the chunks, forget what they had."""
+    """Note the chunks' new digests beside those that they have, write the chunks, forget what
+    they had.
+    """
     chunks: dict[int, bytearray] = {}
     for place, new in edits:
         chunk = chunks.setdefault(place // CHUNK, bytearray(index.chunks.read(place // CHUNK)))

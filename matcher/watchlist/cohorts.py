@@ -1,13 +1,17 @@
-"""Labels of customers: cohorts (product, branch, signup month, export, whatever a bank has) and bait, the canaries.
+"""Labels of customers: cohorts (product, branch, signup month, export, whatever a bank has) and
+bait, the canaries.
 
-A column `cohort_NAME`, or one that `--map COLUMN=cohort:NAME` says is one, gives each customer a label of that dimension; a
-column `canary` the label of the party who alone was given this made-up customer. In the file a customer has one number, of the
-combination of labels that is theirs: two bytes a customer, four where there are more than 65,536 combinations.
+A column `cohort_NAME`, or one that `--map COLUMN=cohort:NAME` says is one, gives each customer a
+label of that dimension; a column `canary` the label of the party who alone was given this made-up
+customer. In the file a customer has one number, of the combination of labels that is theirs: two
+bytes a customer, four where there are more than 65,536 combinations.
 
-A label is stored in clear, so it must not be a customer's value. Of a cohort only labels that 20 customers share are stored, and
-what could be an identifier, or is the text of another cell of its row, is refused.
+A label is stored in clear, so it must not be a customer's value. Of a cohort only labels that 20
+customers share are stored, and what could be an identifier, or is the text of another cell of its
+row, is refused.
 
-A list of bait is stamped as a file (`audit.bait`): the same bytes whatever order, columns or encoding it came in.
+A list of bait is stamped as a file (`audit.bait`): the same bytes whatever order, columns or
+encoding it came in.
 
     ullage bait 1
     tenant bank
@@ -15,8 +19,9 @@ A list of bait is stamped as a file (`audit.bait`): the same bytes whatever orde
     random 64 hexadecimal digits
     {"customer_ref": ["C1"], "name": ["…"], "phone": ["…"]}        one line a customer, sorted, values in their normal form
 
-The random number keeps the digest, which lies in the audit log in clear, from being tried against guesses of a short list.
-"""
+The random number keeps the digest, which lies in the audit log in clear, from being tried against
+guesses of a short list.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -55,9 +60,11 @@ Label = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class CohortTable:
-    """What the numbers mean: `labels` a dimension, each with how many customers have it; `combination` u16[n, dimensions].
+    """What the numbers mean: `labels` a dimension, each with how many customers have it;
+    `combination` u16[n, dimensions].
 
-    A combination holds the place of the label in its dimension, from 1; 0 is none. The first combination is that of no label.
+    A combination holds the place of the label in its dimension, from 1; 0 is none. The first
+    combination is that of no label.
     """
 
     dimensions: tuple[str, ...] = ()
@@ -65,10 +72,14 @@ class CohortTable:
     combination: npt.NDArray[Any] = field(default_factory=lambda: np.zeros((1, 0), np.uint16))
 
     @classmethod
-    def read(cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]) -> CohortTable:
+    def read(
+        cls, dimensions: tuple[str, ...], text: bytes, combination: npt.NDArray[Any]
+    ) -> CohortTable:
         """Return the table of a file; CorruptError when it cannot be."""
         try:
-            labels = tuple(tuple((str(name), int(count)) for name, count in own) for own in read_json(text))
+            labels = tuple(
+                tuple((str(name), int(count)) for name, count in own) for own in read_json(text)
+            )
         except (ValueError, TypeError):
             labels = ()
         fits = len(labels) == len(dimensions) and all(
@@ -84,7 +95,11 @@ class CohortTable:
 
     def enrolled(self) -> dict[Label, int]:
         """Customers a label, as built."""
-        return {(d, name): count for d, own in zip(self.dimensions, self.labels, strict=True) for name, count in own}
+        return {
+            (d, name): count
+            for d, own in zip(self.dimensions, self.labels, strict=True)
+            for name, count in own
+        }
 
     def of(self, code: int) -> dict[str, str]:
         """Return the labels of a combination, by dimension."""
@@ -114,7 +129,9 @@ class Coder:
         return bool(self._places)
 
     def codes(self, batch: ColumnBatch) -> Codes:
-        """Return the combination of each row: u32[n]; ConfigError for what is no label, or for too many."""
+        """Return the combination of each row: u32[n]; ConfigError for what is no label, or for
+        too many.
+        """
         packed = np.zeros(len(batch.lines), np.uint64)
         for column in batch.labels:
             number, own = self._dimension(column.kind)
@@ -124,7 +141,9 @@ class Coder:
                 if text and text not in own:
                     self._add(batch, column, cells.index(cell), text, own)
                 read[cell] = own[text] if text else 0
-            packed |= np.fromiter(map(read.__getitem__, cells), np.uint64, len(cells)) << np.uint64(BITS * number)
+            packed |= np.fromiter(map(read.__getitem__, cells), np.uint64, len(cells)) << np.uint64(
+                BITS * number
+            )
         distinct, inverse = np.unique(packed, return_inverse=True)
         return np.array([self._code(key) for key in distinct.tolist()], np.uint32)[inverse]
 
@@ -146,9 +165,15 @@ class Coder:
         combination = np.zeros((len(keys), len(dimensions)), np.uint16)
         labels = []
         for number, (dimension, own) in enumerate(self._places.items()):
-            places = ((keys >> np.uint64(BITS * number)) & np.uint64((1 << BITS) - 1)).astype(np.int64)
+            places = ((keys >> np.uint64(BITS * number)) & np.uint64((1 << BITS) - 1)).astype(
+                np.int64
+            )
             totals = np.bincount(places, counts, minlength=len(own) + 1).astype(np.int64).tolist()
-            kept = [(n, t) for n, t in zip(own, totals[1:], strict=True) if _may_be_told(dimension, n, t, known)]
+            kept = [
+                (n, t)
+                for n, t in zip(own, totals[1:], strict=True)
+                if _may_be_told(dimension, n, t, known)
+            ]
             renumbered = np.zeros(len(own) + 1, np.uint16)
             renumbered[[own[name] for name, _ in kept]] = np.arange(1, len(kept) + 1)
             combination[:, number] = renumbered[places]
@@ -163,19 +188,29 @@ class Coder:
 
     def _code(self, key: int) -> int:
         if len(self._codes) > MOST_COMBINATIONS:
-            raise ConfigError(f"cohorts have more than {MOST_COMBINATIONS:,} combinations: map fewer, or coarser ones")
+            raise ConfigError(
+                f"cohorts have more than {MOST_COMBINATIONS:,} combinations: map fewer, or coarser"
+                " ones"
+            )
         return self._codes.setdefault(key, len(self._codes))
 
     @staticmethod
-    def _add(batch: ColumnBatch, column: SourceColumn, row: int, text: str, own: dict[str, int]) -> None:
+    def _add(
+        batch: ColumnBatch, column: SourceColumn, row: int, text: str, own: dict[str, int]
+    ) -> None:
         """Learn a new label."""
         where = f"{batch.path}: line {batch.lines[row]}, column {column.name}"
         cells = (other.cells.take(np.array([row])).strings()[0].strip() for other in batch.columns)
         digits = sum(letter.isdigit() for letter in text)
         if not SHAPE.fullmatch(text) or digits > MOST_DIGITS or text in cells:
-            raise ConfigError(f"{where}: may be a customer's value and no label: use short names or codes, or do not map it")
+            raise ConfigError(
+                f"{where}: may be a customer's value and no label: use short names or codes, or do"
+                " not map it"
+            )
         if len(own) >= (1 << BITS) - 1:
-            raise ConfigError(f"{where}: more than {(1 << BITS) - 1:,} different labels: that is no cohort")
+            raise ConfigError(
+                f"{where}: more than {(1 << BITS) - 1:,} different labels: that is no cohort"
+            )
         own[text] = len(own) + 1
 
 
@@ -197,7 +232,9 @@ def tally(tables: Sequence[tuple[CohortTable, npt.NDArray[Any]]]) -> dict[Label,
     for table, codes in tables:
         per_code = np.bincount(codes, minlength=len(table.combination))
         for number, (dimension, own) in enumerate(zip(table.dimensions, table.labels, strict=True)):
-            totals = np.bincount(table.combination[:, number], per_code, minlength=len(own) + 1).astype(np.int64)
+            totals = np.bincount(
+                table.combination[:, number], per_code, minlength=len(own) + 1
+            ).astype(np.int64)
             for (name, _), total in zip(own, totals[1:].tolist(), strict=True):
                 if total:
                     found[dimension, name] = found.get((dimension, name), 0) + total
@@ -220,16 +257,23 @@ class HoneytokenList(NamedTuple):
 
 
 def bait_of(source: Source, tenant: str, party: str, random: str) -> HoneytokenList:
-    """Return the bait for `party` in a list: the rows with that label in column `canary`, or all rows of a list that has none.
+    """Return the bait for `party` in a list: the rows with that label in column `canary`, or all
+    rows of a list that has none.
 
-    ConfigError for a party that is no label, for a value that cannot be read, and where there is no bait.
+    ConfigError for a party that is no label, for a value that cannot be read, and where there is no
+    bait.
     """
     if not SHAPE.fullmatch(party) or identifier_in(party):
-        raise ConfigError("--canary: give the party's label as it stands in column canary: a short name or code")
+        raise ConfigError(
+            "--canary: give the party's label as it stands in column canary: a short name or code"
+        )
     people = _people(source, party)
     if not people:
         raise ConfigError(f"{source}: holds no customer whose column {CANARY} is that label")
-    lines = sorted(json.dumps(_sorted(ref, values), ensure_ascii=False, sort_keys=True) for ref, values in people.items())
+    lines = sorted(
+        json.dumps(_sorted(ref, values), ensure_ascii=False, sort_keys=True)
+        for ref, values in people.items()
+    )
     head = ("ullage bait 1", f"tenant {tenant}", f"party {party}", f"random {random}")
     return HoneytokenList("\n".join((*head, *lines, "")).encode(), len(lines))
 
@@ -242,14 +286,26 @@ def _people(source: Source, party: str) -> People:
     """Normal forms by reference and kind."""
     people: People = defaultdict(lambda: defaultdict(set))
     for batch in source.batches():
-        labels = next((column.cells.strings() for column in batch.labels if column.kind == CANARY), None)
+        labels = next(
+            (column.cells.strings() for column in batch.labels if column.kind == CANARY), None
+        )
         mine = [labels is None or labels[row].strip() == party for row in range(len(batch.lines))]
         references, faults = clean_references(batch.references)
         names = references.strings()
-        _refuse(batch.path, batch.lines, REFERENCE, {row: why for row, why in faults.items() if mine[row]})
+        _refuse(
+            batch.path,
+            batch.lines,
+            REFERENCE,
+            {row: why for row, why in faults.items() if mine[row]},
+        )
         for column in batch.columns:
             rows, normals, faults = normalised(column.kind, column.cells)
-            _refuse(batch.path, batch.lines, column.name, {row: why for row, why in faults.items() if mine[row]})
+            _refuse(
+                batch.path,
+                batch.lines,
+                column.name,
+                {row: why for row, why in faults.items() if mine[row]},
+            )
             for row, value in zip(rows.tolist(), normals.strings(), strict=True):
                 if mine[row]:
                     people[names[row]][column.kind].add(value)
@@ -259,14 +315,22 @@ def _people(source: Source, party: str) -> People:
 def _refuse(path: Path, lines: Sequence[int], column: str, faults: dict[int, str]) -> None:
     if faults:
         row, why = min(faults.items())
-        raise ConfigError(f"{path}: line {lines[row]}, column {column}: {why}: bait must be readable")
+        raise ConfigError(
+            f"{path}: line {lines[row]}, column {column}: {why}: bait must be readable"
+        )
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write the file that is stamped, durably, for its owner alone. Raises ConfigError if one is there already."""
+    """Write the file that is stamped, durably, for its owner alone.
+
+    Raises ConfigError if one is there already.
+    """
     try:
         write_new(content, path)
     except FileExistsError:
-        raise ConfigError(f"{path} is there already: a list that was stamped is never written over; name another file") from None
+        raise ConfigError(
+            f"{path} is there already: a list that was stamped is never written over; name another"
+            " file"
+        ) from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror})") from None

@@ -1,4 +1,5 @@
-"""The watchlist file: a signed header, then arrays that are mapped and never parsed, then the digests of its chunks.
+"""The watchlist file: a signed header, then arrays that are mapped and never parsed, then the
+digests of its chunks.
 
     magic | u32 header length | header (JSON) | Ed25519 signature of the header (64) | zeros to 4096
     high u64[n] | low u64[n] | subject u32[n] | bitmap u8[2^k / 8] | directory u32[2^b + 1] | handle u8[m, 16]
@@ -6,30 +7,36 @@
     cohort u16[m] or u32[m] | combination u16[c, d] | labels u8[l]
     chunk digests u8[c, 32]: SHA-256 of every 256 KiB of the arrays
 
-`high` and `low` are a tag's halves, sorted; `subject` is the row of `handle`, which is sorted, so random a key, so that two
-entries of one customer can be told without telling which. The bitmap has a word of 64 bits for each value of a tag's top k - 6
-bits, and of each entry two bits in its word are set (`marks`), 8 to 16 bits an entry: in one read, of one line of the cache, it
-turns 97 of a hundred misses away. The directory says where the entries of each value of the top b bits begin, 2 to 4 entries a
-value. That makes 22 to 24 bytes an entry, and 16 a customer. What was removed and who is gone are
-those of a day's delta (`changes.py`). The last three arrays say what customers are labelled as (`cohorts.py`), with 2 or 4 bytes
-a customer where the list says so. The header holds the SHA-256 of the chunk digests; tags are keyed, so digests of them tell
-nothing.
+`high` and `low` are a tag's halves, sorted; `subject` is the row of `handle`, which is sorted, so
+random a key, so that two entries of one customer can be told without telling which. The bitmap has
+a word of 64 bits for each value of a tag's top k - 6 bits, and of each entry two bits in its word
+are set (`marks`), 8 to 16 bits an entry: in one read, of one line of the cache, it turns 97 of a
+hundred misses away. The directory says where the entries of each value of the top b bits begin, 2
+to 4 entries a value. That makes 22 to 24 bytes an entry, and 16 a customer. What was removed and
+who is gone are those of a day's delta (`changes.py`). The last three arrays say what customers are
+labelled as (`cohorts.py`), with 2 or 4 bytes a customer where the list says so. The header holds
+the SHA-256 of the chunk digests; tags are keyed, so digests of them tell nothing.
 
-What is wrong with an installed file is noticed before it is believed, by the digests of its chunks. A process that says that
-nobody was found must have looked with a list that is whole:
-- a file of up to 4 GiB (some 170 M entries) is checked whole when it is opened: 0.15 s for 10 M entries, 0.65 s a GiB, which
-  was 1.6 GB/s of SHA-256 on one core; `watchlist load` and `ullage check` check any size whole;
-- of a larger one each look-up checks one more chunk, until all are, so that damage stops match within 4,000 look-ups a GiB;
-- before a look-up says that it found somebody, the chunks that say so are checked: damage never names the wrong customer.
-Until its chunk's turn comes, a flipped bit can hide the entries of one bucket, some four of a list, and no more.
+What is wrong with an installed file is noticed before it is believed, by the digests of its chunks.
+A process that says that nobody was found must have looked with a list that is whole:
+- a file of up to 4 GiB (some 170 M entries) is checked whole when it is opened: 0.15 s for 10 M
+  entries, 0.65 s a GiB, which was 1.6 GB/s of SHA-256 on one core; `watchlist load` and `ullage
+  check` check any size whole;
+- of a larger one each look-up checks one more chunk, until all are, so that damage stops match
+  within 4,000 look-ups a GiB;
+- before a look-up says that it found somebody, the chunks that say so are checked: damage never
+  names the wrong customer.
+Until its chunk's turn comes, a flipped bit can hide the entries of one bucket, some four of a list,
+and no more.
 
-`ullage erase` overwrites entries in place, on a host that cannot sign. The new digests of the chunks that it changed lie
-beside the file (`.amended`), under a key that comes from the epoch's own:
+`ullage erase` overwrites entries in place, on a host that cannot sign. The new digests of the
+chunks that it changed lie beside the file (`.amended`), under a key that comes from the epoch's
+own:
 
     magic | u8[32] the list's chunks_sha256 | { u32 chunk | u8[32] digest } … | HMAC-SHA-256 over all before it (32)
 
 The HMAC holds the list's signed digest of digests: the file can be of no other list.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -69,10 +76,19 @@ _MAC_BYTES = 32
 class Chunks:
     """Checks the chunks of one mapped file, each once.
 
-    `start` is where the body begins and `size` its length; `amended` reads what has been erased since the file was signed.
+    `start` is where the body begins and `size` its length; `amended` reads what has been erased
+    since the file was signed.
     """
 
-    def __init__(self, path: Path, mapped: mmap.mmap, start: int, size: int, sha256: str, amended: Callable[[], Amended]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        mapped: mmap.mmap,
+        start: int,
+        size: int,
+        sha256: str,
+        amended: Callable[[], Amended],
+    ) -> None:
         self._path, self._amended = path, amended
         self._body = memoryview(mapped)[start : start + size]
         table = bytes(memoryview(mapped)[start + size :])
@@ -84,7 +100,9 @@ class Chunks:
         self._next = 0
 
     def check_all(self) -> None:
-        """CorruptError unless every chunk is what was signed, or erased since; reads the whole file."""
+        """CorruptError unless every chunk is what was signed, or erased since; reads the whole
+        file.
+        """
         self._checked[:] = False
         self.check(range(len(self._digests)))
         self._next = len(self._digests)
@@ -96,7 +114,9 @@ class Chunks:
             self._next += 1
 
     def check_bytes(self, starts: npt.NDArray[np.int64]) -> None:
-        """Check the chunks that hold the body's bytes `starts` (no element of an array crosses from one chunk to the next)."""
+        """Check the chunks that hold the body's bytes `starts` (no element of an array crosses
+        from one chunk to the next).
+        """
         if self._checked.all():
             return
         numbers = np.unique(starts // CHUNK)
@@ -163,7 +183,11 @@ def read_erased(list_path: Path, key: bytes, list_sha256: str) -> Amended:
 
 def write_erased(list_path: Path, key: bytes, list_sha256: str, amended: Amended) -> None:
     """Note new digests, durably and in one step (rename)."""
-    entries = [_ENTRY.pack(number, digest) for number, digests in sorted(amended.items()) for digest in digests]
+    entries = [
+        _ENTRY.pack(number, digest)
+        for number, digests in sorted(amended.items())
+        for digest in digests
+    ]
     body = ERASED_MAGIC + bytes.fromhex(list_sha256) + b"".join(entries)
     write_whole(body + hmac.digest(key, body, "sha256"), erased_path(list_path))
 
@@ -185,11 +209,12 @@ ONE, WITHIN = np.uint64(1), np.uint64((1 << WORD_BITS) - 1)
 class WatchlistHeader:
     """What a watchlist says of itself.
 
-    `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts` their entries; `digested`
-    the kinds whose digests it holds; `bits` the logarithms of the directory's and the bitmap's size. `build` is random; a
-    delta names in `base` that of its list. `key_check` is the check value of the tag key, `checks` are those of other keys by
-    name (`ullage.security.keys`). `self_test` is the handle of the self-test entry, one of `entries` and one of
-    `subjects`.
+    `created` and `expires` are ISO dates; `kinds` the (kind, form) pairs that it holds and `counts`
+    their entries; `digested` the kinds whose digests it holds; `bits` the logarithms of the
+    directory's and the bitmap's size. `build` is random; a delta names in `base` that of its list.
+    `key_check` is the check value of the tag key, `checks` are those of other keys by name
+    (`ullage.security.keys`). `self_test` is the handle of the self-test entry, one of `entries` and
+    one of `subjects`.
     """
 
     version: int
@@ -236,15 +261,19 @@ class WatchlistHeader:
 
     @classmethod
     def decode(cls, path: Path, data: bytes) -> WatchlistHeader:
-        """Return the header in `data`; ConfigError for a version or algorithm that this one does not know."""
+        """Return the header in `data`; ConfigError for a version or algorithm that this one does
+        not know.
+        """
         try:
             raw = read_json(data)
             version, algorithm = raw["version"], raw["algorithm"]
             if version != VERSION or algorithm != ALGORITHM:
-                number = version if version in range(1000) else "of no number"  # nothing is signed yet: it may say anything
+                # nothing is signed yet: it may say anything
+                number = version if version in range(1000) else "of no number"
                 means = ALGORITHM if algorithm == ALGORITHM else "another algorithm"
                 raise ConfigError(
-                    f"{path} has version {number}, {means}: this ullage reads {VERSION}, {ALGORITHM}; build it again"
+                    f"{path} has version {number}, {means}: this ullage reads {VERSION},"
+                    f" {ALGORITHM}; build it again"
                 )
             kinds = tuple((str(kind), str(form)) for kind, form in raw["kinds"])
             return cls(
@@ -324,8 +353,9 @@ def sizes_for(entries: int) -> tuple[int, int]:
 def marks(high: Array, bitmap: int) -> Array:
     """Return the bits that tags have in their words of the bitmap: u64[n].
 
-    `high` u64[n] are the tags' upper halves, `bitmap` the logarithm of the bitmap's size. The bits below those that tell the word
-    tell one mark, the lowest the other: a Bloom filter in blocks of a word.
+    `high` u64[n] are the tags' upper halves, `bitmap` the logarithm of the bitmap's size. The bits
+    below those that tell the word tell one mark, the lowest the other: a Bloom filter in blocks of
+    a word.
     """
     found: Array = high >> np.uint64(64 - bitmap)
     found &= WITHIN
@@ -350,11 +380,13 @@ def joined(high: Array, low: Array) -> Tags:
     return np.stack((high, low), axis=1).astype(">u8").view(np.uint8).reshape(-1, 16)
 
 
-def write(path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], key: Ed25519PrivateKey) -> WatchlistHeader:
+def write(
+    path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], key: Ed25519PrivateKey
+) -> WatchlistHeader:
     """Write a watchlist, signed, durably and in one step (rename).
 
-    `parts` are open files that hold the arrays, at their beginning; a section that is not among them must be empty. The body is
-    copied through, a chunk at a time, and never in memory.
+    `parts` are open files that hold the arrays, at their beginning; a section that is not among
+    them must be empty. The body is copied through, a chunk at a time, and never in memory.
     """
     draft = path.with_suffix(".partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -371,7 +403,9 @@ def write(path: Path, header: WatchlistHeader, parts: Mapping[str, IO[bytes]], k
             head = final.encode()
             start = MAGIC + _LENGTH.pack(len(head)) + head + key.sign(head)
             if len(start) > BODY:
-                raise ConfigError(f"{path}: {len(header.kinds)} kinds and forms are more than a header holds")
+                raise ConfigError(
+                    f"{path}: {len(header.kinds)} kinds and forms are more than a header holds"
+                )
             file.seek(0)
             file.write(start.ljust(BODY, b"\0"))
             file.flush()
@@ -435,7 +469,8 @@ def header_of(file: IO[bytes], path: Path, key: Ed25519PublicKey) -> WatchlistHe
         key.verify(signature, head)
     except InvalidSignature:
         raise ConfigError(
-            f"{path} is not signed by this tenant's building host (verify.pub), or damaged: it is refused"
+            f"{path} is not signed by this tenant's building host (verify.pub), or damaged: it is"
+            " refused"
         ) from None
     header = WatchlistHeader.decode(path, head)
     if any(start[place + length + SIGNATURE_BYTES :]):

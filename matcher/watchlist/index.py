@@ -1,4 +1,6 @@
-"""Looking tags up in an installed list: `Index` in one mapped file, `Watchlist` in it and its day's changes as one."""
+"""Looking tags up in an installed list: `Index` in one mapped file, `Watchlist` in it and its
+day's changes as one.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ from ullage.security.tags import Tags
 
 Places = npt.NDArray[np.int64]
 STEPS = 12
-"""Entries of a bucket that are walked; one in three thousand buckets has more, and those of values that many share."""
+"""Entries of a bucket that are walked; one in three thousand buckets has more, and those of
+values that many share.
+"""
 ERASED = 0xFFFFFFFF
 """The subject of an entry that was erased in place, where it was the first of its bucket."""
 
@@ -40,8 +44,8 @@ ERASED = 0xFFFFFFFF
 class Index:
     """One file, mapped read-only. Look-ups are exact on all 16 bytes of a tag.
 
-    `key` is the signer's, `noted_under` the one under which this host notes what it erased. CorruptError when the file is
-    damaged: see `file.py` for what is noticed when.
+    `key` is the signer's, `noted_under` the one under which this host notes what it erased.
+    CorruptError when the file is damaged: see `file.py` for what is noticed when.
     """
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
@@ -51,35 +55,52 @@ class Index:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         size = body_bytes(self.header)
         sha256 = self.header.chunks_sha256
-        self.chunks = Chunks(path, self._map, BODY, size, sha256, lambda: read_erased(path, noted_under, sha256))
+        self.chunks = Chunks(
+            path, self._map, BODY, size, sha256, lambda: read_erased(path, noted_under, sha256)
+        )
         if size <= WHOLE_AT_ONCE:
             self.chunks.check_all()
         self.places = sections(self.header)
         self.arrays = {
-            name: np.frombuffer(self._map, s.dtype, int(np.prod(s.shape)), BODY + s.start).reshape(s.shape)
+            name: np.frombuffer(self._map, s.dtype, int(np.prod(s.shape)), BODY + s.start).reshape(
+                s.shape
+            )
             for name, s in self.places.items()
         }
-        for name in ("bitmap", "directory"):  # a tenth of the file, which every look-up reads from: let it be read ahead
+        # a tenth of the file, which every look-up reads from: let it be read ahead
+        for name in ("bitmap", "directory"):
             start = BODY + self.places[name].start
-            self._map.madvise(mmap.MADV_WILLNEED, start // mmap.PAGESIZE * mmap.PAGESIZE, self.places[name].size)
+            self._map.madvise(
+                mmap.MADV_WILLNEED, start // mmap.PAGESIZE * mmap.PAGESIZE, self.places[name].size
+            )
         a = self.arrays
         self._high, self._low, self._subject = a["high"], a["low"], a["subject"]
-        self._bitmap, self._directory, self._handle = a["bitmap"].view("<u8"), a["directory"], a["handle"]
+        self._bitmap, self._directory, self._handle = (
+            a["bitmap"].view("<u8"),
+            a["directory"],
+            a["handle"],
+        )
         self.table = self._read_table()
 
     def _read_table(self) -> CohortTable:
-        """Return what the numbers of combinations mean, checked; an empty table where the list has no labels."""
+        """Return what the numbers of combinations mean, checked; an empty table where the list
+        has no labels.
+        """
         if not self.header.dimensions:
             return NO_LABELS
         first = self.places["combination"].start
         self.chunks.check(range(first // CHUNK, -(-self.places["labels"].end // CHUNK)))
-        return CohortTable.read(self.header.dimensions, self.arrays["labels"].tobytes(), self.arrays["combination"])
+        return CohortTable.read(
+            self.header.dimensions, self.arrays["labels"].tobytes(), self.arrays["combination"]
+        )
 
     def combinations_of(self, subjects: Places) -> Places:
         """Return the combination of labels of each of these rows, 0 for none."""
         if not self.header.dimensions:
             return np.zeros(len(subjects), np.int64)
-        self.chunks.check_bytes(self.places["cohort"].start + subjects * self.places["cohort"].dtype.itemsize)
+        self.chunks.check_bytes(
+            self.places["cohort"].start + subjects * self.places["cohort"].dtype.itemsize
+        )
         codes: Places = self.arrays["cohort"][subjects].astype(np.int64)
         return codes
 
@@ -96,15 +117,20 @@ class Index:
         return maybe[hits[live]], self._subject[entries[live]].astype(np.int64)
 
     def is_live(self, entries: Places) -> npt.NDArray[np.bool_]:
-        """Return which entries were not erased: an erased one is nobody's, or equal to the one before."""
+        """Return which entries were not erased: an erased one is nobody's, or equal to the one
+        before.
+        """
         before = np.maximum(entries - 1, 0)
         copies = (entries > 0) & (self._subject[entries] == self._subject[before])
-        copies &= (self._high[entries] == self._high[before]) & (self._low[entries] == self._low[before])
+        copies &= (self._high[entries] == self._high[before]) & (
+            self._low[entries] == self._low[before]
+        )
         live: npt.NDArray[np.bool_] = (self._subject[entries] != ERASED) & ~copies
         return live
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
-        """Return whether each of `tags` (n, 16) is an entry of the customer in the row beside it: bool[n].
+        """Return whether each of `tags` (n, 16) is an entry of the customer in the row beside it:
+        bool[n].
 
         For values that many share: it does not give the others.
         """
@@ -116,25 +142,40 @@ class Index:
         for _ in range(int((beyond - first).max(initial=0)).bit_length()):  # halve, for all at once
             middle = np.minimum((first + last) // 2, max(0, self.header.entries - 1))
             open_, less = first < last, self._less(middle, high, low, subjects)
-            first, last = np.where(open_ & less, middle + 1, first), np.where(open_ & ~less, middle, last)
+            first, last = (
+                np.where(open_ & less, middle + 1, first),
+                np.where(open_ & ~less, middle, last),
+            )
         here = np.flatnonzero(first < beyond)
         place = first[here]
-        same = (self._high[place] == high[here]) & (self._low[place] == low[here]) & (self._subject[place] == subjects[here])
+        same = (
+            (self._high[place] == high[here])
+            & (self._low[place] == low[here])
+            & (self._subject[place] == subjects[here])
+        )
         self._check(place[same])
         found = np.zeros(len(high), bool)
         found[here[same]] = True
         return found
 
-    def _less(self, places: Places, high: Array, low: Array, subjects: Places) -> npt.NDArray[np.bool_]:
+    def _less(
+        self, places: Places, high: Array, low: Array, subjects: Places
+    ) -> npt.NDArray[np.bool_]:
         """Return whether each entry comes before the tag and subject beside it."""
-        upper, lower, subject = self._high.take(places), self._low.take(places), self._subject.take(places)
+        upper, lower, subject = (
+            self._high.take(places),
+            self._low.take(places),
+            self._subject.take(places),
+        )
         less: npt.NDArray[np.bool_] = (upper < high) | (
             (upper == high) & ((lower < low) | ((lower == low) & (subject < subjects)))
         )
         return less
 
     def in_bitmap(self, high: Array) -> Places:
-        """Numbers of the tags, of which these are the upper halves, whose marks some entries have."""
+        """Numbers of the tags, of which these are the upper halves, whose marks some entries
+        have.
+        """
         bits = self.header.bits[1]
         asked = marks(high, bits)
         word = self._bitmap.take((high >> np.uint64(64 + WORD_BITS - bits)).view(np.int64))
@@ -142,10 +183,13 @@ class Index:
         return np.flatnonzero(word == asked)
 
     def _walk(self, high: Array, low: Array) -> tuple[Places, Places]:
-        """(number of the tag, number of the entry) for each entry that equals a tag: all buckets are walked in step."""
+        """(number of the tag, number of the entry) for each entry that equals a tag: all buckets
+        are walked in step.
+        """
         bucket = (high >> np.uint64(64 - self.header.bits[0])).view(np.int64)
         ends = self._directory.take(bucket + 1).astype(np.int64)
-        last = np.minimum(ends, self.header.entries)  # a damaged directory must not lead out of the file
+        # a damaged directory must not lead out of the file
+        last = np.minimum(ends, self.header.entries)
         place = np.minimum(self._directory.take(bucket).astype(np.int64), last)
         live = np.flatnonzero(place < last)
         found, entries = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -162,7 +206,9 @@ class Index:
             place[live] += 1
             live = live[(seen <= wanted) & (place[live] < last[live])]
         for tag in live.tolist():  # a value that many customers share
-            equal = _equal(self._high, self._low, int(place[tag]), int(last[tag]), high[tag], low[tag])
+            equal = _equal(
+                self._high, self._low, int(place[tag]), int(last[tag]), high[tag], low[tag]
+            )
             found.append(np.full(len(equal), tag))
             entries.append(equal)
         return np.concatenate(found), np.concatenate(entries)
@@ -187,15 +233,25 @@ class Index:
         return self._handle[subjects]
 
     def rows_of(self, handles: Tags) -> Places:
-        """Return the rows of `handles` (n, 16), or -1 where one is not here: a binary search for all at once."""
+        """Return the rows of `handles` (n, 16), or -1 where one is not here: a binary search for
+        all at once.
+        """
         high, low = split(handles)
-        first, beyond = np.zeros(len(high), np.int64), np.full(len(high), self.header.subjects, np.int64)
+        first, beyond = (
+            np.zeros(len(high), np.int64),
+            np.full(len(high), self.header.subjects, np.int64),
+        )
         for _ in range(self.header.subjects.bit_length()):
             middle = (first + beyond) // 2
             inside = middle < beyond
-            seen_high, seen_low = split(self._handle[np.minimum(middle, max(0, self.header.subjects - 1))])
+            seen_high, seen_low = split(
+                self._handle[np.minimum(middle, max(0, self.header.subjects - 1))]
+            )
             less = inside & ((seen_high < high) | ((seen_high == high) & (seen_low < low)))
-            first, beyond = np.where(less, middle + 1, first), np.where(inside & ~less, middle, beyond)
+            first, beyond = (
+                np.where(less, middle + 1, first),
+                np.where(inside & ~less, middle, beyond),
+            )
         rows = np.minimum(first, max(0, self.header.subjects - 1))
         if not self.header.subjects:
             return np.full(len(high), -1, np.int64)
@@ -204,18 +260,29 @@ class Index:
     def counts(self) -> dict[str, int]:
         """Entries a kind and form as built, such as `phone` or `phone.md5`."""
         pairs = zip(self.header.kinds, self.header.counts, strict=True)
-        return {kind if form == "plain" else f"{kind}.{form}": count for (kind, form), count in pairs}
+        return {
+            kind if form == "plain" else f"{kind}.{form}": count for (kind, form), count in pairs
+        }
 
 
-def _equal(highs: Array, lows: Array, first: int, beyond: int, high: np.uint64, low: np.uint64) -> Places:
+def _equal(
+    highs: Array, lows: Array, first: int, beyond: int, high: np.uint64, low: np.uint64
+) -> Places:
     """Numbers of the entries in [first, beyond), which are sorted, that equal one tag."""
-    start, end = (first + int(np.searchsorted(highs[first:beyond], high, side)) for side in ("left", "right"))
-    lowest, highest = (start + int(np.searchsorted(lows[start:end], low, side)) for side in ("left", "right"))
+    start, end = (
+        first + int(np.searchsorted(highs[first:beyond], high, side)) for side in ("left", "right")
+    )
+    lowest, highest = (
+        start + int(np.searchsorted(lows[start:end], low, side)) for side in ("left", "right")
+    )
     return np.arange(lowest, highest)
 
 
 class Watchlist:
-    """The main file and, if there is one, its delta. A subject's number is its row in the main file, or lies behind all these."""
+    """The main file and, if there is one, its delta.
+
+    A subject's number is its row in the main file, or lies behind all these.
+    """
 
     def __init__(self, path: Path, key: Ed25519PublicKey, noted_under: bytes = b"") -> None:
         self._keys = key, noted_under
@@ -235,8 +302,12 @@ class Watchlist:
 
     @property
     def customers(self) -> int:
-        """Customers that are enrolled; of those that were erased since the list was built, none is taken off."""
-        return self.main.header.customers + (len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self.delta else 0)
+        """Customers that are enrolled; of those that were erased since the list was built, none
+        is taken off.
+        """
+        return self.main.header.customers + (
+            len(self._fresh) - len(np.setdiff1d(self._gone, self._number)) if self.delta else 0
+        )
 
     def amend(self, path: Path) -> bool:
         """Take the delta at `path` into account; False when it amends another list than this."""
@@ -261,15 +332,24 @@ class Watchlist:
             self.delta.chunks.check_all()
 
     def look_up(self, tags: Tags) -> tuple[Places, Places]:
-        """Return which of `tags` (n, 16) are enrolled: (number of the tag, subject) pairs; a shared value gives several."""
+        """Return which of `tags` (n, 16) are enrolled: (number of the tag, subject) pairs; a
+        shared value gives several.
+        """
         hits, subjects = self.main.look_up(tags)
         if self.delta is None:
             return hits, subjects
         if len(hits):
-            kept = np.flatnonzero(~np.isin(subjects, self._gone) & ~self._is_removed(tags[hits], subjects))
+            kept = np.flatnonzero(
+                ~np.isin(subjects, self._gone) & ~self._is_removed(tags[hits], subjects)
+            )
             hits, subjects = hits[kept], subjects[kept]
         more, rows = self.delta.look_up(tags)
-        pairs = np.unique(np.stack((np.concatenate((hits, more)), np.concatenate((subjects, self._number[rows])))), axis=1)
+        pairs = np.unique(
+            np.stack(
+                (np.concatenate((hits, more)), np.concatenate((subjects, self._number[rows])))
+            ),
+            axis=1,
+        )
         return pairs[0], pairs[1]
 
     def belongs(self, tags: Tags, subjects: Places) -> npt.NDArray[np.bool_]:
@@ -284,7 +364,9 @@ class Watchlist:
         if self.delta is None:
             return found
         hits = np.flatnonzero(found)
-        found[hits] = ~np.isin(subjects[hits], self._gone) & ~self._is_removed(tags[hits], subjects[hits])
+        found[hits] = ~np.isin(subjects[hits], self._gone) & ~self._is_removed(
+            tags[hits], subjects[hits]
+        )
         order = np.argsort(self._number)
         place = np.searchsorted(self._number, subjects, sorter=order)
         changed = np.flatnonzero(place < len(order))
@@ -320,19 +402,27 @@ class Watchlist:
         return self.main.counts()
 
     def labels(self, subjects: Places) -> dict[Label, int]:
-        """Return how many of these customers have each label; what changed since the list was built comes first."""
+        """Return how many of these customers have each label; what changed since the list was
+        built comes first.
+        """
         beyond = self.main.header.subjects
         if self.delta is None:
             return tally([(self.main.table, self.main.combinations_of(subjects))])
         order = np.argsort(self._number)
-        place = np.minimum(np.searchsorted(self._number, subjects, sorter=order), max(0, len(order) - 1))
+        place = np.minimum(
+            np.searchsorted(self._number, subjects, sorter=order), max(0, len(order) - 1)
+        )
         rows = order[place] if len(order) else np.zeros(len(subjects), np.int64)
-        changed = np.flatnonzero(self._number[rows] == subjects) if len(order) else np.empty(0, np.int64)
+        changed = (
+            np.flatnonzero(self._number[rows] == subjects) if len(order) else np.empty(0, np.int64)
+        )
         codes = self.delta.combinations_of(rows[changed])
         old = np.ones(len(subjects), bool)
         old[changed[codes > 0]] = False
         older = subjects[old & (subjects < beyond)]
-        return tally([(self.main.table, self.main.combinations_of(older)), (self.delta.table, codes)])
+        return tally(
+            [(self.main.table, self.main.combinations_of(older)), (self.delta.table, codes)]
+        )
 
     def enrolled_labels(self) -> dict[Label, int]:
         """Customers a label, as built; of a day's changes those are added."""
@@ -340,15 +430,22 @@ class Watchlist:
         return dict(found + Counter(self.delta.table.enrolled()) if self.delta else found)
 
     def _is_removed(self, tags: Tags, subjects: Places) -> Array:
-        """Return which (tag, subject) hits of the main file the delta takes away: bool[n]. Hits are few."""
+        """Return which (tag, subject) hits of the main file the delta takes away: bool[n].
+
+        Hits are few.
+        """
         assert self.delta
         own = self.delta.arrays
         high, low = split(tags)
         handles = self.main.handles(subjects)
-        place, end = (np.searchsorted(own["removed_high"], high, side) for side in ("left", "right"))
+        place, end = (
+            np.searchsorted(own["removed_high"], high, side) for side in ("left", "right")
+        )
         removed = np.zeros(len(high), bool)
         for i in np.flatnonzero(place < end):
             entries = slice(int(place[i]), int(end[i]))
-            same = (own["removed_low"][entries] == low[i]) & (own["removed_handle"][entries] == handles[i]).all(axis=1)
+            same = (own["removed_low"][entries] == low[i]) & (
+                own["removed_handle"][entries] == handles[i]
+            ).all(axis=1)
             removed[i] = same.any()
         return removed

@@ -1,11 +1,13 @@
-"""Install customer lists for match: one file per live key generation, replaced whole, noticed without a restart.
+"""Install customer lists for match: one file per live key generation, replaced whole, noticed
+without a restart.
 
-`watchlists` holds the lists; `watchlist-sizes/T.size` holds the number of customers of the list that was
-installed last. A list that is missing, or has lost more than a tenth of its customers, is refused, both on
-loading and when match reads it again, unless it was installed with `--shrink`: match keeps the list that it
-has. After a start it has none and reads no post until the list is back. An erased customer is subtracted from
-the number; an erased tenant has none. The number is authenticated with `capture.key`, which every host that
-installs lists has, so a damaged or edited file is refused.
+`watchlists` holds the lists; `watchlist-sizes/T.size` holds the number of customers of the list
+that was installed last. A list that is missing, or has lost more than a tenth of its customers, is
+refused, both on loading and when match reads it again, unless it was installed with `--shrink`:
+match keeps the list that it has. After a start it has none and reads no post until the list is
+back. An erased customer is subtracted from the number; an erased tenant has none. The number is
+authenticated with `capture.key`, which every host that installs lists has, so a damaged or edited
+file is refused.
 """
 
 from __future__ import annotations
@@ -42,22 +44,29 @@ TENTHS = 9
 
 
 def is_shrunken(customers: int, before: int) -> bool:
-    """Return whether a list of so many customers has lost more than a tenth of those that were there before."""
+    """Return whether a list of so many customers has lost more than a tenth of those that were
+    there before.
+    """
     return customers * 10 < before * TENTHS
 
 
 def require(what: object, customers: int, before: int, *, shrink: bool) -> None:
-    """ConfigError where a list would lose more than a tenth of its customers and nobody said that this is meant."""
+    """ConfigError where a list would lose more than a tenth of its customers and nobody said
+    that this is meant.
+    """
     if is_shrunken(customers, before) and not shrink:
         raise ConfigError(
-            f"{what} would have {customers:,} customers instead of {before:,}, and the others would be found nowhere:"
-            " say --shrink if that is meant"
+            f"{what} would have {customers:,} customers instead of {before:,}, and the others would"
+            " be found nowhere: say --shrink if that is meant"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The numbers of customers in the data folder. Canary posts' own tenant has none: its list is made anew by itself."""
+    """The numbers of customers in the data folder.
+
+    Canary posts' own tenant has none: its list is made anew by itself.
+    """
 
     data: Path
     keys: KeyStore
@@ -72,10 +81,12 @@ class Sizes:
             found = LINE.fullmatch(path.read_bytes())
         except FileNotFoundError:
             return None
-        if not found or not hmac.compare_digest(found[2], self._seal(tenant, customers := int(found[1])).encode()):
+        if not found or not hmac.compare_digest(
+            found[2], self._seal(tenant, customers := int(found[1])).encode()
+        ):
             raise CorruptError(
-                f"{path} is damaged, or was written by a newer ullage: use that version, or install the list of {tenant} again"
-                " with --shrink, which writes it anew"
+                f"{path} is damaged, or was written by a newer ullage: use that version, or install"
+                f" the list of {tenant} again with --shrink, which writes it anew"
             )
         return customers
 
@@ -103,7 +114,9 @@ class Sizes:
         self.path(tenant).unlink(missing_ok=True)
 
     def shortfalls(self, found: Iterable[tuple[str, int]]) -> dict[str, str]:
-        """Of lists by tenant and number of customers: what is missing, by tenant; of tenants without a list, too."""
+        """Of lists by tenant and number of customers: what is missing, by tenant; of tenants
+        without a list, too.
+        """
         here, short = dict(found), {}
         for tenant in sorted(self.tenants() | here.keys()):
             try:
@@ -112,11 +125,14 @@ class Sizes:
                 short[tenant] = str(error)
                 continue
             if tenant not in here:
-                short[tenant] = f"the list of {tenant} with its {before:,} customers is not here: restore it, or load it again"
+                short[tenant] = (
+                    f"the list of {tenant} with its {before:,} customers is not here: restore it,"
+                    " or load it again"
+                )
             elif is_shrunken(here[tenant], before):
                 short[tenant] = (
-                    f"the list of {tenant} has {here[tenant]:,} customers instead of {before:,}: it is not used; restore it, or"
-                    " install it with --shrink if that is meant"
+                    f"the list of {tenant} has {here[tenant]:,} customers instead of {before:,}: it"
+                    " is not used; restore it, or install it with --shrink if that is meant"
                 )
         return short
 
@@ -125,7 +141,11 @@ class Sizes:
         return self.data / SIZES / f"{tenant}{SIZE_SUFFIX}"
 
     def _seal(self, tenant: str, customers: int) -> str:
-        return Cmac(derive_key(self.keys.read(KEY), "watchlist size", tenant)).one(str(customers).encode()).hex()
+        return (
+            Cmac(derive_key(self.keys.read(KEY), "watchlist size", tenant))
+            .one(str(customers).encode())
+            .hex()
+        )
 
 
 FOLDER, BUILDING = "watchlists", "building"
@@ -183,14 +203,23 @@ def path_of(data: Path, tenant: str, epoch: int) -> Path:
 
 
 def install(
-    data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, move: bool = False, shrink: bool = False
+    data: Path,
+    keys: KeyStore,
+    tenant: str,
+    source: Path,
+    now: datetime,
+    *,
+    move: bool = False,
+    shrink: bool = False,
 ) -> WatchlistHeader:
-    """Check `source`, a list or a day's delta, whole, then swap it in by a rename; what was installed stays in use until then.
+    """Check `source`, a list or a day's delta, whole, then swap it in by a rename; what was
+    installed stays in use until then.
 
     It is copied, or with `move`, from a folder of the same file system, taken away from there.
 
-    Refuses what is unsigned, another tenant's, expired, of an epoch without a key here, or built under another key; a delta of
-    another list than the installed one; and, without `shrink`, what lacks more than a tenth of the customers.
+    Refuses what is unsigned, another tenant's, expired, of an epoch without a key here, or built
+    under another key; a delta of another list than the installed one; and, without `shrink`, what
+    lacks more than a tenth of the customers.
     """
     key, sizes = verify_key(keys, tenant), Sizes(data, keys)
     header = read_header(source, key)
@@ -216,7 +245,8 @@ def install(
     finally:
         draft.unlink(missing_ok=True)
     former = [target] if header.base else [target, target.with_suffix(DELTA)]
-    for path in former:  # what was noted of the files that lay here; a delta of another list is not read anyway
+    # what was noted of the files that lay here; a delta of another list is not read anyway
+    for path in former:
         erased_path(path).unlink(missing_ok=True)
     if not header.base:
         target.with_suffix(DELTA).unlink(missing_ok=True)
@@ -225,7 +255,9 @@ def install(
     return header
 
 
-def check_source(data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, shrink: bool) -> int:
+def check_source(
+    data: Path, keys: KeyStore, tenant: str, source: Path, now: datetime, *, shrink: bool
+) -> int:
     """Return how many customers there are once `source` is installed.
 
     ConfigError where `install` would refuse it by its header.
@@ -235,27 +267,36 @@ def check_source(data: Path, keys: KeyStore, tenant: str, source: Path, now: dat
     _refuse(header, source, keys, tenant, now)
     target = path_of(data, tenant, header.epoch)
     if header.base and (not target.is_file() or read_header(target, key).build != header.base):
-        raise ConfigError(f"{source} amends another list than the one of epoch {header.epoch} here: install that one first")
+        raise ConfigError(
+            f"{source} amends another list than the one of epoch {header.epoch} here: install that"
+            " one first"
+        )
     customers = customers_of(target, source, key) if header.base else header.customers
     check_size(data, keys, tenant, customers, shrink=shrink)
     return customers
 
 
 def check_size(data: Path, keys: KeyStore, tenant: str, customers: int, *, shrink: bool) -> None:
-    """ConfigError where a list of so many customers would leave more than a tenth of those of before to nobody."""
+    """ConfigError where a list of so many customers would leave more than a tenth of those of
+    before to nobody.
+    """
     before = 0 if shrink else Sizes(data, keys).of(tenant)
     require(f"the list of {tenant}", customers, before or 0, shrink=shrink)
 
 
 def customers_of(main: Path, delta: Path, key: Ed25519PublicKey) -> int:
-    """Return how many customers a list has with a day's changes to it, where these are there and amend it."""
+    """Return how many customers a list has with a day's changes to it, where these are there and
+    amend it.
+    """
     opened = Watchlist(main, key)
     if delta.is_file():
         opened.amend(delta)
     return opened.customers
 
 
-def _refuse(header: WatchlistHeader, source: Path, keys: KeyStore, tenant: str, now: datetime) -> None:
+def _refuse(
+    header: WatchlistHeader, source: Path, keys: KeyStore, tenant: str, now: datetime
+) -> None:
     """ConfigError for a list that this host must not use."""
     if header.tenant != tenant:
         raise ConfigError(f"{source} is of tenant {header.tenant}, not {tenant}")
@@ -281,7 +322,8 @@ def tenants(data: Path) -> list[str]:
 
 
 def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -> TagKeys:
-    """Return the taggers for the list at `path`, after checking that match's keys are those of the list.
+    """Return the taggers for the list at `path`, after checking that match's keys are those of the
+    list.
 
     ConfigError names the key that is not.
     """
@@ -295,14 +337,24 @@ def tag_keys(header: WatchlistHeader, path: Path, keys: KeyStore, tenant: str) -
 
 
 def check_keys(header: WatchlistHeader, path: Path, keys: KeyStore, kind: str) -> None:
-    """ConfigError for a key of that kind (INDEX, HANDLE) that is here and not the one beside which the list was built."""
+    """ConfigError for a key of that kind (INDEX, HANDLE) that is here and not the one beside
+    which the list was built.
+    """
     for name, value in header.checks:
-        if Path(name).name.startswith(kind) and keys.is_here(name) and check_value(keys.read(name), name) != value:
-            raise ConfigError(f"{path} was built beside another key than is here, {keys.root / name}: {CURE}")
+        if (
+            Path(name).name.startswith(kind)
+            and keys.is_here(name)
+            and check_value(keys.read(name), name) != value
+        ):
+            raise ConfigError(
+                f"{path} was built beside another key than is here, {keys.root / name}: {CURE}"
+            )
 
 
 def check_handle_key(data: Path, keys: KeyStore, tenant: str) -> None:
-    """ConfigError unless the key of handles is the one of the lists that are installed: customers would be others."""
+    """ConfigError unless the key of handles is the one of the lists that are installed:
+    customers would be others.
+    """
     for path in sorted((data / FOLDER / tenant).glob(f"*{SUFFIX}")):
         check_keys(read_header(path, verify_key(keys, tenant)), path, keys, HANDLE)
 
@@ -327,7 +379,10 @@ def _test(opened: Epoch) -> None:
     for index in filter(None, (opened.list.main, opened.list.delta)):
         _, rows = index.look_up(opened.tags.self_test())
         if index.header.self_test not in [handle.tobytes().hex() for handle in index.handles(rows)]:
-            raise CorruptError(f"{index.path} does not find its own self-test entry: install it again, or build it again")
+            raise CorruptError(
+                f"{index.path} does not find its own self-test entry: install it again, or build it"
+                " again"
+            )
 
 
 def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
@@ -342,7 +397,8 @@ def _open_list(path: Path, key: Ed25519PublicKey, tags: TagKeys) -> Watchlist:
         except ConfigError:
             if delta.is_file():
                 raise
-        if _identity(path) == before:  # else a new list came meanwhile, whose delta may be the one that was read
+        # else a new list came meanwhile, whose delta may be the one that was read
+        if _identity(path) == before:
             return opened
     raise ConfigError(f"{path} changes all the time: install one list after the other")
 
@@ -353,7 +409,8 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def load(context: Context, only: str = "") -> list[TenantLists]:
-    """Open every installed watchlist whose key still exists and that has not expired, or one tenant's alone.
+    """Open every installed watchlist whose key still exists and that has not expired, or one
+    tenant's alone.
 
     `file.py` says what is checked when.
     """
@@ -365,11 +422,18 @@ def load(context: Context, only: str = "") -> list[TenantLists]:
         for number in epochs(context.keys, tenant, "match"):
             if path_of(context.data, tenant, number).is_file():
                 opened = open_installed(context.data, context.keys, tenant, number)
-                if datetime.fromisoformat(opened.list.header.expires) > context.running_time.look().now():
+                if (
+                    datetime.fromisoformat(opened.list.header.expires)
+                    > context.running_time.look().now()
+                ):
                     live.append(opened)
         if live:
             newest = max(epochs(context.keys, tenant, "index"), default=0)
-            found.append(TenantLists(tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest))
+            found.append(
+                TenantLists(
+                    tenant, tuple(live), TagKeys(context.keys, tenant, "index", newest), newest
+                )
+            )
     return found
 
 
@@ -385,17 +449,27 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         if not live and not known:
             raise ConfigError(f"none is live: {LOAD}")
         enrolled = {lists.tenant: lists.customers for lists in live}
-        faults = [said for tenant, said in sizes.shortfalls(enrolled.items()).items() if tenant in enrolled]
+        faults = [
+            said
+            for tenant, said in sizes.shortfalls(enrolled.items()).items()
+            if tenant in enrolled
+        ]
         if empty := [tenant for tenant, customers in enrolled.items() if not customers]:
-            faults.append(f"that of {', '.join(empty)} is empty, so none of their customers is found: {LOAD}")
+            faults.append(
+                f"that of {', '.join(empty)} is empty, so none of their customers is found: {LOAD}"
+            )
         if absent := sorted(known - enrolled.keys()):
-            faults.append(f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}")
+            faults.append(
+                f"of {', '.join(absent)} none is live, so none of their customers is found: {LOAD}"
+            )
         if faults:
             raise FaultsError(faults)
         for lists in live:
             for epoch in lists.epochs:
                 epoch.list.check()
-        return ", ".join(f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}" for t in live)
+        return ", ".join(
+            f"{t.tenant} {t.customers:,} customers until {t.expires:%Y-%m-%d}" for t in live
+        )
 
     def way_back() -> str:
         homes = sorted((context.data / BUILDING).glob("*.subjects"))
@@ -408,14 +482,21 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 
 def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
-    """Changes whenever an installed file does, or a key that is used with it: name, number of the file, time of change."""
-    files = [path for path in (data / FOLDER).glob("*/*") if path.suffix in (SUFFIX, DELTA, ERASED_SUFFIX)]
+    """Changes whenever an installed file does, or a key that is used with it: name, number of
+    the file, time of change.
+    """
+    files = [
+        path
+        for path in (data / FOLDER).glob("*/*")
+        if path.suffix in (SUFFIX, DELTA, ERASED_SUFFIX)
+    ]
     files += (data / SIZES).glob("*")
     for pattern in ("*/match-*.key", f"*/{INDEX}*.key", "*/verify.pub"):
         files += keys.root.glob(pattern)
     found = []
     for path in sorted(files):
-        with contextlib.suppress(OSError):  # retired between the listing and the look, or not to be read
+        # retired between the listing and the look, or not to be read
+        with contextlib.suppress(OSError):
             found.append((str(path), *_identity(path)))
     return tuple(found)
 
@@ -424,8 +505,9 @@ def stamp(data: Path, keys: KeyStore) -> tuple[tuple[str, int, int], ...]:
 class InUse:
     """`lists` of tenants; `refused` and `lacking` say by tenant what is wrong.
 
-    What was refused was replaced by the list of before, where there is one. Of a tenant that is `missing` there is none, and its
-    list is neither expired nor was it never there: no post may be read.
+    What was refused was replaced by the list of before, where there is one. Of a tenant that is
+    `missing` there is none, and its list is neither expired nor was it never there: no post may be
+    read.
     """
 
     lists: list[TenantLists]
@@ -436,7 +518,10 @@ class InUse:
     @property
     def faults(self) -> list[str]:
         """Return all that is wrong, a line each."""
-        return [*self.refused.values(), *(said for tenant, said in self.lacking.items() if tenant not in self.refused)]
+        return [
+            *self.refused.values(),
+            *(said for tenant, said in self.lacking.items() if tenant not in self.refused),
+        ]
 
 
 def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
@@ -446,16 +531,22 @@ def in_use(context: Context, former: Sequence[TenantLists] = ()) -> InUse:
     sizes = Sizes(context.data, context.keys)
     refused = sizes.shortfalls((tenant, lists.customers) for tenant, lists in found.items())
     kept = {lists.tenant: lists for lists in former if lists.expires > now}
-    expired = {tenant for tenant in refused.keys() - found.keys() if _is_expired(context, tenant, now)}
+    expired = {
+        tenant for tenant in refused.keys() - found.keys() if _is_expired(context, tenant, now)
+    }
     used = {**{tenant: kept[tenant] for tenant in refused.keys() & kept.keys()}}
     used |= {tenant: lists for tenant, lists in found.items() if tenant not in refused}
     lacking = {}
     for tenant in sorted((tenants_here(context) | sizes.tenants() | found.keys()) - {CANARY}):
         if tenant not in used:
             why = "has expired" if tenant in expired else "is not here"
-            lacking[tenant] = f"the list of {tenant} {why}, so none of its customers is found: {LOAD}"
+            lacking[tenant] = (
+                f"the list of {tenant} {why}, so none of its customers is found: {LOAD}"
+            )
         elif not used[tenant].customers:
-            lacking[tenant] = f"the list of {tenant} is empty, so none of its customers is found: {LOAD}"
+            lacking[tenant] = (
+                f"the list of {tenant} is empty, so none of its customers is found: {LOAD}"
+            )
     return InUse(
         [used[tenant] for tenant in sorted(used)],
         {tenant: said for tenant, said in refused.items() if tenant not in expired},

@@ -1,8 +1,9 @@
 """Sorting more tags than fit into memory.
 
-Tags are keyed, so they spread evenly. What is added is kept until it makes a run; a run is put in order of the tags' first byte
-and written to a nameless temporary file. Read back, one range of first bytes after the other is gathered from all runs and sorted
-in memory: two passes over the disk, whatever the size. What is on disk are tags and numbers, never a value.
+Tags are keyed, so they spread evenly. What is added is kept until it makes a run; a run is put in
+order of the tags' first byte and written to a nameless temporary file. Read back, one range of
+first bytes after the other is gathered from all runs and sorted in memory: two passes over the
+disk, whatever the size. What is on disk are tags and numbers, never a value.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ _NUMBER = np.dtype("<u4")
 
 
 class SortedRecords(NamedTuple):
-    """Records in order of tag, then number: halves of the tags u64[n], numbers u32[n]; of which ranges they are all records."""
+    """Records in order of tag, then number: halves of the tags u64[n], numbers u32[n]; of which
+    ranges they are all records.
+    """
 
     first: int
     beyond: int
@@ -67,7 +70,9 @@ class Runs:
         self.count = 0
 
     def add(self, tags: Tags, numbers: Array) -> None:
-        """Add records: tags (n, 16), numbers u32[n]. ConfigError for more than a list can number."""
+        """Add records: tags (n, 16), numbers u32[n]. ConfigError for more than a list can
+        number.
+        """
         require_room(self.count + len(tags))
         self._held.append((tags, numbers))
         self._waiting += len(tags)
@@ -76,19 +81,31 @@ class Runs:
             self._write(*self._ordered())
 
     def ranges(self, renumbered: Array | None = None) -> Iterator[SortedRecords]:
-        """Yield every record once, in order of the tags. `renumbered` u32 holds another number for each that was added."""
+        """Yield every record once, in order of the tags.
+
+        `renumbered` u32 holds another number for each that was added.
+        """
         tags, numbers, starts = self._ordered()
-        sizes = np.diff(starts) + sum((np.diff(run.starts) for run in self._runs), np.zeros(RANGES, np.int64))
+        sizes = np.diff(starts) + sum(
+            (np.diff(run.starts) for run in self._runs), np.zeros(RANGES, np.int64)
+        )
         first = 0
         while first < RANGES:
             beyond = first + 1
             while beyond < RANGES and sizes[first : beyond + 1].sum() <= AT_ONCE:
                 beyond += 1
             held = slice(int(starts[first]), int(starts[beyond]))
-            parts = [(tags[held], numbers[held]), *(self._read(run, first, beyond) for run in self._runs)]
+            parts = [
+                (tags[held], numbers[held]),
+                *(self._read(run, first, beyond) for run in self._runs),
+            ]
             number = np.concatenate([part for _, part in parts])
             high, low = split(np.concatenate([part for part, _ in parts]))
-            yield SortedRecords(first, beyond, *_sorted(high, low, number if renumbered is None else renumbered.take(number)))
+            yield SortedRecords(
+                first,
+                beyond,
+                *_sorted(high, low, number if renumbered is None else renumbered.take(number)),
+            )
             first = beyond
 
     def close(self) -> None:
@@ -97,8 +114,12 @@ class Runs:
             self._file.close()
 
     def _ordered(self) -> tuple[Tags, Array, Array]:
-        """Return what is held, tags and numbers in order of their ranges, and where each range begins."""
-        tags = np.concatenate([np.empty((0, TAG_BYTES), np.uint8), *(tags for tags, _ in self._held)])
+        """Return what is held, tags and numbers in order of their ranges, and where each range
+        begins.
+        """
+        tags = np.concatenate(
+            [np.empty((0, TAG_BYTES), np.uint8), *(tags for tags, _ in self._held)]
+        )
         numbers = np.concatenate([np.empty(0, _NUMBER), *(numbers for _, numbers in self._held)])
         self._held, self._waiting = [], 0
         byte = np.ascontiguousarray(tags[:, 0])
@@ -119,22 +140,32 @@ class Runs:
         assert self._file
         start, end = int(run.starts[first]), int(run.starts[beyond])
         numbers_at = run.place + run.size * TAG_BYTES
-        tags = os.pread(self._file.fileno(), (end - start) * TAG_BYTES, run.place + start * TAG_BYTES)
-        numbers = os.pread(self._file.fileno(), (end - start) * _NUMBER.itemsize, numbers_at + start * _NUMBER.itemsize)
+        tags = os.pread(
+            self._file.fileno(), (end - start) * TAG_BYTES, run.place + start * TAG_BYTES
+        )
+        numbers = os.pread(
+            self._file.fileno(),
+            (end - start) * _NUMBER.itemsize,
+            numbers_at + start * _NUMBER.itemsize,
+        )
         return np.frombuffer(tags, np.uint8).reshape(-1, TAG_BYTES), np.frombuffer(numbers, _NUMBER)
 
 
 def require_room(records: int) -> None:
     """ConfigError for more records than a list can number."""
     if records > MOST:
-        raise ConfigError(f"a watchlist holds at most {MOST:,} entries: use --digests none, or enrol fewer customers in it")
+        raise ConfigError(
+            f"a watchlist holds at most {MOST:,} entries: use --digests none, or enrol fewer"
+            " customers in it"
+        )
 
 
 def _sorted(high: Array, low: Array, number: Array) -> tuple[Array, Array, Array]:
     """Records in order of tag, then number.
 
-    The top 40 bits of a tag and the record's place are sorted as one word, which is twice as fast as sorting places by tags.
-    Those few whose 40 bits are equal are then put in order by all they have.
+    The top 40 bits of a tag and the record's place are sorted as one word, which is twice as fast
+    as sorting places by tags. Those few whose 40 bits are equal are then put in order by all they
+    have.
     """
     if len(high) >= 1 << PLACE_BITS:
         order = np.lexsort((number, low, high))

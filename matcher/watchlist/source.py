@@ -1,8 +1,8 @@
 """Lists of customers as banks export them, whatever their shape, in batches of columns.
 
-One or many files: CSV with any delimiter, in UTF-8, GB18030 or UTF-16, gzipped or not; Parquet; standard input. A header or
-`--columns` in its place, one row a customer or one row an identifier (`--long`). Faults name file, line and column, never the
-value.
+One or many files: CSV with any delimiter, in UTF-8, GB18030 or UTF-16, gzipped or not; Parquet;
+standard input. A header or `--columns` in its place, one row a customer or one row an identifier
+(`--long`). Faults name file, line and column, never the value.
 """
 
 from __future__ import annotations
@@ -39,13 +39,19 @@ COHORT = re.compile(r"cohort[_:]([a-z0-9][a-z0-9_-]{0,19})")
 """A column of that name, or one that is mapped to it, holds labels."""
 LEFT_OUT = "-"
 """What `--map` calls a column that is not to be read."""
-REFERENCES = tuple("客户号 客户编号 客户号码 客户代码 客户id 用户编号 用户号 用户id 会员编号 会员号 编号".split())
+REFERENCES = tuple(
+    "客户号 客户编号 客户号码 客户代码 客户id 用户编号 用户号 用户id 会员编号 会员号 编号".split()
+)
 """Chinese names of the column of references; of several in one header the first counts."""
 NAMES = tuple("姓名 名字 客户姓名 客户名称 用户姓名 真实姓名 户名".split())
-REFERENCES_SPELT = tuple("customer_id customer_no cust_no cust_id client_id client_no user_id user_no member_no".split())
+REFERENCES_SPELT = tuple(
+    "customer_id customer_no cust_no cust_id client_id client_no user_id user_no member_no".split()
+)
 """English names of such a column, which count after the Chinese ones."""
 AMBIGUOUS = frozenset(("账号", "联系方式"))
-"""Headers that name a card or phone in a leak, but often something else in a bank's own list: only suggested."""
+"""Headers that name a card or phone in a leak, but often something else in a bank's own list:
+only suggested.
+"""
 ALIKE = 0.75
 """How much a column's name must be like a word, by `difflib`, for its kind to be suggested."""
 MOST_DIGITS = 2
@@ -57,7 +63,10 @@ UNREADABLE: Mapping[type[Exception], str] = {
     csv.Error: "no row of CSV (its quotes, a NUL, or a cell too long)",
     UnicodeDecodeError: "no text in UTF-8, UTF-16 or GB18030",
 } | dict.fromkeys((EOFError, zlib.error, gzip.BadGzipFile), "its gzip is damaged or cut short")
-"""What is raised of a list that cannot be read, and what that means. The exception itself may hold a value."""
+"""What is raised of a list that cannot be read, and what that means.
+
+The exception itself may hold a value.
+"""
 Wanted = Callable[[Path, Sequence[str]], list[int]]
 
 
@@ -92,11 +101,12 @@ class ColumnBatch(NamedTuple):
 class Source:
     """A list of customers in one or more files.
 
-    `mapping` is from column to kind, or to `-` for one that is left out; columns named as a kind, or in Chinese as such columns
-    are called, map by themselves (`kind_named`). `columns` names the columns of files that have
-    no header. `long` names the columns of the reference, the kind and the value where each row holds one identifier.
-    `delimiter` is recognised when empty. `witness` names the columns of a loan's amount and date (`tagging.py`), by their own
-    names or those that `mapping` gives them; () where witnesses are not wanted.
+    `mapping` is from column to kind, or to `-` for one that is left out; columns named as a kind,
+    or in Chinese as such columns are called, map by themselves (`kind_named`). `columns` names the
+    columns of files that have no header. `long` names the columns of the reference, the kind and
+    the value where each row holds one identifier. `delimiter` is recognised when empty. `witness`
+    names the columns of a loan's amount and date (`tagging.py`), by their own names or those that
+    `mapping` gives them; () where witnesses are not wanted.
     """
 
     path: Path | Sequence[Path]
@@ -107,7 +117,9 @@ class Source:
     bare: bool = False
     witness: Sequence[str] = ()
     suggestions: dict[str, str] = field(default_factory=dict, compare=False)
-    """Columns that were passed over, with the kind that their names suggest; known once they were read."""
+    """Columns that were passed over, with the kind that their names suggest; known once they
+    were read.
+    """
     progress: ReadProgress = field(default_factory=ReadProgress, compare=False)
 
     @property
@@ -117,27 +129,38 @@ class Source:
 
     def __str__(self) -> str:
         """What it is called in a message."""
-        return str(self.paths[0]) if len(self.paths) == 1 else f"{self.paths[0]} and {len(self.paths) - 1} more"
+        return (
+            str(self.paths[0])
+            if len(self.paths) == 1
+            else f"{self.paths[0]} and {len(self.paths) - 1} more"
+        )
 
     def batches(self) -> Iterator[ColumnBatch]:
         """Yield the rows, up to 50,000 a batch."""
         for path in self.paths:
             self.progress.begin()
-            for table in tables(path, self.columns, self.delimiter, self._wanted, self.progress.read):
+            for table in tables(
+                path, self.columns, self.delimiter, self._wanted, self.progress.read
+            ):
                 if self.long:
                     yield from self._by_kind(path, table)
                 else:
                     yield self._wide(path, table)
 
     def require_header(self, path: Path, names: Sequence[str]) -> None:
-        """ConfigError where the first line seems to be a row: it holds values, and no name of a column that is known."""
+        """ConfigError where the first line seems to be a row: it holds values, and no name of a
+        column that is known.
+        """
         if not self.columns and any(map(identifier_in, names)) and not any(map(kind_named, names)):
             raise ConfigError(
-                f"{path}: line 1 has values and no names of columns: name them with --columns, as customer_ref,name,phone"
+                f"{path}: line 1 has values and no names of columns: name them with --columns, as"
+                " customer_ref,name,phone"
             )
 
     def _wanted(self, path: Path, header: Sequence[str]) -> list[int]:
-        """Numbers of the columns to read; ConfigError when the reference or every identifier is missing."""
+        """Numbers of the columns to read; ConfigError when the reference or every identifier is
+        missing.
+        """
         if self.long:
             return [self._place(path, header, name) for name in self.long]
         if missing := [name for name in self.mapping if name not in header]:
@@ -147,29 +170,52 @@ class Source:
         self.require_header(path, header)
         known = self._known()
         named = [(i, self._kind(name)) for i, name in enumerate(header)]
-        found = [(i, kind) for i, kind in named if kind in known or kind in self.witness or _dimension(kind)]
+        found = [
+            (i, kind)
+            for i, kind in named
+            if kind in known or kind in self.witness or _dimension(kind)
+        ]
         found = self._with_one_reference(path, header, found)
         called = [kind for _, kind in found]
         for name in self.witness:
             if called.count(name) != 1:
                 number = "no" if name not in called else "more than one"
-                raise ConfigError(f"{path}: line 1: {number} column is {name}, which --witness names")
+                raise ConfigError(
+                    f"{path}: line 1: {number} column is {name}, which --witness names"
+                )
         read = {i for i, _ in found}
-        others = [name for i, name in enumerate(header) if i not in read and name not in self.mapping]
+        others = [
+            name for i, name in enumerate(header) if i not in read and name not in self.mapping
+        ]
         suggested = {name: kind for name in others if (kind := suggestion(name))}
         if REFERENCE not in called:
             column = next((name for name, kind in suggested.items() if kind == REFERENCE), "COLUMN")
-            raise ConfigError(f"{path}: line 1: no column {REFERENCE}: name it with --map {column}={REFERENCE}")
+            raise ConfigError(
+                f"{path}: line 1: no column {REFERENCE}: name it with --map {column}={REFERENCE}"
+            )
         if not self.bare and not any(kind in known - {REFERENCE, "name"} for kind in called):
-            pair = next((f"{name}={kind}" for name, kind in suggested.items() if kind != REFERENCE), "COLUMN=phone")
+            pair = next(
+                (f"{name}={kind}" for name, kind in suggested.items() if kind != REFERENCE),
+                "COLUMN=phone",
+            )
             raise ConfigError(f"{path}: line 1: no identifier column: name one with --map {pair}")
-        self.suggestions.update({name: kind for name, kind in suggested.items() if kind != REFERENCE})
+        self.suggestions.update(
+            {name: kind for name, kind in suggested.items() if kind != REFERENCE}
+        )
         return [i for i, _ in found]
 
-    def _with_one_reference(self, path: Path, header: Sequence[str], found: list[tuple[int, str]]) -> list[tuple[int, str]]:
-        """Return the columns with one of references at most: one that is named so goes before those that Chinese words name."""
+    def _with_one_reference(
+        self, path: Path, header: Sequence[str], found: list[tuple[int, str]]
+    ) -> list[tuple[int, str]]:
+        """Return the columns with one of references at most: one that is named so goes before
+        those that Chinese words name.
+        """
         columns = [i for i, kind in found if kind == REFERENCE]
-        named = [i for i in columns if header[i].strip().lower() == REFERENCE or header[i] in self.mapping]
+        named = [
+            i
+            for i in columns
+            if header[i].strip().lower() == REFERENCE or header[i] in self.mapping
+        ]
         if len(named) > 1:
             raise ConfigError(f"{path}: line 1: more than one column is {REFERENCE}")
         words = [form for word in (*REFERENCES, *REFERENCES_SPELT) for form in written(word)]
@@ -183,11 +229,16 @@ class Source:
             if kind not in (*known, *self.witness, LEFT_OUT) and not _dimension(kind):
                 meant = f" (did you mean {suggestion(kind)}?)" if suggestion(kind) else ""
                 used = ", ".join(sorted(known))
-                raise ConfigError(f"--map: {kind!r} is no kind{meant}: use {used}, cohort:NAME, {CANARY} or {LEFT_OUT}")
+                raise ConfigError(
+                    f"--map: {kind!r} is no kind{meant}: use {used}, cohort:NAME, {CANARY} or"
+                    f" {LEFT_OUT}"
+                )
         return known
 
     def _kind(self, name: str) -> str:
-        return self.mapping.get(name) or (name if name in self.witness else kind_named(name) or name)
+        return self.mapping.get(name) or (
+            name if name in self.witness else kind_named(name) or name
+        )
 
     @staticmethod
     def _place(path: Path, header: Sequence[str], name: str) -> int:
@@ -196,12 +247,21 @@ class Source:
         return list(header).index(name)
 
     def _wide(self, path: Path, table: SourceTable) -> ColumnBatch:
-        columns = [SourceColumn(self._kind(name), name, cells) for name, cells in zip(table.names, table.columns, strict=True)]
+        columns = [
+            SourceColumn(self._kind(name), name, cells)
+            for name, cells in zip(table.names, table.columns, strict=True)
+        ]
         [references] = [column.cells for column in columns if column.kind == REFERENCE]
-        labels = [SourceColumn(dimension, c.name, c.cells) for c in columns if (dimension := _dimension(c.kind))]
+        labels = [
+            SourceColumn(dimension, c.name, c.cells)
+            for c in columns
+            if (dimension := _dimension(c.kind))
+        ]
         pair = {column.kind: column for column in columns if column.kind in self.witness}
         apart = (REFERENCE, *pair)
-        others = [column for column in columns if column.kind not in apart and not _dimension(column.kind)]
+        others = [
+            column for column in columns if column.kind not in apart and not _dimension(column.kind)
+        ]
         witness = Witnessing(*(pair[name] for name in self.witness)) if pair else None
         return ColumnBatch(path, table.lines, references, others, labels, witness)
 
@@ -215,17 +275,24 @@ class Source:
             kind = self._kind(name)
             if kind not in known:
                 raise ConfigError(
-                    f"{path}: line {table.lines[int(rows[0])]}: a kind that is none of {', '.join(sorted(known))}: "
-                    "map what the list calls it with --map CALLED=KIND"
+                    f"{path}: line {table.lines[int(rows[0])]}: a kind that is none of"
+                    f" {', '.join(sorted(known))}: map what the list calls it with --map"
+                    " CALLED=KIND"
                 )
             lines = [table.lines[int(row)] for row in rows]
-            yield ColumnBatch(path, lines, references.take(rows), [SourceColumn(kind, kind, values.take(rows))])
+            yield ColumnBatch(
+                path, lines, references.take(rows), [SourceColumn(kind, kind, values.take(rows))]
+            )
 
 
 @cache
 def _words() -> dict[str, str]:
-    """Names of columns, in lower case, to their kinds: those of the kinds, and the Chinese words for them in both scripts."""
-    han = {word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()}
+    """Names of columns, in lower case, to their kinds: those of the kinds, and the Chinese words
+    for them in both scripts.
+    """
+    han = {
+        word: kind.name for kind in kinds().values() for word in kind.headers if not word.isascii()
+    }
     han |= dict.fromkeys(NAMES, "name") | dict.fromkeys((*REFERENCES, *REFERENCES_SPELT), REFERENCE)
     both = {form: kind for word, kind in han.items() for form in written(word)}
     return both | {name: name for name in (*kinds(), "name", REFERENCE)}
@@ -242,11 +309,12 @@ def kind_named(name: str) -> str:
 
 
 def suggestion(name: str) -> str:
-    """Return the kind that a column of this name may hold, for a message; "" where nothing is like it, or it may be a value.
+    """Return the kind that a column of this name may hold, for a message; "" where nothing is like
+    it, or it may be a value.
 
     >>> [suggestion(name) for name in ("mobile", "手机号2", "taiwan_permit", "custmer_ref", "remark", "13800138000")]
     ['phone', 'phone', 'taiwan_permit', 'customer_ref', '', '']
-    """
+    """  # noqa: E501
     word = name.strip().lower()
     if not may_be_shown(word):
         return ""
@@ -254,14 +322,23 @@ def suggestion(name: str) -> str:
     if word in headers:  # several kinds may share a field
         return headers[word]
     label = label_of(word)
-    by_label = next((kind.name for kind in kinds().values() if kind.field == label), "name" if label == FieldLabel.NAME else "")
-    spelt = {header: kind for header, kind in headers.items() if len(header) > MOST_DIGITS} | _words()
+    by_label = next(
+        (kind.name for kind in kinds().values() if kind.field == label),
+        "name" if label == FieldLabel.NAME else "",
+    )
+    spelt = {
+        header: kind for header, kind in headers.items() if len(header) > MOST_DIGITS
+    } | _words()
     close = difflib.get_close_matches(word, [*spelt, *REFERENCES_SPELT], 1, ALIKE)
-    return by_label or (REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else "")
+    return by_label or (
+        REFERENCE if close and close[0] in REFERENCES_SPELT else spelt[close[0]] if close else ""
+    )
 
 
 def may_be_shown(name: str) -> bool:
-    """Return whether a column's name is hardly a value, which stands in its place where a file has no header."""
+    """Return whether a column's name is hardly a value, which stands in its place where a file
+    has no header.
+    """
     return sum(letter.isdigit() for letter in name) <= MOST_DIGITS and not identifier_in(name)
 
 
@@ -272,7 +349,9 @@ def _dimension(kind: str) -> str:
 
 
 class SourceTable(NamedTuple):
-    """Up to 50,000 rows of one file: the wanted columns by name, and the line that each row begins on."""
+    """Up to 50,000 rows of one file: the wanted columns by name, and the line that each row
+    begins on.
+    """
 
     lines: Sequence[int]
     names: list[str]
@@ -280,9 +359,15 @@ class SourceTable(NamedTuple):
 
 
 def tables(
-    path: Path, names: Sequence[str], delimiter: str, wanted: Wanted, heard: Callable[[int], object] = bool
+    path: Path,
+    names: Sequence[str],
+    delimiter: str,
+    wanted: Wanted,
+    heard: Callable[[int], object] = bool,
 ) -> Iterator[SourceTable]:
-    """Yield the rows of a file. `names` stand for its header when it has none; `wanted` picks columns, given the header.
+    """Yield the rows of a file.
+
+    `names` stand for its header when it has none; `wanted` picks columns, given the header.
 
     `heard` is told of the bytes that were read, as often as some were.
     """
@@ -293,7 +378,9 @@ def tables(
 
 
 class _Rows:
-    """Rows of a text; `line` is the line on which the row in hand, or the one that cannot be read, begins."""
+    """Rows of a text; `line` is the line on which the row in hand, or the one that cannot be
+    read, begins.
+    """
 
     def __init__(self, text: IO[str], delimiter: str) -> None:
         self._text, self._delimiter, self.line = text, delimiter, 1
@@ -331,15 +418,23 @@ def _csv(
                 texts = [Texts.of([cell.encode() for cell in cells[i]]) for i in columns]
                 yield SourceTable([first for first, _ in batch], [names[i] for i in columns], texts)
         except tuple(UNREADABLE) as error:
-            raise ConfigError(f"{path}: line {line.line} cannot be read: {UNREADABLE[type(error)]}") from None
+            raise ConfigError(
+                f"{path}: line {line.line} cannot be read: {UNREADABLE[type(error)]}"
+            ) from None
 
 
-def _filled(path: Path, line: _Rows, rows: Iterator[list[str]], width: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not blank, with its line; ConfigError for one with too few or too many columns."""
+def _filled(
+    path: Path, line: _Rows, rows: Iterator[list[str]], width: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row that is not blank, with its line; ConfigError for one with too few or too
+    many columns.
+    """
     for row in rows:
         if row:
             if len(row) != width:
-                raise ConfigError(f"{path}: line {line.line}: {len(row)} columns instead of {width}")
+                raise ConfigError(
+                    f"{path}: line {line.line}: {len(row)} columns instead of {width}"
+                )
             yield line.line, row
 
 
@@ -354,29 +449,51 @@ def _parquet(path: Path, wanted: Wanted, heard: Callable[[int], object]) -> Iter
         names = [header[i] for i in wanted(path, header)]
         first, a_row = 1, path.stat().st_size / max(1, file.metadata.num_rows)
         for table in file.iter_batches(ROWS, columns=names):
-            yield SourceTable(range(first, first + table.num_rows), names, [_cells(table.column(name)) for name in names])
+            yield SourceTable(
+                range(first, first + table.num_rows),
+                names,
+                [_cells(table.column(name)) for name in names],
+            )
             first += table.num_rows
             heard(int(table.num_rows * a_row))
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror or type(error).__name__})") from None
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror or type(error).__name__})"
+        ) from None
     except ArrowException as error:
-        raise ConfigError(f"{path} is no Parquet file that can be read ({type(error).__name__})") from None
+        raise ConfigError(
+            f"{path} is no Parquet file that can be read ({type(error).__name__})"
+        ) from None
 
 
 def _cells(array: Any) -> Texts:
-    """Return a Parquet column as texts, straight from its buffers where possible; a gap is an empty cell."""
+    """Return a Parquet column as texts, straight from its buffers where possible; a gap is an
+    empty cell.
+    """
     from pyarrow import string, types  # noqa: PLC0415  an extra of its own
 
-    if types.is_dictionary(array.type) or types.is_integer(array.type) or types.is_large_string(array.type):
+    if (
+        types.is_dictionary(array.type)
+        or types.is_integer(array.type)
+        or types.is_large_string(array.type)
+    ):
         array = array.cast(string())
     if not types.is_string(array.type):
-        return Texts.of([b"" if value is None else str(value).encode() for value in array.to_pylist()])
+        return Texts.of(
+            [b"" if value is None else str(value).encode() for value in array.to_pylist()]
+        )
     _, offsets, data = array.buffers()
-    places = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1].astype(np.int64)
+    places = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1].astype(
+        np.int64
+    )
     lengths = np.diff(places)
     if array.null_count:
         lengths = np.where(array.is_valid().to_numpy(zero_copy_only=False), lengths, 0)
-    piece = np.frombuffer(data, np.uint8)[places[0] : places[-1]] if data is not None else np.empty(0, np.uint8)
+    piece = (
+        np.frombuffer(data, np.uint8)[places[0] : places[-1]]
+        if data is not None
+        else np.empty(0, np.uint8)
+    )
     return Texts.cut(piece, places[:-1] - places[0], lengths)
 
 
@@ -399,7 +516,9 @@ class _CountingFile(io.RawIOBase):
 
 @contextlib.contextmanager
 def _open(path: Path, heard: Callable[[int], object]) -> Iterator[Any]:
-    """The bytes of the list, unzipped, as a buffered reader; gzip files that were joined end to end are read to the last."""
+    """The bytes of the list, unzipped, as a buffered reader; gzip files that were joined end to
+    end are read to the last.
+    """
     file: Any
     with contextlib.ExitStack() as stack:
         try:

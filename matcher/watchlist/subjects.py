@@ -4,9 +4,9 @@ Sealed to the resolver; never leaves the building host.
 
     magic | { u32 length | HPKE message over lines of `handle,reference` } … | u32 0 | u32 number of messages
 
-A message says itself that it is whole; the number at the end says that all are there. To resolve a handle needs the resolver's
-private key and a case number, and leaves an entry in the audit log.
-"""
+A message says itself that it is whole; the number at the end says that all are there. To resolve a
+handle needs the resolver's private key and a case number, and leaves an entry in the audit log.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -45,9 +45,13 @@ class SubjectWriter:
     def __init__(self, path: Path, keys: KeyStore, tenant: str, *, keep: bool = False) -> None:
         """`keep` begins with all that is in the file already."""
         self._path, self._tenant = path, tenant
-        self._sealer = Sealer(KEY_ID, X25519PublicKey.from_public_bytes(keys.read(f"{tenant}/resolver.pub")))
+        self._sealer = Sealer(
+            KEY_ID, X25519PublicKey.from_public_bytes(keys.read(f"{tenant}/resolver.pub"))
+        )
         self._draft = path.with_suffix(".partial-subjects")
-        self._file = os.fdopen(os.open(self._draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb")
+        self._file = os.fdopen(
+            os.open(self._draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb"
+        )
         self._file.write(MAGIC)
         self._messages = 0
         for sealed in _chunks(path) if keep and path.is_file() else ():
@@ -61,7 +65,9 @@ class SubjectWriter:
         self._draft.unlink(missing_ok=True)
 
     def add(self, handles: Tags, references: Texts) -> None:
-        """Seal handles (n, 16) beside their references; of those that follow one another with the same handle, one."""
+        """Seal handles (n, 16) beside their references; of those that follow one another with
+        the same handle, one.
+        """
         new = np.ones(len(handles), bool)
         new[1:] = (handles[1:] != handles[:-1]).any(axis=1)
         distinct = np.flatnonzero(new)
@@ -87,7 +93,9 @@ class SubjectWriter:
 
 
 def _lines(handles: Tags, references: Texts) -> bytes:
-    """`handle,reference` lines, put together as a table from which what is beyond each reference is then left out."""
+    """`handle,reference` lines, put together as a table from which what is beyond each reference
+    is then left out.
+    """
     n, width = references.table.shape
     table = np.empty((n, handles.shape[1] + 1 + width + 1), np.uint8)
     table[:, : handles.shape[1]], table[:, handles.shape[1]] = handles, ord(",")
@@ -98,7 +106,9 @@ def _lines(handles: Tags, references: Texts) -> bytes:
 
 
 def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> dict[str, str]:
-    """References of the `wanted` handles (hex) that are in `path`; CorruptError unless it is whole."""
+    """References of the `wanted` handles (hex) that are in `path`; CorruptError unless it is
+    whole.
+    """
     asked, found = set(wanted), {}
     for _, plain in _opened(path, keys, tenant):
         for line in plain.decode().split("\n"):
@@ -109,7 +119,8 @@ def resolve(path: Path, keys: KeyStore, tenant: str, wanted: Iterable[str]) -> d
 
 
 def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
-    """Write `path` anew without the references of one handle (hex), if it has any; how many there were.
+    """Write `path` anew without the references of one handle (hex), if it has any; how many there
+    were.
 
     CorruptError unless it is whole, ConfigError where the resolver's key is not here.
     """
@@ -130,18 +141,26 @@ def forget(path: Path, keys: KeyStore, tenant: str, handle: str) -> int:
 
 def _opened(path: Path, keys: KeyStore, tenant: str) -> Iterator[tuple[bytes, bytes]]:
     """Yield each message as it lies there and in clear; ConfigError where it does not open."""
-    opener = SealOpener({KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))})
+    opener = SealOpener(
+        {KEY_ID: X25519PrivateKey.from_private_bytes(keys.read(f"{tenant}/resolver.key"))}
+    )
     for sealed in _chunks(path):
         try:
-            yield sealed, opener.open(sealed, purpose=PURPOSE, topic=tenant, schema=1, key_id=KEY_ID)
+            yield (
+                sealed,
+                opener.open(sealed, purpose=PURPOSE, topic=tenant, schema=1, key_id=KEY_ID),
+            )
         except RecordError as error:
             raise ConfigError(
-                f"{path} is damaged, or was not sealed to this resolver ({error.reason}): restore it, or build the list again"
+                f"{path} is damaged, or was not sealed to this resolver ({error.reason}): restore"
+                " it, or build the list again"
             ) from None
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield the sealed messages in `path`; CorruptError when it ends before its end, or holds more."""
+    """Yield the sealed messages in `path`; CorruptError when it ends before its end, or holds
+    more.
+    """
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
@@ -153,7 +172,9 @@ def _chunks(path: Path) -> Iterator[bytes]:
             if file.read() != _LENGTH.pack(messages):
                 raise _damaged(path)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): it stays on the building host") from None
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}): it stays on the building host"
+        ) from None
 
 
 def _message(file: IO[bytes], path: Path) -> bytes:

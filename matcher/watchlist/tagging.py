@@ -1,23 +1,25 @@
-"""Define what is enrolled of a column of values: in which normal form, and under which key it is hashed.
+"""Define what is enrolled of a column of values: in which normal form, and under which key it is
+hashed.
 
-A column is normalised at once where its cells are written as they should be, and one by one elsewhere. A cell
-is called clean if `kinds()[kind].normalise` returns it unchanged and its checksum holds; the detectors of
-`matcher.detect` decide that by the rules with which they search texts.
+A column is normalised at once where its cells are written as they should be, and one by one
+elsewhere. A cell is called clean if `kinds()[kind].normalise` returns it unchanged and its checksum
+holds; the detectors of `matcher.detect` decide that by the rules with which they search texts.
 
-A value is enrolled in the forms of `ullage.lookup.values`, many at a time, and masked: `138****8000`,
-`4403**********1234`, `440301********1234`. One of a million customers has almost any masked phone number, so
-masks only corroborate. Cards have no masked form: a card's hash must never lie beside its first or last digits
-(PCI DSS 3.5.1).
+A value is enrolled in the forms of `ullage.lookup.values`, many at a time, and masked:
+`138****8000`, `4403**********1234`, `440301********1234`. One of a million customers has almost any
+masked phone number, so masks only corroborate. Cards have no masked form: a card's hash must never
+lie beside its first or last digits (PCI DSS 3.5.1).
 
-There is one key per (purpose, tenant, kind, form) under the random key of a key generation; the purposes
-`match` and `index` never meet.
+There is one key per (purpose, tenant, kind, form) under the random key of a key generation; the
+purposes `match` and `index` never meet.
 
-Private attributes tell whose list a leak is. They are a loan's amount and date, enrolled as keyed pairs for a
-random 5 % of customers. Another lender may have our customers, but not the amount and the day of their loans
-with us. A chosen customer has two entries of 24 bytes: a hash of the pseudonym, which says that there is a
-pair, and one of pseudonym and pair, so that equal loans of two customers have nothing in common. A keyed hash
-of the customer's reference decides who is chosen, under a key that only the build host has: the same people at
-every load. An amount is a number of cents, a date is YYYYMMDD; implausible ones are compared with nothing.
+Private attributes tell whose list a leak is. They are a loan's amount and date, enrolled as keyed
+pairs for a random 5 % of customers. Another lender may have our customers, but not the amount and
+the day of their loans with us. A chosen customer has two entries of 24 bytes: a hash of the
+pseudonym, which says that there is a pair, and one of pseudonym and pair, so that equal loans of
+two customers have nothing in common. A keyed hash of the customer's reference decides who is
+chosen, under a key that only the build host has: the same people at every load. An amount is a
+number of cents, a date is YYYYMMDD; implausible ones are compared with nothing.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ CHECK_VALUE = b"ullage key check"
 SELF_TEST = ("self-test", "plain", "ullage self-test")
 """Kind, form and value of the self-test entry; nothing in a text is of that kind."""
 SELF_TEST_HANDLE = b"\xff" * TAG_BYTES
-"""The handle of its customer, who is nobody: the last of all, so that customers are numbered as if it were not there."""
+"""The handle of its customer, who is nobody: the last of all, so that customers are numbered as
+if it were not there.
+"""
 
 
 class FormValues(NamedTuple):
@@ -106,16 +110,26 @@ def _digests(kind: str, texts: Texts) -> Iterator[FormValues]:
             raw = b"".join([digest(value, usedforsecurity=False).digest() for value in written])
             text = hexed(np.frombuffer(raw, np.uint8).reshape(len(rows), -1))
             for part in parts:
-                yield FormValues(form, rows, Texts.whole(text if part is WHOLE else np.ascontiguousarray(text[:, part])))
+                yield FormValues(
+                    form,
+                    rows,
+                    Texts.whole(text if part is WHOLE else np.ascontiguousarray(text[:, part])),
+                )
 
 
 def _domestic(kind: str, texts: Texts) -> npt.NDArray[np.int64]:
-    """Return which values are of the length that is masked and digested with prefixes; a number from abroad begins with `+`."""
-    return np.flatnonzero((texts.lengths == DOMESTIC.get(kind, 0)) & (texts.table[:, 0] != ord("+")))
+    """Return which values are of the length that is masked and digested with prefixes; a number
+    from abroad begins with `+`.
+    """
+    return np.flatnonzero(
+        (texts.lengths == DOMESTIC.get(kind, 0)) & (texts.table[:, 0] != ord("+"))
+    )
 
 
 def _masked(texts: Texts, head: int, tail: int) -> Texts:
-    """Return the values, which are all as long, with stars between the first `head` and the last `tail` characters."""
+    """Return the values, which are all as long, with stars between the first `head` and the last
+    `tail` characters.
+    """
     length = int(texts.lengths[0])
     table = texts.table[:, :length].copy()
     table[:, head : length - tail] = ord("*")
@@ -141,7 +155,9 @@ class TagKeys:
         return self._taggers[kind, form]
 
     def tag(self, kinds: Sequence[str], forms: Sequence[str], values: Sequence[str]) -> Tags:
-        """Tags of `values`, each as the kind and form beside it: shape (n, 16), one AES batch a (kind, form)."""
+        """Tags of `values`, each as the kind and form beside it: shape (n, 16), one AES batch a
+        (kind, form).
+        """
         out = np.empty((len(values), TAG_BYTES), np.uint8)
         groups: dict[tuple[str, str], list[int]] = {}
         for place, pair in enumerate(zip(kinds, forms, strict=True)):
@@ -181,18 +197,26 @@ class HandleKey:
 
         The key decides, so it is the same at each load.
         """
-        lots = self._lots.tag_rows(references.table, references.lengths)[:, :8].copy().view(">u8").ravel()
+        lots = (
+            self._lots.tag_rows(references.table, references.lengths)[:, :8]
+            .copy()
+            .view(">u8")
+            .ravel()
+        )
         below: npt.NDArray[np.bool_] = lots < np.uint64(int(share * (1 << 64)))
         return below
 
 
 def check_values_of(keys: KeyStore, tenant: str) -> tuple[tuple[str, str], ...]:
-    """(name, check value) of the tenant's keys besides that of the epoch on which the use of a list depends.
+    """(name, check value) of the tenant's keys besides that of the epoch on which the use of a list
+    depends.
 
     These are the newest key of index tags, and the key of handles.
     """
     index = [f"{tenant}/index-{number}.key" for number in epochs(keys, tenant, "index")[-1:]]
-    return tuple((name, check_value(keys.read(name), name)) for name in (*index, f"{tenant}/handle.key"))
+    return tuple(
+        (name, check_value(keys.read(name), name)) for name in (*index, f"{tenant}/handle.key")
+    )
 
 
 def handles(keys: KeyStore, tenant: str, references: Iterable[str]) -> Tags:
@@ -207,7 +231,9 @@ LONGEST = 64
 
 
 def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
-    """(rows that hold a value, their normal forms, what is wrong by row); blank cells are neither."""
+    """(rows that hold a value, their normal forms, what is wrong by row); blank cells are
+    neither.
+    """
     clean = _clean(kind, cells)
     long = cells.too_long()
     good = np.flatnonzero(clean & ~long)
@@ -226,11 +252,17 @@ def normalised(kind: str, cells: Texts) -> tuple[Places, Texts, dict[int, str]]:
                 normals.append(normal.encode())
     if not rows:
         return good, cells.take(good), faults
-    return np.concatenate((good, np.array(rows, np.int64))), concatenate((cells.take(good), Texts.of(normals))), faults
+    return (
+        np.concatenate((good, np.array(rows, np.int64))),
+        concatenate((cells.take(good), Texts.of(normals))),
+        faults,
+    )
 
 
 def normalised_one(kind: str, text: str) -> tuple[str, str]:
-    """(normal form, ""), or ("", what is wrong). An ID whose checksum fails cannot be asked for: a typing error in the list.
+    """(normal form, ""), or ("", what is wrong).
+
+    An ID whose checksum fails cannot be asked for: a typing error in the list.
 
     A card that fails Luhn is enrolled: some issuers give them out.
     """
@@ -255,7 +287,9 @@ def _clean(kind: str, cells: Texts) -> Flags:
 
 
 def _are_han(text: Bytes, lengths: Places) -> Flags:
-    """Names wholly of Chinese characters, three bytes each, the first E4 to E9 (U+4000 to U+9FFF)."""
+    """Names wholly of Chinese characters, three bytes each, the first E4 to E9 (U+4000 to
+    U+9FFF).
+    """
     clean: Flags = (lengths > 0) & (lengths % 3 == 0)
     for place in range(0, text.shape[1], 3):
         clean &= (lengths <= place) | ((text[:, place] - np.uint8(0xE4)) < 6)
@@ -269,14 +303,20 @@ TESTS: dict[str, Callable[[Bytes, Places], Flags]] = {
     "email": are_normal_addresses,
     "name": _are_han,
 }
-"""What tells of cells, u8[n, width] and their lengths, which are normal: it may doubt too much, never too little."""
+"""What tells of cells, u8[n, width] and their lengths, which are normal: it may doubt too much,
+never too little.
+"""
 
 
 def clean_references(cells: Texts) -> tuple[Texts, dict[int, str]]:
-    """Customer references without spaces around them, and what is wrong with those that belong to nobody, by row."""
+    """Customer references without spaces around them, and what is wrong with those that belong
+    to nobody, by row.
+    """
     long = cells.too_long()
     visible = (cells.table > 0x20) & (cells.table < 0x7F)
-    doubtful = np.flatnonzero(~(visible | ~cells.within()).all(axis=1) | (cells.lengths == 0) | long)
+    doubtful = np.flatnonzero(
+        ~(visible | ~cells.within()).all(axis=1) | (cells.lengths == 0) | long
+    )
     if not len(doubtful):
         return cells, {}
     faults, stripped = {}, {}
@@ -302,34 +342,51 @@ WITNESS = "witness"
 HOLDER, PAIR = "holder", "amount-date"
 """Forms: that a customer has a pair, and the pair."""
 CHOSEN_SHARE = 0.05
-"""Of the customers, those who are chosen. Policy: enough for ten among 200 people of a leak, and 95 % have nothing enrolled."""
+"""Of the customers, those who are chosen.
+
+Policy: enough for ten among 200 people of a leak, and 95 % have nothing enrolled.
+"""
 CENTS = range(100_00, 10_000_000_00 + 1)
-"""100 to 10,000,000 yuan: smaller are fees, ages and months, larger are numbers of something; a day as YYYYMMDD is above."""
+"""100 to 10,000,000 yuan: smaller are fees, ages and months, larger are numbers of something; a
+day as YYYYMMDD is above.
+"""
 YEARS = range(2000, 2050)
 LONGEST_VALUE = 64
 """Characters of a cell that is an amount or a date and nothing else."""
 
 TIMES = {"": 1, "k": 1_000, "千": 1_000, "w": 10_000, "万": 10_000, "百万": 1_000_000}
 _NUMBER = r"(?P<whole>\d{1,3}(?:[, ]\d{3}){1,2}|\d{1,8})(?P<part>\.\d{1,6})?"
-_MONEY = rf"(?:(?:¥|rmb|cny|人民币)\s?)?{_NUMBER}\s?(?P<times>百万|[kw千万])?\s?(?:元整?|圆整?|块钱?|rmb|cny)?"
+_MONEY = rf"(?:(?:¥|rmb|cny|人民币)\s?)?{_NUMBER}\s?(?P<times>百万|[kw千万])?\s?(?:元整?|圆整?|块钱?|rmb|cny)?"  # noqa: E501
 AMOUNT = re.compile(rf"\+?{_MONEY}")
-_ALONE = r"(?<![0-9a-z.,/_@%+$\-])(?<!\d:)", r"(?![0-9a-z.,:/_@%\-][0-9a-z]|[0-9a-z_@%万千百亿期岁天个月年日号/\-])"
+_ALONE = (
+    r"(?<![0-9a-z.,/_@%+$\-])(?<!\d:)",
+    r"(?![0-9a-z.,:/_@%\-][0-9a-z]|[0-9a-z_@%万千百亿期岁天个月年日号/\-])",
+)
 IN_TEXT = re.compile(_MONEY.join(_ALONE))
-"""An amount within a text, alone: no piece of another number or word, and no count of something else."""
-_TIME = r"(?:[t ]{0,2}(?:\d{1,2}[:时]\d{1,2}(?:[:分](?:\d{1,2}秒?(?:\.\d{1,9})?)?)?)(?:\s?(?:z|[+\-]\d\d:?\d\d))?)?"
+"""An amount within a text, alone: no piece of another number or word, and no count of something
+else.
+"""
+_TIME = (
+    r"(?:[t"
+    r" ]{0,2}(?:\d{1,2}[:时]\d{1,2}(?:[:分](?:\d{1,2}秒?(?:\.\d{1,9})?)?)?)(?:\s?(?:z|[+\-]\d\d:?\d\d))?)?"  # noqa: E501
+)
 _DAY = (
     r"(?P<year>\d{4})(?:(?P<sign>[\-/.])(?P<month>\d{1,2})(?P=sign)(?P<day>\d{1,2})"
     r"|年(?P<month_2>\d{1,2})月(?P<day_2>\d{1,2})[日号]|(?P<month_3>\d{2})(?P<day_3>\d{2})(?:\d{6})?)"
 )
 DATE = re.compile(_DAY + _TIME)
 DATE_IN_TEXT = re.compile(rf"(?<![0-9a-z.,/_\-]){_DAY}(?![0-9])(?![\-/.,][0-9])")
-WORD = compile_later(r"([一-鿿a-z][一-鿿a-z_ ]{0,23})[\s\"'`】\])}]{0,3}[:=是为]?[\s\"'`【(\[{]{0,3}$")
+WORD = compile_later(
+    r"([一-鿿a-z][一-鿿a-z_ ]{0,23})[\s\"'`】\])}]{0,3}[:=是为]?[\s\"'`【(\[{]{0,3}$"
+)
 BEFORE = 36
 """Characters before a value in which the word that names it stands."""
 
 
 class Value(NamedTuple):
-    """An amount in cents or a date as YYYYMMDD, in memory only, with the word before it, "" for none."""
+    """An amount in cents or a date as YYYYMMDD, in memory only, with the word before it, "" for
+    none.
+    """
 
     value: int
     word: str
@@ -341,7 +398,11 @@ class Value(NamedTuple):
 
 def folded(text: str) -> str:
     """`text` with ASCII digits and signs, in lower case."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).lower().replace("￥", "¥")
+    return (
+        text.lower()
+        if text.isascii()
+        else unicodedata.normalize("NFKC", text).lower().replace("￥", "¥")
+    )
 
 
 def amount_of(text: str) -> int | None:
@@ -355,7 +416,9 @@ def amount_of(text: str) -> int | None:
 
 
 def date_of(text: str) -> int | None:
-    """Return the day that a cell says, as YYYYMMDD; None for what is no plausible one. A time behind it counts for nothing.
+    """Return the day that a cell says, as YYYYMMDD; None for what is no plausible one.
+
+    A time behind it counts for nothing.
 
     >>> [date_of(text) for text in ("2026-01-05", "2026/1/5", "2026年1月5日 10:20", "2026-02-30")]
     [20260105, 20260105, 20260105, None]
@@ -382,8 +445,12 @@ def dates_in(text: str) -> Iterator[Value]:
             yield Value(day, _word(read, match.start()))
 
 
-def private_entries(handles: Tags, cents: Sequence[int], days: Sequence[int]) -> Iterator[tuple[str, list[bytes]]]:
-    """Yield what is tagged in each form of customers, whose handles are (n, 16), and a pair of each."""
+def private_entries(
+    handles: Tags, cents: Sequence[int], days: Sequence[int]
+) -> Iterator[tuple[str, list[bytes]]]:
+    """Yield what is tagged in each form of customers, whose handles are (n, 16), and a pair of
+    each.
+    """
     yield HOLDER, holders(handles)
     yield PAIR, pairs(handles, cents, days)
 
@@ -395,7 +462,10 @@ def holders(handles: Tags) -> list[bytes]:
 
 def pairs(handles: Tags, cents: Sequence[int], days: Sequence[int]) -> list[bytes]:
     """Return what is tagged of customers and a pair of each."""
-    return [handle.tobytes() + b"%d/%d" % (amount, day) for handle, amount, day in zip(handles, cents, days, strict=True)]
+    return [
+        handle.tobytes() + b"%d/%d" % (amount, day)
+        for handle, amount, day in zip(handles, cents, days, strict=True)
+    ]
 
 
 def _cents(match: re.Match[str]) -> int | None:
@@ -405,7 +475,9 @@ def _cents(match: re.Match[str]) -> int | None:
 
 
 def _day(match: re.Match[str]) -> int | None:
-    month, day = (match[name] or match[f"{name}_2"] or match[f"{name}_3"] for name in ("month", "day"))
+    month, day = (
+        match[name] or match[f"{name}_2"] or match[f"{name}_3"] for name in ("month", "day")
+    )
     try:
         found = date(int(match["year"]), int(month), int(day))
     except ValueError:

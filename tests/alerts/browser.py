@@ -22,7 +22,9 @@ OURS = {"sec-fetch-site": "same-origin"}
 
 
 class Browser:
-    """Sends requests straight into the application, with the cookie that it was given; `log` is what was logged meanwhile."""
+    """Sends requests straight into the application, with the cookie that it was given; `log` is
+    what was logged meanwhile.
+    """
 
     def __init__(self, app):
         self.app, self.log, self.cookies = app, io.StringIO(), {}
@@ -36,7 +38,9 @@ class Browser:
     def ask(self, method: str, path: str, **more) -> httpx.Response:
         async def send() -> httpx.Response:
             transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", cookies=self.cookies) as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url=f"http://{HOST}", cookies=self.cookies
+            ) as client:
                 return await client.request(method, path, **more)
 
         return asyncio.run(send())
@@ -44,10 +48,14 @@ class Browser:
     def get(self, path: str, **more) -> httpx.Response:
         return self.ask("GET", path, **more)
 
-    def post(self, path: str, data: dict | None = None, headers: dict = OURS, **more) -> httpx.Response:
+    def post(
+        self, path: str, data: dict | None = None, headers: dict = OURS, **more
+    ) -> httpx.Response:
         return self.ask("POST", path, data=data, headers=headers, **more)
 
 
-def add_account(accounts: Accounts, name: str, roles: Sequence[str], tenants: Sequence[str] = (ALL,)) -> None:
+def add_account(
+    accounts: Accounts, name: str, roles: Sequence[str], tenants: Sequence[str] = (ALL,)
+) -> None:
     """Somebody with password `PASSWORD`, which is their own."""
     accounts.add(name, roles, tenants, digest=CHEAP.hash(PASSWORD), by="test", is_own=True)

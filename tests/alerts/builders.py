@@ -34,13 +34,21 @@ def handle(name: object) -> str:
 
 
 def finding(
-    name: str, values: Iterable[object] = (), people: Iterable[object] = (), kinds: Sequence[str] = ("phone",), **changes: Any
+    name: str,
+    values: Iterable[object] = (),
+    people: Iterable[object] = (),
+    kinds: Sequence[str] = ("phone",),
+    **changes: Any,
 ) -> Finding:
-    """A finding of that name: its sketch holds `values`, each of `people` has a row with an identifier of each of `kinds`."""
+    """A finding of that name: its sketch holds `values`, each of `people` has a row with an
+    identifier of each of `kinds`.
+    """
     fields = changes.pop("fields", ("NAME", "PHONE"))
     site, capture = changes.pop("site", "paste"), changes.pop("capture", {})
     matches = tuple(
-        factories.match(subject=handle(p), index_tag=handle(f"{p}{kind}"), kind=kind, row=row, fields=fields)
+        factories.match(
+            subject=handle(p), index_tag=handle(f"{p}{kind}"), kind=kind, row=row, fields=fields
+        )
         for row, p in enumerate(people)
         for kind in kinds
     )
@@ -48,7 +56,14 @@ def finding(
     statistics = {
         "rows": rows,
         "candidates": {"phone": rows},
-        "groups": (RowGroup(fields=tuple(fields), rows=rows, matched=rows, corroborated=rows if len(kinds) > 1 else 0),),
+        "groups": (
+            RowGroup(
+                fields=tuple(fields),
+                rows=rows,
+                matched=rows,
+                corroborated=rows if len(kinds) > 1 else 0,
+            ),
+        ),
         "sketch": sketch(values),
         **changes.pop("statistics", {}),
     }
@@ -64,20 +79,44 @@ def finding(
 
 def incident(id_: str = "INC-A", when: datetime = factories.WHEN, **changes: Any) -> Incident:
     """An incident as it stands in a store, seen at `when`."""
-    fields: dict[str, Any] = dict.fromkeys("reasons origin_reasons terms brands linked sketch titles authors".split(), ())
+    fields: dict[str, Any] = dict.fromkeys(
+        "reasons origin_reasons terms brands linked sketch titles authors".split(), ()
+    )
     fields |= dict.fromkeys("opened_at updated_at first_seen last_seen".split(), when)
-    fields |= dict.fromkeys("scenario scenario_title scenario_title_zh skeleton subjects".split(), "")
+    fields |= dict.fromkeys(
+        "scenario scenario_title scenario_title_zh skeleton subjects".split(), ""
+    )
     fields |= dict.fromkeys("customers rows sightings unit origin_p exposure".split(), 1)
-    fields |= {"id": id_, "tenant": "bank", "opened_by": "f", "published_at": None, "publish_seconds": None, "alarm": False}
-    fields |= {"severity": "low", "origin": "unknown", "sketch_of": "candidates", "kinds": ("phone",), "sites": ("paste",)}
+    fields |= {
+        "id": id_,
+        "tenant": "bank",
+        "opened_by": "f",
+        "published_at": None,
+        "publish_seconds": None,
+        "alarm": False,
+    }
+    fields |= {
+        "severity": "low",
+        "origin": "unknown",
+        "sketch_of": "candidates",
+        "kinds": ("phone",),
+        "sites": ("paste",),
+    }
     fields |= changes
     by_origin: dict[str, ClockWord] = {"ours": "run", "partner": "run", "unknown": "if confirmed"}
-    verdict = {"row": 9, "told": "nobody", "clock": by_origin.get(fields["origin"], "none"), "minutes": 0}
+    verdict = {
+        "row": 9,
+        "told": "nobody",
+        "clock": by_origin.get(fields["origin"], "none"),
+        "minutes": 0,
+    }
     return Incident(**{**verdict, **fields})
 
 
 def record(found: Finding, offset: int = 1) -> Record:
-    return Record(FINDINGS, 0, offset, 0.0, found.tenant, {"schema": str(FINDING_SCHEMA)}, found.encode())
+    return Record(
+        FINDINGS, 0, offset, 0.0, found.tenant, {"schema": str(FINDING_SCHEMA)}, found.encode()
+    )
 
 
 @functools.cache
@@ -86,12 +125,16 @@ def unread_metrics() -> AlertMetrics:
     return AlertMetrics(CollectorRegistry(), ["bank"], HeldClock().as_clock())
 
 
-def stage(store: IncidentStore, clock: HeldClock, registry: CollectorRegistry | None = None) -> Alert:
+def stage(
+    store: IncidentStore, clock: HeldClock, registry: CollectorRegistry | None = None
+) -> Alert:
     metrics = AlertMetrics(registry, ["bank"], clock.as_clock()) if registry else unread_metrics()
     return Alert(store, clock.as_clock(), lambda tenant: Tenant(), metrics)
 
 
-def fold_all(store: IncidentStore, clock: HeldClock, findings: Sequence[Finding], batch: int = 64) -> None:
+def fold_all(
+    store: IncidentStore, clock: HeldClock, findings: Sequence[Finding], batch: int = 64
+) -> None:
     alert = stage(store, clock)
     for start in range(0, len(findings), batch):
         alert.handle([record(f) for f in findings[start : start + batch]])
@@ -100,4 +143,8 @@ def fold_all(store: IncidentStore, clock: HeldClock, findings: Sequence[Finding]
 
 def everything(store: IncidentStore) -> dict[str, str]:
     """Every document by class and id, as JSON."""
-    return {f"{kind.__name__} {d.id}": d.model_dump_json() for kind in CLASSES for d in store.scroll(kind, DocumentFilter())}
+    return {
+        f"{kind.__name__} {d.id}": d.model_dump_json()
+        for kind in CLASSES
+        for d in store.scroll(kind, DocumentFilter())
+    }

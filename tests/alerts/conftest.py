@@ -1,4 +1,6 @@
-"""A store, in the data folder where the commands look for it, the page over it, and a log of the test's own."""
+"""A store, in the data folder where the commands look for it, the page over it, and a log of the
+test's own.
+"""
 
 import io
 import shutil
@@ -95,10 +97,14 @@ def desk(
     context: Context,
     registry: CollectorRegistry,
 ) -> Iterator[Browser]:
-    """The desk, with the keys of tenant `bank`, where nobody has logged in; on a server it has the rights of search alone."""
+    """The desk, with the keys of tenant `bank`, where nobody has logged in; on a server it has
+    the rights of search alone.
+    """
     give_keys(context, bank_keys)
     with backend.opened_as("search", context.data, store) as seen:
-        yield Browser(create_app(context, seen, accounts, registry, frozenset({HOST}), hasher=CHEAP))
+        yield Browser(
+            create_app(context, seen, accounts, registry, frozenset({HOST}), hasher=CHEAP)
+        )
 
 
 @pytest.fixture
@@ -111,7 +117,9 @@ def browser(desk: Browser) -> Browser:
 
 @pytest.fixture
 def log_in(desk: Browser, accounts: Accounts) -> Callable[..., Browser]:
-    """Logs somebody in who has these roles and sees these tenants, by default all: `log_in("agent", tenants=["bank"])`."""
+    """Logs somebody in who has these roles and sees these tenants, by default all:
+    `log_in("agent", tenants=["bank"])`.
+    """
 
     def logged_in(*roles: str, tenants: Sequence[str] = (ALL,)) -> Browser:
         name = f"{roles[0]} of {tenants[0]}".replace(ALL, "all")
@@ -128,7 +136,9 @@ def log_in(desk: Browser, accounts: Accounts) -> Callable[..., Browser]:
 def leaked(store, clock, context, browser) -> str:
     """One incident, in which the owner of PHONE is."""
     tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
-    told = finding("f", range(10), capture={"title": "内料 四件套", "url": "https://paste.example/1"})
+    told = finding(
+        "f", range(10), capture={"title": "内料 四件套", "url": "https://paste.example/1"}
+    )
     found = match(subject=handle("a"), index_tag=tag)
     fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
     return incident_id("f")
@@ -140,7 +150,9 @@ def address(store, accounts, context, registry, clock, bank_keys) -> Iterator[st
     give_keys(context, bank_keys)
     fold_all(store, clock, [finding("f", range(10), people="ab", kinds=("phone", "card"))])
     with listening("search", "127.0.0.1", 0) as (listener, port):
-        app = create_app(context, store, accounts, registry, frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP)
+        app = create_app(
+            context, store, accounts, registry, frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP
+        )
         stop = threading.Event()
         server = threading.Thread(target=serve, args=(app, listener, stop))
         server.start()
@@ -151,7 +163,9 @@ def address(store, accounts, context, registry, clock, bank_keys) -> Iterator[st
 
 @pytest.fixture(autouse=True)
 def logged() -> io.StringIO:
-    """What is logged; a command that an earlier test ran has left the log at a stream that is closed."""
+    """What is logged; a command that an earlier test ran has left the log at a stream that is
+    closed.
+    """
     stream = io.StringIO()
     log.configure("debug", stream)
     return stream

@@ -1,13 +1,16 @@
-"""What the stages after matching leave, as digests that any rebuilding must reproduce: `golden.json`, held by `test_golden`.
+"""What the stages after matching leave, as digests that any rebuilding must reproduce:
+`golden.json`, held by `test_golden`.
 
-A month of leaks in small and the posts of the demo are matched and signed, the alert service takes them a few days at a time, and
-people work on what comes of them. Frozen are then every document of the store, each message by kind of channel, exports, drafts
-and letters, pages in both languages, and what programs are answered. Each is frozen twice: as `facts`, its numbers, identifiers,
-words of closed lists, links and names of fields, and as `wording`, every word; who changes sentences alone sees `wording` alone
-move. The entries `findings` are what all of it begins with: where they move, it is matching that changed.
+A month of leaks in small and the posts of the demo are matched and signed, the alert service takes
+them a few days at a time, and people work on what comes of them. Frozen are then every document of
+the store, each message by kind of channel, exports, drafts and letters, pages in both languages,
+and what programs are answered. Each is frozen twice: as `facts`, its numbers, identifiers, words of
+closed lists, links and names of fields, and as `wording`, every word; who changes sentences alone
+sees `wording` alone move. The entries `findings` are what all of it begins with: where they move,
+it is matching that changed.
 
-`python -m tests.alerts.golden` freezes anew, for a change of behaviour that is meant; `python -m tests.alerts.golden FOLDER`
-writes the texts themselves there, to compare those of two commits.
+`python -m tests.alerts.golden` freezes anew, for a change of behaviour that is meant; `python -m
+tests.alerts.golden FOLDER` writes the texts themselves there, to compare those of two commits.
 """
 
 from __future__ import annotations
@@ -77,7 +80,12 @@ REFERENCE, TOKEN = "C-2026-1", "0123456789abcdef"
 SENT = {"sent_at": "2026-03-11T23:40", "channel": "portal", "reference": "R-1"}
 LIMITS = {"dingtalk": MOST_OF_ROBOTS, "wecom": MOST_OF_ROBOTS}
 MINIMAL = ("slack", "wecom")
-TALK = ("今天天气很好，去公园散步。", "有没有人周末一起去爬山？", "The bus was late again.", "这本书写得真不错，推荐给大家。")
+TALK = (
+    "今天天气很好，去公园散步。",
+    "有没有人周末一起去爬山？",
+    "The bus was late again.",
+    "这本书写得真不错，推荐给大家。",
+)
 Texts = dict[str, str]
 
 SETTINGS = """\
@@ -111,9 +119,13 @@ def texts(folder: Path) -> Texts:
     with ExitStack() as stack:
         rng = random.Random(SEED)
         stack.enter_context(mock.patch.object(KeyStore, "make", known_key))
-        stack.enter_context(mock.patch("secrets.token_hex", lambda size=16: rng.randbytes(size).hex()))
+        stack.enter_context(
+            mock.patch("secrets.token_hex", lambda size=16: rng.randbytes(size).hex())
+        )
         stack.enter_context(mock.patch("secrets.token_bytes", lambda size=32: rng.randbytes(size)))
-        stack.enter_context(mock.patch("secrets.token_urlsafe", lambda size=32: rng.randbytes(size).hex()))
+        stack.enter_context(
+            mock.patch("secrets.token_urlsafe", lambda size=32: rng.randbytes(size).hex())
+        )
         return Play(folder).texts()
 
 
@@ -150,39 +162,70 @@ class Play:
             self.clock.advance(AFTER.total_seconds())
             self._run(self._heartbeat())
         for tenant in ("bank", "demo"):
-            self.found[f"findings {tenant}"] = "\n".join(one.encode().decode() for one in made if one.tenant == tenant)
-        with closing(configured_store(self.context)) as store, closing(Accounts(self.folder, self.clock.as_clock())) as accounts:
+            self.found[f"findings {tenant}"] = "\n".join(
+                one.encode().decode() for one in made if one.tenant == tenant
+            )
+        with (
+            closing(configured_store(self.context)) as store,
+            closing(Accounts(self.folder, self.clock.as_clock())) as accounts,
+        ):
             add_account(accounts, ASKER, ["lead", "dpo", "fraud", "auditor"])
-            app = create_app(self.context, store, accounts, CollectorRegistry(), frozenset({HOST}), zone=UTC, hasher=CHEAP)
+            app = create_app(
+                self.context,
+                store,
+                accounts,
+                CollectorRegistry(),
+                frozenset({HOST}),
+                zone=UTC,
+                hasher=CHEAP,
+            )
             head = min(one.id for one in store.scroll(Incident, DocumentFilter()))
-            holds = Holds(store, Vault(self.folder / "evidence"), self.context.trail("alert"), self.context.clock)
+            holds = Holds(
+                store,
+                Vault(self.folder / "evidence"),
+                self.context.trail("alert"),
+                self.context.clock,
+            )
             holds.set(head, by="Li", case=REFERENCE, reason="police")
             Console(Browser(app), accounts, self._add).work()
             self._run()
             for kind in CLASSES:
                 documents = sorted(store.scroll(kind, DocumentFilter()), key=lambda one: one.id)
-                self._add(f"store {kind.__name__}", [one.model_dump(mode="json") for one in documents])
+                self._add(
+                    f"store {kind.__name__}", [one.model_dump(mode="json") for one in documents]
+                )
         for name, sent in self.sent.items():
             limit = LIMITS.get(name, MOST_BYTES)
-            self._add(f"messages {name}", "\n\n".join(f"{one.subject()}\n{one.text(limit)}" for one in sent))
+            self._add(
+                f"messages {name}",
+                "\n\n".join(f"{one.subject()}\n{one.text(limit)}" for one in sent),
+            )
             if name == "webhook":
                 self._add("messages webhook JSON", [one.payload() for one in sent])
         return self.found
 
     def _add(self, name: str, what: Any) -> None:
-        """Freeze a text, or what JSON holds, a line each of a list; what comes under one name stands one after the other."""
+        """Freeze a text, or what JSON holds, a line each of a list; what comes under one name
+        stands one after the other.
+        """
         if isinstance(what, str):
             wording, kept = what, facts_of_text(what)
         else:
             lines = what if isinstance(what, list) else [what]
             wording, kept = ("\n".join(map(_as_json, some)) for some in (lines, facts_of(lines)))
         for part, text in (("facts", kept), ("wording", wording)):
-            self.found[f"{name}: {part}"] = "\n\n".join(filter(None, (self.found.get(f"{name}: {part}"), text)))
+            self.found[f"{name}: {part}"] = "\n\n".join(
+                filter(None, (self.found.get(f"{name}: {part}"), text))
+            )
 
     def _enrol(self) -> None:
-        """Lists of both tenants: those who are in the leaks of the month, with the bait, and the customers of the demo."""
+        """Lists of both tenants: those who are in the leaks of the month, with the bait, and the
+        customers of the demo.
+        """
         bait = {number: party for party, number in month_leaks.CANARIES.items()}
-        numbers = sorted({number for leak in (*SMALL, *SMALL_BEFORE) for number in leak.people} | bait.keys())
+        numbers = sorted(
+            {number for leak in (*SMALL, *SMALL_BEFORE) for number in leak.people} | bait.keys()
+        )
         people = ((Person(number), bait.get(number, "")) for number in numbers)
         rows = ([*(cell(person) for cell in COLUMNS.values()), party] for person, party in people)
         enrol(self.context, "bank", (*COLUMNS, "canary"), rows)
@@ -193,15 +236,23 @@ class Play:
         now = self.context.clock.now()
         captures = [
             Capture(
-                id=post.id, site=post.site, post_id=post.id, url=f"http://{post.site}.example/{post.id}", title=post.title,
-                author=post.author, published_at=post.at, fetched_at=post.at, kind="post", body=post.body.encode(),
+                id=post.id, site=post.site, post_id=post.id,
+                url=f"http://{post.site}.example/{post.id}", title=post.title,
+                author=post.author, published_at=post.at, fetched_at=post.at, kind="post",
+                body=post.body.encode(),
                 post_name=post.name, deleted=not post.body,
             )
             for post in posts
         ]  # fmt: skip
         sealed = {"original": "sealed", "original_key": "key"}
-        made = [one.model_copy(update=sealed if one.part == 1 else {}) for one in findings(matcher, captures, now)]
-        self._run(*(signed(self.context.keys, one.encode(), one.tenant, one.id) for one in made), self._heartbeat())
+        made = [
+            one.model_copy(update=sealed if one.part == 1 else {})
+            for one in findings(matcher, captures, now)
+        ]
+        self._run(
+            *(signed(self.context.keys, one.encode(), one.tenant, one.id) for one in made),
+            self._heartbeat(),
+        )
         return made
 
     def _heartbeat(self) -> Outgoing:
@@ -209,14 +260,26 @@ class Play:
         slot = slot_of(self.clock.seconds)
         hour, at = divmod(slot, SLOTS)
         hours = tuple(
-            SiteHour(site=site, hour=hour, slots="." * at + letter + "." * (SLOTS - 1 - at), posts=3, revisit=300)
+            SiteHour(
+                site=site,
+                hour=hour,
+                slots="." * at + letter + "." * (SLOTS - 1 - at),
+                posts=3,
+                revisit=300,
+            )
             for site, letter in (("demo-pastes", "o"), ("demo-forum", "b"))
         )
         beat = Heartbeat(
-            id="0" * 32, origin="crawl", inserted_at=datetime.fromtimestamp(self.clock.seconds, UTC), hours=hours, enrolled=5
+            id="0" * 32,
+            origin="crawl",
+            inserted_at=datetime.fromtimestamp(self.clock.seconds, UTC),
+            hours=hours,
+            enrolled=5,
         )
         headers, value = beat.headers(), beat.encode()
-        by = keys.signer(self.context.keys, "match").headers("heartbeat", *record_parts(FINDINGS, headers, value))
+        by = keys.signer(self.context.keys, "match").headers(
+            "heartbeat", *record_parts(FINDINGS, headers, value)
+        )
         return Outgoing(beat.id, value, headers | by)
 
     def _run(self, *records: Outgoing) -> None:
@@ -226,7 +289,9 @@ class Play:
             with closing(context.bus()) as bus:
                 bus.publisher(FINDINGS).append(list(records))
         with (
-            mock.patch("alerts.notify.sender.open_channel", lambda name, *_: Recorder(self.sent[name])),
+            mock.patch(
+                "alerts.notify.sender.open_channel", lambda name, *_: Recorder(self.sent[name])
+            ),
             mock.patch("ullage.runtime.service.stop_on_signals"),
         ):
             run_alert(context, once=True)
@@ -257,21 +322,35 @@ SMALL_BEFORE = tuple(map(_small, month_leaks.BEFORE))
 
 def month() -> Iterator[PostOf]:
     """The month's leaks with fewer rows, and some of its ordinary posts."""
-    with mock.patch.object(month_leaks, "LEAKS", SMALL), mock.patch.object(month_leaks, "BEFORE", SMALL_BEFORE):
+    with (
+        mock.patch.object(month_leaks, "LEAKS", SMALL),
+        mock.patch.object(month_leaks, "BEFORE", SMALL_BEFORE),
+    ):
         leaks = [*month_leaks.leak_posts(random.Random(SEED))]
-    with mock.patch.object(month_posts, "prose", return_value=TALK):  # the bench's talk takes long to make
+    # the bench's talk takes long to make
+    with mock.patch.object(month_posts, "prose", return_value=TALK):
         ordinary = [*islice(month_posts.ordinary(random.Random(SEED + 1), ORDINARY), 0, None, KEPT)]
     for number, post in enumerate((*leaks, *ordinary)):
         yield PostOf(f"m{number:04x}", post.at, post.site, post.title, post.text)
 
 
 def demo() -> Iterator[PostOf]:
-    """The posts of the demo, a minute apart, after the month; some of the chat's messages are taken away later."""
+    """The posts of the demo, a minute apart, after the month; some of the chat's messages are
+    taken away later.
+    """
     begin = month_posts.BEGIN + timedelta(days=month_posts.DAYS + 1)
     for number, post in enumerate(plan().posts):
         at = begin + timedelta(minutes=number)
         id_ = f"d{number:04x}"
-        yield PostOf(id_, at, post.site, post.title or post.thread, post.body, post.author, post.author and id_)
+        yield PostOf(
+            id_,
+            at,
+            post.site,
+            post.title or post.thread,
+            post.body,
+            post.author,
+            post.author and id_,
+        )
         if post.author and post.exposed and number % 2:
             yield PostOf(id_, at + timedelta(hours=9), post.site, "", "", post.author, id_)
 
@@ -279,15 +358,24 @@ def demo() -> Iterator[PostOf]:
 def settings() -> str:
     """Every kind of channel is told of what is grave, a program of all the rest too."""
     made = SETTINGS.format(
-        brand=month_posts.BRAND, domain=month_posts.DOMAIN, bin=month_posts.CARD_RANGE, phones=month_posts.PHONES
+        brand=month_posts.BRAND,
+        domain=month_posts.DOMAIN,
+        bin=month_posts.CARD_RANGE,
+        phones=month_posts.PHONES,
     )
     kinds = [*kinds_of_channel()]
     for name in kinds:
         detail = "minimal" if name in MINIMAL else "facts"
         made += f'\n[notify.channels.{name}]\nkind = "{name}"\ndetail = "{detail}"\n'
     listed = ", ".join(f'"{name}"' for name in kinds)
-    made += f'\n[notify.routes.wake]\nchannels = [{listed}]\nseverity = "high"\nescalate_to = ["mail"]\n'
-    return f'{made}\n[notify.routes.list]\nchannels = ["webhook"]\nseverity = "notice"\nrepeat_hours = 0\n'
+    made += (
+        f'\n[notify.routes.wake]\nchannels = [{listed}]\nseverity = "high"\nescalate_to ='
+        ' ["mail"]\n'
+    )
+    return (
+        f'{made}\n[notify.routes.list]\nchannels = ["webhook"]\nseverity = "notice"\nrepeat_hours'
+        " = 0\n"
+    )
 
 
 @dataclass(frozen=True)
@@ -345,15 +433,27 @@ class Console:
             {"status": "linked", "other": ids[9]},
             {"status": "telling_approved", "note": "meeting 7"},
         )
-        closing_: tuple[dict[str, str], ...] = ({"status": "excused", "reason": "chance", "days": "30"}, {"status": "resolved"})
+        closing_: tuple[dict[str, str], ...] = (
+            {"status": "excused", "reason": "chance", "days": "30"},
+            {"status": "resolved"},
+        )
         free = self._ids("?tenant=demo&order=opened")  # where no clock keeps it open
         for id_, form in (*zip(ids, forms, strict=False), *zip(free, closing_, strict=False)):
             self._post(f"/incidents/{id_}/decisions", {**form, "token": TOKEN})
         self._post(
-            f"/incidents/{ids[1]}/decisions", {"status": "reported pipl-57 first", "note": "R-2", "token": TOKEN[::-1], **SENT}
+            f"/incidents/{ids[1]}/decisions",
+            {"status": "reported pipl-57 first", "note": "R-2", "token": TOKEN[::-1], **SENT},
         )
-        self._post(f"/incidents/{ids[10]}/silence", {"what": f"incident {ids[10]}", "reason": "a test of ours", "days": "7"})
-        gap = {"site": "demo-forum", "since": "2d", "until": "1d", "reason": "they rebuilt the forum"}
+        self._post(
+            f"/incidents/{ids[10]}/silence",
+            {"what": f"incident {ids[10]}", "reason": "a test of ours", "days": "7"},
+        )
+        gap = {
+            "site": "demo-forum",
+            "since": "2d",
+            "until": "1d",
+            "reason": "they rebuilt the forum",
+        }
         self._post("/coverage/explain", gap)
 
     def _post(self, path: str, form: dict[str, str]) -> None:
@@ -365,8 +465,15 @@ class Console:
         self._ask("API incidents", "GET", "/v1/incidents?limit=500")
         for id_ in ids:
             self._ask("API incident", "GET", f"/v1/incidents/{id_}")
-        customers = self._ask("API customers", "GET", f"/v1/incidents/{ids[0]}/customers").json()["items"]
-        told = {"incident": ids[0], "pseudonym": customers[0]["pseudonym"], "outcome": "loss", "when": "2026-03-05T00:00:00Z"}
+        customers = self._ask("API customers", "GET", f"/v1/incidents/{ids[0]}/customers").json()[
+            "items"
+        ]
+        told = {
+            "incident": ids[0],
+            "pseudonym": customers[0]["pseudonym"],
+            "outcome": "loss",
+            "when": "2026-03-05T00:00:00Z",
+        }
         handles = [one["pseudonym"] for one in customers[:20]]
         engine = self._program("engine", ["exposure.ask"], "risk_engine")
         self._keep("API exposure", engine("POST", "/v1/exposure", json={"pseudonyms": handles}))
@@ -376,22 +483,47 @@ class Console:
 
     def _program(self, name: str, scope: Sequence[str], purpose: str) -> Callable[..., Any]:
         """Asks with a token of that scope."""
-        secret = self.accounts.add_token(name, scope, ["bank"], purpose=purpose, days=1, by="test")[1]
+        secret = self.accounts.add_token(name, scope, ["bank"], purpose=purpose, days=1, by="test")[
+            1
+        ]
         return partial(Browser(self.browser.app).ask, headers={"authorization": f"Bearer {secret}"})
 
     def _files(self, ids: Sequence[str]) -> None:
         """Drafts, letters, lists of customers."""
         for id_ in ids[-6:]:
             for language in ("zh", "en", "both"):
-                self._keep(f"report {language}", self.browser.post(f"/incidents/{id_}/report", {"lang": language}))
+                self._keep(
+                    f"report {language}",
+                    self.browser.post(f"/incidents/{id_}/report", {"lang": language}),
+                )
             for language in ("zh", "en"):
-                self._keep(f"letter {language}", self.browser.post(f"/incidents/{id_}/letter", {"lang": language}))
+                self._keep(
+                    f"letter {language}",
+                    self.browser.post(f"/incidents/{id_}/letter", {"lang": language}),
+                )
             self._keep("customers", self.browser.post(f"/incidents/{id_}/customers.csv", {}))
 
     def _pages(self, ids: Sequence[str]) -> None:
         """What people see, in both languages."""
-        tabs = ("?tab=open", "?tab=closed", "?tab=mine", "?tab=all&flat=1&order=-customers", "?tab=all&tenant=demo")
-        single = ("noise", "handover", "coverage", "sites", "channels", "watchlists", "accounts", "assess", "password", "audit")
+        tabs = (
+            "?tab=open",
+            "?tab=closed",
+            "?tab=mine",
+            "?tab=all&flat=1&order=-customers",
+            "?tab=all&tenant=demo",
+        )
+        single = (
+            "noise",
+            "handover",
+            "coverage",
+            "sites",
+            "channels",
+            "watchlists",
+            "accounts",
+            "assess",
+            "password",
+            "audit",
+        )
         for language in ("en", "zh"):
             for tab in tabs:
                 self._page("queue", language, f"/{tab}")
@@ -400,9 +532,15 @@ class Console:
             for id_ in ids[::4]:
                 self._page("incident", language, f"/incidents/{id_}")
 
-    def _page(self, name: str, language: str, path: str, form: dict[str, str] | None = None) -> None:
+    def _page(
+        self, name: str, language: str, path: str, form: dict[str, str] | None = None
+    ) -> None:
         headers = {"accept-language": language, "sec-fetch-site": "same-origin"}
-        answer = self.browser.post(path, form, headers) if form else self.browser.get(path, headers=headers)
+        answer = (
+            self.browser.post(path, form, headers)
+            if form
+            else self.browser.get(path, headers=headers)
+        )
         if answer.status_code == 303:
             answer = self.browser.get(answer.headers["location"], headers=headers)
         self._keep(f"page {language} {name}", answer)
@@ -419,10 +557,15 @@ class Console:
             before, page, after = PAGE.split(answer.text)
             self.add(name, f"{words(page)}\n\n{structure(page)}")
             if name in ("page en noise", "page zh noise"):
-                self.add(name.replace("noise", "frame"), f"{words(before + after)}\n\n{structure(before + after)}")
+                self.add(
+                    name.replace("noise", "frame"),
+                    f"{words(before + after)}\n\n{structure(before + after)}",
+                )
         elif "officedocument" in kind:
             with zipfile.ZipFile(io.BytesIO(answer.content)) as document:
-                self.add(name, words(document.read("word/document.xml").decode().replace("</w:p>", "\n")))
+                self.add(
+                    name, words(document.read("word/document.xml").decode().replace("</w:p>", "\n"))
+                )
         elif "ndjson" in kind:
             self.add(name, [json.loads(line) for line in answer.text.splitlines()])
         else:
@@ -450,7 +593,9 @@ def facts_of(what: Any) -> Any:
 
 
 def facts_of_text(text: str) -> str:
-    """Numbers, identifiers, addresses, links and names of fields, in an order that no wording changes."""
+    """Numbers, identifiers, addresses, links and names of fields, in an order that no wording
+    changes.
+    """
     return "\n".join(sorted(found.rstrip(".,:") for found in FACT.findall(text)))
 
 
@@ -461,7 +606,9 @@ def words(page: str) -> str:
 
 
 def structure(page: str) -> str:
-    """Where its links and forms lead, and what their fields are called; the digest in a file's name is left out."""
+    """Where its links and forms lead, and what their fields are called; the digest in a file's
+    name is left out.
+    """
     named = re.sub(r"(/static/\w+)\.[0-9a-f]{16}\.", r"\1.", page)
     return "\n".join(sorted(set(re.findall(r'(?:href|action|name)="[^"#]*"', named))))
 
@@ -472,9 +619,13 @@ def main() -> None:
         found = texts(Path(folder))
     if len(sys.argv) > 1:
         for name, text in found.items():
-            (Path(sys.argv[1]) / f"{re.sub(r'[^ -~]|[/:?&]', '_', name)[:120]}.txt").write_text(text, encoding="utf-8")
+            (Path(sys.argv[1]) / f"{re.sub(r'[^ -~]|[/:?&]', '_', name)[:120]}.txt").write_text(
+                text, encoding="utf-8"
+            )
     else:
-        FROZEN.write_text(json.dumps(digests(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        FROZEN.write_text(
+            json.dumps(digests(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""An identity provider on loopback whose every answer a test can bend. Signatures are real; people are synthetic."""
+"""An identity provider on loopback whose every answer a test can bend.
+
+Signatures are real; people are synthetic.
+"""
 
 import base64
 import contextlib
@@ -18,7 +21,9 @@ SUBJECT = "248289761001"
 
 
 class Issuer:
-    """What it says is in `found` and `keys`; the ID token in answer to a code is that of `claims`, signed by `sign`."""
+    """What it says is in `found` and `keys`; the ID token in answer to a code is that of
+    `claims`, signed by `sign`.
+    """
 
     def __init__(self, url: str, clock) -> None:
         self.url, self.clock = url, clock
@@ -37,11 +42,20 @@ class Issuer:
 
     def claims(self) -> dict:
         now = int(self.clock.wall())
-        plain = {"iss": self.url, "aud": CLIENT, "sub": SUBJECT, "iat": now, "exp": now + 300, "nonce": self.nonce}
+        plain = {
+            "iss": self.url,
+            "aud": CLIENT,
+            "sub": SUBJECT,
+            "iat": now,
+            "exp": now + 300,
+            "nonce": self.nonce,
+        }
         return {name: value for name, value in {**plain, **self.more}.items() if value is not None}
 
     def sent_to(self, address: str) -> dict[str, str]:
-        """What a browser brings that is sent to `address`; its nonce is remembered for the token."""
+        """What a browser brings that is sent to `address`; its nonce is remembered for the
+        token.
+        """
         sent = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
         self.nonce = sent["nonce"]
         return sent
@@ -54,7 +68,11 @@ class Issuer:
             return self.status, {"keys": self.keys}
         if path == "/userinfo":
             return self.status, self.info
-        return self.status, {"access_token": "opaque", "token_type": "Bearer", "id_token": self.sign(self.claims())}
+        return self.status, {
+            "access_token": "opaque",
+            "token_type": "Bearer",
+            "id_token": self.sign(self.claims()),
+        }
 
 
 def unsigned(claims: dict) -> str:
@@ -73,12 +91,14 @@ def _key() -> RSAKey:
 
 
 def by_public_key(issuer: Issuer) -> Callable[[dict], str]:
-    """Signs with HMAC, the issuer's public key in PEM as the secret: what takes any algorithm takes that."""
+    """Signs with HMAC, the issuer's public key in PEM as the secret: what takes any algorithm
+    takes that.
+    """
 
     def signed(claims: dict) -> str:
         parts = (json.dumps(one).encode() for one in ({"alg": "HS256", "kid": "one"}, claims))
         text = ".".join(_base64(one) for one in parts)
-        return f"{text}.{_base64(hmac.digest(issuer.key.as_pem(private=False), text.encode(), 'sha256'))}"
+        return f"{text}.{_base64(hmac.digest(issuer.key.as_pem(private=False), text.encode(), 'sha256'))}"  # noqa: E501
 
     return signed
 
@@ -96,7 +116,10 @@ def serving(clock) -> Iterator[Issuer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             length = int(self.headers.get("content-length", "0"))
-            form = {name: values[0] for name, values in parse_qs(self.rfile.read(length).decode()).items()}
+            form = {
+                name: values[0]
+                for name, values in parse_qs(self.rfile.read(length).decode()).items()
+            }
             status, found = issuer.answer(urlsplit(self.path).path, self.headers, form)
             body = found if isinstance(found, bytes) else json.dumps(found).encode()
             self.send_response(status)

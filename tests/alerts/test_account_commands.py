@@ -32,7 +32,19 @@ def run(context):
 
 
 def add(run, name: str = "Li Wei", *words: str, password: str = PASSWORD):
-    return run(user, "add", name, "--role", "analyst", "--tenant", "bank", "--password-file", "-", *words, typed=f"{password}\n")
+    return run(
+        user,
+        "add",
+        name,
+        "--role",
+        "analyst",
+        "--tenant",
+        "bank",
+        "--password-file",
+        "-",
+        *words,
+        typed=f"{password}\n",
+    )
 
 
 def noted(context) -> list[tuple[str, str]]:
@@ -45,7 +57,12 @@ def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run,
     run(user, "change", "Li Wei", "--password-file", "-", typed="another sentence of words\n")
     run(user, "change", "Li Wei", "--close")
     (shown,) = [json.loads(line) for line in run(user, "list", "--json").stdout.splitlines()]
-    assert (shown["name"], shown["roles"], shown["tenants"], shown["state"]) == ("Li Wei", ["lead"], ["*"], "closed")
+    assert (shown["name"], shown["roles"], shown["tenants"], shown["state"]) == (
+        "Li Wei",
+        ["lead"],
+        ["*"],
+        "closed",
+    )
     run(user, "change", "Li Wei", "--open")
     assert "password to be changed" in run(user, "list").stdout
     assert noted(context) == [
@@ -59,18 +76,37 @@ def test_an_account_is_made_changed_and_closed_and_each_is_in_the_audit_log(run,
 
 @pytest.mark.parametrize(
     ("words", "says"),
-    [(("add", "Li", "--role", "boss", "--tenant", "bank"), "unknown roles"), (("change", "nobody", "--password"), "no account")],
+    [
+        (("add", "Li", "--role", "boss", "--tenant", "bank"), "unknown roles"),
+        (("change", "nobody", "--password"), "no account"),
+    ],
 )
-def test_what_cannot_be_is_said_before_a_password_is_asked_for(run, words: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_is_said_before_a_password_is_asked_for(
+    run, words: tuple[str, ...], says: str
+) -> None:
     with pytest.raises(ConfigError, match=says):  # typer.Abort, were it asked for: nobody types one
         run(user, *words)
 
 
 def test_a_password_is_asked_for_twice_and_never_shown(run, context) -> None:
-    done = run(user, "add", "Li Wei", "--role", "agent", "--tenant", "bank", typed=f"{PASSWORD}\n{PASSWORD}\n")
+    done = run(
+        user,
+        "add",
+        "Li Wei",
+        "--role",
+        "agent",
+        "--tenant",
+        "bank",
+        typed=f"{PASSWORD}\n{PASSWORD}\n",
+    )
     assert done.exit_code == 0
     assert PASSWORD not in done.output
-    assert run(user, "add", "Wang", "--role", "agent", "--tenant", "bank", typed=f"{PASSWORD}\nother\n").exit_code == 1
+    assert (
+        run(
+            user, "add", "Wang", "--role", "agent", "--tenant", "bank", typed=f"{PASSWORD}\nother\n"
+        ).exit_code
+        == 1
+    )
 
 
 def test_a_password_comes_from_a_file_that_nobody_else_reads(run, tmp_path) -> None:
@@ -97,7 +133,9 @@ def test_a_password_comes_from_a_file_that_nobody_else_reads(run, tmp_path) -> N
         ("LI WEI and more words", "account name"),
     ],
 )
-def test_a_password_that_is_not_fit_is_refused_and_nothing_is_made(run, context, password, says) -> None:
+def test_a_password_that_is_not_fit_is_refused_and_nothing_is_made(
+    run, context, password, says
+) -> None:
     with pytest.raises(PasswordError, match=says) as refused:
         add(run, password=password)
     assert password not in str(refused.value)
@@ -109,8 +147,14 @@ def test_a_password_that_is_not_fit_is_refused_and_nothing_is_made(run, context,
     ("words", "says"),
     [
         (("add", "Li", "--role", "boss", "--tenant", "bank"), "unknown roles"),
-        (("add", "Li", "--role", "operator", "--role", "auditor", "--tenant", "bank"), "cannot be auditor and operator"),
-        (("add", "Li", "--role", "resolver", "--role", "operator", "--tenant", "bank"), "cannot be operator and resolver"),
+        (
+            ("add", "Li", "--role", "operator", "--role", "auditor", "--tenant", "bank"),
+            "cannot be auditor and operator",
+        ),
+        (
+            ("add", "Li", "--role", "resolver", "--role", "operator", "--tenant", "bank"),
+            "cannot be operator and resolver",
+        ),
         (("add", "Li", "--role", "agent"), "whose data"),
         (("add", "Li", "--role", "agent", "--tenant", "shop"), "tenant shop is unknown"),
         (("add", "13800138000", "--role", "agent", "--tenant", "bank"), "starts with a letter"),
@@ -145,7 +189,9 @@ def test_a_name_is_somebodys_once_however_it_is_written(run, name) -> None:
 
 def test_neither_a_password_nor_a_token_is_in_the_folder(run, context) -> None:
     add(run)
-    secret = run(token, "add", "crm", "--may", "incident.read", "--tenant", "bank", "--purpose", "exports").stdout.strip()
+    secret = run(
+        token, "add", "crm", "--may", "incident.read", "--tenant", "bank", "--purpose", "exports"
+    ).stdout.strip()
     assert secret.startswith("ullage_")
     for path in context.data.rglob("*"):
         if path.is_file():
@@ -159,7 +205,8 @@ def test_neither_a_password_nor_a_token_is_in_the_folder(run, context) -> None:
 
 def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(run, context) -> None:
     words = (
-        "--may", "incident.read", "--may", "person.check", "--tenant", "bank", "--purpose", "asks for callers", "--days",
+        "--may", "incident.read", "--may", "person.check", "--tenant", "bank", "--purpose",
+        "asks for callers", "--days",
         "30",
     )  # fmt: skip
     made = run(token, "add", "crm", *words)
@@ -168,7 +215,11 @@ def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(ru
     listed = run(user, "list", "--tokens", "--json").stdout
     (shown,) = [json.loads(line) for line in listed.splitlines()]
     assert made.stdout.strip() not in listed
-    assert (shown["name"], shown["may"], shown["tenants"]) == ("crm", ["incident.read", "person.check"], ["bank"])
+    assert (shown["name"], shown["may"], shown["tenants"]) == (
+        "crm",
+        ["incident.read", "person.check"],
+        ["bank"],
+    )
     assert (shown["purpose"], shown["state"]) == ("asks for callers", "good")
     run(token, "revoke", shown["id"])
     assert json.loads(run(user, "list", "--tokens", "--json").stdout)["state"] == "revoked"
@@ -180,14 +231,32 @@ def test_a_token_is_shown_once_alone_on_standard_output_and_listed_without_it(ru
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--may", "deadline.waive", "--tenant", "bank", "--purpose", "x"), "the permissions of a token must be from"),
-        (("--may", "account.manage", "--tenant", "bank", "--purpose", "x"), "the permissions of a token must be from"),
-        (("--may", "nothing", "--tenant", "bank", "--purpose", "x"), "the permissions of a token must be from"),
+        (
+            ("--may", "deadline.waive", "--tenant", "bank", "--purpose", "x"),
+            "the permissions of a token must be from",
+        ),
+        (
+            ("--may", "account.manage", "--tenant", "bank", "--purpose", "x"),
+            "the permissions of a token must be from",
+        ),
+        (
+            ("--may", "nothing", "--tenant", "bank", "--purpose", "x"),
+            "the permissions of a token must be from",
+        ),
         (("--may", "incident.read", "--purpose", "x"), "whose data"),
         (("--may", "incident.read", "--tenant", "bank", "--purpose", " "), "purpose of the token"),
-        (("--may", "incident.read", "--tenant", "bank", "--purpose", "call 13800138000"), "without an identifier"),
-        (("--may", "incident.read", "--tenant", "bank", "--purpose", "x", "--days", "400"), "within 366"),
-        (("--may", "incident.read", "--tenant", "bank", "--purpose", "x", "--days", "0"), "within 366"),
+        (
+            ("--may", "incident.read", "--tenant", "bank", "--purpose", "call 13800138000"),
+            "without an identifier",
+        ),
+        (
+            ("--may", "incident.read", "--tenant", "bank", "--purpose", "x", "--days", "400"),
+            "within 366",
+        ),
+        (
+            ("--may", "incident.read", "--tenant", "bank", "--purpose", "x", "--days", "0"),
+            "within 366",
+        ),
     ],
 )
 def test_a_token_is_narrow_has_a_purpose_and_ends(run, context, words, says) -> None:
@@ -225,7 +294,18 @@ def test_sessions_are_ended_and_noted(run, context) -> None:
 
 
 def test_the_last_operator_is_not_closed_on_a_terminal_either(run, context) -> None:
-    run(user, "add", "Li Wei", "--role", "operator", "--all-tenants", "--password-file", "-", "--own", typed=f"{PASSWORD}\n")
+    run(
+        user,
+        "add",
+        "Li Wei",
+        "--role",
+        "operator",
+        "--all-tenants",
+        "--password-file",
+        "-",
+        "--own",
+        typed=f"{PASSWORD}\n",
+    )
     for words in (
         ("change", "Li Wei", "--close"),
         ("change", "Li Wei", "--role", "lead", "--all-tenants"),
@@ -236,7 +316,9 @@ def test_the_last_operator_is_not_closed_on_a_terminal_either(run, context) -> N
     assert [one[0] for one in noted(context)] == ["account.add"]
 
 
-def test_an_account_for_a_subject_needs_an_identity_provider_and_has_no_password(run, context) -> None:
+def test_an_account_for_a_subject_needs_an_identity_provider_and_has_no_password(
+    run, context
+) -> None:
     words = ("add", "Li Wei", "--role", "analyst", "--tenant", "bank", "--subject", "s-1")
     with pytest.raises(ConfigError, match="no identity provider is configured"):
         run(user, *words)

@@ -1,4 +1,6 @@
-"""Accounts and tokens on the page: the same changes as on a terminal, by operators alone, and nobody locks everybody out."""
+"""Accounts and tokens on the page: the same changes as on a terminal, by operators alone, and
+nobody locks everybody out.
+"""
 
 import re
 
@@ -10,7 +12,13 @@ from ullage import audit
 from ullage.security import keys
 
 NEW = {"name": "Wang Fang", "role": ["analyst", "agent"], "tenant": ["bank"]}
-TOKEN = {"name": "crm", "purpose": "asks for callers", "days": "30", "permission": ["person.check"], "tenant": ["bank"]}
+TOKEN = {
+    "name": "crm",
+    "purpose": "asks for callers",
+    "days": "30",
+    "permission": ["person.check"],
+    "tenant": ["bank"],
+}
 
 
 @pytest.fixture
@@ -23,35 +31,59 @@ def secret(page: str) -> str:
 
 
 def noted(context) -> list[tuple[str, str, str]]:
-    found = [(one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")]
-    return [one for one in found if one[0].partition(".")[0] in ("account", "token") and one[0] != "account.login"]
+    found = [
+        (one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")
+    ]
+    return [
+        one
+        for one in found
+        if one[0].partition(".")[0] in ("account", "token") and one[0] != "account.login"
+    ]
 
 
-def test_an_account_is_made_with_a_password_that_is_shown_once_and_must_be_changed(operator, accounts, context) -> None:
+def test_an_account_is_made_with_a_password_that_is_shown_once_and_must_be_changed(
+    operator, accounts, context
+) -> None:
     answer = operator.post("/accounts/add", NEW)
     assert answer.status_code == 200
     password = secret(answer.text)
     user = accounts.named("Wang Fang")
-    assert (user.roles, user.tenants, user.made_by) == (("agent", "analyst"), ("bank",), "operator of all")
+    assert (user.roles, user.tenants, user.made_by) == (
+        ("agent", "analyst"),
+        ("bank",),
+        "operator of all",
+    )
     assert password not in operator.get("/accounts/one?name=Wang%20Fang").text
     stranger = Browser(operator.app)
     assert stranger.log_in("Wang Fang", password).status_code == 303
     assert stranger.get("/").headers["location"] == "/password"
-    assert noted(context) == [("account.add", "operator of all", "account Wang Fang: agent, analyst of bank")]
+    assert noted(context) == [
+        ("account.add", "operator of all", "account Wang Fang: agent, analyst of bank")
+    ]
     assert str(UNUSED_HOURS) in answer.text
 
 
-def test_roles_closing_sessions_and_passwords_are_changed_on_the_page_and_noted(operator, accounts, log_in, context) -> None:
+def test_roles_closing_sessions_and_passwords_are_changed_on_the_page_and_noted(
+    operator, accounts, log_in, context
+) -> None:
     analyst = log_in("analyst", tenants=["bank"])
     name = {"name": "analyst of bank"}
     assert analyst.get("/").status_code == 200
     assert operator.post("/accounts/sessions", name).status_code == 200
     assert analyst.get("/").status_code == 401
-    assert operator.post("/accounts/roles", {**name, "role": ["lead"], "tenant": ["*"]}).status_code == 200
+    assert (
+        operator.post("/accounts/roles", {**name, "role": ["lead"], "tenant": ["*"]}).status_code
+        == 200
+    )
     assert operator.post("/accounts/close", name).status_code == 200
     assert accounts.named(name["name"]).is_disabled
     assert operator.post("/accounts/open", name).status_code == 200
-    assert analyst.log_in(name["name"], secret(operator.post("/accounts/password", name).text)).status_code == 303
+    assert (
+        analyst.log_in(
+            name["name"], secret(operator.post("/accounts/password", name).text)
+        ).status_code
+        == 303
+    )
     assert [one[::2] for one in noted(context)] == [
         ("account.sessions", "account analyst of bank: its sessions end"),
         ("account.roles", "account analyst of bank: lead of all tenants; before: analyst of bank"),
@@ -87,7 +119,9 @@ def test_a_token_is_shown_once_is_good_for_its_scope_and_ends(operator, accounts
         ({"name": "7"}, "name starts with a letter"),
     ],
 )
-def test_an_account_that_may_not_be_is_refused_and_what_was_typed_stays(operator, accounts, context, typed, says) -> None:
+def test_an_account_that_may_not_be_is_refused_and_what_was_typed_stays(
+    operator, accounts, context, typed, says
+) -> None:
     before = len(accounts.users())
     answer = operator.post("/accounts/add", {**NEW, **typed})
     assert answer.status_code == 400
@@ -122,7 +156,9 @@ def test_the_last_operator_cannot_lock_everybody_out(operator, accounts, context
         assert answer.status_code == 400
     accounts.add("Zhao Min", ["operator"], ["*"], digest="x", by="test")
     answer = operator.post("/accounts/close", mine)
-    assert "nobody could manage accounts" in answer.text, "somebody who has not logged in yet does not count"
+    assert "nobody could manage accounts" in answer.text, (
+        "somebody who has not logged in yet does not count"
+    )
     assert noted(context) == []
     add_account(accounts, "Sun Li", ["operator"])
     assert operator.post("/accounts/close", mine).status_code == 303
@@ -132,23 +168,34 @@ def test_the_last_operator_cannot_lock_everybody_out(operator, accounts, context
 def test_nobody_gives_themselves_anything(log_in, accounts) -> None:
     keeper = log_in("operator")
     for role, tenant in ((["operator", "lead"], ["*"]), (["dpo"], ["*"])):
-        answer = keeper.post("/accounts/roles", {"name": "operator of all", "role": role, "tenant": tenant})
+        answer = keeper.post(
+            "/accounts/roles", {"name": "operator of all", "role": role, "tenant": tenant}
+        )
         assert answer.status_code == 400
         assert "ou cannot give yourself" in answer.text
     assert accounts.named("operator of all").roles == ("operator",)
 
 
-def test_an_operator_of_one_tenant_sees_and_makes_accounts_of_that_alone(log_in, accounts, context) -> None:
+def test_an_operator_of_one_tenant_sees_and_makes_accounts_of_that_alone(
+    log_in, accounts, context
+) -> None:
     keys.make_tenant(context.keys, "zetalend")
     add_account(accounts, "Zhao Min", ["analyst"], ["zetalend"])
-    of_other = accounts.add_token("siem", ["incident.read"], ["zetalend"], purpose="exports", days=3, by="test")[0]
+    of_other = accounts.add_token(
+        "siem", ["incident.read"], ["zetalend"], purpose="exports", days=3, by="test"
+    )[0]
     one = log_in("operator", tenants=["bank"])
     page = one.get("/accounts").text
     assert "Zhao Min" not in page
     assert "siem" not in page
     assert ASKER not in page, "who sees all tenants is no account of one of them"
-    there, nowhere = (one.get("/accounts/one", params={"name": name}) for name in ("Zhao Min", "Nobody Here"))
-    assert (there.status_code, there.text) == (nowhere.status_code, nowhere.text.replace("Nobody Here", "Zhao Min"))
+    there, nowhere = (
+        one.get("/accounts/one", params={"name": name}) for name in ("Zhao Min", "Nobody Here")
+    )
+    assert (there.status_code, there.text) == (
+        nowhere.status_code,
+        nowhere.text.replace("Nobody Here", "Zhao Min"),
+    )
     assert one.post("/accounts/close", {"name": "Zhao Min"}).status_code == 400
     assert not accounts.named("Zhao Min").is_disabled
     assert one.post("/accounts/revoke", {"id": of_other.id}).status_code == 400
@@ -167,24 +214,32 @@ def test_an_auditor_reads_and_changes_nothing(log_in, accounts) -> None:
         assert auditor.post(f"/accounts/{place}", {"name": ASKER, "id": "x"}).status_code == 403
 
 
-def test_a_name_that_another_tenant_uses_is_neither_told_nor_in_the_way(log_in, accounts, context) -> None:
+def test_a_name_that_another_tenant_uses_is_neither_told_nor_in_the_way(
+    log_in, accounts, context
+) -> None:
     keys.make_tenant(context.keys, "shop")
     add_account(accounts, "Zhao Min", ["analyst"], ["shop"])
     add_account(accounts, "Zhao Min@shop", ["analyst"], ["shop"])
     one = log_in("operator", tenants=["bank"])
-    taken, free = (one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Sun Li"))
+    taken, free = (
+        one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Sun Li")
+    )
     assert (taken.status_code, free.status_code) == (200, 200)
     assert accounts.named("Zhao Min@bank").tenants == ("bank",)
     assert "Sun Li@bank" in free.text
     stranger = Browser(one.app)
     assert stranger.log_in("zhao min@bank", secret(taken.text)).status_code == 303
-    again, others = (one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Zhao Min@shop"))
+    again, others = (
+        one.post("/accounts/add", {**NEW, "name": name}) for name in ("Zhao Min", "Zhao Min@shop")
+    )
     assert "n account with this name exists" in again.text
     assert "must see that tenant" in others.text
     assert one.post("/accounts/add", {**NEW, "name": "Li", "subject": "x"}).status_code == 400
 
 
-def test_whoever_manages_elsewhere_does_not_count_for_an_operator_who_does_not_see_them(log_in, accounts) -> None:
+def test_whoever_manages_elsewhere_does_not_count_for_an_operator_who_does_not_see_them(
+    log_in, accounts
+) -> None:
     one = log_in("operator", tenants=["bank"])
     answers = [one.post("/accounts/close", {"name": "operator of bank"})]
     add_account(accounts, "Zhao Min", ["operator"], ["shop"])

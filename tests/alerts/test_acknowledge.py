@@ -24,7 +24,10 @@ BANNER = "No recipient for incidents"
 
 def decided(store, incident: str) -> list[tuple[str, str, str]]:
     store.refresh()
-    return [(one.status, one.by, one.note) for one in store.scroll(Decision, DocumentFilter({"incident": (incident,)}))]
+    return [
+        (one.status, one.by, one.note)
+        for one in store.scroll(Decision, DocumentFilter({"incident": (incident,)}))
+    ]
 
 
 def last(data) -> tuple[str, str]:
@@ -43,7 +46,9 @@ def run(data):
 
 
 def test_a_person_acknowledges_on_the_terminal_and_it_is_audited(leaked, store, data, run) -> None:
-    assert run("acknowledge", leaked, "--by", "Li Wei").startswith(f"{leaked}: acknowledged by Li Wei")
+    assert run("acknowledge", leaked, "--by", "Li Wei").startswith(
+        f"{leaked}: acknowledged by Li Wei"
+    )
     assert decided(store, leaked) == [("acknowledged", "Li Wei", "")]
     assert last(data) == ("incident.decide", "Li Wei")
     assert json.loads(run("list", "--json"))["status"] == "acknowledged"
@@ -59,9 +64,13 @@ def test_what_it_is_is_decided_on_the_terminal(leaked, store, run) -> None:
 def test_a_false_positive_needs_a_reason_on_the_terminal(leaked, store, run) -> None:
     run("resolve", leaked, "--as", "false_positive", "--by", "Li Wei", code=2)
     run("resolve", leaked, "--as", "false_positive", "--reason", "other", "--by", "Li Wei", code=2)
-    assert "of a false positive" in run("resolve", leaked, "--reason", "chance", "--by", "Li Wei", code=1)
+    assert "of a false positive" in run(
+        "resolve", leaked, "--reason", "chance", "--by", "Li Wei", code=1
+    )
     assert decided(store, leaked) == []
-    assert "reopens on" in run("resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei")
+    assert "reopens on" in run(
+        "resolve", leaked, "--as", "false_positive", "--reason", "chance", "--by", "Li Wei"
+    )
     (made,) = store.scroll(Decision, DocumentFilter({"incident": (leaked,)}))
     assert (made.status, made.act, made.value) == ("false_positive", "excused", "chance")
 
@@ -73,7 +82,12 @@ def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, progr
         read = {"if-match": who.get(path, headers=program).headers["etag"]}
         return who.ask("POST", f"{path}/decisions", json=asked, headers={**program, **read})
 
-    for refused in ({}, {"reason": "other"}, {"reason": "chance", "days": 0}, {"decision": "resolved", "reason": "chance"}):
+    for refused in (
+        {},
+        {"reason": "other"},
+        {"reason": "chance", "days": 0},
+        {"decision": "resolved", "reason": "chance"},
+    ):
         assert ask(**refused).status_code == 400, refused
     assert decided(store, leaked) == []
     answer = ask(reason="chance", days=30)
@@ -84,16 +98,23 @@ def test_a_false_positive_needs_a_reason_of_a_program(leaked, desk, store, progr
 
 def test_customers_leave_as_handles_as_on_the_page(leaked, browser, data, run, tmp_path) -> None:
     file = tmp_path / "out.csv"
-    assert "1 handles" in run("export", leaked, "--format", "customers", "-o", str(file), "--by", "Li Wei")
+    assert "1 handles" in run(
+        "export", leaked, "--format", "customers", "-o", str(file), "--by", "Li Wei"
+    )
     assert last(data) == ("customers.export", "Li Wei")
-    assert file.read_text(encoding="utf-8").splitlines() == browser.post(f"/incidents/{leaked}/customers.csv").text.splitlines()
+    assert (
+        file.read_text(encoding="utf-8").splitlines()
+        == browser.post(f"/incidents/{leaked}/customers.csv").text.splitlines()
+    )
     assert handle("a") in file.read_text(encoding="utf-8")
     assert (
         run("export", leaked, "--format", "customers", "--kind", "card", "--by", "Li Wei")
         .splitlines()[0]
         .startswith("handle,kinds")
     )
-    assert "no incident with that id" in run("export", "INC-AAAAAAAAAA", "--format", "customers", "--by", "Li Wei", code=1)
+    assert "no incident with that id" in run(
+        "export", "INC-AAAAAAAAAA", "--format", "customers", "--by", "Li Wei", code=1
+    )
 
 
 @pytest.mark.parametrize("by", ["13800138000", " ", "x" * 500])
@@ -112,19 +133,32 @@ def test_an_incident_that_is_not_there_is_not_acknowledged(run) -> None:
 def program(accounts) -> dict[str, str]:
     """The headers of a program that may decide."""
     token = accounts.add_token(
-        "soar", ["incident.read", "incident.decide", "incident.close"], ["*"], purpose="a test", days=1, by="test"
+        "soar",
+        ["incident.read", "incident.decide", "incident.close"],
+        ["*"],
+        purpose="a test",
+        days=1,
+        by="test",
     )[1]
     return {"authorization": f"Bearer {token}"}
 
 
-@pytest.mark.parametrize(("said", "name"), [({"by": "Wang Fang"}, "Wang Fang via soar"), ({}, "soar")])
+@pytest.mark.parametrize(
+    ("said", "name"), [({"by": "Wang Fang"}, "Wang Fang via soar"), ({}, "soar")]
+)
 def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
     leaked, store, data, browser, program, said, name
 ) -> None:
     path = f"/v1/incidents/{leaked}/decisions"
     read = {"if-match": browser.get(f"/v1/incidents/{leaked}").headers["etag"]}
-    answer = browser.ask("POST", path, json={**said, "decision": "acknowledged"}, headers={**program, **read})
-    assert (answer.status_code, answer.json()["by"], answer.json()["status"]) == (200, name, "acknowledged")
+    answer = browser.ask(
+        "POST", path, json={**said, "decision": "acknowledged"}, headers={**program, **read}
+    )
+    assert (answer.status_code, answer.json()["by"], answer.json()["status"]) == (
+        200,
+        name,
+        "acknowledged",
+    )
     assert decided(store, leaked) == [("acknowledged", name, "")]
     assert last(data) == ("incident.decide", name)
 
@@ -137,19 +171,33 @@ def test_a_program_acknowledges_in_its_name_and_that_of_the_person_it_gives(
         {"by": "Li Wei", "decision": "acknowledged", "more": 1},
     ],
 )
-def test_what_a_program_may_not_say_is_refused_and_not_repeated(leaked, store, browser, program, asked) -> None:
+def test_what_a_program_may_not_say_is_refused_and_not_repeated(
+    leaked, store, browser, program, asked
+) -> None:
     read = {"if-match": browser.get(f"/v1/incidents/{leaked}").headers["etag"]}
-    answer = browser.ask("POST", f"/v1/incidents/{leaked}/decisions", json=asked, headers={**program, **read})
+    answer = browser.ask(
+        "POST", f"/v1/incidents/{leaked}/decisions", json=asked, headers={**program, **read}
+    )
     assert answer.status_code == 400
     assert "13800138000" not in answer.text
     assert decided(store, leaked) == []
-    assert browser.ask("POST", "/v1/incidents/INC-A/decisions", json={"by": "Li", "decision": "confirmed"}).status_code == 404
+    assert (
+        browser.ask(
+            "POST", "/v1/incidents/INC-A/decisions", json={"by": "Li", "decision": "confirmed"}
+        ).status_code
+        == 404
+    )
 
 
 def test_another_sites_page_acknowledges_nothing(leaked, store, browser) -> None:
     told = {"by": "Li Wei", "decision": "acknowledged"}
     theirs = {"sec-fetch-site": "cross-site"}
-    assert browser.ask("POST", f"/v1/incidents/{leaked}/decisions", json=told, headers=theirs).status_code == 403
+    assert (
+        browser.ask(
+            "POST", f"/v1/incidents/{leaked}/decisions", json=told, headers=theirs
+        ).status_code
+        == 403
+    )
     assert decided(store, leaked) == []
 
 
@@ -172,7 +220,9 @@ def page(data, store, accounts, registry, text: str) -> Browser:
         ),
     ],
 )
-def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(data, store, accounts, registry, text, said) -> None:
+def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(
+    data, store, accounts, registry, text, said
+) -> None:
     browser = page(data, store, accounts, registry, text)
     assert BANNER not in browser.get("/login").text
     browser.log_in(ASKER)
@@ -190,19 +240,24 @@ def test_every_page_says_of_whom_nobody_is_told_and_the_login_says_nothing(data,
         ("[tenants.bank]\n", "other", None),
         (SOC + "[tenants.bank]\n", "bank", 1.0),
         (
-            SOC + '[notify.channels.two]\n[notify.routes.all]\nchannels = ["two"]\ntenants = ["bank"]\n[tenants.bank]\n',
+            SOC + '[notify.channels.two]\n[notify.routes.all]\nchannels = ["two"]\ntenants ='
+            ' ["bank"]\n[tenants.bank]\n',
             "bank",
             1.0,
         ),
     ],
 )
-def test_the_metric_says_on_how_many_channels_a_tenant_is_told(data, store, registry, text, tenant, channels) -> None:
+def test_the_metric_says_on_how_many_channels_a_tenant_is_told(
+    data, store, registry, text, tenant, channels
+) -> None:
     (data / "ullage.toml").write_text(text)
     context = Context(data)
     for name in context.settings.notify.channels:
         secret = context.keys.root / "notify" / name
         secret.parent.mkdir(parents=True, exist_ok=True)
-        secret.write_text("http://127.0.0.1:9/hook\nwhsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n")
+        secret.write_text(
+            "http://127.0.0.1:9/hook\nwhsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=\n"
+        )
         secret.chmod(0o600)
     configured(context, store, registry, lambda _: ())
     assert registry.get_sample_value("ullage_notification_channels", {"tenant": tenant}) == channels

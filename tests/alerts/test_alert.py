@@ -34,21 +34,34 @@ def test_a_finding_opens_an_incident_with_all_its_facts(store, clock):
     assert (incident.scenario, incident.origin) == ("X15", "ours")
     assert incident.reasons
     assert incident.origin_reasons
-    assert {e.subject for e in store.scroll(Exposure, DocumentFilter())} == {handle("a"), handle("b")}
+    assert {e.subject for e in store.scroll(Exposure, DocumentFilter())} == {
+        handle("a"),
+        handle("b"),
+    }
     assert store.get(Sighting, "f").incident == incident.id
     (holding,) = store.scroll(Holding, DocumentFilter())
     assert (holding.incident, len(holding.values)) == (incident.id, 11)
 
 
 def test_a_repost_shares_the_incident_and_counts_nobody_twice(store, clock):
-    fold_all(store, clock, [finding("f", range(50), people="ab"), finding("g", range(50), people="ab", site="forum")])
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(50), people="ab"), finding("g", range(50), people="ab", site="forum")],
+    )
     (incident,) = incidents(store)
     assert (incident.customers, incident.sightings, incident.sites) == (2, 2, ("forum", "paste"))
-    assert all(e.sightings == ("f", "g") and e.sites == ("forum", "paste") for e in store.scroll(Exposure, DocumentFilter()))
+    assert all(
+        e.sightings == ("f", "g") and e.sites == ("forum", "paste")
+        for e in store.scroll(Exposure, DocumentFilter())
+    )
 
 
 def test_overlapping_slices_in_one_batch_and_in_many_end_alike(store, clock, tmp_path):
-    slices = [finding(f"s{n}", range(n * 10, n * 10 + 40), people=range(n * 10, n * 10 + 40)) for n in range(6)]
+    slices = [
+        finding(f"s{n}", range(n * 10, n * 10 + 40), people=range(n * 10, n * 10 + 40))
+        for n in range(6)
+    ]
     fold_all(store, clock, slices)
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
         fold_all(other, clock, slices, batch=1)
@@ -57,7 +70,9 @@ def test_overlapping_slices_in_one_batch_and_in_many_end_alike(store, clock, tmp
 
 
 def test_different_leaks_are_different_incidents_and_a_bridge_links_them(store, clock):
-    fold_all(store, clock, [finding("f", range(10), people="a"), finding("g", range(50, 60), people="b")])
+    fold_all(
+        store, clock, [finding("f", range(10), people="a"), finding("g", range(50, 60), people="b")]
+    )
     clock.advance(60)
     fold_all(store, clock, [finding("h", [*range(10), *range(50, 60)], people="cd")])
     one, other = incident_id("f"), incident_id("g")
@@ -81,7 +96,9 @@ def test_what_was_written_is_filed_and_then_told_with_how_it_was_before(store, c
     heard = []
     alert = replace(
         stage(store, clock),
-        filed=lambda before, written: heard.append(("filed", {**before}, [one.customers for one in written])),
+        filed=lambda before, written: heard.append(
+            ("filed", {**before}, [one.customers for one in written])
+        ),
         tell=lambda written: heard.append(("told", [one.customers for one in written])),
     )
     alert.handle([record(finding("f", range(10), people="a"))])
@@ -93,7 +110,15 @@ def test_what_was_written_is_filed_and_then_told_with_how_it_was_before(store, c
 
 def test_the_parts_of_a_long_finding_are_one_sighting(store, clock):
     parts = [
-        finding("f", range(300), people=range(n * 50, n * 50 + 50), part=n + 1, parts=3, total_matches=150, total_subjects=150)
+        finding(
+            "f",
+            range(300),
+            people=range(n * 50, n * 50 + 50),
+            part=n + 1,
+            parts=3,
+            total_matches=150,
+            total_subjects=150,
+        )
         for n in range(3)
     ]
     fold_all(store, clock, parts, batch=2)
@@ -102,14 +127,25 @@ def test_the_parts_of_a_long_finding_are_one_sighting(store, clock):
 
 
 def test_an_alarm_without_a_customer_is_an_incident_too(store, clock):
-    fold_all(store, clock, [finding("f", range(10), statistics={"brands": ("某某银行",), "sketch_of": "shingles"})])
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10), statistics={"brands": ("某某银行",), "sketch_of": "shingles"})],
+    )
     (incident,) = incidents(store)
-    assert (incident.severity, incident.customers, incident.alarm, incident.subjects) == ("notice", 0, True, "")
+    assert (incident.severity, incident.customers, incident.alarm, incident.subjects) == (
+        "notice",
+        0,
+        True,
+        "",
+    )
 
 
 def test_publish_to_incident_is_that_of_the_post_that_opened_it(store, clock):
     now = clock.as_clock().now()
-    first = finding("f", range(10), people="a", capture={"published_at": now - timedelta(seconds=42)})
+    first = finding(
+        "f", range(10), people="a", capture={"published_at": now - timedelta(seconds=42)}
+    )
     older = finding("g", range(10), people="a", capture={"published_at": now - timedelta(days=400)})
     fold_all(store, clock, [first, older])
     (incident,) = incidents(store)
@@ -132,13 +168,22 @@ def test_a_finding_that_comes_again_changes_nothing(store, clock):
     assert everything(store) == before
 
 
-names = st.lists(st.tuples(st.integers(0, 60), st.integers(9, 40)), min_size=1, max_size=8, unique=True)
+names = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(9, 40)), min_size=1, max_size=8, unique=True
+)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(slices=names, batch=st.integers(1, 5), shuffle=st.randoms())
-def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(tmp_path_factory, slices, batch, shuffle):
-    """The oracle: sightings are the findings, exposures the people; how many incidents they make is not asserted."""
+def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(
+    tmp_path_factory, slices, batch, shuffle
+):
+    """The oracle: sightings are the findings, exposures the people; how many incidents they make
+    is not asserted.
+    """
     findings = [finding(f"{a}+{n}", range(a, a + n), people=range(a, a + n)) for a, n in slices]
     shuffle.shuffle(findings)
     with closing(open_store("sqlite:///i.sqlite", tmp_path_factory.mktemp("fold"))) as store:
@@ -148,8 +193,14 @@ def test_no_order_of_overlapping_slices_loses_or_doubles_anybody(tmp_path_factor
         seen = {(e.subject, sighting) for e in exposures for sighting in e.sightings}
         assert seen == {(m.subject, f.id) for f in findings for m in f.matches}
         for incident in incidents(store):
-            assert incident.sightings == store.count(Sighting, DocumentFilter({"incident": (incident.id,)}))
-            assert incident.customers == len({e.subject for e in exposures if e.incident == incident.id}) > 0
+            assert incident.sightings == store.count(
+                Sighting, DocumentFilter({"incident": (incident.id,)})
+            )
+            assert (
+                incident.customers
+                == len({e.subject for e in exposures if e.incident == incident.id})
+                > 0
+            )
 
 
 class CrashingStore(SqliteStore):
@@ -176,14 +227,20 @@ class CrashingStore(SqliteStore):
 
 
 def sliding(count: int) -> list:
-    return [finding(f"f{n}", range(n * 6, n * 6 + 20), people=range(n, n + 3)) for n in range(count)]
+    return [
+        finding(f"f{n}", range(n * 6, n * 6 + 20), people=range(n, n + 3)) for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, 11))
 def test_a_crash_around_any_write_ends_in_the_same_facts(tmp_path, store, clock, at, after):
     """Five writes a batch, two batches; the batch comes again as the bus would bring it."""
-    findings = [*sliding(4), finding("bridge", [*range(8), *range(100, 108)], people="xy"), *sliding(7)[4:]]
+    findings = [
+        *sliding(4),
+        finding("bridge", [*range(8), *range(100, 108)], people="xy"),
+        *sliding(7)[4:],
+    ]
     fold_all(store, clock, findings, batch=4)
     with closing(CrashingStore(tmp_path / "crashing.sqlite", at, after)) as crashing:
         crashed = 0
@@ -200,9 +257,16 @@ def test_a_crash_around_any_write_ends_in_the_same_facts(tmp_path, store, clock,
 
 @pytest.mark.parametrize(
     ("kinds", "own", "corroborated"),
-    [(("phone",), (), False), (("phone", "card"), (), True), (("phone",), ("PHONE",), False), (("phone",), ("NAME",), True)],
+    [
+        (("phone",), (), False),
+        (("phone", "card"), (), True),
+        (("phone",), ("PHONE",), False),
+        (("phone",), ("NAME",), True),
+    ],
 )
-def test_two_fields_of_one_customer_in_one_row_corroborate_each_other(store, clock, kinds, own, corroborated):
+def test_two_fields_of_one_customer_in_one_row_corroborate_each_other(
+    store, clock, kinds, own, corroborated
+):
     told = finding("f", range(10), people="a", kinds=kinds)
     matches = tuple(m.model_copy(update={"own_fields": own}) for m in told.matches)
     fold_all(store, clock, [told.model_copy(update={"matches": matches})])
@@ -215,11 +279,20 @@ def test_customers_are_held_of_so_many_incidents_at_once_as_fit(monkeypatch):
     """And those of one that has more than that are not held at all."""
     monkeypatch.setattr(read, "HELD", 10)
     sizes = {"a": 6, "b": 4, "c": 1, "d": 30, "e": 5, "f": 5, "g": 0}
-    assert [*read._groups({one: (one,) for one in sizes}, sizes)] == [["a", "b"], ["c"], ["d"], ["e", "f", "g"]]
+    assert [*read._groups({one: (one,) for one in sizes}, sizes)] == [
+        ["a", "b"],
+        ["c"],
+        ["d"],
+        ["e", "f", "g"],
+    ]
 
 
-def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(store, clock, monkeypatch):
-    monkeypatch.setattr(store, "put", lambda documents, _over=None: [WriteResult.REJECTED for _ in documents])
+def test_a_store_that_rejects_a_document_makes_a_dead_letter_of_the_record(
+    store, clock, monkeypatch
+):
+    monkeypatch.setattr(
+        store, "put", lambda documents, _over=None: [WriteResult.REJECTED for _ in documents]
+    )
     with pytest.raises(RecordError) as caught:
         stage(store, clock).handle([record(finding("f", range(10), people="a"))])
     assert caught.value.reason == "rejected"
@@ -249,7 +322,9 @@ def test_an_incident_whose_people_expired_is_frozen_and_takes_nothing_more(store
     old = store.get(Incident, incident_id("f"))
     assert (removed.total(), store.count(Exposure, DocumentFilter()), old.customers) == (2, 0, 2)
     clock.advance(181 * 86400)
-    fold_all(store, clock, [finding("g", range(20), people="ab"), finding("h", range(20), people="ab")])
+    fold_all(
+        store, clock, [finding("g", range(20), people="ab"), finding("h", range(20), people="ab")]
+    )
     new = store.get(Incident, incident_id("g"))
     assert (new.sightings, new.customers, new.linked) == (2, 2, (old.id,))
     frozen = store.get(Incident, old.id)
@@ -260,11 +335,23 @@ def test_an_incident_whose_people_expired_is_frozen_and_takes_nothing_more(store
 def test_confidence_fields_and_epochs_of_one_person_come_together(store, clock):
     capture = facts(fetched_at=WHEN + timedelta(hours=5), site="forum")
     weak, strong = finding("f", range(10), people="a"), finding("g", range(10), people="a")
-    changed = match(subject=handle("a"), kind="card", form="md5", index_tag="new", confidence=99, fields=("CARD", "CVV"), row=7)
+    changed = match(
+        subject=handle("a"),
+        kind="card",
+        form="md5",
+        index_tag="new",
+        confidence=99,
+        fields=("CARD", "CVV"),
+        row=7,
+    )
     strong = strong.model_copy(update={"matches": (changed,), "capture": capture, "index_epoch": 2})
     fold_all(store, clock, [weak, strong])
     (exposure,) = store.scroll(Exposure, DocumentFilter())
-    assert (exposure.kinds, exposure.forms, exposure.confidence) == (("card", "phone"), ("md5", "plain"), 99)
+    assert (exposure.kinds, exposure.forms, exposure.confidence) == (
+        ("card", "phone"),
+        ("md5", "plain"),
+        99,
+    )
     assert exposure.groups == (("CARD", "CVV"), ("NAME", "PHONE"))
     assert (exposure.first_seen, exposure.last_seen) == (WHEN, WHEN + timedelta(hours=5))
     assert (exposure.index_epoch, len(exposure.index_tags), exposure.corroborated) == (2, 2, False)

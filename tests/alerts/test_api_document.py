@@ -1,4 +1,6 @@
-"""The examples of docs/api.md, as they stand there, against the application behind a real server."""
+"""The examples of docs/api.md, as they stand there, against the application behind a real
+server.
+"""
 
 import os
 import re
@@ -29,26 +31,42 @@ def token(accounts, line: str) -> str:
     permissions = re.findall(r"--may (\S+)", line)
     purpose = re.findall(r'--purpose (?:"([^"]+)"|(\S+))', line)[0]
     name = re.findall(r"token add (\S+)", line)[0]
-    return accounts.add_token(name, permissions, ["bank"], purpose="".join(purpose), days=1, by="test")[1]
+    return accounts.add_token(
+        name, permissions, ["bank"], purpose="".join(purpose), days=1, by="test"
+    )[1]
 
 
 @pytest.fixture
 def known(address, accounts, context, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """What the examples take for granted: the address and tokens in the environment, a file, and match that assesses it."""
-    people, real = [customer(n) for n in range(20)], Context(context.data)  # match goes by the real clock
+    """What the examples take for granted: the address and tokens in the environment, a file, and
+    match that assesses it.
+    """
+    # match goes by the real clock
+    people, real = [customer(n) for n in range(20)], Context(context.data)
     enrol(real, "bank", people, "none")
-    rows = ["姓名,手机,身份证", *(",".join((one["name"], one["phone"], one["resident_id"])) for one in people)]
+    rows = [
+        "姓名,手机,身份证",
+        *(",".join((one["name"], one["phone"], one["resident_id"])) for one in people),
+    ]
     (tmp_path / "leak.csv").write_text("\n".join(rows), encoding="utf-8")
-    soar, engine, cases = (token(accounts, line) for line in TEXT.splitlines() if " token add " in line)
-    with listening(real, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    soar, engine, cases = (
+        token(accounts, line) for line in TEXT.splitlines() if " token add " in line
+    )
+    with listening(
+        real,
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         yield {
-            "PATH": os.environ["PATH"], "DESK": address, "SOAR": soar, "ENGINE": engine, "CASES": cases, "PSEUDONYM": handle("a"),
+            "PATH": os.environ["PATH"], "DESK": address, "SOAR": soar, "ENGINE": engine,
+            "CASES": cases, "PSEUDONYM": handle("a"),
         }  # fmt: skip
 
 
 def run(words: list[str], known: dict[str, str], folder: Path) -> str:
     """What the examples print; they have to end well."""
-    done = subprocess.run(words, env=known, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        words, env=known, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -68,9 +86,19 @@ def test_every_example_runs_as_it_is_printed(known, tmp_path: Path) -> None:
     ):
         assert said in shown, said
     shown = run([sys.executable, "-c", "\n".join(blocks("python"))], known, tmp_path)
-    for said in ("run-18 invalid_request [('limit', 'out_of_range')]", "confirmed version_mismatch True", "exposed\n", "True\n"):
+    for said in (
+        "run-18 invalid_request [('limit', 'out_of_range')]",
+        "confirmed version_mismatch True",
+        "exposed\n",
+        "True\n",
+    ):
         assert said in shown, said
-    assert re.findall(r" (created|grew|acknowledged|decided) INC-", shown) == ["created", "grew", "acknowledged", "decided"]
+    assert re.findall(r" (created|grew|acknowledged|decided) INC-", shown) == [
+        "created",
+        "grew",
+        "acknowledged",
+        "decided",
+    ]
 
 
 def test_each_example_is_printed_for_both() -> None:
@@ -81,5 +109,7 @@ def test_each_example_is_printed_for_both() -> None:
 
 def test_every_route_is_in_the_document(desk) -> None:
     paths = {route.path for route in routes_of(application(desk)) if route.path.startswith("/v1/")}
-    told = {re.sub(r"\{[^}]*\}|\$ID|csv", "X", path) for path in re.findall(r"/v1/[\w/{}$.]+", TEXT)}
+    told = {
+        re.sub(r"\{[^}]*\}|\$ID|csv", "X", path) for path in re.findall(r"/v1/[\w/{}$.]+", TEXT)
+    }
     assert {re.sub(r"\{[^}]*\}", "X", path) for path in paths} <= told

@@ -1,4 +1,6 @@
-"""The API is as its document says: schemathesis asks a real server whatever the document allows, and what it does not."""
+"""The API is as its document says: schemathesis asks a real server whatever the document allows,
+and what it does not.
+"""
 
 import pytest
 import schemathesis
@@ -13,11 +15,18 @@ from alerts.web import auth
 
 A = incident_id("f")
 EXAMPLES = 10
-"""Of each operation, as it is declared and as it is not: the same on every run. `make fuzz` draws others."""
+"""Of each operation, as it is declared and as it is not: the same on every run.
+
+`make fuzz` draws others.
+"""
 NOT_ASKED = [positive_data_acceptance]
-"""That all of the right shape is accepted: a date may have passed, a mark be of another log, a filter hold an identifier."""
+"""That all of the right shape is accepted: a date may have passed, a mark be of another log, a
+filter hold an identifier.
+"""
 TOO_MUCH = ["411", "412", "413", "414"]
-"""Refusals that schemathesis does not count as such: of a length, of a version, of a body or an address that is too long."""
+"""Refusals that schemathesis does not count as such: of a length, of a version, of a body or an
+address that is too long.
+"""
 ANY = [name for name in PERMISSIONS if name not in PEOPLE_ALONE and name not in PURPOSES]
 
 
@@ -32,7 +41,12 @@ def asked(patient, address, accounts):
     """The document as a server gives it, and the headers of a program for each operation."""
 
     def bearer(scope, purpose):
-        return {"Authorization": f"Bearer {accounts.add_token('tester', scope, ['*'], purpose=purpose, days=1, by='test')[1]}"}
+        return {
+            "Authorization": (
+                "Bearer"
+                f" {accounts.add_token('tester', scope, ['*'], purpose=purpose, days=1, by='test')[1]}"  # noqa: E501
+            )
+        }
 
     of = {"/v1/exposure": bearer(["exposure.ask"], "risk_engine")}
     anybody = bearer(ANY, "a test")
@@ -43,7 +57,9 @@ def asked(patient, address, accounts):
 
 
 def ways(operation, mode):
-    """What an operation is asked for: anything, and of what has an id in its path the one that is there."""
+    """What an operation is asked for: anything, and of what has an id in its path the one that
+    is there.
+    """
     yield operation.as_strategy(generation_mode=mode)
     if "{" in operation.path:
         there = {"id_": A} if "{id_}" in operation.path else {"form": "csv"}
@@ -57,7 +73,8 @@ def test_the_api_is_as_its_document_says(asked, mode) -> None:
     assert len(operations) >= 10
     for operation, strategy in ((one, way) for one in operations for way in ways(one, mode)):
         headers = headers_for(operation.path)
-        excluded = [*NOT_ASKED, *([not_a_server_error] if operation.path == "/v1/assess" else [])]  # match does not run: 503
+        # match does not run: 503
+        excluded = [*NOT_ASKED, *([not_a_server_error] if operation.path == "/v1/assess" else [])]
 
         @settings(
             max_examples=EXAMPLES, derandomize=True, deadline=None, database=None,
@@ -65,7 +82,8 @@ def test_the_api_is_as_its_document_says(asked, mode) -> None:
         )  # fmt: skip
         @given(case=strategy)
         def check(case) -> None:
-            assume(not any(value in ([], {}) for value in (case.query or {}).values()))  # no address can say so
+            # no address can say so
+            assume(not any(value in ([], {}) for value in (case.query or {}).values()))
             case.call_and_validate(headers=headers, excluded_checks=excluded)  # noqa: B023  asked at once
 
         check()

@@ -23,7 +23,16 @@ from alerts.accounts import Principal
 from alerts.records import Decision, Incident
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
-from alerts.web.dropped_files import MOST, MOST_BYTES, MOST_FIELDS, SECONDS, AssessmentCache, DroppedFile, FileAssessment, Upload
+from alerts.web.dropped_files import (
+    MOST,
+    MOST_BYTES,
+    MOST_FIELDS,
+    SECONDS,
+    AssessmentCache,
+    DroppedFile,
+    FileAssessment,
+    Upload,
+)
 from alerts.web.static_files import static_path
 from matcher.cli.assess_service import listening
 from tests.alerts.browser import OURS, Browser
@@ -34,7 +43,12 @@ from ullage.runtime import assessing
 from ullage.settings import Context
 
 CUSTOMERS = [customer(n) for n in range(60)]
-LEAK = "\n".join(["姓名,手机,身份证", *(",".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:50])]).encode()
+LEAK = "\n".join(
+    [
+        "姓名,手机,身份证",
+        *(",".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:50]),
+    ]
+).encode()
 FIELDS = {"how": "colleague", "giver": "Wang, branch 12", "purpose": "incident_response"}
 VERDICT = {"verdict": "nobody", "rows": 1, "not_read": [], "not_looked_for": [], "tenants": []}
 
@@ -54,7 +68,10 @@ def page(browser: Browser, context: Context) -> Browser:
 @pytest.fixture
 def match(page: Browser, context: Context) -> Iterator[None]:
     """Match's real service."""
-    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    with listening(
+        context,
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         yield
 
 
@@ -63,12 +80,17 @@ def real_answer(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> 
     """What match's real service says of `LEAK`, asked once."""
     data = shutil.copytree(initialised, tmp_path_factory.mktemp("judged") / "data")
     enrol(Context(data), "bank", CUSTOMERS, "none")
-    with listening(Context(data), Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    with listening(
+        Context(data),
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         return assessed(data, LEAK, hold_bytes=2**26)
 
 
 @pytest.fixture
-def answers(page: Browser, context: Context, real_answer: list[dict]) -> Callable[[int], contextlib.AbstractContextManager[None]]:
+def answers(
+    page: Browser, context: Context, real_answer: list[dict]
+) -> Callable[[int], contextlib.AbstractContextManager[None]]:
     """A match that says of so many files what the real one says of `LEAK`."""
 
     def answer(connection: socket.socket, file: io.BufferedReader) -> None:
@@ -79,12 +101,24 @@ def answers(page: Browser, context: Context, real_answer: list[dict]) -> Callabl
     return lambda times: scripted(context.data, *[answer] * times)
 
 
-def drop(page: Browser, body: bytes = LEAK, name: str = "13800138000 名单.csv", path: str = "/assess", **fields: str):
-    return page.ask("POST", path, data={**FIELDS, **fields}, files={"file": (name, body)}, headers=OURS)
+def drop(
+    page: Browser,
+    body: bytes = LEAK,
+    name: str = "13800138000 名单.csv",
+    path: str = "/assess",
+    **fields: str,
+):
+    return page.ask(
+        "POST", path, data={**FIELDS, **fields}, files={"file": (name, body)}, headers=OURS
+    )
 
 
 def entries(context: Context) -> list[tuple[str, str, str]]:
-    return [(one.action, one.object, one.reason) for _, one in audit.entries(context.data / "audit") if "file" in one.action]
+    return [
+        (one.action, one.object, one.reason)
+        for _, one in audit.entries(context.data / "audit")
+        if "file" in one.action
+    ]
 
 
 def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match, store, context):
@@ -97,30 +131,55 @@ def test_a_dropped_file_has_its_verdict_its_handles_and_an_incident(page, match,
     assert (answer.status_code, answer.headers["location"].startswith("/assess/")) == (303, True)
     place = answer.headers["location"]
     shown = page.get(place).text
-    for said in ("This file contains customers", "<b>50 of 60 customers</b>", "13800138000 名单.csv", "Open as incident", "Wang"):
+    for said in (
+        "This file contains customers",
+        "<b>50 of 60 customers</b>",
+        "13800138000 名单.csv",
+        "Open as incident",
+        "Wang",
+    ):
         assert said in shown
     handles = page.get(f"{place}/customers.csv")
     assert handles.headers["content-disposition"].startswith("attachment")
     assert len(list(csv.DictReader(io.StringIO(handles.text)))) == 50
-    assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id") if p[kind] in shown + handles.text]
+    assert not [
+        p
+        for p in CUSTOMERS
+        for kind in ("name", "phone", "resident_id")
+        if p[kind] in shown + handles.text
+    ]
     with folding(context):
         after = page.post(f"{place}/open", {"take": "customers"})
-    assert (after.status_code, after.headers["location"]) == (303, f"{place}?take=customers#incidents")
+    assert (after.status_code, after.headers["location"]) == (
+        303,
+        f"{place}?take=customers#incidents",
+    )
     download = f'content="0;url={place}/customers.csv"'
-    assert [download in page.get(f"{place}{asked}").text for asked in ("?take=customers", "")] == [True, False]
+    assert [download in page.get(f"{place}{asked}").text for asked in ("?take=customers", "")] == [
+        True,
+        False,
+    ]
     [incident] = store.scroll(Incident, DocumentFilter())
     assert incident.id in page.get(place).text
     [note] = store.scroll(Decision, DocumentFilter())
-    assert (note.status, note.note) == ("note", "A file that was handed in: a colleague found it and sent it (Wang, branch 12)")
+    assert (note.status, note.note) == (
+        "note",
+        "A file that was handed in: a colleague found it and sent it (Wang, branch 12)",
+    )
     assert page.post(f"{place}/open").status_code == 303  # a second click opens nothing
     assert len([*store.scroll(Decision, DocumentFilter())]) == 1
 
 
 def test_a_file_of_logins_alone_is_not_said_to_hold_customers(data, browser, clock):
-    (data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\n', encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        '[tenants.bank]\ndomains = ["bank.example"]\n', encoding="utf-8"
+    )
     context = Context(data)
     enrol(context, "bank", CUSTOMERS, "none")
-    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    with listening(
+        context,
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         answer = drop(browser, b"https://vpn.bank.example/login:user1:Secr3t!1\n", "logins.txt")
         shown = browser.get(answer.headers["location"]).text
     assert "This file contains no customers, but content about a tenant" in shown
@@ -148,7 +207,11 @@ def test_it_can_be_opened_as_it_is_dropped(page, match, store, context):
 
 def test_nobody_hears_of_another_tenants_customers(page, match, context, log_in):
     enrol(context, "other", [customer(9000)])
-    shown = (other := log_in("lead", tenants=["other"])).get(place := drop(other).headers["location"]).text
+    shown = (
+        (other := log_in("lead", tenants=["other"]))
+        .get(place := drop(other).headers["location"])
+        .text
+    )
     assert "This file contains no customers" in shown
     assert "bank" not in shown
     assert other.get(f"{place}/customers.csv").text.count("\n") == 1
@@ -159,7 +222,9 @@ def test_the_handles_are_for_those_who_may_take_them_out(page, answers, log_in):
     analyst = log_in("analyst")
     with answers(1):
         place = drop(analyst).headers["location"]
-    assert "customers.csv" not in analyst.get(place).text + analyst.get(f"{place}?take=customers").text
+    assert (
+        "customers.csv" not in analyst.get(place).text + analyst.get(f"{place}?take=customers").text
+    )
     assert analyst.get(f"{place}/customers.csv").status_code == 403
     assert log_in("agent").get("/assess").status_code == 403
 
@@ -215,7 +280,9 @@ def test_page_answers_within_three_seconds_while_match_is_stopped(page, context)
 
 
 @contextlib.contextmanager
-def scripted(data: Path, *scripts: Callable[[socket.socket, io.BufferedReader], None]) -> Iterator[None]:
+def scripted(
+    data: Path, *scripts: Callable[[socket.socket, io.BufferedReader], None]
+) -> Iterator[None]:
     """A match that does as told, a connection each."""
     with socket.socket(socket.AF_UNIX) as listener, assessing.address(data) as address:
         listener.bind(address)
@@ -273,7 +340,10 @@ def test_what_match_refuses_is_told_in_its_words(page, context):
 
 
 def test_where_too_many_wait_it_says_when_to_come_again(page, context):
-    with scripted(context.data, lambda connection, _: said(connection, {"busy": {"waiting": 8, "retry_after": 20}})):
+    with scripted(
+        context.data,
+        lambda connection, _: said(connection, {"busy": {"waiting": 8, "retry_after": 20}}),
+    ):
         answer = drop(page)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "20")
     assert "8 are ahead of this one" in answer.text
@@ -283,7 +353,13 @@ def test_who_waits_is_let_in_when_it_is_his_turn(page, context):
     def later(connection, file):
         said(connection, {"place": 2}, {"place": 1}, {"go": True})
         assert take(file) == LEAK
-        said(connection, {"read": 5}, {"verdict": VERDICT}, {"customers": "handle\r\n"}, {"done": True})
+        said(
+            connection,
+            {"read": 5},
+            {"verdict": VERDICT},
+            {"customers": "handle\r\n"},
+            {"done": True},
+        )
 
     with scripted(context.data, lambda connection, _: said(connection, {"waiting": 2}), later):
         assert "2 are ahead of yours" in page.get("/assess").text
@@ -291,13 +367,24 @@ def test_who_waits_is_let_in_when_it_is_his_turn(page, context):
 
 
 def test_a_file_that_is_larger_than_any_may_be_is_refused_before_it_comes(page):
-    headers = {**OURS, "content-length": str(2 * 2**30), "content-type": "multipart/form-data; boundary=b"}
+    headers = {
+        **OURS,
+        "content-length": str(2 * 2**30),
+        "content-type": "multipart/form-data; boundary=b",
+    }
     assert page.ask("POST", "/assess", content=b"", headers=headers).status_code == 413
 
 
-@pytest.mark.parametrize("headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}], ids=str)
+@pytest.mark.parametrize(
+    "headers", [{"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}, {}], ids=str
+)
 def test_a_form_from_elsewhere_is_refused(page, headers):
-    assert page.ask("POST", "/assess", data=FIELDS, files={"file": ("a", b"b")}, headers=headers).status_code == 403
+    assert (
+        page.ask(
+            "POST", "/assess", data=FIELDS, files={"file": ("a", b"b")}, headers=headers
+        ).status_code
+        == 403
+    )
 
 
 def test_who_has_not_logged_in_sends_nothing(page, context):
@@ -308,7 +395,10 @@ def test_who_has_not_logged_in_sends_nothing(page, context):
 
 def parts(*fields: tuple[str, bytes]) -> bytes:
     """A form; a name with a semicolon is taken as it is."""
-    body = b"".join(b'--b\r\nContent-Disposition: form-data; name="%s\r\n\r\n%s\r\n' % (n.encode(), v) for n, v in fields)
+    body = b"".join(
+        b'--b\r\nContent-Disposition: form-data; name="%s\r\n\r\n%s\r\n' % (n.encode(), v)
+        for n, v in fields
+    )
     return body + b"--b--\r\n"
 
 
@@ -350,9 +440,18 @@ BROKEN = {
     "no boundary": (FORM, "multipart/form-data"),
     "another boundary": (FORM, "multipart/form-data; boundary=c"),
     "no end": (FORM[:-10], "multipart/form-data; boundary=b"),
-    "a field behind the file": (parts(('file"', b"1"), ('how"', b"2")), "multipart/form-data; boundary=b"),
-    "a field twice": (parts(('how"', b"1"), ('how"', b"2"), ('file"', b"3")), "multipart/form-data; boundary=b"),
-    "a field that is too long": (parts(('how"', b"1" * MOST_FIELDS), ('file"', b"3")), "multipart/form-data; boundary=b"),
+    "a field behind the file": (
+        parts(('file"', b"1"), ('how"', b"2")),
+        "multipart/form-data; boundary=b",
+    ),
+    "a field twice": (
+        parts(('how"', b"1"), ('how"', b"2"), ('file"', b"3")),
+        "multipart/form-data; boundary=b",
+    ),
+    "a field that is too long": (
+        parts(('how"', b"1" * MOST_FIELDS), ('file"', b"3")),
+        "multipart/form-data; boundary=b",
+    ),
     "no text": (parts(('how"', b"\xff"), ('file"', b"3")), "multipart/form-data; boundary=b"),
 }
 
@@ -369,7 +468,11 @@ def dropped() -> DroppedFile:
 
 
 def test_results_are_held_for_their_owner_and_for_half_an_hour(clock):
-    held, me, other = AssessmentCache(clock.as_clock()), Principal("Li", session="1"), Principal("Wu", session="2")
+    held, me, other = (
+        AssessmentCache(clock.as_clock()),
+        Principal("Li", session="1"),
+        Principal("Wu", session="2"),
+    )
     name = held.keep(one := dropped(), me)
     assert (held.get(name, me), held.get(name, other), held.get("x", me)) == (one, None, None)
     clock.advance(SECONDS + 1)
@@ -387,13 +490,21 @@ def test_only_so_many_results_are_held(clock):
 
 @pytest.fixture
 def token(accounts) -> str:
-    return accounts.add_token("soar", ["file.assess", "customers.export"], ["*"], purpose="files", days=1, by="test")[1]
+    return accounts.add_token(
+        "soar", ["file.assess", "customers.export"], ["*"], purpose="files", days=1, by="test"
+    )[1]
 
 
 def dropped_by(page: Browser, token: str, query: str = "", body: bytes = LEAK, **fields: str):
     headers = {"authorization": f"Bearer {token}"}
     program = Browser(page.app)
-    return program.ask("POST", f"/v1/assess{query}", data={**FIELDS, **fields}, files={"file": ("x.csv", body)}, headers=headers)
+    return program.ask(
+        "POST",
+        f"/v1/assess{query}",
+        data={**FIELDS, **fields},
+        files={"file": ("x.csv", body)},
+        headers=headers,
+    )
 
 
 def test_a_program_gets_the_verdict_that_the_page_shows(page, answers, token, context) -> None:
@@ -422,7 +533,9 @@ def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
     assert (answer.status_code, "offence" in answer.json()["detail"]) == (400, True)
     answer = dropped_by(page, token)
     assert (answer.status_code, "match is not running" in answer.json()["detail"]) == (503, True)
-    narrow = accounts.add_token("siem", ["file.assess"], ["*"], purpose="files", days=1, by="test")[1]
+    narrow = accounts.add_token("siem", ["file.assess"], ["*"], purpose="files", days=1, by="test")[
+        1
+    ]
     assert dropped_by(page, narrow, "?customers=true").status_code == 403
     other = accounts.add_token("crm", ["person.check"], ["*"], purpose="asks", days=1, by="test")[1]
     assert dropped_by(page, other).status_code == 403
@@ -432,7 +545,12 @@ def test_a_program_is_refused_as_a_person_is(page, token, accounts) -> None:
 @pytest.mark.parametrize("headers", [{}, {"authorization": "Basic cHJveHk6cHJveHk="}])
 def test_a_form_of_another_site_cannot_use_the_api_with_a_session(page, headers) -> None:
     """Nor where a browser adds the login of a proxy before the desk by itself."""
-    assert page.ask("POST", "/v1/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}, headers=headers).status_code == 403
+    assert (
+        page.ask(
+            "POST", "/v1/assess", data=FIELDS, files={"file": ("x.csv", LEAK)}, headers=headers
+        ).status_code
+        == 403
+    )
 
 
 def test_what_others_drop_takes_nothing_away_that_is_held_for_us(clock) -> None:
@@ -442,13 +560,16 @@ def test_what_others_drop_takes_nothing_away_that_is_held_for_us(clock) -> None:
     large = DroppedFile("b.txt", "colleague", "", FileAssessment(customers="x" * (MOST_BYTES // 4)))
     names = [held.keep(large, theirs) for _ in range(3 * MOST)]
     assert held.get(mine, ours) is not None
-    assert [held.get(one, theirs) is not None for one in names[-2:]] == [False, True], "half of the memory is theirs"
+    assert [held.get(one, theirs) is not None for one in names[-2:]] == [False, True], (
+        "half of the memory is theirs"
+    )
     assert held.get(names[-1], ours) is None
 
 
 def test_only_the_form_that_shows_its_progress_may_send_by_script(page: Browser) -> None:
     allowed = {
-        path: "connect-src 'self'" in page.get(path).headers["content-security-policy"] for path in ("/assess", "/", "/exposed")
+        path: "connect-src 'self'" in page.get(path).headers["content-security-policy"]
+        for path in ("/assess", "/", "/exposed")
     }
     assert allowed == {"/assess": True, "/": False, "/exposed": False}
     assert f'<script src="{static_path("upload.js")}" defer>' in page.get("/assess").text

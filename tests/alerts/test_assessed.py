@@ -1,4 +1,6 @@
-"""`ullage assess` and incidents: a re-post is known, and `--open` ends with the incident's number, whoever folds."""
+"""`ullage assess` and incidents: a re-post is known, and `--open` ends with the incident's
+number, whoever folds.
+"""
 
 import json
 import subprocess
@@ -49,7 +51,9 @@ def assess(bank: Context, monkeypatch: pytest.MonkeyPatch):
 
 def rows(people: list[dict[str, str]], more: str = "") -> str:
     head = "姓名,手机号,身份证,借款金额" if more else "姓名,手机号,身份证"
-    return "\n".join([head, *(f"{p['name']},{p['phone']},{p['resident_id']}{more}" for p in people)])
+    return "\n".join(
+        [head, *(f"{p['name']},{p['phone']},{p['resident_id']}{more}" for p in people)]
+    )
 
 
 @pytest.fixture
@@ -67,7 +71,9 @@ def stored(bank: Context, kind: type) -> list:
         store.close()
 
 
-def test_open_folds_where_nobody_does_and_prints_the_number(assess, bank: Context, leak: Path) -> None:
+def test_open_folds_where_nobody_does_and_prints_the_number(
+    assess, bank: Context, leak: Path
+) -> None:
     done = assess(leak, "--open")
     [incident] = stored(bank, Incident)
     assert f"incident {incident.id} of tenant bank: opened, {incident.severity}" in done.stdout
@@ -81,15 +87,21 @@ def test_the_number_as_json_and_what_it_joins(assess, bank: Context, leak: Path)
     [first] = json.loads(assess(leak, "--open", "--json").stdout)["incidents"]
     assert (first["tenant"], first["is_new"], first["why_not"]) == ("bank", True, "")
     again = json.loads(assess(leak, "--open", "--json").stdout)
-    assert [(one["incident"], one["is_new"]) for one in again["incidents"]] == [(first["incident"], False)]
+    assert [(one["incident"], one["is_new"]) for one in again["incidents"]] == [
+        (first["incident"], False)
+    ]
     assert again["tenants"][0]["earlier"]["joins"] == first["incident"]
     assert len(stored(bank, Incident)) == 1
     assert len(stored(bank, Sighting)) == 2
 
 
-def test_a_repost_is_recycled_and_the_incident_is_named(assess, bank: Context, leak: Path, tmp_path: Path) -> None:
+def test_a_repost_is_recycled_and_the_incident_is_named(
+    assess, bank: Context, leak: Path, tmp_path: Path
+) -> None:
     before = assess(leak)
-    assert "not compared with earlier incidents: there is no incident store here yet" in " ".join(before.stdout.split())
+    assert "not compared with earlier incidents: there is no incident store here yet" in " ".join(
+        before.stdout.split()
+    )
     assert "OURS" in before.stdout
     assess(leak, "--open")
     [incident] = stored(bank, Incident)
@@ -97,23 +109,35 @@ def test_a_repost_is_recycled_and_the_incident_is_named(assess, bank: Context, l
     slice_.write_text("\n".join(rows(CUSTOMERS[20:50]).splitlines()[::-1]), encoding="utf-8")
     done = assess(slice_, "--json")
     [told] = json.loads(done.stdout)["tenants"]
-    assert (told["origin"]["verdict"], told["earlier"]["incident"], told["earlier"]["share"]) == ("recycled", incident.id, 1.0)
+    assert (told["origin"]["verdict"], told["earlier"]["incident"], told["earlier"]["share"]) == (
+        "recycled",
+        incident.id,
+        1.0,
+    )
     shown = " ".join(assess(slice_).stdout.split())
     assert "RECYCLED" in shown
     assert f"100% of these customers stood with the same fields in {incident.id}" in shown
 
 
-def test_new_people_and_new_fields_are_no_repost(assess, bank: Context, leak: Path, tmp_path: Path) -> None:
+def test_new_people_and_new_fields_are_no_repost(
+    assess, bank: Context, leak: Path, tmp_path: Path
+) -> None:
     assess(leak, "--open")
     other = tmp_path / "other.csv"
     for people, more in ((CUSTOMERS[60:], ""), (CUSTOMERS[:60], ",8万")):
         other.write_text(rows(people, more), encoding="utf-8")
         told = json.loads(assess(other, "--json").stdout)
         [verdict] = told["tenants"]
-        assert (verdict["origin"]["verdict"], verdict["earlier"]["compared"], told["not_compared"]) == ("ours", 1, "")
+        assert (
+            verdict["origin"]["verdict"],
+            verdict["earlier"]["compared"],
+            told["not_compared"],
+        ) == ("ours", 1, "")
         assert verdict["earlier"]["incident"] == ""
     other.write_text(rows(CUSTOMERS[60:]), encoding="utf-8")
-    assert "in none of 1 earlier incidents with these fields" in " ".join(assess(other).stdout.split())
+    assert "in none of 1 earlier incidents with these fields" in " ".join(
+        assess(other).stdout.split()
+    )
 
 
 def test_comparing_writes_nothing(assess, bank: Context, leak: Path) -> None:
@@ -131,7 +155,10 @@ def test_another_tenants_incident_is_not_ours_to_know(assess, bank: Context, lea
     assess(leak, "--open")
     enrol(bank, "other", CUSTOMERS[:60], "none")
     told = json.loads(assess(leak, "--json").stdout)["tenants"]
-    assert {t["tenant"]: t["origin"]["verdict"] == "recycled" for t in told} == {"bank": True, "other": False}
+    assert {t["tenant"]: t["origin"]["verdict"] == "recycled" for t in told} == {
+        "bank": True,
+        "other": False,
+    }
 
 
 def test_a_store_that_cannot_be_asked_is_said(assess, bank: Context, leak: Path) -> None:
@@ -143,9 +170,13 @@ def test_a_store_that_cannot_be_asked_is_said(assess, bank: Context, leak: Path)
     assert "not compared with earlier incidents: " in shown
 
 
-def test_without_alert_it_says_so(assess, bank: Context, leak: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_alert_it_says_so(
+    assess, bank: Context, leak: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ullage.incidents, "GROUP", "ullage.none")
-    assert "alert is not installed here" in json.loads(assess(leak, "--json").stdout)["not_compared"]
+    assert (
+        "alert is not installed here" in json.loads(assess(leak, "--json").stdout)["not_compared"]
+    )
     done = assess(leak, "--open", code=Exit.FAILED)
     assert "submitted; whether it was processed is not visible here" in done.stderr
     assert len(bank.bus().subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1
@@ -159,7 +190,9 @@ def test_nothing_to_open_is_a_failure_that_says_so(assess, bank: Context, tmp_pa
     assert json.loads(assess(path, "--open", "--json", code=Exit.FAILED).stdout)["incidents"] == []
 
 
-def test_what_alert_refuses_is_no_incident(assess, bank: Context, leak: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_alert_refuses_is_no_incident(
+    assess, bank: Context, leak: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unsigned(finding: Finding, signer: Signer) -> Outgoing:
         made = outgoing(finding, signer)
         return replace(made, headers={**made.headers, SIGNER: "somebody"})
@@ -181,7 +214,9 @@ def test_a_daemon_that_runs_is_waited_for(assess, bank: Context, leak: Path) -> 
             draining.start()
             while not list(bank.data.rglob("findings.alert.lock")):
                 assert daemon.poll() is None
-            [told] = json.loads(assess(leak, "--open", "--json", "--wait", "120").stdout)["incidents"]
+            [told] = json.loads(assess(leak, "--open", "--json", "--wait", "120").stdout)[
+                "incidents"
+            ]
         finally:
             daemon.terminate()
         draining.join()
@@ -197,7 +232,9 @@ def test_a_daemon_that_does_not_fold_in_time_is_said(assess, bank: Context, leak
     assert stored(bank, Incident) == []
 
 
-def test_one_number_that_a_person_hands_in_is_an_incident(assess, bank: Context, tmp_path: Path) -> None:
+def test_one_number_that_a_person_hands_in_is_an_incident(
+    assess, bank: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "a.txt"
     path.write_text(f"警方提醒，法院判处一案，电话 {CUSTOMERS[0]['phone']}\n", encoding="utf-8")
     assess(path, "--open")

@@ -27,7 +27,9 @@ FORGED = finding("forged", range(50, 60), people="cd")
 
 @pytest.fixture
 def alert(data, monkeypatch):
-    """Runs `ullage alert --once` on what is on the bus; gives the incidents' ids and the reasons of dead letters."""
+    """Runs `ullage alert --once` on what is on the bus; gives the incidents' ids and the reasons
+    of dead letters.
+    """
     monkeypatch.setattr("ullage.runtime.service.stop_on_signals", lambda stop: None)
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
 
@@ -37,7 +39,9 @@ def alert(data, monkeypatch):
         assert result.exit_code == 0, result.output
         with closing(context.bus().subscribe("dead-letters", "test")) as subscription:
             letters = subscription.poll(20, 0.0)
-        return {i.id for i in store.scroll(Incident, DocumentFilter())}, [read(letter).reason for letter in letters]
+        return {i.id for i in store.scroll(Incident, DocumentFilter())}, [
+            read(letter).reason for letter in letters
+        ]
 
     return ran
 
@@ -47,52 +51,85 @@ def stranger() -> Signer:
 
 
 def test_what_match_or_assess_signed_is_folded(context: Context, store, alert) -> None:
-    other = signed(context.keys, finding("g", range(90, 99), people="c").encode(), id_="g", role="assess")
-    assert alert(context, store, signed(context.keys, GOOD), other) == ({incident_id("f"), incident_id("g")}, [])
+    other = signed(
+        context.keys, finding("g", range(90, 99), people="c").encode(), id_="g", role="assess"
+    )
+    assert alert(context, store, signed(context.keys, GOOD), other) == (
+        {incident_id("f"), incident_id("g")},
+        [],
+    )
 
 
 def test_a_finding_without_a_signature_is_a_dead_letter(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
     unsigned = Outgoing("bank", FORGED.encode(), headers)
-    assert alert(context, store, unsigned, signed(context.keys, GOOD)) == ({incident_id("f")}, ["unknown_signer"])
+    assert alert(context, store, unsigned, signed(context.keys, GOOD)) == (
+        {incident_id("f")},
+        ["unknown_signer"],
+    )
 
 
 @pytest.mark.parametrize("schema", ["", "x", "-1", "\u0663", "0", "2", "01"])
-def test_a_finding_of_another_schema_is_a_dead_letter(context: Context, store, alert, schema: str) -> None:
+def test_a_finding_of_another_schema_is_a_dead_letter(
+    context: Context, store, alert, schema: str
+) -> None:
     odd = signed(context.keys, FORGED.encode(), id_="forged")
     odd = Outgoing(odd.key, odd.value, {**odd.headers, "schema": schema})
-    assert alert(context, store, odd, signed(context.keys, GOOD)) == ({incident_id("f")}, ["schema"])
+    assert alert(context, store, odd, signed(context.keys, GOOD)) == (
+        {incident_id("f")},
+        ["schema"],
+    )
 
 
 def test_the_signature_of_a_stranger_is_none(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
     by = stranger().headers("finding", *record_parts(FINDINGS, headers, FORGED.encode()))
-    assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (set(), ["unknown_signer"])
+    assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (
+        set(),
+        ["unknown_signer"],
+    )
 
 
 @pytest.mark.parametrize("change", ["value", "tenant", "id", "signature"])
-def test_a_signed_finding_that_was_changed_is_not_authentic(context: Context, store, alert, change: str) -> None:
+def test_a_signed_finding_that_was_changed_is_not_authentic(
+    context: Context, store, alert, change: str
+) -> None:
     made = signed(context.keys, GOOD)
-    value = made.value.replace(b'"customers":', b'"customers":1') if change == "value" else made.value
+    value = (
+        made.value.replace(b'"customers":', b'"customers":1') if change == "value" else made.value
+    )
     headers = dict(made.headers)
     if change in headers:
-        headers[change] = ("00" if not headers[change].startswith("00") else "11") + headers[change][2:]
+        headers[change] = ("00" if not headers[change].startswith("00") else "11") + headers[
+            change
+        ][2:]
     assert alert(context, store, Outgoing(made.key, value, headers)) == (set(), ["not_authentic"])
 
 
 def test_a_heartbeat_that_match_did_not_sign_is_none(context: Context, store, alert) -> None:
-    beat = Outgoing("b", b"{}", {"record": "heartbeat", "id": "0" * 32, "schema": str(HEARTBEAT_SCHEMA)})
+    beat = Outgoing(
+        "b", b"{}", {"record": "heartbeat", "id": "0" * 32, "schema": str(HEARTBEAT_SCHEMA)}
+    )
     assert alert(context, store, beat) == (set(), ["unknown_signer"])
 
 
 def test_heartbeat_that_match_signed_is_authentic(context: Context) -> None:
     beat = Heartbeat(id="0" * 32, origin="crawl", inserted_at=datetime(2026, 9, 21, tzinfo=UTC))
     headers, value = beat.headers(), beat.encode()
-    by = keys.signer(context.keys, "match").headers(PURPOSE, *record_parts(FINDINGS, headers, value))
-    Authentic(keys.verifier(context.keys, FINDINGS)).check(Record(FINDINGS, 0, 1, 0.0, beat.id, headers | by, value))
+    by = keys.signer(context.keys, "match").headers(
+        PURPOSE, *record_parts(FINDINGS, headers, value)
+    )
+    Authentic(keys.verifier(context.keys, FINDINGS)).check(
+        Record(FINDINGS, 0, 1, 0.0, beat.id, headers | by, value)
+    )
 
 
 def test_captures_signers_sign_no_findings(context: Context, store, alert) -> None:
     headers = {"tenant": "bank", "id": "forged", "schema": str(FINDING_SCHEMA)}
-    by = keys.signer(context.keys, "crawl").headers("finding", *record_parts(FINDINGS, headers, FORGED.encode()))
-    assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (set(), ["unknown_signer"])
+    by = keys.signer(context.keys, "crawl").headers(
+        "finding", *record_parts(FINDINGS, headers, FORGED.encode())
+    )
+    assert alert(context, store, Outgoing("bank", FORGED.encode(), headers | by)) == (
+        set(),
+        ["unknown_signer"],
+    )

@@ -42,36 +42,59 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Record:
     list(setup.initialise(context))
     assert enrolment.enrol(context)
     said = text("a" * 12, proof(keys.signer(context.keys, "crawl"), "a" * 12, context.clock.wall()))
-    served = capture(site=SITE, platform="canary", post_id="a" * 12, title="", body=said.encode(), media_type="text/plain")
+    served = capture(
+        site=SITE,
+        platform="canary",
+        post_id="a" * 12,
+        title="",
+        body=said.encode(),
+        media_type="text/plain",
+    )
     (made,) = findings(build_matcher(context), [served], context.clock.now())
-    dated = made.model_copy(update={"capture": made.capture.model_copy(update={"published_at": context.clock.now()})})
+    dated = made.model_copy(
+        update={"capture": made.capture.model_copy(update={"published_at": context.clock.now()})}
+    )
     out = outgoing(dated, keys.signer(context.keys, "match"))
     return Record(FINDINGS, 0, 1, 0.0, out.key, out.headers, out.value)
 
 
-def test_what_match_makes_of_a_canary_post_would_be_told_of(found: Record, store, clock: HeldClock) -> None:
+def test_what_match_makes_of_a_canary_post_would_be_told_of(
+    found: Record, store, clock: HeldClock
+) -> None:
     assert is_canary(found)
     assert not is_canary(record(finding("f")))
     assert notifications(found, stage(store, clock), muted) == 1
 
 
-def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(store, clock: HeldClock) -> None:
+def test_a_post_that_is_background_by_the_rules_in_force_would_not_be_told_of(
+    store, clock: HeldClock
+) -> None:
     assert notifications(record(post()), stage(store, clock), muted) == 0
     none = BenignRules(version=9, rule=())
-    assert notifications(record(post()), replace(stage(store, clock), background=lambda: none), muted) == 1
+    assert (
+        notifications(record(post()), replace(stage(store, clock), background=lambda: none), muted)
+        == 1
+    )
 
 
 def sorted_handler(store, clock: HeldClock, registry: CollectorRegistry) -> Dispatch:
     at = clock.as_clock()
     metrics = AlertMetrics(registry, ["bank"], at)
     work = Work(Duties(store, lambda _: Tenant(), at))
-    real = Alert(store, at, lambda _: Tenant(), metrics, filed=lambda _, written: work.write(written))
+    real = Alert(
+        store, at, lambda _: Tenant(), metrics, filed=lambda _, written: work.write(written)
+    )
     return Dispatch(
-        real.handle, Canaries(real, metrics.canary, muted), HeartbeatMetrics(CollectorRegistry(), "alert", at), lambda _: None
+        real.handle,
+        Canaries(real, metrics.canary, muted),
+        HeartbeatMetrics(CollectorRegistry(), "alert", at),
+        lambda _: None,
     )
 
 
-def test_it_is_timed_and_leaves_nothing_in_the_store(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:
+def test_it_is_timed_and_leaves_nothing_in_the_store(
+    found: Record, store, clock: HeldClock, registry: CollectorRegistry
+) -> None:
     clock.advance(42)
     handle = sorted_handler(store, clock, registry)
     before = everything(store)
@@ -83,17 +106,26 @@ def test_it_is_timed_and_leaves_nothing_in_the_store(found: Record, store, clock
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "other"}) == 0
 
 
-def test_one_that_comes_again_is_not_timed_again(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:
+def test_one_that_comes_again_is_not_timed_again(
+    found: Record, store, clock: HeldClock, registry: CollectorRegistry
+) -> None:
     handle = sorted_handler(store, clock, registry)
     for _ in range(3):
         handle([found, found])
         clock.advance(100)
     assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_count") == 1
-    assert registry.get_sample_value("ullage_canary_last_success_timestamp_seconds") == clock.wall() - 300
+    assert (
+        registry.get_sample_value("ullage_canary_last_success_timestamp_seconds")
+        == clock.wall() - 300
+    )
 
 
 def test_while_the_store_is_down_no_canary_comes_through(
-    found: Record, store, clock: HeldClock, registry: CollectorRegistry, monkeypatch: pytest.MonkeyPatch
+    found: Record,
+    store,
+    clock: HeldClock,
+    registry: CollectorRegistry,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def down(*_: object) -> None:
         raise UnavailableError("down")
@@ -104,7 +136,9 @@ def test_while_the_store_is_down_no_canary_comes_through(
     assert registry.get_sample_value("ullage_canary_publish_to_notification_seconds_count") == 0
 
 
-def test_a_damaged_one_is_named_and_costs_no_finding(found: Record, store, clock: HeldClock, registry: CollectorRegistry) -> None:
+def test_a_damaged_one_is_named_and_costs_no_finding(
+    found: Record, store, clock: HeldClock, registry: CollectorRegistry
+) -> None:
     with pytest.raises(RecordError):
         sorted_handler(store, clock, registry)([found._replace(value=b"{}")])
     real = finding("f", range(10), people="ab")

@@ -1,4 +1,6 @@
-"""Clocks as people meet them: on the terminal, on the page, in the API; and writing down that a report was sent."""
+"""Clocks as people meet them: on the terminal, on the page, in the API; and writing down that a
+report was sent.
+"""
 
 import json
 import math
@@ -29,19 +31,28 @@ def ours(store, clock) -> str:
     store.put(
         [
             store.get(Incident, A).model_copy(
-                update={"origin": "ours", "severity": "high", "clock": "run", "first_seen": clock.as_clock().now()}
+                update={
+                    "origin": "ours",
+                    "severity": "high",
+                    "clock": "run",
+                    "first_seen": clock.as_clock().now(),
+                }
             )
         ]
     )
     at = datetime.fromtimestamp(NOON, UTC)
-    store.create([Decision(id=f"{A}:1", tenant="bank", incident=A, at=at, by="Li", status="acknowledged")])
+    store.create(
+        [Decision(id=f"{A}:1", tenant="bank", incident=A, at=at, by="Li", status="acknowledged")]
+    )
     return A
 
 
 @pytest.fixture(autouse=True)
 def alone(data) -> None:
     """A team of one person, who ends deadlines alone."""
-    (data / "ullage.toml").write_text("metrics = false\nsecond_person = false\n[tenants.bank]\n", encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        "metrics = false\nsecond_person = false\n[tenants.bank]\n", encoding="utf-8"
+    )
 
 
 @pytest.fixture
@@ -65,7 +76,13 @@ def clocks(run) -> dict[tuple[str, str], dict]:
 
 def test_show_lists_every_clock_and_marks_what_was_not_verified(ours, run):
     text = run("show", A).stdout
-    for part in ("Reporting deadlines", "pipl-57 first", "at once; our", "2026-09-21 22:43 CST", "its time has"):
+    for part in (
+        "Reporting deadlines",
+        "pipl-57 first",
+        "at once; our",
+        "2026-09-21 22:43 CST",
+        "its time has",
+    ):
         assert part in text
     assert max(map(len, text.splitlines())) <= 100
     assert {name: clock["state"] for name, clock in clocks(run).items()} == {
@@ -87,12 +104,19 @@ def test_a_report_that_is_recorded_stops_its_clock_and_no_other(ours, run, data)
     )
     shown = clocks(run)
     assert shown["nfra-2024", "first"]["state"] == "met"
-    assert shown["nfra-2024", "first"]["sent_at"] == "2026-09-21T15:00:00Z", "typed in the tenant's zone"
-    assert (shown["nfra-2024", "first"]["reference"], shown["nfra-2024", "first"]["late"]) == ("NFRA/2026-7", False)
+    assert shown["nfra-2024", "first"]["sent_at"] == "2026-09-21T15:00:00Z", (
+        "typed in the tenant's zone"
+    )
+    assert (shown["nfra-2024", "first"]["reference"], shown["nfra-2024", "first"]["late"]) == (
+        "NFRA/2026-7",
+        False,
+    )
     assert shown["nfra-2024", "first"]["channel"] == "portal"
     assert shown["nfra-2024", "written"]["state"] == "running"
     assert "NFRA/2026-7" in run("show", A).stdout
-    assert json.loads(run("list", "--json").stdout)["status"] == "confirmed", "other reports are still owed"
+    assert json.loads(run("list", "--json").stdout)["status"] == "confirmed", (
+        "other reports are still owed"
+    )
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.actor, last.object) == (
         "incident.reported",
@@ -108,13 +132,23 @@ def test_every_reader_says_the_same_status_while_another_report_is_owed(ours, ru
     assert browser.get(f"/v1/incidents/{A}").json()["status"] == "confirmed"
     for status, found in (("", [A]), ("confirmed", [A]), ("reported", [])):
         items = browser.get("/v1/incidents", params={"status": status}).json()["items"]
-        assert [(one["id"], one["status"]) for one in items] == [(id_, "confirmed") for id_ in found], status
-        lines = run("export", "--format", "csv", *(["--status", status] if status else [])).stdout.splitlines()[1:]
-        assert [(A in line, "confirmed" in line) for line in lines] == [(True, True)] * len(found), status
-        assert browser.get("/v1/export/csv", params={"status": status}).text.splitlines()[1:] == lines
+        assert [(one["id"], one["status"]) for one in items] == [
+            (id_, "confirmed") for id_ in found
+        ], status
+        lines = run(
+            "export", "--format", "csv", *(["--status", status] if status else [])
+        ).stdout.splitlines()[1:]
+        assert [(A in line, "confirmed" in line) for line in lines] == [(True, True)] * len(
+            found
+        ), status
+        assert (
+            browser.get("/v1/export/csv", params={"status": status}).text.splitlines()[1:] == lines
+        )
 
 
-def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(ours, browser, clock, store):
+def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(
+    ours, browser, clock, store
+):
     clock.advance(-3600)
     for number, status in enumerate(("acknowledged", "confirmed")):
         form = {"status": status, "token": f"{number}" * 16}
@@ -123,13 +157,17 @@ def test_a_decision_made_after_another_counts_also_when_the_clock_was_set_back(o
 
 
 def test_without_a_regime_nothing_is_recorded(ours, run):
-    assert "under which rule" in str(run("deadline", A, "--sent", "--by", "Li", *BY_FAX, code=1).exception)
+    assert "under which rule" in str(
+        run("deadline", A, "--sent", "--by", "Li", *BY_FAX, code=1).exception
+    )
     assert "met" not in {clock["state"] for clock in clocks(run).values()}
 
 
 def test_a_final_report_before_the_end_is_refused(ours, run):
     words = ("--regime", "nfra-2024", "--stage", "final", *BY_FAX)
-    assert "resolve the incident first" in str(run("deadline", A, "--sent", "--by", "Li", *words, code=1).exception)
+    assert "resolve the incident first" in str(
+        run("deadline", A, "--sent", "--by", "Li", *words, code=1).exception
+    )
 
 
 @pytest.mark.parametrize("missing", ["--channel", "--reference"])
@@ -144,7 +182,9 @@ def test_a_report_without_channel_or_reference_is_refused(ours, run, missing):
 
 def test_a_final_report_of_a_closed_incident_leaves_it_closed(ours, run, store, clock):
     at = clock.as_clock().now()
-    store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
+    store.create(
+        [Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")]
+    )
     run("deadline", A, "--sent", "--by", "Li", "--regime", "nfra-2024", "--stage", "final", *BY_FAX)
     assert clocks(run)["nfra-2024", "final"]["state"] == "met"
     assert json.loads(run("list", "--json").stdout)["status"] == "resolved"
@@ -155,7 +195,10 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
     assert run("deadline", A, *words).stdout == f"recorded: {A} cac-2025 applies\n"
     assert clocks(run)["cac-2025", "first"]["state"] == "running"
     waive = ("--regime", "cac-2025", "--waived", "--note", "counted twice")
-    assert run("deadline", A, "--by", "Zhao", *waive).stdout == f"recorded: {A} cac-2025 waived, decided by one person\n"
+    assert (
+        run("deadline", A, "--by", "Zhao", *waive).stdout
+        == f"recorded: {A} cac-2025 waived, decided by one person\n"
+    )
     shown = clocks(run)["cac-2025", "first"]
     assert (shown["state"], shown["decided_by_one_person"]) == ("waived", True)
     assert {name: shown["ruling"][name] for name in ("by", "what", "note")} == {
@@ -164,23 +207,37 @@ def test_who_decides_on_a_rule_says_on_what_ground_and_is_on_record(ours, run, d
     assert shown["ruling"]["facts"]["customers"] == 2
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.reason) == ("incident.duty", "counted twice")
-    assert json.loads(run("list", "--json").stdout)["status"] == "acknowledged", "which it does not change"
+    assert json.loads(run("list", "--json").stdout)["status"] == "acknowledged", (
+        "which it does not change"
+    )
     for wrong in (("--note", " "), ("--note", "13800138000"), ("--regime", "gdpr", "--note", "x")):
-        told = str(run("deadline", A, "--by", "Wang", "--regime", "cac-2025", "--applies", *wrong, code=1).exception)
+        told = str(
+            run(
+                "deadline", A, "--by", "Wang", "--regime", "cac-2025", "--applies", *wrong, code=1
+            ).exception
+        )
         assert "13800138000" not in told
-    assert "no incident with that id" in str(run("deadline", "INC-NOBODY", *words, code=1).exception)
+    assert "no incident with that id" in str(
+        run("deadline", "INC-NOBODY", *words, code=1).exception
+    )
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--by", "Li", "--regime", "gdpr"), "no regime with that id: use pipl-57"),
-        (("--by", "Li", "--regime", "pipl-57", "--stage", "final"), "pipl-57 has no such stage: use first"),
+        (
+            ("--by", "Li", "--regime", "pipl-57", "--stage", "final"),
+            "pipl-57 has no such stage: use first",
+        ),
         (("--by", "13800138000"), "your name is missing"),
         (("--by", "Li", "--reference", "13800138000"), "a reference must have at most"),
         (("--by", "Li", "--note", "call 13800138000"), "seems to contain a phone number"),
         (("--by", "Li", "--sent-at", "yesterday"), "the time of the report is not valid"),
-        (("--by", "Li", "--regime", "pipl-57", "--channel", "pigeon"), "a report's channel must be one of portal"),
+        (
+            ("--by", "Li", "--regime", "pipl-57", "--channel", "pigeon"),
+            "a report's channel must be one of portal",
+        ),
         (("--by", "Li", "--sent-at", "2099-01-01T00:00"), "in the future"),
     ],
 )
@@ -193,7 +250,9 @@ def test_what_cannot_be_recorded_is_refused_without_repeating_it(ours, run, stor
 
 
 def test_nobody_knows_an_incident_that_is_not_there(run):
-    assert "no incident with that id" in str(run("deadline", "INC-NOBODY", "--sent", "--by", "Li", code=1).exception)
+    assert "no incident with that id" in str(
+        run("deadline", "INC-NOBODY", "--sent", "--by", "Li", code=1).exception
+    )
 
 
 def test_the_rules_are_listed_with_who_is_under_them(run):
@@ -222,7 +281,9 @@ def test_check_says_whose_rules_are_unknown_and_which_year_has_no_calendar(conte
         said(context.clock, regimes=("pipl",))
 
 
-def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, context, store, clock):
+def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(
+    ours, context, store, clock
+):
     from prometheus_client import CollectorRegistry
 
     from alerts.service.process import book_of, due_recount
@@ -233,21 +294,28 @@ def test_alert_tells_when_notifications_are_due_and_whether_nobody_knows(ours, c
     recount = due_recount(Context(context.data, context.clock, settings), book, registry)
     recount()
     labels = {"tenant": "bank", "regime": "nfra-2024"}
-    assert math.isnan(registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) or 0), (
-        "alert has not looked at all incidents"
-    )
+    assert math.isnan(
+        registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) or 0
+    ), "alert has not looked at all incidents"
     assert registry.get_sample_value("ullage_notification_deadlines_known_timestamp_seconds") == 0
     book.complete()
     recount()
     known = registry.get_sample_value("ullage_notification_deadlines_known_timestamp_seconds")
     assert known == context.clock.now().timestamp() - 60
-    assert registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels) == NOON + 2 * 3600
-    assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 0
+    assert (
+        registry.get_sample_value("ullage_notification_due_timestamp_seconds", labels)
+        == NOON + 2 * 3600
+    )
+    assert (
+        registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 0
+    )
     store.delete(Decision, [f"{A}:1"])
     book.changed([A])
     clock.advance(3600)
     recount()
-    assert registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 1
+    assert (
+        registry.get_sample_value("ullage_notification_unheard_incidents", {"tenant": "bank"}) == 1
+    )
 
 
 SENT = {"sent_at": "2026-09-21T22:00", "channel": "fax", "reference": "R-1"}
@@ -255,16 +323,28 @@ SENT = {"sent_at": "2026-09-21T22:00", "channel": "fax", "reference": "R-1"}
 
 def test_the_page_shows_clocks_and_takes_a_report(ours, browser):
     text = browser.get(f"/incidents/{A}").text
-    for part in ("Reporting deadlines", "not verified", ">09-21 22:43</time>", 'value="reported nfra-2024 first"'):
+    for part in (
+        "Reporting deadlines",
+        "not verified",
+        ">09-21 22:43</time>",
+        'value="reported nfra-2024 first"',
+    ):
         assert part in text
     assert "未核对原文" in browser.get(f"/incidents/{A}", headers=CHINESE).text
-    answer = browser.post(f"/incidents/{A}/decisions", {"status": "reported nfra-2024 first", "token": "0" * 16, **SENT})
+    answer = browser.post(
+        f"/incidents/{A}/decisions",
+        {"status": "reported nfra-2024 first", "token": "0" * 16, **SENT},
+    )
     assert answer.status_code == 303
     after = browser.get(f"/incidents/{A}").text
     assert after.count("Correct this report") == 1
     assert 'value="reported nfra-2024 written"' in after
     shown = browser.get(f"/v1/incidents/{A}").json()["deadlines"]
-    assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == ["met", "running", "waiting"]
+    assert [c["state"] for c in shown if c["regime"] == "nfra-2024"] == [
+        "met",
+        "running",
+        "waiting",
+    ]
 
 
 def test_the_page_takes_what_is_decided_of_a_rule(ours, browser, log_in):
@@ -273,17 +353,32 @@ def test_the_page_takes_what_is_decided_of_a_rule(ours, browser, log_in):
     assert 'value="applies cac-2025"' in text
     form = {"status": "waived pipl-57", "note": "", "token": "0" * 16}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 400, "without a ground"
-    assert log_in("analyst").post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 403
-    assert browser.post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code == 303
+    assert (
+        log_in("analyst")
+        .post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"})
+        .status_code
+        == 403
+    )
+    assert (
+        browser.post(f"/incidents/{A}/decisions", {**form, "note": "harm averted"}).status_code
+        == 303
+    )
     after = browser.get(f"/incidents/{A}", headers=CHINESE).text
     assert 'value="applies pipl-57"' in after
     assert "已豁免，以2名客户为限" in after
-    assert browser.post(f"/incidents/{A}/decisions", {**form, "status": "applies gdpr", "note": "x"}).status_code == 400
+    assert (
+        browser.post(
+            f"/incidents/{A}/decisions", {**form, "status": "applies gdpr", "note": "x"}
+        ).status_code
+        == 400
+    )
 
 
 def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browser, store, clock):
     at = clock.as_clock().now()
-    store.create([Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")])
+    store.create(
+        [Decision(id=f"{A}:2", tenant="bank", incident=A, at=at, by="Li", status="resolved")]
+    )
     form = {"status": "reported nfra-2024 final", "token": "0" * 16, **SENT}
     assert browser.post(f"/incidents/{A}/decisions", form).status_code == 303
     shown = browser.get(f"/v1/incidents/{A}").json()
@@ -291,8 +386,13 @@ def test_a_final_report_on_the_page_leaves_a_closed_incident_closed(ours, browse
     assert [c["state"] for c in shown["deadlines"] if c["stage"] == "final"] == ["met"]
 
 
-@pytest.mark.parametrize("status", ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"])
+@pytest.mark.parametrize(
+    "status",
+    ["reported", "reported gdpr first", "reported nfra-2024 brief", "reported <b> first", "open"],
+)
 def test_the_page_refuses_a_report_that_no_rule_asks_for(ours, browser, store, status):
-    answer = browser.post(f"/incidents/{A}/decisions", {"status": status, "token": "0" * 16, **SENT})
+    answer = browser.post(
+        f"/incidents/{A}/decisions", {"status": status, "token": "0" * 16, **SENT}
+    )
     assert answer.status_code == 400
     assert store.count(Decision, DocumentFilter()) == 1

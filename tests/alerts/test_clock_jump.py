@@ -1,4 +1,6 @@
-"""However the wall clock is set, alert deletes nothing before its running time is over, ends nothing, and gives nothing up."""
+"""However the wall clock is set, alert deletes nothing before its running time is over, ends
+nothing, and gives nothing up.
+"""
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -22,7 +24,16 @@ def seen(store, clock, context):
     fold_all(store, clock, [finding("f", range(10), people=range(12))])
     [sighting] = store.scroll(Sighting, DocumentFilter())
     store.create(
-        [Original(id=sighting.id, tenant="bank", incident=sighting.incident, at=clock.as_clock().now(), sealed="x", key_id="k")]
+        [
+            Original(
+                id=sighting.id,
+                tenant="bank",
+                incident=sighting.incident,
+                at=clock.as_clock().now(),
+                sealed="x",
+                key_id="k",
+            )
+        ]
     )
     store.refresh(*CLASSES)
     started(store, context).turn()
@@ -31,7 +42,13 @@ def seen(store, clock, context):
 def started(store, context: Context) -> Maintenance:
     """Alert's upkeep as a process that has just started has it."""
     metrics = AlertMetrics(CollectorRegistry(), ["bank"], context.clock)
-    return Maintenance(store, StoreSettings(), RunningTime(context.data, context.clock), metrics, lambda: Lag(0, 0.0))
+    return Maintenance(
+        store,
+        StoreSettings(),
+        RunningTime(context.data, context.clock),
+        metrics,
+        lambda: Lag(0, 0.0),
+    )
 
 
 def left(store) -> tuple[int, int, int]:
@@ -56,7 +73,9 @@ def test_customers_and_originals_stay_through_a_jump_and_through_restarts_after_
 
 @pytest.mark.usefixtures("seen")
 @pytest.mark.parametrize("off", [200, -30])
-def test_they_stay_when_the_machine_starts_with_a_wrong_clock(store, context, clock: HeldClock, off: float) -> None:
+def test_they_stay_when_the_machine_starts_with_a_wrong_clock(
+    store, context, clock: HeldClock, off: float
+) -> None:
     clock.restart(off * DAY)
     started(store, context).turn()
     clock.advance(40 * DAY)
@@ -65,7 +84,9 @@ def test_they_stay_when_the_machine_starts_with_a_wrong_clock(store, context, cl
 
 
 @pytest.mark.usefixtures("seen")
-def test_once_the_time_is_accepted_each_goes_when_its_running_time_is_over(store, context, clock: HeldClock) -> None:
+def test_once_the_time_is_accepted_each_goes_when_its_running_time_is_over(
+    store, context, clock: HeldClock
+) -> None:
     clock.advance(10 * DAY)
     clock.jump(200 * DAY)
     started(store, context).turn()
@@ -80,7 +101,9 @@ def test_once_the_time_is_accepted_each_goes_when_its_running_time_is_over(store
     assert left(store) == (0, 0, 1)
 
 
-def test_what_came_while_the_clock_was_ahead_goes_with_the_rest(store, context, clock: HeldClock) -> None:
+def test_what_came_while_the_clock_was_ahead_goes_with_the_rest(
+    store, context, clock: HeldClock
+) -> None:
     started(store, context).turn()
     clock.jump(2_000 * DAY)
     started(store, context).turn()
@@ -98,7 +121,9 @@ def test_what_came_while_the_clock_was_ahead_goes_with_the_rest(store, context, 
 
 
 @pytest.mark.usefixtures("seen")
-def test_alert_that_was_away_for_long_deletes_what_it_must(store, context, clock: HeldClock) -> None:
+def test_alert_that_was_away_for_long_deletes_what_it_must(
+    store, context, clock: HeldClock
+) -> None:
     clock.advance(181 * DAY)
     started(store, context).turn()
     assert left(store) == (0, 0, 1)

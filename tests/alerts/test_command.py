@@ -29,7 +29,16 @@ from ullage.security import keys
 
 A = incident_id("f")
 BEIJING = timezone(timedelta(hours=8), "CST")
-MORE = {"status", "suppressed", "next_step", "next_step_zh", "assignee", "due", "due_for", "running"}
+MORE = {
+    "status",
+    "suppressed",
+    "next_step",
+    "next_step_zh",
+    "assignee",
+    "due",
+    "due_for",
+    "running",
+}
 
 
 @pytest.fixture
@@ -51,12 +60,17 @@ def publish(context, *values: bytes) -> None:
 
 def test_alert_folds_what_is_on_the_bus_and_dead_letters_what_is_none(context, store, run):
     publish(
-        context, finding("f", range(10), people="ab").encode(), b"not a finding", finding("g", range(90, 99), people="c").encode()
+        context,
+        finding("f", range(10), people="ab").encode(),
+        b"not a finding",
+        finding("g", range(90, 99), people="c").encode(),
     )
     run("alert", "--once")
     assert {i.id for i in store.scroll(Incident, DocumentFilter())} == {A, incident_id("g")}
     letters = context.bus().subscribe("dead-letters", "test").poll(10, 0.0)
-    assert [(letter.stage, letter.reason) for letter in map(read, letters)] == [("alert", "malformed")]
+    assert [(letter.stage, letter.reason) for letter in map(read, letters)] == [
+        ("alert", "malformed")
+    ]
     assert context.bus().lag(FINDINGS, "alert").records == 0
     run("alert", "--once")
     assert store.count(Incident, DocumentFilter()) == 2
@@ -66,16 +80,22 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
     fold_all(
         store,
         clock,
-        [finding("f", range(10), people="ab", capture={"title": "内料 客户"}), finding("g", range(90, 99), people="c")],
+        [
+            finding("f", range(10), people="ab", capture={"title": "内料 客户"}),
+            finding("g", range(90, 99), people="c"),
+        ],
     )
     rows = [json.loads(line) for line in run("incidents", "list", "--json").stdout.splitlines()]
     columns = {
-        "id", "tenant", "severity", "exposure", "scenario", "scenario_title", "scenario_title_zh", "origin", "origin_label",
+        "id", "tenant", "severity", "exposure", "scenario", "scenario_title", "scenario_title_zh",
+        "origin", "origin_label",
         "sites", "customers",
     }  # fmt: skip
     columns |= {
-        "rows", "sightings", "kinds", "titles", "publish_seconds", "published_at", "opened_at", "updated_at", "alarm",
-        "linked", "incomplete", "sections", "authors", "claims", "fields", "newest_date", "joined", "series", "gone",
+        "rows", "sightings", "kinds", "titles", "publish_seconds", "published_at", "opened_at",
+        "updated_at", "alarm",
+        "linked", "incomplete", "sections", "authors", "claims", "fields", "newest_date", "joined",
+        "series", "gone",
         "gone_at", "back",
     }  # fmt: skip
     assert [set(row) for row in rows] == [columns | MORE] * 2
@@ -84,25 +104,43 @@ def test_list_as_json_is_one_object_a_line_with_every_column(store, clock, run):
 
 
 def test_list_is_narrowed_by_each_option(store, clock, run):
-    first = finding("f", range(10), people=range(60), kinds=("phone", "card"), fields=("CARD", "CVV"), capture={"title": "内料"})
+    first = finding(
+        "f",
+        range(10),
+        people=range(60),
+        kinds=("phone", "card"),
+        fields=("CARD", "CVV"),
+        capture={"title": "内料"},
+    )
     fold_all(store, clock, [first, finding("g", range(90, 99), people="c", tenant="shop")])
     at = clock.as_clock().now()
     store.create([Decision(id="d", tenant="bank", incident=A, at=at, by="Li", status="confirmed")])
 
     def ids(*words: str) -> list[str]:
-        return [json.loads(line)["id"] for line in run("incidents", "list", "--json", *words).stdout.splitlines()]
+        return [
+            json.loads(line)["id"]
+            for line in run("incidents", "list", "--json", *words).stdout.splitlines()
+        ]
 
     other = incident_id("g")
     for option, value, expected in (
-        ("--tenant", "shop", other), ("--tenant", "bank", A), ("--severity", "high", A), ("--status", "confirmed", A),
-        ("--status", "open", other), ("--text", "内料", A), ("--text", "内", A), ("--limit", "1", max(A, other)),
+        ("--tenant", "shop", other), ("--tenant", "bank", A), ("--severity", "high", A),
+        ("--status", "confirmed", A),
+        ("--status", "open", other), ("--text", "内料", A), ("--text", "内", A),
+        ("--limit", "1", max(A, other)),
     ):  # fmt: skip
         assert ids(option, value) == [expected], option
     assert ids("--status", "resolved") == []
 
 
 @pytest.mark.parametrize(
-    "words", [("--severity", "awful"), ("--status", "gone"), ("--text", "13800138000"), ("--tenant", "a@b.cn")]
+    "words",
+    [
+        ("--severity", "awful"),
+        ("--status", "gone"),
+        ("--text", "13800138000"),
+        ("--tenant", "a@b.cn"),
+    ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_line_without_repeating_it(run, words):
     result = run("incidents", "list", *words, code=1)
@@ -110,7 +148,10 @@ def test_what_cannot_be_asked_is_refused_in_one_line_without_repeating_it(run, w
 
 
 def test_an_empty_list_of_an_empty_store_says_that_nothing_was_collected(run):
-    said = "No incidents; nothing was collected: alert has received no heartbeat from crawl and no finding."
+    said = (
+        "No incidents; nothing was collected: alert has received no heartbeat from crawl and no"
+        " finding."
+    )
     assert " ".join(run("incidents", "list", code=Exit.NO_VERDICT).stdout.split()) == said
     listed = run("incidents", "list", "--json", code=Exit.NO_VERDICT)
     assert (listed.stdout, listed.stderr) == ("", f"{said}\n")
@@ -118,12 +159,22 @@ def test_an_empty_list_of_an_empty_store_says_that_nothing_was_collected(run):
 
 def test_an_empty_list_is_believed_where_alert_heard_that_all_was_looked_at(context, store, run):
     now = datetime.now(UTC)
-    beat = Heartbeat(id="0" * 32, origin="crawl", inserted_at=now, coverage=Coverage(sites={"ok": 2}))
-    context.bus().publisher(FINDINGS).append([passed_on(beat, {"bank": 10}, keys.signer(context.keys, "match"))])
+    beat = Heartbeat(
+        id="0" * 32, origin="crawl", inserted_at=now, coverage=Coverage(sites={"ok": 2})
+    )
+    context.bus().publisher(FINDINGS).append(
+        [passed_on(beat, {"bank": 10}, keys.signer(context.keys, "match"))]
+    )
     run("alert", "--once")
     said = " ".join(run("incidents", "list").stdout.split())
-    assert re.fullmatch(r"No incidents; monitoring since .*; last heartbeat .*, and all 2 sites are being read\.", said)
-    assert "No incidents that fit; monitoring since" in run("incidents", "list", "--severity", "high").stdout
+    assert re.fullmatch(
+        r"No incidents; monitoring since .*; last heartbeat .*, and all 2 sites are being read\.",
+        said,
+    )
+    assert (
+        "No incidents that fit; monitoring since"
+        in run("incidents", "list", "--severity", "high").stdout
+    )
     assert run("incidents", "list", "--json").stdout == ""
 
 
@@ -135,19 +186,42 @@ def drawn(what: RenderableType) -> str:
 
 def test_the_table_fits_100_columns_and_tells_every_column(store, clock):
     wide = finding(
-        "f", range(10), people=range(400), kinds=("phone", "resident_id", "card", "email"), site="a-forum-with-a-long-name"
+        "f",
+        range(10),
+        people=range(400),
+        kinds=("phone", "resident_id", "card", "email"),
+        site="a-forum-with-a-long-name",
     )
     fold_all(store, clock, [wide])
     incident = store.get(Incident, A).model_copy(update={"origin": "fabricated"})
     text = drawn(incidents_table([(incident, "false_positive")], BEIJING))
     assert max(map(len, text.splitlines())) <= 100
-    for part in (A, incident.severity, "fabricated", "400", "resident_id", "false", "positive", "CST", "09-21"):
+    for part in (
+        A,
+        incident.severity,
+        "fabricated",
+        "400",
+        "resident_id",
+        "false",
+        "positive",
+        "CST",
+        "09-21",
+    ):
         assert part in text
 
 
 def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs(store, clock, run):
     fold_all(
-        store, clock, [finding("f", range(10), people="ab", capture={"title": "\x1b[31m红\u202e [b]x[/b]", "url": "http://x/1"})]
+        store,
+        clock,
+        [
+            finding(
+                "f",
+                range(10),
+                people="ab",
+                capture={"title": "\x1b[31m红\u202e [b]x[/b]", "url": "http://x/1"},
+            )
+        ],
     )
     text = run("incidents", "show", A).stdout
     assert "\x1b" not in text
@@ -161,9 +235,19 @@ def test_show_tells_verdicts_with_reasons_and_hides_nothing_behind_control_signs
 
 
 def test_several_incidents_are_shown_one_after_the_other(store, clock, run):
-    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="cd", site="pastes")])
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(10), people="ab"),
+            finding("g", range(50, 60), people="cd", site="pastes"),
+        ],
+    )
     ids = [incident_id("g"), incident_id("f")]
-    shown = [json.loads(line)["id"] for line in run("incidents", "show", *ids, ids[0], "--json").stdout.splitlines()]
+    shown = [
+        json.loads(line)["id"]
+        for line in run("incidents", "show", *ids, ids[0], "--json").stdout.splitlines()
+    ]
     assert shown == ids, "each once, in the order in which they were asked for"
 
 
@@ -174,7 +258,9 @@ def test_a_data_folder_that_is_not_there_is_no_empty_one(tmp_path):
 
 
 def test_show_as_json_leaves_nobody_out(store, clock, run):
-    findings = [finding(f"f{n}", range(10), people=range(210), site=f"site-{n}") for n in range(205)]
+    findings = [
+        finding(f"f{n}", range(10), people=range(210), site=f"site-{n}") for n in range(205)
+    ]
     fold_all(store, clock, findings)
     shown = json.loads(run("incidents", "show", incident_id("f0"), "--json").stdout)
     assert (len(shown["exposures"]), shown["customers"]) == (210, 210)
@@ -193,8 +279,10 @@ def test_the_command_group_is_what_the_entry_point_names():
 @pytest.mark.parametrize(
     ("url", "followed"),
     [
-        ("https://x.example/1", True), ("http://127.0.0.1:80/a?b=c", True), ("javascript:alert(1)", False),
-        ("data:text/html,x", False), ("//x/y", False), ("/x", False), ("", False), ("http://", False), ("http://[bad", False),
+        ("https://x.example/1", True), ("http://127.0.0.1:80/a?b=c", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,x", False), ("//x/y", False), ("/x", False), ("", False),
+        ("http://", False), ("http://[bad", False),
         ("https://x/\u202e", False),
     ],
 )  # fmt: skip
@@ -205,6 +293,13 @@ def test_only_web_addresses_are_followed(url, followed):
 def test_small_forms():
     assert safe("a\tb\u200b\ufeff客") == r"a\tb\u200b\ufeff客"
     assert brief(("a", "b", "c"), 2) == "a, b +1"
-    assert [str(duration(s)) for s in (None, 0.04, 59.4, 61, 5400, 90_000)] == ["–", "0.0 s", "59 s", "1 min", "1.5 h", "1.0 d"]
+    assert [str(duration(s)) for s in (None, 0.04, 59.4, 61, 5400, 90_000)] == [
+        "–",
+        "0.0 s",
+        "59 s",
+        "1 min",
+        "1.5 h",
+        "1.0 d",
+    ]
     assert moment(datetime(2026, 9, 21, 23, 0, tzinfo=UTC), BEIJING) == "2026-09-22 07:00 CST"
     assert moment(None) == "unknown"

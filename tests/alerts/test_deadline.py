@@ -1,4 +1,6 @@
-"""When something is due: working days, ends of days and hours, at the boundaries where they go wrong."""
+"""When something is due: working days, ends of days and hours, at the boundaries where they go
+wrong.
+"""
 
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -10,22 +12,41 @@ from hypothesis import strategies as st
 from alerts.deadlines import Deadline, Period, Unit, deadline
 from ullage.calendar import Calendar, china
 
-SHANGHAI, BERLIN, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("America/New_York")
-ZONES = st.sampled_from([SHANGHAI, BERLIN, NEW_YORK, ZoneInfo("Pacific/Apia"), ZoneInfo("Africa/Cairo"), ZoneInfo("UTC")])
+SHANGHAI, BERLIN, NEW_YORK = (
+    ZoneInfo("Asia/Shanghai"),
+    ZoneInfo("Europe/Berlin"),
+    ZoneInfo("America/New_York"),
+)
+ZONES = st.sampled_from(
+    [
+        SHANGHAI,
+        BERLIN,
+        NEW_YORK,
+        ZoneInfo("Pacific/Apia"),
+        ZoneInfo("Africa/Cairo"),
+        ZoneInfo("UTC"),
+    ]
+)
 KNOWN = st.datetimes(datetime(2025, 1, 1), datetime(2026, 11, 1), timezones=st.just(UTC))  # noqa: DTZ001  it adds the zone
 DAY = timedelta(days=1)
 
 
 def due(start: str, period: str, zone: ZoneInfo = SHANGHAI) -> str:
     """The local time at which a period of a local moment ends."""
-    at = deadline(datetime.fromisoformat(start).replace(tzinfo=zone), Period.read(period), zone, china()).at
+    at = deadline(
+        datetime.fromisoformat(start).replace(tzinfo=zone), Period.read(period), zone, china()
+    ).at
     assert at.tzinfo is UTC
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def working_days(year: int) -> list[date]:
     first = date(year, 1, 1)
-    return [day for day in (first + n * DAY for n in range(366)) if day.year == year and china().works(day)]
+    return [
+        day
+        for day in (first + n * DAY for n in range(366))
+        if day.year == year and china().works(day)
+    ]
 
 
 @pytest.mark.parametrize(("year", "days"), [(2025, 248), (2026, 248)])
@@ -39,7 +60,9 @@ def test_a_holiday_and_its_make_up_days_are_whole():
     """Spring Festival of 2026: nine days off, both Saturdays around it worked."""
     off = [date(2026, 2, 15) + n * DAY for n in range(9)]
     assert not any(china().works(day) for day in off)
-    assert all(china().works(day) for day in (date(2026, 2, 14), date(2026, 2, 24), date(2026, 2, 28)))
+    assert all(
+        china().works(day) for day in (date(2026, 2, 14), date(2026, 2, 24), date(2026, 2, 28))
+    )
     assert not china().works(date(2026, 3, 1))
 
 
@@ -48,11 +71,15 @@ def test_a_holiday_and_its_make_up_days_are_whole():
     [
         ("2026-02-13T18:00", "1 working days", "2026-02-14 23:59:59"),  # a make-up Saturday
         ("2026-02-14T18:00", "1 working days", "2026-02-24 23:59:59"),  # over nine days off
-        ("2026-02-14T18:00", "5 working days", "2026-02-28 23:59:59"),  # to the make-up Saturday after it
+        # to the make-up Saturday after it
+        ("2026-02-14T18:00", "5 working days", "2026-02-28 23:59:59"),
         ("2025-09-26T18:00", "1 working days", "2025-09-28 23:59:59"),  # a make-up Sunday
-        ("2025-12-31T10:00", "1 working days", "2026-01-04 23:59:59"),  # over the year's end to a make-up Sunday
-        ("2026-04-30T23:59", "5 working days", "2026-05-11 23:59:59"),  # May 9 is a make-up Saturday, 10 no day of work
-        ("2026-03-02T00:00", "5 working days", "2026-03-09 23:59:59"),  # the first day is not counted
+        # over the year's end to a make-up Sunday
+        ("2025-12-31T10:00", "1 working days", "2026-01-04 23:59:59"),
+        # May 9 is a make-up Saturday, 10 no day of work
+        ("2026-04-30T23:59", "5 working days", "2026-05-11 23:59:59"),
+        # the first day is not counted
+        ("2026-03-02T00:00", "5 working days", "2026-03-09 23:59:59"),
         ("2026-02-13T18:00", "30 days", "2026-03-15 23:59:59"),  # a Sunday, and not moved
         ("2026-09-21T23:50", "same day", "2026-09-21 23:59:59"),
         ("2026-09-21T23:50", "30 min", "2026-09-22 00:20:00"),
@@ -70,7 +97,8 @@ def test_periods_end_where_a_person_with_a_calendar_says(start, period, end):
         ("2026-10-24T12:00", "72 h", BERLIN, "2026-10-27 11:00:00"),  # one is won on the 25th
         ("2026-03-07T12:00", "72 h", NEW_YORK, "2026-03-10 13:00:00"),
         ("2026-03-29T01:30", "same day", BERLIN, "2026-03-29 23:59:59"),
-        ("2026-04-23T12:00", "1 days", ZoneInfo("Africa/Cairo"), "2026-04-24 23:59:59"),  # its midnight is skipped that night
+        # its midnight is skipped that night
+        ("2026-04-23T12:00", "1 days", ZoneInfo("Africa/Cairo"), "2026-04-24 23:59:59"),
     ],
 )
 def test_hours_are_absolute_and_days_are_local_where_clocks_are_changed(start, period, zone, end):
@@ -86,7 +114,9 @@ def test_hours_are_exactly_hours_in_every_zone(start, amount, zone):
 
 @given(start=KNOWN, amount=st.integers(0, 60), zone=ZONES)
 def test_days_end_with_the_last_second_of_a_local_day(start, amount, zone):
-    found = deadline(start, Period(amount, Unit.DAYS) if amount else Period(0, Unit.SAME_DAY), zone, china())
+    found = deadline(
+        start, Period(amount, Unit.DAYS) if amount else Period(0, Unit.SAME_DAY), zone, china()
+    )
     local, after = found.at.astimezone(zone), (found.at + timedelta(seconds=1)).astimezone(zone)
     assert found.at >= start.replace(microsecond=0)
     assert (local.date() - start.astimezone(zone).date()).days == amount
@@ -103,9 +133,16 @@ def test_working_days_are_counted_one_by_one_and_end_on_one(start, amount):
     assert last >= first + amount * DAY
 
 
-@given(start=KNOWN, later=st.timedeltas(timedelta(0), timedelta(days=20)), amount=st.integers(1, 10), unit=st.sampled_from(Unit))
+@given(
+    start=KNOWN,
+    later=st.timedeltas(timedelta(0), timedelta(days=20)),
+    amount=st.integers(1, 10),
+    unit=st.sampled_from(Unit),
+)
 def test_who_starts_later_is_due_no_earlier(start, later, amount, unit):
-    first, second = (deadline(s, Period(amount, unit), SHANGHAI, china()).at for s in (start, start + later))
+    first, second = (
+        deadline(s, Period(amount, unit), SHANGHAI, china()).at for s in (start, start + later)
+    )
     assert first <= second
 
 
@@ -117,7 +154,9 @@ def test_an_unknown_year_is_counted_as_worked_and_named():
     assert deadline(friday, Period(5, Unit.HOURS), SHANGHAI, china()).unknown_years == ()
 
 
-@pytest.mark.parametrize("text", ["", "4h", "0 h", "-1 h", "4 hours", "1.5 h", "5 working", "the same day", "4 h "])
+@pytest.mark.parametrize(
+    "text", ["", "4h", "0 h", "-1 h", "4 hours", "1.5 h", "5 working", "the same day", "4 h "]
+)
 def test_what_is_no_period_is_refused(text):
     with pytest.raises(ValueError, match="is no period"):
         Period.read(text)

@@ -1,4 +1,6 @@
-"""Clocks start from the severity table's word and a person's decision, never from a score; a recorded report stops them."""
+"""Clocks start from the severity table's word and a person's decision, never from a score; a
+recorded report stops them.
+"""
 
 import math
 from datetime import UTC, datetime, timedelta
@@ -23,7 +25,15 @@ from ullage.settings import Tenant
 
 A = incident_id("f")
 MILLION = 1_000_000
-EVERYWHERE = ("pipl-57", "cac-2025-cii", "cac-2025", "pboc-2025", "nfra-2024", "gdpr-33", "nydfs-500-17")
+EVERYWHERE = (
+    "pipl-57",
+    "cac-2025-cii",
+    "cac-2025",
+    "pboc-2025",
+    "nfra-2024",
+    "gdpr-33",
+    "nydfs-500-17",
+)
 
 
 @pytest.fixture
@@ -46,7 +56,15 @@ def changed(store, incident: Incident, **changes) -> Incident:
 
 
 def decision(status: str, at: datetime, **changes) -> Decision:
-    return Decision(id=f"{A}:{status}{at.timestamp()}", tenant="bank", incident=A, at=at, by="Li", status=status, **changes)
+    return Decision(
+        id=f"{A}:{status}{at.timestamp()}",
+        tenant="bank",
+        incident=A,
+        at=at,
+        by="Li",
+        status=status,
+        **changes,
+    )
 
 
 def told(store, at: datetime, outcome: str = "sent") -> None:
@@ -66,7 +84,9 @@ def told(store, at: datetime, outcome: str = "sent") -> None:
     store.create([sent])
 
 
-def duties_of(store, clock, incident: Incident, *decisions: Decision, **tenant) -> dict[tuple[str, str], Duty]:
+def duties_of(
+    store, clock, incident: Incident, *decisions: Decision, **tenant
+) -> dict[tuple[str, str], Duty]:
     settings = Tenant(regimes=EVERYWHERE, **tenant)
     found = Duties(store, lambda _: settings, clock.as_clock()).of(incident, decisions)
     return {(duty.regime.id, duty.stage.id): duty for duty in found}
@@ -85,7 +105,10 @@ def hours(duty: Duty, since: datetime) -> float | None:
 def test_each_regime_counts_from_its_own_moment(store, clock, incident, start):
     """Alerted at 0, acknowledged after 1 h, confirmed after 3 h."""
     told(store, start)
-    decisions = [decision("acknowledged", start + timedelta(hours=1)), decision("confirmed", start + timedelta(hours=3))]
+    decisions = [
+        decision("acknowledged", start + timedelta(hours=1)),
+        decision("confirmed", start + timedelta(hours=3)),
+    ]
     duties = duties_of(store, clock, incident, *decisions)
     due = {name: hours(duty, start) for name, duty in duties.items() if name[0] != "pipl-57"}
     assert due == {
@@ -99,7 +122,9 @@ def test_each_regime_counts_from_its_own_moment(store, clock, incident, start):
         ("gdpr-33", "first"): 73,
         ("nydfs-500-17", "first"): 75,
     }
-    assert duties["pipl-57", "first"].due == datetime(2026, 9, 21, 15, 59, 59, tzinfo=UTC), "24:00 in Shanghai"
+    assert duties["pipl-57", "first"].due == datetime(2026, 9, 21, 15, 59, 59, tzinfo=UTC), (
+        "24:00 in Shanghai"
+    )
 
 
 def test_critical_infrastructure_has_one_hour_and_others_four(store, clock, incident, start):
@@ -118,11 +143,17 @@ def test_cac_is_told_from_a_million_people_on(store, clock, incident, start, peo
 
 
 @pytest.mark.parametrize("origin", ["ours", "partner", "elsewhere", "unknown"])
-@pytest.mark.parametrize(("word", "states"), [("run", {"running"}), ("if confirmed", {"conditional"}), ("none", set())])
-def test_the_word_of_the_severity_table_starts_them_and_no_origin(store, clock, incident, start, origin, word, states):
+@pytest.mark.parametrize(
+    ("word", "states"), [("run", {"running"}), ("if confirmed", {"conditional"}), ("none", set())]
+)
+def test_the_word_of_the_severity_table_starts_them_and_no_origin(
+    store, clock, incident, start, origin, word, states
+):
     told(store, start)
     judged = changed(store, incident, origin=origin, clock=word, exposure=100)
-    assert {d.state for name, d in duties_of(store, clock, judged).items() if name[1] == "brief"} == states
+    assert {
+        d.state for name, d in duties_of(store, clock, judged).items() if name[1] == "brief"
+    } == states
     book = Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock())
     assert bool(earliest(book, "bank")) == (word == "run")
 
@@ -133,13 +164,18 @@ def test_who_reports_what_waits_for_a_decision_has_decided(store, clock, inciden
     sent = decision("reported", start + timedelta(hours=1), regime="pipl-57", stage="first")
     end = decision("resolved", start + timedelta(days=1))
     duties = duties_of(store, clock, waits, sent, end)
-    assert (duties["pipl-57", "first"].state, duties["nfra-2024", "first"].state) == ("met", "running")
+    assert (duties["pipl-57", "first"].state, duties["nfra-2024", "first"].state) == (
+        "met",
+        "running",
+    )
     assert duties["nfra-2024", "final"].due is not None
 
 
 @pytest.mark.parametrize("word", ["none", "if confirmed"])
 def test_a_person_who_confirms_starts_them(store, clock, incident, start, word):
-    duties = duties_of(store, clock, changed(store, incident, clock=word), decision("confirmed", start))
+    duties = duties_of(
+        store, clock, changed(store, incident, clock=word), decision("confirmed", start)
+    )
     assert {d.state for name, d in duties.items() if name[1] != "final"} == {"running"}
     assert hours(duties["gdpr-33", "first"], start) == 72
 
@@ -153,41 +189,62 @@ def test_while_nobody_has_decided_the_time_is_shown_on_condition(store, clock, i
     assert duties_of(store, clock, unknown, decision("false_positive", start)) == {}
 
 
-def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak_counts_from_it(store, clock, incident, start):
+def test_before_anybody_was_told_nothing_runs_and_then_what_counts_from_the_leak_counts_from_it(
+    store, clock, incident, start
+):
     told(store, start, outcome="failed")
     duties = duties_of(store, clock, incident)
     assert {(duty.state, duty.due) for duty in duties.values()} == {("waiting", None)}
     waits = duties_of(store, clock, incident.model_copy(update={"clock": "if confirmed"}))
     for duty in (duties["nfra-2024", "first"], waits["nfra-2024", "first"]):
         assert state(duty, start)[0] == "nobody was notified yet, so no time counts"
-    assert earliest(Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()), "bank") == {}
+    assert (
+        earliest(Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()), "bank")
+        == {}
+    )
     later = duties_of(store, clock, incident, decision("acknowledged", start + timedelta(hours=1)))
-    running = {name: hours(duty, start) for name, duty in later.items() if duty.stage.since == "first_seen"}
+    running = {
+        name: hours(duty, start) for name, duty in later.items() if duty.stage.since == "first_seen"
+    }
     assert running == {("nfra-2024", "first"): 2, ("nfra-2024", "written"): 24}
     english, chinese = state(duties["cac-2025", "first"], start)
-    assert (english, chinese) == ("starts when an alert is sent or somebody acknowledges it", "自“告警发出或人员受理”起算")
+    assert (english, chinese) == (
+        "starts when an alert is sent or somebody acknowledges it",
+        "自“告警发出或人员受理”起算",
+    )
 
 
 @pytest.mark.parametrize("word", ["run", "if confirmed"])
-def test_what_was_not_verified_or_not_confirmed_is_never_overdue(store, clock, incident, start, word):
+def test_what_was_not_verified_or_not_confirmed_is_never_overdue(
+    store, clock, incident, start, word
+):
     told(store, start)
     after = start + timedelta(days=9)
     duties = duties_of(store, clock, changed(store, incident, clock=word))
     for duty in (one for one in duties.values() if one.due):
         overdue = word == "run" and duty.regime.verified
-        assert ("overdue" in state(duty, after)[0], "overdue" in str(remaining(duty, after))) == (overdue, overdue)
+        assert ("overdue" in state(duty, after)[0], "overdue" in str(remaining(duty, after))) == (
+            overdue,
+            overdue,
+        )
         assert (clocks_as_json([duty], after)[0]["left_seconds"] is None) != overdue
-    assert state(duties["pboc-2025", "first"], start)[0] == ("running" if word == "run" else "due then if confirmed")
+    assert state(duties["pboc-2025", "first"], start)[0] == (
+        "running" if word == "run" else "due then if confirmed"
+    )
     sent = decision("reported", after, regime="pboc-2025", stage="first")
     assert not duties_of(store, clock, incident, sent)["pboc-2025", "brief"].late
     clock.advance(9 * 86_400)
-    assert "pboc-2025" not in earliest(Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()), "bank")
+    assert "pboc-2025" not in earliest(
+        Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock()), "bank"
+    )
 
 
 def test_the_summary_is_due_after_the_end(store, clock, incident, start):
     told(store, start)
     friday = datetime(2026, 9, 25, 4, 0, tzinfo=UTC)
-    duties = duties_of(store, clock, incident, decision("confirmed", start), decision("resolved", friday))
+    duties = duties_of(
+        store, clock, incident, decision("confirmed", start), decision("resolved", friday)
+    )
     assert duties["nfra-2024", "final"].due == datetime(2026, 10, 9, 15, 59, 59, tzinfo=UTC), (
         "28, 29, 30 September, 8 and 9 October"
     )
@@ -212,15 +269,27 @@ def test_a_person_can_hold_that_a_rule_applies_which_no_count_tells(store, clock
     assert earliest(book, "bank") == {"cac-2025": start.timestamp() + 4 * 3600}
 
 
-def test_a_rule_that_asks_for_nothing_here_is_waived_until_somebody_says_otherwise(store, clock, incident, start):
+def test_a_rule_that_asks_for_nothing_here_is_waived_until_somebody_says_otherwise(
+    store, clock, incident, start
+):
     told(store, start)
-    facts = WaiverFacts(customers=incident.customers, kinds=incident.kinds, severity="statutory", conditions=CONDITIONS)
-    waived = [ruling("waived", "gdpr-33", start).model_copy(update={"by": "Li", "facts": facts, "confirmed_by": "Wang"})]
+    facts = WaiverFacts(
+        customers=incident.customers,
+        kinds=incident.kinds,
+        severity="statutory",
+        conditions=CONDITIONS,
+    )
+    waived = [
+        ruling("waived", "gdpr-33", start).model_copy(
+            update={"by": "Li", "facts": facts, "confirmed_by": "Wang"}
+        )
+    ]
     duties = duties_of(store, clock, incident, *waived)
     assert duties["gdpr-33", "first"].state == "waived"
     assert duties["gdpr-33", "first"].left(start) is None
     assert state(duties["gdpr-33", "first"], start) == (
-        f"waived for up to {incident.customers:,} customers", f"已豁免，以{incident.customers:,}名客户为限",
+        f"waived for up to {incident.customers:,} customers",
+        f"已豁免，以{incident.customers:,}名客户为限",
     )  # fmt: skip
     assert duties["pipl-57", "first"].state == "running"
     again = ruling("applies", "gdpr-33", start + timedelta(hours=1))
@@ -239,29 +308,55 @@ CONDITIONS = ("people_from", "severity_from", "critical_infrastructure")
 
 def test_a_waiver_without_facts_waives_nothing(store, clock, incident, start):
     told(store, start)
-    assert duties_of(store, clock, incident, ruling("waived", "gdpr-33", start))["gdpr-33", "first"].state == "running"
+    assert (
+        duties_of(store, clock, incident, ruling("waived", "gdpr-33", start))[
+            "gdpr-33", "first"
+        ].state
+        == "running"
+    )
 
 
 def test_a_recorded_report_stops_its_clock_and_those_before_it(store, clock, incident, start):
     told(store, start)
-    sent = decision("reported", start + timedelta(hours=1), regime="pboc-2025", stage="first", reference="PB-1")
+    sent = decision(
+        "reported", start + timedelta(hours=1), regime="pboc-2025", stage="first", reference="PB-1"
+    )
     duties = duties_of(store, clock, incident, sent)
     assert [duties["pboc-2025", stage].state for stage in ("brief", "first")] == ["met", "met"]
-    assert [duties["pboc-2025", stage].late for stage in ("brief", "first")] == [False, False], "its text was not read"
+    assert [duties["pboc-2025", stage].late for stage in ("brief", "first")] == [
+        False,
+        False,
+    ], "its text was not read"
     assert duties["nfra-2024", "first"].state == "running"
     assert duties["pboc-2025", "first"].left(start) is None
 
 
-def test_a_report_counts_when_it_was_sent_not_when_it_was_written_down(store, clock, incident, start):
+def test_a_report_counts_when_it_was_sent_not_when_it_was_written_down(
+    store, clock, incident, start
+):
     told(store, start)
-    sent = decision("reported", start + timedelta(hours=9), regime="cac-2025", stage="first", sent_at=start + timedelta(hours=2))
+    sent = decision(
+        "reported",
+        start + timedelta(hours=9),
+        regime="cac-2025",
+        stage="first",
+        sent_at=start + timedelta(hours=2),
+    )
     assert not duties_of(store, clock, incident, sent)["cac-2025", "first"].late
 
 
 def test_of_one_report_the_last_entry_counts(store, clock, incident, start):
     told(store, start)
-    first = decision("reported", start + timedelta(hours=1), regime="cac-2025", stage="first", reference="1")
-    late = decision("reported", start + timedelta(hours=2), regime="cac-2025", stage="first", sent_at=start + timedelta(days=9))
+    first = decision(
+        "reported", start + timedelta(hours=1), regime="cac-2025", stage="first", reference="1"
+    )
+    late = decision(
+        "reported",
+        start + timedelta(hours=2),
+        regime="cac-2025",
+        stage="first",
+        sent_at=start + timedelta(days=9),
+    )
     duty = duties_of(store, clock, incident, late, first)["cac-2025", "first"]
     assert (duty.report, duty.late) == (late, True)
 
@@ -274,12 +369,23 @@ def test_of_two_reports_of_one_minute_each_stage_shows_its_own(store, clock, inc
         for n, stage in enumerate(("first", "brief"))
     ]
     duties = duties_of(store, clock, incident, *sent)
-    assert [duties["pboc-2025", stage].report.stage for stage in ("brief", "first")] == ["brief", "first"]
+    assert [duties["pboc-2025", stage].report.stage for stage in ("brief", "first")] == [
+        "brief",
+        "first",
+    ]
 
 
-def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(store, clock, incident, start):
+def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(
+    store, clock, incident, start
+):
     told(store, start)
-    duties = duties_of(store, clock, incident, decision("reported", start), decision("resolved", start + timedelta(days=1)))
+    duties = duties_of(
+        store,
+        clock,
+        incident,
+        decision("reported", start),
+        decision("resolved", start + timedelta(days=1)),
+    )
     assert {name[1]: duty.state for name, duty in duties.items()} == {
         "first": "met", "brief": "met", "written": "met", "final": "running",
     }  # fmt: skip
@@ -287,46 +393,81 @@ def test_a_decision_reported_without_a_regime_stops_all_but_the_final_ones(store
 
 def test_what_was_reported_stays_on_record_after_a_false_positive(store, clock, incident, start):
     sent = decision("reported", start, regime="pipl-57", stage="first")
-    duties = duties_of(store, clock, incident, sent, decision("false_positive", start + timedelta(hours=1)))
+    duties = duties_of(
+        store, clock, incident, sent, decision("false_positive", start + timedelta(hours=1))
+    )
     assert {name: duty.state for name, duty in duties.items()} == {("pipl-57", "first"): "met"}
 
 
-def test_an_unknown_year_is_told_in_the_clock_and_logged_once(store, clock, incident, start, logged):
+def test_an_unknown_year_is_told_in_the_clock_and_logged_once(
+    store, clock, incident, start, logged
+):
     told(store, start)
     end = decision("resolved", datetime(2026, 12, 31, 4, 0, tzinfo=UTC))
     duties = Duties(store, lambda _: Tenant(regimes=EVERYWHERE), clock.as_clock())
     for _ in range(2):
-        final = next(d for d in duties.of(incident, [end]) if (d.regime.id, d.stage.id) == ("nfra-2024", "final"))
-    assert warning(final) == ("no calendar of 2027: every day counted as worked", "缺2027年节假日数据，按每日均为工作日计算")
+        final = next(
+            d
+            for d in duties.of(incident, [end])
+            if (d.regime.id, d.stage.id) == ("nfra-2024", "final")
+        )
+    assert warning(final) == (
+        "no calendar of 2027: every day counted as worked",
+        "缺2027年节假日数据，按每日均为工作日计算",
+    )
     assert logged.getvalue().count("calendar_unknown") == 1
     assert '"year": 2027' in logged.getvalue()
 
 
 def test_moments_are_the_first_of_each_kind(start, incident):
     later = start + timedelta(hours=2)
-    moments = Moments.of(incident, [decision("confirmed", later), decision("acknowledged", start), decision("note", start)], ())
+    moments = Moments.of(
+        incident,
+        [decision("confirmed", later), decision("acknowledged", start), decision("note", start)],
+        (),
+    )
     assert (moments.acknowledged, moments.determined, moments.learned) == (start, later, start)
-    assert (moments.alerted, moments.resolved, moments.at("first_seen")) == (None, None, incident.first_seen)
+    assert (moments.alerted, moments.resolved, moments.at("first_seen")) == (
+        None,
+        None,
+        incident.first_seen,
+    )
     assert Moments.of(incident, [decision("note", start)], ()).acknowledged is None
 
 
 def test_the_earliest_running_duty_of_each_regime_is_a_metric(store, clock, incident, start):
     told(store, start)
-    fold_all(store, clock, [finding("g", range(90, 99), people="c")])  # of unknown origin: nothing runs
+    # of unknown origin: nothing runs
+    fold_all(store, clock, [finding("g", range(90, 99), people="c")])
     settings, registry = Tenant(regimes=("nfra-2024", "cac-2025", "gdpr-33")), CollectorRegistry()
     duties = Duties(store, lambda _: settings, clock.as_clock())
     metrics = DutyMetrics(registry, {"bank": settings.regimes})
 
     def due(regime: str) -> float | None:
-        return registry.get_sample_value("ullage_notification_due_timestamp_seconds", {"tenant": "bank", "regime": regime})
+        return registry.get_sample_value(
+            "ullage_notification_due_timestamp_seconds", {"tenant": "bank", "regime": regime}
+        )
 
     assert all(math.isnan(due(regime)) for regime in settings.regimes), "nobody has looked"
     metrics.tell("bank", earliest(duties, "bank"), 0)
     begun = start.timestamp()
-    assert [due(regime) for regime in settings.regimes] == [begun + 2 * 3600, begun + 4 * 3600, 0], "nobody acknowledged it"
-    store.create([decision("reported", start, regime="nfra-2024", stage="first"), decision("confirmed", start)])
+    assert [due(regime) for regime in settings.regimes] == [
+        begun + 2 * 3600,
+        begun + 4 * 3600,
+        0,
+    ], "nobody acknowledged it"
+    store.create(
+        [
+            decision("reported", start, regime="nfra-2024", stage="first"),
+            decision("confirmed", start),
+        ]
+    )
     metrics.tell("bank", earliest(duties, "bank"), 0)
-    assert [due(regime) for regime in settings.regimes] == [begun + 24 * 3600, begun + 4 * 3600, begun + 72 * 3600]
+    assert [due(regime) for regime in settings.regimes] == [
+        begun + 24 * 3600,
+        begun + 4 * 3600,
+        begun + 72 * 3600,
+    ]
     store.create([decision("false_positive", start + timedelta(seconds=1))])
     metrics.tell("bank", earliest(duties, "bank"), 0)
     assert [due(regime) for regime in settings.regimes] == [0, 0, 0]
@@ -340,7 +481,9 @@ def unheard(store, clock, silent=(), name="bank", **tenant) -> int:
 
 
 @pytest.mark.parametrize("outcome", ["sent", "failed", "pending"])
-def test_a_running_clock_that_nobody_acknowledges_by_half_of_the_time_left_is_counted(store, clock, incident, start, outcome):
+def test_a_running_clock_that_nobody_acknowledges_by_half_of_the_time_left_is_counted(
+    store, clock, incident, start, outcome
+):
     told(store, start, outcome)
     clock.advance(3599)
     assert unheard(store, clock) == 0
@@ -352,7 +495,9 @@ def test_a_running_clock_that_nobody_acknowledges_by_half_of_the_time_left_is_co
     assert unheard(store, clock) == 0
 
 
-def test_what_nobody_was_to_be_told_of_counts_from_when_it_was_opened(store, clock, incident, start):
+def test_what_nobody_was_to_be_told_of_counts_from_when_it_was_opened(
+    store, clock, incident, start
+):
     changed(store, incident, opened_at=start, first_seen=start - timedelta(minutes=90))
     for word in ("none", "if confirmed"):
         clock.advance(900)
@@ -363,7 +508,9 @@ def test_what_nobody_was_to_be_told_of_counts_from_when_it_was_opened(store, clo
     assert unheard(store, clock, name="shop") == 0
 
 
-def test_without_a_rule_a_running_clock_is_unheard_after_half_an_hour(store, clock, incident, start):
+def test_without_a_rule_a_running_clock_is_unheard_after_half_an_hour(
+    store, clock, incident, start
+):
     told(store, start)
     clock.advance(1799)
     assert unheard(store, clock, regimes=()) == 0
@@ -384,11 +531,24 @@ def test_every_regime_says_in_both_languages_who_when_and_whether_it_was_read():
     assert set(regimes()) == set(EVERYWHERE)
     assert {id_ for id_, regime in regimes().items() if not regime.verified} == {"pboc-2025"}
     for regime in regimes().values():
-        assert all((regime.title, regime.title_zh, regime.to, regime.to_zh, regime.updates, regime.updates_zh, regime.source))
+        assert all(
+            (
+                regime.title,
+                regime.title_zh,
+                regime.to,
+                regime.to_zh,
+                regime.updates,
+                regime.updates_zh,
+                regime.source,
+            )
+        )
         for stage in regime.stages:
             assert all(limit(stage))
             assert stage.ours == bool(stage.says and stage.says_zh)
-    assert limit(regimes()["pipl-57"].stages[0]) == ("at once; our target: the same day", "立即；内部目标：当日")
+    assert limit(regimes()["pipl-57"].stages[0]) == (
+        "at once; our target: the same day",
+        "立即；内部目标：当日",
+    )
 
 
 def test_a_condition_that_nobody_knows_is_an_error_and_not_ignored():
@@ -402,7 +562,9 @@ def test_a_condition_that_nobody_knows_is_an_error_and_not_ignored():
 
 def test_a_tenant_under_a_rule_that_is_not_known_is_told_which():
     check_regimes({"bank": Tenant()})
-    with pytest.raises(ConfigError, match=r"tenants.bank.regimes: there is no regime 'gdpr': use pipl-57"):
+    with pytest.raises(
+        ConfigError, match=r"tenants.bank.regimes: there is no regime 'gdpr': use pipl-57"
+    ):
         check_regimes({"bank": Tenant(regimes=("gdpr",))})
 
 
@@ -425,7 +587,12 @@ def test_a_clock_as_json_says_everything(store, clock, incident, start):
     told(store, start)
     shown = clocks_as_json(duties_of(store, clock, incident).values(), start + timedelta(hours=3))
     late = next(row for row in shown if (row["regime"], row["stage"]) == ("pboc-2025", "first"))
-    assert (late["verified"], late["left_seconds"], late["state"], late["from"]) == (False, None, "running", "learned")
+    assert (late["verified"], late["left_seconds"], late["state"], late["from"]) == (
+        False,
+        None,
+        "running",
+        "learned",
+    )
     assert (late["since"], late["due"]) == ("2026-09-21T14:13:20Z", "2026-09-21T16:13:20Z")
     duty = duties_of(store, clock, incident)["pboc-2025", "first"]
     assert (state(duty, start)[0], str(remaining(duty, start))) == ("running", "2.0 h")
@@ -436,11 +603,13 @@ def test_a_clock_as_json_says_everything(store, clock, incident, start):
 
 
 def test_the_documentation_lists_every_rule_as_it_is():
-    text = (Path(__file__).parents[2] / "docs" / "notification-duties.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "notification-duties.md").read_text(
+        encoding="utf-8"
+    )
     rows = [row for row in text.splitlines() if row.startswith("| `")]
     assert rows == [
-        f"| `{r.id}` | {r.title} {r.title_zh} | {STAGES[s.id][0]} | {limit(s)[0]} | {SINCE[s.since][0]}"
-        f" | {'yes' if r.verified else '**no**'} |"
+        f"| `{r.id}` | {r.title} {r.title_zh} | {STAGES[s.id][0]} | {limit(s)[0]} |"
+        f" {SINCE[s.since][0]} | {'yes' if r.verified else '**no**'} |"
         for r in regimes().values()
         for s in r.stages
     ]

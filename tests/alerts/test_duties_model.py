@@ -21,10 +21,16 @@ from ullage.verdict.rules import ClockWord
 A = incident_id("f")
 BEGUN = datetime(2026, 9, 21, 14, 0, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
-HOLIDAYS = {date(2026, 9, 25), date(2026, 9, 26), date(2026, 9, 27), *(date(2026, 10, d) for d in range(1, 8))}
+HOLIDAYS = {
+    date(2026, 9, 25),
+    date(2026, 9, 26),
+    date(2026, 9, 27),
+    *(date(2026, 10, d) for d in range(1, 8)),
+}
 MADE_UP = {date(2026, 9, 20), date(2026, 10, 10)}
 HOURS = {
-    ("cac-2025-cii", "first"): ("learned", 1), ("cac-2025", "first"): ("learned", 4), ("pboc-2025", "brief"): ("learned", 0.5),
+    ("cac-2025-cii", "first"): ("learned", 1), ("cac-2025", "first"): ("learned", 4),
+    ("pboc-2025", "brief"): ("learned", 0.5),
     ("pboc-2025", "first"): ("learned", 2), ("nfra-2024", "first"): ("first_seen", 2),
     ("nfra-2024", "written"): ("first_seen", 24), ("gdpr-33", "first"): ("acknowledged", 72),
     ("nydfs-500-17", "first"): ("confirmed", 72),
@@ -39,13 +45,21 @@ def histories(draw) -> list[Decision]:
     made, at = [], BEGUN
     for number in range(draw(st.integers(0, 6))):
         at += timedelta(minutes=draw(st.integers(0, 3 * 24 * 60)))
-        status = draw(st.sampled_from(["acknowledged", "confirmed", "resolved", "false_positive", "note", "reported"]))
+        status = draw(
+            st.sampled_from(
+                ["acknowledged", "confirmed", "resolved", "false_positive", "note", "reported"]
+            )
+        )
         told_of = {"reported": [("", ""), *REPORTS], "note": [("", ""), *REPORTS, *RULINGS]}
         regime, stage = draw(st.sampled_from(told_of.get(status, [("", "")])))
-        by, half = draw(st.sampled_from(["Li", "Wang"])), draw(st.sampled_from(["lead", "dpo"])) if stage == "waived" else ""
+        by, half = (
+            draw(st.sampled_from(["Li", "Wang"])),
+            draw(st.sampled_from(["lead", "dpo"])) if stage == "waived" else "",
+        )
         made.append(
             Decision(
-                id=f"d{number}", tenant="bank", incident=A, at=at, by=by, status=status, regime=regime, stage=stage, value=half
+                id=f"d{number}", tenant="bank", incident=A, at=at, by=by, status=status,
+                regime=regime, stage=stage, value=half
             )
         )  # fmt: skip
     return made
@@ -97,20 +111,26 @@ def first(history: list[Decision], *statuses: str) -> datetime | None:
 
 
 def ruling_of(history: list[Decision], regime: str) -> str:
-    """What holds of a regime in the end: a waiver takes two people, one after the other, in two offices."""
+    """What holds of a regime in the end: a waiver takes two people, one after the other, in two
+    offices.
+    """
     ruling, before = "", None
     for one in history:
         if (one.regime, one.stage) == (regime, "applies"):
             ruling, before = "applies", None
         elif (one.regime, one.stage) == (regime, "waived"):
             is_second = (
-                before is not None and {one.by, before.by} == {"Li", "Wang"} and {one.value, before.value} == {"lead", "dpo"}
+                before is not None
+                and {one.by, before.by} == {"Li", "Wang"}
+                and {one.value, before.value} == {"lead", "dpo"}
             )
             ruling, before = ("waived", None) if is_second else (ruling, one)
     return ruling
 
 
-def expected(history, word, people, severity, cii, alerted) -> dict[tuple[str, str], tuple[str, datetime | None]]:
+def expected(
+    history, word, people, severity, cii, alerted
+) -> dict[tuple[str, str], tuple[str, datetime | None]]:
     """State and due time of every duty."""
     knowing = ("acknowledged", "confirmed", "reported", "resolved")
     acknowledged = next((d.at for d in history if d.status in knowing or d.regime), None)
@@ -134,12 +154,18 @@ def expected(history, word, people, severity, cii, alerted) -> dict[tuple[str, s
         )
         when = due(name, moments)
         counts = applies(regime, people, severity, cii) and status != "false_positive"
-        ours = word == "run" or moments["confirmed"] or (word == "if confirmed" and first(history, "reported"))
+        ours = (
+            word == "run"
+            or moments["confirmed"]
+            or (word == "if confirmed" and first(history, "reported"))
+        )
         ruling = ruling_of(history, regime)
         if met:
             found[name] = ("met", when)
         elif ruling and status != "false_positive":
-            found[name] = ("waived", when) if ruling == "waived" else ("running" if when else "waiting", when)
+            found[name] = (
+                ("waived", when) if ruling == "waived" else ("running" if when else "waiting", when)
+            )
         elif counts and ours:
             found[name] = ("running" if when else "waiting", when)
         elif counts and word == "if confirmed" and status in ("open", "acknowledged"):
@@ -158,9 +184,13 @@ def test_every_history_gives_the_duties_that_the_rules_say(store, clock, alerted
     def check(scene) -> None:
         history, word, people, severity, cii = scene
         tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
-        judged = incident.model_copy(update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN})
+        judged = incident.model_copy(
+            update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN}
+        )
         found = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
-        assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in found} == expected(*scene, alerted)
+        assert {(d.regime.id, d.stage.id): (d.state, d.due) for d in found} == expected(
+            *scene, alerted
+        )
 
     check()
 
@@ -175,15 +205,26 @@ def test_what_is_shown_of_any_history_is_consistent(store, clock):
         history, word, people, severity, cii = scene
         now = BEGUN + timedelta(hours=later)
         tenant = Tenant(regimes=tuple(regimes()), is_cii=cii)
-        judged = incident.model_copy(update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN})
+        judged = incident.model_copy(
+            update={"clock": word, "customers": people, "severity": severity, "first_seen": BEGUN}
+        )
         duties = Duties(store, lambda _: tenant, clock.as_clock()).of(judged, history)
         assert clocks_table(duties, now, ZONE).row_count == len(duties)
         for duty, row in zip(duties, clocks_as_json(duties, now), strict=True):
             assert (row["left_seconds"] is None) == (str(remaining(duty, now)) == "–")
-            assert ("overdue" in str(remaining(duty, now))) == (duty.left(now) is not None and duty.due < now)
-            assert (state(duty, now)[0] == "overdue") == (duty.state == "running" and duty.due < now and duty.regime.verified)
+            assert ("overdue" in str(remaining(duty, now))) == (
+                duty.left(now) is not None and duty.due < now
+            )
+            assert (state(duty, now)[0] == "overdue") == (
+                duty.state == "running" and duty.due < now and duty.regime.verified
+            )
             assert (row["sent_at"] is None) == (duty.state != "met")
-            assert row["late"] == bool(duty.regime.verified and duty.report and duty.due and sent_at(duty.report) > duty.due)
+            assert row["late"] == bool(
+                duty.regime.verified
+                and duty.report
+                and duty.due
+                and sent_at(duty.report) > duty.due
+            )
             assert all(state(duty, now))
 
     check()

@@ -28,22 +28,43 @@ def people(store) -> set[str]:
     return {exposure.subject for exposure in store.scroll(Exposure, DocumentFilter())}
 
 
-def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_after(store, clock) -> None:
+def test_an_erased_customer_is_left_out_of_what_was_collected_before_and_a_day_after(
+    store, clock
+) -> None:
     bury(store, "bank", handle("a"), WHEN)
     late = finding("late", range(20, 30), people="a", capture={"fetched_at": WHEN + SETTLED})
-    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("alone", range(40, 50), people="a"), late])
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10), people="ab"), finding("alone", range(40, 50), people="a"), late],
+    )
     assert people(store) == {handle("b")}
     [sighting] = store.scroll(Sighting, DocumentFilter())
     assert (sighting.id, sighting.customers, sighting.matches) == ("f", 1, 1)
-    back = finding("back", range(60, 70), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)})
+    back = finding(
+        "back",
+        range(60, 70),
+        people="a",
+        capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)},
+    )
     fold_all(store, clock, [back])
     assert people(store) == {handle("a"), handle("b")}
 
 
-def test_an_offer_that_names_the_tenant_stays_an_incident_without_its_only_customer(store, clock) -> None:
+def test_an_offer_that_names_the_tenant_stays_an_incident_without_its_only_customer(
+    store, clock
+) -> None:
     bury(store, "bank", handle("a"), WHEN)
-    fold_all(store, clock, [finding("f", range(10), people="a", alarm=True, original="sealed", original_key="k")])
-    assert (people(store), store.count(Sighting, DocumentFilter()), store.count(Original, DocumentFilter())) == (set(), 1, 0)
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10), people="a", alarm=True, original="sealed", original_key="k")],
+    )
+    assert (
+        people(store),
+        store.count(Sighting, DocumentFilter()),
+        store.count(Original, DocumentFilter()),
+    ) == (set(), 1, 0)
     assert handle("a") not in "".join(everything(store).values())
 
 
@@ -61,12 +82,15 @@ def test_a_tombstone_that_an_earlier_version_set_still_holds(store, clock) -> No
     assert people(store) == {handle("b")}
 
 
-def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_when_last(store) -> None:
+def test_each_who_is_awaited_is_of_one_tenant_with_what_was_removed_of_them_and_when_last(
+    store,
+) -> None:
     later, same = WHEN + timedelta(hours=1), tombstone("bank", handle("a"))
     wait_for(store, "bank", handle("a"), later, ["o:1", "o:2"])
     wait_for(store, "bank", handle("a"), WHEN)
     wait_for(store, "bank", EVERYBODY, WHEN)
-    store.put([Claim(id=f"{LATE}:shop:{same}0a0a:", tenant=LATE, incident="", at=WHEN)])  # of one tenant nothing is another's
+    # of one tenant nothing is another's
+    store.put([Claim(id=f"{LATE}:shop:{same}0a0a:", tenant=LATE, incident="", at=WHEN)])
     store.refresh()
 
     def told(one: Tombstone) -> tuple[object, ...]:
@@ -84,14 +108,18 @@ def test_an_erasure_says_what_it_removed_or_that_nothing_named_them(store, clock
 
     def told(whom: str) -> list[tuple[str, int, str]]:
         order = Order("bank", handle(whom), WHEN)
-        return [(one.place, one.removed, one.stays) for one in _customer(context, store, order)][:-1]
+        return [(one.place, one.removed, one.stays) for one in _customer(context, store, order)][
+            :-1
+        ]
 
     assert told("nobody") == [("incident store", 0, "nothing there named this customer")]
     assert told("a") == [("incident store, Exposure", 1, "")]
     assert people(store) == {handle("b")}
 
 
-def test_erasure_says_which_sealed_evidence_stays_and_until_when(store, clock, context, tmp_path) -> None:
+def test_erasure_says_which_sealed_evidence_stays_and_until_when(
+    store, clock, context, tmp_path
+) -> None:
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     head = seal(Vault(context.data / FOLDER), officers(tmp_path, context.keys), "f")
     seal(Vault(context.data / FOLDER), pair_of(context.keys, OFFICERS), "other")
@@ -117,7 +145,11 @@ def test_an_erasure_while_a_batch_is_written_holds(store, clock, whom: str, kind
         erase(store, "bank", handle("a"))
         yield
 
-    plain = finding("f", people="a", fields=("PHONE",)) if kind is Background else finding("f", range(10), people="ab")
+    plain = (
+        finding("f", people="a", fields=("PHONE",))
+        if kind is Background
+        else finding("f", range(10), people="ab")
+    )
     fold_all(store, clock, [plain.model_copy(update={"id": "before"})])
     assert store.count(kind, DocumentFilter({"subject": (handle("a"),)}))
     replace(stage(store, clock), writing=erased_now).handle([record(plain)])
@@ -137,7 +169,10 @@ def left(store, whom: str) -> list[str]:
         return [f"{kind}" for kind, text in everything(store).items() if whom in text]
     kinds = [kind for kind in CLASSES if "tenant" in kind.columns and kind is not Audit]
     return [
-        one.id for kind in kinds for one in store.scroll(kind, DocumentFilter({"tenant": ("bank",)})) if ":erased:" not in one.id
+        one.id
+        for kind in kinds
+        for one in store.scroll(kind, DocumentFilter({"tenant": ("bank",)}))
+        if ":erased:" not in one.id
     ]
 
 
@@ -159,8 +194,12 @@ def killed_at(store, clock, late, at):
 @on_server_too
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
 @pytest.mark.parametrize(("late", "at"), LATE_WRITES)
-def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store, clock, context, whom, late, at) -> None:
-    """Whichever write of a killed process it was: a document that was not there is refused by no version."""
+def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(
+    store, clock, context, whom, late, at
+) -> None:
+    """Whichever write of a killed process it was: a document that was not there is refused by no
+    version.
+    """
     stalled, now = killed_at(store, clock, late, at), clock.as_clock().now()
     erased(context, store, whom, now)
     fold_all(store, clock, [late])
@@ -174,8 +213,13 @@ def test_a_write_that_arrives_after_the_erasure_is_removed_within_the_hour(store
 @on_server_too
 @pytest.mark.parametrize("whom", [handle("a"), EVERYBODY])
 @pytest.mark.parametrize(("late", "at"), LATE_WRITES)
-def test_alert_that_was_not_there_for_days_looks_once_more(store, clock, context, whom, late, at) -> None:
-    """What was killed was the only one. What was seen since is of who is a customer, or a tenant, again: it stays."""
+def test_alert_that_was_not_there_for_days_looks_once_more(
+    store, clock, context, whom, late, at
+) -> None:
+    """What was killed was the only one.
+
+    What was seen since is of who is a customer, or a tenant, again: it stays.
+    """
     stalled, now = killed_at(store, clock, late, at), clock.as_clock().now()
     erased(context, store, whom, now)
     stalled.arrive()
@@ -188,13 +232,16 @@ def test_alert_that_was_not_there_for_days_looks_once_more(store, clock, context
     theirs = DocumentFilter({"subject": (whom,)} if whom else {})
     assert [one.sightings for one in store.scroll(Exposure, theirs)] == [("since",)]
     counted = [
-        store.count(kind, where) for kind, where in ((Background, theirs), (Original, DocumentFilter()), (Claim, LOOKED_FOR))
+        store.count(kind, where)
+        for kind, where in ((Background, theirs), (Original, DocumentFilter()), (Claim, LOOKED_FOR))
     ]
     assert counted == [0, 0, 0]
 
 
 @on_server_too
-def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_else_goes(store, clock, context) -> None:
+def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_else_goes(
+    store, clock, context
+) -> None:
     stalled, now = StallingStore(store, 3), clock.as_clock().now()
     fold_all(store, clock, [finding("f", range(10), "bc")])
     with pytest.raises(UnavailableError, match="killed"):
@@ -214,9 +261,16 @@ def test_what_was_removed_late_is_in_the_audit_log_without_a_handle_and_nobody_e
     assert handle("a") not in entry.model_dump_json()
 
 
-def test_after_a_day_nothing_more_is_looked_for_and_who_is_a_customer_again_stays(store, clock, context) -> None:
+def test_after_a_day_nothing_more_is_looked_for_and_who_is_a_customer_again_stays(
+    store, clock, context
+) -> None:
     erased(context, store, handle("a"), WHEN)
-    back = finding("back", range(10), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)})
+    back = finding(
+        "back", range(10), people="a", capture={"fetched_at": WHEN + SETTLED + timedelta(seconds=1)}
+    )
     fold_all(store, clock, [back])
-    assert remove_late(store, context.trail(), clocks_at(WHEN + SETTLED + timedelta(seconds=1))) == set()
+    assert (
+        remove_late(store, context.trail(), clocks_at(WHEN + SETTLED + timedelta(seconds=1)))
+        == set()
+    )
     assert (people(store), store.count(Claim, LOOKED_FOR)) == ({handle("a")}, 0)

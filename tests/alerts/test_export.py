@@ -1,4 +1,6 @@
-"""Exports: readable by the system that they are for, updated by a second one, and with nobody's identifier in them."""
+"""Exports: readable by the system that they are for, updated by a second one, and with nobody's
+identifier in them.
+"""
 
 import csv
 import io
@@ -33,14 +35,23 @@ LEFT = ("13800138000", "11010519491231002X", "li.lei@example.com", "seller-alias
 
 @pytest.fixture
 def incidents(store, clock) -> list[str]:
-    """Two incidents. The first was seen on three sites, on one of them under a title and an address that redaction missed."""
+    """Two incidents.
+
+    The first was seen on three sites, on one of them under a title and an address that redaction
+    missed.
+    """
     fold_all(store, clock, [
-        finding("f", range(50), people=range(30), kinds=("phone", "card"), fields=("NAME", "PHONE", "CARD", "CVV"),
-                capture={"title": "内料 =HYPERLINK", "url": "https://paste.example/1", "author": "seller-alias"}),
+        finding("f", range(50), people=range(30), kinds=("phone", "card"),
+        fields=("NAME", "PHONE", "CARD", "CVV"),
+                capture={"title": "内料 =HYPERLINK", "url": "https://paste.example/1",
+                "author": "seller-alias"}),
         finding("g", range(50), people=range(20), site="forum",
-                capture={"title": "13800138000 li.lei@example.com", "url": SLUG, "author": "seller-alias"}),
-        finding("g2", range(50), people=range(20), site="chat", capture={"title": "@channel", "url": "http://x.example/<PHONE>"}),
-        finding("h", range(900, 950), people=range(100, 103), site="forum", capture={"title": "=cmd|' /C calc'!A0", "url": ""}),
+                capture={"title": "13800138000 li.lei@example.com", "url": SLUG,
+                "author": "seller-alias"}),
+        finding("g2", range(50), people=range(20), site="chat",
+        capture={"title": "@channel", "url": "http://x.example/<PHONE>"}),
+        finding("h", range(900, 950), people=range(100, 103), site="forum",
+        capture={"title": "=cmd|' /C calc'!A0", "url": ""}),
     ])  # fmt: skip
     return [A, B]
 
@@ -56,7 +67,18 @@ def objects(store, *ids: str) -> dict[str, dict]:
 def decide(store, clock, incident: str, status: str) -> None:
     clock.advance(60)
     at = clock.as_clock().now()
-    store.create([Decision(id=f"{incident}:{status}", tenant="bank", incident=incident, at=at, by="Li", status=status)])
+    store.create(
+        [
+            Decision(
+                id=f"{incident}:{status}",
+                tenant="bank",
+                incident=incident,
+                at=at,
+                by="Li",
+                status=status,
+            )
+        ]
+    )
 
 
 @pytest.mark.parametrize("form", names())
@@ -71,7 +93,9 @@ def test_nobody_who_is_in_an_incident_is_in_an_export(store, incidents, form):
 
 
 @pytest.mark.parametrize("form", names())
-def test_an_export_is_the_same_each_time_and_changes_with_the_incident(store, clock, incidents, form):
+def test_an_export_is_the_same_each_time_and_changes_with_the_incident(
+    store, clock, incidents, form
+):
     first = exported(store, form)
     assert exported(store, form) == first
     decide(store, clock, A, "confirmed")
@@ -88,12 +112,21 @@ def test_no_incident_makes_an_export_that_is_still_whole(store, form):
 
 def test_a_bundle_passes_the_validator_offline(store, incidents, monkeypatch):
     monkeypatch.setattr(socket, "socket", None)
-    import stix2validator  # it builds grammars for a second, which whoever only collects this would wait for
+    # it builds grammars for a second, which whoever only collects this would wait for
+    import stix2validator
 
-    found = stix2validator.validate_string(exported(store, "stix"), stix2validator.ValidationOptions(version="2.1"))
+    found = stix2validator.validate_string(
+        exported(store, "stix"), stix2validator.ValidationOptions(version="2.1")
+    )
     assert found.is_valid
-    assert {str(warning).split("{")[1][:3] for warning in found.warnings} == {"103"}, "ids are version 5, on purpose"
-    assert all(o["object_marking_refs"] == [stix2.TLP_AMBER.id] for o in objects(store).values() if "created_by_ref" in o)
+    assert {str(warning).split("{")[1][:3] for warning in found.warnings} == {"103"}, (
+        "ids are version 5, on purpose"
+    )
+    assert all(
+        o["object_marking_refs"] == [stix2.TLP_AMBER.id]
+        for o in objects(store).values()
+        if "created_by_ref" in o
+    )
 
 
 def test_a_second_bundle_is_a_new_version_of_the_same_objects(store, clock, incidents):
@@ -112,7 +145,9 @@ def test_a_second_bundle_is_a_new_version_of_the_same_objects(store, clock, inci
 
 def test_a_bundle_tells_where_and_how_often(store, incidents):
     found = objects(store, A)
-    assert [o["value"] for o in found.values() if o["type"] == "url"] == ["https://paste.example/1"], "others were redacted"
+    assert [o["value"] for o in found.values() if o["type"] == "url"] == [
+        "https://paste.example/1"
+    ], "others were redacted"
     sighting = next(o for o in found.values() if o["type"] == "sighting")
     assert sighting["count"] == 3
     assert found[sighting["sighting_of_ref"]]["external_references"][0]["external_id"] == A
@@ -134,7 +169,9 @@ def test_misp_reads_its_events_and_knows_them_again(store, clock, incidents):
     assert set(before) == {A, B}
     event = before[A]
     assert (event.distribution, event.analysis, event.published) == (0, 0, False)
-    assert {"tlp:amber", 'ullage:tenant="bank"', 'ullage:status="open"'} <= {tag.name for tag in event.tags}
+    assert {"tlp:amber", 'ullage:tenant="bank"', 'ullage:status="open"'} <= {
+        tag.name for tag in event.tags
+    }
     assert [o.name for o in event.objects] == ["paste"] * 3
     urls = [a.value for o in event.objects for a in o.attributes if a.object_relation == "url"]
     assert urls == ["https://paste.example/1"]
@@ -148,9 +185,16 @@ def test_misp_reads_its_events_and_knows_them_again(store, clock, incidents):
 
 
 def test_csv_has_a_line_an_incident_and_runs_nothing(store, incidents):
-    rows = {row["incident"]: row for row in csv.DictReader(io.StringIO(exported(store, "csv").removeprefix(BOM), newline=""))}
+    rows = {
+        row["incident"]: row
+        for row in csv.DictReader(io.StringIO(exported(store, "csv").removeprefix(BOM), newline=""))
+    }
     assert set(rows) == {A, B}
-    assert (rows[A]["customers"], rows[A]["sites"], rows[A]["status"]) == ("30", "chat forum paste", "open")
+    assert (rows[A]["customers"], rows[A]["sites"], rows[A]["status"]) == (
+        "30",
+        "chat forum paste",
+        "open",
+    )
     assert set(rows[A]["titles"].split(" | ")) == {"内料 =HYPERLINK", "@channel"}
     assert rows[B]["titles"] == "'=cmd|' /C calc'!A0"
     assert rows[A]["first_seen"] == "2026-09-21T12:00:00Z"
@@ -177,11 +221,32 @@ def test_ecs_has_an_object_a_line_in_its_own_fields(store, clock, incidents):
     assert (event["event"]["category"], event["event"]["type"]) == (["threat"], ["indicator"])
     assert event["event"]["risk_score"] == incident.exposure
     assert 0 <= event["event"]["severity"] <= 100
-    assert event["rule"] == {"id": "X3", "name": incident.scenario_title, "category": "fraud-scenario", "ruleset": "ullage"}
+    assert event["rule"] == {
+        "id": "X3",
+        "name": incident.scenario_title,
+        "category": "fraud-scenario",
+        "ruleset": "ullage",
+    }
     assert event["threat"]["indicator"]["sightings"] == 3
-    assert [e["indicator"]["provider"] for e in event["threat"]["enrichments"]] == ["paste", "forum", "chat"]
-    assert all(set(e["matched"]) == {"id", "occurred", "type"} for e in event["threat"]["enrichments"])
-    assert set(event) == {"@timestamp", "ecs", "message", "event", "organization", "observer", "rule", "threat", "ullage"}
+    assert [e["indicator"]["provider"] for e in event["threat"]["enrichments"]] == [
+        "paste",
+        "forum",
+        "chat",
+    ]
+    assert all(
+        set(e["matched"]) == {"id", "occurred", "type"} for e in event["threat"]["enrichments"]
+    )
+    assert set(event) == {
+        "@timestamp",
+        "ecs",
+        "message",
+        "event",
+        "organization",
+        "observer",
+        "rule",
+        "threat",
+        "ullage",
+    }
     assert event["ullage"]["customers"] == 30
     assert event["ullage"]["status"] == "open"
     assert event["@timestamp"].endswith("Z")
@@ -198,7 +263,9 @@ def test_filters_choose_and_names_are_taken_as_they_come(store, clock, incidents
 
 def test_all_pages_of_a_long_list_are_exported(store, clock, monkeypatch):
     monkeypatch.setattr("alerts.cases.exports.PAGE", 3)
-    fold_all(store, clock, [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,)) for n in range(8)])
+    fold_all(
+        store, clock, [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,)) for n in range(8)]
+    )
     assert len({one.incident.id for one in chosen(store, [], Filters())}) == 8
 
 
@@ -237,7 +304,9 @@ def test_the_command_writes_a_private_file_and_an_audit_entry(data, incidents, t
     assert target.stat().st_mode & 0o777 == 0o600
     _, last = list(audit.entries(data / "audit"))[-1]
     assert (last.action, last.object) == ("incident.export", "1 incidents as csv")
-    printed = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", "csv", "--severity", "noise"])
+    printed = CliRunner().invoke(
+        app, ["--data", str(data), "incidents", "export", "--format", "csv", "--severity", "noise"]
+    )
     assert printed.stdout_bytes == f"{BOM}{','.join(COLUMNS)}\r\n".encode()
 
 
@@ -246,7 +315,9 @@ def test_an_export_of_nothing_says_that_nothing_was_collected(data, form):
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
     done = CliRunner().invoke(app, ["--data", str(data), "incidents", "export", "--format", form])
     assert done.exit_code == Exit.NO_VERDICT
-    assert done.stderr.startswith("0 incidents; nothing was collected: alert has received no heartbeat")
+    assert done.stderr.startswith(
+        "0 incidents; nothing was collected: alert has received no heartbeat"
+    )
 
 
 @pytest.mark.parametrize("form", names())

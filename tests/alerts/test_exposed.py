@@ -44,9 +44,12 @@ def test_a_value_is_read_as_what_it_can_be(typed, kinds):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        (PHONE, "a phone number"), ("客户１３８００１３８０００的", "a phone number"), (f"id {ID}", "a resident ID"),
-        (CARD, "a card number"), ("x test@example.com y", "a mail address"), ("a13800138000b", "a long number"),
-        ("138 0013 80", "a long number"), ("银行 客户信息", ""), ("2026-09-21", ""), ("INC-ABCDEFGHIJ", ""), ("10w", ""),
+        (PHONE, "a phone number"), ("客户１３８００１３８０００的", "a phone number"),
+        (f"id {ID}", "a resident ID"),
+        (CARD, "a card number"), ("x test@example.com y", "a mail address"),
+        ("a13800138000b", "a long number"),
+        ("138 0013 80", "a long number"), ("银行 客户信息", ""), ("2026-09-21", ""),
+        ("INC-ABCDEFGHIJ", ""), ("10w", ""),
     ],
 )  # fmt: skip
 def test_words_that_hold_an_identifier_are_known(text, what):
@@ -60,12 +63,27 @@ def lookup(store, context):
     return Lookup(store, context.keys, ("bank", "unkeyed"), context.clock, context.trail("search"))
 
 
-def leak(lookup, clock, name: str, text: str, kind: str = "phone", form: str = "plain", tenant: str = "bank", epoch: int = 1):
-    """A finding whose match carries the tag that match would have computed, by the convention of DESIGN 4."""
+def leak(
+    lookup,
+    clock,
+    name: str,
+    text: str,
+    kind: str = "phone",
+    form: str = "plain",
+    tenant: str = "bank",
+    epoch: int = 1,
+):
+    """A finding whose match carries the tag that match would have computed, by the convention of
+    DESIGN 4.
+    """
     key = derive_key(lookup.keys.read(f"{tenant}/index-{epoch}.key"), "index", tenant, kind, form)
-    found = match(kind=kind, form=form, subject=handle(name), index_tag=Cmac(key).one(text.encode()).hex())
+    found = match(
+        kind=kind, form=form, subject=handle(name), index_tag=Cmac(key).one(text.encode()).hex()
+    )
     told = finding(name, [f"{name}{n}" for n in range(10)], tenant=tenant, index_epoch=epoch)
-    return fold_all(lookup.store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
+    return fold_all(
+        lookup.store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})]
+    )
 
 
 def ask(lookup, value: str):
@@ -82,9 +100,11 @@ FORMS = [
     ("resident_id", ID, ID, [("plain", ID)]),
     ("card", CARD, CARD, [("plain", CARD)]),
     ("email", EMAIL, EMAIL, [("plain", EMAIL)]),
-    ("email", "li+shop@example.com", "li+shop@example.com", [("plain", "li@example.com"), digest("md5", "li@example.com")]),
+    ("email", "li+shop@example.com", "li+shop@example.com",
+    [("plain", "li@example.com"), digest("md5", "li@example.com")]),
     *(
-        (kind, typed, value, [*(digest(form, prefix + value) for form in DIGESTS), digest("md5", prefix + value, slice(8, 24))])
+        (kind, typed, value, [*(digest(form, prefix + value) for form in DIGESTS), digest("md5",
+        prefix + value, slice(8, 24))])
         for kind, typed, value, prefixes in (
             ("phone", "+86 138-0013-8000", PHONE, ("", "86", "+86")),
             ("phone", "+852 9123 4567", "+85291234567", ("",)),
@@ -96,12 +116,16 @@ FORMS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "typed", "form", "text"), [(k, t, *one) for k, t, _, many in FORMS for one in many])
+@pytest.mark.parametrize(
+    ("kind", "typed", "form", "text"), [(k, t, *one) for k, t, _, many in FORMS for one in many]
+)
 def test_a_person_is_found_in_every_form(lookup, clock, kind, typed, form, text):
     leak(lookup, clock, "a", text, kind, form)
     answer = ask(lookup, f" {typed} ")
     assert kind in answer.kinds
-    assert [(hit.exposure.subject, hit.incident.tenant, hit.status) for hit in answer.found] == [(handle("a"), "bank", "open")]
+    assert [(hit.exposure.subject, hit.incident.tenant, hit.status) for hit in answer.found] == [
+        (handle("a"), "bank", "open")
+    ]
 
 
 def test_somebody_else_is_not_found(lookup, clock):
@@ -128,14 +152,23 @@ def test_every_tenant_with_a_key_and_every_live_epoch_is_asked(lookup, clock, co
     clock.advance(60)
     leak(lookup, clock, "theirs", PHONE, tenant="shop")
     assert lookup.everyone() == ["bank", "shop", "unkeyed"]
-    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [handle(n) for n in ("theirs", "new", "old")]
+    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [
+        handle(n) for n in ("theirs", "new", "old")
+    ]
     context.keys.destroy("bank/index-1.key")
-    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [handle(n) for n in ("theirs", "new")]
+    assert [hit.exposure.subject for hit in ask(lookup, PHONE).found] == [
+        handle(n) for n in ("theirs", "new")
+    ]
 
 
 def test_tags_of_one_value_differ_by_tenant_kind_and_form():
     key = os.urandom(32)
-    tags = [t for tenant in ("a", "b") for kind in ("phone", "card") for t in index_tags(key, tenant, kind, Secret(PHONE))]
+    tags = [
+        t
+        for tenant in ("a", "b")
+        for kind in ("phone", "card")
+        for t in index_tags(key, tenant, kind, Secret(PHONE))
+    ]
     assert len(set(tags)) == len(tags) == 2 * (13 + 1)
 
 

@@ -1,4 +1,6 @@
-"""Customers by handle or index tag, for a risk engine: what is told, what is not, and what silence is worth."""
+"""Customers by handle or index tag, for a risk engine: what is told, what is not, and what
+silence is worth.
+"""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -31,9 +33,13 @@ def engine(desk, accounts):
     """Asks as the risk engine of some tenants: `engine(["bank"])`."""
 
     def of(tenants=("bank",)):
-        secret = accounts.add_token("engine", ["exposure.ask"], tenants, purpose="risk_engine", days=1, by="test")[1]
+        secret = accounts.add_token(
+            "engine", ["exposure.ask"], tenants, purpose="risk_engine", days=1, by="test"
+        )[1]
         asks = {"authorization": f"Bearer {secret}"}
-        return lambda **asked: Browser(desk.app).ask("POST", "/v1/exposure", json=asked, headers=asks)
+        return lambda **asked: Browser(desk.app).ask(
+            "POST", "/v1/exposure", json=asked, headers=asks
+        )
 
     return of
 
@@ -47,15 +53,23 @@ def entries(context, action: str):
 
 
 @on_server_too
-def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(leaked, engine, context, store) -> None:
+def test_an_exposed_customer_is_told_of_in_kinds_scam_risk_and_reasons(
+    leaked, engine, context, store
+) -> None:
     answer = engine()(pseudonyms=[handle("a")], keyed_hashes=[tag_of(context)])
     assert answer.status_code == 200, answer.text
     by_handle, by_tag = answer.json()["items"]
     assert {**by_handle, "asked": ""} == {**by_tag, "asked": ""}
-    assert (by_handle["state"], [kind["en"] for kind in by_handle["kinds"]]) == ("exposed", ["name", "telephone number"])
+    assert (by_handle["state"], [kind["en"] for kind in by_handle["kinds"]]) == (
+        "exposed",
+        ["name", "telephone number"],
+    )
     assert by_handle["scenario"]["id"] == "X17"
     assert by_handle["risk"] == 22
-    assert by_handle["why"][0] == {"en": "stood together: name and phone", "zh": "同时出现：姓名、手机号"}
+    assert by_handle["why"][0] == {
+        "en": "stood together: name and phone",
+        "zh": "同时出现：姓名、手机号",
+    }
     assert len(by_handle["why"]) == 4
 
 
@@ -69,8 +83,14 @@ def test_no_site_no_case_and_no_number_of_others_is_told(leaked, engine, context
 def test_the_answer_says_what_it_is_for_and_until_when(leaked, engine, clock) -> None:
     answer = engine()(pseudonyms=[handle("a")]).json()
     terms = answer["terms"]
-    assert (terms["decides_alone"], terms["purpose"], terms["not_for"]) == (False, "risk_engine", ["credit", "marketing"])
-    assert terms["holds_until"].startswith(f"{clock.as_clock().now() + timedelta(hours=24):%Y-%m-%dT%H:%M}")
+    assert (terms["decides_alone"], terms["purpose"], terms["not_for"]) == (
+        False,
+        "risk_engine",
+        ["credit", "marketing"],
+    )
+    assert terms["holds_until"].startswith(
+        f"{clock.as_clock().now() + timedelta(hours=24):%Y-%m-%dT%H:%M}"
+    )
     assert "PIPL Art. 24" in terms["said"]["en"]
     assert "第二十四条" in terms["said"]["zh"]
     assert answer["coverage"]["worth"] == "imported"
@@ -89,12 +109,17 @@ def test_risk_falls_until_exposures_are_no_longer_kept(leaked, engine, clock) ->
 
 
 def test_silence_says_what_it_is_worth(leaked, engine, context, store, clock) -> None:
-    """`not_exposed` takes a list on which somebody is, and that all was read; a handle is on no list that can be asked."""
+    """`not_exposed` takes a list on which somebody is, and that all was read; a handle is on no
+    list that can be asked.
+    """
     known, strange = tag_of(context, "13900139000"), tag_of(context, "13700137000")
     ask = engine()
 
     def states() -> list[str]:
-        return [one["state"] for one in ask(pseudonyms=[NOBODY], keyed_hashes=[known, strange]).json()["items"]]
+        return [
+            one["state"]
+            for one in ask(pseudonyms=[NOBODY], keyed_hashes=[known, strange]).json()["items"]
+        ]
 
     assert states() == ["not_found"] * 3
     enrol(context, [known])
@@ -107,7 +132,9 @@ def test_silence_says_what_it_is_worth(leaked, engine, context, store, clock) ->
 
 def beat(clock, sites) -> Heartbeat:
     now = clock.as_clock().now()
-    return Heartbeat(id="0" * 32, origin="host-1", inserted_at=now, coverage=Coverage(sites=sites), enrolled=1)
+    return Heartbeat(
+        id="0" * 32, origin="host-1", inserted_at=now, coverage=Coverage(sites=sites), enrolled=1
+    )
 
 
 def enrol(context, tags) -> None:
@@ -115,10 +142,17 @@ def enrol(context, tags) -> None:
     import numpy as np
 
     now = context.clock.now()
-    header = list_index.header_for(context.keys, "bank", now, (now + timedelta(days=30)).isoformat())
+    header = list_index.header_for(
+        context.keys, "bank", now, (now + timedelta(days=30)).isoformat()
+    )
     pairs = b"".join(sorted(bytes.fromhex(tag) + bytes(16) for tag in tags))
     rows = np.frombuffer(pairs, np.uint8).reshape(-1, 32)
-    list_index.write(list_index.path_of(context.data, "bank"), header, [rows], keys.signing_key(context.keys, "bank"))
+    list_index.write(
+        list_index.path_of(context.data, "bank"),
+        header,
+        [rows],
+        keys.signing_key(context.keys, "bank"),
+    )
 
 
 def test_what_a_person_found_to_be_no_leak_is_no_exposure(leaked, engine, browser) -> None:
@@ -162,39 +196,57 @@ def test_a_thousand_are_asked_at_once_and_no_body_is_larger(leaked, engine, cont
 def test_a_call_is_one_entry_in_the_audit_log_with_counts_alone(leaked, engine, context) -> None:
     engine()(pseudonyms=[handle("a"), NOBODY], keyed_hashes=[tag_of(context)])
     (entry,) = entries(context, "exposure")
-    assert (entry.actor, entry.tenant, entry.object) == ("engine", "bank", "2 pseudonyms, 1 keyed hashes: 2 exposed")
+    assert (entry.actor, entry.tenant, entry.object) == (
+        "engine",
+        "bank",
+        "2 pseudonyms, 1 keyed hashes: 2 exposed",
+    )
 
 
 def test_another_tenants_customers_are_not_found(leaked, engine, context, store, clock) -> None:
     keys.make_tenant(context.keys, "zetalend")
-    told = finding("z", range(20, 30), tenant="zetalend", site="board", capture={"title": "内料 四件套"})
+    told = finding(
+        "z", range(20, 30), tenant="zetalend", site="board", capture={"title": "内料 四件套"}
+    )
     tag = tag_of(context, tenant="zetalend")
     found = match(subject=handle("z"), index_tag=tag)
     fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
-    states = lambda ask: [one["state"] for one in ask(pseudonyms=[handle("z")], keyed_hashes=[tag]).json()["items"]]  # noqa: E731
+    states = lambda ask: [  # noqa: E731
+        one["state"] for one in ask(pseudonyms=[handle("z")], keyed_hashes=[tag]).json()["items"]
+    ]
     assert states(engine()) == ["not_found", "not_found"]
     assert states(engine(["zetalend"])) == states(engine(["*"])) == ["exposed", "exposed"]
 
 
 def test_nobody_else_may_ask(leaked, desk, browser, accounts) -> None:
     assert browser.ask("POST", "/v1/exposure", json={"pseudonyms": [NOBODY]}).status_code == 403
-    for scope, purpose in (["exposure.ask"], "marketing"), (["exposure.ask", "incident.read"], "risk_engine"):
+    for scope, purpose in (
+        (["exposure.ask"], "marketing"),
+        (["exposure.ask", "incident.read"], "risk_engine"),
+    ):
         with pytest.raises(ConfigError, match="risk_engine"):
             accounts.add_token("engine", scope, ["bank"], purpose=purpose, days=1, by="test")
     with pytest.raises(ConfigError, match=r"exposure\.ask"):
-        accounts.add_token("engine", ["incident.read"], ["bank"], purpose="risk_engine", days=1, by="test")
+        accounts.add_token(
+            "engine", ["incident.read"], ["bank"], purpose="risk_engine", days=1, by="test"
+        )
 
 
 def test_a_token_whose_purpose_was_changed_in_the_file_may_not_ask(leaked, desk, accounts) -> None:
-    secret = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test")[1]
+    secret = accounts.add_token(
+        "engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test"
+    )[1]
     accounts._connection.execute("update tokens set purpose = 'marketing'")
     answer = Browser(desk.app).ask(
-        "POST", "/v1/exposure", json={"pseudonyms": [NOBODY]}, headers={"authorization": f"Bearer {secret}"}
+        "POST",
+        "/v1/exposure",
+        json={"pseudonyms": [NOBODY]},
+        headers={"authorization": f"Bearer {secret}"},
     )
     assert answer.status_code == 403
 
 
-def test_those_answered_in_one_turn_hear_of_their_own_tenants_and_a_damaged_list_is_an_error_of_who_needs_it(
+def test_batched_answers_are_per_tenant_and_a_damaged_list_fails_only_its_callers(
     leaked, context, store
 ) -> None:
     lists, known = list_index.EnrolledLists(context.data, context.keys), tag_of(context)
@@ -202,7 +254,10 @@ def test_those_answered_in_one_turn_hear_of_their_own_tenants_and_a_damaged_list
     enrol(context, [known])
     listed = list_index.path_of(context.data, "bank")
     listed.write_bytes(listed.read_bytes()[:-1])
-    bank, shop = (replace(lookup, store=StoreWithin(store, frozenset({t})), among=frozenset({t})) for t in ("bank", "shop"))
+    bank, shop = (
+        replace(lookup, store=StoreWithin(store, frozenset({t})), among=frozenset({t}))
+        for t in ("bank", "shop")
+    )
     asked = [
         ExposureQuery(bank, [NOBODY], [], "one"),
         ExposureQuery(shop, [handle("a")], [], "two"),
@@ -210,9 +265,15 @@ def test_those_answered_in_one_turn_hear_of_their_own_tenants_and_a_damaged_list
         ExposureQuery(bank, [handle("a")], [known], "four"),
     ]
     answers = screened(asked, context.trail(), 180.0)
-    states = [type(one) if isinstance(one, Exception) else [item.state for item in one.items] for one in answers]
+    states = [
+        type(one) if isinstance(one, Exception) else [item.state for item in one.items]
+        for one in answers
+    ]
     assert states == [["not_found"], ["not_found"], CorruptError, ["exposed", "exposed"]]
-    noted = [(one.actor, one.tenant, one.object.partition(": ")[2]) for one in entries(context, "exposure")]
+    noted = [
+        (one.actor, one.tenant, one.object.partition(": ")[2])
+        for one in entries(context, "exposure")
+    ]
     assert noted == [
         ("one", "bank", "0 exposed"),
         ("two", "shop", "0 exposed"),

@@ -22,8 +22,14 @@ def bytes_of(text: str) -> bytes:
 def verified(jws: str, key: dict) -> dict:
     """What an event says, if `key` has signed it."""
     head, said, signature = jws.split(".")
-    Ed25519PublicKey.from_public_bytes(bytes_of(key["x"])).verify(bytes_of(signature), f"{head}.{said}".encode())
-    assert json.loads(bytes_of(head)) == {"alg": "EdDSA", "kid": key["kid"], "typ": "ullage-event+json"}
+    Ed25519PublicKey.from_public_bytes(bytes_of(key["x"])).verify(
+        bytes_of(signature), f"{head}.{said}".encode()
+    )
+    assert json.loads(bytes_of(head)) == {
+        "alg": "EdDSA",
+        "kid": key["kid"],
+        "typ": "ullage-event+json",
+    }
     return json.loads(bytes_of(said))
 
 
@@ -52,7 +58,12 @@ def follower(leaked, browser):
 
 
 def decide(browser, id_: str, n: int, **typed) -> None:
-    assert browser.post(f"/incidents/{id_}/decisions", {"note": "", "token": f"{n:016x}", **typed}).status_code == 303
+    assert (
+        browser.post(
+            f"/incidents/{id_}/decisions", {"note": "", "token": f"{n:016x}", **typed}
+        ).status_code
+        == 303
+    )
 
 
 @on_server_too
@@ -79,21 +90,38 @@ def test_every_change_of_an_incident_is_one_event(leaked, follower, browser, sto
     assert {one["incident"] for one in follower.seen} == {leaked}
 
 
-def test_nothing_comes_before_the_event_that_opened_its_incident(leaked, follower, store, clock) -> None:
-    """Alert writes a sighting before the incident, and a server shows the one it was asked to refresh before the other."""
+def test_nothing_comes_before_the_event_that_opened_its_incident(
+    leaked, follower, store, clock
+) -> None:
+    """Alert writes a sighting before the incident, and a server shows the one it was asked to
+    refresh before the other.
+    """
     (incident,) = store.scroll(Incident, DocumentFilter())
     store.delete(Incident, [incident.id])
     assert follower.read() == []
     store.put([incident])
     assert follower.read() == [("created", ""), ("grew", "first finding")]
-    long_ago = incident.model_copy(update={"id": "INC-OLD", "opened_at": incident.opened_at - timedelta(days=99)})
+    long_ago = incident.model_copy(
+        update={"id": "INC-OLD", "opened_at": incident.opened_at - timedelta(days=99)}
+    )
     now = clock.as_clock().now()
-    store.put([long_ago, Decision(id="old", tenant="bank", incident="INC-OLD", at=now, by="Li", status="confirmed")])
+    store.put(
+        [
+            long_ago,
+            Decision(
+                id="old", tenant="bank", incident="INC-OLD", at=now, by="Li", status="confirmed"
+            ),
+        ]
+    )
     assert follower.read() == [("decided", "confirmed")]
 
 
 def test_pages_of_any_size_give_the_same_events(leaked, browser, store, clock) -> None:
-    fold_all(store, clock, [finding(f"g{n}", range(100 * n, 100 * n + 10), people=f"{n}") for n in range(7)])
+    fold_all(
+        store,
+        clock,
+        [finding(f"g{n}", range(100 * n, 100 * n + 10), people=f"{n}") for n in range(7)],
+    )
     runs = []
     for limit in (1, 3, 500):
         follower = Follower(browser)
@@ -105,8 +133,12 @@ def test_pages_of_any_size_give_the_same_events(leaked, browser, store, clock) -
 
 
 @pytest.mark.parametrize("late", [timedelta(minutes=5), timedelta(hours=9), timedelta(days=20)])
-def test_what_is_written_late_is_not_left_out(leaked, follower, store, clock, context, late) -> None:
-    """A decision that a store takes long after its time, as after an outage, comes behind what was read."""
+def test_what_is_written_late_is_not_left_out(
+    leaked, follower, store, clock, context, late
+) -> None:
+    """A decision that a store takes long after its time, as after an outage, comes behind what
+    was read.
+    """
     follower.read()
     now = clock.as_clock().now()
     made = [
@@ -120,8 +152,12 @@ def test_what_is_written_late_is_not_left_out(leaked, follower, store, clock, co
     assert follower.read() == []
 
 
-def test_what_takes_the_place_of_another_is_an_event_and_hides_none(leaked, store, context, clock) -> None:
-    """A whole finding replaces the incomplete one of its capture, at the same time: the store counts as many as before."""
+def test_what_takes_the_place_of_another_is_an_event_and_hides_none(
+    leaked, store, context, clock
+) -> None:
+    """A whole finding replaces the incomplete one of its capture, at the same time: the store
+    counts as many as before.
+    """
     feed, marks = EventFeed(context.data, store, context.keys, context.clock), [""]
 
     def read() -> list[str]:
@@ -136,7 +172,18 @@ def test_what_takes_the_place_of_another_is_an_event_and_hides_none(leaked, stor
 
     def decide(name: str) -> None:
         at = clock.as_clock().now()
-        store.create([Decision(id=f"{leaked}:{name}", tenant="bank", incident=leaked, at=at, by="Li", status="confirmed")])
+        store.create(
+            [
+                Decision(
+                    id=f"{leaked}:{name}",
+                    tenant="bank",
+                    incident=leaked,
+                    at=at,
+                    by="Li",
+                    status="confirmed",
+                )
+            ]
+        )
 
     assert read() == ["created", "grew"]
     replace("f", "whole")
@@ -164,19 +211,27 @@ def test_an_event_that_was_changed_is_not_signed(leaked, follower, browser) -> N
         verified(f"{head}.{forged}.{signature}", follower.key)
 
 
-def test_each_tenant_has_numbers_of_its_own_and_sees_its_own_alone(leaked, log_in, store, clock) -> None:
-    fold_all(store, clock, [finding("z", range(20, 30), people="z", tenant="zetalend", site="board")])
+def test_each_tenant_has_numbers_of_its_own_and_sees_its_own_alone(
+    leaked, log_in, store, clock
+) -> None:
+    fold_all(
+        store, clock, [finding("z", range(20, 30), people="z", tenant="zetalend", site="board")]
+    )
     for tenant in ("bank", "zetalend"):
         follower = Follower(log_in("analyst", tenants=[tenant]))
         follower.read()
         assert [(one["tenant"], one["n"]) for one in follower.seen] == [(tenant, 1), (tenant, 2)]
 
 
-def test_a_mark_of_another_log_is_refused_and_ids_stay(leaked, follower, browser, store, context, clock) -> None:
+def test_a_mark_of_another_log_is_refused_and_ids_stay(
+    leaked, follower, browser, store, context, clock
+) -> None:
     follower.read()
     other = EventFeed(context.data / "other", store, context.keys, context.clock)
     answer = other.page(None, "", 500)
-    assert [verified(jws, follower.key)["id"] for jws in answer.items] == [one["id"] for one in follower.seen]
+    assert [verified(jws, follower.key)["id"] for jws in answer.items] == [
+        one["id"] for one in follower.seen
+    ]
     assert browser.get(f"/v1/events?after={answer.after}").status_code == 400
     for wrong in ("x", "1", "a.b", f"{follower.after.partition('.')[0]}.-1"):
         assert browser.get(f"/v1/events?after={wrong}").status_code == 400
@@ -191,8 +246,17 @@ def test_what_an_event_says_is_no_note_and_no_customer(leaked, follower, browser
     assert "called" not in json.dumps(follower.seen)
 
 
-def test_a_mark_counts_no_event_of_another_tenant_and_is_good_for_nobody_else(leaked, log_in, store, clock) -> None:
-    fold_all(store, clock, [finding(f"s{n}", range(99 * n, 99 * n + 10), people=f"{n}", tenant="shop") for n in range(5)])
+def test_a_mark_counts_no_event_of_another_tenant_and_is_good_for_nobody_else(
+    leaked, log_in, store, clock
+) -> None:
+    fold_all(
+        store,
+        clock,
+        [
+            finding(f"s{n}", range(99 * n, 99 * n + 10), people=f"{n}", tenant="shop")
+            for n in range(5)
+        ],
+    )
     ours, theirs = (Follower(log_in("analyst", tenants=[tenant])) for tenant in ("bank", "shop"))
     assert (len(ours.read()), len(theirs.read())) == (2, 10)
     feed, _, event = ours.after.partition(".")

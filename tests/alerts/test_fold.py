@@ -11,15 +11,21 @@ from tests.factories import WHEN
 
 
 def known(name: str, values=(), minutes: int = 0, **changes) -> KnownIncident:
-    return KnownIncident(name, "bank", WHEN + timedelta(minutes=minutes), sketch(values), "candidates")._replace(**changes)
+    return KnownIncident(
+        name, "bank", WHEN + timedelta(minutes=minutes), sketch(values), "candidates"
+    )._replace(**changes)
 
 
 def holds(incident: str) -> Holding:
     return holding_of("bank", incident, (), WHEN)
 
 
-def held(found, *incidents: KnownIncident, subjects: str = "") -> tuple[dict[str, Holding], dict[str, KnownIncident]]:
-    """Claims as the incidents' own findings left them: each value belongs to the first that had it."""
+def held(
+    found, *incidents: KnownIncident, subjects: str = ""
+) -> tuple[dict[str, Holding], dict[str, KnownIncident]]:
+    """Claims as the incidents' own findings left them: each value belongs to the first that had
+    it.
+    """
     claims: dict[str, Holding] = {}
     for one in incidents:
         for value in one.sketch:
@@ -46,9 +52,22 @@ OWN = incident_id("new")
         ((), (), False),
         (range(3_000), range(1_500), True),
     ],
-    ids=["same", "within", "around", "six of ten", "five of ten", "eight", "seven are too few", "none", "empty", "large"],
+    ids=[
+        "same",
+        "within",
+        "around",
+        "six of ten",
+        "five of ten",
+        "eight",
+        "seven are too few",
+        "none",
+        "empty",
+        "large",
+    ],
 )
-def test_a_finding_joins_when_enough_of_the_smaller_side_is_contained(values, incident_values, joins):
+def test_a_finding_joins_when_enough_of_the_smaller_side_is_contained(
+    values, incident_values, joins
+):
     new, old = finding("new", values, people="x"), known("INC-OLD", incident_values)
     found = place(new, *held(new, old))
     assert found[:3] == (("INC-OLD", False, ()) if joins else (OWN, True, ()))
@@ -63,17 +82,33 @@ def test_the_same_people_join_whatever_the_text_was():
 
 def test_of_several_the_oldest_takes_it_and_the_others_are_linked():
     new = finding("new", range(30), people="x")
-    old, older, oldest = known("INC-A", range(10), 2), known("INC-B", range(10, 20), 1), known("INC-C", range(20, 30), 0)
-    assert place(new, *held(new, old, older, oldest)) == ("INC-C", False, ("INC-A", "INC-B"), (), False)
+    old, older, oldest = (
+        known("INC-A", range(10), 2),
+        known("INC-B", range(10, 20), 1),
+        known("INC-C", range(20, 30), 0),
+    )
+    assert place(new, *held(new, old, older, oldest)) == (
+        "INC-C",
+        False,
+        ("INC-A", "INC-B"),
+        (),
+        False,
+    )
 
 
 def test_equal_ages_are_decided_by_id():
     new = finding("new", range(20), people="x")
-    assert place(new, *held(new, known("INC-B", range(10)), known("INC-A", range(10, 20)))).incident == "INC-A"
+    assert (
+        place(new, *held(new, known("INC-B", range(10)), known("INC-A", range(10, 20)))).incident
+        == "INC-A"
+    )
 
 
 def test_candidates_and_shingles_are_never_compared():
-    new, old = finding("new", range(20), people="x"), known("INC-OLD", range(20), sketch_of="shingles")
+    new, old = (
+        finding("new", range(20), people="x"),
+        known("INC-OLD", range(20), sketch_of="shingles"),
+    )
     claims, incidents = held(new, old)
     claims |= {f"bank:candidates:{v}": holds("INC-OLD") for v in old.sketch}
     assert place(new, claims, incidents)[:3] == (OWN, True, ())
@@ -82,7 +117,9 @@ def test_candidates_and_shingles_are_never_compared():
 def test_another_tenants_incident_is_never_joined():
     new, foreign = finding("new", range(20), people="x"), known("INC-OLD", range(20), tenant="shop")
     assert place(new, *held(new, foreign))[:3] == (OWN, True, ())
-    assert not set(claims_of(new)) & set(claims_of(finding("new", range(20), people="x", tenant="shop")))
+    assert not set(claims_of(new)) & set(
+        claims_of(finding("new", range(20), people="x", tenant="shop"))
+    )
 
 
 def test_a_frozen_incident_takes_nothing_more_and_is_linked():
@@ -96,7 +133,10 @@ def test_a_claim_without_its_incident_is_of_a_crash_and_ends_in_the_same_inciden
 
 
 def test_a_finding_in_parts_makes_no_claim_on_its_people():
-    whole, part = finding("new", range(20), people="ab"), finding("new", range(20), people="ab", parts=2)
+    whole, part = (
+        finding("new", range(20), people="ab"),
+        finding("new", range(20), people="ab", parts=2),
+    )
     assert [c for c in claims_of(whole) if ":subjects:" in c]
     assert not [c for c in claims_of(part) if ":subjects:" in c]
 

@@ -1,4 +1,6 @@
-"""A client that openapi-python-client makes of the document lists, reads, decides, and is told of errors."""
+"""A client that openapi-python-client makes of the document lists, reads, decides, and is told
+of errors.
+"""
 
 import os
 import shutil
@@ -45,7 +47,7 @@ with open(__file__, "rb") as file:
     told = {"how": AssessFileFileFormHow.COLLEAGUE, "giver": "Wang", "purpose": AssessFileFileFormPurpose.INCIDENT_RESPONSE}
     form = AssessFileFileForm(**told, file=File(file, "x.txt"))
     print("assessed", assess_file.sync(client=client, body=form).code.value)
-"""
+"""  # noqa: E501
 SAID = [
     "listed INC-6RWWTPNCLM medium imported",
     "paged 2 1",
@@ -57,21 +59,49 @@ SAID = [
     "followed 3",
     "assessed assessment_unavailable",
 ]
-"""Match does not run here, so a file is not assessed; that its form was taken shows that the client made it right."""
+"""Match does not run here, so a file is not assessed; that its form was taken shows that the
+client made it right.
+"""
 
 
-@pytest.mark.skipif(TOOL is None, reason="openapi-python-client is not here: pip install it, in an environment of its own")
-def test_a_generated_client_lists_reads_decides_and_is_told_of_errors(address, accounts, tmp_path: Path) -> None:
+@pytest.mark.skipif(
+    TOOL is None,
+    reason="openapi-python-client is not here: pip install it, in an environment of its own",
+)
+def test_a_generated_client_lists_reads_decides_and_is_told_of_errors(
+    address, accounts, tmp_path: Path
+) -> None:
     scope = ["incident.read", "incident.decide", "incident.export", "file.assess"]
     secret = accounts.add_token("client", scope, ["bank"], purpose="test", days=1, by="test")[1]
-    described = httpx.get(f"{address}/v1/openapi.json", headers={"Authorization": f"Bearer {secret}"})
+    described = httpx.get(
+        f"{address}/v1/openapi.json", headers={"Authorization": f"Bearer {secret}"}
+    )
     (tmp_path / "openapi.json").write_bytes(described.content)
     (tmp_path / "drive.py").write_text(DRIVE, encoding="utf-8")
-    make = [TOOL, "generate", "--path", "openapi.json", "--meta", "none", "--output-path", "ullage_client"]
-    made = subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    make = [
+        TOOL,
+        "generate",
+        "--path",
+        "openapi.json",
+        "--meta",
+        "none",
+        "--output-path",
+        "ullage_client",
+    ]
+    made = subprocess.run(
+        make, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert (tmp_path / "ullage_client" / "client.py").exists(), made.stdout + made.stderr
     assert "WARNING" not in made.stdout + made.stderr
     environment = {"PATH": os.environ["PATH"], "DESK": address, "TOKEN": secret}
     words = [sys.executable, str(tmp_path / "drive.py")]
-    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        words,
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.stdout.splitlines() == SAID, done.stderr

@@ -15,11 +15,17 @@ from ullage.records.heartbeat import Coverage, Heartbeat
 
 
 def beat(
-    seconds: float = 0.0, origin: str = "crawl", enrolled: int | None = 10, egress_up: bool = True, **sites: int
+    seconds: float = 0.0,
+    origin: str = "crawl",
+    enrolled: int | None = 10,
+    egress_up: bool = True,
+    **sites: int,
 ) -> Heartbeat:
     coverage = Coverage(sites=sites or {"ok": 1}, egress_up=egress_up)
     at = datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=seconds)
-    return Heartbeat(id="0" * 32, origin=origin, inserted_at=at, coverage=coverage, enrolled=enrolled)
+    return Heartbeat(
+        id="0" * 32, origin=origin, inserted_at=at, coverage=coverage, enrolled=enrolled
+    )
 
 
 @pytest.fixture
@@ -34,15 +40,24 @@ def worth(store, clock):
 
 def test_an_empty_store_says_that_nothing_was_collected(worth) -> None:
     assert worth().worth == "nothing"
-    assert str(worth().said) == "nothing was collected: alert has received no heartbeat from crawl and no finding"
+    assert (
+        str(worth().said)
+        == "nothing was collected: alert has received no heartbeat from crawl and no finding"
+    )
 
 
-def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(listen, worth, clock) -> None:
+def test_all_that_was_looked_at_is_said_with_since_when_and_until_when(
+    listen, worth, clock
+) -> None:
     listen(beat(ok=3, quiet=1))
     clock.advance(1_200)
     listen(beat(1_200, ok=3, quiet=1))
     found = worth()
-    assert (found.worth, found.since, found.last) == ("monitored", beat().inserted_at, beat(1_200).inserted_at)
+    assert (found.worth, found.since, found.last) == (
+        "monitored",
+        beat().inserted_at,
+        beat(1_200).inserted_at,
+    )
     assert str(found.said).endswith("all 4 sites are being read")
 
 
@@ -57,7 +72,10 @@ def test_a_crawl_that_is_not_heard_any_more_is_no_look(listen, worth, clock) -> 
 
 @pytest.mark.parametrize(
     ("sites", "said"),
-    [({"blocked": 2, "unreachable": 1}, "none of 3 sites can be read"), ({"login_expired": 0}, "no site has been visited yet")],
+    [
+        ({"blocked": 2, "unreachable": 1}, "none of 3 sites can be read"),
+        ({"login_expired": 0}, "no site has been visited yet"),
+    ],
 )
 def test_a_crawl_that_reads_nothing_has_collected_nothing(listen, worth, sites, said) -> None:
     listen(beat(**sites))
@@ -75,7 +93,10 @@ def test_a_heartbeat_of_a_version_that_said_nothing_of_sites_is_no_look(listen, 
     ("told", "said"),
     [
         (beat(ok=3, blocked=1), "1 of 4 sites cannot be read"),
-        (beat().model_copy(update={"coverage": Coverage(sites={"ok": 3}, unseen=2)}), "2 of 5 sites cannot be read"),
+        (
+            beat().model_copy(update={"coverage": Coverage(sites={"ok": 3}, unseen=2)}),
+            "2 of 5 sites cannot be read",
+        ),
         (beat(egress_up=False), "crawl host crawl has no network access"),
         (beat(enrolled=0), "match has no customer list"),
     ],
@@ -103,7 +124,9 @@ def test_findings_without_a_heartbeat_are_what_was_handed_over(store, clock, wor
 
 def test_notes_are_few_but_what_is_new_is_noted_at_once(listen, store, clock, monkeypatch) -> None:
     puts = []
-    monkeypatch.setattr(store, "put", lambda documents, real=store.put: puts.extend(documents) or real(documents))
+    monkeypatch.setattr(
+        store, "put", lambda documents, real=store.put: puts.extend(documents) or real(documents)
+    )
     for second in range(0, 121, 10):
         listen(beat(second))
         clock.advance(10)
@@ -138,12 +161,18 @@ def test_a_store_that_is_down_is_for_the_loop_to_wait_for(listen, store, monkeyp
 
 
 def test_a_look_up_that_finds_nobody_says_it_too(browser, listen) -> None:
-    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
+    page, api = (
+        browser.post("/exposed", ASKED).text,
+        browser.ask("POST", "/v1/exposed", json=ASKED).json(),
+    )
     assert 'class="result unsure"' in page
     assert "Nothing was collected: alert has received no heartbeat" in page
     assert (api["exposed"], api["coverage"]["worth"]) == (False, "nothing")
     listen(beat())
-    page, api = browser.post("/exposed", ASKED).text, browser.ask("POST", "/v1/exposed", json=ASKED).json()
+    page, api = (
+        browser.post("/exposed", ASKED).text,
+        browser.ask("POST", "/v1/exposed", json=ASKED).json(),
+    )
     assert "No record of this value" in page
     assert "An empty answer" not in page
     assert (api["exposed"], api["coverage"]["worth"]) == (False, "monitored")

@@ -16,8 +16,14 @@ from ullage.records.heartbeat import Heartbeat
 
 
 def beat(seconds: float = 0.0, schema: str = "1") -> Record:
-    made = Heartbeat(id="0" * 32, origin="crawl", inserted_at=datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=seconds))
-    return Record(FINDINGS, 0, 1, NOON, made.id, {**made.headers(), "schema": schema}, made.encode())
+    made = Heartbeat(
+        id="0" * 32,
+        origin="crawl",
+        inserted_at=datetime.fromtimestamp(NOON, UTC) + timedelta(seconds=seconds),
+    )
+    return Record(
+        FINDINGS, 0, 1, NOON, made.id, {**made.headers(), "schema": schema}, made.encode()
+    )
 
 
 class FakeGrouping:
@@ -44,16 +50,24 @@ def canaries() -> FakeGrouping:
 
 
 @pytest.fixture
-def handle(folded: FakeGrouping, canaries: FakeGrouping, registry: CollectorRegistry, clock: HeldClock) -> Dispatch:
+def handle(
+    folded: FakeGrouping, canaries: FakeGrouping, registry: CollectorRegistry, clock: HeldClock
+) -> Dispatch:
     clock.advance(9)
-    return Dispatch(folded, canaries, HeartbeatMetrics(registry, "alert", clock.as_clock()), lambda _: None)
+    return Dispatch(
+        folded, canaries, HeartbeatMetrics(registry, "alert", clock.as_clock()), lambda _: None
+    )
 
 
 def arrived(registry: CollectorRegistry) -> float | None:
-    return registry.get_sample_value("ullage_heartbeat_timestamp_seconds", {"stage": "alert", "origin": "crawl"})
+    return registry.get_sample_value(
+        "ullage_heartbeat_timestamp_seconds", {"stage": "alert", "origin": "crawl"}
+    )
 
 
-def test_findings_are_folded_and_heartbeats_noted(handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry) -> None:
+def test_findings_are_folded_and_heartbeats_noted(
+    handle: Dispatch, folded: FakeGrouping, registry: CollectorRegistry
+) -> None:
     first, second = record(finding("f")), record(finding("g"))
     handle([first, beat(3), second])
     assert folded.records == [first, second]

@@ -1,4 +1,6 @@
-"""The store knows under which keys its facts were made: no other findings come in, and nobody asks with other keys."""
+"""The store knows under which keys its facts were made: no other findings come in, and nobody
+asks with other keys.
+"""
 
 from contextlib import closing
 
@@ -41,7 +43,9 @@ def test_the_first_findings_say_which_keys_the_store_is_made_under(alert, store)
     assert (held.tenant, held.value) == ("bank", "aa" * 5)
 
 
-def test_a_finding_under_another_index_key_is_set_aside_and_nothing_of_it_is_stored(alert, store) -> None:
+def test_a_finding_under_another_index_key_is_set_aside_and_nothing_of_it_is_stored(
+    alert, store
+) -> None:
     alert.handle([keyed("f")])
     for again in (alert, Alert(store, alert.clock, alert.tenant, alert.metrics)):
         with pytest.raises(RecordError) as refused:
@@ -53,8 +57,17 @@ def test_a_finding_under_another_index_key_is_set_aside_and_nothing_of_it_is_sto
 
 
 def test_a_new_epoch_has_a_key_of_its_own_and_a_finding_of_before_none(alert, store) -> None:
-    alert.handle([keyed("f"), keyed("g", **{"bank/index-2.key": "bb" * 5}), record(finding("h", range(10, 20), people="c"))])
-    assert {one.id for one in store.scroll(KeyCheck, DocumentFilter())} == {NAME, "bank/index-2.key"}
+    alert.handle(
+        [
+            keyed("f"),
+            keyed("g", **{"bank/index-2.key": "bb" * 5}),
+            record(finding("h", range(10, 20), people="c")),
+        ]
+    )
+    assert {one.id for one in store.scroll(KeyCheck, DocumentFilter())} == {
+        NAME,
+        "bank/index-2.key",
+    }
 
 
 def test_another_capture_key_is_noted_and_said_and_loses_nothing(alert, store) -> None:
@@ -68,25 +81,45 @@ def test_another_capture_key_is_noted_and_said_and_loses_nothing(alert, store) -
 
 def test_match_names_the_keys_that_it_used(context: Context) -> None:
     enrol(context, "bank", [customer(n) for n in range(3)])
-    [found] = findings(build_matcher(context), [capture(body=phone(1).encode())], context.clock.now())
+    [found] = findings(
+        build_matcher(context), [capture(body=phone(1).encode())], context.clock.now()
+    )
     wanted = {name: check_value(context.keys.read(name), name) for name in (NAME, "capture.key")}
     assert found.key_checks == wanted
     assert type(found).decode(found.encode(), FINDING_SCHEMA) == found
 
 
-def test_search_does_not_start_with_another_index_key_than_the_stores(store, accounts, context: Context) -> None:
+def test_search_does_not_start_with_another_index_key_than_the_stores(
+    store, accounts, context: Context
+) -> None:
     keys.make_tenant(context.keys, "bank")
-    store.create([KeyCheck(id=NAME, tenant="bank", value=check_value(context.keys.read(NAME), NAME), at=context.clock.now())])
+    store.create(
+        [
+            KeyCheck(
+                id=NAME,
+                tenant="bank",
+                value=check_value(context.keys.read(NAME), NAME),
+                at=context.clock.now(),
+            )
+        ]
+    )
     create_app(context, store, accounts, CollectorRegistry(), frozenset())
     key = context.keys.root / NAME
     context.inventory.strike(f"keys/{NAME}")
     key.write_bytes(keys.with_check_value(bytes(range(32)), NAME))
-    with pytest.raises(ConfigError, match=r"index-1\.key is not the one that the incident store was written with: restore it"):
+    with pytest.raises(
+        ConfigError,
+        match=r"index-1\.key is not the one that the incident store was written with: restore it",
+    ):
         create_app(context, store, accounts, CollectorRegistry(), frozenset())
     assert not context.inventory.lists(f"keys/{NAME}"), "a refused key is not entered"
 
 
-def test_a_store_of_its_own_folder_is_compared_too(tmp_path, context: Context, clock: HeldClock) -> None:
+def test_a_store_of_its_own_folder_is_compared_too(
+    tmp_path, context: Context, clock: HeldClock
+) -> None:
     keys.make_tenant(context.keys, "bank")
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
-        Lookup(other, context.keys, ("bank",), clock.as_clock(), context.trail("search")).check_keys()
+        Lookup(
+            other, context.keys, ("bank",), clock.as_clock(), context.trail("search")
+        ).check_keys()

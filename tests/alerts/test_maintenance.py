@@ -56,7 +56,13 @@ def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path
     with contextlib.closing(RecordingStore(tmp_path / "i.sqlite")) as store:
         fold_all(store, clock, [finding("f", range(10), people="ab")])
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
-        maintenance = Maintenance(store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(0, 0.0))
+        maintenance = Maintenance(
+            store,
+            StoreSettings(),
+            RunningTime(tmp_path, clock.as_clock()),
+            metrics,
+            lambda: Lag(0, 0.0),
+        )
         maintenance.turn()
         assert store.asked == []
         clock.advance(200 * 86400)
@@ -67,7 +73,9 @@ def test_what_a_run_removed_is_expunged_by_it_and_once_more_by_the_next(tmp_path
         assert store.asked == [{Exposure}, {Exposure}]
 
 
-def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_takes(store, tmp_path, clock):
+def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_takes(
+    store, tmp_path, clock
+):
     metrics, began = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock()), list[float]()
 
     def work() -> None:
@@ -75,7 +83,9 @@ def test_what_grows_with_the_history_takes_a_tenth_of_the_time_however_long_it_t
         clock.advance(20)
 
     running = RunningTime(tmp_path, clock.as_clock())
-    maintenance = Maintenance(store, StoreSettings(), running, metrics, lambda: Lag(0, 0.0), step=work)
+    maintenance = Maintenance(
+        store, StoreSettings(), running, metrics, lambda: Lag(0, 0.0), step=work
+    )
     for _ in range(500):
         maintenance.turn()
         clock.advance(1)
@@ -90,10 +100,21 @@ def full(store, clock, monkeypatch):
     monkeypatch.setattr(upkeep, "BATCH", 1)
     plain = [finding(f"plain-{n}", people=(f"p{n}",), fields=("PHONE",)) for n in range(3)]
     sealed = {"original": "sealed", "original_key": "k"}
-    leaks = [finding(f"f{n}", range(n, n + 20, 2), people=("a", f"b{n}"), verified=12, **sealed) for n in range(3)]
+    leaks = [
+        finding(f"f{n}", range(n, n + 20, 2), people=("a", f"b{n}"), verified=12, **sealed)
+        for n in range(3)
+    ]
     fold_all(store, clock, [*plain, *leaks])
-    store.put([Original(id=f"o{n}", tenant="bank", incident="INC", at=WHEN, sealed="x", key_id="k") for n in range(3)])
-    assert all(store.count(kind, DocumentFilter()) > 1 for kind in (Exposure, Background, Original, Sighting, Incident, Holding))
+    store.put(
+        [
+            Original(id=f"o{n}", tenant="bank", incident="INC", at=WHEN, sealed="x", key_id="k")
+            for n in range(3)
+        ]
+    )
+    assert all(
+        store.count(kind, DocumentFilter()) > 1
+        for kind in (Exposure, Background, Original, Sighting, Incident, Holding)
+    )
     return store
 
 
@@ -109,12 +130,20 @@ def test_of_an_erased_customer_all_is_counted_that_went(full):
     assert exposures > 1
     assert erase(full, "bank", handle("a"))[Exposure] == exposures
     ids = [one.id for one in full.scroll(Background, DocumentFilter())]
-    assert remove(full, [(Background, ids[:1]), (Claim, []), (Background, ids[1:])]) == {Background: len(ids)}
+    assert remove(full, [(Background, ids[:1]), (Claim, []), (Background, ids[1:])]) == {
+        Background: len(ids)
+    }
 
 
-def test_what_cannot_be_reached_is_told_and_all_else_is_done_at_the_next_turn(store, tmp_path, clock, registry):
+def test_what_cannot_be_reached_is_told_and_all_else_is_done_at_the_next_turn(
+    store, tmp_path, clock, registry
+):
     """Whether it is the bus or the store, by the part that was asked."""
-    metrics, down, looked = AlertMetrics(registry, ["bank"], clock.as_clock()), [True], list[float]()
+    metrics, down, looked = (
+        AlertMetrics(registry, ["bank"], clock.as_clock()),
+        [True],
+        list[float](),
+    )
 
     def lag() -> Lag:
         if down:
@@ -149,8 +178,18 @@ def up(registry: CollectorRegistry, part: str) -> float | None:
 
 
 def test_no_retention_removes_what_a_running_deadline_is_counted_from(store, clock):
-    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(20, 30), people="c", site="other")])
-    kept, gone = (one.id for one in sorted(store.scroll(Incident, DocumentFilter()), key=lambda one: -one.customers))
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(10), people="ab"),
+            finding("g", range(20, 30), people="c", site="other"),
+        ],
+    )
+    kept, gone = (
+        one.id
+        for one in sorted(store.scroll(Incident, DocumentFilter()), key=lambda one: -one.customers)
+    )
     duty = {"tenant": "bank", "regime": "pipl-57", "stage": "first", "opened_at": WHEN, "due": WHEN}
     store.put([DutyRecord(id=f"{kept}:d", incident=kept, state="running", **duty)])
     store.put([DutyRecord(id=f"{gone}:d", incident=gone, state="met", **duty)])
@@ -163,8 +202,14 @@ def test_nothing_goes_that_was_stored_before_the_time_that_is_known_to_be_old(st
     begin, end = WHEN, WHEN + timedelta(days=1)
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     first, second, third = store.scroll(Exposure, DocumentFilter())
-    at = {first.id: begin - timedelta(hours=1), second.id: begin + timedelta(hours=1), third.id: end + timedelta(hours=1)}
-    store.put([each.model_copy(update={"last_seen": at[each.id]}) for each in (first, second, third)])
+    at = {
+        first.id: begin - timedelta(hours=1),
+        second.id: begin + timedelta(hours=1),
+        third.id: end + timedelta(hours=1),
+    }
+    store.put(
+        [each.model_copy(update={"last_seen": at[each.id]}) for each in (first, second, third)]
+    )
     old = Old(((begin.timestamp(), end.timestamp()),))
     with patch.object(ClockReading, "older", return_value=old):
         expire(store, StoreSettings(), clocks_at(end))
@@ -172,17 +217,37 @@ def test_nothing_goes_that_was_stored_before_the_time_that_is_known_to_be_old(st
 
 
 def test_evidence_of_a_held_incident_is_marked_before_anything_expires(store, tmp_path, clock):
-    """A hold that another machine or a restored store brings reaches the evidence here within one run of retention."""
+    """A hold that another machine or a restored store brings reaches the evidence here within
+    one run of retention.
+    """
     vault = Vault(tmp_path / "evidence")
     pair = officers(tmp_path, KeyStore(tmp_path / "keys"))
     for name in ("kept", "other"):
         seal(vault, pair, name)
-    fold_all(store, clock, [finding(name, range(n, n + 9), people=(name,)) for n, name in ((0, "kept"), (50, "other"))])
+    fold_all(
+        store,
+        clock,
+        [
+            finding(name, range(n, n + 9), people=(name,))
+            for n, name in ((0, "kept"), (50, "other"))
+        ],
+    )
     incident = incident_id("kept")
-    hold = Hold(id=f"{incident}:1", tenant="bank", incident=incident, at=WHEN, by="Li", case="C", reason="court")
+    hold = Hold(
+        id=f"{incident}:1",
+        tenant="bank",
+        incident=incident,
+        at=WHEN,
+        by="Li",
+        case="C",
+        reason="court",
+    )
     store.create([hold])
     metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
     running = RunningTime(tmp_path, clock.as_clock())
     Maintenance(store, StoreSettings(), running, metrics, lambda: Lag(0, 0.0), vault=vault).turn()
-    assert {item.head.finding: item.held for item in vault.items()} == {"kept": True, "other": False}
+    assert {item.head.finding: item.held for item in vault.items()} == {
+        "kept": True,
+        "other": False,
+    }
     assert mark(store, Vault(tmp_path / "none")) == 0

@@ -1,4 +1,6 @@
-"""Every route names what it needs; a role may do what stands in the table, and sees its own tenants."""
+"""Every route names what it needs; a role may do what stands in the table, and sees its own
+tenants.
+"""
 
 from typing import Annotated
 
@@ -6,7 +8,15 @@ import pytest
 from fastapi import APIRouter, FastAPI
 
 from alerts.accounts import APART, PERMISSIONS, PURPOSES, ROLES, ForbiddenError, Principal
-from alerts.web.dependencies import Console, anybody, logged_in, may, needed, require_named, routes_of
+from alerts.web.dependencies import (
+    Console,
+    anybody,
+    logged_in,
+    may,
+    needed,
+    require_named,
+    routes_of,
+)
 from alerts.web.pages import routers
 from ullage.errors import ConfigError
 
@@ -23,7 +33,10 @@ def test_a_route_that_names_nothing_is_refused_when_the_application_is_made():
         require_named(app_with())
 
 
-@pytest.mark.parametrize(("named", "open_"), [(anybody(), {"/things"}), (logged_in(), set()), (may("incident.read"), set())])
+@pytest.mark.parametrize(
+    ("named", "open_"),
+    [(anybody(), {"/things"}), (logged_in(), set()), (may("incident.read"), set())],
+)
 def test_what_needs_no_login_says_so(named, open_):
     assert require_named(app_with(named)) == open_
 
@@ -65,7 +78,10 @@ def test_an_agent_checks_people_and_nothing_else():
 
 
 def test_who_runs_the_machine_sees_no_incident_and_who_looks_over_changes_nothing():
-    assert not any(permission.startswith(("incident.", "customers.", "person.")) for permission in ROLES["operator"])
+    assert not any(
+        permission.startswith(("incident.", "customers.", "person."))
+        for permission in ROLES["operator"]
+    )
     assert all(permission.endswith(".read") for permission in ROLES["auditor"])
     assert {"operator", "resolver", "auditor"} == APART
 
@@ -82,6 +98,8 @@ def test_a_principal_may_what_the_roles_together_may():
 
 
 def test_tenants_are_those_that_are_named_unless_all_are():
-    one, every, none = (Principal.person("Li", ["lead"], tenants) for tenants in (["bank"], ["*"], []))
+    one, every, none = (
+        Principal.person("Li", ["lead"], tenants) for tenants in (["bank"], ["*"], [])
+    )
     assert [who.sees("bank") for who in (one, every, none)] == [True, True, False]
     assert [who.sees("shop") for who in (one, every, none)] == [False, True, False]

@@ -1,4 +1,6 @@
-"""One language at a time, and whole: every message that templates and Python name has its Chinese."""
+"""One language at a time, and whole: every message that templates and Python name has its
+Chinese.
+"""
 
 import contextlib
 import io
@@ -33,7 +35,9 @@ def test_every_message_has_its_chinese_and_nothing_else_is_in_the_catalogue(extr
     have = {message.id: message for message in known() if message.id}
     wanted = {message.id for message in extracted[0] if message.id}
     assert len(wanted) > 50, "too few: this looks at nothing"
-    empty = [name for name, message in have.items() if not message.string or not all(message.string)]
+    empty = [
+        name for name, message in have.items() if not message.string or not all(message.string)
+    ]
     assert (sorted(map(str, wanted - have.keys())), sorted(map(str, empty))) == ([], []), (
         "python -m tests.messages, then translate"
     )
@@ -52,7 +56,9 @@ def test_a_translation_has_the_values_of_its_message():
         ids = message.id if isinstance(message.id, tuple) else (message.id,)
         strings = message.string if isinstance(message.string, tuple) else (message.string,)
         for text in strings:
-            assert set(NAMED.findall(text)) <= {name for one in ids for name in NAMED.findall(one)}, ids
+            assert set(NAMED.findall(text)) <= {
+                name for one in ids for name in NAMED.findall(one)
+            }, ids
             assert text.replace("%%", "").count("%") == len(NAMED.findall(text)), ids
 
 
@@ -70,7 +76,13 @@ def test_what_a_template_translates_is_a_literal():
 
 def test_what_a_reader_chose_goes_before_what_the_browser_prefers():
     assert chosen("zh", "en") == chosen("", "zh-TW;q=0.5, fr") == chosen("xx", "zh") == "zh"
-    assert chosen("", "zh;q=0") == chosen("", "zh;q=nan") == chosen("", "zh;q=" + "9" * 5_000 + "x") == chosen("", "*") == "en"
+    assert (
+        chosen("", "zh;q=0")
+        == chosen("", "zh;q=nan")
+        == chosen("", "zh;q=" + "9" * 5_000 + "x")
+        == chosen("", "*")
+        == "en"
+    )
 
 
 def test_what_python_says_is_translated_where_it_is_shown():
@@ -99,7 +111,9 @@ def test_what_looks_like_an_identifier_is_named_in_the_readers_language(typed):
 @pytest.mark.parametrize("kind", kinds().values(), ids=lambda kind: kind.name)
 def test_a_kind_has_its_noun_in_chinese(kind):
     assert HAN.search(kind.noun_zh)
-    assert catalogue("zh").gettext(kind.noun) in {one.noun_zh for one in kinds().values() if one.noun == kind.noun}
+    assert catalogue("zh").gettext(kind.noun) in {
+        one.noun_zh for one in kinds().values() if one.noun == kind.noun
+    }
 
 
 def test_a_page_is_in_one_language_and_can_be_switched(browser):

@@ -1,4 +1,6 @@
-"""Numbers for a monitoring system: named by the rules, right after a restart, never a new series from a record."""
+"""Numbers for a monitoring system: named by the rules, right after a restart, never a new series
+from a record.
+"""
 
 import re
 from datetime import timedelta
@@ -12,7 +14,13 @@ from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
 from alerts.records import SEVERITIES, STATUSES, Decision, Incident, Origin, incident_id
 from alerts.service.metrics import AlertMetrics
-from alerts.service.upkeep import EXPIRE_SECONDS, RECENT_SECONDS, RECOUNT_SECONDS, STALLED_SECONDS, Maintenance
+from alerts.service.upkeep import (
+    EXPIRE_SECONDS,
+    RECENT_SECONDS,
+    RECOUNT_SECONDS,
+    STALLED_SECONDS,
+    Maintenance,
+)
 from alerts.store import DocumentFilter
 from alerts.store.queries import WINDOW
 from alerts.web.dependencies import SearchMetrics
@@ -24,14 +32,29 @@ from ullage.runtime.dead_letters import REASONS
 from ullage.settings import StoreSettings, Tenant
 
 A = incident_id("f")
-LABELS = {"tenant", "severity", "status", "scenario", "origin", "reason", "answer", "outcome", "dependency", "stage", "le"}
+LABELS = {
+    "tenant",
+    "severity",
+    "status",
+    "scenario",
+    "origin",
+    "reason",
+    "answer",
+    "outcome",
+    "dependency",
+    "stage",
+    "le",
+}
 
 
 def test_names_follow_the_rules(registry, clock):
     AlertMetrics(registry, ["bank"], clock.as_clock())
     SearchMetrics.make(registry)
     for family in registry.collect():
-        assert re.fullmatch(r"ullage_(alert|search|loop|dependency|heartbeat|pipe|canary|coverage)_[a-z]+(_[a-z]+)*", family.name)
+        assert re.fullmatch(
+            r"ullage_(alert|search|loop|dependency|heartbeat|pipe|canary|coverage)_[a-z]+(_[a-z]+)*",
+            family.name,
+        )
         assert family.documentation.endswith(".")
         assert not re.search(r"_(ms|millis|kb|mb|count|sum|total)$", family.name)
         if "timestamp" in family.name:
@@ -45,7 +68,12 @@ def test_every_known_series_is_there_from_the_start_at_0(registry, clock):
     AlertMetrics(registry, ["bank"], clock.as_clock())
     for tenant in ("bank", "other"):
         assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": tenant}) == 0
-        assert registry.get_sample_value("ullage_alert_publish_to_incident_seconds_count", {"tenant": tenant}) == 0
+        assert (
+            registry.get_sample_value(
+                "ullage_alert_publish_to_incident_seconds_count", {"tenant": tenant}
+            )
+            == 0
+        )
         for severity in SEVERITIES:
             for status in STATUSES:
                 labels = {"tenant": tenant, "severity": severity, "status": status}
@@ -72,7 +100,12 @@ def test_the_stage_counts_records_and_times_what_it_opened_once(store, clock, re
 def test_nothing_on_the_bus_can_make_a_new_series(store, clock, registry):
     alert = stage(store, clock, registry)
     before = len(generate_latest(registry).splitlines())
-    alert.handle([record(finding(f"f{n}", range(n, n + 10), people=(n,), tenant=f"tenant-{n}")) for n in range(20)])
+    alert.handle(
+        [
+            record(finding(f"f{n}", range(n, n + 10), people=(n,), tenant=f"tenant-{n}"))
+            for n in range(20)
+        ]
+    )
     alert.metrics.dropped("13800138000")
     alert.metrics.recount(store)
     text = generate_latest(registry).decode()
@@ -92,12 +125,21 @@ def maintenance(store, clock, registry, tmp_path):
         work.renew([one.id for one in store.scroll(Incident, DocumentFilter())])
 
     return Maintenance(
-        store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(7, 12.5), ledger=(renew,)
+        store,
+        StoreSettings(),
+        RunningTime(tmp_path, clock.as_clock()),
+        metrics,
+        lambda: Lag(7, 12.5),
+        ledger=(renew,),
     )
 
 
 def test_gauges_follow_the_store_after_any_restart(store, clock, registry, maintenance):
-    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="c")])
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="c")],
+    )
     severity = store.get(Incident, A).severity
     labels = {"tenant": "bank", "severity": severity, "status": "open"}
     maintenance.turn()
@@ -110,14 +152,20 @@ def test_gauges_follow_the_store_after_any_restart(store, clock, registry, maint
     store.create([Decision(id="d", tenant="bank", incident=A, at=now, by="Li", status="resolved")])
     maintenance.ledger[0]()  # whoever decides writes the work item
     maintenance.turn()
-    assert registry.get_sample_value("ullage_alert_incidents", labels) == 2, "not counted again within 15 s"
+    assert registry.get_sample_value("ullage_alert_incidents", labels) == 2, (
+        "not counted again within 15 s"
+    )
     clock.advance(RECOUNT_SECONDS)
     maintenance.turn()
     assert registry.get_sample_value("ullage_alert_incidents", labels) == 1
-    assert registry.get_sample_value("ullage_alert_incidents", {**labels, "status": "resolved"}) == 1
+    assert (
+        registry.get_sample_value("ullage_alert_incidents", {**labels, "status": "resolved"}) == 1
+    )
 
 
-def test_counting_takes_a_tenth_of_the_time_at_most_however_long_it_takes(store, clock, maintenance):
+def test_counting_takes_a_tenth_of_the_time_at_most_however_long_it_takes(
+    store, clock, maintenance
+):
     counted, looked = [], []
     maintenance.ledger = (*maintenance.ledger, lambda: looked.append(clock.seconds))
 
@@ -131,7 +179,9 @@ def test_counting_takes_a_tenth_of_the_time_at_most_however_long_it_takes(store,
         clock.advance(RECOUNT_SECONDS)
     assert len(counted) > 2
     assert {later - sooner for sooner, later in pairwise(counted)} == {300.0}
-    assert max(later - sooner for sooner, later in pairwise(looked)) <= RECENT_SECONDS + 30, "the ledger keeps its minute"
+    assert max(later - sooner for sooner, later in pairwise(looked)) <= RECENT_SECONDS + 30, (
+        "the ledger keeps its minute"
+    )
 
 
 def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, maintenance):
@@ -143,9 +193,15 @@ def test_what_has_passed_its_retention_goes_within_the_hour(store, clock, mainte
     assert store.get(Incident, A).frozen_at is not None
 
 
-def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positives(store, clock, registry, maintenance):
+def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positives(
+    store, clock, registry, maintenance
+):
     rows = {"fields": ("NAME", "PHONE", "LOAN")}
-    fold_all(store, clock, [finding("f", range(10), people="abc", **rows), finding("g", range(50, 60), people="c")])
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10), people="abc", **rows), finding("g", range(50, 60), people="c")],
+    )
     first, second = store.get(Incident, A), store.get(Incident, incident_id("g"))
 
     def value(name: str, **labels: str) -> float | None:
@@ -154,19 +210,35 @@ def test_exposed_customers_are_those_of_the_last_month_and_not_of_false_positive
 
     assert first.scenario == "X9"
     assert value("exposed_customers", scenario="X9", severity=first.severity) == 3
-    assert value("exposed_customers", scenario=second.scenario or "none", severity=second.severity) == 1
-    assert value("exposed_customers", scenario="X2", severity="high") == 0, "a series from the start"
-    origins = [value("recent_incidents", origin=o, severity=s) for o in get_args(Origin) for s in SEVERITIES]
+    assert (
+        value("exposed_customers", scenario=second.scenario or "none", severity=second.severity)
+        == 1
+    )
+    assert value("exposed_customers", scenario="X2", severity="high") == 0, (
+        "a series from the start"
+    )
+    origins = [
+        value("recent_incidents", origin=o, severity=s)
+        for o in get_args(Origin)
+        for s in SEVERITIES
+    ]
     assert sum(origins) == 2
     now = clock.as_clock().now()
-    store.create([Decision(id="d", tenant="bank", incident=A, at=now, by="Li", status="false_positive")])
+    store.create(
+        [Decision(id="d", tenant="bank", incident=A, at=now, by="Li", status="false_positive")]
+    )
     clock.advance(RECENT_SECONDS)
     assert value("exposed_customers", scenario="X9", severity=first.severity) == 0
     clock.advance(WINDOW.total_seconds())
-    assert value("exposed_customers", scenario=second.scenario or "none", severity=second.severity) == 0
+    assert (
+        value("exposed_customers", scenario=second.scenario or "none", severity=second.severity)
+        == 0
+    )
 
 
-def test_customers_in_a_scenario_of_the_houses_own_are_counted_as_other(store, clock, registry, maintenance):
+def test_customers_in_a_scenario_of_the_houses_own_are_counted_as_other(
+    store, clock, registry, maintenance
+):
     fold_all(store, clock, [finding("f", range(10), people="abc")])
     own = store.get(Incident, A).model_copy(update={"scenario": "X99"})
     store.put([own])

@@ -1,4 +1,6 @@
-"""The month in pictures: every incident and sighting is drawn on its own day, in words as well, and nothing else is."""
+"""The month in pictures: every incident and sighting is drawn on its own day, in words as well,
+and nothing else is.
+"""
 
 import re
 from datetime import UTC, timedelta
@@ -20,7 +22,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def drawn(picture: str) -> ET.Element:
-    return ET.fromstring(str(picture).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1))
+    return ET.fromstring(
+        str(picture).replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    )
 
 
 def day(name: str, high: int, low: int, seen: int) -> Day:
@@ -28,7 +32,9 @@ def day(name: str, high: int, low: int, seen: int) -> Day:
 
 
 def test_bars_are_as_tall_as_their_numbers_and_each_day_says_itself():
-    picture = drawn(timeline("T & t", "said", ("a", "b"), [day("09-20", 3, 1, 10), day("09-21", 0, 2, 0)]))
+    picture = drawn(
+        timeline("T & t", "said", ("a", "b"), [day("09-20", 3, 1, 10), day("09-21", 0, 2, 0)])
+    )
     first, second = picture.findall(f"{SVG}g")
     tall = {bar.get("class"): float(bar.get("height", "0")) for bar in first.findall(f"{SVG}rect")}
     assert tall["high"] == pytest.approx(3 * tall["low"])
@@ -46,11 +52,18 @@ def test_days_without_anything_are_drawn_without_bars():
 
 @pytest.mark.parametrize(
     ("totals", "numbers"),
-    [([12, 0, 99], ["12", "99"]), ([206, 205, 0, 53], ["206", "53"]), ([53, 205, 206], ["206"]), ([205, 206, 53], ["206"])],
+    [
+        ([12, 0, 99], ["12", "99"]),
+        ([206, 205, 0, 53], ["206", "53"]),
+        ([53, 205, 206], ["206"]),
+        ([205, 206, 53], ["206"]),
+    ],
 )
 def test_numbers_over_bars_never_run_into_each_other(totals, numbers):
     picture = drawn(timeline("t", "d", ("a", "b"), [day("", total, 0, 0) for total in totals]))
-    assert [text.text for group in picture.findall(f"{SVG}g") for text in group.findall(f"{SVG}text")] == numbers
+    assert [
+        text.text for group in picture.findall(f"{SVG}g") for text in group.findall(f"{SVG}text")
+    ] == numbers
 
 
 def test_scenarios_say_their_numbers_and_escape_their_names():
@@ -62,15 +75,40 @@ def test_scenarios_say_their_numbers_and_escape_their_names():
 
 def test_an_incident_counts_on_the_day_of_the_zone_and_a_false_positive_on_none(store, clock):
     now = clock.as_clock().now().replace(hour=20)
-    store.put([incident("INC-A", now, severity="high"), incident("INC-B", now - timedelta(days=29)), incident("INC-C", now)])
+    store.put(
+        [
+            incident("INC-A", now, severity="high"),
+            incident("INC-B", now - timedelta(days=29)),
+            incident("INC-C", now),
+        ]
+    )
     store.put([incident("INC-D", now - timedelta(days=40))])
-    store.create([Decision(id="INC-C:1", tenant="bank", incident="INC-C", at=now, by="Li", status="false_positive")])
+    store.create(
+        [
+            Decision(
+                id="INC-C:1",
+                tenant="bank",
+                incident="INC-C",
+                at=now,
+                by="Li",
+                status="false_positive",
+            )
+        ]
+    )
     later = now + timedelta(hours=1)
     assert Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete() == 4
-    assert dict(recent(store, later, UTC).opened) == {(now.date(), "high"): 1, (now.date() - timedelta(days=29), "low"): 1}
-    assert (now.date() + timedelta(days=1), "high") in recent(store, later, SHANGHAI).opened, "20:00 UTC is the next day there"
+    assert dict(recent(store, later, UTC).opened) == {
+        (now.date(), "high"): 1,
+        (now.date() - timedelta(days=29), "low"): 1,
+    }
+    assert (now.date() + timedelta(days=1), "high") in recent(store, later, SHANGHAI).opened, (
+        "20:00 UTC is the next day there"
+    )
     assert recent(store, later, UTC, "nobody").opened.total() == 0
-    assert recent(store, later).customers == {("bank", "none", "high"): 1, ("bank", "none", "low"): 1}
+    assert recent(store, later).customers == {
+        ("bank", "none", "high"): 1,
+        ("bank", "none", "low"): 1,
+    }
     assert (len(days_of(now, UTC)), days_of(now, UTC)[-1]) == (30, now.date())
 
 

@@ -19,7 +19,17 @@ from ullage.security.masking import Secret
 
 SLIPS = ("dropped", "doubled", "swapped", "O for 0")
 EACH = 25
-HOSTS = ("qq.com", "163.com", "126.com", "foxmail.com", "139.com", "sina.com", "gmail.com", "hotmail.com", "outlook.com")
+HOSTS = (
+    "qq.com",
+    "163.com",
+    "126.com",
+    "foxmail.com",
+    "139.com",
+    "sina.com",
+    "gmail.com",
+    "hotmail.com",
+    "outlook.com",
+)
 
 
 def slip(chance: random.Random, text: str, how: str, begin: int) -> str:
@@ -44,18 +54,22 @@ def make(chance: random.Random, kind: str) -> str:
         return f"{prefix}1{chance.choice('3456789')}{chance.randrange(10**9):09d}"
     if kind == "resident_id":
         region = chance.choice(["110105", "350211", "440301", "620102", "650102"])
-        first = f"{region}{chance.randrange(1950, 2005)}{chance.randrange(1, 13):02d}{chance.randrange(1, 29):02d}"
+        first = f"{region}{chance.randrange(1950, 2005)}{chance.randrange(1, 13):02d}{chance.randrange(1, 29):02d}"  # noqa: E501
         first += f"{chance.randrange(1000):03d}"
         return first + check_character(first)
     if kind == "card":
-        first, length = chance.choice([("6222", 19), ("6217", 19), ("6222", 16), ("4111", 16), ("5200", 16), ("3530", 16)])
+        first, length = chance.choice(
+            [("6222", 19), ("6217", 19), ("6222", 16), ("4111", 16), ("5200", 16), ("3530", 16)]
+        )
         body = first + f"{chance.randrange(10**15):015d}"[: length - 5]
         return next(body + str(n) for n in range(10) if luhn(body + str(n)))
-    return f"{chance.choice(['li', 'wang.wei', 'zhang0'])}{chance.randrange(1000)}@{chance.choice(HOSTS)}"
+    return f"{chance.choice(['li', 'wang.wei', 'zhang0'])}{chance.randrange(1000)}@{chance.choice(HOSTS)}"  # noqa: E501
 
 
 def is_possible(kind: str, text: str) -> bool:
-    """Whether no form can tell `text` from somebody's: another phone number, or a value whose check digit holds."""
+    """Whether no form can tell `text` from somebody's: another phone number, or a value whose
+    check digit holds.
+    """
     if kind == "phone":
         return re.fullmatch(r"(\+86|0086|86|0)?1[3-9][0-9]{9}", text) is not None
     if kind == "resident_id":
@@ -83,7 +97,10 @@ def near_misses() -> list[tuple[str, str, str]]:
 def test_none_of_400_near_misses_is_looked_up():
     made = near_misses()
     assert len(made) == 400
-    wrong = [(kind, how, [name for name, _ in read_typed(Secret(typed)).readings], typed) for kind, how, typed in made]
+    wrong = [
+        (kind, how, [name for name, _ in read_typed(Secret(typed)).readings], typed)
+        for kind, how, typed in made
+    ]
     assert [one for one in wrong if one[2]] == []
 
 
@@ -98,12 +115,16 @@ def test_near_misses_are_asked_for_again_on_the_page_and_in_the_api(browser, con
         assert typed not in page
 
 
-@pytest.mark.parametrize("typed", ["O15438001380", "INC-ABCDEFGHIJ", "C0000001", "12345678", "github666", "E12345678"])
+@pytest.mark.parametrize(
+    "typed", ["O15438001380", "INC-ABCDEFGHIJ", "C0000001", "12345678", "github666", "E12345678"]
+)
 def test_values_of_other_kinds_are_not_guessed(typed):
     assert read_typed(Secret(typed)).readings == ()
 
 
-@pytest.mark.parametrize("typed", ["O15438001380", "l3800138000", "INC-ABCDEFGHIJ", "inc-abcdefghij", "C0000001"])
+@pytest.mark.parametrize(
+    "typed", ["O15438001380", "l3800138000", "INC-ABCDEFGHIJ", "inc-abcdefghij", "C0000001"]
+)
 def test_a_number_or_a_reference_is_no_wechat_id(typed):
     assert read_typed(Secret(typed), "wechat").readings == ()
 
@@ -111,16 +132,32 @@ def test_a_number_or_a_reference_is_no_wechat_id(typed):
 @pytest.mark.parametrize(
     ("kind", "typed"),
     [
-        *(("qq", "12345678"), ("wechat", "github666"), ("wechat", "z13800138000"), ("passport", "E12345678")),
-        *(("resident_id", "110105491231002"), ("card", "62000000000000003"), ("email", "li@gmial.com"), ("phone", PHONE)),
+        *(
+            ("qq", "12345678"),
+            ("wechat", "github666"),
+            ("wechat", "z13800138000"),
+            ("passport", "E12345678"),
+        ),
+        *(
+            ("resident_id", "110105491231002"),
+            ("card", "62000000000000003"),
+            ("email", "li@gmial.com"),
+            ("phone", PHONE),
+        ),
     ],
 )
 def test_a_chosen_kind_is_read_as_that_kind_alone(kind, typed):
-    typed = next(typed[:-1] + str(n) for n in range(10) if luhn(typed[:-1] + str(n))) if kind == "card" else typed
+    typed = (
+        next(typed[:-1] + str(n) for n in range(10) if luhn(typed[:-1] + str(n)))
+        if kind == "card"
+        else typed
+    )
     assert [name for name, _ in read_typed(Secret(typed), kind).readings] == [kind]
 
 
-@pytest.mark.parametrize("typed", [PHONE, "+86 138-0013-8000", "+14155552671", "6200 0000 0000 0005", "378282246310005"])
+@pytest.mark.parametrize(
+    "typed", [PHONE, "+86 138-0013-8000", "+14155552671", "6200 0000 0000 0005", "378282246310005"]
+)
 def test_right_values_are_read(typed):
     assert read_typed(Secret(typed)).problem is None
 
@@ -165,16 +202,25 @@ def test_with_a_pseudonym_the_answer_is_about_the_customer(store, browser, clock
     assert BOTH not in page
 
 
-def test_with_the_list_of_enrolled_customers_the_answer_is_about_the_customer(store, browser, clock, context):
+def test_with_the_list_of_enrolled_customers_the_answer_is_about_the_customer(
+    store, browser, clock, context
+):
     record(context, PHONE, subject=handle("a"))
     assert ask(browser)[1]["answer"] == "recorded"
     leak(store, clock, context, handle("a"), "resident_id", ID)
     page, api = ask(browser)
-    assert (api["answer"], api["about"], api["value_found"], api["listed_on"]) == ("exposed", "person", False, None)
+    assert (api["answer"], api["about"], api["value_found"], api["listed_on"]) == (
+        "exposed",
+        "person",
+        False,
+        None,
+    )
     assert BOTH in page
 
 
-def test_of_a_shared_number_nothing_of_one_owner_is_said_to_the_other(store, browser, clock, context):
+def test_of_a_shared_number_nothing_of_one_owner_is_said_to_the_other(
+    store, browser, clock, context
+):
     leak(store, clock, context, handle("a"), "phone", PHONE)
     for exposure in list(store.scroll(Exposure, DocumentFilter())):
         other = exposure.model_copy(update={"id": f"{exposure.id}x", "subject": handle("b")})

@@ -14,10 +14,19 @@ from ullage.records import Claims
 from ullage.records.incomplete import INCOMPLETE
 
 PAGES = (
-    "/", "/?tab=all&flat=1", "/?q=no-such-word", "/handover", "/exposed", "/coverage?since=3d", "/sites", "/noise", "/channels",
-    "/watchlists", "/audit?verify=1", "/assess", "/password", "/sellers?token=x", "/coverage/sheet?since=1d",
+    "/", "/?tab=all&flat=1", "/?q=no-such-word", "/handover", "/exposed", "/coverage?since=3d",
+    "/sites", "/noise", "/channels",
+    "/watchlists", "/audit?verify=1", "/assess", "/password", "/sellers?token=x",
+    "/coverage/sheet?since=1d",
 )  # fmt: skip
-REFUSED = ("/?q=13800138000", "/coverage?since=x", "/handover?since=x", "/nowhere", "/incidents/INC-AAAAAAAAAA", "/?tenant=x")
+REFUSED = (
+    "/?q=13800138000",
+    "/coverage?since=x",
+    "/handover?since=x",
+    "/nowhere",
+    "/incidents/INC-AAAAAAAAAA",
+    "/?tenant=x",
+)
 OPAQUE = {"script", "style", "code", "kbd"}
 SPOKEN = {"alt", "aria-label", "placeholder", "title"}
 NAMES = re.compile(
@@ -25,7 +34,9 @@ NAMES = re.compile(
     r"|<img src=x onerror=alert\(1\)>|telegram|USDT|kB|csv|pastes|tieba|board|xss\.example|FaceTime"
     r"|account  by password|signed by [0-9a-f]+"
 )
-"""What is called so in Chinese as well: commands, settings, formats, our numbers, sites of the test, the log's own entries."""
+"""What is called so in Chinese as well: commands, settings, formats, our numbers, sites of the
+test, the log's own entries.
+"""
 WORDS = re.compile(r"[A-Za-z]{2,}(?:[ ,:;.'-]+[A-Za-z]+)+")
 """Two words and more: a sentence."""
 
@@ -58,9 +69,10 @@ def english_in(page: str) -> list[str]:
 
 
 def test_english_is_found_where_it_is():
-    assert english_in('<p>共 3 条 <b title="not a word">x</b> INC-ABC of <code>ullage sites try</code> SHA-256</p>') == [
-        "not a word"
-    ]
+    assert english_in(
+        '<p>共 3 条 <b title="not a word">x</b> INC-ABC of <code>ullage sites try</code>'
+        " SHA-256</p>"
+    ) == ["not a word"]
 
 
 @pytest.fixture
@@ -68,8 +80,11 @@ def busy(store, clock, desk):
     coverage(store, clock)
     clock.seconds = MORNING.timestamp()
     leaks(store, clock, 7)
-    claims = Claims(volume=3, price=5, currency="USDT", contacts=("telegram", "qq"), files=("csv",), size=3_000)
-    store.put([one.model_copy(update={"claims": claims, "incomplete": tuple(INCOMPLETE), "newest_date": MORNING.date()})
+    claims = Claims(
+        volume=3, price=5, currency="USDT", contacts=("telegram", "qq"), files=("csv",), size=3_000
+    )
+    store.put([one.model_copy(update={"claims": claims, "incomplete": tuple(INCOMPLETE),
+        "newest_date": MORNING.date()})
                for one in store.scroll(Incident, DocumentFilter())])  # fmt: skip
     assert desk.log_in(ASKER).status_code == 303
     return desk
@@ -77,7 +92,9 @@ def busy(store, clock, desk):
 
 def test_no_page_in_chinese_has_an_english_sentence(busy):
     busy.get("/")
-    links = dict.fromkeys(re.findall(r'href="(/incidents/INC-\w+)"', busy.get("/?tab=all&flat=1").text))
+    links = dict.fromkeys(
+        re.findall(r'href="(/incidents/INC-\w+)"', busy.get("/?tab=all&flat=1").text)
+    )
     assert len(links) > 4
     found = {}
     for path in [*PAGES, *REFUSED, *links]:
@@ -86,7 +103,9 @@ def test_no_page_in_chinese_has_an_english_sentence(busy):
         if english := english_in(answer.text):
             found[path] = english
     for path, body in forms(next(iter(links))):
-        answer = busy.post(path, body, headers={"accept-language": "zh", "sec-fetch-site": "same-origin"})
+        answer = busy.post(
+            path, body, headers={"accept-language": "zh", "sec-fetch-site": "same-origin"}
+        )
         assert answer.status_code in (200, 400), (path, body)
         if english := english_in(answer.text):
             found[f"{path} {body}"] = english
@@ -95,13 +114,19 @@ def test_no_page_in_chinese_has_an_english_sentence(busy):
 
 def forms(link: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Forms that are refused, each for another reason, and one answer."""
-    yield from [("/exposed", ASKED), ("/exposed", {**ASKED, "case": PHONE}), ("/sellers", {"name": "x" * 600})]
+    yield from [
+        ("/exposed", ASKED),
+        ("/exposed", {**ASKED, "case": PHONE}),
+        ("/sellers", {"name": "x" * 600}),
+    ]
     yield from [("/incidents/bulk", {"act": "x"}), ("/incidents/bulk", {"act": "assigned"})]
     yield "/password", {"old": "x", "new": "short", "again": "short"}
     yield f"{link}/silence", {"what": "x", "days": "0", "reason": ""}
     for status, field, value in (
-        ("excused", "reason", ""), ("takedown", "state", "back"), ("linked", "other", "x"), ("due", "due", "x"),
-        ("detached", "sighting", "zz"), ("note", "note", PHONE), ("note", "note", ""), ("waived pipl-57", "note", ""),
+        ("excused", "reason", ""), ("takedown", "state", "back"), ("linked", "other", "x"),
+        ("due", "due", "x"),
+        ("detached", "sighting", "zz"), ("note", "note", PHONE), ("note", "note", ""),
+        ("waived pipl-57", "note", ""),
         ("reported pipl-57 first", "sent_at", "x"), ("assigned", "to", PHONE),
     ):  # fmt: skip
         yield f"{link}/decisions", {"status": status, "token": "0" * 32, field: value}

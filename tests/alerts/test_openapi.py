@@ -1,4 +1,6 @@
-"""The OpenAPI document is valid, complete, and illustrated with examples that fit its own schemas."""
+"""The OpenAPI document is valid, complete, and illustrated with examples that fit its own
+schemas.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 OPERATIONS = {
-    "list_incidents", "get_incident", "list_customers", "list_sightings", "decide_incident", "export_incidents", "list_events",
+    "list_incidents", "get_incident", "list_customers", "list_sightings", "decide_incident",
+    "export_incidents", "list_events",
     "get_event_key", "screen_exposure", "check_person", "report_outcome", "assess_file",
 }  # fmt: skip
 """Their names are those of functions in generated clients: none is ever renamed."""
@@ -27,12 +30,17 @@ def document(browser) -> dict:
 
 
 def operations(document: dict):
-    return [(path, method, one) for path, methods in document["paths"].items() for method, one in methods.items()]
+    return [
+        (path, method, one)
+        for path, methods in document["paths"].items()
+        for method, one in methods.items()
+    ]
 
 
 def validator(document: dict, schema: dict) -> Validator:
     """Of one schema within the document, whose components it may refer to."""
-    from jsonschema import Draft202012Validator  # two seconds to load, which every worker would spend to collect
+    # two seconds to load, which every worker would spend to collect
+    from jsonschema import Draft202012Validator
 
     return Draft202012Validator({**schema, "components": document["components"]})
 
@@ -63,25 +71,44 @@ def test_every_problem_is_described_where_it_can_occur(document) -> None:
     for _, _, one in operations(document):
         told = {status: answer for status, answer in one["responses"].items() if status != "200"}
         changes, files = one["operationId"] == "decide_incident", one["tags"] == ["files"]
-        statuses = {str(kind.status) for kind in CODES.values()} - (set() if changes else {"412", "428"})
+        statuses = {str(kind.status) for kind in CODES.values()} - (
+            set() if changes else {"412", "428"}
+        )
         assert set(told) == statuses
         assert all(answer["content"].keys() == {MEDIA_TYPE} for answer in told.values())
         assert ("assessment_busy" in told["503"]["description"]) == files
-    assert all("X-Request-Id" in answer["headers"] for _, _, one in operations(document) for answer in one["responses"].values())
+    assert all(
+        "X-Request-Id" in answer["headers"]
+        for _, _, one in operations(document)
+        for answer in one["responses"].values()
+    )
 
 
 def test_every_body_and_answer_has_an_example_that_fits(document) -> None:
     assert EXAMPLES.keys() == OPERATIONS
     for _, _, one in operations(document):
-        bodies = [one.get("requestBody", {"content": {}}), one["responses"]["200"], one["responses"]["400"]]
+        bodies = [
+            one.get("requestBody", {"content": {}}),
+            one["responses"]["200"],
+            one["responses"]["400"],
+        ]
         for media, content in [pair for body in bodies for pair in body["content"].items()]:
-            if media in ("application/json", MEDIA_TYPE, "multipart/form-data") and one["operationId"] != "export_incidents":
+            if (
+                media in ("application/json", MEDIA_TYPE, "multipart/form-data")
+                and one["operationId"] != "export_incidents"
+            ):
                 errors = validator(document, content["schema"]).iter_errors(content["example"])
-                assert [(one["operationId"], error.json_path, error.message) for error in errors] == []
+                assert [
+                    (one["operationId"], error.json_path, error.message) for error in errors
+                ] == []
 
 
 def test_every_parameter_has_words_and_an_example_that_fits(document) -> None:
-    named = {parameter["name"] for _, _, one in operations(document) for parameter in one.get("parameters", ())}
+    named = {
+        parameter["name"]
+        for _, _, one in operations(document)
+        for parameter in one.get("parameters", ())
+    }
     assert named == PARAMETERS.keys()
     for _, _, one in operations(document):
         for parameter in one.get("parameters", ()):
@@ -91,4 +118,8 @@ def test_every_parameter_has_words_and_an_example_that_fits(document) -> None:
 
 def test_every_component_is_referred_to(document) -> None:
     text = str(document)
-    assert [name for name in document["components"]["schemas"] if f"#/components/schemas/{name}'" not in text] == []
+    assert [
+        name
+        for name in document["components"]["schemas"]
+        if f"#/components/schemas/{name}'" not in text
+    ] == []

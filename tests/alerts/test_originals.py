@@ -1,4 +1,6 @@
-"""What people need to reach a post is sealed, kept as long as it is useful, and shown on purpose alone."""
+"""What people need to reach a post is sealed, kept as long as it is useful, and shown on purpose
+alone.
+"""
 
 from datetime import timedelta
 
@@ -47,16 +49,39 @@ def desk(context: Context) -> Context:
 @pytest.fixture
 def leak(desk: Context, store, clock) -> str:
     """An incident of two sightings, `low` or above; its id."""
-    first = sealed(desk, finding("f", range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12))
+    first = sealed(
+        desk, finding("f", range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12)
+    )
     again = finding("g", range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12)
-    fold_all(store, clock, [first, sealed(desk, again, POST.model_copy(update={"url": "http://board.example/2"}))])
+    fold_all(
+        store,
+        clock,
+        [first, sealed(desk, again, POST.model_copy(update={"url": "http://board.example/2"}))],
+    )
     assert store.get(Incident, incident_id("f")).severity not in ("noise", "notice")
     return incident_id("f")
 
 
-def run(context: Context, *words: str, reason: str = "takedown", refused: type[UllageError] | None = None) -> str:
+def run(
+    context: Context,
+    *words: str,
+    reason: str = "takedown",
+    refused: type[UllageError] | None = None,
+) -> str:
     """What the command printed, or the error that it ended with."""
-    words = ("--data", str(context.data), "evidence", "open", *words, "--case", "C-1", "--reason", reason, "--by", "Li")
+    words = (
+        "--data",
+        str(context.data),
+        "evidence",
+        "open",
+        *words,
+        "--case",
+        "C-1",
+        "--reason",
+        reason,
+        "--by",
+        "Li",
+    )
     result = CliRunner().invoke(app, words)
     if refused is None:
         assert result.exit_code == 0, (result.output, result.exception)
@@ -70,7 +95,9 @@ def audited(context: Context) -> list[str]:
     return [entry.object for _, entry in entries(context.data / AUDIT) if entry.action == ACTION]
 
 
-def test_addresses_of_an_incident_come_in_one_step_and_the_audit_log_has_it(desk: Context, leak: str) -> None:
+def test_addresses_of_an_incident_come_in_one_step_and_the_audit_log_has_it(
+    desk: Context, leak: str
+) -> None:
     said = run(desk, leak)
     assert POST.url in said
     assert "http://board.example/2" in said
@@ -79,19 +106,27 @@ def test_addresses_of_an_incident_come_in_one_step_and_the_audit_log_has_it(desk
 
 
 @pytest.mark.parametrize(
-    ("option", "field", "shown"), [("--title", "title", "诸葛文昭 密码"), ("--author", "author", "zhuge_1888")]
+    ("option", "field", "shown"),
+    [("--title", "title", "诸葛文昭 密码"), ("--author", "author", "zhuge_1888")],
 )
-def test_a_title_or_an_author_is_shown_of_one_sighting(desk: Context, leak: str, option: str, field: str, shown: str) -> None:
+def test_a_title_or_an_author_is_shown_of_one_sighting(
+    desk: Context, leak: str, option: str, field: str, shown: str
+) -> None:
     said = run(desk, leak, option, "f")
     assert shown in said
     assert audited(desk) == [f"{field} of {leak}: sighting f"]
 
 
 def test_a_sighting_is_named_by_the_beginning_of_its_id(desk: Context, store, clock) -> None:
-    alike = [finding(name, range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12) for name in ("ab1", "ab2")]
+    alike = [
+        finding(name, range(10), people="abcdefghijkl", kinds=("phone", "card"), verified=12)
+        for name in ("ab1", "ab2")
+    ]
     fold_all(store, clock, [sealed(desk, one) for one in alike])
     assert "zhuge" in run(desk, incident_id("ab1"), "--author", "ab2")
-    assert "2 sightings begin with this" in run(desk, incident_id("ab1"), "--author", "ab", refused=ConfigError)
+    assert "2 sightings begin with this" in run(
+        desk, incident_id("ab1"), "--author", "ab", refused=ConfigError
+    )
 
 
 def test_names_of_members_are_shown_with_their_numbers(desk: Context, leak: str) -> None:
@@ -129,24 +164,39 @@ def test_what_is_less_than_low_keeps_none(desk: Context, store, clock) -> None:
     assert store.count(Original, DocumentFilter()) == 0
 
 
-def test_they_go_after_thirty_days_unless_the_incident_is_held(desk: Context, store, clock, leak: str) -> None:
+def test_they_go_after_thirty_days_unless_the_incident_is_held(
+    desk: Context, store, clock, leak: str
+) -> None:
     clock.advance(29 * 86400)
     expire(store, StoreSettings(), clocks_at(desk.clock.now()))
     assert store.count(Original, DocumentFilter()) == 2
     now = desk.clock.now()
-    hold = Hold(id=f"{leak}:1", tenant="bank", incident=leak, at=now, by="Li", case="C", reason="court")
+    hold = Hold(
+        id=f"{leak}:1", tenant="bank", incident=leak, at=now, by="Li", case="C", reason="court"
+    )
     store.create([hold])
     clock.advance(2 * 86400)
     expire(store, StoreSettings(), clocks_at(desk.clock.now()))
     assert store.count(Original, DocumentFilter()) == 2
-    store.create([hold.model_copy(update={"id": f"{leak}:2", "at": now + timedelta(seconds=1), "released": True})])
+    store.create(
+        [
+            hold.model_copy(
+                update={"id": f"{leak}:2", "at": now + timedelta(seconds=1), "released": True}
+            )
+        ]
+    )
     expire(store, StoreSettings(), clocks_at(desk.clock.now()))
     assert store.count(Original, DocumentFilter()) == 0
     assert store.count(Exposure, DocumentFilter()) == 12
 
 
-def test_erasing_a_subject_drops_those_of_its_sightings_and_no_others(desk: Context, store, clock, leak: str) -> None:
-    apart = sealed(desk, finding("h", range(100, 110), people="mnopqrstuvwx", kinds=("phone", "card"), verified=12))
+def test_erasing_a_subject_drops_those_of_its_sightings_and_no_others(
+    desk: Context, store, clock, leak: str
+) -> None:
+    apart = sealed(
+        desk,
+        finding("h", range(100, 110), people="mnopqrstuvwx", kinds=("phone", "card"), verified=12),
+    )
     fold_all(store, clock, [apart])
     assert store.count(Original, DocumentFilter()) == 3
     erase(store, "bank", handle("a"))

@@ -25,17 +25,29 @@ def leak(desk, store, clock) -> str:
 @pytest.fixture
 def report(desk, accounts, leak):
     """Reports an outcome as the case system does."""
-    secret = accounts.add_token("cases", ["outcome.report"], ["bank"], purpose="fraud cases", days=1, by="test")[1]
+    secret = accounts.add_token(
+        "cases", ["outcome.report"], ["bank"], purpose="fraud cases", days=1, by="test"
+    )[1]
 
     def told(who: str = "a", outcome: str = "loss", **more):
-        asked = {"incident": leak, "pseudonym": handle(who), "outcome": outcome, "when": WHEN, **more}
-        return Browser(desk.app).ask("POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"})
+        asked = {
+            "incident": leak,
+            "pseudonym": handle(who),
+            "outcome": outcome,
+            "when": WHEN,
+            **more,
+        }
+        return Browser(desk.app).ask(
+            "POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"}
+        )
 
     return told
 
 
 @on_server_too
-def test_an_incident_shows_how_many_of_its_customers_were_defrauded(leak, report, browser, store) -> None:
+def test_an_incident_shows_how_many_of_its_customers_were_defrauded(
+    leak, report, browser, store
+) -> None:
     assert browser.get(f"/v1/incidents/{leak}").json()["fraud"]["loss_rate"] is None
     assert 'id="fraud"' not in browser.get(f"/incidents/{leak}").text
     assert report("a", amount=1_250_000, currency="CNY").json()["recorded"] is True
@@ -52,8 +64,12 @@ def test_an_incident_shows_how_many_of_its_customers_were_defrauded(leak, report
 
 
 @on_server_too
-def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(leak, report, store) -> None:
-    said = [report("a", **more).json()["recorded"] for more in ({}, {}, {"outcome": "none"}, {}, {})]
+def test_the_last_report_of_a_customer_counts_and_the_same_again_is_none(
+    leak, report, store
+) -> None:
+    said = [
+        report("a", **more).json()["recorded"] for more in ({}, {}, {"outcome": "none"}, {}, {})
+    ]
     assert said == [True, False, True, True, False]
     (incident,) = store.scroll(Incident, DocumentFilter())
     assert tally(store, incident).outcomes == {"loss": 1}
@@ -104,15 +120,21 @@ def test_refusal_says_whom_nothing_can_be_reported_of(leak, report, store) -> No
 
 def test_of_another_tenants_incident_nothing_can_be_reported(leak, desk, accounts, report) -> None:
     assert report(incident="INC-AAAAAAAAAA").status_code == 404
-    secret = accounts.add_token("theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test")[1]
+    secret = accounts.add_token(
+        "theirs", ["outcome.report"], ["zetalend"], purpose="fraud cases", days=1, by="test"
+    )[1]
     asked = {"incident": leak, "pseudonym": handle("a"), "outcome": "loss", "when": WHEN}
-    answer = Browser(desk.app).ask("POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"})
+    answer = Browser(desk.app).ask(
+        "POST", "/v1/outcomes", json=asked, headers={"authorization": f"Bearer {secret}"}
+    )
     assert answer.status_code == 404
 
 
 def test_it_is_in_the_audit_log_without_the_handle(leak, report, context) -> None:
     report()
-    (entry,) = [one for _, one in audit.entries(context.data / "audit") if one.action == "outcome.report"]
+    (entry,) = [
+        one for _, one in audit.entries(context.data / "audit") if one.action == "outcome.report"
+    ]
     assert (entry.actor, entry.tenant, entry.object) == ("cases", "bank", f"incident {leak}: loss")
 
 

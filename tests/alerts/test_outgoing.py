@@ -1,4 +1,6 @@
-"""Documents for outsiders hold outgoing fields alone, and assert nothing that is not so at the time."""
+"""Documents for outsiders hold outgoing fields alone, and assert nothing that is not so at the
+time.
+"""
 
 import io
 import json
@@ -21,18 +23,36 @@ from tests.alerts.builders import finding, fold_all
 from ullage.custody.vault import VaultHeader
 
 A = incident_id("f")
-SECRET_REASON = IncidentReason(code="X99", points=33, evidence="internal scoring words", evidence_zh="内部评分用语")
+SECRET_REASON = IncidentReason(
+    code="X99", points=33, evidence="internal scoring words", evidence_zh="内部评分用语"
+)
 INTERNAL = {
-    "severity", "exposure", "reasons", "points", "told", "clock", "row", "minutes", "next_step", "titles", "authors", "terms",
+    "severity", "exposure", "reasons", "points", "told", "clock", "row", "minutes", "next_step",
+    "titles", "authors", "terms",
     "skeleton", "origin_label", "origin_p", "linked", "sketch", "subjects", "brands", "unit",
 }  # fmt: skip
 
 
 @pytest.fixture
 def leak(store, clock) -> str:
-    """An incident with an offer in the house's own words, a high score and grounds that name a partner."""
-    fold_all(store, clock, [finding("f", range(10), people="abc"), finding("g", range(10), people="abc", site="forum")])
-    update = {"reasons": (SECRET_REASON,), "severity": "high", "exposure": 87, "origin": "partner", "origin_label": "Partner AG"}
+    """An incident with an offer in the house's own words, a high score and grounds that name a
+    partner.
+    """
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(10), people="abc"),
+            finding("g", range(10), people="abc", site="forum"),
+        ],
+    )
+    update = {
+        "reasons": (SECRET_REASON,),
+        "severity": "high",
+        "exposure": 87,
+        "origin": "partner",
+        "origin_label": "Partner AG",
+    }
     store.put([store.get(Incident, A).model_copy(update=update)])
     return A
 
@@ -48,21 +68,32 @@ def letter(browser, language: str) -> str:
     return answer.text
 
 
-def draft(context, store, language: ReportLanguage = ReportLanguage.BOTH, form: ReportForm = ReportForm.MARKDOWN) -> str:
+def draft(
+    context,
+    store,
+    language: ReportLanguage = ReportLanguage.BOTH,
+    form: ReportForm = ReportForm.MARKDOWN,
+) -> str:
     case = case_of(context, store, A)
     content = rendered(page(case, language), form, case)
     if form is ReportForm.MARKDOWN:
         return content.decode().replace("\\", "")
     document = docx.Document(io.BytesIO(content))
     return "\n".join(
-        [*(p.text for p in document.paragraphs), *(c.text for t in document.tables for r in t.rows for c in r.cells)]
+        [
+            *(p.text for p in document.paragraphs),
+            *(c.text for t in document.tables for r in t.rows for c in r.cells),
+        ]
     )
 
 
 def seal(context, store, count: int = 99) -> None:
     for one in list(store.scroll(Sighting, DocumentFilter()))[:count]:
         at = context.clock.now()
-        vault_of(context).put(VaultHeader(tenant="bank", finding=one.id, sealed_at=at, officers=("a.pub", "b.pub")), b"sealed")
+        vault_of(context).put(
+            VaultHeader(tenant="bank", finding=one.id, sealed_at=at, officers=("a.pub", "b.pub")),
+            b"sealed",
+        )
 
 
 def decide(store, clock, **what) -> None:
@@ -84,7 +115,16 @@ def test_the_draft_has_no_score_no_next_step_and_no_partner(store, clock, contex
     decide(store, clock, regime="pipl-57", stage="waived", value="lead", note="waived because of X")
     text = draft(context, store, form=form)
     assert A in text
-    for internal in ("X99", "+33", "internal scoring words", "内部评分", "87 of 100", "Partner AG", "waived because", "Li Wei"):
+    for internal in (
+        "X99",
+        "+33",
+        "internal scoring words",
+        "内部评分",
+        "87 of 100",
+        "Partner AG",
+        "waived because",
+        "Li Wei",
+    ):
         assert internal not in text, internal
     assert incident.next_step.text not in text
     assert incident.next_step.text_zh not in text
@@ -95,26 +135,44 @@ def test_the_draft_has_no_score_no_next_step_and_no_partner(store, clock, contex
 def test_formats_for_exchange_have_no_score_and_no_reason(store, leak, form):
     text = "".join(format_named(form).write(chosen(store, [A], Filters())))
     assert A in text
-    for internal in ("X99", "+33", "internal scoring words", "Exposure 87", "severity", "Partner AG", '"origin:'):
+    for internal in (
+        "X99",
+        "+33",
+        "internal scoring words",
+        "Exposure 87",
+        "severity",
+        "Partner AG",
+        '"origin:',
+    ):
         assert internal not in text, internal
     assert json.loads(text)
 
 
 @pytest.mark.parametrize(("language", "words"), [("en", "encrypted"), ("zh", "留存")])
-def test_the_letter_says_that_originals_are_sealed_only_where_they_are(browser, store, context, leak, language, words):
+def test_the_letter_says_that_originals_are_sealed_only_where_they_are(
+    browser, store, context, leak, language, words
+):
     assert words not in letter(browser, language)
     seal(context, store, 1)
     some = letter(browser, language)
-    assert {"en": "The originals of 1 of them are", "zh": "其中 1 处的原件已加密留存"}[language] in some
+    assert {"en": "The originals of 1 of them are", "zh": "其中 1 处的原件已加密留存"}[
+        language
+    ] in some
     seal(context, store)
-    assert {"en": "The originals are", "zh": "；原件已加密留存"}[language] in letter(browser, language)
+    assert {"en": "The originals are", "zh": "；原件已加密留存"}[language] in letter(
+        browser, language
+    )
     for path in (context.data / "evidence").rglob("*.evidence"):
         path.write_bytes(path.read_bytes()[:-1])
     assert words not in letter(browser, language), "what is damaged is not preserved"
 
 
-@pytest.mark.parametrize(("language", "words"), [("en", "of our customers"), ("zh", "我方客户的个人信息")])
-def test_the_letter_says_that_customers_are_in_it_only_where_they_are(browser, store, leak, language, words):
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "of our customers"), ("zh", "我方客户的个人信息")]
+)
+def test_the_letter_says_that_customers_are_in_it_only_where_they_are(
+    browser, store, leak, language, words
+):
     assert words in letter(browser, language)
     change(store, customers=0)
     assert words not in letter(browser, language)
@@ -129,14 +187,29 @@ def test_the_letter_says_offer_and_disclose_only_where_it_is_so(browser, store, 
         assert (offer in sentence, disclose in sentence) == (alarm, bool(customers)), sentence
 
 
-def test_the_letter_asserts_nothing_of_posts_that_are_gone_and_no_public_access(browser, store, clock, leak):
+def test_the_letter_asserts_nothing_of_posts_that_are_gone_and_no_public_access(
+    browser, store, clock, leak
+):
     later = clock.as_clock().now() + timedelta(days=3)
     posts = sorted(store.scroll(Sighting, DocumentFilter()), key=lambda one: one.id)
-    store.put([posts[1].model_copy(update={"fetched_at": later, "gone_at": later, "gone_how": "deleted", "customers": 9})])
+    store.put(
+        [
+            posts[1].model_copy(
+                update={
+                    "fetched_at": later,
+                    "gone_at": later,
+                    "gone_how": "deleted",
+                    "customers": 9,
+                }
+            )
+        ]
+    )
     text = letter(browser, "en")
     assert "in 1 places" in text
     assert f"{later:%Y-%m-%d}" not in text
-    assert "anybody" not in text, "a post behind a login is not public, and where it stood is not known here"
+    assert "anybody" not in text, (
+        "a post behind a login is not public, and where it stood is not known here"
+    )
 
 
 def test_the_draft_says_what_is_preserved_as_it_is(store, context, leak):
@@ -155,13 +228,21 @@ def test_the_draft_has_the_measures_that_were_recorded(store, clock, context, le
     decide(store, clock, stage="telling_approved", note="meeting 7")
     decide(store, clock, act="excused", value="duplicate", note="grounds for a false positive")
     text = "\n".join(line.en for line in values(case_of(context, store, A))["measures_taken"])
-    for measure in ("keys of the export job were rotated", "takedown letter sent", "notification of the people approved"):
+    for measure in (
+        "keys of the export job were rotated",
+        "takedown letter sent",
+        "notification of the people approved",
+    ):
         assert measure in text
     assert "grounds for a false positive" not in text
-    assert "to be reviewed, from the incident's records: what was done" in draft(context, store, ReportLanguage.EN)
+    assert "to be reviewed, from the incident's records: what was done" in draft(
+        context, store, ReportLanguage.EN
+    )
 
 
-def test_the_draft_of_merged_incidents_has_the_measures_of_each_of_them(store, clock, context, leak):
+def test_the_draft_of_merged_incidents_has_the_measures_of_each_of_them(
+    store, clock, context, leak
+):
     part = "INC-PPPPPPPPPP"
     decide(store, clock, act="takedown", value="asked", incident=part)
     decide(store, clock, note="keys of the export job were rotated", incident="INC-QQQQQQQQQQ")
@@ -179,9 +260,15 @@ def test_what_was_undone_is_no_measure(store, clock, context, leak):
 
 @pytest.mark.parametrize(
     ("customers", "alarm", "words"),
-    [(3, False, "personal information of customers seen outside"), (0, True, "offered"), (0, False, "not established")],
+    [
+        (3, False, "personal information of customers seen outside"),
+        (0, True, "offered"),
+        (0, False, "not established"),
+    ],
 )
-def test_the_draft_names_a_leak_only_where_customers_were_found(store, context, leak, customers, alarm, words):
+def test_the_draft_names_a_leak_only_where_customers_were_found(
+    store, context, leak, customers, alarm, words
+):
     store.put([store.get(Incident, A).model_copy(update={"customers": customers, "alarm": alarm})])
     assert words in values(case_of(context, store, A))["incident_type"][0].en
 

@@ -1,4 +1,6 @@
-"""What strangers wrote, and what people configured, is inert in every export and in the draft, whatever it is."""
+"""What strangers wrote, and what people configured, is inert in every export and in the draft,
+whatever it is.
+"""
 
 import csv
 import io
@@ -29,12 +31,17 @@ from ullage.display import FORMULA
 from ullage.settings import Entity, Tenant
 
 HOSTILE = (
-    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}", "{% raw %}",
-    "=cmd|' /C calc'!A0", "@SUM(1+1)", "\x1b[31mred", "\u202egnp.exe", "a\r\nb: c", '","x', "| a | b |", "# heading", "- item",
-    "1. item", "[a](http://x)", "![a](http://x)", "`code`", "**bold**", "\\", "\ufeff", "\x00", "&lt;b&gt;",
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "{{7*7}}",
+    "{% raw %}",
+    "=cmd|' /C calc'!A0", "@SUM(1+1)", "\x1b[31mred", "\u202egnp.exe", "a\r\nb: c", '","x',
+    "| a | b |", "# heading", "- item",
+    "1. item", "[a](http://x)", "![a](http://x)", "`code`", "**bold**", "\\", "\ufeff", "\x00",
+    "&lt;b&gt;",
     "http://x.example/<PHONE>", "客户资料", "",
 )  # fmt: skip
-TEXTS = st.sampled_from(HOSTILE) | st.text(max_size=30).filter(lambda text: text.isprintable() or len(text) < 20)
+TEXTS = st.sampled_from(HOSTILE) | st.text(max_size=30).filter(
+    lambda text: text.isprintable() or len(text) < 20
+)
 WHEN = datetime(2026, 9, 21, 12, 0, tzinfo=UTC)
 
 
@@ -43,7 +50,10 @@ def base(tmp_path_factory) -> tuple[Incident, Sighting]:
     """A folded incident and its sighting; each test changes copies."""
     store = open_store("sqlite:///incidents.sqlite", tmp_path_factory.mktemp("base"))
     fold_all(store, HeldClock(), [finding("f", range(10), people="ab")])
-    found = next(iter(store.scroll(Incident, DocumentFilter()))), next(iter(store.scroll(Sighting, DocumentFilter())))
+    found = (
+        next(iter(store.scroll(Incident, DocumentFilter()))),
+        next(iter(store.scroll(Sighting, DocumentFilter()))),
+    )
     store.close()
     return found
 
@@ -54,10 +64,14 @@ def changes(draw) -> dict:
     texts = draw(st.lists(TEXTS, max_size=3))
     return {
         "sites": tuple(draw(st.lists(TEXTS.filter(bool), min_size=1, max_size=3))),
-        "titles": tuple(texts), "terms": tuple(texts), "brands": tuple(texts), "skeleton": draw(TEXTS),
-        "origin_label": draw(TEXTS), "customers": draw(st.integers(0, 10**9)), "rows": draw(st.integers(0, 10**9)),
-        "reasons": (IncidentReason(code="X1", points=draw(st.integers(-60, 60)), evidence=draw(TEXTS), evidence_zh=draw(TEXTS)),),
-        "scenario": draw(st.sampled_from(["", "X1", "X18"])), "scenario_title": draw(TEXTS), "kinds": (),
+        "titles": tuple(texts), "terms": tuple(texts), "brands": tuple(texts),
+        "skeleton": draw(TEXTS),
+        "origin_label": draw(TEXTS), "customers": draw(st.integers(0, 10**9)),
+        "rows": draw(st.integers(0, 10**9)),
+        "reasons": (IncidentReason(code="X1", points=draw(st.integers(-60, 60)),
+        evidence=draw(TEXTS), evidence_zh=draw(TEXTS)),),
+        "scenario": draw(st.sampled_from(["", "X1", "X18"])), "scenario_title": draw(TEXTS),
+        "kinds": (),
         "alarm": draw(st.booleans()),
     }  # fmt: skip
 
@@ -75,7 +89,10 @@ def everything(base: tuple[Incident, Sighting]) -> st.SearchStrategy[ExportedInc
     incident, sighting = base
     return st.builds(
         lambda change, places, status, later: ExportedIncident(
-            incident.model_copy(update=change), status, incident.updated_at + timedelta(seconds=later), places
+            incident.model_copy(update=change),
+            status,
+            incident.updated_at + timedelta(seconds=later),
+            places,
         ),
         changes(),
         seen(sighting),
@@ -90,9 +107,15 @@ def written(form: str, *incidents: ExportedIncident) -> str:
 
 def test_every_format_can_be_read_whatever_stands_in_it(base):
     nowhere = [
-        _seen(base[1].model_copy(update={"id": f"s{n}", "site": site, "title": site})) for n, site in enumerate("\x00 \u202e")
+        _seen(base[1].model_copy(update={"id": f"s{n}", "site": site, "title": site}))
+        for n, site in enumerate("\x00 \u202e")
     ]
-    blank = ExportedIncident(base[0].model_copy(update={"sites": ("\x00", " ")}), "open", base[0].updated_at, tuple(nowhere))
+    blank = ExportedIncident(
+        base[0].model_copy(update={"sites": ("\x00", " ")}),
+        "open",
+        base[0].updated_at,
+        tuple(nowhere),
+    )
 
     @settings(max_examples=25)
     @given(everything(base))
@@ -110,7 +133,9 @@ def test_every_format_can_be_read_whatever_stands_in_it(base):
         event.load(json.loads(written("misp", one))["response"][0])
         assert len(event.objects) == len(one.seen)
         objects = json.loads(written("stix", one))["objects"]
-        assert stix2.parse(next(o for o in objects if o["type"] == "incident"))["id"].startswith("incident--")
+        assert stix2.parse(next(o for o in objects if o["type"] == "incident"))["id"].startswith(
+            "incident--"
+        )
         assert [o["value"] for o in objects if o["type"] == "url"] == list(
             dict.fromkeys(s.address for s in one.seen if s.address)
         )
@@ -124,14 +149,23 @@ def test_hostile_bundles_pass_the_validator(base):
     incident, sighting = base
     found = [
         ExportedIncident(
-            incident.model_copy(update={"id": f"INC-{n}", "sites": (text or "x",), "scenario_title": text, "brands": (text,)}),
+            incident.model_copy(
+                update={
+                    "id": f"INC-{n}",
+                    "sites": (text or "x",),
+                    "scenario_title": text,
+                    "brands": (text,),
+                }
+            ),
             "open",
             incident.updated_at,
             (_seen(sighting.model_copy(update={"id": f"s{n}", "url": text, "title": text})),),
         )
         for n, text in enumerate(HOSTILE)
     ]
-    validated = stix2validator.validate_string(written("stix", *found), stix2validator.ValidationOptions(version="2.1"))
+    validated = stix2validator.validate_string(
+        written("stix", *found), stix2validator.ValidationOptions(version="2.1")
+    )
     assert validated.is_valid
     assert json.loads(written("stix", *found))["objects"]
     assert len(json.loads(written("misp", *found))["response"]) == len(HOSTILE)
@@ -150,12 +184,18 @@ def case_of(base: tuple[Incident, Sighting], text: str, now: datetime = WHEN) ->
         update={
             "sites": (text,),
             "origin_label": text,
-            "origin_reasons": (IncidentReason(code="X1", points=1, evidence=text, evidence_zh=text),),
+            "origin_reasons": (
+                IncidentReason(code="X1", points=1, evidence=text, evidence_zh=text),
+            ),
         }
     )
-    entity = Entity(name=text, name_en=text, contact=text, officer=text, regulators=(text,), system=text)
+    entity = Entity(
+        name=text, name_en=text, contact=text, officer=text, regulators=(text,), system=text
+    )
     posts = outgoing_sightings([sighting.model_copy(update={"site": text})], None)
-    return Case(OutgoingIncident.of(hostile), posts, Moments(WHEN), (), Tenant(entity=entity), UTC, now)
+    return Case(
+        OutgoingIncident.of(hostile), posts, Moments(WHEN), (), Tenant(entity=entity), UTC, now
+    )
 
 
 def rendered_tokens(text: str) -> list[tuple[str, str]]:
@@ -166,9 +206,16 @@ def rendered_tokens(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("text", [text for text in HOSTILE if text])
 def test_the_draft_has_no_markup_but_its_own(base, text):
-    plain, hostile = (rendered_tokens(markdown(page(case_of(base, t), ReportLanguage.ZH))) for t in ("words", text))
-    assert [kind for kind, _ in hostile if kind.startswith(("html", "link", "image", "code", "fence"))] == []
-    structure = [[kind for kind, _ in tokens if kind.endswith("_open")] for tokens in (plain, hostile)]
+    plain, hostile = (
+        rendered_tokens(markdown(page(case_of(base, t), ReportLanguage.ZH)))
+        for t in ("words", text)
+    )
+    assert [
+        kind for kind, _ in hostile if kind.startswith(("html", "link", "image", "code", "fence"))
+    ] == []
+    structure = [
+        [kind for kind, _ in tokens if kind.endswith("_open")] for tokens in (plain, hostile)
+    ]
     assert structure[0] == structure[1]
 
 
@@ -179,7 +226,9 @@ def test_the_draft_has_no_markup_but_its_own(base, text):
 @example("===")
 @given(st.text(max_size=40))
 def test_text_that_is_escaped_is_read_as_itself(text):
-    """By a reader of CommonMark, on one line; entities and characters without a shape are `safe`'s to deal with."""
+    """By a reader of CommonMark, on one line; entities and characters without a shape are
+    `safe`'s to deal with.
+    """
     if any(c in text for c in "&_~\n\r\x00\t") or not text.isprintable() or text != text.strip():
         return
     read = MarkdownIt("commonmark").parse(f"- {literal(text)}")

@@ -1,4 +1,6 @@
-"""What the person on the phone may hear: kinds, month, scam and what protects, and nothing that tells where or whose."""
+"""What the person on the phone may hear: kinds, month, scam and what protects, and nothing that
+tells where or whose.
+"""
 
 import json
 import re
@@ -43,20 +45,35 @@ def test_every_scenario_has_both_scripts_in_both_languages(scenario, approved):
     assert set(scripts().scenario) == set(SCENARIOS)
     protects = [line for advice in advice_for(scenario) for line in advice.lines()]
     script = script_of(scenario, [Text("loan", "贷款信息")], "2026-11", protects, approved=approved)
-    assert not re.search("[\u4e00-\u9fff]", script.en.replace("云闪付“一键查卡”", "").replace("国家反诈中心", ""))
+    assert not re.search(
+        "[\u4e00-\u9fff]", script.en.replace("云闪付“一键查卡”", "").replace("国家反诈中心", "")
+    )
     assert re.search("[\u4e00-\u9fff]{10}", script.zh)
     assert not re.search(r"[{}]", script.en + script.zh)
-    assert ("2026" in script.en, "2026年11月" in script.zh, "loan" in script.en.split(":")[1][:6]) == (approved,) * 3
+    assert (
+        "2026" in script.en,
+        "2026年11月" in script.zh,
+        "loan" in script.en.split(":")[1][:6],
+    ) == (approved,) * 3
     assert "96110" in script.en
     assert "96110" in script.zh
 
 
 def test_no_script_says_a_forbidden_word():
-    text = resources.files("alerts.cases.lookups").joinpath("scripts.toml").read_text(encoding="utf-8")
+    text = (
+        resources.files("alerts.cases.lookups").joinpath("scripts.toml").read_text(encoding="utf-8")
+    )
     said = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     assert not FORBIDDEN.search(said)
-    advice = [line for scenario in ["", *SCENARIOS] for one in advice_for(scenario) for line in one.lines()]
-    assert not FORBIDDEN.search("\n".join(f"{line.en} {line.zh}" for line in advice).replace("safe account", ""))
+    advice = [
+        line
+        for scenario in ["", *SCENARIOS]
+        for one in advice_for(scenario)
+        for line in one.lines()
+    ]
+    assert not FORBIDDEN.search(
+        "\n".join(f"{line.en} {line.zh}" for line in advice).replace("safe account", "")
+    )
     for words in (scripts().general, *scripts().scenario.values()):
         assert "data" not in words.about
         assert "信息" not in words.about_zh.replace("卡片信息", "").replace("卡号信息", "")
@@ -78,18 +95,31 @@ def both(browser):
     return page.text, api.json()
 
 
-def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(store, browser, clock, context):
+def test_an_answer_has_kinds_month_scam_and_what_protects_and_nothing_else(
+    store, browser, clock, context
+):
     leak(store, clock, context, "f")
     page, api = both(browser)
     incident = next(iter(store.scroll(Incident, DocumentFilter())))
     [one] = api["found"]
-    assert (api["answer"], one["scam"]["en"], one["approved"]) == ("exposed", "False loan, or 'cancel your campus loan'", False)
+    assert (api["answer"], one["scam"]["en"], one["approved"]) == (
+        "exposed",
+        "False loan, or 'cancel your campus loan'",
+        False,
+    )
     assert {"en": "loan", "zh": "贷款信息"} in one["kinds"]
     assert re.fullmatch(r"\d{4}-\d\d", one["month"])
     assert one["protects"]
     said = json.dumps(api, ensure_ascii=False)
     for text in (page, said):
-        for never in (incident.id, "hiddensite", handle("f"), PHONE, f">{incident.origin}<", "severity"):
+        for never in (
+            incident.id,
+            "hiddensite",
+            handle("f"),
+            PHONE,
+            f">{incident.origin}<",
+            "severity",
+        ):
             assert never not in text
     told = {"kinds", "answer", "exposed", "found", "listed_on", "script", "seen_alone", "coverage"}
     assert set(api) == told | {"about", "value_found", "check"}
@@ -123,13 +153,17 @@ def test_the_notice_is_read_only_once_the_dpo_has_approved_telling(store, browse
     assert store.count(Notification, DocumentFilter()) == 0
 
 
-def test_incidents_that_read_the_same_are_one_answer_and_false_ones_none(store, browser, clock, context):
+def test_incidents_that_read_the_same_are_one_answer_and_false_ones_none(
+    store, browser, clock, context
+):
     leak(store, clock, context, "f")
     leak(store, clock, context, "g")
     assert store.count(Incident, DocumentFilter()) == 2
     assert len(both(browser)[1]["found"]) == 1
     for incident in list(store.scroll(Incident, DocumentFilter())):
-        Decisions(duties_of(context, store), context.trail("search")).make(incident, "false_positive", by="Li")
+        Decisions(duties_of(context, store), context.trail("search")).make(
+            incident, "false_positive", by="Li"
+        )
     store.refresh()
     page, api = both(browser)
     assert (api["answer"], api["found"]) == ("no_record", [])
@@ -149,12 +183,18 @@ def test_no_record_says_what_is_not_seen(browser):
     assert not FORBIDDEN.search(json.dumps(api, ensure_ascii=False))
 
 
-def record(context, *values: str, tenant: str = "bank", days: float = 30, subject: str = "00" * 16) -> Path:
+def record(
+    context, *values: str, tenant: str = "bank", days: float = 30, subject: str = "00" * 16
+) -> Path:
     """Put the list of what is recorded of a tenant on search's host."""
     make_tenant(context.keys, tenant)
     key = context.keys.read(f"{tenant}/index-1.key")
-    tags = sorted(bytes.fromhex(index_tags(key, tenant, "phone", Secret(value))[0]) for value in values)
-    pairs = np.frombuffer(b"".join(tag + bytes.fromhex(subject) for tag in tags), np.uint8).reshape(-1, 32)
+    tags = sorted(
+        bytes.fromhex(index_tags(key, tenant, "phone", Secret(value))[0]) for value in values
+    )
+    pairs = np.frombuffer(b"".join(tag + bytes.fromhex(subject) for tag in tags), np.uint8).reshape(
+        -1, 32
+    )
     expires = (context.clock.now() + timedelta(days=days)).isoformat()
     head = list_index.header_for(context.keys, tenant, context.clock.now(), expires)
     path = list_index.path_of(context.data, tenant)
@@ -162,7 +202,9 @@ def record(context, *values: str, tenant: str = "bank", days: float = 30, subjec
     return path
 
 
-def test_with_a_list_there_are_three_answers_and_without_it_two(store, browser, clock, context, registry):
+def test_with_a_list_there_are_three_answers_and_without_it_two(
+    store, browser, clock, context, registry
+):
     assert both(browser)[1]["answer"] == "no_record"
     assert "does not say whether its owner is a customer" in both(browser)[0]
     record(context, PHONE, "13900139000")
@@ -175,13 +217,18 @@ def test_with_a_list_there_are_three_answers_and_without_it_two(store, browser, 
     assert registry.get_sample_value("ullage_search_lookups_total", {"outcome": "recorded"}) == 2
     record(context, "13900139000")
     page, api = both(browser)
-    assert (api["answer"], api["script"]["en"][:29]) == ("no_record", "We find no record of what you")
+    assert (api["answer"], api["script"]["en"][:29]) == (
+        "no_record",
+        "We find no record of what you",
+    )
     assert "Not in the customer registry of" in page
     record(context, PHONE)
     leak(store, clock, context, "f")
     assert both(browser)[1]["answer"] == "exposed"
     for incident in list(store.scroll(Incident, DocumentFilter())):
-        Decisions(duties_of(context, store), context.trail("search")).make(incident, "false_positive", by="Li")
+        Decisions(duties_of(context, store), context.trail("search")).make(
+            incident, "false_positive", by="Li"
+        )
     store.refresh()
     assert both(browser)[1]["answer"] == "recorded"
 
@@ -227,7 +274,9 @@ def test_a_damaged_or_forged_list_is_refused_in_one_line_and_is_never_no_record(
     assert "bank.enrolled" in api.json()["detail"]
     assert "\n" not in api.json()["detail"]
     assert "record of this value" not in page.text
-    assert "not answered" in "".join(p.read_text() for p in (context.data / "audit").rglob("*.jsonl"))
+    assert "not answered" in "".join(
+        p.read_text() for p in (context.data / "audit").rglob("*.jsonl")
+    )
     leak(store, clock, context, "f")  # whoever is exposed hears of it all the same
     assert both(browser)[1]["answer"] == "exposed"
     if forged:
@@ -243,9 +292,14 @@ def test_scripts_of_what_was_not_found_say_only_what_was_looked_for():
     assert "outside, and did not" in reply(answer, MonitoringStatus("imported", "")).script.en
     for worth in ("partly", "silent", "nothing"):
         unsure = reply(answer, MonitoringStatus(worth, "", WHEN, WHEN))
-        assert (unsure.answer, "we cannot tell" in unsure.script.en, "looked" in unsure.script.en) == ("recorded", True, False)
         assert (
-            "cannot tell" in reply(LookupResult(("phone",), ()), MonitoringStatus(worth, "")).script.en
+            unsure.answer,
+            "we cannot tell" in unsure.script.en,
+            "looked" in unsure.script.en,
+        ) == ("recorded", True, False)
+        assert (
+            "cannot tell"
+            in reply(LookupResult(("phone",), ()), MonitoringStatus(worth, "")).script.en
         )  # nor that there is no record
         not_on_it = LookupResult(("phone",), (), recorded=False, listed_on=WHEN)
         assert "no record" in reply(not_on_it, MonitoringStatus(worth, "")).script.en

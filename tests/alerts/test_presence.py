@@ -32,9 +32,16 @@ def at(minutes: float) -> datetime:
     return WHEN + timedelta(minutes=minutes)
 
 
-def shown(name: str = "f", minutes: float = 0, post: str = "p", people: str = "ab", **where: object) -> Finding:
+def shown(
+    name: str = "f", minutes: float = 0, post: str = "p", people: str = "ab", **where: object
+) -> Finding:
     """A post with customers in it, as it was seen at that minute."""
-    return finding(name, [f"{name} {n}" for n in range(12)], people, capture={"post": post, "fetched_at": at(minutes), **where})
+    return finding(
+        name,
+        [f"{name} {n}" for n in range(12)],
+        people,
+        capture={"post": post, "fetched_at": at(minutes), **where},
+    )
 
 
 def withdrawn(minutes: float, post: str = "p", *, edited: bool = False) -> Finding:
@@ -45,7 +52,9 @@ def withdrawn(minutes: float, post: str = "p", *, edited: bool = False) -> Findi
 
 def told(store: IncidentStore) -> dict[str, tuple[datetime | None, str, datetime | None]]:
     store.refresh()
-    return {s.id: (s.gone_at, s.gone_how, s.back_at) for s in store.scroll(Sighting, DocumentFilter())}
+    return {
+        s.id: (s.gone_at, s.gone_how, s.back_at) for s in store.scroll(Sighting, DocumentFilter())
+    }
 
 
 def only(store: IncidentStore) -> Incident:
@@ -61,7 +70,9 @@ def test_a_post_that_was_deleted_is_gone_since_then_and_nothing_else_changes(sto
     after = only(store)
     assert told(store) == {"f": (at(30), "deleted", None)}
     assert (after.gone, after.gone_at, after.back) == (1, at(30), 0)
-    assert after.model_copy(update={"gone": 0, "gone_at": None}) == before, "severity, clocks and counts do not fall"
+    assert after.model_copy(update={"gone": 0, "gone_at": None}) == before, (
+        "severity, clocks and counts do not fall"
+    )
 
 
 def test_an_edit_that_takes_the_leak_out_is_told_as_such_and_one_that_keeps_it_is_not(store, clock):
@@ -91,11 +102,20 @@ def test_what_held_nothing_before_its_leak_was_written_into_it_is_not_back(store
 
 
 def test_the_order_in_which_it_comes_does_not_matter(store, clock, tmp_path):
-    news = [shown(), withdrawn(10), shown("g", 20, edited=True), withdrawn(30, edited=True), withdrawn(40)]
+    news = [
+        shown(),
+        withdrawn(10),
+        shown("g", 20, edited=True),
+        withdrawn(30, edited=True),
+        withdrawn(40),
+    ]
     for number, order in enumerate(itertools.permutations(range(5))):
         post = f"p{number}"
         named = [one.model_copy(update={"id": f"{one.id}-{number}"}) for one in news]
-        named = [one.model_copy(update={"capture": one.capture.model_copy(update={"post": post})}) for one in named]
+        named = [
+            one.model_copy(update={"capture": one.capture.model_copy(update={"post": post})})
+            for one in named
+        ]
         fold_all(store, clock, [named[place] for place in order], batch=1 + number % 3)
     stands = told(store)
     assert len(stands) == 2 * 120
@@ -158,7 +178,9 @@ def test_people_and_exports_are_told_and_a_takedown_has_it_as_evidence(store, cl
     assert "1 of 2 posts have been removed." in out.file.getvalue()
     assert "removed 2026-09-21 12:10" in out.file.getvalue()
     cases = Cases(Work(Duties(store, lambda _: Tenant(), clock.as_clock())), context.trail())
-    assert "1 of 2 posts have been removed" in cases.takedown(only(store).id, "sent", by="Li").words()
+    assert (
+        "1 of 2 posts have been removed" in cases.takedown(only(store).id, "sent", by="Li").words()
+    )
     assert [seen["gone_how"] for seen in details(found)["seen"] if seen["id"] == "f"] == ["deleted"]
 
 
@@ -167,4 +189,6 @@ def test_a_deletion_without_a_finding_waits_no_longer_than_one_can_come(store, c
     expire(store, StoreSettings(), clocks_at(at(0) + timedelta(days=WAITING_DAYS, minutes=1)))
     store.refresh()
     assert [one.sightings for one in store.scroll(Presence, DocumentFilter())] == [("g",)]
-    assert [one.gone for one in store.scroll(Presence, DocumentFilter())] == [(PostRemoval(at=at(1), how="deleted"),)]
+    assert [one.gone for one in store.scroll(Presence, DocumentFilter())] == [
+        (PostRemoval(at=at(1), how="deleted"),)
+    ]

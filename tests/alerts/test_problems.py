@@ -1,4 +1,6 @@
-"""Every error of the API is a problem document (RFC 9457) with a code, and repeats nothing that was sent."""
+"""Every error of the API is a problem document (RFC 9457) with a code, and repeats nothing that
+was sent.
+"""
 
 import pytest
 
@@ -17,11 +19,20 @@ OCTETS = {"content-type": "application/json"}
 @pytest.fixture
 def program(desk, accounts):
     """Asks as a program that may read, decide and look people up."""
-    scope = ["incident.read", "incident.decide", "incident.close", "incident.export", "person.check", "outcome.report"]
+    scope = [
+        "incident.read",
+        "incident.decide",
+        "incident.close",
+        "incident.export",
+        "person.check",
+        "outcome.report",
+    ]
     secret = accounts.add_token("soar", scope, ["bank"], purpose="test", days=1, by="test")[1]
 
     def ask(method: str, path: str, headers=(), **more):
-        return Browser(desk.app).ask(method, path, headers={"authorization": f"Bearer {secret}", **dict(headers)}, **more)
+        return Browser(desk.app).ask(
+            method, path, headers={"authorization": f"Bearer {secret}", **dict(headers)}, **more
+        )
 
     return ask
 
@@ -127,9 +138,13 @@ def test_a_member_of_the_body_that_is_wrong_is_named(leaked, program, body, wron
 
 
 def test_a_member_of_a_list_is_named_by_its_place(desk, accounts) -> None:
-    secret = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test")[1]
+    secret = accounts.add_token(
+        "engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="test"
+    )[1]
     asked = {"pseudonyms": ["0" * 32, SENT]}
-    answer = Browser(desk.app).ask("POST", "/v1/exposure", json=asked, headers={"authorization": f"Bearer {secret}"})
+    answer = Browser(desk.app).ask(
+        "POST", "/v1/exposure", json=asked, headers={"authorization": f"Bearer {secret}"}
+    )
     (wrong,) = said(answer, "invalid_request")["errors"]
     assert (wrong["member"], wrong["code"]) == ("pseudonyms.1", "invalid")
     assert "^[0-9a-f]{32}$" in wrong["detail"]
@@ -143,20 +158,32 @@ def test_a_body_that_is_no_json_is_a_problem_of_the_whole(leaked, program, body)
 
 def test_a_change_names_the_version_that_it_lacks_or_that_counts(leaked, program) -> None:
     asked = {"decision": "acknowledged"}
-    without = said(program("POST", f"/v1/incidents/{leaked}/decisions", json=asked), "version_required")
+    without = said(
+        program("POST", f"/v1/incidents/{leaked}/decisions", json=asked), "version_required"
+    )
     assert members(without) == [("If-Match", "missing")]
-    late = program("POST", f"/v1/incidents/{leaked}/decisions", {"if-match": '"0123456789abcdef"'}, json=asked)
+    late = program(
+        "POST", f"/v1/incidents/{leaked}/decisions", {"if-match": '"0123456789abcdef"'}, json=asked
+    )
     assert f'"{said(late, "version_mismatch")["version"]}"' == late.headers["etag"]
 
 
 def test_a_permission_that_is_missing_is_named(leaked, program) -> None:
     version = program("GET", f"/v1/incidents/{leaked}").headers["etag"]
-    answer = program("POST", f"/v1/incidents/{leaked}/decisions", {"if-match": version}, json={"decision": "assigned"})
+    answer = program(
+        "POST",
+        f"/v1/incidents/{leaked}/decisions",
+        {"if-match": version},
+        json={"decision": "assigned"},
+    )
     assert "incident.assign" in said(answer, "forbidden")["detail"]
 
 
 def test_too_many_wrong_tokens_are_told_to_wait(desk, program) -> None:
-    answers = [program("GET", "/v1/incidents", {"authorization": f"Bearer {SENT}"}) for _ in range(auth.WRONG_TOKENS + 1)]
+    answers = [
+        program("GET", "/v1/incidents", {"authorization": f"Bearer {SENT}"})
+        for _ in range(auth.WRONG_TOKENS + 1)
+    ]
     said(answers[-1], "rate_limited")
     assert int(answers[-1].headers["retry-after"]) > 0
 
@@ -166,7 +193,9 @@ def test_too_many_wrong_tokens_are_told_to_wait(desk, program) -> None:
     [(KeyError(SENT), "internal_error"), (UnavailableError(f"no {SENT}"), "unavailable")],
     ids=["fault", "away"],
 )
-def test_what_breaks_inside_is_a_problem_and_tells_nothing(leaked, program, monkeypatch, error, code) -> None:
+def test_what_breaks_inside_is_a_problem_and_tells_nothing(
+    leaked, program, monkeypatch, error, code
+) -> None:
     def broken(*_: object) -> None:
         raise error
 
@@ -180,6 +209,15 @@ def test_a_page_stays_a_page(browser) -> None:
 
 
 def test_each_status_has_a_code_and_each_member_code_a_text() -> None:
-    assert {problems.of_status(status, "").code for status in (400, 404, 405, 422, 500, 503)} <= CODES.keys()
-    assert set(problems.MEMBER_CODES) == {"missing", "unknown", "too_long", "too_short", "out_of_range", "invalid"}
+    assert {
+        problems.of_status(status, "").code for status in (400, 404, 405, 422, 500, 503)
+    } <= CODES.keys()
+    assert set(problems.MEMBER_CODES) == {
+        "missing",
+        "unknown",
+        "too_long",
+        "too_short",
+        "out_of_range",
+        "invalid",
+    }
     assert problems.of_status(422, "").status == 422

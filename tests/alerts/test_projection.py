@@ -22,20 +22,36 @@ def test_people_are_counted_once_by_class_sensitivity_and_proof(store, clock):
         store,
         clock,
         [
-            finding("f", range(40), "abc", fields=("NAME", "PHONE", "BALANCE"), kinds=("phone", "resident_id"), minors=1),
+            finding(
+                "f",
+                range(40),
+                "abc",
+                fields=("NAME", "PHONE", "BALANCE"),
+                kinds=("phone", "resident_id"),
+                minors=1,
+            ),
             finding("g", range(40), "cde", fields=("NAME", "PHONE", "ORDER"), minors=2),
         ],
     )
     incident = incident_of(store)
-    assert (incident.customers, incident.verified, incident.sensitive, incident.minors) == (5, 3, 3, 2)
+    assert (incident.customers, incident.verified, incident.sensitive, incident.minors) == (
+        5,
+        3,
+        3,
+        2,
+    )
     assert incident.people_by_class == {"A": 3, "B": 2}
     assert incident.fields == ("BALANCE", "ID", "NAME", "ORDER", "PHONE")
 
 
 def test_of_incidents_counted_together_a_customer_is_one_with_all_that_was_shown():
     named = exposures_of(finding("f", people="ab", fields=("NAME", "PHONE")), "INC-A")
-    paid = exposures_of(finding("g", people="a", kinds=("resident_id",), fields=("BALANCE",), site="forum"), "INC-B")
-    both, other = sorted(one_each([*named.values(), *paid.values()]), key=lambda one: one.subject != handle("a"))
+    paid = exposures_of(
+        finding("g", people="a", kinds=("resident_id",), fields=("BALANCE",), site="forum"), "INC-B"
+    )
+    both, other = sorted(
+        one_each([*named.values(), *paid.values()]), key=lambda one: one.subject != handle("a")
+    )
     assert (both.kinds, both.fields, both.sites) == (
         ("phone", "resident_id"),
         ("BALANCE", "ID", "NAME", "PHONE"),
@@ -45,9 +61,13 @@ def test_of_incidents_counted_together_a_customer_is_one_with_all_that_was_shown
 
 
 def test_of_a_customer_s_field_sets_the_largest_are_kept_in_whatever_order_they_came():
-    [one] = exposures_of(finding("f", people="a", fields=("NAME", "PHONE", "BALANCE")), "INC-A").values()
+    [one] = exposures_of(
+        finding("f", people="a", fields=("NAME", "PHONE", "BALANCE")), "INC-A"
+    ).values()
     [largest] = one.groups
-    small = one.model_copy(update={"groups": tuple((f"A{number:02}",) for number in range(MAX_GROUPS + 8))})
+    small = one.model_copy(
+        update={"groups": tuple((f"A{number:02}",) for number in range(MAX_GROUPS + 8))}
+    )
     for two in (merged(one, small), merged(small, one)):
         assert two.groups == (largest, *small.groups[: MAX_GROUPS - 1])
 
@@ -71,17 +91,26 @@ def test_bait_in_any_sighting_names_the_partner_and_counts_as_its_strongest(stor
     first = finding("f", range(40), range(40), kinds=("phone", "resident_id"), canaries_enrolled=3)
     bait = (Bait(label="sms A", customers=1, verified=1),)
     weaker = (Bait(label="sms A", customers=1),)
-    others = [finding(name, range(38), range(30), canaries=c, canaries_enrolled=3) for name, c in (("g", bait), ("h", weaker))]
+    others = [
+        finding(name, range(38), range(30), canaries=c, canaries_enrolled=3)
+        for name, c in (("g", bait), ("h", weaker))
+    ]
     fold_all(store, clock, [first])
     assert incident_of(store).origin_label == ""
     fold_all(store, clock, others)
     incident = incident_of(store)
-    assert (incident.origin, incident.origin_label, incident.severity) == ("partner", "sms A", "high")
+    assert (incident.origin, incident.origin_label, incident.severity) == (
+        "partner",
+        "sms A",
+        "high",
+    )
     assert incident.unit == 0.016
 
 
 def test_logins_of_customers_at_others_sites_are_an_incident_of_their_own_computers(store, clock):
-    listed = finding("f", range(60), range(60), fields=("PASSWORD", "PHONE"), statistics={"stealer_rows": 60})
+    listed = finding(
+        "f", range(60), range(60), fields=("PASSWORD", "PHONE"), statistics={"stealer_rows": 60}
+    )
     fold_all(store, clock, [listed])
     incident = incident_of(store)
     assert (incident.origin, incident.severity, incident.row) == ("devices", "medium", 6)
@@ -96,7 +125,9 @@ def test_what_could_not_be_read_beside_a_brand_is_an_incident_that_says_so(store
     incident = incident_of(store)
     assert (incident.severity, incident.customers, incident.alarm) == ("notice", 0, False)
     [reason] = [reason for reason in incident.reasons if reason.code == "N"]
-    assert reason.evidence == "posted beside the brand, could not be read, or not wholly: 1 encrypted"
+    assert (
+        reason.evidence == "posted beside the brand, could not be read, or not wholly: 1 encrypted"
+    )
     shown = io.StringIO()
     Console(file=shown, width=200).print(incident_in_full(whole(store, incident.id)))
     assert "could not be read" in shown.getvalue()
@@ -112,7 +143,12 @@ def test_terms_are_shown_as_they_stand_in_the_posts(store, clock):
         store,
         clock,
         [
-            finding("f", range(40), "abc", statistics={"terms": (term("手持", "手持身份證"), term("内料", "內料"))}),
+            finding(
+                "f",
+                range(40),
+                "abc",
+                statistics={"terms": (term("手持", "手持身份證"), term("内料", "內料"))},
+            ),
             finding("g", range(40), "abc", statistics={"terms": (term("内料", "内料"),)}),
             finding("h", range(40), "abc", statistics=older),
         ],
@@ -129,7 +165,9 @@ def test_terms_are_shown_as_they_stand_in_the_posts(store, clock):
 
 def test_who_asks_for_our_data_offers_none_until_somebody_does(store, clock):
     said = {"brands": ("某某银行",), "terms": (Term(id="内鬼", category="SRC", weight=3, count=1),)}
-    fold_all(store, clock, [finding("f", alarm=True, statistics={**said, "context": {"wanted": 1}})])
+    fold_all(
+        store, clock, [finding("f", alarm=True, statistics={**said, "context": {"wanted": 1}})]
+    )
     asked = incident_of(store)
     assert (asked.severity, asked.row) == ("notice", 15)
     assert "asks for data of this brand" in asked.reasons[0].evidence
@@ -140,16 +178,26 @@ def test_who_asks_for_our_data_offers_none_until_somebody_does(store, clock):
 def test_cohorts_are_those_of_the_largest_sighting(store, clock):
     small = Cohort(dimension="branch", label="B1", matched=25, enrolled=30)
     large = Cohort(dimension="branch", label="B2", matched=38, enrolled=40)
-    fold_all(store, clock, [finding("f", range(40), range(30), cohorts=(small,), cohort_labels=9),
-                            finding("g", range(40), range(40), cohorts=(large,), cohort_labels=9)])  # fmt: skip
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(40), range(30), cohorts=(small,), cohort_labels=9),
+            finding("g", range(40), range(40), cohorts=(large,), cohort_labels=9),
+        ],
+    )
     told = " ".join(why.evidence for why in incident_of(store).origin_reasons)
     assert "38 of 40 customers are of branch B2" in told
     assert "B1" not in told
 
 
 @pytest.mark.parametrize(("agreeing", "origin"), [(20, "ours"), (1, "elsewhere")])
-def test_the_witnesses_of_a_finding_decide_the_origin_of_its_incident(store, clock, agreeing, origin):
-    folded = finding("f", range(40), range(40), witnesses_comparable=20, witnesses_agreeing=agreeing)
+def test_the_witnesses_of_a_finding_decide_the_origin_of_its_incident(
+    store, clock, agreeing, origin
+):
+    folded = finding(
+        "f", range(40), range(40), witnesses_comparable=20, witnesses_agreeing=agreeing
+    )
     fold_all(store, clock, [folded])
     incident = incident_of(store)
     assert incident.origin == origin
@@ -159,8 +207,17 @@ def test_the_witnesses_of_a_finding_decide_the_origin_of_its_incident(store, clo
 def test_documents_of_the_version_before_are_read(store, clock):
     fold_all(store, clock, [finding("f", range(40), "ab")])
     later = {
-        Incident: (incident_id("f"), "origin_label replay_of verified people_by_class sensitive minors fields"),
-        Sighting: ("f", "groups minors cohorts cohort_labels canaries cards_enrolled replayed replay_of witnesses_comparable"),
+        Incident: (
+            incident_id("f"),
+            "origin_label replay_of verified people_by_class sensitive minors fields",
+        ),
+        Sighting: (
+            "f",
+            (
+                "groups minors cohorts cohort_labels canaries cards_enrolled replayed replay_of"
+                " witnesses_comparable"
+            ),
+        ),
     }
     for kind, (id_, new) in later.items():
         stored = store.get(kind, id_).model_dump()
@@ -174,7 +231,9 @@ def test_whose_it_is_names_the_partner_on_the_terminal(store, clock):
     incident = incident_of(store)
     assert incident.whose == "partner:sms A"
     console = Console(width=100, file=io.StringIO())
-    console.print(incidents_table([(incident, "open")]), incident_in_full(whole(store, incident.id)))
+    console.print(
+        incidents_table([(incident, "open")]), incident_in_full(whole(store, incident.id))
+    )
     shown = console.file.getvalue()
     assert "Origin: partner:sms A" in shown
     assert max(map(len, shown.splitlines())) <= 100

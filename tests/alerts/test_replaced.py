@@ -1,4 +1,6 @@
-"""An incomplete finding and the whole one of the same capture: whichever comes first, and however often, the whole one stands."""
+"""An incomplete finding and the whole one of the same capture: whichever comes first, and
+however often, the whole one stands.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,14 @@ def cut(people: Any = "ab", **changes: Any) -> Finding:
 
 def full(people: Any = "abcd", **changes: Any) -> Finding:
     """What was published of it once all was searched."""
-    made = finding("whole", range(20), people=people, kinds=("phone", "resident_id"), fields=("NAME", "PHONE", "ID"), **changes)
+    made = finding(
+        "whole",
+        range(20),
+        people=people,
+        kinds=("phone", "resident_id"),
+        fields=("NAME", "PHONE", "ID"),
+        **changes,
+    )
     return made.model_copy(update={"served": "served"})
 
 
@@ -52,7 +61,9 @@ def the_incident(store: IncidentStore) -> Incident:
     return found
 
 
-def test_an_incomplete_finding_opens_an_incident_that_says_at_least(store: SqliteStore, clock: HeldClock) -> None:
+def test_an_incomplete_finding_opens_an_incident_that_says_at_least(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     fold_all(store, clock, [cut()])
     found = the_incident(store)
     assert (found.customers, found.incomplete, found.counted) == (2, ("bytes",), "≥ 2")
@@ -63,7 +74,9 @@ def test_an_incomplete_finding_opens_an_incident_that_says_at_least(store: Sqlit
     assert sighting.traits == Traits.of(cut()), "other rules of background can be tried on it"
 
 
-def test_a_second_try_that_is_incomplete_again_doubles_nothing(store: SqliteStore, clock: HeldClock) -> None:
+def test_a_second_try_that_is_incomplete_again_doubles_nothing(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     fold_all(store, clock, [cut()])
     before = everything(store)
     clock.advance(3600)
@@ -72,21 +85,32 @@ def test_a_second_try_that_is_incomplete_again_doubles_nothing(store: SqliteStor
 
 
 @pytest.mark.parametrize("batch", [1, 64])
-def test_a_whole_one_takes_its_place_in_the_same_incident(store: SqliteStore, clock: HeldClock, batch: int) -> None:
+def test_a_whole_one_takes_its_place_in_the_same_incident(
+    store: SqliteStore, clock: HeldClock, batch: int
+) -> None:
     fold_all(store, clock, [cut("abx")])
     opened = the_incident(store)
     clock.advance(3600)
     fold_all(store, clock, [full()], batch)
     found = the_incident(store)
-    assert (found.id, found.opened_at, found.sightings, found.customers) == (opened.id, opened.opened_at, 1, 4)
+    assert (found.id, found.opened_at, found.sightings, found.customers) == (
+        opened.id,
+        opened.opened_at,
+        1,
+        4,
+    )
     assert (found.incomplete, found.counted, found.opened_by) == ((), "4", "whole")
     assert found.kinds == ("phone", "resident_id")
-    assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"}), "x is nobody's any more"
+    assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"}), (
+        "x is nobody's any more"
+    )
     for exposure in store.scroll(Exposure, DocumentFilter()):
         assert (exposure.fields, exposure.corroborated) == (("ID", "NAME", "PHONE"), True)
 
 
-def test_a_late_incomplete_one_is_ignored_whatever_came_before(store: SqliteStore, clock: HeldClock) -> None:
+def test_a_late_incomplete_one_is_ignored_whatever_came_before(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     fold_all(store, clock, [full()])
     before = everything(store)
     fold_all(store, clock, [cut("xyz")])
@@ -102,7 +126,9 @@ def test_one_that_is_ignored_takes_nothing_with_it() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 64])
-@pytest.mark.parametrize("order", sorted({*itertools.permutations("ccww"), *itertools.permutations("cccw")}), ids="".join)
+@pytest.mark.parametrize(
+    "order", sorted({*itertools.permutations("ccww"), *itertools.permutations("cccw")}), ids="".join
+)
 def test_in_every_order_and_batch_the_whole_one_stands(
     store: SqliteStore, clock: HeldClock, order: tuple[str, ...], batch: int
 ) -> None:
@@ -115,7 +141,10 @@ def test_in_every_order_and_batch_the_whole_one_stands(
 def parts_of(whole_one: Finding, size: int) -> list[Finding]:
     """A finding in continuation records."""
     some = [whole_one.matches[n : n + size] for n in range(0, len(whole_one.matches), size)]
-    return [whole_one.model_copy(update={"matches": own, "part": n, "parts": len(some)}) for n, own in enumerate(some, 1)]
+    return [
+        whole_one.model_copy(update={"matches": own, "part": n, "parts": len(some)})
+        for n, own in enumerate(some, 1)
+    ]
 
 
 @pytest.mark.parametrize("batch", [1, 2, 64])
@@ -128,14 +157,18 @@ def test_parts_take_its_place_one_after_the_other_and_count_nobody_twice(
     assert facts(store) == (["whole"], {handle(p): ("whole",) for p in "abcd"})
 
 
-def test_between_two_parts_nobody_is_lost_or_double_and_the_sighting_counts_once(store: SqliteStore, clock: HeldClock) -> None:
+def test_between_two_parts_nobody_is_lost_or_double_and_the_sighting_counts_once(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     fold_all(store, clock, [cut("abcd")])
     fold_all(store, clock, parts_of(full(), 2)[:-1])
     found = the_incident(store)
     assert (found.customers, found.sightings, found.incomplete) == (4, 1, ())
 
 
-def test_what_another_sighting_shows_of_a_customer_stays(store: SqliteStore, clock: HeldClock) -> None:
+def test_what_another_sighting_shows_of_a_customer_stays(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     other = finding("other", people="ab", site="forum")
     fold_all(store, clock, [cut("ab"), other])
     assert the_incident(store).sightings == 2, "the same people: the same incident"
@@ -148,7 +181,9 @@ def test_what_another_sighting_shows_of_a_customer_stays(store: SqliteStore, clo
     }
 
 
-def test_other_tenants_and_other_captures_are_let_alone(store: SqliteStore, clock: HeldClock) -> None:
+def test_other_tenants_and_other_captures_are_let_alone(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     foreign = cut("z").model_copy(update={"tenant": "other", "id": "foreign", "served": "foreign"})
     fold_all(store, clock, [foreign, cut(), finding("apart", range(50, 60), people="q")])
     fold_all(store, clock, [full()])
@@ -156,8 +191,12 @@ def test_other_tenants_and_other_captures_are_let_alone(store: SqliteStore, cloc
 
 
 @given(cuts=st.lists(st.integers(0, 12), min_size=1, max_size=4), orders=st.permutations(range(6)))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_wherever_it_is_killed_it_ends_alike(tmp_path_factory: Any, clock: HeldClock, cuts: list[int], orders: list[int]) -> None:
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+def test_wherever_it_is_killed_it_ends_alike(
+    tmp_path_factory: Any, clock: HeldClock, cuts: list[int], orders: list[int]
+) -> None:
     store = SqliteStore(tmp_path_factory.mktemp("killed") / "incidents.sqlite")
     for calls in cuts:
         with pytest.MonkeyPatch.context() as patch:
@@ -185,15 +224,32 @@ def _dying(method: Any, left: list[int]) -> Any:
 def alone(**changes: Any) -> Finding:
     """A finding that the background rules take for no leak."""
     made = finding("whole", people="a", fields=("PHONE",), **changes)
-    one = match(subject=handle("a"), index_tag=handle("aphone"), kind="phone", fields=("PHONE",), own_fields=("PHONE",))
-    statistics = made.statistics.model_copy(
-        update={"candidates": {"phone": 1}, "rows": 1, "field_map": {"PHONE": 1}, "context": {"shop": 3, "reporting": 3}}
+    one = match(
+        subject=handle("a"),
+        index_tag=handle("aphone"),
+        kind="phone",
+        fields=("PHONE",),
+        own_fields=("PHONE",),
     )
-    return made.model_copy(update={"matches": (one,), "statistics": statistics, "served": "served", "alarm": False})
+    statistics = made.statistics.model_copy(
+        update={
+            "candidates": {"phone": 1},
+            "rows": 1,
+            "field_map": {"PHONE": 1},
+            "context": {"shop": 3, "reporting": 3},
+        }
+    )
+    return made.model_copy(
+        update={"matches": (one,), "statistics": statistics, "served": "served", "alarm": False}
+    )
 
 
-def test_what_is_incomplete_is_never_background(store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alerts.grouping.benign.BenignRules.decide", lambda self, traits: self.rule[0])
+def test_what_is_incomplete_is_never_background(
+    store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "alerts.grouping.benign.BenignRules.decide", lambda self, traits: self.rule[0]
+    )
     part = alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})
     fold_all(store, clock, [part])
     assert facts(store)[0] == ["served"]
@@ -204,19 +260,32 @@ def test_what_is_incomplete_is_never_background(store: SqliteStore, clock: HeldC
 def test_a_late_incomplete_one_of_what_was_background_is_ignored(
     store: SqliteStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alerts.grouping.benign.BenignRules.decide", lambda self, traits: self.rule[0])
+    monkeypatch.setattr(
+        "alerts.grouping.benign.BenignRules.decide", lambda self, traits: self.rule[0]
+    )
     fold_all(store, clock, [alone()])
     assert store.count(Background, DocumentFilter()) == 1
-    fold_all(store, clock, [alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})])
+    fold_all(
+        store, clock, [alone().model_copy(update={"id": "served", "incomplete": ("evidence",)})]
+    )
     assert (facts(store)[0], store.count(Incident, DocumentFilter())) == ([], 0)
 
 
-def test_findings_of_earlier_schemas_leave_no_claim_on_what_they_do_not_know(store: SqliteStore, clock: HeldClock) -> None:
+def test_findings_of_earlier_schemas_leave_no_claim_on_what_they_do_not_know(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a")])
-    assert not [value for one in store.scroll(Holding, DocumentFilter()) for value in one.values if ":served:" in value]
+    assert not [
+        value
+        for one in store.scroll(Holding, DocumentFilter())
+        for value in one.values
+        if ":served:" in value
+    ]
 
 
-def test_sealed_originals_of_what_was_replaced_are_gone(store: SqliteStore, clock: HeldClock) -> None:
+def test_sealed_originals_of_what_was_replaced_are_gone(
+    store: SqliteStore, clock: HeldClock
+) -> None:
     sealed = {"original": "c2VhbGVk", "original_key": "desk"}
     fold_all(store, clock, [cut("abcdefgh").model_copy(update=sealed)])
     fold_all(store, clock, [full().model_copy(update=sealed)])
@@ -235,7 +304,10 @@ def test_terminal_and_json_say_at_least(store: SqliteStore, clock: HeldClock) ->
     out.print(incident_in_full(found))
     out.print(incidents_table([(found.incident, "open")]))
     text = out.export_text()
-    assert "incomplete: at least 1,234 customers (it exceeds the size limit of a captured post)" in " ".join(text.split())
+    assert (
+        "incomplete: at least 1,234 customers (it exceeds the size limit of a captured post)"
+        in " ".join(text.split())
+    )
     assert text.count("≥ 1,234") == 2
     assert json.loads(json.dumps(details(found)))["incomplete"] == ["bytes"]
 

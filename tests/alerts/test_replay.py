@@ -1,4 +1,6 @@
-"""Customers who are sold again: by subject over several incidents, by sketch when the people have expired."""
+"""Customers who are sold again: by subject over several incidents, by sketch when the people
+have expired.
+"""
 
 from contextlib import closing
 from datetime import timedelta
@@ -39,20 +41,34 @@ def test_rows_mixed_from_several_earlier_leaks_are_recycled(store, clock):
     assert store.get(Sighting, "h").replayed == 1.0
 
 
-@pytest.mark.parametrize(("first", "second", "of"), [(3, 2, "INC-A"), (2, 3, "INC-B"), (2, 2, "INC-A"), (0, 0, "")])
+@pytest.mark.parametrize(
+    ("first", "second", "of"), [(3, 2, "INC-A"), (2, 3, "INC-B"), (2, 2, "INC-A"), (0, 0, "")]
+)
 def test_the_incident_in_which_most_of_them_stood_is_named(first, second, of):
     """Of equals the one whose name comes first, so that it is always the same one."""
     had = frozenset(NAMED)
-    seen = {handle(n): {"INC-A": had} for n in range(first)} | {handle(n): {"INC-B": had} for n in range(10, 10 + second)}
+    seen = {handle(n): {"INC-A": had} for n in range(first)} | {
+        handle(n): {"INC-B": had} for n in range(10, 10 + second)
+    }
     found = replay_of(leak("f", range(40), [*range(3), *range(10, 13)]), (), seen, ())
     assert found == Replay((first + second) / 6, of)
 
 
-@pytest.mark.parametrize(("status", "expected"), [("acknowledged", (2, "noise")), ("note", (10, "medium"))])
-def test_what_was_known_is_noise_only_after_somebody_acknowledged_it(store, clock, status, expected):
+@pytest.mark.parametrize(
+    ("status", "expected"), [("acknowledged", (2, "noise")), ("note", (10, "medium"))]
+)
+def test_what_was_known_is_noise_only_after_somebody_acknowledged_it(
+    store, clock, status, expected
+):
     fold_all(store, clock, [leak("f", range(40), range(40))])
     when = clock.as_clock().now()
-    store.put([Decision(id="d", tenant="bank", incident=incident_id("f"), at=when, by="Li", status=status)])
+    store.put(
+        [
+            Decision(
+                id="d", tenant="bank", incident=incident_id("f"), at=when, by="Li", status=status
+            )
+        ]
+    )
     fold_all(store, clock, [leak("g", range(500, 540), range(39))])
     again = store.get(Incident, store.get(Sighting, "g").incident)
     assert (again.origin, again.row, again.severity) == ("recycled", *expected)
@@ -86,13 +102,19 @@ def test_numbers_that_stood_in_a_list_of_numbers_were_not_known(store, clock):
 
 
 def test_a_repost_that_joins_its_incident_was_not_known_from_another(store, clock):
-    fold_all(store, clock, [leak("f", range(40), range(40)), leak("g", range(40), range(40), site="forum")])
+    fold_all(
+        store,
+        clock,
+        [leak("f", range(40), range(40)), leak("g", range(40), range(40), site="forum")],
+    )
     assert store.get(Sighting, "g").incident == incident_id("f")
     assert origin_of(store, "g") == ("ours", "", "medium")
 
 
 def test_in_one_batch_and_in_many_it_ends_alike_and_again_too(store, clock, tmp_path):
-    findings = [leak(f"f{n}", range(n * 100, n * 100 + 40), range(n * 5, n * 5 + 30)) for n in range(6)]
+    findings = [
+        leak(f"f{n}", range(n * 100, n * 100 + 40), range(n * 5, n * 5 + 30)) for n in range(6)
+    ]
     fold_all(store, clock, findings)
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:
         fold_all(other, clock, findings, batch=1)
@@ -106,13 +128,19 @@ def test_what_expired_is_still_known_by_its_sketch(store, clock):
     fold_all(store, clock, [leak("f", range(40), range(40))])
     expire(store, StoreSettings(), clocks_at(WHEN + timedelta(days=181)))
     assert store.get(Incident, incident_id("f")).frozen_at
-    fold_all(store, clock, [leak("g", range(40), range(40)), leak("h", range(38), range(38), fields=(*NAMED, "LOAN"))])
+    fold_all(
+        store,
+        clock,
+        [leak("g", range(40), range(40)), leak("h", range(38), range(38), fields=(*NAMED, "LOAN"))],
+    )
     assert origin_of(store, "g")[:2] == ("recycled", incident_id("f"))
     assert store.get(Sighting, "g").replayed == 1.0
 
 
 def test_of_a_sketch_of_another_kind_nothing_is_said():
-    known = KnownIncident("INC-OLD", "bank", WHEN, sketch(range(40)), "shingles", frozen=True, fields=frozenset(NAMED))
+    known = KnownIncident(
+        "INC-OLD", "bank", WHEN, sketch(range(40)), "shingles", frozen=True, fields=frozenset(NAMED)
+    )
     some = leak("g", range(40), range(40))
     assert replay_of(some, "INC-NEW", {}, [known]) == Replay()
     same = known._replace(sketch_of="candidates")

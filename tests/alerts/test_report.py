@@ -1,4 +1,6 @@
-"""The draft of a breach notification: exact counts, nobody's identifier, what is not known left open, the same each time."""
+"""The draft of a breach notification: exact counts, nobody's identifier, what is not known left
+open, the same each time.
+"""
 
 import io
 import re
@@ -43,14 +45,21 @@ from ullage.vocabulary.fields import FieldLabel
 
 A = incident_id("f")
 ENTITY = Entity(
-    name="示例银行", name_en="Example Bank", contact="值班室", officer="个保办", regulators=("某局",), system="核心系统"
+    name="示例银行",
+    name_en="Example Bank",
+    contact="值班室",
+    officer="个保办",
+    regulators=("某局",),
+    system="核心系统",
 )
 PLANTED = (
-    "13800138000", "11010519491231002X", "6222020000000000000", "li.lei@example.com", "李雷雷", "hunter2secret",
+    "13800138000", "11010519491231002X", "6222020000000000000", "li.lei@example.com", "李雷雷",
+    "hunter2secret",
     "seller-alias",
 )  # fmt: skip
 WROTE = {
-    "title": "低价出 13800138000 李雷雷", "author": "seller-alias", "url": "http://x.example/11010519491231002X/hunter2secret",
+    "title": "低价出 13800138000 李雷雷", "author": "seller-alias",
+    "url": "http://x.example/11010519491231002X/hunter2secret",
     "channel": "li.lei@example.com", "thread": "6222020000000000000",
 }  # fmt: skip
 FIELDS = ("NAME", "PHONE", "CARD", "CVV", "BALANCE")
@@ -58,10 +67,22 @@ FIELDS = ("NAME", "PHONE", "CARD", "CVV", "BALANCE")
 
 @pytest.fixture
 def incident(store, clock) -> str:
-    """A leak whose posts hold planted values everywhere that a post can, with 60 customers in two overlapping slices."""
+    """A leak whose posts hold planted values everywhere that a post can, with 60 customers in
+    two overlapping slices.
+    """
     folded = [
-        finding("f", range(50), people=range(50), kinds=("phone", "card"), fields=FIELDS, capture=WROTE),
-        finding("g", range(50), people=range(10, 60), kinds=("phone", "card"), fields=FIELDS, site="forum", capture=WROTE),
+        finding(
+            "f", range(50), people=range(50), kinds=("phone", "card"), fields=FIELDS, capture=WROTE
+        ),
+        finding(
+            "g",
+            range(50),
+            people=range(10, 60),
+            kinds=("phone", "card"),
+            fields=FIELDS,
+            site="forum",
+            capture=WROTE,
+        ),
     ]
     fold_all(store, clock, folded)
     return A
@@ -77,7 +98,11 @@ def text_of(document: bytes) -> str:
     """All words of a .docx, header and footer included."""
     found = docx.Document(io.BytesIO(document))
     cells = [cell.text for table in found.tables for row in table.rows for cell in row.cells]
-    bands = [p.text for band in (found.sections[0].header, found.sections[0].footer) for p in band.paragraphs]
+    bands = [
+        p.text
+        for band in (found.sections[0].header, found.sections[0].footer)
+        for p in band.paragraphs
+    ]
     return "\n".join([*(p.text for p in found.paragraphs), *cells, *bands])
 
 
@@ -94,13 +119,12 @@ def with_incident(case: Case, **changes) -> Case:
 def test_every_field_of_the_record_is_in_it():
     """The union of what PIPL 57, CAC 7, GDPR 33(3) and NYDFS ask for."""
     assert [field.id for section in sections() for field in section.field] == (
-        "entity_name entity_contact officer system_or_facility is_cii regulators"
-        " first_seen_at alerted_at acknowledged_at determined_at data_time_range"
-        " incident_type place origin grade_cac grade_nfra grade_pboc"
-        " people_distinct records_total people_by_class sensitive_people minors_under_14 categories c3_present"
-        " cause_preliminary harm_occurred harm_possible fraud_scenarios trend_and_further_impact trace_leads"
-        " loss_estimate_cny ransom"
-        " measures_taken effect measures_planned support_requested advice_to_individuals"
+        "entity_name entity_contact officer system_or_facility is_cii regulators first_seen_at"
+        " alerted_at acknowledged_at determined_at data_time_range incident_type place origin"
+        " grade_cac grade_nfra grade_pboc people_distinct records_total people_by_class"
+        " sensitive_people minors_under_14 categories c3_present cause_preliminary harm_occurred"
+        " harm_possible fraud_scenarios trend_and_further_impact trace_leads loss_estimate_cny"
+        " ransom measures_taken effect measures_planned support_requested advice_to_individuals"
         " scene_preservation individual_notice police_report reports"
     ).split()
 
@@ -112,7 +136,10 @@ def test_counts_are_those_of_the_store(store, case):
     assert lines(case, "records_total") == ("最大一份数据50行",)
     counted = with_incident(case, people_by_class={"A": 1_060, "C": 2}, sensitive=1_061, minors=3)
     assert lines(counted, "people_by_class") == ("A类1,060人，B类0人，C类2人",)
-    assert (lines(counted, "sensitive_people"), lines(counted, "minors_under_14")) == (("1,061",), ("3",))
+    assert (lines(counted, "sensitive_people"), lines(counted, "minors_under_14")) == (
+        ("1,061",),
+        ("3",),
+    )
     assert lines(case, "place") == ("网站：forum、paste", "共出现2次")
 
 
@@ -130,10 +157,14 @@ def test_bounds_are_told_apart_from_what_was_counted(case):
 def test_no_identifier_title_author_address_or_handle_is_in_it(case, form, language):
     content = rendered(page(case, language), form, case)
     text = text_of(content) if form is ReportForm.WORD else content.decode()
-    raw = b"".join(zipfile.ZipFile(io.BytesIO(content)).read(n) for n in zipfile.ZipFile(io.BytesIO(content)).namelist()) if (
+    raw = b"".join(zipfile.ZipFile(io.BytesIO(content)).read(n) for n in zipfile.ZipFile(io.BytesIO(content)).namelist()) if (  # noqa: E501
         form is ReportForm.WORD
     ) else content  # fmt: skip
-    for planted in (*PLANTED, *(handle(person) for person in range(60)), *(handle(f"{p}phone") for p in range(60))):
+    for planted in (
+        *PLANTED,
+        *(handle(person) for person in range(60)),
+        *(handle(f"{p}phone") for p in range(60)),
+    ):
         assert planted not in text
         assert planted.encode() not in raw
     assert A in text
@@ -164,7 +195,14 @@ def test_the_same_case_gives_the_same_bytes(case):
 
 
 def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
-    for field in ("cause_preliminary", "measures_taken", "police_report", "grade_nfra", "alerted_at", "loss_estimate_cny"):
+    for field in (
+        "cause_preliminary",
+        "measures_taken",
+        "police_report",
+        "grade_nfra",
+        "alerted_at",
+        "loss_estimate_cny",
+    ):
         assert lines(case, field)[0].startswith("【待填写：")
         assert lines(case, field, ReportLanguage.EN)[0].startswith("[to be filled in: ")
     quiet = replace(case, duties=())
@@ -179,13 +217,24 @@ def test_what_nobody_told_the_store_is_left_for_a_person(case, store, context):
 
 def test_facts_that_expired_are_left_open_and_not_told_as_zero(case):
     old = with_incident(case, people_by_class={}, fields=(), rows=0)
-    for field in ("people_by_class", "sensitive_people", "minors_under_14", "categories", "c3_present", "records_total"):
+    for field in (
+        "people_by_class",
+        "sensitive_people",
+        "minors_under_14",
+        "categories",
+        "c3_present",
+        "records_total",
+    ):
         assert lines(old, field)[0].startswith("【待填写：")
 
 
 def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context, incident):
     store.put(
-        [store.get(Incident, A).model_copy(update={"origin": "ours", "severity": "high", "first_seen": clock.as_clock().now()})]
+        [
+            store.get(Incident, A).model_copy(
+                update={"origin": "ours", "severity": "high", "first_seen": clock.as_clock().now()}
+            )
+        ]
     )
     now = clock.as_clock().now()
     told(store, now)
@@ -194,28 +243,56 @@ def test_moments_and_clocks_are_in_it_in_the_tenants_zone(store, clock, context,
         id="d", tenant="bank", incident=A, at=later, by="Li", status="reported",
         regime="nfra-2024", stage="first", reference="NFRA-7", note="line was busy",
     )  # fmt: skip
-    store.create([Decision(id="c", tenant="bank", incident=A, at=now, by="Li", status="confirmed"), report])
+    store.create(
+        [Decision(id="c", tenant="bank", incident=A, at=now, by="Li", status="confirmed"), report]
+    )
     case = case_of(context, store, A)
     assert lines(case, "alerted_at") == lines(case, "determined_at") == ("2026-09-21 22:13 CST",)
     reports = lines(case, "reports", ReportLanguage.EN)
-    assert "PIPL Art. 57, first report; at once; our target: the same day; due 2026-09-21 23:59 CST; running" in reports
     assert (
-        "NFRA data security measures, first report; within 2 h; due 2026-09-22 00:13 CST; sent late; 2026-09-22 01:13 CST;"
-        " NFRA-7; line was busy" in reports
+        "PIPL Art. 57, first report; at once; our target: the same day; due 2026-09-21 23:59 CST;"
+        " running" in reports
+    )
+    assert (
+        "NFRA data security measures, first report; within 2 h; due 2026-09-22 00:13 CST; sent"
+        " late; 2026-09-22 01:13 CST; NFRA-7; line was busy" in reports
     )
     assert any(line.endswith("未核对原文") for line in lines(case, "reports"))
-    waiver = {"tenant": "bank", "incident": A, "at": later, "status": "note", "regime": "pipl-57", "stage": "waived"}
+    waiver = {
+        "tenant": "bank",
+        "incident": A,
+        "at": later,
+        "status": "note",
+        "regime": "pipl-57",
+        "stage": "waived",
+    }
     found = store.get(Incident, A)
     met = ("people_from", "severity_from", "critical_infrastructure")
-    facts = WaiverFacts(customers=found.customers, kinds=found.kinds, severity=found.severity, conditions=met)
-    store.create([Decision(id="v", by="Wang", note="harm averted", facts=facts, ends=("pipl-57 first",), **waiver)])
+    facts = WaiverFacts(
+        customers=found.customers, kinds=found.kinds, severity=found.severity, conditions=met
+    )
+    store.create(
+        [
+            Decision(
+                id="v",
+                by="Wang",
+                note="harm averted",
+                facts=facts,
+                ends=("pipl-57 first",),
+                **waiver,
+            )
+        ]
+    )
     due = "个人信息保护法第五十七条，首次报告；立即；内部目标：当日；截止 2026-09-21 23:59 CST；"
     waived = f"已豁免，以{found.customers:,}名客户为限；由一人决定"
-    assert f"{due}{waived}" in lines(case_of(context, store, A), "reports"), "its grounds stay in the house"
+    assert f"{due}{waived}" in lines(case_of(context, store, A), "reports"), (
+        "its grounds stay in the house"
+    )
 
 
 @pytest.mark.parametrize(
-    ("people", "grade"), [(999_999, "一般"), (1_000_000, "较大"), (10_000_000, "重大"), (100_000_000, "特别重大")]
+    ("people", "grade"),
+    [(999_999, "一般"), (1_000_000, "较大"), (10_000_000, "重大"), (100_000_000, "特别重大")],
 )
 def test_the_grade_uses_the_words_of_the_measures(case, people, grade):
     assert lines(with_incident(case, customers=people), "grade_cac") == (grade,)
@@ -223,7 +300,13 @@ def test_the_grade_uses_the_words_of_the_measures(case, people, grade):
 
 def test_kinds_of_information_are_named_and_the_highest_class_told(case):
     case = with_incident(case, fields=tuple(sorted(FIELDS)))
-    assert lines(case, "categories") == ("账户余额、资产", "银行卡号", "卡片验证码", "姓名", "电话号码")
+    assert lines(case, "categories") == (
+        "账户余额、资产",
+        "银行卡号",
+        "卡片验证码",
+        "姓名",
+        "电话号码",
+    )
     assert lines(case, "c3_present") == ("卡片验证码",)
     assert lines(with_incident(case, fields=("PHONE",)), "c3_present") == ("未发现",)
     assert set(categories()) == {field.value for field in FieldLabel}
@@ -244,7 +327,12 @@ def test_every_scenario_has_advice():
 def test_the_chinese_draft_is_chinese_but_for_codes_and_labels(case):
     """Its reader is an authority: reasons, laws and asks are not in English."""
     drafted = page(case, ReportLanguage.ZH)
-    said = [line for part in drafted.parts for item in part.items for line in (item.label, item.law, *item.lines)]
+    said = [
+        line
+        for part in drafted.parts
+        for item in part.items
+        for line in (item.label, item.law, *item.lines)
+    ]
     assert any("随机命中" in line for line in lines(case, "origin"))
     known = re.compile(r"paste|forum|bank|\b[A-Z]+\b|example\.com|[a-z]\b")
     assert [line for line in said if re.search(r"[a-z]{3}", known.sub("", line))] == []
@@ -274,7 +362,9 @@ def test_evidence_lists_our_own_ids_and_counts_what_it_leaves_out(case):
 def test_the_age_of_the_data_is_told_where_it_is_known(case):
     assert "data_time_range" not in values(case)
     first = replace(case.sightings[0], newest_date=date(2026, 8, 31))
-    dated = replace(with_incident(case, published_at=WHEN), sightings=(first,), zone=ZoneInfo("UTC"))
+    dated = replace(
+        with_incident(case, published_at=WHEN), sightings=(first,), zone=ZoneInfo("UTC")
+    )
     assert lines(dated, "data_time_range", ReportLanguage.EN) == (
         "first published 2026-09-21 12:00 UTC, as far as its site says",
         "newest date in the data: 2026-08-31",
@@ -290,13 +380,28 @@ def test_signs_that_markdown_or_a_terminal_reads_are_inert(case):
     assert literal("- a") == r"\- a"
     assert literal("2026-09-21") == "2026-09-21"
     assert literal("1. a") == r"1\. a"
-    assert "\x1b" not in text_of(rendered(page(attacked, ReportLanguage.ZH), ReportForm.WORD, attacked))
+    assert "\x1b" not in text_of(
+        rendered(page(attacked, ReportLanguage.ZH), ReportForm.WORD, attacked)
+    )
 
 
-def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit_entry(data, store, incident, tmp_path):
+def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit_entry(
+    data, store, incident, tmp_path
+):
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
     target = tmp_path / "draft.docx"
-    words = ["--data", str(data), "report", A, "--format", "docx", "--lang", "zh", "-o", str(target)]
+    words = [
+        "--data",
+        str(data),
+        "report",
+        A,
+        "--format",
+        "docx",
+        "--lang",
+        "zh",
+        "-o",
+        str(target),
+    ]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert re.fullmatch(r"\d+ fields are left for a person to fill in.\n", result.stderr)
@@ -305,44 +410,72 @@ def test_the_command_writes_a_private_file_says_what_is_open_and_leaves_an_audit
     assert target.stat().st_mode & 0o777 == 0o600
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["draft.docx"]
     _, last = list(audit.entries(data / "audit"))[-1]
-    assert (last.action, last.object) == ("incident.draft", f"incident {A}: notification draft, docx, zh")
+    assert (last.action, last.object) == (
+        "incident.draft",
+        f"incident {A}: notification draft, docx, zh",
+    )
     printed = CliRunner().invoke(app, ["--data", str(data), "report", A])
     assert printed.stdout.startswith("> **草稿 · 未报送 · 待法务审核**")
-    assert "no incident with that id" in str(CliRunner().invoke(app, ["--data", str(data), "report", "INC-NOBODY"]).exception)
+    assert "no incident with that id" in str(
+        CliRunner().invoke(app, ["--data", str(data), "report", "INC-NOBODY"]).exception
+    )
 
 
 def test_a_document_bears_the_time_passed_in_and_no_other(case):
-    file = zipfile.ZipFile(io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case)))
+    file = zipfile.ZipFile(
+        io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case))
+    )
     assert {member.date_time for member in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    about = docx.Document(io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case))).core_properties
+    about = docx.Document(
+        io.BytesIO(rendered(page(case, ReportLanguage.ZH), ReportForm.WORD, case))
+    ).core_properties
     assert about.created == about.modified == case.now.replace(microsecond=0)
     assert about.author == "ullage"
     assert case.now == datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
 
 
 def test_sightings_are_whole_however_many(store, clock, context):
-    fold_all(store, clock, [finding(f"f{n}", range(10), people=range(3), site=f"s{n}") for n in range(205)])
+    fold_all(
+        store,
+        clock,
+        [finding(f"f{n}", range(10), people=range(3), site=f"s{n}") for n in range(205)],
+    )
     case = case_of(context, store, incident_id("f0"))
-    assert len(case.sightings) == store.count(Sighting, DocumentFilter({"incident": (incident_id("f0"),)})) == 205
+    assert (
+        len(case.sightings)
+        == store.count(Sighting, DocumentFilter({"incident": (incident_id("f0"),)}))
+        == 205
+    )
 
 
-def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_handed_out(store, clock, data):
+def test_the_list_of_bait_is_told_with_its_digest_and_the_time_before_it_was_handed_out(
+    store, clock, data
+):
     bait = (Bait(label="sms A", customers=1, verified=1),)
     fold_all(store, clock, [finding("f", range(40), "ab", canaries=bait, canaries_enrolled=3)])
     context = Context(data, clock.as_clock())
-    without = "\n".join(line.en for line in values(case_of(context, store, A))["scene_preservation"])
+    without = "\n".join(
+        line.en for line in values(case_of(context, store, A))["scene_preservation"]
+    )
     assert "no time stamp in the audit log" in without
     record(context.trail(), "bank", "sms A", 3, "ab" * 32, actor="ops")
     record(context.trail(), "bank", "sms B", 3, "cd" * 32, actor="ops")
     told = values(case_of(context, store, A))["scene_preservation"][-1]
-    assert f"that only one partner received, 3 invented customers, recorded {clock.as_clock().now():%Y-%m-%d}" in told.en
+    assert (
+        "that only one partner received, 3 invented customers, recorded"
+        f" {clock.as_clock().now():%Y-%m-%d}" in told.en
+    )
     assert "sms A" not in told.en + told.zh
     assert "ab" * 32 in told.en
     assert "ab" * 32 in told.zh
 
 
 def test_no_word_for_an_origin_says_who_leaked() -> None:
-    assert not [word for word in ORIGIN.values() if re.search("(?:我方|合作方|他处|客户|员工).{0,2}泄露", word)]
+    assert not [
+        word
+        for word in ORIGIN.values()
+        if re.search("(?:我方|合作方|他处|客户|员工).{0,2}泄露", word)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -352,7 +485,9 @@ def test_no_word_for_an_origin_says_who_leaked() -> None:
         (ReportLanguage.EN, ENTITY.name_en or ENTITY.name, "Prepared by Reviewed by Approved by"),
     ],
 )
-def test_the_document_has_whose_it_is_and_its_number_on_every_page_and_lines_to_sign(case, language, whose, signed):
+def test_the_document_has_whose_it_is_and_its_number_on_every_page_and_lines_to_sign(
+    case, language, whose, signed
+):
     document = docx.Document(io.BytesIO(rendered(page(case, language), ReportForm.WORD, case)))
     [sheet] = document.sections
     mark = language.line(MARK)

@@ -31,7 +31,16 @@ def asked_by(accounts, app, scope, purpose="test"):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/login", "/healthz", "/nowhere", "/v1/incidents", "/v1/nowhere", static_path("ullage.css")]
+    "path",
+    [
+        "/",
+        "/login",
+        "/healthz",
+        "/nowhere",
+        "/v1/incidents",
+        "/v1/nowhere",
+        static_path("ullage.css"),
+    ],
 )
 def test_every_answer_has_an_id_of_its_own(desk, path) -> None:
     ids = {desk.get(path).headers["x-request-id"] for _ in range(2)}
@@ -44,7 +53,10 @@ def test_what_the_guard_refuses_and_what_breaks_has_one_too(leaked, browser, mon
     assert OURS.fullmatch(browser.get("/", headers={"host": "elsewhere"}).headers["x-request-id"])
     monkeypatch.setattr("alerts.web.api.incidents.whole", None)
     answer = browser.get(f"/v1/incidents/{leaked}")
-    assert (answer.status_code, OURS.fullmatch(answer.headers["x-request-id"]) is not None) == (500, True)
+    assert (answer.status_code, OURS.fullmatch(answer.headers["x-request-id"]) is not None) == (
+        500,
+        True,
+    )
 
 
 def test_the_log_of_what_breaks_names_the_request(leaked, browser, monkeypatch, logged) -> None:
@@ -59,28 +71,57 @@ def test_a_plain_id_of_the_caller_is_taken_over(desk, given) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", ["", "x" * 65, "a b", "a@bank.example", PHONE, f"id-{PHONE}", 'a"b', "é".encode("latin-1"), "a.b"]
+    "given",
+    [
+        "",
+        "x" * 65,
+        "a b",
+        "a@bank.example",
+        PHONE,
+        f"id-{PHONE}",
+        'a"b',
+        "é".encode("latin-1"),
+        "a.b",
+    ],
 )
 def test_any_other_is_not(desk, given) -> None:
-    assert OURS.fullmatch(desk.get("/healthz", headers={"x-request-id": given}).headers["x-request-id"])
+    assert OURS.fullmatch(
+        desk.get("/healthz", headers={"x-request-id": given}).headers["x-request-id"]
+    )
 
 
 def test_what_a_request_changes_is_recorded_under_its_id(leaked, desk, accounts, context) -> None:
-    ask = asked_by(accounts, desk.app, ["incident.read", "incident.decide", "incident.export", "person.check"])
+    ask = asked_by(
+        accounts, desk.app, ["incident.read", "incident.decide", "incident.export", "person.check"]
+    )
     version = ask("GET", f"/v1/incidents/{leaked}").headers["etag"]
     asked = {"decision": "confirmed"}
-    assert ask("POST", f"/v1/incidents/{leaked}/decisions", "decide-1", version, json=asked).status_code == 200
+    assert (
+        ask(
+            "POST", f"/v1/incidents/{leaked}/decisions", "decide-1", version, json=asked
+        ).status_code
+        == 200
+    )
     assert ask("GET", "/v1/export/csv", "export-1").status_code == 200
     person = {"value": PHONE, "purpose": next(iter(PURPOSES)), "case": "C-1"}
     assert ask("POST", "/v1/exposed", "person-1", json=person).status_code == 200
     found = {one.action: one.request for one in entries(context) if one.request}
-    assert (found["incident.decide"], found["incident.export"], found["lookup"]) == ("decide-1", "export-1", "person-1")
-    assert [chain.name for chain in audit.walk_all(context.data / "audit", context.keys) if chain.faults] == []
+    assert (found["incident.decide"], found["incident.export"], found["lookup"]) == (
+        "decide-1",
+        "export-1",
+        "person-1",
+    )
+    assert [
+        chain.name for chain in audit.walk_all(context.data / "audit", context.keys) if chain.faults
+    ] == []
 
 
 def test_the_route_of_the_risk_engine_hands_its_request_on(leaked, desk, accounts, context) -> None:
     ask = asked_by(accounts, desk.app, ["exposure.ask"], "risk_engine")
-    assert ask("POST", "/v1/exposure", "engine-1", json={"pseudonyms": [handle("a")]}).status_code == 200
+    assert (
+        ask("POST", "/v1/exposure", "engine-1", json={"pseudonyms": [handle("a")]}).status_code
+        == 200
+    )
     assert [one.request for one in entries(context) if one.action == "exposure"] == ["engine-1"]
 
 
@@ -88,10 +129,17 @@ def test_of_several_that_are_answered_together_each_has_its_own(leaked, store, c
     lookup = Lookup(store, context.keys, ("bank",), context.clock, context.trail())
     token = REQUEST.set("of whoever is answered first")
     try:
-        screened([ExposureQuery(lookup, [handle("a")], [], "one", f"engine-{n}") for n in range(2)], context.trail(), 180.0)
+        screened(
+            [ExposureQuery(lookup, [handle("a")], [], "one", f"engine-{n}") for n in range(2)],
+            context.trail(),
+            180.0,
+        )
     finally:
         REQUEST.reset(token)
-    assert [one.request for one in entries(context) if one.action == "exposure"] == ["engine-0", "engine-1"]
+    assert [one.request for one in entries(context) if one.action == "exposure"] == [
+        "engine-0",
+        "engine-1",
+    ]
 
 
 def test_entries_without_a_request_are_written_as_before(context) -> None:
@@ -99,7 +147,12 @@ def test_entries_without_a_request_are_written_as_before(context) -> None:
     trail.append("rules.use", "rules", actor="Li")
     token = REQUEST.set("mine")
     try:
-        trail.append_all([PendingEntry("rules.use", "rules", "Li"), PendingEntry("rules.use", "rules", "Li", request="other")])
+        trail.append_all(
+            [
+                PendingEntry("rules.use", "rules", "Li"),
+                PendingEntry("rules.use", "rules", "Li", request="other"),
+            ]
+        )
     finally:
         REQUEST.reset(token)
     assert [one.request for one in entries(context)] == ["", "mine", "other"]

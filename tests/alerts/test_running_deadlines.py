@@ -1,6 +1,8 @@
-"""Nobody alone ends or hides a running deadline: every act × every role × every channel, taken from the code.
+"""Nobody alone ends or hides a running deadline: every act × every role × every channel, taken from
+the code.
 
-A change that adds an act has to be tried here (`test_every_act_is_tried`); what it does decides, not its name.
+A change that adds an act has to be tried here (`test_every_act_is_tried`); what it does decides,
+not its name.
 """
 
 from collections.abc import Callable
@@ -73,8 +75,12 @@ WORDS = {
     "excused": (("resolve", A, "--as", "false_positive", "--reason", "chance"),),
     "note": (("note", A, "seen"),),
     "reported pipl-57 first": (("deadline", A, "--sent", "--regime", "pipl-57", *REPORT),),
-    "reported nfra-2024 written": (("deadline", A, "--sent", "--regime", "nfra-2024", "--stage", "written", *REPORT),),
-    "applies pipl-57": (("deadline", A, "--regime", "pipl-57", "--applies", "--note", "it applies"),),
+    "reported nfra-2024 written": (
+        ("deadline", A, "--sent", "--regime", "nfra-2024", "--stage", "written", *REPORT),
+    ),
+    "applies pipl-57": (
+        ("deadline", A, "--regime", "pipl-57", "--applies", "--note", "it applies"),
+    ),
     "waived pipl-57": (("deadline", A, "--regime", "pipl-57", "--waived", "--note", "averted"),),
     "assigned": (("assign", A, "--due", "+90d"),),
     "takedown": (("takedown", A, "asked"),),
@@ -83,7 +89,9 @@ WORDS = {
     "detached": (("link", A, "--detach", "s1", "--note", "another's"),),
     "merged": (("link", A, B, "--merge", "--note", "one seller"),),
     "split": tuple(("link", A, B, way, "--note", "said") for way in ("--merge", "--split")),
-    "silenced": (("suppress", "--tenant", "bank", "--incident", A, "--reason", "known", "--days", "9"),),
+    "silenced": (
+        ("suppress", "--tenant", "bank", "--incident", A, "--reason", "known", "--days", "9"),
+    ),
     "second_confirmed": (("deadline", A, "--confirm", "all"),),
 }
 WAYS = [
@@ -113,19 +121,39 @@ def duties(store, clock) -> Duties:
 
 def told(store: IncidentStore, at, id_: str = A) -> None:
     store.put([Notification(
-        id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk", what="high", why="new",
+        id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk",
+        what="high", why="new",
         severity="high", outcome="sent", sent_at=at,
     )])  # fmt: skip
 
 
 @pytest.fixture
 def running(tenant, store, clock, duties) -> tuple[str, ...]:
-    """The names of the deadlines of incident A, which run; B has none. Both have sightings of their own."""
-    fold_all(store, clock, [finding("s1", range(20)), finding("s2", range(20)), finding("s3", range(50, 70), people="c")])
+    """The names of the deadlines of incident A, which run; B has none.
+
+    Both have sightings of their own.
+    """
+    fold_all(
+        store,
+        clock,
+        [
+            finding("s1", range(20)),
+            finding("s2", range(20)),
+            finding("s3", range(50, 70), people="c"),
+        ],
+    )
     seen = {one.id: one for one in store.scroll(Sighting, DocumentFilter())}
-    store.put([one.model_copy(update={"incident": B if one.id == "s3" else A}) for one in seen.values()])
+    store.put(
+        [one.model_copy(update={"incident": B if one.id == "s3" else A}) for one in seen.values()]
+    )
     store.delete(Incident, {one.incident for one in seen.values()})
-    clocked = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100, "sightings": 2}
+    clocked = {
+        "severity": "high",
+        "origin": "ours",
+        "clock": "run",
+        "customers": 100,
+        "sightings": 2,
+    }
     store.put([incident(A, **clocked), incident(B, clock="none")])
     told(store, clock.as_clock().now())
     store.refresh()
@@ -137,7 +165,9 @@ def deadlines(duties: Duties, id_: str = A) -> tuple[str, ...]:
     duties.store.refresh()
     found = duties.store.get(Incident, id_)
     head = duties.store.get(Incident, found.part_of) if found.part_of else found
-    return tuple(f"{duty.regime.id} {duty.stage.id}" for duty in duties.owed([head])[head.id].running)
+    return tuple(
+        f"{duty.regime.id} {duty.stage.id}" for duty in duties.owed([head])[head.id].running
+    )
 
 
 def by_page(who: Browser, act: str) -> None:
@@ -156,17 +186,26 @@ def by_api(desk, accounts) -> Callable[[str, str], None]:
     """With a token that may whatever of a role a program may."""
 
     def ask(role: str, act: str) -> None:
-        scope = sorted(ROLES[role] & {"incident.read", "incident.decide", "incident.assign", "incident.close"})
+        scope = sorted(
+            ROLES[role] & {"incident.read", "incident.decide", "incident.assign", "incident.close"}
+        )
         if "incident.read" not in scope:
             return
-        secret = accounts.add_token(f"token {role}", scope, ["bank"], purpose="test", days=1, by="test")[1]
+        secret = accounts.add_token(
+            f"token {role}", scope, ["bank"], purpose="test", days=1, by="test"
+        )[1]
         decision, *of = act.split(" ")
         members = {**FORMS[act], **dict(zip(("regime", "stage"), of, strict=False))}
         decision = {"excused": "false_positive"}.get(decision, decision)
         head = {"authorization": f"Bearer {secret}"}
         version = Browser(desk.app).ask("GET", f"/v1/incidents/{A}", headers=head).headers["etag"]
         sent = {**head, "if-match": version}
-        Browser(desk.app).ask("POST", f"/v1/incidents/{A}/decisions", json={"decision": decision, **members}, headers=sent)
+        Browser(desk.app).ask(
+            "POST",
+            f"/v1/incidents/{A}/decisions",
+            json={"decision": decision, **members},
+            headers=sent,
+        )
 
     return ask
 
@@ -174,7 +213,9 @@ def by_api(desk, accounts) -> Callable[[str, str], None]:
 def by_terminal(context, name: str, act: str) -> None:
     for words in WORDS[act]:
         done = CliRunner().invoke(terminal, [*words, "--by", name], obj=context)
-        assert done.exception is None or isinstance(done.exception, SystemExit | UllageError), done.exception
+        assert done.exception is None or isinstance(done.exception, SystemExit | UllageError), (
+            done.exception
+        )
 
 
 @pytest.fixture
@@ -195,7 +236,9 @@ def ask(log_in, by_api, accounts, context) -> Callable[[str, str, str], None]:
 
 
 @pytest.mark.parametrize(("act", "place"), WAYS)
-def test_no_single_person_ends_or_hides_a_running_deadline(running, duties, context, ask, act, place):
+def test_no_single_person_ends_or_hides_a_running_deadline(
+    running, duties, context, ask, act, place
+):
     assert len(running) == 3
     store = duties.store
     for role in ROLES:
@@ -203,15 +246,25 @@ def test_no_single_person_ends_or_hides_a_running_deadline(running, duties, cont
         Returns(Work(duties), context.trail(), own_rules).turn()
         assert {*running} <= {*deadlines(duties)}, f"{role} by {place}: {act}"
         assert suppressed(duties, [store.get(Incident, A)]) == {}, f"{role} by {place}: {act}"
-        assert Work(duties).write([store.get(Incident, A)])[A].stage == "open", f"{role} by {place}: {act}"
-        assert len([*store.scroll(Sighting, DocumentFilter({"incident": (A,)}))]) == 2, f"{role} by {place}: {act}"
+        assert Work(duties).write([store.get(Incident, A)])[A].stage == "open", (
+            f"{role} by {place}: {act}"
+        )
+        assert len([*store.scroll(Sighting, DocumentFilter({"incident": (A,)}))]) == 2, (
+            f"{role} by {place}: {act}"
+        )
 
 
-ENDING = [one for one in FORMS if one.split(" ")[0] in ("resolved", "false_positive", "reported", "waived", "excused")]
+ENDING = [
+    one
+    for one in FORMS
+    if one.split(" ")[0] in ("resolved", "false_positive", "reported", "waived", "excused")
+]
 
 
 @pytest.mark.parametrize("act", [*ENDING, "silenced"])
-def test_what_would_end_one_waits_and_is_done_once_a_second_person_confirms(running, duties, log_in, store, act):
+def test_what_would_end_one_waits_and_is_done_once_a_second_person_confirms(
+    running, duties, log_in, store, act
+):
     by_page(log_in("lead"), act)
     waiting = find_pending(store, [A])
     assert len(waiting) == 1
@@ -223,11 +276,17 @@ def test_what_would_end_one_waits_and_is_done_once_a_second_person_confirms(runn
     made = [*store.scroll(Decision, DocumentFilter()), *store.scroll(Suppression, DocumentFilter())]
     confirmed = [one for one in made if one.ends]
     assert [one.confirmed_by for one in confirmed] == ["dpo of all"]
-    visible = {*deadlines(duties)} if act not in ("resolved", "silenced") else {*running} - {*waiting[0].ends}
+    visible = (
+        {*deadlines(duties)}
+        if act not in ("resolved", "silenced")
+        else {*running} - {*waiting[0].ends}
+    )
     assert visible == {*running} - {*waiting[0].ends}
     assert find_pending(store, [A]) == []
     assert dpo.post(f"/incidents/{A}/decisions", answer).status_code == 303  # the same again
-    assert len([*store.scroll(Decision, DocumentFilter())]) == len([one for one in made if isinstance(one, Decision)])
+    assert len([*store.scroll(Decision, DocumentFilter())]) == len(
+        [one for one in made if isinstance(one, Decision)]
+    )
 
 
 def test_what_is_refused_has_no_effect_and_says_why(running, duties, log_in, store):
@@ -236,11 +295,16 @@ def test_what_is_refused_has_no_effect_and_says_why(running, duties, log_in, sto
     lead = log_in("lead")
     refused = {"status": "second_refused", "token": "f" * 16, "entry": [waiting.id]}
     assert lead.post(f"/incidents/{A}/decisions", refused).status_code == 400
-    assert lead.post(f"/incidents/{A}/decisions", {**refused, "note": "it is ours"}).status_code == 303
+    assert (
+        lead.post(f"/incidents/{A}/decisions", {**refused, "note": "it is ours"}).status_code == 303
+    )
     assert deadlines(duties) == running
     assert (
         log_in("dpo")
-        .post(f"/incidents/{A}/decisions", {"status": "second_confirmed", "token": "f" * 16, "entry": [waiting.id]})
+        .post(
+            f"/incidents/{A}/decisions",
+            {"status": "second_confirmed", "token": "f" * 16, "entry": [waiting.id]},
+        )
         .status_code
         == 400
     )
@@ -249,13 +313,20 @@ def test_what_is_refused_has_no_effect_and_says_why(running, duties, log_in, sto
 
 def test_several_that_one_letter_is_are_confirmed_at_once(running, duties, log_in, store):
     who = log_in("analyst")
-    for number, act in enumerate(("reported pipl-57 first", "reported nfra-2024 first", "reported nfra-2024 written")):
-        who.post(f"/incidents/{A}/decisions", {"token": f"{number + 1:016x}", "status": act, **SENT})
+    for number, act in enumerate(
+        ("reported pipl-57 first", "reported nfra-2024 first", "reported nfra-2024 written")
+    ):
+        who.post(
+            f"/incidents/{A}/decisions", {"token": f"{number + 1:016x}", "status": act, **SENT}
+        )
     waiting = [one.id for one in find_pending(store, [A])]
     assert len(waiting) == 3
     assert (
         log_in("lead")
-        .post(f"/incidents/{A}/decisions", {"status": "second_confirmed", "token": "f" * 16, "entry": waiting})
+        .post(
+            f"/incidents/{A}/decisions",
+            {"status": "second_confirmed", "token": "f" * 16, "entry": waiting},
+        )
         .status_code
         == 303
     )
@@ -267,11 +338,16 @@ def cases(duties, context) -> Cases:
     return Cases(Work(duties), context.trail())
 
 
-def test_what_only_waits_for_somebody_to_know_is_not_ended_by_whoever_knows_it(store, cases, duties):
+def test_what_only_waits_for_somebody_to_know_is_not_ended_by_whoever_knows_it(
+    store, cases, duties
+):
     """Nobody was told of it, because no channel took it: whoever looks at it knows."""
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     assert deadlines(duties) == ()
-    for end in (lambda: cases.excuse(A, "chance", by="Li Wei"), lambda: cases.decide(A, "resolved", by="Li Wei")):
+    for end in (
+        lambda: cases.excuse(A, "chance", by="Li Wei"),
+        lambda: cases.decide(A, "resolved", by="Li Wei"),
+    ):
         assert isinstance(end().made, PendingDecision)
     assert store.count(Decision, DocumentFilter()) == 0
 
@@ -283,39 +359,65 @@ def test_what_waits_for_a_person_who_decides_can_be_called_none(store, cases, cl
 
 
 @pytest.mark.parametrize("chosen", ["reported pipl-57 first", "waived pipl-57"])
-def test_a_deadline_that_does_not_run_yet_is_not_met_by_one_person_either(store, cases, clock, chosen):
-    """Else somebody would confirm the leak later, and find a deadline that was ended before it began."""
+def test_a_deadline_that_does_not_run_yet_is_not_met_by_one_person_either(
+    store, cases, clock, chosen
+):
+    """Else somebody would confirm the leak later, and find a deadline that was ended before it
+    began.
+    """
     store.put([incident(A, severity="high", origin="unknown", clock="if confirmed")])
     told(store, clock.as_clock().now())
-    said = {"note": "averted", "channel": "fax", "reference": "R-1"} if chosen.startswith("reported") else {"note": "averted"}
+    said = (
+        {"note": "averted", "channel": "fax", "reference": "R-1"}
+        if chosen.startswith("reported")
+        else {"note": "averted"}
+    )
     assert isinstance(cases.decide(A, chosen, by="Li Wei", **said).made, PendingDecision)
 
 
-def test_an_incident_that_was_silenced_before_is_heard_once_its_deadlines_run(store, cases, clock, duties, context):
+def test_an_incident_that_was_silenced_before_is_heard_once_its_deadlines_run(
+    store, cases, clock, duties, context
+):
     fold_all(store, clock, [finding("s1", range(20))])
-    store.put([one.model_copy(update={"incident": A}) for one in store.scroll(Sighting, DocumentFilter())])
+    store.put(
+        [one.model_copy(update={"incident": A}) for one in store.scroll(Sighting, DocumentFilter())]
+    )
     store.put([incident(A, severity="high", origin="unknown", clock="if confirmed")])
-    Suppressions(duties, context.trail()).suppress("bank", SuppressionConditions(incident=A), days=9, by="Li Wei", reason="known")
+    Suppressions(duties, context.trail()).suppress(
+        "bank", SuppressionConditions(incident=A), days=9, by="Li Wei", reason="known"
+    )
     told(store, clock.as_clock().now())
     assert suppressed(duties, [store.get(Incident, A)])
     cases.decide(A, "confirmed", by="Wang Fang")
     assert suppressed(duties, [store.get(Incident, A)]) == {}
 
 
-def test_a_part_that_is_a_false_positive_does_not_end_the_deadlines_of_the_whole(store, cases, clock, duties):
+def test_a_part_that_is_a_false_positive_does_not_end_the_deadlines_of_the_whole(
+    store, cases, clock, duties
+):
     store.put([incident(A, severity="high", origin="ours", clock="run"), incident(B, clock="none")])
     told(store, clock.as_clock().now())
     running = deadlines(duties)
     clock.advance(60)
     cases.excuse(B, "chance", by="Li Wei")
     store.put(
-        [store.get(Incident, A).model_copy(update={"parts": (B,)}), store.get(Incident, B).model_copy(update={"part_of": A})]
+        [
+            store.get(Incident, A).model_copy(update={"parts": (B,)}),
+            store.get(Incident, B).model_copy(update={"part_of": A}),
+        ]
     )
     assert deadlines(duties) == running != ()
 
 
-def test_a_false_positive_that_another_incident_becomes_part_of_comes_back(store, cases, duties, context, clock):
-    store.put([before := incident(A, clock="none"), incident(B, severity="high", origin="ours", clock="run")])
+def test_a_false_positive_that_another_incident_becomes_part_of_comes_back(
+    store, cases, duties, context, clock
+):
+    store.put(
+        [
+            before := incident(A, clock="none"),
+            incident(B, severity="high", origin="ours", clock="run"),
+        ]
+    )
     cases.excuse(A, "chance", by="Li Wei")
     clock.advance(60)
     now = before.model_copy(update={"parts": (B,), "clock": "run"})
@@ -325,17 +427,23 @@ def test_a_false_positive_that_another_incident_becomes_part_of_comes_back(store
     assert "pipl-57 first" in deadlines(duties)
 
 
-def test_a_part_whose_time_as_false_positive_is_over_hinders_nobody(store, cases, duties, context, clock):
+def test_a_part_whose_time_as_false_positive_is_over_hinders_nobody(
+    store, cases, duties, context, clock
+):
     store.put([incident(A, clock="none"), incident(B, clock="none")])
     for id_ in (A, B):
         cases.excuse(id_, "chance", by="Li Wei", days=1)
     store.put([store.get(Incident, B).model_copy(update={"part_of": A})])
     clock.advance(86400 * 2)
     Returns(Work(duties), context.trail(), own_rules).turn()
-    assert [one.incident for one in store.scroll(Decision, DocumentFilter()) if one.act == "returned"] == [A]
+    assert [
+        one.incident for one in store.scroll(Decision, DocumentFilter()) if one.act == "returned"
+    ] == [A]
 
 
-def test_a_detachment_asked_for_before_the_deadlines_ran_waits_for_a_second_person(store, cases, clock, duties, context):
+def test_a_detachment_asked_for_before_the_deadlines_ran_waits_for_a_second_person(
+    store, cases, clock, duties, context
+):
     fold_all(store, clock, [finding("s1", range(20)), finding("s2", range(20))])
     found = next(store.scroll(Incident, DocumentFilter()))
     quiet = found.model_copy(update={"clock": "if confirmed", "severity": "high"})
@@ -356,12 +464,16 @@ def test_the_same_sent_again_is_the_same_even_if_a_deadline_began_meanwhile(stor
 
 
 def test_resolving_again_does_not_move_the_final_report(store, cases, clock, duties):
-    """Its deadline counts from the end of the handling: whoever ends it again would have more time."""
+    """Its deadline counts from the end of the handling: whoever ends it again would have more
+    time.
+    """
     store.put([incident(A, severity="high", origin="ours", clock="none")])
     cases.decide(A, "applies nfra-2024", by="Li Wei", note="it does")
     told(store, clock.as_clock().now())
     for stage in ("first", "written"):
-        waiting = cases.decide(A, f"reported nfra-2024 {stage}", by="Li Wei", channel="fax", reference="R-1").made
+        waiting = cases.decide(
+            A, f"reported nfra-2024 {stage}", by="Li Wei", channel="fax", reference="R-1"
+        ).made
         lead = Cases(cases.work, cases.trail, SECOND)
         lead.answer(A, waiting.id, by="Wang Fang", confirm=True)
     assert isinstance(cases.decide(A, "resolved", by="Li Wei").made, Decision)

@@ -17,13 +17,30 @@ from ullage.identifiers import kinds
 
 A = incident_id("f")
 HOSTILE = (
-    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "\u202egnp.exe", "\x1b[31m",
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "\u202egnp.exe",
+    "\x1b[31m",
     "=cmd|' /C calc'!A0",
 )  # fmt: skip
 
 
-PAGES = ["/", f"/incidents/{A}", "/exposed", "/noise", static_path("ullage.css"), "/metrics", "/healthz", "/readyz"]
-PAGES += ["/v1/incidents", f"/v1/incidents/{A}", "/v1/openapi.json", "/nowhere", "/incidents/INC-NOBODY", "/?severity=awful"]
+PAGES = [
+    "/",
+    f"/incidents/{A}",
+    "/exposed",
+    "/noise",
+    static_path("ullage.css"),
+    "/metrics",
+    "/healthz",
+    "/readyz",
+]
+PAGES += [
+    "/v1/incidents",
+    f"/v1/incidents/{A}",
+    "/v1/openapi.json",
+    "/nowhere",
+    "/incidents/INC-NOBODY",
+    "/?severity=awful",
+]
 EXPECTED = {"/nowhere": 404, "/incidents/INC-NOBODY": 404, "/?severity=awful": 400}
 
 
@@ -34,7 +51,10 @@ def test_every_kind_of_identifier_can_be_looked_up_and_has_a_name_in_chinese(bro
         answer = browser.post("/exposed", {**ASKED, "value": value})
         assert answer.status_code == 200, name
         assert (
-            translation.KIND[name] in browser.post("/exposed", {**ASKED, "value": value}, {**OURS, "accept-language": "zh"}).text
+            translation.KIND[name]
+            in browser.post(
+                "/exposed", {**ASKED, "value": value}, {**OURS, "accept-language": "zh"}
+            ).text
         )
         assert value not in answer.text
 
@@ -44,7 +64,10 @@ def test_every_route_answers_with_every_header(browser, leaked, path):
     answer = browser.get(path)
     assert answer.status_code == EXPECTED.get(path, 200)
     policy = answer.headers["content-security-policy"]
-    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'")
+    assert policy.startswith(
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action"
+        " 'self'"
+    )
     assert "frame-ancestors 'none'; base-uri 'none'" in policy
     assert "unsafe" not in policy
     names = ("x-content-type-options", "referrer-policy", "cross-origin-opener-policy")
@@ -54,25 +77,31 @@ def test_every_route_answers_with_every_header(browser, leaked, path):
 
 
 @pytest.mark.parametrize("name", MEDIA_TYPES)
-def test_what_never_changes_under_its_name_is_kept_for_a_year_and_compressed_where_that_is_understood(browser, name):
+def test_static_files_are_cached_for_a_year_and_compressed_on_request(browser, name):
     plain = browser.get(static_path(name), headers={"accept-encoding": "identity"})
     packed = browser.get(static_path(name), headers={"accept-encoding": "br, gzip"})
     assert hashlib.sha256(plain.content).hexdigest()[:16] in static_path(name)
     assert packed.content == plain.content
-    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (None, "gzip")
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (
+        None,
+        "gzip",
+    )
     assert int(packed.headers["content-length"]) < len(plain.content) / 2
     assert plain.headers["vary"] == packed.headers["vary"] == "accept-encoding"
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if not path.startswith("/static/")])
-def test_no_page_is_compressed_because_its_length_would_tell_of_what_is_in_it(browser, leaked, path):
+def test_no_page_is_compressed_because_its_length_would_tell_of_what_is_in_it(
+    browser, leaked, path
+):
     assert "content-encoding" not in browser.get(path, headers={"accept-encoding": "gzip"}).headers
 
 
 def test_no_other_route_exists(browser):
     spec = browser.get("/v1/openapi.json").json()
     assert set(spec["paths"]) == {
-        "/v1/incidents", "/v1/incidents/{id_}", "/v1/incidents/{id_}/decisions", "/v1/incidents/{id_}/customers",
+        "/v1/incidents", "/v1/incidents/{id_}", "/v1/incidents/{id_}/decisions",
+        "/v1/incidents/{id_}/customers",
         "/v1/incidents/{id_}/sightings", "/v1/assess",
         "/v1/export/{form}", "/v1/exposed", "/v1/exposure", "/v1/outcomes",
         "/v1/events", "/v1/events/key",
@@ -81,7 +110,9 @@ def test_no_other_route_exists(browser):
 
 
 @pytest.mark.parametrize("path", ["/", f"/incidents/{A}", "/exposed", "/noise"])
-def test_a_page_has_no_script_but_that_for_keys_and_nothing_from_another_host(browser, leaked, path):
+def test_a_page_has_no_script_but_that_for_keys_and_nothing_from_another_host(
+    browser, leaked, path
+):
     answer = browser.get(path)
     assert answer.status_code == 200
     text = answer.text
@@ -90,21 +121,27 @@ def test_a_page_has_no_script_but_that_for_keys_and_nothing_from_another_host(br
     assert re.findall(r"<script[^>]*>", text) == [f'<script src="{static_path("desk.js")}" defer>']
     assert set(re.findall(r'(?:src|<link[^>]*href)="([^"]*)"', text)) == ours
     assert set(re.findall(r'action="([^"]*)"', text)) <= {
-        "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout", "/sellers",
-        "/language", "/incidents/bulk", f"/incidents/{A}#customers", f"/incidents/{A}/addresses", f"/incidents/{A}/customers.csv",
+        "/", "/exposed", f"/incidents/{A}/decisions", f"/incidents/{A}/silence", "/logout",
+        "/sellers",
+        "/language", "/incidents/bulk", f"/incidents/{A}#customers", f"/incidents/{A}/addresses",
+        f"/incidents/{A}/customers.csv",
         f"/incidents/{A}/letter", f"/incidents/{A}/report",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:9999", "evil.example:8600", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1", "127.0.0.1:9999", "evil.example:8600", ""]
+)
 def test_a_name_that_is_not_ours_is_refused_everywhere(browser, host):
     for path in ("/", "/metrics", "/v1/incidents"):
         assert browser.get(path, headers={"host": host}).status_code == 421
 
 
 FORGED = [
-    {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"sec-fetch-site": "none"}, {"origin": "https://evil.example"},
-    {"origin": "null"}, {"origin": "http://127.0.0.1:9999"}, {"origin": "https://127.0.0.1:8600"}, {},
+    {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"sec-fetch-site": "none"},
+    {"origin": "https://evil.example"},
+    {"origin": "null"}, {"origin": "http://127.0.0.1:9999"}, {"origin": "https://127.0.0.1:8600"},
+    {},
     {"sec-fetch-site": "cross-site", "origin": f"http://{HOST}"},
 ]  # fmt: skip
 
@@ -126,7 +163,12 @@ def test_a_program_that_is_no_browser_may_send_json_to_the_api_alone(browser, le
     assert browser.ask("POST", "/v1/exposed", json=ASKED).status_code == 200
     assert browser.ask("POST", "/exposed", json=ASKED).status_code == 403
     assert browser.ask("POST", "/v1/exposed", data=ASKED).status_code == 403
-    assert browser.ask("POST", "/v1/exposed", json=ASKED, headers={"origin": "https://evil.example"}).status_code == 403
+    assert (
+        browser.ask(
+            "POST", "/v1/exposed", json=ASKED, headers={"origin": "https://evil.example"}
+        ).status_code
+        == 403
+    )
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
@@ -150,12 +192,16 @@ def test_reading_changes_nothing(browser, leaked, store):
     assert store.count(Decision, DocumentFilter()) == store.count(Audit, DocumentFilter()) == 0
 
 
-def test_a_look_up_finds_the_person_and_the_value_is_nowhere_afterwards(browser, leaked, data, registry):
+def test_a_look_up_finds_the_person_and_the_value_is_nowhere_afterwards(
+    browser, leaked, data, registry
+):
     answer = browser.post("/exposed", ASKED)
     assert "<h2>Exposed" in answer.text
     assert A not in answer.text
     assert handle("a") not in answer.text
-    written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file()).decode("latin-1")
+    written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file()).decode(
+        "latin-1"
+    )
     for place in (
         answer.text,
         str(answer.headers),
@@ -186,7 +232,9 @@ BAD = [{"purpose": "curiosity"}, {"case": ""}, {"case": PHONE}, {"case": "a b"}]
 
 
 @pytest.mark.parametrize("wrong", BAD, ids=str)
-def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(browser, leaked, store, wrong):
+def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(
+    browser, leaked, store, wrong
+):
     page = browser.post("/exposed", {**ASKED, **wrong})
     api = browser.ask("POST", "/v1/exposed", json={**ASKED, **wrong})
     assert page.status_code == api.status_code == 400
@@ -195,17 +243,35 @@ def test_a_look_up_without_who_why_and_case_is_refused_and_echoes_nothing(browse
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"[]", b'"13800138000"', b'{"value": "13800138000"}', b'{"13800138000": 1}', b'{"value": {}}']
+    "body",
+    [
+        b"{",
+        b"[]",
+        b'"13800138000"',
+        b'{"value": "13800138000"}',
+        b'{"13800138000": 1}',
+        b'{"value": {}}',
+    ],
 )
 def test_a_malformed_body_is_answered_without_repeating_it(browser, body):
-    answer = browser.ask("POST", "/v1/exposed", content=body, headers={"content-type": "application/json"})
+    answer = browser.ask(
+        "POST", "/v1/exposed", content=body, headers={"content-type": "application/json"}
+    )
     assert answer.status_code == 400
     assert "13800138000" not in answer.text + browser.log.getvalue()
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/incidents"])
 @pytest.mark.parametrize(
-    "q", [PHONE, "１３８００１３８０００", "客户 110105 19491231 002X", "6200000000000005", "a@example.com", "a13800138000b"]
+    "q",
+    [
+        PHONE,
+        "１３８００１３８０００",
+        "客户 110105 19491231 002X",
+        "6200000000000005",
+        "a@example.com",
+        "a13800138000b",
+    ],
 )
 def test_words_that_hold_an_identifier_are_refused_and_not_echoed(browser, leaked, path, q):
     for name in ("q", "site", "tenant"):
@@ -220,23 +286,40 @@ def test_words_that_hold_an_identifier_are_refused_and_not_echoed(browser, leake
 def test_what_a_site_says_is_shown_as_text(browser, store, clock, text):
     hostile = {"title": text, "author": text, "url": f"javascript:alert('{text}')"}
     fold_all(
-        store, clock, [finding("f", range(10), people="a", capture=hostile, statistics={"skeleton": text, "brands": (text,)})]
+        store,
+        clock,
+        [
+            finding(
+                "f",
+                range(10),
+                people="a",
+                capture=hostile,
+                statistics={"skeleton": text, "brands": (text,)},
+            )
+        ],
     )
     for path in ("/", f"/incidents/{A}"):
         page = browser.get(path).text
         assert not re.search(r"<script(?! src=)|<img|onerror=alert\(1\)>", page)
         assert 'href="javascript' not in page
-        assert "49" not in re.sub(r"\d{2}:\d{2}|[0-9a-f]{16,32}", "", page) if "7*7" in text else True
+        assert (
+            "49" not in re.sub(r"\d{2}:\d{2}|[0-9a-f]{16,32}", "", page) if "7*7" in text else True
+        )
         assert "\u202e" not in page
         assert "\x1b" not in page
     assert browser.get(f"/v1/incidents/{A}").json()["titles"] == [text]
     if text.isascii() and text.isprintable():
-        assert text in page.replace("&lt;", "<").replace("&gt;", ">").replace("&#34;", '"').replace("&#39;", "'")
+        assert text in page.replace("&lt;", "<").replace("&gt;", ">").replace("&#34;", '"').replace(
+            "&#39;", "'"
+        )
 
 
 def test_a_link_leaves_without_saying_where_from(browser, leaked):
     page = browser.get(f"/incidents/{A}").text
-    assert '<a href="https://paste.example/1" rel="noopener noreferrer nofollow" target="_blank">' in page
+    assert (
+        '<a href="https://paste.example/1" rel="noopener noreferrer nofollow" target="_blank">'
+        in page
+    )
 
 
 def test_decisions_are_appended_and_give_the_status(browser, leaked, store):
@@ -249,7 +332,9 @@ def test_decisions_are_appended_and_give_the_status(browser, leaked, store):
     (decision,) = store.scroll(Decision, DocumentFilter())
     assert (decision.by, decision.status, decision.note) == (ASKER, "confirmed", "与客户核实")
     assert "与客户核实" in browser.get(f"/incidents/{A}").text
-    assert browser.get("/v1/incidents", params={"status": "confirmed"}).json()["items"][0]["id"] == A
+    assert (
+        browser.get("/v1/incidents", params={"status": "confirmed"}).json()["items"][0]["id"] == A
+    )
     assert browser.get("/v1/incidents", params={"status": "open"}).json()["items"] == []
 
 
@@ -276,7 +361,11 @@ def test_the_list_is_filtered_and_paged(browser, store, clock):
     for n in range(120):
         title = {"title": "四件套" if n % 2 else "快递"}
         site = f"s{n % 3}"
-        fold_all(store, clock, [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,), site=site, capture=title)])
+        fold_all(
+            store,
+            clock,
+            [finding(f"f{n}", range(n * 10, n * 10 + 10), people=(n,), site=site, capture=title)],
+        )
         clock.advance(1)
     seen, path = [], "/?q=四件套&flat=1"
     while path:
@@ -315,7 +404,9 @@ def test_a_store_that_is_down_is_said_and_not_ready(browser, leaked, store, monk
     assert browser.get("/healthz").status_code == 200
 
 
-def test_a_bug_is_answered_and_logged_by_its_name_alone(browser, leaked, store, monkeypatch, registry):
+def test_a_bug_is_answered_and_logged_by_its_name_alone(
+    browser, leaked, store, monkeypatch, registry
+):
     def broken(*_, **__):
         raise KeyError(PHONE)
 
@@ -334,10 +425,20 @@ def test_times_are_shown_with_their_zone(browser, leaked):
     assert "Time zone: Asia/Shanghai." in page
 
 
-def test_a_decision_is_in_the_audit_log_once_however_often_the_form_is_sent(browser, leaked, context):
+def test_a_decision_is_in_the_audit_log_once_however_often_the_form_is_sent(
+    browser, leaked, context
+):
     for _ in range(2):
-        browser.post(f"/incidents/{A}/decisions", {"status": "confirmed", "note": "", "token": "0123456789abcdef"})
-    browser.post(f"/incidents/{A}/decisions", {"status": "note", "note": f"call {PHONE}", "token": "0" * 16})
-    found = [(entry.action, entry.object, entry.actor, entry.tenant) for _, entry in audit.entries(context.data / "audit")]
+        browser.post(
+            f"/incidents/{A}/decisions",
+            {"status": "confirmed", "note": "", "token": "0123456789abcdef"},
+        )
+    browser.post(
+        f"/incidents/{A}/decisions", {"status": "note", "note": f"call {PHONE}", "token": "0" * 16}
+    )
+    found = [
+        (entry.action, entry.object, entry.actor, entry.tenant)
+        for _, entry in audit.entries(context.data / "audit")
+    ]
     found = [one for one in found if not one[0].startswith("account.")]
     assert found == [("incident.decide", f"incident {A}: confirmed", ASKER, "bank")]

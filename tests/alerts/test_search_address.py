@@ -30,7 +30,11 @@ def served(data, store, accounts, clock):
     def under(text: str) -> Browser:
         (data / "ullage.toml").write_text(text)
         context = Context(data, clock.as_clock())
-        return Browser(create_app(context, store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP))
+        return Browser(
+            create_app(
+                context, store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP
+            )
+        )
 
     return under
 
@@ -41,7 +45,11 @@ def proxied(source: str = "203.0.113.7") -> dict[str, str]:
 
 
 def log_in(who: Browser, headers: dict[str, str], password: str = PASSWORD):
-    return who.post("/login", {"name": ASKER, "password": password}, {**headers, "sec-fetch-site": "same-origin"})
+    return who.post(
+        "/login",
+        {"name": ASKER, "password": password},
+        {**headers, "sec-fetch-site": "same-origin"},
+    )
 
 
 @pytest.mark.parametrize("text", [PROXIED, PAGE], ids=["search.public", "notify.page"])
@@ -54,20 +62,34 @@ def test_the_public_name_is_answered_and_no_other(served, text):
 
 
 def test_a_page_address_that_is_not_encrypted_is_no_public_name(served):
-    assert served('[notify]\npage = "http://ullage.bank.example"\n').get("/login", headers={"host": PUBLIC}).status_code == 421
+    assert (
+        served('[notify]\npage = "http://ullage.bank.example"\n')
+        .get("/login", headers={"host": PUBLIC})
+        .status_code
+        == 421
+    )
 
 
-def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_this_host_alone(served):
+def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_this_host_alone(
+    served,
+):
     who = served(PROXIED)
     answer = log_in(who, proxied())
     cookie = answer.headers.get_list("set-cookie")[0]
     assert answer.status_code == 303
     assert cookie.startswith("__Host-ullage_session=")
-    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "path=/", "samesite=strict", "secure"}
+    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {
+        "httponly",
+        "path=/",
+        "samesite=strict",
+        "secure",
+    }
     session = cookie.partition(";")[0]
     assert who.get("/", headers={**proxied(), "cookie": session}).status_code == 200
     bare = session.removeprefix("__Host-")
-    assert who.get("/", headers={**proxied(), "cookie": bare}).status_code == 401, "a name that anybody can set"
+    assert who.get("/", headers={**proxied(), "cookie": bare}).status_code == 401, (
+        "a name that anybody can set"
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,35 +104,56 @@ def test_a_login_by_the_public_name_has_a_cookie_for_encrypted_connections_of_th
     ids=str,
 )
 def test_a_form_is_taken_from_the_public_origin_alone(served, headers, status):
-    answer = served(PROXIED).post("/login", {"name": ASKER, "password": PASSWORD}, {**proxied(), **headers})
+    answer = served(PROXIED).post(
+        "/login", {"name": ASKER, "password": PASSWORD}, {**proxied(), **headers}
+    )
     assert answer.status_code == status
 
 
 def test_a_proxy_that_keeps_its_own_host_says_the_public_one_beside_it(served):
     who = served(PROXIED)
     assert who.get("/login", headers={"host": HOST, "x-forwarded-host": PUBLIC}).status_code == 200
-    assert who.get("/login", headers={"host": HOST, "x-forwarded-host": "evil.example"}).status_code == 421
+    assert (
+        who.get("/login", headers={"host": HOST, "x-forwarded-host": "evil.example"}).status_code
+        == 421
+    )
 
 
 def test_a_browser_that_came_over_tls_is_told_to_come_so_always(served):
     who = served(PROXIED)
-    assert who.get("/login", headers=proxied()).headers["strict-transport-security"] == "max-age=31536000"
+    assert (
+        who.get("/login", headers=proxied()).headers["strict-transport-security"]
+        == "max-age=31536000"
+    )
     assert who.get("/nowhere", headers=proxied()).headers["strict-transport-security"]
     assert "strict-transport-security" not in who.get("/login").headers
-    assert "strict-transport-security" not in served(PAGE).get("/login", headers={"x-forwarded-proto": "https"}).headers
+    assert (
+        "strict-transport-security"
+        not in served(PAGE).get("/login", headers={"x-forwarded-proto": "https"}).headers
+    )
 
 
 def test_one_reader_behind_a_proxy_makes_no_other_wait(served):
     who = served(PROXIED)
     for n in range(OF_SOURCE):
-        who.post("/login", {"name": f"name{n}x", "password": "x"}, {**proxied("203.0.113.7"), "sec-fetch-site": "same-origin"})
+        who.post(
+            "/login",
+            {"name": f"name{n}x", "password": "x"},
+            {**proxied("203.0.113.7"), "sec-fetch-site": "same-origin"},
+        )
     assert log_in(who, proxied("203.0.113.7")).status_code == 429
     assert log_in(who, proxied("203.0.113.8")).status_code == 303
 
 
 def test_nobody_says_where_he_comes_from_but_a_proxy_of_ours(served):
     who = served(PAGE)  # which names no proxy
-    for name in ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-IP"):
+    for name in (
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "Forwarded",
+        "X-Real-IP",
+    ):
         answer = log_in(who, {"host": PUBLIC, name: "203.0.113.7"})
         assert (answer.status_code, "search.proxies" in answer.text) == (400, True), name
     assert log_in(who, {"host": PUBLIC}).status_code == 303
@@ -135,8 +178,12 @@ def test_what_is_for_machines_is_for_this_machine_alone(served, path):
         ([], "203.0.113.7", "10.0.0.1"),
     ],
 )
-def test_the_source_is_the_last_address_that_is_no_proxy_of_ours(proxies, forwarded, source, context):
-    settings = context.settings.model_copy(update={"search": SearchSettings(proxies=tuple(proxies))})
+def test_the_source_is_the_last_address_that_is_no_proxy_of_ours(
+    proxies, forwarded, source, context
+):
+    settings = context.settings.model_copy(
+        update={"search": SearchSettings(proxies=tuple(proxies))}
+    )
     headers = {"host": "h:1", "x-forwarded-for": forwarded}
     asked = Reach.of(settings, {"h:1"}).asked({"client": ("10.0.0.1", 5)}, headers)
     assert (asked.host, asked.source) == ("h:1", source)

@@ -46,9 +46,13 @@ def port(context, store, accounts, registry, clock, tls) -> Iterator[int]:
     keys.make_tenant(context.keys, "bank")
     listener = socket.create_server(("127.0.0.1", 0))
     number = listener.getsockname()[1]
-    app = create_app(context, store, accounts, registry, frozenset({f"127.0.0.1:{number}"}), hasher=CHEAP)
+    app = create_app(
+        context, store, accounts, registry, frozenset({f"127.0.0.1:{number}"}), hasher=CHEAP
+    )
     stop = threading.Event()
-    thread = threading.Thread(target=serve, args=(app, listener, stop), kwargs={"tls": tls}, daemon=True)
+    thread = threading.Thread(
+        target=serve, args=(app, listener, stop), kwargs={"tls": tls}, daemon=True
+    )
     thread.start()
     yield number
     stop.set()
@@ -58,7 +62,9 @@ def port(context, store, accounts, registry, clock, tls) -> Iterator[int]:
 
 @pytest.fixture
 def token(accounts) -> str:
-    return accounts.add_token("crm", ["incident.read"], ["*"], purpose="a test", days=1, by="test")[1]
+    return accounts.add_token("crm", ["incident.read"], ["*"], purpose="a test", days=1, by="test")[
+        1
+    ]
 
 
 def connect(port: int) -> socket.socket:
@@ -66,7 +72,10 @@ def connect(port: int) -> socket.socket:
 
 
 def request(port: int, head: str, body: bytes = b"", path: str = "/login") -> bytes:
-    return f"{head} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nsec-fetch-site: same-origin\r\n".encode() + body
+    return (
+        f"{head} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nsec-fetch-site: same-origin\r\n".encode()  # noqa: E501
+        + body
+    )
 
 
 def status(answer: bytes) -> int:
@@ -82,7 +91,14 @@ def answer(peer: socket.socket) -> bytes:
             return got
         got += more
     head, _, body = got.partition(b"\r\n\r\n")
-    length = next((int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0)
+    length = next(
+        (
+            int(line.split(b":")[1])
+            for line in head.lower().split(b"\r\n")
+            if line.startswith(b"content-length")
+        ),
+        0,
+    )
     while len(body) < length:
         body += peer.recv(65_536)
     return head + b"\r\n\r\n" + body
@@ -94,8 +110,9 @@ def send_for_ever(peer: socket.socket) -> None:
 
 
 def chunked(size: int) -> bytes:
-    return b"content-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n" + b"".join(
-        b"400\r\n" + b"a" * 1024 + b"\r\n" for _ in range(size // 1024)
+    return (
+        b"content-type: application/x-www-form-urlencoded\r\ntransfer-encoding: chunked\r\n\r\n"
+        + b"".join(b"400\r\n" + b"a" * 1024 + b"\r\n" for _ in range(size // 1024))
     )
 
 
@@ -114,7 +131,11 @@ def test_request_with_two_lengths_ends_its_connection(port: int, method: str, pa
 
 
 def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
-    with listening("search", "127.0.0.1", 0) as (listener, port), connect(port), closing(listener.accept()[0]) as accepted:
+    with (
+        listening("search", "127.0.0.1", 0) as (listener, port),
+        connect(port),
+        closing(listener.accept()[0]) as accepted,
+    ):
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -130,7 +151,13 @@ class RecordingProtocol(http_server.BoundedProtocol):
 
 
 async def two_parts(_scope, _receive, send) -> None:
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"transfer-encoding", b"chunked")]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"transfer-encoding", b"chunked")],
+        }
+    )
     await send({"type": "http.response.body", "body": b"at once", "more_body": True})
     await asyncio.sleep(0)
     await send({"type": "http.response.body", "body": b"alone", "more_body": True})
@@ -138,11 +165,15 @@ async def two_parts(_scope, _receive, send) -> None:
     await send({"type": "http.response.body"})
 
 
-def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothing(monkeypatch) -> None:
+def test_a_head_and_its_body_are_one_packet_and_what_comes_later_waits_for_nothing(
+    monkeypatch,
+) -> None:
     monkeypatch.setattr(RecordingProtocol, "sent", [], raising=False)
     stop = threading.Event()
     with listening("search", "127.0.0.1", 0) as (listener, port):
-        server = threading.Thread(target=serve, args=(two_parts, listener, stop, RecordingProtocol), daemon=True)
+        server = threading.Thread(
+            target=serve, args=(two_parts, listener, stop, RecordingProtocol), daemon=True
+        )
         server.start()
         with connect(port) as peer:
             peer.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -160,7 +191,9 @@ def test_the_bounds_are_those_that_are_promised() -> None:
     assert middleware.MAX_BODY == 16 * 1024
 
 
-@pytest.mark.parametrize("extra", [b"", b"content-length: 7\r\n"], ids=["chunked", "chunked with a length"])
+@pytest.mark.parametrize(
+    "extra", [b"", b"content-length: 7\r\n"], ids=["chunked", "chunked with a length"]
+)
 def test_a_chunked_body_is_cut_at_the_cap_while_it_comes(port, extra) -> None:
     """The rest is not waited for: the answer comes before the last chunk."""
     with closing(connect(port)) as peer:
@@ -171,7 +204,11 @@ def test_a_chunked_body_is_cut_at_the_cap_while_it_comes(port, extra) -> None:
 @pytest.mark.parametrize(("extra", "expected"), [(b"", 411), (b"content-length: 3\r\n", 400)])
 def test_a_small_chunked_body_is_refused_too(port, extra, expected) -> None:
     with closing(connect(port)) as peer:
-        peer.sendall(request(port, "POST") + extra + b"transfer-encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n")
+        peer.sendall(
+            request(port, "POST")
+            + extra
+            + b"transfer-encoding: chunked\r\n\r\n3\r\na=b\r\n0\r\n\r\n"
+        )
         assert status(answer(peer)) == expected
 
 
@@ -198,7 +235,9 @@ def refused_while_sending(peer: socket.socket, port: int) -> bytes:
 
 
 def test_an_answer_is_read_whole_by_who_goes_on_sending(port, monkeypatch) -> None:
-    """What is refused before it was read whole: a socket that is closed with bytes unread is reset, and its answer lost."""
+    """What is refused before it was read whole: a socket that is closed with bytes unread is
+    reset, and its answer lost.
+    """
     monkeypatch.setattr(http_server, "LINGER_SECONDS", SOON)
     with closing(connect(port)) as peer:
         assert status(refused_while_sending(peer, port)) == 400
@@ -238,13 +277,21 @@ def test_a_head_without_end_is_refused(port) -> None:
 BEGINNINGS = {
     "nothing": b"",
     "half a head": b"GET /login HTTP/1.1\r\nhost: x\r\nx-slow: ",
-    "half a body": b"POST /login HTTP/1.1\r\nhost: HOST\r\nsec-fetch-site: same-origin\r\ncontent-length: 1000\r\n\r\ntoken=",
-    "endless chunks": b"POST /login HTTP/1.1\r\nhost: HOST\r\nsec-fetch-site: same-origin\r\ntransfer-encoding: chunked\r\n\r\n",
+    "half a body": (
+        b"POST /login HTTP/1.1\r\nhost: HOST\r\nsec-fetch-site: same-origin\r\ncontent-length:"
+        b" 1000\r\n\r\ntoken="
+    ),
+    "endless chunks": (
+        b"POST /login HTTP/1.1\r\nhost: HOST\r\nsec-fetch-site: same-origin\r\ntransfer-encoding:"
+        b" chunked\r\n\r\n"
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BEGINNINGS)
-def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name, monkeypatch) -> None:
+def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(
+    port, name, monkeypatch
+) -> None:
     monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.5)
     drip = b"1\r\na\r\n" if name == "endless chunks" else b"a"
 
@@ -258,7 +305,8 @@ def test_a_request_that_does_not_end_is_cut_however_steadily_it_drips(port, name
                 writer.write(drip)
             await asyncio.wait([ended], timeout=0.05)
         writer.close()
-        await asyncio.gather(ended, return_exceptions=True)  # a cut connection may say so as an error
+        # a cut connection may say so as an error
+        await asyncio.gather(ended, return_exceptions=True)
         return asyncio.get_running_loop().time() - began
 
     assert asyncio.run(drips()) < SOON
@@ -303,7 +351,9 @@ def test_a_connection_ends_after_its_last_request_and_says_so(port, monkeypatch)
         assert peer.recv(1) == b""
 
 
-def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(port, monkeypatch) -> None:
+def test_many_slow_connections_keep_nobody_out_and_are_no_more_than_the_cap(
+    port, monkeypatch
+) -> None:
     monkeypatch.setattr(http_server, "MOST_CONNECTIONS", 10)
     slow = [connect(port) for _ in range(40)]
     for peer in slow:
@@ -347,7 +397,9 @@ def test_who_is_being_answered_is_not_cut_for_a_newcomer(port, token, monkeypatc
 
 
 def test_a_route_whose_body_streams_has_longer_for_it(port, accounts, monkeypatch) -> None:
-    token = accounts.add_token("files", ["file.assess"], ["*"], purpose="a test", days=1, by="test")[1]
+    token = accounts.add_token(
+        "files", ["file.assess"], ["*"], purpose="a test", days=1, by="test"
+    )[1]
     monkeypatch.setattr(http_server, "REQUEST_SECONDS", 0.5)
     session = f"authorization: Bearer {token}\r\ncontent-type: multipart/form-data; boundary=b\r\n"
     head = f"{session}content-length: 1000\r\n\r\n"

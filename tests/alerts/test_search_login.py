@@ -8,18 +8,46 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from alerts.accounts.sessions import FIRST_WAIT, LONGEST_WAIT, MOST, OF_ACCOUNT, OF_ALL, OF_SOURCE, Attempt, Attempts
+from alerts.accounts.sessions import (
+    FIRST_WAIT,
+    LONGEST_WAIT,
+    MOST,
+    OF_ACCOUNT,
+    OF_ALL,
+    OF_SOURCE,
+    Attempt,
+    Attempts,
+)
 from alerts.cases.lookups.lookup import index_tags
 from alerts.web.app import create_app
 from alerts.web.auth import WRONG_TOKENS
 from alerts.web.static_files import static_path
-from tests.alerts.browser import ASKED, ASKER, CHEAP, HOST, OURS, PASSWORD, PHONE, Browser, add_account
+from tests.alerts.browser import (
+    ASKED,
+    ASKER,
+    CHEAP,
+    HOST,
+    OURS,
+    PASSWORD,
+    PHONE,
+    Browser,
+    add_account,
+)
 from ullage import audit
 from ullage.runtime.rate_limit import LimitedError
 from ullage.security.masking import Secret
 
 OPEN = ("/metrics", "/healthz", "/readyz", static_path("ullage.css"), "/login")
-CLOSED = ("/", "/exposed", "/noise", "/incidents/INC-X", "/v1/incidents", "/v1/export/csv", "/v1/openapi.json", "/nowhere")
+CLOSED = (
+    "/",
+    "/exposed",
+    "/noise",
+    "/incidents/INC-X",
+    "/v1/incidents",
+    "/v1/export/csv",
+    "/v1/openapi.json",
+    "/nowhere",
+)
 WORK = ["incident.read", "incident.export", "person.check"]
 
 
@@ -41,7 +69,9 @@ def bearer(token: str) -> dict[str, str]:
 
 def trail(context, *about: str) -> list[tuple[str, str, str]]:
     """What stands in the audit log of accounts and tokens: action, actor, object."""
-    found = [(one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")]
+    found = [
+        (one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")
+    ]
     return [one for one in found if one[0].partition(".")[0] in (about or ("account", "token"))]
 
 
@@ -76,7 +106,11 @@ def test_name_and_password_open_a_session_whose_cookie_is_neither(stranger) -> N
     cookie = answer.headers.get_list("set-cookie")[0]
     assert PASSWORD not in cookie
     assert ASKER not in cookie
-    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {"httponly", "path=/", "samesite=strict"}
+    assert {part.strip().lower() for part in cookie.split(";")[1:]} == {
+        "httponly",
+        "path=/",
+        "samesite=strict",
+    }
     assert stranger.get("/").status_code == 200
 
 
@@ -93,7 +127,10 @@ def test_two_sessions_have_two_ids_and_either_ends_alone(browser, stranger) -> N
     assert browser.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("cookie", ["", "x", "ullage_session", "ullage_session=", "ullage_session=" + "a" * 43, "other=1; x=2"])
+@pytest.mark.parametrize(
+    "cookie",
+    ["", "x", "ullage_session", "ullage_session=", "ullage_session=" + "a" * 43, "other=1; x=2"],
+)
 def test_a_cookie_of_no_session_is_nobodys(stranger, cookie) -> None:
     assert stranger.get("/", headers={"cookie": cookie}).status_code == 401
 
@@ -107,7 +144,9 @@ def test_a_session_that_is_not_used_is_over(browser, clock, context) -> None:
     assert browser.get("/").status_code == 401
 
 
-def test_a_session_is_over_after_half_a_day_however_much_it_is_used(browser, clock, context) -> None:
+def test_a_session_is_over_after_half_a_day_however_much_it_is_used(
+    browser, clock, context
+) -> None:
     step = context.settings.search.idle_minutes * 60 - 1
     for _ in range(int(12 * 3600 // step)):
         clock.advance(step)
@@ -121,11 +160,15 @@ def test_a_session_is_over_after_half_a_day_however_much_it_is_used(browser, clo
     [
         lambda accounts: accounts.set_disabled(ASKER, is_disabled=True),
         lambda accounts: accounts.set_roles(ASKER, ["agent"], ["bank"]),
-        lambda accounts: accounts.set_password(ASKER, CHEAP.hash("another sentence of words"), is_own=True),
+        lambda accounts: accounts.set_password(
+            ASKER, CHEAP.hash("another sentence of words"), is_own=True
+        ),
     ],
     ids=["closed", "other roles", "other password"],
 )
-def test_a_session_ends_with_the_next_request_after_its_account_changed(browser, accounts, change) -> None:
+def test_a_session_ends_with_the_next_request_after_its_account_changed(
+    browser, accounts, change
+) -> None:
     assert browser.get("/").status_code == 200
     change(accounts)
     assert browser.get("/").status_code == 401
@@ -142,31 +185,45 @@ def test_a_closed_account_is_let_in_again_when_it_is_open(stranger, accounts) ->
 # One answer to all who are not let in.
 
 
-def test_an_unknown_name_a_wrong_password_and_a_closed_account_get_the_same_answer(stranger, accounts) -> None:
+def test_an_unknown_name_a_wrong_password_and_a_closed_account_get_the_same_answer(
+    stranger, accounts
+) -> None:
     add_account(accounts, "Wang Fang", ["agent"])
     accounts.set_disabled("Wang Fang", is_disabled=True)
     told = {
         (one.status_code, one.text)
-        for one in (stranger.log_in("nobody"), stranger.log_in(ASKER, "x"), stranger.log_in("Wang Fang"))
+        for one in (
+            stranger.log_in("nobody"),
+            stranger.log_in(ASKER, "x"),
+            stranger.log_in("Wang Fang"),
+        )
     }
     assert len(told) == 1
     assert next(iter(told))[0] == 401
 
 
 def test_a_password_is_looked_at_whatever_else_is_wrong(stranger, accounts, monkeypatch) -> None:
-    """An unknown name and a closed account take as long as a wrong password: each is digested once."""
+    """An unknown name and a closed account take as long as a wrong password: each is digested
+    once.
+    """
     add_account(accounts, "Wang Fang", ["agent"])
     accounts.set_disabled("Wang Fang", is_disabled=True)
     verified = []
     real = type(CHEAP).verify
-    monkeypatch.setattr(type(CHEAP), "verify", lambda self, digest, text: verified.append(text) or real(self, digest, text))
+    monkeypatch.setattr(
+        type(CHEAP),
+        "verify",
+        lambda self, digest, text: verified.append(text) or real(self, digest, text),
+    )
     for name in ("nobody", ASKER, "Wang Fang", ""):
         stranger.log_in(name, "one of four")
     assert verified == ["one of four"] * 4
 
 
 @pytest.mark.parametrize("name", [ASKER, "nobody"])
-def test_an_account_that_is_tried_has_to_wait_and_longer_each_time(stranger, clock, registry, context, name) -> None:
+def test_an_account_that_is_tried_has_to_wait_and_longer_each_time(
+    stranger, clock, registry, context, name
+) -> None:
     for _ in range(OF_ACCOUNT):
         assert stranger.log_in(name, "guess").status_code == 401
     waits = []
@@ -211,7 +268,9 @@ def test_a_desk_that_changes_shifts_is_not_limited(stranger) -> None:
         assert stranger.log_in(ASKER).status_code == 303
 
 
-def test_logins_and_refusals_are_in_the_audit_log_and_nothing_that_was_typed(stranger, context) -> None:
+def test_logins_and_refusals_are_in_the_audit_log_and_nothing_that_was_typed(
+    stranger, context
+) -> None:
     stranger.log_in("my password is hunter2", "x")
     stranger.log_in(ASKER, "wrong")
     stranger.log_in(ASKER)
@@ -242,7 +301,10 @@ def test_a_password_of_somebody_elses_opens_nothing_but_its_change(newcomer, lea
     for path in ("/", f"/incidents/{leaked}", "/noise"):
         answer = newcomer.get(path)
         assert (answer.status_code, answer.headers["location"]) == (303, "/password")
-    assert newcomer.post(f"/incidents/{leaked}/decisions", {"status": "resolved"}).headers["location"] == "/password"
+    assert (
+        newcomer.post(f"/incidents/{leaked}/decisions", {"status": "resolved"}).headers["location"]
+        == "/password"
+    )
     assert newcomer.get("/v1/incidents").status_code == 401
     assert "This password was set by somebody else" in newcomer.get("/password").text
 
@@ -283,7 +345,9 @@ def test_a_password_of_somebody_elses_runs_out_unused(stranger, accounts, clock)
 
 def test_the_old_password_is_guessed_no_oftener_at_its_change_than_at_the_door(newcomer) -> None:
     typed = {"old": "guess", "new": NEW, "again": NEW}
-    assert [newcomer.post("/password", typed).status_code for _ in range(OF_ACCOUNT + 1)] == [401] * OF_ACCOUNT + [429]
+    assert [newcomer.post("/password", typed).status_code for _ in range(OF_ACCOUNT + 1)] == [
+        401
+    ] * OF_ACCOUNT + [429]
 
 
 # Programs.
@@ -295,18 +359,25 @@ def test_a_program_sends_its_token_itself(stranger, token) -> None:
     for wrong in (token[:-1], token + "x", "", token.swapcase(), "ü" * 43):
         headers = [(b"authorization", f"Bearer {wrong}".encode("latin-1"))]
         assert stranger.ask("GET", "/v1/incidents", headers=headers).status_code == 401
-    assert stranger.get("/v1/incidents", headers={"authorization": f"Basic {token}"}).status_code == 401
+    assert (
+        stranger.get("/v1/incidents", headers={"authorization": f"Basic {token}"}).status_code
+        == 401
+    )
 
 
 def test_a_token_is_good_for_its_scope_alone(stranger, token, leaked) -> None:
     decided = {"by": "Li", "decision": "confirmed"}
-    answer = stranger.ask("POST", f"/v1/incidents/{leaked}/decisions", json=decided, headers=bearer(token))
+    answer = stranger.ask(
+        "POST", f"/v1/incidents/{leaked}/decisions", json=decided, headers=bearer(token)
+    )
     assert (answer.status_code, "incident.decide" in answer.json()["detail"]) == (403, True)
 
 
 def test_a_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, token) -> None:
     (made,) = accounts.tokens()
-    other = accounts.add_token("siem", ["incident.read"], ["*"], purpose="exports", days=1, by="test")[1]
+    other = accounts.add_token(
+        "siem", ["incident.read"], ["*"], purpose="exports", days=1, by="test"
+    )[1]
     clock.advance(86_400)
     assert stranger.get("/v1/incidents", headers=bearer(other)).status_code == 401
     assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 200
@@ -314,17 +385,26 @@ def test_a_token_ends_when_it_expires_or_is_revoked(stranger, accounts, clock, t
     assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 401
 
 
-def test_what_a_program_does_is_in_its_name_and_that_which_it_says(stranger, token, leaked, context) -> None:
+def test_what_a_program_does_is_in_its_name_and_that_which_it_says(
+    stranger, token, leaked, context
+) -> None:
     for asked in ({**ASKED, "by": "Wang Fang"}, ASKED):
-        assert stranger.ask("POST", "/v1/exposed", json=asked, headers=bearer(token)).status_code == 200
+        assert (
+            stranger.ask("POST", "/v1/exposed", json=asked, headers=bearer(token)).status_code
+            == 200
+        )
     assert [one[1] for one in trail(context, "lookup")] == ["Wang Fang via crm", "crm"]
     for who in (PHONE, "x" * 65):
-        answer = stranger.ask("POST", "/v1/exposed", json={**ASKED, "by": who}, headers=bearer(token))
+        answer = stranger.ask(
+            "POST", "/v1/exposed", json={**ASKED, "by": who}, headers=bearer(token)
+        )
         assert answer.status_code == 400
         assert who not in answer.text
 
 
-def test_what_a_person_does_is_in_their_own_name_whatever_they_type(browser, leaked, context) -> None:
+def test_what_a_person_does_is_in_their_own_name_whatever_they_type(
+    browser, leaked, context
+) -> None:
     browser.ask("POST", "/v1/exposed", json={**ASKED, "by": "Wang Fang"})
     assert [one[1] for one in trail(context, "lookup")] == [ASKER]
 
@@ -342,22 +422,34 @@ def test_wrong_tokens_are_limited_and_counted(stranger, registry, clock, token) 
     assert 1 <= int(limited.headers["retry-after"]) <= 60
     assert "guess" not in limited.text
     assert stranger.get("/v1/incidents", headers=bearer(token)).status_code == 200
-    counted = {o: registry.get_sample_value("ullage_search_logins_total", {"outcome": o}) for o in ("refused", "limited")}
+    counted = {
+        o: registry.get_sample_value("ullage_search_logins_total", {"outcome": o})
+        for o in ("refused", "limited")
+    }
     assert counted == {"refused": WRONG_TOKENS, "limited": 1}
 
 
 # Other sites.
 
 
-@pytest.mark.parametrize("headers", [{}, {"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}], ids=str)
+@pytest.mark.parametrize(
+    "headers", [{}, {"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example"}], ids=str
+)
 def test_another_site_cannot_log_a_browser_in_or_out(browser, stranger, headers) -> None:
-    assert stranger.post("/login", {"name": ASKER, "password": PASSWORD}, headers).status_code == 403
+    assert (
+        stranger.post("/login", {"name": ASKER, "password": PASSWORD}, headers).status_code == 403
+    )
     assert browser.post("/logout", {}, headers).status_code == 403
-    assert browser.post("/password", {"old": PASSWORD, "new": NEW, "again": NEW}, headers).status_code == 403
+    assert (
+        browser.post("/password", {"old": PASSWORD, "new": NEW, "again": NEW}, headers).status_code
+        == 403
+    )
     assert browser.get("/").status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/incidents/INC-ABCDEFGHIJ", "/?severity=high&status=open", "/exposed"])
+@pytest.mark.parametrize(
+    "path", ["/", "/incidents/INC-ABCDEFGHIJ", "/?severity=high&status=open", "/exposed"]
+)
 def test_who_had_to_log_in_comes_to_what_was_asked_for(stranger, path) -> None:
     page = stranger.get(path).text
     assert f'name="then" value="{path.replace("&", "&amp;")}"' in page
@@ -365,13 +457,23 @@ def test_who_had_to_log_in_comes_to_what_was_asked_for(stranger, path) -> None:
 
 
 @pytest.mark.parametrize(
-    "then", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "", "/\r\nx: y"]
+    "then",
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "",
+        "/\r\nx: y",
+    ],
 )
 def test_a_login_leads_to_no_other_host(stranger, then) -> None:
     assert stranger.log_in(ASKER, then=then).headers["location"] == "/"
 
 
-def test_a_link_from_elsewhere_can_be_followed_with_the_session_that_there_is(browser, stranger) -> None:
+def test_a_link_from_elsewhere_can_be_followed_with_the_session_that_there_is(
+    browser, stranger
+) -> None:
     page = stranger.get("/incidents/INC-ABCDEFGHIJ", headers={"sec-fetch-site": "cross-site"}).text
     assert '<a href="/incidents/INC-ABCDEFGHIJ">I am logged in' in page
     assert "I am logged in" not in stranger.get("/", headers={"sec-fetch-site": "none"}).text
@@ -387,14 +489,17 @@ def ask(browser: Browser, how: str, value: str = PHONE):
 
 
 @pytest.mark.parametrize("how", ["page", "api"])
-def test_a_sweep_of_numbers_is_refused_counted_and_audited(browser, registry, clock, context, how) -> None:
+def test_a_sweep_of_numbers_is_refused_counted_and_audited(
+    browser, registry, clock, context, how
+) -> None:
     allowed = context.settings.search.lookups_per_minute
     answers = [ask(browser, how, f"138001380{n:02d}") for n in range(allowed + 5)]
     assert [one.status_code for one in answers] == [200] * allowed + [429] * 5
     assert all(1 <= int(one.headers["retry-after"]) <= 60 for one in answers[allowed:])
     assert "13800138" not in "".join(one.text for one in answers[allowed:])
     assert registry.get_sample_value("ullage_search_lookups_total", {"outcome": "limited"}) == 5
-    noted = [one[0] for one in trail(context, "lookup") if one[0] != "lookup.sweep"]  # which is told of neighbouring numbers
+    # which is told of neighbouring numbers
+    noted = [one[0] for one in trail(context, "lookup") if one[0] != "lookup.sweep"]
     assert noted == ["lookup"] * allowed + ["lookup.limited"]
     clock.advance(int(answers[-1].headers["retry-after"]))
     assert ask(browser, how).status_code == 200
@@ -430,7 +535,9 @@ def test_many_people_are_no_way_around(data, store, accounts, clock) -> None:
 # Every look-up is in the audit log.
 
 
-def test_a_look_up_stands_in_the_audit_log_by_tag_before_it_is_answered(browser, leaked, context, monkeypatch) -> None:
+def test_a_look_up_stands_in_the_audit_log_by_tag_before_it_is_answered(
+    browser, leaked, context, monkeypatch
+) -> None:
     ask(browser, "page")
     ask(browser, "api", "13900139000")
     ask(browser, "api", "no identifier")
@@ -445,7 +552,9 @@ def test_a_look_up_stands_in_the_audit_log_by_tag_before_it_is_answered(browser,
         ("lookup", "Li Wei", "", why, "no identifier: refused"),
     ]
     assert [chain.faults for chain in audit.walk_all(context.data / "audit", context.keys)] == [[]]
-    log = b"".join(path.read_bytes() for path in (context.data / "audit").rglob("*") if path.is_file())
+    log = b"".join(
+        path.read_bytes() for path in (context.data / "audit").rglob("*") if path.is_file()
+    )
     assert PHONE.encode() not in log
 
 
@@ -469,13 +578,27 @@ def test_audit_list_shows_look_ups(browser, leaked, data, capsys, monkeypatch) -
     ask(browser, "page")
     done = CliRunner().invoke(app, ["list", "--json", "--action", "lookup"], obj=Context(data))
     (row,) = [json.loads(line) for line in done.stdout.splitlines()]
-    assert (row["chain"], row["action"], row["actor"], row["tenant"]) == ("search", "lookup", "Li Wei", "bank")
+    assert (row["chain"], row["action"], row["actor"], row["tenant"]) == (
+        "search",
+        "lookup",
+        "Li Wei",
+        "bank",
+    )
     assert row["object"].endswith("found in 1 incident")
 
 
 # Parameters of the address.
 
-ROUTES = ["/", "/exposed", "/noise", "/login", "/metrics", "/healthz", "/readyz", static_path("ullage.css")]
+ROUTES = [
+    "/",
+    "/exposed",
+    "/noise",
+    "/login",
+    "/metrics",
+    "/healthz",
+    "/readyz",
+    static_path("ullage.css"),
+]
 ROUTES += ["/v1/incidents", "/v1/openapi.json", "/v1/export/csv"]
 
 
@@ -489,7 +612,9 @@ def test_a_parameter_that_is_not_known_is_an_error_on_every_route(browser, leake
 
 
 @pytest.mark.parametrize("path", ["/incidents/{}", "/v1/incidents/{}"])
-def test_a_parameter_that_is_not_known_is_an_error_of_one_incident_too(browser, leaked, path) -> None:
+def test_a_parameter_that_is_not_known_is_an_error_of_one_incident_too(
+    browser, leaked, path
+) -> None:
     assert browser.get(path.format(leaked)).status_code == 200
     assert browser.get(path.format(leaked), params={"limit": 1}).status_code == 400
 
@@ -500,14 +625,18 @@ def test_a_form_is_posted_to_an_address_without_parameters(browser, leaked) -> N
 
 
 def test_the_parameters_that_are_known_are_named(browser) -> None:
-    assert "severity, since, site, status" in browser.get("/v1/incidents", params={"whose": "ours"}).json()["detail"]
+    assert (
+        "severity, since, site, status"
+        in browser.get("/v1/incidents", params={"whose": "ours"}).json()["detail"]
+    )
     assert "accepts none" in browser.get("/noise", params={"q": "x"}).text
 
 
 def test_one_of_two_values_is_not_ignored(browser) -> None:
     answer = browser.get("/v1/incidents?severity=high&severity=low")
     assert (answer.status_code, answer.json()["detail"]) == (400, "severity: given more than once")
-    named = browser.get("/v1/export/csv?id=INC-A&id=INC-B").json()["detail"]  # of which there may be several
+    # of which there may be several
+    named = browser.get("/v1/export/csv?id=INC-A&id=INC-B").json()["detail"]
     assert named.startswith("2 of these incidents do not exist")
 
 
@@ -516,8 +645,12 @@ def from_(browser: Browser, address: str, password: str = "guess", name: str = A
     transport = httpx.ASGITransport(app=browser.app, client=(address, 4000))
 
     async def send() -> httpx.Response:
-        async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", cookies=browser.cookies) as client:
-            return await client.post("/login", data={"name": name, "password": password}, headers=OURS)
+        async with httpx.AsyncClient(
+            transport=transport, base_url=f"http://{HOST}", cookies=browser.cookies
+        ) as client:
+            return await client.post(
+                "/login", data={"name": name, "password": password}, headers=OURS
+            )
 
     return asyncio.run(send())
 
@@ -529,17 +662,25 @@ def test_nobody_elsewhere_locks_a_named_person_out(stranger, desk) -> None:
     assert from_(Browser(desk.app), "192.0.2.7", PASSWORD).status_code == 303
 
 
-def test_whoever_guesses_from_everywhere_waits_and_a_device_that_is_known_does_not(stranger, desk, clock) -> None:
+def test_whoever_guesses_from_everywhere_waits_and_a_device_that_is_known_does_not(
+    stranger, desk, clock
+) -> None:
     known = Browser(desk.app)
     known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
     for n in range(OF_ALL):
         from_(stranger, f"198.51.100.{n}")
-    assert from_(stranger, "203.0.113.1", PASSWORD).status_code == 429, "an account is not guessed from many places"
+    assert from_(stranger, "203.0.113.1", PASSWORD).status_code == 429, (
+        "an account is not guessed from many places"
+    )
     assert from_(known, "203.0.113.2", PASSWORD).status_code == 303
-    assert from_(known, "198.51.100.1", PASSWORD).status_code == 303, "nor by who is at the same address"
+    assert from_(known, "198.51.100.1", PASSWORD).status_code == 303, (
+        "nor by who is at the same address"
+    )
 
 
-def test_what_a_device_keeps_is_of_one_account_and_ends_with_the_password(stranger, desk, accounts, clock) -> None:
+def test_what_a_device_keeps_is_of_one_account_and_ends_with_the_password(
+    stranger, desk, accounts, clock
+) -> None:
     add_account(accounts, "Zhao Min", ["agent"])
     known = Browser(desk.app)
     known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
@@ -558,14 +699,18 @@ def test_what_a_device_keeps_is_of_one_account_and_ends_with_the_password(strang
 def test_a_device_that_is_known_guesses_no_more_than_others(desk) -> None:
     known = Browser(desk.app)
     known.cookies |= dict(from_(known, "192.0.2.1", PASSWORD).cookies)
-    assert [from_(known, f"192.0.2.{n}").status_code for n in range(OF_ACCOUNT + 1)] == [401] * OF_ACCOUNT + [429]
+    assert [from_(known, f"192.0.2.{n}").status_code for n in range(OF_ACCOUNT + 1)] == [
+        401
+    ] * OF_ACCOUNT + [429]
 
 
 def test_what_is_remembered_of_attempts_is_bounded(clock) -> None:
     attempts = Attempts(clock.as_clock())
     for n in range(2 * MOST):
         attempts.begin(Attempt(f"name{n}", f"192.0.2.{n}"))
-    assert {kind: len(known) for kind, known in attempts._tries.items()} == dict.fromkeys(attempts._tries, MOST)
+    assert {kind: len(known) for kind, known in attempts._tries.items()} == dict.fromkeys(
+        attempts._tries, MOST
+    )
     for _ in range(OF_SOURCE):
         with contextlib.suppress(LimitedError):
             attempts.begin(Attempt("Li", "203.0.113.9"))
@@ -573,4 +718,6 @@ def test_what_is_remembered_of_attempts_is_bounded(clock) -> None:
     for n in range(50):
         with contextlib.suppress(LimitedError):
             attempts.begin(Attempt(f"another{n}", "203.0.113.9"))
-    assert len(set(attempts._tries["account"]) - set(until)) <= OF_SOURCE, "whoever waits adds nothing"
+    assert len(set(attempts._tries["account"]) - set(until)) <= OF_SOURCE, (
+        "whoever waits adds nothing"
+    )

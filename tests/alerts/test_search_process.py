@@ -51,7 +51,9 @@ def process(data: Path) -> Iterator[subprocess.Popen[str]]:
 def program(data: Path) -> str:
     """A program's token."""
     with closing(Accounts(data, Clock())) as accounts:
-        return accounts.add_token("crm", ["incident.read"], ["*"], purpose="a test", days=1, by="test")[1]
+        return accounts.add_token(
+            "crm", ["incident.read"], ["*"], purpose="a test", days=1, by="test"
+        )[1]
 
 
 def address(process: subprocess.Popen[str]) -> str:
@@ -59,13 +61,15 @@ def address(process: subprocess.Popen[str]) -> str:
     return re.fullmatch(r"search page: (http://127\.0\.0\.1:\d+/)\n", line)[1]
 
 
-def test_it_says_where_it_is_serves_there_alone_and_ends_on_sigterm_without_a_word_of_what_was_asked(process, data):
+def test_search_process_serves_only_loopback_and_logs_no_query(process, data):
     url = address(process)
     assert listeners(process.pid) == [f"0100007F:{int(url.rstrip('/').rpartition(':')[2]):04X}"]
     token = program(data)
     assert httpx.get(url, timeout=60).status_code == 401
     with httpx.Client(
-        base_url=url, headers={"connection": "keep-alive", "authorization": f"Bearer {token}"}, timeout=60
+        base_url=url,
+        headers={"connection": "keep-alive", "authorization": f"Bearer {token}"},
+        timeout=60,
     ) as client:
         assert "No incidents yet" in client.get("/").text
         assert client.get("/", params={"q": TYPED}).status_code == 400
@@ -78,9 +82,19 @@ def test_it_says_where_it_is_serves_there_alone_and_ends_on_sigterm_without_a_wo
     assert process.returncode == 0
     assert out == ""
     said = re.findall(r'"event": "(\w+)"', err)
-    assert [one for one in said if one != "rules_in_force"] == ["started", "stopped"], "what rules fired is read beside it"
+    assert [one for one in said if one != "rules_in_force"] == [
+        "started",
+        "stopped",
+    ], "what rules fired is read beside it"
     assert (
-        len(re.findall(r"^first login \(made now, said once\): admin with the password [a-z0-9-]{27}, ", err, re.MULTILINE)) == 1
+        len(
+            re.findall(
+                r"^first login \(made now, said once\): admin with the password [a-z0-9-]{27}, ",
+                err,
+                re.MULTILINE,
+            )
+        )
+        == 1
     )
     assert TYPED not in err
     assert token not in out + err
@@ -99,7 +113,9 @@ def listeners(pid: int) -> list[str]:
 
 
 def refused(data: Path, **settings: str) -> tuple[str, str]:
-    """What is printed, and the last line of what is said, where it does not start: for that no process is needed."""
+    """What is printed, and the last line of what is said, where it does not start: for that no
+    process is needed.
+    """
     code, out, err = in_this_process("--data", str(data), "search", **settings)
     assert code == 2
     assert "Traceback" not in err
@@ -110,7 +126,13 @@ def test_a_taken_port_is_one_line_and_exit_2(data):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = refused(data, search__port=str(port))
-    assert said == ("", f"ullage: port {port} of search is taken (Address already in use): set search.port, 0 for any")
+    assert said == (
+        "",
+        (
+            f"ullage: port {port} of search is taken (Address already in use): set search.port, 0"
+            " for any"
+        ),
+    )
 
 
 def test_a_host_that_is_not_loopback_is_refused(data):
@@ -125,12 +147,16 @@ def test_it_does_not_outlive_a_supervisor_that_is_gone(data):
 
 
 def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data):
-    (data / "ullage.toml").write_text('[search]\nsocket = "desk.sock"\nproxies = ["unix"]\npublic = ["https://desk.example"]\n')
+    (data / "ullage.toml").write_text(
+        '[search]\nsocket = "desk.sock"\nproxies = ["unix"]\npublic = ["https://desk.example"]\n'
+    )
     path = data / "desk.sock"
     with start(data) as process:
         assert process.stdout.readline() == f"search page: unix:{path}\n"
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://desk.example", timeout=60) as client:
+        with httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(path)), base_url="http://desk.example", timeout=60
+        ) as client:
             assert client.get("/login").status_code == 200
             assert client.get("/login", headers={"host": "evil.example"}).status_code == 421
             assert client.get("/readyz", headers={"host": "localhost"}).text == "ready\n"
@@ -143,9 +169,13 @@ def test_on_a_socket_file_it_answers_by_the_public_name_and_leaves_no_file(data)
 
 def test_with_a_certificate_it_speaks_tls_and_nothing_else(data, tmp_path):
     certificate, key = own_certificate(tmp_path)
-    (data / "ullage.toml").write_text(f'[search]\nport = 0\ncertificate = "{certificate}"\nkey = "{key}"\n')
+    (data / "ullage.toml").write_text(
+        f'[search]\nport = 0\ncertificate = "{certificate}"\nkey = "{key}"\n'
+    )
     with start(data) as process:
-        url = re.fullmatch(r"search page: (https://127\.0\.0\.1:\d+/)\n", process.stdout.readline())[1]
+        url = re.fullmatch(
+            r"search page: (https://127\.0\.0\.1:\d+/)\n", process.stdout.readline()
+        )[1]
         trusting = ssl.create_default_context(cafile=certificate)
         assert httpx.get(f"{url}login", verify=trusting, timeout=60).status_code == 200
         with pytest.raises(httpx.HTTPError):
@@ -162,12 +192,22 @@ def own_certificate(folder: Path) -> tuple[Path, Path]:
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "desk")])
     names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    builder = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    )
+    builder = (
+        builder.serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+    )
     made = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
     paths = folder / "console.pem", folder / "console.key"
     paths[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
     paths[1].touch(0o600)
     paths[1].write_bytes(key.private_bytes(*private))
     return paths

@@ -1,4 +1,6 @@
-"""Who is a second person: every role × every channel, and whoever may be the first person in another name."""
+"""Who is a second person: every role × every channel, and whoever may be the first person in
+another name.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,12 +33,36 @@ from ullage.verdict import own_rules
 
 REGIMES = ("pipl-57",)
 CHANNELS = ("page", "api session", "api token", "terminal --by", "terminal user")
-SECONDS = {(role, channel) for role in ("lead", "dpo") for channel in ("page", "api session", "terminal user")}
+SECONDS = {
+    (role, channel)
+    for role in ("lead", "dpo")
+    for channel in ("page", "api session", "terminal user")
+}
 """Of all roles and channels those by which what another has proposed is confirmed."""
 
 
-def account(name: str, *roles: str, made_by: str = "test", login: str | None = None, changed_by: tuple[str, ...] = ()) -> User:
-    return User(name, "digest", None, roles or ("lead",), (ALL,), False, None, 1, 0.0, made_by, False, login, changed_by)
+def account(
+    name: str,
+    *roles: str,
+    made_by: str = "test",
+    login: str | None = None,
+    changed_by: tuple[str, ...] = (),
+) -> User:
+    return User(
+        name,
+        "digest",
+        None,
+        roles or ("lead",),
+        (ALL,),
+        False,
+        None,
+        1,
+        0.0,
+        made_by,
+        False,
+        login,
+        changed_by,
+    )
 
 
 @pytest.fixture
@@ -47,7 +73,9 @@ def duties(store, clock) -> Duties:
 @pytest.fixture
 def tenant(data):
     """Under one rule."""
-    (data / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nregimes = ["pipl-57"]\n', encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        'metrics = false\n[tenants.bank]\nregimes = ["pipl-57"]\n', encoding="utf-8"
+    )
 
 
 @pytest.fixture
@@ -70,13 +98,18 @@ def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
     """Confirms what waits in a role by a channel, whatever comes of it."""
 
     def by_page(role: str, entry: str) -> None:
-        log_in(role).post(f"/incidents/{A}/decisions", {"status": "second_confirmed", "token": "f" * 16, "entry": [entry]})
+        log_in(role).post(
+            f"/incidents/{A}/decisions",
+            {"status": "second_confirmed", "token": "f" * 16, "entry": [entry]},
+        )
 
     def by_api(role: str, entry: str, *, token: bool) -> None:
         head, who = dict[str, str](), Browser(desk.app)
         if token:
             scope = sorted(ROLES[role] & {*PERMISSIONS} - PEOPLE_ALONE - {"exposure.ask"})
-            secret = accounts.add_token(f"token {role}", scope, ["bank"], purpose="test", days=1, by="test")[1]
+            secret = accounts.add_token(
+                f"token {role}", scope, ["bank"], purpose="test", days=1, by="test"
+            )[1]
             head = {"authorization": f"Bearer {secret}"}
         else:
             who, head = log_in(role), {"sec-fetch-site": "same-origin"}
@@ -91,7 +124,9 @@ def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
             accounts.set_login(f"zhao {role}", current_user())
         words = ["deadline", A, "--confirm", entry, *(["--by", f"zhao {role}"] if is_typed else [])]
         done = CliRunner().invoke(terminal, words, obj=context)
-        assert done.exception is None or isinstance(done.exception, SystemExit | UllageError), done.exception
+        assert done.exception is None or isinstance(done.exception, SystemExit | UllageError), (
+            done.exception
+        )
 
     def tried(channel: str, role: str, entry: str) -> None:
         if channel == "page":
@@ -106,7 +141,9 @@ def confirm(desk, log_in, accounts, context) -> Callable[[str, str, str], None]:
 
 @pytest.mark.parametrize("channel", CHANNELS)
 @pytest.mark.parametrize("role", ROLES)
-def test_a_lead_or_dpo_of_whom_the_machine_knows_it_confirms_and_nobody_else(waiting, duties, confirm, role, channel):
+def test_a_lead_or_dpo_of_whom_the_machine_knows_it_confirms_and_nobody_else(
+    waiting, duties, confirm, role, channel
+):
     running = deadlines(duties)
     confirm(channel, role, waiting.id)
     is_confirmed = (role, channel) in SECONDS
@@ -120,12 +157,16 @@ NOT_SECOND = {
     "the same name written otherwise": ("WANG FANG", frozenset(), [LEAD]),
     "whom a program said it asks for": ("Wang Fang via crm", frozenset(), [LEAD]),
     "whoever made the program's token": ("crm", frozenset({"Wang Fang"}), [LEAD]),
-    "the user of the machine who typed another's name": ("Li Na", frozenset({"wang"}), [account("Wang Fang", login="wang")]),
-    "an account that the first person made": ("Li Na", frozenset(), [account("Wang Fang", made_by="Li Na")]),
+    "the user of the machine who typed another's name": ("Li Na", frozenset({"wang"}),
+    [account("Wang Fang", login="wang")]),
+    "an account that the first person made": ("Li Na", frozenset(),
+    [account("Wang Fang", made_by="Li Na")]),
     "an account that was made by one that the first person made": (
-        "Li Na", frozenset(), [account("Wang Fang", made_by="op"), account("op", "operator", made_by="Li Na")],
+        "Li Na", frozenset(), [account("Wang Fang", made_by="op"), account("op", "operator",
+        made_by="Li Na")],
     ),
-    "an account to which the first person gave a password": ("Li Na", frozenset(), [account("Wang Fang", changed_by=("Li Na",))]),
+    "an account to which the first person gave a password": ("Li Na", frozenset(),
+    [account("Wang Fang", changed_by=("Li Na",))]),
     "whoever made the account in whose name it was proposed": (
         "Li Na", frozenset(), [LEAD, account("Li Na", made_by="Wang Fang")],
     ),
@@ -136,7 +177,9 @@ NOT_SECOND = {
 @pytest.mark.parametrize("case", NOT_SECOND)
 def test_whoever_may_be_the_first_person_is_no_second(case):
     by, behind, users = NOT_SECOND[case]
-    proposer = Actor(replace(WANG.principal(), name=by.split(" via ")[-1], behind=behind), tuple(users))
+    proposer = Actor(
+        replace(WANG.principal(), name=by.split(" via ")[-1], behind=behind), tuple(users)
+    )
     proposers = proposer.proposers(by)
     second = Actor(WANG.principal(is_proven=True), tuple(users))
     assert second.second_persons("bank", by, proposers) == ()
@@ -148,13 +191,27 @@ def test_whoever_makes_accounts_and_tokens_does_not_make_them_one_person():
     """An operator makes both; the operator alone is no second person."""
     users = (account("op", "operator", "lead"), account("Wang Fang", made_by="op"))
     program = Actor(replace(WANG.principal(), name="crm", behind=frozenset({"op"})), users)
-    assert program.second_persons("bank", "Li Na via crm", program.proposers("Li Na via crm")) == ("Wang Fang",)
+    assert program.second_persons("bank", "Li Na via crm", program.proposers("Li Na via crm")) == (
+        "Wang Fang",
+    )
 
 
 def test_another_lead_is_a_second_person_and_is_named():
-    users = (LEAD, account("Zhou Li", "dpo"), account("Li Na", "analyst"), account("Closed", "lead", changed_by=("x",)))
-    assert Actor(users=users).second_persons("bank", "Li Na", ["Li Na"]) == ("Wang Fang", "Zhou Li", "Closed")
-    assert Actor(users=users).second_persons("bank", "Wang Fang", ["Wang Fang"]) == ("Zhou Li", "Closed")
+    users = (
+        LEAD,
+        account("Zhou Li", "dpo"),
+        account("Li Na", "analyst"),
+        account("Closed", "lead", changed_by=("x",)),
+    )
+    assert Actor(users=users).second_persons("bank", "Li Na", ["Li Na"]) == (
+        "Wang Fang",
+        "Zhou Li",
+        "Closed",
+    )
+    assert Actor(users=users).second_persons("bank", "Wang Fang", ["Wang Fang"]) == (
+        "Zhou Li",
+        "Closed",
+    )
 
 
 def test_passwords_roles_and_logins_that_others_give_are_remembered(accounts):
@@ -170,13 +227,17 @@ def test_passwords_roles_and_logins_that_others_give_are_remembered(accounts):
 def test_what_was_proposed_before_is_given_as_it_was_stored(waiting, duties, context, clock, store):
     clock.advance(60)
     whose = {"id": waiting.id, "incident": A, "tenant": "bank", "by": "Li Na"}
-    proposed = Cases(Work(duties), context.trail())._decisions.propose(whose, "the same again", (), "")
+    proposed = Cases(Work(duties), context.trail())._decisions.propose(
+        whose, "the same again", (), ""
+    )
     assert proposed == waiting
     assert find_pending(store, [A]) == [waiting]
 
 
 def test_two_who_answer_at_once_leave_one_answer(waiting, duties, context):
-    seconds = [SecondPersons(Cases(Work(duties), context.trail(), SECOND)._decisions) for _ in range(2)]
+    seconds = [
+        SecondPersons(Cases(Work(duties), context.trail(), SECOND)._decisions) for _ in range(2)
+    ]
     found = duties.store.get(Incident, A)
     seconds[0].answer(found, waiting.id, by="Wang Fang", confirm=False, note="it is ours")
     with pytest.raises(QueryError, match="answered"):
@@ -193,16 +254,22 @@ def test_what_a_crash_left_unwritten_after_an_answer_is_written(waiting, duties,
     assert deadlines(duties) == ()
 
 
-def test_what_would_end_more_than_was_proposed_is_not_confirmed(waiting, duties, context, clock, store):
+def test_what_would_end_more_than_was_proposed_is_not_confirmed(
+    waiting, duties, context, clock, store
+):
     more = replace(duties, tenant=lambda _: Tenant(regimes=("pipl-57", "pboc-2025")))
     with pytest.raises(QueryError, match="has changed"):
-        Cases(Work(more), context.trail(), SECOND).answer(A, waiting.id, by="Wang Fang", confirm=True)
+        Cases(Work(more), context.trail(), SECOND).answer(
+            A, waiting.id, by="Wang Fang", confirm=True
+        )
     assert find_pending(store, [A]) == [waiting]
 
 
 def test_whoever_proposed_it_may_take_it_back(waiting, duties, context, store):
     proposer = Actor(replace(WANG.principal(), name="Li Na"), ())
-    Cases(Work(duties), context.trail(), proposer).answer(A, waiting.id, by="Li Na", confirm=False, note="a mistake")
+    Cases(Work(duties), context.trail(), proposer).answer(
+        A, waiting.id, by="Li Na", confirm=False, note="a mistake"
+    )
     assert find_pending(store, [A]) == []
     assert deadlines(duties) == ("pipl-57 first",)
 
@@ -211,9 +278,17 @@ def test_page_api_and_terminal_say_for_whom_it_waits(waiting, log_in, accounts, 
     add_account(accounts, "zhou", ["lead"])
     reader = log_in("auditor")
     said = "waiting for a second person: Li Wei, zhou"
-    assert said.replace("w", "W", 1) in reader.get(f"/incidents/{A}").text or said in reader.get(f"/incidents/{A}").text
+    assert (
+        said.replace("w", "W", 1) in reader.get(f"/incidents/{A}").text
+        or said in reader.get(f"/incidents/{A}").text
+    )
     (shown,) = reader.get(f"/v1/incidents/{A}").json()["waiting_for_second_person"]
-    assert (shown["id"], shown["by"], shown["ends"], shown["waits"]) == (waiting.id, "Li Na", ["pipl-57 first"], said)
+    assert (shown["id"], shown["by"], shown["ends"], shown["waits"]) == (
+        waiting.id,
+        "Li Na",
+        ["pipl-57 first"],
+        said,
+    )
     done = CliRunner().invoke(terminal, ["show", A], obj=context)
     assert said in " ".join(done.stdout.split())
 
@@ -222,14 +297,24 @@ def test_where_one_person_decides_it_is_said_everywhere(alone, store, clock, con
     store.put([incident(A, severity="high", origin="ours", clock="run")])
     told(store, clock.as_clock().now())
     duties = Duties(store, lambda _: Tenant(regimes=REGIMES, second_person=False), clock.as_clock())
-    done = Cases(Work(duties), context.trail()).decide(A, "waived pipl-57", by="Li Na", note="averted")
+    done = Cases(Work(duties), context.trail()).decide(
+        A, "waived pipl-57", by="Li Na", note="averted"
+    )
     assert "decided by one person" in done.words()
     assert deadlines(duties) == ()
     assert "decided by one person" in log_in("auditor").get(f"/incidents/{A}").text
-    assert "decided by one person" in " ".join(CliRunner().invoke(terminal, ["show", A], obj=context).stdout.split())
-    assert [one.object for _, one in audit.entries(context.data / "audit") if "decided by one person" in one.object]
+    assert "decided by one person" in " ".join(
+        CliRunner().invoke(terminal, ["show", A], obj=context).stdout.split()
+    )
+    assert [
+        one.object
+        for _, one in audit.entries(context.data / "audit")
+        if "decided by one person" in one.object
+    ]
     drafted = values(case_of(context, store, A))["reports"]
-    assert [(line.en.count("decided by one person"), line.zh.count("由一人决定")) for line in drafted] == [(1, 1)]
+    assert [
+        (line.en.count("decided by one person"), line.zh.count("由一人决定")) for line in drafted
+    ] == [(1, 1)]
     checks = dict(parts(context))
     assert str(checks["second person"]()) == "bank: decided by one person (second_person = false)"
 
@@ -257,9 +342,19 @@ def test_a_waiver_ends_when_the_incident_goes_beyond_its_facts(store, clock, con
 @pytest.fixture
 def pair(store, clock, duties) -> tuple[Incident, Incident]:
     """Two high incidents of one seller; somebody was notified of B an hour before A."""
-    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(30, 40), people="de", site="forum")])
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(20), people="abc"),
+            finding("g", range(30, 40), people="de", site="forum"),
+        ],
+    )
     found = sorted(store.scroll(Incident, DocumentFilter()), key=lambda one: one.sightings)
-    clocked = [one.model_copy(update={"clock": "run", "severity": "high", "origin": "ours"}) for one in found]
+    clocked = [
+        one.model_copy(update={"clock": "run", "severity": "high", "origin": "ours"})
+        for one in found
+    ]
     store.put(clocked)
     return clocked[0], clocked[1]
 
@@ -271,17 +366,24 @@ def merging(store, duties, context, monkeypatch) -> tuple[Cases, Returns]:
     project = regrouping.projection.project
 
     def projected(*args, **more):
-        return project(*args, **more).model_copy(update={"clock": "run", "severity": "high", "origin": "ours"})
+        return project(*args, **more).model_copy(
+            update={"clock": "run", "severity": "high", "origin": "ours"}
+        )
 
     monkeypatch.setattr(regrouping.projection, "project", projected)
     return Cases(Work(duties), context.trail()), Returns(Work(duties), context.trail(), own_rules)
 
 
 def dues(duties: Duties, id_: str) -> dict[str, object]:
-    return {duty.stage.id: duty.due for duty in duties.owed([duties.store.get(Incident, id_)])[id_].running}
+    return {
+        duty.stage.id: duty.due
+        for duty in duties.owed([duties.store.get(Incident, id_)])[id_].running
+    }
 
 
-def test_incidents_whose_deadlines_run_are_merged_and_the_earliest_clock_counts(store, clock, duties, pair, merging):
+def test_incidents_whose_deadlines_run_are_merged_and_the_earliest_clock_counts(
+    store, clock, duties, pair, merging
+):
     (a, b), (cases, returns) = (one.id for one in pair), merging
     told(store, clock.as_clock().now(), b)
     clock.advance(3 * 86_400)
@@ -298,14 +400,18 @@ def test_incidents_whose_deadlines_run_are_merged_and_the_earliest_clock_counts(
 
 
 @pytest.mark.parametrize("is_of_part", [True, False])
-def test_a_report_of_one_before_a_merge_does_not_meet_the_others(store, clock, duties, pair, merging, is_of_part):
+def test_a_report_of_one_before_a_merge_does_not_meet_the_others(
+    store, clock, duties, pair, merging, is_of_part
+):
     (a, b), (cases, returns) = (one.id for one in pair), merging
     for one in (a, b):
         told(store, clock.as_clock().now(), one)
     second = Cases(cases.work, cases.trail, SECOND)
 
     def report(id_: str) -> None:
-        waiting = cases.decide(id_, "reported pipl-57 first", by="Li Na", channel="fax", reference="R-1").made
+        waiting = cases.decide(
+            id_, "reported pipl-57 first", by="Li Na", channel="fax", reference="R-1"
+        ).made
         second.answer(id_, waiting.id, by="Wang Fang", confirm=True)
 
     report(b if is_of_part else a)
@@ -324,7 +430,7 @@ def test_a_report_of_one_before_a_merge_does_not_meet_the_others(store, clock, d
 
 def test_a_merge_that_would_end_a_deadline_waits(store, clock, duties, pair, context):
     """Judged by the shipped rules both together start no clock."""
-    (a, b) = (one.id for one in pair)
+    a, b = (one.id for one in pair)
     store.put([pair[1].model_copy(update={"clock": "none"})])
     told(store, clock.as_clock().now(), a)
     assert deadlines(duties, a) == ("pipl-57 first",)

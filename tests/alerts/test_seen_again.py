@@ -1,4 +1,6 @@
-"""What is seen again while retention looks is kept: it goes by what it reads last, and not by what it found first."""
+"""What is seen again while retention looks is kept: it goes by what it reads last, and not by
+what it found first.
+"""
 
 from datetime import timedelta
 
@@ -24,8 +26,12 @@ def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatc
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     clock.advance(31 * 86400)
     act, now = getattr(store, moment), clock.as_clock().now()
-    [shown] = [one for one in store.scroll(Exposure, DocumentFilter()) if one.subject == handle("a")]
-    again = [shown.model_copy(update={"last_seen": now - timedelta(days=29), "sightings": ("f", "g")})]
+    [shown] = [
+        one for one in store.scroll(Exposure, DocumentFilter()) if one.subject == handle("a")
+    ]
+    again = [
+        shown.model_copy(update={"last_seen": now - timedelta(days=29), "sightings": ("f", "g")})
+    ]
 
     def meanwhile(kind, *words):
         if kind is Exposure and again:
@@ -42,7 +48,11 @@ def test_an_exposure_that_is_seen_again_meanwhile_stays(store, clock, monkeypatc
 def test_the_last_sighting_counts_and_not_the_first(store, clock):
     fold_all(store, clock, [finding("f", range(10), people="ab")])
     clock.advance(20 * 86400)
-    fold_all(store, clock, [finding("g", range(10), people="a", capture={"fetched_at": clock.as_clock().now()})])
+    fold_all(
+        store,
+        clock,
+        [finding("g", range(10), people="a", capture={"fetched_at": clock.as_clock().now()})],
+    )
     clock.advance(11 * 86400)
     assert upkeep.expire(store, KEEP, clocks_at(clock.as_clock().now()))[Exposure] == 1
     assert exposures(store) == {handle("a"): 2}

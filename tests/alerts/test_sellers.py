@@ -1,4 +1,6 @@
-"""A seller is found by name and shown with a history; the name is nowhere: in no store, address, log or answer."""
+"""A seller is found by name and shown with a history; the name is nowhere: in no store, address,
+log or answer.
+"""
 
 import io
 import json
@@ -26,7 +28,9 @@ NAME, TOKEN, OTHER = "Zhuge_1888", "@a1b2c3d4e5f6", "@0123456789ab"
 SECTION = "https://forum.example/c/trade"
 
 
-def posted(context, name: str = NAME, token: str = TOKEN, section: str = SECTION, **more: object) -> dict[str, object]:
+def posted(
+    context, name: str = NAME, token: str = TOKEN, section: str = SECTION, **more: object
+) -> dict[str, object]:
     key = context.keys.read("bank/index-1.key")
     tag = values.tag(Cmac(derive_key(key, "index", "bank", values.KIND, values.FORM)), name)
     return {"author": token, "author_tag": tag, "url": f"{section}/…", **more}
@@ -86,7 +90,10 @@ def test_a_name_is_no_token_and_is_not_repeated(text):
 
 def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser: Browser, context):
     answer = browser.post("/sellers", {"name": NAME})
-    assert (answer.status_code, answer.headers["location"]) == (303, "/?tab=all&seller=%40a1b2c3d4e5f6")
+    assert (answer.status_code, answer.headers["location"]) == (
+        303,
+        "/?tab=all&seller=%40a1b2c3d4e5f6",
+    )
     shown = browser.get(answer.headers["location"]).text
     assert f"<code>{TOKEN}</code></b> 3 sightings in 2 incidents" in shown
     assert shown.count('href="/incidents/INC-') == 2
@@ -98,8 +105,13 @@ def test_on_the_page_a_name_leads_to_the_list_and_is_in_no_address(sold, browser
     assert len(browser.get("/v1/incidents", params={"seller": TOKEN}).json()["items"]) == 2
     written = nobody.text + shown + browser.log.getvalue()
     assert not re.search("zhuge|nobody_99", written, re.IGNORECASE)
-    told = [entry for _, entry in entries(context.data / AUDIT) if entry.action.startswith("lookup")]
-    assert [(entry.action, entry.object) for entry in told] == [("lookup.seller", "1 found"), ("lookup.seller", "0 found")]
+    told = [
+        entry for _, entry in entries(context.data / AUDIT) if entry.action.startswith("lookup")
+    ]
+    assert [(entry.action, entry.object) for entry in told] == [
+        ("lookup.seller", "1 found"),
+        ("lookup.seller", "0 found"),
+    ]
 
 
 def test_the_page_of_an_incident_is_enough_to_judge_by(sold, browser: Browser):
@@ -125,18 +137,36 @@ def run(context, *words: str, text: str = "") -> str:
 
 def test_on_a_terminal_a_seller_is_asked_for_by_name_or_token(sold, context):
     sold.close()
-    for words, text in ((("--author", NAME), ""), (("--author", "-"), f"{NAME}\n"), (("--author", TOKEN), "")):
+    for words, text in (
+        (("--author", NAME), ""),
+        (("--author", "-"), f"{NAME}\n"),
+        (("--author", TOKEN), ""),
+    ):
         lines = run(context, "incidents", "list", "--json", *words, text=text).splitlines()
-        assert [json.loads(line)["authors"] for line in lines if line.startswith("{")] == [[TOKEN], [TOKEN]]
+        assert [json.loads(line)["authors"] for line in lines if line.startswith("{")] == [
+            [TOKEN],
+            [TOKEN],
+        ]
     assert "No post of that seller" in run(context, "incidents", "list", "--author", "nobody")
-    assert "zhuge" not in "".join(entry.model_dump_json() for _, entry in entries(context.data / AUDIT)).lower()
+    assert (
+        "zhuge"
+        not in "".join(
+            entry.model_dump_json() for _, entry in entries(context.data / AUDIT)
+        ).lower()
+    )
 
 
 def test_a_terminal_shows_what_a_judgement_needs(sold, context):
     incident = sold.get(Sighting, "f1").incident
     sold.close()
     shown = " ".join(run(context, "incidents", "show", incident).split())
-    for text in (TOKEN, "300,000 records, 500 USDT, by telegram", "3 sightings in 2 incidents", SECTION, "columns NAME, PHONE"):
+    for text in (
+        TOKEN,
+        "300,000 records, 500 USDT, by telegram",
+        "3 sightings in 2 incidents",
+        SECTION,
+        "columns NAME, PHONE",
+    ):
         assert text in shown
     assert TOKEN in run(context, "incidents", "list")
 

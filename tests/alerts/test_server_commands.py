@@ -1,4 +1,6 @@
-"""The commands over a store on a real server: where they find its password, and what they then do."""
+"""The commands over a store on a real server: where they find its password, and what they then
+do.
+"""
 
 import contextlib
 import json
@@ -31,7 +33,9 @@ def folder(backend: Backend, tmp_path: Path):
     with backend.url(tmp_path / "made", CLASSES) as url:
         data = tmp_path / "data"
         data.mkdir()
-        (data / "ullage.toml").write_text(f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8")
+        (data / "ullage.toml").write_text(
+            f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8"
+        )
         list(setup.initialise(Context(data)))
         keep(data / "keys", backend.server.password)
         yield data
@@ -51,27 +55,66 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
 
 def test_every_command_finds_the_password_in_the_key_folder_of_the_settings(folder, run):
     context = Context(folder)
-    context.bus().publisher(FINDINGS).append([signed(context.keys, finding("f", range(10), people="ab").encode())])
+    context.bus().publisher(FINDINGS).append(
+        [signed(context.keys, finding("f", range(10), people="ab").encode())]
+    )
     run("alert", "--once")
     (row,) = run("incidents", "list", "--json").stdout.splitlines()
     assert (json.loads(row)["id"], json.loads(row)["customers"]) == (incident_id("f"), 2)
     assert json.loads(run("incidents", "show", incident_id("f"), "--json").stdout)["customers"] == 2
-    assert "ok     incident store: 1 incidents" in run("check", code=1).stdout  # the fault is that there is no watchlist
+    # the fault is that there is no watchlist
+    assert "ok     incident store: 1 incidents" in run("check", code=1).stdout
 
 
 def test_without_the_password_each_command_says_where_to_put_it(folder, run):
     (folder / "keys" / "store.password").unlink()
-    for words in (("alert", "--once"), ("search",), ("incidents", "list"), ("incidents", "show", "INC-A")):
+    for words in (
+        ("alert", "--once"),
+        ("search",),
+        ("incidents", "list"),
+        ("incidents", "show", "INC-A"),
+    ):
         error = run(*words, code=1).exception
         assert error.exit_code == 2
         assert str(folder / "keys" / "store.password") in str(error)
-    assert f"FAULT  incident store: the store's password is missing: put it into {folder}" in run("check", code=1).stdout
+    assert (
+        f"FAULT  incident store: the store's password is missing: put it into {folder}"
+        in run("check", code=1).stdout
+    )
 
 
 SAYS = {
-    "hold": ("incidents", "hold", incident_id("f"), "--case", "2026-7", "--reason", "police report"),
-    "suppress": ("incidents", "suppress", "--tenant", "bank", "--site", "paste", "--reason", "test posts", "--days", "3"),
-    "explain": ("coverage", "explain", "--since", "2h", "--until", "1h", "--reason", "the site was moved"),
+    "hold": (
+        "incidents",
+        "hold",
+        incident_id("f"),
+        "--case",
+        "2026-7",
+        "--reason",
+        "police report",
+    ),
+    "suppress": (
+        "incidents",
+        "suppress",
+        "--tenant",
+        "bank",
+        "--site",
+        "paste",
+        "--reason",
+        "test posts",
+        "--days",
+        "3",
+    ),
+    "explain": (
+        "coverage",
+        "explain",
+        "--since",
+        "2h",
+        "--until",
+        "1h",
+        "--reason",
+        "the site was moved",
+    ),
 }
 """What people say on a terminal, each of another class of documents."""
 APPENDED_BY_ALERT = {"suppress"}
@@ -82,7 +125,9 @@ APPENDED_BY_ALERT = {"suppress"}
 def as_process(backend: Backend, data: Path, clock) -> Iterator[Callable[..., Result]]:
     """Runs a command over one incident, with the rights that the plan gives to a process."""
     with backend.shared(data) as url:
-        (data / "ullage.toml").write_text(f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8")
+        (data / "ullage.toml").write_text(
+            f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8"
+        )
         with contextlib.closing(configured_store(Context(data))) as store:
             fold_all(store, clock, [finding("f", range(10), people="ab")])
 
@@ -94,10 +139,16 @@ def as_process(backend: Backend, data: Path, clock) -> Iterator[Callable[..., Re
 
 
 @pytest.mark.parametrize("what", SAYS)
-def test_what_people_say_is_kept_where_search_runs_and_refused_elsewhere_with_where_it_is_not(as_process, what):
+def test_what_people_say_is_kept_where_search_runs_and_refused_elsewhere_with_where_it_is_not(
+    as_process, what
+):
     for process in ("desk",) if what in APPENDED_BY_ALERT else ("alert", "desk"):
         refused = as_process(process, *SAYS[what])
-        assert isinstance(refused.exception, ConfigError), (process, refused.output, refused.exception)
+        assert isinstance(refused.exception, ConfigError), (
+            process,
+            refused.output,
+            refused.exception,
+        )
         assert "denies a right" in str(refused.exception)
         if process == "alert":  # which reads what this takes, and is refused when it writes
             assert "the user of search has it, so do this on that host" in str(refused.exception)
@@ -111,7 +162,8 @@ def test_sealed_addresses_are_read_by_the_desk_and_not_by_search(as_process):
     refused = as_process("search", *words)
     assert "denies a right" in str(refused.exception)
     assert "desk has it" in str(refused.exception)
-    assert "no encrypted original" in str(as_process("desk", *words).exception)  # which is known from looking
+    # which is known from looking
+    assert "no encrypted original" in str(as_process("desk", *words).exception)
 
 
 def test_a_hold_by_search_is_what_alert_goes_by(as_process, backend, data):

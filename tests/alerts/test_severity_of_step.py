@@ -1,4 +1,6 @@
-"""Grouping: whatever findings are joined, an incident's severity is never below what its own next step demands."""
+"""Grouping: whatever findings are joined, an incident's severity is never below what its own
+next step demands.
+"""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,16 +20,35 @@ from ullage.records import Finding, Term
 from ullage.settings import Tenant
 from ullage.verdict import own_rules
 
-FIELDS = (("NAME", "PHONE"), ("CARD",), ("CARD", "CVV"), ("PHONE", "OTP"), ("NAME", "PHONE", "ID"), ("EMAIL", "PASSWORD"))
+FIELDS = (
+    ("NAME", "PHONE"),
+    ("CARD",),
+    ("CARD", "CVV"),
+    ("PHONE", "OTP"),
+    ("NAME", "PHONE", "ID"),
+    ("EMAIL", "PASSWORD"),
+)
 TERMS = ((), ("带磁",), ("手持",), ("initial access",), ("出售",))
 CONTEXTS: tuple[dict[str, int], ...] = ({}, {"suspicion": 1}, {"sale": 1})
 
 
 def post(
-    number: int, people: int, kinds: tuple[str, ...], fields: tuple[str, ...], terms: tuple[str, ...], **more: Any
+    number: int,
+    people: int,
+    kinds: tuple[str, ...],
+    fields: tuple[str, ...],
+    terms: tuple[str, ...],
+    **more: Any,
 ) -> Finding:
-    """Return what one seller's next message gave: so many customers of his own, found by `kinds`, in rows of `fields`."""
-    where = {"author": "@a", "channel": "#c", "kind": "message", "published_at": WHEN + timedelta(minutes=number)}
+    """Return what one seller's next message gave: so many customers of his own, found by
+    `kinds`, in rows of `fields`.
+    """
+    where = {
+        "author": "@a",
+        "channel": "#c",
+        "kind": "message",
+        "published_at": WHEN + timedelta(minutes=number),
+    }
     statistics = {
         "rows": max(people, more.pop("rows")),
         "terms": tuple(Term(id=term, category="CARD", weight=4, count=1) for term in terms),
@@ -38,7 +59,15 @@ def post(
     who = [f"{number} {n}" for n in range(people)]
     values = [f"post {number} {n}" for n in range(12)]
     return finding(
-        f"f{number}", values, who, kinds=kinds, fields=fields, site="chat", capture=where, statistics=statistics, **more
+        f"f{number}",
+        values,
+        who,
+        kinds=kinds,
+        fields=fields,
+        site="chat",
+        capture=where,
+        statistics=statistics,
+        **more,
     )
 
 
@@ -65,30 +94,59 @@ POSTS = st.lists(
 def incident_of(findings: Sequence[Finding]) -> Incident:
     """Return the incident that these findings of one seller are grouped into."""
     sightings = [
-        sighting_of(one, Placement("INC-A", opens=not n, linked=(), tied=True), Replay(), None, WHEN)
+        sighting_of(
+            one, Placement("INC-A", opens=not n, linked=(), tied=True), Replay(), None, WHEN
+        )
         for n, one in enumerate(findings)
     ]
     people = [exposure for one in findings for exposure in exposures_of(one, "INC-A").values()]
-    return project(sightings, people, Setting(WHEN.date(), Tenant(), own_rules()), ((), "candidates"), ())
+    return project(
+        sightings, people, Setting(WHEN.date(), Tenant(), own_rules()), ((), "candidates"), ()
+    )
 
 
 @settings(max_examples=300, deadline=None)
 @given(posts=POSTS)
 def test_grouped_posts_give_no_severity_below_their_next_step(posts):
     incident = incident_of([post(number, **facts) for number, facts in enumerate(posts)])
-    assert SEVERITIES.index(incident.severity) >= SEVERITIES.index(incident.next_step.least), incident.next_step.text
+    assert SEVERITIES.index(incident.severity) >= SEVERITIES.index(incident.next_step.least), (
+        incident.next_step.text
+    )
 
 
 @pytest.mark.parametrize(
     ("fields", "terms", "context", "first", "severity"),
     [
         (("CARD",), ("带磁",), {}, "Block first", "medium"),
-        (("NAME", "ID"), (), {"suspicion": 1}, "Counsel and the anti-money-laundering officer first", "high"),
+        (
+            ("NAME", "ID"),
+            (),
+            {"suspicion": 1},
+            "Counsel and the anti-money-laundering officer first",
+            "high",
+        ),
     ],
 )
-def test_cards_with_tracks_and_reports_of_suspicion_in_an_incident(fields, terms, context, first, severity):
+def test_cards_with_tracks_and_reports_of_suspicion_in_an_incident(
+    fields, terms, context, first, severity
+):
     kinds = ("card",) if "CARD" in fields else ("resident_id",)
-    incident = incident_of([post(1, 3, kinds, fields, terms, context=context, rows=0, brand=False, unread=False, alarm=False)])
+    incident = incident_of(
+        [
+            post(
+                1,
+                3,
+                kinds,
+                fields,
+                terms,
+                context=context,
+                rows=0,
+                brand=False,
+                unread=False,
+                alarm=False,
+            )
+        ]
+    )
     assert incident.next_step.text.startswith(first)
     assert incident.severity == severity
     assert incident.told != "digest"

@@ -1,4 +1,6 @@
-"""Everybody who is in an incident is named, however many they are: on the terminal, on the page, in the API."""
+"""Everybody who is in an incident is named, however many they are: on the terminal, on the page,
+in the API.
+"""
 
 import json
 import re
@@ -20,7 +22,9 @@ HANDLE = re.compile(r"^ +([0-9a-f]{32}) ", re.MULTILINE)
 @pytest.fixture
 def large(store, clock, data):
     (data / "ullage.toml").write_text("metrics = false\n[tenants.bank]\n")
-    fold_all(store, clock, [finding("f", range(99), people=range(ALL), kinds=("phone", "resident_id"))])
+    fold_all(
+        store, clock, [finding("f", range(99), people=range(ALL), kinds=("phone", "resident_id"))]
+    )
     return store
 
 
@@ -89,12 +93,18 @@ def test_the_api_pages_through_all_customers(large, browser, limit) -> None:
     assert set(seen) == {handle(n) for n in range(ALL)}
     assert len(seen) == ALL
     assert set(sizes[:-1]) == {limit or CUSTOMERS_SHOWN}
-    rest = browser.get(f"/v1/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}).json()
+    rest = browser.get(
+        f"/v1/incidents/{A}/customers", params={"after": whole_one["exposures_after"], "limit": 500}
+    ).json()
     assert not first & {one["pseudonym"] for one in rest["items"]}
 
 
 def test_the_api_pages_through_all_sightings(store, clock, browser) -> None:
-    fold_all(store, clock, [finding(f"f{n}", range(10), people=range(2), site=f"site-{n}") for n in range(205)])
+    fold_all(
+        store,
+        clock,
+        [finding(f"f{n}", range(10), people=range(2), site=f"site-{n}") for n in range(205)],
+    )
     path = f"/v1/incidents/{incident_id('f0')}"
     first = browser.get(path).json()
     rest = browser.get(f"{path}/sightings", params={"after": first["seen_after"]}).json()

@@ -1,4 +1,6 @@
-"""Logging in by an identity provider: who gets in, as what; and whatever is forged, replayed or out of date does not."""
+"""Logging in by an identity provider: who gets in, as what; and whatever is forged, replayed or
+out of date does not.
+"""
 
 import base64
 import hashlib
@@ -14,7 +16,16 @@ from alerts.accounts.sign_on import BEGUN, JOURNEY_SECONDS
 from alerts.web.app import create_app
 from alerts.web.pages.login import JOURNEY_COOKIE
 from tests.alerts.browser import ASKER, CHEAP, HOST, PASSWORD, Browser
-from tests.alerts.issuer import CLIENT, SECRET, SUBJECT, Issuer, by_another_key, by_public_key, serving, unsigned
+from tests.alerts.issuer import (
+    CLIENT,
+    SECRET,
+    SUBJECT,
+    Issuer,
+    by_another_key,
+    by_public_key,
+    serving,
+    unsigned,
+)
 from ullage import audit
 from ullage.errors import ConfigError
 from ullage.settings import Context
@@ -54,7 +65,10 @@ def write(data, issuer, clock):
     """Writes the configuration: `write(more)`; gives the context of it."""
 
     def written(more: str = "", grants: str = GRANTS) -> Context:
-        text = f'[search.oidc]\nissuer = "{issuer.url}"\nclient_id = "{CLIENT}"\n{more}\n{grants}\n[tenants.bank]\n'
+        text = (
+            f'[search.oidc]\nissuer = "{issuer.url}"\nclient_id ='
+            f' "{CLIENT}"\n{more}\n{grants}\n[tenants.bank]\n'
+        )
         (data / "ullage.toml").write_text(text + "[tenants.zetalend]\n", encoding="utf-8")
         secret = data / "keys" / "oidc.secret"
         secret.write_text(SECRET + "\n", encoding="utf-8")
@@ -69,7 +83,16 @@ def opened(store, accounts, write):
     """Serves the desk with what is configured, to a stranger: `opened()`."""
 
     def served(more: str = "", grants: str = GRANTS) -> Browser:
-        return Browser(create_app(write(more, grants), store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP))
+        return Browser(
+            create_app(
+                write(more, grants),
+                store,
+                accounts,
+                CollectorRegistry(),
+                frozenset({HOST}),
+                hasher=CHEAP,
+            )
+        )
 
     return served
 
@@ -86,40 +109,63 @@ def begin(who: Browser, issuer: Issuer, then: str = "/password") -> dict[str, st
 def back(who: Browser, sent: dict[str, str], **more):
     """Come back as the provider sends one."""
     query = {"code": "c0de", "state": sent["state"], "session_state": "of another kind", **more}
-    answer = who.get("/login/back", params={name: value for name, value in query.items() if value is not None})
+    answer = who.get(
+        "/login/back", params={name: value for name, value in query.items() if value is not None}
+    )
     who.cookies |= dict(answer.cookies)
     return answer
 
 
 def entries(context) -> list[tuple[str, str, str]]:
-    found = [(one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")]
+    found = [
+        (one.action, one.actor, one.object) for _, one in audit.entries(context.data / "audit")
+    ]
     return [one for one in found if one[0].startswith("account.")]
 
 
-def test_who_is_in_a_group_gets_an_account_with_what_it_grants(opened, issuer, accounts, context) -> None:
-    who, issuer.more = opened(), {"groups": ["everybody", "fraud-desk"], "preferred_username": "wang.fang@bank.example"}
+def test_who_is_in_a_group_gets_an_account_with_what_it_grants(
+    opened, issuer, accounts, context
+) -> None:
+    who, issuer.more = (
+        opened(),
+        {"groups": ["everybody", "fraud-desk"], "preferred_username": "wang.fang@bank.example"},
+    )
     assert "single sign-on" in who.get("/login").text
     answer = back(who, begin(who, issuer))
     assert answer.status_code == 200
     assert 'http-equiv="refresh" content="0;url=/password"' in answer.text
     assert who.get("/").status_code == 200
     user = accounts.named("wang.fang@bank")
-    assert (user.roles, user.tenants, user.digest, user.is_mapped) == (("fraud",), ("bank",), None, True)
+    assert (user.roles, user.tenants, user.digest, user.is_mapped) == (
+        ("fraud",),
+        ("bank",),
+        None,
+        True,
+    )
     assert user.subject == f"{issuer.url} {SUBJECT}"
     assert entries(context) == [
-        ("account.add", "identity provider", "account wang.fang@bank: fraud of bank; by its groups"),
+        (
+            "account.add",
+            "identity provider",
+            "account wang.fang@bank: fraud of bank; by its groups",
+        ),
         ("account.login", "wang.fang@bank", "account wang.fang@bank by the identity provider"),
     ]
 
 
-def test_whoever_is_in_no_group_any_more_is_out_within_a_quarter_of_an_hour(opened, issuer, clock) -> None:
+def test_whoever_is_in_no_group_any_more_is_out_within_a_quarter_of_an_hour(
+    opened, issuer, clock
+) -> None:
     who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
     clock.advance(899)
     assert who.get("/").status_code == 200
     clock.advance(2)
     led = who.get("/noise?x=1")
-    assert (led.status_code, led.headers["location"]) == (303, "/login/provider?then=%2Fnoise%3Fx%3D1")
+    assert (led.status_code, led.headers["location"]) == (
+        303,
+        "/login/provider?then=%2Fnoise%3Fx%3D1",
+    )
     assert who.get("/noise").status_code == 401, "once, so that nobody goes in circles"
     assert back(who, begin(who, issuer)).status_code == 200
     assert who.get("/").status_code == 200
@@ -132,15 +178,32 @@ def test_whoever_is_in_no_group_any_more_is_out_within_a_quarter_of_an_hour(open
 def test_what_is_asked_is_bound_to_this_login(opened, issuer) -> None:
     who, issuer.more = opened(), {"groups": "fraud-desk", "preferred_username": "Wang Fang"}
     sent = begin(who, issuer)
-    assert (sent["response_type"], sent["client_id"], sent["scope"]) == ("code", CLIENT, "openid profile")
-    assert (sent["redirect_uri"], sent["code_challenge_method"]) == (f"http://{HOST}/login/back", "S256")
+    assert (sent["response_type"], sent["client_id"], sent["scope"]) == (
+        "code",
+        CLIENT,
+        "openid profile",
+    )
+    assert (sent["redirect_uri"], sent["code_challenge_method"]) == (
+        f"http://{HOST}/login/back",
+        "S256",
+    )
     assert back(who, sent).status_code == 200
     ((_, headers, form),) = [one for one in issuer.asked if one[0] == "/token"]
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=").decode()
+    challenge = (
+        base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest())
+        .rstrip(b"=")
+        .decode()
+    )
     assert challenge == sent["code_challenge"]
-    assert (form["code"], form["grant_type"], form["redirect_uri"]) == ("c0de", "authorization_code", sent["redirect_uri"])
+    assert (form["code"], form["grant_type"], form["redirect_uri"]) == (
+        "c0de",
+        "authorization_code",
+        sent["redirect_uri"],
+    )
     assert SECRET not in str(form)
-    basic = base64.b64decode({name.lower(): value for name, value in headers.items()}["authorization"].split()[1]).decode()
+    basic = base64.b64decode(
+        {name.lower(): value for name, value in headers.items()}["authorization"].split()[1]
+    ).decode()
     assert basic == f"{CLIENT}:a+secret+of+the+client%2C+with+spaces+%26+signs"
 
 
@@ -159,7 +222,11 @@ def test_the_cookie_of_the_journey_opens_nothing_and_goes(opened, issuer) -> Non
 FORGED = {
     "another issuer": ({"iss": "https://elsewhere.example"}, None, "invalid_claim iss"),
     "another audience": ({"aud": "another client"}, None, "invalid_claim aud"),
-    "ours among others, for another": ({"aud": [CLIENT, "x"], "azp": "x"}, None, "invalid_claim azp"),
+    "ours among others, for another": (
+        {"aud": [CLIENT, "x"], "azp": "x"},
+        None,
+        "invalid_claim azp",
+    ),
     "ours among others, for nobody": ({"aud": [CLIENT, "x"]}, None, "missing_claim azp"),
     "another nonce": ({"nonce": "of another login"}, None, "invalid_claim nonce"),
     "no nonce": ({"nonce": None}, None, "missing_claim nonce"),
@@ -171,21 +238,34 @@ FORGED = {
     "a subject that is none": ({"sub": 7}, None, "invalid_claim sub"),
     "a long subject": ({"sub": "s" * 256}, None, "sub"),
     "an audience that is none": ({"aud": {"a": 1}}, None, "invalid_claim aud"),
-    "of another access token": ({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"}, None, "invalid_claim at_hash"),
+    "of another access token": (
+        {"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"},
+        None,
+        "invalid_claim at_hash",
+    ),
     "algorithm none": ({}, lambda _: unsigned, "unsupported_algorithm"),
     "HS256 by the public key": ({}, by_public_key, "unsupported_algorithm"),
     "a key that is nobody's": ({}, lambda _: by_another_key("two"), "invalid_key_id"),
     "another key by the same name": ({}, lambda _: by_another_key("one"), "key"),
     "no token": ({}, lambda _: lambda _claims: "a.b", "ID token"),
     "a number": ({}, lambda _: lambda _claims: 7, "no ID token"),
-    "a signature that is none": ({}, lambda one: lambda claims, sign=one.sign: sign(claims)[:-8] + "AAAAAAAA", "bad_signature"),
+    "a signature that is none": (
+        {},
+        lambda one: lambda claims, sign=one.sign: sign(claims)[:-8] + "AAAAAAAA",
+        "bad_signature",
+    ),
 }
 
 
 @pytest.mark.parametrize("kind", FORGED)
-def test_a_token_that_is_forged_opens_nothing_and_is_noted(opened, issuer, accounts, context, kind) -> None:
+def test_a_token_that_is_forged_opens_nothing_and_is_noted(
+    opened, issuer, accounts, context, kind
+) -> None:
     more, sign, why = FORGED[kind]
-    who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang", **more}
+    who, issuer.more = (
+        opened(),
+        {"groups": ["fraud-desk"], "preferred_username": "Wang Fang", **more},
+    )
     issuer.sign = sign(issuer) if sign else issuer.sign
     answer = back(who, begin(who, issuer))
     assert answer.status_code == 403
@@ -237,7 +317,9 @@ def test_an_issuer_that_promises_to_name_itself_must(opened, issuer, context) ->
     assert back(who, begin(who, issuer), iss=issuer.url).status_code == 200
 
 
-def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(opened, issuer, clock, context) -> None:
+def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(
+    opened, issuer, clock, context
+) -> None:
     who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     sent = begin(who, issuer)
     journey = who.cookies[JOURNEY_COOKIE]
@@ -273,12 +355,17 @@ def test_a_state_is_good_once_in_its_own_browser_and_for_a_time(opened, issuer, 
         ({"groups": ["platform", "audit"]}, "the same person cannot be auditor and operator"),
         ({"groups": ["fraud-desk", "leads"]}, "different roles for different tenants"),
         ({"groups": ["fraud-desk"], "preferred_username": None}, "no name that can be one"),
-        ({"groups": ["fraud-desk"], "preferred_username": "13800138000"}, "no name that can be one"),
+        (
+            {"groups": ["fraud-desk"], "preferred_username": "13800138000"},
+            "no name that can be one",
+        ),
         ({"groups": ["fraud-desk"], "preferred_username": "x" * 40}, "no name that can be one"),
         ({"groups": ["fraud-desk"], "preferred_username": ASKER.upper()}, "the name is taken"),
     ],
 )
-def test_whom_nothing_grants_an_account_has_none(opened, issuer, accounts, context, claims, says) -> None:
+def test_whom_nothing_grants_an_account_has_none(
+    opened, issuer, accounts, context, claims, says
+) -> None:
     accounts.add(f"{ASKER}@bank", ["agent"], ["bank"], digest="x", by="test")
     who, issuer.more = opened(), {"preferred_username": "Wang Fang", **claims}
     assert back(who, begin(who, issuer)).status_code == 403
@@ -294,12 +381,20 @@ def test_whoever_has_no_account_reads_by_what_one_can_be_made(opened, issuer) ->
 
 
 def test_groups_of_one_tenant_add_up(opened, issuer, accounts) -> None:
-    who, issuer.more = opened(), {"groups": ["fraud-desk", "analysts"], "preferred_username": "Wang Fang"}
+    who, issuer.more = (
+        opened(),
+        {"groups": ["fraud-desk", "analysts"], "preferred_username": "Wang Fang"},
+    )
     assert back(who, begin(who, issuer)).status_code == 200
-    assert (accounts.named("Wang Fang@bank").roles, accounts.named("Wang Fang@bank").tenants) == (("fraud", "analyst"), ("bank",))
+    assert (accounts.named("Wang Fang@bank").roles, accounts.named("Wang Fang@bank").tenants) == (
+        ("fraud", "analyst"),
+        ("bank",),
+    )
 
 
-def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(opened, issuer, accounts, context) -> None:
+def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(
+    opened, issuer, accounts, context
+) -> None:
     who, issuer.more = opened(), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
     back(who, begin(who, issuer))
     issuer.more["groups"] = ["analysts"]
@@ -307,26 +402,47 @@ def test_other_groups_are_other_roles_at_the_next_login_and_end_the_session(open
     assert back(other, begin(other, issuer)).status_code == 200
     assert accounts.named("Wang Fang@bank").roles == ("analyst",)
     assert who.get("/").status_code == 401
-    assert ("account.roles", "identity provider", "account Wang Fang@bank: analyst of bank; before: fraud of bank") in entries(
-        context
-    )
+    assert (
+        "account.roles",
+        "identity provider",
+        "account Wang Fang@bank: analyst of bank; before: fraud of bank",
+    ) in entries(context)
     issuer.more["groups"] = []
     assert back(other, begin(other, issuer)).status_code == 403
 
 
-def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(opened, issuer, accounts) -> None:
+def test_an_account_made_for_a_subject_keeps_its_roles_whatever_the_groups(
+    opened, issuer, accounts
+) -> None:
     who = opened(grants="")
-    accounts.add("Zhao Min", ["resolver"], ["bank"], digest=None, by="test", subject=f"{issuer.url} {SUBJECT}")
+    accounts.add(
+        "Zhao Min",
+        ["resolver"],
+        ["bank"],
+        digest=None,
+        by="test",
+        subject=f"{issuer.url} {SUBJECT}",
+    )
     issuer.more = {"groups": ["platform"]}
     assert back(who, begin(who, issuer)).status_code == 200
     assert accounts.named("Zhao Min").roles == ("resolver",)
     assert who.log_in("Zhao Min", "").status_code == 401, "there is no password"
-    answer = who.post("/password", {"old": "", "new": "words that nobody knows", "again": "words that nobody knows"})
+    answer = who.post(
+        "/password",
+        {"old": "", "new": "words that nobody knows", "again": "words that nobody knows"},
+    )
     assert "you are verified by an identity provider" in answer.text
 
 
 def test_the_same_subject_of_another_issuer_is_somebody_else(opened, issuer, accounts) -> None:
-    accounts.add("Zhao Min", ["lead"], ["*"], digest=None, by="test", subject=f"https://before.example {SUBJECT}")
+    accounts.add(
+        "Zhao Min",
+        ["lead"],
+        ["*"],
+        digest=None,
+        by="test",
+        subject=f"https://before.example {SUBJECT}",
+    )
     who = opened()
     assert back(who, begin(who, issuer)).status_code == 403
 
@@ -373,20 +489,26 @@ def down(who: Browser, says: str = "cannot be reached") -> None:
     ],
     ids=["broken", "elsewhere", "a page", "nested", "a list", "too long", "another issuer"],
 )
-def test_a_provider_that_does_not_answer_as_it_must_is_said_and_passwords_are_there(opened, issuer, answer) -> None:
+def test_a_provider_that_does_not_answer_as_it_must_is_said_and_passwords_are_there(
+    opened, issuer, answer
+) -> None:
     who = opened()
     issuer.answer = lambda *_: answer
     down(who)
 
 
-@pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"])
+@pytest.mark.parametrize(
+    "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"]
+)
 def test_an_address_without_tls_is_not_gone_to(opened, issuer, name) -> None:
     who = opened()
     issuer.found[name] = "http://login.bank.example/x"
     down(who)
 
 
-def test_a_provider_that_is_not_there_is_said(clock, data, store, accounts, registry, write) -> None:
+def test_a_provider_that_is_not_there_is_said(
+    clock, data, store, accounts, registry, write
+) -> None:
     context = write()
     with serving(clock) as gone:
         url = gone.url
@@ -409,11 +531,16 @@ def test_one_that_fails_at_the_code_is_said_too(opened, issuer) -> None:
 
 def test_a_source_begins_so_many_logins(opened, issuer) -> None:
     who = opened()
-    assert [who.get("/login/provider").status_code for _ in range(BEGUN + 1)] == [303] * BEGUN + [429]
+    assert [who.get("/login/provider").status_code for _ in range(BEGUN + 1)] == [303] * BEGUN + [
+        429
+    ]
 
 
 def test_where_none_is_configured_there_is_no_such_page(desk) -> None:
-    assert [desk.get(path).status_code for path in ("/login/provider", "/login/back?code=1&state=2", "/login/away")] == [404] * 3
+    assert [
+        desk.get(path).status_code
+        for path in ("/login/provider", "/login/back?code=1&state=2", "/login/away")
+    ] == [404] * 3
     assert "/login/provider" not in desk.get("/login").text
 
 
@@ -453,9 +580,21 @@ def test_who_logged_in_by_a_password_is_not(opened, issuer) -> None:
 @pytest.mark.parametrize(
     ("more", "grants", "says"),
     [
-        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["king"]\ntenants = ["*"]', "unknown roles"),
-        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["operator", "auditor"]\ntenants = ["*"]', "cannot be"),
-        ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]\ntenants = ["nosuch"]', "tenant nosuch is unknown"),
+        (
+            "",
+            '[search.oidc.grants.x]\nvalue = "g"\nroles = ["king"]\ntenants = ["*"]',
+            "unknown roles",
+        ),
+        (
+            "",
+            '[search.oidc.grants.x]\nvalue = "g"\nroles = ["operator", "auditor"]\ntenants = ["*"]',
+            "cannot be",
+        ),
+        (
+            "",
+            '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]\ntenants = ["nosuch"]',
+            "tenant nosuch is unknown",
+        ),
         ("", '[search.oidc.grants.x]\nvalue = "g"\nroles = ["lead"]', "a value, roles and tenants"),
         ('ca = "nosuch.pem"', "", "search.oidc.ca"),
         ('proxy = "nowhere"', "", "proxy is no address"),
@@ -472,7 +611,9 @@ def test_what_is_wrong_is_said_before_anybody_logs_in(write, accounts, more, gra
 
 @pytest.mark.parametrize("issuer_", ["http://login.bank.example", "ftp://x", "login.bank.example"])
 def test_an_issuer_without_tls_is_none(data, clock, issuer_) -> None:
-    (data / "ullage.toml").write_text(f'[search.oidc]\nissuer = "{issuer_}"\nclient_id = "x"\n', encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        f'[search.oidc]\nissuer = "{issuer_}"\nclient_id = "x"\n', encoding="utf-8"
+    )
     with pytest.raises(ConfigError, match="issuer"):
         Context(data, clock.as_clock())
 
@@ -492,7 +633,9 @@ def test_check_has_no_such_line_where_none_is_configured(context) -> None:
     assert list(sign_on.parts(context)) == []
 
 
-def test_console_serves_password_logins_while_the_client_secret_is_missing(write, data, store, accounts, issuer) -> None:
+def test_console_serves_password_logins_while_the_client_secret_is_missing(
+    write, data, store, accounts, issuer
+) -> None:
     context, registry = write(), CollectorRegistry()
     (data / "keys" / "oidc.secret").unlink()
     who = Browser(create_app(context, store, accounts, registry, frozenset({HOST}), hasher=CHEAP))
@@ -505,7 +648,10 @@ def test_console_serves_password_logins_while_the_client_secret_is_missing(write
 
 def test_a_client_without_a_secret_names_itself_in_the_form(opened, issuer) -> None:
     for auth, secret in (("none", None), ("client_secret_post", SECRET)):
-        who, issuer.more = opened(f'auth = "{auth}"'), {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"}
+        who, issuer.more = (
+            opened(f'auth = "{auth}"'),
+            {"groups": ["fraud-desk"], "preferred_username": "Wang Fang"},
+        )
         issuer.asked.clear()
         back(who, begin(who, issuer))
         ((_, headers, form),) = [one for one in issuer.asked if one[0] == "/token"]

@@ -1,4 +1,6 @@
-"""An incident store that accepts connections and answers nothing: what waits for it goes on in bounded time."""
+"""An incident store that accepts connections and answers nothing: what waits for it goes on in
+bounded time.
+"""
 
 import socket
 import threading
@@ -19,7 +21,17 @@ from tests.alerts.conftest import give_keys
 from ullage.errors import UnavailableError
 
 PAGE_SECONDS = 3.0
-PATHS = ("/", "/incidents/INC-1", "/sites", "/coverage", "/handover", "/noise", "/channels", "/watchlists", "/readyz")
+PATHS = (
+    "/",
+    "/incidents/INC-1",
+    "/sites",
+    "/coverage",
+    "/handover",
+    "/noise",
+    "/channels",
+    "/watchlists",
+    "/readyz",
+)
 
 
 @pytest.fixture
@@ -30,11 +42,16 @@ def silent() -> Iterator[str]:
 
 
 @pytest.fixture
-def desk_over_silence(silent, accounts, context, registry, bank_keys, monkeypatch) -> Iterator[Browser]:
-    monkeypatch.setattr(Lookup, "check_keys", lambda _: None)  # the store fell silent after the start
+def desk_over_silence(
+    silent, accounts, context, registry, bank_keys, monkeypatch
+) -> Iterator[Browser]:
+    # the store fell silent after the start
+    monkeypatch.setattr(Lookup, "check_keys", lambda _: None)
     give_keys(context, bank_keys)
     with closing(open_store(silent, context.data, patience=PAGE_PATIENCE)) as store:
-        opened = Browser(create_app(context, store, accounts, registry, frozenset({HOST}), hasher=CHEAP))
+        opened = Browser(
+            create_app(context, store, accounts, registry, frozenset({HOST}), hasher=CHEAP)
+        )
         assert opened.log_in(ASKER).status_code == 303
         yield opened
 
@@ -65,7 +82,9 @@ def test_a_silent_store_is_not_waited_for_again_by_each_request(silent, tmp_path
 
 
 class SlowServer(BaseHTTPRequestHandler):
-    """Answers a count only after it was asked twice whether it is alive, and no longer says so once `silent` is set."""
+    """Answers a count only after it was asked twice whether it is alive, and no longer says so
+    once `silent` is set.
+    """
 
     protocol_version = "HTTP/1.1"
     probes = threading.Semaphore(0)
@@ -106,7 +125,8 @@ def test_a_slow_server_is_waited_for_and_one_that_is_back_is_asked_again(tmp_pat
     with ThreadingHTTPServer(("127.0.0.1", 0), SlowServer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"elasticsearch://127.0.0.1:{server.server_port}?plain=1"
-        with closing(open_store(url, tmp_path, patience=2.0)) as store:  # a busy machine answers within half of it
+        # a busy machine answers within half of it
+        with closing(open_store(url, tmp_path, patience=2.0)) as store:
             assert store.count(Claim, DocumentFilter()) == 7
             SlowServer.silent.set()
             with pytest.raises(UnavailableError, match="cannot be reached"):

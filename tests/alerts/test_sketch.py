@@ -28,7 +28,9 @@ def test_complete_sketches_are_compared_value_by_value(one, other, share, compar
 
 
 def test_values_above_the_limit_of_a_full_sketch_are_no_evidence():
-    """Half of a list of 2,000 is contained in it, although most of its lowest 256 are above the list's 256th."""
+    """Half of a list of 2,000 is contained in it, although most of its lowest 256 are above the
+    list's 256th.
+    """
     whole, half = sketch(range(2_000)), sketch(range(1_000))
     found = overlap(whole, half)
     assert found.share == 1.0
@@ -49,5 +51,9 @@ def test_containment_is_exact_where_it_can_be_seen(a, b):
 
 @given(numbers, numbers, numbers)
 def test_merging_is_a_union_in_any_order(a, b, c):
-    assert merge(merge(sketch(a), sketch(b)), sketch(c)) == merge(sketch(c), merge(sketch(b), sketch(a))) == sketch(a | b | c)
+    assert (
+        merge(merge(sketch(a), sketch(b)), sketch(c))
+        == merge(sketch(c), merge(sketch(b), sketch(a)))
+        == sketch(a | b | c)
+    )
     assert merge(sketch(a), sketch(a)) == sketch(a)

@@ -1,4 +1,6 @@
-"""Sites, channels, rules, watchlists, the audit log: each says what it knows, and never that all is well where it does not."""
+"""Sites, channels, rules, watchlists, the audit log: each says what it knows, and never that all
+is well where it does not.
+"""
 
 import re
 from functools import partial
@@ -25,11 +27,17 @@ HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_page_of_state_is_whole_in_each_language_and_claims_nothing_of_an_empty_store(browser, path):
-    english, chinese = (browser.get(path, headers={"accept-language": name}) for name in ("en", "zh"))
+def test_a_page_of_state_is_whole_in_each_language_and_claims_nothing_of_an_empty_store(
+    browser, path
+):
+    english, chinese = (
+        browser.get(path, headers={"accept-language": name}) for name in ("en", "zh")
+    )
     assert english.status_code == chinese.status_code == 200
     assert not HAN.search(re.sub(r'<button[^>]*name="language".*?</button>', "", english.text))
-    assert ('class="verdict good"' in english.text) is (path == "/audit?verify=1"), "that somebody logged in is there to verify"
+    assert ('class="verdict good"' in english.text) is (path == "/audit?verify=1"), (
+        "that somebody logged in is there to verify"
+    )
     assert len(re.findall("<h1>", english.text)) == 1
 
 
@@ -48,11 +56,18 @@ def test_a_site_that_was_heard_of_minutes_ago_is_read(browser, store, clock):
     alert = Alert(store, clock)
     alert.hears(NINE, NINE + HOUR / 6)
     page = browser.get("/sites").text
-    assert re.search(r">board</a></td><td[^>]*><b class=\"mark good\">covered so far</b></td><td[^>]*>in the last minutes<", page)
+    assert re.search(
+        r">board</a></td><td[^>]*><b class=\"mark good\">covered so far</b></td><td[^>]*>in the"
+        r" last minutes<",
+        page,
+    )
 
 
 def test_watchlists_tell_how_many_and_that_match_has_none(browser, store):
-    for enrolled, said in ((0, "Match had no customer list"), (1_234, "Match searches for 1,234 customers.")):
+    for enrolled, said in (
+        (0, "Match had no customer list"),
+        (1_234, "Match searches for 1,234 customers."),
+    ):
         store.put([CollectorHeartbeat(id="crawl", first=NINE, last=NINE, enrolled=enrolled)])
         assert said in browser.get("/watchlists").text
 
@@ -78,7 +93,9 @@ def test_what_is_overdue_on_a_channel_is_said(browser, store, context, monkeypat
     assert "overdue: 1" in page
 
 
-def test_channel_without_a_usable_secret_is_reported_with_the_file(browser, store, context, monkeypatch):
+def test_channel_without_a_usable_secret_is_reported_with_the_file(
+    browser, store, context, monkeypatch
+):
     from ullage.settings.storage import ChannelSettings
 
     monkeypatch.setitem(context.settings.notify.channels, "duty", ChannelSettings())
@@ -108,7 +125,11 @@ def test_the_audit_log_is_searched_and_a_changed_line_is_found(browser, context)
     (file,) = (context.data / FOLDER / "search").glob("*.jsonl")
     file.write_bytes(file.read_bytes().replace(b"hiring", b"firing"))
     assert "The audit log was CHANGED." in browser.get("/audit?verify=1").text
-    assert [entry.actor for _, entry in audit.entries(context.data / FOLDER)] == [ASKER, "Li", "Wang"]
+    assert [entry.actor for _, entry in audit.entries(context.data / FOLDER)] == [
+        ASKER,
+        "Li",
+        "Wang",
+    ]
 
 
 def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, context):
@@ -119,13 +140,22 @@ def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, c
 
     keys.make_tenant(context.keys, "zetalend")
     for tenant, count in (("bank", 48), ("zetalend", 77)):
-        context.trail().append("watchlist.load", f"epoch 1, {count} customers", actor="liwei", tenant=tenant)
+        context.trail().append(
+            "watchlist.load", f"epoch 1, {count} customers", actor="liwei", tenant=tenant
+        )
     page = log_in("analyst", tenants=["bank"]).get("/watchlists").text
     assert "epoch 1, 48 customers" in page
     assert "77 customers" not in page
     assert "77 customers" in log_in("analyst").get("/watchlists").text
     told = (
-        CliRunner().invoke(app, ["show", "--history", "--json", "--tenant", "bank"], obj=context, catch_exceptions=False).stdout
+        CliRunner()
+        .invoke(
+            app,
+            ["show", "--history", "--json", "--tenant", "bank"],
+            obj=context,
+            catch_exceptions=False,
+        )
+        .stdout
     )
     assert "epoch 1, 48 customers" in told
     assert "zetalend" not in told
@@ -133,7 +163,9 @@ def test_the_history_of_watchlists_is_that_of_tenants_that_may_be_seen(log_in, c
 
 def test_every_action_that_the_log_is_given_is_called_something():
     given = re.compile(r"""(?:append\(\s*f?|^ACTION = )["']([a-z]+\.[a-z_-]+)["']""", re.MULTILINE)
-    files = [path for folder in ("alerts", "matcher", "ullage") for path in (ROOT / folder).rglob("*.py")]
+    files = [
+        path for folder in ("alerts", "matcher", "ullage") for path in (ROOT / folder).rglob("*.py")
+    ]
     actions = {found for path in files for found in given.findall(path.read_text(encoding="utf-8"))}
     assert len(actions) > 15
     assert actions <= set(DID)
@@ -142,4 +174,7 @@ def test_every_action_that_the_log_is_given_is_called_something():
 
 def test_after_a_form_the_navigation_says_where_one_is(browser):
     answer = browser.post("/coverage/explain", {"site": "paste", "since": "never"})
-    assert (answer.status_code, re.findall(r'<a href="(/\w+)" aria-current="page">', answer.text)) == (400, ["/coverage"])
+    assert (
+        answer.status_code,
+        re.findall(r'<a href="(/\w+)" aria-current="page">', answer.text),
+    ) == (400, ["/coverage"])

@@ -6,7 +6,16 @@ import pytest
 
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
-from alerts.records import CLASSES, Audit, Decision, Exposure, Holding, Incident, Sighting, incident_id
+from alerts.records import (
+    CLASSES,
+    Audit,
+    Decision,
+    Exposure,
+    Holding,
+    Incident,
+    Sighting,
+    incident_id,
+)
 from alerts.service.upkeep import erase, expire
 from alerts.store import DocumentFilter
 from alerts.store.queries import narrowed, status_of, statuses, tally
@@ -19,7 +28,14 @@ A, B = incident_id("f"), incident_id("g")
 
 def decision(status: str, minutes: int = 0, incident: str = A, id_: str = "") -> Decision:
     at = WHEN + timedelta(minutes=minutes)
-    return Decision(id=id_ or f"{incident}:{status}{minutes}", tenant="bank", incident=incident, at=at, by="Li", status=status)
+    return Decision(
+        id=id_ or f"{incident}:{status}{minutes}",
+        tenant="bank",
+        incident=incident,
+        at=at,
+        by="Li",
+        status=status,
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,7 +55,11 @@ def test_the_last_decision_that_is_no_note_gives_the_status(made, status):
 
 
 def two_incidents(store, clock):
-    fold_all(store, clock, [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="c")])
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10), people="ab"), finding("g", range(50, 60), people="c")],
+    )
 
 
 def test_incidents_are_narrowed_to_a_status(store, clock):
@@ -47,7 +67,12 @@ def test_incidents_are_narrowed_to_a_status(store, clock):
     store.create([decision("confirmed"), decision("note", 1, B)])
     decided = statuses(store)
     for wanted, ids in {"confirmed": [A], "open": [B], "resolved": [], "": sorted((A, B))}.items():
-        assert sorted(i.id for i in store.scroll(Incident, narrowed(DocumentFilter(), wanted, decided))) == ids
+        assert (
+            sorted(
+                i.id for i in store.scroll(Incident, narrowed(DocumentFilter(), wanted, decided))
+            )
+            == ids
+        )
 
 
 def test_the_tally_counts_each_incident_once(store, clock):
@@ -63,11 +88,26 @@ def test_the_tally_counts_each_incident_once(store, clock):
 def test_everything_goes_when_its_time_has_come(store, clock):
     two_incidents(store, clock)
     store.create([decision("confirmed")])
-    store.create([Audit(id="1", tenant="", at=WHEN, who="Li", action="exposed", purpose="fraud_case", case="1")])
+    store.create(
+        [
+            Audit(
+                id="1",
+                tenant="",
+                at=WHEN,
+                who="Li",
+                action="exposed",
+                purpose="fraud_case",
+                case="1",
+            )
+        ]
+    )
     keep = StoreSettings()
     assert expire(store, keep, clocks_at(WHEN + timedelta(days=170))).total() == 0
     assert expire(store, keep, clocks_at(WHEN + timedelta(days=400))).total() == 3
-    assert (store.count(Exposure, DocumentFilter()), store.count(Incident, DocumentFilter())) == (0, 2)
+    assert (store.count(Exposure, DocumentFilter()), store.count(Incident, DocumentFilter())) == (
+        0,
+        2,
+    )
     assert expire(store, keep, clocks_at(WHEN + timedelta(days=1300))).total() == 2 + 2 + 2 + 1 + 1
     assert [kind for kind in CLASSES if store.count(kind, DocumentFilter())] == []
 
@@ -79,7 +119,9 @@ def test_one_customer_is_erased_everywhere_and_the_numbers_follow(store, clock, 
     assert erase(store, "shop", handle("b")).total() == 0
     assert not [text for text in everything(store).values() if handle("a") in text]
     store.close()
-    assert not [path for path in data.glob("incidents*") if handle("a").encode() in path.read_bytes()]
+    assert not [
+        path for path in data.glob("incidents*") if handle("a").encode() in path.read_bytes()
+    ]
 
 
 def test_an_erased_customer_is_counted_no_more_when_the_incident_is_written_again(store, clock):

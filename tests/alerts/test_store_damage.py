@@ -1,4 +1,6 @@
-"""A document that is not as it was written: an error of ours with file and id, and nothing of what stood there."""
+"""A document that is not as it was written: an error of ours with file and id, and nothing of
+what stood there.
+"""
 
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +23,14 @@ def test_store_that_is_gone_is_not_begun_anew(context: Context) -> None:
 
 
 @pytest.mark.parametrize(
-    "doc", ['{"id": "13800138000"', '{"id": "x", "bogus": "13800138000"}', '["13800138000"]', "", '{"id": "\\ud800"}']
+    "doc",
+    [
+        '{"id": "13800138000"',
+        '{"id": "x", "bogus": "13800138000"}',
+        '["13800138000"]',
+        "",
+        '{"id": "\\ud800"}',
+    ],
 )
 def test_a_damaged_document_is_named_and_not_shown(tmp_path: Path, doc: str) -> None:
     with closing(open_store("sqlite:///incidents.sqlite", tmp_path)) as store:
@@ -34,7 +43,9 @@ def test_a_damaged_document_is_named_and_not_shown(tmp_path: Path, doc: str) -> 
             lambda: list(store.scroll(Exposure, DocumentFilter())),
             lambda: store.search(Exposure, DocumentFilter()),
         ):
-            with pytest.raises(CorruptError, match=r"incidents\.sqlite: Exposure .*damaged.*restore") as told:
+            with pytest.raises(
+                CorruptError, match=r"incidents\.sqlite: Exposure .*damaged.*restore"
+            ) as told:
                 act()
             assert made.id in str(told.value)
             assert "13800138000" not in str(told.value)

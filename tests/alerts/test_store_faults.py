@@ -1,4 +1,6 @@
-"""The Elasticsearch store while its real server stands still, is full or dies; and that what is erased leaves its disk."""
+"""The Elasticsearch store while its real server stands still, is full or dies; and that what is
+erased leaves its disk.
+"""
 
 import contextlib
 import secrets
@@ -32,7 +34,9 @@ TIMEOUT = 3.0
 SLACK = 10.0
 """A busy machine may take so much longer to notice that a time is over."""
 RECOVERY_SECONDS = 300.0
-"""What has not come by then does not come: a busy machine takes a minute for what an idle one does in five seconds."""
+"""What has not come by then does not come: a busy machine takes a minute for what an idle one
+does in five seconds.
+"""
 T = TypeVar("T")
 
 
@@ -63,22 +67,31 @@ def test_a_frozen_server_is_given_up_in_time_and_nothing_is_doubled(store, backe
     backend.server.freeze()
     try:
         with contextlib.closing(open_store(f"{url}&timeout={TIMEOUT}", tmp_path)) as hasty:
-            for call in (lambda: hasty.put(documents), lambda: hasty.create(documents), lambda: hasty.get(Claim, "x")):
+            for call in (
+                lambda: hasty.put(documents),
+                lambda: hasty.create(documents),
+                lambda: hasty.get(Claim, "x"),
+            ):
                 started = time.monotonic()
                 with pytest.raises(UnavailableError, match="cannot be reached"):
                     call()
                 assert time.monotonic() - started < TIMEOUT + SLACK
     finally:
         backend.server.thaw()
-    # What was sent before is carried out late by the server: the same call again must end in the same documents.
+    # What was sent before is carried out late by the server: the same call again must end in the
+    # same documents.
     assert set(again(lambda: store.put(documents))) <= {WriteResult.CREATED, WriteResult.REPLACED}
     assert again(lambda: store.create(documents)) == [False] * 5
     again(store.refresh)
     assert store.count(Claim, DocumentFilter()) == 5
-    assert sorted(d.id for d in store.scroll(Claim, DocumentFilter())) == sorted(d.id for d in documents)
+    assert sorted(d.id for d in store.scroll(Claim, DocumentFilter())) == sorted(
+        d.id for d in documents
+    )
 
 
-def test_frozen_server_is_noticed_by_a_page_and_asked_again_when_it_is_back(store, backend, url, tmp_path):
+def test_frozen_server_is_noticed_by_a_page_and_asked_again_when_it_is_back(
+    store, backend, url, tmp_path
+):
     store.put([claim("1")])
     store.refresh()
     with contextlib.closing(open_store(url, tmp_path, patience=PAGE_PATIENCE)) as page:
@@ -113,7 +126,9 @@ def big(thread: int, n: int) -> Claim:
 
 @pytest.mark.parametrize("version", SERVERS.values())
 def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tmp_path, version):
-    """Real 429s by indexing pressure, on a node of its own whose limit is below what eight writers send at once."""
+    """Real 429s by indexing pressure, on a node of its own whose limit is below what eight
+    writers send at once.
+    """
     require(version)
     refused = list[str]()
 
@@ -127,7 +142,9 @@ def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tm
 
         again(act)
 
-    with elasticsearch(tmp_path / "node", version, settings="indexing_pressure.memory.limit: 1mb\n") as server:
+    with elasticsearch(
+        tmp_path / "node", version, settings="indexing_pressure.memory.limit: 1mb\n"
+    ) as server:
         full = Backend("full", server)
         with (
             full.url(tmp_path, (Claim,)) as url,
@@ -136,7 +153,11 @@ def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tm
         ):
             list(
                 pool.map(
-                    lambda thread: [write(store, [big(thread, n + i) for i in range(20)]) for n in range(0, 200, 20)], range(8)
+                    lambda thread: [
+                        write(store, [big(thread, n + i) for i in range(20)])
+                        for n in range(0, 200, 20)
+                    ],
+                    range(8),
                 )
             )
             store.refresh()
@@ -145,7 +166,9 @@ def test_writers_that_a_full_server_turns_away_come_again_until_all_is_stored(tm
     assert all("429 es_rejected_execution_exception" in error for error in refused)
 
 
-def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_it_is_repeated(store, backend, url):
+def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_it_is_repeated(
+    store, backend, url
+):
     documents = [claim(str(n)) for n in range(40_000)]
     failed = list[UnavailableError]()
 
@@ -162,7 +185,8 @@ def test_a_server_killed_in_the_middle_of_a_bulk_has_every_document_once_after_i
         deadline = time.monotonic() + RECOVERY_SECONDS
         while time.monotonic() < deadline:
             admin.indices.refresh(index=index)
-            if admin.count(index=index)["count"] > BULK_ITEMS:  # the first bulk is answered, the second is under way
+            # the first bulk is answered, the second is under way
+            if admin.count(index=index)["count"] > BULK_ITEMS:
                 break
     backend.server.kill()
     thread.join()
@@ -186,15 +210,17 @@ def planted() -> str:
 def on_disk(server: Server, *texts: str) -> list[bool]:
     """Which of `texts` some file of the node holds.
 
-    Segments are compressed, but by a method that copies what it has not seen in the last 64 KiB, so a planted value is found in
-    them, as the control in the test shows. What is cut up in the index of terms alone would not be seen.
+    Segments are compressed, but by a method that copies what it has not seen in the last 64 KiB, so
+    a planted value is found in them, as the control in the test shows. What is cut up in the index
+    of terms alone would not be seen.
     """
     while True:
         try:
             files = sorted(path for path in (server.home / "data").rglob("*") if path.is_file())
             held = [path.read_bytes() for path in files]
         except FileNotFoundError:
-            continue  # a merge has just removed it, and what it held may lie in a file that was not there yet
+            # a merge has just removed it, and what it held may lie in a file that was not there yet
+            continue
         return [any(text.encode() in content for content in held) for text in texts]
 
 
@@ -207,12 +233,16 @@ def leaves_the_disk(server: Server, text: str, kept: str) -> None:
 
 
 def settled(server: Server, index: str) -> None:
-    """Return when the node no longer keeps what is there for replicas that lag, which it does for half a minute."""
+    """Return when the node no longer keeps what is there for replicas that lag, which it does
+    for half a minute.
+    """
     deadline = time.monotonic() + RECOVERY_SECONDS
     with contextlib.closing(server.client()) as admin:
         admin.indices.flush(index=index)
         while True:
-            shard = admin.indices.stats(index=index, level="shards")["indices"][index]["shards"]["0"][0]
+            shard = admin.indices.stats(index=index, level="shards")["indices"][index]["shards"][
+                "0"
+            ][0]
             leases = [lease["retaining_seq_no"] for lease in shard["retention_leases"]["leases"]]
             if leases and min(leases) > shard["seq_no"]["max_seq_no"]:
                 return
@@ -225,16 +255,29 @@ def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend,
     erased, expired, title, kept, handle = (planted() for _ in range(5))
     store.put([exposure(secrets.token_hex(24), 10) for _ in range(400)])
     store.put(
-        [exposure(handle, 10, index_tags=(erased,)), exposure("old", incident="INC-1", index_tags=(expired,)), exposure(kept, 10)]
+        [
+            exposure(handle, 10, index_tags=(erased,)),
+            exposure("old", incident="INC-1", index_tags=(expired,)),
+            exposure(kept, 10),
+        ]
     )
-    store.put([incident(titles=(title,)), *(incident(f"INC-{n}", 10, titles=(secrets.token_hex(24),)) for n in range(50))])
+    store.put(
+        [
+            incident(titles=(title,)),
+            *(incident(f"INC-{n}", 10, titles=(secrets.token_hex(24),)) for n in range(50)),
+        ]
+    )
     store.refresh()
     assert on_disk(backend.server, erased, expired, title, kept, handle) == [True] * 5
     for kind in (Exposure, Incident):
         settled(backend.server, index_name(prefix(url), kind))
     assert erase(store, "bank", handle).total() == 1
     leaves_the_disk(backend.server, erased, kept)
-    gone = expire(store, StoreSettings(exposures_days=1, incidents_days=1), clocks_at(T0 + timedelta(days=1, minutes=5)))
+    gone = expire(
+        store,
+        StoreSettings(exposures_days=1, incidents_days=1),
+        clocks_at(T0 + timedelta(days=1, minutes=5)),
+    )
     assert gone == {Exposure: 1, Incident: 1}
     for text in (expired, title):
         leaves_the_disk(backend.server, text, kept)
@@ -242,4 +285,7 @@ def test_what_is_erased_or_expired_leaves_the_disk_of_the_server(store, backend,
     assert expire(store, StoreSettings(), clocks_at(T0), owed=gone) == {}
     leaves_the_disk(backend.server, handle, kept)
     store.refresh()
-    assert (store.count(Exposure, DocumentFilter()), store.count(Incident, DocumentFilter())) == (401, 50)
+    assert (store.count(Exposure, DocumentFilter()), store.count(Incident, DocumentFilter())) == (
+        401,
+        50,
+    )

@@ -1,4 +1,6 @@
-"""Which index SQLite reads where its own choice would read a whole table: held by its plan, for of little no clock tells it."""
+"""Which index SQLite reads where its own choice would read a whole table: held by its plan, for
+of little no clock tells it.
+"""
 
 from contextlib import closing
 from datetime import timedelta
@@ -30,12 +32,17 @@ def plans(store):
         found = [one.id for one in store.scroll(kind, where)]
         database.exec_trace = None
         assert asked
-        return found, [next(iter(database.execute(f"explain query plan {sql}", bound[: sql.count("?")])))[3] for sql in asked]
+        return found, [
+            next(iter(database.execute(f"explain query plan {sql}", bound[: sql.count("?")])))[3]
+            for sql in asked
+        ]
 
     return of
 
 
-def test_customers_are_found_by_their_handle_however_many_a_tenant_has(leaked, store, plans) -> None:
+def test_customers_are_found_by_their_handle_however_many_a_tenant_has(
+    leaked, store, plans
+) -> None:
     """SQLite takes a tenant for narrower than a list of handles, and would read all that it has."""
     where = DocumentFilter({"tenant": ("bank",), "subject": (handle("a"), handle("nobody"))})
     found, steps = plans(Exposure, where, ("bank", "[]", -1))
@@ -45,7 +52,9 @@ def test_customers_are_found_by_their_handle_however_many_a_tenant_has(leaked, s
 
 def test_customers_are_found_by_how_their_handle_begins(leaked, store, plans) -> None:
     start = handle("a")[:4]
-    found, steps = plans(Exposure, DocumentFilter(begins={"subject": start}), (start, f"{start}~", 0))
+    found, steps = plans(
+        Exposure, DocumentFilter(begins={"subject": start}), (start, f"{start}~", 0)
+    )
     assert [store.get(Exposure, id_).subject for id_ in found] == [handle("a")]
     assert "exposure_by_subject" in steps[0]
     assert all("PRIMARY KEY" in step for step in steps[1:])
@@ -53,7 +62,9 @@ def test_customers_are_found_by_how_their_handle_begins(leaked, store, plans) ->
 
 @pytest.fixture
 def steps(store):
-    """A function that gives the steps in which the last statement of a question finds what it answers with."""
+    """A function that gives the steps in which the last statement of a question finds what it
+    answers with.
+    """
 
     def of(ask) -> list[str]:
         asked, database = list[tuple[str, Any]](), store._database
@@ -62,7 +73,11 @@ def steps(store):
         database.exec_trace = None
         sql, bound = asked[-1]
         told = [step for *_, step in database.execute(f"explain query plan {sql}", bound)]
-        return told[told.index("MATERIALIZE found") + 1 : told.index("SCAN found")] if "SCAN found" in told else told
+        return (
+            told[told.index("MATERIALIZE found") + 1 : told.index("SCAN found")]
+            if "SCAN found" in told
+            else told
+        )
 
     return of
 
@@ -91,7 +106,9 @@ def test_customers_of_one_incident_are_narrowed_within_it(leaked, store, steps) 
         (DocumentFilter({"tenant": ("bank",)}), False),
     ],
 )
-def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(store, steps, where, is_collected) -> None:
+def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(
+    store, steps, where, is_collected
+) -> None:
     found = steps(lambda: store.search(Incident, where))
     assert (SORTED in found) is is_collected
 
@@ -100,9 +117,21 @@ def test_what_leaves_little_is_collected_and_sorted_and_all_else_read_in_order(s
     ("where", "order", "first"),
     [
         (DocumentFilter({"stage": ("open",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
-        (DocumentFilter({"stage": ("open",), "tenant": ("bank",)}), "", "SCAN workitem USING INDEX workitem_by_time"),
-        (DocumentFilter({"stage": ("open",)}, {"severity": ("low",)}), "due", "SCAN workitem USING INDEX workitem_by_due"),
-        (DocumentFilter({"stage": ("open",)}), "burns", "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)"),
+        (
+            DocumentFilter({"stage": ("open",), "tenant": ("bank",)}),
+            "",
+            "SCAN workitem USING INDEX workitem_by_time",
+        ),
+        (
+            DocumentFilter({"stage": ("open",)}, {"severity": ("low",)}),
+            "due",
+            "SCAN workitem USING INDEX workitem_by_due",
+        ),
+        (
+            DocumentFilter({"stage": ("open",)}),
+            "burns",
+            "SEARCH workitem USING COVERING INDEX workitem_narrow (stage=?)",
+        ),
         (
             DocumentFilter({"stage": ("open",), "severity": ("high",)}),
             "due",
@@ -121,7 +150,9 @@ def test_of_much_a_list_is_read_along_the_index_that_has_its_order_or_all_its_co
     monkeypatch.setattr(sqlite_queries, "FEW", -1)
     assert steps(lambda: store.search(WorkItem, where, order=order))[0] == first
     monkeypatch.undo()
-    assert SORTED in steps(lambda: store.search(WorkItem, where, order=order)), "of little all is collected"
+    assert SORTED in steps(lambda: store.search(WorkItem, where, order=order)), (
+        "of little all is collected"
+    )
 
 
 def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad) -> None:
@@ -139,13 +170,24 @@ def test_what_an_index_has_counted_apart_is_read_of_it_alone(store, steps, broad
 def test_a_class_gets_tables_with_what_it_is_found_by(kind) -> None:
     name, database = table_of(kind), apsw.Connection(":memory:")
     list(database.execute(_schema(kind)))
-    tables = {one for (one,) in database.execute("select name from sqlite_schema where type = 'table'")}
-    wanted = {name} | ({f"{name}_sets"} if kind.sets else set()) | ({f"{name}_words"} if kind.searchable else set())
+    tables = {
+        one for (one,) in database.execute("select name from sqlite_schema where type = 'table'")
+    }
+    wanted = (
+        {name}
+        | ({f"{name}_sets"} if kind.sets else set())
+        | ({f"{name}_words"} if kind.searchable else set())
+    )
     assert {one for one in tables if not one.startswith(f"{name}_words_")} == wanted
     if kind.searchable:
         told = database.execute(f"select v from {name}_words_config where k = 'secure-delete'").get
         assert told == 1, "words of what was erased are overwritten"
-    indexed = " ".join(sql for (sql,) in database.execute("select sql from sqlite_schema where type = 'index' and sql not null"))
+    indexed = " ".join(
+        sql
+        for (sql,) in database.execute(
+            "select sql from sqlite_schema where type = 'index' and sql not null"
+        )
+    )
     assert all(f"({column}, time)" in indexed for column in kind.columns)
     assert not kind.sets or f"on {name}_sets (n)" in indexed
 
@@ -155,7 +197,9 @@ def test_a_page_goes_on_behind_any_document_that_was_shown(store, order) -> None
     store.put([item(f"INC-{n}", "x", exposure=n % 3, customers=n) for n in range(6)])
     shown = store.search(WorkItem, DocumentFilter(), order=order).items
     for number, one in enumerate(shown):
-        rest = store.search(WorkItem, DocumentFilter(), after=mark_behind(one, order), order=order).items
+        rest = store.search(
+            WorkItem, DocumentFilter(), after=mark_behind(one, order), order=order
+        ).items
         assert [other.id for other in rest] == [other.id for other in shown[number + 1 :]]
 
 
@@ -172,7 +216,9 @@ def test_what_is_of_a_time_is_found_by_its_time(leaked, plans, clock, days) -> N
 
 @pytest.fixture
 def broad(monkeypatch) -> None:
-    """As where so many documents have the words, or are of a filter, that the index with all columns is read."""
+    """As where so many documents have the words, or are of a filter, that the index with all
+    columns is read.
+    """
     monkeypatch.setattr(sqlite_queries, "FEW", -1)
 
 
@@ -182,18 +228,27 @@ def item(id_: str, text: str, **changes: Any) -> WorkItem:
 
 
 def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, data, broad) -> None:
-    """What has them is worked out once; whoever writes, in this process or another, what they wrote counts at once."""
+    """What has them is worked out once; whoever writes, in this process or another, what they
+    wrote counts at once.
+    """
     where = DocumentFilter({"stage": ("open",)}, text="银行")
 
     def found() -> list[str]:
         page = [one.id for one in store.search(WorkItem, where, order="burns").items]
         assert store.count(WorkItem, where) == len(page)
         firsts = store.firsts(WorkItem, where, "series", ["@1"], "burns")
-        assert [(one.id, one.count) for one in firsts.values()] == ([(page[0], len(page))] if page else [])
+        assert [(one.id, one.count) for one in firsts.values()] == (
+            [(page[0], len(page))] if page else []
+        )
         return page
 
     assert found() == []
-    store.put([item(f"INC-{n}", text, series=("@1",)) for n, text in enumerate(["某银行客户", "别的", "银行 样本"])])
+    store.put(
+        [
+            item(f"INC-{n}", text, series=("@1",))
+            for n, text in enumerate(["某银行客户", "别的", "银行 样本"])
+        ]
+    )
     assert found() == found() == ["INC-0", "INC-2"]
     store.put([item("INC-1", "银行", series=("@1",)), item("INC-0", "别的", series=("@1",))])
     assert found() == ["INC-1", "INC-2"]
@@ -202,8 +257,12 @@ def test_words_that_most_have_are_found_as_they_stand_after_every_write(store, d
         assert found() == ["INC-1", "INC-2", "INC-3"]
         other.delete(WorkItem, ["INC-3"])
         other.put([item("INC-4", "别的", series=("@1",))])
-        assert found() == ["INC-1", "INC-2"], "though it may have the number of the one that is gone"
+        assert found() == ["INC-1", "INC-2"], (
+            "though it may have the number of the one that is gone"
+        )
     store.delete(WorkItem, ["INC-1", "INC-2"])
     assert found() == []
-    assert [one.id for one in store.search(WorkItem, DocumentFilter(text="别的"), order="burns").items] == ["INC-0", "INC-4"]
+    assert [
+        one.id for one in store.search(WorkItem, DocumentFilter(text="别的"), order="burns").items
+    ] == ["INC-0", "INC-4"]
     assert store.search(WorkItem, DocumentFilter(text="·"), order="burns").items == ()

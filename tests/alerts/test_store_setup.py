@@ -1,4 +1,6 @@
-"""What the owner of a cluster sets up by our plan, what the roles in it allow, and what `ullage check` says of the store."""
+"""What the owner of a cluster sets up by our plan, what the roles in it allow, and what `ullage
+check` says of the store.
+"""
 
 import contextlib
 import http.server
@@ -11,7 +13,17 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from alerts.records import CLASSES, VERSION, Audit, Claim, Decision, Exposure, Incident, Original, Sighting
+from alerts.records import (
+    CLASSES,
+    VERSION,
+    Audit,
+    Claim,
+    Decision,
+    Exposure,
+    Incident,
+    Original,
+    Sighting,
+)
 from alerts.service import process
 from alerts.service.upkeep import expire
 from alerts.store import DocumentFilter, IncidentStore, open_store
@@ -23,7 +35,15 @@ from tests.alerts.builders import finding, fold_all
 from tests.conftest import NOON
 from tests.contracts.test_incident_store import T0
 from tests.factories import clocks_at
-from tests.stores import ON_SERVERS, Backend, each_backend, empty_store, keep, requests_of, until_it_may_log_in
+from tests.stores import (
+    ON_SERVERS,
+    Backend,
+    each_backend,
+    empty_store,
+    keep,
+    requests_of,
+    until_it_may_log_in,
+)
 from ullage.cli import app
 from ullage.clock import Clock
 from ullage.errors import ConfigError
@@ -34,7 +54,9 @@ url = empty_store(CLASSES)
 
 
 def planned(data: Path, url: str) -> Context:
-    (data / "ullage.toml").write_text(f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        f'metrics = false\n[store]\nurl = "{url}"\n[tenants.bank]\n', encoding="utf-8"
+    )
     return Context(data)
 
 
@@ -59,10 +81,14 @@ def test_the_embedded_store_needs_nothing_from_others(context):
 
 
 def test_the_plan_names_every_template_index_and_role_and_no_password(data):
-    requests = requests_of(process.plan(planned(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-")))
+    requests = requests_of(
+        process.plan(planned(data, "elasticsearch://10.1.2.3:9200?prefix=leaks-"))
+    )
     paths = [path for path, _ in requests]
     names = [index_name("leaks-", kind) for kind in CLASSES]
-    assert set(names) | {f"_index_template/{name}" for name in names} | {"_security/role/leaks-alert"} <= set(paths)
+    assert set(names) | {f"_index_template/{name}" for name in names} | {
+        "_security/role/leaks-alert"
+    } <= set(paths)
     for path, body in requests:
         if path.startswith("_security/role/"):
             granted = [name for block in body["indices"] for name in block["names"]]
@@ -71,8 +97,12 @@ def test_the_plan_names_every_template_index_and_role_and_no_password(data):
 
 
 @contextlib.contextmanager
-def opened_as(server: Server, name: str, rights: dict, url: str, data: Path) -> Iterator[IncidentStore]:
-    """The store for a new user with `rights`; returns when the node has read the files that name it."""
+def opened_as(
+    server: Server, name: str, rights: dict, url: str, data: Path
+) -> Iterator[IncidentStore]:
+    """The store for a new user with `rights`; returns when the node has read the files that name
+    it.
+    """
     user, password = f"{name}-{secrets.token_hex(4)}", secrets.token_hex(16)
     server.add_user(user, password, rights)
     keep(data / user, password, user)
@@ -83,7 +113,9 @@ def opened_as(server: Server, name: str, rights: dict, url: str, data: Path) -> 
 
 @pytest.mark.servers
 def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Path, clock) -> None:
-    """Roles go through the file realm: this distribution cannot keep them where `PUT _security/role` would."""
+    """Roles go through the file realm: this distribution cannot keep them where `PUT
+    _security/role` would.
+    """
     server = backend.server
     url = server.url(f"ullage-{secrets.token_hex(4)}-")
     roles = {}
@@ -127,7 +159,10 @@ def test_what_the_plan_sets_up_is_enough_and_no_more(backend: Backend, data: Pat
             gone = expire(alert, StoreSettings(), clocks_at(Clock(wall=lambda: NOON + 10**9).now()))
             assert gone.total() >= 5
             alert.refresh()
-            assert [alert.count(kind, DocumentFilter()) for kind in (Sighting, Exposure, Decision, Incident)] == [0, 0, 0, 0]
+            assert [
+                alert.count(kind, DocumentFilter())
+                for kind in (Sighting, Exposure, Decision, Incident)
+            ] == [0, 0, 0, 0]
         admin.indices.delete(index="private")
 
 
@@ -155,14 +190,19 @@ def test_check_says_what_is_wrong_with_server_certificate_and_login(backend, url
     assert "FAULT" in (line := checked(data, url.partition("&cafile")[0]))
     assert "its certificate is not trusted: cafile= in store.url" in line
     assert "cannot be reached" in checked(data, url.replace(f":{backend.server.port}", ":1"))
-    assert "refuses user or password" in (line := checked(data, url, lambda keys: keep(keys, "guessed")))
+    assert "refuses user or password" in (
+        line := checked(data, url, lambda keys: keep(keys, "guessed"))
+    )
     assert "guessed" not in line
 
 
 @pytest.mark.servers
 def test_check_names_the_right_that_is_missing(backend, url, data):
     rights = {"indices": [{"names": [f"{prefix(url)}*"], "privileges": ["read"]}]}
-    with opened_as(backend.server, "reader", rights, url, data) as store, pytest.raises(ConfigError) as raised:
+    with (
+        opened_as(backend.server, "reader", rights, url, data) as store,
+        pytest.raises(ConfigError) as raised,
+    ):
         store.check()
     told = str(raised.value)
     assert f"for alert it lacks view_index_metadata on {index_name(prefix(url), Sighting)}" in told
@@ -176,11 +216,17 @@ def test_check_names_the_index_that_is_missing_or_of_another_version(backend, ur
         for meta, told in (
             (
                 {"ullage": VERSION - 1},
-                f"index {index} has mapping {VERSION - 1}, and this ullage reads {VERSION}: use the ullage that made it",
+                (
+                    f"index {index} has mapping {VERSION - 1}, and this ullage reads {VERSION}: use"
+                    " the ullage that made it"
+                ),
             ),
             (
                 {"ullage": VERSION + 1},
-                f"index {index} has mapping {VERSION + 1}, and this ullage reads {VERSION}: use the ullage that made it",
+                (
+                    f"index {index} has mapping {VERSION + 1}, and this ullage reads {VERSION}: use"
+                    " the ullage that made it"
+                ),
             ),
             ({}, f"index {index} was not made from our template"),
         ):
@@ -195,11 +241,16 @@ def test_check_names_the_index_that_is_missing_or_of_another_version(backend, ur
 
 
 class OpenSearch(http.server.BaseHTTPRequestHandler):
-    """Answers as OpenSearch does: well, and without the header by which Elasticsearch says what it is."""
+    """Answers as OpenSearch does: well, and without the header by which Elasticsearch says what
+    it is.
+    """
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = b'{"version": {"distribution": "opensearch", "number": "2.19.0"}, "has_all_requested": true}'
+        body = (
+            b'{"version": {"distribution": "opensearch", "number": "2.19.0"}, "has_all_requested":'
+            b" true}"
+        )
         self.send_response(200)
         self.send_header("Content-Type", "application/json; charset=UTF-8")
         self.send_header("Content-Length", str(len(body)))
@@ -213,7 +264,9 @@ class OpenSearch(http.server.BaseHTTPRequestHandler):
 
 
 def test_check_recognises_another_product(data, tmp_path):
-    """OpenSearch itself cannot be had here, so a server of ours answers like it; all other tests here use the real product."""
+    """OpenSearch itself cannot be had here, so a server of ours answers like it; all other tests
+    here use the real product.
+    """
     made = make_certificates()
     (tmp_path / "ca.crt").write_bytes(made.authority)
     (tmp_path / "server.pem").write_bytes(made.certificate + made.key)

@@ -1,4 +1,6 @@
-"""Somebody who goes through numbers is noticed, without one being kept; a purpose is said once for a session."""
+"""Somebody who goes through numbers is noticed, without one being kept; a purpose is said once
+for a session.
+"""
 
 import re
 
@@ -29,7 +31,14 @@ def test_many_neighbours_within_an_hour_are_a_sweep_that_is_told_once(clock):
 
 def test_other_ways_of_writing_and_the_same_number_again_are_no_sweep(clock):
     seen = Sweeps(clock.as_clock())
-    ways = ("13800138000", "138 0013 8000", "+86 138-0013-8000", "１３８００１３８０００", "008613800138000", "13800138000")
+    ways = (
+        "13800138000",
+        "138 0013 8000",
+        "+86 138-0013-8000",
+        "１３８００１３８０００",
+        "008613800138000",
+        "13800138000",
+    )
     assert [note(seen, Secret(way)) for way in ways] == [""] * len(ways)
 
 
@@ -56,10 +65,14 @@ def test_no_number_is_kept_and_only_so_many_ranges_are(clock, monkeypatch):
     assert not re.search(rb"138\d{5}", repr(seen._ranges).encode())
 
 
-def test_a_sweep_on_the_page_is_in_the_audit_log_and_among_the_metrics(browser, leaked, context, registry, data):
+def test_a_sweep_on_the_page_is_in_the_audit_log_and_among_the_metrics(
+    browser, leaked, context, registry, data
+):
     for one in phones(MANY):
         assert browser.post("/exposed", {**ASKED, "value": one.reveal()}).status_code == 200
-    [entry] = [entry for _, entry in audit.entries(data / "audit") if entry.action == "lookup.sweep"]
+    [entry] = [
+        entry for _, entry in audit.entries(data / "audit") if entry.action == "lookup.sweep"
+    ]
     assert (entry.object, entry.reason) == (
         f"{MANY} different values of one range within an hour, phone",
         "fraud_case, case C-2026-1",

@@ -1,8 +1,10 @@
-"""Every route of the desk × every role × another tenant's things, as the application has its routes: a new one is in here.
+"""Every route of the desk × every role × another tenant's things, as the application has its
+routes: a new one is in here.
 
-What a route with an id in its path is tried with stands in `things`, by the part of the path before the id; what must be posted
-to it so that it does something, in `BODIES`; None for a route that does something with more than that: of it who may is
-tried alone. A route for which something is missing there fails here.
+What a route with an id in its path is tried with stands in `things`, by the part of the path before
+the id; what must be posted to it so that it does something, in `BODIES`; None for a route that does
+something with more than that: of it who may is tried alone. A route for which something is missing
+there fails here.
 """
 
 import re
@@ -39,7 +41,12 @@ BODIES = {
     "/v1/incidents/{id_}/decisions": {"decision": "acknowledged"},
     "/v1/exposed": ASKED,
     "/v1/exposure": {"pseudonyms": [handle("a")]},
-    "/v1/outcomes": {"incident": A, "pseudonym": handle("bank"), "outcome": "loss", "when": "2020-01-05T09:00:00+08:00"},
+    "/v1/outcomes": {
+        "incident": A,
+        "pseudonym": handle("bank"),
+        "outcome": "loss",
+        "when": "2020-01-05T09:00:00+08:00",
+    },
     "/coverage/explain": None,
     "/incidents/{id_}/report": None,
     "/incidents/{id_}/customers.csv": None,
@@ -66,7 +73,9 @@ ENDING = {"/logout", "/password", "/login"}
 
 
 class SampleId(NamedTuple):
-    """What stands for an id: of the tenant that may be seen, of another one ("" for what is no tenant's), of nobody."""
+    """What stands for an id: of the tenant that may be seen, of another one ("" for what is no
+    tenant's), of nobody.
+    """
 
     ours: str
     theirs: str
@@ -78,19 +87,25 @@ def things(desk, store, clock, context) -> dict[str, SampleId]:
     """An incident and a suppression of two tenants each, with a customer of the same phone."""
     keys.make_tenant(context.keys, "zetalend")
     for name, tenant, values in (("fa", "bank", range(10)), ("fb", "zetalend", range(20, 30))):
-        tag = index_tags(context.keys.read(f"{tenant}/index-1.key"), tenant, "phone", Secret(PHONE))[0]
-        told = finding(name, values, tenant=tenant, site=f"{tenant}-board", capture={"title": "内料 四件套"})
+        tag = index_tags(
+            context.keys.read(f"{tenant}/index-1.key"), tenant, "phone", Secret(PHONE)
+        )[0]
+        told = finding(
+            name, values, tenant=tenant, site=f"{tenant}-board", capture={"title": "内料 四件套"}
+        )
         found = match(subject=handle(tenant), index_tag=tag)
         fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
     noise = Suppressions(Duties(store, context.tenant, clock.as_clock()), context.trail())
     made = [
-        noise.suppress(t, SuppressionConditions(site=f"{t}-board"), days=3, by="Li", reason="known") for t in ("bank", "zetalend")
+        noise.suppress(t, SuppressionConditions(site=f"{t}-board"), days=3, by="Li", reason="known")
+        for t in ("bank", "zetalend")
     ]
     return {
         "incidents": SampleId(A, B, NONE),
         "suppressions": SampleId(made[0].id, made[1].id, "SUP-AAAAAAAAAA"),
         "export": SampleId("csv", "", "docx"),
-        "assess": SampleId("", "", "0" * 32),  # whoever dropped a file has its verdict: tests of that page
+        # whoever dropped a file has its verdict: tests of that page
+        "assess": SampleId("", "", "0" * 32),
     }
 
 
@@ -121,12 +136,18 @@ def ask(who: Browser, route: APIRoute, method: str, id_: str):
     body = BODIES[route.path] or {}
     if not path.startswith("/v1/"):
         return who.post(path, body)
-    read = {"if-match": who.get(path.removesuffix("/decisions")).headers.get("etag", '"0"')} if "/decisions" in path else {}
+    read = (
+        {"if-match": who.get(path.removesuffix("/decisions")).headers.get("etag", '"0"')}
+        if "/decisions" in path
+        else {}
+    )
     return who.ask("POST", path, json=body, headers={**OURS, **read})
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(role, desk, things, log_in):
+def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(
+    role, desk, things, log_in
+):
     who, tried = log_in(role, tenants=["bank"]), 0
     for route, method, kind in calls(desk):
         assert not kind or kind in things, f"say in `things` what {route.path} is tried with"
@@ -140,8 +161,13 @@ def test_a_role_may_what_the_table_says_and_sees_nothing_of_another_tenant(role,
             continue
         if thing.theirs:
             there, nowhere = (ask(who, route, method, id_) for id_ in (thing.theirs, thing.none))
-            said = [one.text.replace(thing.theirs, "ID").replace(thing.none, "ID") for one in (there, nowhere)]
-            assert (there.status_code, tidied(said[0])) == (nowhere.status_code, tidied(said[1])), at
+            said = [
+                one.text.replace(thing.theirs, "ID").replace(thing.none, "ID")
+                for one in (there, nowhere)
+            ]
+            assert (there.status_code, tidied(said[0])) == (nowhere.status_code, tidied(said[1])), (
+                at
+            )
             assert there.status_code in (400, 404), at
         tried += 1
         if kind and not thing.ours:
@@ -166,7 +192,9 @@ def test_every_route_answers_with_the_rights_of_search(desk, things, log_in):
         thing = things.get(kind, SampleId("", "", ""))
         answer = ask(log_in(role, tenants=["bank"]), route, method, thing.ours or thing.none)
         if answer.status_code in (403, 500, 503) or "denies a right" in answer.text:
-            faults.append(f"{role}: {method} {route.path}: {answer.status_code} {answer.text[:300]}")
+            faults.append(
+                f"{role}: {method} {route.path}: {answer.status_code} {answer.text[:300]}"
+            )
         tried += 1
     assert faults == []
     assert tried > 40, "routes were found"
@@ -193,7 +221,9 @@ def test_who_sees_all_tenants_sees_both(things, browser):
 @pytest.mark.parametrize("how", ["page", "api"])
 def test_a_look_up_asks_the_tenants_of_who_asks_alone(things, log_in, store, context, how):
     who = log_in("agent", tenants=["zetalend"])
-    answer = who.post("/exposed", ASKED) if how == "page" else who.ask("POST", "/v1/exposed", json=ASKED)
+    answer = (
+        who.post("/exposed", ASKED) if how == "page" else who.ask("POST", "/v1/exposed", json=ASKED)
+    )
     assert answer.status_code == 200
     asked = [entry for _, entry in entries(context) if entry.action == "lookup"]
     assert [one.tenant for one in asked] == ["zetalend"]
@@ -208,7 +238,9 @@ def entries(context):
 def test_many_at_once_touches_nothing_of_another_tenant(things, log_in, store):
     who = log_in("analyst", tenants=["bank"])
     for act in ("acknowledged", "assigned", "resolved", "false_positive"):
-        answer = who.post("/incidents/bulk", {"act": act, "id": B, "to": "me", "reason": "other", "note": "x"})
+        answer = who.post(
+            "/incidents/bulk", {"act": act, "id": B, "to": "me", "reason": "other", "note": "x"}
+        )
         assert "zetalend" not in answer.text
     store.refresh()
     assert list(store.scroll(Decision, DocumentFilter())) == []
@@ -217,7 +249,9 @@ def test_many_at_once_touches_nothing_of_another_tenant(things, log_in, store):
 def test_filters_for_another_tenant_say_that_it_is_not_known(things, log_in):
     who = log_in("analyst", tenants=["bank"])
     for path in ("/", "/v1/incidents", "/v1/export/csv"):
-        there, nowhere = (who.get(path, params={"tenant": tenant}) for tenant in ("zetalend", "nosuch"))
+        there, nowhere = (
+            who.get(path, params={"tenant": tenant}) for tenant in ("zetalend", "nosuch")
+        )
         assert there.status_code == nowhere.status_code == 400
         assert there.text.replace("zetalend", "T") == nowhere.text.replace("nosuch", "T")
 

@@ -1,8 +1,10 @@
-"""Nobody of tenant `bank` can tell from anything the console answers what tenant `shop` has, does or is.
+"""Nobody of tenant `bank` can tell from anything the console answers what tenant `shop` has, does
+or is.
 
-The console is asked for everything it has, every route with every way of asking, by every role of `bank`: once where there is no
-`shop`, and once in a copy of the same data folder after people and programs of `shop` have done all that they may. Status,
-headers and body must be the same byte for byte. Routes come from the application itself, so a new one is compared by being there.
+The console is asked for everything it has, every route with every way of asking, by every role of
+`bank`: once where there is no `shop`, and once in a copy of the same data folder after people and
+programs of `shop` have done all that they may. Status, headers and body must be the same byte for
+byte. Routes come from the application itself, so a new one is compared by being there.
 """
 
 import asyncio
@@ -26,7 +28,14 @@ from alerts.accounts.accounts import Accounts
 from alerts.cases import exports
 from alerts.cases.feed import EventFeed
 from alerts.cases.lookups.lookup import index_tags
-from alerts.records import CollectorHeartbeat, GapReason, Incident, Notification, Suppression, incident_id
+from alerts.records import (
+    CollectorHeartbeat,
+    GapReason,
+    Incident,
+    Notification,
+    Suppression,
+    incident_id,
+)
 from alerts.store import open_store
 from alerts.web.app import create_app
 from alerts.web.dependencies import any_query, dependencies_of, routes_of
@@ -61,7 +70,9 @@ OF_SHOP = """\
 
 zone = "Europe/London"
 """
-SHARED, SHARED_BY_BOTH = (f"[notify.routes.both]\ntenants = {tenants}" for tenants in ('["bank"]', '["bank", "shop"]'))
+SHARED, SHARED_BY_BOTH = (
+    f"[notify.routes.both]\ntenants = {tenants}" for tenants in ('["bank"]', '["bank", "shop"]')
+)
 MORE = """\
 [notify.channels.shop-team]
 [notify.routes.shop-night]
@@ -76,21 +87,30 @@ def typed(tenant: str) -> dict[str, list]:
     ids, names = [OURS["bank"], OURS["shop"], "INC-NONE"], ["Wang Fang", "Zhao Min", "Nobody"]
     paths = {"id_": ids, "form": [*exports.names()], "name": names}
     filters = {
-        "tenant": ["", *TENANTS, "nosuch"], "after": ["", "x.1"], "limit": ["1", "50"], "order": ["opened", "priority"],
-        "tab": ["open", "all", "closed", "mine", "new", "due"], "seller": ["@0123456789ab", "x"], "q": ["四件套"],
+        "tenant": ["", *TENANTS, "nosuch"], "after": ["", "x.1"], "limit": ["1", "50"],
+        "order": ["opened", "priority"],
+        "tab": ["open", "all", "closed", "mine", "new", "due"], "seller": ["@0123456789ab", "x"],
+        "q": ["四件套"],
         "severity": ["low"], "flat": ["", "1"],
         "site": ["paste", "board", "elsewhere"], "since": ["3d", "7d"],
         "kind": ["", "phone"], "everything": ["1"],
         "actor": ["", "lead of shop"], "words": ["account", "shop"], "verify": ["", "1"],
     }  # fmt: skip
     forms = {
-        "status": ["acknowledged", "confirmed", "resolved", "excused", "assigned", "linked", "note"], "decision": ["note"],
-        "act": ["acknowledged", "assigned"], "note": ["seen"], "reason": ["chance"], "days": ["30"], "to": ["me", "Wang Fang"],
-        "incident": ids, "other": ids, "id": ids, "token": [tenant.encode().hex().ljust(16, "0")], "by": ["Li"], "who": ["Li"],
-        "what": ["incident x", "site paste"], "value": [PHONE, "13900139000"], "purpose": ["fraud_case"], "case": ["C-1"],
-        "pseudonyms": [[handle("a"), handle("z"), handle("shop0")]], "pseudonym": [handle("a"), handle("shop0")],
-        "outcome": ["defrauded"], "when": ["2026-09-20T10:00:00+00:00"], "lang": ["", "zh"], "language": ["zh"], "then": ["/"],
-        "role": ["analyst"], "permission": ["incident.read"], "subject": [""], "text": [""], "how": ["colleague"],
+        "status": ["acknowledged", "confirmed", "resolved", "excused", "assigned", "linked",
+        "note"], "decision": ["note"],
+        "act": ["acknowledged", "assigned"], "note": ["seen"], "reason": ["chance"], "days": ["30"],
+        "to": ["me", "Wang Fang"],
+        "incident": ids, "other": ids, "id": ids, "token": [tenant.encode().hex().ljust(16, "0")],
+        "by": ["Li"], "who": ["Li"],
+        "what": ["incident x", "site paste"], "value": [PHONE, "13900139000"],
+        "purpose": ["fraud_case"], "case": ["C-1"],
+        "pseudonyms": [[handle("a"), handle("z"), handle("shop0")]],
+        "pseudonym": [handle("a"), handle("shop0")],
+        "outcome": ["defrauded"], "when": ["2026-09-20T10:00:00+00:00"], "lang": ["", "zh"],
+        "language": ["zh"], "then": ["/"],
+        "role": ["analyst"], "permission": ["incident.read"], "subject": [""], "text": [""],
+        "how": ["colleague"],
     }  # fmt: skip
     return {**paths, **filters, **forms}
 
@@ -101,7 +121,9 @@ PROGRAMS = {
 }
 EVERYBODY = (*ROLES, "all", *PROGRAMS)
 IN_EVERY_WAY = {"all"}
-"""Who asks with every value of every field; the others ask each route once for what of each tenant a path can name."""
+"""Who asks with every value of every field; the others ask each route once for what of each
+tenant a path can name.
+"""
 
 
 class World:
@@ -112,7 +134,9 @@ class World:
         self.store = open_store("sqlite:///incidents.sqlite", data)
         self.accounts = Accounts(data, self.context.clock)
         registry = CollectorRegistry()
-        self.app = create_app(self.context, self.store, self.accounts, registry, frozenset({HOST}), hasher=CHEAP)
+        self.app = create_app(
+            self.context, self.store, self.accounts, registry, frozenset({HOST}), hasher=CHEAP
+        )
 
     @property
     def routes(self) -> FastAPI:
@@ -132,22 +156,49 @@ def made(data: Path, clock, settings: str) -> World:
 
 
 def populate(world: World, tenant: str) -> None:
-    """Incidents, posts, customers, suppressions, messages, notes of coverage, accounts and tokens of a tenant."""
+    """Incidents, posts, customers, suppressions, messages, notes of coverage, accounts and
+    tokens of a tenant.
+    """
     store, clock, context = world.store, world.clock, world.context
     keys.make_tenant(context.keys, tenant)
     tag = index_tags(context.keys.read(f"{tenant}/index-1.key"), tenant, "phone", Secret(PHONE))[0]
     many = range(1 if tenant == "bank" else 7)
     for n in many:
         name, person = f"f{tenant}{n or ''}", handle("a" if tenant == "bank" else f"{tenant}{n}")
-        capture = {"title": "四件套", "url": f"https://paste.example/{name}", "author": "@0123456789ab"}
+        capture = {
+            "title": "四件套",
+            "url": f"https://paste.example/{name}",
+            "author": "@0123456789ab",
+        }
         told = finding(name, range(100 * n, 100 * n + 10), tenant=tenant, capture=capture)
         found = match(subject=person, index_tag=tag)
         fold_all(store, clock, [told.model_copy(update={"matches": (found,), "alarm": False})])
-    now, incident, lead, day = clock.as_clock().now(), OURS[tenant], f"lead of {tenant}", timedelta(days=1)
+    now, incident, lead, day = (
+        clock.as_clock().now(),
+        OURS[tenant],
+        f"lead of {tenant}",
+        timedelta(days=1),
+    )
     assert store.get(Incident, incident)
-    silence = {"id": f"SUP-{tenant}", "tenant": tenant, "at": now, "by": lead, "reason": "known", "expires": now + 9 * day}
-    gap = {"id": f"GAP-{tenant}", "since": now - day, "until": now, "at": now, "by": lead, "reason": f"known at {tenant}"}
-    store.create([Suppression(**silence, site="board"), GapReason(**gap, site="", tenants=(tenant,))])
+    silence = {
+        "id": f"SUP-{tenant}",
+        "tenant": tenant,
+        "at": now,
+        "by": lead,
+        "reason": "known",
+        "expires": now + 9 * day,
+    }
+    gap = {
+        "id": f"GAP-{tenant}",
+        "since": now - day,
+        "until": now,
+        "at": now,
+        "by": lead,
+        "reason": f"known at {tenant}",
+    }
+    store.create(
+        [Suppression(**silence, site="board"), GapReason(**gap, site="", tenants=(tenant,))]
+    )
     for n, channel in product(many, ("on-call", f"{tenant}-team")):
         message = {
             "id": f"{incident}:{channel}:{n}",
@@ -158,19 +209,28 @@ def populate(world: World, tenant: str) -> None:
         }
         told_of = {"channel": channel, "what": "low", "why": "new", "severity": "low"}
         store.create([Notification(**message, **told_of, outcome="failed" if n else "pending")])
-    world.context.trail("command").append("watchlist.load", f"{tenant}: 4 customers", actor="root", tenant=tenant)
+    world.context.trail("command").append(
+        "watchlist.load", f"{tenant}: 4 customers", actor="root", tenant=tenant
+    )
     for role in ROLES:
         add_account(world.accounts, f"{role} of {tenant}", [role], [tenant])
     add_account(world.accounts, f"all of {tenant}", ["lead", "dpo", "fraud", "auditor"], [tenant])
-    add_account(world.accounts, "Wang Fang" if tenant == "bank" else "Zhao Min", ["agent"], [tenant])
+    add_account(
+        world.accounts, "Wang Fang" if tenant == "bank" else "Zhao Min", ["agent"], [tenant]
+    )
 
 
 def enter(world: World, tenant: str, role: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Cookies and headers of somebody of that role, or of a program; those of two tenants are called the same."""
+    """Cookies and headers of somebody of that role, or of a program; those of two tenants are
+    called the same.
+    """
     if role in PROGRAMS:
         scope, purpose = PROGRAMS[role]
         return {}, {
-            "authorization": f"Bearer {world.accounts.add_token(role, scope, [tenant], purpose=purpose, days=9, by='test')[1]}"
+            "authorization": (
+                "Bearer"
+                f" {world.accounts.add_token(role, scope, [tenant], purpose=purpose, days=9, by='test')[1]}"  # noqa: E501
+            )
         }
     who = Browser(world.app)
     assert who.log_in(f"{role} of {tenant}").status_code == 303
@@ -189,7 +249,11 @@ def addresses(path: str, names: list[str], values: dict[str, list]) -> Iterator[
 def fields_of(route) -> tuple[list[str], list[str], list[str]]:
     """What a route takes in its path, its query and its body."""
     every = [route.dependant, *dependencies_of(route.dependant)]
-    query = [] if any(one.call is any_query for one in every) else [field.alias for one in every for field in one.query_params]
+    query = (
+        []
+        if any(one.call is any_query for one in every)
+        else [field.alias for one in every for field in one.query_params]
+    )
     body = list[str]()
     for field in route.dependant.body_params:
         model = getattr(field.field_info.annotation, "model_fields", None)
@@ -198,47 +262,81 @@ def fields_of(route) -> tuple[list[str], list[str], list[str]]:
 
 
 def asked(app: FastAPI, tenant: str, *, in_every_way: bool) -> Iterator[tuple[str, str, dict]]:
-    """Every request that there is: method, address, what else is sent. Those that change nothing come first, and again last."""
+    """Every request that there is: method, address, what else is sent.
+
+    Those that change nothing come first, and again last.
+    """
     known, gets, posts = typed(tenant), list[tuple[str, str, dict]](), list[tuple[str, str, dict]]()
     if not in_every_way:
-        known = {name: values[: len(TENANTS) if name == "id_" else 1] for name, values in known.items()}
+        known = {
+            name: values[: len(TENANTS) if name == "id_" else 1] for name, values in known.items()
+        }
     for route in routes_of(app):
-        values = known | ({"id_": ["SUP-bank", "SUP-shop"]} if route.path.startswith("/suppressions/") else {})
+        values = known | (
+            {"id_": ["SUP-bank", "SUP-shop"]} if route.path.startswith("/suppressions/") else {}
+        )
         path_names, query, body = fields_of(route)
         query = query if in_every_way else []
         for path in (paths := [*addresses(route.path, path_names, values)]):
             query = query if path == paths[0] else []
             if "GET" in route.methods:
                 gets.append(("GET", path, {}))
-                gets += [("GET", path, {"params": {name: value}}) for name in query for value in values.get(name, ["x"])]
-                gets += [("GET", path, {"params": {"tab": "all", "flat": "1", "limit": "1"}})] * ({"tab", "limit"} <= {*query})
+                gets += [
+                    ("GET", path, {"params": {name: value}})
+                    for name in query
+                    for value in values.get(name, ["x"])
+                ]
+                gets += [("GET", path, {"params": {"tab": "all", "flat": "1", "limit": "1"}})] * (
+                    {"tab", "limit"} <= {*query}
+                )
             if "POST" in route.methods and path != "/logout":
-                plain = {name: tenant if name == "tenant" else values.get(name, ["x"])[0] for name in body}
-                turned = [name for name in body if len(values.get(name, [])) > 1 and in_every_way] or body[:1] or [""]
+                plain = {
+                    name: tenant if name == "tenant" else values.get(name, ["x"])[0]
+                    for name in body
+                }
+                turned = (
+                    [name for name in body if len(values.get(name, [])) > 1 and in_every_way]
+                    or body[:1]
+                    or [""]
+                )
                 way = "json" if path.startswith("/v1/") else "data"
-                forms = [{**plain, field: value} if field else {} for field in turned for value in values.get(field, ["x"])]
+                forms = [
+                    {**plain, field: value} if field else {}
+                    for field in turned
+                    for value in values.get(field, ["x"])
+                ]
                 posts += [("POST", path, {way: form, "params": {}}) for form in forms]
     yield from gets
     yield from posts
     yield from (one for one in gets if in_every_way and not one[2])
 
 
-def everything(world: World, tenant: str, drawn: random.Random, roles: frozenset[str] = frozenset(EVERYBODY)) -> dict[str, tuple]:
+def everything(
+    world: World, tenant: str, drawn: random.Random, roles: frozenset[str] = frozenset(EVERYBODY)
+) -> dict[str, tuple]:
     """All answers, by who asked for what; `shop` only asks once for each thing."""
     found = {}
     for role in EVERYBODY:
         drawn.seed(f"{role} of {tenant}")
         cookies, bearer = enter(world, tenant, role) if role in roles else ({}, {})
         if role in roles:
-            requests = [*asked(world.routes, tenant, in_every_way=role in IN_EVERY_WAY and tenant == "bank")]
-            found |= asyncio.run(_answers(world, requests, cookies, bearer, f"{role} of {tenant}", drawn))
+            requests = [
+                *asked(world.routes, tenant, in_every_way=role in IN_EVERY_WAY and tenant == "bank")
+            ]
+            found |= asyncio.run(
+                _answers(world, requests, cookies, bearer, f"{role} of {tenant}", drawn)
+            )
     return found
 
 
-async def _answers(world: World, requests: list[tuple[str, str, dict]], cookies, bearer, who: str, drawn) -> dict[str, tuple]:
+async def _answers(
+    world: World, requests: list[tuple[str, str, dict]], cookies, bearer, who: str, drawn
+) -> dict[str, tuple]:
     found = {}
     address = "192.0.2.7" if "of bank" in who else "198.51.100.7"
-    transport = httpx.ASGITransport(app=world.app, raise_app_exceptions=False, client=(address, 4000))
+    transport = httpx.ASGITransport(
+        app=world.app, raise_app_exceptions=False, client=(address, 4000)
+    )
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
         for n, (method, path, more) in enumerate(requests):
             headers = bearer | ({"sec-fetch-site": "same-origin"} if method == "POST" else {})
@@ -246,13 +344,19 @@ async def _answers(world: World, requests: list[tuple[str, str, dict]], cookies,
             drawn.seed(f"{who}{n}")
             answer = await client.request(method, path, headers=headers, **more)
             said = json.dumps(more, sort_keys=True, ensure_ascii=False)
-            found[f"{who} {n} {method} {path} {said}"] = (answer.status_code, sorted(answer.headers.items()), answer.content)
+            found[f"{who} {n} {method} {path} {said}"] = (
+                answer.status_code,
+                sorted(answer.headers.items()),
+                answer.content,
+            )
     return found
 
 
 @pytest.fixture
 def drawn(monkeypatch) -> random.Random:
-    """Where all random values come from, so that they are the same in each of two worlds once it is seeded alike."""
+    """Where all random values come from, so that they are the same in each of two worlds once it
+    is seeded alike.
+    """
     source = random.Random(7)
     monkeypatch.setattr(secrets, "token_bytes", source.randbytes)
     monkeypatch.setattr(secrets, "token_hex", lambda n=32: source.randbytes(n).hex())
@@ -267,7 +371,8 @@ def base(data, clock):
     world = made(data, clock, SETTINGS)
     world.store.put([heard(clock, {"bank": 4})])
     populate(world, "bank")
-    EventFeed(data, world.store, world.context.keys, world.context.clock).page(None, "", 1)  # which names the log of events
+    # which names the log of events
+    EventFeed(data, world.store, world.context.keys, world.context.clock).page(None, "", 1)
     world.close()
     return data
 
@@ -287,7 +392,11 @@ def heard(clock, customers: dict[str, int]) -> CollectorHeartbeat:
 @pytest.mark.timeout(900)  # thousands of answers, twice
 def test_nothing_that_is_asked_for_tells_a_tenant_of_another(base, clock, tmp_path, drawn) -> None:
     alone = made(shutil.copytree(base, tmp_path / "alone"), clock, SETTINGS)
-    both = made(shutil.copytree(base, tmp_path / "both"), clock, SETTINGS.replace(SHARED, SHARED_BY_BOTH) + MORE + OF_SHOP)
+    both = made(
+        shutil.copytree(base, tmp_path / "both"),
+        clock,
+        SETTINGS.replace(SHARED, SHARED_BY_BOTH) + MORE + OF_SHOP,
+    )
     with closing(alone), closing(both):
         populate(both, "shop")
         both.store.put([heard(clock, {"bank": 4, "shop": 4_000})])
@@ -296,7 +405,13 @@ def test_nothing_that_is_asked_for_tells_a_tenant_of_another(base, clock, tmp_pa
         theirs = everything(both, "bank", drawn)
     assert ours.keys() == theirs.keys()
     done = {" ".join(what.split()[4:6]) for what, (status, *_) in ours.items() if status < 400}
-    assert {"POST /accounts/add", "POST /exposed", "GET /channels", "GET /v1/events", f"GET /incidents/{OURS['bank']}"} <= done
+    assert {
+        "POST /accounts/add",
+        "POST /exposed",
+        "GET /channels",
+        "GET /v1/events",
+        f"GET /incidents/{OURS['bank']}",
+    } <= done
     differing = [what for what in ours if ours[what] != theirs[what]]
     assert not differing, f"{len(differing)} of {len(ours)} answers differ:\n" + "\n".join(
         map(_shown(ours, theirs), differing[:60])
@@ -309,8 +424,14 @@ def _shown(ours: dict[str, tuple], theirs: dict[str, tuple]):
     def shown(what: str) -> str:
         (status, headers, body), (status_, headers_, body_) = ours[what], theirs[what]
         one, other = body.decode(errors="replace"), body_.decode(errors="replace")
-        at = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+        at = next(
+            (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+            min(len(one), len(other)),
+        )
         beside = slice(max(0, at - 60), at + 60)
-        return f"{what}: {status}/{status_} {set(headers) ^ set(headers_)}: …{one[beside]!r} …{other[beside]!r}"
+        return (
+            f"{what}: {status}/{status_} {set(headers) ^ set(headers_)}: …{one[beside]!r}"
+            f" …{other[beside]!r}"
+        )
 
     return shown

@@ -26,8 +26,10 @@ SUPPRESS = ("suppress", "--site", "x", "--days", "3", "--reason", "x", "--by", "
 @pytest.mark.parametrize(
     ("app", "words"),
     [
-        (incidents, ("list",)), (incidents, ("list", "--json")), (incidents, ("export", "--format", "csv")),
-        (incidents, SUPPRESS), (incidents, ("suppressions",)), (incidents, ("suppressions", "--background")),
+        (incidents, ("list",)), (incidents, ("list", "--json")),
+        (incidents, ("export", "--format", "csv")),
+        (incidents, SUPPRESS), (incidents, ("suppressions",)),
+        (incidents, ("suppressions", "--background")),
         (rules, ("replay",)),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
@@ -40,11 +42,20 @@ def test_an_unknown_tenant_is_an_error_of_every_command(bank, app, words) -> Non
 
 def test_rules_are_replayed_on_no_unknown_tenant(bank, tmp_path) -> None:
     file = tmp_path / "background.toml"
-    file.write_text(CliRunner().invoke(rules, ["show", "background"], obj=bank).stdout, encoding="utf-8")
-    assert str(CliRunner().invoke(rules, ["replay", str(file), "--tenant", "bnak"], obj=bank).exception) == SAID
+    file.write_text(
+        CliRunner().invoke(rules, ["show", "background"], obj=bank).stdout, encoding="utf-8"
+    )
+    assert (
+        str(
+            CliRunner().invoke(rules, ["replay", str(file), "--tenant", "bnak"], obj=bank).exception
+        )
+        == SAID
+    )
 
 
-def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_them(context, store, clock) -> None:
+def test_whoever_the_store_has_something_of_is_known_though_nothing_here_names_them(
+    context, store, clock
+) -> None:
     fold_all(store, clock, [finding("f", range(10), people="a", tenant="elsewhere")])
     require_known(context, store, "elsewhere")
     require_known(context, store, "")

@@ -1,4 +1,6 @@
-"""Who decides on a terminal: an account that may, as on the page; of another tenant nothing is there."""
+"""Who decides on a terminal: an account that may, as on the page; of another tenant nothing is
+there.
+"""
 
 import pytest
 from typer.testing import CliRunner
@@ -22,14 +24,24 @@ ROWS = [
     (("assign", A), "incident.assign", "fraud", "analyst"),
     (("note", A, "a word"), "incident.decide", "auditor", "dpo"),
     (("resolve", A), "incident.close", "dpo", "lead"),
-    (("resolve", A, "--as", "false_positive", "--reason", "chance"), "incident.close", "fraud", "analyst"),
+    (
+        ("resolve", A, "--as", "false_positive", "--reason", "chance"),
+        "incident.close",
+        "fraud",
+        "analyst",
+    ),
     (("resolve", A, "--as", "confirmed"), "incident.decide", "resolver", "fraud"),
     (("acknowledge", A), "incident.decide", "operator", "dpo"),
     (("takedown", A, "asked"), "incident.decide", "agent", "analyst"),
     (("export", A, "--format", "customers"), "customers.export", "analyst", "resolver"),
     (("hold", A, "--case", "7", "--reason", "x"), "evidence.hold", "analyst", "dpo"),
     (("deadline", A, "--sent", *SENT), "incident.decide", "agent", "dpo"),
-    (("deadline", A, "--regime", "cac-2025", "--waived", "--note", "x"), "deadline.waive", "analyst", "lead"),
+    (
+        ("deadline", A, "--regime", "cac-2025", "--waived", "--note", "x"),
+        "deadline.waive",
+        "analyst",
+        "lead",
+    ),
 ]
 
 
@@ -44,7 +56,9 @@ def run(context):
     return command
 
 
-@pytest.mark.parametrize(("words", "permission", "may_not", "may"), ROWS, ids=[" ".join(row[0][::2]) for row in ROWS])
+@pytest.mark.parametrize(
+    ("words", "permission", "may_not", "may"), ROWS, ids=[" ".join(row[0][::2]) for row in ROWS]
+)
 def test_a_role_decides_on_a_terminal_what_it_decides_on_the_page(
     things,  # noqa: F811
     run,
@@ -73,24 +87,40 @@ def test_what_was_done_last_is_undone_by_who_may_do_it(things, run, accounts, st
     run("assign", A, "--to", "Zhao Min", "--by", "Zhao Min")
     with pytest.raises(UllageError, match=r"this: incident\.assign"):
         run("note", A, "--undo", "last", "--by", "Wang Fang")
-    assert run("note", A, "mistaken", "--undo", "last", "--by", "Zhao Min").output == f"{A}: undone\n"
+    assert (
+        run("note", A, "mistaken", "--undo", "last", "--by", "Zhao Min").output == f"{A}: undone\n"
+    )
     decided = sorted(store.scroll(Decision, DocumentFilter()), key=lambda one: one.at)
-    assert [(one.act, one.note) for one in decided] == [("assigned", ""), ("assigned", ""), ("undone", "mistaken")]
+    assert [(one.act, one.note) for one in decided] == [
+        ("assigned", ""),
+        ("assigned", ""),
+        ("undone", "mistaken"),
+    ]
     assert decided[-1].about == decided[1].id
     with pytest.raises(UllageError, match="already undone"):
         run("note", A, "--undo", decided[1].id, "--by", "Zhao Min")
 
 
-def test_an_incident_is_assigned_to_who_has_an_account_that_may_work_on_it(things, run, accounts, store) -> None:  # noqa: F811
+def test_an_incident_is_assigned_to_who_has_an_account_that_may_work_on_it(
+    things,  # noqa: F811
+    run,
+    accounts,
+    store,
+) -> None:
     for name, role in (("Wang Fang", "agent"), ("Zhao Min", "analyst")):
         add_account(accounts, name, [role])
     for name in ("Nobody", "Wang Fang"):
         refused = run("assign", A, "--to", name, "--by", "Zhao Min")
-        assert (refused.exit_code, "nobody with an account of that name" in refused.output) == (2, True)
+        assert (refused.exit_code, "nobody with an account of that name" in refused.output) == (
+            2,
+            True,
+        )
     assert run("assign", A, "--to", "-", "--by", "Zhao Min").exit_code == 0
 
 
-def test_without_any_account_an_incident_is_assigned_to_anybody(leaked, context, run, accounts) -> None:
+def test_without_any_account_an_incident_is_assigned_to_anybody(
+    leaked, context, run, accounts
+) -> None:
     accounts.close()
     for file in context.data.glob(f"{FILE}*"):
         file.unlink()
@@ -102,7 +132,11 @@ def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, contex
     add_account(accounts, "Wang Fang", ["analyst"])
     accounts.set_disabled("Wang Fang", is_disabled=True)
     accounts.add("Zhao Min", ["analyst"], ["*"], digest=CHEAP.hash("x"), by="test")
-    for name, says in (("Nobody", "no account of"), ("Wang Fang", "is closed"), ("Zhao Min", "not chosen a password")):
+    for name, says in (
+        ("Nobody", "no account of"),
+        ("Wang Fang", "is closed"),
+        ("Zhao Min", "not chosen a password"),
+    ):
         with pytest.raises(ConfigError, match=says):
             run("acknowledge", A, "--by", name)
     with pytest.raises(ConfigError, match="this machine's user has none"):
@@ -111,26 +145,54 @@ def test_a_name_that_is_no_account_decides_nothing(things, run, accounts, contex
     assert list(store.scroll(Decision, DocumentFilter())) == []
 
 
-def test_a_user_of_this_machine_decides_as_the_account_that_it_is(things, run, accounts, context, store) -> None:  # noqa: F811
+def test_a_user_of_this_machine_decides_as_the_account_that_it_is(
+    things,  # noqa: F811
+    run,
+    accounts,
+    context,
+    store,
+) -> None:
     add_account(accounts, "Wang Fang", ["analyst"])
-    assert CliRunner().invoke(user, ["change", "Wang Fang", "--login", current_user()], obj=context).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(user, ["change", "Wang Fang", "--login", current_user()], obj=context)
+        .exit_code
+        == 0
+    )
     assert run("acknowledge", A).exit_code == 0
     store.refresh()
     assert [one.by for one in store.scroll(Decision, DocumentFilter())] == ["Wang Fang"]
-    noted = [one.object for _, one in audit.entries(context.data / "audit") if one.action == "account.login_of"]
+    noted = [
+        one.object
+        for _, one in audit.entries(context.data / "audit")
+        if one.action == "account.login_of"
+    ]
     assert noted == [f"account Wang Fang: user {current_user()} of this machine"]
-    assert CliRunner().invoke(user, ["change", ASKER, "--login", current_user()], obj=context).exit_code == 0
+    assert (
+        CliRunner()
+        .invoke(user, ["change", ASKER, "--login", current_user()], obj=context)
+        .exit_code
+        == 0
+    )
     assert [accounts.named(name).login for name in (ASKER, "Wang Fang")] == [current_user(), None]
     assert CliRunner().invoke(user, ["change", ASKER, "--login", "-"], obj=context).exit_code == 0
     with pytest.raises(ConfigError, match="this machine's user has none"):
         run("acknowledge", A)
 
 
-def test_an_account_of_one_tenant_finds_no_incident_of_another(things, run, accounts, store) -> None:  # noqa: F811
+def test_an_account_of_one_tenant_finds_no_incident_of_another(
+    things,  # noqa: F811
+    run,
+    accounts,
+    store,
+) -> None:
     add_account(accounts, "Wang Fang", ["lead"], ["bank"])
     none = run("acknowledge", "INC-AAAAAAAAAA", "--by", "Wang Fang")
     theirs = run("acknowledge", B, "--by", "Wang Fang")
-    assert (theirs.exit_code, theirs.stderr) == (none.exit_code, none.stderr.replace("INC-AAAAAAAAAA", B))
+    assert (theirs.exit_code, theirs.stderr) == (
+        none.exit_code,
+        none.stderr.replace("INC-AAAAAAAAAA", B),
+    )
     assert run("acknowledge", A, "--by", "Wang Fang").exit_code == 0
 
 
@@ -169,4 +231,8 @@ def test_rules_and_sealed_evidence_are_for_who_may(things, accounts, context, tm
     ):
         done = CliRunner().invoke(app, [*words, *(why if app is rules else case)], obj=context)
         assert f"this: {permission}" in str(done.exception), words
-    assert not [one for _, one in audit.entries(context.data / "audit") if one.action.startswith(("rules", "evidence"))]
+    assert not [
+        one
+        for _, one in audit.entries(context.data / "audit")
+        if one.action.startswith(("rules", "evidence"))
+    ]

@@ -1,4 +1,6 @@
-"""Questions of those who wait at the same time are answered together, and each has its own answer or error."""
+"""Questions of those who wait at the same time are answered together, and each has its own
+answer or error.
+"""
 
 import asyncio
 import threading
@@ -12,7 +14,10 @@ from ullage.errors import ConfigError, CorruptError, UnavailableError
 
 
 class SlowHandler:
-    """Gives the letters of each question in capitals. Its first turn waits until it is let go; it notes what came at once."""
+    """Gives the letters of each question in capitals.
+
+    Its first turn waits until it is let go; it notes what came at once.
+    """
 
     def __init__(self, error: Exception | None = None):
         self.error, self.turns = error, []

@@ -1,4 +1,6 @@
-"""A rule of the verdict that fails opens the incident all the same; it says so and a person must judge it."""
+"""A rule of the verdict that fails opens the incident all the same; it says so and a person must
+judge it.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,16 @@ def fail(facts: VerdictFacts, *_: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "rule", "severity"), [("origin", "judge_origin", None), ("severity", "judge_exposure", "medium")]
+    ("part", "rule", "severity"),
+    [("origin", "judge_origin", None), ("severity", "judge_exposure", "medium")],
 )
 def test_rule_that_fails_costs_no_incident(
-    store: IncidentStore, clock: HeldClock, monkeypatch: pytest.MonkeyPatch, part: str, rule: str, severity: str | None
+    store: IncidentStore,
+    clock: HeldClock,
+    monkeypatch: pytest.MonkeyPatch,
+    part: str,
+    rule: str,
+    severity: str | None,
 ) -> None:
     registry = CollectorRegistry()
     alert = stage(store, clock, registry)
@@ -37,7 +45,9 @@ def test_rule_that_fails_costs_no_incident(
     assert "a rule failed" in " ".join(reason.evidence for reason in reasons)
     assert registry.get_sample_value("ullage_alert_rule_failures_total", {"reason": part}) == 1
     monkeypatch.undo()
-    alert.handle([record(finding("g", range(40), PEOPLE, fields=("NAME", "PHONE", "BALANCE")), offset=2)])
+    alert.handle(
+        [record(finding("g", range(40), PEOPLE, fields=("NAME", "PHONE", "BALANCE")), offset=2)]
+    )
     again = store.get(Incident, incident_id("f"))
     assert again is not None
     assert "a rule failed" not in str((again.reasons, again.origin_reasons))

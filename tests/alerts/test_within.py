@@ -5,7 +5,16 @@ import pytest
 from alerts.cases.incident_list import Filters, page_of, whole
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work
-from alerts.records import CLASSES, CollectorHeartbeat, Decision, Exposure, Incident, Sighting, WorkItem, incident_id
+from alerts.records import (
+    CLASSES,
+    CollectorHeartbeat,
+    Decision,
+    Exposure,
+    Incident,
+    Sighting,
+    WorkItem,
+    incident_id,
+)
 from alerts.records.document import Excerpt, QueryError
 from alerts.store import DocumentFilter, First, WriteResult
 from alerts.store.queries import tally
@@ -41,9 +50,16 @@ def test_another_tenant_is_not_there_by_any_way(two):
 
 
 def test_what_is_counted_apart_or_found_by_a_set_is_its_own(two):
-    assert two.firsts(Incident, DocumentFilter(), "sites", ["paste", "forum"], "time") == {"paste": First(A, 1)}
-    assert two.firsts(Incident, DocumentFilter({"tenant": ("shop",)}), "sites", ["paste"], "time") == {}
-    assert two.counts(Incident, DocumentFilter(), [DocumentFilter({"tenant": ("shop",)}), DocumentFilter()]) == [0, 1]
+    assert two.firsts(Incident, DocumentFilter(), "sites", ["paste", "forum"], "time") == {
+        "paste": First(A, 1)
+    }
+    assert (
+        two.firsts(Incident, DocumentFilter({"tenant": ("shop",)}), "sites", ["paste"], "time")
+        == {}
+    )
+    assert two.counts(
+        Incident, DocumentFilter(), [DocumentFilter({"tenant": ("shop",)}), DocumentFilter()]
+    ) == [0, 1]
     assert two.counts(Incident, DocumentFilter({"tenant": ("shop",)}), [DocumentFilter()]) == [0]
     assert [one.values for one in two.tally(Incident, DocumentFilter(), ("tenant",))] == [("bank",)]
     assert two.tally(Incident, DocumentFilter({"tenant": ("shop",)}), ("tenant",)) == []
@@ -57,10 +73,15 @@ def test_what_is_added_up_is_its_own(two):
 
 @pytest.mark.parametrize("customers", [None, {}, {"bank": 3, "shop": 7}, {"shop": 7}])
 def test_of_customers_that_are_looked_for_it_is_told_of_its_own(two, store, customers):
-    store.put([CollectorHeartbeat(id="crawl-1", first=WHEN, last=WHEN, enrolled=10, customers=customers)])
+    store.put(
+        [CollectorHeartbeat(id="crawl-1", first=WHEN, last=WHEN, enrolled=10, customers=customers)]
+    )
     theirs = customers and {one: count for one, count in customers.items() if one == "bank"}
     told = two.get(CollectorHeartbeat, "crawl-1")
-    assert (told.customers, told.enrolled) == (theirs, None if theirs is None else sum(theirs.values()))
+    assert (told.customers, told.enrolled) == (
+        theirs,
+        None if theirs is None else sum(theirs.values()),
+    )
     assert [*two.scroll(CollectorHeartbeat, DocumentFilter())] == [told]
 
 
@@ -77,15 +98,28 @@ def test_what_reads_it_counts_its_own_alone(two):
     assert whole(two, B) is None
 
 
-@pytest.mark.parametrize("kind", [kind for kind in CLASSES if "tenant" in kind.model_fields], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind",
+    [kind for kind in CLASSES if "tenant" in kind.model_fields],
+    ids=lambda kind: kind.__name__,
+)
 def test_every_class_that_has_tenants_is_narrowed_by_them(two, kind):
-    """A store filters by columns alone: a class with a tenant that is no column could not be kept apart."""
+    """A store filters by columns alone: a class with a tenant that is no column could not be
+    kept apart.
+    """
     assert "tenant" in kind.columns or "tenant" in kind.sets
     assert all(one.tenant == "bank" for one in two.scroll(kind, DocumentFilter()))
 
 
 def test_what_is_of_another_tenant_is_not_written(two, store, clock):
-    made = Decision(id=f"{B}:1", tenant="shop", incident=B, at=clock.as_clock().now(), by="Li", status="resolved")
+    made = Decision(
+        id=f"{B}:1",
+        tenant="shop",
+        incident=B,
+        at=clock.as_clock().now(),
+        by="Li",
+        status="resolved",
+    )
     for write in (two.create, two.put):
         with pytest.raises(QueryError):
             write([made.model_copy(update={"tenant": "bank", "id": "x"}), made])
@@ -105,14 +139,20 @@ class TenantExcerpt(Excerpt):
 
 
 def test_excerpts_are_of_its_own(two):
-    assert {one.tenant for one in two.excerpts(Exposure, DocumentFilter(), TenantExcerpt)} == {"bank"}
+    assert {one.tenant for one in two.excerpts(Exposure, DocumentFilter(), TenantExcerpt)} == {
+        "bank"
+    }
     assert [*two.excerpts(Exposure, DocumentFilter({"tenant": ("shop",)}), TenantExcerpt)] == []
 
 
 def test_nobody_sees_anything(store, clock):
     fold_all(store, clock, [finding("fa", range(10), people="a")])
     none = StoreWithin(store, frozenset())
-    assert (none.count(Incident, DocumentFilter()), none.search(Incident, DocumentFilter()).items, none.get(Incident, A)) == (
+    assert (
+        none.count(Incident, DocumentFilter()),
+        none.search(Incident, DocumentFilter()).items,
+        none.get(Incident, A),
+    ) == (
         0,
         (),
         None,

@@ -1,7 +1,8 @@
 """The suite that any bus must pass: each test is one promise of `ullage/bus/__init__.py`.
 
-What only an embedded bus promises (one consumer a group, expiry when told to, our own clock) is asked of `EMBEDDED` buses;
-what a broker promises in their place is in `tests/servers/`. Any sequence of calls: `tests/state/test_bus_model.py`.
+What only an embedded bus promises (one consumer a group, expiry when told to, our own clock) is
+asked of `EMBEDDED` buses; what a broker promises in their place is in `tests/servers/`. Any
+sequence of calls: `tests/state/test_bus_model.py`.
 """
 
 import os
@@ -35,10 +36,14 @@ def put(bus: Bus, *values: str | bytes) -> None:
 @pytest.fixture
 def values(backend: Backend) -> Callable[..., list[str]]:
     """The values that the next poll hands out."""
-    return lambda subscription, most=100: [record.value.decode() for record in backend.take(subscription, most)]
+    return lambda subscription, most=100: [
+        record.value.decode() for record in backend.take(subscription, most)
+    ]
 
 
-def test_appended_records_are_there_when_the_bus_is_opened_again(bus: Bus, open_again: OpenAgain, values: Values) -> None:
+def test_appended_records_are_there_when_the_bus_is_opened_again(
+    bus: Bus, open_again: OpenAgain, values: Values
+) -> None:
     put(bus, "a", "b")
     bus.close()
     assert values(open_again().subscribe(CAPTURES, "match")) == ["a", "b"]
@@ -73,7 +78,9 @@ def test_what_was_not_committed_comes_again_after_a_crash(
     assert values(open_again().subscribe(CAPTURES, "match")) == ["b", "c"]
 
 
-def test_a_poll_goes_on_behind_what_was_handed_out_whether_committed_or_not(bus: Bus, values: Values) -> None:
+def test_a_poll_goes_on_behind_what_was_handed_out_whether_committed_or_not(
+    bus: Bus, values: Values
+) -> None:
     put(bus, "a", "b")
     subscription = bus.subscribe(CAPTURES, "match")
     assert [values(subscription, 1) for _ in range(3)] == [["a"], ["b"], []]
@@ -91,7 +98,9 @@ def test_committing_an_older_record_does_not_move_the_group_back(
     assert values(open_again().subscribe(CAPTURES, "match")) == ["c"]
 
 
-def test_two_groups_read_and_commit_independently(bus: Bus, values: Values, backend: Backend) -> None:
+def test_two_groups_read_and_commit_independently(
+    bus: Bus, values: Values, backend: Backend
+) -> None:
     put(bus, "a", "b")
     match, other = bus.subscribe(CAPTURES, "match"), bus.subscribe(CAPTURES, "other")
     match.commit(backend.take(match, 10)[-1])
@@ -100,7 +109,9 @@ def test_two_groups_read_and_commit_independently(bus: Bus, values: Values, back
 
 
 @embedded
-def test_records_beyond_their_age_expire_unread_and_are_counted(bus: Bus, clock: HeldClock, values: Values) -> None:
+def test_records_beyond_their_age_expire_unread_and_are_counted(
+    bus: Bus, clock: HeldClock, values: Values
+) -> None:
     subscription = bus.subscribe(CAPTURES, "match")
     put(bus, "old", "old too")
     clock.advance(3000.0)
@@ -122,7 +133,9 @@ def test_records_beyond_the_size_expire_oldest_first(open_again: OpenAgain, valu
 
 
 @embedded
-def test_records_that_were_read_before_they_expired_are_not_counted(bus: Bus, clock: HeldClock, values: Values) -> None:
+def test_records_that_were_read_before_they_expired_are_not_counted(
+    bus: Bus, clock: HeldClock, values: Values
+) -> None:
     put(bus, "a", "b")
     subscription = bus.subscribe(CAPTURES, "match")
     values(subscription, 1)
@@ -147,7 +160,9 @@ def test_offsets_are_not_given_twice_after_everything_expired(
 
 
 @embedded
-def test_a_second_live_consumer_of_a_group_is_refused_and_told_who_holds_the_place(bus: Bus, open_again: OpenAgain) -> None:
+def test_a_second_live_consumer_of_a_group_is_refused_and_told_who_holds_the_place(
+    bus: Bus, open_again: OpenAgain
+) -> None:
     held = bus.subscribe(CAPTURES, "match")
     with pytest.raises(ConfigError, match=f"process {os.getpid()}"):
         open_again().subscribe(CAPTURES, "match")
@@ -172,7 +187,10 @@ def test_a_consumer_killed_outright_frees_its_place_and_its_records_come_again(
     bus = open_bus(backend.url, tmp_path, KEEP, Clock())
     put(bus, "a")
     holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, backend.url, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, backend.url, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with holder:
         assert holder.stdout is not None
@@ -203,10 +221,14 @@ for number in range(int(first), int(first) + int(count)):
 
 def appender(url: str, folder: Path, first: int, count: int) -> subprocess.Popen[bytes]:
     """Another process that appends `count` numbers from `first`, under the key `first`."""
-    return subprocess.Popen([sys.executable, "-c", APPEND, url, str(folder), str(first), str(count)])
+    return subprocess.Popen(
+        [sys.executable, "-c", APPEND, url, str(folder), str(first), str(count)]
+    )
 
 
-def test_a_waiting_poll_is_woken_by_a_record_of_another_process(tmp_path: Path, backend: Backend, open_again: OpenAgain) -> None:
+def test_a_waiting_poll_is_woken_by_a_record_of_another_process(
+    tmp_path: Path, backend: Backend, open_again: OpenAgain
+) -> None:
     subscription = open_again().subscribe(CAPTURES, "match")
     with appender(backend.url, tmp_path, 7, 1):
         assert [record.value for record in subscription.poll(10, 30.0)] == [b"7"]
@@ -222,11 +244,15 @@ def test_publishers_in_two_processes_lose_nothing_and_keep_their_own_order(
     while more := backend.take(subscription, 1000):
         records += more
     for first in (0, 1000):
-        assert [int(r.value) for r in records if r.key == str(first)] == list(range(first, first + 200))
+        assert [int(r.value) for r in records if r.key == str(first)] == list(
+            range(first, first + 200)
+        )
     assert len(records) == 400
 
 
-def test_opening_a_new_bus_from_many_threads_at_once_succeeds_for_each(open_again: OpenAgain, values: Values) -> None:
+def test_opening_a_new_bus_from_many_threads_at_once_succeeds_for_each(
+    open_again: OpenAgain, values: Values
+) -> None:
     failed: list[BaseException] = []
     gate = threading.Barrier(6)
 
@@ -263,17 +289,26 @@ def test_a_poll_hands_out_about_64_mib_at_most(bus: Bus, backend: Backend) -> No
     assert (sum(counts), max(counts) <= 3) == (4, True)
 
 
-def test_key_headers_value_and_time_come_back_as_given(bus: Bus, clock: HeldClock, backend: Backend) -> None:
+def test_key_headers_value_and_time_come_back_as_given(
+    bus: Bus, clock: HeldClock, backend: Backend
+) -> None:
     publisher = bus.publisher(CAPTURES)
     publisher.append([outgoing(b"\x00\xff", key="论坛", schema="1", site="某某论坛 ✓")])
     (record,) = backend.take(bus.subscribe(CAPTURES, "match"), 1)
     taken = clock.wall() if backend.embedded else pytest.approx(time.time(), abs=60)
-    assert (record.topic, record.key, record.value, record.timestamp) == (CAPTURES, "论坛", b"\x00\xff", taken)
+    assert (record.topic, record.key, record.value, record.timestamp) == (
+        CAPTURES,
+        "论坛",
+        b"\x00\xff",
+        taken,
+    )
     assert dict(record.headers) == {"schema": "1", "site": "某某论坛 ✓"}
 
 
 @embedded
-def test_lag_counts_what_is_not_committed_and_the_age_of_its_oldest(bus: Bus, clock: HeldClock, backend: Backend) -> None:
+def test_lag_counts_what_is_not_committed_and_the_age_of_its_oldest(
+    bus: Bus, clock: HeldClock, backend: Backend
+) -> None:
     assert (bus.lag(CAPTURES, "match").records, bus.lag(CAPTURES, "match").seconds) == (0, 0.0)
     put(bus, "a")
     clock.advance(60.0)
@@ -298,7 +333,10 @@ def test_lag_does_not_count_what_has_expired(bus: Bus, clock: HeldClock) -> None
 def test_places_tell_what_a_group_has_dealt_with_and_what_waits(bus: Bus, backend: Backend) -> None:
     put(bus, "a", "b", "c")
     before = list(bus.places(CAPTURES, "match").values())
-    assert (sum(place.waiting for place in before), sum(place.oldest is not None for place in before)) == (3, 1)
+    assert (
+        sum(place.waiting for place in before),
+        sum(place.oldest is not None for place in before),
+    ) == (3, 1)
     subscription = bus.subscribe(CAPTURES, "match")
     subscription.commit(backend.take(subscription, 100)[1])
     after = list(bus.places(CAPTURES, "match").values())
@@ -308,7 +346,9 @@ def test_places_tell_what_a_group_has_dealt_with_and_what_waits(bus: Bus, backen
 
 
 @embedded
-def test_a_place_before_the_first_record_that_is_left_is_where_records_expired_unread(bus: Bus, clock: HeldClock) -> None:
+def test_a_place_before_the_first_record_that_is_left_is_where_records_expired_unread(
+    bus: Bus, clock: HeldClock
+) -> None:
     put(bus, "a", "b")
     known = bus.places(CAPTURES, "match")
     clock.advance(4000.0)

@@ -1,4 +1,6 @@
-"""What is on a bus stays there however the wall clock is set, and goes when it has lain there for as long as it may."""
+"""What is on a bus stays there however the wall clock is set, and goes when it has lain there
+for as long as it may.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -20,7 +22,9 @@ Service = Callable[[], Bus]
 def service(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock) -> Iterator[Service]:
     """Opens the bus as another process does."""
     with contextlib.ExitStack() as stack:
-        yield lambda: stack.enter_context(contextlib.closing(open_bus(request.param, tmp_path, KEEP, clock.as_clock())))
+        yield lambda: stack.enter_context(
+            contextlib.closing(open_bus(request.param, tmp_path, KEEP, clock.as_clock()))
+        )
 
 
 def put(bus: Bus, count: int) -> None:
@@ -35,7 +39,9 @@ def waiting(bus: Bus) -> int:
 
 
 @pytest.mark.parametrize("jump", [2 * DAY, 200 * DAY, -30 * DAY, 30 * DAY + 1])
-def test_unread_posts_stay_when_the_wall_clock_is_set(service: Service, clock: HeldClock, jump: float) -> None:
+def test_unread_posts_stay_when_the_wall_clock_is_set(
+    service: Service, clock: HeldClock, jump: float
+) -> None:
     put(service(), POSTS)
     clock.advance(HOUR)
     clock.jump(jump)
@@ -45,7 +51,9 @@ def test_unread_posts_stay_when_the_wall_clock_is_set(service: Service, clock: H
 
 
 @pytest.mark.parametrize("jump", [2 * DAY, -30 * DAY])
-def test_they_go_by_running_time_once_the_clock_is_put_right(service: Service, clock: HeldClock, jump: float) -> None:
+def test_they_go_by_running_time_once_the_clock_is_put_right(
+    service: Service, clock: HeldClock, jump: float
+) -> None:
     put(service(), POSTS)
     clock.advance(HOUR)
     clock.jump(jump)
@@ -63,7 +71,9 @@ def test_they_go_by_running_time_once_the_clock_is_put_right(service: Service, c
     assert service().expire() == 7
 
 
-def test_a_clock_that_is_set_within_an_hour_changes_nothing(service: Service, clock: HeldClock) -> None:
+def test_a_clock_that_is_set_within_an_hour_changes_nothing(
+    service: Service, clock: HeldClock
+) -> None:
     put(service(), POSTS)
     clock.jump(-1800.0)
     service().expire()
@@ -71,7 +81,9 @@ def test_a_clock_that_is_set_within_an_hour_changes_nothing(service: Service, cl
     assert service().expire() == POSTS
 
 
-def test_a_process_that_was_away_for_longer_than_retention_deletes_what_it_must(service: Service, clock: HeldClock) -> None:
+def test_a_process_that_was_away_for_longer_than_retention_deletes_what_it_must(
+    service: Service, clock: HeldClock
+) -> None:
     put(service(), POSTS)
     clock.advance(26 * HOUR)
     assert service().expire() == POSTS
@@ -88,7 +100,9 @@ def test_time_after_a_restart_of_the_machine_that_nothing_vouches_for_deletes_no
     assert service().expire() == 0
 
 
-def test_a_machine_that_was_started_anew_within_the_hour_goes_on_deleting(service: Service, clock: HeldClock) -> None:
+def test_a_machine_that_was_started_anew_within_the_hour_goes_on_deleting(
+    service: Service, clock: HeldClock
+) -> None:
     put(service(), POSTS)
     for _ in range(24):
         clock.advance(HOUR / 2)

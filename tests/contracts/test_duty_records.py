@@ -1,4 +1,6 @@
-"""Duty records are what is owed, whatever happened in whichever order, and the mark says since when; over every store."""
+"""Duty records are what is owed, whatever happened in whichever order, and the mark says since
+when; over every store.
+"""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -38,17 +40,24 @@ def book(duties: Duties) -> Book:
 
 
 def incident(id_: str, **changes: Any) -> Incident:
-    return builders.incident(id_, T0, **{"severity": "high", "clock": "run", "customers": 100, "first_seen": T0, **changes})
+    return builders.incident(
+        id_,
+        T0,
+        **{"severity": "high", "clock": "run", "customers": 100, "first_seen": T0, **changes},
+    )
 
 
 def decision(of: str, at: datetime, status: str = "acknowledged", **said: Any) -> Decision:
     token = f"{at.timestamp()}{status}"
-    return Decision(id=f"{of}:{token}", tenant="bank", incident=of, at=at, by="Li", status=status, **said)
+    return Decision(
+        id=f"{of}:{token}", tenant="bank", incident=of, at=at, by="Li", status=status, **said
+    )
 
 
 def notification(of: str, at: datetime, outcome: str = "sent") -> Notification:
     return Notification(
-        id=f"{of}:desk", tenant="bank", incident=of, at=at, due=at, channel="desk", what="high", why="new", severity="high",
+        id=f"{of}:desk", tenant="bank", incident=of, at=at, due=at, channel="desk", what="high",
+        why="new", severity="high",
         outcome=outcome, sent_at=at if outcome == "sent" else None,
     )  # fmt: skip
 
@@ -60,7 +69,10 @@ def stored(store: IncidentStore) -> dict[str, DutyRecord]:
 
 def owed(duties: Duties) -> dict[str, DutyRecord]:
     duties.store.refresh()
-    return {one.id: one for one in records(duties, list(duties.store.scroll(Incident, DocumentFilter())))}
+    return {
+        one.id: one
+        for one in records(duties, list(duties.store.scroll(Incident, DocumentFilter())))
+    }
 
 
 def states(store: IncidentStore) -> dict[str, str]:
@@ -76,7 +88,9 @@ def drain(book: Book) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, clock, seed):
-    """Incidents are folded and joined, people are told and decide, alert is started anew: all of it in any order."""
+    """Incidents are folded and joined, people are told and decide, alert is started anew: all of
+    it in any order.
+    """
     chance = random.Random(seed)
     ids = [f"INC-{n}" for n in range(5)]
     book.complete()
@@ -85,15 +99,28 @@ def test_after_any_order_of_events_they_are_what_is_owed(store, book, duties, cl
         id_, now = chance.choice(ids), duties.clock.now()
         match chance.randrange(8):
             case 0 | 1:
-                word, severity = chance.choice(("run", "if confirmed", "none")), chance.choice(("low", "high", "statutory"))
+                word, severity = (
+                    chance.choice(("run", "if confirmed", "none")),
+                    chance.choice(("low", "high", "statutory")),
+                )
                 head = chance.choice(("", "", "", "INC-0")) if id_ != "INC-0" else ""
                 store.put([incident(id_, clock=word, severity=severity, part_of=head)])
                 book.changed([id_])
             case 2 | 3 | 4:
                 status = chance.choice(STATUSES)
-                regime, stage = chance.choice((("", ""), ("pipl-57", "first"), ("pboc-2025", "waived"), ("nfra-2024", "applies")))
-                at = now - timedelta(seconds=chance.choice((0, 0, 600)))  # by a host whose clock is behind
-                store.create([decision(id_, at, "note" if regime else status, regime=regime, stage=stage)])
+                regime, stage = chance.choice(
+                    (
+                        ("", ""),
+                        ("pipl-57", "first"),
+                        ("pboc-2025", "waived"),
+                        ("nfra-2024", "applies"),
+                    )
+                )
+                # by a host whose clock is behind
+                at = now - timedelta(seconds=chance.choice((0, 0, 600)))
+                store.create(
+                    [decision(id_, at, "note" if regime else status, regime=regime, stage=stage)]
+                )
             case 5:
                 store.put([notification(id_, now, chance.choice(("sent", "pending", "failed")))])
                 book.changed([id_])
@@ -150,8 +177,13 @@ def test_a_decision_is_found_whose_host_has_a_wrong_clock(store, book, duties, c
     book.complete()
     clock.advance(7200)
     drain(book)
-    late, early = duties.clock.now() - LATELY + timedelta(minutes=1), duties.clock.now() + timedelta(minutes=50)
-    store.create([decision("INC-0", late, "false_positive"), decision("INC-1", early, "false_positive")])
+    late, early = (
+        duties.clock.now() - LATELY + timedelta(minutes=1),
+        duties.clock.now() + timedelta(minutes=50),
+    )
+    store.create(
+        [decision("INC-0", late, "false_positive"), decision("INC-1", early, "false_positive")]
+    )
     drain(book)
     assert states(store) == {}
 
@@ -176,7 +208,9 @@ def test_what_cannot_be_written_now_is_written_later(store, book, duties, clock,
     assert known(store) == duties.clock.now() - MARGIN
 
 
-def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes_what_it_changed(store, duties, clock):
+def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes_what_it_changed(
+    store, duties, clock
+):
     is_held = [False]
     book = Book(duties, lambda: is_held[0])
     store.put([incident("INC-0"), incident("INC-1")])
@@ -193,8 +227,12 @@ def test_of_several_processes_the_one_that_holds_the_lease_looks_and_each_writes
 
 
 @pytest.mark.parametrize("status", ["confirmed", "false_positive"])
-def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_with_less(store, book, duties, clock, status):
-    """One process works out what is owed before somebody decides, the other after, and the one writes last."""
+def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_with_less(
+    store, book, duties, clock, status
+):
+    """One process works out what is owed before somebody decides, the other after, and the one
+    writes last.
+    """
     store.put([incident("INC-0"), incident("INC-1")])
     other = Book(duties)
 
@@ -204,7 +242,10 @@ def test_what_another_process_wrote_of_an_incident_meanwhile_is_not_overwritten_
         other.changed(["INC-0", "INC-1"])
         drain(other)
 
-    slow = Book(Duties(InterruptedStore(store, DutyRecord, decided), lambda _: SETTINGS, clock.as_clock()), lambda: False)
+    slow = Book(
+        Duties(InterruptedStore(store, DutyRecord, decided), lambda _: SETTINGS, clock.as_clock()),
+        lambda: False,
+    )
     slow.changed(["INC-0", "INC-1"])
     drain(slow)
     assert stored(store) == owed(duties)
@@ -234,17 +275,28 @@ def test_nothing_is_written_of_a_tenant_that_is_deleted_meanwhile(store, book, d
     assert stored(store) == {}
 
 
-def test_reports_are_counted_in_the_time_in_which_they_fell_due_and_a_tenant_counts_its_own(store, book, duties, clock):
+def test_reports_are_counted_in_the_time_in_which_they_fell_due_and_a_tenant_counts_its_own(
+    store, book, duties, clock
+):
     store.put([incident("INC-0"), incident("INC-1"), incident("INC-2", tenant="shop")])
     store.put([notification(f"INC-{n}", T0) for n in range(3)])
     sent = T0 + timedelta(hours=1)
     said = {"regime": "nfra-2024", "stage": "first"}
-    store.create([decision("INC-0", sent, "reported", **said), decision("INC-1", sent + timedelta(hours=2), "reported", **said)])
+    store.create(
+        [
+            decision("INC-0", sent, "reported", **said),
+            decision("INC-1", sent + timedelta(hours=2), "reported", **said),
+        ]
+    )
     clock.advance(30 * 3600)
     book.complete()
     store.refresh()
     two_hours = T0 + timedelta(hours=2)
-    assert reports(store, two_hours, two_hours + timedelta(seconds=1)) == {"kept": 1, "late": 1, "missed": 1}
+    assert reports(store, two_hours, two_hours + timedelta(seconds=1)) == {
+        "kept": 1,
+        "late": 1,
+        "missed": 1,
+    }
     assert reports(store, T0, two_hours) == {}
     theirs = StoreWithin(store, frozenset({"shop"}))
     assert reports(theirs, T0, T0 + timedelta(hours=3)) == {"missed": 1}

@@ -1,4 +1,6 @@
-"""What every incident store must do; `alerts.store` states the promises, a new backend is one line in `tests/stores.py`."""
+"""What every incident store must do; `alerts.store` states the promises, a new backend is one
+line in `tests/stores.py`.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -42,12 +44,21 @@ def store(reopen: Callable[[], IncidentStore]) -> IncidentStore:
 
 
 def incident(id_: str = "INC-A", minutes: int = 0, **changes: Any) -> Incident:
-    return builders.incident(id_, T0 + timedelta(minutes=minutes), **{"titles": ("一批客户资料",), "exposure": 10, **changes})
+    return builders.incident(
+        id_,
+        T0 + timedelta(minutes=minutes),
+        **{"titles": ("一批客户资料",), "exposure": 10, **changes},
+    )
 
 
 def exposure(subject: str, minutes: int = 0, **changes: Any) -> Exposure:
     when = T0 + timedelta(minutes=minutes)
-    fields: dict[str, Any] = {"id": f"INC-A:{subject}", "tenant": "bank", "incident": "INC-A", "subject": subject}
+    fields: dict[str, Any] = {
+        "id": f"INC-A:{subject}",
+        "tenant": "bank",
+        "incident": "INC-A",
+        "subject": subject,
+    }
     fields |= {
         "kinds": ("phone",),
         "forms": ("plain",),
@@ -56,7 +67,13 @@ def exposure(subject: str, minutes: int = 0, **changes: Any) -> Exposure:
         "groups": (("PHONE",),),
         "sites": ("paste",),
     }
-    fields |= {"sightings": ("f",), "index_tags": ("aa",), "index_epoch": 1, "first_seen": when, "last_seen": when}
+    fields |= {
+        "sightings": ("f",),
+        "index_tags": ("aa",),
+        "index_epoch": 1,
+        "first_seen": when,
+        "last_seen": when,
+    }
     return Exposure(**{**fields, "confidence": 80, "corroborated": False, **changes})
 
 
@@ -82,7 +99,9 @@ def test_a_write_is_durable_when_it_returns(store, reopen):
 
 def test_a_search_sees_what_a_person_has_said_as_soon_as_it_is_written(store):
     for n in range(3):
-        said = Decision(id=f"d{n}", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed")
+        said = Decision(
+            id=f"d{n}", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed"
+        )
         assert store.create([said]) == [True]
         assert store.count(Decision, DocumentFilter({"incident": ("INC-A",)})) == n + 1
         assert store.put([said, claim(str(n))]) == [WriteResult.REPLACED, WriteResult.CREATED]
@@ -103,8 +122,14 @@ def test_classes_do_not_share_ids(store):
 
 def test_create_writes_only_what_does_not_exist(store):
     assert store.create([claim("1"), claim("2")]) == [True, True]
-    assert store.create([claim("2", "INC-B"), claim("3", "INC-B"), claim("3", "INC-C")]) == [False, True, False]
-    holders = {id_: c.incident for id_, c in store.mget(Claim, [claim(v).id for v in "123"]).items()}
+    assert store.create([claim("2", "INC-B"), claim("3", "INC-B"), claim("3", "INC-C")]) == [
+        False,
+        True,
+        False,
+    ]
+    holders = {
+        id_: c.incident for id_, c in store.mget(Claim, [claim(v).id for v in "123"]).items()
+    }
     assert sorted(holders.values()) == ["INC-A", "INC-A", "INC-B"]
 
 
@@ -116,7 +141,9 @@ def test_of_several_creators_exactly_one_is_told_true(reopen):
         for value in range(20):
             told.extend(own.create([claim(str(value), name)]))
 
-    threads = [threading.Thread(target=race, args=(own, f"INC-{n}")) for n, own in enumerate(stores)]
+    threads = [
+        threading.Thread(target=race, args=(own, f"INC-{n}")) for n, own in enumerate(stores)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -127,7 +154,10 @@ def test_of_several_creators_exactly_one_is_told_true(reopen):
 
 def test_put_says_what_became_of_each(store):
     store.put([incident("INC-A")])
-    assert store.put([incident("INC-A", customers=2), incident("INC-B")]) == [WriteResult.REPLACED, WriteResult.CREATED]
+    assert store.put([incident("INC-A", customers=2), incident("INC-B")]) == [
+        WriteResult.REPLACED,
+        WriteResult.CREATED,
+    ]
     assert store.get(Incident, "INC-A").customers == 2
 
 
@@ -138,7 +168,9 @@ def versions(store: IncidentStore, *ids: str) -> dict[str, str]:
 def test_what_is_read_with_its_version_is_what_is_read_without(store):
     store.put([exposure("s1"), exposure("s2")])
     found = store.read(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"])
-    assert {id_: one.document for id_, one in found.items()} == store.mget(Exposure, ["INC-A:s1", "INC-A:s2", "nobody"])
+    assert {id_: one.document for id_, one in found.items()} == store.mget(
+        Exposure, ["INC-A:s1", "INC-A:s2", "nobody"]
+    )
     assert found.keys() == {"INC-A:s1", "INC-A:s2"}
     assert store.read(Exposure, []) == {}
 
@@ -147,14 +179,20 @@ def test_a_late_write_of_who_read_before_is_refused(reopen):
     late, quick = reopen(), reopen()
     quick.put([exposure("s1", sightings=("f0",)), exposure("s2")])
     read = versions(late, "INC-A:s1", "INC-A:s2")
-    assert quick.put([exposure("s1", sightings=("f0", "f1"))], versions(quick, "INC-A:s1")) == [WriteResult.REPLACED]
+    assert quick.put([exposure("s1", sightings=("f0", "f1"))], versions(quick, "INC-A:s1")) == [
+        WriteResult.REPLACED
+    ]
     sent = [exposure("s1", sightings=("f0", "f2")), exposure("s2", sightings=("f", "f2"))]
     assert late.put(sent, read) == [WriteResult.CONFLICT, WriteResult.REPLACED]
     late.refresh()
     assert late.get(Exposure, "INC-A:s1").sightings == ("f0", "f1")
     assert late.get(Exposure, "INC-A:s2").sightings == ("f", "f2")
-    assert late.put(sent[:1], versions(late, "INC-A:s1")) == [WriteResult.REPLACED], "read again it is done"
-    assert late.put(sent[:1], read) == [WriteResult.CONFLICT], "the same once more, from a queue somewhere"
+    assert late.put(sent[:1], versions(late, "INC-A:s1")) == [WriteResult.REPLACED], (
+        "read again it is done"
+    )
+    assert late.put(sent[:1], read) == [WriteResult.CONFLICT], (
+        "the same once more, from a queue somewhere"
+    )
     assert late.count(Exposure, DocumentFilter({"index_tags": ("aa",)})) == 2
 
 
@@ -163,7 +201,10 @@ def test_who_saw_nothing_creates_and_overwrites_nothing(reopen):
     read = versions(late, "INC-A:s1", "INC-A:s2")
     assert read == {}
     assert quick.put([exposure("s1", sightings=("f1",))], {}) == [WriteResult.CREATED]
-    assert late.put([exposure("s1", sightings=("f2",)), exposure("s2")], read) == [WriteResult.CONFLICT, WriteResult.CREATED]
+    assert late.put([exposure("s1", sightings=("f2",)), exposure("s2")], read) == [
+        WriteResult.CONFLICT,
+        WriteResult.CREATED,
+    ]
     assert late.get(Exposure, "INC-A:s1").sightings == ("f1",)
 
 
@@ -175,15 +216,25 @@ def test_what_was_deleted_since_it_was_read_is_not_brought_back(reopen):
     assert late.put([exposure("s1", confidence=90)], read) == [WriteResult.CONFLICT]
     assert late.get(Exposure, "INC-A:s1") is None
     quick.create([exposure("s1", sightings=("f9",))])
-    assert late.put([exposure("s1", confidence=90)], read) == [WriteResult.CONFLICT], "another one with its id is not it"
+    assert late.put([exposure("s1", confidence=90)], read) == [WriteResult.CONFLICT], (
+        "another one with its id is not it"
+    )
 
 
 def test_of_several_with_one_id_the_first_is_written_over_what_was_read(store):
     store.put([exposure("s1")])
     twice = [exposure(subject, confidence=n) for subject in ("s1", "s2") for n in (1, 2)]
     told = store.put(twice, versions(store, "INC-A:s1"))
-    assert told == [WriteResult.REPLACED, WriteResult.CONFLICT, WriteResult.CREATED, WriteResult.CONFLICT]
-    assert [store.get(Exposure, f"INC-A:{subject}").confidence for subject in ("s1", "s2")] == [1, 1]
+    assert told == [
+        WriteResult.REPLACED,
+        WriteResult.CONFLICT,
+        WriteResult.CREATED,
+        WriteResult.CONFLICT,
+    ]
+    assert [store.get(Exposure, f"INC-A:{subject}").confidence for subject in ("s1", "s2")] == [
+        1,
+        1,
+    ]
 
 
 def test_a_late_delete_leaves_what_was_written_since(reopen):
@@ -211,7 +262,9 @@ def test_many_who_merge_into_one_document_lose_nothing_of_each_other(reopen):
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(add, stores, range(4)))
-    assert sorted(stores[0].get(Exposure, "INC-A:s1").sightings) == sorted(f"f{n}-{turn}" for n in range(4) for turn in range(10))
+    assert sorted(stores[0].get(Exposure, "INC-A:s1").sightings) == sorted(
+        f"f{n}-{turn}" for n in range(4) for turn in range(10)
+    )
 
 
 def test_put_leaves_no_former_word_or_value_to_be_found(store):
@@ -219,11 +272,20 @@ def test_put_leaves_no_former_word_or_value_to_be_found(store):
     store.put([incident(titles=("新标题",), sites=("paste",), severity="high")])
     assert found(store, text="旧标题") == found(store, text="旧") == []
     assert found(store, text="新标题") == found(store, text="标题") == ["INC-A"]
-    assert found(store, equals={"sites": ("forum",)}) == found(store, equals={"severity": ("low",)}) == []
+    assert (
+        found(store, equals={"sites": ("forum",)})
+        == found(store, equals={"severity": ("low",)})
+        == []
+    )
     assert found(store, equals={"sites": ("paste",), "severity": ("high",)}) == ["INC-A"]
 
 
-CHINESE = {"INC-1": "出售银行客户信息", "INC-2": "银行卡 四件套", "INC-3": "客户经理招聘，信息部", "INC-4": "VIP 信 息 list 2026"}
+CHINESE = {
+    "INC-1": "出售银行客户信息",
+    "INC-2": "银行卡 四件套",
+    "INC-3": "客户经理招聘，信息部",
+    "INC-4": "VIP 信 息 list 2026",
+}
 
 
 @pytest.mark.parametrize(
@@ -233,7 +295,8 @@ CHINESE = {"INC-1": "出售银行客户信息", "INC-2": "银行卡 四件套", 
         ("银行", "12"), ("客户", "13"), ("信息", "13"), ("户银", ""),
         ("客户信", "1"), ("银行客", "1"), ("四件套", "2"), ("行客卡", ""),
         ("出售银行客户信息", "1"), ("客户 信息", "13"), ("招聘信息", ""), ("聘信", ""),
-        ("vip", "4"), ("VIP", "4"), ("ＶＩＰ", "4"), ("vi", ""), ("2026", "4"), ("银行卡VIP", ""), ("list 信", "4"),
+        ("vip", "4"), ("VIP", "4"), ("ＶＩＰ", "4"), ("vi", ""), ("2026", "4"), ("银行卡VIP", ""),
+        ("list 信", "4"),
     ],
 )  # fmt: skip
 def test_free_text_finds_chinese_of_any_length(store, query, ids):
@@ -243,12 +306,30 @@ def test_free_text_finds_chinese_of_any_length(store, query, ids):
 
 def test_a_phrase_does_not_go_on_in_the_next_piece(store):
     store.put([incident(titles=("出售客户", "户名大全"), authors=("全国",))])
-    assert found(store, text="户户") == found(store, text="客户户名") == found(store, text="大全全国") == []
+    assert (
+        found(store, text="户户")
+        == found(store, text="客户户名")
+        == found(store, text="大全全国")
+        == []
+    )
     assert found(store, text="客户 户名 全国") == ["INC-A"]
 
 
 @pytest.mark.parametrize(
-    "query", ["*", '"', "客户*", 'NEAR("a" "b")', "words:客户", "客户 OR 龙", "NOT 客户", "^客户", "%", "a' or '1'='1", "((("]
+    "query",
+    [
+        "*",
+        '"',
+        "客户*",
+        'NEAR("a" "b")',
+        "words:客户",
+        "客户 OR 龙",
+        "NOT 客户",
+        "^客户",
+        "%",
+        "a' or '1'='1",
+        "(((",
+    ],
 )
 def test_no_sign_in_a_query_is_an_operator(store, query):
     store.put([incident(titles=("客户",)), incident("INC-B", titles=("龙",))])
@@ -258,13 +339,17 @@ def test_no_sign_in_a_query_is_an_operator(store, query):
 
 
 def test_a_query_that_is_too_long_is_refused_without_repeating_it(store):
-    with pytest.raises(QueryError, match="the query is longer than 200 characters: use fewer words") as caught:
+    with pytest.raises(
+        QueryError, match="the query is longer than 200 characters: use fewer words"
+    ) as caught:
         store.search(Incident, DocumentFilter(text="客" * 1_000_000))
     assert "客" not in str(caught.value)
 
 
 def test_search_gives_the_newest_first_and_equal_times_by_id(store):
-    store.put([incident("INC-B", 1), incident("INC-A", 1), incident("INC-C", 2), incident("INC-D", 0)])
+    store.put(
+        [incident("INC-B", 1), incident("INC-A", 1), incident("INC-C", 2), incident("INC-D", 0)]
+    )
     assert found(store) == ["INC-C", "INC-B", "INC-A", "INC-D"]
 
 
@@ -300,12 +385,23 @@ def test_a_page_is_never_larger_than_500(store):
 
 def test_counts_are_exact_under_every_filter(store):
     store.put(
-        [incident(f"INC-{n}", n, severity="high" if n % 3 else "low", tenant="bank" if n % 2 else "shop") for n in range(30)]
+        [
+            incident(
+                f"INC-{n}",
+                n,
+                severity="high" if n % 3 else "low",
+                tenant="bank" if n % 2 else "shop",
+            )
+            for n in range(30)
+        ]
     )
     store.refresh()
     assert store.count(Incident, DocumentFilter()) == 30
     assert store.count(Incident, DocumentFilter({"severity": ("high",)})) == 20
-    assert store.count(Incident, DocumentFilter({"severity": ("high", "low"), "tenant": ("shop",)})) == 15
+    assert (
+        store.count(Incident, DocumentFilter({"severity": ("high", "low"), "tenant": ("shop",)}))
+        == 15
+    )
     assert store.count(Incident, DocumentFilter(before=T0 + timedelta(minutes=10))) == 10
     assert store.count(Incident, DocumentFilter(ids=["INC-1", "INC-2", "nobody"])) == 2
     assert store.count(Incident, DocumentFilter(without=["INC-1", "INC-2"])) == 28
@@ -319,7 +415,10 @@ def test_documents_are_found_by_how_a_value_begins(store):
     begins = DocumentFilter(begins={"subject": "ab"})
     assert sorted(one.subject for one in store.scroll(Exposure, begins)) == ["ab", "abc", "ab客"]
     assert store.count(Exposure, begins) == 3
-    assert store.count(Exposure, DocumentFilter({"subject": ("abc", "b")}, begins={"subject": "ab"})) == 1
+    assert (
+        store.count(Exposure, DocumentFilter({"subject": ("abc", "b")}, begins={"subject": "ab"}))
+        == 1
+    )
     with pytest.raises(QueryError):
         store.count(Exposure, DocumentFilter(begins={"doc": "x"}))
 
@@ -330,9 +429,12 @@ STAGES, SELLERS = ("open", "closed", "part"), ("@a", "@b", "@c", "@d")
 def item(n: int, **changes: Any) -> WorkItem:
     """A work item that differs from its neighbours in everything."""
     fields: dict[str, Any] = {
-        "id": f"INC-{n:03}", "tenant": ("bank", "shop")[n % 2], "opened_at": T0 + timedelta(hours=n * 7 % 100),
-        "stage": STAGES[n % 3], "status": "open", "severity": ("low", "high")[n // 2 % 2], "origin": "unknown",
-        "scenario": ("", "loan")[n // 3 % 2], "sites": ("paste",), "kinds": ("phone",), "assignee": ("", "Li")[n // 4 % 2],
+        "id": f"INC-{n:03}", "tenant": ("bank", "shop")[n % 2],
+        "opened_at": T0 + timedelta(hours=n * 7 % 100),
+        "stage": STAGES[n % 3], "status": "open", "severity": ("low", "high")[n // 2 % 2],
+        "origin": "unknown",
+        "scenario": ("", "loan")[n // 3 % 2], "sites": ("paste",), "kinds": ("phone",),
+        "assignee": ("", "Li")[n // 4 % 2],
         "series": (SELLERS[n % 4],) if n % 5 else (), "exposure": n % 10, "customers": n * 3,
         "texts": ("一批客户资料", "银行")[n % 2 :],
     }  # fmt: skip
@@ -378,8 +480,12 @@ def fitting(where: DocumentFilter) -> list[WorkItem]:
 
 
 @pytest.fixture(params=["few", "many"])
-def items(store: IncidentStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> IncidentStore:
-    """A store of `ITEMS`, once where every condition leaves few enough to be collected and once where none does."""
+def items(
+    store: IncidentStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> IncidentStore:
+    """A store of `ITEMS`, once where every condition leaves few enough to be collected and once
+    where none does.
+    """
     if request.param == "many":
         monkeypatch.setattr("alerts.store.sqlite_queries.FEW", -1)
     store.put(ITEMS)
@@ -397,18 +503,25 @@ def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked
         DocumentFilter(at_most={"customers": 60}, since=T0 + timedelta(hours=30)),
     )
     counted = [len(found), sum(one.assignee == "Li" for one in found)]
-    counted.append(sum(one.customers <= 60 and one.opened_at >= T0 + timedelta(hours=30) for one in found))
+    counted.append(
+        sum(one.customers <= 60 and one.opened_at >= T0 + timedelta(hours=30) for one in found)
+    )
     assert items.counts(WorkItem, where, parts) == counted
     assert items.count(WorkItem, where) == len(found)
     groups = {(one.tenant, one.severity) for one in found}
-    assert {one.values: (one.count, one.total) for one in items.tally(WorkItem, where, ("tenant", "severity"), "customers")} == {
+    assert {
+        one.values: (one.count, one.total)
+        for one in items.tally(WorkItem, where, ("tenant", "severity"), "customers")
+    } == {
         group: (len(of), sum(one.customers for one in of))
         for group in groups
         if (of := [one for one in found if (one.tenant, one.severity) == group])
     }
     for order in ("burns", "-customers", "time"):
         by = order.removeprefix("-").replace("time", "opened_at")
-        in_order = sorted(found, key=lambda one: (getattr(one, by), one.id), reverse=order.startswith("-"))
+        in_order = sorted(
+            found, key=lambda one: (getattr(one, by), one.id), reverse=order.startswith("-")
+        )
         seen, after = list[str](), ""
         while page := items.search(WorkItem, where, 7, after, order):
             seen += [one.id for one in page.items]
@@ -416,23 +529,36 @@ def test_whatever_is_asked_is_counted_told_apart_and_found_in_order(items, asked
                 break
         assert seen == [one.id for one in in_order]
         firsts = items.firsts(WorkItem, where, "series", SELLERS, order)
-        theirs = {seller: [one.id for one in in_order if seller in one.series] for seller in SELLERS}
+        theirs = {
+            seller: [one.id for one in in_order if seller in one.series] for seller in SELLERS
+        }
         assert firsts == {seller: First(ids[0], len(ids)) for seller, ids in theirs.items() if ids}
 
 
 def test_spans_of_time_are_counted_apart_and_none_at_their_end(items):
-    moments = [T0, T0 + timedelta(hours=5), T0 + timedelta(hours=6), T0 + timedelta(hours=40), T0 + timedelta(hours=49)]
+    moments = [
+        T0,
+        T0 + timedelta(hours=5),
+        T0 + timedelta(hours=6),
+        T0 + timedelta(hours=40),
+        T0 + timedelta(hours=49),
+    ]
     found = items.tally(WorkItem, DocumentFilter({"tenant": ("bank",)}), ("stage",), "", moments)
     expected = {
         (span, stage): count
         for span, (one, next_) in enumerate(pairwise(moments))
         for stage in STAGES
-        if (count := sum(i.tenant == "bank" and i.stage == stage and one <= i.opened_at < next_ for i in ITEMS))
+        if (
+            count := sum(
+                i.tenant == "bank" and i.stage == stage and one <= i.opened_at < next_
+                for i in ITEMS
+            )
+        )
     }
     assert {(one.span, *one.values): one.count for one in found} == expected
-    assert sum(one.count for one in items.tally(WorkItem, DocumentFilter(), (), "", moments)) == len(
-        fitting(DocumentFilter(since=T0, before=moments[-1]))
-    )
+    assert sum(
+        one.count for one in items.tally(WorkItem, DocumentFilter(), (), "", moments)
+    ) == len(fitting(DocumentFilter(since=T0, before=moments[-1])))
 
 
 def test_what_cannot_be_told_apart_is_refused(items):
@@ -458,7 +584,8 @@ def test_a_set_is_found_by_any_of_its_values(store):
     store.put([exposure("a", index_tags=("t1", "t2")), exposure("b", index_tags=("t2", "t3"))])
     store.refresh()
     by_tag = {
-        tag: {e.subject for e in store.scroll(Exposure, DocumentFilter({"index_tags": (tag,)}))} for tag in ("t1", "t2", "t4")
+        tag: {e.subject for e in store.scroll(Exposure, DocumentFilter({"index_tags": (tag,)}))}
+        for tag in ("t1", "t2", "t4")
     }
     assert by_tag == {"t1": {"a"}, "t2": {"a", "b"}, "t4": set()}
 
@@ -492,13 +619,18 @@ SOME = [
 ]
 
 
-@pytest.mark.parametrize(("where", "many"), [*((one, 7) for one in SOME), (SOME[0], 5203), (SOME[2], 5203)])
+@pytest.mark.parametrize(
+    ("where", "many"), [*((one, 7) for one in SOME), (SOME[0], 5203), (SOME[2], 5203)]
+)
 def test_excerpts_are_of_the_documents_that_scroll_gives(store, where, many):
     kinds = {"kinds": ("card",)}
     store.put([exposure(f"s{n:04}", minutes=n, **(kinds if n % 3 else {})) for n in range(many)])
     store.refresh()
     whole = sorted((e.id, e.subject, e.first_seen, e.groups) for e in store.scroll(Exposure, where))
-    short = sorted((e.id, e.subject, e.first_seen, e.groups) for e in store.excerpts(Exposure, where, ExposureExcerpt))
+    short = sorted(
+        (e.id, e.subject, e.first_seen, e.groups)
+        for e in store.excerpts(Exposure, where, ExposureExcerpt)
+    )
     assert short == whole
     assert len(whole) > 1
 
@@ -513,7 +645,10 @@ class IncidentExcerpt(Excerpt):
 @pytest.mark.parametrize("many", [3, 5_203])
 def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeypatch, many):
     """Of a document whose excerpt is too long to be kept apart."""
-    made = [incident(f"INC-{n:04}", n, publish_seconds=n / 3 or None, incomplete=("size",) * (n % 2)) for n in range(many)]
+    made = [
+        incident(f"INC-{n:04}", n, publish_seconds=n / 3 or None, incomplete=("size",) * (n % 2))
+        for n in range(many)
+    ]
     with monkeypatch.context() as earlier:
         earlier.setattr(Incident, "brief", ())
         store.put(made[:2])
@@ -521,9 +656,12 @@ def test_a_brief_excerpt_is_that_of_the_document_whoever_wrote_it(store, monkeyp
     store.put([*made[2:], long])
     store.refresh()
     excerpts = [
-        (one.id, one.publish_seconds, one.incomplete) for one in store.excerpts(Incident, DocumentFilter(), IncidentExcerpt)
+        (one.id, one.publish_seconds, one.incomplete)
+        for one in store.excerpts(Incident, DocumentFilter(), IncidentExcerpt)
     ]
-    assert sorted(excerpts) == [(one.id, one.publish_seconds, one.incomplete) for one in (*made, long)]
+    assert sorted(excerpts) == [
+        (one.id, one.publish_seconds, one.incomplete) for one in (*made, long)
+    ]
 
 
 def test_an_excerpt_of_what_a_document_lacks_is_damage_and_not_a_blank(store):
@@ -566,10 +704,13 @@ def test_nothing_of_an_erased_document_is_left_in_the_files(store, backend, tmp_
     if not backend.own_files:
         pytest.skip(f"{backend.name} keeps no files of its own here")
     ordinary = [incident(f"INC-{n}", n, titles=(f"普通标题 number{n}",)) for n in range(200)]
-    secret = incident("INC-X", titles=(f"{SECRET_WORDS[0]} {SECRET_WORDS[1]}",), sites=("gonesite",))
+    secret = incident(
+        "INC-X", titles=(f"{SECRET_WORDS[0]} {SECRET_WORDS[1]}",), sites=("gonesite",)
+    )
     store.put([*ordinary[:100], secret, *ordinary[100:]])
     assert files_hold(tmp_path, "zzyzxword")
-    if how == "put":  # overwriting erases the former words too, once something is deleted or the log is emptied
+    # overwriting erases the former words too, once something is deleted or the log is emptied
+    if how == "put":
         store.put([incident("INC-X", titles=("新",))])
         store.delete(Incident, ["INC-0"])
     else:
@@ -581,7 +722,9 @@ def test_nothing_of_an_erased_document_is_left_in_the_files(store, backend, tmp_
 
 
 def test_append_only_records_keep_their_first_form(store):
-    first = Decision(id="INC-A:1", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed")
+    first = Decision(
+        id="INC-A:1", tenant="bank", incident="INC-A", at=T0, by="Li", status="confirmed"
+    )
     assert store.create([first]) == [True]
     assert store.create([first.model_copy(update={"status": "resolved"})]) == [False]
     assert store.get(Decision, "INC-A:1") == first
@@ -589,7 +732,11 @@ def test_append_only_records_keep_their_first_form(store):
 
 def test_many_threads_share_one_store(store):
     def work(n: int) -> list[int]:
-        return [store.count(Incident, DocumentFilter(text="客户")) for i in range(25) if store.put([incident(f"INC-{n}-{i}", i)])]
+        return [
+            store.count(Incident, DocumentFilter(text="客户"))
+            for i in range(25)
+            if store.put([incident(f"INC-{n}-{i}", i)])
+        ]
 
     with ThreadPoolExecutor(4) as pool:
         counts = list(pool.map(work, range(4)))
@@ -604,9 +751,13 @@ def test_two_processes_write_at_once(reopen):
     results = list[list[WriteResult]]()
 
     def work(own: IncidentStore, name: str) -> None:
-        results.extend(own.put([incident(f"{name}-{n}"), incident("INC-shared")]) for n in range(20))
+        results.extend(
+            own.put([incident(f"{name}-{n}"), incident("INC-shared")]) for n in range(20)
+        )
 
-    threads = [threading.Thread(target=work, args=(own, name)) for own, name in ((one, "a"), (two, "b"))]
+    threads = [
+        threading.Thread(target=work, args=(own, name)) for own, name in ((one, "a"), (two, "b"))
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

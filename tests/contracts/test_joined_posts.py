@@ -1,4 +1,6 @@
-"""That posts of one seller are joined in every store: what fold reads back it must find at once, by id and by filter."""
+"""That posts of one seller are joined in every store: what fold reads back it must find at once,
+by id and by filter.
+"""
 
 from contextlib import closing
 
@@ -28,16 +30,29 @@ def changes_nothing_again(store, clock, posts) -> None:
     assert everything(store) == before
 
 
-def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, clock, tmp_path) -> None:
-    posts = [own_number("lone", 12), said("f"), said("g", 40), own_number("apart", 5, where={"author": "@b"}), said("h", 20)]
+def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(
+    store, clock, tmp_path
+) -> None:
+    posts = [
+        own_number("lone", 12),
+        said("f"),
+        said("g", 40),
+        own_number("apart", 5, where={"author": "@b"}),
+        said("h", 20),
+    ]
     fold_all(store, clock, posts, batch=1)
     store.refresh()
     (head,) = page_of(store, Filters(), 50).items
     assert (head.customers, head.sightings, len(head.parts)) == (4, 4, 1)
-    assert [part.id for part in store.scroll(Incident, DocumentFilter({"folded": (head.id,)}))] == [*head.parts]
-    assert [one.id for one in store.scroll(Incident, DocumentFilter({"series": ("@a",), "severity": (head.severity,)}))].count(
-        head.id
-    ) == 1
+    assert [part.id for part in store.scroll(Incident, DocumentFilter({"folded": (head.id,)}))] == [
+        *head.parts
+    ]
+    assert [
+        one.id
+        for one in store.scroll(
+            Incident, DocumentFilter({"series": ("@a",), "severity": (head.severity,)})
+        )
+    ].count(head.id) == 1
     Work(Duties(store, lambda _: Tenant(), clock.as_clock())).complete()
     assert sum(tally(store).values()) == 1
     assert [fact.id for fact in store.scroll(Background, DocumentFilter())] == ["apart"]
@@ -48,7 +63,14 @@ def test_posts_are_joined_whatever_the_order_and_again_changes_nothing(store, cl
 
 
 def test_incidents_that_people_merge_and_split_are_so_in_every_store(store, clock, context) -> None:
-    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(30, 40), people="de", site="forum")])
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(20), people="abc"),
+            finding("g", range(30, 40), people="de", site="forum"),
+        ],
+    )
     a, b = incident_id("f"), incident_id("g")
     work = Work(Duties(store, lambda _: Tenant(), clock.as_clock()))
     cases, returns = Cases(work, context.trail()), Returns(work, context.trail(), own_rules)
@@ -72,8 +94,16 @@ def test_a_stretch_that_lies_on_both_sides_of_a_batch_is_one_incident(store, clo
     assert (incident.id, incident.joined) == (incident_id("f0"), 7)
 
 
-def test_a_post_that_is_gone_or_back_is_told_in_any_order_and_again_changes_nothing(store, clock, tmp_path) -> None:
-    news = [withdrawn(10), shown(), shown("g", 20, post="q", people="cd"), withdrawn(40, post="q"), shown("g", 60, post="q")]
+def test_a_post_that_is_gone_or_back_is_told_in_any_order_and_again_changes_nothing(
+    store, clock, tmp_path
+) -> None:
+    news = [
+        withdrawn(10),
+        shown(),
+        shown("g", 20, post="q", people="cd"),
+        withdrawn(40, post="q"),
+        shown("g", 60, post="q"),
+    ]
     fold_all(store, clock, news, batch=1)
     assert told(store) == {"f": (at(10), "deleted", None), "g": (None, "", at(60))}
     with closing(open_store("sqlite:///other.sqlite", tmp_path)) as other:

@@ -24,7 +24,9 @@ url = emptied_store()
 
 @pytest.fixture
 def queue(store: IncidentStore, clock: HeldClock) -> IncidentQueue:
-    return IncidentQueue(Work(Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock())), "Li Wei")
+    return IncidentQueue(
+        Work(Duties(store, lambda _: Tenant(regimes=("pboc-2025",)), clock.as_clock())), "Li Wei"
+    )
 
 
 def put(store: IncidentStore, *incidents: Incident) -> None:
@@ -48,7 +50,12 @@ def shown(queue: IncidentQueue, *, limit: int = 50, **view: Any) -> list[str]:
 
 
 def test_severity_then_age_orders_what_has_no_clock(store, queue):
-    put(store, incident("INC-1", 1), incident("INC-2", 2, severity="high"), incident("INC-3", 3, severity="high"))
+    put(
+        store,
+        incident("INC-1", 1),
+        incident("INC-2", 2, severity="high"),
+        incident("INC-3", 3, severity="high"),
+    )
     assert shown(queue) == ["INC-2", "INC-3", "INC-1"]
     assert shown(queue, order="opened") == ["INC-3", "INC-2", "INC-1"]
     assert shown(queue, order="-opened") == ["INC-1", "INC-2", "INC-3"]
@@ -57,7 +64,13 @@ def test_severity_then_age_orders_what_has_no_clock(store, queue):
 
 def test_pages_go_on_behind_the_last_row_in_every_order(store, queue):
     severities = ("noise", "low", "high")
-    put(store, *(incident(f"INC-{n}", n % 4, severity=severities[n % 3], customers=n % 5, exposure=n) for n in range(23)))
+    put(
+        store,
+        *(
+            incident(f"INC-{n}", n % 4, severity=severities[n % 3], customers=n % 5, exposure=n)
+            for n in range(23)
+        ),
+    )
     for order in ("priority", "severity", "customers", "exposure", "opened"):
         for turned in (order, f"-{order}"):
             whole = shown(queue, order=turned)
@@ -70,18 +83,33 @@ def test_filters_hold_together(store, queue):
     put(
         store,
         incident("INC-1", 1, origin="ours", scenario="loan", sites=("forum",), kinds=("card",)),
-        incident("INC-2", 2, origin="ours", scenario="loan", sites=("paste",), kinds=("card",), severity="high"),
+        incident(
+            "INC-2",
+            2,
+            origin="ours",
+            scenario="loan",
+            sites=("paste",),
+            kinds=("card",),
+            severity="high",
+        ),
         incident("INC-3", 3, origin="elsewhere", titles=("四件套",)),
     )
     assert shown(queue, origin="ours") == ["INC-2", "INC-1"]
-    assert shown(queue, origin="ours", site="forum") == shown(queue, scenario="loan", severity="low") == ["INC-1"]
+    assert (
+        shown(queue, origin="ours", site="forum")
+        == shown(queue, scenario="loan", severity="low")
+        == ["INC-1"]
+    )
     assert shown(queue, kind="card", site="paste") == ["INC-2"]
     assert shown(queue, text="四件套") == ["INC-3"]
     assert shown(queue, opened_from=T0 + timedelta(minutes=2)) == ["INC-2", "INC-3"]
     assert shown(queue, opened_before=T0 + timedelta(minutes=2)) == ["INC-1"]
 
 
-@pytest.mark.parametrize("wrong", [{"tab": "x"}, {"order": "x"}, {"origin": "x"}, {"severity": "x"}, {"assignee": "13800138000"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tab": "x"}, {"order": "x"}, {"origin": "x"}, {"severity": "x"}, {"assignee": "13800138000"}],
+)
 def test_what_cannot_be_asked_is_refused(queue, wrong):
     with pytest.raises(QueryError) as caught:
         queue.page(QueueFilter(**wrong))
@@ -103,22 +131,30 @@ def test_of_one_sellers_incidents_one_stands_for_all_on_every_page(store, queue)
 
 
 def test_a_page_on_which_a_series_is_folded_asks_the_store_once(store, queue, monkeypatch):
-    """What a question costs grows with what is stored; rows that are not shown cost next to nothing."""
+    """What a question costs grows with what is stored; rows that are not shown cost next to
+    nothing.
+    """
     asked, search = [], store.search
-    monkeypatch.setattr(store, "search", lambda kind, *rest: [asked.append(kind), search(kind, *rest)][1])
+    monkeypatch.setattr(
+        store, "search", lambda kind, *rest: [asked.append(kind), search(kind, *rest)][1]
+    )
     rows = [incident(f"INC-{n}", n, series=("@0a1b2c3d",) if n % 3 == 0 else ()) for n in range(60)]
     put(store, *rows)
     queue.page(QueueFilter())
     asked.clear()
     page = queue.page(QueueFilter(), limit=10)
-    assert [row.incident.id for row in page.rows] == [row.id for row in rows if row.id == "INC-0" or not row.series][:10]
+    assert [row.incident.id for row in page.rows] == [
+        row.id for row in rows if row.id == "INC-0" or not row.series
+    ][:10]
     assert asked.count(WorkItem) == 1
     assert shown(queue, limit=10) == [row.id for row in rows if row.id == "INC-0" or not row.series]
 
 
 def test_what_is_closed_and_what_another_answers_for_is_in_no_open_tab(store, queue):
     put(store, incident("INC-1"), incident("INC-2"), incident("INC-3", part_of="INC-1"))
-    closing_ = Decision(id="INC-2:a", tenant="bank", incident="INC-2", at=T0, by="Li", status="resolved")
+    closing_ = Decision(
+        id="INC-2:a", tenant="bank", incident="INC-2", at=T0, by="Li", status="resolved"
+    )
     store.create([closing_])
     queue.work.complete()
     queue.work.renew(["INC-2"])
@@ -132,7 +168,9 @@ def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
     """Whoever decides may die before the item is written."""
     put(store, incident("INC-1"))
     assert shown(queue) == ["INC-1"]
-    store.create([Decision(id="INC-1:a", tenant="bank", incident="INC-1", at=T0, by="Li", status="resolved")])
+    store.create(
+        [Decision(id="INC-1:a", tenant="bank", incident="INC-1", at=T0, by="Li", status="resolved")]
+    )
     store.refresh()
     assert queue.page(QueueFilter()).rows[0].item.status == "resolved"
     assert shown(queue) == []
@@ -141,7 +179,12 @@ def test_a_row_says_what_was_decided_though_its_item_lags(store, queue):
 def test_what_is_due_stands_first_soonest_first(store, queue, clock):
     """A clock runs from when somebody was told."""
     clocked = {"severity": "high", "origin": "ours", "clock": "run", "customers": 100}
-    put(store, incident("INC-1", severity="statutory"), incident("INC-2", 1, **clocked), incident("INC-3", 2, **clocked))
+    put(
+        store,
+        incident("INC-1", severity="statutory"),
+        incident("INC-2", 1, **clocked),
+        incident("INC-3", 2, **clocked),
+    )
     for id_, minutes in (("INC-2", 5), ("INC-3", 1)):
         sent = builders_notification(id_, clock.as_clock().now() - timedelta(minutes=minutes))
         store.put([sent])
@@ -155,7 +198,8 @@ def test_what_is_due_stands_first_soonest_first(store, queue, clock):
 
 def builders_notification(incident_: str, at: datetime) -> Notification:
     return Notification(
-        id=f"{incident_}:desk:high", tenant="bank", incident=incident_, at=at, due=at, channel="desk", what="high", why="new",
+        id=f"{incident_}:desk:high", tenant="bank", incident=incident_, at=at, due=at,
+        channel="desk", what="high", why="new",
         severity="high", outcome="sent", sent_at=at,
     )  # fmt: skip
 
@@ -185,7 +229,9 @@ class QueueReads:
         return reading
 
 
-def test_for_an_item_that_the_newest_incident_lacks_the_older_ones_are_not_read(store, queue, monkeypatch):
+def test_for_an_item_that_the_newest_incident_lacks_the_older_ones_are_not_read(
+    store, queue, monkeypatch
+):
     monkeypatch.setattr(schedule, "BATCH", 2)
     put(store, *(incident(f"INC-{n}", n) for n in range(9)))
     assert queue.work.complete() == 9

@@ -1,4 +1,6 @@
-"""The one-way part of the bus contract on the spool: what `test_bus.py` asks of any bus, with files as its units."""
+"""The one-way part of the bus contract on the spool: what `test_bus.py` asks of any bus, with
+files as its units.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -23,7 +25,9 @@ BY_RECORD = {"test_records_beyond_the_size_expire_oldest_first"}
 @pytest.fixture
 def backend() -> SimpleNamespace:
     """Stands where the suite asks which bus it is on."""
-    return SimpleNamespace(url=URL, embedded=True, patience=0.0, take=lambda reader, most=100: reader.poll(most, 0.0))
+    return SimpleNamespace(
+        url=URL, embedded=True, patience=0.0, take=lambda reader, most=100: reader.poll(most, 0.0)
+    )
 
 
 @pytest.fixture
@@ -64,7 +68,9 @@ class SpoolModel(BusModel):
 
     @rule()
     def die(self) -> None:
-        """In its own folder: a copy would be a stream of its own, and streams have no order among them."""
+        """In its own folder: a copy would be a stream of its own, and streams have no order
+        among them.
+        """
         self._close()
         self.begin()
 

@@ -1,4 +1,6 @@
-"""What tests with a real browser need: Debian's chromium and bubblewrap, and boards whose pages scripts fill."""
+"""What tests with a real browser need: Debian's chromium and bubblewrap, and boards whose pages
+scripts fill.
+"""
 
 import asyncio
 import json
@@ -25,7 +27,7 @@ addEventListener("DOMContentLoaded", async () => {
   const row = t => `<li><a href="/t/${t.id}">${t.title}</a> ${t.posts}</li>`;
   setTimeout(() => { document.getElementById("app").innerHTML = told.map(thread ? post : row).join(""); }, 1000);
 });
-"""
+"""  # noqa: E501
 OPTIONS = """script = true
 [options]
 rows = "li"
@@ -39,24 +41,38 @@ author = "b"
 
 
 def needed() -> None:
-    """Skip, saying what to install, where there is no browser; in CI (`CI` is set) that is a failure."""
+    """Skip, saying what to install, where there is no browser; in CI (`CI` is set) that is a
+    failure.
+    """
     try:
         asyncio.run(version(PROGRAM))
     except BrowserError as error:
         pytest.fail(str(error), pytrace=False) if os.environ.get("CI") else pytest.skip(str(error))
 
 
-ROUTED = APP.replace("location.pathname.match(/^", "location.hash.match(/^#").replace('href="/t/', 'href="#/t/')
-"""The same of one page for all, whose script tells list and threads by the part of the address behind `#`."""
+ROUTED = APP.replace("location.pathname.match(/^", "location.hash.match(/^#").replace(
+    'href="/t/', 'href="#/t/'
+)
+"""The same of one page for all, whose script tells list and threads by the part of the address
+behind `#`.
+"""
 
 
 def board(server: Answers, threads: dict[int, list[str]], app: str = APP) -> None:
-    """Put a board on `server`: a list and threads, each an empty page, a script, and JSON that it asks for."""
+    """Put a board on `server`: a list and threads, each an empty page, a script, and JSON that
+    it asks for.
+    """
     server.says("/", SHELL)
     server.says("/app.js", app, Content_Type="text/javascript")
-    listed = [{"id": number, "title": f"title {number}", "posts": len(texts)} for number, texts in threads.items()]
+    listed = [
+        {"id": number, "title": f"title {number}", "posts": len(texts)}
+        for number, texts in threads.items()
+    ]
     server.says("/api/list", json.dumps(listed), Content_Type="application/json")
     for number, texts in threads.items():
-        told = [{"id": 100 * number + place, "by": "li", "text": text} for place, text in enumerate(texts)]
+        told = [
+            {"id": 100 * number + place, "by": "li", "text": text}
+            for place, text in enumerate(texts)
+        ]
         server.says(f"/t/{number}", SHELL)
         server.says(f"/api/t/{number}", json.dumps(told), Content_Type="application/json")

@@ -1,4 +1,6 @@
-"""A frontier, a local server, and a data folder whose sites a test writes and whose captures it opens."""
+"""A frontier, a local server, and a data folder whose sites a test writes and whose captures it
+opens.
+"""
 
 import contextlib
 import os
@@ -38,7 +40,9 @@ KNOBS = (("allow_private", "true"), ("delay_seconds", "0"), ("watch", "true"))
 
 
 LOOKS = ("sites",)
-"""Commands that look at a folder and neither crawl nor stay: for them no process is started, which takes a second of CPU."""
+"""Commands that look at a folder and neither crawl nor stay: for them no process is started,
+which takes a second of CPU.
+"""
 
 
 def environment_with(**settings: str) -> dict[str, str]:
@@ -57,7 +61,12 @@ class Station:
 
     def site(self, name: str, url: str, platform: str = "raw_paste", more: str = "") -> None:
         """Write a site file: a loopback site without pauses, unless `more` says otherwise."""
-        lines = ['legal_basis = "test"', 'owner = "test"', f'platform = "{platform}"', f'start = ["{url}"]']
+        lines = [
+            'legal_basis = "test"',
+            'owner = "test"',
+            f'platform = "{platform}"',
+            f'start = ["{url}"]',
+        ]
         lines += [f"{knob} = {value}" for knob, value in KNOBS if knob not in more]
         (self.data / "sites.d" / f"{name}.toml").write_text("\n".join([*lines, more]))
 
@@ -67,7 +76,9 @@ class Station:
         (self.data / "sites.d" / f"{name}.toml").write_text("\n".join(lines))
 
     names: list[str] = field(default_factory=list)
-    """What names resolve to in its commands, as `tests.crawlers.resolving` reads it; as on this machine where it is empty."""
+    """What names resolve to in its commands, as `tests.crawlers.resolving` reads it; as on this
+    machine where it is empty.
+    """
 
     def words(self, *words: str) -> list[str]:
         program = ["tests.crawlers.resolving", *self.names, "--"] if self.names else ["ullage"]
@@ -78,7 +89,11 @@ class Station:
         """Run a command beside the test; killed at the end if it has not ended by then."""
         environment = environment_with(**settings)
         with subprocess.Popen(
-            self.words(*words), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self.words(*words),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             try:
                 yield process
@@ -88,7 +103,9 @@ class Station:
     def run(self, *words: str, exits: int = 0, **settings: str) -> str:
         """Run a command to its end; returns what it printed, errors and log included."""
         if not self.names and words[0] in LOOKS and "try" not in words:
-            code, out, err = in_this_process("--data", str(self.data), *words, **{"crawl__heartbeat_seconds": "0", **settings})
+            code, out, err = in_this_process(
+                "--data", str(self.data), *words, **{"crawl__heartbeat_seconds": "0", **settings}
+            )
         elif self.warm:
             _, _, program, *given = self.words(*words)
             code, out, err = self.warm.run(program, given, environment_with(**settings))

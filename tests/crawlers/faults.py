@@ -1,6 +1,8 @@
-"""Sites that do what hostile and broken ones do, and what is to be said of each (`tests/faults.md`, rows C1 to C13).
+"""Sites that do what hostile and broken ones do, and what is to be said of each (`tests/faults.md`,
+rows C1 to C13).
 
-A site is a list of two pastes; a fault stands in place of the list, of a paste or of robots.txt, or before HTTP is spoken at all.
+A site is a list of two pastes; a fault stands in place of the list, of a paste or of robots.txt, or
+before HTTP is spoken at all.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ from tests.crawlers.resolving import PUBLIC
 LIMIT = 100_000
 """Bytes that a page may have."""
 HANGING = frozenset({
-    "silence", "a header that drips", "a list that drips", "a paste that drips", "robots.txt hangs", "a handshake that hangs",
+    "silence", "a header that drips", "a list that drips", "a paste that drips", "robots.txt hangs",
+    "a handshake that hangs",
 })  # fmt: skip
 """Faults that last as long as they are let."""
 SECRET = "13800138000"
@@ -31,7 +34,9 @@ LIST, BAD, GOOD, ROBOTS = "/archive", "/raw/bad0", "/raw/good0", "/robots.txt"
 
 
 class ClientConnection:
-    """One connection of a client: what it asked for, how often that was asked for `before`, and the means to answer."""
+    """One connection of a client: what it asked for, how often that was asked for `before`, and
+    the means to answer.
+    """
 
     def __init__(self, handler: _Handler, path: str) -> None:
         self._handler, self.path, self.released = handler, path, handler.server.released
@@ -65,7 +70,14 @@ def page(body: bytes | str, kind: str = "text/html", status: str = "200 OK", **m
     body = body.encode() if isinstance(body, str) else body
     headers = {"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close"}
     headers |= {name.replace("_", "-"): value for name, value in more.items()}
-    return b"".join([f"HTTP/1.1 {status}\r\n".encode(), *(f"{n}: {v}\r\n".encode() for n, v in headers.items()), b"\r\n", body])
+    return b"".join(
+        [
+            f"HTTP/1.1 {status}\r\n".encode(),
+            *(f"{n}: {v}\r\n".encode() for n, v in headers.items()),
+            b"\r\n",
+            body,
+        ]
+    )
 
 
 def text(body: bytes, **more: str) -> bytes:
@@ -80,7 +92,9 @@ def led(where: str) -> bytes:
 
 def lists(*names: str) -> str:
     """A list of pastes, with more around it than an empty list has."""
-    return f"<p>{'about ' * 100}</p>" + "".join(f'<a href="/{name}">{name} {SECRET}</a> ' for name in names)
+    return f"<p>{'about ' * 100}</p>" + "".join(
+        f'<a href="/{name}">{name} {SECRET}</a> ' for name in names
+    )
 
 
 NORMAL: dict[str, Answer] = {LIST: page(lists("bad0", "good0")), BAD: text(TEXT), GOOD: text(TEXT)}
@@ -88,9 +102,11 @@ NORMAL: dict[str, Answer] = {LIST: page(lists("bad0", "good0")), BAD: text(TEXT)
 
 @dataclass(frozen=True)
 class Fault:
-    """What a site does, and what is expected: its `state` and `reason`, the pastes that are `read`, how many pages are `left`.
+    """What a site does, and what is expected: its `state` and `reason`, the pastes that are `read`,
+    how many pages are `left`.
 
-    `read` has a paste's bytes by its name, and None for those of `GOOD`; a beginning that was cut has `cut`.
+    `read` has a paste's bytes by its name, and None for those of `GOOD`; a beginning that was cut
+    has `cut`.
     """
 
     row: str
@@ -113,7 +129,9 @@ def of_list(row: str, answer: Answer, state: str, reason: str, **more: object) -
 
 
 def of_paste(row: str, answer: Answer, **more: object) -> Fault:
-    """A paste that cannot be read: it stays to be read, which is said of the site, and the other one is."""
+    """A paste that cannot be read: it stays to be read, which is said of the site, and the other
+    one is.
+    """
     return Fault(row, {BAD: answer}, **{"state": "incomplete", "reason": "waiting", **more})  # type: ignore[arg-type]
 
 
@@ -122,7 +140,9 @@ def served(row: str, *bodies: bytes, **more: object) -> Fault:
     names = [f"bad{number}" for number in range(len(bodies))]
     answers: dict[str, Answer] = {LIST: page(lists(*names, "good0"))}
     answers |= {f"/raw/{name}": text(body) for name, body in zip(names, bodies, strict=True)}
-    return Fault(row, answers, read={**dict(zip(names, bodies, strict=True)), "good0": None}, left=0, **more)  # type: ignore[arg-type]
+    return Fault(
+        row, answers, read={**dict(zip(names, bodies, strict=True)), "good0": None}, left=0, **more
+    )  # type: ignore[arg-type]
 
 
 def cut(row: str, answer: Answer, body: bytes) -> Fault:
@@ -135,7 +155,9 @@ def then(*answers: bytes) -> Callable[[ClientConnection], None]:
     return lambda talk: talk.send(answers[min(talk.before, len(answers) - 1)])
 
 
-def begun(head: bytes, go_on: Callable[[ClientConnection], None]) -> Callable[[ClientConnection], None]:
+def begun(
+    head: bytes, go_on: Callable[[ClientConnection], None]
+) -> Callable[[ClientConnection], None]:
     """Begins like an answer."""
 
     def answer(talk: ClientConnection) -> None:
@@ -147,7 +169,10 @@ def begun(head: bytes, go_on: Callable[[ClientConnection], None]) -> Callable[[C
 
 OPEN = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 HUGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100000000000\r\n\r\n"
-PACKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n%b"
+PACKED = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: %b\r\nContent-Length:"
+    b" %d\r\n\r\n%b"
+)
 ZEROS = zlib.compress(bytes(50_000_000), 9)
 NESTED = gzip.compress(gzip.compress(gzip.compress(bytes(10**6))))
 REFRESH = '<meta http-equiv="refresh" content="0; url={}">'
@@ -178,7 +203,10 @@ ELSEWHERE = {
 }
 HOSTS = 'hosts = ["10.0.0.1", "169.254.169.254", "[::1]", "2130706433"]'
 STORM = ("a" + "\u0301" * 40_000).encode()
-SPELLED = "客户 １３８００１３８０００ ١٣٨٠٠١٣٨٠٠٠ 138\u200b0013\u202e8000 \x00 王小明".encode() + b" \xed\xa0\x80 \xc0\xaf"
+SPELLED = (
+    "客户 １３８００１３８０００ ١٣٨٠٠١٣٨٠٠٠ 138\u200b0013\u202e8000 \x00 王小明".encode()
+    + b" \xed\xa0\x80 \xc0\xaf"
+)
 LISTED = "客户名单 王小明 13800138000"
 ENCODED = (
     *(LISTED.encode(name) for name in ("gb18030", "utf-16-le", "utf-16", "utf-8-sig")),
@@ -193,25 +221,32 @@ MARKUP = (
 )
 
 FAULTS: dict[str, Fault] = {
-    "a paste without end": cut("C1", begun(OPEN, lambda talk: talk.endless(b"y" * 65536)), b"y" * LIMIT),
-    "a length of 100 GB": cut("C1", begun(HUGE, lambda talk: talk.endless(b"y" * 65536)), b"y" * LIMIT),
+    "a paste without end": cut("C1", begun(OPEN, lambda talk: talk.endless(b"y" * 65536)),
+    b"y" * LIMIT),
+    "a length of 100 GB": cut("C1", begun(HUGE, lambda talk: talk.endless(b"y" * 65536)),
+    b"y" * LIMIT),
     "one line longer than the limit": cut("C2", text(b"z" * 300_000), b"z" * LIMIT),
     "gzip a thousand to one": cut("C3", BOMB, bytes(LIMIT)),
     "deflate a thousand to one": cut("C3", packed(b"deflate", ZEROS), bytes(LIMIT)),
     "a list that unpacks without end": of_list("C3", BOMB, "layout_changed", "empty", left=0),
     "gzip that is none": Fault(
-        "C3", {BAD: packed(b"gzip", b"\x1f\x8bnone")}, read={"bad0": b"\x1f\x8bnone", "good0": None}, left=0
+        "C3", {BAD: packed(b"gzip", b"\x1f\x8bnone")}, read={"bad0": b"\x1f\x8bnone",
+        "good0": None}, left=0
     ),
     "archives in archives": served("C3", NESTED),
     "silence": of_list("C4", lambda talk: talk.hang(), "unreachable", "timeout"),
-    "a header that drips": of_list("C4", begun(b"HTTP/1.1 200 OK\r\nX: ", lambda t: t.drip(b"a")), "unreachable", "timeout"),
-    "a list that drips": of_list("C4", begun(OPEN, lambda talk: talk.drip(b".")), "unreachable", "timeout"),
+    "a header that drips": of_list("C4", begun(b"HTTP/1.1 200 OK\r\nX: ", lambda t: t.drip(b"a")),
+    "unreachable", "timeout"),
+    "a list that drips": of_list("C4", begun(OPEN, lambda talk: talk.drip(b".")), "unreachable",
+    "timeout"),
     "a paste that drips": of_paste("C4", begun(OPEN, lambda talk: talk.drip(b"."))),
     "a circle": of_list("C5", led(LIST), "unreachable", "redirects"),
     "fifty hops": Fault(
-        "C5", {LIST: chain, **{f"/hop/{n}": chain for n in range(51)}}, "unreachable", "redirects", {}
+        "C5", {LIST: chain, **{f"/hop/{n}": chain for n in range(51)}}, "unreachable", "redirects",
+        {}
     ),
-    "a page that refreshes in a circle": of_list("C5", page(REFRESH.format(LIST)), "unreachable", "redirects"),
+    "a page that refreshes in a circle": of_list("C5", page(REFRESH.format(LIST)), "unreachable",
+    "redirects"),
     "a page that refreshes to another host": of_list(
         "C5", page(REFRESH.format("http://10.0.0.1/")), "unreachable", "redirects"
     ),
@@ -224,47 +259,67 @@ FAULTS: dict[str, Fault] = {
         "C6", {ROBOTS: then(text(b""), text(b"User-agent: *\nDisallow: /\n"))},
         "robots_denied", "robots", {"bad0": None, "good0": None},
     ),
-    "robots.txt 503": Fault("C6", {ROBOTS: page("", status="503 No")}, "unreachable", "robots_error", {}),
-    "robots.txt 404": Fault("C6", {ROBOTS: page("", status="404 No")}, read={"bad0": None, "good0": None}, left=0),
-    "robots.txt hangs": Fault("C6", {ROBOTS: lambda talk: talk.hang()}, "unreachable", "timeout", {}),
+    "robots.txt 503": Fault("C6", {ROBOTS: page("", status="503 No")}, "unreachable",
+    "robots_error", {}),
+    "robots.txt 404": Fault("C6", {ROBOTS: page("", status="404 No")},
+    read={"bad0": None, "good0": None}, left=0),
+    "robots.txt hangs": Fault("C6", {ROBOTS: lambda talk: talk.hang()}, "unreachable", "timeout",
+    {}),
     "robots.txt in a circle": Fault("C6", {ROBOTS: led(ROBOTS)}, "unreachable", "redirects", {}),
-    "robots.txt of 5 MB": Fault("C6", {ROBOTS: text(RULES.encode() + b"# more\n" * 700_000)}, read={}, left=2),
-    "robots.txt with a mark of its encoding": Fault("C6", {ROBOTS: text(b"\xef\xbb\xbf" + RULES.encode())}, read={}, left=2),
+    "robots.txt of 5 MB": Fault("C6", {ROBOTS: text(RULES.encode() + b"# more\n" * 700_000)},
+    read={}, left=2),
+    "robots.txt with a mark of its encoding": Fault("C6",
+    {ROBOTS: text(b"\xef\xbb\xbf" + RULES.encode())}, read={}, left=2),
     "429 for an hour": of_list(
         "C7", page("", status="429 No", Retry_After="3600"), "blocked", "busy", rest=(3500, 3700)
     ),
     "429 for ever": of_list(
-        "C7", page("", status="429 No", Retry_After="9" * 30), "blocked", "busy", rest=(86000, 86400)
+        "C7", page("", status="429 No", Retry_After="9" * 30), "blocked", "busy",
+        rest=(86000, 86400)
     ),
     "429 until a date": of_list(
-        "C7", page("", status="429 No", Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"), "blocked", "busy", rest=(86000, 86400)
+        "C7", page("", status="429 No", Retry_After="Fri, 31 Dec 2100 23:59:59 GMT"), "blocked",
+        "busy", rest=(86000, 86400)
     ),
     "503 for an hour": of_list(
-        "C7", page("", status="503 No", Retry_After="3600"), "unreachable", "unavailable", rest=(3500, 3700)
+        "C7", page("", status="503 No", Retry_After="3600"), "unreachable", "unavailable",
+        rest=(3500, 3700)
     ),
     "429 for one paste": of_paste("C7", page("", status="429 No"), left=1, read={"good0": None}),
-    "503 for one paste": of_paste("C7", page("", status="503 No", Retry_After="3600"), rest=(0, 300)),
+    "503 for one paste": of_paste("C7", page("", status="503 No", Retry_After="3600"),
+    rest=(0, 300)),
     "500 for one paste": of_paste("C7", page("", status="500 No")),
-    "a certificate of a stranger": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda tls: tls.of("stranger")),
-    "a certificate that is over": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda tls: tls.of("over")),
-    "a certificate for another name": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda tls: tls.of("other")),
-    "TLS 1.0 alone": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda tls: tls.of("good", old=True)),
-    "no TLS": Fault("C8", {}, "unreachable", "tls", {}, tls=lambda _: lambda talk: talk.send(b"HTTP/1.1 400 No\r\n\r\n")),
-    "a handshake that hangs": Fault("C4", {}, "unreachable", "timeout", {}, tls=lambda _: lambda talk: talk.hang()),
-    "a handshake that breaks": Fault("C8", {}, "unreachable", "network", {}, tls=lambda _: lambda _: None),
+    "a certificate of a stranger": Fault("C8", {}, "unreachable", "tls", {},
+    tls=lambda tls: tls.of("stranger")),
+    "a certificate that is over": Fault("C8", {}, "unreachable", "tls", {},
+    tls=lambda tls: tls.of("over")),
+    "a certificate for another name": Fault("C8", {}, "unreachable", "tls", {},
+    tls=lambda tls: tls.of("other")),
+    "TLS 1.0 alone": Fault("C8", {}, "unreachable", "tls", {},
+    tls=lambda tls: tls.of("good", old=True)),
+    "no TLS": Fault("C8", {}, "unreachable", "tls", {},
+    tls=lambda _: lambda talk: talk.send(b"HTTP/1.1 400 No\r\n\r\n")),
+    "a handshake that hangs": Fault("C4", {}, "unreachable", "timeout", {},
+    tls=lambda _: lambda talk: talk.hang()),
+    "a handshake that breaks": Fault("C8", {}, "unreachable", "network", {},
+    tls=lambda _: lambda _: None),
     "no HTTP": of_list("C8", b"what do you want\r\n\r\n", "unreachable", "network"),
     "HTTP 0.9": of_list("C8", lists("bad0").encode(), "unreachable", "network"),
     "a status that is none": of_list("C8", b"HTTP/1.1 abc OK\r\n\r\n", "unreachable", "network"),
     "a header without a colon": Fault(
-        "C8", {BAD: b"HTTP/1.1 200 OK\r\nbroken header line\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"},
+        "C8",
+        {BAD: b"HTTP/1.1 200 OK\r\nbroken header line\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"},  # noqa: E501
         read={"bad0": b"x", "good0": None}, left=0,
     ),
-    "chunks that are none": of_paste("C8", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"),
+    "chunks that are none": of_paste("C8",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n"),
     "a length that is none": of_paste("C8", b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc"),
-    "two lengths": of_paste("C8", b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
+    "two lengths": of_paste("C8",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
     "an end too early": of_paste("C8", b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nabc"),
     "nothing at all": of_list("C8", b"", "unreachable", "network"),
-    "a header of a megabyte": of_list("C8", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**20 + b"\r\n\r\n", "unreachable", "network"),
+    "a header of a megabyte": of_list("C8", b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2**20 + b"\r\n\r\n",
+    "unreachable", "network"),
     "a list that is blank": of_list("C8", page(" \n"), "layout_changed", "empty", left=0),
     "a paste that is blank": Fault("C8", {BAD: text(b"")}),
     "encodings that nobody names": served("C9", *ENCODED),
@@ -288,7 +343,8 @@ FAULTS: dict[str, Fault] = {
     ),
     "more links than anybody reads": Fault(
         "C13", {LIST: page(lists("bad0", "good0", *(f"x{number:04}" for number in range(2_000))))},
-        "incomplete", "first reading", read={"bad0": None, "good0": None}, left=2_000, more="max_pages = 3",
+        "incomplete", "first reading", read={"bad0": None, "good0": None}, left=2_000,
+        more="max_pages = 3",
     ),
     "a paste of numbers": served("C13", b"\n".join(b"138%08d" % number for number in range(8_000))),
 }  # fmt: skip
@@ -296,9 +352,14 @@ FAULTS: dict[str, Fault] = {
 
 
 class Tls:
-    """Certificates for the names of all sites here: `good`, and those that must not be believed. `bundle` has the authorities."""
+    """Certificates for the names of all sites here: `good`, and those that must not be believed.
 
-    def __init__(self, folder: Path, made: Mapping[str, tuple[bytes, bytes]], trusted: bytes) -> None:
+    `bundle` has the authorities.
+    """
+
+    def __init__(
+        self, folder: Path, made: Mapping[str, tuple[bytes, bytes]], trusted: bytes
+    ) -> None:
         self._folder = folder
         self.bundle = folder / "authorities.pem"
         self.bundle.write_bytes(trusted)
@@ -321,7 +382,10 @@ class _Server(socketserver.ThreadingTCPServer):
     daemon_threads, block_on_close, allow_reuse_address = True, False, True
 
     def __init__(
-        self, fault: Fault, tls: ssl.SSLContext | Callable[[ClientConnection], None] | None, released: threading.Event
+        self,
+        fault: Fault,
+        tls: ssl.SSLContext | Callable[[ClientConnection], None] | None,
+        released: threading.Event,
     ) -> None:
         self.answers, self.tls, self.released = {**NORMAL, **fault.answers}, tls, released
         self.asked = Counter[str]()
@@ -362,14 +426,18 @@ class _Handler(socketserver.StreamRequestHandler):
 
 @contextlib.contextmanager
 def serving(faults: Mapping[str, Fault], tls: Tls, *, secure: bool) -> Iterator[dict[str, int]]:
-    """A server a fault, over TLS where it is `secure` or the fault is one of TLS; their ports by the name of the fault."""
+    """A server a fault, over TLS where it is `secure` or the fault is one of TLS; their ports by
+    the name of the fault.
+    """
     released = threading.Event()
     with contextlib.ExitStack() as stack:
         ports = {}
         for name, fault in faults.items():
             means = fault.tls(tls) if fault.tls else tls.of("good") if secure else None
             server = stack.enter_context(_Server(fault, means, released))
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+            thread = threading.Thread(
+                target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+            )
             thread.start()
             stack.callback(thread.join)
             stack.callback(server.shutdown)

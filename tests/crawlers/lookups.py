@@ -1,4 +1,5 @@
-"""Look-ups of names that a test can answer: imported before whatever keeps `socket.getaddrinfo`, it stands in its place.
+"""Look-ups of names that a test can answer: imported before whatever keeps `socket.getaddrinfo`, it
+stands in its place.
 
 A process that is forked from one which has loaded everything (`tests.warm`) replaces `answer`.
 """

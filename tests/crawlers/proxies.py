@@ -13,7 +13,9 @@ Place = tuple[str, int]
 
 @dataclass
 class LocalProxy:
-    """A proxy: `names` it can reach, `secret` it asks for; `asked` are places that it was asked for, as it was told."""
+    """A proxy: `names` it can reach, `secret` it asks for; `asked` are places that it was asked
+    for, as it was told.
+    """
 
     port: int = 0
     names: dict[str, Place] = field(default_factory=dict)
@@ -99,7 +101,11 @@ class Http(socketserver.BaseRequestHandler):
                 self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
                 path = b"/" + b"/".join(target.split(b"/")[3:])
-                there.sendall(head.replace(target, path, 1).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+                there.sendall(
+                    head.replace(target, path, 1).replace(
+                        b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"
+                    )
+                )
             pipe(self.request, there)
 
 

@@ -1,8 +1,9 @@
-"""`python -m tests.crawlers.resolving HOST=A,B,… … -- ullage's words`: the command where names are what the test says.
+"""`python -m tests.crawlers.resolving HOST=A,B,… … -- ullage's words`: the command where names are
+what the test says.
 
-Each look-up of HOST gets the next of its addresses, and the last for ever; one that is `HANG` never comes back.
-Of all addresses 127.0.0.2 alone is public, so that
-a test can tell a public one from a private one without leaving the machine.
+Each look-up of HOST gets the next of its addresses, and the last for ever; one that is `HANG` never
+comes back. Of all addresses 127.0.0.2 alone is public, so that a test can tell a public one from a
+private one without leaving the machine.
 """
 
 import socket
@@ -25,7 +26,10 @@ def main() -> None:
 
     original = lookups.answer
     cut = sys.argv.index("--")
-    names = {name: _answers(addresses) for name, _, addresses in (word.partition("=") for word in sys.argv[1:cut])}
+    names = {
+        name: _answers(addresses)
+        for name, _, addresses in (word.partition("=") for word in sys.argv[1:cut])
+    }
 
     def resolve(host: object, port: object, *_: object, **__: object) -> object:
         name = host.decode() if isinstance(host, bytes) else str(host)

@@ -1,4 +1,7 @@
-"""Sites, pages and posts to hand, and a small local server whose answers a test decides. All content is made up."""
+"""Sites, pages and posts to hand, and a small local server whose answers a test decides.
+
+All content is made up.
+"""
 
 import contextlib
 import ssl
@@ -43,7 +46,12 @@ def recorded(file: str, url: str, content_type: str | None = None) -> Response:
     """A page of `pages/` as a response from `url`."""
     path = PAGES / file
     kind, declared = KINDS[path.suffix]
-    return kind(url, body=path.read_bytes(), headers={"Content-Type": content_type or declared}, request=Request(url))
+    return kind(
+        url,
+        body=path.read_bytes(),
+        headers={"Content-Type": content_type or declared},
+        request=Request(url),
+    )
 
 
 def post(number: int = 1, text: str = "hello") -> Post:
@@ -51,12 +59,20 @@ def post(number: int = 1, text: str = "hello") -> Post:
 
 
 def item(number: int, stamp: str = "") -> PageAddress:
-    return PageAddress(f"http://board.example/{number}/raw", "item", identity=f"http://board.example/{number}", stamp=stamp)
+    return PageAddress(
+        f"http://board.example/{number}/raw",
+        "item",
+        identity=f"http://board.example/{number}",
+        stamp=stamp,
+    )
 
 
 @dataclass
 class Answers:
-    """What the local server says to each path, and what it was asked. A function may stand for an answer: it gets the handler."""
+    """What the local server says to each path, and what it was asked.
+
+    A function may stand for an answer: it gets the handler.
+    """
 
     url: str = ""
     port: int = 0
@@ -110,7 +126,9 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Answers]:
+def serving(
+    host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[Answers]:
     """A server on a loopback address, which speaks TLS where it is given the means."""
     answers = Answers()
     with QuietServer((host, port), _handler(answers)) as listening:
@@ -122,6 +140,7 @@ def serving(host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None =
         thread.start()
         try:
             yield answers
-        finally:  # a server whose socket is closed while it serves turns in a circle to the end of the run
+        # a server whose socket is closed while it serves turns in a circle to the end of the run
+        finally:
             listening.shutdown()
             thread.join()

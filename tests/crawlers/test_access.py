@@ -23,24 +23,33 @@ from ullage.records.heartbeat import NIGHT
 from ullage.settings import Context
 
 
-def put(station: Station, ends_at: float, name: str = "board", value: str = "s3cret-cookie") -> None:
+def put(
+    station: Station, ends_at: float, name: str = "board", value: str = "s3cret-cookie"
+) -> None:
     file = station.data / "keys" / "session" / name
     file.parent.mkdir(mode=0o700, exist_ok=True)
     file.write_text(
-        f"# Netscape HTTP Cookie File\n#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t{int(ends_at)}\tsid\t{value}\n"
-        f"other.example\tFALSE\t/\tFALSE\t0\tother\tnot-yours\n"
+        "# Netscape HTTP Cookie"
+        f" File\n#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t{int(ends_at)}\tsid\t{value}\n"
+        "other.example\tFALSE\t/\tFALSE\t0\tother\tnot-yours\n"
     )
     file.chmod(0o600)
 
 
-def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(station: Station, server: Answers) -> None:
+def test_a_session_is_sent_to_its_host_followed_and_told_of_before_it_runs_out(
+    station: Station, server: Answers
+) -> None:
     seen: list[str] = []
 
     def archive(handler: BaseHTTPRequestHandler) -> None:
         seen.append(handler.headers.get("Cookie", ""))
         body = b'<a href="/paste000">x</a>'
         handler.send_response(200)
-        for name, value in (("Set-Cookie", "turn=2"), ("Content-Type", "text/html"), ("Content-Length", str(len(body)))):
+        for name, value in (
+            ("Set-Cookie", "turn=2"),
+            ("Content-Type", "text/html"),
+            ("Content-Length", str(len(body))),
+        ):
             handler.send_header(name, value)
         handler.end_headers()
         handler.wfile.write(body)
@@ -68,7 +77,11 @@ def test_when_a_session_ends_is_a_metric_of_its_watched_site_alone(clock) -> Non
     metrics.watch([make_site(name="board", watch=True), make_site(name="many", watch=False)])
 
     def told() -> dict[str, float]:
-        (family,) = [one for one in registry.collect() if one.name == "ullage_crawl_session_ends_timestamp_seconds"]
+        (family,) = [
+            one
+            for one in registry.collect()
+            if one.name == "ullage_crawl_session_ends_timestamp_seconds"
+        ]
         return {sample.labels["site"]: sample.value for sample in family.samples}
 
     metrics.session("board", 1234.0)
@@ -94,14 +107,22 @@ def test_a_site_whose_session_has_run_out_or_is_missing_is_not_asked_and_says_so
     assert (server.asked, row["state"], row["reason"]) == ([], "login_expired", "session")
 
 
-def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(station: Station, server: Answers) -> None:
+def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(
+    station: Station, server: Answers
+) -> None:
     seen: dict[str, str] = {}
 
     def says(body: bytes, status: int = 200, **headers: str):
         def answer(handler: BaseHTTPRequestHandler) -> None:
-            seen[f"{handler.headers['Host']}{handler.path}"] = handler.headers.get("Authorization", "")
+            seen[f"{handler.headers['Host']}{handler.path}"] = handler.headers.get(
+                "Authorization", ""
+            )
             handler.send_response(status)
-            for name, value in {"Content-Type": "text/html", "Content-Length": str(len(body)), **headers}.items():
+            for name, value in {
+                "Content-Type": "text/html",
+                "Content-Length": str(len(body)),
+                **headers,
+            }.items():
                 handler.send_header(name, value)
             handler.end_headers()
             handler.wfile.write(body)
@@ -113,19 +134,32 @@ def test_a_token_is_sent_to_the_origin_of_start_alone_and_is_in_no_log(station: 
         server.pages["/raw/paste000"] = says(b"", 302, Location=f"{other.url}/held")
         other.pages["/held"] = says(b"x")
         put(station, 0)
-        (station.data / "keys" / "session" / "board").write_text("# of our account\nAuthorization: Bearer s3cret\n")
+        (station.data / "keys" / "session" / "board").write_text(
+            "# of our account\nAuthorization: Bearer s3cret\n"
+        )
         more = f'robots = false\ncookies = "board"\nhosts = ["127.0.0.1:{other.port}"]'
         station.site("paste", f"{server.url}/archive", more=more)
         said = station.run("crawl", "--once")
     here, there = f"127.0.0.1:{server.port}", f"127.0.0.1:{other.port}"
-    assert seen == {f"{here}/archive": "Bearer s3cret", f"{here}/raw/paste000": "Bearer s3cret", f"{there}/held": ""}
+    assert seen == {
+        f"{here}/archive": "Bearer s3cret",
+        f"{here}/raw/paste000": "Bearer s3cret",
+        f"{there}/held": "",
+    }
     assert len(station.captures()) == 1
     assert "s3cret" not in said
 
 
 @pytest.mark.parametrize(
     "text",
-    ["Authorization:\n", "Authorization: a\nAuthorization: b\n", "", "# nothing\n", "a\tb\n", "h\tFALSE\t/\tFALSE\tsoon\tn\tv\n"],
+    [
+        "Authorization:\n",
+        "Authorization: a\nAuthorization: b\n",
+        "",
+        "# nothing\n",
+        "a\tb\n",
+        "h\tFALSE\t/\tFALSE\tsoon\tn\tv\n",
+    ],
 )
 def test_what_is_no_session_is_said_without_what_it_holds(station: Station, text: str) -> None:
     put(station, 0)
@@ -163,7 +197,10 @@ def test_a_night_ends_where_no_other_begins(now: str, opens: str) -> None:
 
 
 def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) -> None:
-    site, states = make_site(night=["22:00-06:00"]), SiteStates(frontier, Egress(), clock.as_clock())
+    site, states = (
+        make_site(night=["22:00-06:00"]),
+        SiteStates(frontier, Egress(), clock.as_clock()),
+    )
     clock.seconds = datetime(2026, 11, 26, 23, 0, tzinfo=UTC).timestamp()
     assert states.letter(site) == NIGHT
     assert nights(site.night, "UTC", clock.seconds, clock.seconds + 86400) == [
@@ -174,7 +211,9 @@ def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) 
     assert states.letter(site) != NIGHT
 
 
-def test_a_site_is_left_alone_at_night_and_says_until_when(station: Station, server: Answers) -> None:
+def test_a_site_is_left_alone_at_night_and_says_until_when(
+    station: Station, server: Answers
+) -> None:
     server.says("/archive", '<a href="/paste000">x</a>')
     hour = datetime.now(UTC).hour
     night = f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"
@@ -183,6 +222,10 @@ def test_a_site_is_left_alone_at_night_and_says_until_when(station: Station, ser
     assert server.asked == []
     row = json.loads(station.run("sites", "--json"))
     assert row["night_until"] == f"{(hour + 2) % 24:02}:00 UTC"
-    station.site("paste", f"{server.url}/archive", more=f'night = ["{(hour + 3) % 24:02}:00-{(hour + 4) % 24:02}:00"]')
+    station.site(
+        "paste",
+        f"{server.url}/archive",
+        more=f'night = ["{(hour + 3) % 24:02}:00-{(hour + 4) % 24:02}:00"]',
+    )
     server.says("/raw/paste000", "x", **{"Content-Type": "text/plain"})
     assert visited(station.run("crawl", "--once"))["captures"] == 1

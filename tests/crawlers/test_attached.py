@@ -1,4 +1,6 @@
-"""Files that are attached to posts: which are read and tied to their post, and what is said of those that are not."""
+"""Files that are attached to posts: which are read and tied to their post, and what is said of
+those that are not.
+"""
 
 import io
 import json
@@ -34,8 +36,12 @@ POST = "<p id=p31><u>li</u><time>2026-11-24 16:02</time><b>list</b>{}</p>"
 
 def read(files: str, **more: object) -> PageContent:
     site = make_site(platform="board", start=[BOARD], options={**OPTIONS, **more})
-    page = PageAddress(f"{BOARD}t/7", "thread", series=f"{BOARD}t/7", facts={"id": "7", "channel": "Trade"})
-    response = HtmlResponse(page.url, body=POST.format(files).encode(), encoding="utf-8", request=Request(page.url))
+    page = PageAddress(
+        f"{BOARD}t/7", "thread", series=f"{BOARD}t/7", facts={"id": "7", "channel": "Trade"}
+    )
+    response = HtmlResponse(
+        page.url, body=POST.format(files).encode(), encoding="utf-8", request=Request(page.url)
+    )
     return platform_of(site).parse(page, response, site)
 
 
@@ -43,7 +49,11 @@ def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
     parsed = read('<a class=f href="/get?file=81&sig=x">list.zip</a>')
     (post,), (page,) = parsed.posts, parsed.pages
     assert (post.attachments, post.unread) == (("list.zip",), ())
-    assert (page.url, page.role, page.identity) == (f"{BOARD}get?file=81&sig=x", "item", f"{BOARD}t/7#file-81")
+    assert (page.url, page.role, page.identity) == (
+        f"{BOARD}get?file=81&sig=x",
+        "item",
+        f"{BOARD}t/7#file-81",
+    )
     told = {
         "id": "81",
         "title": "list.zip",
@@ -57,9 +67,19 @@ def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
     site = make_site(platform="board", start=[BOARD], options=OPTIONS)
     headers = {"Content-Type": "application/zip"}
     (file,) = (
-        platform_of(site).parse(page, Response(page.url, body=b"PK", headers=headers, request=Request(page.url)), site).posts
+        platform_of(site)
+        .parse(
+            page, Response(page.url, body=b"PK", headers=headers, request=Request(page.url)), site
+        )
+        .posts
     )
-    assert (file.post_id, file.parent, file.kind, file.thread, file.author) == ("31-81", "31", "attachment", "7", "li")
+    assert (file.post_id, file.parent, file.kind, file.thread, file.author) == (
+        "31-81",
+        "31",
+        "attachment",
+        "7",
+        "li",
+    )
     assert (file.channel, file.title, file.media_type, file.published_at) == (
         "Trade",
         "list.zip",
@@ -69,7 +89,9 @@ def test_a_file_is_a_page_of_its_own_that_knows_its_post() -> None:
 
 
 def test_an_address_that_is_signed_anew_is_the_same_file() -> None:
-    (first,), (second,) = (read(f'<a class=f href="/get?file=81&sig={sig}">list.zip</a>').pages for sig in "xy")
+    (first,), (second,) = (
+        read(f'<a class=f href="/get?file=81&sig={sig}">list.zip</a>').pages for sig in "xy"
+    )
     assert first.name == second.name
 
 
@@ -80,7 +102,12 @@ def test_an_address_that_is_signed_anew_is_the_same_file() -> None:
         ('<a class=f href="/get?file=1">a.PNG</a>', {"pictures": True}, ("a.PNG",), ()),
         ('<a class=f href="/get?file=1">a.mp4</a>', {"pictures": True}, (), ("picture",)),
         ('<img class=f src="/a">', {}, (), ("picture",)),
-        ('<a class=f href="/get?file=1">a.csv</a><a class=f href="/get?file=1">a.csv</a>', {}, ("a.csv",), ()),
+        (
+            '<a class=f href="/get?file=1">a.csv</a><a class=f href="/get?file=1">a.csv</a>',
+            {},
+            ("a.csv",),
+            (),
+        ),
         ('<a class=f href="/f/%E5%90%8D.csv"></a>', {}, ("名.csv",), ()),
         ("<em class=hidden>log in to see files</em>", {}, (), ("login",)),
     ],
@@ -93,7 +120,12 @@ def test_what_is_not_read_is_told_with_its_reason(
 
 
 def test_a_post_of_very_many_files_gives_a_hundred() -> None:
-    parsed = read("".join(f'<a class=f href="/get?file={number}">{number}.csv</a>' for number in range(5 * MOST_FILES)))
+    parsed = read(
+        "".join(
+            f'<a class=f href="/get?file={number}">{number}.csv</a>'
+            for number in range(5 * MOST_FILES)
+        )
+    )
     assert len(parsed.pages) == MOST_FILES
 
 
@@ -107,11 +139,23 @@ LOGIN = "<form><input name=user><input type=password name=pass></form>"
         ("a.zip", {"Content-Type": "text/html"}, LOGIN, "login"),
         ("a.zip", {"Content-Type": "text/html"}, "<p>no such file</p>", "page"),
         ("a.html", {"Content-Type": "text/html"}, "<p>a table</p>", "ok"),
-        ("a.zip", {"Content-Type": "text/html", "Content-Disposition": 'attachment; filename="a.zip"'}, "PK", "ok"),
+        (
+            "a.zip",
+            {"Content-Type": "text/html", "Content-Disposition": 'attachment; filename="a.zip"'},
+            "PK",
+            "ok",
+        ),
     ],
 )
-def test_a_page_in_the_place_of_a_file_is_no_file(name: str, headers: dict[str, str], body: str, outcome: str) -> None:
-    assert of_file(name, HtmlResponse(f"{BOARD}get", headers=headers, body=body.encode(), encoding="utf-8")) == outcome
+def test_a_page_in_the_place_of_a_file_is_no_file(
+    name: str, headers: dict[str, str], body: str, outcome: str
+) -> None:
+    assert (
+        of_file(
+            name, HtmlResponse(f"{BOARD}get", headers=headers, body=body.encode(), encoding="utf-8")
+        )
+        == outcome
+    )
 
 
 def packed(text: str) -> bytes:
@@ -133,9 +177,16 @@ FILES = {
 }
 
 
-def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(station: Station, server: Answers) -> None:
-    links = "".join(f'<a class=f href="/get?file={number}">{name}</a>' for number, name in enumerate(FILES, 1))
-    links += '<a class=f href="http://127.0.0.2:1/get?file=90">far.zip</a><a class=f href="/get?file=91">photo.jpg</a>'
+def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(
+    station: Station, server: Answers
+) -> None:
+    links = "".join(
+        f'<a class=f href="/get?file={number}">{name}</a>' for number, name in enumerate(FILES, 1)
+    )
+    links += (
+        '<a class=f href="http://127.0.0.2:1/get?file=90">far.zip</a><a class=f'
+        ' href="/get?file=91">photo.jpg</a>'
+    )
     server.says("/list", "<h1>Trade</h1><li><a class=t href='/t/7'>x</a><i>1</i></li>")
     server.says("/t/7", POST.format(links + "<em class=hidden>x</em>"))
     for number, (body, status, kind) in enumerate(FILES.values(), 1):
@@ -146,16 +197,28 @@ def test_a_board_with_files_gives_them_and_says_what_it_does_not_give(station: S
     captures = {capture.title or capture.post_id: capture for capture in station.captures()}
     files = {name: capture for name, capture in captures.items() if capture.kind == "attachment"}
     assert files.keys() == {"list.zip", "notes.txt", "rows.csv", "large.txt"}
-    assert {(one.parent, one.thread, one.author, one.channel) for one in files.values()} == {("31", "7", "li", "Trade")}
+    assert {(one.parent, one.thread, one.author, one.channel) for one in files.values()} == {
+        ("31", "7", "li", "Trade")
+    }
     assert files["list.zip"].body == FILES["list.zip"][0]
     assert (files["rows.csv"].media_type, files["rows.csv"].charset) == ("text/csv", "gbk")
     assert [name for name, one in files.items() if one.truncated] == ["large.txt"]
     assert captures["x"].attachments == (*FILES, "far.zip")
     assert "/get?file=91" not in server.asked, "a picture is not asked for"
     (told,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
-    assert told["files"] == {"cut": 1, "gone": 1, "host": 1, "login": 8, "page": 1, "picture": 1, "read": 3}
+    assert told["files"] == {
+        "cut": 1,
+        "gone": 1,
+        "host": 1,
+        "login": 8,
+        "page": 1,
+        "picture": 1,
+        "read": 3,
+    }
     assert (told["state"], told["due"], told["parked"]) == ("ok", 0, 9)
-    assert "12 attached files not read (1 gone, 1 host, 8 login, 1 page, 1 picture)" in station.run("sites")
+    assert "12 attached files not read (1 gone, 1 host, 8 login, 1 page, 1 picture)" in station.run(
+        "sites"
+    )
     asked = len(server.asked)
     station.run("crawl", "--once")
     assert (len(server.asked) - asked, station.captures()) == (1, [])

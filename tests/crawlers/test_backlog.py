@@ -65,17 +65,28 @@ class Crawl:
 
 
 @pytest.fixture(params=["sqlite:///bus", "spool:///bus"])
-def crawl(request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock, frontier: Frontier) -> Crawl:
-    bus = open_bus(request.param, tmp_path, KEEP, time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot))
+def crawl(
+    request: pytest.FixtureRequest, tmp_path: Path, clock: HeldClock, frontier: Frontier
+) -> Crawl:
+    bus = open_bus(
+        request.param,
+        tmp_path,
+        KEEP,
+        time.Clock(wall=clock.wall, uptime=clock.running, boot=clock.boot),
+    )
     metrics = CrawlMetrics(CollectorRegistry(), clock.as_clock())
-    return Crawl(bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics, at_once))
+    return Crawl(
+        bus, frontier, clock, Backlog(bus, frontier, clock.as_clock(), 6 * 3600.0, metrics, at_once)
+    )
 
 
 def look(crawl: Crawl) -> None:
     asyncio.run(crawl.backlog.look())
 
 
-def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(crawl: Crawl, clock: HeldClock) -> None:
+def test_a_bus_that_is_down_is_asked_again_after_a_while_and_not_for_every_site(
+    crawl: Crawl, clock: HeldClock
+) -> None:
     asked: list[float] = []
 
     def down(*_: object) -> NoReturn:
@@ -147,7 +158,9 @@ def test_match_that_went_on_behind_the_gap_before_the_look_hides_nothing(crawl: 
     assert 1 in crawl.due()
 
 
-def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post_that_was_lost(crawl: Crawl) -> None:
+def test_a_page_that_was_read_again_since_for_something_else_is_due_for_the_post_that_was_lost(
+    crawl: Crawl,
+) -> None:
     crawl.read(1)
     look(crawl)
     crawl.later(DAY)
@@ -175,7 +188,10 @@ def test_the_crawl_pauses_while_the_oldest_unread_capture_is_too_old(crawl: Craw
 
 
 def test_a_process_captures_again_what_expired_unread(
-    station: Station, server: Answers, pastes: Callable[[int], dict[str, str]], monkeypatch: pytest.MonkeyPatch
+    station: Station,
+    server: Answers,
+    pastes: Callable[[int], dict[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     texts = pastes(3)
     station.site("paste", f"{server.url}/archive")

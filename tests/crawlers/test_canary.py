@@ -27,7 +27,11 @@ from ullage.settings import CanarySettings, Context
 @pytest.fixture
 def canary(clock: HeldClock, context: Context) -> Iterator[CanarySite]:
     (port,) = free_ports(1)
-    made = CanarySite(CanarySettings(interval_seconds=300, port=port), clock.as_clock(), keys.signer(context.keys, "crawl"))
+    made = CanarySite(
+        CanarySettings(interval_seconds=300, port=port),
+        clock.as_clock(),
+        keys.signer(context.keys, "crawl"),
+    )
     made.open()
     yield made
     made.close()
@@ -43,7 +47,9 @@ def get(canary: CanarySite, path: str) -> tuple[int, bytes]:
         return error.code, b""
 
 
-def test_a_post_an_interval_and_no_more_of_them_than_are_kept(canary: CanarySite, clock: HeldClock) -> None:
+def test_a_post_an_interval_and_no_more_of_them_than_are_kept(
+    canary: CanarySite, clock: HeldClock
+) -> None:
     waits = []
     for _ in range(KEPT + 5):
         waits.append((canary.turn(), canary.turn()))
@@ -51,7 +57,9 @@ def test_a_post_an_interval_and_no_more_of_them_than_are_kept(canary: CanarySite
     assert set(waits) == {(300.0, 300.0)}
     listed = json.loads(get(canary, "/")[1])
     assert len({post["id"] for post in listed}) == KEPT
-    assert [post["published"] for post in listed] == [NOON + 300 * n for n in range(KEPT + 4, 4, -1)]
+    assert [post["published"] for post in listed] == [
+        NOON + 300 * n for n in range(KEPT + 4, 4, -1)
+    ]
     assert get(canary, "/robots.txt")[0] == get(canary, "/raw/nothing")[0] == 404
 
 
@@ -61,12 +69,21 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Co
     platform = platform_of(site)
     (start,) = platform.start(site)
     body = get(canary, "/")[1]
-    (page,) = platform.parse(start, TextResponse(start.url, body=body, request=Request(start.url)), site).pages
+    (page,) = platform.parse(
+        start, TextResponse(start.url, body=body, request=Request(start.url)), site
+    ).pages
     body = get(canary, page.url.partition(str(canary.settings.port))[2])[1]
-    (post,) = platform.parse(page, TextResponse(page.url, body=body, request=Request(page.url)), site).posts
+    (post,) = platform.parse(
+        page, TextResponse(page.url, body=body, request=Request(page.url)), site
+    ).posts
     assert is_proved(post.body, post.published_at, keys.verifier(context.keys, CAPTURES))
     assert post.published_at.timestamp() == NOON
-    assert platform.parse(PageAddress(start.url, "list"), TextResponse(start.url, body=b'[{"id": "../x"}]'), site).pages == ()
+    assert (
+        platform.parse(
+            PageAddress(start.url, "list"), TextResponse(start.url, body=b'[{"id": "../x"}]'), site
+        ).pages
+        == ()
+    )
 
 
 def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(context: Context) -> None:
@@ -82,12 +99,18 @@ def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Con
     signer = keys.signer(context.keys, "crawl")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf"port {port} of the canary site is taken .*: set canary\.port"):
-            CanarySite(CanarySettings(interval_seconds=1, port=port), clock.as_clock(), signer).open()
+        with pytest.raises(
+            ConfigError, match=rf"port {port} of the canary site is taken .*: set canary\.port"
+        ):
+            CanarySite(
+                CanarySettings(interval_seconds=1, port=port), clock.as_clock(), signer
+            ).open()
 
 
 def test_nobody_elses_site_may_have_its_name(tmp_path: Path) -> None:
-    (tmp_path / f"{SITE}.toml").write_text('platform = "ingest"\nlegal_basis = "test"\nowner = "test"\n')
+    (tmp_path / f"{SITE}.toml").write_text(
+        'platform = "ingest"\nlegal_basis = "test"\nowner = "test"\n'
+    )
     with pytest.raises(ConfigError, match="is the name of the canary site"):
         read_site(tmp_path / f"{SITE}.toml")
 
@@ -97,7 +120,9 @@ def test_it_is_visited_at_least_twice_an_interval() -> None:
     assert canary_site(CanarySettings(interval_seconds=3600)).revisit_seconds == 60
 
 
-def test_crawl_collects_it_beside_the_sites_and_lists_it_among_none(station: Station, server: Answers) -> None:
+def test_crawl_collects_it_beside_the_sites_and_lists_it_among_none(
+    station: Station, server: Answers
+) -> None:
     server.says("/archive", "")
     station.site("paste", f"{server.url}/archive")
     (port,) = free_ports(1)

@@ -1,4 +1,6 @@
-"""Collectors without a service: a scripted session shows what becomes of batches, gaps, kills, lost logins and silence."""
+"""Collectors without a service: a scripted session shows what becomes of batches, gaps, kills,
+lost logins and silence.
+"""
 
 import asyncio
 import json
@@ -63,7 +65,10 @@ def write(context: Context, name: str, text: str = GOOD) -> Path:
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (('access = "open"', 'access = "closed"'), "access: says neither public nor open: a closed channel is not read"),
+        (
+            ('access = "open"', 'access = "closed"'),
+            "access: says neither public nor open: a closed channel is not read",
+        ),
         (('access = "open"', ""), "access: Field required"),
         (("legal_basis", "basis"), "legal_basis: Field required"),
         (("expires = 2099-01-01", 'expires = "soon"'), "expires: "),
@@ -72,7 +77,9 @@ def write(context: Context, name: str, text: str = GOOD) -> Path:
         (("owner", "owner ="), "is no TOML"),
     ],
 )
-def test_a_channel_file_says_by_what_right_it_is_read(context: Context, change: tuple[str, str], complaint: str) -> None:
+def test_a_channel_file_says_by_what_right_it_is_read(
+    context: Context, change: tuple[str, str], complaint: str
+) -> None:
     path = write(context, "room", GOOD.replace(*change))
     with pytest.raises(ConfigError, match=complaint) as caught:
         read_channel(path)
@@ -80,13 +87,21 @@ def test_a_channel_file_says_by_what_right_it_is_read(context: Context, change: 
 
 
 def test_a_channel_is_no_site_and_a_faulty_file_stops_no_other(context: Context) -> None:
-    write(context, "a"), write(context, "b", GOOD.replace("matrix", "xmpp")), write(context, "bad", "x")
+    (
+        write(context, "a"),
+        write(context, "b", GOOD.replace("matrix", "xmpp")),
+        write(context, "bad", "x"),
+    )
     write(context, "twice"), (context.data / "sites.d" / "twice.toml").write_text("")
     write(context, "other"), write(context, "off", GOOD + "enabled = false")
     folder = ChannelFolder(context.data, "sites.d")
     assert set(folder.read()) == {"a", "b"}
     assert set(folder.read("xmpp")) == {"b"}
-    assert [Path(str(fault).split(":")[0]).name for fault in folder.faults] == ["bad.toml", "other.toml", "twice.toml"]
+    assert [Path(str(fault).split(":")[0]).name for fault in folder.faults] == [
+        "bad.toml",
+        "other.toml",
+        "twice.toml",
+    ]
 
 
 def test_run_starts_what_is_configured_and_says_what_is_wrong_with_files(context: Context) -> None:
@@ -95,7 +110,10 @@ def test_run_starts_what_is_configured_and_says_what_is_wrong_with_files(context
     write(context, "a"), write(context, "b", GOOD.replace("matrix", "xmpp"))
     write(context, "off", GOOD.replace("matrix", "telegram") + "enabled = false")
     assert roles() == ["collect matrix", "collect xmpp"]
-    write(context, "bad", GOOD.replace("matrix", "telegram").replace("open", "closed")), write(context, "worse", "x")
+    (
+        write(context, "bad", GOOD.replace("matrix", "telegram").replace("open", "closed")),
+        write(context, "worse", "x"),
+    )
     with capture_logs() as logs:
         assert roles() == roles() == ["collect matrix", "collect xmpp", "collect telegram"]
     told = sorted(one["error"].partition("channels.d/")[2][:15] for one in logs)
@@ -113,7 +131,13 @@ def test_every_reason_has_a_state_and_stands_in_the_documentation() -> None:
 
 
 def message(number: int, event: str = "", **more: object) -> ChatMessage:
-    line = {"site": "loans", "channel": "#loans", "message_id": str(number), "text": f"text {number}", **more}
+    line = {
+        "site": "loans",
+        "channel": "#loans",
+        "message_id": str(number),
+        "text": f"text {number}",
+        **more,
+    }
     return ChatMessage(event or f"e{number}", CaptureLine.model_validate(line))
 
 
@@ -122,14 +146,22 @@ def batch(*numbers: int, **more: object) -> DeliveryBatch:
 
 
 class Script:
-    """Opens sessions that play what stands in `plays`, one after the other; the last one then waits for ever."""
+    """Opens sessions that play what stands in `plays`, one after the other; the last one then
+    waits for ever.
+    """
 
     def __init__(self, *plays: list[DeliveryBatch | Exception]) -> None:
         self.plays, self.opened, self.closed = list(plays), 0, 0
         self.cursors: list[str] = []
         self.waiting = asyncio.Event()
 
-    def __call__(self, secret: list[str], account: str, channels: dict[str, ChatChannel], ledger: ChannelLedger) -> "Script":
+    def __call__(
+        self,
+        secret: list[str],
+        account: str,
+        channels: dict[str, ChatChannel],
+        ledger: ChannelLedger,
+    ) -> "Script":
         assert (secret, account) == (["token"], "reader")
         self.opened += 1
         self.cursors.append(ledger.cursor("c"))
@@ -155,7 +187,11 @@ class Desk:
         context.settings = context.settings.model_copy(update={"crawl": crawl})
         self.context = context
         monkeypatch.setattr(running, "TURN_SECONDS", 0.02)
-        monkeypatch.setattr(running, "Backoff", lambda **_: type("At", (), {"next": lambda _: 0.0, "reset": lambda _: None})())
+        monkeypatch.setattr(
+            running,
+            "Backoff",
+            lambda **_: type("At", (), {"next": lambda _: 0.0, "reset": lambda _: None})(),
+        )
         (context.keys.root / "collect").mkdir(mode=0o700)
         (context.keys.root / "collect" / "reader").write_text("token\n")
         (context.keys.root / "collect" / "reader").chmod(0o600)
@@ -166,9 +202,13 @@ class Desk:
         """Run until `until` says so, then kill: nothing is closed in order."""
         metrics = CollectMetrics(CollectorRegistry(), self.context.clock)
         feed, bus = IntakeWriter.of(self.context), self.context.bus()
-        appends = PatientAppends(bus, feed.outbox, self.context.clock, metrics.loop, metrics.captures, 3600.0)
+        appends = PatientAppends(
+            bus, feed.outbox, self.context.clock, metrics.loop, metrics.captures, 3600.0
+        )
         folder = ChannelFolder(self.context.data, "sites.d")
-        self.runner = Runner(self.context, "matrix", folder, self.ledger, feed, appends, metrics, script)
+        self.runner = Runner(
+            self.context, "matrix", folder, self.ledger, feed, appends, metrics, script
+        )
         self.metrics = metrics
 
         async def act() -> None:
@@ -199,11 +239,20 @@ def desk(context: Context, monkeypatch: pytest.MonkeyPatch) -> Desk:
 OK = DeliveryBatch(answered=("loans",))
 
 
-def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(desk: Desk, context: Context, clock) -> None:
-    files = {"off": GOOD + "enabled = false", "bad": GOOD.replace("open", "closed"), "old": GOOD.replace("2099", "2020")}
+def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(
+    desk: Desk, context: Context, clock
+) -> None:
+    files = {
+        "off": GOOD + "enabled = false",
+        "bad": GOOD.replace("open", "closed"),
+        "old": GOOD.replace("2099", "2020"),
+    }
     for name, text in files.items():
         write(context, name, text)
-    write(context, "unclear", "x"), write(context, "theirs", GOOD.replace("matrix", "xmpp").replace("open", "closed"))
+    (
+        write(context, "unclear", "x"),
+        write(context, "theirs", GOOD.replace("matrix", "xmpp").replace("open", "closed")),
+    )
     desk.run(script := Script([OK]), script.waiting.is_set)
     standings = [desk.standing(name) for name in ("loans", "old")]
     told = {"loans": "o", "old": "x", "off": "d", "bad": "f", "unclear": "f"}
@@ -212,16 +261,24 @@ def test_how_each_channel_is_seen_is_told_with_those_that_nobody_can_read(desk: 
     assert desk.runner._letters(standings) == {**told, "loans": "p"}, "nothing is read meanwhile"
 
 
-def test_a_channel_that_was_taken_away_while_its_collector_was_down_is_told_as_gone(desk: Desk, context: Context) -> None:
+def test_a_channel_that_was_taken_away_while_its_collector_was_down_is_told_as_gone(
+    desk: Desk, context: Context
+) -> None:
     desk.run(Script([OK]), lambda: desk.standing().state == "ok")
     (context.data / "channels.d" / "loans.toml").unlink(), write(context, "pawn")
-    desk.run(Script([DeliveryBatch(answered=("pawn",))]), lambda: desk.standing("pawn").state == "ok")
+    desk.run(
+        Script([DeliveryBatch(answered=("pawn",))]), lambda: desk.standing("pawn").state == "ok"
+    )
     desk.runner._hours.files({"pawn": "o"})
     assert desk.runner._hours.told(10)[1] == ("loans",)
-    assert ChannelLedger.of(context, "xmpp").names() == set(), "it is no business of another service"
+    assert ChannelLedger.of(context, "xmpp").names() == set(), (
+        "it is no business of another service"
+    )
 
 
-def test_messages_are_captured_once_whatever_is_handed_out_again(desk: Desk, station: Station) -> None:
+def test_messages_are_captured_once_whatever_is_handed_out_again(
+    desk: Desk, station: Station
+) -> None:
     script = Script(
         [batch(1, 2), batch(2, 3, cursor=("c", "3")), OK],
     )
@@ -234,7 +291,9 @@ def test_messages_are_captured_once_whatever_is_handed_out_again(desk: Desk, sta
     assert again.cursors[0] == "3"
 
 
-def test_what_was_in_hand_when_it_was_killed_is_read_again(desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_in_hand_when_it_was_killed_is_read_again(
+    desk: Desk, station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
     killed = Script([batch(1, 2, cursor=("c", "2")), OK])
     note = ChannelLedger.note
 
@@ -262,15 +321,23 @@ def test_a_gap_is_a_state_until_history_has_been_read(desk: Desk) -> None:
 
 
 def test_a_gap_that_history_does_not_fill_stays_said_for_an_hour(desk: Desk, clock) -> None:
-    desk.run(Script([OK, batch(gap="seen"), batch(1), batch(gap="lost"), OK]), lambda: desk.standing().lost == 1)
-    desk.run(script := Script([OK]), lambda: script.waiting.is_set() and desk.standing().last_success == clock.wall())
+    desk.run(
+        Script([OK, batch(gap="seen"), batch(1), batch(gap="lost"), OK]),
+        lambda: desk.standing().lost == 1,
+    )
+    desk.run(
+        script := Script([OK]),
+        lambda: script.waiting.is_set() and desk.standing().last_success == clock.wall(),
+    )
     assert (desk.standing().state, desk.standing().reason) == ("incomplete", "gap")
     clock.advance(3601)
     desk.run(Script([OK]), lambda: desk.standing().state == "ok")
 
 
 @pytest.mark.parametrize("reason", ["login", "banned", "flood", "unreachable"])
-def test_a_session_that_is_refused_blinds_its_channels_and_is_opened_again(desk: Desk, reason: str) -> None:
+def test_a_session_that_is_refused_blinds_its_channels_and_is_opened_again(
+    desk: Desk, reason: str
+) -> None:
     script = Script([OK, BlindError(reason)], [batch(7), OK])
     seen = []
     blame = Runner._blame
@@ -288,14 +355,18 @@ def test_a_session_that_is_refused_blinds_its_channels_and_is_opened_again(desk:
     assert (script.opened, script.closed) == (2, 2)
 
 
-def test_a_channel_of_which_nothing_is_heard_is_not_ok(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_channel_of_which_nothing_is_heard_is_not_ok(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(running, "STALL_SECONDS", 0.05)
     desk.run(Script([OK]), lambda: desk.standing().reason == "timeout")
     assert desk.standing().state == "unreachable"
 
 
 def test_a_stop_while_a_session_closes_is_a_stop(desk: Desk) -> None:
-    """Python 3.11's `asyncio.wait_for` swallows a cancellation that comes as what it waits for ends."""
+    """Python 3.11's `asyncio.wait_for` swallows a cancellation that comes as what it waits for
+    ends.
+    """
     script = Script([OK, BlindError("login")])
 
     async def close() -> None:
@@ -308,7 +379,9 @@ def test_a_stop_while_a_session_closes_is_a_stop(desk: Desk) -> None:
     assert script.closed == 1
 
 
-def test_an_append_that_breaks_ends_the_collector(desk: Desk, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_append_that_breaks_ends_the_collector(
+    desk: Desk, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(*_: object) -> None:
         raise CorruptError("captures.sqlite: is damaged")
 
@@ -362,16 +435,25 @@ def test_heartbeats_and_metrics_tell_every_channel(desk: Desk, context: Context,
     record = desk.runner.heartbeat(standings)
     assert record.headers["record"] == "heartbeat"
     desk.metrics.show(standings[:1])
-    assert [sample.labels["site"] for sample in desk.metrics._seen.collect()[0].samples] == ["loans"]
+    assert [sample.labels["site"] for sample in desk.metrics._seen.collect()[0].samples] == [
+        "loans"
+    ]
 
 
-def test_what_is_noted_of_messages_tells_nobody_which_there_were(desk: Desk, context: Context) -> None:
-    desk.run(Script([DeliveryBatch("loans", (message(1, "event-13800138000"),))]), lambda: desk.standing().seen == 1)
+def test_what_is_noted_of_messages_tells_nobody_which_there_were(
+    desk: Desk, context: Context
+) -> None:
+    desk.run(
+        Script([DeliveryBatch("loans", (message(1, "event-13800138000"),))]),
+        lambda: desk.standing().seen == 1,
+    )
     written = b"".join(path.read_bytes() for path in context.data.glob("collect.sqlite*"))
     assert b"13800138000" not in written
 
 
-def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_messages_are_known_again_and_older_ones_forgotten(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("crawlers.collectors.channel_log.KEPT", 3)
     monkeypatch.setattr("crawlers.collectors.channel_log.FORGET_EVERY", 1)
     ledger = ChannelLedger.of(context)
@@ -384,7 +466,9 @@ def test_the_last_messages_are_known_again_and_older_ones_forgotten(context: Con
     ledger.check()
 
 
-def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, context: Context, clock) -> None:
+def test_status_lists_channels_and_exits_5_where_one_is_not_seen(
+    desk: Desk, context: Context, clock
+) -> None:
     single = typer.Typer()
     single.command()(collect)
 
@@ -396,7 +480,9 @@ def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, con
     desk.ledger.change("loans", state="ok", last_success=clock.wall())
     assert told() == (0, "loans  matrix  ok  0 messages, 0 gaps, 0 lost\n")
     clock.advance(3600)
-    assert MEANING["stopped"] in told()[1], "its collector is dead: what it said last says nothing of now"
+    assert MEANING["stopped"] in told()[1], (
+        "its collector is dead: what it said last says nothing of now"
+    )
     desk.ledger.change("loans", state="blocked", reason="banned")
     assert (told()[0], MEANING["banned"] in told()[1]) == (5, True)
     assert json.loads(told("--json")[1])["reason"] == "banned"
@@ -404,9 +490,10 @@ def test_status_lists_channels_and_exits_5_where_one_is_not_seen(desk: Desk, con
 
 def test_a_library_that_logs_what_it_was_answered_writes_its_name_alone() -> None:
     act = (
-        "import logging; from crawlers.fetching.scrapy_setup import silence_libraries; from ullage import log; log.configure();"
-        "silence_libraries('collect'); logging.getLogger('aiohttp.client').warning('13800138000');"
-        "logging.getLogger('slixmpp').error('%s', '13800138000')"
+        "import logging; from crawlers.fetching.scrapy_setup import silence_libraries; from ullage"
+        " import log; log.configure();silence_libraries('collect');"
+        " logging.getLogger('aiohttp.client').warning('13800138000');logging.getLogger('slixmpp').error('%s',"  # noqa: E501
+        " '13800138000')"
     )
     done = subprocess.run([sys.executable, "-c", act], capture_output=True, text=True, check=True)
     told = [json.loads(line) for line in done.stderr.splitlines()]
@@ -473,7 +560,9 @@ async def _is_large() -> bytes:
     return bytes(MAX_FILE_BYTES + 1)
 
 
-@pytest.mark.parametrize(("fetch", "why"), [(_hangs, "failed"), (_breaks, "failed"), (_is_large, "too_large")])
+@pytest.mark.parametrize(
+    ("fetch", "why"), [(_hangs, "failed"), (_breaks, "failed"), (_is_large, "too_large")]
+)
 def test_no_file_keeps_the_messages_behind_it_from_being_read(
     fetch: Callable[[], Awaitable[bytes]], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -482,7 +571,9 @@ def test_no_file_keeps_the_messages_behind_it_from_being_read(
     assert [(one.event, one.unread) for one in piece] == [("e1", (why,)), ("e2", ())]
 
 
-def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert sessions.FILE_SECONDS + sessions.PIECE_SECONDS < running.STALL_SECONDS
     monkeypatch.setattr(sessions, "PIECE_SECONDS", 0.0)
 
@@ -496,17 +587,28 @@ def test_messages_with_files_are_given_before_the_silence_is_taken_for_death(mon
 
 
 def test_files_that_were_not_read_are_counted_and_said(desk: Desk) -> None:
-    first, second = message(1, attachments=[{"name": "a", "data": "eA=="}]), replace(message(2), unread=("too_large", "failed"))
+    first, second = (
+        message(1, attachments=[{"name": "a", "data": "eA=="}]),
+        replace(message(2), unread=("too_large", "failed")),
+    )
     desk.run(
         Script([DeliveryBatch("loans", (first, second)), DeliveryBatch("loans", (second,)), OK]),
         lambda: desk.standing().state == "ok",
     )
     assert desk.standing().unread == 2
-    assert [desk.metrics.files.labels(one)._value.get() for one in ("read", "too_large", "failed", "cut")] == [1, 1, 1, 0]
+    assert [
+        desk.metrics.files.labels(one)._value.get()
+        for one in ("read", "too_large", "failed", "cut")
+    ] == [1, 1, 1, 0]
 
 
 def test_messages_that_no_record_can_hold_are_counted(desk: Desk) -> None:
     huge = replace(message(1), line=message(1).line.model_copy(update={"text": "x" * 40_000_000}))
-    desk.run(Script([DeliveryBatch("loans", (huge, message(2)), refused=2), OK]), lambda: desk.standing().state == "ok")
-    counted = [s for m in desk.metrics.refused.collect() for s in m.samples if s.name.endswith("_total")]
+    desk.run(
+        Script([DeliveryBatch("loans", (huge, message(2)), refused=2), OK]),
+        lambda: desk.standing().state == "ok",
+    )
+    counted = [
+        s for m in desk.metrics.refused.collect() for s in m.samples if s.name.endswith("_total")
+    ]
     assert {one.labels["reason"]: one.value for one in counted} == {"oversize": 1, "malformed": 2}

@@ -1,4 +1,6 @@
-"""A page is read completely or it says that it is not: rows, addresses and further pages are held against what was read."""
+"""A page is read completely or it says that it is not: rows, addresses and further pages are
+held against what was read.
+"""
 
 import asyncio
 
@@ -17,20 +19,34 @@ from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import StaticSite, looked, response, said
 
 HOST = "http://board.example"
-OPTIONS = {"rows": "li.row", "links": "a.t", "pattern": "^https?://[^/]+/t/(?P<id>[0-9]+)", "post": "div.post", "body": ".text"}
-ROWS = "".join(f'<li class="row"><a class="t" href="/t/{n}">A title of {n}</a></li>' for n in range(12))
+OPTIONS = {
+    "rows": "li.row",
+    "links": "a.t",
+    "pattern": "^https?://[^/]+/t/(?P<id>[0-9]+)",
+    "post": "div.post",
+    "body": ".text",
+}
+ROWS = "".join(
+    f'<li class="row"><a class="t" href="/t/{n}">A title of {n}</a></li>' for n in range(12)
+)
 
 
 def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
     site = make_site(platform="board", options={**OPTIONS, **options})
-    return platform_of(site).parse(PageAddress(url, "list"), response(url, f"<body><ul>{body}</ul></body>"), site)
+    return platform_of(site).parse(
+        PageAddress(url, "list"), response(url, f"<body><ul>{body}</ul></body>"), site
+    )
 
 
 @pytest.mark.parametrize(
     ("row", "options", "short"),
     [
         ("", {}, ""),
-        ('<li class="row"><a class="t" href="/news/5">Elsewhere</a></li>', {}, "1 of 13 rows of the list lead to an address"),
+        (
+            '<li class="row"><a class="t" href="/news/5">Elsewhere</a></li>',
+            {},
+            "1 of 13 rows of the list lead to an address",
+        ),
         (
             '<li class="row"><b><a href="/t/77">Bold and of no class</a></b></li>',
             {},
@@ -38,7 +54,11 @@ def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
         ),
         ('<li class="row">No link at all</li>', {}, ""),
         ('<li class="row"><a class="t" href="/login">Log in</a></li>', {}, ""),
-        ('<li class="row"><a class="t" href="/t/3/another-thing">Another</a></li>', {}, "13 addresses of the list have 12 ids"),
+        (
+            '<li class="row"><a class="t" href="/t/3/another-thing">Another</a></li>',
+            {},
+            "13 addresses of the list have 12 ids",
+        ),
         ('<li class="row"><a class="t" href="/t/3?page=4">The same again</a></li>', {}, ""),
         (
             '<li class="row moved"><a class="t" href="/moved/5">Moved</a></li>',
@@ -46,9 +66,20 @@ def read(body: str, url: str = f"{HOST}/list", **options: str) -> PageContent:
             "",
         ),
     ],
-    ids=["whole", "refused", "not selected", "no address", "login", "one id", "a later page", "declared exception"],
+    ids=[
+        "whole",
+        "refused",
+        "not selected",
+        "no address",
+        "login",
+        "one id",
+        "a later page",
+        "declared exception",
+    ],
 )
-def test_each_row_of_a_list_is_read_or_a_declared_exception(row: str, options: dict[str, str], short: str) -> None:
+def test_each_row_of_a_list_is_read_or_a_declared_exception(
+    row: str, options: dict[str, str], short: str
+) -> None:
     found = read(ROWS + row, **options)
     assert found.shortfall.startswith(short)
     assert found.lacking == ("fewer" if short else "")
@@ -58,18 +89,29 @@ def test_each_row_of_a_list_is_read_or_a_declared_exception(row: str, options: d
     ("pager", "is_short"),
     [
         ('<p><b>1</b> <a href="/?index-2.htm">2</a></p>', True),
-        ('<ul><li class="active"><a href="/list">1</a></li><li><a href="/index/zwei">2</a></li></ul>', True),
+        (
+            (
+                '<ul><li class="active"><a href="/list">1</a></li><li><a'
+                ' href="/index/zwei">2</a></li></ul>'
+            ),
+            True,
+        ),
         ('<ul><li class="active"><span>1</span></li><li><a href="/more">›</a></li></ul>', True),
         ('<div class="pg"><strong>1</strong><a href="/x/y">下一页</a></div>', True),
         ('<div class="pg"><strong>1</strong><a href="javascript:go(2)">2</a></div>', True),
         ('<div class="pg"><strong>1</strong><a class="disabled" href="/x">›</a></div>', False),
         ('<div class="pg"><strong>1</strong><a href="/list">›</a></div>', False),
         ('<p>See <a href="/about">next topic</a></p>', False),
-        ('<table class="calendar"><tr><td>1</td><td><a href="/day/two">2</a></td></tr></table>', False),
+        (
+            '<table class="calendar"><tr><td>1</td><td><a href="/day/two">2</a></td></tr></table>',
+            False,
+        ),
         ('<div><a href="http://other.example/2">2</a><b>1</b></div>', False),
     ],
 )
-def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(pager: str, is_short: bool) -> None:
+def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(
+    pager: str, is_short: bool
+) -> None:
     assert read(ROWS + pager).lacking == ("fewer" if is_short else "")
     if is_short and "javascript" not in pager:
         assert read(ROWS + pager, next="p > a, li:not(.active) > a, div.pg > a").lacking == ""
@@ -78,14 +120,19 @@ def test_a_further_page_that_is_shown_is_followed_or_the_list_is_short(pager: st
 @pytest.mark.parametrize(
     ("above", "short"),
     [
-        ('<aside><h1><a href="/t/99">A featured article</a></h1></aside>', "1 headings lead to entries that stand in no row"),
+        (
+            '<aside><h1><a href="/t/99">A featured article</a></h1></aside>',
+            "1 headings lead to entries that stand in no row",
+        ),
         ('<aside><h1><a href="/t/3">An article of the list</a></h1></aside>', ""),
         ('<nav><h2><a href="/t/99">In a menu</a></h2></nav>', ""),
         ('<h2><a href="/about">The board</a></h2>', ""),
     ],
     ids=["featured", "listed", "menu", "no entry"],
 )
-def test_an_entry_in_a_heading_outside_of_the_rows_makes_a_list_short(above: str, short: str) -> None:
+def test_an_entry_in_a_heading_outside_of_the_rows_makes_a_list_short(
+    above: str, short: str
+) -> None:
     assert read(above + ROWS).shortfall == short
 
 
@@ -93,11 +140,14 @@ def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
     site = make_site(platform="phpbb")
     row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
     rows = (
-        "".join(row.format(n=n) for n in range(5)) + '<li class="row"><a class="topictitle" href="./viewtopic.php?p=5">B</a></li>'
+        "".join(row.format(n=n) for n in range(5))
+        + '<li class="row"><a class="topictitle" href="./viewtopic.php?p=5">B</a></li>'
     )
     url = f"{HOST}/viewforum.php?f=2"
     found = platform_of(site).parse(
-        PageAddress(url, "list"), response(url, f'<body><ul class="topiclist topics">{rows}</ul></body>'), site
+        PageAddress(url, "list"),
+        response(url, f'<body><ul class="topiclist topics">{rows}</ul></body>'),
+        site,
     )
     assert (found.lacking, found.shortfall[:9]) == ("fewer", "1 of 6 ro")
 
@@ -107,10 +157,19 @@ def test_a_preset_that_misses_rows_or_pages_is_short_too() -> None:
     [
         (["/2026/09/an-offer/", "/2026/10/a-sale/", "/2026/11/a-reply/"], 3),
         (["/2025/09/x/", "/2026/09/x/", "/2026/10/x/"], 3),
-        (["/forum.cgi?forum=2&topic=7", "/forum.cgi?forum=3&topic=8", "/forum.cgi?forum=4&topic=9"], 3),
+        (
+            [
+                "/forum.cgi?forum=2&topic=7",
+                "/forum.cgi?forum=3&topic=8",
+                "/forum.cgi?forum=4&topic=9",
+            ],
+            3,
+        ),
     ],
 )
-def test_a_pattern_is_of_whole_addresses_and_takes_no_month_for_an_id(urls: list[str], names: int) -> None:
+def test_a_pattern_is_of_whole_addresses_and_takes_no_month_for_an_id(
+    urls: list[str], names: int
+) -> None:
     pattern = pattern_of([HOST + url for url in urls])
     assert pattern.startswith("^https?://[^/]+/")
     rows = "".join(f'<li class="row"><a class="t" href="{url}">A title</a></li>' for url in urls)
@@ -120,11 +179,18 @@ def test_a_pattern_is_of_whole_addresses_and_takes_no_month_for_an_id(urls: list
 
 def board(thread: str) -> StaticSite:
     """A board whose threads look so; of each, `{n}` is its number."""
-    rows = "".join(f'<li class="row"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>' for n in range(6))
-    pages: dict[str, str | ProbeResponse] = {f"{HOST}/": f"<html><body><ul>{rows}</ul></body></html>"}
+    rows = "".join(
+        f'<li class="row"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
+        for n in range(6)
+    )
+    pages: dict[str, str | ProbeResponse] = {
+        f"{HOST}/": f"<html><body><ul>{rows}</ul></body></html>"
+    }
     for n in range(6):
         page = thread.replace("{n}", str(n))
-        pages[f"{HOST}/t/{n}/"] = f"<html><head><title>An offer {n}</title></head><body>{page}</body></html>"
+        pages[f"{HOST}/t/{n}/"] = (
+            f"<html><head><title>An offer {n}</title></head><body>{page}</body></html>"
+        )
     return StaticSite(pages)
 
 
@@ -133,8 +199,10 @@ REPLY = (
     " <i>reply {k} to the words of {{n}} here</i></div>"
 )
 HOLDER = (
-    '<a href="/">Home</a><div class="page"><h1>An offer {n}</h1><p>article {n} in words of its own</p>'
-    '<form action="/say"><input name="text"></form>' + "".join(REPLY.format(k=k) for k in range(3)) + "</div>"
+    '<a href="/">Home</a><div class="page"><h1>An offer {n}</h1><p>article {n} in words of its'
+    ' own</p><form action="/say"><input name="text"></form>'
+    + "".join(REPLY.format(k=k) for k in range(3))
+    + "</div>"
 )
 
 
@@ -147,11 +215,25 @@ def test_a_first_post_and_replies_that_look_otherwise_are_read_each_for_itself()
 def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
     site = board(HOLDER.replace("<p>", '<p class="first">'))
     row = '<li class="{c}"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
-    rows = {name: "".join(row.format(n=n, c=name) for n in range(last)) for name, last in (("new", 4), ("all", 6))}
-    front = f'<html><body><ul>{rows["new"]}</ul><p><a href="/archive/">All of them</a></p></body></html>'
-    pages = {**site.pages, f"{HOST}/": front, f"{HOST}/archive/": f"<html><body><ul>{rows['all']}</ul></body></html>"}
+    rows = {
+        name: "".join(row.format(n=n, c=name) for n in range(last))
+        for name, last in (("new", 4), ("all", 6))
+    }
+    front = (
+        f'<html><body><ul>{rows["new"]}</ul><p><a href="/archive/">All of'
+        " them</a></p></body></html>"
+    )
+    pages = {
+        **site.pages,
+        f"{HOST}/": front,
+        f"{HOST}/archive/": f"<html><body><ul>{rows['all']}</ul></body></html>",
+    }
     found = looked(StaticSite(pages), start=f"{HOST}/")
-    assert (found.doubts, found.site.start, len(found.list.entries)) == ((), (f"{HOST}/archive/",), 6)
+    assert (found.doubts, found.site.start, len(found.list.entries)) == (
+        (),
+        (f"{HOST}/archive/",),
+        6,
+    )
 
 
 @pytest.mark.parametrize(
@@ -164,11 +246,18 @@ def test_a_front_page_of_the_newest_gives_way_to_an_archive_of_all() -> None:
 )
 def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bool) -> None:
     site = board(HOLDER.replace("<p>", '<p class="first">'))
-    rows = "".join(f'<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>' for n in range(4))
+    rows = "".join(
+        f'<li class="new"><a class="t" href="/t/{n}/">An offer with a title of {n}</a></li>'
+        for n in range(4)
+    )
     links = '<a href="/archive/2026/11/">November</a> <a href="/archive/2026/10/">October</a>'
     front = f"<html><body><ul>{rows}</ul><p>{links}</p></body></html>"
     old = "".join(entry.format(n=n) for n in (4, 5))
-    pages = {**site.pages, f"{HOST}/": front, f"{HOST}/archive/2026/10/": f"<html><body><ul>{old}</ul></body></html>"}
+    pages = {
+        **site.pages,
+        f"{HOST}/": front,
+        f"{HOST}/archive/2026/10/": f"<html><body><ul>{old}</ul></body></html>",
+    }
     found = looked(StaticSite(pages), start=f"{HOST}/")
     assert found.posts
     assert found.doubts == (() if is_read else (archives.UNREAD,))
@@ -179,29 +268,64 @@ def test_archives_by_month_are_read_or_said_to_be_unread(entry: str, is_read: bo
 def test_what_holds_the_title_and_several_posts_is_no_post(post: str) -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": post, "body": "xpath:."})
     roots = [
-        _root(response(f"{HOST}/t/{n}", f"<body>{HOLDER.format(n=n)}{'<p>a footer of many words</p>' * 9}</body>"))
+        _root(
+            response(
+                f"{HOST}/t/{n}",
+                f"<body>{HOLDER.format(n=n)}{'<p>a footer of many words</p>' * 9}</body>",
+            )
+        )
         for n in (1, 2)
     ]
-    assert list(holders.doubts(site, roots)) == ["what was taken for a post holds the title or a form, and several posts"]
+    assert list(holders.doubts(site, roots)) == [
+        "what was taken for a post holds the title or a form, and several posts"
+    ]
 
 
 def test_what_is_nearly_all_of_a_page_is_no_post() -> None:
     site = make_site(platform="board", options={**OPTIONS, "post": "div.all", "body": "xpath:."})
-    whole = [_root(response(f"{HOST}/t/{n}", f'<body><div class="all">{"words " * 40}</div><p>x</p></body>')) for n in (1, 2)]
-    part = [_root(response(f"{HOST}/t/{n}", f'<body><div class="all">words</div><p>{"menu " * 9}</p></body>')) for n in (1, 2)]
-    assert list(holders.doubts(site, whole)) == ["what was taken for a post is nearly all of the page"]
+    whole = [
+        _root(
+            response(
+                f"{HOST}/t/{n}", f'<body><div class="all">{"words " * 40}</div><p>x</p></body>'
+            )
+        )
+        for n in (1, 2)
+    ]
+    part = [
+        _root(
+            response(
+                f"{HOST}/t/{n}", f'<body><div class="all">words</div><p>{"menu " * 9}</p></body>'
+            )
+        )
+        for n in (1, 2)
+    ]
+    assert list(holders.doubts(site, whole)) == [
+        "what was taken for a post is nearly all of the page"
+    ]
     assert list(holders.doubts(site, part)) == []
 
 
 def test_a_site_that_is_short_by_a_preset_gets_no_file() -> None:
     row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
-    rows = "".join(row.format(n=n) for n in range(5)) + '<p><strong>1</strong> <a href="/zwei">2</a></p>'
-    shown = '<div id="p{n}" class="post"><div class="postbody"><div class="content">words</div></div></div>'
+    rows = (
+        "".join(row.format(n=n) for n in range(5))
+        + '<p><strong>1</strong> <a href="/zwei">2</a></p>'
+    )
+    shown = (
+        '<div id="p{n}" class="post"><div class="postbody"><div'
+        ' class="content">words</div></div></div>'
+    )
     thread = f'<body id="phpbb" class="section-viewtopic">{shown}</body>'
     pages = {f"{HOST}/viewtopic.php?f=2&t={n}": thread.format(n=n) for n in range(5)}
     start = f"{HOST}/viewforum.php?f=2"
     told = StaticSite(
-        {**pages, start: f'<body id="phpbb" class="section-viewforum"><ul class="topiclist topics">{rows}</ul></body>'}
+        {
+            **pages,
+            start: (
+                '<body id="phpbb" class="section-viewforum"><ul class="topiclist'
+                f' topics">{rows}</ul></body>'
+            ),
+        }
     )
     found = looked(told, start=start)
     assert found.read_as is not None
@@ -228,9 +352,15 @@ def test_what_was_not_examined_in_time_is_not_whole(left: int) -> None:
 
 
 def test_a_preset_whose_next_page_came_too_late_is_in_doubt() -> None:
-    thread = "<body id=phpbb><div id=p1 class=post><div class=postbody><div class=content>words</div></div></div></body>"
+    thread = (
+        "<body id=phpbb><div id=p1 class=post><div class=postbody><div"
+        " class=content>words</div></div></div></body>"
+    )
     row = '<li class="row"><a class="topictitle" href="./viewtopic.php?f=2&t={n}">A title</a></li>'
-    rows = "".join(row.format(n=n) for n in range(5)) + '<div class="pagination"><a rel="next" href="?f=2&start=5">2</a></div>'
+    rows = (
+        "".join(row.format(n=n) for n in range(5))
+        + '<div class="pagination"><a rel="next" href="?f=2&start=5">2</a></div>'
+    )
     start = f"{HOST}/viewforum.php?f=2"
 
     class SlowSite(StaticSite):
@@ -240,7 +370,10 @@ def test_a_preset_whose_next_page_came_too_late_is_in_doubt() -> None:
             return await super().get(url)
 
     pages = {f"{HOST}/viewtopic.php?f=2&t={n}": thread for n in range(5)}
-    listing = f'<body id="phpbb" class="section-viewforum"><ul class="topiclist topics">{rows}</ul></body>'
+    listing = (
+        '<body id="phpbb" class="section-viewforum"><ul class="topiclist'
+        f' topics">{rows}</ul></body>'
+    )
     found = SiteSurvey(make_site(platform="board", start=[start]))
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(look(found, SlowSite({**pages, start: listing}), Presets()))
@@ -266,7 +399,14 @@ WALL = "To see this content you must log in"
         ([(f"text {n}", f"t{n}", f"member{n}") for n in range(9)], False),
         ([(WALL, f"t{n}", "") for n in range(9)], False),
     ],
-    ids=["a wall", "one seller", "a seller among others", "two threads", "posts", "nobody is named"],
+    ids=[
+        "a wall",
+        "one seller",
+        "a seller among others",
+        "two threads",
+        "posts",
+        "nobody is named",
+    ],
 )
 def test_one_text_by_everybody_in_several_threads_is_a_login_that_has_expired(
     new: list[tuple[str, str, str]], is_wall: bool

@@ -73,7 +73,17 @@ def test_a_moment_is_read(text: str, moment: str) -> None:
 
 def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
     calendar = DateFormats()
-    for text in ("", "hello", "admin", "99.99.2026", "5", "Version 2.0", "2073557 小时前", "he sells all day", "phone s"):
+    for text in (
+        "",
+        "hello",
+        "admin",
+        "99.99.2026",
+        "5",
+        "Version 2.0",
+        "2073557 小时前",
+        "he sells all day",
+        "phone s",
+    ):
         assert calendar.moment(text, NOW) is None, text
     for text in ("yesterday 10:20", "5 minutes ago", "Nov 24"):
         assert calendar.moment(text) is None, text

@@ -7,7 +7,9 @@ from crawlers.scheduling.egress import Egress, reachable
 
 
 def looks(egress: Egress, text: str, begin: float = 0.0, step: float = 10.0) -> list[bool]:
-    """Visits in order, as `a+ b- c-`: site and whether it answered; whether the way out was up after each."""
+    """Visits in order, as `a+ b- c-`: site and whether it answered; whether the way out was up
+    after each.
+    """
     told = []
     for number, word in enumerate(text.split()):
         egress.note(word[:-1], word[-1] == "+", begin + number * step)

@@ -102,7 +102,9 @@ def test_export_without_a_message_is_an_error(station: Station, name: str) -> No
     assert "accepted" not in said
 
 
-def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(station: Station) -> None:
+def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(
+    station: Station,
+) -> None:
     folder, sample = station.data / "export" / "loans", load_form("slack").sample[0]
     for day in (1, 2, 3):
         write(folder, sample.body if day != 2 else sample.body[:-9], f"2026-09-0{day}.json")
@@ -114,7 +116,11 @@ def test_file_of_an_export_that_cannot_be_read_costs_only_its_own_messages(stati
 def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
     sample = next(one for one in load_form("telegram").sample if one.file == "messages.html")
     for number in ("", "2", "10"):
-        write(tmp_path, sample.body.replace("message2", f"message{number or 1}00"), f"messages{number}.html")
+        write(
+            tmp_path,
+            sample.body.replace("message2", f"message{number or 1}00"),
+            f"messages{number}.html",
+        )
     messages = list(read_export(tmp_path, "telegram", "x"))
     assert [message["message_id"] for message in messages[::3]] == ["100", "200", "1000"]
 
@@ -125,10 +131,16 @@ def test_folder_is_read_in_the_order_of_its_numbers(tmp_path: Path) -> None:
         ("x.zip", b"PK\x03\x04rest", "x.zip: is an archive: unpack it"),
         ("x.json", b'{"messages": [', "x.json: is no whole JSON"),
         ("absent", None, "absent: cannot be read"),
-        ("folder/other", b"", "folder: holds none of the files of a telegram export: result.json, messages*.html"),
+        (
+            "folder/other",
+            b"",
+            "folder: holds none of the files of a telegram export: result.json, messages*.html",
+        ),
     ],
 )
-def test_error_says_what_where_and_what_to_do(tmp_path: Path, file: str, content: bytes | None, complaint: str) -> None:
+def test_error_says_what_where_and_what_to_do(
+    tmp_path: Path, file: str, content: bytes | None, complaint: str
+) -> None:
     path = tmp_path / file
     if content is not None:
         path.parent.mkdir(exist_ok=True)
@@ -143,18 +155,25 @@ def test_folder_of_a_form_of_single_files_is_refused(tmp_path: Path) -> None:
 
 
 def test_message_that_cannot_be_read_is_a_refused_line(station: Station) -> None:
-    messages = [{"id": 1, "type": "message", "from": "a", "text": "x"}, {"id": 2, "type": "message", "text": "y"}]
+    messages = [
+        {"id": 1, "type": "message", "from": "a", "text": "x"},
+        {"id": 2, "type": "message", "text": "y"},
+    ]
     told = {"name": "a", "messages": messages}
     (station.data / "result.json").write_text(json.dumps(told))
     (station.data / "x.csv").write_text(f"author,text\na,x\nb,{'y' * 140_000}\nc\nd,z\n")
-    assert "2 accepted, 0 refused" in station.run("ingest", str(station.data / "result.json"), "--as", "telegram", "--site", "x")
+    assert "2 accepted, 0 refused" in station.run(
+        "ingest", str(station.data / "result.json"), "--as", "telegram", "--site", "x"
+    )
     said = station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=1)
     assert "line 2: text: missing" in said
     assert "line 3: text: missing" in said
     assert "2 accepted, 2 refused" in said
 
 
-@pytest.mark.parametrize("name", ["a\0b", "x" * 5000, "../../etc/hostname", "https://cdn.example/a/%E6%A0%B7.csv?x=/y"])
+@pytest.mark.parametrize(
+    "name", ["a\0b", "x" * 5000, "../../etc/hostname", "https://cdn.example/a/%E6%A0%B7.csv?x=/y"]
+)
 def test_name_of_an_attached_file_is_only_a_name(tmp_path: Path, name: str) -> None:
     message = {"id": 1, "type": "message", "from": "a", "text": "", "file": name}
     (tmp_path / "result.json").write_text(json.dumps({"name": "a", "messages": [message]}))
@@ -162,13 +181,17 @@ def test_name_of_an_attached_file_is_only_a_name(tmp_path: Path, name: str) -> N
     assert read["attachments"] == [{"h": "样.csv", ".": "hostname"}.get(name[0], name[:1000])]
 
 
-def test_own_form_lies_in_the_data_folder_and_goes_first(station: Station, context: Context) -> None:
+def test_own_form_lies_in_the_data_folder_and_goes_first(
+    station: Station, context: Context
+) -> None:
     folder = station.data / FOLDER
     write(folder, name="ours.toml")
     write(folder, OWN.replace("words", "text"), name="csv.toml")
     assert {"ours", "csv", "telegram"} <= {*form_names(folder)}
     (station.data / "x.csv").write_text("who,words\nli,hello\n")
-    assert "1 accepted, 0 refused" in station.run("ingest", str(station.data / "x.csv"), "--as", "ours", "--site", "x")
+    assert "1 accepted, 0 refused" in station.run(
+        "ingest", str(station.data / "x.csv"), "--as", "ours", "--site", "x"
+    )
     station.run("ingest", str(station.data / "x.csv"), "--as", "csv", "--site", "x", exits=2)
     assert context.data
 
@@ -182,12 +205,20 @@ def test_own_form_lies_in_the_data_folder_and_goes_first(station: Station, conte
         (OWN.replace('text = ["words"]\n', ""), "ours.toml: csv.text: is missing"),
         (OWN.replace("Asia/Tokyo", "Nowhere"), "ours.toml: zone: is no time zone"),
         ("about = 'x'", "ours.toml: says nothing of how messages stand"),
-        ("about = 'x'\n[json]\nmessages = '[[['\nfields = { text = 'a' }", "ours.toml: json.messages: is no JMESPath"),
-        ("about = 'x'\n[text]\nheads = ['(a+)+']", "ours.toml: text.heads.0: repeats what repeats itself"),
+        (
+            "about = 'x'\n[json]\nmessages = '[[['\nfields = { text = 'a' }",
+            "ours.toml: json.messages: is no JMESPath",
+        ),
+        (
+            "about = 'x'\n[text]\nheads = ['(a+)+']",
+            "ours.toml: text.heads.0: repeats what repeats itself",
+        ),
         ("=", "ours.toml: is no TOML"),
     ],
 )
-def test_check_names_what_is_wrong_with_an_own_form(context: Context, text: str, complaint: str) -> None:
+def test_check_names_what_is_wrong_with_an_own_form(
+    context: Context, text: str, complaint: str
+) -> None:
     check = next(check for name, check in parts(context) if name == "export forms")
     assert check().endswith(", 0 of them your own")
     write(context.data / FOLDER, text, name="ours.toml")

@@ -1,7 +1,8 @@
-"""Every fault of `faults.py` on every way to a site: what is said of it, what is read all the same, and that nobody else pays.
+"""Every fault of `faults.py` on every way to a site: what is said of it, what is read all the same,
+and that nobody else pays.
 
-A way is crawled twice, with all faults and sites in good health side by side in one process, and what hangs in another that
-waits for it no longer than it must; `tests/faults.md` has the table.
+A way is crawled twice, with all faults and sites in good health side by side in one process, and
+what hangs in another that waits for it no longer than it must; `tests/faults.md` has the table.
 """
 
 import contextlib
@@ -28,9 +29,17 @@ pytestmark = pytest.mark.flow
 DEADLINE = "8"
 """Seconds for what hangs: everything beside it has to be read by then on a busy machine as well."""
 HEALTHY = [f"a site in good health {number}" for number in range(10)]
-"""Enough that what hangs beside them is not blamed on the way out; the first is crawled with all that does not hang."""
+"""Enough that what hangs beside them is not blamed on the way out; the first is crawled with all
+that does not hang.
+"""
 ALL = {**FAULTS, **dict.fromkeys(HEALTHY, Fault("", read={"bad0": None, "good0": None}, left=0))}
-DIRECT, TLS, PROXY, TUNNEL, SOCKS = "straight", "TLS", "HTTP proxy", "HTTP proxy, TLS, own CA", "SOCKS5"
+DIRECT, TLS, PROXY, TUNNEL, SOCKS = (
+    "straight",
+    "TLS",
+    "HTTP proxy",
+    "HTTP proxy, TLS, own CA",
+    "SOCKS5",
+)
 PROXIES = {PROXY: ("http", Http), TUNNEL: ("http", Http), SOCKS: ("socks5h", Socks)}
 
 
@@ -59,20 +68,31 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 
 
 FULL = [pytest.param(way, marks=pytest.mark.full) for way in (TLS, PROXY)]
-"""`make test` leaves these out: in the others each fault is met with and without TLS, and by either kind of proxy."""
+"""`make test` leaves these out: in the others each fault is met with and without TLS, and by
+either kind of proxy.
+"""
 
 
 @pytest.fixture(scope="module", params=[DIRECT, TUNNEL, SOCKS, *FULL])
 def crawled(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tls: Tls, warm: WarmProcess
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    tls: Tls,
+    warm: WarmProcess,
 ) -> VisitOutcome:
     """All sites, visited twice by that way."""
     way, data = request.param, tmp_path_factory.mktemp("data") / "data"
     list(setup.initialise(Context(data)))
     station, secure = Station(data, warm), way in (TLS, TUNNEL)
     faults = {name: fault for name, fault in ALL.items() if secure or way == SOCKS or not fault.tls}
-    with serving(faults, tls, secure=secure) as ports, pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
-        hosts = {name: f"{label(name)}.site.{'onion' if way == SOCKS else 'example'}" for name in faults}
+    with (
+        serving(faults, tls, secure=secure) as ports,
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.ExitStack() as stack,
+    ):
+        hosts = {
+            name: f"{label(name)}.site.{'onion' if way == SOCKS else 'example'}" for name in faults
+        }
         station.names = [f"{host}={PUBLIC}" for host in hosts.values()]
         if way in PROXIES:
             scheme, kind = PROXIES[way]
@@ -87,7 +107,11 @@ def crawled(
             place = hosts[name] if way in PROXIES else f"{hosts[name]}:{ports[name]}"
             scheme = "https" if secure or fault.tls else "http"
             more = 'proxy = "out"\n' if way in PROXIES else ""
-            station.site(label(name), f"{scheme}://{place}/archive", more=f"allow_private = false\n{more}{fault.more}")
+            station.site(
+                label(name),
+                f"{scheme}://{place}/archive",
+                more=f"allow_private = false\n{more}{fault.more}",
+            )
         return VisitOutcome(*crawl(station))
 
 
@@ -98,8 +122,17 @@ def crawl(station: Station) -> Iterator[Any]:
     limits = {"crawl__download_bytes": str(LIMIT), "crawl__concurrency": "16", "log_level": "debug"}
     said = ""
     for _ in range(2):
-        with station.start("crawl", *hanging, "--once", crawl__download_seconds=DEADLINE, **limits) as waiting:
-            said += station.run("crawl", *sorted(there - {*hanging}), "--once", exits=1, crawl__download_seconds="60", **limits)
+        with station.start(
+            "crawl", *hanging, "--once", crawl__download_seconds=DEADLINE, **limits
+        ) as waiting:
+            said += station.run(
+                "crawl",
+                *sorted(there - {*hanging}),
+                "--once",
+                exits=1,
+                crawl__download_seconds="60",
+                **limits,
+            )
             said += "".join(waiting.communicate())
     yield {row["site"]: row for row in map(json.loads, station.run("sites", "--json").splitlines())}
     captures: dict[str, dict[str, Capture]] = {}
@@ -124,7 +157,9 @@ def test_a_fault_is_said_and_costs_nobody_else(crawled: VisitOutcome, name: str)
     assert {number: capture.body for number, capture in found.items()} == {
         number: TEXT if body is None else body for number, body in fault.read.items()
     }
-    assert {number for number, capture in found.items() if capture.truncated} == ({"bad0"} if fault.cut else set())
+    assert {number for number, capture in found.items() if capture.truncated} == (
+        {"bad0"} if fault.cut else set()
+    )
     assert row["due"] + row["parked"] == fault.left, "what was not read is read later"
     if fault.rest:
         assert fault.rest[0] <= crawled.rests[site] <= fault.rest[1]

@@ -1,4 +1,6 @@
-"""The whole stage against the real programs: what was posted through their forms comes out of the bus, once, as posted."""
+"""The whole stage against the real programs: what was posted through their forms comes out of
+the bus, once, as posted.
+"""
 
 import html
 import json
@@ -34,7 +36,10 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     binaries = ensure_environment(Path(__file__).parents[2] / ".demo" / "sites-venv")
     work = tmp_path_factory.mktemp("sites")
-    with bepasty(binaries, work / "bepasty") as pastes, spirit(binaries, work / "spirit", ("General", "中文版块")) as forum:
+    with (
+        bepasty(binaries, work / "bepasty") as pastes,
+        spirit(binaries, work / "spirit", ("General", "中文版块")) as forum,
+    ):
         posting = Spirit(forum.url, forum.user, forum.password)
         yield World(pastes, forum.url, forum.categories["中文版块"], Bepasty(pastes), posting)
 
@@ -47,10 +52,14 @@ def crawl(station: Station) -> dict[str, dict[str, object]]:
 
 def text(capture: Capture) -> str:
     """A forum post's text, without the markup that the program put around it."""
-    return html.unescape(capture.body.decode(capture.charset or "utf-8").removeprefix("<p>").removesuffix("</p>"))
+    return html.unescape(
+        capture.body.decode(capture.charset or "utf-8").removeprefix("<p>").removesuffix("</p>")
+    )
 
 
-def test_what_was_posted_is_captured_once_and_a_recrawl_brings_only_what_is_new(world: World, station: Station) -> None:
+def test_what_was_posted_is_captured_once_and_a_recrawl_brings_only_what_is_new(
+    world: World, station: Station
+) -> None:
     gbk = "王小明----13800138000\n".encode("gb18030")
     pasted = {
         world.paste.paste("short 文本\n第二行", "short.txt"): "short 文本\n第二行".encode(),
@@ -82,7 +91,9 @@ def test_what_was_posted_is_captured_once_and_a_recrawl_brings_only_what_is_new(
         assert now - timedelta(minutes=10) < capture.published_at <= now
     replies = [capture for capture in posts if capture.thread == str(topic)]
     assert len(replies) == REPLIES + 1
-    assert {(capture.author, capture.title, capture.channel) for capture in replies} == {("admin", "客户名单 出售", "中文版块")}
+    assert {(capture.author, capture.title, capture.channel) for capture in replies} == {
+        ("admin", "客户名单 出售", "中文版块")
+    }
 
     again = crawl(station)
     assert (again["pastes"]["captures"], again["board"]["captures"]) == (0, 0)
@@ -102,5 +113,7 @@ def test_both_lists_of_bepasty_show_the_same(world: World, station: Station) -> 
     crawl(station)
     seen: dict[str, set[tuple[object, ...]]] = {"json": set(), "html": set()}
     for capture in station.captures():
-        seen[capture.site].add((capture.post_id, capture.url, capture.title, capture.body, capture.published_at))
+        seen[capture.site].add(
+            (capture.post_id, capture.url, capture.title, capture.body, capture.published_at)
+        )
     assert seen["json"] == seen["html"] != set()

@@ -16,9 +16,16 @@ LIST = PageAddress("http://board.example/list", "list")
 SITE = "board"
 
 
-def thread(number: int = 1, stamp: str = "1 comment", topic: str = "http://board.example/topic/7/") -> PageAddress:
+def thread(
+    number: int = 1, stamp: str = "1 comment", topic: str = "http://board.example/topic/7/"
+) -> PageAddress:
     return PageAddress(
-        f"{topic}slug/?page={number}", "thread", identity=f"{topic}?page={number}", series=topic, number=number, stamp=stamp
+        f"{topic}slug/?page={number}",
+        "thread",
+        identity=f"{topic}?page={number}",
+        series=topic,
+        number=number,
+        stamp=stamp,
     )
 
 
@@ -30,7 +37,9 @@ def lease_all(frontier: Frontier, site: str = SITE) -> list[PageLease]:
 
 
 def read_list(frontier: Frontier, clock: HeldClock, *pages: PageAddress) -> list[str]:
-    """Begin a visit, read the list, and read everything that becomes due; returns the URLs read after the list."""
+    """Begin a visit, read the list, and read everything that becomes due; returns the URLs read
+    after the list.
+    """
     clock.advance(1)
     began = frontier.begin_visit(SITE, [LIST])
     head = frontier.lease(SITE)
@@ -46,12 +55,16 @@ def test_a_page_goes_from_due_to_leased_to_done(frontier: Frontier, clock: HeldC
     began = frontier.begin_visit(SITE, [LIST])
     leased = frontier.lease(SITE)
     assert (leased.page, frontier.counts(SITE)["leased"], frontier.lease(SITE)) == (LIST, 1, None)
-    assert frontier.finish(leased, PageContent(pages=(item(1), item(2))), began) == VisitResult(new=2)
+    assert frontier.finish(leased, PageContent(pages=(item(1), item(2))), began) == VisitResult(
+        new=2
+    )
     assert frontier.counts(SITE) == {"due": 2, "leased": 0, "done": 1, "parked": 0}
     assert [page.page for page in lease_all(frontier)] == [item(1), item(2)]
 
 
-def test_pages_are_read_ahead_until_another_becomes_due(frontier: Frontier, clock: HeldClock) -> None:
+def test_pages_are_read_ahead_until_another_becomes_due(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     frontier.finish(frontier.lease(SITE), PageContent(pages=[item(n) for n in range(200)]), began)
     queries: list[str] = []
@@ -75,7 +88,9 @@ def test_what_a_dead_process_had_in_hand_is_due_again(tmp_path: Path, clock: Hel
     second.close()
 
 
-def test_what_a_visit_had_in_hand_that_was_broken_off_is_due_again_and_no_other_site_s(frontier: Frontier) -> None:
+def test_what_a_visit_had_in_hand_that_was_broken_off_is_due_again_and_no_other_site_s(
+    frontier: Frontier,
+) -> None:
     for site in ("one", "two"):
         frontier.begin_visit(site, [LIST])
         frontier.lease(site)
@@ -84,18 +99,24 @@ def test_what_a_visit_had_in_hand_that_was_broken_off_is_due_again_and_no_other_
     assert frontier.counts("two")["leased"] == 1
 
 
-def test_an_item_is_read_once_and_a_list_at_every_visit(frontier: Frontier, clock: HeldClock) -> None:
+def test_an_item_is_read_once_and_a_list_at_every_visit(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     assert read_list(frontier, clock, item(1), item(2)) == [item(1).url, item(2).url]
     assert read_list(frontier, clock, item(3), item(1), item(2)) == [item(3).url]
 
 
-def test_a_thread_is_read_again_when_its_stamp_changes(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_thread_is_read_again_when_its_stamp_changes(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     assert read_list(frontier, clock, thread(stamp="1 comment")) == [thread().url]
     assert read_list(frontier, clock, thread(stamp="1 comment")) == []
     assert read_list(frontier, clock, thread(stamp="2 comments")) == [thread().url]
 
 
-def test_of_a_changed_thread_only_the_last_page_is_read_again(frontier: Frontier, clock: HeldClock) -> None:
+def test_of_a_changed_thread_only_the_last_page_is_read_again(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     read_list(frontier, clock, thread(1), thread(2), thread(3))
     assert read_list(frontier, clock, thread(1, stamp="50 comments")) == [thread(3).url]
 
@@ -115,7 +136,9 @@ def test_a_thread_of_which_the_list_never_tells_that_it_changed_is_read_again_at
     assert frontier.lease(SITE) is None
 
 
-def test_a_thread_that_changes_while_it_is_read_is_read_again(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_thread_that_changes_while_it_is_read_is_read_again(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     head = frontier.lease(SITE)
     frontier.finish(head, PageContent(pages=(thread(stamp="1 comment"),)), began)
@@ -127,7 +150,9 @@ def test_a_thread_that_changes_while_it_is_read_is_read_again(frontier: Frontier
     assert frontier.lease(SITE).page.url == thread().url
 
 
-def test_older_list_pages_are_read_on_only_behind_news(frontier: Frontier, clock: HeldClock) -> None:
+def test_older_list_pages_are_read_on_only_behind_news(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     older = PageAddress("http://board.example/list?page=2", "list", series=LIST.url, number=2)
     assert read_list(frontier, clock, item(1), older) == [item(1).url, older.url]
     assert read_list(frontier, clock, item(1), older) == []
@@ -141,19 +166,29 @@ def test_lists_that_lead_in_a_circle_end(frontier: Frontier, clock: HeldClock) -
     while leased := frontier.lease(SITE):
         read += 1
         assert read < 10
-        frontier.finish(leased, PageContent(pages=(item(read), LIST, other) if leased.page.role == "list" else ()), began)
+        frontier.finish(
+            leased,
+            PageContent(pages=(item(read), LIST, other) if leased.page.role == "list" else ()),
+            began,
+        )
     assert frontier.counts(SITE)["due"] == 0
 
 
-def test_a_thread_page_that_repeats_another_leads_no_further(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_thread_page_that_repeats_another_leads_no_further(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     frontier.finish(frontier.lease(SITE), PageContent(pages=(thread(1),)), began)
     for number in (1, 2):  # page 2 answers with page 1 again, and says that there is a page 3
-        frontier.finish(frontier.lease(SITE), PageContent((post(1), post(2)), (thread(number + 1),)), began)
+        frontier.finish(
+            frontier.lease(SITE), PageContent((post(1), post(2)), (thread(number + 1),)), began
+        )
     assert frontier.lease(SITE) is None
 
 
-def test_heads_of_lists_come_first_then_items_then_older_lists(frontier: Frontier, clock: HeldClock) -> None:
+def test_heads_of_lists_come_first_then_items_then_older_lists(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     older = PageAddress("http://board.example/list?page=2", "list", series=LIST.url, number=2)
     frontier.finish(frontier.lease(SITE), PageContent(pages=(older, item(1))), began)
@@ -167,11 +202,16 @@ def test_only_new_and_changed_posts_are_unseen(frontier: Frontier, clock: HeldCl
     leased = frontier.lease(SITE)
     assert frontier.unseen(SITE, [post(1), post(2)]) == (post(1), post(2))
     frontier.finish(leased, PageContent((post(1), post(2))), began)
-    assert frontier.unseen(SITE, [post(1), post(2, "edited"), post(3)]) == (replace(post(2, "edited"), edited=True), post(3))
+    assert frontier.unseen(SITE, [post(1), post(2, "edited"), post(3)]) == (
+        replace(post(2, "edited"), edited=True),
+        post(3),
+    )
     assert frontier.unseen("other", [post(1)]) == (post(1),)
 
 
-def test_a_failing_page_waits_longer_each_time_and_is_then_parked(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_failing_page_waits_longer_each_time_and_is_then_parked(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     frontier.begin_visit(SITE, [item(1)])
     waits = []
     for _ in range(MAX_ATTEMPTS - 1):
@@ -188,7 +228,9 @@ def test_a_failing_page_waits_longer_each_time_and_is_then_parked(frontier: Fron
     assert (frontier.lease(SITE), frontier.counts(SITE)["parked"]) == (None, 1)
 
 
-def test_a_wait_that_the_site_asked_for_counts_no_attempt(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_wait_that_the_site_asked_for_counts_no_attempt(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     frontier.begin_visit(SITE, [item(1)])
     for _ in range(MAX_ATTEMPTS * 2):
         leased = frontier.lease(SITE)
@@ -215,7 +257,9 @@ def test_visits_are_remembered(frontier: Frontier, clock: HeldClock) -> None:
     assert (visits.due_at, visits.success_at, visits.failures) == (clock.wall() + 600, success, 2)
 
 
-def test_a_clock_that_was_ahead_puts_nothing_off_for_years(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_clock_that_was_ahead_puts_nothing_off_for_years(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     clock.advance(10 * 365 * 86400)
     read_list(frontier, clock)
     began = frontier.begin_visit(SITE, [LIST])
@@ -225,13 +269,20 @@ def test_a_clock_that_was_ahead_puts_nothing_off_for_years(frontier: Frontier, c
     clock.advance(-10 * 365 * 86400)
     assert frontier.visits(SITE).left(clock.wall()) == 0
     frontier.begin_visit(SITE, [LIST])
-    assert {leased.page.url for leased in lease_all(frontier)} == {LIST.url, item(1).url, item(2).url}
+    assert {leased.page.url for leased in lease_all(frontier)} == {
+        LIST.url,
+        item(1).url,
+        item(2).url,
+    }
 
 
 def test_older_pages_of_lists_are_walked_the_near_ones_each_time_and_the_others_in_turn(
     frontier: Frontier, clock: HeldClock
 ) -> None:
-    older = [PageAddress(f"http://board.example/list?page={n}", "list", series=LIST.url, number=n) for n in range(2, 10)]
+    older = [
+        PageAddress(f"http://board.example/list?page={n}", "list", series=LIST.url, number=n)
+        for n in range(2, 10)
+    ]
     read_list(frontier, clock, item(1), *older)
     read = []
     for walk in (0, 2, 2, 2):
@@ -245,7 +296,9 @@ def test_older_pages_of_lists_are_walked_the_near_ones_each_time_and_the_others_
     assert read == [[1], [1, 2, 3], [1, 2, 3, 4, 5], [1, 2, 3, 6, 7]]
 
 
-def test_a_page_is_whole_until_the_past_of_a_site_is_read(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_page_is_whole_until_the_past_of_a_site_is_read(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     began = frontier.begin_visit(SITE, [LIST])
     frontier.finish(frontier.lease(SITE), PageContent(pages=(item(1),)), began)
     frontier.end_visit(SITE, clock.wall(), succeeded=True)
@@ -257,18 +310,31 @@ def test_a_page_is_whole_until_the_past_of_a_site_is_read(frontier: Frontier, cl
 
 def test_nothing_readable_is_on_disk(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
     secret = PageAddress(
-        "http://board.example/topic/9/zhang-san-13800138000/", "thread", stamp="stamp-text", facts={"title": "张三的资料"}
+        "http://board.example/topic/9/zhang-san-13800138000/",
+        "thread",
+        stamp="stamp-text",
+        facts={"title": "张三的资料"},
     )
     began = frontier.begin_visit(SITE, [LIST])
     frontier.finish(frontier.lease(SITE), PageContent((post(1, "身份证"),), (secret,)), began)
     written = b"".join(path.read_bytes() for path in tmp_path.glob(f"{FILE}*"))
     assert SITE.encode() in written
-    for value in ("zhang-san", "13800138000", "board.example", "stamp-text", "张三", "身份证", "hello"):
+    for value in (
+        "zhang-san",
+        "13800138000",
+        "board.example",
+        "stamp-text",
+        "张三",
+        "身份证",
+        "hello",
+    ):
         assert value.encode() not in written
     assert frontier.lease(SITE).page == secret
 
 
-def test_another_key_is_refused_not_taken_for_an_empty_frontier(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
+def test_another_key_is_refused_not_taken_for_an_empty_frontier(
+    frontier: Frontier, tmp_path: Path, clock: HeldClock
+) -> None:
     frontier.begin_visit(SITE, [LIST])
     other = Frontier(tmp_path, bytes(32), clock.as_clock())
     with pytest.raises(CorruptError, match=r"frontier\.key"):

@@ -1,4 +1,6 @@
-"""A further page that a page shows is followed or makes it short, however it is shown; what looks alike makes nothing short."""
+"""A further page that a page shows is followed or makes it short, however it is shown; what
+looks alike makes nothing short.
+"""
 
 from collections.abc import Sequence
 
@@ -12,7 +14,13 @@ from tests.crawlers.support import make_site
 from tests.crawlers.test_trial import response
 
 HOST = "http://board.example"
-OPTIONS = {"rows": "li.row", "links": "a.t", "pattern": "^https?://[^/]+/t/(?P<id>[0-9]+)", "post": "div.post", "body": ".text"}
+OPTIONS = {
+    "rows": "li.row",
+    "links": "a.t",
+    "pattern": "^https?://[^/]+/t/(?P<id>[0-9]+)",
+    "post": "div.post",
+    "body": ".text",
+}
 DAYS = "".join(f'<td><a href="/2026/12/{n}">{n}</a></td>' for n in range(2, 32))
 
 MARKS_OF_BOTH = [
@@ -23,7 +31,10 @@ MARKS_OF_BOTH = [
     '<nav><ul><li>Page 1 / 4</li><li><a href="./other2.html">&rang;</a></li></ul></nav>',
     "<div>Page <b>1</b> of <b>3</b></div>",
     '<div><span aria-current="page">Page 1</span> <a href="/x/other-b">Page 2</a></div>',
-    '<div><span aria-current="page">Page 1</span> <a class="next" href="/x/other-b">Newer comments</a></div>',
+    (
+        '<div><span aria-current="page">Page 1</span> <a class="next" href="/x/other-b">Newer'
+        " comments</a></div>"
+    ),
     "<div>第 1 页 / 共 12 页</div>",
     "<p>Seite 1 von 2</p>",
     '<div class="pg"><b>1</b> <a href="#" onclick="go(2)">2</a></div>',
@@ -32,20 +43,29 @@ MARKS_OF_BOTH = [
     '<p><a href="?before=77">Load more</a></p>',
 ]
 MARKS_OF_A_LIST = [
-    '<ul class="pager"><li class="next"><a href="index-3.html" rel="next">Older posts</a></li></ul>',
+    (
+        '<ul class="pager"><li class="next"><a href="index-3.html" rel="next">Older'
+        " posts</a></li></ul>"
+    ),
     '<link rel="next" href="/archive-of-older">',
     '<p><a href="/earlier/b">Older entries</a></p>',
     '<p><b>1</b> <a href="/t/2">2</a></p>',
 ]
 NO_MARKS_OF_BOTH = [
     '<p>See <a href="/about">next topic</a></p>',
-    f'<table class="cal"><tr><td>1</td>{DAYS}</tr><tr><td><a href="/2026/13">»</a></td></tr></table>',
+    (
+        f'<table class="cal"><tr><td>1</td>{DAYS}</tr><tr><td><a'
+        ' href="/2026/13">»</a></td></tr></table>'
+    ),
     '<div id="wp-calendar"><b>1</b><a href="/day/two">2</a><a href="/2027/01">Next »</a></div>',
     '<p><a href="?month=12">Next</a></p>',
     '<p><a href="?year=2027&month=1">next »</a></p>',
     '<div class="carousel"><b>1</b><a href="/slide/2">2</a><a href="/slide/2">Next</a></div>',
     '<div class="slider"><ol><li class="active">1</li><li><a href="#s2">2</a></li></ol></div>',
-    '<p><a href="/articles/long">Read more</a> <a href="/category/7">More</a> <a href="?cat=5">more »</a></p>',
+    (
+        '<p><a href="/articles/long">Read more</a> <a href="/category/7">More</a> <a'
+        ' href="?cat=5">more »</a></p>'
+    ),
     '<p id="p1"></p><p id="p2"></p><p><a href="#p1">1</a> <a href="#p2">2</a></p>',
     '<div><b>1</b> <a href="http://other.example/2">2</a></div>',
     '<div><b>1</b> <a class="disabled" href="/x">›</a></div>',
@@ -70,16 +90,22 @@ WRITTEN = [
 ]
 
 
-def lacking(role: str, marks: Sequence[str], written: Sequence[str] = ("", "", ""), **options: str) -> str:
-    """Return what a page with these marks is said to lack, whose entries or posts hold `written`."""
+def lacking(
+    role: str, marks: Sequence[str], written: Sequence[str] = ("", "", ""), **options: str
+) -> str:
+    """Return what a page with these marks is said to lack, whose entries or posts hold
+    `written`.
+    """
     if role == "list":
         held = "".join(
-            f'<li class="row"><a class="t" href="/t/{n}">A title of {n}</a> {text}</li>' for n, text in enumerate(written, 40)
+            f'<li class="row"><a class="t" href="/t/{n}">A title of {n}</a> {text}</li>'
+            for n, text in enumerate(written, 40)
         )
         page, held = PageAddress(f"{HOST}/list", "list"), f"<ul>{held}</ul>"
     else:
         held = "".join(
-            f'<div class="post" id="x{n}">li <div class="text">a text of {n} {text}</div></div>' for n, text in enumerate(written)
+            f'<div class="post" id="x{n}">li <div class="text">a text of {n} {text}</div></div>'
+            for n, text in enumerate(written)
         )
         page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
     site = make_site(platform="board", options={**OPTIONS, **options})
@@ -117,7 +143,8 @@ def test_nobody_makes_a_page_short_by_what_he_writes(role: str, text: str) -> No
 @pytest.mark.parametrize("link", ["/t/7?comment=2", "/t/7/2", "#x1", "/posts/2"])
 def test_a_link_to_a_post_beside_its_number_is_no_further_page(link: str) -> None:
     posts = "".join(
-        f'<div class="post" id="x{n}"><b>li</b> <i>{n}</i><a href="{link}">{n + 1}</a> <p class="text">words</p></div>'
+        f'<div class="post" id="x{n}"><b>li</b> <i>{n}</i><a href="{link}">{n + 1}</a> <p'
+        ' class="text">words</p></div>'
         for n in (0, 1)
     )
     assert lacking("thread", [posts], [], author="b") == ""
@@ -146,19 +173,35 @@ COMMENTS = 5
 
 
 def comment_page(number: int, *, newest_first: bool) -> str:
-    """Return a page of comments as WordPress writes it; the page at the article's own address is the newest or the oldest."""
+    """Return a page of comments as WordPress writes it; the page at the article's own address is
+    the newest or the oldest.
+    """
     own = COMMENTS if newest_first else 1
 
     def link(to: int, name: str) -> str:
         where = "" if to == own else f"comment-page-{to}/"
         return (
-            f'<div class="nav-{name}"><a href="{HOST}/2026/11/a/{where}#comments">{name}</a></div>' if 0 < to <= COMMENTS else ""
+            f'<div class="nav-{name}"><a href="{HOST}/2026/11/a/{where}#comments">{name}</a></div>'
+            if 0 < to <= COMMENTS
+            else ""
         )
 
-    comment = f'<li id="comment-{number}" class="comment"><div class="comment-content"><p>words of {number}</p></div></li>'
-    nav = f'<nav class="comment-navigation">{link(number - 1, "previous")}{link(number + 1, "next")}</nav>'
-    article = '<article id="post-7" class="hentry"><div class="entry-content"><p>the article</p></div></article>'
-    return f'<html><body class="single">{article}<div id="comments"><ol>{comment}</ol>{nav}</div></body></html>'
+    comment = (
+        f'<li id="comment-{number}" class="comment"><div class="comment-content"><p>words of'
+        f" {number}</p></div></li>"
+    )
+    nav = (
+        "<nav"
+        f' class="comment-navigation">{link(number - 1, "previous")}{link(number + 1, "next")}</nav>'  # noqa: E501
+    )
+    article = (
+        '<article id="post-7" class="hentry"><div class="entry-content"><p>the'
+        " article</p></div></article>"
+    )
+    return (
+        f'<html><body class="single">{article}<div'
+        f' id="comments"><ol>{comment}</ol>{nav}</div></body></html>'
+    )
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -167,9 +210,16 @@ def test_pages_of_comments_are_read_from_either_end(newest_first: bool) -> None:
     pages, read = [PageAddress(first, "thread", series=first, facts={"id": "7"})], set[str]()
     for page in pages:
         rest = page.url.partition("#")[0].removeprefix(first).strip("/")
-        number = int(rest.removeprefix("comment-page-")) if rest else COMMENTS if newest_first else 1
-        parsed = platform_of(site).parse(page, response(page.url, comment_page(number, newest_first=newest_first)), site)
+        number = (
+            int(rest.removeprefix("comment-page-")) if rest else COMMENTS if newest_first else 1
+        )
+        parsed = platform_of(site).parse(
+            page, response(page.url, comment_page(number, newest_first=newest_first)), site
+        )
         read |= {post.body.decode() for post in parsed.posts}
         pages += parsed.pages
     assert len(pages) == COMMENTS
-    assert read == {"<p>the article</p>", *(f"<p>words of {number}</p>" for number in range(1, COMMENTS + 1))}
+    assert read == {
+        "<p>the article</p>",
+        *(f"<p>words of {number}</p>" for number in range(1, COMMENTS + 1)),
+    }

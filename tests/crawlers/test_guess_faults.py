@@ -1,4 +1,6 @@
-"""A fault of our own in a guess of `sites try` costs that guess, is named, and never reads as unknown software or as "ok"."""
+"""A fault of our own in a guess of `sites try` costs that guess, is named, and never reads as
+unknown software or as "ok".
+"""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +26,9 @@ PLACES = {
     "page": (Board, "parse"),
     "check": (checks, "doubts"),
 }
-NAMED = re.compile(r'"[a-z]+" failed \(IndexError at \w+\.py:\d+\) and was left out: please report it')
+NAMED = re.compile(
+    r'"[a-z]+" failed \(IndexError at \w+\.py:\d+\) and was left out: please report it'
+)
 
 
 def raise_fault(*_: object, **__: object) -> guess.Options:
@@ -59,8 +63,14 @@ def test_a_fault_in_a_guess_is_named(place: str, monkeypatch: pytest.MonkeyPatch
 
 def test_a_fault_in_one_guess_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     site, of_threads = whole_board(), guess.of_threads
-    news = "".join(f'<dd><a class="n" href="/news/{n}/">News of the day, with a long title of {n}</a></dd>' for n in range(6))
-    pages = {f"{HOST}/news/{n}/": f"<html><body><p>the text of news {n}</p></body></html>" for n in range(6)}
+    news = "".join(
+        f'<dd><a class="n" href="/news/{n}/">News of the day, with a long title of {n}</a></dd>'
+        for n in range(6)
+    )
+    pages = {
+        f"{HOST}/news/{n}/": f"<html><body><p>the text of news {n}</p></body></html>"
+        for n in range(6)
+    }
     front = str(site.pages[f"{HOST}/"]).replace("</body>", f"<dl>{news}</dl></body>")
 
     def fail_on_news(responses: Sequence[Response], pattern: str = "") -> guess.Options:

@@ -20,7 +20,14 @@ from tests.conftest import NOON, HeldClock
 from tests.crawlers.support import at_once, make_site, post
 from ullage.bus import CAPTURES, Outgoing
 from ullage.errors import RecordError, UnavailableError
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, HOUR_SECONDS, PURPOSE, SLOTS, Heartbeat, slot_of
+from ullage.records.heartbeat import (
+    HEARTBEAT_SCHEMA,
+    HOUR_SECONDS,
+    PURPOSE,
+    SLOTS,
+    Heartbeat,
+    slot_of,
+)
 from ullage.security import keys
 from ullage.settings import Context, CrawlSettings
 
@@ -56,7 +63,13 @@ class HeartbeatSender:
         opener, found = keys.opener(self.context.keys), []
         for record in self.bus.records:
             key_id = record.headers["key_id"]
-            signed = opener.open(record.value, purpose=PURPOSE, topic=CAPTURES, schema=HEARTBEAT_SCHEMA, key_id=key_id)
+            signed = opener.open(
+                record.value,
+                purpose=PURPOSE,
+                topic=CAPTURES,
+                schema=HEARTBEAT_SCHEMA,
+                key_id=key_id,
+            )
             plain, known = keys.verifier(self.context.keys, CAPTURES).disclose(signed, PURPOSE)
             assert known
             found.append(Heartbeat.decode(plain, record.headers["schema"]))
@@ -69,14 +82,21 @@ def sending(context: Context, frontier: Frontier, clock: HeldClock) -> Heartbeat
     metrics = CrawlMetrics(registry := CollectorRegistry(), clock.as_clock())
     settings, bus = CrawlSettings(origin="north", heartbeat_seconds=60), Bus()
     sealer, signer = partial(keys.sealer, context.keys), keys.signer(context.keys, "crawl")
-    return HeartbeatSender(Heartbeats(settings, site_states, bus, metrics, sealer, signer, at_once), bus, context, registry)
+    return HeartbeatSender(
+        Heartbeats(settings, site_states, bus, metrics, sealer, signer, at_once),
+        bus,
+        context,
+        registry,
+    )
 
 
 def turn(sending: HeartbeatSender, sites: list[Site]) -> None:
     asyncio.run(sending.beats.turn(sites))
 
 
-def test_one_goes_out_an_interval_however_often_it_is_asked_for(sending: HeartbeatSender, clock: HeldClock) -> None:
+def test_one_goes_out_an_interval_however_often_it_is_asked_for(
+    sending: HeartbeatSender, clock: HeldClock
+) -> None:
     waits = []
     for _ in range(10):
         turn(sending, [WATCHED])
@@ -102,7 +122,13 @@ def test_it_is_sealed_and_says_where_it_comes_from_inside_alone(sending: Heartbe
     assert set(record.headers) == {"record", "id", "schema", "key_id"}
     opener = keys.opener(sending.context.keys)
     with pytest.raises(RecordError):
-        opener.open(record.value, purpose="capture", topic=CAPTURES, schema=HEARTBEAT_SCHEMA, key_id=record.headers["key_id"])
+        opener.open(
+            record.value,
+            purpose="capture",
+            topic=CAPTURES,
+            schema=HEARTBEAT_SCHEMA,
+            key_id=record.headers["key_id"],
+        )
     assert sending.sent()[0].origin == "north"
 
 
@@ -121,7 +147,9 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     metrics.bytes.inc(70)
     turn(sending, [WATCHED, OTHER])
     (beat,) = sending.sent()
-    assert [(r.site, r.state, r.since) for r in beat.coverage.watched] == [("board", "blocked", NOON)]
+    assert [(r.site, r.state, r.since) for r in beat.coverage.watched] == [
+        ("board", "blocked", NOON)
+    ]
     assert beat.coverage.sites == {"blocked": 2}
     counts = {(count.name, *count.labels.items()): count.value for count in beat.counts}
     assert counts[("ullage_crawl_captures_total",)] == 7
@@ -130,7 +158,9 @@ def test_it_carries_what_is_known_of_the_sites_and_crawls_counters_without_them(
     assert not any("site" in count.labels for count in beat.counts)
 
 
-def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(sending: HeartbeatSender, clock: HeldClock) -> None:
+def test_while_the_bus_is_down_one_is_left_out_and_the_next_comes_in_time(
+    sending: HeartbeatSender, clock: HeldClock
+) -> None:
     sending.bus.down = True
     turn(sending, [WATCHED])
     assert sending.beats.site_states.frontier.history.beats(0, clock.wall() + 1) == 0
@@ -147,11 +177,16 @@ def test_this_process_shows_what_it_sends(sending: HeartbeatSender) -> None:
     sending.beats.show([WATCHED, OTHER])
     labels = {"site": "board", "state": "ok"}
     assert sending.registry.get_sample_value("ullage_crawl_site_state", labels) == 1
-    assert sending.registry.get_sample_value("ullage_crawl_site_state", {**labels, "site": "other"}) is None
+    assert (
+        sending.registry.get_sample_value("ullage_crawl_site_state", {**labels, "site": "other"})
+        is None
+    )
     assert sending.registry.get_sample_value("ullage_crawl_sites", {"state": "ok"}) == 1
 
 
-def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(sending: HeartbeatSender, clock: HeldClock) -> None:
+def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(
+    sending: HeartbeatSender, clock: HeldClock
+) -> None:
     beats = sending.beats
     beats.unwatched = lambda: {"old": "d", "broken": "f"}
     beats.hours.known = {"board", "removed"}
@@ -167,7 +202,12 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(sending: He
     (told,) = sending.sent()
     now = {hour.site: hour for hour in told.hours if hour.hour == int(clock.wall() // HOUR_SECONDS)}
     slot = slot_of(clock.wall()) % SLOTS
-    assert {site: hour.slots[slot] for site, hour in now.items()} == {"board": "o", "other": "b", "old": "d", "broken": "f"}
+    assert {site: hour.slots[slot] for site, hour in now.items()} == {
+        "board": "o",
+        "other": "b",
+        "old": "d",
+        "broken": "f",
+    }
     assert (now["board"].posts, now["board"].revisit, told.gone) == (2, 300, ("removed",))
     clock.advance(1000)
     turn(sending, [WATCHED, OTHER])
@@ -176,7 +216,9 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(sending: He
     assert sending.sent()[1].gone == ()
 
 
-def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(sending: HeartbeatSender, clock: HeldClock) -> None:
+def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(
+    sending: HeartbeatSender, clock: HeldClock
+) -> None:
     sending.bus.down = True
     for _ in range(10):
         turn(sending, [WATCHED])
@@ -187,7 +229,9 @@ def test_while_the_bus_is_down_nothing_is_seen_nor_said_to_have_been(sending: He
     assert {sum(letter != "." for letter in hour.slots) for hour in told.hours} == {1}
 
 
-def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(frontier: Frontier, clock: HeldClock) -> None:
+def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     head = PageAddress("http://board.example/", "list")
     frontier.begin_visit("board", [head])
     leased = frontier.lease("board")
@@ -197,5 +241,7 @@ def test_posts_live_as_long_as_a_list_of_one_page_holds_a_busy_hours_posts(front
     assert frontier.history.lives("board") == 0.0, "nobody knows when they came"
     frontier.history.note_posts("board", posts * 2, known=True)
     assert frontier.history.lives("board") == 1800.0
-    frontier.begin_visit("board", [head, PageAddress("http://board.example/?p=2", "list", number=2)])
+    frontier.begin_visit(
+        "board", [head, PageAddress("http://board.example/?p=2", "list", number=2)]
+    )
     assert frontier.history.lives("board") == 0.0, "older posts are on further pages"

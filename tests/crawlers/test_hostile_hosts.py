@@ -1,4 +1,6 @@
-"""Hosts that never answer, drip or break the rules: what they cost, and that no other site pays; kills at any moment."""
+"""Hosts that never answer, drip or break the rules: what they cost, and that no other site pays;
+kills at any moment.
+"""
 
 import json
 import random
@@ -33,8 +35,12 @@ def dripping(handler: BaseHTTPRequestHandler, released: threading.Event) -> None
 
 
 def is_read_first(station: Station, texts: dict[str, str], released: threading.Event) -> None:
-    """Site `paste` is read to its end before any of the others comes to one, which would take longer than the test may."""
-    with station.start("crawl", metrics="false", crawl__concurrency="4", crawl__download_seconds="90") as process:
+    """Site `paste` is read to its end before any of the others comes to one, which would take
+    longer than the test may.
+    """
+    with station.start(
+        "crawl", metrics="false", crawl__concurrency="4", crawl__download_seconds="90"
+    ) as process:
         assert wait_for(process, "visited")["site"] == "paste"
         released.set()
         process.terminate()
@@ -46,7 +52,9 @@ def is_read_first(station: Station, texts: dict[str, str], released: threading.E
 def test_healthy_sites_are_read_while_more_hosts_than_there_are_places_hang(
     station: Station, server: Answers, pastes: Pastes, how: Callable[..., None], way: str
 ) -> None:
-    """The hosts that hang are let go only when the healthy site is read: one of them alone would hold it up for a minute."""
+    """The hosts that hang are let go only when the healthy site is read: one of them alone would
+    hold it up for a minute.
+    """
     texts, released = pastes(HEALTHY), threading.Event()
     with serving() as bad, proxying(Socks) as socks:
         bad.pages["/archive"] = lambda handler: how(handler, released)
@@ -55,7 +63,9 @@ def test_healthy_sites_are_read_while_more_hosts_than_there_are_places_hang(
             socks.names = {f"bad{number}.example": ("127.0.0.1", bad.port) for number in range(6)}
             socks.names |= {"good.example": ("127.0.0.1", server.port)}
             config = station.data / "ullage.toml"
-            config.write_text(f'{config.read_text()}\n[crawl.proxies.out]\naddress = "socks5h://127.0.0.1:{socks.port}"\n')
+            config.write_text(
+                f'{config.read_text()}\n[crawl.proxies.out]\naddress = "socks5h://127.0.0.1:{socks.port}"\n'
+            )
             more += '\nproxy = "out"'
         for number in range(6):
             url = f"http://bad{number}.example" if way == PROXIED else bad.url
@@ -65,10 +75,15 @@ def test_healthy_sites_are_read_while_more_hosts_than_there_are_places_hang(
         is_read_first(station, texts, released)
 
 
-def test_names_that_are_looked_up_for_ever_hold_up_no_other(station: Station, server: Answers, pastes: Pastes) -> None:
+def test_names_that_are_looked_up_for_ever_hold_up_no_other(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
     """More of them than asyncio has threads for look-ups."""
     texts = pastes(HEALTHY)
-    station.names = ["good.example=127.0.0.1", *(f"bad{number}.example={HANG}" for number in range(40))]
+    station.names = [
+        "good.example=127.0.0.1",
+        *(f"bad{number}.example={HANG}" for number in range(40)),
+    ]
     for number in range(40):
         station.site(f"bad{number}", f"http://bad{number}.example/archive")
     station.site("paste", f"http://good.example:{server.port}/archive", more="concurrency = 4")
@@ -98,11 +113,17 @@ class RequestLog(list[str]):
 
 @pytest.mark.faults  # `test_crawl.py` has a short form for every run
 @pytest.mark.timeout(1800)
-def test_kill_9_at_any_moment_loses_nothing(station: Station, server: Answers, pastes: Pastes) -> None:
+def test_kill_9_at_any_moment_loses_nothing(
+    station: Station, server: Answers, pastes: Pastes
+) -> None:
     kills, pages = 50, 2000
     texts, rng, asked = pastes(pages), random.Random(SEED), RequestLog()
     server.asked = asked
-    station.site("paste", f"{server.url}/archive", more="concurrency = 4\nrevisit_seconds = 1\nmax_pages = 100000")
+    station.site(
+        "paste",
+        f"{server.url}/archive",
+        more="concurrency = 4\nrevisit_seconds = 1\nmax_pages = 100000",
+    )
     for _ in range(kills):
         asked.reached.clear()
         asked.mark = len(asked) + rng.randint(1, max(2, 2 * pages // (3 * kills)))

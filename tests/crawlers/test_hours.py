@@ -49,7 +49,9 @@ def test_a_clock_that_jumps_makes_nothing_seen() -> None:
         hours = HoursSeen()
         hours.note(START + 1800, 0.0, {"board": "o"}, REACH)
         hours.note(START + 1860 + jump, 60.0, {"board": "o"}, REACH)
-        assert {hour: said.count("o") for hour, said in slots(hours).items()} == {int(jump // HOUR_SECONDS): 1}
+        assert {hour: said.count("o") for hour, said in slots(hours).items()} == {
+            int(jump // HOUR_SECONDS): 1
+        }
 
 
 def test_what_the_bus_did_not_take_is_not_said_later() -> None:
@@ -69,7 +71,9 @@ def test_of_many_sites_those_go_first_that_wait_longest_and_none_is_left_out() -
         for site, _, _ in told:
             seen[site] += 1
         hours.sent(told, gone)
-    assert min(seen.values()) >= 3, "every site within as many heartbeats as it takes to tell of all"
+    assert min(seen.values()) >= 3, (
+        "every site within as many heartbeats as it takes to tell of all"
+    )
 
 
 def test_a_site_without_a_file_is_told_as_gone_until_that_was_sent() -> None:
@@ -86,7 +90,9 @@ def test_a_site_without_a_file_is_told_as_gone_until_that_was_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "unwatched"), [([], {"off": "d", "fed": "i", "bare": "g", "broken": "f"}), (["board"], {})], ids=["all", "one"]
+    ("names", "unwatched"),
+    [([], {"off": "d", "fed": "i", "bare": "g", "broken": "f"}), (["board"], {})],
+    ids=["all", "one"],
 )
 def test_sites_that_are_known_and_not_read_are_told_with_their_reason(
     context: Context, names: list[str], unwatched: dict[str, str]
@@ -103,7 +109,9 @@ def test_sites_that_are_known_and_not_read_are_told_with_their_reason(
     for name, text in files.items():
         (folder / f"{name}.toml").write_text(text)
     metrics = CrawlMetrics(CollectorRegistry(), context.clock)
-    canary = CanarySite(context.settings.canary, context.clock, keys.signer(context.keys, "crawl"), enabled=False)
+    canary = CanarySite(
+        context.settings.canary, context.clock, keys.signer(context.keys, "crawl"), enabled=False
+    )
     locks = SiteLocks(context.data)
     sites = SiteList(SiteFolder(folder, platform_of), names, locks, canary, metrics)
     sites.read(strict=False, once=False)

@@ -1,4 +1,6 @@
-"""Mailboxes without a server: how far one was read, what was deleted unread, and a mailbox that was made anew."""
+"""Mailboxes without a server: how far one was read, what was deleted unread, and a mailbox that
+was made anew.
+"""
 
 import asyncio
 from email.message import EmailMessage
@@ -16,7 +18,14 @@ SECRET = ["127.0.0.1:1143", "reader", "password", "plain"]
 
 
 def channel(**more: object) -> ChatChannel:
-    known = {"service": "imap", "address": "INBOX", "account": "reader", "access": "own", "legal_basis": "t", "owner": "t"}
+    known = {
+        "service": "imap",
+        "address": "INBOX",
+        "account": "reader",
+        "access": "own",
+        "legal_basis": "t",
+        "owner": "t",
+    }
     return ChatChannel.model_validate({"name": "box", **known, "expires": "2099-01-01", **more})
 
 
@@ -86,7 +95,9 @@ def gaps(batches: list[DeliveryBatch]) -> list[str]:
 def test_a_first_reading_takes_the_last_mails_and_the_next_what_is_new() -> None:
     box, ledger = Box(), Ledger()
     box.put(20)
-    assert texts(run(box, ledger, channel(history=5))) == [f"text {number}" for number in range(16, 21)]
+    assert texts(run(box, ledger, channel(history=5))) == [
+        f"text {number}" for number in range(16, 21)
+    ]
     assert ledger == {"imap:box": "7:20"}
     box.put(PAGE + 10)
     found = run(box, ledger)
@@ -136,14 +147,22 @@ def test_a_mailbox_that_was_made_anew_is_read_again() -> None:
     box, ledger = Box(), Ledger({"imap:box": "6:900"})
     box.put(3)
     found = run(box, ledger)
-    assert (texts(found), gaps(found), ledger) == (["text 1", "text 2", "text 3"], ["seen", "filled"], {"imap:box": "7:3"})
+    assert (texts(found), gaps(found), ledger) == (
+        ["text 1", "text 2", "text 3"],
+        ["seen", "filled"],
+        {"imap:box": "7:3"},
+    )
 
 
 def test_a_mailbox_that_is_not_there_is_said() -> None:
-    assert [batch.blind for batch in run(Box(), Ledger(), channel(address="Nowhere"))] == ["address"]
+    assert [batch.blind for batch in run(Box(), Ledger(), channel(address="Nowhere"))] == [
+        "address"
+    ]
 
 
-@pytest.mark.parametrize(("error", "reason"), [(OSError(), "unreachable"), (imap.imaplib.IMAP4.error(), "service")])
+@pytest.mark.parametrize(
+    ("error", "reason"), [(OSError(), "unreachable"), (imap.imaplib.IMAP4.error(), "service")]
+)
 def test_a_session_that_breaks_says_why(error: Exception, reason: str) -> None:
     box = Box()
 
@@ -158,29 +177,63 @@ def test_a_session_that_breaks_says_why(error: Exception, reason: str) -> None:
 
 def test_pages_are_bounded_by_number_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imap, "PAGE_BYTES", 100)
-    assert [[uid for uid, _ in page] for page in pages([(1, 60), (2, 60), (3, 500), (4, 10), (5, 10)])] == [[1], [2], [3], [4, 5]]
+    assert [
+        [uid for uid, _ in page] for page in pages([(1, 60), (2, 60), (3, 500), (4, 10), (5, 10)])
+    ] == [[1], [2], [3], [4, 5]]
     assert [len(page) for page in pages([(uid, 1) for uid in range(PAGE + 1)])] == [PAGE, 1]
 
 
 def test_what_a_mail_says_goes_into_its_line_and_none_is_left_out() -> None:
-    heads = {"From": "seller@example.org", "Subject": "内料", "Message_ID": "<1@x>", "In_Reply_To": "<0@x>"}
+    heads = {
+        "From": "seller@example.org",
+        "Subject": "内料",
+        "Message_ID": "<1@x>",
+        "In_Reply_To": "<0@x>",
+    }
     [message] = read(channel(), "7/1", mail("一手", **heads))
     line = message.line
-    assert (line.site, line.channel, line.message_id, line.reply_to) == ("box", "INBOX", "<1@x>", "<0@x>")
-    assert (line.author, line.title, line.text.strip(), message.event) == ("seller@example.org", "内料", "一手", "7/1")
-    for hostile in (b"\xff\x00 no mail at all", b"Subject: \xff\xfe\nFrom: \xe4 <\xff>\n\n\xff", b""):
+    assert (line.site, line.channel, line.message_id, line.reply_to) == (
+        "box",
+        "INBOX",
+        "<1@x>",
+        "<0@x>",
+    )
+    assert (line.author, line.title, line.text.strip(), message.event) == (
+        "seller@example.org",
+        "内料",
+        "一手",
+        "7/1",
+    )
+    for hostile in (
+        b"\xff\x00 no mail at all",
+        b"Subject: \xff\xfe\nFrom: \xe4 <\xff>\n\n\xff",
+        b"",
+    ):
         assert len(list(read(channel(), "7/2", hostile))) == 1
 
 
-def test_the_answer_of_a_server_names_its_messages_before_or_behind_their_text(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answer_of_a_server_names_its_messages_before_or_behind_their_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     box = imap._Box("127.0.0.1", 1, "u", "p", plain=True)
-    told = [(b"1 (UID 5 BODY[]<0> {2}", b"a\n"), b")", (b"2 (BODY[]<0> {2}", b"b\n"), b" UID 6)", b"3 (FLAGS ())"]
+    told = [
+        (b"1 (UID 5 BODY[]<0> {2}", b"a\n"),
+        b")",
+        (b"2 (BODY[]<0> {2}", b"b\n"),
+        b" UID 6)",
+        b"3 (FLAGS ())",
+    ]
     box._client = type("Client", (), {"uid": lambda *_: ("OK", told)})()
     assert box.fetch([5, 6]) == [(5, b"a\n"), (6, b"b\n")]
 
 
 def test_the_secret_of_an_account_is_checked_and_not_told() -> None:
-    for secret in (SECRET[:2], ["x", "u", "13800138000"], ["mail.example.org:143", "u", "13800138000", "plain"], [*SECRET, "x"]):
+    for secret in (
+        SECRET[:2],
+        ["x", "u", "13800138000"],
+        ["mail.example.org:143", "u", "13800138000", "plain"],
+        [*SECRET, "x"],
+    ):
         with pytest.raises(ConfigError, match="secret collect/reader") as caught:
             ImapSession(secret, "reader", {}, Ledger())
         assert "13800138000" not in str(caught.value)

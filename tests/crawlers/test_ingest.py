@@ -19,22 +19,46 @@ SECRET = "13800138000"
 
 
 def feed(*rows: object) -> io.BytesIO:
-    return io.BytesIO(b"".join((row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows))
+    return io.BytesIO(
+        b"".join(
+            (row if isinstance(row, bytes) else json.dumps(row).encode()) + b"\n" for row in rows
+        )
+    )
 
 
 def row(number: int = 1, **more: object) -> dict[str, object]:
-    return {"site": "chat", "url": f"http://chat.example/{number}", "text": f"text {number} 内容", **more}
+    return {
+        "site": "chat",
+        "url": f"http://chat.example/{number}",
+        "text": f"text {number} 内容",
+        **more,
+    }
 
 
 def test_every_field_arrives(context: Context, station: Station) -> None:
     station.feed("chat")
-    line = row(title="标题", author="someone", published_at="2026-01-02T03:04:05+08:00", category="chat")
+    line = row(
+        title="标题", author="someone", published_at="2026-01-02T03:04:05+08:00", category="chat"
+    )
     assert take(context, feed(line)) == (1, 0)
     (capture,) = station.captures()
-    assert (capture.body.decode(), capture.media_type, capture.charset) == (line["text"], "text/plain", "utf-8")
-    assert (capture.site, capture.url, capture.title, capture.author) == ("chat", line["url"], "标题", "someone")
+    assert (capture.body.decode(), capture.media_type, capture.charset) == (
+        line["text"],
+        "text/plain",
+        "utf-8",
+    )
+    assert (capture.site, capture.url, capture.title, capture.author) == (
+        "chat",
+        line["url"],
+        "标题",
+        "someone",
+    )
     assert capture.published_at == datetime(2026, 1, 1, 19, 4, 5, tzinfo=UTC)
-    assert (capture.category, capture.platform, capture.fetched_at) == ("chat", "ingest", context.clock.now())
+    assert (capture.category, capture.platform, capture.fetched_at) == (
+        "chat",
+        "ingest",
+        context.clock.now(),
+    )
 
 
 def test_a_time_without_a_zone_is_utc(context: Context, station: Station) -> None:
@@ -43,7 +67,15 @@ def test_a_time_without_a_zone_is_utc(context: Context, station: Station) -> Non
 
 
 def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, station: Station) -> None:
-    rows = [row(1), row(1, text="changed"), row(2), row(1, site="other"), row(1, url=""), row(1, url=""), row(2, url="")]
+    rows = [
+        row(1),
+        row(1, text="changed"),
+        row(2),
+        row(1, site="other"),
+        row(1, url=""),
+        row(1, url=""),
+        row(2, url=""),
+    ]
     take(context, feed(*rows))
     names = [capture.post_id for capture in station.captures()]
     assert names[0] == names[1]
@@ -62,7 +94,10 @@ def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, statio
         ({"site": "s", "url": ""}, "text: missing"),
         ({"site": "", "text": SECRET}, "site: string too short"),
         (row(published_at=SECRET + "x"), "published_at: datetime"),
-        (row(attachments=[{"name": SECRET, "data": "no base64"}]), "attachments: data is no base64"),
+        (
+            row(attachments=[{"name": SECRET, "data": "no base64"}]),
+            "attachments: data is no base64",
+        ),
         (row(attachments=[{"bytes": SECRET}]), "attachments: "),
         (row(message_id=[SECRET]), "message_id: string type"),
         (row(edited=SECRET), "edited: bool parsing"),
@@ -71,7 +106,11 @@ def test_a_post_is_named_by_its_url_or_else_by_its_text(context: Context, statio
     ],
 )
 def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
-    context: Context, station: Station, capsys: pytest.CaptureFixture[str], bad: object, complaint: str
+    context: Context,
+    station: Station,
+    capsys: pytest.CaptureFixture[str],
+    bad: object,
+    complaint: str,
 ) -> None:
     assert take(context, feed(row(1), b"", bad, row(2))) == (2, 1)
     said = capsys.readouterr().err
@@ -81,24 +120,60 @@ def test_a_bad_line_is_reported_by_number_and_the_others_go_on(
     assert len(station.captures()) == 2
 
 
-def test_a_message_says_where_it_stands_and_what_became_of_it(context: Context, station: Station) -> None:
+def test_a_message_says_where_it_stands_and_what_became_of_it(
+    context: Context, station: Station
+) -> None:
     station.feed("chat", 'category = "chat"')
-    said = {"channel": "-100123", "thread": 7, "message_id": 42, "reply_to": "41", "forwarded_from": "@elsewhere", "url": None}
-    file = {"name": "样本.csv", "media_type": "text/csv", "data": base64.b64encode("姓名,电话".encode()).decode()}
+    said = {
+        "channel": "-100123",
+        "thread": 7,
+        "message_id": 42,
+        "reply_to": "41",
+        "forwarded_from": "@elsewhere",
+        "url": None,
+    }
+    file = {
+        "name": "样本.csv",
+        "media_type": "text/csv",
+        "data": base64.b64encode("姓名,电话".encode()).decode(),
+    }
     take(context, feed(row(**said, edited=True, attachments=["照片.jpg", file])))
     message, attachment = station.captures()
-    assert (message.kind, message.channel, message.thread, message.message_id) == ("message", "-100123", "7", "42")
-    assert (message.reply_to, message.forwarded_from, message.edited, message.deleted) == ("41", "@elsewhere", True, False)
+    assert (message.kind, message.channel, message.thread, message.message_id) == (
+        "message",
+        "-100123",
+        "7",
+        "42",
+    )
+    assert (message.reply_to, message.forwarded_from, message.edited, message.deleted) == (
+        "41",
+        "@elsewhere",
+        True,
+        False,
+    )
     assert message.attachments == ("照片.jpg", "样本.csv")
-    assert (attachment.kind, attachment.parent, attachment.title) == ("attachment", message.post_id, "样本.csv")
-    assert attachment.post_name == message.post_name == message.post_id, "a file goes with its message"
+    assert (attachment.kind, attachment.parent, attachment.title) == (
+        "attachment",
+        message.post_id,
+        "样本.csv",
+    )
+    assert attachment.post_name == message.post_name == message.post_id, (
+        "a file goes with its message"
+    )
     assert (attachment.media_type, attachment.body.decode()) == ("text/csv", "姓名,电话")
     assert (attachment.channel, attachment.message_id) == ("-100123", "42")
 
 
-def test_a_message_is_known_by_site_channel_and_id_whatever_it_says(context: Context, station: Station) -> None:
+def test_a_message_is_known_by_site_channel_and_id_whatever_it_says(
+    context: Context, station: Station
+) -> None:
     one = {"channel": "a", "message_id": "1"}
-    rows = [row(**one), row(2, text="edited", **one), row(**{**one, "channel": "b"}), row(**{**one, "message_id": "2"})]
+    rows = [
+        row(**one),
+        row(2, text="edited", **one),
+        row(**{**one, "channel": "b"}),
+        row(**{**one, "message_id": "2"}),
+    ]
     rows += [row(site="elsewhere", **one), row(channel="a")]
     take(context, feed(*rows))
     names = [capture.post_id for capture in station.captures()]
@@ -110,11 +185,16 @@ def test_what_lines_of_a_chat_lack_is_counted_and_said_with_what_follows(
     context: Context, station: Station, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = [row(number, url="", author="li") for number in range(15)]
-    whole = row(16, url="", author="li", channel="c", message_id=1, published_at="2026-01-02T03:04:05Z")
+    whole = row(
+        16, url="", author="li", channel="c", message_id=1, published_at="2026-01-02T03:04:05Z"
+    )
     assert take(context, feed(*bare, whole, row(17))) == (17, 0)
     assert capsys.readouterr().err.splitlines() == [
         "15 of 17 lines have no channel: they are joined by site, author and time alone",
-        "15 of 17 lines have no message_id: each is known by its text, so edits and deletions are not noticed",
+        (
+            "15 of 17 lines have no message_id: each is known by its text, so edits and deletions"
+            " are not noticed"
+        ),
         "15 of 17 lines have no published_at: the time at which they were handed in counts",
     ]
 
@@ -122,7 +202,11 @@ def test_what_lines_of_a_chat_lack_is_counted_and_said_with_what_follows(
 def test_a_field_of_another_name_is_named_once_and_the_line_is_taken(
     context: Context, station: Station, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [row(1, published="x", views=3), row(2, published="x"), row(3, **{SECRET: 1, "诸葛文昭": 2, f"tel{SECRET}": 3})]
+    rows = [
+        row(1, published="x", views=3),
+        row(2, published="x"),
+        row(3, **{SECRET: 1, "诸葛文昭": 2, f"tel{SECRET}": 3}),
+    ]
     assert take(context, feed(*rows)) == (3, 0)
     assert capsys.readouterr().err.splitlines() == [
         "line 1: unknown field, which is left out: published (did you mean published_at?)",
@@ -132,7 +216,9 @@ def test_a_field_of_another_name_is_named_once_and_the_line_is_taken(
 
 
 def test_a_line_on_standard_input_is_durable_while_the_pipe_stays_open(station: Station) -> None:
-    with subprocess.Popen(station.words("ingest", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        station.words("ingest", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         for number in (1, 2):
             process.stdin.write(feed(row(number)).getvalue() + b'{"site": "half of a li')
             process.stdin.flush()
@@ -145,19 +231,30 @@ def test_a_line_on_standard_input_is_durable_while_the_pipe_stays_open(station: 
 
 
 def test_a_line_beyond_the_limit_is_refused_whole(
-    context: Context, station: Station, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    context: Context,
+    station: Station,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cli, "MAX_LINE_BYTES", 100)
     assert take(context, feed(row(1), row(2, text=SECRET * 1000), row(3))) == (2, 1)
     assert capsys.readouterr().err == "line 2: is no JSON object\n"
-    assert [capture.body.decode() for capture in station.captures()] == ["text 1 内容", "text 3 内容"]
+    assert [capture.body.decode() for capture in station.captures()] == [
+        "text 1 内容",
+        "text 3 内容",
+    ]
 
 
-def test_only_a_configured_site_is_named_and_the_collectors_own_name_is_kept_beside(context: Context, station: Station) -> None:
+def test_only_a_configured_site_is_named_and_the_collectors_own_name_is_kept_beside(
+    context: Context, station: Station
+) -> None:
     station.site("known", "http://known.example/")
     station.feed("chat")
     strange = (f"person-{SECRET}", "诸葛文昭", "ullage-canary", "known.toml", "../known", "KNOWN")
-    take(context, feed(row(1, site="known"), row(2, site="chat"), *(row(3, site=site) for site in strange)))
+    take(
+        context,
+        feed(row(1, site="known"), row(2, site="chat"), *(row(3, site=site) for site in strange)),
+    )
     records = context.bus().subscribe(CAPTURES, "look").poll(10, 0.0)
     captures = station.captures()
     assert [record.headers["site"] for record in records] == [capture.site for capture in captures]
@@ -193,8 +290,17 @@ def test_a_category_is_the_site_files_or_of_a_closed_list(
 
 
 def test_a_line_has_the_section_of_its_site(context: Context, station: Station) -> None:
-    station.feed("chat", 'start = ["https://chat.example/rooms/", "https://chat.example/rooms/loans?sort=new"]')
-    urls = ("https://chat.example/rooms/loans/7", "https://chat.example/x", f"https://{SECRET}.example/rooms/", "", "http://[")
+    station.feed(
+        "chat",
+        'start = ["https://chat.example/rooms/", "https://chat.example/rooms/loans?sort=new"]',
+    )
+    urls = (
+        "https://chat.example/rooms/loans/7",
+        "https://chat.example/x",
+        f"https://{SECRET}.example/rooms/",
+        "",
+        "http://[",
+    )
     take(context, feed(*(row(url=url) for url in urls), row(site="unknown", url=urls[0])))
     first, loans = "https://chat.example/rooms/", "https://chat.example/rooms/loans"
     assert [capture.section for capture in station.captures()] == [loans, first, "", "", "", ""]
@@ -211,7 +317,9 @@ def test_a_site_file_that_cannot_be_read_is_said_and_names_nothing(
 
 def test_more_than_one_batch_arrives_in_order(context: Context, station: Station) -> None:
     assert take(context, feed(*map(row, range(250)))) == (250, 0)
-    assert [capture.body.decode() for capture in station.captures()] == [f"text {number} 内容" for number in range(250)]
+    assert [capture.body.decode() for capture in station.captures()] == [
+        f"text {number} 内容" for number in range(250)
+    ]
 
 
 def test_the_command_exits_1_when_a_line_was_refused(station: Station) -> None:

@@ -1,4 +1,6 @@
-"""`POST /v1/captures`: 202 after the durable append, once a key, 429 as back-pressure, and nothing repeated of what was sent."""
+"""`POST /v1/captures`: 202 after the durable append, once a key, 429 as back-pressure, and
+nothing repeated of what was sent.
+"""
 
 import asyncio
 import contextlib
@@ -37,15 +39,21 @@ class House:
         self.context, self.bus, self.registry = context, context.bus(), CollectorRegistry()
         feed = IntakeWriter.of(context)
         metrics = IntakeMetrics(self.registry, context.clock)
-        self.appends = PatientAppends(self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0)
+        self.appends = PatientAppends(
+            self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0
+        )
         self.feed, self.stop = feed, threading.Event()
-        self.service = IntakeService.of(context, Captures(feed, self.appends, metrics.refused), metrics, self.stop)
+        self.service = IntakeService.of(
+            context, Captures(feed, self.appends, metrics.refused), metrics, self.stop
+        )
         self.token = (context.keys.root / TOKEN).read_text().strip()
 
     def client(self) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.service, raise_app_exceptions=True)
         return httpx.AsyncClient(
-            transport=transport, base_url="http://127.0.0.1", headers={"Authorization": f"Bearer {self.token}"}
+            transport=transport,
+            base_url="http://127.0.0.1",
+            headers={"Authorization": f"Bearer {self.token}"},
         )
 
     def asked(self, act: Callable[[httpx.AsyncClient], object]) -> object:
@@ -70,7 +78,10 @@ class House:
 
     def post(self, content: object = POST, **headers: str) -> httpx.Response:
         body = content if isinstance(content, bytes) else json.dumps(content).encode()
-        given = {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        given = {
+            "content-type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         return self.asked(lambda client: client.post("/v1/captures", content=body, headers=given))
 
 
@@ -84,9 +95,17 @@ def house(context: Context) -> Iterator[House]:
 
 def test_what_is_answered_202_is_on_the_bus(house: House, station: Station) -> None:
     answer = house.post()
-    assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "refused": [], "unknown_fields": []})
+    assert (answer.status_code, answer.json()) == (
+        202,
+        {"accepted": 1, "refused": [], "unknown_fields": []},
+    )
     (capture,) = station.captures()
-    assert (capture.body.decode(), capture.channel, capture.message_id, capture.kind) == (POST["text"], "c", "1", "message")
+    assert (capture.body.decode(), capture.channel, capture.message_id, capture.kind) == (
+        POST["text"],
+        "c",
+        "1",
+        "message",
+    )
 
 
 def test_lines_and_arrays_are_taken_each_for_itself(house: House, station: Station) -> None:
@@ -100,8 +119,13 @@ def test_lines_and_arrays_are_taken_each_for_itself(house: House, station: Stati
     assert len(station.captures()) == 4
 
 
-@pytest.mark.parametrize("body", [{"site": "x"}, [], b"[", b"", b'{"site"', [SECRET], {"site": SECRET, "text": {"x": SECRET}}])
-def test_a_body_of_which_nothing_can_be_taken_is_400_and_not_repeated(house: House, station: Station, body: object) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [{"site": "x"}, [], b"[", b"", b'{"site"', [SECRET], {"site": SECRET, "text": {"x": SECRET}}],
+)
+def test_a_body_of_which_nothing_can_be_taken_is_400_and_not_repeated(
+    house: House, station: Station, body: object
+) -> None:
     answer = house.post(body)
     assert answer.status_code == 400
     assert SECRET not in answer.text
@@ -124,7 +148,10 @@ def test_a_key_is_taken_once_and_refused_with_another_body(house: House, station
 
 
 def test_only_the_token_opens_and_wrong_ones_are_limited(house: House, station: Station) -> None:
-    wrong = [house.post(authorization=value).status_code for value in ("", "Bearer x", f"Basic {house.token}")]
+    wrong = [
+        house.post(authorization=value).status_code
+        for value in ("", "Bearer x", f"Basic {house.token}")
+    ]
     assert wrong == [401] * 3
     told = [house.post(authorization="Bearer y") for _ in range(10)]
     assert told[-1].status_code == 429
@@ -139,13 +166,27 @@ def test_only_the_token_opens_and_wrong_ones_are_limited(house: House, station: 
         ("GET", "/v1/captures", {}, 405),
         ("POST", "/", {}, 404),
         ("POST", "/v1/captures", {"content-type": "text/plain"}, 415),
-        ("POST", "/v1/captures", {"content-type": "application/json", "transfer-encoding": "chunked"}, 411),
-        ("POST", "/v1/captures", {"content-type": "application/json", "content-length": "999999999"}, 413),
+        (
+            "POST",
+            "/v1/captures",
+            {"content-type": "application/json", "transfer-encoding": "chunked"},
+            411,
+        ),
+        (
+            "POST",
+            "/v1/captures",
+            {"content-type": "application/json", "content-length": "999999999"},
+            413,
+        ),
         ("GET", "/healthz", {"authorization": ""}, 200),
     ],
 )
-def test_other_requests_are_refused_by_what_they_are(house: House, method: str, path: str, headers: dict, status: int) -> None:
-    answer = house.asked(lambda client: client.request(method, path, headers=headers, content=b"{}"))
+def test_other_requests_are_refused_by_what_they_are(
+    house: House, method: str, path: str, headers: dict, status: int
+) -> None:
+    answer = house.asked(
+        lambda client: client.request(method, path, headers=headers, content=b"{}")
+    )
     assert answer.status_code == status
 
 
@@ -165,7 +206,9 @@ class BrokenPublisher:
         self.real.close()
 
 
-def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, station: Station) -> None:
+def test_no_202_before_the_append_and_429_for_what_has_no_room(
+    house: House, station: Station
+) -> None:
     down = house.feed.publisher = BrokenPublisher(house.feed.publisher)
     size = len(json.dumps(POST).encode())
     house.service.most_waiting = size + 1
@@ -173,7 +216,9 @@ def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, sta
 
     async def act(client: httpx.AsyncClient) -> list[httpx.Response]:
         async def send(**more: str) -> httpx.Response:
-            return await client.post("/v1/captures", content=json.dumps(POST), headers={**headers, **more})
+            return await client.post(
+                "/v1/captures", content=json.dumps(POST), headers={**headers, **more}
+            )
 
         first = asyncio.create_task(send(**{"idempotency-key": "k"}))
         await asyncio.to_thread(down.tried.wait, 20)
@@ -191,17 +236,23 @@ def test_no_202_before_the_append_and_429_for_what_has_no_room(house: House, sta
     assert len(station.captures()) == 1
 
 
-def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_the_bus_stays_down_the_sender_is_told_to_come_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("crawlers.intake.requests.WAIT_SECONDS", 0.05)
     house.feed.publisher = BrokenPublisher(house.feed.publisher)
     answer = house.post(idempotency_key="k")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
     assert not house.service.captures._kept
     assert not house.service.captures._under_way
-    assert house.appends._appends._waiting == [], "what the sender was told to send again waits here no more"
+    assert house.appends._appends._waiting == [], (
+        "what the sender was told to send again waits here no more"
+    )
 
 
-def test_an_append_that_breaks_ends_the_service(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_append_that_breaks_ends_the_service(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(_: object) -> None:
         raise CorruptError("captures.sqlite: is damaged")
 
@@ -217,7 +268,9 @@ def test_an_append_that_breaks_ends_the_service(house: House, monkeypatch: pytes
     assert isinstance(house.service.fault, CorruptError)
 
 
-def test_a_record_that_the_bus_does_not_take_is_the_senders_fault(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_that_the_bus_does_not_take_is_the_senders_fault(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def too_large(_: object) -> None:
         raise RecordError("oversize")
 
@@ -232,13 +285,20 @@ def test_the_process_of_which_the_appends_broke_ends_and_says_why(station: Stati
         token = (station.data / "keys" / TOKEN).read_text().strip()
         for key in (station.data / "keys" / "seal").iterdir():
             key.unlink()
-        assert httpx.post(url, json=POST, headers={"Authorization": f"Bearer {token}"}, trust_env=False).status_code == 500
+        assert (
+            httpx.post(
+                url, json=POST, headers={"Authorization": f"Bearer {token}"}, trust_env=False
+            ).status_code
+            == 500
+        )
         _, said = process.communicate(timeout=60)
     assert process.returncode == Exit.USAGE
     assert "no encryption key in" in said.splitlines()[-1]
 
 
-def test_while_match_is_too_far_behind_nothing_is_taken(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_match_is_too_far_behind_nothing_is_taken(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     house.post()
     late = {0: PartitionPosition(0, 0, 1, house.context.clock.wall() - 7200)}
     monkeypatch.setattr(type(house.bus), "places", lambda *_: late)
@@ -254,7 +314,12 @@ def test_while_match_is_too_far_behind_nothing_is_taken(house: House, monkeypatc
 def test_many_requests_are_made_durable_together(house: House, station: Station) -> None:
     async def act(client: httpx.AsyncClient) -> list[int]:
         posts = ({**POST, "message_id": str(number)} for number in range(60))
-        return [one.status_code for one in await asyncio.gather(*(client.post("/v1/captures", json=post) for post in posts))]
+        return [
+            one.status_code
+            for one in await asyncio.gather(
+                *(client.post("/v1/captures", json=post) for post in posts)
+            )
+        ]
 
     assert house.asked(act) == [202] * 60
     assert len({capture.post_id for capture in station.captures()}) == 60
@@ -263,7 +328,9 @@ def test_many_requests_are_made_durable_together(house: House, station: Station)
 def test_the_service_describes_itself(house: House) -> None:
     answer = house.asked(lambda client: client.get("/v1/openapi.json")).json()
     assert answer == json.loads(json.dumps(described(answer["info"]["version"])))
-    assert set(answer["paths"]["/v1/captures"]["post"]["responses"]) == set("202 400 401 409 413 415 422 429 503".split())
+    assert set(answer["paths"]["/v1/captures"]["post"]["responses"]) == set(
+        "202 400 401 409 413 415 422 429 503".split()
+    )
     assert {"site", "text", "channel", "message_id", "forwarded_from"} <= set(
         answer["components"]["schemas"]["Post"]["properties"]
     )
@@ -281,14 +348,24 @@ def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Sta
     for name, content in (("c.pem", made.certificate), ("k.pem", made.key)):
         (station.data / name).write_bytes(content)
         (station.data / name).chmod(0o600)
-    given = {"intake__port": "0", "metrics_ports__intake": "0", "intake__certificate": "c.pem", "intake__key": "k.pem"}
+    given = {
+        "intake__port": "0",
+        "metrics_ports__intake": "0",
+        "intake__certificate": "c.pem",
+        "intake__key": "k.pem",
+    }
     with station.start("intake", **given) as process:
         url = process.stdout.readline().split()[-1]
         token = (station.data / "keys" / TOKEN).read_text().strip()
         trusted = ssl.create_default_context(cadata=made.authority.decode())
         with httpx.Client(verify=trusted) as client:
             for sent, status in ((token, 202), (SECRET * 4, 401)):
-                assert client.post(url, json=POST, headers={"Authorization": f"Bearer {sent}"}).status_code == status
+                assert (
+                    client.post(
+                        url, json=POST, headers={"Authorization": f"Bearer {sent}"}
+                    ).status_code
+                    == status
+                )
         process.terminate()
         _, said = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -296,17 +373,28 @@ def test_the_command_serves_over_tls_and_logs_nothing_that_was_sent(station: Sta
     assert len(station.captures()) == 1
 
 
-def test_many_fields_of_other_names_cost_what_their_bytes_cost(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_fields_of_other_names_cost_what_their_bytes_cost(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
     real = difflib.get_close_matches
-    monkeypatch.setattr(difflib, "get_close_matches", lambda *given: asked.append(1) or real(*given))
+    monkeypatch.setattr(
+        difflib, "get_close_matches", lambda *given: asked.append(1) or real(*given)
+    )
     fields = {
-        f"field{chr(97 + n % 26)}{'abcdefghij'[n // 26 % 10]}{'x' * (n % 7)}" + "y" * (n // 260 % 17): n for n in range(9_000)
+        f"field{chr(97 + n % 26)}{'abcdefghij'[n // 26 % 10]}{'x' * (n % 7)}"
+        + "y" * (n // 260 % 17): n
+        for n in range(9_000)
     }
     answer = house.post({**POST, **fields})
     assert (answer.status_code, len(answer.json()["unknown_fields"])) == (202, SHOWN)
     assert len(asked) == SHOWN
-    many = house.post([{**POST, "message_id": f"{n}", **dict(list(fields.items())[n : n + 30])} for n in range(500)])
+    many = house.post(
+        [
+            {**POST, "message_id": f"{n}", **dict(list(fields.items())[n : n + 30])}
+            for n in range(500)
+        ]
+    )
     assert (many.status_code, len(asked)) == (202, 2 * SHOWN)
     assert house.post({**POST, **{f"f{n}": 1 for n in range(60_000)}}).status_code == 202
 
@@ -324,15 +412,21 @@ def test_many_fields_of_other_names_cost_what_their_bytes_cost(house: House, mon
     ],
     ids=["fields", "nested", "objects", "lines", "quotes", "strings", "begun"],
 )
-def test_what_is_made_to_be_slow_is_refused_in_linear_time(house: House, make_body: Callable[[], bytes]) -> None:
+def test_what_is_made_to_be_slow_is_refused_in_linear_time(
+    house: House, make_body: Callable[[], bytes]
+) -> None:
     body = make_body()
     began = time.process_time()
     for media_type in ("application/json", "application/x-ndjson"):
         assert house.post(body, content_type=media_type).status_code == 400
-    assert time.process_time() - began < 2 + len(body) / 2e6, "2 MB in a second of processor time, at least"
+    assert time.process_time() - began < 2 + len(body) / 2e6, (
+        "2 MB in a second of processor time, at least"
+    )
 
 
-def test_others_are_answered_while_a_large_body_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_are_answered_while_a_large_body_is_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun, go = threading.Event(), threading.Event()
     real = requests.posts_in
 
@@ -355,7 +449,9 @@ def test_others_are_answered_while_a_large_body_is_read(house: House, monkeypatc
     assert house.asked(both) == (202, 202)
 
 
-def test_what_is_remembered_of_answers_is_bounded_in_bytes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_remembered_of_answers_is_bounded_in_bytes(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(requests, "MOST_KEPT_BYTES", 50_000)
     wrong = [{**POST, "message_id": "1"}, *({"site": "x"} for _ in range(200))]
     for n in range(10):

@@ -1,4 +1,6 @@
-"""How long a site takes is the site's time: what our own loop does meanwhile does not make a quick site pass for a slow one."""
+"""How long a site takes is the site's time: what our own loop does meanwhile does not make a
+quick site pass for a slow one.
+"""
 
 import asyncio
 import contextlib
@@ -75,18 +77,22 @@ with serving() as server:
     server.pages["/page"] = page
     drive(main, threading.Event())
 print(json.dumps(told))
-"""
+"""  # noqa: E501
 
 
 def test_a_loop_that_is_busy_while_a_site_answers_does_not_slow_the_site_down() -> None:
-    done = subprocess.run([sys.executable, "-c", CRAWL, str(HELD)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CRAWL, str(HELD)], capture_output=True, text=True, check=True
+    )
     told = json.loads(done.stdout)
     assert told["total"] >= HELD
     assert told["latency"] <= told["total"] - HELD
     assert told["delay"] <= told["total"] - HELD
 
 
-def test_what_came_while_the_loop_was_busy_can_have_come_since_it_last_looked(clock: HeldClock) -> None:
+def test_what_came_while_the_loop_was_busy_can_have_come_since_it_last_looked(
+    clock: HeldClock,
+) -> None:
     looks = Looks(clock.wall)
     loop = TimedLoop(looks)
     ours, theirs = socket.socketpair()

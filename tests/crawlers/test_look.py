@@ -1,4 +1,6 @@
-"""`ullage check` looks at each site that is crawled, once and politely, and says what speaks against it."""
+"""`ullage check` looks at each site that is crawled, once and politely, and says what speaks
+against it.
+"""
 
 import asyncio
 
@@ -18,7 +20,9 @@ def checked(station: Station) -> dict[str, str]:
     return {line.split(" site ")[1].split(":")[0]: line for line in lines}
 
 
-def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(station: Station, server: Answers) -> None:
+def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(
+    station: Station, server: Answers
+) -> None:
     with serving() as gone:
         closed = gone.url
     with serving() as strict, serving() as broken:
@@ -36,24 +40,33 @@ def test_each_site_is_asked_once_and_what_speaks_against_it_is_said(station: Sta
         station.names = ["no-such-host.invalid=none"]
         said = checked(station)
         assert {name: line[:5].strip() for name, line in said.items()} == {
-            "open": "ok", **dict.fromkeys(("closed", "private", "strict", "broken", "plain", "unknown"), "FAULT"),
+            "open": "ok", **dict.fromkeys(("closed", "private", "strict", "broken", "plain",
+            "unknown"), "FAULT"),
         }  # fmt: skip
         words = {name: line.split(": ")[1] for name, line in said.items() if "FAULT" in line}
         assert words == {
-            "closed": "refused", "private": "address", "strict": "robots", "broken": "robots_error", "plain": "tls",
+            "closed": "refused", "private": "address", "strict": "robots", "broken": "robots_error",
+            "plain": "tls",
             "unknown": "dns",
         }  # fmt: skip
         assert "allow_private = true" in said["private"]
-        assert (server.asked, strict.asked, broken.asked) == (["/robots.txt"], ["/robots.txt"], ["/robots.txt"])
+        assert (server.asked, strict.asked, broken.asked) == (
+            ["/robots.txt"],
+            ["/robots.txt"],
+            ["/robots.txt"],
+        )
         assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
 
 
 def test_where_no_site_is_watched_it_is_no_ok(station: Station, server: Answers) -> None:
     def said() -> str:
-        return next(line for line in station.run("check", exits=1).splitlines() if " sites: " in line)
+        return next(
+            line for line in station.run("check", exits=1).splitlines() if " sites: " in line
+        )
 
     assert said().startswith(
-        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here: `ullage sites try URL`"
+        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here: `ullage"
+        " sites try URL`"
     )
     station.site("paste", f"{server.url}/archive", more="enabled = false")
     assert said().startswith("WARN   sites: 1 read, 0 crawled")
@@ -66,15 +79,23 @@ def test_the_contact_that_ships_is_warned_of(station: Station, server: Answers) 
         said = station.run("check", exits=1, **settings).splitlines()
         return [line for line in said if "name that sites see" in line]
 
-    assert warned()[0].startswith("WARN   name that sites see: crawl.user_agent names security@example.com")
-    assert warned(crawl__user_agent="me")[0].startswith("WARN   name that sites see: crawl.user_agent names no contact")
-    assert warned(crawl__user_agent="me (soc@bank.example)") == ["ok     name that sites see: me (soc@bank.example)"]
+    assert warned()[0].startswith(
+        "WARN   name that sites see: crawl.user_agent names security@example.com"
+    )
+    assert warned(crawl__user_agent="me")[0].startswith(
+        "WARN   name that sites see: crawl.user_agent names no contact"
+    )
+    assert warned(crawl__user_agent="me (soc@bank.example)") == [
+        "ok     name that sites see: me (soc@bank.example)"
+    ]
 
 
 def test_a_faulty_configuration_does_not_hide_what_is_wrong_with_sites(station: Station) -> None:
     (station.data / "ullage.toml").write_text('[crawl]\nuser_agnet = "x"\n[matc]\n')
     station.site("board", "http://127.0.0.1:1/", platform="spirt", more="revisit_second = 1")
-    said = [line for line in station.run("check", exits=2).splitlines() if line.startswith("ullage: ")]
+    said = [
+        line for line in station.run("check", exits=2).splitlines() if line.startswith("ullage: ")
+    ]
     assert [line.removeprefix(f"ullage: {station.data}/") for line in said] == [
         "ullage.toml: crawl.user_agnet: did you mean user_agent?",
         "ullage.toml: matc: did you mean match?",
@@ -84,25 +105,41 @@ def test_a_faulty_configuration_does_not_hide_what_is_wrong_with_sites(station: 
     assert said[-1].endswith("did you mean spirit?")
 
 
-def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(station: Station, server: Answers) -> None:
+def test_a_site_whose_robots_are_not_asked_is_looked_at_where_it_begins(
+    station: Station, server: Answers
+) -> None:
     server.says("/list", "", status=500)
     station.site("wrong", f"{server.url}/list", more="robots = false")
     station.site("absent", f"{server.url}/gone", more="robots = false")
     said = checked(station)
-    assert {name: line.split(": ")[1] for name, line in said.items()} == {"wrong": "http_5xx", "absent": "gone"}
+    assert {name: line.split(": ")[1] for name, line in said.items()} == {
+        "wrong": "http_5xx",
+        "absent": "gone",
+    }
     assert sorted(server.asked) == ["/gone", "/list"]
 
 
 def test_the_look_goes_where_the_name_was_resolved_to(station: Station, server: Answers) -> None:
-    station.site("paste", f"http://rebind.example:{server.port}/archive", more="allow_private = false")
+    station.site(
+        "paste", f"http://rebind.example:{server.port}/archive", more="allow_private = false"
+    )
     station.names = [f"rebind.example={PUBLIC},127.0.0.1"]
     assert "FAULT" in checked(station)["paste"]
     assert server.asked == []
 
 
 def test_one_request_an_origin() -> None:
-    starts = ["http://a.example/x", "http://A.example/y", "http://a.example:8080/", "https://b.example/z?page=1"]
-    every = ("http://a.example/robots.txt", "http://a.example:8080/robots.txt", "https://b.example/robots.txt")
+    starts = [
+        "http://a.example/x",
+        "http://A.example/y",
+        "http://a.example:8080/",
+        "https://b.example/z?page=1",
+    ]
+    every = (
+        "http://a.example/robots.txt",
+        "http://a.example:8080/robots.txt",
+        "https://b.example/robots.txt",
+    )
     assert requests_of(make_site(start=starts)) == every
     assert requests_of(make_site(start=starts, robots=False)) == (starts[0], *starts[2:])
 

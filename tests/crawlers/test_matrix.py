@@ -1,4 +1,6 @@
-"""What was said in a Matrix room before it was first read: page by page, and on from there when the reader was killed."""
+"""What was said in a Matrix room before it was first read: page by page, and on from there when
+the reader was killed.
+"""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -11,7 +13,10 @@ from crawlers.collectors.matrix import PAGE, MatrixSession
 from crawlers.collectors.session import DeliveryBatch
 from deploy.local.matrix_room import FIRST, Room, Said, matrix_room
 
-SAID = [Said("seller", f"text {number}", 1_790_000_000.0 + number) for number in range(2 * PAGE + PAGE // 2 + FIRST)]
+SAID = [
+    Said("seller", f"text {number}", 1_790_000_000.0 + number)
+    for number in range(2 * PAGE + PAGE // 2 + FIRST)
+]
 
 
 @dataclass
@@ -34,13 +39,18 @@ class SessionState:
     async def read(self, room: Room, *, history: int, kill_after: int = 0) -> None:
         """Read until the service has nothing more, or until so many messages were taken."""
         channel = ChatChannel(
-            name="loans", service="matrix", address=room.address, account="reader", access="open", legal_basis="test",
+            name="loans", service="matrix", address=room.address, account="reader", access="open",
+            legal_basis="test",
             owner="test", expires=date(2099, 1, 1), history=history,
         )  # fmt: skip
-        session = MatrixSession([room.url, "@reader:localhost", room.token], "reader", {"loans": channel}, self)
+        session = MatrixSession(
+            [room.url, "@reader:localhost", room.token], "reader", {"loans": channel}, self
+        )
         ask = session._server.messages
 
-        async def messages(room: str, start: str | None, end: str | None, most: int) -> dict[str, object]:
+        async def messages(
+            room: str, start: str | None, end: str | None, most: int
+        ) -> dict[str, object]:
             self.asked.append(str(start))
             return await ask(room, start, end, most)
 

@@ -13,8 +13,12 @@ from crawlers.collectors.matrix_server import ASKED_AGAIN, MatrixError, MatrixSe
 Answers = list[web.Response]
 
 
-def asked(answers: Answers, act: Callable[[MatrixServer], Awaitable[Any]]) -> tuple[Any, list[web.Request]]:
-    """What `act` gives when the server answers so, one after the other and the last for ever; and what it was asked."""
+def asked(
+    answers: Answers, act: Callable[[MatrixServer], Awaitable[Any]]
+) -> tuple[Any, list[web.Request]]:
+    """What `act` gives when the server answers so, one after the other and the last for ever;
+    and what it was asked.
+    """
     requests = list[web.Request]()
 
     async def answer(request: web.Request) -> web.Response:
@@ -73,7 +77,10 @@ def test_an_answer_that_is_an_error_or_none_has_a_reason(answer: web.Response, r
 
 
 def test_a_request_that_came_too_soon_is_asked_again_so_often_and_then_said() -> None:
-    assert refused(said(429, errcode="M_LIMIT_EXCEEDED", retry_after_ms=1)) == ("flood", ASKED_AGAIN + 1)
+    assert refused(said(429, errcode="M_LIMIT_EXCEEDED", retry_after_ms=1)) == (
+        "flood",
+        ASKED_AGAIN + 1,
+    )
 
 
 def test_it_is_asked_for_what_is_new_with_its_token_in_a_header_and_in_no_address() -> None:
@@ -91,7 +98,10 @@ def test_a_name_of_a_room_is_one_step_of_an_address() -> None:
 
 
 def test_half_a_character_in_a_message_stops_nothing() -> None:
-    found, _ = asked([web.Response(text='{"chunk": "\\ud83d"}')], lambda server: server.messages("!1:b", "p1", None, 10))
+    found, _ = asked(
+        [web.Response(text='{"chunk": "\\ud83d"}')],
+        lambda server: server.messages("!1:b", "p1", None, 10),
+    )
     assert found == {"chunk": "?"}
 
 
@@ -100,9 +110,13 @@ def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(said(200, next_batch="x" * 2_000_000)) == ("service", 1)
 
 
-def test_a_file_is_asked_for_behind_the_login_and_else_where_older_servers_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_asked_for_behind_the_login_and_else_where_older_servers_have_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(matrix_server, "MAX_FILE_BYTES", 4)
-    found, requests = asked([said(404), web.Response(body=b"abcdefgh")], lambda server: server.file("mxc://b:1/../x"))
+    found, requests = asked(
+        [said(404), web.Response(body=b"abcdefgh")], lambda server: server.file("mxc://b:1/../x")
+    )
     assert found == b"abcde", "a byte more than is read, so that it is known to be too large"
     assert [request.raw_path for request in requests] == [
         "/_matrix/client/v1/media/download/b:1/..%2Fx",

@@ -37,8 +37,26 @@ URL = "http://board.example/page"
 @pytest.mark.parametrize(
     "address",
     [
-        *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0", "100.64.0.1", "224.0.0.1"),
-        *("255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1"),
+        *(
+            "127.0.0.1",
+            "10.1.2.3",
+            "192.168.0.1",
+            "172.16.0.1",
+            "169.254.169.254",
+            "0.0.0.0",
+            "100.64.0.1",
+            "224.0.0.1",
+        ),
+        *(
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fc00::1",
+            "::ffff:127.0.0.1",
+            "::ffff:10.0.0.1",
+            "64:ff9b::7f00:1",
+        ),
         *("2002:7f00:1::", "ff02::1"),
         *("fec0::1", "feff::1", "3fff::1", "192.0.0.8", "192.88.99.1"),
         *("100.100.100.200", "fd00:ec2::254", "fd20:ce::254", "192.0.0.192", "168.63.129.16"),
@@ -50,7 +68,15 @@ def test_addresses_that_are_not_of_the_open_internet(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["169.254.169.254", "168.63.129.16", "::ffff:a83f:8110", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd20:ce::254"]
+    "address",
+    [
+        "169.254.169.254",
+        "168.63.129.16",
+        "::ffff:a83f:8110",
+        "64:ff9b::a9fe:a9fe",
+        "2002:a9fe:a9fe::1",
+        "fd20:ce::254",
+    ],
 )
 def test_cloud_metadata_is_refused_to_private_sites_too(address: str) -> None:
     assert not is_anybodys(ipaddress.ip_address(address))
@@ -61,15 +87,24 @@ def test_addresses_of_the_open_internet(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
-def guard(url: str, resolves_to: str | None = None, monkeypatch: pytest.MonkeyPatch | None = None, **fields: object) -> str:
-    """What the guard says to a request for `url` on a site that starts there: `pass`, or the reason of its refusal."""
+def guard(
+    url: str,
+    resolves_to: str | None = None,
+    monkeypatch: pytest.MonkeyPatch | None = None,
+    **fields: object,
+) -> str:
+    """What the guard says to a request for `url` on a site that starts there: `pass`, or the
+    reason of its refusal.
+    """
 
     async def ask() -> str:
         if resolves_to:
             answer = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (resolves_to, 0))]
             monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answer)
         try:
-            await AddressGuard(make_site(**{"start": [url], **fields})).process_request(Request(url))
+            await AddressGuard(make_site(**{"start": [url], **fields})).process_request(
+                Request(url)
+            )
         except RequestRefusal as refused:
             return refused.reason
         return "pass"
@@ -77,12 +112,17 @@ def guard(url: str, resolves_to: str | None = None, monkeypatch: pytest.MonkeyPa
     return asyncio.run(ask())
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "127.1", "2130706433", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]"],
+)
 def test_loopback_is_refused_however_it_is_spelt(host: str) -> None:
     assert guard(f"http://{host}:8080/") == "address"
 
 
-def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_resolves_to_a_private_address_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert guard("http://board.example/", "10.0.0.7", monkeypatch) == "address"
     assert guard("http://board.example/", "93.184.216.34", monkeypatch) == "pass"
 
@@ -136,7 +176,9 @@ class _Robots:
         self.throttle = SimpleNamespace(mindelay=1.0, maxdelay=60.0)
         self.slot = SimpleNamespace(delay=1.0)
         crawler.get_extension = lambda _: self.throttle
-        crawler.engine = SimpleNamespace(download_async=self._download, downloader=SimpleNamespace(slots={"x": self.slot}))
+        crawler.engine = SimpleNamespace(
+            download_async=self._download, downloader=SimpleNamespace(slots={"x": self.slot})
+        )
         crawler.spider = SimpleNamespace(visit=SimpleNamespace(robots=RobotsCache(clock.wall)))
         self.middleware = TimedRobots(crawler)
 
@@ -150,7 +192,10 @@ class _Robots:
     def allows(self, url: str = URL, times: int = 1) -> bool:
         async def ask() -> bool:
             asked = [self.middleware.process_request(Request(url)) for _ in range(times)]
-            return not any(isinstance(r, RequestRefusal) for r in await asyncio.gather(*asked, return_exceptions=True))
+            return not any(
+                isinstance(r, RequestRefusal)
+                for r in await asyncio.gather(*asked, return_exceptions=True)
+            )
 
         return asyncio.run(ask())
 
@@ -197,7 +242,9 @@ def test_the_request_for_robots_itself_is_not_asked_about(clock: HeldClock) -> N
 
 
 @pytest.mark.parametrize(("wanted", "kept"), [("7", 7.0), ("86400", 60.0), ("0.1", 1.0)])
-def test_crawl_delay_is_kept_up_to_the_longest_delay(clock: HeldClock, wanted: str, kept: float) -> None:
+def test_crawl_delay_is_kept_up_to_the_longest_delay(
+    clock: HeldClock, wanted: str, kept: float
+) -> None:
     robots = _Robots(clock)
     robots.answer = Response(URL, body=f"User-agent: *\nCrawl-delay: {wanted}\n".encode())
     robots.allows()
@@ -218,7 +265,9 @@ def test_a_body_is_cut_at_the_limit_and_one_that_is_packed_otherwise_refused() -
     assert stopped.value.fail is False
     cut = limit.process_response(request, Response(URL, body=b"x" * 11, flags=["download_stopped"]))
     assert (cut.body, "download_maxsize" in request.meta) == (b"x" * 10, False)
-    packed = Response(URL, body=b"x" * 11, flags=["download_stopped"], headers={"Content-Encoding": "br"})
+    packed = Response(
+        URL, body=b"x" * 11, flags=["download_stopped"], headers={"Content-Encoding": "br"}
+    )
     with pytest.raises(RequestRefusal, match="too_large"):
         limit.process_response(request, packed)
 
@@ -227,7 +276,11 @@ TEXT = "".join(f"张某,{n}\n" for n in range(15400000000, 15400009000)).encode(
 RAW_DEFLATE = zlib.compressobj(wbits=-15)
 PACKED = {
     "gzip": gzip.compress(TEXT),
-    "x-gzip": gzip.compress(TEXT[:999]) + bytes(9) + gzip.compress(b"") * 50 + gzip.compress(TEXT[999:]) + bytes(20),
+    "x-gzip": gzip.compress(TEXT[:999])
+    + bytes(9)
+    + gzip.compress(b"") * 50
+    + gzip.compress(TEXT[999:])
+    + bytes(20),
     "deflate": zlib.compress(TEXT),
     "Deflate": RAW_DEFLATE.compress(TEXT) + RAW_DEFLATE.flush(),
 }
@@ -236,11 +289,15 @@ PACKED = {
 def received(encoding: str, body: bytes, limit: int, *flags: str) -> Response:
     """What the middleware makes of a packed answer."""
     headers = {"Content-Encoding": encoding, "Content-Type": "text/plain; charset=utf-8"}
-    return SizeLimit(limit).process_response(Request(URL), Response(URL, body=body, flags=list(flags), headers=headers))
+    return SizeLimit(limit).process_response(
+        Request(URL), Response(URL, body=body, flags=list(flags), headers=headers)
+    )
 
 
 @pytest.mark.parametrize("encoding", PACKED)
-def test_a_packed_body_beyond_the_limit_keeps_its_beginning_as_a_plain_one_does(encoding: str) -> None:
+def test_a_packed_body_beyond_the_limit_keeps_its_beginning_as_a_plain_one_does(
+    encoding: str,
+) -> None:
     whole = received(encoding, PACKED[encoding], len(TEXT))
     assert (whole.body, whole.flags, whole.headers.get("Content-Encoding")) == (TEXT, [], None)
     assert whole.text == TEXT.decode()

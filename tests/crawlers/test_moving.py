@@ -1,4 +1,6 @@
-"""Sites that move to another crawl host: what was read is not read again, what is due is read there."""
+"""Sites that move to another crawl host: what was read is not read again, what is due is read
+there.
+"""
 
 import json
 import shutil
@@ -26,14 +28,22 @@ LIST = PageAddress("http://board.example/list", "list")
 def fill(frontier: Frontier, site: str, count: int = 4) -> None:
     """A list, of whose items half are read."""
     began = frontier.begin_visit(site, [LIST])
-    frontier.finish(frontier.lease(site), PageContent(pages=tuple(item(n) for n in range(count))), began, 7, b"known by")
+    frontier.finish(
+        frontier.lease(site),
+        PageContent(pages=tuple(item(n) for n in range(count))),
+        began,
+        7,
+        b"known by",
+    )
     for number in range(count // 2):
         frontier.finish(frontier.lease(site), PageContent((post(number),)), began)
     frontier.end_visit(site, 12345.0, succeeded=True)
 
 
 @pytest.mark.parametrize("key", [KEY, bytes(32)], ids=["same key", "another key"])
-def test_a_site_goes_on_elsewhere_where_it_was(frontier: Frontier, tmp_path: Path, clock: HeldClock, key: bytes) -> None:
+def test_a_site_goes_on_elsewhere_where_it_was(
+    frontier: Frontier, tmp_path: Path, clock: HeldClock, key: bytes
+) -> None:
     for site in ("one", "two"):
         fill(frontier, site)
     assert export(frontier, tmp_path / "moved.sqlite", ["one"]) == 5
@@ -50,12 +60,16 @@ def test_a_site_goes_on_elsewhere_where_it_was(frontier: Frontier, tmp_path: Pat
     other.begin_visit("one", [LIST])
     head = other.lease("one")
     assert (head.page, head.validators, head.entries) == (LIST, b"known by", 4)
-    assert len(other.unseen("one", [post(0)])) == (key != KEY), "under another key posts are new once more"
+    assert len(other.unseen("one", [post(0)])) == (key != KEY), (
+        "under another key posts are new once more"
+    )
     for one in (held, other):
         one.close()
 
 
-def test_what_is_known_in_both_places_is_not_mixed(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
+def test_what_is_known_in_both_places_is_not_mixed(
+    frontier: Frontier, tmp_path: Path, clock: HeldClock
+) -> None:
     fill(frontier, "one")
     export(frontier, tmp_path / "moved.sqlite", [])
     with pytest.raises(ConfigError, match="is there already"):
@@ -68,7 +82,9 @@ def test_what_is_known_in_both_places_is_not_mixed(frontier: Frontier, tmp_path:
     held.close()
 
 
-def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(station: Station, server: Answers, tmp_path: Path) -> None:
+def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(
+    station: Station, server: Answers, tmp_path: Path
+) -> None:
     for number in range(6):
         server.says(f"/raw/paste{number}", f"text {number}", **{"Content-Type": "text/plain"})
     server.says("/archive", "".join(f'<a href="/paste{number}">x</a>' for number in range(6)))
@@ -80,18 +96,26 @@ def test_a_lost_host_s_sites_move_to_one_that_has_a_key_of_its_own(station: Stat
     kept.mkdir(mode=0o700)
     for file in (*station.data.glob(f"{FILE}*"), station.data / "keys" / "frontier.key"):
         shutil.copy2(file, kept)
-    said = elsewhere.run("frontier", "import", str(kept / FILE), "--key", str(kept / "frontier.key"))
+    said = elsewhere.run(
+        "frontier", "import", str(kept / FILE), "--key", str(kept / "frontier.key")
+    )
     assert "7 pages taken in" in said
     elsewhere.site("paste", f"{server.url}/archive")
     elsewhere.run("crawl", "--once")
-    assert sorted(path for path in server.asked if path.startswith("/raw/")) == [f"/raw/paste{number}" for number in range(6)]
-    assert {capture.post_id for capture in (*station.captures(), *elsewhere.captures())} == {f"paste{n}" for n in range(6)}
+    assert sorted(path for path in server.asked if path.startswith("/raw/")) == [
+        f"/raw/paste{number}" for number in range(6)
+    ]
+    assert {capture.post_id for capture in (*station.captures(), *elsewhere.captures())} == {
+        f"paste{n}" for n in range(6)
+    }
     assert json.loads(elsewhere.run("sites", "--json"))["posts"] == 6
     said = elsewhere.run("frontier", "import", str(kept / FILE), exits=2)
     assert "frontier.key" in said
 
 
-def test_another_key_than_the_file_s_is_refused(frontier: Frontier, tmp_path: Path, clock: HeldClock) -> None:
+def test_another_key_than_the_file_s_is_refused(
+    frontier: Frontier, tmp_path: Path, clock: HeldClock
+) -> None:
     fill(frontier, "one")
     export(frontier, tmp_path / "moved.sqlite", [])
     held = Frontier(tmp_path, bytes(32), clock.as_clock(), file="moved.sqlite")
@@ -138,10 +162,15 @@ def test_of_two_crawl_hosts_one_is_killed_and_the_other_goes_on_with_its_sites(
         taken = time.monotonic()
         survivor.site("paste", f"{server.url}/archive")
         until_visited(second, "paste")
-        told = f"a lost host's site: moved after {taken - lost:.1f} s, read to its end after {time.monotonic() - lost:.1f} s"
+        told = (
+            f"a lost host's site: moved after {taken - lost:.1f} s, read to its end after"
+            f" {time.monotonic() - lost:.1f} s"
+        )
         print(told)  # noqa: T201 - a measure, for whoever asks with -s
         assert second.poll() is None
-    assert {capture.post_id for capture in (*station.captures(), *survivor.captures())} == {f"paste{n}" for n in range(count)}
+    assert {capture.post_id for capture in (*station.captures(), *survivor.captures())} == {
+        f"paste{n}" for n in range(count)
+    }
 
 
 def until_visited(process: subprocess.Popen[str], site: str) -> None:

@@ -1,4 +1,6 @@
-"""Tags within tags: nobody hides what stands below his own post, and no page costs more than its length."""
+"""Tags within tags: nobody hides what stands below his own post, and no page costs more than its
+length.
+"""
 
 import pytest
 from lxml import etree
@@ -24,7 +26,9 @@ def test_what_stands_below_tags_without_end_is_read(tag: str, closed: bool) -> N
 
 def test_libxml2_reads_no_further_by_itself() -> None:
     """Else none of this were needed."""
-    assert not etree.fromstring(around("div", 5_000, closed=True), etree.HTMLParser(recover=True, huge_tree=True)).xpath("//p")
+    assert not etree.fromstring(
+        around("div", 5_000, closed=True), etree.HTMLParser(recover=True, huge_tree=True)
+    ).xpath("//p")
 
 
 def test_many_names_in_one_another_are_flattened_too() -> None:
@@ -33,6 +37,9 @@ def test_many_names_in_one_another_are_flattened_too() -> None:
     assert len(selector(opened + closed + BELOW).css("em")) == 5
 
 
-@pytest.mark.parametrize("text", [BELOW, "<p>one<p>two<br></b></p>", "a < b > c <", "<ul>" + "<li>x" * 3_000, "<b title='", ""])
+@pytest.mark.parametrize(
+    "text",
+    [BELOW, "<p>one<p>two<br></b></p>", "a < b > c <", "<ul>" + "<li>x" * 3_000, "<b title='", ""],
+)
 def test_what_is_not_deep_stays_as_it_is(text: str) -> None:
     assert flattened(text) == text

@@ -1,4 +1,6 @@
-"""What a page makes of itself is bounded by its size: posts in posts, one text that every post has, values without end."""
+"""What a page makes of itself is bounded by its size: posts in posts, one text that every post
+has, values without end.
+"""
 
 import json
 import tracemalloc
@@ -16,10 +18,18 @@ DEEP = 190
 def size_of(parsed: PageContent) -> int:
     """Characters and bytes of all that a page yields."""
     own = sum(
-        len(post.body) + len(post.wording) + len(post.title) + len(post.author) + len(post.url) + sum(map(len, post.attachments))
+        len(post.body)
+        + len(post.wording)
+        + len(post.title)
+        + len(post.author)
+        + len(post.url)
+        + sum(map(len, post.attachments))
         for post in parsed.posts
     )
-    return own + sum(len(page.url) + len(page.stamp) + sum(map(len, page.facts.values())) for page in parsed.pages)
+    return own + sum(
+        len(page.url) + len(page.stamp) + sum(map(len, page.facts.values()))
+        for page in parsed.pages
+    )
 
 
 def nested(open_: str, shut: str, text: str = TEXT, deep: int = DEEP) -> str:
@@ -28,11 +38,15 @@ def nested(open_: str, shut: str, text: str = TEXT, deep: int = DEEP) -> str:
 
 ROW = "<s><a class=t href='?t={n}'>x</a>"
 NESTED = {
-    "posts": (LAID | {"post": "div[id]"}, nested("<div id=p{n}><b>post {n} ", "</b></div>"), THREAD),
-    "posts that are their own bodies": (LAID | {"post": "div", "body": "xpath:."}, nested("<div id=p{n}>{n} ", "</div>"), THREAD),
-    "names in posts": (LAID | {"post": "div[id]", "author": "u"}, nested("<div id=p{n}><b>x</b><u>", "</u></div>"), THREAD),
+    "posts": (LAID | {"post": "div[id]"}, nested("<div id=p{n}><b>post {n} ", "</b></div>"),
+    THREAD),
+    "posts that are their own bodies": (LAID | {"post": "div", "body": "xpath:."},
+    nested("<div id=p{n}>{n} ", "</div>"), THREAD),
+    "names in posts": (LAID | {"post": "div[id]", "author": "u"},
+    nested("<div id=p{n}><b>x</b><u>", "</u></div>"), THREAD),
     "rows": (LAID | {"rows": "s", "stamp": []}, nested(ROW, "</s>"), PageAddress(BOARD, "list")),
-    "titles of rows": (LAID | {"rows": "s", "title": "xpath:."}, nested(ROW, "</s>"), PageAddress(BOARD, "list")),
+    "titles of rows": (LAID | {"rows": "s", "title": "xpath:."}, nested(ROW, "</s>"),
+    PageAddress(BOARD, "list")),
 }  # fmt: skip
 
 
@@ -55,10 +69,17 @@ def test_a_post_in_a_post_has_its_own_text_and_the_one_around_it_keeps_what_stan
         "<div id=p2><u>wang</u><b>two</b><a class=f href=/x/9>x</a></div> tail <b>three</b></div>"
     )
     parsed = read(LAID | {"post": "div[id]", "files": "a.f"}, body, THREAD)
-    assert [(post.post_id, post.author, post.body) for post in parsed.posts] == [("1", "li", b"onethree"), ("2", "wang", b"two")]
+    assert [(post.post_id, post.author, post.body) for post in parsed.posts] == [
+        ("1", "li", b"onethree"),
+        ("2", "wang", b"two"),
+    ]
     assert [page.url for page in parsed.pages] == [f"{BOARD}x/9"]
-    (around, inner) = read(LAID | {"post": "div[id]", "body": "xpath:."}, body, THREAD).posts
-    assert (b"tail" in around.body, b"two" in around.body, b"two" in inner.body) == (True, False, True)
+    around, inner = read(LAID | {"post": "div[id]", "body": "xpath:."}, body, THREAD).posts
+    assert (b"tail" in around.body, b"two" in around.body, b"two" in inner.body) == (
+        True,
+        False,
+        True,
+    )
     assert b"two" not in around.wording
 
 
@@ -71,7 +92,10 @@ def test_one_text_that_every_post_has_is_not_yielded_with_each(part: str) -> Non
     assert size_of(parsed) < 8 * len(body.encode()) + 500 * 2_048
     assert parsed.posts
     related = {"user": {"data": {"type": "u", "id": 1}}}
-    said = [{"type": "posts", "id": n, "attributes": {"b": "x"}, "relationships": related} for n in range(500)]
+    said = [
+        {"type": "posts", "id": n, "attributes": {"b": "x"}, "relationships": related}
+        for n in range(500)
+    ]
     data = {"data": said, "included": [{"type": "u", "id": 1, "attributes": {"name": TEXT}}]}
     options = {"post": "data", "id": "id", "body": "attributes.b", part: '"$related".user.name'}
     text = json.dumps(data, ensure_ascii=False)
@@ -84,6 +108,8 @@ def test_what_is_left_out_of_such_a_page_is_said() -> None:
     assert (0 < len(parsed.posts) < 500, parsed.lacking) == (True, "links")
 
 
-@pytest.mark.parametrize("text", ["&" * 50_000, "<b>" * 1_000, '"' * 50_000, "<i title='\"'>x</i>" * 5_000])
+@pytest.mark.parametrize(
+    "text", ["&" * 50_000, "<b>" * 1_000, '"' * 50_000, "<i title='\"'>x</i>" * 5_000]
+)
 def test_a_page_whose_mark_up_grows_as_it_is_written_is_read_whole(text: str) -> None:
     assert read(LAID, f"<p id=p1><b>{text}</b></p><p id=p2><b>last</b></p>", THREAD).lacking == ""

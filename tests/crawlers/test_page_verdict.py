@@ -38,7 +38,8 @@ def state(heads: dict[str, int], behind: dict[str, int] | None = None) -> str | 
 
 
 def test_every_outcome_but_success_says_something_of_a_site() -> None:
-    assert STATE_OF.keys() == FATES.keys() - {"ok", "unchanged", "withheld", "page"}  # the last two are of attached files
+    # the last two are of attached files
+    assert STATE_OF.keys() == FATES.keys() - {"ok", "unchanged", "withheld", "page"}
     assert set(STATE_OF.values()) == set(STATES) - {"ok", "quiet", "incomplete"}
     assert {STATE_OF[outcome] for outcome in NO_ANSWER - {"session"}} == {"unreachable"}
 
@@ -75,7 +76,9 @@ def test_a_list_that_cannot_be_read_decides(outcome: str) -> None:
         ({"ok": 1, "empty": 3}, {}, "ok"),
     ],
 )
-def test_what_several_pages_say_together(heads: dict[str, int], behind: dict[str, int], expected: str) -> None:
+def test_what_several_pages_say_together(
+    heads: dict[str, int], behind: dict[str, int], expected: str
+) -> None:
     assert state(heads, behind) == expected
 
 
@@ -99,7 +102,9 @@ def test_every_outcome_has_a_word_for_people(outcome: str) -> None:
         ({"host": 2}, {}, "host"),
     ],
 )
-def test_the_reason_is_what_decided(heads: dict[str, int], behind: dict[str, int], word: str) -> None:
+def test_the_reason_is_what_decided(
+    heads: dict[str, int], behind: dict[str, int], word: str
+) -> None:
     seen = evidence(heads, behind)
     assert reason(seen, judge(seen, UNKNOWN)) == word
 
@@ -113,13 +118,17 @@ def test_the_reason_is_what_decided(heads: dict[str, int], behind: dict[str, int
         ("status", "13800138000", "status"),
     ],
 )
-def test_what_brought_an_outcome_about_says_more_if_it_is_a_word_of_the_set(outcome: str, cause: str, word: str) -> None:
+def test_what_brought_an_outcome_about_says_more_if_it_is_a_word_of_the_set(
+    outcome: str, cause: str, word: str
+) -> None:
     seen = Evidence()
     seen.note(outcome, head=True, cause=cause)
     assert reason(seen, "unreachable") == word
 
 
-@pytest.mark.parametrize(("status", "word"), [(400, "http_4xx"), (451, "http_4xx"), (599, "http_5xx"), (999, "status")])
+@pytest.mark.parametrize(
+    ("status", "word"), [(400, "http_4xx"), (451, "http_4xx"), (599, "http_5xx"), (999, "status")]
+)
 def test_a_status_is_told_by_its_class(status: int, word: str) -> None:
     assert of_status(status) == word
 
@@ -144,16 +153,26 @@ def read_one(seen: Evidence) -> Evidence:
 @pytest.mark.parametrize(
     ("outcome", "state", "word"),
     [("gone", "layout_changed", "posts_gone"), ("host", "unreachable", "posts_host"),
-     ("too_large", "layout_changed", "posts_large"), ("address", "unreachable", "address"), ("login", "login_expired", "login")],
+     ("too_large", "layout_changed", "posts_large"), ("address", "unreachable", "address"),
+     ("login", "login_expired", "login")],
 )  # fmt: skip
-def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(outcome: str, state: str, word: str) -> None:
+def test_lists_that_lead_to_nothing_that_is_read_are_a_state_until_a_post_is(
+    outcome: str, state: str, word: str
+) -> None:
     seen, nothing_new = evidence({"ok": 1}, {outcome: 3}), evidence({"ok": 1})
     left = unread(seen, NONE_UNREAD)
     assert (judge(seen, UNKNOWN), reason(seen, judge(seen, UNKNOWN))) == (state, word)
-    assert (judge(nothing_new, UNKNOWN, left), reason(nothing_new, judge(nothing_new, UNKNOWN, left), left)) == (state, word)
+    assert (
+        judge(nothing_new, UNKNOWN, left),
+        reason(nothing_new, judge(nothing_new, UNKNOWN, left), left),
+    ) == (state, word)
     assert unread(nothing_new, left) == left
     read = read_one(evidence({"ok": 1}, {"ok": 1}))
-    assert (judge(read, UNKNOWN, left), reason(read, "ok", left), unread(read, left)) == ("ok", "", NONE_UNREAD)
+    assert (judge(read, UNKNOWN, left), reason(read, "ok", left), unread(read, left)) == (
+        "ok",
+        "",
+        NONE_UNREAD,
+    )
 
 
 def test_one_page_a_visit_that_is_gone_is_a_state_at_the_third() -> None:
@@ -210,7 +229,7 @@ def test_a_field_that_every_post_had_and_none_has_any_more_is_a_changed_layout(
     assert judge(seen, before) == expected
 
 
-def test_threads_that_give_far_fewer_posts_than_their_lists_count_are_told_and_a_deleted_post_is_not() -> None:
+def test_thread_far_shorter_than_its_count_is_reported_but_not_a_deleted_post() -> None:
     seen = Evidence()
     seen.note("ok", head=True)
     for _ in range(50):

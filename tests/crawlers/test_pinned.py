@@ -1,4 +1,6 @@
-"""What was resolved and checked is what is connected to: names whose owner changes his mind, certificates, kept connections."""
+"""What was resolved and checked is what is connected to: names whose owner changes his mind,
+certificates, kept connections.
+"""
 
 import ssl
 from collections.abc import Iterator
@@ -30,51 +32,83 @@ def inside(outside: Answers) -> Iterator[Answers]:
 
 
 def fill(answers: Answers, count: int) -> None:
-    answers.says("/archive", "".join(f'<a href="/paste{number:03}">title</a>' for number in range(count)))
+    answers.says(
+        "/archive", "".join(f'<a href="/paste{number:03}">title</a>' for number in range(count))
+    )
     for number in range(count):
         answers.says(f"/raw/paste{number:03}", f"text {number}", **{"Content-Type": "text/plain"})
 
 
-def crawl(station: Station, url: str, *names: str, more: str = "", exits: int = 0) -> dict[str, object]:
+def crawl(
+    station: Station, url: str, *names: str, more: str = "", exits: int = 0
+) -> dict[str, object]:
     station.site("paste", url, more=f"allow_private = false\n{more}")
     station.names = list(names)
     return visited(station.run("crawl", "--once", exits=exits))
 
 
-def test_a_host_is_read_where_it_was_resolved_to_and_under_its_name(station: Station, outside: Answers, inside: Answers) -> None:
+def test_a_host_is_read_where_it_was_resolved_to_and_under_its_name(
+    station: Station, outside: Answers, inside: Answers
+) -> None:
     fill(outside, 3)
-    assert crawl(station, f"http://{HOST}:{outside.port}/archive", f"{HOST}={PUBLIC}")["captures"] == 3
+    assert (
+        crawl(station, f"http://{HOST}:{outside.port}/archive", f"{HOST}={PUBLIC}")["captures"] == 3
+    )
     assert outside.hosts == {f"{HOST}:{outside.port}"}
     assert inside.asked == []
-    assert {capture.url.rpartition("/")[0] for capture in station.captures()} == {f"http://{HOST}:{outside.port}"}
+    assert {capture.url.rpartition("/")[0] for capture in station.captures()} == {
+        f"http://{HOST}:{outside.port}"
+    }
 
 
 @pytest.mark.parametrize(("before", "asked"), [(1, 0), (4, 4)])
 def test_no_request_reaches_a_private_address_that_a_name_turns_to(
     station: Station, outside: Answers, inside: Answers, before: int, asked: int
 ) -> None:
-    """A look-up each for the list, robots.txt and the pastes; connections to the public address are kept meanwhile."""
+    """A look-up each for the list, robots.txt and the pastes; connections to the public address
+    are kept meanwhile.
+    """
     fill(outside, 3)
     fill(inside, 3)
     turns = ",".join([*[PUBLIC] * before, "127.0.0.1"])
-    crawl(station, f"http://{HOST}:{outside.port}/archive", f"{HOST}={turns}", more="concurrency = 4", exits=int(asked == 0))
+    crawl(
+        station,
+        f"http://{HOST}:{outside.port}/archive",
+        f"{HOST}={turns}",
+        more="concurrency = 4",
+        exits=int(asked == 0),
+    )
     assert inside.asked == []
     assert len(outside.asked) == asked
 
 
-def test_a_name_that_turns_between_look_up_and_connection_gets_no_connection(station: Station, inside: Answers) -> None:
-    """Nothing listens on the public address: a look-up of the connection's own would have found the service inside."""
+def test_a_name_that_turns_between_look_up_and_connection_gets_no_connection(
+    station: Station, inside: Answers
+) -> None:
+    """Nothing listens on the public address: a look-up of the connection's own would have found
+    the service inside.
+    """
     fill(inside, 1)
-    crawl(station, f"http://{HOST}:{inside.port}/archive", f"{HOST}={PUBLIC},127.0.0.1", more="robots = false", exits=1)
+    crawl(
+        station,
+        f"http://{HOST}:{inside.port}/archive",
+        f"{HOST}={PUBLIC},127.0.0.1",
+        more="robots = false",
+        exits=1,
+    )
     assert inside.asked == []
 
 
-def test_a_redirect_to_a_host_with_a_private_address_is_not_followed(station: Station, outside: Answers, inside: Answers) -> None:
+def test_a_redirect_to_a_host_with_a_private_address_is_not_followed(
+    station: Station, outside: Answers, inside: Answers
+) -> None:
     fill(inside, 1)
     led = f"mixed.example:{outside.port}"
     outside.says("/archive", "", status=302, Location=f"http://{led}/archive")
     names = f"{HOST}={PUBLIC}", "mixed.example=127.0.0.1"
-    crawl(station, f"http://{HOST}:{outside.port}/archive", *names, more=f'hosts = ["{led}"]', exits=1)
+    crawl(
+        station, f"http://{HOST}:{outside.port}/archive", *names, more=f'hosts = ["{led}"]', exits=1
+    )
     assert "/archive" in outside.asked
     assert inside.asked == []
 
@@ -88,8 +122,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Certificates
 
 
 @pytest.fixture
-def secure(certificates: tuple[Certificates, Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
-    """A site that speaks TLS on the public address, whose certificate is for `localhost`; it notes what name was asked for."""
+def secure(
+    certificates: tuple[Certificates, Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Answers]:
+    """A site that speaks TLS on the public address, whose certificate is for `localhost`; it
+    notes what name was asked for.
+    """
     _, folder = certificates
     monkeypatch.setenv("SSL_CERT_FILE", str(folder / "authority.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -99,21 +137,40 @@ def secure(certificates: tuple[Certificates, Path], monkeypatch: pytest.MonkeyPa
         yield answers
 
 
-def test_https_asks_for_the_name_and_wants_a_certificate_for_it(station: Station, secure: Answers) -> None:
+def test_https_asks_for_the_name_and_wants_a_certificate_for_it(
+    station: Station, secure: Answers
+) -> None:
     fill(secure, 2)
-    assert crawl(station, f"https://localhost:{secure.port}/archive", f"localhost={PUBLIC}")["captures"] == 2
+    assert (
+        crawl(station, f"https://localhost:{secure.port}/archive", f"localhost={PUBLIC}")[
+            "captures"
+        ]
+        == 2
+    )
     assert secure.hosts == {"sni localhost", f"localhost:{secure.port}"}
 
 
 def test_a_certificate_for_another_name_is_none(station: Station, secure: Answers) -> None:
     fill(secure, 2)
-    assert crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", exits=1)["captures"] == 0
+    assert (
+        crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", exits=1)[
+            "captures"
+        ]
+        == 0
+    )
     assert secure.asked == []
     more = "verify_certificates = false"
-    assert crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", more=more)["captures"] == 2
+    assert (
+        crawl(station, f"https://{HOST}:{secure.port}/archive", f"{HOST}={PUBLIC}", more=more)[
+            "captures"
+        ]
+        == 2
+    )
 
 
-def test_a_redirect_to_another_port_of_the_same_host_is_not_followed(station: Station, server: Answers) -> None:
+def test_a_redirect_to_another_port_of_the_same_host_is_not_followed(
+    station: Station, server: Answers
+) -> None:
     with serving() as other:
         fill(other, 1)
         server.says("/archive", "", status=302, Location=f"{other.url}/archive")

@@ -37,14 +37,20 @@ def test_options_that_a_platform_does_not_know_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("start", "file", "kind"),
-    [(f"{PASTE}/", "bepasty/items.json", f"{PASTE}/apis/rest/items"), (f"{PASTE}/+list", "bepasty/list.html", f"{PASTE}/+list")],
+    [
+        (f"{PASTE}/", "bepasty/items.json", f"{PASTE}/apis/rest/items"),
+        (f"{PASTE}/+list", "bepasty/list.html", f"{PASTE}/+list"),
+    ],
 )
 def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: str) -> None:
     site = make_site(platform="bepasty", start=[start])
     (head,) = platform_of(site).start(site)
     assert head.url == kind
     pages = parse(site, head, file).pages
-    assert [page.url for page in pages] == [f"{PASTE}/UWrcAWFg/+inline", f"{PASTE}/RditHhxz/+inline"]
+    assert [page.url for page in pages] == [
+        f"{PASTE}/UWrcAWFg/+inline",
+        f"{PASTE}/RditHhxz/+inline",
+    ]
     assert pages[0].facts == {"id": "UWrcAWFg", "title": "f3.txt", "time": "1795537060"}
     assert pages[0].role == "item"
 
@@ -52,10 +58,17 @@ def test_bepasty_lists_its_items_the_newest_first(start: str, file: str, kind: s
 def test_a_bepasty_item_is_captured_as_served() -> None:
     site = make_site(platform="bepasty", start=[PASTE])
     facts = {"id": "RditHhxz", "title": "f2.txt", "time": "1795537000"}
-    page = PageAddress(f"{PASTE}/RditHhxz/+inline", "item", identity=f"{PASTE}/RditHhxz", facts=facts)
+    page = PageAddress(
+        f"{PASTE}/RditHhxz/+inline", "item", identity=f"{PASTE}/RditHhxz", facts=facts
+    )
     (post,) = parse(site, page, "bepasty/inline.txt", "text/plain; charset=GBK").posts
     assert post.body == GBK
-    assert (post.post_id, post.url, post.title, post.kind) == ("RditHhxz", f"{PASTE}/RditHhxz", "f2.txt", "paste")
+    assert (post.post_id, post.url, post.title, post.kind) == (
+        "RditHhxz",
+        f"{PASTE}/RditHhxz",
+        "f2.txt",
+        "paste",
+    )
     assert (post.media_type, post.charset) == ("text/plain", "gbk")
     assert post.published_at == datetime(2026, 11, 24, 16, 16, 40, tzinfo=UTC)
 
@@ -70,7 +83,9 @@ def test_a_canary_list_leads_to_posts_with_their_moment_and_nowhere_else() -> No
         {"id": "abcdefghijkl", "published": "1790000000.5"},
     )
     with pytest.raises(RecordError):
-        platform_of(site).parse(head, Response(head.url, body=b"\0", request=Request(head.url)), site)
+        platform_of(site).parse(
+            head, Response(head.url, body=b"\0", request=Request(head.url)), site
+        )
 
 
 def test_a_bepasty_list_that_is_no_text_is_an_error_not_an_empty_list() -> None:
@@ -87,20 +102,33 @@ def test_a_spirit_list_leads_to_topics_without_their_slug_and_to_the_next_page()
     assert first.identity == first.series == f"{BOARD}/topic/7/"
     assert (first.stamp, second.stamp) == ("46 Nov. 24, 2026, 4:18 p.m.", "1 March 2, 2026, noon")
     assert first.facts == {"id": "7", "title": "客户名单 出售", "channel": "General", "posts": "46"}
-    assert (older.url, older.role, older.number, older.series) == (f"{head.url}?page=2", "list", 2, head.url)
+    assert (older.url, older.role, older.number, older.series) == (
+        f"{head.url}?page=2",
+        "list",
+        2,
+        head.url,
+    )
 
 
 def test_the_spirit_board_leads_to_its_categories_and_the_latest_topics_only_to_topics() -> None:
     pages = parse(make_site(), PageAddress(f"{BOARD}/", "list"), "spirit/board.html").pages
-    assert [page.url for page in pages] == [f"{BOARD}/category/3/general/", f"{BOARD}/category/4/%E4%B8%AD/"]
+    assert [page.url for page in pages] == [
+        f"{BOARD}/category/3/general/",
+        f"{BOARD}/category/4/%E4%B8%AD/",
+    ]
     assert [page.identity for page in pages] == [f"{BOARD}/category/3/", f"{BOARD}/category/4/"]
-    assert parse(make_site(), PageAddress(f"{BOARD}/topic/active/", "list"), "spirit/board.html").pages == ()
+    assert (
+        parse(make_site(), PageAddress(f"{BOARD}/topic/active/", "list"), "spirit/board.html").pages
+        == ()
+    )
 
 
 def test_a_spirit_topic_is_its_comments_and_its_next_page() -> None:
     facts = {"title": "客户名单 出售", "channel": "General"}
     series = f"{BOARD}/topic/7/"
-    page = PageAddress(f"{series}slug/?page=2", "thread", f"{series}?page=2", series, 2, "46", facts)
+    page = PageAddress(
+        f"{series}slug/?page=2", "thread", f"{series}?page=2", series, 2, "46", facts
+    )
     parsed = parse(make_site(), page, "spirit/topic.html")
     first, second = parsed.posts
     assert first.body.decode() == '<p>王小明 13800138000 &lt;b&gt;</p><p data-id="2">第二行</p>'
@@ -109,7 +137,9 @@ def test_a_spirit_topic_is_its_comments_and_its_next_page() -> None:
     assert (first.media_type, first.charset, first.kind) == ("text/html", "utf-8", "post")
     assert first.published_at == datetime(2026, 11, 24, 0, 18, tzinfo=UTC)
     assert second.published_at == datetime(2026, 11, 24, tzinfo=UTC)
-    assert parsed.pages == (PageAddress(f"{series}slug/?page=3", "thread", f"{series}?page=3", series, 3, "46", facts),)
+    assert parsed.pages == (
+        PageAddress(f"{series}slug/?page=3", "thread", f"{series}?page=3", series, 3, "46", facts),
+    )
 
 
 def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
@@ -121,8 +151,14 @@ def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
         "next": "a.older",
     }
     site = make_site(platform="raw_paste", start=[f"{PASTE}/archive"], options=options)
-    first, second, older = parse(site, PageAddress(f"{PASTE}/archive", "list"), "raw_paste/archive.html").pages
-    assert (first.url, first.identity, first.role) == (f"{PASTE}/raw/abcd1234.txt", f"{PASTE}/abcd1234", "item")
+    first, second, older = parse(
+        site, PageAddress(f"{PASTE}/archive", "list"), "raw_paste/archive.html"
+    ).pages
+    assert (first.url, first.identity, first.role) == (
+        f"{PASTE}/raw/abcd1234.txt",
+        f"{PASTE}/abcd1234",
+        "item",
+    )
     assert first.facts == {"id": "abcd1234", "title": "First paste"}
     assert (second.identity, second.facts["title"]) == (f"{PASTE}/efgh5678", "第二")
     assert (older.url, older.number) == (f"{PASTE}/archive?before=efgh5678", 2)
@@ -130,9 +166,19 @@ def test_raw_paste_finds_pastes_by_the_sites_own_words() -> None:
 
 def test_raw_paste_takes_a_paste_as_served() -> None:
     site = make_site(platform="raw_paste")
-    page = PageAddress(f"{PASTE}/raw/abcd1234", "item", identity=f"{PASTE}/abcd1234", facts={"id": "abcd1234", "title": "t"})
+    page = PageAddress(
+        f"{PASTE}/raw/abcd1234",
+        "item",
+        identity=f"{PASTE}/abcd1234",
+        facts={"id": "abcd1234", "title": "t"},
+    )
     (post,) = parse(site, page, "raw_paste/raw.txt").posts
-    assert (post.body, post.post_id, post.url, post.charset) == (GBK, "abcd1234", f"{PASTE}/abcd1234", "")
+    assert (post.body, post.post_id, post.url, post.charset) == (
+        GBK,
+        "abcd1234",
+        f"{PASTE}/abcd1234",
+        "",
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,20 +188,31 @@ def test_raw_paste_takes_a_paste_as_served() -> None:
         ({"pattern": "^/([a-z]+)$"}, r"options\.pattern: has no group"),
         ({"pattern": "(?P<id>"}, r"options\.pattern: is no regular expression"),
         ({"pattern": "^/(?P<id>(a+)+)$"}, r"options\.pattern: repeats what repeats itself"),
-        ({"lists_pattern": "(?:/(?:x|y*))*/b"}, r"options\.lists_pattern: repeats what repeats itself"),
+        (
+            {"lists_pattern": "(?:/(?:x|y*))*/b"},
+            r"options\.lists_pattern: repeats what repeats itself",
+        ),
         ({"raw": "/raw/"}, r"options\.raw: has no \{id\}"),
         ({"links": "a[[["}, r"options\.links: is no CSS selector"),
     ],
 )
-def test_raw_paste_says_what_is_wrong_with_its_options(options: dict[str, str], complaint: str) -> None:
+def test_raw_paste_says_what_is_wrong_with_its_options(
+    options: dict[str, str], complaint: str
+) -> None:
     with pytest.raises(ConfigError, match=complaint):
         platform_of(make_site(platform="raw_paste", options=options))
 
 
 @pytest.mark.parametrize(
     ("header", "media_type", "charset"),
-    [("text/html; charset=GB18030", "text/html", "gb18030"), ("", "text/plain", ""), ("nonsense", "text/plain", "")],
+    [
+        ("text/html; charset=GB18030", "text/html", "gb18030"),
+        ("", "text/plain", ""),
+        ("nonsense", "text/plain", ""),
+    ],
 )
 def test_the_declared_type_and_charset(header: str, media_type: str, charset: str) -> None:
-    response = Response(PASTE, headers={"Content-Type": header} if header else {}, request=Request(PASTE))
+    response = Response(
+        PASTE, headers={"Content-Type": header} if header else {}, request=Request(PASTE)
+    )
     assert declared(response) == (media_type, charset)

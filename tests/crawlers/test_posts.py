@@ -65,14 +65,18 @@ class Thread:
         return PageContent(tuple(self.posts[one] for one in numbers), more)
 
     def visit(self, walk: int = 0, skip: int = 0) -> tuple[list[int], int, int]:
-        """Read what is due; returns the pages of the thread that were read, and how many posts were edited and are gone."""
+        """Read what is due; returns the pages of the thread that were read, and how many posts
+        were edited and are gone.
+        """
         self.clock.advance(100)
         began, before = self.frontier.begin_visit(SITE, [LIST], walk), len(self.found)
         self.read = []
         while leased := self.frontier.lease(SITE):
             self.clock.advance(1)
             if leased.page.role == "list":
-                self.frontier.finish(leased, PageContent(pages=(self.page(1),) if self.posts else ()), began)
+                self.frontier.finish(
+                    leased, PageContent(pages=(self.page(1),) if self.posts else ()), began
+                )
                 continue
             self.read.append(leased.page.number)
             if leased.page.number == skip:
@@ -81,7 +85,9 @@ class Thread:
             parsed = self.shown(leased.page.number)
             self.unseen += self.frontier.unseen(SITE, parsed.posts)
             self.found.append(self.frontier.finish(leased, parsed, began))
-            self.delete(*[one for one in self.meanwhile.get(leased.page.number, ()) if one in self.posts])
+            self.delete(
+                *[one for one in self.meanwhile.get(leased.page.number, ()) if one in self.posts]
+            )
         said = self.found[before:]
         return self.read, sum(one.edited for one in said), sum(one.gone for one in said)
 
@@ -113,7 +119,9 @@ def test_what_changes_without_anybody_editing_it_is_no_edit(thread: Thread) -> N
     assert thread.visit() == ([3, 4], 0, 0)
 
 
-def test_a_post_known_by_its_place_alone_is_never_called_edited_or_gone(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_post_known_by_its_place_alone_is_never_called_edited_or_gone(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     thread = Thread(frontier, clock)
     thread.posts = {number: post(number, lasting=False) for number in (1, 2, 3)}
     thread.visit()
@@ -131,7 +139,9 @@ def test_edits_on_older_pages_are_found_by_a_walk(thread: Thread) -> None:
 
 @pytest.mark.parametrize("deleted", [1, 5, 8])
 @pytest.mark.parametrize("count", [True, False])
-def test_a_deleted_post_is_told_once_wherever_it_stood(thread: Thread, deleted: int, count: bool) -> None:
+def test_a_deleted_post_is_told_once_wherever_it_stood(
+    thread: Thread, deleted: int, count: bool
+) -> None:
     thread.delete(deleted, count=count)
     thread.write(9)
     _, edited, gone = thread.visit()
@@ -151,7 +161,9 @@ def test_a_thread_of_which_the_list_counts_fewer_is_read_whole_and_found_what_sl
     thread = Thread(frontier, clock, meanwhile={1: (2,)})
     thread.write(*range(1, 9))
     thread.visit()
-    assert "4" not in {one.post_id for one in thread.unseen}, "it stood on page 2 until page 1 had been read"
+    assert "4" not in {one.post_id for one in thread.unseen}, (
+        "it stood on page 2 until page 1 had been read"
+    )
     thread.replies -= 1
     read, _, gone = thread.visit()
     assert (read[:3], gone) == ([1, 2, 3], 1)

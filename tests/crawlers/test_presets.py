@@ -1,4 +1,6 @@
-"""Presets: each reads its own samples, is told by its marks and by no other's, and a user's own lie in the data folder."""
+"""Presets: each reads its own samples, is told by its marks and by no other's, and a user's own
+lie in the data folder.
+"""
 
 import itertools
 import os
@@ -60,7 +62,10 @@ def test_a_site_of_a_preset_needs_no_options(name: str) -> None:
 
 def test_a_preset_that_does_not_read_its_sample_says_what_it_reads() -> None:
     preset = Presets().get("spirit")
-    (said,) = unproven(preset.model_copy(update={"options": {**preset.options, "author": ".nobody"}}), named("board").parse)
+    (said,) = unproven(
+        preset.model_copy(update={"options": {**preset.options, "author": ".nobody"}}),
+        named("board").parse,
+    )
     assert said == "sample 2 (thread): post 1: author is '', not 'admin'"
 
 
@@ -161,20 +166,25 @@ pages = [{ role = "thread", id = "7", url = "https://board.example/?t=7" }]
 """
 
 
-def test_a_users_own_preset_is_recognised_checked_and_crawled_by(station: Station, server: Answers) -> None:
+def test_a_users_own_preset_is_recognised_checked_and_crawled_by(
+    station: Station, server: Answers
+) -> None:
     own(station.data / "presets", OWN + RECOGNISED)
     rows = "".join(f'<li><a href="/?t={thread}">title {thread}</a></li>' for thread in range(1, 6))
     server.says("/", f'<html><body><ul class="bespoke">{rows}</ul></body></html>')
     for thread in range(1, 6):
-        server.says(f"/?t={thread}", f'<html><body><p id="p{thread}1"><i>text {thread}</i></p></body></html>')
+        server.says(
+            f"/?t={thread}",
+            f'<html><body><p id="p{thread}1"><i>text {thread}</i></p></body></html>',
+        )
     given = ("--name", "board", "--allow-private", "--legal-basis", "test", "--owner", "test")
     said = station.run("sites", "try", f"{server.url}/", *given)
     assert re.search(r"software +ours: 1 mark of it", said)
     assert 'platform = "ours"' in (station.data / "sites.d" / "board.toml").read_text()
     station.run("crawl", "--once")
-    assert sorted((capture.thread, capture.post_id, capture.body.decode()) for capture in station.captures()) == [
-        (f"{thread}", f"{thread}1", f"text {thread}") for thread in range(1, 6)
-    ]
+    assert sorted(
+        (capture.thread, capture.post_id, capture.body.decode()) for capture in station.captures()
+    ) == [(f"{thread}", f"{thread}1", f"text {thread}") for thread in range(1, 6)]
 
 
 BETWEEN = re.compile(r"(?<=>)(?=\s*<(?!/?(?:script|style|title|textarea)))")
@@ -186,13 +196,26 @@ NOTES = "<!-- a note --><?php echo 'x' ?>"
 def test_comments_and_processing_instructions_change_nothing_of_what_is_read(name: str) -> None:
     preset = Presets().get(name)
     noted = tuple(
-        sample.model_copy(update={"body": sample.body if sample.body.lstrip()[:1] in "{[" else BETWEEN.sub(NOTES, sample.body)})
+        sample.model_copy(
+            update={
+                "body": sample.body
+                if sample.body.lstrip()[:1] in "{["
+                else BETWEEN.sub(NOTES, sample.body)
+            }
+        )
         for sample in preset.sample
     )
 
     def without_notes(page: PageAddress, response: Response, site: Site) -> PageContent:
-        """Read a page; a comment within a body is kept with it, and is no part of what is compared."""
+        """Read a page; a comment within a body is kept with it, and is no part of what is
+        compared.
+        """
         read = named(preset.platform).parse(page, response, site)
-        return replace(read, posts=tuple(replace(post, body=COMMENT.sub(b"", post.body).strip()) for post in read.posts))
+        return replace(
+            read,
+            posts=tuple(
+                replace(post, body=COMMENT.sub(b"", post.body).strip()) for post in read.posts
+            ),
+        )
 
     assert unproven(preset.model_copy(update={"sample": noted}), without_notes) == []

@@ -1,4 +1,6 @@
-"""Sites that are read by way of a proxy: names are the proxy's to look up, and nothing goes past it."""
+"""Sites that are read by way of a proxy: names are the proxy's to look up, and nothing goes past
+it.
+"""
 
 import asyncio
 import json
@@ -55,7 +57,9 @@ def configure(station: Station, address: str, secret: str = "") -> None:
     config.write_text(f"{config.read_text()}\n{more}")
 
 
-def crawl(station: Station, url: str, more: str = "", exits: int = 0, **settings: str) -> dict[str, object]:
+def crawl(
+    station: Station, url: str, more: str = "", exits: int = 0, **settings: str
+) -> dict[str, object]:
     station.site("paste", f"{url}/archive", more=f'allow_private = false\nproxy = "out"\n{more}')
     return visited(station.run("crawl", "--once", exits=exits, **settings))
 
@@ -67,7 +71,9 @@ def reason(station: Station) -> str:
 def test_an_onion_site_is_read_by_socks_and_its_name_is_looked_up_nowhere_here(
     station: Station, socks: LocalProxy, server: Answers
 ) -> None:
-    """The machine's resolver answers that name with an address of this house: whoever asked it would be refused."""
+    """The machine's resolver answers that name with an address of this house: whoever asked it
+    would be refused.
+    """
     fill(server)
     socks.names, socks.secret = {ONION: ("127.0.0.1", server.port)}, (b"user", b"pass:word")
     configure(station, f"socks5h://127.0.0.1:{socks.port}", "user:pass:word")
@@ -79,7 +85,9 @@ def test_an_onion_site_is_read_by_socks_and_its_name_is_looked_up_nowhere_here(
     assert capture.url == f"http://{ONION}/paste000"
 
 
-def test_without_a_proxy_an_onion_name_is_never_looked_up(station: Station, server: Answers) -> None:
+def test_without_a_proxy_an_onion_name_is_never_looked_up(
+    station: Station, server: Answers
+) -> None:
     fill(server)
     station.site("paste", f"http://{ONION}:{server.port}/archive", more="allow_private = true")
     station.names = [f"{ONION}=127.0.0.1"]
@@ -87,7 +95,9 @@ def test_without_a_proxy_an_onion_name_is_never_looked_up(station: Station, serv
     assert (server.asked, reason(station)) == ([], "onion")
 
 
-def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(station: Station, server: Answers) -> None:
+def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(
+    station: Station, server: Answers
+) -> None:
     fill(server)
     station.site("paste", f"{server.url}/archive", more='proxy = "other"')
     station.run("crawl", "--once", exits=1)
@@ -95,7 +105,9 @@ def test_a_site_whose_proxy_is_not_there_is_not_asked_directly(station: Station,
 
 
 @pytest.mark.parametrize("fault", ["secret", "name"])
-def test_a_proxy_that_refuses_is_said_to(station: Station, socks: LocalProxy, server: Answers, fault: str) -> None:
+def test_a_proxy_that_refuses_is_said_to(
+    station: Station, socks: LocalProxy, server: Answers, fault: str
+) -> None:
     socks.names = {} if fault == "name" else {"site.example": ("127.0.0.1", server.port)}
     socks.secret = (b"user", b"other") if fault == "secret" else None
     configure(station, f"socks5h://127.0.0.1:{socks.port}", "user:word")
@@ -103,11 +115,17 @@ def test_a_proxy_that_refuses_is_said_to(station: Station, socks: LocalProxy, se
     assert (server.asked, reason(station)) == ([], "proxy")
 
 
-def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(station: Station, socks: LocalProxy) -> None:
+def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(
+    station: Station, socks: LocalProxy
+) -> None:
     socks.silent = threading.Event()
     configure(station, f"socks5h://127.0.0.1:{socks.port}")
     with station.start("crawl", "--once", crawl__download_seconds="2") as process:
-        station.site("paste", "http://site.example/archive", more='allow_private = false\nproxy = "out"\nrobots = false')
+        station.site(
+            "paste",
+            "http://site.example/archive",
+            more='allow_private = false\nproxy = "out"\nrobots = false',
+        )
         assert socks.begun.wait(60)
         began = time.monotonic()
         process.wait(60)
@@ -116,7 +134,9 @@ def test_a_proxy_that_says_nothing_is_cut_at_the_page_s_own_deadline(station: St
     assert reason(station) == "timeout"
 
 
-def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(station: Station, http: LocalProxy, server: Answers) -> None:
+def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(
+    station: Station, http: LocalProxy, server: Answers
+) -> None:
     fill(server)
     http.names = {"site.example": ("127.0.0.1", server.port)}
     configure(station, f"http://127.0.0.1:{http.port}", "user:word")
@@ -125,7 +145,9 @@ def test_an_http_proxy_is_asked_for_the_page_and_knows_who_asks(station: Station
     assert all(b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in request for request in http.requests)
 
 
-def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(station: Station, http: LocalProxy, tmp_path: Path) -> None:
+def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(
+    station: Station, http: LocalProxy, tmp_path: Path
+) -> None:
     made, tls = make_certificates(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for name in ("certificate", "key", "authority"):
         (tmp_path / name).write_bytes(getattr(made, name))
@@ -143,7 +165,18 @@ def test_an_http_proxy_with_a_ca_of_its_own_opens_tls(station: Station, http: Lo
     assert all(request.startswith(b"CONNECT localhost:443 ") for request in http.requests)
 
 
-HOUSE = ["127.0.0.1", "10.0.0.1", "[::1]", "localhost", "db", "a.internal", "2130706433", "0x7f.1", "127.1", "printer.lan."]
+HOUSE = [
+    "127.0.0.1",
+    "10.0.0.1",
+    "[::1]",
+    "localhost",
+    "db",
+    "a.internal",
+    "2130706433",
+    "0x7f.1",
+    "127.1",
+    "printer.lan.",
+]
 
 
 @pytest.mark.parametrize("host", HOUSE)
@@ -153,7 +186,9 @@ def test_nobody_is_led_into_a_house_by_its_proxy(host: str) -> None:
     with pytest.raises(RequestRefusal) as refused:
         asyncio.run(guard.process_request(request))
     assert refused.value.reason == "address"
-    allowed = AddressGuard(site.model_copy(update={"allow_private": True}), {}, Proxy("socks5h", "127.0.0.1", 1))
+    allowed = AddressGuard(
+        site.model_copy(update={"allow_private": True}), {}, Proxy("socks5h", "127.0.0.1", 1)
+    )
     asyncio.run(allowed.process_request(request))
 
 
@@ -170,7 +205,9 @@ def test_names_of_the_open_internet_are_let_pass(host: str) -> None:
         ("http://127.0.0.1:8080", "no colon", "has no line `user:password`"),
     ],
 )
-def test_a_proxy_that_cannot_be_used_is_told_at_the_start(station: Station, address: str, secret: str, told: str) -> None:
+def test_a_proxy_that_cannot_be_used_is_told_at_the_start(
+    station: Station, address: str, secret: str, told: str
+) -> None:
     configure(station, address, secret)
     with pytest.raises(ConfigError) as fault:
         proxies_of(Context(station.data))

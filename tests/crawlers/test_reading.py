@@ -1,4 +1,6 @@
-"""What any layout can say, on small pages: threads over pages, JSON, feeds, and pages that do not keep to it."""
+"""What any layout can say, on small pages: threads over pages, JSON, feeds, and pages that do
+not keep to it.
+"""
 
 import contextlib
 import json
@@ -32,26 +34,40 @@ LAID = {
 
 
 def read(
-    options: dict[str, object], body: object, page: PageAddress | None = None, platform: str = "board", **headers: str
+    options: dict[str, object],
+    body: object,
+    page: PageAddress | None = None,
+    platform: str = "board",
+    **headers: str,
 ) -> PageContent:
     page = page or PageAddress(BOARD, "list")
     kinds = {"<?xm": XmlResponse, "<rss": XmlResponse, "<htm": HtmlResponse}
     text = body if isinstance(body, str) else json.dumps(body)
     kind = HtmlResponse if platform == "board" else kinds.get(text[:4], TextResponse)
     site = make_site(platform=platform, start=[BOARD], options=options)
-    response = kind(page.url, body=text.encode(), encoding="utf-8", headers=headers, request=Request(page.url))
+    response = kind(
+        page.url, body=text.encode(), encoding="utf-8", headers=headers, request=Request(page.url)
+    )
     return platform_of(site).parse(page, response, site)
 
 
-def test_a_thread_is_known_by_its_whole_address_query_included_and_its_stamp_ignores_views() -> None:
+def test_a_thread_is_known_by_its_whole_address_query_included_and_its_stamp_ignores_views() -> (
+    None
+):
     row = '<li><a class=t href="?sid=9&t=7&x=1#new">T</a> <i>12</i> <s>{views} views</s></li>'
     (first,), (second,) = (read(LAID, row.format(views=views)).pages for views in (1, 2))
     assert first == second
-    assert (first.url, first.identity, first.stamp) == (f"{BOARD}?sid=9&t=7&x=1#new", f"{BOARD}?sid=9&t=7", "12")
+    assert (first.url, first.identity, first.stamp) == (
+        f"{BOARD}?sid=9&t=7&x=1#new",
+        f"{BOARD}?sid=9&t=7",
+        "12",
+    )
 
 
 def test_without_a_stamp_of_its_own_all_that_a_row_says_is_one() -> None:
-    (page,) = read({**LAID, "stamp": []}, '<li><a class=t href="?t=7">T</a> <i>12</i> by li</li>').pages
+    (page,) = read(
+        {**LAID, "stamp": []}, '<li><a class=t href="?t=7">T</a> <i>12</i> by li</li>'
+    ).pages
     assert page.stamp == "T 12 by li"
 
 
@@ -59,7 +75,10 @@ def test_a_post_without_a_text_is_none_and_one_without_a_number_is_known_by_its_
     body = "<p id=p31><u>li</u><b>one</b></p><p id=p32>deleted</p><p id=''><b>two</b></p>"
     page = PageAddress(f"{BOARD}?t=7&p=2", "thread", series=f"{BOARD}?t=7", number=2)
     parsed = read(LAID, body, page)
-    assert [(post.post_id, post.thread, post.body) for post in parsed.posts] == [("31", "7", b"one"), ("2-3", "7", b"two")]
+    assert [(post.post_id, post.thread, post.body) for post in parsed.posts] == [
+        ("31", "7", b"one"),
+        ("2-3", "7", b"two"),
+    ]
 
 
 def test_what_stands_in_another_found_element_is_taken_once() -> None:
@@ -67,55 +86,99 @@ def test_what_stands_in_another_found_element_is_taken_once() -> None:
     assert post.body == b"a<b>c</b>"
 
 
-@pytest.mark.parametrize("href", ["javascript:void(0)", "", "#", "http://[bad", "ftp://x/", "mailto:a@b.example"])
+@pytest.mark.parametrize(
+    "href", ["javascript:void(0)", "", "#", "http://[bad", "ftp://x/", "mailto:a@b.example"]
+)
 def test_a_next_page_that_is_none_ends_the_list(href: str) -> None:
     assert read(LAID, f'<a class=next href="{href}">more</a>').pages == ()
 
 
 def test_a_relative_moment_is_by_the_sites_own_clock() -> None:
     body = "<p id=p1><b>x</b><time>2 hours ago</time></p>"
-    (told,) = read(LAID, body, PageAddress(BOARD, "thread"), Date="Thu, 26 Nov 2026 12:00:00 GMT").posts
+    (told,) = read(
+        LAID, body, PageAddress(BOARD, "thread"), Date="Thu, 26 Nov 2026 12:00:00 GMT"
+    ).posts
     assert told.published_at.isoformat() == "2026-11-26T10:00:00+00:00"
     (untold,) = read(LAID, body, PageAddress(BOARD, "thread")).posts
     assert untold.published_at is None
 
 
 def test_an_xhtml_page_with_a_prolog_is_read_as_a_page() -> None:
-    body = '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p id="p1"><b>x</b></p></body></html>'
+    body = (
+        '<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><body><p'
+        ' id="p1"><b>x</b></p></body></html>'
+    )
     for platform in ("board", "feed"):
         options: dict[str, object] = {"post": "css:p[id]", "body": "css:b"}
-        assert [post.body for post in read(options, body, PageAddress(BOARD, "thread"), platform).posts] == [b"x"]
+        assert [
+            post.body for post in read(options, body, PageAddress(BOARD, "thread"), platform).posts
+        ] == [b"x"]
 
 
 RSS = """<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"
 xmlns:content="http://purl.org/rss/1.0/modules/content/"><channel><item><title>T</title><link>https://board.example/7</link>
 <dc:creator>li</dc:creator><pubDate>Tue, 24 Nov 2026 16:02:00 +0000</pubDate><guid>g7</guid><description>short</description>
-<content:encoded>&lt;p&gt;王小明&lt;/p&gt;</content:encoded></item></channel></rss>"""
+<content:encoded>&lt;p&gt;王小明&lt;/p&gt;</content:encoded></item></channel></rss>"""  # noqa: E501
 ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><entry><title>T</title>
 <link rel="alternate" href="https://board.example/7"/><id>g7</id><author><name>li</name></author>
-<published>2026-11-24T16:02:00Z</published><content type="html">&lt;p&gt;王小明&lt;/p&gt;</content></entry></feed>"""
+<published>2026-11-24T16:02:00Z</published><content type="html">&lt;p&gt;王小明&lt;/p&gt;</content></entry></feed>"""  # noqa: E501
 
 
 @pytest.mark.parametrize("feed", [RSS, ATOM])
 def test_of_rss_and_atom_nothing_needs_to_be_said(feed: str) -> None:
     (post,) = read({}, feed, platform="feed").posts
-    assert (post.post_id, post.url, post.title, post.author) == ("g7", "https://board.example/7", "T", "li")
+    assert (post.post_id, post.url, post.title, post.author) == (
+        "g7",
+        "https://board.example/7",
+        "T",
+        "li",
+    )
     assert post.body.decode() == "<p>王小明</p>"
     assert post.published_at.isoformat() == "2026-11-24T16:02:00+00:00"
 
 
 def test_posts_may_stand_on_a_json_list_with_more_behind_it() -> None:
-    options = {"post": "@", "id": "id", "author": "account.acct", "time": "created_at", "body": "content", "post_url": "/s/{id}"}
-    said = [{"id": "110", "created_at": "2026-11-24T16:02:00Z", "account": {"acct": "li"}, "content": "<p>王小明</p>"}]
+    options = {
+        "post": "@",
+        "id": "id",
+        "author": "account.acct",
+        "time": "created_at",
+        "body": "content",
+        "post_url": "/s/{id}",
+    }
+    said = [
+        {
+            "id": "110",
+            "created_at": "2026-11-24T16:02:00Z",
+            "account": {"acct": "li"},
+            "content": "<p>王小明</p>",
+        }
+    ]
     parsed = read({**options, "next_page": "?page={page}"}, said, platform="feed")
-    assert [(post.post_id, post.url, post.author) for post in parsed.posts] == [("110", f"{BOARD}s/110", "li")]
-    assert [(page.url, page.role, page.number) for page in parsed.pages] == [(f"{BOARD}?page=2", "list", 2)]
+    assert [(post.post_id, post.url, post.author) for post in parsed.posts] == [
+        ("110", f"{BOARD}s/110", "li")
+    ]
+    assert [(page.url, page.role, page.number) for page in parsed.pages] == [
+        (f"{BOARD}?page=2", "list", 2)
+    ]
     assert read({**options, "next_page": "?page={page}"}, [], platform="feed") == PageContent()
 
 
 def test_a_thread_in_json_has_as_many_pages_as_its_count_says() -> None:
-    lists = {"rows": "t", "row_id": "id", "thread": "/t/{id}", "thread_next_page": "/t/{thread}?page={page}"}
-    options = {**lists, "post": "p", "id": "id", "body": "b", "thread_count": "n", "thread_per_page": 2}
+    lists = {
+        "rows": "t",
+        "row_id": "id",
+        "thread": "/t/{id}",
+        "thread_next_page": "/t/{thread}?page={page}",
+    }
+    options = {
+        **lists,
+        "post": "p",
+        "id": "id",
+        "body": "b",
+        "thread_count": "n",
+        "thread_per_page": 2,
+    }
     (page,) = read(options, {"t": [{"id": 7}]}, platform="feed").pages
     urls, seen = [], []
     while page:
@@ -127,9 +190,19 @@ def test_a_thread_in_json_has_as_many_pages_as_its_count_says() -> None:
     assert seen == ["10", "20", "30"]
 
 
-@pytest.mark.parametrize("body", ["{", "[" * 100_000, '{"t": 1}', '{"t": [[], 1, null, "x", {"id": {}}]}', "null", "", "[]"])
+@pytest.mark.parametrize(
+    "body",
+    ["{", "[" * 100_000, '{"t": 1}', '{"t": [[], 1, null, "x", {"id": {}}]}', "null", "", "[]"],
+)
 def test_json_of_another_shape_breaks_nothing(body: str) -> None:
-    options = {"rows": "t", "row_id": "id", "thread": "/t/{id}", "post": "length(@)", "body": "join(',', x)", "stamp": "a.b"}
+    options = {
+        "rows": "t",
+        "row_id": "id",
+        "thread": "/t/{id}",
+        "post": "length(@)",
+        "body": "join(',', x)",
+        "stamp": "a.b",
+    }
     try:
         parsed = read(options, body, platform="feed")
     except RecordError:
@@ -163,7 +236,8 @@ def test_what_is_wrong_with_options_is_said(options: dict[str, object], complain
 
 
 @pytest.mark.parametrize(
-    ("open_", "shut"), [("<p id=p1><b>x", ""), ("<li><a class=t href='?t=7'>x</a>", "</li>"), ("<b>", "</b>")]
+    ("open_", "shut"),
+    [("<p id=p1><b>x", ""), ("<li><a class=t href='?t=7'>x</a>", "</li>"), ("<b>", "</b>")],
 )
 def test_what_stands_in_itself_thousands_of_times_takes_no_time(open_: str, shut: str) -> None:
     body = f"<div><p id=p0>{open_ * 3_000}{shut * 3_000}</p></div>"
@@ -176,7 +250,10 @@ def test_what_stands_in_itself_thousands_of_times_takes_no_time(open_: str, shut
 
 def test_rows_in_rows_without_end_are_refused_and_a_few_are_not() -> None:
     def nested(depth: int) -> str:
-        return "".join(f"<s><a class=t href='?t={number}'>x</a>" for number in range(depth)) + "</s>" * depth
+        return (
+            "".join(f"<s><a class=t href='?t={number}'>x</a>" for number in range(depth))
+            + "</s>" * depth
+        )
 
     assert len(read({**LAID, "rows": "s"}, nested(20)).pages) == 20
     with pytest.raises(RecordError, match="nested"):
@@ -184,10 +261,15 @@ def test_rows_in_rows_without_end_are_refused_and_a_few_are_not() -> None:
 
 
 def test_an_entry_that_does_not_name_its_board_has_not_another_entrys() -> None:
-    rows = '<h1>All</h1><li><a class=t href="?t=1">a</a><em>Trade</em></li><li><a class=t href="?t=2">b</a></li>'
+    rows = (
+        '<h1>All</h1><li><a class=t href="?t=1">a</a><em>Trade</em></li><li><a class=t'
+        ' href="?t=2">b</a></li>'
+    )
     first, second = read({**LAID, "channel": ["em", "h1"]}, rows).pages
     assert (first.facts["channel"], second.facts.get("channel", "")) == ("Trade", "")
-    (only,) = read({**LAID, "channel": ["em", "h1"]}, '<h1>All</h1><li><a class=t href="?t=1">a</a></li>').pages
+    (only,) = read(
+        {**LAID, "channel": ["em", "h1"]}, '<h1>All</h1><li><a class=t href="?t=1">a</a></li>'
+    ).pages
     assert only.facts["channel"] == "All"
 
 
@@ -211,32 +293,59 @@ def test_what_a_script_would_show_is_read_from_the_data_in_its_page(script: str)
         "body": "b",
     }
     data = json.dumps({"t": [{"id": 7, "title": "王"}], "p": [{"id": 31, "b": "<p>王小明</p>"}]})
-    shown = script.replace("{!r}", json.dumps(data).replace("{", "{{").replace("}", "}}")).format(data)
-    (page,) = read(options, f"<html><body><div id=app></div>{shown}</body></html>", platform="feed").pages
+    shown = script.replace("{!r}", json.dumps(data).replace("{", "{{").replace("}", "}}")).format(
+        data
+    )
+    (page,) = read(
+        options, f"<html><body><div id=app></div>{shown}</body></html>", platform="feed"
+    ).pages
     assert (page.url, page.facts["title"]) == (f"{BOARD}t/7", "王")
-    (post,) = read(options, f"<html><body>{shown}</body></html>", PageAddress(f"{BOARD}t/7", "thread"), "feed").posts
+    (post,) = read(
+        options, f"<html><body>{shown}</body></html>", PageAddress(f"{BOARD}t/7", "thread"), "feed"
+    ).posts
     assert (post.post_id, post.body.decode()) == ("31", "<p>王小明</p>")
 
 
 @pytest.mark.parametrize(
-    "script", ["", "<script id=data>var a = 1</script>", "<script id=data>{broken</script>", "<p id=data>" + "[" * 100_000]
+    "script",
+    [
+        "",
+        "<script id=data>var a = 1</script>",
+        "<script id=data>{broken</script>",
+        "<p id=data>" + "[" * 100_000,
+    ],
 )
 def test_a_page_whose_data_is_not_there_is_an_error_not_an_empty_list(script: str) -> None:
-    options = {"embedded": "css:#data", "rows": "t", "row_id": "id", "thread": "/t/{id}", "post": "p", "body": "b"}
+    options = {
+        "embedded": "css:#data",
+        "rows": "t",
+        "row_id": "id",
+        "thread": "/t/{id}",
+        "post": "p",
+        "body": "b",
+    }
     with pytest.raises(RecordError):
         read(options, f"<html><body>{script}</body></html>", platform="feed")
 
 
 def test_of_a_page_of_links_without_end_ten_thousand_are_followed_and_that_is_said() -> None:
-    body = "".join(f"<li><a class=t href='?t={number}'>T</a></li>" for number in range(MOST_LINKS + 5))
+    body = "".join(
+        f"<li><a class=t href='?t={number}'>T</a></li>" for number in range(MOST_LINKS + 5)
+    )
     parsed = read(LAID, body)
     assert (len(parsed.pages), parsed.lacking) == (MOST_LINKS, "links")
     assert read(LAID, body[: len(body) // 2]).lacking == ""
 
 
-@pytest.mark.parametrize("text", ["a", "css:a", "//a", "./descendant::a", "//a/@href", "a::attr(href)", "xpath:(//a | //b)"])
+@pytest.mark.parametrize(
+    "text",
+    ["a", "css:a", "//a", "./descendant::a", "//a/@href", "a::attr(href)", "xpath:(//a | //b)"],
+)
 def test_a_selector_finds_no_more_than_is_followed_and_the_first_of_it(text: str) -> None:
-    page = Selector(text="<p>" + "".join(f"<a href=/{number}>x</a>" for number in range(MOST_FOUND + 5)), type="html")
+    page = Selector(
+        text="<p>" + "".join(f"<a href=/{number}>x</a>" for number in range(MOST_FOUND + 5)),
+        type="html",
+    )
     found = compiled(text, "css").of(page)
     assert len(found) == MOST_FOUND
     assert "/0" in found[0].get()
@@ -250,7 +359,9 @@ def test_a_selector_of_a_text_or_a_number_and_of_names_with_capitals_is_as_it_wa
     assert [one.get() for one in compiled("xpath:count(//pubDate)", "css").of(page)] == ["1.0"]
 
 
-def test_of_a_page_with_more_tags_than_any_page_has_the_beginning_is_read_and_that_is_said() -> None:
+def test_of_a_page_with_more_tags_than_any_page_has_the_beginning_is_read_and_that_is_said() -> (
+    None
+):
     row = "<li><a class=t href='?t=1'>T</a></li>"
     parsed = read(LAID, row + "<b>" * MOST_TAGS + row.replace("t=1", "t=2"))
     assert ([page.facts["id"] for page in parsed.pages], parsed.lacking) == (["1"], "links")
@@ -258,23 +369,34 @@ def test_of_a_page_with_more_tags_than_any_page_has_the_beginning_is_read_and_th
 
 @pytest.mark.parametrize("kind", ["lists", "files", "attached"])
 def test_so_it_is_with_other_lists_and_files(kind: str) -> None:
-    links = "".join(f"<a class=x href='/x/{number}'>x{number}.zip</a>" for number in range(MOST_LINKS + 5))
+    links = "".join(
+        f"<a class=x href='/x/{number}'>x{number}.zip</a>" for number in range(MOST_LINKS + 5)
+    )
     page = PageAddress(BOARD, "list" if kind == "lists" else "thread")
     body = f"<p id=p1><b>text {links}</b></p>" if kind == "attached" else links
     parsed = read({**LAID, kind: "a.x"}, body, page)
-    assert (len(parsed.pages), parsed.lacking) == (MOST_FILES if kind == "attached" else MOST_LINKS, "links")
+    assert (len(parsed.pages), parsed.lacking) == (
+        MOST_FILES if kind == "attached" else MOST_LINKS,
+        "links",
+    )
 
 
 def test_a_pattern_sees_no_more_of_an_address_than_its_beginning() -> None:
-    (page,) = read({**LAID, "pattern": r"t=(?P<id>\d+)a*"}, f"<li><a class=t href='?t=7{'a' * 9000}'>T</a></li>").pages
+    (page,) = read(
+        {**LAID, "pattern": r"t=(?P<id>\d+)a*"},
+        f"<li><a class=t href='?t=7{'a' * 9000}'>T</a></li>",
+    ).pages
     assert (len(page.identity), len(page.url)) == (LONGEST_SEARCHED, len(BOARD) + 9004)
     assert read(LAID, f"<li><a class=t href='?x={'a' * 9000}&t=7'>T</a></li>").pages == ()
 
 
 @pytest.mark.parametrize(
-    ("told", "lacking"), [({"incomplete_results": True}, "partial"), ({"incomplete_results": False}, ""), ({}, "")]
+    ("told", "lacking"),
+    [({"incomplete_results": True}, "partial"), ({"incomplete_results": False}, ""), ({}, "")],
 )
-def test_a_list_that_says_that_it_does_not_show_all_is_believed(told: dict[str, bool], lacking: str) -> None:
+def test_a_list_that_says_that_it_does_not_show_all_is_believed(
+    told: dict[str, bool], lacking: str
+) -> None:
     options = {"post": "items", "id": "id", "body": "body", "incomplete": "incomplete_results"}
     parsed = read(options, {**told, "items": [{"id": "1", "body": "text"}]}, platform="feed")
     assert (len(parsed.posts), parsed.lacking) == (1, lacking)

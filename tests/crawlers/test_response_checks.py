@@ -10,16 +10,30 @@ from crawlers.sites.pages import PageAddress, PageContent, Post
 from tests.crawlers.support import item, make_site, post
 
 URL = "http://board.example/list"
-CHALLENGE = "<title>Just a moment...</title><script src='/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1'></script>"
+CHALLENGE = (
+    "<title>Just a moment...</title><script"
+    " src='/cdn-cgi/challenge-platform/h/b/orchestrate/chl_page/v1'></script>"
+)
 LIST, THREAD = PageAddress(URL, "list"), PageAddress("http://board.example/thread/1", "thread")
 FILLER = "<p>menu and footer of a page of the usual size</p>" * 40
 
 
 def answer(
-    body: str = "", status: int = 200, headers: dict[str, str] | None = None, url: str = URL, via: str = ""
+    body: str = "",
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    url: str = URL,
+    via: str = "",
 ) -> HtmlResponse:
     request = Request(url, meta={"redirect_urls": [via]} if via else {})
-    return HtmlResponse(url, status=status, headers=headers or {}, body=body.encode(), request=request, encoding="utf-8")
+    return HtmlResponse(
+        url,
+        status=status,
+        headers=headers or {},
+        body=body.encode(),
+        request=request,
+        encoding="utf-8",
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +60,9 @@ def test_an_error_page_with_a_mark_is_a_challenge(status: int, text: str) -> Non
     assert of_answer(URL, answer(f"<html>{text.upper()}</html>", status)) == "blocked"
 
 
-@pytest.mark.parametrize(("name", "value"), [("cf-mitigated", "challenge"), ("x-amzn-waf-action", "captcha")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("cf-mitigated", "challenge"), ("x-amzn-waf-action", "captcha")]
+)
 @pytest.mark.parametrize("status", [200, 202, 403, 405])
 def test_a_header_says_challenge_on_any_status(name: str, value: str, status: int) -> None:
     assert of_answer(URL, answer("", status, {name: value})) == "blocked"
@@ -57,7 +73,14 @@ def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
     """DataDome names itself on every answer."""
     assert of_answer(URL, answer(FILLER, 200, {"X-DataDome": "protected"})) == "ok"
     assert (
-        of_answer(URL, answer("<script src='https://ct.captcha-delivery.com/c.js'>", 403, {"X-DataDome": "protected"}))
+        of_answer(
+            URL,
+            answer(
+                "<script src='https://ct.captcha-delivery.com/c.js'>",
+                403,
+                {"X-DataDome": "protected"},
+            ),
+        )
         == "blocked"
     )
 
@@ -66,11 +89,29 @@ def test_a_guard_that_lets_us_in_is_no_challenge() -> None:
 def test_a_mark_that_a_poster_may_have_written_decides_nothing(status: int) -> None:
     assert of_answer(URL, answer(CHALLENGE, status)) != "blocked"
     leased = PageLease("board", b"", item(1), b"", 0)
-    assert of_page(leased, answer(CHALLENGE), PageContent((post(1, CHALLENGE),)), make_site()) == "ok"
+    assert (
+        of_page(leased, answer(CHALLENGE), PageContent((post(1, CHALLENGE),)), make_site()) == "ok"
+    )
     thread = PageLease("board", b"", THREAD, b"", 0)
-    assert of_page(thread, answer(CHALLENGE + "<input type=password>"), PageContent((post(1, CHALLENGE),)), make_site()) == "ok"
+    assert (
+        of_page(
+            thread,
+            answer(CHALLENGE + "<input type=password>"),
+            PageContent((post(1, CHALLENGE),)),
+            make_site(),
+        )
+        == "ok"
+    )
     listing = PageLease("board", b"", LIST, b"", 0, 5, 100)
-    assert of_page(listing, answer(f"<a href=/1>{CHALLENGE} 请先登录</a>"), PageContent(pages=(item(1),)), make_site()) == "ok"
+    assert (
+        of_page(
+            listing,
+            answer(f"<a href=/1>{CHALLENGE} 请先登录</a>"),
+            PageContent(pages=(item(1),)),
+            make_site(),
+        )
+        == "ok"
+    )
 
 
 @pytest.mark.parametrize(
@@ -89,15 +130,33 @@ def test_addresses_to_log_in_at(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://b.example/", "http://b.example/topic/4/how-to-login", "http://b.example/blogin", "http://b.example/authors/"]
+    "url",
+    [
+        "http://b.example/",
+        "http://b.example/topic/4/how-to-login",
+        "http://b.example/blogin",
+        "http://b.example/authors/",
+    ],
 )
 def test_addresses_that_only_look_so(url: str) -> None:
     assert not is_login(url)
     assert of_answer(URL, answer("", url=url, via=URL)) == "ok"
 
 
-def page_outcome(page: PageAddress, body: str, parsed: PageContent, entries: int = 0, size: int = 0, **site: object) -> str:
-    return of_page(PageLease("board", b"", page, b"", 0, entries, size), answer(body), parsed, make_site(**site))
+def page_outcome(
+    page: PageAddress,
+    body: str,
+    parsed: PageContent,
+    entries: int = 0,
+    size: int = 0,
+    **site: object,
+) -> str:
+    return of_page(
+        PageLease("board", b"", page, b"", 0, entries, size),
+        answer(body),
+        parsed,
+        make_site(**site),
+    )
 
 
 REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
@@ -109,14 +168,38 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
         (LIST, FILLER, PageContent(pages=(item(1),)), (0, 0), "ok"),
         (LIST, FILLER, PageContent(), (0, 0), "empty"),
         (LIST, "<p>no pastes yet</p>", PageContent(), (0, 0), "empty"),
-        (PageAddress("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", PageContent(), (0, 0), "ok"),
-        (LIST, FILLER, PageContent(pages=(PageAddress("http://board.example/other", "list"),)), (0, 0), "ok"),
+        (
+            PageAddress("http://board.example/list?p=2", "list", number=2),
+            "<p>no more</p>",
+            PageContent(),
+            (0, 0),
+            "ok",
+        ),
+        (
+            LIST,
+            FILLER,
+            PageContent(pages=(PageAddress("http://board.example/other", "list"),)),
+            (0, 0),
+            "ok",
+        ),
         (LIST, FILLER, PageContent(), (20, 5_000), "layout"),
-        (LIST, FILLER, PageContent(pages=(PageAddress("http://board.example/other", "list"),)), (20, 5_000), "layout"),
+        (
+            LIST,
+            FILLER,
+            PageContent(pages=(PageAddress("http://board.example/other", "list"),)),
+            (20, 5_000),
+            "layout",
+        ),
         (LIST, "{}", PageContent(), (20, 5_000), "layout"),
         (LIST, "<p>no pastes</p>", PageContent(), (20, 5_000), "layout"),
         (LIST, FILLER, PageContent(), (20, 50_000), "layout"),
-        (PageAddress("http://board.example/list?p=2", "list", number=2), "<p>no more</p>", PageContent(), (20, 5_000), "ok"),
+        (
+            PageAddress("http://board.example/list?p=2", "list", number=2),
+            "<p>no more</p>",
+            PageContent(),
+            (20, 5_000),
+            "ok",
+        ),
         (LIST, CHALLENGE, PageContent(), (20, 50_000), "blocked"),
         (LIST, f"{FILLER}<form><input type='password'></form>", PageContent(), (0, 0), "login"),
         (LIST, "抱歉，您需要登录后才可以继续浏览", PageContent(), (0, 0), "login"),
@@ -131,7 +214,13 @@ REFRESH = '<meta http-equiv="refresh" content="{}"><p>you are led on</p>'
         (item(1), REFRESH.format("0; url=/forum"), PageContent((post(),)), (0, 0), "ok"),
         (THREAD, FILLER, PageContent((Post("1", "u", b""),)), (0, 0), "ok"),
         (THREAD, FILLER, PageContent(), (0, 0), "layout"),
-        (PageAddress("http://board.example/thread/1?page=9", "thread", number=9), FILLER, PageContent(), (0, 0), "ok"),
+        (
+            PageAddress("http://board.example/thread/1?page=9", "thread", number=9),
+            FILLER,
+            PageContent(),
+            (0, 0),
+            "ok",
+        ),
         (THREAD, "您需要登录后才可以查看", PageContent(), (0, 0), "login"),
     ],
 )
@@ -142,29 +231,58 @@ def test_a_page_that_holds_nothing(
 
 
 def test_an_empty_list_is_an_answer_only_where_its_file_says_so() -> None:
-    assert page_outcome(LIST, "<p>no pastes</p>", PageContent(), 20, 5_000, may_be_empty=True) == "ok"
-    assert page_outcome(LIST, FILLER, PageContent(), 20, 5_000, may_be_empty=True) == "layout", "as large as ever"
+    assert (
+        page_outcome(LIST, "<p>no pastes</p>", PageContent(), 20, 5_000, may_be_empty=True) == "ok"
+    )
+    assert page_outcome(LIST, FILLER, PageContent(), 20, 5_000, may_be_empty=True) == "layout", (
+        "as large as ever"
+    )
 
 
-DISCUZ = '<div id="um"><form id="lsform" action="member.php?mod=logging"><input type="password" class="px"></form></div>'
-PHPBB = '<form action="./ucp.php?mode=login"><fieldset class="quick-login"><input type="password"></fieldset></form>'
+DISCUZ = (
+    '<div id="um"><form id="lsform" action="member.php?mod=logging"><input type="password"'
+    ' class="px"></form></div>'
+)
+PHPBB = (
+    '<form action="./ucp.php?mode=login"><fieldset class="quick-login"><input'
+    ' type="password"></fieldset></form>'
+)
 SMF = '<form id="guest_form" action="index.php?action=login2"><input type="password"></form>'
 VBULLETIN = (
-    '<form action="login.php?do=login"><table><tr><td><input type="password" name="vb_login_password"></td></tr></table></form>'
+    '<form action="login.php?do=login"><table><tr><td><input type="password"'
+    ' name="vb_login_password"></td></tr></table></form>'
 )
-THREADS = "".join(f'<tr><td><a href="thread-{n}-1-1.html">offer {n}</a></td></tr>' for n in range(5))
+THREADS = "".join(
+    f'<tr><td><a href="thread-{n}-1-1.html">offer {n}</a></td></tr>' for n in range(5)
+)
 QUERIES = "".join(f'<li><a href="viewtopic.php?f=2&amp;t={n}">offer {n}</a></li>' for n in range(5))
-MENU = '<div id="nv"><ul>' + "".join(f'<li><a href="forum-{n}-1.html">board {n}</a></li>' for n in range(9)) + "</ul></div>"
+MENU = (
+    '<div id="nv"><ul>'
+    + "".join(f'<li><a href="forum-{n}-1.html">board {n}</a></li>' for n in range(9))
+    + "</ul></div>"
+)
 
 
-@pytest.mark.parametrize("box", [DISCUZ, PHPBB, SMF, VBULLETIN, '<aside><form><input type="PASSWORD"></form></aside>'])
+@pytest.mark.parametrize(
+    "box", [DISCUZ, PHPBB, SMF, VBULLETIN, '<aside><form><input type="PASSWORD"></form></aside>']
+)
 @pytest.mark.parametrize("listed", [THREADS, QUERIES])
-def test_a_form_to_log_in_with_beside_threads_is_no_login_that_ran_out(box: str, listed: str) -> None:
-    """The threads are not read, as by a platform that does not know them: that is the site's file, or a new layout."""
+def test_a_form_to_log_in_with_beside_threads_is_no_login_that_ran_out(
+    box: str, listed: str
+) -> None:
+    """The threads are not read, as by a platform that does not know them: that is the site's
+    file, or a new layout.
+    """
     assert page_outcome(LIST, MENU + box + listed + FILLER, PageContent()) == "empty"
     assert page_outcome(LIST, MENU + box + listed + FILLER, PageContent(), 20, 5_000) == "layout"
-    assert page_outcome(THREAD, MENU + box + listed + FILLER + "您需要登录后才可以回帖", PageContent()) == "layout"
-    captcha = '<script src="https://www.google.com/recaptcha/api.js"></script><div class="g-recaptcha"></div>'
+    assert (
+        page_outcome(THREAD, MENU + box + listed + FILLER + "您需要登录后才可以回帖", PageContent())
+        == "layout"
+    )
+    captcha = (
+        '<script src="https://www.google.com/recaptcha/api.js"></script><div'
+        ' class="g-recaptcha"></div>'
+    )
     assert page_outcome(LIST, MENU + box + captcha + listed + FILLER, PageContent()) == "empty"
 
 
@@ -179,23 +297,59 @@ def test_a_small_form_alone_is_no_wall_and_its_words_for_who_writes_are_none(box
         assert page_outcome(LIST, f"{MENU}{box}{words}{FILLER}", PageContent()) == "empty"
 
 
-@pytest.mark.parametrize("wall", ["抱歉，您需要登录后才可以继续浏览", "<form id=login><input type=password></form>"])
+@pytest.mark.parametrize(
+    "wall", ["抱歉，您需要登录后才可以继续浏览", "<form id=login><input type=password></form>"]
+)
 def test_a_wall_is_one_with_menus_and_a_small_form_as_well(wall: str) -> None:
-    assert page_outcome(LIST, f"{MENU}{DISCUZ}{FILLER}<div id=messagetext>{wall}</div>", PageContent(), 20, 5_000) == "login"
+    assert (
+        page_outcome(
+            LIST,
+            f"{MENU}{DISCUZ}{FILLER}<div id=messagetext>{wall}</div>",
+            PageContent(),
+            20,
+            5_000,
+        )
+        == "login"
+    )
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"items": []}'])
-def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_file_says_so(body: str) -> None:
-    response = TextResponse(URL, body=body.encode(), headers={"Content-Type": "application/json"}, request=Request(URL))
-    assert of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site()) == "empty"
-    assert of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site(may_be_empty=True)) == "ok"
-    assert of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site(session="a.me")) == "login"
+def test_a_list_for_programs_that_never_showed_a_post_is_no_answer_unless_its_file_says_so(
+    body: str,
+) -> None:
+    response = TextResponse(
+        URL, body=body.encode(), headers={"Content-Type": "application/json"}, request=Request(URL)
+    )
+    assert (
+        of_page(PageLease("board", b"", LIST, b"", 0), response, PageContent(), make_site())
+        == "empty"
+    )
+    assert (
+        of_page(
+            PageLease("board", b"", LIST, b"", 0),
+            response,
+            PageContent(),
+            make_site(may_be_empty=True),
+        )
+        == "ok"
+    )
+    assert (
+        of_page(
+            PageLease("board", b"", LIST, b"", 0),
+            response,
+            PageContent(),
+            make_site(session="a.me"),
+        )
+        == "login"
+    )
 
 
 def test_a_list_without_the_mark_of_a_visitor_who_is_let_in() -> None:
     full = PageContent(pages=(item(1),))
     assert page_outcome(LIST, "<a href=/logout>me</a>", full, session="a[href='/logout']") == "ok"
-    assert page_outcome(LIST, "<a href=/login>guest</a>", full, session="a[href='/logout']") == "login"
+    assert (
+        page_outcome(LIST, "<a href=/login>guest</a>", full, session="a[href='/logout']") == "login"
+    )
     assert page_outcome(item(1), "raw", PageContent((post(),)), session="a[href='/logout']") == "ok"
     with pytest.raises(ValueError, match="is no CSS selector"):
         make_site(session="a[[")
@@ -208,7 +362,10 @@ def test_bytes_that_are_no_text_hold_no_marks() -> None:
 
 def test_a_page_that_says_that_a_thread_is_no_more_is_gone_whatever_form_stands_beside() -> None:
     leased = PageLease("board", b"", THREAD, b"", 0)
-    beside = answer("<p>The specified thread does not exist.</p><form><input type=password></form>", url=THREAD.url)
+    beside = answer(
+        "<p>The specified thread does not exist.</p><form><input type=password></form>",
+        url=THREAD.url,
+    )
     assert of_page(leased, beside, PageContent(gone=True), make_site()) == "gone"
     assert of_page(leased, beside, PageContent(), make_site()) == "login"
 
@@ -218,14 +375,30 @@ def test_links_and_fields_within_many_elements_are_looked_at_once_each() -> None
     deep, query = "<div>" * 1_500, "/list?" + "x" * 200_000
     links = "".join(f'<a href="/x{number:05}">t</a>' for number in range(20_000))
     assert page_outcome(LIST, f'{deep}{links}<a href="{query}">t</a>', PageContent()) == "empty"
-    assert page_outcome(LIST, deep + '<form class="quick-login">' + "<input type=password>" * 20_000, PageContent()) == "empty"
+    assert (
+        page_outcome(
+            LIST,
+            deep + '<form class="quick-login">' + "<input type=password>" * 20_000,
+            PageContent(),
+        )
+        == "empty"
+    )
 
 
-@pytest.mark.parametrize("body", ["[]", ' {"items": []}', "<?xml version='1.0'?><rss><channel/></rss>"])
-@pytest.mark.parametrize(("before", "number", "outcome"), [(9, 1, "layout"), (0, 1, "empty"), (9, 2, "ok")])
+@pytest.mark.parametrize(
+    "body", ["[]", ' {"items": []}', "<?xml version='1.0'?><rss><channel/></rss>"]
+)
+@pytest.mark.parametrize(
+    ("before", "number", "outcome"), [(9, 1, "layout"), (0, 1, "empty"), (9, 2, "ok")]
+)
 def test_a_list_for_programs_that_is_empty_and_was_not_is_no_list_any_more(
     body: str, before: int, number: int, outcome: str
 ) -> None:
     page = PageAddress(URL, "list", series=URL, number=number)
     response = TextResponse(URL, body=body.encode(), encoding="utf-8", request=Request(URL))
-    assert of_page(PageLease("board", b"", page, b"", 0, before, 200), response, PageContent(), make_site()) == outcome
+    assert (
+        of_page(
+            PageLease("board", b"", page, b"", 0, before, 200), response, PageContent(), make_site()
+        )
+        == outcome
+    )

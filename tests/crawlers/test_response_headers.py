@@ -6,9 +6,21 @@ from crawlers.fetching.conditional_requests import LONGEST_HEADER, MOST, answere
 
 
 def test_headers_are_kept_as_served_without_our_own_session():
-    headers = Headers({"Server": "nginx", "Date": "Mon, 21 Sep 2026 12:00:00 GMT", "Set-Cookie": "sid=secret", "Via": ["a", "b"]})
+    headers = Headers(
+        {
+            "Server": "nginx",
+            "Date": "Mon, 21 Sep 2026 12:00:00 GMT",
+            "Set-Cookie": "sid=secret",
+            "Via": ["a", "b"],
+        }
+    )
     kept = answered(Response("http://127.0.0.1/", headers=headers))
-    assert kept == (("Server", "nginx"), ("Date", "Mon, 21 Sep 2026 12:00:00 GMT"), ("Via", "a"), ("Via", "b"))
+    assert kept == (
+        ("Server", "nginx"),
+        ("Date", "Mon, 21 Sep 2026 12:00:00 GMT"),
+        ("Via", "a"),
+        ("Via", "b"),
+    )
 
 
 def test_what_a_hostile_server_says_is_bounded():
@@ -19,5 +31,7 @@ def test_what_a_hostile_server_says_is_bounded():
 
 
 def test_bytes_that_are_no_text_and_no_headers_at_all_are_borne():
-    assert answered(Response("http://127.0.0.1/", headers=Headers({"X": b"\xff\xfe"}))) == (("X", "ÿþ"),)
+    assert answered(Response("http://127.0.0.1/", headers=Headers({"X": b"\xff\xfe"}))) == (
+        ("X", "ÿþ"),
+    )
     assert answered(Response("http://127.0.0.1/")) == ()

@@ -1,4 +1,6 @@
-"""What a revisit costs and when it comes: unchanged lists, new posts, walks into the past, pages that are forgotten."""
+"""What a revisit costs and when it comes: unchanged lists, new posts, walks into the past, pages
+that are forgotten.
+"""
 
 import json
 from collections.abc import Callable
@@ -24,7 +26,9 @@ SITE = "board"
 DAY = 86400.0
 
 
-def read_all(frontier: Frontier, parsed: Callable[[PageAddress], PageContent], walk: int = 0) -> list[str]:
+def read_all(
+    frontier: Frontier, parsed: Callable[[PageAddress], PageContent], walk: int = 0
+) -> list[str]:
     """A visit to its end; returns what was read, in order."""
     began, read = frontier.begin_visit(SITE, [LIST], walk), []
     while leased := frontier.lease(SITE):
@@ -35,20 +39,26 @@ def read_all(frontier: Frontier, parsed: Callable[[PageAddress], PageContent], w
 
 
 def board(pages: int, new: int) -> Callable[[PageAddress], PageContent]:
-    """A board of so many list pages of 5 threads, the newest of which are `new` more than there were."""
+    """A board of so many list pages of 5 threads, the newest of which are `new` more than there
+    were.
+    """
 
     def parsed(page: PageAddress) -> PageContent:
         if page.role != "list":
             return PageContent((post(int(page.url.split("/")[-2])),))
         first = pages * 5 + new - (page.number - 1) * 5
-        older = PageAddress(f"{LIST.url}?page={page.number + 1}", "list", series=LIST.url, number=page.number + 1)
+        older = PageAddress(
+            f"{LIST.url}?page={page.number + 1}", "list", series=LIST.url, number=page.number + 1
+        )
         threads = [item(number) for number in range(first, max(0, first - 5), -1)]
         return PageContent(pages=(*threads, older) if page.number < pages else tuple(threads))
 
     return parsed
 
 
-def test_a_board_of_508_pages_with_20_new_threads_is_revisited_within_a_minute(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_board_of_508_pages_with_20_new_threads_is_revisited_within_a_minute(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     assert len(read_all(frontier, board(508, 0))) == 508 * 6
     clock.advance(300)
     assert read_all(frontier, board(508, 0)) == [LIST.url], "an unchanged board costs a page a list"
@@ -57,7 +67,9 @@ def test_a_board_of_508_pages_with_20_new_threads_is_revisited_within_a_minute(f
     assert (len(read), reading_seconds(make_site(), len(read))) == (25, 50.0)
 
 
-def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     read_all(frontier, board(30, 0))
     late = item(99_999)
 
@@ -73,9 +85,17 @@ def test_a_thread_that_was_put_on_an_older_page_is_found_by_a_walk(frontier: Fro
 
 @pytest.mark.parametrize(
     ("posts", "seconds"),
-    [({}, 300.0), ({0: 1}, 300.0), ({0: 100, 1: 200, 2: 250}, 180.0), ({0: 5000}, 60.0), ({6: 5000}, 300.0)],
+    [
+        ({}, 300.0),
+        ({0: 1}, 300.0),
+        ({0: 100, 1: 200, 2: 250}, 180.0),
+        ({0: 5000}, 60.0),
+        ({6: 5000}, 300.0),
+    ],
 )
-def test_a_site_is_visited_sooner_the_more_posts_come(posts: dict[int, int], seconds: float) -> None:
+def test_a_site_is_visited_sooner_the_more_posts_come(
+    posts: dict[int, int], seconds: float
+) -> None:
     this = int(NOON // HOUR)
     arrivals = {this - ago: count for ago, count in posts.items()}
     now = this * HOUR + HOUR / 2
@@ -85,16 +105,27 @@ def test_a_site_is_visited_sooner_the_more_posts_come(posts: dict[int, int], sec
 
 
 def answer(**headers: str) -> Response:
-    return Response(LIST.url, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return Response(
+        LIST.url, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() -> None:
     site = make_site()
-    kept = validators(answer(ETag='W/"7"', Last_Modified=formatdate(NOON, usegmt=True), Date=formatdate(NOON + 60)), site)
+    kept = validators(
+        answer(
+            ETag='W/"7"', Last_Modified=formatdate(NOON, usegmt=True), Date=formatdate(NOON + 60)
+        ),
+        site,
+    )
     sent = {"If-None-Match": 'W/"7"', "If-Modified-Since": formatdate(NOON, usegmt=True)}
     assert conditions(kept, site) == sent
     assert conditions(kept, make_site(delay_seconds=9)) == sent
-    for other in (make_site(platform="raw_paste"), make_site(options={"links": "b"}), make_site(session="#mine")):
+    for other in (
+        make_site(platform="raw_paste"),
+        make_site(options={"links": "b"}),
+        make_site(session="#mine"),
+    ):
         assert conditions(kept, other) == {}
     assert conditions(b"", site) == {}
 
@@ -105,7 +136,8 @@ def test_what_a_list_was_called_goes_along_as_long_as_it_is_read_the_same_way() 
         {},
         {"ETag": "x" * 501},
         {"Last_Modified": formatdate(NOON)},
-        {"Last_Modified": formatdate(NOON), "Date": formatdate(NOON + 1)},  # it may change again within this second
+        # it may change again within this second
+        {"Last_Modified": formatdate(NOON), "Date": formatdate(NOON + 1)},
         {"Last_Modified": "soon", "Date": "Thu, 99 Zed 999999999 99:99:99"},
     ],
 )
@@ -113,7 +145,9 @@ def test_what_says_nothing_of_use_is_not_kept(headers: dict[str, str]) -> None:
     assert validators(answer(**headers), make_site()) == b""
 
 
-def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(station: Station, server: Answers) -> None:
+def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(
+    station: Station, server: Answers
+) -> None:
     state = {"tag": '"1"', "body": '<a href="/paste0">x</a>', "sent": 0}
 
     def archive(handler: BaseHTTPRequestHandler) -> None:
@@ -121,7 +155,11 @@ def test_an_unchanged_list_is_not_sent_again_and_a_walk_asks_for_all_of_it(stati
         body = b"" if known else str(state["body"]).encode()
         state["sent"] = int(state["sent"]) + (not known)
         handler.send_response(304 if known else 200)
-        for name, value in (("ETag", state["tag"]), ("Content-Type", "text/html"), ("Content-Length", str(len(body)))):
+        for name, value in (
+            ("ETag", state["tag"]),
+            ("Content-Type", "text/html"),
+            ("Content-Length", str(len(body))),
+        ):
             handler.send_header(name, str(value))
         handler.end_headers()
         handler.wfile.write(body)
@@ -147,7 +185,11 @@ def test_a_first_reading_says_how_long_it_takes(station: Station, server: Answer
     for number in range(9):
         server.says(f"/raw/paste{number}", "text", **{"Content-Type": "text/plain"})
     station.site("paste", f"{server.url}/archive", more="max_pages = 4\nrevisit_seconds = 600")
-    told = [json.loads(line) for line in station.run("crawl", "--once").splitlines() if '"first_reading"' in line]
+    told = [
+        json.loads(line)
+        for line in station.run("crawl", "--once").splitlines()
+        if '"first_reading"' in line
+    ]
     assert [(line["pages"], line["seconds"]) for line in told] == [(9, 1200), (6, 600)]
     assert "paste: first reading, 6 known pages are left: 10 min at least" in station.run("sites")
     for _ in range(2):
@@ -155,13 +197,19 @@ def test_a_first_reading_says_how_long_it_takes(station: Station, server: Answer
     assert "first reading" not in station.run("sites")
 
 
-def test_pages_that_no_list_shows_any_more_are_forgotten_with_their_posts(tmp_path: Path, clock: HeldClock) -> None:
+def test_pages_that_no_list_shows_any_more_are_forgotten_with_their_posts(
+    tmp_path: Path, clock: HeldClock
+) -> None:
     frontier = Frontier(tmp_path, KEY, clock.as_clock(), keep_days=90)
     old = [item(number) for number in range(ROWS + 10)]
     kept = item(999_999)
 
     def shown(*pages: PageAddress) -> Callable[[PageAddress], PageContent]:
-        return lambda page: PageContent(pages=pages) if page == LIST else PageContent((post(int(page.url.split("/")[-2])),))
+        return lambda page: (
+            PageContent(pages=pages)
+            if page == LIST
+            else PageContent((post(int(page.url.split("/")[-2])),))
+        )
 
     read_all(frontier, shown(*old, kept))
     clock.advance(60 * DAY)

@@ -1,4 +1,6 @@
-"""The rounds of a crawl process while what it stands on is down: they go on, and nothing is begun meanwhile."""
+"""The rounds of a crawl process while what it stands on is down: they go on, and nothing is
+begun meanwhile.
+"""
 
 import asyncio
 import threading
@@ -71,14 +73,18 @@ def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
     began: list[str] = []
     monkeypatch.setattr("crawlers.scheduling.scheduler.MOST_VISITS", 3)
     monkeypatch.setattr(
-        scheduler, "_begin", lambda site: began.append(site.name) or scheduler._visits.update({site.name: (None, None)})
+        scheduler,
+        "_begin",
+        lambda site: began.append(site.name) or scheduler._visits.update({site.name: (None, None)}),
     )
     for number in range(1, 6):
         (data / "sites.d" / f"s{number}.toml").write_text(SITE)
         scheduler._frontier.end_visit(f"s{number}", clock.wall() - number, succeeded=True)
     scheduler._read_sites(strict=True)
     scheduler._begin_due()
-    assert began == ["paste", "s5", "s4"], "one that was never visited, then by how long they are due"
+    assert began == ["paste", "s5", "s4"], (
+        "one that was never visited, then by how long they are due"
+    )
     scheduler._next["s5"] = Visits(clock.wall() + 300)
     del scheduler._visits["s5"]
     scheduler._begin_due()
@@ -88,16 +94,23 @@ def test_so_many_visits_are_begun_at_once_and_the_longest_due_come_first(
 def test_pages_under_way_have_their_turn_between_the_beginnings_of_many_visits(
     scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch, clock: HeldClock
 ) -> None:
-    sites = {f"s{number}": make_site(name=f"s{number}", watch=False) for number in range(BEGIN_TOGETHER + 1)}
+    sites = {
+        f"s{number}": make_site(name=f"s{number}", watch=False)
+        for number in range(BEGIN_TOGETHER + 1)
+    }
     scheduler._sites.crawled = sites
-    monkeypatch.setattr(scheduler, "_begin", lambda site: scheduler._visits.update({site.name: (None, None)}))
+    monkeypatch.setattr(
+        scheduler, "_begin", lambda site: scheduler._visits.update({site.name: (None, None)})
+    )
     assert scheduler._begin_due() == 0.0
     assert len(scheduler._visits) == BEGIN_TOGETHER
     assert scheduler._begin_due() > 0.0
     assert scheduler._visits.keys() == sites.keys()
 
 
-def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(context: Context, data: Path, clock: HeldClock) -> None:
+def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(
+    context: Context, data: Path, clock: HeldClock
+) -> None:
     (data / "sites.d" / "paste.toml").write_text(SITE)
 
     async def visits() -> tuple[str | None, str]:
@@ -109,7 +122,9 @@ def test_a_site_that_is_new_has_a_state_though_its_first_visit_has_no_end(contex
             read.set()
             await over.wait()
 
-        scheduler = Scheduler(context, [], CrawlMetrics(CollectorRegistry(), context.clock), read=reader)
+        scheduler = Scheduler(
+            context, [], CrawlMetrics(CollectorRegistry(), context.clock), read=reader
+        )
         scheduler._read_sites(strict=True)
         scheduler._begin(scheduler._sites.crawled["paste"])
         await read.wait()
@@ -129,11 +144,15 @@ def test_one_of_ten_thousand_sites_is_scheduled_within_a_millisecond(
 ) -> None:
     began: list[str] = []
     monkeypatch.setattr(
-        scheduler, "_begin", lambda site: began.append(site.name) or scheduler._visits.update({site.name: (None, None)})
+        scheduler,
+        "_begin",
+        lambda site: began.append(site.name) or scheduler._visits.update({site.name: (None, None)}),
     )
     sites = {f"s{number}": make_site(name=f"s{number}", watch=False) for number in range(10_000)}
     scheduler._sites.crawled, scheduler._sites.watched = sites, tuple(sites.values())
-    scheduler._next = {name: Visits(clock.wall() + number * 0.01) for number, name in enumerate(sites)}
+    scheduler._next = {
+        name: Visits(clock.wall() + number * 0.01) for number, name in enumerate(sites)
+    }
     read = replace(scheduler._site_states.frontier.history.standing("s0"), state="ok")
     monkeypatch.setattr(scheduler._site_states, "_standings", dict.fromkeys(sites, read))
     started = time.process_time()

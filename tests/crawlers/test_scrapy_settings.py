@@ -1,4 +1,6 @@
-"""Scrapy is only a fetcher: what it would do beyond that is off, and every name that we set is one that it knows."""
+"""Scrapy is only a fetcher: what it would do beyond that is off, and every name that we set is
+one that it knows.
+"""
 
 import json
 import logging
@@ -18,24 +20,36 @@ CRAWL = CrawlSettings(download_seconds=7, download_bytes=1000, user_agent="hones
 
 @pytest.fixture
 def made() -> Settings:
-    return Settings(scrapy_settings(CRAWL, make_site(delay_seconds=1.5, concurrency=2, robots=False, verify_certificates=False)))
+    return Settings(
+        scrapy_settings(
+            CRAWL,
+            make_site(delay_seconds=1.5, concurrency=2, robots=False, verify_certificates=False),
+        )
+    )
 
 
 def test_every_setting_is_one_that_scrapy_knows() -> None:
-    assert [name for name in scrapy_settings(CRAWL, make_site()) if not hasattr(default_settings, name)] == []
+    assert [
+        name for name in scrapy_settings(CRAWL, make_site()) if not hasattr(default_settings, name)
+    ] == []
 
 
-@pytest.mark.parametrize("kind", ["EXTENSIONS_BASE", "SPIDER_MIDDLEWARES_BASE", "DOWNLOADER_MIDDLEWARES"])
+@pytest.mark.parametrize(
+    "kind", ["EXTENSIONS_BASE", "SPIDER_MIDDLEWARES_BASE", "DOWNLOADER_MIDDLEWARES"]
+)
 def test_what_is_turned_off_exists_and_what_is_turned_on_loads(kind: str) -> None:
     for path, place in scrapy_settings(CRAWL, make_site())[kind].items():
         assert load_object(path)
-        assert place is not None or path in getattr(default_settings, f"{kind.removesuffix('_BASE')}_BASE")
+        assert place is not None or path in getattr(
+            default_settings, f"{kind.removesuffix('_BASE')}_BASE"
+        )
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "REMOTE_CONTROL_ENABLED", "TELNETCONSOLE_ENABLED", "COOKIES_ENABLED", "RETRY_ENABLED", "METAREFRESH_ENABLED",
+        "REMOTE_CONTROL_ENABLED", "TELNETCONSOLE_ENABLED", "COOKIES_ENABLED", "RETRY_ENABLED",
+        "METAREFRESH_ENABLED",
         "HTTPPROXY_ENABLED", "LOG_ENABLED",
     ],
 )  # fmt: skip
@@ -44,19 +58,40 @@ def test_off(made: Settings, name: str) -> None:
 
 
 def test_only_http_is_spoken(made: Settings) -> None:
-    spoken = [scheme for scheme, handler in made.getwithbase("DOWNLOAD_HANDLERS").items() if handler]
+    spoken = [
+        scheme for scheme, handler in made.getwithbase("DOWNLOAD_HANDLERS").items() if handler
+    ]
     assert sorted(spoken) == ["http", "https"]
 
 
-@pytest.mark.parametrize(("kind", "wanted"), [("EXTENSIONS", "AutoThrottle"), ("SPIDER_MIDDLEWARES", "RefererMiddleware")])
+@pytest.mark.parametrize(
+    ("kind", "wanted"),
+    [("EXTENSIONS", "AutoThrottle"), ("SPIDER_MIDDLEWARES", "RefererMiddleware")],
+)
 def test_what_scrapy_has_on_by_itself_is_not_there(made: Settings, kind: str, wanted: str) -> None:
-    assert [path.rpartition(".")[2] for path, place in made.getwithbase(kind).items() if place is not None] == [wanted]
+    assert [
+        path.rpartition(".")[2]
+        for path, place in made.getwithbase(kind).items()
+        if place is not None
+    ] == [wanted]
 
 
 def test_limits_and_pace_come_from_the_configuration(made: Settings) -> None:
-    assert (made["DOWNLOAD_TIMEOUT"], made["DOWNLOAD_MAXSIZE"], made["REDIRECT_MAX_TIMES"]) == (7, 1000, 5)
-    assert (made["DOWNLOAD_DELAY"], made["CONCURRENT_REQUESTS"], made["USER_AGENT"]) == (1.5, 2, "honest")
-    assert (made["ROBOTSTXT_OBEY"], made["DOWNLOAD_VERIFY_CERTIFICATES"], made["AUTOTHROTTLE_ENABLED"]) == (False, False, True)
+    assert (made["DOWNLOAD_TIMEOUT"], made["DOWNLOAD_MAXSIZE"], made["REDIRECT_MAX_TIMES"]) == (
+        7,
+        1000,
+        5,
+    )
+    assert (made["DOWNLOAD_DELAY"], made["CONCURRENT_REQUESTS"], made["USER_AGENT"]) == (
+        1.5,
+        2,
+        "honest",
+    )
+    assert (
+        made["ROBOTSTXT_OBEY"],
+        made["DOWNLOAD_VERIFY_CERTIFICATES"],
+        made["AUTOTHROTTLE_ENABLED"],
+    ) == (False, False, True)
     assert (made["REFERRER_POLICY"], made["JOBDIR"]) == ("no-referrer", None)
 
 
@@ -77,7 +112,7 @@ for name in ("scrapy.core.engine", "twisted", "asyncio", "some.library"):
 logging.getLogger("some.library").warning("broken %s %s", secret)
 logging.getLogger("scrapy").info(secret)
 fail(KeyError(secret)).addErrback(lambda failure: __import__("twisted.logger").logger.Logger().failure(secret, failure))
-"""
+"""  # noqa: E501
 
 
 def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> None:
@@ -90,6 +125,9 @@ def test_libraries_say_that_something_went_wrong_but_not_what_was_in_it() -> Non
 
 
 def test_importing_the_stage_changes_no_logging() -> None:
-    code = "import logging, crawlers.scheduling.scheduler, crawlers.cli; assert not logging.getLogger().handlers"
+    code = (
+        "import logging, crawlers.scheduling.scheduler, crawlers.cli; assert not"
+        " logging.getLogger().handlers"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert logging.raiseExceptions

@@ -1,6 +1,8 @@
-"""Pages that scripts fill: what they ask for goes by every rule of a visit, and what cannot be rendered is said.
+"""Pages that scripts fill: what they ask for goes by every rule of a visit, and what cannot be
+rendered is said.
 
-Most of it stands here without a browser, which is a function that asks; how real ones behave is in `harness/live/test_script.py`.
+Most of it stands here without a browser, which is a function that asks; how real ones behave is in
+`harness/live/test_script.py`.
 """
 
 import asyncio
@@ -16,7 +18,13 @@ from crawlers.fetching import RequestRefusal
 from crawlers.fetching.body_limit import STOPPED
 from crawlers.fetching.conditional_requests import conditions
 from crawlers.fetching.outcomes import FATES, Fate
-from crawlers.fetching.rendering import Ask, BrowserError, BrowserResponse, RenderedPage, ScriptError
+from crawlers.fetching.rendering import (
+    Ask,
+    BrowserError,
+    BrowserResponse,
+    RenderedPage,
+    ScriptError,
+)
 from crawlers.fetching.response_checks import LACKS, of_page
 from crawlers.fetching.scripted_pages import DATA, RENDER, ScriptPages, is_page
 from crawlers.frontier.database import PageLease
@@ -68,11 +76,28 @@ class Crawler:
         return answer
 
 
-def response(url: str, body: str = "x", kind: str = "text/html; charset=utf-8", status: int = 200, **headers: str) -> Response:
-    return HtmlResponse(url, status, headers={"Content-Type": kind, **headers}, body=body.encode(), request=Request(url))
+def response(
+    url: str,
+    body: str = "x",
+    kind: str = "text/html; charset=utf-8",
+    status: int = 200,
+    **headers: str,
+) -> Response:
+    return HtmlResponse(
+        url,
+        status,
+        headers={"Content-Type": kind, **headers},
+        body=body.encode(),
+        request=Request(url),
+    )
 
 
-def rendered(show: Show, answers: dict[str, Answer] | None = None, page: Response | None = None, limit: int = 10_000):
+def rendered(
+    show: Show,
+    answers: dict[str, Answer] | None = None,
+    page: Response | None = None,
+    limit: int = 10_000,
+):
     """The page as the middleware hands it on, and the crawler that was asked."""
     crawler = Crawler(show, answers or {}, limit)
     request = Request(URL, meta={RENDER: True})
@@ -85,24 +110,32 @@ async def done(_: Ask) -> RenderedPage:
 
 
 def test_the_page_is_what_its_scripts_made_of_it_in_utf_8_whatever_it_was() -> None:
-    gbk = HtmlResponse(URL, headers={"Content-Type": "text/html; charset=gbk"}, body="空".encode("gbk"))
+    gbk = HtmlResponse(
+        URL, headers={"Content-Type": "text/html; charset=gbk"}, body="空".encode("gbk")
+    )
     made, crawler, _ = rendered(done, page=gbk)
     assert (made.text, made.encoding) == ("<p>一</p>", "utf-8")
     assert made.headers["Content-Type"] == b"text/html; charset=utf-8"
     (given,) = crawler.browsers.given
-    assert (given.body, dict(given.headers)) == ("空".encode("gbk"), {"Content-Type": "text/html; charset=gbk"})
+    assert (given.body, dict(given.headers)) == (
+        "空".encode("gbk"),
+        {"Content-Type": "text/html; charset=gbk"},
+    )
 
 
 def test_what_a_script_asks_for_is_asked_for_by_us_with_its_own_headers_alone() -> None:
     async def show(ask: Ask) -> RenderedPage:
         headers = {
-            "Accept": "application/json", "X-Page": "2", "Cookie": "a=b", "User-Agent": "HeadlessChrome", "Referer": URL,
+            "Accept": "application/json", "X-Page": "2", "Cookie": "a=b",
+            "User-Agent": "HeadlessChrome", "Referer": URL,
             "Authorization": "Bearer x", "X-Forwarded-For": "127.0.0.1", "Origin": "null",
         }  # fmt: skip
         given = await ask(f"{URL}api", "data", headers)
         return RenderedPage(given.body.decode())
 
-    answer = response(f"{URL}api", json.dumps(["x" * 300]), "application/json", Set_Cookie="a=b", X_Total="7")
+    answer = response(
+        f"{URL}api", json.dumps(["x" * 300]), "application/json", Set_Cookie="a=b", X_Total="7"
+    )
     made, crawler, request = rendered(show, {f"{URL}api": answer})
     (asked,) = crawler.asked
     assert dict(asked.headers.to_unicode_dict()) == {"Accept": "application/json", "X-Page": "2"}
@@ -118,7 +151,12 @@ def test_an_answer_sets_no_cookie_and_leads_nowhere() -> None:
         seen.append(await ask(f"{URL}a.js", "script", {}))
         return RenderedPage("")
 
-    answer = response(f"{URL}a.js", "1", "text/javascript", **{"Set-Cookie": "a=b", "Refresh": "0", "X-Total": "7"})
+    answer = response(
+        f"{URL}a.js",
+        "1",
+        "text/javascript",
+        **{"Set-Cookie": "a=b", "Refresh": "0", "X-Total": "7"},
+    )
     rendered(show, {f"{URL}a.js": answer})
     assert {name for name, _ in seen[0].headers} == {"Content-Type", "X-Total"}
 
@@ -130,14 +168,20 @@ def test_what_is_refused_does_not_come_and_an_empty_page_then_says_so(kind: str)
         return RenderedPage("<html></html>")
 
     made, _, _ = rendered(show, {"http://elsewhere.example/": RequestRefusal(kind)})
-    outcome = of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site())
+    outcome = of_page(
+        PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()
+    )
     assert outcome == ("script" if FATES[kind] is Fate.GIVE_UP else kind)
     found = PageContent(pages=(PageAddress(f"{URL}t/1", "thread"),))
-    assert of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, found, make_site()) == "ok"
+    assert (
+        of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, found, make_site())
+        == "ok"
+    )
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(401, "login"), (429, "busy"), (500, "status"), (404, "script"), (403, "forbidden")]
+    ("status", "outcome"),
+    [(401, "login"), (429, "busy"), (500, "status"), (404, "script"), (403, "forbidden")],
 )
 def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome: str) -> None:
     async def show(ask: Ask) -> RenderedPage:
@@ -145,26 +189,50 @@ def test_a_list_whose_data_did_not_come_is_not_an_empty_one(status: int, outcome
         assert given.status == status
         return RenderedPage("<html></html>")
 
-    made, _, _ = rendered(show, {f"{URL}api": response(f"{URL}api", "{}", "application/json", status)})
-    assert of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()) == outcome
+    made, _, _ = rendered(
+        show, {f"{URL}api": response(f"{URL}api", "{}", "application/json", status)}
+    )
+    assert (
+        of_page(
+            PageLease("board", b"", PageAddress(URL, "list"), b"", 0),
+            made,
+            PageContent(),
+            make_site(),
+        )
+        == outcome
+    )
 
 
 @pytest.mark.parametrize("would", ["leads_on", "would_write"])
-def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_empty(would: str) -> None:
+def test_a_page_whose_scripts_would_go_elsewhere_or_write_says_so_where_it_is_empty(
+    would: str,
+) -> None:
     async def show(_: Ask) -> RenderedPage:
         return RenderedPage("<html></html>", **{would: True})
 
     made, _, _ = rendered(show)
-    outcome = of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site())
+    outcome = of_page(
+        PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()
+    )
     assert outcome == {"leads_on": "redirects", "would_write": "script"}[would]
 
 
 def test_a_page_that_shows_nothing_is_no_empty_list() -> None:
     async def show(_: Ask) -> RenderedPage:
-        return RenderedPage("<html><body><script>throw 1</script><noscript>Scripts, please</noscript></body></html>")
+        return RenderedPage(
+            "<html><body><script>throw 1</script><noscript>Scripts, please</noscript></body></html>"
+        )
 
     made, _, _ = rendered(show)
-    assert of_page(PageLease("board", b"", PageAddress(URL, "list"), b"", 0), made, PageContent(), make_site()) == "script"
+    assert (
+        of_page(
+            PageLease("board", b"", PageAddress(URL, "list"), b"", 0),
+            made,
+            PageContent(),
+            make_site(),
+        )
+        == "script"
+    )
 
 
 def test_behind_the_last_page_of_a_thread_what_another_host_counts_is_not_missed() -> None:
@@ -194,7 +262,9 @@ def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
         await ask(f"{URL}api", "data", {})
         return RenderedPage("")
 
-    crawler = Crawler(show, {f"{URL}a.js": response(f"{URL}a.js"), f"{URL}api": response(f"{URL}api")})
+    crawler = Crawler(
+        show, {f"{URL}a.js": response(f"{URL}a.js"), f"{URL}api": response(f"{URL}api")}
+    )
     pages = ScriptPages(crawler)
     for _ in range(3):
         asyncio.run(pages.process_response(Request(URL, meta={RENDER: True}), response(URL, SHELL)))
@@ -209,15 +279,26 @@ def test_a_script_is_asked_for_once_a_visit_and_data_for_every_page() -> None:
         (response(URL, SHELL, status=403), False),
         (response(URL, "{}", "application/json"), False),
         (response(URL, SHELL, **{"cf-mitigated": "challenge"}), False),
-        (response(URL, "<title>Just a moment...</title><script src=/cdn-cgi/challenge-platform/x></script>"), False),
+        (
+            response(
+                URL,
+                "<title>Just a moment...</title><script"
+                " src=/cdn-cgi/challenge-platform/x></script>",
+            ),
+            False,
+        ),
         (Response(URL, headers={"Content-Type": "text/html"}, body=b"\x00"), False),
     ],
 )
-def test_errors_challenges_and_what_is_no_page_are_not_given_to_a_browser(page: Response, rendering: bool) -> None:
+def test_errors_challenges_and_what_is_no_page_are_not_given_to_a_browser(
+    page: Response, rendering: bool
+) -> None:
     assert is_page(URL, page) is rendering
 
 
-@pytest.mark.parametrize(("error", "word"), [(BrowserError("gone"), "browser"), (ScriptError(), "script")])
+@pytest.mark.parametrize(
+    ("error", "word"), [(BrowserError("gone"), "browser"), (ScriptError(), "script")]
+)
 def test_what_cannot_be_rendered_has_a_word_of_its_own(error: Exception, word: str) -> None:
     async def show(_: Ask) -> RenderedPage:
         raise error
@@ -239,7 +320,9 @@ def test_a_page_that_a_script_fills_is_never_said_to_be_unchanged() -> None:
 
 
 def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
-    (tmp_path / "spa.toml").write_text('about = "x"\nplatform = "board"\nscript = true\n[options]\n' + OPTIONS.partition("]")[2])
+    (tmp_path / "spa.toml").write_text(
+        'about = "x"\nplatform = "board"\nscript = true\n[options]\n' + OPTIONS.partition("]")[2]
+    )
     presets = Presets(tmp_path)
     presets.refresh()
     assert reading_of(make_site(platform="spa"), presets).script
@@ -255,9 +338,16 @@ def test_a_preset_may_say_that_scripts_fill_its_pages(tmp_path: Path) -> None:
     ],
 )
 def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
-    station: Station, server: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, browser: str, cage: str, words: str
+    station: Station,
+    server: Answers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    browser: str,
+    cage: str,
+    words: str,
 ) -> None:
-    programs = tmp_path / "programs"  # instead of the machine's: it may have a browser, a cage, both or neither
+    # instead of the machine's: it may have a browser, a cage, both or neither
+    programs = tmp_path / "programs"
     programs.mkdir()
     if cage:
         (programs / "bwrap").write_text(f"#!/bin/sh\n{cage}\n")
@@ -269,29 +359,47 @@ def test_a_site_that_no_browser_can_render_is_seen_to_be_unread(
     (row,) = map(json.loads, station.run("sites", "--json").splitlines())
     assert (row["state"], row["reason"]) == ("unreachable", "browser")
     assert not station.captures()
-    (said,) = [line for line in station.run("check", exits=1, crawl__browser=browser).splitlines() if " browser" in line]
+    (said,) = [
+        line
+        for line in station.run("check", exits=1, crawl__browser=browser).splitlines()
+        if " browser" in line
+    ]
     assert said.startswith("FAULT")
     assert words in said
 
 
-def test_without_a_browser_no_more_than_one_page_is_asked_for(station: Station, server: Answers) -> None:
+def test_without_a_browser_no_more_than_one_page_is_asked_for(
+    station: Station, server: Answers
+) -> None:
     board(server, {1: ["text"]})
     station.site(
-        "spa", f"{server.url}/", "board", OPTIONS.replace("script", f'start = ["{server.url}/", "{server.url}/2"]\nscript', 1)
+        "spa",
+        f"{server.url}/",
+        "board",
+        OPTIONS.replace("script", f'start = ["{server.url}/", "{server.url}/2"]\nscript', 1),
     )
     path = station.data / "sites.d" / "spa.toml"
-    path.write_text("\n".join(line for line in path.read_text().splitlines() if line != f'start = ["{server.url}/"]'))
+    path.write_text(
+        "\n".join(
+            line for line in path.read_text().splitlines() if line != f'start = ["{server.url}/"]'
+        )
+    )
     station.run("crawl", "--once", exits=1, crawl__browser="/nowhere/chromium")
     assert server.asked == ["/robots.txt", "/"]
 
 
-def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other_way(station: Station, server: Answers) -> None:
+def test_what_scripts_ask_for_goes_by_the_proxy_that_the_site_names_and_no_other_way(
+    station: Station, server: Answers
+) -> None:
     needed()
     board(server, {1: ["text"]})
     with proxying(Socks) as way:
         way.names = {"ullagetestullagetest.onion": ("127.0.0.1", server.port)}
         config = station.data / "ullage.toml"
-        config.write_text(f'{config.read_text()}\n[crawl.proxies.out]\naddress = "socks5h://127.0.0.1:{way.port}"\n')
+        config.write_text(
+            f"{config.read_text()}\n[crawl.proxies.out]\naddress ="
+            f' "socks5h://127.0.0.1:{way.port}"\n'
+        )
         more = f'allow_private = false\nproxy = "out"\n{OPTIONS}'
         station.site("spa", "http://ullagetestullagetest.onion/", "board", more)
         station.names = ["ullagetestullagetest.onion=127.0.0.1"]

@@ -1,4 +1,6 @@
-"""Sites in the shape of programs that cannot be run here, from crawl to match: every post once, every customer, nobody else."""
+"""Sites in the shape of programs that cannot be run here, from crawl to match: every post once,
+every customer, nobody else.
+"""
 
 import pytest
 
@@ -11,10 +13,17 @@ from ullage import setup
 from ullage.settings import Context
 
 NOTHING = {"author", "published_at"}
-UNTOLD = {"raw_paste": NOTHING, "github_gists": NOTHING, "github_code": {"published_at"}, "pastebin_archive": {"author"}}
+UNTOLD = {
+    "raw_paste": NOTHING,
+    "github_gists": NOTHING,
+    "github_code": {"published_at"},
+    "pastebin_archive": {"author"},
+}
 """What the pages of these do not tell of a paste."""
 LEAST = 4
-"""Lines of a site's file: what it runs, where it is, on what ground it is read, who answers for it."""
+"""Lines of a site's file: what it runs, where it is, on what ground it is read, who answers for
+it.
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +42,20 @@ def test_every_post_comes_once(seen: ShapeVisits, shape: Shape) -> None:
     captures, planted = seen.captures(shape), seen.planted(shape)
     assert sorted(map(said, captures)) == sorted(planted)
     assert len({capture.post_id for capture in captures}) == len(planted) == plan().posts
-    assert {visits[name_of(shape)]["status"] for visits in (seen.first, seen.unchanged, seen.later, seen.deep)} == {"ok"}
+    assert {
+        visits[name_of(shape)]["status"]
+        for visits in (seen.first, seen.unchanged, seen.later, seen.deep)
+    } == {"ok"}
 
 
 def test_every_customer_is_exposed_and_nobody_else(seen: ShapeVisits, shape: Shape) -> None:
     assert seen.exposed[name_of(shape)] == {person.reference for person in plan().customers}
     row = seen.reach(shape)
-    assert (row.lines, row.captured, row.exposed) == (LEAST + len(shape.more), row.planted, CUSTOMERS)
+    assert (row.lines, row.captured, row.exposed) == (
+        LEAST + len(shape.more),
+        row.planted,
+        CUSTOMERS,
+    )
 
 
 def test_what_its_pages_tell_of_a_post_is_read(seen: ShapeVisits, shape: Shape) -> None:
@@ -50,19 +66,25 @@ def test_what_its_pages_tell_of_a_post_is_read(seen: ShapeVisits, shape: Shape) 
         assert bool(capture.thread) == shape.paged
         assert capture.author == ("" if "author" in untold else post.author)
         if "published_at" not in untold:
-            assert abs(capture.published_at - post.at) <= shape.precision, (capture.published_at, post.at)
+            assert abs(capture.published_at - post.at) <= shape.precision, (
+                capture.published_at,
+                post.at,
+            )
 
 
 def test_a_revisit_reads_what_is_new_and_little_more(seen: ShapeVisits, shape: Shape) -> None:
     name = name_of(shape)
     assert (seen.unchanged[name]["pages"], seen.unchanged[name]["captures"]) == (1, 0)
-    assert seen.later[name]["captures"] >= sum(len(texts) for _, texts in plan().later) - 2  # of a pinned thread it may not tell
+    # of a pinned thread it may not tell
+    assert seen.later[name]["captures"] >= sum(len(texts) for _, texts in plan().later) - 2
     assert seen.later[name]["pages"] <= 12
     assert seen.deep[name]["captures"] >= len(plan().back_dated)
 
 
 SAMPLES_ALONE = {"mhonarc"}
-"""A preset without a whole site here, whose mails have a page each: it is held to its samples, and `docs/sites.md` says so."""
+"""A preset without a whole site here, whose mails have a page each: it is held to its samples,
+and `docs/sites.md` says so.
+"""
 
 
 def test_every_preset_that_reads_something_is_held_to_a_whole_site() -> None:

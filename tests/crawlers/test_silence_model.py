@@ -7,12 +7,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crawlers.sites.posting_rhythm import DAY_HOURS, HORIZON_HOURS, HOUR, LEAST_ARRIVALS, WINDOW_DAYS, SilenceModel, learn, text
+from crawlers.sites.posting_rhythm import (
+    DAY_HOURS,
+    HORIZON_HOURS,
+    HOUR,
+    LEAST_ARRIVALS,
+    WINDOW_DAYS,
+    SilenceModel,
+    learn,
+    text,
+)
 
 MONDAY = 19_723 * DAY_HOURS
-"""2024-01-01, a Monday, at midnight in UTC, as an hour of Unix time; of that year no holiday is known."""
+"""2024-01-01, a Monday, at midnight in UTC, as an hour of Unix time; of that year no holiday is
+known.
+"""
 FESTIVAL = 20_499 * DAY_HOURS
-"""2026-02-15, a Sunday: the first of nine days of Spring Festival. The Saturday before it is worked."""
+"""2026-02-15, a Sunday: the first of nine days of Spring Festival.
+
+The Saturday before it is worked.
+"""
 DAY = DAY_HOURS
 YEAR = 365.0
 
@@ -21,13 +35,20 @@ def at(hour: int) -> float:
     return hour * HOUR
 
 
-def learnt(hours: list[int], now: int, blind: list[tuple[float, float]] | None = None) -> SilenceModel:
+def learnt(
+    hours: list[int], now: int, blind: list[tuple[float, float]] | None = None
+) -> SilenceModel:
     found = learn(dict.fromkeys(hours, 1), blind or [], at(now))
     assert found is not None
     return found
 
 
-def patience(rhythm: SilenceModel, last: int, quiet_days: float = YEAR, blind: list[tuple[float, float]] | None = None) -> float:
+def patience(
+    rhythm: SilenceModel,
+    last: int,
+    quiet_days: float = YEAR,
+    blind: list[tuple[float, float]] | None = None,
+) -> float:
     """Hours after `last` when something new is overdue."""
     until = rhythm.expected_by(at(last) + 1, blind or [], quiet_days, 0.0)
     return HORIZON_HOURS if until is None else until / HOUR - last
@@ -43,7 +64,12 @@ def hourly(days: int) -> list[int]:
 
 def office(weeks: int, first: int = MONDAY) -> list[int]:
     """Something new each hour from 8 to 18 on working days."""
-    return [first + (7 * week + day) * DAY + hour for week in range(weeks) for day in range(5) for hour in range(8, 18)]
+    return [
+        first + (7 * week + day) * DAY + hour
+        for week in range(weeks)
+        for day in range(5)
+        for hour in range(8, 18)
+    ]
 
 
 def test_who_posts_once_a_week_is_judged_by_weeks_and_who_posts_each_hour_by_hours() -> None:
@@ -60,7 +86,8 @@ def test_a_night_and_a_weekend_that_were_always_silent_say_nothing() -> None:
     assert friday + patience(rhythm, friday) > monday_morning
     assert friday + patience(rhythm, friday) < monday_morning + DAY
     monday_noon = MONDAY + 8 * 7 * DAY + 12
-    assert patience(learnt([*hours, monday_noon], monday_noon + 1), monday_noon) > 20  # the night behind it
+    # the night behind it
+    assert patience(learnt([*hours, monday_noon], monday_noon + 1), monday_noon) > 20
 
 
 def test_a_new_site_has_no_rhythm_yet() -> None:
@@ -76,7 +103,9 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
 
 
 def test_idle_days_that_were_there_before_are_waited_for() -> None:
-    """Busy weeks with three silent days in each: the product of hours alone would call the second silent day rare."""
+    """Busy weeks with three silent days in each: the product of hours alone would call the
+    second silent day rare.
+    """
     hours = [h for h in hourly(56) if (h - MONDAY) // DAY % 7 < 4 and 8 <= h % DAY < 22]
     rhythm = learnt(hours, hours[-1] + 1)
     gaps = [b - a - 1 for a, b in pairwise(hours)]
@@ -94,7 +123,9 @@ def test_hours_in_which_we_were_blind_teach_nothing_and_count_for_nothing() -> N
     assert learnt(broken, hours[-1] + 1).longest == 5 * DAY
     last = hours[-1]
     seen = patience(rhythm, last)
-    assert patience(rhythm, last, blind=[(at(last + 1), at(last + 100))]) == pytest.approx(seen + 100, abs=2)
+    assert patience(rhythm, last, blind=[(at(last + 1), at(last + 100))]) == pytest.approx(
+        seen + 100, abs=2
+    )
     assert patience(rhythm, last, blind=[(at(last + 1), float("inf"))]) == HORIZON_HOURS
 
 
@@ -116,14 +147,20 @@ def test_a_holiday_teaches_nothing() -> None:
     rhythm = learnt([*before, *behind], behind[-1] + 1)
     assert rhythm.longest < 3 * DAY
     assert rhythm.silences == pytest.approx(learnt(before, before[-1] + 1).silences, rel=0.05)
-    assert learn(dict.fromkeys(range(FESTIVAL, FESTIVAL + 9 * DAY, 4), 1), [], at(FESTIVAL + 9 * DAY)) is None
+    assert (
+        learn(dict.fromkeys(range(FESTIVAL, FESTIVAL + 9 * DAY, 4), 1), [], at(FESTIVAL + 9 * DAY))
+        is None
+    )
 
 
 def test_a_weekend_that_is_worked_is_judged_as_a_working_day() -> None:
     """2026-02-28 is a Saturday that makes up for the holiday, the Saturday a week later is not."""
     hours, ten = office(6, FESTIVAL + 15 * DAY), DAY + 10
     worked, idle = FESTIVAL + 13 * DAY + 10, FESTIVAL + 20 * DAY + 10
-    on_worked, on_idle = learnt([*hours, worked], hours[-1] + 1), learnt([*hours, idle], hours[-1] + 1)
+    on_worked, on_idle = (
+        learnt([*hours, worked], hours[-1] + 1),
+        learnt([*hours, idle], hours[-1] + 1),
+    )
     assert on_idle.chance[ten] > on_worked.chance[ten]
     assert on_worked.chance[10] > 0.9
 
@@ -146,7 +183,9 @@ def test_patience_grows_with_how_rare_a_silence_has_to_be() -> None:
 
 @pytest.mark.parametrize("rate", [0.02, 0.2, 0.9])
 def test_a_site_that_goes_on_as_before_is_hardly_ever_called_quiet(rate: float) -> None:
-    """A hundred sites for eight weeks after eight weeks of learning: by the rule about 15 false alarms; twice that fails."""
+    """A hundred sites for eight weeks after eight weeks of learning: by the rule about 15 false
+    alarms; twice that fails.
+    """
     alarms = 0
     for seed in range(100):
         chance = random.Random(seed)
@@ -156,7 +195,9 @@ def test_a_site_that_goes_on_as_before_is_hardly_ever_called_quiet(rate: float) 
         if rhythm is None:
             continue
         later = [h for h in hours if h >= cut]
-        alarms += sum(b - a > patience(rhythm, a) for a, b in pairwise(later) if b - a > rhythm.longest)
+        alarms += sum(
+            b - a > patience(rhythm, a) for a, b in pairwise(later) if b - a > rhythm.longest
+        )
     assert alarms <= 30
 
 

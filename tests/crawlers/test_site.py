@@ -9,14 +9,22 @@ from crawlers.sites.site import Site, SiteFolder, read_site
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError, FaultsError
 
-GOOD = 'platform = "bepasty"\nstart = ["https://paste.example/"]\nlegal_basis = "PIPL 13"\nowner = "team"\n'
+GOOD = (
+    'platform = "bepasty"\nstart = ["https://paste.example/"]\nlegal_basis = "PIPL 13"\nowner ='
+    ' "team"\n'
+)
 
 
 def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> None:
     (tmp_path / "some-paste.toml").write_text(GOOD)
     site = read_site(tmp_path / "some-paste.toml")
     assert (site.name, site.delay_seconds, site.concurrency) == ("some-paste", 2.0, 1)
-    assert (site.robots, site.verify_certificates, site.allow_private, site.enabled) == (True, True, False, True)
+    assert (site.robots, site.verify_certificates, site.allow_private, site.enabled) == (
+        True,
+        True,
+        False,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,11 +42,17 @@ def test_a_site_is_named_as_its_file_and_polite_by_default(tmp_path: Path) -> No
         (GOOD + "= 3", r"x\.toml: is no TOML"),
         (GOOD + 'category = "诸葛"', r"x\.toml: category: .*'paste'.*'forum'"),
         (GOOD.replace("bepasty", "ingest") + "[options]\nlist = 1", r"x\.toml: options.list"),
-        (GOOD.replace("bepasty", "ingest") + '[options]\nlist = "x"', r"x\.toml: options.list: platform ingest has no options"),
+        (
+            GOOD.replace("bepasty", "ingest") + '[options]\nlist = "x"',
+            r"x\.toml: options.list: platform ingest has no options",
+        ),
         (GOOD.replace("start", "# start"), r"x\.toml: start: is missing"),
         (GOOD.replace("platform", "plat.form"), r"x\.toml: platform: Field required"),
         (GOOD.replace('["https://paste.example/"]', "[]"), r"x\.toml: start: is missing"),
-        (GOOD.replace("https://paste.example/", "https://[paste/"), r"x\.toml: start: holds something that is no http"),
+        (
+            GOOD.replace("https://paste.example/", "https://[paste/"),
+            r"x\.toml: start: holds something that is no http",
+        ),
         (
             GOOD.replace("https://paste.example/", "https://paste.example:99999/"),
             r"x\.toml: start: holds something that is no http",
@@ -63,7 +77,10 @@ def test_a_knob_of_any_sign_that_nobody_knows_is_named(tmp_path: Path, knob: str
 
 
 def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
-    wrong = 'platform = "bepasty"\nstart = ["ftp://x"]\nhost = ["y"]\ndelay_seconds = -1\nowner = "team"\n[options]\nlist = "x"'
+    wrong = (
+        'platform = "bepasty"\nstart = ["ftp://x"]\nhost = ["y"]\ndelay_seconds = -1\nowner ='
+        ' "team"\n[options]\nlist = "x"'
+    )
     (tmp_path / "x.toml").write_text(wrong)
     with pytest.raises(FaultsError) as caught:
         read_site(tmp_path / "x.toml", platform_of)
@@ -73,11 +90,17 @@ def test_all_that_is_wrong_with_a_file_is_said_at_once(tmp_path: Path) -> None:
     assert said[3] == "host: did you mean hosts?"
 
 
-def test_what_is_wrong_with_the_whole_is_said_beside_what_is_wrong_with_a_knob(tmp_path: Path) -> None:
+def test_what_is_wrong_with_the_whole_is_said_beside_what_is_wrong_with_a_knob(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "x.toml").write_text('platform = "ingest"\nowner = ""\n[options]\nlist = "x"')
     with pytest.raises(FaultsError) as caught:
         read_site(tmp_path / "x.toml")
-    assert [fault.split(": ")[1] for fault in caught.value.faults] == ["legal_basis", "owner", "options.list"]
+    assert [fault.split(": ")[1] for fault in caught.value.faults] == [
+        "legal_basis",
+        "owner",
+        "options.list",
+    ]
 
 
 def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
@@ -88,7 +111,8 @@ def test_no_two_sites_have_one_name(tmp_path: Path) -> None:
     assert sorted(sites) == ["a", "e"], "the file that is itself named so keeps the name"
     assert sorted(folder.refused) == ["b", "c", "d"]
     assert [str(fault).partition(".toml: ")[2] for fault in faults] == [
-        f"name: {name} is the name in {other}.toml too: no two sites have one" for name, other in ("aa", "xd", "xc")
+        f"name: {name} is the name in {other}.toml too: no two sites have one"
+        for name, other in ("aa", "xd", "xc")
     ]
 
 
@@ -98,10 +122,16 @@ def test_a_site_name_is_fit_for_a_label_and_a_file(tmp_path: Path) -> None:
         read_site(tmp_path / "Bad Name.toml")
 
 
-@pytest.mark.parametrize("name", ["13800138000", "forum-13800138000", "123456789012", "board.1-2345-6789-0"])
-def test_a_name_that_findings_could_not_say_is_refused_as_it_is_configured(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["13800138000", "forum-13800138000", "123456789012", "board.1-2345-6789-0"]
+)
+def test_a_name_that_findings_could_not_say_is_refused_as_it_is_configured(
+    tmp_path: Path, name: str
+) -> None:
     (tmp_path / f"{name}.toml").write_text(GOOD)
-    with pytest.raises(ConfigError, match=r"name: reads like .* would call it `other`: choose another name"):
+    with pytest.raises(
+        ConfigError, match=r"name: reads like .* would call it `other`: choose another name"
+    ):
         read_site(tmp_path / f"{name}.toml")
 
 
@@ -113,7 +143,9 @@ def test_no_site_has_a_name_that_stands_for_something_else(tmp_path: Path, name:
 
 
 def test_a_site_for_ingest_alone_needs_no_start_and_is_not_crawled(tmp_path: Path) -> None:
-    (tmp_path / "feed.toml").write_text('platform = "ingest"\nlegal_basis = "PIPL 13"\nowner = "team"\ncategory = "chat"\n')
+    (tmp_path / "feed.toml").write_text(
+        'platform = "ingest"\nlegal_basis = "PIPL 13"\nowner = "team"\ncategory = "chat"\n'
+    )
     site = read_site(tmp_path / "feed.toml")
     assert (site.start, site.is_crawled, site.category) == ((), False, "chat")
     assert make_site().is_crawled
@@ -138,7 +170,11 @@ def test_a_site_for_ingest_alone_needs_no_start_and_is_not_crawled(tmp_path: Pat
     ],
 )
 def test_the_section_is_the_list_under_which_a_post_stands(url: str, section: str) -> None:
-    starts = ["http://board.example/f/", "http://Board.example/f/loans?page=1#top", "http://cards.example:8080"]
+    starts = [
+        "http://board.example/f/",
+        "http://Board.example/f/loans?page=1#top",
+        "http://cards.example:8080",
+    ]
     assert make_site(start=starts, hosts=["cdn.example"]).section_of(url) == section
 
 
@@ -151,7 +187,10 @@ def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
     sites, faults = folder.read()
     assert list(sites) == ["good"]
     assert sorted(folder.refused) == ["bad", "unknown"]
-    assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == ["bad.toml", "unknown.toml"]
+    assert [str(fault).split(":")[0].rpartition("/")[2] for fault in faults] == [
+        "bad.toml",
+        "unknown.toml",
+    ]
 
 
 def test_a_file_is_read_again_when_it_has_changed_and_not_otherwise(tmp_path: Path) -> None:
@@ -200,13 +239,19 @@ def test_a_file_is_read_again_when_it_has_changed_and_not_otherwise(tmp_path: Pa
 )
 def test_a_site_allows_the_hosts_and_ports_that_its_file_names(url: str, allowed: bool) -> None:
     starts = ["http://Board.example:8080/", "http://plain.example/list", "https://safe.example/"]
-    assert make_site(start=starts, hosts=["cdn.example", "files.example:9000"]).allows(url) == allowed
+    assert (
+        make_site(start=starts, hosts=["cdn.example", "files.example:9000"]).allows(url) == allowed
+    )
 
 
-@pytest.mark.parametrize("host", ["http://cdn.example", "cdn.example/x", "me@cdn.example", "cdn.example:x", ""])
+@pytest.mark.parametrize(
+    "host", ["http://cdn.example", "cdn.example/x", "me@cdn.example", "cdn.example:x", ""]
+)
 def test_a_host_is_a_host_and_no_address(tmp_path: Path, host: str) -> None:
     (tmp_path / "x.toml").write_text(GOOD + f'hosts = ["{host}"]')
-    with pytest.raises(ConfigError, match="hosts: holds something that is neither HOST nor HOST:PORT"):
+    with pytest.raises(
+        ConfigError, match="hosts: holds something that is neither HOST nor HOST:PORT"
+    ):
         read_site(tmp_path / "x.toml")
 
 

@@ -1,4 +1,6 @@
-"""A site's state from visit to visit: adopted, doubted, acquitted, kept over restarts; its history; the way out."""
+"""A site's state from visit to visit: adopted, doubted, acquitted, kept over restarts; its
+history; the way out.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +27,13 @@ def site_states(frontier: Frontier, clock: HeldClock) -> SiteStates:
     return SiteStates(frontier, Egress(), clock.as_clock())
 
 
-def visit(site_states: SiteStates, clock: HeldClock, outcome: str, site: str = "board", pause: float = 300.0) -> str | None:
+def visit(
+    site_states: SiteStates,
+    clock: HeldClock,
+    outcome: str,
+    site: str = "board",
+    pause: float = 300.0,
+) -> str | None:
     """One visit whose list came to `outcome`; the state after it, and `pause` seconds go by."""
     seen = Evidence()
     seen.note(outcome, head=True)
@@ -44,7 +52,11 @@ def test_why_a_site_was_not_seen_is_kept_with_its_state(
     assert why(site_states) == ""
     assert (visit(site_states, clock, "dns"), why(site_states)) == ("unreachable", "dns")
     since = report(site_states).since
-    assert (visit(site_states, clock, "tls"), why(site_states), report(site_states).since) == ("unreachable", "tls", since)
+    assert (visit(site_states, clock, "tls"), why(site_states), report(site_states).since) == (
+        "unreachable",
+        "tls",
+        since,
+    )
     frontier.close()
     again = Frontier(tmp_path, KEY, clock.as_clock())
     later = SiteStates(again, Egress(), clock.as_clock())
@@ -53,18 +65,28 @@ def test_why_a_site_was_not_seen_is_kept_with_its_state(
     again.close()
 
 
-def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(site_states: SiteStates, clock: HeldClock) -> None:
+def test_a_site_in_doubt_keeps_its_state_and_has_a_reason(
+    site_states: SiteStates, clock: HeldClock
+) -> None:
     site_states.egress.total = 3
     assert (visit(site_states, clock, "ok"), why(site_states)) == ("ok", "")
     assert (visit(site_states, clock, "refused"), why(site_states)) == ("ok", "refused")
     assert (visit(site_states, clock, "refused"), why(site_states)) == ("unreachable", "refused")
-    assert (visit(site_states, clock, "refused", site="fresh"), why(site_states, "fresh")) == (None, "refused")
+    assert (visit(site_states, clock, "refused", site="fresh"), why(site_states, "fresh")) == (
+        None,
+        "refused",
+    )
 
 
-def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(site_states: SiteStates, clock: HeldClock) -> None:
+def test_addresses_that_we_refuse_are_no_fault_of_the_way_out(
+    site_states: SiteStates, clock: HeldClock
+) -> None:
     site_states.egress.total = 4
     for site in "abcd":
-        assert (visit(site_states, clock, "address", site=site), why(site_states, site)) == ("unreachable", "address")
+        assert (visit(site_states, clock, "address", site=site), why(site_states, site)) == (
+            "unreachable",
+            "address",
+        )
     assert site_states.egress.up
     for site in "abcd":
         visit(site_states, clock, "dns", site=site)
@@ -81,7 +103,12 @@ def read(frontier: Frontier, clock: HeldClock, *posts: Post, site: str = "board"
 
 
 def posted(name: str, at: float | None) -> Post:
-    return Post(name, f"http://board.example/{name}", b"", published_at=datetime.fromtimestamp(at, UTC) if at else None)
+    return Post(
+        name,
+        f"http://board.example/{name}",
+        b"",
+        published_at=datetime.fromtimestamp(at, UTC) if at else None,
+    )
 
 
 def report(site_states: SiteStates) -> SiteReport:
@@ -100,7 +127,9 @@ def report(site_states: SiteStates) -> SiteReport:
         ("timeout", "unreachable"),
     ],
 )
-def test_a_lone_site_is_in_its_state_after_one_visit(site_states: SiteStates, clock: HeldClock, outcome: str, state: str) -> None:
+def test_a_lone_site_is_in_its_state_after_one_visit(
+    site_states: SiteStates, clock: HeldClock, outcome: str, state: str
+) -> None:
     assert visit(site_states, clock, "ok") == "ok"
     since = clock.wall()
     assert visit(site_states, clock, outcome) == state
@@ -109,11 +138,15 @@ def test_a_lone_site_is_in_its_state_after_one_visit(site_states: SiteStates, cl
     assert report(site_states).since == (NOON if state == "ok" else since)
 
 
-def test_a_state_survives_a_restart(site_states: SiteStates, clock: HeldClock, frontier: Frontier, tmp_path: Path) -> None:
+def test_a_state_survives_a_restart(
+    site_states: SiteStates, clock: HeldClock, frontier: Frontier, tmp_path: Path
+) -> None:
     visit(site_states, clock, "blocked")
     frontier.close()
     again = Frontier(tmp_path, KEY, clock.as_clock())
-    assert SiteStates(again, Egress(), clock.as_clock()).report(BOARD) == SiteReport(site="board", state="blocked", since=NOON)
+    assert SiteStates(again, Egress(), clock.as_clock()).report(BOARD) == SiteReport(
+        site="board", state="blocked", since=NOON
+    )
     again.close()
 
 
@@ -131,25 +164,42 @@ def test_that_nothing_answers_is_blamed_at_the_second_visit_and_counts_from_the_
     assert report(site_states).since == since
 
 
-def test_one_slip_between_two_answers_is_no_state(site_states: SiteStates, clock: HeldClock) -> None:
+def test_one_slip_between_two_answers_is_no_state(
+    site_states: SiteStates, clock: HeldClock
+) -> None:
     site_states.egress.total = 4
-    states = [visit(site_states, clock, outcome) for outcome in ("ok", "timeout", "ok", "timeout", "ok")]
+    states = [
+        visit(site_states, clock, outcome) for outcome in ("ok", "timeout", "ok", "timeout", "ok")
+    ]
     assert states == ["ok"] * 5
 
 
-def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(site_states: SiteStates, clock: HeldClock) -> None:
+def test_while_the_way_out_is_down_sites_keep_their_state_and_get_it_back(
+    site_states: SiteStates, clock: HeldClock
+) -> None:
     site_states.egress.total = 4
     names = ("board", "b", "c", "d")
     for site in names:
         visit(site_states, clock, "ok" if site != "c" else "blocked", site)
-    assert [visit(site_states, clock, "dns") for _ in range(2)] == ["ok", "unreachable"]  # the fast one is visited twice before
+    # the fast one is visited twice before
+    assert [visit(site_states, clock, "dns") for _ in range(2)] == ["ok", "unreachable"]
     for site in ("b", "c", "d"):
         visit(site_states, clock, "dns", site)
     assert not site_states.egress.up
     coverage = site_states.coverage([make_site(name=name) for name in names])
-    assert {one.site: one.state for one in coverage.watched} == {"board": "ok", "b": "ok", "c": "blocked", "d": "ok"}
+    assert {one.site: one.state for one in coverage.watched} == {
+        "board": "ok",
+        "b": "ok",
+        "c": "blocked",
+        "d": "ok",
+    }
     assert (coverage.egress_up, coverage.sites) == (False, {"ok": 3, "blocked": 1})
-    assert [visit(site_states, clock, "dns", site) for site in names] == ["ok", "ok", "blocked", "ok"]
+    assert [visit(site_states, clock, "dns", site) for site in names] == [
+        "ok",
+        "ok",
+        "blocked",
+        "ok",
+    ]
     assert visit(site_states, clock, "ok", "b") == "ok"
     assert visit(site_states, clock, "ok", "c") == "ok"
     assert site_states.coverage([BOARD]).egress_up
@@ -167,7 +217,10 @@ def test_sites_without_a_state_are_told_as_such(site_states: SiteStates, clock: 
     assert site_states.coverage(sites[:1]).unseen == 2
 
 
-@pytest.mark.parametrize(("more", "letter"), [({"unread_past": 9}, "a"), ({"unread_past": 9, "waiting": 1}, "m"), ({}, "o")])
+@pytest.mark.parametrize(
+    ("more", "letter"),
+    [({"unread_past": 9}, "a"), ({"unread_past": 9, "waiting": 1}, "m"), ({}, "o")],
+)
 def test_a_site_whose_past_is_still_read_is_told_apart_from_one_that_is_not_read_whole(
     site_states: SiteStates, more: dict[str, int], letter: str
 ) -> None:
@@ -240,7 +293,9 @@ def test_what_was_given_up_is_tried_again_when_a_site_comes_back(
     assert (frontier.counts("board")["parked"], frontier.counts("board")["due"]) == (0, 1)
 
 
-def test_a_visit_that_asked_for_nothing_changes_nothing(site_states: SiteStates, clock: HeldClock) -> None:
+def test_a_visit_that_asked_for_nothing_changes_nothing(
+    site_states: SiteStates, clock: HeldClock
+) -> None:
     visit(site_states, clock, "login")
     assert site_states.settle(BOARD, Evidence(), UNKNOWN) == "login_expired"
 
@@ -263,7 +318,9 @@ def test_when_a_post_came(ago: float | None, known: bool, expected: float | None
     assert at == (None if expected is None else NOON + expected)
 
 
-def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(frontier: Frontier, clock: HeldClock) -> None:
+def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     old, now = posted("old", NOON - 3 * DAY), posted("now", NOON)
     read(frontier, clock, old, now, posted("undated", None))
     clock.advance(HOUR)
@@ -272,7 +329,10 @@ def test_posts_count_once_by_the_hour_in_which_they_came_and_by_what_they_have(f
     assert frontier.history.arrivals("board") == {hour - 72: 1, hour: 1, hour + 1: 1}
     standing = frontier.history.standing("board")
     assert standing.last_new == NOON + HOUR
-    assert (standing.profile.posts, standing.profile.fields) == (4, {"author": 0, "date": 2, "title": 0})
+    assert (standing.profile.posts, standing.profile.fields) == (
+        4,
+        {"author": 0, "date": 2, "title": 0},
+    )
 
 
 def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldClock) -> None:
@@ -285,7 +345,9 @@ def test_history_beyond_the_window_is_forgotten(frontier: Frontier, clock: HeldC
     assert len(frontier.history.blind("board")) == 1
 
 
-def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(frontier: Frontier, clock: HeldClock) -> None:
+def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     read(frontier, clock, posted("old", NOON))
     clock.advance(1000 * HOUR)
     read(frontier, clock, posted("ahead", None))
@@ -298,12 +360,19 @@ def test_what_a_clock_that_was_ahead_has_noted_counts_for_nothing(frontier: Fron
 
 
 def test_blind_times_of_all_and_of_one_are_put_together(frontier: Frontier) -> None:
-    for site, began, ended in (("", 20, 10), ("board", 30, 15), ("board", 60, 50), ("other", 99, 0)):
+    for site, began, ended in (
+        ("", 20, 10),
+        ("board", 30, 15),
+        ("board", 60, 50),
+        ("other", 99, 0),
+    ):
         frontier.history.note_blind(site, NOON - began, NOON - ended)
     assert frontier.history.blind("board") == [(NOON - 60, NOON - 50), (NOON - 30, NOON - 10)]
 
 
-def test_a_list_remembers_what_it_held_when_it_last_held_anything(frontier: Frontier, clock: HeldClock) -> None:
+def test_a_list_remembers_what_it_held_when_it_last_held_anything(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     began = frontier.begin_visit("board", [LIST])
     frontier.finish(frontier.lease("board"), PageContent(pages=(item(1), item(2))), began, 5_000)
     while leased := frontier.lease("board"):
@@ -319,7 +388,9 @@ def test_a_list_remembers_what_it_held_when_it_last_held_anything(frontier: Fron
     assert (head.entries, head.size) == (2, 5_000)
 
 
-def test_heartbeats_that_went_out_are_known_by_their_time(frontier: Frontier, clock: HeldClock) -> None:
+def test_heartbeats_that_went_out_are_known_by_their_time(
+    frontier: Frontier, clock: HeldClock
+) -> None:
     for second in range(10):
         frontier.history.note_beat(NOON + second, 100.0)
     assert frontier.history.beats(NOON + 2, NOON + 5) == 3
@@ -335,6 +406,9 @@ def test_sites_that_are_not_watched_are_counted_and_cost_no_rhythm(
         visit(site_states, clock, outcome, name)
     sites = [make_site(name=name, watch=name == "board") for name in ("board", "b", "c", "never")]
     first = site_states.coverage(sites)
-    assert ([one.site for one in first.watched], first.sites) == (["board"], {"ok": 2, "login_expired": 1})
+    assert ([one.site for one in first.watched], first.sites) == (
+        ["board"],
+        {"ok": 2, "login_expired": 1},
+    )
     monkeypatch.setattr(frontier.history, "_database", None)
     assert site_states.coverage(sites) == first  # nothing has changed, so nothing is read again

@@ -14,10 +14,18 @@ from ullage.records.heartbeat import STATES, SiteReport
 PAGES = {"due": 3, "leased": 0, "done": 40, "parked": 1}
 
 
-def row(name: str, next_visit: float = NOON + 240, enabled: bool = True, **report: object) -> SiteRow:
+def row(
+    name: str, next_visit: float = NOON + 240, enabled: bool = True, **report: object
+) -> SiteRow:
     why = str(report.pop("reason", ""))
     return SiteRow(
-        make_site(name=name, enabled=enabled), SiteReport(site=name, **report), "every hour", PAGES, next_visit, 2, reason=why
+        make_site(name=name, enabled=enabled),
+        SiteReport(site=name, **report),
+        "every hour",
+        PAGES,
+        next_visit,
+        2,
+        reason=why,
     )
 
 
@@ -28,10 +36,24 @@ def shown(*rows: SiteRow, width: int = 110) -> str:
 
 
 def test_a_line_says_state_since_when_and_what_is_expected() -> None:
-    whole = row("board", state="login_expired", since=NOON - 7200, last_new=NOON - 90_000, expected_by=NOON + 86_400)
+    whole = row(
+        "board",
+        state="login_expired",
+        since=NOON - 7200,
+        last_new=NOON - 90_000,
+        expected_by=NOON + 86_400,
+    )
     line = shown(whole).splitlines()[-1]
     assert line.split("  ")[0] == "board"
-    for part in ("login expired", "2 h ago", "25 h ago", "every hour", "09-22 14:13", "3 / 1", "in 4 min"):
+    for part in (
+        "login expired",
+        "2 h ago",
+        "25 h ago",
+        "every hour",
+        "09-22 14:13",
+        "3 / 1",
+        "in 4 min",
+    ):
         assert part in " ".join(line.split()), part
 
 
@@ -44,7 +66,12 @@ def test_what_is_not_known_is_a_dash_and_a_site_that_is_off_says_so() -> None:
 
 def test_a_site_that_others_collect_is_not_said_to_be_visited() -> None:
     fed = SiteRow(
-        make_site(name="chat", platform="ingest", start=()), SiteReport(site="chat"), "", dict.fromkeys(PAGES, 0), NOON, 0
+        make_site(name="chat", platform="ingest", start=()),
+        SiteReport(site="chat"),
+        "",
+        dict.fromkeys(PAGES, 0),
+        NOON,
+        0,
     )
     line = shown(fed).splitlines()[-1]
     assert line.split() == ["chat", "by", "ingest", "-", "-", "-", "0", "/", "0", "-"]
@@ -61,12 +88,25 @@ def test_a_state_has_its_reason_beside_it_and_the_words_are_explained() -> None:
         row("f", state="unreachable", reason="timeout", enabled=False),
     ]
     lines = [" ".join(line.split()) for line in shown(*rows).splitlines()]
-    for line in ("a unreachable: address", "b blocked: forbidden", "d ok -", "e not seen yet: tls", "f off"):
+    for line in (
+        "a unreachable: address",
+        "b blocked: forbidden",
+        "d ok -",
+        "e not seen yet: tls",
+        "f off",
+    ):
         assert any(one.startswith(line) for one in lines), line
     said = explained(rows)
     assert [line.split(":")[0] for line in said] == ["tls", "address", "forbidden"]
     assert "allow_private = true" in said[1]
-    assert [one.as_json()["reason"] for one in rows] == ["address", "forbidden", "address", "dns", "tls", "timeout"]
+    assert [one.as_json()["reason"] for one in rows] == [
+        "address",
+        "forbidden",
+        "address",
+        "dns",
+        "tls",
+        "timeout",
+    ]
     assert row("g", state="ok").as_json()["reason"] is None
 
 
@@ -78,7 +118,16 @@ def test_a_file_at_fault_has_a_line_and_says_that_nobody_visits_it() -> None:
 
 
 def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:
-    rows = [row(f"site-{state[:8]}", state=state, since=NOON - 9e6, last_new=NOON - 9e6, expected_by=NOON) for state in STATES]
+    rows = [
+        row(
+            f"site-{state[:8]}",
+            state=state,
+            since=NOON - 9e6,
+            last_new=NOON - 9e6,
+            expected_by=NOON,
+        )
+        for state in STATES
+    ]
     lines = shown(*rows, width=100).splitlines()
     assert len(lines) == len(STATES) + 3
     assert max(map(len, lines)) <= 100
@@ -86,5 +135,19 @@ def test_every_state_fits_a_terminal_of_a_hundred_columns() -> None:
 
 def test_a_program_gets_everything_with_null_for_never() -> None:
     found = row("board", state="quiet", since=NOON).as_json()
-    assert (found["state"], found["since"], found["last_new"], found["due"]) == ("quiet", "2026-09-21T14:13:20+00:00", None, 3)
-    assert set(found) >= {"expected_by", "rhythm", "next_visit", "last_success", "failures", "parked", "watch", "enabled"}
+    assert (found["state"], found["since"], found["last_new"], found["due"]) == (
+        "quiet",
+        "2026-09-21T14:13:20+00:00",
+        None,
+        3,
+    )
+    assert set(found) >= {
+        "expected_by",
+        "rhythm",
+        "next_visit",
+        "last_success",
+        "failures",
+        "parked",
+        "watch",
+        "enabled",
+    }

@@ -1,4 +1,6 @@
-"""Telegram without a server: a stub of Telethon's client plays recorded channels and updates, in Telethon's own types."""
+"""Telegram without a server: a stub of Telethon's client plays recorded channels and updates, in
+Telethon's own types.
+"""
 
 import asyncio
 from datetime import UTC, datetime
@@ -21,7 +23,13 @@ CHAT = 1234567890
 
 def said(number: int, text: str = "", **more: object) -> types.Message:
     peer = types.PeerChannel(CHAT)
-    known = {"id": number, "peer_id": peer, "date": WHEN, "message": text or f"text {number}", "out": False}
+    known = {
+        "id": number,
+        "peer_id": peer,
+        "date": WHEN,
+        "message": text or f"text {number}",
+        "out": False,
+    }
     return types.Message(**known, from_id=types.PeerUser(77), **more)
 
 
@@ -42,7 +50,10 @@ def channel(name: str = "loans", **more: object) -> ChatChannel:
 
 
 class Stub:
-    """The client's methods that are used, over messages by number. `hidden` are left out of lists and there by number."""
+    """The client's methods that are used, over messages by number.
+
+    `hidden` are left out of lists and there by number.
+    """
 
     def __init__(self) -> None:
         self.messages: dict[int, types.Message] = {}
@@ -77,7 +88,9 @@ class Stub:
         if ids is not None:
             self.asked.append(list(ids))
             return [self.messages.get(number) for number in ids]
-        shown = sorted(number for number in self.messages if number > min_id and number not in self.hidden)
+        shown = sorted(
+            number for number in self.messages if number > min_id and number not in self.hidden
+        )
         return [self.messages[number] for number in (shown[:limit] if reverse else shown[-limit:])]
 
 
@@ -86,8 +99,16 @@ class Ledger(dict):
         return self.get(name, "")
 
 
-def run(stub: Stub, ledger: Ledger, channels=None, until=lambda batches: batches[-1].answered, monkeypatch=None) -> list:
-    """The batches of a session, cursors kept as the runner keeps them, until one is what is waited for."""
+def run(
+    stub: Stub,
+    ledger: Ledger,
+    channels=None,
+    until=lambda batches: batches[-1].answered,
+    monkeypatch=None,
+) -> list:
+    """The batches of a session, cursors kept as the runner keeps them, until one is what is
+    waited for.
+    """
 
     async def act() -> list:
         session = TelegramSession.__new__(TelegramSession)
@@ -119,7 +140,9 @@ def stub() -> Stub:
 
 def test_a_first_reading_takes_the_last_messages_and_the_next_what_is_new(stub: Stub) -> None:
     ledger = Ledger()
-    assert texts(run(stub, ledger, {"loans": channel(history=5)})) == [f"text {number}" for number in range(16, 21)]
+    assert texts(run(stub, ledger, {"loans": channel(history=5)})) == [
+        f"text {number}" for number in range(16, 21)
+    ]
     assert ledger == {"telegram:loans": "20"}
     stub.messages[21] = said(21)
     assert texts(run(stub, ledger)) == ["text 21"]
@@ -148,9 +171,16 @@ def test_what_a_message_says_goes_into_its_line(stub: Stub) -> None:
     forward = types.MessageFwdHeader(date=WHEN, from_id=types.PeerChannel(99))
     reply = types.MessageReplyHeader(reply_to_msg_id=5, reply_to_top_id=3)
     stub.messages = {21: said(21, "内料", fwd_from=forward, reply_to=reply, edit_date=WHEN)}
-    [message] = [one for batch in run(stub, Ledger({"telegram:loans": "20"})) for one in batch.messages]
+    [message] = [
+        one for batch in run(stub, Ledger({"telegram:loans": "20"})) for one in batch.messages
+    ]
     line = message.line
-    assert (line.site, line.channel, line.message_id, line.author) == ("loans", "@loans", "21", "77")
+    assert (line.site, line.channel, line.message_id, line.author) == (
+        "loans",
+        "@loans",
+        "21",
+        "77",
+    )
     assert (line.reply_to, line.thread, line.forwarded_from, line.edited) == ("5", "3", "99", True)
     assert (line.published_at, line.url) == (WHEN, "https://t.me/loans/21")
     assert message.event == f"21/{int(WHEN.timestamp())}"
@@ -160,7 +190,9 @@ def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> Non
     async def act() -> list:
         session = TelegramSession.__new__(TelegramSession)
         session.make = lambda *_: stub
-        session.__init__(["1", "h", "s"], "reader", {"loans": channel()}, Ledger({"telegram:loans": "20"}))
+        session.__init__(
+            ["1", "h", "s"], "reader", {"loans": channel()}, Ledger({"telegram:loans": "20"})
+        )
         found, batches = [], session.batches()
         while not (found and found[-1].answered):
             found.append(await anext(batches))
@@ -174,13 +206,31 @@ def test_updates_of_edits_and_removals_are_taken_as_they_come(stub: Stub) -> Non
 
 
 def file(number: int, size: int) -> types.Message:
-    known = {"id": number, "access_hash": 1, "file_reference": b"", "date": WHEN, "mime_type": "text/csv", "dc_id": 1}
+    known = {
+        "id": number,
+        "access_hash": 1,
+        "file_reference": b"",
+        "date": WHEN,
+        "mime_type": "text/csv",
+        "dc_id": 1,
+    }
     named = [types.DocumentAttributeFilename(f"{number}.csv")]
-    return said(number, media=types.MessageMediaDocument(document=types.Document(**known, size=size, attributes=named)))
+    return said(
+        number,
+        media=types.MessageMediaDocument(
+            document=types.Document(**known, size=size, attributes=named)
+        ),
+    )
 
 
 def test_a_file_is_read_with_its_message_and_what_is_not_read_is_said(stub: Stub) -> None:
-    stub.messages |= {21: file(21, 3), 22: file(22, 25 * 2**20), 23: file(23, 3), 24: file(24, 3), 25: said(25)}
+    stub.messages |= {
+        21: file(21, 3),
+        22: file(22, 25 * 2**20),
+        23: file(23, 3),
+        24: file(24, 3),
+        25: said(25),
+    }
     stub.files = {21: b"csv", 23: errors.FileReferenceExpiredError(None), 24: None}
     found = [one for batch in run(stub, Ledger({"telegram:loans": "20"})) for one in batch.messages]
     assert [(one.line.message_id, one.unread) for one in found] == [
@@ -209,7 +259,9 @@ def test_a_refusal_of_the_account_is_none_of_a_file(stub: Stub) -> None:
         ({"fails": ConnectionError()}, "unreachable"),
     ],
 )
-def test_a_session_that_is_refused_says_why(stub: Stub, change: dict[str, object], reason: str) -> None:
+def test_a_session_that_is_refused_says_why(
+    stub: Stub, change: dict[str, object], reason: str
+) -> None:
     for name, value in change.items():
         setattr(stub, name, value)
     with pytest.raises(BlindError) as caught:
@@ -227,7 +279,9 @@ def test_a_session_that_is_refused_says_why(stub: Stub, change: dict[str, object
         ("loans", {"entity": chat(username="loans", join_request=True)}, "closed"),
     ],
 )
-def test_a_channel_that_is_not_open_is_not_read(stub: Stub, name: str, change: dict[str, object], reason: str) -> None:
+def test_a_channel_that_is_not_open_is_not_read(
+    stub: Stub, name: str, change: dict[str, object], reason: str
+) -> None:
     for field, value in change.items():
         setattr(stub, field, value)
     found = run(stub, Ledger(), {name: channel(name)}, lambda batches: batches[-1].blind)

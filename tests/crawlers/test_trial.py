@@ -1,4 +1,6 @@
-"""What is found of a site that is tried, what file or mend follows from it, and that nothing of a page is shown."""
+"""What is found of a site that is tried, what file or mend follows from it, and that nothing of
+a page is shown.
+"""
 
 import asyncio
 import re
@@ -60,18 +62,26 @@ class StaticSite:
         page = self.pages.get(url)
         if isinstance(page, ProbeResponse):
             return page
-        return ProbeResponse(url, "gone") if page is None else ProbeResponse(url, "ok", response(url, page))
+        return (
+            ProbeResponse(url, "gone")
+            if page is None
+            else ProbeResponse(url, "ok", response(url, page))
+        )
 
 
 def response(url: str, body: str) -> Response:
     kind, named = (
-        (HtmlResponse, "text/html") if "<" in body else (TextResponse, "application/json" if body[:1] in "{[" else "text/plain")
+        (HtmlResponse, "text/html")
+        if "<" in body
+        else (TextResponse, "application/json" if body[:1] in "{[" else "text/plain")
     )
     headers = {"Content-Type": f"{named}; charset=utf-8", "Date": "Thu, 26 Nov 2026 12:00:00 GMT"}
     return kind(url, body=body.encode(), headers=headers, request=Request(url))
 
 
-def looked(told: StaticSite, site: Site | None = None, *, known: bool = False, start: str = BOARD) -> SiteSurvey:
+def looked(
+    told: StaticSite, site: Site | None = None, *, known: bool = False, start: str = BOARD
+) -> SiteSurvey:
     found = SiteSurvey(site or make_site(platform="board", start=[start]), is_known=known)
     asyncio.run(look(found, told, Presets()))
     return found
@@ -90,7 +100,11 @@ def spirit(**more: str | ProbeResponse) -> StaticSite:
     """A front page that leads to a board, a list, a thread, and a next page of the list."""
     rows = sample("spirit", "list")
     thread = "http://board.example/topic/7/ke-hu-%E5%90%8D/"
-    pages = {BOARD: rows, f"{BOARD}?page=2": rows.replace("/topic/7/", "/topic/8/"), thread: sample("spirit", "thread")}
+    pages = {
+        BOARD: rows,
+        f"{BOARD}?page=2": rows.replace("/topic/7/", "/topic/8/"),
+        thread: sample("spirit", "thread"),
+    }
     return StaticSite({**pages, **{f"{BOARD}{path}": page for path, page in more.items()}})
 
 
@@ -109,8 +123,14 @@ def test_a_board_is_told_by_its_marks_and_read_to_its_posts() -> None:
 
 def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
     """Machina: categories, then boards, then threads."""
-    index, topics, thread = (sample("machina", "list"), sample("machina", "list", 1), sample("machina", "thread"))
-    empty = re.sub(r"<div class=\"row m-0 px-3 py-2 border-bottom\">.*", "</div>", topics, flags=re.DOTALL)
+    index, topics, thread = (
+        sample("machina", "list"),
+        sample("machina", "list", 1),
+        sample("machina", "thread"),
+    )
+    empty = re.sub(
+        r"<div class=\"row m-0 px-3 py-2 border-bottom\">.*", "</div>", topics, flags=re.DOTALL
+    )
     told = StaticSite(
         {
             BOARD: index,
@@ -130,16 +150,30 @@ def test_a_front_page_leads_on_to_the_lists_until_one_holds_threads() -> None:
     ("told", "word", "part"),
     [
         (StaticSite({BOARD: "<p>x</p>"}, Robots(200, False, 0.0)), "robots", "robots.txt"),
-        (StaticSite({BOARD: "<p>x</p>"}, Robots(0, False, 0.0, "timeout")), "timeout", "robots.txt"),
+        (
+            StaticSite({BOARD: "<p>x</p>"}, Robots(0, False, 0.0, "timeout")),
+            "timeout",
+            "robots.txt",
+        ),
         (StaticSite({BOARD: ProbeResponse(BOARD, "dns")}), "dns", "answer"),
-        (StaticSite({BOARD: ProbeResponse(BOARD, "blocked", response(BOARD, "<p>x</p>"))}), "challenge", "wall"),
+        (
+            StaticSite({BOARD: ProbeResponse(BOARD, "blocked", response(BOARD, "<p>x</p>"))}),
+            "challenge",
+            "wall",
+        ),
         (StaticSite({BOARD: "<p>challenges.cloudflare.com/turnstile</p>"}), "challenge", "wall"),
-        (StaticSite({BOARD: "<form><input type=password></form>" + "<p>members only</p>" * 99}), "login", "login"),
+        (
+            StaticSite({BOARD: "<form><input type=password></form>" + "<p>members only</p>" * 99}),
+            "login",
+            "login",
+        ),
         (StaticSite({BOARD: "<p>a page of text</p>" * 99}), "empty", "list"),
         (StaticSite({}), "gone", "answer"),
     ],
 )
-def test_what_speaks_against_a_site_is_said_at_its_part(told: StaticSite, word: str, part: str) -> None:
+def test_what_speaks_against_a_site_is_said_at_its_part(
+    told: StaticSite, word: str, part: str
+) -> None:
     found = looked(told)
     assert found.word == word
     assert said(found)[part][0] == "FAULT"
@@ -152,11 +186,16 @@ def test_a_small_form_to_log_in_with_is_no_wall() -> None:
     told.pages = {url: str(page).replace("</body>", box) for url, page in told.pages.items()}
     found = looked(told)
     assert (found.word, len(found.posts)) == ("", 1)
-    assert said(found)["login"] == ("ok", "none: a guest reads it, and sees a small form to log in with")
+    assert said(found)["login"] == (
+        "ok",
+        "none: a guest reads it, and sees a small form to log in with",
+    )
 
 
 def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
-    listing = "".join(f'<div class="thing"><a href="/show/{n}/a-title">x</a></div>' for n in range(7))
+    listing = "".join(
+        f'<div class="thing"><a href="/show/{n}/a-title">x</a></div>' for n in range(7)
+    )
     found = looked(StaticSite({BOARD: f"<html><body>{listing}</body></html>"}))
     assert said(found)["list"][1].endswith("it leads to 7 to /show/*/a-title")
     assert said(found)["software"][0] == "FAULT"
@@ -165,26 +204,40 @@ def test_a_page_that_nothing_reads_says_what_it_leads_to() -> None:
 def test_a_front_page_without_a_list_leads_to_one_that_is_called_so() -> None:
     told = spirit()
     told.pages = {
-        url.replace(BOARD, f"{BOARD}forum/", 1) if url.startswith(f"{BOARD}?") else url: page for url, page in told.pages.items()
+        url.replace(BOARD, f"{BOARD}forum/", 1) if url.startswith(f"{BOARD}?") else url: page
+        for url, page in told.pages.items()
     }
     lists = {f"{BOARD}forum/": told.pages.pop(BOARD)}
-    home = '<html><body><nav><a href="/forum/">Forum</a> <a href="/about">about</a></nav>' + "<p>welcome</p>" * 99
+    home = (
+        '<html><body><nav><a href="/forum/">Forum</a> <a href="/about">about</a></nav>'
+        + "<p>welcome</p>" * 99
+    )
     found = looked(StaticSite({**told.pages, **lists, BOARD: home}))
     assert (found.site.start, len(found.posts)) == ((f"{BOARD}forum/",), 1)
-    assert said(found)["address"] == ("WARN", "no list is on it; it leads to /forum/, at which all below was found")
+    assert said(found)["address"] == (
+        "WARN",
+        "no list is on it; it leads to /forum/, at which all below was found",
+    )
 
 
-def test_software_that_is_known_behind_a_front_page_goes_before_what_the_front_page_looks_like() -> None:
+def test_known_software_outranks_the_look_of_its_front_page() -> None:
     told, program = spirit(), programs()[1]
-    home = "".join(f'<p class="news"><a href="/news/{n}">What is new in version {n}</a></p>' for n in range(6))
+    home = "".join(
+        f'<p class="news"><a href="/news/{n}">What is new in version {n}</a></p>' for n in range(6)
+    )
     news = {
-        f"{BOARD}news/{n}": program.site()["/t/offer-of-the-base-customers-in-lot-offer/31"].replace("user", f"{n}")
+        f"{BOARD}news/{n}": (
+            program.site()["/t/offer-of-the-base-customers-in-lot-offer/31"].replace("user", f"{n}")
+        )
         for n in range(6)
     }
     lists = {f"{BOARD}forum/": told.pages[BOARD]}
     home = f'<html><body><nav><a href="/forum/">Forum</a></nav>{home}</body></html>'
     found = looked(StaticSite({**told.pages, **news, **lists, BOARD: home}))
-    assert (found.site.start, found.read_as and found.read_as.platform) == ((f"{BOARD}forum/",), "spirit")
+    assert (found.site.start, found.read_as and found.read_as.platform) == (
+        (f"{BOARD}forum/",),
+        "spirit",
+    )
 
 
 def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
@@ -194,7 +247,10 @@ def test_a_thread_is_no_list_and_an_empty_board_no_unknown_software() -> None:
     index = sample("machina", "list")
     empty = looked(StaticSite({BOARD: index, f"{BOARD}forum/general-2/": "<p>nothing yet</p>"}))
     assert said(empty)["software"] == ("ok", "machina: 2 marks of it")
-    assert said(empty)["list"][1] == "it leads to 3 other lists; of those that were opened none leads to a post"
+    assert (
+        said(empty)["list"][1]
+        == "it leads to 3 other lists; of those that were opened none leads to a post"
+    )
     assert not list(mends(empty, Presets()))
 
 
@@ -207,9 +263,15 @@ def test_software_of_which_nothing_can_be_read_is_named_with_the_reason() -> Non
 
 
 def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> None:
-    front = "<html><body><h1><a class='home' href='/'>dpaste</a></h1><form>new</form>" + "<p>about</p>" * 99
+    front = (
+        "<html><body><h1><a class='home' href='/'>dpaste</a></h1><form>new</form>"
+        + "<p>about</p>" * 99
+    )
     found = looked(StaticSite({BOARD: front}))
-    assert "which reads no list here: dpaste (docs.dpaste.org), pastes without a public list" in said(found)["software"][1]
+    assert (
+        "which reads no list here: dpaste (docs.dpaste.org), pastes without a public list"
+        in said(found)["software"][1]
+    )
     (mend,) = mends(found, Presets())
     assert "page that links to them" in mend.why
 
@@ -217,7 +279,10 @@ def test_software_without_a_list_says_what_it_is_and_what_to_give_instead() -> N
 def test_a_paste_of_several_files_is_read_to_a_file() -> None:
     links = "".join(f'<a href="http://paste.example/K{n}">a paste</a> ' for n in range(3, 7))
     start = f"{BOARD}links.html"
-    pages = {start: f"<html><body>{links}</body></html>", "http://paste.example/K3": sample("pinnwand", "thread")}
+    pages = {
+        start: f"<html><body>{links}</body></html>",
+        "http://paste.example/K3": sample("pinnwand", "thread"),
+    }
     site = make_site(platform="pinnwand", start=[start], hosts=["paste.example"])
     found = looked(StaticSite({**pages, "http://paste.example/raw/K4": "text"}), site, known=True)
     assert [post.body for post in found.posts] == [b"text"]
@@ -225,7 +290,9 @@ def test_a_paste_of_several_files_is_read_to_a_file() -> None:
 
 @pytest.mark.parametrize("name", [one.name for one in Presets() if not one.unreadable])
 def test_what_a_preset_shows_in_its_samples_is_found_to_be_it(name: str) -> None:
-    """The page of each sample of a list, as the front page of a site: its own preset reads it, and none before it."""
+    """The page of each sample of a list, as the front page of a site: its own preset reads it,
+    and none before it.
+    """
     for one in shipped(name).sample:
         if one.role == "list" and one.recognised:
             here = ProbeResponse(one.url, "ok", one.response())
@@ -242,7 +309,10 @@ def test_a_paste_site_without_marks_is_read_where_the_text_is_one() -> None:
     raw = {f"http://paste.example/raw/Paste{n}": "a text" for n in range(5)}
     found = looked(StaticSite({**pages, **raw}), start=start)
     assert (found.word, found.read_as and found.read_as.platform) == ("", "raw_paste")
-    assert said(found)["software"] == ("WARN", "raw_paste, by what reads its pages: no mark of it is there")
+    assert said(found)["software"] == (
+        "WARN",
+        "raw_paste, by what reads its pages: no mark of it is there",
+    )
     assert said(found)["paste"] == ("ok", "1 post")
     pages_of_its_own = dict.fromkeys(raw, "<html><body>please log in</body></html>")
     assert looked(StaticSite({**pages, **pages_of_its_own}), start=start).word
@@ -252,16 +322,24 @@ def test_the_file_is_what_is_needed_and_invents_neither_ground_nor_owner() -> No
     found = looked(spirit(), make_site(platform="board", start=[BOARD], allow_private=True))
     text = file_of(found, "PIPL 13", 'the "team"', NOW)
     assert tomllib.loads(text) == {
-        "platform": "spirit", "start": [BOARD], "allow_private": True, "legal_basis": "PIPL 13", "owner": 'the "team"',
+        "platform": "spirit", "start": [BOARD], "allow_private": True, "legal_basis": "PIPL 13",
+        "owner": 'the "team"',
     }  # fmt: skip
-    assert text.startswith("# Tried on 2026-11-26: 1 thread on its first list, 1 post behind one of them.\n")
-    assert tomllib.loads(file_of(found, "", "", NOW)).keys() == {"platform", "start", "allow_private"}
+    assert text.startswith(
+        "# Tried on 2026-11-26: 1 thread on its first list, 1 post behind one of them.\n"
+    )
+    assert tomllib.loads(file_of(found, "", "", NOW)).keys() == {
+        "platform",
+        "start",
+        "allow_private",
+    }
     assert "for you to say" in file_of(found, "", "", NOW)
 
 
 def items(times: list[datetime]) -> str:
     metas = {
-        f"Abcd{n:04}": {"file-meta": {"complete": True, "timestamp-upload": int(t.timestamp())}} for n, t in enumerate(times)
+        f"Abcd{n:04}": {"file-meta": {"complete": True, "timestamp-upload": int(t.timestamp())}}
+        for n, t in enumerate(times)
     }
     return str(metas).replace("'", '"').replace("True", "true")
 
@@ -275,9 +353,16 @@ def items(times: list[datetime]) -> str:
         ([timedelta(days=2 * n) for n in range(30)], 1 / 24, 300.0),
     ],
 )
-def test_how_much_comes_is_told_by_the_times_of_a_list(ages: list[timedelta], an_hour: float, again: float) -> None:
+def test_how_much_comes_is_told_by_the_times_of_a_list(
+    ages: list[timedelta], an_hour: float, again: float
+) -> None:
     start = "http://paste.example/apis/rest/items"
-    told = StaticSite({start: items([NOW - age for age in ages]), "http://paste.example/Abcd0000/+inline": "a text"})
+    told = StaticSite(
+        {
+            start: items([NOW - age for age in ages]),
+            "http://paste.example/Abcd0000/+inline": "a text",
+        }
+    )
     comes = rate(looked(told, start=start), NOW)
     assert comes
     assert (comes.what, comes.at_least, comes.revisit_seconds) == ("pastes", False, again)
@@ -286,7 +371,11 @@ def test_how_much_comes_is_told_by_the_times_of_a_list(ages: list[timedelta], an
 
 def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
     topics = sample("machina", "list", 1)
-    row = topics[topics.index('<div class="row m-0 px-3 py-2 border-bottom">') : topics.index("</div></body>")]
+    row = topics[
+        topics.index('<div class="row m-0 px-3 py-2 border-bottom">') : topics.index(
+            "</div></body>"
+        )
+    ]
     more = "".join(row.replace("-27/", f"-{n}/").replace("9:58", f"9:{n}") for n in range(30, 34))
     told = StaticSite(
         {
@@ -294,7 +383,9 @@ def test_times_that_no_stamp_has_are_taken_from_the_rows_of_the_list() -> None:
             f"{BOARD}forum/general-2/topic/kehu-mingdan-27/": sample("machina", "thread"),
         }
     )
-    comes = rate(looked(told, start=f"{BOARD}forum/general-2/"), datetime(2026, 11, 26, 22, 30, tzinfo=UTC))
+    comes = rate(
+        looked(told, start=f"{BOARD}forum/general-2/"), datetime(2026, 11, 26, 22, 30, tzinfo=UTC)
+    )
     assert comes
     assert (comes.what, comes.at_least, comes.shown) == ("threads with something new", True, 5)
     assert comes.an_hour == pytest.approx(5.0, rel=0.1)
@@ -314,24 +405,58 @@ def test_a_board_of_which_classes_changed_and_not_the_menu_is_read_as_it_looks()
     content, start = Content(), f"{BOARD}viewforum.php?f=2"
     content.write(plan().first)
     phpbb = next(board for board in boards() if board.preset == "phpbb")
-    pages = {urljoin(BOARD, path): made().replace("主题", "出售一批资料") for path, made in phpbb.pages(content, BOARD)}
+    pages = {
+        urljoin(BOARD, path): made().replace("主题", "出售一批资料")
+        for path, made in phpbb.pages(content, BOARD)
+    }
     menu = '<a class="forumtitle" href="./viewforum.php?f=9">another</a>'
-    for old, new in (("topic", "thema"), ('class="content"', 'class="inhalt"'), ('id="p', 'id="beitrag')):
-        pages = {url: page.replace(old, new).replace("viewthema", "viewtopic") for url, page in pages.items()}
-    told = StaticSite({url: page.replace('<div id="', menu + '<div id="', 1) for url, page in pages.items()})
+    for old, new in (
+        ("topic", "thema"),
+        ('class="content"', 'class="inhalt"'),
+        ('id="p', 'id="beitrag'),
+    ):
+        pages = {
+            url: page.replace(old, new).replace("viewthema", "viewtopic")
+            for url, page in pages.items()
+        }
+    told = StaticSite(
+        {url: page.replace('<div id="', menu + '<div id="', 1) for url, page in pages.items()}
+    )
     found = looked(told, make_site(platform="phpbb", start=[start]), known=True)
     assert (found.lists, found.word) == (1, "")
-    assert {'- platform = "phpbb"', '+ platform = "board"', '+ links = "a.thematitle"'} <= set(mended(found))
+    assert {'- platform = "phpbb"', '+ platform = "board"', '+ links = "a.thematitle"'} <= set(
+        mended(found)
+    )
 
 
-def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_preset_reads() -> None:
-    site = make_site(platform="spirit", start=[BOARD], options={"rows": "tr.topic", "next": "a.next"})
-    assert mended(looked(spirit(), site, known=True)) == ["- [options]", '- rows = "tr.topic"', '- next = "a.next"']
-    own = {"rows": "tr.topic", "links": "a.t", "pattern": r"/t/(?P<id>\d+)$", "post": "p", "body": "i"}
+def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_preset_reads() -> (
+    None
+):
+    site = make_site(
+        platform="spirit", start=[BOARD], options={"rows": "tr.topic", "next": "a.next"}
+    )
+    assert mended(looked(spirit(), site, known=True)) == [
+        "- [options]",
+        '- rows = "tr.topic"',
+        '- next = "a.next"',
+    ]
+    own = {
+        "rows": "tr.topic",
+        "links": "a.t",
+        "pattern": r"/t/(?P<id>\d+)$",
+        "post": "p",
+        "body": "i",
+    }
     alone = make_site(platform="board", start=[BOARD], options=own)
-    found = looked(StaticSite({BOARD: "<html><body>" + "<p>new design</p>" * 99}), alone, known=True)
+    found = looked(
+        StaticSite({BOARD: "<html><body>" + "<p>new design</p>" * 99}), alone, known=True
+    )
     assert found.word == "empty"
-    assert mended(found)[:3] == ['- rows = "tr.topic"', '- links = "a.t"', '- pattern = "/t/(?P<id>\\\\d+)$"']
+    assert mended(found)[:3] == [
+        '- rows = "tr.topic"',
+        '- links = "a.t"',
+        '- pattern = "/t/(?P<id>\\\\d+)$"',
+    ]
 
 
 @pytest.mark.parametrize(
@@ -348,8 +473,12 @@ def test_options_of_its_own_that_find_nothing_are_named_and_left_out_where_the_p
         (ProbeResponse(BOARD, "busy"), "slower", "+ delay_seconds = 10.0"),
     ],
 )
-def test_what_would_mend_a_site_that_does_not_answer_as_it_did(answer: ProbeResponse, words: str, change: str) -> None:
-    found = looked(StaticSite({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True)
+def test_what_would_mend_a_site_that_does_not_answer_as_it_did(
+    answer: ProbeResponse, words: str, change: str
+) -> None:
+    found = looked(
+        StaticSite({BOARD: answer}), make_site(platform="spirit", start=[BOARD]), known=True
+    )
     (mend,) = mends(found, Presets())
     assert words in mend.why
     assert change in ("", *mend.lines)
@@ -358,18 +487,41 @@ def test_what_would_mend_a_site_that_does_not_answer_as_it_did(answer: ProbeResp
 @pytest.mark.parametrize(
     ("hosts", "links", "change"),
     [
-        ((), ["http://raw.example:8080/1", "http://raw.example:8080/2", "/3"], ['+ hosts = ["raw.example:8080"]']),
-        (("a.example",), ["https://b.example/1"], ['- hosts = ["a.example"]', '+ hosts = ["a.example", "b.example"]']),
+        (
+            (),
+            ["http://raw.example:8080/1", "http://raw.example:8080/2", "/3"],
+            ['+ hosts = ["raw.example:8080"]'],
+        ),
+        (
+            ("a.example",),
+            ["https://b.example/1"],
+            ['- hosts = ["a.example"]', '+ hosts = ["a.example", "b.example"]'],
+        ),
         ((), ["/1", "/2", "http://raw.example/3"], []),
         ((), ["http://13800138000.example/1", "http://user@raw.example/2"], []),
     ],
-    ids=["another port", "beside those that it names", "most is its own", "nothing that may be shown"],
+    ids=[
+        "another port",
+        "beside those that it names",
+        "most is its own",
+        "nothing that may be shown",
+    ],
 )
-def test_a_list_that_leads_to_other_hosts_has_them_proposed(hosts: list[str], links: list[str], change: list[str]) -> None:
-    options = {"links": "a.p", "pattern": r"/(?P<id>\d+)$", "match": "address", "post": "p", "body": "i"}
+def test_a_list_that_leads_to_other_hosts_has_them_proposed(
+    hosts: list[str], links: list[str], change: list[str]
+) -> None:
+    options = {
+        "links": "a.p",
+        "pattern": r"/(?P<id>\d+)$",
+        "match": "address",
+        "post": "p",
+        "body": "i",
+    }
     site = make_site(platform="board", start=[BOARD], hosts=hosts, options=options)
     page = "".join(f'<a class="p" href="{link}">x</a>' for link in links)
-    told = {BOARD: f"<html>{page}</html>"} | {f"{BOARD}{n}": "<html><p><i>text</i></p></html>" for n in range(1, 4)}
+    told = {BOARD: f"<html>{page}</html>"} | {
+        f"{BOARD}{n}": "<html><p><i>text</i></p></html>" for n in range(1, 4)
+    }
     told |= {link: ProbeResponse(link, "host") for link in links if link.startswith("http")}
     assert mended(looked(StaticSite(told), site, known=True)) == change
 
@@ -377,7 +529,8 @@ def test_a_list_that_leads_to_other_hosts_has_them_proposed(hosts: list[str], li
 def test_a_list_that_is_gone_is_looked_for_from_the_front_page() -> None:
     site = make_site(platform="machina", start=[f"{BOARD}old/"])
     assert mended(looked(spirit(), site, known=True)) == [
-        f'- start = ["{BOARD}old/"]', '- platform = "machina"', f'+ start = ["{BOARD}"]', '+ platform = "spirit"',
+        f'- start = ["{BOARD}old/"]', '- platform = "machina"', f'+ start = ["{BOARD}"]',
+        '+ platform = "spirit"',
     ]  # fmt: skip
     (mend,) = mends(looked(StaticSite({}), site, known=True), Presets())
     assert "sites try" in mend.why
@@ -395,7 +548,8 @@ def test_nothing_that_stands_on_a_page_is_shown() -> None:
     assert shape("\x1b[31m\u202e") == "·[00x·"
     told = spirit()
     told.pages = {
-        url: str(page).replace("admin", "13800138000").replace("客户名单", "王小明") for url, page in told.pages.items()
+        url: str(page).replace("admin", "13800138000").replace("客户名单", "王小明")
+        for url, page in told.pages.items()
     }
     found = looked(told)
     shown = str([line.said for line in lines(found, NOW)]) + file_of(found, "b", "o", NOW)
@@ -419,14 +573,20 @@ def test_the_lines_fit_a_terminal_and_each_says_in_words_how_it_is(width: int) -
 # Software that nobody knows
 
 
-def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -> dict[str, str | ProbeResponse]:
+def unknown(
+    threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/"
+) -> dict[str, str | ProbeResponse]:
     """A board that no preset knows: a front page of boards, a list, threads."""
     top = '<html><body><header><a href="/">home</a> <a href="/rules">rules</a></header>'
     around = top + "{}<footer>Powered by nothing, 2026</footer></body></html>"
-    area = '<div class="area"><h3><a class="area-link" href="/area/{n}/">Board of number {n}</a></h3></div>'
+    area = (
+        '<div class="area"><h3><a class="area-link" href="/area/{n}/">Board of number'
+        " {n}</a></h3></div>"
+    )
     boards = "".join(area.format(n=n) for n in range(3, 7))
     rows = "".join(
-        f'<li class="entry odd-{n}"><a class="ttl" href="{shape.format(n=n)}">An offer with a title {n}</a>'
+        f'<li class="entry odd-{n}"><a class="ttl" href="{shape.format(n=n)}">An offer with a title'
+        f" {n}</a>"
         f"<span>{n + 10} replies</span>"
         f" <time datetime='2026-11-26T0{n}:00:00+08:00'>today</time></li>"
         for n in range(threads)
@@ -437,9 +597,10 @@ def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -
         pages[f"{BOARD}area/{area}/"] = around.format(listing)
     for n in range(threads):
         told = "".join(
-            f'<article class="msg" id="m{n}{k}"><div class="who"><a href="/u/{k}/">member{k}</a></div>'
-            f'<time datetime="2026-11-2{k}T10:00:00+08:00">x</time>'
-            f'<div class="words">text {k} of thread {n}, in words of its own</div></article>'
+            f'<article class="msg" id="m{n}{k}"><div class="who"><a'
+            f' href="/u/{k}/">member{k}</a></div><time'
+            f' datetime="2026-11-2{k}T10:00:00+08:00">x</time><div class="words">text {k} of thread'
+            f" {n}, in words of its own</div></article>"
             for k in range(posts)
         )
         pages[f"{BOARD.rstrip('/')}{shape.format(n=n)}"] = around.format(
@@ -449,33 +610,54 @@ def unknown(threads: int = 6, posts: int = 3, shape: str = "/t/{n}/slug-{n}/") -
 
 
 @pytest.mark.parametrize("posts", [1, 3])
-@pytest.mark.parametrize("shape", ["/t/{n}/slug-{n}/", "/view.php?area=3&thread={n}", "/t/slug-of-{n}/"])
+@pytest.mark.parametrize(
+    "shape", ["/t/{n}/slug-{n}/", "/view.php?area=3&thread={n}", "/t/slug-of-{n}/"]
+)
 @pytest.mark.parametrize("start", [BOARD, f"{BOARD}area/3/"])
-def test_a_board_that_no_preset_knows_is_read_as_it_looks(start: str, shape: str, posts: int) -> None:
+def test_a_board_that_no_preset_knows_is_read_as_it_looks(
+    start: str, shape: str, posts: int
+) -> None:
     found = looked(StaticSite(unknown(posts=posts, shape=shape)), start=start)
-    assert said(found)["software"] == ("WARN", "none that is known: it is read as it looks, so see whether all below is right")
+    assert said(found)["software"] == (
+        "WARN",
+        "none that is known: it is read as it looks, so see whether all below is right",
+    )
     assert len(found.list.entries) == 6 if found.list else None
     texts = sorted(post.body.decode() for post in found.posts)
     assert texts == [f"text {k} of thread 5, in words of its own" for k in range(posts)]
     assert [post.author for post in found.posts] == [f"member{k}" for k in range(posts)]
     assert found.posts[0].published_at == datetime(2026, 11, 20, 2, tzinfo=UTC)
     options = tomllib.loads(file_of(found, "b", "o", NOW))["options"]
-    assert (options["rows"], options["next"], options["post"]) == ("li.entry", "a[rel~=next], link[rel~=next]", "article.msg")
+    assert (options["rows"], options["next"], options["post"]) == (
+        "li.entry",
+        "a[rel~=next], link[rel~=next]",
+        "article.msg",
+    )
     assert platform_of(make_site(platform="board", start=[start], options=options))
 
 
 def test_a_paste_site_that_no_preset_knows_is_read_where_its_own_page_says_the_text_is() -> None:
-    links = "".join(f'<tr><td class="name"><a href="/p/Ab{n}cdef">a paste of {n}</a></td></tr>' for n in range(5))
-    pages: dict[str, str | ProbeResponse] = {f"{BOARD}all": f"<html><body><table>{links}</table></body></html>"}
+    links = "".join(
+        f'<tr><td class="name"><a href="/p/Ab{n}cdef">a paste of {n}</a></td></tr>'
+        for n in range(5)
+    )
+    pages: dict[str, str | ProbeResponse] = {
+        f"{BOARD}all": f"<html><body><table>{links}</table></body></html>"
+    }
     for n in range(5):
-        pages[f"{BOARD}p/Ab{n}cdef"] = f'<html><body><pre>text</pre><a href="/p/Ab{n}cdef/plain.txt">view raw</a></body></html>'
+        pages[f"{BOARD}p/Ab{n}cdef"] = (
+            f'<html><body><pre>text</pre><a href="/p/Ab{n}cdef/plain.txt">view'
+            " raw</a></body></html>"
+        )
         pages[f"{BOARD}p/Ab{n}cdef/plain.txt"] = f"text {n}"
     found = looked(StaticSite(pages), start=f"{BOARD}all")
     assert [post.body for post in found.posts] == [b"text 0"]
     assert tomllib.loads(file_of(found, "b", "o", NOW))["options"]["raw"] == "/p/{id}/plain.txt"
 
 
-@pytest.mark.parametrize("body", ["<p>about us</p>" * 99, "<a href=/1>1</a><a href=/2>2</a><a href=/3>3</a>", "{}", ""])
+@pytest.mark.parametrize(
+    "body", ["<p>about us</p>" * 99, "<a href=/1>1</a><a href=/2>2</a><a href=/3>3</a>", "{}", ""]
+)
 def test_what_looks_like_no_list_is_not_guessed_to_be_one(body: str) -> None:
     told = StaticSite({BOARD: body})
     assert not looked(told).posts
@@ -486,7 +668,10 @@ def test_what_looks_like_no_list_is_not_guessed_to_be_one(body: str) -> None:
 
 RSS = (
     '<?xml version="1.0"?><rss version="2.0"><channel><title>new</title>'
-    + "".join(f"<item><guid>{n}</guid><title>t</title><description>text {n}</description></item>" for n in range(4))
+    + "".join(
+        f"<item><guid>{n}</guid><title>t</title><description>text {n}</description></item>"
+        for n in range(4)
+    )
     + "</channel></rss>"
 )
 
@@ -496,11 +681,17 @@ def test_try_writes_a_file_once_it_is_told_ground_and_owner_and_nothing_private_
 ) -> None:
     server.says("/new.rss", RSS, Content_Type="application/rss+xml")
     url, given = f"{server.url}/new.rss", ("--legal-basis", "PIPL 13", "--owner", "team")
-    assert "its address is not of the open Internet" in station.run("sites", "try", url, *given, exits=1)
+    assert "its address is not of the open Internet" in station.run(
+        "sites", "try", url, *given, exits=1
+    )
     assert server.asked == []
-    assert "--legal-basis and --owner are for you to say" in station.run("sites", "try", url, "--allow-private", exits=2)
+    assert "--legal-basis and --owner are for you to say" in station.run(
+        "sites", "try", url, "--allow-private", exits=2
+    )
     assert not list((station.data / "sites.d").glob("*.toml"))
-    assert "4 posts on the list itself" in station.run("sites", "try", url, "--allow-private", "--name", "feed", *given)
+    assert "4 posts on the list itself" in station.run(
+        "sites", "try", url, "--allow-private", "--name", "feed", *given
+    )
     assert read_site(station.data / "sites.d" / "feed.toml", platform_of).platform == "feed"
     assert server.agents == {"ullage (leak monitor; contact: security@example.com)"}
     assert "is there already" in station.run("sites", "try", url, "--name", "feed", *given, exits=2)
@@ -516,7 +707,9 @@ def test_try_writes_no_file_where_it_does_not_read_all(station: Station, server:
     assert not list((station.data / "sites.d").glob("*.toml"))
 
 
-def test_trying_a_site_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(station: Station, server: Answers) -> None:
+def test_trying_a_site_names_what_speaks_against_a_site_and_follows_nobody_elsewhere(
+    station: Station, server: Answers
+) -> None:
     server.says("/list", status=302, Location="http://elsewhere.example/board/")
     station.site("paste", f"{server.url}/list")
     said = station.run("sites", "try", "paste", exits=1)
@@ -526,18 +719,33 @@ def test_trying_a_site_names_what_speaks_against_a_site_and_follows_nobody_elsew
     assert "no site absent" in station.run("sites", "try", "absent", exits=2)
 
 
-SHELL = "<html><head><script src='/app.js'></script>{}</head><body><div id=root></div>{}</body></html>"
-STATE = '{"props": {"threads": [' + ",".join(f'{{"id": {number}, "title": "thread {number}"}}' for number in range(20)) + "]}}"
+SHELL = (
+    "<html><head><script src='/app.js'></script>{}</head><body><div id=root></div>{}</body></html>"
+)
+STATE = (
+    '{"props": {"threads": ['
+    + ",".join(f'{{"id": {number}, "title": "thread {number}"}}' for number in range(20))
+    + "]}}"
+)
 
 
 @pytest.mark.parametrize(
     ("page", "words"),
     [
         (SHELL.format("", ""), "without JSON in it"),
-        (SHELL.format("", f"<script id=__NEXT_DATA__ type='application/json'>{STATE}</script>"), "css:script#__NEXT_DATA__"),
-        (SHELL.format(f"<script>window.__STATE__ = {STATE};</script>", ""), "//script[contains(., '__STATE__')]"),
         (
-            "<html><body><script src=a.js></script><noscript>Please enable JavaScript</noscript></body></html>",
+            SHELL.format("", f"<script id=__NEXT_DATA__ type='application/json'>{STATE}</script>"),
+            "css:script#__NEXT_DATA__",
+        ),
+        (
+            SHELL.format(f"<script>window.__STATE__ = {STATE};</script>", ""),
+            "//script[contains(., '__STATE__')]",
+        ),
+        (
+            (
+                "<html><body><script src=a.js></script><noscript>Please enable"
+                " JavaScript</noscript></body></html>"
+            ),
             "without JSON in it",
         ),
     ],
@@ -563,7 +771,13 @@ def test_a_page_that_a_script_fills_is_looked_at_in_a_browser_and_its_file_says_
     assert found.posts
     assert found.by_script
     assert said(found)["script"][0] == "WARN"
-    assert tomllib.loads(file_of(found, "ground", "owner", NOW)).items() >= {"platform": "spirit", "script": True}.items()
+    assert (
+        tomllib.loads(file_of(found, "ground", "owner", NOW)).items()
+        >= {
+            "platform": "spirit",
+            "script": True,
+        }.items()
+    )
 
 
 def test_of_a_known_site_that_scripts_fill_since_it_is_proposed_to_run_them() -> None:
@@ -572,7 +786,9 @@ def test_of_a_known_site_that_scripts_fill_since_it_is_proposed_to_run_them() ->
 
 
 def test_a_site_whose_scripts_are_run_is_looked_at_so() -> None:
-    found = looked(filled(spirit().pages), make_site(platform="spirit", start=[BOARD], script=True), known=True)
+    found = looked(
+        filled(spirit().pages), make_site(platform="spirit", start=[BOARD], script=True), known=True
+    )
     assert found.posts
     assert not list(mends(found, Presets()))
 
@@ -596,13 +812,17 @@ def test_json_that_scripts_ask_for_is_named_without_its_query() -> None:
 
 def test_a_page_with_scripts_and_posts_is_not_said_to_be_filled_by_one() -> None:
     assert "script" not in said(looked(spirit()))
-    plain = "<html><body><script src=a.js></script><p>" + "words of a page " * 60 + "</p></body></html>"
+    plain = (
+        "<html><body><script src=a.js></script><p>" + "words of a page " * 60 + "</p></body></html>"
+    )
     assert "script" not in said(looked(StaticSite({BOARD: plain})))
 
 
 WITHIN = [
-    "169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "127.1", "localhost",
-    "[::1]", "10.0.0.8", "192.168.1.1", "[fe80::1]", "[fd00:ec2::254]", "printer.local", "100.100.100.200",
+    "169.254.169.254", "[::ffff:169.254.169.254]", "2852039166", "0xa9fea9fe",
+    "0251.0376.0251.0376", "127.1", "localhost",
+    "[::1]", "10.0.0.8", "192.168.1.1", "[fe80::1]", "[fd00:ec2::254]", "printer.local",
+    "100.100.100.200",
 ]  # fmt: skip
 
 
@@ -610,10 +830,19 @@ WITHIN = [
 def test_no_address_of_this_house_is_proposed(host: str) -> None:
     site, url = make_site(platform="spirit", start=[BOARD]), f"http://{host}/"
     for word in ("host", "login", "redirects"):
-        (mend,) = mends(looked(StaticSite({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True), Presets())
+        (mend,) = mends(
+            looked(StaticSite({BOARD: ProbeResponse(BOARD, word, led_to=url)}), site, known=True),
+            Presets(),
+        )
         assert mend.lines == ()
         assert "this house" in mend.why
-    options = {"links": "a.p", "pattern": r"/(?P<id>\\d+)$", "match": "address", "post": "p", "body": "i"}
+    options = {
+        "links": "a.p",
+        "pattern": r"/(?P<id>\\d+)$",
+        "match": "address",
+        "post": "p",
+        "body": "i",
+    }
     page = "".join(f'<a class="p" href="{url}{n}">x</a>' for n in range(5))
     own = make_site(platform="board", start=[BOARD], options=options)
     listed = looked(StaticSite({BOARD: f"<html>{page}</html>"}), own, known=True)
@@ -622,12 +851,20 @@ def test_no_address_of_this_house_is_proposed(host: str) -> None:
 
 def test_what_a_name_resolves_to_is_what_it_is_judged_by(monkeypatch: pytest.MonkeyPatch) -> None:
     told = {"inside.example": "169.254.169.254", "outside.example": "93.184.215.14"}
-    monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (told[host], 0))])
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (told[host], 0))]
+    )
     assert [asyncio.run(is_outside(host, 5.0)) for host in told] == [False, True]
 
 
 def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_meant() -> None:
-    for host in ("169.254.169.254", "[::ffff:a9fe:a9fe]", "2852039166", "[fe80::1]", "[fd00:ec2::254]"):
+    for host in (
+        "169.254.169.254",
+        "[::ffff:a9fe:a9fe]",
+        "2852039166",
+        "[fe80::1]",
+        "[fd00:ec2::254]",
+    ):
         assert not any(map(is_anybodys, literal(host))), host
         site = make_site(platform="spirit", start=[f"http://{host}/"], allow_private=True)
         guard = AddressGuard(site)
@@ -637,7 +874,15 @@ def test_where_clouds_keep_credentials_no_site_is_even_where_private_ones_are_me
 
 
 @pytest.mark.parametrize(
-    "url", ["http:/x.org", "htp:/x", "https://", "https://exa mple.org/", "ftp://x.org/", "http://x.org:99999/"]
+    "url",
+    [
+        "http:/x.org",
+        "htp:/x",
+        "https://",
+        "https://exa mple.org/",
+        "ftp://x.org/",
+        "http://x.org:99999/",
+    ],
 )
 def test_what_is_no_web_address_is_told_before_anything_is_asked(url: str) -> None:
     with pytest.raises(ConfigError, match="that is no web address"):

@@ -1,4 +1,6 @@
-"""Programs that no preset knows: read whole by what `sites try` guesses, or said not to be; and what visits hold that against."""
+"""Programs that no preset knows: read whole by what `sites try` guesses, or said not to be; and
+what visits hold that against.
+"""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +28,9 @@ def answer(url: str, body: str, charset: str) -> ProbeResponse:
     """A page in the charset that it names itself."""
     named = body.replace("<head>", f'<head><meta charset="{charset}">', 1).encode(charset)
     headers = {"Content-Type": "text/html", "Date": "Thu, 26 Nov 2026 12:00:00 GMT"}
-    return ProbeResponse(url, "ok", HtmlResponse(url, body=named, headers=headers, request=Request(url)))
+    return ProbeResponse(
+        url, "ok", HtmlResponse(url, body=named, headers=headers, request=Request(url))
+    )
 
 
 def walked(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageContent]:
@@ -44,23 +48,36 @@ def walked(found: SiteSurvey, pages: Mapping[str, ProbeResponse]) -> list[PageCo
     return read
 
 
-@pytest.mark.parametrize("program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name
+)
 def test_an_unknown_program_is_read_whole(program: Program) -> None:
-    pages = {HOST + path: answer(HOST + path, page, program.charset) for path, page in program.site().items()}
+    pages = {
+        HOST + path: answer(HOST + path, page, program.charset)
+        for path, page in program.site().items()
+    }
     asks = StaticSite(pages)
     found = looked(asks, start=HOST + program.start)
     assert found.doubts == ()
     assert len(asks.asked) < MOST_ASKED
     read = walked(found, pages)
-    texts = [re.sub(r"<[^>]*>", " ", post.body.decode()) for parsed in read for post in parsed.posts]
+    texts = [
+        re.sub(r"<[^>]*>", " ", post.body.decode()) for parsed in read for post in parsed.posts
+    ]
     assert [person for person in PEOPLE if not any(person in text for text in texts)] == []
     assert {parsed.lacking for parsed in read} == {""}
     planted = sum(map(len, told()))
-    assert planted <= len(texts) <= planted * 2, "what stands around a post may be taken for one, and no two posts for one"
+    assert planted <= len(texts) <= planted * 2, (
+        "what stands around a post may be taken for one, and no two posts for one"
+    )
 
 
-@pytest.mark.parametrize("program", [one for one in PROGRAMS if one.short], ids=lambda one: one.name)
-def test_an_unknown_program_of_which_only_first_pages_can_be_read_is_said_to_be_incomplete(program: Program) -> None:
+@pytest.mark.parametrize(
+    "program", [one for one in PROGRAMS if one.short], ids=lambda one: one.name
+)
+def test_an_unknown_program_of_which_only_first_pages_can_be_read_is_said_to_be_incomplete(
+    program: Program,
+) -> None:
     pages = {HOST + path: page for path, page in program.site().items()}
     found = looked(StaticSite(pages), start=HOST + program.start)
     assert found.doubts
@@ -69,7 +86,10 @@ def test_an_unknown_program_of_which_only_first_pages_can_be_read_is_said_to_be_
 
 
 OPTIONS = {"links": "a.t", "pattern": "/t/(?P<id>[0-9]+)", "post": "div.post", "body": ".text"}
-POSTS = "".join(f'<div class="post" id="p{n}"><b>li</b><div class="text">a text of number {n}</div></div>' for n in range(4))
+POSTS = "".join(
+    f'<div class="post" id="p{n}"><b>li</b><div class="text">a text of number {n}</div></div>'
+    for n in range(4)
+)
 
 
 def lacking(body: str, role: str = "thread", **options: object) -> str:
@@ -78,7 +98,11 @@ def lacking(body: str, role: str = "thread", **options: object) -> str:
     url = f"{HOST}/t/7" if role == "thread" else f"{HOST}/list"
     return (
         platform_of(site)
-        .parse(PageAddress(url, role, series=url, facts={"id": "7"}), response(url, f"<body>{body}</body>"), site)
+        .parse(
+            PageAddress(url, role, series=url, facts={"id": "7"}),
+            response(url, f"<body>{body}</body>"),
+            site,
+        )
         .lacking
     )
 
@@ -88,7 +112,13 @@ def lacking(body: str, role: str = "thread", **options: object) -> str:
     [
         (POSTS, {}, ""),
         (f'{POSTS}<section><div class="text">another</div></section>', {}, "fewer"),
-        (POSTS.replace("<b>li</b>", f"<p>{'signature ' * 40}</p>").replace("a text of number ", ""), {}, "fewer"),
+        (
+            POSTS.replace("<b>li</b>", f"<p>{'signature ' * 40}</p>").replace(
+                "a text of number ", ""
+            ),
+            {},
+            "fewer",
+        ),
         (POSTS, {"id": "b", "id_pattern": "^.+$"}, "fewer"),
         (f'{POSTS}<a href="/t/7?page=2">2</a>', {}, "fewer"),
         (f'{POSTS}<a href="/t/7?page=2"><img></a>', {}, "fewer"),
@@ -96,9 +126,21 @@ def lacking(body: str, role: str = "thread", **options: object) -> str:
         (f'{POSTS}<a class="on" href="/t/7?page=2">2</a>', {"next": "a.on"}, ""),
         (f'{POSTS}<a href="/t/8">2</a><a href="/u/2">2</a><a href="/t/7#p2">2</a>', {}, ""),
     ],
-    ids=["whole", "a text elsewhere", "headers", "one id", "a number", "an arrow", "followed", "next", "other things"],
+    ids=[
+        "whole",
+        "a text elsewhere",
+        "headers",
+        "one id",
+        "a number",
+        "an arrow",
+        "followed",
+        "next",
+        "other things",
+    ],
 )
-def test_each_visit_holds_what_was_read_against_what_a_page_shows(body: str, options: dict[str, object], short: str) -> None:
+def test_each_visit_holds_what_was_read_against_what_a_page_shows(
+    body: str, options: dict[str, object], short: str
+) -> None:
     assert lacking(body, **options) == short
 
 
@@ -115,16 +157,25 @@ def test_each_visit_holds_what_was_read_against_what_a_page_shows(body: str, opt
         ('<div class="post"><div class="text">I have 12 replies</div></div>', None),
     ],
 )
-def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(around: str, says: int | None) -> None:
+def test_what_a_thread_says_of_its_own_length_is_kept_for_comparison(
+    around: str, says: int | None
+) -> None:
     site = make_site(platform="board", options=OPTIONS)
     page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7"})
-    assert platform_of(site).parse(page, response(page.url, f"<body>{around}{POSTS}</body>"), site).counted == says
+    assert (
+        platform_of(site)
+        .parse(page, response(page.url, f"<body>{around}{POSTS}</body>"), site)
+        .counted
+        == says
+    )
 
 
 @pytest.mark.parametrize("date", ["14 November 2026", "Nov 14, 2026", "14.11.2026"])
 def test_a_year_is_no_number_of_replies(date: str) -> None:
     site = make_site(platform="board", options=OPTIONS)
-    page = PageAddress(f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7", "title": "An offer"})
+    page = PageAddress(
+        f"{HOST}/t/7", "thread", series=f"{HOST}/t/7", facts={"id": "7", "title": "An offer"}
+    )
     shown = response(page.url, f"<body><p>{date}</p><a>Comments</a>{POSTS}</body>")
     assert platform_of(site).parse(page, shown, site).counted is None
 
@@ -139,12 +190,22 @@ def test_a_number_in_a_title_is_none_of_replies() -> None:
     assert platform_of(site).parse(entry, shown, site).counted is None
 
 
-@pytest.mark.parametrize(("row", "says"), [("<b>12</b> replies", "13"), ("回复：12", "13"), ("Posted by 12", None)])
-def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its_own(row: str, says: str | None) -> None:
+@pytest.mark.parametrize(
+    ("row", "says"), [("<b>12</b> replies", "13"), ("回复：12", "13"), ("Posted by 12", None)]
+)
+def test_what_a_row_says_is_compared_at_each_visit_of_a_site_with_options_of_its_own(
+    row: str, says: str | None
+) -> None:
     site = make_site(platform="board", options={**OPTIONS, "rows": "li"})
     page = PageAddress(f"{HOST}/list", "list")
     (entry,) = (
-        platform_of(site).parse(page, response(page.url, f'<ul><li><a class="t" href="/t/7">A</a> {row}</li></ul>'), site).pages
+        platform_of(site)
+        .parse(
+            page,
+            response(page.url, f'<ul><li><a class="t" href="/t/7">A</a> {row}</li></ul>'),
+            site,
+        )
+        .pages
     )
     assert entry.facts.get("posts") == says
 
@@ -183,13 +244,21 @@ def test_how_many_posts_a_row_says_that_a_thread_has(row: str, posts: int | None
 NOTED = re.compile(r"(?<=>)(?=<(?!/?(?:script|style|title|option|textarea)))")
 
 
-@pytest.mark.parametrize("program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "program", [one for one in PROGRAMS if not one.short], ids=lambda one: one.name
+)
 def test_comments_and_processing_instructions_cost_no_guess(program: Program) -> None:
     pages = {
-        HOST + path: answer(HOST + path, NOTED.sub("<!-- a note --><?php echo 1 ?>", page), program.charset)
+        HOST + path: answer(
+            HOST + path, NOTED.sub("<!-- a note --><?php echo 1 ?>", page), program.charset
+        )
         for path, page in program.site().items()
     }
     found = looked(StaticSite(pages), start=HOST + program.start)
     assert found.doubts == ()
-    texts = [re.sub(r"<[^>]*>", " ", post.body.decode()) for parsed in walked(found, pages) for post in parsed.posts]
+    texts = [
+        re.sub(r"<[^>]*>", " ", post.body.decode())
+        for parsed in walked(found, pages)
+        for post in parsed.posts
+    ]
     assert [person for person in PEOPLE if not any(person in text for text in texts)] == []

@@ -75,7 +75,10 @@ class Publisher:
 SIGNER = Signer(Ed25519PrivateKey.generate())
 PRIVATE = X25519PrivateKey.generate()
 SEALER = Sealer("20260101", PRIVATE.public_key())
-OPENER = CaptureOpener(SealOpener({SEALER.key_id: PRIVATE}), Verifier(lambda: {SIGNER.name: SIGNER.private.public_key()}))
+OPENER = CaptureOpener(
+    SealOpener({SEALER.key_id: PRIVATE}),
+    Verifier(lambda: {SIGNER.name: SIGNER.private.public_key()}),
+)
 
 
 def broken(why: Exception) -> Exception:
@@ -130,7 +133,9 @@ def test_a_large_page_is_read_while_those_of_other_sites_go_on(visit: Visit) -> 
     async def read() -> list[PageRead]:
         leased = await visit.next_page()
         request = Request(leased.page.url, meta={LEASED: leased, CONDITIONAL: False})
-        response = HtmlResponse(leased.page.url, body=b"<a>" + b"x" * LARGE_BYTES, encoding="utf-8", request=request)
+        response = HtmlResponse(
+            leased.page.url, body=b"<a>" + b"x" * LARGE_BYTES, encoding="utf-8", request=request
+        )
         task = asyncio.ensure_future(PageSpider(name="board", visit=visit).read(response))
         await asyncio.sleep(0)
         others.set()
@@ -197,7 +202,9 @@ def test_requests_over_all_sites_are_bounded(visit: Visit) -> None:
         ("status", "due", 60),
     ],
 )
-def test_what_becomes_of_a_page(visit: Visit, clock: HeldClock, outcome: str, state: str, again_after: float | None) -> None:
+def test_what_becomes_of_a_page(
+    visit: Visit, clock: HeldClock, outcome: str, state: str, again_after: float | None
+) -> None:
     lead_to(visit, item(1))
     visit.failed(asyncio.run(visit.next_page()), outcome)
     counts = visit.frontier.counts("board")
@@ -247,7 +254,9 @@ def test_a_site_that_fails_is_visited_more_and_more_seldom(visit: Visit, clock: 
     assert visit.frontier.visits("board").due_at - clock.wall() == 100
 
 
-def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def damaged(_: str) -> None:
         raise CorruptError("damaged")
 
@@ -262,7 +271,15 @@ def test_a_damaged_frontier_ends_the_visit_and_is_not_swallowed(visit: Visit, mo
 
 @pytest.mark.parametrize(
     ("status", "outcome"),
-    [(200, "ok"), (206, "ok"), (302, "redirects"), (404, "gone"), (410, "gone"), (403, "forbidden"), (500, "status")],
+    [
+        (200, "ok"),
+        (206, "ok"),
+        (302, "redirects"),
+        (404, "gone"),
+        (410, "gone"),
+        (403, "forbidden"),
+        (500, "status"),
+    ],
 )
 def test_what_a_status_means(status: int, outcome: str) -> None:
     assert of_status(status) == outcome
@@ -319,7 +336,9 @@ def captures(publisher: Publisher) -> list[Capture]:
     return [Capture.decode(plain, CAPTURE_SCHEMA) for plain, known in opened if known]
 
 
-def test_a_post_becomes_a_capture_and_its_page_is_done(visit: Visit, publisher: Publisher, clock: HeldClock) -> None:
+def test_a_post_becomes_a_capture_and_its_page_is_done(
+    visit: Visit, publisher: Publisher, clock: HeldClock
+) -> None:
     full = Post(
         "7",
         "http://board.example/7",
@@ -351,7 +370,12 @@ def test_a_post_becomes_a_capture_and_its_page_is_done(visit: Visit, publisher: 
         "reply_to",
     ):
         assert getattr(capture, name) == getattr(full, name), name
-    assert (capture.site, capture.platform, capture.category, capture.truncated) == ("board", "spirit", "forum", False)
+    assert (capture.site, capture.platform, capture.category, capture.truncated) == (
+        "board",
+        "spirit",
+        "forum",
+        False,
+    )
     assert capture.section == "http://board.example/"
     assert publisher.records[0].headers == {
         "site": "board",
@@ -367,7 +391,9 @@ def test_what_is_gone_is_told_under_the_name_of_the_posts_own_captures_once_the_
     visit: Visit, publisher: Publisher
 ) -> None:
     publish(visit, post(1))
-    visit.frontier.connection.execute("insert into taken select site, named, 1790000000.5 from seen")
+    visit.frontier.connection.execute(
+        "insert into taken select site, named, 1790000000.5 from seen"
+    )
     publisher.down = 1
     asyncio.run(tell_taken(visit))
     assert len(captures(publisher)) == 1
@@ -384,7 +410,11 @@ def test_a_page_is_done_only_when_the_bus_has_its_captures(
 ) -> None:
     publisher.down = 3
     states = []
-    monkeypatch.setattr(clocks.Backoff, "next", lambda *_: states.append(visit.frontier.counts("board")["leased"]) or 0.0)
+    monkeypatch.setattr(
+        clocks.Backoff,
+        "next",
+        lambda *_: states.append(visit.frontier.counts("board")["leased"]) or 0.0,
+    )
     publish(visit, post(1))
     assert states == [1, 1, 1]
     assert (len(publisher.records), visit.frontier.counts("board")["done"]) == (1, 1)
@@ -405,14 +435,21 @@ def test_a_page_of_many_posts_goes_in_batches(visit: Visit, publisher: Publisher
     assert publisher.calls == [BATCH, BATCH, 50]
 
 
-def test_pages_that_are_read_side_by_side_are_appended_in_one_go(publisher: Publisher, clock: HeldClock) -> None:
+def test_pages_that_are_read_side_by_side_are_appended_in_one_go(
+    publisher: Publisher, clock: HeldClock
+) -> None:
     outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
     now = clock.as_clock().now()
-    captures = [Capture(id=f"{n}", site="s", post_id=f"{n}", url="u", fetched_at=now, body=b"x") for n in range(5)]
+    captures = [
+        Capture(id=f"{n}", site="s", post_id=f"{n}", url="u", fetched_at=now, body=b"x")
+        for n in range(5)
+    ]
 
     async def both() -> list[object]:
         publisher.down = 1
-        failed = await asyncio.gather(*(appends.append(outbox, [one]) for one in captures), return_exceptions=True)
+        failed = await asyncio.gather(
+            *(appends.append(outbox, [one]) for one in captures), return_exceptions=True
+        )
         await asyncio.gather(*(appends.append(outbox, [one]) for one in captures))
         return failed
 
@@ -422,12 +459,16 @@ def test_pages_that_are_read_side_by_side_are_appended_in_one_go(publisher: Publ
 
 def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock: HeldClock) -> None:
     outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
-    whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
+    whole = Capture(
+        id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x"
+    )
     broken_one = Capture.model_construct(**{**dict(whole), "body": b"x" * (MAX_BODY_BYTES + 1)})
 
     async def three() -> list[object]:
         pages = ([whole], [broken_one], [whole])
-        return await asyncio.gather(*(appends.append(outbox, page) for page in pages), return_exceptions=True)
+        return await asyncio.gather(
+            *(appends.append(outbox, page) for page in pages), return_exceptions=True
+        )
 
     first, second, third = asyncio.run(three())
     assert (first, third) == (None, None)
@@ -435,9 +476,13 @@ def test_what_is_no_record_fails_its_own_page_alone(publisher: Publisher, clock:
     assert len(publisher.records) == 2
 
 
-def test_whatever_goes_wrong_nobody_waits_for_ever(publisher: Publisher, clock: HeldClock, monkeypatch) -> None:
+def test_whatever_goes_wrong_nobody_waits_for_ever(
+    publisher: Publisher, clock: HeldClock, monkeypatch
+) -> None:
     outbox, appends = CaptureOutbox(publisher, SEALER, SIGNER), Appends(at_once)
-    whole = Capture(id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x")
+    whole = Capture(
+        id="1", site="s", post_id="1", url="u", fetched_at=clock.as_clock().now(), body=b"x"
+    )
     broken_one = Capture.model_construct(**{**dict(whole), "title": "x" * MAX_HEADER_BYTES})
 
     def exhausted(records: object) -> None:
@@ -448,16 +493,40 @@ def test_whatever_goes_wrong_nobody_waits_for_ever(publisher: Publisher, clock: 
     async def all_of_them() -> list[object]:
         async with asyncio.timeout(10):
             pages = ([whole], [broken_one], [whole])
-            return await asyncio.gather(*(appends.append(outbox, page) for page in pages), return_exceptions=True)
+            return await asyncio.gather(
+                *(appends.append(outbox, page) for page in pages), return_exceptions=True
+            )
 
-    assert [type(error) for error in asyncio.run(all_of_them())] == [ExhaustedError, RecordError, ExhaustedError]
+    assert [type(error) for error in asyncio.run(all_of_them())] == [
+        ExhaustedError,
+        RecordError,
+        ExhaustedError,
+    ]
 
 
-def test_what_is_too_long_is_cut_so_that_no_post_is_refused(visit: Visit, publisher: Publisher) -> None:
+def test_what_is_too_long_is_cut_so_that_no_post_is_refused(
+    visit: Visit, publisher: Publisher
+) -> None:
     long = "x" * 999_999
-    publish(visit, Post("1", long, b"x" * (MAX_BODY_BYTES + 1), long, long, channel=long, thread=long, reply_to=long))
+    publish(
+        visit,
+        Post(
+            "1",
+            long,
+            b"x" * (MAX_BODY_BYTES + 1),
+            long,
+            long,
+            channel=long,
+            thread=long,
+            reply_to=long,
+        ),
+    )
     (capture,) = captures(publisher)
-    assert (len(capture.body), capture.truncated, len(capture.url)) == (MAX_BODY_BYTES, True, MAX_URL)
+    assert (len(capture.body), capture.truncated, len(capture.url)) == (
+        MAX_BODY_BYTES,
+        True,
+        MAX_URL,
+    )
     texts = (capture.title, capture.author, capture.channel, capture.thread, capture.reply_to)
     assert {len(text) for text in texts} == {MAX_TEXT}
     assert visit.metrics.truncated._value.get() == 1
@@ -469,11 +538,17 @@ def test_a_title_that_is_no_text_hides_no_post(visit: Visit, publisher: Publishe
     assert (capture.title, capture.author) == ("half ? a pair", "?")
 
 
-def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publisher: Publisher) -> None:
+def test_a_real_seal_opens_with_the_private_key_alone(
+    context: Context, publisher: Publisher
+) -> None:
     from ullage.security import keys
 
-    capture = Capture(id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000")
-    CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append([capture])
+    capture = Capture(
+        id="1", site="s", post_id="1", url="u", fetched_at=context.clock.now(), body=b"13800138000"
+    )
+    CaptureOutbox(publisher, keys.sealer(context.keys), keys.signer(context.keys, "crawl")).append(
+        [capture]
+    )
     (record,) = publisher.records
     assert b"13800138000" not in record.value
     opener = CaptureOpener(keys.opener(context.keys), keys.verifier(context.keys, "captures"))
@@ -482,9 +557,17 @@ def test_a_real_seal_opens_with_the_private_key_alone(context: Context, publishe
     assert known
 
 
-def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_there(visit: Visit, clock: HeldClock) -> None:
+def test_what_is_counted_up_is_asked_for_again_until_it_comes_or_a_later_one_is_there(
+    visit: Visit, clock: HeldClock
+) -> None:
     def counted(number: int) -> PageAddress:
-        return PageAddress(f"http://board.example/{number}", "item", series="counted", number=number, facts={COUNTED: "1"})
+        return PageAddress(
+            f"http://board.example/{number}",
+            "item",
+            series="counted",
+            number=number,
+            facts={COUNTED: "1"},
+        )
 
     def ask() -> list[int]:
         asked = []

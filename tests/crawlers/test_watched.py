@@ -1,4 +1,6 @@
-"""A watched folder: files are taken once, half-written ones wait, and what was refused is kept apart."""
+"""A watched folder: files are taken once, half-written ones wait, and what was refused is kept
+apart.
+"""
 
 import json
 import os
@@ -84,10 +86,17 @@ def test_what_was_refused_is_kept_apart_and_no_name_is_overwritten(folder: Folde
         folder.put("bad.jsonl", age=60)
         folder.put("good.jsonl", age=60)
         folder.turn()
-    assert folder.files() == {"refused/bad.jsonl", "refused/bad.jsonl.1", "taken/good.jsonl", "taken/good.jsonl.1"}
+    assert folder.files() == {
+        "refused/bad.jsonl",
+        "refused/bad.jsonl.1",
+        "taken/good.jsonl",
+        "taken/good.jsonl.1",
+    }
 
 
-def test_what_was_taken_may_be_removed_and_what_was_refused_is_not(tmp_path: Path, clock: HeldClock) -> None:
+def test_what_was_taken_may_be_removed_and_what_was_refused_is_not(
+    tmp_path: Path, clock: HeldClock
+) -> None:
     folder = Folder(tmp_path, clock, remove=True)
     folder.refuse = {"bad.jsonl"}
     folder.put("good.jsonl", age=60), folder.put("bad.jsonl", age=60)
@@ -121,7 +130,9 @@ def test_the_command_takes_files_until_it_is_stopped(station: Station, tmp_path:
     assert sorted(one.body.decode() for one in station.captures()) == ["text 0", "text 1", "text 2"]
 
 
-@pytest.mark.parametrize("words", ["", "- --watch x", "x --as icq --site s", "x --as qq", "- --as qq --site s"])
+@pytest.mark.parametrize(
+    "words", ["", "- --watch x", "x --as icq --site s", "x --as qq", "- --as qq --site s"]
+)
 def test_a_call_that_says_too_little_or_too_much_is_refused(context: Context, words: str) -> None:
     app = typer.Typer()
     app.command()(ingest)

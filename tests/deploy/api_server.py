@@ -1,7 +1,8 @@
-"""A real Kubernetes API server, without a node: etcd of Debian, and kube-apiserver, which Go builds once.
+"""A real Kubernetes API server, without a node: etcd of Debian, and kube-apiserver, which Go builds
+once.
 
 python -m tests.deploy.api_server      builds it, for tests that are skipped without it (eight minutes on a free machine)
-"""
+"""  # noqa: E501
 
 import base64
 import contextlib
@@ -38,15 +39,22 @@ ADMIN, NOBODY = "admin-token", "nobody-token"
 
 
 def program() -> str:
-    """The program; where it is not there the test is skipped, in CI too, whose hour has no room for the build."""
+    """The program; where it is not there the test is skipped, in CI too, whose hour has no room
+    for the build.
+    """
     with once("kube-apiserver"):  # it may be under way
         if not PROGRAM.exists():
-            pytest.skip("kube-apiserver is not there: python -m tests.deploy.api_server builds it (8 minutes on a free machine)")
+            pytest.skip(
+                "kube-apiserver is not there: python -m tests.deploy.api_server builds it (8"
+                " minutes on a free machine)"
+            )
     return str(PROGRAM)
 
 
 def build() -> None:
-    """Build it as its modules are on the module proxy, with the staging modules by their own versions."""
+    """Build it as its modules are on the module proxy, with the staging modules by their own
+    versions.
+    """
     go = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     if go is None:
         raise SystemExit("kube-apiserver is built by Go, which is not there: install it")
@@ -56,26 +64,49 @@ def build() -> None:
 
     def run(*words: str) -> str:
         environment = {**os.environ, "GOFLAGS": "-mod=mod"}
-        done = subprocess.run(["nice", str(go), *words], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["nice", str(go), *words],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if done.returncode:
-            raise SystemExit(f"kube-apiserver could not be built: {done.stderr.strip().splitlines()[-1]}")
+            raise SystemExit(
+                f"kube-apiserver could not be built: {done.stderr.strip().splitlines()[-1]}"
+            )
         return done.stdout
 
     told = json.loads(run("mod", "download", "-json", f"k8s.io/kubernetes@{VERSION}"))
-    replaced = "\n".join(f"\t{name} => {name} {STAGING}" for name in STAGED.findall(Path(told["GoMod"]).read_text("utf-8")))
-    module = f"module apiserver.test\n\ngo 1.24.0\n\ngodebug default=go1.24\n\nrequire k8s.io/kubernetes {VERSION}\n"
+    replaced = "\n".join(
+        f"\t{name} => {name} {STAGING}"
+        for name in STAGED.findall(Path(told["GoMod"]).read_text("utf-8"))
+    )
+    module = (
+        "module apiserver.test\n\ngo 1.24.0\n\ngodebug default=go1.24\n\nrequire k8s.io/kubernetes"
+        f" {VERSION}\n"
+    )
     (folder / "go.mod").write_text(f"{module}\nreplace (\n{replaced}\n)\n", encoding="utf-8")
     run("get", f"{PACKAGE}@{VERSION}")
     major, minor, _ = VERSION.removeprefix("v").split(".")
     said = {"gitVersion": VERSION, "gitMajor": major, "gitMinor": minor}
-    flags = " ".join(["-s", "-w", *(f"-X k8s.io/component-base/version.{name}={value}" for name, value in said.items())])
+    flags = " ".join(
+        [
+            "-s",
+            "-w",
+            *(f"-X k8s.io/component-base/version.{name}={value}" for name, value in said.items()),
+        ]
+    )
     PROGRAM.parent.mkdir(parents=True, exist_ok=True)
     run("build", "-trimpath", "-ldflags", flags, "-o", str(PROGRAM), PACKAGE)
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A server that answers; `kubeconfig` is that of who may everything, `stranger` that of whom no role is bound to."""
+    """A server that answers; `kubeconfig` is that of who may everything, `stranger` that of whom
+    no role is bound to.
+    """
 
     port: int
     context: ssl.SSLContext
@@ -100,7 +131,7 @@ class Cluster:
     def place(self, made: Manifest, namespace: str) -> str:
         """The address of an object in a namespace."""
         name = self.kinds(made["apiVersion"])[made["kind"]]
-        return f"{root_of(made['apiVersion'])}/namespaces/{namespace}/{name}/{made['metadata']['name']}"
+        return f"{root_of(made['apiVersion'])}/namespaces/{namespace}/{name}/{made['metadata']['name']}"  # noqa: E501
 
 
 def root_of(group: str) -> str:
@@ -119,17 +150,26 @@ def cluster(folder: Path) -> Iterator[Cluster]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     tokens = f'{ADMIN},admin,1,"system:masters"\n{NOBODY},nobody,2\n'.encode()
-    for name, content in (("tls.crt", made.certificate), ("tls.key", made.key), ("sa.key", signing), ("tokens.csv", tokens)):
+    for name, content in (
+        ("tls.crt", made.certificate),
+        ("tls.key", made.key),
+        ("sa.key", signing),
+        ("tokens.csv", tokens),
+    ):
         (folder / name).write_bytes(content)
     keep = [
-        etcd, f"--data-dir={folder}/etcd", f"--listen-client-urls={store}", f"--advertise-client-urls={store}",
-        f"--listen-peer-urls={other}", f"--initial-advertise-peer-urls={other}", f"--initial-cluster=default={other}",
+        etcd, f"--data-dir={folder}/etcd", f"--listen-client-urls={store}",
+        f"--advertise-client-urls={store}",
+        f"--listen-peer-urls={other}", f"--initial-advertise-peer-urls={other}",
+        f"--initial-cluster=default={other}",
     ]  # fmt: skip
     serve = [
-        server, f"--etcd-servers={store}", f"--bind-address={HOST}", f"--secure-port={port}", "--authorization-mode=RBAC",
+        server, f"--etcd-servers={store}", f"--bind-address={HOST}", f"--secure-port={port}",
+        "--authorization-mode=RBAC",
         f"--tls-cert-file={folder}/tls.crt", f"--tls-private-key-file={folder}/tls.key",
         f"--token-auth-file={folder}/tokens.csv", f"--service-account-key-file={folder}/sa.key",
-        f"--service-account-signing-key-file={folder}/sa.key", "--service-account-issuer=https://cluster.test",
+        f"--service-account-signing-key-file={folder}/sa.key",
+        "--service-account-issuer=https://cluster.test",
         "--service-cluster-ip-range=10.0.0.0/24",
     ]  # fmt: skip
     context = ssl.create_default_context(cadata=made.authority.decode("ascii"))
@@ -143,15 +183,26 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     ):
         deadline = time.monotonic() + READY_SECONDS
         while found.ask("GET", "/readyz")[0] != 200:
-            assert time.monotonic() < deadline, (folder / "server.log").read_text(encoding="utf-8")[-2000:]
+            assert time.monotonic() < deadline, (folder / "server.log").read_text(encoding="utf-8")[
+                -2000:
+            ]
         yield found
 
 
 def _kubeconfig(port: int, authority: bytes, token: str) -> str:
     """What Helm reads."""
-    server = {"server": f"https://{HOST}:{port}", "certificate-authority-data": base64.b64encode(authority).decode()}
-    one = {"clusters": [{"name": "c", "cluster": server}], "users": [{"name": "u", "user": {"token": token}}]}
-    chosen = {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x"}
+    server = {
+        "server": f"https://{HOST}:{port}",
+        "certificate-authority-data": base64.b64encode(authority).decode(),
+    }
+    one = {
+        "clusters": [{"name": "c", "cluster": server}],
+        "users": [{"name": "u", "user": {"token": token}}],
+    }
+    chosen = {
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
     return yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **one, **chosen})
 
 

@@ -12,14 +12,25 @@ PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def environment(folder: Path, parts: Iterable[Distribution], wheel: Path) -> Path:
-    """An environment with `parts` as they are installed here, and `wheel` installed by pip; returns its folder of programs."""
+    """An environment with `parts` as they are installed here, and `wheel` installed by pip;
+    returns its folder of programs.
+    """
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     site = folder / "lib" / PYTHON / "site-packages"
     for part in parts:
         lend(part, site)
     python = folder / "bin" / "python"
-    words = "install", "--quiet", "--no-index", "--no-deps", "--no-compile", "--disable-pip-version-check"
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), *words, str(wheel)], check=True)
+    words = (
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--no-compile",
+        "--disable-pip-version-check",
+    )
+    subprocess.run(
+        [sys.executable, "-m", "pip", "--python", str(python), *words, str(wheel)], check=True
+    )
     return folder / "bin"
 
 

@@ -1,4 +1,5 @@
-"""Runs in an environment of its own: `ullage WORDS` for each line of standard input, in one process; prints how each ended.
+"""Runs in an environment of its own: `ullage WORDS` for each line of standard input, in one
+process; prints how each ended.
 
 A line in and out is JSON: a list of words; [exit code, output, error output].
 """
@@ -14,7 +15,10 @@ from ullage import cli
 def ran(words: list[str]) -> tuple[object, str, str]:
     """Exit code, output and error output of one."""
     sys.argv = ["ullage", *words]
-    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+    with (
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+    ):
         try:
             cli.main()
         except SystemExit as ended:

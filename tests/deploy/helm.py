@@ -1,4 +1,6 @@
-"""Helm and Kubernetes' schemas, kept in ULLAGE_DEPLOY_CACHE, and what the chart becomes by some values."""
+"""Helm and Kubernetes' schemas, kept in ULLAGE_DEPLOY_CACHE, and what the chart becomes by some
+values.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ MODULES = {
 }
 REQUIREMENTS = Path(__file__).with_name("requirements-helm.txt")
 OLDEST, NEWEST = "1.29.0", "1.37.0"
-"""The versions of Kubernetes that the chart is held against; the first is what its Chart.yaml asks for."""
+"""The versions of Kubernetes that the chart is held against; the first is what its Chart.yaml
+asks for.
+"""
 CHART = Path(__file__).parents[2] / chart_of.CHART
 SETS = sorted((CHART / "ci").glob("*.yaml"))
 Manifest = dict[str, Any]
@@ -58,7 +62,8 @@ def built(name: str) -> str:
                 unable(f"{name} is not there: install it, or Go, which builds it")
             done = subprocess.run(
                 [str(go), "install", MODULES[name]],
-                env={**os.environ, "GOBIN": str(made.parent), "GOFLAGS": ""}, capture_output=True, text=True, check=False,
+                env={**os.environ, "GOBIN": str(made.parent), "GOFLAGS": ""}, capture_output=True,
+                text=True, check=False,
             )  # fmt: skip
             if done.returncode:
                 unable(f"{name} could not be built: {done.stderr.strip().splitlines()[-1]}")
@@ -68,12 +73,25 @@ def built(name: str) -> str:
 def run(*words: object) -> subprocess.CompletedProcess[str]:
     """Helm, without what anybody has configured for it."""
     home = {"PATH": os.environ["PATH"], "HOME": str(CACHE)}
-    return subprocess.run([built("helm"), *map(str, words)], capture_output=True, text=True, check=False, env=home)
+    return subprocess.run(
+        [built("helm"), *map(str, words)], capture_output=True, text=True, check=False, env=home
+    )
 
 
 def rendered(chart: Path, values: Path, *more: str) -> list[Manifest]:
     """What is installed by these values."""
-    done = run("template", "leaks", chart, "--namespace", "leaks", "--kube-version", NEWEST, "--values", values, *more)
+    done = run(
+        "template",
+        "leaks",
+        chart,
+        "--namespace",
+        "leaks",
+        "--kube-version",
+        NEWEST,
+        "--values",
+        values,
+        *more,
+    )
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one]
 
@@ -87,8 +105,23 @@ def schemas() -> Path:
         stamp = folder / "installed.txt"
         if not stamp.is_file() or stamp.read_text(encoding="utf-8") != wanted:
             shutil.rmtree(folder, ignore_errors=True)
-            words = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            words += ["--no-compile", "--require-hashes", "--target", str(folder), "--requirement", str(REQUIREMENTS)]
+            words = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+            ]
+            words += [
+                "--no-compile",
+                "--require-hashes",
+                "--target",
+                str(folder),
+                "--requirement",
+                str(REQUIREMENTS),
+            ]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             if done.returncode:
                 unable(f"Kubernetes' schemas cannot be had: {done.stderr.strip().splitlines()[-1]}")
@@ -99,31 +132,55 @@ def schemas() -> Path:
 @cache
 def validator(version: str, kind: str, group: str) -> Validator:
     """By the strict schema, which knows no field that Kubernetes does not."""
-    from jsonschema import Draft7Validator  # two seconds to load, which every worker would spend to collect
+    # two seconds to load, which every worker would spend to collect
+    from jsonschema import Draft7Validator
 
     folder = schemas() / f"v{version}-local-strict"
     schema = json.loads((folder / f"{name_of(kind, group)}.json").read_text(encoding="utf-8"))
     schema.pop("$id", None)
     shared = json.loads((folder / "_definitions.json").read_text(encoding="utf-8"))
     shared.pop("$id", None)
-    registry = Registry().with_resource("/api/_definitions.json", Resource.from_contents(shared, default_specification=DRAFT7))
+    registry = Registry().with_resource(
+        "/api/_definitions.json", Resource.from_contents(shared, default_specification=DRAFT7)
+    )
     return Draft7Validator(schema, registry=registry)
 
 
-def conform(manifests: list[Manifest], version: str, folder: Path, *skip: str) -> subprocess.CompletedProcess[str]:
-    """What kubeconform says of objects, by the strict schemas of this version; kinds to `skip` have none.
+def conform(
+    manifests: list[Manifest], version: str, folder: Path, *skip: str
+) -> subprocess.CompletedProcess[str]:
+    """What kubeconform says of objects, by the strict schemas of this version; kinds to `skip` have
+    none.
 
-    The schemas are put into `folder` under names of files, as kubeconform looks for what one says of another.
+    The schemas are put into `folder` under names of files, as kubeconform looks for what one says
+    of another.
     """
     of_version = schemas() / f"v{version}-local-strict"
-    wanted = {f"{name_of(one['kind'], one['apiVersion'])}.json" for one in manifests if one["kind"] not in skip}
+    wanted = {
+        f"{name_of(one['kind'], one['apiVersion'])}.json"
+        for one in manifests
+        if one["kind"] not in skip
+    }
     for name in ("_definitions.json", *wanted):
         schema = json.loads((of_version / name).read_text(encoding="utf-8"))
         schema.pop("$id", None)
-        (folder / name).write_text(json.dumps(schema).replace('"/api/_definitions.json', '"_definitions.json'), encoding="utf-8")
-    words = [built("kubeconform"), "-strict", "-summary", "-kubernetes-version", version, "-skip", ",".join(skip)]
+        (folder / name).write_text(
+            json.dumps(schema).replace('"/api/_definitions.json', '"_definitions.json'),
+            encoding="utf-8",
+        )
+    words = [
+        built("kubeconform"),
+        "-strict",
+        "-summary",
+        "-kubernetes-version",
+        version,
+        "-skip",
+        ",".join(skip),
+    ]
     words += ["-schema-location", f"{folder}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"]
-    return subprocess.run(words, input=yaml.safe_dump_all(manifests), capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words, input=yaml.safe_dump_all(manifests), capture_output=True, text=True, check=False
+    )
 
 
 def name_of(kind: str, group: str) -> str:
@@ -135,4 +192,7 @@ def name_of(kind: str, group: str) -> str:
 def faults(manifest: Manifest, version: str) -> Iterator[str]:
     """What Kubernetes of this version would not take."""
     for error in validator(version, manifest["kind"], manifest["apiVersion"]).iter_errors(manifest):
-        yield f"{manifest['kind']} {manifest['metadata']['name']}: {error.json_path}: {error.message[:300]}"
+        yield (
+            f"{manifest['kind']} {manifest['metadata']['name']}: {error.json_path}:"
+            f" {error.message[:300]}"
+        )

@@ -1,4 +1,6 @@
-"""Who hears of which alert: every one that the rules can raise goes to exactly the receiver that its severity says."""
+"""Who hears of which alert: every one that the rules can raise goes to exactly the receiver that
+its severity says.
+"""
 
 import re
 from pathlib import Path
@@ -31,21 +33,39 @@ def test_alertmanager_reads_its_configuration() -> None:
 
 @pytest.mark.parametrize("severity", ["critical", "warning", "info"])
 def test_each_severity_has_its_receiver(severity: str) -> None:
-    done = run("amtool", "config", "routes", "test", f"--config.file={FILE}", "alertname=UllageAnything", f"severity={severity}")
+    done = run(
+        "amtool",
+        "config",
+        "routes",
+        "test",
+        f"--config.file={FILE}",
+        "alertname=UllageAnything",
+        f"severity={severity}",
+    )
     assert done.stdout.strip() == receiver("UllageAnything", severity)
 
 
-@pytest.mark.parametrize("alert", [a for a in ALERTS if a.startswith(LEGAL) or a in {"UllageWatchdog", "UllageServiceDown"}])
+@pytest.mark.parametrize(
+    "alert",
+    [a for a in ALERTS if a.startswith(LEGAL) or a in {"UllageWatchdog", "UllageServiceDown"}],
+)
 def test_an_alert_that_the_rules_raise_reaches_its_receiver_alone(alert: str) -> None:
     severity = ALERTS[alert]["labels"]["severity"]
-    words = (f"--verify.receivers={receiver(alert, severity)}", f"alertname={alert}", f"severity={severity}", "job=ullage")
+    words = (
+        f"--verify.receivers={receiver(alert, severity)}",
+        f"alertname={alert}",
+        f"severity={severity}",
+        "job=ullage",
+    )
     done = run("amtool", "config", "routes", "test", f"--config.file={FILE}", *words)
     assert done.returncode == 0, done.stdout
 
 
 def test_a_wrong_receiver_is_seen() -> None:
     words = ("--verify.receivers=desk", "alertname=UllageServiceDown", "severity=critical")
-    assert run("amtool", "config", "routes", "test", f"--config.file={FILE}", *words).returncode == 1
+    assert (
+        run("amtool", "config", "routes", "test", f"--config.file={FILE}", *words).returncode == 1
+    )
 
 
 def matching(matchers: list[str]) -> list[dict[str, str]]:
@@ -57,11 +77,19 @@ def matching(matchers: list[str]) -> list[dict[str, str]]:
 
 def holds(label: str, operator: str, value: str, labels: dict[str, str]) -> bool:
     has = labels.get(label, "")
-    return re.fullmatch(value, has) is not None if operator == "=~" else (has == value) is (operator == "=")
+    return (
+        re.fullmatch(value, has) is not None
+        if operator == "=~"
+        else (has == value) is (operator == "=")
+    )
 
 
-@pytest.mark.parametrize("rule", CONFIGURATION["inhibit_rules"], ids=lambda rule: " ".join(rule["source_matchers"]))
-def test_an_inhibition_is_between_different_alerts_of_ours_that_share_its_labels(rule: dict[str, list[str]]) -> None:
+@pytest.mark.parametrize(
+    "rule", CONFIGURATION["inhibit_rules"], ids=lambda rule: " ".join(rule["source_matchers"])
+)
+def test_an_inhibition_is_between_different_alerts_of_ours_that_share_its_labels(
+    rule: dict[str, list[str]],
+) -> None:
     source, target = matching(rule["source_matchers"]), matching(rule["target_matchers"])
     assert source
     assert target

@@ -1,4 +1,6 @@
-"""The boards that are committed are what is generated, every panel is complete, and asks only for what the roles expose."""
+"""The boards that are committed are what is generated, every panel is complete, and asks only
+for what the roles expose.
+"""
 
 import json
 import re
@@ -21,9 +23,15 @@ from ullage.records.heartbeat import STATES
 from ullage.verdict import own_rules
 
 COMMITTED = sorted(DASHBOARDS.glob("*.json"))
-MINIMAL = {"uid": "ullage-x", "title": "X", "description": "X.", "rows": [{"title": "R", "panels": []}]}
+MINIMAL = {
+    "uid": "ullage-x",
+    "title": "X",
+    "description": "X.",
+    "rows": [{"title": "R", "panels": []}],
+}
 OF_STORE = re.compile(
-    r"(max by \([^)]*\) \()?ullage_alert_(?:incidents|exposed_customers|recent_incidents|exposures|sightings)\{"
+    r"(max by \([^)]*\)"
+    r" \()?ullage_alert_(?:incidents|exposed_customers|recent_incidents|exposures|sightings)\{"
 )
 PANEL = {"title": "P", "description": "D.", "unit": "s", "queries": [{"expr": "up", "legend": ""}]}
 
@@ -41,12 +49,16 @@ def test_generating_again_gives_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "gone.json").write_text("{}", encoding="utf-8")
     write(tmp_path)
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    assert made == {path.name: path.read_bytes() for path in COMMITTED}, "run: python -m deploy.grafana"
+    assert made == {path.name: path.read_bytes() for path in COMMITTED}, (
+        "run: python -m deploy.grafana"
+    )
     assert len(COMMITTED) == len(list(BOARDS.glob("*.toml"))) == 4
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=lambda path: path.stem)
-def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chosen(path: Path) -> None:
+def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chosen(
+    path: Path,
+) -> None:
     board = loaded(path)
     variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     assert variables["datasource"]["type"] == "datasource"
@@ -64,7 +76,9 @@ def test_every_panel_has_title_description_unit_and_the_data_source_that_is_chos
             assert target["legendFormat"], panel["title"]
     titles = [panel["title"] for panel in pictures(board)]
     assert len(titles) == len(set(titles))
-    for name in set(re.findall(r"\$([a-z]+)\b", json.dumps([p["targets"] for p in pictures(board)]))):
+    for name in set(
+        re.findall(r"\$([a-z]+)\b", json.dumps([p["targets"] for p in pictures(board)]))
+    ):
         assert name in variables, name
 
 
@@ -76,7 +90,11 @@ def test_panels_have_ids_and_places_of_their_own_within_the_page(path: Path) -> 
     taken: set[tuple[int, int]] = set()
     for panel in panels:
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
         assert max(x for x, _ in cells) < 24
         assert not cells & taken, panel["title"]
         taken |= cells
@@ -92,8 +110,12 @@ def test_panels_ask_only_for_what_the_roles_expose(path: Path) -> None:
 
 
 def known_of(board: dict[str, Any]) -> dict[str, Any]:
-    """What Grafana's schema, from which its SDK is made, knows of a board; the SDK adds how a state timeline is drawn."""
-    known: dict[str, Any] = json.loads(JSONEncoder(sort_keys=True).encode(Dashboard.from_json(board)))
+    """What Grafana's schema, from which its SDK is made, knows of a board; the SDK adds how a
+    state timeline is drawn.
+    """
+    known: dict[str, Any] = json.loads(
+        JSONEncoder(sort_keys=True).encode(Dashboard.from_json(board))
+    )
     for panel in known["panels"]:
         if panel["type"] == "state-timeline":
             del panel["fieldConfig"]["defaults"]["custom"]
@@ -117,10 +139,18 @@ def test_the_boards_have_as_many_panels_as_people_read() -> None:
 def test_a_board_leads_to_incidents_and_runbooks_and_marks_deployments(path: Path) -> None:
     board = loaded(path)
     links = {link["title"]: link.get("url", "") for link in board["links"]}
-    assert links == {"Incidents": f"{CONSOLE}/", "Runbooks": f"{RUNBOOKS}/runbooks.html", "Boards": ""}
+    assert links == {
+        "Incidents": f"{CONSOLE}/",
+        "Runbooks": f"{RUNBOOKS}/runbooks.html",
+        "Boards": "",
+    }
     [mark] = board["annotations"]["list"]
     assert metrics_of(mark["expr"]) <= known_series()
-    assert (mark["name"], mark["enable"], mark["datasource"]["uid"]) == ("Deployments", True, "${datasource}")
+    assert (mark["name"], mark["enable"], mark["datasource"]["uid"]) == (
+        "Deployments",
+        True,
+        "${datasource}",
+    )
 
 
 def test_prometheus_understands_where_deployments_are_marked(tmp_path: Path) -> None:
@@ -131,7 +161,9 @@ def test_prometheus_understands_where_deployments_are_marked(tmp_path: Path) -> 
 
 
 def panel(board: str, title: str) -> dict[str, Any]:
-    [found] = [panel for panel in pictures(loaded(DASHBOARDS / f"{board}.json")) if panel["title"] == title]
+    [found] = [
+        panel for panel in pictures(loaded(DASHBOARDS / f"{board}.json")) if panel["title"] == title
+    ]
     return found
 
 
@@ -145,16 +177,26 @@ def test_each_state_of_a_site_has_its_number_and_its_word() -> None:
     [expression] = [target["expr"] for target in shown["targets"]]
     numbers = {
         state: factor or "1"
-        for factor, state in re.findall(r'(?:(\d) \* )?max by \(site\) \(\w+\{.*state="(\w+)"\}\)', expression)
+        for factor, state in re.findall(
+            r'(?:(\d) \* )?max by \(site\) \(\w+\{.*state="(\w+)"\}\)', expression
+        )
     }
     assert sorted(numbers) == sorted(STATES)
-    assert {number: state.replace("_", " ") for state, number in numbers.items()} | {"0": "not visited yet"} == words(shown)
+    assert {number: state.replace("_", " ") for state, number in numbers.items()} | {
+        "0": "not visited yet"
+    } == words(shown)
 
 
-@pytest.mark.parametrize(("board", "title"), [("coverage", "Egress"), ("overview", "Dependencies"), ("coverage", "Paused")])
+@pytest.mark.parametrize(
+    ("board", "title"),
+    [("coverage", "Egress"), ("overview", "Dependencies"), ("coverage", "Paused")],
+)
 def test_what_is_there_or_not_is_told_in_words_and_colours(board: str, title: str) -> None:
     shown = panel(board, title)
-    colours = {told["text"]: told["color"] for told in shown["fieldConfig"]["defaults"]["mappings"][0]["options"].values()}
+    colours = {
+        told["text"]: told["color"]
+        for told in shown["fieldConfig"]["defaults"]["mappings"][0]["options"].values()
+    }
     assert set(words(shown)) == {"0", "1"}
     assert colours in ({"up": "green", "down": "red"}, {"no": "green", "paused": "red"})
 
@@ -163,7 +205,9 @@ def test_no_number_is_coloured_by_a_limit_that_nobody_chose() -> None:
     """Grafana's own limit is 80, beyond which anything is red."""
     for path in COMMITTED:
         for shown in pictures(loaded(path)):
-            assert shown["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["value"] is None, shown["title"]
+            assert shown["fieldConfig"]["defaults"]["thresholds"]["steps"][0]["value"] is None, (
+                shown["title"]
+            )
 
 
 def test_where_no_duty_runs_the_board_says_so_and_shows_no_time() -> None:
@@ -181,7 +225,10 @@ def test_what_every_alert_process_counts_is_not_added_up_over_them() -> None:
 def test_scenarios_are_shown_by_their_titles() -> None:
     board = loaded(DASHBOARDS / "exposure.json")
     [bars] = [panel for panel in pictures(board) if panel["type"] == "bargauge"]
-    shown = {o["matcher"]["options"]: o["properties"][0]["value"] for o in bars["fieldConfig"]["overrides"]}
+    shown = {
+        o["matcher"]["options"]: o["properties"][0]["value"]
+        for o in bars["fieldConfig"]["overrides"]
+    }
     assert shown == {s.id: f"{s.title_zh} · {s.id}" for s in own_rules().scenario}
 
 
@@ -194,15 +241,21 @@ def test_a_panel_that_lacks_something_is_not_read(lacking: str) -> None:
 
 def test_panels_go_to_the_next_line_where_they_no_longer_fit() -> None:
     panels = [{**PANEL, "title": str(n), "width": width} for n, width in enumerate((12, 8, 8, 24))]
-    board = json.loads(generate(Board.model_validate({**MINIMAL, "rows": [{"title": "R", "panels": panels}]})))
+    board = json.loads(
+        generate(Board.model_validate({**MINIMAL, "rows": [{"title": "R", "panels": panels}]}))
+    )
     places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in pictures(board)]
     assert places == [(0, 1), (12, 1), (0, 9), (0, 17)]
 
 
 def test_provisioning_names_the_data_source_and_the_folder_of_the_boards() -> None:
     folder = DASHBOARDS.parent / "provisioning"
-    [source] = yaml.safe_load((folder / "datasources" / "prometheus.yaml").read_text(encoding="utf-8"))["datasources"]
-    [provider] = yaml.safe_load((folder / "dashboards" / "ullage.yaml").read_text(encoding="utf-8"))["providers"]
+    [source] = yaml.safe_load(
+        (folder / "datasources" / "prometheus.yaml").read_text(encoding="utf-8")
+    )["datasources"]
+    [provider] = yaml.safe_load(
+        (folder / "dashboards" / "ullage.yaml").read_text(encoding="utf-8")
+    )["providers"]
     assert source["type"] == "prometheus"
     assert provider["type"] == "file"
     assert provider["options"]["path"]
@@ -210,4 +263,8 @@ def test_provisioning_names_the_data_source_and_the_folder_of_the_boards() -> No
 
 def test_every_board_that_is_read_has_a_name_of_its_own() -> None:
     boards = read_boards().values()
-    assert len({board.uid for board in boards}) == len({board.title for board in boards}) == len(list(boards))
+    assert (
+        len({board.uid for board in boards})
+        == len({board.title for board in boards})
+        == len(list(boards))
+    )

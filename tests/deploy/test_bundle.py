@@ -1,4 +1,6 @@
-"""The archive of a release: signed, whole, the same bytes each time, and it does the main job where there is no network."""
+"""The archive of a release: signed, whole, the same bytes each time, and it does the main job
+where there is no network.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,10 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "deploy" / "demo" / "sample"
 NO_NETWORK = ("unshare", "--net")
 """A network namespace of its own, in which not even loopback is up."""
-ASK = "import socket, sys; s = socket.socket(); s.settimeout(3); sys.exit(s.connect_ex(('192.0.2.1', 9)))"
+ASK = (
+    "import socket, sys; s = socket.socket(); s.settimeout(3); sys.exit(s.connect_ex(('192.0.2.1',"
+    " 9)))"
+)
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +68,28 @@ def unpacked(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(unpacked: Path, tmp_path: Path) -> Path:
-    """One to spoil; its files are links to the others', so that they are replaced and not written."""
+    """One to spoil; its files are links to the others', so that they are replaced and not
+    written.
+    """
     made = tmp_path / "copy"
     shutil.copytree(unpacked, made, copy_function=os.link)
     return made
 
 
-def installed(folder: Path, key: Path, to: Path, *more: str, under: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    words = ["sh", folder / INSTALLER, "--key", key.with_suffix(".pub"), "--to", to, "--python", sys.executable, *more]
+def installed(
+    folder: Path, key: Path, to: Path, *more: str, under: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    words = [
+        "sh",
+        folder / INSTALLER,
+        "--key",
+        key.with_suffix(".pub"),
+        "--to",
+        to,
+        "--python",
+        sys.executable,
+        *more,
+    ]
     env = {"PATH": os.environ["PATH"], "HOME": str(to.parent)}
     return subprocess.run([*under, *words], capture_output=True, text=True, env=env, check=False)
 
@@ -80,8 +99,12 @@ def replaced(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def test_without_network_it_is_verified_installed_and_gives_a_verdict(unpacked: Path, key: Path, tmp_path: Path) -> None:
-    without = subprocess.run([*NO_NETWORK, sys.executable, "-c", ASK], capture_output=True, text=True, check=False)
+def test_without_network_it_is_verified_installed_and_gives_a_verdict(
+    unpacked: Path, key: Path, tmp_path: Path
+) -> None:
+    without = subprocess.run(
+        [*NO_NETWORK, sys.executable, "-c", ASK], capture_output=True, text=True, check=False
+    )
     if "unshare" in without.stderr:
         reason = f"a network namespace needs root: {without.stderr.strip()}"
         pytest.fail(reason) if "CI" in os.environ else pytest.skip(reason)
@@ -90,18 +113,31 @@ def test_without_network_it_is_verified_installed_and_gives_a_verdict(unpacked: 
     to, data = tmp_path / "opt" / "ullage", tmp_path / "data"
     done = installed(unpacked, key, to, under=NO_NETWORK)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"ullage {__version__} is in {to}; next: {to}/bin/ullage --data DIR init\n"
+    assert (
+        done.stdout == f"ullage {__version__} is in {to}; next: {to}/bin/ullage --data DIR init\n"
+    )
 
     def ullage(*words: str | Path) -> str:
         whole = [*NO_NETWORK, to / "bin" / "ullage", "--data", data, *words]
-        ran = subprocess.run(whole, capture_output=True, text=True, env={"PATH": os.environ["PATH"]}, cwd=tmp_path, check=False)
+        ran = subprocess.run(
+            whole,
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"]},
+            cwd=tmp_path,
+            check=False,
+        )
         assert (ran.returncode, "Traceback" in ran.stderr) == (0, False), ran.stderr
         return ran.stdout
 
     ullage("init")
     ullage("watchlist", "load", SAMPLE / "customers.csv", "--tenant", "sample-bank")
     [verdict] = json.loads(ullage("assess", SAMPLE / "leak.txt", "--json"))["tenants"]
-    assert (verdict["tenant"], verdict["exposure"]["severity"], verdict["customers"]) == ("sample-bank", "high", 48)
+    assert (verdict["tenant"], verdict["exposure"]["severity"], verdict["customers"]) == (
+        "sample-bank",
+        "high",
+        48,
+    )
     assert {part.name for part in to.iterdir()} >= {"bin", "lib"}
     again = installed(unpacked, key, to)
     assert (again.returncode, again.stdout) == (1, "")
@@ -109,11 +145,22 @@ def test_without_network_it_is_verified_installed_and_gives_a_verdict(unpacked: 
 
 
 def test_openssl_alone_verifies_what_the_document_says(unpacked: Path, key: Path) -> None:
-    words = f"openssl pkeyutl -verify -pubin -inkey {key.with_suffix('.pub')} -rawin -in {SUMS} -sigfile {SIGNATURE}"
-    assert words.replace(str(key.with_suffix(".pub")), "/path/of/release.pub") in (ROOT / "docs" / "release.md").read_text()
+    words = (
+        f"openssl pkeyutl -verify -pubin -inkey {key.with_suffix('.pub')} -rawin -in {SUMS}"
+        f" -sigfile {SIGNATURE}"
+    )
+    assert (
+        words.replace(str(key.with_suffix(".pub")), "/path/of/release.pub")
+        in (ROOT / "docs" / "release.md").read_text()
+    )
     done = subprocess.run(words.split(), cwd=unpacked, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "Signature Verified Successfully")
-    assert subprocess.run(["sha256sum", "--check", "--strict", "--quiet", SUMS], cwd=unpacked, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            ["sha256sum", "--check", "--strict", "--quiet", SUMS], cwd=unpacked, check=False
+        ).returncode
+        == 0
+    )
 
 
 def add(folder: Path) -> None:
@@ -163,17 +210,23 @@ def test_what_is_not_as_it_was_signed_is_not_installed(
     assert not (tmp_path / "opt").exists()
 
 
-def test_what_does_not_fit_or_is_not_there_is_one_line(unpacked: Path, key: Path, tmp_path: Path) -> None:
+def test_what_does_not_fit_or_is_not_there_is_one_line(
+    unpacked: Path, key: Path, tmp_path: Path
+) -> None:
     to = tmp_path / "opt"
     done = installed(unpacked, key, to, "--set", "everything")
     assert (done.returncode, done.stderr) == (1, "install.sh: there is no set everything\n")
     for words in ((), ("--key",), ("--fly", "x")):
-        done = subprocess.run(["sh", unpacked / INSTALLER, *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", unpacked / INSTALLER, *words], capture_output=True, text=True, check=False
+        )
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert "usage: sh install.sh --key" in done.stderr
 
 
-def test_two_archives_of_one_commit_are_the_same_bytes(commit: str, archive: Path, key: Path, tmp_path: Path) -> None:
+def test_two_archives_of_one_commit_are_the_same_bytes(
+    commit: str, archive: Path, key: Path, tmp_path: Path
+) -> None:
     again = pack(ROOT, tmp_path, CACHE, signing_key(key), commit)
     assert again.name == archive.name
     assert again.read_bytes() == archive.read_bytes()
@@ -189,7 +242,10 @@ def test_the_sbom_is_valid_and_names_every_wheel_with_its_hash_and_licence(unpac
     assert {one["hashes"][0]["content"] for one in everything} == wheels
     assert {one["name"] for one in everything} == set(closure(SHIPPED))
     assert all(one["licenses"] for one in everything)
-    needed = {one["ref"].partition("@")[0].rpartition("/")[2]: one.get("dependsOn", []) for one in bom["dependencies"]}
+    needed = {
+        one["ref"].partition("@")[0].rpartition("/")[2]: one.get("dependsOn", [])
+        for one in bom["dependencies"]
+    }
     assert any(ref.startswith("pkg:pypi/cryptography@") for ref in needed[PRODUCT])
 
 
@@ -197,12 +253,30 @@ def test_the_archive_holds_documents_boards_rules_and_the_licences_of_all(archiv
     with tarfile.open(archive) as packed:
         members = packed.getmembers()
     names = {member.name.partition("/")[2] for member in members}
-    assert {SUMS, SIGNATURE, INSTALLER, PLATFORM, "NOTICE", "LICENSE", "sbom.cdx.json", "docs/monitoring.md"} <= names
+    assert {
+        SUMS,
+        SIGNATURE,
+        INSTALLER,
+        PLATFORM,
+        "NOTICE",
+        "LICENSE",
+        "sbom.cdx.json",
+        "docs/monitoring.md",
+    } <= names
     assert {f"requirements/{which}.txt" for which in SETS} <= names
     assert {"deploy/prometheus/prometheus.yml", "deploy/grafana/dashboards/coverage.json"} <= names
-    assert {"deploy/helm/ullage/values.yaml", "deploy/helm/ullage/rules/roles.yaml"} <= names, "the chart is ready to install"
-    assert not [name for name in names if name.startswith(("harness/", "tests/", "deploy/demo", "deploy/bundle", "."))]
-    texts = {name.split("/")[1].rpartition("-")[0] for name in names if name.startswith("licences/")}
+    assert {
+        "deploy/helm/ullage/values.yaml",
+        "deploy/helm/ullage/rules/roles.yaml",
+    } <= names, "the chart is ready to install"
+    assert not [
+        name
+        for name in names
+        if name.startswith(("harness/", "tests/", "deploy/demo", "deploy/bundle", "."))
+    ]
+    texts = {
+        name.split("/")[1].rpartition("-")[0] for name in names if name.startswith("licences/")
+    }
     silent = {"antlr4-python3-runtime", "pydispatcher"}
     """Their wheels hold no licence: NOTICE names them."""
     assert set(closure(SHIPPED)) - texts == silent
@@ -214,7 +288,11 @@ def test_the_archive_holds_documents_boards_rules_and_the_licences_of_all(archiv
 def test_a_key_that_is_not_one_is_refused_in_one_line(key: Path, tmp_path: Path, made: str) -> None:
     path = tmp_path / "release.key"
     if made == "rsa":
-        subprocess.run(["openssl", "genpkey", "-algorithm", "rsa", "-out", path], check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "genpkey", "-algorithm", "rsa", "-out", path],
+            check=True,
+            capture_output=True,
+        )
         path.chmod(0o600)
     elif made == "open":
         shutil.copyfile(key, path)

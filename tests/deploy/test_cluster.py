@@ -1,4 +1,6 @@
-"""The chart on a real API server: installed, changed and removed by Helm, each object as it is stored, and who may not."""
+"""The chart on a real API server: installed, changed and removed by Helm, each object as it is
+stored, and who may not.
+"""
 
 import json
 from collections.abc import Iterator
@@ -20,7 +22,14 @@ MADE_BY_OPERATOR = {"ServiceMonitor": "servicemonitors", "PrometheusRule": "prom
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("cluster")) as found:
         for kind, name in MADE_BY_OPERATOR.items():
-            assert found.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", crd(kind, name))[0] == 201
+            assert (
+                found.ask(
+                    "POST",
+                    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+                    crd(kind, name),
+                )[0]
+                == 201
+            )
         yield found
 
 
@@ -36,7 +45,8 @@ def crd(kind: str, name: str) -> dict[str, Any]:
     one = {"name": version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
     names = {"kind": kind, "plural": name, "singular": kind.lower()}
     return {
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": f"{name}.{group}"},
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{name}.{group}"},
         "spec": {"group": group, "scope": "Namespaced", "names": names, "versions": [one]},
     }  # fmt: skip
 
@@ -49,14 +59,32 @@ def ask_helm(server: Cluster, *words: object, who: str = "kubeconfig") -> tuple[
 def differences(wanted: Any, stored: Any, at: str = "") -> list[str]:
     """Where what is stored is not what was asked for; what the server added by itself is none."""
     if isinstance(wanted, dict) and isinstance(stored, dict):
-        return [one for key, value in wanted.items() for one in differences(value, stored.get(key), f"{at}.{key}")]
+        return [
+            one
+            for key, value in wanted.items()
+            for one in differences(value, stored.get(key), f"{at}.{key}")
+        ]
     if isinstance(wanted, list) and isinstance(stored, list) and len(wanted) == len(stored):
-        return [one for n, (a, b) in enumerate(zip(wanted, stored, strict=True)) for one in differences(a, b, f"{at}[{n}]")]
-    return [] if wanted == stored or (wanted in ({}, [], None) and stored is None) else [f"{at}: {wanted!r} is {stored!r}"]
+        return [
+            one
+            for n, (a, b) in enumerate(zip(wanted, stored, strict=True))
+            for one in differences(a, b, f"{at}[{n}]")
+        ]
+    return (
+        []
+        if wanted == stored or (wanted in ({}, [], None) and stored is None)
+        else [f"{at}: {wanted!r} is {stored!r}"]
+    )
 
 
 def test_a_field_that_the_server_drops_is_seen(server: Cluster) -> None:
-    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": {"a": "b"}, "datum": "c"}
+    made = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "one"},
+        "data": {"a": "b"},
+        "datum": "c",
+    }
     assert server.ask("POST", "/api/v1/namespaces/default/configmaps", made)[0] == 201
     _, stored = server.ask("GET", server.place(made, "default"))
     assert differences(made, stored) == [".datum: 'c' is None"]
@@ -67,9 +95,21 @@ def names_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("values", helm.SETS, ids=names_of)
-def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(server: Cluster, chart: Path, values: Path) -> None:
+def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(
+    server: Cluster, chart: Path, values: Path
+) -> None:
     space, made = f"space-{names_of(values)}", helm.rendered(chart, values)
-    code, said = ask_helm(server, "install", "leaks", chart, "--namespace", space, "--create-namespace", "--values", values)
+    code, said = ask_helm(
+        server,
+        "install",
+        "leaks",
+        chart,
+        "--namespace",
+        space,
+        "--create-namespace",
+        "--values",
+        values,
+    )
     assert code == 0, said
     faults = []
     for one in helm.rendered(chart, values, "--namespace", space):
@@ -78,7 +118,18 @@ def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(server: 
         faults += differences(one, stored, f"{one['kind']} {one['metadata']['name']}")
     assert faults == []
 
-    code, said = ask_helm(server, "upgrade", "leaks", chart, "--namespace", space, "--values", values, "--set", "image.tag=9.9.9")
+    code, said = ask_helm(
+        server,
+        "upgrade",
+        "leaks",
+        chart,
+        "--namespace",
+        space,
+        "--values",
+        values,
+        "--set",
+        "image.tag=9.9.9",
+    )
     assert code == 0, said
     for one in (one for one in made if one["kind"] == "StatefulSet"):
         _, stored = server.ask("GET", server.place(one, space))
@@ -89,14 +140,32 @@ def test_each_object_is_stored_as_it_was_made_and_goes_with_the_release(server: 
 
     code, said = ask_helm(server, "uninstall", "leaks", "--namespace", space)
     assert code == 0, said
-    assert [one["metadata"]["name"] for one in made if server.ask("GET", server.place(one, space))[0] != 404] == []
+    assert [
+        one["metadata"]["name"]
+        for one in made
+        if server.ask("GET", server.place(one, space))[0] != 404
+    ] == []
 
 
 def test_no_service_may_ask_the_cluster_anything(server: Cluster, chart: Path) -> None:
     values = helm.CHART / "ci" / "inner-values.yaml"
-    code, said = ask_helm(server, "install", "leaks", chart, "--namespace", "denied", "--create-namespace", "--values", values)
+    code, said = ask_helm(
+        server,
+        "install",
+        "leaks",
+        chart,
+        "--namespace",
+        "denied",
+        "--create-namespace",
+        "--values",
+        values,
+    )
     assert code == 0, said
-    accounts = [one["metadata"]["name"] for one in helm.rendered(chart, values) if one["kind"] == "ServiceAccount"]
+    accounts = [
+        one["metadata"]["name"]
+        for one in helm.rendered(chart, values)
+        if one["kind"] == "ServiceAccount"
+    ]
     assert len(accounts) == 3
     for account in accounts:
         user = {"Impersonate-User": f"system:serviceaccount:denied:{account}"}
@@ -104,16 +173,35 @@ def test_no_service_may_ask_the_cluster_anything(server: Cluster, chart: Path) -
             status, answer = server.ask("GET", f"/api/v1/namespaces/denied/{path}", **user)
             assert (status, answer["reason"]) == (403, "Forbidden"), (account, path)
         review = {
-            "spec": {"resourceAttributes": {"namespace": "denied", "verb": "create", "resource": "pods", "subresource": "exec"}}
+            "spec": {
+                "resourceAttributes": {
+                    "namespace": "denied",
+                    "verb": "create",
+                    "resource": "pods",
+                    "subresource": "exec",
+                }
+            }
         }
-        status, answer = server.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review, **user)
+        status, answer = server.ask(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review, **user
+        )
         assert (status, answer["status"]["allowed"]) == (201, False)
 
 
 def test_who_has_no_role_installs_nothing(server: Cluster, chart: Path) -> None:
     values = helm.CHART / "ci" / "crawl-values.yaml"
     assert server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "foreign"}})[0] == 201
-    code, said = ask_helm(server, "install", "leaks", chart, "--namespace", "foreign", "--values", values, who="stranger")
+    code, said = ask_helm(
+        server,
+        "install",
+        "leaks",
+        chart,
+        "--namespace",
+        "foreign",
+        "--values",
+        values,
+        who="stranger",
+    )
     assert code != 0
     assert 'User "nobody" cannot' in said
     for one in helm.rendered(chart, values):

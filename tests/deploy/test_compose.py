@@ -1,4 +1,6 @@
-"""The compose file: every container is locked in, looked after, reads files that are there, and says what roles understand."""
+"""The compose file: every container is locked in, looked after, reads files that are there, and
+says what roles understand.
+"""
 
 import re
 import shutil
@@ -22,7 +24,8 @@ COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text(enc
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*)|:\?[^}]*)?\}")
 GIVEN = {
-    "ullage.toml", "crawl", "match", "alert", "search", "assess", "tls/ca.crt", "tls/console.crt", "tls/elasticsearch.crt",
+    "ullage.toml", "crawl", "match", "alert", "search", "assess", "tls/ca.crt", "tls/console.crt",
+    "tls/elasticsearch.crt",
     "alertmanager.yml",
 }  # fmt: skip
 """What lies in ULLAGE_HOME, as docs/deploy.md has it made."""
@@ -40,12 +43,25 @@ def faults(service: dict[str, Any]) -> list[str]:
         "memory": "mem_limit" in service,
         "processes": "pids_limit" in service,
         "health": "healthcheck" in service,
-        "version": re.search(r":v?\d+\.\d+\.\d+@?$", VARIABLE.sub(r"\2", service.get("image", ""))) is not None,
-        "digest": re.search(r"^\$\{ULLAGE_IMAGE:-localhost/|@\$\{[A-Z]+_DIGEST:\?", service.get("image", "")) is not None,
+        "version": (
+            re.search(r":v?\d+\.\d+\.\d+@?$", VARIABLE.sub(r"\2", service.get("image", "")))
+            is not None
+        ),
+        "digest": (
+            re.search(
+                r"^\$\{ULLAGE_IMAGE:-localhost/|@\$\{[A-Z]+_DIGEST:\?", service.get("image", "")
+            )
+            is not None
+        ),
         "ports": all(str(port).startswith("127.0.0.1:") for port in service.get("ports", [])),
-        "privileged": not service.keys() & {"privileged", "pid", "ipc", "devices"} and service.get("network_mode") != "host",
+        "privileged": (
+            not service.keys() & {"privileged", "pid", "ipc", "devices"}
+            and service.get("network_mode") != "host"
+        ),
         "socket": not any("docker.sock" in volume for volume in service.get("volumes", [])),
-        "secrets": not any("PASSWORD" in key and "FILE" not in key for key in service.get("environment", {})),
+        "secrets": not any(
+            "PASSWORD" in key and "FILE" not in key for key in service.get("environment", {})
+        ),
     }
     return [what for what, is_kept in kept.items() if not is_kept]
 
@@ -56,18 +72,33 @@ def test_a_container_is_locked_in(name: str) -> None:
 
 
 def test_what_is_not_locked_in_is_seen() -> None:
-    open_ = {"image": "debian:latest", "ports": ["8600:8600"], "privileged": True, "environment": {"ELASTIC_PASSWORD": "x"}}
+    open_ = {
+        "image": "debian:latest",
+        "ports": ["8600:8600"],
+        "privileged": True,
+        "environment": {"ELASTIC_PASSWORD": "x"},
+    }
     assert set(faults(open_)) >= {
-        "capabilities", "writes", "root", "memory", "health", "version", "digest", "ports", "privileged", "secrets",
+        "capabilities", "writes", "root", "memory", "health", "version", "digest", "ports",
+        "privileged", "secrets",
     }  # fmt: skip
 
 
-def test_every_role_that_the_desk_needs_runs_as_a_user_of_its_own_with_a_folder_of_its_own() -> None:
+def test_every_role_that_the_desk_needs_runs_as_a_user_of_its_own_with_a_folder_of_its_own() -> (
+    None
+):
     assert {"crawl", "match", "alert", "search"} == OURS
-    assert len({SERVICES[name]["user"] for name in OURS} | {SERVICES["crawl-net"]["user"]}) == len(OURS) + 1
+    assert (
+        len({SERVICES[name]["user"] for name in OURS} | {SERVICES["crawl-net"]["user"]})
+        == len(OURS) + 1
+    )
     for name in OURS:
         assert SERVICES[name]["volumes"][0].endswith(f"/{name}:/var/lib/ullage")
-        assert SERVICES[name]["healthcheck"]["test"][1:] == ["/opt/ullage/bin/ullage", "status", name]
+        assert SERVICES[name]["healthcheck"]["test"][1:] == [
+            "/opt/ullage/bin/ullage",
+            "status",
+            name,
+        ]
 
 
 MEETS = {
@@ -100,14 +131,24 @@ def test_each_role_has_a_network_of_its_own_with_those_alone_whom_it_needs() -> 
 
 
 def test_who_is_started_again_keeps_the_network() -> None:
-    """A container whose network another one shares is none that ends: what shares it would be cut off."""
-    shared = {service["network_mode"].removeprefix("service:") for service in SERVICES.values() if "network_mode" in service}
+    """A container whose network another one shares is none that ends: what shares it would be
+    cut off.
+    """
+    shared = {
+        service["network_mode"].removeprefix("service:")
+        for service in SERVICES.values()
+        if "network_mode" in service
+    }
     assert shared == {f"{role}-net" for role in OURS}
 
 
 def test_match_and_search_alone_share_the_socket_of_dropped_files() -> None:
     told = load_settings().match
-    shared = {name for name, one in SERVICES.items() if f"${{ULLAGE_HOME}}/assess:{told.assess_folder}" in one.get("volumes", ())}
+    shared = {
+        name
+        for name, one in SERVICES.items()
+        if f"${{ULLAGE_HOME}}/assess:{told.assess_folder}" in one.get("volumes", ())
+    }
     assert shared == {"match", "search"}
     assert (SERVICES["search"]["user"].partition(":")[0],) == told.assess_users
     assert SERVICES["search"]["group_add"] == ["10010"]
@@ -132,7 +173,11 @@ def test_what_a_container_reads_is_there(name: str) -> None:
 def test_no_secret_or_volume_is_for_nobody() -> None:
     used = {secret for service in SERVICES.values() for secret in service.get("secrets", [])}
     assert used == COMPOSE["secrets"].keys()
-    mounted = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
+    mounted = {
+        volume.split(":")[0]
+        for service in SERVICES.values()
+        for volume in service.get("volumes", [])
+    }
     assert COMPOSE["volumes"].keys() <= mounted
 
 
@@ -146,9 +191,22 @@ def load_settings() -> Settings:
 
 def test_the_roles_understand_their_configuration() -> None:
     settings = load_settings()
-    kafka = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].partition(",")[0].removeprefix("CLIENTS://")
-    assert settings.bus.url == f"kafka://{kafka}?security=SSL&cafile=ca.crt&certificate=keys/kafka.pem&replication=1"
-    assert all(any(volume.endswith("ca.crt:/var/lib/ullage/ca.crt:ro") for volume in SERVICES[role]["volumes"]) for role in OURS)
+    kafka = (
+        SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+        .partition(",")[0]
+        .removeprefix("CLIENTS://")
+    )
+    assert (
+        settings.bus.url
+        == f"kafka://{kafka}?security=SSL&cafile=ca.crt&certificate=keys/kafka.pem&replication=1"
+    )
+    assert all(
+        any(
+            volume.endswith("ca.crt:/var/lib/ullage/ca.crt:ro")
+            for volume in SERVICES[role]["volumes"]
+        )
+        for role in OURS
+    )
     assert settings.store.url.startswith("elasticsearch://elasticsearch:9200?")
     assert f"proxy_pass http://{settings.search.host}:{settings.search.port};" in nginx()
     assert set(settings.notify.routes["desk"].channels) == {"desk"}
@@ -176,14 +234,22 @@ def test_prometheus_asks_each_role_by_nginx_beside_it() -> None:
 def test_monitoring_is_asked_where_it_listens() -> None:
     prometheus = yaml.safe_load((FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
     (alertmanager,) = prometheus["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
-    source = yaml.safe_load((FOLDER / "datasource.yaml").read_text(encoding="utf-8"))["datasources"][0]["url"]
-    for name, place in (("alertmanager", alertmanager), ("prometheus", source.removeprefix("http://"))):
+    source = yaml.safe_load((FOLDER / "datasource.yaml").read_text(encoding="utf-8"))[
+        "datasources"
+    ][0]["url"]
+    for name, place in (
+        ("alertmanager", alertmanager),
+        ("prometheus", source.removeprefix("http://")),
+    ):
         host, port = place.split(":")
         assert host == name
         assert f"--web.listen-address=0.0.0.0:{port}" in SERVICES[name]["command"]
     provisioning = FOLDER.parent / "grafana" / "provisioning" / "dashboards" / "ullage.yaml"
     boards = yaml.safe_load(provisioning.read_text(encoding="utf-8"))
-    assert any(v.endswith(f":{boards['providers'][0]['options']['path']}:ro") for v in SERVICES["grafana"]["volumes"])
+    assert any(
+        v.endswith(f":{boards['providers'][0]['options']['path']}:ro")
+        for v in SERVICES["grafana"]["volumes"]
+    )
 
 
 @pytest.mark.parametrize("name", ["nginx.conf", "metrics.conf"])

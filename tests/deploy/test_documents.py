@@ -17,9 +17,13 @@ SHOWN = re.compile(r"`(ullage [^`]+)`|^\s*(ullage [^\n]+)$", re.MULTILINE)
 
 
 def shown(text: str) -> Iterator[list[str]]:
-    """The words of each command, without what is no part of it: remarks, marks between alternatives."""
+    """The words of each command, without what is no part of it: remarks, marks between
+    alternatives.
+    """
     for found in SHOWN.finditer(text):
-        yield shlex.split((found[1] or found[2]).split("#")[0].replace("·", " ").replace("…", " "))[1:]
+        yield shlex.split((found[1] or found[2]).split("#")[0].replace("·", " ").replace("…", " "))[
+            1:
+        ]
 
 
 def fault(words: list[str]) -> str:
@@ -28,7 +32,9 @@ def fault(words: list[str]) -> str:
     for word in words:
         if word.startswith(("--", "[--")):
             name = word.strip("[]").partition("=")[0]
-            option = next((one for one in command.params if name in (*one.opts, *one.secondary_opts)), None)
+            option = next(
+                (one for one in command.params if name in (*one.opts, *one.secondary_opts)), None
+            )
             if option is None and name != "--help":
                 return f"{command.name} has no option {name}"
             value_follows = option is not None and not getattr(option, "is_flag", False)

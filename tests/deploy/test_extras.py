@@ -18,7 +18,9 @@ APART = {"gssapi": "kerberos", "rapidocr_onnxruntime": "ocr"}
 
 
 def imported() -> dict[str, Path]:
-    """Every module of others that the product's source names in an import, with a file that does."""
+    """Every module of others that the product's source names in an import, with a file that
+    does.
+    """
     found = {}
     for package in PRODUCT:
         for path in (ROOT / package).rglob("*.py"):
@@ -30,22 +32,37 @@ def imported() -> dict[str, Path]:
                 else:
                     continue
                 found.update({name.partition(".")[0]: path.relative_to(ROOT) for name in names})
-    return {name: path for name, path in found.items() if name not in {*sys.stdlib_module_names, *PRODUCT}}
+    return {
+        name: path
+        for name, path in found.items()
+        if name not in {*sys.stdlib_module_names, *PRODUCT}
+    }
 
 
 @pytest.fixture(scope="module")
 def homes() -> dict[str, set[str]]:
     """Module to the distributions that have it."""
-    return {name: set(map(canonicalize_name, have)) for name, have in metadata.packages_distributions().items()}
+    return {
+        name: set(map(canonicalize_name, have))
+        for name, have in metadata.packages_distributions().items()
+    }
 
 
-def test_every_module_that_is_imported_comes_with_ullage_or_with_an_extra_that_is_named(homes: dict[str, set[str]]) -> None:
+def test_every_module_that_is_imported_comes_with_ullage_or_with_an_extra_that_is_named(
+    homes: dict[str, set[str]],
+) -> None:
     always, named = set(closure([])), {module for modules in EXTRAS.values() for module in modules}
     assert len(found := imported()) > 40
-    assert {n: p for n, p in found.items() if not homes.get(n, set()) & always and n not in {*named, *APART}} == {}
+    assert {
+        n: p
+        for n, p in found.items()
+        if not homes.get(n, set()) & always and n not in {*named, *APART}
+    } == {}
 
 
-def test_every_extra_that_is_named_brings_its_modules_and_ullage_alone_does_not(homes: dict[str, set[str]]) -> None:
+def test_every_extra_that_is_named_brings_its_modules_and_ullage_alone_does_not(
+    homes: dict[str, set[str]],
+) -> None:
     always = set(closure([]))
     for extra, modules in EXTRAS.items():
         with_it = set(closure([extra]))

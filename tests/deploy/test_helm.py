@@ -1,4 +1,6 @@
-"""The chart: Kubernetes takes what it becomes, nothing goes in or out that is not named, the roles understand what they get."""
+"""The chart: Kubernetes takes what it becomes, nothing goes in or out that is not named, the
+roles understand what they get.
+"""
 
 import json
 import os
@@ -34,7 +36,11 @@ from ullage.settings import load
 pytestmark = pytest.mark.deploy
 
 OPERATOR = "monitoring.coreos.com/v1"
-ROLES = {"outer": {"crawl", "collect", "intake"}, "inner": {"match", "alert", "search"}, "crawl": {"crawl"}}
+ROLES = {
+    "outer": {"crawl", "collect", "intake"},
+    "inner": {"match", "alert", "search"},
+    "crawl": {"crawl"},
+}
 Manifest = helm.Manifest
 
 
@@ -43,7 +49,9 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return lay_out(tmp_path_factory.mktemp("chart"))
 
 
-@pytest.fixture(scope="module", params=helm.SETS, ids=lambda path: path.stem.removesuffix("-values"))
+@pytest.fixture(
+    scope="module", params=helm.SETS, ids=lambda path: path.stem.removesuffix("-values")
+)
 def values(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
@@ -64,7 +72,10 @@ def of_kind(made: list[Manifest], kind: str) -> dict[str, Manifest]:
 def pods(made: list[Manifest]) -> dict[str, Manifest]:
     """Role to pod."""
     sets = of_kind(made, "StatefulSet").values()
-    return {one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"]["spec"] for one in sets}
+    return {
+        one["metadata"]["labels"]["app.kubernetes.io/component"]: one["spec"]["template"]["spec"]
+        for one in sets
+    }
 
 
 def containers(pod: Manifest) -> Iterator[Manifest]:
@@ -78,17 +89,27 @@ def test_it_lints(chart: Path, values: Path) -> None:
 
 @pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
 def test_kubernetes_takes_what_it_becomes(made: list[Manifest], version: str) -> None:
-    assert [fault for one in made if one["apiVersion"] != OPERATOR for fault in helm.faults(one, version)] == []
+    assert [
+        fault
+        for one in made
+        if one["apiVersion"] != OPERATOR
+        for fault in helm.faults(one, version)
+    ] == []
 
 
 @pytest.mark.parametrize("version", [helm.OLDEST, helm.NEWEST])
 def test_kubeconform_finds_it_valid(made: list[Manifest], version: str, tmp_path: Path) -> None:
     done = helm.conform(made, version, tmp_path, "ServiceMonitor", "PrometheusRule")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"Valid: {sum(one['apiVersion'] != OPERATOR for one in made)}, Invalid: 0, Errors: 0" in done.stdout
+    assert (
+        f"Valid: {sum(one['apiVersion'] != OPERATOR for one in made)}, Invalid: 0, Errors: 0"
+        in done.stdout
+    )
 
 
-def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(made: list[Manifest], tmp_path: Path) -> None:
+def test_kubeconform_sees_a_field_that_kubernetes_does_not_know(
+    made: list[Manifest], tmp_path: Path
+) -> None:
     one = next(iter(of_kind(made, "StatefulSet").values()))
     wrong = json.loads(json.dumps(one).replace("readOnlyRootFilesystem", "readOnlyRootFileSystem"))
     done = helm.conform([wrong], helm.NEWEST, tmp_path)
@@ -102,22 +123,31 @@ def test_a_field_that_kubernetes_does_not_know_is_seen(made: list[Manifest]) -> 
     assert "readOnlyRootFileSystem" in "".join(helm.faults(wrong, helm.NEWEST))
 
 
-def test_it_has_this_version_and_asks_for_the_oldest_kubernetes_that_it_was_held_against(chart: Path) -> None:
+def test_it_has_this_version_and_asks_for_the_oldest_kubernetes_that_it_was_held_against(
+    chart: Path,
+) -> None:
     about = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8"))
     assert (about["version"], about["appVersion"]) == (__version__, __version__)
     assert about["kubeVersion"] == f">={helm.OLDEST}-0"
 
 
-def test_each_role_is_a_pod_with_a_user_a_volume_a_secret_and_a_budget(made: list[Manifest], values: Path) -> None:
+def test_each_role_is_a_pod_with_a_user_a_volume_a_secret_and_a_budget(
+    made: list[Manifest], values: Path
+) -> None:
     roles = pods(made)
     assert set(roles) == ROLES[values.stem.removesuffix("-values")]
     users = {pod["securityContext"]["runAsUser"] for pod in roles.values()}
     secrets = {
-        volume["secret"]["secretName"] for pod in roles.values() for volume in pod["volumes"] if volume["name"] == "secret"
+        volume["secret"]["secretName"]
+        for pod in roles.values()
+        for volume in pod["volumes"]
+        if volume["name"] == "secret"
     }
     assert len(users) == len(secrets) == len(roles)
     for name, one in of_kind(made, "StatefulSet").items():
-        assert [claim["metadata"]["name"] for claim in one["spec"]["volumeClaimTemplates"]] == ["data"]
+        assert [claim["metadata"]["name"] for claim in one["spec"]["volumeClaimTemplates"]] == [
+            "data"
+        ]
         chosen = one["spec"]["selector"]["matchLabels"]
         assert chosen.items() <= one["spec"]["template"]["metadata"]["labels"].items()
         for kind, path in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
@@ -134,7 +164,8 @@ def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
         assert not [volume for volume in pod["volumes"] if "hostPath" in volume]
         for one in containers(pod):
             assert one["securityContext"] == {
-                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]},
+                "allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
             }  # fmt: skip
             assert "memory" in one["resources"]["limits"]
             assert not one["image"].endswith(":latest")
@@ -143,10 +174,17 @@ def test_no_container_may_more_than_it_needs(made: list[Manifest]) -> None:
 def test_what_is_given_for_a_pod_is_on_it(chart: Path) -> None:
     made = helm.rendered(chart, values_of("inner"))
     alert = of_kind(made, "StatefulSet")["leaks-alert"]["spec"]["template"]
-    assert alert["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
-    [term] = alert["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert (
+        alert["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"]
+        == "false"
+    )
+    [term] = alert["spec"]["affinity"]["nodeAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]["nodeSelectorTerms"]
     assert term["matchExpressions"] == [{"key": "zone", "operator": "In", "values": ["inner"]}]
-    assert {"name": "ULLAGE_LOG_LEVEL", "value": "warning"} in pods(made)["match"]["containers"][0]["env"]
+    assert {"name": "ULLAGE_LOG_LEVEL", "value": "warning"} in pods(made)["match"]["containers"][0][
+        "env"
+    ]
     assert "affinity" not in pods(made)["match"]
 
 
@@ -156,23 +194,41 @@ def test_the_ingress_leads_to_the_console_by_tls(chart: Path) -> None:
     [rule] = ingress["spec"]["rules"]
     [path] = rule["http"]["paths"]
     service = of_kind(made, "Service")[path["backend"]["service"]["name"]]
-    assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == {"https": 8443}
+    assert {port["name"]: port["targetPort"] for port in service["spec"]["ports"]} == {
+        "https": 8443
+    }
     assert service["spec"]["selector"]["app.kubernetes.io/component"] == "search"
     assert ingress["spec"]["tls"] == [{"hosts": [rule["host"]], "secretName": "console-tls"}]
-    assert f'public = ["https://{rule["host"]}"]' in of_kind(made, "ConfigMap")["leaks-search"]["data"]["ullage.toml"]
+    assert (
+        f'public = ["https://{rule["host"]}"]'
+        in of_kind(made, "ConfigMap")["leaks-search"]["data"]["ullage.toml"]
+    )
     alone = ("--set", "roles.search.enabled=false,assess.enabled=false")
-    done = helm.run("template", "x", chart, "--kube-version", helm.NEWEST, "--values", values_of("inner"), *alone)
+    done = helm.run(
+        "template",
+        "x",
+        chart,
+        "--kube-version",
+        helm.NEWEST,
+        "--values",
+        values_of("inner"),
+        *alone,
+    )
     assert done.returncode != 0
     assert "enable roles.search" in done.stderr
 
 
 def test_boards_are_those_that_are_shipped_and_lead_to_this_console(chart: Path) -> None:
     made = of_kind(helm.rendered(chart, values_of("inner")), "ConfigMap")
-    shipped = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / BOARDS).glob("*.json")}
+    shipped = {
+        path.stem: path.read_text(encoding="utf-8") for path in (ROOT / BOARDS).glob("*.json")
+    }
     assert len(shipped) == 4
     for name, text in shipped.items():
         one = made[f"leaks-board-{name}"]
-        here = text.replace(RUNBOOKS, "https://wiki.bank.example/ullage").replace(CONSOLE, "https://ullage.bank.example")
+        here = text.replace(RUNBOOKS, "https://wiki.bank.example/ullage").replace(
+            CONSOLE, "https://ullage.bank.example"
+        )
         assert one["data"] == {f"ullage-{name}.json": here}
         assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert one["metadata"]["annotations"] == {"grafana_folder": "Ullage"}
@@ -182,12 +238,24 @@ def test_secrets_are_named_and_never_made(made: list[Manifest]) -> None:
     assert not of_kind(made, "Secret")
     for pod in pods(made).values():
         for one in pod["containers"]:
-            assert "secret" not in {mount["name"] for mount in one["volumeMounts"]}, "what is mounted there is refused"
-            assert not [entry for entry in one.get("env", ()) if "PASSWORD" in entry["name"] or "valueFrom" in entry]
+            assert "secret" not in {mount["name"] for mount in one["volumeMounts"]}, (
+                "what is mounted there is refused"
+            )
+            assert not [
+                entry
+                for entry in one.get("env", ())
+                if "PASSWORD" in entry["name"] or "valueFrom" in entry
+            ]
 
 
-def test_probes_ask_where_the_role_listens_and_configuration_is_understood(made: list[Manifest], tmp_path: Path) -> None:
-    texts = {one["data"]["ullage.toml"] for one in of_kind(made, "ConfigMap").values() if "ullage.toml" in one["data"]}
+def test_probes_ask_where_the_role_listens_and_configuration_is_understood(
+    made: list[Manifest], tmp_path: Path
+) -> None:
+    texts = {
+        one["data"]["ullage.toml"]
+        for one in of_kind(made, "ConfigMap").values()
+        if "ullage.toml" in one["data"]
+    }
     (tmp_path / "ullage.toml").write_text(texts.pop(), encoding="utf-8")
     settings = load(tmp_path)
     assert not texts, "all roles read the same"
@@ -195,11 +263,25 @@ def test_probes_ask_where_the_role_listens_and_configuration_is_understood(made:
         one = next(one for one in pod["containers"] if one["name"] == role)
         words = " ".join(one["args"][2:])
         assert words.split()[0] == role
-        for probe, path in (("startupProbe", "healthz"), ("livenessProbe", "healthz"), ("readinessProbe", "readyz")):
-            assert f"'http://127.0.0.1:{port_of(settings, words)}/{path}'" in one[probe]["exec"]["command"][-1]
+        for probe, path in (
+            ("startupProbe", "healthz"),
+            ("livenessProbe", "healthz"),
+            ("readinessProbe", "readyz"),
+        ):
+            assert (
+                f"'http://127.0.0.1:{port_of(settings, words)}/{path}'"
+                in one[probe]["exec"]["command"][-1]
+            )
 
 
-PRIVATE = {"10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"}
+PRIVATE = {
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+}
 
 
 def reached(made: list[Manifest], role: str) -> tuple[set[str], set[str]]:
@@ -222,33 +304,53 @@ def test_whatever_is_not_named_is_neither_let_in_nor_out(made: list[Manifest]) -
     assert set(nothing) == {"podSelector", "policyTypes"}
     assert set(nothing["policyTypes"]) == {"Ingress", "Egress"}
     for one in of_kind(made, "StatefulSet").values():
-        assert nothing["podSelector"]["matchLabels"].items() <= one["spec"]["template"]["metadata"]["labels"].items()
+        assert (
+            nothing["podSelector"]["matchLabels"].items()
+            <= one["spec"]["template"]["metadata"]["labels"].items()
+        )
 
 
-def test_only_crawl_and_collectors_reach_the_internet_and_of_it_no_private_network(chart: Path) -> None:
+def test_only_crawl_and_collectors_reach_the_internet_and_of_it_no_private_network(
+    chart: Path,
+) -> None:
     made = helm.rendered(chart, values_of("outer"))
     for role in ROLES["outer"]:
         _, out = reached(made, role)
-        open_ = [json.loads(peer.rpartition(" [")[0]) for peer in out if "0.0.0.0/0" in peer or "::/0" in peer]
+        open_ = [
+            json.loads(peer.rpartition(" [")[0])
+            for peer in out
+            if "0.0.0.0/0" in peer or "::/0" in peer
+        ]
         assert bool(open_) == (role != "intake"), role
         for peer in open_:
-            assert set(peer["ipBlock"]["except"]) >= (PRIVATE if "." in peer["ipBlock"]["cidr"] else {"fc00::/7", "fe80::/10"})
+            assert set(peer["ipBlock"]["except"]) >= (
+                PRIVATE if "." in peer["ipBlock"]["cidr"] else {"fc00::/7", "fe80::/10"}
+            )
     assert reached(made, "crawl")[0] == reached(made, "collect")[0] == set()
 
 
 def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Path) -> None:
     made = helm.rendered(chart, values_of("inner"))
     name = "kubernetes.io/metadata.name"
-    dns = {"namespaceSelector": {"matchLabels": {name: "kube-system"}}, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}}
+    dns = {
+        "namespaceSelector": {"matchLabels": {name: "kube-system"}},
+        "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
+    }
     bus, channel = ({"ipBlock": {"cidr": cidr}} for cidr in ("192.0.2.0/28", "203.0.113.9/32"))
-    store, people = ({"namespaceSelector": {"matchLabels": {name: space}}} for space in ("elastic", "ingress"))
+    store, people = (
+        {"namespaceSelector": {"matchLabels": {name: space}}} for space in ("elastic", "ingress")
+    )
 
     def said(peer: object, *ports: int) -> str:
         return f"{json.dumps(peer, sort_keys=True)} {list(ports)}"
 
     def pods_of(role: str) -> object:
         chosen = {"name": "ullage", "instance": "leaks", "component": role}
-        return {"podSelector": {"matchLabels": {f"app.kubernetes.io/{key}": value for key, value in chosen.items()}}}
+        return {
+            "podSelector": {
+                "matchLabels": {f"app.kubernetes.io/{key}": value for key, value in chosen.items()}
+            }
+        }
 
     asked = said(dns, 53, 53)
     out = {
@@ -290,7 +392,17 @@ def test_inside_match_reaches_the_bus_alone_and_people_the_desk_alone(chart: Pat
     ],
 )
 def test_wrong_values_are_refused_by_name(chart: Path, wrong: str, said: str) -> None:
-    done = helm.run("template", "leaks", chart, "--kube-version", helm.NEWEST, "--values", values_of("crawl"), "--set", wrong)
+    done = helm.run(
+        "template",
+        "leaks",
+        chart,
+        "--kube-version",
+        helm.NEWEST,
+        "--values",
+        values_of("crawl"),
+        "--set",
+        wrong,
+    )
     assert done.returncode != 0
     assert "schema" in done.stderr
     assert said in done.stderr
@@ -302,20 +414,31 @@ def test_without_values_nothing_is_installed(chart: Path) -> None:
     assert "'/config'" in done.stderr
 
 
-def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(chart: Path, tmp_path: Path) -> None:
+def test_the_rules_are_those_that_are_shipped_with_where_runbooks_are_here(
+    chart: Path, tmp_path: Path
+) -> None:
     made = of_kind(helm.rendered(chart, values_of("inner")), "PrometheusRule")
-    shipped = {f"leaks-{path.stem}": path.read_text(encoding="utf-8") for path in (ROOT / RULES).glob("*.yaml")}
+    shipped = {
+        f"leaks-{path.stem}": path.read_text(encoding="utf-8")
+        for path in (ROOT / RULES).glob("*.yaml")
+    }
     here = {
-        name: text.replace("https://runbooks.example.com/ullage", "https://wiki.bank.example/ullage")
+        name: text.replace(
+            "https://runbooks.example.com/ullage", "https://wiki.bank.example/ullage"
+        )
         for name, text in shipped.items()
     }
-    assert {name: one["spec"] for name, one in made.items()} == {name: yaml.safe_load(text) for name, text in here.items()}
+    assert {name: one["spec"] for name, one in made.items()} == {
+        name: yaml.safe_load(text) for name, text in here.items()
+    }
     assert all(one["metadata"]["labels"]["release"] == "monitoring" for one in made.values())
     for name, one in made.items():
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(one["spec"]), encoding="utf-8")
     done = tool("promtool", "check", "rules", *tmp_path.glob("*.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
-    unlaid = helm.run("template", "x", helm.CHART, "--kube-version", helm.NEWEST, "--values", values_of("inner"))
+    unlaid = helm.run(
+        "template", "x", helm.CHART, "--kube-version", helm.NEWEST, "--values", values_of("inner")
+    )
     assert unlaid.returncode != 0
     assert "python -m deploy.helm" in unlaid.stderr
 
@@ -327,29 +450,44 @@ def test_prometheus_sees_each_role_under_the_labels_that_rules_ask_for(chart: Pa
     for service in of_kind(made, "Service").values():
         labels = service["metadata"]["labels"]
         if monitor["spec"]["selector"]["matchLabels"].items() <= labels.items():
-            assert monitor["spec"]["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+            assert monitor["spec"]["endpoints"][0]["port"] in {
+                port["name"] for port in service["spec"]["ports"]
+            }
             seen[labels["app.kubernetes.io/component"]] = labels[monitor["spec"]["jobLabel"]]
     assert seen == dict.fromkeys(ROLES["inner"], "ullage")
-    labels = {one["targetLabel"]: one["sourceLabels"] for one in monitor["spec"]["endpoints"][0]["relabelings"]}
+    labels = {
+        one["targetLabel"]: one["sourceLabels"]
+        for one in monitor["spec"]["endpoints"][0]["relabelings"]
+    }
     assert labels["role"] == ["__meta_kubernetes_service_label_app_kubernetes_io_component"]
 
 
-def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(chart: Path, tmp_path: Path) -> None:
-    made, ours, others = helm.rendered(chart, values_of("inner")), make_certificates(), make_certificates()
+def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(
+    chart: Path, tmp_path: Path
+) -> None:
+    made, ours, others = (
+        helm.rendered(chart, values_of("inner")),
+        make_certificates(),
+        make_certificates(),
+    )
     (tmp_path / "theirs.pem").write_bytes(others.certificate + others.key)
     registry = CollectorRegistry()
     Gauge("ullage_seen", "x", registry=registry).set(1)
     watched, desk, far = free_ports(3)
     folder = tmp_path / "search"
     with metrics_server(registry, 0, lambda: True) as served:
-        program = nginx_of(made, "search", folder, ours, served.port, _9443=watched, _8443=desk, _9444=far)
+        program = nginx_of(
+            made, "search", folder, ours, served.port, _9443=watched, _8443=desk, _9444=far
+        )
 
         def asked(port: int, path: str, *shown: Path) -> tuple[int, str]:
             context = ssl.create_default_context(cadata=ours.authority.decode("ascii"))
             if shown:
                 context.load_cert_chain(*shown)
             try:
-                with urllib.request.urlopen(f"https://127.0.0.1:{port}{path}", context=context, timeout=30) as answer:
+                with urllib.request.urlopen(
+                    f"https://127.0.0.1:{port}{path}", context=context, timeout=30
+                ) as answer:
                     return answer.status, answer.read().decode("utf-8")
             except HTTPError as error:
                 error.close()
@@ -365,14 +503,33 @@ def test_metrics_are_had_by_who_shows_a_certificate_and_by_nobody_else(chart: Pa
             assert asked(desk, "/metrics", *shown)[0] == 404
 
 
-def nginx_of(made: list[Manifest], role: str, folder: Path, held: Certificates, served: int = 8600, **ports: int) -> list[str]:
-    """How nginx of a role is started here: with a folder of its own, as root, and with the module that its image has built in."""
+def nginx_of(
+    made: list[Manifest],
+    role: str,
+    folder: Path,
+    held: Certificates,
+    served: int = 8600,
+    **ports: int,
+) -> list[str]:
+    """How nginx of a role is started here: with a folder of its own, as root, and with the
+    module that its image has built in.
+    """
     folder.mkdir()
-    for name, content in (("tls.crt", held.certificate), ("tls.key", held.key), ("ca.crt", held.authority)):
+    for name, content in (
+        ("tls.crt", held.certificate),
+        ("tls.key", held.key),
+        ("ca.crt", held.authority),
+    ):
         (folder / name).write_bytes(content)
     text = of_kind(made, "ConfigMap")[f"leaks-{role}"]["data"]["nginx.conf"]
-    changes = {"/tmp/": f"{folder}/", "127.0.0.1:8600": f"{HOST}:{served}", "leaks-match-assess:9444": f"{HOST}:{ports['_9444']}"}
-    changes |= dict.fromkeys(("/etc/ullage-tls", "/etc/ullage-assess", "/run/ullage-assess"), str(folder))
+    changes = {
+        "/tmp/": f"{folder}/",
+        "127.0.0.1:8600": f"{HOST}:{served}",
+        "leaks-match-assess:9444": f"{HOST}:{ports['_9444']}",
+    }
+    changes |= dict.fromkeys(
+        ("/etc/ullage-tls", "/etc/ullage-assess", "/run/ullage-assess"), str(folder)
+    )
     changes |= {f"listen {old[1:]}": f"listen {HOST}:{new}" for old, new in ports.items()}
     for old, new in changes.items():
         text = text.replace(old, new)
@@ -380,20 +537,34 @@ def nginx_of(made: list[Manifest], role: str, folder: Path, held: Certificates, 
     module = "/usr/lib/nginx/modules/ngx_stream_module.so"
     if not Path(module).exists():
         unable("nginx has no streams: apt install libnginx-mod-stream")
-    return [need("nginx", "nginx-light"), "-c", str(folder / "nginx.conf"), "-g", f"daemon off; load_module {module};"]
+    return [
+        need("nginx", "nginx-light"),
+        "-c",
+        str(folder / "nginx.conf"),
+        "-g",
+        f"daemon off; load_module {module};",
+    ]
 
 
-def test_files_come_from_search_to_match_by_certificates_of_both(chart: Path, tmp_path: Path) -> None:
+def test_files_come_from_search_to_match_by_certificates_of_both(
+    chart: Path, tmp_path: Path
+) -> None:
     made, authority = helm.rendered(chart, values_of("inner")), Authority()
     ports = dict(zip(("_9443", "_9444", "_8443", "far"), free_ports(4), strict=True))
     served = nginx_of(made, "match", tmp_path / "match", authority.server("ullage-assess"), **ports)
     asks = {**ports, "_9443": ports["far"]}
     ours = nginx_of(made, "search", tmp_path / "search", authority.client("ullage-assess"), **asks)
-    with socket.socket(socket.AF_UNIX) as match, running("match", served, tmp_path / "match" / "log", {}, ports["_9444"]):
+    with (
+        socket.socket(socket.AF_UNIX) as match,
+        running("match", served, tmp_path / "match" / "log", {}, ports["_9444"]),
+    ):
         match.bind(str(tmp_path / "match" / "assess.sock"))
         match.listen()
         match.settimeout(20)
-        with running("search", ours, tmp_path / "search" / "log", {}, ports["far"]), socket.socket(socket.AF_UNIX) as client:
+        with (
+            running("search", ours, tmp_path / "search" / "log", {}, ports["far"]),
+            socket.socket(socket.AF_UNIX) as client,
+        ):
             client.settimeout(20)
             client.connect(str(tmp_path / "search" / "assess.sock"))
             client.sendall(b"a file")
@@ -407,7 +578,10 @@ def test_files_come_from_search_to_match_by_certificates_of_both(chart: Path, tm
                 assert connection.recv(1) == b"", "who hangs up has ended the work"
         bare = ssl.create_default_context(cadata=authority.server().authority.decode("ascii"))
         bare.check_hostname = False
-        with socket.create_connection((HOST, ports["_9444"]), timeout=20) as far, bare.wrap_socket(far) as stranger:
+        with (
+            socket.create_connection((HOST, ports["_9444"]), timeout=20) as far,
+            bare.wrap_socket(far) as stranger,
+        ):
             assert refused(stranger), "without a certificate nobody has a file assessed"
 
 
@@ -422,13 +596,24 @@ def refused(connection: ssl.SSLSocket) -> bool:
 
 def test_assessing_needs_both_in_one_release(chart: Path) -> None:
     wrong = ("--set", "roles.match.enabled=false")
-    done = helm.run("template", "x", chart, "--kube-version", helm.NEWEST, "--values", values_of("inner"), *wrong)
+    done = helm.run(
+        "template",
+        "x",
+        chart,
+        "--kube-version",
+        helm.NEWEST,
+        "--values",
+        values_of("inner"),
+        *wrong,
+    )
     assert done.returncode != 0
     assert "between match and search" in done.stderr
 
 
 def mounted(folder: Path, files: dict[str, bytes]) -> None:
-    """As kubelet mounts a Secret or ConfigMap: links in a folder that is open to all, changed by turning one link."""
+    """As kubelet mounts a Secret or ConfigMap: links in a folder that is open to all, changed by
+    turning one link.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o1777)
     real = folder / f"..{len(list(folder.iterdir()))}"
@@ -446,15 +631,26 @@ def mounted(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def give(step: str, home: Path) -> subprocess.CompletedProcess[str]:
-    places = {"GIVEN": str(home / "given"), "DATA": str(home / "data"), "RUN": str(home / "run" / "given")}
+    places = {
+        "GIVEN": str(home / "given"),
+        "DATA": str(home / "data"),
+        "RUN": str(home / "run" / "given"),
+    }
     words = [shutil.which("sh") or "sh", str(helm.CHART / "files" / "give.sh"), step]
-    return subprocess.run(words, env={"PATH": os.defpath, **places}, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        words, env={"PATH": os.defpath, **places}, capture_output=True, text=True, check=False
+    )
 
 
-def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_read(tmp_path: Path) -> None:
+def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_read(
+    tmp_path: Path,
+) -> None:
     made = KeyStore(tmp_path / "made")
     make_seal_pair(made, "20261127")
-    public = {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261127.pub",)}
+    public = {
+        f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes()
+        for name in ("20261127.pub",)
+    }
     given = tmp_path / "given"
     mounted(given / "secret", {"store.password": b"synthetic\n", "frontier.key": b"f" * 32})
     mounted(given / "config", {"ullage.toml": b'log_level = "warning"\n'})
@@ -472,13 +668,19 @@ def test_what_kubernetes_mounts_is_refused_and_what_the_role_is_given_of_it_is_r
     assert load(tmp_path / "data").log_level == "warning"
 
     make_seal_pair(made, "20261128")
-    public |= {f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes() for name in ("20261128.pub",)}
+    public |= {
+        f"seal.{name}": (tmp_path / "made" / "seal" / name).read_bytes()
+        for name in ("20261128.pub",)
+    }
     before = (tmp_path / "data" / "sites.d" / "two.toml").stat()
     mounted(given / "public", public)
     mounted(given / "sites", {"two.toml": b"2", "three.toml": b"3"})
     assert give("change", tmp_path).returncode == 0
     assert keys.names("seal", ".pub") == ["seal/20261127.pub", "seal/20261128.pub"]
-    assert {path.name for path in (tmp_path / "data" / "sites.d").iterdir()} == {"two.toml", "three.toml"}
+    assert {path.name for path in (tmp_path / "data" / "sites.d").iterdir()} == {
+        "two.toml",
+        "three.toml",
+    }
     after = (tmp_path / "data" / "sites.d" / "two.toml").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
@@ -496,7 +698,8 @@ def test_public_half_that_is_given_no_longer_is_removed_and_own_ones_stay(tmp_pa
     mounted(given / "public", dict.fromkeys(names, b"x" * 32))
     assert give("once", tmp_path).returncode == 0
     (keys / "signers" / "captures" / "own.pub").write_bytes(b"o" * 32)
-    (keys / "seal" / "2.key").write_bytes(b"k" * 32)  # its own pair, whose public half was carried outward
+    # its own pair, whose public half was carried outward
+    (keys / "seal" / "2.key").write_bytes(b"k" * 32)
     shutil.rmtree(given / "public")
     mounted(given / "public", {"signers.captures.aab.pub": b"x" * 32})
     assert give("change", tmp_path).returncode == 0

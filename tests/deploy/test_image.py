@@ -1,6 +1,8 @@
-"""The image is built for real, without a registry, and runs: as nobody in particular, on a read-only root, with no network.
+"""The image is built for real, without a registry, and runs: as nobody in particular, on a
+read-only root, with no network.
 
-Its base is a Debian that debootstrap makes, once: it is kept in ULLAGE_DEPLOY_CACHE, by default in the user's cache.
+Its base is a Debian that debootstrap makes, once: it is kept in ULLAGE_DEPLOY_CACHE, by default in
+the user's cache.
 """
 
 import json
@@ -31,12 +33,16 @@ CUSTOMERS = list(people(3, 5))
 
 @cache
 def driver() -> str:
-    """How layers are kept: as overlays where the kernel mounts such here, else as whole copies, which takes many times longer."""
+    """How layers are kept: as overlays where the kernel mounts such here, else as whole copies,
+    which takes many times longer.
+    """
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         for name in ("lower", "upper", "work", "all"):
             Path(folder, name).mkdir()
         options = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
-        mounted = subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, f"{folder}/all"], check=False)
+        mounted = subprocess.run(
+            ["mount", "-t", "overlay", "overlay", "-o", options, f"{folder}/all"], check=False
+        )
         if mounted.returncode == 0:
             subprocess.run(["umount", f"{folder}/all"], check=True)
     return "vfs" if mounted.returncode else "overlay"
@@ -45,7 +51,14 @@ def driver() -> str:
 def buildah(*words: object) -> str:
     """What buildah said, with all that it keeps in the cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    kept = ("--storage-driver", driver(), "--root", CACHE / f"storage-{driver()}", "--runroot", CACHE / "run")
+    kept = (
+        "--storage-driver",
+        driver(),
+        "--root",
+        CACHE / f"storage-{driver()}",
+        "--runroot",
+        CACHE / "run",
+    )
     line = [need("buildah", "buildah"), *map(str, kept), *map(str, words)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -54,13 +67,24 @@ def buildah(*words: object) -> str:
 
 def base() -> None:
     """Debian's smallest system as an image, made where it is not there yet."""
-    if any(BASE in line for line in buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()):
+    if any(
+        BASE in line for line in buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
+    ):
         return
     system = CACHE / "base"
-    if not (system / "etc" / "debian_version").exists() or not (system / "usr" / "bin" / "apt-get").exists():
+    if (
+        not (system / "etc" / "debian_version").exists()
+        or not (system / "usr" / "bin" / "apt-get").exists()
+    ):
         shutil.rmtree(system, ignore_errors=True)
         system.parent.mkdir(parents=True, exist_ok=True)
-        words = [need("debootstrap", "debootstrap"), "--variant=minbase", "--include=ca-certificates", SUITE, str(system)]
+        words = [
+            need("debootstrap", "debootstrap"),
+            "--variant=minbase",
+            "--include=ca-certificates",
+            SUITE,
+            str(system),
+        ]
         subprocess.run([*words, mirror()], check=True, capture_output=True)
     made = buildah("from", "scratch")
     buildah("add", "--quiet", made, f"{system}/", "/")
@@ -69,7 +93,12 @@ def base() -> None:
 
 def mirror() -> str:
     """Where this machine has its packages from."""
-    said = subprocess.run(["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(SITE)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return said.stdout.split()[0]
 
 
@@ -82,8 +111,24 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     context = tmp_path_factory.mktemp("context")
     subprocess.run([sys.executable, "-m", "deploy.container", str(context)], check=True, cwd=ROOT)
     buildah(
-        *("bud", "--pull-never", "--layers", "--isolation", "chroot", "--build-arg", f"BASE={BASE}"),
-        *("--label", f"org.opencontainers.image.version={__version__}", "--file", DOCKERFILE, "--tag", IMAGE, context),
+        *(
+            "bud",
+            "--pull-never",
+            "--layers",
+            "--isolation",
+            "chroot",
+            "--build-arg",
+            f"BASE={BASE}",
+        ),
+        *(
+            "--label",
+            f"org.opencontainers.image.version={__version__}",
+            "--file",
+            DOCKERFILE,
+            "--tag",
+            IMAGE,
+            context,
+        ),
     )
     name = buildah("from", "--pull-never", IMAGE)
     yield name
@@ -98,7 +143,9 @@ def root(container: str) -> Iterator[Path]:
 
 
 def run(root: Path, data: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """`ullage WORDS` in the image: its root read-only, its data folder alone to be written, no network, its own user."""
+    """`ullage WORDS` in the image: its root read-only, its data folder alone to be written, no
+    network, its own user.
+    """
     mounts = [
         f"mount --bind {root} {root}",
         f"mount -o remount,bind,ro {root}",
@@ -108,13 +155,38 @@ def run(root: Path, data: Path, *words: str, stdin: str = "") -> subprocess.Comp
         f"mount -t proc proc {root}/proc",
         f"mount --rbind /dev {root}/dev",
     ]
-    become = f"exec setpriv --reuid={USER} --regid={USER} --clear-groups --bounding-set=-all --no-new-privs"
+    become = (
+        f"exec setpriv --reuid={USER} --regid={USER} --clear-groups --bounding-set=-all"
+        " --no-new-privs"
+    )
     entry = "/opt/ullage/bin/ullage"
-    inner = f'{"; ".join(mounts)}; cd {root}; exec chroot {root} /usr/bin/{become.removeprefix("exec ")} {entry} "$@"'
-    line = ["unshare", "--mount", "--net", "--pid", "--fork", "--ipc", "--uts", "/bin/sh", "-ec", inner, "sh", *words]
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "ULLAGE_DATA": "/var/lib/ullage"}
+    inner = (
+        f"{'; '.join(mounts)}; cd {root}; exec chroot {root}"
+        f' /usr/bin/{become.removeprefix("exec ")} {entry} "$@"'
+    )
+    line = [
+        "unshare",
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--ipc",
+        "--uts",
+        "/bin/sh",
+        "-ec",
+        inner,
+        "sh",
+        *words,
+    ]
+    environment = {
+        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "ULLAGE_DATA": "/var/lib/ullage",
+    }
     environment |= {"XDG_CACHE_HOME": "/var/cache/ullage", "HOME": "/var/lib/ullage"}
-    return subprocess.run(line, input=stdin, capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(
+        line, input=stdin, capture_output=True, text=True, check=False, env=environment
+    )
 
 
 @pytest.fixture
@@ -130,9 +202,14 @@ def test_it_says_which_version_it_is(root: Path, data: Path) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, __version__), done.stderr
 
 
-def test_it_finds_customers_in_a_file_with_no_network_and_nothing_written_but_its_data(root: Path, data: Path) -> None:
+def test_it_finds_customers_in_a_file_with_no_network_and_nothing_written_but_its_data(
+    root: Path, data: Path
+) -> None:
     assert run(root, data, "init").returncode == 0
-    rows = "".join(f"{person.reference},{person.name},{person.phone},{person.resident_id}\n" for person in CUSTOMERS)
+    rows = "".join(
+        f"{person.reference},{person.name},{person.phone},{person.resident_id}\n"
+        for person in CUSTOMERS
+    )
     table = f"customer_ref,name,phone,resident_id\n{rows}"
     loaded = run(root, data, "watchlist", "load", "-", "--tenant", "bank", stdin=table)
     assert loaded.returncode == 0, loaded.stderr
@@ -143,18 +220,26 @@ def test_it_finds_customers_in_a_file_with_no_network_and_nothing_written_but_it
     assert len({match["subject"] for match in found}) == len(CUSTOMERS)
     looked = run(root, data, "check")
     faults = [line for line in looked.stdout.splitlines() if line.startswith("FAULT")]
-    assert [line.split(":")[0] for line in faults] == ["FAULT  notifications"], "of a new folder it is that nobody is told yet"
+    assert [line.split(":")[0] for line in faults] == ["FAULT  notifications"], (
+        "of a new folder it is that nobody is told yet"
+    )
     assert looked.returncode == 1
 
 
-def test_it_is_nobody_in_particular_and_has_nothing_that_it_was_built_with(root: Path, container: str) -> None:
+def test_it_is_nobody_in_particular_and_has_nothing_that_it_was_built_with(
+    root: Path, container: str
+) -> None:
     said = json.loads(buildah("inspect", "--type", "container", container))["OCIv1"]["config"]
     assert said["User"] == f"{USER}:{USER}"
     assert said["Labels"]["org.opencontainers.image.version"] == __version__
     assert not (root / "wheels").exists()
     assert not (root / "pip").exists()
     assert not list((root / "opt" / "ullage").glob("lib/python*/site-packages/pip"))
-    assert not [path for path in (root / "opt").rglob("*") if path.stat(follow_symlinks=False).st_mode & 0o6000]
+    assert not [
+        path
+        for path in (root / "opt").rglob("*")
+        if path.stat(follow_symlinks=False).st_mode & 0o6000
+    ]
 
 
 def test_a_role_that_cannot_write_its_data_says_so_in_one_line(root: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Every part that is locked stands under a licence that is known and may be there, and NOTICE says what asks for more."""
+"""Every part that is locked stands under a licence that is known and may be there, and NOTICE
+says what asks for more.
+"""
 
 import re
 from collections.abc import Mapping
@@ -8,12 +10,23 @@ from pathlib import Path
 
 import pytest
 
-from deploy.bundle.parts import PRODUCT, SHIPPED, Licences, Weak, beyond, closure, licence_of, licences
+from deploy.bundle.parts import (
+    PRODUCT,
+    SHIPPED,
+    Licences,
+    Weak,
+    beyond,
+    closure,
+    licence_of,
+    licences,
+)
 from ullage.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 NOTICE = (ROOT / "NOTICE").read_text(encoding="utf-8")
-NAMED = re.compile(r"^  ([^\n(]+(?: \(in [\w-]+\))?) \(([^\n]+?)\): ([^\n]+(?:\n    [^\n]+)*)$", re.MULTILINE)
+NAMED = re.compile(
+    r"^  ([^\n(]+(?: \(in [\w-]+\))?) \(([^\n]+?)\): ([^\n]+(?:\n    [^\n]+)*)$", re.MULTILINE
+)
 LIBRARY = re.compile(r"(lib[a-z]+)[-.\d]")
 FREE = {"libscipy_openblas"}
 """Libraries inside of wheels whose licence their wheel's own expression has."""
@@ -27,19 +40,27 @@ def known() -> Licences:
 @pytest.fixture(scope="module")
 def locked() -> Mapping[str, Distribution]:
     """All that runs and all that is developed with, and not ullage."""
-    return {name: part for name, part in closure([*SHIPPED, "dev", "docs"]).items() if name != PRODUCT}
+    return {
+        name: part for name, part in closure([*SHIPPED, "dev", "docs"]).items() if name != PRODUCT
+    }
 
 
 def test_every_licence_is_known_and_allowed_or_an_exception_with_a_reason(
     known: Licences, locked: Mapping[str, Distribution]
 ) -> None:
     assert len(locked) > 150
-    more = {name: said for name, part in locked.items() if beyond(said := licence_of(part, known), known.allowed)}
+    more = {
+        name: said
+        for name, part in locked.items()
+        if beyond(said := licence_of(part, known), known.allowed)
+    }
     assert more == {name: weak.licence for name, weak in known.weak.items()}
     assert not [name for name, said in more.items() if re.search(r"(?<!L)GPL", said)]
 
 
-def test_nothing_is_read_by_hand_that_the_metadata_say(known: Licences, locked: Mapping[str, Distribution]) -> None:
+def test_nothing_is_read_by_hand_that_the_metadata_say(
+    known: Licences, locked: Mapping[str, Distribution]
+) -> None:
     assert {name for name in known.read if locked[name].metadata.get("License-Expression")} == set()
 
 
@@ -49,14 +70,25 @@ def test_libraries_inside_of_wheels_are_known(known: Licences) -> None:
         f"{library[1]} (in {name})"
         for name, part in closure(SHIPPED).items()
         for file in part.files or ()
-        if file.parts[0].endswith(".libs") and (library := LIBRARY.match(file.name)) and library[1] not in FREE
+        if file.parts[0].endswith(".libs")
+        and (library := LIBRARY.match(file.name))
+        and library[1] not in FREE
     }
     assert found == set(known.carried)
-    assert all("WITH GCC-exception" in weak.licence for weak in known.carried.values() if re.search(r"(?<!L)GPL", weak.licence))
+    assert all(
+        "WITH GCC-exception" in weak.licence
+        for weak in known.carried.values()
+        if re.search(r"(?<!L)GPL", weak.licence)
+    )
 
 
-def test_notice_names_each_exception_with_its_licence_and_reason_and_no_other(known: Licences) -> None:
-    said = {name: Weak(licence=licence, reason=" ".join(reason.split())) for name, licence, reason in NAMED.findall(NOTICE)}
+def test_notice_names_each_exception_with_its_licence_and_reason_and_no_other(
+    known: Licences,
+) -> None:
+    said = {
+        name: Weak(licence=licence, reason=" ".join(reason.split()))
+        for name, licence, reason in NAMED.findall(NOTICE)
+    }
     assert said == {**known.weak, **known.carried}
 
 

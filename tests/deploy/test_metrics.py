@@ -1,4 +1,6 @@
-"""The specification of the metrics is what the roles expose, and no crawl of whatever size makes more series than it says."""
+"""The specification of the metrics is what the roles expose, and no crawl of whatever size makes
+more series than it says.
+"""
 
 import asyncio
 import re
@@ -35,29 +37,43 @@ def test_the_specification_is_what_the_roles_expose() -> None:
     written = {match[0] for match in ROW.finditer(SPECIFICATION.read_text(encoding="utf-8"))}
     real = {line(metric, tuple(roles)) for metric, roles in exposed().items()}
     assert not (missing := real - written), "docs/metrics.md lacks:\n" + "\n".join(sorted(missing))
-    assert not (gone := written - real), "docs/metrics.md has what no role exposes:\n" + "\n".join(sorted(gone))
+    assert not (gone := written - real), "docs/metrics.md has what no role exposes:\n" + "\n".join(
+        sorted(gone)
+    )
 
 
 def test_a_row_that_differs_is_mended_one_that_lacks_is_added_and_one_that_is_gone_goes() -> None:
     text = SPECIFICATION.read_text(encoding="utf-8")
-    assert with_metrics(text) == text, "docs/metrics.md is older than the code: run .venv/bin/python -m deploy.documents"
+    assert with_metrics(text) == text, (
+        "docs/metrics.md is older than the code: run .venv/bin/python -m deploy.documents"
+    )
     rows = [found[0] for found in ROW.finditer(text)]
     crawl = [row for row in rows if ", crawl): " in row]
     gone = crawl[0].replace(crawl[0].split("`")[1], "ullage_crawl_of_before")
-    changed = text.replace(crawl[1], gone).replace(crawl[2], crawl[2].replace("gauge", "counter").replace("counter", "histogram"))
+    changed = text.replace(crawl[1], gone).replace(
+        crawl[2], crawl[2].replace("gauge", "counter").replace("counter", "histogram")
+    )
     assert {found[0] for found in ROW.finditer(with_metrics(changed))} == set(rows)
     with pytest.raises(ValueError, match="begin one with its row"):
-        with_metrics("".join(line for line in text.splitlines(keepends=True) if ", match, alert): " not in line))
+        with_metrics(
+            "".join(
+                line for line in text.splitlines(keepends=True) if ", match, alert): " not in line
+            )
+        )
 
 
 def test_names_units_and_help_follow_the_rules() -> None:
     for name, kind, labels, text in exposed():
         assert name.startswith(("ullage_", "process_", "python_")), name
         assert (kind == "counter") == name.endswith("_total"), name
-        assert not re.search(r"_(ms|millis|milliseconds|minutes|hours|days|kb|mb|percent|age)(_|$)", name), name
+        assert not re.search(
+            r"_(ms|millis|milliseconds|minutes|hours|days|kb|mb|percent|age)(_|$)", name
+        ), name
         assert name.endswith("_timestamp_seconds") or "timestamp" not in name, name
         assert text[:1].isupper() or text[:1].isdigit(), name
-        assert not {"url", "domain", "host", "author", "subject", "digest", "tag", "user"} & set(labels), name
+        assert not {"url", "domain", "host", "author", "subject", "digest", "tag", "user"} & set(
+            labels
+        ), name
 
 
 def test_histograms_have_few_buckets() -> None:
@@ -73,7 +89,10 @@ def series(registry: CollectorRegistry) -> int:
 
 def test_tenants_cost_what_the_specification_says() -> None:
     none, twenty = registries([]), registries([f"tenant-{n}" for n in range(20)])
-    assert [series(none[role]) < most for role, most in zip(ROLES, (100, 180, 150, 50, 50, 50), strict=True)] == [True] * 6
+    assert [
+        series(none[role]) < most
+        for role, most in zip(ROLES, (100, 180, 150, 50, 50, 50), strict=True)
+    ] == [True] * 6
     each = {role: (series(twenty[role]) - series(none[role])) / 20 for role in ROLES}
     assert each["crawl"] == each["search"] == each["intake"] == each["collect"] == 0
     assert each["match"] <= 15
@@ -98,17 +117,31 @@ class EmptyFrontier:
 
 def crawled(metrics: CrawlMetrics, clock: HeldClock, count: int) -> Iterator[Visit]:
     """A visit to each of so many sites, all of which ask to be watched."""
-    sites = [make_site(name=f"site{n:05}", watch=True, start=[f"http://site{n}.example/"]) for n in range(count)]
+    sites = [
+        make_site(name=f"site{n:05}", watch=True, start=[f"http://site{n}.example/"])
+        for n in range(count)
+    ]
     metrics.watch(sites)
     for site in sites:
         platform = SimpleNamespace(start=lambda _site: [])
         permits = asyncio.Semaphore(1)
         yield Visit(
-            site, platform, EmptyFrontier(), None, None, metrics, clock.as_clock(), permits, lambda: True, Appends(at_once)
+            site,
+            platform,
+            EmptyFrontier(),
+            None,
+            None,
+            metrics,
+            clock.as_clock(),
+            permits,
+            lambda: True,
+            Appends(at_once),
         )
 
 
-def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budget(clock: HeldClock) -> None:
+def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budget(
+    clock: HeldClock,
+) -> None:
     registry = new_registry("crawl")
     metrics = CrawlMetrics(registry, Clock())
     for number, visit in enumerate(crawled(metrics, clock, DOMAINS)):
@@ -121,14 +154,18 @@ def test_ten_thousand_pages_of_ten_thousand_domains_stay_within_the_series_budge
             visit.failed(leased, outcome)
         metrics.visited(visit.site.name, True, {"due": 1, "leased": 0, "done": 1, "parked": 0})
     watched = tuple(
-        SiteReport(site=f"site{n:05}", state="ok", last_new=1, last_success=1, expected_by=1) for n in range(MAX_WATCHED)
+        SiteReport(site=f"site{n:05}", state="ok", last_new=1, last_success=1, expected_by=1)
+        for n in range(MAX_WATCHED)
     )
     metrics.coverage.show("crawl", Coverage(watched=watched, sites={"ok": DOMAINS}))
     assert series(registry) < 3_500
     text = generate_latest(registry).decode()
     assert 'ullage_crawl_captures_total{site="site00199"} 1.0' in text
     assert "site00200" not in text
-    assert registry.get_sample_value("ullage_crawl_captures_total", {"site": "other"}) == DOMAINS - MAX_WATCHED
+    assert (
+        registry.get_sample_value("ullage_crawl_captures_total", {"site": "other"})
+        == DOMAINS - MAX_WATCHED
+    )
     assert registry.get_sample_value("ullage_crawl_frontier_pages", {"state": "done"}) == DOMAINS
 
 
@@ -137,12 +174,18 @@ def test_canary_posts_are_counted_apart_and_are_no_sign_that_crawl_sees(clock: H
     metrics.watch([make_site(name="a", watch=True)])
     for site in ("a", "never watched", CANARY):
         metrics.captures.labels(metrics.label(site)).inc()
-    assert {sample.labels["site"] for sample in metrics.captures.collect()[0].samples} == {"a", "other", CANARY}
+    assert {sample.labels["site"] for sample in metrics.captures.collect()[0].samples} == {
+        "a",
+        "other",
+        CANARY,
+    }
     assert [count.value for count in totals(metrics.captures)] == [2.0], "nor across a gap"
     assert f'site!="{CANARY}"' in ALERTS["UllageCoverageGap"]["expr"]
 
 
-def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_look_like_a_failure(clock: HeldClock) -> None:
+def test_a_site_that_is_gone_or_no_longer_watched_leaves_no_series_that_would_look_like_a_failure(
+    clock: HeldClock,
+) -> None:
     registry = CollectorRegistry()
     metrics = CrawlMetrics(registry, Clock())
     a, b, c = make_site(name="a"), make_site(name="b"), make_site(name="c", watch=False)

@@ -1,4 +1,6 @@
-"""Alert rules: each has what a person needs at night, a runbook, and a test in which it fires and one in which it does not."""
+"""Alert rules: each has what a person needs at night, a runbook, and a test in which it fires
+and one in which it does not.
+"""
 
 import re
 import shutil
@@ -32,7 +34,9 @@ ALERTS = {rule["alert"]: rule for rule in rules() if "alert" in rule}
 
 
 def metrics_of(expression: str) -> set[str]:
-    """Names of metrics and recorded series in an expression; each stands before a `{` or holds a colon."""
+    """Names of metrics and recorded series in an expression; each stands before a `{` or holds a
+    colon.
+    """
     plain = re.sub(r'"[^"]*"', '""', expression)
     return {one or two for one, two in SELECTOR.findall(plain)}
 
@@ -56,7 +60,10 @@ def test_an_alert_has_all_that_a_person_needs(alert: str) -> None:
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
     assert rule["annotations"]["summary"].removesuffix("{{ end }}").endswith(".")
     assert rule["annotations"]["description"].removesuffix("{{ end }}").endswith(".")
-    assert rule["annotations"]["runbook_url"] == f"https://runbooks.example.com/ullage/runbooks.html#{alert.lower()}"
+    assert (
+        rule["annotations"]["runbook_url"]
+        == f"https://runbooks.example.com/ullage/runbooks.html#{alert.lower()}"
+    )
     assert "for" in rule
 
 
@@ -81,13 +88,18 @@ def test_every_runbook_is_of_an_alert() -> None:
 
 
 def test_links_of_the_runbooks_lead_to_runbooks_and_documents() -> None:
-    for path, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", RUNBOOKS.read_text(encoding="utf-8")):
+    for path, anchor in re.findall(
+        r"\]\(([^)#]*)#?([^)]*)\)", RUNBOOKS.read_text(encoding="utf-8")
+    ):
         assert path or anchor in {alert.lower() for alert in ALERTS}, anchor
         assert (RUNBOOKS.parent / path).exists(), path
 
 
 def test_few_rules_and_of_these_few_wake_somebody() -> None:
-    assert len(ALERTS) <= 28, "make it a reason of a rule that there is: a `label_replace`, a case, and its word in the runbook"
+    assert len(ALERTS) <= 28, (
+        "make it a reason of a rule that there is: a `label_replace`, a case, and its word in the"
+        " runbook"
+    )
     assert sum(rule["labels"]["severity"] == "critical" for rule in ALERTS.values()) <= 10
 
 
@@ -101,13 +113,17 @@ def test_rules_ask_only_for_what_the_roles_expose_and_only_of_our_job() -> None:
 
 def test_what_is_recorded_is_named_by_level_metric_and_operation() -> None:
     for rule in rules():
-        assert re.fullmatch(r"[a-z]+:ullage_[a-z_]+:[a-z0-9_]+", rule.get("record", "job:ullage_x:y"))
+        assert re.fullmatch(
+            r"[a-z]+:ullage_[a-z_]+:[a-z0-9_]+", rule.get("record", "job:ullage_x:y")
+        )
 
 
 @cache
 def written_tests() -> list[dict[str, Any]]:
     """Every test of promtool's, of all files."""
-    return [test for path in TESTS for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]]
+    return [
+        test for path in TESTS for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+    ]
 
 
 def cases() -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -125,17 +141,28 @@ def test_every_alert_is_tested_to_fire_and_not_to() -> None:
         if alert == "UllageWatchdog":
             assert tested[alert] == {True}, "it always fires"
         else:
-            assert tested.get(alert) == {True, False}, f"{alert} needs a test in deploy/prometheus/tests"
+            assert tested.get(alert) == {
+                True,
+                False,
+            }, f"{alert} needs a test in deploy/prometheus/tests"
 
 
 def reasons(alert: str) -> list[str]:
     """The faults that a rule tells apart by a label of its own."""
-    return re.findall(r'"(?:reason|outcome|state)", "(\w+)", "", ""', " ".join(ALERTS[alert]["expr"].split()))
+    return re.findall(
+        r'"(?:reason|outcome|state)", "(\w+)", "", ""', " ".join(ALERTS[alert]["expr"].split())
+    )
 
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_every_fault_that_a_rule_joins_is_tested_to_fire(alert: str) -> None:
-    fired = {value for name, firing in cases() if name == alert for one in firing for value in one["exp_labels"].values()}
+    fired = {
+        value
+        for name, firing in cases()
+        if name == alert
+        for one in firing
+        for value in one["exp_labels"].values()
+    }
     assert set(reasons(alert)) <= fired
 
 

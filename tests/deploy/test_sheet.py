@@ -25,13 +25,17 @@ STATE = Panel(
 
 @pytest.fixture
 def prometheus() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
-    """The address of one that has a series of three points, one of them no number; and what it was asked."""
+    """The address of one that has a series of three points, one of them no number; and what it
+    was asked.
+    """
     questions: list[dict[str, list[str]]] = []
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             questions.append(parse_qs(urlsplit(self.path).query))
-            series = [{"metric": {"site": "a"}, "values": [[1000, "1"], [1060, "NaN"], [1120, "0"]]}]
+            series = [
+                {"metric": {"site": "a"}, "values": [[1000, "1"], [1060, "NaN"], [1120, "0"]]}
+            ]
             series.append({"metric": {"site": "b"}, "values": [[1000, "NaN"]]})
             self.send_response(200)
             self.end_headers()
@@ -48,16 +52,23 @@ def prometheus() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
         thread.join()
 
 
-def test_it_is_asked_for_all_tenants_and_sites_and_what_is_no_number_is_left_out(prometheus) -> None:
+def test_it_is_asked_for_all_tenants_and_sites_and_what_is_no_number_is_left_out(
+    prometheus,
+) -> None:
     url, questions = prometheus
     assert asked(url, STATE, WINDOW) == [Series("a: up", (1000.0, 1120.0), (1.0, 0.0))]
-    assert questions == [{"query": ['x{site=~".*"}[1m]'], "start": ["1000.0"], "end": ["1180.0"], "step": ["60.0"]}]
+    assert questions == [
+        {"query": ['x{site=~".*"}[1m]'], "start": ["1000.0"], "end": ["1180.0"], "step": ["60.0"]}
+    ]
 
 
 def test_numbers_are_told_in_the_boards_words_and_colours() -> None:
     assert shown(0, STATE) == ("down", COLOURS["red"])
     assert shown(1, STATE) == ("up", COLOURS["green"])
-    assert shown(7, STATE.model_copy(update={"colour": "red", "steps": ((5, "green"),)})) == ("7", COLOURS["green"])
+    assert shown(7, STATE.model_copy(update={"colour": "red", "steps": ((5, "green"),)})) == (
+        "7",
+        COLOURS["green"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,9 +91,14 @@ def test_numbers_are_short_and_have_their_unit(value: float, unit: str, said: st
 
 def test_a_board_is_drawn_with_and_without_series(tmp_path: Path) -> None:
     board = read_boards()["pipeline"]
-    full = [[Series(f"s{n}", (1000.0, 1060.0), (n, n + 1.0)) for n in range(10)] for _ in board.panels()]
+    full = [
+        [Series(f"s{n}", (1000.0, 1060.0), (n, n + 1.0)) for n in range(10)] for _ in board.panels()
+    ]
     draw(board, full, WINDOW, tmp_path / "full.png")
     draw(board, [[] for _ in board.panels()], WINDOW, tmp_path / "empty.png")
-    full_bytes, empty_bytes = (tmp_path / "full.png").read_bytes(), (tmp_path / "empty.png").read_bytes()
+    full_bytes, empty_bytes = (
+        (tmp_path / "full.png").read_bytes(),
+        (tmp_path / "empty.png").read_bytes(),
+    )
     assert full_bytes.startswith(b"\x89PNG")
     assert len(full_bytes) > len(empty_bytes) > 10_000

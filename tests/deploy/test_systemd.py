@@ -1,4 +1,6 @@
-"""The units are what systemd takes, lock each role in, and leave it what it works with: each is run under its restrictions."""
+"""The units are what systemd takes, lock each role in, and leave it what it works with: each is
+run under its restrictions.
+"""
 
 import contextlib
 import io
@@ -55,7 +57,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("system")
     shutil.copytree(UNITS, folder, dirs_exist_ok=True)
     for path in folder.glob("*.service"):
-        path.write_text(path.read_text(encoding="utf-8").replace(PROGRAM, "/bin/true"), encoding="utf-8")
+        path.write_text(
+            path.read_text(encoding="utf-8").replace(PROGRAM, "/bin/true"), encoding="utf-8"
+        )
     return folder
 
 
@@ -73,19 +77,34 @@ def test_systemd_takes_the_unit(installed: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_unit_is_locked_in(installed: Path, name: str) -> None:
-    done = analyze(installed, "security", "--offline=yes", f"--threshold={THRESHOLD}", instance(name))
+    done = analyze(
+        installed, "security", "--offline=yes", f"--threshold={THRESHOLD}", instance(name)
+    )
     assert done.returncode == 0, done.stdout.splitlines()[-1]
 
 
 def test_a_unit_without_its_restrictions_is_seen(installed: Path, tmp_path: Path) -> None:
     shutil.copy(installed / "ullage-alert.service", tmp_path)
-    assert analyze(tmp_path, "security", "--offline=yes", f"--threshold={THRESHOLD}", "ullage-alert.service").returncode != 0
+    assert (
+        analyze(
+            tmp_path,
+            "security",
+            "--offline=yes",
+            f"--threshold={THRESHOLD}",
+            "ullage-alert.service",
+        ).returncode
+        != 0
+    )
 
 
 def test_a_setting_that_systemd_does_not_know_is_seen(installed: Path, tmp_path: Path) -> None:
     shutil.copytree(installed, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "ullage-.service.d" / "wrong.conf").write_text("[Service]\nProtectSytem=strict\n", encoding="utf-8")
-    assert "ProtectSytem" in analyze(tmp_path, "verify", str(tmp_path / "ullage-alert.service")).stderr
+    (tmp_path / "ullage-.service.d" / "wrong.conf").write_text(
+        "[Service]\nProtectSytem=strict\n", encoding="utf-8"
+    )
+    assert (
+        "ProtectSytem" in analyze(tmp_path, "verify", str(tmp_path / "ullage-alert.service")).stderr
+    )
 
 
 def test_users_and_folders_are_made_for_every_unit() -> None:
@@ -95,18 +114,31 @@ def test_users_and_folders_are_made_for_every_unit() -> None:
     assert made == {Unit.read(name).last("User") for name in SERVICES}
     for name in SERVICES:
         unit = Unit.read(name)
-        line = f"d /var/lib/{unit.prefix} {unit.last('StateDirectoryMode')} {unit.last('User')} {unit.last('Group')} -"
+        line = (
+            f"d /var/lib/{unit.prefix} {unit.last('StateDirectoryMode')} {unit.last('User')}"
+            f" {unit.last('Group')} -"
+        )
         assert line in folders.splitlines()
 
 
 def test_systemd_makes_the_users(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     file = UNITS / "sysusers.d" / "ullage.conf"
-    subprocess.run([need("systemd-sysusers", "systemd"), f"--root={tmp_path}", "-"], input=file.read_bytes(), check=True)
-    assert {Unit.read(name).last("User") for name in SERVICES} <= set(
-        re.findall(r"^([\w-]+):", (tmp_path / "etc" / "passwd").read_text(encoding="utf-8"), re.MULTILINE)
+    subprocess.run(
+        [need("systemd-sysusers", "systemd"), f"--root={tmp_path}", "-"],
+        input=file.read_bytes(),
+        check=True,
     )
-    group = re.search(r"^ullage-assess:.*:(\S+)$", (tmp_path / "etc" / "group").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {Unit.read(name).last("User") for name in SERVICES} <= set(
+        re.findall(
+            r"^([\w-]+):", (tmp_path / "etc" / "passwd").read_text(encoding="utf-8"), re.MULTILINE
+        )
+    )
+    group = re.search(
+        r"^ullage-assess:.*:(\S+)$",
+        (tmp_path / "etc" / "group").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
     assert group is not None
     assert set(group[1].split(",")) == {"ullage-match", "ullage-search"}
 
@@ -115,7 +147,8 @@ def test_every_role_has_a_unit_and_the_key_it_signs_with() -> None:
     commands = {Unit.read(name).last("ExecStart").split()[3] for name in SERVICES}
     assert commands == {*ROLES, "intake", "collect"}
     handed = {name for service in SERVICES for name in Unit.read(service).credentials()}
-    assert {f"sign.{role}.key" for role in SIGNERS if role != "erase"} <= handed  # which is no role: a person runs it
+    # which is no role: a person runs it
+    assert {f"sign.{role}.key" for role in SIGNERS if role != "erase"} <= handed
 
 
 @pytest.fixture
@@ -166,8 +199,12 @@ def pastes(tmp_path: Path) -> Iterator[Answers]:
         yield answers
 
 
-def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(data: Path, pastes: Answers, tmp_path: Path) -> None:
-    """Over TLS, out of an archive, to a message and the desk: each role is a user of its own who may do what its unit says."""
+def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(
+    data: Path, pastes: Answers, tmp_path: Path
+) -> None:
+    """Over TLS, out of an archive, to a message and the desk: each role is a user of its own who
+    may do what its unit says.
+    """
     told = configuration("bank") + security_team.configuration("https://ullage.bank.example")
     (data / "ullage.toml").write_text(told, encoding="utf-8")
     done(data, "crawl", "init")
@@ -185,7 +222,10 @@ def test_a_post_goes_the_whole_way_under_the_restrictions_of_the_units(data: Pat
     incidents = [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
     assert sum(incident["customers"] for incident in incidents) == len(CUSTOMERS)
     assert team.received
-    assert list(security_team.faults(team.received, key, incidents, "https://ullage.bank.example")) == []
+    assert (
+        list(security_team.faults(team.received, key, incidents, "https://ullage.bank.example"))
+        == []
+    )
     with serving_desk(data) as page:
         assert page("/readyz") == "ready\n"
 
@@ -212,8 +252,16 @@ def serving_desk(data: Path) -> Iterator[Callable[[str], str]]:
 @pytest.mark.parametrize(
     ("role", "script", "refused"),
     [
-        ("match", "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)", "Operation not permitted"),
-        ("match", "import mmap; mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)", "Permission denied"),
+        (
+            "match",
+            "import socket; socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)",
+            "Operation not permitted",
+        ),
+        (
+            "match",
+            "import mmap; mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)",
+            "Permission denied",
+        ),
         ("alert", "import os; os.chown('/var/tmp', 0, 0)", "Operation not permitted"),
         ("search", "open('/etc/shadow').read()", "Permission denied"),
     ],

@@ -1,4 +1,6 @@
-"""The built wheel and sdist: what they hold, the same bytes each time; and each extra alone runs what it is for."""
+"""The built wheel and sdist: what they hold, the same bytes each time; and each extra alone runs
+what it is for.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ from ullage.cli import EXTRAS, HELP, OWN
 pytestmark = pytest.mark.deploy
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = re.compile(r"(ullage|crawlers|matcher|alerts|deploy/demo|deploy/local)/|deploy/__init__\.py$")
-NOT_RELEASED = re.compile(r"(harness|tests|\.ci|\.github)/|\.[\w.-]+$|Makefile$|README\.zh\.md$|mkdocs\.yml$")
+PACKAGES = re.compile(
+    r"(ullage|crawlers|matcher|alerts|deploy/demo|deploy/local)/|deploy/__init__\.py$"
+)
+NOT_RELEASED = re.compile(
+    r"(harness|tests|\.ci|\.github)/|\.[\w.-]+$|Makefile$|README\.zh\.md$|mkdocs\.yml$"
+)
 BY_SETUPTOOLS = re.compile(r"PKG-INFO$|setup\.cfg$|ullage\.egg-info/")
 SAMPLE = ROOT / "deploy" / "demo" / "sample"
 ALONE = {*OWN, "alert", "audit", "evidence", "incidents", "notify", "report", "rules"}
@@ -39,7 +45,10 @@ WITH: Mapping[str, set[str]] = {
 }
 """Those that an extra brings; the others bring a format, a service or a server to what these do."""
 LACKS = re.compile(r"ullage: [\w-]+ needs [\w.]+: install (?:ullage\[(\w+)\] or )?ullage\[all\]\n")
-KAFKA, STORE = {"ULLAGE_BUS__URL": "kafka://127.0.0.1:9"}, {"ULLAGE_STORE__URL": "elasticsearch://127.0.0.1:9"}
+KAFKA, STORE = (
+    {"ULLAGE_BUS__URL": "kafka://127.0.0.1:9"},
+    {"ULLAGE_STORE__URL": "elasticsearch://127.0.0.1:9"},
+)
 """Where nobody answers."""
 Job = tuple[Mapping[str, str], Sequence[str], int, str]
 """Environment, words of a command, its exit code, and what it says."""
@@ -51,9 +60,17 @@ JOBS: Mapping[str, Sequence[Job]] = {
         (KAFKA, ["dead-letters"], 2, "ullage[kafka]"),
         (STORE, ["incidents", "list"], 2, "elasticsearch"),
     ),
-    "crawl": (({}, ["ingest", "{captures}"], 0, "1"), ({}, ["collect", "xmpp"], 2, "ullage[crawl,xmpp]")),
+    "crawl": (
+        ({}, ["ingest", "{captures}"], 0, "1"),
+        ({}, ["collect", "xmpp"], 2, "ullage[crawl,xmpp]"),
+    ),
     "match": (
-        ({}, ["watchlist", "load", str(SAMPLE / "customers.csv"), "--tenant", "sample-bank"], 0, "300"),
+        (
+            {},
+            ["watchlist", "load", str(SAMPLE / "customers.csv"), "--tenant", "sample-bank"],
+            0,
+            "300",
+        ),
         ({}, ["assess", str(SAMPLE / "leak.txt")], 0, "HIGH"),
         ({}, ["watchlist", "load", "{parquet}", "--tenant", "sample-bank"], 2, "ullage[parquet]"),
     ),
@@ -77,36 +94,58 @@ def tracked() -> set[str]:
     return set(git(ROOT, "ls-files", "-z").decode().rstrip("\0").split("\0"))
 
 
-def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(built: Built, tracked: set[str]) -> None:
+def test_the_wheel_holds_every_file_of_the_packages_and_nothing_else(
+    built: Built, tracked: set[str]
+) -> None:
     with zipfile.ZipFile(built.wheel) as wheel:
-        inside = {name for name in wheel.namelist() if not name.startswith(f"ullage-{__version__}.dist-info/")}
+        inside = {
+            name
+            for name in wheel.namelist()
+            if not name.startswith(f"ullage-{__version__}.dist-info/")
+        }
     assert inside == {name for name in tracked if PACKAGES.match(name)}
     endings = {name.rpartition(".")[2] for name in inside}
     assert endings >= {"html", "css", "js", "j2", "po", "toml", "tsv", "txt", "csv", "typed", "py"}
 
 
-def test_the_sdist_holds_what_is_tracked_but_tests_and_machinery(built: Built, tracked: set[str]) -> None:
+def test_the_sdist_holds_what_is_tracked_but_tests_and_machinery(
+    built: Built, tracked: set[str]
+) -> None:
     top = f"ullage-{__version__}/"
     with tarfile.open(built.sdist) as sdist:
         members = sdist.getmembers()
     assert all(member.isfile() and member.name.startswith(top) for member in members)
     inside = {member.name.removeprefix(top) for member in members}
-    assert {n for n in inside if not BY_SETUPTOOLS.match(n)} == {n for n in tracked if not NOT_RELEASED.match(n)}
+    assert {n for n in inside if not BY_SETUPTOOLS.match(n)} == {
+        n for n in tracked if not NOT_RELEASED.match(n)
+    }
 
 
 def test_the_metadata_say_what_it_is(built: Built) -> None:
     [part] = in_wheels([built.wheel]).values()
     said = part.metadata
-    assert (said["Name"], said["Version"], said["License-Expression"]) == ("ullage", __version__, "Apache-2.0")
+    assert (said["Name"], said["Version"], said["License-Expression"]) == (
+        "ullage",
+        __version__,
+        "Apache-2.0",
+    )
     assert set(said.get_all("License-File") or ()) == {"LICENSE", "NOTICE"}
     assert said["Requires-Python"] == ">=3.11"
     assert "Topic :: Security" in (said.get_all("Classifier") or ())
-    assert {point.group for point in part.entry_points} >= {"console_scripts", "ullage.commands", "ullage.checks"}
+    assert {point.group for point in part.entry_points} >= {
+        "console_scripts",
+        "ullage.commands",
+        "ullage.checks",
+    }
 
 
-def test_two_builds_in_other_folders_at_other_times_are_the_same_bytes(built: Built, tmp_path: Path) -> None:
+def test_two_builds_in_other_folders_at_other_times_are_the_same_bytes(
+    built: Built, tmp_path: Path
+) -> None:
     commit = tree_as_it_is(ROOT)
-    subprocess.run(["git", "clone", "--quiet", "--no-checkout", ROOT, tmp_path / "elsewhere"], check=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", "--no-checkout", ROOT, tmp_path / "elsewhere"], check=True
+    )
     if commit != "HEAD":  # a stash is in no branch: it is brought by its name
         git(ROOT, "update-ref", "refs/ullage-test/tree", commit)
         try:
@@ -129,22 +168,32 @@ def locked(*extras: str) -> Mapping[str, Distribution]:
 
 
 @pytest.mark.parametrize("extra", ["", *EXTRAS])
-def test_each_extra_alone_runs_its_commands_and_every_other_says_what_it_lacks(extra: str, built: Built, tmp_path: Path) -> None:
+def test_each_extra_alone_runs_its_commands_and_every_other_says_what_it_lacks(
+    extra: str, built: Built, tmp_path: Path
+) -> None:
     programs = environment(tmp_path / "venv", locked(*filter(None, [extra])).values(), built.wheel)
     runs = ALONE | WITH.get(extra, set())
 
     def ullage(*words: str, **more: str) -> subprocess.CompletedProcess[str]:
         whole = [programs / "ullage", "--data", tmp_path / "data", *words]
         env = {"PATH": os.defpath, **more}
-        return subprocess.run(whole, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=200, check=False)
+        return subprocess.run(
+            whole, capture_output=True, text=True, env=env, cwd=tmp_path, timeout=200, check=False
+        )
 
-    asked = [[name, "--help"] for name in sorted(HELP)] + [[name] for name in sorted(HELP.keys() - runs)]
+    asked = [[name, "--help"] for name in sorted(HELP)] + [
+        [name] for name in sorted(HELP.keys() - runs)
+    ]
     script = [programs / "python", "-I", every_command.__file__]
     text = "\n".join(map(json.dumps, asked))
-    done = subprocess.run(script, input=text, capture_output=True, text=True, cwd=tmp_path, check=False)
+    done = subprocess.run(
+        script, input=text, capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     answers = list(zip(asked, map(json.loads, done.stdout.splitlines()), strict=True))
     helped = answers[: len(HELP)]
-    assert {name for (name, _), (code, out, _) in helped if code == 0 and "not installed" not in out} == runs
+    assert {
+        name for (name, _), (code, out, _) in helped if code == 0 and "not installed" not in out
+    } == runs
     for (name,), (code, out, err) in answers[len(HELP) :]:
         lacking = LACKS.fullmatch(err)
         assert (code, out) == (2, ""), name
@@ -155,7 +204,9 @@ def test_each_extra_alone_runs_its_commands_and_every_other_says_what_it_lacks(e
 
     assert ullage("--version").stdout == f"{__version__}\n"
     assert (first := ullage("init")).returncode == 0, first.stderr
-    (tmp_path / "captures.jsonl").write_text(json.dumps({"site": "other", "text": "synthetic"}) + "\n", encoding="utf-8")
+    (tmp_path / "captures.jsonl").write_text(
+        json.dumps({"site": "other", "text": "synthetic"}) + "\n", encoding="utf-8"
+    )
     (tmp_path / "list.parquet").write_bytes(b"PAR1")
     for more, words, code, said in JOBS.get(extra, ()):
         given = {"captures": tmp_path / "captures.jsonl", "parquet": tmp_path / "list.parquet"}

@@ -14,7 +14,9 @@ USES = re.compile(r"uses: (\S+)(.*)")
 
 
 def run(program: str, *words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([PROGRAMS / program, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+    return subprocess.run(
+        [PROGRAMS / program, *words], capture_output=True, text=True, cwd=ROOT, check=False
+    )
 
 
 def test_there_are_workflows() -> None:
@@ -26,7 +28,10 @@ def test_they_are_as_their_schema_says(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     wrong = tmp_path / "wrong.yml"
     wrong.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "runs_on:"))
-    assert run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", wrong).returncode == 1
+    assert (
+        run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", wrong).returncode
+        == 1
+    )
 
 
 def test_zizmor_finds_nothing_in_them_at_its_strictest() -> None:
@@ -38,12 +43,19 @@ def test_zizmor_finds_nothing_in_them_at_its_strictest() -> None:
 def test_what_is_used_is_pinned_by_commit_with_its_version_beside_it(path: Path) -> None:
     used = USES.findall(path.read_text(encoding="utf-8"))
     assert used
-    assert [name for name, more in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name + more)] == []
+    assert [
+        name
+        for name, more in used
+        if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", name + more)
+    ] == []
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_what_they_run_is_there(path: Path) -> None:
-    text, makefile = path.read_text(encoding="utf-8"), (ROOT / "Makefile").read_text(encoding="utf-8")
+    text, makefile = (
+        path.read_text(encoding="utf-8"),
+        (ROOT / "Makefile").read_text(encoding="utf-8"),
+    )
     for target in re.findall(r"make ([a-z-]+)", text):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for file in re.findall(r"(?:tests|\.ci|ullage)/[\w/.]+", text):

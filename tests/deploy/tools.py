@@ -1,4 +1,6 @@
-"""Prometheus and Alertmanager with their tools: Debian packages, which a developer's machine may lack."""
+"""Prometheus and Alertmanager with their tools: Debian packages, which a developer's machine may
+lack.
+"""
 
 import os
 import shutil
@@ -8,7 +10,9 @@ import pytest
 
 
 def need(*tools: str) -> list[str]:
-    """The paths of these programs; without one the test is skipped in one line, and in CI (`CI` is set) that is a failure."""
+    """The paths of these programs; without one the test is skipped in one line, and in CI (`CI`
+    is set) that is a failure.
+    """
     found = [shutil.which(tool) for tool in tools]
     if missing := [tool for tool, path in zip(tools, found, strict=True) if path is None]:
         message = f"{missing[0]} is not there: apt install prometheus prometheus-alertmanager"
@@ -19,4 +23,6 @@ def need(*tools: str) -> list[str]:
 def run(*words: object, text: str = "") -> subprocess.CompletedProcess[str]:
     """Run a tool to its end."""
     program, *rest = map(str, words)
-    return subprocess.run([*need(program), *rest], input=text, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*need(program), *rest], input=text, capture_output=True, text=True, check=False
+    )

@@ -1,4 +1,6 @@
-"""What systemd makes of the units: settings of a section with their drop-ins, and a service run as they say."""
+"""What systemd makes of the units: settings of a section with their drop-ins, and a service run
+as they say.
+"""
 
 import json
 import os
@@ -34,7 +36,9 @@ def need(program: str, package: str) -> str:
 
 @dataclass(frozen=True)
 class Unit:
-    """One service: every value that each setting is given, in the order in which systemd reads them."""
+    """One service: every value that each setting is given, in the order in which systemd reads
+    them.
+    """
 
     name: str
     values: dict[str, list[str]] = field(default_factory=dict)
@@ -69,7 +73,12 @@ class Unit:
         return sorted(allowed | members("@default"))
 
     def namespaces(self) -> list[str]:
-        return [word for value in self.values["RestrictNamespaces"] if value not in {"yes", ""} for word in value.split()]
+        return [
+            word
+            for value in self.values["RestrictNamespaces"]
+            if value not in {"yes", ""}
+            for word in value.split()
+        ]
 
     def credentials(self) -> dict[str, str]:
         """Name in the service to name in /etc/credstore."""
@@ -82,16 +91,28 @@ def members(word: str) -> frozenset[str]:
     if not word.startswith("@"):
         return frozenset([word])
     said = subprocess.run(
-        [need("systemd-analyze", "systemd"), "syscall-filter", word], capture_output=True, text=True, check=True
+        [need("systemd-analyze", "systemd"), "syscall-filter", word],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     lines = (line.strip() for line in said.stdout.splitlines()[1:])
-    return frozenset(call for line in lines if line and not line.startswith("#") for call in members(line))
+    return frozenset(
+        call for line in lines if line and not line.startswith("#") for call in members(line)
+    )
 
 
 def start(
-    unit: Unit, user: int, data: Path, words: list[str], credentials: Path | None = None, program: list[str] | None = None
+    unit: Unit,
+    user: int,
+    data: Path,
+    words: list[str],
+    credentials: Path | None = None,
+    program: list[str] | None = None,
 ) -> subprocess.Popen[str]:
-    """`ullage --data DATA WORDS`, or `program`, as the unit would have it run, as this user (a number: none needs to be made)."""
+    """`ullage --data DATA WORDS`, or `program`, as the unit would have it run, as this user (a
+    number: none needs to be made).
+    """
     program = program or [sys.executable, "-m", "ullage", "--data", str(data)]
     told = {
         "user": user,

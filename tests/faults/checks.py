@@ -1,7 +1,8 @@
 """Runs `ullage check` often: a process that has imported all that it needs forks one for each run.
 
-A process of its own for each would spend nine tenths of its time in importing. The child runs `ullage.cli.main`, as
-`python -m ullage` does, with its own arguments, environment, reactor and output.
+A process of its own for each would spend nine tenths of its time in importing. The child runs
+`ullage.cli.main`, as `python -m ullage` does, with its own arguments, environment, reactor and
+output.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from ullage.cli import main
 
 ROOT = Path(__file__).parents[2]
 LATER = (
-    "ullage.log", "ullage.setup", "crawlers.platforms.board", "crawlers.trial.fetch", "crawlers.fetching.scrapy_setup",
+    "ullage.log", "ullage.setup", "crawlers.platforms.board", "crawlers.trial.fetch",
+    "crawlers.fetching.scrapy_setup",
     "crawlers.fetching.robots", "scrapy.core.downloader.handlers.http11",
 )  # fmt: skip
-"""What `check` imports when it comes to it and takes long; Twisted's reactor is not among it, which each run needs for itself."""
+"""What `check` imports when it comes to it and takes long; Twisted's reactor is not among it,
+which each run needs for itself.
+"""
 
 
 class Checks:
@@ -31,9 +35,15 @@ class Checks:
 
     def __enter__(self) -> Self:
         words = [sys.executable, "-m", "tests.faults.checks"]
-        one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # as `main` sets it; here numpy is imported before
+        # as `main` sets it; here numpy is imported before
+        one_thread = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
-            words, cwd=ROOT, env=one_thread, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+            words,
+            cwd=ROOT,
+            env=one_thread,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
         )
         return self
 
@@ -56,7 +66,9 @@ class Checks:
 
 
 def run(words: list[str], environment: dict[str, str]) -> tuple[int, str, str]:
-    """The exit code of the command, or minus the signal that ended it, and what it wrote to both outputs."""
+    """The exit code of the command, or minus the signal that ended it, and what it wrote to both
+    outputs.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = os.fork()
         if child == 0:

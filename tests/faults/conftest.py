@@ -48,7 +48,8 @@ def server() -> Iterator[Answers]:
 def rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., Rig]]:
     """Makes the rig: `more` are further lines of the bus's table.
 
-    Heartbeats go through it once a second, except where records are counted or the bus has to run empty.
+    Heartbeats go through it once a second, except where records are counted or the bus has to run
+    empty.
     """
     data = tmp_path / "data"
     data.mkdir()
@@ -57,7 +58,11 @@ def rig(tmp_path: Path, broker: Broker, node: Server) -> Iterator[Callable[..., 
 
         def make(more: str = "", customers: Sequence[Person] = (), heartbeats: float = 1.0) -> Rig:
             made.customers = list(customers) or made.customers
-            made.set_up(f"{broker.url}?create=1&partitions=3&prefix={secrets.token_hex(4)}.", more, heartbeats)
+            made.set_up(
+                f"{broker.url}?create=1&partitions=3&prefix={secrets.token_hex(4)}.",
+                more,
+                heartbeats,
+            )
             return made
 
         yield make

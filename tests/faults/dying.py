@@ -1,9 +1,11 @@
-"""Runs an `ullage` command in a process that SIGKILLs itself at a named point, as a power cut there would end it.
+"""Runs an `ullage` command in a process that SIGKILLs itself at a named point, as a power cut there
+would end it.
 
     python -m tests.faults.dying POINT COUNT -- WORD…    dies when it comes to POINT for the COUNTth time
 
-The points lie between two durable steps: whatever the order of steps promises has to hold in each of them.
-"""
+The points lie between two durable steps: whatever the order of steps promises has to hold in each
+of them.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ from ullage.bus.kafka import client
 from ullage.runtime.service import SUPERVISOR
 
 SESSION_SECONDS, HEARTBEAT_SECONDS = 3, 1
-"""The broker hands on what a dead process read after so long, and the next one waits for it; ullage's own time is tried by
-`tests/servers/test_kafka.py`."""
+"""The broker hands on what a dead process read after so long, and the next one waits for it;
+ullage's own time is tried by `tests/servers/test_kafka.py`.
+"""
 MID_REQUEST_SECONDS = 0.004
 """A bulk of some documents takes the server longer than this: it dies while it writes them."""
 
@@ -30,7 +33,9 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def before(owner: type, name: str, count: int, matters: Callable[..., bool] = lambda *_: True) -> None:
+def before(
+    owner: type, name: str, count: int, matters: Callable[..., bool] = lambda *_: True
+) -> None:
     """Die instead of the `count`th call of a method that `matters`."""
     original, left = getattr(owner, name), [count]
 
@@ -72,7 +77,9 @@ def match_before_publish(count: int) -> None:
 
 
 def publish_before_commit(count: int) -> None:
-    """Findings are on the bus, the captures are not committed; or incidents are stored, the findings are not committed."""
+    """Findings are on the bus, the captures are not committed; or incidents are stored, the
+    findings are not committed.
+    """
     from ullage.bus.kafka.consumer import KafkaSubscription
 
     before(KafkaSubscription, "commit", count)
@@ -102,9 +109,11 @@ POINTS: dict[str, Callable[[int], None]] = {
 
 
 def with_its_supervisor() -> None:
-    """Go on in a child; this process is its supervisor and dies with it, so that the death counts as one from outside.
+    """Go on in a child; this process is its supervisor and dies with it, so that the death counts
+    as one from outside.
 
-    One at which the supervisor lives on is held against what was in hand: R10, `tests/flow/test_quarantine.py`.
+    One at which the supervisor lives on is held against what was in hand: R10,
+    `tests/flow/test_quarantine.py`.
     """
     if child := os.fork():
         ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])

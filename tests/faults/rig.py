@@ -1,6 +1,8 @@
-"""The product on real Kafka and Elasticsearch, what is planted for it, and what it must have found in the end.
+"""The product on real Kafka and Elasticsearch, what is planted for it, and what it must have found
+in the end.
 
-The oracle is DESIGN's: exposures and sightings equal the planted set; how many incidents they fold into is not asked.
+The oracle is DESIGN's: exposures and sightings equal the planted set; how many incidents they fold
+into is not asked.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class Role:
         """Sum over all labels of one of its metrics, from its own `/metrics`."""
         port = self.port()
         assert port is not None, f"{self.name} serves nothing"
-        return sum(value for name, value in samples(port).items() if name.partition("{")[0] == metric)
+        return sum(
+            value for name, value in samples(port).items() if name.partition("{")[0] == metric
+        )
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait; its exit code."""
@@ -70,7 +74,10 @@ class Role:
 
 @dataclass
 class Rig:
-    """One data folder on the servers. `planted` counts, for each customer, the posts that give it away."""
+    """One data folder on the servers.
+
+    `planted` counts, for each customer, the posts that give it away.
+    """
 
     data: Path
     folder: Path
@@ -86,7 +93,9 @@ class Rig:
         return Ullage(self.data)(*words, text=text)
 
     def set_up(self, bus_url: str, more: str, heartbeats: float) -> None:
-        """Configuration, keys and watchlist; crawl sends a heartbeat every `heartbeats` seconds, 0 for none."""
+        """Configuration, keys and watchlist; crawl sends a heartbeat every `heartbeats` seconds,
+        0 for none.
+        """
         lines = f'[bus]\nurl = "{bus_url}"\n{more}\n[store]\nurl = "{self.store_url}"\n'
         text = lines + configuration(TENANT).replace("[match]\n", f"[match]\nbatch = {BATCH}\n")
         text = text.replace("[alert]\n", f"[alert]\nbatch = {BATCH}\n")
@@ -106,16 +115,27 @@ class Rig:
     def texts(self, count: int) -> Iterator[tuple[int, str]]:
         """The next `count` posts, each with two customers, numbered."""
         for number in range(self.posts, self.posts + count):
-            one, two = self.customers[number % CUSTOMERS], self.customers[(number * 7 + 1) % CUSTOMERS]
+            one, two = (
+                self.customers[number % CUSTOMERS],
+                self.customers[(number * 7 + 1) % CUSTOMERS],
+            )
             self.planted.update({one.reference, two.reference})
-            yield number, f"post {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n"
+            yield (
+                number,
+                (
+                    "post"
+                    f" {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n"
+                ),
+            )
         self.posts += count
 
     def publish(self, count: int) -> None:
         """Put posts up on the paste site."""
         assert self.server is not None
         for number, text in self.texts(count):
-            self.server.says(f"/raw/paste{number:05}", text, **{"Content-Type": "text/plain; charset=utf-8"})
+            self.server.says(
+                f"/raw/paste{number:05}", text, **{"Content-Type": "text/plain; charset=utf-8"}
+            )
         self._list()
 
     def _list(self) -> None:
@@ -125,7 +145,10 @@ class Rig:
 
     def ingest(self, count: int) -> None:
         """Hand posts in by command line; they are on the bus on return."""
-        lines = [json.dumps({"site": "pastes", "url": f"http://x.example/{n}", "text": text}) for n, text in self.texts(count)]
+        lines = [
+            json.dumps({"site": "pastes", "url": f"http://x.example/{n}", "text": text})
+            for n, text in self.texts(count)
+        ]
         self.ask("ingest", "-", text="\n".join(lines))
 
     def start(self, *names: str) -> list[Role]:
@@ -135,7 +158,11 @@ class Rig:
             log = self.folder / f"{name}-{len(self.roles)}.log"
             with log.open("wb") as output:
                 process = subprocess.Popen(
-                    command(self.data, name), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self._environment()
+                    command(self.data, name),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=self._environment(),
                 )
             self.roles.append(Role(name, process, log))
             started.append(self.roles[-1])
@@ -143,9 +170,29 @@ class Rig:
 
     def run_until_it_dies(self, point: str, count: int, *words: str) -> None:
         """Run a command that must die at `point` when it comes there for the `count`th time."""
-        dying = [sys.executable, "-m", "tests.faults.dying", point, str(count), "--", "--data", str(self.data), *words]
-        done = subprocess.run(dying, cwd=ROOT, capture_output=True, text=True, env=self._environment(), timeout=120, check=False)
-        assert done.returncode == -signal.SIGKILL, f"{words} did not come to {point}: {done.stderr[-2000:]}"
+        dying = [
+            sys.executable,
+            "-m",
+            "tests.faults.dying",
+            point,
+            str(count),
+            "--",
+            "--data",
+            str(self.data),
+            *words,
+        ]
+        done = subprocess.run(
+            dying,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            env=self._environment(),
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == -signal.SIGKILL, (
+            f"{words} did not come to {point}: {done.stderr[-2000:]}"
+        )
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, SUPERVISOR: str(os.getpid()), "PYTHONUNBUFFERED": "1"}
@@ -175,7 +222,9 @@ class Rig:
             return store.count(Sighting, DocumentFilter())
 
     def stored(self) -> bool:
-        """Whether every post that was planted is in the store, and whom it gives away, which is written after it."""
+        """Whether every post that was planted is in the store, and whom it gives away, which is
+        written after it.
+        """
         return self.sightings() >= self.posts and self._given_away().total() >= self.planted.total()
 
     def _given_away(self) -> Counter[str]:
@@ -192,7 +241,11 @@ class Rig:
         with contextlib.closing(open_store(self.store_url, self.data)) as store:
             store.refresh()
             sightings = [sighting.id for sighting in store.scroll(Sighting, DocumentFilter())]
-            told = {sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings}
+            told = {
+                sighting
+                for exposure in store.scroll(Exposure, DocumentFilter())
+                for sighting in exposure.sightings
+            }
         assert self.ask("dead-letters", "--json") == "", "nothing was set aside"
         assert (len(sightings), len(set(sightings))) == (self.posts, self.posts)
         assert told <= set(sightings)

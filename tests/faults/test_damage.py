@@ -1,4 +1,6 @@
-"""R13 in full length: every file of the data folder at two hundred places each, and what `ullage check` then says of it."""
+"""R13 in full length: every file of the data folder at two hundred places each, and what `ullage
+check` then says of it.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ __all__ = ["whole"]
 @pytest.mark.parametrize("name", [*NAMES, *MORE])
 def test_each_file_at_two_hundred_places(whole: Path, name: str) -> None:
     damaged = DamagedCopies(whole, name)
-    made = {content: what for kind in (flips, cuts) for what, content in kind(damaged.name, damaged.content, TIMES)}
+    made = {
+        content: what
+        for kind in (flips, cuts)
+        for what, content in kind(damaged.name, damaged.content, TIMES)
+    }
     for content, what in made.items():  # each once: a key of 32 bytes has fewer places than that
         damaged.judge(content, what)
 
@@ -39,9 +45,13 @@ class CheckReport:
 @pytest.fixture(scope="module")
 def sound(whole: Path) -> Iterator[CheckReport]:
     data = whole.parent / "sound"
-    shutil.copytree(whole, data)  # check opens databases, and the tests want them as a killed process left them
+    # check opens databases, and the tests want them as a killed process left them
+    shutil.copytree(whole, data)
     with Checks() as checks:
-        yield CheckReport(checks, faults_in(checks.check(data).stdout) | faults_in(checks.check(data, **CARRIED).stdout))
+        yield CheckReport(
+            checks,
+            faults_in(checks.check(data).stdout) | faults_in(checks.check(data, **CARRIED).stdout),
+        )
 
 
 def faults_in(said: str) -> set[str]:
@@ -50,7 +60,9 @@ def faults_in(said: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", [*NAMES, *MORE])
-def test_check_finds_what_a_reader_refuses(whole: Path, sound: CheckReport, name: str, tmp_path: Path) -> None:
+def test_check_finds_what_a_reader_refuses(
+    whole: Path, sound: CheckReport, name: str, tmp_path: Path
+) -> None:
     damaged = DamagedCopies(whole, name)
     for kind in (flips, cuts):
         for what, content in kind(damaged.name, damaged.content, COMMANDS):
@@ -63,4 +75,8 @@ def test_check_finds_what_a_reader_refuses(whole: Path, sound: CheckReport, name
             assert "Traceback" not in done.stderr, (what, done.stderr)
             assert "internal error" not in done.stderr, (what, done.stderr)
             if dealt in ("refused", "said"):
-                assert done.returncode == Exit.USAGE or faults_in(done.stdout) - sound.known, (damaged.name, what, done.stdout)
+                assert done.returncode == Exit.USAGE or faults_in(done.stdout) - sound.known, (
+                    damaged.name,
+                    what,
+                    done.stdout,
+                )

@@ -1,6 +1,9 @@
-"""A flipped bit of a key makes another key, under which nobody is found. It is seen by whoever uses the key, and by `check`.
+"""A flipped bit of a key makes another key, under which nobody is found.
 
-In a folder that was set up, with a list loaded and nothing else: what there is to compare with is what the keys themselves made.
+It is seen by whoever uses the key, and by `check`.
+
+In a folder that was set up, with a list loaded and nothing else: what there is to compare with is
+what the keys themselves made.
 """
 
 from __future__ import annotations
@@ -39,8 +42,13 @@ PLACES = (0, 100, 255)
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that was set up, in which a list was loaded by the commands."""
     data = tmp_path_factory.mktemp("flipped") / "data"
-    (data.parent / "bank.csv").write_text(listed([customer(n) for n in range(20)]), encoding="utf-8")
-    for words in (["init"], ["watchlist", "load", str(data.parent / "bank.csv"), "--tenant", "bank"]):
+    (data.parent / "bank.csv").write_text(
+        listed([customer(n) for n in range(20)]), encoding="utf-8"
+    )
+    for words in (
+        ["init"],
+        ["watchlist", "load", str(data.parent / "bank.csv"), "--tenant", "bank"],
+    ):
         done = CliRunner().invoke(app, ["--data", str(data), *words])
         assert done.exit_code == 0, done.output
     return data
@@ -64,9 +72,11 @@ def data(prepared: Path, tmp_path: Path) -> Path:
 def run(data: Path, *words: str) -> tuple[int, str]:
     """Exit code, and all that was said."""
     done = CliRunner().invoke(app, ["--data", str(data), *words])
-    return (done.exception.exit_code if isinstance(done.exception, (ConfigError, CorruptError)) else done.exit_code), (
-        f"{done.output}{done.exception or ''}"
-    )
+    return (
+        done.exception.exit_code
+        if isinstance(done.exception, (ConfigError, CorruptError))
+        else done.exit_code
+    ), (f"{done.output}{done.exception or ''}")
 
 
 def match(data: Path) -> None:
@@ -88,12 +98,17 @@ def run_or_raise(data: Path, *words: str) -> None:
 def search(data: Path) -> None:
     """All that `ullage search` does before it serves."""
     context = Context(data)
-    with closing(configured_store(context)) as store, closing(Accounts(data, context.clock)) as accounts:
+    with (
+        closing(configured_store(context)) as store,
+        closing(Accounts(data, context.clock)) as accounts,
+    ):
         create_app(context, store, accounts, CollectorRegistry(), frozenset())
 
 
 def load(data: Path) -> None:
-    (data.parent / "bank.csv").write_text(listed([customer(n) for n in range(20)]), encoding="utf-8")
+    (data.parent / "bank.csv").write_text(
+        listed([customer(n) for n in range(20)]), encoding="utf-8"
+    )
     run_or_raise(data, "watchlist", "load", str(data.parent / "bank.csv"), "--tenant", "bank")
 
 
@@ -114,7 +129,9 @@ def frontier(data: Path) -> None:
 
 def resolve(data: Path) -> None:
     (data.parent / "handles").write_text("00" * 16)
-    run_or_raise(data, "subjects", "resolve", str(data.parent / "handles"), "--case", "1", "--reason", "test")
+    run_or_raise(
+        data, "subjects", "resolve", str(data.parent / "handles"), "--case", "1", "--reason", "test"
+    )
 
 
 USERS: dict[str, tuple[Callable[[Path], None], ...]] = {
@@ -159,18 +176,24 @@ def faulty(data: Path) -> str:
 def sound(data: Path) -> None:
     """`check` finds nothing, but that nobody is told of incidents: no channel is set up here."""
     _, said = run(data, "check")
-    assert [line[:33] for line in said.splitlines() if line.startswith("FAULT")] == ["FAULT  notifications: no recipien"]
+    assert [line[:33] for line in said.splitlines() if line.startswith("FAULT")] == [
+        "FAULT  notifications: no recipien"
+    ]
 
 
 @pytest.mark.parametrize("bit", PLACES)
-def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure(data: Path, bit: int) -> None:
+def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure(
+    data: Path, bit: int
+) -> None:
     names = keys.all_names(KeyStore(data / "keys"))
     assert len(names) >= 18
     sound(data)
     for name in names:
         held = (data / "keys" / name).read_bytes()
         flip(data / "keys" / name, bit)
-        assert f"key {data / 'keys' / name} is not the one whose check value" in (said := faulty(data))
+        assert f"key {data / 'keys' / name} is not the one whose check value" in (
+            said := faulty(data)
+        )
         assert "restore it from its copy" in said
         (data / "keys" / name).write_bytes(held)
     sound(data)
@@ -178,7 +201,9 @@ def test_every_key_of_the_folder_is_looked_at_by_check_which_names_file_and_cure
 
 @pytest.mark.parametrize("bit", PLACES)
 @pytest.mark.parametrize("pattern", USERS)
-def test_who_uses_a_flipped_key_stops_and_names_file_and_cure(data: Path, pattern: str, bit: int) -> None:
+def test_who_uses_a_flipped_key_stops_and_names_file_and_cure(
+    data: Path, pattern: str, bit: int
+) -> None:
     flip(file := one(data, pattern), bit)
     for use in USERS[pattern]:
         with pytest.raises(ConfigError, match="restore") as caught:
@@ -194,7 +219,9 @@ def test_a_key_that_is_cut_or_empty_is_refused_as_well(data: Path, pattern: str)
     for length in (0, 1, 31):
         file.write_bytes(held[:length])
         for use in USERS[pattern][:1]:
-            with pytest.raises(ConfigError, match=f"has {length} bytes instead of 37: restore it") as caught:
+            with pytest.raises(
+                ConfigError, match=f"has {length} bytes instead of 37: restore it"
+            ) as caught:
                 use(data)
             assert str(file) in str(caught.value)
         assert str(file) in faulty(data)
@@ -210,12 +237,16 @@ def test_a_key_whose_check_value_is_damaged_is_refused(data: Path, pattern: str)
 
 
 @pytest.mark.parametrize("pattern", USERS)
-def test_another_whole_key_under_its_name_is_told_by_the_inventory(data: Path, pattern: str) -> None:
+def test_another_whole_key_under_its_name_is_told_by_the_inventory(
+    data: Path, pattern: str
+) -> None:
     file = one(data, pattern)
     name = str(file.relative_to(data / "keys"))
     file.write_bytes(keys.with_check_value(bytes(range(32)), name))
     for use in USERS[pattern]:
-        with pytest.raises(ConfigError, match="is not the one whose check value the inventory has: restore it") as caught:
+        with pytest.raises(
+            ConfigError, match="is not the one whose check value the inventory has: restore it"
+        ) as caught:
             use(data)
         assert str(file) in str(caught.value)
     faulty(data)
@@ -228,7 +259,9 @@ def test_a_key_without_a_check_value_is_read_where_the_inventory_lists_it(data: 
     assert KeyStore(data / "keys").read("capture.key") == held
     other.write_bytes(held)
     other.chmod(0o600)
-    with pytest.raises(ConfigError, match=r"other\.key has no check value and is not in the inventory"):
+    with pytest.raises(
+        ConfigError, match=r"other\.key has no check value and is not in the inventory"
+    ):
         KeyStore(data / "keys").read("other.key")
 
 

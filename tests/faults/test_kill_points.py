@@ -12,26 +12,33 @@ from tests.faults.rig import BATCH, Rig
 
 SEED = 20_261_124
 KILLS = [pytest.param(1, marks=pytest.mark.servers), pytest.param(10, marks=pytest.mark.faults)]
-"""How often a process dies at each point: a short form for every run, the whole for `make test-faults`."""
+"""How often a process dies at each point: a short form for every run, the whole for `make
+test-faults`.
+"""
 Make = Callable[..., Rig]
 
 
 def die_often(rig: Rig, kills: int, most: int, point: str, *words: str) -> None:
-    """Let a command die `kills` times, each time when it comes to `point` for the 1st to `most`th time."""
+    """Let a command die `kills` times, each time when it comes to `point` for the 1st to
+    `most`th time.
+    """
     rng = random.Random(f"{SEED}{point}")
     for _ in range(kills):
         rig.run_until_it_dies(point, rng.randint(1, most), *words)
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_crawl_dies_after_the_append_and_before_its_page_is_done(rig: Make, server: Answers, kills: int) -> None:
+def test_crawl_dies_after_the_append_and_before_its_page_is_done(
+    rig: Make, server: Answers, kills: int
+) -> None:
     made = rig(heartbeats=0)
     made.watch(server)
     made.publish(kills * 6)
     die_often(made, kills, 5, "append", "crawl", "--once")
     made.drain("crawl", "match", "alert")
     made.assert_found()
-    assert sum(place.end for place in made.places("captures")) > made.posts  # each death left a capture that came twice
+    # each death left a capture that came twice
+    assert sum(place.end for place in made.places("captures")) > made.posts
 
 
 @pytest.mark.parametrize("kills", KILLS)
@@ -45,7 +52,9 @@ def test_match_dies_before_it_publishes_and_before_it_commits(rig: Make, kills: 
 
 
 @pytest.mark.parametrize("kills", KILLS)
-def test_alert_dies_between_facts_in_the_middle_of_a_bulk_and_before_it_commits(rig: Make, kills: int) -> None:
+def test_alert_dies_between_facts_in_the_middle_of_a_bulk_and_before_it_commits(
+    rig: Make, kills: int
+) -> None:
     made = rig()
     made.ingest(kills * 8 * BATCH)
     made.drain("match")

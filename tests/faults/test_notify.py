@@ -1,4 +1,6 @@
-"""Two alert processes on real servers, one of them killed: every incident is told, and none in two messages."""
+"""Two alert processes on real servers, one of them killed: every incident is told, and none in
+two messages.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,14 @@ def publish(rig: Rig, names: range) -> None:
     outgoing, store = [], Context(rig.data).keys
     for n in names:
         tenant = TENANTS[n % len(TENANTS)]
-        found = finding(f"f{n}", range(n * 100, n * 100 + 10), people=(f"{n}a", f"{n}b"), tenant=tenant)
+        found = finding(
+            f"f{n}", range(n * 100, n * 100 + 10), people=(f"{n}a", f"{n}b"), tenant=tenant
+        )
         outgoing.append(signed(store, found.encode(), tenant, found.id))
-    with contextlib.closing(Context(rig.data).bus()) as bus, contextlib.closing(bus.publisher(FINDINGS)) as publisher:
+    with (
+        contextlib.closing(Context(rig.data).bus()) as bus,
+        contextlib.closing(bus.publisher(FINDINGS)) as publisher,
+    ):
         publisher.append(outgoing)
 
 
@@ -49,19 +56,27 @@ def incidents(receiver: Receiver) -> dict[str, set[str]]:
 
 
 @pytest.mark.timeout(600)
-def test_of_two_processes_one_sends_and_when_it_is_killed_the_other_goes_on(rig: Callable[..., Rig], receiver: Receiver) -> None:
+def test_of_two_processes_one_sends_and_when_it_is_killed_the_other_goes_on(
+    rig: Callable[..., Rig], receiver: Receiver
+) -> None:
     made = rig()
-    grouped = security_team.configuration(PAGE).replace("[notify]\n", "[notify]\ngroup_seconds = 1\n")
+    grouped = security_team.configuration(PAGE).replace(
+        "[notify]\n", "[notify]\ngroup_seconds = 1\n"
+    )
     with (made.data / "ullage.toml").open("a", encoding="utf-8") as file:
         file.write(grouped)
     key = security_team.introduce(made.data / "keys", receiver)
     try:
         first, _ = made.start("alert", "alert")
         publish(made, range(30))
-        assert receiver.wait_for(lambda _: len(set().union(*incidents(receiver).values())) == 30, 180)
+        assert receiver.wait_for(
+            lambda _: len(set().union(*incidents(receiver).values())) == 30, 180
+        )
         first.end(signal.SIGKILL)
         publish(made, range(30, 60))
-        assert receiver.wait_for(lambda _: len(set().union(*incidents(receiver).values())) == 60, 300)
+        assert receiver.wait_for(
+            lambda _: len(set().union(*incidents(receiver).values())) == 60, 300
+        )
     finally:
         made.end()
     times = Counter(incident for of_it in incidents(receiver).values() for incident in of_it)

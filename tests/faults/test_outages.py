@@ -1,4 +1,6 @@
-"""A server that is gone, stands still or refuses: the daemon waits, keeps its memory, loses nothing, and goes on by itself."""
+"""A server that is gone, stands still or refuses: the daemon waits, keeps its memory, loses
+nothing, and goes on by itself.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +21,15 @@ from tests.faults.rig import DRAIN_SECONDS, Rig, Role, grown
 from tests.flow.daemon import until
 from ullage.bus import CAPTURES
 
-log = logging.getLogger("faults")  # the measured values: pytest -o log_cli=true -o log_cli_level=INFO
+# the measured values: pytest -o log_cli=true -o log_cli_level=INFO
+log = logging.getLogger("faults")
 MIB = 2**20
 GROWTH = 64 * MIB
 POSTS = 20
 FRESH_SECONDS = 120.0
-"""By when a fresh page must have passed after an outage, on a machine that may be busy; how long it took is logged."""
+"""By when a fresh page must have passed after an outage, on a machine that may be busy; how long
+it took is logged.
+"""
 Make = Callable[..., Rig]
 
 
@@ -37,8 +42,13 @@ class Length:
 
 
 SHORT, WHOLE = Length(8.0, 8.0), Length(60.0, 120.0)
-LENGTHS = [pytest.param(SHORT, marks=pytest.mark.servers), pytest.param(WHOLE, marks=pytest.mark.faults)]
-"""The short form is for every run, on machines that may be busy; the whole is for `make test-faults`."""
+LENGTHS = [
+    pytest.param(SHORT, marks=pytest.mark.servers),
+    pytest.param(WHOLE, marks=pytest.mark.faults),
+]
+"""The short form is for every run, on machines that may be busy; the whole is for `make
+test-faults`.
+"""
 
 
 @pytest.fixture
@@ -55,7 +65,12 @@ def at_work(made: Rig, server: Answers) -> tuple[Rig, list[Role]]:
     return made, roles
 
 
-def go_through(running: tuple[Rig, list[Role]], away: Callable[[], object], back: Callable[[], object], seconds: float) -> None:
+def go_through(
+    running: tuple[Rig, list[Role]],
+    away: Callable[[], object],
+    back: Callable[[], object],
+    seconds: float,
+) -> None:
     """An outage of `seconds` between `away` and `back`, with posts published in its midst."""
     made, roles = running
     before = [role.resident() for role in roles]
@@ -67,8 +82,16 @@ def go_through(running: tuple[Rig, list[Role]], away: Callable[[], object], back
     returned = time.time()
     made.publish(1)
     took = until(made.stored, "a fresh page passes after the outage", FRESH_SECONDS)
-    until(lambda: roles[-1].value("ullage_heartbeat_timestamp_seconds") > returned, "a heartbeat passes as well", FRESH_SECONDS)
-    log.info("a fresh page passed %.1f s after recovery; memory grew %.1f MiB", took, grown(before, after) / MIB)
+    until(
+        lambda: roles[-1].value("ullage_heartbeat_timestamp_seconds") > returned,
+        "a heartbeat passes as well",
+        FRESH_SECONDS,
+    )
+    log.info(
+        "a fresh page passed %.1f s after recovery; memory grew %.1f MiB",
+        took,
+        grown(before, after) / MIB,
+    )
     assert [role.process.poll() for role in roles] == [None] * 3
     assert grown(before, after) < GROWTH
     made.assert_found()
@@ -76,23 +99,31 @@ def go_through(running: tuple[Rig, list[Role]], away: Callable[[], object], back
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_the_broker_is_killed_and_comes_back(running: tuple[Rig, list[Role]], broker: Broker, length: Length) -> None:
+def test_the_broker_is_killed_and_comes_back(
+    running: tuple[Rig, list[Role]], broker: Broker, length: Length
+) -> None:
     go_through(running, broker.kill, broker.start, length.broker)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_the_broker_stands_still_and_goes_on(running: tuple[Rig, list[Role]], broker: Broker, length: Length) -> None:
+def test_the_broker_stands_still_and_goes_on(
+    running: tuple[Rig, list[Role]], broker: Broker, length: Length
+) -> None:
     go_through(running, broker.freeze, broker.thaw, length.broker)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_the_store_is_killed_and_comes_back(running: tuple[Rig, list[Role]], node: Server, length: Length) -> None:
+def test_the_store_is_killed_and_comes_back(
+    running: tuple[Rig, list[Role]], node: Server, length: Length
+) -> None:
     go_through(running, node.kill, node.start, length.store)
 
 
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("block", ["read_only_allow_delete", "read_only"])
-def test_the_store_refuses_to_write(running: tuple[Rig, list[Role]], node: Server, length: Length, block: str) -> None:
+def test_the_store_refuses_to_write(
+    running: tuple[Rig, list[Role]], node: Server, length: Length, block: str
+) -> None:
     prefix = running[0].store_url.partition("prefix=")[2].partition("&")[0]
     indexes = [index_name(prefix, kind) for kind in CLASSES]
     admin = node.client()
@@ -110,8 +141,16 @@ def test_match_is_away_for_longer_than_the_bus_keeps_captures(rig: Make, server:
     made.watch(server)
     crawl, _ = made.start("crawl", "alert")
     made.publish(6)
-    until(lambda: sum(place.end for place in made.places(CAPTURES)) >= 6, "the posts are captured", DRAIN_SECONDS)
-    until(lambda: all(place.first >= place.end for place in made.places(CAPTURES)), "the captures expire", DRAIN_SECONDS)
+    until(
+        lambda: sum(place.end for place in made.places(CAPTURES)) >= 6,
+        "the posts are captured",
+        DRAIN_SECONDS,
+    )
+    until(
+        lambda: all(place.first >= place.end for place in made.places(CAPTURES)),
+        "the captures expire",
+        DRAIN_SECONDS,
+    )
     (match,) = made.start("match")
     until(made.stored, "what expired unread is fetched again and found", DRAIN_SECONDS)
     made.assert_found()
@@ -119,7 +158,10 @@ def test_match_is_away_for_longer_than_the_bus_keeps_captures(rig: Make, server:
     assert crawl.value("ullage_crawl_expired_unread_total") >= 6
 
 
-@pytest.mark.parametrize("rebalances", [pytest.param(2, marks=pytest.mark.servers), pytest.param(12, marks=pytest.mark.faults)])
+@pytest.mark.parametrize(
+    "rebalances",
+    [pytest.param(2, marks=pytest.mark.servers), pytest.param(12, marks=pytest.mark.faults)],
+)
 def test_three_matchers_with_a_rebalance_every_five_seconds(rig: Make, rebalances: int) -> None:
     made = rig()
     made.start("match", "match", "alert")
@@ -142,7 +184,17 @@ def test_counters_reconcile_from_page_to_sighting(rig: Make, server: Answers) ->
     made, (crawl, match, alert) = at_work(rig(heartbeats=0), server)
     captures = crawl.value("ullage_crawl_captures_total")
     assert captures == sum(place.end for place in made.places(CAPTURES)) == made.posts
-    until(lambda: sum(place.waiting for place in made.places(CAPTURES)) == 0, "all is committed", DRAIN_SECONDS)
-    assert match.value("ullage_match_captures_total") + match.value("ullage_match_dropped_total") == captures
+    until(
+        lambda: sum(place.waiting for place in made.places(CAPTURES)) == 0,
+        "all is committed",
+        DRAIN_SECONDS,
+    )
+    assert (
+        match.value("ullage_match_captures_total") + match.value("ullage_match_dropped_total")
+        == captures
+    )
     assert match.value("ullage_match_findings_total") == made.sightings() == made.posts
-    assert alert.value("ullage_alert_findings_total") + alert.value("ullage_alert_dropped_total") == made.posts
+    assert (
+        alert.value("ullage_alert_findings_total") + alert.value("ullage_alert_dropped_total")
+        == made.posts
+    )

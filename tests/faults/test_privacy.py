@@ -1,7 +1,9 @@
-"""On real servers as on one machine: no leaked value is at rest in clear, after a crash as well; and the sweep can tell.
+"""On real servers as on one machine: no leaked value is at rest in clear, after a crash as well;
+and the sweep can tell.
 
-Everything that Kafka and Elasticsearch hold is read back through their clients, for both may keep blocks compressed on disk; the
-files of both are searched besides, with the data folder and the logs.
+Everything that Kafka and Elasticsearch hold is read back through their clients, for both may keep
+blocks compressed on disk; the files of both are searched besides, with the data folder and the
+logs.
 """
 
 from __future__ import annotations
@@ -21,7 +23,18 @@ from deploy.local.elasticsearch import Server
 from deploy.local.kafka import Broker
 from tests.faults.rig import Rig
 from tests.flow import hostile, sweep
-from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
+from tests.flow.victim import (
+    AUTHOR,
+    LEAK,
+    LEAKED,
+    OTHERS,
+    PASSWORD,
+    PLANTED,
+    POST,
+    SLUG,
+    TITLE,
+    VICTIM,
+)
 from ullage.bus import TOPICS, Record
 from ullage.settings import Context
 
@@ -32,8 +45,15 @@ POSTS = 20
 
 def plant(rig: Rig) -> None:
     """Posts whose title, author, address and text all give the victim away."""
-    known = {"site": f"{VICTIM.name} {VICTIM.phone}", "category": PASSWORD, "title": TITLE, "author": AUTHOR}
-    lines = [{**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)] + hostile.lines()
+    known = {
+        "site": f"{VICTIM.name} {VICTIM.phone}",
+        "category": PASSWORD,
+        "title": TITLE,
+        "author": AUTHOR,
+    }
+    lines = [
+        {**known, "url": f"{SLUG}/{n}", "text": f"{n}\n{POST}"} for n in range(POSTS)
+    ] + hostile.lines()
     rig.ask("ingest", "-", text="\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
 
 
@@ -75,7 +95,9 @@ def hits(rig: Rig, node: Server) -> set[str]:
     return {value for data in read for value, _ in sweep.find(data, PLANTED)}
 
 
-def test_no_planted_value_is_on_the_servers_in_any_form(rig: Callable[..., Rig], node: Server, broker: Broker) -> None:
+def test_no_planted_value_is_on_the_servers_in_any_form(
+    rig: Callable[..., Rig], node: Server, broker: Broker
+) -> None:
     made = rig(customers=[VICTIM, *OTHERS])
     plant(made)
     made.run_until_it_dies("match", 1, "match")
@@ -88,10 +110,14 @@ def test_no_planted_value_is_on_the_servers_in_any_form(rig: Callable[..., Rig],
     assert sweep.files([folder for folder in folders if folder.is_dir()], PLANTED) == []
 
 
-def test_the_sweep_of_the_servers_fails_when_a_leak_is_switched_on(rig: Callable[..., Rig], node: Server) -> None:
+def test_the_sweep_of_the_servers_fails_when_a_leak_is_switched_on(
+    rig: Callable[..., Rig], node: Server
+) -> None:
     made = rig(customers=[VICTIM, *OTHERS])
     plant(made)
     words = [sys.executable, "-c", LEAK, "--data", str(made.data), "match", "--once"]
-    assert subprocess.run(words, capture_output=True, env={**os.environ}, check=False).returncode == 0
+    assert (
+        subprocess.run(words, capture_output=True, env={**os.environ}, check=False).returncode == 0
+    )
     made.drain("alert")
     assert hits(made, node) >= LEAKED

@@ -1,4 +1,7 @@
-"""R8: Elasticsearch takes the documents of all findings but one. That one is a dead letter, and nothing waits for it."""
+"""R8: Elasticsearch takes the documents of all findings but one.
+
+That one is a dead letter, and nothing waits for it.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,14 @@ def publish(made: Rig) -> None:
     records = []
     for n in range(FOUND):
         site = "x" * LONGER_THAN_A_KEYWORD if n == REFUSED else "paste"
-        found = finding(str(n), people=[n % CUSTOMERS], site=site, capture={"fetched_at": now}, matched_at=now)
+        found = finding(
+            str(n), people=[n % CUSTOMERS], site=site, capture={"fetched_at": now}, matched_at=now
+        )
         records.append(outgoing(found, signer))
-    with contextlib.closing(context.bus()) as bus, contextlib.closing(bus.publisher(FINDINGS)) as publisher:
+    with (
+        contextlib.closing(context.bus()) as bus,
+        contextlib.closing(bus.publisher(FINDINGS)) as publisher,
+    ):
         publisher.append(records)
 
 
@@ -44,13 +52,21 @@ def test_of_a_thousand_findings_the_one_that_is_refused_is_a_dead_letter_and_the
     made = rig(heartbeats=0)
     publish(made)
     (alert,) = made.start("alert")
-    until(lambda: not any(place.waiting for place in made.places(FINDINGS)), "the offset moves on", 4 * DRAIN_SECONDS)
+    until(
+        lambda: not any(place.waiting for place in made.places(FINDINGS)),
+        "the offset moves on",
+        4 * DRAIN_SECONDS,
+    )
     assert alert.value("ullage_alert_dropped_total") == 1
     assert alert.end() == 0
     assert made.sightings() == FOUND - 1
     [letter] = [json.loads(line) for line in made.ask("dead-letters", "--json").splitlines()]
     assert (letter["topic"], letter["stage"], letter["reason"]) == (FINDINGS, "alert", "rejected")
     with contextlib.closing(open_store(made.store_url, made.data)) as store:
-        told = {sighting for exposure in store.scroll(Exposure, DocumentFilter()) for sighting in exposure.sightings}
+        told = {
+            sighting
+            for exposure in store.scroll(Exposure, DocumentFilter())
+            for sighting in exposure.sightings
+        }
         assert told == {sighting.id for sighting in store.scroll(Sighting, DocumentFilter())}
     assert "Traceback" not in alert.log.read_text()

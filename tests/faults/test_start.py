@@ -1,4 +1,6 @@
-"""Servers that are down when the daemon starts: every role waits for them and says that it is not ready; none gives up."""
+"""Servers that are down when the daemon starts: every role waits for them and says that it is
+not ready; none gives up.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,18 @@ def ready(role: Role) -> int:
         return refused.code
 
 
-def test_a_broker_that_is_down_at_the_start_is_waited_for(rig: Callable[..., Rig], broker: Broker) -> None:
+def test_a_broker_that_is_down_at_the_start_is_waited_for(
+    rig: Callable[..., Rig], broker: Broker
+) -> None:
     made = rig()
     made.ingest(10)
     broker.kill()
     match, alert = made.start("match", "alert")
-    until(lambda: all("waiting" in role.log.read_text() for role in (match, alert)), "both roles wait", 60)
+    until(
+        lambda: all("waiting" in role.log.read_text() for role in (match, alert)),
+        "both roles wait",
+        60,
+    )
     assert ready(alert) == 503
     broker.start()
     until(made.stored, "what waited on the bus is found", DRAIN_SECONDS)

@@ -32,7 +32,9 @@ DEADLINE = 120.0
 
 
 def need_servers() -> None:
-    """Skip, saying what to install, where real Kafka and Elasticsearch cannot be had; in CI (`CI` is set) that is a failure."""
+    """Skip, saying what to install, where real Kafka and Elasticsearch cannot be had; in CI
+    (`CI` is set) that is a failure.
+    """
     try:
         services.require_tools()
     except UnavailableError as error:
@@ -76,19 +78,27 @@ def page(url: str) -> str:
 
 def samples(port: int) -> dict[str, float]:
     """What the role on a port exposes: values by name and labels, as they are written."""
-    lines = (line for line in page(f"http://127.0.0.1:{port}/metrics").splitlines() if not line.startswith("#"))
+    lines = (
+        line
+        for line in page(f"http://127.0.0.1:{port}/metrics").splitlines()
+        if not line.startswith("#")
+    )
     return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
 
 def resolved(ask: Callable[..., str], counted: Mapping[str, int]) -> dict[str, int]:
     """What is counted by handle, by customer reference instead, as an officer would resolve it."""
-    table = ask("subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted))
+    table = ask(
+        "subjects", "resolve", "-", "--case", "T", "--reason", "test", text="\n".join(counted)
+    )
     reference = dict(line.split(",") for line in table.splitlines()[1:])
     return {reference[handle]: count for handle, count in counted.items()}
 
 
 def until(true: Callable[[], bool], what: str, seconds: float = DEADLINE) -> float:
-    """Look again and again until `true`; returns after how many seconds, fails when it takes longer than `seconds`."""
+    """Look again and again until `true`; returns after how many seconds, fails when it takes
+    longer than `seconds`.
+    """
     began = time.monotonic()
     while not true():
         if time.monotonic() - began > seconds:
@@ -103,9 +113,13 @@ class ForkedUllage(Ullage):
     def __call__(self, *words: str, text: str = "") -> str:
         """Return the output of `ullage WORDS`; its error is raised when it fails."""
         environment = {**os.environ, "ULLAGE_LOG_LEVEL": "warning"}
-        code, output, errors = every_stage().run("ullage", ["--data", str(self.data), *words], environment, text)
+        code, output, errors = every_stage().run(
+            "ullage", ["--data", str(self.data), *words], environment, text
+        )
         if code:
-            raise UllageError(f"`ullage {words[0]}` ended with {code}: {errors.strip() or output.strip()}")
+            raise UllageError(
+                f"`ullage {words[0]}` ended with {code}: {errors.strip() or output.strip()}"
+            )
         return output
 
 
@@ -118,7 +132,9 @@ class Daemon:
 
     @classmethod
     def of_bank(cls, data: Path, folder: Path, customers: Collection[Person]) -> Self:
-        """One over the folder `data`, which it makes, of a bank with these customers; log and list are in `folder`."""
+        """One over the folder `data`, which it makes, of a bank with these customers; log and
+        list are in `folder`.
+        """
         data.mkdir()
         (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
         made = cls(data, folder / "run.log")
@@ -131,7 +147,11 @@ class Daemon:
         """Start the supervisor and its roles."""
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
-                command(self.data, "run"), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env={**os.environ}
+                command(self.data, "run"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ},
             )
 
     def roles(self) -> list[int]:
@@ -162,14 +182,18 @@ class Daemon:
         return self.process.wait(60)
 
     def drain(self) -> None:
-        """Let each role work off what is left, in order; a page whose reading failed has to wait before it is due again."""
+        """Let each role work off what is left, in order; a page whose reading failed has to wait
+        before it is due again.
+        """
         until(self._crawled, "every page is read", 300)
         for role in ("match", "alert"):
             self.ask(role, "--once")
 
     def _crawled(self) -> bool:
         self.ask("crawl", "--once")
-        return all(json.loads(site)["due"] == 0 for site in self.ask("sites", "--json").splitlines())
+        return all(
+            json.loads(site)["due"] == 0 for site in self.ask("sites", "--json").splitlines()
+        )
 
     def exposures(self) -> Counter[str]:
         """By customer reference, how many sightings of the store give a customer away."""
@@ -182,7 +206,9 @@ class Daemon:
 
     def incidents(self) -> Iterator[dict[str, Any]]:
         """Every incident with its exposures and sightings, as `incidents show --json` prints it."""
-        with contextlib.closing(open_store(Context(self.data).settings.store.url, self.data)) as store:
+        with contextlib.closing(
+            open_store(Context(self.data).settings.store.url, self.data)
+        ) as store:
             for incident in list(store.scroll(Incident, DocumentFilter())):
                 found = whole(store, incident.id)
                 assert found is not None

@@ -1,4 +1,5 @@
-"""Posts that give somebody away in every place that a post has: what stands around the text, and what it is packed into.
+"""Posts that give somebody away in every place that a post has: what stands around the text, and
+what it is packed into.
 
 Each holds a row of the victim, so that match publishes a finding of it.
 """
@@ -28,12 +29,14 @@ COLLECTOR = "ingest"
 
 
 def lines() -> list[dict[str, str]]:
-    """Lines for ingest: each value as title, author, place, category and part of an address, and in the text."""
+    """Lines for ingest: each value as title, author, place, category and part of an address, and
+    in the text.
+    """
     return [
         {
             "site": value,
             "category": value,
-            "url": f"https://{value.replace(' ', '.')}.example/138/{quote(value)}/0013/8000?q={value}#{value}",
+            "url": f"https://{value.replace(' ', '.')}.example/138/{quote(value)}/0013/8000?q={value}#{value}",  # noqa: E501
             "title": f"内料 {value} <b>{value[:2]}</b>{value[2:]} 154 中 1825 间 1888",
             "author": value,
             "text": f"{CLAIM} {value}\n{POST}",
@@ -44,47 +47,86 @@ def lines() -> list[dict[str, str]]:
 
 def captures() -> Iterator[Capture]:
     """Captures as a collector of chats and files would hand them in."""
-    texts = dict.fromkeys("title author channel thread message_id reply_to parent source post_id platform".split(), ALL)
+    texts = dict.fromkeys(
+        "title author channel thread message_id reply_to parent source post_id platform".split(),
+        ALL,
+    )
     body = f"{CLAIM}\n{ROW}\n{ALL}\n"
-    yield _capture(**texts, attachments=(ALL, NAME), headers=(("X-From", ALL),), kind="message", body=body.encode())
+    yield _capture(
+        **texts,
+        attachments=(ALL, NAME),
+        headers=(("X-From", ALL),),
+        kind="message",
+        body=body.encode(),
+    )
     for number, (name, packed) in enumerate(_packed(body)):
         yield _capture(post_id=f"{name} {number}", title=ALL, body=packed)
-    page = f"<html><head><title>{ALL}</title></head><!-- {ALL} --><body><p>{body}</p><a href='//x/{ALL}'>x</a></body></html>"
+    page = (
+        f"<html><head><title>{ALL}</title></head><!-- {ALL} --><body><p>{body}</p><a"
+        f" href='//x/{ALL}'>x</a></body></html>"
+    )
     yield _capture(post_id="page", body=page.encode(), media_type="text/html")
 
 
 def _packed(text: str) -> Iterator[tuple[str, bytes]]:
-    """Containers whose members, folders, sheets, fields and descriptions are named after people and passwords."""
+    """Containers whose members, folders, sheets, fields and descriptions are named after people
+    and passwords.
+    """
     body, name = text.encode(), STRANGE["a name that nobody enrolled"]
     folder = f"{STRANGE['a Han password']}/{PASSWORD}/{name}_{VICTIM.resident_id}"
-    inner = made.parts({f"{folder}/{STRANGE['a handle']}.csv": body, f"{STRANGE['an employer']}.csv.gz": gzip.compress(body)})
+    inner = made.parts(
+        {
+            f"{folder}/{STRANGE['a handle']}.csv": body,
+            f"{STRANGE['an employer']}.csv.gz": gzip.compress(body),
+        }
+    )
     yield "zip", made.parts({f"{folder}.txt": body, f"{STRANGE['a school']}.zip": inner})
     yield "xlsx", made.xlsx(text.replace("----", "\t"), title=f"{name} {STRANGE['a plate']}")
     yield "docx", made.docx(text)
-    described = f"/Info << /Title <FEFF{ALL.encode('utf-16-be').hex()}> /Author <FEFF{name.encode('utf-16-be').hex()}> >>"
+    described = (
+        f"/Info << /Title <FEFF{ALL.encode('utf-16-be').hex()}> /Author"
+        f" <FEFF{name.encode('utf-16-be').hex()}> >>"
+    )
     yield "pdf", made.pdf(text).replace(b"/Root 1 0 R", f"/Root 1 0 R {described}".encode())
     message = EmailMessage()
     message["From"], message["To"] = f"{STRANGE['a handle']}@mail.invalid", f"{VICTIM.email}"
     message["Subject"], message["X-Name"] = ALL, name
     message.set_content(text)
-    message.add_attachment(body, maintype="application", subtype="octet-stream", filename=f"{name} {STRANGE['a plate']}.txt")
+    message.add_attachment(
+        body,
+        maintype="application",
+        subtype="octet-stream",
+        filename=f"{name} {STRANGE['a plate']}.txt",
+    )
     yield "mail", message.as_bytes()
 
 
 def _capture(**fields: object) -> Capture:
-    known = {"id": new_id(), "site": "other", "url": f"https://t.example/{quote(ALL)}", "fetched_at": datetime.now(UTC)}
+    known = {
+        "id": new_id(),
+        "site": "other",
+        "url": f"https://t.example/{quote(ALL)}",
+        "fetched_at": datetime.now(UTC),
+    }
     return Capture.model_validate({"post_id": "0", **known, **fields})
 
 
 def hand_in(context: Context) -> int:
-    """Append the captures to the bus, with one that is sealed and is none, for a dead letter; returns how many it must find."""
+    """Append the captures to the bus, with one that is sealed and is none, for a dead letter;
+    returns how many it must find.
+    """
     sealer, signer = keys.sealer(context.keys), keys.signer(context.keys, COLLECTOR)
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
     found = list(captures())
     CaptureOutbox(publisher, sealer, signer).append(found)
     sealed = CaptureSealer(sealer, signer).seal(f"{ROW} {ALL}".encode())
-    headers = {"site": "other", "id": new_id(), "schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
+    headers = {
+        "site": "other",
+        "id": new_id(),
+        "schema": str(CAPTURE_SCHEMA),
+        "key_id": sealer.key_id,
+    }
     publisher.append([Outgoing(headers["id"], sealed, headers)])
     publisher.close()
     bus.close()

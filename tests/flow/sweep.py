@@ -15,14 +15,17 @@ SHORTEST_SECRET = 16
 
 
 def forms(value: str) -> dict[str, bytes]:
-    """How `value` looks in UTF-8, UTF-16, GBK, percent and JSON escapes, base64, hex, and as a plain digest."""
+    """How `value` looks in UTF-8, UTF-16, GBK, percent and JSON escapes, base64, hex, and as a
+    plain digest.
+    """
     found: dict[str, bytes] = {}
     for encoding in ("utf-8", "utf-16-le", "utf-16-be", "gb18030"):
         raw = value.encode(encoding)
         found[encoding] = raw
         found[f"hex {encoding}"] = raw.hex().encode()
         found[f"HEX {encoding}"] = raw.hex().upper().encode()
-        for shift in range(3):  # base64 of it anywhere within a longer text; the edges depend on the neighbours
+        # base64 of it anywhere within a longer text; the edges depend on the neighbours
+        for shift in range(3):
             whole = base64.b64encode(b"\0" * shift + raw)
             inner = whole[(0, 2, 3)[shift] : -4 if (shift + len(raw)) % 3 else None]
             if len(inner) >= 8:
@@ -38,7 +41,9 @@ def forms(value: str) -> dict[str, bytes]:
 
 
 def find(data: bytes, planted: Iterable[str]) -> list[tuple[str, str]]:
-    """(value, form) for each planted value that is in `data`, in the order of the values and of their forms."""
+    """(value, form) for each planted value that is in `data`, in the order of the values and of
+    their forms.
+    """
     needles, search = _search(tuple(planted))
     found = set[int]()
 
@@ -51,7 +56,9 @@ def find(data: bytes, planted: Iterable[str]) -> list[tuple[str, str]]:
 
 @functools.cache
 def _search(planted: tuple[str, ...]) -> tuple[list[tuple[str, str]], hyperscan.Database]:
-    """What is looked for, by number, and a search for all of it in one pass: a broker's folder has a hundred megabytes."""
+    """What is looked for, by number, and a search for all of it in one pass: a broker's folder
+    has a hundred megabytes.
+    """
     wanted = [(value, form, needle) for value in planted for form, needle in forms(value).items()]
     search = hyperscan.Database()
     search.compile(
@@ -68,18 +75,39 @@ def files(folders: Iterable[Path], planted: Iterable[str]) -> list[tuple[str, st
     values, found = list(planted), []
     for folder in folders:
         for path in sorted(folder.rglob("*")):
-            found += [(str(path), value, f"name, {form}") for value, form in find(str(path).encode(), values)]
+            found += [
+                (str(path), value, f"name, {form}")
+                for value, form in find(str(path).encode(), values)
+            ]
             if path.is_file():
-                found += [(str(path), value, form) for value, form in find(path.read_bytes(), values)]
+                found += [
+                    (str(path), value, form) for value, form in find(path.read_bytes(), values)
+                ]
     return found
 
 
 def secrets(keys: Path, folders: Iterable[Path]) -> list[tuple[str, str, str]]:
-    """(file, key, form) over every byte of every file below `folders` that is none of the key folder's own."""
-    wanted = [(name, form, needle) for name, secret in _secrets(keys) for form, needle in forms_of_key(secret).items()]
+    """(file, key, form) over every byte of every file below `folders` that is none of the key
+    folder's own.
+    """
+    wanted = [
+        (name, form, needle)
+        for name, secret in _secrets(keys)
+        for form, needle in forms_of_key(secret).items()
+    ]
     assert wanted, "there is a key to look for"
-    outside = [path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file() and keys not in path.parents]
-    return [(str(path), name, form) for path in outside for name, form, needle in wanted if needle in path.read_bytes()]
+    outside = [
+        path
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and keys not in path.parents
+    ]
+    return [
+        (str(path), name, form)
+        for path in outside
+        for name, form, needle in wanted
+        if needle in path.read_bytes()
+    ]
 
 
 def forms_of_key(secret: bytes) -> dict[str, bytes]:
@@ -88,14 +116,25 @@ def forms_of_key(secret: bytes) -> dict[str, bytes]:
     for shift in range(3):
         inner = base64.b64encode(b"\0" * shift + secret)[(0, 2, 3)[shift] :]
         inner = inner[: -4 if (shift + len(secret)) % 3 else None]
-        found[f"base64+{shift}"], found[f"base64url+{shift}"] = inner, inner.translate(bytes.maketrans(b"+/", b"-_"))
+        found[f"base64+{shift}"], found[f"base64url+{shift}"] = (
+            inner,
+            inner.translate(bytes.maketrans(b"+/", b"-_")),
+        )
     return found
 
 
 def _secrets(keys: Path) -> Iterable[tuple[str, bytes]]:
-    """Every secret of a key folder: a key is a file of bytes; tokens, passwords and keys of channels are lines of text."""
+    """Every secret of a key folder: a key is a file of bytes; tokens, passwords and keys of
+    channels are lines of text.
+    """
     for path in sorted(keys.rglob("*")):
         if path.is_file() and path.suffix != ".pub":
             content, name = path.read_bytes(), str(path.relative_to(keys))
-            lines = [line.strip() for line in content.splitlines()] if content.isascii() else [content]
-            yield from ((name, line) for line in lines if len(line) >= SHORTEST_SECRET and not line.startswith(b"http"))
+            lines = (
+                [line.strip() for line in content.splitlines()] if content.isascii() else [content]
+            )
+            yield from (
+                (name, line)
+                for line in lines
+                if len(line) >= SHORTEST_SECRET and not line.startswith(b"http")
+            )

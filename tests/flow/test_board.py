@@ -1,4 +1,6 @@
-"""A board of 2,000 posts in 150 threads over 10 pages, read while people write, edit and delete there: every version once."""
+"""A board of 2,000 posts in 150 threads over 10 pages, read while people write, edit and delete
+there: every version once.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ POSTS, THREADS, PAGES = 2_000, 150, 10
 FIRST_THREADS, FIRST_POSTS = 135, 1_700
 EDITS, DELETIONS, DATED_BACK = 60, 30, 34
 MOST_VISITS = 25
-DEEP = "deep_every = 2\ndeep_pages = 240\nrevisit_seconds = 1\nrevisit_min_seconds = 1\nmax_pages = 2000\nrobots = false"
+DEEP = (
+    "deep_every = 2\ndeep_pages = 240\nrevisit_seconds = 1\nrevisit_min_seconds = 1\nmax_pages ="
+    " 2000\nrobots = false"
+)
 SEED = 20_261_127
 
 pytestmark = pytest.mark.flow
@@ -48,7 +53,9 @@ class RecordingBoard(Board):
 
 @dataclass
 class ChangingBoard:
-    """A board on which people do something behind every answer, always the same, until all is done: while it is first read."""
+    """A board on which people do something behind every answer, always the same, until all is
+    done: while it is first read.
+    """
 
     board: RecordingBoard
     answers: Answers
@@ -66,22 +73,40 @@ class ChangingBoard:
             self.write(self.rng.choice(list(self.content.threads)))
         new = ["thread"] * (THREADS - FIRST_THREADS)
         replies = ["reply"] * (POSTS - FIRST_POSTS - len(new) - DATED_BACK)
-        self.left = [*new, *replies, *["edit"] * EDITS, *["delete"] * DELETIONS, *["dated back"] * DATED_BACK]
+        self.left = [
+            *new,
+            *replies,
+            *["edit"] * EDITS,
+            *["delete"] * DELETIONS,
+            *["dated back"] * DATED_BACK,
+        ]
         self.rng.shuffle(self.left)
         self.serve()
 
     def write(self, title: str, *, dated_back: bool = False) -> None:
         """One post more; what is dated back leaves its thread where it is in the list."""
         self.written += 1
-        thread = self.content.threads.setdefault(title, Thread(7 + len(self.content.threads), title))
-        at = thread.last.at if dated_back else self.content.started + timedelta(milliseconds=self.written)
-        thread.posts.append(Post(3000 + self.written, len(thread.posts), f"第{self.written}楼 出售", "li", at))
+        thread = self.content.threads.setdefault(
+            title, Thread(7 + len(self.content.threads), title)
+        )
+        at = (
+            thread.last.at
+            if dated_back
+            else self.content.started + timedelta(milliseconds=self.written)
+        )
+        thread.posts.append(
+            Post(3000 + self.written, len(thread.posts), f"第{self.written}楼 出售", "li", at)
+        )
 
     def serve(self) -> None:
         serve(self.board, self.content, self.answers)
-        self.answers.pages = {path: self._then_acts(answer) for path, answer in self.answers.pages.items()}
+        self.answers.pages = {
+            path: self._then_acts(answer) for path, answer in self.answers.pages.items()
+        }
 
-    def _then_acts(self, answer: Callable[[BaseHTTPRequestHandler], None]) -> Callable[[BaseHTTPRequestHandler], None]:
+    def _then_acts(
+        self, answer: Callable[[BaseHTTPRequestHandler], None]
+    ) -> Callable[[BaseHTTPRequestHandler], None]:
         def answered(handler: BaseHTTPRequestHandler) -> None:
             with self._lock:
                 answer(handler)
@@ -99,20 +124,29 @@ class ChangingBoard:
             self.write(rng.choice(listed).title)
         elif what == "dated back":
             self.write(
-                rng.choice(page_of(listed, 7, self.board.entries) + page_of(listed, 8, self.board.entries)).title, dated_back=True
+                rng.choice(
+                    page_of(listed, 7, self.board.entries) + page_of(listed, 8, self.board.entries)
+                ).title,
+                dated_back=True,
             )
         else:
             posts = rng.choice([thread for thread in listed if len(thread.posts) > 3]).posts
             place = rng.randrange(1, len(posts))
             if what == "edit":
-                posts[place] = replace(posts[place], text=f"{posts[place].text} 已改 {len(self.left)}")
+                posts[place] = replace(
+                    posts[place], text=f"{posts[place].text} 已改 {len(self.left)}"
+                )
             else:
                 self.deleted.add(posts.pop(place).id)
 
     @property
     def is_told(self) -> bool:
-        """Whether nobody does anything any more, and the last version of every post that is there was shown."""
-        return not self.left and all(self.board.told.get(post.id, [""])[-1] == post.text for post in self.content.posts())
+        """Whether nobody does anything any more, and the last version of every post that is
+        there was shown.
+        """
+        return not self.left and all(
+            self.board.told.get(post.id, [""])[-1] == post.text for post in self.content.posts()
+        )
 
     @property
     def missed(self) -> int:
@@ -135,12 +169,16 @@ def board() -> Iterator[ChangingBoard]:
     with serving() as answers:
         discuz = next(one for one in boards() if one.preset == "discuz")
         told = {one.name: getattr(discuz, one.name) for one in fields(discuz)}
-        made = ChangingBoard(RecordingBoard(**{**told, "entries": THREADS // PAGES, "posts": 15}), answers)
+        made = ChangingBoard(
+            RecordingBoard(**{**told, "entries": THREADS // PAGES, "posts": 15}), answers
+        )
         made.begin()
         yield made
 
 
-def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(data: Path, board: ChangingBoard) -> None:
+def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(
+    data: Path, board: ChangingBoard
+) -> None:
     station = Station(data)
     station.site("board", board.answers.url + board.board.start, board.board.preset, DEEP)
     seen = Counter[str]()
@@ -152,7 +190,11 @@ def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(da
             assert number < MOST_VISITS, (seen, board.missed, len(board.left))
         process.terminate()
         assert process.wait(60) == 0
-    assert (board.written, len(board.content.threads), len(board.deleted)) == (POSTS, THREADS, DELETIONS)
+    assert (board.written, len(board.content.threads), len(board.deleted)) == (
+        POSTS,
+        THREADS,
+        DELETIONS,
+    )
     found: dict[int, list[tuple[str, bool]]] = {}
     gone = 0
     for capture in station.captures():
@@ -161,10 +203,16 @@ def test_every_version_of_every_post_is_captured_once_and_who_is_gone_is_told(da
             found.setdefault(int(capture.post_id), []).append((said(capture), capture.edited))
     assert gone == board.missed
     assert found == {
-        number: [(text, bool(place)) for place, text in enumerate(texts)] for number, texts in board.board.told.items()
+        number: [(text, bool(place)) for place, text in enumerate(texts)]
+        for number, texts in board.board.told.items()
     }
     assert POSTS - DELETIONS <= len(found) <= POSTS
     edited = sum(len(texts) - 1 for texts in board.board.told.values())
     (told,) = [json.loads(line) for line in station.run("sites", "--json").splitlines()]
-    assert (told["state"], told["posts"], told["edited"], told["gone"]) == ("ok", len(found), edited, board.missed)
+    assert (told["state"], told["posts"], told["edited"], told["gone"]) == (
+        "ok",
+        len(found),
+        edited,
+        board.missed,
+    )
     assert min(edited, board.missed) > 10

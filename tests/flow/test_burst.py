@@ -1,6 +1,8 @@
-"""A minute's worth of posts at a hundred times the usual pace, all at once: memory is bounded, health is answered throughout.
+"""A minute's worth of posts at a hundred times the usual pace, all at once: memory is bounded,
+health is answered throughout.
 
-Usual is one post a second, of about 2 kB. What was measured is logged: pytest -o log_cli=true -o log_cli_level=INFO.
+Usual is one post a second, of about 2 kB. What was measured is logged: pytest -o log_cli=true -o
+log_cli_level=INFO.
 """
 
 from __future__ import annotations
@@ -66,8 +68,14 @@ def resident(pid: int) -> int:
 
 def ports(daemon: Daemon) -> dict[str, int]:
     """Where each role serves its health, as far as it has said so."""
-    lines = [json.loads(line) for line in daemon.log.read_text().splitlines() if line.startswith("{")]
-    return {line["role"]: line["port"] for line in lines if line["event"] == "started" and line["role"] in ("match", "alert")}
+    lines = [
+        json.loads(line) for line in daemon.log.read_text().splitlines() if line.startswith("{")
+    ]
+    return {
+        line["role"]: line["port"]
+        for line in lines
+        if line["event"] == "started" and line["role"] in ("match", "alert")
+    }
 
 
 def stored(daemon: Daemon) -> int:
@@ -81,8 +89,14 @@ def stored(daemon: Daemon) -> int:
 def test_memory_is_bounded_health_is_answered_and_all_is_found(tmp_path: Path, count: int) -> None:
     customers = list(people(CUSTOMERS, 17))
     daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
-    texts = {(n + 1) * (count // CUSTOMERS) - 1: f"{one.name},{one.phone}\n{FILLER}" for n, one in enumerate(customers)}
-    lines = [{"site": "x", "url": f"http://x.example/{n}", "text": texts.get(n, f"{n}\n{FILLER}")} for n in range(count)]
+    texts = {
+        (n + 1) * (count // CUSTOMERS) - 1: f"{one.name},{one.phone}\n{FILLER}"
+        for n, one in enumerate(customers)
+    }
+    lines = [
+        {"site": "x", "url": f"http://x.example/{n}", "text": texts.get(n, f"{n}\n{FILLER}")}
+        for n in range(count)
+    ]
     with daemon:
         daemon.start()
         until(lambda: len(ports(daemon)) == 2, "match and alert have started")
@@ -100,4 +114,9 @@ def test_memory_is_bounded_health_is_answered_and_all_is_found(tmp_path: Path, c
     assert dict(daemon.exposures()) == dict.fromkeys((one.reference for one in customers), 1)
     slowest, usual = max(watch.seconds) * 1e3, statistics.median(watch.seconds) * 1e3
     log.info("%d posts handed in within %.0f s, and read %.0f s later", count, given, took)
-    log.info("health answered in %.0f ms, at most %.0f; most memory %.0f MiB", usual, slowest, watch.bytes_ / MIB)
+    log.info(
+        "health answered in %.0f ms, at most %.0f; most memory %.0f MiB",
+        usual,
+        slowest,
+        watch.bytes_ / MIB,
+    )

@@ -1,6 +1,8 @@
-"""The clock of the machine is wrong, as services of the embedded bus and store see it: each is a process of its own.
+"""The clock of the machine is wrong, as services of the embedded bus and store see it: each is a
+process of its own.
 
-Only what Python calls the time is shifted, so the kernel's uptime is the real one; the machine's clock is left alone.
+Only what Python calls the time is shifted, so the kernel's uptime is the real one; the machine's
+clock is left alone.
 """
 
 from __future__ import annotations
@@ -49,7 +51,9 @@ def test_what_was_accepted_is_read_and_kept_whatever_the_clock_says(tmp_path: Pa
     customers = list(people(POSTS, 23))
     daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
     texts = [f"{one.name},{one.phone}" for one in customers]
-    lines = [{"site": "x", "url": f"http://x.example/{n}", "text": text} for n, text in enumerate(texts)]
+    lines = [
+        {"site": "x", "url": f"http://x.example/{n}", "text": text} for n, text in enumerate(texts)
+    ]
     daemon.ask("ingest", "-", text="\n".join(map(json.dumps, lines)))
     match = shifted(daemon, days, "match", "--once")
     assert (match.returncode, match.stderr.count("retention_suspended")) == (0, 1), match.stderr

@@ -1,4 +1,6 @@
-"""The ledger of coverage over the embedded flow: heartbeats through bus, match and alert, of a crawl that is killed."""
+"""The ledger of coverage over the embedded flow: heartbeats through bus, match and alert, of a
+crawl that is killed.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ EIGHT = datetime(2026, 9, 21, 8, tzinfo=UTC).timestamp()
 
 
 class Crawl:
-    """A crawl process as far as heartbeats go: what is in the data folder it finds again after a kill."""
+    """A crawl process as far as heartbeats go: what is in the data folder it finds again after a
+    kill.
+    """
 
     def __init__(self, context: Context, clock: HeldClock) -> None:
         self.clock, self.frontier, bus = clock, open_frontier(context), context.bus()
@@ -55,11 +59,20 @@ class Crawl:
         publisher, signer = bus.publisher(CAPTURES), keys.signer(context.keys, "crawl")
         hours, sealer = HoursSeen(self.frontier.history.names()), partial(keys.sealer, context.keys)
         self.beats = Heartbeats(
-            CrawlSettings(heartbeat_seconds=300), self.states, publisher, metrics, sealer, signer, at_once, hours
+            CrawlSettings(heartbeat_seconds=300),
+            self.states,
+            publisher,
+            metrics,
+            sealer,
+            signer,
+            at_once,
+            hours,
         )
 
     def runs(self, until: float, sites: list[Site] = SITES, word: str = "") -> None:
-        """Visits that give `word`, and heartbeats, until that time of the day; at the end it is killed."""
+        """Visits that give `word`, and heartbeats, until that time of the day; at the end it is
+        killed.
+        """
         self.beats.hours.files([site.name for site in sites])
         while self.clock.seconds < EIGHT + (until - 8) * 3600:
             for site in sites:
@@ -82,11 +95,19 @@ class Collector:
     def __init__(self, context: Context, clock: HeldClock) -> None:
         crawl = context.settings.crawl.model_copy(update={"heartbeat_seconds": 300.0})
         context.settings = context.settings.model_copy(update={"crawl": crawl})
-        self.clock, self.ledger, self.bus = clock, ChannelLedger.of(context, "matrix"), context.bus()
+        self.clock, self.ledger, self.bus = (
+            clock,
+            ChannelLedger.of(context, "matrix"),
+            context.bus(),
+        )
         feed, metrics = IntakeWriter.of(context), CollectMetrics(CollectorRegistry(), context.clock)
-        self.appends = PatientAppends(self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0)
+        self.appends = PatientAppends(
+            self.bus, feed.outbox, context.clock, metrics.loop, metrics.captures, 3600.0
+        )
         folder = ChannelFolder(context.data, "sites.d")
-        self.runner = Runner(context, "matrix", folder, self.ledger, feed, self.appends, metrics, self)
+        self.runner = Runner(
+            context, "matrix", folder, self.ledger, feed, self.appends, metrics, self
+        )
 
     def __call__(self, *_: object) -> Collector:
         return self
@@ -97,8 +118,12 @@ class Collector:
 
     async def close(self) -> None: ...
 
-    def runs(self, until: float, *said: DeliveryBatch, answered: tuple[str, ...] = ("loans", "pawn")) -> None:
-        """Take in what was said, then go on until that time of the day while the service answers for these channels."""
+    def runs(
+        self, until: float, *said: DeliveryBatch, answered: tuple[str, ...] = ("loans", "pawn")
+    ) -> None:
+        """Take in what was said, then go on until that time of the day while the service answers
+        for these channels.
+        """
         while self.clock.seconds < EIGHT + (until - 8) * 3600:
             asyncio.run(self.turn((*said, DeliveryBatch(answered=answered))))
             said = ()
@@ -146,21 +171,35 @@ def states(found: CoverageWindow, site: str) -> dict[int, str]:
     return {cell.at.hour: cell.state for cell in row.cells}
 
 
-def test_a_crawl_that_is_killed_for_two_hours_was_blind_in_exactly_these(bank: Context, clock: HeldClock) -> None:
+def test_a_crawl_that_is_killed_for_two_hours_was_blind_in_exactly_these(
+    bank: Context, clock: HeldClock
+) -> None:
     Crawl(bank, clock).runs(10)
     heard(bank)
     clock.advance(2 * 3600)
     Crawl(bank, clock).runs(14.5)
     heard(bank)
     with seen(bank) as found:
-        expected = {8: "seen", 9: "seen", 10: "blind", 11: "blind", 12: "seen", 13: "seen", 14: "open"}
+        expected = {
+            8: "seen",
+            9: "seen",
+            10: "blind",
+            11: "blind",
+            12: "seen",
+            13: "seen",
+            14: "open",
+        }
         assert states(found, "board") == states(found, "pastes") == expected
         gaps = found.unexplained()
     ten = datetime.fromtimestamp(EIGHT, UTC) + timedelta(hours=2)
-    assert {(gap.since, gap.until, gap.why) for gap in gaps} == {(ten, ten + timedelta(hours=2), ".")}
+    assert {(gap.since, gap.until, gap.why) for gap in gaps} == {
+        (ten, ten + timedelta(hours=2), ".")
+    }
 
 
-def test_what_was_said_while_alert_was_away_counts_when_it_is_heard(bank: Context, clock: HeldClock) -> None:
+def test_what_was_said_while_alert_was_away_counts_when_it_is_heard(
+    bank: Context, clock: HeldClock
+) -> None:
     Crawl(bank, clock).runs(9)
     heard(bank)
     Crawl(bank, clock).runs(12)
@@ -173,7 +212,9 @@ def test_what_was_said_while_alert_was_away_counts_when_it_is_heard(bank: Contex
         assert found.unexplained() == []
 
 
-def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(bank: Context, clock: HeldClock) -> None:
+def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(
+    bank: Context, clock: HeldClock
+) -> None:
     Crawl(bank, clock).runs(9)
     Crawl(bank, clock).runs(10, word="blocked")
     Crawl(bank, clock).runs(11.5)
@@ -183,7 +224,9 @@ def test_an_hour_in_which_the_site_refused_us_is_blind_and_says_so(bank: Context
         assert [(gap.why, gap.since.hour) for gap in found.unexplained()] == [("b", 9)] * 2
 
 
-def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_then_on(bank: Context, clock: HeldClock) -> None:
+def test_a_site_whose_file_is_taken_away_is_missed_by_nobody_and_a_new_one_from_then_on(
+    bank: Context, clock: HeldClock
+) -> None:
     Crawl(bank, clock).runs(9)
     Crawl(bank, clock).runs(12.5, [SITES[0], make_site(name="new")])
     heard(bank)
@@ -203,30 +246,58 @@ expires = {}
 """
 
 
-def printed(context: Context) -> tuple[int, dict[str, dict[int, str]], list[tuple[str, str, str, list[str]]]]:
-    """What `ullage coverage --json` says since eight: its exit code, states by channel and hour, gaps."""
-    done = CliRunner().invoke(coverage_app, ["--since", "2026-09-21T16:00", "--json"], obj=context)  # Shanghai's eight in UTC
+def printed(
+    context: Context,
+) -> tuple[int, dict[str, dict[int, str]], list[tuple[str, str, str, list[str]]]]:
+    """What `ullage coverage --json` says since eight: its exit code, states by channel and hour,
+    gaps.
+    """
+    # Shanghai's eight in UTC
+    done = CliRunner().invoke(coverage_app, ["--since", "2026-09-21T16:00", "--json"], obj=context)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     sites = {row["site"]: row for row in rows if row["type"] == "site"}
-    hours = {site: {int(c["hour"][11:13]): c["state"] for c in row["cells"]} for site, row in sites.items()}
+    hours = {
+        site: {int(c["hour"][11:13]): c["state"] for c in row["cells"]}
+        for site, row in sites.items()
+    }
     return (
         done.exit_code,
         hours,
-        [(r["site"], r["since"][11:16], r["until"][11:16], r["why"]) for r in rows if r["type"] == "gap"],
+        [
+            (r["site"], r["since"][11:16], r["until"][11:16], r["why"])
+            for r in rows
+            if r["type"] == "gap"
+        ],
     )
 
 
-def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(bank: Context, clock: HeldClock) -> None:
+def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(
+    bank: Context, clock: HeldClock
+) -> None:
     folder = bank.data / "channels.d"
     folder.mkdir()
-    files = {"loans": CHANNEL, "pawn": CHANNEL, "old": CHANNEL, "bad": CHANNEL.replace("open", "closed")}
+    files = {
+        "loans": CHANNEL,
+        "pawn": CHANNEL,
+        "old": CHANNEL,
+        "bad": CHANNEL.replace("open", "closed"),
+    }
     for name, text in (files | {"off": CHANNEL + "enabled = false\n"}).items():
-        (folder / f"{name}.toml").write_text(text.format("2026-09-01" if name == "old" else "2099-01-01"))
-    one = ChatMessage("e1", CaptureLine.model_validate({"site": "loans", "message_id": "1", "text": "text"}))
+        (folder / f"{name}.toml").write_text(
+            text.format("2026-09-01" if name == "old" else "2099-01-01")
+        )
+    one = ChatMessage(
+        "e1", CaptureLine.model_validate({"site": "loans", "message_id": "1", "text": "text"})
+    )
     collector = Collector(bank, clock)
     collector.runs(9, DeliveryBatch("loans", (one,)))
     collector.runs(10, DeliveryBatch("loans", gap="seen"), answered=("pawn",))
-    collector.runs(11, DeliveryBatch("loans", gap="filled"), DeliveryBatch("pawn", blind="banned"), answered=("loans",))
+    collector.runs(
+        11,
+        DeliveryBatch("loans", gap="filled"),
+        DeliveryBatch("pawn", blind="banned"),
+        answered=("loans",),
+    )
     collector.killed()
     clock.advance(3600)
     collector = Collector(bank, clock)
@@ -247,7 +318,9 @@ def test_every_channel_has_cells_and_each_gap_of_it_is_printed_with_its_reason(b
     assert ("loans", "11:00", "12:00", ["no heartbeat"]) in gaps
     assert ("pawn", "10:00", "12:00", ["blocked", "no heartbeat"]) in gaps
     assert [why for site, *_, why in gaps if site == "old"] == [[expired, "no heartbeat"]]
-    assert [why for site, *_, why in gaps if site == "bad"] == [["its file cannot be read", "no heartbeat"]]
+    assert [why for site, *_, why in gaps if site == "bad"] == [
+        ["its file cannot be read", "no heartbeat"]
+    ]
     with seen_rows(bank) as rows:
         assert {row.site: row.unwatched for row in rows}["off"] == "switched off in its file"
 

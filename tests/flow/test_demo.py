@@ -1,4 +1,6 @@
-"""The demo, as a newcomer runs it: it plants, finds, and checks itself, on embedded parts and on real servers."""
+"""The demo, as a newcomer runs it: it plants, finds, and checks itself, on embedded parts and on
+real servers.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ def demo(tmp_path: Path, site_programs: Path, *words: str) -> str:
     (tmp_path / "sites-venv").symlink_to(site_programs.parent)
     marked = {**os.environ, MARK: str(tmp_path)}
     done = subprocess.run(
-        command(tmp_path, "demo", "--once", *words), capture_output=True, text=True, timeout=SECONDS, check=False, env=marked
+        command(tmp_path, "demo", "--once", *words),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+        env=marked,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     check_output(done.stdout)
@@ -38,14 +45,22 @@ def check_output(printed: str) -> None:
     """Check that everything that was planted was found, once, and that somebody was notified."""
     assert printed.startswith("This takes about half a minute."), printed
     assert "none lost, none double, none false" in printed, printed
-    assert re.search(r"notified: +\d signed messages? to a webhook on loopback about [1-9]\d* incidents", printed), printed
+    assert re.search(
+        r"notified: +\d signed messages? to a webhook on loopback about [1-9]\d* incidents", printed
+    ), printed
     assert "Traceback" not in printed, printed
 
 
 def marked_processes(tmp_path: Path) -> list[str]:
-    """Processes that inherited the mark; whatever a program calls itself, it keeps its environment."""
+    """Processes that inherited the mark; whatever a program calls itself, it keeps its
+    environment.
+    """
     wanted = f"{MARK}={tmp_path}".encode()
-    return [path.parent.name for path in Path("/proc").glob("[0-9]*/environ") if wanted in _read(path).split(b"\0")]
+    return [
+        path.parent.name
+        for path in Path("/proc").glob("[0-9]*/environ")
+        if wanted in _read(path).split(b"\0")
+    ]
 
 
 def _read(path: Path) -> bytes:
@@ -64,13 +79,19 @@ def test_demo_ends_by_itself(tmp_path: Path, site_programs: Path) -> None:
 
 @pytest.mark.timeout(SECONDS + 40)
 @pytest.mark.flow
-def test_demo_finds_what_it_planted_crawls_on_and_leaves_no_process(tmp_path: Path, site_programs: Path) -> None:
-    """While its console is open it crawls on: else sites, coverage and canaries would stand still when somebody looks."""
+def test_demo_finds_what_it_planted_crawls_on_and_leaves_no_process(
+    tmp_path: Path, site_programs: Path
+) -> None:
+    """While its console is open it crawls on: else sites, coverage and canaries would stand
+    still when somebody looks.
+    """
     (tmp_path / "sites-venv").symlink_to(site_programs.parent)
     marked = {**os.environ, MARK: str(tmp_path)}
     data, requests = tmp_path / "state" / "data", tmp_path / "sites" / "bepasty" / "server.log"
     words, printed = command(tmp_path, "demo"), list[str]()
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked) as running:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=marked
+    ) as running:
         try:
             assert running.stdout is not None
             for line in running.stdout:
@@ -80,7 +101,9 @@ def test_demo_finds_what_it_planted_crawls_on_and_leaves_no_process(tmp_path: Pa
             check_output("".join(printed))
             before = requests.stat().st_size
             until(lambda: requests.stat().st_size > before, "a site is visited again", 120)
-            done = subprocess.run(command(data, "coverage", "--json"), capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command(data, "coverage", "--json"), capture_output=True, text=True, check=False
+            )
             assert json.loads(done.stdout.splitlines()[-1])["log_begins"]
         finally:
             running.terminate()
@@ -97,7 +120,9 @@ def test_demo_finds_the_same_on_real_servers(tmp_path: Path, site_programs: Path
 
 @pytest.mark.flow
 def test_a_process_that_carries_the_mark_is_seen(tmp_path: Path) -> None:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, env={**os.environ, MARK: str(tmp_path)}) as child:
+    with subprocess.Popen(
+        ["cat"], stdin=subprocess.PIPE, env={**os.environ, MARK: str(tmp_path)}
+    ) as child:
         until(lambda: marked_processes(tmp_path) == [str(child.pid)], "the child is seen", 60)
 
 

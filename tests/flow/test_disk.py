@@ -1,8 +1,10 @@
-"""A disk that is full or fails under the real `ullage run`: what is not durable is never said to be, and all goes on afterwards.
+"""A disk that is full or fails under the real `ullage run`: what is not durable is never said to
+be, and all goes on afterwards.
 
-A full disk is a tmpfs that is filled. One that fails is this machine's own, whose writes or syncs are answered with an error by
-`tests/faults/failing_disk.c`, which is loaded before the C library. Both meet match and alert in turn, which are held until there
-is something to do, and then whoever hands posts in.
+A full disk is a tmpfs that is filled. One that fails is this machine's own, whose writes or syncs
+are answered with an error by `tests/faults/failing_disk.c`, which is loaded before the C library.
+Both meet match and alert in turn, which are held until there is something to do, and then whoever
+hands posts in.
 """
 
 from __future__ import annotations
@@ -53,7 +55,11 @@ class FailingDisk:
         control.write_bytes(bytes(CONTROL.size))
         with control.open("r+b") as file:
             self._control = mmap.mmap(file.fileno(), CONTROL.size)
-        self.environment = {"LD_PRELOAD": str(library), "DISK_CONTROL": str(control), "DISK_FOLDER": str(self.folder)}
+        self.environment = {
+            "LD_PRELOAD": str(library),
+            "DISK_CONTROL": str(control),
+            "DISK_FOLDER": str(self.folder),
+        }
 
     def failed(self) -> int:
         """How many calls it has failed since it was broken."""
@@ -84,7 +90,10 @@ class FullDisk:
         return 1
 
     def breaks(self) -> None:
-        with (self.folder / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        with (
+            (self.folder / "ballast").open("wb", buffering=0) as ballast,
+            contextlib.suppress(OSError),
+        ):
             while ballast.write(bytes(BALLAST)):
                 pass
 
@@ -107,7 +116,12 @@ SHORT = ("full", "a sync fails")
 """Tried by every run; the others by `make test-faults`."""
 
 
-@pytest.fixture(params=[pytest.param(name, marks=getattr(pytest.mark, "flow" if name in SHORT else "faults")) for name in CASES])
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=getattr(pytest.mark, "flow" if name in SHORT else "faults"))
+        for name in CASES
+    ]
+)
 def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     if request.param == "full" and os.geteuid():
         pytest.skip("a file system of its own needs root")
@@ -132,7 +146,10 @@ class Work:
         self.posts += POSTS
         given = [(n, self.customers[n]) for n in numbers]
         return "\n".join(
-            json.dumps({"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"}) for n, one in given
+            json.dumps(
+                {"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"}
+            )
+            for n, one in given
         )
 
     def stored(self) -> int:
@@ -147,7 +164,11 @@ class Work:
         """The process of a role, which the supervisor may have started anew."""
         assert self.daemon.process is not None
         ends = b"\0%s\0" % role.encode()
-        return next(pid for pid in self.daemon.roles() if (Path("/proc") / str(pid) / "cmdline").read_bytes().endswith(ends))
+        return next(
+            pid
+            for pid in self.daemon.roles()
+            if (Path("/proc") / str(pid) / "cmdline").read_bytes().endswith(ends)
+        )
 
     def waiting(self, role: str) -> int:
         """How many records wait for a role."""
@@ -157,12 +178,16 @@ class Work:
     def said(self, role: str) -> int:
         """How often a role said that the disk does not take it."""
         lines = self.daemon.log.read_text().splitlines()
-        return sum("cannot be read or written" in line and f'"role": "{role}"' in line for line in lines)
+        return sum(
+            "cannot be read or written" in line and f'"role": "{role}"' in line for line in lines
+        )
 
 
 def faults(daemon: Daemon) -> set[str]:
     """What is wrong, as `ullage check` says it."""
-    done = subprocess.run(command(daemon.data, "check"), env=os.environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command(daemon.data, "check"), env=os.environ, capture_output=True, text=True, check=False
+    )
     return {line for line in done.stdout.splitlines() if line.startswith("FAULT")}
 
 
@@ -186,7 +211,11 @@ def hand_in(work: Work) -> subprocess.Popen[bytes]:
     environment = {**os.environ, **work.disk.environment, SUPERVISOR: str(os.getpid())}
     with log:
         process = subprocess.Popen(
-            command(work.daemon.data, "ingest", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment
+            command(work.daemon.data, "ingest", "-"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=environment,
         )
     assert process.stdin is not None
     process.stdin.write(work.lines().encode())
@@ -195,14 +224,17 @@ def hand_in(work: Work) -> subprocess.Popen[bytes]:
 
 
 def locks(pid: int, folder: Path) -> bool:
-    """Whether a process is writing to a database of a folder: while it is stopped, everybody else would wait for it.
+    """Whether a process is writing to a database of a folder: while it is stopped, everybody else
+    would wait for it.
 
     SQLite locks by `fcntl`; `flock` tells who is the only consumer, which is held for good.
     """
     files = {str(path.stat().st_ino) for path in folder.iterdir()}
     for line in Path("/proc/locks").read_text().splitlines():
         _, kind, _, mode, holder, place, *_ = line.split()
-        if (kind, mode, holder) == ("POSIX", "WRITE", str(pid)) and place.rpartition(":")[2] in files:
+        if (kind, mode, holder) == ("POSIX", "WRITE", str(pid)) and place.rpartition(":")[
+            2
+        ] in files:
             return True
     return False
 
@@ -219,14 +251,20 @@ def stop_without_locks(pid: int, folder: Path) -> bool:
 
 def is_stopped(pid: int) -> bool:
     """Whether each of a process's threads is stopped."""
-    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    states = [
+        path.read_text().rpartition(")")[2].split()[0]
+        for path in Path(f"/proc/{pid}/task").glob("*/stat")
+    ]
     return set(states) == {"T"}
 
 
 @contextlib.contextmanager
 def held(pid: int, folder: Path) -> Iterator[None]:
     """A process that stands still meanwhile, and locks no file of a folder."""
-    until(lambda: stop_without_locks(pid, folder), "the process is stopped between two of its transactions")
+    until(
+        lambda: stop_without_locks(pid, folder),
+        "the process is stopped between two of its transactions",
+    )
     try:
         yield
     finally:
@@ -234,15 +272,25 @@ def held(pid: int, folder: Path) -> Iterator[None]:
 
 
 def breaks_under(work: Work, role: str) -> None:
-    """The disk breaks before a role deals with what waits for it, and works again after the role met that."""
+    """The disk breaks before a role deals with what waits for it, and works again after the role
+    met that.
+    """
     disk, stored = work.disk, work.stored()
-    until(lambda: work.waiting(role) < POSTS, f"{role} is through with what came before, which is found before it is", SOON)
+    until(
+        lambda: work.waiting(role) < POSTS,
+        f"{role} is through with what came before, which is found before it is",
+        SOON,
+    )
     with held(work.pid(role), work.daemon.data / "bus"):
         work.daemon.ask("ingest", "-", text=work.lines())
         until(lambda: work.waiting(role) >= POSTS, f"records wait for {role}", SOON)
         before = work.said(role)
         disk.breaks()
-    until(lambda: work.said(role) > before and disk.failed() > 0, f"{role} says that the disk does not take it", SOON)
+    until(
+        lambda: work.said(role) > before and disk.failed() > 0,
+        f"{role} says that the disk does not take it",
+        SOON,
+    )
     assert work.waiting(role) >= POSTS, "nothing is done of which nothing could be kept"
     assert work.stored() == stored
     disk.works()

@@ -1,4 +1,6 @@
-"""Crawl and match in two network namespaces with nothing between them but a carrier of files, which is not a careful one."""
+"""Crawl and match in two network namespaces with nothing between them but a carrier of files,
+which is not a careful one.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ pytestmark = pytest.mark.flow
 
 PASTES = 8
 CUSTOMERS = list(people(12, 41))
-PLANTED = [value for p in CUSTOMERS for value in (p.phone, p.resident_id, p.card, p.email, p.address)]
+PLANTED = [
+    value for p in CUSTOMERS for value in (p.phone, p.resident_id, p.card, p.email, p.address)
+]
 SITE_OPTIONS = '\n[options]\nraw = "/raw/{id}.txt"\n'
 REACH = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
 PORT = 8080
@@ -54,7 +58,13 @@ class Zone:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         whole = ["ip", "netns", "exec", self.name, *words]
-        return subprocess.run(whole, capture_output=True, text=True, env={**os.environ, "ULLAGE_LOG_LEVEL": "info"}, check=False)
+        return subprocess.run(
+            whole,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ULLAGE_LOG_LEVEL": "info"},
+            check=False,
+        )
 
     def ullage(self, *words: str) -> str:
         """What `ullage WORDS` logged; the log is kept in the zone."""
@@ -110,7 +120,9 @@ def set_up_inner(inner: Zone, customers: list[Person], export: Path) -> None:
 
 
 def set_up_outer(outer: Zone, inner: Zone) -> None:
-    """The public half of the seal key is all that comes out, that of crawl's signing key all that goes in."""
+    """The public half of the seal key is all that comes out, that of crawl's signing key all
+    that goes in.
+    """
     (outer.data / "sites.d").mkdir(parents=True)
     (outer.data / "ullage.toml").write_text('[bus]\nurl = "spool:///spool"\n', encoding="utf-8")
     exchange_keys(outer.data / "keys", inner.data / "keys")
@@ -125,7 +137,9 @@ def plant(site: Path) -> dict[str, int]:
     held: dict[str, int] = {}
     for number in range(PASTES):
         pair = CUSTOMERS[number % 7], CUSTOMERS[(number * 3 + 1) % 7]
-        rows = "".join(f"{p.name},{p.phone},{p.resident_id},{p.card},{p.email},{p.address}\n" for p in pair)
+        rows = "".join(
+            f"{p.name},{p.phone},{p.resident_id},{p.card},{p.email},{p.address}\n" for p in pair
+        )
         (site / "raw" / f"paste{number}.txt").write_text(f"page {number}\n{rows}", encoding="utf-8")
         for reference in {p.reference for p in pair}:
             held[reference] = held.get(reference, 0) + 1
@@ -162,9 +176,14 @@ def carry_again(outer: Zone, inner: Zone) -> None:
 
 
 def match_between_rounds(outer: Zone, inner: Zone) -> str:
-    """`match --once` that finds the first file half there, and the rest of the round while it waits; returns what it logged."""
+    """`match --once` that finds the first file half there, and the rest of the round while it
+    waits; returns what it logged.
+    """
     log = inner.data / "match.log"
-    with log.open("w") as errors, inner.start(*command(inner.data, "match", "--once"), errors=errors) as match:
+    with (
+        log.open("w") as errors,
+        inner.start(*command(inner.data, "match", "--once"), errors=errors) as match,
+    ):
         until(lambda: "started" in log.read_text(), "match has started")
         assert Context(inner.data).bus().lag(FINDINGS, "alert").records == 0
         carry_again(outer, inner)
@@ -182,7 +201,10 @@ def exposures(inner: Zone) -> dict[str, int]:
 def hours_seen(inner: Zone) -> dict[str, set[str]]:
     """By site, what its heartbeat said of it, as alert wrote it into the ledger of coverage."""
     with contextlib.closing(configured_store(Context(inner.data))) as store:
-        return {row.site: set(row.told()) - {".", "-"} for row in store.scroll(SiteDay, DocumentFilter())}
+        return {
+            row.site: set(row.told()) - {".", "-"}
+            for row in store.scroll(SiteDay, DocumentFilter())
+        }
 
 
 def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
@@ -190,18 +212,31 @@ def check_outer(outer: Zone, inner: Zone, site: Path) -> None:
     paths = [path for path in (outer.data / "keys").rglob("*") if path.is_file()]
     names = {str(path.relative_to(outer.data / "keys")) for path in paths}
     public = {name for name in names if name.endswith(".pub")}
-    assert names - public == {"inventory/command.key", "inventory/crawl.key", "frontier.key", "sign/crawl.key"}
+    assert names - public == {
+        "inventory/command.key",
+        "inventory/crawl.key",
+        "frontier.key",
+        "sign/crawl.key",
+    }
     assert {str(Path(name).parent) for name in public} == {"seal", "signers/captures"}
     assert sweep.files([outer.data], PLANTED) == []
-    assert {value for _, value, _ in sweep.files([site], PLANTED)} >= {CUSTOMERS[0].phone, CUSTOMERS[1].resident_id}
+    assert {value for _, value, _ in sweep.files([site], PLANTED)} >= {
+        CUSTOMERS[0].phone,
+        CUSTOMERS[1].resident_id,
+    }
     secrets = [path for path in (inner.data / "keys").rglob("*.key") if path.is_file()]
     assert any(path.parent.name == "seal" for path in secrets)
     for written in (path.read_bytes() for path in outer.data.rglob("*") if path.is_file()):
         for secret in (path.read_bytes() for path in secrets):
-            assert not any(form in written for form in (secret, secret.hex().encode(), base64.b64encode(secret)))
+            assert not any(
+                form in written
+                for form in (secret, secret.hex().encode(), base64.b64encode(secret))
+            )
 
 
-def test_what_was_crawled_outside_is_matched_inside_with_only_files_between(outer: Zone, inner: Zone, tmp_path: Path) -> None:
+def test_what_was_crawled_outside_is_matched_inside_with_only_files_between(
+    outer: Zone, inner: Zone, tmp_path: Path
+) -> None:
     set_up_inner(inner, CUSTOMERS, tmp_path / "customers.csv")
     set_up_outer(outer, inner)
     held = plant(tmp_path / "site")

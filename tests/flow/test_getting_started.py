@@ -18,21 +18,37 @@ from tests.flow.daemon import until
 pytestmark = pytest.mark.flow
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "docs" / "getting-started.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(
+    r"^```(\w+)\n(.*?)^```$",
+    (ROOT / "docs" / "getting-started.md").read_text("utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
 NOT_RUN = {
     "make env": "this runs in what it made",
     "export PATH": "the same; the path is set for all commands",
-    "ullage --data first sites try": "its site is an example; tests/crawlers/test_trial.py tries real ones",
+    "ullage --data first sites try": (
+        "its site is an example; tests/crawlers/test_trial.py tries real ones"
+    ),
 }
 PORTS = ("SEARCH__PORT", "METRICS_PORTS__CRAWL", "METRICS_PORTS__MATCH", "METRICS_PORTS__ALERT")
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Mapping[str, str]:
-    """The environment of a clone in which `make env` was run, with ports that are free here; the sample is where it is there."""
+    """The environment of a clone in which `make env` was run, with ports that are free here; the
+    sample is where it is there.
+    """
     (tmp_path / "deploy").symlink_to(ROOT / "deploy")
-    ports = {f"ULLAGE_{name}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
-    return {**os.environ, **ports, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    ports = {
+        f"ULLAGE_{name}": str(port)
+        for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)
+    }
+    return {
+        **os.environ,
+        **ports,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+    }
 
 
 @pytest.fixture
@@ -56,7 +72,9 @@ def typed(block: str) -> list[str]:
 
 def shown_in(page: str) -> list[str]:
     """The verdict on the sample that a page shows."""
-    block = re.compile(r"^\$ ullage assess deploy/demo/sample/leak.txt\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    block = re.compile(
+        r"^\$ ullage assess deploy/demo/sample/leak.txt\n(.*?)^```$", re.MULTILINE | re.DOTALL
+    )
     found = block.search((ROOT / page).read_text("utf-8"))
     return found[1].splitlines() if found else []
 
@@ -68,23 +86,44 @@ def is_shortened(shown: Sequence[str], whole: Sequence[str]) -> bool:
 
 
 @pytest.mark.timeout(900)
-def test_everything_in_it_works(tmp_path: Path, machine: Mapping[str, str], running: list[subprocess.Popen[bytes]]) -> None:
+def test_everything_in_it_works(
+    tmp_path: Path, machine: Mapping[str, str], running: list[subprocess.Popen[bytes]]
+) -> None:
     said: dict[str, str] = {}
 
     def run(line: str, codes: tuple[int, ...] = (0,)) -> str:
-        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=machine, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-c", line],
+            cwd=tmp_path,
+            env=machine,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode in codes, (line, done.returncode, done.stdout, done.stderr)
         return done.stdout + done.stderr
 
     def start(line: str) -> None:
         with (tmp_path / "run.log").open("ab") as log:
             running.append(
-                subprocess.Popen(line.split(), cwd=tmp_path, env=machine, stdout=log, stderr=log, start_new_session=True)
+                subprocess.Popen(
+                    line.split(),
+                    cwd=tmp_path,
+                    env=machine,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
             )
 
     def is_ready() -> bool:
         words = ["ullage", "--data", "first", "status"]
-        return subprocess.run(words, cwd=tmp_path, env=machine, capture_output=True, check=False).returncode == 0
+        return (
+            subprocess.run(
+                words, cwd=tmp_path, env=machine, capture_output=True, check=False
+            ).returncode
+            == 0
+        )
 
     with receiving() as team:
         for language, block in BLOCKS:
@@ -94,7 +133,9 @@ def test_everything_in_it_works(tmp_path: Path, machine: Mapping[str, str], runn
                 with (tmp_path / "first" / "ullage.toml").open("a", encoding="utf-8") as file:
                     file.write(block)
                 (tmp_path / "first" / "keys" / "notify").mkdir(exist_ok=True)
-                write_secret(tmp_path / "first" / "keys" / "notify" / "soc", f"{team.url}\n{new_key()}\n")
+                write_secret(
+                    tmp_path / "first" / "keys" / "notify" / "soc", f"{team.url}\n{new_key()}\n"
+                )
                 assert interrupt(running[-1]) == 0
                 start("ullage --data first run")
             for line in typed(block) if language == "console" else ():
@@ -106,7 +147,10 @@ def test_everything_in_it_works(tmp_path: Path, machine: Mapping[str, str], runn
                 elif not any(line.startswith(beginning) for beginning in NOT_RUN):
                     said[line] = run(line)
         assert team.received, "notify test reached the channel"
-    verdict = [line.rstrip() for line in said["ullage --data first assess deploy/demo/sample/leak.txt"].splitlines()]
+    verdict = [
+        line.rstrip()
+        for line in said["ullage --data first assess deploy/demo/sample/leak.txt"].splitlines()
+    ]
     for page in ("README.md", "README.zh.md", "docs/assess.md"):
         assert shown_in(page), page
         assert is_shortened(shown_in(page), verdict), page
@@ -116,5 +160,7 @@ def test_everything_in_it_works(tmp_path: Path, machine: Mapping[str, str], runn
 
 def test_what_is_not_run_is_shown_and_has_a_reason() -> None:
     lines = [line for language, block in BLOCKS if language == "console" for line in typed(block)]
-    assert [beginning for beginning in NOT_RUN if not any(line.startswith(beginning) for line in lines)] == []
+    assert [
+        beginning for beginning in NOT_RUN if not any(line.startswith(beginning) for line in lines)
+    ] == []
     assert len(lines) > 12

@@ -1,4 +1,6 @@
-"""`kill -9` of the whole daemon, again and again, while it works: nothing lost, nothing double, no orphan."""
+"""`kill -9` of the whole daemon, again and again, while it works: nothing lost, nothing double,
+no orphan.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,10 @@ from deploy.local.programs import bepasty
 from tests.flow.daemon import Daemon, is_alive, until, write_site
 
 CUSTOMERS = 200
-LENGTHS = [pytest.param(200, 8, marks=pytest.mark.flow), pytest.param(2_000, 50, marks=pytest.mark.faults)]
+LENGTHS = [
+    pytest.param(200, 8, marks=pytest.mark.flow),
+    pytest.param(2_000, 50, marks=pytest.mark.faults),
+]
 """Pages and kills: a short form for every run, the whole for `make test-faults`."""
 SEED = 20_260_703
 PACE = 0.05
@@ -34,7 +39,10 @@ def plant(url: str, customers: list[Person], pages: int) -> dict[str, int]:
     board, held = Bepasty(url), dict.fromkeys((p.reference for p in customers), 0)
     for number in range(pages):
         one, two = customers[number % CUSTOMERS], customers[(number * 7 + 1) % CUSTOMERS]
-        board.paste(f"page {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n", f"p{number}.txt")
+        board.paste(
+            f"page {number}\n{one.name},{one.phone},{one.resident_id}\n{two.name},{two.phone}\n",
+            f"p{number}.txt",
+        )
         for person in {one.reference, two.reference}:
             held[person] += 1
     return held
@@ -42,7 +50,9 @@ def plant(url: str, customers: list[Person], pages: int) -> dict[str, int]:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("pages", "kills"), LENGTHS)
-def test_kills_lose_nothing_and_double_nothing(tmp_path: Path, site: str, pages: int, kills: int) -> None:
+def test_kills_lose_nothing_and_double_nothing(
+    tmp_path: Path, site: str, pages: int, kills: int
+) -> None:
     data = tmp_path / "data"
     data.mkdir()
     (data / "ullage.toml").write_text(configuration("bank"), encoding="utf-8")
@@ -67,11 +77,16 @@ def work(daemon: Daemon, tmp_path: Path, site: str, pages: int) -> dict[str, int
 
 
 def kill_again_and_again(daemon: Daemon, kills: int) -> None:
-    """SIGKILL to the supervisor at random moments after its first role has started; its roles must go with it."""
+    """SIGKILL to the supervisor at random moments after its first role has started; its roles
+    must go with it.
+    """
     rng = random.Random(SEED)
     for _ in range(kills):
         daemon.start()
         until(lambda: bool(daemon.roles()), "a role has started")
-        time.sleep(rng.uniform(0.0, 3.5))  # the moment of the kill is the subject, not a wait for something
+        # the moment of the kill is the subject, not a wait for something
+        time.sleep(rng.uniform(0.0, 3.5))
         orphans = daemon.kill()
-        until(lambda left=orphans: not any(map(is_alive, left)), "roles outlive their supervisor", 30)
+        until(
+            lambda left=orphans: not any(map(is_alive, left)), "roles outlive their supervisor", 30
+        )

@@ -1,4 +1,6 @@
-"""A match whose customer list is moved away or replaced by a small one says so, and loses no post by it."""
+"""A match whose customer list is moved away or replaced by a small one says so, and loses no
+post by it.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,16 @@ class Match:
         self.data, self.log = data, log
         (self.port,) = free_ports(1)
         settings = data / "ullage.toml"
-        settings.write_text(re.sub(r"^match = 0$", f"match = {self.port}", settings.read_text(), flags=re.MULTILINE))
+        settings.write_text(
+            re.sub(r"^match = 0$", f"match = {self.port}", settings.read_text(), flags=re.MULTILINE)
+        )
         self.start()
 
     def start(self) -> None:
         with self.log.open("ab") as output:
-            self.process = subprocess.Popen(command(self.data, "match"), stdout=output, stderr=output)
+            self.process = subprocess.Popen(
+                command(self.data, "match"), stdout=output, stderr=output
+            )
 
     def ready(self) -> int:
         """The status of `/readyz`, 0 where nobody answers."""
@@ -50,14 +56,19 @@ class Match:
     def says(self, ready: int, **values: float) -> None:
         """Wait until it says this of itself."""
         until(lambda: self.ready() == ready, f"/readyz answers {ready}")
-        until(lambda: {name: samples(self.port).get(globals()[name]) for name in values} == values, f"it says {values}")
+        until(
+            lambda: {name: samples(self.port).get(globals()[name]) for name in values} == values,
+            f"it says {values}",
+        )
 
     def end(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
         self.process.wait(60)
 
 
-def test_a_list_that_is_gone_is_kept_in_memory_missed_after_a_start_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_list_that_is_gone_is_kept_in_memory_missed_after_a_start_and_nothing_is_lost(
+    tmp_path: Path,
+) -> None:
     customers = list(people(30, 5))
     daemon = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
     lists, away = daemon.data / "watchlists", tmp_path / "away"
@@ -69,11 +80,17 @@ def test_a_list_that_is_gone_is_kept_in_memory_missed_after_a_start_and_nothing_
         match.end()
         match.start()
         match.says(503, CUSTOMERS=0, RELOADED=0)
-        post = {"site": "x", "url": "http://x.example/1", "text": f"{customers[0].name},{customers[0].phone}"}
+        post = {
+            "site": "x",
+            "url": "http://x.example/1",
+            "text": f"{customers[0].name},{customers[0].phone}",
+        }
         daemon.ask("ingest", "-", text=json.dumps(post))
         write_customers(tmp_path / "few.csv", customers[:3])
         done = subprocess.run(
-            command(daemon.data, "watchlist", "load", str(tmp_path / "few.csv"), "--tenant", "bank"),
+            command(
+                daemon.data, "watchlist", "load", str(tmp_path / "few.csv"), "--tenant", "bank"
+            ),
             capture_output=True,
             text=True,
             check=False,

@@ -1,4 +1,6 @@
-"""The real alert process is killed while a message is on its way: that one comes again with its id, and no other does."""
+"""The real alert process is killed while a message is on its way: that one comes again with its
+id, and no other does.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def context(tmp_path: Path, receiver: Receiver) -> Context:
-    grouped = security_team.configuration(PAGE).replace("[notify]\n", "[notify]\ngroup_seconds = 0\n")
+    grouped = security_team.configuration(PAGE).replace(
+        "[notify]\n", "[notify]\ngroup_seconds = 0\n"
+    )
     tmp_path.joinpath("ullage.toml").write_text(configuration("bank") + grouped, encoding="utf-8")
     made = Context(tmp_path)
     list(setup.initialise(made))
@@ -47,7 +51,9 @@ def context(tmp_path: Path, receiver: Receiver) -> Context:
 def alert(context: Context) -> Iterator[subprocess.Popen[bytes]]:
     """A process of `ullage alert`; killed at the end, whatever it is doing."""
     environment = {**os.environ, "ULLAGE_LOG_LEVEL": "error"}
-    process = subprocess.Popen(command(context.data, "alert"), stdin=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(
+        command(context.data, "alert"), stdin=subprocess.DEVNULL, env=environment
+    )
     try:
         yield process
     finally:
@@ -56,7 +62,10 @@ def alert(context: Context) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def publish(context: Context, name: str, first: int) -> None:
-    with contextlib.closing(context.bus()) as bus, contextlib.closing(bus.publisher(FINDINGS)) as publisher:
+    with (
+        contextlib.closing(context.bus()) as bus,
+        contextlib.closing(bus.publisher(FINDINGS)) as publisher,
+    ):
         found = finding(name, range(first, first + 10), people=(f"{name}1", f"{name}2"))
         publisher.append([signed(context.keys, found.encode(), id_=found.id)])
 
@@ -65,7 +74,9 @@ def ids(receiver: Receiver) -> list[str]:
     return [message.headers["webhook-id"] for message in receiver.received]
 
 
-def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_repeats_nothing(context, receiver, store_of):
+def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_repeats_nothing(
+    context, receiver, store_of
+):
     entered, let_go = threading.Event(), threading.Event()
 
     def hang(_: Received) -> tuple[int, dict[str, str], bytes]:
@@ -87,7 +98,9 @@ def test_a_kill_while_a_message_is_out_repeats_it_under_its_id_and_a_restart_rep
         assert receiver.wait_for(lambda received: len(received) == 3, 60)
     first, again, other = ids(receiver)
     assert first == again != other
-    told_of = [[incident["id"] for incident in message.json["incidents"]] for message in receiver.received]
+    told_of = [
+        [incident["id"] for incident in message.json["incidents"]] for message in receiver.received
+    ]
     assert told_of[0] == told_of[1] != told_of[2]
 
 

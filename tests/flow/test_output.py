@@ -1,4 +1,6 @@
-"""No service ends because nobody takes what it prints: the disk below its log is full, the pipe is closed, there is none."""
+"""No service ends because nobody takes what it prints: the disk below its log is full, the pipe
+is closed, there is none.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ LOST = "ullage_output_lost_lines_total"
 
 def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
-        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        listeners = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
         return [int(listener.getsockname()[1]) for listener in listeners]
 
 
@@ -83,7 +87,9 @@ WAYS = [full, unread, stuck]
 
 @contextlib.contextmanager
 def started(data: Path, output: IO[bytes], *words: str) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command(data, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    process = subprocess.Popen(
+        command(data, *words), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+    )
     try:
         yield process
     finally:
@@ -98,7 +104,9 @@ def is_ready(port: int) -> bool:
         return False
 
 
-def is_up(process: subprocess.Popen[bytes], ports: dict[str, int], *roles: str) -> Callable[[], bool]:
+def is_up(
+    process: subprocess.Popen[bytes], ports: dict[str, int], *roles: str
+) -> Callable[[], bool]:
     def look() -> bool:
         assert process.poll() is None, f"it ended with {process.returncode}"
         return all(is_ready(ports[role]) for role in roles)
@@ -108,7 +116,9 @@ def is_up(process: subprocess.Popen[bytes], ports: dict[str, int], *roles: str) 
 
 @pytest.mark.parametrize("output", WAYS)
 def test_the_supervisor_and_its_services_go_on_and_count_what_is_lost(
-    tmp_path: Path, ports: dict[str, int], output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+    tmp_path: Path,
+    ports: dict[str, int],
+    output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]],
 ) -> None:
     with output() as file, started(tmp_path / "data", file, "run") as process:
         until(is_up(process, ports, *SERVICES), "all services are ready")
@@ -123,7 +133,10 @@ def test_the_supervisor_and_its_services_go_on_and_count_what_is_lost(
 
 @pytest.mark.parametrize(("role", "output"), [*zip(SERVICES, [*WAYS, full], strict=True)])
 def test_each_service_goes_on_by_itself(
-    tmp_path: Path, ports: dict[str, int], role: str, output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]]
+    tmp_path: Path,
+    ports: dict[str, int],
+    role: str,
+    output: Callable[[], contextlib.AbstractContextManager[IO[bytes]]],
 ) -> None:
     with output() as file, started(tmp_path / "data", file, role) as process:
         until(is_up(process, ports, role), f"{role} is ready")
@@ -131,21 +144,32 @@ def test_each_service_goes_on_by_itself(
         assert process.wait(60) == 0
 
 
-def test_a_supervisor_without_any_output_opens_no_file_in_its_place(tmp_path: Path, ports: dict[str, int]) -> None:
+def test_a_supervisor_without_any_output_opens_no_file_in_its_place(
+    tmp_path: Path, ports: dict[str, int]
+) -> None:
     words = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command(tmp_path / "data", "run")]
     with subprocess.Popen(words) as process:
         try:
             until(is_up(process, ports, *SERVICES), "all services are ready")
             for pid in [process.pid, *roles(process)]:
-                assert {str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)} == {"/dev/null"}
+                assert {
+                    str(Path(f"/proc/{pid}/fd/{number}").readlink()) for number in range(3)
+                } == {"/dev/null"}
         finally:
             process.terminate()
             assert process.wait(60) == 0
 
 
-def test_a_result_that_cannot_be_written_is_a_failure_all_the_same(tmp_path: Path, ports: dict[str, int]) -> None:
+def test_a_result_that_cannot_be_written_is_a_failure_all_the_same(
+    tmp_path: Path, ports: dict[str, int]
+) -> None:
     with full() as file:
-        done = subprocess.run(command(tmp_path / "data", "config", "show"), stdout=file, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(
+            command(tmp_path / "data", "config", "show"),
+            stdout=file,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
     assert (done.returncode, b"No space left" in done.stderr) == (1, True)
     assert ports
 

@@ -1,7 +1,9 @@
-"""One record in a hundred is poison: each becomes a sealed dead letter, all others are handled, and no process dies.
+"""One record in a hundred is poison: each becomes a sealed dead letter, all others are handled, and
+no process dies.
 
-Poison is what anybody who may write to a topic can put there, and what a collector with a key of ours can seal: no record, a
-record of another kind, one that lacks a field, that nests without end, that holds NUL or half a character.
+Poison is what anybody who may write to a topic can put there, and what a collector with a key of
+ours can seal: no record, a record of another kind, one that lacks a field, that nests without end,
+that holds NUL or half a character.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ from ullage.settings import Context
 
 DEEP = b"[" * 10_000 + b"]" * 10_000
 CUSTOMERS = 20
-LENGTHS = [pytest.param(500, marks=pytest.mark.flow), pytest.param(10_000, marks=pytest.mark.faults)]
+LENGTHS = [
+    pytest.param(500, marks=pytest.mark.flow),
+    pytest.param(10_000, marks=pytest.mark.faults),
+]
 """Records on each topic: a short form for every run, the whole for `make test-faults`."""
 
 
@@ -57,12 +62,26 @@ def sealed(context: Context) -> list[Outgoing]:
     sealer, signer = keys.sealer(context.keys), keys.signer(context.keys, "ingest")
     whole = capture().encode()
     (length,) = struct.unpack_from(">I", whole)
-    headers = {"site": "other", "id": "poison", "schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
-    values = [struct.pack(">I", len(text)) + text + b"body" for text in of_json(whole[4 : 4 + length])]
+    headers = {
+        "site": "other",
+        "id": "poison",
+        "schema": str(CAPTURE_SCHEMA),
+        "key_id": sealer.key_id,
+    }
+    values = [
+        struct.pack(">I", len(text)) + text + b"body" for text in of_json(whole[4 : 4 + length])
+    ]
     values = [struct.pack(">I", 2**31) + whole[4:], *values[1:]]
     seals = list(map(CaptureSealer(sealer, signer).seal, values))
-    of_nobody = [Outgoing("poison", seals[0], {**headers, "schema": said}) for said in ("99", "x", "", "\ud800")]
-    return [*(Outgoing("poison", seal, headers) for seal in seals), *of_nobody, Outgoing("poison", seals[0][:-1], headers)]
+    of_nobody = [
+        Outgoing("poison", seals[0], {**headers, "schema": said})
+        for said in ("99", "x", "", "\ud800")
+    ]
+    return [
+        *(Outgoing("poison", seal, headers) for seal in seals),
+        *of_nobody,
+        Outgoing("poison", seals[0][:-1], headers),
+    ]
 
 
 def told(context: Context) -> list[Outgoing]:
@@ -77,13 +96,18 @@ def mixed(kinds: list[Outgoing], among: list[Outgoing]) -> list[Outgoing]:
     count = max(len(kinds), len(among) // 100)
     poison = [kinds[n % len(kinds)] for n in range(count)]
     every = len(among) // count
-    return [record for n, one in enumerate(poison) for record in (*among[n * every : (n + 1) * every], one)] + among[
-        count * every :
-    ]
+    return [
+        record
+        for n, one in enumerate(poison)
+        for record in (*among[n * every : (n + 1) * every], one)
+    ] + among[count * every :]
 
 
 def put(context: Context, topic: str, records: list[Outgoing]) -> None:
-    with contextlib.closing(context.bus()) as bus, contextlib.closing(bus.publisher(topic)) as publisher:
+    with (
+        contextlib.closing(context.bus()) as bus,
+        contextlib.closing(bus.publisher(topic)) as publisher,
+    ):
         for first in range(0, len(records), 100):
             publisher.append(records[first : first + 100])
 
@@ -99,26 +123,41 @@ class Rig:
     def posts(self, count: int) -> list[Outgoing]:
         """Sealed posts, of which as many as there are customers give one away each."""
         every = count // CUSTOMERS
-        bodies = [text_of(self.customers[n // every]) if n % every == 0 else f"nobody is in number {n}" for n in range(count)]
-        made = [
-            capture(id=f"c{n}", site="other", post_id=str(n), url="", title="", body=one.encode()) for n, one in enumerate(bodies)
+        bodies = [
+            text_of(self.customers[n // every]) if n % every == 0 else f"nobody is in number {n}"
+            for n in range(count)
         ]
-        with contextlib.closing(self.context.bus()) as bus, contextlib.closing(bus.publisher(CAPTURES)) as publisher:
-            return CaptureOutbox(publisher, keys.sealer(self.context.keys), keys.signer(self.context.keys, "ingest")).seal(made)
+        made = [
+            capture(id=f"c{n}", site="other", post_id=str(n), url="", title="", body=one.encode())
+            for n, one in enumerate(bodies)
+        ]
+        with (
+            contextlib.closing(self.context.bus()) as bus,
+            contextlib.closing(bus.publisher(CAPTURES)) as publisher,
+        ):
+            return CaptureOutbox(
+                publisher, keys.sealer(self.context.keys), keys.signer(self.context.keys, "ingest")
+            ).seal(made)
 
     def work(self) -> None:
         """Match and alert deal with all that there is; neither may die of it."""
         environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         for role in ("match", "alert"):
             done = subprocess.run(
-                command(self.data, role, "--once"), env=environment, capture_output=True, text=True, check=False
+                command(self.data, role, "--once"),
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert done.returncode == 0, done.stderr[-2000:]
             assert "Traceback" not in done.stderr
 
     def letters(self) -> Counter[tuple[str, int]]:
         """How many there are of each stage, by how often they came back."""
-        letters = [json.loads(line) for line in self.daemon.ask("dead-letters", "--json").splitlines()]
+        letters = [
+            json.loads(line) for line in self.daemon.ask("dead-letters", "--json").splitlines()
+        ]
         return Counter((letter["stage"], letter["replays"]) for letter in letters)
 
 

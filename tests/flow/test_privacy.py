@@ -1,4 +1,6 @@
-"""No leaked value is at rest anywhere, in any form, after everything has run and crashed; and the sweep can tell."""
+"""No leaked value is at rest anywhere, in any form, after everything has run and crashed; and
+the sweep can tell.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,18 @@ from deploy.local.server import free_ports
 from deploy.local.webhook import Receiver, receiving
 from tests.flow import hostile, sweep
 from tests.flow.daemon import Daemon, until, write_site
-from tests.flow.victim import AUTHOR, LEAK, LEAKED, OTHERS, PASSWORD, PLANTED, POST, SLUG, TITLE, VICTIM
+from tests.flow.victim import (
+    AUTHOR,
+    LEAK,
+    LEAKED,
+    OTHERS,
+    PASSWORD,
+    PLANTED,
+    POST,
+    SLUG,
+    TITLE,
+    VICTIM,
+)
 from tests.ullage.custody.support import OFFICERS, PASSPHRASES, officers
 from ullage.bus import TOPICS
 from ullage.custody import open_sealed, private_key
@@ -40,7 +53,10 @@ EVIDENCE = 'evidence = true\n[evidence]\nofficers = ["li", "wang"]\n'
 
 @pytest.fixture
 def sites(tmp_path: Path, site_programs: Path) -> Iterator[tuple[str, Forum]]:
-    with bepasty(site_programs, tmp_path / "bepasty") as url, spirit(site_programs, tmp_path / "spirit") as forum:
+    with (
+        bepasty(site_programs, tmp_path / "bepasty") as url,
+        spirit(site_programs, tmp_path / "spirit") as forum,
+    ):
         yield url, forum
 
 
@@ -51,8 +67,11 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    """A data folder whose watchlist holds the victim, two sites that leak them, and a temporary folder of its own.
+def daemon(
+    tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Daemon]:
+    """A data folder whose watchlist holds the victim, two sites that leak them, and a temporary
+    folder of its own.
 
     Evidence is sealed, and a webhook is told: nothing of that may be in clear either.
     """
@@ -62,7 +81,11 @@ def daemon(tmp_path: Path, sites: tuple[str, Forum], receiver: Receiver, monkeyp
     monkeypatch.setenv("ULLAGE_LOG_LEVEL", "debug")
     data.mkdir()
     (port,) = free_ports(1)
-    text = configuration("bank", port) + EVIDENCE + security_team.configuration(f"http://127.0.0.1:{port}").replace(*DETAILED)
+    text = (
+        configuration("bank", port)
+        + EVIDENCE
+        + security_team.configuration(f"http://127.0.0.1:{port}").replace(*DETAILED)
+    )
     (data / "ullage.toml").write_text(text, encoding="utf-8")
     with Daemon(data, tmp_path / "swept" / "run.log") as made:
         plant(made, tmp_path, sites)
@@ -82,8 +105,11 @@ def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
     pastes = Bepasty(url)
     for number in range(40):
         pastes.paste(f"{number}\n{POST}", f"{VICTIM.phone} {PASSWORD} {number}.txt")
-    rows = "\n".join(f"{p.name}----{p.phone}----{p.resident_id}----{PASSWORD}" for p in [VICTIM, *OTHERS])
-    pastes.paste(f"姓名----手机----身份证----密码\n{rows}\n", "many.txt")  # high by itself, so evidence of it is sealed
+    rows = "\n".join(
+        f"{p.name}----{p.phone}----{p.resident_id}----{PASSWORD}" for p in [VICTIM, *OTHERS]
+    )
+    # high by itself, so evidence of it is sealed
+    pastes.paste(f"姓名----手机----身份证----密码\n{rows}\n", "many.txt")
     write_site(made.data, "pastes", "bepasty", url)
     write_site(made.data, "forum", "spirit", forum.url)
 
@@ -91,8 +117,20 @@ def plant(made: Daemon, tmp_path: Path, sites: tuple[str, Forum]) -> None:
 def ingest_hostile(daemon: Daemon) -> None:
     """A capture whose place, title, author and URL slug are leaks themselves."""
     place = {"site": f"{VICTIM.name} {VICTIM.phone}", "category": PASSWORD}
-    line = {**place, "url": f"{SLUG}/?q={VICTIM.email}", "text": POST, "title": TITLE, "author": AUTHOR}
-    daemon.ask("ingest", "-", text="".join(json.dumps(one, ensure_ascii=False) + "\n" for one in (line, *hostile.lines())))
+    line = {
+        **place,
+        "url": f"{SLUG}/?q={VICTIM.email}",
+        "text": POST,
+        "title": TITLE,
+        "author": AUTHOR,
+    }
+    daemon.ask(
+        "ingest",
+        "-",
+        text="".join(
+            json.dumps(one, ensure_ascii=False) + "\n" for one in (line, *hostile.lines())
+        ),
+    )
 
 
 def program_token(daemon: Daemon) -> str:
@@ -106,7 +144,9 @@ def program_token(daemon: Daemon) -> str:
 def page(daemon: Daemon, path: str, body: dict[str, str] | None = None, token: str = "") -> str:
     """Ask the search API, as a program that has this token; a body is posted as JSON."""
     port = Context(daemon.data).settings.search.port
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", json.dumps(body).encode() if body else None)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{path}", json.dumps(body).encode() if body else None
+    )
     request.add_header("Content-Type", "application/json")
     if token:
         request.add_header("Authorization", f"Bearer {token}")
@@ -123,7 +163,9 @@ def is_up(daemon: Daemon) -> bool:
 
 
 def run_everything(daemon: Daemon) -> int:
-    """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page; how many posts must have been found."""
+    """Crawl, ingest, match and fold with a kill -9 in the middle, then ask the page; how many
+    posts must have been found.
+    """
     token = program_token(daemon)
     daemon.start()
     until((daemon.data / "incidents.sqlite").exists, "alert has opened its store")
@@ -132,9 +174,15 @@ def run_everything(daemon: Daemon) -> int:
     daemon.kill()
     daemon.start()
     until(partial(is_up, daemon), "the search page is up")
-    question = {"value": VICTIM.phone, "by": "fraud desk", "purpose": "customer_enquiry", "case": "CASE-1"}
+    question = {
+        "value": VICTIM.phone,
+        "by": "fraud desk",
+        "purpose": "customer_enquiry",
+        "case": "CASE-1",
+    }
     until(
-        lambda: "INC-" in page(daemon, "/v1/incidents", token=token), "there is an incident, and every post is about the victim"
+        lambda: "INC-" in page(daemon, "/v1/incidents", token=token),
+        "there is an incident, and every post is about the victim",
     )
     answer = page(daemon, "/v1/exposed", question, token)
     assert '"exposed":true' in answer
@@ -151,7 +199,8 @@ def run_everything(daemon: Daemon) -> int:
 
 
 def seen_of(pid: int) -> bytes:
-    """What anybody on the machine, or of the same user, sees of a process: its arguments and its environment.
+    """What anybody on the machine, or of the same user, sees of a process: its arguments and its
+    environment.
 
     Nothing of one that has ended meanwhile, as a check of the supervisor's does.
     """
@@ -165,15 +214,23 @@ def seen_of(pid: int) -> bytes:
 def export(daemon: Daemon) -> None:
     """What leaves the house: every format, and the draft of a report."""
     for form in exports.names():
-        daemon.ask("incidents", "export", "--format", form, "-o", str(daemon.log.parent / f"export.{form}"))
+        daemon.ask(
+            "incidents", "export", "--format", form, "-o", str(daemon.log.parent / f"export.{form}")
+        )
     incident = next(iter(daemon.incidents()))["id"]
     daemon.ask("report", incident, "-o", str(daemon.log.parent / "draft.md"))
 
 
-def test_no_planted_value_is_in_any_byte_that_was_written(daemon: Daemon, receiver: Receiver, tmp_path: Path) -> None:
+def test_no_planted_value_is_in_any_byte_that_was_written(
+    daemon: Daemon, receiver: Receiver, tmp_path: Path
+) -> None:
     posts = run_everything(daemon)
     found = list(daemon.incidents())
-    assert {site for incident in found for site in incident["sites"]} == {"pastes", "forum", "other"}
+    assert {site for incident in found for site in incident["sites"]} == {
+        "pastes",
+        "forum",
+        "other",
+    }
     assert sum(len(incident["seen"]) for incident in found) == posts
     assert sweep.files([daemon.log.parent], PLANTED) == []
     assert sweep.secrets(daemon.data / "keys", [daemon.log.parent]) == []
@@ -190,7 +247,10 @@ def sealed(daemon: Daemon, tmp_path: Path) -> bytes:
     """What lies in the evidence, as two officers see it: it is there, and in clear nowhere else."""
     vault = Vault(daemon.data / "evidence")
     keys = [private_key(tmp_path / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
-    return b"".join(open_sealed(vault.sealed(one), one.head.place, one.head.officers, keys) for one in vault.items())
+    return b"".join(
+        open_sealed(vault.sealed(one), one.head.place, one.head.officers, keys)
+        for one in vault.items()
+    )
 
 
 def dead_letters(daemon: Daemon) -> list[str]:

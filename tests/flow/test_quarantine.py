@@ -1,4 +1,6 @@
-"""A post that kills match, under the real `ullage run`: it is set aside, and what waits behind it goes on."""
+"""A post that kills match, under the real `ullage run`: it is set aside, and what waits behind
+it goes on.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Daemon:
     """A daemon whose match dies at one post of twelve, each of which gives one customer away."""
     customers = list(people(12, 5))
     made = Daemon.of_bank(tmp_path / "data", tmp_path, customers)
-    posts = [{"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"} for n, one in enumerate(customers)]
+    posts = [
+        {"site": "x", "url": f"http://x.example/{n}", "text": f"{one.name},{one.phone}"}
+        for n, one in enumerate(customers)
+    ]
     posts[6]["text"] += " deadly"
     made.ask("ingest", "-", text="\n".join(map(json.dumps, posts)))
     (tmp_path / "site").mkdir()
@@ -51,7 +56,11 @@ def letters(daemon: Daemon) -> list[str]:
 def test_the_daemon_goes_on_within_seconds(daemon: Daemon) -> None:
     with daemon:
         daemon.start()
-        until(lambda: b"record_dropped" in daemon.log.read_bytes(), "the post that kills is set aside", SOON)
+        until(
+            lambda: b"record_dropped" in daemon.log.read_bytes(),
+            "the post that kills is set aside",
+            SOON,
+        )
         daemon.stop()
     daemon.ask("match", "--once")
     daemon.ask("alert", "--once")

@@ -1,4 +1,6 @@
-"""`ullage run` starts intake and the collectors that are configured, now and later, and starts them again when they die."""
+"""`ullage run` starts intake and the collectors that are configured, now and later, and starts
+them again when they die.
+"""
 
 import json
 import os
@@ -14,12 +16,19 @@ from ullage.errors import UllageError
 
 pytestmark = pytest.mark.flow
 PORTS = ("SEARCH__PORT", "INTAKE__PORT")
-PORTS += tuple(f"METRICS_PORTS__{name}" for name in ("CRAWL", "MATCH", "ALERT", "INTAKE", "MATRIX", "XMPP"))
+PORTS += tuple(
+    f"METRICS_PORTS__{name}" for name in ("CRAWL", "MATCH", "ALERT", "INTAKE", "MATRIX", "XMPP")
+)
 
 
 def channel(data: Path, name: str, service: str, address: str) -> None:
     (data / "channels.d").mkdir(exist_ok=True)
-    lines = [f'service = "{service}"', f'address = "{address}"', 'account = "reader"', 'access = "open"']
+    lines = [
+        f'service = "{service}"',
+        f'address = "{address}"',
+        'account = "reader"',
+        'access = "open"',
+    ]
     lines += ['legal_basis = "test"', 'owner = "test"', "expires = 2099-01-01"]
     (data / "channels.d" / f"{name}.toml").write_text("\n".join(lines), encoding="utf-8")
 
@@ -42,7 +51,9 @@ def status(daemon: Daemon) -> dict[str, str]:
     return {row["role"]: row["state"] for row in map(json.loads, rows)}
 
 
-def test_chats_and_intake_are_roles_like_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chats_and_intake_are_roles_like_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
         monkeypatch.setenv(f"ULLAGE_{name}", str(port))
     data = tmp_path / "data"
@@ -55,12 +66,20 @@ def test_chats_and_intake_are_roles_like_the_others(tmp_path: Path, monkeypatch:
         secret.write_text(f"http://{HOST}:9\n@reader:localhost\ntoken\n")
         secret.chmod(0o600)
         daemon.start()
-        five = dict.fromkeys(("crawl", "match", "alert", "search", "intake", "collect matrix"), "ready")
+        five = dict.fromkeys(
+            ("crawl", "match", "alert", "search", "intake", "collect matrix"), "ready"
+        )
         until(lambda: status(daemon) == five, "all that is configured is ready")
         for words in (("collect", "matrix"), ("intake",)):
             killed = pid_of(daemon, *words)
             os.kill(killed, signal.SIGKILL)
-            until(lambda words=words, killed=killed: pid_of(daemon, *words) not in (0, killed), f"{words[0]} is started again")
+            until(
+                lambda words=words, killed=killed: pid_of(daemon, *words) not in (0, killed),
+                f"{words[0]} is started again",
+            )
         channel(data, "pawn", "xmpp", "pawn@rooms.localhost")
-        until(lambda: status(daemon) == {**five, "collect xmpp": "ready"}, "a collector is started when its first channel comes")
+        until(
+            lambda: status(daemon) == {**five, "collect xmpp": "ready"},
+            "a collector is started when its first channel comes",
+        )
         assert daemon.stop() == 0

@@ -1,4 +1,6 @@
-"""Sales as they run in chats and on boards, handed in by a collector: what belongs together is one incident."""
+"""Sales as they run in chats and on boards, handed in by a collector: what belongs together is
+one incident.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def ullage(data: Path, context: Context) -> Run:
     sites = data / "sites.d"
     sites.mkdir(exist_ok=True)
     for name, category in (("chat", "chat"), ("board", "forum")):
-        text = f'platform = "ingest"\ncategory = "{category}"\nlegal_basis = "test"\nowner = "test"\n'
+        text = (
+            f'platform = "ingest"\ncategory = "{category}"\nlegal_basis = "test"\nowner = "test"\n'
+        )
         (sites / f"{name}.toml").write_text(text, encoding="utf-8")
 
     def run(*words: Any, text: str = "") -> Result:
@@ -52,11 +56,16 @@ def hand_in(ullage: Run, lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def incidents(ullage: Run) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in ullage("incidents", "list", "--json", "--limit", 500).stdout.splitlines()]
+    return [
+        json.loads(line)
+        for line in ullage("incidents", "list", "--json", "--limit", 500).stdout.splitlines()
+    ]
 
 
 def sale() -> Iterator[tuple[str, str]]:
-    """Who says what: fifty messages of a seller, of which nineteen give customers away, and what others say in between."""
+    """Who says what: fifty messages of a seller, of which nineteen give customers away, and what
+    others say in between.
+    """
     yield "seller", "出某某银行 一手贷款客户 30万 带身份证 可验 先样后付"
     ours = iter(range(19))
     for number in range(49):
@@ -93,7 +102,9 @@ def chat_lines() -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("seed", [None, 1], ids=["as it was said", "in another order"])
-def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(ullage: Run, seed: int | None) -> None:
+def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(
+    ullage: Run, seed: int | None
+) -> None:
     lines = chat_lines()
     assert sum(line["author"] == "seller" for line in lines) == 50
     if seed is not None:
@@ -107,7 +118,9 @@ def test_a_sale_of_fifty_messages_is_one_incident_with_everybody_who_is_in_it(ul
 
 
 def board_lines() -> list[dict[str, Any]]:
-    """Each seller posts one offer over and over, in threads of all kinds, each time with another customer."""
+    """Each seller posts one offer over and over, in threads of all kinds, each time with another
+    customer.
+    """
     rng = random.Random(97)
     whose = [number % SELLERS for number in range(POSTS)]
     at = sorted(rng.uniform(0, 20 * 24 * 60) for _ in range(POSTS))
@@ -116,15 +129,22 @@ def board_lines() -> list[dict[str, Any]]:
     lines = []
     for number, (seller, minutes) in enumerate(zip(whose, at, strict=True)):
         who = customer(number)
-        said = f"{words[seller % 8]}{words[seller // 8 % 8]}{words[seller // 64]} 出贷款客户 联系飞机"
+        said = (
+            f"{words[seller % 8]}{words[seller // 8 % 8]}{words[seller // 64]} 出贷款客户 联系飞机"
+        )
         lines.append(
             {
                 "site": "board",
                 "url": f"http://board.example/{number}",
                 "thread": f"t{rng.randrange(300)}",
                 "author": f"seller {seller}",
-                "text": f"{said}\n{who['name']}----{who['phone']}----{who['resident_id']}\n第{seller}号卖家 {number}",
-                "published_at": (START - timedelta(days=21) + timedelta(minutes=minutes)).isoformat(),
+                "text": (
+                    f"{said}\n{who['name']}----{who['phone']}----{who['resident_id']}\n第{seller}号卖家"
+                    f" {number}"
+                ),
+                "published_at": (
+                    (START - timedelta(days=21) + timedelta(minutes=minutes)).isoformat()
+                ),
             }
         )
     return lines
@@ -137,9 +157,18 @@ def test_twelve_hundred_posts_of_97_sellers_are_at_most_97_rows(ullage: Run) -> 
     assert {len(one["authors"]) for one in found} == {1}
 
 
-def test_a_record_that_is_split_over_messages_is_read_whole_where_they_are_handed_over_as_one(ullage: Run) -> None:
-    who, line = customer(7), {"site": "chat", "channel": "-1001", "author": "seller", "published_at": START.isoformat()}
+def test_a_record_that_is_split_over_messages_is_read_whole_where_they_are_handed_over_as_one(
+    ullage: Run,
+) -> None:
+    who, line = (
+        customer(7),
+        {"site": "chat", "channel": "-1001", "author": "seller", "published_at": START.isoformat()},
+    )
     pieces = [who["name"], who["phone"], who["resident_id"]]
     (found,) = hand_in(ullage, [{**line, "message_id": "1", "text": pieces}])
     shown = json.loads(ullage("incidents", "show", found["id"], "--json").stdout)
-    assert (shown["customers"], shown["agreeing"], shown["fields"]) == (1, 1, ["ID", "NAME", "PHONE"])
+    assert (shown["customers"], shown["agreeing"], shown["fields"]) == (
+        1,
+        1,
+        ["ID", "NAME", "PHONE"],
+    )

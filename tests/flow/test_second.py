@@ -1,4 +1,6 @@
-"""A second `ullage run` on a data folder that one works on: it ends by itself and says who holds what; the first goes on."""
+"""A second `ullage run` on a data folder that one works on: it ends by itself and says who holds
+what; the first goes on.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,25 @@ def test_the_second_ends_and_names_the_process_that_is_there(tmp_path: Path) -> 
     with Daemon(data, tmp_path / "run.log") as daemon:
         daemon.ask("init")
         daemon.start()
-        until(lambda: daemon.log.read_bytes().count(b'"started"') >= 3, "the roles of the first are at work")
+        until(
+            lambda: daemon.log.read_bytes().count(b'"started"') >= 3,
+            "the roles of the first are at work",
+        )
         first = set(daemon.roles())
-        second = subprocess.run(command(data, "run"), env=os.environ, capture_output=True, text=True, timeout=120, check=False)
+        second = subprocess.run(
+            command(data, "run"),
+            env=os.environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert second.returncode == Exit.USAGE, second.stderr[-2000:]
         held = re.search(r"ullage: .* by process (\d+) already: stop it first", second.stderr)
         assert held, second.stderr[-2000:]
-        assert int(held[1]) == daemon.process.pid, "the supervisor that holds the folder, not one of its services"
+        assert int(held[1]) == daemon.process.pid, (
+            "the supervisor that holds the folder, not one of its services"
+        )
         assert "Traceback" not in second.stderr
         assert set(daemon.roles()) >= first
         assert daemon.stop() == 0

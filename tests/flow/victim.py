@@ -1,4 +1,6 @@
-"""Whose values the sweeps look for: a synthetic customer whose title, author, address and text give everything away."""
+"""Whose values the sweeps look for: a synthetic customer whose title, author, address and text
+give everything away.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,24 @@ STRANGE = {
     "a handle": "zhuge_1888",
 }
 """What no list and no checksum knows, and what is somebody's all the same."""
-PLANTED = (VICTIM.phone, VICTIM.resident_id, VICTIM.card, VICTIM.email, NAME, ADDRESS, PASSWORD, *STRANGE.values())
+PLANTED = (
+    VICTIM.phone,
+    VICTIM.resident_id,
+    VICTIM.card,
+    VICTIM.email,
+    NAME,
+    ADDRESS,
+    PASSWORD,
+    *STRANGE.values(),
+)
 TITLE = f"姓名:{NAME} 手机:{VICTIM.phone} 地址:{ADDRESS} 密码:{PASSWORD} {VICTIM.resident_id}"
 AUTHOR = f"{NAME} {VICTIM.phone} {PASSWORD}"
-POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"
+POST = f"{NAME}----{VICTIM.phone}----{VICTIM.resident_id}----{VICTIM.card}----{VICTIM.email}----{ADDRESS}----{PASSWORD}\n"  # noqa: E501
 SLUG = f"https://paste.example.com/t/{NAME}-{VICTIM.phone}-{PASSWORD}"
-LEAK = "import matcher.match.redact as r; r.words = lambda text, *_: text; from ullage.cli import main; main()"
+LEAK = (
+    "import matcher.match.redact as r; r.words = lambda text, *_: text; from ullage.cli import"
+    " main; main()"
+)
 """A match that keeps titles as they are."""
 LEAKED = {VICTIM.phone, VICTIM.resident_id, NAME, ADDRESS, PASSWORD, *STRANGE.values()}
 """What it lets out."""

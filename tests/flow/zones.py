@@ -12,7 +12,8 @@ SIGNERS = Path("signers") / "captures"
 
 
 def exchange_keys(outer: Path, inner: Path) -> None:
-    """Of the key folders `outer` and `inner`: seal keys' public halves go out, crawl's signing key's goes in.
+    """Of the key folders `outer` and `inner`: seal keys' public halves go out, crawl's signing
+    key's goes in.
 
     The frontier's key and the signing key are the outer zone's own.
     """

@@ -1,4 +1,6 @@
-"""No target fails: on what it begins with, on what was found once, and on these with bytes changed."""
+"""No target fails: on what it begins with, on what was found once, and on these with bytes
+changed.
+"""
 
 import os
 import subprocess
@@ -16,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 CHANGE = st.tuples(
     st.sampled_from(["flip", "cut", "insert", "repeat", "end"]),
     st.integers(0, 4000),
-    st.binary(min_size=1, max_size=6) | st.sampled_from([b"\0", b"[", b"{", b'"', b"\n", b",", b"\xff\xfe", b"\\u", b"9" * 5000]),
+    st.binary(min_size=1, max_size=6)
+    | st.sampled_from([b"\0", b"[", b"{", b'"', b"\n", b",", b"\xff\xfe", b"\\u", b"9" * 5000]),
 )
 
 
@@ -72,11 +75,19 @@ search("planted", Target(run, lambda: [b"some words"], ("planted",)), 200, Path(
 """
 
 
-def test_a_search_goes_by_the_branches_that_it_reaches_and_keeps_what_failed(tmp_path: Path) -> None:
+def test_a_search_goes_by_the_branches_that_it_reaches_and_keeps_what_failed(
+    tmp_path: Path,
+) -> None:
     pytest.importorskip("atheris", reason="there is none for this machine")
     (tmp_path / "planted.py").write_text(PLANTED)
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    done = subprocess.run([sys.executable, "-c", SEARCH], cwd=tmp_path, env=environment, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", SEARCH],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode
     assert b"KeyError: 'planted'" in done.stdout + done.stderr
     [kept] = (tmp_path / "kept" / "planted" / "found").iterdir()

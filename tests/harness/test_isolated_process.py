@@ -1,4 +1,6 @@
-"""A process that dies, raises or hangs is named with the item that made it, and answers for all others."""
+"""A process that dies, raises or hangs is named with the item that made it, and answers for all
+others.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,11 @@ from collections.abc import Callable, Sequence
 
 from harness.isolated_process import IsolatedProcess
 
-FAULTS = {"raises": "KeyError at test_isolated_process.py", "dies": "the process died", "hangs": "no answer in 5 s"}
+FAULTS = {
+    "raises": "KeyError at test_isolated_process.py",
+    "dies": "the process died",
+    "hangs": "no answer in 5 s",
+}
 
 
 def make_answer() -> Callable[[Sequence[str]], list[str]]:
@@ -32,5 +38,7 @@ def test_items_with_faults_are_named_and_cost_no_other(capfd) -> None:
         answers = list(process.answer_each(items, at_once=6))
     assert [item for item, _, _ in answers] == items
     assert [answer for _, answer, _ in answers] == ["A", None, "B", None, "C", None, "D", "E"]
-    assert {item: fault.rpartition(":")[0] or fault for item, _, fault in answers if fault} == FAULTS
+    assert {
+        item: fault.rpartition(":")[0] or fault for item, _, fault in answers if fault
+    } == FAULTS
     assert "KeyError: 'raises'" in capfd.readouterr().err

@@ -31,7 +31,9 @@ def test_labels_are_words_of_the_closed_lists(leak):
 
 
 def test_no_label_calls_a_rivals_list_ours():
-    assert not [leak.name for leak in RIVALS if any(answer.origin == "ours" for answer in leak.truth)]
+    assert not [
+        leak.name for leak in RIVALS if any(answer.origin == "ours" for answer in leak.truth)
+    ]
 
 
 def test_planted_lists_have_names_of_their_own_and_rows_of_the_size_they_say():
@@ -50,7 +52,14 @@ def test_the_page_holds_every_table_and_all_that_is_planted():
 
 
 def test_documents_say_how_many_severities_the_page_measured_right():
-    right, planted = map(int, re.findall(r"^\| severity right \|.*, (\d+) of (\d+) \|", PAGE.read_text("utf-8"), re.MULTILINE)[0])
+    right, planted = map(
+        int,
+        re.findall(
+            r"^\| severity right \|.*, (\d+) of (\d+) \|", PAGE.read_text("utf-8"), re.MULTILINE
+        )[0],
+    )
     assert f"| severity right | {right} of {planted} |" in (ROOT / "README.md").read_text("utf-8")
     assert f"| 严重等级判断正确 | {right}/{planted} |" in (ROOT / "README.zh.md").read_text("utf-8")
-    assert f"{planted - right} of {planted} severities wrong" in (ROOT / "docs" / "privacy-impact.md").read_text("utf-8")
+    assert f"{planted - right} of {planted} severities wrong" in (
+        ROOT / "docs" / "privacy-impact.md"
+    ).read_text("utf-8")

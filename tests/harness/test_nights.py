@@ -1,8 +1,10 @@
 """A sample of nights: they hold, a seed gives the same night each time, and planted bugs are found.
 
-`make test` runs one of them; the others, which take a minute of a processor each, are `make test-full`'s.
+`make test` runs one of them; the others, which take a minute of a processor each, are `make
+test-full`'s.
 
-Each runs in a process of its own, as `make simulate` does: a night changes time, chance and the disk for all of its process.
+Each runs in a process of its own, as `make simulate` does: a night changes time, chance and the
+disk for all of its process.
 """
 
 import os
@@ -14,14 +16,17 @@ import pytest
 
 from harness.simulate.__main__ import main
 
-pytestmark = pytest.mark.timeout(1800)  # some seconds a night, and minutes on a machine that is busy
+# some seconds a night, and minutes on a machine that is busy
+pytestmark = pytest.mark.timeout(1800)
 ROOT = Path(__file__).parents[2]
 
 
 def simulate(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "harness.simulate", *words]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment
+    )
 
 
 def trace(out: str) -> list[str]:
@@ -62,7 +67,10 @@ BUGS = {
 QUICKEST = "seen in the end"
 
 
-@pytest.mark.parametrize("when", [pytest.param(when, marks=[pytest.mark.full] if when != QUICKEST else []) for when in BUGS])
+@pytest.mark.parametrize(
+    "when",
+    [pytest.param(when, marks=[pytest.mark.full] if when != QUICKEST else []) for when in BUGS],
+)
 def test_bugs_that_are_planted_are_found(when: str) -> None:
     done = simulate("1", "--bug", ",".join(BUGS[when]))
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

@@ -1,4 +1,6 @@
-"""The check of regular expressions (`make patterns`) tells what takes longer than its text from what does not."""
+"""The check of regular expressions (`make patterns`) tells what takes longer than its text from
+what does not.
+"""
 
 import re
 
@@ -10,14 +12,18 @@ from harness.patterns.collection import PatternUse
 from harness.patterns.growth import growth
 
 SLOW = (
-    r"(a+)+b", r"a*a*b", r"\s*foo", r"A.*?B", r"<\?[^>]*>", r"(?:a|ab|b)*c", r"x[ab]*[bc]*y", r"\s+$", r"a++b", r"a*+b",
+    r"(a+)+b", r"a*a*b", r"\s*foo", r"A.*?B", r"<\?[^>]*>", r"(?:a|ab|b)*c", r"x[ab]*[bc]*y",
+    r"\s+$", r"a++b", r"a*+b",
     r"(?:a(?=[ab]*c))*+", r"(?m)^[\s,]*[a-z]+\s+[A-Z]", r"(?=.*x)a",
     r"[a-z]{1,300}@", r"(?:[a-z]+\.)+com", r"^x(.*?)(\(\d\))?\s*$",
-    r"\n\s*(?:\)|KEY)", r"(?:x\s*)?(?:\([^()]*\))?\s*\s*y", r"(?i)content-type:.*\d\d:.*\n", r"a++(?!bc)", r"(?>a+)c|b",
+    r"\n\s*(?:\)|KEY)", r"(?:x\s*)?(?:\([^()]*\))?\s*\s*y", r"(?i)content-type:.*\d\d:.*\n",
+    r"a++(?!bc)", r"(?>a+)c|b",
 )  # fmt: skip
 LINEAR = (
-    r"a+", r"<[^<>]*>", r"(?<![a-z])[a-z]++@", r"^\s*foo", r"\s+", r"[a-z]{1,24}:", r"(?:ab)*", r'"(?:[^"\\]|\\.)*+("?)', r"a*b*",
-    r"(?:a|b)*", r"\Aa*b", r"(?<!\w)\w++:", r"<\?[^>]*+(>?)", r"\n[ \t]*(?:\)|KEY)", r"x.*$", r"(?<!\\)\\++u", r"(?<!\d)\d++$",
+    r"a+", r"<[^<>]*>", r"(?<![a-z])[a-z]++@", r"^\s*foo", r"\s+", r"[a-z]{1,24}:", r"(?:ab)*",
+    r'"(?:[^"\\]|\\.)*+("?)', r"a*b*",
+    r"(?:a|b)*", r"\Aa*b", r"(?<!\w)\w++:", r"<\?[^>]*+(>?)", r"\n[ \t]*(?:\)|KEY)", r"x.*$",
+    r"(?<!\\)\\++u", r"(?<!\d)\d++$",
 )  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""A bank, and posts that go the whole way through it: on one machine, or over a real broker and a store on a real server."""
+"""A bank, and posts that go the whole way through it: on one machine, or over a real broker and
+a store on a real server.
+"""
 
 import json
 import secrets
@@ -38,7 +40,10 @@ class House:
         """From now on it works with these."""
         path = self.data / "ullage.toml"
         urls = f"[bus]\nurl = {json.dumps(bus)}\n[store]\nurl = {json.dumps(store)}\n"
-        path.write_text(path.read_text(encoding="utf-8").replace("[tenants", f"{urls}[tenants", 1), encoding="utf-8")
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("[tenants", f"{urls}[tenants", 1),
+            encoding="utf-8",
+        )
         self.context = Context(self.data)
 
     def ask(self, *words: Any, input: bytes | None = None) -> Result:  # noqa: A002
@@ -52,11 +57,16 @@ class House:
         return result.output
 
     def load(self, customers: list[dict[str, str]] = BANK) -> str:
-        return self.done("watchlist", "load", "-", "--tenant", "bank", input=listed(customers).encode())
+        return self.done(
+            "watchlist", "load", "-", "--tenant", "bank", input=listed(customers).encode()
+        )
 
     def post(self, *texts: str) -> None:
         """Put posts on the bus; match and alert have not seen them."""
-        lines = [json.dumps({"site": "board", "url": f"http://127.0.0.1/{hash(t) % 10**9}", "text": t}) for t in texts]
+        lines = [
+            json.dumps({"site": "board", "url": f"http://127.0.0.1/{hash(t) % 10**9}", "text": t})
+            for t in texts
+        ]
         self.done("ingest", "-", input="\n".join(lines).encode())
 
     def work(self) -> None:
@@ -90,7 +100,9 @@ def loaded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the bank's list."""
     made = tmp_path_factory.mktemp("loaded") / "data"
     list(setup.initialise(Context(made)))
-    (made / "ullage.toml").write_text('metrics = false\n[tenants.bank]\nbrands = ["某某银行"]\n', encoding="utf-8")
+    (made / "ullage.toml").write_text(
+        'metrics = false\n[tenants.bank]\nbrands = ["某某银行"]\n', encoding="utf-8"
+    )
     House(made).load()
     return made
 
@@ -106,17 +118,24 @@ def leaked_folder(loaded_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """The embedded one, and Elasticsearch beside it in tests that are `on_server_too`; with it goes Kafka."""
+    """The embedded one, and Elasticsearch beside it in tests that are `on_server_too`; with it
+    goes Kafka.
+    """
     return backend_named(getattr(request, "param", "sqlite"), request)
 
 
 @pytest.fixture
-def house(backend: Backend, loaded_folder: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[House]:
+def house(
+    backend: Backend, loaded_folder: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[House]:
     """A bank with its list."""
     made = copied(loaded_folder, tmp_path / "data")
     with backend.shared(made.data, "alert") as store:
         if backend.server is not None:
-            made.move(f"{request.getfixturevalue('shared_kafka')}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.", store)
+            made.move(
+                f"{request.getfixturevalue('shared_kafka')}/?create=1&partitions=1&prefix={secrets.token_hex(4)}.",
+                store,
+            )
         yield made
 
 

@@ -1,4 +1,6 @@
-"""A backup that is taken while roles write, put back elsewhere: whole, and nothing is lost or doubled when work goes on."""
+"""A backup that is taken while roles write, put back elsewhere: whole, and nothing is lost or
+doubled when work goes on.
+"""
 
 import hashlib
 import json
@@ -13,7 +15,12 @@ from pathlib import Path
 import apsw
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
 from alerts.records import Claim, Incident
 from alerts.store import DocumentFilter, configured_store
@@ -34,7 +41,8 @@ def restored(house: House, to: Path) -> House:
     back = House(to / "back")
     said = back.ask("restore", to / "copy", "--keys", to / "keys").output
     faults = [line for line in said.splitlines() if line.startswith("FAULT")]
-    assert [line for line in faults if not line.startswith("FAULT  notifications")] == []  # the house tells nobody
+    # the house tells nobody
+    assert [line for line in faults if not line.startswith("FAULT  notifications")] == []
     assert "ok     incident store" in said
     return back
 
@@ -60,7 +68,8 @@ def test_what_is_restored_checks_and_holds_the_same(leaked: House, tmp_path: Pat
 
 def test_what_was_in_flight_comes_out_once_after_a_restore(leaked: House, tmp_path: Path) -> None:
     leaked.post(f"{phone(7)} {BANK[7]['resident_id']}", f"{phone(8)} {BANK[8]['resident_id']}")
-    backed_up(leaked, tmp_path)  # before match, in between, and after alert: of each the position is in the copy
+    # before match, in between, and after alert: of each the position is in the copy
+    backed_up(leaked, tmp_path)
     leaked.done("match", "--once")
     back = restored(leaked, tmp_path)
     back.work()
@@ -79,7 +88,10 @@ def test_a_copy_while_others_write_is_of_one_moment(leaked: House, tmp_path: Pat
     def write() -> None:
         number = 0
         while not stop.is_set():
-            pair = [Claim(id=f"bank:pair:{number}:{half}", tenant="bank", incident="INC-1", at=WHEN) for half in "ab"]
+            pair = [
+                Claim(id=f"bank:pair:{number}:{half}", tenant="bank", incident="INC-1", at=WHEN)
+                for half in "ab"
+            ]
             store.put(pair)
             wrote.set()
             number += 1
@@ -98,7 +110,10 @@ def test_a_copy_while_others_write_is_of_one_moment(leaked: House, tmp_path: Pat
     for n in range(3):
         path = tmp_path / f"copy{n}" / "incidents.sqlite"
         with closing(apsw.Connection(str(path))) as copy:
-            pairs = copy.execute("select count(*) from claim where id like 'bank:pair:%' group by substr(id, 1, length(id) - 1)")
+            pairs = copy.execute(
+                "select count(*) from claim where id like 'bank:pair:%' group by substr(id, 1,"
+                " length(id) - 1)"
+            )
             counts = {count for (count,) in pairs}
         assert counts == {2}
 
@@ -118,7 +133,9 @@ def private_key() -> ec.EllipticCurvePrivateKey:
 
 
 def pem(key: ec.EllipticCurvePrivateKey, form: PrivateFormat, password: bytes = b"") -> bytes:
-    return key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(password) if password else NoEncryption())
+    return key.private_bytes(
+        Encoding.PEM, form, BestAvailableEncryption(password) if password else NoEncryption()
+    )
 
 
 def keys_of_tls() -> dict[str, bytes]:
@@ -130,8 +147,10 @@ def keys_of_tls() -> dict[str, bytes]:
         "tls/server.key": plain,
         "tls/console.pem": plain,
         "tls/chain-and-key.pem": certificate * 40 + plain,
-        "cert": b"-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n"
-        + pem(key, PrivateFormat.TraditionalOpenSSL),
+        "cert": (
+            b"-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n"
+            + pem(key, PrivateFormat.TraditionalOpenSSL)
+        ),
         "locked.txt": pem(key, PrivateFormat.PKCS8, b"synthetic"),
         "rules/notes.md": key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()),
         "sites.d/account.json": json.dumps({"private_key": plain.decode()}).encode(),
@@ -143,22 +162,40 @@ def keys_of_tls() -> dict[str, bytes]:
     }
 
 
-def test_what_is_not_on_the_list_of_what_belongs_is_left_out_and_named(leaked: House, tmp_path: Path) -> None:
+def test_what_is_not_on_the_list_of_what_belongs_is_left_out_and_named(
+    leaked: House, tmp_path: Path
+) -> None:
     for name, content in keys_of_tls().items():
         (leaked.data / name).parent.mkdir(exist_ok=True)
         (leaked.data / name).write_bytes(content)
-    (leaked.data / "ca.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n")
-    (leaked.data / "rules" / "context.tsv").write_text("-----BEGIN RSA PRIVATE KEY-----\tcredential\n", encoding="utf-8")
+    (leaked.data / "ca.pem").write_bytes(
+        b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    )
+    (leaked.data / "rules" / "context.tsv").write_text(
+        "-----BEGIN RSA PRIVATE KEY-----\tcredential\n", encoding="utf-8"
+    )
     settings = leaked.data / "ullage.toml"
-    settings.write_text(settings.read_text(encoding="utf-8") + '[intake]\ncertificate = "ca.pem"\nkey = "intake.der"\n')
+    settings.write_text(
+        settings.read_text(encoding="utf-8")
+        + '[intake]\ncertificate = "ca.pem"\nkey = "intake.der"\n'
+    )
     said = House(leaked.data).done("backup", tmp_path / "copy", "--keys", tmp_path / "keys")
     for name in keys_of_tls():
         assert f"not in it: {leaked.data / name} is nothing that belongs to a backup" in said
-    copied = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/**/*") if path.is_relative_to(tmp_path / "copy")}
+    copied = {
+        str(path.relative_to(tmp_path))
+        for path in tmp_path.glob("*/**/*")
+        if path.is_relative_to(tmp_path / "copy")
+    }
     assert not copied & {f"copy/{name}" for name in keys_of_tls()}
     assert {"copy/ca.pem", "copy/rules/context.tsv", "copy/incidents.sqlite"} <= copied
-    left_out = {line.removeprefix("not in it: ").partition(" is ")[0] for line in said.splitlines() if "not in it: " in line}
-    lists = {str(path) for path in leaked.data.glob("*.csv")}  # customers in clear, which somebody left there
+    left_out = {
+        line.removeprefix("not in it: ").partition(" is ")[0]
+        for line in said.splitlines()
+        if "not in it: " in line
+    }
+    # customers in clear, which somebody left there
+    lists = {str(path) for path in leaked.data.glob("*.csv")}
     assert left_out == {str(leaked.data / name) for name in keys_of_tls()} | lists
 
 
@@ -169,7 +206,9 @@ def test_a_link_is_named_as_not_in_it(leaked: House, tmp_path: Path) -> None:
     assert f"not in it: {leaked.data / 'bus'} is a link" in said
 
 
-def test_one_changed_byte_is_found_before_anything_is_restored(leaked: House, tmp_path: Path) -> None:
+def test_one_changed_byte_is_found_before_anything_is_restored(
+    leaked: House, tmp_path: Path
+) -> None:
     backed_up(leaked, tmp_path)
     for name in ("incidents.sqlite", "audit/command/head.json", "backup.json"):
         copy = tmp_path / f"copy-{Path(name).stem}"
@@ -182,10 +221,14 @@ def test_one_changed_byte_is_found_before_anything_is_restored(leaked: House, tm
         assert name in str(refused.exception)
         assert not (tmp_path / "back").exists()
     (tmp_path / "copy" / "ullage.toml").unlink()
-    assert isinstance(House(tmp_path / "back").ask("restore", tmp_path / "copy").exception, CorruptError)
+    assert isinstance(
+        House(tmp_path / "back").ask("restore", tmp_path / "copy").exception, CorruptError
+    )
 
 
-def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(leaked: House, tmp_path: Path) -> None:
+def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(
+    leaked: House, tmp_path: Path
+) -> None:
     backed_up(leaked, tmp_path)
     manifest = tmp_path / "copy" / MANIFEST
     body, _, signature, _ = manifest.read_bytes().split(b"\n")
@@ -194,10 +237,16 @@ def test_a_manifest_of_another_key_is_refused_before_anything_is_restored(leaked
     told = json.loads(body)
     told["files"]["ullage.toml"] = hashlib.sha256(settings.read_bytes()).hexdigest()
     body = json.dumps(told, sort_keys=True).encode()
-    manifest.write_bytes(b"\n".join((body, hashlib.sha256(body).hexdigest().encode(), signature, b"")))
-    refused = House(tmp_path / "back").ask("restore", tmp_path / "copy", "--keys", tmp_path / "keys")
+    manifest.write_bytes(
+        b"\n".join((body, hashlib.sha256(body).hexdigest().encode(), signature, b""))
+    )
+    refused = House(tmp_path / "back").ask(
+        "restore", tmp_path / "copy", "--keys", tmp_path / "keys"
+    )
     assert isinstance(refused.exception, CorruptError)
-    assert "was not written by who has these keys (backup.key): nothing was restored" in str(refused.exception)
+    assert "was not written by who has these keys (backup.key): nothing was restored" in str(
+        refused.exception
+    )
     assert not (tmp_path / "back").exists()
 
 
@@ -206,7 +255,9 @@ def test_no_command_of_a_restored_configuration_runs_before_a_person_confirms(
     leaked: House, tmp_path: Path, *, with_keys: bool
 ) -> None:
     ran, program = tmp_path / "ran", tmp_path / "command"
-    program.write_text(f"#!/bin/sh\necho $1 >> {ran}\nod -An -v -tx1 {leaked.data}/keys/$1 | tr -d ' \\n'\n")
+    program.write_text(
+        f"#!/bin/sh\necho $1 >> {ran}\nod -An -v -tx1 {leaked.data}/keys/$1 | tr -d ' \\n'\n"
+    )
     program.chmod(0o700)
     settings = leaked.data / "ullage.toml"
     settings.write_text(settings.read_text() + f'\n[keys]\ncommand = ["{program}"]\n')
@@ -220,7 +271,9 @@ def test_no_command_of_a_restored_configuration_runs_before_a_person_confirms(
     assert f"then confirm it with `mv {tmp_path / 'back' / 'ullage.toml.restored'}" in result.output
 
 
-def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written(leaked: House, tmp_path: Path) -> None:
+def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written(
+    leaked: House, tmp_path: Path
+) -> None:
     backed_up(leaked, tmp_path)
     manifest = tmp_path / "copy" / MANIFEST
     body = json.loads(manifest.read_bytes().splitlines()[0])
@@ -237,7 +290,9 @@ def test_a_backup_of_another_version_is_named_as_such_before_anything_is_written
 
 
 @pytest.mark.parametrize("is_signed", [True, False])
-@pytest.mark.parametrize("name", ["incidents.sqlite", "elsewhere/cases.sqlite", "bus/captures.sqlite", "frontier.sqlite"])
+@pytest.mark.parametrize(
+    "name", ["incidents.sqlite", "elsewhere/cases.sqlite", "bus/captures.sqlite", "frontier.sqlite"]
+)
 def test_database_of_another_version_is_named_before_anything_is_restored(
     leaked: House, tmp_path: Path, name: str, *, is_signed: bool
 ) -> None:
@@ -247,7 +302,10 @@ def test_database_of_another_version_is_named_before_anything_is_restored(
         for file in leaked.data.glob("incidents.sqlite*"):
             file.rename(path.parent / file.name.replace("incidents", "cases"))
         settings = leaked.data / "ullage.toml"
-        settings.write_text(f'[store]\nurl = "sqlite:///{name}"\n' + settings.read_text().replace("metrics = false\n", ""))
+        settings.write_text(
+            f'[store]\nurl = "sqlite:///{name}"\n'
+            + settings.read_text().replace("metrics = false\n", "")
+        )
         leaked = House(leaked.data)
     with closing(open_database(path, "", 1)) as database:
         database.pragma("user_version", int(database.pragma("user_version")) + 1)
@@ -261,7 +319,15 @@ def test_database_of_another_version_is_named_before_anything_is_restored(
 
 def test_a_folder_that_is_no_data_folder_is_not_backed_up(leaked: House, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ullage", "--data", str(leaked.data.parent), "backup", str(tmp_path / "copy")],
+        [
+            sys.executable,
+            "-m",
+            "ullage",
+            "--data",
+            str(leaked.data.parent),
+            "backup",
+            str(tmp_path / "copy"),
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -276,9 +342,24 @@ def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
         ("backup", leaked.data / "within"): "is within the data folder",
         ("backup", leaked.data): "is the data folder: name one outside",
         ("backup", tmp_path / "copy", "--keys", tmp_path / "copy"): "is the other one",
-        ("backup", tmp_path / "copy", "--keys", tmp_path / "copy" / "keys"): "is within the other one",
-        ("backup", tmp_path / "keys" / "copy", "--keys", tmp_path / "keys"): "is within the other one",
-        ("backup", tmp_path / "copy", "--keys", leaked.data / "keys" / "copy"): "is within the data folder",
+        (
+            "backup",
+            tmp_path / "copy",
+            "--keys",
+            tmp_path / "copy" / "keys",
+        ): "is within the other one",
+        (
+            "backup",
+            tmp_path / "keys" / "copy",
+            "--keys",
+            tmp_path / "keys",
+        ): "is within the other one",
+        (
+            "backup",
+            tmp_path / "copy",
+            "--keys",
+            leaked.data / "keys" / "copy",
+        ): "is within the data folder",
         ("restore", tmp_path): "is not empty",
     }.items():
         refused = leaked.ask(*words)
@@ -286,12 +367,17 @@ def test_what_is_not_plain_is_refused(leaked: House, tmp_path: Path) -> None:
         assert said in str(refused.exception)
     assert not list(tmp_path.glob("**/copy"))
     assert not (leaked.data / "within").exists()
-    for words in (("restore", leaked.data), ("restore", leaked.data, "--keys", tmp_path / "no-keys")):
+    for words in (
+        ("restore", leaked.data),
+        ("restore", leaked.data, "--keys", tmp_path / "no-keys"),
+    ):
         assert f"{leaked.data} is no backup" in str(House(tmp_path / "other").ask(*words).exception)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/outside", "a/../../outside"])
-def test_a_forged_backup_writes_nothing_outside_the_folder(leaked: House, tmp_path: Path, name: str) -> None:
+def test_a_forged_backup_writes_nothing_outside_the_folder(
+    leaked: House, tmp_path: Path, name: str
+) -> None:
     backed_up(leaked, tmp_path)
     manifest = tmp_path / "copy" / MANIFEST
     told = json.loads(manifest.read_bytes().splitlines()[0])
@@ -312,13 +398,16 @@ def test_no_backup_is_taken_while_a_dead_letter_is_replayed(leaked: House, tmp_p
 def test_parts_on_servers_are_named_as_not_in_it(leaked: House, tmp_path: Path) -> None:
     settings = leaked.data / "ullage.toml"
     settings.write_text(
-        '[bus]\nurl = "kafka://127.0.0.1:1?username=bus"\n' + settings.read_text().replace("metrics = false\n", "")
+        '[bus]\nurl = "kafka://127.0.0.1:1?username=bus"\n'
+        + settings.read_text().replace("metrics = false\n", "")
     )
     said = House(leaked.data).done("backup", tmp_path / "copy")
     assert "not in it: the bus is on kafka://127.0.0.1:1, which has copies of its own" in said
 
 
-def test_a_restored_database_counts_its_commits_and_takes_more(leaked: House, tmp_path: Path) -> None:
+def test_a_restored_database_counts_its_commits_and_takes_more(
+    leaked: House, tmp_path: Path
+) -> None:
     backed_up(leaked, tmp_path)
     back = restored(leaked, tmp_path)
     (back.data / "incidents.sqlite.commits").unlink()  # is written anew

@@ -1,4 +1,6 @@
-"""One customer, or a tenant, is taken out of everything, provably, and nothing that is replayed brings them back."""
+"""One customer, or a tenant, is taken out of everything, provably, and nothing that is replayed
+brings them back.
+"""
 
 import json
 import shutil
@@ -36,7 +38,11 @@ def proof_of(house: House) -> Path:
 def holding(data: Path, *needles: bytes) -> list[str]:
     """Files with one of these in them."""
     found = (path for path in data.rglob("*") if path.is_file())
-    return sorted(str(path.relative_to(data)) for path in found if any(needle in path.read_bytes() for needle in needles))
+    return sorted(
+        str(path.relative_to(data))
+        for path in found
+        if any(needle in path.read_bytes() for needle in needles)
+    )
 
 
 @on_server_too
@@ -50,7 +56,9 @@ def test_a_customer_is_erased_from_lists_store_and_way_back_and_no_other(leaked:
     leaked.post("\n".join(f"{phone(n)} {BANK[n]['resident_id']}" for n in (2, 3)))
     leaked.work()
     assert set(leaked.exposed()) == others
-    resolved = leaked.ask("subjects", "resolve", "-", "--case", "R-17", "--reason", "a look", input=gone.encode())
+    resolved = leaked.ask(
+        "subjects", "resolve", "-", "--case", "R-17", "--reason", "a look", input=gone.encode()
+    )
     assert "1 of 1 pseudonyms are not in this list" in resolved.output
 
 
@@ -62,7 +70,9 @@ def test_nothing_but_the_rolling_bus_names_them_by_handle(leaked: House) -> None
     assert [name for name in named if not name.startswith("bus/findings.sqlite")] == []
 
 
-def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_reach(leaked: House) -> None:
+def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_reach(
+    leaked: House,
+) -> None:
     erase(leaked, leaked.handle(3))
     proof = proof_of(leaked)
     assert "as it was signed" in leaked.done("audit", "verify", proof)
@@ -70,7 +80,13 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
     assert (told["erased"], told["tenant"], told["case"]) == ("customer", "bank", "R-17")
     assert leaked.handle(3) not in proof.read_text()
     places = {one["place"]: one for one in told["looked_at"]}
-    assert {"watchlists", "incident store, Exposure", "bus topic captures", "bus topic findings", "audit log"} <= places.keys()
+    assert {
+        "watchlists",
+        "incident store, Exposure",
+        "bus topic captures",
+        "bus topic findings",
+        "audit log",
+    } <= places.keys()
     assert places["bus topic findings"]["stays"].startswith("2 records name it by handle")
     week = (leaked.context.clock.now() + SETTLED + timedelta(days=7)).date().isoformat()
     assert (places["bus topic dead-letters"]["until"], told["gone_by"]) == (week, week)
@@ -81,19 +97,29 @@ def test_the_proof_is_signed_and_says_what_stays_until_when_and_what_is_out_of_r
 
 def test_the_audit_log_has_it_without_handle_or_reference(leaked: House) -> None:
     erase(leaked, "-", answer=f"{BANK[3]['customer_ref']}\n".encode())
-    found = [entry for _, entry in entries(leaked.data / "audit") if entry.action.startswith("subject.")]
+    found = [
+        entry for _, entry in entries(leaked.data / "audit") if entry.action.startswith("subject.")
+    ]
     assert [(entry.action, entry.reason) for entry in found] == [
         ("subject.erase", "case R-17: asked to be forgotten (PIPL 47)"),
         ("subject.erased", "case R-17"),
     ]
-    assert not [one for one in found if leaked.handle(3) in one.object or BANK[3]["customer_ref"] in one.object]
+    assert not [
+        one
+        for one in found
+        if leaked.handle(3) in one.object or BANK[3]["customer_ref"] in one.object
+    ]
     assert leaked.handle(3) not in leaked.exposed()
     assert not walk_all(leaked.data / "audit", leaked.context.keys)[0].faults
 
 
 def again(house: House, topic: str) -> None:
     """What was on a topic comes again, as after a restored position."""
-    with closing(house.context.bus()) as bus, closing(bus.subscribe(topic, "test")) as all_, closing(bus.publisher(topic)) as put:
+    with (
+        closing(house.context.bus()) as bus,
+        closing(bus.subscribe(topic, "test")) as all_,
+        closing(bus.publisher(topic)) as put,
+    ):
         put.append([Outgoing(one.key, one.value, one.headers) for one in everything(all_)])
 
 
@@ -117,7 +143,10 @@ def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> No
     again(leaked, topic)
     store = configured_store(leaked.context)  # nor where the incidents themselves are new
     for kind in (kind for kind in CLASSES if "tenant" in kind.columns):
-        store.delete(kind, [one.id for one in store.scroll(kind, DocumentFilter()) if ":erased:" not in one.id])
+        store.delete(
+            kind,
+            [one.id for one in store.scroll(kind, DocumentFilter()) if ":erased:" not in one.id],
+        )
     store.close()
     leaked.work()
     assert set(leaked.exposed()) == set(left)
@@ -125,7 +154,10 @@ def test_a_replay_of_the_bus_brings_nobody_back(leaked: House, topic: str) -> No
 
 def test_a_dead_letter_that_is_replayed_brings_nobody_back(leaked: House) -> None:
     bus, sealer = leaked.context.bus(), keys.sealer(leaked.context.keys)
-    with closing(bus.subscribe(FINDINGS, "test")) as all_, closing(DeadLetters(bus, sealer, "alert")) as letters:
+    with (
+        closing(bus.subscribe(FINDINGS, "test")) as all_,
+        closing(DeadLetters(bus, sealer, "alert")) as letters,
+    ):
         records = all_.poll(1000, 0.0)
         for record in records:
             letters.put(record, "rejected")
@@ -182,7 +214,9 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
         assert "so nothing was erased" in str(refused.exception)
     assert (leaked.exposed(), list((leaked.data / "erased").glob("*"))) == (before, [])
     for incident in incidents:
-        leaked.done("incidents", "hold", incident, "--end", "--case", "C-9", "--reason", "it is over")
+        leaked.done(
+            "incidents", "hold", incident, "--end", "--case", "C-9", "--reason", "it is over"
+        )
     assert leaked.exposed() == before
     erase(leaked, leaked.handle(3))
     for incident in incidents:
@@ -195,14 +229,19 @@ def test_a_hold_stands_in_the_way_and_nothing_is_touched(leaked: House) -> None:
     ("words", "said"),
     [
         (("--tenant", "bank", *WHY), "either its customer with --subject or all of it with --all"),
-        (("--tenant", "bank", "--subject", "C000003", *WHY), "a reference on the command line is visible"),
+        (
+            ("--tenant", "bank", "--subject", "C000003", *WHY),
+            "a reference on the command line is visible",
+        ),
         (("--tenant", "bank", "--subject", "5" * 32), "--case and --reason must say something"),
         (("--tenant", "bnak", "--subject", "5" * 32, *WHY), "tenant bnak is unknown"),
         (("--tenant", "bank", "--all", *WHY), "say its name again with --confirm bank"),
         (("--tenant", "bank", "--all", "--confirm", "shop", *WHY), "say its name again"),
     ],
 )
-def test_what_is_not_plain_is_refused_in_a_line(house: House, words: tuple[str, ...], said: str) -> None:
+def test_what_is_not_plain_is_refused_in_a_line(
+    house: House, words: tuple[str, ...], said: str
+) -> None:
     refused = house.ask("erase", *words)
     assert isinstance(refused.exception, ConfigError)
     assert said in str(refused.exception)
@@ -213,7 +252,10 @@ def test_a_pseudonym_that_nobody_has_is_said(leaked: House) -> None:
     said = leaked.ask("erase", "--tenant", "bank", "--subject", "5" * 32, *WHY)
     assert said.exit_code == 0
     assert "nothing on this host named this customer" in said.stderr
-    assert "named this customer: see" not in leaked.ask("erase", "--tenant", "bank", "--subject", leaked.handle(3), *WHY).stderr
+    assert (
+        "named this customer: see"
+        not in leaked.ask("erase", "--tenant", "bank", "--subject", leaked.handle(3), *WHY).stderr
+    )
 
 
 def test_a_host_that_has_neither_store_nor_list_says_so(house: House) -> None:
@@ -240,17 +282,24 @@ def test_a_tenant_is_erased_with_its_keys_and_nothing_brings_it_back(leaked: Hou
         again(leaked, topic)
     leaked.work()
     with closing(configured_store(leaked.context)) as store:
-        left = {kind for kind in CLASSES if "tenant" in kind.columns and store.count(kind, DocumentFilter({"tenant": ("bank",)}))}
+        left = {
+            kind
+            for kind in CLASSES
+            if "tenant" in kind.columns and store.count(kind, DocumentFilter({"tenant": ("bank",)}))
+        }
         assert left <= {Claim, Audit}
         assert store.count(Claim, DocumentFilter({"tenant": ("bank",)})) == 2
     assert "as it was signed" in leaked.done("audit", "verify", proof_of(leaked))
-    leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)  # doing it again is possible
+    # doing it again is possible
+    leaked.done("erase", "--tenant", "bank", "--all", "--confirm", "bank", *WHY)
 
 
 def test_an_erasure_is_done_again_where_the_store_was_not_to_be_had(leaked: House) -> None:
     gone = leaked.handle(3)
     settings = (leaked.data / "ullage.toml").read_text()
-    (leaked.data / "ullage.toml").write_text(settings.replace("[tenants", '[store]\nurl = "sqlite:///ullage.toml"\n[tenants', 1))
+    (leaked.data / "ullage.toml").write_text(
+        settings.replace("[tenants", '[store]\nurl = "sqlite:///ullage.toml"\n[tenants', 1)
+    )
     assert leaked.ask("erase", "--tenant", "bank", "--subject", gone, *WHY).exit_code
     (leaked.data / "ullage.toml").write_text(settings)
     assert gone in leaked.exposed()
@@ -262,7 +311,15 @@ def test_a_damaged_file_of_tombstones_is_refused(leaked: House) -> None:
     erase(leaked, leaked.handle(3))
     path = leaked.data / "erased" / "bank.tombstones"
     path.write_bytes(path.read_bytes()[:-8])
-    refused = leaked.ask("watchlist", "load", "-", "--tenant", "bank", "--shrink", input=b"customer_ref,phone\nC1,15400000001\n")
+    refused = leaked.ask(
+        "watchlist",
+        "load",
+        "-",
+        "--tenant",
+        "bank",
+        "--shrink",
+        input=b"customer_ref,phone\nC1,15400000001\n",
+    )
     assert "bank.tombstones is damaged" in str(refused.exception)
     assert Context(leaked.data).keys.exists("bank/match-1.key")
 

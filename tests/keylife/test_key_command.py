@@ -1,4 +1,6 @@
-"""`keys.command` with a real PKCS#11 token (SoftHSM 2, read by OpenSC): no secret key is a file, and the work goes on."""
+"""`keys.command` with a real PKCS#11 token (SoftHSM 2, read by OpenSC): no secret key is a file,
+and the work goes on.
+"""
 
 import json
 import os
@@ -28,12 +30,24 @@ class Token:
     def __init__(self, folder: Path) -> None:
         (folder / "tokens").mkdir(parents=True)
         self.configuration = folder / "softhsm2.conf"
-        self.configuration.write_text(f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n")
+        self.configuration.write_text(
+            f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\n"
+        )
         self.pin = folder / "pin"
         self.pin.write_text("123456\n")
         self.pin.chmod(0o600)
         self.command = (str(SCRIPT), str(MODULE), "ullage", str(self.pin))
-        self.run("softhsm2-util", "--init-token", "--free", "--label", "ullage", "--so-pin", "12345678", "--pin", "123456")
+        self.run(
+            "softhsm2-util",
+            "--init-token",
+            "--free",
+            "--label",
+            "ullage",
+            "--so-pin",
+            "12345678",
+            "--pin",
+            "123456",
+        )
 
     @property
     def surroundings(self) -> Mapping[str, str]:
@@ -44,8 +58,19 @@ class Token:
 
     def take(self, file: Path, name: str) -> None:
         """Put a key's file into the token, and destroy the file."""
-        login = ("pkcs11-tool", "--module", str(MODULE), "--token-label", "ullage", "--login", "--pin", "env:PIN")
-        self.run(*login, "--write-object", str(file), "--type", "data", "--private", "--label", name)
+        login = (
+            "pkcs11-tool",
+            "--module",
+            str(MODULE),
+            "--token-label",
+            "ullage",
+            "--login",
+            "--pin",
+            "env:PIN",
+        )
+        self.run(
+            *login, "--write-object", str(file), "--type", "data", "--private", "--label", name
+        )
         file.unlink()
 
 
@@ -71,7 +96,9 @@ def test_all_keys_come_from_a_token_and_a_customer_is_found(house: House, token:
     assert list(root.rglob("*.key")) == []
 
 
-def test_generations_of_a_command_are_those_that_the_inventory_lists(house: House, token: Token) -> None:
+def test_generations_of_a_command_are_those_that_the_inventory_lists(
+    house: House, token: Token
+) -> None:
     held = KeyStore(house.data / "keys", token.command)
     assert (epochs(held, "bank", "match"), epochs(held, "bank", "index")) == ([1], [1])
     (house.data / "keys" / "bank" / "match-1.key").unlink()
@@ -81,7 +108,10 @@ def test_generations_of_a_command_are_those_that_the_inventory_lists(house: Hous
 
 def test_a_key_that_the_token_lacks_or_a_wrong_pin_is_one_line(house: House, token: Token) -> None:
     held = KeyStore(house.data / "keys", token.command)
-    with pytest.raises(ConfigError, match=r"keys\.command gave no key bank/match-1\.key \(CalledProcessError\): run it by hand"):
+    with pytest.raises(
+        ConfigError,
+        match=r"keys\.command gave no key bank/match-1\.key \(CalledProcessError\): run it by hand",
+    ):
         held.read("bank/match-1.key")
     root = house.data / "keys"
     token.take(root / "capture.key", "capture.key")
@@ -91,7 +121,9 @@ def test_a_key_that_the_token_lacks_or_a_wrong_pin_is_one_line(house: House, tok
         held.read("capture.key")
 
 
-def test_another_key_under_that_name_is_refused_by_its_check_value(house: House, token: Token, tmp_path: Path) -> None:
+def test_another_key_under_that_name_is_refused_by_its_check_value(
+    house: House, token: Token, tmp_path: Path
+) -> None:
     other = tmp_path / "other"
     other.write_bytes(bytes(range(32)))
     token.take(other, "capture.key")

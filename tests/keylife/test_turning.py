@@ -1,4 +1,6 @@
-"""Keys turn over while work goes on: no match is lost, and what a destroyed key has made is out of reach."""
+"""Keys turn over while work goes on: no match is lost, and what a destroyed key has made is out
+of reach.
+"""
 
 import subprocess
 import sys
@@ -24,7 +26,11 @@ from ullage.security.keys import KeyStore, verify_key
 from ullage.settings import Context
 
 BANK = [customer(n) for n in range(10)]
-STEPS = (("rotate-key", "--tenant", "bank"), ("load", "-", "--tenant", "bank"), ("rotate-key", "--tenant", "bank", "--retire"))
+STEPS = (
+    ("rotate-key", "--tenant", "bank"),
+    ("load", "-", "--tenant", "bank"),
+    ("rotate-key", "--tenant", "bank", "--retire"),
+)
 ROTATIONS = 2
 
 
@@ -36,7 +42,9 @@ def match(context: Context) -> Iterator[MatchProcess]:
 
 
 def run(data: Path, words: tuple[str, ...], meanwhile: Callable[[], None] = lambda: None) -> None:
-    """A command of the watchlist, as another process than match; `meanwhile` is done again and again until it ends."""
+    """A command of the watchlist, as another process than match; `meanwhile` is done again and
+    again until it ends.
+    """
     with tempfile.TemporaryFile() as customers:
         customers.write(listed(BANK).encode())
         customers.seek(0)
@@ -67,29 +75,43 @@ def test_no_match_is_lost_or_doubled_while_a_key_is_rotated(match: MatchProcess)
             records += some
     found = [Finding.decode(record.value, FINDING_SCHEMA) for record in records]
     assert len({one.id for one in found}) == len(found) == planted.total()
-    assert sorted(Counter(one.matches[0].subject for one in found).values()) == sorted(planted.values())
+    assert sorted(Counter(one.matches[0].subject for one in found).values()) == sorted(
+        planted.values()
+    )
     assert {len({match.subject for match in one.matches}) for one in found} == {1}
     assert {one.epoch for one in found} >= {1, 1 + ROTATIONS}
     assert match.reasons() == []
     assert keys.epochs(match.context.keys, "bank", "match") == [1 + ROTATIONS]
 
 
-def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(match: MatchProcess, tmp_path: Path) -> None:
-    """The drill for a match key: rotate, load, retire. What was copied before fits nothing that is made since."""
+def test_a_stolen_key_and_list_of_a_retired_epoch_say_nothing_of_the_new_list(
+    match: MatchProcess, tmp_path: Path
+) -> None:
+    """The drill for a match key: rotate, load, retire.
+
+    What was copied before fits nothing that is made since.
+    """
     data, stolen = match.context.data, KeyStore(tmp_path / "stolen")
-    stolen.write("bank/match-2.key", match.context.keys.read("bank/match-1.key"))  # tried as the key of the new epoch
+    # tried as the key of the new epoch
+    stolen.write("bank/match-2.key", match.context.keys.read("bank/match-1.key"))
     for step in STEPS:
         run(data, step)
     tags = TagKeys(stolen, "bank", "match", 2).self_test()
-    index = Index(data / "watchlists" / "bank" / "2.watchlist", verify_key(match.context.keys, "bank"))
+    index = Index(
+        data / "watchlists" / "bank" / "2.watchlist", verify_key(match.context.keys, "bank")
+    )
     assert index.look_up(tags)[0].size == 0
     assert index.look_up(TagKeys(match.context.keys, "bank", "match", 2).self_test())[0].size == 1
     run(data, STEPS[1])  # a day's load makes no key of an epoch that was destroyed
     assert keys.epochs(match.context.keys, "bank", "match") == [2]
 
 
-def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_in_no_file(match: MatchProcess, clock) -> None:
-    """The segment is kept aside, as a thief or a backup would; an image of the disk from before is out of scope."""
+def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_in_no_file(
+    match: MatchProcess, clock
+) -> None:
+    """The segment is kept aside, as a thief or a backup would; an image of the disk from before
+    is out of scope.
+    """
     store = match.context.keys
     match.put(f"{BANK[1]['name']}----{phone(1)}")
     first = keys.sealer(store).key_id
@@ -109,15 +131,24 @@ def test_a_segment_of_a_day_whose_key_is_destroyed_is_unreadable_and_the_key_is_
     assert timedelta(days=longest) < timedelta(days=days) <= timedelta(days=longest + 3)
     with pytest.raises(RecordError, match="key_destroyed"):
         CaptureOpener(keys.opener(store), verifier).open(kept.value, first)
-    for name in store.names("seal", ".key"):  # nor does any key that is left open it under that name
+    # nor does any key that is left open it under that name
+    for name in store.names("seal", ".key"):
         other = keys.KeyStore(store.root).read(name)
         assert other != private
     written = {path: path.read_bytes() for path in match.context.data.rglob("*") if path.is_file()}
-    assert [path for path, body in written.items() if private in body or private.hex().encode() in body] == []
+    assert [
+        path for path, body in written.items() if private in body or private.hex().encode() in body
+    ] == []
 
 
-def test_a_record_under_a_destroyed_key_that_comes_again_is_a_dead_letter_and_no_loss_unsaid(match: MatchProcess, clock) -> None:
+def test_a_record_under_a_destroyed_key_that_comes_again_is_a_dead_letter_and_no_loss_unsaid(
+    match: MatchProcess, clock
+) -> None:
     store = match.context.keys
-    match.put("", value=CaptureSealer(keys.sealer(store), keys.signer(store, "crawl")).seal(b"x"), headers={"key_id": "20200101"})
+    match.put(
+        "",
+        value=CaptureSealer(keys.sealer(store), keys.signer(store, "crawl")).seal(b"x"),
+        headers={"key_id": "20200101"},
+    )
     assert match.drain() == []
     assert match.reasons() == ["key_destroyed"]

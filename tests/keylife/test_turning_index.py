@@ -1,4 +1,6 @@
-"""The index key turns over while posts come: no person and no seller is lost, and the old key goes when nothing needs it."""
+"""The index key turns over while posts come: no person and no seller is lost, and the old key
+goes when nothing needs it.
+"""
 
 import shutil
 import time
@@ -32,7 +34,8 @@ from ullage.settings import Context
 BANK = [customer(n) for n in range(10)]
 SELLERS = ("darkseller", "老张", "Mr Lee")
 OPEN, RETIRE, EARLY = (
-    ("rotate-key", "--tenant", "bank", "--index", *more) for more in ((), ("--retire",), ("--retire", "--early"))
+    ("rotate-key", "--tenant", "bank", "--index", *more)
+    for more in ((), ("--retire",), ("--retire", "--early"))
 )
 KEPT = 180.0
 
@@ -43,7 +46,14 @@ class Desk:
     def __init__(self, match: MatchProcess, store: IncidentStore, clock) -> None:
         self.match, self.store, self.clock, self.context = match, store, clock, match.context
         lists = EnrolledLists(self.context.data, self.context.keys)
-        self.lookup = Lookup(store, self.context.keys, ("bank",), self.context.clock, self.context.trail("search"), lists)
+        self.lookup = Lookup(
+            store,
+            self.context.keys,
+            ("bank",),
+            self.context.clock,
+            self.context.trail("search"),
+            lists,
+        )
         self.people, self.sellers = Counter[str](), Counter[str]()
         self.index_keys: set[str] = set()
 
@@ -87,7 +97,9 @@ class Desk:
             self._forget_clocks()
 
     def _forget_clocks(self) -> None:
-        """Begin a new record of the clocks, as a person does who accepts that the old one is lost."""
+        """Begin a new record of the clocks, as a person does who accepts that the old one is
+        lost.
+        """
         self.context.inventory.strike("clock/record.json")
         shutil.rmtree(self.context.data / "clock", ignore_errors=True)
 
@@ -100,7 +112,9 @@ def desk(context: Context, clock) -> Iterator[Desk]:
 
 
 def test_no_person_check_and_no_seller_is_lost_while_the_index_key_is_rotated(desk: Desk) -> None:
-    """Posts come and questions are asked in every part of each step; match notices the new key by itself."""
+    """Posts come and questions are asked in every part of each step; match notices the new key
+    by itself.
+    """
     data = desk.context.data
     for _ in range(len(BANK)):
         desk.work()
@@ -122,11 +136,16 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
     list(Turn(rights, "bank", "index").open())
     desk.work(1)
     enrol(desk.context, "bank", BANK, recorded=True)
-    with pytest.raises(ConfigError, match=r"what is tagged under the old index key of bank is kept until 20\d\d-.* UTC"):
+    with pytest.raises(
+        ConfigError,
+        match=r"what is tagged under the old index key of bank is kept until 20\d\d-.* UTC",
+    ):
         desk.retire(KEPT - 1)
     assert keys.epochs(rights.keys, "bank", "index") == [1, 2]
     expire(
-        desk.store, rights.settings.store, clocks_at(datetime.fromtimestamp(desk.clock.seconds, UTC) + timedelta(days=KEPT + 1))
+        desk.store,
+        rights.settings.store,
+        clocks_at(datetime.fromtimestamp(desk.clock.seconds, UTC) + timedelta(days=KEPT + 1)),
     )
     desk.store.refresh(*CLASSES)
     assert desk.store.count(Exposure, DocumentFilter()) == 0
@@ -135,11 +154,18 @@ def test_the_old_key_is_destroyed_when_all_that_it_tagged_has_left(desk: Desk) -
     desk.store.refresh(Exposure)
     assert (desk.found(phone(0)), keys.epochs(rights.keys, "bank", "index")) == (1, [2])
     written = {path: path.read_bytes() for path in rights.data.rglob("*") if path.is_file()}
-    assert [path for path, body in written.items() if old in body or old.hex().encode() in body] == []
+    assert [
+        path for path, body in written.items() if old in body or old.hex().encode() in body
+    ] == []
 
 
-def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_handle(desk: Desk) -> None:
-    """The drill: open, retire early. Who posts or stands in a post again is found again, a seller with the whole history."""
+def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_handle(
+    desk: Desk,
+) -> None:
+    """The drill: open, retire early.
+
+    Who posts or stands in a post again is found again, a seller with the whole history.
+    """
     for number, seller in ((0, "darkseller"), (1, "老张"), (2, "Mr Lee")):
         desk.work(number, seller)
     run(desk.context.data, OPEN)
@@ -147,40 +173,57 @@ def test_a_key_that_was_seen_is_retired_early_and_what_it_tagged_is_found_by_han
     desk.work(0, "darkseller")
     run(desk.context.data, EARLY)
     desk.store.refresh(Exposure, Sighting)
-    assert [desk.found(phone(number)) for number in range(3)] == [desk.people[phone(0)], 1, 1]  # by the registry
+    # by the registry
+    assert [desk.found(phone(number)) for number in range(3)] == [desk.people[phone(0)], 1, 1]
     assert [desk.sold(seller) for seller in SELLERS] == [2, 0, 0]
-    subjects = {exposure.subject for exposure in desk.store.scroll(Exposure, DocumentFilter({"tenant": ("bank",)}))}
+    subjects = {
+        exposure.subject
+        for exposure in desk.store.scroll(Exposure, DocumentFilter({"tenant": ("bank",)}))
+    }
     assert len(subjects) == 3  # which incidents, letters and `POST /v1/exposure` go by
     desk.work(1, "老张")
     desk.store.refresh(Exposure, Sighting)
     assert (desk.found(phone(1)) > 0, desk.sold("老张")) == (True, 2)
 
 
-def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(desk: Desk, tmp_path: Path) -> None:
+def test_a_stolen_index_key_says_nothing_of_what_is_tagged_since(
+    desk: Desk, tmp_path: Path
+) -> None:
     stolen = KeyStore(tmp_path / "stolen")
-    stolen.write("bank/index-2.key", desk.context.keys.read("bank/index-1.key"))  # tried as the key of the new epoch
+    # tried as the key of the new epoch
+    stolen.write("bank/index-2.key", desk.context.keys.read("bank/index-1.key"))
     list(Turn(desk.context, "bank", "index").open())
     desk.work(4)
     desk.store.refresh(Exposure)
     thief = Lookup(desk.store, stolen, ("bank",), desk.context.clock, desk.context.trail("search"))
     asked = LookupRequest(Secret(phone(4)), "nobody", "fraud_case", "C-1")
     assert (thief.ask(asked).found, desk.found(phone(4))) == ((), 1)
-    with pytest.raises(ConfigError, match="is not the one that the incident store was written with"):
+    with pytest.raises(
+        ConfigError, match="is not the one that the incident store was written with"
+    ):
         thief.check_keys()
     assert check_value(stolen.read("bank/index-2.key"), "bank/index-2.key") != check_value(
         desk.context.keys.read("bank/index-2.key"), "bank/index-2.key"
     )
 
 
-def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_without_its_key(desk: Desk) -> None:
+def test_the_list_of_what_is_recorded_answers_all_the_time_and_is_not_left_without_its_key(
+    desk: Desk,
+) -> None:
     def recorded(number: int) -> bool | None:
-        return desk.lookup.ask(LookupRequest(Secret(phone(number)), "Li Wei", "fraud_case", "C-1")).recorded
+        return desk.lookup.ask(
+            LookupRequest(Secret(phone(number)), "Li Wei", "fraud_case", "C-1")
+        ).recorded
 
     assert (recorded(3), recorded(11)) == (True, False)
     list(Turn(desk.context, "bank", "index").open())
     assert (recorded(3), recorded(11)) == (True, False)
     with pytest.raises(
-        ConfigError, match=r"bank\.enrolled is under bank/index-1\.key .*: `ullage watchlist load --enrolled` first"
+        ConfigError,
+        match=(
+            r"bank\.enrolled is under bank/index-1\.key .*: `ullage watchlist load --enrolled`"
+            r" first"
+        ),
     ):
         desk.retire(early=True)
     enrol(desk.context, "bank", BANK, recorded=True)

@@ -1,4 +1,6 @@
-"""What the demo runs on: refused before it begins where it cannot be had, and cleaned without hiding the first fault."""
+"""What the demo runs on: refused before it begins where it cannot be had, and cleaned without
+hiding the first fault.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +51,21 @@ def test_embedded_parts_change_nothing_in_the_configuration(tmp_path: Path) -> N
 
 
 def test_a_broker_that_is_gone_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"does not delete the topics t\.captures … \(ConnectionRefusedError\)$"):
+    with pytest.raises(
+        UnavailableError,
+        match=r"does not delete the topics t\.captures … \(ConnectionRefusedError\)$",
+    ):
         backend.delete_topics(not_there(tmp_path), ["t.captures"])
 
 
 def test_the_first_fault_is_told_and_not_that_of_cleaning_up(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="first"), backend._cleaned(not_there(tmp_path), "t.", "ullage-t-"):
+    with (
+        pytest.raises(KeyError, match="first"),
+        backend._cleaned(not_there(tmp_path), "t.", "ullage-t-"),
+    ):
         raise KeyError("first")
-    with pytest.raises(UnavailableError, match="does not delete"), backend._cleaned(not_there(tmp_path / "b"), "t.", "ullage-t-"):
+    with (
+        pytest.raises(UnavailableError, match="does not delete"),
+        backend._cleaned(not_there(tmp_path / "b"), "t.", "ullage-t-"),
+    ):
         pass

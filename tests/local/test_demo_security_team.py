@@ -9,13 +9,27 @@ from deploy.local.webhook import Received, new_key
 from tests.alerts.notify.support import signed
 
 KEY, PAGE = new_key(), "http://127.0.0.1:1"
-INCIDENTS = [{"id": "INC-A", "severity": "high"}, {"id": "INC-B", "severity": "medium"}, {"id": "INC-C", "severity": "low"}]
-TOLD = [{"id": i["id"], "severity": i["severity"], "why": "new", "url": f"{PAGE}/incidents/{i['id']}"} for i in INCIDENTS[:2]]
+INCIDENTS = [
+    {"id": "INC-A", "severity": "high"},
+    {"id": "INC-B", "severity": "medium"},
+    {"id": "INC-C", "severity": "low"},
+]
+TOLD = [
+    {"id": i["id"], "severity": i["severity"], "why": "new", "url": f"{PAGE}/incidents/{i['id']}"}
+    for i in INCIDENTS[:2]
+]
 
 
 def received(told: list[dict[str, str]], key: str = KEY, **more: str) -> Received:
     body = json.dumps(
-        {"type": "ullage.incidents", "id": "m", "page": f"{PAGE}/", "language": "zh", "incidents": told, **more}
+        {
+            "type": "ullage.incidents",
+            "id": "m",
+            "page": f"{PAGE}/",
+            "language": "zh",
+            "incidents": told,
+            **more,
+        }
     ).encode()
     return Received("/", signed(key, "m", body), body, 0.0)
 
@@ -32,7 +46,10 @@ def test_what_must_be_told_was_told():
         ([received(TOLD, new_key())], "1 messages have a signature that is not right"),
         ([received(TOLD, title="王伟")], "a message says more than"),
         ([received([TOLD[0], {**TOLD[1], "tenant": "bank"}])], "a message says more than"),
-        ([received([TOLD[0], {**TOLD[1], "url": "http://elsewhere.example/"}])], "a message leads elsewhere"),
+        (
+            [received([TOLD[0], {**TOLD[1], "url": "http://elsewhere.example/"}])],
+            "a message leads elsewhere",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(messages, said):
@@ -41,4 +58,6 @@ def test_what_is_wrong_is_said(messages, said):
 
 def test_that_nothing_was_told_as_high_is_said():
     medium, told = [{"id": "INC-B", "severity": "medium"}], [received(TOLD[1:])]
-    assert list(faults(told, KEY, medium, PAGE)) == ["the offer of the bank's own data was not notified as high"]
+    assert list(faults(told, KEY, medium, PAGE)) == [
+        "the offer of the bank's own data was not notified as high"
+    ]

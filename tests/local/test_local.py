@@ -1,4 +1,6 @@
-"""The starter of real site software: ready when it says so, gone when it should be, loopback alone."""
+"""The starter of real site software: ready when it says so, gone when it should be, loopback
+alone.
+"""
 
 import os
 import signal
@@ -19,7 +21,7 @@ from ullage.errors import ConfigError, UnavailableError
 SERVER = """
 import http.server, sys
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
-"""
+"""  # noqa: E501
 PARENT = """
 import contextlib, sys
 from pathlib import Path
@@ -28,7 +30,7 @@ port = server.free_ports(1)[0]
 with server.running("it", [sys.executable, "-c", {server!r}, str(port)], Path({work!r}) / "server.log", {{}}, port):
     print(port, flush=True)
     sys.stdin.read()
-"""
+"""  # noqa: E501
 
 
 def answers(port: int) -> bool:
@@ -41,7 +43,9 @@ def answers(port: int) -> bool:
 
 def test_a_program_is_ready_inside_the_context_and_gone_after_it(tmp_path: Path) -> None:
     port = server.free_ports(1)[0]
-    with server.running("it", [sys.executable, "-c", SERVER, str(port)], tmp_path / "server.log", {}, port):
+    with server.running(
+        "it", [sys.executable, "-c", SERVER, str(port)], tmp_path / "server.log", {}, port
+    ):
         assert answers(port)
     assert not answers(port)
     assert "GET /" in (tmp_path / "server.log").read_text()
@@ -50,15 +54,21 @@ def test_a_program_is_ready_inside_the_context_and_gone_after_it(tmp_path: Path)
 def test_a_program_that_ends_before_it_is_ready_is_reported(tmp_path: Path) -> None:
     port = server.free_ports(1)[0]
     with (
-        pytest.raises(UnavailableError, match=r"ended with 3 before it was ready: see .*server\.log"),
-        server.running("it", [sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "server.log", {}, port),
+        pytest.raises(
+            UnavailableError, match=r"ended with 3 before it was ready: see .*server\.log"
+        ),
+        server.running(
+            "it", [sys.executable, "-c", "raise SystemExit(3)"], tmp_path / "server.log", {}, port
+        ),
     ):
         pytest.fail("never ready")
 
 
 def test_a_program_dies_with_its_parent_even_by_kill_9(tmp_path: Path) -> None:
     code = PARENT.format(server=SERVER, work=str(tmp_path))
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
         port = int(parent.stdout.readline())
         assert answers(port)
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
@@ -68,22 +78,31 @@ def test_a_program_dies_with_its_parent_even_by_kill_9(tmp_path: Path) -> None:
     assert len(watched) == 1
     import select
 
-    assert select.select(watched, [], [], 60)[0] == watched  # a pidfd is readable when its process has ended
+    # a pidfd is readable when its process has ended
+    assert select.select(watched, [], [], 60)[0] == watched
     os.close(watched[0])
 
 
-def test_a_child_whose_parent_is_gone_already_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_whose_parent_is_gone_already_does_not_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started"))
-    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: type("libc", (), {"prctl": staticmethod(lambda *_: 0)}))
+    monkeypatch.setattr(
+        "ctypes.CDLL", lambda *_, **__: type("libc", (), {"prctl": staticmethod(lambda *_: 0)})
+    )
     become(os.getppid() + 1, ["/bin/true"])
 
 
 def test_a_failing_step_names_the_program_and_its_last_word(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="failed: the last word"):
-        programs.run([sys.executable, "-c", "import sys; sys.exit('first\\nthe last word')"], tmp_path)
+        programs.run(
+            [sys.executable, "-c", "import sys; sys.exit('first\\nthe last word')"], tmp_path
+        )
 
 
-def test_an_environment_is_made_once_and_again_when_the_pins_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_is_made_once_and_again_when_the_pins_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ran: list[list[str]] = []
 
     def run(words: list[str], folder: Path) -> str:
@@ -105,7 +124,9 @@ def test_an_environment_is_made_once_and_again_when_the_pins_change(tmp_path: Pa
     assert ran[-1][-2:] == ["--requirement", str(pins)]
 
 
-@pytest.mark.parametrize("base", ["http://paste.example/", "http://10.0.0.1/", "http://localhost.example/"])
+@pytest.mark.parametrize(
+    "base", ["http://paste.example/", "http://10.0.0.1/", "http://localhost.example/"]
+)
 def test_nothing_is_posted_beyond_this_machine(base: str) -> None:
     with pytest.raises(ConfigError, match=r"is not on 127\.0\.0\.1"):
         Browser(base)
@@ -120,13 +141,18 @@ def test_a_server_that_is_not_there_is_reported_in_one_line() -> None:
 def test_the_real_programs_take_posts_and_keep_them_over_a_restart(tmp_path: Path) -> None:
     binaries = ensure_environment(Path(__file__).parents[2] / ".demo" / "sites-venv")
     with bepasty(binaries, tmp_path / "b") as base:
-        text, file = Bepasty(base).paste("你好", "a.txt"), Bepasty(base).paste(b"PK\x03\x04\xff", "b.zip", "application/zip")
+        text, file = (
+            Bepasty(base).paste("你好", "a.txt"),
+            Bepasty(base).paste(b"PK\x03\x04\xff", "b.zip", "application/zip"),
+        )
     with bepasty(binaries, tmp_path / "b") as base:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         assert opener.open(f"{base}/{text}/+inline").read().decode() == "你好"
         assert opener.open(f"{base}/{file}/+download").read() == b"PK\x03\x04\xff"
     with spirit(binaries, tmp_path / "s", ("One",)) as forum:
-        topic = Spirit(forum.url, forum.user, forum.password).topic(forum.categories["One"], "标题", "body")
+        topic = Spirit(forum.url, forum.user, forum.password).topic(
+            forum.categories["One"], "标题", "body"
+        )
         with pytest.raises(ConfigError, match="does not know user"):
             Spirit(forum.url, forum.user, "wrong")
     with spirit(binaries, tmp_path / "s", ("One", "Two")) as again:
@@ -138,7 +164,9 @@ def test_the_real_programs_take_posts_and_keep_them_over_a_restart(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is not root runs Elasticsearch as himself")
-def test_what_root_unpacks_for_nobody_can_be_reached_whatever_the_umask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_root_unpacks_for_nobody_can_be_reached_whatever_the_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def download(version: str, folder: Path) -> Path:
         archive = folder / "it.zip"
         with zipfile.ZipFile(archive, "w") as packed:

@@ -1,4 +1,6 @@
-"""Kafka and Elasticsearch behind a shell: started once, stopped by a pid that is checked, refused in one line."""
+"""Kafka and Elasticsearch behind a shell: started once, stopped by a pid that is checked,
+refused in one line.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,18 @@ from ullage.bus import FINDINGS, Outgoing, open_bus
 from ullage.clock import Clock
 from ullage.errors import UnavailableError
 
-CLAIM = Claim(id="bank:candidates:1", tenant="bank", incident="INC-A", at=datetime(2026, 9, 21, tzinfo=UTC))
+CLAIM = Claim(
+    id="bank:candidates:1", tenant="bank", incident="INC-A", at=datetime(2026, 9, 21, tzinfo=UTC)
+)
 
 
 def run(what: str, folder: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
     """`make services` or `make services-stop` without make, with `path` to look programs up in."""
     words = [sys.executable, "-m", "deploy.local.services", what, str(folder)]
     environment = {**os.environ, "PATH": os.environ["PATH"] if path is None else path}
-    return subprocess.run(words, capture_output=True, text=True, env=environment, timeout=200, check=False)
+    return subprocess.run(
+        words, capture_output=True, text=True, env=environment, timeout=200, check=False
+    )
 
 
 def program(folder: Path, name: str, text: str) -> None:
@@ -49,7 +55,12 @@ def test_without_maven_one_line_says_what_to_install_and_how_to_do_without(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("says", "missing"), [('openjdk version "11.0.2"', "Kafka"), ("no version", "Kafka"), ('version "17.0.9"', "Elasticsearch")]
+    ("says", "missing"),
+    [
+        ('openjdk version "11.0.2"', "Kafka"),
+        ("no version", "Kafka"),
+        ('version "17.0.9"', "Elasticsearch"),
+    ],
 )
 def test_a_java_that_is_too_old_is_refused_by_name(
     says: str, missing: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -79,7 +90,10 @@ def test_a_pid_that_is_another_program_by_now_gets_no_signal(tmp_path: Path) -> 
 
 
 def test_a_state_left_by_a_crash_is_not_believed(tmp_path: Path) -> None:
-    state = '{"folder": "x", "kafka_port": 1, "elasticsearch_port": 2, "processes": [1, 2], "kept": true}'
+    state = (
+        '{"folder": "x", "kafka_port": 1, "elasticsearch_port": 2, "processes": [1, 2], "kept":'
+        " true}"
+    )
     (tmp_path / services.STATE).write_text(state)
     (tmp_path / services.LOCK).write_text("999999999\n")
     assert services.find(tmp_path) is None
@@ -104,7 +118,10 @@ def test_a_secret_is_narrowed_where_it_was_wide(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder of services of its own, which are ended whatever the test does. Nobody must reach it, so pytest's will not do."""
+    """A folder of services of its own, which are ended whatever the test does.
+
+    Nobody must reach it, so pytest's will not do.
+    """
     need_servers()
     with tempfile.TemporaryDirectory(prefix="ullage-services-") as made:
         Path(made).chmod(0o755)
@@ -142,7 +159,8 @@ def test_services_run_behind_the_shell_and_go_on_with_their_data(folder: Path) -
     assert pid is not None
     with contextlib.closing(open_bus(first.bus_url("t."), folder, {}, Clock())) as bus:
         bus.publisher(FINDINGS).append([Outgoing("bank", b"x", {})])
-    with contextlib.closing(open_store(first.store_url(), folder)) as store:  # as `ullage` does, with the folder's own keys
+    # as `ullage` does, with the folder's own keys
+    with contextlib.closing(open_store(first.store_url(), folder)) as store:
         assert store.create([CLAIM]) == [True]
     again = run("start", folder)
     assert again.stdout == run("start", folder).stdout

@@ -1,4 +1,6 @@
-"""Two banks with three customers, of which they share one; numbers that no carrier, police or scheme gives out."""
+"""Two banks with three customers, of which they share one; numbers that no carrier, police or
+scheme gives out.
+"""
 
 import csv
 import io
@@ -27,7 +29,9 @@ def phone(number: int) -> str:
 
 
 def resident_id(number: int) -> str:
-    first17 = f"1101051899{1 + number % 12:02d}{1 + number // 12 % 28:02d}{number // 336 % 1000:03d}"
+    first17 = (
+        f"1101051899{1 + number % 12:02d}{1 + number // 12 % 28:02d}{number // 336 % 1000:03d}"
+    )
     return first17 + check_character(first17)
 
 
@@ -59,13 +63,19 @@ def enrol(
     recorded: bool = False,
     shrink: bool = False,
 ) -> Report:
-    """Load a list; with `recorded` that of what is recorded as well, with `shrink` one that may be much smaller than before."""
+    """Load a list; with `recorded` that of what is recorded as well, with `shrink` one that may
+    be much smaller than before.
+    """
     make_tenant(context.keys, tenant)
     source, target = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
     source.write_text(listed(customers), encoding="utf-8")
-    builder = Builder(context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests, listed=recorded)
+    builder = Builder(
+        context.keys, tenant, epochs(context.keys, tenant, "match")[-1], digests, listed=recorded
+    )
     builder.build(Source(source, {}), target, context.clock.now())
-    installation.install(context.data, context.keys, tenant, target, context.clock.now(), shrink=shrink)
+    installation.install(
+        context.data, context.keys, tenant, target, context.clock.now(), shrink=shrink
+    )
     source.unlink()
     if recorded:
         path = list_index.path_of(context.data, tenant)
@@ -76,7 +86,10 @@ def enrol(
 
 def matcher_of(context: Context, *, brands: dict[str, Sequence[str]] | None = None) -> Matcher:
     """A matcher over what is enrolled; `brands` go into the configuration first."""
-    tables = "".join(f"[tenants.{t}]\nbrands = {json.dumps(list(b), ensure_ascii=False)}\n" for t, b in (brands or {}).items())
+    tables = "".join(
+        f"[tenants.{t}]\nbrands = {json.dumps(list(b), ensure_ascii=False)}\n"
+        for t, b in (brands or {}).items()
+    )
     if tables:
         (context.data / "ullage.toml").write_text(tables, encoding="utf-8")
     return build_matcher(Context(context.data, context.clock))

@@ -1,4 +1,6 @@
-"""Which chains of digits are numbers, said by one pattern and plain code: what `matcher.text.group_numbers` is held against."""
+"""Which chains of digits are numbers, said by one pattern and plain code: what
+`matcher.text.group_numbers` is held against.
+"""
 
 from __future__ import annotations
 
@@ -41,21 +43,29 @@ def _number(match: re.Match[str]) -> str:
     value, gap = match["value"], match["gap"]
     groups = (value if value.isascii() else value.translate(PLAIN_DIGITS)).split(gap)
     whole = "".join(groups)
-    prefix = groups[0] if groups[0] in PREFIXES and len(whole) == phone.LENGTH + len(groups[0]) else ""
+    prefix = (
+        groups[0] if groups[0] in PREFIXES and len(whole) == phone.LENGTH + len(groups[0]) else ""
+    )
     if prefix:  # which stays: a plus sign may stand before it
         whole, groups = whole.removeprefix(prefix), groups[1:]
     if not is_valid(whole.upper()):
         whole = whole[:-1] if whole[-1] in "xX" and is_valid(whole[:-1]) else ""
     if not whole or _goes_on(match.string, *match.span("value"), gap):
         return ""
-    if len(whole) > phone.LENGTH and any(len(group) >= phone.LENGTH and is_valid(group) for group in groups):
+    if len(whole) > phone.LENGTH and any(
+        len(group) >= phone.LENGTH and is_valid(group) for group in groups
+    ):
         return ""
-    may_part = _may_part(gap.strip(" ") or " ", groups, whole) or is_labelled(match.string[: match.start("value")])
+    may_part = _may_part(gap.strip(" ") or " ", groups, whole) or is_labelled(
+        match.string[: match.start("value")]
+    )
     return prefix + whole.upper() if may_part else ""
 
 
 def _goes_on(text: str, start: int, end: int, gap: str) -> bool:
-    """Whether a letter or digit is glued to [start, end), a digit stands beyond another gap, or a path goes on."""
+    """Whether a letter or digit is glued to [start, end), a digit stands beyond another gap, or
+    a path goes on.
+    """
     before, behind = start - len(gap), end + len(gap)
     following = text[end : end + 1]
     if gap in OF_PATHS and (following in OF_PATHS or (start and text[start - 1] in OF_PATHS)):
@@ -81,12 +91,22 @@ def _may_part(sign: str, groups: Sequence[str], bare: str) -> bool:
     if len(bare) > phone.LENGTH:
         return tuple(sizes) in card.GROUPS or (len({*sizes[:-1]}) == 1 and sizes[-1] <= sizes[0])
     is_time = sign == ":" and min(sizes) < FEWEST_OF_TWO
-    is_address = sign == "." and len(groups) == OCTETS and all(int(group) <= HIGHEST_OCTET for group in groups)
-    return not (is_time or is_address or any(three in DATES for three in zip(sizes, sizes[1:], sizes[2:], strict=False)))
+    is_address = (
+        sign == "."
+        and len(groups) == OCTETS
+        and all(int(group) <= HIGHEST_OCTET for group in groups)
+    )
+    return not (
+        is_time
+        or is_address
+        or any(three in DATES for three in zip(sizes, sizes[1:], sizes[2:], strict=False))
+    )
 
 
 def number_at(text: str, start: int) -> tuple[int, str]:
-    """Where the chain of digits that begins at `start` ends, and the number that it is; "" where it is none."""
+    """Where the chain of digits that begins at `start` ends, and the number that it is; "" where
+    it is none.
+    """
     match = CHAIN.match(text, start)
     plain = _number(match) if match else ""
     return (match.end("value"), plain) if match and plain else (start, "")

@@ -1,4 +1,6 @@
-"""Texts as the columns that the vectorised search gives, made by the plain one: what rows and statistics are tried on."""
+"""Texts as the columns that the vectorised search gives, made by the plain one: what rows and
+statistics are tried on.
+"""
 
 from collections.abc import Sequence
 
@@ -12,7 +14,9 @@ from matcher.reference import find
 from ullage.identifiers import Candidate
 
 
-def segments_of(batch: Batch, found: Sequence[Sequence[Candidate]], texts: Sequence[str]) -> list[Segment]:
+def segments_of(
+    batch: Batch, found: Sequence[Sequence[Candidate]], texts: Sequence[str]
+) -> list[Segment]:
     """One segment a kind; `found` are the candidates of each text, at character offsets."""
     by_kind: dict[str, list[tuple[int, int, bytes, bool]]] = {}
     for text, own, begin in zip(texts, found, batch.starts.tolist(), strict=True):
@@ -23,9 +27,17 @@ def segments_of(batch: Batch, found: Sequence[Sequence[Candidate]], texts: Seque
     made = []
     for kind, own in by_kind.items():
         width = max(len(normal) for _, _, normal, _ in own)
-        normal = np.frombuffer(b"".join(n.ljust(width, b"\0") for _, _, n, _ in own), np.uint8).reshape(-1, width)
-        start, end, length = (np.array(column) for column in zip(*((s, e, len(n)) for s, e, n, _ in own), strict=True))
-        made.append(Segment(kind, "plain", start, end, normal, length, np.array([valid for *_, valid in own])))
+        normal = np.frombuffer(
+            b"".join(n.ljust(width, b"\0") for _, _, n, _ in own), np.uint8
+        ).reshape(-1, width)
+        start, end, length = (
+            np.array(column) for column in zip(*((s, e, len(n)) for s, e, n, _ in own), strict=True)
+        )
+        made.append(
+            Segment(
+                kind, "plain", start, end, normal, length, np.array([valid for *_, valid in own])
+            )
+        )
     return made
 
 

@@ -23,7 +23,9 @@ BANK = [customer(n) for n in range(10)]
 
 @pytest.fixture(autouse=True, scope="session")
 def shared_lexicons() -> Iterator[None]:
-    """A lexicon of the same words is built once: half of what it takes to build a matcher, which hundreds of tests do."""
+    """A lexicon of the same words is built once: half of what it takes to build a matcher, which
+    hundreds of tests do.
+    """
     made: dict[str, Lexicon] = {}
 
     def shared(*words: Any) -> Lexicon:
@@ -38,7 +40,9 @@ def shared_lexicons() -> Iterator[None]:
 
 
 class SharedServer:
-    """Stands for a `ForkServer` of one's own: to start one costs 0.15 s of CPU, a child of one that runs a hundredth."""
+    """Stands for a `ForkServer` of one's own: to start one costs 0.15 s of CPU, a child of one
+    that runs a hundredth.
+    """
 
     running = ForkServer()
 
@@ -54,7 +58,9 @@ WHO_UNPACKS = (parent, pipeline, scan)
 
 @pytest.fixture(autouse=True, scope="session")
 def shared_server() -> Iterator[None]:
-    """Matchers and commands that run inside tests have their containers unpacked by children of one server."""
+    """Matchers and commands that run inside tests have their containers unpacked by children of
+    one server.
+    """
     with pytest.MonkeyPatch.context() as patch, SharedServer.running:
         for module in WHO_UNPACKS:
             patch.setattr(module, "ForkServer", SharedServer)
@@ -70,9 +76,11 @@ def own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def enrolled(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
-    """A data folder in which tenant `bank` has ten customers, to be copied: less than half of what it takes to enrol them.
+    """A data folder in which tenant `bank` has ten customers, to be copied: less than half of what
+    it takes to enrol them.
 
-    They are enrolled by the real clock, by which command lines go: at the tests' noon the list would be over one day.
+    They are enrolled by the real clock, by which command lines go: at the tests' noon the list
+    would be over one day.
     """
     folder = shutil.copytree(initialised, tmp_path_factory.mktemp("enrolled") / "data")
     enrol(Context(folder), "bank", BANK)
@@ -81,7 +89,9 @@ def enrolled(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Pat
 
 @pytest.fixture(scope="session")
 def enrol_once(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Callable[..., None]:
-    """Gives a data folder a tenant `bank` with these customers, who are enrolled once for all tests that name the same."""
+    """Gives a data folder a tenant `bank` with these customers, who are enrolled once for all
+    tests that name the same.
+    """
     made: dict[str, Path] = {}
 
     def give(data: Path, customers: Sequence[dict[str, str]], digests: str = "all") -> None:

@@ -1,4 +1,6 @@
-"""Tables as strategies: headers in ten languages, odd cells, any padding, ragged rows, every separator, planted customers."""
+"""Tables as strategies: headers in ten languages, odd cells, any padding, ragged rows, every
+separator, planted customers.
+"""
 
 from __future__ import annotations
 
@@ -23,22 +25,47 @@ HEADERS = (
     ("user_phone", "country_code", "mobile", "QQ", "微信"),
     ("护照", "手机", "区号", "银行卡号", "cookie"),
 )
-SEPARATORS = (",", ";", "\t", "|", "----", "--", ":", " | ", "||", "\x01", "\u3000", "  ", " ", "，", "、")
+SEPARATORS = (
+    ",",
+    ";",
+    "\t",
+    "|",
+    "----",
+    "--",
+    ":",
+    " | ",
+    "||",
+    "\x01",
+    "\u3000",
+    "  ",
+    " ",
+    "，",
+    "、",
+)
 BLANKS = (" ", "\t", "\u3000", "\N{NO-BREAK SPACE}", "\u2009")
 ODD_CELLS = (
-    *("", "none given", "unknown", "n/a", "NULL", "未登记电话", "见附件", "a@b.example", "138****8000", "1*********1", "-", "--"),
-    *("+", "()", "(+", "00", "+0", "+84912345678", "0084 912 345 678", "DE", "de", "Germany", "德国", "49", "+49"),
-    *("0170 9625982", "²³", "٠١٢٣", "①②③", "๑๒๓", "一三八零零一三八零零零", "\0", "\u200b", "\u202e", "\N{WORD JOINER}"),
-    *("\ufffd", "🔥", "é", '"', "'", "=", '="1"', "a,b", "\\N", "%31", "&#49;", "\\u0031", "\\x31\\x33", "MTM4MDAxMzgwMDA="),
-    *("X'3133'", "1.38E+10", "0x33", "{", "}", "d41d8cd98f00b204e9800998ecf8427e", "wxid_", "E12345678", "GB82", "DE89 3704"),
-    *("QQ:", "expires=Mon, 99999999999999999999 Jan", "INSERT INTO t VALUES (", "');", "https://a.example/?p=1", "URL:"),
-    *("Cookie: a=b", "Set-Cookie: a=b; expires=inf", "Set-Cookie: a=b; expires=1 Jan 9999999999999", "x" * 70),
+    *("", "none given", "unknown", "n/a", "NULL", "未登记电话", "见附件", "a@b.example",
+    "138****8000", "1*********1", "-", "--"),
+    *("+", "()", "(+", "00", "+0", "+84912345678", "0084 912 345 678", "DE", "de", "Germany",
+    "德国", "49", "+49"),
+    *("0170 9625982", "²³", "٠١٢٣", "①②③", "๑๒๓", "一三八零零一三八零零零", "\0", "\u200b",
+    "\u202e", "\N{WORD JOINER}"),
+    *("\ufffd", "🔥", "é", '"', "'", "=", '="1"', "a,b", "\\N", "%31", "&#49;", "\\u0031",
+    "\\x31\\x33", "MTM4MDAxMzgwMDA="),
+    *("X'3133'", "1.38E+10", "0x33", "{", "}", "d41d8cd98f00b204e9800998ecf8427e", "wxid_",
+    "E12345678", "GB82", "DE89 3704"),
+    *("QQ:", "expires=Mon, 99999999999999999999 Jan", "INSERT INTO t VALUES (", "');",
+    "https://a.example/?p=1", "URL:"),
+    *("Cookie: a=b", "Set-Cookie: a=b; expires=inf", "Set-Cookie: a=b; expires=1 Jan 9999999999999",
+    "x" * 70),
 )  # fmt: skip
 ALPHABET = "0123456789+-. ()/*xXaZ@：，。张李手机٣३๓①Ⅷß\u0301\t\u3000\N{NO-BREAK SPACE}\"'|;,=%&\\"
 
 
 class GeneratedTable(NamedTuple):
-    """The text of a table, and the numbers of the customers that are planted in it, each in a cell of its own."""
+    """The text of a table, and the numbers of the customers that are planted in it, each in a
+    cell of its own.
+    """
 
     text: str
     planted: frozenset[int]
@@ -54,9 +81,15 @@ def digits() -> SearchStrategy[str]:
     """Return numbers of 1 to 40 digits, whole or in groups that are padded apart."""
     whole = st.text("0123456789", min_size=1, max_size=40)
     groups = st.lists(st.text("0123456789", min_size=1, max_size=8), min_size=2, max_size=8)
-    padding = st.lists(st.sampled_from((" ", "-", "空格", "\u3000", "\t", "加")), min_size=1, max_size=14).map("".join)
+    padding = st.lists(
+        st.sampled_from((" ", "-", "空格", "\u3000", "\t", "加")), min_size=1, max_size=14
+    ).map("".join)
     even = st.builds(str.join, st.integers(1, 14).map(" ".__mul__) | padding, groups)
-    return whole | even | st.builds(_pad_apart, groups, st.lists(st.integers(1, 16), min_size=8, max_size=8))
+    return (
+        whole
+        | even
+        | st.builds(_pad_apart, groups, st.lists(st.integers(1, 16), min_size=8, max_size=8))
+    )
 
 
 def _pad_apart(groups: list[str], sizes: list[int]) -> str:
@@ -65,11 +98,15 @@ def _pad_apart(groups: list[str], sizes: list[int]) -> str:
 
 def cells() -> SearchStrategy[str]:
     """Return cells of any content but a customer's."""
-    return st.sampled_from(ODD_CELLS) | digits() | st.text(ALPHABET, max_size=24) | st.text(max_size=8)
+    return (
+        st.sampled_from(ODD_CELLS) | digits() | st.text(ALPHABET, max_size=24) | st.text(max_size=8)
+    )
 
 
 def tables(values: tuple[tuple[str, ...], ...]) -> SearchStrategy[GeneratedTable]:
-    """Return tables with some of the customers, of whom each has `values`, between rows of odd cells."""
+    """Return tables with some of the customers, of whom each has `values`, between rows of odd
+    cells.
+    """
 
     @st.composite
     def draw_table(draw: DrawFn) -> GeneratedTable:
@@ -82,12 +119,20 @@ def tables(values: tuple[tuple[str, ...], ...]) -> SearchStrategy[GeneratedTable
             rows.insert(draw(st.integers(0, len(rows))), row)
         if draw(st.booleans()):
             rows.insert(0, labels)
-        quote, end = draw(st.sampled_from(("", "", '"', "'"))), draw(st.sampled_from(("\n", "\r\n", "\n\n")))
+        quote, end = (
+            draw(st.sampled_from(("", "", '"', "'"))),
+            draw(st.sampled_from(("\n", "\r\n", "\n\n"))),
+        )
         padding, is_left = draw(blanks()), draw(st.booleans())
         written = (
-            separator.join(f"{quote}{padding}{cell}{quote}" if is_left else f"{quote}{cell}{padding}{quote}" for cell in row)
+            separator.join(
+                f"{quote}{padding}{cell}{quote}" if is_left else f"{quote}{cell}{padding}{quote}"
+                for cell in row
+            )
             for row in rows
         )
-        return GeneratedTable(end.join(written) + draw(st.sampled_from(("", end))), frozenset(planted))
+        return GeneratedTable(
+            end.join(written) + draw(st.sampled_from(("", end))), frozenset(planted)
+        )
 
     return draw_table()

@@ -1,9 +1,11 @@
-"""What matching gives today, as digests that any rebuilding of it must reproduce: `golden.json`, held by `test_golden`.
+"""What matching gives today, as digests that any rebuilding of it must reproduce: `golden.json`,
+held by `test_golden`.
 
-Frozen are findings, without what is random, and detections of: the four corpora of the benchmark, vectors.jsonl, the cases of
-the recall table, the inputs that are made to be slow, and the posts of the demo. `python -m tests.matcher.golden` freezes anew,
-for a change of behaviour that is meant; `python -m tests.matcher.golden FOLDER` writes the texts themselves there, to compare
-those of two commits.
+Frozen are findings, without what is random, and detections of: the four corpora of the benchmark,
+vectors.jsonl, the cases of the recall table, the inputs that are made to be slow, and the posts of
+the demo. `python -m tests.matcher.golden` freezes anew, for a change of behaviour that is meant;
+`python -m tests.matcher.golden FOLDER` writes the texts themselves there, to compare those of two
+commits.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ MEGABYTES = 0.4
 HOSTILE_SIZE = 16 * 1024
 DIGITS = 16
 """Hex digits of a digest."""
-SETTINGS = "[tenants.bench]\nbrands = ['云杉银行']\ndomains = ['spruce.example']\nbins = ['620000']\n"
+SETTINGS = (
+    "[tenants.bench]\nbrands = ['云杉银行']\ndomains = ['spruce.example']\nbins = ['620000']\n"
+)
 DEMO_HEADER = ("customer_ref", "name", "phone", "resident_id", "card", "email")
 Texts = dict[str, str]
 
@@ -58,7 +62,12 @@ def texts(folder: Path) -> Texts:
         context = Context(folder, Clock(lambda: NOON))
         planned, made = plan(), cases()
         people = map(Person, range(corpus.CUSTOMERS // 10))
-        enrol(context, "bench", tuple(COLUMNS), ([cell(person) for cell in COLUMNS.values()] for person in people))
+        enrol(
+            context,
+            "bench",
+            tuple(COLUMNS),
+            ([cell(person) for cell in COLUMNS.values()] for person in people),
+        )
         enrol(context, "demo", DEMO_HEADER, (person.row() for person in planned.customers))
         enrol(context, "recall", *lists(made))
     matcher = build_matcher(context)
@@ -66,13 +75,24 @@ def texts(folder: Path) -> Texts:
     for name in corpus.CORPORA:
         with mock.patch.object(corpus, "CUSTOMERS", corpus.CUSTOMERS // 10):
             documents = corpus.corpus(name, MEGABYTES).documents
-        found |= _of_all(matcher, context, {f"corpus {name} {number}": body for number, body in enumerate(documents)})
+        found |= _of_all(
+            matcher,
+            context,
+            {f"corpus {name} {number}": body for number, body in enumerate(documents)},
+        )
     lines = VECTORS.read_text(encoding="utf-8").splitlines()
     found |= _of_all(
-        matcher, context, {f"vector {vector['name']}": vector["input"].encode() for vector in map(json.loads, lines)}
+        matcher,
+        context,
+        {f"vector {vector['name']}": vector["input"].encode() for vector in map(json.loads, lines)},
     )
     found |= _of_all(
-        matcher, context, {f"case {case.kind} {case.disguise} {n}": case.text.encode() for n, case in enumerate(made)}
+        matcher,
+        context,
+        {
+            f"case {case.kind} {case.disguise} {n}": case.text.encode()
+            for n, case in enumerate(made)
+        },
     )
     for inputs, media_type in ((hostile.INPUTS, "text/plain"), (hostile.PAGES, "text/html")):
         bodies = {f"hostile {name}": make(HOSTILE_SIZE) for name, make in inputs.items()}
@@ -82,7 +102,9 @@ def texts(folder: Path) -> Texts:
     return found | _of_all(matcher, context, bodies, titles=[post.title for post in posts.values()])
 
 
-def enrol(context: Context, tenant: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def enrol(
+    context: Context, tenant: str, header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
     """Install a list with every digest, as of the context's time."""
     make_tenant(context.keys, tenant)
     source, built = context.data / f"{tenant}.csv", context.data / f"{tenant}.watchlist"
@@ -102,13 +124,24 @@ def known_key(self: KeyStore, name: str) -> bytes:
 
 
 def _of_all(
-    matcher: Matcher, context: Context, bodies: dict[str, bytes], media_type: str = "text/plain", titles: Sequence[str] = ()
+    matcher: Matcher,
+    context: Context,
+    bodies: dict[str, bytes],
+    media_type: str = "text/plain",
+    titles: Sequence[str] = (),
 ) -> Texts:
     """Detections and findings of each body, matched in one go as captures are."""
     at, names = context.clock.now(), list(bodies)
     captures = [
         Capture(
-            id=name, site="golden", post_id=name, url="", title=title, fetched_at=at, media_type=media_type, body=bodies[name]
+            id=name,
+            site="golden",
+            post_id=name,
+            url="",
+            title=title,
+            fetched_at=at,
+            media_type=media_type,
+            body=bodies[name],
         )
         for name, title in zip(names, titles or [""] * len(names), strict=True)
     ]
@@ -121,12 +154,22 @@ def _of_all(
 
 def _source(matcher: Matcher, finding: Finding, served: dict[str, str]) -> str:
     """The name of the capture that a finding is of."""
-    return next(name for identity, name in served.items() if matcher.key.identity(identity, finding.tenant) == finding.served)
+    return next(
+        name
+        for identity, name in served.items()
+        if matcher.key.identity(identity, finding.tenant) == finding.served
+    )
 
 
 def _detections(matcher: Matcher, captures: Sequence[Capture]) -> Iterator[str]:
-    """Every candidate of each capture: kind, form, bytes of the folded text, normal form, whether it is valid, and weak."""
-    pieces = (piece for number, one in enumerate(captures) for piece in pieces_of_capture(number, one, print))
+    """Every candidate of each capture: kind, form, bytes of the folded text, normal form,
+    whether it is valid, and weak.
+    """
+    pieces = (
+        piece
+        for number, one in enumerate(captures)
+        for piece in pieces_of_capture(number, one, print)
+    )
     lines: list[list[str]] = [[] for _ in captures]
     for searched in batches(pieces, matcher.lexicon):
         batch = searched.batch
@@ -134,16 +177,26 @@ def _detections(matcher: Matcher, captures: Sequence[Capture]) -> Iterator[str]:
             part = batch.documents(segment.start)
             first = batch.starts[part]
             columns = (part, segment.start - first, segment.end - first, segment.valid)
-            normals = (row[:length].tobytes().decode() for row, length in zip(segment.normal, segment.length, strict=True))
-            for (number, start, end, valid), normal in zip(np.stack(columns, 1).tolist(), normals, strict=True):
+            normals = (
+                row[:length].tobytes().decode()
+                for row, length in zip(segment.normal, segment.length, strict=True)
+            )
+            for (number, start, end, valid), normal in zip(
+                np.stack(columns, 1).tolist(), normals, strict=True
+            ):
                 source = searched.parts[number].piece.source
-                lines[source].append(f"{start:09} {end} {segment.kind} {segment.form} {normal} {valid} {segment.weak}")
+                lines[source].append(
+                    f"{start:09} {end} {segment.kind} {segment.form} {normal} {valid}"
+                    f" {segment.weak}"
+                )
     return ("\n".join(sorted(own)) for own in lines)
 
 
 def digests(found: Texts) -> dict[str, str]:
     """What is frozen."""
-    return {name: hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for name, text in found.items()}
+    return {
+        name: hashlib.sha256(text.encode()).hexdigest()[:DIGITS] for name, text in found.items()
+    }
 
 
 def main() -> None:
@@ -152,9 +205,13 @@ def main() -> None:
         found = texts(Path(folder))
     if len(sys.argv) > 1:
         for number, (name, text) in enumerate(found.items()):
-            (Path(sys.argv[1]) / f"{number:04} {name.replace('/', '_')[:80]}.txt").write_text(text, encoding="utf-8")
+            (Path(sys.argv[1]) / f"{number:04} {name.replace('/', '_')[:80]}.txt").write_text(
+                text, encoding="utf-8"
+            )
     else:
-        FROZEN.write_text(json.dumps(digests(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        FROZEN.write_text(
+            json.dumps(digests(found), ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

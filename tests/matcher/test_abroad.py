@@ -1,4 +1,6 @@
-"""Numbers of other countries without a plus sign, behind a label or beside their country, are looked up as E.164."""
+"""Numbers of other countries without a plus sign, behind a label or beside their country, are
+looked up as E.164.
+"""
 
 import random
 
@@ -12,7 +14,12 @@ from tests.matcher.test_contested import PLANS, as_cards, mobiles
 from tests.matcher.test_match import matches
 from ullage.settings import Context
 
-GERMAN, BRITISH, AMERICAN, SPANISH = "+491709625982", "+447400123456", "+14155552671", "+34612345678"
+GERMAN, BRITISH, AMERICAN, SPANISH = (
+    "+491709625982",
+    "+447400123456",
+    "+14155552671",
+    "+34612345678",
+)
 CARD_LIKE = "4917096259826"
 LEXICON = Lexicon({})
 
@@ -24,7 +31,9 @@ def asked(text: str) -> set[str]:
         row[:length].tobytes().decode()
         for segment in (*searched.segments, *searched.unlikely)
         if segment.kind in ("phone", "card") and not segment.weak
-        for row, length, valid in zip(segment.normal, segment.length.tolist(), segment.valid.tolist(), strict=True)
+        for row, length, valid in zip(
+            segment.normal, segment.length.tolist(), segment.valid.tolist(), strict=True
+        )
         if valid
     }
 
@@ -32,8 +41,10 @@ def asked(text: str) -> set[str]:
 @pytest.mark.parametrize(
     "before",
     [
-        *("phone: ", "Tel. ", "手机 ", "手机：", "电话", "tel:", '"mobile":"', "Telefon: ", "Handy ", "手机号码是", "Tel.: "),
-        *("Mobile No. ", "Teléfono: ", "Téléphone : ", "WhatsApp ", "phone_number=", "Telefonnummer: (", "联系电话："),
+        *("phone: ", "Tel. ", "手机 ", "手机：", "电话", "tel:", '"mobile":"', "Telefon: ",
+        "Handy ", "手机号码是", "Tel.: "),
+        *("Mobile No. ", "Teléfono: ", "Téléphone : ", "WhatsApp ", "phone_number=",
+        "Telefonnummer: (", "联系电话："),
     ],
 )  # fmt: skip
 def test_behind_a_label_a_calling_code_needs_no_plus_sign(before: str) -> None:
@@ -44,8 +55,14 @@ def test_behind_a_label_a_calling_code_needs_no_plus_sign(before: str) -> None:
 
 @pytest.mark.parametrize("code", PLANS)
 def test_mobiles_of_every_plan_are_read_behind_a_label(code: str) -> None:
-    numbers = [number for number in mobiles(code, 40) if not (len(number) == 11 and number[0] == "1" and number[1] > "2")]
-    assert {f"+{number}" for number in numbers} - asked("".join(f"phone: {number}\n" for number in numbers)) == set()
+    numbers = [
+        number
+        for number in mobiles(code, 40)
+        if not (len(number) == 11 and number[0] == "1" and number[1] > "2")
+    ]
+    assert {f"+{number}" for number in numbers} - asked(
+        "".join(f"phone: {number}\n" for number in numbers)
+    ) == set()
 
 
 @pytest.mark.parametrize("code", ["49", "43", "44"])
@@ -89,16 +106,21 @@ def test_a_column_of_phones_is_a_label(code: str) -> None:
         ("INSERT INTO u VALUES (1,'DE','01709625982');", GERMAN),
     ],
 )  # fmt: skip
-def test_a_national_number_beside_its_country_is_read_as_it_is_dialled_from_abroad(text: str, number: str) -> None:
+def test_a_national_number_beside_its_country_is_read_as_it_is_dialled_from_abroad(
+    text: str, number: str
+) -> None:
     assert number in asked(text)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "DE | 0170 96259", "phone: 20240513", "Tel. 110", "phone: 2024-05-13 18:22:31", "Deutschland 2024", "DE;12.05.2024;0,17",
-        "DE,0170.96", "order DE 4512345678", "Version DE 01.70.96", "phone: 99999999999999", "IT, 192.168.100.200",
-        "tel 138-0013-80", "country,phone\nDE,\nUS,n/a\n", "phones: 01709625982", "a,DE,b\nx,01709625982",
+        "DE | 0170 96259", "phone: 20240513", "Tel. 110", "phone: 2024-05-13 18:22:31",
+        "Deutschland 2024", "DE;12.05.2024;0,17",
+        "DE,0170.96", "order DE 4512345678", "Version DE 01.70.96", "phone: 99999999999999",
+        "IT, 192.168.100.200",
+        "tel 138-0013-80", "country,phone\nDE,\nUS,n/a\n", "phones: 01709625982",
+        "a,DE,b\nx,01709625982",
         "mobile: 13800138", "country,phone\nXX,01709625982\n",
     ],
 )  # fmt: skip
@@ -140,10 +162,17 @@ def test_a_table_of_many_is_read_row_by_row() -> None:
         ("氏名,携帯電話\n山田,090-1234-5678\n", "+819012345678"),
     ],
 )
-def test_a_label_in_a_language_tells_the_country_of_a_number_as_written_at_home(text: str, number: str) -> None:
+def test_a_label_in_a_language_tells_the_country_of_a_number_as_written_at_home(
+    text: str, number: str
+) -> None:
     assert number in asked(text)
 
 
-@pytest.mark.parametrize("text", ["手机：0912-345-678", "SĐT: 1234.567.890", "đơn hàng 0912345678", "concept 0532 123 45 67"])
-def test_no_country_is_told_by_a_label_of_another_language_or_a_number_of_no_plan(text: str) -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["手机：0912-345-678", "SĐT: 1234.567.890", "đơn hàng 0912345678", "concept 0532 123 45 67"],
+)
+def test_no_country_is_told_by_a_label_of_another_language_or_a_number_of_no_plan(
+    text: str,
+) -> None:
     assert asked(text) == set()

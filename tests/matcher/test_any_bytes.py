@@ -1,4 +1,6 @@
-"""Whatever bytes a post is of, however its windows fall: it is read to its end, and customers in it are found."""
+"""Whatever bytes a post is of, however its windows fall: it is read to its end, and customers in
+it are found.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -19,15 +21,25 @@ from ullage.settings import Context
 
 PEOPLE = [customer(n) for n in range(10)]
 VALUES = [person[kind] for person in PEOPLE for kind in ("phone", "resident_id", "email")]
-SIGNS = b"\n \r\n \r \0 , | ---- \t ; : = ( ) ' \" { } < > & % \\ @ \x0b \x0c \x1c \xff \xfe \xe4 \x81\x30".split(b" ")
-WORDS = "手机 姓名 身份证 料 phone QQ <td> </tr> <!-- --> &#49; %31 \\u0031 INSERT INTO VALUES QUJDREVGR0hJSktMTU5PUFFS".split()
+SIGNS = (
+    b"\n \r\n \r \0 , | ---- \t ; : = ( ) ' \" { } < > & % \\ @ \x0b \x0c \x1c \xff \xfe \xe4"
+    b" \x81\x30".split(b" ")
+)
+WORDS = (
+    "手机 姓名 身份证 料 phone QQ <td> </tr> <!-- --> &#49; %31 \\u0031 INSERT INTO VALUES"
+    " QUJDREVGR0hJSktMTU5PUFFS".split()
+)
 PIECE = (
-    st.sampled_from([*SIGNS, *(word.encode() for word in WORDS), *(word.encode("gbk") for word in WORDS)])
+    st.sampled_from(
+        [*SIGNS, *(word.encode() for word in WORDS), *(word.encode("gbk") for word in WORDS)]
+    )
     | st.sampled_from([f"{sign}{value}{sign}".encode() for value in VALUES for sign in ",\n"])
     | st.binary(max_size=40)
 )
 BODY = st.lists(PIECE, max_size=60).map(b"".join) | st.binary(max_size=600)
-NO_ROW = b"\n".join([f"{PEOPLE[0]['phone']},{n},x".encode() for n in range(40)] + [b"a word and no number\n"] * 60)
+NO_ROW = b"\n".join(
+    [f"{PEOPLE[0]['phone']},{n},x".encode() for n in range(40)] + [b"a word and no number\n"] * 60
+)
 """Its first windows hold rows, the last none."""
 
 
@@ -53,13 +65,22 @@ def short_windows(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @given(st.lists(BODY, min_size=1, max_size=3), st.sampled_from(["text/plain", "text/html"]))
 @example([NO_ROW], "text/plain")
-def test_any_bytes_are_read_to_their_end(matcher: Matcher, short_windows: int, bodies: list[bytes], media_type: str) -> None:
+def test_any_bytes_are_read_to_their_end(
+    matcher: Matcher, short_windows: int, bodies: list[bytes], media_type: str
+) -> None:
     value = PEOPLE[9]["phone"].encode()
     posts = [
-        capture(id=f"{n}", post_id=f"{n}", media_type=media_type, body=b"post\n" + body + b"\n" * short_windows + value)
+        capture(
+            id=f"{n}",
+            post_id=f"{n}",
+            media_type=media_type,
+            body=b"post\n" + body + b"\n" * short_windows + value,
+        )
         for n, body in enumerate(bodies)
     ]
-    told = [list(findings_of(matcher, reading, posts[0].fetched_at)) for reading in matcher.read(posts)]
+    told = [
+        list(findings_of(matcher, reading, posts[0].fetched_at)) for reading in matcher.read(posts)
+    ]
     assert len(told) == len(posts)
     for post, found in zip(posts, told, strict=True):
         assert found or b"\0" in post.body  # with which it may be UTF-16, where the value is none

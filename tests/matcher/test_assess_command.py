@@ -24,7 +24,9 @@ def context(data: Path) -> Context:
 
 @pytest.fixture
 def bank(context: Context, enrol_once: Callable) -> Context:
-    """Four hundred customers in a market of two hundred thousand numbers: chance gives one in five hundred."""
+    """Four hundred customers in a market of two hundred thousand numbers: chance gives one in
+    five hundred.
+    """
     enrol_once(context.data, CUSTOMERS, "none")
     (context.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
     return context
@@ -69,9 +71,20 @@ def test_whose_it_is(ullage, bank: Context, tmp_path: Path, file: str) -> None:
 @pytest.fixture
 def sample(tmp_path: Path) -> Path:
     path = tmp_path / "[bold]sample.txt"
-    rows = ["|".join((p["name"], p["phone"], p["resident_id"], "5000", "2024-01-02")) for p in CUSTOMERS[:50]]
+    rows = [
+        "|".join((p["name"], p["phone"], p["resident_id"], "5000", "2024-01-02"))
+        for p in CUSTOMERS[:50]
+    ]
     path.write_text(
-        "\n".join(["姓名|手机|身份证|余额|日期", *rows, f"赵某|{phone(10**7)}||1|", "内料 110105194912310021"]), encoding="utf-8"
+        "\n".join(
+            [
+                "姓名|手机|身份证|余额|日期",
+                *rows,
+                f"赵某|{phone(10**7)}||1|",
+                "内料 110105194912310021",
+            ]
+        ),
+        encoding="utf-8",
     )
     return path
 
@@ -97,25 +110,44 @@ def test_the_screen_says_all_of_it_in_100_columns(ullage, bank: Context, sample:
         "Next: ",
     ):
         assert said in shown
-    assert not [p for p in CUSTOMERS[:50] for kind in ("name", "phone", "resident_id") if p[kind] in done.output]
+    assert not [
+        p
+        for p in CUSTOMERS[:50]
+        for kind in ("name", "phone", "resident_id")
+        if p[kind] in done.output
+    ]
 
 
 def test_json_has_the_same_numbers(ullage, bank: Context, sample: Path) -> None:
     whole = json.loads(ullage("assess", sample, "--json").stdout)
-    assert (whole["rows"], whole["candidates"], whole["failures"]) == (51, {"phone": 51, "resident_id": 50}, {"resident_id": 1})
+    assert (whole["rows"], whole["candidates"], whole["failures"]) == (
+        51,
+        {"phone": 51, "resident_id": 50},
+        {"resident_id": 1},
+    )
     [bank_verdict] = whole["tenants"]
-    assert (bank_verdict["customers"], bank_verdict["matched_rows"], bank_verdict["corroborated_rows"]) == (50, 50, 50)
+    assert (
+        bank_verdict["customers"],
+        bank_verdict["matched_rows"],
+        bank_verdict["corroborated_rows"],
+    ) == (50, 50, 50)
     assert bank_verdict["exposure"]["scenario"] == "X10"
     assert bank_verdict["exposure"]["severity"] == "high"
     total = sum(points for _, points, *_ in bank_verdict["exposure"]["reasons"])
     assert bank_verdict["exposure"]["score"] == min(100, total)
 
 
-def test_the_tenant_with_most_customers_in_it_comes_first(ullage, bank: Context, sample: Path) -> None:
+def test_the_tenant_with_most_customers_in_it_comes_first(
+    ullage, bank: Context, sample: Path
+) -> None:
     enrol(bank, "aaa", [customer(9000)])
     enrol(bank, "zzz", [customer(0)])
     tenants = json.loads(ullage("assess", sample, "--json").stdout)["tenants"]
-    assert [(t["tenant"], t["customers"]) for t in tenants] == [("bank", 50), ("zzz", 1), ("aaa", 0)]
+    assert [(t["tenant"], t["customers"]) for t in tenants] == [
+        ("bank", 50),
+        ("zzz", 1),
+        ("aaa", 0),
+    ]
     assert "tenant aaa: none of 1 customers is in it" in ullage("assess", sample).stdout
 
 
@@ -124,23 +156,37 @@ def labelled(bank: Context, ullage, tmp_path: Path) -> Context:
     """The same bank, with customers labelled: the first hundred in one export, and one as bait."""
     columns = ("customer_ref", "name", "phone", "resident_id", "cohort_export", "canary")
     rows = [
-        (*(p[c] for c in columns[:4]), "E17" if n < 100 else "E18", "sms A" if n == 3 else "") for n, p in enumerate(CUSTOMERS)
+        (*(p[c] for c in columns[:4]), "E17" if n < 100 else "E18", "sms A" if n == 3 else "")
+        for n, p in enumerate(CUSTOMERS)
     ]
     source = tmp_path / "labelled.csv"
     source.write_text("\n".join(map(",".join, (columns, *rows))), encoding="utf-8")
-    assert ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none").exit_code == 0
+    assert (
+        ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none").exit_code == 0
+    )
     return bank
 
 
-def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullage, labelled: Context, sample: Path) -> None:
+def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(
+    ullage, labelled: Context, sample: Path
+) -> None:
     found = verdict(ullage, sample)
-    assert (found["origin"]["verdict"], found["origin"]["label"], found["exposure"]["severity"]) == ("partner", "sms A", "high")
-    shown = " ".join(" ".join(line.strip("│ ") for line in ullage("assess", sample).stdout.splitlines()).split())
+    assert (
+        found["origin"]["verdict"],
+        found["origin"]["label"],
+        found["exposure"]["severity"],
+    ) == ("partner", "sms A", "high")
+    shown = " ".join(
+        " ".join(line.strip("│ ") for line in ullage("assess", sample).stdout.splitlines()).split()
+    )
     for said in (
         "HIGH",
         "PARTNER sms A: a honeytoken that only it received is in a verified row, an indication",
         "+10 a honeytoken was found in a verified row",
-        "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody else can know it",
+        (
+            "50 of 50 customers are of export E17, as are 100 of 400 enrolled (p < 1e-12): nobody"
+            " else can know it"
+        ),
         "high: 50 of our customers with name, phone",
         "Next: Ask the partner today",
     ):
@@ -151,24 +197,33 @@ def test_bait_names_the_partner_and_cohorts_are_told_on_screen_and_as_json(ullag
 def test_a_field_that_only_the_tenant_holds_says_whose_rows_they_are(
     ullage, bank: Context, tmp_path: Path, own: str, origin: str
 ) -> None:
-    (bank.data / "ullage.toml").write_text(f"[tenants.bank]\ncirculation = 200000.0\nown_fields = {own}\n")
+    (bank.data / "ullage.toml").write_text(
+        f"[tenants.bank]\ncirculation = 200000.0\nown_fields = {own}\n"
+    )
     known = random.Random(3).sample(CUSTOMERS, 30)
     numbers = [*(p["phone"] for p in known), *strangers(70)]
     path = tmp_path / "branches.csv"
-    path.write_text("\n".join(["手机号,开户行", *(f"{number},中山路支行" for number in numbers)]), encoding="utf-8")
+    path.write_text(
+        "\n".join(["手机号,开户行", *(f"{number},中山路支行" for number in numbers)]),
+        encoding="utf-8",
+    )
     found = verdict(ullage, path)
     assert found["origin"]["verdict"] == origin
     assert ("fields that only the tenant holds: BRANCH" in str(found)) == (origin == "ours")
 
 
-def test_a_field_of_no_such_name_is_refused_where_it_stands(ullage, bank: Context, tmp_path: Path) -> None:
+def test_a_field_of_no_such_name_is_refused_where_it_stands(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     (bank.data / "ullage.toml").write_text('[tenants.bank]\nown_fields = ["BRANCHES"]\n')
     done = ullage("assess", tmp_path)
     assert done.exit_code != 0
     assert "tenants.bank.own_fields" in done.output + str(done.exception)
 
 
-def test_numbers_that_chance_gives_are_noise_on_the_screen_too(ullage, bank: Context, tmp_path: Path) -> None:
+def test_numbers_that_chance_gives_are_noise_on_the_screen_too(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "numbers.txt"
     path.write_text("\n".join([*strangers(500), phone(7)]), encoding="utf-8")
     shown = " ".join(ullage("assess", path).stdout.split())
@@ -186,7 +241,10 @@ def test_nothing_is_kept_unless_it_is_opened(ullage, bank: Context, sample: Path
     bus = bank.bus()
     subscription = bus.subscribe(FINDINGS, "alert")
     done = ullage("assess", sample, "--open", "--wait", "0")
-    assert (done.exit_code, "submitted, but not processed yet" in done.stderr) == (Exit.FAILED, True)
+    assert (done.exit_code, "submitted, but not processed yet" in done.stderr) == (
+        Exit.FAILED,
+        True,
+    )
     [record] = subscription.poll(9, 0.0)
     finding = Finding.decode(record.value, FINDING_SCHEMA)
     assert (finding.tenant, finding.capture.site, finding.total_subjects) == ("bank", "assess", 50)
@@ -218,18 +276,38 @@ def test_a_table_of_a_page_is_read_by_what_it_is_and_not_by_its_name(
     )
     path = tmp_path / name
     path.write_text(
-        f"<html><table><tr><th>买家</th><th>电话</th><th>订单号</th></tr>{''.join(cells)}</table></html>", encoding="gb18030"
+        f"<html><table><tr><th>买家</th><th>电话</th><th>订单号</th></tr>{''.join(cells)}</table></html>",
+        encoding="gb18030",
     )
     told = verdict(ullage, path)
-    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (60, "ours", 9)
+    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (
+        60,
+        "ours",
+        9,
+    )
 
 
 @pytest.mark.parametrize("end", ["", "\n  "])
-def test_a_sheet_of_excel_2003_in_xml_has_rows(ullage, bank: Context, tmp_path: Path, end: str) -> None:
-    data = [("姓名", "手机", "贷款余额"), *((p["name"], p["phone"], str(5000 + n)) for n, p in enumerate(CUSTOMERS[:60]))]
-    cells = ["".join(f'<Cell><Data ss:Type="String">{value}</Data></Cell>{end}' for value in row) for row in data]
+def test_a_sheet_of_excel_2003_in_xml_has_rows(
+    ullage, bank: Context, tmp_path: Path, end: str
+) -> None:
+    data = [
+        ("姓名", "手机", "贷款余额"),
+        *((p["name"], p["phone"], str(5000 + n)) for n, p in enumerate(CUSTOMERS[:60])),
+    ]
+    cells = [
+        "".join(f'<Cell><Data ss:Type="String">{value}</Data></Cell>{end}' for value in row)
+        for row in data
+    ]
     rows = "".join(f"<Row>{end}{own}</Row>{end}" for own in cells)
     path = tmp_path / "a.xls"
-    path.write_text(f'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook><Table>{rows}</Table></Workbook>')
+    path.write_text(
+        '<?xml version="1.0"?><?mso-application'
+        f' progid="Excel.Sheet"?><Workbook><Table>{rows}</Table></Workbook>'
+    )
     told = verdict(ullage, path)
-    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (60, "ours", 9)
+    assert (told["corroborated_rows"], told["origin"]["verdict"], told["exposure"]["row"]) == (
+        60,
+        "ours",
+        9,
+    )

@@ -33,11 +33,15 @@ def judge(
 ) -> Callable[[str, bytes], tuple[str, int, str]]:
     """Severity, row of the table and scenario of a file."""
     enrol_once(context.data, CUSTOMERS)
-    (context.data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\nbins = ["620000"]\n')
+    (context.data / "ullage.toml").write_text(
+        '[tenants.bank]\ndomains = ["bank.example"]\nbins = ["620000"]\n'
+    )
 
     def judged(name: str, body: bytes) -> tuple[str, int, str]:
         (tmp_path / name).write_bytes(body)
-        exposure = json.loads(ullage("assess", tmp_path / name, "--json").stdout)["tenants"][0]["exposure"]
+        exposure = json.loads(ullage("assess", tmp_path / name, "--json").stdout)["tenants"][0][
+            "exposure"
+        ]
         return exposure["severity"], exposure["row"], exposure["scenario"]
 
     return judged
@@ -54,15 +58,27 @@ ENTRY = "Soft: Chrome\nURL: https://{}\nUsername: {}\nPassword: Secr3t!x\n======
         ("m.bank.example/login", "zhangwei", ("medium", 6, "X4")),
     ],
 )
-def test_an_archive_of_a_stealer_with_a_login_of_staff_is_a_way_in(judge, host: str, login: str, expected: tuple) -> None:
-    others = "".join(ENTRY.format(f"site{n}.example.org/login", f"user{n}@mail.example") for n in range(20))
-    members = {"PC/Passwords.txt": (others + ENTRY.format(host, login)).encode(), "PC/System.txt": b"OS: Windows 10\n"}
+def test_an_archive_of_a_stealer_with_a_login_of_staff_is_a_way_in(
+    judge, host: str, login: str, expected: tuple
+) -> None:
+    others = "".join(
+        ENTRY.format(f"site{n}.example.org/login", f"user{n}@mail.example") for n in range(20)
+    )
+    members = {
+        "PC/Passwords.txt": (others + ENTRY.format(host, login)).encode(),
+        "PC/System.txt": b"OS: Windows 10\n",
+    }
     assert judge("logs.zip", zip_of(members)) == expected
 
 
 FORMS = {
-    "block": "URL: https://{site}/login\nUsername: {phone}\nPassword: {password}\nApplication: Chrome\n===============\n",
-    "block of a browser": "SOFT: Chrome\nHost: https://{site}/\nLogin: {mail}\nPassword: {password}\n\n",
+    "block": (
+        "URL: https://{site}/login\nUsername: {phone}\nPassword: {password}\nApplication:"
+        " Chrome\n===============\n"
+    ),
+    "block of a browser": (
+        "SOFT: Chrome\nHost: https://{site}/\nLogin: {mail}\nPassword: {password}\n\n"
+    ),
     "block in Chinese": "网址: https://{site}/\n用户名: {phone}\n密码: {password}\n\n",
     "line": "https://{site}/login:{phone}:{password}\n",
     "line of an app": "android://Y2VydA==@com.example.app/:{phone}:{password}\n",
@@ -75,14 +91,18 @@ OTHERS_FORMS = {
     "combo list": "{phone}:{password}\n",
     "login, name and password": "zhang.wei{n}:{password}:{phone}\n",
     "pictures": "https://img.{site}/{n}.jpg,{phone},{password}\n",
-    "members with a page": '{{"username":"u{n}","phone":"{phone}","password":"{password}","website":"https://{site}/"}}\n',
+    "members with a page": (
+        '{{"username":"u{n}","phone":"{phone}","password":"{password}","website":"https://{site}/"}}\n'
+    ),
 }
 APART = [customer(7 * n * n) for n in range(60)]
 """Customers whose numbers run in no steps."""
 
 
 @pytest.fixture
-def whose(context: Context, ullage: Callable, enrol_once: Callable, tmp_path: Path) -> Callable[[bytes], dict]:
+def whose(
+    context: Context, ullage: Callable, enrol_once: Callable, tmp_path: Path
+) -> Callable[[bytes], dict]:
     """What is said of an archive with this in `Passwords.txt`."""
     enrol_once(context.data, APART)
 
@@ -96,21 +116,36 @@ def whose(context: Context, ullage: Callable, enrol_once: Callable, tmp_path: Pa
 
 def passwords(form: str, people: list[dict[str, str]] = APART) -> bytes:
     rows = [
-        form.format(n=n, site=f"site{n % 7}.example.org", phone=one["phone"], mail=one["email"], password=f"Secr3t!{n}x")
+        form.format(
+            n=n,
+            site=f"site{n % 7}.example.org",
+            phone=one["phone"],
+            mail=one["email"],
+            password=f"Secr3t!{n}x",
+        )
         for n, one in enumerate(people)
     ]
     return "".join(rows).encode()
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(whose, form: str) -> None:
+def test_logins_of_our_customers_at_others_sites_are_from_their_own_computers(
+    whose, form: str
+) -> None:
     told = whose(passwords(FORMS[form]))
     reasons = [reason[2:] for reason in told["origin"]["reasons"] if reason[0] == "O17"]
     assert (told["customers"], told["origin"]["verdict"]) == (60, "devices")
-    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == ("medium", 6, "fraud_queue")
+    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == (
+        "medium",
+        6,
+        "fraud_queue",
+    )
     assert told["next_step"].startswith("Reset logins today")
     assert reasons == [
-        ["60 rows in the form of a stealer log, logins at others' sites", "60行呈窃密木马日志格式，系他方网站登录信息"]
+        [
+            "60 rows in the form of a stealer log, logins at others' sites",
+            "60行呈窃密木马日志格式，系他方网站登录信息",
+        ]
     ]
 
 
@@ -122,7 +157,9 @@ def test_passwords_without_the_address_of_a_site_are_of_no_stealer(whose, form: 
 
 
 def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is(whose) -> None:
-    listed = "".join(f"{one['name']},{one['phone']},{one['resident_id']}\n" for one in APART[:40]).encode()
+    listed = "".join(
+        f"{one['name']},{one['phone']},{one['resident_id']}\n" for one in APART[:40]
+    ).encode()
     told = whose(passwords(FORMS["line"], APART[40:]) + b"\n" + listed)
     assert told["origin"]["verdict"] == "ours"
 
@@ -130,15 +167,26 @@ def test_rows_of_a_stealer_beside_a_list_with_names_do_not_say_whose_the_list_is
 @pytest.mark.parametrize("row", [{"md5": "phone"}, {"a": "phone", "b": "resident_id"}])
 def test_digests_without_a_label_are_of_what_our_customers_have(judge, row: dict[str, str]) -> None:
     lines = [
-        json.dumps({label: hashlib.md5(person[kind].encode()).hexdigest() for label, kind in row.items()}) for person in CUSTOMERS
+        json.dumps(
+            {label: hashlib.md5(person[kind].encode()).hexdigest() for label, kind in row.items()}
+        )
+        for person in CUSTOMERS
     ]
     severity, _, scenario = judge("digests.jsonl", "\n".join(lines).encode())
     assert (severity, scenario) == ("medium", "X18")
 
 
 CARDS = (
-    *("{name}|{card}|{expiry}|{cvv}|{phone}", "{card}----{expiry}----{cvv}----{phone}", "{name},{phone},{card},{cvv},{expiry}"),
-    *("{card}|{month}|{year}|{cvv}|{name}|{phone}", "{card}:{expiry}:{cvv}:{phone}", "{name}----{phone}----{card}----{cvv}"),
+    *(
+        "{name}|{card}|{expiry}|{cvv}|{phone}",
+        "{card}----{expiry}----{cvv}----{phone}",
+        "{name},{phone},{card},{cvv},{expiry}",
+    ),
+    *(
+        "{card}|{month}|{year}|{cvv}|{name}|{phone}",
+        "{card}:{expiry}:{cvv}:{phone}",
+        "{name}----{phone}----{card}----{cvv}",
+    ),
     *("{name} {phone} {card} cvv {cvv}", "{name} {phone} {card} {expiry} {cvv}"),
 )
 
@@ -169,5 +217,10 @@ def test_four_cards_with_their_codes_and_no_header_are_grave(judge, written: str
     ],
 )
 def test_what_else_stands_behind_a_card_is_no_code(values: list[str]) -> None:
-    rows = rows_of_texts("\n".join(f"{card(n)}|{value}|{phone(n)}" for n, value in enumerate(values)))
-    assert {label for row in range(4) for label in fields_of(rows, row)} & {"CVV", "EXPIRY"} == set()
+    rows = rows_of_texts(
+        "\n".join(f"{card(n)}|{value}|{phone(n)}" for n, value in enumerate(values))
+    )
+    assert {label for row in range(4) for label in fields_of(rows, row)} & {
+        "CVV",
+        "EXPIRY",
+    } == set()

@@ -1,4 +1,6 @@
-"""`ullage assess`: what was not read, the exit codes, one tenant alone, and the customers' handles as CSV."""
+"""`ullage assess`: what was not read, the exit codes, one tenant alone, and the customers'
+handles as CSV.
+"""
 
 import base64
 import csv
@@ -42,35 +44,70 @@ def zip_of(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def rows(count: int) -> str:
-    lines = [f"{p['name']},{p['phone']},{p['resident_id']},{n}5000" for n, p in enumerate(CUSTOMERS[:count])]
+    lines = [
+        f"{p['name']},{p['phone']},{p['resident_id']},{n}5000"
+        for n, p in enumerate(CUSTOMERS[:count])
+    ]
     return "\n".join(["姓名,手机号,身份证,借款金额", *lines])
 
 
 PLUMBING = {
-    "docProps/core.xml": b"<p:coreProperties xmlns:p='urn:p'><p:revision>1</p:revision></p:coreProperties>",
-    "docProps/app.xml": b"<Properties><Application>Microsoft Office Word</Application></Properties>",
-    "docMetadata/LabelInfo.xml": b'<l:labelList xmlns:l="urn:l"><l:label id="{7F1B3F6E}" method="Standard"/></l:labelList>',
-    "customXml/_rels/item1.xml.rels": b'<Relationships><Relationship Id="rId1" Target="itemProps1.xml"/></Relationships>',
-    "customXml/itemProps1.xml": b'<?xml version="1.0"?><ds:datastoreItem xmlns:ds="urn:ds" ds:itemID="{7F1B3F6E-1C2D}"/>',
-    "customXml/item1.xml": b'<?xml version="1.0"?><b:Sources SelectedStyle="/APA.XSL" StyleName="APA" Version="6"'
-    b' xmlns:b="http://schemas.openxmlformats.org/officeDocument/2006/bibliography"></b:Sources>',
-    "customXml/item2.xml": b'<ct:contentTypeSchema ct:_="" xmlns:ct="http://schemas.microsoft.com/office/2006/metadata/contentType">'
-    b'<xsd:element name="Title" type="dms:Text" xmlns:xsd="urn:xsd"/></ct:contentTypeSchema>',
-    "customXml/item3.xml": b'<FormTemplates xmlns="http://schemas.microsoft.com/sharepoint/v3/contenttype/forms">'
-    b"<Display>DocumentLibraryForm</Display></FormTemplates>",
-    "customXml/item4.xml": b'<p:properties p:version="1" xmlns:p="http://schemas.microsoft.com/office/2006/metadata/properties">'
-    b"<documentManagement/></p:properties>",
-    "customXml/item5.xml": b'<?xml version="1.0" encoding="UTF-8"?><rows xmlns="urn:loans"><row/></rows>',
+    "docProps/core.xml": (
+        b"<p:coreProperties xmlns:p='urn:p'><p:revision>1</p:revision></p:coreProperties>"
+    ),
+    "docProps/app.xml": (
+        b"<Properties><Application>Microsoft Office Word</Application></Properties>"
+    ),
+    "docMetadata/LabelInfo.xml": (
+        b'<l:labelList xmlns:l="urn:l"><l:label id="{7F1B3F6E}" method="Standard"/></l:labelList>'
+    ),
+    "customXml/_rels/item1.xml.rels": (
+        b'<Relationships><Relationship Id="rId1" Target="itemProps1.xml"/></Relationships>'
+    ),
+    "customXml/itemProps1.xml": (
+        b'<?xml version="1.0"?><ds:datastoreItem xmlns:ds="urn:ds" ds:itemID="{7F1B3F6E-1C2D}"/>'
+    ),
+    "customXml/item1.xml": (
+        b'<?xml version="1.0"?><b:Sources SelectedStyle="/APA.XSL" StyleName="APA" Version="6"'
+        b' xmlns:b="http://schemas.openxmlformats.org/officeDocument/2006/bibliography"></b:Sources>'
+    ),
+    "customXml/item2.xml": (
+        b'<ct:contentTypeSchema ct:_=""'
+        b' xmlns:ct="http://schemas.microsoft.com/office/2006/metadata/contentType"><xsd:element'
+        b' name="Title" type="dms:Text" xmlns:xsd="urn:xsd"/></ct:contentTypeSchema>'
+    ),
+    "customXml/item3.xml": (
+        b'<FormTemplates xmlns="http://schemas.microsoft.com/sharepoint/v3/contenttype/forms">'
+        b"<Display>DocumentLibraryForm</Display></FormTemplates>"
+    ),
+    "customXml/item4.xml": (
+        b'<p:properties p:version="1"'
+        b' xmlns:p="http://schemas.microsoft.com/office/2006/metadata/properties">'
+        b"<documentManagement/></p:properties>"
+    ),
+    "customXml/item5.xml": (
+        b'<?xml version="1.0" encoding="UTF-8"?><rows xmlns="urn:loans"><row/></rows>'
+    ),
 }
 """What office programs put into a document in which nobody wrote anything."""
 NOTHING_WRITTEN = {
     "mimetype": b"application/vnd.oasis.opendocument.text",
-    "content.xml": b"<o:document-content xmlns:o='urn:o' xmlns:t='urn:t'><o:body><t:p/></o:body></o:document-content>",
+    "content.xml": (
+        b"<o:document-content xmlns:o='urn:o'"
+        b" xmlns:t='urn:t'><o:body><t:p/></o:body></o:document-content>"
+    ),
     "styles.xml": b"<s/>",
-    "meta.xml": b"<o:document-meta xmlns:o='urn:o'><o:generator>LibreOffice/7.4</o:generator></o:document-meta>",
+    "meta.xml": (
+        b"<o:document-meta"
+        b" xmlns:o='urn:o'><o:generator>LibreOffice/7.4</o:generator></o:document-meta>"
+    ),
     "settings.xml": b"<o:settings xmlns:o='urn:o'><o:item o:name='Zoom'>100</o:item></o:settings>",
-    "manifest.rdf": b'<rdf:RDF xmlns:rdf="urn:rdf"><rdf:Description rdf:about="styles.xml"/></rdf:RDF>',
-    "META-INF/manifest.xml": b"<m:manifest xmlns:m='urn:m'><m:file-entry m:full-path='content.xml'/></m:manifest>",
+    "manifest.rdf": (
+        b'<rdf:RDF xmlns:rdf="urn:rdf"><rdf:Description rdf:about="styles.xml"/></rdf:RDF>'
+    ),
+    "META-INF/manifest.xml": (
+        b"<m:manifest xmlns:m='urn:m'><m:file-entry m:full-path='content.xml'/></m:manifest>"
+    ),
     "Thumbnails/thumbnail.png": PICTURE,
     "layout-cache": bytes((5, 0, 1, 0)) * 16,
     "Configurations2/accelerator/current.xml": b"",
@@ -79,34 +116,60 @@ SLIDE = b"<p:sld xmlns:p='urn:p' xmlns:a='urn:a'><a:p/></p:sld>"
 SAYS_NOTHING = {
     "blank.docx": (builders.docx_of("<w:p/>"), "empty"),
     "blank-as-word-makes-it.docx": (builders.docx_of("<w:p/>", PLUMBING), "empty"),
-    "blank.xlsx": (builders.xlsx_of({"Sheet1": ""}, more={"docProps/app.xml": PLUMBING["docProps/app.xml"]}), "empty"),
-    "blank.pptx": (builders.zip_of({"[Content_Types].xml": b"<Types/>", "ppt/slides/slide1.xml": SLIDE, **PLUMBING}), "empty"),
+    "blank.xlsx": (
+        builders.xlsx_of({"Sheet1": ""}, more={"docProps/app.xml": PLUMBING["docProps/app.xml"]}),
+        "empty",
+    ),
+    "blank.pptx": (
+        builders.zip_of(
+            {"[Content_Types].xml": b"<Types/>", "ppt/slides/slide1.xml": SLIDE, **PLUMBING}
+        ),
+        "empty",
+    ),
     "blank.odt": (builders.zip_of(NOTHING_WRITTEN), "empty"),
-    "scan.docx": (builders.docx_of("<w:p/>", {**PLUMBING, "word/media/image1.png": PICTURE}), "image"),
+    "scan.docx": (
+        builders.docx_of("<w:p/>", {**PLUMBING, "word/media/image1.png": PICTURE}),
+        "image",
+    ),
     "blank.txt": (b" \r\n\t\n", "empty"),
     "marks.txt": (b"-----\n.....\n", "empty"),
     "mark.txt": (b"\xef\xbb\xbf", "empty"),
     "one-byte.bin": (b"\xff" * 5000, "empty"),
     "nothing.gz": (gzip.compress(b""), "empty"),
     "tags.html": (b"<html><head></head><body><p></p></body></html>", "empty"),
-    "picture.html": (b"<html><img src='data:image/png;base64," + base64.b64encode(PICTURE) + b"'></html>", "image"),
-    "picture.svg": (b"<svg><image href='data:image/png;base64," + base64.b64encode(PICTURE) + b"'/></svg>", "image"),
+    "picture.html": (
+        b"<html><img src='data:image/png;base64," + base64.b64encode(PICTURE) + b"'></html>",
+        "image",
+    ),
+    "picture.svg": (
+        b"<svg><image href='data:image/png;base64," + base64.b64encode(PICTURE) + b"'/></svg>",
+        "image",
+    ),
     "cipher.b64": (base64.encodebytes(b"Salted__" + NOISE(3000)), "unrecognised"),
     "cipher-one-line.b64": (base64.b64encode(NOISE(3000)), "unrecognised"),
     "cipher-url.b64": (base64.urlsafe_b64encode(NOISE(3000)), "unrecognised"),
     "cipher.hex": (NOISE(3000).hex().encode(), "unrecognised"),
-    "cipher.pem": (b"-----BEGIN CMS-----\n" + base64.encodebytes(NOISE(3000)) + b"-----END CMS-----\n", "unrecognised"),
+    "cipher.pem": (
+        b"-----BEGIN CMS-----\n" + base64.encodebytes(NOISE(3000)) + b"-----END CMS-----\n",
+        "unrecognised",
+    ),
     "short.bin": (NOISE(30), "unrecognised"),
 }
 
 
 @pytest.mark.parametrize("name", SAYS_NOTHING)
-def test_what_holds_nothing_to_read_has_no_verdict(ullage, bank: Context, tmp_path: Path, name: str) -> None:
+def test_what_holds_nothing_to_read_has_no_verdict(
+    ullage, bank: Context, tmp_path: Path, name: str
+) -> None:
     body, reason = SAYS_NOTHING[name]
     (tmp_path / name).write_bytes(body)
     told = ullage("assess", tmp_path / name, "--json")
     whole = json.loads(told.stdout)
-    assert (told.exit_code, whole["verdict"], [one["reason"] for one in whole["not_read"]]) == (3, "no verdict", [reason])
+    assert (told.exit_code, whole["verdict"], [one["reason"] for one in whole["not_read"]]) == (
+        3,
+        "no verdict",
+        [reason],
+    )
     shown = ullage("assess", tmp_path / name)
     assert shown.exit_code == Exit.NO_VERDICT
     assert "NO VERDICT" in shown.stdout
@@ -121,17 +184,29 @@ def as_parts(row: dict[str, str]) -> dict[str, bytes]:
         "attributes": f'<r><c n="{name}" p="{number}"/></r>'.encode(),
         "cdata": f"<r><![CDATA[{name},{number}]]></r>".encode(),
         "remark": f"<r><!-- {name} {number} --></r>".encode(),
-        "utf-16": f'<?xml version="1.0" encoding="UTF-16"?><r><n>{name}</n><p>{number}</p></r>'.encode("utf-16"),
-        "gb18030": f'<?xml version="1.0" encoding="GB18030"?><r><n>{name}</n><p>{number}</p></r>'.encode("gb18030"),
+        "utf-16": (
+            f'<?xml version="1.0" encoding="UTF-16"?><r><n>{name}</n><p>{number}</p></r>'.encode(
+                "utf-16"
+            )
+        ),
+        "gb18030": (
+            f'<?xml version="1.0" encoding="GB18030"?><r><n>{name}</n><p>{number}</p></r>'.encode(
+                "gb18030"
+            )
+        ),
     }
 
 
 @pytest.mark.parametrize("how", as_parts(customer(0)))
 @pytest.mark.parametrize("number", [7, 9_000], ids=["a customer", "a stranger"])
-def test_custom_xml_of_a_blank_document_is_read(ullage, bank: Context, tmp_path: Path, how: str, number: int) -> None:
+def test_custom_xml_of_a_blank_document_is_read(
+    ullage, bank: Context, tmp_path: Path, how: str, number: int
+) -> None:
     row = {**customer(number % 400), "phone": phone(number)}
     path = tmp_path / "a.docx"
-    path.write_bytes(builders.docx_of("<w:p/>", {**PLUMBING, "customXml/item6.xml": as_parts(row)[how]}))
+    path.write_bytes(
+        builders.docx_of("<w:p/>", {**PLUMBING, "customXml/item6.xml": as_parts(row)[how]})
+    )
     told = json.loads(ullage("assess", path, "--json").stdout)
     found = number == 7
     assert (told["verdict"], told["not_read"]) == ("exposed" if found else "nobody", [])
@@ -140,22 +215,41 @@ def test_custom_xml_of_a_blank_document_is_read(ullage, bank: Context, tmp_path:
 
 @pytest.mark.parametrize("between", ["", "\n    "], ids=["one line", "a line a value"])
 @pytest.mark.parametrize("how", ["elements", "attributes"])
-def test_records_of_custom_xml_are_rows(ullage, bank: Context, tmp_path: Path, how: str, between: str) -> None:
+def test_records_of_custom_xml_are_rows(
+    ullage, bank: Context, tmp_path: Path, how: str, between: str
+) -> None:
     fields = {"姓名": "name", "phone": "phone", "证件号": "resident_id"}
     records = [{label: row[kind] for label, kind in fields.items()} for row in CUSTOMERS[:60]]
     written = {
-        "elements": [f"<c>{between}{between.join(f'<{k}>{v}</{k}>' for k, v in one.items())}{between}</c>" for one in records],
-        "attributes": ["<c " + " ".join(f'{k}="{v}"' for k, v in one.items()) + "/>" for one in records],
+        "elements": [
+            f"<c>{between}{between.join(f'<{k}>{v}</{k}>' for k, v in one.items())}{between}</c>"
+            for one in records
+        ],
+        "attributes": [
+            "<c " + " ".join(f'{k}="{v}"' for k, v in one.items()) + "/>" for one in records
+        ],
     }
     path = tmp_path / "a.docx"
-    path.write_bytes(builders.docx_of("<w:p/>", {"customXml/item1.xml": f"<r>{between.join(written[how])}</r>".encode()}))
+    path.write_bytes(
+        builders.docx_of(
+            "<w:p/>", {"customXml/item1.xml": f"<r>{between.join(written[how])}</r>".encode()}
+        )
+    )
     told = json.loads(ullage("assess", path, "--json").stdout)
     [tenant] = told["tenants"]
-    assert (told["rows"], tenant["corroborated_rows"], tenant["origin"]["verdict"]) == (60, 60, "ours")
+    assert (told["rows"], tenant["corroborated_rows"], tenant["origin"]["verdict"]) == (
+        60,
+        60,
+        "ours",
+    )
 
 
-@pytest.mark.parametrize("members", [{}, {"a.txt": b"", "b.txt": b""}, {"a.txt": b" \n"}], ids=["none", "empty", "blank"])
-def test_an_archive_of_nothing_has_no_verdict(ullage, bank: Context, tmp_path: Path, members: dict[str, bytes]) -> None:
+@pytest.mark.parametrize(
+    "members", [{}, {"a.txt": b"", "b.txt": b""}, {"a.txt": b" \n"}], ids=["none", "empty", "blank"]
+)
+def test_an_archive_of_nothing_has_no_verdict(
+    ullage, bank: Context, tmp_path: Path, members: dict[str, bytes]
+) -> None:
     done = ullage("assess", zip_of(tmp_path / "a.zip", members), "--json")
     assert (done.exit_code, json.loads(done.stdout)["verdict"]) == (Exit.NO_VERDICT, "no verdict")
 
@@ -164,8 +258,10 @@ def test_an_archive_of_nothing_has_no_verdict(ullage, bank: Context, tmp_path: P
     "body",
     [
         "今日无事".encode(),
-        base64.encodebytes(("\n".join(phone(n) for n in range(10**6, 10**6 + 200))).encode()),  # read: it is text
-        b"name,token\n" + b"\n".join(f"user{n},{base64.b64encode(NOISE(60)).decode()}".encode() for n in range(50)),
+        # read: it is text
+        base64.encodebytes(("\n".join(phone(n) for n in range(10**6, 10**6 + 200))).encode()),
+        b"name,token\n"
+        + b"\n".join(f"user{n},{base64.b64encode(NOISE(60)).decode()}".encode() for n in range(50)),
         b"<html><body>nobody</body></html>",
         b"a" * 9000 + b" b",
         b"-" * 5000 + b"\nnobody\n",
@@ -175,10 +271,16 @@ def test_an_archive_of_nothing_has_no_verdict(ullage, bank: Context, tmp_path: P
 def test_what_was_read_is_nobody(ullage, bank: Context, tmp_path: Path, body: bytes) -> None:
     (tmp_path / "a").write_bytes(body)
     done = ullage("assess", tmp_path / "a", "--json")
-    assert (done.exit_code, json.loads(done.stdout)["verdict"], json.loads(done.stdout)["not_read"]) == (0, "nobody", [])
+    assert (
+        done.exit_code,
+        json.loads(done.stdout)["verdict"],
+        json.loads(done.stdout)["not_read"],
+    ) == (0, "nobody", [])
 
 
-def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(ullage, bank: Context, tmp_path: Path) -> None:
+def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(rows(5).encode() + b"\n\n" + base64.encodebytes(NOISE(9000)))
     done = ullage("assess", path)
@@ -187,7 +289,9 @@ def test_customers_beside_a_block_that_is_no_text_are_at_least_so_many(ullage, b
     assert "NO VERDICT" not in done.stdout
 
 
-def test_no_verdict_says_what_to_ask_for_and_names_the_member_once(ullage, bank: Context, tmp_path: Path) -> None:
+def test_no_verdict_says_what_to_ask_for_and_names_the_member_once(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path = zip_of(tmp_path / "sent.zip", {"shots/1.png": PICTURE, "note.txt": "看图".encode()})
     shown = " ".join(ullage("assess", path).stdout.split())
     assert "sent.zip!/shots/1.png: image, not read" in shown
@@ -196,7 +300,9 @@ def test_no_verdict_says_what_to_ask_for_and_names_the_member_once(ullage, bank:
     assert shown.index("NO VERDICT") < shown.index("tenant bank")
 
 
-def test_a_tenant_without_a_watchlist_is_said_and_is_no_nobody(ullage, bank: Context, tmp_path: Path) -> None:
+def test_a_tenant_without_a_watchlist_is_said_and_is_no_nobody(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     make_tenant(bank.keys, "other")
     (tmp_path / "a.txt").write_text("nobody")
     done = ullage("assess", tmp_path / "a.txt")
@@ -213,11 +319,16 @@ def test_one_tenant_alone(ullage, bank: Context, tmp_path: Path) -> None:
     enrol(bank, "other", CUSTOMERS[:50], "none")
     path = tmp_path / "a.csv"
     path.write_text(rows(9), encoding="utf-8")
-    assert [t["tenant"] for t in json.loads(ullage("assess", path, "--json").stdout)["tenants"]] == ["bank", "other"]
+    assert [
+        t["tenant"] for t in json.loads(ullage("assess", path, "--json").stdout)["tenants"]
+    ] == ["bank", "other"]
     told = json.loads(ullage("assess", path, "--json", "--tenant", "other").stdout)
     assert [(t["tenant"], t["customers"]) for t in told["tenants"]] == [("other", 9)]
     make_tenant(bank.keys, "keyed")
-    for name, said in (("nobody", "known: bank, keyed, other"), ("keyed", "no customer list of tenant keyed")):
+    for name, said in (
+        ("nobody", "known: bank, keyed, other"),
+        ("keyed", "no customer list of tenant keyed"),
+    ):
         done = ullage("assess", path, "--tenant", name)
         assert said in str(done.exception)
         assert done.exception.exit_code == Exit.USAGE
@@ -226,7 +337,10 @@ def test_one_tenant_alone(ullage, bank: Context, tmp_path: Path) -> None:
 def test_the_canarys_people_are_no_tenant_of_a_file(ullage, bank: Context, tmp_path: Path) -> None:
     enrol(bank, "ullage-canary", CUSTOMERS[:3], "none")
     (tmp_path / "a.csv").write_text(rows(3), encoding="utf-8")
-    assert [t["tenant"] for t in json.loads(ullage("assess", tmp_path / "a.csv", "--json").stdout)["tenants"]] == ["bank"]
+    assert [
+        t["tenant"]
+        for t in json.loads(ullage("assess", tmp_path / "a.csv", "--json").stdout)["tenants"]
+    ] == ["bank"]
 
 
 SEVERITIES = ["noise", "notice", "low", "medium", "high", "statutory"]
@@ -237,31 +351,48 @@ def test_fail_on_a_severity(ullage, bank: Context, tmp_path: Path, bar: str) -> 
     path = tmp_path / "a.csv"
     path.write_text(rows(60), encoding="utf-8")
     told = json.loads(ullage("assess", path, "--json").stdout)
-    is_as_severe = SEVERITIES.index(told["tenants"][0]["exposure"]["severity"]) >= SEVERITIES.index(bar)
-    assert ullage("assess", path, "--fail-on", bar).exit_code == (Exit.EXPOSED if is_as_severe else Exit.DONE)
+    is_as_severe = SEVERITIES.index(told["tenants"][0]["exposure"]["severity"]) >= SEVERITIES.index(
+        bar
+    )
+    assert ullage("assess", path, "--fail-on", bar).exit_code == (
+        Exit.EXPOSED if is_as_severe else Exit.DONE
+    )
     part = zip_of(tmp_path / "part.zip", {"a.csv": path.read_bytes(), "b.png": PICTURE})
-    assert ullage("assess", part, "--fail-on", bar).exit_code == (Exit.EXPOSED if is_as_severe else Exit.NO_VERDICT)
+    assert ullage("assess", part, "--fail-on", bar).exit_code == (
+        Exit.EXPOSED if is_as_severe else Exit.NO_VERDICT
+    )
 
 
-def test_fail_on_is_a_severity_and_fail_is_any_customer(ullage, bank: Context, tmp_path: Path) -> None:
+def test_fail_on_is_a_severity_and_fail_is_any_customer(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(1), encoding="utf-8")
     done = ullage("assess", path, "--fail-on", "grave")
-    assert (done.exception.exit_code, "low, medium, high" in str(done.exception)) == (Exit.USAGE, True)
+    assert (done.exception.exit_code, "low, medium, high" in str(done.exception)) == (
+        Exit.USAGE,
+        True,
+    )
     assert ullage("assess", path, "--fail").exit_code == Exit.EXPOSED
     path.write_text("nobody")
     assert ullage("assess", path, "--fail").exit_code == Exit.DONE
 
 
-def test_the_customers_as_csv_hold_handles_and_never_a_value(ullage, bank: Context, tmp_path: Path) -> None:
+def test_the_customers_as_csv_hold_handles_and_never_a_value(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     enrol(bank, "other", CUSTOMERS[:2], "none")
     path, out = tmp_path / "a.csv", tmp_path / "out.csv"
-    path.write_text(f"{rows(30)}\n\n{CUSTOMERS[40]['phone']}\n{CUSTOMERS[0]['phone']}\n", encoding="utf-8")
+    path.write_text(
+        f"{rows(30)}\n\n{CUSTOMERS[40]['phone']}\n{CUSTOMERS[0]['phone']}\n", encoding="utf-8"
+    )
     done = ullage("assess", path, "--customers", out)
     assert "33 customers written" in done.stderr
     assert out.stat().st_mode & 0o777 == 0o600
     found = list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
-    by_tenant = {name: [row for row in found if row["tenant"] == name] for name in ("bank", "other")}
+    by_tenant = {
+        name: [row for row in found if row["tenant"] == name] for name in ("bank", "other")
+    }
     assert (len(by_tenant["bank"]), len(by_tenant["other"])) == (31, 2)
     assert len({row["handle"] for row in found}) == 33
     assert {row["kinds"] for row in by_tenant["other"]} == {"phone resident_id"}
@@ -269,35 +400,60 @@ def test_the_customers_as_csv_hold_handles_and_never_a_value(ullage, bank: Conte
     assert max(int(row["rows"]) for row in by_tenant["bank"]) == 2
     assert {"ID LOAN NAME PHONE"} <= {row["fields"] for row in found}
     text = out.read_text(encoding="utf-8") + done.output
-    assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id", "customer_ref") if p[kind] in text]
+    assert not [
+        p
+        for p in CUSTOMERS
+        for kind in ("name", "phone", "resident_id", "customer_ref")
+        if p[kind] in text
+    ]
 
 
 def test_the_customers_csv_is_what_resolve_reads(ullage, context: Context, tmp_path: Path) -> None:
     source, path, out = tmp_path / "customers.csv", tmp_path / "a.csv", tmp_path / "out.csv"
     columns = ("customer_ref", "name", "phone", "resident_id")
-    source.write_text("\n".join(map(",".join, (columns, *([p[c] for c in columns] for p in CUSTOMERS)))), encoding="utf-8")
+    source.write_text(
+        "\n".join(map(",".join, (columns, *([p[c] for c in columns] for p in CUSTOMERS)))),
+        encoding="utf-8",
+    )
     assert ullage("watchlist", "load", source, "--tenant", "bank").exit_code == 0
     path.write_text(rows(7), encoding="utf-8")
     assert ullage("assess", path, "--customers", out).exit_code == 0
     done = ullage("subjects", "resolve", out, "--case", "C1", "--reason", "call them")
     assert done.exit_code == 0
-    assert sorted(row["customer_ref"] for row in csv.DictReader(done.stdout.splitlines())) == [f"C{n:06d}" for n in range(7)]
+    assert sorted(row["customer_ref"] for row in csv.DictReader(done.stdout.splitlines())) == [
+        f"C{n:06d}" for n in range(7)
+    ]
 
 
-def test_where_the_customers_cannot_go_is_said_before_anything_is_read(ullage, bank: Context, tmp_path: Path) -> None:
+def test_where_the_customers_cannot_go_is_said_before_anything_is_read(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(rows(1), encoding="utf-8")
-    for out, said in (("-", "wants a file"), (tmp_path, "is a folder"), (path, "the file that is assessed")):
+    for out, said in (
+        ("-", "wants a file"),
+        (tmp_path, "is a folder"),
+        (path, "the file that is assessed"),
+    ):
         done = ullage("assess", path, "--customers", out)
-        assert (said in str(done.exception), done.exception.exit_code, done.stdout) == (True, Exit.USAGE, "")
+        assert (said in str(done.exception), done.exception.exit_code, done.stdout) == (
+            True,
+            Exit.USAGE,
+            "",
+        )
     done = ullage("assess", path, "--customers", tmp_path / "none" / "out.csv")
     assert "is no folder" in str(done.exception)
     assert path.read_text(encoding="utf-8") == rows(1)
 
 
-def test_a_login_of_staff_is_an_exposure_though_no_customer_is_in_it(ullage, bank: Context, tmp_path: Path) -> None:
+def test_a_login_of_staff_is_an_exposure_though_no_customer_is_in_it(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     settings = bank.data / "ullage.toml"
-    settings.write_text(settings.read_text() + '[tenants.bank]\ndomains = ["bank.example"]\nstaff = ["oa.bank.example"]\n')
+    settings.write_text(
+        settings.read_text()
+        + '[tenants.bank]\ndomains = ["bank.example"]\nstaff = ["oa.bank.example"]\n'
+    )
     path = tmp_path / "passwords.txt"
     path.write_text("URL: https://oa.bank.example/login\nUsername: zhangwei\nPassword: Hr@2026!\n")
     done = ullage("assess", path, "--fail")

@@ -1,4 +1,6 @@
-"""Files that are dropped on the page: judged by match, on a unix socket, in a process of their own."""
+"""Files that are dropped on the page: judged by match, on a unix socket, in a process of their
+own.
+"""
 
 import base64
 import contextlib
@@ -47,7 +49,12 @@ from ullage.security.signing import SIGNATURE, SIGNER, record_parts
 from ullage.settings import Context
 
 CUSTOMERS = [customer(n) for n in range(60)]
-LEAK = "\n".join(["姓名,手机,身份证", *(",".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:50])]).encode()
+LEAK = "\n".join(
+    [
+        "姓名,手机,身份证",
+        *(",".join((p["name"], p["phone"], p["resident_id"])) for p in CUSTOMERS[:50]),
+    ]
+).encode()
 
 
 @pytest.fixture
@@ -126,15 +133,22 @@ def told(lines: list[dict], name: str) -> list:
 
 
 @pytest.fixture(scope="module")
-def dropped(tmp_path_factory: pytest.TempPathFactory, initialised: Path, enrol_once: Callable) -> tuple[list[dict], Path]:
+def dropped(
+    tmp_path_factory: pytest.TempPathFactory, initialised: Path, enrol_once: Callable
+) -> tuple[list[dict], Path]:
     """What is answered of `LEAK`, with its finding, and the data folder where it was judged."""
     data = shutil.copytree(initialised, tmp_path_factory.mktemp("dropped") / "data")
     enrol_once(data, CUSTOMERS, "none")
-    with listening(Context(data), Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    with listening(
+        Context(data),
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         return assessed(data, LEAK, hold_bytes=2**26), data
 
 
-def test_a_dropped_file_has_the_verdict_that_the_command_gives(dropped: tuple, bank: Context, ullage, tmp_path: Path) -> None:
+def test_a_dropped_file_has_the_verdict_that_the_command_gives(
+    dropped: tuple, bank: Context, ullage, tmp_path: Path
+) -> None:
     [verdict] = told(dropped[0], "verdict")
     (tmp_path / "leak.csv").write_bytes(LEAK)
     by_command = json.loads(ullage("assess", tmp_path / "leak.csv", "--json").stdout)
@@ -143,7 +157,9 @@ def test_a_dropped_file_has_the_verdict_that_the_command_gives(dropped: tuple, b
     assert verdict["tenants"][0]["customers"] == 50
 
 
-def test_the_customers_come_as_the_command_writes_them(dropped: tuple, bank: Context, ullage, tmp_path: Path) -> None:
+def test_the_customers_come_as_the_command_writes_them(
+    dropped: tuple, bank: Context, ullage, tmp_path: Path
+) -> None:
     lines, _ = dropped
     (tmp_path / "leak.csv").write_bytes(LEAK)
     ullage("assess", tmp_path / "leak.csv", "--customers", tmp_path / "out.csv")
@@ -152,7 +168,9 @@ def test_the_customers_come_as_the_command_writes_them(dropped: tuple, bank: Con
     assert len(list(csv.DictReader(io.StringIO(told_here)))) == 50
 
 
-def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(bank: Context, outcomes: Counter) -> None:
+def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(
+    bank: Context, outcomes: Counter
+) -> None:
     (bank.data / "ullage.toml").write_text("[match]\ncapture_matches = 10\n")
     with listening(Context(bank.data), outcomes):
         lines = assessed(bank.data, LEAK)
@@ -161,14 +179,27 @@ def test_customers_beyond_the_matches_that_are_listed_are_named_all_the_same(ban
     assert sum(bool(row["kinds"]) for row in rows) < 50
 
 
-def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(dropped: tuple) -> None:
+def test_nothing_of_the_file_is_written_and_nothing_of_its_values_is_answered(
+    dropped: tuple,
+) -> None:
     lines, data = dropped
     written = b"".join(path.read_bytes() for path in data.rglob("*") if path.is_file())
-    found = base64.b64decode(told(lines, "finding")[0]["value"]) + json.dumps(lines, ensure_ascii=False).encode() + written
-    assert not [p for p in CUSTOMERS for kind in ("name", "phone", "resident_id") if p[kind].encode() in found]
+    found = (
+        base64.b64decode(told(lines, "finding")[0]["value"])
+        + json.dumps(lines, ensure_ascii=False).encode()
+        + written
+    )
+    assert not [
+        p
+        for p in CUSTOMERS
+        for kind in ("name", "phone", "resident_id")
+        if p[kind].encode() in found
+    ]
 
 
-def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(dropped: tuple, served: Path, bank: Context) -> None:
+def test_findings_that_come_back_are_put_on_the_bus_as_assess_signs_them(
+    dropped: tuple, served: Path, bank: Context
+) -> None:
     """The keys of this data folder are those of the one where the file was judged."""
     held = told(dropped[0], "finding")
     assert Context(dropped[1]).bus().subscribe(FINDINGS, "test").poll(9, 0.0) == []
@@ -199,7 +230,9 @@ def test_what_is_too_large_to_be_held_says_so(served: Path) -> None:
 
 
 @pytest.mark.parametrize("spoilt", ["value", "id", "signer"])
-def test_a_finding_that_was_changed_is_not_opened(dropped: tuple, served: Path, bank: Context, spoilt: str) -> None:
+def test_a_finding_that_was_changed_is_not_opened(
+    dropped: tuple, served: Path, bank: Context, spoilt: str
+) -> None:
     held = copy.deepcopy(told(dropped[0], "finding")[0])
     if spoilt == "value":
         held["value"] = base64.b64encode(base64.b64decode(held["value"]) + b" ").decode()
@@ -233,8 +266,13 @@ def test_what_could_not_be_looked_at_has_no_verdict_and_says_why(served: Path) -
 
 def test_containers_are_read(served: Path) -> None:
     cells = [line.split(",") for line in LEAK.decode().splitlines()]
-    rows = "".join("<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>" for row in cells)
-    [verdict] = told(assessed(served, builders.xlsx_of({"Sheet1": rows}), name="leak.xlsx"), "verdict")
+    rows = "".join(
+        "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>"
+        for row in cells
+    )
+    [verdict] = told(
+        assessed(served, builders.xlsx_of({"Sheet1": rows}), name="leak.xlsx"), "verdict"
+    )
     assert verdict["tenants"][0]["customers"] == 50
 
 
@@ -247,12 +285,20 @@ def test_a_client_that_goes_midway_ends_the_work(served: Path, outcomes: Counter
 
 
 def service(
-    outcomes: Counter, program: str, users: frozenset[int] = frozenset({os.getuid()}), seconds: float = 60.0
+    outcomes: Counter,
+    program: str,
+    users: frozenset[int] = frozenset({os.getuid()}),
+    seconds: float = 60.0,
 ) -> AssessmentService:
-    return AssessmentService(users, seconds, Clock(), outcomes, lambda *_: (sys.executable, "-c", program))
+    return AssessmentService(
+        users, seconds, Clock(), outcomes, lambda *_: (sys.executable, "-c", program)
+    )
 
 
-HOLDS = "import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.sendall(b'{\"judging\": 1}\\n'); s.recv(1)"
+HOLDS = (
+    'import socket, sys; s = socket.socket(fileno=int(sys.argv[1])); s.sendall(b\'{"judging":'
+    " 1}\\n'); s.recv(1)"
+)
 """Judges a file until its client sends something more."""
 
 
@@ -275,7 +321,9 @@ class Peer(Client):
 @pytest.fixture
 def holding(outcomes: Counter) -> AssessmentService:
     made = service(outcomes, HOLDS)
-    return dataclasses.replace(made, program=lambda connection, _: (sys.executable, "-c", HOLDS, str(connection)))
+    return dataclasses.replace(
+        made, program=lambda connection, _: (sys.executable, "-c", HOLDS, str(connection))
+    )
 
 
 def test_a_file_that_is_still_coming_holds_nobody_up(holding: AssessmentService) -> None:
@@ -304,7 +352,9 @@ def test_files_are_judged_one_at_a_time_each_tenant_in_turn(holding: AssessmentS
         third.until("judging")
 
 
-def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(holding: AssessmentService) -> None:
+def test_more_than_may_wait_are_told_to_come_again_and_others_are_not(
+    holding: AssessmentService,
+) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(MOST_OF_ONE):
             stack.enter_context(Peer(holding, "bank")).until("go")
@@ -376,7 +426,9 @@ def test_the_socket_is_in_the_folder_that_is_shared_with_those_who_may_ask(
     shared = tmp_path / "shared"
     shared.mkdir()
     chosen = {"assess_folder": str(shared), "assess_users": (str(os.getuid() + 1),)}
-    bank.settings = bank.settings.model_copy(update={"match": bank.settings.match.model_copy(update=chosen)})
+    bank.settings = bank.settings.model_copy(
+        update={"match": bank.settings.match.model_copy(update=chosen)}
+    )
     with listening(bank, outcomes):
         assert stat.S_IMODE((shared / assessing.NAME).stat().st_mode) == 0o660
         assert not (bank.data / assessing.NAME).exists()
@@ -385,8 +437,13 @@ def test_the_socket_is_in_the_folder_that_is_shared_with_those_who_may_ask(
     assert _users(("10004",)) == {os.getuid(), 10004}
 
 
-@pytest.mark.parametrize("said", [b"{}", b'{"verb": "assess", "size": 2000000000}', b"\xff", b'{"verb": "assess", "more": 1}'])
-def test_what_is_no_question_or_says_that_it_is_too_large_is_refused(served: Path, said: bytes) -> None:
+@pytest.mark.parametrize(
+    "said",
+    [b"{}", b'{"verb": "assess", "size": 2000000000}', b"\xff", b'{"verb": "assess", "more": 1}'],
+)
+def test_what_is_no_question_or_says_that_it_is_too_large_is_refused(
+    served: Path, said: bytes
+) -> None:
     with socket.socket(socket.AF_UNIX) as client, assessing.address(served) as address:
         client.connect(address)
         client.sendall(assessing.framed(said))
@@ -401,10 +458,18 @@ def framed_pair(*sent: bytes) -> tuple[socket.socket, socket.socket]:
 
 
 def taken(theirs: socket.socket) -> contextlib.AbstractContextManager[int]:
-    return received(theirs, (queue := AssessmentQueue()), queue.place("bank").__enter__(), Clock(), Clock().monotonic())
+    return received(
+        theirs,
+        (queue := AssessmentQueue()),
+        queue.place("bank").__enter__(),
+        Clock(),
+        Clock().monotonic(),
+    )
 
 
-def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_goes_on_beyond_what_is_taken_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(assessing, "MOST_BYTES", 10)
     ours, theirs = framed_pair(assessing.framed(b"1234567"), assessing.framed(b"1234567"))
     with ours, theirs, pytest.raises(RecordError, match="1 GiB"), taken(theirs):
@@ -428,60 +493,97 @@ def test_a_file_that_was_received_cannot_be_changed() -> None:
     assert not file.exists()
 
 
-def test_the_socket_is_its_owners_and_goes_with_the_service(bank: Context, outcomes: Counter) -> None:
+def test_the_socket_is_its_owners_and_goes_with_the_service(
+    bank: Context, outcomes: Counter
+) -> None:
     place = bank.data / assessing.NAME
     with listening(bank, outcomes):
         assert place.stat().st_mode & 0o777 == 0o600
     assert not place.exists()
 
 
-def test_a_second_match_leaves_the_first_its_socket(served: Path, bank: Context, outcomes: Counter) -> None:
+def test_a_second_match_leaves_the_first_its_socket(
+    served: Path, bank: Context, outcomes: Counter
+) -> None:
     with listening(bank, outcomes):
         pass
     assert told(assessed(served, LEAK), "verdict")
 
 
-def test_a_socket_that_a_dead_process_left_is_no_hindrance(bank: Context, outcomes: Counter) -> None:
+def test_a_socket_that_a_dead_process_left_is_no_hindrance(
+    bank: Context, outcomes: Counter
+) -> None:
     with socket.socket(socket.AF_UNIX) as left, assessing.address(bank.data) as address:
         left.bind(address)
     with listening(bank, outcomes):
         assert told(assessed(bank.data, LEAK), "verdict")
 
 
-APPROVED = {"incident": "INC-A", "case": "2026-17", "reason": "call them", "by": "Wang Fang", "approved_by": ["Zhao Min"]}
+APPROVED = {
+    "incident": "INC-A",
+    "case": "2026-17",
+    "reason": "call them",
+    "by": "Wang Fang",
+    "approved_by": ["Zhao Min"],
+}
 
 
 @pytest.fixture
 def resolving(data: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """A host with the way back from pseudonyms where one approval is needed; and its customers, by pseudonym."""
-    (data / "ullage.toml").write_text("[tenants.bank]\nreference_approvals = 1\nreference_budget = 3\n", encoding="utf-8")
+    """A host with the way back from pseudonyms where one approval is needed; and its customers,
+    by pseudonym.
+    """
+    (data / "ullage.toml").write_text(
+        "[tenants.bank]\nreference_approvals = 1\nreference_budget = 3\n", encoding="utf-8"
+    )
     context = Context(data)
     enrol(context, "bank", CUSTOMERS[:3], "none")
     (data / "building").mkdir(mode=0o700)
     home = (data / "bank.subjects").rename(data / "building" / "bank.subjects")
-    pairs = [line.split(",") for _, plain in subjects._opened(home, context.keys, "bank") for line in plain.decode().split()]
-    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    pairs = [
+        line.split(",")
+        for _, plain in subjects._opened(home, context.keys, "bank")
+        for line in plain.decode().split()
+    ]
+    with listening(
+        context,
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         yield data, dict(pairs)
 
 
 def resolve(data: Path, pseudonyms: list[str], **more: object) -> list[dict]:
-    with Client(data, **{"verb": "resolve", "tenants": ["bank"], "approval": APPROVED, **more}) as client:
+    with Client(
+        data, **{"verb": "resolve", "tenants": ["bank"], "approval": APPROVED, **more}
+    ) as client:
         client.until("go")
         client.send("\n".join(pseudonyms).encode(), b"")
         return client.until("done")
 
 
-def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(resolving: tuple[Path, dict[str, str]]) -> None:
+def test_pseudonyms_of_an_approved_request_are_resolved_and_audited_first(
+    resolving: tuple[Path, dict[str, str]],
+) -> None:
     data, known = resolving
     [first, *_] = known
     [found] = told(resolve(data, [first, "f" * 32]), "references")
     assert found == {first: known[first]}
     [(_, entry)] = audit.entries(data / "audit")
-    assert (entry.action, entry.actor, entry.tenant, entry.reason) == ("subjects.resolve", "Wang Fang", "bank", "call them")
-    assert entry.object == "case 2026-17, incident INC-A: 2 pseudonyms requested, 1 found, approved by Zhao Min"
+    assert (entry.action, entry.actor, entry.tenant, entry.reason) == (
+        "subjects.resolve",
+        "Wang Fang",
+        "bank",
+        "call them",
+    )
+    assert (
+        entry.object
+        == "case 2026-17, incident INC-A: 2 pseudonyms requested, 1 found, approved by Zhao Min"
+    )
 
 
-def test_made_up_approvers_get_no_more_than_a_days_budget(resolving: tuple[Path, dict[str, str]]) -> None:
+def test_made_up_approvers_get_no_more_than_a_days_budget(
+    resolving: tuple[Path, dict[str, str]],
+) -> None:
     data, known = resolving
     made_up = {"approval": {**APPROVED, "approved_by": ["Nobody"]}}
     for pseudonym in [*known][:2]:
@@ -490,7 +592,10 @@ def test_made_up_approvers_get_no_more_than_a_days_budget(resolving: tuple[Path,
     assert told(resolve(data, [[*known][2]], **made_up), "references")
     assert told(resolve(data, [[*known][2]], **made_up), "unresolved") == ["budget"]
     actions = [entry.action for _, entry in audit.entries(data / "audit")]
-    assert actions == [f"subjects.{what}" for what in ("resolve", "resolve", "over_budget", "resolve", "over_budget")]
+    assert actions == [
+        f"subjects.{what}"
+        for what in ("resolve", "resolve", "over_budget", "resolve", "over_budget")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -504,7 +609,9 @@ def test_made_up_approvers_get_no_more_than_a_days_budget(resolving: tuple[Path,
         ({"tenants": ["shop"]}, "off"),
     ],
 )
-def test_what_others_have_not_approved_is_not_resolved(resolving: tuple[Path, dict[str, str]], more: dict, why: str) -> None:
+def test_what_others_have_not_approved_is_not_resolved(
+    resolving: tuple[Path, dict[str, str]], more: dict, why: str
+) -> None:
     data, known = resolving
     lines = resolve(data, [*known], **more)
     assert told(lines, "unresolved") == [why]
@@ -512,8 +619,12 @@ def test_what_others_have_not_approved_is_not_resolved(resolving: tuple[Path, di
     assert not (data / "audit").exists()
 
 
-@pytest.mark.parametrize(("gone", "why"), [("building/bank.subjects", "absent"), ("keys/bank/resolver.key", "absent")])
-def test_where_the_way_back_is_not_nothing_is_resolved(resolving: tuple[Path, dict[str, str]], gone: str, why: str) -> None:
+@pytest.mark.parametrize(
+    ("gone", "why"), [("building/bank.subjects", "absent"), ("keys/bank/resolver.key", "absent")]
+)
+def test_where_the_way_back_is_not_nothing_is_resolved(
+    resolving: tuple[Path, dict[str, str]], gone: str, why: str
+) -> None:
     data, known = resolving
     with Client(data, verb="status", tenants=["bank"]) as client:
         assert client.line()["resolves"] == ["bank"]
@@ -531,7 +642,11 @@ def test_a_reference_is_resolved_while_a_file_is_judged(holding: AssessmentServi
 
 def test_lack_of_descriptors_does_not_end_accepting(monkeypatch, outcomes):
     class Listener:
-        errors: ClassVar = [OSError(errno.EMFILE, "x"), OSError(errno.ENFILE, "x"), OSError(errno.EBADF, "closed")]
+        errors: ClassVar = [
+            OSError(errno.EMFILE, "x"),
+            OSError(errno.ENFILE, "x"),
+            OSError(errno.EBADF, "closed"),
+        ]
         accepted = 0
 
         def accept(self):

@@ -1,4 +1,6 @@
-"""What is said of files that an analyst would judge at a glance: from the text of the file to its severity and its next step."""
+"""What is said of files that an analyst would judge at a glance: from the text of the file to
+its severity and its next step.
+"""
 
 import json
 from collections.abc import Callable
@@ -14,7 +16,9 @@ BIN = "62171234"
 def card(number: int) -> str:
     """A card of the bank's range that passes Luhn."""
     digits = f"{BIN}{number * 7919 % 10**7:07d}"
-    total = sum(sum(divmod(int(digit) * (2 - n % 2), 10)) for n, digit in enumerate(reversed(digits)))
+    total = sum(
+        sum(divmod(int(digit) * (2 - n % 2), 10)) for n, digit in enumerate(reversed(digits))
+    )
     return f"{digits}{-total % 10}"
 
 
@@ -27,16 +31,22 @@ DAY = "2026-03-{0:02d}"
 def each(form: str, number: int, step: int = 1) -> str:
     """Rows of every so manyth customer: `n` counts, `day` and `code` are made up."""
     return "".join(
-        form.format(n=n, day=DAY.format(1 + n % 28), code=100000 + n * 7919 % 900000, **PEOPLE[n * step]) for n in range(number)
+        form.format(
+            n=n, day=DAY.format(1 + n % 28), code=100000 + n * 7919 % 900000, **PEOPLE[n * step]
+        )
+        for n in range(number)
     )
 
 
 @pytest.fixture
-def judge(data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path) -> Callable[[str], dict]:
+def judge(
+    data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path
+) -> Callable[[str], dict]:
     """What is said of a file, for a bank of three thousand customers."""
     enrol_once(data, PEOPLE)
     (data / "ullage.toml").write_text(
-        f'[tenants.bank]\nbrands = ["云杉银行"]\ndomains = ["bank.example"]\nbins = ["{BIN}"]\n', encoding="utf-8"
+        f'[tenants.bank]\nbrands = ["云杉银行"]\ndomains = ["bank.example"]\nbins = ["{BIN}"]\n',
+        encoding="utf-8",
     )
 
     def judged(text: str) -> dict:
@@ -49,16 +59,29 @@ def judge(data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path) ->
 
 
 GATEWAYS = {
-    "pipes": "{day} 10:00:01|{phone}|【云杉银行】您的验证码是{code}，5分钟内有效，请勿泄露。|DELIVRD|10690000\n",
+    "pipes": (
+        "{day} 10:00:01|{phone}|【云杉银行】您的验证码是{code}，5分钟内有效，请勿泄露。"
+        "|DELIVRD|10690000\n"
+    ),
     "table": "{day} 10:00:01,{phone},【云杉银行】验证码{code}，您正在登录手机银行,0\n",
-    "objects": '{{"mobile":"{phone}","content":"【云杉银行】您的校验码为{code}，请勿告诉他人","report":"DELIVRD"}}\n',
-    "lines": "[{day} 10:00:01] send to {phone}: 【云杉银行】动态密码{code}，10分钟内有效 status=0\n",
-    "English": "{day} 10:00:01\t{phone}\t[云杉银行] {code} is your verification code, do not share it\tDELIVRD\n",
+    "objects": (
+        '{{"mobile":"{phone}","content":"【云杉银行】您的校验码为{code}，'
+        '请勿告诉他人","report":"DELIVRD"}}\n'
+    ),
+    "lines": (
+        "[{day} 10:00:01] send to {phone}: 【云杉银行】动态密码{code}，10分钟内有效 status=0\n"
+    ),
+    "English": (
+        "{day} 10:00:01\t{phone}\t[云杉银行] {code} is your verification code, do not share"
+        " it\tDELIVRD\n"
+    ),
 }
 
 
 @pytest.mark.parametrize("form", GATEWAYS)
-def test_codes_of_ours_in_a_gateway_s_log_are_high_and_the_supplier_is_called(judge: Callable, form: str) -> None:
+def test_codes_of_ours_in_a_gateway_s_log_are_high_and_the_supplier_is_called(
+    judge: Callable, form: str
+) -> None:
     told = judge(each(GATEWAYS[form], 60))
     assert (told["exposure"]["severity"], told["exposure"]["row"]) == ("high", 7)
     assert told["next_step"].startswith("Call the SMS supplier now")
@@ -71,9 +94,24 @@ def test_codes_of_others_in_a_gateway_s_log_name_no_supplier_of_ours(judge: Call
 
 
 SLIPS = {
-    "table": ("商户号,终端号,卡号,金额,日期,授权码\n", "89810000,T00{n},{card},{n}00.00,{day},{code}\n"),
-    "slips": ("", "MERCHANT: SHOP\nTERMINAL: T00{n}\nCARD NO: {card}\nEXP: **/**\nAMOUNT: RMB {n}00.00\nAUTH CODE: {code}\n\n"),
-    "Chinese slips": ("", "商户名称：便利店\n终端编号：T00{n}\n卡号：{card}\n交易类型：消费\n金额：RMB {n}9.00\n日期：{day}\n\n"),
+    "table": (
+        "商户号,终端号,卡号,金额,日期,授权码\n",
+        "89810000,T00{n},{card},{n}00.00,{day},{code}\n",
+    ),
+    "slips": (
+        "",
+        (
+            "MERCHANT: SHOP\nTERMINAL: T00{n}\nCARD NO: {card}\nEXP: **/**\nAMOUNT: RMB"
+            " {n}00.00\nAUTH CODE: {code}\n\n"
+        ),
+    ),
+    "Chinese slips": (
+        "",
+        (
+            "商户名称：便利店\n终端编号：T00{n}\n卡号：{card}\n交易类型：消费\n金额：RMB"
+            " {n}9.00\n日期：{day}\n\n"
+        ),
+    ),
 }
 
 
@@ -95,7 +133,9 @@ TRACKS = {
 
 @pytest.mark.parametrize("form", TRACKS)
 @pytest.mark.parametrize("number", [3, 30])
-def test_cards_with_magnetic_tracks_are_blocked_first_and_medium(judge: Callable, form: str, number: int) -> None:
+def test_cards_with_magnetic_tracks_are_blocked_first_and_medium(
+    judge: Callable, form: str, number: int
+) -> None:
     *head, row = TRACKS[form].splitlines(keepends=True)
     told = judge("".join(head) + each(row, number, 11))
     assert told["exposure"]["scenario"] == "X3"
@@ -116,9 +156,15 @@ SALES = (
 
 
 @pytest.mark.parametrize("text", SALES)
-def test_a_sale_in_our_name_that_nobody_verified_reaches_somebody(judge: Callable, text: str) -> None:
+def test_a_sale_in_our_name_that_nobody_verified_reaches_somebody(
+    judge: Callable, text: str
+) -> None:
     told = judge(text)
-    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == ("medium", 15, "desk")
+    assert (told["exposure"]["severity"], told["exposure"]["row"], told["exposure"]["told"]) == (
+        "medium",
+        15,
+        "desk",
+    )
     assert told["customers"] == 0
 
 
@@ -131,7 +177,9 @@ def test_a_sale_in_our_name_that_nobody_verified_reaches_somebody(judge: Callabl
         "某银行 8,000,000 customers for sale",
     ],
 )
-def test_words_about_many_customers_that_sell_nothing_of_ours_are_noise(judge: Callable, text: str) -> None:
+def test_words_about_many_customers_that_sell_nothing_of_ours_are_noise(
+    judge: Callable, text: str
+) -> None:
     assert judge(text)["exposure"]["severity"] == "noise"
 
 
@@ -144,12 +192,17 @@ REPORTS = {
         "Suspicious transaction reports\nSTR no,customer,ID number,reason,filed\n",
         "{n},{name},{resident_id},structuring,{day}\n",
     ),
-    "without a title": ("可疑交易报告编号,姓名,身份证号,手机,状态\n", "STR{n},{name},{resident_id},{phone},已报送\n"),
+    "without a title": (
+        "可疑交易报告编号,姓名,身份证号,手机,状态\n",
+        "STR{n},{name},{resident_id},{phone},已报送\n",
+    ),
 }
 
 
 @pytest.mark.parametrize("form", REPORTS)
-def test_reports_of_suspicion_go_to_counsel_first_and_stay_confidential(judge: Callable, form: str) -> None:
+def test_reports_of_suspicion_go_to_counsel_first_and_stay_confidential(
+    judge: Callable, form: str
+) -> None:
     head, row = REPORTS[form]
     told = judge(head + each(row, 50, 3))
     assert told["exposure"]["scenario"] == "X22"
@@ -158,7 +211,9 @@ def test_reports_of_suspicion_go_to_counsel_first_and_stay_confidential(judge: C
     assert "Warn no customer" in told["next_step"]
 
 
-@pytest.mark.parametrize("form", ["{phone}----{resident_id}\n", "{phone},{resident_id}\n", "{resident_id} {phone}\n"])
+@pytest.mark.parametrize(
+    "form", ["{phone}----{resident_id}\n", "{phone},{resident_id}\n", "{resident_id} {phone}\n"]
+)
 def test_four_hundred_rows_of_phone_and_id_are_medium(judge: Callable, form: str) -> None:
     told = judge(each(form, 400))
     assert told["exposure"]["severity"] == "medium"
@@ -168,8 +223,14 @@ def test_four_hundred_rows_of_phone_and_id_are_medium(judge: Callable, form: str
 def test_what_stands_beside_a_match_is_not_said_to_have_matched(judge: Callable) -> None:
     """Thirty of our IDs with others' names and phones, in a clinic's list."""
     others = [n for n in range(9001) if n not in SQUARES]
-    rows = [f"赵某某,154{5000000 + 7 * n * n:08d},{resident_id(others[n * 17 % 4000])},高血压\n" for n in range(300)]
-    rows[::10] = [f"赵某某,154{6000000 + 7 * n * n:08d},{PEOPLE[n * 31]['resident_id']},高血压\n" for n in range(30)]
+    rows = [
+        f"赵某某,154{5000000 + 7 * n * n:08d},{resident_id(others[n * 17 % 4000])},高血压\n"
+        for n in range(300)
+    ]
+    rows[::10] = [
+        f"赵某某,154{6000000 + 7 * n * n:08d},{PEOPLE[n * 31]['resident_id']},高血压\n"
+        for n in range(30)
+    ]
     told = judge("姓名,手机,身份证,诊断\n" + "".join(rows))
     assert told["kinds"] == {"resident_id": 30}
     assert "30 of our customers by ID alone" in told["why"]
@@ -178,10 +239,15 @@ def test_what_stands_beside_a_match_is_not_said_to_have_matched(judge: Callable)
 
 @pytest.mark.parametrize("number", [1, 3, 10])
 @pytest.mark.parametrize("strangers", [0, 400])
-def test_few_reports_of_suspicion_go_to_counsel_first_as_well(judge: Callable, number: int, strangers: int) -> None:
+def test_few_reports_of_suspicion_go_to_counsel_first_as_well(
+    judge: Callable, number: int, strangers: int
+) -> None:
     head, row = REPORTS["without a title"]
     others = [n for n in range(9001) if n not in SQUARES]
-    text = "".join(f"STR9{n},赵某某,{resident_id(others[n * 7])},154{5000000 + 7 * n * n:08d},已报送\n" for n in range(strangers))
+    text = "".join(
+        f"STR9{n},赵某某,{resident_id(others[n * 7])},154{5000000 + 7 * n * n:08d},已报送\n"
+        for n in range(strangers)
+    )
     told = judge(head + each(row, number, 3) + text)
     assert told["exposure"]["scenario"] == "X22"
     assert told["next_step"].startswith("Counsel and the anti-money-laundering officer first")

@@ -24,10 +24,14 @@ match = test_stage.match
 STRANGER = Signer(Ed25519PrivateKey.from_private_bytes(b"s" * 32))
 
 
-def put(match: MatchProcess, captured: Capture, signer: Signer | None, schema: int = CAPTURE_SCHEMA) -> None:
+def put(
+    match: MatchProcess, captured: Capture, signer: Signer | None, schema: int = CAPTURE_SCHEMA
+) -> None:
     sealer = keys.sealer(match.context.keys)
     sealed = CaptureSealer(sealer, signer or NullSigner()).seal(captured.encode())  # type: ignore[arg-type]
-    match.captures.append([Outgoing("paste", sealed, {"schema": str(schema), "key_id": sealer.key_id})])
+    match.captures.append(
+        [Outgoing("paste", sealed, {"schema": str(schema), "key_id": sealer.key_id})]
+    )
 
 
 class NullSigner:
@@ -41,10 +45,15 @@ def leak(number: int) -> Capture:
     return capture(body=phone(number).encode(), post_id=str(number), site="paste", category="forum")
 
 
-def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(match: MatchProcess) -> None:
+def test_a_capture_of_a_stranger_is_matched_but_speaks_for_no_site_of_ours(
+    match: MatchProcess,
+) -> None:
     put(match, leak(1), keys.signer(match.context.keys, "crawl"))
     put(match, leak(2), STRANGER)
-    assert [(f.capture.site, f.capture.category) for f in match.drain()] == [("paste", "forum"), ("other", "")]
+    assert [(f.capture.site, f.capture.category) for f in match.drain()] == [
+        ("paste", "forum"),
+        ("other", ""),
+    ]
     assert (match.value("unknown_signers_total"), match.reasons()) == (1, [])
 
 
@@ -66,7 +75,9 @@ def test_captures_of_a_visit_are_read_in_any_order_and_each_alone(match: MatchPr
     headers = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
     match.captures.append([Outgoing("paste", value, headers) for value in (sealed[2], sealed[0])])
     assert [f.capture.site for f in match.drain()] == ["paste", "paste"]
-    opener = CaptureOpener(keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES))
+    opener = CaptureOpener(
+        keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES)
+    )
     plain, grant = opener.open(sealed[1], sealer.key_id)
     assert (plain, grant and grant.site) == (leak(2).encode(), "paste")
 
@@ -81,7 +92,9 @@ def test_a_signer_that_becomes_known_is_believed_from_then_on(match: MatchProces
     assert opener.open(sealed, sealer.key_id)[1] is not None
 
 
-def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(match: MatchProcess) -> None:
+def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_granted_before(
+    match: MatchProcess,
+) -> None:
     known = {STRANGER.name: STRANGER.private.public_key()}
     sealer = keys.sealer(match.context.keys)
     visit = CaptureSealer(sealer, STRANGER)
@@ -89,11 +102,14 @@ def test_a_signer_that_is_known_no_more_is_not_believed_for_a_key_that_it_grante
     opener = CaptureOpener(keys.opener(match.context.keys), Verifier(lambda: dict(known)))
     assert opener.open(visit.seal(b"x"), sealer.key_id)[1] is not None
     known.clear()
-    assert opener.open(other.seal(b"y"), sealer.key_id) == (b"y", None)  # has the signers read again
+    # has the signers read again
+    assert opener.open(other.seal(b"y"), sealer.key_id) == (b"y", None)
     assert opener.open(visit.seal(b"z"), sealer.key_id) == (b"z", None)
 
 
-def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_before(match: MatchProcess) -> None:
+def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_before(
+    match: MatchProcess,
+) -> None:
     known, now = {STRANGER.name: STRANGER.private.public_key()}, [0.0]
     sealer = keys.sealer(match.context.keys)
     visit = CaptureSealer(sealer, STRANGER)
@@ -106,11 +122,15 @@ def test_removed_signer_is_refused_within_a_minute_for_a_key_that_it_granted_bef
 
 
 @pytest.mark.parametrize(("hours", "believed"), [(0, True), (5, True), (7, False), (7 * 24, False)])
-def test_grant_of_a_visit_is_good_for_hours(match: MatchProcess, hours: float, believed: bool) -> None:
+def test_grant_of_a_visit_is_good_for_hours(
+    match: MatchProcess, hours: float, believed: bool
+) -> None:
     wall = match.context.clock.wall
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
     sealed = CaptureSealer(sealer, signer, lambda: wall() - hours * 3600).seal(leak(1).encode())
-    match.captures.append([Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
+    match.captures.append(
+        [Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})]
+    )
     assert [f.capture.site for f in match.drain()] == ["paste" if believed else "other"]
     assert match.value("unknown_signers_total") == (not believed)
 
@@ -137,7 +157,9 @@ def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProce
     now = [0.0]
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
     visit = CaptureSealer(sealer, signer, lambda: now[0])
-    opener = CaptureOpener(keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES))
+    opener = CaptureOpener(
+        keys.opener(match.context.keys), keys.verifier(match.context.keys, CAPTURES)
+    )
     first, second = visit.seal(b"x"), visit.seal(b"x")
     now[0] += 3600.0
     third = visit.seal(b"x")
@@ -151,11 +173,20 @@ def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProce
 def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place: int | str) -> None:
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
     one, other = CaptureSealer(sealer, signer), CaptureSealer(sealer, signer)
-    (grant, box), (of_other, _) = unframed(one.seal(leak(1).encode())), unframed(other.seal(leak(1).encode()))
-    value = bytearray(framed(of_other if place == "grant" else grant, box if place != "nonce" else b"\1" + box[1:]))
+    (grant, box), (of_other, _) = (
+        unframed(one.seal(leak(1).encode())),
+        unframed(other.seal(leak(1).encode())),
+    )
+    value = bytearray(
+        framed(
+            of_other if place == "grant" else grant, box if place != "nonce" else b"\1" + box[1:]
+        )
+    )
     if isinstance(place, int):
         value[place] ^= 1
-    match.captures.append([Outgoing("paste", bytes(value), {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
+    match.captures.append(
+        [Outgoing("paste", bytes(value), {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})]
+    )
     assert (match.drain(), match.reasons()) == ([], ["not_authentic"])
 
 
@@ -170,9 +201,13 @@ def test_findings_and_heartbeats_are_signed_by_match(match: MatchProcess) -> Non
 
 
 @pytest.mark.parametrize(("signer", "reason"), [(STRANGER, "unknown_signer"), (None, "malformed")])
-def test_a_heartbeat_of_a_stranger_is_none(match: MatchProcess, signer: Signer | None, reason: str) -> None:
+def test_a_heartbeat_of_a_stranger_is_none(
+    match: MatchProcess, signer: Signer | None, reason: str
+) -> None:
     sealer = keys.sealer(match.context.keys)
-    beat = Heartbeat(id=secrets.token_hex(16), origin="crawl", inserted_at=match.context.clock.now())
+    beat = Heartbeat(
+        id=secrets.token_hex(16), origin="crawl", inserted_at=match.context.clock.now()
+    )
     plain = signer.enclose(beat.encode(), "heartbeat") if signer else beat.encode()
     sealed = sealer.seal(plain, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
     headers = {**beat.headers(), "key_id": sealer.key_id}
@@ -180,10 +215,19 @@ def test_a_heartbeat_of_a_stranger_is_none(match: MatchProcess, signer: Signer |
     assert (passed_on(match), match.reasons()) == ([], [reason])
 
 
-def canary_post(match: MatchProcess, signer: Signer, nonce: str = "abcdefghijkl", **changes: object) -> Capture:
+def canary_post(
+    match: MatchProcess, signer: Signer, nonce: str = "abcdefghijkl", **changes: object
+) -> Capture:
     now = match.context.clock.now()
     body = text(nonce, proof(signer, nonce, now.timestamp())).encode()
-    post = {"site": SITE, "platform": "canary", "post_id": nonce, "published_at": now, "title": "", "body": body}
+    post = {
+        "site": SITE,
+        "platform": "canary",
+        "post_id": nonce,
+        "published_at": now,
+        "title": "",
+        "body": body,
+    }
     return capture(**{**post, **changes})
 
 
@@ -196,7 +240,8 @@ def test_only_the_canary_post_that_crawl_signed_counts(match: MatchProcess) -> N
         good,
         canary_post(match, crawl, "b" * 12, site="paste"),  # somebody's copy on a paste site
         canary_post(match, STRANGER, "c" * 12),
-        good.model_copy(update={"post_id": "d" * 12, "published_at": later}),  # served again as if it were new
+        # served again as if it were new
+        good.model_copy(update={"post_id": "d" * 12, "published_at": later}),
     ):
         put(match, post, crawl)
     put(match, canary_post(match, crawl, "e" * 12), STRANGER)  # of another's crawl host

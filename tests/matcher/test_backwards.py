@@ -23,11 +23,16 @@ def found(matcher: Matcher, text: str) -> int:
 def test_a_column_of_values_written_backwards_is_read(matcher: Matcher, field: str) -> None:
     values = [person[field] for person in BANK if not person[field].endswith("X")]
     assert len(values) > 5
-    assert found(matcher, "\n".join(f"{number};{value[::-1]};x" for number, value in enumerate(values))) == len(values)
+    assert found(
+        matcher, "\n".join(f"{number};{value[::-1]};x" for number, value in enumerate(values))
+    ) == len(values)
 
 
 def test_whole_lines_are_read_backwards(matcher: Matcher) -> None:
-    lines = [f"{person['name']} 手机 {person['phone']} 证件 {person['resident_id']}"[::-1] for person in BANK]
+    lines = [
+        f"{person['name']} 手机 {person['phone']} 证件 {person['resident_id']}"[::-1]
+        for person in BANK
+    ]
     assert found(matcher, "\n".join(lines)) == len(BANK)
 
 
@@ -36,10 +41,15 @@ def test_a_card_is_asked_for_as_it_is_forwards(card: str) -> None:
     assert ("card", card) in asked(card[::-1])
 
 
-@pytest.mark.parametrize("says", ["手机号倒过来看：{}", "reversed: {}", "{} (rückwärts lesen)", "机手：{}"])
+@pytest.mark.parametrize(
+    "says", ["手机号倒过来看：{}", "reversed: {}", "{} (rückwärts lesen)", "机手：{}"]
+)
 def test_one_phone_is_read_where_the_text_says_so(matcher: Matcher, says: str) -> None:
     assert found(matcher, says.format(BANK[0]["phone"][::-1])) == 1
 
 
 def test_a_number_of_an_order_is_nobody_backwards(matcher: Matcher) -> None:
-    assert found(matcher, f"order {BANK[0]['phone'][::-1]} of 20240513123, 20240513124, 20240513125") == 0
+    assert (
+        found(matcher, f"order {BANK[0]['phone'][::-1]} of 20240513123, 20240513124, 20240513125")
+        == 0
+    )

@@ -1,4 +1,6 @@
-"""Lists of bait are recorded by their SHA-256 before they are handed out, and that shows in the report."""
+"""Lists of bait are recorded by their SHA-256 before they are handed out, and that shows in the
+report.
+"""
 
 import hashlib
 import stat
@@ -28,9 +30,13 @@ def bait(tmp_path: Path) -> Path:
     return put(tmp_path / "bait.csv", BAIT, COLUMNS)
 
 
-def test_a_list_is_recorded_by_the_digest_of_the_file_that_is_kept(ullage, context: Context, bait: Path, tmp_path: Path) -> None:
+def test_a_list_is_recorded_by_the_digest_of_the_file_that_is_kept(
+    ullage, context: Context, bait: Path, tmp_path: Path
+) -> None:
     kept = tmp_path / "kept"
-    done = ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept)
+    done = ullage(
+        "watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept
+    )
     assert done.exit_code == 0, done.output
     digest = hashlib.sha256(kept.read_bytes()).hexdigest()
     [one] = stamps(context.data / FOLDER, "bank", "sms A")
@@ -42,14 +48,31 @@ def test_a_list_is_recorded_by_the_digest_of_the_file_that_is_kept(ullage, conte
     assert ullage("audit", "verify").exit_code == 0
 
 
-def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(ullage, context: Context, tmp_path: Path) -> None:
+def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     bodies = []
     for number, rows in enumerate(
-        (BAIT, BAIT[::-1], [{**row, "email": row["email"].upper(), "phone": f"+86 {row['phone']}"} for row in BAIT])
+        (
+            BAIT,
+            BAIT[::-1],
+            [
+                {**row, "email": row["email"].upper(), "phone": f"+86 {row['phone']}"}
+                for row in BAIT
+            ],
+        )
     ):
         kept = tmp_path / f"kept{number}"
         ullage(
-            "watchlist", "stamp", put(tmp_path / "l.csv", rows, COLUMNS), "--tenant", "bank", "--canary", "sms A", "--out", kept
+            "watchlist",
+            "stamp",
+            put(tmp_path / "l.csv", rows, COLUMNS),
+            "--tenant",
+            "bank",
+            "--canary",
+            "sms A",
+            "--out",
+            kept,
         )
         bodies.append(kept.read_text("utf-8").splitlines())
     randoms = {body.pop(3) for body in bodies}
@@ -58,17 +81,24 @@ def test_the_file_is_the_same_for_any_order_and_shape_but_its_random_number(ulla
     assert len(bodies[0]) == 3 + 3
 
 
-def test_a_file_is_checked_against_the_log(ullage, context: Context, bait: Path, tmp_path: Path) -> None:
+def test_a_file_is_checked_against_the_log(
+    ullage, context: Context, bait: Path, tmp_path: Path
+) -> None:
     kept = tmp_path / "kept"
     ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", kept)
     good = ullage("watchlist", "stamp", "--check", kept, "--tenant", "bank")
-    assert (good.exit_code, "honeytokens of sms A, 3 customers, recorded 20" in good.stdout) == (0, True)
+    assert (good.exit_code, "honeytokens of sms A, 3 customers, recorded 20" in good.stdout) == (
+        0,
+        True,
+    )
     kept.write_bytes(kept.read_bytes().replace(b"C000001", b"C000009"))
     bad = ullage("watchlist", "stamp", "--check", kept, "--tenant", "bank")
     assert (bad.exit_code, "no stamp of it" in bad.stderr) == (1, True)
 
 
-def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(ullage, context: Context, bait: Path, tmp_path: Path) -> None:
+def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(
+    ullage, context: Context, bait: Path, tmp_path: Path
+) -> None:
     there = tmp_path / "there"
     there.write_text("x")
     broken = put(tmp_path / "broken.csv", [{**BAIT[0], "phone": "12"}], COLUMNS)
@@ -77,7 +107,10 @@ def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(ullage, context: Con
         ((bait, "--canary", "sms C", "--out", tmp_path / "new"), "holds no customer"),
         ((bait, "--canary", "15400000001", "--out", tmp_path / "new"), "give the party's label"),
         ((bait, "--canary", "sms A"), "--out"),
-        ((broken, "--canary", "sms A", "--out", tmp_path / "new"), "line 2, column phone: has no such shape"),
+        (
+            (broken, "--canary", "sms A", "--out", tmp_path / "new"),
+            "line 2, column phone: has no such shape",
+        ),
     ):
         done = ullage("watchlist", "stamp", "--tenant", "bank", *words)
         assert isinstance(done.exception, ConfigError)
@@ -86,8 +119,20 @@ def test_nothing_is_recorded_of_what_cannot_be_kept_or_read(ullage, context: Con
     assert there.read_text() == "x"
 
 
-def test_load_names_the_parties_whose_bait_has_no_stamp(ullage, context: Context, bait: Path, tmp_path: Path) -> None:
-    ullage("watchlist", "stamp", bait, "--tenant", "bank", "--canary", "sms A", "--out", tmp_path / "kept")
+def test_load_names_the_parties_whose_bait_has_no_stamp(
+    ullage, context: Context, bait: Path, tmp_path: Path
+) -> None:
+    ullage(
+        "watchlist",
+        "stamp",
+        bait,
+        "--tenant",
+        "bank",
+        "--canary",
+        "sms A",
+        "--out",
+        tmp_path / "kept",
+    )
     loaded = ullage("watchlist", "load", bait, "--tenant", "bank", "--digests", "none")
     assert loaded.exit_code == 0
     assert "honeytokens of sms B have no time stamp here" in loaded.stderr

@@ -1,4 +1,6 @@
-"""What a long file takes is one batch, whatever its length: each is gone before the next is read."""
+"""What a long file takes is one batch, whatever its length: each is gone before the next is
+read.
+"""
 
 import weakref
 
@@ -19,7 +21,9 @@ LONG = f"{ONE['phone']} {'y' * 8000}\n" * (5 * WINDOW // 16000)
 
 
 @pytest.mark.parametrize("bodies", [[ONE["phone"]] * 3, [LONG]])
-def test_a_batch_is_gone_before_the_next_is_read(bank: Context, monkeypatch: pytest.MonkeyPatch, bodies: list[str]) -> None:
+def test_a_batch_is_gone_before_the_next_is_read(
+    bank: Context, monkeypatch: pytest.MonkeyPatch, bodies: list[str]
+) -> None:
     made: list[weakref.ref[batches.SearchResult]] = []
     alive, plain, read = [], batches.SearchResult, parts.read
 
@@ -35,6 +39,8 @@ def test_a_batch_is_gone_before_the_next_is_read(bank: Context, monkeypatch: pyt
     monkeypatch.setattr(batches, "SearchResult", searched)
     monkeypatch.setattr(batches, "read", counted)
     monkeypatch.setattr(batches, "BATCH", 1)
-    readings = matcher_of(bank).read(capture(id=f"{n}", body=body.encode()) for n, body in enumerate(bodies))
+    readings = matcher_of(bank).read(
+        capture(id=f"{n}", body=body.encode()) for n, body in enumerate(bodies)
+    )
     assert [len(reading.best("bank").subjects) for reading in readings] == [1] * len(bodies)
     assert alive == [0] * 3

@@ -33,11 +33,18 @@ def test_places_move_ahead_and_behind(mask: list[bool], by: int) -> None:
     assert held(packed(mask)) == true
     assert held(bits.ahead(packed(mask), by)) == [i - by for i in true if i >= by]
     assert held(bits.ahead(packed(mask), 64)) == [i - 64 for i in true if i >= 64]
-    assert [i for i in held(bits.behind(packed(mask), by)) if i < len(mask)] == [i + by for i in true if i + by < len(mask)]
+    assert [i for i in held(bits.behind(packed(mask), by)) if i < len(mask)] == [
+        i + by for i in true if i + by < len(mask)
+    ]
 
 
-@given(st.sets(st.integers(0, 4000), max_size=40), st.lists(st.tuples(st.integers(0, 3900), st.integers(1, 90)), max_size=3))
-def test_places_are_told_where_they_are_few_and_where_many_stand_together(few: set[int], runs: list[tuple[int, int]]) -> None:
+@given(
+    st.sets(st.integers(0, 4000), max_size=40),
+    st.lists(st.tuples(st.integers(0, 3900), st.integers(1, 90)), max_size=3),
+)
+def test_places_are_told_where_they_are_few_and_where_many_stand_together(
+    few: set[int], runs: list[tuple[int, int]]
+) -> None:
     wanted = few.union(*(range(first, first + size) for first, size in runs))
     assert held(packed([i in wanted for i in range(4001)])) == sorted(wanted)
 
@@ -56,15 +63,22 @@ def test_ranks_count_what_comes_before(mask: list[bool], asked: list[int]) -> No
     assert ranks.of(np.array(asked, np.int64)).tolist() == [sum(mask[:place]) for place in asked]
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8), st.lists(st.integers(1, 64), min_size=1, max_size=4))
-def test_runs_are_found_whole_for_several_lengths(parts: list[tuple[bool, int]], lengths: list[int]) -> None:
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(1, 70)), max_size=8),
+    st.lists(st.integers(1, 64), min_size=1, max_size=4),
+)
+def test_runs_are_found_whole_for_several_lengths(
+    parts: list[tuple[bool, int]], lengths: list[int]
+) -> None:
     mask = [is_in for is_in, size in parts for _ in range(size)]
     chain = bits.NeighbourRuns(packed(mask))
     for shortest in lengths:
         long = [run for run in runs_of(mask) if run[1] - run[0] >= shortest]
         start, end = chain.runs(shortest)
         assert list(zip(start.tolist(), end.tolist(), strict=True)) == long
-        assert held(chain.of(shortest)) == [i for first, last in long for i in range(first, last - shortest + 1)]
+        assert held(chain.of(shortest)) == [
+            i for first, last in long for i in range(first, last - shortest + 1)
+        ]
 
 
 @given(MASKS, st.integers(0, 299))

@@ -61,11 +61,15 @@ def test_volume(text: str, volume: int) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "2024年5月", "20240501 更新", "20240501条", "2024 records", "50万元", "￥50w", "$500k", "售价 20w", "余额10万",
-        "月入5w",        "13800138000条", "138 0013 8000人", "138-0013-8000人", "QQ 1234567人", "微信号:12345678条",
+        "", "2024年5月", "20240501 更新", "20240501条", "2024 records", "50万元", "￥50w", "$500k",
+        "售价 20w", "余额10万",
+        "月入5w",        "13800138000条", "138 0013 8000人", "138-0013-8000人", "QQ 1234567人",
+        "微信号:12345678条",
         "电话 8000123人", "密码 8w", "尾号 3万", "508000\n张某", "5000 张伟", "5000\n户籍",
-        "卡号 62284801条", "11010519491231002X", "千万不要", "万一", "3个月", "100人工", "5条件", "154 中 1825 间 1888",
-        "v5.000.1", "x500k", "5/10条", "100次播放", "50km", "2m", "5GB", "zhuge1888条", "30万公里", "999999999999万条",
+        "卡号 62284801条", "11010519491231002X", "千万不要", "万一", "3个月", "100人工", "5条件",
+        "154 中 1825 间 1888",
+        "v5.000.1", "x500k", "5/10条", "100次播放", "50km", "2m", "5GB", "zhuge1888条", "30万公里",
+        "999999999999万条",
     ],
 )  # fmt: skip
 def test_no_volume(text: str) -> None:
@@ -100,7 +104,18 @@ def test_price(text: str, price: float, currency: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "500", "余额5000元", "balance: $500", "贷款 3万元", "5 units", "¥13800138000", "13800138000元", "abc500u"]
+    "text",
+    [
+        "",
+        "500",
+        "余额5000元",
+        "balance: $500",
+        "贷款 3万元",
+        "5 units",
+        "¥13800138000",
+        "13800138000元",
+        "abc500u",
+    ],
 )
 def test_no_price(text: str) -> None:
     assert (claims(text, ()).price, claims(text, ()).currency) == (None, "")
@@ -156,10 +171,16 @@ def test_files_and_size(text: str, files: tuple[str, ...], size: int | None) -> 
 
 
 def test_claims_are_read_from_title_and_near_the_jargon(bank: Context) -> None:
-    body = f"内料 四件套 30万条 500u tg\n{ONE['name']}----{ONE['phone']}\n" + "无关的话。" * 400 + "900万条"
+    body = (
+        f"内料 四件套 30万条 500u tg\n{ONE['name']}----{ONE['phone']}\n"
+        + "无关的话。" * 400
+        + "900万条"
+    )
     sent = capture(title="一手数据 20w xlsx", body=body.encode())
     [finding] = findings(matcher_of(bank), [sent], sent.fetched_at)
-    assert finding.capture.claims == Claims(volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("xlsx",))
+    assert finding.capture.claims == Claims(
+        volume=300_000, price=500.0, currency="USDT", contacts=("telegram",), files=("xlsx",)
+    )
     assert finding.capture.title == "一手数据 …"
 
 
@@ -178,14 +199,17 @@ def test_a_text_without_jargon_claims_nothing(bank: Context) -> None:
 
 
 PLANTED = [
-    "13800138000", "154 0000 0001", "12345678901", "zhuge1888", "芝麻开门", "wxid_zhuge", "6200000000000005",
+    "13800138000", "154 0000 0001", "12345678901", "zhuge1888", "芝麻开门", "wxid_zhuge",
+    "6200000000000005",
     "11010519491231002X",
 ]  # fmt: skip
 
 
 @given(
     st.sampled_from(PLANTED),
-    st.sampled_from(["{}", "QQ{}", "加{}", "{}元", "{}条", "￥{}", "{}u", "联系{}", "{}w", "密码{}人", "tg {}"]),
+    st.sampled_from(
+        ["{}", "QQ{}", "加{}", "{}元", "{}条", "￥{}", "{}u", "联系{}", "{}w", "密码{}人", "tg {}"]
+    ),
 )
 def test_no_value_of_somebodys_is_a_claim(value: str, around: str) -> None:
     told = json.dumps(claims(around.format(value), ()).model_dump(), ensure_ascii=False)
@@ -200,7 +224,20 @@ def test_no_text_is_too_strange(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["1,", "9" * 50 + " ", "万", "一", "联系 a", "a.", "$1", "1.000", "contact me ", "q" * 20, "内料 1万 "]
+    "unit",
+    [
+        "1,",
+        "9" * 50 + " ",
+        "万",
+        "一",
+        "联系 a",
+        "a.",
+        "$1",
+        "1.000",
+        "contact me ",
+        "q" * 20,
+        "内料 1万 ",
+    ],
 )
 def test_time_is_linear_in_what_is_read(unit: str) -> None:
     text = (unit * MOST)[:MOST]

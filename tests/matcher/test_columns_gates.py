@@ -1,4 +1,6 @@
-"""What columns tell is what a pass of hyperscan over everything tells: octets, an x in an IBAN, letters for digits, capitals."""
+"""What columns tell is what a pass of hyperscan over everything tells: octets, an x in an IBAN,
+letters for digits, capitals.
+"""
 
 import re
 
@@ -15,19 +17,58 @@ from matcher.text.spellings import list_spellings
 OCTETS = st.lists(
     st.tuples(
         st.sampled_from(
-            ("31", "38", "40", "64", "49", "56", "061", "62", "100", "6c", "2e", "U+0031", "0x33", r"\x40", "3", "12:30")
+            (
+                "31",
+                "38",
+                "40",
+                "64",
+                "49",
+                "56",
+                "061",
+                "62",
+                "100",
+                "6c",
+                "2e",
+                "U+0031",
+                "0x33",
+                r"\x40",
+                "3",
+                "12:30",
+            )
         ),
         st.sampled_from((" ", ",", "h ", ", ", "-", "|", "", "\n", "é")),
     ),
     max_size=24,
 ).map(lambda pairs: "".join(octet + sign for octet, sign in pairs))
-WITH_X = st.lists(st.sampled_from(("DE", "D", "E", "89", "8", "9", "x", "X", " x ", " ", "3704", "ab12", ",")), max_size=14).map(
-    "".join
-)
-ALIKE = st.lists(
-    st.sampled_from(("l38", "138", "|38", "the", "OO13", "8000", "0|13", "word", " ", ".", "-", "\t", "a")), max_size=12
+WITH_X = st.lists(
+    st.sampled_from(("DE", "D", "E", "89", "8", "9", "x", "X", " x ", " ", "3704", "ab12", ",")),
+    max_size=14,
 ).map("".join)
-WORDS = ("DE", "XX", "of", "USA", ",", ";", " ", "(", ")", "\n", '"', "0170", "01709625982", "49", "+", "name", "é")
+ALIKE = st.lists(
+    st.sampled_from(
+        ("l38", "138", "|38", "the", "OO13", "8000", "0|13", "word", " ", ".", "-", "\t", "a")
+    ),
+    max_size=12,
+).map("".join)
+WORDS = (
+    "DE",
+    "XX",
+    "of",
+    "USA",
+    ",",
+    ";",
+    " ",
+    "(",
+    ")",
+    "\n",
+    '"',
+    "0170",
+    "01709625982",
+    "49",
+    "+",
+    "name",
+    "é",
+)
 CELLS = st.lists(st.sampled_from(WORDS), max_size=14).map("".join)
 
 
@@ -57,7 +98,11 @@ def test_letters_for_digits_are_seen_wherever_they_stand(texts: list[str]) -> No
     seen = set(unread._alike(batch).tolist())
     digit = "[0-9OoIl|SBZ]"
     number = re.compile(rf"(?=([1Il|]{digit}{{2}}[ .-]{digit}{{4}}[ .-]{digit}{{4}}))".encode())
-    assert seen == {match.end(1) for match in number.finditer(batch.data.tobytes()) if re.search(b"[^0-9 .-]", match[1])}
+    assert seen == {
+        match.end(1)
+        for match in number.finditer(batch.data.tobytes())
+        if re.search(b"[^0-9 .-]", match[1])
+    }
 
 
 @given(st.lists(CELLS, max_size=3))
@@ -70,6 +115,8 @@ def test_countries_are_seen_in_rows_with_numbers(texts: list[str]) -> None:
     before, behind = abroad.EDGE_BEFORE, abroad.EDGE_BEHIND
     country = re.compile(rf"(?<={before})(?: )?(?=([A-Z]{{2}}){behind})".encode())
     lines = batch.lines(end[number != abroad.BEHIND_LETTERS] - 2)
-    written = [match for match in country.finditer(batch.data.tobytes()) if match[1] in abroad._countries()]
+    written = [
+        match for match in country.finditer(batch.data.tobytes()) if match[1] in abroad._countries()
+    ]
     own = np.array(sorted({match.start(1) for match in written}), np.int64)
     assert sorted(cells.tolist()) == own[np.isin(batch.lines(own), lines)].tolist()

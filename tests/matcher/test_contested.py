@@ -1,4 +1,6 @@
-"""Characters that two kinds claim are looked up as both: a claim is only a claim, and the watchlist decides."""
+"""Characters that two kinds claim are looked up as both: a claim is only a claim, and the
+watchlist decides.
+"""
 
 import random
 from collections.abc import Iterator
@@ -14,8 +16,10 @@ from ullage.identifiers import card, iban, phone, resident_id, uscc
 from ullage.settings import Context
 
 PLANS = {
-    "49": ("1511", 7), "34": ("612", 6), "43": ("6641", 7), "44": ("7400", 6), "55": ("11961", 6), "62": ("8121", 7),
-    "420": ("601", 6), "380": ("391", 6), "33": ("612", 6), "1": ("415555", 4), "852": ("5123", 4), "886": ("912", 6),
+    "49": ("1511", 7), "34": ("612", 6), "43": ("6641", 7), "44": ("7400", 6), "55": ("11961", 6),
+    "62": ("8121", 7),
+    "420": ("601", 6), "380": ("391", 6), "33": ("612", 6), "1": ("415555", 4), "852": ("5123", 4),
+    "886": ("912", 6),
 }  # fmt: skip
 """How mobile numbers begin in some countries, and how many digits follow."""
 
@@ -43,7 +47,9 @@ def asked(text: str) -> set[tuple[str, str]]:
         (segment.kind, row[:length].tobytes().decode())
         for segments in search(Batch.of([text.encode()]))
         for segment in segments
-        for row, length in zip(segment.normal[segment.valid], segment.length[segment.valid], strict=True)
+        for row, length in zip(
+            segment.normal[segment.valid], segment.length[segment.valid], strict=True
+        )
     }
 
 
@@ -72,7 +78,9 @@ BOTH_ID_AND_CARD = next(
     n
     for day in range(1, 28)
     for order in range(100, 999)
-    if resident_id.check(n := (b := f"622301199001{day:02d}{order:03d}") + resident_id.check_character(b))
+    if resident_id.check(
+        n := (b := f"622301199001{day:02d}{order:03d}") + resident_id.check_character(b)
+    )
     and n[-1] != "X"
     and card.luhn(n)
 )
@@ -93,27 +101,46 @@ def test_every_claim_is_asked_for(text: str, claims: set[tuple[str, str]]) -> No
 
 @pytest.mark.parametrize("kind", ["resident_id", "card"])
 def test_whichever_is_enrolled_matches_and_the_other_is_nobody(context: Context, kind: str) -> None:
-    enrol(context, "bank", [customer(1), {**customer(2), "resident_id": "", kind: BOTH_ID_AND_CARD}])
-    assert [match[:2] for match in matches(matcher_of(context), f"x {BOTH_ID_AND_CARD} y")] == [(kind, "plain")]
+    enrol(
+        context, "bank", [customer(1), {**customer(2), "resident_id": "", kind: BOTH_ID_AND_CARD}]
+    )
+    assert [match[:2] for match in matches(matcher_of(context), f"x {BOTH_ID_AND_CARD} y")] == [
+        (kind, "plain")
+    ]
 
 
 def test_a_german_mobile_that_passes_luhn_is_found(context: Context) -> None:
     number = next(as_cards(("49",)))
     enrol(context, "bank", [customer(1, phone=f"+{number}")])
-    assert [match[:2] for match in matches(matcher_of(context), f"Anna, +{number}")] == [("phone", "plain")]
+    assert [match[:2] for match in matches(matcher_of(context), f"Anna, +{number}")] == [
+        ("phone", "plain")
+    ]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_nothing_that_is_valid_is_lost_to_another(seed: int) -> None:
-    """Of random numbers of all lengths, in one piece and in groups, each valid reading by its kind's own rule is asked for."""
+    """Of random numbers of all lengths, in one piece and in groups, each valid reading by its
+    kind's own rule is asked for.
+    """
     rng = random.Random(seed)
     firsts = ("62", "34", "37", "41", "11010519", "91110", "4", "5", "36", "139")
     numbers = [
-        "".join((first := rng.choice(firsts), *rng.choices("0123456789", k=rng.randint(13, 19) - len(first)))) for _ in range(300)
+        "".join(
+            (
+                first := rng.choice(firsts),
+                *rng.choices("0123456789", k=rng.randint(13, 19) - len(first)),
+            )
+        )
+        for _ in range(300)
     ]
     own = asked("\n".join(numbers))
     for number in numbers:
-        for kind, rule in (("card", card), ("resident_id", resident_id), ("uscc", uscc), ("iban", iban)):
+        for kind, rule in (
+            ("card", card),
+            ("resident_id", resident_id),
+            ("uscc", uscc),
+            ("iban", iban),
+        ):
             normal = rule.normalise(number)
             holds = {"card": card.luhn}.get(kind, getattr(rule, "check", None))
             if normal and holds(normal) and not (kind == "uscc" and normal[0] != "9"):

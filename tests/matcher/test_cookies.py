@@ -1,4 +1,6 @@
-"""Cookies of a tenant's own sites: counted in every layout, with how long they last, and never kept."""
+"""Cookies of a tenant's own sites: counted in every layout, with how long they last, and never
+kept.
+"""
 
 import base64
 import json
@@ -31,28 +33,60 @@ def line(domain: str, name: str, value: str, expires: object = IN_2033, before: 
 
 
 def extension(domain: str, name: str, value: str, expires: object = IN_2033) -> dict[str, object]:
-    kept = {"domain": domain, "hostOnly": False, "httpOnly": True, "name": name, "path": "/", "value": value}
+    kept = {
+        "domain": domain,
+        "hostOnly": False,
+        "httpOnly": True,
+        "name": name,
+        "path": "/",
+        "value": value,
+    }
     return {**kept, "expirationDate": expires} if expires else {**kept, "session": True}
 
 
 TWO = [("JSESSIONID", "a1b2"), ("remember-me", "c3d4")]
 FORMS = {
-    "Netscape": "# Netscape HTTP Cookie File\n" + "".join(line(".bank.example", *two) for two in TWO),
+    "Netscape": (
+        "# Netscape HTTP Cookie File\n" + "".join(line(".bank.example", *two) for two in TWO)
+    ),
     "Netscape without a header": "".join(line("www.bank.example", *two) for two in TWO),
     "HttpOnly": "".join(line(".bank.example", *two, before="#HttpOnly_") for two in TWO),
     "HttpOnly of a host": "".join(line("m.bank.example", *two, before="#HttpOnly_") for two in TWO),
-    "Netscape with spaces": "".join(line(".bank.example", *two).replace("\t", "    ") for two in TWO),
+    "Netscape with spaces": "".join(
+        line(".bank.example", *two).replace("\t", "    ") for two in TWO
+    ),
     "an extension's array": json.dumps([extension(".bank.example", *two) for two in TWO]),
-    "an extension's pretty array": json.dumps([extension(".bank.example", *two) for two in TWO], indent=4),
-    "DevTools": json.dumps({"cookies": [{"name": n, "value": v, "domain": "bank.example", "expires": 2e9} for n, v in TWO]}),
-    "header": "GET /account HTTP/1.1\nHost: www.bank.example\nCookie: JSESSIONID=a1b2; remember-me=c3d4\n\n",
-    "header before the host": "GET / HTTP/1.1\nCookie: JSESSIONID=a1b2; remember-me=c3d4\nHost: bank.example\n\n",
-    "curl": "curl 'https://www.bank.example/account' -H 'Cookie: JSESSIONID=a1b2; remember-me=c3d4'\n",
-    "answers": "".join(f"Set-Cookie: {n}={v}; Domain=.bank.example; Path=/; Max-Age=600; HttpOnly\n" for n, v in TWO),
+    "an extension's pretty array": json.dumps(
+        [extension(".bank.example", *two) for two in TWO], indent=4
+    ),
+    "DevTools": json.dumps(
+        {
+            "cookies": [
+                {"name": n, "value": v, "domain": "bank.example", "expires": 2e9} for n, v in TWO
+            ]
+        }
+    ),
+    "header": (
+        "GET /account HTTP/1.1\nHost: www.bank.example\nCookie: JSESSIONID=a1b2;"
+        " remember-me=c3d4\n\n"
+    ),
+    "header before the host": (
+        "GET / HTTP/1.1\nCookie: JSESSIONID=a1b2; remember-me=c3d4\nHost: bank.example\n\n"
+    ),
+    "curl": (
+        "curl 'https://www.bank.example/account' -H 'Cookie: JSESSIONID=a1b2; remember-me=c3d4'\n"
+    ),
+    "answers": "".join(
+        f"Set-Cookie: {n}={v}; Domain=.bank.example; Path=/; Max-Age=600; HttpOnly\n"
+        for n, v in TWO
+    ),
 }
 
 JAR, URL = "JSESSIONID=a1b2; remember-me=c3d4", "https://www.bank.example/account"
-LISTED = [{"name": name, "value": value, "path": "/", "expires": "2033-05-18T03:33:20.000Z"} for name, value in TWO]
+LISTED = [
+    {"name": name, "value": value, "path": "/", "expires": "2033-05-18T03:33:20.000Z"}
+    for name, value in TWO
+]
 HEADERS = [{"name": "Accept", "value": "*/*"}, {"name": "Cookie", "value": JAR}]
 
 
@@ -64,12 +98,24 @@ FORMS |= {
     "curl with the address behind": f"curl -H 'Cookie: {JAR}' {URL}\n",
     "curl --cookie": f"curl --cookie '{JAR}' {URL}\n",
     "curl -b": f"curl -b '{JAR}' {URL}\n",
-    "copied as cURL": f"curl '{URL}' \\\n  -H 'accept: */*' \\\n  -b '{JAR}' \\\n  -H 'referer: {URL}' \\\n  --compressed\n",
-    "copied as cURL, with a header": f"curl '{URL}' \\\n  -H 'accept: */*' \\\n  -H 'cookie: {JAR}' \\\n  --compressed\n",
-    "copied as cURL for Windows": f'curl ^"{URL}^" ^\n  -H ^"accept: */*^" ^\n  -b ^"{JAR}^" ^\n  --compressed\n',
-    "copied as fetch": f'fetch("{URL}", {{\n  "headers": {{\n    "accept": "*/*",\n    "cookie": "{JAR}"\n  }}\n}});\n',
+    "copied as cURL": (
+        f"curl '{URL}' \\\n  -H 'accept: */*' \\\n  -b '{JAR}' \\\n  -H 'referer: {URL}' \\\n "
+        " --compressed\n"
+    ),
+    "copied as cURL, with a header": (
+        f"curl '{URL}' \\\n  -H 'accept: */*' \\\n  -H 'cookie: {JAR}' \\\n  --compressed\n"
+    ),
+    "copied as cURL for Windows": (
+        f'curl ^"{URL}^" ^\n  -H ^"accept: */*^" ^\n  -b ^"{JAR}^" ^\n  --compressed\n'
+    ),
+    "copied as fetch": (
+        f'fetch("{URL}", {{\n  "headers": {{\n    "accept": "*/*",\n    "cookie": "{JAR}"\n '
+        " }\n});\n"
+    ),
     "copied as PowerShell": "".join(
-        f'$session.Cookies.Add((New-Object System.Net.Cookie("{n}", "{v}", "/", "www.bank.example")))\n' for n, v in TWO
+        f'$session.Cookies.Add((New-Object System.Net.Cookie("{n}", "{v}", "/",'
+        ' "www.bank.example")))\n'
+        for n, v in TWO
     ),
     "headers of HAR": json.dumps(har(headers=HEADERS)),
     "HAR": json.dumps(har(headers=HEADERS, cookies=LISTED)),
@@ -80,18 +126,33 @@ FORMS |= {
     "an object of address and cookies": json.dumps({"url": URL, "cookies": dict(TWO)}),
     "an object of host and header": json.dumps([{"host": "www.bank.example", "cookie": JAR}]),
     "EditThisCookie": json.dumps(
-        [{**extension(".bank.example", *two), "sameSite": "unspecified", "storeId": "0", "id": n} for n, two in enumerate(TWO)],
+        [
+            {**extension(".bank.example", *two), "sameSite": "unspecified", "storeId": "0", "id": n}
+            for n, two in enumerate(TWO)
+        ],
         indent=4,
     ),
-    "in a text within an object": json.dumps({"bot": "a1", "cookies": json.dumps([extension(".bank.example", *t) for t in TWO])}),
-    "in an object within others": json.dumps({"bots": [{"profile": {"cookies": [extension(".bank.example", *t) for t in TWO]}}]}),
-    "lower-case answers": "".join(f"set-cookie: {n}={v}; path=/; domain=bank.example; secure\n" for n, v in TWO),
-    "answers of a host": "GET / HTTP/1.1\nHost: bank.example\n\nHTTP/1.1 200 OK\n"
-    + "".join(f"Set-Cookie: {n}={v}; Path=/; HttpOnly\n" for n, v in TWO),
+    "in a text within an object": json.dumps(
+        {"bot": "a1", "cookies": json.dumps([extension(".bank.example", *t) for t in TWO])}
+    ),
+    "in an object within others": json.dumps(
+        {"bots": [{"profile": {"cookies": [extension(".bank.example", *t) for t in TWO]}}]}
+    ),
+    "lower-case answers": "".join(
+        f"set-cookie: {n}={v}; path=/; domain=bank.example; secure\n" for n, v in TWO
+    ),
+    "answers of a host": (
+        "GET / HTTP/1.1\nHost: bank.example\n\nHTTP/1.1 200 OK\n"
+        + "".join(f"Set-Cookie: {n}={v}; Path=/; HttpOnly\n" for n, v in TWO)
+    ),
     "HTTP/2": f":authority: www.bank.example\n:method: GET\ncookie: {JAR}\n",
-    "HttpOnly with spaces": "".join(f"#HttpOnly_.bank.example TRUE / TRUE 2000000000 {n} {v}\n" for n, v in TWO),
+    "HttpOnly with spaces": "".join(
+        f"#HttpOnly_.bank.example TRUE / TRUE 2000000000 {n} {v}\n" for n, v in TWO
+    ),
     "Netscape with commas": "".join(line(".bank.example", *two).replace("\t", ",") for two in TWO),
-    "LWP": "".join(f'Set-Cookie3: {n}={v}; path="/"; domain=".bank.example"; version=0\n' for n, v in TWO),
+    "LWP": "".join(
+        f'Set-Cookie3: {n}={v}; path="/"; domain=".bank.example"; version=0\n' for n, v in TWO
+    ),
 }
 TABLES = {
     "of an export": ("domain,name,value,path,expires\n", ".bank.example,{0},{1},/,2000000000\n"),
@@ -115,17 +176,24 @@ def test_cookies_of_tables_are_counted_by_their_headers(form: str) -> None:
     [
         f"Cookie: {JAR}\n",
         f"Set-Cookie: {TWO[0][0]}=a1b2; Path=/\nSet-Cookie: {TWO[1][0]}=c3d4; Path=/\n",
-        json.dumps([{k: v for k, v in extension("", *two).items() if k != "domain"} for two in TWO], indent=2),
+        json.dumps(
+            [{k: v for k, v in extension("", *two).items() if k != "domain"} for two in TWO],
+            indent=2,
+        ),
     ],
 )
 def test_cookies_of_no_site_are_told_and_leave_no_verdict(judge: Callable, text: str) -> None:
     told = judge(text)
     assert (told["verdict"], told["cookies"]) == ("no verdict", 0)
-    assert "2 cookies of a site that is not named" in " ".join(told["shown"].replace("│", " ").split())
+    assert "2 cookies of a site that is not named" in " ".join(
+        told["shown"].replace("│", " ").split()
+    )
 
 
 def test_a_file_of_cookies_in_base64_is_read(judge: Callable) -> None:
-    text = "# Netscape HTTP Cookie File\n" + "".join(line(".bank.example", f"sid{n}", f"secret-value{n}") for n in range(9))
+    text = "# Netscape HTTP Cookie File\n" + "".join(
+        line(".bank.example", f"sid{n}", f"secret-value{n}") for n in range(9)
+    )
     assert judge(base64.b64encode(text.encode()).decode())["cookies"] == 9
 
 
@@ -148,10 +216,22 @@ def test_cookies_of_others_are_none(form: str) -> None:
         line(".other.example", "next", "https://bank.example/"),
         json.dumps([extension(".other.example", "next", "https://bank.example/")]),
         "GET / HTTP/1.1\nHost: other.example\nReferer: https://bank.example/\n\nno cookies\n",
-        json.dumps({"url": "https://other.example/", "cookies": "SID=1"}) + "\n" + json.dumps({"url": "https://bank.example/"}),
-        json.dumps([{"url": "https://bank.example/"}, {"url": "https://other.example/", "cookies": {"SID": "1"}}]),
-        json.dumps({"url": "https://bank.example/", "headers": [{"name": "Accept", "value": "cookie=1"}]}),
-        "GET / HTTP/1.1\nHost: other.example\nCookie: SID=1\n\nGET / HTTP/1.1\nHost: bank.example\n\n",
+        json.dumps({"url": "https://other.example/", "cookies": "SID=1"})
+        + "\n"
+        + json.dumps({"url": "https://bank.example/"}),
+        json.dumps(
+            [
+                {"url": "https://bank.example/"},
+                {"url": "https://other.example/", "cookies": {"SID": "1"}},
+            ]
+        ),
+        json.dumps(
+            {"url": "https://bank.example/", "headers": [{"name": "Accept", "value": "cookie=1"}]}
+        ),
+        (
+            "GET / HTTP/1.1\nHost: other.example\nCookie: SID=1\n\nGET / HTTP/1.1\nHost:"
+            " bank.example\n\n"
+        ),
         "curl 'https://other.example/' -b 'SID=1'\ncurl 'https://bank.example/'\n",
         "curl 'https://bank.example/'\ncurl 'https://other.example/' -b 'SID=1'\n",
         "our cookies policy is at https://bank.example/cookies TRUE",
@@ -196,12 +276,17 @@ def test_cookies_of_staff_hosts_are_told_apart_and_analytics_sign_nobody_in() ->
         + line("sso.vendor.example", "sid", "x2")
         + line(".bank.example", "_ga", "x3")
     )
-    assert [(cookie.is_staff, cookie.opens) for cookie in cookies(text)] == [(True, True), (True, True), (False, False)]
+    assert [(cookie.is_staff, cookie.opens) for cookie in cookies(text)] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
 
 
 def test_cookies_of_the_request_before_are_counted_there_alone() -> None:
     requests = "".join(
-        f"Host: {host}\nCookie: {name}=1\n" for host, name in (("bank.example", "SID"), ("m.bank.example", "JSESSIONID"))
+        f"Host: {host}\nCookie: {name}=1\n"
+        for host, name in (("bank.example", "SID"), ("m.bank.example", "JSESSIONID"))
     )
     assert len(cookies(requests)) == 2
 
@@ -213,7 +298,9 @@ def test_no_name_or_value_is_kept() -> None:
 
 
 @pytest.fixture
-def judge(data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path) -> Callable[[str], dict]:
+def judge(
+    data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path
+) -> Callable[[str], dict]:
     """What is said of a file, for a bank of three hundred customers."""
     enrol_once(data, PEOPLE)
     (data / "ullage.toml").write_text('[tenants.bank]\ndomains = ["bank.example"]\n')
@@ -237,31 +324,51 @@ def judge(data: Path, ullage: Callable, enrol_once: Callable, tmp_path: Path) ->
         (line("vpn.bank.example", "sid", "secret-value"), ("high", 5)),
         (line("www.bank.example", "sid", "secret-value"), ("medium", 6)),
         (line("www.bank.example", "sid", "secret-value", 0), ("medium", 6)),
-        ("".join(line("www.bank.example", "sid", f"secret-value{n}") for n in range(50)), ("high", 6)),
+        (
+            "".join(line("www.bank.example", "sid", f"secret-value{n}") for n in range(50)),
+            ("high", 6),
+        ),
         (line("www.bank.example", "sid", "secret-value", 1_600_000_000), ("low", 14)),
         (line("www.bank.example", "_ga", "secret-value"), ("low", 14)),
     ],
 )
-def test_cookies_that_have_not_expired_are_rated(judge: Callable, text: str, expected: tuple[str, int]) -> None:
+def test_cookies_that_have_not_expired_are_rated(
+    judge: Callable, text: str, expected: tuple[str, int]
+) -> None:
     told = judge(text)
     assert (told["exposure"]["severity"], told["exposure"]["row"]) == expected
     assert (told["verdict"], told["origin"]["verdict"]) == ("exposed", "devices")
 
 
 def test_a_verdict_tells_the_cookies_and_how_long_they_last(judge: Callable) -> None:
-    told = judge(line(".bank.example", "sid", "secret-value") + line("oa.bank.example", "t", "secret-value", 0))
-    counts = [told[name] for name in ("cookies", "staff_cookies", "live_cookies", "session_cookies", "cookies_until")]
+    told = judge(
+        line(".bank.example", "sid", "secret-value")
+        + line("oa.bank.example", "t", "secret-value", 0)
+    )
+    counts = [
+        told[name]
+        for name in ("cookies", "staff_cookies", "live_cookies", "session_cookies", "cookies_until")
+    ]
     assert counts == [2, 1, 2, 1, "2033-05-18"]
-    assert "2 of the tenant's own sites: 1 of staff hosts, 2 not expired, the last until 2033-05-18" in " ".join(
-        told["shown"].replace("│", " ").split()
+    assert (
+        "2 of the tenant's own sites: 1 of staff hosts, 2 not expired, the last until 2033-05-18"
+        in " ".join(told["shown"].replace("│", " ").split())
     )
 
 
 PERSON = [("first", "name"), ("tel", "phone"), ("mail", "email"), ("id", "resident_id")]
 SYSTEMS = {
-    "UserInformation.txt": "Build ID: a1\nIP: 192.0.2.1\nHWID: A1B2\nMachineName: PC\nLog date: 3/4/2026 2:05:09 PM\n",
-    "System.txt": "- LID: a1\n- HWID: A1\n- Computer: PC\n- User: li\n- IP Address: 192.0.2.1\n- Local Date: 04.03.2026\n",
-    "information.txt": "Version: 1\nDate: 04/03/2026 14:05:09\nMachineID: a1\nGUID: {a1}\nWork Dir: C:\\\nComputer Name: PC\n",
+    "UserInformation.txt": (
+        "Build ID: a1\nIP: 192.0.2.1\nHWID: A1B2\nMachineName: PC\nLog date: 3/4/2026 2:05:09 PM\n"
+    ),
+    "System.txt": (
+        "- LID: a1\n- HWID: A1\n- Computer: PC\n- User: li\n- IP Address: 192.0.2.1\n- Local Date:"
+        " 04.03.2026\n"
+    ),
+    "information.txt": (
+        "Version: 1\nDate: 04/03/2026 14:05:09\nMachineID: a1\nGUID: {a1}\nWork Dir: C:\\\nComputer"
+        " Name: PC\n"
+    ),
     "pc_info.json": '{\n"Hwid": "a1",\n"PcName": "PC",\n"OS": "Windows"\n}\n',
 }
 AUTOFILLS = {
@@ -273,12 +380,16 @@ AUTOFILLS = {
 
 
 @pytest.mark.parametrize(("system", "form"), [*zip(SYSTEMS, AUTOFILLS, strict=True)])
-def test_filled_in_forms_of_our_customers_come_from_their_devices(judge: Callable, system: str, form: str) -> None:
+def test_filled_in_forms_of_our_customers_come_from_their_devices(
+    judge: Callable, system: str, form: str
+) -> None:
     name, field = AUTOFILLS[form]
     members = {}
     for n in range(25):
         person = PEOPLE[n]
-        members[f"CN_192.0.2.{n}/{name}"] = "".join(field.format(label, person[kind]) for label, kind in PERSON).encode()
+        members[f"CN_192.0.2.{n}/{name}"] = "".join(
+            field.format(label, person[kind]) for label, kind in PERSON
+        ).encode()
         members[f"CN_192.0.2.{n}/{system}"] = SYSTEMS[system].encode()
     told = judge(zip_of(members))
     assert (told["customers"], told["origin"]["verdict"]) == (25, "devices")
@@ -287,5 +398,8 @@ def test_filled_in_forms_of_our_customers_come_from_their_devices(judge: Callabl
 
 def test_a_list_beside_a_stealers_log_is_not_the_devices(judge: Callable) -> None:
     rows = "".join("{name},{phone},{resident_id}\n".format(**person) for person in PEOPLE[:200])
-    members = {"CN_1/System.txt": SYSTEMS["System.txt"].encode(), "CN_1/FileGrabber/customers.csv": rows.encode()}
+    members = {
+        "CN_1/System.txt": SYSTEMS["System.txt"].encode(),
+        "CN_1/FileGrabber/customers.csv": rows.encode(),
+    }
     assert judge(zip_of(members))["origin"]["verdict"] == "ours"

@@ -1,4 +1,6 @@
-"""What is counted of the customers who were found, each once: verified ones, minors, and the gravest class of each."""
+"""What is counted of the customers who were found, each once: verified ones, minors, and the
+gravest class of each.
+"""
 
 from datetime import UTC, date, datetime
 
@@ -13,26 +15,39 @@ from tests.matcher.bank import customer, enrol, matcher_of
 from ullage.identifiers.resident_id import check_character
 from ullage.settings import Context
 
-SEEN = st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ABC"), st.booleans(), st.booleans()), max_size=30)
+SEEN = st.lists(
+    st.tuples(st.integers(0, 9), st.sampled_from("ABC"), st.booleans(), st.booleans()), max_size=30
+)
 
 
 @given(st.lists(SEEN, max_size=4), st.integers(0, 20))
-def test_each_customer_counts_once_with_all_that_was_seen(parts: list[list[tuple[int, str, bool, bool]]], pending: int) -> None:
+def test_each_customer_counts_once_with_all_that_was_seen(
+    parts: list[list[tuple[int, str, bool, bool]]], pending: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Customers, "least_pending", pending)
         found, classes, verified, minors = Customers(), dict[int, str](), set[int](), set[int]()
         for part in parts:
-            flags = [CLASSES[name] | sure * VERIFIED | young * MINOR for _, name, sure, young in part]
-            found.add_flags(np.array([subject for subject, *_ in part], np.int64), np.array(flags, np.int64))
+            flags = [
+                CLASSES[name] | sure * VERIFIED | young * MINOR for _, name, sure, young in part
+            ]
+            found.add_flags(
+                np.array([subject for subject, *_ in part], np.int64), np.array(flags, np.int64)
+            )
             for subject, name, sure, young in part:
                 classes[subject] = min(name, classes.get(subject, "C"))
                 verified |= {subject} if sure else set()
                 minors |= {subject} if young else set()
     assert (len(found), found.subjects.tolist()) == (len(classes), sorted(classes))
-    assert (found.having(VERIFIED).tolist(), found.having(MINOR).tolist()) == (sorted(verified), sorted(minors))
+    assert (found.having(VERIFIED).tolist(), found.having(MINOR).tolist()) == (
+        sorted(verified),
+        sorted(minors),
+    )
     for flag, own in ((0, {*classes}), (VERIFIED, verified)):
         names = [classes[subject] for subject in own]
-        assert dict(found.classes(flag)) == {name: names.count(name) for name in CLASSES if name in names}
+        assert dict(found.classes(flag)) == {
+            name: names.count(name) for name in CLASSES if name in names
+        }
 
 
 def test_many_customers_take_a_few_bytes_each() -> None:
@@ -50,7 +65,14 @@ def resident_id_of(day: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("birth", "expected"), [("20120922", True), ("20120921", False), ("20120920", False), ("18991231", False), ("20260101", True)]
+    ("birth", "expected"),
+    [
+        ("20120922", True),
+        ("20120921", False),
+        ("20120920", False),
+        ("18991231", False),
+        ("20260101", True),
+    ],
 )
 def test_who_is_under_fourteen_on_the_day(birth: str, expected: bool) -> None:
     table = np.frombuffer(resident_id_of(birth).encode().ljust(24, b"\0"), np.uint8).reshape(1, 24)
@@ -68,7 +90,11 @@ def found_of(context: Context, body: str):
 
 def test_customers_count_once_with_the_gravest_class_of_their_rows(bank: Context) -> None:
     one, other, third = (customer(n) for n in range(3))
-    body = "姓名,手机,余额\n" + "\n".join(f"{p['name']},{p['phone']},100.00" for p in (one, other)) + "\n\n"
+    body = (
+        "姓名,手机,余额\n"
+        + "\n".join(f"{p['name']},{p['phone']},100.00" for p in (one, other))
+        + "\n\n"
+    )
     found = found_of(bank, body + f"电话 {one['phone']}\n{third['phone']}")
     people = found.people()
     assert (people.customers, people.classes) == (3, {"A": 2, "C": 1})
@@ -86,6 +112,12 @@ def test_minors_are_known_by_their_resident_id(context: Context) -> None:
     enrol(
         context,
         "bank",
-        [customer(0, resident_id=resident_id_of("20150101")), customer(1, resident_id=resident_id_of("19700101"))],
+        [
+            customer(0, resident_id=resident_id_of("20150101")),
+            customer(1, resident_id=resident_id_of("19700101")),
+        ],
     )
-    assert len(found_of(context, f"{resident_id_of('20150101')}\n{resident_id_of('19700101')}").minors) == 1
+    assert (
+        len(found_of(context, f"{resident_id_of('20150101')}\n{resident_id_of('19700101')}").minors)
+        == 1
+    )

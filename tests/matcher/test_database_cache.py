@@ -1,4 +1,6 @@
-"""Compiled patterns on disk: loaded if nobody else could have written them, and compiled anew otherwise."""
+"""Compiled patterns on disk: loaded if nobody else could have written them, and compiled anew
+otherwise.
+"""
 
 import os
 from collections.abc import Iterator
@@ -64,7 +66,9 @@ def test_other_patterns_flags_or_another_version_of_the_library_are_compiled(
 
 
 @pytest.mark.parametrize("content", [b"", b"x", None])
-def test_a_damaged_file_is_written_anew(folder: Path, compiled: list[int], content: bytes | None) -> None:
+def test_a_damaged_file_is_written_anew(
+    folder: Path, compiled: list[int], content: bytes | None
+) -> None:
     found()
     [file] = folder.iterdir()
     whole = file.read_bytes()

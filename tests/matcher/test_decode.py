@@ -12,7 +12,20 @@ ROW = "姓名张某,手机13800138000,身份证11010519491231002X"
 TRADITIONAL = "姓名陳某,電話13800138000,億元"
 HAN = st.text(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5), min_size=4)
 DECLARED = st.sampled_from(
-    ["", "utf-8", "gb2312", "iso-8859-1", "utf-16", "utf-7", "idna", "hex", "no such", "unicode_escape", "a\0b", "\ud800"]
+    [
+        "",
+        "utf-8",
+        "gb2312",
+        "iso-8859-1",
+        "utf-16",
+        "utf-7",
+        "idna",
+        "hex",
+        "no such",
+        "unicode_escape",
+        "a\0b",
+        "\ud800",
+    ]
 )
 
 
@@ -45,7 +58,9 @@ def test_a_row_is_read_whatever_its_encoding_and_label(encoding: str, declared: 
 
 
 def test_a_file_of_a_mainframe_is_read() -> None:
-    """EBCDIC: records of fixed length, digits and blanks; there is no blank and no digit of ASCII in it."""
+    """EBCDIC: records of fixed length, digits and blanks; there is no blank and no digit of
+    ASCII in it.
+    """
     record = f"{'0000123456':<12}{'ZHANG SAN':<20}{'13800138000':<15}{'11010519491231002X':<20}\n"
     assert decode((record * 9).encode("cp037")) == record * 9
 
@@ -55,7 +70,9 @@ def test_windows_of_wide_text_are_cut_between_characters(encoding: str) -> None:
     body = f"{ROW}\n".encode(encoding) * (2 * WINDOW // len(ROW.encode(encoding)))
     if encoding in ("utf-32", "utf-16"):
         mark = len("".encode(encoding))
-        body = body[:mark] + f"{ROW}\n".encode(encoding)[mark:] * (2 * WINDOW // len(ROW.encode(encoding)))
+        body = body[:mark] + f"{ROW}\n".encode(encoding)[mark:] * (
+            2 * WINDOW // len(ROW.encode(encoding))
+        )
     charset = ""
     for window in windows([body], wide(body[:HEAD])):
         text, charset = decode_as(window, charset)
@@ -134,7 +151,8 @@ def test_traditional_characters_in_gbk_are_not_taken_for_big5() -> None:
 @pytest.mark.parametrize("was", ["gbk", "utf-8"])
 def test_a_page_that_was_misread_and_saved_is_read_back(misread_as: str, was: str) -> None:
     body = "".join(
-        bytes([b]).decode(misread_as) if b not in b"\x81\x8d\x8f\x90\x9d" else chr(b) for b in ROW.encode(was)
+        bytes([b]).decode(misread_as) if b not in b"\x81\x8d\x8f\x90\x9d" else chr(b)
+        for b in ROW.encode(was)
     ).encode()
     assert decode(body) == ROW
     assert decode(body, "utf-8") == ROW
@@ -144,13 +162,17 @@ def test_a_page_that_was_misread_and_saved_is_read_back(misread_as: str, was: st
 
 
 @pytest.mark.parametrize(
-    "text", ["Ärzte für Ölförderung, naïve café", "ÄÖÜäöüß", "«¡Señor!» ¿Qué?", "13800138000 ÿÿÿÿ", "价格 Ã©", "é" * 40]
+    "text", ["Ärzte für Ölförderung, naïve café", "ÄÖÜäöüß", "«¡Señor!» ¿Qué?", "13800138000 ÿÿÿÿ",
+    "价格 Ã©", "é" * 40]
 )  # fmt: skip
 def test_what_is_not_plainly_chinese_stays_as_it_is(text: str) -> None:
     assert decode(text.encode()) == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "latin-1", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    "encoding",
+    ["utf-8", "gb18030", "big5", "utf-16-le", "utf-16-be", "latin-1", "utf-8-sig", "utf-16"],
+)
 def test_the_encoding_of_a_window_reads_the_next_one(encoding: str) -> None:
     page = TRADITIONAL if encoding != "latin-1" else "caf\xe9 cr\xe8me "
     _, learned = decode_as((page * 9).encode(encoding))
@@ -180,14 +202,26 @@ def test_no_bytes_are_too_strange_to_read(body: bytes, declared: str, media: str
 @given(st.binary(max_size=40), st.sampled_from(["utf-8", "gbk", "utf-16", "latin-1"]))
 def test_a_number_among_noise_of_one_byte_characters_is_found(noise: bytes, declared: str) -> None:
     quiet = bytes(b for b in noise if 0x20 <= b < 0x7F and b not in b"&%\\")
-    assert "13800138000" in read(quiet + b" 13800138000 " + quiet, declared if declared != "utf-16" else "").text
+    assert (
+        "13800138000"
+        in read(quiet + b" 13800138000 " + quiet, declared if declared != "utf-16" else "").text
+    )
 
 
 @pytest.mark.parametrize("encoding", FIRST_BYTES)
 def test_common_characters_are_those_of_the_first_level(encoding: str) -> None:
     codec, signs, common = FIRST_BYTES[encoding]
     first_bytes = {*range(signs[0], signs[1] + 1), *range(common[0], common[1] + 1)}
-    for char in map(chr, (*range(0x80, 0x500, 7), *range(0x2000, 0x3100, 3), *range(0x4E00, 0xA000, 11), 0xFF0C, 0x1F600)):
+    for char in map(
+        chr,
+        (
+            *range(0x80, 0x500, 7),
+            *range(0x2000, 0x3100, 3),
+            *range(0x4E00, 0xA000, 11),
+            0xFF0C,
+            0x1F600,
+        ),
+    ):
         pair = char.encode(codec, "ignore")
         assert common_share(f"a{char}", encoding) == (pair[:1] != b"" and pair[0] in first_bytes)
 

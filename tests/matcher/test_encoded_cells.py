@@ -1,4 +1,6 @@
-"""What a program has encoded value by value, or folded line by line, is read; what merely looks like it stays."""
+"""What a program has encoded value by value, or folded line by line, is read; what merely looks
+like it stays.
+"""
 
 import base64
 import quopri
@@ -73,7 +75,8 @@ WAYS: dict[str, Callable[[Person], str]] = {
     "hex, as PostgreSQL writes bytes, mail": lambda p: f"1\t\\x{in_hex(p['email'])}\tx",
     "hex, octets apart": lambda p: " ".join(f"{ord(c):02x}" for c in p["phone"]),
     **{
-        f"octets as {form.format(49)!r} with {sign!r} between, {kind}": partial(in_octets, form=form, sign=sign, kind=kind)
+        f"octets as {form.format(49)!r} with {sign!r} between, {kind}": partial(in_octets,
+        form=form, sign=sign, kind=kind)
         for form, sign in (
             *(("{:02x}", sign) for sign in (":", "-", ",", ", ", ".", "/", "_", "  ")),
             *(("0x{:02x}", sign) for sign in (" ", ",", ", ")),
@@ -81,25 +84,29 @@ WAYS: dict[str, Callable[[Person], str]] = {
         )
         for kind in ("phone", "email", "resident_id")
     },
-    "octets of a record": lambda p: " ".join(f"{octet:02x}" for octet in f"{p['name']},{p['phone']}".encode()),
+    "octets of a record": lambda p: " ".join(f"{octet:02x}" for octet in f"{p['name']},{p['phone']}".encode()),  # noqa: E501
     "octets in octal": lambda p: in_octets(p, "{:o}", " ", "phone"),
     "octets in bits": lambda p: in_octets(p, "{:08b}", " ", "phone"),
     "escaped octets": lambda p: "phone=" + "".join(f"\\x{ord(c):02x}" for c in p["phone"]),
-    "escaped quotes": lambda p: f"{{\\x22p\\x22:\\x22{p['phone']}\\x22,\\x22i\\x22:\\x22{p['resident_id']}\\x22}}",
+    "escaped quotes": lambda p: f"{{\\x22p\\x22:\\x22{p['phone']}\\x22,\\x22i\\x22:\\x22{p['resident_id']}\\x22}}",  # noqa: E501
     "octal": lambda p: "phone=" + "".join(f"\\{ord(c):03o}" for c in p["phone"]),
     "code points in braces": lambda p: "phone=" + "".join(f"\\u{{{ord(c):x}}}" for c in p["phone"]),
     "a written line end": lambda p: f"name\\n{p['phone']}\\nend",
     "a written tab": lambda p: f"name\\t{p['phone']}\\tend",
     "at sign of UTF-7": lambda p: p["email"].replace("@", "+AEA-"),
     "vCard, folded": lambda p: card(f"TEL:{p['phone'][:5]}\r\n {p['phone'][5:]}"),
-    "vCard, folded with a tab": lambda p: card(cut(f"NOTE:since 2020 {p['email']}", 20, sign="\r\n\t")),
-    "vCard, quoted-printable": lambda p: old_card("TEL", "".join(f"={ord(c):02X}" for c in p["phone"])),
-    "vCard, quoted-printable, going on": lambda p: old_card("NOTE", cut(f"tel {p['phone']}=0D=0A", 9, sign="=\r\n")),
-    "vCard, name in quoted-printable": lambda p: old_card("N", quopri.encodestring(p["name"].encode()).decode()) + p["phone"],
-    "iCalendar, folded": lambda p: f"BEGIN:VCALENDAR\r\n{cut('DESCRIPTION:' + p['phone'], 17, sign=FOLD)}\r\nEND:VCALENDAR",
-    "LDIF, folded": lambda p: f"dn: uid=u,dc=example\nmobile: {p['phone'][:6]}\n {p['phone'][6:]}\n",
+    "vCard, folded with a tab": lambda p: card(cut(f"NOTE:since 2020 {p['email']}", 20,
+    sign="\r\n\t")),
+    "vCard, quoted-printable": lambda p: old_card("TEL",
+    "".join(f"={ord(c):02X}" for c in p["phone"])),
+    "vCard, quoted-printable, going on": lambda p: old_card("NOTE",
+    cut(f"tel {p['phone']}=0D=0A", 9, sign="=\r\n")),
+    "vCard, name in quoted-printable": lambda p: old_card("N",
+    quopri.encodestring(p["name"].encode()).decode()) + p["phone"],
+    "iCalendar, folded": lambda p: f"BEGIN:VCALENDAR\r\n{cut('DESCRIPTION:' + p['phone'], 17, sign=FOLD)}\r\nEND:VCALENDAR",  # noqa: E501
+    "LDIF, folded": lambda p: f"dn: uid=u,dc=example\nmobile: {p['phone'][:6]}\n {p['phone'][6:]}\n",  # noqa: E501
     "LDIF, base64": lambda p: f"dn: uid=u,dc=example\nmobile:: {in_base64(p['phone'])}\n",
-    "LDIF, base64, folded": lambda p: f"dn: uid=u,dc=example\n{cut('note:: ' + in_base64('a customer, ' + p['phone']), 25)}\n",
+    "LDIF, base64, folded": lambda p: f"dn: uid=u,dc=example\n{cut('note:: ' + in_base64('a customer, ' + p['phone']), 25)}\n",  # noqa: E501
 }  # fmt: skip
 
 
@@ -144,7 +151,7 @@ class IbanOwner:
 
 def test_a_statement_of_account_shows_its_subfields() -> None:
     number = british(IbanOwner())  # type: ignore[arg-type]  # of a person it wants the number alone
-    field = f":86:166?00SEPA?20EREF+1?30TESTDEFF?31{number[:9]}\r\n{number[9:]}?32MAX\r\n?33MUSTER\r\n:62F:C240101EUR1,00"
+    field = f":86:166?00SEPA?20EREF+1?30TESTDEFF?31{number[:9]}\r\n{number[9:]}?32MAX\r\n?33MUSTER\r\n:62F:C240101EUR1,00"  # noqa: E501
     shown = unescape(field, markup=False)
     assert number in shown.split()
     assert len(shown) == len(field)
@@ -158,7 +165,10 @@ def traced(body: bytes) -> str:
     rows = [body[start : start + 16] for start in range(0, len(body), 16)]
     shown = ("".join(chr(c) if 32 <= c < 127 else "." for c in row) for row in rows)
     octets = ("".join(f"{c:02x} " for c in row).ljust(48) for row in rows)
-    dump = "".join(f"{16 * n:04x}: {one}{two}\n" for n, (one, two) in enumerate(zip(octets, shown, strict=True)))
+    dump = "".join(
+        f"{16 * n:04x}: {one}{two}\n"
+        for n, (one, two) in enumerate(zip(octets, shown, strict=True))
+    )
     return f"=> Send data, {len(body)} bytes (0x{len(body):x})\n{dump}== Info: done\n"
 
 

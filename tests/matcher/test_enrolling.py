@@ -77,51 +77,76 @@ def failing(ullage, export: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             monkeypatch.setattr(Path, "replace", refusing)
         else:
             monkeypatch.setattr(*STEPS[step])
-        return ullage("watchlist", *(words or ("load",)), export, "--tenant", "bank", *more).exception
+        return ullage(
+            "watchlist", *(words or ("load",)), export, "--tenant", "bank", *more
+        ).exception
 
     return failed
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_load_that_fails_leaves_nothing_of_a_new_tenant(failing, context: Context, step: str) -> None:
+def test_a_load_that_fails_leaves_nothing_of_a_new_tenant(
+    failing, context: Context, step: str
+) -> None:
     before = files(context.data)
     assert isinstance(failing(step), ConfigError | CorruptError | OSError)
     after = files(context.data)
     gone, new = before.keys() - after.keys(), after.keys() - before.keys()
-    assert (gone, {name for name in new if not name.startswith(("audit/", "keys/audit/"))}) == (set(), set())
+    assert (gone, {name for name in new if not name.startswith(("audit/", "keys/audit/"))}) == (
+        set(),
+        set(),
+    )
     assert tenants_here(context) == set()
-    assert not [path for path in context.data.rglob("*") if "bank" in path.name or path.name.startswith((".new-", "build-"))]
+    assert not [
+        path
+        for path in context.data.rglob("*")
+        if "bank" in path.name or path.name.startswith((".new-", "build-"))
+    ]
 
 
 def without_audit(folder: Path) -> dict[str, str]:
     """What `files` says, but for the audit log and its marks, which say of the failure."""
-    return {name: digest for name, digest in files(folder).items() if not name.startswith(("audit/", "keys/audit/"))}
+    return {
+        name: digest
+        for name, digest in files(folder).items()
+        if not name.startswith(("audit/", "keys/audit/"))
+    }
 
 
 @pytest.mark.parametrize("step", [step for step in STEPS if step != LAST])
-def test_a_load_that_fails_leaves_a_tenant_that_was_there_as_it_was(ullage, failing, context, export, step: str) -> None:
+def test_a_load_that_fails_leaves_a_tenant_that_was_there_as_it_was(
+    ullage, failing, context, export, step: str
+) -> None:
     assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
     before = without_audit(context.data)
     assert isinstance(failing(step), ConfigError | CorruptError | OSError)
     assert without_audit(context.data) == before
 
 
-@pytest.mark.parametrize("step", ["the list is poor", "there is no list", "the digests are unknown", "the totals differ"])
-def test_a_build_that_fails_leaves_no_tenant_either(failing, context: Context, tmp_path: Path, step: str) -> None:
+@pytest.mark.parametrize(
+    "step", ["the list is poor", "there is no list", "the digests are unknown", "the totals differ"]
+)
+def test_a_build_that_fails_leaves_no_tenant_either(
+    failing, context: Context, tmp_path: Path, step: str
+) -> None:
     before = files(context.data)
     assert isinstance(failing(step, "build", "--out", tmp_path / "out"), ConfigError | OSError)
     assert files(context.data) == before
     assert not list((tmp_path / "out").glob("*"))
 
 
-def test_after_a_failure_the_same_command_works(failing, ullage, export: Path, context: Context) -> None:
+def test_after_a_failure_the_same_command_works(
+    failing, ullage, export: Path, context: Context
+) -> None:
     failing("the list is poor")
     export.write_text(listed(BANK), encoding="utf-8")
     assert ullage("watchlist", "load", export, "--tenant", "bank").exit_code == 0
     assert installation.tenants(context.data) == ["bank"]
 
 
-def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(ullage, export, context, monkeypatch) -> None:
+def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(
+    ullage, export, context, monkeypatch
+) -> None:
     real = command._note
 
     def meanwhile(*given) -> None:
@@ -130,7 +155,9 @@ def test_two_that_make_one_tenant_at_once_do_not_take_each_others_keys(ullage, e
         real(*given)
 
     monkeypatch.setattr(command, "_note", meanwhile)
-    assert "was made meanwhile" in str(ullage("watchlist", "load", export, "--tenant", "bank").exception)
+    assert "was made meanwhile" in str(
+        ullage("watchlist", "load", export, "--tenant", "bank").exception
+    )
     assert installation.tenants(context.data) == ["bank"]
     assert [len(one.epochs) for one in installation.load(Context(context.data))] == [1]
 
@@ -146,7 +173,18 @@ cli.main()
 
 
 def test_a_load_that_is_killed_leaves_no_tenant(data: Path, export: Path) -> None:
-    words = [sys.executable, "-c", KILLED, "--data", str(data), "watchlist", "load", str(export), "--tenant", "bank"]
+    words = [
+        sys.executable,
+        "-c",
+        KILLED,
+        "--data",
+        str(data),
+        "watchlist",
+        "load",
+        str(export),
+        "--tenant",
+        "bank",
+    ]
     done = subprocess.run(words, capture_output=True, check=False, env={**os.environ})
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert tenants_here(Context(data)) == set()
@@ -158,7 +196,10 @@ def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, expor
 
     from ullage.cli import app
 
-    done = CliRunner().invoke(app, ["--data", str(tmp_path / "typo"), "watchlist", "load", str(export), "--tenant", "bank"])
+    done = CliRunner().invoke(
+        app,
+        ["--data", str(tmp_path / "typo"), "watchlist", "load", str(export), "--tenant", "bank"],
+    )
     assert "is not set up" in str(done.exception)
     assert not (tmp_path / "typo").exists()
 
@@ -173,7 +214,9 @@ def test_a_folder_that_was_mistyped_gets_no_tenant(ullage, tmp_path: Path, expor
     ],
     ids=" ".join,
 )
-def test_an_unknown_tenant_is_an_error_of_every_command(ullage, bank: Context, export: Path, words: tuple[str, ...]) -> None:
+def test_an_unknown_tenant_is_an_error_of_every_command(
+    ullage, bank: Context, export: Path, words: tuple[str, ...]
+) -> None:
     given = [export if word == "FILE" else word for word in words]
     error = ullage("watchlist", *given, "--tenant", "bnak").exception
     assert (error.exit_code, str(error)) == (2, "tenant bnak is unknown; known: bank")
@@ -183,12 +226,24 @@ def test_an_unknown_tenant_is_an_error_of_every_command(ullage, bank: Context, e
 def test_resolving_for_an_unknown_tenant_is_an_error(ullage, export: Path, tmp_path: Path) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
     (tmp_path / "handles").write_text("f" * 32, encoding="utf-8")
-    error = ullage("subjects", "resolve", tmp_path / "handles", "--case", "1", "--reason", "x", "--tenant", "bnak").exception
+    error = ullage(
+        "subjects",
+        "resolve",
+        tmp_path / "handles",
+        "--case",
+        "1",
+        "--reason",
+        "x",
+        "--tenant",
+        "bnak",
+    ).exception
     assert str(error) == "tenant bnak is unknown; known: bank"
 
 
 def test_stats_of_one_tenant_and_of_none(ullage, bank: Context) -> None:
-    assert ullage("watchlist", "show", "--tenant", "bank").stdout.startswith("bank epoch 1: 10 customers")
+    assert ullage("watchlist", "show", "--tenant", "bank").stdout.startswith(
+        "bank epoch 1: 10 customers"
+    )
 
 
 def test_stats_where_nothing_is_installed_say_so(ullage) -> None:

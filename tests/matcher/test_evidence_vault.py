@@ -1,4 +1,6 @@
-"""Match seals what is high for tenants that want it, before it is published, and nothing else ever."""
+"""Match seals what is high for tenants that want it, before it is published, and nothing else
+ever.
+"""
 
 import shutil
 from pathlib import Path
@@ -17,7 +19,9 @@ from ullage.errors import ConfigError
 from ullage.settings import Context, EvidenceSettings, Settings, Tenant
 
 MANY = [customer(n) for n in range(60)]
-LINES = [f"{c['name']}----{c['phone']}----{c['resident_id']}----Qk7!vex{n}" for n, c in enumerate(MANY)]
+LINES = [
+    f"{c['name']}----{c['phone']}----{c['resident_id']}----Qk7!vex{n}" for n, c in enumerate(MANY)
+]
 HIGH = "\n".join(("姓名----手机----身份证----密码", *LINES))
 LOW = f"{MANY[0]['name']}----{MANY[0]['phone']}\n{MANY[1]['name']}----{MANY[1]['phone']}\n"
 
@@ -62,11 +66,16 @@ def test_what_is_high_is_sealed_whole_with_its_origin(enrolled, tmp_path):
     assert (item.head.tenant, item.head.finding) == ("bank", high.id)
     assert low.id != high.id
     keys = [private_key(enrolled / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
-    manifest, body = decode(open_sealed(vault.sealed(item), item.head.place, item.head.officers, keys))
+    manifest, body = decode(
+        open_sealed(vault.sealed(item), item.head.place, item.head.officers, keys)
+    )
     assert body == HIGH.encode()
     assert manifest.sha256["body"] == digest(HIGH.encode())
     assert manifest.sha256["finding"] == digest(high.encode())
-    assert (manifest.capture["author"], manifest.capture["url"]) == ("seller", "http://127.0.0.1/42")
+    assert (manifest.capture["author"], manifest.capture["url"]) == (
+        "seller",
+        "http://127.0.0.1/42",
+    )
     assert (manifest.severity, manifest.bytes) == ("high", len(HIGH.encode()))
     assert [count(one, outcome) for outcome in ("sealed", "failed", "full")] == [1.0, 0.0, 0.0]
 
@@ -126,20 +135,32 @@ def test_upkeep_lets_old_evidence_go_once_an_hour(enrolled, tmp_path):
 
 
 def test_match_does_not_start_without_the_officers_keys(enrolled, tmp_path):
-    settings = Settings(evidence=EvidenceSettings(officers=("li", "nobody")), tenants={"bank": Tenant(evidence=True)})
+    settings = Settings(
+        evidence=EvidenceSettings(officers=("li", "nobody")),
+        tenants={"bank": Tenant(evidence=True)},
+    )
     context = Context(enrolled / "data", settings=settings)
-    for start in (lambda: Keeper(context, EvidenceMetrics(CollectorRegistry())), lambda: check(context)):
+    for start in (
+        lambda: Keeper(context, EvidenceMetrics(CollectorRegistry())),
+        lambda: check(context),
+    ):
         with pytest.raises(ConfigError, match=r"key evidence/nobody\.pub is not in"):
             start()
 
 
 def test_check_says_for_whom_and_to_whom(enrolled):
-    on = Settings(evidence=EvidenceSettings(officers=OFFICERS), tenants={"bank": Tenant(evidence=True)})
-    assert check(Context(enrolled / "data", settings=on)).startswith("on for bank, encrypted for li.")
+    on = Settings(
+        evidence=EvidenceSettings(officers=OFFICERS), tenants={"bank": Tenant(evidence=True)}
+    )
+    assert check(Context(enrolled / "data", settings=on)).startswith(
+        "on for bank, encrypted for li."
+    )
     assert check(Context(enrolled / "data", settings=Settings())) == "off, 0 kept"
 
 
 def test_a_tenant_that_wants_evidence_needs_two_officers():
     for named in ((), ("li",), ("li", "li"), ("a", "b", "c")):
         with pytest.raises(ValueError, match="must name two officers"):
-            Settings(evidence=EvidenceSettings(officers=named), tenants={"bank": Tenant(evidence=True)})
+            Settings(
+                evidence=EvidenceSettings(officers=named), tenants={"bank": Tenant(evidence=True)}
+            )

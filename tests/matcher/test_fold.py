@@ -1,4 +1,6 @@
-"""Every way of writing a digit is read, and every place in the folded text leads back to where it was."""
+"""Every way of writing a digit is read, and every place in the folded text leads back to where
+it was.
+"""
 
 import re
 import unicodedata
@@ -12,7 +14,7 @@ from matcher.text import fold, fold_all
 from matcher.text.fold import BETWEEN_HAN, DIGITS, X_ALIKE, becomes
 
 PHONE = "13800138000"
-DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"
+DROPPED = "\u0336\u20e0\u200b\u200d\u2060\ufeff\u00ad\u180e\u034f\u061c\u202e\u2066\u115f\u3164\uffa0\u2800\ufe0f\u20e3\U000e0031"  # noqa: E501
 SCRIPTS = {
     "full width": "０１２３４５６７８９",
     "mathematical": "𝟎𝟏𝟐𝟑𝟒𝟓𝟔𝟕𝟖𝟗",
@@ -114,7 +116,9 @@ def in_columns(text: str) -> str:
     return fold_all([text.encode("utf-8", "surrogatepass")])[0].text
 
 
-HAN_RUN = re.compile(rf"[0-9{''.join(DIGITS)}](?:[{re.escape(BETWEEN_HAN)}]?[0-9{''.join(DIGITS)}]){{6,}}")
+HAN_RUN = re.compile(
+    rf"[0-9{''.join(DIGITS)}](?:[{re.escape(BETWEEN_HAN)}]?[0-9{''.join(DIGITS)}]){{6,}}"
+)
 BEFORE_X = re.compile(r"(?:[0-9]{17}|[0-9]{6}([ .\-])[0-9]{8}\1[0-9]{3}\1?)\Z")
 
 
@@ -123,7 +127,10 @@ def slow_fold(text: str) -> str:
     text = re.sub("\r\n?", "\n", text).replace("\0", " ")
     plain = HAN_RUN.sub(slow_run, "".join(map(becomes, text)))
     plain = re.sub("(?<![0-9A-Za-z])＋(?=[0-9])", "+", plain)
-    return "".join("X" if c in X_ALIKE and BEFORE_X.search(plain[max(0, i - 20) : i]) else c for i, c in enumerate(plain))
+    return "".join(
+        "X" if c in X_ALIKE and BEFORE_X.search(plain[max(0, i - 20) : i]) else c
+        for i, c in enumerate(plain)
+    )
 
 
 def slow_run(match: re.Match[str]) -> str:
@@ -137,13 +144,20 @@ def plain_digits(text: str) -> str:
     return "".join(str(DIGITS.get(c, c)) for c in text)
 
 
-@given(st.text(st.sampled_from("0123456789一三零壹幺 -.|、·×Х１＋③٣\u200b😀𝟖张\r\na"), max_size=60) | st.text(max_size=40))
+@given(
+    st.text(st.sampled_from("0123456789一三零壹幺 -.|、·×Х１＋③٣\u200b😀𝟖张\r\na"), max_size=60)
+    | st.text(max_size=40)
+)
 @example("\U000118e0")
 def test_folding_in_columns_does_what_folding_by_hand_does(text: str) -> None:
     assert fold(text).text == in_columns(text) == slow_fold(text)
 
 
-@given(st.lists(st.text(st.sampled_from("0123456789一三零 -.|"), max_size=9) | st.just(PHONE), max_size=8).map("三".join))
+@given(
+    st.lists(
+        st.text(st.sampled_from("0123456789一三零 -.|"), max_size=9) | st.just(PHONE), max_size=8
+    ).map("三".join)
+)
 def test_runs_of_han_digits_are_read_as_by_hand(text: str) -> None:
     assert fold(text).text == in_columns(text) == slow_fold(text)
 
@@ -173,11 +187,15 @@ def test_half_a_surrogate_pair_does_no_harm(half: str) -> None:
 def test_every_line_end_is_one(text: str) -> None:
     folded = fold(text)
     assert folded.text.count("\n") == 3
-    assert [text[slice(*folded.span(i, i + 1))] for i in range(0, 7, 2)] == re.split(r"\r\n|\r|\n", text)
+    assert [text[slice(*folded.span(i, i + 1))] for i in range(0, 7, 2)] == re.split(
+        r"\r\n|\r|\n", text
+    )
 
 
 @given(st.text(st.sampled_from(DROPPED + "0123456789 -甲乙張１８①٣\r\n\0𝟖a")), st.data())
-def test_a_place_in_the_folded_text_leads_back_to_its_origin(text: str, data: st.DataObject) -> None:
+def test_a_place_in_the_folded_text_leads_back_to_its_origin(
+    text: str, data: st.DataObject
+) -> None:
     folded = fold(text)
     end = data.draw(st.integers(0, len(folded.text)))
     start = data.draw(st.integers(0, end))
@@ -199,19 +217,28 @@ def test_folding_twice_changes_nothing_more(text: str) -> None:
     assert fold(once).text == once
 
 
-ALL_DIGITS = [char for char in map(chr, range(0x80, 0x110000)) if unicodedata.category(char) == "Nd"]
+ALL_DIGITS = [
+    char for char in map(chr, range(0x80, 0x110000)) if unicodedata.category(char) == "Nd"
+]
 
 
 @pytest.mark.parametrize("around", ["{}", "张{}", "😀{}"])
 def test_every_decimal_digit_of_unicode_is_read_as_what_it_means(around: str) -> None:
-    wrong = [char for char in ALL_DIGITS if fold(around.format(char)).text != around.format(unicodedata.decimal(char))]
+    wrong = [
+        char
+        for char in ALL_DIGITS
+        if fold(around.format(char)).text != around.format(unicodedata.decimal(char))
+    ]
     assert wrong == []
 
 
 @given(st.lists(st.sampled_from(ALL_DIGITS), min_size=11, max_size=18))
 @example(list("𑣡𑣣𑣨𑣠𑣠𑣡𑣣𑣨𑣠𑣠𑣠"))
 def test_a_number_in_any_mixture_of_scripts_is_read(digits: list[str]) -> None:
-    text, plain = f"手机{''.join(digits)}。", "".join(str(unicodedata.decimal(digit)) for digit in digits)
+    text, plain = (
+        f"手机{''.join(digits)}。",
+        "".join(str(unicodedata.decimal(digit)) for digit in digits),
+    )
     assert fold(text).text == f"手机{plain}。"
 
 
@@ -223,7 +250,9 @@ def test_every_character_of_unicode_becomes_what_it_is_a_form_of() -> None:
 
 @pytest.mark.parametrize("sign", BETWEEN_HAN)
 @pytest.mark.parametrize("parts", [("62000000", "二零二六"), ("二零二六", "62000000")])
-def test_a_number_goes_on_behind_any_one_sign_in_han_digits(sign: str, parts: tuple[str, str]) -> None:
+def test_a_number_goes_on_behind_any_one_sign_in_han_digits(
+    sign: str, parts: tuple[str, str]
+) -> None:
     text = f"卡头：{sign.join(parts)}年"
     assert in_columns(text) == fold(text).text
     assert "2026" in in_columns(text)
@@ -231,7 +260,9 @@ def test_a_number_goes_on_behind_any_one_sign_in_han_digits(sign: str, parts: tu
 
 @pytest.mark.parametrize("separator", ["", " ", "-", "."])
 @pytest.mark.parametrize("before", range(20))
-def test_seven_han_digits_are_a_number_at_any_offset_and_six_are_none(separator: str, before: int) -> None:
+def test_seven_han_digits_are_a_number_at_any_offset_and_six_are_none(
+    separator: str, before: int
+) -> None:
     text = "x" * before + separator.join("一三八零零一三")
     assert in_columns(f"{text}年") == "x" * before + separator.join("1380013") + "年"
     assert in_columns(f"{text[:-1]}年") == f"{text[:-1]}年"
@@ -248,15 +279,23 @@ def test_what_lies_across_two_windows_is_folded(before: int) -> None:
     assert fold(f"{text}一三八零零一三，😀𝟖é").text == f"{text}1380013,😀8é"
 
 
-SOUP = st.text(st.sampled_from("0123456789一三零○1８ -.，＋×√张a\n\r\0é😀𝟖" + DROPPED[:3]), max_size=20)
+SOUP = st.text(
+    st.sampled_from("0123456789一三零○1８ -.，＋×√张a\n\r\0é😀𝟖" + DROPPED[:3]), max_size=20
+)
 
 
 @given(st.lists(SOUP, max_size=5))
 def test_texts_that_are_folded_together_do_not_touch_one_another(texts: list[str]) -> None:
     folded = fold_all([text.encode() for text in texts])
-    assert [(one.text, one.drops.tolist()) for one in folded] == [(fold(t).text, fold(t).drops.tolist()) for t in texts]
+    assert [(one.text, one.drops.tolist()) for one in folded] == [
+        (fold(t).text, fold(t).drops.tolist()) for t in texts
+    ]
 
 
 def test_a_text_in_which_nothing_changes_is_not_made_anew() -> None:
     bodies = [text.encode() for text in ("姓名、电话", "plain", "姓名，电话")]
-    assert [folded.utf8 is body for folded, body in zip(fold_all(bodies), bodies, strict=True)] == [True, True, False]
+    assert [folded.utf8 is body for folded, body in zip(fold_all(bodies), bodies, strict=True)] == [
+        True,
+        True,
+        False,
+    ]

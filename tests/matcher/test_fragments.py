@@ -1,4 +1,6 @@
-"""Numbers in fragments are counted, however they are written, and small numbers that belong together are not."""
+"""Numbers in fragments are counted, however they are written, and small numbers that belong
+together are not.
+"""
 
 import random
 from collections.abc import Callable, Sequence
@@ -25,7 +27,9 @@ CHANCE = random.Random(29)
 
 def in_pieces(value: str, *sizes: int) -> list[str]:
     places = [sum(sizes[:number]) for number in range(len(sizes) + 1)]
-    return [value[first:last] for first, last in zip(places, [*places[1:-1], len(value)], strict=False)]
+    return [
+        value[first:last] for first, last in zip(places, [*places[1:-1], len(value)], strict=False)
+    ]
 
 
 def of_phone(between: str, *sizes: int) -> Callable[[str], str]:
@@ -34,16 +38,29 @@ def of_phone(between: str, *sizes: int) -> Callable[[str], str]:
 
 WAYS: dict[str, tuple[Sequence[str], Callable[[str], str]]] = {
     **{
-        f"phone {sign!r}": (PHONES, of_phone(sign)) for sign in (" und ", "（空格）", "[dash]", "|", "||", "----", ";", ",", "\t")
+        f"phone {sign!r}": (PHONES, of_phone(sign))
+        for sign in (" und ", "（空格）", "[dash]", "|", "||", "----", ";", ",", "\t")
     },
     "quoted": (PHONES, of_phone('","')),
     "quoted at the back": (PHONES, of_phone('","', 3, 8)),
-    **{f"digits {sign!r}": (PHONES, sign.join) for sign in (",", '","', ";", "|", "\t", "\n", "</i><i>", "a")},
-    "any sign": (PHONES, lambda value: "".join(digit + CHANCE.choice("!@#$%^&") for digit in value)),
-    "any word": (PHONES, lambda value: "".join(digit + CHANCE.choice("我你他她") for digit in value)),
+    **{
+        f"digits {sign!r}": (PHONES, sign.join)
+        for sign in (",", '","', ";", "|", "\t", "\n", "</i><i>", "a")
+    },
+    "any sign": (
+        PHONES,
+        lambda value: "".join(digit + CHANCE.choice("!@#$%^&") for digit in value),
+    ),
+    "any word": (
+        PHONES,
+        lambda value: "".join(digit + CHANCE.choice("我你他她") for digit in value),
+    ),
     "last first": (PHONES, lambda value: f"后八位{value[3:]}，前三位{value[:3]}"),
     "named": (PHONES, lambda value: f"first {value[:3]} then {value[3:7]} last four {value[7:]}"),
-    "fields": (PHONES, lambda value: f'{{"prefix":{value[:3]},"middle":{value[3:7]},"last":{value[7:]}}}'),
+    "fields": (
+        PHONES,
+        lambda value: f'{{"prefix":{value[:3]},"middle":{value[3:7]},"last":{value[7:]}}}',
+    ),
     "ID": (IDS, lambda value: f"后四位{value[14:]}，生日{value[6:14]}，前六位{value[:6]}"),
     "digits of an ID": (IDS, '","'.join),
     "card": (CARDS, of_phone(" und ", 4, 4, 4, 4)),
@@ -57,14 +74,23 @@ WAYS: dict[str, tuple[Sequence[str], Callable[[str], str]]] = {
 ROWS = ("{}\n", "{number} 客户 {} 男", "{}")
 NO_WAYS: dict[str, Callable[[int], str]] = {
     "dates": lambda n: f"Nov {13 + n % 7}, 2015 12:{n:02d} views {20_000 + n}",
-    "years": lambda n: f"born {1900 + n}, {CHANCE.randrange(1000, 9999)} and {CHANCE.randrange(100, 999)}",
-    "cells": lambda n: f"{CHANCE.randrange(100, 999)},{CHANCE.randrange(1000, 9999)},{CHANCE.randrange(1000, 9999)}",
+    "years": lambda n: (
+        f"born {1900 + n}, {CHANCE.randrange(1000, 9999)} and {CHANCE.randrange(100, 999)}"
+    ),
+    "cells": lambda n: (
+        f"{CHANCE.randrange(100, 999)},{CHANCE.randrange(1000, 9999)},{CHANCE.randrange(1000, 9999)}"  # noqa: E501
+    ),
     "answers": lambda _: ",".join(str(CHANCE.randrange(1, 6)) for _ in range(11)),
-    "prose": lambda n: f"in {CHANCE.randrange(10, 99)} of {CHANCE.randrange(10**3, 10**4)} {CHANCE.randrange(10**4, 10**5)} paid",
+    "prose": lambda n: (
+        f"in {CHANCE.randrange(10, 99)} of {CHANCE.randrange(10**3, 10**4)}"
+        f" {CHANCE.randrange(10**4, 10**5)} paid"
+    ),
     "hex": lambda _: f"{CHANCE.randrange(16**40):040x}",
     "thousands": lambda _: f"{CHANCE.randrange(10**10, 2 * 10**10):,}",
     "serial numbers with a letter": lambda n: f"X{CHANCE.randrange(10**10, 2 * 10**10)}",
-    "days with a letter": lambda n: f"B15{n % 12 + 1:02d}{n % 28 + 1:02d}{CHANCE.randrange(10**5):05d}",
+    "days with a letter": lambda n: (
+        f"B15{n % 12 + 1:02d}{n % 28 + 1:02d}{CHANCE.randrange(10**5):05d}"
+    ),
     "digests": lambda _: f"{CHANCE.randrange(16**64):064x}",
     "numbers with zeros before": lambda n: f"{n + 1_000_000:014d}",
     "decimals": lambda n: f"13.{CHANCE.randrange(10**4):04d}, 52.{CHANCE.randrange(10**3):03d}",
@@ -82,7 +108,12 @@ def nothing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("way", "row"),
-    [(way, row) for way, (values, write) in WAYS.items() for row in ROWS if row == ROWS[0] or "\n" not in write(values[0])],
+    [
+        (way, row)
+        for way, (values, write) in WAYS.items()
+        for row in ROWS
+        if row == ROWS[0] or "\n" not in write(values[0])
+    ],
 )
 def test_a_list_is_counted(matcher: Matcher, way: str, row: str) -> None:
     values, write = WAYS[way]

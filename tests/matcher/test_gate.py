@@ -1,4 +1,6 @@
-"""What is read quickly is read as it is slowly: the same text, the same way back, the same bytes to search."""
+"""What is read quickly is read as it is slowly: the same text, the same way back, the same bytes
+to search.
+"""
 
 from collections.abc import Sequence
 
@@ -30,9 +32,18 @@ VALUES = {
     "qq": "1380013800",
     "wechat": "liwei_2026",
 }
-DISGUISED = tuple(dict.fromkeys(text for kind, value in VALUES.items() for _, text in disguises(kind, value, IN_TEXT)))
+DISGUISED = tuple(
+    dict.fromkeys(
+        text for kind, value in VALUES.items() for _, text in disguises(kind, value, IN_TEXT)
+    )
+)
 PROSE = (
-    *("过了一会儿，园丁演奏了七篇山路（钟表、苹果）！", "二〇二四年三月，四五个老房子：", "问题并不复杂……", "第一百二十三天"),
+    *(
+        "过了一会儿，园丁演奏了七篇山路（钟表、苹果）！",
+        "二〇二四年三月，四五个老房子：",
+        "问题并不复杂……",
+        "第一百二十三天",
+    ),
     *(
         "The gardener — at half past seven — improved 15 books. Then ",
         "we met at noon. The",
@@ -53,15 +64,18 @@ PROSE = (
 )
 PIECES = (
     *(
-        "一", "三", "零", "〇", "○", "幺", "壹", "七", "９", "１", "③", "٣", "𝟖", "0", "1", "138", " ", "-", ".", "　", "—",
+        "一", "三", "零", "〇", "○", "幺", "壹", "七", "９", "１", "③", "٣", "𝟖", "0", "1", "138",
+        " ", "-", ".", "　", "—",
         "－", "．", "\t",
     ),
     *(
-        "，", "：", "；", "｜", "＋", "+", "＠", "@", "（", "）", "[", "]", "【", "】", " at ", "at", "dot", " dot ", "com",
+        "，", "：", "；", "｜", "＋", "+", "＠", "@", "（", "）", "[", "]", "【", "】", " at ",
+        "at", "dot", " dot ", "com",
         "Ａ", "ｚ", "x",
     ),
     *(
-        "&", "#49;", "&#49;", "&amp;", "&am", ";", "%", "31", "%31", "%E8", "\\", "u0031", "\\u0031", "\x1c", "\n", "\r",
+        "&", "#49;", "&#49;", "&amp;", "&am", ";", "%", "31", "%31", "%E8", "\\", "u0031",
+        "\\u0031", "\x1c", "\n", "\r",
         "\r\n", "\0",
     ),
     *(
@@ -81,7 +95,10 @@ PIECES = (
         "110105 ",
     ),
 )  # fmt: skip
-TEXTS = st.lists(st.sampled_from((*DISGUISED, *PROSE)) | st.sampled_from(PIECES) | st.text(max_size=4), max_size=30).map("".join)
+TEXTS = st.lists(
+    st.sampled_from((*DISGUISED, *PROSE)) | st.sampled_from(PIECES) | st.text(max_size=4),
+    max_size=30,
+).map("".join)
 HAN_SOUP = st.text(st.sampled_from("一三零○1８ -.—　，＋×√张"), max_size=40)
 
 
@@ -112,28 +129,41 @@ def test_read_quickly_is_as_read_slowly(texts: list[str]) -> None:
 def test_every_disguise_is_read_quickly_as_slowly(first: int) -> None:
     """Between two texts of prose, as in a batch."""
     texts = [PROSE[0], *(f"登记 {text} 已核对。" for text in DISGUISED[first::8]), PROSE[1]]
-    assert [text for quick, text in zip(quickly(texts), texts, strict=True) if not same(quick, slowly(text))] == []
+    assert [
+        text
+        for quick, text in zip(quickly(texts), texts, strict=True)
+        if not same(quick, slowly(text))
+    ] == []
 
 
 BESIDE = ("１", "①", "𝟏", "Ａ", "Ⅹ", "．", "：")
 
 
 @pytest.mark.parametrize("beside", BESIDE)
-def test_what_becomes_another_sign_when_it_is_folded_may_stand_beside_a_disguise(beside: str) -> None:
+def test_what_becomes_another_sign_when_it_is_folded_may_stand_beside_a_disguise(
+    beside: str,
+) -> None:
     """Each sign beside every seventh disguise, and each disguise beside a sign."""
     hexadecimal = ("0x3368f4a20", "0x3133383030313338303030", "X'3133383030313338303030'")
     some = DISGUISED[BESIDE.index(beside) :: len(BESIDE)]
     texts = [text for one in (*some, *hexadecimal) for text in (beside + one, one + beside)]
-    assert [text for quick, text in zip(quickly(texts), texts, strict=True) if not same(quick, slowly(text))] == []
+    assert [
+        text
+        for quick, text in zip(quickly(texts), texts, strict=True)
+        if not same(quick, slowly(text))
+    ] == []
 
 
 IN_PIECES = (
-    *("138号段：0013-8000", "号段138，尾号：0013 8000", "(138)0013-8000", "【138】【0013】【8000】", '="1380"&"0138000"'),
+    *("138号段：0013-8000", "号段138，尾号：0013 8000", "(138)0013-8000", "【138】【0013】【8000】",
+    '="1380"&"0138000"'),
     *(
-        "1 3 8 0 0 1 3 8 0 0 0", "1380x0138x000", "138 - 0013 - 8000", "+49(0)170/1234567", "(+49) 170 1234567",
+        "1 3 8 0 0 1 3 8 0 0 0", "1380x0138x000", "138 - 0013 - 8000", "+49(0)170/1234567",
+        "(+49) 170 1234567",
         "00 49 170 1234567",
     ),
-    *("GB29.NWBK.6016.1331.9268.19", "GB 29 - NWBK - 60161331926819", "li.wei @ example.com", "li.wei艾特example点com"),
+    *("GB29.NWBK.6016.1331.9268.19", "GB 29 - NWBK - 60161331926819", "li.wei @ example.com",
+    "li.wei艾特example点com"),
 )  # fmt: skip
 
 
@@ -141,7 +171,11 @@ IN_PIECES = (
 def test_nothing_is_read_from_the_end_of_one_text_into_the_next(text: str) -> None:
     halves = [half for cut in range(1, len(text)) for half in (text[:cut], text[cut:])]
     together = unescape_all(halves, markup=False)
-    assert [half for half, read in zip(halves, together, strict=True) if read != unescape(half, markup=False)] == []
+    assert [
+        half
+        for half, read in zip(halves, together, strict=True)
+        if read != unescape(half, markup=False)
+    ] == []
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -149,8 +183,12 @@ def test_digits_of_every_script_are_read(script: str) -> None:
     assert quickly([f"手机：{written(PHONE, script)}。"])[0].text == f"手机:{PHONE}。"
 
 
-@pytest.mark.parametrize(("name", "untouched"), [("SPARSE", 0.0), ("DENSE", 0.95), ("DIGEST", 0.95)])
-def test_the_corpora_are_read_as_slowly_and_dumps_are_searched_as_they_are(name: str, untouched: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "untouched"), [("SPARSE", 0.0), ("DENSE", 0.95), ("DIGEST", 0.95)]
+)
+def test_the_corpora_are_read_as_slowly_and_dumps_are_searched_as_they_are(
+    name: str, untouched: float
+) -> None:
     texts = [body.decode() for body in corpus(name, 0.3).documents]
     quick_ones = quickly(texts)
     assert sum(folded.is_unchanged for folded in quick_ones) >= untouched * len(texts)

@@ -1,4 +1,6 @@
-"""Any table is read without a fault, the search says what its reference says, and every planted customer is found."""
+"""Any table is read without a fault, the search says what its reference says, and every planted
+customer is found.
+"""
 
 from __future__ import annotations
 
@@ -41,19 +43,29 @@ from ullage import setup
 from ullage.settings import Context
 
 CUSTOMERS = [customer(number) for number in range(20)]
-TABLES = tables(tuple(tuple(person[kind] for kind in ("phone", "resident_id", "email")) for person in CUSTOMERS))
+TABLES = tables(
+    tuple(tuple(person[kind] for kind in ("phone", "resident_id", "email")) for person in CUSTOMERS)
+)
 PRESCAN = Lexicon({}).prescan
 Detector = Callable[[Batch], Iterable[Segment]]
 
 
 def _find_grouped(batch: Batch) -> Iterable[Segment]:
     runs = NumberRuns.of(batch, SHAPES)
-    return [*find_resident_ids(runs), *find_phones(batch, runs), *find_cards(runs), *find_fixed_width(batch, runs)]
+    return [
+        *find_resident_ids(runs),
+        *find_phones(batch, runs),
+        *find_cards(runs),
+        *find_fixed_width(batch, runs),
+    ]
 
 
 def _find_labelled(batch: Batch) -> Iterable[Segment]:
     hits = PRESCAN.find(batch.data)
-    return [*find_labelled(batch, hits.labelled), labelled_cards(batch, _find_grouped(batch), hits.card_headers)]
+    return [
+        *find_labelled(batch, hits.labelled),
+        labelled_cards(batch, _find_grouped(batch), hits.card_headers),
+    ]
 
 
 def _find_words(batch: Batch) -> Iterable[Segment]:
@@ -81,7 +93,10 @@ DETECTORS: dict[str, Detector] = {
 def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
     context = Context(tmp_path_factory.mktemp("tables") / "data", HeldClock().as_clock())
     list(setup.initialise(context))
-    settings = '[tenants.bank]\nbrands = ["Bank"]\ndomains = ["a.example"]\nbins = ["620000"]\nothers = ["Rival"]\n'
+    settings = (
+        '[tenants.bank]\nbrands = ["Bank"]\ndomains = ["a.example"]\nbins = ["620000"]\nothers ='
+        ' ["Rival"]\n'
+    )
     (context.data / "ullage.toml").write_text(settings, encoding="utf-8")
     enrol(context, "bank", CUSTOMERS)
     return matcher_of(Context(context.data, context.clock))
@@ -89,7 +104,9 @@ def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
 
 def read_batch(some: Iterable[GeneratedTable]) -> Batch:
     """Return the texts of tables, folded, as one batch."""
-    return Batch.of([text.utf8 for text in fold_all([table.text.encode("utf-8", "replace") for table in some])])
+    return Batch.of(
+        [text.utf8 for text in fold_all([table.text.encode("utf-8", "replace") for table in some])]
+    )
 
 
 @given(st.lists(TABLES, max_size=3))
@@ -110,7 +127,8 @@ def test_search_finds_what_the_plain_search_finds(table: GeneratedTable) -> None
     [text] = fold_all([table.text.encode("utf-8", "replace")])
     fast, plain = columns(text.text), plainly(text.text)
     assert [one for one in plain if one not in fast and one[3]] == []
-    assert {one[0] for one in fast if one not in plain and one[3]} <= {"email", "qq"}  # see test_scan
+    # see test_scan
+    assert {one[0] for one in fast if one not in plain and one[3]} <= {"email", "qq"}
 
 
 @given(st.lists(TABLES, max_size=3))
@@ -140,7 +158,9 @@ def test_rewriting_keeps_length_and_lines(text: str) -> None:
 
 
 @given(st.lists(TABLES, min_size=1, max_size=3), st.sampled_from(["utf-8", "utf-16", "gb18030"]))
-def test_matcher_finds_every_planted_customer(matcher: Matcher, some: list[GeneratedTable], encoding: str) -> None:
+def test_matcher_finds_every_planted_customer(
+    matcher: Matcher, some: list[GeneratedTable], encoding: str
+) -> None:
     # UTF-16 whose first character is NUL begins as UTF-32 does
     bodies = [table.text.lstrip("\0").encode(encoding, "replace") for table in some]
     posts = [capture(id=f"{n}", post_id=f"{n}", body=body) for n, body in enumerate(bodies)]

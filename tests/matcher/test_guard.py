@@ -1,4 +1,6 @@
-"""A part of matching that fails costs its own result and no other, in `match`, `scan` and `assess`; the failed part is named."""
+"""A part of matching that fails costs its own result and no other, in `match`, `scan` and
+`assess`; the failed part is named.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,12 @@ from ullage.settings import Context
 
 CARD = "6200000000000005"
 TABLE = "姓名,手机,身份证,卡号,邮箱\n" + "".join(
-    f"{customer(n)['name']},{phone(n)},{resident_id(n)},{CARD if n == 1 else ''},{customer(n)['email']}\n" for n in range(8)
+    f"{customer(n)['name']},{phone(n)},{resident_id(n)},{CARD if n == 1 else ''},{customer(n)['email']}\n"  # noqa: E501
+    for n in range(8)
 )
 POST = (
-    f"{TABLE}内料 一手 出 某某银行\n电话 154****0001\n+49 170 1234567\nDE89370400440532013000\n护照: E12345678\n"
+    f"{TABLE}内料 一手 出 某某银行\n电话 154****0001\n+49 170"
+    " 1234567\nDE89370400440532013000\n护照: E12345678\n"
     f"\\u0031{phone(9)[1:]}\n"
 )
 KINDS_OF = {
@@ -48,10 +52,14 @@ MATCHING = sorted(FAULTS.keys() - JUDGEMENTS.keys())
 
 
 class FaultError(Exception):
-    """A fault of our own code, as an IndexError was; its text is a value, which must not be shown."""
+    """A fault of our own code, as an IndexError was; its text is a value, which must not be
+    shown.
+    """
 
 
-def fail_in(monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException] = FaultError) -> list[str]:
+def fail_in(
+    monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException] = FaultError
+) -> list[str]:
     """Make `part` raise wherever it runs; return the parts that ran, as they run."""
     run, step, ran, running = FaultGuard.run, FaultGuard.step, list[str](), list[str]()
 
@@ -66,7 +74,11 @@ def fail_in(monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseExceptio
         """Fail at the end of a step that is no `run`, which fails by itself."""
         ran.append(name)
         is_run = running.pop() == name if running else False
-        return _FailingStep(step(guard, name), error) if name == part and not is_run else step(guard, name)
+        return (
+            _FailingStep(step(guard, name), error)
+            if name == part and not is_run
+            else step(guard, name)
+        )
 
     monkeypatch.setattr(FaultGuard, "run", failing_run)
     monkeypatch.setattr(FaultGuard, "step", failing_step)
@@ -82,7 +94,12 @@ class _FailingStep:
     def __enter__(self) -> None:
         self.step.__enter__()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
         if error is None:
             raised = self.error(phone(1))
             if not self.step.__exit__(type(raised), raised, None):
@@ -99,14 +116,24 @@ def customers(bank: Context) -> Context:
 
 
 def read_matches(context: Context) -> tuple[set[tuple[str, str]], set[str], set[str]]:
-    """Return (kind, subject) of what is matched in `POST`, the same of a second post, and the parts that failed."""
+    """Return (kind, subject) of what is matched in `POST`, the same of a second post, and the
+    parts that failed.
+    """
     matcher = matcher_of(context, brands={"bank": ["某某银行"]})
-    posts = [capture(body=POST.encode(), post_id="1", title="内料"), capture(body=phone(3).encode(), post_id="2")]
+    posts = [
+        capture(body=POST.encode(), post_id="1", title="内料"),
+        capture(body=phone(3).encode(), post_id="2"),
+    ]
     made = []
     for reading in matcher.read(posts):
         found = list(findings_of(matcher, reading, posts[0].fetched_at))
         assert all(finding.incomplete == reading.reasons for finding in found)
-        made.append(({(m.kind, m.subject) for finding in found for m in finding.matches}, {*reading.reasons}))
+        made.append(
+            (
+                {(m.kind, m.subject) for finding in found for m in finding.matches},
+                {*reading.reasons},
+            )
+        )
     return made[0][0], {kind for kind, _ in made[1][0]}, made[0][1] | made[1][1]
 
 
@@ -116,7 +143,10 @@ def test_fault_in_a_part_leaves_all_other_matches_of_a_post(
     customers: Context, monkeypatch: pytest.MonkeyPatch, part: str, error: type[BaseException]
 ) -> None:
     whole, _, no_faults = read_matches(customers)
-    assert (no_faults, {kind for kind, _ in whole}) == (set(), {"phone", "resident_id", "card", "email"})
+    assert (no_faults, {kind for kind, _ in whole}) == (
+        set(),
+        {"phone", "resident_id", "card", "email"},
+    )
     ran = fail_in(monkeypatch, part, error)
     rest, _, failed = read_matches(customers)
     if part in ran:
@@ -126,8 +156,12 @@ def test_fault_in_a_part_leaves_all_other_matches_of_a_post(
         assert rest <= whole
 
 
-def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, is_due: Callable[[search.SearchView, int], bool]) -> list[int]:
-    """Make a detector raise at those of its calls that `is_due` names; return the numbers of its calls, as they come."""
+def fail_at(
+    monkeypatch: pytest.MonkeyPatch, name: str, is_due: Callable[[search.SearchView, int], bool]
+) -> list[int]:
+    """Make a detector raise at those of its calls that `is_due` names; return the numbers of its
+    calls, as they come.
+    """
     calls = list[int]()
 
     def replaced(detector: Detector) -> Detector:
@@ -144,13 +178,26 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, is_due: Callable[[search
     return calls
 
 
-def read_each(context: Context, bodies: list[str], *, together: bool) -> list[tuple[set[tuple[str, str]], tuple[str, ...]]]:
+def read_each(
+    context: Context, bodies: list[str], *, together: bool
+) -> list[tuple[set[tuple[str, str]], tuple[str, ...]]]:
     """Return the matches of each post as (kind, subject), and the parts that failed on it."""
     matcher = matcher_of(context)
     posts = [capture(body=body.encode(), post_id=str(number)) for number, body in enumerate(bodies)]
-    readings = [one for some in ([posts] if together else [[post] for post in posts]) for one in matcher.read(some)]
+    readings = [
+        one
+        for some in ([posts] if together else [[post] for post in posts])
+        for one in matcher.read(some)
+    ]
     return [
-        ({(m.kind, m.subject) for found in findings_of(matcher, one, posts[0].fetched_at) for m in found.matches}, one.reasons)
+        (
+            {
+                (m.kind, m.subject)
+                for found in findings_of(matcher, one, posts[0].fetched_at)
+                for m in found.matches
+            },
+            one.reasons,
+        )
         for one in readings
     ]
 
@@ -165,29 +212,45 @@ def test_detector_that_fails_at_one_call_costs_one_post_its_own_candidates(
     calls = fail_at(monkeypatch, name, lambda _view, number: number == call)
     rest = read_each(customers, bodies, together=False)
     assert calls == [1, 2, 3]
-    assert [reasons for _, reasons in rest] == [(name,) if number == call else () for number in (1, 2, 3)]
+    assert [reasons for _, reasons in rest] == [
+        (name,) if number == call else () for number in (1, 2, 3)
+    ]
     for number, ((before, _), (after, _)) in enumerate(zip(whole, rest, strict=True), 1):
         assert after <= before
-        assert {kind for kind, _ in before - after} <= (KINDS_OF.get(name, set()) if number == call else set())
+        assert {kind for kind, _ in before - after} <= (
+            KINDS_OF.get(name, set()) if number == call else set()
+        )
 
 
 @pytest.mark.parametrize("name", ALL_DETECTORS)
 def test_one_of_three_posts_that_are_searched_together_bears_a_fault(
     customers: Context, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    bodies = [f"{POST}{'0123456789abcdef' * 2}\n{'POISON' if number == 1 else ''}" for number in range(3)]
+    bodies = [
+        f"{POST}{'0123456789abcdef' * 2}\n{'POISON' if number == 1 else ''}" for number in range(3)
+    ]
     calls = fail_at(monkeypatch, name, lambda view, _number: b"POISON" in view.batch.data.tobytes())
     rest = read_each(customers, bodies, together=True)
     assert (len(calls), [reasons for _, reasons in rest]) == (4, [(), (name,), ()])
 
 
-def test_detector_is_called_only_where_what_it_needs_is_there(customers: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    called = {name: fail_at(monkeypatch, name, lambda _view, _number: False) for name in ALL_DETECTORS}
-    read_each(customers, ["No digits here at all, and no sign.\n\u4eca\u5929\u5929\u6c14\u5f88\u597d\n"], together=False)
+def test_detector_is_called_only_where_what_it_needs_is_there(
+    customers: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = {
+        name: fail_at(monkeypatch, name, lambda _view, _number: False) for name in ALL_DETECTORS
+    }
+    read_each(
+        customers,
+        ["No digits here at all, and no sign.\n\u4eca\u5929\u5929\u6c14\u5f88\u597d\n"],
+        together=False,
+    )
     assert [name for name, calls in called.items() if calls] == ["patterns"]
 
 
-def test_every_part_runs_behind_the_guard(customers: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_part_runs_behind_the_guard(
+    customers: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A part that never ran would make the test above pass without having tried anything."""
     ran = set(fail_in(monkeypatch, "none of them"))
     parts = fail_in(monkeypatch, "none of them")
@@ -202,7 +265,10 @@ def test_every_part_runs_behind_the_guard(customers: Context, monkeypatch: pytes
     assert not READERS.keys() & DETECTORS.keys() | DETECTORS.keys() & RULES.keys()
 
 
-SCANNED = sorted({*MATCHING} - {"logins", "own_cards", "offers", "other_names", "statistics", "redaction", "markup"})
+SCANNED = sorted(
+    {*MATCHING}
+    - {"logins", "own_cards", "offers", "other_names", "statistics", "redaction", "markup"}
+)
 """Parts that `scan` has; `markup` is a matter of pages."""
 
 
@@ -224,7 +290,9 @@ def test_scan_reads_other_files_and_names_file_and_part(
     assert phone(1) not in done.stderr
     if part not in EVERYTHING:
         lost = {kind for _, kind, *_ in whole - rest}
-        assert lost <= KINDS_OF.get(part, set()) | ({"lexicon"} if part in {"lexicon", "words"} else set())
+        assert lost <= KINDS_OF.get(part, set()) | (
+            {"lexicon"} if part in {"lexicon", "words"} else set()
+        )
 
 
 def rows_of(done: Any, code: Exit) -> set[tuple[str, str, int, int]]:
@@ -233,7 +301,10 @@ def rows_of(done: Any, code: Exit) -> set[tuple[str, str, int, int]]:
     return {(row["path"], row["kind"], row["start"], row["end"]) for row in rows}
 
 
-@pytest.mark.parametrize("part", ["phones", "emails", "statistics", "evidence", "lexicon", "labels", "patterns", *JUDGEMENTS])
+@pytest.mark.parametrize(
+    "part",
+    ["phones", "emails", "statistics", "evidence", "lexicon", "labels", "patterns", *JUDGEMENTS],
+)
 def test_assess_gives_a_verdict_without_the_part_and_names_it(
     ullage: Any, customers: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
@@ -244,7 +315,11 @@ def test_assess_gives_a_verdict_without_the_part_and_names_it(
     assert done.stdout, done.exception
     verdict = json.loads(done.stdout)
     [tenant] = verdict["tenants"]
-    assert (done.exit_code, verdict["verdict"], tenant["customers"]) == (Exit.NO_VERDICT, "exposed", 8)
+    assert (done.exit_code, verdict["verdict"], tenant["customers"]) == (
+        Exit.NO_VERDICT,
+        "exposed",
+        8,
+    )
     [unread] = [one for one in verdict["not_read"] if one["reason"] == "fault"]
     assert FAULTS[part] in unread["said"]
     assert part not in JUDGEMENTS or tenant["kinds"]["phone"] == 8

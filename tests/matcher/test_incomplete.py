@@ -1,4 +1,6 @@
-"""Of a capture that is too large, or at which a step of matching fails, what is known is published, and said to be incomplete."""
+"""Of a capture that is too large, or at which a step of matching fails, what is known is
+published, and said to be incomplete.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ LINE = "nobody at all stands in this line, which is here for its length alone,\n
 
 
 def long_text(windows: int) -> str:
-    """A text of so many windows of 2 MiB, each with one customer in its middle: the 0th in the first, and so on."""
+    """A text of so many windows of 2 MiB, each with one customer in its middle: the 0th in the
+    first, and so on.
+    """
     lines = LINE * (2 * MIB // len(LINE) - 40)
     half = len(lines) // len(LINE) // 2 * len(LINE)
     return "".join(f"{lines[:half]}{phone(n)}\n{lines[half:]}" for n in range(windows))
@@ -44,7 +48,9 @@ def zipped(members: dict[str, str]) -> bytes:
     return out.getvalue()
 
 
-def read(matcher: Matcher, made: Capture, budget: CaptureBudget) -> tuple[CaptureReading, list[Finding]]:
+def read(
+    matcher: Matcher, made: Capture, budget: CaptureBudget
+) -> tuple[CaptureReading, list[Finding]]:
     [reading] = matcher.read([made], budget)
     return reading, list(findings_of(matcher, reading, made.fetched_at))
 
@@ -55,23 +61,34 @@ def people(found: list[Finding]) -> int:
 
 @pytest.mark.parametrize(
     ("reason", "budget"),
-    [("bytes", {"bytes": 5 * MIB}), ("candidates", {"candidates": 3}), ("rows", {"rows": 5 * MIB // len(LINE)})],
+    [
+        ("bytes", {"bytes": 5 * MIB}),
+        ("candidates", {"candidates": 3}),
+        ("rows", {"rows": 5 * MIB // len(LINE)}),
+    ],
 )
-def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(bank: Context, reason: str, budget: dict) -> None:
+def test_a_long_text_is_cut_at_the_same_window_whatever_shares_its_batch(
+    bank: Context, reason: str, budget: dict
+) -> None:
     matcher, within = matcher_of(bank), CaptureBudget(**{**_fields(AMPLE), **budget})
     large = capture(body=long_text(6).encode(), post_id="large")
     reading, alone = read(matcher, large, within)
     assert reading.incomplete == {reason}
     assert (people(alone), alone[0].incomplete, reading.spent.candidates) == (3, (reason,), 3)
     for many in (1, 5):
-        others = [capture(body=(LINE * 9000 + phone(n)).encode(), post_id=f"{n}") for n in range(many)]
+        others = [
+            capture(body=(LINE * 9000 + phone(n)).encode(), post_id=f"{n}") for n in range(many)
+        ]
         *small, last = matcher.read([*others, large], within)
         assert [reading.incomplete for reading in small] == [set()] * many
         assert list(findings_of(matcher, last, large.fetched_at)) == alone
 
 
 def _fields(budget: CaptureBudget) -> dict[str, int]:
-    return {name: getattr(budget, name) for name in ("bytes", "members", "candidates", "rows", "matches")}
+    return {
+        name: getattr(budget, name)
+        for name in ("bytes", "members", "candidates", "rows", "matches")
+    }
 
 
 def test_a_capture_that_ends_where_its_budget_does_is_whole(bank: Context) -> None:
@@ -84,13 +101,18 @@ def test_a_capture_that_ends_where_its_budget_does_is_whole(bank: Context) -> No
 def test_members_beyond_the_budget_are_left_out(bank: Context, members: int, expected: int) -> None:
     body = zipped({f"{n}.txt": phone(n) for n in range(10)})
     made = capture(body=body, media_type="application/zip")
-    reading, found = read(matcher_of(bank), made, CaptureBudget(**{**_fields(AMPLE), "members": members}))
+    reading, found = read(
+        matcher_of(bank), made, CaptureBudget(**{**_fields(AMPLE), "members": members})
+    )
     assert people(found) == expected, "the list of names is a member too"
     assert (reading.incomplete == {"members"}) == (expected < 10)
 
 
 def test_bytes_out_of_a_container_are_counted_too(bank: Context) -> None:
-    made = capture(body=zipped({"a.txt": phone(1) + "\n" + LINE * 100_000, "b.txt": phone(2)}), media_type="application/zip")
+    made = capture(
+        body=zipped({"a.txt": phone(1) + "\n" + LINE * 100_000, "b.txt": phone(2)}),
+        media_type="application/zip",
+    )
     reading, found = read(matcher_of(bank), made, CaptureBudget(**{**_fields(AMPLE), "bytes": MIB}))
     assert (reading.incomplete, people(found)) == ({"bytes"}, 1)
 
@@ -100,16 +122,24 @@ def test_matches_beyond_the_budget_are_counted_and_not_listed(bank: Context) -> 
     for most, listed in ((4, 4), (9, 9), (10, 10), (11, 10)):
         reading, [found] = read(matcher, made, CaptureBudget(**{**_fields(AMPLE), "matches": most}))
         assert (len(found.matches), found.total_matches, found.total_subjects) == (listed, 10, 10)
-        assert [m.row for m in found.matches] == list(range(listed)), "the first ones, always the same"
+        assert [m.row for m in found.matches] == list(range(listed)), (
+            "the first ones, always the same"
+        )
         assert reading.incomplete == ({"matches"} if most < 10 else set())
 
 
-def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_whole_one_names_it(bank: Context) -> None:
+def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_whole_one_names_it(
+    bank: Context,
+) -> None:
     enrol(bank, "other", [customer(0), customer(3)])
     matcher, body = matcher_of(bank), long_text(3).encode()
     ids: dict[str, set[str]] = {"bank": set(), "other": set()}
     whole: dict[str, set[str]] = {"bank": set(), "other": set()}
-    for budget in (AMPLE, CaptureBudget(**{**_fields(AMPLE), "bytes": 1}), CaptureBudget(**{**_fields(AMPLE), "bytes": 3 * MIB})):
+    for budget in (
+        AMPLE,
+        CaptureBudget(**{**_fields(AMPLE), "bytes": 1}),
+        CaptureBudget(**{**_fields(AMPLE), "bytes": 3 * MIB}),
+    ):
         for finding in read(matcher, capture(body=body), budget)[1]:
             (ids if finding.incomplete else whole)[finding.tenant].add(finding.id)
             assert finding.served != finding.id or finding.incomplete
@@ -118,7 +148,9 @@ def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_wh
     [finding, _] = read(matcher, capture(body=body), AMPLE)[1]
     assert {finding.served} == ids["bank"]
     for change in ({"site": "elsewhere"}, {"post_id": "43"}, {"body": body + b"\n"}):
-        assert read(matcher, capture(**{"body": body, **change}), AMPLE)[1][0].served != finding.served
+        assert (
+            read(matcher, capture(**{"body": body, **change}), AMPLE)[1][0].served != finding.served
+        )
 
 
 # The stage: published, counted, and a dead letter that makes it whole when it is replayed.
@@ -126,7 +158,9 @@ def test_the_id_of_an_incomplete_finding_comes_from_the_bytes_as_served_and_a_wh
 
 def settle(running: MatchProcess, **limits: int) -> None:
     """Start match again with these limits."""
-    (running.context.data / "ullage.toml").write_text("[match]\n" + "".join(f"{k} = {v}\n" for k, v in limits.items()))
+    (running.context.data / "ullage.toml").write_text(
+        "[match]\n" + "".join(f"{k} = {v}\n" for k, v in limits.items())
+    )
     context = Context(running.context.data, running.context.clock)
     running.stage = MatchStage(context, running.subscription, running.publisher, running.metrics)
 
@@ -143,7 +177,10 @@ def test_what_exceeds_its_budget_is_published_counted_and_a_letter_and_whole_whe
     assert (large.incomplete, large.total_subjects, small.incomplete) == (("candidates",), 2, ())
     assert match.reasons() == ["over_budget"]
     assert match.value("incomplete_total", reason="candidates") == 1
-    assert (match.value("captures_total"), match.value("dropped_total", reason="over_budget")) == (2, 0)
+    assert (match.value("captures_total"), match.value("dropped_total", reason="over_budget")) == (
+        2,
+        0,
+    )
     [letter] = match.bus.subscribe(DEAD_LETTERS, "look").poll(9, 0.0)
     assert set(letter.headers) == {"id", "stage", "topic", "reason", "schema", "key_id", "replays"}
     assert dead_letters.replay(match.bus, keys.opener(match.context.keys)).replayed == 1
@@ -161,7 +198,10 @@ def test_what_concerns_nobody_and_was_cut_is_counted_and_a_letter(match: MatchPr
     settle(match, capture_bytes=1)
     match.put(LINE * (5 * MIB // len(LINE)))
     assert match.drain() == []
-    assert (match.reasons(), match.value("incomplete_total", reason="bytes")) == (["over_budget"], 1)
+    assert (match.reasons(), match.value("incomplete_total", reason="bytes")) == (
+        ["over_budget"],
+        1,
+    )
 
 
 class FaultError(Exception):
@@ -183,7 +223,11 @@ FAULT: list[tuple[str, str, set[str]]] = [
     ("matcher.lexicon.Lexicon.read_batch", "lexicon", {"lexicon"}),
     ("matcher.lexicon.Lexicon.read", "lexicon of a title", {"lexicon"}),
     ("matcher.match.capture_result.CaptureReading.tally", "statistics", {"statistics"}),
-    ("matcher.match.capture_result.CaptureReading.statistics", "statistics at the end", {"statistics"}),
+    (
+        "matcher.match.capture_result.CaptureReading.statistics",
+        "statistics at the end",
+        {"statistics"},
+    ),
     ("matcher.match.statistics.StatisticsTally.finish", "statistics at the end", {"statistics"}),
     ("matcher.match.findings.statistics_for", "statistics of a tenant", {"statistics"}),
     ("matcher.match.findings._facts", "redaction", {"redaction"}),
@@ -201,7 +245,9 @@ def test_a_fault_in_a_step_costs_what_that_step_tells_and_nobody_who_is_exposed(
     reasons: set[str],
 ) -> None:
     enrol(match.context, "other", [customer(n) for n in range(5)])
-    rows = "\n".join(f"{customer(n)['name']},{phone(n)},{customer(n)['resident_id']}" for n in range(8))
+    rows = "\n".join(
+        f"{customer(n)['name']},{phone(n)},{customer(n)['resident_id']}" for n in range(8)
+    )
     monkeypatch.setattr(where, failing)
     match.put(rows, post_id="faulty", title="内料 一手")
     match.work()
@@ -242,14 +288,22 @@ def test_a_fault_at_one_capture_costs_the_others_of_its_batch_nothing(
 
     monkeypatch.setattr(where, "rows_of", faulty_at(where.rows_of, POISON.encode()))
     for number in range(6):
-        match.put(f"{customer(number)['name']},{phone(number)}" + (f" {POISON}" if number == 3 else ""), post_id=str(number))
+        match.put(
+            f"{customer(number)['name']},{phone(number)}" + (f" {POISON}" if number == 3 else ""),
+            post_id=str(number),
+        )
     found = match.drain()
-    assert [(f.total_subjects, f.incomplete != ()) for f in found] == [(1, number == 3) for number in range(6)]
+    assert [(f.total_subjects, f.incomplete != ()) for f in found] == [
+        (1, number == 3) for number in range(6)
+    ]
     assert [f.matches[0].own_fields for f in found if not f.incomplete] == [("NAME", "PHONE")] * 5
     assert match.reasons() == ["internal"]
 
 
-def test_a_fault_in_one_part_costs_the_others_nothing(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_in_one_part_costs_the_others_nothing(
+    match: MatchProcess,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import matcher.match.batches as where
 
     monkeypatch.setattr(where, "search", faulty_at(where.search, POISON.encode()))
@@ -259,7 +313,10 @@ def test_a_fault_in_one_part_costs_the_others_nothing(match: MatchProcess, monke
     assert {m.member for m in found.matches} == {2, 3, 5, 6}
 
 
-def test_a_fault_in_one_member_costs_the_others_nothing(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_in_one_member_costs_the_others_nothing(
+    match: MatchProcess,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import matcher.match.parts as where
 
     original = where.windows
@@ -276,7 +333,10 @@ def test_a_fault_in_one_member_costs_the_others_nothing(match: MatchProcess, mon
     assert (found.total_subjects, found.incomplete) == (4, ("unpack",))
 
 
-def test_a_fault_for_one_tenant_costs_the_others_nothing(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_for_one_tenant_costs_the_others_nothing(
+    match: MatchProcess,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import matcher.match.findings as where
 
     enrol(match.context, "other", [customer(n) for n in range(5)])
@@ -296,7 +356,10 @@ def test_a_fault_for_one_tenant_costs_the_others_nothing(match: MatchProcess, mo
     assert match.reasons() == ["internal"]
 
 
-def test_a_fault_in_the_evidence_vault_holds_no_finding_up(match: MatchProcess, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+def test_a_fault_in_the_evidence_vault_holds_no_finding_up(
+    match: MatchProcess,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("matcher.cli.evidence_vault.exposure_of", failing)
     match.stage._keeper._pair = object()
     monkeypatch.setattr(type(match.context), "tenant", lambda self, name: _EvidenceRequest())

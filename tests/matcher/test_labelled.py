@@ -1,4 +1,6 @@
-"""Values that count only beside a label: as each kind's own pattern finds them, and in the columns of a table."""
+"""Values that count only beside a label: as each kind's own pattern finds them, and in the
+columns of a table.
+"""
 
 from collections.abc import Sequence
 
@@ -10,15 +12,52 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.detect import marked_values
 from matcher.detect.candidates import Segment
-from matcher.detect.marked_values import HEADERS, WIDTH, columns, find_labelled, labelled_cards, labelled_kinds
+from matcher.detect.marked_values import (
+    HEADERS,
+    WIDTH,
+    columns,
+    find_labelled,
+    labelled_cards,
+    labelled_kinds,
+)
 from matcher.lexicon import Lexicon
 from ullage.identifiers import Kind
 
 Found = tuple[str, int, int, str, bool]
 SEARCH = Lexicon({}).prescan
 KINDS = {kind.name: kind for kind in labelled_kinds()}
-VALUES = ("12345678", "10001", "E12345678", "ea1234567", "H12345678", "m1234567801", "github666", "Zhang_San-1", "13800138000")
-PARTS = ("的", " ", "\n", "，", "a", "1", ":", '"', "'", "=", "是", "->", "] [", "(", "_", "qq.com", ",", "-", "@")
+VALUES = (
+    "12345678",
+    "10001",
+    "E12345678",
+    "ea1234567",
+    "H12345678",
+    "m1234567801",
+    "github666",
+    "Zhang_San-1",
+    "13800138000",
+)
+PARTS = (
+    "的",
+    " ",
+    "\n",
+    "，",
+    "a",
+    "1",
+    ":",
+    '"',
+    "'",
+    "=",
+    "是",
+    "->",
+    "] [",
+    "(",
+    "_",
+    "qq.com",
+    ",",
+    "-",
+    "@",
+)
 
 
 def listed(segments: Sequence[Segment]) -> set[Found]:
@@ -26,7 +65,9 @@ def listed(segments: Sequence[Segment]) -> set[Found]:
     return {
         (s.kind, start, end, row.tobytes()[:length].decode(), s.weak)
         for s in segments
-        for start, end, row, length in zip(s.start.tolist(), s.end.tolist(), s.normal, s.length.tolist(), strict=True)
+        for start, end, row, length in zip(
+            s.start.tolist(), s.end.tolist(), s.normal, s.length.tolist(), strict=True
+        )
     }
 
 
@@ -36,14 +77,25 @@ def of(*texts: str) -> set[Found]:
     found = listed(find_labelled(batch, SEARCH.find(batch.data).labelled))
     begins = batch.starts.tolist()
     return {
-        (kind, a - max(b for b in begins if b <= a), z - max(b for b in begins if b <= a), *rest) for kind, a, z, *rest in found
+        (kind, a - max(b for b in begins if b <= a), z - max(b for b in begins if b <= a), *rest)
+        for kind, a, z, *rest in found
     }
 
 
 def oracle(text: str) -> set[Found]:
-    """What the kinds' own patterns find, QQ numbers of addresses left out: these come from the addresses."""
-    found = [c for kind in KINDS.values() for c in kind.find(text) if not (c.kind == "qq" and text[c.end : c.end + 1] == "@")]
-    return {(c.kind, len(text[: c.start].encode()), len(text[: c.end].encode()), c.normal, c.weak) for c in found}
+    """What the kinds' own patterns find, QQ numbers of addresses left out: these come from the
+    addresses.
+    """
+    found = [
+        c
+        for kind in KINDS.values()
+        for c in kind.find(text)
+        if not (c.kind == "qq" and text[c.end : c.end + 1] == "@")
+    ]
+    return {
+        (c.kind, len(text[: c.start].encode()), len(text[: c.end].encode()), c.normal, c.weak)
+        for c in found
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
@@ -53,7 +105,9 @@ def test_each_kinds_examples_are_found_and_its_near_misses_are_not(kind: Kind) -
             assert normal in {found[3] for found in of(text) if found[0] == kind.name}
     for text in kind.near_misses:
         if "@" not in text:
-            assert {found for found in of(text) if found[0] == kind.name and kind.check(found[3])} == set()
+            assert {
+                found for found in of(text) if found[0] == kind.name and kind.check(found[3])
+            } == set()
 
 
 labels = st.sampled_from([label for kind in KINDS.values() for label in kind.labels])
@@ -69,19 +123,26 @@ def test_labels_gaps_and_values_are_read_as_the_kinds_patterns_read_them(text: s
 
 
 def _explained(found: Found, text: str) -> bool:
-    """A pattern reads on behind what it found, so one value may hide the next; from some later place it finds that too."""
+    """A pattern reads on behind what it found, so one value may hide the next; from some later
+    place it finds that too.
+    """
     kind, start, end, *_ = found
     shown = text.encode()[:end].decode()
     return any(KINDS[kind].find(shown[first:]) for first in range(len(shown)) if end > start)
 
 
 def test_a_column_is_labelled_by_its_header() -> None:
-    text = 'name,"QQ",微信,phone\n某,12345678,github666,1\n某,"10001",\'abc_def1\',2\n某,12,abc,3\n少一列,12345678,github666\n'
+    text = 'name,"QQ",微信,phone\n某,12345678,github666,1\n某,"10001",\'abc_def1\',2\n某,12,abc,3\n少一列,12345678,github666\n'  # noqa: E501
     found = of("x", text, "10001,10001,10001,10001")
     assert {(kind, normal) for kind, _, _, normal, _ in found} == {
         *(("qq", "12345678"), ("qq", "10001"), ("wechat", "github666"), ("wechat", "abc_def1"))
     }
-    assert {text.encode()[a:z].decode().lower() for _, a, z, *_ in found} == {"12345678", "10001", "github666", "abc_def1"}
+    assert {text.encode()[a:z].decode().lower() for _, a, z, *_ in found} == {
+        "12345678",
+        "10001",
+        "github666",
+        "abc_def1",
+    }
 
 
 @pytest.mark.parametrize("separator", ["----", "--", "\t", "|", ",", ";"])
@@ -98,7 +159,9 @@ def test_first_and_last_columns_and_the_next_header_end_a_table() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["qq,x\n12345678,1", "我加了qq,手机坏了\n12345678,1", "qq 手机\n12345678 1", "qq,手机"])
+@pytest.mark.parametrize(
+    "text", ["qq,x\n12345678,1", "我加了qq,手机坏了\n12345678,1", "qq 手机\n12345678 1", "qq,手机"]
+)
 def test_a_lone_label_is_no_header(text: str) -> None:
     assert of(text) == set()
 
@@ -106,7 +169,11 @@ def test_a_lone_label_is_no_header(text: str) -> None:
 def test_only_the_first_headers_of_a_text_are_followed() -> None:
     batch = Batch.of(["qq,手机\n12345678,1\n".encode() * 10, "qq,手机\n10001,1".encode()])
     headers = np.array(
-        [n for n in range(len(batch.line_starts)) if batch.text(*batch.line_starts[n : n + 1], len(batch.data))[:2] == b"qq"]
+        [
+            n
+            for n in range(len(batch.line_starts))
+            if batch.text(*batch.line_starts[n : n + 1], len(batch.data))[:2] == b"qq"
+        ]
     )
     made = columns(batch, headers, {"qq": "qq"})
     assert len(made) == HEADERS + 1
@@ -117,13 +184,21 @@ def test_only_the_first_headers_of_a_text_are_followed() -> None:
     st.lists(st.lists(st.sampled_from(["a", "b1", "", "c"]), min_size=1, max_size=5), max_size=8),
     st.sampled_from([",", "----", "|"]),
 )
-def test_cells_below_a_header_are_those_that_split_gives(rows: list[list[str]], separator: str) -> None:
+def test_cells_below_a_header_are_those_that_split_gives(
+    rows: list[list[str]], separator: str
+) -> None:
     text = "\n".join(separator.join(row) for row in [["qq", "phone", "email"], *rows])
     batch = Batch.of([b"before", text.encode(), b"after"])
     lines = batch.lines(batch.starts[1:2])
     made = columns(batch, lines, {"phone": "p"})
-    expected = [row[1] for row in (line.split(separator) for line in text.split("\n")[1:]) if len(row) == 3]
-    found = [batch.text(a, z).decode() for c in made for a, z in zip(c.start.tolist(), c.end.tolist(), strict=True)]
+    expected = [
+        row[1] for row in (line.split(separator) for line in text.split("\n")[1:]) if len(row) == 3
+    ]
+    found = [
+        batch.text(a, z).decode()
+        for c in made
+        for a, z in zip(c.start.tolist(), c.end.tolist(), strict=True)
+    ]
     assert found == expected
 
 
@@ -132,12 +207,25 @@ def cards(batch: Batch, *numbers: str) -> Segment:
     start = np.array([raw.index(number.encode()) for number in numbers], np.int64)
     length = np.array([len(number) for number in numbers], np.int64)
     normal = np.array([n.encode() for n in numbers], f"S{WIDTH}").view(np.uint8).reshape(-1, WIDTH)
-    return Segment("card", "plain", start, start + length, normal, length, np.array([n.endswith("5") for n in numbers], bool))
+    return Segment(
+        "card",
+        "plain",
+        start,
+        start + length,
+        normal,
+        length,
+        np.array([n.endswith("5") for n in numbers], bool),
+    )
 
 
 def test_a_card_that_fails_luhn_counts_behind_a_card_label() -> None:
     numbers = ("6200000000000006", "6200000000000007", "6200000000000015", "6200000000000008")
-    batch = Batch.of([f"卡号:{numbers[0]} x{numbers[1]} 卡号: {numbers[2]}\n".encode(), f'{{"card_no":"{numbers[3]}"}}'.encode()])
+    batch = Batch.of(
+        [
+            f"卡号:{numbers[0]} x{numbers[1]} 卡号: {numbers[2]}\n".encode(),
+            f'{{"card_no":"{numbers[3]}"}}'.encode(),
+        ]
+    )
     found = labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)
     assert {normal for *_, normal, _ in listed([found])} == {numbers[0], numbers[3]}
     assert found.valid.all()
@@ -149,7 +237,9 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
     batch = Batch.of([text.encode(), f"某|{numbers[3]}|x|".encode()])
     assert {
         normal
-        for *_, normal, _ in listed([labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)])
+        for *_, normal, _ in listed(
+            [labelled_cards(batch, [cards(batch, *numbers)], SEARCH.find(batch.data).card_headers)]
+        )
     } == {numbers[0], numbers[2]}
 
 
@@ -157,7 +247,14 @@ def test_a_card_that_fails_luhn_counts_below_a_card_label() -> None:
 def test_a_header_stands_at_the_top_of_its_text(before: int, counts: bool) -> None:
     text = f"{'x' * before}\n姓名,卡号\n某,6200000000000006\n"
     batch = Batch.of([b"y" * 3000, text.encode()])
-    assert len(labelled_cards(batch, [cards(batch, "6200000000000006")], SEARCH.find(batch.data).card_headers)) == counts
+    assert (
+        len(
+            labelled_cards(
+                batch, [cards(batch, "6200000000000006")], SEARCH.find(batch.data).card_headers
+            )
+        )
+        == counts
+    )
 
 
 def test_no_text_holds_nothing() -> None:
@@ -174,31 +271,47 @@ def all_header_lines(batch: Batch) -> list[int]:
     return [line for number in np.unique(text) for line in lines[text == number][:HEADERS].tolist()]
 
 
-CELLS = st.sampled_from(["QQ", "微信号", "qq", "张三", "12345678", "x" * 30]) | st.text(st.sampled_from("ab \"'"), max_size=3)
+CELLS = st.sampled_from(["QQ", "微信号", "qq", "张三", "12345678", "x" * 30]) | st.text(
+    st.sampled_from("ab \"'"), max_size=3
+)
 LINES = st.lists(st.lists(CELLS, max_size=6).map(";".join), max_size=12).map("\n".join)
 
 
 @given(st.lists(LINES, min_size=1, max_size=4), st.sampled_from([80, 128, 1 << 14]))
 @example(["QQ" + ";QQ" * 40 + "\nQQ;a\n"], 80)
-def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(texts: list[str], part: int) -> None:
+def test_the_first_headers_of_each_text_are_found_in_parts_of_any_size(
+    texts: list[str], part: int
+) -> None:
     batch = Batch.of([text.encode() for text in texts])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(marked_values, "PART", part)
         found = marked_values.header_lines(batch, SEARCH.find(batch.data).labelled[0]).tolist()
     expected = all_header_lines(batch)
     text = batch.documents(batch.line_starts[found]) if found else np.empty(0, np.int64)
-    assert [line for number in np.unique(text) for line in np.array(found)[text == number][:HEADERS].tolist()] == expected
+    assert [
+        line
+        for number in np.unique(text)
+        for line in np.array(found)[text == number][:HEADERS].tolist()
+    ] == expected
 
 
 @pytest.mark.parametrize("unit", [";QQ", "QQ\n", ";QQ;\n", "QQ,微信\n"])
-def test_labels_without_end_cost_no_more_than_a_few(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_without_end_cost_no_more_than_a_few(
+    unit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hits, cells = [], marked_values._header_cells()
     find = cells.find
-    monkeypatch.setattr(cells, "find", lambda *given: hits.append(len((found := find(*given))[0])) or found)
+    monkeypatch.setattr(
+        cells, "find", lambda *given: hits.append(len((found := find(*given))[0])) or found
+    )
     batch = Batch.of([unit.encode() * 100_000])
     number, _ = SEARCH.find(batch.data).labelled
     marked_values.header_lines(batch, number)
     assert (
-        sum(hits) + np.isin(number, len(marked_values.labelled_kinds()) + np.arange(len(marked_values.labelled_kinds()))).sum()
+        sum(hits)
+        + np.isin(
+            number,
+            len(marked_values.labelled_kinds()) + np.arange(len(marked_values.labelled_kinds())),
+        ).sum()
         < 20_000
     )

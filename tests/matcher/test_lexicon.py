@@ -12,11 +12,27 @@ from matcher.text import fold
 from ullage.vocabulary.lexicon import is_wanted, themes
 
 LEXICON = Lexicon({"bank": ["某某银行", "bank.example"], "other": ["某某银行", "ＯＴＨＥＲ银行"]})
-LINES, CONTEXT_LINES = (themes()[name].shipped().text.splitlines() for name in ("jargon", "context"))
-ROWS, CONTEXT = ([line.split("\t") for line in lines if not line.startswith("#")] for lines in (LINES, CONTEXT_LINES))
-FORMS = sorted({lower(fold(form).text) for row in ROWS for form in (row[0], *filter(None, row[1].split(";")))})
+LINES, CONTEXT_LINES = (
+    themes()[name].shipped().text.splitlines() for name in ("jargon", "context")
+)
+ROWS, CONTEXT = (
+    [line.split("\t") for line in lines if not line.startswith("#")]
+    for lines in (LINES, CONTEXT_LINES)
+)
+FORMS = sorted(
+    {lower(fold(form).text) for row in ROWS for form in (row[0], *filter(None, row[1].split(";")))}
+)
 OTHERS = sorted(
-    {lower(w) for w in (*words(), *(row[0] for row in CONTEXT if row[4] != "record"), "某某银行", "bank.example", "other银行")}
+    {
+        lower(w)
+        for w in (
+            *words(),
+            *(row[0] for row in CONTEXT if row[4] != "record"),
+            "某某银行",
+            "bank.example",
+            "other银行",
+        )
+    }
 )
 FILLER = "x" * 41
 
@@ -36,7 +52,12 @@ def test_every_row_of_the_data_is_well_formed() -> None:
 
 def test_a_term_is_shown_as_it_stands_in_the_post_and_not_as_the_lexicon_calls_it() -> None:
     said = read("內料 內料 内料，一手數據 Fulls FULLZ 手機 流水")
-    assert {t.id: t.shown for t in said.terms} == {"内料": "內料", "一手料": "一手數據", "fullz": "fulls", "流水": "流水"}
+    assert {t.id: t.shown for t in said.terms} == {
+        "内料": "內料",
+        "一手料": "一手數據",
+        "fullz": "fulls",
+        "流水": "流水",
+    }
     assert {t.id: t.written for t in read("内料 FULLZ").terms} == {"内料": "内料", "fullz": "fullz"}
     both = read("内料 一手").under(read("內料"))
     assert {t.id: t.shown for t in both.terms} == {"内料": "內料", "一手料": "一手"}
@@ -99,13 +120,23 @@ def test_the_heaviest_terms_come_first() -> None:
         ("某某银行卡被盗刷，手机号查了银行流水和征信，投诉无门，已报警", 0, False),
         ("某某银行卡被盗刷，手机号查了银行流水和征信，投诉无门，已报警", 3, True),
         ("出售某某银行投诉维权数据 一手料 内料", 0, True),
-        ("投诉某某银行！我叫王某，刚申请了贷款，就有人打电话说出售我的资料，还说内鬼有客户信息，给个说法", 0, False),
-        ("警情通报：侦破一起侵犯公民个人信息案，李某发布“出售某某银行内鬼一手数据50万条，可验”，已被刑事拘留", 0, False),
+        (
+            "投诉某某银行！我叫王某，刚申请了贷款，就有人打电话说出售我的资料，还说内鬼有客户信息，给个说法",
+            0,
+            False,
+        ),
+        (
+            "警情通报：侦破一起侵犯公民个人信息案，李某发布“出售某某银行内鬼一手数据50万条，可验”，已被刑事拘留",
+            0,
+            False,
+        ),
         ("据报道，某某银行客户信息被挂网出售，记者看到一手数据", 0, False),
         ("出某某银行信贷系统后台权限 内鬼带出 USDT交易", 0, True),
     ],
 )
-def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(text: str, rows: int, offered: bool) -> None:
+def test_a_brand_beside_heavy_jargon_is_an_offer_and_a_report_is_none(
+    text: str, rows: int, offered: bool
+) -> None:
     assert read(text).offers("bank", rows) is offered
 
 
@@ -139,7 +170,9 @@ def test_who_asks_for_data_sells_none(text: str, wanted: bool) -> None:
         ("出售客户数据50万条", False),
     ],
 )
-def test_plain_words_of_a_sale_beside_a_brand_and_what_is_sold_are_an_offer(text: str, offered: bool) -> None:
+def test_plain_words_of_a_sale_beside_a_brand_and_what_is_sold_are_an_offer(
+    text: str, offered: bool
+) -> None:
     assert read(text).offers("bank") is offered
 
 
@@ -156,7 +189,10 @@ def test_what_may_be_tried_first_is_a_word_of_an_insiders_offer() -> None:
 
 
 def test_each_tenant_of_a_shared_brand_is_named_and_wide_brands_are_folded() -> None:
-    assert read("某某银行 Other银行").brands == {"bank": ("某某银行",), "other": ("某某银行", "ＯＴＨＥＲ银行")}
+    assert read("某某银行 Other银行").brands == {
+        "bank": ("某某银行",),
+        "other": ("某某银行", "ＯＴＨＥＲ银行"),
+    }
     assert not read("某某银行 内料").offers("third")
 
 
@@ -170,7 +206,10 @@ def naive(text: str) -> list[tuple[int, int]]:
     spans, place = [], 0
     forms = sorted({*FORMS, *OTHERS}, key=len, reverse=True)
     while place < len(text):
-        here = next((f for f in forms if text.startswith(f, place) and _whole(text, place, place + len(f))), None)
+        here = next(
+            (f for f in forms if text.startswith(f, place) and _whole(text, place, place + len(f))),
+            None,
+        )
         if here:
             spans.append((place, place + len(here)))
         place += len(here) if here else 1
@@ -185,13 +224,27 @@ def _whole(text: str, start: int, end: int) -> bool:
     return not before and not (end < len(text) and joins(text[end - 1], text[end]))
 
 
-@given(st.lists(st.sampled_from(FORMS) | st.sampled_from(OTHERS) | st.sampled_from([" ", "x", "s", "的", "1"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(FORMS)
+        | st.sampled_from(OTHERS)
+        | st.sampled_from([" ", "x", "s", "的", "1"]),
+        max_size=12,
+    )
+)
 def test_forms_are_found_where_a_naive_search_finds_them(parts: list[str]) -> None:
     text = "".join(parts)
     assert [(found.at, found.behind) for found in LEXICON._forms_in(text.encode())] == naive(text)
 
 
-@given(st.lists(st.sampled_from(["料", "流水", "QQ", "手机", "内料", "警方", "某某银行", " ", "x" * 19, "的" * 20]), max_size=14))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["料", "流水", "QQ", "手机", "内料", "警方", "某某银行", " ", "x" * 19, "的" * 20]
+        ),
+        max_size=14,
+    )
+)
 def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: list[str]) -> None:
     text = lower("".join(parts))
     found = list(LEXICON._forms_in(text.encode()))
@@ -201,7 +254,9 @@ def test_an_ambiguous_term_counts_beside_another_term_a_label_or_a_brand(parts: 
         for entry in one.form.entries
         if not entry.needs_company
         or any(
-            other.at - one.behind <= NEAR and one.at - other.behind <= NEAR and other.form.company - {entry.id}
+            other.at - one.behind <= NEAR
+            and one.at - other.behind <= NEAR
+            and other.form.company - {entry.id}
             for other in found
             if other is not one
         )
@@ -213,26 +268,40 @@ def test_words_of_context_are_counted_by_theme_each_once_and_are_no_jargon() -> 
     found = read("警方提醒 警方提醒：营业时间 欢迎光临")
     assert found.context == {"reporting": 2, "shop": 2}
     assert found.terms == ()
-    assert read("警方 營業時間").context == {"reporting": 1, "shop": 1}, "in traditional characters too"
+    assert read("警方 營業時間").context == {"reporting": 1, "shop": 1}, (
+        "in traditional characters too"
+    )
 
 
 def test_words_of_context_are_data_of_closed_themes_without_weight() -> None:
     themes = ("record", "reporting", "shop", "wanted", "complaint", "sale", "suspicion")
-    assert {tuple(row[3:7]) for row in CONTEXT} == {("CONTEXT", theme, "0", "L") for theme in themes}
+    assert {tuple(row[3:7]) for row in CONTEXT} == {
+        ("CONTEXT", theme, "0", "L") for theme in themes
+    }
     assert len({row[0] for row in CONTEXT}) == len(CONTEXT)
 
 
-@pytest.mark.parametrize(("text", "count"), [("PassWord密码pwd密码", 3), ("餘額与余额", 2), ("", 0), ("警方", 0)])
+@pytest.mark.parametrize(
+    ("text", "count"), [("PassWord密码pwd密码", 3), ("餘額与余额", 2), ("", 0), ("警方", 0)]
+)
 def test_words_of_a_record_are_counted_once_each(text: str, count: int) -> None:
     assert LEXICON.records.count(text.encode()) == count
 
 
 def test_no_word_of_context_can_hide_a_term() -> None:
-    """The leftmost form wins: a word of context must not end as a term begins, nor hold one. Latin forms begin with a word."""
+    """The leftmost form wins: a word of context must not end as a term begins, nor hold one.
+
+    Latin forms begin with a word.
+    """
     begin_anywhere = [form for form in FORMS if not form[0].isascii()]
     for word in (row[0] for row in CONTEXT if row[4] != "record"):
         assert not [form for form in FORMS if form in word]
-        assert not [form for form in begin_anywhere for n in range(1, min(len(form), len(word))) if word.endswith(form[:n])]
+        assert not [
+            form
+            for form in begin_anywhere
+            for n in range(1, min(len(form), len(word)))
+            if word.endswith(form[:n])
+        ]
 
 
 def test_a_word_of_context_is_no_company_for_a_word_that_needs_some() -> None:

@@ -18,7 +18,25 @@ BRANDS = {"bank": ["某某银行", "bank.example", "Crédit Ö"], "other": ["某
 BINS = {"bank": ["62000000"]}
 LEXICON = Lexicon(BRANDS, BINS)
 FORMS = forms(BRANDS, BINS, shipped_rows())
-GLUE = [" ", "@", ".", "@qq.com", "x", "s", "的", "1", "\n", "😀", "é", "_", "x" * 41, "的" * 40, "的" * 41, "x" * 30, " " * 200]
+GLUE = [
+    " ",
+    "@",
+    ".",
+    "@qq.com",
+    "x",
+    "s",
+    "的",
+    "1",
+    "\n",
+    "😀",
+    "é",
+    "_",
+    "x" * 41,
+    "的" * 40,
+    "的" * 41,
+    "x" * 30,
+    " " * 200,
+]
 
 
 def of(*texts: str) -> list[TextTerms]:
@@ -27,8 +45,16 @@ def of(*texts: str) -> list[TextTerms]:
 
 
 def same(ours: TextTerms, oracle: TextTerms, text: str) -> None:
-    assert (ours.counts, ours.others, ours.terms, ours.brands) == (oracle.counts, oracle.others, oracle.terms, oracle.brands)
-    places = [(len(text[: h.start].encode()), len(text[: h.end].encode()), h.entry, h.form) for h in oracle.hits]
+    assert (ours.counts, ours.others, ours.terms, ours.brands) == (
+        oracle.counts,
+        oracle.others,
+        oracle.terms,
+        oracle.brands,
+    )
+    places = [
+        (len(text[: h.start].encode()), len(text[: h.end].encode()), h.entry, h.form)
+        for h in oracle.hits
+    ]
     assert [tuple(hit) for hit in ours.hits] == places
 
 
@@ -36,7 +62,11 @@ def cased(form: str) -> st.SearchStrategy[str]:
     return st.sampled_from([form, form.upper(), form.title()])
 
 
-pieces = st.sampled_from(sorted(FORMS)).flatmap(cased) | st.sampled_from(sorted(words())) | st.sampled_from(GLUE)
+pieces = (
+    st.sampled_from(sorted(FORMS)).flatmap(cased)
+    | st.sampled_from(sorted(words()))
+    | st.sampled_from(GLUE)
+)
 
 
 @given(st.lists(st.lists(pieces, max_size=14).map("".join), max_size=4))
@@ -47,7 +77,17 @@ def test_a_batch_says_of_each_text_what_the_automaton_says_of_it_alone(texts: li
 
 
 def test_terms_far_apart_in_one_long_text_and_labels_beside_each() -> None:
-    text = "\n".join(["手机 流水", "的" * 2 * APART, "流水", "x" * 2 * APART, "QQ 微信 料", "的" * 500, "内料" * 3])
+    text = "\n".join(
+        [
+            "手机 流水",
+            "的" * 2 * APART,
+            "流水",
+            "x" * 2 * APART,
+            "QQ 微信 料",
+            "的" * 500,
+            "内料" * 3,
+        ]
+    )
     same(of(text)[0], LEXICON.read(text), text)
     assert of(text)[0].counts
 
@@ -79,7 +119,15 @@ def test_a_card_range_in_jargon_is_a_brand_and_its_digits_are_not_named(form: st
 
 
 @pytest.mark.parametrize(
-    "text", ["62000000", "6200000000000005", "62000000 开头", "bin 620000001", "xbin 62000000", "622848开头"]
+    "text",
+    [
+        "62000000",
+        "6200000000000005",
+        "62000000 开头",
+        "bin 620000001",
+        "xbin 62000000",
+        "622848开头",
+    ],
 )
 def test_a_card_number_names_no_brand(text: str) -> None:
     assert of(text)[0].brands == ({"bank": ("BIN",)} if text == "62000000 开头" else {})
@@ -107,7 +155,18 @@ def test_a_title_adds_to_what_its_text_says() -> None:
     assert text.under(of("的")[0]) is text
 
 
-FLOODS = ("QQ ", "QQ|", ";QQ", "QQ[at]", "手机:", "料", "内料", "银行卡四件套", "料 QQ 内料 ", "bank.example ")
+FLOODS = (
+    "QQ ",
+    "QQ|",
+    ";QQ",
+    "QQ[at]",
+    "手机:",
+    "料",
+    "内料",
+    "银行卡四件套",
+    "料 QQ 内料 ",
+    "bank.example ",
+)
 FLOOD, APART_BY = 5 * ENOUGH, "\n" + "的" * 50 + "\n"
 
 
@@ -121,7 +180,10 @@ def test_a_brand_and_a_term_within_a_flood_are_found_where_they_stand(unit: str)
     assert {text.encode()[hit.start : hit.end].decode() for hit in said.hits} >= {"一手料", "fullz"}
 
 
-@pytest.mark.parametrize(("unit", "company"), [*zip(FLOODS, itertools.cycle(("手机", "一手料", "某某银行")), strict=False)])
+@pytest.mark.parametrize(
+    ("unit", "company"),
+    [*zip(FLOODS, itertools.cycle(("手机", "一手料", "某某银行")), strict=False)],
+)
 def test_an_ambiguous_word_behind_a_flood_counts_in_company(unit: str, company: str) -> None:
     flood = unit * FLOOD + APART_BY
     assert "流水" not in of(flood + "流水")[0].written.values()

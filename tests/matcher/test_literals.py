@@ -1,4 +1,6 @@
-"""Many strings in one pass: what a search for each alone finds, from several threads, and in parts of a buffer."""
+"""Many strings in one pass: what a search for each alone finds, from several threads, and in
+parts of a buffer.
+"""
 
 import re
 import threading
@@ -11,13 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matcher.columns.batch import Batch
-from matcher.columns.literals import APART, TEXT, JoinedSearch, Literals, SearchPatterns, once, stretches, whole_words
+from matcher.columns.literals import (
+    APART,
+    TEXT,
+    JoinedSearch,
+    Literals,
+    SearchPatterns,
+    once,
+    stretches,
+    whole_words,
+)
 from ullage.errors import ConfigError
 
 WORDS = [word.encode() for word in ("ab", "b", "abc", "b-1", "料", "料子", "a料", "v信", "x.y")]
-texts = st.lists(st.sampled_from(["a", "b", "C", "AB", "-", "1", "料", "子", "信", "v", "x", ".", "y", " "]), max_size=20).map(
-    "".join
-)
+texts = st.lists(
+    st.sampled_from(["a", "b", "C", "AB", "-", "1", "料", "子", "信", "v", "x", ".", "y", " "]),
+    max_size=20,
+).map("".join)
 
 
 def found(literals: Literals, data: np.ndarray) -> set[tuple[int, int]]:
@@ -29,7 +41,11 @@ def found(literals: Literals, data: np.ndarray) -> set[tuple[int, int]]:
 def test_overlapping_ones_are_all_found_in_any_case(text: str) -> None:
     data = Batch.of([text.encode()]).data
     lower = data.tobytes().lower()
-    expected = {(n, m.start() + len(w)) for n, w in enumerate(WORDS) for m in re.finditer(b"(?=%s)" % re.escape(w), lower)}
+    expected = {
+        (n, m.start() + len(w))
+        for n, w in enumerate(WORDS)
+        for m in re.finditer(b"(?=%s)" % re.escape(w), lower)
+    }
     assert found(Literals(WORDS), data) == expected
 
 
@@ -41,7 +57,9 @@ def test_whole_words_stand_apart_from_latin_letters_and_digits(text: str) -> Non
         before = b"(?<![0-9a-z])" if word[:1].isalnum() else b""
         behind = b"(?![0-9a-z])" if word[-1:].isalnum() else b""
         pattern = b"(?=%s%s%s)" % (before, re.escape(word), behind)
-        expected |= {(number, m.start() + len(word)) for m in re.finditer(pattern, data.tobytes().lower())}
+        expected |= {
+            (number, m.start() + len(word)) for m in re.finditer(pattern, data.tobytes().lower())
+        }
     assert found(Literals(*whole_words(WORDS)), data) == expected
 
 
@@ -61,7 +79,11 @@ def test_only_what_is_inside_the_stretches_is_found_and_places_are_the_buffers()
 @given(texts)
 def test_searches_in_one_pass_find_what_each_finds_alone(text: str) -> None:
     data = Batch.of([text.encode()]).data
-    groups = [whole_words(WORDS), SearchPatterns(()), SearchPatterns(("[料信][a-z子]?".encode(), b"b-"), TEXT)]
+    groups = [
+        whole_words(WORDS),
+        SearchPatterns(()),
+        SearchPatterns(("[料信][a-z子]?".encode(), b"b-"), TEXT),
+    ]
     for (number, end), group in zip(JoinedSearch(groups).find(data), groups, strict=True):
         assert set(zip(number.tolist(), end.tolist(), strict=True)) == found(Literals(*group), data)
 
@@ -80,7 +102,9 @@ def test_nothing_is_found_by_nothing() -> None:
 def test_threads_search_with_one_object() -> None:
     literals, data = Literals(WORDS), Batch.of([b"abc b-1 " * 2000]).data
     expected, results = found(literals, data), []
-    threads = [threading.Thread(target=lambda: results.append(found(literals, data))) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: results.append(found(literals, data))) for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -88,7 +112,9 @@ def test_threads_search_with_one_object() -> None:
     assert results == [expected] * 4
 
 
-def test_a_processor_that_cannot_search_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_processor_that_cannot_search_is_named_as_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*_args: object, **_named: object) -> None:
         raise hyperscan.ArchitectureError
 

@@ -1,4 +1,6 @@
-"""Logins in every layout that browsers, password managers and stealers write, and in none at another's site."""
+"""Logins in every layout that browsers, password managers and stealers write, and in none at
+another's site.
+"""
 
 from collections.abc import Callable
 
@@ -22,7 +24,9 @@ def logins(text: str) -> int:
 
 
 def each(form: str) -> Form:
-    return lambda rows: "".join(form.format(url=url, user=user, secret=secret) for url, user, secret in rows)
+    return lambda rows: "".join(
+        form.format(url=url, user=user, secret=secret) for url, user, secret in rows
+    )
 
 
 def listed(head: str, form: str, between: str, tail: str) -> Form:
@@ -31,9 +35,14 @@ def listed(head: str, form: str, between: str, tail: str) -> Form:
 
 BLOCK = "URL: {url}\nUsername: {user}\nPassword: {secret}\n"
 FORMS: dict[str, Form] = {
-    "Chrome's export": listed("name,url,username,password,note\n", "bank.example,{url},{user},{secret},", "\n", "\n"),
+    "Chrome's export": listed(
+        "name,url,username,password,note\n", "bank.example,{url},{user},{secret},", "\n", "\n"
+    ),
     "quoted Chrome's export": listed(
-        '"name","url","username","password"\n', '"bank.example","{url}","{user}","{secret}"', "\n", "\n"
+        '"name","url","username","password"\n',
+        '"bank.example","{url}","{user}","{secret}"',
+        "\n",
+        "\n",
     ),
     "Firefox's export": listed(
         '"url","username","password","httpRealm","formActionOrigin","guid"\n',
@@ -41,7 +50,9 @@ FORMS: dict[str, Form] = {
         "\n",
         "",
     ),
-    "Safari's export": listed("Title,URL,Username,Password,Notes,OTPAuth\n", "Bank,{url},{user},{secret},,", "\n", "\n"),
+    "Safari's export": listed(
+        "Title,URL,Username,Password,Notes,OTPAuth\n", "Bank,{url},{user},{secret},,", "\n", "\n"
+    ),
     "Bitwarden's export": listed(
         "folder,favorite,type,name,notes,fields,reprompt,login_uri,login_username,login_password,login_totp\n",
         ",,login,Bank,,,0,{url},{user},{secret},",
@@ -49,7 +60,10 @@ FORMS: dict[str, Form] = {
         "\n",
     ),
     "KeePass's export": listed(
-        '"Account","Login Name","Password","Web Site","Comments"\n', '"Bank","{user}","{secret}","{url}",""', "\n", "\n"
+        '"Account","Login Name","Password","Web Site","Comments"\n',
+        '"Bank","{user}","{secret}","{url}",""',
+        "\n",
+        "\n",
     ),
     "quoted with commas in passwords": each('"{url}","{user}","{secret},x","2026"\n'),
     "semicolons": each("{url};{user};{secret}\n"),
@@ -71,13 +85,17 @@ FORMS: dict[str, Form] = {
     "leet": each("UR1: {url}\nU53RN4M3: {user}\nP455W0RD: {secret}\n"),
     "RedLine": each(BLOCK + "Application: Google_[Chrome]_Default\n===============\n"),
     "Lumma": each("SOFT: Chrome (Default)\nURL: {url}\nUSER: {user}\nPASS: {secret}\n"),
-    "StealC": each("browser: Chrome\nprofile: Default\nurl: {url}\nlogin: {user}\npassword: {secret}\n\n"),
+    "StealC": each(
+        "browser: Chrome\nprofile: Default\nurl: {url}\nlogin: {user}\npassword: {secret}\n\n"
+    ),
     "Vidar": each("Soft: Chrome [Default]\nHost: {url}\nLogin: {user}\nPassword: {secret}\n\n"),
     "user first": each("Username: {user}\nPassword: {secret}\nURL: {url}\n\n"),
     "user first without gaps": each("Username: {user}\nPassword: {secret}\nURL: {url}\n"),
     "address in the middle": each("Login: {user}\nHost: {url}\nPassword: {secret}\n\n"),
     "spaces before colons": each("URL      : {url}\nUsername : {user}\nPassword : {secret}\n\n"),
-    "browser heading": each('["Chrome" = "Default"]\nHostname: {url}\nUser login: {user}\nUser password: {secret}\n\n'),
+    "browser heading": each(
+        '["Chrome" = "Default"]\nHostname: {url}\nUser login: {user}\nUser password: {secret}\n\n'
+    ),
     "bullets": each("- URL: {url}\n- Login: {user}\n- Password: {secret}\n\n"),
     "bold labels": each("**URL:** {url}\n**Login:** {user}\n**Password:** {secret}\n\n"),
     "address on its own line": each("{url}\nLogin: {user}\nPassword: {secret}\n\n"),
@@ -90,16 +108,23 @@ FORMS: dict[str, Form] = {
     "Chinese header": listed("网址,账号,密码\n", "{url},{user},{secret}", "\n", "\n"),
     "objects": each('{{"url":"{url}","username":"{user}","password":"{secret}"}}\n'),
     "minified array of objects": listed(
-        "[", '{{"origin_url":"{url}","username_value":"{user}","password_value":"{secret}"}}', ",", "]"
+        "[",
+        '{{"origin_url":"{url}","username_value":"{user}","password_value":"{secret}"}}',
+        ",",
+        "]",
     ),
     "pretty objects": listed(
         "[\n",
-        '  {{\n    "browser": "Chrome",\n    "url": "{url}",\n    "username": "{user}",\n    "password": "{secret}"\n  }}',
+        '  {{\n    "browser": "Chrome",\n    "url": "{url}",\n    "username": "{user}",\n   '
+        ' "password": "{secret}"\n  }}',
         ",\n",
         "\n]\n",
     ),
     "pretty objects with the address behind": listed(
-        "[\n", '  {{\n    "password": "{secret}",\n    "url": "{url}",\n    "username": "{user}"\n  }}', ",\n", "\n]\n"
+        "[\n",
+        '  {{\n    "password": "{secret}",\n    "url": "{url}",\n    "username": "{user}"\n  }}',
+        ",\n",
+        "\n]\n",
     ),
     "Bitwarden's objects": listed(
         '{"items":[',
@@ -108,18 +133,25 @@ FORMS: dict[str, Form] = {
         "]}",
     ),
     "arrays": listed("[", '["{url}","{user}","{secret}"]', ",", "]"),
-    "pretty arrays": listed("[\n", '  [\n    "{url}",\n    "{user}",\n    "{secret}"\n  ]', ",\n", "\n]\n"),
-    "SQL": listed("", "INSERT INTO `logins` VALUES (7,'{url}','{user}','{secret}','2026-01-02');", "\n", "\n"),
+    "pretty arrays": listed(
+        "[\n", '  [\n    "{url}",\n    "{user}",\n    "{secret}"\n  ]', ",\n", "\n]\n"
+    ),
+    "SQL": listed(
+        "", "INSERT INTO `logins` VALUES (7,'{url}','{user}','{secret}','2026-01-02');", "\n", "\n"
+    ),
     "SQL with columns": listed(
         "INSERT INTO logins (id, username, password, created, url) VALUES\n",
         "(7, '{user}', '{secret}', '2026-01-02', '{url}')",
         ",\n",
         ";\n",
     ),
-    "XML": each("<login><url>{url}</url><username>{user}</username><password>{secret}</password></login>\n"),
+    "XML": each(
+        "<login><url>{url}</url><username>{user}</username><password>{secret}</password></login>\n"
+    ),
     "pretty XML": listed(
         "<logins>\n",
-        "  <login>\n    <url>{url}</url>\n    <username>{user}</username>\n    <password>{secret}</password>\n  </login>\n",
+        "  <login>\n    <url>{url}</url>\n    <username>{user}</username>\n   "
+        " <password>{secret}</password>\n  </login>\n",
         "",
         "</logins>\n",
     ),
@@ -127,9 +159,14 @@ FORMS: dict[str, Form] = {
         "<Entry><String><Key>Password</Key><Value>{secret}</Value></String><String><Key>URL</Key><Value>{url}</Value></String>"
         "<String><Key>UserName</Key><Value>{user}</Value></String></Entry>\n"
     ),
-    "Markdown": listed("| URL | Login | Password |\n|---|---|---|\n", "| {url} | {user} | {secret} |", "\n", "\n"),
+    "Markdown": listed(
+        "| URL | Login | Password |\n|---|---|---|\n", "| {url} | {user} | {secret} |", "\n", "\n"
+    ),
     "Markdown with the address behind": listed(
-        "| # | Login | Password | Site |\n|---|---|---|---|\n", "| 1 | {user} | {secret} | {url} |", "\n", "\n"
+        "| # | Login | Password | Site |\n|---|---|---|---|\n",
+        "| 1 | {user} | {secret} | {url} |",
+        "\n",
+        "\n",
     ),
     "port": each("https://www.bank.example:8443/app/login:{user}:{secret}\n"),
     "port without a path": each("www.bank.example:8443:{user}:{secret}\n"),
@@ -141,8 +178,13 @@ FORMS: dict[str, Form] = {
     "address, password, login": each("{url}:{secret}:{user}\n"),
     "password, login, address": each("{secret}:{user}:{url}\n"),
     "app": each("android://Y2Vy-dA_x==@com.bank.app/:{user}:{secret}\n"),
-    "app in a block": each("URL: android://Y2Vy-dA_x==@com.bank.app/\nUsername: {user}\nPassword: {secret}\n===============\n"),
-    "app by the reversed domain": each("android://Y2Vy-dA_x==@example.bank.mobile/:{user}:{secret}\n"),
+    "app in a block": each(
+        "URL: android://Y2Vy-dA_x==@com.bank.app/\nUsername: {user}\nPassword:"
+        " {secret}\n===============\n"
+    ),
+    "app by the reversed domain": each(
+        "android://Y2Vy-dA_x==@example.bank.mobile/:{user}:{secret}\n"
+    ),
     "app in a table": each("android://Y2Vy-dA_x==@com.bank.app/,{user},{secret}\n"),
     "user information in the address": each("https://x:y@www.bank.example/login|{user}|{secret}\n"),
 }
@@ -166,7 +208,9 @@ OTHERS_FORMS = [form for form in FORMS if not names_us(form)]
 def test_logins_at_other_sites_are_none_beside_one_of_ours(form: str) -> None:
     """The one login of ours is counted, and what surrounds it is not taken for it."""
     foreign = "https://shop.other.example/login"
-    rows = [(URL if n == 2 else foreign, f"li.na{n}@mail.example", f"Secr3t!{n}x") for n in range(5)]
+    rows = [
+        (URL if n == 2 else foreign, f"li.na{n}@mail.example", f"Secr3t!{n}x") for n in range(5)
+    ]
     assert logins(FORMS[form](rows)) == 1
 
 
@@ -194,7 +238,11 @@ FOREIGN = (
 
 @pytest.mark.parametrize("form", OTHERS_FORMS)
 def test_another_sites_address_that_names_our_domain_is_anothers(form: str) -> None:
-    assert [url for url in FOREIGN if logins(FORMS[form]([(url, user, secret) for user, secret in PEOPLE]))] == []
+    assert [
+        url
+        for url in FOREIGN
+        if logins(FORMS[form]([(url, user, secret) for user, secret in PEOPLE]))
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -203,13 +251,25 @@ def test_another_sites_address_that_names_our_domain_is_anothers(form: str) -> N
         "Visit https://bank.example/login for details",
         "https://bank.example/login is down again",
         "https://bank.example/ - Online banking - Login",
-        '10.0.0.1 - - [01/Jan/2026:00:00:00 +0800] "GET / HTTP/1.1" 200 512 "https://bank.example/login" "Mozilla/5.0 (X11)"',
+        (
+            '10.0.0.1 - - [01/Jan/2026:00:00:00 +0800] "GET / HTTP/1.1" 200 512'
+            ' "https://bank.example/login" "Mozilla/5.0 (X11)"'
+        ),
         "GET https://bank.example/login HTTP/1.1 200",
         "https://bank.example/a,2026-01-02,0.8",
-        "URL: https://bank.example/login\nTitle: Bank\nURL: https://shop.other.example/\nUSER: li.na\nPASS: Secr3t!x\n",
-        "URL: https://shop.other.example/\nUSER: li.na\nPASS: Secr3t!x\nURL: https://bank.example/login\n",
+        (
+            "URL: https://bank.example/login\nTitle: Bank\nURL: https://shop.other.example/\nUSER:"
+            " li.na\nPASS: Secr3t!x\n"
+        ),
+        (
+            "URL: https://shop.other.example/\nUSER: li.na\nPASS: Secr3t!x\nURL:"
+            " https://bank.example/login\n"
+        ),
         "URL: https://shop.other.example/\nUSER: li.na\nPASS: https://bank.example/\n\n",
-        "URL: https://shop.other.example/\nUSER: li.na\nPASS: Secr3t!x\nNote: https://bank.example/\n\n",
+        (
+            "URL: https://shop.other.example/\nUSER: li.na\nPASS: Secr3t!x\nNote:"
+            " https://bank.example/\n\n"
+        ),
         '{"logins":[{"url":"https://bank.example"},{"url":"https://shop.other.example","username":"li.na","password":"Secr3t!x"}]}',
         '{"url":"https://shop.other.example","action_url":"https://bank.example/","username":"li.na","password":"Secr3t!x"}',
         '{"url":"https://shop.other.example","name":"bank.example","username":"li.na","password":"Secr3t!x"}',
@@ -228,8 +288,19 @@ def test_what_is_no_login_at_our_site_is_none(text: str) -> None:
 
 
 def test_one_account_on_several_pages_of_a_host_is_one_login() -> None:
-    assert logins("".join(f"https://www.bank.example/{page}:li.na:Secr3t!{page}\n" for page in ("login", "", "app"))) == 1
-    assert logins("https://m.bank.example/:li.na:Secr3t!x\nhttps://pay.bank.example/:li.na:Secr3t!x\n") == 2
+    assert (
+        logins(
+            "".join(
+                f"https://www.bank.example/{page}:li.na:Secr3t!{page}\n"
+                for page in ("login", "", "app")
+            )
+        )
+        == 1
+    )
+    assert (
+        logins("https://m.bank.example/:li.na:Secr3t!x\nhttps://pay.bank.example/:li.na:Secr3t!x\n")
+        == 2
+    )
 
 
 def test_of_a_list_with_the_password_first_the_logins_are_counted() -> None:

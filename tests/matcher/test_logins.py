@@ -1,4 +1,6 @@
-"""Logins at a tenant's own domain: every written form is found, what is no login is not, and nothing of it is kept."""
+"""Logins at a tenant's own domain: every written form is found, what is no login is not, and
+nothing of it is kept.
+"""
 
 from collections import Counter
 
@@ -89,7 +91,9 @@ def test_what_only_mentions_the_host_is_no_login(text: str) -> None:
 
 
 def test_the_longest_domain_names_the_tenant() -> None:
-    assert tenants("pay.bank.example:user1:secret\nx.pay.bank.example:user1:secret\nbank.example:user1:secret") == [
+    assert tenants(
+        "pay.bank.example:user1:secret\nx.pay.bank.example:user1:secret\nbank.example:user1:secret"
+    ) == [
         "pay",
         "pay",
         "bank",
@@ -106,12 +110,17 @@ def test_a_line_and_a_block_are_a_login_each() -> None:
 
 def test_distinct_logins_are_counted_by_document_and_tenant() -> None:
     line = "bank.example:{}:secret\n".format
-    found = of(line("user1") + line("USER1") + line("user2") + "other.example:user1:secret", line("user1"))
+    found = of(
+        line("user1") + line("USER1") + line("user2") + "other.example:user1:secret", line("user1")
+    )
     assert distinct(found) == {(0, "bank"): 2, (0, "other"): 1, (1, "bank"): 1}
 
 
 def test_logins_of_two_parts_of_a_capture_are_compared_by_their_keys() -> None:
-    first, second = of("bank.example:user1:secret\nbank.example:user2:secret"), of("bank.example:USER1:other")
+    first, second = (
+        of("bank.example:user1:secret\nbank.example:user2:secret"),
+        of("bank.example:USER1:other"),
+    )
     assert set(second.key.tolist()) < set(first.key.tolist())
 
 
@@ -134,9 +143,15 @@ words = st.text("abcXYZ0189._", min_size=3, max_size=12)
 
 
 @given(
-    words, words, st.sampled_from("|;:"), st.sampled_from(["", "https://", "http://www."]), st.sampled_from(["", "/", "/login"])
+    words,
+    words,
+    st.sampled_from("|;:"),
+    st.sampled_from(["", "https://", "http://www."]),
+    st.sampled_from(["", "/", "/login"]),
 )
-def test_any_login_and_password_are_found(login: str, password: str, separator: str, scheme: str, path: str) -> None:
+def test_any_login_and_password_are_found(
+    login: str, password: str, separator: str, scheme: str, path: str
+) -> None:
     found = of(f"{scheme}bank.example{path}{separator}{login}{separator}{password}")
     assert distinct(found) == {(0, "bank"): 1}
 
@@ -146,10 +161,14 @@ def test_any_login_and_password_are_found(login: str, password: str, separator: 
     st.from_regex(r"[!-9;-{}~]{3,12}", fullmatch=True),
     st.sampled_from(["", "/", "/login", "/a-b--c", "/a?b=c&d=e#f", "/a/1.html"]),
 )
-def test_a_line_that_begins_with_its_address_is_read_as_one_in_a_list(login: str, password: str, path: str) -> None:
+def test_a_line_that_begins_with_its_address_is_read_as_one_in_a_list(
+    login: str, password: str, path: str
+) -> None:
     """The usual line is read in one step, any other in several."""
     line = f"https://bank.example{path}:{login}:{password}"
-    assert of(line).key.tolist() == of(f"https://bank.example{path}:{login}:{password}\r").key.tolist()
+    assert (
+        of(line).key.tolist() == of(f"https://bank.example{path}:{login}:{password}\r").key.tolist()
+    )
 
 
 cards = st.lists(st.from_regex(r"62[0-9]{12,17}", fullmatch=True), max_size=20)
@@ -157,10 +176,16 @@ ranges = st.lists(st.from_regex(r"62[0-9]{2,6}", fullmatch=True), max_size=4)
 
 
 @given(cards, ranges, ranges)
-def test_cards_of_own_ranges_are_those_that_begin_so(numbers: list[str], bank: list[str], other: list[str]) -> None:
+def test_cards_of_own_ranges_are_those_that_begin_so(
+    numbers: list[str], bank: list[str], other: list[str]
+) -> None:
     numbers += [f"{digits}{'0' * (16 - len(digits))}" for digits in bank]
-    normal = np.frombuffer(b"".join(n.encode().ljust(19, b"\0") for n in numbers), np.uint8).reshape(-1, 19)
-    found = own_cards(normal, np.array([len(n) for n in numbers], np.int64), {"bank": bank, "other": other})
+    normal = np.frombuffer(
+        b"".join(n.encode().ljust(19, b"\0") for n in numbers), np.uint8
+    ).reshape(-1, 19)
+    found = own_cards(
+        normal, np.array([len(n) for n in numbers], np.int64), {"bank": bank, "other": other}
+    )
     for tenant, digits in (("bank", bank), ("other", other)):
         assert found[tenant].tolist() == [n.startswith(tuple(digits)) for n in numbers]
 
@@ -172,7 +197,8 @@ def test_cards_of_own_ranges_are_those_that_begin_so(numbers: list[str], bank: l
         ("https://oa.bank.example/login:user1:secret", True),
         ("https://x.oa.bank.example/login:user1:secret", True),
         ("https://xoa.bank.example/login:user1:secret", False),
-        ("https://bank.example/login:li.na@bank.example:secret", True),  # its own domain's addresses are its people's
+        # its own domain's addresses are its people's
+        ("https://bank.example/login:li.na@bank.example:secret", True),
         ("https://bank.example/login:li.na@mail.bank.example:secret", True),
         ("https://bank.example/login:li.na@notbank.example:secret", False),
         ("https://bank.example/login:li.na@supplier.example:secret", True),

@@ -1,4 +1,6 @@
-"""The match table: what is asked of a list, who stands in which row, and the places that are told."""
+"""The match table: what is asked of a list, who stands in which row, and the places that are
+told.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +13,18 @@ from matcher.columns.batch import Batch, Places
 from matcher.detect.candidates import Segment
 from matcher.match.corroborate import MOST_PAIRS, Owners, _labels_of_matches, _once
 from matcher.match.counts import locate
-from matcher.match.lookup import BITS, FEW, FOLDED, NONE, FoundMatches, ListQuery, ValueColumns, ask, labels_of, questions
+from matcher.match.lookup import (
+    BITS,
+    FEW,
+    FOLDED,
+    NONE,
+    FoundMatches,
+    ListQuery,
+    ValueColumns,
+    ask,
+    labels_of,
+    questions,
+)
 from matcher.text import FoldedText, fold
 from tests.factories import capture
 from tests.matcher.bank import matcher_of
@@ -26,38 +39,68 @@ from ullage.vocabulary.fields import FieldLabel
 def segment(kind: str, valid: list[bool], form: str = "plain") -> Segment:
     """Values 0, 1, 2 … of which some hold."""
     size = len(valid)
-    normal = np.array([f"{n:016}".encode() for n in range(size)], "S16").view(np.uint8).reshape(-1, 16)
+    normal = (
+        np.array([f"{n:016}".encode() for n in range(size)], "S16").view(np.uint8).reshape(-1, 16)
+    )
     place = np.arange(size, dtype=np.int64)
-    return Segment(kind, form, place * 20, place * 20 + 16, normal, np.full(size, 16, np.int64), np.array(valid, bool))
+    return Segment(
+        kind,
+        form,
+        place * 20,
+        place * 20 + 16,
+        normal,
+        np.full(size, 16, np.int64),
+        np.array(valid, bool),
+    )
 
 
 def epoch_of_everybody() -> Any:
-    """An epoch in whose list every value is the customer's whose number is its place among the tags."""
+    """An epoch in whose list every value is the customer's whose number is its place among the
+    tags.
+    """
     tagger = Tagger(bytes(32))
 
     def look_up(tags: Tags) -> tuple[np.ndarray, np.ndarray]:
         return np.arange(len(tags)), np.arange(len(tags))
 
-    return SimpleNamespace(tags=SimpleNamespace(tagger=lambda *_: tagger), list=SimpleNamespace(look_up=look_up))
+    return SimpleNamespace(
+        tags=SimpleNamespace(tagger=lambda *_: tagger), list=SimpleNamespace(look_up=look_up)
+    )
 
 
 @given(st.lists(st.booleans(), max_size=3 * FEW), st.integers(0, 3 * FEW))
 def test_nothing_that_fails_its_check_is_answered(some: list[bool], holding: int) -> None:
     valid = [*some, *[True] * holding]
-    asked = list(questions([segment("card", valid), segment("phone", [True, True]), segment("resident_id", [False])]))
+    asked = list(
+        questions(
+            [
+                segment("card", valid),
+                segment("phone", [True, True]),
+                segment("resident_id", [False]),
+            ]
+        )
+    )
     answers = ask(epoch_of_everybody(), asked)
     found = [
         (asked[number].kind, int(asked[number].values.normal[place].tobytes()), start)
         for number, place, start in zip(
-            *(column.tolist() for column in (answers.query, answers.value, answers.start)), strict=True
+            *(column.tolist() for column in (answers.query, answers.value, answers.start)),
+            strict=True,
         )
     ]
-    assert found == [("card", n, n * 20) for n, holds in enumerate(valid) if holds] + [("phone", 0, 0), ("phone", 1, 20)]
+    assert found == [("card", n, n * 20) for n, holds in enumerate(valid) if holds] + [
+        ("phone", 0, 0),
+        ("phone", 1, 20),
+    ]
 
 
 def test_a_digest_is_asked_for_as_each_kind_that_may_be_digested_and_laid_out_once() -> None:
     asked = list(questions([segment("digest", [True], "md5")]))
-    assert [(question.kind, question.form) for question in asked] == [("phone", "md5"), ("resident_id", "md5"), ("email", "md5")]
+    assert [(question.kind, question.form) for question in asked] == [
+        ("phone", "md5"),
+        ("resident_id", "md5"),
+        ("email", "md5"),
+    ]
     assert len({id(question.values) for question in asked}) == 1
 
 
@@ -72,20 +115,28 @@ PAIRS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=20)
 
 
 def evidence(pieces: list[tuple[int, int, int, int, int]]) -> tuple[FoundMatches, Places]:
-    """Pieces of (question, start, row from NONE on, subject, length); a piece's number is its place among the values."""
+    """Pieces of (question, start, row from NONE on, subject, length); a piece's number is its
+    place among the values.
+    """
     none = np.empty((0, 8), np.uint8), np.empty(0, np.int64)
     asked = [ListQuery(kind, form, ValueColumns(*none), none[1], none[1]) for kind, form in ASKED]
     question, start, row, subject, length = np.array(pieces, np.int64).reshape(-1, 5).T
-    return FoundMatches(question, asked, np.arange(len(pieces)), subject, start, start + length), row + NONE
+    return FoundMatches(
+        question, asked, np.arange(len(pieces)), subject, start, start + length
+    ), row + NONE
 
 
 @given(PIECES)
-def test_what_is_the_same_is_told_once_in_order_of_place(pieces: list[tuple[int, int, int, int, int]]) -> None:
+def test_what_is_the_same_is_told_once_in_order_of_place(
+    pieces: list[tuple[int, int, int, int, int]],
+) -> None:
     single = {}
     for number, (question, start, _, subject, length) in enumerate(pieces):
         single[start, start + length, *ASKED[question], subject] = number
     found, _ = evidence(pieces)
-    assert found.take(_once(found)).value.tolist() == [number for _, number in sorted(single.items())]
+    assert found.take(_once(found)).value.tolist() == [
+        number for _, number in sorted(single.items())
+    ]
 
 
 @given(PIECES, PAIRS)
@@ -127,16 +178,26 @@ def test_every_label_has_a_bit_of_its_own() -> None:
 
 def test_pieces_are_given_by_question() -> None:
     found, _ = evidence([(2, 0, 0, 0, 0), (0, 1, 0, 0, 0), (2, 2, 0, 0, 0)])
-    assert [(question.form, own.tolist()) for question, own in found.by_question()] == [("plain", [1]), ("md5", [0, 2])]
+    assert [(question.form, own.tolist()) for question, own in found.by_question()] == [
+        ("plain", [1]),
+        ("md5", [0, 2]),
+    ]
 
 
 CHARS = st.text("ax1张某é𠀀", max_size=30)
 
 
-def placed(folded: list[FoldedText], spans: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
-    """First and last character and transforms of matches at bytes (document, start, end) of the folded texts."""
+def placed(
+    folded: list[FoldedText], spans: list[tuple[int, int, int]]
+) -> list[tuple[int, int, int]]:
+    """First and last character and transforms of matches at bytes (document, start, end) of the
+    folded texts.
+    """
     batch = Batch.of([text.utf8 for text in folded])
-    parts = [SimpleNamespace(text=text, piece=SimpleNamespace(offset=100 * n)) for n, text in enumerate(folded)]
+    parts = [
+        SimpleNamespace(text=text, piece=SimpleNamespace(offset=100 * n))
+        for n, text in enumerate(folded)
+    ]
     document, start, end = np.array(spans, np.int64).reshape(-1, 3).T
     begin = batch.starts[document]
     searched: Any = SimpleNamespace(parts=parts, batch=batch)
@@ -144,10 +205,17 @@ def placed(folded: list[FoldedText], spans: list[tuple[int, int, int]]) -> list[
     return list(zip(*(column.tolist() for column in places), strict=True))
 
 
-@given(st.lists(CHARS, min_size=1, max_size=3), st.lists(st.tuples(*(st.integers(0, n) for n in (2, 30, 5))), max_size=6))
-def test_a_text_that_came_as_it_is_told_by_its_characters(texts: list[str], spans: list[tuple[int, int, int]]) -> None:
+@given(
+    st.lists(CHARS, min_size=1, max_size=3),
+    st.lists(st.tuples(*(st.integers(0, n) for n in (2, 30, 5))), max_size=6),
+)
+def test_a_text_that_came_as_it_is_told_by_its_characters(
+    texts: list[str], spans: list[tuple[int, int, int]]
+) -> None:
     asked, expected = [], []
-    for number, first, length in sorted((number % len(texts), first, length) for number, first, length in spans):
+    for number, first, length in sorted(
+        (number % len(texts), first, length) for number, first, length in spans
+    ):
         text = texts[number]
         begin, end = min(first, len(text)), min(first + length, len(text))
         asked.append((number, len(text[:begin].encode()), len(text[:end].encode())))

@@ -1,4 +1,6 @@
-"""Columns whose names are not known are proposed by their names and values: a person confirms, or pastes the command."""
+"""Columns whose names are not known are proposed by their names and values: a person confirms,
+or pastes the command.
+"""
 
 import os
 import pty
@@ -8,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from matcher.cli.watchlist_options import confirmed, is_evident, mappings, masked, proposed, require_columns
+from matcher.cli.watchlist_options import (
+    confirmed,
+    is_evident,
+    mappings,
+    masked,
+    proposed,
+    require_columns,
+)
 from matcher.watchlist import installation
 from matcher.watchlist.source import REFERENCE, Source
 from tests.matcher.bank import phone
@@ -42,16 +51,22 @@ def references(count: int = 5) -> list[str]:
         ("remark,phone", {}),
     ],
 )
-def test_what_the_names_do_not_say_is_proposed(tmp_path: Path, header: str, kinds: dict[str, str]) -> None:
+def test_what_the_names_do_not_say_is_proposed(
+    tmp_path: Path, header: str, kinds: dict[str, str]
+) -> None:
     assert proposed(mappings(listed(tmp_path, header, references(), NUMBERS))) == kinds
 
 
 def test_a_column_id_of_resident_ids_is_no_reference(tmp_path: Path) -> None:
-    assert proposed(mappings(listed(tmp_path, "id,phone", [RESIDENT_ID] * 5, NUMBERS))) == {"id": "resident_id"}
+    assert proposed(mappings(listed(tmp_path, "id,phone", [RESIDENT_ID] * 5, NUMBERS))) == {
+        "id": "resident_id"
+    }
 
 
 def test_a_name_that_its_values_contradict_is_not_proposed(tmp_path: Path) -> None:
-    assert proposed(mappings(listed(tmp_path, "id,card_number,phone", references(), references(), NUMBERS))) == {"id": REFERENCE}
+    assert proposed(
+        mappings(listed(tmp_path, "id,card_number,phone", references(), references(), NUMBERS))
+    ) == {"id": REFERENCE}
 
 
 def test_a_column_named_id_alone_is_read_without_a_question(tmp_path: Path) -> None:
@@ -62,18 +77,26 @@ def test_a_column_named_id_alone_is_read_without_a_question(tmp_path: Path) -> N
     assert batch.references.strings() == references()
 
 
-def test_where_nobody_can_be_asked_the_command_is_printed_and_holds_no_value(tmp_path: Path) -> None:
+def test_where_nobody_can_be_asked_the_command_is_printed_and_holds_no_value(
+    tmp_path: Path,
+) -> None:
     source = listed(tmp_path, "id,mobile,name", references(), NUMBERS, ["李娜"] * 5)
     with pytest.raises(ConfigError) as raised:
         require_columns(source, mappings(source), ["ullage", "watchlist", "load", "a list.csv"])
-    assert str(raised.value).endswith("use: ullage watchlist load 'a list.csv' --map id=customer_ref --map mobile=phone")
+    assert str(raised.value).endswith(
+        "use: ullage watchlist load 'a list.csv' --map id=customer_ref --map mobile=phone"
+    )
     assert not any(number in str(raised.value) for number in NUMBERS)
 
 
 def test_a_file_without_a_header_is_told_so_and_no_value_is_shown(tmp_path: Path) -> None:
-    (path := tmp_path / "list.csv").write_text("".join(f"C-{n},{number}\n" for n, number in enumerate(NUMBERS)))
+    (path := tmp_path / "list.csv").write_text(
+        "".join(f"C-{n},{number}\n" for n, number in enumerate(NUMBERS))
+    )
     for act in (lambda: mappings(Source(path, {})), lambda: list(Source(path, {}).batches())):
-        with pytest.raises(ConfigError, match="line 1 has values and no names of columns: name them with --columns") as raised:
+        with pytest.raises(
+            ConfigError, match="line 1 has values and no names of columns: name them with --columns"
+        ) as raised:
             act()
         assert NUMBERS[0] not in str(raised.value)
 
@@ -83,22 +106,31 @@ def test_what_it_prints_elsewhere_loads_the_list_when_it_is_pasted(tmp_path: Pat
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
     load = [*ullage, "watchlist", "load", str(source.paths[0]), "--tenant", "bank"]
-    refused = subprocess.run(load, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    refused = subprocess.run(
+        load, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     assert refused.returncode == 2
     maps = refused.stderr.rpartition(" --tenant bank ")[2].split()
-    done = subprocess.run([*load, *maps], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(
+        [*load, *maps], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
     assert (done.returncode, "bank: 5 customers" in done.stdout) == (0, True), done.stderr
 
 
 def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
-    whole = listed(tmp_path, "id,phone", references(), NUMBERS).paths[0].rename(tmp_path / "whole.csv")
+    whole = (
+        listed(tmp_path, "id,phone", references(), NUMBERS).paths[0].rename(tmp_path / "whole.csv")
+    )
     (new := tmp_path / "new.csv").write_text(f"id,phone\nC-9,{phone(9)}\n")
     (gone := tmp_path / "gone.csv").write_text("id\nC-1\n")
     for words in (("load", whole), ("update", new, "--remove", gone, "--shrink")):
         done = subprocess.run(
-            [*ullage, "watchlist", *map(str, words), "--tenant", "bank"], capture_output=True, text=True, check=False
+            [*ullage, "watchlist", *map(str, words), "--tenant", "bank"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
     main = installation.path_of(tmp_path / "data", "bank", 1)
@@ -106,14 +138,20 @@ def test_a_days_changes_are_read_like_the_list_itself(tmp_path: Path) -> None:
     assert installation.customers_of(main, main.with_suffix(installation.DELTA), key) == 5
 
 
-@pytest.mark.parametrize(("answer", "code", "said"), [("y", 0, "bank: 5 customers"), ("n", 2, "nothing was read")])
-def test_a_person_at_a_terminal_is_shown_masked_values_and_asked(tmp_path: Path, answer: str, code: int, said: str) -> None:
+@pytest.mark.parametrize(
+    ("answer", "code", "said"), [("y", 0, "bank: 5 customers"), ("n", 2, "nothing was read")]
+)
+def test_a_person_at_a_terminal_is_shown_masked_values_and_asked(
+    tmp_path: Path, answer: str, code: int, said: str
+) -> None:
     source = listed(tmp_path, "id,mobile", references(), NUMBERS)
     ullage = [sys.executable, "-m", "ullage", "--data", str(tmp_path / "data")]
     subprocess.run([*ullage, "init"], check=True, capture_output=True)
     ours, theirs = pty.openpty()
     load = [*ullage, "watchlist", "load", str(source.paths[0]), "--tenant", "bank"]
-    with subprocess.Popen(load, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}) as process:
+    with subprocess.Popen(
+        load, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    ) as process:
         os.close(theirs)
         screen = _until(ours, "[y/N]")
         os.write(ours, f"{answer}\n".encode())

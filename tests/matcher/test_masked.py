@@ -1,4 +1,6 @@
-"""Masked values: found as the plain search finds them, and a phone and a resident ID of one row tell who it is about."""
+"""Masked values: found as the plain search finds them, and a phone and a resident ID of one row
+tell who it is about.
+"""
 
 import pytest
 from hypothesis import given
@@ -19,7 +21,14 @@ from ullage.settings import Context
 
 ONE, TWO = BANK[1], BANK[2]
 PRESCAN = Lexicon({}).prescan
-MASKS = ("138****8000", "139xxxx8001", "138××××8000", "4403**********1234", "440301********123x", "440301●●●●●●●●123X")
+MASKS = (
+    "138****8000",
+    "139xxxx8001",
+    "138××××8000",
+    "4403**********1234",
+    "440301********123x",
+    "440301●●●●●●●●123X",
+)
 PIECES = (*MASKS, *"*xX●×1a张,\n ", "138", "****", "8000", "440301", "********", "1234")
 
 
@@ -43,7 +52,9 @@ def agreeing(matcher: Matcher, body: str) -> tuple[int, int]:
     return findings[0].total_subjects if findings else 0, len(both)
 
 
-@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), min_size=1, max_size=3))
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map("".join), min_size=1, max_size=3)
+)
 def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     texts = [fold(text).text for text in pieces]
     batch = Batch.of([text.encode() for text in texts])
@@ -51,10 +62,18 @@ def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     ours = {
         (s.kind, start, end, normal[:length].tobytes().decode(), s.weak)
         for s in segments
-        for start, end, normal, length in zip(s.start.tolist(), s.end.tolist(), s.normal, s.length.tolist(), strict=True)
+        for start, end, normal, length in zip(
+            s.start.tolist(), s.end.tolist(), s.normal, s.length.tolist(), strict=True
+        )
     }
     plain = {
-        (c.kind, begin + len(text[: c.start].encode()), begin + len(text[: c.end].encode()), c.normal, c.weak)
+        (
+            c.kind,
+            begin + len(text[: c.start].encode()),
+            begin + len(text[: c.end].encode()),
+            c.normal,
+            c.weak,
+        )
         for text, begin in zip(texts, batch.starts.tolist(), strict=True)
         for c in masked_value.find(text)
     }
@@ -65,20 +84,27 @@ def test_masks_are_those_that_the_plain_search_finds(pieces: list[str]) -> None:
     "row",
     [
         *(
-            "{surname} {phone} {id}", "{id},{phone},{surname}", "{phone}----{id}----{name}", "{name}|{id}|{phone}",
+            "{surname} {phone} {id}", "{id},{phone},{surname}", "{phone}----{id}----{name}",
+            "{name}|{id}|{phone}",
             "{phone}\t{id}",
         ),
-        *("姓名:{surname} 手机:{phone} 身份证:{id}", "{name}{phone}，{id}", '{{"name":"{name}","phone":"{phone}","id":"{id}"}}'),
-        *("姓名：{surname}\n手机：{phone}\n身份证：{id}\n", "INSERT INTO t VALUES ('{surname}','{phone}','{id}');"),
+        *("姓名:{surname} 手机:{phone} 身份证:{id}", "{name}{phone}，{id}",
+        '{{"name":"{name}","phone":"{phone}","id":"{id}"}}'),
+        *("姓名：{surname}\n手机：{phone}\n身份证：{id}\n",
+        "INSERT INTO t VALUES ('{surname}','{phone}','{id}');"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize(("sign", "head"), [("*", 6), ("x", 6), ("＊", 4), ("●", 4)])
-def test_a_row_of_masks_counts_as_one_customer_in_two_fields(bank: Context, row: str, sign: str, head: int) -> None:
+def test_a_row_of_masks_counts_as_one_customer_in_two_fields(
+    bank: Context, row: str, sign: str, head: int
+) -> None:
     body = "\n".join(row.format(**masks_of(person, sign, head)) for person in (ONE, TWO))
     [finding] = found(matcher_of(bank), body)
     assert (finding.total_subjects, finding.verified) == (2, 2)
     own = ("ID", "NAME", "PHONE") if "{name}" in row else ("ID", "PHONE")
-    assert {(m.kind, m.form, m.own_fields) for m in finding.matches} == {(k, "masked", own) for k in ("phone", "resident_id")}
+    assert {(m.kind, m.form, m.own_fields) for m in finding.matches} == {
+        (k, "masked", own) for k in ("phone", "resident_id")
+    }
     assert (finding.statistics.rows, finding.statistics.candidates) == (2, {"masked": 4})
     assert [(g.rows, g.matched, g.corroborated) for g in finding.statistics.groups] == [(2, 2, 2)]
     assert {"ID", "PHONE"} <= {*finding.statistics.groups[0].fields}
@@ -101,7 +127,10 @@ def test_masks_beside_a_customer_and_a_customer_of_masks_alone(bank: Context) ->
     one, two = masks_of(ONE), masks_of(TWO)
     assert agreeing(matcher_of(bank), f"{ONE['email']},{two['phone']},{two['id']}") == (2, 1)
     assert agreeing(matcher_of(bank), f"{ONE['email']},{one['phone']},{two['id']}") == (1, 1)
-    assert agreeing(matcher_of(bank), f"{one['phone']},{two['phone']},{one['id']},{two['id']}") == (2, 2)
+    assert agreeing(matcher_of(bank), f"{one['phone']},{two['phone']},{one['id']},{two['id']}") == (
+        2,
+        2,
+    )
 
 
 def test_a_list_without_resident_ids_has_no_customer_of_masks(context: Context) -> None:
@@ -110,10 +139,17 @@ def test_a_list_without_resident_ids_has_no_customer_of_masks(context: Context) 
 
 
 @pytest.mark.parametrize("head", [4, 6])
-def test_who_shares_a_mask_is_told_by_the_other(context: Context, monkeypatch: pytest.MonkeyPatch, head: int) -> None:
+def test_who_shares_a_mask_is_told_by_the_other(
+    context: Context, monkeypatch: pytest.MonkeyPatch, head: int
+) -> None:
     monkeypatch.setattr(corroborated, "MOST_ROWS", 3)
-    ids = [first17 + check_character(first17) for first17 in (f"11010518990101{order:03d}" for order in range(10))]
-    people = [customer(n, phone=f"154{n:04d}{n // 10:04d}", resident_id=ids[n % 10]) for n in range(300)]
+    ids = [
+        first17 + check_character(first17)
+        for first17 in (f"11010518990101{order:03d}" for order in range(10))
+    ]
+    people = [
+        customer(n, phone=f"154{n:04d}{n // 10:04d}", resident_id=ids[n % 10]) for n in range(300)
+    ]
     enrol(context, "bank", people, "none")
     rows = ["{phone},{id}".format(**masks_of(person, head=head)) for person in people]
     assert agreeing(matcher_of(context), "\n".join(rows)) == (300, 300)

@@ -29,7 +29,11 @@ def found(matcher: Matcher, body: str | bytes, **changes) -> list[Finding]:
 
 
 def matches(matcher: Matcher, body: str, **changes) -> list[tuple[str, str, int, tuple[str, ...]]]:
-    return [(m.kind, m.form, m.confidence, m.own_fields) for f in found(matcher, body, **changes) for m in f.matches]
+    return [
+        (m.kind, m.form, m.confidence, m.own_fields)
+        for f in found(matcher, body, **changes)
+        for m in f.matches
+    ]
 
 
 @pytest.mark.parametrize(
@@ -45,14 +49,20 @@ def matches(matcher: Matcher, body: str, **changes) -> list[tuple[str, str, int,
         (phone(999), []),
         (
             f"{ONE['phone']}|{ONE['resident_id']}",
-            [("phone", "plain", 99, ("ID", "PHONE")), ("resident_id", "plain", 99, ("ID", "PHONE"))],
+            [
+                ("phone", "plain", 99, ("ID", "PHONE")),
+                ("resident_id", "plain", 99, ("ID", "PHONE")),
+            ],
         ),
         (
             f"{ONE['phone']}|{BANK[2]['resident_id']}",
             [("phone", "plain", 70, ("PHONE",)), ("resident_id", "plain", 95, ("ID",))],
         ),
         (hashlib.md5(ONE["phone"].encode()).hexdigest(), [("phone", "md5", 70, ("PHONE",))]),
-        (hashlib.sha256(ONE["email"].encode()).hexdigest().upper(), [("email", "sha256", 85, ("EMAIL",))]),
+        (
+            hashlib.sha256(ONE["email"].encode()).hexdigest().upper(),
+            [("email", "sha256", 85, ("EMAIL",))],
+        ),
         (hashlib.md5(b"nobody").hexdigest(), []),
     ],
 )
@@ -60,17 +70,31 @@ def test_what_matches_and_how_sure_that_is(bank: Context, body: str, expected: l
     assert matches(matcher_of(bank), body) == expected
 
 
-@pytest.mark.parametrize(("digests", "forms"), [("none", []), ("phone", ["phone"]), ("all", ["phone", "resident_id", "email"])])
-def test_digests_match_only_where_they_are_enrolled(context: Context, digests: str, forms: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("digests", "forms"),
+    [("none", []), ("phone", ["phone"]), ("all", ["phone", "resident_id", "email"])],
+)
+def test_digests_match_only_where_they_are_enrolled(
+    context: Context, digests: str, forms: list[str]
+) -> None:
     enrol(context, "bank", BANK, digests)
-    body = ",".join(hashlib.sha1(ONE[kind].encode()).hexdigest() for kind in ("phone", "resident_id", "email"))
-    assert [kind for kind, form, *_ in matches(matcher_of(context), body) if form == "sha1"] == forms
+    body = ",".join(
+        hashlib.sha1(ONE[kind].encode()).hexdigest() for kind in ("phone", "resident_id", "email")
+    )
+    assert [
+        kind for kind, form, *_ in matches(matcher_of(context), body) if form == "sha1"
+    ] == forms
 
 
-def test_two_tenants_that_share_a_customer_each_get_a_finding_with_handles_of_their_own(bank: Context) -> None:
+def test_two_tenants_that_share_a_customer_each_get_a_finding_with_handles_of_their_own(
+    bank: Context,
+) -> None:
     enrol(bank, "other", [customer(77, phone=ONE["phone"]), customer(78)])
     first, second = found(matcher_of(bank), f"{ONE['phone']}\n{phone(78)}")
-    assert [(f.tenant, f.customers, f.total_matches) for f in (first, second)] == [("bank", 10, 1), ("other", 2, 2)]
+    assert [(f.tenant, f.customers, f.total_matches) for f in (first, second)] == [
+        ("bank", 10, 1),
+        ("other", 2, 2),
+    ]
     assert first.matches[0].subject != second.matches[0].subject
     assert first.matches[0].index_tag != second.matches[0].index_tag
     assert first.id != second.id
@@ -89,11 +113,16 @@ def test_two_customers_who_share_a_phone_are_both_found(context: Context) -> Non
 def test_a_finding_gives_the_whole_captures_facts(bank: Context) -> None:
     rows = [f"{p['name']}----{p['phone']}----2024-05-0{i}" for i, p in enumerate(BANK[1:3], 1)]
     [finding] = found(
-        matcher_of(bank), "\n".join(["姓名----手机----日期", *rows, f"李某----{phone(500)}----x", "1101051949123100211"])
+        matcher_of(bank),
+        "\n".join(
+            ["姓名----手机----日期", *rows, f"李某----{phone(500)}----x", "1101051949123100211"]
+        ),
     )
     whole = finding.statistics
     assert (whole.rows, whole.candidates, whole.field_map["NAME"]) == (3, {"phone": 3}, 3)
-    assert [(g.fields, g.rows, g.matched, g.corroborated) for g in whole.groups] == [(("DATE", "NAME", "PHONE"), 3, 2, 2)]
+    assert [(g.fields, g.rows, g.matched, g.corroborated) for g in whole.groups] == [
+        (("DATE", "NAME", "PHONE"), 3, 2, 2)
+    ]
     assert str(whole.newest_date) == "2024-05-02"
     assert whole.skeleton == "<NAME>----<PHONE>----<DATE>"
     assert {m.row for m in finding.matches} == {1, 2}
@@ -102,7 +131,10 @@ def test_a_finding_gives_the_whole_captures_facts(bank: Context) -> None:
 def test_places_are_those_of_the_decoded_text(bank: Context) -> None:
     text = f"\ufeff李\u200b某 １５４0000\u200b0001，{ONE['email']}"
     [finding] = found(matcher_of(bank), text[1:].encode("utf-16"))
-    assert [text[1:][m.start : m.end] for m in finding.matches] == ["１５４0000\u200b0001", ONE["email"]]
+    assert [text[1:][m.start : m.end] for m in finding.matches] == [
+        "１５４0000\u200b0001",
+        ONE["email"],
+    ]
     assert [m.transforms for m in finding.matches] == [("folded",), ()]
 
 
@@ -110,9 +142,9 @@ def test_more_than_two_thousand_matches_go_out_in_parts(context: Context) -> Non
     people = [customer(n) for n in range(2500)]
     enrol(context, "bank", people, "none")
     parts = found(matcher_of(context), "\n".join(f"{p['phone']},{p['email']}" for p in people))
-    assert [(f.part, f.parts, len(f.matches), f.total_matches, f.total_subjects) for f in parts] == [
-        (n, 3, size, 5000, 2500) for n, size in ((1, 2000), (2, 2000), (3, 1000))
-    ]
+    assert [
+        (f.part, f.parts, len(f.matches), f.total_matches, f.total_subjects) for f in parts
+    ] == [(n, 3, size, 5000, 2500) for n, size in ((1, 2000), (2, 2000), (3, 1000))]
     assert len({f.id for f in parts}) == 1
     assert len({(m.start, m.kind) for f in parts for m in f.matches}) == 5000
     assert all(Finding.decode(f.encode(), FINDING_SCHEMA) == f for f in parts)
@@ -122,16 +154,31 @@ def test_the_same_capture_gives_the_same_finding_and_another_text_another(bank: 
     matcher, body = matcher_of(bank), ONE["phone"]
     [first] = found(matcher, body)
     later = found(
-        matcher_of(bank), body, id="other", fetched_at=capture().fetched_at + timedelta(hours=1), url="http://x.example/9"
+        matcher_of(bank),
+        body,
+        id="other",
+        fetched_at=capture().fetched_at + timedelta(hours=1),
+        url="http://x.example/9",
     )
     assert [f.id for f in later] == [first.id]
     assert [f.id for f in found(matcher, body.encode("utf-16"))] == [first.id]
-    others = [found(matcher, f"{body}!"), found(matcher, body, site="other"), found(matcher, body, post_id="43")]
+    others = [
+        found(matcher, f"{body}!"),
+        found(matcher, body, site="other"),
+        found(matcher, body, post_id="43"),
+    ]
     assert len({first.id, *(f.id for [f] in others)}) == 4
 
 
 def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
-    bodies = ["", ONE["phone"], "nothing", f"{BANK[2]['email']},{BANK[3]['phone']}", "", BANK[4]["resident_id"]]
+    bodies = [
+        "",
+        ONE["phone"],
+        "nothing",
+        f"{BANK[2]['email']},{BANK[3]['phone']}",
+        "",
+        BANK[4]["resident_id"],
+    ]
     captures = [capture(post_id=str(n), body=body.encode()) for n, body in enumerate(bodies)]
     matcher, now = matcher_of(bank), captures[0].fetched_at
     alone = [f for one in captures for f in findings(matcher, [one], now)]
@@ -142,7 +189,13 @@ def test_a_batch_gives_what_its_captures_give_alone(bank: Context) -> None:
 def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> None:
     matcher = matcher_of(bank, brands={"bank": ["某某银行"]})
     [alarm] = found(matcher, "某某银行 内料出售")
-    assert (alarm.alarm, alarm.total_matches, alarm.statistics.brands, alarm.part, alarm.parts) == (True, 0, ("某某银行",), 1, 1)
+    assert (alarm.alarm, alarm.total_matches, alarm.statistics.brands, alarm.part, alarm.parts) == (
+        True,
+        0,
+        ("某某银行",),
+        1,
+        1,
+    )
     assert found(matcher, "内料出售") == found(matcher, "某某银行") == []
     [titled] = found(matcher, "x", title="某某银行 内料")
     assert titled.alarm
@@ -152,22 +205,38 @@ def test_a_brand_beside_jargon_is_a_finding_without_a_match(bank: Context) -> No
 
 
 ROW = f"{ONE['phone']} 2021-03-04"
-CORE = b"<cp:coreProperties><dc:creator>a@example.com</dc:creator><dcterms:created>2026-09-01T08:00:00Z</dcterms:created></cp>"
-CELLS = f'<row><c t="inlineStr"><is><t>{ONE["phone"]}</t></is></c><c t="inlineStr"><is><t>{{}}</t></is></c></row>'
+CORE = b"<cp:coreProperties><dc:creator>a@example.com</dc:creator><dcterms:created>2026-09-01T08:00:00Z</dcterms:created></cp>"  # noqa: E501
+CELLS = (
+    f'<row><c t="inlineStr"><is><t>{ONE["phone"]}</t></is></c><c'
+    ' t="inlineStr"><is><t>{}</t></is></c></row>'
+)
 FILES = {
     "workbook": xlsx_of({"S": CELLS.format("2021-03-04")}, more={"docProps/core.xml": CORE}),
-    "document": docx_of(f"<w:p><w:r><w:t>{ROW}</w:t></w:r></w:p>", {"docProps/core.xml": CORE, "docProps/custom.xml": CORE}),
+    "document": docx_of(
+        f"<w:p><w:r><w:t>{ROW}</w:t></w:r></w:p>",
+        {"docProps/core.xml": CORE, "docProps/custom.xml": CORE},
+    ),
     "slides and sheets": zip_of(
-        {"mimetype": b"", "styles.xml": b"<s/>", "meta.xml": CORE, "content.xml": f"<p>{ROW}</p>".encode()}
+        {
+            "mimetype": b"",
+            "styles.xml": b"<s/>",
+            "meta.xml": CORE,
+            "content.xml": f"<p>{ROW}</p>".encode(),
+        }
     ),
     "PDF": pdf_of(ROW, trailer="/Info << /CreationDate (D:20260901080000) /Title (2026-09-01) >>"),
-    "mail": f"MIME-Version: 1.0\nFrom: a@example.com\nX-Sent: a@example.com 2026-09-01\nSubject: x\n\n{ROW}\n".encode(),
+    "mail": (
+        "MIME-Version: 1.0\nFrom: a@example.com\nX-Sent: a@example.com 2026-09-01\nSubject:"
+        f" x\n\n{ROW}\n".encode()
+    ),
     "post": f"2026-09-01 最新\n{ROW}\n更新于 2026-09-01".encode(),
 }
 
 
 @pytest.mark.parametrize("what", FILES)
-def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(bank: Context, what: str) -> None:
+def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(
+    bank: Context, what: str
+) -> None:
     for body, newest in (
         (FILES[what], "2021-03-04"),
         (xlsx_of({"S": CELLS.format("x")}, more={"docProps/core.xml": CORE}), "None"),
@@ -175,7 +244,8 @@ def test_data_are_as_old_as_their_rows_say_and_not_the_file_that_they_are_in(ban
         [finding] = found(matcher_of(bank), body)
         assert str(finding.statistics.newest_date) == newest
     [finding] = found(matcher_of(bank), FILES["workbook"])
-    assert finding.statistics.candidates == {"email": 1, "phone": 1}  # what the file says of itself is read all the same
+    # what the file says of itself is read all the same
+    assert finding.statistics.candidates == {"email": 1, "phone": 1}
 
 
 LOCKED = flags_set(zip_of({"a.csv": b"x" * 99}), 1)
@@ -186,9 +256,17 @@ def test_what_could_not_be_read_beside_a_brand_is_a_finding(bank: Context) -> No
     matcher = matcher_of(bank, brands={"bank": ["某某银行"], "other": ["另一银行"]})
     [offered] = found(matcher, LOCKED, title="出售某某银行 内料")
     [named] = found(matcher, LOCKED, title="某某银行 客户.zip")
-    assert (offered.tenant, offered.total_matches, offered.statistics.unread) == ("bank", 0, {"encrypted": 1})
+    assert (offered.tenant, offered.total_matches, offered.statistics.unread) == (
+        "bank",
+        0,
+        {"encrypted": 1},
+    )
     assert (named.tenant, named.alarm, named.statistics.brands) == ("bank", False, ("某某银行",))
-    [inside] = found(matcher, zip_of({"note.txt": "某某银行".encode(), "rows.png": b"\x89PNG\r\n\x1a\n"}), title="x")
+    [inside] = found(
+        matcher,
+        zip_of({"note.txt": "某某银行".encode(), "rows.png": b"\x89PNG\r\n\x1a\n"}),
+        title="x",
+    )
     assert inside.statistics.unread == {"image": 1}
     assert len(found(matcher, LOCKED, title="某某银行 另一银行")) == 2
     assert found(matcher, LOCKED, title="出售 内料") == found(matcher, LOCKED, title="x") == []
@@ -207,19 +285,32 @@ def forms_of(value: str) -> list[bytes]:
     raw = value.encode()
     digests = [hashlib.new(form, raw).hexdigest().encode() for form in ("md5", "sha1", "sha256")]
     wide = [value.encode(encoding) for encoding in ("utf-16-le", "utf-16-be", "gb18030")]
-    return [raw, quote(value, safe="").encode(), base64.b64encode(raw).rstrip(b"="), raw.hex().encode(), *digests, *wide]
+    return [
+        raw,
+        quote(value, safe="").encode(),
+        base64.b64encode(raw).rstrip(b"="),
+        raw.hex().encode(),
+        *digests,
+        *wide,
+    ]
 
 
 def test_a_finding_holds_no_value_in_any_form(bank: Context) -> None:
     value = " ".join(PLANTED.values())
-    hostile = {"title": value, "author": ONE["phone"], "url": f"http://a.example/{quote(value)}", "channel": ONE["email"],
+    hostile = {"title": value, "author": ONE["phone"], "url": f"http://a.example/{quote(value)}",
+        "channel": ONE["email"],
                "thread": ONE["phone"], "post_id": ONE["resident_id"]}  # fmt: skip
-    body = f"姓名:{ONE['name']},手机:{ONE['phone']},{value},{hashlib.md5(ONE['phone'].encode()).hexdigest()}"
+    body = f"姓名:{ONE['name']},手机:{ONE['phone']},{value},{hashlib.md5(ONE['phone'].encode()).hexdigest()}"  # noqa: E501
     [finding] = found(matcher_of(bank), body, **hostile)
     written = finding.encode().lower() + repr(finding).lower().encode()
     assert finding.total_matches >= 4
-    assert [kind for kind, v in PLANTED.items() for form in forms_of(v) if form.lower() in written] == []
-    clear = Finding.decode(finding.encode().replace(b'"site":"paste"', f'"site":"{ONE["phone"]}"'.encode()), FINDING_SCHEMA)
+    assert [
+        kind for kind, v in PLANTED.items() for form in forms_of(v) if form.lower() in written
+    ] == []
+    clear = Finding.decode(
+        finding.encode().replace(b'"site":"paste"', f'"site":"{ONE["phone"]}"'.encode()),
+        FINDING_SCHEMA,
+    )
     assert ONE["phone"].encode() in clear.encode()  # and a leak would be seen
 
 
@@ -261,11 +352,17 @@ def test_a_masked_value_corroborates_and_is_nothing_alone(bank: Context) -> None
     }
     assert [round(1 / m.coincidence) for m in finding.matches if m.form == "masked"] == [530_000]
     other = f"{BANK[2]['phone'][:3]}****9999"
-    assert matches(matcher_of(bank), f"{other},{ONE['email']}") == [("email", "plain", 85, ("EMAIL",))]
+    assert matches(matcher_of(bank), f"{other},{ONE['email']}") == [
+        ("email", "plain", 85, ("EMAIL",))
+    ]
 
 
 def test_a_plus_tag_is_found_both_ways(context: Context) -> None:
-    enrol(context, "bank", [customer(1, email="li+shop@example.com"), customer(2, email="wang@example.com")])
+    enrol(
+        context,
+        "bank",
+        [customer(1, email="li+shop@example.com"), customer(2, email="wang@example.com")],
+    )
     matcher = matcher_of(context)
     for body in ("li+shop@example.com", "li@example.com", "wang+x@example.com", "wang@example.com"):
         assert [m.kind for f in found(matcher, body) for m in f.matches] == ["email"], body
@@ -274,12 +371,16 @@ def test_a_plus_tag_is_found_both_ways(context: Context) -> None:
 
 @pytest.mark.parametrize("form", ["{}", "86{}", "+86{}"])
 @pytest.mark.parametrize("part", [slice(None), slice(8, 24)])
-def test_digests_of_a_phone_with_and_without_its_country(bank: Context, form: str, part: slice) -> None:
+def test_digests_of_a_phone_with_and_without_its_country(
+    bank: Context, form: str, part: slice
+) -> None:
     digest = hashlib.md5(form.format(ONE["phone"]).encode()).hexdigest()[part]
     assert matches(matcher_of(bank), f"u1:{digest}") == [("phone", "md5", 70, ("PHONE",))]
 
 
-def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(context: Context) -> None:
+def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(
+    context: Context,
+) -> None:
     enrol(context, "bank", [customer(1, card="6200000000000005"), customer(2)])
     tables = '[tenants.bank]\ndomains = ["bank.example"]\nbins = ["620000"]\n'
     (context.data / "ullage.toml").write_text(tables, encoding="utf-8")
@@ -288,7 +389,9 @@ def test_a_login_at_an_own_domain_and_a_card_of_an_own_range_need_no_enrolment(c
     [finding] = found(matcher, lines)
     assert (finding.alarm, finding.statistics.logins, finding.total_matches) == (False, 2, 0)
     assert "secret1" not in finding.encode().decode()
-    [cards] = found(matcher, "6200000000000005\n6200000000000013\n6200000000000013\n6200000000000021")
+    [cards] = found(
+        matcher, "6200000000000005\n6200000000000013\n6200000000000013\n6200000000000021"
+    )
     assert (cards.statistics.own_cards, cards.total_matches) == (2, 1)
 
 
@@ -296,28 +399,41 @@ def test_a_card_that_fails_luhn_matches_beside_a_label_alone(context: Context) -
     enrol(context, "bank", [customer(1, card="6200000000000006")])
     matcher = matcher_of(context)
     assert found(matcher, "6200000000000006") == []
-    assert [(m.kind, m.form) for f in found(matcher, "卡号:6200000000000006") for m in f.matches] == [("card", "plain")]
+    assert [
+        (m.kind, m.form) for f in found(matcher, "卡号:6200000000000006") for m in f.matches
+    ] == [("card", "plain")]
 
 
 def test_a_capture_of_many_windows_is_read_as_one(context: Context) -> None:
     people = [customer(n) for n in range(40)]
     enrol(context, "bank", people, "none")
     filler = "".join(f"{n},李某,{phone(5_000_000 + n)},x\n" for n in range(4000))
-    body = "编号,姓名,手机,邮箱\n" + "".join(f"{n},{p['name']},{p['phone']},{p['email']}\n{filler}" for n, p in enumerate(people))
+    body = "编号,姓名,手机,邮箱\n" + "".join(
+        f"{n},{p['name']},{p['phone']},{p['email']}\n{filler}" for n, p in enumerate(people)
+    )
     assert len(body.encode()) > 3 * 2**20  # and a window is of 2 MiB
     [finding] = found(matcher_of(context), body)
     assert (finding.total_matches, finding.total_subjects) == (80, 40)
     assert finding.statistics.rows == 40 * 4001
     assert {m.own_fields for m in finding.matches} == {("EMAIL", "NAME", "PHONE")}
-    assert all(body[m.start : m.end] == people[(m.row - 1) // 4001][m.kind] for m in finding.matches)
+    assert all(
+        body[m.start : m.end] == people[(m.row - 1) // 4001][m.kind] for m in finding.matches
+    )
 
 
 def test_members_of_a_container_are_laid_out_together(bank: Context, monkeypatch) -> None:
     """One by one, each of the 99,000 parts of a mail took 0.4 ms."""
     called = []
-    monkeypatch.setattr(rows, "row_groups", lambda *given: called.append(len(given[1])) or row_groups(*given))
+    monkeypatch.setattr(
+        rows, "row_groups", lambda *given: called.append(len(given[1])) or row_groups(*given)
+    )
     for members in (3, 300):
         parts = b"".join(b"--b\n\n%s\n" % phone(n).encode() for n in range(members))
-        body = b"MIME-Version: 1.0\nFrom: a\nTo: b\nContent-Type: multipart/mixed; boundary=b\n\n" + parts + b"--b--\n"
+        body = (
+            b"MIME-Version: 1.0\nFrom: a\nTo: b\nContent-Type: multipart/mixed; boundary=b\n\n"
+            + parts
+            + b"--b--\n"
+        )
         assert [f.statistics.rows for f in found(matcher_of(bank), body)] == [members]
-    assert (len(called), sum(called)) == (4, 305)  # those with customers, then the others, headers among them
+    # those with customers, then the others, headers among them
+    assert (len(called), sum(called)) == (4, 305)

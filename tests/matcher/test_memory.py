@@ -1,4 +1,6 @@
-"""Memory is kept, and the part of the heap that is asked for in large pages is one piece, all of it given back."""
+"""Memory is kept, and the part of the heap that is asked for in large pages is one piece, all of
+it given back.
+"""
 
 import ctypes
 import mmap
@@ -12,9 +14,13 @@ FIRST = 7 * PAGE + 16
 
 
 def asked(places: list[int | None]) -> tuple[list[tuple[int, int]], list[int]]:
-    """What is asked to lie in large pages, as (start, size), and what is freed, where blocks come to lie at `places`."""
+    """What is asked to lie in large pages, as (start, size), and what is freed, where blocks
+    come to lie at `places`.
+    """
     told, freed, coming = list[tuple[int, int]](), list[int](), iter(places)
-    ask_for_large_pages(lambda _: next(coming), freed.append, lambda start, size: told.append((start, size)))
+    ask_for_large_pages(
+        lambda _: next(coming), freed.append, lambda start, size: told.append((start, size))
+    )
     return told, freed
 
 

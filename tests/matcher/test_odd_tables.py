@@ -1,4 +1,6 @@
-"""Tables with odd cells and odd padding: no cell costs the customers beside it, and one row is a table too."""
+"""Tables with odd cells and odd padding: no cell costs the customers beside it, and one row is a
+table too.
+"""
 
 import pytest
 
@@ -12,10 +14,44 @@ from ullage.settings import Context
 
 CUSTOMERS = [customer(number) for number in range(20)]
 CELLS = (
-    *("", " ", "none given", "unknown", "n/a", "-", "()", "+", "(", "0", "00", "+0", "?", "未登记电话", "见附件", "a@b.example"),
-    *("138****8000", "+84912345678", "84912345678", "٠١٢٣٤٥٦٧٨٩", "²³", "1.2.3.4", "2024-05-13 18:22:31", "0" * 40, "7" * 25),
+    *(
+        "",
+        " ",
+        "none given",
+        "unknown",
+        "n/a",
+        "-",
+        "()",
+        "+",
+        "(",
+        "0",
+        "00",
+        "+0",
+        "?",
+        "未登记电话",
+        "见附件",
+        "a@b.example",
+    ),
+    *(
+        "138****8000",
+        "+84912345678",
+        "84912345678",
+        "٠١٢٣٤٥٦٧٨٩",
+        "²³",
+        "1.2.3.4",
+        "2024-05-13 18:22:31",
+        "0" * 40,
+        "7" * 25,
+    ),
 )
-HEADERS = ("name,phone", "name,country,phone", "姓名,国家代码,手机", "Name;Land;Telefon", "phone\tname", "country|phone|name")
+HEADERS = (
+    "name,phone",
+    "name,country,phone",
+    "姓名,国家代码,手机",
+    "Name;Land;Telefon",
+    "phone\tname",
+    "country|phone|name",
+)
 ROWS = (
     "1584           983          1581",
     "15400000001           983          1581",
@@ -48,7 +84,8 @@ def count_customers(matcher: Matcher, text: str) -> int:
 def test_odd_phone_cell_loses_no_other_customer(matcher: Matcher, header: str, cell: str) -> None:
     separator = next(sign for sign in ",;\t|" if sign in header)
     names = header.split(separator)
-    rows = [[{"phone": person["phone"], "手机": person["phone"], "Telefon": person["phone"]}.get(name, "x") for name in names]
+    rows = [[{"phone": person["phone"], "手机": person["phone"],
+        "Telefon": person["phone"]}.get(name, "x") for name in names]
             for person in CUSTOMERS]  # fmt: skip
     rows.insert(7, [cell] * len(names))
     text = "".join(f"{separator.join(row)}\n" for row in (names, *rows))

@@ -19,12 +19,18 @@ def opened(match: MatchProcess, found: Finding) -> custody.SealedPost:
     return custody.unseal(found.original, found.original_key, opener, found.tenant, found.id)
 
 
-def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(match: MatchProcess) -> None:
+def test_address_title_author_and_members_are_sealed_and_nothing_of_the_body(
+    match: MatchProcess,
+) -> None:
     match.put("", title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="1")
     match.work()  # of which nothing is found
-    match.put(phone(2), title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="2")
+    match.put(
+        phone(2), title="诸葛文昭", author="zhuge_1888", url="http://b.example/诸葛", post_id="2"
+    )
     [plain] = match.drain()
-    assert opened(match, plain) == custody.SealedPost(url="http://b.example/诸葛", title="诸葛文昭", author="zhuge_1888")
+    assert opened(match, plain) == custody.SealedPost(
+        url="http://b.example/诸葛", title="诸葛文昭", author="zhuge_1888"
+    )
     assert "诸葛" not in plain.encode().decode()
 
 

@@ -1,4 +1,6 @@
-"""Captures opened: what came as UTF-8 keeps its bytes, and whatever it came as, it is read as it would be alone."""
+"""Captures opened: what came as UTF-8 keeps its bytes, and whatever it came as, it is read as it
+would be alone.
+"""
 
 import io
 import zipfile
@@ -48,13 +50,19 @@ def test_a_body_is_read_as_decoding_unescaping_and_folding_do(name: str) -> None
     text = decode(BODIES[name])
     (part,) = read(pieces(BODIES[name]))
     alone = fold(unescape(text, markup=False))
-    assert (part.text.text, part.text.original, part.text.utf8) == (alone.text, alone.original, alone.utf8)
+    assert (part.text.text, part.text.original, part.text.utf8) == (
+        alone.text,
+        alone.original,
+        alone.utf8,
+    )
 
 
 def test_bodies_of_all_kinds_are_read_side_by_side() -> None:
     given = [piece for body in BODIES.values() for piece in pieces(body)]
     alone = [read([piece])[0] for piece in given]
-    assert [(p.piece, p.text.text, p.text.utf8) for p in read(given)] == [(p.piece, p.text.text, p.text.utf8) for p in alone]
+    assert [(p.piece, p.text.text, p.text.utf8) for p in read(given)] == [
+        (p.piece, p.text.text, p.text.utf8) for p in alone
+    ]
 
 
 @pytest.mark.parametrize("name", ["ascii", "utf-8"])
@@ -78,7 +86,11 @@ def test_a_member_of_a_container_is_searched_as_it_came() -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr("b.csv", BODIES["utf-8"])
-    (part,) = (part for part in read(pieces(packed.getvalue(), "application/zip")) if part.piece.path.endswith("b.csv"))
+    (part,) = (
+        part
+        for part in read(pieces(packed.getvalue(), "application/zip"))
+        if part.piece.path.endswith("b.csv")
+    )
     assert part.text.utf8 == BODIES["utf-8"] == part.piece.body
 
 
@@ -90,17 +102,24 @@ def test_windows_of_a_long_text_are_each_its_bytes() -> None:
 
 
 WHOLE = [text.encode() for text in ("姓名，", "\n", "a", "１３８，", "😀", "é")]
-BROKEN = st.lists(st.sampled_from([*WHOLE, b"\xef\xbc", b"\xe5", b"\xf0\x9f", b"\xbc\x8c"]), max_size=8).map(b"".join)
+BROKEN = st.lists(
+    st.sampled_from([*WHOLE, b"\xef\xbc", b"\xe5", b"\xf0\x9f", b"\xbc\x8c"]), max_size=8
+).map(b"".join)
 
 
 @given(st.lists(BROKEN, max_size=4))
 def test_what_is_no_utf8_harms_no_text_beside_it(bodies: list[bytes]) -> None:
     parts = read([piece for body in bodies for piece in pieces(body)])
-    assert [part.text.text for part in parts] == [fold(unescape(decode(body), markup=False)).text for body in bodies]
+    assert [part.text.text for part in parts] == [
+        fold(unescape(decode(body), markup=False)).text for body in bodies
+    ]
 
 
 def test_text_whose_bytes_look_like_ascii_is_judged_as_it_reads() -> None:
-    text = "儁儂儃億儅儆儇儈" * 8  # U+5101 to U+5108: each byte of UTF-16 is below 128, and every second a control character
+    # U+5101 to U+5108: each byte of UTF-16 is below 128, and every second a control character
+    text = "儁儂儃億儅儆儇儈" * 8
     chunks, said = iter([text.encode("utf-16-le")]), list[UnreadPart]()
-    [piece] = pieces_of_member(0, Member("a.txt", "text/plain", "utf-16-le", lambda: next(chunks, b"")), said.append)
+    [piece] = pieces_of_member(
+        0, Member("a.txt", "text/plain", "utf-16-le", lambda: next(chunks, b"")), said.append
+    )
     assert (piece.decoded, said) == (text, [])

@@ -1,4 +1,6 @@
-"""Pictures are read where that is wanted, and named as unread where it is not; what OCR found says so."""
+"""Pictures are read where that is wanted, and named as unread where it is not; what OCR found
+says so.
+"""
 
 import base64
 import io
@@ -22,9 +24,15 @@ from ullage.errors import Exit
 from ullage.settings import Context, MatchSettings
 
 needs_ocr = pytest.mark.skipif(
-    not parent.has_ocr(), reason="reads real pictures: pip install 'ullage[ocr]' (400 MB, Python 3.11 or 3.12, in no lock)"
+    not parent.has_ocr(),
+    reason=(
+        "reads real pictures: pip install 'ullage[ocr]' (400 MB, Python 3.11 or 3.12, in no lock)"
+    ),
 )
-FONTS = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"), Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc")
+FONTS = (
+    Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc"),
+    Path("/usr/share/fonts/truetype/wqy/wqy-microhei.ttc"),
+)
 SIGNATURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 WITH_OCR = Limits(ocr_seconds=300)
 PEOPLE = [(one["name"], one["phone"], one["resident_id"]) for one in BANK[:4]]
@@ -41,7 +49,12 @@ def drawn(kind: str = "PNG", *, height: int = 300, first: int = 20) -> bytes:
     header = ("姓名", "手机", "身份证") if cjk else ("Name", "Phone", "ID")
     for row, cells in enumerate([header, *PEOPLE]):
         for left, cell in zip((20, 220, 480), cells, strict=True):
-            draw.text((left, first + 52 * row), cell if cjk or cell.isascii() else "Zhang", font=font, fill="black")
+            draw.text(
+                (left, first + 52 * row),
+                cell if cjk or cell.isascii() else "Zhang",
+                font=font,
+                fill="black",
+            )
     written = io.BytesIO()
     table.save(written, kind)
     return written.getvalue()
@@ -76,7 +89,10 @@ def test_a_verdict_says_that_it_rests_on_pictures(ullage, bank: Context, tmp_pat
     path.write_bytes(drawn())
     told = ullage("assess", "--ocr", "--json", path)
     whole = json.loads(told.stdout)
-    assert (whole["verdict"], [(one["path"], one["reason"]) for one in whole["not_read"]]) == ("exposed", [(str(path), "ocr")])
+    assert (whole["verdict"], [(one["path"], one["reason"]) for one in whole["not_read"]]) == (
+        "exposed",
+        [(str(path), "ocr")],
+    )
     [tenant] = whole["tenants"]
     assert (tenant["customers"], tenant["corroborated_rows"]) == (len(PEOPLE), len(PEOPLE))
     assert "images read by OCR" in json.dumps(tenant["exposure"]["reasons"])
@@ -100,7 +116,9 @@ def test_scanned_pages_are_read() -> None:
     from PIL import Image
 
     written = io.BytesIO()
-    Image.open(io.BytesIO(drawn())).save(written, "PDF", save_all=True, append_images=[Image.new("RGB", (90, 90), "white")])
+    Image.open(io.BytesIO(drawn())).save(
+        written, "PDF", save_all=True, append_images=[Image.new("RGB", (90, 90), "white")]
+    )
     came = out_of(written.getvalue(), limits=WITH_OCR)
     assert BANK[0]["phone"] in came.texts["!/page 1!/ocr"]
     assert came.outcomes == [("!/page 1", "ocr"), ("!/page 2", "image")]
@@ -144,8 +162,13 @@ def test_a_picture_is_read_in_confinement() -> None:
 def test_of_a_capture_the_container_is_ocr() -> None:
     limits = CaptureBudget.of(MatchSettings(ocr=True)).limits()
     skipped: list[UnreadPart] = []
-    pieces = list(pieces_of_capture(0, capture(body=drawn(), media_type="image/png"), skipped.append, limits))
-    assert ([piece.container for piece in pieces], [one.reason for one in skipped]) == (["ocr"], ["ocr"])
+    pieces = list(
+        pieces_of_capture(0, capture(body=drawn(), media_type="image/png"), skipped.append, limits)
+    )
+    assert ([piece.container for piece in pieces], [one.reason for one in skipped]) == (
+        ["ocr"],
+        ["ocr"],
+    )
 
 
 def test_it_is_off_by_default() -> None:
@@ -174,7 +197,13 @@ def test_other_pictures_are_unread_as_before(mark: str) -> None:
 
 
 def test_boxes_of_one_row_become_one_line() -> None:
-    boxes = [Box("b", 90, 14, 30), Box("a", 0, 10, 28), Box("c", 0, 40, 58), Box("", 9, 70, 80), Box("d", 40, 39, 61)]
+    boxes = [
+        Box("b", 90, 14, 30),
+        Box("a", 0, 10, 28),
+        Box("c", 0, 40, 58),
+        Box("", 9, 70, 80),
+        Box("d", 40, 39, 61),
+    ]
     assert list(_lines(boxes)) == ["a\tb", "c\td"]
 
 
@@ -188,5 +217,8 @@ def test_rows_of_a_picture_that_is_not_level_stay_rows() -> None:
 
     written = io.BytesIO()
     Image.open(io.BytesIO(drawn())).rotate(-4, expand=True, fillcolor="white").save(written, "JPEG")
-    rows = [tuple(line.split("\t")[-2:]) for line in out_of(written.getvalue(), limits=WITH_OCR).texts["!/ocr"].splitlines()]
+    rows = [
+        tuple(line.split("\t")[-2:])
+        for line in out_of(written.getvalue(), limits=WITH_OCR).texts["!/ocr"].splitlines()
+    ]
     assert rows[1:] == [person[1:] for person in PEOPLE]

@@ -1,4 +1,6 @@
-"""Few lines of everyday files are undone: a gate that asks for more costs every file its speed, which no other test would see."""
+"""Few lines of everyday files are undone: a gate that asks for more costs every file its speed,
+which no other test would see.
+"""
 
 from collections import Counter
 from functools import cache
@@ -27,8 +29,12 @@ def laid(kind: str) -> tuple[Batch, FoldedText]:
 def events_by_rule(batch: Batch) -> Counter[str]:
     """Count the events of each row; the patterns of escapes and of whole texts count one by one."""
     rows = list_spellings()
-    owners = [f"{row.name} {gate!r}" if row.rewrite else row.name for row in rows for gate in row.gate]
-    counts = Counter(owners[number] for number in Literals(*patterns()).find(batch.data)[0].tolist())
+    owners = [
+        f"{row.name} {gate!r}" if row.rewrite else row.name for row in rows for gate in row.gate
+    ]
+    counts = Counter(
+        owners[number] for number in Literals(*patterns()).find(batch.data)[0].tolist()
+    )
     for numbers, _ in find_in_columns(batch.classes):
         counts.update(rows[number].name for number in numbers.tolist())
     return counts
@@ -39,9 +45,15 @@ def test_no_rule_asks_for_more_than_one_line_in_a_stretch(kind: str) -> None:
     batch, _ = laid(kind)
     counts = events_by_rule(batch)
     if kind == "JSON":  # whose escapes say what it holds
-        of_u = [rule for rule in counts if rule.startswith("backslash escape") and "u" in rule.removeprefix("backslash escape")]
+        of_u = [
+            rule
+            for rule in counts
+            if rule.startswith("backslash escape") and "u" in rule.removeprefix("backslash escape")
+        ]
         counts = Counter({rule: count for rule, count in counts.items() if rule not in of_u})
-    assert {rule: count for rule, count in counts.items() if count > len(batch.data) // STRETCH} == {}
+    assert {
+        rule: count for rule, count in counts.items() if count > len(batch.data) // STRETCH
+    } == {}
 
 
 @pytest.mark.parametrize("kind", CLEAN)

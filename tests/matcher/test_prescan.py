@@ -1,4 +1,6 @@
-"""What is read quickly gives the buffer that reading in full gives, and one pass sees there what each search sees alone."""
+"""What is read quickly gives the buffer that reading in full gives, and one pass sees there what
+each search sees alone.
+"""
 
 import numpy as np
 from hypothesis import given
@@ -16,12 +18,15 @@ from tests.factories import capture
 LEXICON = Lexicon({"bank": ["中国(上海)银行", "bank.example"]}, {"bank": ["62000000"]})
 PIECES = st.sampled_from(
     (
-        *("中国（上海）银行", "中国(上海)银行", "BANK.example", "一手料", "四件套", "卡头：６２００００００", "警方，法院"),
+        *("中国（上海）银行", "中国(上海)银行", "BANK.example", "一手料", "四件套",
+        "卡头：６２００００００", "警方，法院"),
         *(
-            "姓名，微信，手机\n", "姓名，卡号，手机\n", "微信：abc_def1", "护照　E12345678", "QQ:12345678", "13800138000",
+            "姓名，微信，手机\n", "姓名，卡号，手机\n", "微信：abc_def1", "护照　E12345678",
+            "QQ:12345678", "13800138000",
             "１３８－００１３－８０００",
         ),
-        *("一三八零零一三八零零零", "三", "二零二六年", "&#49;", "%31", "a[at]b.com", "\u200b", "\r\n", "×", "＋86"),
+        *("一三八零零一三八零零零", "三", "二零二六年", "&#49;", "%31", "a[at]b.com", "\u200b",
+        "\r\n", "×", "＋86"),
         *("，", "。", "：", "（", "）", " ", "\n", "a", "1", "é", "😀", "——"),
     )
 )  # fmt: skip
@@ -36,7 +41,10 @@ def hits(found: Hits) -> set[tuple[int, int]]:
 @given(TEXTS, ENCODINGS)
 def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encoding: str) -> None:
     bodies = [text.encode(encoding) for text in texts]
-    laid = read([p for body in bodies for p in pieces_of_capture(0, capture(body=body), print)], LEXICON.prescan)
+    laid = read(
+        [p for body in bodies for p in pieces_of_capture(0, capture(body=body), print)],
+        LEXICON.prescan,
+    )
     slow = Batch.of([fold(unescape(decode(body), markup=False)).utf8 for body in bodies])
     assert np.array_equal(laid.batch.data, slow.data)
     assert np.array_equal(laid.batch.starts, slow.starts)
@@ -49,10 +57,14 @@ def test_quick_reading_finds_what_reading_in_full_finds(texts: list[str], encodi
 @given(TEXTS)
 def test_values_beside_labels_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    assert hits(LEXICON.prescan.find(batch.data).labelled) == hits(Literals(*marked_values.patterns()).find(batch.data))
+    assert hits(LEXICON.prescan.find(batch.data).labelled) == hits(
+        Literals(*marked_values.patterns()).find(batch.data)
+    )
 
 
 @given(TEXTS)
 def test_headers_of_card_columns_are_those_of_a_pass_of_their_own(texts: list[str]) -> None:
     batch = Batch.of([fold(text).utf8 for text in texts])
-    assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(Literals(*marked_values.card_headers()).find(batch.data))
+    assert hits(LEXICON.prescan.find(batch.data).card_headers) == hits(
+        Literals(*marked_values.card_headers()).find(batch.data)
+    )

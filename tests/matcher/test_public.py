@@ -26,7 +26,9 @@ def matcher(tmp_path_factory: pytest.TempPathFactory):
     list(setup.initialise(context))
     numbers = [SERVICE, "400-820-8820", "95588", "Service@Bank.example"]
     enrol(context, "bank", [*BANK, customer(77), customer(78, email="service@bank.example")])
-    (context.data / "ullage.toml").write_text(f"[tenants.bank]\nown_numbers = {json.dumps(numbers)}\n", encoding="utf-8")
+    (context.data / "ullage.toml").write_text(
+        f"[tenants.bank]\nown_numbers = {json.dumps(numbers)}\n", encoding="utf-8"
+    )
     return build_matcher(Context(context.data, context.clock))
 
 
@@ -35,13 +37,25 @@ def found(matcher, text: str):
     return findings(matcher, [captured], captured.fetched_at)
 
 
-@pytest.mark.parametrize("text", ["客服热线 154 0000 0077", "请致电15400000077", "mail service@bank.example", phone(77)])
+@pytest.mark.parametrize(
+    "text", ["客服热线 154 0000 0077", "请致电15400000077", "mail service@bank.example", phone(77)]
+)
 def test_a_tenants_own_number_is_never_a_match(matcher, text):
     assert found(matcher, text) == []
 
 
 @pytest.mark.parametrize(
-    "hotline", ["400-820-8820", "4008208820", "95588", "95599 转人工", "800-810-8888", "12378", "021-55556666", "010 12345678"]
+    "hotline",
+    [
+        "400-820-8820",
+        "4008208820",
+        "95588",
+        "95599 转人工",
+        "800-810-8888",
+        "12378",
+        "021-55556666",
+        "010 12345678",
+    ],
 )
 def test_a_hotline_is_no_mobile_whoever_it_is_of(matcher, hotline):
     (one,) = found(matcher, f"{hotline} 或 {phone(1)}")
@@ -50,11 +64,17 @@ def test_a_hotline_is_no_mobile_whoever_it_is_of(matcher, hotline):
 
 def test_beside_a_customer_it_is_no_second_person_and_no_field_of_the_row(matcher):
     (one,) = found(matcher, f"{phone(77)} {phone(1)} service@bank.example")
-    assert (one.statistics.candidates, one.statistics.rows, one.total_subjects) == ({"phone": 1}, 1, 1)
+    assert (one.statistics.candidates, one.statistics.rows, one.total_subjects) == (
+        {"phone": 1},
+        1,
+        1,
+    )
     assert [match.fields for match in one.matches] == [("PHONE",)]
 
 
-@pytest.mark.parametrize(("other", "phones"), [(phone(7), 2), ("15400000770", 2), ("115400000077", 1), ("1540000007", 1)])
+@pytest.mark.parametrize(
+    ("other", "phones"), [(phone(7), 2), ("15400000770", 2), ("115400000077", 1), ("1540000007", 1)]
+)
 def test_only_the_very_number_is_left_out(matcher, other, phones):
     (one,) = found(matcher, f"{other} {phone(1)}")
     assert one.statistics.candidates == {"phone": phones}
@@ -66,7 +86,9 @@ def test_words_of_context_go_out_by_theme(matcher):
     assert one.statistics.terms == ()
 
 
-@pytest.mark.parametrize("text", ["密码 abc", "餘額 300", "PASSWORD: x", "此人欠款不还", "逾期30天"])
+@pytest.mark.parametrize(
+    "text", ["密码 abc", "餘額 300", "PASSWORD: x", "此人欠款不还", "逾期30天"]
+)
 def test_words_of_a_record_are_told_of_a_post_that_matches(matcher, text):
     (one,) = found(matcher, f"{phone(1)} {text}")
     assert one.statistics.context["record"] >= 1

@@ -1,4 +1,6 @@
-"""A sample of the recall table of the benchmark: what `ullage scan` finds of each class, and that it finds no decoy."""
+"""A sample of the recall table of the benchmark: what `ullage scan` finds of each class, and
+that it finds no decoy.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -49,12 +51,17 @@ def gap(kind: str, disguise: str) -> str:
 
 def params(names: list, why) -> list:
     return [
-        pytest.param(*n, marks=pytest.mark.xfail(reason=why(*n), strict=True)) if why(*n) else pytest.param(*n) for n in names
+        pytest.param(*n, marks=pytest.mark.xfail(reason=why(*n), strict=True))
+        if why(*n)
+        else pytest.param(*n)
+        for n in names
     ]
 
 
 class RecallResult(NamedTuple):
-    """`planted` and `lost` are the texts of the cases that are judged by themselves, by kind and disguise."""
+    """`planted` and `lost` are the texts of the cases that are judged by themselves, by kind and
+    disguise.
+    """
 
     context: Context
     outcome: Outcome
@@ -78,35 +85,49 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> RecallResult:
     folder = tmp_path_factory.mktemp("recall")
     context = Context(folder / "data")
     subjects = prepare(context, ALL)
-    files = {file.name: file for file in (*plan(ALL, encodings=["UTF-8"]), *plan(ALL, containers=["plain"]))}
+    files = {
+        file.name: file
+        for file in (*plan(ALL, encodings=["UTF-8"]), *plan(ALL, containers=["plain"]))
+    }
     (folder / "files").mkdir()
     outcome = measure(context, subjects, files.values(), folder / "files")
     decoys = measure_decoys(context, TOKENS, folder)
-    return RecallResult(context, outcome, decoys, by_pair(outcome.planted), by_pair(outcome.missed()))
+    return RecallResult(
+        context, outcome, decoys, by_pair(outcome.planted), by_pair(outcome.missed())
+    )
 
 
 def missed(outcome: Outcome, **wanted: str) -> list[str]:
-    """Kinds and disguises that should have been found in the files of these classes, and were not."""
+    """Kinds and disguises that should have been found in the files of these classes, and were
+    not.
+    """
     return [
         f"{case.kind} as {case.disguise}"
         for file, case in outcome.missed()
-        if all(getattr(file, name) == value for name, value in wanted.items()) and not gap(case.kind, case.disguise)
+        if all(getattr(file, name) == value for name, value in wanted.items())
+        and not gap(case.kind, case.disguise)
     ]
 
 
 @pytest.mark.parametrize(("kind", "disguise"), params(PAIRS, gap))
-def test_every_kind_is_found_in_every_disguise(measured: RecallResult, kind: str, disguise: str) -> None:
+def test_every_kind_is_found_in_every_disguise(
+    measured: RecallResult, kind: str, disguise: str
+) -> None:
     assert measured.planted[kind, disguise]
     assert measured.lost.get((kind, disguise), []) == []
 
 
-@pytest.mark.parametrize("container", params([(c,) for c in CONTAINERS], lambda c: CONTAINER_GAPS.get(c, "")))
+@pytest.mark.parametrize(
+    "container", params([(c,) for c in CONTAINERS], lambda c: CONTAINER_GAPS.get(c, ""))
+)
 def test_every_container_is_opened(measured: RecallResult, container: str) -> None:
     assert any(file.container == container for file, _ in measured.outcome.planted)
     assert missed(measured.outcome, container=container) == []
 
 
-@pytest.mark.parametrize("encoding", params([(e,) for e in ENCODINGS], lambda e: ENCODING_GAPS.get(e, "")))
+@pytest.mark.parametrize(
+    "encoding", params([(e,) for e in ENCODINGS], lambda e: ENCODING_GAPS.get(e, ""))
+)
 def test_every_encoding_is_read(measured: RecallResult, encoding: str) -> None:
     assert any(file.encoding == encoding for file, _ in measured.outcome.planted)
     assert missed(measured.outcome, encoding=encoding, container="plain") == []
@@ -123,14 +144,22 @@ def test_no_decoy_is_anybody(measured: RecallResult, name: str) -> None:
 
 def test_whom_the_decoys_resemble_would_be_found(measured: RecallResult, tmp_path: Path) -> None:
     people = [Person(FIRST_OF_DECOYS + n) for n in range(DECOY_PEOPLE)]
-    text = "\n".join(VALUES[kind](p) for p in people for kind in ("phone", "resident_id", "card", "email"))
+    text = "\n".join(
+        VALUES[kind](p) for p in people for kind in ("phone", "resident_id", "card", "email")
+    )
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     assert len(scan(measured.context, [tmp_path / "a.txt"])) == 4 * DECOY_PEOPLE
 
 
-def composed(number: int, prefix: str, separator: str, script: str, marks: str, around: tuple[str, str]) -> str:
-    """A phone with a prefix, in groups, in a script, with invisible characters, in some surroundings."""
-    text = SCRIPTS[script]("phone", prefix + grouped(Person(FIRST_OF_DECOYS + number).phone, (3, 4, 4), separator))
+def composed(
+    number: int, prefix: str, separator: str, script: str, marks: str, around: tuple[str, str]
+) -> str:
+    """A phone with a prefix, in groups, in a script, with invisible characters, in some
+    surroundings.
+    """
+    text = SCRIPTS[script](
+        "phone", prefix + grouped(Person(FIRST_OF_DECOYS + number).phone, (3, 4, 4), separator)
+    )
     return around[0] + (INVISIBLE[marks]("phone", text) if marks else text) + around[1]
 
 
@@ -144,7 +173,16 @@ def composed(number: int, prefix: str, separator: str, script: str, marks: str, 
             st.sampled_from(SEPARATED),
             st.sampled_from(sorted(SCRIPTS)),
             st.sampled_from(["", *INVISIBLE]),
-            st.sampled_from([("", ""), ("手机", "住址"), ("联系：", "。"), ("a|", "|b"), ("x----", "----y"), ("('", "','x')")]),
+            st.sampled_from(
+                [
+                    ("", ""),
+                    ("手机", "住址"),
+                    ("联系：", "。"),
+                    ("a|", "|b"),
+                    ("x----", "----y"),
+                    ("('", "','x')"),
+                ]
+            ),
         ),
         min_size=1,
         max_size=50,
@@ -154,6 +192,10 @@ def test_disguises_compose(measured: RecallResult, lines: list[str]) -> None:
     path = measured.context.data / "composed.txt"
     path.write_text("\n".join(lines), encoding="utf-8")
     text = "\n".join(lines)
-    found = [text.count("\n", 0, row["start"]) for row in scan(measured.context, [path]) if row["kind"] == "phone"]
+    found = [
+        text.count("\n", 0, row["start"])
+        for row in scan(measured.context, [path])
+        if row["kind"] == "phone"
+    ]
     assert [line for number, line in enumerate(lines) if number not in found] == []
     assert len(found) == len(lines)

@@ -1,4 +1,6 @@
-"""Title, channel, URL, author and ids, whatever a poster puts into them: words of closed lists come out, and nothing else."""
+"""Title, channel, URL, author and ids, whatever a poster puts into them: words of closed lists
+come out, and nothing else.
+"""
 
 import re
 import unicodedata
@@ -18,10 +20,13 @@ PHONE, ID, CARD, EMAIL = "13800138000", "11010519491231002X", "6200000000000005"
 NAME, LATIN, ADDRESS, PASSWORD = "诸葛文昭", "Zhuge Wenzhao", "北京市朝阳区建国路88号", "Passw0rd!"
 NUMBERS = [PHONE, ID, CARD, "110105194912310021", "6200000000000006"]
 OTHERS = [
-    "芝麻开门芝麻", "correcthorse", "42 Elm Street Apt 7", "恒信达贸易有限公司", "育才第三中学", "沪A8K2Z9", "wxid_zhuge1888",
+    "芝麻开门芝麻", "correcthorse", "42 Elm Street Apt 7", "恒信达贸易有限公司", "育才第三中学",
+    "沪A8K2Z9", "wxid_zhuge1888",
     "1888",
 ]  # fmt: skip
-LEXICON = Lexicon({"bank": ("云杉银行", "yunshan.example"), "other": ("白桦银行",)}, {"bank": ("622848",)})
+LEXICON = Lexicon(
+    {"bank": ("云杉银行", "yunshan.example"), "other": ("白桦银行",)}, {"bank": ("622848",)}
+)
 SECTION = "https://forum.example/c/trade"
 TOKEN = re.compile(r"[@#]?[0-9a-f]{12}")
 
@@ -53,7 +58,9 @@ FORMS = {
     "spaced": " ".join,
     "tagged": lambda v: f"<b>{v[:2]}</b>{v[2:]}",
     "between words": " 卖料 ".join,
-    "circled": lambda v: "".join(chr(0x2460 + int(c) - 1) if c in "123456789" else "⓪" if c == "0" else c for c in v),
+    "circled": lambda v: "".join(
+        chr(0x2460 + int(c) - 1) if c in "123456789" else "⓪" if c == "0" else c for c in v
+    ),
 }
 
 
@@ -62,14 +69,18 @@ def bare(text: str) -> str:
 
 
 def survives(value: str, shown: str) -> bool:
-    """Whether `value`, or half of it, can be read in `shown`, with all that is no letter or digit taken out."""
+    """Whether `value`, or half of it, can be read in `shown`, with all that is no letter or
+    digit taken out.
+    """
     value = bare(value)
     half = max(2, len(value) // 2)
     return any(value[at : at + half] in bare(shown) for at in range(len(value) - half + 1))
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("around", ["{}", "出售 {} 一手", "[SELLING] {} 2024", "姓名:{},密码{}", "姓{}名"])
+@pytest.mark.parametrize(
+    "around", ["{}", "出售 {} 一手", "[SELLING] {} 2024", "姓名:{},密码{}", "姓{}名"]
+)
 def test_no_value_in_a_title_survives(form: str, around: str) -> None:
     for value in (*NUMBERS, EMAIL, NAME, LATIN, ADDRESS, PASSWORD, *OTHERS):
         assert not survives(value, title(around.replace("{}", FORMS[form](value)))), value
@@ -110,7 +121,12 @@ def test_all_that_is_shown_is_known(text: str) -> None:
     assert known.issuperset(shown.split())
 
 
-WRITTEN = [(form.text, entry) for form in LEXICON._automaton.values() for entry in form.entries if entry.kind != "brand"]
+WRITTEN = [
+    (form.text, entry)
+    for form in LEXICON._automaton.values()
+    for entry in form.entries
+    if entry.kind != "brand"
+]
 TERMS = {entry.as_written(form) for form, entry in WRITTEN}
 TERMS |= {"云杉银行", "yunshan.example", "BIN", "demo-pastes", "forum.example"}
 
@@ -121,11 +137,15 @@ def test_a_title_of_words_without_end_is_cut() -> None:
     assert shown.endswith(("内料 …", "四件套 …"))
 
 
-@pytest.mark.parametrize("name", ["darkseller", "zhuge_1888", "a", PHONE, NAME, LATIN, EMAIL, PASSWORD])
+@pytest.mark.parametrize(
+    "name", ["darkseller", "zhuge_1888", "a", PHONE, NAME, LATIN, EMAIL, PASSWORD]
+)
 def test_an_author_is_a_token_always(name: str, key: CaptureKey) -> None:
     token = redact.author(name, key)
     assert re.fullmatch("@[0-9a-f]{12}", token)
-    assert {redact.author(form, key) for form in (f" {name}", f"@{name}", name.upper(), wide(name))} == {token}
+    assert {
+        redact.author(form, key) for form in (f" {name}", f"@{name}", name.upper(), wide(name))
+    } == {token}
     assert redact.author(f"{name}2", key) != token
 
 
@@ -134,18 +154,28 @@ def test_nobody_is_no_author(key: CaptureKey) -> None:
 
 
 def test_tokens_of_ids_are_of_one_site_and_kind(key: CaptureKey) -> None:
-    made = {redact.identifier(kind, "42", site, key) for kind in ("post", "thread") for site in ("a", "b")}
+    made = {
+        redact.identifier(kind, "42", site, key)
+        for kind in ("post", "thread")
+        for site in ("a", "b")
+    }
     assert len(made) == 4
     assert all(TOKEN.fullmatch(token) for token in made)
     assert redact.identifier("post", "", "a", key) == ""
     assert redact.channel("", "a", key, "") == ""
-    assert re.fullmatch("#[0-9a-f]{12} 内料 …", redact.channel(f"内料{NAME}", "a", key, title(f"内料{NAME}")))
+    assert re.fullmatch(
+        "#[0-9a-f]{12} 内料 …", redact.channel(f"内料{NAME}", "a", key, title(f"内料{NAME}"))
+    )
 
 
-@pytest.mark.parametrize("form", ["plain", "percent", "percent of all", "percent twice", "full width"])
 @pytest.mark.parametrize(
-    "place", ["https://a.example/t/{}", "https://a.example/{}/raw", "https://a.example/t/1?q={}&id={}", "https://a.example/#{}",
-              "https://{}@a.example/", "https://{}.example/", "https://u:{}@a.example:8080/x-{}-y.html", "{}"]
+    "form", ["plain", "percent", "percent of all", "percent twice", "full width"]
+)
+@pytest.mark.parametrize(
+    "place", ["https://a.example/t/{}", "https://a.example/{}/raw",
+    "https://a.example/t/1?q={}&id={}", "https://a.example/#{}",
+              "https://{}@a.example/", "https://{}.example/",
+              "https://u:{}@a.example:8080/x-{}-y.html", "{}"]
 )  # fmt: skip
 def test_no_value_in_a_url_or_section_survives(form: str, place: str) -> None:
     ours = (*NUMBERS, EMAIL, NAME, ADDRESS, PASSWORD)
@@ -153,7 +183,9 @@ def test_no_value_in_a_url_or_section_survives(form: str, place: str) -> None:
         written = place.replace("{}", FORMS[form](value))
         assert redact.url(written, SECTION) == f"{SECTION}/…", value
         assert redact.url(written, "") == "…", value
-        assert value not in ours or bare(value) not in bare(redact.url("http://a.example/1", written)), value
+        assert value not in ours or bare(value) not in bare(
+            redact.url("http://a.example/1", written)
+        ), value
 
 
 @pytest.mark.parametrize(
@@ -185,12 +217,21 @@ def test_no_url_is_too_strange(url: str, section: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [("bepasty", "bepasty"), ("raw_paste", "raw_paste"), ("", ""), (NAME, "other"), (PHONE, "other")]
+    ("name", "shown"),
+    [
+        ("bepasty", "bepasty"),
+        ("raw_paste", "raw_paste"),
+        ("", ""),
+        (NAME, "other"),
+        (PHONE, "other"),
+    ],
 )
 def test_a_platform_is_a_name(name: str, shown: str) -> None:
     assert redact.platform(name) == shown
 
 
-@pytest.mark.parametrize(("name", "shown"), [("demo-pastes", "demo-pastes"), ("4chan", "4chan"), (PHONE, "other")])
+@pytest.mark.parametrize(
+    ("name", "shown"), [("demo-pastes", "demo-pastes"), ("4chan", "4chan"), (PHONE, "other")]
+)
 def test_a_site_is_a_name_and_no_number(name: str, shown: str) -> None:
     assert redact.site(name) == shown

@@ -74,7 +74,7 @@ def test_the_skeleton_shows_labels_and_nothing_of_the_text(text: str, skeleton: 
 
 
 def test_a_header_names_the_columns_that_shapes_do_not() -> None:
-    text = f"一批\n客户姓名|手机号|余额|备注|phone_md5\n赵甲|{PHONE}|5000|x|7945bd83237335e5376ff44d62e4f0ae\n钱|{phone(1)}|70|y|"
+    text = f"一批\n客户姓名|手机号|余额|备注|phone_md5\n赵甲|{PHONE}|5000|x|7945bd83237335e5376ff44d62e4f0ae\n钱|{phone(1)}|70|y|"  # noqa: E501
     first, second = rows(text)
     assert first.fields == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.BALANCE}
     assert second.names == ("钱",)
@@ -83,7 +83,10 @@ def test_a_header_names_the_columns_that_shapes_do_not() -> None:
 def test_a_header_counts_only_above_the_rows_and_near_them() -> None:
     assert rows(f"{PHONE}|88\n手机|余额")[0].fields == {FieldLabel.PHONE}
     assert rows("手机|余额\n" + "x\n" * 30 + f"{PHONE}|88")[0].fields == {FieldLabel.PHONE}
-    assert rows("手机|余额\n" + "x\n" * 17 + f"{PHONE}|88")[0].fields == {FieldLabel.PHONE, FieldLabel.BALANCE}
+    assert rows("手机|余额\n" + "x\n" * 17 + f"{PHONE}|88")[0].fields == {
+        FieldLabel.PHONE,
+        FieldLabel.BALANCE,
+    }
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -99,7 +102,11 @@ def test_records_written_downwards_are_one_row_each(end: str) -> None:
         "余额: 7",
     ]
     first, second = rows(end.join(lines))
-    assert first.fields == second.fields == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, FieldLabel.BALANCE}
+    assert (
+        first.fields
+        == second.fields
+        == {FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, FieldLabel.BALANCE}
+    )
     assert (first.names, second.names) == (("张某",), ("李某",))
     assert (first.first, second.first) == (0, 4)
     assert first.skeleton == "<NAME> <PHONE> <ID> <BALANCE>"
@@ -109,13 +116,20 @@ def test_a_record_does_not_reach_over_a_blank_line_or_another_document() -> None
     first, second = rows(f"手机: {PHONE}\n\n身份证: {ID}\n姓名: 李某")
     assert (first.fields, second.fields) == ({FieldLabel.PHONE}, {FieldLabel.ID, FieldLabel.NAME})
     found = rows_of_texts(f"手机: {PHONE}", f"身份证: {ID}", f"姓名: 李某\n手机: {PHONE}")
-    assert [sorted(fields_of(found, row)) for row in range(3)] == [["PHONE"], ["ID"], ["NAME", "PHONE"]]
+    assert [sorted(fields_of(found, row)) for row in range(3)] == [
+        ["PHONE"],
+        ["ID"],
+        ["NAME", "PHONE"],
+    ]
     assert found.document.tolist() == [0, 1, 2]
 
 
 def test_blocks_of_a_stealer_log_are_records() -> None:
     block = "SOFT: Chrome\nURL: https://a.example/login\nUSER: {}@example.com\nPASS: x{}\n"
-    assert fields("=====\n" + block.format("a", 1) + "\n" + block.format("b", 2)) == [["EMAIL", "PASSWORD"]] * 2
+    assert (
+        fields("=====\n" + block.format("a", 1) + "\n" + block.format("b", 2))
+        == [["EMAIL", "PASSWORD"]] * 2
+    )
     assert fields(block.format("a", 1) + block.format("b", 2)) == [["EMAIL", "PASSWORD"]] * 2
 
 
@@ -127,20 +141,30 @@ def test_paragraphs_of_one_shape_are_records_without_labels() -> None:
     assert fields("\n\n".join(people[:2])) == [["PHONE"], ["ID"]] * 2
 
 
-@pytest.mark.parametrize("paragraph", ["{0}\n{0}", "张某\n{0}\n{0}", "x\n" * 8 + "{0}", "x" * 99 + "\n{0}", "{0}", "张某,{0}"])
+@pytest.mark.parametrize(
+    "paragraph",
+    ["{0}\n{0}", "张某\n{0}\n{0}", "x\n" * 8 + "{0}", "x" * 99 + "\n{0}", "{0}", "张某,{0}"],
+)
 def test_other_paragraphs_are_no_records(paragraph: str) -> None:
     text = "\n\n".join(paragraph.format(phone(n)) for n in range(9))
     assert len(rows(text)) == text.count("154")
 
 
 def test_html_tables_give_rows() -> None:
-    cells = "".join(f"<tr>\n<td>张某</td>\n<td>{p}</td>\n<td>88</td>\n</tr>" for p in (PHONE, phone(1)))
+    cells = "".join(
+        f"<tr>\n<td>张某</td>\n<td>{p}</td>\n<td>88</td>\n</tr>" for p in (PHONE, phone(1))
+    )
     table = f"<table><tr><th>姓名</th><th>手机</th><th>余额</th></tr>{cells}</table>"
     assert fields(table, "text/html") == [["BALANCE", "NAME", "PHONE"]] * 2
 
 
-CREATE = "CREATE TABLE `t` (\n `id` int,\n `name` text,\n `mobile` text,\n `balance` float,\n PRIMARY KEY (`id`)\n);\n"
-TUPLES = f"(1,'张某','{PHONE}',5.0),(2,'王, (x)\\'某','{phone(1)}',NULL),(3,'it''s','{phone(2)}',8);"
+CREATE = (
+    "CREATE TABLE `t` (\n `id` int,\n `name` text,\n `mobile` text,\n `balance` float,\n PRIMARY"
+    " KEY (`id`)\n);\n"
+)
+TUPLES = (
+    f"(1,'张某','{PHONE}',5.0),(2,'王, (x)\\'某','{phone(1)}',NULL),(3,'it''s','{phone(2)}',8);"
+)
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
@@ -152,7 +176,9 @@ TUPLES = f"(1,'张某','{PHONE}',5.0),(2,'王, (x)\\'某','{phone(1)}',NULL),(3,
         f"{CREATE}INSERT INTO `t` VALUES ",
     ],
 )
-def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(head: str, end: str) -> None:
+def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(
+    head: str, end: str
+) -> None:
     found = rows(head + end + TUPLES.replace("),(", f"),{end}("))
     assert [sorted(row.fields) for row in found] == [
         ["BALANCE", "NAME", "PHONE"],
@@ -164,26 +190,38 @@ def test_each_tuple_of_a_statement_is_a_row_with_the_statements_columns(head: st
 
 
 def test_statements_of_a_line_each_name_their_own_columns() -> None:
-    found = fields(f"INSERT INTO a (name,phone) VALUES ('赵','{PHONE}');\nINSERT INTO b (phone,balance) VALUES ('{phone(1)}',3);")
+    found = fields(
+        f"INSERT INTO a (name,phone) VALUES ('赵','{PHONE}');\nINSERT INTO b (phone,balance) VALUES"
+        f" ('{phone(1)}',3);"
+    )
     assert found == [["NAME", "PHONE"], ["BALANCE", "PHONE"]]
 
 
 def test_columns_of_a_dump_are_what_their_comments_call_them() -> None:
-    columns = "`id` int NOT NULL COMMENT '编号',\n `xm` text DEFAULT '' COMMENT '姓名',\n `tel1` text,\n `zd` text COMMENT '诊断'"
-    found = fields(f"CREATE TABLE `t` (\n {columns}\n) COMMENT='病人';\nINSERT INTO `t` VALUES (1,'张某','{PHONE}','高血压');")
+    columns = (
+        "`id` int NOT NULL COMMENT '编号',\n `xm` text DEFAULT '' COMMENT '姓名',\n `tel1` text,\n"
+        " `zd` text COMMENT '诊断'"
+    )
+    found = fields(
+        f"CREATE TABLE `t` (\n {columns}\n) COMMENT='病人';\nINSERT INTO `t` VALUES"
+        f" (1,'张某','{PHONE}','高血压');"
+    )
     assert found == [["HEALTH", "NAME", "PHONE"]]
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        "【某银行】验证码100207，您正在登录", "您的验证码是 482913", "482913 is your verification code", "登录验证码：4829",
+        "【某银行】验证码100207，您正在登录", "您的验证码是 482913",
+        "482913 is your verification code", "登录验证码：4829",
         "OTP: 482913",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("sign", ["\t", " | "])
 def test_a_one_time_code_in_a_message_is_one(message: str, sign: str) -> None:
-    assert fields("\n".join(f"{phone(n)}{sign}{message}" for n in range(4))) == [["OTP", "PHONE"]] * 4
+    assert (
+        fields("\n".join(f"{phone(n)}{sign}{message}" for n in range(4))) == [["OTP", "PHONE"]] * 4
+    )
 
 
 @pytest.mark.parametrize("message", ["验证码登录", "没收到验证码 请致电", "验证码错误，2024年再试"])
@@ -193,7 +231,14 @@ def test_a_word_for_a_one_time_code_without_one_is_none(message: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("2024-01-02", True), ("2024-1", True), ("5000", True), ("1-50万", False), ("2000-5000", False), ("最高20万", False)],
+    [
+        ("2024-01-02", True),
+        ("2024-1", True),
+        ("5000", True),
+        ("1-50万", False),
+        ("2000-5000", False),
+        ("最高20万", False),
+    ],
 )
 def test_the_day_of_a_loan_is_no_range_of_amounts(value: str, expected: bool) -> None:
     assert ("LOAN" in fields(f"{phone(1)} | 借款: {value}")[0]) == expected
@@ -205,7 +250,17 @@ def test_a_password_behind_the_word_for_it_is_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["custName", "customerName", "cust_name", "memberName", "insuredName", "patient_name", "投保人姓名", "收货人姓名"]
+    "word",
+    [
+        "custName",
+        "customerName",
+        "cust_name",
+        "memberName",
+        "insuredName",
+        "patient_name",
+        "投保人姓名",
+        "收货人姓名",
+    ],
 )
 def test_a_label_may_begin_with_whose_it_is_in_any_spelling(word: str) -> None:
     row = f'{{"{word}": "张某", "msisdn": "{PHONE}"}}'
@@ -220,7 +275,9 @@ def test_a_digest_behind_a_login_is_of_its_password_where_such_lists_are_written
     sign: str, behind: str, expected: bool
 ) -> None:
     hashed = [hashlib.md5(f"pw{n}".encode()).hexdigest() for n in range(8)]
-    told = fields("\n".join(f"a{n}@example.com{sign}{digest}{behind}" for n, digest in enumerate(hashed)))
+    told = fields(
+        "\n".join(f"a{n}@example.com{sign}{digest}{behind}" for n, digest in enumerate(hashed))
+    )
     assert told == [["EMAIL", "PASSWORD"] if expected else ["EMAIL"]] * 8
     told = fields("\n".join(f"{phone(n)}{sign}{digest}{behind}" for n, digest in enumerate(hashed)))
     assert told == [["PASSWORD", "PHONE"] if expected else ["PHONE"]] * 8
@@ -231,7 +288,12 @@ def test_each_object_is_a_row_whatever_is_around_it(end: str) -> None:
     one = f'{{"name":"张某",{end}"contact":{{"phone":"{PHONE}"}},{end}"balance": 5}}'
     two = f'{{"name":"}}{{李\\"某",{end}"phone": {phone(1)},{end}"idcard":"{ID}"}}'
     expected = [["BALANCE", "NAME", "PHONE"], ["ID", "NAME", "PHONE"]]
-    assert fields(f"[{one},{end}{two}]") == fields(f'{{"code":0,"data":[{one},{two}]}}') == fields(f"{one}\n{two}") == expected
+    assert (
+        fields(f"[{one},{end}{two}]")
+        == fields(f'{{"code":0,"data":[{one},{two}]}}')
+        == fields(f"{one}\n{two}")
+        == expected
+    )
     assert fields(one) == expected[:1]
 
 
@@ -247,7 +309,8 @@ def test_an_object_that_is_cut_off_costs_only_its_own_row() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "names"),
-    [("张某", ["张某"]), ("欧阳某某", ["欧阳某某"]), ("Zhang San", ["Zhang San"]), ("张*", ["张*"]), ("北京市", []),
+    [("张某", ["张某"]), ("欧阳某某", ["欧阳某某"]), ("Zhang San", ["Zhang San"]), ("张*", ["张*"]),
+    ("北京市", []),
      ("王府银行", []), ("某某", []), ("zhang san", []), ("张", [])],
 )  # fmt: skip
 def test_a_name_is_known_by_its_shape(cell: str, names: list[str]) -> None:
@@ -268,7 +331,9 @@ def test_what_fails_its_checksum_makes_no_row() -> None:
 def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
     many = rows_of_texts("\n".join(f"张某----{phone(n)}" for n in range(20_000)))
     assert (len(many), int(many.lines(np.array([19_999]))[0])) == (20_000, 19_999)
-    assert [(set(layout.fields), count) for layout, count in many.layouts(0).counted()] == [({"NAME", "PHONE"}, 20_000)]
+    assert [(set(layout.fields), count) for layout, count in many.layouts(0).counted()] == [
+        ({"NAME", "PHONE"}, 20_000)
+    ]
     long = rows_of_texts(",".join(phone(n) for n in range(20_000)))
     assert (len(long), len(members_of(long, 0)), fields_of(long, 0)) == (1, 20_000, {"PHONE"})
     unseparated = rows_of_texts("x".join(f"({phone(n)})" for n in range(20_000)))
@@ -277,9 +342,11 @@ def test_many_lines_and_one_long_line_both_cost_one_look_a_candidate() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "label"),
-    [(" 手机号 ", FieldLabel.PHONE), ('"Phone"', FieldLabel.PHONE), ("【姓名】", FieldLabel.NAME), ("IDCARD", FieldLabel.ID),
+    [(" 手机号 ", FieldLabel.PHONE), ('"Phone"', FieldLabel.PHONE), ("【姓名】", FieldLabel.NAME),
+    ("IDCARD", FieldLabel.ID),
     ("nothing", None),
-     ("user_phone", FieldLabel.PHONE), ("客户手机号", FieldLabel.PHONE), ("`cust_name`", FieldLabel.NAME), ("username", None)],
+     ("user_phone", FieldLabel.PHONE), ("客户手机号", FieldLabel.PHONE),
+     ("`cust_name`", FieldLabel.NAME), ("username", None)],
 )  # fmt: skip
 def test_a_header_cell_is_read(cell: str, label: FieldLabel | None) -> None:
     assert label_of(cell) == label
@@ -303,7 +370,14 @@ def test_a_label_before_a_value_is_read(cell: str, read_as: tuple[FieldLabel, st
 
 
 @pytest.mark.parametrize(
-    ("beginning", "label"), [("手机:", "PHONE"), ("URL:", "=url"), ("USER LOGIN:", "=user login"), ("x:", ""), ("手机", "")]
+    ("beginning", "label"),
+    [
+        ("手机:", "PHONE"),
+        ("URL:", "=url"),
+        ("USER LOGIN:", "=user login"),
+        ("x:", ""),
+        ("手机", ""),
+    ],
 )
 def test_a_line_of_a_record_is_known_by_its_beginning(beginning: str, label: str) -> None:
     assert block_label(beginning) == label

@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 
 from matcher.records.cells import AROUND, Contents
 from matcher.records.reader import HeaderColumns, Readers, ShapeDescription
-from matcher.records.table import BLOCK, LINE, MOST_CELLS, NUMBER, OBJECT, TUPLE, MarkedText, mark, shown, split
+from matcher.records.table import (
+    BLOCK,
+    LINE,
+    MOST_CELLS,
+    NUMBER,
+    OBJECT,
+    TUPLE,
+    MarkedText,
+    mark,
+    shown,
+    split,
+)
 from tests.matcher.bank import phone
 from tests.matcher.columns import rows_of_texts
 
@@ -16,13 +27,15 @@ SIGNS = ["|", ",", "----", "--", "\t", ";", " ", ":", ""]
 MARKS = st.tuples(st.integers(0, 3), st.booleans()).map(lambda pair: mark(pair[0], valid=pair[1]))
 SCRAPS = st.sampled_from(
     [
-        "张", "某", "省", "x", "A", "n", "7", "-", "*", " ", '"', "'", ":", "=", "(", "é", "。", "𠀀", "\\", "龥", "㐀", "[",
+        "张", "某", "省", "x", "A", "n", "7", "-", "*", " ", '"', "'", ":", "=", "(", "é", "。",
+        "𠀀", "\\", "龥", "㐀", "[",
         "+", "|",
     ]
 )  # fmt: skip
 WORDS = st.sampled_from(
     [
-        "", "null", "None", "-", "17", "张三", "'李四'", '"17"', "''", "欧阳某某", "李省", "王", "Zhang San", "手机: ",
+        "", "null", "None", "-", "17", "张三", "'李四'", '"17"', "''", "欧阳某某", "李省", "王",
+        "Zhang San", "手机: ",
         "借款", "5000",
     ]
 )  # fmt: skip
@@ -34,7 +47,9 @@ def marked(rows: list[bytes]) -> MarkedText:
     """Rows as `marked` lays them out."""
     lengths = np.array([len(row) for row in rows])
     end = np.cumsum(lengths + 1) - 1
-    return MarkedText(np.frombuffer(b"".join(row + b"\n" for row in rows) + b"\n\n", np.uint8), end - lengths, end)
+    return MarkedText(
+        np.frombuffer(b"".join(row + b"\n" for row in rows) + b"\n\n", np.uint8), end - lengths, end
+    )
 
 
 def described(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDescription:
@@ -50,7 +65,9 @@ def described(row: bytes, columns: HeaderColumns, style: int = LINE) -> ShapeDes
     st.sampled_from(SIGNS),
     st.sampled_from([LINE, OBJECT, TUPLE, BLOCK]),
 )
-def test_cells_are_those_of_a_split_and_say_what_they_say_alone(cells: list[list[bytes]], sign: str, style: int) -> None:
+def test_cells_are_those_of_a_split_and_say_what_they_say_alone(
+    cells: list[list[bytes]], sign: str, style: int
+) -> None:
     separator = HeaderColumns(sign).separator_in(style)
     rows = [row for row in (separator.join(own).replace(b"\n", b"") for own in cells) if row]
     if not rows:
@@ -66,7 +83,10 @@ def test_cells_are_those_of_a_split_and_say_what_they_say_alone(cells: list[list
         assert [content._replace(is_password=False) for content in shape.contents] == said
 
 
-@given(st.text("-x|\"'\\,", max_size=30).map(str.encode), st.sampled_from([b"-", b"--", b"----", b"|", b","]))
+@given(
+    st.text("-x|\"'\\,", max_size=30).map(str.encode),
+    st.sampled_from([b"-", b"--", b"----", b"|", b","]),
+)
 def test_quotes_and_runs_of_signs_part_as_a_split_parts_them(text: bytes, sign: bytes) -> None:
     for style in (LINE, TUPLE):
         found = Contents(NAMES).cut(marked([text, b"x"]), sign, style)
@@ -79,16 +99,30 @@ def test_of_a_row_with_very_many_cells_the_last_holds_the_rest() -> None:
     assert np.diff(found.borders).tolist() == [2, MOST_CELLS + 1]
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(["", "x", "张", "\ud800"]))))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(["", "x", "张", "\ud800"]))
+    )
+)
 def test_marks_are_read_back(marks: list[tuple[int, bool, str]]) -> None:
-    text = b"".join(mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass") for kind, valid, behind in marks)
-    assert described(text, HeaderColumns()).seen == [(0, NAMES[kind], valid) for kind, valid, _ in marks]
+    text = b"".join(
+        mark(kind, valid=valid) + behind.encode("utf-8", "surrogatepass")
+        for kind, valid, behind in marks
+    )
+    assert described(text, HeaderColumns()).seen == [
+        (0, NAMES[kind], valid) for kind, valid, _ in marks
+    ]
     assert shown(text).replace("\N{REPLACEMENT CHARACTER}", "").replace("\ud800", "") == "".join(
         NUMBER + behind.replace("\ud800", "") for *_, behind in marks
     )
 
 
-PHONE, NO_PHONE, DIGEST, CARD = mark(3, valid=True), mark(3, valid=False), mark(1, valid=True), mark(0, valid=True)
+PHONE, NO_PHONE, DIGEST, CARD = (
+    mark(3, valid=True),
+    mark(3, valid=False),
+    mark(1, valid=True),
+    mark(0, valid=True),
+)
 
 
 @pytest.mark.parametrize(
@@ -111,10 +145,17 @@ def test_a_doubted_kind_is_none_in_its_column_and_one_in_another() -> None:
 
 def test_names_of_rows_are_found_together() -> None:
     found = rows_of_texts(
-        f"张三|{phone(1)}|17\nLi Si|{phone(2)}\n\n{phone(3)}|王五|赵六", f'"孙七"|{phone(4)}', f"姓名|电话\n周|{phone(5)}"
+        f"张三|{phone(1)}|17\nLi Si|{phone(2)}\n\n{phone(3)}|王五|赵六",
+        f'"孙七"|{phone(4)}',
+        f"姓名|电话\n周|{phone(5)}",
     )
     row, names, others = found.names(np.arange(len(found)))
-    assert list(zip(row.tolist(), names.strings(), strict=True)) == [(0, "张三"), (2, "王五"), (2, "赵六"), (3, "孙七")]
+    assert list(zip(row.tolist(), names.strings(), strict=True)) == [
+        (0, "张三"),
+        (2, "王五"),
+        (2, "赵六"),
+        (3, "孙七"),
+    ]
     assert others == [(1, "Li Si"), (4, "周")]
     assert found.names(np.array([2]))[1].strings() == ["王五", "赵六"]
 
@@ -122,5 +163,7 @@ def test_names_of_rows_are_found_together() -> None:
 def test_rows_that_are_as_the_one_before_have_its_shape() -> None:
     contents = Contents(NAMES)
     rows = [b"x,1", b"x,1", b"x,1,1", b"x,1", b"1,x", b"1,x", b"x"]
-    first, again = (contents.shapes_of(contents.cut(marked(rows), b",", LINE), LINE).tolist() for _ in range(2))
+    first, again = (
+        contents.shapes_of(contents.cut(marked(rows), b",", LINE), LINE).tolist() for _ in range(2)
+    )
     assert first == again == [0, 0, 1, 0, 2, 2, 3]

@@ -13,7 +13,14 @@ from matcher.detect.labels import RECORD_WORDS, block_label, tails, words
 from matcher.records import RowTable
 from matcher.records import rows_of as rows_in
 from matcher.records.layouts import vote_of
-from matcher.records.reader import MOST_STATEMENTS, HeaderColumns, elected, statements_of, tuple_in, vote
+from matcher.records.reader import (
+    MOST_STATEMENTS,
+    HeaderColumns,
+    elected,
+    statements_of,
+    tuple_in,
+    vote,
+)
 from matcher.records.segment import WIDTH, blocks, labels_of, objects, tuples
 from matcher.records.table import LINE, MOST_KINDS, KeyGroups, Spans, bits_of, holder_of
 from tests.matcher.bank import phone, resident_id
@@ -25,10 +32,14 @@ ascending = st.lists(st.integers(0, 50), max_size=20).map(sorted)
 
 
 @given(ascending, ascending)
-def test_the_holder_of_a_place_is_the_last_that_begins_before_it(starts: list[int], places: list[int]) -> None:
+def test_the_holder_of_a_place_is_the_last_that_begins_before_it(
+    starts: list[int], places: list[int]
+) -> None:
     starts = sorted({0, *starts})
     found = holder_of(np.array(starts), np.array(places, np.int64))
-    assert found.tolist() == [max(i for i, start in enumerate(starts) if start <= place) for place in places]
+    assert found.tolist() == [
+        max(i for i, start in enumerate(starts) if start <= place) for place in places
+    ]
 
 
 def plain_groups(keys: Sequence[int], bits: Sequence[int]) -> list[tuple[int, ...]]:
@@ -58,8 +69,23 @@ def test_more_kinds_than_a_mask_has_bits_are_refused() -> None:
         bits_of(Candidates(names, empty, empty, empty.astype(np.uint8), empty.astype(bool)))
 
 
-CELLS = st.sampled_from(["张某", "x", "", "5000", *map(phone, range(3)), resident_id(1), "110105194912310021", "a@example.com"])
-TEXTS = st.lists(st.lists(st.lists(CELLS, max_size=4).map("|".join), max_size=5).map("\n".join), min_size=1, max_size=4)
+CELLS = st.sampled_from(
+    [
+        "张某",
+        "x",
+        "",
+        "5000",
+        *map(phone, range(3)),
+        resident_id(1),
+        "110105194912310021",
+        "a@example.com",
+    ]
+)
+TEXTS = st.lists(
+    st.lists(st.lists(CELLS, max_size=4).map("|".join), max_size=5).map("\n".join),
+    min_size=1,
+    max_size=4,
+)
 
 
 @given(TEXTS)
@@ -72,16 +98,25 @@ def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
         place = int(batch.starts[document])
         for number, line in enumerate(text.split("\n")):
             end = place + len(line.encode())
-            own = [i for i in range(len(table.start)) if place <= table.start[i] < end or (place == table.start[i])]
+            own = [
+                i
+                for i in range(len(table.start))
+                if place <= table.start[i] < end or (place == table.start[i])
+            ]
             names = {table.names[table.kind[i]] for i in own if table.valid[i]}
             if names:
                 expected.append((document, place, end, names, own))
                 lines.append(number)
             place = end + 1
     rows = zip(found.document, found.start, found.end, range(len(found)), strict=True)
-    assert [(*map(int, columns), kinds(found, row), list(members_of(found, row))) for *columns, row in rows] == expected
+    assert [
+        (*map(int, columns), kinds(found, row), list(members_of(found, row)))
+        for *columns, row in rows
+    ] == expected
     assert found.lines(np.arange(len(found))).tolist() == lines
-    assert [row for d in range(len(texts)) for row in found.of_document(d)] == list(range(len(found)))
+    assert [row for d in range(len(texts)) for row in found.of_document(d)] == list(
+        range(len(found))
+    )
     places = np.arange(len(batch.data))
     expected_at = np.full(len(places), -1)
     for number, (_, start, end, *_) in enumerate(expected):
@@ -90,7 +125,9 @@ def test_rows_are_the_lines_with_a_valid_candidate(texts: list[str]) -> None:
 
 
 def kinds(found: RowTable, row: int) -> set[str]:
-    return {name for bit, name in enumerate(found.candidates.names) if int(found.mask[row]) >> bit & 1}
+    return {
+        name for bit, name in enumerate(found.candidates.names) if int(found.mask[row]) >> bit & 1
+    }
 
 
 def spans_in(spans: Spans) -> list[tuple[int, int]]:
@@ -119,7 +156,11 @@ def plain_tuples(line: bytes) -> list[tuple[int, int]]:
 
 @given(
     st.lists(
-        st.lists(st.sampled_from(["(", ")", "'a'", "'('", "'\\''", "\\\\", "'x\\\\'", ",", "1", "\n"]), max_size=14), max_size=3
+        st.lists(
+            st.sampled_from(["(", ")", "'a'", "'('", "'\\''", "\\\\", "'x\\\\'", ",", "1", "\n"]),
+            max_size=14,
+        ),
+        max_size=3,
     )
 )
 def test_tuples_are_those_that_a_reader_of_characters_finds(texts: list[list[str]]) -> None:
@@ -136,13 +177,20 @@ def test_tuples_are_those_that_a_reader_of_characters_finds(texts: list[list[str
 
 values = st.recursive(
     st.sampled_from([1, "x", '"{', "}\\", None]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab{"), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab{"), inner, max_size=2)
+    ),
     max_leaves=6,
 )
 
 
-@given(st.lists(st.dictionaries(st.sampled_from("abc"), values, min_size=1), min_size=2, max_size=4), st.sampled_from([None, 1]))
-def test_objects_of_a_list_are_records_with_or_without_a_wrapper(people: list[dict], indent: int | None) -> None:
+@given(
+    st.lists(st.dictionaries(st.sampled_from("abc"), values, min_size=1), min_size=2, max_size=4),
+    st.sampled_from([None, 1]),
+)
+def test_objects_of_a_list_are_records_with_or_without_a_wrapper(
+    people: list[dict], indent: int | None
+) -> None:
     import json
 
     whole = json.dumps({"code": 0, "data": people}, indent=indent)
@@ -155,7 +203,18 @@ def test_objects_of_a_list_are_records_with_or_without_a_wrapper(people: list[di
 
 
 LABELS = st.sampled_from(
-    ["姓名: x", "手机: 1", "身份证:2", " 余额 = 3", "URL: http://x", "x", "", "手机:", "手机: ", "nothing: 1"]
+    [
+        "姓名: x",
+        "手机: 1",
+        "身份证:2",
+        " 余额 = 3",
+        "URL: http://x",
+        "x",
+        "",
+        "手机:",
+        "手机: ",
+        "nothing: 1",
+    ]
 )
 
 
@@ -169,7 +228,11 @@ def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
         for line in [*text, ""]:
             end = place + len(line.encode())
             sign = min((line.index(s) for s in ":=" if s in line), default=-1)
-            label = block_label(line[: sign + 1]) if sign >= 0 and line[sign + 1 :].removeprefix(" ") else ""
+            label = (
+                block_label(line[: sign + 1])
+                if sign >= 0 and line[sign + 1 :].removeprefix(" ")
+                else ""
+            )
             if not label or label in {name for name, *_ in seen}:
                 expected += [(seen[0][1], seen[-1][2])] if len(seen) > 1 else []
                 seen = []
@@ -179,20 +242,29 @@ def test_blocks_end_where_a_label_comes_again(texts: list[list[str]]) -> None:
 
 
 def test_equal_labels_have_equal_numbers_whatever_stands_around_them() -> None:
-    batch = Batch.of(["手机: 1\n 【手机】: 2\nphone=3\n姓名: x\n手机号码: 4\n一二三四五六七八九十手机: 5".encode()])
+    batch = Batch.of(
+        [
+            "手机: 1\n 【手机】: 2\nphone=3\n姓名: x\n手机号码: 4\n一二三四五六七八九十手机: 5".encode()  # noqa: E501
+        ]
+    )
     first, *others = labels_of(batch, batch.lines(batch.starts)[0] + np.arange(6)).tolist()
     assert first
     assert others == [first, first, others[2], first, 0]
     assert others[2] not in (0, first)
 
 
-@pytest.mark.parametrize("around", ["{}:", "{} =", '"{}":', "【{}】:", "({})=", "user_{}:", "客户{}:", "{}用户:"])
+@pytest.mark.parametrize(
+    "around", ["{}:", "{} =", '"{}":', "【{}】:", "({})=", "user_{}:", "客户{}:", "{}用户:"]
+)
 def test_every_known_label_is_read_whatever_its_end(around: str) -> None:
-    known = [around.format(form) for word in (*words(), *RECORD_WORDS) for form in (word, word.upper())]
+    known = [
+        around.format(form) for word in (*words(), *RECORD_WORDS) for form in (word, word.upper())
+    ]
     lines = [line for line in known if block_label(line)]
     batch = Batch.of([f"{line}x\n".encode() for line in lines])
     found = labels_of(batch, batch.lines(batch.starts))
-    short = [len(line.encode()) <= WIDTH for line in lines]  # the sign is the last byte that is looked at
+    # the sign is the last byte that is looked at
+    short = [len(line.encode()) <= WIDTH for line in lines]
     assert (found > 0).tolist() == short
 
 
@@ -201,8 +273,23 @@ def test_a_label_is_told_by_two_bytes() -> None:
 
 
 def test_places_are_in_the_record_that_holds_them() -> None:
-    spans = Spans.joined([Spans.of(np.array([30]), np.array([40]), 2), Spans.of(np.array([5, 10]), np.array([8, 20]), 1)])
-    assert spans.of_places(np.array([0, 5, 7, 8, 10, 19, 20, 30, 50])).tolist() == [-1, 0, 0, -1, 1, 1, -1, 2, -1]
+    spans = Spans.joined(
+        [
+            Spans.of(np.array([30]), np.array([40]), 2),
+            Spans.of(np.array([5, 10]), np.array([8, 20]), 1),
+        ]
+    )
+    assert spans.of_places(np.array([0, 5, 7, 8, 10, 19, 20, 30, 50])).tolist() == [
+        -1,
+        0,
+        0,
+        -1,
+        1,
+        1,
+        -1,
+        2,
+        -1,
+    ]
     assert spans.style.tolist() == [1, 1, 2]
     assert Spans.joined([]).of_places(np.array([1, 2])).tolist() == [-1, -1]
 
@@ -231,12 +318,15 @@ def carried(first: str, second: str) -> RowTable:
     ("first", "second"),
     [
         (f"客户|手机|余额\nx|{phone(1)}|5\ny|{phone(2)}|6", f"z|{phone(3)}|7"),
-        (f"{INSERT} (1,'{phone(1)}',5),(2,'{phone(2)}',6),", f"(3,'{phone(3)}',7),(4,'{phone(4)}',8);"),
+        (f"{INSERT} (1,'{phone(1)}',5),(2,'{phone(2)}',6),",
+        f"(3,'{phone(3)}',7),(4,'{phone(4)}',8);"),
         (f"{INSERT}\n(1,'{phone(1)}',5),\n(2,'{phone(2)}',6),", f"(3,'{phone(3)}',7);"),
         (f"客户|手机|余额\nx|{phone(1)}|5", f"手机|备注|余额\n{phone(3)}|7|x"),
     ],
 )  # fmt: skip
-def test_a_capture_that_goes_on_in_the_next_batch_keeps_its_columns(first: str, second: str) -> None:
+def test_a_capture_that_goes_on_in_the_next_batch_keeps_its_columns(
+    first: str, second: str
+) -> None:
     found = carried(first, second)
     assert fields_of(found, 1) == {"PHONE", "BALANCE"}
     assert fields_of(carried(first, f"a,{phone(3)},7"), 1) == {"PHONE"}
@@ -247,18 +337,33 @@ def test_a_column_of_which_most_fail_the_checksum_is_of_another_kind() -> None:
     found = rows_of_texts("手机|订单号\n" + "\n".join(numbers))
     assert {kind for row in range(60) for kind in kinds(found, row)} == {"phone", "card"}
     assert {fields_of(found, row) for row in range(60)} == {frozenset({"PHONE", "ORDER"})}
-    assert [(layout.fields, n) for layout, n in found.layouts(0).counted()] == [({"PHONE", "ORDER"}, 60)]
+    assert [(layout.fields, n) for layout, n in found.layouts(0).counted()] == [
+        ({"PHONE", "ORDER"}, 60)
+    ]
 
 
 def test_a_cell_is_what_most_of_its_column_are() -> None:
-    found = rows_of_texts("\n".join([f"{n}|{phone(n)}|a{n}@example.com" for n in range(9)] + ["9|1540000|b@example.com"]))
+    found = rows_of_texts(
+        "\n".join(
+            [f"{n}|{phone(n)}|a{n}@example.com" for n in range(9)] + ["9|1540000|b@example.com"]
+        )
+    )
     assert fields_of(found, 9) == {"PHONE", "EMAIL"}
-    few = rows_of_texts("\n".join([f"{n}|{phone(n)}|a{n}@example.com" for n in range(2)] + ["9|1540000|b@example.com"]))
+    few = rows_of_texts(
+        "\n".join(
+            [f"{n}|{phone(n)}|a{n}@example.com" for n in range(2)] + ["9|1540000|b@example.com"]
+        )
+    )
     assert fields_of(few, 2) == {"EMAIL"}
 
 
 def test_columns_are_judged_by_the_weight_of_rows() -> None:
-    seen = [(10.0, 0, "card", False), (2.0, 0, "card", True), (12.0, 1, "phone", True), (1.0, 2, "card", False)]
+    seen = [
+        (10.0, 0, "card", False),
+        (2.0, 0, "card", True),
+        (12.0, 1, "phone", True),
+        (1.0, 2, "card", False),
+    ]
     judged = HeaderColumns("|").judged(seen, (), 12)
     assert (judged.doubted, dict(judged.typed)) == ({(0, "card")}, {1: FieldLabel.PHONE})
 
@@ -290,7 +395,8 @@ def test_of_a_very_long_row_the_rest_counts_by_its_candidates() -> None:
 
 @pytest.mark.parametrize(
     ("lines", "separator"),
-    [(["a|b", "c|d", "e,f"], "|"), (["a----b"], "----"), (["a--b"], "--"), (["a:b"], ":"), (["手机:b"], ""), (["a: b"], " "),
+    [(["a|b", "c|d", "e,f"], "|"), (["a----b"], "----"), (["a--b"], "--"), (["a:b"], ":"),
+    (["手机:b"], ""), (["a: b"], " "),
      (["abc"], ""), ([], "")],
 )  # fmt: skip
 def test_the_separator_is_what_most_lines_have(lines: list[str], separator: str) -> None:
@@ -307,7 +413,8 @@ def test_statements_are_read_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize(
     ("line", "inner"),
-    [("(1,'x'),", "1,'x'"), ("  (1),(2)", "1),(2"), ("INSERT INTO t (a) VALUES (1);", "1"), ("insert into t values(1", None),
+    [("(1,'x'),", "1,'x'"), ("  (1),(2)", "1),(2"), ("INSERT INTO t (a) VALUES (1);", "1"),
+    ("insert into t values(1", None),
      ("x (1)", None), (")(", None)],
 )  # fmt: skip
 def test_a_line_may_be_a_tuple(line: str, inner: str | None) -> None:

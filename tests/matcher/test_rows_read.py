@@ -1,4 +1,6 @@
-"""How rows are read in numbers: marked, grouped, sampled, and read once more by what was learnt, each against the plain way."""
+"""How rows are read in numbers: marked, grouped, sampled, and read once more by what was learnt,
+each against the plain way.
+"""
 
 import re
 from collections import Counter
@@ -13,8 +15,23 @@ from tests.matcher.bank import phone, resident_id
 from tests.matcher.columns import fields_of, members_of, names_of, rows_of_texts
 
 NAMES = ("card", "digest", "email", "phone")
-CELLS = st.sampled_from(["张某", "x", "", "余额:5", *map(phone, range(3)), resident_id(1), "110105194912310021", "a@example.com"])
-TEXTS = st.lists(st.lists(st.lists(CELLS, max_size=4).map("|".join), max_size=5).map("\n".join), min_size=1, max_size=4)
+CELLS = st.sampled_from(
+    [
+        "张某",
+        "x",
+        "",
+        "余额:5",
+        *map(phone, range(3)),
+        resident_id(1),
+        "110105194912310021",
+        "a@example.com",
+    ]
+)
+TEXTS = st.lists(
+    st.lists(st.lists(CELLS, max_size=4).map("|".join), max_size=5).map("\n".join),
+    min_size=1,
+    max_size=4,
+)
 
 
 @given(TEXTS)
@@ -26,9 +43,12 @@ def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
         raw = found.text(row)
         for n in members_of(found, row):
             first, last, kind = (
-                int(column[n]) for column in (found.candidates.start, found.candidates.end, found.candidates.kind)
+                int(column[n])
+                for column in (found.candidates.start, found.candidates.end, found.candidates.kind)
             )
-            text += raw[at : max(at, first - start)] + mark(kind, valid=bool(found.candidates.valid[n]))
+            text += raw[at : max(at, first - start)] + mark(
+                kind, valid=bool(found.candidates.valid[n])
+            )
             at = max(at, last - start)
         expected.append(text + raw[at:])
     assert found.marked(np.arange(len(found))).texts() == expected
@@ -38,11 +58,17 @@ def test_a_row_is_marked_where_its_candidates_stand(texts: list[str]) -> None:
 def test_a_row_that_is_too_long_is_marked_as_far_as_it_is_read() -> None:
     found = rows_of_texts(",".join([phone(1), "x" * (1 << 16), phone(2)]), f"{phone(3)},x")
     long, short = found.marked(np.arange(2)).texts()
-    assert (shown(long)[:3], len(shown(long)), shown(long).count(NUMBER)) == (f"{NUMBER},x", (1 << 16) - 10, 1)
+    assert (shown(long)[:3], len(shown(long)), shown(long).count(NUMBER)) == (
+        f"{NUMBER},x",
+        (1 << 16) - 10,
+        1,
+    )
     assert shown(short) == f"{NUMBER},x"
 
 
-@given(st.text("-,x\n", max_size=200).map(str.encode), st.sampled_from([b",", b"--", b"----", b"\n"]))
+@given(
+    st.text("-,x\n", max_size=200).map(str.encode), st.sampled_from([b",", b"--", b"----", b"\n"])
+)
 def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
     seen = places_before(np.frombuffer(text, np.uint8), sign)
     places = [match.start() for match in re.finditer(b"(?=" + re.escape(sign) + b")", text)]
@@ -54,12 +80,22 @@ def test_a_sign_is_counted_before_every_place(text: bytes, sign: bytes) -> None:
 def test_rows_with_one_key_in_one_document_are_a_group(pairs: list[tuple[int, int]]) -> None:
     pairs = sorted(pairs, key=lambda pair: pair[0])
     rows = np.arange(len(pairs)) * 2 + 5
-    found = RowGroups.of(rows, np.array([d for d, _ in pairs], np.int64), np.array([k for _, k in pairs], np.int64), 3)
+    found = RowGroups.of(
+        rows,
+        np.array([d for d, _ in pairs], np.int64),
+        np.array([k for _, k in pairs], np.int64),
+        3,
+    )
     for document in range(3):
         groups = range(int(found.borders[document]), int(found.borders[document + 1]))
-        members = [found.order[found.first[g] : found.first[g] + found.size[g]].tolist() for g in groups]
+        members = [
+            found.order[found.first[g] : found.first[g] + found.size[g]].tolist() for g in groups
+        ]
         keys = sorted({key for d, key in pairs if d == document})
-        assert members == [[int(rows[n]) for n, pair in enumerate(pairs) if pair == (document, key)] for key in keys]
+        assert members == [
+            [int(rows[n]) for n, pair in enumerate(pairs) if pair == (document, key)]
+            for key in keys
+        ]
         own = [n for n, (d, _) in enumerate(pairs) if d == document]
         assert [keys[found.group[n]] for n in own] == [pairs[n][1] for n in own]
 
@@ -68,26 +104,46 @@ def test_rows_with_one_key_in_one_document_are_a_group(pairs: list[tuple[int, in
 def test_few_rows_are_read_and_of_small_documents_all(sizes: list[int]) -> None:
     read = read_of(sizes)
     assert sum(read) <= min(sum(sizes), MOST_READ)
-    assert read == sizes if sum(sizes) <= MOST_READ else all(n <= min(SAMPLES, size) for n, size in zip(read, sizes, strict=True))
+    assert (
+        read == sizes
+        if sum(sizes) <= MOST_READ
+        else all(n <= min(SAMPLES, size) for n, size in zip(read, sizes, strict=True))
+    )
     unread = [size for size, n in zip(sizes, read, strict=True) if not n]
-    assert max(unread, default=0) <= min([size for size, n in zip(sizes, read, strict=True) if n], default=0) or not unread
+    assert (
+        max(unread, default=0)
+        <= min([size for size, n in zip(sizes, read, strict=True) if n], default=0)
+        or not unread
+    )
 
 
 def test_samples_are_spread_over_their_group() -> None:
     keys = np.array([0] * 60 + [1] * 40)
-    one, none, other = RowGroups.of(np.arange(100), np.repeat([0, 2], (70, 30)), keys, 3).samples().each()
-    assert one == RowSample([0, 10, 20, 30, 40, 50, 60, 61, 63, 65, 66, 68], [0, 6, 12], [60, 10], [0, 60])
+    one, none, other = (
+        RowGroups.of(np.arange(100), np.repeat([0, 2], (70, 30)), keys, 3).samples().each()
+    )
+    assert one == RowSample(
+        [0, 10, 20, 30, 40, 50, 60, 61, 63, 65, 66, 68], [0, 6, 12], [60, 10], [0, 60]
+    )
     assert list(one.groups()) == [(60, slice(0, 6)), (10, slice(6, 12))]
     assert (none, other.rows) == (RowSample([], [0], [], []), list(range(70, 100)))
 
 
 def test_rows_are_read_the_same_one_by_one_and_together() -> None:
-    texts = ["\n".join(f"张某|{phone(n)}|{n}" for n in range(50)), "", f"姓名|余额\n李某|5|{phone(9)}", "x"]
+    texts = [
+        "\n".join(f"张某|{phone(n)}|{n}" for n in range(50)),
+        "",
+        f"姓名|余额\n李某|5|{phone(9)}",
+        "x",
+    ]
     together, alone = rows_of_texts(*texts), rows_of_texts(*texts)
     together.fields(np.arange(len(together)))
     assert len(together) == 51
     for row in range(len(alone)):
-        of_row = [(fields_of(found, row), names_of(found, row), found.group(row)) for found in (together, alone)]
+        of_row = [
+            (fields_of(found, row), names_of(found, row), found.group(row))
+            for found in (together, alone)
+        ]
         assert of_row[0] == of_row[1]
     assert Counter(dict(together.layouts(0).counted())).total() == 50
     assert list(together.layouts(1).counted()) == list(together.layouts(3).counted()) == []

@@ -1,4 +1,6 @@
-"""The vectorised search: equal to the plain one on any composition, never inside something longer, one winner a place."""
+"""The vectorised search: equal to the plain one on any composition, never inside something
+longer, one winner a place.
+"""
 
 import hashlib
 import re
@@ -28,25 +30,40 @@ PHONE, ID, CARD = "13800138000", "11010519491231002X", "6200000000000005"
 PRESCAN = Lexicon({}).prescan
 EITHER = "440524188001010014"
 PREFIXES = ["", "+86", "+86 ", "+86-", "0086", "0086-", "86", "86 ", "(86)", "(+86) ", "0"]
-GROUPS = ["{0}{1}{2}", "{0}-{1}-{2}", "{0} {1} {2}", "{0}.{1}.{2}", "{0}-{1}{2}", "{0}{1}-{2}", "{0} {1}{2}"]
+GROUPS = [
+    "{0}{1}{2}",
+    "{0}-{1}-{2}",
+    "{0} {1} {2}",
+    "{0}.{1}.{2}",
+    "{0}-{1}{2}",
+    "{0}{1}-{2}",
+    "{0} {1}{2}",
+]
 AROUND = ["", " ", ",", "|", "----", "\t", "手机", ":", '"', "'", "(", "<", "=", ";", "。", "\n"]
 PIECES = [
     *("110105.19491231.002.X", "440524 18800101 001 4", "6200.0000.0000.0005"),
-    *(PHONE, ID, CARD, EITHER, "138-0013-8000", "138 0013 8000", "138.0013.8000", "1380013-8000", "138 00138000"),
-    *("6205500000000000004", "6200 0000 0000 0005", "6205-5000-0000-0000-004", "620000 0000000005", "3782 822463 10005"),
+    *(PHONE, ID, CARD, EITHER, "138-0013-8000", "138 0013 8000", "138.0013.8000", "1380013-8000",
+    "138 00138000"),
+    *("6205500000000000004", "6200 0000 0000 0005", "6205-5000-0000-0000-004", "620000 0000000005",
+    "3782 822463 10005"),
     *(
-        "110105 19491231 002X", "110105-18491231-0021", "110105.19491231.002.X", "440524 18800101 001 4",
+        "110105 19491231 002X", "110105-18491231-0021", "110105.19491231.002.X",
+        "440524 18800101 001 4",
         "6200.0000.0000.0005", "110105491231002", "4111111111111111", "378282246310005",
     ),
-    *("7945bd83237335e5376ff44d62e4f0ae", "237335e5376ff44d", "FFE1CF3289B18E5AEDF4F62E2C1CE2242BBDB0C2", "91110000600037341L"),
+    *("7945bd83237335e5376ff44d62e4f0ae", "237335e5376ff44d",
+    "FFE1CF3289B18E5AEDF4F62E2C1CE2242BBDB0C2", "91110000600037341L"),
     *(
-        "a@example.com", "x+y@mail.example.cn", "12345678@qq.com", "test@例子.中国", "x@mail.xn--fsqu00a.com", "@", "b-c.d",
+        "a@example.com", "x+y@mail.example.cn", "12345678@qq.com", "test@例子.中国",
+        "x@mail.xn--fsqu00a.com", "@", "b-c.d",
         "qq.com",
     ),
     *("TEL", "qq", "ICBC", "SFZH", "KH", "phone"),
-    *("GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "+14155552671", "001 415 555 2671", "+852 6123 4567"),
+    *("GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "+14155552671", "001 415 555 2671",
+    "+852 6123 4567"),
     *(
-        "86", "+86", "0086", "0", "00", "1", "62", "139", "1234", "5678", "a", "x", "X", "张", "-", "--", "----", " ", "  ",
+        "86", "+86", "0086", "0", "00", "1", "62", "139", "1234", "5678", "a", "x", "X", "张", "-",
+        "--", "----", " ", "  ",
         ".", ",", "|",
     ),
 ]  # fmt: skip
@@ -58,7 +75,9 @@ def found(text: str) -> list[tuple[str, str]]:
 
 
 def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
-    """(kind, form, normal, valid) of all that is not weak, by place; of what needs a label QQ numbers alone."""
+    """(kind, form, normal, valid) of all that is not weak, by place; of what needs a label QQ
+    numbers alone.
+    """
     batch = Batch.of([text.encode() for text in texts])
     number, end = PRESCAN.find(batch.data).labelled
     kind_names = [kind.name for kind in labelled_kinds()]
@@ -67,15 +86,23 @@ def columns(*texts: str) -> list[tuple[str, str, str, bool]]:
     rows = [
         (start, s.kind, s.form, normal[:length].tobytes().decode(), bool(valid))
         for s in search(batch, seen).segments
-        for start, normal, length, valid in zip(s.start.tolist(), s.normal, s.length.tolist(), s.valid, strict=True)
+        for start, normal, length, valid in zip(
+            s.start.tolist(), s.normal, s.length.tolist(), s.valid, strict=True
+        )
     ]
     return [row[1:] for row in sorted(rows)]
 
 
 def plainly(text: str) -> list[tuple[str, str, str, bool]]:
-    """The same by the plain search, without what needs a label and a USCC of digits alone that is most likely anything."""
+    """The same by the plain search, without what needs a label and a USCC of digits alone that
+    is most likely anything.
+    """
     kept = (c for c in reference.find(text) if not c.weak and c.kind not in ("passport", "wechat"))
-    return [(c.kind, c.form, c.normal, c.valid) for c in kept if c.kind != "uscc" or not c.normal.isdigit() or is_usual(c)]
+    return [
+        (c.kind, c.form, c.normal, c.valid)
+        for c in kept
+        if c.kind != "uscc" or not c.normal.isdigit() or is_usual(c)
+    ]
 
 
 def is_usual(code: reference.ReferenceMatch) -> bool:
@@ -104,7 +131,9 @@ def test_columns_hold_what_the_plain_search_finds(pieces: list[str]) -> None:
     assert more <= {"email", "qq"}  # an address glued to an address, the number behind two hyphens
 
 
-EXAMPLES = [(kind.name, text, normal) for kind in kinds().values() for text, normal in kind.examples]
+EXAMPLES = [
+    (kind.name, text, normal) for kind in kinds().values() for text, normal in kind.examples
+]
 
 
 @pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES)
@@ -112,7 +141,9 @@ def test_the_examples_of_every_kind_are_found_in_columns(kind: str, text: str, n
     batch = Batch.of([fold(unescape(text, markup=False)).utf8])
     found = search(batch, PRESCAN.find(batch.data))
     segments = [s for s in found.segments if s.kind == kind]
-    assert normal in {bytes(row).rstrip(b"\0").decode() for s in segments for row in s.normal[s.valid]}
+    assert normal in {
+        bytes(row).rstrip(b"\0").decode() for s in segments for row in s.normal[s.valid]
+    }
 
 
 def test_texts_of_a_batch_do_not_touch_one_another() -> None:
@@ -121,10 +152,13 @@ def test_texts_of_a_batch_do_not_touch_one_another() -> None:
 
 
 @given(
-    st.sampled_from(PREFIXES), st.sampled_from(GROUPS), st.sampled_from(sorted(SCRIPTS)), st.sampled_from(AROUND),
+    st.sampled_from(PREFIXES), st.sampled_from(GROUPS), st.sampled_from(sorted(SCRIPTS)),
+    st.sampled_from(AROUND),
     st.sampled_from(AROUND),
 )  # fmt: skip
-def test_a_phone_is_found_however_it_is_written(prefix: str, groups: str, script: str, before: str, after: str) -> None:
+def test_a_phone_is_found_however_it_is_written(
+    prefix: str, groups: str, script: str, before: str, after: str
+) -> None:
     number = groups.format(*(written(part, script) for part in ("138", "0013", "8000")))
     assert found(f"{before}{prefix}{number}{after}") == [("phone", PHONE)]
 
@@ -142,7 +176,10 @@ def test_a_number_glued_to_a_letter_or_digit_is_another_number(inside: str) -> N
 def test_a_resident_id_that_passes_luhn_too_is_no_card() -> None:
     passing = next(i for i in map(resident_id, range(3000)) if i.isdigit() and luhn(i))
     twin = next(
-        f"62{n:015d}{d}" for n in range(100_000) for d in range(10) if luhn(f"62{n:015d}{d}") and issuer(f"62{n:015d}{d}")
+        f"62{n:015d}{d}"
+        for n in range(100_000)
+        for d in range(10)
+        if luhn(f"62{n:015d}{d}") and issuer(f"62{n:015d}{d}")
     )
     assert found(passing) == [("resident_id", passing)]
     assert found(twin) == [("card", twin)]
@@ -150,11 +187,17 @@ def test_a_resident_id_that_passes_luhn_too_is_no_card() -> None:
 
 def test_a_valid_candidate_wins_over_an_invalid_one_of_a_stronger_kind() -> None:
     numbers = (f"620105189901010{i:03d}" for i in range(1000))
-    number = next(n for n in numbers if luhn(n) and issuer(n) and ("resident_id", "plain", n, True) not in plainly(n))
+    number = next(
+        n
+        for n in numbers
+        if luhn(n) and issuer(n) and ("resident_id", "plain", n, True) not in plainly(n)
+    )
     assert found(number) == [("card", number)]
 
 
-@pytest.mark.parametrize("row", [f"{PHONE},{ID},{CARD}", f"{CARD}|{PHONE}|{ID}", f"{ID}----{CARD}----{PHONE}"])
+@pytest.mark.parametrize(
+    "row", [f"{PHONE},{ID},{CARD}", f"{CARD}|{PHONE}|{ID}", f"{ID}----{CARD}----{PHONE}"]
+)
 def test_neighbours_do_not_hide_one_another(row: str) -> None:
     assert sorted(found(row)) == [("card", CARD), ("phone", PHONE), ("resident_id", ID)]
 
@@ -164,13 +207,15 @@ def test_a_phone_before_an_at_sign_is_a_phone_and_an_address() -> None:
 
 
 def test_failures_are_returned_and_marked() -> None:
-    assert [(kind, valid) for kind, _, _, valid in columns("110105194912310021,6200000000000006")] == [
+    assert [(kind, valid) for kind, _, _,
+        valid in columns("110105194912310021,6200000000000006")] == [
         ("resident_id", False), ("card", False)
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("form", "part"), [("md5", slice(None)), ("md5", slice(8, 24)), ("sha1", slice(None)), ("sha256", slice(None))]
+    ("form", "part"),
+    [("md5", slice(None)), ("md5", slice(8, 24)), ("sha1", slice(None)), ("sha256", slice(None))],
 )
 @pytest.mark.parametrize("upper", [False, True])
 def test_digests_in_either_case(form: str, part: slice, upper: bool) -> None:
@@ -179,12 +224,21 @@ def test_digests_in_either_case(form: str, part: slice, upper: bool) -> None:
     assert columns(f"张某,{shown},x") == [("digest", form, digest, True)]
 
 
-@given(st.text("0123456789abcdef", min_size=15, max_size=70).filter(lambda s: len(s) not in (16, 32, 40, 64) and not s.isdigit()))
+@given(
+    st.text("0123456789abcdef", min_size=15, max_size=70).filter(
+        lambda s: len(s) not in (16, 32, 40, 64) and not s.isdigit()
+    )
+)
 def test_hex_of_another_length_is_no_digest(text: str) -> None:
     assert [c for c in columns(text) if c[0] == "digest"] == []
 
 
-@given(st.lists(st.sampled_from([PHONE, ID, CARD, EITHER, "a@example.com", "-", " ", "9", "x", "\n", "62"]), max_size=30))
+@given(
+    st.lists(
+        st.sampled_from([PHONE, ID, CARD, EITHER, "a@example.com", "-", " ", "9", "x", "\n", "62"]),
+        max_size=30,
+    )
+)
 def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str]) -> None:
     batch = Batch.of(["".join(parts).encode()])
     table = Candidates.merged(search(batch, PRESCAN.find(batch.data)).segments)
@@ -195,10 +249,12 @@ def test_candidates_come_in_order_and_only_those_apart_overlap(parts: list[str])
 
 def test_a_kind_that_is_only_a_file_is_found_too(monkeypatch: pytest.MonkeyPatch) -> None:
     plate = Kind(
-        name="plate", field=FieldLabel.OTHER, noun="a plate", noun_zh="车牌", rank=10, normalise=str, check=lambda n: n !=
+        name="plate", field=FieldLabel.OTHER, noun="a plate", noun_zh="车牌", rank=10,
+        normalise=str, check=lambda n: n !=
         "ZZ-999", pattern=re.compile(r"(?<![0-9A-Z])[A-Z]{2}-\d{3}(?!\d)"),
     )  # fmt: skip
     monkeypatch.setattr(rare, "kinds", lambda: {**kinds(), "plate": plate})
     assert columns("张某 AB-123，ZZ-999", "x", "CD-456") == [
-        ("plate", "plain", "AB-123", True), ("plate", "plain", "ZZ-999", False), ("plate", "plain", "CD-456", True)
+        ("plate", "plain", "AB-123", True), ("plate", "plain", "ZZ-999", False),
+        ("plate", "plain", "CD-456", True)
     ]  # fmt: skip

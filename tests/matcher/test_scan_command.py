@@ -1,4 +1,6 @@
-"""`ullage scan` and `ullage match --once`: one JSON object a line, whose offsets cut out what was found."""
+"""`ullage scan` and `ullage match --once`: one JSON object a line, whose offsets cut out what
+was found.
+"""
 
 import json
 import os
@@ -39,7 +41,8 @@ def test_a_line_has_these_fields_in_this_order(ullage, bank: Context, tmp_path: 
     [row] = rows(ullage("scan", path))
     assert list(row) == FIELDS
     assert {k: v for k, v in row.items() if k != "subject"} == {
-        "path": str(path), "start": 4, "end": 15, "kind": "phone", "form": "plain", "tenant": "bank", "confidence": 99,
+        "path": str(path), "start": 4, "end": 15, "kind": "phone", "form": "plain",
+        "tenant": "bank", "confidence": 99,
     }  # fmt: skip
     assert len(bytes.fromhex(row["subject"])) == 16
 
@@ -64,7 +67,9 @@ def test_offsets_cut_the_value_out_of_the_decoded_text(
     assert decoded[row["start"] : row["end"]] == cut
 
 
-def test_folders_are_walked_in_order_and_links_are_not_followed(ullage, bank: Context, tmp_path: Path) -> None:
+def test_folders_are_walked_in_order_and_links_are_not_followed(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     tmp_path = tmp_path / "sent"  # the data folder beside it holds what cannot be read
     tmp_path.mkdir()
     for name in ("b/2.txt", "a/1.txt", "a/.hidden"):
@@ -73,7 +78,11 @@ def test_folders_are_walked_in_order_and_links_are_not_followed(ullage, bank: Co
     (tmp_path / "c.txt").symlink_to(tmp_path / "a" / "1.txt")
     (tmp_path / "empty.txt").touch()
     done = ullage("scan", tmp_path / "a", tmp_path / "b", tmp_path / "empty.txt")
-    assert [os.path.relpath(row["path"], tmp_path) for row in rows(done)] == ["a/.hidden", "a/1.txt", "b/2.txt"]
+    assert [os.path.relpath(row["path"], tmp_path) for row in rows(done)] == [
+        "a/.hidden",
+        "a/1.txt",
+        "b/2.txt",
+    ]
     assert "4 files scanned" in done.stderr
     assert len(rows(ullage("scan", tmp_path))) == 3
 
@@ -87,7 +96,9 @@ def test_a_link_that_leads_out_of_what_is_scanned_is_named_and_is_no_verdict(
     elsewhere.mkdir()
     (here / "a.txt").write_text("nothing\n")
     (elsewhere / "b.txt").write_text(ONE["phone"])
-    (here / "link").symlink_to({"file": elsewhere / "b.txt", "folder": elsewhere, "nothing": tmp_path / "gone"}[leads])
+    (here / "link").symlink_to(
+        {"file": elsewhere / "b.txt", "folder": elsewhere, "nothing": tmp_path / "gone"}[leads]
+    )
     done = ullage("scan", here)
     assert (done.exit_code, done.stdout) == (3, "")
     assert f"{here}/link: a link, which is not followed" in done.stderr
@@ -104,7 +115,9 @@ def test_a_link_within_what_is_scanned_hides_nothing(ullage, bank: Context, tmp_
 
 
 @pytest.mark.parametrize("name", ["", "empty.txt"])
-def test_where_there_was_nothing_to_read_there_is_no_verdict(ullage, bank: Context, tmp_path: Path, name) -> None:
+def test_where_there_was_nothing_to_read_there_is_no_verdict(
+    ullage, bank: Context, tmp_path: Path, name
+) -> None:
     (tmp_path / "here").mkdir()
     if name:
         (tmp_path / "here" / name).touch()
@@ -126,18 +139,27 @@ def test_a_name_in_no_encoding_is_still_a_path(ullage, bank: Context, tmp_path: 
     assert row["path"].endswith("a�.txt")
 
 
-def test_alarms_are_lines_without_a_subject_and_only_what_counts(ullage, bank: Context, tmp_path: Path) -> None:
+def test_alarms_are_lines_without_a_subject_and_only_what_counts(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     text = f"流水{' ' * 60}一批内料 {ONE['phone']}"
     (tmp_path / "a.txt").write_text(text, encoding="utf-8")
     assert [r["kind"] for r in rows(ullage("scan", tmp_path / "a.txt"))] == ["phone"]
     found, alarm = rows(ullage("scan", tmp_path / "a.txt", "--alarms"))
     assert list(alarm) == FIELDS
     assert found["kind"] == "phone"
-    assert (alarm["kind"], alarm["tenant"], alarm["subject"], alarm["confidence"]) == ("lexicon", None, None, 100)
+    assert (alarm["kind"], alarm["tenant"], alarm["subject"], alarm["confidence"]) == (
+        "lexicon",
+        None,
+        None,
+        100,
+    )
     assert text[alarm["start"] : alarm["end"]] == "内料"
 
 
-def test_a_file_that_is_not_there_is_one_line_and_exit_2(ullage, bank: Context, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_one_line_and_exit_2(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     for command in (["scan"], ["assess"]):
         error = ullage(*command, tmp_path / "gone.txt").exception
         assert isinstance(error, ConfigError)
@@ -152,14 +174,30 @@ def test_without_a_watchlist_there_is_nothing_to_scan_for(ullage, data: Path) ->
 
 def test_match_once_drains_the_bus(ullage, bank: Context) -> None:
     bus, sealer = bank.bus(), keys.sealer(bank.keys)
-    sealed = CaptureSealer(sealer, keys.signer(bank.keys, "crawl")).seal(capture(body=phone(1).encode()).encode())
-    bus.publisher(CAPTURES).append([Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})])
+    sealed = CaptureSealer(sealer, keys.signer(bank.keys, "crawl")).seal(
+        capture(body=phone(1).encode()).encode()
+    )
+    bus.publisher(CAPTURES).append(
+        [Outgoing("paste", sealed, {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id})]
+    )
     assert ullage("match", "--once").exit_code == 0
     assert len(bus.subscribe(FINDINGS, "alert").poll(9, 0.0)) == 1
     bus.close()
 
 
 def test_scan_loads_nothing_that_only_other_commands_need() -> None:
-    others = {"structlog", "prometheus_client", "rich.console", "scrapy", "matcher.watchlist.build", "matcher.cli.match"}
+    others = {
+        "structlog",
+        "prometheus_client",
+        "rich.console",
+        "scrapy",
+        "matcher.watchlist.build",
+        "matcher.cli.match",
+    }
     script = f"import sys, matcher.cli.scan; print(*sorted(sys.modules.keys() & {others}))"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout
+        == "\n"
+    )

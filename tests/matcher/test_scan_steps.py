@@ -21,7 +21,9 @@ from ullage.identifiers import resident_id as plain_id
 
 
 def rows(texts: list[str], width: int = 24) -> np.ndarray:
-    return np.frombuffer(b"".join(t.encode().ljust(width, b"\0") for t in texts), np.uint8).reshape(-1, width)
+    return np.frombuffer(b"".join(t.encode().ljust(width, b"\0") for t in texts), np.uint8).reshape(
+        -1, width
+    )
 
 
 @pytest.mark.parametrize("length", card.LENGTHS)
@@ -29,13 +31,17 @@ def test_luhn_and_range_are_those_of_the_kind(length: int) -> None:
     rng = random.Random(length)
     numbers = [f"{rng.randrange(10**length):0{length}}" for _ in range(300)]
     assert luhn(rows(numbers), length).tolist() == [card.luhn(number) for number in numbers]
-    assert in_range(rows(numbers), length).tolist() == [bool(card.issuer(number)) for number in numbers]
+    assert in_range(rows(numbers), length).tolist() == [
+        bool(card.issuer(number)) for number in numbers
+    ]
 
 
 def test_a_resident_id_is_shaped_and_checked_as_its_kind_says() -> None:
     numbers = [resident_id(n) for n in range(200)]
     assert is_id(rows(numbers)).all()
-    assert [chr(last) for last in check_characters(rows(numbers))] == [number[-1] for number in numbers]
+    assert [chr(last) for last in check_characters(rows(numbers))] == [
+        number[-1] for number in numbers
+    ]
 
 
 @given(st.integers(1790, 2110), st.integers(0, 14), st.integers(0, 33))
@@ -55,8 +61,15 @@ def test_a_region_is_one_of_the_kinds(region: str) -> None:
 def number_of(shape: NumberShape) -> str:
     """A number that has such a shape."""
     if shape.kind == "card":
-        return next(n for n in (f"{first}{0:0{shape.size - 2}}" for first in range(30, 70)) if card.issuer(n))
-    return {"phone": "13800138000", "resident_id": "11010519491231002X" if shape.with_x else "110105194912310021"}[shape.kind]
+        return next(
+            n
+            for n in (f"{first}{0:0{shape.size - 2}}" for first in range(30, 70))
+            if card.issuer(n)
+        )
+    return {
+        "phone": "13800138000",
+        "resident_id": "11010519491231002X" if shape.with_x else "110105194912310021",
+    }[shape.kind]
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.kind}{shape.groups}")
@@ -74,7 +87,8 @@ def test_every_shape_is_found_and_brought_together(shape: NumberShape, separator
 @pytest.mark.parametrize(
     "text",
     [
-        "138-0013 8000", "138--0013--8000", "1380013-800", "6200 0000 0000 0005 12 3", "1234-6200-0000-0000-0005",
+        "138-0013 8000", "138--0013--8000", "1380013-800", "6200 0000 0000 0005 12 3",
+        "1234-6200-0000-0000-0005",
         "a138-0013-8000", "138-0013-8000x",
     ],
 )  # fmt: skip
@@ -88,7 +102,10 @@ LOCAL, DOMAIN = "a" * 40, "b." * 20 + "com"
 
 @pytest.mark.parametrize("before", ["", "--", "!", "张"])
 @pytest.mark.parametrize("local", ["a", "a.b_c%d+e-f", LOCAL[:31], LOCAL[:32], LOCAL, "a" * 64])
-@pytest.mark.parametrize("domain", ["b.cn", "x-y.example.com", "b" * 28 + ".com", "b" * 29 + ".com", DOMAIN, "b" * 60 + ".cn"])
+@pytest.mark.parametrize(
+    "domain",
+    ["b.cn", "x-y.example.com", "b" * 28 + ".com", "b" * 29 + ".com", DOMAIN, "b" * 60 + ".cn"],
+)
 def test_an_address_of_any_length_is_found_whole(before: str, local: str, domain: str) -> None:
     batch = Batch.of([f"{before}{local}@{domain} ".encode()])
     [found], strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
@@ -115,7 +132,19 @@ def test_a_domain_in_another_script_is_told(text: str, *, is_strange: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["@b.cn", "a@", "a@b", ".@b.cn", "a.@b.cn", "a" * 65 + "@b.cn", "a@b.c", "a@.cn", "a@b..cn", "a@b.1234"]
+    "text",
+    [
+        "@b.cn",
+        "a@",
+        "a@b",
+        ".@b.cn",
+        "a.@b.cn",
+        "a" * 65 + "@b.cn",
+        "a@b.c",
+        "a@.cn",
+        "a@b..cn",
+        "a@b.1234",
+    ],
 )
 def test_other_at_signs_make_no_address(text: str) -> None:
     batch = Batch.of([text.encode()])
@@ -136,7 +165,16 @@ def test_a_domain_without_an_ascii_form_is_no_domain(domain: str) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            ["GB82 WEST 1234 5698 7654 32", "DE89370400440532013000", "张", "é", " ", "x", "+852 6123 4567", "\ud83d"]
+            [
+                "GB82 WEST 1234 5698 7654 32",
+                "DE89370400440532013000",
+                "张",
+                "é",
+                " ",
+                "x",
+                "+852 6123 4567",
+                "\ud83d",
+            ]
         ),
         max_size=9,
     )
@@ -145,15 +183,27 @@ def test_rare_kinds_stand_where_their_pattern_says(parts: list[str]) -> None:
     text = " ".join(parts)
     batch = Batch.of([text.encode("utf-8", "surrogatepass")])
     for segment in find_by_pattern(batch, batch.classes, np.empty(0, np.int64)):
-        plain = [c for c in kinds()[segment.kind].find(text) if c.normal.startswith("+") or segment.kind == "iban"]
+        plain = [
+            c
+            for c in kinds()[segment.kind].find(text)
+            if c.normal.startswith("+") or segment.kind == "iban"
+        ]
         lengths = [len(text[: c.start].encode("utf-8", "surrogatepass")) for c in plain]
         assert (segment.start - batch.starts[0]).tolist() == lengths
-        assert [bytes(row).rstrip(b"\0").decode() for row in segment.normal] == [c.normal for c in plain]
+        assert [bytes(row).rstrip(b"\0").decode() for row in segment.normal] == [
+            c.normal for c in plain
+        ]
 
 
-def test_more_at_signs_than_a_step_takes_are_each_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_at_signs_than_a_step_takes_are_each_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(mail, "PIECE", 3)
-    batch = Batch.of(["".join(f"u{n}@b.cn,@," for n in range(10)).encode(), "x@例子.中国".encode() * 2])
+    batch = Batch.of(
+        ["".join(f"u{n}@b.cn,@," for n in range(10)).encode(), "x@例子.中国".encode() * 2]
+    )
     found, strange = find_addresses(batch, np.flatnonzero(batch.data == ord("@")))
-    assert [bytes(row).rstrip(b"\0").decode() for row in found[0].normal] == [f"u{n}@b.cn" for n in range(10)]
+    assert [bytes(row).rstrip(b"\0").decode() for row in found[0].normal] == [
+        f"u{n}@b.cn" for n in range(10)
+    ]
     assert len(strange) == 2

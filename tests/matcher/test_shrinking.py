@@ -1,4 +1,6 @@
-"""A list that would lose a tenant, or more than a tenth of its customers, is refused unless somebody says that it is meant."""
+"""A list that would lose a tenant, or more than a tenth of its customers, is refused unless
+somebody says that it is meant.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,16 @@ ALL = 300
 def large(tmp_path_factory: pytest.TempPathFactory, initialised: Path) -> Path:
     """A data folder with 300 customers, to be copied."""
     folder = shutil.copytree(initialised, tmp_path_factory.mktemp("large") / "data")
-    words = command(folder, "watchlist", "load", write(folder.parent, ALL), "--tenant", "bank", "--digests", "none")
+    words = command(
+        folder,
+        "watchlist",
+        "load",
+        write(folder.parent, ALL),
+        "--tenant",
+        "bank",
+        "--digests",
+        "none",
+    )
     assert CliRunner().invoke(app, words).exit_code == 0
     return folder
 
@@ -59,7 +70,10 @@ def load(ullage: Ullage, path: Path, *more: str) -> Result:
     return ullage("watchlist", "load", path, "--tenant", "bank", "--digests", "none", *more)
 
 
-@pytest.mark.parametrize(("count", "is_refused"), [(0, True), (5, True), (269, True), (270, False), (300, False), (400, False)])
+@pytest.mark.parametrize(
+    ("count", "is_refused"),
+    [(0, True), (5, True), (269, True), (270, False), (300, False), (400, False)],
+)
 def test_load(bank: Context, ullage: Ullage, tmp_path: Path, count: int, is_refused: bool) -> None:
     done = load(ullage, write(tmp_path, count))
     assert isinstance(done.exception, ConfigError) == is_refused
@@ -68,14 +82,18 @@ def test_load(bank: Context, ullage: Ullage, tmp_path: Path, count: int, is_refu
         assert loads(bank) == 1, "what was refused was not done"
 
 
-def test_load_that_is_meant_to_shrink_is_done_and_counts_from_then_on(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+def test_load_that_is_meant_to_shrink_is_done_and_counts_from_then_on(
+    bank: Context, ullage: Ullage, tmp_path: Path
+) -> None:
     assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
     assert customers(bank) == Sizes(bank.data, bank.keys).of("bank") == 5
     assert load(ullage, write(tmp_path, 6)).exit_code == 0
     assert isinstance(load(ullage, write(tmp_path, 5)).exception, ConfigError)
 
 
-def test_a_list_whose_folder_is_gone_is_compared_all_the_same(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+def test_a_list_whose_folder_is_gone_is_compared_all_the_same(
+    bank: Context, ullage: Ullage, tmp_path: Path
+) -> None:
     (bank.data / installation.FOLDER).rename(tmp_path / "away")
     assert "instead of 300" in str(load(ullage, write(tmp_path, 5)).exception)
     assert load(ullage, write(tmp_path, 300)).exit_code == 0
@@ -83,7 +101,10 @@ def test_a_list_whose_folder_is_gone_is_compared_all_the_same(bank: Context, ull
 
 def test_install(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    assert ullage("watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--out", out).exit_code == 0
+    assert (
+        ullage("watchlist", "build", write(tmp_path, 5), "--tenant", "bank", "--out", out).exit_code
+        == 0
+    )
     words = ("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
     assert isinstance(ullage(*words).exception, ConfigError)
     assert customers(bank) == ALL
@@ -111,11 +132,17 @@ def test_build_beside_a_larger_list(ullage: Ullage, tmp_path: Path) -> None:
 def test_a_day_s_changes(bank: Context, ullage: Ullage, tmp_path: Path, out: bool) -> None:
     more: tuple[object, ...] = ("--out", tmp_path / "out") if out else ()
     if out:
-        assert ullage("watchlist", "build", write(tmp_path, 300), "--tenant", "bank", *more).exit_code == 0
+        assert (
+            ullage("watchlist", "build", write(tmp_path, 300), "--tenant", "bank", *more).exit_code
+            == 0
+        )
     gone = tmp_path / "gone.csv"
 
     def remove(first: int, last: int, *words: str) -> Result:
-        gone.write_text("customer_ref\n" + "".join(f"{customer(n)['customer_ref']}\n" for n in range(first, last)))
+        gone.write_text(
+            "customer_ref\n"
+            + "".join(f"{customer(n)['customer_ref']}\n" for n in range(first, last))
+        )
         return ullage("watchlist", "update", "--remove", gone, "--tenant", "bank", *more, *words)
 
     assert isinstance(remove(0, 31).exception, ConfigError)
@@ -125,16 +152,35 @@ def test_a_day_s_changes(bank: Context, ullage: Ullage, tmp_path: Path, out: boo
     assert out or customers(bank) == 240
 
 
-def test_erasure_is_never_refused_and_lowers_what_is_expected(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+def test_erasure_is_never_refused_and_lowers_what_is_expected(
+    bank: Context, ullage: Ullage, tmp_path: Path
+) -> None:
     [lists] = installation.load(bank)
-    handles = lists.epochs[0].list.handles(lists.epochs[0].list.main.rows_of(lists.epochs[0].list.main.arrays["handle"]))
+    handles = lists.epochs[0].list.handles(
+        lists.epochs[0].list.main.rows_of(lists.epochs[0].list.main.arrays["handle"])
+    )
     for handle in [one for one in handles if one != lists.epochs[0].list.header.self_test][:40]:
-        assert ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle).exit_code == 0
+        assert (
+            ullage(
+                "erase",
+                "--case",
+                "C-1",
+                "--reason",
+                "asked",
+                "--tenant",
+                "bank",
+                "--subject",
+                handle,
+            ).exit_code
+            == 0
+        )
     assert Sizes(bank.data, bank.keys).of("bank") == 260
     assert load(ullage, write(tmp_path, 260)).exit_code == 0
 
 
-def test_a_number_that_was_changed_by_hand_is_not_believed(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+def test_a_number_that_was_changed_by_hand_is_not_believed(
+    bank: Context, ullage: Ullage, tmp_path: Path
+) -> None:
     path = bank.data / SIZES / "bank.size"
     path.write_text(path.read_text().replace("300", "3"))
     with pytest.raises(CorruptError):
@@ -143,7 +189,9 @@ def test_a_number_that_was_changed_by_hand_is_not_believed(bank: Context, ullage
     assert load(ullage, write(tmp_path, 5), "--shrink").exit_code == 0
 
 
-def test_check_scan_and_assess_say_that_customers_are_missing(bank: Context, ullage: Ullage, tmp_path: Path) -> None:
+def test_check_scan_and_assess_say_that_customers_are_missing(
+    bank: Context, ullage: Ullage, tmp_path: Path
+) -> None:
     def said() -> str:
         lines = setup.check(bank, READERS, _parts(bank))
         return next(line for line in lines if " watchlists: " in line)

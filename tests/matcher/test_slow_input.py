@@ -1,4 +1,6 @@
-"""Input that was slow once: what it costs is counted in CPU time, at one length and at sixteen times that."""
+"""Input that was slow once: what it costs is counted in CPU time, at one length and at sixteen
+times that.
+"""
 
 import contextlib
 import random
@@ -35,20 +37,26 @@ def opened(body: bytes) -> None:
 
 
 SLOW: dict[str, tuple[Callable[[bytes], object], Callable[[int], bytes]]] = {
-    "a table of line ends": (statements_of, lambda size: b"create table a (" + b"\n" * size + b"insert into a values (1)"),
-    "inserts of blanks": (statements_of, lambda size: (b"insert into a" + b" " * 500 + b";") * (size // 500)),
-    "declarations that do not end": (lambda body: DECLARED.sub("", body.decode()), lambda size: b"<?" * (size // 2)),
+    "a table of line ends": (statements_of,
+    lambda size: b"create table a (" + b"\n" * size + b"insert into a values (1)"),
+    "inserts of blanks": (statements_of,
+    lambda size: (b"insert into a" + b" " * 500 + b";") * (size // 500)),
+    "declarations that do not end": (lambda body: DECLARED.sub("", body.decode()),
+    lambda size: b"<?" * (size // 2)),
     "streams without end": (has_damage, lambda size: DEFLATED * (size // len(DEFLATED))),
-    "a document of streams without end": (opened, lambda size: PDF + DEFLATED * (size // len(DEFLATED)) + b"%%EOF"),
+    "a document of streams without end": (opened,
+    lambda size: PDF + DEFLATED * (size // len(DEFLATED)) + b"%%EOF"),
     "streams that end together": (
         opened,
-        lambda size: PDF + (half := size // 2 // len(DEFLATED)) * DEFLATED + half * b"endstream\n" + b"%%EOF",
+        lambda size: PDF + (half := size // 2 // len(DEFLATED)) * DEFLATED + half * b"endstream\n" + b"%%EOF",  # noqa: E501
     ),
-    "streams with one end": (has_damage, lambda size: DEFLATED * (size // len(DEFLATED)) + b"endstream"),
+    "streams with one end": (has_damage,
+    lambda size: DEFLATED * (size // len(DEFLATED)) + b"endstream"),
     "times in a line": (FROM_LINE.findall, lambda size: b"From a " + b"00:00" * (size // 5)),
     "parts in parts": (
         parsed,
-        lambda size: b"".join(b"Content-Type: multipart/mixed; boundary=b%dx\n\n--b%dx\n" % (n, n) for n in range(size // 60)),
+        lambda size: b"".join(b"Content-Type: multipart/mixed; boundary=b%dx\n\n--b%dx\n" % (n,
+        n) for n in range(size // 60)),
     ),
 }  # fmt: skip
 
@@ -68,10 +76,14 @@ def test_sixteen_times_the_input_takes_no_more_than_four_times_that(kind: str) -
 
 
 PIECES = (
-    b"From: a@example.com\n", b"\n", b"\n", b"--b0\n", b"--b1\n", b"--b0--\n", b"--b1--\n", b"text\n", b"-- \n", b"--\n", b"x\r",
-    b"Content-Type: multipart/mixed; boundary=b0\n", b"Content-Type: multipart/mixed; boundary=b1\n", b"\r\n", b"a: b\n", b"end",
-    b"Content-Type: message/rfc822\n", b"Content-Type: multipart/digest; boundary=b1\n", b"no field\n",
-    b"Content-Type: message/delivery-status\n", b"Content-Transfer-Encoding: base64\n", b"\x0bA\x1c\x85b\n", b" goes on\n",
+    b"From: a@example.com\n", b"\n", b"\n", b"--b0\n", b"--b1\n", b"--b0--\n", b"--b1--\n",
+    b"text\n", b"-- \n", b"--\n", b"x\r",
+    b"Content-Type: multipart/mixed; boundary=b0\n",
+    b"Content-Type: multipart/mixed; boundary=b1\n", b"\r\n", b"a: b\n", b"end",
+    b"Content-Type: message/rfc822\n", b"Content-Type: multipart/digest; boundary=b1\n",
+    b"no field\n",
+    b"Content-Type: message/delivery-status\n", b"Content-Transfer-Encoding: base64\n",
+    b"\x0bA\x1c\x85b\n", b" goes on\n",
     b" goes on\n\tand on\n --b0\n",
 )  # fmt: skip
 
@@ -80,7 +92,12 @@ def tree(part: Message | str) -> object:
     if isinstance(part, str):
         return part
     held = part.get_payload()
-    return [part.items(), part.preamble, part.epilogue, *map(tree, held if isinstance(held, list) else [held])]
+    return [
+        part.items(),
+        part.preamble,
+        part.epilogue,
+        *map(tree, held if isinstance(held, list) else [held]),
+    ]
 
 
 def test_mail_is_parted_as_the_library_does_it() -> None:
@@ -93,7 +110,9 @@ def test_mail_is_parted_as_the_library_does_it() -> None:
 
 
 def test_what_stands_in_more_parts_than_anybody_nests_is_one_text() -> None:
-    body = b"".join(b"Content-Type: multipart/mixed; boundary=b%dx\n\n--b%dx\n" % (n, n) for n in range(100))
+    body = b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%dx\n\n--b%dx\n" % (n, n) for n in range(100)
+    )
     part, depth = parsed(body + b"\n13912345678\n").close(), 0
     while part.is_multipart():
         (part,), depth = part.get_payload(), depth + 1

@@ -1,4 +1,6 @@
-"""Each row of the table of spellings keeps its promise through `ullage scan`, and a row that fails costs its own line alone."""
+"""Each row of the table of spellings keeps its promise through `ullage scan`, and a row that
+fails costs its own line alone.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +29,21 @@ PRESCAN = Lexicon({}).prescan
 
 def list_customers() -> list[dict[str, str]]:
     """Return a customer for each value of the table."""
-    kinds = [next(each.kind for each in find(value) if each.valid and each.normal == value) for value in VALUES]
-    return [customer(n, **{kind: value}) for n, (kind, value) in enumerate(zip(kinds, VALUES, strict=True)) if kind != "iban"]
+    kinds = [
+        next(each.kind for each in find(value) if each.valid and each.normal == value)
+        for value in VALUES
+    ]
+    return [
+        customer(n, **{kind: value})
+        for n, (kind, value) in enumerate(zip(kinds, VALUES, strict=True))
+        if kind != "iban"
+    ]
 
 
 @pytest.fixture
-def scan(data: Path, enrol_once: Callable[..., None], ullage: Any, tmp_path: Path) -> Callable[[str], set[str]]:
+def scan(
+    data: Path, enrol_once: Callable[..., None], ullage: Any, tmp_path: Path
+) -> Callable[[str], set[str]]:
     """Scan one document; return the written values of its customers."""
     enrol_once(data, list_customers())
 
@@ -41,7 +52,9 @@ def scan(data: Path, enrol_once: Callable[..., None], ullage: Any, tmp_path: Pat
         path.write_bytes(text.encode())
         done = ullage("scan", path)
         assert done.exit_code == Exit.DONE, done.output
-        return {text[row["start"] : row["end"]] for row in map(json.loads, done.stdout.splitlines())}
+        return {
+            text[row["start"] : row["end"]] for row in map(json.loads, done.stdout.splitlines())
+        }
 
     return run
 
@@ -64,15 +77,21 @@ def test_row_is_whole(name: str) -> None:
     assert (row.near is None) == (row.near_gate == ())
 
 
-@pytest.mark.parametrize(("name", "text", "value"), [(row.name, *pair) for row in ROWS.values() for pair in row.examples])
-def test_example_alone_in_a_document_is_read(scan: Callable[[str], set[str]], name: str, text: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "value"), [(row.name, *pair) for row in ROWS.values() for pair in row.examples]
+)
+def test_example_alone_in_a_document_is_read(
+    scan: Callable[[str], set[str]], name: str, text: str, value: str
+) -> None:
     assert value not in {each.normal for each in find(text) if each.valid}
     assert value in find_values(text)
     if not value.startswith("DE"):  # no list has IBANs
         assert len(scan(text)) == 1
 
 
-@pytest.mark.parametrize(("name", "text"), [(row.name, text) for row in ROWS.values() for text in row.near_misses])
+@pytest.mark.parametrize(
+    ("name", "text"), [(row.name, text) for row in ROWS.values() for text in row.near_misses]
+)
 def test_near_miss_is_not_read(scan: Callable[[str], set[str]], name: str, text: str) -> None:
     assert find_values(text) & {*VALUES} == set()
     assert scan(text) == set()
@@ -82,7 +101,9 @@ class RowError(Exception):
     """A fault of a row; its text is a value, which must not be shown."""
 
 
-def fail_row(monkeypatch: pytest.MonkeyPatch, row: Spelling, error: type[Exception] = RowError) -> None:
+def fail_row(
+    monkeypatch: pytest.MonkeyPatch, row: Spelling, error: type[Exception] = RowError
+) -> None:
     """Make a row raise wherever it reads its first example."""
 
     def fail(*_: object) -> Any:
@@ -98,7 +119,9 @@ def fail_row(monkeypatch: pytest.MonkeyPatch, row: Spelling, error: type[Excepti
         assert row.plain is not None
         return fail() if match[0] in example else row.plain(match)
 
-    changes = {"rewrite": rewrite} if row.rewrite else {"find": fail} if row.find else {"plain": plain}
+    changes = (
+        {"rewrite": rewrite} if row.rewrite else {"find": fail} if row.find else {"plain": plain}
+    )
     rows = tuple(each._replace(**changes) if each is row else each for each in list_spellings())
     for module in (events, splice):
         monkeypatch.setattr(module, "list_spellings", lambda: rows)
@@ -107,12 +130,20 @@ def fail_row(monkeypatch: pytest.MonkeyPatch, row: Spelling, error: type[Excepti
 @pytest.mark.parametrize("name", ROWS)
 def test_row_that_fails_costs_its_own_line(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     row = ROWS[name]
-    others = [r"\u0031\u0033700137001", "(137)0013-7002", "MTM3MDAxMzcwMDM=", "a艾特example点com", "0x137"]
+    others = [
+        r"\u0031\u0033700137001",
+        "(137)0013-7002",
+        "MTM3MDAxMzcwMDM=",
+        "a艾特example点com",
+        "0x137",
+    ]
     text = "\n".join((*others, row.examples[0][0], "", *others))
     whole, faults = find_values(text), list[DetectorFault]()
     assert row.examples[0][1] in whole
     fail_row(monkeypatch, row)
-    (part,) = read([Piece(0, "", text.encode(), len(text.encode()))], PRESCAN, guard=FaultGuard(faults.append)).parts
+    (part,) = read(
+        [Piece(0, "", text.encode(), len(text.encode()))], PRESCAN, guard=FaultGuard(faults.append)
+    ).parts
     assert {fault.part for fault in faults} == {"spellings"}
     assert row.examples[0][1] not in str(faults)
     rest = {each.normal for each in find(part.text.text) if each.valid}
@@ -120,18 +151,28 @@ def test_row_that_fails_costs_its_own_line(monkeypatch: pytest.MonkeyPatch, name
 
 
 @pytest.mark.parametrize("name", ["backslash escape", "digit groups", "groups in brackets"])
-def test_fault_of_a_row_ends_a_batch_and_an_error_with_an_answer_every_guard(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_fault_of_a_row_ends_a_batch_and_an_error_with_an_answer_every_guard(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     text = ROWS[name].examples[0][0]
     fail_row(monkeypatch, ROWS[name])
     with pytest.raises(RowError):
         unescape(text, markup=False)
     fail_row(monkeypatch, ROWS[name], UnavailableError)
     with pytest.raises(UnavailableError):
-        read([Piece(0, "", text.encode(), len(text.encode()))], PRESCAN, guard=FaultGuard(lambda _fault: None))
+        read(
+            [Piece(0, "", text.encode(), len(text.encode()))],
+            PRESCAN,
+            guard=FaultGuard(lambda _fault: None),
+        )
 
 
 def test_scan_names_the_file_in_which_a_row_failed(
-    data: Path, enrol_once: Callable[..., None], ullage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path,
+    enrol_once: Callable[..., None],
+    ullage: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     enrol_once(data, list_customers())
     row = ROWS["backslash escape"]
@@ -140,7 +181,10 @@ def test_scan_names_the_file_in_which_a_row_failed(
     (tmp_path / "b.txt").write_text("13800138000\n")
     done = ullage("scan", tmp_path)
     assert done.exit_code == Exit.NO_VERDICT
-    assert [Path(json.loads(line)["path"]).name for line in done.stdout.splitlines()] == ["a.txt", "b.txt"]
+    assert [Path(json.loads(line)["path"]).name for line in done.stdout.splitlines()] == [
+        "a.txt",
+        "b.txt",
+    ]
     assert FAULTS["spellings"] in done.stderr
     assert "a.txt" in done.stderr
     assert "13800138000" not in done.stderr

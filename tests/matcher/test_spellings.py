@@ -1,4 +1,6 @@
-"""Values in pieces, with other signs, or glued to something are read; what only looks like them stays."""
+"""Values in pieces, with other signs, or glued to something are read; what only looks like them
+stays.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,19 +20,65 @@ from matcher.text.digit_groups import ROOM
 from matcher.text.group_numbers import find_numbers
 from tests.matcher.chain_reference import number_at
 
-PHONE, ID, CARD, MAIL = "13800138000", "11010519491231002X", "6200000000000005", "li.wei8@example.com"
+PHONE, ID, CARD, MAIL = (
+    "13800138000",
+    "11010519491231002X",
+    "6200000000000005",
+    "li.wei8@example.com",
+)
 GERMAN, IBAN = "+4917096259826", "DE89370400440532013000"
 AMEX, DINERS = "378282246310005", "30569309025904"
 PRESCAN = Prescan(SearchPatterns((b"no such word",)))
 AROUND = ("{}", "李某,{},x", "联系{}。", "电子： {} 北京")
-SINGLES = (" ", "-", ".", "/", "·", "、", "，", "_", "*", "~", "+", "x", " - ", "。", "丨", "  ", "\u3000", "→", "☆", "加")
+SINGLES = (
+    " ",
+    "-",
+    ".",
+    "/",
+    "·",
+    "、",
+    "，",
+    "_",
+    "*",
+    "~",
+    "+",
+    "x",
+    " - ",
+    "。",
+    "丨",
+    "  ",
+    "\u3000",
+    "→",
+    "☆",
+    "加",
+)
 WIDE_SINGLES = ("★★★", "空格")
-SIGNS = (" ", "-", "/", "x", "·", "。", "，", "丨", "、", "_", "•", " · ", " / ", " x ", "🔥", "★★★", "♥♥♥♥", "丨丨")
+SIGNS = (
+    " ",
+    "-",
+    "/",
+    "x",
+    "·",
+    "。",
+    "，",
+    "丨",
+    "、",
+    "_",
+    "•",
+    " · ",
+    " / ",
+    " x ",
+    "🔥",
+    "★★★",
+    "♥♥♥♥",
+    "丨丨",
+)
 SCRIPTS = ("零一二三四五六七八九", "０１２３４５６７８９", "⓪①②③④⑤⑥⑦⑧⑨")
 GROUPS = {
     PHONE: ((4, 4, 3), (5, 6), (6, 5), (4, 7), (3, 4, 4), (3, 8), (7, 4),
         (3, 3, 5), (3, 3, 3, 2), (2, 2, 2, 2, 2, 1), (2, 3, 3, 3)),
-    ID: ((6, 8, 4), (6, 4, 4, 4), (6, 4, 2, 2, 4), (3, 3, 4, 4, 4), (4, 4, 4, 4, 2), (6, 6, 6), (3,) * 6, (2,) * 9, (6, 8, 3, 1)),
+    ID: ((6, 8, 4), (6, 4, 4, 4), (6, 4, 2, 2, 4), (3, 3, 4, 4, 4), (4, 4, 4, 4, 2), (6, 6, 6),
+    (3,) * 6, (2,) * 9, (6, 8, 3, 1)),
     CARD: ((4, 4, 4, 4), (8, 8), (2,) * 8, (5, 5, 5, 1), (6, 10), (4, 12)),
     AMEX: ((4, 4, 4, 3), (4, 6, 5), (5, 5, 5)),
     DINERS: ((4, 4, 4, 2), (4, 6, 4)),
@@ -44,8 +92,12 @@ def found(texts: Sequence[str]) -> list[set[str]]:
     values: list[set[str]] = [set() for _ in texts]
     for segment in search(laid.batch).segments:
         parts = laid.batch.documents(segment.start).tolist()
-        for part, row, length, valid in zip(parts, segment.normal, segment.length.tolist(), segment.valid.tolist(), strict=True):
-            values[part].update({row[:length].tobytes().decode()} if valid and segment.kind != "qq" else ())
+        for part, row, length, valid in zip(
+            parts, segment.normal, segment.length.tolist(), segment.valid.tolist(), strict=True
+        ):
+            values[part].update(
+                {row[:length].tobytes().decode()} if valid and segment.kind != "qq" else ()
+            )
     return values
 
 
@@ -69,7 +121,10 @@ def test_single_digits_are_read_in_any_script(value: str, script: str) -> None:
 
 
 def test_single_digits_are_read_with_one_sign_and_another() -> None:
-    assert missed([(PHONE, "1 3 8-0 0 1 3-8 0 0 0"), (ID, "1.1.0.1.0.5-1.9.4.9 1 2 3 1-0 0 2-X")]) == []
+    assert (
+        missed([(PHONE, "1 3 8-0 0 1 3-8 0 0 0"), (ID, "1.1.0.1.0.5-1.9.4.9 1 2 3 1-0 0 2-X")])
+        == []
+    )
 
 
 @pytest.mark.parametrize("sign", SIGNS)
@@ -82,7 +137,9 @@ def test_groups_are_read_whatever_stands_between(value: str, sign: str) -> None:
 def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
     written = [grouped(value, sizes, sign) for sizes in GROUPS[value] for sign in ",|;\t"]
     assert missed((value, LABELS[value] + text) for text in written) == []
-    assert found([text for text in written if "\t" not in text]) == [set()] * (len(written) * 3 // 4)
+    assert found([text for text in written if "\t" not in text]) == [set()] * (
+        len(written) * 3 // 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -90,7 +147,8 @@ def test_what_parts_cells_is_read_behind_a_label(value: str) -> None:
     [
         *("(138)0013-8000", "【138】0013 8000", "[138]0013-8000"),
         *("（138）0013－8000", "138(0013)8000", "【138】【0013】【8000】"),
-        *("「138」0013-8000", "{138}00138000", "(1380)0138000", "138-(0013)-8000", "138号段：0013-8000", "138开头，0013 8000"),
+        *("「138」0013-8000", "{138}00138000", "(1380)0138000", "138-(0013)-8000",
+        "138号段：0013-8000", "138开头，0013 8000"),
         *("138號段：0013-8000", "号段138 尾号00138000"),
         *('="1380"&"0138000"', '=CONCATENATE("138","0013","8000")', "'138'||'00138000'"),
         *('"138"+"0013"+"8000"', "=138&“00138000”", r"\n13800138000"),
@@ -118,7 +176,18 @@ def test_a_number_from_abroad_is_read_however_it_is_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["{c}-{n}", "{c}.{n}", "({c}){n}", "({c}) {p}", "00 {d} {n}", "00 {d}{n}", "{c} {p}", "{c}/{n}", "00{d}-{p}"]
+    "written",
+    [
+        "{c}-{n}",
+        "{c}.{n}",
+        "({c}){n}",
+        "({c}) {p}",
+        "00 {d} {n}",
+        "00 {d}{n}",
+        "{c} {p}",
+        "{c}/{n}",
+        "00{d}-{p}",
+    ],
 )
 def test_pairs_and_plans_of_other_countries(written: str) -> None:
     numbers = (
@@ -130,14 +199,24 @@ def test_pairs_and_plans_of_other_countries(written: str) -> None:
         ("+48", "512345678"),
     )
     pairs = {
-        n: " ".join((n[:1] * (len(n) % 2), *(n[i : i + 2] for i in range(len(n) % 2, len(n), 2)))).strip() for _, n in numbers
+        n: (
+            " ".join(
+                (n[:1] * (len(n) % 2), *(n[i : i + 2] for i in range(len(n) % 2, len(n), 2)))
+            ).strip()
+        )
+        for _, n in numbers
     }
     assert missed((c + n, written.format(c=c, d=c[1:], n=n, p=pairs[n])) for c, n in numbers) == []
 
 
 @pytest.mark.parametrize(
     "text",
-    [f"IBAN{IBAN}", f"iban{IBAN}", rf"\n{IBAN}", *(grouped(IBAN, (4,) * 5, s) for s in ("·", "/", "_", "，", " - ", "  "))],
+    [
+        f"IBAN{IBAN}",
+        f"iban{IBAN}",
+        rf"\n{IBAN}",
+        *(grouped(IBAN, (4,) * 5, s) for s in ("·", "/", "_", "，", " - ", "  ")),
+    ],
 )
 def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
     assert missed([(IBAN, text)]) == []
@@ -146,7 +225,8 @@ def test_an_iban_is_read_glued_and_in_groups(text: str) -> None:
 @pytest.mark.parametrize(
     "at",
     [
-        " @ ", "@ ", "(a)", "#", "艾特", " 艾特 ", "[a]", "{at}", "<at>", "_at_", "（艾特）", "(@)", "@@", "*at*", "(圈a)",
+        " @ ", "@ ", "(a)", "#", "艾特", " 艾特 ", "[a]", "{at}", "<at>", "_at_", "（艾特）", "(@)",
+        "@@", "*at*", "(圈a)",
         "＠", " ＠ ",
     ],
 )  # fmt: skip
@@ -162,18 +242,58 @@ def test_an_address_is_read_with_another_dot(at: str, dot: str) -> None:
 
 
 @pytest.mark.parametrize("number", [IBAN, "GB82WEST12345698765432", "NO9386011117947"])
-@pytest.mark.parametrize("sign", [*SINGLES, "|", ";", ":", "\t", "#", "'", "丶", "点", "➜", "🔥", " x "])
+@pytest.mark.parametrize(
+    "sign", [*SINGLES, "|", ";", ":", "\t", "#", "'", "丶", "点", "➜", "🔥", " x "]
+)
 def test_an_iban_is_read_one_by_one_and_in_groups(number: str, sign: str) -> None:
     ways = ((1,) * len(number), (4,) * 8, (2, 2, *(4,) * 7))
-    assert missed((number, grouped(written, sizes, sign)) for sizes in ways for written in (number, number.lower())) == []
+    assert (
+        missed(
+            (number, grouped(written, sizes, sign))
+            for sizes in ways
+            for written in (number, number.lower())
+        )
+        == []
+    )
 
 
 NAMED_AT = (
-    *(" AT ", " at ", "&at;", "ⓐ", " AT-sign ", "(at-sign)", " # ", "圈a", "⊙", "|at|", "~at~", "__at__", "--at--", "(arroba)"),
+    *(
+        " AT ",
+        " at ",
+        "&at;",
+        "ⓐ",
+        " AT-sign ",
+        "(at-sign)",
+        " # ",
+        "圈a",
+        "⊙",
+        "|at|",
+        "~at~",
+        "__at__",
+        "--at--",
+        "(arroba)",
+    ),
     *(" Klammeraffe ", "(ät)", "＠", "at号", "[ @ ]", "{a}", "《at》", "=at="),
 )
 NAMED_DOT = (
-    *(".", "．", " DOT ", " dot ", "(punkt)", "[punkt]", " Punkt ", " point ", "·", "•", "｡", "[.]", "小数点", "-dot-", "&dot;"),
+    *(
+        ".",
+        "．",
+        " DOT ",
+        " dot ",
+        "(punkt)",
+        "[punkt]",
+        " Punkt ",
+        " point ",
+        "·",
+        "•",
+        "｡",
+        "[.]",
+        "小数点",
+        "-dot-",
+        "&dot;",
+    ),
     *(" . ", "，", ",", "*dot*", "{dot}", "｛点｝"),
 )
 
@@ -235,13 +355,16 @@ def test_circled_and_wide_letters_make_an_address() -> None:
 
 
 NOBODYS = [
-    *("look at example.com", "hello point example.com", "in example # example.com", "meet at mail.example.com now"),
+    *("look at example.com", "hello point example.com", "in example # example.com",
+    "meet at mail.example.com now"),
     *("138--0013--8000", "138元0013元8000元", "/a/138/0013/8000/b"),
     *("138,0013,8000", "1380,0138,000", "13800,138000", "13800.138000"),
-    *("1,3,8,0,0,1,3,8,0,0,0", "1|3|8|0|0|1|3|8|0|0|0", "192.168.100.34", "1985-12-31-123", "15:30:22:12345"),
+    *("1,3,8,0,0,1,3,8,0,0,0", "1|3|8|0|0|1|3|8|0|0|0", "192.168.100.34", "1985-12-31-123",
+    "15:30:22:12345"),
     *("138x0013x8000x1", "1x138x0013x8000", "1 3 8 0 0 1 3 8 0 0 0 0"),
     *("2 1 3 8 0 0 1 3 8 0 0 0", "138·0013 8000", "13800 138000 17"),
-    *("[2019] 13800138", "IBANDE89370400440532013001", "+49-17096259826123456", "x\\m13800138000", "138号段：0013-800"),
+    *("[2019] 13800138", "IBANDE89370400440532013001", "+49-17096259826123456", "x\\m13800138000",
+    "138号段：0013-800"),
     *("see page#example.com/x", "https://a.example/b#c.example.com", "hi @john.com"),
     *("1920x1080x16", "110105x19491231x0021", "6200x0000x0000x0006"),
 ]  # fmt: skip
@@ -265,7 +388,8 @@ def test_a_number_beside_others_stays_what_it_is() -> None:
 
 
 PIECES = (
-    "1", "13", "138", "0013", "8000", "x", "·", " ", "-", ",", "、", "，", ".", "/", "\n", "李", "110105", "19491231", "002X",
+    "1", "13", "138", "0013", "8000", "x", "·", " ", "-", ",", "、", "，", ".", "/", "\n", "李",
+    "110105", "19491231", "002X",
     "86", "+49", "(", ")",
 )  # fmt: skip
 
@@ -277,13 +401,19 @@ def test_what_is_read_takes_the_room_that_it_had(parts: list[str]) -> None:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30))
-def test_a_chain_is_a_number_in_columns_where_it_is_one_by_a_plain_pattern(parts: list[str]) -> None:
-    """The columns read it as well, or the search finds it by itself; the digits they read are those that stand there."""
+def test_a_chain_is_a_number_in_columns_where_it_is_one_by_a_plain_pattern(
+    parts: list[str],
+) -> None:
+    """The columns read it as well, or the search finds it by itself; the digits they read are
+    those that stand there.
+    """
     text = "".join(parts).replace("，", "、")
     data = np.frombuffer(ROOM + text.encode() + ROOM, np.uint8)
     numbers, _ = find_numbers(Classes(data), np.empty(0, np.int64))
     for start, end, plain in zip(numbers.start, numbers.end, numbers.plain, strict=True):
-        written = "".join(char for char in data[start:end].tobytes().decode() if char.isdigit() or char in "xX")
+        written = "".join(
+            char for char in data[start:end].tobytes().decode() if char.isdigit() or char in "xX"
+        )
         assert written.replace("x", "") == plain or written.upper() == plain
     values = {
         row[:length].tobytes().decode()

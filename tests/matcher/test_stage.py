@@ -1,4 +1,6 @@
-"""Match as a process: on the real bus, with keys that turn over and watchlists that change beneath it."""
+"""Match as a process: on the real bus, with keys that turn over and watchlists that change
+beneath it.
+"""
 
 import os
 import secrets
@@ -26,7 +28,14 @@ from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
 from ullage.records.base import framed
-from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Coverage, Heartbeat, SiteCounter, SiteReport, is_heartbeat
+from ullage.records.heartbeat import (
+    HEARTBEAT_SCHEMA,
+    Coverage,
+    Heartbeat,
+    SiteCounter,
+    SiteReport,
+    is_heartbeat,
+)
 from ullage.runtime import dead_letters
 from ullage.runtime.dead_letters import DeadLetters
 from ullage.runtime.worker import Worker
@@ -52,18 +61,34 @@ class MatchProcess:
         self.letters = DeadLetters(self.bus, keys.sealer(context.keys), "match")
         self.out = self.bus.subscribe(FINDINGS, "alert")
 
-    def put(self, body: str | bytes, headers: dict[str, str] | None = None, value: bytes | None = None, **changes) -> None:
+    def put(
+        self,
+        body: str | bytes,
+        headers: dict[str, str] | None = None,
+        value: bytes | None = None,
+        **changes,
+    ) -> None:
         sealer = keys.sealer(self.context.keys)
         raw = changes.pop("body_bytes", body.encode() if isinstance(body, str) else body)
-        captured = capture(body=raw, fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes)
-        sealed = CaptureSealer(sealer, keys.signer(self.context.keys, "crawl")).seal(captured.encode())
+        captured = capture(
+            body=raw, fetched_at=self.context.clock.now() - timedelta(seconds=5), **changes
+        )
+        sealed = CaptureSealer(sealer, keys.signer(self.context.keys, "crawl")).seal(
+            captured.encode()
+        )
         clear = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id, **(headers or {})}
         self.captures.append([Outgoing("paste", sealed if value is None else value, clear)])
 
     def work(self) -> None:
-        Worker("match", self.subscription, self.stage.handle, self.letters, threading.Event(), 4, Backoff(0.0, 0.0)).run(
-            once=True
-        )
+        Worker(
+            "match",
+            self.subscription,
+            self.stage.handle,
+            self.letters,
+            threading.Event(),
+            4,
+            Backoff(0.0, 0.0),
+        ).run(once=True)
 
     def drain(self) -> list[Finding]:
         self.work()
@@ -71,7 +96,11 @@ class MatchProcess:
         found = [Finding.decode(r.value, FINDING_SCHEMA) for r in records]
         for record in records:
             clear = record.headers
-            assert (record.key, clear["tenant"], clear["schema"]) == ("bank", "bank", str(FINDING_SCHEMA))
+            assert (record.key, clear["tenant"], clear["schema"]) == (
+                "bank",
+                "bank",
+                str(FINDING_SCHEMA),
+            )
         return found
 
     def reasons(self) -> list[str]:
@@ -81,7 +110,14 @@ class MatchProcess:
         return self.registry.get_sample_value(f"ullage_match_{name}", labels)
 
     def close(self) -> None:
-        for part in (self.subscription, self.captures, self.publisher, self.letters, self.out, self.bus):
+        for part in (
+            self.subscription,
+            self.captures,
+            self.publisher,
+            self.letters,
+            self.out,
+            self.bus,
+        ):
             part.close()
 
 
@@ -116,15 +152,23 @@ def test_a_sealed_capture_comes_out_as_a_finding_and_is_counted(match: MatchProc
     assert match.value("last_success_timestamp_seconds") == match.context.clock.wall()
     assert match.value("watchlist_customers", tenant="bank") == 10
     [lists] = installation.load(match.context)
-    assert match.value("watchlist_expiry_timestamp_seconds", tenant="bank") == lists.expires.timestamp()
+    assert (
+        match.value("watchlist_expiry_timestamp_seconds", tenant="bank")
+        == lists.expires.timestamp()
+    )
 
 
-def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(match: MatchProcess) -> None:
+def test_what_was_not_read_is_counted_and_an_offer_of_nobody_is_no_finding(
+    match: MatchProcess,
+) -> None:
     match.put(b"\x89PNG\r\n\x1a\n" + bytes(99), title="出售 内料")
     match.put(bytes(range(256)) * 9, title="holiday", post_id="43")
     match.put("内料", title="出售 内料", post_id="44")
     assert match.drain() == []
-    assert (match.value("unread_total", reason="image"), match.value("unread_total", reason="unrecognised")) == (1, 1)
+    assert (
+        match.value("unread_total", reason="image"),
+        match.value("unread_total", reason="unrecognised"),
+    ) == (1, 1)
     assert (match.value("jargon_only_total"), match.value("unread_offers_total")) == (2, 1)
 
 
@@ -156,8 +200,15 @@ def test_a_poison_record_becomes_a_dead_letter_and_the_others_go_on(
 
 def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: MatchProcess) -> None:
     sealer, signer = keys.sealer(match.context.keys), keys.signer(match.context.keys, "crawl")
-    grant = sealer.seal(signer.enclose(b"too short a key", PURPOSE), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA)
-    elsewhere = sealer.seal(signer.enclose(b"k" * 32, PURPOSE), purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA)
+    grant = sealer.seal(
+        signer.enclose(b"too short a key", PURPOSE),
+        purpose=PURPOSE,
+        topic=CAPTURES,
+        schema=CAPTURE_SCHEMA,
+    )
+    elsewhere = sealer.seal(
+        signer.enclose(b"k" * 32, PURPOSE), purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA
+    )
     match.put("", value=CaptureSealer(sealer, signer).seal(b"\0\0\0\2{}"))
     match.put("", value=framed(grant, b""))
     match.put("", value=framed(elsewhere, b""))
@@ -186,10 +237,14 @@ def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is
         folder.rename(tmp_path / "away")
     else:
         enrol(context, "bank", BANK[:8], shrink=True)
-        Sizes(context.data, context.keys).write("bank", 10)  # as if the file had been put there by hand
+        # as if the file had been put there by hand
+        Sizes(context.data, context.keys).write("bank", 10)
     match.put(phone(9))
     assert len(match.drain()) == 1, "the list that is in memory is used"
-    assert (match.value("watchlist_last_reload_success"), match.value("watchlist_customers", tenant="bank")) == (0, 10)
+    assert (
+        match.value("watchlist_last_reload_success"),
+        match.value("watchlist_customers", tenant="bank"),
+    ) == (0, 10)
     assert not match.stage.ready()
     if is_gone:
         (tmp_path / "away").rename(folder)
@@ -201,7 +256,9 @@ def test_a_list_that_is_gone_or_shrinks_below_match_leaves_the_old_in_use_and_is
     assert match.value("watchlist_customers", tenant="bank") == (10 if is_gone else 8)
 
 
-def test_a_match_that_starts_without_its_list_says_so_and_reads_nothing(bank: Context, tmp_path: Path) -> None:
+def test_a_match_that_starts_without_its_list_says_so_and_reads_nothing(
+    bank: Context, tmp_path: Path
+) -> None:
     folder, stop = bank.data / installation.FOLDER, threading.Event()
     folder.rename(tmp_path / "away")
     with match_of(bank) as match:
@@ -209,7 +266,9 @@ def test_a_match_that_starts_without_its_list_says_so_and_reads_nothing(bank: Co
         assert match.value("watchlist_customers", tenant="bank") == 0
         with pytest.raises(ConfigError, match="the list of bank with its 10 customers is not here"):
             match.stage.await_lists(stop, once=True)
-        waiting = threading.Thread(target=match.stage.await_lists, args=(stop,), kwargs={"once": False})
+        waiting = threading.Thread(
+            target=match.stage.await_lists, args=(stop,), kwargs={"once": False}
+        )
         waiting.start()
         (tmp_path / "away").rename(folder)
         waiting.join(60)
@@ -248,7 +307,9 @@ def test_a_broken_new_watchlist_leaves_the_old_in_use_and_is_told(match: MatchPr
     assert match.value("watchlist_last_reload_success") == 1
 
 
-def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(match: MatchProcess) -> None:
+def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(
+    match: MatchProcess,
+) -> None:
     key = match.context.keys.root / "bank" / "match-1.key"
     held = key.read_bytes()
     for second, damaged in enumerate((held[:31], bytes([held[0] ^ 1]) + held[1:])):
@@ -263,7 +324,9 @@ def test_a_key_that_becomes_another_leaves_the_list_in_use_is_told_and_mended(ma
         assert match.value("watchlist_last_reload_success") == 1
 
 
-def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(match: MatchProcess) -> None:
+def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(
+    match: MatchProcess,
+) -> None:
     jargon, data = themes()["jargon"], match.context.data
     jargon.put(data, "# version 9\n葫芦娃\t\tzh\tTRADE\tm\t5\tL\tK\n")
     match.put("葫芦娃 nothing of ours")
@@ -273,7 +336,10 @@ def test_a_lexicon_that_is_put_into_force_is_used_from_the_next_batch_on(match: 
     jargon.put(data, "# version 10\nno term")
     match.put("葫芦娃 nothing of ours", post_id="44")
     match.drain()
-    assert (match.value("jargon_only_total"), match.value("watchlist_last_reload_success")) == (2, 0)
+    assert (match.value("jargon_only_total"), match.value("watchlist_last_reload_success")) == (
+        2,
+        0,
+    )
 
 
 def test_a_process_does_not_start_on_a_broken_watchlist(bank: Context) -> None:
@@ -293,7 +359,9 @@ def test_lag_is_told_at_every_turn(match: MatchProcess, clock) -> None:
     assert (match.value("lag_records"), match.value("lag_seconds")) == (0, 0.0)
 
 
-def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(match: MatchProcess, clock) -> None:
+def test_seal_keys_turn_over_at_midnight_and_yesterdays_still_open(
+    match: MatchProcess, clock
+) -> None:
     match.put(phone(1))
     first = keys.sealer(match.context.keys).key_id
     clock.advance(DAY)
@@ -318,11 +386,15 @@ def test_a_key_is_destroyed_when_nothing_that_it_sealed_is_kept(match: MatchProc
     assert ages == [True] * 10 + [False] * 4
     assert len(store.names("seal", ".key")) == 10
     with pytest.raises(RecordError, match="key_destroyed"):
-        keys.opener(store).open(sealed, purpose=PURPOSE, topic=CAPTURES, schema=1, key_id=sealer.key_id)
+        keys.opener(store).open(
+            sealed, purpose=PURPOSE, topic=CAPTURES, schema=1, key_id=sealer.key_id
+        )
 
 
 @pytest.mark.parametrize("jump", [2, 200, -30])
-def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(match: MatchProcess, clock, jump: float) -> None:
+def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(
+    match: MatchProcess, clock, jump: float
+) -> None:
     store = match.context.keys
     posts = [phone(number) for number in range(3)]
     for number, text in enumerate(posts):
@@ -340,7 +412,9 @@ def test_no_key_is_destroyed_and_no_list_ends_by_a_clock_that_is_set(match: Matc
     assert match.reasons() == []
 
 
-def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(match: MatchProcess, clock) -> None:
+def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(
+    match: MatchProcess, clock
+) -> None:
     store, first = match.context.keys, keys.sealer(match.context.keys).key_id
     clock.advance(DAY)
     rotate_seal_keys(match.context)
@@ -355,7 +429,9 @@ def test_after_a_time_is_accepted_a_key_goes_when_its_running_time_is_over(match
     assert not store.exists(f"seal/{first}.key")
 
 
-def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(match: MatchProcess, clock) -> None:
+def test_after_a_long_outage_what_crawl_sealed_meanwhile_still_opens(
+    match: MatchProcess, clock
+) -> None:
     clock.advance(30 * DAY)
     match.put(phone(1))
     match.stage.alive()
@@ -377,7 +453,9 @@ def test_keys_that_somebody_else_keeps_are_left_alone(bank: Context, clock) -> N
 def test_only_seal_keys_that_come_as_credentials_are_left_to_others(
     bank: Context, clock, tmp_path: Path, credential: str, turned: int
 ) -> None:
-    """As in the unit of systemd, which hands over other keys and leaves the pairs of each day to match."""
+    """As in the unit of systemd, which hands over other keys and leaves the pairs of each day to
+    match.
+    """
     (tmp_path / credential).write_bytes(b"c" * 32)
     before = bank.keys.names("seal", ".key")
     clock.advance(DAY)
@@ -387,7 +465,9 @@ def test_only_seal_keys_that_come_as_credentials_are_left_to_others(
     assert len(bank.keys.names("seal", ".key")) - len(before) == turned
 
 
-def put_beat(match: MatchProcess, seconds_ago: float = 5.0, value: bytes | None = None) -> Heartbeat:
+def put_beat(
+    match: MatchProcess, seconds_ago: float = 5.0, value: bytes | None = None
+) -> Heartbeat:
     """A heartbeat as crawl sends it."""
     sealer = keys.sealer(match.context.keys)
     report = SiteReport(site="board", state="blocked", since=1.0)
@@ -399,7 +479,9 @@ def put_beat(match: MatchProcess, seconds_ago: float = 5.0, value: bytes | None 
         counts=(SiteCounter(name="ullage_crawl_captures_total", value=7),),
     )
     signed = keys.signer(match.context.keys, "crawl").enclose(beat.encode(), "heartbeat")
-    sealed = value or sealer.seal(signed, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA)
+    sealed = value or sealer.seal(
+        signed, purpose="heartbeat", topic=CAPTURES, schema=HEARTBEAT_SCHEMA
+    )
     match.captures.spread(Outgoing(beat.id, sealed, {**beat.headers(), "key_id": sealer.key_id}))
     return beat
 
@@ -415,13 +497,18 @@ def passed_on(match: MatchProcess) -> list[Heartbeat | str]:
     ]
 
 
-def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(match: MatchProcess) -> None:
+def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(
+    match: MatchProcess,
+) -> None:
     match.put(phone(1), post_id="1")
     beat = put_beat(match)
     match.put(phone(2), post_id="2")
     assert passed_on(match) == [*tokens(match.context, "1", "2"), beat.bare({"bank": 10})]
     labels = {"stage": "match", "origin": "crawl"}
-    assert match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == beat.inserted_at.timestamp()
+    assert (
+        match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels)
+        == beat.inserted_at.timestamp()
+    )
     assert match.registry.get_sample_value("ullage_pipe_seconds_sum", {"stage": "match"}) == 5.0
     assert (match.value("captures_total"), match.reasons()) == (2, [])
 
@@ -455,12 +542,19 @@ def test_a_damaged_heartbeat_is_a_dead_letter_and_costs_no_capture(match: MatchP
 
 def test_a_capture_sealed_as_one_is_no_heartbeat(match: MatchProcess) -> None:
     sealer = keys.sealer(match.context.keys)
-    put_beat(match, value=sealer.seal(capture().encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
+    put_beat(
+        match,
+        value=sealer.seal(
+            capture().encode(), purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA
+        ),
+    )
     assert passed_on(match) == []
     assert match.reasons() == ["not_authentic"]
 
 
-def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(match: MatchProcess, clock) -> None:
+def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(
+    match: MatchProcess, clock
+) -> None:
     put_beat(match)
     passed_on(match)
     name, labels = "ullage_crawl_site_state", {"site": "board", "state": "blocked"}
@@ -473,7 +567,12 @@ def test_only_behind_a_gap_match_shows_the_sites_of_the_outer_zone(match: MatchP
     passed_on(match)
     assert registry.get_sample_value(name, labels) == 1
     assert registry.get_sample_value("ullage_crawl_sites", {"state": "blocked"}) == 1
-    assert registry.get_sample_value("ullage_crawl_captures_total", {"site": "other", "origin": "crawl"}) == 7
+    assert (
+        registry.get_sample_value(
+            "ullage_crawl_captures_total", {"site": "other", "origin": "crawl"}
+        )
+        == 7
+    )
 
 
 @pytest.mark.parametrize(
@@ -489,7 +588,9 @@ def test_where_a_gap_is(bus: dict[str, str], behind: bool) -> None:
     assert is_behind_gap(Settings(bus=BusSettings(**bus))) is behind
 
 
-def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(match: MatchProcess) -> None:
+def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(
+    match: MatchProcess,
+) -> None:
     row, post = f"{BANK[1]['name']}----{phone(1)}", {"post_name": "ab" * 16}
     match.put(row, **post)
     match.put("nothing any more", post_id="43", edited=True, **post)
@@ -499,16 +600,30 @@ def test_that_a_post_is_gone_is_told_to_those_whom_it_no_longer_concerns(match: 
     assert (shown.withdrawn, len(shown.capture.post)) == (False, 12)
     assert shown.capture.post not in ("ab" * 6, shown.capture.post_id)
     assert {one.capture.post for one in (edited, deleted, last)} == {shown.capture.post}
-    assert [(one.withdrawn, one.total_matches) for one in (edited, deleted, last)] == [(True, 0), (True, 0), (False, 1)]
-    assert [(one.capture.edited, one.capture.deleted) for one in (edited, deleted)] == [(True, False), (False, True)]
+    assert [(one.withdrawn, one.total_matches) for one in (edited, deleted, last)] == [
+        (True, 0),
+        (True, 0),
+        (False, 1),
+    ]
+    assert [(one.capture.edited, one.capture.deleted) for one in (edited, deleted)] == [
+        (True, False),
+        (False, True),
+    ]
     assert match.value("findings_total", tenant="bank") == 2
 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"edited": True}, {"deleted": True}, {"post_name": "ab" * 16}, {"post_name": "ab" * 16, "edited": True, "truncated": True}],
+    [
+        {"edited": True},
+        {"deleted": True},
+        {"post_name": "ab" * 16},
+        {"post_name": "ab" * 16, "edited": True, "truncated": True},
+    ],
     ids=["edited, no name", "deleted, no name", "a post like any", "the rest was cut off"],
 )
-def test_nothing_is_told_of_what_nobody_knows_to_be_gone(match: MatchProcess, changes: dict[str, Any]) -> None:
+def test_nothing_is_told_of_what_nobody_knows_to_be_gone(
+    match: MatchProcess, changes: dict[str, Any]
+) -> None:
     match.put("nothing of ours", **changes)
     assert match.drain() == []

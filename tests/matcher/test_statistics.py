@@ -1,4 +1,6 @@
-"""Facts of a whole capture: counts, runs, dates, and the sketch by which two captures are told to be one."""
+"""Facts of a whole capture: counts, runs, dates, and the sketch by which two captures are told
+to be one.
+"""
 
 import contextlib
 import random
@@ -14,7 +16,16 @@ from hypothesis import strategies as st
 from matcher.columns.batch import Batch
 from matcher.detect.candidates import Candidates
 from matcher.match import capture_key as distinct
-from matcher.match.capture_key import CaptureKey, Distinct, Lowest, NumberSet, in_hex, longest_run, numbers_of, told_apart
+from matcher.match.capture_key import (
+    CaptureKey,
+    Distinct,
+    Lowest,
+    NumberSet,
+    in_hex,
+    longest_run,
+    numbers_of,
+    told_apart,
+)
 from matcher.match.statistics import (
     SHINGLE_TEXT,
     StatisticsPart,
@@ -51,7 +62,9 @@ def key(context: Context) -> CaptureKey:
 
 
 def logins(rows: int, form: str) -> str:
-    return "".join(form.format(n=n % 7, phone=phone(7919 * n), password=f"Secr3t!{n}x") for n in range(rows))
+    return "".join(
+        form.format(n=n % 7, phone=phone(7919 * n), password=f"Secr3t!{n}x") for n in range(rows)
+    )
 
 
 STEALER = "https://site{n}.example.org/login:{phone}:{password}\n"
@@ -91,7 +104,8 @@ def sorted_numbers(numbers: list[int]) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("numbers", "length"),
-    [([], 0), ([5], 0), ([5, 5], 0), ([5, 6], 2), ([5, 6, 7, 100, 101], 3), ([1, 1001, 2001], 3), ([1, 1002, 2003], 0),
+    [([], 0), ([5], 0), ([5, 5], 0), ([5, 6], 2), ([5, 6, 7, 100, 101], 3), ([1, 1001, 2001], 3),
+    ([1, 1002, 2003], 0),
      ([9, 7, 8, 7], 3), ([1, 3, 5, 7, 8, 9, 10, 11], 5), ([10**18 + 1, 10**18 + 2], 2)],
 )  # fmt: skip
 def test_the_longest_run_with_one_small_step(numbers: list[int], length: int) -> None:
@@ -103,7 +117,10 @@ def test_a_run_is_as_long_as_a_naive_search_says(numbers: set[int]) -> None:
     ordered, best = sorted(numbers), 0
     for start in range(len(ordered) - 1):
         end = start + 1
-        while end + 1 < len(ordered) and ordered[end + 1] - ordered[end] == ordered[start + 1] - ordered[start]:
+        while (
+            end + 1 < len(ordered)
+            and ordered[end + 1] - ordered[end] == ordered[start + 1] - ordered[start]
+        ):
             end += 1
         best = max(best, end - start + 1)
     assert longest_run(sorted_numbers(list(numbers))) == best
@@ -112,31 +129,62 @@ def test_a_run_is_as_long_as_a_naive_search_says(numbers: set[int]) -> None:
 @given(st.lists(st.from_regex(r"\+?[0-9]{0,19}", fullmatch=True), max_size=8))
 def test_numbers_are_read_from_rows_of_bytes(texts: list[str]) -> None:
     lengths = np.array([len(text) for text in texts], np.int64)
-    table = np.frombuffer(b"".join(text.encode().ljust(24, b"\0") for text in texts), np.uint8).reshape(-1, 24)
-    assert numbers_of(table, lengths).tolist() == [int(text.strip("+") or 0) % 10**18 for text in texts]
+    table = np.frombuffer(
+        b"".join(text.encode().ljust(24, b"\0") for text in texts), np.uint8
+    ).reshape(-1, 24)
+    assert numbers_of(table, lengths).tolist() == [
+        int(text.strip("+") or 0) % 10**18 for text in texts
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "newest"),
-    [("2024-05-01 2023-12-31", "2024-05-01"), ("2024年5月6日", "2024-05-06"), ("2024.1.2/2024/01/03", "2024-01-03"),
-     ("2027-01-01", None), ("2026-09-21", "2026-09-21"), ("2024-02-30", None), ("2024-02-29", "2024-02-29"),
-     ("2023-02-29", None), ("12024-05-01", None), ("2024-5-311", None), ("1999-01-01", None), ("", None)],
+    [("2024-05-01 2023-12-31", "2024-05-01"), ("2024年5月6日", "2024-05-06"),
+    ("2024.1.2/2024/01/03", "2024-01-03"),
+     ("2027-01-01", None), ("2026-09-21", "2026-09-21"), ("2024-02-30", None),
+     ("2024-02-29", "2024-02-29"),
+     ("2023-02-29", None), ("12024-05-01", None), ("2024-5-311", None), ("1999-01-01", None),
+     ("", None)],
 )  # fmt: skip
 def test_the_newest_date_that_is_not_to_come(text: str, newest: str | None) -> None:
     expected = date.fromisoformat(newest) if newest else None
-    found = newest_dates(Batch.of([b"x", text.encode(), b"2001-1-1"]), TODAY, lambda places: places >= 0)
+    found = newest_dates(
+        Batch.of([b"x", text.encode(), b"2001-1-1"]), TODAY, lambda places: places >= 0
+    )
     assert found == [None, expected, date(2001, 1, 1)]
     assert newest_date(text) == expected
 
 
 SCRAPS = st.sampled_from(
-    ["20", "2", "0", "24", "1", "12", "31", "3", "-", "/", ".", "年", "月", "日", "2024-", "2024年", "\n", "x", "车"]
+    [
+        "20",
+        "2",
+        "0",
+        "24",
+        "1",
+        "12",
+        "31",
+        "3",
+        "-",
+        "/",
+        ".",
+        "年",
+        "月",
+        "日",
+        "2024-",
+        "2024年",
+        "\n",
+        "x",
+        "车",
+    ]
 )
 
 
 @given(st.lists(st.lists(SCRAPS, max_size=14).map("".join), min_size=1, max_size=4))
 def test_dates_are_those_that_the_expression_finds(texts: list[str]) -> None:
-    found = newest_dates(Batch.of([text.encode() for text in texts]), TODAY, lambda places: places >= 0)
+    found = newest_dates(
+        Batch.of([text.encode() for text in texts]), TODAY, lambda places: places >= 0
+    )
     assert found == [newest_date(text) for text in texts]
 
 
@@ -151,11 +199,17 @@ def test_a_sketch_is_the_256_lowest_whatever_the_order(key: CaptureKey) -> None:
     shuffled = random.Random(5).sample(values * 2, 2000)
     assert key.sketch(shuffled) == tuple(everything[:SKETCH_SIZE])
     assert key.sketch([]) == ()
-    in_parts = ["\n".join(value[6:] for value in shuffled[n : n + 500]) for n in range(0, 2000, 500)]
+    in_parts = [
+        "\n".join(value[6:] for value in shuffled[n : n + 500]) for n in range(0, 2000, 500)
+    ]
     assert whole(key, *in_parts).sketch == tuple(everything[:SKETCH_SIZE])
 
 
-@given(st.lists(st.lists(st.integers(0, 60), max_size=80), max_size=6), st.integers(1, 5), st.integers(0, 30))
+@given(
+    st.lists(st.lists(st.integers(0, 60), max_size=80), max_size=6),
+    st.integers(1, 5),
+    st.integers(0, 30),
+)
 def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distinct.SortedNumbers, "least_pending", pending)
@@ -166,7 +220,10 @@ def test_the_lowest_numbers_are_kept(parts: list[list[int]], size: int, pending:
 
 
 def test_sketches_of_overlapping_lists_share_what_the_lists_share(key: CaptureKey) -> None:
-    everything, half = (set(whole(key, "\n".join(map(phone, numbers))).sketch) for numbers in (range(200), range(100)))
+    everything, half = (
+        set(whole(key, "\n".join(map(phone, numbers))).sketch)
+        for numbers in (range(200), range(100))
+    )
     assert half < everything
 
 
@@ -188,16 +245,20 @@ def test_the_shingles_of_a_capture_are_those_of_its_beginning(key: CaptureKey) -
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"), [("", 0), (" \n", 0), ("短", 1), ("一二三四五六七八", 1), ("一二三四 五六七\n八九", 2)]
+    ("text", "parts"),
+    [("", 0), (" \n", 0), ("短", 1), ("一二三四五六七八", 1), ("一二三四 五六七\n八九", 2)],
 )
 def test_shingles_are_eight_characters_without_spaces(text: str, parts: int) -> None:
     assert len(shingles(text)) == parts
 
 
 CELLS = st.sampled_from(
-    "张某 x 5000 2024-05-0{} 1100000000000000{} 11010519491231002{} 6200000000000000{} 1540000000{} a{}@example.com".split()
+    "张某 x 5000 2024-05-0{} 1100000000000000{} 11010519491231002{} 6200000000000000{} 1540000000{}"
+    " a{}@example.com".split()
 )
-LINES = st.lists(st.tuples(CELLS, st.integers(0, 99)).map(lambda cell: cell[0].format(cell[1])), max_size=4).map("|".join)
+LINES = st.lists(
+    st.tuples(CELLS, st.integers(0, 99)).map(lambda cell: cell[0].format(cell[1])), max_size=4
+).map("|".join)
 
 
 @given(st.lists(st.lists(LINES, max_size=6).map("\n".join), min_size=1, max_size=4))
@@ -210,17 +271,29 @@ def test_counts_are_those_of_sets_and_parts_give_what_the_whole_gives(texts: lis
     for statistics in (one, several):
         assert statistics.candidates == dict(Counter(kind for kind, _ in distinct))
         assert statistics.failures == dict(Counter(c.kind for c in found if not c.valid))
-        assert statistics.longest_run == longest_run(sorted_numbers([int(n) for k, n in distinct if k in ("phone", "card")]))
+        assert statistics.longest_run == longest_run(
+            sorted_numbers([int(n) for k, n in distinct if k in ("phone", "card")])
+        )
         rows = [line for line in everything.split("\n") if any(c.valid for c in find(line))]
         assert statistics.newest_date == newest_date("\n".join(rows))
         assert statistics.rows == len(rows)
         assert not statistics.estimated
     if len(distinct) >= 8:
-        assert one.sketch == several.sketch == key.sketch(f"{kind}:{normal}" for kind, normal in distinct)
+        assert (
+            one.sketch
+            == several.sketch
+            == key.sketch(f"{kind}:{normal}" for kind, normal in distinct)
+        )
 
 
 def test_documents_of_a_batch_are_told_apart(key: CaptureKey) -> None:
-    texts = ["", f"{phone(1)}\n{phone(2)} 2024-01-02", "x", f"110105194912310021,{resident_id(3)}", phone(1)]
+    texts = [
+        "",
+        f"{phone(1)}\n{phone(2)} 2024-01-02",
+        "x",
+        f"110105194912310021,{resident_id(3)}",
+        phone(1),
+    ]
     part = part_of(key, *texts)
     for number, text in enumerate(texts):
         tally = StatisticsTally(key, TODAY)
@@ -228,7 +301,9 @@ def test_documents_of_a_batch_are_told_apart(key: CaptureKey) -> None:
         assert tally.finish() == whole(key, text)
 
 
-@given(st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=30), max_size=5))
+@given(
+    st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), max_size=30), max_size=5)
+)
 def test_distinct_values_are_counted_a_kind(parts: list[list[tuple[int, int]]]) -> None:
     counter = Distinct()
     for part in parts:
@@ -249,7 +324,10 @@ def test_beyond_its_limit_a_count_is_an_estimate_and_says_so(key: CaptureKey) ->
     assert len(counter) == pytest.approx(300_000, rel=0.03)
     assert counter.counts()[1] == pytest.approx(100_000, rel=0.05)
     text = "\n".join(map(phone, range(500)))
-    assert (whole(key, text, limit=500).estimated, whole(key, text, limit=499).estimated) == (False, True)
+    assert (whole(key, text, limit=500).estimated, whole(key, text, limit=499).estimated) == (
+        False,
+        True,
+    )
     assert whole(key, text, limit=300).candidates["phone"] == pytest.approx(500, rel=0.3)
 
 
@@ -263,11 +341,17 @@ def test_numbers_stop_at_their_limit() -> None:
 
 def test_groups_come_by_size_and_are_few() -> None:
     counts = {frozenset({"PHONE"}): 3, frozenset({"PHONE", "NAME"}): 1, frozenset[str](): 3}
-    assert [(g.fields, g.rows) for g in groups_of(counts)] == [((), 3), (("PHONE",), 3), (("NAME", "PHONE"), 1)]
+    assert [(g.fields, g.rows) for g in groups_of(counts)] == [
+        ((), 3),
+        (("PHONE",), 3),
+        (("NAME", "PHONE"), 1),
+    ]
     assert len(groups_of({frozenset({f"F{n}"}): 1 for n in range(100)})) == 64
 
 
-def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(key: CaptureKey) -> None:
+def test_rows_with_customers_are_counted_in_the_groups_that_their_layouts_have(
+    key: CaptureKey,
+) -> None:
     part = part_of(key, "\n".join([*(f"张某|{phone(n)}" for n in range(3)), phone(9)]))
     tally = StatisticsTally(key, TODAY)
     tally.add(part, 0)
@@ -285,5 +369,7 @@ def test_today_is_the_last_day_that_counts(key: CaptureKey) -> None:
 
 
 def test_a_date_outside_of_all_rows_tells_no_age(key: CaptureKey) -> None:
-    assert whole(key, f"{TODAY}\n{phone(1)},2024-01-02\nprinted {TODAY}").newest_date == date(2024, 1, 2)
+    assert whole(key, f"{TODAY}\n{phone(1)},2024-01-02\nprinted {TODAY}").newest_date == date(
+        2024, 1, 2
+    )
     assert whole(key, f"{TODAY}\n{phone(1)},x").newest_date is None

@@ -1,4 +1,6 @@
-"""What a finding keeps of the texts around a leak: nothing that somebody else wrote, whatever they wrote."""
+"""What a finding keeps of the texts around a leak: nothing that somebody else wrote, whatever
+they wrote.
+"""
 
 import json
 import re
@@ -34,7 +36,8 @@ WRITTEN = {
 }
 TOKEN = re.compile("[@#]?[0-9a-f]{12}")
 PIECES = {
-    "诸葛", "文昭", "慕容", "雪村", "zhuge", "wenzhao", "芝麻", "correct", "elm", "street", "springfield", "恒信", "贸易",
+    "诸葛", "文昭", "慕容", "雪村", "zhuge", "wenzhao", "芝麻", "correct", "elm", "street",
+    "springfield", "恒信", "贸易",
     "育才", "中学", "154", "1825", "1888", "a8k2z9", "wxid",
 }  # fmt: skip
 
@@ -46,22 +49,33 @@ def facts_of(context: Context, **changes: object) -> tuple[CaptureFacts, Finding
 
 
 FIELDS = ("title", "author", "channel", "thread", "post_id")
-PLACES = ("https://{}.example/1", "https://a.example/138/{}", "https://a.example/?q={}", "https://a.example/{}/raw")
+PLACES = (
+    "https://{}.example/1",
+    "https://a.example/138/{}",
+    "https://a.example/?q={}",
+    "https://a.example/{}/raw",
+)
 
 
 @pytest.mark.parametrize("what", WRITTEN)
 def test_nothing_that_was_written_is_kept(bank: Context, what: str) -> None:
     text = WRITTEN[what]
     matcher = matcher_of(bank)
-    made = [capture(id=field, body=ONE["phone"].encode(), **{field: f"内料 {text}"}) for field in FIELDS]
-    made += [capture(id=place, body=ONE["phone"].encode(), url=place.format(text)) for place in PLACES]
+    made = [
+        capture(id=field, body=ONE["phone"].encode(), **{field: f"内料 {text}"}) for field in FIELDS
+    ]
+    made += [
+        capture(id=place, body=ONE["phone"].encode(), url=place.format(text)) for place in PLACES
+    ]
     told = findings(matcher, made, made[0].fetched_at)
     assert len(told) == len(made)
     for finding in told:
         written = json.dumps(json.loads(finding.encode()), ensure_ascii=False).lower()
         assert text.lower() not in written
         kept = [getattr(finding.capture, name).lower() for name in (*FIELDS, "url")]
-        assert [piece for piece in PIECES if any(piece in TOKEN.sub("", value) for value in kept)] == []
+        assert [
+            piece for piece in PIECES if any(piece in TOKEN.sub("", value) for value in kept)
+        ] == []
 
 
 def test_a_platform_of_another_shape_is_other(bank: Context) -> None:
@@ -75,10 +89,15 @@ def test_an_author_is_found_under_the_index_key_whatever_the_case(bank: Context)
     assert facts.author_tag != facts_of(bank, author="zhuge_1889")[0].author_tag
     assert facts_of(bank, author="")[0].author_tag == ""
     for nobody in ("Anonymous", "匿名用户", "[deleted]", "Deleted Account"):
-        assert (facts_of(bank, author=nobody)[0].author_tag, facts_of(bank, author=nobody)[0].author) == ("", "")
+        assert (
+            facts_of(bank, author=nobody)[0].author_tag,
+            facts_of(bank, author=nobody)[0].author,
+        ) == ("", "")
 
 
-def test_a_channel_and_a_thread_are_tagged_under_the_index_key_and_a_threads_tag_is_of_its_channel(bank: Context) -> None:
+def test_a_channel_and_a_thread_are_tagged_under_the_index_key_and_a_threads_tag_is_of_its_channel(
+    bank: Context,
+) -> None:
     facts, _ = facts_of(bank, channel="@诸葛 内料", thread="77", edited=True)
     assert re.fullmatch("[0-9a-f]{32}", facts.channel_tag)
     assert re.fullmatch("[0-9a-f]{32}", facts.thread_tag)
@@ -116,13 +135,21 @@ def test_a_tenant_is_told_its_own_brands_and_no_other_tenants(bank: Context) -> 
 
 def test_of_a_url_the_section_stays(bank: Context) -> None:
     facts, _ = facts_of(
-        bank, url="https://forum.example/c/trade/zhuge-wenzhao/138/0013/8000", section="https://forum.example/c/trade"
+        bank,
+        url="https://forum.example/c/trade/zhuge-wenzhao/138/0013/8000",
+        section="https://forum.example/c/trade",
     )
     assert facts.url == "https://forum.example/c/trade/…"
 
 
-@pytest.mark.parametrize(("number", "is_kept"), [(15400138000, False), (154001380001, False), (1_700_000_000, True)])
-def test_a_number_in_the_place_of_a_time_is_not_kept(bank: Context, number: int, is_kept: bool) -> None:
-    """A collector that fills the field with a phone writes a moment of the year 2458, to the second."""
+@pytest.mark.parametrize(
+    ("number", "is_kept"), [(15400138000, False), (154001380001, False), (1_700_000_000, True)]
+)
+def test_a_number_in_the_place_of_a_time_is_not_kept(
+    bank: Context, number: int, is_kept: bool
+) -> None:
+    """A collector that fills the field with a phone writes a moment of the year 2458, to the
+    second.
+    """
     at = datetime.fromtimestamp(number, UTC)
     assert (facts_of(bank, published_at=at)[0].published_at == at) is is_kept

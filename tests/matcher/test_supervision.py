@@ -1,4 +1,6 @@
-"""A crash of native code, or a loop without end, costs `scan` and `assess` one part of one text; nothing is printed twice."""
+"""A crash of native code, or a loop without end, costs `scan` and `assess` one part of one text;
+nothing is printed twice.
+"""
 
 from __future__ import annotations
 
@@ -44,15 +46,21 @@ main()
 CRASH, HANG = "os.kill(os.getpid(), signal.SIGSEGV)", "\n        while True: pass"
 
 
-def run(context: Context, end: str, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+def run(
+    context: Context, end: str, *words: str, stdin: bytes = b""
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", PROGRAM.format(end=end), "--data", str(context.data), *words]
     done = subprocess.run(command, input=stdin, capture_output=True, check=False)
-    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
+    return subprocess.CompletedProcess(
+        command, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
 
 
 @pytest.fixture
 def folder(bank: Context, tmp_path: Path) -> Path:
-    """Four files in order of name, of which the third holds what ends a process, and a batch holds several."""
+    """Four files in order of name, of which the third holds what ends a process, and a batch
+    holds several.
+    """
     folder = tmp_path / "sent"
     folder.mkdir()
     for number, name in enumerate(("a.txt", "b.txt", "c.txt", "d.txt")):
@@ -63,11 +71,17 @@ def folder(bank: Context, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("end", [CRASH, HANG], ids=["crash", "hang"])
-def test_scan_skips_the_part_that_ended_a_process_and_prints_nothing_twice(bank: Context, folder: Path, end: str) -> None:
+def test_scan_skips_the_part_that_ended_a_process_and_prints_nothing_twice(
+    bank: Context, folder: Path, end: str
+) -> None:
     done = run(bank, end, "scan", str(folder))
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     counted = sorted((Path(row["path"]).name, row["kind"]) for row in rows)
-    whole = [(name, kind) for name in ("a.txt", "b.txt", "c.txt", "d.txt") for kind in ("phone", "resident_id")]
+    whole = [
+        (name, kind)
+        for name in ("a.txt", "b.txt", "c.txt", "d.txt")
+        for kind in ("phone", "resident_id")
+    ]
     assert counted == [pair for pair in whole if pair != ("c.txt", "phone")], done.stderr
     assert done.returncode == Exit.NO_VERDICT
     [line] = [line for line in done.stderr.splitlines() if FAULTS["phones"] in line]
@@ -76,7 +90,9 @@ def test_scan_skips_the_part_that_ended_a_process_and_prints_nothing_twice(bank:
 
 def test_scan_reads_standard_input_again(bank: Context, folder: Path) -> None:
     done = run(bank, CRASH, "scan", "-", stdin=(folder / "c.txt").read_bytes())
-    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["resident_id"], done.stderr
+    assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["resident_id"], (
+        done.stderr
+    )
     assert done.returncode == Exit.NO_VERDICT
 
 
@@ -84,12 +100,17 @@ def test_scan_reads_standard_input_again(bank: Context, folder: Path) -> None:
 def test_assess_gives_its_verdict_once(bank: Context, folder: Path, end: str) -> None:
     done = run(bank, end, "assess", "--json", str(folder / "c.txt"))
     verdict = json.loads(done.stdout)
-    assert (verdict["tenants"][0]["kinds"], done.returncode) == ({"resident_id": 1}, Exit.NO_VERDICT)
+    assert (verdict["tenants"][0]["kinds"], done.returncode) == (
+        {"resident_id": 1},
+        Exit.NO_VERDICT,
+    )
     assert [one["reason"] for one in verdict["not_read"]] == ["fault"]
 
 
 @pytest.mark.parametrize("beside", [0, 3], ids=["alone", "among others"])
-def test_match_publishes_all_but_the_part_that_ended_its_process(bank: Context, beside: int) -> None:
+def test_match_publishes_all_but_the_part_that_ended_its_process(
+    bank: Context, beside: int
+) -> None:
     with match_of(bank) as match:
         match.put(f"POISON {customer(1)['name']} {phone(1)} {resident_id(1)}", post_id="faulty")
         for number in range(2, 2 + beside):
@@ -100,9 +121,15 @@ def test_match_publishes_all_but_the_part_that_ended_its_process(bank: Context, 
     assert codes == [-signal.SIGSEGV, -signal.SIGSEGV, Exit.DONE]
     with closing(bank.bus()) as bus:
         records = bus.subscribe(FINDINGS, "alert").poll(100, 0.0)
-        found = {finding.incomplete: finding for finding in (Finding.decode(r.value, FINDING_SCHEMA) for r in records)}
+        found = {
+            finding.incomplete: finding
+            for finding in (Finding.decode(r.value, FINDING_SCHEMA) for r in records)
+        }
         letters = [letter.reason for letter in dead_letters.waiting_or_parked(bus)]
-    assert ({m.kind for m in found[("phones",)].matches}, len(found)) == ({"resident_id"}, 1 + bool(beside))
+    assert ({m.kind for m in found[("phones",)].matches}, len(found)) == (
+        {"resident_id"},
+        1 + bool(beside),
+    )
     assert letters == ["internal"]
 
 

@@ -1,4 +1,6 @@
-"""Escapes and tags are undone in place: not a character moves, and nothing that may be a value is lost."""
+"""Escapes and tags are undone in place: not a character moves, and nothing that may be a value
+is lost.
+"""
 
 import base64
 import re
@@ -12,8 +14,10 @@ from matcher.text.spellings.escapes import TAG
 
 PHONE = "13800138000"
 PIECES = st.sampled_from(
-    ["<b>", "</b>", "<a href='x", '"', "'", ">", "<!--", "-->", "<td", ' v="1380013800"', "&#49;", "&amp;", "&lt;", "&bogus;",
-     "&#1114111;", "&#x0;", "\\u0031", "\\u005c", "\\ud83d", "\\", "%", "%31", "%E8%BA", "%ff", "%25", "身", " ", "\n", "138"]
+    ["<b>", "</b>", "<a href='x", '"', "'", ">", "<!--", "-->", "<td", ' v="1380013800"', "&#49;",
+    "&amp;", "&lt;", "&bogus;",
+     "&#1114111;", "&#x0;", "\\u0031", "\\u005c", "\\ud83d", "\\", "%", "%31", "%E8%BA", "%ff",
+     "%25", "身", " ", "\n", "138"]
 )  # fmt: skip
 SOUP = st.lists(PIECES | st.text(max_size=3), max_size=25).map("".join)
 
@@ -25,11 +29,16 @@ def plain(markup: str) -> str:
 @pytest.mark.parametrize(
     "written",
     [
-        "&#49;&#51;&#56;&#48;&#48;&#49;&#51;&#56;&#48;&#48;&#48;", "&#x31;3800138000", "&amp;#49;3800138000",
-        "&#38;#49;3800138000", r"\u0026#49;3800138000", r"\u0031\u0033800138000", r"\\u0031\\u0033800138000",
-        r"\u005cu00313800138000", "%313800138000", "%31%33%38%30%30%31%33%38%30%30%30", "%25313800138000",
-        "%C0%EE13800138000", "138%3001%33%38000", "138<b>0013</b>8000", "138<span class='x'>0013</span>8000",
-        '<span style="color:#123456">138</span>00138000', "<i>1</i><i>3</i><i>8</i>00138000", "138<wbr/>00138000",
+        "&#49;&#51;&#56;&#48;&#48;&#49;&#51;&#56;&#48;&#48;&#48;", "&#x31;3800138000",
+        "&amp;#49;3800138000",
+        "&#38;#49;3800138000", r"\u0026#49;3800138000", r"\u0031\u0033800138000",
+        r"\\u0031\\u0033800138000",
+        r"\u005cu00313800138000", "%313800138000", "%31%33%38%30%30%31%33%38%30%30%30",
+        "%25313800138000",
+        "%C0%EE13800138000", "138%3001%33%38000", "138<b>0013</b>8000",
+        "138<span class='x'>0013</span>8000",
+        '<span style="color:#123456">138</span>00138000', "<i>1</i><i>3</i><i>8</i>00138000",
+        "138<wbr/>00138000",
     ],
 )  # fmt: skip
 def test_a_number_is_whole_again(written: str) -> None:
@@ -39,9 +48,12 @@ def test_a_number_is_whole_again(written: str) -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        '<a href="tel:13800138000">call</a>', "<input value=13800138000>", "<input value='13800138000'/>",
-        '<td data-tel="13800138000">x</td>', '<img alt="张某 13800138000">', '<a title="test@example.com 13800138000">',
-        "<!-- 13800138000 -->", "<!--13800138000-->", "<a title=\"it's>13800138000</a>", "<13800138000>", "a<13800138000",
+        '<a href="tel:13800138000">call</a>', "<input value=13800138000>",
+        "<input value='13800138000'/>",
+        '<td data-tel="13800138000">x</td>', '<img alt="张某 13800138000">',
+        '<a title="test@example.com 13800138000">',
+        "<!-- 13800138000 -->", "<!--13800138000-->", "<a title=\"it's>13800138000</a>",
+        "<13800138000>", "a<13800138000",
     ],
 )  # fmt: skip
 def test_values_in_attributes_and_comments_stand_alone(written: str) -> None:
@@ -53,7 +65,10 @@ def test_octets_of_chinese_text_are_read() -> None:
 
 
 def test_the_cells_of_a_table_row_stay_on_one_line() -> None:
-    table = "<table>\n<tr>\n  <td>张某</td>\n  <td class='n'>13800138000</td>\n</tr><tr><th>李某<td>13800138001</table>"
+    table = (
+        "<table>\n<tr>\n  <td>张某</td>\n  <td"
+        " class='n'>13800138000</td>\n</tr><tr><th>李某<td>13800138001</table>"
+    )
     assert [line.split("\t")[1:] for line in plain(table).splitlines() if line.strip()] == [
         ["张某", "13800138000"],
         ["李某", "13800138001"],
@@ -83,8 +98,10 @@ def test_tags_within_tags_are_each_taken_once() -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    ["<" + "a" * 200_000, "<a " + "x='" * 100_000, "<a " + '"' * 200_001, "&" * 200_000, "\\" * 200_000, "%" * 200_000,
-     "&amp;" * 100_000, "<td>" + " " * 200_000, "%3" * 100_000, "<!--" * 100_000, "&" + "\N{WORD JOINER}" * 200_000],
+    ["<" + "a" * 200_000, "<a " + "x='" * 100_000, "<a " + '"' * 200_001, "&" * 200_000,
+    "\\" * 200_000, "%" * 200_000,
+     "&amp;" * 100_000, "<td>" + " " * 200_000, "%3" * 100_000, "<!--" * 100_000,
+     "&" + "\N{WORD JOINER}" * 200_000],
 )  # fmt: skip
 @pytest.mark.timeout(60)
 def test_what_looks_like_a_tag_or_escape_and_is_none_costs_one_pass(hostile: str) -> None:

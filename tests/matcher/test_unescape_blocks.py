@@ -32,11 +32,25 @@ def shown(text: str) -> str:
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
 @pytest.mark.parametrize(
-    "around", ["{}", "a,{},b", "张某----{}----x", '{{"v":"{}"}}', "data:text/plain;base64,{}", "\n{}\n", "={}&x=1", "x {} y"]
+    "around",
+    [
+        "{}",
+        "a,{},b",
+        "张某----{}----x",
+        '{{"v":"{}"}}',
+        "data:text/plain;base64,{}",
+        "\n{}\n",
+        "={}&x=1",
+        "x {} y",
+    ],
 )
-def test_a_block_is_read_where_it_stands(around: str, encoding: str, padded: bool, safe: bool) -> None:
+def test_a_block_is_read_where_it_stands(
+    around: str, encoding: str, padded: bool, safe: bool
+) -> None:
     for start in range(16):  # whatever its alignment
-        text = "。" * start + around.format(block(LEAKED + "甲" * (start % 3), encoding, safe=safe, padded=padded))
+        text = "。" * start + around.format(
+            block(LEAKED + "甲" * (start % 3), encoding, safe=safe, padded=padded)
+        )
         assert LEAKED in shown(text)
         assert len(reveal(text)) == len(text)
 
@@ -64,11 +78,14 @@ def test_what_stands_in_a_block_leads_back_to_it() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "7945bd83237335e5376ff44d62e4f0ae", "A6942F9771D67F34034D2F1926988ED3FAD3BF1B4E7CEDB9A31F31398DEA43BC", "a" * 200,
-        "ThisIsALongCamelCaseIdentifierOfNothing", "/usr/lib/python3/dist-packages/Twisted/Internet", "-" * 100, "0" * 100,
+        "7945bd83237335e5376ff44d62e4f0ae",
+        "A6942F9771D67F34034D2F1926988ED3FAD3BF1B4E7CEDB9A31F31398DEA43BC", "a" * 200,
+        "ThisIsALongCamelCaseIdentifierOfNothing",
+        "/usr/lib/python3/dist-packages/Twisted/Internet", "-" * 100, "0" * 100,
         base64.b64encode(random.Random(1).randbytes(3000)).decode(),
         base64.b64encode(b"no number stands in this text, none").decode(),
-        base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode(), base64.b64encode(b"short 1").decode(),
+        base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256))).decode(),
+        base64.b64encode(b"short 1").decode(),
     ],
 )  # fmt: skip
 def test_what_is_no_block_of_text_with_a_number_stays(text: str) -> None:
@@ -76,7 +93,10 @@ def test_what_is_no_block_of_text_with_a_number_stays(text: str) -> None:
 
 
 @given(
-    st.lists(st.binary(max_size=60).map(lambda b: base64.b64encode(b).decode()) | st.text(max_size=6), max_size=6).map("".join)
+    st.lists(
+        st.binary(max_size=60).map(lambda b: base64.b64encode(b).decode()) | st.text(max_size=6),
+        max_size=6,
+    ).map("".join)
 )
 def test_the_length_never_changes_and_nothing_fails(text: str) -> None:
     assert len(reveal(text)) == len(text)
@@ -85,7 +105,10 @@ def test_the_length_never_changes_and_nothing_fails(text: str) -> None:
 
 @given(
     st.text(
-        st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5) | st.sampled_from("0123456789 ,@"), min_size=18, max_size=60
+        st.characters(min_codepoint=0x4E00, max_codepoint=0x9FA5)
+        | st.sampled_from("0123456789 ,@"),
+        min_size=18,
+        max_size=60,
     ),
     st.integers(0, 40),
 )
@@ -104,12 +127,16 @@ ALIKE = [char for char in map(chr, range(0x4E00, 0x9FA6)) if hexadecimal(char)]
 
 
 @given(
-    st.text(st.sampled_from([*ALIKE, "一", "0"]), max_size=60), st.text(st.sampled_from(ALIKE), max_size=60), st.integers(0, 16)
+    st.text(st.sampled_from([*ALIKE, "一", "0"]), max_size=60),
+    st.text(st.sampled_from(ALIKE), max_size=60),
+    st.integers(0, 16),
 )
 @example("妴" * 18, "", 0)
 @example("", "妴" * 40, 5)
 @example("妴" * 40 + "一" + "妴" * 40, "", 3)
-def test_a_number_in_what_looks_like_a_digest_is_read_from_where_its_block_begins(before: str, behind: str, start: int) -> None:
+def test_a_number_in_what_looks_like_a_digest_is_read_from_where_its_block_begins(
+    before: str, behind: str, start: int
+) -> None:
     text = before + PHONE + behind
     if len(block(text, padded=False)) >= 24:
         assert shown(" " * start + block(text)) == " " * start + text
@@ -127,7 +154,9 @@ def test_a_number_is_found_wherever_in_a_block_and_at_whatever_place_it_stands()
 @pytest.mark.parametrize("encoding", ["utf-8", "gbk"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("width", [60, 64, 76])
-def test_of_lines_with_other_bytes_among_them_those_of_text_are_read(width: int, end: str, encoding: str) -> None:
+def test_of_lines_with_other_bytes_among_them_those_of_text_are_read(
+    width: int, end: str, encoding: str
+) -> None:
     size = width // 4 * 3
     noise = random.Random(7).randbytes(size * 9)
     text = (LEAKED.encode(encoding) * 9)[: size * 8].decode(encoding, "ignore")
@@ -138,7 +167,11 @@ def test_of_lines_with_other_bytes_among_them_those_of_text_are_read(width: int,
 def test_each_of_several_records_in_lines_of_one_width_is_read_beside_other_bytes() -> None:
     rng, lines, told = random.Random(7), [], []
     for number in range(60):
-        body = f"客户资料第{number:02}号,手机{PHONE},姓名某某".encode() if number % 3 else rng.randbytes(48)
+        body = (
+            f"客户资料第{number:02}号,手机{PHONE},姓名某某".encode()
+            if number % 3
+            else rng.randbytes(48)
+        )
         lines.append(base64.b64encode(body.ljust(48)[:48]).decode())
         told += [f"第{number:02}号,手机{PHONE}"] if number % 3 else []
     read_ = shown("\n".join(lines))
@@ -156,14 +189,20 @@ WRAPPED = {
     "binary": lambda rng, size: rng.randbytes(size),
     "text up to its end": lambda rng, size: "客户资料".encode() * (size // 12) + b"\xff" * 99,
     "text with a fault in each line": lambda rng, size: (b"abc 1" * 9 + b"\0") * (size // 46),
-    "text with a fault in a thousand bytes": lambda rng, size: ("客户1".encode() * 142 + b"\xff") * (size // 995),
+    "text with a fault in a thousand bytes": lambda rng, size: (
+        ("客户1".encode() * 142 + b"\xff") * (size // 995)
+    ),
     "GBK up to its end": lambda rng, size: "客户资料".encode("gbk") * (size // 8) + b"\xff" * 99,
     "rare GBK": lambda rng, size: "鼯鼱1".encode("gb18030") * (size // 5),
-    "text without a number": lambda rng, size: b"no number stands in this text, none " * (size // 36),
+    "text without a number": lambda rng, size: (
+        b"no number stands in this text, none " * (size // 36)
+    ),
 }
 
 
-@pytest.mark.parametrize("widths", [[76], [64], [60], [61], [76, 75, 74, 73, 72], [60, 61, 62, 63]], ids=str)
+@pytest.mark.parametrize(
+    "widths", [[76], [64], [60], [61], [76, 75, 74, 73, 72], [60, 61, 62, 63]], ids=str
+)
 @pytest.mark.parametrize("kind", WRAPPED)
 def test_what_wrapped_blocks_cost_grows_with_their_length_alone(
     kind: str, widths: list[int], monkeypatch: pytest.MonkeyPatch
@@ -171,7 +210,11 @@ def test_what_wrapped_blocks_cost_grows_with_their_length_alone(
     """Counted in characters that are decoded, which no other load of the machine changes."""
     decoded = []
     blocks = import_module("matcher.text.spellings.blocks")
-    monkeypatch.setattr(blocks, "_to_bytes", lambda block, of=blocks._to_bytes: decoded.append(len(block)) or of(block))
+    monkeypatch.setattr(
+        blocks,
+        "_to_bytes",
+        lambda block, of=blocks._to_bytes: decoded.append(len(block)) or of(block),
+    )
     body = base64.b64encode(WRAPPED[kind](random.Random(1), 60_000)).decode()
     lines, place = [], 0
     while place < len(body):
@@ -184,7 +227,8 @@ def test_what_wrapped_blocks_cost_grows_with_their_length_alone(
 
 @pytest.mark.parametrize(
     "hostile",
-    ["QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo" * 10_000, "aB1-" * 80_000, "aB1--" * 60_000, "QUJDREVGR0hJSktMTU5PUFFSU1R, " * 10_000,
+    ["QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo" * 10_000, "aB1-" * 80_000, "aB1--" * 60_000,
+    "QUJDREVGR0hJSktMTU5PUFFSU1R, " * 10_000,
      ("aB" * 38 + "\n") * 4_000, ("aB" * 38 + "\r") * 4_000, "=" * 300_000, "/" * 300_000],
 )  # fmt: skip
 @pytest.mark.timeout(60)

@@ -26,7 +26,10 @@ def addresses(text: str) -> list[str]:
     return [f.normal for f in find(folded.text) if f.kind == "email"]
 
 
-@pytest.mark.parametrize("at", ["[at]", "(at)", " [at] ", "[ at ]", "{AT}", "（at）", "【At】", "[@]", "(＠)", " at ", "＠"])
+@pytest.mark.parametrize(
+    "at",
+    ["[at]", "(at)", " [at] ", "[ at ]", "{AT}", "（at）", "【At】", "[@]", "(＠)", " at ", "＠"],
+)
 @pytest.mark.parametrize("dot", [".", "[dot]", "(dot)", " [dot] ", "（dot）", "．"])
 @pytest.mark.parametrize("around", ["{}", "邮箱{}。", "a,{},13800138000", "mail: {} now"])
 def test_an_address_is_read_however_its_signs_are_written(at: str, dot: str, around: str) -> None:
@@ -36,14 +39,19 @@ def test_an_address_is_read_however_its_signs_are_written(at: str, dot: str, aro
     assert addresses(written) == [ADDRESS]
 
 
-@pytest.mark.parametrize("written", ["liwei at example dot com", "liwei at mail dot example dot com"])
+@pytest.mark.parametrize(
+    "written", ["liwei at example dot com", "liwei at mail dot example dot com"]
+)
 def test_with_its_dots_spelt_out_a_plain_word_is_a_local_part(written: str) -> None:
-    assert addresses(f"write to {written}, please") == [written.replace(" at ", "@").replace(" dot ", ".")]
+    assert addresses(f"write to {written}, please") == [
+        written.replace(" at ", "@").replace(" dot ", ".")
+    ]
 
 
 @pytest.mark.parametrize(
     "prose",
-    ["look at example.com for more", "we met at noon. then", "stay at home", "at dot com", "a (at) b", "dot at dot",
+    ["look at example.com for more", "we met at noon. then", "stay at home", "at dot com",
+    "a (at) b", "dot at dot",
      "he is at it again", "version at large", "17 at night", "f(at)", "x[dot]"],
 )  # fmt: skip
 def test_words_of_prose_are_no_addresses(prose: str) -> None:
@@ -53,14 +61,39 @@ def test_words_of_prose_are_no_addresses(prose: str) -> None:
 def plainly(text: str) -> str:
     """Signs in brackets made plain by one pattern."""
     beside = rf"\w\-+{FILL}"
-    sign = rf"(?<=[{beside}]) ?[\[({{（【［] ?(?:at|AT|At|(dot|DOT|Dot)|@|＠) ?[\])}}）】］] ?(?=[{beside}])"
+    sign = (
+        rf"(?<=[{beside}]) ?[\[({{（【［] ?(?:at|AT|At|(dot|DOT|Dot)|@|＠) ?[\])}}）】］]"
+        rf" ?(?=[{beside}])"
+    )
     return re.sub(sign, lambda m: fit("." if m[1] else "@", len(m[0])), text)
 
 
-PARTS = ["[at]", " [at] ", "(dot)", "{ DOT }", "（At）", "[ @]", "(＠ )", "[aT]", "[at)", "[d", "ot]", "[", "]", "@"]
+PARTS = [
+    "[at]",
+    " [at] ",
+    "(dot)",
+    "{ DOT }",
+    "（At）",
+    "[ @]",
+    "(＠ )",
+    "[aT]",
+    "[at)",
+    "[d",
+    "ot]",
+    "[",
+    "]",
+    "@",
+]
 
 
-@given(st.lists(st.sampled_from([*PARTS, " ", "  ", "a", "b1", "_", "-", ".", "张", "𝟏", "\ud800", FILL, "\n"]), max_size=12))
+@given(
+    st.lists(
+        st.sampled_from(
+            [*PARTS, " ", "  ", "a", "b1", "_", "-", ".", "张", "𝟏", "\ud800", FILL, "\n"]
+        ),
+        max_size=12,
+    )
+)
 def test_signs_in_brackets_are_those_of_a_pattern(parts: list[str]) -> None:
     text = "".join(parts)
     assert reveal(text) == plainly(text)
@@ -73,7 +106,8 @@ def test_the_length_never_changes(text: str) -> None:
 
 @pytest.mark.parametrize(
     "hostile",
-    [" at " * 80_000, "a at b." * 40_000, "[at" * 80_000, "[at]" * 60_000, "1 at " + "a." * 100_000, "a at a dot " * 30_000,
+    [" at " * 80_000, "a at b." * 40_000, "[at" * 80_000, "[at]" * 60_000, "1 at " + "a." * 100_000,
+    "a at a dot " * 30_000,
      "1" * 200_000 + " at a.b", "1 at b dot c" * 20_000],
 )  # fmt: skip
 @pytest.mark.timeout(60)

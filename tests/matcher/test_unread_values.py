@@ -1,4 +1,6 @@
-"""What stands for people and cannot be looked up is counted, and where nobody was found in a column of it there is no verdict."""
+"""What stands for people and cannot be looked up is counted, and where nobody was found in a
+column of it there is no verdict.
+"""
 
 import base64
 import hashlib
@@ -53,11 +55,19 @@ UNREAD: dict[str, tuple[str, Callable[[str], str]]] = {
     "masked at the end": ("masked", lambda value: f"{value[:7]}****"),
     "masked mail": ("masked", lambda value: f"{value[8]}***@mail{value[7:]}.example"),
     "masked card": ("masked", lambda value: f"6222 **** **** {value[7:]}"),
-    "letters for digits": ("spelt", lambda value: " ".join((value[:3].translate(ALIKE), value[3:7], value[7:].translate(ALIKE)))),
+    "letters for digits": (
+        "spelt",
+        lambda value: " ".join(
+            (value[:3].translate(ALIKE), value[3:7], value[7:].translate(ALIKE))
+        ),
+    ),
     "a star for the sign": ("spelt", lambda value: f"zhang{value[7:]}*qq.com"),
     "two parts": ("spelt", lambda value: f"zhang{value[7:]}|163.com"),
     "two hyphens between": ("spelt", lambda value: "--".join((value[:4], value[4:7], value[7:]))),
-    "three dashes between pairs": ("spelt", lambda value: "———".join((value[:3], *(value[n : n + 2] for n in (3, 5, 7, 9))))),
+    "three dashes between pairs": (
+        "spelt",
+        lambda value: "———".join((value[:3], *(value[n : n + 2] for n in (3, 5, 7, 9)))),
+    ),
 }
 ROWS = {
     "alone": "{}",
@@ -85,7 +95,9 @@ def unread(matcher: Matcher, body: str) -> dict[str, int]:
 @pytest.mark.parametrize("how", UNREAD)
 def test_a_column_of_it_is_counted(matcher: Matcher, how: str, row: str) -> None:
     reason, write = UNREAD[how]
-    body = "\n".join(ROWS[row].format(write(value), number=n + 1) for n, value in enumerate(NUMBERS))
+    body = "\n".join(
+        ROWS[row].format(write(value), number=n + 1) for n, value in enumerate(NUMBERS)
+    )
     assert unread(matcher, body) == {reason: len(NUMBERS)}
 
 
@@ -120,7 +132,9 @@ def test_scan_says_it_and_has_no_verdict(ullage, bank: Context, tmp_path: Path) 
     assert f"{path}: 60 digests in a form that is not enrolled (probably SHA-512)" in done.stderr
 
 
-def test_digests_that_no_list_has_are_in_no_enrolled_form(ullage, context: Context, tmp_path: Path) -> None:
+def test_digests_that_no_list_has_are_in_no_enrolled_form(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     enrol(context, "bank", BANK, "none")
     path = tmp_path / "leak.txt"
     path.write_text("\n".join(digest("md5", value) for value in NUMBERS))
@@ -151,7 +165,9 @@ def test_beside_the_brand_it_makes_a_finding(bank: Context) -> None:
     assert (finding.total_subjects, finding.statistics.unread) == (0, {"digests": 60})
 
 
-def test_it_is_counted_over_the_windows_of_a_long_text(ullage, bank: Context, tmp_path: Path) -> None:
+def test_it_is_counted_over_the_windows_of_a_long_text(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path, count = tmp_path / "leak.csv", 60_000
     path.write_text("\n".join(f"{n},{digest('sha512', str(n))}" for n in range(count)))
     told = json.loads(ullage("assess", path, "--json").stdout)
@@ -167,13 +183,13 @@ def lines(row: Callable[[int], str], head: str = "") -> str:
 
 
 ORDINARY = {
-    "git log": lines(lambda n: f"commit {hexed(40)}\nAuthor: A <a{n}@x.example>\nDate:   Mon Jan 1 2024\n\n    mend {n}\n"),
+    "git log": lines(lambda n: f"commit {hexed(40)}\nAuthor: A <a{n}@x.example>\nDate:   Mon Jan 1 2024\n\n    mend {n}\n"),  # noqa: E501
     "git log in a line each": lines(lambda n: f"{hexed(40)} mend the {n}th thing"),
-    "a diff": lines(lambda n: f"diff --git a/x{n} b/x{n}\nindex {hexed(40)}..{hexed(40)} 100644\n+one\n-two\n"),
+    "a diff": lines(lambda n: f"diff --git a/x{n} b/x{n}\nindex {hexed(40)}..{hexed(40)} 100644\n+one\n-two\n"),  # noqa: E501
     "sha256sum": lines(lambda n: f"{hexed(64)}  file{n}.tar.gz"),
     "sha512sum, BSD": lines(lambda n: f"SHA512 (file{n}.iso) = {hexed(128)}"),
     "requirements": lines(lambda n: f"package{n}==1.{n} \\\n    --hash=sha256:{hexed(64)}"),
-    "package-lock": lines(lambda n: f'"node_modules/a{n}": {{\n "version": "1.{n}",\n "integrity": "sha512-{hexed(86)}=="\n}},'),
+    "package-lock": lines(lambda n: f'"node_modules/a{n}": {{\n "version": "1.{n}",\n "integrity": "sha512-{hexed(86)}=="\n}},'),  # noqa: E501
     "images": lines(lambda n: f"image: registry.example/app{n}@sha256:{hexed(64)}"),
     "etags": lines(lambda n: f'HTTP/1.1 200 OK\nETag: "{hexed(32)}"\nContent-Length: {n}\n'),
     "uuids": lines(lambda n: f"{uuid.UUID(int=CHANCE.getrandbits(128))},{n},paid", "id,n,state"),
@@ -187,9 +203,9 @@ ORDINARY = {
     "logins with digests": lines(lambda n: f"user{n}@mail.example:{hexed(32)}"),
     "order numbers": lines(lambda n: f"2024010{n % 9}15{CHANCE.randrange(10**10):010d},shipped"),
     "addresses": lines(lambda n: f"192.168.100.{n + 10} - 172.16.100.{n + 100} 10.0.0.{n}"),
-    "times": lines(lambda n: f"13:45:{n % 60:02d}.{CHANCE.randrange(10**6):06d} up 15 days, 3:{n % 60:02d}"),
+    "times": lines(lambda n: f"13:45:{n % 60:02d}.{CHANCE.randrange(10**6):06d} up 15 days, 3:{n % 60:02d}"),  # noqa: E501
     "amounts": lines(lambda n: f"13,800,{n + 100},000.00 EUR; 1 380 013; 19.12.2023 15:30"),
-    "coordinates": lines(lambda n: f"35.{CHANCE.randrange(10**6):06d}, 139.{CHANCE.randrange(10**8):08d}"),
+    "coordinates": lines(lambda n: f"35.{CHANCE.randrange(10**6):06d}, 139.{CHANCE.randrange(10**8):08d}"),  # noqa: E501
     "small numbers": lines(lambda n: f"1, 3, 5, 7, 9, 11, 13, {n}"),
     "matrix": lines(lambda n: "1 4 9 16 25 36 49 64 81 100"),
     "dates": lines(lambda n: f"2024-01-02 10:{n % 60:02d} 19-12-2023"),
@@ -197,8 +213,8 @@ ORDINARY = {
     "stars": lines(lambda n: f"/*** {n} ***/ a = b ** 2; rating ****"),
     "prices of tiers": lines(lambda n: "130元1200元5000元"),
     "one hash": f"fixed in {hexed(40)}, thanks",
-    "one masked value in a long page": "\n".join(["a line of a page about nothing"] * 80 + ["winner: 138****8000"]),
-    "base64 of no digest": lines(lambda n: base64.b64encode(CHANCE.randbytes(21 + n % 60)).decode() + ","),
+    "one masked value in a long page": "\n".join(["a line of a page about nothing"] * 80 + ["winner: 138****8000"]),  # noqa: E501
+    "base64 of no digest": lines(lambda n: base64.b64encode(CHANCE.randbytes(21 + n % 60)).decode() + ","),  # noqa: E501
 }  # fmt: skip
 
 
@@ -207,11 +223,20 @@ def test_an_ordinary_text_is_read_whole(matcher: Matcher, name: str) -> None:
     assert unread(matcher, ORDINARY[name]) == {}
 
 
-def test_masks_by_which_somebody_is_found_are_read(ullage, context: Context, tmp_path: Path) -> None:
+def test_masks_by_which_somebody_is_found_are_read(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     people = [customer(n) for n in range(60)]
     enrol(context, "bank", people)
     path = tmp_path / "leak.txt"
-    rows = (f"{p['phone'][:3]}****{p['phone'][7:]},{p['resident_id'][:6]}********{p['resident_id'][14:]}" for p in people)
+    rows = (
+        f"{p['phone'][:3]}****{p['phone'][7:]},{p['resident_id'][:6]}********{p['resident_id'][14:]}"
+        for p in people
+    )
     path.write_text("\n".join(rows))
     told = json.loads(ullage("assess", path, "--json").stdout)
-    assert (told["verdict"], told["not_read"], told["tenants"][0]["customers"]) == ("exposed", [], 60)
+    assert (told["verdict"], told["not_read"], told["tenants"][0]["customers"]) == (
+        "exposed",
+        [],
+        60,
+    )

@@ -1,4 +1,7 @@
-"""What rows say without a header: loans, passwords behind logins, tags that are no names. Beside what only looks like it."""
+"""What rows say without a header: loans, passwords behind logins, tags that are no names.
+
+Beside what only looks like it.
+"""
 
 import hashlib
 
@@ -17,10 +20,12 @@ def of(text: str) -> list[set[str]]:
 
 
 LOANS = [
-    *"申请金额 授信额度 放款状态 借款金额 放款金额 贷款余额 额度 逾期天数 还款日 待还 在贷余额 首逾日期".split(),
+    *"申请金额 授信额度 放款状态 借款金额 放款金额 贷款余额 额度 逾期天数 还款日 待还 在贷余额"
+    " 首逾日期".split(),
     *"借款期限 授信结果 催收状态 放款狀態 申請金額 貸款餘額 待還金額".split(),
-    *"loan_status loanAmount Loan-Term CREDIT_LIMIT repayment_date disbursed_amount dpd days_past_due".split(),
-    *"outstanding_balance 贷款用途 申请金额(元) 额度【万元】 逾期[天] 放款金额/万元 客户贷款余额".split(),
+    *"loan_status loanAmount Loan-Term CREDIT_LIMIT repayment_date disbursed_amount dpd"
+    " days_past_due".split(),
+    *"outstanding_balance 贷款用途 申请金额(元) 额度【万元】 逾期[天] 放款金额/万元 客户贷款余额".split(),  # noqa: E501
 ]
 
 
@@ -62,21 +67,48 @@ def test_a_label_of_such_a_word_names_a_loan_in_a_record_downwards(word: str) ->
         ("loaned", None),
     ],
 )
-def test_a_word_that_is_made_of_parts_is_what_its_end_says(word: str, label: FieldLabel | None) -> None:
+def test_a_word_that_is_made_of_parts_is_what_its_end_says(
+    word: str, label: FieldLabel | None
+) -> None:
     assert label_of(word) == label
     assert block_label(f"{word}:") == str(label or "")
 
 
-SAID = ["借款8万", "申请金额50000", "授信额度为8万元", "已放款", "逾期30天", "8万借款", "欠3000元未还", "额度：5万", "借款八万",
-        "放款狀態:已放款", "overdue 30 days", "loan amount: 5,000", "借款金额 80000", "待还３２００.50元", "貸款5萬"]  # fmt: skip
+SAID = [
+    "借款8万",
+    "申请金额50000",
+    "授信额度为8万元",
+    "已放款",
+    "逾期30天",
+    "8万借款",
+    "欠3000元未还",
+    "额度：5万",
+    "借款八万",
+    "放款狀態:已放款",
+    "overdue 30 days",
+    "loan amount: 5,000",
+    "借款金额 80000",
+    "待还３２００.50元",
+    "貸款5萬",
+]
 
 
 @pytest.mark.parametrize("said", SAID)
 @pytest.mark.parametrize(
-    "line", ["张某,{},{}", "{}----张某----{}", "张某|{}||{}", "{}\t{}", "姓名:张某,电话:{},{}", "张某；{}；{}"]
+    "line",
+    [
+        "张某,{},{}",
+        "{}----张某----{}",
+        "张某|{}||{}",
+        "{}\t{}",
+        "姓名:张某,电话:{},{}",
+        "张某；{}；{}",
+    ],
 )
 def test_a_cell_that_speaks_of_a_loan_is_one_without_a_header(line: str, said: str) -> None:
-    assert all("LOAN" in fields for fields in of("\n".join(line.format(phone(n), said) for n in range(3))))
+    assert all(
+        "LOAN" in fields for fields in of("\n".join(line.format(phone(n), said) for n in range(3)))
+    )
     assert "LOAN" in of(line.format(phone(9), said))[0]
 
 
@@ -85,15 +117,20 @@ def test_a_long_table_is_read_by_its_samples() -> None:
     assert of(text) == [{"LOAN", "NAME", "PHONE"}] * 500
 
 
-@pytest.mark.parametrize("glued", ["张某{}借款8万", "{}，借款8万，已逾期", "姓名张某 电话{} 借款8万", "张某 {} 申请金额 50000"])
+@pytest.mark.parametrize(
+    "glued",
+    ["张某{}借款8万", "{}，借款8万，已逾期", "姓名张某 电话{} 借款8万", "张某 {} 申请金额 50000"],
+)
 def test_a_loan_in_one_line_with_a_number_is_seen(glued: str) -> None:
     assert "LOAN" in of(glued.format(phone(1)))[0]
 
 
 PROSE = [
     "贷款额度最高20万,咨询{}", "无抵押贷款,额度5万,月息1%,电话{}", "贷款1-50万,联系{}",
-    "产品: 快贷\n贷款额度: 1-50万\n贷款期限: 3-36期\n电话: {}\n", "我昨天去银行问了借款8万的事，回头打{}",
-    "新闻：某公司放款金额超过300亿，联系人{}", "{},北京市朝阳区8号", "{},5000", "{},2024-01-02 12:30", "{}:12:30",
+    "产品: 快贷\n贷款额度: 1-50万\n贷款期限: 3-36期\n电话: {}\n",
+    "我昨天去银行问了借款8万的事，回头打{}",
+    "新闻：某公司放款金额超过300亿，联系人{}", "{},北京市朝阳区8号", "{},5000",
+    "{},2024-01-02 12:30", "{}:12:30",
     "比分 3:2 {}", "{},年龄35", "{},放学", "apply now, loan up to 50000, call {}", "{},8万",
 ]  # fmt: skip
 
@@ -104,21 +141,24 @@ def test_prose_products_and_other_values_are_no_loans(text: str) -> None:
 
 
 SECRETS = [
-    "abc123456", "Qwe!2580", "woaini1314", "5201314", "zhangsan", "P@ssw0rd", "19880808", "li_wei99", "x7Kd02mQ", "hunter2",
+    "abc123456", "Qwe!2580", "woaini1314", "5201314", "zhangsan", "P@ssw0rd", "19880808",
+    "li_wei99", "x7Kd02mQ", "hunter2",
 ]  # fmt: skip
 
 
 def combo(line: str, rows_: int) -> str:
     """`rows_` lines with another login and password each."""
     return "\n".join(
-        line.format(phone(n), f"user{n}@example.com", SECRETS[n * n // 3 % 10] + str(n // 10 or "")) for n in range(rows_)
+        line.format(phone(n), f"user{n}@example.com", SECRETS[n * n // 3 % 10] + str(n // 10 or ""))
+        for n in range(rows_)
     )
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 200])
 @pytest.mark.parametrize(
     "line",
-    ["{0}:{2}", "{0}----{2}", "{1}----{2}", "{1}:{2}", "https://shop.example/login:{0}:{2}", "{0}:{2}:https://shop.example/",
+    ["{0}:{2}", "{0}----{2}", "{1}----{2}", "{1}:{2}", "https://shop.example/login:{0}:{2}",
+    "{0}:{2}:https://shop.example/",
      "+86{0}:{2}", "{0}：{2}", "{0}－－－－{2}" ],
 )  # fmt: skip
 def test_a_password_behind_a_login_needs_no_header(line: str, count: int) -> None:
@@ -130,20 +170,26 @@ def test_a_password_behind_a_login_needs_no_header(line: str, count: int) -> Non
     assert all("PASSWORD" in fields for fields in found)
 
 
-@pytest.mark.parametrize("line", ["{0}|{2}", "{0},{2}", "{1}\t{2}", "{1};{2}", "{0} {2}", "{0}----{2}----x", "{1},{2},{0}"])
+@pytest.mark.parametrize(
+    "line",
+    ["{0}|{2}", "{0},{2}", "{1}\t{2}", "{1};{2}", "{0} {2}", "{0}----{2}----x", "{1},{2},{0}"],
+)
 def test_behind_other_signs_a_whole_column_says_so(line: str) -> None:
     assert all("PASSWORD" in fields for fields in of(combo(line, 40)))
     assert "PASSWORD" not in of(combo(line, 1))[0]
 
 
 def test_lines_with_several_signs_are_read_each_by_its_own() -> None:
-    lines = [f"{phone(n)}{sign}abc{n}xyz" for n, sign in enumerate([":", "----", "|", ":", "----", ":"])]
+    lines = [
+        f"{phone(n)}{sign}abc{n}xyz" for n, sign in enumerate([":", "----", "|", ":", "----", ":"])
+    ]
     assert all({"PHONE", "PASSWORD"} <= fields for fields in of("\n".join(lines)))
 
 
 NO_PASSWORDS = [
     "{0}:12:30", "{0}:{3}", "{0}----{3}", "{0}----2024-01-02", "{0}----2024/1/2 12:30",
-    "{0}----12:30", "{0}----5000元", "{0}----500k", "{0}----16:9", "{0}----北京市朝阳区", "{0}----张某",
+    "{0}----12:30", "{0}----5000元", "{0}----500k", "{0}----16:9", "{0}----北京市朝阳区",
+    "{0}----张某",
     "{0}----beijing", "{0}:ok", "{0}: 你好,abc123", "{0}----SF{4}", "{0}----iPhone14",
     "{0}----10.0.0.1:8080", "{0}----http://a.example/x1", "{0}----www.example.com",
     "{0}----v2.10.3", "{0}----{3}.50", "{0}----active", "{0}----a.jpg", "{0}----level=12",
@@ -157,7 +203,10 @@ NO_PASSWORDS = [
 @pytest.mark.parametrize("count", [1, 40])
 @pytest.mark.parametrize("line", NO_PASSWORDS)
 def test_other_things_behind_a_number_are_no_passwords(line: str, count: int) -> None:
-    filled = (line.format(phone(n), f"user{n}@example.com", "", 5000 + 37 * n, 10**9 + n) for n in range(count))
+    filled = (
+        line.format(phone(n), f"user{n}@example.com", "", 5000 + 37 * n, 10**9 + n)
+        for n in range(count)
+    )
     assert all("PASSWORD" not in fields for fields in of("\n".join(filled)))
 
 
@@ -171,7 +220,10 @@ def digest(number: int) -> str:
 @pytest.mark.parametrize("count", [1, 5, 60])
 @pytest.mark.parametrize("line", ["{0},{1}", "{1}|{0}", "{0}\t{1}\t3", "{0}----{1}", "{0},{1},{1}"])
 def test_a_column_of_tags_beside_digests_is_no_name(line: str, count: int) -> None:
-    assert not any("NAME" in fields for fields in of("\n".join(line.format(digest(n), TAGS[n % 6]) for n in range(count))))
+    assert not any(
+        "NAME" in fields
+        for fields in of("\n".join(line.format(digest(n), TAGS[n % 6]) for n in range(count)))
+    )
 
 
 def test_tags_that_no_list_knows_are_told_by_coming_again() -> None:
@@ -187,10 +239,15 @@ def test_traditional_tags_and_those_beside_phones_are_none_either() -> None:
 @pytest.mark.parametrize("name", ["张三", "高某", "张*", "李四某", "Zhang San"])
 def test_names_beside_digests_stay_names(name: str) -> None:
     keeps = "某" in name or "*" in name
-    others = [f"{name[:-1]}{chr(97 + n)}" if name.isascii() else f"张{chr(0x4E00 + n)}" for n in range(20)]
+    others = [
+        f"{name[:-1]}{chr(97 + n)}" if name.isascii() else f"张{chr(0x4E00 + n)}" for n in range(20)
+    ]
     own = [f"{digest(n)},{name if keeps else other}" for n, other in enumerate(others)]
     assert of("\n".join(own)) == [{"NAME"}] * 20
-    assert of("姓名,md5,手机\n" + "\n".join(f"高净值,{digest(n)},{phone(n)}" for n in range(9))) == [{"NAME", "PHONE"}] * 9
+    assert (
+        of("姓名,md5,手机\n" + "\n".join(f"高净值,{digest(n)},{phone(n)}" for n in range(9)))
+        == [{"NAME", "PHONE"}] * 9
+    )
 
 
 def test_a_cell_says_what_it_is_though_its_column_does_not() -> None:

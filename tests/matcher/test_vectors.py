@@ -9,7 +9,10 @@ from matcher.reference import DIGEST, find
 from matcher.text import read
 from ullage.identifiers import kinds
 
-VECTORS = [json.loads(line) for line in Path(__file__).with_name("vectors.jsonl").read_text(encoding="utf-8").splitlines()]
+VECTORS = [
+    json.loads(line)
+    for line in Path(__file__).with_name("vectors.jsonl").read_text(encoding="utf-8").splitlines()
+]
 
 
 def test_what_the_vectors_name_is_known() -> None:
@@ -21,4 +24,6 @@ def test_what_the_vectors_name_is_known() -> None:
 def test_a_vector_gives_what_it_says_and_nothing_else(vector: dict) -> None:
     text = read(vector["input"].encode())
     found = sorted((c.kind, c.form, c.normal) for c in find(text.text) if c.valid)
-    assert found == sorted((e["kind"], e.get("form", "plain"), e["canonical"]) for e in vector["expect"])
+    assert found == sorted(
+        (e["kind"], e.get("form", "plain"), e["canonical"]) for e in vector["expect"]
+    )

@@ -45,24 +45,37 @@ def handle(context: Context, number: int) -> str:
 
 def found(context: Context, *texts: str) -> list[str]:
     captured = capture(body="\n".join(texts).encode())
-    return [m.subject for f in findings(matcher_of(context), [captured], context.clock.now()) for m in f.matches]
+    return [
+        m.subject
+        for f in findings(matcher_of(context), [captured], context.clock.now())
+        for m in f.matches
+    ]
 
 
 def holders(context: Context, numbers: Iterable[int]) -> list[tuple[int, str]]:
     """(place among `numbers`, handle) of everybody who has one of these phones."""
     epoch = installation.load(context)[0].epochs[0]
-    hits, subjects = epoch.list.look_up(epoch.tags.tagger("phone", "plain").tag([phone(n).encode() for n in numbers]))
+    hits, subjects = epoch.list.look_up(
+        epoch.tags.tagger("phone", "plain").tag([phone(n).encode() for n in numbers])
+    )
     return sorted((int(h), epoch.list.handle(int(s))) for h, s in zip(hits, subjects, strict=True))
 
 
 def update(ullage, *words):
-    return ullage("watchlist", "update", *words, "--tenant", "bank", "--shrink")  # of ten customers each is a tenth
+    # of ten customers each is a tenth
+    return ullage("watchlist", "update", *words, "--tenant", "bank", "--shrink")
 
 
 def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: Path) -> None:
     before = installation.path_of(loaded.data, "bank", 1).read_bytes()
-    came = put(tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv")
-    went = put(tmp_path, [{"customer_ref": "C000004"}, {"customer_ref": "C000005", "phone": phone(5)}], "went.csv")
+    came = put(
+        tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv"
+    )
+    went = put(
+        tmp_path,
+        [{"customer_ref": "C000004"}, {"customer_ref": "C000005", "phone": phone(5)}],
+        "went.csv",
+    )
     done = update(ullage, came, "--remove", went)
     assert done.stdout == "bank: 2 customers, 4 identifiers, 41 entries\n"
     assert found(loaded, phone(20)) == [handle(loaded, 20)]
@@ -78,8 +91,15 @@ def test_who_came_and_went_is_known_at_once(ullage, loaded: Context, tmp_path: P
     assert resolved.stdout.splitlines()[1:] == [f"{handle(loaded, 20)},C000020"]
 
 
-def test_the_next_days_changes_are_on_top_of_the_last(ullage, loaded: Context, tmp_path: Path) -> None:
-    update(ullage, put(tmp_path, [customer(20), customer(21)], "a.csv"), "--remove", put(tmp_path, [BANK[4]], "b.csv"))
+def test_the_next_days_changes_are_on_top_of_the_last(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
+    update(
+        ullage,
+        put(tmp_path, [customer(20), customer(21)], "a.csv"),
+        "--remove",
+        put(tmp_path, [BANK[4]], "b.csv"),
+    )
     update(ullage, "--remove", put(tmp_path, [{"customer_ref": "C000020"}], "c.csv"))
     assert found(loaded, phone(20), phone(4)) == []
     assert found(loaded, phone(21)) == [handle(loaded, 21)]
@@ -90,24 +110,35 @@ def test_the_next_days_changes_are_on_top_of_the_last(ullage, loaded: Context, t
     assert not installation.path_of(loaded.data, "bank", 1).with_suffix(".delta").exists()
 
 
-def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_two_fields_of_one_customer_are_one_customers_though_one_came_later(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(99)}], "a.csv"))
     captured = capture(body=f"{phone(99)},{resident_id(3)}".encode())
     [finding] = findings(matcher_of(loaded), [captured], loaded.clock.now())
     assert {m.own_fields for m in finding.matches} == {("ID", "PHONE")}
 
 
-def test_a_customer_of_whom_only_the_name_is_given_goes_whole(ullage, loaded: Context, tmp_path: Path) -> None:
-    rows = [{"customer_ref": "C000004", "name": BANK[4]["name"]}, {"customer_ref": "C000005", "phone": "  "}]
+def test_a_customer_of_whom_only_the_name_is_given_goes_whole(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
+    rows = [
+        {"customer_ref": "C000004", "name": BANK[4]["name"]},
+        {"customer_ref": "C000005", "phone": "  "},
+    ]
     update(ullage, "--remove", put(tmp_path, rows, "went.csv"))
     assert found(loaded, phone(4), resident_id(4), phone(5)) == []
     assert installation.load(loaded)[0].customers == 8
 
 
-def test_totals_of_a_days_changes_must_be_what_was_read(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_totals_of_a_days_changes_must_be_what_was_read(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     came, totals = put(tmp_path, [customer(20)], "came.csv"), tmp_path / "control.txt"
     totals.write_text("rows 2", encoding="utf-8")
-    assert "says rows 2, but 1 were read" in str(update(ullage, came, "--control", totals).exception)
+    assert "says rows 2, but 1 were read" in str(
+        update(ullage, came, "--control", totals).exception
+    )
     assert found(loaded, phone(20)) == []
     totals.write_text("rows 1", encoding="utf-8")
     assert update(ullage, came, "--control", totals).exit_code == 0
@@ -115,15 +146,26 @@ def test_totals_of_a_days_changes_must_be_what_was_read(ullage, loaded: Context,
 
 
 def test_a_kind_that_came_later_is_asked_for(ullage, context: Context, tmp_path: Path) -> None:
-    ullage("watchlist", "load", put(tmp_path, [{"customer_ref": "C000001", "phone": phone(1)}]), "--tenant", "bank")
-    update(ullage, put(tmp_path, [{"customer_ref": "C000002", "email": "late@example.com"}], "came.csv"))
+    ullage(
+        "watchlist",
+        "load",
+        put(tmp_path, [{"customer_ref": "C000001", "phone": phone(1)}]),
+        "--tenant",
+        "bank",
+    )
+    update(
+        ullage,
+        put(tmp_path, [{"customer_ref": "C000002", "email": "late@example.com"}], "came.csv"),
+    )
     assert found(context, "late@example.com") == [handle(context, 2)]
     assert ("email", "plain") in installation.load(context)[0].epochs[0].list.kinds
     update(ullage, put(tmp_path, [{"customer_ref": "C000003", "phone": phone(3)}], "came.csv"))
     assert found(context, "late@example.com") == [handle(context, 2)]
 
 
-def test_changes_are_built_here_and_installed_there(ullage, context: Context, tmp_path: Path) -> None:
+def test_changes_are_built_here_and_installed_there(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     ullage("watchlist", "build", put(tmp_path, BANK), "--tenant", "bank", "--out", out)
     ullage("watchlist", "load", out / "bank.watchlist", "--tenant", "bank")
@@ -139,39 +181,78 @@ def test_changes_are_built_here_and_installed_there(ullage, context: Context, tm
     assert "amends another list than the one of epoch 1 here: install that one first" in str(stale)
 
 
-def test_a_removal_that_cannot_be_read_is_refused_and_nothing_changes(ullage, loaded: Context, tmp_path: Path) -> None:
-    refused = update(ullage, "--remove", put(tmp_path, [{"customer_ref": "C000004", "phone": "777"}], "a.csv"))
+def test_a_removal_that_cannot_be_read_is_refused_and_nothing_changes(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
+    refused = update(
+        ullage, "--remove", put(tmp_path, [{"customer_ref": "C000004", "phone": "777"}], "a.csv")
+    )
     assert isinstance(refused.exception, ConfigError)
-    assert "line 2, column phone: has no such shape: what is to be removed must be readable" in str(refused.exception)
+    assert "line 2, column phone: has no such shape: what is to be removed must be readable" in str(
+        refused.exception
+    )
     assert found(loaded, phone(4)) == [handle(loaded, 4)]
     assert isinstance(update(ullage).exception, ConfigError)
-    assert "tenant other is unknown" in str(ullage("watchlist", "update", tmp_path / "x", "--tenant", "other").exception)
+    assert "tenant other is unknown" in str(
+        ullage("watchlist", "update", tmp_path / "x", "--tenant", "other").exception
+    )
 
 
 def traces(context: Context, number: int) -> list[bytes]:
     """A customer's tags and handle, whole and in the halves that the file holds."""
     keys, made = TagKeys(context.keys, "bank", "match", 1), bytes.fromhex(handle(context, number))
-    values = {"phone": phone(number), "resident_id": resident_id(number), "name": normal_name(customer(number)["name"])}
+    values = {
+        "phone": phone(number),
+        "resident_id": resident_id(number),
+        "name": normal_name(customer(number)["name"]),
+    }
     tags = [keys.tagger(kind, "plain").one(value.encode()) for kind, value in values.items()]
     return [made, *(tag[8:][::-1] for tag in tags), *(tag[:8][::-1] for tag in tags)]
 
 
 def held(context: Context, number: int) -> list[bool]:
-    files = b"".join(p.read_bytes() for p in (context.data / "watchlists").rglob("*") if p.is_file())
+    files = b"".join(
+        p.read_bytes() for p in (context.data / "watchlists").rglob("*") if p.is_file()
+    )
     return [trace in files for trace in traces(context, number)]
 
 
-def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(ullage, loaded: Context, tmp_path: Path) -> None:
-    update(ullage, put(tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv"))
+def test_an_erased_customer_is_found_no_more_and_no_byte_is_left(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
+    update(
+        ullage,
+        put(tmp_path, [customer(20), {"customer_ref": "C000003", "phone": phone(99)}], "came.csv"),
+    )
     update(ullage, "--remove", put(tmp_path, [BANK[3]], "went.csv"))
     assert all(held(loaded, 3))
-    done = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle(loaded, 3))
+    done = ullage(
+        "erase",
+        "--case",
+        "C-1",
+        "--reason",
+        "asked",
+        "--tenant",
+        "bank",
+        "--subject",
+        handle(loaded, 3),
+    )
     assert re.search("watchlists: [1-9][0-9]* removed", done.stdout)
     assert not any(held(loaded, 3))
     others = [n for n in range(10) if n != 3] + [20]
     assert found(loaded, phone(3), phone(99), resident_id(3)) == []
     assert [found(loaded, phone(n)) for n in others] == [[handle(loaded, n)] for n in others]
-    again = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle(loaded, 3))
+    again = ullage(
+        "erase",
+        "--case",
+        "C-1",
+        "--reason",
+        "asked",
+        "--tenant",
+        "bank",
+        "--subject",
+        handle(loaded, 3),
+    )
     assert (again.exit_code, "watchlists: 0 removed" in again.output) == (0, True)
 
 
@@ -191,9 +272,11 @@ def test_of_a_shared_value_one_customer_is_erased_and_the_others_stay(context: C
     while left:
         erase_customer(context.data, context.keys, "bank", handle(context, left.pop()))
         assert holders(context, [1]) == sorted((0, handle(context, n)) for n in left)
-        assert asks_each(installation.load(context)[0].epochs[0], phone(1), [handle(context, n) for n in range(40)]) == [
-            n in left for n in range(40)
-        ]
+        assert asks_each(
+            installation.load(context)[0].epochs[0],
+            phone(1),
+            [handle(context, n) for n in range(40)],
+        ) == [n in left for n in range(40)]
 
 
 def asks_each(epoch: installation.Epoch, number: str, subjects: list[str]) -> list[bool]:
@@ -204,7 +287,9 @@ def asks_each(epoch: installation.Epoch, number: str, subjects: list[str]) -> li
     return (epoch.list.belongs(tags, np.maximum(rows, 0)) & (rows >= 0)).tolist()
 
 
-def test_what_belongs_to_whom_is_what_a_look_up_says(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_what_belongs_to_whom_is_what_a_look_up_says(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     changed = {"customer_ref": "C000003", "phone": phone(99)}
     came, went = (
         put(tmp_path, [customer(20), changed], "came.csv"),
@@ -218,7 +303,11 @@ def test_what_belongs_to_whom_is_what_a_look_up_says(ullage, loaded: Context, tm
     true = set(zip(hits.tolist(), subjects.tolist(), strict=True))
     pairs = [(place, subject) for place in range(len(numbers)) for subject in range(12)]
     places, rows = np.array(pairs).T
-    assert {pair for pair, holds in zip(pairs, epoch.list.belongs(tags[places], rows), strict=True) if holds} == true
+    assert {
+        pair
+        for pair, holds in zip(pairs, epoch.list.belongs(tags[places], rows), strict=True)
+        if holds
+    } == true
     assert len(true) == 10
     assert epoch.list.belongs(tags[:0], rows[:0]).tolist() == []
 
@@ -232,7 +321,9 @@ def test_a_running_match_reads_through_an_erasure(loaded: Context) -> None:
     assert sorted(hits.tolist()) == [n for n in range(10) if n != 3]
 
 
-def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished(loaded: Context, monkeypatch) -> None:
+def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished(
+    loaded: Context, monkeypatch
+) -> None:
     def cut(*_: object) -> int:
         raise OSError("no power")
 
@@ -245,7 +336,9 @@ def test_an_erasure_that_was_cut_off_leaves_a_file_that_is_whole_and_is_finished
     assert found(loaded, phone(3)) == []
 
 
-def test_notes_of_erasure_are_of_this_host_and_this_list(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_notes_of_erasure_are_of_this_host_and_this_list(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     path = installation.path_of(loaded.data, "bank", 1)
     erase_customer(loaded.data, loaded.keys, "bank", handle(loaded, 3))
     note = erased_path(path)
@@ -262,12 +355,18 @@ def test_notes_of_erasure_are_of_this_host_and_this_list(ullage, loaded: Context
 
 @pytest.mark.parametrize("subject", ["xyz", "12", "é" * 32])
 def test_only_a_handle_names_a_customer(ullage, loaded: Context, subject: str) -> None:
-    error = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", subject).exception
+    error = ullage(
+        "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", subject
+    ).exception
     assert "32 hexadecimal digits" in str(error)
 
 
-def test_no_match_is_lost_while_lists_and_changes_are_installed(loaded: Context, tmp_path: Path) -> None:
-    """Everybody is in every list or its delta, so that each look-up must find all, whatever is swapped meanwhile."""
+def test_no_match_is_lost_while_lists_and_changes_are_installed(
+    loaded: Context, tmp_path: Path
+) -> None:
+    """Everybody is in every list or its delta, so that each look-up must find all, whatever is
+    swapped meanwhile.
+    """
     everybody = [customer(n) for n in range(30)]
     stop, missed, rounds = threading.Event(), [], []
     keys = TagKeys(loaded.keys, "bank", "match", 1)
@@ -311,12 +410,20 @@ def change(context: Context, folder: Path, rows: list[dict[str, str]]) -> None:
     (context.data / "building").mkdir(exist_ok=True)
     changes = Changes(context.keys, "bank", main, main.with_suffix(".delta"))
     changes.build(
-        Source(put(folder, rows, "came.csv"), {}), None, folder / "x.delta", folder / "bank.subjects", context.clock.now()
+        Source(put(folder, rows, "came.csv"), {}),
+        None,
+        folder / "x.delta",
+        folder / "bank.subjects",
+        context.clock.now(),
     )
-    installation.install(context.data, context.keys, "bank", folder / "x.delta", context.clock.now())
+    installation.install(
+        context.data, context.keys, "bank", folder / "x.delta", context.clock.now()
+    )
 
 
-def test_many_days_of_changes_are_what_a_dictionary_of_them_is(ullage, context: Context, tmp_path: Path) -> None:
+def test_many_days_of_changes_are_what_a_dictionary_of_them_is(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     """Lists, changes, removals and erasures in any order, against one plain dictionary."""
     chance = random.Random(23)
     held: dict[int, set[int]] = {n: {n} for n in range(8)}
@@ -337,12 +444,31 @@ def test_many_days_of_changes_are_what_a_dictionary_of_them_is(ullage, context: 
             update(ullage, "--remove", put(tmp_path, [row], "went.csv"))
             held.get(number, set()).discard(other)
         elif deed == "left":
-            update(ullage, "--remove", put(tmp_path, [{"customer_ref": row["customer_ref"]}], "went.csv"))
+            update(
+                ullage,
+                "--remove",
+                put(tmp_path, [{"customer_ref": row["customer_ref"]}], "went.csv"),
+            )
             held.pop(number, None)
         elif deed == "erase":
             erase_customer(context.data, context.keys, "bank", handle(context, number))
             held.pop(number, None)
         elif any(held.values()):
-            rows = [{"customer_ref": f"C{n:06d}", "phone": phone(p)} for n, own in held.items() for p in own]
-            ullage("watchlist", "load", put(tmp_path, rows), "--tenant", "bank", "--digests", "none", "--shrink")
-        assert holders(context, range(12)) == sorted((p, handle(context, n)) for n, own in held.items() for p in own)
+            rows = [
+                {"customer_ref": f"C{n:06d}", "phone": phone(p)}
+                for n, own in held.items()
+                for p in own
+            ]
+            ullage(
+                "watchlist",
+                "load",
+                put(tmp_path, rows),
+                "--tenant",
+                "bank",
+                "--digests",
+                "none",
+                "--shrink",
+            )
+        assert holders(context, range(12)) == sorted(
+            (p, handle(context, n)) for n, own in held.items() for p in own
+        )

@@ -11,22 +11,31 @@ from ullage.identifiers import kinds
 
 CELLS = {
     "phone": [
-        "13800138000", "15400000001", "12800138000", "138001380001", "+8613800138000", "138-0013-8000",
+        "13800138000", "15400000001", "12800138000", "138001380001", "+8613800138000",
+        "138-0013-8000",
         " 13800138000 ", "13800138000.0", "1380013800O", "１３８００１３８０００",
     ],
     "resident_id": [
-        resident_id(1), "11010519491231002X", "11010519491231002x", "110105194912310021", "110105491231002",
-        "110105194902300012", "110105199913310018", "990105194912310020", "11010518000229001X", "110105 19491231 002X",
+        resident_id(1), "11010519491231002X", "11010519491231002x", "110105194912310021",
+        "110105491231002",
+        "110105194902300012", "110105199913310018", "990105194912310020", "11010518000229001X",
+        "110105 19491231 002X",
     ],
     "card": [
-        "6200000000000005", "6200000000000006", "4111111111111111", "378282246310005", "9999000000000005",
-        "6205500000000000004", "6200 0000 0000 0005", "5555555555554444", "62000000000000051234567", "81000000000000",
+        "6200000000000005", "6200000000000006", "4111111111111111", "378282246310005",
+        "9999000000000005",
+        "6205500000000000004", "6200 0000 0000 0005", "5555555555554444", "62000000000000051234567",
+        "81000000000000",
     ],
     "email": [
-        "test@example.com", "Test@Example.com", "a.b-c_d+x@mail.example.com", "a@b", "@example.com", "test@",
-        "a@@example.com", "a..b@example.com", ".a@example.com", "a@-example.com", "a@example.c", "a@example.c0m",
-        "a_b@exa_mple.com", "a+b@exam+ple.com", "test[at]example[dot]com", "a@1.2.3.4.5.6.com", "a-@example.com",
-        "a@example.company", "a" * 60 + "@example.com", "测试@example.com", "a@例子.com", "a@b.co", "a@b.c.d.e.f.com",
+        "test@example.com", "Test@Example.com", "a.b-c_d+x@mail.example.com", "a@b", "@example.com",
+        "test@",
+        "a@@example.com", "a..b@example.com", ".a@example.com", "a@-example.com", "a@example.c",
+        "a@example.c0m",
+        "a_b@exa_mple.com", "a+b@exam+ple.com", "test[at]example[dot]com", "a@1.2.3.4.5.6.com",
+        "a-@example.com",
+        "a@example.company", "a" * 60 + "@example.com", "测试@example.com", "a@例子.com", "a@b.co",
+        "a@b.c.d.e.f.com",
         "x@y.z1",
     ],
     "name": [
@@ -37,7 +46,9 @@ CELLS = {
 
 def by_cell(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]]:
     done = {row: normalised_one(kind, cell) for row, cell in enumerate(cells) if cell.strip()}
-    return {row: n for row, (n, fault) in done.items() if not fault}, {row: fault for row, (_, fault) in done.items() if fault}
+    return {row: n for row, (n, fault) in done.items() if not fault}, {
+        row: fault for row, (_, fault) in done.items() if fault
+    }
 
 
 def at_once(kind: str, cells: list[str]) -> tuple[dict[int, str], dict[int, str]]:
@@ -63,7 +74,9 @@ LIKE = st.one_of(
     st.builds("1{}".format, st.text(DIGITS, min_size=10, max_size=10)),
     st.integers(0, 10**6).map(resident_id),
     st.builds("{}@{}.{}".format, *[st.text(st.sampled_from("ab1.-_+"), max_size=6)] * 3),
-    st.builds("{}.{}@{}.{}".format, *[st.text(st.sampled_from("abc1"), min_size=1, max_size=4)] * 4),
+    st.builds(
+        "{}.{}@{}.{}".format, *[st.text(st.sampled_from("abc1"), min_size=1, max_size=4)] * 4
+    ),
 )
 
 
@@ -94,7 +107,8 @@ def test_references_are_stripped_and_those_of_nobody_named() -> None:
     texts, faults = clean_references(Texts.of([text.encode() for text in REFERENCES]))
     assert [texts.strings()[row] for row in (0, 1, 5, 6, 7)] == ["C1", "C2", "客户4", "C5", "C 6"]
     assert faults == {
-        2: "is empty", 3: "is empty", 4: "holds a control character", 8: "holds a control character", 9: "is too long",
+        2: "is empty", 3: "is empty", 4: "holds a control character",
+        8: "holds a control character", 9: "is too long",
     }  # fmt: skip
 
 
@@ -104,7 +118,9 @@ def test_texts_keep_what_they_were_given(first: list[bytes], second: list[bytes]
     assert joined.messages() == first + second
     rows = [i for i in range(len(joined)) if i % 2]
     assert joined.take(rows).messages() == [m for i, m in enumerate(first + second) if i % 2]
-    assert [bytes(row).decode() for row in hexed(joined.table)] == [row.tobytes().hex() for row in joined.table]
+    assert [bytes(row).decode() for row in hexed(joined.table)] == [
+        row.tobytes().hex() for row in joined.table
+    ]
 
 
 def test_texts_show_no_value() -> None:
@@ -112,4 +128,9 @@ def test_texts_show_no_value() -> None:
 
 
 def test_texts_that_hold_more_than_spaces() -> None:
-    assert Texts.of([b"", b"  ", b" a", "\u5f20".encode()]).filled().tolist() == [False, False, True, True]
+    assert Texts.of([b"", b"  ", b" a", "\u5f20".encode()]).filled().tolist() == [
+        False,
+        False,
+        True,
+        True,
+    ]

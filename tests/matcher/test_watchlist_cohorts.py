@@ -1,4 +1,6 @@
-"""Cohorts and bait: labels go with customers through load, update, erase and rotate, and come out as counts."""
+"""Cohorts and bait: labels go with customers through load, update, erase and rotate, and come
+out as counts.
+"""
 
 import csv
 from collections import Counter
@@ -24,10 +26,21 @@ from ullage.errors import ConfigError, CorruptError
 from ullage.security.keys import make_tenant, verify_key
 from ullage.settings import Context
 
-HEADER = ("customer_ref", "name", "phone", "resident_id", "email", "cohort_product", "cohort_branch", "cohort_export", "canary")
+HEADER = (
+    "customer_ref",
+    "name",
+    "phone",
+    "resident_id",
+    "email",
+    "cohort_product",
+    "cohort_branch",
+    "cohort_export",
+    "canary",
+)
 BAIT = {97: "sms A", 98: "短信通道乙"}
 MANY = [
-    customer(n, cohort_product=("loan", "card")[n % 3 == 0], cohort_branch=f"B{n % 2}" if n < 90 else "rare",
+    customer(n, cohort_product=("loan", "card")[n % 3 == 0],
+    cohort_branch=f"B{n % 2}" if n < 90 else "rare",
              cohort_export="E1" if n < 40 else "", canary=BAIT.get(n, ""))
     for n in range(100)
 ]  # fmt: skip
@@ -39,7 +52,12 @@ def context(data: Path) -> Context:
     return Context(data)
 
 
-def put(folder: Path, rows: list[dict[str, str]], name: str = "list.csv", header: tuple[str, ...] = HEADER) -> Path:
+def put(
+    folder: Path,
+    rows: list[dict[str, str]],
+    name: str = "list.csv",
+    header: tuple[str, ...] = HEADER,
+) -> Path:
     with (folder / name).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, header, restval="")
         writer.writeheader()
@@ -70,7 +88,8 @@ def told(context: Context, numbers: range | list[int]) -> dict[str, int]:
 def test_a_finding_counts_the_cohorts_of_its_customers_and_the_whole_list(loaded: Context) -> None:
     found = finding_of(loaded, range(60))
     counted = {f"{c.dimension}={c.label}": (c.matched, c.enrolled) for c in found.cohorts}
-    assert counted == {"product=loan": (40, 66), "product=card": (20, 34), "branch=B0": (30, 45), "branch=B1": (30, 45),
+    assert counted == {"product=loan": (40, 66), "product=card": (20, 34), "branch=B0": (30, 45),
+        "branch=B1": (30, 45),
                        "export=E1": (40, 40)}  # fmt: skip
     assert (found.cohort_labels, found.canaries_enrolled, found.canaries) == (5, 2, ())
     assert (found.total_subjects, found.verified) == (60, 60)
@@ -89,12 +108,27 @@ def test_a_label_that_few_customers_share_is_in_no_file(loaded: Context) -> None
     assert b"rare" not in body
 
 
-def test_columns_are_cohorts_by_name_or_by_mapping(ullage, context: Context, tmp_path: Path) -> None:
+def test_columns_are_cohorts_by_name_or_by_mapping(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     header = ("customer_ref", "phone", "name", "Filiale", "Köder", "note")
-    rows = [{**customer(n), "Filiale": "Nord", "Köder": "x" if n == 1 else "", "note": "?"} for n in range(20)]
+    rows = [
+        {**customer(n), "Filiale": "Nord", "Köder": "x" if n == 1 else "", "note": "?"}
+        for n in range(20)
+    ]
     kept = [{key: row[key] for key in header} for row in rows]
     source = put(tmp_path, kept, header=header)
-    done = ullage("watchlist", "load", source, "--tenant", "bank", "--map", "Filiale=cohort:branch", "--map", "Köder=canary")
+    done = ullage(
+        "watchlist",
+        "load",
+        source,
+        "--tenant",
+        "bank",
+        "--map",
+        "Filiale=cohort:branch",
+        "--map",
+        "Köder=canary",
+    )
     assert done.exit_code == 0, done.output
     assert told(context, range(20)) == {"branch=Nord": 20, "canary=x": 1}
     assert "labels: 1 of branch, 1 of canary" in ullage("watchlist", "show").stdout
@@ -104,27 +138,46 @@ def test_columns_are_cohorts_by_name_or_by_mapping(ullage, context: Context, tmp
 
 @pytest.mark.parametrize(
     ("column", "label"),
-    [("cohort_branch", "15400000001"), ("cohort_branch", "154-0000-0001"), ("cohort_export", "a@example.com"),
-     ("canary", customer(1)["name"]), ("cohort_product", "x" * 41), ("canary", "110101 1899 0101 0010")],
+    [("cohort_branch", "15400000001"), ("cohort_branch", "154-0000-0001"),
+    ("cohort_export", "a@example.com"),
+     ("canary", customer(1)["name"]), ("cohort_product", "x" * 41),
+     ("canary", "110101 1899 0101 0010")],
 )  # fmt: skip
 def test_what_may_be_a_customers_value_is_no_label_and_is_not_shown(
     ullage, context: Context, tmp_path: Path, column: str, label: str
 ) -> None:
-    done = ullage("watchlist", "load", put(tmp_path, [customer(0), customer(1, **{column: label})]), "--tenant", "bank")
+    done = ullage(
+        "watchlist",
+        "load",
+        put(tmp_path, [customer(0), customer(1, **{column: label})]),
+        "--tenant",
+        "bank",
+    )
     assert done.exit_code != 0
     assert f"line 3, column {column}: may be a customer's value" in str(done.exception)
     assert label not in str(done.exception)
 
 
-def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     moved = customer(0, cohort_product="card", cohort_export="E1")
     came = put(tmp_path, [customer(200, cohort_product="loan", canary="new"), moved], "a.csv")
     assert ullage("watchlist", "update", came, "--tenant", "bank").exit_code == 0
     later = put(tmp_path, [customer(201, cohort_product="brand-new")], "b.csv")
     assert ullage("watchlist", "update", later, "--tenant", "bank").exit_code == 0
     counted = told(loaded, [*range(59), 200, 201])
-    assert counted == {"product=loan": 40, "product=card": 20, "branch=B0": 29, "branch=B1": 29, "export=E1": 40, "canary=new": 1}
-    delta = installation.path_of(loaded.data, "bank", 1).with_suffix(installation.DELTA).read_bytes()
+    assert counted == {
+        "product=loan": 40,
+        "product=card": 20,
+        "branch=B0": 29,
+        "branch=B1": 29,
+        "export=E1": 40,
+        "canary=new": 1,
+    }
+    delta = (
+        installation.path_of(loaded.data, "bank", 1).with_suffix(installation.DELTA).read_bytes()
+    )
     assert b"brand-new" not in delta
     gone = put(tmp_path, [{"customer_ref": "C000200"}], "c.csv")
     assert ullage("watchlist", "update", "--remove", gone, "--tenant", "bank").exit_code == 0
@@ -133,7 +186,16 @@ def test_changes_of_a_day_bring_labels_and_keep_those_of_the_day_before(ullage, 
 
 def test_a_new_epoch_has_the_labels_of_its_list(ullage, loaded: Context, tmp_path: Path) -> None:
     ullage("watchlist", "rotate-key", "--tenant", "bank")
-    ullage("watchlist", "load", put(tmp_path, MANY[:50]), "--tenant", "bank", "--digests", "none", "--shrink")
+    ullage(
+        "watchlist",
+        "load",
+        put(tmp_path, MANY[:50]),
+        "--tenant",
+        "bank",
+        "--digests",
+        "none",
+        "--shrink",
+    )
     ullage("watchlist", "rotate-key", "--tenant", "bank", "--retire")
     assert told(loaded, range(50))["export=E1"] == 40
     assert finding_of(loaded, range(50)).epoch == 2
@@ -143,7 +205,18 @@ def test_who_is_erased_loses_the_labels_too(ullage, loaded: Context) -> None:
     epoch = installation.load(loaded)[0].epochs[0].list
     [row] = [n for n in range(100) if epoch.labels(np.array([n])).get(("canary", "sms A"))]
     assert (
-        ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", epoch.handle(row)).exit_code == 0
+        ullage(
+            "erase",
+            "--case",
+            "C-1",
+            "--reason",
+            "asked",
+            "--tenant",
+            "bank",
+            "--subject",
+            epoch.handle(row),
+        ).exit_code
+        == 0
     )
     after = installation.load(loaded)[0].epochs[0].list
     assert after.labels(np.array([row])) == {}
@@ -151,17 +224,29 @@ def test_who_is_erased_loses_the_labels_too(ullage, loaded: Context) -> None:
     after.check()
 
 
-def test_labels_cost_two_bytes_a_customer_and_less_an_entry(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_labels_cost_two_bytes_a_customer_and_less_an_entry(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     labelled = installation.load(loaded)[0].epochs[0].list.header
     bare = [{name: row[name] for name in HEADER[:5]} for row in MANY]
-    ullage("watchlist", "load", put(tmp_path, bare, "plain.csv", HEADER[:5]), "--tenant", "bank", "--digests", "none")
+    ullage(
+        "watchlist",
+        "load",
+        put(tmp_path, bare, "plain.csv", HEADER[:5]),
+        "--tenant",
+        "bank",
+        "--digests",
+        "none",
+    )
     plain = installation.load(loaded)[0].epochs[0].list.header
     table = labelled.combinations * 2 * len(labelled.dimensions) + labelled.label_bytes
     assert 0 < body_bytes(labelled) - body_bytes(plain) - table <= 2 * labelled.subjects + 3 * 8
     assert 2 * labelled.subjects <= 2 * labelled.entries
 
 
-def test_a_customer_on_several_rows_has_the_labels_of_the_last_that_has_any(ullage, context: Context, tmp_path: Path) -> None:
+def test_a_customer_on_several_rows_has_the_labels_of_the_last_that_has_any(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     rows = [customer(1, canary="first"), customer(1, canary="second"), customer(1)]
     ullage("watchlist", "load", put(tmp_path, rows), "--tenant", "bank")
     assert told(context, [1]) == {"canary=second": 1}
@@ -169,14 +254,22 @@ def test_a_customer_on_several_rows_has_the_labels_of_the_last_that_has_any(ulla
 
 def test_a_damaged_table_is_seen() -> None:
     good = (("a", 30),)
-    for text, combination in ((b"[", [[1]]), (b"[[[1]]]", [[1]]), (b"[]", [[0]]), (CohortTable(("d",), (good,)).encode(), [[2]])):
+    for text, combination in (
+        (b"[", [[1]]),
+        (b"[[[1]]]", [[1]]),
+        (b"[]", [[0]]),
+        (CohortTable(("d",), (good,)).encode(), [[2]]),
+    ):
         with pytest.raises(CorruptError):
             CohortTable.read(("d",), text, np.array(combination, np.uint16))
 
 
 def batch(*rows: tuple[str, str]) -> ColumnBatch:
     """Rows with a label of either dimension."""
-    columns = [SourceColumn(name, name, Texts.of([row[i].encode() for row in rows])) for i, name in enumerate(("one", "other"))]
+    columns = [
+        SourceColumn(name, name, Texts.of([row[i].encode() for row in rows]))
+        for i, name in enumerate(("one", "other"))
+    ]
     lines = range(2, len(rows) + 2)
     return ColumnBatch(Path("list.csv"), lines, Texts.of([b"r"] * len(rows)), [], columns)
 
@@ -184,23 +277,36 @@ def batch(*rows: tuple[str, str]) -> ColumnBatch:
 LABELS = st.sampled_from(["", "a", "b", "c"])
 
 
-@given(st.lists(st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=30), min_size=1, max_size=4))
-def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(batches: list[list[tuple[str, str]]]) -> None:
+@given(
+    st.lists(st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=30), min_size=1, max_size=4)
+)
+def test_counts_are_those_of_a_plain_count_for_labels_that_are_shared(
+    batches: list[list[tuple[str, str]]],
+) -> None:
     coder = Coder()
     codes = np.concatenate([coder.codes(batch(*rows)) for rows in batches])
     table = coder.table(counts_of(codes, len(coder)))
     rows = [row for some in batches for row in some]
-    plain = Counter((name, row[i]) for row in rows for i, name in enumerate(("one", "other")) if row[i])
-    assert tally([(table, codes)]) == {label: count for label, count in plain.items() if count >= 20} == table.enrolled()
+    plain = Counter(
+        (name, row[i]) for row in rows for i, name in enumerate(("one", "other")) if row[i]
+    )
+    assert (
+        tally([(table, codes)])
+        == {label: count for label, count in plain.items() if count >= 20}
+        == table.enrolled()
+    )
     again = CohortTable.read(table.dimensions, table.encode(), table.combination)
     assert [again.of(int(code)) for code in codes] == [
-        {name: row[i] for i, name in enumerate(("one", "other")) if plain[name, row[i]] >= 20} for row in rows
+        {name: row[i] for i, name in enumerate(("one", "other")) if plain[name, row[i]] >= 20}
+        for row in rows
     ]
 
 
 def test_too_many_labels_are_no_cohort() -> None:
     many = [(f"L{n}", "") for n in range(4096)]
-    with pytest.raises(ConfigError, match=r"line 4097, column one: more than 4,095 different labels"):
+    with pytest.raises(
+        ConfigError, match=r"line 4097, column one: more than 4,095 different labels"
+    ):
         Coder().codes(batch(*many))
 
 
@@ -209,13 +315,19 @@ def test_more_combinations_than_two_bytes_number_take_four(context: Context) -> 
     source = context.data / "many.csv"
     pairs = [(one, other) for one in range(260) for other in range(260)]
     rows = (f"C{n},154{n:08d},a{one},b{other}" for n, (one, other) in enumerate(pairs))
-    source.write_text("\n".join(("customer_ref,phone,cohort_one,cohort_other", *rows)), encoding="utf-8")
+    source.write_text(
+        "\n".join(("customer_ref,phone,cohort_one,cohort_other", *rows)), encoding="utf-8"
+    )
     make_tenant(context.keys, "bank")
     target = context.data / "many.watchlist"
-    header = Builder(context.keys, "bank", 1, "none").build(Source(source, {}), target, context.clock.now())
+    header = Builder(context.keys, "bank", 1, "none").build(
+        Source(source, {}), target, context.clock.now()
+    )
     assert (header.combinations, sections(header)["cohort"].dtype.itemsize) == (len(pairs) + 1, 4)
     opened = Watchlist(target, verify_key(context.keys, "bank"))
-    hits, subjects = opened.look_up(TagKeys(context.keys, "bank", "match", 1).tagger("phone", "plain").tag([b"15400000261"]))
+    hits, subjects = opened.look_up(
+        TagKeys(context.keys, "bank", "match", 1).tagger("phone", "plain").tag([b"15400000261"])
+    )
     assert hits.tolist() == [0]
     assert opened.labels(subjects) == {("one", "a1"): 1, ("other", "b1"): 1}
     assert set(opened.enrolled_labels().values()) == {260}

@@ -1,4 +1,6 @@
-"""`ullage watchlist …` and `ullage subjects resolve`: whole or not at all, and never a value in what is said."""
+"""`ullage watchlist …` and `ullage subjects resolve`: whole or not at all, and never a value in
+what is said.
+"""
 
 import hashlib
 import re
@@ -35,14 +37,24 @@ def export(tmp_path: Path) -> Path:
 
 def handles(context: Context, *numbers: str) -> list[str]:
     body = "\n".join(numbers).encode()
-    return [m.subject for f in findings(matcher_of(context), [capture(body=body)], context.clock.now()) for m in f.matches]
+    return [
+        m.subject
+        for f in findings(matcher_of(context), [capture(body=body)], context.clock.now())
+        for m in f.matches
+    ]
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()}
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
 
 
-def test_load_makes_keys_installs_and_says_what_it_read(ullage, context: Context, export: Path) -> None:
+def test_load_makes_keys_installs_and_says_what_it_read(
+    ullage, context: Context, export: Path
+) -> None:
     done = ullage("watchlist", "load", export, "--tenant", "bank")
     assert (done.exit_code, done.stdout) == (0, "bank: 10 customers, 30 identifiers, 270 entries\n")
     assert len(handles(context, phone(3), "customer4@example.com")) == 2
@@ -67,33 +79,74 @@ def test_what_is_put_in_place_stands_after_a_loss_of_power(
             "record.json",
         }  # the audit log is whole without its head, and the clocks are read anew
     put = {path.name for path in names.given}
-    assert {"1.watchlist", "1.delta", "bank.subjects", "bank.watchlist", "bank.delta", "bank.enrolled"} <= put
+    assert {
+        "1.watchlist",
+        "1.delta",
+        "bank.subjects",
+        "bank.watchlist",
+        "bank.delta",
+        "bank.enrolled",
+    } <= put
 
 
-def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(ullage, tmp_path: Path) -> None:
+def test_a_column_that_was_passed_over_is_named_with_what_it_may_hold(
+    ullage, tmp_path: Path
+) -> None:
     path = tmp_path / "list.csv"
     path.write_text("客户号,手机号码,mobile\nC1,15400000001,15400000002\n", encoding="utf-8")
     done = ullage("watchlist", "load", path, "--tenant", "bank", "--digests", "none")
     assert (done.exit_code, done.stdout) == (0, "bank: 1 customers, 1 identifiers, 2 entries\n")
-    assert done.stderr == "column mobile is not read: --map mobile=phone reads it as phone, --map mobile=- leaves it out\n"
+    assert (
+        done.stderr
+        == "column mobile is not read: --map mobile=phone reads it as phone, --map mobile=- leaves"
+        " it out\n"
+    )
 
 
 @pytest.mark.parametrize(("digests", "entries"), [("none", 70), ("phone", 190), ("all", 270)])
-def test_digests_are_entries_of_their_own(ullage, data: Path, export: Path, digests: str, entries: int) -> None:
-    assert f" {entries} entries" in ullage("watchlist", "load", export, "--tenant", "bank", "--digests", digests).stdout
+def test_digests_are_entries_of_their_own(
+    ullage, data: Path, export: Path, digests: str, entries: int
+) -> None:
+    assert (
+        f" {entries} entries"
+        in ullage("watchlist", "load", export, "--tenant", "bank", "--digests", digests).stdout
+    )
 
 
-def test_one_row_an_identifier_and_standard_input_and_mapped_columns(ullage, context: Context) -> None:
+def test_one_row_an_identifier_and_standard_input_and_mapped_columns(
+    ullage, context: Context
+) -> None:
     body = "ref|tel\nC1|15400000001\nC1|15400000002\nC2|+86 154-0000-0003\n".encode("gb18030")
-    done = ullage("watchlist", "load", "-", "--tenant", "bank", "--map", "ref=customer_ref", "--map", "tel=phone", input=body)
+    done = ullage(
+        "watchlist",
+        "load",
+        "-",
+        "--tenant",
+        "bank",
+        "--map",
+        "ref=customer_ref",
+        "--map",
+        "tel=phone",
+        input=body,
+    )
     assert done.stdout.startswith("bank: 2 customers, 3 identifiers")
     first, second, third = handles(context, phone(1), phone(2), phone(3))
     assert first == second != third
 
 
-def test_rejects_are_named_by_line_and_column_and_left_out(ullage, export: Path, data: Path) -> None:
-    bad = ["C91,,123456,,,", "C92,,,110105194912310021,,", ",,15400000092,,,", '"C9\n3",,15400000093,,,', "C94,,,,,nobody-at-all"]
-    export.write_text(listed([customer(n) for n in range(80)]) + "\n" + "\n".join(bad) + "\n", encoding="utf-8")
+def test_rejects_are_named_by_line_and_column_and_left_out(
+    ullage, export: Path, data: Path
+) -> None:
+    bad = [
+        "C91,,123456,,,",
+        "C92,,,110105194912310021,,",
+        ",,15400000092,,,",
+        '"C9\n3",,15400000093,,,',
+        "C94,,,,,nobody-at-all",
+    ]
+    export.write_text(
+        listed([customer(n) for n in range(80)]) + "\n" + "\n".join(bad) + "\n", encoding="utf-8"
+    )
     done = ullage("watchlist", "load", export, "--tenant", "bank")
     assert done.stdout.startswith("bank: 80 customers, 240 identifiers")
     said = sorted(line for line in done.stderr.splitlines() if "left out" in line)
@@ -108,13 +161,20 @@ def test_rejects_are_named_by_line_and_column_and_left_out(ullage, export: Path,
     assert not [v for v in values if v in done.output]
 
 
-def test_a_poor_list_is_refused_whole_and_what_was_live_stays(ullage, context: Context, export: Path) -> None:
+def test_a_poor_list_is_refused_whole_and_what_was_live_stays(
+    ullage, context: Context, export: Path
+) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
     before = files(context.data)
-    export.write_text("customer_ref,phone\n" + "C1,15400000001\n" * 9 + "C2,777\n", encoding="utf-8")
+    export.write_text(
+        "customer_ref,phone\n" + "C1,15400000001\n" * 9 + "C2,777\n", encoding="utf-8"
+    )
     refused = ullage("watchlist", "load", export, "--tenant", "bank")
     assert isinstance(refused.exception, ConfigError)
-    assert "1 of 10 values cannot be read (line 11, phone: has no such shape): check the column mapping" in str(refused.exception)
+    assert (
+        "1 of 10 values cannot be read (line 11, phone: has no such shape): check the column"
+        " mapping" in str(refused.exception)
+    )
     assert "777" not in str(refused.exception)
     assert files(context.data) == before
     assert len(handles(context, phone(3))) == 1
@@ -123,13 +183,18 @@ def test_a_poor_list_is_refused_whole_and_what_was_live_stays(ullage, context: C
 @pytest.mark.parametrize(
     "body",
     [
-        "", "customer_ref,phone\n", "customer_ref,name,phone\nC1,张某,\n", "customer_ref,phone\nC1,\n,15400000001\n",
+        "", "customer_ref,phone\n", "customer_ref,name,phone\nC1,张某,\n",
+        "customer_ref,phone\nC1,\n,15400000001\n",
         "phone\n1\n", "customer_ref,phone\nC1\n",
     ],
 )  # fmt: skip
-def test_a_list_without_anyone_to_find_is_refused(ullage, context: Context, export: Path, body: str) -> None:
+def test_a_list_without_anyone_to_find_is_refused(
+    ullage, context: Context, export: Path, body: str
+) -> None:
     export.write_text(body, encoding="utf-8")
-    assert isinstance(ullage("watchlist", "load", export, "--tenant", "bank").exception, ConfigError)
+    assert isinstance(
+        ullage("watchlist", "load", export, "--tenant", "bank").exception, ConfigError
+    )
     assert installation.tenants(context.data) == []
     assert not list(context.data.glob("build*"))
 
@@ -165,7 +230,11 @@ def test_estimate_says_how_much_and_makes_nothing(ullage, context: Context, expo
 
 def test_stats_count_entries_a_kind_and_days_left(ullage, bank: Context) -> None:
     [line] = ullage("watchlist", "show").stdout.splitlines()
-    assert re.match(r"bank epoch 1: 10 customers, expires in 10[34] days: email 10, email\.md5 20, .*, phone\.md5 60", line)
+    assert re.match(
+        r"bank epoch 1: 10 customers, expires in 10[34] days: email 10, email\.md5 20, .*,"
+        r" phone\.md5 60",
+        line,
+    )
 
 
 @pytest.fixture
@@ -181,7 +250,9 @@ def refusal(context: Context, file: Path, tenant: str = "bank") -> str:
     return str(error.value)
 
 
-def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(context: Context, built: Path, tmp_path: Path) -> None:
+def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(
+    context: Context, built: Path, tmp_path: Path
+) -> None:
     make_tenant(context.keys, "other")
     assert "is not signed by this tenant" in refusal(context, built, "other")
     for name in ("sign.key", "verify.pub"):
@@ -202,7 +273,9 @@ def test_install_refuses_what_is_foreign_expired_damaged_or_of_another_key(conte
     (tmp_path / "bad.watchlist").write_bytes(body[:-9] + bytes([body[-9] ^ 255]) + body[-8:])
     assert "is not what was signed" in refusal(context, tmp_path / "bad.watchlist")
     assert "cannot be read" in refusal(context, tmp_path / "gone.watchlist")
-    assert "expired on" in refusal(Context(context.data, Clock(wall=lambda: time.time() + 105 * 86_400)), built)
+    assert "expired on" in refusal(
+        Context(context.data, Clock(wall=lambda: time.time() + 105 * 86_400)), built
+    )
 
 
 def test_a_damaged_file_that_is_installed_is_not_used(bank: Context) -> None:
@@ -213,35 +286,70 @@ def test_a_damaged_file_that_is_installed_is_not_used(bank: Context) -> None:
         installation.load(bank)
 
 
-def test_subjects_are_resolved_with_a_case_and_audited(ullage, context: Context, export: Path, tmp_path: Path) -> None:
+def test_subjects_are_resolved_with_a_case_and_audited(
+    ullage, context: Context, export: Path, tmp_path: Path
+) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
     asked = tmp_path / "handles.txt"
     found = handles(context, phone(3), phone(4))
     asked.write_text("\n".join([*found, "f" * 32]) + "\n", encoding="utf-8")
-    done = ullage("subjects", "resolve", asked, "--case", "2026-17", "--reason", "call the customer")
-    assert done.stdout.splitlines() == ["handle,customer_ref", f"{found[0]},C000003", f"{found[1]},C000004"]
+    done = ullage(
+        "subjects", "resolve", asked, "--case", "2026-17", "--reason", "call the customer"
+    )
+    assert done.stdout.splitlines() == [
+        "handle,customer_ref",
+        f"{found[0]},C000003",
+        f"{found[1]},C000004",
+    ]
     assert "1 of 3 pseudonyms are not in this list" in done.stderr
     *_, (_, entry) = audit.entries(context.data / "audit")
-    assert (entry.tenant, entry.action, entry.reason) == ("bank", "subjects.resolve", "call the customer")
+    assert (entry.tenant, entry.action, entry.reason) == (
+        "bank",
+        "subjects.resolve",
+        "call the customer",
+    )
     assert entry.object == "case 2026-17: 3 pseudonyms requested, 2 found"
-    assert not [p for p in context.data.rglob("*") if p.is_file() and (b"C000003" in p.read_bytes())]
+    assert not [
+        p for p in context.data.rglob("*") if p.is_file() and (b"C000003" in p.read_bytes())
+    ]
 
 
-def test_resolving_needs_a_case_a_reason_and_the_building_host(ullage, context: Context, tmp_path: Path) -> None:
+def test_resolving_needs_a_case_a_reason_and_the_building_host(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     asked = tmp_path / "handles.txt"
     asked.write_text("f" * 32, encoding="utf-8")
     assert ullage("subjects", "resolve", asked, "--reason", "x").exit_code == 2
     for case, reason in ((" ", "x"), ("1", "")):
-        assert isinstance(ullage("subjects", "resolve", asked, "--case", case, "--reason", reason).exception, ConfigError)
-    assert "on the build host" in str(ullage("subjects", "resolve", asked, "--case", "1", "--reason", "x").exception)
-    gone = ullage("subjects", "resolve", tmp_path / "gone", "--case", "1", "--reason", "x").exception
+        assert isinstance(
+            ullage("subjects", "resolve", asked, "--case", case, "--reason", reason).exception,
+            ConfigError,
+        )
+    assert "on the build host" in str(
+        ullage("subjects", "resolve", asked, "--case", "1", "--reason", "x").exception
+    )
+    gone = ullage(
+        "subjects", "resolve", tmp_path / "gone", "--case", "1", "--reason", "x"
+    ).exception
     assert isinstance(gone, ConfigError | OSError)
     assert not (context.data / "audit").exists()
 
 
-def test_every_change_of_a_list_is_in_the_audit_log(ullage, context: Context, export: Path, tmp_path: Path) -> None:
+def test_every_change_of_a_list_is_in_the_audit_log(
+    ullage, context: Context, export: Path, tmp_path: Path
+) -> None:
     ullage("watchlist", "load", export, "--tenant", "bank")
-    ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handles(context, phone(3))[0])
+    ullage(
+        "erase",
+        "--case",
+        "C-1",
+        "--reason",
+        "asked",
+        "--tenant",
+        "bank",
+        "--subject",
+        handles(context, phone(3))[0],
+    )
     ullage("watchlist", "rotate-key", "--tenant", "bank")
     ullage("watchlist", "build", export, "--tenant", "bank", "--out", tmp_path)
     ullage("watchlist", "load", tmp_path / "bank.watchlist", "--tenant", "bank")
@@ -271,12 +379,15 @@ def test_a_key_is_rotated_filled_and_retired(ullage, context: Context, export: P
     assert [p.name for p in (context.data / "watchlists" / "bank").iterdir()] == ["2.watchlist"]
     assert not context.keys.exists("bank/match-1.key")
     assert handles(context, phone(3)) == before
-    ullage("watchlist", "load", export, "--tenant", "bank")  # which makes no key of the epoch that was destroyed
+    # which makes no key of the epoch that was destroyed
+    ullage("watchlist", "load", export, "--tenant", "bank")
     assert not context.keys.exists("bank/match-1.key")
 
 
 def test_check_names_each_tenant_that_nobody_is_looked_for(ullage, context: Context) -> None:
-    """One tenant's live list says nothing of another's that was never loaded, or is gone, or expired."""
+    """One tenant's live list says nothing of another's that was never loaded, or is gone, or
+    expired.
+    """
     enrol(context, "bank", [customer(1)])
     enrol(context, "gone", [customer(2)])
     assert "ok     watchlists: bank 1 customers" in ullage("check").stdout
@@ -285,5 +396,8 @@ def test_check_names_each_tenant_that_nobody_is_looked_for(ullage, context: Cont
     done = ullage("check")
     assert done.exit_code == Exit.FAILED
     faults = [line for line in done.stdout.splitlines() if line.startswith("FAULT  watchlists")]
-    said = "FAULT  watchlists: of gone, never none is live, so none of their customers is found: load one with "
+    said = (
+        "FAULT  watchlists: of gone, never none is live, so none of their customers is found: load"
+        " one with "
+    )
     assert [fault.partition("`")[0] for fault in faults] == [said]

@@ -1,4 +1,6 @@
-"""A list too large to be read whole at every start: damage is never taken for true, and is noticed within a few look-ups."""
+"""A list too large to be read whole at every start: damage is never taken for true, and is
+noticed within a few look-ups.
+"""
 
 import random
 from pathlib import Path
@@ -37,7 +39,9 @@ def asked(path: Path, tags: np.ndarray) -> list[tuple[int, int]]:
     opened = Index(path, PUBLIC)
     hits, subjects = opened.look_up(tags)
     handles = opened.handles(subjects)
-    return [(int(h), int.from_bytes(row.tobytes(), "big")) for h, row in zip(hits, handles, strict=True)]
+    return [
+        (int(h), int.from_bytes(row.tobytes(), "big")) for h, row in zip(hits, handles, strict=True)
+    ]
 
 
 def test_a_whole_list_answers_and_is_checked_little_by_little(large: Path, whole: bytes) -> None:
@@ -62,7 +66,9 @@ def flips() -> list[int]:
 
 
 @pytest.mark.parametrize("place", flips())
-def test_a_flipped_bit_names_no_wrong_customer_and_is_noticed(large: Path, whole: bytes, place: int) -> None:
+def test_a_flipped_bit_names_no_wrong_customer_and_is_noticed(
+    large: Path, whole: bytes, place: int
+) -> None:
     place = BODY + place % (len(whole) - BODY)
     large.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
     try:
@@ -75,7 +81,9 @@ def test_a_flipped_bit_names_no_wrong_customer_and_is_noticed(large: Path, whole
     except CorruptError:
         found = []
     assert {(int(numbers[h]), n) for h, n in found} <= {(i, n) for i, (_, n) in enumerate(ENTRIES)}
-    with pytest.raises(CorruptError, match=r"a\.watchlist is not what was signed: install or build it again"):
+    with pytest.raises(
+        CorruptError, match=r"a\.watchlist is not what was signed: install or build it again"
+    ):
         look_up_until_all_is_checked(opened)
     with pytest.raises(CorruptError):
         opened.chunks.check_all()
@@ -102,11 +110,18 @@ def test_a_damaged_directory_leads_nowhere_outside(large: Path, whole: bytes, mo
 
 
 def test_a_value_that_many_share_is_found_with_all_its_customers(tmp_path: Path) -> None:
-    entries = [(b"\5" * 16, n) for n in range(500)] + ENTRIES[:300] + [(b"\5" * 15 + b"\6", 7), (b"\5" * 15 + b"\4", 8)]
+    entries = (
+        [(b"\5" * 16, n) for n in range(500)]
+        + ENTRIES[:300]
+        + [(b"\5" * 15 + b"\6", 7), (b"\5" * 15 + b"\4", 8)]
+    )
     watchlist = made(tmp_path / "a.watchlist", entries)
-    tags = np.frombuffer(b"\5" * 16 + ENTRIES[4][0] + b"\5" * 15 + b"\6" + b"\5" * 15 + b"\7", np.uint8).reshape(-1, 16)
+    tags = np.frombuffer(
+        b"\5" * 16 + ENTRIES[4][0] + b"\5" * 15 + b"\6" + b"\5" * 15 + b"\7", np.uint8
+    ).reshape(-1, 16)
     hits, subjects = watchlist.look_up(tags)
-    assert sorted((int(h), int(watchlist.handle(int(s)), 16)) for h, s in zip(hits, subjects, strict=True)) == [
+    assert sorted((int(h), int(watchlist.handle(int(s)), 16)) for h,
+        s in zip(hits, subjects, strict=True)) == [
         *((0, n) for n in range(500)), (1, 1), (2, 7),
     ]  # fmt: skip
 

@@ -1,4 +1,6 @@
-"""`watchlist … --enrolled`: search's host gets what a look-up asks for, kept as the list is, and only where it is wanted."""
+"""`watchlist … --enrolled`: search's host gets what a look-up asks for, kept as the list is, and
+only where it is wanted.
+"""
 
 import shutil
 from pathlib import Path
@@ -42,7 +44,10 @@ def expected(context: Context, customers: list[dict[str, str]]) -> list[tuple[by
         for kind in VALUES:
             if one.get(kind):
                 tags = index_tags(key, "bank", kind, Secret(one[kind]))
-                found |= {(bytes.fromhex(tag), handle.tobytes()) for tag in (tags[:1] if "+" not in one[kind] else tags[::13])}
+                found |= {
+                    (bytes.fromhex(tag), handle.tobytes())
+                    for tag in (tags[:1] if "+" not in one[kind] else tags[::13])
+                }
     return sorted(found)
 
 
@@ -53,7 +58,9 @@ def test_it_is_off_unless_it_is_asked_for(ullage, context: Context, tmp_path: Pa
     assert "no list here, so a look-up has two answers" in ullage("check").stdout
 
 
-def test_load_writes_a_pair_for_each_value_that_may_be_typed(ullage, context: Context, tmp_path: Path) -> None:
+def test_load_writes_a_pair_for_each_value_that_may_be_typed(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     people = [*BANK, customer(11, phone=BANK[0]["phone"])]
     export = write(tmp_path / "export.csv", people)
     done = ullage("watchlist", "load", export, "--tenant", "bank", "--enrolled")
@@ -68,17 +75,38 @@ def test_load_writes_a_pair_for_each_value_that_may_be_typed(ullage, context: Co
 
 
 def test_a_plus_tag_is_recorded_both_ways(ullage, context: Context, tmp_path: Path) -> None:
-    export = write(tmp_path / "export.csv", [{"customer_ref": "C1", "email": "li+shop@example.com"}])
+    export = write(
+        tmp_path / "export.csv", [{"customer_ref": "C1", "email": "li+shop@example.com"}]
+    )
     ullage("watchlist", "load", export, "--tenant", "bank", "--enrolled")
-    key, opened = context.keys.read("bank/index-1.key"), VerifiedList(path_of(context.data, "bank"), context.keys, "bank")
-    asked = {m: index_tags(key, "bank", "email", Secret(f"{m}@example.com")) for m in ("li+shop", "li", "li+x", "wang")}
-    found = {mail: any(opened.has(bytes.fromhex(tag)) for tag in tags) for mail, tags in asked.items()}
+    key, opened = (
+        context.keys.read("bank/index-1.key"),
+        VerifiedList(path_of(context.data, "bank"), context.keys, "bank"),
+    )
+    asked = {
+        m: index_tags(key, "bank", "email", Secret(f"{m}@example.com"))
+        for m in ("li+shop", "li", "li+x", "wang")
+    }
+    found = {
+        mail: any(opened.has(bytes.fromhex(tag)) for tag in tags) for mail, tags in asked.items()
+    }
     assert found == {"li+shop": True, "li": True, "li+x": True, "wang": False}
 
 
-def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(ullage, context: Context, tmp_path: Path) -> None:
+def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     out, search = tmp_path / "out", Context(tmp_path / "search")
-    done = ullage("watchlist", "build", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--out", out, "--enrolled")
+    done = ullage(
+        "watchlist",
+        "build",
+        write(tmp_path / "export.csv", BANK),
+        "--tenant",
+        "bank",
+        "--out",
+        out,
+        "--enrolled",
+    )
     assert "to search, into its folder enrolled" in done.stdout
     list(setup.initialise(search))
     path = path_of(search.data, "bank")
@@ -88,46 +116,91 @@ def test_a_list_that_was_built_apart_serves_a_host_with_two_keys(ullage, context
     for name in ("index-1.key", "verify.pub"):
         shutil.copy(context.keys.root / "bank" / name, search.keys.root / "bank")
     assert pairs(search) == expected(context, BANK)
-    assert sorted(p.name for p in out.iterdir()) == ["bank.enrolled", "bank.subjects", "bank.watchlist"]
-    ullage("watchlist", "build", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--out", out)
+    assert sorted(p.name for p in out.iterdir()) == [
+        "bank.enrolled",
+        "bank.subjects",
+        "bank.watchlist",
+    ]
+    ullage(
+        "watchlist", "build", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--out", out
+    )
     assert sorted(p.name for p in out.iterdir()) == ["bank.subjects", "bank.watchlist"]
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_days_changes_leave_the_list_as_a_new_one_would_be(ullage, context: Context, tmp_path: Path, apart: bool) -> None:
+def test_a_days_changes_leave_the_list_as_a_new_one_would_be(
+    ullage, context: Context, tmp_path: Path, apart: bool
+) -> None:
     people, out = [customer(n) for n in range(300)], tmp_path / "out"
-    how, path = (("--out", out), out / "bank.enrolled") if apart else ((), path_of(context.data, "bank"))
+    how, path = (
+        (("--out", out), out / "bank.enrolled") if apart else ((), path_of(context.data, "bank"))
+    )
     export = write(tmp_path / "export.csv", people)
-    ullage("watchlist", "build" if apart else "load", export, "--tenant", "bank", "--enrolled", *how)
-    for came, went in (([customer(400), customer(7, phone="15400000777")], [{"customer_ref": "C000004"}]),
-                       ([customer(401), customer(4)], [{"customer_ref": "C000007", "phone": people[7]["phone"]}])):  # fmt: skip
+    ullage(
+        "watchlist", "build" if apart else "load", export, "--tenant", "bank", "--enrolled", *how
+    )
+    for came, went in (
+        ([customer(400), customer(7, phone="15400000777")], [{"customer_ref": "C000004"}]),
+        ([customer(401), customer(4)], [{"customer_ref": "C000007", "phone": people[7]["phone"]}]),
+    ):
         files = write(tmp_path / "came.csv", came), "--remove", write(tmp_path / "went.csv", went)
         assert ullage("watchlist", "update", *files, "--tenant", "bank", *how).exit_code == 0
-    now = [*(one for one in people if one["customer_ref"] != "C000007"), customer(400), customer(401)]
+    now = [
+        *(one for one in people if one["customer_ref"] != "C000007"),
+        customer(400),
+        customer(401),
+    ]
     now.append(customer(7, phone="15400000777"))
     assert pairs(context, path) == expected(context, now)
 
 
 def test_an_erased_customer_is_recorded_no_more(ullage, context: Context, tmp_path: Path) -> None:
-    ullage("watchlist", "load", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--enrolled")
+    ullage(
+        "watchlist", "load", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--enrolled"
+    )
     [handle] = handles(context.keys, "bank", [BANK[3]["customer_ref"]])
-    done = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle.tobytes().hex())
+    done = ullage(
+        "erase",
+        "--case",
+        "C-1",
+        "--reason",
+        "asked",
+        "--tenant",
+        "bank",
+        "--subject",
+        handle.tobytes().hex(),
+    )
     assert done.exit_code == 0
     kept = [one for one in BANK if one is not BANK[3]]
     assert sorted(set(pairs(context))) == expected(context, kept)
     assert handle.tobytes() not in path_of(context.data, "bank").read_bytes()
-    (context.data / "watchlists" / "bank" / "1.watchlist").unlink()  # a host that has this list alone
+    # a host that has this list alone
+    (context.data / "watchlists" / "bank" / "1.watchlist").unlink()
     (context.keys.root / "bank" / "match-1.key").unlink()
     [other] = handles(context.keys, "bank", [BANK[4]["customer_ref"]])
     assert (
-        ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", other.tobytes().hex()).exit_code
+        ullage(
+            "erase",
+            "--case",
+            "C-1",
+            "--reason",
+            "asked",
+            "--tenant",
+            "bank",
+            "--subject",
+            other.tobytes().hex(),
+        ).exit_code
         == 0
     )
-    refused = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", "ab")
+    refused = ullage(
+        "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", "ab"
+    )
     assert "32 hexadecimal digits" in str(refused.exception)
 
 
-def test_a_load_that_fails_leaves_the_list_as_it_was(ullage, context: Context, tmp_path: Path) -> None:
+def test_a_load_that_fails_leaves_the_list_as_it_was(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     control = tmp_path / "totals"
     control.write_text("rows 999\n")
     export = write(tmp_path / "export.csv", BANK)
@@ -141,14 +214,22 @@ def test_a_load_that_fails_leaves_the_list_as_it_was(ullage, context: Context, t
 
 
 @pytest.mark.parametrize("command", [("check",), ("watchlist", "show")])
-def test_a_damaged_list_is_said_in_one_line(ullage, context: Context, tmp_path: Path, command: tuple[str, ...]) -> None:
-    ullage("watchlist", "load", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--enrolled")
+def test_a_damaged_list_is_said_in_one_line(
+    ullage, context: Context, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    ullage(
+        "watchlist", "load", write(tmp_path / "export.csv", BANK), "--tenant", "bank", "--enrolled"
+    )
     path = path_of(context.data, "bank")
     content = bytearray(path.read_bytes())
     content[4100 if command == ("check",) else 60] ^= 4
     path.write_bytes(content)
     done = ullage(*command)
     assert done.exit_code != 0
-    said = [line for line in f"{done.stdout}\n{done.stderr}\n{done.exception or ''}".splitlines() if "bank.enrolled" in line]
+    said = [
+        line
+        for line in f"{done.stdout}\n{done.stderr}\n{done.exception or ''}".splitlines()
+        if "bank.enrolled" in line
+    ]
     assert len(said) == 1
     assert command == ("check",) or isinstance(done.exception, ConfigError | SystemExit)

@@ -1,4 +1,6 @@
-"""The watchlist's file: look-ups as a plain dictionary would give them; nothing damaged or foreign is read."""
+"""The watchlist's file: look-ups as a plain dictionary would give them; nothing damaged or
+foreign is read.
+"""
 
 import io
 import json
@@ -14,15 +16,25 @@ from hypothesis import strategies as st
 
 from matcher.watchlist import Watchlist
 from matcher.watchlist.build import index_entries, number_customers
-from matcher.watchlist.file import ALGORITHM, VERSION, WatchlistHeader, marks, sizes_for, upper, write
+from matcher.watchlist.file import (
+    ALGORITHM,
+    VERSION,
+    WatchlistHeader,
+    marks,
+    sizes_for,
+    upper,
+    write,
+)
 from matcher.watchlist.runs import Runs
 from ullage.errors import ConfigError, CorruptError
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key()
 HEADER = WatchlistHeader(
-    version=VERSION, algorithm=ALGORITHM, tenant="bank", epoch=1, created="2026-01-01T00:00:00+00:00",
-    expires="2027-01-01T00:00:00+00:00", kinds=(("phone", "plain"), ("phone", "md5")), counts=(7, 0),
+    version=VERSION, algorithm=ALGORITHM, tenant="bank", epoch=1,
+    created="2026-01-01T00:00:00+00:00",
+    expires="2027-01-01T00:00:00+00:00", kinds=(("phone", "plain"), ("phone", "md5")),
+    counts=(7, 0),
     digested=("phone",), key_check="00",
 )  # fmt: skip
 
@@ -30,11 +42,19 @@ HEADER = WatchlistHeader(
 def made(path: Path, entries: list[tuple[bytes, int]], **changes) -> Watchlist:
     """A watchlist of (tag, customer number) entries."""
     tags = np.frombuffer(b"".join(tag for tag, _ in entries), np.uint8).reshape(-1, 16)
-    owner = np.frombuffer(b"".join(n.to_bytes(16, "big") for _, n in entries), np.uint8).reshape(-1, 16)
-    runs, customers, rows = Runs(path.parent), Runs(path.parent), np.arange(len(entries), dtype=np.uint32)
+    owner = np.frombuffer(b"".join(n.to_bytes(16, "big") for _, n in entries), np.uint8).reshape(
+        -1, 16
+    )
+    runs, customers, rows = (
+        Runs(path.parent),
+        Runs(path.parent),
+        np.arange(len(entries), dtype=np.uint32),
+    )
     runs.add(tags, rows)
     customers.add(owner, rows)
-    parts = {name: io.BytesIO() for name in ("high", "low", "subject", "bitmap", "directory", "handle")}
+    parts = {
+        name: io.BytesIO() for name in ("high", "low", "subject", "bitmap", "directory", "handle")
+    }
     row_of, subjects = number_customers(customers, len(entries), parts["handle"])
     bits = sizes_for(len(entries))
     count = index_entries(runs, row_of, bits, parts)
@@ -47,7 +67,9 @@ def made(path: Path, entries: list[tuple[bytes, int]], **changes) -> Watchlist:
 def looked_up(watchlist: Watchlist, asked: list[bytes]) -> list[tuple[int, int]]:
     tags = np.frombuffer(b"".join(asked), np.uint8).reshape(-1, 16)
     hits, subjects = watchlist.look_up(tags)
-    return sorted((int(h), int(watchlist.handle(int(s)), 16)) for h, s in zip(hits, subjects, strict=True))
+    return sorted(
+        (int(h), int(watchlist.handle(int(s)), 16)) for h, s in zip(hits, subjects, strict=True)
+    )
 
 
 TAGS = st.binary(min_size=16, max_size=16) | st.tuples(
@@ -55,14 +77,19 @@ TAGS = st.binary(min_size=16, max_size=16) | st.tuples(
 ).map(b"".join)
 
 
-@given(st.lists(st.tuples(TAGS, st.integers(0, 5)), min_size=1, max_size=40), st.lists(TAGS, max_size=10))
+@given(
+    st.lists(st.tuples(TAGS, st.integers(0, 5)), min_size=1, max_size=40),
+    st.lists(TAGS, max_size=10),
+)
 def test_a_look_up_gives_what_a_dictionary_gives(tmp_path_factory, entries, others) -> None:
     watchlist = made(tmp_path_factory.mktemp("w") / "a.watchlist", entries)
     asked = [tag for tag, _ in entries] + others
     held: dict[bytes, set[int]] = {}
     for tag, number in entries:
         held.setdefault(tag, set()).add(number)
-    assert looked_up(watchlist, asked) == sorted((i, n) for i, tag in enumerate(asked) for n in held.get(tag, ()))
+    assert looked_up(watchlist, asked) == sorted(
+        (i, n) for i, tag in enumerate(asked) for n in held.get(tag, ())
+    )
     watchlist.check()
 
 
@@ -84,7 +111,9 @@ def test_a_hundred_thousand_entries(tmp_path: Path) -> None:
 def test_a_tag_has_two_marks_in_a_word(highs: list[int], bitmap: int) -> None:
     high = np.array(highs, np.uint64)
     one = [1 << (n >> (64 - bitmap)) % 64 for n in highs]
-    assert marks(high, bitmap).tolist() == [mark | 1 << n % 64 for mark, n in zip(one, highs, strict=True)]
+    assert marks(high, bitmap).tolist() == [
+        mark | 1 << n % 64 for mark, n in zip(one, highs, strict=True)
+    ]
 
 
 def test_few_tags_that_are_not_there_pass_the_bitmap(tmp_path: Path) -> None:
@@ -122,10 +151,17 @@ def whole(tmp_path: Path) -> bytes:
 def test_any_flipped_byte_is_seen(tmp_path: Path, whole: bytes) -> None:
     chance = random.Random(11)
     header_end = whole.index(b"}") + 64
-    places = [*range(12), *range(header_end, header_end + 72), len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(60))]
+    places = [
+        *range(12),
+        *range(header_end, header_end + 72),
+        len(whole) - 1,
+        *(chance.randrange(len(whole)) for _ in range(60)),
+    ]
     path = tmp_path / "bad.watchlist"
     for place in places:
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << chance.randrange(8))]) + whole[place + 1 :])
+        path.write_bytes(
+            whole[:place] + bytes([whole[place] ^ (1 << chance.randrange(8))]) + whole[place + 1 :]
+        )
         with pytest.raises((ConfigError, CorruptError)):
             opened(path)
 
@@ -133,7 +169,16 @@ def test_any_flipped_byte_is_seen(tmp_path: Path, whole: bytes) -> None:
 def test_any_truncation_and_any_addition_is_seen(tmp_path: Path, whole: bytes) -> None:
     chance = random.Random(13)
     path = tmp_path / "bad.watchlist"
-    for length in [0, 1, 8, 11, 12, 13, len(whole) - 1, *(chance.randrange(len(whole)) for _ in range(20))]:
+    for length in [
+        0,
+        1,
+        8,
+        11,
+        12,
+        13,
+        len(whole) - 1,
+        *(chance.randrange(len(whole)) for _ in range(20)),
+    ]:
         path.write_bytes(whole[:length])
         with pytest.raises((ConfigError, CorruptError)):
             opened(path)
@@ -150,11 +195,15 @@ def test_another_signer_is_refused(tmp_path: Path, whole: bytes) -> None:
 
 @pytest.mark.parametrize("changes", [{"version": 0}, {"version": 5}, {"algorithm": "sm4-cmac"}])
 def test_what_another_version_wrote_is_refused_and_said_so(tmp_path: Path, changes: dict) -> None:
-    with pytest.raises(ConfigError, match=f"has version {changes.get('version', VERSION)}, .* build it again"):
+    with pytest.raises(
+        ConfigError, match=f"has version {changes.get('version', VERSION)}, .* build it again"
+    ):
         made(tmp_path / "a.watchlist", [(bytes(16), 1)], **changes)
 
 
-@pytest.mark.parametrize("said", [{"version": 15400000001}, {"version": "15400000001"}, {"algorithm": "15400000001"}])
+@pytest.mark.parametrize(
+    "said", [{"version": 15400000001}, {"version": "15400000001"}, {"algorithm": "15400000001"}]
+)
 def test_a_head_that_nobody_signed_is_not_repeated(tmp_path: Path, said: dict) -> None:
     head = json.dumps({"version": VERSION, "algorithm": ALGORITHM, **said}).encode()
     with pytest.raises(ConfigError, match="build it again") as raised:

@@ -13,11 +13,18 @@ from ullage.lookup.values import DIGESTED, written_forms
 def forms(kind: str, *values: str, digested: bool = True) -> list[tuple[str, int, str]]:
     texts = Texts.of([value.encode() for value in values])
     made = enrolled(kind, texts, digested)
-    return [(form, int(row), text) for form, rows, taken in made for row, text in zip(rows, taken.strings(), strict=True)]
+    return [
+        (form, int(row), text)
+        for form, rows, taken in made
+        for row, text in zip(rows, taken.strings(), strict=True)
+    ]
 
 
 def digests(value: str, row: int = 0) -> set[tuple[str, int, str]]:
-    made = {(form, row, hashlib.new(form, value.encode()).hexdigest()) for form in ("md5", "sha1", "sha256")}
+    made = {
+        (form, row, hashlib.new(form, value.encode()).hexdigest())
+        for form in ("md5", "sha1", "sha256")
+    }
     return made | {("md5", row, hashlib.md5(value.encode()).hexdigest()[8:24])}
 
 
@@ -36,7 +43,8 @@ def test_a_phone_number_in_every_form() -> None:
 def test_a_resident_id_in_every_form() -> None:
     made = forms("resident_id", "11010519491231002X")
     assert set(made) == {
-        ("plain", 0, "11010519491231002X"), ("masked", 0, "1101**********002X"), ("masked", 0, "110105********002X"),
+        ("plain", 0, "11010519491231002X"), ("masked", 0, "1101**********002X"),
+        ("masked", 0, "110105********002X"),
         *digests("11010519491231002X"),
     }  # fmt: skip
     assert len(made) == entries_of("resident_id", digested=True)
@@ -45,7 +53,8 @@ def test_a_resident_id_in_every_form() -> None:
 def test_an_address_with_a_plus_tag_is_enrolled_without_it_too() -> None:
     made = forms("email", "a@example.com", "b+x@example.com")
     assert set(made) == {
-        ("plain", 0, "a@example.com"), ("plain", 1, "b+x@example.com"), ("plain", 1, "b@example.com"),
+        ("plain", 0, "a@example.com"), ("plain", 1, "b+x@example.com"),
+        ("plain", 1, "b@example.com"),
         *digests("a@example.com"), *digests("b+x@example.com", 1), *digests("b@example.com", 1),
     }  # fmt: skip
 
@@ -57,7 +66,10 @@ def test_others_are_enrolled_as_they_are(kind: str) -> None:
 
 
 def test_without_digests_and_without_values() -> None:
-    assert {form for form, *_ in forms("phone", "13800138000", digested=False)} == {"plain", "masked"}
+    assert {form for form, *_ in forms("phone", "13800138000", digested=False)} == {
+        "plain",
+        "masked",
+    }
     assert forms("phone") == []
 
 
@@ -75,14 +87,26 @@ def test_masks_are_those_that_are_searched_for() -> None:
         ("resident_id", "11010519491231002X", {"1101**********002X", "110105********002X"}),
         ("card", "6200000000000005", set()),
     ):
-        assert {text for form, _, text in forms(kind, value, digested=False) if form == masked_value.FORM} == masks
-        assert {candidate.normal for mask in masks for candidate in masked_value.find(mask)} == masks
+        assert {
+            text
+            for form, _, text in forms(kind, value, digested=False)
+            if form == masked_value.FORM
+        } == masks
+        assert {
+            candidate.normal for mask in masks for candidate in masked_value.find(mask)
+        } == masks
 
 
 EACH = sorted({(kind.name, normal) for kind in kinds().values() for _, normal in kind.examples})
 
 
-@pytest.mark.parametrize(("kind", "value"), [*EACH, ("phone", "+85291234567"), ("email", "b+x@example.com")])
+@pytest.mark.parametrize(
+    ("kind", "value"), [*EACH, ("phone", "+85291234567"), ("email", "b+x@example.com")]
+)
 def test_a_look_up_asks_for_all_that_is_enrolled_but_masks(kind: str, value: str) -> None:
-    made = {(form, text) for form, _, text in forms(kind, value, digested=kind in DIGESTED) if form != masked_value.FORM}
+    made = {
+        (form, text)
+        for form, _, text in forms(kind, value, digested=kind in DIGESTED)
+        if form != masked_value.FORM
+    }
     assert set(written_forms(kind, value)) == made

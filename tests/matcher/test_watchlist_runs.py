@@ -35,9 +35,13 @@ def read(runs: Runs, renumbered: np.ndarray | None = None) -> list[tuple[bytes, 
     return found
 
 
-@pytest.mark.parametrize(("run", "at_once"), [(10**9, 10**9), (700, 10**9), (700, 100), (10**9, 1), (1, 1)])
+@pytest.mark.parametrize(
+    ("run", "at_once"), [(10**9, 10**9), (700, 10**9), (700, 100), (10**9, 1), (1, 1)]
+)
 @pytest.mark.parametrize("distinct", [0, 3])
-def test_any_run_length_and_any_step(tmp_path: Path, monkeypatch, run: int, at_once: int, distinct: int) -> None:
+def test_any_run_length_and_any_step(
+    tmp_path: Path, monkeypatch, run: int, at_once: int, distinct: int
+) -> None:
     monkeypatch.setattr(module, "RUN", run)
     monkeypatch.setattr(module, "AT_ONCE", at_once)
     tags, numbers = some(3000, distinct)
@@ -79,7 +83,9 @@ def test_fresh_rows_differ_from_the_one_before() -> None:
     assert fresh(np.empty(0)).tolist() == []
 
 
-def test_more_than_a_list_can_number_is_refused_and_not_cut_off(tmp_path: Path, monkeypatch) -> None:
+def test_more_than_a_list_can_number_is_refused_and_not_cut_off(
+    tmp_path: Path, monkeypatch
+) -> None:
     monkeypatch.setattr(module, "MOST", 1000)
     runs, (tags, numbers) = Runs(tmp_path), some(1001)
     runs.add(tags[:1000], numbers[:1000])

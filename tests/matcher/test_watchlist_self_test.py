@@ -1,4 +1,6 @@
-"""Each list holds an entry of nobody that must be found whenever the list is opened: a look-up that finds nothing is noticed."""
+"""Each list holds an entry of nobody that must be found whenever the list is opened: a look-up
+that finds nothing is noticed.
+"""
 
 import re
 import shutil
@@ -32,10 +34,14 @@ def header_of(context: Context, suffix: str = installation.SUFFIX):
 def updated(ullage: Callable[..., Result], context: Context, *customers: dict[str, str]) -> None:
     (context.data / "building").mkdir(exist_ok=True)
     (context.data / "more.csv").write_text(listed(customers), encoding="utf-8")
-    assert ullage("watchlist", "update", context.data / "more.csv", "--tenant", "bank").exit_code == 0
+    assert (
+        ullage("watchlist", "update", context.data / "more.csv", "--tenant", "bank").exit_code == 0
+    )
 
 
-def test_it_is_in_every_list_and_counts_as_no_customer(bank: Context, ullage: Callable[..., Result]) -> None:
+def test_it_is_in_every_list_and_counts_as_no_customer(
+    bank: Context, ullage: Callable[..., Result]
+) -> None:
     header = header_of(bank)
     assert header.self_test == SELF_TEST_HANDLE.hex()
     assert (header.customers, header.subjects, header.enrolled) == (10, 11, header.entries - 1)
@@ -54,18 +60,28 @@ def test_what_is_said_of_a_list_that_is_loaded_leaves_it_out(context: Context) -
 
 
 def test_a_text_with_its_value_is_of_no_concern(bank: Context) -> None:
-    assert findings(build_matcher(bank), [capture(body=SELF_TEST[2].encode())], bank.clock.now()) == []
+    assert (
+        findings(build_matcher(bank), [capture(body=SELF_TEST[2].encode())], bank.clock.now()) == []
+    )
 
 
-def test_a_look_up_that_finds_nothing_is_refused_at_load(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_up_that_finds_nothing_is_refused_at_load(
+    bank: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Index, "in_bitmap", lambda self, high: np.empty(0, np.int64))
-    with pytest.raises(CorruptError, match=r"1\.watchlist does not find its own self-test entry: install it again"):
+    with pytest.raises(
+        CorruptError, match=r"1\.watchlist does not find its own self-test entry: install it again"
+    ):
         installation.load(bank)
 
 
-def test_a_handle_that_is_anothers_is_refused_at_load(bank: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handle_that_is_anothers_is_refused_at_load(
+    bank: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = Index.handles
-    monkeypatch.setattr(Index, "handles", lambda self, subjects: real(self, np.maximum(subjects - 1, 0)))
+    monkeypatch.setattr(
+        Index, "handles", lambda self, subjects: real(self, np.maximum(subjects - 1, 0))
+    )
     with pytest.raises(CorruptError, match="self-test"):
         installation.load(bank)
 
@@ -81,14 +97,20 @@ def test_tags_that_are_made_otherwise_than_at_the_build_are_refused_at_load(
         installation.load(bank)
 
 
-def test_a_list_that_lacks_it_and_says_that_it_has_it_is_refused(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Builder, "_add_self_test", lambda self, entries, customers: np.zeros(0, np.uint32))
+def test_a_list_that_lacks_it_and_says_that_it_has_it_is_refused(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        Builder, "_add_self_test", lambda self, entries, customers: np.zeros(0, np.uint32)
+    )
     enrol(context, "bank", [customer(n) for n in range(3)])
     with pytest.raises(CorruptError, match="self-test"):
         installation.load(context)
 
 
-def test_a_days_changes_have_their_own(bank: Context, ullage: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_days_changes_have_their_own(
+    bank: Context, ullage: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
     updated(ullage, bank, customer(10), customer(11))
     updated(ullage, bank, customer(12))
     header = header_of(bank, installation.DELTA)
@@ -98,26 +120,52 @@ def test_a_days_changes_have_their_own(bank: Context, ullage: Callable[..., Resu
     assert f"{sum(header.counts)} entries came" in ullage("watchlist", "show").output
     real = Index.look_up
     nothing = np.empty(0, np.int64)
-    monkeypatch.setattr(Index, "look_up", lambda self, tags: (nothing, nothing) if self.header.base else real(self, tags))
+    monkeypatch.setattr(
+        Index,
+        "look_up",
+        lambda self, tags: (nothing, nothing) if self.header.base else real(self, tags),
+    )
     with pytest.raises(CorruptError, match=r"1\.delta does not find"):
         installation.load(bank)
 
 
-def test_erasing_spares_it_and_erasing_it_is_refused(bank: Context, ullage: Callable[..., Result]) -> None:
+def test_erasing_spares_it_and_erasing_it_is_refused(
+    bank: Context, ullage: Callable[..., Result]
+) -> None:
     updated(ullage, bank, customer(10))
     [lists] = installation.load(bank)
     for handle in lists.epochs[0].list.handles(np.arange(11)):
-        done = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle)
-        assert re.search("watchlists: [1-9][0-9]* removed", done.output) or handle == SELF_TEST_HANDLE.hex()
+        done = ullage(
+            "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", handle
+        )
+        assert (
+            re.search("watchlists: [1-9][0-9]* removed", done.output)
+            or handle == SELF_TEST_HANDLE.hex()
+        )
         installation.load(bank)
-    refused = ullage("erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", SELF_TEST_HANDLE.hex())
+    refused = ullage(
+        "erase",
+        "--case",
+        "C-1",
+        "--reason",
+        "asked",
+        "--tenant",
+        "bank",
+        "--subject",
+        SELF_TEST_HANDLE.hex(),
+    )
     assert isinstance(refused.exception, ConfigError)
     assert "self-test entry" in str(refused.exception)
 
 
-def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Context, ullage: Callable[..., Result]) -> None:
+def test_the_header_tells_another_index_key_and_another_key_of_handles(
+    bank: Context, ullage: Callable[..., Result]
+) -> None:
     load = {"index-1.key": (), "handle.key": (bank.data / "bank.csv", "--tenant", "bank")}
-    held = {name: (bank.keys.root / "bank" / name).read_bytes() for name in ("index-1.key", "handle.key")}
+    held = {
+        name: (bank.keys.root / "bank" / name).read_bytes()
+        for name in ("index-1.key", "handle.key")
+    }
     for name, key in held.items():
         path = bank.keys.root / "bank" / name
         bank.inventory.strike(f"keys/bank/{name}")
@@ -131,7 +179,9 @@ def test_the_header_tells_another_index_key_and_another_key_of_handles(bank: Con
     installation.load(bank)
 
 
-def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_builder_has(context: Context, tmp_path: Path) -> None:
+def test_a_list_built_elsewhere_is_installed_without_the_keys_that_only_the_builder_has(
+    context: Context, tmp_path: Path
+) -> None:
     enrol(context, "bank", [customer(1)])
     there = Context(tmp_path / "there", context.clock)
     (there.keys.root / "bank").mkdir(parents=True, mode=0o700)

@@ -15,7 +15,11 @@ PEOPLE = [customer(n) for n in range(3)]
 def read(path: Path, **mapping: str) -> list[tuple[int, str, dict[str, str]]]:
     """(line, reference, cells by kind) of each row."""
     return [
-        (line, batch.references.strings()[i], {column.kind: column.cells.strings()[i] for column in batch.columns})
+        (
+            line,
+            batch.references.strings()[i],
+            {column.kind: column.cells.strings()[i] for column in batch.columns},
+        )
         for batch in Source(path, mapping).batches()
         for i, line in enumerate(batch.lines)
     ]
@@ -45,7 +49,14 @@ def test_parquet_with_numbers_dates_and_gaps(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
-    table = pyarrow.table({"x": [1, 2], "tel": [13800138000, None], "customer_ref": [7, 8], "card": [None, "6200000000000005"]})
+    table = pyarrow.table(
+        {
+            "x": [1, 2],
+            "tel": [13800138000, None],
+            "customer_ref": [7, 8],
+            "card": [None, "6200000000000005"],
+        }
+    )
     parquet.write_table(table, tmp_path / "list.parquet")
     assert read(tmp_path / "list.parquet", tel="phone") == [
         (1, "7", {"phone": "13800138000", "card": ""}),
@@ -56,14 +67,21 @@ def test_parquet_with_numbers_dates_and_gaps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> None:
     kinds = {
-        "name": ["姓名"], "phone": ["电话", "手机", "手机号", "手机号码"], "resident_id": ["身份证", "身份证号", "证件号码"],
-        "card": ["卡号", "银行卡号"], "email": ["邮箱", "电子邮箱"], "wechat": ["微信"], "qq": ["QQ"],
+        "name": ["姓名"], "phone": ["电话", "手机", "手机号", "手机号码"],
+        "resident_id": ["身份证", "身份证号", "证件号码"],
+        "card": ["卡号", "银行卡号"], "email": ["邮箱", "电子邮箱"], "wechat": ["微信"],
+        "qq": ["QQ"],
     }  # fmt: skip
     words = [word for own in kinds.values() for word in own]
-    path = put(tmp_path, (",".join(["编号", *words]) + "\n" + "C1" + ",x" * len(words) + "\n").encode(encoding))
+    path = put(
+        tmp_path,
+        (",".join(["编号", *words]) + "\n" + "C1" + ",x" * len(words) + "\n").encode(encoding),
+    )
     [batch] = Source(path, {}).batches()
     assert batch.references.strings() == ["C1"]
-    assert [(c.kind, c.name) for c in batch.columns] == [(kind, word) for kind, own in kinds.items() for word in own]
+    assert [(c.kind, c.name) for c in batch.columns] == [
+        (kind, word) for kind, own in kinds.items() for word in own
+    ]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +95,9 @@ def test_a_header_in_chinese_maps_by_itself(tmp_path: Path, encoding: str) -> No
         ("编号,客户号,手机", {"编号": "customer_ref"}, 0),
     ],
 )
-def test_of_several_columns_of_references_one_is_read(tmp_path: Path, header: str, mapping: dict[str, str], column: int) -> None:
+def test_of_several_columns_of_references_one_is_read(
+    tmp_path: Path, header: str, mapping: dict[str, str], column: int
+) -> None:
     [batch] = Source(put(tmp_path, f"{header}\n0,1,2\n".encode()), mapping).batches()
     assert batch.references.strings() == [str(column)]
 
@@ -88,9 +108,17 @@ def test_a_column_that_is_mapped_to_a_dash_is_left_out(tmp_path: Path) -> None:
 
 
 def test_columns_that_were_passed_over_and_may_hold_something_are_known(tmp_path: Path) -> None:
-    source = Source(put(tmp_path, "客户号,手机,mobile,手机号2,账号,备注,idcrad_no\nC1,1,2,3,4,5,6\n".encode()), {})
+    source = Source(
+        put(tmp_path, "客户号,手机,mobile,手机号2,账号,备注,idcrad_no\nC1,1,2,3,4,5,6\n".encode()),
+        {},
+    )
     list(source.batches())
-    assert source.suggestions == {"mobile": "phone", "手机号2": "phone", "账号": "card", "idcrad_no": "resident_id"}
+    assert source.suggestions == {
+        "mobile": "phone",
+        "手机号2": "phone",
+        "账号": "card",
+        "idcrad_no": "resident_id",
+    }
 
 
 def test_lines_are_counted_over_blank_lines_and_quoted_line_ends(tmp_path: Path) -> None:
@@ -101,7 +129,10 @@ def test_lines_are_counted_over_blank_lines_and_quoted_line_ends(tmp_path: Path)
 def test_two_columns_of_one_kind_are_both_read(tmp_path: Path) -> None:
     path = put(tmp_path, b"customer_ref,phone,tel\nC1,1,2\n")
     [batch] = Source(path, {"tel": "phone"}).batches()
-    assert [(c.kind, c.name, c.cells.strings()) for c in batch.columns] == [("phone", "phone", ["1"]), ("phone", "tel", ["2"])]
+    assert [(c.kind, c.name, c.cells.strings()) for c in batch.columns] == [
+        ("phone", "phone", ["1"]),
+        ("phone", "tel", ["2"]),
+    ]
 
 
 def test_a_long_list_comes_in_batches_with_the_right_lines(tmp_path: Path) -> None:
@@ -118,21 +149,42 @@ SECRET = "13800138000"
 FAULTS = {
     "empty": (b"", "is empty"),
     "no reference": (b"phone\n13800138000\n", "line 1: no column customer_ref"),
-    "reference called otherwise": (b"custno,phone\n1,13800138000\n", "name it with --map custno=customer_ref"),
-    "identifier called otherwise": (b"customer_ref,mobile\n1,13800138000\n", "name one with --map mobile=phone"),
+    "reference called otherwise": (
+        b"custno,phone\n1,13800138000\n",
+        "name it with --map custno=customer_ref",
+    ),
+    "identifier called otherwise": (
+        b"customer_ref,mobile\n1,13800138000\n",
+        "name one with --map mobile=phone",
+    ),
     "no identifier": (b"customer_ref,name\n1,13800138000\n", "line 1: no identifier column"),
-    "two references": (b"customer_ref,customer_ref,phone\n1,2,3\n", "line 1: more than one column is customer_ref"),
+    "two references": (
+        b"customer_ref,customer_ref,phone\n1,2,3\n",
+        "line 1: more than one column is customer_ref",
+    ),
     "headless": (b"13800138000,C1\n13800138000,C2\n", "line 1 has values and no names of columns"),
     "ragged": (b"customer_ref,phone\nC1,1\n\nC2,13800138000,x\n", "line 4: 3 columns instead of 2"),
-    "quotes": (b'customer_ref,phone\nC1,1\nC2,"13800138000"x\n', "line 3 cannot be read: no row of CSV"),
-    "open quote": (b'customer_ref,phone\nC1,"13800138000\n', "line 2 cannot be read: no row of CSV"),
+    "quotes": (
+        b'customer_ref,phone\nC1,1\nC2,"13800138000"x\n',
+        "line 3 cannot be read: no row of CSV",
+    ),
+    "open quote": (
+        b'customer_ref,phone\nC1,"13800138000\n',
+        "line 2 cannot be read: no row of CSV",
+    ),
     "header": (b'customer_ref,"phone"13800138000\n', "line 1 cannot be read: no row of CSV"),
-    "bytes": (b"customer_ref,phone\nC1,13800138000\xff\xff\xff\n", "cannot be read: no text in UTF-8, UTF-16 or GB18030"),
+    "bytes": (
+        b"customer_ref,phone\nC1,13800138000\xff\xff\xff\n",
+        "cannot be read: no text in UTF-8, UTF-16 or GB18030",
+    ),
     "cut gzip": (
         gzip.compress(b"customer_ref,phone\nC1,13800138000\n" * 99)[:-20],
         "cannot be read: its gzip is damaged or cut short",
     ),
-    "bad gzip": (b"\x1f\x8b\x08\x00" + b"13800138000" * 9, "line 1 cannot be read: its gzip is damaged or cut short"),
+    "bad gzip": (
+        b"\x1f\x8b\x08\x00" + b"13800138000" * 9,
+        "line 1 cannot be read: its gzip is damaged or cut short",
+    ),
     "nul": (b"customer_ref,phone\nC1,138\x0000138000\n\x00", "line 3: 1 columns instead of 2"),
 }
 
@@ -167,14 +219,20 @@ def test_what_only_calls_itself_parquet_is_refused(tmp_path: Path) -> None:
         ({"phne": "phone"}, "no column 'phne' to map .did you mean 'phone'"),
     ],
 )
-def test_a_mapping_that_fits_nothing_is_refused(tmp_path: Path, mapping: dict[str, str], said: str) -> None:
+def test_a_mapping_that_fits_nothing_is_refused(
+    tmp_path: Path, mapping: dict[str, str], said: str
+) -> None:
     with pytest.raises(ConfigError, match=said):
         read(put(tmp_path, b"customer_ref,phone\nC1,1\n"), **mapping)
 
 
 def test_several_files_are_read_one_after_the_other_each_with_its_own_shape(tmp_path: Path) -> None:
     first = put(tmp_path, b"customer_ref,phone\nC1,1\n", "a.csv")
-    second = put(tmp_path, gzip.compress("phone|name|customer_ref\n2|张某|C2\n".encode("gb18030")), "b.csv.gz")
+    second = put(
+        tmp_path,
+        gzip.compress("phone|name|customer_ref\n2|张某|C2\n".encode("gb18030")),
+        "b.csv.gz",
+    )
     batches = list(Source([first, second], {}).batches())
     assert [(b.path.name, list(b.lines), b.references.strings()) for b in batches] == [
         ("a.csv", [2], ["C1"]), ("b.csv.gz", [2], ["C2"]),
@@ -183,15 +241,23 @@ def test_several_files_are_read_one_after_the_other_each_with_its_own_shape(tmp_
 
 
 def test_gzip_files_that_were_joined_are_read_to_the_end(tmp_path: Path) -> None:
-    path = put(tmp_path, b"".join(gzip.compress(part) for part in (b"customer_ref,phone\nC1,1\n", b"C2,2\n", b"C3,3\n")))
+    path = put(
+        tmp_path,
+        b"".join(
+            gzip.compress(part) for part in (b"customer_ref,phone\nC1,1\n", b"C2,2\n", b"C3,3\n")
+        ),
+    )
     assert [reference for _, reference, _ in read(path)] == ["C1", "C2", "C3"]
 
 
 @pytest.mark.parametrize("delimiter", ["----", "|@|", "|!|", "||", "\x01", "~", "\t"])
 def test_odd_delimiters_are_recognised(tmp_path: Path, delimiter: str) -> None:
-    body = "customer_ref,phone,name\nC1,13800138000,张某\n\nC2,13800138001,\n".replace(",", delimiter)
+    body = "customer_ref,phone,name\nC1,13800138000,张某\n\nC2,13800138001,\n".replace(
+        ",", delimiter
+    )
     assert read(put(tmp_path, body.encode())) == [
-        (2, "C1", {"phone": "13800138000", "name": "张某"}), (4, "C2", {"phone": "13800138001", "name": ""}),
+        (2, "C1", {"phone": "13800138000", "name": "张某"}),
+        (4, "C2", {"phone": "13800138001", "name": ""}),
     ]  # fmt: skip
 
 
@@ -206,16 +272,26 @@ def test_a_file_without_a_header(tmp_path: Path, delimiter: str) -> None:
     path = put(tmp_path, "C1,,13800138000\nC2,x,13800138001\n".replace(",", delimiter).encode())
     [batch] = Source(path, {}, ["customer_ref", "-", "phone"]).batches()
     assert (list(batch.lines), batch.references.strings()) == ([1, 2], ["C1", "C2"])
-    assert [(c.kind, c.cells.strings()) for c in batch.columns] == [("phone", ["13800138000", "13800138001"])]
+    assert [(c.kind, c.cells.strings()) for c in batch.columns] == [
+        ("phone", ["13800138000", "13800138001"])
+    ]
     with pytest.raises(ConfigError, match="line 1: 3 columns instead of 2"):
         list(Source(path, {}, ["customer_ref", "phone"], delimiter=delimiter).batches())
 
 
 def test_one_row_an_identifier(tmp_path: Path) -> None:
-    path = put(tmp_path, "id,what,value\nC1,phone,1\nC1,邮箱,a@example.com\nC2, phone ,2\n".encode())
+    path = put(
+        tmp_path, "id,what,value\nC1,phone,1\nC1,邮箱,a@example.com\nC2, phone ,2\n".encode()
+    )
     batches = list(Source(path, {"邮箱": "email"}, long=["id", "what", "value"]).batches())
-    seen = {b.columns[0].kind: (b.references.strings(), list(b.lines), b.columns[0].cells.strings()) for b in batches}
-    assert seen == {"phone": (["C1", "C2"], [2, 4], ["1", "2"]), "email": (["C1"], [3], ["a@example.com"])}
+    seen = {
+        b.columns[0].kind: (b.references.strings(), list(b.lines), b.columns[0].cells.strings())
+        for b in batches
+    }
+    assert seen == {
+        "phone": (["C1", "C2"], [2, 4], ["1", "2"]),
+        "email": (["C1"], [3], ["a@example.com"]),
+    }
 
 
 @pytest.mark.parametrize(
@@ -225,7 +301,9 @@ def test_one_row_an_identifier(tmp_path: Path) -> None:
         (["id", "value", "what"], "line 2: a kind that is none of"),
     ],
 )
-def test_a_long_list_that_does_not_fit_is_refused(tmp_path: Path, long: list[str], said: str) -> None:
+def test_a_long_list_that_does_not_fit_is_refused(
+    tmp_path: Path, long: list[str], said: str
+) -> None:
     path = put(tmp_path, b"id,what,value\nC1,phone,13800138000\n")
     with pytest.raises(ConfigError, match=said) as error:
         list(Source(path, {}, long=long).batches())
@@ -252,5 +330,10 @@ def test_parquet_columns_of_every_type_are_texts(tmp_path: Path) -> None:
     assert list(cells) == ["phone", "email", "name", "card"]
     for kind in ("phone", "email", "name"):
         assert cells[kind].lengths.tolist() == [11, 0, 0, 700, 6]
-        assert [cells[kind].strings()[row] for row in (0, 1, 2, 4)] == ["13800138000", "", "", "张某"]
+        assert [cells[kind].strings()[row] for row in (0, 1, 2, 4)] == [
+            "13800138000",
+            "",
+            "",
+            "张某",
+        ]
     assert cells["card"].strings() == ["1.5", "", "2.0", "3.0", "4.0"]

@@ -18,7 +18,10 @@ BODY = "customer_ref,phone,account\nC1,13800138000,7\nC2,,8\nC3,13800138001,x\n"
 def control(folder: Path, totals: str, body: str = BODY, **options) -> None:
     (folder / "control.txt").write_text(totals, encoding="utf-8")
     (folder / "list.csv").write_text(body, encoding="utf-8")
-    made, source = Control(folder / "control.txt"), Source(folder / "list.csv", {"account": "card"}, **options)
+    made, source = (
+        Control(folder / "control.txt"),
+        Source(folder / "list.csv", {"account": "card"}, **options),
+    )
     for batch in source.batches():
         made.add(batch)
     made.reconcile(source)
@@ -26,7 +29,8 @@ def control(folder: Path, totals: str, body: str = BODY, **options) -> None:
 
 @pytest.mark.parametrize(
     "totals",
-    ["rows 3", "rows=3\nphone: 2\n", "\ufeffrows,3\n\n# of today\ncustomer_ref 3\n", "phone.sum 27600276001",
+    ["rows 3", "rows=3\nphone: 2\n", "\ufeffrows,3\n\n# of today\ncustomer_ref 3\n",
+    "phone.sum 27600276001",
      "account.sum 15\naccount 3\ncard 3\ncard.sum 15"],
 )  # fmt: skip
 def test_totals_that_are_what_was_read(tmp_path: Path, totals: str) -> None:
@@ -36,14 +40,19 @@ def test_totals_that_are_what_was_read(tmp_path: Path, totals: str) -> None:
 @pytest.mark.parametrize(
     ("totals", "said"),
     [
-        ("rows 4", r"says rows 4, but 3 were read \(1 of 1 totals differ\): ask for the list again"),
+        (
+            "rows 4",
+            r"says rows 4, but 3 were read \(1 of 1 totals differ\): ask for the list again",
+        ),
         ("rows 3\nphone 3\nfax 1", r"says phone 3, but 2 were read \(2 of 3 totals differ\)"),
         ("account.sum 16", "says account.sum 16, but 15 were read"),
         ("rows three", "line 1: write NAME VALUE"),
         ("# nothing\n", "holds no totals"),
     ],
 )
-def test_totals_that_are_not_are_one_line_without_a_value(tmp_path: Path, totals: str, said: str) -> None:
+def test_totals_that_are_not_are_one_line_without_a_value(
+    tmp_path: Path, totals: str, said: str
+) -> None:
     with pytest.raises(ConfigError, match=said) as error:
         control(tmp_path, totals)
     assert "13800138" not in str(error.value)
@@ -70,7 +79,15 @@ def test_a_list_in_many_files_with_a_control_file(ullage, context: Context, tmp_
         body = listed([customer(part * 10 + n) for n in range(10)]).encode("gb18030")
         (tmp_path / f"part-{part}.csv.gz").write_bytes(gzip.compress(body))
     totals = tmp_path / "control.txt"
-    words = ["watchlist", "load", tmp_path / "part-*.csv.gz", "--tenant", "bank", "--control", totals]
+    words = [
+        "watchlist",
+        "load",
+        tmp_path / "part-*.csv.gz",
+        "--tenant",
+        "bank",
+        "--control",
+        totals,
+    ]
     totals.write_text("rows 31\nphone 30\n", encoding="utf-8")
     refused = ullage(*words)
     assert isinstance(refused.exception, ConfigError)
@@ -80,28 +97,49 @@ def test_a_list_in_many_files_with_a_control_file(ullage, context: Context, tmp_
     assert ullage(*words).stdout.startswith("bank: 30 customers, 90 identifiers")
 
 
-def test_a_list_without_header_and_one_with_a_row_an_identifier(ullage, context: Context, tmp_path: Path) -> None:
+def test_a_list_without_header_and_one_with_a_row_an_identifier(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "list.txt"
     path.write_text(f"C1;-;{phone(1)}\nC2;-;{phone(2)}\n", encoding="utf-8")
-    done = ullage("watchlist", "load", path, "--tenant", "bank", "--columns", "customer_ref,-,phone")
+    done = ullage(
+        "watchlist", "load", path, "--tenant", "bank", "--columns", "customer_ref,-,phone"
+    )
     assert done.stdout.startswith("bank: 2 customers, 2 identifiers")
     path.write_text(f"r\tk\tv\nC1\ttel\t{phone(1)}\nC1\temail\tc1@example.com\n", encoding="utf-8")
     done = ullage(
-        "watchlist", "load", path, "--tenant", "bank", "--long", "r,k,v", "--map", "tel=phone", "--delimiter", "\\t", "--shrink"
+        "watchlist",
+        "load",
+        path,
+        "--tenant",
+        "bank",
+        "--long",
+        "r,k,v",
+        "--map",
+        "tel=phone",
+        "--delimiter",
+        "\\t",
+        "--shrink",
     )
     assert done.stdout.startswith("bank: 1 customers, 2 identifiers")
     wrong = ullage("watchlist", "load", path, "--tenant", "bank", "--long", "r,k").exception
     assert "--long r,k: name three columns" in str(wrong)
-    assert "fits no file" in str(ullage("watchlist", "load", tmp_path / "*.gone", "--tenant", "bank").exception)
+    assert "fits no file" in str(
+        ullage("watchlist", "load", tmp_path / "*.gone", "--tenant", "bank").exception
+    )
 
 
-def test_many_rejects_are_shown_in_part_and_counted_by_reason(ullage, context: Context, tmp_path: Path) -> None:
+def test_many_rejects_are_shown_in_part_and_counted_by_reason(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     rows = [customer(n) for n in range(400)]
     for row in rows[:12]:
         row["phone"] = "777"
     rows[20]["email"] = "nobody"
     (tmp_path / "list.csv").write_text(listed(rows), encoding="utf-8")
-    said = ullage("watchlist", "load", tmp_path / "list.csv", "--tenant", "bank").stderr.splitlines()
+    said = ullage(
+        "watchlist", "load", tmp_path / "list.csv", "--tenant", "bank"
+    ).stderr.splitlines()
     assert said[0] == "line 2, column phone: has no such shape; left out"
     assert said[10:] == [
         "… and 3 more left out",

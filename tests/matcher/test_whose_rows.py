@@ -1,4 +1,7 @@
-"""Origin by what rows hold of a platform's own: its cards, and other platforms' names. Through the real matcher and `assess`."""
+"""Origin by what rows hold of a platform's own: its cards, and other platforms' names.
+
+Through the real matcher and `assess`.
+"""
 
 import json
 from collections.abc import Callable
@@ -23,13 +26,18 @@ STRANGERS = 5_000_000
 def card(number: int, bin_: str = OURS) -> str:
     """A card of that range."""
     digits = f"{bin_}{number:09d}"
-    doubled = sum(sum(divmod(2 * int(d), 10)) for d in digits[::-2]) + sum(int(d) for d in digits[-2::-2])
+    doubled = sum(sum(divmod(2 * int(d), 10)) for d in digits[::-2]) + sum(
+        int(d) for d in digits[-2::-2]
+    )
     return f"{digits}{-doubled % 10}"
 
 
 CUSTOMERS = [customer(n, card=card(n)) for n in range(40)]
 NO_CARDS = [customer(n) for n in range(40)]
-TABLE = f'[tenants.bank]\nbins = ["{OURS}"]\nbrands = ["青山贷", "Greenhill"]\nothers = ["速借宝", "QuickLoan"]\n'
+TABLE = (
+    f'[tenants.bank]\nbins = ["{OURS}"]\nbrands = ["青山贷", "Greenhill"]\nothers = ["速借宝",'
+    ' "QuickLoan"]\n'
+)
 
 
 @pytest.fixture
@@ -46,16 +54,28 @@ def told(ullage: Callable[..., Any], tmp_path: Path) -> Callable[[list[str]], tu
     def judged(lines: list[str]) -> tuple[str, str]:
         (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
         [tenant] = json.loads(ullage("assess", tmp_path / "list.csv", "--json").stdout)["tenants"]
-        return tenant["origin"]["verdict"], "\n".join(reason[2] for reason in tenant["origin"]["reasons"])
+        return tenant["origin"]["verdict"], "\n".join(
+            reason[2] for reason in tenant["origin"]["reasons"]
+        )
 
     return judged
 
 
-def rows(ours: int, all_: int, cards: Callable[[int], str], more: Callable[[int], str] = lambda _: "x") -> list[str]:
-    """Names, phones and cards: of customers in the first `ours` rows, of strangers in the others."""
+def rows(
+    ours: int, all_: int, cards: Callable[[int], str], more: Callable[[int], str] = lambda _: "x"
+) -> list[str]:
+    """Names, phones and cards: of customers in the first `ours` rows, of strangers in the
+    others.
+    """
     people = [(CUSTOMERS[n]["name"], phone(n)) for n in range(ours)]
-    people += [(f"李{chr(0x4E00 + n)}{chr(0x4E40 + n)}", phone(STRANGERS + 7 * n * n)) for n in range(ours, all_)]
-    return ["姓名,手机号,卡号,备注", *(f"{name},{number},{cards(n)},{more(n)}" for n, (name, number) in enumerate(people))]
+    people += [
+        (f"李{chr(0x4E00 + n)}{chr(0x4E40 + n)}", phone(STRANGERS + 7 * n * n))
+        for n in range(ours, all_)
+    ]
+    return [
+        "姓名,手机号,卡号,备注",
+        *(f"{name},{number},{cards(n)},{more(n)}" for n, (name, number) in enumerate(people)),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -64,13 +84,23 @@ def rows(ours: int, all_: int, cards: Callable[[int], str], more: Callable[[int]
         (lambda n: card(n) if n < 3 else "", "ours"),
         (lambda n: card(n) if n < 2 else "", "elsewhere"),
         (lambda n: card(n) if n < 3 else card(n, THEIRS) if n < 6 else "", "ours"),
-        (lambda n: card(n) if n < 3 else card(n, THEIRS) if n < 7 else "", "elsewhere"),  # a shop's: cards of every bank
+        # a shop's: cards of every bank
+        (lambda n: card(n) if n < 3 else card(n, THEIRS) if n < 7 else "", "elsewhere"),
         (lambda n: card(0) if n < 6 else "", "elsewhere"),
         (lambda n: " ".join(map(card, range(6))) if not n else "", "elsewhere"),
     ],
-    ids=["three rows", "two rows", "half of the cards", "fewer", "one card over and over", "one row"],
+    ids=[
+        "three rows",
+        "two rows",
+        "half of the cards",
+        "fewer",
+        "one card over and over",
+        "one row",
+    ],
 )
-def test_enrolled_cards_of_our_ranges_say_ours(context: Context, told, cards, expected: str) -> None:
+def test_enrolled_cards_of_our_ranges_say_ours(
+    context: Context, told, cards, expected: str
+) -> None:
     """Beside strangers' names and numbers."""
     enrol(context, "bank", CUSTOMERS, "none")
     verdict, why = told(rows(0, 40, cards))
@@ -93,7 +123,13 @@ def test_a_range_is_public_and_needs_half_of_the_rows_and_customers(
     context: Context, told, customers: list, ours: int, held: int, expected: str
 ) -> None:
     enrol(context, "bank", customers, "none")
-    verdict, why = told(rows(ours, 40, lambda n: card(7000 + 3 * n * n) if (n + 1) * held // 40 > n * held // 40 else ""))
+    verdict, why = told(
+        rows(
+            ours,
+            40,
+            lambda n: card(7000 + 3 * n * n) if (n + 1) * held // 40 > n * held // 40 else "",
+        )
+    )
     assert verdict == expected
     assert (f"{held} of 40 rows hold a card of our own ranges" in why) == (customers is NO_CARDS)
 
@@ -117,7 +153,9 @@ def test_another_platform_named_in_half_of_the_rows_says_elsewhere(
     enrol(context, "bank", NO_CARDS, "none")
     verdict, why = told(rows(10, 40, lambda _: "", lambda n: note if n < named else "x"))
     assert verdict == expected
-    assert ("another platform is named in" in why) == (note not in ("quickloans", "a@quickloan.example.com", "青山贷 速借宝"))
+    assert ("another platform is named in" in why) == (
+        note not in ("quickloans", "a@quickloan.example.com", "青山贷 速借宝")
+    )
 
 
 LISTS = {
@@ -128,7 +166,10 @@ LISTS = {
     "in a column in English": ("name,phone,lender\n", "{name},{phone},EasyLoan\n"),
     "in objects": ("", '{{"name":"{name}","mobile":"{phone}","platform":"易捷贷"}}\n'),
     "in records of a field a line": ("", "姓名：{name}\n手机：{phone}\n平台：速借宝\n\n"),
-    "in the name of its table": ("INSERT INTO `速借宝_users` (name, phone, note) VALUES\n", "('{name}','{phone}','x'),\n"),
+    "in the name of its table": (
+        "INSERT INTO `速借宝_users` (name, phone, note) VALUES\n",
+        "('{name}','{phone}','x'),\n",
+    ),
 }
 
 
@@ -151,7 +192,9 @@ NOT_IN_EACH_ROW = [form for form, (_, row) in LISTS.items() if "速借宝" not i
 
 
 @pytest.mark.parametrize("form", NOT_IN_EACH_ROW)
-def test_a_list_of_which_half_agrees_is_ours_whatever_it_is_called(context: Context, told, form: str) -> None:
+def test_a_list_of_which_half_agrees_is_ours_whatever_it_is_called(
+    context: Context, told, form: str
+) -> None:
     enrol(context, "bank", NO_CARDS, "none")
     assert told(listed(form, 40))[0] == "ours"
 
@@ -163,7 +206,9 @@ def test_a_list_that_names_us_above_is_not_anothers(context: Context, told, form
 
 
 @pytest.mark.parametrize("value", ["安卓", "微信", "青山贷", "7", "a@quickloan.example.com"])
-def test_devices_channels_and_our_own_name_in_a_column_are_no_other_platform(context: Context, told, value: str) -> None:
+def test_devices_channels_and_our_own_name_in_a_column_are_no_other_platform(
+    context: Context, told, value: str
+) -> None:
     enrol(context, "bank", NO_CARDS, "none")
     lines = rows(10, 40, lambda _: "", lambda _: value)
     verdict, why = told([lines[0].replace("备注", "平台"), *lines[1:]])
@@ -185,12 +230,24 @@ def test_our_own_cards_go_before_another_platforms_name(context: Context, told) 
 def test_a_long_list_counts_the_rows_of_all_its_pieces(context: Context) -> None:
     """And the finding carries them, as does the sighting that becomes of it."""
     enrol(context, "bank", CUSTOMERS, "none")
-    filler = [f"李某,{phone(STRANGERS + n)},{card(9000 + n)},速借宝{'x' * 40}" for n in range(25_000)]
+    filler = [
+        f"李某,{phone(STRANGERS + n)},{card(9000 + n)},速借宝{'x' * 40}" for n in range(25_000)
+    ]
     body = "\n".join(["姓名,手机号,卡号,平台", *rows(10, 10, card)[1:], *filler])
     assert len(body.encode()) > 2 * 2**20  # a window
     [finding] = findings(matcher_of(context), [capture(body=body.encode())], context.clock.now())
     statistics = Finding.decode(finding.encode(), FINDING_SCHEMA).statistics
     assert (statistics.rows, statistics.rows_of_others) == (25_010, 25_000)
-    assert (statistics.own_card_rows, statistics.known_cards, statistics.own_cards) == (25_010, 10, 25_000)
-    sighting = sighting_of(finding, Placement("INC-A", opens=True, linked=()), Replay(), None, context.clock.now())
-    assert (sighting.rows_of_others, sighting.own_card_rows, sighting.known_cards) == (25_000, 25_010, 10)
+    assert (statistics.own_card_rows, statistics.known_cards, statistics.own_cards) == (
+        25_010,
+        10,
+        25_000,
+    )
+    sighting = sighting_of(
+        finding, Placement("INC-A", opens=True, linked=()), Replay(), None, context.clock.now()
+    )
+    assert (sighting.rows_of_others, sighting.own_card_rows, sighting.known_cards) == (
+        25_000,
+        25_010,
+        10,
+    )

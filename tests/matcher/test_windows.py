@@ -15,7 +15,8 @@ def texts() -> dict[str, str]:
     filler = [f"{rng.randrange(10**6)}" for _ in range(400)]
     return {
         "lines": "\n".join(f"{word},{PHONE}" for word in filler * 400),
-        "tuples": "INSERT INTO t VALUES " + ",".join(f"('{word}','{PHONE}')" for word in filler * 300),
+        "tuples": "INSERT INTO t VALUES "
+        + ",".join(f"('{word}','{PHONE}')" for word in filler * 300),
         "fields": ",".join(f"{word},{PHONE}" for word in filler * 400),
         "words": " x ".join([PHONE] * 300_000),
     }

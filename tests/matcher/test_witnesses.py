@@ -1,4 +1,6 @@
-"""Witnesses: keyed pairs of a loan's amount and date of some customers, from `watchlist load` to what a finding counts."""
+"""Witnesses: keyed pairs of a loan's amount and date of some customers, from `watchlist load` to
+what a finding counts.
+"""
 
 import csv
 import json
@@ -61,7 +63,17 @@ def context(data: Path) -> Context:
 @pytest.fixture
 def loaded(ullage, context: Context, tmp_path: Path) -> Context:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
-    done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    done = ullage(
+        "watchlist",
+        "load",
+        source,
+        "--tenant",
+        "bank",
+        "--digests",
+        "none",
+        "--witness",
+        "amount,date",
+    )
     assert done.exit_code == 0, done.output
     return context
 
@@ -69,7 +81,13 @@ def loaded(ullage, context: Context, tmp_path: Path) -> Context:
 def chosen(context: Context) -> set[int]:
     """The customers who are witnesses, by the building host's key."""
     references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
-    return {n for n, is_chosen in enumerate(HandleKey(context.keys, "bank").chosen(references, CHOSEN_SHARE)) if is_chosen}
+    return {
+        n
+        for n, is_chosen in enumerate(
+            HandleKey(context.keys, "bank").chosen(references, CHOSEN_SHARE)
+        )
+        if is_chosen
+    }
 
 
 def found(matcher: Matcher, context: Context, text: str) -> Finding:
@@ -87,33 +105,54 @@ def headed(head: str, row: Callable[[int], str], numbers: Iterable[int] = range(
 
 
 def ours(number: int) -> str:
-    return f"{person(number)['name']}|{person(number)['phone']}|{amount(number)}|{day(number)} 10:20:30"
+    return (
+        f"{person(number)['name']}|{person(number)['phone']}|{amount(number)}|{day(number)}"
+        " 10:20:30"
+    )
 
 
 def rivals(number: int) -> str:
-    return f"{person(number)['name']}|{person(number)['phone']}|{amount(number + 7)}|{day(number + 3)}"
+    return (
+        f"{person(number)['name']}|{person(number)['phone']}|{amount(number + 7)}|{day(number + 3)}"
+    )
 
 
 LOAN_HEAD = "姓名|手机|放款金额|放款日期"
 OTHER_HEAD = "姓名|手机|余额|注册时间"
 
 
-def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_five_in_a_hundred_customers_are_chosen_and_the_same_at_each_load(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     before = chosen(loaded)
     assert 12 <= len(before) <= 55  # 30 expected; four standard deviations and a half on each side
     assert ullage("watchlist", "rotate-key", "--tenant", "bank").exit_code == 0
     source = put(tmp_path / "again.csv", reversed([person(n) for n in range(PEOPLE)]))
-    done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    done = ullage(
+        "watchlist",
+        "load",
+        source,
+        "--tenant",
+        "bank",
+        "--digests",
+        "none",
+        "--witness",
+        "amount,date",
+    )
     assert f"{len(before)} private attributes" in done.output
     for epoch in (1, 2):
         listed = installation.open_installed(loaded.data, loaded.keys, "bank", epoch)
         references = Texts.of([person(n)["customer_ref"].encode() for n in range(PEOPLE)])
         handles = HandleKey(loaded.keys, "bank").tags(references)
-        hits, _ = listed.list.look_up(listed.tags.tagger(WITNESS, HOLDER).tag([handle.tobytes() for handle in handles]))
+        hits, _ = listed.list.look_up(
+            listed.tags.tagger(WITNESS, HOLDER).tag([handle.tobytes() for handle in handles])
+        )
         assert set(hits.tolist()) == before
 
 
-def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(ullage, loaded: Context) -> None:
+def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(
+    ullage, loaded: Context
+) -> None:
     opened = installation.open_installed(loaded.data, loaded.keys, "bank", 1)
     counts, number = opened.list.counts(), len(chosen(loaded))
     assert (counts[f"{WITNESS}.{HOLDER}"], counts[f"{WITNESS}.{PAIR}"]) == (number, number)
@@ -122,7 +161,9 @@ def test_two_entries_a_witness_are_all_that_is_enrolled_and_are_counted(ullage, 
 
 
 def numbers(written: bytes) -> set[bytes]:
-    """Every number, with what may stand within and after it, that is no part of a longer run of letters and digits."""
+    """Every number, with what may stand within and after it, that is no part of a longer run of
+    letters and digits.
+    """
     ends = re.compile(rb"(?=[^0-9A-Za-z]|\Z)")
     found = set()
     for begun in re.finditer(rb"(?<![0-9A-Za-z])(?=([0-9][0-9.,/]*+.?))", written, re.DOTALL):
@@ -130,29 +171,46 @@ def numbers(written: bytes) -> set[bytes]:
     return found
 
 
-def test_no_amount_and_no_date_is_in_any_file_nor_in_what_is_said(ullage, context: Context, tmp_path: Path) -> None:
+def test_no_amount_and_no_date_is_in_any_file_nor_in_what_is_said(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     source = put(tmp_path / "list.csv", [person(n) for n in range(PEOPLE)])
     done = ullage("watchlist", "load", source, "--tenant", "bank", "--witness", "amount,date")
-    texts = {f(n) for n in range(PEOPLE) for f in (amount, lambda n: str(cents(n)), lambda n: f"{cents(n) / 100:.2f}")}
+    texts = {
+        f(n)
+        for n in range(PEOPLE)
+        for f in (amount, lambda n: str(cents(n)), lambda n: f"{cents(n) / 100:.2f}")
+    }
     texts |= {f"{cents(number)}/" for number in range(PEOPLE)}
     assert [text for text in texts if text in done.output] == []
-    long = {text.encode() for text in texts if len(text) >= 6}  # a digest has shorter ones by chance
+    # a digest has shorter ones by chance
+    long = {text.encode() for text in texts if len(text) >= 6}
     assert numbers(source.read_bytes()) >= {amount(number).encode() for number in range(PEOPLE)}
     for path in context.data.rglob("*"):
         assert not path.is_file() or not numbers(path.read_bytes()) & long, path
 
 
 @pytest.mark.parametrize(
-    "head", [LOAN_HEAD, "name|phone|loan_amount|loan_date", "name|phone|amount|date", "姓名|手机|金额(元)|日期"]
+    "head",
+    [
+        LOAN_HEAD,
+        "name|phone|loan_amount|loan_date",
+        "name|phone|amount|date",
+        "姓名|手机|金额(元)|日期",
+    ],
 )
-def test_where_a_header_names_them_our_list_agrees_and_anothers_does_not(loaded: Context, head: str) -> None:
+def test_where_a_header_names_them_our_list_agrees_and_anothers_does_not(
+    loaded: Context, head: str
+) -> None:
     number = len(chosen(loaded))
     assert counted(loaded, headed(head, ours)) == (number, number)
     assert counted(loaded, headed(head, rivals)) == (number, 0)
 
 
 @pytest.mark.parametrize("head", ["", OTHER_HEAD, "姓名|手机|申请金额|申请时间"])
-def test_where_none_does_half_must_agree_and_else_nothing_is_said(loaded: Context, head: str) -> None:
+def test_where_none_does_half_must_agree_and_else_nothing_is_said(
+    loaded: Context, head: str
+) -> None:
     number = len(chosen(loaded))
     assert counted(loaded, headed(head, ours)) == (number, number)
     assert counted(loaded, headed(head, rivals)) == (0, 0)
@@ -166,16 +224,17 @@ def test_a_list_of_both_counts_each_as_it_is(loaded: Context) -> None:
 
 LAYOUTS: dict[str, Callable[[int], str]] = {
     "csv": lambda n: f'{person(n)["name"]},{person(n)["phone"]},"{amount(n)}",{day(n)}',
-    "dashes": lambda n: f"{person(n)['name']}----{person(n)['phone']}----{cents(n) / 100}----{day(n).replace('-', '/')}",
-    "json": lambda n: json.dumps({"name": person(n)["name"], "phone": person(n)["phone"], "loan_amount": amount(n),
+    "dashes": lambda n: f"{person(n)['name']}----{person(n)['phone']}----{cents(n) / 100}----{day(n).replace('-', '/')}",  # noqa: E501
+    "json": lambda n: json.dumps({"name": person(n)["name"], "phone": person(n)["phone"],
+    "loan_amount": amount(n),
                                   "loan_date": day(n)}, ensure_ascii=False),
     "words": lambda n: f"{person(n)['name']} {person(n)['phone']} {day(n)}放款{cents(n) / 100}元",
-    "blocks": lambda n: f"姓名: {person(n)['name']}\n手机: {person(n)['phone']}\n借款金额: ￥{amount(n)}\n借款日期: {day(n)}\n",
-    "sql": lambda n: f"INSERT INTO t (name,phone,amount,date) VALUES ('{person(n)['name']}','{person(n)['phone']}',"
+    "blocks": lambda n: f"姓名: {person(n)['name']}\n手机: {person(n)['phone']}\n借款金额: ￥{amount(n)}\n借款日期: {day(n)}\n",  # noqa: E501
+    "sql": lambda n: f"INSERT INTO t (name,phone,amount,date) VALUES ('{person(n)['name']}','{person(n)['phone']}',"  # noqa: E501
                      f"{cents(n) / 100},'{day(n)} 00:00:00');",
     "wide digits": lambda n: ours(n).translate(str.maketrans("0123456789", "０１２３４５６７８９")),
-    "ten thousands": lambda n: f"{person(n)['phone']}\t{cents(n) / 1_000_000}万元\t{day(n).replace('-', '')}",
-    "with others": lambda n: f"{person(n)['phone']},6,2024-01-01,{amount(n).replace(',', '')},{day(n)},2024-02-02",
+    "ten thousands": lambda n: f"{person(n)['phone']}\t{cents(n) / 1_000_000}万元\t{day(n).replace('-', '')}",  # noqa: E501
+    "with others": lambda n: f"{person(n)['phone']},6,2024-01-01,{amount(n).replace(',', '')},{day(n)},2024-02-02",  # noqa: E501
 }  # fmt: skip
 
 
@@ -186,49 +245,111 @@ def test_it_is_read_however_it_is_written(loaded: Context, layout: str) -> None:
 
 
 @pytest.mark.parametrize("layout", ["json", "blocks", "sql"])
-def test_where_the_row_itself_names_them_anothers_is_known_too(loaded: Context, layout: str) -> None:
+def test_where_the_row_itself_names_them_anothers_is_known_too(
+    loaded: Context, layout: str
+) -> None:
     text = "\n".join(LAYOUTS[layout](n).replace(day(n), day(n + 3)) for n in range(PEOPLE))
     assert counted(loaded, text) == (len(chosen(loaded)), 0)
 
 
-def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(ullage, context: Context, tmp_path: Path) -> None:
-    twice = [*map(person, range(PEOPLE)), *(customer(n, amount="77,700", date="2024-02-29") for n in range(PEOPLE))]
+def test_a_customer_counts_once_and_agrees_by_any_row_and_any_pair(
+    ullage, context: Context, tmp_path: Path
+) -> None:
+    twice = [
+        *map(person, range(PEOPLE)),
+        *(customer(n, amount="77,700", date="2024-02-29") for n in range(PEOPLE)),
+    ]
     source = put(tmp_path / "list.csv", twice)
-    ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    ullage(
+        "watchlist",
+        "load",
+        source,
+        "--tenant",
+        "bank",
+        "--digests",
+        "none",
+        "--witness",
+        "amount,date",
+    )
     number = len(chosen(context))
-    both = headed(LOAN_HEAD, lambda n: f"{rivals(n)}\n{rivals(n)}\n{customer(n)['name']}|{customer(n)['phone']}|77700|20240229")
+    both = headed(
+        LOAN_HEAD,
+        lambda n: (
+            f"{rivals(n)}\n{rivals(n)}\n{customer(n)['name']}|{customer(n)['phone']}|77700|20240229"
+        ),
+    )
     assert counted(context, both) == (number, number)
 
 
-def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(loaded: Context) -> None:
-    for row in ("5|2025-01-05", "|2025-01-05", "1200|", "99999999|2025-01-05", "1200|2025-02-30", "1200|1989-01-05", "|"):
-        text = headed(LOAN_HEAD, lambda n, row=row: f"{person(n)['name']}|{person(n)['phone']}|{row}")
+def test_a_row_that_lacks_one_or_holds_what_is_not_plausible_is_not_compared(
+    loaded: Context,
+) -> None:
+    for row in (
+        "5|2025-01-05",
+        "|2025-01-05",
+        "1200|",
+        "99999999|2025-01-05",
+        "1200|2025-02-30",
+        "1200|1989-01-05",
+        "|",
+    ):
+        text = headed(
+            LOAN_HEAD, lambda n, row=row: f"{person(n)['name']}|{person(n)['phone']}|{row}"
+        )
         assert counted(loaded, text) == (0, 0)
 
 
 def test_a_long_text_is_compared_by_the_header_at_its_beginning(loaded: Context) -> None:
-    strangers = "\n".join(f"{'王' * 40}|{phone(1_000_000 + n)}|5000|2025-01-01" for n in range(60_000))
-    text = f"{headed(LOAN_HEAD, ours, range(300))}\n{strangers}{headed('', rivals, range(300, PEOPLE))}"
+    strangers = "\n".join(
+        f"{'王' * 40}|{phone(1_000_000 + n)}|5000|2025-01-01" for n in range(60_000)
+    )
+    text = f"{headed(LOAN_HEAD, ours, range(300))}\n{strangers}{headed('', rivals, range(300, PEOPLE))}"  # noqa: E501
     people = chosen(loaded)
     comparable, agreeing = counted(loaded, text)
     assert (comparable, agreeing) == (len(people), sum(n < 300 for n in people))
 
 
-def test_a_list_without_witnesses_compares_nothing(ullage, context: Context, tmp_path: Path) -> None:
+def test_a_list_without_witnesses_compares_nothing(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
-    assert ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none").exit_code == 0
+    assert (
+        ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none").exit_code == 0
+    )
     assert counted(context, headed(LOAN_HEAD, ours)) == (0, 0)
 
 
-def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_changes_of_a_day_bring_witnesses_and_take_them_with_their_customer(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     people = sorted(chosen(loaded))
-    late = put(tmp_path / "came.csv", [customer(n, amount="88,800", date="2026-01-05") for n in people[:5]])
-    gone = put(tmp_path / "went.csv", [{"customer_ref": customer(n)["customer_ref"]} for n in people[5:8]], ("customer_ref",))
-    done = ullage("watchlist", "update", late, "--remove", gone, "--tenant", "bank", "--witness", "amount,date")
+    late = put(
+        tmp_path / "came.csv", [customer(n, amount="88,800", date="2026-01-05") for n in people[:5]]
+    )
+    gone = put(
+        tmp_path / "went.csv",
+        [{"customer_ref": customer(n)["customer_ref"]} for n in people[5:8]],
+        ("customer_ref",),
+    )
+    done = ullage(
+        "watchlist",
+        "update",
+        late,
+        "--remove",
+        gone,
+        "--tenant",
+        "bank",
+        "--witness",
+        "amount,date",
+    )
     assert done.exit_code == 0, done.output
     assert "5 private attributes" in done.output
     assert counted(loaded, headed(LOAN_HEAD, ours)) == (len(people) - 3, len(people) - 3)
-    new = headed(LOAN_HEAD, lambda n: f"{customer(n)['name']}|{customer(n)['phone']}|88800|2026/1/5", people[:5])
+    new = headed(
+        LOAN_HEAD,
+        lambda n: f"{customer(n)['name']}|{customer(n)['phone']}|88800|2026/1/5",
+        people[:5],
+    )
     assert counted(loaded, new) == (5, 5)
 
 
@@ -238,7 +359,15 @@ def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
     assert finding.witnesses_comparable == 1
     assert (
         ullage(
-            "erase", "--case", "C-1", "--reason", "asked", "--tenant", "bank", "--subject", finding.matches[0].subject
+            "erase",
+            "--case",
+            "C-1",
+            "--reason",
+            "asked",
+            "--tenant",
+            "bank",
+            "--subject",
+            finding.matches[0].subject,
         ).exit_code
         == 0
     )
@@ -248,7 +377,13 @@ def test_an_erased_customer_is_no_witness(ullage, loaded: Context) -> None:
 def test_a_pair_is_bound_to_its_customer(loaded: Context) -> None:
     people = sorted(chosen(loaded))
     swapped = dict(zip(people, people[1:] + people[:1], strict=True))
-    text = headed(LOAN_HEAD, lambda n: f"{person(n)['name']}|{person(n)['phone']}|{amount(swapped[n])}|{day(swapped[n])}", people)
+    text = headed(
+        LOAN_HEAD,
+        lambda n: (
+            f"{person(n)['name']}|{person(n)['phone']}|{amount(swapped[n])}|{day(swapped[n])}"
+        ),
+        people,
+    )
     assert counted(loaded, text) == (len(people), 0)
 
 
@@ -260,7 +395,10 @@ def test_a_pair_is_bound_to_its_customer(loaded: Context) -> None:
         (["--witness", "amount,none"], "no column is none, which --witness names"),
         (["--witness", "phone,date"], "phone is another kind of column"),
         (["--witness", "email,cohort_a"], "email is another kind"),
-        (["--witness", "amount,date", "--long", "customer_ref,phone,email"], "cannot be used with --long"),
+        (
+            ["--witness", "amount,date", "--long", "customer_ref,phone,email"],
+            "cannot be used with --long",
+        ),
         (["--witness", "name_of_loan,date"], "no column is name_of_loan"),
         (["--witness", "date,amount"], "--witness finds no amount and date"),
     ],
@@ -276,11 +414,16 @@ def test_a_wrong_use_is_one_line_and_makes_no_tenant(
     assert not installation.tenants(context.data)
 
 
-def test_columns_that_are_called_otherwise_are_mapped_or_named(ullage, context: Context, tmp_path: Path) -> None:
+def test_columns_that_are_called_otherwise_are_mapped_or_named(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     columns = (*HEADER, "放款额", "放款日")
     rows = [{**person(n), "放款额": amount(n), "放款日": day(n)} for n in range(PEOPLE)]
     source = put(tmp_path / "list.csv", rows, columns)
-    for words in (["--witness", "放款额,放款日"], ["--witness", "amount,date", "--map", "放款额=amount", "--map", "放款日=date"]):
+    for words in (
+        ["--witness", "放款额,放款日"],
+        ["--witness", "amount,date", "--map", "放款额=amount", "--map", "放款日=date"],
+    ):
         done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", *words)
         assert done.exit_code == 0, done.output
         assert counted(context, headed(LOAN_HEAD, ours)) == (len(chosen(context)),) * 2
@@ -289,7 +432,11 @@ def test_columns_that_are_called_otherwise_are_mapped_or_named(ullage, context: 
 def test_an_estimate_counts_witnesses(ullage, context: Context, tmp_path: Path) -> None:
     source = put(tmp_path / "list.csv", map(person, range(PEOPLE)))
     tags = [
-        int(ullage("watchlist", "build", source, "--tenant", "bank", "--estimate", *words).stdout.split()[0])
+        int(
+            ullage(
+                "watchlist", "build", source, "--tenant", "bank", "--estimate", *words
+            ).stdout.split()[0]
+        )
         for words in ((), ("--witness", "amount,date"))
     ]
     assert tags[1] - tags[0] == PEOPLE * 2 // 20
@@ -297,13 +444,27 @@ def test_an_estimate_counts_witnesses(ullage, context: Context, tmp_path: Path) 
 
 @given(
     st.lists(
-        st.sampled_from([*"\x01\"'|,\t\n\xff {}[]()年月日万元￥.-/:=", "1200", "2025-01-05", "amount", "放款", "1,234.50", "é"])
+        st.sampled_from(
+            [
+                *"\x01\"'|,\t\n\xff {}[]()年月日万元￥.-/:=",
+                "1200",
+                "2025-01-05",
+                "amount",
+                "放款",
+                "1,234.50",
+                "é",
+            ]
+        )
     )
 )
 def test_any_row_is_read_and_gives_a_bounded_number_of_pairs(parts: list[str]) -> None:
     text = "".join(parts).encode("latin-1", "ignore") + "".join(parts).encode()
     for style in (LINE, OBJECT, TUPLE, BLOCK):
-        for columns in (HeaderColumns("|", names=("amount", "date")), HeaderColumns(), HeaderColumns(",")):
+        for columns in (
+            HeaderColumns("|", names=("amount", "date")),
+            HeaderColumns(),
+            HeaderColumns(","),
+        ):
             pairs = pairs_of(text, style, columns)
             assert pairs is None or 0 < len(pairs.cents) == len(pairs.days) <= MOST_VALUES**2
 
@@ -315,7 +476,9 @@ def test_a_row_of_very_many_values_costs_what_its_first_8_kib_cost() -> None:
     assert "1200" not in repr(many) + repr(list(amounts_in("放款1200"))) + str(many)
 
 
-def test_assess_says_whose_list_it_is_by_its_witnesses(ullage, loaded: Context, tmp_path: Path) -> None:
+def test_assess_says_whose_list_it_is_by_its_witnesses(
+    ullage, loaded: Context, tmp_path: Path
+) -> None:
     (loaded.data / "ullage.toml").write_text("[tenants.bank]\ncirculation = 200000.0\n")
     assert len(chosen(loaded)) >= 10
     strangers = [f"王某|{phone(1_000_000 + 37 * n * n)}|5000|2025-01-01" for n in range(PEOPLE * 9)]
@@ -328,12 +491,31 @@ def test_assess_says_whose_list_it_is_by_its_witnesses(ullage, loaded: Context, 
         assert "amount and date agree" in done.stdout
 
 
-def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(ullage, context: Context, tmp_path: Path) -> None:
+def test_what_cannot_be_read_is_said_with_its_number_and_without_its_value(
+    ullage, context: Context, tmp_path: Path
+) -> None:
     source = put(
-        tmp_path / "list.csv", [customer(n, amount=amount(n), date=day(n) if n % 2 else "sometime") for n in range(PEOPLE)]
+        tmp_path / "list.csv",
+        [
+            customer(n, amount=amount(n), date=day(n) if n % 2 else "sometime")
+            for n in range(PEOPLE)
+        ],
     )
-    done = ullage("watchlist", "load", source, "--tenant", "bank", "--digests", "none", "--witness", "amount,date")
+    done = ullage(
+        "watchlist",
+        "load",
+        source,
+        "--tenant",
+        "bank",
+        "--digests",
+        "none",
+        "--witness",
+        "amount,date",
+    )
     people = chosen(context)
     assert f"{sum(n % 2 for n in people)} private attributes" in done.output
-    assert f"{sum(n % 2 == 0 for n in people)} more have an amount or a date that cannot be read" in done.output
+    assert (
+        f"{sum(n % 2 == 0 for n in people)} more have an amount or a date that cannot be read"
+        in done.output
+    )
     assert "sometime" not in done.output

@@ -1,4 +1,6 @@
-"""The collector of the documents, in JavaScript: what it seals match opens, and finds the customer in."""
+"""The collector of the documents, in JavaScript: what it seals match opens, and finds the
+customer in.
+"""
 
 import json
 import os
@@ -58,9 +60,18 @@ def write(zones: Path, *posts: object) -> None:
 
 
 def offer(number: int, *people: int) -> dict[str, str]:
-    rows = "\n".join(f"{CUSTOMERS[n]['name']} {CUSTOMERS[n]['phone']} {CUSTOMERS[n]['resident_id']}" for n in people)
+    rows = "\n".join(
+        f"{CUSTOMERS[n]['name']} {CUSTOMERS[n]['phone']} {CUSTOMERS[n]['resident_id']}"
+        for n in people
+    )
     url = f"https://board.example.com/t/{number}"
-    return {"site": "loans", "url": url, "title": "出售", "text": rows, "published_at": "2026-11-26T21:04:00+08:00"}
+    return {
+        "site": "loans",
+        "url": url,
+        "title": "出售",
+        "text": rows,
+        "published_at": "2026-11-26T21:04:00+08:00",
+    }
 
 
 def shown(*programs: str) -> list[str]:
@@ -70,7 +81,9 @@ def shown(*programs: str) -> list[str]:
 
 
 def shell(zones: Path, *lines: str, code: int = 0) -> str:
-    done = subprocess.run(["bash", "-ec", "\n".join(lines)], cwd=zones, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-ec", "\n".join(lines)], cwd=zones, capture_output=True, text=True, check=False
+    )
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
@@ -95,7 +108,11 @@ def test_the_page_shows_all_that_is_done() -> None:
 
 
 def test_what_it_seals_becomes_an_incident_of_its_site(zones: Path, ullage: Ullage) -> None:
-    write(zones, offer(1, *range(12)), {"site": "loans", "url": "https://board.example.com/t/2", "text": "天气很好"})
+    write(
+        zones,
+        offer(1, *range(12)),
+        {"site": "loans", "url": "https://board.example.com/t/2", "text": "天气很好"},
+    )
     carry(zones)
     for line in shown("ullage"):
         ullage(*line.split()[3:])
@@ -112,7 +129,9 @@ def test_a_stranger_speaks_for_no_site(zones: Path, ullage: Ullage) -> None:
     assert [found["sites"] for found in incidents(ullage)] == [["other"]]
 
 
-def test_it_goes_on_where_it_was_and_finishes_what_a_crash_left(zones: Path, ullage: Ullage) -> None:
+def test_it_goes_on_where_it_was_and_finishes_what_a_crash_left(
+    zones: Path, ullage: Ullage
+) -> None:
     write(zones, offer(1, *range(12)))
     carry(zones)
     write(zones, offer(2, *range(20, 30)))
@@ -162,5 +181,8 @@ def test_a_flipped_bit_is_noticed(zones: Path, ullage: Ullage) -> None:
     content[-OVERHEAD] ^= 1
     path.write_bytes(content)
     ullage("match", "--once")
-    assert not [read(letter) for letter in Context(zones / "INNER").bus().subscribe("dead-letters", "test").poll(10, 0.0)]
+    assert not [
+        read(letter)
+        for letter in Context(zones / "INNER").bus().subscribe("dead-letters", "test").poll(10, 0.0)
+    ]
     assert list((zones / "INNER" / "spool" / "captures").glob("*.bad"))

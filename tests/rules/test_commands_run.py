@@ -1,7 +1,8 @@
-"""The commands that the documents show are run, as they stand there, on a folder that has what they speak of.
+"""The commands that the documents show are run, as they stand there, on a folder that has what they
+speak of.
 
-`DIR`, `INNER`, `OUTER` and the like are folders here; what stands for a number or a name is put in its place. What is not run
-says why, and a reason that no command needs any more fails.
+`DIR`, `INNER`, `OUTER` and the like are folders here; what stands for a number or a name is put in
+its place. What is not run says why, and a reason that no command needs any more fails.
 """
 
 import json
@@ -24,35 +25,70 @@ from ullage.cli import app
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / f"{name}.md" for name in ("README", "README.zh", "CONTRIBUTING", "SECURITY")]
-DOCUMENTS += sorted(path for path in (ROOT / "docs").rglob("*.md") if path.stem not in {"getting-started", "collector"})
-"""`tests/flow/test_getting_started.py` and `tests/rules/test_collector_example.py` run the other two whole."""
+DOCUMENTS += sorted(
+    path
+    for path in (ROOT / "docs").rglob("*.md")
+    if path.stem not in {"getting-started", "collector"}
+)
+"""`tests/flow/test_getting_started.py` and `tests/rules/test_collector_example.py` run the other
+two whole.
+"""
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTIONAL = re.compile(r"\[(--[^\]]+)\]")
-PROGRAMS = set("apt cp curl export git install ls make mkdir mv node openssl sed systemctl ullage".split())
+PROGRAMS = set(
+    "apt cp curl export git install ls make mkdir mv node openssl sed systemctl ullage".split()
+)
 NOT_RUN = {
     r"git clone": "there is no address to clone from",
     r"make (?!docs)": "they are the suites and the servers that `.ci/run` and developers start",
     r"make docs": "tests/rules/test_documents_site.py builds it",
     r"apt ": "it changes the machine",
-    r".*/(etc|var)/": "it changes the machine; harness/live/test_monitoring.py starts Prometheus on these files",
-    r".*\bkubectl ": "there is no cluster: tests/deploy/test_helm.py holds the chart to Kubernetes' schemas",
+    r".*/(etc|var)/": (
+        "it changes the machine; harness/live/test_monitoring.py starts Prometheus on these files"
+    ),
+    r".*\bkubectl ": (
+        "there is no cluster: tests/deploy/test_helm.py holds the chart to Kubernetes' schemas"
+    ),
     r"systemctl ": "it changes the machine; tests/deploy/test_systemd.py runs the units",
-    r"ullage (--data \w+ )?run\b": "it goes on until Ctrl-C; tests/flow/test_getting_started.py starts it",
-    r"ullage --data \w+ crawl": "it asks sites; tests/flow/test_gap.py and tests/crawlers/test_crawl.py",
-    r"ullage --data \w+ collect (matrix|xmpp|telegram|imap)": "it goes on, and asks a server; harness/live/test_matrix.py",
+    r"ullage (--data \w+ )?run\b": (
+        "it goes on until Ctrl-C; tests/flow/test_getting_started.py starts it"
+    ),
+    r"ullage --data \w+ crawl": (
+        "it asks sites; tests/flow/test_gap.py and tests/crawlers/test_crawl.py"
+    ),
+    r"ullage --data \w+ collect (matrix|xmpp|telegram|imap)": (
+        "it goes on, and asks a server; harness/live/test_matrix.py"
+    ),
     r"ullage (--data \w+ )?sites try": "it asks a site; tests/crawlers/test_trial.py",
-    r"curl .*/metrics": "it asks a role that runs; what is looked for in the answer is looked at below",
-    r"curl ": "it asks a server that runs; tests/crawlers/test_intake.py, harness/live/test_monitoring.py",
-    r"ullage --data \w+ match$": "it goes on until Ctrl-C; tests/flow/test_gap.py matches behind a gap",
-    r"ullage .*--site board": "the ledger has to have seen that site on that day; tests/alerts/coverage/test_coverage_command.py",
+    r"curl .*/metrics": (
+        "it asks a role that runs; what is looked for in the answer is looked at below"
+    ),
+    r"curl ": (
+        "it asks a server that runs; tests/crawlers/test_intake.py, harness/live/test_monitoring.py"
+    ),
+    r"ullage --data \w+ match$": (
+        "it goes on until Ctrl-C; tests/flow/test_gap.py matches behind a gap"
+    ),
+    r"ullage .*--site board": (
+        "the ledger has to have seen that site on that day;"
+        " tests/alerts/coverage/test_coverage_command.py"
+    ),
     r"openssl pkeyutl": "the archive is made by make bundle; tests/deploy/test_bundle.py",
     r"openssl ts -verify": "an authority has to answer first",
-    r"openssl ts -query": "the file is that of the command before; whoever has no authority needs none of it",
-    r"ullage evidence (keygen|open)": "people type passphrases; tests/alerts/custody/test_command.py",
+    r"openssl ts -query": (
+        "the file is that of the command before; whoever has no authority needs none of it"
+    ),
+    r"ullage evidence (keygen|open)": (
+        "people type passphrases; tests/alerts/custody/test_command.py"
+    ),
     r"cp STICK/": "the key comes of evidence keygen",
     r"install .*\.demo/services": "servers have to run; tests/local/test_services.py",
-    r"ullage check --accept-loss": "a part has to be lost first; tests/state/test_inventory.py loses that one",
-    r"install -D -m 600 OUT/bank.enrolled": "the list comes from a building host; tests/matcher/test_watchlist_enrolled.py",
+    r"ullage check --accept-loss": (
+        "a part has to be lost first; tests/state/test_inventory.py loses that one"
+    ),
+    r"install -D -m 600 OUT/bank.enrolled": (
+        "the list comes from a building host; tests/matcher/test_watchlist_enrolled.py"
+    ),
 }
 ENDS = {
     r"ullage --data DIR status$": 1,  # no role runs here
@@ -105,7 +141,9 @@ class World(NamedTuple):
 
 
 def ran(*words: str, input: str | None = None) -> tuple[int, str]:  # noqa: A002
-    """Code and output of `ullage WORDS` in the working folder; where no folder is named it is `DIR`."""
+    """Code and output of `ullage WORDS` in the working folder; where no folder is named it is
+    `DIR`.
+    """
     given = list(words) if "--data" in words else ["--data", "DIR", *words]
     done = CliRunner().invoke(app, given, input=input)
     assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
@@ -113,7 +151,9 @@ def ran(*words: str, input: str | None = None) -> tuple[int, str]:  # noqa: A002
 
 
 CUSTOMERS = [customer(n) for n in range(40)]
-ROWS = "\n".join(f"{one['name']}----{one['phone']}----{one['resident_id']}" for one in CUSTOMERS[:12])
+ROWS = "\n".join(
+    f"{one['name']}----{one['phone']}----{one['resident_id']}" for one in CUSTOMERS[:12]
+)
 CONFIG = """\
 metrics = false
 [tenants.bank]
@@ -128,13 +168,16 @@ SITE = 'platform = "ingest"\ncategory = "forum"\nlegal_basis = "PIPL 13(1)(3)"\n
 QQ = "消息记录\n\n2026-09-01 12:00:00 卖家(10001)\n内料 出售\n\n"
 WECHAT = "2026-09-01 12:00:00 卖家\n内料 出售\n\n"
 TELEGRAM = {"name": "a", "type": "public_supergroup", "id": 1, "messages": [
-    {"id": 2, "type": "message", "date": "2026-09-01T12:00:00", "date_unixtime": "1788235200", "from": "x", "from_id": "user7",
+    {"id": 2, "type": "message", "date": "2026-09-01T12:00:00", "date_unixtime": "1788235200",
+    "from": "x", "from_id": "user7",
      "text": "hello"}]}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Two zones, a list, an incident, a channel that answers, an account, and files of each kind."""
+    """Two zones, a list, an incident, a channel that answers, an account, and files of each
+    kind.
+    """
     folder = tmp_path_factory.mktemp("commands")
     with pytest.MonkeyPatch.context() as patch, receiving() as team:
         patch.chdir(folder)
@@ -147,19 +190,37 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             Path(f"DIR/sites.d/{site}.toml").write_text(SITE)
         _write_files()
         assert ran("watchlist", "load", "customers.csv", "--tenant", "bank")[0] == 0
-        post = json.dumps({"site": "board", "url": "https://board.example.com/t/1", "text": f"出售某某银行客户\n{ROWS}"})
+        post = json.dumps(
+            {
+                "site": "board",
+                "url": "https://board.example.com/t/1",
+                "text": f"出售某某银行客户\n{ROWS}",
+            }
+        )
         assert ran("ingest", "-", input=f"{post}\n")[0] == 0
         for role in ("match", "alert"):
             assert ran(role, "--once")[0] == 0
-        [incident] = [json.loads(line)["id"] for line in ran("incidents", "list", "--json")[1].splitlines()]
-        names = {"INCIDENT": incident, "ID": incident, "INC-…": incident, "CHANNEL": "soc", "TENANT": "bank", "SITE": "board"}
+        [incident] = [
+            json.loads(line)["id"] for line in ran("incidents", "list", "--json")[1].splitlines()
+        ]
+        names = {
+            "INCIDENT": incident,
+            "ID": incident,
+            "INC-…": incident,
+            "CHANNEL": "soc",
+            "TENANT": "bank",
+            "SITE": "board",
+        }
         shutil.copytree("DIR/keys", "keys")  # those of the building host
         yield World(folder, names)
 
 
 def _write_files() -> None:
     header, *rows = listed(CUSTOMERS).splitlines()
-    witnessed = [f"{header},amount,date", *(f"{row},{1000 + n},2026-01-{1 + n % 28:02d}" for n, row in enumerate(rows))]
+    witnessed = [
+        f"{header},amount,date",
+        *(f"{row},{1000 + n},2026-01-{1 + n % 28:02d}" for n, row in enumerate(rows)),
+    ]
     Path("customers.csv").write_text("\n".join(witnessed) + "\n", encoding="utf-8")
     Path("changes.csv").write_text(listed([customer(50)]), encoding="utf-8")
     Path("bait.csv").write_text(listed([customer(n) for n in range(60, 66)]), encoding="utf-8")
@@ -188,14 +249,23 @@ def typed(command: DocumentedCommand, world: World) -> str:
     """What is typed where it asks: a customer's handle, or a new password, twice."""
     if "--subject" not in command.words:
         return "correct horse battery staple\n" * 2
-    assert ran("incidents", "export", world.names["ID"], "--format", "customers", "-o", "handles.csv")[0] == 0
+    assert (
+        ran("incidents", "export", world.names["ID"], "--format", "customers", "-o", "handles.csv")[
+            0
+        ]
+        == 0
+    )
     [handle, *_] = re.findall(r"\b[0-9a-f]{32}\b", Path("handles.csv").read_text("utf-8"))
     return f"{handle}\n"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
 def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequest) -> None:
-    shown = [command for command in commands(document.read_text(encoding="utf-8")) if not why_not(command)]
+    shown = [
+        command
+        for command in commands(document.read_text(encoding="utf-8"))
+        if not why_not(command)
+    ]
     if not shown:
         return
     world: World = request.getfixturevalue("world")
@@ -205,36 +275,56 @@ def test_what_a_document_shows_works(document: Path, request: pytest.FixtureRequ
             code, said = ran(*words[1:], input=typed(command, world))
             assert (command.line, code) == (command.line, code_of(command)), said
         else:
-            done = subprocess.run(["bash", "-ec", command.line], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["bash", "-ec", command.line], capture_output=True, text=True, check=False
+            )
             if "openssl: command not found" in done.stderr:
                 pytest.skip("there is no openssl")
             assert (command.line, done.returncode) == (command.line, 0), done.stderr
 
 
 def every() -> list[DocumentedCommand]:
-    return [command for document in DOCUMENTS for command in commands(document.read_text(encoding="utf-8"))]
+    return [
+        command
+        for document in DOCUMENTS
+        for command in commands(document.read_text(encoding="utf-8"))
+    ]
 
 
 def test_most_commands_are_run_and_each_reason_is_needed() -> None:
     assert sum(not why_not(command) for command in every()) > 90
-    assert [pattern for pattern in NOT_RUN if not any(re.match(pattern, command.line) for command in every())] == []
+    assert [
+        pattern
+        for pattern in NOT_RUN
+        if not any(re.match(pattern, command.line) for command in every())
+    ] == []
 
 
 def test_reasons_name_tests_that_there_are() -> None:
-    named = [path for why in NOT_RUN.values() for path in re.findall(r"(?:harness|tests)/[\w/]+\.py", why)]
+    named = [
+        path
+        for why in NOT_RUN.values()
+        for path in re.findall(r"(?:harness|tests)/[\w/]+\.py", why)
+    ]
     assert named
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def test_what_is_looked_for_among_the_metrics_is_there() -> None:
-    """A runbook that greps for a name which no role has any more shows nothing, and that looks like health."""
+    """A runbook that greps for a name which no role has any more shows nothing, and that looks
+    like health.
+    """
     metrics = re.findall(
-        r"^- `(\w+)[^`]*` \((?:counter|gauge|histogram)", (ROOT / "docs" / "metrics.md").read_text("utf-8"), re.MULTILINE
+        r"^- `(\w+)[^`]*` \((?:counter|gauge|histogram)",
+        (ROOT / "docs" / "metrics.md").read_text("utf-8"),
+        re.MULTILINE,
     )
     patterns = [command.words[-1] for command in every() if "/metrics" in command.line]
     assert len(patterns) > 8
     looked_for = [one.partition("{")[0] for pattern in patterns for one in alternatives(pattern)]
-    assert [name for name in looked_for if not any(re.search(name, metric) for metric in metrics)] == []
+    assert [
+        name for name in looked_for if not any(re.search(name, metric) for metric in metrics)
+    ] == []
 
 
 def alternatives(pattern: str) -> list[str]:

@@ -1,4 +1,6 @@
-"""What the documents say exists: paths, commands, make targets; and the locks say what the metadata says."""
+"""What the documents say exists: paths, commands, make targets; and the locks say what the
+metadata says.
+"""
 
 import ast
 import re
@@ -13,13 +15,35 @@ from packaging.requirements import Requirement
 from ullage import cli
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [p for p in (ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md")) if p.exists()]
+DOCUMENTS = [
+    p
+    for p in (
+        ROOT / name for name in ("README.md", "README.zh.md", "CONTRIBUTING.md", "SECURITY.md")
+    )
+    if p.exists()
+]
 DOCUMENTS += sorted((ROOT / "docs").glob("*.md"))
-LOCKS = {"dev": ("crawl", "match", "parquet", "alert", "search", "intake", "matrix", "xmpp", "telegram", "docs", "dev")}
+LOCKS = {
+    "dev": (
+        "crawl",
+        "match",
+        "parquet",
+        "alert",
+        "search",
+        "intake",
+        "matrix",
+        "xmpp",
+        "telegram",
+        "docs",
+        "dev",
+    )
+}
 LOCKS |= {"assess": ("match",), "crawl": ("crawl",)}
 LOCKS |= {"search": ("alert", "search")}
 CODE = re.compile(r"`([^`\n]+)`|^(?:    |\$ )?((?:make|ullage) [^\n#]+)", re.MULTILINE)
-PATH = re.compile(r"^(?:ullage|crawlers|matcher|alerts|deploy|harness|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$")
+PATH = re.compile(
+    r"^(?:ullage|crawlers|matcher|alerts|deploy|harness|tests|docs|requirements|\.ci)(?:/[\w.\-]+)*/?(?:\.\w+)?$"
+)
 NAMED = re.compile(r"^([\w./\-]+\.py):([A-Za-z_][\w.]*)$")
 """A function, class or method as documents name it: `matcher/match/pipeline.py:Matcher.read`."""
 TEST = re.compile(r"^((?:harness|tests)/[\w/]+\.py)::(test_\w+)$")
@@ -36,7 +60,8 @@ def words(document: Path) -> list[str]:
 def test_every_path_and_link_leads_somewhere(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     paths = {word for word in words(document) if "/" in word and PATH.match(word)}
-    made = {re.sub(r"/[A-Z]+\.\w+$", "", path) for path in paths}  # of `FOLDER/NAME.py`, which a reader writes, the folder
+    # of `FOLDER/NAME.py`, which a reader writes, the folder
+    made = {re.sub(r"/[A-Z]+\.\w+$", "", path) for path in paths}
     assert [path for path in sorted(made) if not (ROOT / path).exists()] == []
     assert [link for link in LINK.findall(text) if not (document.parent / link).exists()] == []
 
@@ -55,20 +80,34 @@ def defined(path: Path) -> set[str]:
 def _names(node: ast.stmt) -> set[str]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    targets = (
+        node.targets
+        if isinstance(node, ast.Assign)
+        else [node.target]
+        if isinstance(node, ast.AnnAssign)
+        else []
+    )
     return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_function_that_is_named_with_its_file_is_there(document: Path) -> None:
     named = [match.groups() for match in map(NAMED.match, words(document)) if match]
-    assert [f"{path}:{name}" for path, name in named if not (ROOT / path).exists() or name not in defined(ROOT / path)] == []
+    assert [
+        f"{path}:{name}"
+        for path, name in named
+        if not (ROOT / path).exists() or name not in defined(ROOT / path)
+    ] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_test_that_is_named_is_there(document: Path) -> None:
     named = [match.groups() for match in map(TEST.match, words(document)) if match]
-    assert [f"{path}::{name}" for path, name in named if not (ROOT / path).exists() or name not in defined(ROOT / path)] == []
+    assert [
+        f"{path}::{name}"
+        for path, name in named
+        if not (ROOT / path).exists() or name not in defined(ROOT / path)
+    ] == []
 
 
 def test_each_veto_of_the_privacy_officer_has_a_test_of_its_own() -> None:
@@ -78,12 +117,16 @@ def test_each_veto_of_the_privacy_officer_has_a_test_of_its_own() -> None:
     assert len(held) >= 30
     assert [row for row, tests in zip(vetoes, held, strict=True) if len(tests) != 1] == []
     assert len({test for [test] in held}) == len(held)
-    assert {row.split(" | ")[1] for row in vetoes} == {f"({n})" for n in range(1, 7)}, "each measure of PIPL 51"
+    assert {row.split(" | ")[1] for row in vetoes} == {f"({n})" for n in range(1, 7)}, (
+        "each measure of PIPL 51"
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_every_make_target_and_command_exists(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
     ours = set(cli.OWN) | set(PROJECT["entry-points"]["ullage.commands"])
     for word in words(document):
         program, *rest = word.split()
@@ -102,19 +145,26 @@ def test_the_first_command_is_within_twenty_lines() -> None:
 
 def pinned(lock: str) -> dict[str, str]:
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
-    return {m[1].replace("_", "-").lower(): m[2] for m in re.finditer(r"^([\w.\-]+)(?:\[[\w,\-]+\])?==(\S+)", text, re.MULTILINE)}
+    return {
+        m[1].replace("_", "-").lower(): m[2]
+        for m in re.finditer(r"^([\w.\-]+)(?:\[[\w,\-]+\])?==(\S+)", text, re.MULTILINE)
+    }
 
 
 @pytest.mark.parametrize("lock", LOCKS)
 def test_a_lock_pins_what_the_metadata_asks_for_with_hashes_and_names_no_index(lock: str) -> None:
-    asked = PROJECT["dependencies"] + [r for extra in LOCKS[lock] for r in PROJECT["optional-dependencies"][extra]]
+    asked = PROJECT["dependencies"] + [
+        r for extra in LOCKS[lock] for r in PROJECT["optional-dependencies"][extra]
+    ]
     pins = pinned(lock)
     for requirement in map(Requirement, asked):
         assert requirement.specifier.contains(pins[requirement.name.lower()]), requirement
     text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
     assert text.count("--hash=sha256:") >= len(pins)
     assert not re.search(
-        r"https?://|--(?:find-links|index-url|extra-index-url|trusted-host)|^#.*/(?:home|root|work|tmp)/", text, re.MULTILINE
+        r"https?://|--(?:find-links|index-url|extra-index-url|trusted-host)|^#.*/(?:home|root|work|tmp)/",
+        text,
+        re.MULTILINE,
     )
 
 
@@ -126,7 +176,9 @@ def test_the_locks_agree_and_a_verdict_alone_needs_at_most_thirty_packages() -> 
 
 
 def test_make_without_a_target_lists_every_target() -> None:
-    out = subprocess.run(["make", "-C", ROOT, "--no-print-directory"], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        ["make", "-C", ROOT, "--no-print-directory"], capture_output=True, text=True, check=True
+    ).stdout
     for target in ("env", "check", "test", "demo", "bench", "lock", "help"):
         assert f"make {target} " in out
 
@@ -140,10 +192,16 @@ def test_the_ci_entry_runs_the_tests_and_may_be_executed() -> None:
 
 def test_an_old_interpreter_is_refused_in_one_line(tmp_path: Path) -> None:
     old = tmp_path / "python"
-    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9); exec(sys.argv[1])" "$2"\n')
+    old.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9);'
+        ' exec(sys.argv[1])" "$2"\n'
+    )
     old.chmod(0o755)
     done = subprocess.run(
-        ["make", "-C", ROOT, "env", f"PYTHON={old}", f"VENV={tmp_path}/venv"], capture_output=True, text=True, check=False
+        ["make", "-C", ROOT, "env", f"PYTHON={old}", f"VENV={tmp_path}/venv"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode != 0
     assert "ullage needs Python 3.11 or newer" in done.stderr

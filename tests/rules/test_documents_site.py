@@ -1,4 +1,6 @@
-"""The documents become a site: built strictly, with every page, and nothing in it that is fetched from elsewhere."""
+"""The documents become a site: built strictly, with every page, and nothing in it that is
+fetched from elsewhere.
+"""
 
 import os
 import re
@@ -19,9 +21,23 @@ ELSEWHERE = re.compile(r"^(?:\w+:)?//")
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    words = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "--site-dir",
+        str(folder),
+    ]
     done = subprocess.run(
-        words, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, check=False
+        words,
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -51,19 +67,31 @@ def addresses(page: Path) -> Addresses:
 
 def test_every_document_is_a_page_that_the_navigation_leads_to(site: Path) -> None:
     pages = {path.relative_to(DOCS).with_suffix(".html").as_posix() for path in DOCS.rglob("*.md")}
-    pages |= {"readme.html", "readme-zh.html", "security.html", "contributing.html", "changelog.html"}
+    pages |= {
+        "readme.html",
+        "readme-zh.html",
+        "security.html",
+        "contributing.html",
+        "changelog.html",
+    }
     assert sorted(page for page in pages if not (site / page).exists()) == []
-    assert pages - {"index.html"} <= {link.partition("#")[0].removeprefix("./") for link in addresses(site / "index.html").linked}
+    assert pages - {"index.html"} <= {
+        link.partition("#")[0].removeprefix("./") for link in addresses(site / "index.html").linked
+    }
 
 
 def test_no_page_loads_anything_from_elsewhere(site: Path) -> None:
-    loaded = {(page.name, address) for page in site.rglob("*.html") for address in addresses(page).loaded}
+    loaded = {
+        (page.name, address) for page in site.rglob("*.html") for address in addresses(page).loaded
+    }
     assert loaded
     assert [(page, address) for page, address in sorted(loaded) if ELSEWHERE.match(address)] == []
     styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
     assert styles
     assert [
-        address for style in styles for address in re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')]+)""", style)
+        address
+        for style in styles
+        for address in re.findall(r"""(?:url\(|@import)\s*["']?((?:https?:)?//[^"')]+)""", style)
     ] == []
 
 
@@ -84,7 +112,9 @@ def test_every_link_within_the_site_leads_to_a_file(site: Path) -> None:
 def test_generated_parts_are_what_the_code_says(name: str) -> None:
     text = (DOCS / name).read_text(encoding="utf-8")
     assert {part[2] for part in PART.finditer(text)} == set(PAGES[name])
-    assert renewed(name, text) == text, f"docs/{name} is older than the code: run .venv/bin/python -m deploy.documents"
+    assert renewed(name, text) == text, (
+        f"docs/{name} is older than the code: run .venv/bin/python -m deploy.documents"
+    )
 
 
 def test_every_knob_has_a_word_beside_it() -> None:

@@ -12,7 +12,11 @@ from tests.rules.test_documents import ROOT, TEST
 LIST = {"R": range(1, 21), "C": range(1, 14), "S": range(1, 10)}
 """Faults by what they befall: the product, a site's reader, whatever somebody attacks."""
 TEXT = (ROOT / "tests" / "faults.md").read_text(encoding="utf-8")
-ROWS = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in TEXT.splitlines() if line.startswith("| ")]
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split(" | ")]
+    for line in TEXT.splitlines()
+    if line.startswith("| ")
+]
 
 
 def rows(letter: str) -> dict[str, list[str]]:
@@ -37,7 +41,9 @@ def test_a_row_says_what_is_expected_and_measured_and_names_its_tests(row: list[
 
 def test_what_a_site_does_is_named_as_its_test_names_it() -> None:
     table = TEXT.partition("## What sites do")[2].partition("\n\nWhere a site's file")[0]
-    last = [line.strip("|").split(" | ")[-1] for line in table.splitlines() if line.startswith("| ")][2:]
+    last = [
+        line.strip("|").split(" | ")[-1] for line in table.splitlines() if line.startswith("| ")
+    ][2:]
     named = [name for cell in last for name in re.findall(r"`([^`]+)`", cell) if "…" not in name]
     assert len(named) > 30
     assert [name for name in named if name not in FAULTS and not (ROOT / name).is_file()] == []

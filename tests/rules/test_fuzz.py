@@ -35,17 +35,32 @@ def test_no_property():
 
 
 def environment() -> dict[str, str]:
-    """As in the project's own folder, whose settings of pytest leave out a plugin that takes a second to load."""
+    """As in the project's own folder, whose settings of pytest leave out a plugin that takes a
+    second to load.
+    """
     return {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_ADDOPTS": "-p no:schemathesis"}
 
 
 def fuzz(folder: Path, seconds: float, *words: str) -> subprocess.CompletedProcess[str]:
-    command = (sys.executable, "-m", "harness.fuzz", str(seconds / 60), "-p", "tests.conftest", *words)
-    return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    command = (
+        sys.executable,
+        "-m",
+        "harness.fuzz",
+        str(seconds / 60),
+        "-p",
+        "tests.conftest",
+        *words,
+    )
+    return subprocess.run(
+        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
 
 
 def said(output: str) -> tuple[int, ...]:
-    [line] = re.findall(r"fuzz: (\d+) properties, ([\d,]+) examples, (\d+) rounds, [\d.]+ minutes; (\d+) failed", output)
+    [line] = re.findall(
+        r"fuzz: (\d+) properties, ([\d,]+) examples, (\d+) rounds, [\d.]+ minutes; (\d+) failed",
+        output,
+    )
     return tuple(int(number.replace(",", "")) for number in line)
 
 
@@ -61,8 +76,12 @@ def test_what_is_found_is_printed_kept_and_left_out_of_the_next_round(tmp_path: 
     assert any(path.is_file() for path in (tmp_path / ".hypothesis" / "examples").rglob("*"))
 
 
-@pytest.mark.parametrize(("name", "status"), [("test_true", 0), ("TestCounter", 0), ("test_no_property", 5)])
-def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(tmp_path: Path, name: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "status"), [("test_true", 0), ("TestCounter", 0), ("test_no_property", 5)]
+)
+def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(
+    tmp_path: Path, name: str, status: int
+) -> None:
     (tmp_path / "test_some.py").write_text(PROPERTIES)
     done = fuzz(tmp_path, 1, f"test_some.py::{name}")
     assert done.returncode == status
@@ -71,8 +90,9 @@ def test_the_exit_status_says_whether_anything_failed_or_nothing_was_searched(tm
 
 def test_the_examples_of_a_plain_run_are_the_same_each_time(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text(
-        "import pathlib\nfrom hypothesis import given, strategies as st\n"
-        "@given(st.text())\ndef test_it(text):\n    with open('drawn', 'a') as file:\n        print(ascii(text), file=file)\n"
+        "import pathlib\nfrom hypothesis import given, strategies as st\n@given(st.text())\ndef"
+        " test_it(text):\n    with open('drawn', 'a') as file:\n        print(ascii(text),"
+        " file=file)\n"
     )
     drawn = []
     for _ in range(2):

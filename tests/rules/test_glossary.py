@@ -1,4 +1,6 @@
-"""Pages, messages, help texts, alert rules, metrics and documents use the words of `docs/glossary.md`, none that it rejects."""
+"""Pages, messages, help texts, alert rules, metrics and documents use the words of
+`docs/glossary.md`, none that it rejects.
+"""
 
 import re
 import tomllib
@@ -23,10 +25,15 @@ DOCUMENTS = [
     ROOT / "SECURITY.md",
     ROOT / "CONTRIBUTING.md",
 ]
-TABLES = [path for folder in ("alerts", "ullage", "deploy/grafana") for path in sorted((ROOT / folder).rglob("*.toml"))]
+TABLES = [
+    path
+    for folder in ("alerts", "ullage", "deploy/grafana")
+    for path in sorted((ROOT / folder).rglob("*.toml"))
+]
 TEMPLATES = sorted((ROOT / "alerts").rglob("templates/*.html"))
 NOT_PROSE = re.compile(
-    r"```.*?```|^ {4}.*?$|`(?:[^`\n]|\n(?!\n))*`|<code>.*?</code>|<!--.*?-->|\]\([^)\n]*\)|%\(\w+\)s"
+    r"```.*?```|^"
+    r" {4}.*?$|`(?:[^`\n]|\n(?!\n))*`|<code>.*?</code>|<!--.*?-->|\]\([^)\n]*\)|%\(\w+\)s"
     r"|<style>.*?</style>|\{#.*?#\}|\{\{.*?\}\}|\{%.*?%\}|<[^>\n]*>"
     r"|\b[\w.-]+(?:/[\w.*-]+)+|\[\w+\.[\w.]+\]|\b\w+_\w+\b|\b\w*\.\w+\b|unix epoch",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
@@ -34,14 +41,20 @@ NOT_PROSE = re.compile(
 """Code, placeholders, mark-up and paths: they name an interface."""
 ONE_MEANING = frozenset(
     (
-        "acknowledged", "affected customer", "assess", "audit log", "benign post", "canary post", "coverage gap", "coverage log",
-        "coverage report", "crawl host", "customer list", "customer registry", "encrypted", "evidence", "export",
-        "exposure score", "false positive", "full coverage", "grouped", "heartbeat", "honeytoken", "imported", "keyed hash",
-        "leak source", "outstanding report", "permission", "reporting deadline", "scenario", "seller", "severity", "suppressed",
+        "acknowledged", "affected customer", "assess", "audit log", "benign post", "canary post",
+        "coverage gap", "coverage log",
+        "coverage report", "crawl host", "customer list", "customer registry", "encrypted",
+        "evidence", "export",
+        "exposure score", "false positive", "full coverage", "grouped", "heartbeat", "honeytoken",
+        "imported", "keyed hash",
+        "leak source", "outstanding report", "permission", "reporting deadline", "scenario",
+        "seller", "severity", "suppressed",
         "takedown", "tenant", "token",
     )
 )  # fmt: skip
-"""Terms that mean one thing wherever they stand; "match" is also a service and "site" also any web site."""
+"""Terms that mean one thing wherever they stand; "match" is also a service and "site" also any
+web site.
+"""
 HAN = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -55,13 +68,22 @@ class Entry(NamedTuple):
 
 def entries() -> list[Entry]:
     """All lines of the glossary's table."""
-    rows = [line[1:-1].split("|") for line in GLOSSARY.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    return [Entry(term, chinese, tuple(filter(None, words.split(", ")))) for term, chinese, _, words in rows[2:]]
+    rows = [
+        line[1:-1].split("|")
+        for line in GLOSSARY.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    return [
+        Entry(term, chinese, tuple(filter(None, words.split(", "))))
+        for term, chinese, _, words in rows[2:]
+    ]
 
 
 def pattern(words: list[str]) -> re.Pattern[str]:
     """Finds any of `words`: English ones as whole words, Chinese ones anywhere."""
-    either = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(words, key=len, reverse=True))
+    either = "|".join(
+        re.escape(word).replace(r"\ ", r"\s+") for word in sorted(words, key=len, reverse=True)
+    )
     return re.compile(either if HAN.search(words[0]) else rf"\b(?:{either})\b", re.IGNORECASE)
 
 
@@ -99,14 +121,20 @@ def annotations() -> Iterator[tuple[str, str]]:
         for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
             for rule in group["rules"]:
                 if "alert" in rule:
-                    yield rule["alert"], f"{rule['annotations']['summary']} {rule['annotations']['description']}"
+                    yield (
+                        rule["alert"],
+                        f"{rule['annotations']['summary']} {rule['annotations']['description']}",
+                    )
 
 
 def strings(value: object) -> Iterator[str]:
     """Every sentence or Chinese text within a table."""
-    if isinstance(value, str) and (" " in value or HAN.search(value)):  # else it is a value of a closed list
+    # else it is a value of a closed list
+    if isinstance(value, str) and (" " in value or HAN.search(value)):
         yield value
-    for one in value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ():
+    for one in (
+        value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    ):
         yield from strings(one)
 
 
@@ -121,19 +149,32 @@ def test_every_line_of_the_glossary_is_complete_and_no_word_is_both_used_and_rej
 def test_a_rejected_word_is_found_in_prose_and_not_in_code() -> None:
     assert rejected_in("The desk shows\nhandles. 成案时间") != []
     assert len(rejected_in("The desk shows\nhandles. 成案时间")) == 3
-    assert rejected_in("It is handled; `desk` and [a link](desk.md), %(desk)s, <code>desk</code>") == []
+    assert (
+        rejected_in("It is handled; `desk` and [a link](desk.md), %(desk)s, <code>desk</code>")
+        == []
+    )
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_documents_use_no_rejected_word(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     rows = text.splitlines() if document == GLOSSARY else []
-    text = "\n".join(line.rpartition("|")[0].rpartition("|")[0] if line.startswith("|") else line for line in rows) or text
+    text = (
+        "\n".join(
+            line.rpartition("|")[0].rpartition("|")[0] if line.startswith("|") else line
+            for line in rows
+        )
+        or text
+    )
     assert rejected_in(text) == []
 
 
 def test_pages_and_messages_use_no_rejected_word() -> None:
-    found = {message.id: rejected_in(f"{message.id}\n{message.string}") for message in known() if message.id}
+    found = {
+        message.id: rejected_in(f"{message.id}\n{message.string}")
+        for message in known()
+        if message.id
+    }
     assert {name: words for name, words in found.items() if words} == {}
 
 
@@ -160,10 +201,20 @@ def test_texts_of_reports_and_verdicts_use_no_rejected_word(table: Path) -> None
     assert [words for text in texts if (words := rejected_in(text))] == []
 
 
-@pytest.mark.parametrize("entry", [entry for entry in entries() if entry.term in ONE_MEANING], ids=lambda entry: entry.term)
+@pytest.mark.parametrize(
+    "entry",
+    [entry for entry in entries() if entry.term in ONE_MEANING],
+    ids=lambda entry: entry.term,
+)
 def test_a_term_has_one_chinese_word_in_all_messages(entry: Entry) -> None:
     term = re.compile(rf"\b{entry.term}s?\b", re.IGNORECASE)
     texts = {str(message.id): str(message.string) for message in known() if message.id}
-    found = {english: chinese for english, chinese in texts.items() if term.search(NOT_PROSE.sub(" ", english))}
+    found = {
+        english: chinese
+        for english, chinese in texts.items()
+        if term.search(NOT_PROSE.sub(" ", english))
+    }
     assert found, "no message has this term: take it off the list"
-    assert {english: chinese for english, chinese in found.items() if entry.chinese not in chinese} == {}
+    assert {
+        english: chinese for english, chinese in found.items() if entry.chinese not in chinese
+    } == {}

@@ -1,4 +1,6 @@
-"""The shape of the code: who may import whom, what belongs into ullage, and that importing does nothing."""
+"""The shape of the code: who may import whom, what belongs into ullage, and that importing does
+nothing.
+"""
 
 import importlib
 import json
@@ -25,9 +27,13 @@ def graph() -> grimp.ImportGraph:
 
 
 def test_the_import_contracts_hold() -> None:
-    """In a process of its own, as `make check` runs it: the linter must not meet what other tests have loaded."""
+    """In a process of its own, as `make check` runs it: the linter must not meet what other
+    tests have loaded.
+    """
     linter = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([linter, "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        [linter, "--no-cache"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
 
@@ -41,7 +47,12 @@ def users(graph: grimp.ImportGraph, module: str) -> tuple[set[str], set[str]]:
 
 def test_what_is_in_ullage_is_needed_by_two_stages_or_by_ullage(graph: grimp.ImportGraph) -> None:
     found_by_walking = {m for m in graph.modules if m.startswith("ullage.identifiers.")}
-    modules = {m for m in graph.modules if m.partition(".")[0] == "ullage"} - ENTRANCES - found_by_walking - {"ullage"}
+    modules = (
+        {m for m in graph.modules if m.partition(".")[0] == "ullage"}
+        - ENTRANCES
+        - found_by_walking
+        - {"ullage"}
+    )
     lonely = []
     rooms = {m.rpartition(".")[0] for m in modules}  # a folder is judged by what is in it
     for module in sorted(modules - rooms):
@@ -59,7 +70,8 @@ def test_no_stage_imports_another(graph: grimp.ImportGraph) -> None:
             if module.partition(".")[0] == stage
             for m in graph.find_modules_directly_imported_by(module)
         }
-        assert others & set(STAGES) <= ({stage} if stage != "deploy" else set(STAGES))  # deploy stands above the stages
+        # deploy stands above the stages
+        assert others & set(STAGES) <= ({stage} if stage != "deploy" else set(STAGES))
 
 
 WATCH = """
@@ -81,7 +93,7 @@ for name in modules:
     importlib.import_module(name)
 threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
 print(json.dumps({"seen": seen, "threads": threads}))
-"""
+"""  # noqa: E501
 
 
 def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_process(
@@ -89,7 +101,11 @@ def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_pro
 ) -> None:
     modules = sorted(m for m in graph.modules if not m.endswith("__main__"))
     done = subprocess.run(
-        [sys.executable, "-B", "-c", WATCH, ",".join(modules)], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-B", "-c", WATCH, ",".join(modules)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"seen": [], "threads": []}
@@ -99,7 +115,10 @@ def test_importing_every_module_opens_no_socket_file_or_thread_and_starts_no_pro
 def test_a_stage_does_not_load_what_only_crawling_needs(stage: str) -> None:
     if not (ROOT / stage.replace(".", "/")).with_suffix(".py").exists():
         pytest.skip(f"{stage} is not there")
-    code = f"import sys, {stage}; print(sorted({{'scrapy', 'twisted.internet', 'fastapi'}} & set(sys.modules)))"
+    code = (
+        f"import sys, {stage}; print(sorted({{'scrapy', 'twisted.internet', 'fastapi'}} &"
+        " set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -135,26 +154,51 @@ for group in ("ullage.commands", "ullage.checks", "ullage.erasures", "ullage.inc
         (("numpy",), ("alert", "audit", "crawl", "incidents", "notify", "search", "sites", "user")),
     ],
 )
-def test_a_command_loads_without_libraries_of_other_extras(absent: tuple[str, ...], names: tuple[str, ...]) -> None:
+def test_a_command_loads_without_libraries_of_other_extras(
+    absent: tuple[str, ...], names: tuple[str, ...]
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT.format(absent=absent, names=names)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", WITHOUT.format(absent=absent, names=names)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("words", ["init", "status", "user list", "config show", "dead-letters", "sites"])
-def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(words: str, data: Path) -> None:
+@pytest.mark.parametrize(
+    "words", ["init", "status", "user list", "config show", "dead-letters", "sites"]
+)
+def test_a_command_that_neither_logs_nor_tags_a_batch_loads_what_neither_needs(
+    words: str, data: Path
+) -> None:
     """Each takes as long as a tenth of such a command."""
-    watched = [sys.executable, "-X", "importtime", "-m", "ullage", "--data", str(data), *words.split()]
+    watched = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "ullage",
+        "--data",
+        str(data),
+        *words.split(),
+    ]
     done = subprocess.run(watched, capture_output=True, text=True, check=False)
-    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    loaded = {
+        line.rpartition("|")[2].strip()
+        for line in done.stderr.splitlines()
+        if line.startswith("import time:")
+    }
     assert "ullage.settings" in loaded
     assert loaded & {"structlog", "numpy"} == set()
 
 
 def test_the_example_site_that_init_writes_is_one_that_crawl_reads(tmp_path: Path) -> None:
     (tmp_path / "example.toml").write_text(setup.SITE, encoding="utf-8")
-    assert importlib.import_module("crawlers.sites.site").read_site(tmp_path / "example.toml").platform == "raw_paste"
+    assert (
+        importlib.import_module("crawlers.sites.site").read_site(tmp_path / "example.toml").platform
+        == "raw_paste"
+    )
 
 
 def test_every_command_names_a_function_that_exists() -> None:

@@ -1,4 +1,6 @@
-"""How tests are distributed: one queue for `make test`, two lanes for long faults; no test is dropped or run twice."""
+"""How tests are distributed: one queue for `make test`, two lanes for long faults; no test is
+dropped or run twice.
+"""
 
 import os
 import shlex
@@ -15,16 +17,32 @@ from tests.running import work_queue
 from tests.running.work_queue import FileQueue
 
 ROOT = Path(__file__).parents[2]
-OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-LONG, WAITING, SHORT = "tests/matcher/test_long.py", "tests/flow/test_kill.py", "tests/matcher/test_short.py"
+OPTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"][
+    "ini_options"
+]
+LONG, WAITING, SHORT = (
+    "tests/matcher/test_long.py",
+    "tests/flow/test_kill.py",
+    "tests/matcher/test_short.py",
+)
 
 
 def list_runs(*targets: str) -> list[list[str]]:
     """Return what these targets give pytest, each time that they run it."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
     words = ["make", "--dry-run", *targets]
-    output = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
-    return [shlex.split(line.partition("bin/pytest ")[2]) for line in output.splitlines() if "bin/pytest " in line]
+    output = subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    return [
+        shlex.split(line.partition("bin/pytest ")[2])
+        for line in output.splitlines()
+        if "bin/pytest " in line
+    ]
 
 
 def arguments(target: str) -> list[str]:
@@ -35,12 +53,16 @@ def arguments(target: str) -> list[str]:
 
 def test_two_lanes_together_take_every_test_once() -> None:
     left = [word.removeprefix("--ignore=") for word in arguments("faults-kills")]
-    assert left == arguments("faults-damage"), "the same marks and options, then the same paths: left out there, taken here"
+    assert left == arguments("faults-damage"), (
+        "the same marks and options, then the same paths: left out there, taken here"
+    )
     paths = [word for word in left if word.startswith("tests/")]
     assert paths
     assert [path for path in paths if not (ROOT / path).exists()] == []
     assert [word for word in arguments("faults-kills") if word.startswith("tests/")] == []
-    assert sorted(list_runs("test-faults")) == sorted(arguments(lane) for lane in ("faults-damage", "faults-kills"))
+    assert sorted(list_runs("test-faults")) == sorted(
+        arguments(lane) for lane in ("faults-damage", "faults-kills")
+    )
 
 
 def test_make_test_runs_one_queue_of_all_folders() -> None:
@@ -51,18 +73,43 @@ def test_make_test_runs_one_queue_of_all_folders() -> None:
 
 def test_each_marked_test_is_run_by_some_target() -> None:
     marks = {mark.partition(":")[0] for mark in OPTIONS["markers"]}
-    asked = " ".join(words[words.index("-m") + 1] for target in TARGETS for words in list_runs(target) if "-m" in words)
+    asked = " ".join(
+        words[words.index("-m") + 1]
+        for target in TARGETS
+        for words in list_runs(target)
+        if "-m" in words
+    )
     assert [mark for mark in marks if mark not in asked.replace("not " + mark, "")] == []
 
 
-TARGETS = ("test", "flow", "contracts", "test-full", "test-servers", "test-faults", "test-live", "test-deploy", "test-image")
+TARGETS = (
+    "test",
+    "flow",
+    "contracts",
+    "test-full",
+    "test-servers",
+    "test-faults",
+    "test-live",
+    "test-deploy",
+    "test-image",
+)
 
 
 def test_settings_of_pyproject_are_known_to_tests_outside_of_tests() -> None:
-    """A setting that only the folder `tests` declares would end `make test-live` before its first test."""
+    """A setting that only the folder `tests` declares would end `make test-live` before its
+    first test.
+    """
     words = ["-q", "--collect-only", "-m", "live", "harness/live/console/test_below_a_path.py"]
-    done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (done.returncode, "test_below_a_path.py" in done.stdout) == (0, True), done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "test_below_a_path.py" in done.stdout) == (0, True), (
+        done.stdout + done.stderr
+    )
 
 
 def test_files_that_the_queue_names_exist() -> None:
@@ -76,7 +123,10 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> FileQueue:
     """A queue of a machine with two cores."""
     monkeypatch.setattr(work_queue, "count_cores", lambda: 2)
     options = {"long_files": [LONG], "waiting_files": ["tests/flow"]}
-    return FileQueue(SimpleNamespace(getini=options.get, getvalue=lambda _: ["4*popen"]), Producer("", enabled=False))
+    return FileQueue(
+        SimpleNamespace(getini=options.get, getvalue=lambda _: ["4*popen"]),
+        Producer("", enabled=False),
+    )
 
 
 def test_longest_file_is_begun_first(queue: FileQueue) -> None:

@@ -1,4 +1,6 @@
-"""Limits of tests: they hold for work done and not for the clock, and a broken fixture is one failure."""
+"""Limits of tests: they hold for work done and not for the clock, and a broken fixture is one
+failure.
+"""
 
 import os
 import subprocess
@@ -12,16 +14,30 @@ from tests.running import limits
 ROOT = Path(__file__).parents[2]
 HOOKS = """
 from tests.running.limits import pytest_fixture_setup, pytest_runtest_makereport, pytest_timeout_set_timer
-"""
+"""  # noqa: E501
 
 
 def run_pytest(folder: Path, test: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a file of tests with the hooks of this suite in a process of its own."""
     (folder / "conftest.py").write_text(HOOKS)
     (folder / "test_it.py").write_text(test)
-    words = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:randomly", "-p", "no:xdist", "-p", "no:cacheprovider"]
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-rs",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run([*words, *options], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [*words, *options], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def test_broken_shared_fixture_is_one_failure(tmp_path: Path) -> None:
@@ -48,7 +64,9 @@ def test_other(): pass
 """,
     )
     assert "1 passed, 3 skipped, 3 errors" in done.stdout, done.stdout
-    assert "fixture 'broken' failed: see test_it.py::test_shared[0]" in done.stdout.replace("\n", " ")
+    assert "fixture 'broken' failed: see test_it.py::test_shared[0]" in done.stdout.replace(
+        "\n", " "
+    )
     assert done.returncode == 1
 
 

@@ -1,4 +1,6 @@
-"""`make mutants` makes the changes that matter, puts them into what runs, and says when too few were noticed."""
+"""`make mutants` makes the changes that matter, puts them into what runs, and says when too few
+were noticed.
+"""
 
 from collections import Counter
 
@@ -30,8 +32,14 @@ def those(path: str, before: str, after: str) -> list[Mutant]:
         ),
         (
             "alerts/notify/sender.py",
-            "slots = range(int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)",
-            "slots = range(int(now // SLOT_SECONDS), int((now - self.attempt + MARGIN_SECONDS) // SLOT_SECONDS) + 1)",
+            (
+                "slots = range(int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS)"
+                " // SLOT_SECONDS) + 1)"
+            ),
+            (
+                "slots = range(int(now // SLOT_SECONDS), int((now - self.attempt + MARGIN_SECONDS)"
+                " // SLOT_SECONDS) + 1)"
+            ),
         ),
         ("ullage/files/database.py", "sync_folder(path.parent)", "pass"),
         ("ullage/runtime/supervisor.py", "child.backoff.reset()", "pass"),
@@ -67,7 +75,9 @@ def test_a_seed_chooses_the_same_mutants_and_all_files_are_there() -> None:
         assert [test for test in area.tests if not (ROOT / test).exists()] == []
 
 
-def test_who_survives_or_is_reached_by_no_test_counts_and_what_compiles_to_the_same_does_not() -> None:
+def test_who_survives_or_is_reached_by_no_test_counts_and_what_compiles_to_the_same_does_not() -> (
+    None
+):
     assert score(Counter(killed=8, timeout=1, survived=1)) == GOAL
     assert score(Counter(killed=9, untested=1, invalid=5)) == GOAL
     assert score(Counter(killed=8, survived=1, untested=1)) < GOAL

@@ -37,7 +37,9 @@ FOLDERS = {str(folder) for path in TRACKED for folder in PurePosixPath(path).par
 
 
 def find_paths(text: str) -> Iterator[tuple[int, str]]:
-    """Yield line number and path of each path and each `-m` module in `text`; a path that goes on as a pattern ends in `*`."""
+    """Yield line number and path of each path and each `-m` module in `text`; a path that goes
+    on as a pattern ends in `*`.
+    """
     for number, line in enumerate(text.splitlines(), 1):
         for match in PATH.finditer(line):
             path, pattern = match.groups()
@@ -48,13 +50,17 @@ def find_paths(text: str) -> Iterator[tuple[int, str]]:
 
 
 def exists(path: str) -> bool:
-    """Return whether a file or folder has this path; a Python file may be named without its ending."""
+    """Return whether a file or folder has this path; a Python file may be named without its
+    ending.
+    """
     if path.endswith("*"):
         return any(name.startswith(path[:-1]) for name in TRACKED)
     return path in TRACKED or path in FOLDERS or f"{path}.py" in TRACKED
 
 
-@pytest.mark.parametrize("file", sorted(path for path in TRACKED - EXEMPT if NAMING.fullmatch(path)))
+@pytest.mark.parametrize(
+    "file", sorted(path for path in TRACKED - EXEMPT if NAMING.fullmatch(path))
+)
 def test_paths_in_a_file_exist(file: str) -> None:
     try:
         text = (ROOT / file).read_text(encoding="utf-8")
@@ -70,7 +76,10 @@ def test_every_file_and_test_of_a_mutation_area_exists(area: str) -> None:
 
 
 def test_a_path_that_is_gone_is_found() -> None:
-    text = "see `ullage/bus/router.py`, tests/nowhere/ and\n[this](../docs/gone.md), not example.org/docs/x\n"
+    text = (
+        "see `ullage/bus/router.py`, tests/nowhere/ and\n[this](../docs/gone.md), not"
+        " example.org/docs/x\n"
+    )
     text += "make: -m harness.gone docs/none-*.md alerts/web/NAME.html"
     assert list(find_paths(text)) == [
         (1, "ullage/bus/router.py"),

@@ -1,4 +1,6 @@
-"""Every promise of README.md, SECURITY.md and docs/promises.md names a test that would fail, and is still made in these words."""
+"""Every promise of README.md, SECURITY.md and docs/promises.md names a test that would fail, and
+is still made in these words.
+"""
 
 import ast
 import re
@@ -11,7 +13,9 @@ PAGE = ROOT / "docs" / "promises.md"
 DOCUMENTS = {"README": ROOT / "README.md", "SECURITY": ROOT / "SECURITY.md"}
 ROW = re.compile(r"^\| (README|SECURITY) \| (.+?) \| `([^`]+)` \|$", re.MULTILINE)
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
-UNPROVEN = re.compile(r"^(Keyed hashes are de-identified|\| who gets|\| ---|\| a running match process)")
+UNPROVEN = re.compile(
+    r"^(Keyed hashes are de-identified|\| who gets|\| ---|\| a running match process)"
+)
 """What says what does *not* hold, and the head of the table."""
 
 
@@ -31,12 +35,19 @@ def section(document: str, title: str) -> str:
 def promises_of_security() -> list[str]:
     """Return paragraphs and table rows of what is protected."""
     parts = re.split(r"\n\n", section("SECURITY", "What is protected").strip())
-    lines = [line for part in parts for line in (part.splitlines() if part.startswith("|") else [words(part)])]
+    lines = [
+        line
+        for part in parts
+        for line in (part.splitlines() if part.startswith("|") else [words(part)])
+    ]
     return [line for line in lines if not UNPROVEN.match(line)]
 
 
 def promises_of_readme() -> list[str]:
-    return [words(item) for item in re.split(r"^- ", section("README", "Guarantees"), flags=re.MULTILINE)[1:]]
+    return [
+        words(item)
+        for item in re.split(r"^- ", section("README", "Guarantees"), flags=re.MULTILINE)[1:]
+    ]
 
 
 def test_the_table_is_read():
@@ -47,13 +58,17 @@ def test_the_table_is_read():
 
 def test_each_row_has_words_that_are_still_there():
     texts = {name: words(path.read_text(encoding="utf-8")) for name, path in DOCUMENTS.items()}
-    assert [(document, said) for document, said, _ in rows() if words(said) not in texts[document]] == []
+    assert [
+        (document, said) for document, said, _ in rows() if words(said) not in texts[document]
+    ] == []
 
 
 @pytest.mark.parametrize("promise", [*promises_of_security(), *promises_of_readme()])
 def test_each_promise_has_a_row(promise):
     document = "README" if promise in promises_of_readme() else "SECURITY"
-    assert any(words(said) in words(promise) for name, said, _ in rows() if name == document), promise
+    assert any(words(said) in words(promise) for name, said, _ in rows() if name == document), (
+        promise
+    )
 
 
 def test_each_guarantee_of_the_page_names_a_test():
@@ -75,8 +90,14 @@ def test_each_test_is_there_and_runs():
     assert len(named) > 40
     missing = []
     for path, name in sorted(named):
-        tree = ast.parse((ROOT / path).read_text(encoding="utf-8")) if (ROOT / path).exists() else ast.Module([], [])
-        functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+        tree = (
+            ast.parse((ROOT / path).read_text(encoding="utf-8"))
+            if (ROOT / path).exists()
+            else ast.Module([], [])
+        )
+        functions = [
+            one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
         if not any(one.name == name and not skipped(one) for one in functions):
             missing.append(f"{path}::{name}")
     assert missing == []

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-ENGLISH, CHINESE = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md"))
+ENGLISH, CHINESE = (
+    (ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "README.zh.md")
+)
 FENCED = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^(#+) ", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)]+)\)")
@@ -24,13 +26,19 @@ def prose(text: str) -> str:
 
 
 def rows(text: str) -> list[list[str]]:
-    """The figures of each row of each table, in order of size as text: languages place them as they need."""
-    return [sorted(FIGURE.findall(line)) for line in prose(text).splitlines() if line.startswith("|")]
+    """The figures of each row of each table, in order of size as text: languages place them as
+    they need.
+    """
+    return [
+        sorted(FIGURE.findall(line)) for line in prose(text).splitlines() if line.startswith("|")
+    ]
 
 
 def links(text: str) -> list[str]:
     """Where links lead, but to the other language."""
-    return sorted(link for link in LINK.findall(prose(text)) if link not in {"README.md", "README.zh.md"})
+    return sorted(
+        link for link in LINK.findall(prose(text)) if link not in {"README.md", "README.zh.md"}
+    )
 
 
 def promised(text: str) -> list[list[str]]:
@@ -42,7 +50,9 @@ def test_it_is_read_in_five_minutes() -> None:
     assert len(ENGLISH.split()) <= MOST_WORDS
 
 
-@pytest.mark.parametrize("part", [HEADING.findall, blocks, rows, links, promised], ids=lambda part: part.__name__)
+@pytest.mark.parametrize(
+    "part", [HEADING.findall, blocks, rows, links, promised], ids=lambda part: part.__name__
+)
 def test_both_languages_say_the_same(part) -> None:
     assert part(CHINESE) == part(ENGLISH)
     assert part(ENGLISH)
@@ -52,7 +62,10 @@ def test_both_languages_say_the_same(part) -> None:
     ("part", "change"),
     [
         (HEADING.findall, ("## 工作台", "工作台")),
-        (blocks, ("sites try https://paste.example.com/archive", "sites try https://paste.example.com/")),
+        (
+            blocks,
+            ("sites try https://paste.example.com/archive", "sites try https://paste.example.com/"),
+        ),
         (rows, ("| 77/80", "| 78/80")),
         (links, ("docs/what-is-found.md", "docs/chats.md")),
         (promised, ("`admin`", "`root`")),

@@ -21,7 +21,9 @@ def idle_share() -> float:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool | None:
-    """Limit a test by seconds of a core of its own: on a busy machine a second counts for less, as less is done in it."""
+    """Limit a test by seconds of a core of its own: on a busy machine a second counts for less,
+    as less is done in it.
+    """
     if settings.method != "signal":
         return None
     left, last = settings.timeout, time.monotonic()
@@ -47,11 +49,15 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Setting
 
 
 BLAMED = pytest.StashKey[dict[int, tuple[BaseException, str, str]]]()
-"""By the id of an exception: itself (so that the id stays its own), the shared fixture that raised it, and the first test."""
+"""By the id of an exception: itself (so that the id stays its own), the shared fixture that
+raised it, and the first test.
+"""
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> Iterator[None]:
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+) -> Iterator[None]:
     """Note which exceptions come from a fixture that several tests share."""
     try:
         return (yield)
@@ -64,7 +70,9 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
-    """Report a shared fixture's failure once: tests that need it afterwards are skipped and name the test that failed."""
+    """Report a shared fixture's failure once: tests that need it afterwards are skipped and name
+    the test that failed.
+    """
     report: pytest.TestReport = yield
     if report.when == "setup" and call.excinfo is not None:
         blamed = item.config.stash.get(BLAMED, {})
@@ -73,5 +81,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             blamed[id(error)] = (error, fixture, item.nodeid)
         elif error is not None:
             report.outcome = "skipped"
-            report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"Skipped: fixture {fixture!r} failed: see {first}")
+            report.longrepr = (
+                str(item.path),
+                (item.location[1] or 0) + 1,
+                f"Skipped: fixture {fixture!r} failed: see {first}",
+            )
     return report

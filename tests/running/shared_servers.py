@@ -1,8 +1,9 @@
 """One Kafka broker and one Elasticsearch node a version for all workers of a run.
 
-The first worker that collects a test of a server starts it in a process of its own, which writes where it is found into the
-run's folder and ends it when the run ends, however that comes about. Tests share what they cannot harm: those that stop or
-freeze a server have one of their own (`kafka_broker`, `elasticsearch_nodes`).
+The first worker that collects a test of a server starts it in a process of its own, which writes
+where it is found into the run's folder and ends it when the run ends, however that comes about.
+Tests share what they cannot harm: those that stop or freeze a server have one of their own
+(`kafka_broker`, `elasticsearch_nodes`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def worker_name() -> str:
 
 
 def start_shared(name: str, folder: Path) -> None:
-    """Begin to start a server (`kafka` or a version of Elasticsearch) for the run with this folder, unless that was done."""
+    """Begin to start a server (`kafka` or a version of Elasticsearch) for the run with this
+    folder, unless that was done.
+    """
     with turn(folder / f"{name}.lock"), (folder / f"{name}.log").open("ab") as log:
         if not (folder / f"{name}.pid").exists():
             process = subprocess.Popen(
@@ -50,12 +53,16 @@ def start_shared(name: str, folder: Path) -> None:
 
 
 def kafka_url(folder: Path) -> str:
-    """Return the address of the run's broker, once it answers; UnavailableError says why it cannot be had."""
+    """Return the address of the run's broker, once it answers; UnavailableError says why it
+    cannot be had.
+    """
     return str(_wait_for(KAFKA, folder)["url"])
 
 
 def elasticsearch_node(version: str, folder: Path) -> Server:
-    """Return the run's node of a version, once it answers; UnavailableError says why it cannot be had."""
+    """Return the run's node of a version, once it answers; UnavailableError says why it cannot
+    be had.
+    """
     state = _wait_for(version, folder)
     paths = {name: Path(state.pop(name)) for name in PATHS}
     return Server(**paths, **state)
@@ -77,7 +84,10 @@ def _wait_for(name: str, folder: Path) -> dict[str, Any]:
 def _is_over(pid: int) -> bool:
     """Return whether a process ended, whoever has yet to collect its exit code."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+            == "Z"
+        )
     except FileNotFoundError:
         return True
 
@@ -85,7 +95,10 @@ def _is_over(pid: int) -> bool:
 def end_shared(folder: Path) -> None:
     """End the servers of the run with this folder, and wait until they are gone."""
     for path in sorted(folder.glob("*.pid")):
-        with contextlib.suppress(ProcessLookupError), _process(int(path.read_text(encoding="ascii"))) as handle:
+        with (
+            contextlib.suppress(ProcessLookupError),
+            _process(int(path.read_text(encoding="ascii"))) as handle,
+        ):
             signal.pidfd_send_signal(handle, signal.SIGTERM)
             select.select([handle], [], [], END_SECONDS)
 
@@ -102,7 +115,11 @@ def _process(pid: int) -> Iterator[int]:
 def needed_by(item: pytest.Item) -> str:
     """Return which server a test needs by its parameter `backend`; empty for none."""
     callspec = getattr(item, "callspec", None)
-    return str(callspec.params.get("backend", "")) if callspec and item.get_closest_marker("servers") else ""
+    return (
+        str(callspec.params.get("backend", ""))
+        if callspec and item.get_closest_marker("servers")
+        else ""
+    )
 
 
 def main(name: str, folder: str, run: str) -> None:

@@ -1,7 +1,9 @@
-"""One queue of test files for all workers: the longest first, and files that mostly wait on workers of their own.
+"""One queue of test files for all workers: the longest first, and files that mostly wait on workers
+of their own.
 
-A file is never split: its fixtures are set up once, on one worker. There are two workers more than cores. These take the files
-that wait for processes, sites and servers, so that a core is busy while they wait.
+A file is never split: its fixtures are set up once, on one worker. There are two workers more than
+cores. These take the files that wait for processes, sites and servers, so that a core is busy while
+they wait.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ def count_cores() -> int:
 
 
 class FileQueue(LoadFileScheduling):
-    """Hands out files whole; see the settings `long_files` and `waiting_files` of pyproject.toml."""
+    """Hands out files whole; see the settings `long_files` and `waiting_files` of
+    pyproject.toml.
+    """
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         super().__init__(config, log)
@@ -36,19 +40,32 @@ class FileQueue(LoadFileScheduling):
         tests = self.workqueue.pop(file)
         self.assigned_work.setdefault(node, {})[file] = tests
         if node not in self._indexes:
-            self._indexes[node] = {test: n for n, test in enumerate(self.registered_collections[node])}
-        node.send_runtest_some([self._indexes[node][test] for test, is_done in tests.items() if not is_done])
+            self._indexes[node] = {
+                test: n for n, test in enumerate(self.registered_collections[node])
+            }
+        node.send_runtest_some(
+            [self._indexes[node][test] for test, is_done in tests.items() if not is_done]
+        )
 
     def choose(self, files: Sequence[str], worker: str) -> str:
-        """Return which of these files a worker (`gw0`, `gw1`, …) takes next; `files` are in the order of their size."""
+        """Return which of these files a worker (`gw0`, `gw1`, …) takes next; `files` are in the
+        order of their size.
+        """
         takes_waiting = int(worker.removeprefix("gw")) >= count_cores()
-        fitting = [file for file in files if file.startswith(tuple(self._waiting)) == takes_waiting] or files
-        return min(fitting, key=lambda file: self._long.index(file) if file in self._long else len(self._long))
+        fitting = [
+            file for file in files if file.startswith(tuple(self._waiting)) == takes_waiting
+        ] or files
+        return min(
+            fitting,
+            key=lambda file: self._long.index(file) if file in self._long else len(self._long),
+        )
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the settings of the queue."""
-    parser.addini("long_files", "test files that are begun first, the longest before the others", "linelist")
+    parser.addini(
+        "long_files", "test files that are begun first, the longest before the others", "linelist"
+    )
     parser.addini("waiting_files", "folders and files whose tests mostly wait", "linelist")
 
 

@@ -8,6 +8,8 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def collect_sockets() -> Iterator[None]:
-    """Free sockets that kafka-python leaves to the collector when they are refused, before another test is blamed for them."""
+    """Free sockets that kafka-python leaves to the collector when they are refused, before
+    another test is blamed for them.
+    """
     yield
     gc.collect()

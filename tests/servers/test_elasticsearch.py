@@ -1,4 +1,6 @@
-"""The Elasticsearch store beside the embedded one, and what it does when the server refuses, stands still or is gone."""
+"""The Elasticsearch store beside the embedded one, and what it does when the server refuses,
+stands still or is gone.
+"""
 
 import contextlib
 import socket
@@ -37,11 +39,21 @@ def prefix(url: str) -> str:
 
 
 def claim(n: int, **changes: Any) -> Claim:
-    return Claim(**{"id": f"bank:candidates:{n}", "tenant": "bank", "incident": "INC-A", "at": T0, **changes})
+    return Claim(
+        **{"id": f"bank:candidates:{n}", "tenant": "bank", "incident": "INC-A", "at": T0, **changes}
+    )
 
 
 WHO = ("某银行", "支付平台", "證券公司", "City Bank")
-WHAT = ("客户信息", "用户数据 10w", "信用卡四件套", "借款人通讯录", "VIP list", "银行卡", "手机号·姓名")
+WHAT = (
+    "客户信息",
+    "用户数据 10w",
+    "信用卡四件套",
+    "借款人通讯录",
+    "VIP list",
+    "银行卡",
+    "手机号·姓名",
+)
 HOW = ("出售", "打包下载", "免费分享！", "SELL", "求购，私信")
 
 
@@ -80,13 +92,19 @@ QUERIES = {
     "nothing": DocumentFilter(text="龙虾"),
     "text and filter": DocumentFilter({"severity": ("high",), "kinds": ("card",)}, text="银行"),
     "a set": DocumentFilter({"sites": ("site1", "site3"), "tenant": ("bank",)}),
-    "before": DocumentFilter({"origin": ("unknown",)}, before=T0 + timedelta(minutes=40, microseconds=3)),
-    "ids": DocumentFilter(text="客户", ids=[f"INC-{n:03d}" for n in range(100)], without=["INC-000", "INC-007"]),
+    "before": DocumentFilter(
+        {"origin": ("unknown",)}, before=T0 + timedelta(minutes=40, microseconds=3)
+    ),
+    "ids": DocumentFilter(
+        text="客户", ids=[f"INC-{n:03d}" for n in range(100)], without=["INC-000", "INC-007"]
+    ),
 }
 
 
 @pytest.mark.servers
-def test_twenty_queries_have_the_same_answers_as_sqlite(store: IncidentStore, tmp_path: Path) -> None:
+def test_twenty_queries_have_the_same_answers_as_sqlite(
+    store: IncidentStore, tmp_path: Path
+) -> None:
     documents = [incident(n) for n in range(300)]
     with contextlib.closing(open_store("sqlite:///other.sqlite", tmp_path)) as embedded:
         answers = []
@@ -113,7 +131,9 @@ def paged(store: IncidentStore, where: DocumentFilter) -> list[str]:
 
 
 @pytest.mark.servers
-def test_one_bad_document_among_a_thousand_is_rejected_and_the_others_are_stored(store: IncidentStore) -> None:
+def test_one_bad_document_among_a_thousand_is_rejected_and_the_others_are_stored(
+    store: IncidentStore,
+) -> None:
     documents = [claim(n, tenant="x" * 40_000 if n == 500 else "bank") for n in range(1000)]
     outcomes = store.put(documents)
     assert outcomes.index(WriteResult.REJECTED) == 500
@@ -125,7 +145,11 @@ def test_one_bad_document_among_a_thousand_is_rejected_and_the_others_are_stored
 @pytest.mark.servers
 @pytest.mark.parametrize("id_", ["", "x" * 513])
 def test_an_id_that_no_index_takes_spoils_no_other_document(store: IncidentStore, id_: str) -> None:
-    assert store.put([claim(1), claim(2, id=id_), claim(3)]) == [WriteResult.CREATED, WriteResult.REJECTED, WriteResult.CREATED]
+    assert store.put([claim(1), claim(2, id=id_), claim(3)]) == [
+        WriteResult.CREATED,
+        WriteResult.REJECTED,
+        WriteResult.CREATED,
+    ]
     assert store.get(Claim, id_) is None
     assert store.delete(Claim, [id_]) == 0
     with pytest.raises(RecordError):
@@ -134,7 +158,9 @@ def test_an_id_that_no_index_takes_spoils_no_other_document(store: IncidentStore
 
 @pytest.mark.servers
 @pytest.mark.parametrize("block", ["read_only_allow_delete", "write", "read_only"])
-def test_a_read_only_block_is_waited_for(store: IncidentStore, backend: Backend, url: str, block: str) -> None:
+def test_a_read_only_block_is_waited_for(
+    store: IncidentStore, backend: Backend, url: str, block: str
+) -> None:
     index = index_name(prefix(url), Claim)
     assert backend.server
     with contextlib.closing(backend.server.client()) as admin:
@@ -147,7 +173,9 @@ def test_a_read_only_block_is_waited_for(store: IncidentStore, backend: Backend,
 
 
 @pytest.mark.servers
-def test_a_server_that_was_killed_is_waited_for_and_has_every_write(store: IncidentStore, backend: Backend) -> None:
+def test_a_server_that_was_killed_is_waited_for_and_has_every_write(
+    store: IncidentStore, backend: Backend
+) -> None:
     assert backend.server
     assert store.create([claim(1)]) == [True]
     backend.server.kill()
@@ -168,7 +196,9 @@ def test_a_server_that_was_killed_is_waited_for_and_has_every_write(store: Incid
 
 
 @pytest.mark.servers
-def test_a_login_or_certificate_that_is_wrong_is_one_line(backend: Backend, url: str, tmp_path: Path) -> None:
+def test_a_login_or_certificate_that_is_wrong_is_one_line(
+    backend: Backend, url: str, tmp_path: Path
+) -> None:
     keep(tmp_path / "wrong", "guessed")
     assert backend.server
     for opened in (
@@ -195,7 +225,12 @@ with elasticsearch(Path(sys.argv[1]), sys.argv[2]) as server:
 @pytest.mark.servers
 def test_a_node_does_not_outlive_whoever_started_it(backend: Backend, tmp_path: Path) -> None:
     version = SERVERS[backend.name]
-    done = subprocess.run([sys.executable, "-c", ABANDON, str(tmp_path), version], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ABANDON, str(tmp_path), version],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     with pytest.raises(ConnectionRefusedError):
         knock(int(done.stdout), 20.0)
 
@@ -209,7 +244,9 @@ def knock(port: int, seconds: float) -> None:
 
 
 @pytest.mark.servers
-def test_indexes_that_nobody_made_are_an_error_and_are_not_made(backend: Backend, url: str, tmp_path: Path) -> None:
+def test_indexes_that_nobody_made_are_an_error_and_are_not_made(
+    backend: Backend, url: str, tmp_path: Path
+) -> None:
     other = url.replace(prefix(url), "ullage-none-")
     with contextlib.closing(open_store(other, tmp_path)) as missing:
         for call in (
@@ -225,13 +262,17 @@ def test_indexes_that_nobody_made_are_an_error_and_are_not_made(backend: Backend
 
 
 @pytest.mark.servers
-def test_indexes_have_ecs_names_and_keep_no_words(store: IncidentStore, backend: Backend, url: str) -> None:
+def test_indexes_have_ecs_names_and_keep_no_words(
+    store: IncidentStore, backend: Backend, url: str
+) -> None:
     store.put([incident(1)])
     store.refresh()
     assert backend.server
     with contextlib.closing(backend.server.client()) as admin:
         index = index_name(prefix(url), Incident)
-        hit = admin.search(index=index, query={"term": {"organization.id": "shop"}})["hits"]["hits"][0]["_source"]
+        hit = admin.search(index=index, query={"term": {"organization.id": "shop"}})["hits"][
+            "hits"
+        ][0]["_source"]
     assert "words" not in hit
     assert hit["@timestamp"] == hit["time"] // 1000
 
@@ -239,9 +280,12 @@ def test_indexes_have_ecs_names_and_keep_no_words(store: IncidentStore, backend:
 @pytest.mark.parametrize(
     "url",
     [
-        f"{OUTSIDE}?plain=1", "elasticsearch://localhost.example.test:9200?plain=1", "elasticsearch://127.0.0.1:1,10.1.2.3:1?plain=1",
-        "elasticsearch://u:p@127.0.0.1:9200", "elasticsearch://127.0.0.1", "elasticsearch://", "elasticsearch://h:99999",
-        f"{OUTSIDE}?cafile=absent", f"{OUTSIDE}?unknown=1", f"{OUTSIDE}?prefix", f"{OUTSIDE}/index", OUTSIDE,
+        f"{OUTSIDE}?plain=1", "elasticsearch://localhost.example.test:9200?plain=1",
+        "elasticsearch://127.0.0.1:1,10.1.2.3:1?plain=1",
+        "elasticsearch://u:p@127.0.0.1:9200", "elasticsearch://127.0.0.1", "elasticsearch://",
+        "elasticsearch://h:99999",
+        f"{OUTSIDE}?cafile=absent", f"{OUTSIDE}?unknown=1", f"{OUTSIDE}?prefix", f"{OUTSIDE}/index",
+        OUTSIDE,
     ],
 )  # fmt: skip
 def test_a_url_that_is_unsafe_or_unclear_is_refused_in_one_line(tmp_path: Path, url: str) -> None:
@@ -252,7 +296,9 @@ def test_a_url_that_is_unsafe_or_unclear_is_refused_in_one_line(tmp_path: Path, 
     assert "u:p" not in str(raised.value)
 
 
-def test_plain_http_on_loopback_and_a_systemd_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_http_on_loopback_and_a_systemd_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = open_store("elasticsearch://127.0.0.1:1?plain=1", tmp_path)
     with contextlib.closing(plain), pytest.raises(UnavailableError):
         plain.get(Claim, "x")
@@ -279,11 +325,17 @@ def test_a_password_behind_a_link_is_refused(tmp_path: Path) -> None:
 def test_every_class_has_a_strict_template() -> None:
     made = templates("ullage-")
     assert len(made) == len(CLASSES)
-    assert all(template["template"]["mappings"]["dynamic"] == "strict" for template in made.values())
+    assert all(
+        template["template"]["mappings"]["dynamic"] == "strict" for template in made.values()
+    )
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)])
-def test_a_server_that_cannot_be_had_fails_in_ci_and_is_skipped_elsewhere(monkeypatch, ci, outcome) -> None:
+@pytest.mark.parametrize(
+    ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
+)
+def test_a_server_that_cannot_be_had_fails_in_ci_and_is_skipped_elsewhere(
+    monkeypatch, ci, outcome
+) -> None:
     def absent() -> None:
         raise UnavailableError("no Java: install one")
 

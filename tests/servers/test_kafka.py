@@ -1,4 +1,6 @@
-"""What Kafka promises beyond the contract that every bus keeps, and what happens when its broker fails: on a real one."""
+"""What Kafka promises beyond the contract that every bus keeps, and what happens when its broker
+fails: on a real one.
+"""
 
 import os
 import resource
@@ -111,7 +113,9 @@ def test_append_waits_for_a_frozen_broker_with_bounded_memory_and_nothing_is_los
     assert numbers(drain(open_again().subscribe(CAPTURES, "match"), 97)) == list(range(97))
 
 
-def test_producer_and_consumer_go_on_after_the_broker_was_killed(kafka_broker: Broker, open_again: OpenAgain) -> None:
+def test_producer_and_consumer_go_on_after_the_broker_was_killed(
+    kafka_broker: Broker, open_again: OpenAgain
+) -> None:
     bus = open_again()
     publisher, subscription = bus.publisher(CAPTURES), bus.subscribe(CAPTURES, "match")
     publisher.append(spread(*range(20)))
@@ -130,7 +134,9 @@ def test_producer_and_consumer_go_on_after_the_broker_was_killed(kafka_broker: B
     assert numbers(before + drain(subscription, 20)) == list(range(40))
 
 
-def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(open_again: OpenAgain) -> None:
+def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(
+    open_again: OpenAgain,
+) -> None:
     publisher = open_again().publisher(CAPTURES)
     seen: dict[int, set[int]] = {n: set() for n in range(3)}
     stop = threading.Event()
@@ -170,7 +176,9 @@ def test_three_consumers_share_the_partitions_and_a_rebalance_loses_nothing(open
 def test_short_polls_bring_a_member_into_its_group_again_when_its_topic_has_grown(
     prefix: str, open_again: OpenAgain, admin: KafkaAdminClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A poll that ended between the two answers of a join would leave the member out for good, reading nothing."""
+    """A poll that ended between the two answers of a join would leave the member out for good,
+    reading nothing.
+    """
 
     def often(address: KafkaAddress, group: str) -> dict[str, Any]:
         return {**consumer_settings(address, group), "metadata_max_age_ms": 100}
@@ -181,7 +189,10 @@ def test_short_polls_bring_a_member_into_its_group_again_when_its_topic_has_grow
     for partitions in range(8, 16, 2):
         admin.create_partitions({name: partitions})
         deadline = time.monotonic() + 60.0
-        while len(admin.describe_topics([name])[0]["partitions"]) < partitions and time.monotonic() < deadline:
+        while (
+            len(admin.describe_topics([name])[0]["partitions"]) < partitions
+            and time.monotonic() < deadline
+        ):
             reader.poll(100, 0.001)
         publisher, seen = bus.publisher(CAPTURES), set[int]()
         while max(seen, default=0) < partitions - 1 and time.monotonic() < deadline:
@@ -200,10 +211,14 @@ sys.stdin.read()
 """
 
 
-def test_a_killed_consumers_records_go_to_the_next_one(url: str, tmp_path: Path, open_again: OpenAgain) -> None:
+def test_a_killed_consumers_records_go_to_the_next_one(
+    url: str, tmp_path: Path, open_again: OpenAgain
+) -> None:
     open_again().publisher(CAPTURES).append(spread(1))
     words = [sys.executable, "-c", HOLD, url, str(tmp_path)]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "1\n"
         holder.send_signal(signal.SIGKILL)
@@ -225,7 +240,9 @@ def test_a_late_commit_for_a_partition_that_was_taken_away_is_void(open_again: O
     assert open_again().lag(CAPTURES, "match").records >= len(taken)
 
 
-def test_records_that_expired_unread_are_counted(prefix: str, open_again: OpenAgain, admin: KafkaAdminClient) -> None:
+def test_records_that_expired_unread_are_counted(
+    prefix: str, open_again: OpenAgain, admin: KafkaAdminClient
+) -> None:
     bus = open_again()
     publisher, subscription = bus.publisher(CAPTURES), bus.subscribe(CAPTURES, "match")
     publisher.append([Outgoing("one", str(n).encode(), {}) for n in range(10)])
@@ -242,7 +259,9 @@ def test_records_that_expired_unread_are_counted(prefix: str, open_again: OpenAg
     assert again.expired == 6
 
 
-def test_the_broker_expires_by_age_even_in_a_quiet_topic(url: str, tmp_path: Path, prefix: str, admin: KafkaAdminClient) -> None:
+def test_the_broker_expires_by_age_even_in_a_quiet_topic(
+    url: str, tmp_path: Path, prefix: str, admin: KafkaAdminClient
+) -> None:
     keep = {CAPTURES: KEEP[CAPTURES].__class__(2.0, 2**30)}
     bus = open_bus(url, tmp_path, keep, Clock())
     bus.publisher(CAPTURES).append(spread(*range(12)))
@@ -277,7 +296,9 @@ def test_one_key_stays_in_one_partition_and_many_keys_are_spread(open_again: Ope
     assert len({record.partition for record in drain(bus.subscribe(CAPTURES, "match"), 200)}) == 6
 
 
-def test_a_record_beyond_the_limit_is_refused_and_the_next_one_passes(open_again: OpenAgain) -> None:
+def test_a_record_beyond_the_limit_is_refused_and_the_next_one_passes(
+    open_again: OpenAgain,
+) -> None:
     bus = open_again()
     publisher = bus.publisher(CAPTURES)
     with pytest.raises(RecordError, match="larger than 34 MiB") as refused:
@@ -288,24 +309,39 @@ def test_a_record_beyond_the_limit_is_refused_and_the_next_one_passes(open_again
     assert [record.value for record in drain(bus.subscribe(CAPTURES, "match"), 1)] == [large]
 
 
-def test_a_missing_topic_is_named_with_what_to_do(kafka_broker: Broker, tmp_path: Path, prefix: str) -> None:
+def test_a_missing_topic_is_named_with_what_to_do(
+    kafka_broker: Broker, tmp_path: Path, prefix: str
+) -> None:
     bus = open_bus(f"{kafka_broker.url}?prefix={prefix}", tmp_path, KEEP, Clock())
-    for ask in (lambda: bus.publisher(CAPTURES), lambda: bus.subscribe(CAPTURES, "m"), lambda: bus.lag(CAPTURES, "m")):
-        with pytest.raises(ConfigError, match=rf"no topic {prefix}captures.*have it created, or say create=1"):
+    for ask in (
+        lambda: bus.publisher(CAPTURES),
+        lambda: bus.subscribe(CAPTURES, "m"),
+        lambda: bus.lag(CAPTURES, "m"),
+    ):
+        with pytest.raises(
+            ConfigError, match=rf"no topic {prefix}captures.*have it created, or say create=1"
+        ):
             ask()
 
 
-def test_topics_are_made_with_their_settings(prefix: str, open_again: OpenAgain, admin: KafkaAdminClient) -> None:
+def test_topics_are_made_with_their_settings(
+    prefix: str, open_again: OpenAgain, admin: KafkaAdminClient
+) -> None:
     open_again().publisher(CAPTURES).close()
     (described,) = admin.describe_topics([f"{prefix}{CAPTURES}"])
     assert len(described["partitions"]) == 6
     settings = topic_settings(KEEP[CAPTURES], 6)
-    assert (settings["message.timestamp.type"], settings["max.message.bytes"]) == ("LogAppendTime", str(34 * 2**20))
+    assert (settings["message.timestamp.type"], settings["max.message.bytes"]) == (
+        "LogAppendTime",
+        str(34 * 2**20),
+    )
     assert int(settings["segment.ms"]) <= 3_600_000
     assert settings["retention.ms"] == "3600000"
 
 
-def test_a_foreign_record_without_key_or_headers_is_read(kafka_broker: Broker, prefix: str, open_again: OpenAgain) -> None:
+def test_a_foreign_record_without_key_or_headers_is_read(
+    kafka_broker: Broker, prefix: str, open_again: OpenAgain
+) -> None:
     bus = open_again()
     bus.publisher(CAPTURES).close()
     foreign = KafkaProducer(bootstrap_servers=kafka_broker.url.removeprefix("kafka://"))

@@ -1,4 +1,6 @@
-"""The compose file's Kafka, started for real: each role has the rights of the printed plan and no others."""
+"""The compose file's Kafka, started for real: each role has the rights of the printed plan and
+no others.
+"""
 
 import contextlib
 import json
@@ -34,7 +36,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed <(socket|ssl):ResourceWarning"),
 ]
 COMPOSE = Path(__file__).parents[2] / "deploy" / "compose"
-OF_THE_TEST = {"node.id", "process.roles", "log.dirs", "controller.quorum.voters", "controller.listener.names"}
+OF_THE_TEST = {
+    "node.id",
+    "process.roles",
+    "log.dirs",
+    "controller.quorum.voters",
+    "controller.listener.names",
+}
 """Properties of the one node, which the local broker has its own of."""
 
 
@@ -46,7 +54,9 @@ class ComposeGuard:
     local: int = field(default_factory=lambda: free_ports(1)[0])
 
     def properties(self, host: str, port: int, controller: int, work: Path) -> str:
-        told = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"]["kafka"]["environment"]
+        told = yaml.safe_load((COMPOSE / "compose.yaml").read_text(encoding="utf-8"))["services"][
+            "kafka"
+        ]["environment"]
         (work / "ca.crt").write_bytes(self.authority.client("any").authority)
         (work / "kafka.pem").write_bytes(self.authority.server().pair)
         (work / "admin.properties").touch()
@@ -91,18 +101,26 @@ class Cluster:
         (folder / "keys").mkdir(parents=True, mode=0o700)
         (folder / "ca.crt").write_bytes(self.guard.authority.client("any").authority)
         (folder / "keys" / "kafka.pem").touch(mode=0o600)
-        (folder / "keys" / "kafka.pem").write_bytes(self.guard.authority.client(f"ullage-{role}").pair)
+        (folder / "keys" / "kafka.pem").write_bytes(
+            self.guard.authority.client(f"ullage-{role}").pair
+        )
         (line,) = [
-            row for row in (COMPOSE / "ullage.toml").read_text(encoding="utf-8").splitlines() if row.startswith('url = "kafka')
+            row
+            for row in (COMPOSE / "ullage.toml").read_text(encoding="utf-8").splitlines()
+            if row.startswith('url = "kafka')
         ]
-        url = json.loads(line.removeprefix("url = ")).replace("kafka:9092", f"127.0.0.1:{self.broker.port}")
+        url = json.loads(line.removeprefix("url = ")).replace(
+            "kafka:9092", f"127.0.0.1:{self.broker.port}"
+        )
         (folder / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(url)}\n")
         return Context(folder)
 
     def client(self, role: str) -> dict[str, Any]:
         """What kafka-python needs to speak as a role."""
         context = self.context(role)
-        return client_settings(parse(context.settings.bus.url.removeprefix("kafka://"), context.data))
+        return client_settings(
+            parse(context.settings.bus.url.removeprefix("kafka://"), context.data)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +142,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def test_each_role_does_its_work(cluster: Cluster) -> None:
     with contextlib.ExitStack() as stack:
         crawl, match, alert = (
-            stack.enter_context(contextlib.closing(cluster.context(r).bus())) for r in ("crawl", "match", "alert")
+            stack.enter_context(contextlib.closing(cluster.context(r).bus()))
+            for r in ("crawl", "match", "alert")
         )
         crawl.publisher(CAPTURES).append([outgoing("one")])
         for bus, topic, group in ((match, CAPTURES, "match"), (alert, FINDINGS, "alert")):
@@ -144,7 +163,9 @@ def delete_records(admin: Any) -> object:
 
 
 def move_offsets(admin: Any) -> object:
-    return admin.alter_group_offsets("match", {TopicPartition(CAPTURES, 0): OffsetAndMetadata(1_000, "", -1)})
+    return admin.alter_group_offsets(
+        "match", {TopicPartition(CAPTURES, 0): OffsetAndMetadata(1_000, "", -1)}
+    )
 
 
 def delete_group(admin: Any) -> object:
@@ -153,7 +174,11 @@ def delete_group(admin: Any) -> object:
 
 def is_denied(answer: object) -> bool:
     """Whether an answer of the broker says that a right is missing."""
-    return "AuthorizationFailed" in repr(answer) or "error_code': 29" in repr(answer) or "error_code': 30" in repr(answer)
+    return (
+        "AuthorizationFailed" in repr(answer)
+        or "error_code': 29" in repr(answer)
+        or "error_code': 30" in repr(answer)
+    )
 
 
 @pytest.mark.parametrize("act", [delete_topic, delete_records, move_offsets, delete_group])
@@ -179,12 +204,18 @@ def test_a_crawl_host_that_was_taken_over_deletes_nothing_and_moves_no_offset(
 def test_a_crawl_host_reads_as_nobody_else(cluster: Cluster, topic: str, group: str) -> None:
     with contextlib.closing(cluster.context("crawl").bus()) as bus:
         subscribe = partial(bus.subscribe, topic, group)
-        with pytest.raises(ConfigError, match="Kafka"), contextlib.closing(subscribe()) as subscription:
+        with (
+            pytest.raises(ConfigError, match="Kafka"),
+            contextlib.closing(subscribe()) as subscription,
+        ):
             take(subscription, 1)
 
 
 def test_a_crawl_host_appends_no_finding(cluster: Cluster) -> None:
-    with contextlib.closing(cluster.context("crawl").bus()) as bus, pytest.raises(ConfigError, match="Kafka"):
+    with (
+        contextlib.closing(cluster.context("crawl").bus()) as bus,
+        pytest.raises(ConfigError, match="Kafka"),
+    ):
         bus.publisher(FINDINGS).append([outgoing("x")])
 
 

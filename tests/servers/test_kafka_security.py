@@ -1,6 +1,8 @@
-"""A guarded Kafka: what `ullage check --plan` prints is enough for every role, and no role can do another's work.
+"""A guarded Kafka: what `ullage check --plan` prints is enough for every role, and no role can do
+another's work.
 
-And `ullage check` says what is wrong with a cluster, or with how it is reached, in one line and within seconds.
+And `ullage check` says what is wrong with a cluster, or with how it is reached, in one line and
+within seconds.
 """
 
 import contextlib
@@ -45,7 +47,9 @@ PATIENCE, SOON = 30.0, 20.0
 
 @dataclass(frozen=True)
 class Cluster:
-    """A guarded broker on which the printed plan has been carried out, and a data folder for each role's host."""
+    """A guarded broker on which the printed plan has been carried out, and a data folder for
+    each role's host.
+    """
 
     folder: Path
     broker: Broker
@@ -53,7 +57,9 @@ class Cluster:
     tools: Tools
 
     def data(self, role: str, password: str = "", url: str = "") -> Path:
-        """Make a data folder as that role's host has it; all but configuration and inventory are shared, on this one machine."""
+        """Make a data folder as that role's host has it; all but configuration and inventory are
+        shared, on this one machine.
+        """
         folder = self.folder.with_name(f"{role}-{secrets.token_hex(4)}")
         folder.mkdir()
         for shared in self.folder.iterdir():
@@ -65,24 +71,39 @@ class Cluster:
         (folder / "foreign.pem").write_bytes(make_certificates().authority)
         (folder / "empty.pem").touch()
         (folder / "kafka.user").touch(mode=0o600)
-        (folder / "kafka.user").write_text(f"ullage-{role}\n{password or self.guard.users[f'ullage-{role}']}\n")
-        (folder / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(url or self.url())}\n{security_team.configuration('')}")
+        (folder / "kafka.user").write_text(
+            f"ullage-{role}\n{password or self.guard.users[f'ullage-{role}']}\n"
+        )
+        (folder / "ullage.toml").write_text(
+            f"[bus]\nurl = {json.dumps(url or self.url())}\n{security_team.configuration('')}"
+        )
         return folder
 
     def url(self, **other: str) -> str:
         """The cluster's address as `bus.url` takes it, with `other` in place of what is right."""
-        said = {"security": "SASL_SSL", "mechanism": "SCRAM-SHA-512", "cafile": "ca.pem", "credentials": "kafka.user"}
+        said = {
+            "security": "SASL_SSL",
+            "mechanism": "SCRAM-SHA-512",
+            "cafile": "ca.pem",
+            "credentials": "kafka.user",
+        }
         server = other.pop("server", f"127.0.0.1:{self.broker.port}")
         query = {"prefix": PREFIX, "replication": "1", **said, **other}
         return f"kafka://{server}?{'&'.join(f'{name}={value}' for name, value in query.items())}"
 
 
-def python(*words: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def python(
+    *words: str, environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     said = {**os.environ, **(environment or {})}
-    return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, timeout=120, env=said)
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, timeout=120, env=said
+    )
 
 
-def ullage(data: Path, *words: str, environment: dict[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
+def ullage(
+    data: Path, *words: str, environment: dict[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
     """The command line, as a person calls it."""
     return python("-m", "ullage", "--data", str(data), *words, environment=environment)
 
@@ -101,15 +122,23 @@ def running_realm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Realm | 
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, running_realm: Realm | str) -> Iterator[Cluster]:
+def cluster(
+    tmp_path_factory: pytest.TempPathFactory, running_realm: Realm | str
+) -> Iterator[Cluster]:
     folder = tmp_path_factory.mktemp("guarded")
     users = {f"ullage-{role}": secrets.token_hex(8) for role in ROLES}
     guard = ScramGuard(users, realm=running_realm if isinstance(running_realm, Realm) else None)
     list(setup.initialise(Context(folder)))
     (folder / "customers.csv").write_text("customer_ref,phone\nA1,13800138000\n")
-    assert ullage(folder, "watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank").returncode == 0
+    assert (
+        ullage(
+            folder, "watchlist", "load", str(folder / "customers.csv"), "--tenant", "bank"
+        ).returncode
+        == 0
+    )
     with broker(folder / "kafka", guard) as running, receiving() as team:
-        security_team.introduce(folder / "keys", team)  # that nobody is told would be a fault as well
+        # that nobody is told would be a fault as well
+        security_team.introduce(folder / "keys", team)
         found = Cluster(folder, running, guard, Tools(folder / "kafka", running.port))
         printed = ullage(found.data("operator"), "check", "--plan")
         assert (printed.returncode, printed.stderr) == (0, "")
@@ -149,7 +178,9 @@ def take(subscription: Subscription, count: int) -> list[Record]:
 
 
 def work_off(bus: Bus, topic: str, group: str, count: int) -> Record:
-    """Read and commit `count` records as `group`, with its lag before and after; returns the last."""
+    """Read and commit `count` records as `group`, with its lag before and after; returns the
+    last.
+    """
     with contextlib.closing(bus.subscribe(topic, group)) as subscription:
         assert subscription.lag().records == count
         records = take(subscription, count)
@@ -177,11 +208,15 @@ def test_each_role_does_its_whole_work_with_the_rights_of_the_plan(opened: BusFa
     dead_letters.DeadLetters(alert, sealer, "alert").put(bad, "internal")
 
     operator = opened.bus("operator")
-    with contextlib.closing(operator.subscribe(DEAD_LETTERS, dead_letters.LIST_GROUP)) as subscription:
+    with contextlib.closing(
+        operator.subscribe(DEAD_LETTERS, dead_letters.LIST_GROUP)
+    ) as subscription:
         letters = take(subscription, 2)
     assert {dead_letters.read(letter).stage for letter in letters} == {"match", "alert"}
     for letter in letters:
-        operator.publisher(dead_letters.read(letter).topic).append([dead_letters.unseal(letter, opener)])
+        operator.publisher(dead_letters.read(letter).topic).append(
+            [dead_letters.unseal(letter, opener)]
+        )
     work_off(operator, DEAD_LETTERS, dead_letters.REPLAY_GROUP, 2)
     work_off(match, CAPTURES, "match", 1)
     work_off(alert, FINDINGS, "alert", 1)
@@ -217,7 +252,9 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize(("role", "act"), FOREIGN.values(), ids=FOREIGN)
-def test_no_role_does_anothers_work(opened: BusFactory, role: str, act: Callable[[Bus], None]) -> None:
+def test_no_role_does_anothers_work(
+    opened: BusFactory, role: str, act: Callable[[Bus], None]
+) -> None:
     bus = opened.bus(role)
     with pytest.raises(ConfigError, match=r"Kafka (refuses|has no topic)") as refused:
         act(bus)
@@ -226,13 +263,17 @@ def test_no_role_does_anothers_work(opened: BusFactory, role: str, act: Callable
 
 
 def check(data: Path, environment: dict[str, str] | None = None) -> tuple[int, list[str]]:
-    """Exit code of `ullage check`, and what it says about the bus; the rest is sound, so that the code is the bus's."""
+    """Exit code of `ullage check`, and what it says about the bus; the rest is sound, so that
+    the code is the bus's.
+    """
     began = time.monotonic()
     done = ullage(data, "check", environment=environment)
     assert time.monotonic() - began < SOON
     assert done.stderr == ""
     bus = [line for line in done.stdout.splitlines() if line.split()[1] == "bus"]
-    assert [line for line in done.stdout.splitlines() if line.startswith("FAULT") and line not in bus] == []
+    assert [
+        line for line in done.stdout.splitlines() if line.startswith("FAULT") and line not in bus
+    ] == []
     return done.returncode, bus
 
 
@@ -241,14 +282,22 @@ def test_check_of_a_sound_cluster_has_no_fault(cluster: Cluster) -> None:
     assert [line for line in lines if line.startswith("FAULT")] == []
     assert code == 0
     assert lines[0] == "ok     bus brokers: 1 answer"
-    assert [line.split(":")[0] for line in lines[1:]] == [f"ok     bus topic {topic}" for topic in TOPICS]
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        f"ok     bus topic {topic}" for topic in TOPICS
+    ]
     assert "waiting for match" in lines[1]
     assert "waiting for alert" in lines[2]
 
 
 UNREACHABLE = {
-    "nothing listens": ({"server": "127.0.0.1:{free}"}, "Kafka does not answer (Connection refused)"),
-    "no such host": ({"server": "no-such-host.invalid:9093"}, "this machine does not know the host's name"),
+    "nothing listens": (
+        {"server": "127.0.0.1:{free}"},
+        "Kafka does not answer (Connection refused)",
+    ),
+    "no such host": (
+        {"server": "no-such-host.invalid:9093"},
+        "this machine does not know the host's name",
+    ),
     "authority not trusted": ({"cafile": "foreign.pem"}, "its certificate is not trusted: cafile="),
     "another host's certificate": (
         {"server": f"{OTHER_HOST}:{{other}}"},
@@ -257,13 +306,22 @@ UNREACHABLE = {
     "no authority": ({"cafile": "not.there"}, "not.there cannot be read"),
     "an empty authority": ({"cafile": "empty.pem"}, "empty.pem holds no certificate"),
     "no TLS on a TLS port": ({"security": "PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
-    "no TLS on a TLS port, with login": ({"security": "SASL_PLAINTEXT"}, "it speaks TLS: say security=SASL_SSL"),
-    "TLS on a port without": ({"server": "127.0.0.1:{plain}"}, "does that port speak TLS, as bus.url says?"),
+    "no TLS on a TLS port, with login": (
+        {"security": "SASL_PLAINTEXT"},
+        "it speaks TLS: say security=SASL_SSL",
+    ),
+    "TLS on a port without": (
+        {"server": "127.0.0.1:{plain}"},
+        "does that port speak TLS, as bus.url says?",
+    ),
     "login where there is none": (
         {"server": "127.0.0.1:{plain}", "security": "SASL_PLAINTEXT"},
         "it takes no login: say security=SSL or PLAINTEXT",
     ),
-    "no login": ({"security": "SSL"}, "it hangs up on a client without a login: say security=SASL_"),
+    "no login": (
+        {"security": "SSL"},
+        "it hangs up on a client without a login: say security=SASL_",
+    ),
     "another mechanism": ({"mechanism": "PLAIN"}, "it has no PLAIN: say mechanism="),
     "no credentials": ({"credentials": "not.there"}, "not.there cannot be read"),
 }
@@ -273,7 +331,11 @@ UNREACHABLE = {
 def test_check_says_why_the_brokers_cannot_be_used(
     cluster: Cluster, kafka_broker: Broker, wrong: dict[str, str], says: str
 ) -> None:
-    ports = {"free": free_ports(1)[0], "other": cluster.guard.other_port, "plain": kafka_broker.port}
+    ports = {
+        "free": free_ports(1)[0],
+        "other": cluster.guard.other_port,
+        "plain": kafka_broker.port,
+    }
     url = cluster.url(**{name: value.format(**ports) for name, value in wrong.items()})
     code, lines = check(cluster.data("operator", url=url))
     assert (code, len(lines)) == (1, 1)
@@ -302,29 +364,47 @@ def test_check_does_not_wait_for_a_broker_that_stands_still(cluster: Cluster) ->
 def test_check_names_a_topic_that_is_hidden_and_a_right_that_is_missing(cluster: Cluster) -> None:
     code, lines = check(cluster.data("crawl"))
     assert (code, [line.split()[0] for line in lines]) == (1, ["ok", "FAULT", "FAULT", "FAULT"])
-    assert "Kafka refuses the settings of ullage.captures to this user (DescribeConfigs)" in lines[1]
-    assert "Kafka refuses topic ullage.findings to this user (TopicAuthorizationFailedError)" in lines[2]
+    assert (
+        "Kafka refuses the settings of ullage.captures to this user (DescribeConfigs)" in lines[1]
+    )
+    assert (
+        "Kafka refuses topic ullage.findings to this user (TopicAuthorizationFailedError)"
+        in lines[2]
+    )
 
 
 @pytest.fixture(scope="module")
 def odd(cluster: Cluster) -> str:
-    """A prefix under which much is wrong: one topic's settings, one group's rights, and one topic is not there."""
+    """A prefix under which much is wrong: one topic's settings, one group's rights, and one
+    topic is not there.
+    """
     say = '--bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN"'
-    settings = "cleanup.policy=compact message.timestamp.type=CreateTime max.message.bytes=1048576 retention.ms=-1".split()
+    settings = (
+        "cleanup.policy=compact message.timestamp.type=CreateTime max.message.bytes=1048576"
+        " retention.ms=-1".split()
+    )
     configs = " ".join(f"--config {setting}" for setting in settings)
     cluster.tools.run(f"kafka-topics.sh {say} --create --topic odd.captures {configs}")
     operator = cluster.data("operator", url=cluster.url(prefix="odd."))
     (findings,) = [
-        line for line in ullage(operator, "check", "--plan").stdout.splitlines() if " --topic odd.findings --part" in line
+        line
+        for line in ullage(operator, "check", "--plan").stdout.splitlines()
+        if " --topic odd.findings --part" in line
     ]
     cluster.tools.run(findings)
-    rights = "--operation Read --operation DescribeConfigs --topic odd. --resource-pattern-type prefixed"
+    rights = (
+        "--operation Read --operation DescribeConfigs --topic odd. --resource-pattern-type prefixed"
+    )
     cluster.tools.run(f"kafka-acls.sh {say} --add --allow-principal User:ullage-operator {rights}")
     return "odd."
 
 
-def test_check_names_settings_a_group_and_a_topic_that_are_wrong(cluster: Cluster, odd: str) -> None:
-    code, (brokers, captures, findings, letters) = check(cluster.data("operator", url=cluster.url(prefix=odd)))
+def test_check_names_settings_a_group_and_a_topic_that_are_wrong(
+    cluster: Cluster, odd: str
+) -> None:
+    code, (brokers, captures, findings, letters) = check(
+        cluster.data("operator", url=cluster.url(prefix=odd))
+    )
     assert (code, brokers) == (1, "ok     bus brokers: 1 answer")
     for wrong in (
         "cleanup.policy is compact and must be delete",
@@ -334,9 +414,13 @@ def test_check_names_settings_a_group_and_a_topic_that_are_wrong(cluster: Cluste
         "segment.ms is 604800000 and must be 3600000 or less",
     ):
         assert wrong in captures
-    assert findings.endswith("Kafka refuses this user the group that reads topic odd.findings: " + SEE_PLAN)
-    assert letters == (
-        "FAULT  bus topic dead-letters: there is no topic odd.dead-letters: have it created, `ullage check --plan` prints how"
+    assert findings.endswith(
+        "Kafka refuses this user the group that reads topic odd.findings: " + SEE_PLAN
+    )
+    assert (
+        letters
+        == "FAULT  bus topic dead-letters: there is no topic odd.dead-letters: have it created,"
+        " `ullage check --plan` prints how"
     )
 
 

@@ -1,6 +1,8 @@
-"""Mutual TLS to a real Kafka and a real Elasticsearch: each side shows a certificate, and each refuses what is not right.
+"""Mutual TLS to a real Kafka and a real Elasticsearch: each side shows a certificate, and each
+refuses what is not right.
 
-Kafka here knows users by their certificates alone; Elasticsearch wants one beside the password, or in its place.
+Kafka here knows users by their certificates alone; Elasticsearch wants one beside the password, or
+in its place.
 """
 
 import contextlib
@@ -80,8 +82,13 @@ class Kafka:
     running: Broker
     guard: CertificateGuard
 
-    def url(self, certificate: str = "operator.pem", cafile: str = "ca.pem", server: str = "") -> str:
-        where, shown = server or f"127.0.0.1:{self.running.port}", f"&certificate={certificate}" if certificate else ""
+    def url(
+        self, certificate: str = "operator.pem", cafile: str = "ca.pem", server: str = ""
+    ) -> str:
+        where, shown = (
+            server or f"127.0.0.1:{self.running.port}",
+            f"&certificate={certificate}" if certificate else "",
+        )
         return f"kafka://{where}?security=SSL&create=1&replication=1&cafile={cafile}{shown}"
 
     def refusal(self, **wrong: str) -> str:
@@ -121,7 +128,9 @@ def refusal(act: Callable[[], object]) -> str:
 
 
 def use(data: Path, bus: str = "sqlite:///bus", store: str = "sqlite:///incidents.sqlite") -> None:
-    (data / "ullage.toml").write_text(f"metrics = false\n[bus]\nurl = {json.dumps(bus)}\n[store]\nurl = {json.dumps(store)}\n")
+    (data / "ullage.toml").write_text(
+        f"metrics = false\n[bus]\nurl = {json.dumps(bus)}\n[store]\nurl = {json.dumps(store)}\n"
+    )
 
 
 def check(data: Path, *what: str, **urls: str) -> list[str]:
@@ -177,8 +186,12 @@ def test_records_go_over_a_bus_that_knows_its_users_by_their_certificates(kafka:
         assert bus.lag(CAPTURES, "match").records == 0
     brokers, certificate, *topics = kafka.check()
     assert brokers == "ok     bus brokers: 1 answer"
-    assert certificate.startswith(f"ok     bus certificate: {kafka.data}/operator.pem is good until ")
-    assert [line.split(":")[0] for line in topics] == [f"ok     bus topic {topic}" for topic in TOPICS]
+    assert certificate.startswith(
+        f"ok     bus certificate: {kafka.data}/operator.pem is good until "
+    )
+    assert [line.split(":")[0] for line in topics] == [
+        f"ok     bus topic {topic}" for topic in TOPICS
+    ]
     assert kafka.check(certificate="soon.pem")[1].startswith("WARN   bus certificate: ")
 
 
@@ -186,21 +199,34 @@ def test_another_certificate_is_another_user_with_no_rights(kafka: Kafka) -> Non
     with opened(kafka.data, kafka.url()) as bus:
         bus.publisher(FINDINGS)
     with opened(kafka.data, kafka.url("crawl.pem").replace("&create=1", "")) as bus:
-        assert "Kafka has no topic findings, or hides it" in refusal(lambda: bus.publisher(FINDINGS))
+        assert "Kafka has no topic findings, or hides it" in refusal(
+            lambda: bus.publisher(FINDINGS)
+        )
 
 
 REFUSED = {
-    "no certificate": ({"certificate": ""}, "it wants a client's certificate: say certificate=FILE in {knob}"),
-    "a certificate of another authority": ({"certificate": "foreign.pem"}, "it refuses our certificate ("),
+    "no certificate": (
+        {"certificate": ""},
+        "it wants a client's certificate: say certificate=FILE in {knob}",
+    ),
+    "a certificate of another authority": (
+        {"certificate": "foreign.pem"},
+        "it refuses our certificate (",
+    ),
     "a certificate that is over": ({"certificate": "over.pem"}, "it refuses our certificate ("),
-    "a server of another authority": ({"cafile": "other-ca.pem"}, "its certificate is not trusted: cafile= in {knob}"),
+    "a server of another authority": (
+        {"cafile": "other-ca.pem"},
+        "its certificate is not trusted: cafile= in {knob}",
+    ),
 }
 """What is wrong, and what the line says."""
 EACH = pytest.mark.parametrize(("wrong", "says"), REFUSED.values(), ids=REFUSED)
 
 
 @EACH
-def test_no_record_goes_to_whom_is_refused_and_one_line_says_why(kafka: Kafka, wrong: dict[str, str], says: str) -> None:
+def test_no_record_goes_to_whom_is_refused_and_one_line_says_why(
+    kafka: Kafka, wrong: dict[str, str], says: str
+) -> None:
     assert says.format(knob="bus.url") in kafka.refusal(**wrong)
     [line] = kafka.check(**wrong)
     assert line.startswith("FAULT  bus brokers: broker 127.0.0.1:")
@@ -208,7 +234,10 @@ def test_no_record_goes_to_whom_is_refused_and_one_line_says_why(kafka: Kafka, w
 
 
 def test_a_broker_of_another_name_or_whose_certificate_is_over_is_refused(kafka: Kafka) -> None:
-    other, over = (f"{host}:{port}" for host, port in zip((OTHER_HOST, "127.0.0.1"), kafka.guard.ports, strict=True))
+    other, over = (
+        f"{host}:{port}"
+        for host, port in zip((OTHER_HOST, "127.0.0.1"), kafka.guard.ports, strict=True)
+    )
     for server, says in (
         (other, f"its certificate is for another name than {OTHER_HOST}: name it so in bus.url"),
         (over, "its certificate has expired: have it renewed"),
@@ -218,7 +247,9 @@ def test_a_broker_of_another_name_or_whose_certificate_is_over_is_refused(kafka:
         assert says in line
 
 
-def test_a_certificate_that_was_renewed_counts_without_a_restart_of_the_bus(kafka: Kafka, authority: Authority) -> None:
+def test_a_certificate_that_was_renewed_counts_without_a_restart_of_the_bus(
+    kafka: Kafka, authority: Authority
+) -> None:
     """What is on disk when a connection is made is shown."""
     mine = kafka.data / f"{secrets.token_hex(4)}.pem"
     write(mine, authority.client(OPERATOR, OVER).pair)
@@ -229,7 +260,9 @@ def test_a_certificate_that_was_renewed_counts_without_a_restart_of_the_bus(kafk
 
 
 def test_documents_are_stored_with_a_password_and_with_the_certificate_alone(node: Node) -> None:
-    claim = Claim(id="bank:1", tenant="bank", incident="INC-A", at=dt.datetime(2026, 9, 21, tzinfo=dt.UTC))
+    claim = Claim(
+        id="bank:1", tenant="bank", incident="INC-A", at=dt.datetime(2026, 9, 21, tzinfo=dt.UTC)
+    )
     nobody = node.data / "no-password"
     with (
         contextlib.closing(open_store(node.url(), node.data)) as store,
@@ -241,11 +274,15 @@ def test_documents_are_stored_with_a_password_and_with_the_certificate_alone(nod
         assert "denies a right" in refusal(lambda: unknown.get(Claim, "bank:1"))
     line, certificate = check(node.data, "incident store", "store certificate", store=node.url())
     assert line.startswith("ok     incident store: 0 incidents")
-    assert certificate.startswith(f"ok     store certificate: {node.data}/operator.pem is good until ")
+    assert certificate.startswith(
+        f"ok     store certificate: {node.data}/operator.pem is good until "
+    )
 
 
 @EACH
-def test_no_document_goes_to_whom_is_refused_and_one_line_says_why(node: Node, wrong: dict[str, str], says: str) -> None:
+def test_no_document_goes_to_whom_is_refused_and_one_line_says_why(
+    node: Node, wrong: dict[str, str], says: str
+) -> None:
     assert says.format(knob="store.url") in node.refusal(**wrong)
     [line] = node.check(**wrong)
     assert line.startswith("FAULT  incident store: Elasticsearch at https://127.0.0.1:")
@@ -258,7 +295,9 @@ def test_a_node_of_another_name_or_whose_certificate_is_over_is_refused_and_our_
     mine = node.data / f"{secrets.token_hex(4)}.pem"
     write(mine, authority.client(OPERATOR, OVER).pair)
     with contextlib.closing(open_store(node.url(mine.name), node.data)) as store:
-        assert "it refuses our certificate (" in refusal(lambda: store.count(Claim, DocumentFilter()))
+        assert "it refuses our certificate (" in refusal(
+            lambda: store.count(Claim, DocumentFilter())
+        )
         write(mine, authority.client(OPERATOR).pair)
         assert store.count(Claim, DocumentFilter()) >= 0
     try:

@@ -55,9 +55,17 @@ def free_port() -> int:
 def port(tmp_path: Path) -> int:
     """Certificates and the configuration of rsyslog in the folder, for a free port."""
     if not shutil.which("rsyslogd") or not list(Path("/usr/lib").glob("*/rsyslog/lmnsd_gtls.so")):
-        cannot_be_had(UnavailableError("no rsyslog with TLS is installed: apt-get install rsyslog rsyslog-gnutls"))
+        cannot_be_had(
+            UnavailableError(
+                "no rsyslog with TLS is installed: apt-get install rsyslog rsyslog-gnutls"
+            )
+        )
     made, chosen = Authority().server(), free_port()
-    for name, content in (("ca.pem", made.authority), ("server.pem", made.certificate), ("server.key", made.key)):
+    for name, content in (
+        ("ca.pem", made.authority),
+        ("server.pem", made.certificate),
+        ("server.key", made.key),
+    ):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "rsyslog.conf").write_text(CONFIGURATION.format(folder=tmp_path, port=chosen))
     return chosen
@@ -65,7 +73,14 @@ def port(tmp_path: Path) -> int:
 
 @contextmanager
 def rsyslog(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
-    words = ["rsyslogd", "-n", "-f", str(folder / "rsyslog.conf"), "-i", str(folder / "rsyslog.pid")]
+    words = [
+        "rsyslogd",
+        "-n",
+        "-f",
+        str(folder / "rsyslog.conf"),
+        "-i",
+        str(folder / "rsyslog.pid"),
+    ]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield process
@@ -83,26 +98,42 @@ def until(what: str, holds: object) -> None:
 
 def received(folder: Path) -> list[dict[str, str]]:
     path = folder / "received"
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.exists()
+        else []
+    )
 
 
-def test_rsyslog_has_every_entry_as_it_was_written_though_it_was_killed(port: int, tmp_path: Path) -> None:
+def test_rsyslog_has_every_entry_as_it_was_written_though_it_was_killed(
+    port: int, tmp_path: Path
+) -> None:
     trail = Trail(tmp_path / "audit", "search", KeyStore(tmp_path / "keys"), Clock())
     receiver = read_url(f"syslog://127.0.0.1:{port}?cafile=ca.pem", tmp_path)
     assert receiver
     stop, root = threading.Event(), tmp_path / "audit"
-    thread = threading.Thread(target=AuditForwarder(root, receiver, Clock()).run, args=(stop,), daemon=True)
+    thread = threading.Thread(
+        target=AuditForwarder(root, receiver, Clock()).run, args=(stop,), daemon=True
+    )
     thread.start()
     try:
         with rsyslog(tmp_path):
             for number in range(300):
-                trail.append("lookup", f"a person {number}", actor="李伟", tenant="bank", reason='case 7 "]\\ 复核')
+                trail.append(
+                    "lookup",
+                    f"a person {number}",
+                    actor="李伟",
+                    tenant="bank",
+                    reason='case 7 "]\\ 复核',
+                )
             until("all is received", lambda: len(received(tmp_path)) >= 300)
         until("it is missed", lambda: "does not answer" in find_fault(root))
         trail.append("incident.ack", "incident INC-1", actor="Li Wei")
         assert count_waiting(root) > 0
         with rsyslog(tmp_path):
-            until("the rest is received", lambda: received(tmp_path)[-1]["action"] == "incident.ack")
+            until(
+                "the rest is received", lambda: received(tmp_path)[-1]["action"] == "incident.ack"
+            )
             until("it is delivered", lambda: count_waiting(root) == 0 and not find_fault(root))
     finally:
         stop.set()
@@ -112,5 +143,10 @@ def test_rsyslog_has_every_entry_as_it_was_written_though_it_was_killed(port: in
     copies = [one["entry"].removeprefix("\ufeff") for one in received(tmp_path)]
     assert list(dict.fromkeys(copies)) == entries
     first = received(tmp_path)[0]
-    assert (first["program"], first["chain"], first["action"], first["facility"]) == ("ullage", "search", "lookup", "audit")
+    assert (first["program"], first["chain"], first["action"], first["facility"]) == (
+        "ullage",
+        "search",
+        "lookup",
+        "audit",
+    )
     assert '[meta sequenceId="1"]' in first["facts"]

@@ -1,4 +1,6 @@
-"""A process that was killed outright: its files as they lie at that moment, with nothing closed and nothing written back."""
+"""A process that was killed outright: its files as they lie at that moment, with nothing closed
+and nothing written back.
+"""
 
 import shutil
 import tempfile
@@ -19,7 +21,9 @@ class Disk:
         return folder
 
     def die(self) -> None:
-        """Go on with what lies there now; whoever still has the former files open changes nothing of it."""
+        """Go on with what lies there now; whoever still has the former files open changes
+        nothing of it.
+        """
         former, self._deaths = self.folder, self._deaths + 1
         self.folder = self._next()
         shutil.copytree(former, self.folder, dirs_exist_ok=True)

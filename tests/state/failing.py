@@ -1,7 +1,9 @@
-"""Goes through the steps of the frontier or of the store, each first on a disk that fails and then on one that works.
+"""Goes through the steps of the frontier or of the store, each first on a disk that fails and then
+on one that works.
 
-Run by `test_disk.py` with `tests/faults/failing_disk.c` loaded before the C library. Prints in JSON what each step said on the
-failing disk, "done" where it did not need it, and what is read at the end.
+Run by `test_disk.py` with `tests/faults/failing_disk.c` loaded before the C library. Prints in JSON
+what each step said on the failing disk, "done" where it did not need it, and what is read at the
+end.
 """
 
 from __future__ import annotations
@@ -55,7 +57,9 @@ class Disk:
 
 
 def frontier(data: Path, disk: Disk) -> Any:
-    """A visit: a list that leads to three pages, of which one is read, one put off and one given up."""
+    """A visit: a list that leads to three pages, of which one is read, one put off and one given
+    up.
+    """
     clock = HeldClock(1_800_000_000.0)
 
     def opened() -> Frontier:
@@ -78,8 +82,16 @@ def frontier(data: Path, disk: Disk) -> Any:
     with closing(opened()) as kept:
         kept.check()
         unseen = [one.url for one in kept.unseen(SITE, [post(n) for n in range(1, 5)])]
-        rows = kept._database.execute("select name, state, due_at, attempts, entries from pages order by name").fetchall()
-        state = kept.counts(SITE), kept.visits(SITE), kept.history.beats(0.0, began + 1), unseen, rows
+        rows = kept._database.execute(
+            "select name, state, due_at, attempts, entries from pages order by name"
+        ).fetchall()
+        state = (
+            kept.counts(SITE),
+            kept.visits(SITE),
+            kept.history.beats(0.0, began + 1),
+            unseen,
+            rows,
+        )
     return repr(state)
 
 
@@ -103,7 +115,9 @@ PARTS: dict[str, Callable[[Path, Disk], Any]] = {"frontier": frontier, "store": 
 
 
 def main(part: str, data: str, fault: str) -> None:
-    """Go through the steps of a part; `fault` are the bytes for the library in hex, none for a disk that works."""
+    """Go through the steps of a part; `fault` are the bytes for the library in hex, none for a
+    disk that works.
+    """
     control = None
     if fault:
         with Path(os.environ["DISK_CONTROL"]).open("r+b") as file:

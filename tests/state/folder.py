@@ -1,8 +1,9 @@
 """A data folder with every file that ullage keeps, and what reads each: the subject of R13.
 
-It is made as `init` makes one and gets something of everything: pages that were read, records on every topic, incidents that
-people decided on, a list with a day's changes and an erased customer, sealed evidence, the house's own rules, a spool, and writes
-that a killed process left in the logs of its databases.
+It is made as `init` makes one and gets something of everything: pages that were read, records on
+every topic, incidents that people decided on, a list with a day's changes and an erased customer,
+sealed evidence, the house's own rules, a spool, and writes that a killed process left in the logs
+of its databases.
 """
 
 from __future__ import annotations
@@ -114,7 +115,12 @@ def make(data: Path) -> Path:
     store, bus = configured_store(context), context.bus()
     publishers = [bus.publisher(topic) for topic in GROUPS]
     opened_frontier, people = open_frontier(context), Accounts(live, context.clock)
-    with closing(opened_frontier) as frontier, closing(store), closing(ChannelLedger.of(context)) as chats, closing(people):
+    with (
+        closing(opened_frontier) as frontier,
+        closing(store),
+        closing(ChannelLedger.of(context)) as chats,
+        closing(people),
+    ):
         for n in range(3):
             for publisher in publishers:
                 publisher.append([outgoing(f"late {n}" * 300, n=str(n))])
@@ -134,7 +140,9 @@ def _initialised(data: Path) -> Context:
     for _ in initialise(opened(data)):
         pass
     (data / "ullage.toml").write_text(SETTINGS, encoding="utf-8")
-    (data / "keys" / "notify" / "security-team").write_text("http://127.0.0.1:9/\nsecret\n", encoding="utf-8")
+    (data / "keys" / "notify" / "security-team").write_text(
+        "http://127.0.0.1:9/\nsecret\n", encoding="utf-8"
+    )
     (data / "keys" / "notify" / "security-team").chmod(0o600)
     for name in SITES:
         (data / "sites.d" / f"{name}.toml").write_text(SITE, encoding="utf-8")
@@ -142,38 +150,61 @@ def _initialised(data: Path) -> Context:
 
 
 def _fill(context: Context) -> None:
-    """Pages that were read, records on the bus, incidents and what was decided of them, entries in the audit log."""
+    """Pages that were read, records on the bus, incidents and what was decided of them, entries
+    in the audit log.
+    """
     with closing(open_frontier(context)) as frontier:
         for site in SITES:
             began = frontier.begin_visit(site, [PageAddress("http://127.0.0.1/list", "list")])
             items = tuple(PageAddress(f"http://127.0.0.1/{n}", "item") for n in range(60))
             for parsed in (
                 PageContent(pages=items),
-                *(PageContent(posts=(Post(str(n), item.url, b"text"),)) for n, item in enumerate(items[:40])),
+                *(
+                    PageContent(posts=(Post(str(n), item.url, b"text"),))
+                    for n, item in enumerate(items[:40])
+                ),
             ):
                 leased = frontier.lease(site)
                 assert leased
                 frontier.finish(leased, parsed, began)
     with closing(context.bus()) as bus:
         for topic, group in GROUPS.items():
-            bus.publisher(topic).append([signed(context.keys, f"{n}".encode() * 900, id_=str(n)) for n in range(60)])
+            bus.publisher(topic).append(
+                [signed(context.keys, f"{n}".encode() * 900, id_=str(n)) for n in range(60)]
+            )
             with closing(bus.subscribe(topic, group)) as subscription:
                 subscription.commit(subscription.poll(20, 0.0)[-1])
     with closing(configured_store(context)) as store:
         wanted = {"terms": [Term(id="四件套", category="FRAUD", weight=5, count=1)]}
         made = [
-            finding(f"f{n}", range(40 * n, 40 * n + 30), range(10 * n, 10 * n + 9), ("phone", "card"), statistics=wanted)
+            finding(
+                f"f{n}",
+                range(40 * n, 40 * n + 30),
+                range(10 * n, 10 * n + 9),
+                ("phone", "card"),
+                statistics=wanted,
+            )
             for n in range(12)
         ]
         fold_all(store, HeldClock(MADE), made)
         store.create([_decision(incident_id(f"f{n}"), context) for n in range(5)])
     for n in range(12):
-        context.trail().append("test.append", f"incident {n}", actor="Li", tenant="bank", reason="a test")
+        context.trail().append(
+            "test.append", f"incident {n}", actor="Li", tenant="bank", reason="a test"
+        )
 
 
 def _decision(incident: str, context: Context) -> Decision:
     now = context.clock.now()
-    return Decision(id=f"{incident}:1", tenant="bank", incident=incident, at=now, by="Li", status="confirmed", note="seen")
+    return Decision(
+        id=f"{incident}:1",
+        tenant="bank",
+        incident=incident,
+        at=now,
+        by="Li",
+        status="confirmed",
+        note="seen",
+    )
 
 
 def _message(number: int) -> ChatMessage:
@@ -198,7 +229,13 @@ def _enrol(context: Context) -> None:
     went.write_text(as_csv([{"customer_ref": "C000004"}]), encoding="utf-8")
     main, delta = path_of(data, "bank", 1), data / "bank.delta"
     changes = Changes(store, "bank", main, main.with_suffix(".delta"))
-    changes.build(Source(came, {}), Source(went, {}), delta, data / "building" / "bank.subjects", context.clock.now())
+    changes.build(
+        Source(came, {}),
+        Source(went, {}),
+        delta,
+        data / "building" / "bank.subjects",
+        context.clock.now(),
+    )
     installation.install(data, store, "bank", delta, context.clock.now(), move=True)
     erased = handles(store, "bank", ["C000007"]).tobytes()
     assert erase_customer(data, store, "bank", erased.hex())
@@ -212,7 +249,9 @@ def _seal(context: Context) -> None:
     folder.mkdir()
     pair = officers(folder, context.keys)
     for n in range(3):
-        seal(Vault(context.data / "evidence"), pair, f"f1d{n}", sealed_at=WHEN + timedelta(minutes=n))
+        seal(
+            Vault(context.data / "evidence"), pair, f"f1d{n}", sealed_at=WHEN + timedelta(minutes=n)
+        )
     Vault(context.data / "evidence").hold(["f1d1"])
 
 
@@ -235,7 +274,9 @@ class Told:
 
 
 Read = Callable[[Context], Any]
-"""Everything that is in a file, or an error of ours; `Told` where it says what is wrong and goes on."""
+"""Everything that is in a file, or an error of ours; `Told` where it says what is wrong and goes
+on.
+"""
 
 
 def settings(context: Context) -> Any:
@@ -284,14 +325,18 @@ def watchlists(context: Context) -> Any:
             for index in filter(None, (epoch.list.main, epoch.list.delta)):
                 tags = joined(index.arrays["high"], index.arrays["low"])
                 hits, rows = epoch.list.look_up(tags)
-                found[lists.tenant, index.path.suffix] = sorted(zip(hits.tolist(), epoch.list.handles(rows), strict=True))
+                found[lists.tenant, index.path.suffix] = sorted(
+                    zip(hits.tolist(), epoch.list.handles(rows), strict=True)
+                )
     return found
 
 
 def way_back(context: Context) -> Any:
     (lists,) = installation.load(context)
     wanted = {row.tobytes().hex() for row in lists.epochs[0].list.main.arrays["handle"]}
-    return subjects.resolve(context.data / "building" / "bank.subjects", context.keys, "bank", wanted)
+    return subjects.resolve(
+        context.data / "building" / "bank.subjects", context.keys, "bank", wanted
+    )
 
 
 def recorded(context: Context) -> Any:
@@ -320,17 +365,28 @@ def topic(context: Context, name: str) -> Any:
 def store(context: Context) -> Any:
     with closing(configured_store(context)) as store:
         store.check()
-        documents = {kind: sorted(store.scroll(kind, DocumentFilter()), key=lambda d: d.id) for kind in CLASSES}
+        documents = {
+            kind: sorted(store.scroll(kind, DocumentFilter()), key=lambda d: d.id)
+            for kind in CLASSES
+        }
         assert store.count(Claim, DocumentFilter()) == len(documents[Claim])
-        asked = (DocumentFilter(), DocumentFilter(text="四件套"), DocumentFilter({"kinds": ("card",)}))
+        asked = (
+            DocumentFilter(),
+            DocumentFilter(text="四件套"),
+            DocumentFilter({"kinds": ("card",)}),
+        )
         return documents, [store.search(Incident, where, 50).items for where in asked]
 
 
 def frontier(context: Context) -> Any:
     with closing(open_frontier(context)) as opened:
         opened.check()
-        rows = opened._database.execute("select site, name, sealed, state from pages order by rowid").fetchall()
-        pages = [(opened._cipher.open(site, name, sealed), state) for site, name, sealed, state in rows]
+        rows = opened._database.execute(
+            "select site, name, sealed, state from pages order by rowid"
+        ).fetchall()
+        pages = [
+            (opened._cipher.open(site, name, sealed), state) for site, name, sealed, state in rows
+        ]
         seen = opened._database.execute("select * from seen").fetchall()
         kept = [(opened.counts(s), opened.visits(s), opened.history.standing(s)) for s in SITES]
         return pages, seen, kept, opened.lease(SITES[0]) is not None
@@ -339,7 +395,9 @@ def frontier(context: Context) -> Any:
 def chats(context: Context) -> Any:
     with closing(ChannelLedger.of(context)) as opened:
         opened.check()
-        unseen = [message.event for message in opened.unseen("loans", [_message(n) for n in range(5)])]
+        unseen = [
+            message.event for message in opened.unseen("loans", [_message(n) for n in range(5)])
+        ]
         return opened.standing("loans"), opened.cursor("matrix:reader"), unseen
 
 
@@ -350,7 +408,11 @@ def accounts(context: Context) -> Any:
 
 
 def audit(context: Context) -> Any:
-    faults = [f"{fault.file}: {fault.what}" for chain in walk_all(context.data / AUDIT, context.keys) for fault in chain.faults]
+    faults = [
+        f"{fault.file}: {fault.what}"
+        for chain in walk_all(context.data / AUDIT, context.keys)
+        for fault in chain.faults
+    ]
     found = [entry for _, entry in entries(context.data / AUDIT)]
     if faults:
         with_faults = Told(faults)
@@ -358,17 +420,27 @@ def audit(context: Context) -> Any:
             context.trail().append("test.append", "nothing", actor="Li")
         except CorruptError as error:
             with_faults.words.append(str(error))
-        assert any(chain.faults for chain in walk_all(context.data / AUDIT, context.keys))  # appending heals nothing
+        # appending heals nothing
+        assert any(chain.faults for chain in walk_all(context.data / AUDIT, context.keys))
         return with_faults
     return found
 
 
 def evidence(context: Context) -> Any:
     vault = Vault(context.data / "evidence")
-    own = [private_key(context.data.parent / "officers" / f"{name}.pem", PASSPHRASES.__getitem__) for name in OFFICERS]
+    own = [
+        private_key(context.data.parent / "officers" / f"{name}.pem", PASSPHRASES.__getitem__)
+        for name in OFFICERS
+    ]
     found = []
     for item in vault.items():
-        found.append((item.head, item.held, decode(open_sealed(vault.sealed(item), item.head.place, item.head.officers, own))))
+        found.append(
+            (
+                item.head,
+                item.held,
+                decode(open_sealed(vault.sealed(item), item.head.place, item.head.officers, own)),
+            )
+        )
     return found
 
 
@@ -425,31 +497,50 @@ READERS: dict[str, tuple[Read, tuple[str, ...]]] = {
     "spool/streams/captures.expired.json": (carried, ("spool/*/*",)),
     "spool/streams/captures.json": (publishes, ("spool/*/*",)),
 }
-"""What reads which files, and what it needs beside `ullage.toml`; of several patterns the first that fits."""
+"""What reads which files, and what it needs beside `ullage.toml`; of several patterns the first
+that fits.
+"""
 CHANGEABLE = ("ullage.toml", "sites.d/*", "rules/*", "keys/notify/*")
-"""Texts that people write: with another letter in it such a text may be right and say something else, which nobody can tell."""
+"""Texts that people write: with another letter in it such a text may be right and say something
+else, which nobody can tell.
+"""
 
 
 def reader_of(name: str) -> tuple[Read, tuple[str, ...]] | None:
-    """What reads the file of that name, below the data folder, and what it needs; None where nothing here does."""
-    return next((found for pattern, found in READERS.items() if fnmatch.fnmatch(name, pattern)), None)
+    """What reads the file of that name, below the data folder, and what it needs; None where
+    nothing here does.
+    """
+    return next(
+        (found for pattern, found in READERS.items() if fnmatch.fnmatch(name, pattern)), None
+    )
 
 
 Standing = tuple[int, int, int]
-"""What changes when somebody writes to a file: the time of its last change in ns, its size in bytes, its mode."""
+"""What changes when somebody writes to a file: the time of its last change in ns, its size in
+bytes, its mode.
+"""
 
 
 class Copy:
-    """The parts of a folder that a reader needs, in a folder of their own that is brought back to what it was, again and again.
+    """The parts of a folder that a reader needs, in a folder of their own that is brought back to
+    what it was, again and again.
 
-    Only what differs is copied anew: a file that was written, replaced or removed, as its time, size or mode tells, and shared
-    memory (`-shm`), whose writing tells no time. What lies there beside goes.
+    Only what differs is copied anew: a file that was written, replaced or removed, as its time,
+    size or mode tells, and shared memory (`-shm`), whose writing tells no time. What lies there
+    beside goes.
     """
 
     def __init__(self, data: Path, parts: tuple[str, ...], target: Path) -> None:
-        found = (file for pattern in ("ullage.toml", *parts) for file in data.glob(pattern) if file.is_file())
+        found = (
+            file
+            for pattern in ("ullage.toml", *parts)
+            for file in data.glob(pattern)
+            if file.is_file()
+        )
         self.path = target
-        self._files = {str(target / file.relative_to(data)): (file, _standing(file)) for file in found}
+        self._files = {
+            str(target / file.relative_to(data)): (file, _standing(file)) for file in found
+        }
         self._folders = {str(folder) for file in self._files for folder in Path(file).parents}
 
     def restore(self) -> None:

@@ -1,7 +1,8 @@
-"""A backup that is taken while a process writes all the time: every one succeeds, and what is restored is what was durable.
+"""A backup that is taken while a process writes all the time: every one succeeds, and what is
+restored is what was durable.
 
-`writing.py` says what each document holds. A copy is right when it has the first so many documents whole and no other, at least
-those that were durable when the backup began.
+`writing.py` says what each document holds. A copy is right when it has the first so many documents
+whole and no other, at least those that were durable when the backup began.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from ullage.settings import Context
 ROOT = Path(__file__).parents[2]
 SOON = 120.0
 SMALL, LARGE = 8 << 20, 128 << 20
-"""Bytes of a database: more than SQLite's cache holds, which is 2 MB, and more than the log does when it is written back."""
+"""Bytes of a database: more than SQLite's cache holds, which is 2 MB, and more than the log does
+when it is written back.
+"""
 
 
 class Writer:
@@ -38,7 +41,9 @@ class Writer:
 
     def __init__(self, name: str, data: Path, size: int) -> None:
         words = [sys.executable, "-m", "tests.state.writing", name, data, size]
-        self._process = subprocess.Popen([*map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            [*map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
         self._file, self._size = data / PARTS[name].file, size
         self._said = threading.Condition()
         self.durable = 0
@@ -56,10 +61,14 @@ class Writer:
             self._said.notify_all()
 
     def goes_on(self) -> None:
-        """Wait until the file is as large as was asked for, and something more is durable than now."""
+        """Wait until the file is as large as was asked for, and something more is durable than
+        now.
+        """
         with self._said:
             now = self.durable
-            self._said.wait_for(lambda: self.durable > now and self._file.stat().st_size > self._size, SOON)
+            self._said.wait_for(
+                lambda: self.durable > now and self._file.stat().st_size > self._size, SOON
+            )
             assert self._size >= 0, "the writer ended"
             assert self.durable > now
 
@@ -98,11 +107,15 @@ def faults(said: str) -> list[str]:
 
 
 def restored(house: House, copy: Path) -> Path:
-    """Restored elsewhere; a folder that has just been set up has faults of its own, such as nobody to notify."""
+    """Restored elsewhere; a folder that has just been set up has faults of its own, such as
+    nobody to notify.
+    """
     data = copy.with_name(f"{copy.name}-restored")
     said = House(data).ask("restore", copy / "data", "--keys", copy / "keys").output
     assert f"{data}: " in said
-    assert [line.split(":")[0] for line in faults(said)] == [line.split(":")[0] for line in faults(house.ask("check").output)]
+    assert [line.split(":")[0] for line in faults(said)] == [
+        line.split(":")[0] for line in faults(house.ask("check").output)
+    ]
     return data
 
 
@@ -124,13 +137,17 @@ def go(house: House, name: str, tmp_path: Path, size: int, times: int) -> None:
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_a_backup_under_load_holds_what_was_durable(house: House, tmp_path: Path, name: str) -> None:
+def test_a_backup_under_load_holds_what_was_durable(
+    house: House, tmp_path: Path, name: str
+) -> None:
     go(house, name, tmp_path, SMALL, 2)
 
 
 def started(house: House, copy: Path, **more: Any) -> subprocess.Popen[str]:
     words = [sys.executable, "-m", "ullage", "--data", house.data, "backup", copy]
-    return subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+    return subprocess.Popen(
+        [*map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
 
 
 def killed_half_way(house: House, tmp_path: Path) -> Path:
@@ -159,16 +176,27 @@ def test_a_backup_that_is_killed_is_none_and_stops_nobody(house: House, tmp_path
 
 
 @pytest.fixture(params=["full", "too small for the file"])
-def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+def small_disk(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Where a copy does not fit: a folder, and what a process is started with."""
     folder = tmp_path / "disk"
     folder.mkdir()
     if request.param != "full":
-        yield folder, {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL // 2, SMALL // 2))}
+        yield (
+            folder,
+            {
+                "preexec_fn": lambda: resource.setrlimit(
+                    resource.RLIMIT_FSIZE, (SMALL // 2, SMALL // 2)
+                )
+            },
+        )
         return
     if (
         os.geteuid()
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SMALL // 2}", "none", folder], check=False).returncode
+        or subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={SMALL // 2}", "none", folder], check=False
+        ).returncode
     ):
         pytest.skip("a file system of its own needs root, and the right to mount one")
     yield folder, {}
@@ -191,7 +219,10 @@ def test_a_disk_on_which_the_copy_does_not_fit_is_named_and_left_empty(
 
 @pytest.mark.parametrize("name", ["bus", "store"])
 def test_whoever_empties_the_log_does_not_wait_for_a_backup(tmp_path: Path, name: str) -> None:
-    """A backup reads as long as it takes. Who waits for it holds up all that write, for half a minute each time."""
+    """A backup reads as long as it takes.
+
+    Who waits for it holds up all that write, for half a minute each time.
+    """
     write = PARTS[name].write(tmp_path)
     write(range(1))
     with closing(apsw.Connection(str(tmp_path / PARTS[name].file))) as reader:
@@ -205,5 +236,7 @@ def test_whoever_empties_the_log_does_not_wait_for_a_backup(tmp_path: Path, name
 
 @pytest.mark.faults
 @pytest.mark.parametrize("name", PARTS)
-def test_a_large_backup_under_load_holds_what_was_durable(house: House, tmp_path: Path, name: str) -> None:
+def test_a_large_backup_under_load_holds_what_was_durable(
+    house: House, tmp_path: Path, name: str
+) -> None:
     go(house, name, tmp_path, LARGE, 7)

@@ -1,4 +1,6 @@
-"""Any sequence of append, poll, commit, death, return and expiry, by two groups, agrees with a list in memory."""
+"""Any sequence of append, poll, commit, death, return and expiry, by two groups, agrees with a
+list in memory.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -75,7 +77,9 @@ class BusModel(RuleBasedStateMachine):
         group.expired += max(0, self.first - group.read)
         group.read = max(group.read, self.first)
         got = group.subscription.poll(most, 0.0)
-        assert [(record.timestamp, record.value) for record in got] == self.log[group.read : group.read + most]
+        assert [(record.timestamp, record.value) for record in got] == self.log[
+            group.read : group.read + most
+        ]
         assert [record.offset for record in got] == sorted({record.offset for record in got})
         group.handed += [(group.read + n, record) for n, record in enumerate(got)]
         group.read += len(got)
@@ -132,7 +136,9 @@ class BusModel(RuleBasedStateMachine):
             self.stands(group, len(waiting), list(self.bus.places(CAPTURES, name).values()))
 
     def stands(self, group: Group, waiting: int, places: list[PartitionPosition]) -> None:
-        """A group's places agree with its part of the list; records of the one partition are numbered from 1."""
+        """A group's places agree with its part of the list; records of the one partition are
+        numbered from 1.
+        """
         (place,) = places
         assert (place.position - group.committed, place.end - len(self.log)) == (1, 1)
         assert place.waiting == waiting
@@ -147,7 +153,9 @@ class BusModel(RuleBasedStateMachine):
 
 def _models() -> Iterator[type]:
     for name in EMBEDDED:
-        case = type(f"Test{name.capitalize()}BusModel", (BusModel,), {"url": BACKENDS[name].url}).TestCase
+        case = type(
+            f"Test{name.capitalize()}BusModel", (BusModel,), {"url": BACKENDS[name].url}
+        ).TestCase
         case.settings = settings(max_examples=25, stateful_step_count=30)
         yield case
 

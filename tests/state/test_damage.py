@@ -1,6 +1,8 @@
-"""R13: each file of the data folder with a flipped byte and cut short, at ten places each, empty, and another's content.
+"""R13: each file of the data folder with a flipped byte and cut short, at ten places each, empty,
+and another's content.
 
-What is read is what was written, or it is refused or said, with the file's name; no other error, nothing of what stood there.
+What is read is what was written, or it is refused or said, with the file's name; no other error,
+nothing of what stood there.
 """
 
 from __future__ import annotations
@@ -26,7 +28,11 @@ NAMES = (
     "audit/command/head.json",
     "building/bank.subjects",
     "clock/record.json",
-    *(f"{name}.sqlite{ending}" for name in ("accounts", "bus/findings", "frontier", "incidents") for ending in DATABASE),
+    *(
+        f"{name}.sqlite{ending}"
+        for name in ("accounts", "bus/findings", "frontier", "incidents")
+        for ending in DATABASE
+    ),
     "enrolled/bank.enrolled",
     "enrolled/bank.enrolled.amended",
     "evidence/bank/f1d1.evidence",
@@ -49,11 +55,17 @@ NAMES = (
     "watchlist-sizes/bank.size",
     *(f"watchlists/bank/{name}" for name in ("1.delta", "1.watchlist", "1.watchlist.amended")),
 )
-"""One of each kind, as patterns: streams and keys are named at random; of several files that fit it is the first."""
+"""One of each kind, as patterns: streams and keys are named at random; of several files that fit
+it is the first.
+"""
 PAIRS = ("resolver.key", "resolver.pub", "sign.key", "verify.pub", "console.key", "console.pub")
 ROLES = "alert assess crawl erase ingest match search".split()
 MORE = (
-    *(f"{name}.sqlite{ending}" for name in ("bus/captures", "bus/dead-letters", "collect") for ending in DATABASE),
+    *(
+        f"{name}.sqlite{ending}"
+        for name in ("bus/captures", "bus/dead-letters", "collect")
+        for ending in DATABASE
+    ),
     *(f"evidence/bank/f1d{n}.evidence" for n in (0, 2)),
     *(
         f"keys/{name}"
@@ -102,7 +114,9 @@ class DamagedCopies:
         assert not self.before.error
 
     def outcome(self, content: bytes) -> Outcome:
-        """What is read when the file holds `content`; an error that is none of ours, or one that would pass, goes through."""
+        """What is read when the file holds `content`; an error that is none of ours, or one that
+        would pass, goes through.
+        """
         self.copy.restore()
         (self.copy.path / self.name).write_bytes(content)
         with capture_logs() as said:
@@ -116,7 +130,9 @@ class DamagedCopies:
         return Outcome(value, said="\n".join(told))
 
     def judge(self, content: bytes, what: str) -> str:
-        """How the damage was dealt with; AssertionError when it was taken for content, or not said well."""
+        """How the damage was dealt with; AssertionError when it was taken for content, or not
+        said well.
+        """
         found = self.outcome(content)
         if found.error:
             assert named(self.name) in found.error, (what, found.error)
@@ -131,9 +147,15 @@ class DamagedCopies:
 
 
 def named(name: str) -> str:
-    """What an error calls the file: a list and what lies beside it are one to whoever installs it, and so is a database."""
+    """What an error calls the file: a list and what lies beside it are one to whoever installs
+    it, and so is a database.
+    """
     last = Path(name).name
-    return last.partition("-")[0].removesuffix(".commits") if ".sqlite" in last else last.removesuffix(".amended")
+    return (
+        last.partition("-")[0].removesuffix(".commits")
+        if ".sqlite" in last
+        else last.removesuffix(".amended")
+    )
 
 
 def places(name: str, size: int, times: int) -> Iterator[int]:
@@ -147,7 +169,10 @@ def flips(name: str, content: bytes, times: int) -> Iterator[tuple[str, bytes]]:
     chance = random.Random(name)
     for place in places(name, len(content), times):
         bit = 1 << chance.randrange(8)
-        yield f"bit {bit} of byte {place} flipped", content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :]
+        yield (
+            f"bit {bit} of byte {place} flipped",
+            content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :],
+        )
 
 
 def cuts(name: str, content: bytes, times: int) -> Iterator[tuple[str, bytes]]:

@@ -1,4 +1,7 @@
-"""R11, R12: the frontier and the store on a disk that is full or fails. A step is refused whole, and goes through afterwards."""
+"""R11, R12: the frontier and the store on a disk that is full or fails.
+
+A step is refused whole, and goes through afterwards.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +20,27 @@ from tests.flow.test_disk import CONTROL, SYNCS, WRITES, FailingDisk
 
 ROOT = Path(__file__).parents[2]
 FILES = {"frontier": "frontier.sqlite", "store": "incidents.sqlite"}
-FAULTS = {"full": (WRITES, errno.ENOSPC), "writes fail": (WRITES, errno.EIO), "syncs fail": (SYNCS, errno.EIO)}
+FAULTS = {
+    "full": (WRITES, errno.ENOSPC),
+    "writes fail": (WRITES, errno.EIO),
+    "syncs fail": (SYNCS, errno.EIO),
+}
 NOT_WAITED_FOR = {"list", "read"}
-"""A page that is finished is not waited for until the disk has it (`crawlers.frontier.database`): no sync, none that fails."""
+"""A page that is finished is not waited for until the disk has it
+(`crawlers.frontier.database`): no sync, none that fails.
+"""
 
 
 def run(part: str, data: Path, fault: bytes, environment: dict[str, str]) -> Any:
     words = [sys.executable, "-m", "tests.state.failing", part, str(data), fault.hex()]
     done = subprocess.run(
-        words, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=300
+        words,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -1,10 +1,12 @@
-"""Any sequence of visits, leases, answers, waits, deaths and forgetting agrees with the frontier's rules written down plainly.
+"""Any sequence of visits, leases, answers, waits, deaths and forgetting agrees with the frontier's
+rules written down plainly.
 
     known ──▶ due ──lease──▶ in hand ──finish──▶ done ──captures expired unread──▶ due
                ▲                │                  └──not shown for long──▶ forgotten
                └────postpone────┴──too often, given up──▶ parked ──try again──▶ due
 
-Pages are heads of lists and items, which are read once; threads have tests of their own (`tests/crawlers/test_frontier.py`).
+Pages are heads of lists and items, which are read once; threads have tests of their own
+(`tests/crawlers/test_frontier.py`).
 """
 
 from dataclasses import dataclass, field
@@ -72,7 +74,11 @@ class Site:
 
     def can_be_leased(self, now: float) -> list[PageState]:
         """What is due and not in hand, of the best class: heads of lists before all else."""
-        due = [k for name, k in self.pages.items() if k.state == "due" and name not in self.names() and k.due_at <= now]
+        due = [
+            k
+            for name, k in self.pages.items()
+            if k.state == "due" and name not in self.names() and k.due_at <= now
+        ]
         return [known for known in due if known.is_head] or due
 
 
@@ -126,18 +132,26 @@ class FrontierModel(RuleBasedStateMachine):
         if not site.held:
             return
         leased = site.held.pop(pick % len(site.held))
-        shown, pages = [post(*pair) for pair in posts.items()], [item(n) for n in items] if leased.page.role == "list" else []
+        shown, pages = (
+            [post(*pair) for pair in posts.items()],
+            [item(n) for n in items] if leased.page.role == "list" else [],
+        )
         ids = {number for number, _ in site.posts}
         unseen = [pair for pair in posts.items() if pair not in site.posts]
         told = self.frontier.unseen(name, shown)
-        assert [(int(one.post_id), one.body.decode(), one.edited) for one in told] == [(*p, p[0] in ids) for p in unseen]
+        assert [(int(one.post_id), one.body.decode(), one.edited) for one in told] == [
+            (*p, p[0] in ids) for p in unseen
+        ]
         done = self.frontier.finish(leased, PageContent(tuple(shown), tuple(pages)), site.began)
         for pair in posts.items():
             site.posts.setdefault(pair, PostVersion(now, leased.page.name))
         for (number, _), said in site.posts.items():
             said.page = leased.page.name if number in posts else said.page
         new = sum(self._show(site, page, now) for page in pages)
-        assert (done.new, done.edited) == (len(unseen) + new, sum(number in ids for number, _ in unseen))
+        assert (done.new, done.edited) == (
+            len(unseen) + new,
+            sum(number in ids for number, _ in unseen),
+        )
         if known := site.pages.get(leased.page.name):
             known.state, known.done_at, known.attempts = "done", now, 0
 
@@ -148,7 +162,11 @@ class FrontierModel(RuleBasedStateMachine):
             return
         leased = site.held.pop(pick % len(site.held))
         attempts = leased.attempts + (seconds is None)
-        wait = min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempts) if seconds is None else seconds
+        wait = (
+            min(LONGEST_WAIT_SECONDS, FIRST_WAIT_SECONDS * 2**attempts)
+            if seconds is None
+            else seconds
+        )
         state = self.frontier.postpone(leased, seconds)
         assert state == ("parked" if attempts >= MAX_ATTEMPTS else "due")
         self._leave(site, leased, state, self.clock.wall() + wait, attempts)
@@ -161,7 +179,9 @@ class FrontierModel(RuleBasedStateMachine):
             self.frontier.park(leased)
             self._leave(site, leased, "parked", self.clock.wall(), leased.attempts)
 
-    def _leave(self, site: Site, leased: PageLease, state: str, due_at: float, attempts: int) -> None:
+    def _leave(
+        self, site: Site, leased: PageLease, state: str, due_at: float, attempts: int
+    ) -> None:
         if known := site.pages.get(leased.page.name):
             known.state, known.due_at, known.attempts = state, due_at, attempts
 
@@ -216,14 +236,20 @@ class FrontierModel(RuleBasedStateMachine):
         for site in self.sites.values():
             old = {name for name, known in site.pages.items() if self._is_forgotten(known, before)}
             site.pages = {name: known for name, known in site.pages.items() if name not in old}
-            rest = {k: said for k, said in site.posts.items() if said.at >= before or said.page in site.pages}
+            rest = {
+                k: said
+                for k, said in site.posts.items()
+                if said.at >= before or said.page in site.pages
+            }
             gone += len(old) + len(site.posts) - len(rest)
             site.posts = rest
         assert self.frontier.forgetting.all() == gone
 
     @staticmethod
     def _is_forgotten(known: PageState, before: float) -> bool:
-        """Neither shown, read nor due for long; no visit ever ended here, so that what is due is no reason to stay."""
+        """Neither shown, read nor due for long; no visit ever ended here, so that what is due is
+        no reason to stay.
+        """
         return not known.is_head and max(known.shown_at, known.done_at, known.due_at) < before
 
     @invariant()

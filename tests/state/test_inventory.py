@@ -1,4 +1,6 @@
-"""Every part of a used data folder is missed by name when it is removed, alone or with what belongs to it."""
+"""Every part of a used data folder is missed by name when it is removed, alone or with what
+belongs to it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,13 @@ ISSUE = {
     "clock": ("clock",),
 }
 MORE = {
-    "all databases": ("incidents.sqlite*", "frontier.sqlite*", "events.sqlite*", "accounts.sqlite*", "bus"),
+    "all databases": (
+        "incidents.sqlite*",
+        "frontier.sqlite*",
+        "events.sqlite*",
+        "accounts.sqlite*",
+        "bus",
+    ),
     "customer lists": ("watchlists", "watchlist-sizes", "building", "enrolled"),
     "a tenant's keys": ("keys/bank",),
     "all keys": ("keys",),
@@ -130,10 +138,14 @@ def test_a_used_folder_lists_everything_and_misses_nothing(used: Path) -> None:
     context = Context(used)
     parts = context.inventory.parts()
     wanted = {
-        "ullage.toml", "sites.d", "incidents.sqlite", "accounts.sqlite", "events.sqlite", "frontier.sqlite",
-        "bus/captures.sqlite", "bus/findings.sqlite", "bus/dead-letters.sqlite", "audit/command", "clock/record.json",
-        "watchlists/bank/1.watchlist", "watchlist-sizes/bank.size", "building/bank.subjects", "enrolled/bank.enrolled",
-        "keys/audit/command.key", "keys/bank/handle.key", "keys/bank/match-1.key", "keys/capture.key",
+        "ullage.toml", "sites.d", "incidents.sqlite", "accounts.sqlite", "events.sqlite",
+        "frontier.sqlite",
+        "bus/captures.sqlite", "bus/findings.sqlite", "bus/dead-letters.sqlite", "audit/command",
+        "clock/record.json",
+        "watchlists/bank/1.watchlist", "watchlist-sizes/bank.size", "building/bank.subjects",
+        "enrolled/bank.enrolled",
+        "keys/audit/command.key", "keys/bank/handle.key", "keys/bank/match-1.key",
+        "keys/capture.key",
     }  # fmt: skip
     assert wanted - parts.keys() == set()
     assert context.inventory.unlisted() == []
@@ -149,7 +161,8 @@ def test_each_part_alone_is_named_by_check_verify_and_readyz(data: Path) -> None
         status, said = readyz(data)
         assert (status, part in said) == (503, True), part
         assert part in "; ".join(Context(data).inventory.faults())
-        if part.startswith(LISTS):  # of one tenant, whose customers alone nobody looks for: the others are served
+        # of one tenant, whose customers alone nobody looks for: the others are served
+        if part.startswith(LISTS):
             Context(data).inventory.require()
         else:
             with pytest.raises(ConfigError) as refused:
@@ -167,18 +180,27 @@ def test_what_is_removed_is_named_by_every_command(data: Path, name: str) -> Non
         expected = pattern.rstrip("*")
         refuses(data, "inventory" if "inventory" in pattern else expected)
         assert readyz(data)[0] == 503
-    refuses(data, (ISSUE | MORE)[name][0].rstrip("*").split("/")[0])  # looking at it has not made it anew
+    # looking at it has not made it anew
+    refuses(data, (ISSUE | MORE)[name][0].rstrip("*").split("/")[0])
 
 
 def test_nothing_that_is_gone_is_made_anew_by_a_service(data: Path) -> None:
     remove(data, "incidents.sqlite*", "bus", "accounts.sqlite*")
-    for words in (["alert", "--once"], ["match", "--once"], ["init"], ["user", "list"], ["incidents", "list"]):
+    for words in (
+        ["alert", "--once"],
+        ["match", "--once"],
+        ["init"],
+        ["user", "list"],
+        ["incidents", "list"],
+    ):
         run(data, *words)
         for part in ("incidents.sqlite", "bus/findings.sqlite", "accounts.sqlite"):
             assert not (data / part).exists(), (words, part)
 
 
-@pytest.mark.parametrize("name", ["bank/handle.key", "capture.key", "sign/match.key", "audit/command.key"])
+@pytest.mark.parametrize(
+    "name", ["bank/handle.key", "capture.key", "sign/match.key", "audit/command.key"]
+)
 def test_a_key_that_is_gone_is_not_made_anew(data: Path, name: str) -> None:
     (data / "keys" / name).unlink()
     store = KeyStore(data / "keys")
@@ -197,16 +219,24 @@ def test_an_accepted_loss_is_audited_and_ends_the_fault(data: Path) -> None:
     _, said = run(data, "check", "--accept-loss", "incidents.sqlite", "--reason", "a drill")
     assert "accepted the loss of incidents.sqlite" in said
     assert "FAULT  inventory" not in said
-    [entry] = [entry for _, entry in entries(data / "audit") if entry.action == "part.loss-accepted"]
+    [entry] = [
+        entry for _, entry in entries(data / "audit") if entry.action == "part.loss-accepted"
+    ]
     assert (entry.object, entry.reason) == ("part incidents.sqlite", "a drill")
     assert Context(data).inventory.faults() == []
 
 
-@pytest.mark.parametrize("patterns", [("inventory",), ("inventory", "keys/inventory"), ("inventory/match.json",)])
-def test_an_accepted_loss_of_an_inventory_lists_what_is_here(data: Path, patterns: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "patterns", [("inventory",), ("inventory", "keys/inventory"), ("inventory/match.json",)]
+)
+def test_an_accepted_loss_of_an_inventory_lists_what_is_here(
+    data: Path, patterns: tuple[str, ...]
+) -> None:
     before = Context(data).inventory.parts().keys()
     remove(data, *patterns)
-    _, said = run(data, "check", "--accept-loss", patterns[0].removesuffix(".json"), "--reason", "a drill")
+    _, said = run(
+        data, "check", "--accept-loss", patterns[0].removesuffix(".json"), "--reason", "a drill"
+    )
     assert "FAULT  inventory" not in said, said
     assert Context(data).inventory.parts().keys() == before
 
@@ -220,7 +250,9 @@ def test_the_audit_log_lost_with_its_keys_goes_on_once_the_loss_is_accepted(data
     assert (code, "how long it was is not known" in said) == (1, True)
 
 
-def test_the_last_entry_of_each_chain_is_a_metric_that_falls_when_the_chain_is_gone(data: Path) -> None:
+def test_the_last_entry_of_each_chain_is_a_metric_that_falls_when_the_chain_is_gone(
+    data: Path,
+) -> None:
     registry, context = CollectorRegistry(), Context(data)
     registry.register(AuditWitness(context.inventory))
 
@@ -267,7 +299,9 @@ def test_a_copied_key_is_reported_and_entered_by_init_alone(data: Path, tmp_path
     (data / "keys" / "shop").mkdir()
     shutil.copy(other.root / "shop" / "index-1.key", data / "keys" / "shop" / "index-1.key")
     assert Context(data).keys.read("shop/index-1.key") == other.read("shop/index-1.key")
-    assert "WARN   inventory: keys/shop/index-1.key is not in the inventory" in run(data, "check")[1]
+    assert (
+        "WARN   inventory: keys/shop/index-1.key is not in the inventory" in run(data, "check")[1]
+    )
     assert "entered keys/shop/index-1.key" in run(data, "init")[1]
     (data / "keys" / "shop" / "index-1.key").unlink()
     refuses(data, "keys/shop/index-1.key")
@@ -295,7 +329,9 @@ def change_in_place(path: Path) -> None:
         ("keys", lambda path: path.chmod(0o777), "has mode 0777"),
     ],
 )
-def test_inventories_are_read_again_after_any_change(data: Path, path: str, act: Callable[[Path], None], told: str) -> None:
+def test_inventories_are_read_again_after_any_change(
+    data: Path, path: str, act: Callable[[Path], None], told: str
+) -> None:
     inventory = Context(data).inventory
     inventory.parts()
     act(data / path)
@@ -326,4 +362,7 @@ def test_what_is_destroyed_on_purpose_is_not_missed(data: Path) -> None:
 def test_the_inventories_of_two_services_see_each_others_parts(tmp_path: Path) -> None:
     for service in ("match", "alert"):
         KeyStore(tmp_path / "keys", service=service).make(f"{service}.key")
-    assert set(Inventory(tmp_path, "search", KeyStore(tmp_path / "keys")).parts()) == {"keys/match.key", "keys/alert.key"}
+    assert set(Inventory(tmp_path, "search", KeyStore(tmp_path / "keys")).parts()) == {
+        "keys/match.key",
+        "keys/alert.key",
+    }

@@ -1,7 +1,9 @@
-"""R20, the way back: each kind of state file as a later version would leave it is refused in one line, and left as it is.
+"""R20, the way back: each kind of state file as a later version would leave it is refused in one
+line, and left as it is.
 
-What a later version will write nobody knows. Here it is the next number where a format has a version, and where it has none one
-thing more than this version knows, under the digest or signature that the format has.
+What a later version will write nobody knows. Here it is the next number where a format has a
+version, and where it has none one thing more than this version knows, under the digest or signature
+that the format has.
 """
 
 from __future__ import annotations
@@ -75,8 +77,16 @@ def evidence(path: Path, _: KeyStore) -> None:
 def spool_state(path: Path, _: KeyStore) -> None:
     """A position of three numbers, or one fact more about the stream."""
     state = json.loads(path.read_bytes())["state"]
-    grown = {**state, **MORE} if "stream" in state else {stream: [*position, 1] for stream, position in state.items()}
-    path.write_text(json.dumps({"state": grown, "crc32": zlib.crc32(json.dumps(grown, sort_keys=True).encode())}))
+    grown = (
+        {**state, **MORE}
+        if "stream" in state
+        else {stream: [*position, 1] for stream, position in state.items()}
+    )
+    path.write_text(
+        json.dumps(
+            {"state": grown, "crc32": zlib.crc32(json.dumps(grown, sort_keys=True).encode())}
+        )
+    )
 
 
 def spool_file(path: Path, _: KeyStore) -> None:
@@ -92,7 +102,9 @@ def audit(read: Callable[[Path], Any]) -> Change:
     def change(path: Path, keys: KeyStore) -> None:
         found, key = read(path), keys.read("audit/command.key")
         kind = type(found)
-        later = type(kind.__name__, (kind,), {"__annotations__": {"later": int}})(**found.model_dump(), later=1)
+        later = type(kind.__name__, (kind,), {"__annotations__": {"later": int}})(
+            **found.model_dump(), later=1
+        )
         line = later.model_copy(update={"digest": later.signed(key)}).line()
         path.write_bytes(b"".join([*path.read_bytes().splitlines(keepends=True)[:-1], line]))
 
@@ -109,7 +121,15 @@ BY_SCHEMA, BY_VERSION, BY_NAME, UNKNOWN = (
     r"has version \d+, .*this ullage reads",
     r"later: unknown setting",
 )
-DATABASES = ("accounts", "bus/captures", "bus/findings", "bus/dead-letters", "frontier", "incidents", "collect")
+DATABASES = (
+    "accounts",
+    "bus/captures",
+    "bus/findings",
+    "bus/dead-letters",
+    "frontier",
+    "incidents",
+    "collect",
+)
 LATER: dict[str, tuple[Change, str]] = {
     **{f"{name}.sqlite": (database, BY_SCHEMA) for name in DATABASES},
     "watchlists/bank/1.watchlist": (signed_list(covers_magic=False), BY_NAME),
@@ -143,7 +163,11 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 
 def contents(data: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for path in data.rglob("*") if path.is_file() and not path.name.endswith("lock")}
+    return {
+        path: path.read_bytes()
+        for path in data.rglob("*")
+        if path.is_file() and not path.name.endswith("lock")
+    }
 
 
 def refused(copy: Path, name: str) -> str:
@@ -162,7 +186,9 @@ def refused(copy: Path, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", LATER)
-def test_a_later_versions_file_is_refused_with_what_to_do_and_left_as_it_is(copy: Path, name: str) -> None:
+def test_a_later_versions_file_is_refused_with_what_to_do_and_left_as_it_is(
+    copy: Path, name: str
+) -> None:
     change, said = LATER[name]
     change(copy / name, KeyStore(copy / "keys"))
     before = contents(copy)
@@ -186,7 +212,10 @@ def test_a_later_versions_file_of_records_is_named_by_check_and_kept(copy: Path)
     [path] = (copy / "spool" / CAPTURES).glob("*3-*.spool")
     spool_file(path, KeyStore(copy / "keys"))
     content = path.read_bytes()
-    with closing(folder.spool(copy)) as bus, pytest.raises(CorruptError, match=BY_VERSION) as caught:
+    with (
+        closing(folder.spool(copy)) as bus,
+        pytest.raises(CorruptError, match=BY_VERSION) as caught,
+    ):
         bus.check(CAPTURES)
     assert str(path) in str(caught.value)
     assert refused(copy, str(path.relative_to(copy)))  # who reads says that it was set aside

@@ -1,4 +1,6 @@
-"""Killed between any two statements of a write, each part has all of it or nothing when it is opened again."""
+"""Killed between any two statements of a write, each part has all of it or nothing when it is
+opened again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ SITE, LIST = "board", PageAddress("http://board.example/list", "list")
 
 
 class Deaths:
-    """Copies of a folder as it lay at the beginning of each statement, as a process that is killed there leaves it."""
+    """Copies of a folder as it lay at the beginning of each statement, as a process that is
+    killed there leaves it.
+    """
 
     def __init__(self, folder: Path, copies: Path) -> None:
         self.folder, self.copies, self.looking = folder, copies, False
@@ -78,7 +82,13 @@ class StoreRun:
         self.store.put([incident("INC-A"), incident("INC-B"), *(claim(str(n)) for n in range(3))])
 
     def put(self) -> None:
-        self.store.put([incident("INC-A", sites=("forum", "paste")), claim("1", "INC-B"), incident("INC-C", sites=("forum",))])
+        self.store.put(
+            [
+                incident("INC-A", sites=("forum", "paste")),
+                claim("1", "INC-B"),
+                incident("INC-C", sites=("forum",)),
+            ]
+        )
 
     def create(self) -> None:
         self.store.create([claim("1", "INC-C"), claim("new"), incident("INC-D")])
@@ -89,9 +99,12 @@ class StoreRun:
     def state(self) -> Any:
         self.store.check()
         found = [
-            [one.model_dump_json() for one in self.store.scroll(kind, DocumentFilter())] for kind in (Claim, Incident, WorkItem)
+            [one.model_dump_json() for one in self.store.scroll(kind, DocumentFilter())]
+            for kind in (Claim, Incident, WorkItem)
         ]
-        return sorted(map(sorted, found)), self.store.count(Incident, DocumentFilter({"sites": ("forum",)}))
+        return sorted(map(sorted, found)), self.store.count(
+            Incident, DocumentFilter({"sites": ("forum",)})
+        )
 
     def close(self) -> None:
         self.store.close()
@@ -105,11 +118,15 @@ class FrontierRun:
         began = self.kept.begin_visit(SITE, [LIST])
         page = self.kept.lease(SITE)
         assert page
-        self.kept.finish(page, PageContent(posts=(post(1), post(2)), pages=(item(1), item(2))), began)
+        self.kept.finish(
+            page, PageContent(posts=(post(1), post(2)), pages=(item(1), item(2))), began
+        )
         self.page, self.began = self.kept.lease(SITE), began
 
     def finish(self) -> None:
-        self.kept.finish(self.page, PageContent(posts=(post(3), post(4)), pages=(item(3), item(4))), self.began)
+        self.kept.finish(
+            self.page, PageContent(posts=(post(3), post(4)), pages=(item(3), item(4))), self.began
+        )
 
     def end(self) -> None:
         self.kept.end_visit(SITE, NOON + 300, succeeded=True)
@@ -119,8 +136,16 @@ class FrontierRun:
 
     def state(self) -> Any:
         unseen = [one.url for one in self.kept.unseen(SITE, [post(n) for n in range(1, 6)])]
-        rows = self.kept.connection.execute("select hex(name), state, due_at, attempts from pages order by name").fetchall()
-        return self.kept.counts(SITE), self.kept.visits(SITE), self.kept.history.beats(0.0, NOON + 1), unseen, rows
+        rows = self.kept.connection.execute(
+            "select hex(name), state, due_at, attempts from pages order by name"
+        ).fetchall()
+        return (
+            self.kept.counts(SITE),
+            self.kept.visits(SITE),
+            self.kept.history.beats(0.0, NOON + 1),
+            unseen,
+            rows,
+        )
 
     def close(self) -> None:
         self.kept.close()
@@ -137,8 +162,12 @@ def state_of(part: Callable[[Path], Any], folder: Path) -> Any:
         return opened.state()
 
 
-@pytest.mark.parametrize(("part", "act"), PARTS, ids=[f"{part.__name__} {act}" for part, act in PARTS])
-def test_a_write_that_is_cut_short_is_there_whole_or_not_at_all(deaths: Deaths, part: type[Any], act: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "act"), PARTS, ids=[f"{part.__name__} {act}" for part, act in PARTS]
+)
+def test_a_write_that_is_cut_short_is_there_whole_or_not_at_all(
+    deaths: Deaths, part: type[Any], act: str
+) -> None:
     with closing(part(deaths.folder)) as opened:
         opened.before()
         deaths.looking = True

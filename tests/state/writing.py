@@ -1,7 +1,9 @@
-"""Writes to one database of a data folder for ever, as a service does, and prints the number of each step that is durable.
+"""Writes to one database of a data folder for ever, as a service does, and prints the number of
+each step that is durable.
 
-Started as a process by `test_backup_load.py`. A step is one transaction, of many documents until the file is as large as was
-asked for and of one afterwards; what each holds follows from its number, so that a copy can be compared document by document.
+Started as a process by `test_backup_load.py`. A step is one transaction, of many documents until
+the file is as large as was asked for and of one afterwards; what each holds follows from its
+number, so that a copy can be compared document by document.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ def text(number: int, size: int = 3000) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """A database: its file, what writes documents `numbers` as one transaction, and the numbers of those that it holds whole."""
+    """A database: its file, what writes documents `numbers` as one transaction, and the numbers
+    of those that it holds whole.
+    """
 
     file: str
     write: Callable[[Path], Callable[[range], None]]
@@ -98,7 +102,9 @@ def to_frontier(data: Path) -> Callable[[range], None]:
     frontier = frontier_of(data)
 
     def write(numbers: range) -> None:
-        frontier.begin_visit(SITE, [PageAddress(f"http://board.example/{n}/{text(n)}", "item") for n in numbers])
+        frontier.begin_visit(
+            SITE, [PageAddress(f"http://board.example/{n}/{text(n)}", "item") for n in numbers]
+        )
 
     return write
 
@@ -107,7 +113,11 @@ def of_frontier(data: Path) -> Iterator[int]:
     cipher = FrontierCipher(Context(data).keys.read(KEY))
     with closing(frontier_of(data)) as frontier:
         for name, sealed in frontier.connection.execute("select name, sealed from pages"):
-            number, _, found = cipher.open(SITE, name, sealed).url.removeprefix("http://board.example/").partition("/")
+            number, _, found = (
+                cipher.open(SITE, name, sealed)
+                .url.removeprefix("http://board.example/")
+                .partition("/")
+            )
             assert found == text(int(number))
             yield int(number)
 
@@ -120,7 +130,9 @@ PARTS = {
 
 
 def main(name: str, data: Path, size: int) -> None:
-    """Write to a part until somebody ends this process; a line is the number of documents that are durable."""
+    """Write to a part until somebody ends this process; a line is the number of documents that
+    are durable.
+    """
     part, written = PARTS[name], 0
     write = part.write(data)
     while True:

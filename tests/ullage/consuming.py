@@ -1,4 +1,5 @@
-"""A consumer whose handler ends the process at poison, in one way or another: run as a program by `test_in_hand.py`.
+"""A consumer whose handler ends the process at poison, in one way or another: run as a program by
+`test_in_hand.py`.
 
 python -m tests.ullage.consuming DATA WAY [WATCHDOG_SECONDS]
 """
@@ -47,7 +48,10 @@ def exhausted() -> None:
 
 
 def starved() -> None:
-    """Asks for more memory than there is. Where nothing but the kernel would stop it, it is killed as by the kernel."""
+    """Asks for more memory than there is.
+
+    Where nothing but the kernel would stop it, it is killed as by the kernel.
+    """
     if resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY:
         killed()
     held = [bytearray(1 << 20) for _ in range(2 * FREE_BYTES >> 20)]
@@ -69,11 +73,16 @@ def waiting() -> None:
 def harmless() -> None: ...
 
 
-WAYS = {way.__name__: way for way in (killed, crashed, ended, exhausted, starved, hung, waiting, harmless)}
+WAYS = {
+    way.__name__: way
+    for way in (killed, crashed, ended, exhausted, starved, hung, waiting, harmless)
+}
 
 
 def main(data: Path, way: str, watchdog: float) -> None:
-    """Consume topic captures until nothing is left; each record that was handled goes into the file `handled`."""
+    """Consume topic captures until nothing is left; each record that was handled goes into the
+    file `handled`.
+    """
     log.configure("error")
     no_core_dumps()
     die_with_supervisor()
@@ -81,7 +90,10 @@ def main(data: Path, way: str, watchdog: float) -> None:
     stop_on_signals(stop)
     context, writing = Context(data), way.startswith("writing-")
     bus, act = context.bus(), WAYS[way.removeprefix("writing-")]
-    subscription, letters = bus.subscribe(CAPTURES, "match"), DeadLetters(bus, keys.sealer(context.keys), "match")
+    subscription, letters = (
+        bus.subscribe(CAPTURES, "match"),
+        DeadLetters(bus, keys.sealer(context.keys), "match"),
+    )
     in_hand = InHand.of(data, CAPTURES, "match", surroundings(), watchdog, stop)
     memory.free_memory = lambda: FREE_BYTES
 

@@ -17,7 +17,8 @@ NAME = r"[\x21-\x7e]{1,%d}"
 SD_NAME = r"[\x21\x23-\x3c\x3e-\x5c\x5e-\x7e]{1,32}"
 PARAMETER = rf' {SD_NAME}="(?:[^"\\\]]|\\["\\\]])*"'
 MESSAGE = re.compile(
-    rf"<(?P<priority>[1-9]\d{{0,2}})>1 (?P<at>\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{1,6}}Z) (?P<host>{NAME % 255})"
+    r"<(?P<priority>[1-9]\d{0,2})>1 (?P<at>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{1,6}Z)"
+    rf" (?P<host>{NAME % 255})"
     rf" (?P<program>{NAME % 48}) (?P<process>{NAME % 128}) (?P<kind>{NAME % 32})"
     rf" (?P<facts>(?:\[{SD_NAME}(?:{PARAMETER})*\])+) (?P<text>.*)",
     re.DOTALL,
@@ -49,7 +50,9 @@ def parse(message: bytes) -> Message:
 
 @dataclass
 class SyslogReceiver:
-    """Takes connections one after the other; `most` frames of each, and then it breaks the connection off."""
+    """Takes connections one after the other; `most` frames of each, and then it breaks the
+    connection off.
+    """
 
     folder: Path
     authority: Authority = field(default_factory=Authority)
@@ -76,7 +79,9 @@ class SyslogReceiver:
         with create_server(("127.0.0.1", self.port)) as listener:
             self.port = listener.getsockname()[1]
             ended = threading.Event()
-            thread = threading.Thread(target=self._serve, args=(listener, context, ended), daemon=True)
+            thread = threading.Thread(
+                target=self._serve, args=(listener, context, ended), daemon=True
+            )
             thread.start()
             try:
                 yield
@@ -90,7 +95,9 @@ class SyslogReceiver:
     def wait_for(self, count: int) -> list[Message]:
         """Return the messages once there are `count`."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.messages) >= count, 60), f"{len(self.messages)} of {count}"
+            assert self.arrived.wait_for(lambda: len(self.messages) >= count, 60), (
+                f"{len(self.messages)} of {count}"
+            )
             return list(self.messages)
 
     def _serve(self, listener: socket, context: ssl.SSLContext, ended: threading.Event) -> None:

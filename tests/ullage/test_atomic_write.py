@@ -48,7 +48,9 @@ def test_when_it_fails_the_old_file_stands_and_nothing_is_left_beside_it(tmp_pat
 
 def test_the_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
     synced, fsync = [], os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle)))
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))
+    )
     for write in (write_whole, write_new):
         synced.clear()
         write(b"abc", tmp_path / write.__name__)
@@ -74,7 +76,9 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
 def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch, tmp_path, file):
     monkeypatch.chdir(tmp_path)
     out = io.BytesIO()
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii", newline="\r\n", write_through=True))
+    monkeypatch.setattr(
+        sys, "stdout", io.TextIOWrapper(out, encoding="ascii", newline="\r\n", write_through=True)
+    )
     write_out("客户\n".encode(), file)
     assert out.getvalue() == "客户\n".encode()
     assert list(tmp_path.iterdir()) == []
@@ -83,7 +87,11 @@ def test_without_a_file_bytes_go_to_standard_output_as_they_are(monkeypatch, tmp
 @pytest.mark.parametrize(
     ("error", "what", "says"),
     [
-        (OSError(28, "No space left on device", "/a/b"), "", "/a/b cannot be read or written (No space left on device)"),
+        (
+            OSError(28, "No space left on device", "/a/b"),
+            "",
+            "/a/b cannot be read or written (No space left on device)",
+        ),
         (
             OSError(28, "No space left on device", "/a/b"),
             "the spool",

@@ -30,7 +30,9 @@ def trail(tmp_path: Path, keys: KeyStore, clock: HeldClock) -> Trail:
 
 def write(trail: Trail, count: int, actor: str = "王芳") -> None:
     for number in range(count):
-        trail.append("incident.decide", f"incident INC-{number}", actor=actor, tenant="bank", reason="看过了")
+        trail.append(
+            "incident.decide", f"incident INC-{number}", actor=actor, tenant="bank", reason="看过了"
+        )
 
 
 def faults(trail: Trail) -> list[str]:
@@ -77,7 +79,11 @@ def test_a_chain_that_nobody_touched_has_no_fault(chain):
 
 
 def test_files_and_key_are_their_owners_alone(chain):
-    made = [only_file(chain), chain.root / "search" / "head.json", chain.keys.root / "audit" / "search.key"]
+    made = [
+        only_file(chain),
+        chain.root / "search" / "head.json",
+        chain.keys.root / "audit" / "search.key",
+    ]
     assert {path.stat().st_mode & 0o777 for path in made} == {0o600}
 
 
@@ -111,8 +117,14 @@ def test_a_chain_that_was_cut_is_told(chain, seed):
         (lambda own: [own[1], own[0], *own[2:]], "entries 1 to 1 before it are missing"),
         (lambda own: own[1:], "entries 1 to 1 before it are missing"),
         (lambda own: own[:-1], "entries 6 to 6 are missing at its end"),
-        (lambda own: [*own[:2], own[2].replace(b"INC-2", b"INC-9"), *own[3:]], "its digest does not fit"),
-        (lambda own: [*own[:2], own[2].replace(b'"seq":3', b'"seq": 3'), *own[3:]], "is no entry as it was written"),
+        (
+            lambda own: [*own[:2], own[2].replace(b"INC-2", b"INC-9"), *own[3:]],
+            "its digest does not fit",
+        ),
+        (
+            lambda own: [*own[:2], own[2].replace(b'"seq":3', b'"seq": 3'), *own[3:]],
+            "is no entry as it was written",
+        ),
     ],
     ids=["deleted", "inserted", "reordered", "first", "last", "edited", "spaced"],
 )
@@ -122,7 +134,9 @@ def test_what_was_done_to_lines_is_told(chain, change, told):
 
 
 def test_who_has_no_key_can_not_write_a_chain_that_verifies(chain, tmp_path, clock):
-    forged = Trail(tmp_path / "forged", "search", KeyStore(tmp_path / "other" / "keys"), clock.as_clock())
+    forged = Trail(
+        tmp_path / "forged", "search", KeyStore(tmp_path / "other" / "keys"), clock.as_clock()
+    )
     write(forged, 6, actor="nobody")
     shutil.copytree(forged.root / "search", chain.root / "search", dirs_exist_ok=True)
     assert "is not what was written" in faults(chain)
@@ -139,7 +153,10 @@ def test_another_chains_entries_are_not_this_ones(chain, tmp_path, clock, keys):
     ("harm", "told"),
     [
         (lambda head: head.unlink(), "is gone"),
-        (lambda head: head.write_bytes(head.read_bytes().replace(b'"seq":6', b'"seq":5')), "is not what was written"),
+        (
+            lambda head: head.write_bytes(head.read_bytes().replace(b'"seq":6', b'"seq":5')),
+            "is not what was written",
+        ),
         (lambda head: head.write_bytes(b""), "is not what was written"),
     ],
     ids=["gone", "changed", "empty"],
@@ -167,7 +184,10 @@ def test_an_older_copy_with_its_mark_is_told_by_what_was_noted_elsewhere(chain, 
     shutil.copytree(chain.keys.root, tmp_path / "copied keys")
     write(chain, 2)
     (noted,) = walk_all(chain.root, chain.keys)
-    for copy, place in ((tmp_path / "copy", chain.root), (tmp_path / "copied keys", chain.keys.root)):
+    for copy, place in (
+        (tmp_path / "copy", chain.root),
+        (tmp_path / "copied keys", chain.keys.root),
+    ):
         shutil.rmtree(place)
         shutil.copytree(copy, place)
     assert faults(chain) == [], "folder and mark alone cannot tell"
@@ -183,13 +203,19 @@ def test_another_history_under_the_same_key_is_told_by_what_was_noted_elsewhere(
     write(chain, 6, actor="someone else")
     assert faults(chain) == [], "who has the key can do that"
     (found,) = walk_all(chain.root, chain.keys, [(noted.name, noted.seq, noted.last)])
-    assert [fault.what for fault in found.faults] == ["entry 6 is not the one that was noted: the chain was written anew"]
+    assert [fault.what for fault in found.faults] == [
+        "entry 6 is not the one that was noted: the chain was written anew"
+    ]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40, -1])
 def test_a_write_that_a_crash_cut_short_is_taken_away_and_a_whole_one_stays(chain, kept):
     """The head was not written: whoever appended was never told."""
-    folder, old, mark = chain.root / "search", (chain.root / "search" / "head.json").read_bytes(), mark_of(chain).read_bytes()
+    folder, old, mark = (
+        chain.root / "search",
+        (chain.root / "search" / "head.json").read_bytes(),
+        mark_of(chain).read_bytes(),
+    )
     before = only_file(chain).read_bytes()
     write(chain, 1)
     added = only_file(chain).read_bytes()[len(before) :]
@@ -236,8 +262,12 @@ def test_of_a_new_file_its_name_and_its_head_are_durable_on_return(trail, clock,
     assert synced.count(trail.root / "search") == 2
 
 
-def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(tmp_path, keys, clock):
-    trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500)
+def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
+    tmp_path, keys, clock
+):
+    trail = Trail(
+        tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500
+    )
     for _ in range(9):
         write(trail, 7)
         assert faults(trail) == []
@@ -253,7 +283,9 @@ def test_a_month_and_a_size_begin_a_new_file_and_old_ones_go_with_the_retention(
 
 @pytest.mark.parametrize("years", [10, -10])
 def test_no_entry_goes_by_a_clock_that_is_set(tmp_path, keys, clock, years):
-    trail = Trail(tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500)
+    trail = Trail(
+        tmp_path / "audit", "search", keys, clock.as_clock(), keep_days=183, max_segment=1_500
+    )
     RunningTime(tmp_path, clock.as_clock()).read()
     write(trail, 20)
     clock.jump(years * 12 * MONTH)
@@ -276,7 +308,9 @@ def test_many_at_once_make_one_chain(trail):
     assert walk(trail.root / "search", trail.keys).entries == 40
 
 
-@pytest.mark.parametrize("reason", ["打给 13800138000", "13８00138000", "card 6222021234567890128", "a@example.com"])
+@pytest.mark.parametrize(
+    "reason", ["打给 13800138000", "13８00138000", "card 6222021234567890128", "a@example.com"]
+)
 def test_a_value_that_somebody_typed_is_refused_and_nothing_is_written(trail, reason):
     with pytest.raises(ConfigError, match="keeps no such thing") as caught:
         trail.append("incident.decide", "incident INC-1", actor="王芳", reason=reason)

@@ -15,7 +15,13 @@ from ullage.settings import Context
 @pytest.fixture
 def context(data: Path, clock: HeldClock) -> Context:
     made = Context(data, clock.as_clock())
-    made.trail("search").append("incident.decide", "incident INC-A: confirmed", actor="王芳", tenant="bank", reason="客户确认")
+    made.trail("search").append(
+        "incident.decide",
+        "incident INC-A: confirmed",
+        actor="王芳",
+        tenant="bank",
+        reason="客户确认",
+    )
     clock.advance(60)
     made.trail().append("watchlist.load", "epoch 1", actor="ops\x1b[31m", tenant="shop")
     return made
@@ -46,7 +52,9 @@ def test_the_list_can_be_narrowed(context, words, found):
     rows = [json.loads(line) for line in run(context, "list", "--json", *words).stdout.splitlines()]
     assert [row["action"] for row in rows] == found
     assert run(context, "list", "--actor", "nobody").stdout == "No changes.\n"
-    assert "tenant shpo is unknown; known: " in str(run(context, "list", "--tenant", "shpo").exception)
+    assert "tenant shpo is unknown; known: " in str(
+        run(context, "list", "--tenant", "shpo").exception
+    )
 
 
 def test_a_good_log_exits_with_0_and_a_changed_one_with_1_and_its_place(context):

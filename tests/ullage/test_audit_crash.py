@@ -1,4 +1,6 @@
-"""A process that is killed while it writes the audit log: what it was told is there, and the chain goes on."""
+"""A process that is killed while it writes the audit log: what it was told is there, and the
+chain goes on.
+"""
 
 import errno
 import os
@@ -29,7 +31,9 @@ while True:
 
 @pytest.mark.parametrize("after", [1, 4, 9, 17])
 def test_killed_at_any_moment_it_has_lost_nothing_that_was_told(tmp_path: Path, after: int) -> None:
-    with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True) as writer:
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as writer:
         assert writer.stdout
         told = [int(writer.stdout.readline()) for _ in range(after)]
         os.kill(writer.pid, signal.SIGKILL)
@@ -44,8 +48,12 @@ def test_killed_at_any_moment_it_has_lost_nothing_that_was_told(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("fails_at", [1, 2], ids=["its entry", "its head"])
-def test_what_the_disk_did_not_take_is_one_line_and_no_entry(tmp_path: Path, monkeypatch, fails_at: int) -> None:
-    """After a sync that failed an entry may be readable and on no disk: it must not be taken for one that is."""
+def test_what_the_disk_did_not_take_is_one_line_and_no_entry(
+    tmp_path: Path, monkeypatch, fails_at: int
+) -> None:
+    """After a sync that failed an entry may be readable and on no disk: it must not be taken for
+    one that is.
+    """
     trail = Trail(tmp_path / "audit", "search", KeyStore(tmp_path / "keys"), Clock())
     trail.append("incident.decide", "incident INC-A", actor="Li")
     left, fsync = [fails_at], os.fsync
@@ -58,7 +66,10 @@ def test_what_the_disk_did_not_take_is_one_line_and_no_entry(tmp_path: Path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr("ullage.files.atomic_write.os.fsync", failing)
-        with pytest.raises(UnavailableError, match=r"audit chain .*search cannot be read or written \(Input/output error\)"):
+        with pytest.raises(
+            UnavailableError,
+            match=r"audit chain .*search cannot be read or written \(Input/output error\)",
+        ):
             trail.append("incident.decide", "incident INC-B", actor="Li")
     if fails_at == 1:
         assert walk(tmp_path / "audit" / "search", trail.keys).seq == 1

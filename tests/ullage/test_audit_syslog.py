@@ -1,4 +1,6 @@
-"""The copy of the audit log on a syslog receiver: every entry as it was written, whatever becomes of the connection."""
+"""The copy of the audit log on a syslog receiver: every entry as it was written, whatever
+becomes of the connection.
+"""
 
 import json
 import shutil
@@ -40,7 +42,10 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def trails(tmp_path: Path) -> dict[str, Trail]:
     keys = KeyStore(tmp_path / "keys")
-    return {name: Trail(tmp_path / "audit", name, keys, Clock(), max_segment=2_000) for name in ("command", "search")}
+    return {
+        name: Trail(tmp_path / "audit", name, keys, Clock(), max_segment=2_000)
+        for name in ("command", "search")
+    }
 
 
 @pytest.fixture
@@ -50,7 +55,9 @@ def receiver(tmp_path: Path) -> SyslogReceiver:
 
 def write(trail: Trail, count: int, reason: str = "case 7, 复核") -> None:
     for number in range(count):
-        trail.append("incident.ack", f"incident INC-{number}", actor="Li Wei", tenant="bank", reason=reason)
+        trail.append(
+            "incident.ack", f"incident INC-{number}", actor="Li Wei", tenant="bank", reason=reason
+        )
 
 
 def forwarder(data: Path, receiver: SyslogReceiver) -> AuditForwarder:
@@ -80,7 +87,11 @@ def until(what: str, holds: object) -> None:
 
 
 def lines(trail: Trail) -> list[bytes]:
-    return [line for path in sorted((trail.root / trail.chain).glob("*.jsonl")) for line in path.read_bytes().splitlines()]
+    return [
+        line
+        for path in sorted((trail.root / trail.chain).glob("*.jsonl"))
+        for line in path.read_bytes().splitlines()
+    ]
 
 
 def copies(receiver: SyslogReceiver, chain: str) -> list[bytes]:
@@ -101,7 +112,9 @@ def test_receiver_has_each_entry_once_in_order_as_it_was_written(trails, receive
     parts = receiver.messages[0].parts
     assert (parts["priority"], parts["program"], parts["kind"]) == ("109", "ullage", "incident.ack")
     assert '[meta sequenceId="1"]' in parts["facts"]
-    assert datetime.fromisoformat(parts["at"]) == datetime.fromisoformat(receiver.messages[0].entry["at"])
+    assert datetime.fromisoformat(parts["at"]) == datetime.fromisoformat(
+        receiver.messages[0].entry["at"]
+    )
 
 
 def test_entries_wait_for_a_receiver_that_is_away_and_no_act_does(trails, receiver, tmp_path):
@@ -112,14 +125,18 @@ def test_entries_wait_for_a_receiver_that_is_away_and_no_act_does(trails, receiv
         write(trails["command"], 3)
         assert time.monotonic() - started < 5
         until("it is named", lambda: "3 audit entries wait" in find_fault(tmp_path / "audit"))
-        assert f"audit log receiver 127.0.0.1:{receiver.port} does not answer" in find_fault(tmp_path / "audit")
+        assert f"audit log receiver 127.0.0.1:{receiver.port} does not answer" in find_fault(
+            tmp_path / "audit"
+        )
         with receiver.listening():
             receiver.wait_for(3)
             until("the fault is over", lambda: not find_fault(tmp_path / "audit"))
     assert copies(receiver, "command") == lines(trails["command"])
 
 
-def test_a_receiver_that_breaks_off_again_and_again_has_all_in_the_end(trails, receiver, tmp_path, monkeypatch):
+def test_a_receiver_that_breaks_off_again_and_again_has_all_in_the_end(
+    trails, receiver, tmp_path, monkeypatch
+):
     monkeypatch.setattr("ullage.audit.forwarding.TURN_SECONDS", 1.0)
     receiver.most, receiver.more = 2, 2
     write(trails["command"], 7)
@@ -129,14 +146,18 @@ def test_a_receiver_that_breaks_off_again_and_again_has_all_in_the_end(trails, r
     assert set(copies(receiver, "command")) == set(lines(trails["command"]))
 
 
-def test_a_receiver_that_accepts_and_says_nothing_is_given_up(trails, receiver, tmp_path, monkeypatch):
+def test_a_receiver_that_accepts_and_says_nothing_is_given_up(
+    trails, receiver, tmp_path, monkeypatch
+):
     monkeypatch.setattr(sending, "SECONDS", 0.3)
     write(trails["command"], 1)
     with receiver.listening():
         pass
     with socket.create_server(("127.0.0.1", receiver.port)):
         started = time.monotonic()
-        with pytest.raises(UnavailableError, match=r"audit log receiver 127\.0\.0\.1:\d+ does not answer"):
+        with pytest.raises(
+            UnavailableError, match=r"audit log receiver 127\.0\.0\.1:\d+ does not answer"
+        ):
             forwarder(tmp_path, receiver).turn()
         assert time.monotonic() - started < 10
 
@@ -166,7 +187,11 @@ def test_a_chain_that_is_not_the_delivered_one_is_sent_again(trails, receiver, t
         shutil.rmtree(tmp_path / "audit" / "command")
         shutil.rmtree(tmp_path / "keys")
         shutil.rmtree(tmp_path / "inventory")
-        write(Trail(tmp_path / "audit", "command", KeyStore(tmp_path / "keys"), Clock()), 3, "another history")
+        write(
+            Trail(tmp_path / "audit", "command", KeyStore(tmp_path / "keys"), Clock()),
+            3,
+            "another history",
+        )
         with forwarding(tmp_path, receiver):
             receiver.wait_for(5)
     assert copies(receiver, "command")[2:] == lines(trail)
@@ -180,7 +205,10 @@ def test_a_damaged_chain_is_named_and_keeps_no_other_back(trails, receiver, tmp_
     path.write_bytes(content[0] + b"{}\n" + content[2])
     with receiver.listening(), forwarding(tmp_path, receiver):
         receiver.wait_for(4)
-        until("it is named", lambda: f"{path} is damaged behind entry 1" in find_fault(tmp_path / "audit"))
+        until(
+            "it is named",
+            lambda: f"{path} is damaged behind entry 1" in find_fault(tmp_path / "audit"),
+        )
     assert copies(receiver, "search") == lines(trails["search"])
     assert copies(receiver, "command") == [content[0].rstrip(b"\n")]
 
@@ -236,17 +264,27 @@ def test_check_status_and_readyz_name_a_receiver_that_does_not_answer(receiver, 
         url = f"syslog://127.0.0.1:{receiver.port}?cafile={receiver.folder}/syslog-ca.pem"
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
-        (data / "ullage.toml").write_text(f'metrics_ports.match = {port}\n[audit]\nsyslog = "{url}"\n')
+        (data / "ullage.toml").write_text(
+            f'metrics_ports.match = {port}\n[audit]\nsyslog = "{url}"\n'
+        )
         context = Context(data)
-        assert f"ok     audit log receiver: 127.0.0.1 answers, {count_waiting(data / 'audit')} entries" in checked(context)
+        assert (
+            f"ok     audit log receiver: 127.0.0.1 answers, {count_waiting(data / 'audit')} entries"
+            in checked(context)
+        )
     refused = f"audit log receiver 127.0.0.1:{receiver.port} does not answer (Connection refused)"
     assert f"FAULT  audit log receiver: {refused}" in checked(context)
     monkeypatch.setattr(service, "stop_on_signals", lambda _stop: None)
     with service.running("match", CollectorRegistry(), port, context) as stop:
         context.trail().append("incident.ack", "incident INC-1", actor="Li Wei")
-        until("it is named", lambda: service.of(context.settings, "match").startswith(f"ready, but {refused}; "))
+        until(
+            "it is named",
+            lambda: service.of(context.settings, "match").startswith(f"ready, but {refused}; "),
+        )
         with receiver.listening():
-            until("it is ready again", lambda: service.of(context.settings, "match") == service.READY)
+            until(
+                "it is ready again", lambda: service.of(context.settings, "match") == service.READY
+            )
         stop.set()
     assert "incident.ack" in [message.parts["kind"] for message in receiver.messages]
 
@@ -257,16 +295,28 @@ def checked(context: Context) -> str:
 
 @pytest.mark.parametrize(
     "url",
-    ["syslog://user:word@host:1", "udp://host:514", "syslog://host:port", "syslog://", "syslog://h/x", "syslog://h?ca=x", "h:1"],
+    [
+        "syslog://user:word@host:1",
+        "udp://host:514",
+        "syslog://host:port",
+        "syslog://",
+        "syslog://h/x",
+        "syslog://h?ca=x",
+        "h:1",
+    ],
 )
 def test_a_setting_that_names_no_receiver_is_refused_without_repeating_it(url, tmp_path):
-    with pytest.raises(ConfigError, match=r"audit\.syslog .*: use syslog://HOST:6514\?cafile=ca\.crt") as refused:
+    with pytest.raises(
+        ConfigError, match=r"audit\.syslog .*: use syslog://HOST:6514\?cafile=ca\.crt"
+    ) as refused:
         read_url(url, tmp_path)
     assert "word" not in str(refused.value)
 
 
 @given(st.text(), st.text(), st.text(max_size=300), st.datetimes(timezones=st.just(UTC)))
 def test_any_entry_is_a_message_that_can_be_read_back(action, host, reason, at):
-    entry = AuditEntry(seq=7, at=at, actor="Li", action=action, object="x", reason=reason, previous="0" * 64)
+    entry = AuditEntry(
+        seq=7, at=at, actor="Li", action=action, object="x", reason=reason, previous="0" * 64
+    )
     message = parse(to_message("command", entry, host))
     assert message.text + b"\n" == entry.line()

@@ -1,4 +1,6 @@
-"""What was wiped from the audit log without a key stays provable, and whoever writes it can go on."""
+"""What was wiped from the audit log without a key stays provable, and whoever writes it can go
+on.
+"""
 
 import shutil
 from collections.abc import Callable
@@ -18,24 +20,38 @@ CHAINS = ("command", "search")
 @pytest.fixture(params=["files", "command"])
 def keys(request: pytest.FixtureRequest, tmp_path: Path) -> KeyStore:
     """Keys that are files, and keys that a command gives, of which nothing is on the disk."""
-    return KeyStore(tmp_path / "keys", ("printf", "ab" * 32 + "%.0s") if request.param == "command" else ())
+    return KeyStore(
+        tmp_path / "keys", ("printf", "ab" * 32 + "%.0s") if request.param == "command" else ()
+    )
 
 
 @pytest.fixture
 def trails(tmp_path: Path, keys: KeyStore, clock: HeldClock) -> dict[str, Trail]:
-    """Of two chains, the one six entries long, the other written after it, and before it two more came."""
-    made = {name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), max_segment=900) for name in CHAINS}
+    """Of two chains, the one six entries long, the other written after it, and before it two
+    more came.
+    """
+    made = {
+        name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), max_segment=900)
+        for name in CHAINS
+    }
     write(made["command"], 6)
     write(made["search"], 1)
     return made
 
 
 def write(trail: Trail, count: int) -> list[int]:
-    return [trail.append("account", f"account {number}: operator", actor="mallory").seq for number in range(count)]
+    return [
+        trail.append("account", f"account {number}: operator", actor="mallory").seq
+        for number in range(count)
+    ]
 
 
 def faults(trail: Trail) -> dict[str, list[str]]:
-    return {chain.name: told for chain in walk_all(trail.root, trail.keys) if (told := [fault.what for fault in chain.faults])}
+    return {
+        chain.name: told
+        for chain in walk_all(trail.root, trail.keys)
+        if (told := [fault.what for fault in chain.faults])
+    }
 
 
 def mark_of(trail: Trail) -> Path:
@@ -75,15 +91,22 @@ def spoil_the_mark(trail: Trail, _: Path) -> None:
 
 
 HARMS = [
-    wipe, wipe_with_its_mark, roll_back, roll_back_and_drop_the_mark, roll_back_with_its_mark, drop_the_mark, spoil_the_mark,
+    wipe, wipe_with_its_mark, roll_back, roll_back_and_drop_the_mark, roll_back_with_its_mark,
+    drop_the_mark, spoil_the_mark,
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_is_wiped_is_told_at_once_and_for_ever(trails, tmp_path, harm: Callable[[Trail, Path], None]):
+def test_what_is_wiped_is_told_at_once_and_for_ever(
+    trails, tmp_path, harm: Callable[[Trail, Path], None]
+):
     chain = trails["command"]
     for name in ("audit", "keys"):
-        shutil.copytree(tmp_path / name, tmp_path / "copy" / name) if (tmp_path / name).exists() else None
+        (
+            shutil.copytree(tmp_path / name, tmp_path / "copy" / name)
+            if (tmp_path / name).exists()
+            else None
+        )
     write(chain, 2)
     write(trails["search"], 1)
     assert faults(chain) == {}
@@ -110,7 +133,9 @@ def test_a_chain_that_is_gone_with_all_that_told_of_it_does_not_begin_at_1(trail
     shutil.rmtree(chain.root)
     if not has_files:
         pytest.skip("where no file of a key is here, nothing tells: print verify --json elsewhere")
-    assert [what for told in faults(chain).values() for what in told] == ["the whole chain is gone"] * 2
+    assert [what for told in faults(chain).values() for what in told] == [
+        "the whole chain is gone"
+    ] * 2
     assert write(chain, 2) == [3, 4]
     assert any("how long it was is not known" in what for what in faults(chain)["command"])
 
@@ -168,12 +193,19 @@ def test_what_cannot_be_read_of_another_chain_is_left_out(trails):
 
 def test_chains_tell_of_one_another_where_there_is_news(trails):
     write(trails["search"], 2)
-    told = [(name, one.seq, one.seen.get("command", (0,))[0]) for name, one in entries(trails["search"].root) if one.seen]
+    told = [
+        (name, one.seq, one.seen.get("command", (0,))[0])
+        for name, one in entries(trails["search"].root)
+        if one.seen
+    ]
     assert told == [("search", 1, 6)]
 
 
 def test_pruning_leaves_nothing_to_be_missed(tmp_path, keys, clock):
-    made = {name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), keep_days=60, max_segment=900) for name in CHAINS}
+    made = {
+        name: Trail(tmp_path / "audit", name, keys, clock.as_clock(), keep_days=60, max_segment=900)
+        for name in CHAINS
+    }
     for _ in range(8):
         for trail in made.values():
             write(trail, 4)

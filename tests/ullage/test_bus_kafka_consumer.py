@@ -1,7 +1,8 @@
-"""A member of a Kafka group keeps its place through rebalances, refusals and expiry; the client here is a fake.
+"""A member of a Kafka group keeps its place through rebalances, refusals and expiry; the client
+here is a fake.
 
-`FakeConsumer` has the calls of kafka-python's `KafkaConsumer` that a subscription makes. The same on a real
-broker: `tests/contracts/test_bus.py` and `tests/servers/test_kafka.py`.
+`FakeConsumer` has the calls of kafka-python's `KafkaConsumer` that a subscription makes. The same
+on a real broker: `tests/contracts/test_bus.py` and `tests/servers/test_kafka.py`.
 """
 
 from __future__ import annotations
@@ -47,13 +48,17 @@ class FakeConsumer:
     def subscribe(self, topics: list[str], listener: Any) -> None:
         self.topics, self.listener = topics, listener
 
-    def poll(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[SimpleNamespace]]:
+    def poll(
+        self, timeout_ms: int, max_records: int
+    ) -> dict[TopicPartition, list[SimpleNamespace]]:
         self.asked = timeout_ms, max_records
         self.before_poll()
         rows, self.rows = self.rows, {}
         return rows
 
-    def beginning_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int) -> Mapping[TopicPartition, int]:
+    def beginning_offsets(
+        self, partitions: Iterable[TopicPartition], timeout_ms: int
+    ) -> Mapping[TopicPartition, int]:
         return {partition: self.beginnings.get(partition, 0) for partition in partitions}
 
     def committed(self, partition: TopicPartition, timeout_ms: int) -> int | None:
@@ -63,7 +68,10 @@ class FakeConsumer:
 
     def commit(self, offsets: Mapping[TopicPartition, Any], timeout_ms: int) -> None:
         [(partition, place)] = offsets.items()
-        assert timeout_ms in {DELIVERY_SECONDS * 1000, REQUEST_SECONDS * 1000}, "a commit does not wait for ever"
+        assert timeout_ms in {
+            DELIVERY_SECONDS * 1000,
+            REQUEST_SECONDS * 1000,
+        }, "a commit does not wait for ever"
         assert (place.metadata, place.leader_epoch) == ("", -1), "-1: the epoch is not known"
         if error := self.refused.get(partition):
             raise error
@@ -72,7 +80,9 @@ class FakeConsumer:
     def partitions_for_topic(self, topic: str) -> set[int] | None:
         return {partition.partition for partition in self.ends if partition.topic == topic} or None
 
-    def end_offsets(self, partitions: Iterable[TopicPartition], timeout_ms: int) -> Mapping[TopicPartition, int]:
+    def end_offsets(
+        self, partitions: Iterable[TopicPartition], timeout_ms: int
+    ) -> Mapping[TopicPartition, int]:
         return {partition: self.ends[partition] for partition in partitions}
 
     def assign(self, partitions: Iterable[TopicPartition]) -> None:
@@ -104,7 +114,9 @@ class Member:
         self.lag = Lag(5, 1.0)
         self.lags_read = 0
         address = parse("broker:9092?prefix=u.", Path())
-        self.subscription = KafkaSubscription(address, "captures", "match", clock.as_clock(), self._read_lag)
+        self.subscription = KafkaSubscription(
+            address, "captures", "match", clock.as_clock(), self._read_lag
+        )
         client = self.subscription._consumer
         assert isinstance(client, FakeConsumer)
         self.client = client
@@ -115,7 +127,9 @@ class Member:
 
     def assign(self, *partitions: TopicPartition) -> None:
         """Let the next poll give these partitions to this member."""
-        self.client.before_poll = lambda: self.client.listener.on_partitions_assigned(set(partitions))
+        self.client.before_poll = lambda: self.client.listener.on_partitions_assigned(
+            set(partitions)
+        )
 
     def rebalance(self, revoked: TopicPartition) -> None:
         """Let the next poll take a partition away from this member."""
@@ -130,7 +144,8 @@ class Member:
 
 def make_row(partition: TopicPartition, offset: int, value: bytes | None = b"x") -> SimpleNamespace:
     return SimpleNamespace(
-        partition=partition.partition, offset=offset, timestamp=1_500, key=b"paste", headers=[("id", b"a")], value=value
+        partition=partition.partition, offset=offset, timestamp=1_500, key=b"paste",
+        headers=[("id", b"a")], value=value
     )  # fmt: skip
 
 
@@ -156,13 +171,18 @@ def test_partition_revoked_before_its_place_is_read_is_not_committed(member: Mem
 
 def test_place_is_read_of_partitions_that_came_one_after_the_other(member: Member) -> None:
     member.client.beginnings = {FIRST: 3, SECOND: 7}
-    member.client.before_poll = lambda: [member.client.listener.on_partitions_assigned({each}) for each in (FIRST, SECOND)]
+    member.client.before_poll = lambda: [
+        member.client.listener.on_partitions_assigned({each}) for each in (FIRST, SECOND)
+    ]
     assert member.poll() == []
     assert sorted(member.client.commits) == [(FIRST, 3), (SECOND, 7)]
 
 
 def test_records_of_a_revoked_partition_are_not_handed_out(member: Member) -> None:
-    member.client.rows = {FIRST: [make_row(FIRST, 0)], SECOND: [make_row(SECOND, 0), make_row(SECOND, 1)]}
+    member.client.rows = {
+        FIRST: [make_row(FIRST, 0)],
+        SECOND: [make_row(SECOND, 0), make_row(SECOND, 1)],
+    }
     member.assign(FIRST, SECOND)
     assert member.poll(max_records=2) == [(0, 0), (1, 0)]
     member.client.listener.on_partitions_revoked({SECOND})
@@ -231,7 +251,9 @@ def test_commit_never_moves_the_group_back(member: Member) -> None:
 
 
 @pytest.mark.parametrize("error", consumer.LOST)
-def test_commit_lost_in_a_rebalance_is_void_and_may_be_repeated(member: Member, error: type[Exception]) -> None:
+def test_commit_lost_in_a_rebalance_is_void_and_may_be_repeated(
+    member: Member, error: type[Exception]
+) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 0)]}
     member.assign(FIRST)
     [record] = member.subscription.poll(10, 0.0)
@@ -275,11 +297,18 @@ def test_record_has_the_fields_of_its_row(member: Member) -> None:
     member.assign(SECOND)
     [record, tombstone] = member.subscription.poll(10, 0.0)
     assert (record.topic, record.partition, record.offset) == ("captures", 1, 0)
-    assert (record.timestamp, record.key, dict(record.headers), record.value) == (1.5, "paste", {"id": "a"}, b"x")
+    assert (record.timestamp, record.key, dict(record.headers), record.value) == (
+        1.5,
+        "paste",
+        {"id": "a"},
+        b"x",
+    )
     assert (tombstone.key, tombstone.value) == ("", b"")
 
 
-def test_lag_is_read_at_most_once_a_second_and_anew_after_a_commit(member: Member, clock: HeldClock) -> None:
+def test_lag_is_read_at_most_once_a_second_and_anew_after_a_commit(
+    member: Member, clock: HeldClock
+) -> None:
     member.client.rows = {FIRST: [make_row(FIRST, 0)]}
     member.assign(FIRST)
     [record] = member.subscription.poll(10, 0.0)
@@ -300,7 +329,9 @@ def test_member_subscribes_to_its_topic_and_leaves_without_a_commit(member: Memb
     assert member.client.closed_with == [False]
 
 
-def test_onlooker_reads_where_the_group_stands_and_how_old_the_next_record_is(member: Member) -> None:
+def test_onlooker_reads_where_the_group_stands_and_how_old_the_next_record_is(
+    member: Member,
+) -> None:
     onlooker = Onlooker(parse("broker:9092?prefix=u.", Path()), "captures", "match")
     client = onlooker._consumer
     assert isinstance(client, FakeConsumer)
@@ -309,7 +340,11 @@ def test_onlooker_reads_where_the_group_stands_and_how_old_the_next_record_is(me
     expected = {0: PartitionPosition(3, 0, 9, 1.5), 1: PartitionPosition(0, 4, 4, None)}
     with onlooker.lock:
         assert onlooker.places() == expected
-    assert (client.asked, client.seeks, client.paused) == ((REQUEST_SECONDS * 1000, 1), [(FIRST, 3)], {SECOND})
+    assert (client.asked, client.seeks, client.paused) == (
+        (REQUEST_SECONDS * 1000, 1),
+        [(FIRST, 3)],
+        {SECOND},
+    )
     assert onlooker.places() == expected, "the same record is not read twice"
     client.offsets[FIRST] = 5
     assert onlooker.places()[0] == PartitionPosition(3, 5, 9, None), "its record is gone by now"

@@ -27,7 +27,9 @@ SASL = "b:9093?security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=ca.pem&credentia
 
 @pytest.fixture(autouse=True)
 def sockets_collected() -> Iterator[None]:
-    """kafka-python leaves sockets that were refused to the collector: they go here, and not in somebody else's test."""
+    """kafka-python leaves sockets that were refused to the collector: they go here, and not in
+    somebody else's test.
+    """
     yield
     gc.collect()
 
@@ -35,7 +37,11 @@ def sockets_collected() -> Iterator[None]:
 def test_brokers_prefix_and_defaults(tmp_path: Path) -> None:
     address = parse("a:9092,b:9092?prefix=ullage.", tmp_path)
     assert (address.servers, address.topic(CAPTURES)) == (("a:9092", "b:9092"), "ullage.captures")
-    assert (address.create, address.partitions, address.client) == (False, 6, {"security_protocol": "PLAINTEXT"})
+    assert (address.create, address.partitions, address.client) == (
+        False,
+        6,
+        {"security_protocol": "PLAINTEXT"},
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -48,10 +54,15 @@ def test_user_and_password_come_from_a_file_of_their_own(tmp_path: Path) -> None
     (tmp_path / "kafka.user").chmod(0o600)
     client = parse(SASL, tmp_path).client
     assert (client["sasl_plain_username"], client["sasl_plain_password"]) == ("ullage", "secret")
-    assert (client["sasl_mechanism"], client["ssl_context"].verify_mode) == ("SCRAM-SHA-512", ssl.CERT_REQUIRED)
+    assert (client["sasl_mechanism"], client["ssl_context"].verify_mode) == (
+        "SCRAM-SHA-512",
+        ssl.CERT_REQUIRED,
+    )
 
 
-def test_user_and_password_may_be_a_systemd_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_and_password_may_be_a_systemd_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = tmp_path / "given"
     given.mkdir()
     (given / "kafka.user").write_text("handed\nover\n")
@@ -62,9 +73,15 @@ def test_user_and_password_may_be_a_systemd_credential(tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     ("mode", "text", "says"),
-    [(0o644, "ullage\nsecret\n", "make it 0600"), (0o600, "ullage\n", "two lines"), (None, "", "cannot be read")],
+    [
+        (0o644, "ullage\nsecret\n", "make it 0600"),
+        (0o600, "ullage\n", "two lines"),
+        (None, "", "cannot be read"),
+    ],
 )
-def test_a_bad_credentials_file_is_named(tmp_path: Path, mode: int | None, text: str, says: str) -> None:
+def test_a_bad_credentials_file_is_named(
+    tmp_path: Path, mode: int | None, text: str, says: str
+) -> None:
     if mode is not None:
         (tmp_path / "kafka.user").write_text(text)
         (tmp_path / "kafka.user").chmod(mode)
@@ -82,7 +99,10 @@ def test_a_bad_credentials_file_is_named(tmp_path: Path, mode: int | None, text:
         ("b:9092?security=SASL_SSL", "needs mechanism"),
         ("b:9092?security=SASL_PLAINTEXT&mechanism=PLAIN&credentials=x", "in clear"),
         ("b:9092?security=SASL_SSL&mechanism=PLAIN", "needs credentials"),
-        ("b:9092?certificate=secret.pem", "certificate= needs TLS, and security=PLAINTEXT has none"),
+        (
+            "b:9092?certificate=secret.pem",
+            "certificate= needs TLS, and security=PLAINTEXT has none",
+        ),
     ],
 )
 def test_a_wrong_url_says_what_is_wrong_and_no_secret(tmp_path: Path, rest: str, says: str) -> None:
@@ -91,19 +111,27 @@ def test_a_wrong_url_says_what_is_wrong_and_no_secret(tmp_path: Path, rest: str,
     assert "secret" not in str(refused.value)
 
 
-def test_kerberos_without_its_module_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kerberos_without_its_module_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "gssapi", None)
-    with pytest.raises(ConfigError, match=r"mechanism=GSSAPI needs the module gssapi .*: install ullage\[kerberos\]"):
+    with pytest.raises(
+        ConfigError,
+        match=r"mechanism=GSSAPI needs the module gssapi .*: install ullage\[kerberos\]",
+    ):
         parse("b:9092?security=SASL_SSL&mechanism=GSSAPI", tmp_path)
 
 
-def test_kerberos_takes_the_service_from_the_url_and_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kerberos_takes_the_service_from_the_url_and_no_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "gssapi", types.ModuleType("gssapi"))
     for option, service in (("", "kafka"), ("&service=bus", "bus")):
         client = parse(f"b:9092?security=SASL_SSL&mechanism=GSSAPI{option}", tmp_path).client
         assert client.pop("ssl_context").check_hostname
         assert client == {
-            "security_protocol": "SASL_SSL", "sasl_mechanism": "GSSAPI", "sasl_kerberos_service_name": service,
+            "security_protocol": "SASL_SSL", "sasl_mechanism": "GSSAPI",
+            "sasl_kerberos_service_name": service,
         }  # fmt: skip
 
 
@@ -113,7 +141,11 @@ def test_a_broker_that_is_no_host_and_port_is_named(tmp_path: Path, server: str)
         open_bus(f"kafka://{server}", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 
 
-@pytest.mark.parametrize("said", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0\0\0\4\0\0\0\1\0\0\0\4\0\0\0\1"], ids=["ssh", "too short"])
+@pytest.mark.parametrize(
+    "said",
+    [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0\0\0\4\0\0\0\1\0\0\0\4\0\0\0\1"],
+    ids=["ssh", "too short"],
+)
 def test_what_is_no_broker_is_named_at_once(tmp_path: Path, said: bytes) -> None:
     (tmp_path / "kafka.user").touch(mode=0o600)
     (tmp_path / "kafka.user").write_text("ullage\nsecret\n")
@@ -128,7 +160,9 @@ def test_what_is_no_broker_is_named_at_once(tmp_path: Path, said: bytes) -> None
         thread = threading.Thread(target=answer)
         thread.start()
         query = "security=SASL_PLAINTEXT&mechanism=SCRAM-SHA-512&credentials=kafka.user"
-        with pytest.raises(ConfigError, match=r"this is no Kafka broker: see host and port in bus.url"):
+        with pytest.raises(
+            ConfigError, match=r"this is no Kafka broker: see host and port in bus.url"
+        ):
             greet(parse(f"127.0.0.1:{server.getsockname()[1]}?{query}", tmp_path))
         thread.join(60.0)
 
@@ -152,15 +186,26 @@ PLANNED = topic_settings(Retention(3600.0, 2**30), 6)
         ({"retention.ms": "3600001"}, ["retention.ms is 3600001 and must be 3600000 or less"]),
         ({"retention.ms": "-1"}, ["retention.ms is -1 and must be 3600000 or less"]),
         ({"segment.ms": "3600000"}, ["segment.ms is 3600000 and must be 900000 or less"]),
-        ({"max.message.bytes": "1048588"}, ["max.message.bytes is 1048588 and must be 35651584 or more"]),
-        ({"cleanup.policy": "compact,delete"}, ["cleanup.policy is compact,delete and must be delete"]),
+        (
+            {"max.message.bytes": "1048588"},
+            ["max.message.bytes is 1048588 and must be 35651584 or more"],
+        ),
+        (
+            {"cleanup.policy": "compact,delete"},
+            ["cleanup.policy is compact,delete and must be delete"],
+        ),
         (
             {"message.timestamp.type": "CreateTime", "retention.ms": "-1"},
-            ["message.timestamp.type is CreateTime and must be LogAppendTime", "retention.ms is -1 and must be 3600000 or less"],
+            [
+                "message.timestamp.type is CreateTime and must be LogAppendTime",
+                "retention.ms is -1 and must be 3600000 or less",
+            ],
         ),
     ],
 )
-def test_a_topics_settings_may_differ_where_it_does_no_harm(change: dict[str, str], says: list[str]) -> None:
+def test_a_topics_settings_may_differ_where_it_does_no_harm(
+    change: dict[str, str], says: list[str]
+) -> None:
     assert list(deviations({**PLANNED, **change}, PLANNED)) == says
 
 
@@ -169,9 +214,13 @@ def test_brokers_that_are_down_are_unavailable(tmp_path: Path) -> None:
         open_bus("kafka://127.0.0.1:1,127.0.0.1:2", tmp_path, KEEP, Clock()).publisher(CAPTURES)
 
 
-def test_without_maven_or_java_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_maven_or_java_one_line_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(UnavailableError, match=r"needs Maven: install Maven .* pytest -m 'not servers'"):
+    with pytest.raises(
+        UnavailableError, match=r"needs Maven: install Maven .* pytest -m 'not servers'"
+    ):
         kafka.ensure_libraries()
 
 

@@ -1,4 +1,6 @@
-"""The spool across a gap: whatever a carrier does, each record once and in order, or the loss is told."""
+"""The spool across a gap: whatever a carrier does, each record once and in order, or the loss is
+told.
+"""
 
 import errno
 import json
@@ -36,9 +38,15 @@ class Gap:
     """An outer and an inner spool and what carries files between them."""
 
     def __init__(self, folder: Path, clock: HeldClock) -> None:
-        self.outer, self.inner, self.clock = folder / "outer" / CAPTURES, folder / "inner" / CAPTURES, clock
+        self.outer, self.inner, self.clock = (
+            folder / "outer" / CAPTURES,
+            folder / "inner" / CAPTURES,
+            clock,
+        )
         self.outside = open_bus(f"spool:///{self.outer.parent}", folder, KEEP, clock.as_clock())
-        self.inside = open_bus(f"spool:///{self.inner.parent}?wait={WAIT}", folder, KEEP, clock.as_clock())
+        self.inside = open_bus(
+            f"spool:///{self.inner.parent}?wait={WAIT}", folder, KEEP, clock.as_clock()
+        )
         self.publisher = self.outside.publisher(CAPTURES)
         self.inner.mkdir(parents=True)
 
@@ -74,7 +82,9 @@ def numbers(names: list[str]) -> list[int]:
 
 
 @given(data=st.data())
-def test_any_order_and_any_repetition_of_files_gives_each_record_once_in_order(data: st.DataObject) -> None:
+def test_any_order_and_any_repetition_of_files_gives_each_record_once_in_order(
+    data: st.DataObject,
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         gap = Gap(Path(folder), HeldClock())
         batches = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=7))
@@ -82,13 +92,16 @@ def test_any_order_and_any_repetition_of_files_gives_each_record_once_in_order(d
         for batch in written:
             gap.publisher.append([outgoing(value) for value in batch])
         names = gap.ready()
-        brought = data.draw(st.permutations(names + data.draw(st.lists(st.sampled_from(names), max_size=7))))
+        brought = data.draw(
+            st.permutations(names + data.draw(st.lists(st.sampled_from(names), max_size=7)))
+        )
         reader, got = gap.reader(), []
         for name in brought:
             gap.carry(name)
             if data.draw(st.booleans()):
                 got += values(reader)
-            if data.draw(st.booleans()) and got:  # the reader dies; what it had not committed comes again
+            # the reader dies; what it had not committed comes again
+            if data.draw(st.booleans()) and got:
                 reader.close()
                 reader, got = gap.reader(), []
         assert got + values(reader) == [value for batch in written for value in batch]
@@ -122,7 +135,9 @@ def test_a_late_number_within_the_wait_leaves_no_gap(gap: Gap, clock: HeldClock)
     assert (values(reader), reader.missing) == (["a", "b"], 0)
 
 
-def test_a_number_that_came_too_late_is_read_once_positions_are_forgotten(gap: Gap, clock: HeldClock) -> None:
+def test_a_number_that_came_too_late_is_read_once_positions_are_forgotten(
+    gap: Gap, clock: HeldClock
+) -> None:
     gap.put("a", "b", "c")
     one, two, three = gap.ready()
     gap.carry(one, three)
@@ -133,13 +148,17 @@ def test_a_number_that_came_too_late_is_read_once_positions_are_forgotten(gap: G
     reader.commit(records[-1])
     gap.carry(two)
     clock.advance(WAIT)
-    assert values(reader) == [], "the gap was passed: what was handed out behind it cannot be taken back"
+    assert values(reader) == [], (
+        "the gap was passed: what was handed out behind it cannot be taken back"
+    )
     reader.close()
     (gap.inner.parent / "positions" / f"{CAPTURES}.match.json").unlink()
     assert values(gap.reader()) == ["a", "b", "c"]
 
 
-def test_a_half_copied_file_is_waited_for_and_a_partial_one_never_read(gap: Gap, clock: HeldClock) -> None:
+def test_a_half_copied_file_is_waited_for_and_a_partial_one_never_read(
+    gap: Gap, clock: HeldClock
+) -> None:
     gap.put("a")
     (name,) = gap.ready()
     whole = (gap.outer / name).read_bytes()
@@ -154,7 +173,9 @@ def test_a_half_copied_file_is_waited_for_and_a_partial_one_never_read(gap: Gap,
     assert (gap.inner / (name + files.PARTIAL)).exists()
 
 
-def test_a_file_that_stays_damaged_is_set_aside_counted_and_then_missing(gap: Gap, clock: HeldClock) -> None:
+def test_a_file_that_stays_damaged_is_set_aside_counted_and_then_missing(
+    gap: Gap, clock: HeldClock
+) -> None:
     gap.put("a", "b")
     one, two = gap.ready()
     gap.carry(one, two)
@@ -181,7 +202,9 @@ def test_a_whole_copy_after_a_damaged_one_was_set_aside_is_read(gap: Gap, clock:
     assert values(reader) == ["a"]
 
 
-def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(gap: Gap, clock: HeldClock, tmp_path: Path) -> None:
+def test_foreign_files_links_and_pipes_are_set_aside_and_never_followed(
+    gap: Gap, clock: HeldClock, tmp_path: Path
+) -> None:
     gap.put("a", "b")
     one, two = gap.ready()
     secret = tmp_path / "secret"
@@ -230,7 +253,9 @@ def test_no_damage_crashes_the_reader_or_is_handed_out(tmp_path: Path, cut: bool
 
 @pytest.mark.parametrize("cut", [False, True], ids=["flipped", "cut"])
 @pytest.mark.parametrize("which", ["streams", "positions"])
-def test_damaged_state_files_are_reported_or_harmless(tmp_path: Path, which: str, cut: bool) -> None:
+def test_damaged_state_files_are_reported_or_harmless(
+    tmp_path: Path, which: str, cut: bool
+) -> None:
     chance = random.Random(7)
     for seed in range(20):
         bus = open_bus(f"spool:///{tmp_path}/{seed}", tmp_path, KEEP, Clock())
@@ -268,15 +293,21 @@ while True:
     publisher.append([Outgoing("k", f"{number}.{part}".encode() + bytes(700_000), {}) for part in range(8)])
     print(number, flush=True)
     number += 1
-"""
+"""  # noqa: E501
 
 
-def test_kill_9_in_the_middle_of_an_append_tears_nothing_and_uses_no_number_twice(tmp_path: Path) -> None:
+def test_kill_9_in_the_middle_of_an_append_tears_nothing_and_uses_no_number_twice(
+    tmp_path: Path,
+) -> None:
     url, chance = f"spool:///{tmp_path}/bus", random.Random(9)
     folder, carried, acknowledged = tmp_path / "bus" / CAPTURES, tmp_path / "carried" / CAPTURES, -1
     carried.mkdir(parents=True)
     for _ in range(4):
-        child = subprocess.Popen([sys.executable, "-c", STORM, url, str(acknowledged + 1)], stdout=subprocess.PIPE, text=True)
+        child = subprocess.Popen(
+            [sys.executable, "-c", STORM, url, str(acknowledged + 1)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         with child:
             assert child.stdout is not None
             for _ in range(chance.randrange(1, 4)):
@@ -286,17 +317,24 @@ def test_kill_9_in_the_middle_of_an_append_tears_nothing_and_uses_no_number_twic
         for path in folder.glob("*.spool"):
             assert not (carried / path.name).exists(), "a number was used twice"
             path.rename(carried / path.name)
-    open_bus(url, tmp_path, KEEP, Clock()).publisher(CAPTURES).append([outgoing("end")])  # finishes what was interrupted
+    # finishes what was interrupted
+    open_bus(url, tmp_path, KEEP, Clock()).publisher(CAPTURES).append([outgoing("end")])
     for path in folder.glob("*.spool"):
         path.rename(carried / path.name)
     names = sorted(path.name for path in carried.iterdir())
     assert numbers(names) == list(range(1, len(names) + 1))
     assert len({files.parse_name(name)[0] for name in names}) == 1
-    reader = open_bus(f"spool:///{carried.parent}", tmp_path, KEEP, Clock()).subscribe(CAPTURES, "match")
+    reader = open_bus(f"spool:///{carried.parent}", tmp_path, KEEP, Clock()).subscribe(
+        CAPTURES, "match"
+    )
     got = [value.rstrip("\0") for value in values(reader)]
     assert (reader.missing, reader.damaged) == (0, 0)
     assert {f"{n}.{part}" for n in range(acknowledged + 1) for part in range(8)} <= set(got)
-    assert all(got.count(f"{value.partition('.')[0]}.{part}") == got.count(value) for value in set(got[:-1]) for part in range(8))
+    assert all(
+        got.count(f"{value.partition('.')[0]}.{part}") == got.count(value)
+        for value in set(got[:-1])
+        for part in range(8)
+    )
 
 
 def test_numbers_go_on_after_the_carrier_took_everything(gap: Gap) -> None:
@@ -356,7 +394,9 @@ def test_a_state_older_than_its_files_begins_a_new_stream(gap: Gap) -> None:
     assert sorted(values(gap.reader())) == ["a", "b", "c"]
 
 
-def test_a_copy_of_the_whole_folder_does_not_go_on_with_the_stream_of_the_original(gap: Gap) -> None:
+def test_a_copy_of_the_whole_folder_does_not_go_on_with_the_stream_of_the_original(
+    gap: Gap,
+) -> None:
     gap.put("a")
     shutil.rmtree(gap.inner.parent)
     shutil.copytree(gap.outer.parent, gap.inner.parent)
@@ -379,8 +419,12 @@ def test_streams_of_two_zones_are_partitions_with_positions_of_their_own(gap: Ga
     assert values(gap.reader()) == [record.value.decode() for record in second]
 
 
-def test_a_batch_is_put_into_files_of_at_most_4_mib_and_a_larger_record_has_its_own(gap: Gap) -> None:
-    gap.publisher.append([outgoing(bytes(2**20)) for _ in range(9)] + [outgoing(bytes(5 * 2**20)), outgoing("small")])
+def test_a_batch_is_put_into_files_of_at_most_4_mib_and_a_larger_record_has_its_own(
+    gap: Gap,
+) -> None:
+    gap.publisher.append(
+        [outgoing(bytes(2**20)) for _ in range(9)] + [outgoing(bytes(5 * 2**20)), outgoing("small")]
+    )
     sizes = [(gap.outer / name).stat().st_size for name in gap.ready()]
     assert [size // 2**20 for size in sizes] == [3, 3, 3, 5, 0]
     with pytest.raises(RecordError, match="larger than"):
@@ -391,13 +435,21 @@ def test_outside_the_lag_is_what_was_not_carried_away(gap: Gap, clock: HeldClock
     gap.put("a", "b")
     clock.advance(30.0)
     gap.put("c")
-    assert (gap.outside.lag(CAPTURES, "match").records, gap.outside.lag(CAPTURES, "match").seconds) == (3, 30.0)
+    assert (
+        gap.outside.lag(CAPTURES, "match").records,
+        gap.outside.lag(CAPTURES, "match").seconds,
+    ) == (3, 30.0)
     for name in gap.ready()[:2]:
         (gap.outer / name).unlink()
-    assert (gap.outside.lag(CAPTURES, "match").records, gap.outside.lag(CAPTURES, "match").seconds) == (1, 0.0)
+    assert (
+        gap.outside.lag(CAPTURES, "match").records,
+        gap.outside.lag(CAPTURES, "match").seconds,
+    ) == (1, 0.0)
 
 
-def test_what_was_read_stays_until_it_expires_and_so_do_bad_files(gap: Gap, clock: HeldClock) -> None:
+def test_what_was_read_stays_until_it_expires_and_so_do_bad_files(
+    gap: Gap, clock: HeldClock
+) -> None:
     gap.put("a")
     gap.carry(*gap.ready())
     (gap.inner / "x.bad").write_text("x")
@@ -410,7 +462,9 @@ def test_what_was_read_stays_until_it_expires_and_so_do_bad_files(gap: Gap, cloc
     assert (values(reader), reader.expired) == ([], 0)
 
 
-def test_where_it_is_too_much_the_oldest_goes_of_whatever_stream(gap: Gap, clock: HeldClock) -> None:
+def test_where_it_is_too_much_the_oldest_goes_of_whatever_stream(
+    gap: Gap, clock: HeldClock
+) -> None:
     """Two streams, in turn: of each the older file goes."""
     here = gap.inside.publisher(CAPTURES)
     for value in ("1", "2"):
@@ -421,7 +475,10 @@ def test_where_it_is_too_much_the_oldest_goes_of_whatever_stream(gap: Gap, clock
     gap.carry(*gap.ready())
     sizes = sum(path.stat().st_size for path in gap.inner.glob("*.spool"))
     keep = {CAPTURES: Retention(3600.0, sizes // 2)}
-    assert open_bus(f"spool:///{gap.inner.parent}", gap.inner.parent, keep, clock.as_clock()).expire() == 2
+    assert (
+        open_bus(f"spool:///{gap.inner.parent}", gap.inner.parent, keep, clock.as_clock()).expire()
+        == 2
+    )
     assert sorted(values(gap.reader())) == ["inner 2", "outer 2"]
 
 
@@ -437,12 +494,18 @@ def test_poll_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.Mo
 
 def test_state_that_is_damaged_is_named_with_its_cure(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text("{}", encoding="utf-8")
-    with pytest.raises(CorruptError, match=r"state\.json is damaged: restore it, or remove it to begin anew"):
+    with pytest.raises(
+        CorruptError, match=r"state\.json is damaged: restore it, or remove it to begin anew"
+    ):
         files.read_state(tmp_path / "state.json")
 
 
-def test_append_on_a_failing_disk_names_the_topic(gap: Gap, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spool, "write_durably", Mock(side_effect=OSError(errno.EIO, "Input/output error")))
+def test_append_on_a_failing_disk_names_the_topic(
+    gap: Gap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        spool, "write_durably", Mock(side_effect=OSError(errno.EIO, "Input/output error"))
+    )
     with pytest.raises(UnavailableError, match=r"^spool topic captures cannot be read or written"):
         gap.put("a")
 
@@ -460,11 +523,16 @@ def test_everything_the_bus_writes_is_private(gap: Gap) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_a_file_of_a_newer_version_is_called_so_and_any_other_is_not_what_its_name_says(gap: Gap) -> None:
+def test_a_file_of_a_newer_version_is_called_so_and_any_other_is_not_what_its_name_says(
+    gap: Gap,
+) -> None:
     gap.put("a")
     path = gap.outer / gap.ready()[0]
     whole = path.read_bytes()
-    for magic, said in ((files.MAGIC[:-1] + bytes([files.MAGIC[-1] + 1]), "newer ullage"), (b"?" * len(files.MAGIC), "its name")):
+    for magic, said in (
+        (files.MAGIC[:-1] + bytes([files.MAGIC[-1] + 1]), "newer ullage"),
+        (b"?" * len(files.MAGIC), "its name"),
+    ):
         head = magic + whole[len(magic) : files._HEADER.size]
         path.write_bytes(head + files._CRC.pack(zlib.crc32(head)) + whole[files.HEADER_BYTES :])
         with pytest.raises(files.DamagedFileError, match=said):
@@ -478,7 +546,14 @@ def test_a_file_with_more_than_the_records_that_it_counts_is_damaged(gap: Gap) -
     [name] = gap.ready()
     header, _ = files.read_file(gap.inner / name, CAPTURES)
     frame = (gap.inner / name).read_bytes()[files.HEADER_BYTES :]
-    content = bytearray(files.pack(header.stream, files.Position(header.number, header.first), [frame, frame], header.timestamp))
+    content = bytearray(
+        files.pack(
+            header.stream,
+            files.Position(header.number, header.first),
+            [frame, frame],
+            header.timestamp,
+        )
+    )
     count, sums = files._HEADER.size - 20, files._HEADER.size
     struct.pack_into(">I", content, count, 1)
     struct.pack_into(">I", content, sums, zlib.crc32(content[:sums]))
@@ -510,7 +585,9 @@ def test_an_option_that_is_none_is_a_configuration_error(tmp_path: Path, options
 
 
 def test_captures_may_be_on_a_bus_of_their_own(tmp_path: Path, clock: HeldClock) -> None:
-    chosen: Callable[..., Bus] = Context(tmp_path, clock.as_clock(), Settings(bus=BusSettings(captures="spool:///gap"))).bus
+    chosen: Callable[..., Bus] = Context(
+        tmp_path, clock.as_clock(), Settings(bus=BusSettings(captures="spool:///gap"))
+    ).bus
     bus = chosen()
     for topic in (CAPTURES, FINDINGS):
         bus.publisher(topic).append([outgoing(topic)])
@@ -536,5 +613,7 @@ def test_a_committed_position_is_readable_json(gap: Gap) -> None:
     gap.carry(*gap.ready())
     reader = gap.reader()
     reader.commit(reader.poll(1, 0.0)[0])
-    (position,) = json.loads((gap.inner.parent / "positions" / f"{CAPTURES}.match.json").read_text())["state"].values()
+    (position,) = json.loads(
+        (gap.inner.parent / "positions" / f"{CAPTURES}.match.json").read_text()
+    )["state"].values()
     assert position == [2, 1]

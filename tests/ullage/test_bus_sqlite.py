@@ -1,4 +1,6 @@
-"""The embedded bus under damage: it says so, or hands out what is whole; it never invents, and never fails otherwise."""
+"""The embedded bus under damage: it says so, or hands out what is whole; it never invents, and
+never fails otherwise.
+"""
 
 from contextlib import closing
 from pathlib import Path
@@ -35,7 +37,9 @@ def whole(tmp_path: Path) -> Path:
 def read(folder: Path) -> list[bytes] | str:
     """All values from the committed position on, or the name of the error."""
     try:
-        subscription = open_bus(f"sqlite:///{folder}", Path("/"), KEEP, Clock()).subscribe(CAPTURES, "match")
+        subscription = open_bus(f"sqlite:///{folder}", Path("/"), KEEP, Clock()).subscribe(
+            CAPTURES, "match"
+        )
         values = []
         while records := subscription.poll(10, 0.0):
             values += [record.value for record in records]
@@ -57,8 +61,12 @@ def test_a_place_is_free_again_when_joining_failed_half_way(whole: Path) -> None
     assert read(whole) == VALUES[5:]
 
 
-def test_what_expires_while_it_is_polled_is_counted(tmp_path: Path, clock: HeldClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the look at what is kept and the look at the records another process may remove some."""
+def test_what_expires_while_it_is_polled_is_counted(
+    tmp_path: Path, clock: HeldClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at what is kept and the look at the records another process may remove
+    some.
+    """
     bus = open_bus("sqlite:///bus", tmp_path, KEEP, clock.as_clock())
     publisher = bus.publisher(CAPTURES)
     for value in ("a", "b"):
@@ -89,7 +97,9 @@ def test_a_damaged_file_of_which_something_is_to_expire_is_named(whole: Path) ->
         open_bus(f"sqlite:///{whole}", Path("/"), little, Clock()).expire()
 
 
-def test_group_that_joins_a_database_that_cannot_be_read_may_try_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_group_that_joins_a_database_that_cannot_be_read_may_try_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bus = open_bus("sqlite:///bus", tmp_path, KEEP, Clock())
     monkeypatch.setattr(_Topic, "position", Mock(side_effect=apsw.IOError("disk I/O error")))
     with pytest.raises(UnavailableError, match=r"captures\.sqlite"):
@@ -104,11 +114,15 @@ def test_a_folder_url_may_be_absolute_or_relative_to_the_data_folder(tmp_path: P
 
 
 @pytest.mark.parametrize("headers", ["[]", "{", "null"])
-def test_a_record_whose_parts_are_not_what_was_written_is_told_with_its_place(whole: Path, headers: str) -> None:
+def test_a_record_whose_parts_are_not_what_was_written_is_told_with_its_place(
+    whole: Path, headers: str
+) -> None:
     """As a program of somebody else leaves it: the page is whole."""
     with closing(open_database(whole / "captures.sqlite", SCHEMA)) as database:
         database.execute("update records set headers = ? where offset = 6", (headers,))
-    subscription = open_bus(f"sqlite:///{whole}", Path("/"), KEEP, Clock()).subscribe(CAPTURES, "match")
+    subscription = open_bus(f"sqlite:///{whole}", Path("/"), KEEP, Clock()).subscribe(
+        CAPTURES, "match"
+    )
     with pytest.raises(CorruptError, match=r"captures\.sqlite has a damaged record \(offset 6\)"):
         subscription.poll(10, 0.0)
     subscription.close()

@@ -1,4 +1,6 @@
-"""What /metrics says of the certificates that a role shows to its servers, while these cannot be reached."""
+"""What /metrics says of the certificates that a role shows to its servers, while these cannot be
+reached.
+"""
 
 import datetime as dt
 import json
@@ -24,7 +26,8 @@ NOWHERE = "127.0.0.1:1"
 BUS_URL = f"kafka://{NOWHERE}?security=SSL&cafile=ca.pem&certificate=bus.pem"
 STORE_URL = f"elasticsearch://{NOWHERE}?cafile=ca.pem&certificate=store.pem"
 SHOWN = {
-    "crawl": [BUS], "match": [BUS], "alert": [BUS, STORE], "search": [STORE, CLIENTS], "intake": [BUS, CLIENTS],
+    "crawl": [BUS], "match": [BUS], "alert": [BUS, STORE], "search": [STORE, CLIENTS],
+    "intake": [BUS, CLIENTS],
     "collect matrix": [BUS],
 }  # fmt: skip
 
@@ -43,9 +46,16 @@ def life(path: Path) -> tuple[float, float]:
     return begin.timestamp(), end.timestamp()
 
 
-def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(tmp_path: Path, authority: Authority) -> None:
-    path, registry = write(tmp_path / "own.pem", authority.client("a", DAY).pair), CollectorRegistry()
-    CertificateMetrics(registry, {BUS: [Trust("bus.url", certificate=path)], STORE: [Trust("store.url"), None]})
+def test_the_moments_are_those_of_the_file_as_it_is_at_the_scrape(
+    tmp_path: Path, authority: Authority
+) -> None:
+    path, registry = (
+        write(tmp_path / "own.pem", authority.client("a", DAY).pair),
+        CollectorRegistry(),
+    )
+    CertificateMetrics(
+        registry, {BUS: [Trust("bus.url", certificate=path)], STORE: [Trust("store.url"), None]}
+    )
     begin, end = life(path)
     assert told(registry, BUS) == end
     assert told(registry, BUS, "renewal") == pytest.approx(end - (end - begin) / 3, abs=1e-3)
@@ -63,31 +73,45 @@ def test_of_a_listener_it_is_told_what_it_shows(tmp_path: Path, authority: Autho
 
     registry, before = CollectorRegistry(), put(60 * DAY)
     CertificateMetrics(registry, {}, ListenerCertificate.of("search", tmp_path, "a.pem", "a.key"))
-    assert (told(registry, CLIENTS), told(registry, CLIENTS, "renewal")) == (before, before - 2 * WEEK.total_seconds())
+    assert (told(registry, CLIENTS), told(registry, CLIENTS, "renewal")) == (
+        before,
+        before - 2 * WEEK.total_seconds(),
+    )
     assert told(registry, CLIENTS) < put(90 * DAY) == told(registry, CLIENTS)
     (tmp_path / "a.pem").write_text("no certificate")
     assert told(registry, CLIENTS) == pytest.approx(before + 30 * DAY.total_seconds(), abs=60)
 
 
-@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.chmod(0o640), lambda path: path.write_text("no certificate")])
-def test_a_certificate_that_cannot_be_read_counts_as_expired(tmp_path: Path, authority: Authority, harm) -> None:
+@pytest.mark.parametrize(
+    "harm",
+    [Path.unlink, lambda path: path.chmod(0o640), lambda path: path.write_text("no certificate")],
+)
+def test_a_certificate_that_cannot_be_read_counts_as_expired(
+    tmp_path: Path, authority: Authority, harm
+) -> None:
     path, registry = write(tmp_path / "own.pem", authority.client("a").pair), CollectorRegistry()
     CertificateMetrics(registry, {BUS: [Trust("bus.url", certificate=path)]})
     harm(path)
     assert (told(registry, BUS), told(registry, BUS, "renewal")) == (0.0, 0.0)
 
 
-def test_what_stands_between_a_certificate_and_its_authority_expires_too(tmp_path: Path, authority: Authority) -> None:
+def test_what_stands_between_a_certificate_and_its_authority_expires_too(
+    tmp_path: Path, authority: Authority
+) -> None:
     own, between = authority.client("a", WEEK), authority.client("b", DAY)
     path = write(tmp_path / "own.pem", own.pair + between.certificate)
     assert life(path)[1] == life(write(tmp_path / "between.pem", between.pair))[1]
 
 
-def test_of_two_buses_that_certificate_counts_which_expires_first(data: Path, authority: Authority) -> None:
+def test_of_two_buses_that_certificate_counts_which_expires_first(
+    data: Path, authority: Authority
+) -> None:
     for name, until in (("bus", WEEK), ("other", DAY)):
         write(data / f"{name}.pem", authority.client("a", until).pair)
     other = BUS_URL.replace("bus.pem", "other.pem")
-    (data / "ullage.toml").write_text(f"[bus]\nurl = {json.dumps(BUS_URL)}\ncaptures = {json.dumps(other)}\n")
+    (data / "ullage.toml").write_text(
+        f"[bus]\nurl = {json.dumps(BUS_URL)}\ncaptures = {json.dumps(other)}\n"
+    )
     registry = CollectorRegistry()
     CertificateMetrics(registry, {BUS: Context(data).bus_trusts()})
     assert told(registry, BUS) == life(data / "other.pem")[1]
@@ -98,20 +122,28 @@ def test_each_role_serves_them_from_its_start(data: Path, authority: Authority, 
     (data / "ca.pem").write_bytes(authority.client("a").authority)
     for name, until in ((BUS, WEEK), (STORE, DAY)):
         write(data / f"{name}.pem", authority.client("a", until).pair)
-    ports = "[metrics_ports]\n" + "".join(f"{one} = 0\n" for one in ("crawl", "match", "alert", "intake", "matrix"))
+    ports = "[metrics_ports]\n" + "".join(
+        f"{one} = 0\n" for one in ("crawl", "match", "alert", "intake", "matrix")
+    )
     shown = 'certificate = "clients.pem"\nkey = "clients.key"\n'
     ports += f"[search]\nport = 0\n{shown}[intake]\nport = 0\n{shown}"
     made = authority.server(until=2 * DAY)
     write(data / "clients.pem", made.certificate), write(data / "clients.key", made.key)
-    (data / "ullage.toml").write_text(f"{ports}[bus]\nurl = {json.dumps(BUS_URL)}\n[store]\nurl = {json.dumps(STORE_URL)}\n")
+    (data / "ullage.toml").write_text(
+        f"{ports}[bus]\nurl = {json.dumps(BUS_URL)}\n[store]\nurl = {json.dumps(STORE_URL)}\n"
+    )
     words = [sys.executable, "-m", "ullage", "--data", str(data), *role.split()]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             text = scraped(process, ssl.create_default_context(cafile=data / "ca.pem"))
         finally:
             process.kill()
     found = dict(re.findall(NAME.format("expiry") + r'\{shown_to="(\w+)"\} (\S+)', text))
-    assert {name: float(at) for name, at in found.items()} == {name: life(data / f"{name}.pem")[1] for name in SHOWN[role]}
+    assert {name: float(at) for name, at in found.items()} == {
+        name: life(data / f"{name}.pem")[1] for name in SHOWN[role]
+    }
 
 
 def scraped(process: "subprocess.Popen[str]", trusting: ssl.SSLContext) -> str:
@@ -121,6 +153,8 @@ def scraped(process: "subprocess.Popen[str]", trusting: ssl.SSLContext) -> str:
         said += line
         if port := re.search(r'"port": (\d+)|(https://127\.0\.0\.1:\d+)/\n', line):
             own = f"http://127.0.0.1:{port[1]}"
-            with urllib.request.urlopen(f"{port[2] or own}/metrics", timeout=60, context=trusting) as answer:
+            with urllib.request.urlopen(
+                f"{port[2] or own}/metrics", timeout=60, context=trusting
+            ) as answer:
                 return answer.read().decode()
     pytest.fail(f"it has ended: {said}")

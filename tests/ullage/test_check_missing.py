@@ -1,4 +1,6 @@
-"""`ullage check` says ok of nothing that is not there: every key is taken away in turn, and the disk filled."""
+"""`ullage check` says ok of nothing that is not there: every key is taken away in turn, and the
+disk filled.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ from ullage.settings import Context
 
 
 def faults(context: Context) -> list[str]:
-    return [line for line in setup.check(context, commands.READERS, commands._parts(context)) if line.startswith("FAULT")]
+    return [
+        line
+        for line in setup.check(context, commands.READERS, commands._parts(context))
+        if line.startswith("FAULT")
+    ]
 
 
 @pytest.fixture
@@ -30,12 +36,18 @@ def test_a_stage_of_another_version_is_no_stage_that_is_not_installed(
     whole: Context, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     stale = importlib.metadata.EntryPoint("alert", target, commands.CHECKS)
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [stale] if group == commands.CHECKS else [])
+    monkeypatch.setattr(
+        importlib.metadata,
+        "entry_points",
+        lambda group: [stale] if group == commands.CHECKS else [],
+    )
     with pytest.raises(ConfigError, match="install ullage again"):
         faults(whole)
 
 
-def test_a_stage_whose_extra_is_not_installed_has_nothing_to_look_at(whole: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_whose_extra_is_not_installed_has_nothing_to_look_at(
+    whole: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lacking = importlib.metadata.EntryPoint("crawl", "nosuchlibrary.command:parts", commands.CHECKS)
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [lacking])
     assert faults(whole) == []
@@ -64,7 +76,9 @@ def test_all_signing_keys_at_once(whole: Context) -> None:
     ("free", "inodes", "mark"),
     [(0, 9, "FAULT"), (255, 9, "FAULT"), (256, 9, "WARN"), (1024, 9, "ok"), (9999, 0, "FAULT")],
 )
-def test_too_little_room_is_no_ok(context: Context, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, mark: str) -> None:
+def test_too_little_room_is_no_ok(
+    context: Context, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, mark: str
+) -> None:
     room = os.statvfs_result((4096, 1 << 20, 9999, 9999, free, 99, inodes, inodes, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: room)
     [line] = [line for line in setup.check(context, {}) if " disk: " in line]

@@ -1,4 +1,6 @@
-"""The command line: exit codes, one-line errors, no traceback, and stages that are not installed."""
+"""The command line: exit codes, one-line errors, no traceback, and stages that are not
+installed.
+"""
 
 import importlib.metadata
 import json
@@ -20,7 +22,9 @@ from ullage.security import keys
 from ullage.settings import Context
 
 
-def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str
+) -> tuple[int, str, str]:
     """Exit code, output and error output of `ullage WORDS`."""
     for hook in ("excepthook",):
         monkeypatch.setattr(sys, hook, getattr(sys, hook))
@@ -54,7 +58,9 @@ def stages(monkeypatch: pytest.MonkeyPatch) -> dict[str, Entry]:
     """The entry points that the command line sees; empty to begin with."""
     found: dict[str, Entry] = {}
     monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group, name=None: [e for e in found.values() if name in (None, e.name)]
+        importlib.metadata,
+        "entry_points",
+        lambda group, name=None: [e for e in found.values() if name in (None, e.name)],
     )
     return found
 
@@ -98,7 +104,9 @@ def test_no_command_prints_the_help_as_bad_usage(ullage, stages: dict[str, Entry
         (("run", "--twice"), "--twice"),
     ],
 )
-def test_bad_usage_is_one_line_and_code_2(ullage, stages: dict[str, Entry], words: tuple[str, ...], said: str) -> None:
+def test_bad_usage_is_one_line_and_code_2(
+    ullage, stages: dict[str, Entry], words: tuple[str, ...], said: str
+) -> None:
     code, out, err = ullage(*words)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("ullage: ")
@@ -112,7 +120,9 @@ def test_a_wrong_configuration_is_one_line_and_code_2(ullage, data: Path) -> Non
     assert "match.capture_bytes" in err
 
 
-def test_a_missing_extra_is_named_when_its_command_is_called(ullage, stages: dict[str, Entry]) -> None:
+def test_a_missing_extra_is_named_when_its_command_is_called(
+    ullage, stages: dict[str, Entry]
+) -> None:
     for name, value, extra in (
         ("crawl", "crawlers.cli:crawl", "crawl"),
         ("assess", "matcher.cli.match:assess", "match"),
@@ -139,18 +149,29 @@ def test_the_extra_that_is_named_has_the_module_that_lacks(
 ) -> None:
     name = command.partition(":")[2]
     stages[name] = Entry(name, command, ModuleNotFoundError("x", name=module))
-    assert ullage(name)[2] == f"ullage: {name} needs {module}: install ullage[{extra}] or ullage[all]\n"
+    assert (
+        ullage(name)[2]
+        == f"ullage: {name} needs {module}: install ullage[{extra}] or ullage[all]\n"
+    )
 
 
-def test_a_module_that_lacks_only_when_it_is_used_is_named_with_its_extra(ullage, stages: dict[str, Entry]) -> None:
+def test_a_module_that_lacks_only_when_it_is_used_is_named_with_its_extra(
+    ullage, stages: dict[str, Entry]
+) -> None:
     def fly() -> None:
         raise ModuleNotFoundError("x", name="docx.shared")
 
     stages["fly"] = Entry("fly", "alerts.service.process:fly", fly)
-    assert ullage("fly") == (2, "", "ullage: this needs docx.shared: install ullage[alert] or ullage[all]\n")
+    assert ullage("fly") == (
+        2,
+        "",
+        "ullage: this needs docx.shared: install ullage[alert] or ullage[all]\n",
+    )
 
 
-def test_help_lists_a_command_whose_extra_is_missing(ullage, stages: dict[str, Entry], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help_lists_a_command_whose_extra_is_missing(
+    ullage, stages: dict[str, Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
     stages["crawl"] = Entry("crawl", "crawlers.cli:crawl", ModuleNotFoundError("x", name="scrapy"))
     monkeypatch.setitem(cli.EXTRAS, "crawl", ("no_such_module",))
     code, out, _ = ullage("--help")
@@ -167,17 +188,36 @@ def test_help_lists_a_command_that_it_has_no_line_for(ullage, stages: dict[str, 
 
 
 def test_help_imports_no_stage() -> None:
-    script = "import sys\nfrom ullage import cli\nsys.argv = ['ullage', '--help']\ntry: cli.main()\nexcept SystemExit: pass\n"
-    heavy = ("numpy", "hyperscan", "scrapy", "pydantic", "cryptography", "structlog", "rich", "matcher", "alerts", "crawlers")
+    script = (
+        "import sys\nfrom ullage import cli\nsys.argv = ['ullage', '--help']\ntry:"
+        " cli.main()\nexcept SystemExit: pass\n"
+    )
+    heavy = (
+        "numpy",
+        "hyperscan",
+        "scrapy",
+        "pydantic",
+        "cryptography",
+        "structlog",
+        "rich",
+        "matcher",
+        "alerts",
+        "crawlers",
+    )
     script += f"print('loaded:', *(sys.modules.keys() & {{*{heavy}}}))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert "watchlist" in done.stdout
     assert done.stdout.splitlines()[-1] == "loaded:"
 
 
 def test_the_help_has_a_line_for_every_command_and_it_is_that_of_the_command() -> None:
     top = cli.typer.main.get_group(cli.app)
-    told = {name: " ".join(top.get_command(None, name).help.split("\n\n")[0].split()) for name in top.list_commands(None)}
+    told = {
+        name: " ".join(top.get_command(None, name).help.split("\n\n")[0].split())
+        for name in top.list_commands(None)
+    }
     assert told == cli.HELP
 
 
@@ -212,7 +252,9 @@ def test_only_the_stage_that_is_asked_for_is_loaded(ullage, stages: dict[str, En
         (PermissionError(13, "Permission denied", "/x/y"), 1),
     ],
 )
-def test_an_error_of_a_command_is_one_line_with_its_code(ullage, stages: dict[str, Entry], error: Exception, code: int) -> None:
+def test_an_error_of_a_command_is_one_line_with_its_code(
+    ullage, stages: dict[str, Entry], error: Exception, code: int
+) -> None:
     def fail() -> None:
         raise error
 
@@ -229,11 +271,18 @@ def test_init_then_check_then_config_show(ullage, data: Path) -> None:
     assert "ok     keys" in out
     faults = sorted(line for line in out.splitlines() if not line.startswith("ok "))
     assert [fault.partition(", ")[0] for fault in faults[:1]] == [
-        "FAULT  notifications: no recipient for any incident: ullage.toml has no [notify.channels.…] and no [notify.routes.…]"
+        (
+            "FAULT  notifications: no recipient for any incident: ullage.toml has no"
+            " [notify.channels.…] and no [notify.routes.…]"
+        )
     ]
     assert faults[1].startswith("FAULT  watchlists: none is live: load one with")
-    assert faults[2].startswith("WARN   name that sites see: crawl.user_agent names security@example.com")
-    assert faults[3].startswith("WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here")
+    assert faults[2].startswith(
+        "WARN   name that sites see: crawl.user_agent names security@example.com"
+    )
+    assert faults[3].startswith(
+        "WARN   sites: 0 read, 0 crawled, 0 by ingest, so no site is watched from here"
+    )
     assert len(faults) == 4
     assert 'url = "sqlite:///bus"' in ullage("config", "show")[1]
     (data / "keys" / "capture.key").unlink()
@@ -255,8 +304,19 @@ def test_a_check_is_printed_for_programs_too(ullage) -> None:
 
 
 def test_a_shell_completes_commands() -> None:
-    asked = {**os.environ, "_ULLAGE_COMPLETE": "complete_bash", "COMP_WORDS": "ullage incidents li", "COMP_CWORD": "2"}
-    done = subprocess.run([Path(sys.executable).with_name("ullage")], env=asked, capture_output=True, text=True, check=False)
+    asked = {
+        **os.environ,
+        "_ULLAGE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "ullage incidents li",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ullage")],
+        env=asked,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert sorted(done.stdout.split()) == ["link", "list"]
 
 
@@ -264,8 +324,14 @@ def test_the_plan_has_the_lines_of_the_bus_and_of_each_stage_and_looks_at_nothin
     ullage, stages: dict[str, Entry], data: Path
 ) -> None:
     (data / "keys" / "capture.key").unlink()  # a fault that a look would find
-    stages["alert"] = Entry("alert", "alerts.service.process:plan", lambda context: iter([f"PUT index of {context.data.name}"]))
-    stages["match"] = Entry("match", "matcher.cli.match:plan", ModuleNotFoundError("x", name="ahocorasick"))
+    stages["alert"] = Entry(
+        "alert",
+        "alerts.service.process:plan",
+        lambda context: iter([f"PUT index of {context.data.name}"]),
+    )
+    stages["match"] = Entry(
+        "match", "matcher.cli.match:plan", ModuleNotFoundError("x", name="ahocorasick")
+    )
     code, out, err = ullage("check", "--plan")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
@@ -294,7 +360,12 @@ def test_dead_letters_are_listed_replayed_and_gone_from_the_list(ullage, data: P
     letters.put(Record(CAPTURES, 0, 1, 0.0, "paste", {}, b"13800138000"), "malformed")
     code, out, _ = ullage("dead-letters", "--json")
     listed = json.loads(out)
-    assert (code, listed["stage"], listed["topic"], listed["reason"]) == (0, "match", CAPTURES, "malformed")
+    assert (code, listed["stage"], listed["topic"], listed["reason"]) == (
+        0,
+        "match",
+        CAPTURES,
+        "malformed",
+    )
     assert "13800138000" not in out
     assert ullage("dead-letters", "--replay") == (0, "1 replayed\n", "")
     assert ullage("dead-letters") == (0, "No dead letters.\n", "")
@@ -328,21 +399,33 @@ cli.main()
         ("", "int('13800138000x')"),
         (
             "import threading",
-            "(t := threading.Thread(target=int, args=('13800138000x',))).start() or t.join(); raise typer.Exit(1)",
+            (
+                "(t := threading.Thread(target=int, args=('13800138000x',))).start() or t.join();"
+                " raise typer.Exit(1)"
+            ),
         ),
     ],
     ids=["main thread", "other thread"],
 )
 def test_a_bug_is_one_line_of_kind_and_place_without_message(setup: str, act: str) -> None:
-    done = subprocess.run([sys.executable, "-c", CRASH.format(setup=setup, act=act)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", CRASH.format(setup=setup, act=act)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert "internal error (ValueError at " in done.stderr
     assert "13800138000" not in done.stderr
 
 
-def test_roles_of_a_stage_that_is_not_installed_are_none(stages: dict[str, Entry], data: Path) -> None:
-    stages["crawl"] = Entry("crawl", "crawlers.configured_services:roles_of", ModuleNotFoundError("x", name="scrapy"))
+def test_roles_of_a_stage_that_is_not_installed_are_none(
+    stages: dict[str, Entry], data: Path
+) -> None:
+    stages["crawl"] = Entry(
+        "crawl", "crawlers.configured_services:roles_of", ModuleNotFoundError("x", name="scrapy")
+    )
     stages["other"] = Entry("other", "wings.roles:roles_of", lambda context: lambda: ["fly"])
     assert [roles() for roles in commands._more_roles(Context(data))] == [["fly"]]
 

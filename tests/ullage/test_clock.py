@@ -17,7 +17,11 @@ def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> 
     noon = datetime(2026, 9, 21, 12, tzinfo=UTC)
     assert behind(noon, ()) == noon
     assert behind(noon, [noon - timedelta(hours=1)]) == noon
-    assert noon + timedelta(hours=8) < behind(noon, [noon, noon + timedelta(hours=8)]) < noon + timedelta(hours=9)
+    assert (
+        noon + timedelta(hours=8)
+        < behind(noon, [noon, noon + timedelta(hours=8)])
+        < noon + timedelta(hours=9)
+    )
 
 
 class MaximumRandom(random.Random):
@@ -25,7 +29,9 @@ class MaximumRandom(random.Random):
         return b
 
 
-def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(monkeypatch, tmp_path: Path) -> None:
+def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(
+    monkeypatch, tmp_path: Path
+) -> None:
     before = since_start()
     for content in (None, "", "x y"):
         if content is not None:
@@ -34,9 +40,13 @@ def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(monkeypat
         assert before - 1 <= since_start() <= before + 60
 
 
-def test_uptime_counts_the_time_that_the_machine_slept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_uptime_counts_the_time_that_the_machine_slept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(clock, "UPTIME", tmp_path / "none")
-    monkeypatch.setattr(time, "clock_gettime", {time.CLOCK_BOOTTIME: 90.0, time.CLOCK_MONOTONIC: 60.0}.__getitem__)
+    monkeypatch.setattr(
+        time, "clock_gettime", {time.CLOCK_BOOTTIME: 90.0, time.CLOCK_MONOTONIC: 60.0}.__getitem__
+    )
     assert since_start() == 90.0
 
 
@@ -52,7 +62,9 @@ def test_uptime_counts_the_time_that_the_machine_slept(monkeypatch: pytest.Monke
         (datetime.min.replace(tzinfo=timezone(timedelta(hours=8))), None),
     ],
 )
-def test_moment_of_another_is_aware_and_in_range_or_none(moment: datetime | None, result: datetime | None) -> None:
+def test_moment_of_another_is_aware_and_in_range_or_none(
+    moment: datetime | None, result: datetime | None
+) -> None:
     assert in_range(moment) == result
 
 
@@ -70,13 +82,19 @@ def test_waits_double_up_to_the_cap_and_begin_again_after_a_success() -> None:
 
 
 @given(tries=st.integers(0, 40), at_least=st.one_of(st.none(), st.floats(0, 1e6)))
-def test_a_wait_is_within_half_to_whole_of_its_step_unless_more_was_asked_for(tries: int, at_least: float | None) -> None:
+def test_a_wait_is_within_half_to_whole_of_its_step_unless_more_was_asked_for(
+    tries: int, at_least: float | None
+) -> None:
     backoff = Backoff(first=0.5, cap=30.0)
     for _ in range(tries):
         backoff.next()
     step = min(30.0, 0.5 * 2.0 ** min(tries, 16))
     wait = backoff.next(at_least)
-    assert min(3600.0, max(step / 2, at_least or 0.0)) <= wait <= min(3600.0, max(step, at_least or 0.0))
+    assert (
+        min(3600.0, max(step / 2, at_least or 0.0))
+        <= wait
+        <= min(3600.0, max(step, at_least or 0.0))
+    )
 
 
 def test_peers_do_not_wait_the_same() -> None:
@@ -85,4 +103,6 @@ def test_peers_do_not_wait_the_same() -> None:
 
 
 def test_now_is_the_wall_time_in_utc() -> None:
-    assert Clock(wall=lambda: 1_790_000_000.0).now() == datetime(2026, 9, 21, 14, 13, 20, tzinfo=UTC)
+    assert Clock(wall=lambda: 1_790_000_000.0).now() == datetime(
+        2026, 9, 21, 14, 13, 20, tzinfo=UTC
+    )

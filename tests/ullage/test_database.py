@@ -29,12 +29,18 @@ SCHEMA = "create table words (word text not null) strict"
 
 
 def words(path: Path) -> list[str]:
-    return [word for (word,) in open_database(path, SCHEMA).execute("select word from words order by rowid")]
+    return [
+        word
+        for (word,) in open_database(path, SCHEMA).execute("select word from words order by rowid")
+    ]
 
 
 def test_a_new_file_is_private_durable_and_erasing(tmp_path: Path) -> None:
     database = open_database(tmp_path / "deep" / "x.sqlite", SCHEMA)
-    assert {name: database.pragma(name) for name in ("journal_mode", "synchronous", "secure_delete", "temp_store")} == {
+    assert {
+        name: database.pragma(name)
+        for name in ("journal_mode", "synchronous", "secure_delete", "temp_store")
+    } == {
         "journal_mode": "wal",
         "synchronous": 2,
         "secure_delete": 1,
@@ -78,19 +84,24 @@ def test_deleted_content_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("found", "reads"), [(7, 2), (1, 2), (13, 1)])
-def test_a_file_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path, found: int, reads: int) -> None:
+def test_a_file_of_another_version_is_refused_and_left_as_it_is(
+    tmp_path: Path, found: int, reads: int
+) -> None:
     open_database(tmp_path / "x.sqlite", SCHEMA, found).close()
     before = (tmp_path / "x.sqlite").read_bytes()
     with pytest.raises(CorruptError) as refused:
         open_database(tmp_path / "x.sqlite", SCHEMA, reads)
-    assert str(refused.value) == (
-        f"{tmp_path}/x.sqlite has schema {found}, and this ullage reads {reads}: use the ullage that wrote it, or move these away"
-        " (x.sqlite*) to start empty"
+    assert (
+        str(refused.value)
+        == f"{tmp_path}/x.sqlite has schema {found}, and this ullage reads {reads}: use the ullage"
+        " that wrote it, or move these away (x.sqlite*) to start empty"
     )
     assert (tmp_path / "x.sqlite").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", [b"no database at all, only words " * 99, b"SQLite format 3\0" + bytes(4000)])
+@pytest.mark.parametrize(
+    "content", [b"no database at all, only words " * 99, b"SQLite format 3\0" + bytes(4000)]
+)
 def test_what_is_no_database_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.sqlite").write_bytes(content)
     with pytest.raises(CorruptError, match=r"x\.sqlite is"):
@@ -121,7 +132,11 @@ def test_an_index_of_words_that_says_what_cannot_be_is_damage(tmp_path: Path) ->
 
 def test_a_statement_that_is_none_is_no_damage(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    with closing(open_database(path, SCHEMA)) as opened, pytest.raises(apsw.SQLError), sqlite_errors(path):
+    with (
+        closing(open_database(path, SCHEMA)) as opened,
+        pytest.raises(apsw.SQLError),
+        sqlite_errors(path),
+    ):
         opened.execute("select * from nowhere")
 
 
@@ -137,7 +152,9 @@ def test_a_full_disk_is_waited_for_and_leaves_no_half_file(tmp_path: Path, monke
 
     with monkeypatch.context() as patch:
         patch.setattr("ullage.files.database.os.fsync", full)
-        with pytest.raises(UnavailableError, match=r"x\.sqlite cannot be read or written \(No space left"):
+        with pytest.raises(
+            UnavailableError, match=r"x\.sqlite cannot be read or written \(No space left"
+        ):
             open_database(tmp_path / "x.sqlite", SCHEMA)
     assert list(tmp_path.iterdir()) == []
     assert words(tmp_path / "x.sqlite") == []
@@ -156,7 +173,10 @@ with transaction(database):
 
 def test_processes_that_open_a_new_file_at_the_same_moment_all_succeed(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
-    others = [subprocess.Popen([sys.executable, "-c", OPEN, path, SCHEMA], stdin=subprocess.PIPE) for _ in range(5)]
+    others = [
+        subprocess.Popen([sys.executable, "-c", OPEN, path, SCHEMA], stdin=subprocess.PIPE)
+        for _ in range(5)
+    ]
     for other in others:
         other.communicate(b"go\n")
     assert [other.returncode for other in others] == [0] * 5
@@ -182,7 +202,9 @@ def test_threads_that_read_and_then_write_take_turns_and_lose_nothing(tmp_path: 
     assert words(path) == [str(n) for n in range(100)]
 
 
-def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(tmp_path: Path) -> None:
+def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(
+    tmp_path: Path,
+) -> None:
     database = open_database(tmp_path / "x.sqlite", SCHEMA)
     with pytest.raises(apsw.ConstraintError), transaction(database):
         database.execute("insert into words values ('a'), (null)")
@@ -203,8 +225,13 @@ def test_a_failed_transaction_leaves_nothing_behind_and_the_connection_usable(tm
         (apsw.NotADBError("x"), CorruptError),
     ],
 )
-def test_what_may_pass_is_tried_again_and_damage_stops(raised: Exception, seen: type[Exception]) -> None:
-    with pytest.raises(seen, match=r"^data/x\.sqlite (is|cannot)"), sqlite_errors(Path("data/x.sqlite")):
+def test_what_may_pass_is_tried_again_and_damage_stops(
+    raised: Exception, seen: type[Exception]
+) -> None:
+    with (
+        pytest.raises(seen, match=r"^data/x\.sqlite (is|cannot)"),
+        sqlite_errors(Path("data/x.sqlite")),
+    ):
         raise raised
 
 
@@ -212,7 +239,9 @@ def filled(path: Path, rows: int = 400) -> list[str]:
     """A closed file of some twenty pages; what it holds."""
     database = open_database(path, SCHEMA)
     with transaction(database):
-        database.executemany("insert into words values (?)", ((f"{n:05d}" * 40,) for n in range(rows)))
+        database.executemany(
+            "insert into words values (?)", ((f"{n:05d}" * 40,) for n in range(rows))
+        )
     database.close()
     return [f"{n:05d}" * 40 for n in range(rows)]
 
@@ -225,7 +254,10 @@ def test_a_flipped_bit_is_never_read_as_content(tmp_path: Path, place: int) -> N
     content = bytearray(path.read_bytes())
     content[place] ^= 4
     path.write_bytes(content)
-    with pytest.raises(CorruptError, match=r"x\.sqlite is damaged.*restore it.*x\.sqlite\*"), sqlite_errors(path):
+    with (
+        pytest.raises(CorruptError, match=r"x\.sqlite is damaged.*restore it.*x\.sqlite\*"),
+        sqlite_errors(path),
+    ):
         words(path)
 
 
@@ -234,7 +266,9 @@ def test_a_flipped_bit_in_the_head_turns_no_checksum_off(tmp_path: Path) -> None
     filled(path, 20)
     whole = path.read_bytes()
     for place in range(100):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        path.write_bytes(
+            whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :]
+        )
         with pytest.raises(CorruptError, match=r"x\.sqlite"):
             words(path)
 
@@ -249,7 +283,9 @@ def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
     path = tmp_path / "x.sqlite"
     filled(path)
     path.unlink()
-    with pytest.raises(CorruptError, match=r"x\.sqlite is gone: restore it.*\(x\.sqlite\*\) to start empty"):
+    with pytest.raises(
+        CorruptError, match=r"x\.sqlite is gone: restore it.*\(x\.sqlite\*\) to start empty"
+    ):
         open_database(path, SCHEMA)
     (tmp_path / "x.sqlite.commits").unlink()
     assert words(path) == []
@@ -257,7 +293,9 @@ def test_a_file_that_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
 
 @pytest.fixture
 def killed(tmp_path: Path) -> Path:
-    """A file as a process leaves it that is killed: five transactions are in its log, none in the file itself."""
+    """A file as a process leaves it that is killed: five transactions are in its log, none in
+    the file itself.
+    """
     live = tmp_path / "live"
     database = open_database(live / "x.sqlite", SCHEMA)
     for n in range(5):
@@ -275,7 +313,8 @@ def test_what_a_killed_process_committed_is_there(killed: Path) -> None:
 def test_a_log_that_is_gone_is_said(killed: Path) -> None:
     killed.with_name("x.sqlite-wal").unlink()
     with pytest.raises(
-        CorruptError, match=r"x\.sqlite lacks its last 5 changes .*, or remove x\.sqlite\.commits to go on"
+        CorruptError,
+        match=r"x\.sqlite lacks its last 5 changes .*, or remove x\.sqlite\.commits to go on",
     ) as told:
         words(killed)
     assert "x.sqlite-wal was damaged or is gone" in str(told.value)
@@ -288,7 +327,10 @@ def test_a_log_that_is_cut_or_damaged_is_said(killed: Path, part: int) -> None:
     wal = killed.with_name("x.sqlite-wal")
     content = wal.read_bytes()
     place = len(content) * part // 40
-    cut, flipped = content[:place], content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :]
+    cut, flipped = (
+        content[:place],
+        content[:place] + bytes([content[place] ^ 8]) + content[place + 1 :],
+    )
     wal.write_bytes(cut if part % 2 else flipped)
     with pytest.raises(CorruptError, match=r"lacks its last [1-5] change"):
         words(killed)
@@ -328,21 +370,30 @@ def unchecked(path: Path) -> apsw.Connection:
 
 
 @pytest.mark.parametrize("is_open", [True, False])
-def test_a_file_without_checksums_is_refused_and_left_as_it_is(tmp_path: Path, is_open: bool) -> None:
+def test_a_file_without_checksums_is_refused_and_left_as_it_is(
+    tmp_path: Path, is_open: bool
+) -> None:
     """It may be whole: nobody is told to begin anew."""
     path = tmp_path / "x.sqlite"
     before = unchecked(path)
     if not is_open:
         before.close()
-    content = {file.name: file.read_bytes() for file in tmp_path.iterdir() if not file.name.endswith("-shm")}
+    content = {
+        file.name: file.read_bytes()
+        for file in tmp_path.iterdir()
+        if not file.name.endswith("-shm")
+    }
     with pytest.raises(
-        CorruptError, match=r"is no database of ours \(its pages have no checksums\): open it with what wrote it"
+        CorruptError,
+        match=r"is no database of ours \(its pages have no checksums\): open it with what wrote it",
     ) as told:
         open_database(path, SCHEMA)
     assert "empty" not in str(told.value)
     before.close()
     if not is_open:
-        assert {file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix == ".sqlite"} == content
+        assert {
+            file.name: file.read_bytes() for file in tmp_path.iterdir() if file.suffix == ".sqlite"
+        } == content
 
 
 def test_check_reads_the_whole_file(tmp_path: Path) -> None:
@@ -351,7 +402,10 @@ def test_check_reads_the_whole_file(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-100] ^= 1
     path.write_bytes(content)
-    with closing(open_database(path, SCHEMA)) as database, pytest.raises(CorruptError, match=r"x\.sqlite is damaged"):
+    with (
+        closing(open_database(path, SCHEMA)) as database,
+        pytest.raises(CorruptError, match=r"x\.sqlite is damaged"),
+    ):
         check_database(database, path)
 
 
@@ -361,13 +415,18 @@ def test_a_copy_of_pages_that_are_in_the_log_alone_has_their_checksums(tmp_path:
     with closing(open_database(path, SCHEMA)) as opened:
         opened.pragma("wal_autocheckpoint", 0)
         with transaction(opened):
-            opened.executemany("insert into words values (?)", ((f"{n:05d}" * 800,) for n in range(2000)))
+            opened.executemany(
+                "insert into words values (?)", ((f"{n:05d}" * 800,) for n in range(2000))
+            )
         back_up(path, copy)
         assert words(copy) == words(path)
     with copy.open("r+b") as file:
         file.seek(4096 * 1000 + 99)
         file.write(b"!")
-    with closing(open_database(copy, SCHEMA)) as opened, pytest.raises(CorruptError, match=r"copy\.sqlite is damaged"):
+    with (
+        closing(open_database(copy, SCHEMA)) as opened,
+        pytest.raises(CorruptError, match=r"copy\.sqlite is damaged"),
+    ):
         check_database(opened, copy)
 
 
@@ -406,5 +465,8 @@ def test_a_copy_that_its_disk_does_not_keep_is_found_out(tmp_path: Path, monkeyp
             file.write(bytes(4096))
 
     monkeypatch.setattr(database, "_copy_pages", lost)
-    with pytest.raises(CorruptError, match=r"/x\.sqlite does not come out whole in .*copy\.sqlite: see what `ullage check` says"):
+    with pytest.raises(
+        CorruptError,
+        match=r"/x\.sqlite does not come out whole in .*copy\.sqlite: see what `ullage check` says",
+    ):
         back_up(path, copy)

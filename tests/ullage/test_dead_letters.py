@@ -22,7 +22,9 @@ def store(tmp_path: Path) -> KeyStore:
     return store
 
 
-def put(bus: Bus, store: KeyStore, value: bytes = VALUE, reason: str = "malformed", **headers: str) -> None:
+def put(
+    bus: Bus, store: KeyStore, value: bytes = VALUE, reason: str = "malformed", **headers: str
+) -> None:
     letters = DeadLetters(bus, keys.sealer(store), "match")
     letters.put(Record(CAPTURES, 0, 7, 0.0, "paste", {"schema": "1", **headers}, value), reason)
     letters.close()
@@ -38,17 +40,26 @@ def waiting(bus: Bus, topic: str, group: str) -> list[Record]:
     return sorted(records, key=lambda record: record.timestamp)
 
 
-def test_a_letter_shows_stage_topic_and_reason_and_seals_the_rest(bus: Bus, store: KeyStore) -> None:
+def test_a_letter_shows_stage_topic_and_reason_and_seals_the_rest(
+    bus: Bus, store: KeyStore
+) -> None:
     put(bus, store, name="李某")
     (record,) = waiting(bus, DEAD_LETTERS, "test")
     letter = dead_letters.read(record)
-    assert (letter.stage, letter.topic, letter.reason, letter.replays) == ("match", CAPTURES, "malformed", 0)
+    assert (letter.stage, letter.topic, letter.reason, letter.replays) == (
+        "match",
+        CAPTURES,
+        "malformed",
+        0,
+    )
     assert b"13800138000" not in record.value
     assert "李某" not in repr(record)
 
 
 @pytest.mark.parametrize("value", [b"", VALUE, bytes(33 * 2**20)], ids=["empty", "text", "33 MiB"])
-def test_the_original_comes_back_whole_with_one_replay_more(bus: Bus, store: KeyStore, value: bytes) -> None:
+def test_the_original_comes_back_whole_with_one_replay_more(
+    bus: Bus, store: KeyStore, value: bytes
+) -> None:
     put(bus, store, value, site="论坛")
     (record,) = waiting(bus, DEAD_LETTERS, "test")
     original = dead_letters.unseal(record, keys.opener(store))
@@ -66,7 +77,9 @@ def test_replay_vouches_for_when_the_bus_took_the_record_first(bus: Bus, store: 
         headers = dict(original.headers)
         assert dead_letters.taken_at(CAPTURES, headers, b"a", 99.0, opener) == 0.0
     assert dead_letters.taken_at(CAPTURES, headers, b"b", 99.0, opener) == 99.0
-    assert dead_letters.taken_at(CAPTURES, {**headers, "taken_at": "5.0"}, b"a", 99.0, opener) == 99.0
+    assert (
+        dead_letters.taken_at(CAPTURES, {**headers, "taken_at": "5.0"}, b"a", 99.0, opener) == 99.0
+    )
     assert dead_letters.taken_at(CAPTURES, {"taken_at": "5.0"}, b"a", 99.0, opener) == 99.0
 
 
@@ -75,10 +88,13 @@ def test_replay_puts_letters_back_on_their_topic_once(bus: Bus, store: KeyStore)
     put(bus, store, b"b")
     assert dead_letters.replay(bus, keys.opener(store)).replayed == 2
     assert dead_letters.replay(bus, keys.opener(store)).replayed == 0
-    assert sorted(record.value for record in waiting(bus, CAPTURES, "match")) == [b"a", b"b"]  # partitions have no common order
+    # partitions have no common order
+    assert sorted(record.value for record in waiting(bus, CAPTURES, "match")) == [b"a", b"b"]
 
 
-def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(bus: Bus, store: KeyStore) -> None:
+def test_a_letter_that_came_back_three_times_is_parked_and_stays_listed(
+    bus: Bus, store: KeyStore
+) -> None:
     put(bus, store)
     for times in range(1, 4):
         assert dead_letters.replay(bus, keys.opener(store)).replayed == 1
@@ -98,14 +114,19 @@ def test_listing_shows_what_waits_and_changes_nothing(bus: Bus, store: KeyStore)
     assert dead_letters.replay(bus, keys.opener(store)).replayed == 1
 
 
-def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(bus: Bus, store: KeyStore) -> None:
+def test_a_letter_whose_key_is_destroyed_is_left_with_that_reason(
+    bus: Bus, store: KeyStore
+) -> None:
     put(bus, store)
     store.destroy("seal/20260921.key")
     done = dead_letters.replay(bus, keys.opener(store))
     assert (done.replayed, dict(done.left)) == (0, {"key_destroyed": 1})
 
 
-@pytest.mark.parametrize("headers", [{}, {"id": "1", "stage": "match", "topic": CAPTURES, "reason": "x", "replays": "many"}])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"id": "1", "stage": "match", "topic": CAPTURES, "reason": "x", "replays": "many"}],
+)
 def test_what_is_no_letter_is_a_record_error(headers: dict[str, str]) -> None:
     with pytest.raises(RecordError, match=r"^malformed$"):
         dead_letters.read(Record(DEAD_LETTERS, 0, 1, 0.0, "k", headers, b""))
@@ -116,4 +137,6 @@ def test_a_letter_does_not_open_as_one_of_another_topic(bus: Bus, store: KeyStor
     (record,) = waiting(bus, DEAD_LETTERS, "test")
     moved = outgoing(record.value, **{**record.headers, "topic": "findings"})
     with pytest.raises(RecordError, match="not_authentic"):
-        dead_letters.unseal(Record(DEAD_LETTERS, 0, 1, 0.0, "k", moved.headers, moved.value), keys.opener(store))
+        dead_letters.unseal(
+            Record(DEAD_LETTERS, 0, 1, 0.0, "k", moved.headers, moved.value), keys.opener(store)
+        )

@@ -1,4 +1,6 @@
-"""A process that runs out of descriptors goes on: idle connections make room, and its log stays short."""
+"""A process that runs out of descriptors goes on: idle connections make room, and its log stays
+short.
+"""
 
 import contextlib
 import errno
@@ -29,7 +31,7 @@ async def app(scope, receive, send):
 with listening("search", "127.0.0.1", 0) as (listener, port):
     print(port, flush=True)
     serve(app, listener, threading.Event())
-"""
+"""  # noqa: E501
 METRICS = """
 import threading
 from prometheus_client import CollectorRegistry
@@ -73,7 +75,9 @@ def server(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[st
         process.kill()
 
 
-def test_idle_connections_beyond_the_limit_keep_nobody_out(server: tuple[subprocess.Popen[str], int]) -> None:
+def test_idle_connections_beyond_the_limit_keep_nobody_out(
+    server: tuple[subprocess.Popen[str], int],
+) -> None:
     process, port = server
     with contextlib.ExitStack() as stack:
         for _ in range(IDLE):
@@ -81,7 +85,9 @@ def test_idle_connections_beyond_the_limit_keep_nobody_out(server: tuple[subproc
         answers = [answer(port) for _ in range(20)]
         assert sum(b" 200 " in one for one in answers) >= 10, answers
     used = os.sysconf("SC_CLK_TCK")
-    seconds = sum(map(int, Path(f"/proc/{process.pid}/stat").read_text("ascii").split()[13:15])) / used
+    seconds = (
+        sum(map(int, Path(f"/proc/{process.pid}/stat").read_text("ascii").split()[13:15])) / used
+    )
     process.kill()
     _, errors = process.communicate()
     assert "Traceback" not in errors
@@ -90,7 +96,9 @@ def test_idle_connections_beyond_the_limit_keep_nobody_out(server: tuple[subproc
 
 
 @pytest.mark.parametrize(("limit", "first_scarce"), [(400, 384), (20, 15), (1024, 1008)])
-def test_some_descriptors_are_kept_for_the_work(monkeypatch: pytest.MonkeyPatch, limit: int, first_scarce: int) -> None:
+def test_some_descriptors_are_kept_for_the_work(
+    monkeypatch: pytest.MonkeyPatch, limit: int, first_scarce: int
+) -> None:
     monkeypatch.setattr(descriptors.resource, "getrlimit", lambda _: (limit, limit))
     monkeypatch.setattr(descriptors.os, "close", lambda _: None)
     for lowest_free, is_expected in ((first_scarce - 1, False), (first_scarce, True)):

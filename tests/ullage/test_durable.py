@@ -1,4 +1,6 @@
-"""A name that a file was given stands after a loss of power too: its folder is synced, and not the file alone."""
+"""A name that a file was given stands after a loss of power too: its folder is synced, and not
+the file alone.
+"""
 
 import os
 from pathlib import Path
@@ -34,7 +36,9 @@ def a_move(folder: Path) -> None:
 
 
 WRITERS = {
-    "a file that is written whole": lambda folder: atomic_write.write_whole(b"new", folder / "file"),
+    "a file that is written whole": lambda folder: atomic_write.write_whole(
+        b"new", folder / "file"
+    ),
     "a draft that is put in its place": a_move,
     "a new database": lambda folder: open_database(folder / "x.sqlite", SCHEMA).close(),
     "files of a spool": a_spool,
@@ -42,21 +46,32 @@ WRITERS = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_no_name_is_lost_with_the_power(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+def test_no_name_is_lost_with_the_power(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
     names = Names(monkeypatch)
     WRITERS[name](tmp_path)
     assert names.given, "nothing was renamed: this looks at nothing"
-    assert {*names.undone()} <= {"record.json"}  # of the running time, which a loss of power may set back
+    # of the running time, which a loss of power may set back
+    assert {*names.undone()} <= {"record.json"}
 
 
-def test_what_need_not_last_waits_for_no_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_need_not_last_waits_for_no_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     names = Names(monkeypatch)
     atomic_write.write_whole(b"new", tmp_path / "file", lasts=False)
     assert names.undone() == ["file"]
 
 
-@pytest.mark.parametrize("make", [lambda folder: atomic_write.write_new(b"new", folder / "file"), a_copy], ids=["new", "copy"])
-def test_a_new_file_is_synced_and_then_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make) -> None:
+@pytest.mark.parametrize(
+    "make",
+    [lambda folder: atomic_write.write_new(b"new", folder / "file"), a_copy],
+    ids=["new", "copy"],
+)
+def test_a_new_file_is_synced_and_then_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make
+) -> None:
     synced: list[str] = []
     sync = os.fsync
 

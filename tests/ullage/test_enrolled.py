@@ -1,4 +1,6 @@
-"""The list of what is recorded: what it finds is what was put in, and nothing but what was signed is believed."""
+"""The list of what is recorded: what it finds is what was put in, and nothing but what was
+signed is believed.
+"""
 
 import json
 import random
@@ -11,7 +13,15 @@ import pytest
 
 from ullage.errors import ConfigError, CorruptError
 from ullage.lookup import list_index
-from ullage.lookup.list_index import BLOCK, BODY, PAIR, EnrolledLists, VerifiedList, header_for, path_of
+from ullage.lookup.list_index import (
+    BLOCK,
+    BODY,
+    PAIR,
+    EnrolledLists,
+    VerifiedList,
+    header_for,
+    path_of,
+)
 from ullage.security.keys import make_tenant, signing_key, with_check_value
 from ullage.settings import Context
 
@@ -25,7 +35,9 @@ def pair(number: int) -> bytes:
     return tag + random.Random(-1 - number // 3).randbytes(16)
 
 
-def put(context: Context, count: int = MANY, tenant: str = "bank", path: Path | None = None) -> Path:
+def put(
+    context: Context, count: int = MANY, tenant: str = "bank", path: Path | None = None
+) -> Path:
     make_tenant(context.keys, tenant)
     pairs = np.frombuffer(b"".join(sorted(map(pair, range(count)))), np.uint8).reshape(-1, PAIR)
     path = path or path_of(context.data, tenant)
@@ -47,10 +59,15 @@ def test_tags_that_begin_alike_are_found_on_either_side_of_a_block(context: Cont
     """Of four bytes alike, more than one block."""
     make_tenant(context.keys, "bank")
     rows = [b"same" + n.to_bytes(12, "big") + bytes(16) for n in range(2 * BLOCK // PAIR + 3)]
-    pairs = np.frombuffer(b"".join([bytes(PAIR), *rows, b"\xff" * PAIR]), np.uint8).reshape(-1, PAIR)
+    pairs = np.frombuffer(b"".join([bytes(PAIR), *rows, b"\xff" * PAIR]), np.uint8).reshape(
+        -1, PAIR
+    )
     path = path_of(context.data, "bank")
     list_index.write(
-        path, header_for(context.keys, "bank", context.clock.now(), EXPIRES), [pairs], signing_key(context.keys, "bank")
+        path,
+        header_for(context.keys, "bank", context.clock.now(), EXPIRES),
+        [pairs],
+        signing_key(context.keys, "bank"),
     )
     opened = VerifiedList(path, context.keys, "bank")
     assert all(opened.has(row[:16]) for row in rows)
@@ -61,14 +78,27 @@ def test_no_value_and_no_reference_is_in_the_file_and_its_mode_is_narrow(context
     path = put(context)
     assert path.stat().st_mode & 0o777 == 0o600
     head = json.loads(path.read_bytes()[12:].partition(b"}")[0] + b"}")
-    assert set(head) == {"version", "tenant", "key", "check", "created", "expires", "pairs", "digests"}
+    assert set(head) == {
+        "version",
+        "tenant",
+        "key",
+        "check",
+        "created",
+        "expires",
+        "pairs",
+        "digests",
+    }
 
 
 def test_a_flipped_bit_anywhere_is_refused_and_never_an_answer(context: Context) -> None:
     path = put(context)
     content, chance = path.read_bytes(), random.Random(1)
     for place in (*range(0, 800, 9), *(chance.randrange(len(content)) for _ in range(100))):
-        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :])
+        path.write_bytes(
+            content[:place]
+            + bytes([content[place] ^ 1 << chance.randrange(8)])
+            + content[place + 1 :]
+        )
         with pytest.raises((ConfigError, CorruptError), match=r"bank\.enrolled") as refused:
             VerifiedList(path, context.keys, "bank").check()
         assert "\n" not in str(refused.value)
@@ -88,7 +118,10 @@ def test_a_look_up_in_a_damaged_block_is_refused(context: Context) -> None:
 def test_a_list_that_is_cut_or_goes_on_is_refused(context: Context) -> None:
     path = put(context)
     content = path.read_bytes()
-    for changed in (*(content[:size] for size in (0, 1, 100, BODY - 1, BODY, BODY + BLOCK, -1)), content + b"x"):
+    for changed in (
+        *(content[:size] for size in (0, 1, 100, BODY - 1, BODY, BODY + BLOCK, -1)),
+        content + b"x",
+    ):
         path.write_bytes(changed)
         with pytest.raises((ConfigError, CorruptError), match=r"bank\.enrolled"):
             VerifiedList(path, context.keys, "bank")
@@ -131,7 +164,9 @@ def no_key(context: Context, path: Path) -> None:
         (no_key, "verify.pub is not in"),
     ],
 )
-def test_what_is_not_the_building_hosts_is_refused_in_one_line(context: Context, how: Callable, why: str) -> None:
+def test_what_is_not_the_building_hosts_is_refused_in_one_line(
+    context: Context, how: Callable, why: str
+) -> None:
     path = put(context)
     how(context, path)
     with pytest.raises(ConfigError, match=why) as refused:
@@ -140,16 +175,22 @@ def test_what_is_not_the_building_hosts_is_refused_in_one_line(context: Context,
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_an_erased_customer_is_found_no_more_and_the_list_stays_whole(context: Context, first: bool) -> None:
+def test_an_erased_customer_is_found_no_more_and_the_list_stays_whole(
+    context: Context, first: bool
+) -> None:
     path = put(context)
     everybody = sorted(map(pair, range(MANY)))
     gone = everybody[256 if first else 300][16:]
     before = VerifiedList(path, context.keys, "bank")
     assert before.has(everybody[0][:16])
-    assert VerifiedList(path, context.keys, "bank").erase(gone) == sum(one[16:] == gone for one in everybody)
+    assert VerifiedList(path, context.keys, "bank").erase(gone) == sum(
+        one[16:] == gone for one in everybody
+    )
     stays = {one[:16] for one in everybody if one[16:] != gone}
     for opened in (before, VerifiedList(path, context.keys, "bank")):
-        assert [opened.has(one[:16]) for one in everybody] == [one[:16] in stays for one in everybody]
+        assert [opened.has(one[:16]) for one in everybody] == [
+            one[:16] in stays for one in everybody
+        ]
         assert opened.check() == MANY
     went = [one for one in everybody if one[16:] == gone]
     assert not any(one[4:16] in path.read_bytes() for one in went if one[:16] not in stays)
@@ -183,7 +224,9 @@ def test_what_is_noted_of_erased_customers_must_be_whole_and_of_this_list(contex
     assert VerifiedList(path, context.keys, "bank").check() == 700
 
 
-def test_another_list_in_its_place_is_seen_and_an_expired_one_is_none(context: Context, clock) -> None:
+def test_another_list_in_its_place_is_seen_and_an_expired_one_is_none(
+    context: Context, clock
+) -> None:
     lists, now = EnrolledLists(context.data, context.keys), context.clock.now
     assert (lists.tenants(), lists.of("bank", now())) == ([], None)
     put(context, 10)

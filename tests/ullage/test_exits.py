@@ -35,12 +35,20 @@ def commands() -> dict[str, typer.core.TyperCommand]:
 
     top = typer.main.get_group(cli.app)
     context = typer.Context(top)
-    return {path: one for name in top.list_commands(context) for path, one in under(name, top.get_command(context, name))}
+    return {
+        path: one
+        for name in top.list_commands(context)
+        for path, one in under(name, top.get_command(context, name))
+    }
 
 
 def rows(columns: int) -> set[tuple[str, ...]]:
     """Rows of the document's tables that have so many columns, without their heads."""
-    cells = [line.strip("|").split("|") for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    cells = [
+        line.strip("|").split("|")
+        for line in DOCUMENT.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
     found = {tuple(cell.strip() for cell in row) for row in cells if len(row) == columns}
     return {row for row in found if any(cell.isdigit() for cell in row)}
 
@@ -62,7 +70,11 @@ def test_the_document_has_the_table_of_codes() -> None:
 
 
 def test_the_document_has_what_codes_say_of_commands() -> None:
-    assert rows(3) == {(name, str(int(code)), says) for name, codes in errors.COMMANDS.items() for code, says in codes.items()}
+    assert rows(3) == {
+        (name, str(int(code)), says)
+        for name, codes in errors.COMMANDS.items()
+        for code, says in codes.items()
+    }
 
 
 def test_what_codes_say_of_a_command_is_of_one_that_exists() -> None:
@@ -74,8 +86,12 @@ def plain(text: str) -> str:
 
 
 @pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[object, str, str]]:
-    """Runs the whole command line in this process, where its stages are imported once; returns code, output and errors."""
+def program(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[object, str, str]]:
+    """Runs the whole command line in this process, where its stages are imported once; returns
+    code, output and errors.
+    """
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # which the program would set
     for module in (sys, threading):
         monkeypatch.setattr(module, "excepthook", module.excepthook)
@@ -96,7 +112,9 @@ def test_the_program_itself_ends_with_its_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["", *errors.COMMANDS])
-def test_the_help_ends_with_them(program: Callable[..., tuple[object, str, str]], words: str) -> None:
+def test_the_help_ends_with_them(
+    program: Callable[..., tuple[object, str, str]], words: str
+) -> None:
     code, said, _ = program(*words.split(), "--help")
     assert code == Exit.DONE
     for number, says in (errors.COMMANDS[words] if words else errors.MEANING).items():
@@ -110,28 +128,47 @@ def test_no_command_returns_a_value_that_would_become_its_code() -> None:
 
 def _name_of(function: ast.expr) -> str:
     """Without the module that it is of."""
-    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+    return (
+        function.attr
+        if isinstance(function, ast.Attribute)
+        else function.id
+        if isinstance(function, ast.Name)
+        else ""
+    )
 
 
 def test_no_code_stands_as_a_number_in_a_command() -> None:
-    """A bare number in `typer.Exit(…)`, `sys.exit(…)`, `os._exit(…)` or `exit_code = …` is a code outside the table.
+    """A bare number in `typer.Exit(…)`, `sys.exit(…)`, `os._exit(…)` or `exit_code = …` is a code
+    outside the table.
 
     `matcher/unpack` is a child of a command; what it ends with only the command sees.
     """
     found = []
     for package in PACKAGES:
-        for path in set((ROOT / package).rglob("*.py")) - set((ROOT / "matcher" / "unpack").iterdir()):
+        for path in set((ROOT / package).rglob("*.py")) - set(
+            (ROOT / "matcher" / "unpack").iterdir()
+        ):
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 given = []
                 if isinstance(node, ast.Call) and _name_of(node.func) in ("Exit", "exit", "_exit"):
                     given = node.args[:1]
-                elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "exit_code":
+                elif (
+                    isinstance(node, ast.Assign)
+                    and isinstance(node.targets[0], ast.Name)
+                    and node.targets[0].id == "exit_code"
+                ):
                     given = [node.value]
-                found += [f"{path}:{one.lineno}" for one in given if isinstance(one, ast.Constant) and isinstance(one.value, int)]
+                found += [
+                    f"{path}:{one.lineno}"
+                    for one in given
+                    if isinstance(one, ast.Constant) and isinstance(one.value, int)
+                ]
     assert found == []
 
 
-@pytest.mark.parametrize("entry", importlib.metadata.entry_points(group=cli.GROUP), ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    "entry", importlib.metadata.entry_points(group=cli.GROUP), ids=lambda entry: entry.name
+)
 def test_wrong_usage_is_2_in_one_line_whatever_the_command(
     program: Callable[..., tuple[object, str, str]], entry, tmp_path: Path
 ) -> None:
@@ -140,7 +177,9 @@ def test_wrong_usage_is_2_in_one_line_whatever_the_command(
     assert wrong.startswith("ullage: ")
 
 
-def test_a_role_that_a_signal_ended_makes_run_once_fail(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_role_that_a_signal_ended_makes_run_once_fail(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     monkeypatch.setattr(supervisor, "command", lambda *_: [sys.executable, "-c", killed])
     assert supervisor.run_once(tmp_path, ["match"]) == Exit.FAILED
@@ -152,7 +191,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs th
 from ullage import cli
 sys.argv = ["ullage", *sys.argv[1:]]
 cli.main()
-"""
+"""  # noqa: E501
 
 
 def test_an_interrupt_before_the_end_is_a_failure(tmp_path: Path) -> None:
@@ -160,7 +199,11 @@ def test_an_interrupt_before_the_end_is_a_failure(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HEEDING, "--data", str(tmp_path / "data")]
     subprocess.run([*command, "init"], check=True, capture_output=True)
     with subprocess.Popen(
-        [*command, "ingest", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "ingest", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         process.stdin.write("nonsense\n" * 10)
         process.stdin.flush()

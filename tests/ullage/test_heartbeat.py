@@ -1,4 +1,6 @@
-"""Heartbeats as records and as metrics: what arrives twice, late, from too many places, or broken."""
+"""Heartbeats as records and as metrics: what arrives twice, late, from too many places, or
+broken.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,13 +10,22 @@ from prometheus_client import CollectorRegistry, generate_latest
 from tests.conftest import NOON, HeldClock
 from ullage.errors import RecordError
 from ullage.monitoring.heartbeat import MAX_ORIGINS, CoverageMetrics, FarCounts, HeartbeatMetrics
-from ullage.records.heartbeat import STATES, Coverage, Heartbeat, SiteCounter, SiteReport, is_heartbeat
+from ullage.records.heartbeat import (
+    STATES,
+    Coverage,
+    Heartbeat,
+    SiteCounter,
+    SiteReport,
+    is_heartbeat,
+)
 
 WHEN = datetime.fromtimestamp(NOON, UTC)
 
 
 def beat(seconds: float = 0.0, origin: str = "crawl-1", **more: object) -> Heartbeat:
-    return Heartbeat(id="0" * 32, origin=origin, inserted_at=WHEN + timedelta(seconds=seconds), **more)
+    return Heartbeat(
+        id="0" * 32, origin=origin, inserted_at=WHEN + timedelta(seconds=seconds), **more
+    )
 
 
 @pytest.fixture
@@ -24,7 +35,9 @@ def registry() -> CollectorRegistry:
 
 def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_header() -> None:
     report = SiteReport(site="board", state="blocked", since=1.0, last_new=2.0, expected_by=3.0)
-    sent = beat(coverage=Coverage(watched=(report,), sites={"blocked": 1}, egress_up=False), counts=())
+    sent = beat(
+        coverage=Coverage(watched=(report,), sites={"blocked": 1}, egress_up=False), counts=()
+    )
     assert Heartbeat.decode(sent.encode(), sent.headers()["schema"]) == sent
     assert is_heartbeat(sent.headers())
     assert not is_heartbeat({"site": "board", "schema": "1"})
@@ -51,7 +64,9 @@ def test_what_is_no_heartbeat_is_named(data: bytes, schema: str, reason: str) ->
     assert caught.value.reason == reason
 
 
-def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(registry: CollectorRegistry, clock: HeldClock) -> None:
+def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(
+    registry: CollectorRegistry, clock: HeldClock
+) -> None:
     pulse, year = HeartbeatMetrics(registry, "match", clock.as_clock()), 365 * 86400.0
     labels = {"stage": "match", "origin": "crawl-1"}
     assert pulse.arrived(beat(year))
@@ -59,10 +74,14 @@ def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(registry: Collec
     clock.advance(60)
     assert [pulse.arrived(beat(60)), pulse.arrived(beat(60))] == [True, False]
     assert registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == NOON + 60
-    assert [pulse.arrived(beat(65)), pulse.arrived(beat(65))] == [True, False], "a few seconds ahead"
+    assert [pulse.arrived(beat(65)), pulse.arrived(beat(65))] == [True, False], (
+        "a few seconds ahead"
+    )
 
 
-def test_the_newest_counts_and_one_that_comes_again_does_not(registry: CollectorRegistry, clock: HeldClock) -> None:
+def test_the_newest_counts_and_one_that_comes_again_does_not(
+    registry: CollectorRegistry, clock: HeldClock
+) -> None:
     pulse = HeartbeatMetrics(registry, "match", clock.as_clock())
     clock.advance(7)
     assert [pulse.arrived(beat(n)) for n in (0, 5, 5, 2)] == [True, True, False, False]
@@ -81,7 +100,10 @@ def test_no_record_makes_series_without_end(registry: CollectorRegistry, clock: 
     for number in range(3 * MAX_ORIGINS):
         origin = f"crawl-{number}"
         pulse.arrived(beat(number, origin))
-        coverage.show(origin, Coverage(watched=(SiteReport(site=f"site-{number}", state="ok"),), sites={"ok": 1}))
+        coverage.show(
+            origin,
+            Coverage(watched=(SiteReport(site=f"site-{number}", state="ok"),), sites={"ok": 1}),
+        )
         counts.show(origin, [SiteCounter(name="ullage_crawl_captures_total", value=1)])
     text = generate_latest(registry).decode()
     assert text.count("ullage_heartbeat_timestamp_seconds{") == MAX_ORIGINS + 1
@@ -91,7 +113,10 @@ def test_no_record_makes_series_without_end(registry: CollectorRegistry, clock: 
 
 def state(registry: CollectorRegistry, site: str) -> list[str]:
     """States whose series is 1; all seven are there, or none."""
-    values = {s: registry.get_sample_value("ullage_crawl_site_state", {"site": site, "state": s}) for s in STATES}
+    values = {
+        s: registry.get_sample_value("ullage_crawl_site_state", {"site": site, "state": s})
+        for s in STATES
+    }
     assert None not in values.values() or set(values.values()) == {None}
     return [name for name, value in values.items() if value]
 
@@ -99,16 +124,39 @@ def state(registry: CollectorRegistry, site: str) -> list[str]:
 def test_a_site_is_in_one_state_and_its_series_go_with_it(registry: CollectorRegistry) -> None:
     metrics = CoverageMetrics(registry)
     assert registry.get_sample_value("ullage_crawl_sites", {"state": "quiet"}) == 0
-    report = SiteReport(site="board", state="quiet", last_new=NOON, last_success=NOON, expected_by=NOON + 9)
+    report = SiteReport(
+        site="board", state="quiet", last_new=NOON, last_success=NOON, expected_by=NOON + 9
+    )
     other = SiteReport(site="new")
     metrics.show("c", Coverage(watched=(report, other), sites={"quiet": 1}))
     assert (state(registry, "board"), state(registry, "new")) == (["quiet"], [])
-    assert registry.get_sample_value("ullage_crawl_site_expected_by_timestamp_seconds", {"site": "board"}) == NOON + 9
-    assert registry.get_sample_value("ullage_crawl_site_last_new_timestamp_seconds", {"site": "new"}) is None
-    metrics.show("c", Coverage(watched=(report.model_copy(update={"state": "ok", "expected_by": 0.0}),), sites={"ok": 1}))
+    assert (
+        registry.get_sample_value(
+            "ullage_crawl_site_expected_by_timestamp_seconds", {"site": "board"}
+        )
+        == NOON + 9
+    )
+    assert (
+        registry.get_sample_value("ullage_crawl_site_last_new_timestamp_seconds", {"site": "new"})
+        is None
+    )
+    metrics.show(
+        "c",
+        Coverage(
+            watched=(report.model_copy(update={"state": "ok", "expected_by": 0.0}),),
+            sites={"ok": 1},
+        ),
+    )
     assert state(registry, "board") == ["ok"]
-    assert registry.get_sample_value("ullage_crawl_site_expected_by_timestamp_seconds", {"site": "board"}) is None
-    assert registry.get_sample_value("ullage_crawl_site_state", {"site": "new", "state": "ok"}) is None
+    assert (
+        registry.get_sample_value(
+            "ullage_crawl_site_expected_by_timestamp_seconds", {"site": "board"}
+        )
+        is None
+    )
+    assert (
+        registry.get_sample_value("ullage_crawl_site_state", {"site": "new", "state": "ok"}) is None
+    )
     assert registry.get_sample_value("ullage_crawl_sites", {"state": "quiet"}) == 0
 
 
@@ -122,6 +170,8 @@ def test_crawl_hosts_add_up_and_one_dark_way_out_shows(registry: CollectorRegist
 
 
 def test_far_counters_keep_their_names_and_labels(registry: CollectorRegistry) -> None:
-    FarCounts(registry).show("c", [SiteCounter(name="ullage_crawl_pages_total", labels={"outcome": "ok"}, value=7)])
+    FarCounts(registry).show(
+        "c", [SiteCounter(name="ullage_crawl_pages_total", labels={"outcome": "ok"}, value=7)]
+    )
     labels = {"site": "other", "origin": "c", "outcome": "ok"}
     assert registry.get_sample_value("ullage_crawl_pages_total", labels) == 7

@@ -5,7 +5,17 @@ import itertools
 import pytest
 from pydantic import ValidationError
 
-from ullage.records.heartbeat import LETTERS, NIGHT, SLOTS, UNHEARD, UNWATCHED, WHY, SiteHour, better, merged
+from ullage.records.heartbeat import (
+    LETTERS,
+    NIGHT,
+    SLOTS,
+    UNHEARD,
+    UNWATCHED,
+    WHY,
+    SiteHour,
+    better,
+    merged,
+)
 
 
 def test_two_tellings_are_one_whatever_their_order() -> None:
@@ -23,7 +33,14 @@ def test_whoever_was_heard_goes_before_silence_and_seeing_before_all_else() -> N
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"slots": "o"}, {"slots": "q" * SLOTS}, {"site": "Board!"}, {"site": "chat/群"}, {"posts": -1}]
+    "wrong",
+    [
+        {"slots": "o"},
+        {"slots": "q" * SLOTS},
+        {"site": "Board!"},
+        {"site": "chat/群"},
+        {"posts": -1},
+    ],
 )
 def test_what_is_no_hour_is_refused(wrong: dict[str, object]) -> None:
     good = {"site": "telegram/#0123abcd", "hour": 497_000, "slots": "o." * 6}

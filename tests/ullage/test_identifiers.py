@@ -1,4 +1,6 @@
-"""Each kind's own examples and near-misses, and its checksum against independent implementations."""
+"""Each kind's own examples and near-misses, and its checksum against independent
+implementations.
+"""
 
 import re
 from datetime import date
@@ -19,15 +21,21 @@ NEAR_MISSES = [(kind, text) for kind in kinds().values() for text in kind.near_m
 KINDS = st.sampled_from(list(kinds().values()))
 
 
-@pytest.mark.parametrize(("kind", "text", "normal"), EXAMPLES, ids=[f"{k.name}-{t}" for k, t, _ in EXAMPLES])
-def test_an_example_is_found_valid_in_its_normal_form_where_it_stands(kind: Kind, text: str, normal: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "text", "normal"), EXAMPLES, ids=[f"{k.name}-{t}" for k, t, _ in EXAMPLES]
+)
+def test_an_example_is_found_valid_in_its_normal_form_where_it_stands(
+    kind: Kind, text: str, normal: str
+) -> None:
     found = [c for c in kind.find(text) if c.valid]
     assert normal in {c.normal for c in found}
     for candidate in found:
         assert kind.normalise(text[candidate.start : candidate.end]) == candidate.normal
 
 
-@pytest.mark.parametrize(("kind", "text"), NEAR_MISSES, ids=[f"{k.name}-{t}" for k, t in NEAR_MISSES])
+@pytest.mark.parametrize(
+    ("kind", "text"), NEAR_MISSES, ids=[f"{k.name}-{t}" for k, t in NEAR_MISSES]
+)
 def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
     assert [c for c in kind.find(text) if c.valid] == []
 
@@ -36,7 +44,10 @@ def test_a_near_miss_is_not_found_valid(kind: Kind, text: str) -> None:
 def test_columns_hold_what_is_found(kind: Kind, texts: list[str]) -> None:
     text = "\n".join(texts * 2)
     normals = list[str]()
-    found = [(start, end, normals[number]) for start, end, number in zip(*kind.columns(text, {}, normals), strict=True)]
+    found = [
+        (start, end, normals[number])
+        for start, end, number in zip(*kind.columns(text, {}, normals), strict=True)
+    ]
     assert found == [(c.start, c.end, c.normal) for c in kind.find(text)]
 
 
@@ -63,16 +74,24 @@ def test_a_kind_says_all_that_is_asked_of_it(kind: Kind) -> None:
 
 
 @given(kind=KINDS, text=st.text(max_size=60))
-def test_a_normal_form_is_ascii_and_its_own_normal_form_whatever_the_text(kind: Kind, text: str) -> None:
+def test_a_normal_form_is_ascii_and_its_own_normal_form_whatever_the_text(
+    kind: Kind, text: str
+) -> None:
     normal = kind.normalise(text)
     assert normal.isascii()
     assert not normal or kind.normalise(normal) == normal
 
 
 @given(kind=KINDS, data=st.data())
-def test_what_the_pattern_finds_is_inside_the_text_and_normal(kind: Kind, data: st.DataObject) -> None:
+def test_what_the_pattern_finds_is_inside_the_text_and_normal(
+    kind: Kind, data: st.DataObject
+) -> None:
     pattern = re.compile(kind.pattern.pattern, kind.pattern.flags)
-    text = data.draw(st.lists(st.from_regex(pattern, fullmatch=True) | st.text(max_size=5), max_size=4).map(" ，".join))
+    text = data.draw(
+        st.lists(st.from_regex(pattern, fullmatch=True) | st.text(max_size=5), max_size=4).map(
+            " ，".join
+        )
+    )
     for c in kind.find(text):
         assert 0 <= c.start < c.end <= len(text)
         assert c.kind == kind.name
@@ -94,7 +113,11 @@ def test_luhn_agrees_with_the_oracle(number: str) -> None:
 
 @given(st.text("0123456789", min_size=17, max_size=17))
 def test_the_check_character_agrees_with_the_oracle(first17: str) -> None:
-    assert resident_id.check_character(first17) == ric.calc_check_digit(first17 + "0") == mod_11_2.calc_check_digit(first17)
+    assert (
+        resident_id.check_character(first17)
+        == ric.calc_check_digit(first17 + "0")
+        == mod_11_2.calc_check_digit(first17)
+    )
 
 
 @given(
@@ -102,7 +125,9 @@ def test_the_check_character_agrees_with_the_oracle(first17: str) -> None:
     day=st.dates(min_value=date(1900, 1, 1), max_value=date(2024, 12, 31)),
     order=st.integers(0, 999),
 )
-def test_a_made_number_is_valid_for_us_and_for_the_oracle_until_a_digit_changes(region: str, day: date, order: int) -> None:
+def test_a_made_number_is_valid_for_us_and_for_the_oracle_until_a_digit_changes(
+    region: str, day: date, order: int
+) -> None:
     first17 = f"{region}{day:%Y%m%d}{order:03d}"
     number = first17 + resident_id.check_character(first17)
     assert mod_11_2.is_valid(number)
@@ -116,7 +141,9 @@ def test_a_made_number_is_valid_for_us_and_for_the_oracle_until_a_digit_changes(
     ("short", "long"),
     [("110105491231002", "11010519491231002X"), ("440524010101998", None), ("440524000230001", "")],
 )
-def test_the_form_of_before_1999_is_expanded_with_the_right_century(short: str, long: str | None) -> None:
+def test_the_form_of_before_1999_is_expanded_with_the_right_century(
+    short: str, long: str | None
+) -> None:
     expanded = resident_id.normalise(short)
     if long is None:
         assert expanded[6:10] == "1801"
@@ -165,13 +192,24 @@ def test_a_long_run_of_address_characters_is_searched_once() -> None:
     assert pattern.search("a" * 200_000 + "@") is None
 
 
-@pytest.mark.parametrize(("given_as", "stripped"), [("a+x@example.com", "a@example.com"), ("a@example.com", "a@example.com")])
+@pytest.mark.parametrize(
+    ("given_as", "stripped"),
+    [("a+x@example.com", "a@example.com"), ("a@example.com", "a@example.com")],
+)
 def test_an_address_is_had_without_its_plus_tag(given_as: str, stripped: str) -> None:
     assert email.strip_plus(given_as) == stripped
 
 
 @pytest.mark.parametrize(
-    "signs", ["_" * 200_000, "-" * 200_000, "a@b." * 50_000, "a@b.例" * 40_000, "例." * 60_000, "a@" + "例" * 100_000]
+    "signs",
+    [
+        "_" * 200_000,
+        "-" * 200_000,
+        "a@b." * 50_000,
+        "a@b.例" * 40_000,
+        "例." * 60_000,
+        "a@" + "例" * 100_000,
+    ],
 )
 @pytest.mark.timeout(60)
 def test_what_is_nearly_an_address_costs_one_pass(signs: str) -> None:
@@ -188,12 +226,23 @@ def test_a_labelled_kind_says_where_its_value_stands_and_a_weak_one_that_it_is()
     assert (passport.start, passport.end, passport.weak) == (3, 12, False)
     beside, alone = kinds()["home_return_permit"].find("回乡证:H12345678,M12345678")
     assert (beside.weak, alone.weak) == (False, True)
-    assert all(not c.weak for kind in kinds().values() if not kind.alone for t, _ in kind.examples for c in kind.find(t))
+    assert all(
+        not c.weak
+        for kind in kinds().values()
+        if not kind.alone
+        for t, _ in kind.examples
+        for c in kind.find(t)
+    )
 
 
 @pytest.mark.parametrize("kind", [k for k in kinds().values() if k.labels], ids=lambda k: k.name)
 def test_every_label_of_a_kind_leads_to_its_value_in_any_case(kind: Kind) -> None:
     value = kind.examples[0][1]
     for label in kind.labels:
-        for written in (f"{label}:{value}", f'"{label.upper()}" : "{value}"', f"({label}) {value}", f"甲{label}是{value}"):
+        for written in (
+            f"{label}:{value}",
+            f'"{label.upper()}" : "{value}"',
+            f"({label}) {value}",
+            f"甲{label}是{value}",
+        ):
             assert [(c.normal, c.weak) for c in kind.find(written)] == [(value, False)], written

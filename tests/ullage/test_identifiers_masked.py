@@ -18,15 +18,19 @@ from ullage.identifiers import masked_value
         ("4403**********123X", "resident_id", "4403**********123X"),
     ],
 )
-def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(text: str, kind: str, normal: str) -> None:
+def test_a_masked_value_is_found_in_its_one_form_and_only_corroborates(
+    text: str, kind: str, normal: str
+) -> None:
     (found,) = masked_value.find(text)
     assert (found.kind, found.form, found.normal, found.weak) == (kind, "masked", normal, True)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["138***8000", "138*****8000", "138*x*x8000", "1138****8000", "138****80001", "128****8000", "4403********1234",
-     "440301**********1234", "6222********1234", "*138****8000", "138****8000*", "13800138000", "138--**8000"],
+    ["138***8000", "138*****8000", "138*x*x8000", "1138****8000", "138****80001", "128****8000",
+    "4403********1234",
+     "440301**********1234", "6222********1234", "*138****8000", "138****8000*", "13800138000",
+     "138--**8000"],
 )  # fmt: skip
 def test_what_hides_another_number_of_characters_is_none(text: str) -> None:
     assert masked_value.find(text) == []

@@ -16,7 +16,9 @@ CODES = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
 
 
 def of_region(region: str) -> phonenumbers.PhoneNumber:
-    found = phonenumbers.example_number_for_type(region, MOBILE) or phonenumbers.example_number(region)
+    found = phonenumbers.example_number_for_type(region, MOBILE) or phonenumbers.example_number(
+        region
+    )
     assert found is not None
     return found
 
@@ -31,7 +33,9 @@ def test_the_mobile_of_every_country_is_found_as_the_library_writes_it(region: s
 
 
 @given(st.sampled_from(CODES), st.text("0123456789", min_size=4, max_size=12))
-def test_what_is_taken_for_a_foreign_number_is_one_for_the_library(code: int, national: str) -> None:
+def test_what_is_taken_for_a_foreign_number_is_one_for_the_library(
+    code: int, national: str
+) -> None:
     digits = f"{code}{national}"
     if is_number(digits):
         parsed = phonenumbers.parse(f"+{digits}")
@@ -40,14 +44,22 @@ def test_what_is_taken_for_a_foreign_number_is_one_for_the_library(code: int, na
 
 
 @given(st.sampled_from(REGIONS), st.integers(0, 9999))
-def test_a_number_like_the_example_is_one_just_when_the_library_says_so(region: str, end: int) -> None:
+def test_a_number_like_the_example_is_one_just_when_the_library_says_so(
+    region: str, end: int
+) -> None:
     example = of_region(region)
     digits = f"{example.country_code}{phonenumbers.national_significant_number(example)}"
     digits = f"{digits[:-4]}{end:04d}"
     parsed = phonenumbers.parse(f"+{digits}")
     kind = phonenumbers.number_type(parsed)
     types = phonenumbers.PhoneNumberType
-    of_people = (types.MOBILE, types.FIXED_LINE, types.FIXED_LINE_OR_MOBILE, types.PERSONAL_NUMBER, types.VOIP)
+    of_people = (
+        types.MOBILE,
+        types.FIXED_LINE,
+        types.FIXED_LINE_OR_MOBILE,
+        types.PERSONAL_NUMBER,
+        types.VOIP,
+    )
     if kind in of_people:
         assert is_number(digits)
     if is_number(digits):
@@ -73,7 +85,8 @@ def test_an_account_holds_by_the_check_digits_of_the_oracle(country: str, accoun
 
 @pytest.mark.parametrize(
     "number",
-    ["AT611904300234573201", "BE68539007547034", "CH9300762011623852957", "FR1420041010050500013M02606",
+    ["AT611904300234573201", "BE68539007547034", "CH9300762011623852957",
+    "FR1420041010050500013M02606",
      "MT84MALT011000012345MTLCAST001S", "NO9386011117947", "SC18SSCB11010000000000001497USD"],
 )  # fmt: skip
 def test_printed_accounts_are_valid_for_us_and_for_the_oracle(number: str) -> None:
@@ -83,10 +96,13 @@ def test_printed_accounts_are_valid_for_us_and_for_the_oracle(number: str) -> No
 
 
 @given(
-    st.sampled_from(["91", "92", "12", "51", "N1", "Y1"]), st.sampled_from(["110000", "440301", "100000"]),
+    st.sampled_from(["91", "92", "12", "51", "N1", "Y1"]),
+    st.sampled_from(["110000", "440301", "100000"]),
     st.text(uscc.ALPHABET, min_size=9, max_size=9),
 )  # fmt: skip
-def test_a_company_code_holds_by_the_check_digit_of_the_oracle(department: str, region: str, code: str) -> None:
+def test_a_company_code_holds_by_the_check_digit_of_the_oracle(
+    department: str, region: str, code: str
+) -> None:
     first17 = f"{department}{region}{code}"
     number = first17 + stdnum_uscc.calc_check_digit(first17)
     assert uscc.normalise(number.lower()) == number

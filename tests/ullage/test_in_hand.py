@@ -1,4 +1,6 @@
-"""A record at which the process dies twice, alone, is set aside; one that was in hand at a death from outside is not."""
+"""A record at which the process dies twice, alone, is set aside; one that was in hand at a death
+from outside is not.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ POISON = 6
 UNDER = """
 import os, subprocess, sys
 sys.exit(subprocess.Popen(sys.argv[1:], env={**os.environ, "ULLAGE_SUPERVISOR": str(os.getpid())}).wait())
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture
@@ -38,7 +40,9 @@ def filled(context: Context) -> Context:
     """Ten records on topic captures, of which the sixth is poison."""
     bus = context.bus()
     publisher = bus.publisher(CAPTURES)
-    publisher.append([Outgoing("k", b"poison" if n == POISON else b"good", {}) for n in range(1, 11)])
+    publisher.append(
+        [Outgoing("k", b"poison" if n == POISON else b"good", {}) for n in range(1, 11)]
+    )
     publisher.close()
     bus.close()
     return context
@@ -50,13 +54,17 @@ def command(context: Context, way: str, *more: object) -> list[str]:
 
 @pytest.fixture(scope="module")
 def run() -> Iterator[Callable[..., int]]:
-    """Runs one process of the consumer to its end, and gives its exit code; one with a supervisor is this process's own."""
+    """Runs one process of the consumer to its end, and gives its exit code; one with a
+    supervisor is this process's own.
+    """
     with closing(WarmProcess("tests.ullage.consuming")) as warm:
 
         def ran(context: Context, way: str, *more: object, **variables: str) -> int:
             words, environment = command(context, way, *more), {**os.environ, **variables}
             if SUPERVISOR in variables:
-                return subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False).returncode
+                return subprocess.run(
+                    words, cwd=ROOT, env=environment, capture_output=True, timeout=120, check=False
+                ).returncode
             return warm.run(words[2], words[3:], environment)[0]
 
         yield ran
@@ -87,23 +95,35 @@ def test_the_third_death_is_the_last_and_all_others_are_handled(
     assert set(handled(filled)) == {*range(1, 11)} - {POISON}
     assert letters(filled) == ["quarantined"]
     assert not list((filled.data / FOLDER).glob("*.note"))
-    assert not list((filled.data / FOLDER).glob("*.suspects")), "nothing is held against anybody any more"
+    assert not list((filled.data / FOLDER).glob("*.suspects")), (
+        "nothing is held against anybody any more"
+    )
 
 
-def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(filled: Context, run: Callable[..., int]) -> None:
+def test_an_end_without_a_word_counts_where_the_supervisor_saw_its_code(
+    filled: Context, run: Callable[..., int]
+) -> None:
     seen = {SUPERVISOR: str(os.getpid()), EXIT_CODE: "3"}
     assert [run(filled, "ended", **seen) for _ in range(4)] == [3, 3, 3, 0]
     assert letters(filled) == ["quarantined"]
 
 
-@pytest.mark.parametrize("environment", [{}, {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGKILL)}])
-def test_kills_in_a_row_condemn_nobody(filled: Context, run: Callable[..., int], environment: dict[str, str]) -> None:
-    assert [run(filled, "killed", **environment) for _ in range(4)] == [-signal.SIGKILL] * 4, "crashes would condemn at the third"
+@pytest.mark.parametrize(
+    "environment", [{}, {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(-signal.SIGKILL)}]
+)
+def test_kills_in_a_row_condemn_nobody(
+    filled: Context, run: Callable[..., int], environment: dict[str, str]
+) -> None:
+    assert [run(filled, "killed", **environment) for _ in range(4)] == [-signal.SIGKILL] * 4, (
+        "crashes would condemn at the third"
+    )
     assert run(filled, "harmless") == 0
     assert (letters(filled), set(handled(filled))) == ([], {*range(1, 11)})
 
 
-def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context, run: Callable[..., int]) -> None:
+def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(
+    filled: Context, run: Callable[..., int]
+) -> None:
     while run(filled, "crashed"):
         pass
     assert dead_letters.replay(filled.bus(), keys.opener(filled.keys)).replayed == 1
@@ -112,20 +132,33 @@ def test_what_was_set_aside_is_sealed_whole_and_can_be_replayed(filled: Context,
     assert letters(filled) == []
 
 
-def test_a_replayed_record_that_kills_again_is_set_aside_again(filled: Context, run: Callable[..., int]) -> None:
+def test_a_replayed_record_that_kills_again_is_set_aside_again(
+    filled: Context, run: Callable[..., int]
+) -> None:
     while run(filled, "crashed"):
         pass
     dead_letters.replay(filled.bus(), keys.opener(filled.keys))
-    assert [run(filled, "crashed") for _ in range(3)] == [-11, -11, 0], "alone from the start, for nothing else is there"
+    assert [run(filled, "crashed") for _ in range(3)] == [
+        -11,
+        -11,
+        0,
+    ], "alone from the start, for nothing else is there"
     assert letters(filled) == ["quarantined"]
 
 
 class PoisonedConsumer:
-    """A consumer with the poison in hand, under a supervisor that lives on (this process), or under one that can be killed."""
+    """A consumer with the poison in hand, under a supervisor that lives on (this process), or
+    under one that can be killed.
+    """
 
     def __init__(self, context: Context, *more: str) -> None:
-        words, environment = [*more, *command(context, "waiting")], {**os.environ, SUPERVISOR: str(os.getpid())}
-        self.supervisor = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        words, environment = (
+            [*more, *command(context, "waiting")],
+            {**os.environ, SUPERVISOR: str(os.getpid())},
+        )
+        self.supervisor = subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
         assert self.supervisor.stdout is not None
         line = self.supervisor.stdout.readline()
         self.pid = int(line.removeprefix("in hand"))
@@ -149,7 +182,9 @@ def _gone(handle: int) -> None:
     assert poll.poll(30_000), "the consumer outlives its killer"
 
 
-def test_deaths_with_the_supervisor_condemn_nobody(filled: Context, run: Callable[..., int]) -> None:
+def test_deaths_with_the_supervisor_condemn_nobody(
+    filled: Context, run: Callable[..., int]
+) -> None:
     for _ in range(4):
         killed = PoisonedConsumer(filled, sys.executable, "-c", UNDER)
         killed.end(killed.supervisor.pid)
@@ -185,7 +220,9 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.01)  # between two looks; the deadline decides
 
 
-def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(filled: Context, run: Callable[..., int]) -> None:
+def test_deaths_while_writing_condemn_nobody_unless_they_are_crashes(
+    filled: Context, run: Callable[..., int]
+) -> None:
     for _ in range(4):
         assert run(filled, "writing-killed") == -signal.SIGKILL
     assert letters(filled) == []
@@ -203,8 +240,12 @@ def record(offset: int, partition: int = 0) -> Record:
     return Record(CAPTURES, partition, offset, 0.0, "k", {}, b"")
 
 
-def died(folder: Path, *records: Record, around: Surroundings | None = None, trace: bytes = in_hand.FATAL) -> Path:
-    """A process took these in hand and died, by a crash if not said otherwise: the note is there, and nobody has a lock on it."""
+def died(
+    folder: Path, *records: Record, around: Surroundings | None = None, trace: bytes = in_hand.FATAL
+) -> Path:
+    """A process took these in hand and died, by a crash if not said otherwise: the note is
+    there, and nobody has a lock on it.
+    """
     hand = InHand(folder, "captures.match", around or Surroundings())
     with hand.holding(records):
         note = hand._path.read_bytes()
@@ -224,7 +265,10 @@ def test_several_partitions_are_told_apart(tmp_path: Path) -> None:
     known = [(p, o) for p in range(3) for o in range(12) if hand.suspects([record(o, p)])]
     assert known == [(0, 5), (0, 6), (2, 9)]
     hand.forget(record(5, 0))
-    assert [hand.suspects([record(o, 0)]) for o in (5, 6)] == [True, True], "a stretch is held until its end"
+    assert [hand.suspects([record(o, 0)]) for o in (5, 6)] == [
+        True,
+        True,
+    ], "a stretch is held until its end"
     hand.forget(record(6, 0))
     assert [hand.suspects([record(6, 0)]), hand.suspects([record(9, 2)])] == [False, True]
     hand.close()
@@ -268,7 +312,12 @@ def test_a_death_is_counted_once_however_often_it_is_taken_over(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("trace", "boot", "counts"),
-    [(in_hand.FATAL, "", True), (b"Current thread", "", True), (b"", "", False), (in_hand.FATAL, "another", False)],
+    [
+        (in_hand.FATAL, "", True),
+        (b"Current thread", "", True),
+        (b"", "", False),
+        (in_hand.FATAL, "another", False),
+    ],
 )
 def test_what_says_where_a_death_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trace: bytes, boot: str, counts: bool
@@ -293,7 +342,9 @@ def test_a_crash_is_believed_though_the_supervisor_went_too(tmp_path: Path) -> N
     hand.close()
 
 
-def test_a_record_that_is_in_hand_at_kills_without_end_does_not_keep_the_others_back_for_ever(tmp_path: Path) -> None:
+def test_a_record_that_is_in_hand_at_kills_without_end_does_not_keep_the_others_back_for_ever(
+    tmp_path: Path,
+) -> None:
     for number in range(in_hand.UNEXPLAINED):
         died(tmp_path, record(4), trace=b"")
         hand = opened(tmp_path)
@@ -312,7 +363,12 @@ def test_a_note_or_a_list_that_is_damaged_condemns_nobody_and_stops_nobody(tmp_p
     notes = [*(tmp_path / "whole").glob("*.note")]
     for path in (suspects, *notes):
         content = path.read_bytes().rstrip(b"\0")
-        for damage in [*(_flipped(content, n) for n in range(0, len(content) - 1, 7)), content[:-5], content[:3], b"\xff"]:
+        for damage in [
+            *(_flipped(content, n) for n in range(0, len(content) - 1, 7)),
+            content[:-5],
+            content[:3],
+            b"\xff",
+        ]:
             folder = tmp_path / "damaged"
             folder.mkdir(exist_ok=True)
             (folder / path.name).write_bytes(damage)

@@ -1,4 +1,6 @@
-"""Keys come from a private file, a credential or a command; each epoch is its own; destroying one is final."""
+"""Keys come from a private file, a credential or a command; each epoch is its own; destroying
+one is final.
+"""
 
 import stat
 import sys
@@ -33,7 +35,9 @@ def test_a_made_key_is_random_private_and_made_once(store: KeyStore) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-def test_a_secret_that_others_may_read_is_refused_naming_mode_and_remedy(store: KeyStore, mode: int) -> None:
+def test_a_secret_that_others_may_read_is_refused_naming_mode_and_remedy(
+    store: KeyStore, mode: int
+) -> None:
     store.make("capture.key")
     (store.root / "capture.key").chmod(mode)
     with pytest.raises(ConfigError, match=f"mode {mode:04o}; make it 0600"):
@@ -94,7 +98,10 @@ def test_a_command_opens_what_was_sealed_to_the_public_half_in_the_folder(tmp_pa
     elsewhere = KeyStore(tmp_path / "kms")
     keys.make_seal_pair(elsewhere, "20260921")
     here = KeyStore(
-        tmp_path / "here", command(tmp_path, f"print(open({str(elsewhere.root)!r} + '/' + sys.argv[1], 'rb').read().hex())")
+        tmp_path / "here",
+        command(
+            tmp_path, f"print(open({str(elsewhere.root)!r} + '/' + sys.argv[1], 'rb').read().hex())"
+        ),
     )
     here.write("seal/20260921.pub", elsewhere.read("seal/20260921.pub"))
     sealed = keys.sealer(here).seal(b"plain", **PLACE)
@@ -151,7 +158,10 @@ def test_tenants_and_epochs_have_keys_of_their_own(store: KeyStore) -> None:
     store.make("bank/match-10.key")
     assert keys.epochs(store, "bank", "match") == [1, 2, 10]
     assert keys.epochs(store, "bank", "index") == keys.epochs(store, "shop", "match") == [1]
-    assert len({store.read(f"{t}/{n}-1.key") for t in ("bank", "shop") for n in ("match", "index")}) == 4
+    assert (
+        len({store.read(f"{t}/{n}-1.key") for t in ("bank", "shop") for n in ("match", "index")})
+        == 4
+    )
 
 
 def test_files_that_are_no_epoch_are_passed_over(store: KeyStore) -> None:
@@ -169,10 +179,14 @@ def test_a_text_secret_is_read_line_by_line_from_wherever_keys_are(tmp_path: Pat
     assert asked.lines("notify/soc") == ["from notify/soc", "two"]
     (tmp_path / "given").mkdir()
     (tmp_path / "given" / "notify.soc").write_text("a credential")
-    assert KeyStore(tmp_path, ("false",), tmp_path / "given").lines("notify/soc") == ["a credential"]
+    assert KeyStore(tmp_path, ("false",), tmp_path / "given").lines("notify/soc") == [
+        "a credential"
+    ]
 
 
-def test_a_text_secret_that_is_missing_wide_or_no_text_is_refused_without_showing_it(tmp_path: Path) -> None:
+def test_a_text_secret_that_is_missing_wide_or_no_text_is_refused_without_showing_it(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(ConfigError, match=r"secret soc is not in .*: write it there, mode 0600"):
         KeyStore(tmp_path).lines("soc")
     (tmp_path / "soc").write_bytes(b"\xff\xfe hush")

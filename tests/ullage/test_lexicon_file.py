@@ -21,7 +21,13 @@ def test_a_line_is_a_term_with_its_forms():
 
 @pytest.mark.parametrize(
     "line",
-    ["一手料", LINE.replace("\t4\t", "\t6\t"), LINE.replace("\tM\t", "\tX\t"), f"{LINE}\tmore", f"\t{LINE.partition(chr(9))[2]}"],
+    [
+        "一手料",
+        LINE.replace("\t4\t", "\t6\t"),
+        LINE.replace("\tM\t", "\tX\t"),
+        f"{LINE}\tmore",
+        f"\t{LINE.partition(chr(9))[2]}",
+    ],
 )
 def test_a_line_that_is_no_term_is_named_by_file_and_number(line):
     with pytest.raises(ConfigError, match=r"a\.tsv:2 is no term"):
@@ -76,6 +82,8 @@ def test_news_of_money_laundering_is_no_report_on_suspicious_transactions(contex
         ([], 0, 9, False),
     ],
 )
-def test_terms_of_selling_make_an_offer_unless_it_is_a_report_without_a_sample(terms, words, sample, offered):
+def test_terms_of_selling_make_an_offer_unless_it_is_a_report_without_a_sample(
+    terms, words, sample, offered
+):
     assert is_offer(terms, {"reporting": words}, sample) is offered
     assert is_report(words, sample) == (words >= 2 and sample < 3)

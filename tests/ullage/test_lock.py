@@ -9,7 +9,9 @@ from ullage.files.atomic_write import HeldError, hold
 
 
 def open_locks(folder: Path) -> list[Path]:
-    """Return the locks below `folder` that this process has open; other tests of the process hold locks of their own."""
+    """Return the locks below `folder` that this process has open; other tests of the process
+    hold locks of their own.
+    """
     files = [descriptor.resolve() for descriptor in Path("/proc/self/fd").iterdir()]
     return [file for file in files if file.suffix == ".lock" and file.is_relative_to(folder)]
 
@@ -17,7 +19,9 @@ def open_locks(folder: Path) -> list[Path]:
 def test_who_is_refused_is_told_by_whom_and_leaves_no_file_open(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "deeper" / "a.lock"
     held = hold(path, "a.lock is held")
-    with pytest.raises(HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"):
+    with pytest.raises(
+        HeldError, match=f"a.lock is held by process {os.getpid()} already: stop it first"
+    ):
         hold(path, "a.lock is held")
     assert open_locks(tmp_path) == [path]
     os.close(held)

@@ -39,7 +39,9 @@ def test_a_line_is_json_with_role_level_time_and_declared_fields(stream: io.Stri
 
 
 def test_an_undeclared_field_is_dropped_and_counted(stream: io.StringIO) -> None:
-    log.get("match").warning("record_dropped", text="13800138000", url="http://x/13800138000", reason="schema")
+    log.get("match").warning(
+        "record_dropped", text="13800138000", url="http://x/13800138000", reason="schema"
+    )
     (line,) = lines(stream)
     assert "13800138000" not in stream.getvalue()
     assert (line["_dropped"], line["reason"]) == (2, "schema")
@@ -75,11 +77,23 @@ def test_lines_below_the_level_are_not_written(stream: io.StringIO) -> None:
 
 
 def test_what_was_configured_before_structlog_is_loaded_holds_for_the_first_line() -> None:
-    script = "import sys; from ullage import log; log.configure('warning'); print('structlog' in sys.modules)\n"
-    script += "log.get('match').info('started'); log.get('match').warning('stopped', text='13800138000')"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    script = (
+        "import sys; from ullage import log; log.configure('warning'); print('structlog' in"
+        " sys.modules)\n"
+    )
+    script += (
+        "log.get('match').info('started'); log.get('match').warning('stopped', text='13800138000')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     line = json.loads(done.stderr)
-    assert (done.stdout, line["event"], line["role"], line["_dropped"]) == ("False\n", "stopped", "match", 1)
+    assert (done.stdout, line["event"], line["role"], line["_dropped"]) == (
+        "False\n",
+        "stopped",
+        "match",
+        1,
+    )
 
 
 def test_equal_lines_are_limited_and_the_next_says_how_many_were_left_out() -> None:
@@ -89,14 +103,25 @@ def test_equal_lines_are_limited_and_the_next_says_how_many_were_left_out() -> N
     for offset in range(1000):
         now[0] += 0.01
         with contextlib.suppress(structlog.DropEvent):
-            limit(None, "", {"event": "record_dropped", "reason": "schema", "offset": offset, "request": str(offset)})
+            limit(
+                None,
+                "",
+                {
+                    "event": "record_dropped",
+                    "reason": "schema",
+                    "offset": offset,
+                    "request": str(offset),
+                },
+            )
             written += 1
     assert written == log.MOST_EQUAL
     limit(None, "", {"event": "record_dropped", "reason": "malformed"})
     now[0] += log.EQUAL_SECONDS
     line = limit(None, "", {"event": "record_dropped", "reason": "schema", "offset": 1000})
     assert line["repeated"] == 1000 - log.MOST_EQUAL
-    assert "repeated" not in limit(None, "", {"event": "record_dropped", "reason": "schema", "offset": 1001})
+    assert "repeated" not in limit(
+        None, "", {"event": "record_dropped", "reason": "schema", "offset": 1001}
+    )
 
 
 def test_a_line_left_out_is_neither_written_nor_raised(stream: io.StringIO) -> None:

@@ -36,7 +36,9 @@ def readiness() -> Readiness:
 @pytest.fixture
 def server(readiness: Readiness) -> Iterator[LoopbackServer]:
     registry = new_registry("match")
-    Counter("ullage_match_captures_total", "Captures.", ["site"], registry=registry).labels("paste").inc(3)
+    Counter("ullage_match_captures_total", "Captures.", ["site"], registry=registry).labels(
+        "paste"
+    ).inc(3)
     with metrics_server(registry, 0, readiness) as server:
         yield server
 
@@ -51,7 +53,9 @@ def get(server: LoopbackServer, path: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?name=x"])
-def test_metrics_are_parseable_and_hold_counters_and_build(server: LoopbackServer, path: str) -> None:
+def test_metrics_are_parseable_and_hold_counters_and_build(
+    server: LoopbackServer, path: str
+) -> None:
     status, body = get(server, path)
     samples = {s.name: s for family in text_string_to_metric_families(body) for s in family.samples}
     assert status == 200
@@ -60,7 +64,9 @@ def test_metrics_are_parseable_and_hold_counters_and_build(server: LoopbackServe
     assert "process_resident_memory_bytes" in samples
 
 
-def test_health_is_always_there_and_readiness_follows_the_role(server: LoopbackServer, readiness: Readiness) -> None:
+def test_health_is_always_there_and_readiness_follows_the_role(
+    server: LoopbackServer, readiness: Readiness
+) -> None:
     assert get(server, "/healthz") == (200, "alive\n")
     assert get(server, "/readyz") == (200, "ready\n")
     readiness.ready = False
@@ -105,16 +111,25 @@ def test_a_loop_is_missed_from_its_start_on_and_its_parts_are_there_at_once() ->
         return registry.get_sample_value(f"ullage_{name}", labels)
 
     assert value("loop_turned_timestamp_seconds") == 100.0
-    assert (value("dependency_up", dependency="bus"), value("dependency_up", dependency="store")) == (1, 1)
+    assert (
+        value("dependency_up", dependency="bus"),
+        value("dependency_up", dependency="store"),
+    ) == (1, 1)
     now[0] = 160.0
     loop.turned()
     loop.reached(STORE, False)
     assert value("loop_turned_timestamp_seconds") == 160.0
-    assert (value("dependency_up", dependency="bus"), value("dependency_up", dependency="store")) == (1, 0)
+    assert (
+        value("dependency_up", dependency="bus"),
+        value("dependency_up", dependency="store"),
+    ) == (1, 0)
 
 
 def test_what_configuration_does_not_name_is_other() -> None:
-    assert [bounded(name, ("bank", "lender")) for name in ("bank", "13800138000")] == ["bank", "other"]
+    assert [bounded(name, ("bank", "lender")) for name in ("bank", "13800138000")] == [
+        "bank",
+        "other",
+    ]
 
 
 @pytest.mark.parametrize("words", ["crwal", "bus", "collect", "collect telepathy", "match now"])
@@ -151,7 +166,9 @@ def test_dependency_that_does_not_answer_is_a_fault() -> None:
     assert loop.fault() == ""
 
 
-@pytest.mark.parametrize(("free", "inodes", "status"), [(0, 9, 503), (15, 9, 503), (16, 9, 200), (9999, 0, 503)])
+@pytest.mark.parametrize(
+    ("free", "inodes", "status"), [(0, 9, 503), (15, 9, 503), (16, 9, 200), (9999, 0, 503)]
+)
 def test_service_on_a_full_disk_is_not_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, status: int
 ) -> None:
@@ -160,7 +177,9 @@ def test_service_on_a_full_disk_is_not_ready(
     port = socket.create_server(("127.0.0.1", 0))
     number = port.getsockname()[1]
     port.close()
-    with readiness_of_role.running("match", new_registry("match"), number, Context(tmp_path)) as stop:
+    with readiness_of_role.running(
+        "match", new_registry("match"), number, Context(tmp_path)
+    ) as stop:
         monkeypatch.setattr(os, "statvfs", lambda _: room)
         said = readiness_of_role.of(Settings(metrics_ports={"match": number}), "match")
         stop.set()

@@ -1,4 +1,6 @@
-"""Whatever is wrong with a file or an answer in JSON or TOML is told as wrong: no traceback, and nothing of it is repeated."""
+"""Whatever is wrong with a file or an answer in JSON or TOML is told as wrong: no traceback, and
+nothing of it is repeated.
+"""
 
 import struct
 import zlib
@@ -69,7 +71,9 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("wrong", WRONG_TOML)
 @pytest.mark.parametrize("reader", READERS)
-def test_a_file_in_toml_that_no_parser_takes_is_one_line_that_names_it(tmp_path: Path, reader: str, wrong: str) -> None:
+def test_a_file_in_toml_that_no_parser_takes_is_one_line_that_names_it(
+    tmp_path: Path, reader: str, wrong: str
+) -> None:
     path = tmp_path / "some.toml"
     path.write_text(WRONG_TOML[wrong])
     with pytest.raises(ConfigError, match=r"some\.toml|ullage\.toml") as raised:
@@ -77,14 +81,29 @@ def test_a_file_in_toml_that_no_parser_takes_is_one_line_that_names_it(tmp_path:
     assert DIGITS not in str(raised.value)
 
 
-SITE = 'platform = "board"\nstart = ["https://paste.example/"]\nlegal_basis = "PIPL 13"\nowner = "team"\n'
+SITE = (
+    'platform = "board"\nstart = ["https://paste.example/"]\nlegal_basis = "PIPL 13"\nowner ='
+    ' "team"\n'
+)
 PASTED = {
     "a site's platform": ("site", SITE.replace("board", DIGITS), "platform"),
-    "options of a platform that has none": ("site", SITE.replace("board", "bepasty") + f"[options]\n{DIGITS} = 1", "options"),
-    "options of a site that nobody crawls": ("site", SITE.replace("board", "ingest") + f"[options]\n{DIGITS} = 1", "options"),
+    "options of a platform that has none": (
+        "site",
+        SITE.replace("board", "bepasty") + f"[options]\n{DIGITS} = 1",
+        "options",
+    ),
+    "options of a site that nobody crawls": (
+        "site",
+        SITE.replace("board", "ingest") + f"[options]\n{DIGITS} = 1",
+        "options",
+    ),
     "an option": ("site", SITE + f"[options]\n{DIGITS} = 1", "options"),
     "a place in an address": ("site", SITE + f"[options]\nraw = '/{{{DIGITS}}}'", r"options\.raw"),
-    "a group of an expression": ("site", SITE + f"[options]\npattern = '(?P<{DIGITS}>)'", r"options\.pattern"),
+    "a group of an expression": (
+        "site",
+        SITE + f"[options]\npattern = '(?P<{DIGITS}>)'",
+        r"options\.pattern",
+    ),
     "a tenant": ("settings", f"[tenants.{DIGITS}]", "tenants"),
     "a knob of a tenant": ("settings", f"[tenants.bank]\n{DIGITS} = 1", r"tenants\.bank"),
     "a table of a channel": ("settings", f"[notify.channels.{DIGITS}]\nkind = 'wecom'", "notify"),
@@ -94,12 +113,16 @@ PASTED = {
 
 
 @pytest.mark.parametrize("place", PASTED)
-def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(tmp_path: Path, place: str) -> None:
+def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(
+    tmp_path: Path, place: str
+) -> None:
     reader, text, named = PASTED[place]
     path = tmp_path / "some.toml"
     path.write_text(text)
     read = READERS[reader] if reader != "site" else lambda file: read_site(file, platform_of)
-    with pytest.raises(ConfigError, match=rf"\.toml: .*({named}).*\((11|13) characters\)") as raised:
+    with pytest.raises(
+        ConfigError, match=rf"\.toml: .*({named}).*\((11|13) characters\)"
+    ) as raised:
         read(path)
     assert not [fault for fault in faults_of(raised.value) if DIGITS in fault]
 
@@ -110,7 +133,16 @@ def test_a_plain_word_is_repeated(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", [DIGITS, "154-0000-0001", "E12345678", "１５４０００００００１", "li@bank.example", "a" * 65, "\x1b[31m"]
+    "word",
+    [
+        DIGITS,
+        "154-0000-0001",
+        "E12345678",
+        "１５４０００００００１",
+        "li@bank.example",
+        "a" * 65,
+        "\x1b[31m",
+    ],
 )
 def test_what_may_be_a_value_a_key_or_a_sign_to_the_terminal_is_not(word: str) -> None:
     assert shown(word) == quoted(word) == f"({len(word)} characters)"
@@ -128,11 +160,17 @@ def test_json_that_nests_without_end_is_none(tmp_path: Path) -> None:
     assert PostResponse(200, DEEP_JSON, None).field("errcode") is None
 
 
-@pytest.mark.parametrize("clear", [DEEP_JSON, b'{"key": "a", "headers": {}, "timestamp": 1' + b"0" * 400 + b"}"])
-def test_a_spool_file_of_a_hostile_zone_is_damaged_and_no_more(tmp_path: Path, clear: bytes) -> None:
+@pytest.mark.parametrize(
+    "clear", [DEEP_JSON, b'{"key": "a", "headers": {}, "timestamp": 1' + b"0" * 400 + b"}"]
+)
+def test_a_spool_file_of_a_hostile_zone_is_damaged_and_no_more(
+    tmp_path: Path, clear: bytes
+) -> None:
     body = struct.pack(">II", len(clear), 0) + clear
     path = tmp_path / file_name(1, STREAM)
-    path.write_bytes(pack(STREAM, Position(1, 1), [body + struct.pack(">I", zlib.crc32(body))], 0.0))
+    path.write_bytes(
+        pack(STREAM, Position(1, 1), [body + struct.pack(">I", zlib.crc32(body))], 0.0)
+    )
     with pytest.raises(CorruptError, match="another format"):
         read_file(path, "captures")
 

@@ -7,16 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from ullage.display.progress import BETWEEN_SECONDS, ProgressBar, ReadProgress, progress_bar, read_progress
+from ullage.display.progress import (
+    BETWEEN_SECONDS,
+    ProgressBar,
+    ReadProgress,
+    progress_bar,
+    read_progress,
+)
 
 Shown = list[tuple[int, int | None, str]]
 
 
 def progress(*sizes: int | None) -> tuple[ReadProgress, Shown]:
-    """The progress of files of these sizes, a second between two looks at the clock, and what it shows."""
+    """The progress of files of these sizes, a second between two looks at the clock, and what it
+    shows.
+    """
     shown: Shown = []
     seconds = iter(range(1000))
-    return ReadProgress(sizes, ProgressBar(None, lambda *what: shown.append(what), lambda: float(next(seconds)))), shown
+    return ReadProgress(
+        sizes, ProgressBar(None, lambda *what: shown.append(what), lambda: float(next(seconds)))
+    ), shown
 
 
 def test_bytes_files_and_customers_are_shown() -> None:
@@ -60,11 +70,16 @@ def test_it_is_shown_now_and_then_and_customers_are_counted_only_then() -> None:
     times = iter([0.0, BETWEEN_SECONDS / 2, BETWEEN_SECONDS])
     shown: Shown = []
     counts = iter(range(9))
-    made = ReadProgress([1000], ProgressBar(None, lambda *what: shown.append(what), lambda: next(times)))
+    made = ReadProgress(
+        [1000], ProgressBar(None, lambda *what: shown.append(what), lambda: next(times))
+    )
     made.begin()
     for _ in range(3):
         made.read(10, lambda: next(counts))
-    assert [(done, text) for done, _, text in shown] == [(10, "0 customers so far"), (30, "1 customer so far")]
+    assert [(done, text) for done, _, text in shown] == [
+        (10, "0 customers so far"),
+        (30, "1 customer so far"),
+    ]
 
 
 class Terminal(io.StringIO):
@@ -112,7 +127,9 @@ def test_a_file_that_grows_is_shown_while_it_does(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("done", "said"), [(4, "4 of 9 nights"), (13, "13 of ? nights")])
-def test_a_bar_says_how_many_of_which(monkeypatch: pytest.MonkeyPatch, done: int, said: str) -> None:
+def test_a_bar_says_how_many_of_which(
+    monkeypatch: pytest.MonkeyPatch, done: int, said: str
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stderr", screen := Terminal())
     with progress_bar(9, "nights") as made:

@@ -1,4 +1,6 @@
-"""Captures and findings survive the wire; what is not one is a RecordError that says nothing of its content."""
+"""Captures and findings survive the wire; what is not one is a RecordError that says nothing of
+its content.
+"""
 
 import json
 import struct
@@ -59,10 +61,13 @@ STATISTICS = st.builds(
     rows=st.integers(0, 10**6),
     candidates=st.dictionaries(st.sampled_from(["phone", "card"]), st.integers(0, 99)),
     newest_date=st.none() | st.dates(),
-    groups=st.lists(st.builds(RowGroup, fields=st.just(("NAME", "PHONE")), rows=st.integers(0, 9)), max_size=2).map(tuple),
-    terms=st.lists(st.builds(Term, id=TEXT, category=TEXT, weight=st.integers(0, 9), count=st.integers(0, 9)), max_size=2).map(
-        tuple
-    ),
+    groups=st.lists(
+        st.builds(RowGroup, fields=st.just(("NAME", "PHONE")), rows=st.integers(0, 9)), max_size=2
+    ).map(tuple),
+    terms=st.lists(
+        st.builds(Term, id=TEXT, category=TEXT, weight=st.integers(0, 9), count=st.integers(0, 9)),
+        max_size=2,
+    ).map(tuple),
 )
 
 
@@ -108,7 +113,9 @@ def test_a_damaged_record_decodes_or_is_a_record_error(data: st.DataObject) -> N
 
 
 def outcome(record: type[Capture | Finding], data: bytes) -> str:
-    """The decoded record's type, or the reason why it is none; any other exception is the test's failure."""
+    """The decoded record's type, or the reason why it is none; any other exception is the test's
+    failure.
+    """
     try:
         return type(record.decode(data, 1)).__name__
     except RecordError as error:
@@ -117,7 +124,10 @@ def outcome(record: type[Capture | Finding], data: bytes) -> str:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(Capture.model_fields)), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(sorted(Capture.model_fields)), inner, max_size=4)
+    ),
     max_leaves=8,
 )
 
@@ -162,7 +172,10 @@ def test_a_body_of_32_mib_passes_and_one_byte_more_is_refused_on_both_sides() ->
     largest = capture(body=bytes(MAX_BODY_BYTES))
     encoded = largest.encode()
     assert Capture.decode(encoded, 1) == largest
-    for act in (capture(body=bytes(MAX_BODY_BYTES + 1)).encode, lambda: Capture.decode(encoded + b"x", 1)):
+    for act in (
+        capture(body=bytes(MAX_BODY_BYTES + 1)).encode,
+        lambda: Capture.decode(encoded + b"x", 1),
+    ):
         with pytest.raises(RecordError, match="oversize"):
             act()
 
@@ -175,7 +188,10 @@ def test_a_header_beyond_256_kib_is_refused() -> None:
 
 
 def test_more_than_2000_matches_do_not_go_into_one_record() -> None:
-    assert len(Finding.decode(finding(matches=(match(),) * MAX_MATCHES).encode(), 1).matches) == MAX_MATCHES
+    assert (
+        len(Finding.decode(finding(matches=(match(),) * MAX_MATCHES).encode(), 1).matches)
+        == MAX_MATCHES
+    )
     with pytest.raises(RecordError, match="oversize"):
         finding(matches=(match(),) * (MAX_MATCHES + 1)).encode()
 
@@ -196,4 +212,6 @@ def test_records_cannot_be_changed_and_take_no_unknown_field() -> None:
         capture().site = "other"
     with pytest.raises(ValidationError, match="extra"):
         finding(value="13800138000")
-    assert finding(statistics=Statistics(newest_date=date(2026, 9, 1))).statistics.newest_date == date(2026, 9, 1)
+    assert finding(
+        statistics=Statistics(newest_date=date(2026, 9, 1))
+    ).statistics.newest_date == date(2026, 9, 1)

@@ -1,4 +1,6 @@
-"""A role drains on the first signal, ends on the second, leaves no core file, and dies with its supervisor."""
+"""A role drains on the first signal, ends on the second, leaves no core file, and dies with its
+supervisor.
+"""
 
 import json
 import os
@@ -65,7 +67,8 @@ def test_the_first_signal_asks_for_a_drain(asked: signal.Signals) -> None:
 
 
 def test_the_second_signal_ends_at_once() -> None:
-    # Python sees to a signal between two steps of its own: what blocks for good right behind one may never come to it.
+    # Python sees to a signal between two steps of its own: what blocks for good right behind one
+    # may never come to it.
     draining = "import select\n    while not select.select([sys.stdin], [], [], 0.05)[0]: pass"
     with running(f"stop.wait(120); print('draining', flush=True)\n    {draining}") as process:
         assert first_line(process) == "up"
@@ -76,16 +79,22 @@ def test_the_second_signal_ends_at_once() -> None:
 
 
 def test_no_core_file_is_ever_written() -> None:
-    with running("import resource; print(resource.getrlimit(resource.RLIMIT_CORE), flush=True)") as process:
+    with running(
+        "import resource; print(resource.getrlimit(resource.RLIMIT_CORE), flush=True)"
+    ) as process:
         assert [first_line(process) for _ in range(2)] == ["up", "(0, 0)"]
 
 
 def test_a_role_reads_both_clocks_at_its_start() -> None:
-    with running("print(pathlib.Path(data, 'clock', 'record.json').is_file(), flush=True)") as process:
+    with running(
+        "print(pathlib.Path(data, 'clock', 'record.json').is_file(), flush=True)"
+    ) as process:
         assert [first_line(process) for _ in range(2)] == ["up", "True"]
 
 
-def test_a_role_reads_both_clocks_each_minute_whatever_it_waits_for(tmp_path: Path, clock: HeldClock) -> None:
+def test_a_role_reads_both_clocks_each_minute_whatever_it_waits_for(
+    tmp_path: Path, clock: HeldClock
+) -> None:
     read, running_time, began = [], RunningTime(tmp_path, clock.as_clock()), clock.running()
 
     class Stop(threading.Event):
@@ -100,19 +109,31 @@ def test_a_role_reads_both_clocks_each_minute_whatever_it_waits_for(tmp_path: Pa
 
 
 def test_a_command_whose_supervisor_is_gone_already_does_nothing() -> None:
-    words, environment = [sys.executable, "-m", "ullage", "--version"], {**os.environ, "ULLAGE_SUPERVISOR": "1"}
+    words, environment = (
+        [sys.executable, "-m", "ullage", "--version"],
+        {**os.environ, "ULLAGE_SUPERVISOR": "1"},
+    )
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "ullage: the supervisor is gone already\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "ullage: the supervisor is gone already\n",
+    )
 
 
-def test_without_a_supervisor_nothing_is_asked_of_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_supervisor_nothing_is_asked_of_the_kernel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv(service.SUPERVISOR, raising=False)
     monkeypatch.setattr(service.ctypes, "CDLL", lambda *_, **__: pytest.fail("prctl was called"))
     service.die_with_supervisor()
 
 
 def test_a_taken_port_is_one_line_that_names_the_knob() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, running(port=str(taken.getsockname()[1])) as process:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        running(port=str(taken.getsockname()[1])) as process,
+    ):
         _, err = process.communicate(timeout=60)
     assert "set another in metrics_ports, 0 for any" in err
 
@@ -138,7 +159,9 @@ for _ in range(60):
 
 
 def test_a_signal_in_the_middle_of_a_wait_never_hangs_the_process() -> None:
-    """The handler may interrupt code that holds the event's lock: setting it there hung 2 of 60 processes."""
+    """The handler may interrupt code that holds the event's lock: setting it there hung 2 of 60
+    processes.
+    """
     with subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True) as process:
         try:
             assert process.wait(timeout=120) == 0

@@ -37,7 +37,9 @@ def test_without_a_file_of_the_house_this_versions_own_are_in_force(tmp_path: Pa
     assert not VERDICT.own(tmp_path).exists()
 
 
-def test_what_is_put_into_force_is_in_force_and_can_be_read_by_roles_that_run_as_others(tmp_path: Path) -> None:
+def test_what_is_put_into_force_is_in_force_and_can_be_read_by_roles_that_run_as_others(
+    tmp_path: Path,
+) -> None:
     own = KIND.put(tmp_path, "version = 7")
     assert KIND.in_force(tmp_path).rules.version == 7
     assert (own, own.stat().st_mode & 0o777) == (tmp_path / "rules" / "verdict.toml", 0o644)
@@ -73,7 +75,9 @@ def test_a_broken_file_leaves_the_former_rules_in_force_and_is_told_once(tmp_pat
     assert live().version == 9
 
 
-def test_a_folder_that_may_not_be_looked_into_is_said_and_never_taken_for_none(tmp_path: Path, monkeypatch) -> None:
+def test_a_folder_that_may_not_be_looked_into_is_said_and_never_taken_for_none(
+    tmp_path: Path, monkeypatch
+) -> None:
     put(tmp_path, "version = 8")
     live = Live(KIND, tmp_path)
     live()
@@ -95,9 +99,15 @@ def test_a_broken_file_is_an_error_at_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(b"\xff", "cannot be read"), (b"#" * (MAX_BYTES + 1), "larger"), (b"x = 'secret", "Unterminated|Expected")],
+    [
+        (b"\xff", "cannot be read"),
+        (b"#" * (MAX_BYTES + 1), "larger"),
+        (b"x = 'secret", "Unterminated|Expected"),
+    ],
 )
-def test_what_is_no_file_of_rules_is_said_in_one_line(tmp_path: Path, content: bytes, told: str) -> None:
+def test_what_is_no_file_of_rules_is_said_in_one_line(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
     put(tmp_path, "")
     KIND.own(tmp_path).write_bytes(content)
     with pytest.raises(ConfigError, match=told) as caught:

@@ -1,4 +1,6 @@
-"""Running time: when the wall clock is believed, and how old stamps are that it made while it was wrong."""
+"""Running time: when the wall clock is believed, and how old stamps are that it made while it
+was wrong.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -62,7 +64,9 @@ def test_many_small_steps_within_a_day_are_one_jump(service: RunningTime, clock:
     assert again(service).read().is_suspended
 
 
-def test_a_clock_that_drifts_by_seconds_a_day_is_believed_for_years(service: RunningTime, clock: HeldClock) -> None:
+def test_a_clock_that_drifts_by_seconds_a_day_is_believed_for_years(
+    service: RunningTime, clock: HeldClock
+) -> None:
     for _ in range(3 * 365):
         clock.advance(DAY)
         clock.jump(20.0)
@@ -70,7 +74,9 @@ def test_a_clock_that_drifts_by_seconds_a_day_is_believed_for_years(service: Run
     assert not service.read().is_suspended
 
 
-def test_deletion_goes_on_by_itself_when_the_clock_is_put_right(service: RunningTime, clock: HeldClock) -> None:
+def test_deletion_goes_on_by_itself_when_the_clock_is_put_right(
+    service: RunningTime, clock: HeldClock
+) -> None:
     clock.jump(200 * DAY)
     assert service.read().is_suspended
     clock.advance(5 * HOUR)
@@ -98,7 +104,9 @@ def test_what_was_stamped_before_during_and_after_a_wrong_time_goes_when_its_run
         assert stamp in service.read().older(age + DAY - HOUR), "it is older"
 
 
-def test_what_was_stamped_rightly_is_not_swept_when_a_wrong_clock_is_accepted(service: RunningTime, clock: HeldClock) -> None:
+def test_what_was_stamped_rightly_is_not_swept_when_a_wrong_clock_is_accepted(
+    service: RunningTime, clock: HeldClock
+) -> None:
     clock.advance(10 * DAY)
     service.read()
     clock.jump(200 * DAY)
@@ -110,7 +118,9 @@ def test_what_was_stamped_rightly_is_not_swept_when_a_wrong_clock_is_accepted(se
     assert (NOON + DAY in old, NOON + 9 * DAY in old, clock.seconds in old) == (True, False, False)
 
 
-def test_stamps_of_others_from_the_time_in_which_nothing_ran_here_go_in_the_end(service: RunningTime, clock: HeldClock) -> None:
+def test_stamps_of_others_from_the_time_in_which_nothing_ran_here_go_in_the_end(
+    service: RunningTime, clock: HeldClock
+) -> None:
     clock.restart(60 * HOUR)
     assert service.read().is_suspended
     service.accept(lambda _: None)
@@ -137,10 +147,16 @@ def test_a_damaged_record_stops_deletion_until_it_is_accepted(
 ) -> None:
     whole = json.loads(service.path.read_bytes())
     changed = {"digit": {**whole, "uptime": whole["uptime"] + 1}, "newer": {**whole, "more": 1}}
-    service.path.write_bytes(json.dumps(changed[content]).encode() if isinstance(content, str) else content)
+    service.path.write_bytes(
+        json.dumps(changed[content]).encode() if isinstance(content, str) else content
+    )
     before = service.path.read_bytes()
     reading = again(service).read()
-    assert (reading.is_suspended, reading.older(0.0).ranges, service.path.read_bytes()) == (True, (), before)
+    assert (reading.is_suspended, reading.older(0.0).ranges, service.path.read_bytes()) == (
+        True,
+        (),
+        before,
+    )
     assert "damaged" in str(reading)
     assert reading.now() == datetime.fromtimestamp(clock.seconds, UTC)
     assert not service.accept(lambda _: None).is_suspended
@@ -152,7 +168,9 @@ def test_a_look_writes_nothing(tmp_path: Path, clock: HeldClock) -> None:
     assert not any(tmp_path.iterdir())
 
 
-def test_both_are_read_once_a_minute_and_a_disk_that_refuses_is_tried_again(tmp_path: Path, clock: HeldClock) -> None:
+def test_both_are_read_once_a_minute_and_a_disk_that_refuses_is_tried_again(
+    tmp_path: Path, clock: HeldClock
+) -> None:
     running = RunningTime(tmp_path / "data", clock.as_clock())
     (tmp_path / "data").write_bytes(b"in the way")
     running.turn()
@@ -167,14 +185,18 @@ def test_both_are_read_once_a_minute_and_a_disk_that_refuses_is_tried_again(tmp_
     assert running.path.read_bytes() != first
 
 
-def test_while_the_clocks_disagree_the_earlier_counts(service: RunningTime, clock: HeldClock) -> None:
+def test_while_the_clocks_disagree_the_earlier_counts(
+    service: RunningTime, clock: HeldClock
+) -> None:
     clock.jump(200 * DAY)
     assert service.read().now() == datetime.fromtimestamp(NOON, UTC)
     clock.jump(-230 * DAY)
     assert service.read().now() == datetime.fromtimestamp(NOON - 30 * DAY, UTC)
 
 
-def test_a_clock_that_never_stands_still_makes_no_endless_record(service: RunningTime, clock: HeldClock) -> None:
+def test_a_clock_that_never_stands_still_makes_no_endless_record(
+    service: RunningTime, clock: HeldClock
+) -> None:
     for number in range(2 * MOST_SPANS):
         clock.advance(60)
         clock.jump((-1) ** number * (2 * DAY + number))
@@ -195,7 +217,10 @@ def test_the_machine_says_how_long_it_runs_whatever_the_wall_clock_says() -> Non
 
 STEPS = st.lists(
     st.tuples(
-        st.floats(0, 40 * DAY), st.sampled_from([0.0, 0.0, 0.0, 600.0, 2 * DAY, -2 * DAY, 200 * DAY, -200 * DAY, -30 * DAY])
+        st.floats(0, 40 * DAY),
+        st.sampled_from(
+            [0.0, 0.0, 0.0, 600.0, 2 * DAY, -2 * DAY, 200 * DAY, -200 * DAY, -30 * DAY]
+        ),
     ),
     min_size=1,
     max_size=12,
@@ -203,8 +228,12 @@ STEPS = st.lists(
 
 
 @given(steps=STEPS, keep=st.floats(60.0, 60 * DAY))
-def test_nothing_that_is_younger_is_ever_old_and_all_goes_in_the_end(steps: list[tuple[float, float]], keep: float) -> None:
-    """Whatever the wall clock does; small steps, of which there may be one a stretch, are the tolerance."""
+def test_nothing_that_is_younger_is_ever_old_and_all_goes_in_the_end(
+    steps: list[tuple[float, float]], keep: float
+) -> None:
+    """Whatever the wall clock does; small steps, of which there may be one a stretch, are the
+    tolerance.
+    """
     clock = HeldClock()
     reading, written = ClockReading.first(clock.seconds), list[tuple[float, float]]()
 
@@ -225,4 +254,6 @@ def test_nothing_that_is_younger_is_ever_old_and_all_goes_in_the_end(steps: list
     reading = reading.accepted()
     clock.advance(keep + DAY + 600.0 * len(steps))
     reading = read()
-    assert all(stamp in reading.older(keep) or stamp > clock.wall() - keep - DAY for stamp, _ in written)
+    assert all(
+        stamp in reading.older(keep) or stamp > clock.wall() - keep - DAY for stamp, _ in written
+    )

@@ -28,7 +28,10 @@ def test_sealed_bytes_do_not_contain_the_plain_ones_and_never_repeat() -> None:
     assert b"13800138000" not in one + two
 
 
-@pytest.mark.parametrize("change", [{"purpose": "dead-letter"}, {"topic": "findings"}, {"schema": 2}, {"key_id": "20260922"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"purpose": "dead-letter"}, {"topic": "findings"}, {"schema": 2}, {"key_id": "20260922"}],
+)
 def test_another_purpose_topic_schema_or_key_does_not_open_it(change: dict[str, object]) -> None:
     sealed = SEALER.seal(PLAIN, **PLACE)
     with pytest.raises(RecordError) as caught:

@@ -62,11 +62,15 @@ def served(tmp_path: Path, first: Certificates, registry: CollectorRegistry) -> 
 
 
 @pytest.fixture
-def connect(served: ListenerCertificate, authority: Authority, tmp_path: Path) -> Iterator[Callable[[], ssl.SSLSocket]]:
+def connect(
+    served: ListenerCertificate, authority: Authority, tmp_path: Path
+) -> Iterator[Callable[[], ssl.SSLSocket]]:
     """A function that connects to a listener, by a client that believes its authority alone."""
     write(tmp_path / "ca.pem", authority.client("any").authority)
     listener, stop = socket.create_server(("127.0.0.1", 0)), threading.Event()
-    thread = threading.Thread(target=serve, args=(app, listener, stop), kwargs={"tls": served}, daemon=True)
+    thread = threading.Thread(
+        target=serve, args=(app, listener, stop), kwargs={"tls": served}, daemon=True
+    )
     thread.start()
     trusting, opened = ssl.create_default_context(cafile=tmp_path / "ca.pem"), list[ssl.SSLSocket]()
 
@@ -98,7 +102,9 @@ def asked(peer: ssl.SSLSocket) -> bytes:
 
 
 def told(registry: CollectorRegistry) -> float | None:
-    return registry.get_sample_value("ullage_certificate_expiry_timestamp_seconds", {"shown_to": CLIENTS})
+    return registry.get_sample_value(
+        "ullage_certificate_expiry_timestamp_seconds", {"shown_to": CLIENTS}
+    )
 
 
 def end(made: Certificates) -> float:
@@ -106,7 +112,11 @@ def end(made: Certificates) -> float:
 
 
 def test_a_renewed_certificate_is_shown_from_the_next_handshake_on_and_no_connection_ends(
-    tmp_path: Path, authority: Authority, first: Certificates, connect: Callable[[], ssl.SSLSocket], registry: CollectorRegistry
+    tmp_path: Path,
+    authority: Authority,
+    first: Certificates,
+    connect: Callable[[], ssl.SSLSocket],
+    registry: CollectorRegistry,
 ) -> None:
     old = connect()
     assert (shown(old), told(registry)) == (first.certificate, end(first))
@@ -119,14 +129,20 @@ def test_a_renewed_certificate_is_shown_from_the_next_handshake_on_and_no_connec
 
 
 def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mended(
-    tmp_path: Path, authority: Authority, first: Certificates, connect: Callable[[], ssl.SSLSocket], registry: CollectorRegistry
+    tmp_path: Path,
+    authority: Authority,
+    first: Certificates,
+    connect: Callable[[], ssl.SSLSocket],
+    registry: CollectorRegistry,
 ) -> None:
     second = authority.server(until=90 * DAY)
     with capture_logs() as logs:
         put(tmp_path, second, key=first.key)
         assert [shown(connect()) for _ in range(2)] == [first.certificate] * 2
         assert told(registry) == end(first)
-    assert [(one["event"], one["log_level"]) for one in logs] == [("certificate_refused", "warning")]
+    assert [(one["event"], one["log_level"]) for one in logs] == [
+        ("certificate_refused", "warning")
+    ]
     assert logs[0]["error"].endswith("its key is not that of its certificate: put a pair there")
     put(tmp_path, second)
     assert (shown(connect()), told(registry)) == (second.certificate, end(second))
@@ -137,7 +153,10 @@ def test_what_cannot_be_shown_is_kept_out_and_said_in_one_line_until_it_is_mende
     [
         (lambda folder: (folder / "a.key").unlink(), "search.key: .*a.key is not there"),
         (lambda folder: (folder / "a.key").chmod(0o640), "a.key has mode 0640; make it 0600"),
-        (lambda folder: (folder / "a.pem").write_text("no certificate"), "a.pem must hold a certificate"),
+        (
+            lambda folder: (folder / "a.pem").write_text("no certificate"),
+            "a.pem must hold a certificate",
+        ),
         (lambda folder: (folder / "a.pem").write_text(""), "a.pem must hold a certificate"),
     ],
 )
@@ -158,7 +177,11 @@ def test_files_that_are_harmed_take_nothing_from_what_is_shown(
 
 
 def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
-    tmp_path: Path, authority: Authority, first: Certificates, served: ListenerCertificate, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    authority: Authority,
+    first: Certificates,
+    served: ListenerCertificate,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: Any, **__: Any) -> bytes:
         raise OSError(errno.EIO, "Input/output error")
@@ -167,5 +190,7 @@ def test_a_disk_that_fails_takes_nothing_from_what_is_shown_and_is_asked_again(
     with monkeypatch.context() as patch, capture_logs() as logs:
         patch.setattr("ullage.security.tls.read_trusted", broken)
         assert served.life == Life.of(first.certificate)
-    assert [(one["event"], one["error"]) for one in logs] == [("certificate_refused", "Input/output error")]
+    assert [(one["event"], one["error"]) for one in logs] == [
+        ("certificate_refused", "Input/output error")
+    ]
     assert served.life == Life.of(second.certificate)

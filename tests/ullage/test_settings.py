@@ -1,4 +1,6 @@
-"""One configuration: defaults, then the file, then the environment; what is wrong is one line that names the knob."""
+"""One configuration: defaults, then the file, then the environment; what is wrong is one line
+that names the knob.
+"""
 
 import inspect
 import tomllib
@@ -29,11 +31,19 @@ def write(folder: Path, text: str | bytes) -> Path:
 
 def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
     settings = load(tmp_path)
-    assert (settings.bus.url, settings.match.capture_bytes, settings.tenants) == ("sqlite:///bus", 2**30, {})
+    assert (settings.bus.url, settings.match.capture_bytes, settings.tenants) == (
+        "sqlite:///bus",
+        2**30,
+        {},
+    )
 
 
-def test_the_environment_wins_over_the_file_and_the_file_over_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(tmp_path, "log_level = 'warning'\n[match]\ncapture_bytes = 3\n[metrics_ports]\nmatch = 0\n")
+def test_the_environment_wins_over_the_file_and_the_file_over_defaults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(
+        tmp_path, "log_level = 'warning'\n[match]\ncapture_bytes = 3\n[metrics_ports]\nmatch = 0\n"
+    )
     monkeypatch.setenv("ULLAGE_MATCH__CAPTURE_BYTES", "5")
     monkeypatch.setenv("ULLAGE_METRICS_PORTS__CRAWL", "9700")
     settings = load(tmp_path)
@@ -42,7 +52,12 @@ def test_the_environment_wins_over_the_file_and_the_file_over_defaults(tmp_path:
 
 
 def test_without_metrics_no_role_has_a_port_for_them(tmp_path: Path) -> None:
-    assert load(write(tmp_path, "metrics = false\n[metrics_ports]\nmatch = 9700\n")).metrics_port("match") is None
+    assert (
+        load(write(tmp_path, "metrics = false\n[metrics_ports]\nmatch = 9700\n")).metrics_port(
+            "match"
+        )
+        is None
+    )
 
 
 def test_a_dotenv_file_beside_it_is_not_read(tmp_path: Path) -> None:
@@ -63,23 +78,43 @@ WRONG = {
     "log_level = 'loud'": r"log_level: .*'debug'",
     "[tenants.Bank_1]\nbrands = []": r"tenants: 'Bank_1' is no tenant name",
     "[tenants.bank]\ncirculation = 0": r"tenants\.bank\.circulation: .*greater than 0",
-    "[tenants.bank]\nbrands = ['某某', ' ']": r"tenants\.bank\.brands: holds something that is no name",
+    "[tenants.bank]\nbrands = ['某某', ' ']": (
+        r"tenants\.bank\.brands: holds something that is no name"
+    ),
     "[tenants.bank]\nothers = ['']": r"tenants\.bank\.others: holds something that is no name",
-    "[tenants.bank]\ndomains = ['https://bank.example']": r"tenants\.bank\.domains: holds something that is no domain",
-    "[tenants.bank]\ndomains = ['bank.example/login']": r"tenants\.bank\.domains: holds something that is no domain",
-    "[tenants.bank]\ndomains = ['bank']": r"tenants\.bank\.domains: holds something that is no domain",
-    "[tenants.bank]\nstaff = ['*.bank.example']": r"tenants\.bank\.staff: holds something that is no host",
-    "[tenants.bank]\nbins = ['62']": r"tenants\.bank\.bins: holds something that is no 6 to 8 digits",
-    "[tenants.bank]\nbins = ['622202-622205']": r"tenants\.bank\.bins: holds something that is no 6 to 8 digits",
-    "[tenants.bank]\nown_numbers = ['hotline']": r"tenants\.bank\.own_numbers: holds something that is no number",
-    "[notify.channels.soc]\nurl = 'https://h.example/'": r"notify\.channels\.soc\.url: is a secret and stands in the key folder",
+    "[tenants.bank]\ndomains = ['https://bank.example']": (
+        r"tenants\.bank\.domains: holds something that is no domain"
+    ),
+    "[tenants.bank]\ndomains = ['bank.example/login']": (
+        r"tenants\.bank\.domains: holds something that is no domain"
+    ),
+    "[tenants.bank]\ndomains = ['bank']": (
+        r"tenants\.bank\.domains: holds something that is no domain"
+    ),
+    "[tenants.bank]\nstaff = ['*.bank.example']": (
+        r"tenants\.bank\.staff: holds something that is no host"
+    ),
+    "[tenants.bank]\nbins = ['62']": (
+        r"tenants\.bank\.bins: holds something that is no 6 to 8 digits"
+    ),
+    "[tenants.bank]\nbins = ['622202-622205']": (
+        r"tenants\.bank\.bins: holds something that is no 6 to 8 digits"
+    ),
+    "[tenants.bank]\nown_numbers = ['hotline']": (
+        r"tenants\.bank\.own_numbers: holds something that is no number"
+    ),
+    "[notify.channels.soc]\nurl = 'https://h.example/'": (
+        r"notify\.channels\.soc\.url: is a secret and stands in the key folder"
+    ),
     "[search]\nhost = '0.0.0.0'": r"search: host is not loopback",
     "[match\ncapture_bytes = 3": r"ullage\.toml: .*line 1",
 }
 
 
 @pytest.mark.parametrize("text", WRONG)
-def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(tmp_path: Path, text: str) -> None:
+def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(
+    tmp_path: Path, text: str
+) -> None:
     with pytest.raises(ConfigError, match=WRONG[text]) as caught:
         load(write(tmp_path, text))
     assert str(caught.value).startswith(f"{tmp_path}/ullage.toml: ")
@@ -89,14 +124,28 @@ def test_what_is_wrong_in_the_file_is_one_line_with_file_and_knob(tmp_path: Path
 
 def test_a_tenant_s_names_may_be_written_in_each_way_that_is_looked_for(tmp_path: Path) -> None:
     brands = "brands = ['某某 银行']\n"
-    hosts = "domains = ['Bank.example', '@b.银行.cn', '.x.example.']\nstaff = ['oa.b.example', '@b.example']\n"
-    numbers = "bins = ['622202', '62220212']\nown_numbers = ['95588', '+86 138 0013 8000', 'a@b.example']\n"
-    assert len(load(write(tmp_path, f"[tenants.bank]\n{brands}{hosts}{numbers}")).tenants["bank"].own_numbers) == 3
+    hosts = (
+        "domains = ['Bank.example', '@b.银行.cn', '.x.example.']\nstaff = ['oa.b.example',"
+        " '@b.example']\n"
+    )
+    numbers = (
+        "bins = ['622202', '62220212']\nown_numbers = ['95588', '+86 138 0013 8000',"
+        " 'a@b.example']\n"
+    )
+    assert (
+        len(
+            load(write(tmp_path, f"[tenants.bank]\n{brands}{hosts}{numbers}"))
+            .tenants["bank"]
+            .own_numbers
+        )
+        == 3
+    )
 
 
 def test_all_that_is_wrong_is_said_at_once_with_what_was_meant(tmp_path: Path) -> None:
     text = (
-        "log_level = 'inof'\nuser_agent = 'x'\n[crawl]\nbrowse = 1\n[tenants.bank]\nbrand = ['x']\n[match]\ncapture_bytes = 0\n"
+        "log_level = 'inof'\nuser_agent = 'x'\n[crawl]\nbrowse = 1\n[tenants.bank]\nbrand ="
+        " ['x']\n[match]\ncapture_bytes = 0\n"
     )
     with pytest.raises(FaultsError) as caught:
         load(write(tmp_path, text))
@@ -119,7 +168,9 @@ def test_a_file_that_is_not_utf8_or_not_a_file_is_one_line(tmp_path: Path) -> No
         load(tmp_path / "other")
 
 
-def test_what_is_wrong_in_the_environment_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_in_the_environment_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ULLAGE_MATCH__CAPTURE_BYTES", "many")
     with pytest.raises(ConfigError, match=r"^ULLAGE_MATCH__CAPTURE_BYTES: "):
         load(tmp_path)
@@ -128,14 +179,19 @@ def test_what_is_wrong_in_the_environment_names_the_variable(tmp_path: Path, mon
         load(tmp_path)
 
 
-def test_a_variable_holds_a_list_or_a_table_as_json_and_others_add_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_holds_a_list_or_a_table_as_json_and_others_add_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path, "[tenants.bank]\ndomains = ['old.example']\nzone = 'Asia/Tokyo'\n")
     monkeypatch.setenv("ULLAGE_TENANTS", '{"shop": {"domains": ["shop.example"]}}')
     monkeypatch.setenv("ULLAGE_TENANTS__SHOP__ZONE", "Asia/Shanghai")
     monkeypatch.setenv("ullage_tenants__bank__domains", '["bank.example", "b.example"]')
     monkeypatch.setenv("ULLAGE_SOMEBODY_ELSES", "{")
     found = {name: (tenant.domains, tenant.zone) for name, tenant in load(tmp_path).tenants.items()}
-    assert found == {"bank": (("bank.example", "b.example"), "Asia/Tokyo"), "shop": (("shop.example",), "Asia/Shanghai")}
+    assert found == {
+        "bank": (("bank.example", "b.example"), "Asia/Tokyo"),
+        "shop": (("shop.example",), "Asia/Shanghai"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -146,7 +202,10 @@ def test_a_variable_holds_a_list_or_a_table_as_json_and_others_add_to_it(tmp_pat
             {"ULLAGE_TENANTS__BANK__DOMAINS": "bank.example"},
             "ULLAGE_TENANTS__BANK__DOMAINS: a list or a table is written as JSON",
         ),
-        ({"ULLAGE_LOG_LEVEL": "info", "ULLAGE_LOG_LEVEL__X": "1"}, "ULLAGE_LOG_LEVEL__X: another variable sets the whole"),
+        (
+            {"ULLAGE_LOG_LEVEL": "info", "ULLAGE_LOG_LEVEL__X": "1"},
+            "ULLAGE_LOG_LEVEL__X: another variable sets the whole",
+        ),
     ],
 )
 def test_a_variable_that_cannot_be_read_is_named(
@@ -173,8 +232,16 @@ def knobs(model: type[BaseModel]) -> set[str]:
     """Names of every leaf below `model`."""
     found = set()
     for name, field in model.model_fields.items():
-        of_many = typing.get_args(field.annotation)[1:] if typing.get_origin(field.annotation) is dict else ()
-        tables = [one for one in (*of_many, field.annotation) if inspect.isclass(one) and issubclass(one, BaseModel)]
+        of_many = (
+            typing.get_args(field.annotation)[1:]
+            if typing.get_origin(field.annotation) is dict
+            else ()
+        )
+        tables = [
+            one
+            for one in (*of_many, field.annotation)
+            if inspect.isclass(one) and issubclass(one, BaseModel)
+        ]
         found |= knobs(tables[0]) if tables else {name}
     return found
 
@@ -182,21 +249,28 @@ def knobs(model: type[BaseModel]) -> set[str]:
 def test_config_show_lists_every_knob_with_default_and_reason(tmp_path: Path) -> None:
     lines = list(setup.describe(load(tmp_path)))
     for knob in knobs(Settings):
-        at = next(n for n, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{knob} = "))
+        at = next(
+            n for n, line in enumerate(lines) if line.removeprefix("# ").startswith(f"{knob} = ")
+        )
         assert lines[at - 1].startswith("# ")
         assert "; default " in lines[at - 1]
         assert len(lines[at - 1].split("; default ")[0]) > 10
 
 
 def test_what_config_show_prints_is_a_configuration_that_reads_the_same(tmp_path: Path) -> None:
-    tables = "[match]\ncapture_bytes = 3\n[metrics_ports]\ncrawl = 0\nalert = 1\n[keys]\ncommand = ['kms', '-q']\n"
+    tables = (
+        "[match]\ncapture_bytes = 3\n[metrics_ports]\ncrawl = 0\nalert = 1\n[keys]\ncommand ="
+        " ['kms', '-q']\n"
+    )
     before = load(write(tmp_path, f"{tables}[tenants.bank]\nbrands = ['某某\"银行']\n"))
     shown = "\n".join(setup.describe(before))
     assert tomllib.loads(shown)["tenants"]["bank"]["brands"] == ['某某"银行']
     assert load(write(tmp_path, shown)).model_dump() == before.model_dump()
 
 
-def test_a_context_reads_keys_from_the_configured_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_context_reads_keys_from_the_configured_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
     context = Context(write(tmp_path, "[keys]\ncommand = ['kms']"))
     assert (context.keys.root, context.keys.command) == (tmp_path / "keys", ("kms",))
@@ -205,7 +279,9 @@ def test_a_context_reads_keys_from_the_configured_places(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("name", ["file", "_env_file", "_env_prefix", "self"])
-def test_a_name_that_the_reader_of_settings_has_itself_is_no_knob(tmp_path: Path, name: str) -> None:
+def test_a_name_that_the_reader_of_settings_has_itself_is_no_knob(
+    tmp_path: Path, name: str
+) -> None:
     with pytest.raises(ConfigError, match=f"ullage.toml: {name}: unknown setting"):
         load(write(tmp_path, f"{name} = 'x'\n"))
 

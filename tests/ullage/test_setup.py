@@ -1,4 +1,6 @@
-"""`init` makes what is missing and leaves what is there; `check` says what is wrong, a line a part."""
+"""`init` makes what is missing and leaves what is there; `check` says what is wrong, a line a
+part.
+"""
 
 import datetime as dt
 import shutil
@@ -32,13 +34,19 @@ def test_a_second_init_makes_nothing_and_changes_nothing(context: Context) -> No
     before = contents(context.data)
     assert list(setup.initialise(context)) == []
     assert contents(context.data) == before
-    assert len(before) == 2 + 4 + 7 * 2 + 2  # configuration and site, keys, signers with public halves, inventory and its key
+    # configuration and site, keys, signers with public halves, inventory and its key
+    assert len(before) == 2 + 4 + 7 * 2 + 2
 
 
 def test_a_second_init_says_that_nothing_was_to_be_made(tmp_path: Path) -> None:
-    first, second = (CliRunner().invoke(app, ["--data", str(tmp_path / "d"), "init"]) for _ in range(2))
+    first, second = (
+        CliRunner().invoke(app, ["--data", str(tmp_path / "d"), "init"]) for _ in range(2)
+    )
     assert f"wrote {tmp_path}/d/ullage.toml\n" in first.stdout
-    assert (second.exit_code, second.stdout) == (0, f"nothing is missing in {tmp_path}/d: all stays as it is\n")
+    assert (second.exit_code, second.stdout) == (
+        0,
+        f"nothing is missing in {tmp_path}/d: all stays as it is\n",
+    )
 
 
 def test_init_for_one_person_says_so_in_settings_and_audit_log(tmp_path: Path) -> None:
@@ -48,7 +56,9 @@ def test_init_for_one_person_says_so_in_settings_and_audit_log(tmp_path: Path) -
     assert not Context(data).tenant("bank").second_person
     assert [entry.action for _, entry in entries(data / "audit")] == ["settings.second_person"]
     CliRunner().invoke(app, ["--data", str(data), "init", "--second-person"])
-    assert not Context(data).tenant("bank").second_person, "an existing configuration stays as it is"
+    assert not Context(data).tenant("bank").second_person, (
+        "an existing configuration stays as it is"
+    )
 
 
 def test_without_a_question_a_second_person_confirms(tmp_path: Path) -> None:
@@ -79,7 +89,9 @@ def test_check_makes_nothing_where_nothing_is_set_up(tmp_path: Path) -> None:
     (tmp_path / "somebody").write_text("else's")
     for folder in (tmp_path / "mistyped", tmp_path):
         [line] = setup.check(Context(folder), READERS, [("sites", lambda: str(1 / 0))])
-        assert line.startswith(f"FAULT  data folder: {folder} is not set up: run `ullage --data {folder} init`")
+        assert line.startswith(
+            f"FAULT  data folder: {folder} is not set up: run `ullage --data {folder} init`"
+        )
     assert [path.name for path in tmp_path.iterdir()] == ["somebody"]
 
 
@@ -111,13 +123,19 @@ def test_check_names_each_part_that_is_wrong_and_still_looks_at_the_rest(context
 
 
 def test_check_reads_dead_letters_whole(context: Context) -> None:
-    context.bus().publisher(DEAD_LETTERS).append([outgoing("x" * 4000, key=str(n)) for n in range(40)])
+    context.bus().publisher(DEAD_LETTERS).append(
+        [outgoing("x" * 4000, key=str(n)) for n in range(40)]
+    )
     file = context.data / "bus" / "dead-letters.sqlite"
     content = bytearray(file.read_bytes())
     content[-2000] ^= 1
     file.write_bytes(content)
     lines = setup.check(context, READERS)
-    assert any(line.startswith("FAULT  bus topic dead-letters:") and "dead-letters.sqlite is damaged" in line for line in lines)
+    assert any(
+        line.startswith("FAULT  bus topic dead-letters:")
+        and "dead-letters.sqlite is damaged" in line
+        for line in lines
+    )
 
 
 def test_check_reads_bus_and_audit_log_whole(context: Context) -> None:
@@ -130,11 +148,19 @@ def test_check_reads_bus_and_audit_log_whole(context: Context) -> None:
     (segment,) = (context.data / "audit" / "command").glob("*.jsonl")
     segment.write_bytes(segment.read_bytes().replace(b"INC-1", b"INC-2"))
     lines = setup.check(context, READERS)
-    assert any(line.startswith("FAULT  bus topic captures:") and "captures.sqlite is damaged" in line for line in lines)
-    assert any(line.startswith("FAULT  audit log:") and "its digest does not fit" in line for line in lines)
+    assert any(
+        line.startswith("FAULT  bus topic captures:") and "captures.sqlite is damaged" in line
+        for line in lines
+    )
+    assert any(
+        line.startswith("FAULT  audit log:") and "its digest does not fit" in line for line in lines
+    )
 
 
-GAP = 'url = "kafka://b:1?prefix=x.&partitions=3&replication=3&credentials=not.there"\ncaptures = "spool:///gap"\n'
+GAP = (
+    'url = "kafka://b:1?prefix=x.&partitions=3&replication=3&credentials=not.there"\ncaptures ='
+    ' "spool:///gap"\n'
+)
 
 
 def planned(context: Context, text: str) -> list[str]:
@@ -142,28 +168,57 @@ def planned(context: Context, text: str) -> list[str]:
     return list(setup.plan(Context(context.data)))
 
 
-@pytest.mark.parametrize(("url", "scheme"), [("sqlite:///bus", "sqlite"), ("spool:///out", "spool")])
-def test_an_embedded_bus_needs_nothing_made_and_says_so_in_one_line(context: Context, url: str, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "scheme"), [("sqlite:///bus", "sqlite"), ("spool:///out", "spool")]
+)
+def test_an_embedded_bus_needs_nothing_made_and_says_so_in_one_line(
+    context: Context, url: str, scheme: str
+) -> None:
     (line,) = planned(context, f'url = "{url}"\n')
     assert line.startswith(f"# bus.url is {scheme}: nothing has to be created")
 
 
 def test_the_plan_of_a_cluster_has_every_setting_and_needs_no_credentials(context: Context) -> None:
     lines = planned(
-        context, 'url = "kafka://b:1?prefix=x.&partitions=3&replication=2&credentials=not.there"\ncaptures_hours = 2.0\n'
+        context,
+        "url ="
+        ' "kafka://b:1?prefix=x.&partitions=3&replication=2&credentials=not.there"\ncaptures_hours'
+        " = 2.0\n",
     )
-    (made,) = [line for line in lines if " --topic x.captures --partitions 3 --replication-factor 2 " in line]
-    for setting in ("retention.ms=7200000", "message.timestamp.type=LogAppendTime", "max.message.bytes=35651584"):
+    (made,) = [
+        line
+        for line in lines
+        if " --topic x.captures --partitions 3 --replication-factor 2 " in line
+    ]
+    for setting in (
+        "retention.ms=7200000",
+        "message.timestamp.type=LogAppendTime",
+        "max.message.bytes=35651584",
+    ):
         assert f" --config {setting}" in made
     assert len([line for line in lines if line.startswith("kafka-topics.sh ")]) == 3
     assert all(line.startswith(("#", "kafka-", "BOOTSTRAP=", "ADMIN=")) for line in lines)
 
 
 def test_the_plan_gives_no_role_more_than_a_topic_and_a_group_by_name(context: Context) -> None:
-    rules = [line for line in planned(context, 'url = "kafka://b:1?prefix=x."\n') if line.startswith("kafka-acls.sh ")]
-    assert {rule.split("User:ullage-")[1].split()[0] for rule in rules} == {"crawl", "match", "alert", "operator"}
+    rules = [
+        line
+        for line in planned(context, 'url = "kafka://b:1?prefix=x."\n')
+        if line.startswith("kafka-acls.sh ")
+    ]
+    assert {rule.split("User:ullage-")[1].split()[0] for rule in rules} == {
+        "crawl",
+        "match",
+        "alert",
+        "operator",
+    }
     for rule in rules:
-        assert " x.captures" in rule or " x.findings" in rule or " x.dead-letters" in rule or " --group x." in rule
+        assert (
+            " x.captures" in rule
+            or " x.findings" in rule
+            or " x.dead-letters" in rule
+            or " --group x." in rule
+        )
         assert "*" not in rule
         assert "All" not in rule
         assert "cluster" not in rule
@@ -175,15 +230,21 @@ def test_behind_a_gap_the_cluster_is_asked_for_nothing_about_captures(context: C
     rules = [line for line in lines if not line.startswith("#")]
     assert not [line for line in lines if "x.captures" in line or "x.match" in line]
     assert not [line for line in rules if "ullage-crawl" in line]
-    assert [line for line in lines if line.endswith(": ullage-match, ullage-alert, ullage-operator.")]
+    assert [
+        line for line in lines if line.endswith(": ullage-match, ullage-alert, ullage-operator.")
+    ]
     assert [line for line in lines if "x.findings" in line]
 
 
 def test_a_plan_for_a_cluster_that_knows_no_users_says_so(context: Context) -> None:
-    assert [line for line in planned(context, 'url = "kafka://b:1"\n') if "security=PLAINTEXT" in line]
+    assert [
+        line for line in planned(context, 'url = "kafka://b:1"\n') if "security=PLAINTEXT" in line
+    ]
 
 
-def test_without_kafkas_client_one_line_says_what_to_install(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kafkas_client_one_line_says_what_to_install(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for module in [name for name in sys.modules if name.startswith("ullage.bus.kafka")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "kafka", None)
@@ -192,11 +253,15 @@ def test_without_kafkas_client_one_line_says_what_to_install(context: Context, m
 
 
 def test_check_says_whose_records_are_believed(context: Context) -> None:
-    assert "ok     signatures: 2 signers of captures are believed, 2 signers of findings are believed" in setup.check(context, {})
+    assert (
+        "ok     signatures: 2 signers of captures are believed, 2 signers of findings are believed"
+        in setup.check(context, {})
+    )
     shutil.rmtree(context.keys.root / "signers")
     (line,) = [line for line in setup.check(context, {}) if "signatures" in line]
     assert line.startswith("FAULT  signatures: no signer is known")
-    assert [line for line in setup.initialise(context) if "signing" in line]  # their private halves are there
+    # their private halves are there
+    assert [line for line in setup.initialise(context) if "signing" in line]
     assert not [line for line in setup.check(context, {}) if "FAULT  signatures" in line]
 
 
@@ -206,7 +271,10 @@ DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
 def certified(context: Context, role: str, until: dt.timedelta) -> Context:
     """With a certificate and key of a listener that is good from an hour ago until then."""
     made = Authority().server(until=until)
-    write(context.data / f"{role}.pem", made.certificate), write(context.data / f"{role}.key", made.key)
+    (
+        write(context.data / f"{role}.pem", made.certificate),
+        write(context.data / f"{role}.key", made.key),
+    )
     text = f'[{role}]\ncertificate = "{role}.pem"\nkey = "{role}.key"\n'
     (context.data / "ullage.toml").write_text((context.data / "ullage.toml").read_text() + text)
     return Context(context.data)
@@ -220,8 +288,14 @@ def test_check_says_until_when_what_a_listener_shows_is_good(context: Context) -
     (context.data / "ullage.toml").write_text("metrics = false\n")
     assert listeners(context) == []
     context = certified(certified(context, "search", 90 * DAY), "intake", 10 * MINUTE)
-    ends = {role: Life.of((context.data / f"{role}.pem").read_bytes()).end for role in ("search", "intake")}
-    said = {role: f"{context.data}/{role}.pem is good until {end:%Y-%m-%d %H:%M} UTC" for role, end in ends.items()}
+    ends = {
+        role: Life.of((context.data / f"{role}.pem").read_bytes()).end
+        for role in ("search", "intake")
+    }
+    said = {
+        role: f"{context.data}/{role}.pem is good until {end:%Y-%m-%d %H:%M} UTC"
+        for role, end in ends.items()
+    }
     assert listeners(context) == [
         f"ok     search certificate: {said['search']}, 89 days are left",
         f"WARN   intake certificate: {said['intake']}, less than a day is left: have it renewed",
@@ -229,13 +303,16 @@ def test_check_says_until_when_what_a_listener_shows_is_good(context: Context) -
 
 
 @pytest.mark.parametrize("role", ["search", "intake"])
-def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(context: Context, role: str) -> None:
+def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(
+    context: Context, role: str
+) -> None:
     (context.data / "ullage.toml").write_text("metrics = false\n")
     context = certified(context, role, -MINUTE)
     end = Life.of((context.data / f"{role}.pem").read_bytes()).end
     [line] = listeners(context)
     assert (
-        line == f"FAULT  {role} certificate: {context.data}/{role}.pem has expired, on {end:%Y-%m-%d %H:%M} UTC: have it renewed"
+        line == f"FAULT  {role} certificate: {context.data}/{role}.pem has expired, on"
+        f" {end:%Y-%m-%d %H:%M} UTC: have it renewed"
     )
     write(context.data / f"{role}.key", Authority().server().key)
     [line] = listeners(context)
@@ -243,20 +320,29 @@ def test_check_fails_where_a_listener_s_certificate_is_over_or_cannot_be_shown(c
     assert "its key is not that of its certificate" in line
     (context.data / f"{role}.pem").unlink()
     [line] = listeners(context)
-    assert line == f"FAULT  {role} certificate: {role}.certificate: {context.data}/{role}.pem is not there"
+    assert (
+        line
+        == f"FAULT  {role} certificate: {role}.certificate: {context.data}/{role}.pem is not there"
+    )
 
 
-def test_a_certificate_that_we_show_to_a_server_and_is_over_or_not_good_yet_is_a_fault(context: Context) -> None:
+def test_a_certificate_that_we_show_to_a_server_and_is_over_or_not_good_yet_is_a_fault(
+    context: Context,
+) -> None:
     path = write(context.data / "own.pem", Authority().client("a", -MINUTE).pair)
     context = Context(context.data)
     with pytest.raises(ConfigError, match=r"own\.pem has expired, on .* UTC: have it renewed"):
         setup.own_certificate(context, Trust("store.url", certificate=path))
     early = Life(context.clock.now() + DAY, context.clock.now() + 90 * DAY)
-    with pytest.raises(ConfigError, match=r"own\.pem is good from .* UTC on: is this machine's clock right\?"):
+    with pytest.raises(
+        ConfigError, match=r"own\.pem is good from .* UTC on: is this machine's clock right\?"
+    ):
         setup.lasts(path, early, context.clock.now())
 
 
-def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(context: Context, clock: HeldClock) -> None:
+def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(
+    context: Context, clock: HeldClock
+) -> None:
     context.running_time.read()
     clock.jump(200 * 86_400)
     [line] = [line for line in setup.check(context, READERS) if "clock" in line]
@@ -264,7 +350,10 @@ def test_check_tells_of_a_clock_that_was_set_and_takes_the_word_of_a_person(cont
     assert "running time makes it 2026-09-21 " in line
     assert "`ullage check --accept-clock`" in line
     said = setup.accept_clock(context)
-    assert said.startswith("accepted, and deletion goes on by running time: the wall clock goes as running time does, 2027-04-09")
+    assert said.startswith(
+        "accepted, and deletion goes on by running time: the wall clock goes as running time does,"
+        " 2027-04-09"
+    )
     [entry] = [one for _, one in entries(context.data / "audit") if one.action == "clock.accepted"]
     assert entry.object.startswith("the wall clock is right: 2027-04-09 ")
     assert entry.object.endswith(", +4800.0 h from running time")

@@ -12,7 +12,10 @@ from ullage.security import keys
 from ullage.security.signing import Signer, Verifier, fingerprint
 from ullage.settings import Context
 
-SIGNER, OTHER = Signer(Ed25519PrivateKey.from_private_bytes(bytes(32))), Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32))
+SIGNER, OTHER = (
+    Signer(Ed25519PrivateKey.from_private_bytes(bytes(32))),
+    Signer(Ed25519PrivateKey.from_private_bytes(b"x" * 32)),
+)
 KNOWN = Verifier(lambda: {SIGNER.name: SIGNER.private.public_key()})
 PARTS = st.lists(st.binary(max_size=20), max_size=4).map(tuple)
 
@@ -24,7 +27,9 @@ def reason(signer: str, signature: str, purpose: str, *parts: bytes) -> str:
 
 
 @given(PARTS, PARTS)
-def test_a_signature_holds_for_its_own_parts_alone(parts: tuple[bytes, ...], others: tuple[bytes, ...]) -> None:
+def test_a_signature_holds_for_its_own_parts_alone(
+    parts: tuple[bytes, ...], others: tuple[bytes, ...]
+) -> None:
     signature = SIGNER.sign("finding", *parts)
     KNOWN.verify(SIGNER.name, signature, "finding", *parts)
     assert reason(SIGNER.name, signature, "heartbeat", *parts) == "not_authentic"
@@ -33,7 +38,10 @@ def test_a_signature_holds_for_its_own_parts_alone(parts: tuple[bytes, ...], oth
 
 
 def test_bytes_do_not_move_from_one_part_to_the_next() -> None:
-    assert reason(SIGNER.name, SIGNER.sign("finding", b"ab", b"c"), "finding", b"a", b"bc") == "not_authentic"
+    assert (
+        reason(SIGNER.name, SIGNER.sign("finding", b"ab", b"c"), "finding", b"a", b"bc")
+        == "not_authentic"
+    )
 
 
 @pytest.mark.parametrize("signature", ["", "zz", "00" * 64, "é"])
@@ -61,17 +69,24 @@ def test_any_bytes_are_disclosed_or_a_record_error(data: bytes) -> None:
 def test_a_role_signs_with_one_key_and_its_readers_know_it(context: Context) -> None:
     first, again = (keys.signer(context.keys, "match") for _ in range(2))
     assert first.name == again.name
-    assert set(keys.verifier(context.keys, "findings").known) == {first.name, keys.signer(context.keys, "assess").name}
+    assert set(keys.verifier(context.keys, "findings").known) == {
+        first.name,
+        keys.signer(context.keys, "assess").name,
+    }
     assert first.name not in keys.verifier(context.keys, "captures").known
 
 
 def test_a_signer_whose_key_comes_later_is_known_when_it_first_signs(context: Context) -> None:
     verifier = keys.verifier(context.keys, "findings")
-    context.keys.write(f"signers/findings/{OTHER.name}.pub", OTHER.private.public_key().public_bytes_raw())
+    context.keys.write(
+        f"signers/findings/{OTHER.name}.pub", OTHER.private.public_key().public_bytes_raw()
+    )
     verifier.verify(OTHER.name, OTHER.sign("finding", b"a"), "finding", b"a")
 
 
-def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(context: Context) -> None:
+def test_removed_signer_is_refused_within_a_minute_and_nothing_else_changes(
+    context: Context,
+) -> None:
     now = [0.0]
     name = f"signers/findings/{OTHER.name}.pub"
     context.keys.write(name, OTHER.private.public_key().public_bytes_raw())

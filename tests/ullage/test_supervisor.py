@@ -1,4 +1,6 @@
-"""`ullage run`: children start again after dying, drain on SIGTERM, and never outlive their supervisor."""
+"""`ullage run`: children start again after dying, drain on SIGTERM, and never outlive their
+supervisor.
+"""
 
 import errno
 import itertools
@@ -52,7 +54,9 @@ sys.exit(supervisor.supervise(data, ("crawl", "match", "alert"), stop, Clock()))
 @pytest.fixture
 def supervised(tmp_path: Path):
     """A real supervisor with three children, and their ids by name."""
-    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     with parent:
         try:
@@ -167,7 +171,9 @@ def starts(monkeypatch: pytest.MonkeyPatch, clock: HeldClock) -> list[float]:
     return times
 
 
-def test_a_child_that_keeps_dying_is_started_ever_more_slowly(starts: list[float], clock: HeldClock, tmp_path: Path) -> None:
+def test_a_child_that_keeps_dying_is_started_ever_more_slowly(
+    starts: list[float], clock: HeldClock, tmp_path: Path
+) -> None:
     assert supervisor.supervise(tmp_path, ("match",), Ticks(clock, 600), clock.as_clock()) == 0
     waits = [later - sooner for sooner, later in itertools.pairwise(starts)]
     assert len(waits) >= 5
@@ -206,8 +212,12 @@ def test_a_child_that_has_been_steady_is_started_at_once_again(
 def test_a_child_with_a_wrong_configuration_ends_the_whole(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(supervisor, "_start", lambda _data, role: FakeProcess(2 if role == "match" else 0))
-    assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 50), clock.as_clock()) == 2
+    monkeypatch.setattr(
+        supervisor, "_start", lambda _data, role: FakeProcess(2 if role == "match" else 0)
+    )
+    assert (
+        supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 50), clock.as_clock()) == 2
+    )
 
 
 def test_lack_of_descriptors_delays_a_restart_and_ends_nothing(
@@ -239,7 +249,12 @@ def test_optional_service_that_refuses_to_start_does_not_end_the_others(
 
     monkeypatch.setattr(supervisor, "_start", start)
     optional = lambda: ["intake"]  # noqa: E731
-    assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 300), clock.as_clock(), optional) == 0
+    assert (
+        supervisor.supervise(
+            tmp_path, ("crawl", "match"), Ticks(clock, 300), clock.as_clock(), optional
+        )
+        == 0
+    )
     assert starts.count("intake") > 2, "it is tried again"
     assert (starts.count("crawl"), starts.count("match")) == (1, 1)
 
@@ -254,7 +269,9 @@ def test_a_child_whose_configuration_is_wrong_at_a_later_start_does_not_end_the_
         return FakeProcess(-9 if starts.count(role) == 1 else 2)
 
     monkeypatch.setattr(supervisor, "_start", start)
-    assert supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 600), clock.as_clock()) == 0
+    assert (
+        supervisor.supervise(tmp_path, ("crawl", "match"), Ticks(clock, 600), clock.as_clock()) == 0
+    )
     assert min(starts.count("crawl"), starts.count("match")) > 3
 
 
@@ -273,13 +290,15 @@ def test_what_comes_to_be_configured_is_started_and_ends_nobody(
     def more() -> list[str]:
         return ["intake"] if clock.seconds < began + 20 else ["intake", "collect xmpp"]
 
-    assert supervisor.supervise(tmp_path, ("crawl",), Ticks(clock, 300), clock.as_clock(), more) == 0
+    assert (
+        supervisor.supervise(tmp_path, ("crawl",), Ticks(clock, 300), clock.as_clock(), more) == 0
+    )
     assert starts[:3] == ["crawl", "intake", "collect xmpp"]
     assert starts.count("collect xmpp") > 2, "it is tried again"
     assert (starts.count("crawl"), starts.count("intake")) == (1, 1)
 
 
-def test_a_child_gets_the_words_of_its_role_and_is_told_whose_child_it_is_and_of_what_the_last_one_died(
+def test_child_is_given_its_role_its_parent_and_the_last_cause_of_death(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(supervisor.subprocess, "Popen", lambda words, **more: (words, more))
@@ -303,17 +322,29 @@ def test_each_child_is_started_over_the_data_folder_of_all(
 
     monkeypatch.setattr(supervisor, "_start", start)
     late = lambda: ["intake"] if clock.seconds > NOON + 10 else []  # noqa: E731
-    assert supervisor.supervise(tmp_path, ("match", "alert"), Ticks(clock, 100), clock.as_clock(), late) == 0
+    assert (
+        supervisor.supervise(
+            tmp_path, ("match", "alert"), Ticks(clock, 100), clock.as_clock(), late
+        )
+        == 0
+    )
     assert starts == [(tmp_path, role) for role in ("match", "alert", "match", "intake")]
 
 
-def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_child_that_does_not_drain_in_time_is_ended_by_force(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(supervisor, "DRAIN_SECONDS", 0.1)
-    stubborn = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); sys.stdin.read()"
+    stubborn = (
+        "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up',"
+        " flush=True); sys.stdin.read()"
+    )
     started: list[subprocess.Popen[bytes]] = []
 
     def start(_data: Path, _role: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, "-c", stubborn], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-c", stubborn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         started.append(process)
@@ -327,18 +358,36 @@ def test_a_child_that_does_not_drain_in_time_is_ended_by_force(monkeypatch: pyte
     started[0].communicate()
 
 
-def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    script = "import os, sys; open(sys.argv[1] + '/ran', 'a').write(sys.argv[2] + sys.argv[3] + os.environ['MADE_BY'] + ' ')"
+def test_once_runs_the_roles_in_order_and_ends_with_the_first_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = (
+        "import os, sys; open(sys.argv[1] + '/ran', 'a').write(sys.argv[2] + sys.argv[3] +"
+        " os.environ['MADE_BY'] + ' ')"
+    )
     script += "; sys.exit(sys.argv[2] == 'match')"
     monkeypatch.setattr(supervisor, "SUPERVISOR", "MADE_BY")
-    monkeypatch.setattr(supervisor, "command", lambda data, *words: [sys.executable, "-c", script, str(data), *words])
+    monkeypatch.setattr(
+        supervisor,
+        "command",
+        lambda data, *words: [sys.executable, "-c", script, str(data), *words],
+    )
     assert supervisor.run_once(tmp_path, ("crawl", "match", "alert")) == 1
-    assert (tmp_path / "ran").read_text().split() == [f"{role}--once{os.getpid()}" for role in ("crawl", "match", "alert")]
+    assert (tmp_path / "ran").read_text().split() == [
+        f"{role}--once{os.getpid()}" for role in ("crawl", "match", "alert")
+    ]
     assert supervisor.run_once(tmp_path, ("crawl", "alert")) == 0
 
 
 def test_a_child_is_this_interpreter_with_this_data_folder(tmp_path: Path) -> None:
-    assert supervisor.command(tmp_path, "match", "--once")[1:] == ["-m", "ullage", "--data", str(tmp_path), "match", "--once"]
+    assert supervisor.command(tmp_path, "match", "--once")[1:] == [
+        "-m",
+        "ullage",
+        "--data",
+        str(tmp_path),
+        "match",
+        "--once",
+    ]
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--once"]])
@@ -347,7 +396,10 @@ def test_second_run_on_a_folder_names_the_first(data: Path, words: list[str]) ->
     result = CliRunner().invoke(app, ["--data", str(data), *words])
     os.close(handle)
     assert isinstance(result.exception, HeldError)
-    assert str(result.exception) == f"{data} is being run by process {os.getpid()} already: stop it first"
+    assert (
+        str(result.exception)
+        == f"{data} is being run by process {os.getpid()} already: stop it first"
+    )
 
 
 def supervise_until_stop(
@@ -362,7 +414,11 @@ def supervise_until_stop(
             stopped_at[:] = [clock.seconds]
             return super().wait(timeout) and not stopped_at.append(clock.seconds)
 
-    monkeypatch.setattr(supervisor, "_start", lambda _data, role: DrainingProcess(clock, drain_seconds[role], calls, role))
+    monkeypatch.setattr(
+        supervisor,
+        "_start",
+        lambda _data, role: DrainingProcess(clock, drain_seconds[role], calls, role),
+    )
     assert supervisor.supervise(data, tuple(drain_seconds), Stop(clock, 3), clock.as_clock()) == 0
     return calls, clock.seconds - stopped_at[-1]
 
@@ -370,7 +426,9 @@ def supervise_until_stop(
 def test_children_are_asked_to_end_together_and_awaited(
     monkeypatch: pytest.MonkeyPatch, clock: HeldClock, tmp_path: Path
 ) -> None:
-    calls, seconds = supervise_until_stop(monkeypatch, clock, tmp_path, crawl=20.0, match=10.0, alert=25.0)
+    calls, seconds = supervise_until_stop(
+        monkeypatch, clock, tmp_path, crawl=20.0, match=10.0, alert=25.0
+    )
     roles = ("crawl", "match", "alert")
     assert calls == [f"{call} {role}" for call in ("terminate", "wait") for role in roles]
     assert seconds == pytest.approx(25.0)

@@ -36,8 +36,12 @@ def test_standard_vectors_alone_and_as_one_batch(length: int, tag: str) -> None:
     assert [row.tobytes().hex() for row in batch] == list(VECTORS.values())
 
 
-@given(key=st.binary(min_size=32, max_size=32), messages=st.lists(st.binary(max_size=100), max_size=20))
-def test_a_batch_of_any_lengths_equals_the_oracle_in_order(key: bytes, messages: list[bytes]) -> None:
+@given(
+    key=st.binary(min_size=32, max_size=32), messages=st.lists(st.binary(max_size=100), max_size=20)
+)
+def test_a_batch_of_any_lengths_equals_the_oracle_in_order(
+    key: bytes, messages: list[bytes]
+) -> None:
     tags = Tagger(key).tag(messages)
     assert tags.shape == (len(messages), 16)
     assert tags.dtype == np.uint8
@@ -51,7 +55,9 @@ def test_every_length_from_0_to_100_equals_the_oracle() -> None:
 
 def table(messages: list[bytes], width: int, junk: int) -> np.ndarray:
     """Messages as rows of `width` bytes, filled up with `junk`."""
-    return np.frombuffer(b"".join(m.ljust(width, bytes([junk])) for m in messages), np.uint8).reshape(len(messages), width)
+    return np.frombuffer(
+        b"".join(m.ljust(width, bytes([junk])) for m in messages), np.uint8
+    ).reshape(len(messages), width)
 
 
 def row_tags(messages: list[bytes], width: int, junk: int = 0xA5) -> list[bytes]:
@@ -63,7 +69,9 @@ def row_tags(messages: list[bytes], width: int, junk: int = 0xA5) -> list[bytes]
 def test_rows_of_every_length_equal_the_oracle_whatever_stands_beyond(width: int) -> None:
     messages = [MESSAGE[:n] for n in range(65)]
     assert row_tags(messages, width) == [oracle(KEY, m) for m in messages]
-    assert row_tags([MESSAGE[:n] for n in VECTORS], width) == [bytes.fromhex(tag) for tag in VECTORS.values()]
+    assert row_tags([MESSAGE[:n] for n in VECTORS], width) == [
+        bytes.fromhex(tag) for tag in VECTORS.values()
+    ]
 
 
 @pytest.mark.parametrize("length", [0, 1, 11, 15, 16, 17, 32, 40, 47, 48, 49, 100])
@@ -80,7 +88,10 @@ def test_any_rows_equal_the_oracle_in_order(messages: list[bytes], junk: int) ->
 
 def test_more_rows_than_a_step_takes() -> None:
     rng = np.random.default_rng(1)
-    values, lengths = rng.integers(0, 256, (2 * STEP + 5, 40), np.uint8), rng.integers(0, 41, 2 * STEP + 5)
+    values, lengths = (
+        rng.integers(0, 256, (2 * STEP + 5, 40), np.uint8),
+        rng.integers(0, 41, 2 * STEP + 5),
+    )
     tags = Tagger(KEY).tag_rows(values, lengths)
     for i in [*range(0, len(values), 97), len(values) - 1]:
         assert tags[i].tobytes() == oracle(KEY, values[i, : lengths[i]].tobytes())
@@ -88,7 +99,10 @@ def test_more_rows_than_a_step_takes() -> None:
     assert again[-1].tobytes() == oracle(KEY, values[-1, :16].tobytes())
 
 
-@given(messages=st.lists(st.binary(max_size=70), min_size=1, max_size=30), width=st.sampled_from([70, 72, 80]))
+@given(
+    messages=st.lists(st.binary(max_size=70), min_size=1, max_size=30),
+    width=st.sampled_from([70, 72, 80]),
+)
 def test_what_is_laid_out_once_is_tagged_under_any_key(messages: list[bytes], width: int) -> None:
     laid = lay(table(messages, width, 0xA5), np.array([len(m) for m in messages], np.int64))
     for key in (KEY, bytes(32)):
@@ -112,7 +126,11 @@ def test_a_tagger_keeps_no_state_between_batches() -> None:
 
 
 def test_keys_differ_in_each_of_their_parts_and_repeat_for_the_same() -> None:
-    words = [("match", "bank", "phone", "plain"), ("index", "bank", "phone", "plain"), ("match", "shop", "phone", "plain")]
+    words = [
+        ("match", "bank", "phone", "plain"),
+        ("index", "bank", "phone", "plain"),
+        ("match", "shop", "phone", "plain"),
+    ]
     words += [("match", "bank", "card", "plain"), ("match", "bank", "phone", "md5")]
     derived = {derive_key(KEY, *parts) for parts in words} | {derive_key(bytes(32), *words[0])}
     assert len(derived) == 6

@@ -35,7 +35,9 @@ def test_what_is_like_it_is_named_first() -> None:
         require_tenant("bank", [])
 
 
-@pytest.mark.parametrize("name", ["13800138000", "a13800138000", "x\x1b[31m", "110105-19491231-002x", ""])
+@pytest.mark.parametrize(
+    "name", ["13800138000", "a13800138000", "x\x1b[31m", "110105-19491231-002x", ""]
+)
 def test_what_may_be_an_identifier_is_not_repeated(name) -> None:
     with pytest.raises(ConfigError, match=r"^that tenant is unknown; known: bank$"):
         require_tenant(name, ["bank"])

@@ -1,4 +1,6 @@
-"""What a client shows of itself and whom it believes; the real servers are in `tests/servers/test_mutual_tls.py`."""
+"""What a client shows of itself and whom it believes; the real servers are in
+`tests/servers/test_mutual_tls.py`.
+"""
 
 import datetime as dt
 import os
@@ -10,7 +12,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from deploy.local.certificates import Authority
 from ullage.errors import ConfigError, UnavailableError
@@ -45,13 +52,31 @@ def trust(folder: Path, certificate: str = "own.pem") -> Trust:
 def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: Authority) -> None:
     made, other = authority.client("a"), authority.client("b")
     private = load_pem_private_key(made.key, None)
-    locked = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
+    locked = private.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
+    )
     wrong = {
-        "absent.pem": (None, 0o600, "absent.pem cannot be read: certificate= in bus.url wants certificate and key, in PEM"),
+        "absent.pem": (
+            None,
+            0o600,
+            "absent.pem cannot be read: certificate= in bus.url wants certificate and key, in PEM",
+        ),
         "wide.pem": (made.pair, 0o640, "has mode 0640; make it 0600"),
-        "half.pem": (made.certificate, 0o600, "half.pem must hold a certificate, .* and its private key, in PEM"),
-        "mixed.pem": (made.certificate + other.key, 0o600, "its key is not that of its certificate: put a pair there"),
-        "locked.pem": (made.certificate + locked, 0o600, "its key wants a password: store it without one"),
+        "half.pem": (
+            made.certificate,
+            0o600,
+            "half.pem must hold a certificate, .* and its private key, in PEM",
+        ),
+        "mixed.pem": (
+            made.certificate + other.key,
+            0o600,
+            "its key is not that of its certificate: put a pair there",
+        ),
+        "locked.pem": (
+            made.certificate + locked,
+            0o600,
+            "its key wants a password: store it without one",
+        ),
         "text.pem": (b"no certificate", 0o600, "text.pem must hold a certificate"),
     }
     for name, (content, mode, says) in wrong.items():
@@ -66,18 +91,32 @@ def test_files_that_are_wrong_are_named_with_the_cure(folder: Path, authority: A
         trust(folder, "text.pem").life()
 
 
-def test_what_a_listener_cannot_show_is_named_with_the_cure(tmp_path: Path, authority: Authority) -> None:
+def test_what_a_listener_cannot_show_is_named_with_the_cure(
+    tmp_path: Path, authority: Authority
+) -> None:
     made, other = authority.server(), authority.server()
     private = load_pem_private_key(made.key, None)
-    locked = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word"))
+    locked = private.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"word")
+    )
     wrong = [
         (None, made.key, 0o600, "desk.certificate: .*a.pem is not there"),
         (made.certificate, None, 0o600, "desk.key: .*a.key is not there"),
         (made.certificate, made.key, 0o640, "a.key has mode 0640; make it 0600"),
         (made.certificate, other.key, 0o600, "a.key: its key is not that of its certificate"),
         (made.certificate, locked, 0o600, "a.key: its key wants a password"),
-        (b"no certificate", made.key, 0o600, "a.pem must hold a certificate, .*a.key its private key, in PEM"),
-        (made.certificate, b"no key", 0o600, "a.pem must hold a certificate, .*a.key its private key, in PEM"),
+        (
+            b"no certificate",
+            made.key,
+            0o600,
+            "a.pem must hold a certificate, .*a.key its private key, in PEM",
+        ),
+        (
+            made.certificate,
+            b"no key",
+            0o600,
+            "a.pem must hold a certificate, .*a.key its private key, in PEM",
+        ),
     ]
     for certificate, key, mode, says in wrong:
         for name, content in (("a.pem", certificate), ("a.key", key)):
@@ -96,7 +135,9 @@ def test_a_link_to_a_certificate_is_not_followed(folder: Path) -> None:
         trust(folder, "link.pem").context()
 
 
-def test_a_credential_stands_in_for_a_file_of_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_credential_stands_in_for_a_file_of_its_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = folder / "given"
     given.mkdir()
     assert named_file("keys/own.pem", folder) == folder / "keys" / "own.pem"
@@ -109,7 +150,14 @@ def test_a_credential_stands_in_for_a_file_of_its_name(folder: Path, monkeypatch
 
 @pytest.mark.parametrize(
     ("days", "passed", "soon"),
-    [(365, 0, False), (365, 350, False), (365, 352, True), (30, 15, False), (30, 21, True), (1, 0, False)],
+    [
+        (365, 0, False),
+        (365, 350, False),
+        (365, 352, True),
+        (30, 15, False),
+        (30, 21, True),
+        (1, 0, False),
+    ],
 )
 def test_a_certificate_ends_soon_when_a_third_is_left_at_most_two_weeks(
     folder: Path, authority: Authority, days: int, passed: int, *, soon: bool
@@ -120,7 +168,9 @@ def test_a_certificate_ends_soon_when_a_third_is_left_at_most_two_weeks(
 
 
 class Listener:
-    """A server on loopback that wants a certificate and answers one byte, or what OpenSSL says of the client."""
+    """A server on loopback that wants a certificate and answers one byte, or what OpenSSL says
+    of the client.
+    """
 
     def __init__(self, authority: Authority, folder: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -137,7 +187,9 @@ class Listener:
             connection, _ = self._socket.accept()
             try:
                 with self._context.wrap_socket(connection, server_side=True) as secure:
-                    names.append(dict(pair[0] for pair in secure.getpeercert()["subject"])["commonName"])
+                    names.append(
+                        dict(pair[0] for pair in secure.getpeercert()["subject"])["commonName"]
+                    )
                     secure.sendall(b"x")
             except ssl.SSLError:
                 connection.close()
@@ -164,7 +216,9 @@ class Listener:
         self._socket.close()
 
 
-def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(folder: Path, authority: Authority) -> None:
+def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(
+    folder: Path, authority: Authority
+) -> None:
     server = Listener(authority, folder)
     own = trust(folder)
     context = own.context()
@@ -172,25 +226,38 @@ def test_each_refusal_is_a_line_and_a_renewed_file_is_shown(folder: Path, author
     try:
         assert server.ask(own) == "ullage-match"
         for pair, says in (
-            (Authority().client("x").pair, r"it refuses our certificate \(unknown ca; .*own\.pem, good until .* UTC\)"),
-            (authority.client("x", dt.timedelta(minutes=-1)).pair, r"it refuses our certificate \(certificate expired; "),
+            (
+                Authority().client("x").pair,
+                r"it refuses our certificate \(unknown ca; .*own\.pem, good until .* UTC\)",
+            ),
+            (
+                authority.client("x", dt.timedelta(minutes=-1)).pair,
+                r"it refuses our certificate \(certificate expired; ",
+            ),
         ):
             write(folder / "own.pem", pair)
             with pytest.raises(ConfigError, match=says):
                 server.ask(own)
         write(folder / "own.pem", authority.client("renewed").pair)
         assert server.ask(own) == "renewed"
-        with pytest.raises(ConfigError, match=r"server: it wants a client's certificate: say certificate=FILE in bus\.url"):
+        with pytest.raises(
+            ConfigError,
+            match=r"server: it wants a client's certificate: say certificate=FILE in bus\.url",
+        ):
             server.ask(Trust("bus.url", folder / "ca.pem"))
         (folder / "other.pem").write_bytes(Authority().server().authority)
-        with pytest.raises(ConfigError, match=r"server: its certificate is not trusted: cafile= in bus\.url"):
+        with pytest.raises(
+            ConfigError, match=r"server: its certificate is not trusted: cafile= in bus\.url"
+        ):
             server.ask(Trust("bus.url", folder / "other.pem", folder / "own.pem"))
     finally:
         server.close()
 
 
 def test_what_is_no_refusal_may_pass(folder: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"is it ready, and does that port speak TLS, as bus\.url says"):
+    with pytest.raises(
+        UnavailableError, match=r"is it ready, and does that port speak TLS, as bus\.url says"
+    ):
         trust(folder).reject("server", ssl.SSLEOFError(), "h")
 
 
@@ -202,8 +269,13 @@ class ResetSocket(socket.socket):
 
 
 @pytest.mark.parametrize("kind", [socket.socket, ResetSocket])
-def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(folder: Path, kind: type[socket.socket]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as connected:
+def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(
+    folder: Path, kind: type[socket.socket]
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as connected,
+    ):
         gone, _ = server.accept()
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         gone.close()
@@ -214,8 +286,12 @@ def test_a_connection_that_the_other_end_has_reset_leaves_no_socket_open(folder:
             number, context = client.fileno(), trust(folder).context()
             with pytest.raises(OSError, match=r"not connected|reset by peer") as raised:
                 context.wrap_socket(client, server_hostname="localhost")
-            assert raised.value.__traceback__, "holds what was lost, so that it is not collected before it is looked for"
-            assert (client.fileno() >= 0) == (kind is socket.socket), "of what was not taken over whoever made it closes it"
+            assert raised.value.__traceback__, (
+                "holds what was lost, so that it is not collected before it is looked for"
+            )
+            assert (client.fileno() >= 0) == (kind is socket.socket), (
+                "of what was not taken over whoever made it closes it"
+            )
             if kind is ResetSocket:
                 with pytest.raises(OSError, match="Bad file descriptor"):
                     os.fstat(number)

@@ -1,4 +1,6 @@
-"""A server that refuses our certificate, at every moment at which it can do so, and how it then goes."""
+"""A server that refuses our certificate, at every moment at which it can do so, and how it then
+goes.
+"""
 
 import contextlib
 import socket
@@ -25,7 +27,9 @@ RESET = pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
 
 
 class Refuser:
-    """On loopback: shakes hands, holds its refusal back until `let` is set, and has gone for good once `gone` is."""
+    """On loopback: shakes hands, holds its refusal back until `let` is set, and has gone for
+    good once `gone` is.
+    """
 
     def __init__(self, folder: Path, version: ssl.TLSVersion, *, reset: bool) -> None:
         self.let, self.gone, self._reset = threading.Event(), threading.Event(), reset
@@ -65,7 +69,12 @@ class Refuser:
         self.gone.set()
 
     @staticmethod
-    def _shake_hands(secure: ssl.SSLObject, connection: socket.socket, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO) -> None:
+    def _shake_hands(
+        secure: ssl.SSLObject,
+        connection: socket.socket,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+    ) -> None:
         while True:
             try:
                 return secure.do_handshake()
@@ -76,7 +85,9 @@ class Refuser:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """With a server's certificate, and a client's that the server does not believe, or (`none.pem`) that is none."""
+    """With a server's certificate, and a client's that the server does not believe, or
+    (`none.pem`) that is none.
+    """
     authority = Authority()
     for name, content in {
         "ca.pem": authority.server().authority,
@@ -91,12 +102,17 @@ def folder(tmp_path: Path) -> Path:
 @RESET
 @pytest.mark.parametrize(
     ("version", "certificate", "written"),
-    [(OLDER, "own.pem", 0), *((LATEST, shown, written) for shown in ("own.pem", "") for written in range(4))],
+    [
+        (OLDER, "own.pem", 0),
+        *((LATEST, shown, written) for shown in ("own.pem", "") for written in range(4)),
+    ],
 )
 def test_a_refusal_is_told_as_one_whenever_it_comes(
     folder: Path, version: ssl.TLSVersion, certificate: str, written: int, *, reset: bool
 ) -> None:
-    """In TLS 1.3 a client has shaken hands, and may have written, before the server has looked at what it shows."""
+    """In TLS 1.3 a client has shaken hands, and may have written, before the server has looked
+    at what it shows.
+    """
     own = Trust("bus.url", folder / "ca.pem", folder / certificate if certificate else None)
     says = "it refuses our certificate" if certificate else "it wants a client's certificate"
     with Refuser(folder, version, reset=reset) as server:

@@ -18,7 +18,9 @@ from ullage.settings import Context, load
 from ullage.verdict import VERDICT
 from ullage.vocabulary.lexicon import themes
 
-SITE = 'platform = "bepasty"\nstart = ["https://p.example/"]\nlegal_basis = "PIPL 13"\nowner = "us"\n'
+SITE = (
+    'platform = "bepasty"\nstart = ["https://p.example/"]\nlegal_basis = "PIPL 13"\nowner = "us"\n'
+)
 EVIL = 'keys.command = ["touch", "{}"]\n'
 
 
@@ -73,11 +75,15 @@ READERS: dict[Callable[[Path], Path], Callable[[Path], object]] = {
     an_inventory: lambda data: KeyStore(data / "keys").read("bank/match-1.key"),
     a_text: lambda data: KeyStore(data / "keys").lines("notify/soc"),
 }
-every_file = pytest.mark.parametrize(("made", "read"), READERS.items(), ids=[made.__name__ for made in READERS])
+every_file = pytest.mark.parametrize(
+    ("made", "read"), READERS.items(), ids=[made.__name__ for made in READERS]
+)
 
 
 @every_file
-def test_what_is_ours_alone_is_read(tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]) -> None:
+def test_what_is_ours_alone_is_read(
+    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+) -> None:
     made(tmp_path)
     read(tmp_path)
 
@@ -107,12 +113,19 @@ def test_a_folder_on_the_way_that_others_may_write_is_refused(
 
 @every_file
 def test_a_file_of_somebody_else_is_refused(
-    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    made: Callable[[Path], Path],
+    read: Callable[[Path], object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Root's are always taken, so whoever reads is made another user, and the file his who made it."""
+    """Root's are always taken, so whoever reads is made another user, and the file his who made
+    it.
+    """
     path = made(tmp_path)
     _belongs(monkeypatch, path, 4242)
-    with pytest.raises(ConfigError, match="belongs to uid 4242, neither root nor this user") as caught:
+    with pytest.raises(
+        ConfigError, match="belongs to uid 4242, neither root nor this user"
+    ) as caught:
         read(tmp_path)
     assert str(path) in str(caught.value)
 
@@ -130,11 +143,15 @@ def _belongs(monkeypatch: pytest.MonkeyPatch, path: Path, uid: int) -> None:
 
 
 @every_file
-def test_a_symbolic_link_is_not_followed(tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]) -> None:
+def test_a_symbolic_link_is_not_followed(
+    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object]
+) -> None:
     path = made(tmp_path)
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(ConfigError, match="is a symbolic link, which is not followed: put a copy of the file there") as caught:
+    with pytest.raises(
+        ConfigError, match="is a symbolic link, which is not followed: put a copy of the file there"
+    ) as caught:
         read(tmp_path)
     assert str(path) in str(caught.value)
 
@@ -142,7 +159,10 @@ def test_a_symbolic_link_is_not_followed(tmp_path: Path, made: Callable[[Path], 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 @every_file
 def test_a_pipe_or_folder_in_its_place_is_refused_by_name_and_not_waited_for(
-    tmp_path: Path, made: Callable[[Path], Path], read: Callable[[Path], object], make: Callable[[Path, int], None]
+    tmp_path: Path,
+    made: Callable[[Path], Path],
+    read: Callable[[Path], object],
+    make: Callable[[Path, int], None],
 ) -> None:
     path = made(tmp_path)
     path.unlink()
@@ -152,7 +172,9 @@ def test_a_pipe_or_folder_in_its_place_is_refused_by_name_and_not_waited_for(
     assert str(path) in str(caught.value)
 
 
-def test_what_is_read_is_what_was_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_read_is_what_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another file is put there between open and look: it is not the one that is read."""
     path, real = a_key(tmp_path), os.fstat
     key = path.read_bytes()
@@ -178,7 +200,9 @@ def test_a_world_writable_configuration_runs_no_command(tmp_path: Path) -> None:
     assert not mark.exists()
 
 
-def test_a_data_folder_that_others_may_write_is_refused_even_without_a_configuration(tmp_path: Path) -> None:
+def test_a_data_folder_that_others_may_write_is_refused_even_without_a_configuration(
+    tmp_path: Path,
+) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(ConfigError, match="may write it"):
         load(tmp_path)
@@ -202,7 +226,11 @@ def test_a_file_of_any_size_is_refused_beyond_a_mebibyte(tmp_path: Path) -> None
 
 
 def test_what_is_missing_is_told_apart_from_what_is_wrong(tmp_path: Path) -> None:
-    for path, root in ((tmp_path / "a", tmp_path), (tmp_path / "b" / "c", tmp_path), (tmp_path / "b" / "c", None)):
+    for path, root in (
+        (tmp_path / "a", tmp_path),
+        (tmp_path / "b" / "c", tmp_path),
+        (tmp_path / "b" / "c", None),
+    ):
         with pytest.raises(FileNotFoundError):
             read_trusted(path, root)
     (tmp_path / "file").touch()

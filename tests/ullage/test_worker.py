@@ -16,7 +16,16 @@ from structlog.testing import capture_logs
 from ullage.bus import Lag, Record
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, ExhaustedError, RecordError, UnavailableError
-from ullage.runtime.worker import EMPTY_POLLS, GATHER_SECONDS, POLL_SECONDS, DeadRecord, Worker, WorkerMetrics, patiently, reach
+from ullage.runtime.worker import (
+    EMPTY_POLLS,
+    GATHER_SECONDS,
+    POLL_SECONDS,
+    DeadRecord,
+    Worker,
+    WorkerMetrics,
+    patiently,
+    reach,
+)
 
 T = TypeVar("T")
 
@@ -57,7 +66,11 @@ class Feed:
     def poll(self, max_records: int, timeout: float) -> list[Record]:
         self.late -= self.late > 0
         self.timeouts.append(timeout)
-        got = [record(o, self.partitions) for o in self.offsets[self.at : self.at + max_records]] if not self.late else []
+        got = (
+            [record(o, self.partitions) for o in self.offsets[self.at : self.at + max_records]]
+            if not self.late
+            else []
+        )
         self.at += len(got)
         if not got:
             self.when_empty()
@@ -153,7 +166,12 @@ def test_what_is_down_is_told_apart_bus_or_the_part_that_the_handler_writes_to()
     )
     assert worker.run(once=True) == 2
     assert told[:2] == [("bus", False), ("bus", True)]
-    assert told[2:6] == [("store", False), ("store", False), ("store", True), ("bus", True)], "the commit is the bus's"
+    assert told[2:6] == [
+        ("store", False),
+        ("store", False),
+        ("store", True),
+        ("bus", True),
+    ], "the commit is the bus's"
 
 
 def test_all_records_are_handled_in_batches_and_each_batch_is_committed_after() -> None:
@@ -175,8 +193,13 @@ def test_what_is_down_is_tried_again_with_the_same_records_and_growing_waits() -
     assert bench.stop.waits[4] > bench.stop.waits[0]
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN])
-def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dead_letter(number: int) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN],
+)
+def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dead_letter(
+    number: int,
+) -> None:
     bench, failures = Bench(count=3), [OSError(number, os.strerror(number), "in-hand.note")] * 2
     bench.handle = failing_first(bench.handle, failures)  # type: ignore[method-assign]
     assert bench.run() == 3
@@ -185,7 +208,9 @@ def test_a_disk_that_fails_while_a_record_is_in_hand_is_waited_for_and_is_no_dea
 
 def test_waits_begin_anew_once_what_was_down_has_answered() -> None:
     backoff, stop = Backoff(first=8.0, cap=500.0), Stop()
-    patiently("match", failing_first(lambda: None, [UnavailableError("bus is down")] * 4), stop, backoff)
+    patiently(
+        "match", failing_first(lambda: None, [UnavailableError("bus is down")] * 4), stop, backoff
+    )
     assert max(stop.waits) > 8.0
     assert backoff.next() <= 8.0
 
@@ -226,7 +251,9 @@ def test_a_bug_in_the_handler_is_a_dead_letter_and_stops_nothing() -> None:
 
 
 @given(bad=st.sets(st.integers(0, 19)), batch=st.integers(1, 20))
-def test_whatever_is_bad_each_record_is_handled_or_put_aside_once_and_in_order(bad: set[int], batch: int) -> None:
+def test_whatever_is_bad_each_record_is_handled_or_put_aside_once_and_in_order(
+    bad: set[int], batch: int
+) -> None:
     bench = Bench(count=20, bad={n: RecordError("malformed") for n in bad}, batch=batch)
     assert bench.run() == 20
     assert bench.handled == [n for n in range(20) if n not in bad]
@@ -342,26 +369,43 @@ class SuspiciousHandler:
 
 
 def test_records_are_let_come_together_where_there_were_few() -> None:
-    bench = Bench(count=10, batch=4, stop=Stop(after=1))  # two whole batches, and one of two that is waited behind
+    # two whole batches, and one of two that is waited behind
+    bench = Bench(count=10, batch=4, stop=Stop(after=1))
     assert bench.run(once=False) == 10
     assert bench.stop.waits == [GATHER_SECONDS]
 
 
 def worker_with(bench: Bench, hand: SuspiciousHandler) -> Worker:
     metrics = WorkerMetrics(bench.counted.append, bench.dropped.append)
-    return Worker("match", bench.feed, bench.handle, bench.letters, bench.stop, 4, metrics=metrics, in_hand=hand)  # type: ignore[arg-type]
+    return Worker(
+        "match",
+        bench.feed,
+        bench.handle,
+        bench.letters,
+        bench.stop,
+        4,
+        metrics=metrics,
+        in_hand=hand,
+    )  # type: ignore[arg-type]
 
 
-def test_records_at_which_a_process_died_are_handled_one_by_one_and_what_killed_it_is_set_aside() -> None:
+def test_record_that_killed_a_process_is_set_aside_alone() -> None:
     bench, hand = Bench(count=6), SuspiciousHandler({1, 4})
     assert worker_with(bench, hand).run(once=True) == 6
     assert bench.calls == hand.held == [[0], [2], [3], [5]]
     assert bench.letters.put_aside == [(1, "quarantined"), (4, "quarantined")]
-    assert (hand.forgotten, bench.feed.committed, bench.dropped) == ([*range(6)], [*range(6)], ["quarantined"] * 2)
+    assert (hand.forgotten, bench.feed.committed, bench.dropped) == (
+        [*range(6)],
+        [*range(6)],
+        ["quarantined"] * 2,
+    )
 
 
 def test_a_suspect_that_is_not_dealt_with_stays_one_and_nothing_behind_it_is_taken() -> None:
-    bench, hand = Bench(count=3, bad={1: UnavailableError("down")}, stop=Stop(after=2)), SuspiciousHandler(set())
+    bench, hand = (
+        Bench(count=3, bad={1: UnavailableError("down")}, stop=Stop(after=2)),
+        SuspiciousHandler(set()),
+    )
     assert worker_with(bench, hand).run(once=True) == 1
     assert (hand.forgotten, bench.feed.committed, bench.handled) == ([0], [0], [0])
 

@@ -1,4 +1,6 @@
-"""The shape of an entry and of a head, as bytes and back; what is not written exactly so was not written here."""
+"""The shape of an entry and of a head, as bytes and back; what is not written exactly so was not
+written here.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,18 @@ class SignedRecord(BaseModel):
     purpose: ClassVar[str]
     """Keeps the digest of one kind of record from standing for another."""
     optional: ClassVar[frozenset[str]] = frozenset()
-    """Left out where empty: lines that tell of other chains are found fast, and entries without a request stay as they were."""
+    """Left out where empty: lines that tell of other chains are found fast, and entries without
+    a request stay as they were.
+    """
 
     digest: str = ""
 
     def signed(self, key: bytes) -> str:
         """The digest that this must have under `key`."""
         body = self._json({"digest"})
-        return hmac.new(key, f"ullage audit {self.purpose}\x1f{body}".encode(), hashlib.sha256).hexdigest()
+        return hmac.new(
+            key, f"ullage audit {self.purpose}\x1f{body}".encode(), hashlib.sha256
+        ).hexdigest()
 
     def is_genuine(self, key: bytes) -> bool:
         """Whether the digest is that of this content under `key`."""
@@ -58,10 +64,11 @@ class SignedRecord(BaseModel):
 
 
 class AuditEntry(SignedRecord):
-    """One change: `actor` did `action` to `object` (a kind of thing and its id) because of `reason`.
+    """One change: `actor` did `action` to `object` (a kind of thing and its id) because of
+    `reason`.
 
-    `request` is the id of the request that caused it, "" where none did. `previous` is the digest of the entry before it; `seen`
-    is how far other chains had gone, where that is news.
+    `request` is the id of the request that caused it, "" where none did. `previous` is the digest
+    of the entry before it; `seen` is how far other chains had gone, where that is news.
     """
 
     purpose = "entry"
@@ -82,8 +89,8 @@ class AuditEntry(SignedRecord):
 class ChainHead(SignedRecord):
     """Where a chain begins and ends.
 
-    `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends `size` bytes into the file that it is in.
-    `seen` is what its entries told last of other chains.
+    `before` is the digest before entry `begins`; entry `seq`, with digest `last`, ends `size` bytes
+    into the file that it is in. `seen` is what its entries told last of other chains.
     """
 
     purpose = "head"
@@ -99,7 +106,10 @@ class ChainHead(SignedRecord):
 
 
 def read_line(line: bytes) -> AuditEntry | None:
-    """The entry in a line, None when it is not exactly what an entry is written as. Its digest is not looked at."""
+    """The entry in a line, None when it is not exactly what an entry is written as.
+
+    Its digest is not looked at.
+    """
     try:
         entry = AuditEntry.model_validate_json(line)
     except ValidationError:
@@ -108,7 +118,10 @@ def read_line(line: bytes) -> AuditEntry | None:
 
 
 def read_head(path: Path) -> ChainHead | None:
-    """The head in a file, None when it is damaged. OSError when there is none. Its digest is not looked at."""
+    """The head in a file, None when it is damaged.
+
+    OSError when there is none. Its digest is not looked at.
+    """
     data = path.read_bytes()
     try:
         head = ChainHead.model_validate_json(data)
@@ -118,7 +131,9 @@ def read_head(path: Path) -> ChainHead | None:
 
 
 def refuse_other_version(folder: Path) -> None:
-    """Raise CorruptError where the chain in `folder` is of another version; nothing else of it is read."""
+    """Raise CorruptError where the chain in `folder` is of another version; nothing else of it
+    is read.
+    """
     path = folder / HEAD
     try:
         content = json.loads(path.read_bytes())
@@ -127,7 +142,8 @@ def refuse_other_version(folder: Path) -> None:
     version = content.get("version", 0) if isinstance(content, dict) else VERSION
     if isinstance(version, int) and version != VERSION:
         raise CorruptError(
-            f"audit chain {folder} has version {version} ({HEAD}), and this ullage reads {VERSION}: use the ullage that wrote it"
+            f"audit chain {folder} has version {version} ({HEAD}), and this ullage reads {VERSION}:"
+            " use the ullage that wrote it"
         )
 
 

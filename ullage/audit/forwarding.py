@@ -7,7 +7,7 @@ for the receiver. Entries are read from the chains behind the last delivered one
 out while the receiver is away; after a broken connection or a restart the last ones may be sent
 again, which number and digest tell. Where a chain does not hold the entry that was delivered last,
 it is sent again from its beginning.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ MOST_ENTRIES = 500
 
 
 class ForwardingState(BaseModel):
-    """The content of the file. `delivered` holds number and digest of the last delivered entry of each chain."""
+    """The content of the file.
+
+    `delivered` holds number and digest of the last delivered entry of each chain.
+    """
 
     model_config = STRICT
 
@@ -47,13 +50,18 @@ class ForwardingState(BaseModel):
 
 
 def read_state(root: Path) -> ForwardingState:
-    """Return how far the chains below `root` were delivered: nothing where that is not known, so that all is sent again."""
+    """Return how far the chains below `root` were delivered: nothing where that is not known, so
+    that all is sent again.
+    """
     try:
         content = (root / FILE).read_bytes()
     except FileNotFoundError:
         return ForwardingState()
     if (version := claimed_version(content)) not in (None, VERSION):
-        raise CorruptError(f"{root / FILE} has version {version}, and this ullage reads {VERSION}: use that version")
+        raise CorruptError(
+            f"{root / FILE} has version {version}, and this ullage reads {VERSION}: use that"
+            " version"
+        )
     try:
         return ForwardingState.model_validate_json(content)
     except ValidationError:
@@ -71,7 +79,9 @@ def count_waiting(root: Path) -> int:
     for chain in find_chains(root):
         with contextlib.suppress(OSError):
             if head := read_head(root / chain / HEAD):
-                waiting += max(0, head.seq - max(head.begins - 1, delivered.get(chain, (0, ORIGIN))[0]))
+                waiting += max(
+                    0, head.seq - max(head.begins - 1, delivered.get(chain, (0, ORIGIN))[0])
+                )
     return waiting
 
 
@@ -86,7 +96,9 @@ def find_fault(root: Path) -> str:
 
 @dataclass(slots=True)
 class ChainReader:
-    """Reads the entries of one chain in order, behind the entry with number `seq` and digest `last`."""
+    """Reads the entries of one chain in order, behind the entry with number `seq` and digest
+    `last`.
+    """
 
     folder: Path
     seq: int = 0
@@ -97,7 +109,8 @@ class ChainReader:
     def read(self) -> list[AuditEntry]:
         """Return the next entries that are durable, at most `MOST_ENTRIES`.
 
-        CorruptError where the first of them is damaged, OSError where this user may not read the chain.
+        CorruptError where the first of them is damaged, OSError where this user may not read the
+        chain.
         """
         try:
             head = read_head(self.folder / HEAD)
@@ -127,7 +140,9 @@ class ChainReader:
         self.seq, self.last, self._file, self._offset = 0, ORIGIN, None, 0
 
     def _lines(self, until: int) -> Iterator[AuditEntry]:
-        """Yield entries up to number `until` from where reading ended; what is behind it is not durable yet."""
+        """Yield entries up to number `until` from where reading ended; what is behind it is not
+        durable yet.
+        """
         files = segments(self.folder)
         if self._file not in files:
             before = [file for file in files if int(file.stem) <= self.seq]
@@ -140,7 +155,9 @@ class ChainReader:
                 for line in file:
                     entry = read_line(line)
                     if entry is None and line.endswith(b"\n"):
-                        raise CorruptError(f"{path} is damaged behind entry {self.seq}: run `ullage audit verify`")
+                        raise CorruptError(
+                            f"{path} is damaged behind entry {self.seq}: run `ullage audit verify`"
+                        )
                     if entry is None or entry.seq > until:
                         return
                     self._offset += len(line)
@@ -179,7 +196,9 @@ class AuditForwarder:
             os.close(lock)
 
     def turn(self) -> None:
-        """Note what was delivered by the last turn, and send what is new; one batch is on its way at a time."""
+        """Note what was delivered by the last turn, and send what is new; one batch is on its
+        way at a time.
+        """
         if self._connection is None:
             self._connection = self.receiver.connect()
         is_acknowledged = self._connection.is_acknowledged()
@@ -199,11 +218,17 @@ class AuditForwarder:
             state = read_state(self.root)
             self._write(state, state.model_copy(update={"fault": str(error)}))
 
-    def _send(self, connection: SyslogConnection, delivered: dict[str, tuple[int, str]]) -> list[str]:
-        """Send the next entries of each chain; return why a chain cannot be read, which keeps no other from being sent."""
+    def _send(
+        self, connection: SyslogConnection, delivered: dict[str, tuple[int, str]]
+    ) -> list[str]:
+        """Send the next entries of each chain; return why a chain cannot be read, which keeps no
+        other from being sent.
+        """
         faults, host = list[str](), socket.gethostname()
         for chain in find_chains(self.root):
-            reader = self._readers.setdefault(chain, ChainReader(self.root / chain, *delivered.get(chain, (0, ORIGIN))))
+            reader = self._readers.setdefault(
+                chain, ChainReader(self.root / chain, *delivered.get(chain, (0, ORIGIN)))
+            )
             try:
                 entries = reader.read()
             except (CorruptError, OSError) as error:

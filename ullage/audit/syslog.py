@@ -48,36 +48,57 @@ class Receiver:
         return f"audit log receiver {self.host}:{self.port}"
 
     def connect(self) -> SyslogConnection:
-        """Connect, its certificate and name verified; errors are those of `errors`, and ConfigError names a wrong file."""
+        """Connect, its certificate and name verified; errors are those of `errors`, and
+        ConfigError names a wrong file.
+        """
         context = self.trust.fresh()
         with self.errors(), contextlib.ExitStack() as undo:
             plain = socket.create_connection((self.host, self.port), SECONDS)
             undo.callback(plain.close)
-            connection = SyslogConnection(self, context.wrap_socket(plain, server_hostname=self.host))
+            connection = SyslogConnection(
+                self, context.wrap_socket(plain, server_hostname=self.host)
+            )
             undo.pop_all()
         return connection
 
     @contextlib.contextmanager
     def errors(self) -> Iterator[None]:
-        """Turn errors of a connection into ours: ConfigError where waiting does not help, else UnavailableError."""
+        """Turn errors of a connection into ours: ConfigError where waiting does not help, else
+        UnavailableError.
+        """
         try:
             yield
         except ssl.SSLError as error:
             self.trust.reject(self.where, error, self.host)
         except OSError as error:
-            raise UnavailableError(f"{self.where} does not answer ({error.strerror or error})") from None
+            raise UnavailableError(
+                f"{self.where} does not answer ({error.strerror or error})"
+            ) from None
 
 
 def read_url(url: str, data: Path) -> Receiver | None:
-    """Return the receiver that the setting names, None for "". ConfigError says which part is wrong, never what it holds."""
+    """Return the receiver that the setting names, None for "".
+
+    ConfigError says which part is wrong, never what it holds.
+    """
     if not url:
         return None
     try:
         parts = urlsplit(url)
-        options, host, port = dict(parse_qsl(parts.query, strict_parsing=bool(parts.query))), parts.hostname, parts.port
+        options, host, port = (
+            dict(parse_qsl(parts.query, strict_parsing=bool(parts.query))),
+            parts.hostname,
+            parts.port,
+        )
     except ValueError:
         raise ConfigError(f"{KNOB} cannot be read: use {FORM}") from None
-    if parts.scheme != SCHEME or not host or "@" in parts.netloc or parts.path.strip("/") or options.keys() - OPTIONS:
+    if (
+        parts.scheme != SCHEME
+        or not host
+        or "@" in parts.netloc
+        or parts.path.strip("/")
+        or options.keys() - OPTIONS
+    ):
         raise ConfigError(f"{KNOB} has a part that is not known: use {FORM}")
     cafile = data / options["cafile"] if "cafile" in options else None
     certificate = named_file(options["certificate"], data) if "certificate" in options else None
@@ -85,12 +106,21 @@ def read_url(url: str, data: Path) -> Receiver | None:
 
 
 def to_message(chain: str, entry: AuditEntry, host: str) -> bytes:
-    """Render an entry of a chain of the machine `host` (RFC 5424, 6); UTF-8 beyond ASCII is announced by its mark."""
+    """Render an entry of a chain of the machine `host` (RFC 5424, 6); UTF-8 beyond ASCII is
+    announced by its mark.
+    """
     at = entry.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-    names = f"{_name(host, LONGEST_NAME)} ullage {_name(chain, LONGEST_ID)} {_name(entry.action, LONGEST_ID)}"
+    names = (
+        f"{_name(host, LONGEST_NAME)} ullage {_name(chain, LONGEST_ID)}"
+        f" {_name(entry.action, LONGEST_ID)}"
+    )
     facts = f'[origin software="ullage" swVersion="{__version__}"][meta sequenceId="{entry.seq}"]'
     text = entry.line().rstrip(b"\n")
-    return f"<{PRIORITY}>1 {at} {names} {facts} ".encode() + (b"" if text.isascii() else b"\xef\xbb\xbf") + text
+    return (
+        f"<{PRIORITY}>1 {at} {names} {facts} ".encode()
+        + (b"" if text.isascii() else b"\xef\xbb\xbf")
+        + text
+    )
 
 
 def _name(text: str, longest: int) -> str:
@@ -99,7 +129,10 @@ def _name(text: str, longest: int) -> str:
 
 
 class SyslogConnection:
-    """One connection; every wait on it is bounded. Errors are those of `Receiver.errors`; the caller then closes it."""
+    """One connection; every wait on it is bounded.
+
+    Errors are those of `Receiver.errors`; the caller then closes it.
+    """
 
     def __init__(self, receiver: Receiver, connected: ssl.SSLSocket) -> None:
         self._receiver, self._socket = receiver, connected
@@ -108,7 +141,9 @@ class SyslogConnection:
         """Write messages, each after its length in octets."""
         with self._receiver.errors():
             self._socket.settimeout(SECONDS)
-            self._socket.sendall(b"".join(b"%d %b" % (len(message), message) for message in messages))
+            self._socket.sendall(
+                b"".join(b"%d %b" % (len(message), message) for message in messages)
+            )
 
     def is_acknowledged(self) -> bool:
         """Return whether the receiver's machine has every byte."""

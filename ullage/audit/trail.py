@@ -1,12 +1,14 @@
 """Appending to a chain.
 
-The mark lies beside the chain's key (`keys/audit/CHAIN.mark`), or beside the chain's folder where the key is no file, and is
-signed under that key. It is written in place after every entry and not waited for: what it names is durable before, so after a
-crash it may lag and is never ahead. It is made, durably, before the key is, so where the key is and no mark it was taken away.
+The mark lies beside the chain's key (`keys/audit/CHAIN.mark`), or beside the chain's folder where
+the key is no file, and is signed under that key. It is written in place after every entry and not
+waited for: what it names is durable before, so after a crash it may lag and is never ahead. It is
+made, durably, before the key is, so where the key is and no mark it was taken away.
 
-A crash may come between any two steps. The entry is written first and the head after it, so what is in the file beyond the head
-is either a whole entry, which stands, or the beginning of one, which the next append takes away. So an entry is durable with its
-file, and a head that a loss of power takes back to an earlier one loses nothing.
+A crash may come between any two steps. The entry is written first and the head after it, so what is
+in the file beyond the head is either a whole entry, which stands, or the beginning of one, which
+the next append takes away. So an entry is durable with its file, and a head that a loss of power
+takes back to an earlier one loses nothing.
 """
 
 from __future__ import annotations
@@ -92,7 +94,9 @@ def read(path: Path, key: bytes) -> Mark | None:
 
 def write(path: Path, mark: Mark, key: bytes) -> None:
     """Put the mark in its place; one that was not there is durable on return."""
-    line = mark.model_copy(update={"digest": mark.signed(key)}).line().rstrip().ljust(SIZE - 1) + b"\n"
+    line = (
+        mark.model_copy(update={"digest": mark.signed(key)}).line().rstrip().ljust(SIZE - 1) + b"\n"
+    )
     if not path.exists() or path.stat().st_size != SIZE:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_whole(line, path)
@@ -105,7 +109,9 @@ def write(path: Path, mark: Mark, key: bytes) -> None:
 
 
 def heads(root: Path, chain: str) -> Iterator[tuple[str, ChainHead]]:
-    """The heads of the other chains, as far as this user may read them; they are another key's, so they are not verified."""
+    """The heads of the other chains, as far as this user may read them; they are another key's,
+    so they are not verified.
+    """
     for folder in sorted(root.iterdir()):
         try:
             head = read_head(folder / HEAD) if folder.name != chain else None
@@ -121,7 +127,10 @@ LONGEST_LINE = 8 * 1024
 
 
 def current_user() -> str:
-    """The operating system's name of whoever runs this command; its number where it has none. Not from the environment."""
+    """The operating system's name of whoever runs this command; its number where it has none.
+
+    Not from the environment.
+    """
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
@@ -133,7 +142,9 @@ REQUEST: ContextVar[str] = ContextVar("request", default="")
 
 
 class PendingEntry(NamedTuple):
-    """What is to be recorded, as `Trail.append` takes it; `request` is given where several requests are recorded together."""
+    """What is to be recorded, as `Trail.append` takes it; `request` is given where several
+    requests are recorded together.
+    """
 
     action: str
     object_: str
@@ -145,7 +156,10 @@ class PendingEntry(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Appends to one chain under the folder `root`. Files wholly older than `keep_days` go when a new one begins."""
+    """Appends to one chain under the folder `root`.
+
+    Files wholly older than `keep_days` go when a new one begins.
+    """
 
     root: Path
     chain: str
@@ -154,20 +168,29 @@ class Trail:
     keep_days: float = 1095.0
     max_segment: int = MAX_SEGMENT
 
-    def append(self, action: str, object_: str, *, actor: str, tenant: str = "", reason: str = "") -> AuditEntry:
+    def append(
+        self, action: str, object_: str, *, actor: str, tenant: str = "", reason: str = ""
+    ) -> AuditEntry:
         """Record a change; durable on return, so call it before the change is made.
 
-        `object_` is ours: a kind of thing, ids, counts. What people typed is looked through: ConfigError when it holds what looks
-        like an identifier, CorruptError when the chain is damaged; nothing is written then. UnavailableError when the disk fails.
+        `object_` is ours: a kind of thing, ids, counts. What people typed is looked through:
+        ConfigError when it holds what looks like an identifier, CorruptError when the chain is
+        damaged; nothing is written then. UnavailableError when the disk fails.
         """
         return self.append_all([PendingEntry(action, object_, actor, tenant, reason)])[0]
 
     def append_all(self, noted: Sequence[PendingEntry]) -> list[AuditEntry]:
-        """Record several, at least one, for what one costs: all of them are durable on return, or none is."""
-        typed = dict.fromkeys(said for one in noted for said in (("name", one.actor), ("reason", one.reason)))
+        """Record several, at least one, for what one costs: all of them are durable on return,
+        or none is.
+        """
+        typed = dict.fromkeys(
+            said for one in noted for said in (("name", one.actor), ("reason", one.reason))
+        )
         for name, text in typed:
             if what := identifier_in(text):
-                raise ConfigError(f"the {name} holds what looks like {what}: the audit log keeps no such thing")
+                raise ConfigError(
+                    f"the {name} holds what looks like {what}: the audit log keeps no such thing"
+                )
         self.keys.inventory.begin()
         with disk_errors(f"audit chain {self.root / self.chain}"), self._alone() as folder:
             key, files = self._key(), segments(folder)
@@ -181,7 +204,8 @@ class Trail:
             news = {name: last for name, last in seen.items() if head.seen.get(name) != last}
             told = [PendingEntry(GAP, gap, current_user())] if gap else []
             entries = _following(head, [*told, *noted], news, now, key)
-            path = files[-1] if head.size else segment(folder, entries[0].seq)  # a size of 0 asks for a new file
+            # a size of 0 asks for a new file
+            path = files[-1] if head.size else segment(folder, entries[0].seq)
             self._write(path, head.model_copy(update={"seen": {**head.seen, **seen}}), entries, key)
             self._mark(Mark(seq=entries[-1].seq, last=entries[-1].digest), key)
             if is_first:
@@ -189,7 +213,8 @@ class Trail:
             return entries[len(told) :]
 
     def _key(self) -> bytes:
-        """The chain's key, made with its first entry unless a key command or a credential gives it; ConfigError where it is lost.
+        """The chain's key, made with its first entry unless a key command or a credential gives it;
+        ConfigError where it is lost.
 
         The mark is made before it: where there is a key and no mark, there was one.
         """
@@ -206,8 +231,11 @@ class Trail:
     def _mark(self, mark: Mark, key: bytes) -> None:
         write(path_of(self.root, self.keys, self.chain), mark, key)
 
-    def _beyond(self, head: ChainHead, key: bytes, others: Mapping[str, ChainHead]) -> tuple[ChainHead, str]:
-        """`head`, or what the next entry follows where entries are known to be gone, and what an entry is to tell of that.
+    def _beyond(
+        self, head: ChainHead, key: bytes, others: Mapping[str, ChainHead]
+    ) -> tuple[ChainHead, str]:
+        """`head`, or what the next entry follows where entries are known to be gone, and what an
+        entry is to tell of that.
 
         Numbers that were given once are not given again, so the gap shows in every later walk.
         """
@@ -215,13 +243,25 @@ class Trail:
         known = max([(mark.seq, mark.last) if mark else (0, ORIGIN), *_told_of(self.chain, others)])
         beyond = head.model_copy(update={"seq": known[0], "last": known[1], "size": 0})
         if known[0] > head.seq:
-            return beyond, f"chain {self.chain}: entries {head.seq + 1} to {known[0]} were written before and are gone"
+            return (
+                beyond,
+                (
+                    f"chain {self.chain}: entries {head.seq + 1} to {known[0]} were written before"
+                    " and are gone"
+                ),
+            )
         if head.seq:
-            taken = f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or before"
+            taken = (
+                f"chain {self.chain}: its high-water mark was taken away after entry {head.seq} or"
+                " before"
+            )
             return head, "" if mark is not None else taken
         if not self.keys.inventory.lists(self.root / self.chain):
             return head, ""
-        unknown = f"chain {self.chain}: it is gone with its high-water mark, and how long it was is not known"
+        unknown = (
+            f"chain {self.chain}: it is gone with its high-water mark, and how long it was is not"
+            " known"
+        )
         return beyond.model_copy(update={"seq": 1}), unknown
 
     @contextlib.contextmanager
@@ -233,7 +273,9 @@ class Trail:
             yield folder
 
     def _end(self, folder: Path, files: Sequence[Path], key: bytes) -> ChainHead:
-        """Where the chain ends now, whole entries beyond the head included and the beginning of another taken away."""
+        """Where the chain ends now, whole entries beyond the head included and the beginning of
+        another taken away.
+        """
         refuse_other_version(folder)
         try:
             head = read_head(folder / HEAD)
@@ -242,7 +284,10 @@ class Trail:
         if head is None or not head.is_genuine(key):
             if head and files and _is_of_another_key(files[-1], key):
                 name = self.keys.root / key_name(self.chain)
-                raise ConfigError(f"{folder} was written under another key than {name}: restore that key from its copy")
+                raise ConfigError(
+                    f"{folder} was written under another key than {name}: restore that key from its"
+                    " copy"
+                )
             self._damaged("head.json is not what was written")
         owned = [file for file in files if int(file.stem) <= head.seq]
         if not owned or owned[-1].stat().st_size < head.size:
@@ -255,7 +300,9 @@ class Trail:
         return head
 
     def _unheaded(self, files: Sequence[Path], key: bytes) -> ChainHead:
-        """Where a chain without a head ends: it is new, or a crash came before its first one, or else the head was taken away."""
+        """Where a chain without a head ends: it is new, or a crash came before its first one, or
+        else the head was taken away.
+        """
         head = ChainHead(seq=0, last=ORIGIN, size=0)
         if not files:
             return head
@@ -269,8 +316,8 @@ class Trail:
 
     def _damaged(self, what: str) -> Never:
         raise CorruptError(
-            f"audit chain {self.root / self.chain}: {what}; if a newer ullage wrote it, use that version;"
-            " else run `ullage audit verify`, then move the folder away as evidence"
+            f"audit chain {self.root / self.chain}: {what}; if a newer ullage wrote it, use that"
+            " version; else run `ullage audit verify`, then move the folder away as evidence"
         )
 
     def _is_full(self, path: Path, head: ChainHead, now: datetime) -> bool:
@@ -281,10 +328,18 @@ class Trail:
             first = read_line(file.readline())
         return first is not None and (first.at.year, first.at.month) != (now.year, now.month)
 
-    def _pruned(self, folder: Path, files: Sequence[Path], head: ChainHead, key: bytes) -> ChainHead:
-        """The head for a new file; files that end before the retention are gone, and the chain then begins behind them."""
+    def _pruned(
+        self, folder: Path, files: Sequence[Path], head: ChainHead, key: bytes
+    ) -> ChainHead:
+        """The head for a new file; files that end before the retention are gone, and the chain
+        then begins behind them.
+        """
         head = head.model_copy(update={"size": 0})
-        old = RunningTime(self.root.parent, self.clock, self.keys.inventory).read().older(self.keep_days * DAY_SECONDS)
+        old = (
+            RunningTime(self.root.parent, self.clock, self.keys.inventory)
+            .read()
+            .older(self.keep_days * DAY_SECONDS)
+        )
         gone = list[Path]()
         for file, following in zip(files, [*files[1:], None], strict=True):
             end = _first_of(following) if following else None
@@ -292,22 +347,31 @@ class Trail:
                 break
             gone.append(file)
             head = head.model_copy(update={"begins": end.seq, "before": end.previous})
-        if gone:  # the head must say so first: a file that is gone and still expected would look like tampering
+        # the head must say so first: a file that is gone and still expected would look like
+        # tampering
+        if gone:
             current = head.model_copy(update={"size": files[-1].stat().st_size})
             self._put_head(folder, current, key)
             for file in gone:
                 file.unlink()
         return head
 
-    def _write(self, path: Path, head: ChainHead, entries: Sequence[AuditEntry], key: bytes) -> None:
-        """Entries, then head, each on disk before the next step; of a new file the name too, and that there is a head."""
+    def _write(
+        self, path: Path, head: ChainHead, entries: Sequence[AuditEntry], key: bytes
+    ) -> None:
+        """Entries, then head, each on disk before the next step; of a new file the name too, and
+        that there is a head.
+        """
         start = path.stat().st_size if path.exists() else 0
         try:
-            with os.fdopen(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab") as file:
+            with os.fdopen(
+                os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), "ab"
+            ) as file:
                 write_through(file, b"".join(entry.line() for entry in entries))
                 size = file.tell()
         except OSError:
-            with contextlib.suppress(OSError):  # after a sync that failed it may be readable and on no disk, for good
+            # after a sync that failed it may be readable and on no disk, for good
+            with contextlib.suppress(OSError):
                 os.truncate(path, start)
             raise
         last, is_new = entries[-1], start == 0
@@ -316,7 +380,9 @@ class Trail:
 
     @staticmethod
     def _put_head(folder: Path, head: ChainHead, key: bytes, *, lasts: bool = True) -> None:
-        write_whole(head.model_copy(update={"digest": head.signed(key)}).line(), folder / HEAD, lasts=lasts)
+        write_whole(
+            head.model_copy(update={"digest": head.signed(key)}).line(), folder / HEAD, lasts=lasts
+        )
 
 
 def _told_of(chain: str, others: Mapping[str, ChainHead]) -> Iterator[tuple[int, str]]:
@@ -327,13 +393,17 @@ def _told_of(chain: str, others: Mapping[str, ChainHead]) -> Iterator[tuple[int,
             yield seq, last
 
 
-def _following(head: ChainHead, noted: Iterable[PendingEntry], news: Seen, now: datetime, key: bytes) -> list[AuditEntry]:
+def _following(
+    head: ChainHead, noted: Iterable[PendingEntry], news: Seen, now: datetime, key: bytes
+) -> list[AuditEntry]:
     """The entries behind `head`; the first says how far other chains have gone, if that is news."""
     entries, seq, last = list[AuditEntry](), head.seq, head.last
     for one in noted:
         entry = AuditEntry(
-            seq=seq + 1, at=now, actor=one.actor, action=one.action, object=one.object_, tenant=one.tenant,
-            reason=one.reason[:MAX_TEXT], request=one.request or REQUEST.get(), previous=last, seen={} if entries else news,
+            seq=seq + 1, at=now, actor=one.actor, action=one.action, object=one.object_,
+            tenant=one.tenant,
+            reason=one.reason[:MAX_TEXT], request=one.request or REQUEST.get(), previous=last,
+            seen={} if entries else news,
         )  # fmt: skip
         entry = entry.model_copy(update={"digest": entry.signed(key)})
         entries.append(entry)
@@ -351,12 +421,18 @@ def _line_before(path: Path, end: int) -> AuditEntry | None:
 
 
 def _grown(head: ChainHead, path: Path, start: int, key: bytes) -> ChainHead:
-    """`head` with the whole entries behind byte `start` of a file; what is cut short by a crash is taken away."""
+    """`head` with the whole entries behind byte `start` of a file; what is cut short by a crash
+    is taken away.
+    """
     with path.open("r+b") as file:
         file.seek(start)
         for line in file.read().splitlines(keepends=True):
             entry = read_line(line)
-            if entry is None or (entry.seq, entry.previous) != (head.seq + 1, head.last) or not entry.is_genuine(key):
+            if (
+                entry is None
+                or (entry.seq, entry.previous) != (head.seq + 1, head.last)
+                or not entry.is_genuine(key)
+            ):
                 file.truncate(start)
                 os.fsync(file.fileno())
                 break
@@ -367,7 +443,9 @@ def _grown(head: ChainHead, path: Path, start: int, key: bytes) -> ChainHead:
 
 def _is_of_another_key(path: Path, key: bytes) -> bool:
     """Whether no entry of a file is genuine under `key`, and there are some."""
-    entries = [entry for entry in map(read_line, path.read_bytes().splitlines(keepends=True)) if entry]
+    entries = [
+        entry for entry in map(read_line, path.read_bytes().splitlines(keepends=True)) if entry
+    ]
     return bool(entries) and not any(entry.is_genuine(key) for entry in entries)
 
 

@@ -1,4 +1,6 @@
-"""Reading chains, and saying of each line that is not as it was written where it is and what is wrong."""
+"""Reading chains, and saying of each line that is not as it was written where it is and what is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ullage.audit import trail as marks
-from ullage.audit.entry import GAP, HEAD, ORIGIN, AuditEntry, ChainHead, read_head, read_line, refuse_other_version, segments
+from ullage.audit.entry import (
+    GAP,
+    HEAD,
+    ORIGIN,
+    AuditEntry,
+    ChainHead,
+    read_head,
+    read_line,
+    refuse_other_version,
+    segments,
+)
 from ullage.audit.trail import FOLDER
 from ullage.errors import ConfigError, CorruptError, UllageError
 from ullage.security.keys import KeyStore
@@ -28,7 +40,9 @@ class Fault:
 
 @dataclass(slots=True)
 class ChainCheck:
-    """What a walk found: entries, number and digest of the last one, where it begins, and what is wrong."""
+    """What a walk found: entries, number and digest of the last one, where it begins, and what
+    is wrong.
+    """
 
     name: str
     entries: int = 0
@@ -47,23 +61,35 @@ def chain_names(root: Path, keys: KeyStore) -> list[str]:
     """Return every chain that is there, whose key is, or that the inventory lists."""
     folders = {path.name for path in root.iterdir() if path.is_dir()} if root.is_dir() else set()
     with contextlib.suppress(UllageError):  # `Inventory.faults` says what is wrong with it
-        folders |= {Path(part).name for part in keys.inventory.parts() if root / Path(part).name == keys.inventory.data / part}
+        folders |= {
+            Path(part).name
+            for part in keys.inventory.parts()
+            if root / Path(part).name == keys.inventory.data / part
+        }
     return sorted(folders | {Path(name).stem for name in keys.names(FOLDER, ".key")})
 
 
-def walk_all(root: Path, keys: KeyStore, expected: Iterable[tuple[str, int, str]] = ()) -> list[ChainCheck]:
-    """Walk every chain; `expected` are (chain, number, digest) that must lie on it, as somebody noted earlier.
+def walk_all(
+    root: Path, keys: KeyStore, expected: Iterable[tuple[str, int, str]] = ()
+) -> list[ChainCheck]:
+    """Walk every chain; `expected` are (chain, number, digest) that must lie on it, as somebody
+    noted earlier.
 
     What the chains tell of one another must lie on them as well.
     """
     noted: dict[str, dict[int, str]] = {}
     for name, seq, digest in (*_told(root), *expected):
         noted.setdefault(name, {})[seq] = digest
-    return [walk(root / name, keys, noted.get(name, {})) for name in sorted({*chain_names(root, keys), *noted})]
+    return [
+        walk(root / name, keys, noted.get(name, {}))
+        for name in sorted({*chain_names(root, keys), *noted})
+    ]
 
 
 def _told(root: Path) -> Iterator[tuple[str, int, str]]:
-    """What entries say of how far other chains had gone; read before those are walked, which may grow meanwhile."""
+    """What entries say of how far other chains had gone; read before those are walked, which may
+    grow meanwhile.
+    """
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
         for file in segments(folder):
             for line in file.read_bytes().splitlines(keepends=True):
@@ -73,7 +99,9 @@ def _told(root: Path) -> Iterator[tuple[str, int, str]]:
 
 
 def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> ChainCheck:
-    """Walk the chain in `folder` from its first entry to its head, and hold it against its high-water mark and what was noted."""
+    """Walk the chain in `folder` from its first entry to its head, and hold it against its
+    high-water mark and what was noted.
+    """
     chain, noted = ChainCheck(folder.name), noted or {}
     try:
         refuse_other_version(folder)
@@ -89,7 +117,11 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
     files = segments(folder)
     if not files:
         last = max([mark.seq if mark else 0, *noted])
-        chain.fault(folder, 0, f"the whole chain is gone{f', its last known entry is {last}' if last else ''}")
+        chain.fault(
+            folder,
+            0,
+            f"the whole chain is gone{f', its last known entry is {last}' if last else ''}",
+        )
         return chain
     if why:
         chain.fault(folder, 0, f"{why}, so nothing of it can be verified")
@@ -102,7 +134,9 @@ def walk(folder: Path, keys: KeyStore, noted: dict[int, str] | None = None) -> C
     left = {**({mark.seq: mark.last} if mark and mark.seq else {}), **noted}
     for number, file in enumerate(files):
         _walk_file(chain, file, key, left, is_last=number == len(files) - 1)
-    _compare(chain, files[-1], head, {seq: digest for seq, digest in left.items() if seq >= chain.begins})
+    _compare(
+        chain, files[-1], head, {seq: digest for seq, digest in left.items() if seq >= chain.begins}
+    )
     return chain
 
 
@@ -118,7 +152,9 @@ def _head(chain: ChainCheck, folder: Path, key: bytes) -> ChainHead | None:
     return head
 
 
-def _walk_file(chain: ChainCheck, file: Path, key: bytes, noted: dict[int, str], *, is_last: bool) -> None:
+def _walk_file(
+    chain: ChainCheck, file: Path, key: bytes, noted: dict[int, str], *, is_last: bool
+) -> None:
     """Check every line of a file; `noted` loses what was met."""
     *lines, rest = file.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
@@ -128,20 +164,31 @@ def _walk_file(chain: ChainCheck, file: Path, key: bytes, noted: dict[int, str],
             chain.seq, chain.last = chain.seq + 1, ""
             continue
         if number == 1 and int(file.stem) != entry.seq:
-            chain.fault(file, 0, f"is named after entry {int(file.stem)} and begins with entry {entry.seq}")
+            chain.fault(
+                file, 0, f"is named after entry {int(file.stem)} and begins with entry {entry.seq}"
+            )
         _follow(chain, file, number, entry, key)
         if noted.pop(entry.seq, entry.digest) != entry.digest:
-            chain.fault(file, number, f"entry {entry.seq} is not the one that was noted: the chain was written anew")
-    if rest and not is_last:  # in the last file a write may have been cut short; the head knows whether anything is missing
+            chain.fault(
+                file,
+                number,
+                f"entry {entry.seq} is not the one that was noted: the chain was written anew",
+            )
+    # in the last file a write may have been cut short; the head knows whether anything is missing
+    if rest and not is_last:
         chain.fault(file, len(lines) + 1, "the line has no end")
 
 
 def _follow(chain: ChainCheck, file: Path, number: int, entry: AuditEntry, key: bytes) -> None:
     """Check that `entry` comes next."""
     if not entry.is_genuine(key):
-        chain.fault(file, number, f"entry {entry.seq} is not what was written: its digest does not fit")
+        chain.fault(
+            file, number, f"entry {entry.seq} is not what was written: its digest does not fit"
+        )
     if entry.seq > chain.seq + 1:
-        chain.fault(file, number, f"entries {chain.seq + 1} to {entry.seq - 1} before it are missing")
+        chain.fault(
+            file, number, f"entries {chain.seq + 1} to {entry.seq - 1} before it are missing"
+        )
     elif entry.seq <= chain.seq:
         chain.fault(file, number, f"entry {entry.seq} stands behind entry {chain.seq}")
     elif chain.last and entry.previous != chain.last:

@@ -1,4 +1,6 @@
-"""The number of each chain's last entry as a metric: whoever scrapes it keeps it on another machine."""
+"""The number of each chain's last entry as a metric: whoever scrapes it keeps it on another
+machine.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ from ullage.inventory import Inventory
 
 
 class AuditWitness(Collector):
-    """Tells how far each chain of the audit log has gone, so that what watches remembers it elsewhere.
+    """Tells how far each chain of the audit log has gone, so that what watches remembers it
+    elsewhere.
 
     A chain that the inventory lists and that is gone stands at 0.
     """
@@ -38,7 +41,11 @@ class AuditWitness(Collector):
         root, numbers = self._inventory.data / AUDIT, dict[str, int]()
         with contextlib.suppress(UllageError, OSError):
             listed = (Path(part) for part in self._inventory.parts())
-            numbers |= {part.name: 0 for part in listed if part.parent.name == AUDIT and part.parent.parent == Path()}
+            numbers |= {
+                part.name: 0
+                for part in listed
+                if part.parent.name == AUDIT and part.parent.parent == Path()
+            }
         if root.is_dir():
             numbers |= {chain: head.seq for chain, head in heads(root, "")}
         for chain, number in sorted(numbers.items()):
@@ -47,9 +54,13 @@ class AuditWitness(Collector):
         yield self._delivered(root, numbers if self._is_forwarded else ())
 
     def _delivered(self, root: Path, chains: Iterable[str]) -> Metric:
-        """Return what the receiver has of `chains`: a family without series where there is no receiver."""
+        """Return what the receiver has of `chains`: a family without series where there is no
+        receiver.
+        """
         gauge = GaugeMetricFamily(
-            "ullage_audit_last_entry_sent", "Number of the last entry of a chain that the receiver has.", labels=self._labelnames
+            "ullage_audit_last_entry_sent",
+            "Number of the last entry of a chain that the receiver has.",
+            labels=self._labelnames,
         )
         delivered = dict[str, tuple[int, str]]()
         with contextlib.suppress(UllageError, OSError):

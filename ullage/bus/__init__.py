@@ -2,16 +2,21 @@
 
 What every bus must do, and `tests/contracts/test_bus.py` holds it to:
 
-1. `append` returns when its records are durable, in order within one key; a record is never changed afterwards.
-2. A group sees each record of a topic at least once, in order within a partition, from its committed position on.
-3. `commit(record)` says that every record up to and including this one, in its partition, is dealt with. It is durable when
-   it returns. After a crash the group goes on behind the last commit; records past it come again.
-4. Records expire by age and size even if no group has read them. Age is counted in running time (`ullage.running_time`): a
-   wall clock that was set expires nothing. A group whose position has expired is told how many records it missed
-   (`Subscription.expired`); it goes on with the oldest that is left.
+1. `append` returns when its records are durable, in order within one key; a record is never changed
+   afterwards.
+2. A group sees each record of a topic at least once, in order within a partition, from its
+   committed position on.
+3. `commit(record)` says that every record up to and including this one, in its partition, is dealt
+   with. It is durable when it returns. After a crash the group goes on behind the last commit;
+   records past it come again.
+4. Records expire by age and size even if no group has read them. Age is counted in running time
+   (`ullage.running_time`): a wall clock that was set expires nothing. A group whose position has
+   expired is told how many records it missed (`Subscription.expired`); it goes on with the oldest
+   that is left.
 5. Two live consumers of one group never hold the same partition at the same time.
 6. A bus that is down raises `UnavailableError`; it never drops a record silently.
-7. Keys and headers are in clear on disk: site, random id, tenant, what kind of record, schema and key ids, and nothing else.
+7. Keys and headers are in clear on disk: site, random id, tenant, what kind of record, schema and
+   key ids, and nothing else.
 """
 
 from __future__ import annotations
@@ -57,7 +62,9 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lag:
-    """What a group has not committed: how many records, and the age in seconds of the oldest (0 when none)."""
+    """What a group has not committed: how many records, and the age in seconds of the oldest (0
+    when none).
+    """
 
     records: int
     seconds: float
@@ -65,11 +72,13 @@ class Lag:
 
 @dataclass(frozen=True, slots=True)
 class PartitionPosition:
-    """Where a group stands in one partition; offsets, of which `first` ≤ `position` ≤ `end` need not hold for `first`.
+    """Where a group stands in one partition; offsets, of which `first` ≤ `position` ≤ `end` need
+    not hold for `first`.
 
-    `first` is the oldest that retention has left: what lies between `position` and a later `first` expired unread. `position` is
-    the next that the group deals with, `end` the next to be given. `oldest` is when the bus took the oldest record that waits
-    for the group, in Unix seconds; None when none does.
+    `first` is the oldest that retention has left: what lies between `position` and a later `first`
+    expired unread. `position` is the next that the group deals with, `end` the next to be given.
+    `oldest` is when the bus took the oldest record that waits for the group, in Unix seconds; None
+    when none does.
     """
 
     first: int
@@ -102,10 +111,14 @@ class Publisher(Protocol):
     """Appends to one topic."""
 
     def append(self, records: Sequence[Outgoing]) -> None:
-        """Make `records` durable, in their order within a key; after a crash mid-way some keys may be there and others not."""
+        """Make `records` durable, in their order within a key; after a crash mid-way some keys
+        may be there and others not.
+        """
 
     def spread(self, record: Outgoing) -> None:
-        """Make a copy of `record` durable in every partition, whatever its key; where there is one partition, that is one."""
+        """Make a copy of `record` durable in every partition, whatever its key; where there is
+        one partition, that is one.
+        """
 
     def close(self) -> None:
         """Release what is held."""
@@ -115,7 +128,8 @@ class Subscription(Protocol):
     """One consumer of a group on one topic."""
 
     def poll(self, max_records: int, timeout: float) -> list[Record]:
-        """The next records, up to `max_records` and about 64 MiB; [] when none came within `timeout` seconds.
+        """The next records, up to `max_records` and about 64 MiB; [] when none came within
+        `timeout` seconds.
 
         A further poll goes on behind the records already handed out, committed or not.
         """
@@ -132,11 +146,16 @@ class Subscription(Protocol):
 
     @property
     def missing(self) -> int:
-        """Files of a one-way bus that did not come in time since then: nobody knows what was in them. 0 on other buses."""
+        """Files of a one-way bus that did not come in time since then: nobody knows what was in
+        them. 0 on other buses.
+        """
 
     @property
     def damaged(self) -> int:
-        """Files of a one-way bus that were set aside since then, because they cannot be read. 0 on other buses."""
+        """Files of a one-way bus that were set aside since then, because they cannot be read.
+
+        0 on other buses.
+        """
 
     def close(self) -> None:
         """Give up the group's place."""
@@ -149,7 +168,9 @@ class Bus(Protocol):
         """Open `topic` for appending."""
 
     def subscribe(self, topic: str, group: str) -> Subscription:
-        """Join `group` on `topic`; ConfigError when the place is held by another live process on an embedded bus."""
+        """Join `group` on `topic`; ConfigError when the place is held by another live process on
+        an embedded bus.
+        """
 
     def lag(self, topic: str, group: str) -> Lag:
         """What `group` has not committed, without joining it."""
@@ -158,13 +179,16 @@ class Bus(Protocol):
         """Where `group` stands in each partition, without joining it."""
 
     def check(self, topic: str) -> None:
-        """Read all that lies of `topic` on this machine; CorruptError when something is not what was written.
+        """Read all that lies of `topic` on this machine; CorruptError when something is not what
+        was written.
 
         A broker looks after its own.
         """
 
     def expire(self) -> int:
-        """Remove what retention no longer keeps, where the bus does not do so itself; returns how many records went."""
+        """Remove what retention no longer keeps, where the bus does not do so itself; returns
+        how many records went.
+        """
 
     def close(self) -> None:
         """Release what is held."""
@@ -177,7 +201,8 @@ def open_bus(
     clock: Clock,
     inventory: Inventory | None = None,
 ) -> Bus:
-    """Return the bus that `url` names: `sqlite:///FOLDER` (relative to the data folder), `kafka://HOST:PORT` or `spool:///DIR`.
+    """Return the bus that `url` names: `sqlite:///FOLDER` (relative to the data folder),
+    `kafka://HOST:PORT` or `spool:///DIR`.
 
     Topics that are files are entered in `inventory` when they are created.
     """
@@ -187,7 +212,11 @@ def open_bus(
         from ullage.bus.sqlite import SqliteBus  # noqa: PLC0415  a client is loaded only for the bus that is used
 
         return SqliteBus(
-            data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]), retention, clock, running, inventory
+            data / rest.lstrip("/") if not rest.startswith("//") else Path(rest[1:]),
+            retention,
+            clock,
+            running,
+            inventory,
         )
     if scheme == "spool":
         from ullage.bus.spool import SpoolBus  # noqa: PLC0415
@@ -199,11 +228,15 @@ def open_bus(
         from ullage.bus.kafka import KafkaBus  # noqa: PLC0415
 
         return KafkaBus(rest, data, retention, clock)
-    raise ConfigError(f"bus.url has the scheme {quoted(scheme)}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT")
+    raise ConfigError(
+        f"bus.url has the scheme {quoted(scheme)}: use sqlite:///FOLDER, spool:///FOLDER or kafka://HOST:PORT"
+    )
 
 
 def trust_of_bus(url: str, data: Path) -> Trust | None:
-    """Whom a client of that bus believes and what it shows, None where there is no TLS; ConfigError for a wrong `url`."""
+    """Whom a client of that bus believes and what it shows, None where there is no TLS;
+    ConfigError for a wrong `url`.
+    """
     scheme, _, rest = url.partition("://")
     if scheme != "kafka":
         return None

@@ -1,7 +1,8 @@
-"""The embedded bus: one SQLite file a topic, one partition, committed offsets a group, one live consumer a group.
+"""The embedded bus: one SQLite file a topic, one partition, committed offsets a group, one live
+consumer a group.
 
-A consumer that finds nothing looks again every `IDLE_SECONDS`, which costs microseconds. The group's place is an exclusive
-`flock`, which the kernel frees with the process, whatever ended it.
+A consumer that finds nothing looks again every `IDLE_SECONDS`, which costs microseconds. The
+group's place is an exclusive `flock`, which the kernel frees with the process, whatever ended it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,16 @@ import apsw
 from ullage.bus import Lag, Outgoing, PartitionPosition, Record, Retention, lag_of
 from ullage.clock import Clock
 from ullage.files.atomic_write import hold
-from ullage.files.database import SCHEMAS, PartList, check_database, damaged, empty_log, open_database, sqlite_errors, transaction
+from ullage.files.database import (
+    SCHEMAS,
+    PartList,
+    check_database,
+    damaged,
+    empty_log,
+    open_database,
+    sqlite_errors,
+    transaction,
+)
 from ullage.running_time import ClockReading, Old, RunningTime
 
 IDLE_SECONDS = 0.05
@@ -31,24 +41,27 @@ create table records (
 ) strict;
 create index records_by_time on records (timestamp);
 create table positions (name text primary key, next integer not null) strict;
-"""
+"""  # noqa: E501
 BOUNDS = """
 select (select min(offset) from records), coalesce((select seq from sqlite_sequence where name = 'records'), 0) + 1
-"""
-PAGE = "select offset, timestamp, key, headers, value from records where offset >= ? order by offset limit ?"
+"""  # noqa: E501
+PAGE = (
+    "select offset, timestamp, key, headers, value from records where offset >= ? order by offset"
+    " limit ?"
+)
 COMMIT = """
 insert into positions (name, next) values (?, ?) on conflict (name) do update set next = max(next, excluded.next)
-"""
+"""  # noqa: E501
 OLDEST = "select timestamp from records where offset >= ? order by offset limit 1"
 EVERYTHING_READ = "select coalesce(min(next), 0) from positions"
 TOO_OLD = """
 delete from records where offset < coalesce((select offset from records where not {old} order by offset limit 1), 9e18)
-"""
+"""  # noqa: E501
 TOO_MUCH = """
 delete from records where offset <= (
     select max(offset) from (select offset, sum(length(value)) over (order by offset desc) as total from records) where total > ?
 )
-"""
+"""  # noqa: E501
 
 
 class _Topic:
@@ -69,7 +82,12 @@ class _Topic:
             parsed: Any = json.loads(headers) if isinstance(headers, str) else None
         except ValueError:
             parsed = None
-        sound = isinstance(parsed, dict) and isinstance(key, str) and isinstance(value, bytes) and isinstance(timestamp, float)
+        sound = (
+            isinstance(parsed, dict)
+            and isinstance(key, str)
+            and isinstance(value, bytes)
+            and isinstance(timestamp, float)
+        )
         if not sound:
             raise damaged(self.path, f"has a damaged record (offset {offset})")
         return Record(self.name, 0, offset, timestamp, key, parsed, value)
@@ -99,7 +117,9 @@ class SqlitePublisher:
         now = self._clock.wall()
         rows = [(now, r.key, json.dumps(dict(r.headers)), r.value) for r in records]
         with sqlite_errors(self._topic.path), transaction(self._topic.database):
-            self._topic.database.executemany("insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows)
+            self._topic.database.executemany(
+                "insert into records (timestamp, key, headers, value) values (?, ?, ?, ?)", rows
+            )
 
     def spread(self, record: Outgoing) -> None:
         """See `Publisher.spread`; there is one partition."""
@@ -115,7 +135,9 @@ class SqliteSubscription:
 
     missing = damaged = 0
 
-    def __init__(self, folder: Path, topic: str, group: str, clock: Clock, inventory: PartList | None) -> None:
+    def __init__(
+        self, folder: Path, topic: str, group: str, clock: Clock, inventory: PartList | None
+    ) -> None:
         self._group, self._clock = group, clock
         self._place = hold(folder / f"{topic}.{group}.lock", f"{topic}.{group} is being consumed")
         with contextlib.ExitStack() as undo:
@@ -184,7 +206,12 @@ class SqliteBus:
         running: RunningTime,
         inventory: PartList | None = None,
     ) -> None:
-        self._folder, self._retention, self._clock, self._running = folder, retention, clock, running
+        self._folder, self._retention, self._clock, self._running = (
+            folder,
+            retention,
+            clock,
+            running,
+        )
         self._inventory = inventory
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
@@ -217,7 +244,9 @@ class SqliteBus:
             opened.database.close()
 
     def expire(self) -> int:
-        """Delete by age, then by size, oldest first; deleted pages are overwritten (`secure_delete`)."""
+        """Delete by age, then by size, oldest first; deleted pages are overwritten
+        (`secure_delete`).
+        """
         reading = self._running.read()
         return sum(self._expire(name, keep, reading) for name, keep in self._retention.items())
 
@@ -227,7 +256,11 @@ class SqliteBus:
             with sqlite_errors(topic.path):
                 with transaction(topic.database):
                     before = topic.database.total_changes()
-                    _delete_old(topic.database, reading.older(keep.seconds), reading.older(keep.seconds, witnessed=True))
+                    _delete_old(
+                        topic.database,
+                        reading.older(keep.seconds),
+                        reading.older(keep.seconds, witnessed=True),
+                    )
                     topic.database.execute(TOO_MUCH, (keep.max_bytes,))
                     gone = topic.database.total_changes() - before
                 empty_log(topic.database)
@@ -243,7 +276,9 @@ class SqliteBus:
 
 
 def _delete_old(database: apsw.Connection, old: Old, unread_old: Old) -> None:
-    """Delete the first records up to one that is to stay; what a group has yet to read must be old by more than its stamp."""
+    """Delete the first records up to one that is to stay; what a group has yet to read must be
+    old by more than its stamp.
+    """
     read = database.execute(EVERYTHING_READ).get
     of_read, of_unread = _within(old), _within(unread_old)
     condition = f"case when offset < {int(read)} then {of_read} else {of_unread} end"
@@ -252,4 +287,10 @@ def _delete_old(database: apsw.Connection, old: Old, unread_old: Old) -> None:
 
 def _within(old: Old) -> str:
     """As SQL, whether a record's time is within `old`."""
-    return " or ".join(f"timestamp >= {max(begin, -1e300)!r} and timestamp < {end!r}" for begin, end in old.ranges) or "0"
+    return (
+        " or ".join(
+            f"timestamp >= {max(begin, -1e300)!r} and timestamp < {end!r}"
+            for begin, end in old.ranges
+        )
+        or "0"
+    )

@@ -1,24 +1,28 @@
 """Seal bodies of posts to two officers and their details to the console, with a manifest.
 
-Off by default. Where a tenant turns it on, match seals the capture of a finding that is `high` or above by its own facts, at the
-only moment at which the text is there, and keeps nothing that opens it:
+Off by default. Where a tenant turns it on, match seals the capture of a finding that is `high` or
+above by its own facts, at the only moment at which the text is there, and keeps nothing that opens
+it:
 
     DATA/evidence/TENANT/FINDING.evidence   a line in clear (tenant, finding, when, to whom), then the sealed capture and manifest
     DATA/evidence/TENANT/FINDING.hold       an empty mark: this one does not expire
     DATA/keys/evidence/OFFICER.pub          the public halves of the two officers' keys
 
-The seal is HPKE (`ullage.security.sealing`) to the first officer's key within HPKE to the second's, so both private keys are
-needed. Those are files of the officers' own, each under a passphrase, and never on the host of a role. What is sealed is bound to
-its tenant and finding: it does not open under another's name. A file is written once; the same finding again changes nothing.
+The seal is HPKE (`ullage.security.sealing`) to the first officer's key within HPKE to the second's,
+so both private keys are needed. Those are files of the officers' own, each under a passphrase, and
+never on the host of a role. What is sealed is bound to its tenant and finding: it does not open
+under another's name. A file is written once; the same finding again changes nothing.
 
-`ullage evidence open --key` wants both keys, a case and a reason, and is in the audit log before anything is shown.
+`ullage evidence open --key` wants both keys, a case and a reason, and is in the audit log before
+anything is shown.
 
 The digests are plain SHA-256, because a court has no key of ours. They stand inside the seal alone.
 
-What is stored of a post is words of closed lists. A takedown needs its address, and a question of whether it is genuine may need
-its title: so match seals these, and nothing of the body, with HPKE to a key of the tenant's console (`T/console.pub`), bound to
-tenant and finding. Whoever has the private half opens them one purpose at a time, and the audit log says so first.
-"""
+What is stored of a post is words of closed lists. A takedown needs its address, and a question of
+whether it is genuine may need its title: so match seals these, and nothing of the body, with HPKE
+to a key of the tenant's console (`T/console.pub`), bound to tenant and finding. Whoever has the
+private half opens them one purpose at a time, and the audit log says so first.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -32,7 +36,12 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from ullage import __version__
@@ -67,7 +76,9 @@ class CustodyStep(_ManifestRecord):
 
 
 class Manifest(_ManifestRecord):
-    """Everything about one capture; `capture` holds its fields as crawl wrote them, title, author, URL and headers included."""
+    """Everything about one capture; `capture` holds its fields as crawl wrote them, title,
+    author, URL and headers included.
+    """
 
     version: str
     tenant: str
@@ -93,9 +104,17 @@ def canonical(fields: Mapping[str, object]) -> bytes:
 def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datetime) -> Manifest:
     """The manifest of `capture`, in which `finding` was found."""
     fields = capture.model_dump(mode="json", exclude={"body"})
-    taken = CustodyStep(at=capture.fetched_at, role="crawl", what=f"fetched from site {capture.site} and sealed to match")
+    taken = CustodyStep(
+        at=capture.fetched_at,
+        role="crawl",
+        what=f"fetched from site {capture.site} and sealed to match",
+    )
     if capture.platform == INGEST:
-        taken = CustodyStep(at=capture.fetched_at, role=INGEST, what=f"handed in as of site {capture.site} and sealed to match")
+        taken = CustodyStep(
+            at=capture.fetched_at,
+            role=INGEST,
+            what=f"handed in as of site {capture.site} and sealed to match",
+        )
     steps = [
         taken,
         CustodyStep(
@@ -103,11 +122,18 @@ def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datet
             role="match",
             what=f"opened, matched against epoch {finding.epoch}, list of {finding.customers}",
         ),
-        CustodyStep(at=sealed_at, role="match", what=f"judged {severity} and sealed to two officers"),
+        CustodyStep(
+            at=sealed_at, role="match", what=f"judged {severity} and sealed to two officers"
+        ),
     ]
-    digests = {"body": digest(capture.body), "capture": digest(canonical(fields)), "finding": digest(finding.encode())}
+    digests = {
+        "body": digest(capture.body),
+        "capture": digest(canonical(fields)),
+        "finding": digest(finding.encode()),
+    }
     return Manifest(
-        version=__version__, tenant=finding.tenant, finding=finding.id, severity=severity, capture=fields,
+        version=__version__, tenant=finding.tenant, finding=finding.id, severity=severity,
+        capture=fields,
         bytes=len(capture.body), sha256=digests, process=tuple(steps),
     )  # fmt: skip
 
@@ -119,13 +145,17 @@ def encode(made: Manifest, body: bytes) -> bytes:
 
 
 def decode(data: bytes) -> tuple[Manifest, bytes]:
-    """Manifest and body; RecordError `malformed` when it is none of ours, `digest` when a digest is not that of what is there."""
+    """Manifest and body; RecordError `malformed` when it is none of ours, `digest` when a digest
+    is not that of what is there.
+    """
     head, body = unframed(data)
     try:
         made = Manifest.model_validate_json(head)
     except ValidationError:
         raise RecordError("malformed") from None
-    if made.sha256["body"] != digest(body) or made.sha256["capture"] != digest(canonical(made.capture)):
+    if made.sha256["body"] != digest(body) or made.sha256["capture"] != digest(
+        canonical(made.capture)
+    ):
         raise RecordError("digest")
     return made, body
 
@@ -143,14 +173,17 @@ def key_id(name: str, public: X25519PublicKey) -> str:
 
 
 def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
-    """Make a pair in `folder`: NAME.pem for its owner, NAME.pub with its check value for match; nothing is overwritten.
+    """Make a pair in `folder`: NAME.pem for its owner, NAME.pub with its check value for match;
+    nothing is overwritten.
 
     ConfigError when the passphrase is shorter than 12 characters or a file is there.
     """
     if len(passphrase) < SHORTEST_PASSPHRASE:
         raise ConfigError(f"the passphrase is shorter than {SHORTEST_PASSPHRASE} characters")
     private = X25519PrivateKey.generate()
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode()))
+    pem = private.private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode())
+    )
     made = (folder / f"{name}.pem", folder / f"{name}.pub")
     public = keys.with_check_value(private.public_key().public_bytes_raw(), f"{FOLDER}/{name}.pub")
     for path, data, mode in zip(made, (pem, public), (0o600, 0o644), strict=True):
@@ -158,7 +191,8 @@ def make_officer(folder: Path, name: str, passphrase: str) -> tuple[Path, Path]:
             write_new(data, path, mode)
         except FileExistsError:
             raise ConfigError(
-                f"{path} exists: an officer's key is never overwritten, what was sealed to it would be lost"
+                f"{path} exists: an officer's key is never overwritten, what was sealed to it would"
+                " be lost"
             ) from None
     return made
 
@@ -182,18 +216,28 @@ class Pair:
 
 
 def pair_of(keys: KeyStore, officers: Sequence[str]) -> Pair:
-    """The officers' public halves; ConfigError names one that is missing, or says that they are one and the same."""
+    """The officers' public halves; ConfigError names one that is missing, or says that they are
+    one and the same.
+    """
     sealers = []
     for name in officers:
         public = X25519PublicKey.from_public_bytes(keys.read(f"{FOLDER}/{name}.pub"))
         sealers.append(Sealer(key_id(name, public), public))
-    if len(sealers) != NEEDED or sealers[0].public.public_bytes_raw() == sealers[1].public.public_bytes_raw():
-        raise ConfigError("evidence.officers has to name two officers with a key each: `ullage evidence keygen` makes one")
+    if (
+        len(sealers) != NEEDED
+        or sealers[0].public.public_bytes_raw() == sealers[1].public.public_bytes_raw()
+    ):
+        raise ConfigError(
+            "evidence.officers has to name two officers with a key each: `ullage evidence keygen`"
+            " makes one"
+        )
     return Pair(*sealers)
 
 
 def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
-    """The key in an officer's file; ConfigError when it is too open, no such key, or the passphrase is not that of it."""
+    """The key in an officer's file; ConfigError when it is too open, no such key, or the
+    passphrase is not that of it.
+    """
     try:
         data = read_trusted(path, secret=True)
     except FileNotFoundError:
@@ -201,16 +245,26 @@ def private_key(path: Path, ask: Ask) -> X25519PrivateKey:
     try:
         key = load_pem_private_key(data, ask(path.name).encode() if b"ENCRYPTED" in data else None)
     except (ValueError, TypeError):
-        raise ConfigError(f"{path} does not open: another passphrase, or no officer's key") from None
+        raise ConfigError(
+            f"{path} does not open: another passphrase, or no officer's key"
+        ) from None
     if not isinstance(key, X25519PrivateKey):
         raise ConfigError(f"{path} is no officer's key: `ullage evidence keygen` makes one")
     return key
 
 
-def open_sealed(sealed: bytes, place: str, ids: Sequence[str], keys: Sequence[X25519PrivateKey]) -> bytes:
-    """What was sealed to the keys of `ids` (first within second); RecordError unless both are among `keys`, or it is damaged."""
+def open_sealed(
+    sealed: bytes, place: str, ids: Sequence[str], keys: Sequence[X25519PrivateKey]
+) -> bytes:
+    """What was sealed to the keys of `ids` (first within second); RecordError unless both are
+    among `keys`, or it is damaged.
+    """
     by_print = {key_id("", key.public_key()): key for key in keys}
-    known = {id_: by_print[f".{id_.rpartition('.')[2]}"] for id_ in ids if f".{id_.rpartition('.')[2]}" in by_print}
+    known = {
+        id_: by_print[f".{id_.rpartition('.')[2]}"]
+        for id_ in ids
+        if f".{id_.rpartition('.')[2]}" in by_print
+    }
     opener, data = SealOpener(known), sealed
     for id_ in reversed(ids):
         data = opener.open(data, purpose=PURPOSE, topic=place, schema=SCHEMA, key_id=id_)
@@ -224,7 +278,10 @@ MAX_MEMBERS = 100
 
 
 class SealedPost(BaseModel):
-    """What is sealed of one post. `members` has the names of those members that hold a customer, by their numbers."""
+    """What is sealed of one post.
+
+    `members` has the names of those members that hold a customer, by their numbers.
+    """
 
     model_config = STRICT
 
@@ -251,7 +308,9 @@ def _place(tenant: str, finding: str) -> str:
 def seal(original: SealedPost, sealer: Sealer, tenant: str, finding: str) -> str:
     """`original` sealed, in base64."""
     plain = original.model_dump_json(exclude_defaults=True).encode()
-    sealed = sealer.seal(plain, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA)
+    sealed = sealer.seal(
+        plain, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA
+    )
     return base64.b64encode(sealed).decode("ascii")
 
 
@@ -261,7 +320,9 @@ def unseal(sealed: str, key_id: str, opener: SealOpener, tenant: str, finding: s
         raw = base64.b64decode(sealed, validate=True)
     except (binascii.Error, ValueError):
         raise RecordError("malformed") from None
-    plain = opener.open(raw, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA, key_id=key_id)
+    plain = opener.open(
+        raw, purpose=DETAILS_PURPOSE, topic=_place(tenant, finding), schema=SCHEMA, key_id=key_id
+    )
     try:
         return SealedPost.model_validate_json(plain)
     except ValidationError:

@@ -1,4 +1,7 @@
-"""The folder of sealed files: written once, listed by their line in clear, held, expired. It never opens one."""
+"""The folder of sealed files: written once, listed by their line in clear, held, expired.
+
+It never opens one.
+"""
 
 from __future__ import annotations
 
@@ -40,17 +43,22 @@ class VaultHeader(BaseModel):
     officers: tuple[str, ...]
     sealed_sha256: str = ""
     sha256: str = ""
-    """Digests of what is sealed, and of this line without itself: damage is noticed today and not when a court asks. Files of
-    before have none."""
+    """Digests of what is sealed, and of this line without itself: damage is noticed today and not
+    when a court asks. Files of before have none.
+    """
 
     def summed(self, sealed: bytes) -> VaultHeader:
         """The same with its digests."""
-        head = self.model_copy(update={"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "sha256": ""})
+        head = self.model_copy(
+            update={"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "sha256": ""}
+        )
         return head.model_copy(update={"sha256": head.digest()})
 
     def digest(self) -> str:
         """Of this line without its digest."""
-        return hashlib.sha256(self.model_copy(update={"sha256": ""}).model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(
+            self.model_copy(update={"sha256": ""}).model_dump_json().encode()
+        ).hexdigest()
 
     @property
     def place(self) -> str:
@@ -79,12 +87,17 @@ class Vault:
         return self._path(tenant, finding).is_file()
 
     def put(self, head: VaultHeader, sealed: bytes) -> None:
-        """Write a file, durably; one that is there stays as it is. OSError when the disk does not take it."""
+        """Write a file, durably; one that is there stays as it is.
+
+        OSError when the disk does not take it.
+        """
         path = self._path(head.tenant, head.finding)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_suffix(f"{DRAFT}{os.getpid()}")
         try:
-            with os.fdopen(os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as file:
+            with os.fdopen(
+                os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb"
+            ) as file:
                 write_through(file, head.summed(sealed).model_dump_json().encode() + b"\n" + sealed)
             with contextlib.suppress(FileExistsError):
                 os.link(draft, path)
@@ -100,7 +113,9 @@ class Vault:
         yield from found
 
     def looked_through(self) -> tuple[list[VaultItem], list[CorruptError]]:
-        """Those whose line in clear is what was written, the oldest first, and what is to be said of the others."""
+        """Those whose line in clear is what was written, the oldest first, and what is to be
+        said of the others.
+        """
         found, faults = list[VaultItem](), list[CorruptError]()
         for path in sorted(self.root.glob(f"*/*{SUFFIX}")):
             try:
@@ -117,11 +132,15 @@ class Vault:
         """The one of `finding`; ConfigError when there is none."""
         paths = list(self.root.glob(f"*/{finding}{SUFFIX}")) if NAME.fullmatch(finding) else []
         if not paths:
-            raise ConfigError("no evidence of that finding: `ullage evidence list` shows what there is")
+            raise ConfigError(
+                "no evidence of that finding: `ullage evidence list` shows what there is"
+            )
         return self._item(paths[0])
 
     def find_intact(self, places: Iterable[tuple[str, str]]) -> frozenset[tuple[str, str]]:
-        """Return those of `places` (tenant, finding) whose sealed file is here and is what was written."""
+        """Return those of `places` (tenant, finding) whose sealed file is here and is what was
+        written.
+        """
         return frozenset(place for place in places if self._is_intact(*place))
 
     def _is_intact(self, tenant: str, finding: str) -> bool:
@@ -140,7 +159,10 @@ class Vault:
         return sealed
 
     def check(self) -> int:
-        """Read all of them; returns how many there are. CorruptError when one is not what was written."""
+        """Read all of them; returns how many there are.
+
+        CorruptError when one is not what was written.
+        """
         return sum(bool(self.sealed(item)) for item in self.items())
 
     def hold(self, findings: Iterable[str]) -> int:
@@ -155,12 +177,17 @@ class Vault:
         return len(held)
 
     def expire(self, days: float, reading: ClockReading) -> int:
-        """Remove what is older and not held, and what a crash left unfinished; returns how many files of evidence went.
+        """Remove what is older and not held, and what a crash left unfinished; returns how many
+        files of evidence went.
 
         What is damaged stays: nobody knows how old it is.
         """
         old, unfinished = reading.older(days * DAY_SECONDS), reading.older(UNFINISHED_SECONDS)
-        gone = [item for item in self.looked_through()[0] if item.head.sealed_at in old and not item.held]
+        gone = [
+            item
+            for item in self.looked_through()[0]
+            if item.head.sealed_at in old and not item.held
+        ]
         for item in gone:
             item.path.unlink()
         for draft in self.root.glob(f"*/*{DRAFT}*"):
@@ -196,6 +223,8 @@ class Vault:
             head = VaultHeader.model_validate(read_json(line))
         except (ValueError, ValidationError):
             raise self._damaged(path) from None
-        if (head.tenant, head.finding) != (path.parent.name, path.stem) or (head.sealed_sha256 and head.sha256 != head.digest()):
+        if (head.tenant, head.finding) != (path.parent.name, path.stem) or (
+            head.sealed_sha256 and head.sha256 != head.digest()
+        ):
             raise self._damaged(path)
         return VaultItem(head, path, path.stat().st_size, path.with_suffix(HOLD).exists())

@@ -2,11 +2,13 @@
 
 Tables and JSON Lines are in `screen`, by when a person decides in `decide`.
 
-Everything that came from outside is untrusted: control and bidirectional characters are shown as escapes, so that a title cannot
-move a terminal's cursor or turn a line around. Times are stored in UTC and shown in local time with its zone.
+Everything that came from outside is untrusted: control and bidirectional characters are shown as
+escapes, so that a title cannot move a terminal's cursor or turn a line around. Times are stored in
+UTC and shown in local time with its zone.
 
-What a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection). A formula begins a cell; where Excel
-parts cells at semicolons, as in much of Europe whatever the file says, it may also stand behind one.
+What a spreadsheet would take for a formula gets a quote before it (OWASP, CSV injection). A formula
+begins a cell; where Excel parts cells at semicolons, as in much of Europe whatever the file says,
+it may also stand behind one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Show how far a command is, with the time that remains, to whoever waits at a terminal; elsewhere nothing is written."""
+"""Show how far a command is, with the time that remains, to whoever waits at a terminal;
+elsewhere nothing is written.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ BETWEEN_SECONDS = 0.2
 class ProgressBar:
     """Counts what is done of `total` bytes or things, None where that is not known.
 
-    `show` gets what is done, of how much, and a text, at most five times a second; None where nobody waits.
+    `show` gets what is done, of how much, and a text, at most five times a second; None where
+    nobody waits.
     """
 
     total: int | None = None
@@ -42,7 +45,9 @@ class ProgressBar:
 
     @contextlib.contextmanager
     def growth(self, path: Path, size: int) -> Iterator[None]:
-        """Count the bytes of a file that the block writes, while it does; `size` of them when it ends."""
+        """Count the bytes of a file that the block writes, while it does; `size` of them when it
+        ends.
+        """
         before, ended = self._done, threading.Event()
 
         def look() -> None:
@@ -89,7 +94,9 @@ class ReadProgress:
         self._begun, self._read = self._begun + 1, 0
 
     def read(self, size: int, customers: Callable[[], int] | None = None) -> None:
-        """So many bytes more were read; `customers` counts those found so far, and is asked only where that is shown."""
+        """So many bytes more were read; `customers` counts those found so far, and is asked only
+        where that is shown.
+        """
         self._read += size
         if self.progress.show is None:
             return
@@ -98,7 +105,9 @@ class ReadProgress:
 
         def text() -> str:
             file = [f"file {self._begun:,} of {count:,}"] if count > 1 else []
-            return ", ".join([*file, *([f"{counted(customers(), 'customer')} so far"] if customers else [])])
+            return ", ".join(
+                [*file, *([f"{counted(customers(), 'customer')} so far"] if customers else [])]
+            )
 
         self.progress.reach(self._before + self._read, self._whole if is_within else None, text)
 
@@ -109,8 +118,11 @@ class ReadProgress:
 
 
 @contextlib.contextmanager
-def progress_bar(total: int | None, noun: str = "", *, shown: bool | None = None) -> Iterator[ProgressBar]:
-    """Shows a bar on standard error until the block ends: of `total` things, of which `noun` is the plural, or else of bytes.
+def progress_bar(
+    total: int | None, noun: str = "", *, shown: bool | None = None
+) -> Iterator[ProgressBar]:
+    """Shows a bar on standard error until the block ends: of `total` things, of which `noun` is the
+    plural, or else of bytes.
 
     It is shown on a terminal, if `shown` does not say otherwise.
     """
@@ -120,14 +132,20 @@ def progress_bar(total: int | None, noun: str = "", *, shown: bool | None = None
     from rich import progress  # noqa: PLC0415  takes 50 ms, and a program that reads the output sees none of it
     from rich.console import Console  # noqa: PLC0415
 
-    amounts = (progress.MofNCompleteColumn(" of "), progress.TextColumn(noun)) if noun else (progress.DownloadColumn(True),)
+    amounts = (
+        (progress.MofNCompleteColumn(" of "), progress.TextColumn(noun))
+        if noun
+        else (progress.DownloadColumn(True),)
+    )
     columns = (
         progress.BarColumn(),
         *amounts,
         progress.TimeRemainingColumn(compact=True),
         progress.TextColumn("{task.description}"),
     )
-    with progress.Progress(*columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False) as bar:
+    with progress.Progress(
+        *columns, console=Console(file=sys.stderr), transient=True, redirect_stdout=False
+    ) as bar:
         task = bar.add_task("", total=total)
 
         def show(done: int, total: int | None, text: str) -> None:
@@ -138,7 +156,9 @@ def progress_bar(total: int | None, noun: str = "", *, shown: bool | None = None
 
 
 @contextlib.contextmanager
-def read_progress(sizes: Sequence[int | None], *, shown: bool | None = None) -> Iterator[ReadProgress]:
+def read_progress(
+    sizes: Sequence[int | None], *, shown: bool | None = None
+) -> Iterator[ReadProgress]:
     """Shows how files of these sizes are read, as `progress_bar` does."""
     with progress_bar(None, shown=shown) as progress:
         yield ReadProgress(sizes, progress)

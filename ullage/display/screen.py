@@ -1,4 +1,6 @@
-"""What is printed on a terminal: lists as tables for people or as JSON Lines for programs, and cells of untrusted text."""
+"""What is printed on a terminal: lists as tables for people or as JSON Lines for programs, and
+cells of untrusted text.
+"""
 
 from __future__ import annotations
 
@@ -27,20 +29,31 @@ def console() -> Console:
 
 
 def table(*columns: str, right: Collection[str] = (), whole: Collection[str] = ()) -> Table:
-    """A table with these columns, which fold where they must; numbers stand `right`, what is `whole` never folds."""
+    """A table with these columns, which fold where they must; numbers stand `right`, what is
+    `whole` never folds.
+    """
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", no_wrap=name in whole, overflow="fold")
+        made.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name in whole,
+            overflow="fold",
+        )
     return made
 
 
 def cell(text: str, style: str = "") -> Text:
-    """Text that came from outside, as a cell: no mark-up, and no character that moves the cursor."""
+    """Text that came from outside, as a cell: no mark-up, and no character that moves the
+    cursor.
+    """
     return Text(safe(text), style)
 
 
 def print_marked(lines: Iterable[str], styles: Mapping[str, str]) -> None:
-    """Lines that begin with a word of `styles`: on a terminal what follows folds beside the word, elsewhere a line stays one."""
+    """Lines that begin with a word of `styles`: on a terminal what follows folds beside the
+    word, elsewhere a line stays one.
+    """
     on = console()
     if not on.is_terminal:
         for line in lines:
@@ -54,7 +67,9 @@ def print_marked(lines: Iterable[str], styles: Mapping[str, str]) -> None:
 
 
 def next_line(step: NextStep, decide: tuple[str, str] = ("", "")) -> Text:
-    """What to do next, the first line of a verdict; and by when a person decides, in English and Chinese, where one has to."""
+    """What to do next, the first line of a verdict; and by when a person decides, in English and
+    Chinese, where one has to.
+    """
     by = ("\n", (decide[0], "bold"), f"\n{decide[1]}") if decide[0] else ()
     return Text.assemble(("Next: ", "bold"), (step.text, "bold"), f"\n{step.text_zh}", *by)
 
@@ -72,7 +87,9 @@ def print_list(
     table: Callable[[Sequence[T]], RenderableType],
     none: str,
 ) -> None:
-    """Print a list: an object a line, or a table, and for people the words `none` where there is nothing."""
+    """Print a list: an object a line, or a table, and for people the words `none` where there is
+    nothing.
+    """
     if as_json:
         for one in found:
             print_row(row(one))

@@ -1,4 +1,5 @@
-"""Files of the data folder: written whole or not at all, locked, trusted only if nobody else could have written them.
+"""Files of the data folder: written whole or not at all, locked, trusted only if nobody else could
+have written them.
 
     atomic_write   a file that is there whole or not at all
     lock           one process at a time

@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, by default for their owner alone.
 
-`hold` is for a place that somebody has for as long as he lives, `turn` for a moment's work that others wait for.
+`hold` is for a place that somebody has for as long as he lives, `turn` for a moment's work that
+others wait for.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ def hold(path: Path, what: str) -> int:
 
 @contextlib.contextmanager
 def turn(path: Path) -> Iterator[None]:
-    """Wait for the lock on `path`, a folder that is there or a file that is made, and hold it meanwhile."""
+    """Wait for the lock on `path`, a folder that is there or a file that is made, and hold it
+    meanwhile.
+    """
     flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT
     handle = os.open(path, flags | os.O_CLOEXEC, 0o600)
     try:
@@ -58,21 +61,28 @@ OF_A_DISK = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 @contextlib.contextmanager
 def disk_errors(what: str = "", only: Collection[int] = ()) -> Iterator[None]:
-    """A full or failing disk may get well: try again later. `what` is by default the error's file; `only` are errnos, () all."""
+    """A full or failing disk may get well: try again later.
+
+    `what` is by default the error's file; `only` are errnos, () all.
+    """
     try:
         yield
     except OSError as error:
         if only and error.errno not in only:
             raise
         named = what or error.filename or "the disk"
-        raise UnavailableError(f"{named} cannot be read or written ({error.strerror or type(error).__name__})") from error
+        raise UnavailableError(
+            f"{named} cannot be read or written ({error.strerror or type(error).__name__})"
+        ) from error
 
 
 def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = True) -> None:
-    """Put `content` in the place of `file`, durably; a reader sees what was there before or all of it.
+    """Put `content` in the place of `file`, durably; a reader sees what was there before or all of
+    it.
 
-    With `lasts` off what was there before may be there again after a loss of power. OSError, which names `file`, when it cannot
-    be written; what was there then stands as it was. A device or a pipe is written into, and no file takes its place.
+    With `lasts` off what was there before may be there again after a loss of power. OSError, which
+    names `file`, when it cannot be written; what was there then stands as it was. A device or a
+    pipe is written into, and no file takes its place.
     """
     if file.exists() and not file.is_file() and not file.is_dir():
         file.write_bytes(content)
@@ -94,7 +104,9 @@ def write_whole(content: bytes, file: Path, mode: int = 0o600, *, lasts: bool = 
 
 
 def write_new(content: bytes, file: Path, mode: int = 0o600) -> None:
-    """Make `file` with that mode, whatever the umask, durably; FileExistsError when it is there, which then stands as it was."""
+    """Make `file` with that mode, whatever the umask, durably; FileExistsError when it is there,
+    which then stands as it was.
+    """
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as fresh:
         os.fchmod(fresh.fileno(), mode)
         write_through(fresh, content)
@@ -109,7 +121,9 @@ def write_through(file: BinaryIO, content: bytes) -> None:
 
 
 def put_in_place(draft: Path, file: Path) -> None:
-    """Have `draft`, which is synced, stand in the place of `file`, and stand there after a loss of power too."""
+    """Have `draft`, which is synced, stand in the place of `file`, and stand there after a loss
+    of power too.
+    """
     draft.replace(file)
     sync_folder(file.parent)
 

@@ -10,7 +10,9 @@ import errno
 import os
 import resource
 
-OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
+OUT_OF_RESOURCES = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
+)
 """Errors that pass when other files, connections or processes end."""
 RESERVED = 16
 PAUSE_SECONDS = 0.05

@@ -17,7 +17,9 @@ def count_free_mib(folder: Path) -> int:
 
 
 def find_shortage(folder: Path, least_mib: int = FULL_MIB) -> str:
-    """Return what is short on the file system of `folder`, "" if it has `least_mib` and an inode left."""
+    """Return what is short on the file system of `folder`, "" if it has `least_mib` and an inode
+    left.
+    """
     room, free = os.statvfs(folder), count_free_mib(folder)
     if free < least_mib:
         return f"{free} MiB free at {folder}, and services need {least_mib}"

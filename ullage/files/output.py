@@ -1,7 +1,9 @@
-"""Standard output and standard error that no longer end a service when nobody takes what is written to them.
+"""Standard output and standard error that no longer end a service when nobody takes what is written
+to them.
 
-The disk below a log fills up, a pipe closes, a terminal hangs up, a reader stops reading: none of that is a reason to stop
-looking for leaks. A service goes on, and counts the lines that are lost (`ullage_output_lost_lines_total`).
+The disk below a log fills up, a pipe closes, a terminal hangs up, a reader stops reading: none of
+that is a reason to stop looking for leaks. A service goes on, and counts the lines that are lost
+(`ullage_output_lost_lines_total`).
 """
 
 from __future__ import annotations
@@ -18,13 +20,17 @@ from typing import Any
 PIECE_BYTES = select.PIPE_BUF
 """So much a pipe takes at once without blocking, where `poll` says that it takes anything."""
 WAIT_MILLISECONDS = 1000
-"""How long a reader that is slow is waited for; one that kept us waiting is not waited for again before it has read."""
+"""How long a reader that is slow is waited for; one that kept us waiting is not waited for again
+before it has read.
+"""
 STANDARD = range(3)
 """Descriptors of standard input, output and error."""
 
 
 class Output(io.TextIOBase):
-    """Writes to an open descriptor, unbuffered; the lines that cannot be written are lost and counted in `lost`."""
+    """Writes to an open descriptor, unbuffered; the lines that cannot be written are lost and
+    counted in `lost`.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -76,7 +82,9 @@ class Output(io.TextIOBase):
 
 
 def lossy(stream: Any, descriptor: int) -> Any:
-    """`stream` as an `Output`; as it is where it has no descriptor, as in a test, or is one already. None is `descriptor`."""
+    """`stream` as an `Output`; as it is where it has no descriptor, as in a test, or is one
+    already. None is `descriptor`.
+    """
     if isinstance(stream, Output):
         return stream
     try:
@@ -86,9 +94,12 @@ def lossy(stream: Any, descriptor: int) -> Any:
 
 
 def guard_errors() -> None:
-    """For the whole process: no message is worth ending it for. Descriptors 0 to 2 that are closed lead nowhere instead.
+    """For the whole process: no message is worth ending it for.
 
-    A file that is opened later would otherwise get such a number, and what a library prints would be written into it.
+    Descriptors 0 to 2 that are closed lead nowhere instead.
+
+    A file that is opened later would otherwise get such a number, and what a library prints would
+    be written into it.
     """
     for descriptor in STANDARD:
         try:
@@ -100,7 +111,10 @@ def guard_errors() -> None:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Meanwhile neither standard output nor standard error ends the process. Only for services: they print no results."""
+    """Meanwhile neither standard output nor standard error ends the process.
+
+    Only for services: they print no results.
+    """
     former = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = lossy(sys.stdout, 1), lossy(sys.stderr, 2)
     try:

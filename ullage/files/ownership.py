@@ -1,9 +1,11 @@
-"""Reading what a process goes by: configuration, rules and keys, from files that nobody else could have written.
+"""Reading what a process goes by: configuration, rules and keys, from files that nobody else could
+have written.
 
-A file counts only if it is a regular one, no symbolic link, owned by root or by the user who reads it, and if neither it nor a
-folder on the way to it can be written by anybody else; of a secret, nobody else may read it either. What is looked at is the
-opened descriptor (`fstat`), never a path, which may lead elsewhere a moment later (CWE-367). A folder may be a symbolic link:
-who could have made it is known from the folder that it lies in.
+A file counts only if it is a regular one, no symbolic link, owned by root or by the user who reads
+it, and if neither it nor a folder on the way to it can be written by anybody else; of a secret,
+nobody else may read it either. What is looked at is the opened descriptor (`fstat`), never a path,
+which may lead elsewhere a moment later (CWE-367). A folder may be a symbolic link: who could have
+made it is known from the folder that it lies in.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ _LINK = (errno.ELOOP, errno.EMLINK)
 def read_trusted(path: Path, root: Path | None = None, *, secret: bool = False) -> bytes:
     """The bytes of `path`, at most 1 MiB; see the module.
 
-    `root` is the folder from which on folders are looked at, by default that of the file. FileNotFoundError where the file or a
-    folder is missing; ConfigError names what is wrong with which of them, and the cure.
+    `root` is the folder from which on folders are looked at, by default that of the file.
+    FileNotFoundError where the file or a folder is missing; ConfigError names what is wrong with
+    which of them, and the cure.
     """
     root = root or path.parent
     with contextlib.ExitStack() as stack:
@@ -38,7 +41,10 @@ def read_trusted(path: Path, root: Path | None = None, *, secret: bool = False) 
 
 
 def check_folder(path: Path) -> None:
-    """ConfigError where somebody else may put files into this folder. FileNotFoundError where there is none."""
+    """ConfigError where somebody else may put files into this folder.
+
+    FileNotFoundError where there is none.
+    """
     with _opened(path, path, None):
         pass
 
@@ -62,15 +68,20 @@ def _opened(name: Path, shown: Path, within: int | None) -> Iterator[int]:
 def _content(path: Path, folder: int, *, secret: bool) -> bytes:
     """What is in a file of an opened folder."""
     try:  # without O_NONBLOCK a pipe that lies there would be waited for
-        handle = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        handle = os.open(
+            path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
+        )
     except FileNotFoundError:
         raise
     except OSError as error:
         if error.errno in _LINK:
-            raise ConfigError(f"{path} is a symbolic link, which is not followed: put a copy of the file there") from None
+            raise ConfigError(
+                f"{path} is a symbolic link, which is not followed: put a copy of the file there"
+            ) from None
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from None
     status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):  # before `fdopen`, which refuses a folder under the number of its descriptor
+    # before `fdopen`, which refuses a folder under the number of its descriptor
+    if not stat.S_ISREG(status.st_mode):
         os.close(handle)
         raise ConfigError(f"{path} is no file: move it away")
     with os.fdopen(handle, "rb") as file:
@@ -86,6 +97,11 @@ def _check(status: os.stat_result, path: Path) -> None:
     """ConfigError unless root or this user owns it and nobody else may write it."""
     if status.st_uid not in (0, os.geteuid()):
         owner = f"uid {status.st_uid}, neither root nor this user"
-        raise ConfigError(f"{path} belongs to {owner} (uid {os.geteuid()}): look at it, then `chown` it")
+        raise ConfigError(
+            f"{path} belongs to {owner} (uid {os.geteuid()}): look at it, then `chown` it"
+        )
     if (mode := stat.S_IMODE(status.st_mode)) & WRITABLE:
-        raise ConfigError(f"{path} has mode {mode:04o}, so others may write it: look at it, then `chmod go-w {path}`")
+        raise ConfigError(
+            f"{path} has mode {mode:04o}, so others may write it: look at it, then `chmod go-w"
+            f" {path}`"
+        )

@@ -1,7 +1,9 @@
-"""Files of rules: of each kind the one that this version comes with, or the house's own in `DATA/rules`.
+"""Files of rules: of each kind the one that this version comes with, or the house's own in
+`DATA/rules`.
 
-A kind is declared beside the model of its rules. Everything that goes by rules asks here which are in force, and a process that
-lives long asks again before each piece of work: no rule needs a restart. An error says file and place.
+A kind is declared beside the model of its rules. Everything that goes by rules asks here which are
+in force, and a process that lives long asks again before each piece of work: no rule needs a
+restart. An error says file and place.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def toml(model: type[M]) -> Callable[[str, str], M]:
-    """Reads a TOML text, of a file of that name, into `model`; ConfigError says what is wrong in it, and where."""
+    """Reads a TOML text, of a file of that name, into `model`; ConfigError says what is wrong in
+    it, and where.
+    """
 
     def read(text: str, name: str) -> M:
         try:
@@ -56,19 +60,26 @@ def shipped_text(package: str, file: str) -> str:
 
 
 def shipped(model: type[M], package: str, file: str) -> M:
-    """What `file` in `package` holds: data that comes with this version and that no house has its own of."""
+    """What `file` in `package` holds: data that comes with this version and that no house has
+    its own of.
+    """
     return toml(model)(shipped_text(package, file), file)
 
 
 def text_of(path: Path, data: Path | None = None) -> str:
-    """The text of a file of rules, one that is in force where it lies in the folder `data`; ConfigError when it cannot be read.
+    """The text of a file of rules, one that is in force where it lies in the folder `data`;
+    ConfigError when it cannot be read.
 
     What is in force must be nobody else's to write (`ullage.files.ownership`).
     """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigError(f"{path} is larger than rules are")
-        return path.read_text(encoding="utf-8-sig") if data is None else read_trusted(path, data).decode("utf-8-sig")
+        return (
+            path.read_text(encoding="utf-8-sig")
+            if data is None
+            else read_trusted(path, data).decode("utf-8-sig")
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({type(error).__name__})") from None
 
@@ -83,7 +94,9 @@ class RuleSource(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class RuleKind(Generic[R]):
-    """A kind of rules: what people call it, where this version's file lies, and what reads one (text, name of the file)."""
+    """A kind of rules: what people call it, where this version's file lies, and what reads one
+    (text, name of the file).
+    """
 
     name: str
     package: str
@@ -105,7 +118,9 @@ class RuleKind(Generic[R]):
         return RuleSource(text, self.read(text, str(path)))
 
     def in_force(self, data: Path) -> RuleSource[R]:
-        """The house's own where there are any; ConfigError when they are wrong, or not for this user to read."""
+        """The house's own where there are any; ConfigError when they are wrong, or not for this
+        user to read.
+        """
         return self.shipped() if self.stamp(data) is None else self.kept(self.own(data), data)
 
     def stamp(self, data: Path) -> tuple[int, ...] | None:
@@ -121,7 +136,8 @@ class RuleKind(Generic[R]):
     def put(self, data: Path, text: str) -> Path:
         """Put what was read from `text` into force, whole or not at all; returns where it lies.
 
-        Rules are no secret: roles that run as other users than whoever puts them there have to read them.
+        Rules are no secret: roles that run as other users than whoever puts them there have to read
+        them.
         """
         own = self.own(data)
         if not own.parent.is_dir():
@@ -133,9 +149,11 @@ class RuleKind(Generic[R]):
 
 @dataclass(slots=True)
 class Live(Generic[R]):
-    """The rules of a kind that are in force, at each call: the house's file is read again when it has changed.
+    """The rules of a kind that are in force, at each call: the house's file is read again when it
+    has changed.
 
-    ConfigError when it is wrong at the first; later the rules before stay in force, and the log says so once.
+    ConfigError when it is wrong at the first; later the rules before stay in force, and the log
+    says so once.
     """
 
     kind: RuleKind[R]
@@ -154,6 +172,8 @@ class Live(Generic[R]):
                     raise
                 log.get("rules").error("rules_not_reloaded", error=str(error), kind=self.kind.name)
             else:
-                log.get("rules").info("rules_in_force", version=self._kept.rules.version, kind=self.kind.name)
+                log.get("rules").info(
+                    "rules_in_force", version=self._kept.rules.version, kind=self.kind.name
+                )
             self._stamp = stamp
         return self._kept.rules

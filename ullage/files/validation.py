@@ -1,10 +1,12 @@
 """Parse JSON and TOML, and list every fault without repeating a value.
 
-A message never holds what the file says, beyond the names of its knobs: it may be what nobody else should read. A word of the
-file that is repeated goes through `shown` or `quoted`: a value that was pasted into the wrong place is not repeated.
+A message never holds what the file says, beyond the names of its knobs: it may be what nobody else
+should read. A word of the file that is repeated goes through `shown` or `quoted`: a value that was
+pasted into the wrong place is not repeated.
 
-The standard library's parsers end with RecursionError where a text nests too deeply, and that of TOML with a ValueError which is
-none of its own kind for a number of more digits than Python converts.
+The standard library's parsers end with RecursionError where a text nests too deeply, and that of
+TOML with a ValueError which is none of its own kind for a number of more digits than Python
+converts.
 """
 
 from __future__ import annotations
@@ -26,11 +28,16 @@ MOST_DIGITS = 6
 """No identifier that this product looks for has so few."""
 LONGEST = 64
 """Characters of a name; what is longer may be a key or a text."""
-LIBRARY = re.compile(r"(?P<what>[^('\"]*)(?P<words>.*?)(?P<place> \(at (?:line \d+, column \d+|end of document)\))?", re.DOTALL)
+LIBRARY = re.compile(
+    r"(?P<what>[^('\"]*)(?P<words>.*?)(?P<place> \(at (?:line \d+, column \d+|end of document)\))?",
+    re.DOTALL,
+)
 
 
 def faults_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
-    """Each fault as `knob: what is wrong`, in the order of the model; of a knob that is not known, the one that was meant."""
+    """Each fault as `knob: what is wrong`, in the order of the model; of a knob that is not
+    known, the one that was meant.
+    """
     found = dict[str, None]()
     for fault in error.errors(include_url=False, include_context=True):
         place = [str(part) for part in fault["loc"]]
@@ -39,13 +46,16 @@ def faults_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
         if fault["type"] == "extra_forbidden":
             said = _unknown(place, model)
         elif fault["type"] in {"literal_error", "enum"} and isinstance(fault["input"], str):
-            said += meant(fault["input"], QUOTED.findall(str(fault.get("ctx", {}).get("expected", ""))))
+            said += meant(
+                fault["input"], QUOTED.findall(str(fault.get("ctx", {}).get("expected", "")))
+            )
         found[": ".join(filter(None, (at, said)))] = None
     return list(found)
 
 
 def shown(word: str) -> str:
-    """`word` of a file as a message may repeat it; how long it is where it may be a value, a key or a text.
+    """`word` of a file as a message may repeat it; how long it is where it may be a value, a key or
+    a text.
 
     >>> shown("colour"), shown("15400000001")
     ('colour', '(11 characters)')
@@ -59,13 +69,20 @@ def quoted(word: str) -> str:
 
 
 def cleared(said: str) -> str:
-    """What a library says of a text, such as `Cannot declare ('a',) twice (at line 1, column 4)`; the text's words as `shown`."""
+    """What a library says of a text, such as `Cannot declare ('a',) twice (at line 1, column
+    4)`; the text's words as `shown`.
+    """
     parts = LIBRARY.fullmatch(said)
     return f"{parts['what']}{shown(parts['words'])}{parts['place'] or ''}" if parts else shown(said)
 
 
 def _is_plain(word: str) -> bool:
-    return len(word) <= LONGEST and sum(map(str.isdigit, word)) <= MOST_DIGITS and "@" not in word and word.isprintable()
+    return (
+        len(word) <= LONGEST
+        and sum(map(str.isdigit, word)) <= MOST_DIGITS
+        and "@" not in word
+        and word.isprintable()
+    )
 
 
 def meant(word: str, known: Iterable[str]) -> str:
@@ -75,7 +92,9 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 
 def _unknown(place: Sequence[str], model: type[BaseModel]) -> str:
-    """What is said of a knob that does not exist: one that is spelt nearly so there, or so elsewhere."""
+    """What is said of a knob that does not exist: one that is spelt nearly so there, or so
+    elsewhere.
+    """
     *outer, name = place
     table = _at(model, outer)
     if not_here := getattr(table, "not_here", {}).get(name):
@@ -83,7 +102,11 @@ def _unknown(place: Sequence[str], model: type[BaseModel]) -> str:
     if table and (said := meant(name, table.model_fields)):
         return said.removeprefix(": ")
     elsewhere = [path for path in _paths(model, ()) if path[-1] == name]
-    return f"is not a setting here: did you mean {'.'.join(elsewhere[0])}?" if elsewhere else "unknown setting"
+    return (
+        f"is not a setting here: did you mean {'.'.join(elsewhere[0])}?"
+        if elsewhere
+        else "unknown setting"
+    )
 
 
 def _at(model: type[BaseModel], place: Sequence[str]) -> type[BaseModel] | None:
@@ -129,7 +152,8 @@ def read_json(text: str | bytes) -> Any:
 
 
 def read_toml(text: str) -> dict[str, Any]:
-    """What `text` says; `tomllib.TOMLDecodeError` where it is no TOML, nests too deeply or has too long a number.
+    """What `text` says; `tomllib.TOMLDecodeError` where it is no TOML, nests too deeply or has too
+    long a number.
 
     A byte order mark at its beginning, as some editors write it, says nothing.
     """
@@ -144,7 +168,9 @@ def read_toml(text: str) -> dict[str, Any]:
 
 
 def claimed_version(content: bytes) -> int | None:
-    """Return the `version` that JSON claims before anything of it is believed; None where it claims none."""
+    """Return the `version` that JSON claims before anything of it is believed; None where it
+    claims none.
+    """
     try:
         claimed = json.loads(content)
     except (ValueError, RecursionError):

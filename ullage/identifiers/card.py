@@ -1,12 +1,13 @@
 """Payment card numbers (PAN), 13 to 19 digits.
 
-Luhn (ISO/IEC 7812-1 annex B) and the issuer's range: 62 and 81 UnionPay 14–19, 4 Visa 13/16/18/19, 51–55 and 2221–2720
-Mastercard 16, 34 and 37 Amex 15, 3528–3589 JCB 16–19, 6011, 644–649 and 65 Discover 16–19, 300–305, 36, 38 and 39 Diners 14,
-16 and 19, 5018, 5020, 5038, 56–58, 6304 and 67 Maestro 13–19 (braintree/credit-card-type 2026-06, facts; of Maestro those ranges
-that issuers use). Grouped in fours, a rest of up to 3 by itself or with the last four, 4-6-5, 4-6-4, or (by a space or dash
-alone, since decimals look so) 4 or 6 and the rest. One random number in ten passes Luhn; cards that fail it do exist, so
-`normalise` takes them for the customer list, and `check` tells. Card tags never sit beside a BIN or last four digits (PCI DSS
-3.5.1).
+Luhn (ISO/IEC 7812-1 annex B) and the issuer's range: 62 and 81 UnionPay 14–19, 4 Visa 13/16/18/19,
+51–55 and 2221–2720 Mastercard 16, 34 and 37 Amex 15, 3528–3589 JCB 16–19, 6011, 644–649 and 65
+Discover 16–19, 300–305, 36, 38 and 39 Diners 14, 16 and 19, 5018, 5020, 5038, 56–58, 6304 and 67
+Maestro 13–19 (braintree/credit-card-type 2026-06, facts; of Maestro those ranges that issuers use).
+Grouped in fours, a rest of up to 3 by itself or with the last four, 4-6-5, 4-6-4, or (by a space or
+dash alone, since decimals look so) 4 or 6 and the rest. One random number in ten passes Luhn; cards
+that fail it do exist, so `normalise` takes them for the customer list, and `check` tells. Card tags
+never sit beside a BIN or last four digits (PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ GROUPS = (
 """How a number is grouped; in two groups by a space or dash alone."""
 FIRST = r"(?:[3-6]\d{3}|81\d{2}|2[2-7]\d{2})"
 GROUPED = (
-    r"(?:([ .\-])\d{4}\1\d{4}\1(?:\d{4}(?:\1?\d{1,3})?|\d{1,3})|([ .\-])\d{6}\2\d{4,5}|[ \-]\d{9,15}|\d{2}[ \-]\d{7,13})"
+    r"(?:([ .\-])\d{4}\1\d{4}\1(?:\d{4}(?:\1?\d{1,3})?|\d{1,3})|([ .\-])\d{6}\2\d{4,5}|["
+    r" \-]\d{9,15}|\d{2}[ \-]\d{7,13})"
     r"(?![ \-]\d{1,4}(?!\d))"  # a further short group: a longer number, not a card
 )
 PATTERN = compile_later(
-    rf"(?<![0-9A-Za-z])(?:{FIRST}\d{{9,15}}|(?<!\D\d{{4}}[ \-])(?<!\A\d{{4}}[ \-]){FIRST}{GROUPED})(?![0-9A-Za-z])"
+    rf"(?<![0-9A-Za-z])(?:{FIRST}\d{{9,15}}|(?<!\D\d{{4}}[ \-])(?<!\A\d{{4}}["
+    rf" \-]){FIRST}{GROUPED})(?![0-9A-Za-z])"
 )
 SCHEMES = {
     "unionpay": (r"62\d\d|81\d\d", range(14, 20)),
@@ -43,38 +46,52 @@ SCHEMES = {
     "maestro": (r"5018|5020|5038|5[678]\d\d|6304|67\d\d", LENGTHS),
     "discover": (r"6011|64[4-9]\d|65\d\d", range(16, 20)),
 }
-"""The first four digits of each scheme's numbers, no two schemes' the same, and how long these are."""
+"""The first four digits of each scheme's numbers, no two schemes' the same, and how long these
+are.
+"""
 ISSUER = compile_later("|".join(f"(?P<{name}>{first})" for name, (first, _) in SCHEMES.items()))
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
-SINGLE_VALUES, DOUBLED_VALUES = (bytes.maketrans(b"0123456789", bytes(values)) for values in (range(10), DOUBLED))
+SINGLE_VALUES, DOUBLED_VALUES = (
+    bytes.maketrans(b"0123456789", bytes(values)) for values in (range(10), DOUBLED)
+)
 """What each digit adds to a Luhn sum."""
 HEADERS = tuple(
     (
-        "卡号 银行卡 银行卡号 储蓄卡 信用卡 账号 card cardno card_no card_number pan bankcard bank_card bankcardno "
-        "bank_card_no card_num cardnum cardnumber account_no acct_no acctno 银行账号 借记卡号 储蓄卡号 信用卡号"
+        "卡号 银行卡 银行卡号 储蓄卡 信用卡 账号 card cardno card_no card_number pan bankcard"
+        " bank_card bankcardno "
+        "bank_card_no card_num cardnum cardnumber account_no acct_no acctno 银行账号 借记卡号"
+        " 储蓄卡号 信用卡号"
     ).split()
 )
 
 GLUED = tuple(
     (
-        "yhk yinhangka kahao kh bank icbc ccb abc boc bocom comm psbc cmb cmbc citic ceb spdb cib pab pingan gdb cgb hxb czb "
-        "bosc bob unionpay visa mastercard amex jcb"
+        "yhk yinhangka kahao kh bank icbc ccb abc boc bocom comm psbc cmb cmbc citic ceb spdb cib"
+        " pab pingan gdb cgb hxb czb bosc bob unionpay visa mastercard amex jcb"
     ).split()
 )
-"""Words that stand glued to a number, beside its headers: banks by their abbreviations, and schemes."""
+"""Words that stand glued to a number, beside its headers: banks by their abbreviations, and
+schemes.
+"""
 
 
 def issuer(number: str) -> str:
     """The scheme whose range and length fit, or ""."""
     match = ISSUER.match(number)
     scheme = str(match.lastgroup) if match else ""
-    return scheme if scheme and number.isascii() and number.isdigit() and len(number) in SCHEMES[scheme][1] else ""
+    return (
+        scheme
+        if scheme and number.isascii() and number.isdigit() and len(number) in SCHEMES[scheme][1]
+        else ""
+    )
 
 
 def luhn(number: str) -> bool:
     """Whether the Luhn sum of a digit string is a multiple of ten."""
     written = number.encode("ascii")[::-1]
-    return (sum(written[::2].translate(SINGLE_VALUES)) + sum(written[1::2].translate(DOUBLED_VALUES))) % 10 == 0
+    return (
+        sum(written[::2].translate(SINGLE_VALUES)) + sum(written[1::2].translate(DOUBLED_VALUES))
+    ) % 10 == 0
 
 
 def normalise(text: str) -> str:
@@ -118,5 +135,11 @@ KIND = Kind(
         ("13800138000 6200000000000005", "6200000000000005"),
         ("6200 0000 0000 0005 13800138000", "6200000000000005"),
     ),
-    near_misses=("6200000000000006", "62000000000000051234567", "9999000000000005", "x6200000000000005", "4111.11111111111"),
+    near_misses=(
+        "6200000000000006",
+        "62000000000000051234567",
+        "9999000000000005",
+        "x6200000000000005",
+        "4111.11111111111",
+    ),
 )

@@ -1,11 +1,13 @@
 """Mail addresses.
 
-The whole address is lower-cased (the local part too: no large provider tells them apart), and a domain in other scripts becomes
-its ASCII form (RFC 3492, `例子.中国` is `xn--fsqu00a.xn--fiqs8s`). `[at]`, `(at)`, `[dot]` and `(dot)` are read as the signs they
-stand for. A plus-tag is kept: who enrols `a+x@example.com` is found by it, and `strip_plus` gives the address without.
+The whole address is lower-cased (the local part too: no large provider tells them apart), and a
+domain in other scripts becomes its ASCII form (RFC 3492, `例子.中国` is `xn--fsqu00a.xn--fiqs8s`).
+`[at]`, `(at)`, `[dot]` and `(dot)` are read as the signs they stand for. A plus-tag is kept: who
+enrols `a+x@example.com` is found by it, and `strip_plus` gives the address without.
 
-Two hyphens end a field, so they end a local part too: `李某----a@example.com`. A domain ends with its last label that is all
-letters. A domain in Chinese needs a top-level domain that is in use, since prose goes on behind an address.
+Two hyphens end a field, so they end a local part too: `李某----a@example.com`. A domain ends with
+its last label that is all letters. A domain in Chinese needs a top-level domain that is in use,
+since prose goes on behind an address.
 """
 
 from __future__ import annotations
@@ -29,20 +31,26 @@ START = rf"(?:(?<![A-Za-z0-9{_SIGN}])|(?<=--))(?:(?!--)[{_SIGN}])*+"
 LOCAL = rf"[A-Za-z0-9](?:(?!--)[A-Za-z0-9{_SIGN}]){{0,63}}(?<!\.)"
 LABEL = r"[A-Za-z0-9]++(?:-[A-Za-z0-9]++)*+"
 END = r"(?![A-Za-z0-9]|-[A-Za-z0-9])"
-PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}(?!xn--)[A-Za-z]{{{SHORTEST_TOP},{LONGEST_TOP}}}{END}"
+PLAIN = rf"{LOCAL}{AT}{LABEL}(?:{DOT}{LABEL})*{DOT}(?!xn--)[A-Za-z]{{{SHORTEST_TOP},{LONGEST_TOP}}}{END}"  # noqa: E501
 """An address in ASCII."""
 TOP_LEVEL = (
-    "中国 中國 香港 台湾 台灣 澳门 澳門 新加坡 公司 网络 網絡 网址 网店 网站 中文网 政务 公益 机构 组织机构 集团 企业 商城 商店 "
-    "商标 测试 測試 信息 在线 手机 移动 游戏 娱乐 时尚 世界 健康 慈善 购物 餐厅 食品 书籍 招聘 珠宝 我爱你 佛山 广东 大众汽车 "
+    "中国 中國 香港 台湾 台灣 澳门 澳門 新加坡 公司 网络 網絡 网址 网店 网站 中文网 政务 公益 机构"
+    " 组织机构 集团 企业 商城 商店 "
+    "商标 测试 測試 信息 在线 手机 移动 游戏 娱乐 时尚 世界 健康 慈善 购物 餐厅 食品 书籍 招聘 珠宝"
+    " 我爱你 佛山 广东 大众汽车 "
     "嘉里 八卦 москва рф рус сайт онлайн орг укр бг қаз 한국 닷컴 みんな"
 )
 """Top-level domains in other scripts that the root zone holds (IANA, facts)."""
 OTHER = r"\u00c0-\u024f\u0400-\u04ff\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3"
 WIDE = rf"[A-Za-z0-9\-{OTHER}]{{1,63}}"
-NOT_ASCII = rf"(?:xn--[A-Za-z0-9\-]{{1,59}}|[A-Za-z0-9\-]{{0,31}}[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,31}})"
+NOT_ASCII = (
+    rf"(?:xn--[A-Za-z0-9\-]{{1,59}}|[A-Za-z0-9\-]{{0,31}}[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,31}})"
+)
 TOP = rf"(?:{'|'.join(TOP_LEVEL.split())}|xn--[A-Za-z0-9\-]{{2,59}}(?!\.?[A-Za-z0-9\-]))"
-MAY_BE_FOREIGN = rf"(?=[A-Za-z0-9.\-]*+(?:(?<=\.)[{OTHER}]|[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,62}}+\.)|[A-Za-z0-9.\-]*?xn--)"
-"""What every such domain has: its first letter of another script stands behind a dot, or in a label with a dot behind it."""
+MAY_BE_FOREIGN = rf"(?=[A-Za-z0-9.\-]*+(?:(?<=\.)[{OTHER}]|[{OTHER}][A-Za-z0-9\-{OTHER}]{{0,62}}+\.)|[A-Za-z0-9.\-]*?xn--)"  # noqa: E501
+"""What every such domain has: its first letter of another script stands behind a dot, or in a
+label with a dot behind it.
+"""
 FOREIGN = (
     rf"{LOCAL}@{MAY_BE_FOREIGN}(?:(?:{WIDE}\.){{1,4}}{TOP}"
     rf"|(?:{WIDE}\.){{0,2}}?{NOT_ASCII}\.(?:{WIDE}\.){{0,2}}[A-Za-z]{{2,24}}{END})"
@@ -58,7 +66,9 @@ HAN = re.compile("[\u4e00-\u9fff]+")
 LONGEST_LABEL = 63
 LONGEST = 64 + 1 + 253
 """RFC 5321: a local part and a domain."""
-HEADERS = tuple("邮箱 电子邮箱 邮件 email mail e-mail email_address mail_address e_mail 电邮".split())
+HEADERS = tuple(
+    "邮箱 电子邮箱 邮件 email mail e-mail email_address mail_address e_mail 电邮".split()
+)
 
 
 def normalise(text: str) -> str:
@@ -87,7 +97,10 @@ def _ascii(domain: str) -> str:
 
 @lru_cache(4096)
 def _ascii_label(label: str) -> str:
-    """A label's ASCII form; "" where it has none. Labels repeat; Chinese ones need no nameprep (RFC 3491), which is slow."""
+    """A label's ASCII form; "" where it has none.
+
+    Labels repeat; Chinese ones need no nameprep (RFC 3491), which is slow.
+    """
     try:
         if HAN.fullmatch(label):
             made = f"xn--{label.encode('punycode').decode('ascii')}"
@@ -131,5 +144,13 @@ KIND = Kind(
         ("test@xn--fsqu00a.xn--fiqs8s", "test@xn--fsqu00a.xn--fiqs8s"),
         ("test@mail.xn--fsqu00a.com,", "test@mail.xn--fsqu00a.com"),
     ),
-    near_misses=("@example.com", "test@", "test@example", "a b", "test@例子.住址", "test.@example.com", "test@example.c0m"),
+    near_misses=(
+        "@example.com",
+        "test@",
+        "test@example",
+        "a b",
+        "test@例子.住址",
+        "test.@example.com",
+        "test@example.c0m",
+    ),
 )

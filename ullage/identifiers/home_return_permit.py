@@ -1,7 +1,7 @@
 """Permits of Hong Kong and Macau residents to travel to the mainland (回乡证).
 
-H or M and 8 digits that stay for life; cards of before 2013 add two that count renewals, which are cut off. No checksum: found
-beside a label, and weakly where none stands.
+H or M and 8 digits that stay for life; cards of before 2013 add two that count renewals, which are
+cut off. No checksum: found beside a label, and weakly where none stands.
 """
 
 from __future__ import annotations
@@ -12,7 +12,16 @@ from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
 from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
-    *("回乡证", "回鄉證", "回乡证号", "来往内地通行证", "來往內地通行證", "通行证", "通行证号", "通行证号码"),
+    *(
+        "回乡证",
+        "回鄉證",
+        "回乡证号",
+        "来往内地通行证",
+        "來往內地通行證",
+        "通行证",
+        "通行证号",
+        "通行证号码",
+    ),
     *("home return permit", "hrp"),
 )
 SHAPE = r"[HM][0-9]{8}(?:[0-9]{2})?"

@@ -1,8 +1,9 @@
 """International bank account numbers (ISO 13616).
 
-Country, two check digits, and an account of a length that is fixed a country (SWIFT's IBAN registry, facts). Moved behind the
-account and with letters as 10–35, the number leaves 1 by 97 (ISO 7064 MOD 97-10): one random string in 97 passes. Printed in
-groups of four. The example is the registry's own.
+Country, two check digits, and an account of a length that is fixed a country (SWIFT's IBAN
+registry, facts). Moved behind the account and with letters as 10–35, the number leaves 1 by 97 (ISO
+7064 MOD 97-10): one random string in 97 passes. Printed in groups of four. The example is the
+registry's own.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ COUNTRIES = {
     33: "RU",
 }
 """Countries by the length of their numbers."""
-LENGTHS = {country: length for length, countries in COUNTRIES.items() for country in countries.split()}
+LENGTHS = {
+    country: length for length, countries in COUNTRIES.items() for country in countries.split()
+}
 LETTERS = {ord(letter): str(value) for value, letter in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10)}
 SHAPE = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,29}", re.ASCII)
 HEADERS = ("iban",)
@@ -54,7 +57,10 @@ def _behind_country(length: int) -> str:
 
 
 def _of_letter(first: str) -> str:
-    """The numbers of countries that begin with this letter. Letter by letter, a list of countries is left three times as soon."""
+    """The numbers of countries that begin with this letter.
+
+    Letter by letter, a list of countries is left three times as soon.
+    """
     seconds: dict[int, list[str]] = {}
     for country, length in LENGTHS.items():
         if country[0] == first:
@@ -64,7 +70,9 @@ def _of_letter(first: str) -> str:
 
 
 FIRST = sorted({country[0] for country in LENGTHS})
-PATTERN = compile_later(rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?:{'|'.join(map(_of_letter, FIRST))}){AFTER}")
+PATTERN = compile_later(
+    rf"(?a)(?=[A-Za-z]{{2}}[0-9]{{2}}){BEFORE}(?:{'|'.join(map(_of_letter, FIRST))}){AFTER}"
+)
 
 
 def normalise(text: str) -> str:
@@ -98,13 +106,21 @@ KIND = Kind(
         ("账户de89370400440532013000转账", "DE89370400440532013000"),
         ("a|DE89-3704-0044-0532-0130-00|b", "DE89370400440532013000"),
     ),
-    near_misses=("GB82WEST12345698765431", "GB82WEST123456987654321", "XGB82WEST12345698765432", "GB82WEST1234569876543"),
+    near_misses=(
+        "GB82WEST12345698765431",
+        "GB82WEST123456987654321",
+        "XGB82WEST12345698765432",
+        "GB82WEST1234569876543",
+    ),
 )
 
 
 SIGN, FEWEST_DIGITS = r"[ .\-/]", 8
 _COUNTRIES = [(length, countries.replace(" ", "|")) for length, countries in COUNTRIES.items()]
-_WAYS = "|".join(rf"(?:{any_of}){SIGN}?[0-9]{{2}}(?:{SIGN}?[0-9A-Z]){{{length - 4}}}" for length, any_of in _COUNTRIES)
+_WAYS = "|".join(
+    rf"(?:{any_of}){SIGN}?[0-9]{{2}}(?:{SIGN}?[0-9A-Z]){{{length - 4}}}"
+    for length, any_of in _COUNTRIES
+)
 
 
 def _normalise_spaced(text: str) -> str:
@@ -116,6 +132,11 @@ SPACED = replace(
     KIND,
     pattern=compile_later(rf"(?a){BEFORE}(?=(?P<value>{_WAYS}){AFTER})[A-Z]{{2}}"),
     normalise=_normalise_spaced,
-    examples=(("NO 93 86011117947", "NO9386011117947"), ("MK072 5012 0000 0589 84", "MK07250120000058984")),
+    examples=(
+        ("NO 93 86011117947", "NO9386011117947"),
+        ("MK072 5012 0000 0589 84", "MK07250120000058984"),
+    ),
 )
-"""In capitals with a single sign between groups of any length: so is much else, hence only what passes the check."""
+"""In capitals with a single sign between groups of any length: so is much else, hence only what
+passes the check.
+"""

@@ -1,9 +1,10 @@
 """Values with their middle masked: `138****8000`, `4403**********1234`, `440301********1234`.
 
-There are 530,000 masked phones, so a bank of ten million customers has 19 behind each: a masked value proves nothing alone and
-only corroborates a row in which another field of the same customer matched, which may be a mask of the other kind. A resident ID
-keeps its first 4 or 6 and its last 4 characters. Cards have no masked form: a card's tag never stands beside its first or last
-digits (PCI DSS 3.5.1).
+There are 530,000 masked phones, so a bank of ten million customers has 19 behind each: a masked
+value proves nothing alone and only corroborates a row in which another field of the same customer
+matched, which may be a mask of the other kind. A resident ID keeps its first 4 or 6 and its last 4
+characters. Cards have no masked form: a card's tag never stands beside its first or last digits
+(PCI DSS 3.5.1).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from ullage.regex import compile_later
 
 FORM = "masked"
 HIDDEN = "*xX●•×"
-"""What stands for a hidden character in folded text (`＊` folds to `*`); one value uses one of them throughout."""
+"""What stands for a hidden character in folded text (`＊` folds to `*`); one value uses one of
+them throughout.
+"""
 SHOWN = {
     ("phone", 3): ("1[3-9][0-9]", 4, "[0-9]{4}"),
     ("resident_id", 4): ("[1-9][0-9]{3}", 10, "[0-9]{3}[0-9Xx]"),
@@ -34,8 +37,9 @@ KEPT = {"phone": ((3, 4),), "resident_id": ((4, 4), (6, 4))}
 """How many first and last characters a masked value shows, a kind."""
 
 POSSIBLE = {("phone", 3): 530_000, ("resident_id", 4): 3_700_000, ("resident_id", 6): 38_000_000}
-"""How many different masks there are, by kind and characters shown first: 53 prefixes of phones by 10,000; about 340 prefectures
-and 3,450 counties by 11,000 endings."""
+"""How many different masks there are, by kind and characters shown first: 53 prefixes of phones by
+10,000; about 340 prefectures and 3,450 counties by 11,000 endings.
+"""
 
 
 def coincidence(kind: str, mask: str) -> float:
@@ -48,7 +52,9 @@ def coincidence(kind: str, mask: str) -> float:
 
 
 def find(text: str) -> list[Candidate]:
-    """Masked values in folded `text`, with `*` for what is hidden; weak are all but those next to one of the other kind."""
+    """Masked values in folded `text`, with `*` for what is hidden; weak are all but those next
+    to one of the other kind.
+    """
     found = list(PATTERN.finditer(text))
     kinds = [_kind(match) for match in found]
     return [

@@ -1,8 +1,9 @@
 """Passports of the People's Republic of China.
 
-E and 8 digits, or E, a letter other than I and O, and 7 digits (ordinary, since 2012 and since they ran out); G and 8 digits
-(older); D, S and P, with an E in newer ones, for diplomatic, service and public affairs. There is no checksum outside the
-machine-readable zone, so a label must stand before it.
+E and 8 digits, or E, a letter other than I and O, and 7 digits (ordinary, since 2012 and since they
+ran out); G and 8 digits (older); D, S and P, with an E in newer ones, for diplomatic, service and
+public affairs. There is no checksum outside the machine-readable zone, so a label must stand before
+it.
 """
 
 from __future__ import annotations
@@ -48,5 +49,12 @@ KIND = Kind(
         ("Passport No: PE1234567", "PE1234567"),
         ("护照号SE1234567", "SE1234567"),
     ),
-    near_misses=("E12345678", "护照:E1234567", "护照:EI1234567", "护照:E123456789", "护照:A12345678", "护照,E12345678"),
+    near_misses=(
+        "E12345678",
+        "护照:E1234567",
+        "护照:EI1234567",
+        "护照:E123456789",
+        "护照:A12345678",
+        "护照,E12345678",
+    ),
 )

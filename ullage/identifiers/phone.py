@@ -1,14 +1,17 @@
-"""Mobile numbers of China, and phone numbers of other countries where they are written with `+` or `00` and a calling code.
+"""Mobile numbers of China, and phone numbers of other countries where they are written with `+` or
+`00` and a calling code.
 
-Format: `1[3-9]` and nine digits; no checksum. About 5.2 billion are assignable (libphonenumber metadata 2024-10), so a bare
-number proves nothing by itself. Written with +86, 0086, 86, (86) or a trunk 0 before, and grouped 3-4-4, 3-8 or 7-4.
-Fictitious examples: 13800138000 is widely printed; no carrier holds 154.
+Format: `1[3-9]` and nine digits; no checksum. About 5.2 billion are assignable (libphonenumber
+metadata 2024-10), so a bare number proves nothing by itself. Written with +86, 0086, 86, (86) or a
+trunk 0 before, and grouped 3-4-4, 3-8 or 7-4. Fictitious examples: 13800138000 is widely printed;
+no carrier holds 154.
 
-A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so that eleven digits alone are always
-Chinese. One sign stands between two groups, and one group may stand in brackets. Its plan comes from the metadata of
-libphonenumber (`phonenumbers`), whose `parse` and `is_valid_number` take some 30 µs a number, and hostile text may be full of
-`00…`. So the plans are compiled here, one pattern a calling code, and a number costs one or two matches; tests hold them against
-the library.
+A number from abroad becomes E.164 (`+14155552671`, ITU-T E.164: at most 15 digits), so that eleven
+digits alone are always Chinese. One sign stands between two groups, and one group may stand in
+brackets. Its plan comes from the metadata of libphonenumber (`phonenumbers`), whose `parse` and
+`is_valid_number` take some 30 µs a number, and hostile text may be full of `00…`. So the plans are
+compiled here, one pattern a calling code, and a number costs one or two matches; tests hold them
+against the library.
 """
 
 from __future__ import annotations
@@ -29,14 +32,20 @@ if TYPE_CHECKING:
 LENGTH = 11
 PREFIXES = ("", "86", "0086", "0")
 GROUPS = ((3, 4, 4), (3, 8), (7, 4))
-"""Digits before a mobile number, and how it is grouped where a separator stands between all groups."""
+"""Digits before a mobile number, and how it is grouped where a separator stands between all
+groups.
+"""
 PREFIX = r"(?:(?:\+|00)?86[ \-]?|\(\+?86\)[ ]?|0)?"
 BODY = r"1[3-9]\d(?:\d{8}|([ .\-])\d{4}\1?\d{4}|[ .\-]\d{8}|\d{4}[ .\-]\d{4})"
 MAINLAND = rf"{BEFORE}(?<![0-9]\.){PREFIX}{BODY}{AFTER}"
 ANY_GROUPS = r"\d{0,2}(?P<sign>[.\-])\d{1,4}(?:(?P=sign)\d{1,4}){1,12}(?!(?P=sign)\d)"
-"""The rest of a number with the same sign between groups of any length, as of two: `+33-6-12-34-56-78`."""
+"""The rest of a number with the same sign between groups of any length, as of two:
+`+33-6-12-34-56-78`.
+"""
 ZEROS = r"00(?=\d{5})|(?<! (?s:.){3}\d )(?<!-(?s:.){3}\d-)(?!(?<=\d[ \-])00\d\d(?!\d))00"
-"""What may stand for a plus sign: no zeros of a group of four within a card or a mobile number (`6217 0012 3456 7890`)."""
+"""What may stand for a plus sign: no zeros of a group of four within a card or a mobile number
+(`6217 0012 3456 7890`).
+"""
 ABROAD = (
     rf"{BEFORE}(?<!\+)(?:\+|{ZEROS})(?!86)[1-9](?:\d{{6,14}}|{ANY_GROUPS}"
     rf"|\d{{0,2}}[.\-]\d{{1,12}}(?:[ .\-]\d{{2,8}}){{0,5}}"
@@ -48,29 +57,39 @@ SHAPE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 TRUNK = re.compile(r"\(0\)|[ .\-()]")
 """What a number from abroad is written with and dialled without: `+44 (0)20 …`."""
 LETTERS, FEWEST_DIGITS = {"O": "0", "o": "0", "l": "1", "I": "1"}, 8
-"""Letters that stand for the digits they look like (`l38OOl38000`), in a number of which so many are digits."""
+"""Letters that stand for the digits they look like (`l38OOl38000`), in a number of which so many
+are digits.
+"""
 INTERNATIONAL = re.compile(r"(?:\+|00)([1-9]\d{6,14})", re.ASCII)
 ANYWHERE = tuple(
     (
-        "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile cell phone_number sjh "
-        "phone_no phoneno mobile_no mobileno mobile_phone cellphone telephone tel_no 联系手机 绑定手机 注册手机 "
-        "phonenumber mobile_number telefon mobil teléfono telefono celular whatsapp mobile_phone_number contact_number "
-        "contact_phone"
+        "手机 手机号 手机号码 电话 电话号码 联系电话 联系方式 预留手机 预留手机号 tel phone mobile"
+        " cell phone_number sjh phone_no phoneno mobile_no mobileno mobile_phone cellphone"
+        " telephone tel_no 联系手机 绑定手机 注册手机 phonenumber mobile_number telefon mobil"
+        " teléfono telefono celular whatsapp mobile_phone_number contact_number contact_phone"
     ).split()
 )
 TRADITIONAL = "852 853 886"
 """Calling codes of those who write traditional characters."""
 _HOME_LABELS = {
-    "84": "sđt|sdt|số điện thoại|so dien thoai|so_dien_thoai|sodienthoai|điện thoại|dien thoai|dien_thoai|dienthoai|số đt"
-    "|điện thoại di động|điện thoại liên hệ|đtdđ|đt|di động|số di động",
+    "84": (
+        "sđt|sdt|số điện thoại|so dien thoai|so_dien_thoai|sodienthoai|điện thoại|dien"
+        " thoai|dien_thoai|dienthoai|số đt|điện thoại di động|điện thoại liên hệ|đtdđ|đt|di động|số"
+        " di động"
+    ),
     TRADITIONAL: "行動電話|行動|手提電話|流動電話|連絡電話|市話|手提|手機號|電話號碼",
-    "7 380 375": "тел|телефон|моб|моб. тел|моб. телефон|мобильный|мобильный телефон|номер телефона|контактный телефон"
-    "|сотовый|сот|сотовый телефон|номер телефону|мобільний|мобільний телефон|контактний телефон",
+    "7 380 375": (
+        "тел|телефон|моб|моб. тел|моб. телефон|мобильный|мобильный телефон|номер"
+        " телефона|контактный телефон|сотовый|сот|сотовый телефон|номер"
+        " телефону|мобільний|мобільний телефон|контактний телефон"
+    ),
     "66": "โทร|โทรศัพท์|เบอร์|เบอร์โทร|เบอร์โทรศัพท์|เบอร์มือถือ|มือถือ|หมายเลขโทรศัพท์",
     "81": "電話番号|携帯電話|携帯番号|携帯電話番号|携帯|お電話番号|連絡先",
     "82": "휴대폰|휴대전화|핸드폰|휴대폰번호|휴대폰 번호|휴대전화번호|전화번호|전화|연락처",
-    "62": "no hp|no. hp|nohp|no_hp|nomor hp|nomor_hp|no telp|no. telp|no_telp|nomor telepon|nomor ponsel|telepon|telp|handphone"
-    "|hp/wa|wa/hp|no wa|no. wa|nomor wa",
+    "62": (
+        "no hp|no. hp|nohp|no_hp|nomor hp|nomor_hp|no telp|no. telp|no_telp|nomor telepon|nomor"
+        " ponsel|telepon|telp|handphone|hp/wa|wa/hp|no wa|no. wa|nomor wa"
+    ),
     "60": "no telefon|no. telefon|telefon bimbit|no. tel. bimbit",
     "63": "cp no|cp no.|cp_no|cellphone no|cellphone no.",
     "90": "cep|cep tel|cep telefonu|cep_telefonu|gsm no|telefon numarası|telefon no|gsm",
@@ -82,11 +101,20 @@ _HOME_LABELS = {
     "49 43 41": "fon|handy|handynummer|rufnummer|mobilnummer|telefonnummer",
     "966 971 20": "جوال|الجوال|رقم الجوال|هاتف|رقم الهاتف|موبايل|رقم الموبايل",
 }
-HOME_LABELS = {tuple(codes.split()): tuple(labels.split("|")) for codes, labels in _HOME_LABELS.items()}
-"""Labels of a phone number by the calling codes of the countries that speak their language, the likeliest first."""
+HOME_LABELS = {
+    tuple(codes.split()): tuple(labels.split("|")) for codes, labels in _HOME_LABELS.items()
+}
+"""Labels of a phone number by the calling codes of the countries that speak their language, the
+likeliest first.
+"""
 HEADERS = tuple(dict.fromkeys((*ANYWHERE, *chain.from_iterable(HOME_LABELS.values()))))
-GLUED = tuple("vx wx v wechat weixin qq mob mobile cell contact hp dh lxdh lxfs shouji dianhua sj sjhm shouhao".split())
-"""Words that stand glued to a number, beside its headers: it is often the name of an account as well."""
+GLUED = tuple(
+    "vx wx v wechat weixin qq mob mobile cell contact hp dh lxdh lxfs shouji dianhua sj sjhm"
+    " shouhao".split()
+)
+"""Words that stand glued to a number, beside its headers: it is often the name of an account as
+well.
+"""
 
 
 def normalise(text: str) -> str:
@@ -104,7 +132,8 @@ def normalise(text: str) -> str:
     abroad = INTERNATIONAL.fullmatch(TRUNK.sub("", written))
     if abroad and is_number(abroad[1]):
         return f"+{abroad[1]}"
-    stray = bare.removeprefix("+")  # `+13800138000` is no number of North America, but somebody's all the same
+    # `+13800138000` is no number of North America, but somebody's all the same
+    stray = bare.removeprefix("+")
     return stray if SHAPE.fullmatch(stray) else ""
 
 
@@ -170,11 +199,14 @@ CHINA = 86
 LONGEST_CODE = 3
 CALLING_CODE = re.compile(rf"[1-9][0-9]{{0,{LONGEST_CODE - 1}}}")
 OF_PEOPLE = ("mobile", "fixed_line", "personal_number", "voip")
-"""Types of number that a customer gives as his own; premium and toll-free numbers belong to firms."""
+"""Types of number that a customer gives as his own; premium and toll-free numbers belong to
+firms.
+"""
 
 
 def is_number(digits: str) -> bool:
-    """Tell whether `digits`, a calling code and a national number, fit the plan of a country other than China.
+    """Tell whether `digits`, a calling code and a national number, fit the plan of a country other
+    than China.
 
     No other text does, the empty one included.
     """
@@ -193,8 +225,13 @@ def is_national(code: str, digits: str) -> bool:
 
 @cache
 def _plan(code: str) -> re.Pattern[str] | None:
-    """Return the national numbers behind a calling code; None for any text that is no code of another country."""
-    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata  # noqa: PLC0415  40 ms, and few texts have such a number
+    """Return the national numbers behind a calling code; None for any text that is no code of
+    another country.
+    """
+    from phonenumbers import (  # noqa: PLC0415  40 ms, and few texts have such a number
+        COUNTRY_CODE_TO_REGION_CODE,
+        PhoneMetadata,
+    )
 
     if CALLING_CODE.fullmatch(code) is None:
         return None
@@ -211,9 +248,15 @@ def _plan(code: str) -> re.Pattern[str] | None:
 
 
 def _described(description: PhoneNumberDesc | None) -> str:
-    """The pattern of one type of number, held to its possible lengths; "" where a country has none."""
+    """The pattern of one type of number, held to its possible lengths; "" where a country has
+    none.
+    """
     if description is None or not description.national_number_pattern:
         return ""
     lengths = [length for length in description.possible_length if length > 0]
     held = "|".join(rf"\d{{{length}}}\Z" for length in lengths)
-    return rf"(?=(?:{held}))(?:{description.national_number_pattern})" if held else f"(?:{description.national_number_pattern})"
+    return (
+        rf"(?=(?:{held}))(?:{description.national_number_pattern})"
+        if held
+        else f"(?:{description.national_number_pattern})"
+    )

@@ -1,6 +1,8 @@
-"""QQ numbers: 5 to 11 digits that do not begin with 0, so common a shape that a label, or @qq.com behind it, must tell.
+"""QQ numbers: 5 to 11 digits that do not begin with 0, so common a shape that a label, or @qq.com
+behind it, must tell.
 
-Eleven digits of a mobile's shape are a phone that its owner's QQ mailbox goes by, and are left to that kind.
+Eleven digits of a mobile's shape are a phone that its owner's QQ mailbox goes by, and are left to
+that kind.
 """
 
 from __future__ import annotations
@@ -10,7 +12,19 @@ import re
 from ullage.identifiers.base import AFTER, BEFORE, Kind, labelled
 from ullage.vocabulary.fields import FieldLabel
 
-LABELS = ("qq", "qq号", "qq號", "qq号码", "qq no", "qq_no", "qqno", "扣扣", "扣扣号", "企鹅", "企鹅号")
+LABELS = (
+    "qq",
+    "qq号",
+    "qq號",
+    "qq号码",
+    "qq no",
+    "qq_no",
+    "qqno",
+    "扣扣",
+    "扣扣号",
+    "企鹅",
+    "企鹅号",
+)
 LENGTHS = (5, 11)
 HOSTS = ("@qq.com", "@vip.qq.com")
 SHAPE = rf"(?!1[3-9][0-9]{{9}}(?![0-9]))[1-9][0-9]{{{LENGTHS[0] - 1},{LENGTHS[1] - 1}}}"
@@ -38,7 +52,11 @@ KIND = Kind(
     noun="a QQ number",
     noun_zh="QQ号",
     rank=8,
-    pattern=labelled(LABELS, rf"(?(label)(?<![0-9])|{BEFORE}(?<![._%+\-])){SHAPE}(?(label){AFTER}|(?={MAIL}))", required=False),
+    pattern=labelled(
+        LABELS,
+        rf"(?(label)(?<![0-9])|{BEFORE}(?<![._%+\-])){SHAPE}(?(label){AFTER}|(?={MAIL}))",
+        required=False,
+    ),
     normalise=normalise,
     labels=LABELS,
     headers=HEADERS,

@@ -1,9 +1,11 @@
-"""Resident identity numbers (GB 11643), residence permits of Hong Kong, Macau and Taiwan residents among them.
+"""Resident identity numbers (GB 11643), residence permits of Hong Kong, Macau and Taiwan residents
+among them.
 
-Eighteen characters: region (6; 81, 82 and 83 begin those permits), birth date (8), order (3), check (MOD 11-2 of ISO 7064, 10
-written X); grouped 6-8-4 or 6-8-3-1 by one sign throughout. The 15-digit form of before 1999 is expanded: century 19, but 18 for
-orders 996–999 (centenarians); its check is then computed.
-A random 18-digit string passes with probability 3.3e-5 (measured). Both examples are printed in the standard.
+Eighteen characters: region (6; 81, 82 and 83 begin those permits), birth date (8), order (3), check
+(MOD 11-2 of ISO 7064, 10 written X); grouped 6-8-4 or 6-8-3-1 by one sign throughout. The 15-digit
+form of before 1999 is expanded: century 19, but 18 for orders 996–999 (centenarians); its check is
+then computed. A random 18-digit string passes with probability 3.3e-5 (measured). Both examples are
+printed in the standard.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from ullage.vocabulary.fields import FieldLabel
 WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 CHECKS = "10X98765432"
 REGIONS = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83".split()
+    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65"
+    " 71 81 82 83".split()
 )
 YEARS = (1800, 2099)
 """The first and the last year of birth that are possible."""
@@ -26,12 +29,14 @@ OLDEST = 996
 GROUPS = ((6, 8, 4), (6, 8, 3, 1))
 X_ALIKE = str.maketrans("xХхΧχ×✕✖", "XXXXXXXX")
 PATTERN = re.compile(
-    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:\d{8}\d{3}[\dXxХхΧχ×✕✖]|([ .\-])\d{8}\1\d{3}\1?[\dXxХхΧχ×✕✖]|\d{9})(?![0-9A-Za-z])",
+    r"(?<![0-9A-Za-z])[1-9]\d{5}(?:\d{8}\d{3}[\dXxХхΧχ×✕✖]|(["
+    r" .\-])\d{8}\1\d{3}\1?[\dXxХхΧχ×✕✖]|\d{9})(?![0-9A-Za-z])",
     re.ASCII,
 )
 HEADERS = tuple(
     (
-        "身份证 身份证号 身份证号码 证件号 证件号码 idcard id_card idno id_no sfz sfzh resident_id id_number idnumber "
+        "身份证 身份证号 身份证号码 证件号 证件号码 idcard id_card idno id_no sfz sfzh resident_id"
+        " id_number idnumber "
         "id_card_no idcardno identity_card cert_no certno 公民身份号码 身份证件号 identity_no"
     ).split()
 )
@@ -50,13 +55,19 @@ def check_character(first17: str) -> str:
 
 
 def normalise(text: str) -> str:
-    """Eighteen characters with a capital X; 15 digits are expanded; "" when the shape, region or date is impossible."""
+    """Eighteen characters with a capital X; 15 digits are expanded; "" when the shape, region or
+    date is impossible.
+    """
     bare = digits(text.strip()).translate(X_ALIKE)
     if len(bare) == 15 and bare.isascii() and bare.isdigit():
         century = "18" if int(bare[12:]) >= OLDEST else "19"
         first17 = bare[:6] + century + bare[6:]
         bare = first17 + check_character(first17)
-    if len(bare) != 18 or not (bare[:17].isascii() and bare[:17].isdigit()) or bare[17] not in "0123456789X":
+    if (
+        len(bare) != 18
+        or not (bare[:17].isascii() and bare[:17].isdigit())
+        or bare[17] not in "0123456789X"
+    ):
         return ""
     return bare if bare[:2] in REGIONS and _is_date(bare[6:14]) else ""
 
@@ -96,5 +107,11 @@ KIND = Kind(
         ("110105491231002", "11010519491231002X"),
         ("1,李某,11010519491231002X", "11010519491231002X"),
     ),
-    near_misses=("110105194912310021", "110105194913310029", "990105194912310020", "1101051949123100", "a11010519491231002X"),
+    near_misses=(
+        "110105194912310021",
+        "110105194913310029",
+        "990105194912310020",
+        "1101051949123100",
+        "a11010519491231002X",
+    ),
 )

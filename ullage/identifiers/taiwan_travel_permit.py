@@ -1,7 +1,9 @@
-"""Permits of Taiwan residents to travel to the mainland (台胞证), issued by the National Immigration Administration.
+"""Permits of Taiwan residents to travel to the mainland (台胞证), issued by the National
+Immigration Administration.
 
-Eight digits that stay for life, alone since 2008-09-25; older ones add two that count issues, which are cut off, and the office
-in brackets (中新社 2008-09-11). There is no checksum, so a label must stand before it.
+Eight digits that stay for life, alone since 2008-09-25; older ones add two that count issues, which
+are cut off, and the office in brackets (中新社 2008-09-11). There is no checksum, so a label must
+stand before it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,17 @@ from ullage.identifiers.base import AFTER, Kind, labelled
 from ullage.vocabulary.fields import FieldLabel
 
 LABELS = (
-    *("台胞证", "台胞证号", "台胞证号码", "台胞證", "台胞證號", "臺胞證", "臺胞證號", "台湾通行证", "台湾居民来往大陆通行证"),
+    *(
+        "台胞证",
+        "台胞证号",
+        "台胞证号码",
+        "台胞證",
+        "台胞證號",
+        "臺胞證",
+        "臺胞證號",
+        "台湾通行证",
+        "台湾居民来往大陆通行证",
+    ),
     *("台灣居民來往大陸通行證", "臺灣居民來往大陸通行證", "taiwan permit", "taiwan_permit"),
 )
 HEADERS = ("台胞证", "台胞证号", "台胞证号码", "台湾通行证", "taiwan_permit")
@@ -45,5 +57,11 @@ KIND = Kind(
         ("台胞证:00123456", "00123456"),
         ("台胞证号 0012345601(B)", "00123456"),
     ),
-    near_misses=("00123456", "台胞证:0012345", "台胞证:001234567", "台胞证,00123456", "台胞证:x0123456"),
+    near_misses=(
+        "00123456",
+        "台胞证:0012345",
+        "台胞证:001234567",
+        "台胞证,00123456",
+        "台胞证:x0123456",
+    ),
 )

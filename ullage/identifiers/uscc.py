@@ -1,7 +1,8 @@
 """Unified social credit codes of Chinese organisations (GB 32100-2015).
 
-Eighteen characters: registering department and category (2), region (6 digits, 100000 for the whole country), organisation code
-(9), check (weights 3^i mod 31 over an alphabet without I, O, S, V, Z). Two of the examples are python-stdnum's, one is made up.
+Eighteen characters: registering department and category (2), region (6 digits, 100000 for the whole
+country), organisation code (9), check (weights 3^i mod 31 over an alphabet without I, O, S, V, Z).
+Two of the examples are python-stdnum's, one is made up.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from ullage.vocabulary.fields import FieldLabel
 
 ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 WEIGHTS = tuple(pow(3, i, 31) for i in range(17))
-PROVINCES = "10 11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83".split()
+PROVINCES = (
+    "10 11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64"
+    " 65 71 81 82 83".split()
+)
 REGION = rf"(?:{'|'.join(PROVINCES)})[0-9]{{4}}"
 DEPARTMENTS, CATEGORIES = "123456789ANY", "123456789ABCDEF"
 SHAPE = rf"[{DEPARTMENTS}][{CATEGORIES}]{REGION}[{ALPHABET}]{{10}}"
@@ -30,7 +34,9 @@ def normalise(text: str) -> str:
 
 def check(normal: str) -> bool:
     """Whether the check character of a normal form holds."""
-    total = sum(ALPHABET.index(char) * weight for char, weight in zip(normal[:17], WEIGHTS, strict=True))
+    total = sum(
+        ALPHABET.index(char) * weight for char, weight in zip(normal[:17], WEIGHTS, strict=True)
+    )
     return normal[17] == ALPHABET[-total % 31]
 
 
@@ -50,5 +56,11 @@ KIND = Kind(
         ("公司91110000600037341L地址", "91110000600037341L"),
         ("91100000MA0000000D", "91100000MA0000000D"),
     ),
-    near_misses=("91110000600037341M", "9111000060003734IL", "99990000600037341L", "91110000600037341L9", "x91110000600037341L"),
+    near_misses=(
+        "91110000600037341M",
+        "9111000060003734IL",
+        "99990000600037341L",
+        "91110000600037341L9",
+        "x91110000600037341L",
+    ),
 )

@@ -1,4 +1,6 @@
-"""WeChat ids: a letter, then 5 to 19 letters, digits, `-` or `_`; case does not count. Internal ids begin with `wxid_`.
+"""WeChat ids: a letter, then 5 to 19 letters, digits, `-` or `_`; case does not count.
+
+Internal ids begin with `wxid_`.
 
 Any word has that shape, so a label must stand before it.
 """

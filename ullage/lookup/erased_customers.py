@@ -1,9 +1,11 @@
 """Tombstones: that a customer, or a whole tenant, was erased, told without saying whom.
 
-A tombstone is a digest of the handle, which is a keyed tag itself: without the building host's key, or a handle to compare, it
-says nothing. Alert has it as a claim in the incident store, so that what still lies on the bus, or is replayed, is not
-stored again. The host of the watchlists has it in `erased/TENANT.tombstones`, by which a list that is loaded later is looked
-through. A tombstone names nobody's return: who is a customer again is looked for again, from `SETTLED` after the erasure on.
+A tombstone is a digest of the handle, which is a keyed tag itself: without the building host's key,
+or a handle to compare, it says nothing. Alert has it as a claim in the incident store, so that what
+still lies on the bus, or is replayed, is not stored again. The host of the watchlists has it in
+`erased/TENANT.tombstones`, by which a list that is loaded later is looked through. A tombstone
+names nobody's return: who is a customer again is looked for again, from `SETTLED` after the erasure
+on.
 """
 
 from __future__ import annotations
@@ -24,12 +26,16 @@ EVERYBODY = ""
 MARK = 32
 """Hex digits of a tombstone."""
 SETTLED = timedelta(days=1)
-"""So long after it an erasure holds for new posts too: other hosts may not have erased yet, match may hold the old list open."""
+"""So long after it an erasure holds for new posts too: other hosts may not have erased yet,
+match may hold the old list open.
+"""
 
 
 def tombstone(tenant: str, handle: str) -> str:
     """The tombstone of a handle of 32 hex digits, or of EVERYBODY: 32 hex digits."""
-    return hashlib.sha256(f"ullage erased\x1f{tenant}\x1f{handle.lower()}".encode()).hexdigest()[:MARK]
+    return hashlib.sha256(f"ullage erased\x1f{tenant}\x1f{handle.lower()}".encode()).hexdigest()[
+        :MARK
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +71,13 @@ class Tombstones:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with turn(self.path.parent):
             known = {**self.all(), mark: now}
-            lines = [json.dumps({"tombstone": one, "at": at.isoformat()}) for one, at in sorted(known.items())]
+            lines = [
+                json.dumps({"tombstone": one, "at": at.isoformat()})
+                for one, at in sorted(known.items())
+            ]
             write_whole("\n".join((*lines, str(len(lines)), "")).encode(), self.path)
 
     def _damaged(self) -> CorruptError:
-        return CorruptError(f"{self.path} is damaged: restore it, or remove it and erase those customers again")
+        return CorruptError(
+            f"{self.path} is damaged: restore it, or remove it and erase those customers again"
+        )

@@ -1,17 +1,20 @@
-"""The list of what is recorded, for search: pairs of index tag and handle, by which the person on the phone gets a third answer.
+"""The list of what is recorded, for search: pairs of index tag and handle, by which the person on
+the phone gets a third answer.
 
-Off by default, since it tells who is a customer to whoever has it beside the index key. `watchlist load --enrolled` writes it.
+Off by default, since it tells who is a customer to whoever has it beside the index key. `watchlist
+load --enrolled` writes it.
 
     magic | u32 header length | header (JSON) | Ed25519 signature of magic and header (64) | zeros to 4096
     tag u8[16], handle u8[16]   of each pair, in order of tag and handle
     of each 256 pairs: u8[4], how the first tag begins, and the SHA-256 of the pairs
 
-The header has the SHA-256 of those digests, and the check value of the index key. Each look-up reads one block, as a rule, and
-takes it only if its digest is the one that was signed: damage is never taken for an answer.
+The header has the SHA-256 of those digests, and the check value of the index key. Each look-up
+reads one block, as a rule, and takes it only if its digest is the one that was signed: damage is
+never taken for an answer.
 
-The host that has the list cannot sign. What is erased there is overwritten, and the digests of these blocks are noted beside the
-list (`.amended`), under a key that comes from the index key.
-"""
+The host that has the list cannot sign. What is erased there is overwritten, and the digests of
+these blocks are noted beside the list (`.amended`), under a key that comes from the index key.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -48,17 +51,24 @@ BODY = 4096
 PAIR = 2 * TAG_BYTES
 BLOCK = 256 * PAIR
 LEADING = 4
-"""Bytes of a block's first tag that its digest stands beside: so much of it stays when it is erased."""
+"""Bytes of a block's first tag that its digest stands beside: so much of it stays when it is
+erased.
+"""
 DIGEST = 32
 ROW = LEADING + DIGEST
 SIGNATURE = 64
 _LENGTH = struct.Struct("<I")
-CURE = "load it again with `ullage watchlist load --enrolled`, or remove it: then a look-up has two answers"
+CURE = (
+    "load it again with `ullage watchlist load --enrolled`, or remove it: then a look-up has two"
+    " answers"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ListHeader:
-    """What a list says of itself: `key` is the name of the index key and `check` its check value, the dates are ISO."""
+    """What a list says of itself: `key` is the name of the index key and `check` its check
+    value, the dates are ISO.
+    """
 
     version: int
     tenant: str
@@ -82,7 +92,9 @@ def header_for(keys: KeyStore, tenant: str, created: datetime, expires: str) -> 
     return ListHeader(VERSION, tenant, name, check, created.isoformat(timespec="seconds"), expires)
 
 
-def write(path: Path, header: ListHeader, pairs: Iterable[Tags], key: Ed25519PrivateKey) -> ListHeader:
+def write(
+    path: Path, header: ListHeader, pairs: Iterable[Tags], key: Ed25519PrivateKey
+) -> ListHeader:
     """Write a list, signed and whole or not at all; `pairs` (n, 32) come in order, each once."""
     draft = path.with_name(f"{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -97,7 +109,9 @@ def write(path: Path, header: ListHeader, pairs: Iterable[Tags], key: Ed25519Pri
             final = replace(header, pairs=size // PAIR, digests=hashlib.sha256(table).hexdigest())
             head = json.dumps(asdict(final), sort_keys=True).encode()
             file.seek(0)
-            file.write((MAGIC + _LENGTH.pack(len(head)) + head + key.sign(MAGIC + head)).ljust(BODY, b"\0"))
+            file.write(
+                (MAGIC + _LENGTH.pack(len(head)) + head + key.sign(MAGIC + head)).ljust(BODY, b"\0")
+            )
             file.flush()
             os.fsync(file.fileno())
         put_in_place(draft, path)
@@ -119,13 +133,16 @@ def _blocks(pairs: Iterable[Tags]) -> Iterator[bytes]:
 
 
 class VerifiedList:
-    """One list, its signature, its size and the key of its tags verified; ConfigError or CorruptError say what is wrong."""
+    """One list, its signature, its size and the key of its tags verified; ConfigError or
+    CorruptError say what is wrong.
+    """
 
     def __init__(self, path: Path, keys: KeyStore, tenant: str) -> None:
         self.path = path
         try:
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            weakref.finalize(self, os.close, self._file)  # another list that takes its place does not change this one
+            # another list that takes its place does not change this one
+            weakref.finalize(self, os.close, self._file)
             self.header = _header(path, os.pread(self._file, BODY, 0), keys, tenant)
             body = self.header.pairs * PAIR
             self._count = -(-body // BLOCK)
@@ -140,11 +157,15 @@ class VerifiedList:
         self._changed = self._noted()
 
     def has(self, tag: bytes) -> bool:
-        """Return whether a value with this index tag is recorded; CorruptError where that cannot be told."""
+        """Return whether a value with this index tag is recorded; CorruptError where that cannot
+        be told.
+        """
         return bool(self.find_pseudonyms(tag))
 
     def find_pseudonyms(self, tag: bytes) -> frozenset[bytes]:
-        """Return the pseudonyms (16 bytes) recorded with a value's index tag; CorruptError where that cannot be told."""
+        """Return the pseudonyms (16 bytes) recorded with a value's index tag; CorruptError where
+        that cannot be told.
+        """
         leading, rows = tag[:LEADING], range(self._count)
         first = max(0, bisect.bisect_left(rows, leading, key=self._leading) - 1)
         beyond = bisect.bisect_right(rows, leading, key=self._leading)
@@ -163,7 +184,9 @@ class VerifiedList:
             yield np.frombuffer(self._block(number), np.uint8).reshape(-1, PAIR)
 
     def check(self) -> int:
-        """How many pairs there are; CorruptError where one is not what was signed. Reads all of it."""
+        """How many pairs there are; CorruptError where one is not what was signed. Reads all of
+        it.
+        """
         return sum(len(some) for some in self.pairs())
 
     def erase(self, handle: bytes) -> int:
@@ -178,7 +201,9 @@ class VerifiedList:
             kept = [pair for pair in pairs if pair[TAG_BYTES:] != handle]
             if len(kept) < len(pairs):
                 count += len(pairs) - len(kept)
-                filled = kept + kept[-1:] * (len(pairs) - len(kept)) or [self._leading(number).ljust(PAIR, b"\0")] * len(pairs)
+                filled = kept + kept[-1:] * (len(pairs) - len(kept)) or [
+                    self._leading(number).ljust(PAIR, b"\0")
+                ] * len(pairs)
                 self._overwrite(number, block, b"".join(filled))
         return count
 
@@ -214,18 +239,29 @@ class VerifiedList:
         try:
             tag, _, text = beside.read_bytes().partition(b"\n")
             said = read_json(text)
-            is_ours, of_this = compare_digest(tag, self._seal(text)), said["digests"] == self.header.digests
-            found = {int(number): [str(one) for one in digests] for number, digests in said["blocks"].items()}
+            is_ours, of_this = (
+                compare_digest(tag, self._seal(text)),
+                said["digests"] == self.header.digests,
+            )
+            found = {
+                int(number): [str(one) for one in digests]
+                for number, digests in said["blocks"].items()
+            }
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             is_ours = False
         if not is_ours:
-            raise CorruptError(f"{beside} is damaged, so what was erased from {self.path} cannot be told: {CURE}")
+            raise CorruptError(
+                f"{beside} is damaged, so what was erased from {self.path} cannot be told: {CURE}"
+            )
         return found if of_this else {}
 
     def _note(self, blocks: Mapping[int, list[str]]) -> None:
-        said = {"digests": self.header.digests, "blocks": {str(number): digests for number, digests in blocks.items()}}
+        said = {
+            "digests": self.header.digests,
+            "blocks": {str(number): digests for number, digests in blocks.items()},
+        }
         text = json.dumps(said, sort_keys=True).encode()
         write_whole(self._seal(text) + b"\n" + text, self.path.with_name(self.path.name + AMENDED))
 
@@ -248,23 +284,32 @@ def _header(path: Path, start: bytes, keys: KeyStore, tenant: str) -> ListHeader
     try:
         verify_key(keys, tenant).verify(signature, MAGIC + head)
     except InvalidSignature:
-        raise ConfigError(f"{path} is not signed by the building host of {tenant} (verify.pub), or damaged: {CURE}") from None
+        raise ConfigError(
+            f"{path} is not signed by the building host of {tenant} (verify.pub), or damaged:"
+            f" {CURE}"
+        ) from None
     said = read_json(head)
     if said.get("version") != VERSION:
-        raise ConfigError(f"{path} has version {said.get('version')}, this ullage reads {VERSION}: {CURE}")
+        raise ConfigError(
+            f"{path} has version {said.get('version')}, this ullage reads {VERSION}: {CURE}"
+        )
     header = ListHeader(**said)
     if any(start[place + length + SIGNATURE :]):
         raise CorruptError(f"{path} is damaged behind its header: {CURE}")
     if header.tenant != tenant:
         raise ConfigError(f"{path} is of tenant {header.tenant}, not {tenant}: {CURE}")
     if check_value(keys.read(header.key), header.key) != header.check:
-        raise ConfigError(f"{path} was made under another key than {keys.root / header.key}: {CURE}")
+        raise ConfigError(
+            f"{path} was made under another key than {keys.root / header.key}: {CURE}"
+        )
     return header
 
 
 @dataclass(slots=True)
 class EnrolledLists:
-    """The lists on this machine, opened when they are first asked for and whenever they were replaced."""
+    """The lists on this machine, opened when they are first asked for and whenever they were
+    replaced.
+    """
 
     data: Path
     keys: KeyStore
@@ -272,10 +317,14 @@ class EnrolledLists:
 
     def tenants(self) -> list[str]:
         """Whose lists are here."""
-        return sorted(path.name.removesuffix(SUFFIX) for path in (self.data / FOLDER).glob(f"*{SUFFIX}"))
+        return sorted(
+            path.name.removesuffix(SUFFIX) for path in (self.data / FOLDER).glob(f"*{SUFFIX}")
+        )
 
     def of(self, tenant: str, now: datetime) -> VerifiedList | None:
-        """The list of a tenant; None where there is none, or it has expired: customers came since who are not on it."""
+        """The list of a tenant; None where there is none, or it has expired: customers came
+        since who are not on it.
+        """
         path = path_of(self.data, tenant)
         with contextlib.suppress(FileNotFoundError):
             status = path.stat()

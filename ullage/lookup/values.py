@@ -1,20 +1,24 @@
 """Read identifiers that people type, and hash values and sellers in every form they are written in.
 
-What a clerk types is read by `alerts.cases.lookups.typed_value`. Everywhere else (a search box whose text lands in a URL, a note
-that is stored) an identifier is refused, so that none gets into a history, a log or the store by a slip of the hand.
+What a clerk types is read by `alerts.cases.lookups.typed_value`. Everywhere else (a search box
+whose text lands in a URL, a note that is stored) an identifier is refused, so that none gets into a
+history, a log or the store by a slip of the hand.
 
-A dump carries the digest of a number and thinks it is anonymous, so a watchlist holds these as well, and a look-up asks for each:
+A dump carries the digest of a number and thinks it is anonymous, so a watchlist holds these as
+well, and a look-up asks for each:
 
 - `plain`: the normal form. An e-mail address with a plus-tag also without it.
-- `md5`, `sha1`, `sha256`: the digest in lower-case hex, of a phone number as it is, with 86 and with +86 before it. Of an md5
-  also the sixteen characters in the middle, which some programs print, under the same form.
+- `md5`, `sha1`, `sha256`: the digest in lower-case hex, of a phone number as it is, with 86 and
+  with +86 before it. Of an md5 also the sixteen characters in the middle, which some programs
+  print, under the same form.
 
-A value with its middle masked is enrolled too, but is nobody's alone (`ullage.identifiers.masked_value`), so no look-up asks for
-it.
+A value with its middle masked is enrolled too, but is nobody's alone
+(`ullage.identifiers.masked_value`), so no look-up asks for it.
 
-Match tags an author under the index key of each tenant that a finding is for; whoever holds that key (the search page, a
-terminal of the desk) tags the name that somebody asks for, and only the tags meet the store. The kind is one of its own, so an
-author's tag is equal to no identifier's, whatever the author is called.
+Match tags an author under the index key of each tenant that a finding is for; whoever holds that
+key (the search page, a terminal of the desk) tags the name that somebody asks for, and only the
+tags meet the store. The kind is one of its own, so an author's tag is equal to no identifier's,
+whatever the author is called.
 """
 
 from __future__ import annotations
@@ -41,7 +45,9 @@ def plain(text: str) -> str:
 
 
 def readings(value: Secret) -> list[tuple[str, Secret]]:
-    """Each kind that `value` can be, with its normal form; [] when its shape or checksum fits none."""
+    """Each kind that `value` can be, with its normal form; [] when its shape or checksum fits
+    none.
+    """
     text = plain(value.reveal())
     if len(text) > MAX_TYPED:
         return []
@@ -50,7 +56,10 @@ def readings(value: Secret) -> list[tuple[str, Secret]]:
 
 
 def identifier_in(text: str, *, numbers: bool = True) -> str:
-    """What kind of identifier `text` seems to hold, in words; "" for none. Any long number counts, unless `numbers` is off."""
+    """What kind of identifier `text` seems to hold, in words; "" for none.
+
+    Any long number counts, unless `numbers` is off.
+    """
     folded = plain(text)
     for kind in kinds().values():
         if any(candidate.valid for candidate in kind.find(folded)):
@@ -66,13 +75,21 @@ MIDDLE = slice(8, 24)
 DIGESTS = {"md5": (WHOLE, MIDDLE), "sha1": (WHOLE,), "sha256": (WHOLE,)}
 """The digests, and which characters of their hex stand for them."""
 FORM_OF_LENGTH = {
-    len(hashlib.new(form, usedforsecurity=False).hexdigest()[part]): form for form, parts in DIGESTS.items() for part in parts
+    len(hashlib.new(form, usedforsecurity=False).hexdigest()[part]): form
+    for form, parts in DIGESTS.items()
+    for part in parts
 } | {96: "sha384", 128: "sha512"}
-"""The digest by how many digits stand for it; the last two are in no list, and are told as unread."""
+"""The digest by how many digits stand for it; the last two are in no list, and are told as
+unread.
+"""
 PREFIXES = {"phone": ("", "86", "+86")}
-"""What is written before a value that is digested, where more than nothing is; something only before a domestic number."""
+"""What is written before a value that is digested, where more than nothing is; something only
+before a domestic number.
+"""
 DOMESTIC = {"phone": 11, "resident_id": 18}
-"""Characters of the values that have prefixes and masks; a phone number from abroad begins with `+`."""
+"""Characters of the values that have prefixes and masks; a phone number from abroad begins with
+`+`.
+"""
 
 
 def prefixes(kind: str) -> tuple[str, ...]:
@@ -113,13 +130,15 @@ KIND, FORM = "author", "plain"
 MAX_NAME = 320
 
 NOBODY = frozenset(
-    "anonymous anon guest unknown unregistered deleted 匿名 匿名用户 匿名网友 匿名者 游客 访客 路人 网友"
+    "anonymous anon guest unknown unregistered deleted 匿名 匿名用户 匿名网友 匿名者 游客 访客"
+    " 路人 网友"
     " 佚名 未知 已注销 已注销用户 账号已注销 该用户已注销".split()
 ) | {"deleted account", "deleted user", "anonymous user", "group anonymous bot"}
 
 
 def normal(name: str) -> str:
-    """A name in the form in which two are the same author: without case, width, hidden characters, and a sign before it.
+    """A name in the form in which two are the same author: without case, width, hidden characters,
+    and a sign before it.
 
     What a site calls everybody whose name it does not know or show is no name.
 
@@ -127,7 +146,11 @@ def normal(name: str) -> str:
     ('darkseller', 'darkseller')
     """
     plain = unicodedata.normalize("NFKC", name).casefold()
-    shown = "".join(char for char in plain if unicodedata.category(char) not in ("Cc", "Cf", "Cs") or char.isspace())
+    shown = "".join(
+        char
+        for char in plain
+        if unicodedata.category(char) not in ("Cc", "Cf", "Cs") or char.isspace()
+    )
     known = " ".join(shown.split()).removeprefix("@").strip()
     return "" if known.strip("[]()<>【】（） ") in NOBODY else known
 
@@ -139,7 +162,9 @@ def tag(tagger: Cmac, name: str) -> str:
 
 
 def tags(keys: KeyStore, tenant: str, name: Secret) -> list[str]:
-    """The tags of an author's name under every index key of `tenant` that is still there, the newest last."""
+    """The tags of an author's name under every index key of `tenant` that is still there, the
+    newest last.
+    """
     live = [keys.read(f"{tenant}/index-{epoch}.key") for epoch in epochs(keys, tenant, "index")]
     found = (tag(Cmac(derive_key(key, "index", tenant, KIND, FORM)), name.reveal()) for key in live)
     return [one for one in found if one]

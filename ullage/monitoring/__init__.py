@@ -1,4 +1,5 @@
-"""How the pipeline is watched: metrics on loopback, heartbeats, and canary posts that are timed from end to end.
+"""How the pipeline is watched: metrics on loopback, heartbeats, and canary posts that are timed
+from end to end.
 
     loopback    a small web server on loopback
     metrics     /metrics, /healthz and /readyz of one role

@@ -1,7 +1,8 @@
-"""Metrics of heartbeats: when the newest arrived at a stage, how long it took, and what crawl says of its sites.
+"""Metrics of heartbeats: when the newest arrived at a stage, how long it took, and what crawl says
+of its sites.
 
-`CoverageMetrics` is set by crawl itself, and by match where a gap lies between the two: whoever watches the inner zone sees the
-outer zone's sites under the same names.
+`CoverageMetrics` is set by crawl itself, and by match where a gap lies between the two: whoever
+watches the inner zone sees the outer zone's sites under the same names.
 """
 
 from __future__ import annotations
@@ -46,13 +47,16 @@ class HeartbeatMetrics:
     def is_news(self, beat: Heartbeat) -> bool:
         """Whether `beat` is newer than all of its origin that have arrived.
 
-        Behind one from a clock that was far ahead anything is: else nothing would be news until that time comes.
+        Behind one from a clock that was far ahead anything is: else nothing would be news until
+        that time comes.
         """
         newest = self._newest.get(self._label(beat), 0.0)
         return beat.inserted_at.timestamp() > newest or newest > self._clock.wall() + AHEAD_SECONDS
 
     def _label(self, beat: Heartbeat) -> str:
-        return beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
+        return (
+            beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
+        )
 
     def arrived(self, beat: Heartbeat) -> bool:
         """Note one; False for one that came before, or is older than one that did."""
@@ -60,7 +64,8 @@ class HeartbeatMetrics:
             return False
         now, origin = self._clock.wall(), self._label(beat)
         self._newest[origin] = beat.inserted_at.timestamp()
-        inserted = min(now, self._newest[origin])  # a time to come would hide for as long that no more arrive
+        # a time to come would hide for as long that no more arrive
+        inserted = min(now, self._newest[origin])
         self._arrived.labels(self._stage, origin).set(inserted)
         self._way.labels(self._stage).observe(now - inserted)
         return True
@@ -75,13 +80,25 @@ class CoverageMetrics:
 
         self._by_origin: dict[str, Coverage] = {}
         self._shown: dict[str, SiteReport] = {}
-        self._state = gauge("site_state", "1 for the state that a watched site is in.", "site", "state")
+        self._state = gauge(
+            "site_state", "1 for the state that a watched site is in.", "site", "state"
+        )
         self._sites = gauge("sites", "Sites, watched or not, in each state.", "state")
         self._times = {
-            "last_new": gauge("site_last_new_timestamp_seconds", "When a watched site last had a new post.", "site"),
-            "last_success": gauge("site_last_success_timestamp_seconds", "When a visit to a watched site succeeded.", "site"),
+            "last_new": gauge(
+                "site_last_new_timestamp_seconds",
+                "When a watched site last had a new post.",
+                "site",
+            ),
+            "last_success": gauge(
+                "site_last_success_timestamp_seconds",
+                "When a visit to a watched site succeeded.",
+                "site",
+            ),
             "expected_by": gauge(
-                "site_expected_by_timestamp_seconds", "When a new post is overdue by the site's usual interval.", "site"
+                "site_expected_by_timestamp_seconds",
+                "When a new post is overdue by the site's usual interval.",
+                "site",
             ),
         }
         self._egress = gauge("egress_up", "0 while the network is unreachable.")
@@ -100,7 +117,8 @@ class CoverageMetrics:
         self._egress.set(all(one.egress_up for one in told))
         reports = {report.site: report for one in told for report in one.watched}
         for report in reports.values():
-            if report != self._shown.get(report.site):  # told after each visit, which changes one of them
+            # told after each visit, which changes one of them
+            if report != self._shown.get(report.site):
                 self._show(report)
         for site in self._shown.keys() - reports.keys():
             self._forget(site)
@@ -123,7 +141,9 @@ class CoverageMetrics:
 
 
 class FarCounts(Collector):
-    """Crawl's counters as its newest heartbeats had them, under crawl's own names, with the site `other`."""
+    """Crawl's counters as its newest heartbeats had them, under crawl's own names, with the site
+    `other`.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._by_origin: dict[str, tuple[SiteCounter, ...]] = {}
@@ -142,6 +162,11 @@ class FarCounts(Collector):
                 family = families.get(count.name)
                 if family is None:
                     names = ["site", "origin", *sorted(count.labels)]
-                    family = families[count.name] = CounterMetricFamily(count.name, "As last reported by crawl.", labels=names)
-                family.add_metric([OTHER, origin, *(value for _, value in sorted(count.labels.items()))], count.value)
+                    family = families[count.name] = CounterMetricFamily(
+                        count.name, "As last reported by crawl.", labels=names
+                    )
+                family.add_metric(
+                    [OTHER, origin, *(value for _, value in sorted(count.labels.items()))],
+                    count.value,
+                )
         yield from families.values()

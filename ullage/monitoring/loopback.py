@@ -1,4 +1,6 @@
-"""A small web server on loopback, in threads of its own: a role's metrics, and the site of canary posts."""
+"""A small web server on loopback, in threads of its own: a role's metrics, and the site of
+canary posts.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,16 @@ NOTHING = LoopbackResponse(b"not here\n", status=404)
 
 
 class LoopbackServer:
-    """Answers GET by path (without the query) and headers; of a request nothing is logged. Use as a context.
+    """Answers GET by path (without the query) and headers; of a request nothing is logged.
+
+    Use as a context.
 
     OSError when `port` is taken; 0 takes a free one.
     """
 
-    def __init__(self, name: str, port: int, answer: Callable[[str, Message], LoopbackResponse]) -> None:
+    def __init__(
+        self, name: str, port: int, answer: Callable[[str, Message], LoopbackResponse]
+    ) -> None:
         self._server = _LoopbackServer(name, port, answer)
         self._thread = threading.Thread(target=self._server.serve_forever, name=name, daemon=True)
 
@@ -53,7 +59,12 @@ class LoopbackServer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -61,13 +72,17 @@ class LoopbackServer:
 class _LoopbackServer(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, name: str, port: int, answer: Callable[[str, Message], LoopbackResponse]) -> None:
+    def __init__(
+        self, name: str, port: int, answer: Callable[[str, Message], LoopbackResponse]
+    ) -> None:
         self.name, self.answer = name, answer
         self._open: list[socket.socket] = []
         super().__init__((HOST, port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; the oldest ones end where there are too many, or few descriptors are left."""
+        """Accept a connection; the oldest ones end where there are too many, or few descriptors
+        are left.
+        """
         try:
             accepted, address = super().get_request()
         except OSError as error:
@@ -91,7 +106,9 @@ class _LoopbackServer(ThreadingHTTPServer):
             self._open.pop(0).shutdown(socket.SHUT_RDWR)  # its thread sees the end and closes it
 
     def handle_error(self, *_: object) -> None:
-        """A client that hung up, or a fault of `answer`: one line without content, never a traceback."""
+        """A client that hung up, or a fault of `answer`: one line without content, never a
+        traceback.
+        """
         log.get(self.name).warning("request_failed", error=type(sys.exception()).__name__)
 
 

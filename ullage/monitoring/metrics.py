@@ -1,12 +1,13 @@
 """Serve metrics, health and readiness, and export when certificates expire.
 
-Names are `ullage_<stage>_<noun>_<unit>_total`; labels come from configuration alone (site, tenant, kind, stage, reason): never a
-tag, handle, URL or author. Each role makes its metrics in a registry of its own; there is no multi-process mode.
-`docs/metrics.md` is the specification, and a test holds the roles to it.
+Names are `ullage_<stage>_<noun>_<unit>_total`; labels come from configuration alone (site, tenant,
+kind, stage, reason): never a tag, handle, URL or author. Each role makes its metrics in a registry
+of its own; there is no multi-process mode. `docs/metrics.md` is the specification, and a test holds
+the roles to it.
 
-What a client shows is read from its file at each scrape, as it is for each connection, so one that was renewed counts at once. So
-does one of a listener; where it cannot be shown, what is shown is told, whatever lies in the files. Where none is shown there is
-no series.
+What a client shows is read from its file at each scrape, as it is for each connection, so one that
+was renewed counts at once. So does one of a listener; where it cannot be shown, what is shown is
+told, whatever lies in the files. Where none is shown there is no series.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ OTHER = "other"
 
 
 def bounded(value: str, known: Collection[str]) -> str:
-    """`value` as a label: itself where it is `known`, else `other`, so that no record can make a new series."""
+    """`value` as a label: itself where it is `known`, else `other`, so that no record can make a
+    new series.
+    """
     return value if value in known else OTHER
 
 
@@ -59,7 +62,9 @@ def new_registry(role: str) -> CollectorRegistry:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    Info("ullage_build", "Version and service of this process.", registry=registry).info({"version": __version__, "role": role})
+    Info("ullage_build", "Version and service of this process.", registry=registry).info(
+        {"version": __version__, "role": role}
+    )
     registry.register(_LostLines())
     return registry
 
@@ -74,11 +79,18 @@ class _LostLines(Collector):
 
 
 class LoopMetrics:
-    """Whether a role's loop turns, and whether it reaches what it cannot work without. `parts` are `BUS`, `STORE`."""
+    """Whether a role's loop turns, and whether it reaches what it cannot work without.
+
+    `parts` are `BUS`, `STORE`.
+    """
 
     def __init__(self, registry: CollectorRegistry, clock: Clock, parts: Collection[str]) -> None:
         self._clock, self._down = clock, set[str]()
-        self._turned = Gauge("ullage_loop_turned_timestamp_seconds", "When the service's loop last ran.", registry=registry)
+        self._turned = Gauge(
+            "ullage_loop_turned_timestamp_seconds",
+            "When the service's loop last ran.",
+            registry=registry,
+        )
         self._up = Gauge(
             "ullage_dependency_up",
             "1 while the dependency responds, 0 otherwise.",
@@ -136,10 +148,15 @@ class CanaryMetrics:
             "When a canary post last reached its notification; 0 for never.",
             registry=registry,
         )
-        self.interval = Gauge("ullage_canary_interval_seconds", "Time between canary posts; 0 for none.", registry=registry)
+        self.interval = Gauge(
+            "ullage_canary_interval_seconds",
+            "Time between canary posts; 0 for none.",
+            registry=registry,
+        )
 
     def notified(self, published: float) -> None:
-        """A canary post published at that moment (Unix seconds) came through; one that comes again is not timed again.
+        """A canary post published at that moment (Unix seconds) came through; one that comes again
+        is not timed again.
 
         A moment that has not come yet was noted by a clock that was ahead.
         """
@@ -150,8 +167,11 @@ class CanaryMetrics:
             self._success.set(now)
 
 
-def readiness(faults: Iterable[Callable[[], str]], warning: Callable[[], str] = str) -> tuple[str, int]:
-    """Return text and status of the answer to /readyz; `faults` and `warning` return "" or a reason each.
+def readiness(
+    faults: Iterable[Callable[[], str]], warning: Callable[[], str] = str
+) -> tuple[str, int]:
+    """Return text and status of the answer to /readyz; `faults` and `warning` return "" or a reason
+    each.
 
     A fault keeps the role from its work; a warning is of something beside, which no work waits for.
     """
@@ -168,7 +188,9 @@ def metrics_server(
     faults: Iterable[Callable[[], str]] = (),
     warning: Callable[[], str] = str,
 ) -> LoopbackServer:
-    """Serve one registry; `ready`, and `faults` and `warning` (see `readiness`), say whether the role can work now."""
+    """Serve one registry; `ready`, and `faults` and `warning` (see `readiness`), say whether the
+    role can work now.
+    """
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
         if path == "/metrics":
@@ -190,7 +212,8 @@ UNREADABLE = 0.0
 
 
 class CertificateMetrics:
-    """`trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates that counts which ends first.
+    """`trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates that
+    counts which ends first.
 
     `served` is what a role that listens with TLS shows.
     """
@@ -219,7 +242,9 @@ class CertificateMetrics:
         for dependency, servers in trusts.items():
             if shown := [one for one in servers if one is not None and one.certificate is not None]:
                 expiry.labels(dependency).set_function(_earliest([one.expires for one in shown]))
-                renewal.labels(dependency).set_function(_earliest([one.renewal_due for one in shown]))
+                renewal.labels(dependency).set_function(
+                    _earliest([one.renewal_due for one in shown])
+                )
 
 
 def _earliest(moments: Collection[Callable[[], datetime | None]]) -> Callable[[], float]:
@@ -227,7 +252,10 @@ def _earliest(moments: Collection[Callable[[], datetime | None]]) -> Callable[[]
 
     def asked() -> float:
         try:
-            return min((at.timestamp() for moment in moments if (at := moment()) is not None), default=UNREADABLE)
+            return min(
+                (at.timestamp() for moment in moments if (at := moment()) is not None),
+                default=UNREADABLE,
+            )
         except ConfigError:
             return UNREADABLE
 

@@ -1,4 +1,5 @@
-"""The two records that cross stages: `Capture` (sealed, crawl to match) and `Finding` (match to alert).
+"""The two records that cross stages: `Capture` (sealed, crawl to match) and `Finding` (match to
+alert).
 
 Both carry a schema version, which a reader of another version refuses, and have a size limit.
 """

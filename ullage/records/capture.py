@@ -1,9 +1,9 @@
 """Capture: the bytes of one post, paste or attachment as served, with where, when and by whom.
 
-On the wire the header as JSON stands before the body as it came (`base.framed`). The whole of it is sealed; nothing of it is ever
-in clear outside a process. Whoever collected it signs it, within the seal (`ullage.security.signing`). Its site and category
-go on into findings, incidents and notifications, so they are words of ours: a configured name or `other`, and one of
-`CATEGORIES`.
+On the wire the header as JSON stands before the body as it came (`base.framed`). The whole of it is
+sealed; nothing of it is ever in clear outside a process. Whoever collected it signs it, within the
+seal (`ullage.security.signing`). Its site and category go on into findings, incidents and
+notifications, so they are words of ours: a configured name or `other`, and one of `CATEGORIES`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ INGEST = "ingest"
 ELSEWHERE: Literal["other"] = "other"
 """The site of what no configured site is, and the category of what is in none of `CATEGORIES`."""
 Category = Literal[
-    "", "paste", "forum", "chat", "market", "ransom", "social", "blog", "code", "drive", "document", "shop", "classified",
+    "", "paste", "forum", "chat", "market", "ransom", "social", "blog", "code", "drive", "document",
+    "shop", "classified",
     "news", "court", "police", "government", "other",
 ]  # fmt: skip
 """What kind of place a site is; "" where nobody said."""
@@ -39,12 +40,15 @@ def category_of(text: str) -> Category:
 
 
 class Capture(BaseModel):
-    """One capture; times are aware UTC. `post_id` is the platform's own id, `category` what kind of place it came from.
+    """One capture; times are aware UTC.
 
-    `site` is the name of a configured site, or `other`; `source` is what a collector calls the place where that is not
-    configured, which is published nowhere. `section` is the configured list under which the post was found: scheme, host and
-    path of one of the site's `start` addresses, "" where none is on the post's own host.
-    `attachments` holds the names under which a post's files are captured as records of their own (`parent` points back).
+    `post_id` is the platform's own id, `category` what kind of place it came from.
+
+    `site` is the name of a configured site, or `other`; `source` is what a collector calls the
+    place where that is not configured, which is published nowhere. `section` is the configured list
+    under which the post was found: scheme, host and path of one of the site's `start` addresses, ""
+    where none is on the post's own host. `attachments` holds the names under which a post's files
+    are captured as records of their own (`parent` points back).
     """
 
     model_config = STRICT
@@ -55,8 +59,9 @@ class Capture(BaseModel):
     platform: str = ""
     post_id: str
     post_name: str = ""
-    """The collector's keyed name of the post, the same whatever it says; "" where nothing lasts by which to know it again. What
-    came with a message and goes with it has the message's."""
+    """The collector's keyed name of the post, the same whatever it says; "" where nothing lasts by
+    which to know it again. What came with a message and goes with it has the message's.
+    """
     url: str
     section: str = ""
     title: str = ""
@@ -76,7 +81,9 @@ class Capture(BaseModel):
     """Where a message was taken from, in the collector's words: a channel or a person."""
     edited: bool = False
     deleted: bool = False
-    """The place says that it was taken away; the text is then what it had said, where the collector knows that, else empty."""
+    """The place says that it was taken away; the text is then what it had said, where the
+    collector knows that, else empty.
+    """
     parent: str = ""
     attachments: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
@@ -84,7 +91,9 @@ class Capture(BaseModel):
     body: bytes
 
     def __repr__(self) -> str:
-        """Only what may be written down: a capture that strays into a message or a log takes nothing with it."""
+        """Only what may be written down: a capture that strays into a message or a log takes
+        nothing with it.
+        """
         return f"Capture(id={self.id!r}, site={self.site!r}, {len(self.body)} bytes)"
 
     __str__ = __repr__
@@ -98,7 +107,9 @@ class Capture(BaseModel):
 
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Capture:
-        """The capture in `data`; RecordError `schema` for a version that this one cannot read, `malformed` for anything else."""
+        """The capture in `data`; RecordError `schema` for a version that this one cannot read,
+        `malformed` for anything else.
+        """
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
         header, body = unframed(data)

@@ -1,7 +1,7 @@
 """What is counted in a capture, and what several captures hold together.
 
-A new count is a field of `CaptureCounts`, with the rule by which it is combined, and whatever counts it in match: findings,
-sightings and the facts of a verdict have these fields by inheritance.
+A new count is a field of `CaptureCounts`, with the rule by which it is combined, and whatever
+counts it in match: findings, sightings and the facts of a verdict have these fields by inheritance.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from ullage.records.base import STRICT
 
 
 class Combination(NamedTuple):
-    """How a count is combined: of `copies` of one post, and of different `posts` of one seller (`docs/joined-posts.md`)."""
+    """How a count is combined: of `copies` of one post, and of different `posts` of one seller
+    (`docs/joined-posts.md`).
+    """
 
     copies: Literal["largest", "most"]
     """What the largest copy has, or the most that any copy has."""
@@ -26,11 +28,15 @@ class Combination(NamedTuple):
 
 
 IN_ROWS, IN_ALL = Combination("largest", "sum"), Combination("most", "sum")
-"""What is counted in rows is of one document, which a person can check; other counts may come from any copy."""
+"""What is counted in rows is of one document, which a person can check; other counts may come
+from any copy.
+"""
 
 
 class RowGroup(BaseModel):
-    """How many rows have exactly this set of fields, and how many of them are of enrolled customers."""
+    """How many rows have exactly this set of fields, and how many of them are of enrolled
+    customers.
+    """
 
     model_config = STRICT
 
@@ -52,15 +58,21 @@ class CaptureCounts(BaseModel):
     failures: Annotated[dict[str, int], IN_ROWS] = {}
     """Candidates a kind whose checksum fails."""
     longest_run: Annotated[int, Combination("largest", "most")] = 0
-    """Length of the longest arithmetic run among the numbers, sorted: a generated list shows here."""
+    """Length of the longest arithmetic run among the numbers, sorted: a generated list shows
+    here.
+    """
     newest_date: Annotated[date | None, Combination("most", "most")] = None
     groups: Annotated[tuple[RowGroup, ...], IN_ROWS] = ()
     logins: Annotated[int, IN_ALL] = 0
     """Different logins at the tenant's own domains, the customers' and the staff's."""
     staff_logins: Annotated[int, IN_ALL] = 0
-    """Those of them that are of staff, an administrator or a supplier, as far as the tenant says how to tell."""
+    """Those of them that are of staff, an administrator or a supplier, as far as the tenant says
+    how to tell.
+    """
     stealer_rows: Annotated[int, IN_ROWS] = 0
-    """Rows in the form of a stealer log, at whatever site: an address beside a login and a password."""
+    """Rows in the form of a stealer log, at whatever site: an address beside a login and a
+    password.
+    """
     cookies: Annotated[int, IN_ALL] = 0
     """Different cookies of the tenant's own sites."""
     staff_cookies: Annotated[int, IN_ALL] = 0
@@ -69,7 +81,9 @@ class CaptureCounts(BaseModel):
     """Those that may sign somebody in and had not expired, or end with the browser's session."""
     live_staff_cookies: Annotated[int, IN_ALL] = 0
     session_cookies: Annotated[int, IN_ALL] = 0
-    """Of the live ones, those that end with the browser's session: only the site knows whether it still takes them."""
+    """Of the live ones, those that end with the browser's session: only the site knows whether
+    it still takes them.
+    """
     cookies_until: Annotated[date | None, Combination("most", "most")] = None
     """The day on which the last of the live ones expires; None where none has a day."""
     device_rows: Annotated[int, IN_ROWS] = 0
@@ -94,22 +108,38 @@ class CaptureCounts(BaseModel):
 def rules() -> Mapping[str, Combination]:
     """The rule of every count."""
     fields = CaptureCounts.model_fields.items()
-    return {name: next(rule for rule in field.metadata if isinstance(rule, Combination)) for name, field in fields}
+    return {
+        name: next(rule for rule in field.metadata if isinstance(rule, Combination))
+        for name, field in fields
+    }
 
 
 def counted_in_posts(posts: Sequence[CaptureCounts]) -> dict[str, Any]:
     """The counts of one or more different posts of a seller, by name: bounds from above."""
     add = {"sum": _sum, "most": _most}
-    return {name: add[rule.posts]([getattr(post, name) for post in posts]) for name, rule in rules().items()}
+    return {
+        name: add[rule.posts]([getattr(post, name) for post in posts])
+        for name, rule in rules().items()
+    }
 
 
-def counted_in_copies(copies: Sequence[CaptureCounts], largest: CaptureCounts, joint: CaptureCounts | None) -> dict[str, Any]:
+def counted_in_copies(
+    copies: Sequence[CaptureCounts], largest: CaptureCounts, joint: CaptureCounts | None
+) -> dict[str, Any]:
     """The counts of one or more copies of a post, by name; of different posts `joint` has the sums.
 
     `largest` is the copy that is judged, or `joint`.
     """
-    found = {name: _most([getattr(copy, name) for copy in copies]) for name, rule in rules().items() if rule.copies == "most"}
-    summed = {name: getattr(joint, name) for name in found if rules()[name].posts == "sum"} if joint else {}
+    found = {
+        name: _most([getattr(copy, name) for copy in copies])
+        for name, rule in rules().items()
+        if rule.copies == "most"
+    }
+    summed = (
+        {name: getattr(joint, name) for name in found if rules()[name].posts == "sum"}
+        if joint
+        else {}
+    )
     return largest.counted() | found | summed
 
 

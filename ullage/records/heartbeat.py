@@ -1,18 +1,23 @@
-"""Heartbeat: a record without content that goes the way of the captures, so that its absence means something.
+"""Heartbeat: a record without content that goes the way of the captures, so that its absence means
+something.
 
-A slot of five minutes has one letter: `o` where the site was being read, another where it was not, for the reason in `WHY`, and
-`.` where nobody said anything. Told twice, or by two, a slot has the letter that says more (`better`), so it does not matter in
-which order, how late or how often a heartbeat comes. What lasts less than a slot is not told.
+A slot of five minutes has one letter: `o` where the site was being read, another where it was not,
+for the reason in `WHY`, and `.` where nobody said anything. Told twice, or by two, a slot has the
+letter that says more (`better`), so it does not matter in which order, how late or how often a
+heartbeat comes. What lasts less than a slot is not told.
 
-Crawl appends one every `crawl.heartbeat_seconds` to each partition of topic `captures`, sealed like a capture; match, when what
-came before it is matched and published, passes it on to each partition of topic `findings`; alert notes that it came. Whoever
-reads a partition has evidence that the stages before it work and how long the way takes. A copy that stands still in one
-partition while another's moves is seen as that group's lag, not here. What crawl knows of its sites goes with it, because across
-a gap this is the only way in: the inner zone's /metrics shows the outer zone's sites.
+Crawl appends one every `crawl.heartbeat_seconds` to each partition of topic `captures`, sealed like
+a capture; match, when what came before it is matched and published, passes it on to each partition
+of topic `findings`; alert notes that it came. Whoever reads a partition has evidence that the
+stages before it work and how long the way takes. A copy that stands still in one partition while
+another's moves is seen as that group's lag, not here. What crawl knows of its sites goes with it,
+because across a gap this is the only way in: the inner zone's /metrics shows the outer zone's
+sites.
 
 It is signed: within the seal on `captures`, in its headers on `findings`.
 
-A heartbeat that comes again is older than the newest that came: whoever counts them compares times and needs no memory of ids.
+A heartbeat that comes again is older than the newest that came: whoever counts them compares times
+and needs no memory of ids.
 """
 
 from __future__ import annotations
@@ -37,7 +42,10 @@ UNWATCHED: Mapping[str, str] = {
 }
 """What is known and is not to be watched: no gap, but said."""
 FIRST_READING, UNVISITED = "a", "n"
-"""A site that is new to us: its older posts are being read, or not even a visit was made. A gap, and no fault."""
+"""A site that is new to us: its older posts are being read, or not even a visit was made.
+
+A gap, and no fault.
+"""
 NIGHT = "z"
 """The site's file keeps it alone at this time of day: no gap."""
 WHY: Mapping[str, str] = {
@@ -57,7 +65,10 @@ WHY: Mapping[str, str] = {
     "w": marked("match had no customer list"),
 }
 """Reasons for which a slot is blind, in the order in which one goes before another."""
-_RANK = {letter: rank for rank, letter in enumerate((UNHEARD, ELSEWHERE, *UNWATCHED, NIGHT, *list(WHY)[1:], SEEN))}
+_RANK = {
+    letter: rank
+    for rank, letter in enumerate((UNHEARD, ELSEWHERE, *UNWATCHED, NIGHT, *list(WHY)[1:], SEEN))
+}
 LETTERS = "".join(_RANK)
 MOST_TOLD = 1_000
 """Hours that one heartbeat tells: a bus of many partitions carries it many times."""
@@ -66,13 +77,18 @@ PLACE = r"[a-z0-9][a-z0-9._-]{0,63}(?:/[#@][0-9a-f]{8,16})?"
 
 
 class SiteHour(BaseModel):
-    """What was seen of one site in one hour (since 1970), as far as is known yet. `posts` were new in it."""
+    """What was seen of one site in one hour (since 1970), as far as is known yet.
+
+    `posts` were new in it.
+    """
 
     model_config = STRICT
 
     site: Annotated[str, Field(pattern=f"^{PLACE}$")]
     hour: Annotated[int, Field(ge=0, le=10_000_000)]
-    slots: Annotated[str, Field(pattern=rf"^[.\-{LETTERS.replace('.', '').replace('-', '')}]{{{SLOTS}}}$")]
+    slots: Annotated[
+        str, Field(pattern=rf"^[.\-{LETTERS.replace('.', '').replace('-', '')}]{{{SLOTS}}}$")
+    ]
     posts: Annotated[int, Field(ge=0)] = 0
     revisit: Annotated[int, Field(ge=0)] = 0
     """Seconds between two visits; 0 for not known."""
@@ -98,8 +114,19 @@ def slot_of(seconds: float) -> int:
 HEARTBEAT_SCHEMA = 1
 PURPOSE = "heartbeat"
 RECORD = "record"
-"""The header that tells a heartbeat from what a topic is for; other records have none of that name."""
-State = Literal["ok", "blocked", "login_expired", "layout_changed", "robots_denied", "unreachable", "quiet", "incomplete"]
+"""The header that tells a heartbeat from what a topic is for; other records have none of that
+name.
+"""
+State = Literal[
+    "ok",
+    "blocked",
+    "login_expired",
+    "layout_changed",
+    "robots_denied",
+    "unreachable",
+    "quiet",
+    "incomplete",
+]
 STATES: tuple[State, ...] = get_args(State)
 MAX_WATCHED = 200
 """Sites with series of their own: beyond it monitoring costs more than it tells."""
@@ -118,7 +145,10 @@ class _HeartbeatRecord(BaseModel):
 
 
 class SiteReport(_HeartbeatRecord):
-    """What crawl knows of one watched site. Times are Unix seconds, 0 for never and for not known yet."""
+    """What crawl knows of one watched site.
+
+    Times are Unix seconds, 0 for never and for not known yet.
+    """
 
     site: Name
     state: State | None = None
@@ -132,12 +162,16 @@ class SiteReport(_HeartbeatRecord):
 
 
 class Coverage(_HeartbeatRecord):
-    """What a crawl host sees: its watched sites, how many of all its sites are in each state, and whether its way out works."""
+    """What a crawl host sees: its watched sites, how many of all its sites are in each state,
+    and whether its way out works.
+    """
 
     watched: tuple[SiteReport, ...] = Field(default=(), max_length=MAX_WATCHED)
     sites: dict[State, int] = {}
     unseen: Annotated[int, Field(ge=0)] = 0
-    """Sites that are in none yet: not visited, in doubt since the first visit, or with a file that cannot be read."""
+    """Sites that are in none yet: not visited, in doubt since the first visit, or with a file
+    that cannot be read.
+    """
     egress_up: bool = True
 
 
@@ -167,13 +201,20 @@ class Heartbeat(_HeartbeatRecord):
     """The same of each tenant, so that none is told of another's."""
 
     def bare(self, customers: Mapping[str, int] | None = None) -> Heartbeat:
-        """As it goes on to `findings`, without what only match is told: of states there is left how many sites are in each.
+        """As it goes on to `findings`, without what only match is told: of states there is left how
+        many sites are in each.
 
         `customers` are those that match looks for, by tenant.
         """
         coverage = self.coverage and self.coverage.model_copy(update={"watched": ()})
-        told = {} if customers is None else {"enrolled": sum(customers.values()), "customers": dict(customers)}
-        return self.model_copy(update={"coverage": coverage, "counts": (), "enrolled": None, "customers": None, **told})
+        told = (
+            {}
+            if customers is None
+            else {"enrolled": sum(customers.values()), "customers": dict(customers)}
+        )
+        return self.model_copy(
+            update={"coverage": coverage, "counts": (), "enrolled": None, "customers": None, **told}
+        )
 
     def headers(self) -> dict[str, str]:
         """What stands in clear beside it."""

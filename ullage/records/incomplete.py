@@ -1,4 +1,6 @@
-"""Why a finding is of less than the whole capture: the closed list of words, and each as it is said to a person."""
+"""Why a finding is of less than the whole capture: the closed list of words, and each as it is
+said to a person.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ BUDGETS = {
     "time": marked("unpacking it took too long"),
     "memory": marked("unpacking it took too much memory"),
 }
-"""What was left out since the capture goes beyond a limit: higher limits, and a replay reads it whole."""
+"""What was left out since the capture goes beyond a limit: higher limits, and a replay reads it
+whole.
+"""
 READERS = {
     "unpack": marked("unpacking or decoding part of it failed"),
     "folding": marked("plain forms of characters could not be read"),

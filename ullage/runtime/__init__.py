@@ -1,4 +1,5 @@
-"""How a role's process runs: started by a supervisor, reading the bus in a loop, setting aside what it cannot process.
+"""How a role's process runs: started by a supervisor, reading the bus in a loop, setting aside what
+it cannot process.
 
     supervisor     the roles as child processes of `ullage run`
     readiness      whether a role that runs here says that it is ready

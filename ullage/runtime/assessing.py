@@ -1,15 +1,18 @@
-"""What is said where a dropped file is judged: search has no match key, so the file streams to match over a unix socket.
+"""What is said where a dropped file is judged: search has no match key, so the file streams to
+match over a unix socket.
 
     DIR/assess.sock   match listens; 0600, or 0660 where `match.assess_users` names who else may come
 
-Pseudonyms of an incident are resolved there too, for a request that others have approved: search has no resolver's key either.
+Pseudonyms of an incident are resolved there too, for a request that others have approved: search
+has no resolver's key either.
 
-A client sends one `AssessmentRequest` and waits. Match answers in lines of JSON, each an object of one member: `go`, or `busy`
-where there is no room. Then the client sends the file, or the findings that it wants opened, and an empty frame as their end;
-what it sends is in frames, a length of four bytes before each. `place` tells how many are before it, `read` how far match is, and
-`done` is the last line: an answer without it is none. Whoever hangs up before has ended the work. Nothing of a file is ever
-written to disk.
-"""
+A client sends one `AssessmentRequest` and waits. Match answers in lines of JSON, each an object of
+one member: `go`, or `busy` where there is no room. Then the client sends the file, or the findings
+that it wants opened, and an empty frame as their end; what it sends is in frames, a length of four
+bytes before each. `place` tells how many are before it, `read` how far match is, and `done` is the
+last line: an answer without it is none. Whoever hangs up before has ended the work. Nothing of a
+file is ever written to disk.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ LONGEST_ADDRESS = 100
 
 
 class ReferenceApproval(BaseModel):
-    """For what customer references are resolved: an incident's case, why, who asked, and which others approved."""
+    """For what customer references are resolved: an incident's case, why, who asked, and which
+    others approved.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -46,15 +51,19 @@ class ReferenceApproval(BaseModel):
     case: Annotated[str, Field(min_length=1, max_length=32)]
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     by: Annotated[str, Field(min_length=1, max_length=128)]
-    approved_by: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=8)]
+    approved_by: Annotated[
+        tuple[Annotated[str, Field(min_length=1, max_length=128)], ...], Field(max_length=8)
+    ]
 
 
 class AssessmentRequest(BaseModel):
-    """What a client wants: how many wait, a file assessed, findings opened that it was given before, or pseudonyms resolved.
+    """What a client wants: how many wait, a file assessed, findings opened that it was given
+    before, or pseudonyms resolved.
 
-    `name` is what its sender called the file, in memory alone; `size` is in bytes where that is known. With `to_open` the
-    findings go onto the bus at once, else they come back, signed, where they are at most `hold_bytes` in all. Nothing is said of
-    other tenants than `tenants`, where that is given. Pseudonyms are of the one tenant that is named, one a line, for `approval`.
+    `name` is what its sender called the file, in memory alone; `size` is in bytes where that is
+    known. With `to_open` the findings go onto the bus at once, else they come back, signed, where
+    they are at most `hold_bytes` in all. Nothing is said of other tenants than `tenants`, where
+    that is given. Pseudonyms are of the one tenant that is named, one a line, for `approval`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -79,7 +88,9 @@ def framed(payload: bytes) -> bytes:
 
 
 def frames(file: RawIOBase, most: int = MOST_FRAME) -> Iterator[bytes]:
-    """Frames up to the empty one; UnavailableError where the other side hangs up before, RecordError for one that is too long."""
+    """Frames up to the empty one; UnavailableError where the other side hangs up before,
+    RecordError for one that is too long.
+    """
     while payload := frame(file, most):
         yield payload
 
@@ -113,7 +124,9 @@ def _exactly(file: RawIOBase, size: int) -> bytes:
 
 @contextlib.contextmanager
 def address(parent: Path) -> Iterator[str]:
-    """Where the socket is, as an address that is short enough however long the path of its folder."""
+    """Where the socket is, as an address that is short enough however long the path of its
+    folder.
+    """
     path = str(parent / NAME)
     if len(os.fsencode(path)) <= LONGEST_ADDRESS:
         yield path

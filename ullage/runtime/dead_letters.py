@@ -1,8 +1,10 @@
-"""Dead letters: what could not be processed, sealed, with the reason, for a person to look at and replay.
+"""Dead letters: what could not be processed, sealed, with the reason, for a person to look at and
+replay.
 
-The original record, whole and as bytes (so that one of the largest size still fits its topic), is sealed to match's public
-key, whatever it was; only stage, topic, reason and a random id are in clear. A letter that was replayed `MAX_REPLAYS` times
-comes back no more: it is parked under the reason it last had.
+The original record, whole and as bytes (so that one of the largest size still fits its topic), is
+sealed to match's public key, whatever it was; only stage, topic, reason and a random id are in
+clear. A letter that was replayed `MAX_REPLAYS` times comes back no more: it is parked under the
+reason it last had.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ PURPOSE = "dead-letter"
 MAX_REPLAYS = 3
 REPLAYS = "replays"
 TAKEN_AT, VOUCHED = "taken_at", "vouched"
-"""When the bus took the record first, and who replayed it vouches for that: a visit's grant is good for hours."""
+"""When the bus took the record first, and who replayed it vouches for that: a visit's grant is
+good for hours.
+"""
 REPLAY_GROUP = "replay"
 LIST_GROUP = "list"
 BATCH = 100
@@ -65,7 +69,9 @@ class DeadLetters:
 
     def put(self, record: Record, reason: str) -> None:
         """Seal `record` and append it; durable on return."""
-        clear = json.dumps({"key": record.key, "headers": dict(record.headers), TAKEN_AT: record.timestamp}).encode()
+        clear = json.dumps(
+            {"key": record.key, "headers": dict(record.headers), TAKEN_AT: record.timestamp}
+        ).encode()
         plain = framed(clear, record.value)
         sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=record.topic, schema=SCHEMA)
         headers = {
@@ -88,7 +94,9 @@ def read(record: Record) -> Letter:
     """The clear part of a letter as it lies on the bus; RecordError `malformed` when it is none."""
     h = record.headers
     try:
-        return Letter(h["id"], h["stage"], h["topic"], h["reason"], record.timestamp, int(h.get(REPLAYS, "0")))
+        return Letter(
+            h["id"], h["stage"], h["topic"], h["reason"], record.timestamp, int(h.get(REPLAYS, "0"))
+        )
     except (KeyError, ValueError):
         raise RecordError("malformed") from None
 
@@ -104,7 +112,9 @@ def unseal(record: Record, opener: SealOpener) -> Outgoing:
     key_id, schema = record.headers.get("key_id", ""), record.headers.get("schema", "")
     if schema != str(SCHEMA):
         raise RecordError("schema")
-    plain = opener.open(record.value, purpose=PURPOSE, topic=letter.topic, schema=SCHEMA, key_id=key_id)
+    plain = opener.open(
+        record.value, purpose=PURPOSE, topic=letter.topic, schema=SCHEMA, key_id=key_id
+    )
     clear, value = unframed(plain)
     original = json.loads(clear)
     headers = {**original["headers"], REPLAYS: str(letter.replays + 1)}
@@ -113,10 +123,16 @@ def unseal(record: Record, opener: SealOpener) -> Outgoing:
     return Outgoing(original["key"], value, {**headers, TAKEN_AT: first, VOUCHED: mark})
 
 
-def taken_at(topic: str, headers: Mapping[str, str], value: bytes, timestamp: float, opener: SealOpener) -> float:
-    """Return when the bus took a record first (Unix seconds): as a replay vouches, else `timestamp`."""
+def taken_at(
+    topic: str, headers: Mapping[str, str], value: bytes, timestamp: float, opener: SealOpener
+) -> float:
+    """Return when the bus took a record first (Unix seconds): as a replay vouches, else
+    `timestamp`.
+    """
     first = headers.get(TAKEN_AT, "")
-    is_vouched = bool(first) and opener.is_vouched(headers.get(VOUCHED, ""), topic.encode(), first.encode(), value)
+    is_vouched = bool(first) and opener.is_vouched(
+        headers.get(VOUCHED, ""), topic.encode(), first.encode(), value
+    )
     return float(first) if is_vouched else timestamp
 
 
@@ -129,7 +145,9 @@ class ReplayReport:
 
 
 def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
-    """Put every waiting letter back on its topic; those that come back meanwhile wait for the next replay."""
+    """Put every waiting letter back on its topic; those that come back meanwhile wait for the
+    next replay.
+    """
     subscription = bus.subscribe(DEAD_LETTERS, REPLAY_GROUP)
     publishers: dict[str, Publisher] = {}
     left: Counter[str] = Counter()
@@ -152,7 +170,9 @@ def replay(bus: Bus, opener: SealOpener) -> ReplayReport:
 
 
 def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
-    """Letters that a replay would take, and those that it leaves because they came back too often; oldest first."""
+    """Letters that a replay would take, and those that it leaves because they came back too
+    often; oldest first.
+    """
     places = bus.places(DEAD_LETTERS, REPLAY_GROUP)
     everything = bus.subscribe(DEAD_LETTERS, LIST_GROUP)
     for record in _waiting(everything):
@@ -167,7 +187,9 @@ def waiting_or_parked(bus: Bus) -> Iterator[Letter]:
 
 
 def _waiting(subscription: Subscription) -> Iterator[Record]:
-    """What the group has not dealt with by now, and no more; a broker takes seconds to hand out the first of it."""
+    """What the group has not dealt with by now, and no more; a broker takes seconds to hand out
+    the first of it.
+    """
     waiting, empty = subscription.lag().records, 0
     while waiting > 0 and empty < EMPTY_POLLS:
         records = subscription.poll(min(waiting, BATCH), POLL_SECONDS)

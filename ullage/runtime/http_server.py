@@ -1,15 +1,18 @@
 """Serve an ASGI application with bounded connections.
 
-A client that dribbles its request (slowloris) or leaves its answer unread costs a descriptor for as long as it likes. Here a
-request, head and body, is whole within `REQUEST_SECONDS` of the connection or of the answer before, and its answer is taken
-within `ANSWER_SECONDS` after that, or the connection is cut. Where there are too many, or few descriptors are left, the one that
-has been without a whole request for longest goes, so that many slow clients keep nobody else out.
+A client that dribbles its request (slowloris) or leaves its answer unread costs a descriptor for as
+long as it likes. Here a request, head and body, is whole within `REQUEST_SECONDS` of the connection
+or of the answer before, and its answer is taken within `ANSWER_SECONDS` after that, or the
+connection is cut. Where there are too many, or few descriptors are left, the one that has been
+without a whole request for longest goes, so that many slow clients keep nobody else out.
 
-A socket that is closed with bytes unread is reset, and the client loses the answer that was on its way (RFC 9112, 9.6). Who is
-refused while the request still comes therefore has his answer and its end first, and `LINGER_SECONDS` to close his side.
+A socket that is closed with bytes unread is reset, and the client loses the answer that was on its
+way (RFC 9112, 9.6). Who is refused while the request still comes therefore has his answer and its
+end first, and `LINGER_SECONDS` to close his side.
 
-uvicorn has the main thread, but signals stay with `ullage.runtime.service`: a thread waits for its stop and tells the server to
-drain. Neither requests nor uvicorn's own messages are logged, for a URL can hold what somebody typed.
+uvicorn has the main thread, but signals stay with `ullage.runtime.service`: a thread waits for its
+stop and tells the server to drain. Neither requests nor uvicorn's own messages are logged, for a
+URL can hold what somebody typed.
 """
 
 from __future__ import annotations
@@ -45,14 +48,17 @@ MAX_HEAD = 16 * 1024
 ANSWERED = "answered"
 """In a request's `state`: how many were answered on its connection before."""
 MORE_TIME = "more_time"
-"""In a request's `state`: what gives this one request so many seconds to come, and as many for its answer to be taken."""
+"""In a request's `state`: what gives this one request so many seconds to come, and as many for
+its answer to be taken.
+"""
 
 
 class _Lingering:
-    """A transport that closes in two steps where `lingers` says so: it takes no more to send, and ends when the client does.
+    """A transport that closes in two steps where `lingers` says so: it takes no more to send, and
+    ends when the client does.
 
-    Our end is sent at once over TCP. TLS has no half of a connection: there the answer says how long it is, or the client waits.
-    An answer's head and body are sent together.
+    Our end is sent at once over TCP. TLS has no half of a connection: there the answer says how
+    long it is, or the client waits. An answer's head and body are sent together.
     """
 
     def __init__(self, transport: asyncio.Transport, lingers: Callable[[], bool]) -> None:
@@ -68,7 +74,9 @@ class _Lingering:
         return self.is_ending or self._transport.is_closing()
 
     def write(self, data: bytes) -> None:
-        """Send with what comes before the loop's next turn: a head and its body are one packet, and wake the client once."""
+        """Send with what comes before the loop's next turn: a head and its body are one packet,
+        and wake the client once.
+        """
         if self._held:
             data, self._held = self._held + data, b""
             self._transport.write(data)
@@ -97,7 +105,8 @@ class BoundedProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
-        self.app_state = {**self.app_state, ANSWERED: 0, MORE_TIME: self.give}  # of this connection alone
+        # of this connection alone
+        self.app_state = {**self.app_state, ANSWERED: 0, MORE_TIME: self.give}
         self._deadline: asyncio.TimerHandle | None = None
         self._given = 0.0
         self._since = self.loop.time()
@@ -113,9 +122,14 @@ class BoundedProtocol(H11Protocol):
         super().connection_made(self._lingering)  # type: ignore[arg-type]  # all that uvicorn uses of a transport
         self._expect()
         if len(self.connections) > MOST_CONNECTIONS or are_scarce():
-            others = [one for one in self.connections if isinstance(one, BoundedProtocol) and one.is_waiting and one is not self]
+            others = [
+                one
+                for one in self.connections
+                if isinstance(one, BoundedProtocol) and one.is_waiting and one is not self
+            ]
             longest = min(others, key=lambda one: one._since, default=self)  # noqa: SLF001 - another of this class
-            self.connections.discard(longest)  # now: those that are cut in this turn of the loop are not counted again
+            # now: those that are cut in this turn of the loop are not counted again
+            self.connections.discard(longest)
             longest.cut()
 
     def data_received(self, data: bytes) -> None:
@@ -143,12 +157,19 @@ class BoundedProtocol(H11Protocol):
     def cut(self) -> None:
         """End the connection at once; what was not sent yet is not."""
         if self._lingering.is_ending and not self.transport.can_write_eof():
-            self.transport.close()  # says that it ends, which TLS wants to hear, and gives up by itself
-        elif self._lingering.is_ending or not self.transport.is_closing() or self.transport.get_write_buffer_size():
+            # says that it ends, which TLS wants to hear, and gives up by itself
+            self.transport.close()
+        elif (
+            self._lingering.is_ending
+            or not self.transport.is_closing()
+            or self.transport.get_write_buffer_size()
+        ):
             self.transport.abort()
 
     def _linger(self) -> bool:
-        """Whether more may come than was read; if so its sender has a little time to take our answer."""
+        """Whether more may come than was read; if so its sender has a little time to take our
+        answer.
+        """
         if self.conn.their_state not in (h11.SEND_BODY, h11.ERROR):
             return False
         self._expect(ANSWER_SECONDS if self._lingering.get_write_buffer_size() else LINGER_SECONDS)
@@ -158,7 +179,11 @@ class BoundedProtocol(H11Protocol):
         """Give the client its time for what it owes now, or so many seconds."""
         self._disarm()
         self._since = self.loop.time()
-        seconds = seconds or self._given or (self.request_seconds() if self.is_waiting else ANSWER_SECONDS)
+        seconds = (
+            seconds
+            or self._given
+            or (self.request_seconds() if self.is_waiting else ANSWER_SECONDS)
+        )
         self._deadline = self.loop.call_later(seconds, self.cut)
 
     def give(self, seconds: float) -> None:
@@ -177,7 +202,8 @@ class BoundedProtocol(H11Protocol):
 
 
 def _close_if_ambiguous(app: Any) -> Any:
-    """Wrap an application so that a request with two statements of its length ends its connection (RFC 9112, 6.1).
+    """Wrap an application so that a request with two statements of its length ends its connection
+    (RFC 9112, 6.1).
 
     Where a proxy believes the other one, what follows on the connection may be somebody else's.
     """
@@ -236,7 +262,9 @@ class _PatientListener(socket.socket):
 
 
 class _QuietServer(uvicorn.Server):
-    """Leaves signals to `ullage.runtime.service`; faults of connections are a line each, without a traceback."""
+    """Leaves signals to `ullage.runtime.service`; faults of connections are a line each, without
+    a traceback.
+    """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
@@ -261,7 +289,8 @@ def serve(
     *,
     lifespan: bool = False,
 ) -> None:
-    """Serve until `stop`, then finish what is being answered; with `tls` over TLS, whose files may be renewed meanwhile.
+    """Serve until `stop`, then finish what is being answered; with `tls` over TLS, whose files may
+    be renewed meanwhile.
 
     With `lifespan` the application is told of the server's start and end, as ASGI has it.
     """
@@ -273,7 +302,8 @@ def serve(
         log_config=SILENT,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # uvicorn would believe every process of this machine who it says that it asks for
+        # uvicorn would believe every process of this machine who it says that it asks for
+        proxy_headers=False,
         lifespan="on" if lifespan else "off",
         loop="asyncio",
         timeout_graceful_shutdown=DRAIN_SECONDS,
@@ -298,7 +328,9 @@ def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
-    """A listening socket file of `role`, for its owner and group; ConfigError when something else is there, or listens."""
+    """A listening socket file of `role`, for its owner and group; ConfigError when something
+    else is there, or listens.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         if path.is_socket():
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -310,7 +342,9 @@ def listening_at(role: str, path: Path) -> Iterator[socket.socket]:
             path.chmod(0o660)
             listener.listen()
         except OSError as error:
-            raise ConfigError(f"{path} cannot be the socket of {role} ({error.strerror}): set {role}.socket") from None
+            raise ConfigError(
+                f"{path} cannot be the socket of {role} ({error.strerror}): set {role}.socket"
+            ) from None
         yield listener
         path.unlink(missing_ok=True)
 
@@ -321,12 +355,15 @@ def listening(role: str, host: str, port: int) -> Iterator[tuple[socket.socket, 
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # A large answer is several writes: without this the second waits for a delayed ACK, 40 ms on Linux.
+        # A large answer is several writes: without this the second waits for a delayed ACK, 40 ms
+        # on Linux.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             listener.bind((host, port))
             listener.listen()  # before the address is printed: whoever reads it may come at once
         except OSError as error:
-            message = f"port {port} of {role} is taken ({error.strerror}): set {role}.port, 0 for any"
+            message = (
+                f"port {port} of {role} is taken ({error.strerror}): set {role}.port, 0 for any"
+            )
             raise ConfigError(message) from None
         yield listener, int(listener.getsockname()[1])

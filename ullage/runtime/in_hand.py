@@ -1,27 +1,34 @@
 """What a consumer has in hand, noted so that its next process knows at which records it died.
 
-A record may end the process that reads it: a crash in a library, memory, a loop without end. It would come again for ever, and
-nothing behind it would be read. So each process notes the places of the records that it is about to handle (without fsync: the
-note need not outlive the machine), and whoever goes on after a death handles those one at a time. A record at which the process
-died twice *of itself* while it was *alone* in hand is condemned: the worker sets it aside.
+A record may end the process that reads it: a crash in a library, memory, a loop without end. It
+would come again for ever, and nothing behind it would be read. So each process notes the places of
+the records that it is about to handle (without fsync: the note need not outlive the machine), and
+whoever goes on after a death handles those one at a time. A record at which the process died twice
+*of itself* while it was *alone* in hand is condemned: the worker sets it aside.
 
 Only what the process did itself counts, and something must vouch for that:
 
-- a crash (SIGSEGV, SIGABRT, …): the process leaves its own trace in the note (`traced`), or the supervisor saw the signal;
-- the watchdog's alarm, which leaves a trace too, while the records were being read: a write may wait for somebody else;
+- a crash (SIGSEGV, SIGABRT, …): the process leaves its own trace in the note (`traced`), or the
+  supervisor saw the signal;
+- the watchdog's alarm, which leaves a trace too, while the records were being read: a write may
+  wait for somebody else;
 - an end without a word, such as a library's `exit(1)`: the supervisor saw the code;
-- want of memory, which the process says itself. A suspect that is alone may ask for what memory there is and no more, so that it
-  ends in a MemoryError and not by the kernel's hand, whose SIGKILL looks like everybody's.
+- want of memory, which the process says itself. A suspect that is alone may ask for what memory
+  there is and no more, so that it ends in a MemoryError and not by the kernel's hand, whose SIGKILL
+  looks like everybody's.
 
-Of a suspect it is noted as well which piece of its text, and which part of matching, is at work (`trace`). Where a process
-died in one, the next leaves that part out for that piece, so that the record gives all other results.
+Of a suspect it is noted as well which piece of its text, and which part of matching, is at work
+(`trace`). Where a process died in one, the next leaves that part out for that piece, so that the
+record gives all other results.
 
-Nothing else counts: not a SIGKILL, which anybody may send and the kernel when another process takes the memory, nor a loss of
-power, nor what comes after the process was asked to stop. That a record is alone in hand at one such death after the other shows
-nothing; after `UNEXPLAINED` of them it is set aside all the same, so that it does not keep back for ever what lies behind it.
+Nothing else counts: not a SIGKILL, which anybody may send and the kernel when another process takes
+the memory, nor a loss of power, nor what comes after the process was asked to stop. That a record
+is alone in hand at one such death after the other shows nothing; after `UNEXPLAINED` of them it is
+set aside all the same, so that it does not keep back for ever what lies behind it.
 
-The notes of one group on one topic lie together in the data folder. A note is locked by its process as long as that lives, so
-that of several, as with Kafka, whoever is given a dead one's records finds its note. On another machine the count begins anew.
+The notes of one group on one topic lie together in the data folder. A note is locked by its process
+as long as that lives, so that of several, as with Kafka, whoever is given a dead one's records
+finds its note. On another machine the count begins anew.
 """
 
 from __future__ import annotations
@@ -52,31 +59,47 @@ if TYPE_CHECKING:
 
 FOLDER = "in-hand"
 DEATHS, UNEXPLAINED, IN_PARTS = 2, 30, 8
-"""Deaths alone in hand after which a record is quarantined: of itself, for no known reason, and in parts that are left out."""
+"""Deaths alone in hand after which a record is quarantined: of itself, for no known reason, and
+in parts that are left out.
+"""
 READING = ""
 """The part of a process that works on none."""
 PART_SECONDS = 300.0
-"""How long a suspect's piece may take, which is a window of some megabytes: a loop without end is known by it."""
+"""How long a suspect's piece may take, which is a window of some megabytes: a loop without end
+is known by it.
+"""
 NOTE_BYTES = 64 * 1024
 """A note is shorter; behind this place of its file comes the trace of a crash."""
 FATAL = b"Fatal Python error"
 """How the trace of a crash begins; that of the watchdog's alarm begins otherwise."""
 CRASHES = frozenset(
     -number
-    for number in (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP)
+    for number in (
+        signal.SIGSEGV,
+        signal.SIGBUS,
+        signal.SIGABRT,
+        signal.SIGILL,
+        signal.SIGFPE,
+        signal.SIGSYS,
+        signal.SIGTRAP,
+    )
 )
 """Exit codes of a process that a signal ended which it gave itself."""
 SETTLED_NS = 100_000_000
-"""A folder that changed so shortly ago may change again without showing it: file systems tell time in steps of milliseconds."""
+"""A folder that changed so shortly ago may change again without showing it: file systems tell
+time in steps of milliseconds.
+"""
 Span = tuple[int, int, int]
 """A partition, and the first and last offset of a stretch of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is known of a death from outside the process: the supervisor, and the code with which it saw this role's last one end.
+    """What is known of a death from outside the process: the supervisor, and the code with which it
+    saw this role's last one end.
 
-    `supervisor` is its pid, the code as of `subprocess.Popen.returncode`; 0 for no supervisor, and for no such process.
+    `supervisor` is its pid, the code as of `subprocess.Popen.returncode`; 0 for no supervisor, and
+    for no such process.
     """
 
     supervisor: int = 0
@@ -87,7 +110,9 @@ class Surroundings:
         return {"boot": _boot(), "supervisor": _process(self.supervisor)}
 
     def cause(self, note: dict[str, Any], trace: bytes) -> str:
-        """Why the process died that left `note` and `trace`: `itself`, `unexplained`, or `outside` where that is known."""
+        """Why the process died that left `note` and `trace`: `itself`, `unexplained`, or
+        `outside` where that is known.
+        """
         supervisor, reading = note["supervisor"], note["phase"] == "reading"
         if note["boot"] != _boot():
             return "outside"
@@ -102,7 +127,8 @@ class Surroundings:
 
 @dataclass(slots=True)
 class InHand:
-    """The notes of one group on one topic in `folder`; `watchdog` seconds after it took records in hand the process is ended.
+    """The notes of one group on one topic in `folder`; `watchdog` seconds after it took records in
+    hand the process is ended.
 
     `stop` is the event that asks this process to stop.
     """
@@ -117,35 +143,55 @@ class InHand:
     _note: dict[str, Any] = field(init=False)
     _suspects: list[Span] = field(default_factory=list)
     _deaths: dict[str, list[str]] = field(default_factory=dict)
-    """By place of a record, the notes of processes that died of themselves while it was alone in hand."""
+    """By place of a record, the notes of processes that died of themselves while it was alone in
+    hand.
+    """
     _unexplained: dict[str, list[str]] = field(default_factory=dict)
     """The same of processes that died for no known reason."""
     _parts: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
-    """By place of a record, the pieces and parts in which processes died that had it alone in hand."""
+    """By place of a record, the pieces and parts in which processes died that had it alone in
+    hand.
+    """
     _read_at: tuple[int, int] = (0, 0)
     _others: list[Path] = field(default_factory=list)
-    """Notes of other processes, as of when the folder had `_changed`; it changes whenever a note or the list of suspects does."""
+    """Notes of other processes, as of when the folder had `_changed`; it changes whenever a note
+    or the list of suspects does.
+    """
     _changed: int = 0
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = self.folder / f"{self.name}.{secrets.token_hex(8)}.note"
         with turn(self._lock):
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            self._file = os.open(
+                self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
+            )
             fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._note = {"at": [], "alone": False, "phase": "", "said": "", "piece": 0, "part": READING, **self.surroundings.noted()}
+        self._note = {
+            "at": [],
+            "alone": False,
+            "phase": "",
+            "said": "",
+            "piece": 0,
+            "part": READING,
+            **self.surroundings.noted(),
+        }
         self._adopt()
         if self.stop is not None:
             threading.Thread(target=self._await_stop, args=(self.stop,), daemon=True).start()
 
     @classmethod
     def of(cls, data: Path, topic: str, group: str, *more: Any) -> InHand:
-        """That of `group` on `topic` in the data folder; ConfigError when nothing can be written there."""
+        """That of `group` on `topic` in the data folder; ConfigError when nothing can be written
+        there.
+        """
         folder = data / FOLDER
         try:
             return cls(folder, f"{topic}.{group}", *more)
         except OSError as error:
-            raise ConfigError(f"{folder} cannot be written ({error.strerror}): give {group} the right to") from None
+            raise ConfigError(
+                f"{folder} cannot be written ({error.strerror}): give {group} the right to"
+            ) from None
 
     @property
     def _log(self) -> FilteringBoundLogger:
@@ -166,20 +212,29 @@ class InHand:
         """Whether a process died with one of these in hand: then each is to be handled alone."""
         self._adopt()
         return any(
-            partition == r.partition and first <= r.offset <= last for partition, first, last in self._suspects for r in records
+            partition == r.partition and first <= r.offset <= last
+            for partition, first, last in self._suspects
+            for r in records
         )
 
     def condemns(self, record: Record) -> bool:
-        """Return whether the process died twice of itself with this one alone in hand, or again and again for no known reason.
+        """Return whether the process died twice of itself with this one alone in hand, or again and
+        again for no known reason.
 
         A death in a part that can be left out counts for less.
         """
         place = _place(record)
         deaths, in_parts = len(self._deaths.get(place, ())), len(self._parts.get(place, ()))
-        return deaths - in_parts >= DEATHS or in_parts >= IN_PARTS or len(self._unexplained.get(place, ())) >= UNEXPLAINED
+        return (
+            deaths - in_parts >= DEATHS
+            or in_parts >= IN_PARTS
+            or len(self._unexplained.get(place, ())) >= UNEXPLAINED
+        )
 
     def trace(self) -> SuspectTrace | None:
-        """Return what notes the parts that work on the record in hand, where it is a suspect; None for any other."""
+        """Return what notes the parts that work on the record in hand, where it is a suspect;
+        None for any other.
+        """
         [place] = [_place_of(span) for span in self._note["at"]] if self._note["alone"] else [None]
         if place is None or not any(_covers(span, place) for span in self._suspects):
             return None
@@ -188,7 +243,10 @@ class InHand:
     def note_part(self, piece: int, part: str) -> None:
         """Note that `part` begins to work on a piece of the record in hand."""
         if piece != self._note["piece"] or part == READING:
-            signal.setitimer(signal.ITIMER_REAL, self.watchdog if part == READING else min(self.watchdog, PART_SECONDS))
+            signal.setitimer(
+                signal.ITIMER_REAL,
+                self.watchdog if part == READING else min(self.watchdog, PART_SECONDS),
+            )
         self._note |= {"piece": piece, "part": part}
         self._say()
 
@@ -196,17 +254,31 @@ class InHand:
         """It is dealt with: nothing is held against it, nor against what lies before it."""
         with turn(self._lock):
             self._reread()
-            self._suspects = [span for span in self._suspects if span[0] != record.partition or span[2] > record.offset]
+            self._suspects = [
+                span
+                for span in self._suspects
+                if span[0] != record.partition or span[2] > record.offset
+            ]
             place = _place(record)
-            known = [deaths.pop(place, None) for deaths in (self._deaths, self._unexplained, self._parts)]
+            known = [
+                deaths.pop(place, None) for deaths in (self._deaths, self._unexplained, self._parts)
+            ]
             if any(known) or not self._suspects:
                 self._write_known()
 
     @contextlib.contextmanager
     def holding(self, records: Sequence[Record]) -> Iterator[None]:
-        """These are being handled; whatever way that ends other than by death, or want of memory, the note of it goes."""
+        """These are being handled; whatever way that ends other than by death, or want of
+        memory, the note of it goes.
+        """
         alone = len(records) == 1
-        self._note |= {"at": _spans(records), "alone": alone, "phase": "reading", "piece": 0, "part": READING}
+        self._note |= {
+            "at": _spans(records),
+            "alone": alone,
+            "phase": "reading",
+            "piece": 0,
+            "part": READING,
+        }
         self._say()
         signal.setitimer(signal.ITIMER_REAL, self.watchdog)
         try:
@@ -233,7 +305,8 @@ class InHand:
 
     @contextlib.contextmanager
     def traced(self) -> Iterator[InHand]:
-        """This, until it is closed; meanwhile a crash, or the watchdog, leaves its trace behind the note.
+        """This, until it is closed; meanwhile a crash, or the watchdog, leaves its trace behind the
+        note.
 
         That names files and lines of code, and no value.
         """
@@ -272,7 +345,9 @@ class InHand:
         """Take over the notes of processes that are dead, and read what others took over."""
         changed = self.folder.stat().st_mtime_ns
         if changed != self._changed:
-            self._others = [path for path in self.folder.glob(f"{self.name}.*.note") if path != self._path]
+            self._others = [
+                path for path in self.folder.glob(f"{self.name}.*.note") if path != self._path
+            ]
             self._reread()
             self._changed = changed if time.time_ns() - changed > SETTLED_NS else 0
         for path in self._others:
@@ -281,13 +356,18 @@ class InHand:
                     self._bury(path)
 
     def _bury(self, path: Path) -> None:
-        """Write down what the note of a dead process says, then take it away; doing it again changes nothing."""
+        """Write down what the note of a dead process says, then take it away; doing it again
+        changes nothing.
+        """
         try:
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return  # another process was faster
         try:
-            note, trace = _opened(os.pread(handle, NOTE_BYTES, 0)), os.pread(handle, NOTE_BYTES, NOTE_BYTES)
+            note, trace = (
+                _opened(os.pread(handle, NOTE_BYTES, 0)),
+                os.pread(handle, NOTE_BYTES, NOTE_BYTES),
+            )
         finally:
             os.close(handle)
         self._reread()
@@ -296,17 +376,27 @@ class InHand:
         elif note["at"]:
             cause = self.surroundings.cause(note, trace)
             self._suspects += [(partition, first, last) for partition, first, last in note["at"]]
-            counted = {"itself": self._deaths, "unexplained": self._unexplained}.get(cause) if note["alone"] else None
+            counted = (
+                {"itself": self._deaths, "unexplained": self._unexplained}.get(cause)
+                if note["alone"]
+                else None
+            )
             if counted is not None:
                 partition, offset, _ = note["at"][0]
                 deaths = counted.setdefault(f"{partition}:{offset}", [])
                 if path.name not in deaths:
                     deaths.append(path.name)
                     if note["part"] != READING:
-                        self._parts.setdefault(f"{partition}:{offset}", []).append((note["piece"], note["part"]))
+                        self._parts.setdefault(f"{partition}:{offset}", []).append(
+                            (note["piece"], note["part"])
+                        )
             for partition, first, last in note["at"]:
                 where = {"partition": partition, "offset": first, "records": last - first + 1}
-                self._log.error("in_hand_at_death", reason=cause if note["alone"] else f"{cause}, not alone", **where)
+                self._log.error(
+                    "in_hand_at_death",
+                    reason=cause if note["alone"] else f"{cause}, not alone",
+                    **where,
+                )
             self._write_known()
         path.unlink(missing_ok=True)
 
@@ -315,7 +405,13 @@ class InHand:
         try:
             found = self._known.stat()
         except FileNotFoundError:
-            self._suspects, self._deaths, self._unexplained, self._parts, self._read_at = [], {}, {}, {}, (0, 0)
+            self._suspects, self._deaths, self._unexplained, self._parts, self._read_at = (
+                [],
+                {},
+                {},
+                {},
+                (0, 0),
+            )
             return
         if (found.st_ino, found.st_mtime_ns) == self._read_at:
             return
@@ -323,18 +419,32 @@ class InHand:
         if known is None:
             self._log.error("in_hand_unreadable", reason="suspects")
         known = known or {}
-        self._suspects = [(partition, first, last) for partition, first, last in known.get("suspects", ())]
+        self._suspects = [
+            (partition, first, last) for partition, first, last in known.get("suspects", ())
+        ]
         self._deaths, self._unexplained = (
-            {place: list(names) for place, names in known.get(name, {}).items()} for name in ("deaths", "unexplained")
+            {place: list(names) for place, names in known.get(name, {}).items()}
+            for name in ("deaths", "unexplained")
         )
-        self._parts = {place: [(n, part) for n, part in parts] for place, parts in known.get("parts", {}).items()}
+        self._parts = {
+            place: [(n, part) for n, part in parts]
+            for place, parts in known.get("parts", {}).items()
+        }
         self._read_at = (found.st_ino, found.st_mtime_ns)
 
     def _write_known(self) -> None:
         """Whole or not at all; nothing where nothing is held against anybody."""
         counted = {
-            name: {place: seen for place, seen in deaths.items() if any(_covers(span, place) for span in self._suspects)}
-            for name, deaths in (("deaths", self._deaths), ("unexplained", self._unexplained), ("parts", self._parts))
+            name: {
+                place: seen
+                for place, seen in deaths.items()
+                if any(_covers(span, place) for span in self._suspects)
+            }
+            for name, deaths in (
+                ("deaths", self._deaths),
+                ("unexplained", self._unexplained),
+                ("parts", self._parts),
+            )
         }
         if self._suspects:
             write_whole(_sealed({"suspects": self._suspects, **counted}), self._known)
@@ -363,7 +473,9 @@ class SuspectTrace:
         return self
 
     def enters(self, part: str) -> bool:
-        """Note that `part` begins; return False where a process died in it at this piece, so that it must be skipped."""
+        """Note that `part` begins; return False where a process died in it at this piece, so
+        that it must be skipped.
+        """
         if (self._piece, part) in self.deaths:
             return False
         self.in_hand.note_part(self._piece, part)
@@ -437,7 +549,12 @@ def _boot() -> str:
 def _process(pid: int) -> list[int]:
     """A process as no later one with the same pid is: its pid and when it began; [] for none."""
     try:
-        words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        words = (
+            Path(f"/proc/{pid}/stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
     except OSError:
         return []
     return [pid, int(words[19])] if words[0] not in ("Z", "X") else []

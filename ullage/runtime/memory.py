@@ -1,4 +1,6 @@
-"""How much memory is free, and a bound by which a process that would use more than that fails by itself."""
+"""How much memory is free, and a bound by which a process that would use more than that fails by
+itself.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +31,22 @@ def within_free_memory() -> Iterator[None]:
 
 
 def free_memory() -> int:
-    """Bytes that this process can still use before the kernel kills for want of memory, on the machine or in a control group."""
+    """Bytes that this process can still use before the kernel kills for want of memory, on the
+    machine or in a control group.
+    """
     info = Path("/proc/meminfo")
     free = (_kibibytes(info, "MemAvailable") + _kibibytes(info, "SwapFree")) * 1024
-    own = CGROUPS / Path("/proc/self/cgroup").read_text(encoding="utf-8").rpartition("::/")[2].strip()
+    own = (
+        CGROUPS / Path("/proc/self/cgroup").read_text(encoding="utf-8").rpartition("::/")[2].strip()
+    )
     for group in (own, *own.parents):
         if group.is_relative_to(CGROUPS):
-            with contextlib.suppress(OSError, ValueError):  # no such files at the root, and "max" where there is no limit
-                limit, used = (int((group / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current"))
+            # no such files at the root, and "max" where there is no limit
+            with contextlib.suppress(OSError, ValueError):
+                limit, used = (
+                    int((group / f"memory.{name}").read_text(encoding="ascii"))
+                    for name in ("max", "current")
+                )
                 free = min(free, limit - used + _cached(group))
     return max(0, free)
 

@@ -13,7 +13,10 @@ MOST_CALLERS = 2_000
 
 
 class LimitedError(UllageError):
-    """Asked too often; `retry_after` is in whole seconds. `is_first` when the caller was not refused just before."""
+    """Asked too often; `retry_after` is in whole seconds.
+
+    `is_first` when the caller was not refused just before.
+    """
 
     def __init__(self, message: str, retry_after: float, *, is_first: bool = False) -> None:
         self.retry_after, self.is_first = max(1, math.ceil(retry_after)), is_first
@@ -48,11 +51,15 @@ class Allowance:
             bucket = self._filled(caller)
             if bucket.left < 1:
                 is_first, bucket.refused = not bucket.refused, True
-                raise LimitedError(self._message, (1 - bucket.left) * self._seconds / self._most, is_first=is_first)
+                raise LimitedError(
+                    self._message, (1 - bucket.left) * self._seconds / self._most, is_first=is_first
+                )
             bucket.left, bucket.refused = bucket.left - count, False
 
     def _filled(self, caller: str) -> _Bucket:
-        """The caller's bucket as it is now; the caller heard of longest ago is forgotten where there are too many."""
+        """The caller's bucket as it is now; the caller heard of longest ago is forgotten where
+        there are too many.
+        """
         now = self._clock.monotonic()
         bucket = self._buckets.pop(caller, None) or _Bucket(self._most, now)
         bucket.left = min(self._most, bucket.left + (now - bucket.at) * self._most / self._seconds)

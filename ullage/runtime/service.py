@@ -1,6 +1,7 @@
 """Start, drain and end the process of a service, and ask whether it is ready.
 
-`PR_SET_PDEATHSIG` makes the kernel end a child when `ullage run` dies, even by SIGKILL, so no orphan is left behind.
+`PR_SET_PDEATHSIG` makes the kernel end a child when `ullage run` dies, even by SIGKILL, so no
+orphan is left behind.
 """
 
 from __future__ import annotations
@@ -46,10 +47,16 @@ SERVICES = ("matrix", "xmpp", "telegram", "imap")
 
 
 def port_of(settings: Settings, words: str) -> int:
-    """Where the role with this command serves its metrics; 0 where nobody can know. ConfigError where there is no such role."""
+    """Where the role with this command serves its metrics; 0 where nobody can know.
+
+    ConfigError where there is no such role.
+    """
     role, _, service = words.partition(" ")
     if role not in ROLES or (service not in SERVICES if role == "collect" else service):
-        raise ConfigError(f"there is no role {words}: say one of {', '.join(ROLES)}, the last with one of {', '.join(SERVICES)}")
+        raise ConfigError(
+            f"there is no role {words}: say one of {', '.join(ROLES)}, the last with one of"
+            f" {', '.join(SERVICES)}"
+        )
     return settings.search.port if role == "search" else settings.metrics_port(service or role) or 0
 
 
@@ -65,7 +72,11 @@ def of(settings: Settings, words: str) -> str:
     except HTTPError as error:
         with error:
             text = error.read(MOST_REASON).decode("utf-8", "replace").strip()
-        return text if text.startswith(f"{NOT_READY}: ") else f"{NOT_READY}: it waits for what it works on"
+        return (
+            text
+            if text.startswith(f"{NOT_READY}: ")
+            else f"{NOT_READY}: it waits for what it works on"
+        )
     except OSError:
         return "does not answer"
 
@@ -73,7 +84,9 @@ def of(settings: Settings, words: str) -> str:
 SUPERVISOR = "ULLAGE_SUPERVISOR"
 """The variable with the pid of the supervisor that started this process."""
 EXIT_CODE = "ULLAGE_EXIT_CODE"
-"""The variable with the code with which this role's last process ended, negative where a signal ended it."""
+"""The variable with the code with which this role's last process ended, negative where a signal
+ended it.
+"""
 PR_SET_PDEATHSIG = 1
 
 
@@ -98,10 +111,12 @@ def no_core_dumps() -> None:
 
 
 def stop_on_signals(stop: threading.Event) -> None:
-    """The first SIGTERM or SIGINT asks for a drain, the second ends at once (work in hand comes again).
+    """The first SIGTERM or SIGINT asks for a drain, the second ends at once (work in hand comes
+    again).
 
-    The handler runs between two steps of the main thread, which may be within `stop.wait()` and hold the event's lock: to set
-    the event right here would wait for that lock for ever. So a thread of its own does it.
+    The handler runs between two steps of the main thread, which may be within `stop.wait()` and
+    hold the event's lock: to set the event right here would wait for that lock for ever. So a
+    thread of its own does it.
     """
     asked_before = False
 
@@ -127,8 +142,9 @@ def running(
 ) -> Iterator[threading.Event]:
     """Wrap a role's work: yields the event that says stop. `port` None serves no metrics.
 
-    The service is ready if `ready` says so, none of `faults` returns a reason, and the data folder's disk has room.
-    Nothing that is printed or logged meanwhile ends the role, whatever becomes of it.
+    The service is ready if `ready` says so, none of `faults` returns a reason, and the data
+    folder's disk has room. Nothing that is printed or logged meanwhile ends the role, whatever
+    becomes of it.
     """
     no_core_dumps()
     context.inventory.require()
@@ -138,18 +154,25 @@ def running(
     with contextlib.ExitStack() as stack:
         stack.enter_context(output.guarded())
         show_suspension(registry, context.running_time)
-        registry.register(AuditWitness(context.inventory, is_forwarded=bool(context.settings.audit.syslog)))
+        registry.register(
+            AuditWitness(context.inventory, is_forwarded=bool(context.settings.audit.syslog))
+        )
         context.running_time.turn()
-        threading.Thread(target=_count, args=(context.running_time, stop), name="running time", daemon=True).start()
+        threading.Thread(
+            target=_count, args=(context.running_time, stop), name="running time", daemon=True
+        ).start()
         _forward_audit_log(context, stop)
         served = None
         if port is not None:
             try:
                 reasons = ServiceFaults(context.data, context.inventory, faults)
-                served = stack.enter_context(metrics_server(registry, port, ready, reasons, context.audit_fault)).port
+                served = stack.enter_context(
+                    metrics_server(registry, port, ready, reasons, context.audit_fault)
+                ).port
             except OSError as error:
                 raise ConfigError(
-                    f"port {port} of {name} is taken ({error.strerror}): set another in metrics_ports, 0 for any"
+                    f"port {port} of {name} is taken ({error.strerror}): set another in"
+                    " metrics_ports, 0 for any"
                 ) from None
         logger.info("started", pid=os.getpid(), port=served)
         yield stop
@@ -157,7 +180,9 @@ def running(
 
 
 def _forward_audit_log(context: Context, stop: threading.Event) -> None:
-    """Copy the audit log to its receiver until `stop`, where one is configured; the work of the service never waits for it."""
+    """Copy the audit log to its receiver until `stop`, where one is configured; the work of the
+    service never waits for it.
+    """
     if receiver := read_url(context.settings.audit.syslog, context.data):
         forwarder = AuditForwarder(context.data / AUDIT, receiver, context.clock)
         threading.Thread(target=forwarder.run, args=(stop,), name="audit log", daemon=True).start()
@@ -165,7 +190,9 @@ def _forward_audit_log(context: Context, stop: threading.Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFaults:
-    """Say what speaks against readiness: `more`, to which a service adds, parts that are gone, a full disk."""
+    """Say what speaks against readiness: `more`, to which a service adds, parts that are gone, a
+    full disk.
+    """
 
     data: Path
     inventory: Inventory
@@ -184,10 +211,12 @@ def _count(running_time: RunningTime, stop: threading.Event) -> None:
 
 
 def spare_what_stands(young: int = 0) -> None:
-    """Called once a process, when all is set up: what is there by now is no longer looked through for garbage.
+    """Called once a process, when all is set up: what is there by now is no longer looked through
+    for garbage.
 
-    A full collection that passed over all of it held up an answer of the desk for 0.1 s. Where `young` is given, that many
-    objects are made before the new ones are looked through, Python's own number otherwise.
+    A full collection that passed over all of it held up an answer of the desk for 0.1 s. Where
+    `young` is given, that many objects are made before the new ones are looked through, Python's
+    own number otherwise.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,6 @@
-"""Load what the installed stages register under an entry-point group, such as their checks or erasures."""
+"""Load what the installed stages register under an entry-point group, such as their checks or
+erasures.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ OWN = ("ullage", "crawlers", "matcher", "alerts", "deploy")
 
 
 def registered(group: str) -> Iterator[tuple[str, Any]]:
-    """Name and object of each entry of `group`, by name; without stages whose extra is not installed.
+    """Name and object of each entry of `group`, by name; without stages whose extra is not
+    installed.
 
-    ConfigError where a module of ullage itself is missing: then the installation is older than the code, and what it would have
-    looked at was not looked at.
+    ConfigError where a module of ullage itself is missing: then the installation is older than the
+    code, and what it would have looked at was not looked at.
     """
     for entry in sorted(importlib.metadata.entry_points(group=group), key=lambda entry: entry.name):
         try:
@@ -30,4 +33,6 @@ def registered(group: str) -> Iterator[tuple[str, Any]]:
 
 
 def _damaged(entry: importlib.metadata.EntryPoint) -> ConfigError:
-    return ConfigError(f"{entry.value} ({entry.group}) is not part of this version: install ullage again")
+    return ConfigError(
+        f"{entry.value} ({entry.group}) is not part of this version: install ullage again"
+    )

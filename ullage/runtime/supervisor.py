@@ -1,6 +1,7 @@
 """`ullage run`: the roles as child processes of one supervisor, started again when they die.
 
-One machine, one user: docs/not-covered.md says that this does not separate the roles from one another.
+One machine, one user: docs/not-covered.md says that this does not separate the roles from one
+another.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class _Child:
     """It belongs to the roles that all depends on, and has not been started again."""
 
     def refuses(self, exit_code: int, now: float) -> bool:
-        """Whether it says at its first start that the configuration is wrong: somebody is there to hear of it."""
+        """Whether it says at its first start that the configuration is wrong: somebody is there
+        to hear of it.
+        """
         return exit_code == Exit.USAGE and self.is_first and now - self.started < STEADY_SECONDS
 
 
@@ -50,14 +53,23 @@ def command(data: Path, *words: str) -> list[str]:
 
 
 def supervise(
-    data: Path, roles: Sequence[str], stop: threading.Event, clock: Clock, more: Callable[[], Sequence[str]] = tuple
+    data: Path,
+    roles: Sequence[str],
+    stop: threading.Event,
+    clock: Clock,
+    more: Callable[[], Sequence[str]] = tuple,
 ) -> Exit:
-    """Run `roles`, and what `more` says is configured besides, until `stop`; then end them gently, after 30 s by force.
+    """Run `roles`, and what `more` says is configured besides, until `stop`; then end them gently,
+    after 30 s by force.
 
-    One of `roles` that refuses its configuration at the start ends all. One that does so later, as after a crash at night, or
-    that `more` names, is started again and again like any other: what is wrong with it must not end those that work.
+    One of `roles` that refuses its configuration at the start ends all. One that does so later, as
+    after a crash at night, or that `more` names, is started again and again like any other: what is
+    wrong with it must not end those that work.
     """
-    children = {role: _Child(role, _start(data, role), clock.monotonic(), is_first=role in roles) for role in (*roles, *more())}
+    children = {
+        role: _Child(role, _start(data, role), clock.monotonic(), is_first=role in roles)
+        for role in (*roles, *more())
+    }
     code, ask_at = Exit.DONE, clock.monotonic() + CONFIGURED_SECONDS
     while not stop.wait(LOOK_SECONDS) and not code:
         for child in children.values():
@@ -86,12 +98,17 @@ def _start(data: Path, role: str, exit_code: int = 0) -> subprocess.Popen[bytes]
     """`exit_code` is that of the role's last process, negative where a signal ended it."""
     told = {SUPERVISOR: str(os.getpid()), EXIT_CODE: str(exit_code)}
     return subprocess.Popen(
-        command(data, *role.split()), env={**os.environ, **told}, stdin=subprocess.DEVNULL, start_new_session=True
+        command(data, *role.split()),
+        env={**os.environ, **told},
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
     )
 
 
 def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
-    """Start a dead child again after its wait; returns what the whole must end with, DONE to go on."""
+    """Start a dead child again after its wait; returns what the whole must end with, DONE to go
+    on.
+    """
     exit_code = child.process.poll()
     if exit_code is None:
         return Exit.DONE
@@ -103,7 +120,9 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
             child.backoff.reset()
         wait = child.backoff.next()
         child.start_again_at = now + wait
-        log.get("run").warning("role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1))
+        log.get("run").warning(
+            "role_died", reason=child.role, exit_code=exit_code, wait=round(wait, 1)
+        )
     elif now >= child.start_again_at:
         try:
             child.process = _start(data, child.role, exit_code)
@@ -111,16 +130,20 @@ def _look_after(child: _Child, data: Path, clock: Clock) -> Exit:
             if not is_out_of_resources(error):
                 raise
             child.start_again_at = now + child.backoff.next()
-            log.get("run").warning("role_not_started", reason=child.role, error=type(error).__name__)
+            log.get("run").warning(
+                "role_not_started", reason=child.role, error=type(error).__name__
+            )
         else:
             child.started, child.start_again_at, child.is_first = now, None, False
     return Exit.DONE
 
 
 def run_once(data: Path, roles: Sequence[str]) -> int:
-    """Let each role drain what is due, one after the other; returns the first exit code that is not DONE, or DONE.
+    """Let each role drain what is due, one after the other; returns the first exit code that is not
+    DONE, or DONE.
 
-    What one could not do keeps none from its own work. A role that a signal killed has no code of its own: FAILED.
+    What one could not do keeps none from its own work. A role that a signal killed has no code of
+    its own: FAILED.
     """
     environment, code = {**os.environ, SUPERVISOR: str(os.getpid())}, int(Exit.DONE)
     for role in roles:

@@ -1,9 +1,12 @@
-"""The loop of match and alert: poll, handle, commit. The one place that decides between retry, dead letter and stop.
+"""The loop of match and alert: poll, handle, commit.
 
-A batch is handled whole. If one of its records cannot be processed the batch is halved until that record stands alone; it becomes
-a sealed dead letter and the others go on. So a handler must bear being called again with records that it has seen: every
-output has a deterministic id. What is down is tried again for ever, with growing, jittered waits: that is back-pressure,
-not a dead letter. A record at which the process itself dies, twice and alone, is set aside by the next one
+The one place that decides between retry, dead letter and stop.
+
+A batch is handled whole. If one of its records cannot be processed the batch is halved until that
+record stands alone; it becomes a sealed dead letter and the others go on. So a handler must bear
+being called again with records that it has seen: every output has a deterministic id. What is down
+is tried again for ever, with growing, jittered waits: that is back-pressure, not a dead letter. A
+record at which the process itself dies, twice and alone, is set aside by the next one
 (`ullage.runtime.in_hand`).
 """
 
@@ -28,16 +31,22 @@ from ullage.runtime.in_hand import InHand
 
 POLL_SECONDS = 1.0
 GATHER_SECONDS = 0.05
-"""So long the next records are let come together, where there were few: a batch of twenty costs hardly more than one of five."""
+"""So long the next records are let come together, where there were few: a batch of twenty costs
+hardly more than one of five.
+"""
 EMPTY_POLLS = 120
-"""With `once`, so many polls in a row may bring nothing while something is left: it is with another consumer, or lost."""
+"""With `once`, so many polls in a row may bring nothing while something is left: it is with
+another consumer, or lost.
+"""
 MANY_IN_ROW = 3
 """So many records in a row that become dead letters are no fault of one of them."""
 T = TypeVar("T")
 
 
 class DeadRecord(NamedTuple):
-    """A record that was dealt with as far as could be, and becomes a dead letter for `reason`, so that the rest is not lost."""
+    """A record that was dealt with as far as could be, and becomes a dead letter for `reason`,
+    so that the rest is not lost.
+    """
 
     record: Record
     reason: str
@@ -53,8 +62,8 @@ class Bug:
 def attempt(act: Callable[[], T]) -> T | Bug:
     """What `act` returns, or the bug that ended it.
 
-    The one broad except: a bug must stop neither other records nor what is worth more than the step it is in. Errors that say
-    themselves what becomes of a record, and a lack of memory, are raised.
+    The one broad except: a bug must stop neither other records nor what is worth more than the step
+    it is in. Errors that say themselves what becomes of a record, and a lack of memory, are raised.
     """
     try:
         return act()
@@ -93,18 +102,30 @@ def patiently(
 
 
 def reach(
-    stage: str, act: Callable[[], T], stop: threading.Event, once: bool, reached: Callable[[bool], None] = lambda _answers: None
+    stage: str,
+    act: Callable[[], T],
+    stop: threading.Event,
+    once: bool,
+    reached: Callable[[bool], None] = lambda _answers: None,
 ) -> T | None:
-    """What `act` opens, when a role starts: waited for while it is down, unless `once`; None when told to stop meanwhile."""
+    """What `act` opens, when a role starts: waited for while it is down, unless `once`; None
+    when told to stop meanwhile.
+    """
     if once:
         return act()
     opened: list[T] = []
-    return opened[0] if patiently(stage, lambda: opened.append(act()), stop, Backoff(), reached) else None
+    return (
+        opened[0]
+        if patiently(stage, lambda: opened.append(act()), stop, Backoff(), reached)
+        else None
+    )
 
 
 @dataclass(slots=True)
 class WorkerMetrics:
-    """Told as the loop goes: `handled` records, `dropped` by reason, `alive` at every turn, `reached` a part or not."""
+    """Told as the loop goes: `handled` records, `dropped` by reason, `alive` at every turn,
+    `reached` a part or not.
+    """
 
     handled: Callable[[int], None] = lambda _count: None
     dropped: Callable[[str], None] = lambda _reason: None
@@ -114,7 +135,9 @@ class WorkerMetrics:
 
 @dataclass(slots=True)
 class Worker:
-    """One consumer's loop. `handle` must make its outputs durable in the part `sink` before it returns.
+    """One consumer's loop.
+
+    `handle` must make its outputs durable in the part `sink` before it returns.
 
     It returns the records that are to be set aside as well, if there are any.
     """
@@ -129,20 +152,27 @@ class Worker:
     metrics: WorkerMetrics = field(default_factory=WorkerMetrics)
     sink: str = BUS
     in_hand: InHand | None = None
-    """Where it is noted at which records the process died; without one a record that kills it comes again for ever."""
+    """Where it is noted at which records the process died; without one a record that kills it
+    comes again for ever.
+    """
     _dropped_in_row: int = field(default=0, init=False)
     _dropped_for: str = field(default="", init=False)
 
     def fault(self) -> str:
-        """Return that every record becomes a dead letter of late, and why; "" if one was handled since."""
+        """Return that every record becomes a dead letter of late, and why; "" if one was handled
+        since.
+        """
         if self._dropped_in_row < MANY_IN_ROW:
             return ""
         return f"the last {self._dropped_in_row} records became dead letters ({self._dropped_for})"
 
     def run(self, once: bool = False) -> int:
-        """Work until `stop` is set; with `once`, until nothing is left. Returns the number of records dealt with.
+        """Work until `stop` is set; with `once`, until nothing is left.
 
-        The batch in hand when `stop` is set is finished first, unless it is waiting for something that is down.
+        Returns the number of records dealt with.
+
+        The batch in hand when `stop` is set is finished first, unless it is waiting for something
+        that is down.
         """
         done, empty, wait = 0, 0, 0.0 if once else POLL_SECONDS
         while not self.stop.is_set():
@@ -154,7 +184,8 @@ class Worker:
                     self.stop.wait(GATHER_SECONDS)
             elif once and (empty >= EMPTY_POLLS or not self._lags()):
                 break
-            elif once:  # a broker takes seconds to hand out partitions, a spool waits for a missing file
+            # a broker takes seconds to hand out partitions, a spool waits for a missing file
+            elif once:
                 empty, wait = empty + 1, POLL_SECONDS
         return done
 
@@ -174,7 +205,11 @@ class Worker:
             return self._handle(records)
         done = 0
         for record in records:
-            dealt = self._set_aside(record, "quarantined") if self.in_hand.condemns(record) else self._handle([record])
+            dealt = (
+                self._set_aside(record, "quarantined")
+                if self.in_hand.condemns(record)
+                else self._handle([record])
+            )
             if not dealt:
                 break
             self.in_hand.forget(record)
@@ -187,20 +222,29 @@ class Worker:
         holding = self.in_hand.holding if self.in_hand else nullcontext
 
         def act() -> None:
-            # A disk that is full or fails, or a process without descriptors, is no fault of the record that is in hand.
+            # A disk that is full or fails, or a process without descriptors, is no fault of the
+            # record that is in hand.
             with disk_errors(only=OF_A_DISK | OUT_OF_RESOURCES), holding(records):
                 asides[:] = self.handle(records) or ()
 
         try:
             handled = attempt(partial(self._patiently, act, self.sink))
-        except MemoryError:  # no fault of the code: the same record may fit when it is alone, or in a larger process
-            raise ExhaustedError(f"{self.stage} ran out of memory: it tries again record by record when started again") from None
+        # no fault of the code: the same record may fit when it is alone, or in a larger process
+        except MemoryError:
+            raise ExhaustedError(
+                f"{self.stage} ran out of memory: it tries again record by record when started"
+                " again"
+            ) from None
         except RecordError as error:
             return self._isolate(records, error.reason)
         if isinstance(handled, Bug):
-            log.get(self.stage).error("handler_failed", error=type(handled.error).__name__, records=len(records))
+            log.get(self.stage).error(
+                "handler_failed", error=type(handled.error).__name__, records=len(records)
+            )
             return self._isolate(records, "internal")
-        put = handled and all(self._patiently(partial(self.dead_letters.put, *aside)) for aside in asides)
+        put = handled and all(
+            self._patiently(partial(self.dead_letters.put, *aside)) for aside in asides
+        )
         if not put or not self._commit(records):
             return 0
         self._dropped_in_row = 0
@@ -208,9 +252,13 @@ class Worker:
         return len(records)
 
     def _commit(self, records: Sequence[Record]) -> bool:
-        """Commit the last of `records` in each of their partitions; False when told to stop before all were."""
+        """Commit the last of `records` in each of their partitions; False when told to stop
+        before all were.
+        """
         last = {record.partition: record for record in records}
-        return all(self._patiently(partial(self.subscription.commit, record)) for record in last.values())
+        return all(
+            self._patiently(partial(self.subscription.commit, record)) for record in last.values()
+        )
 
     def _isolate(self, records: Sequence[Record], reason: str) -> int:
         """Split a batch that failed; a lone record goes to the dead letters."""
@@ -227,8 +275,12 @@ class Worker:
             return 0
         self._dropped_in_row, self._dropped_for = self._dropped_in_row + 1, reason
         self.metrics.dropped(reason)
-        log.get(self.stage).warning("record_dropped", reason=reason, topic=record.topic, offset=record.offset)
+        log.get(self.stage).warning(
+            "record_dropped", reason=reason, topic=record.topic, offset=record.offset
+        )
         return 1
 
     def _patiently(self, act: Callable[[], object], part: str = BUS) -> bool:
-        return patiently(self.stage, act, self.stop, self.backoff, partial(self.metrics.reached, part))
+        return patiently(
+            self.stage, act, self.stop, self.backoff, partial(self.metrics.reached, part)
+        )

@@ -10,5 +10,6 @@
     tls            whom a client believes, and what it shows of itself
     keys           the files of keys, and which role may read which
 
-What each role may read is in `keys`; the metadata of records that are sealed and signed are in `ullage.records`.
+What each role may read is in `keys`; the metadata of records that are sealed and signed are in
+`ullage.records`.
 """

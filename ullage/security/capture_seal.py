@@ -1,4 +1,5 @@
-"""How a capture is sealed: under the key of its visit, which every capture carries, signed and sealed for match.
+"""How a capture is sealed: under the key of its visit, which every capture carries, signed and
+sealed for match.
 
 To sign and to seal cost 0.35 ms, and to undo both as much, which is more than it costs to match a
 short post. So a visit draws a key, signs a grant of it and seals that (`sealing.Sealer`); every
@@ -36,7 +37,9 @@ TOPIC = "captures"
 """As `ullage.bus` names it, which stands above."""
 KEY_BYTES, NONCE_BYTES = 32, 12
 GRANT_SECONDS, RENEW_SECONDS = 6 * 3600.0, 3600.0
-"""How long a grant is good, and after how long a sealer makes the next one: a bus may be down in between."""
+"""How long a grant is good, and after how long a sealer makes the next one: a bus may be down in
+between.
+"""
 MARGIN_SECONDS = 300.0
 """By which the clocks of a crawl host and of the bus may differ."""
 MOST_HEAD = 4 + MAX_HEADER_BYTES
@@ -67,14 +70,21 @@ class CaptureGrant:
         return cls(site, visit, until, AESGCM(key))
 
     def covers(self, site: str, taken_at: float) -> bool:
-        """Return whether a capture of `site` that the bus took then (Unix seconds) may be under it."""
+        """Return whether a capture of `site` that the bus took then (Unix seconds) may be under
+        it.
+        """
         return site == self.site and taken_at <= self.until + MARGIN_SECONDS
 
 
 class CaptureSealer:
-    """Seals the captures of one visit, each under a grant for the site that it names. Threads may share it."""
+    """Seals the captures of one visit, each under a grant for the site that it names.
 
-    def __init__(self, sealer: Sealer, signer: Signer, wall: Callable[[], float] = time.time) -> None:
+    Threads may share it.
+    """
+
+    def __init__(
+        self, sealer: Sealer, signer: Signer, wall: Callable[[], float] = time.time
+    ) -> None:
         self.key_id = sealer.key_id
         self._sealer, self._signer, self._wall = sealer, signer, wall
         self._visit = secrets.token_hex(8)
@@ -83,7 +93,9 @@ class CaptureSealer:
         self._keys: dict[str, _VisitKey] = {}
 
     def seal(self, plain: bytes) -> bytes:
-        """The grant behind its length, a nonce that no other capture under it has, and `plain` encrypted."""
+        """The grant behind its length, a nonce that no other capture under it has, and `plain`
+        encrypted.
+        """
         site, now = _site_of(plain), self._wall()
         with self._lock:
             key = self._keys.get(site)
@@ -94,7 +106,10 @@ class CaptureSealer:
 
     def _new_key(self, site: str, now: float) -> _VisitKey:
         """Draw a key and sign a grant of it."""
-        key, granted = secrets.token_bytes(KEY_BYTES), {"site": site, "visit": self._visit, "until": now + GRANT_SECONDS}
+        key, granted = (
+            secrets.token_bytes(KEY_BYTES),
+            {"site": site, "visit": self._visit, "until": now + GRANT_SECONDS},
+        )
         enclosed = self._signer.enclose(framed(json.dumps(granted).encode(), key), PURPOSE)
         grant = self._sealer.seal(enclosed, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA)
         return _VisitKey(grant, AESGCM(key), now)
@@ -113,7 +128,8 @@ class _VisitKey:
 def _site_of(plain: bytes) -> str:
     """Return the site that an encoded capture names, "" where it names none."""
     try:
-        site = read_json(unframed(plain[:MOST_HEAD])[0])["site"]  # the body, of megabytes, is not copied
+        # the body, of megabytes, is not copied
+        site = read_json(unframed(plain[:MOST_HEAD])[0])["site"]
     except (RecordError, ValueError, TypeError, KeyError):
         return ""
     return site if isinstance(site, str) else ""
@@ -128,12 +144,15 @@ class CaptureOpener:
     _granted: dict[tuple[str, bytes], CaptureGrant] = field(default_factory=dict)
     """Grants of signers that are known, by key id and as they came."""
     _signers: Mapping[str, Ed25519PublicKey] = field(default_factory=dict)
-    """Those that were known when these were granted; when they are read again, a signer may have gone."""
+    """Those that were known when these were granted; when they are read again, a signer may have
+    gone.
+    """
 
     def open(self, sealed: bytes, key_id: str) -> tuple[bytes, CaptureGrant | None]:
         """Return the plain bytes and the grant, None if its signer is unknown.
 
-        The caller asks the grant whether it covers the capture. RecordError as of `SealOpener.open`, or `malformed`.
+        The caller asks the grant whether it covers the capture. RecordError as of
+        `SealOpener.open`, or `malformed`.
         """
         enclosed, box = unframed(sealed)
         self.verifier.refresh()
@@ -144,13 +163,17 @@ class CaptureOpener:
         if grant is None:
             grant, is_known = self._read(enclosed, key_id)
         try:
-            plain = grant.cipher.decrypt(box[:NONCE_BYTES], box[NONCE_BYTES:], info(PURPOSE, TOPIC, CAPTURE_SCHEMA, key_id))
+            plain = grant.cipher.decrypt(
+                box[:NONCE_BYTES], box[NONCE_BYTES:], info(PURPOSE, TOPIC, CAPTURE_SCHEMA, key_id)
+            )
         except (InvalidTag, ValueError):
             raise RecordError("not_authentic") from None
         return plain, grant if is_known else None
 
     def _read(self, enclosed: bytes, key_id: str) -> tuple[CaptureGrant, bool]:
-        signed = self.opener.open(enclosed, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA, key_id=key_id)
+        signed = self.opener.open(
+            enclosed, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA, key_id=key_id
+        )
         plain, is_known = self.verifier.disclose(signed, PURPOSE)
         grant = CaptureGrant.decode(plain)
         if is_known:  # an unknown signer may be known by the next capture

@@ -1,14 +1,16 @@
 """Keys, one file each, and which role may read which.
 
-A flipped bit of a key makes another key, whose tags and seals are as good as any and fit nothing. So
-a key's file has its check value behind the key, wherever the file is copied; the inventory
+A flipped bit of a key makes another key, whose tags and seals are as good as any and fit nothing.
+So a key's file has its check value behind the key, wherever the file is copied; the inventory
 (`ullage.inventory`) lists the values of the keys that were made here; and what was made under a key
 carries it: watchlist, frontier, incident store.
 
-The value is the leftmost 40 bits of AES-256-CMAC (NIST SP 800-38B) over a block of zeros, as ANSI X9.24-1-2017 has it for AES,
-but under a key derived for this alone (HKDF) that names the key: so it is no tag of anything, and keys that were exchanged for
-one another are seen too. Who knows it can tell a guessed key from another, which of 256 random bits helps nobody; an accident
-passes once in 10^12. Secrets that people choose (addresses, passwords) have none: of these it would let others test guesses.
+The value is the leftmost 40 bits of AES-256-CMAC (NIST SP 800-38B) over a block of zeros, as ANSI
+X9.24-1-2017 has it for AES, but under a key derived for this alone (HKDF) that names the key: so it
+is no tag of anything, and keys that were exchanged for one another are seen too. Who knows it can
+tell a guessed key from another, which of 256 random bits helps nobody; an accident passes once in
+10^12. Secrets that people choose (addresses, passwords) have none: of these it would let others
+test guesses.
 
     seal/<id>.pub       crawl, every sealer         frontier.key            crawl
     seal/<id>.key       match                       capture.key             match (identity and sketch of a capture)
@@ -25,11 +27,12 @@ passes once in 10^12. Secrets that people choose (addresses, passwords) have non
     notify/<channel>    alert (text: an address, then what signs, one a line)
     oidc.secret         search (text: what the identity provider knows the desk by)
 
-Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600 and is refused if it
-is wider, foreign or a link (`ullage.files.ownership`). Where `keys.command` is set it is run with the key's name
-and must print the key in hex, with or without its check value (KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name
-(with `/` as `.`) that is read first. A key never comes from the environment itself.
-"""
+Each epoch has its own random key, so that destroying the file is real. A secret file must be 0600
+and is refused if it is wider, foreign or a link (`ullage.files.ownership`). Where `keys.command` is
+set it is run with the key's name and must print the key in hex, with or without its check value
+(KMS, Vault); where systemd's `CREDENTIALS_DIRECTORY` has the name (with `/` as `.`) that is read
+first. A key never comes from the environment itself.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -60,7 +63,9 @@ FILE_BYTES = KEY_BYTES + CHECK_BYTES
 
 
 def check_value(key: bytes, name: str) -> str:
-    """Return 10 hex digits for the 32-byte key called `name` (its path in the key folder); see the module."""
+    """Return 10 hex digits for the 32-byte key called `name` (its path in the key folder); see
+    the module.
+    """
     return Cmac(derive_key(key, "check", name)).one(bytes(BLOCK))[:CHECK_BYTES].hex()
 
 
@@ -72,11 +77,15 @@ def with_check_value(key: bytes, name: str) -> bytes:
 def split_key_file(content: bytes, name: str, shown: Path) -> tuple[bytes, bool]:
     """Return the key in the content of its file, and whether its check value is behind it.
 
-    ConfigError names the file `shown` where the check value is another key's or the length is wrong.
+    ConfigError names the file `shown` where the check value is another key's or the length is
+    wrong.
     """
     key, value = content[:KEY_BYTES], content[KEY_BYTES:]
     if len(key) != KEY_BYTES or len(value) not in (0, CHECK_BYTES):
-        raise ConfigError(f"key {shown} has {len(content)} bytes instead of {FILE_BYTES}: restore it from its copy")
+        raise ConfigError(
+            f"key {shown} has {len(content)} bytes instead of {FILE_BYTES}: restore it from its"
+            " copy"
+        )
     if value and value.hex() != check_value(key, name):
         raise ConfigError(f"key {shown} is not the one whose check value is in it: {RESTORE}")
     return key, bool(value)
@@ -104,7 +113,9 @@ class KeyStore:
     is_draft: bool = False
     """Keys are being made that another store enters once they are in their place."""
     _cache: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
-    """The keys of inventories that a command or a credential gives: each look at a key needs them."""
+    """The keys of inventories that a command or a credential gives: each look at a key needs
+    them.
+    """
     _parts: dict[Snapshot, dict[str, str]] = field(default_factory=dict, compare=False, repr=False)
     """The parts that the inventories list, as they were read last."""
 
@@ -119,27 +130,36 @@ class KeyStore:
 
         Services whose keys come from a command create none, so they share the one of the commands.
         """
-        return Inventory(self.root.parent, COMMANDS if self.command else self.service, self, self._parts)
+        return Inventory(
+            self.root.parent, COMMANDS if self.command else self.service, self, self._parts
+        )
 
     def read(self, name: str) -> bytes:
-        """Return the 32 bytes of key `name`, which is the one that the inventory lists if it lists one.
+        """Return the 32 bytes of key `name`, which is the one that the inventory lists if it lists
+        one.
 
-        ConfigError says where the key was looked for, or that it is another one, never what it holds.
+        ConfigError says where the key was looked for, or that it is another one, never what it
+        holds.
         """
         key, has_value = self._read(name)
         listed = None if self.is_draft else self.inventory.parts().get(f"{KEYS}{name}")
         if listed is None and not has_value:
             raise ConfigError(
-                f"key {self.root / name} has no check value and is not in the inventory: copy it again with its"
-                " check value, or enter it with `ullage init`"
+                f"key {self.root / name} has no check value and is not in the inventory: copy it"
+                " again with its check value, or enter it with `ullage init`"
             )
         is_stand_in = self._given(name) is not None and self.exists(name)
         if listed and not is_stand_in and listed != check_value(key, name):
-            raise ConfigError(f"key {self.root / name} is not the one whose check value the inventory has: {RESTORE}")
+            raise ConfigError(
+                f"key {self.root / name} is not the one whose check value the inventory has:"
+                f" {RESTORE}"
+            )
         return key
 
     def _read(self, name: str) -> tuple[bytes, bool]:
-        """Return a key, and whether a check value or its keeper vouches for it; the inventory is not asked."""
+        """Return a key, and whether a check value or its keeper vouches for it; the inventory is
+        not asked.
+        """
         if (given := self._given(name)) is not None:
             return split_key_file(given, name, self.root / name)[0], True
         if self.command and not name.endswith(".pub"):
@@ -148,9 +168,13 @@ class KeyStore:
         return split_key_file(self._file(name, missing), name, self.root / name)
 
     def own_key(self, name: str, *, make: bool = False) -> bytes:
-        """Return an inventory's own key, which no inventory lists; with `make`, create it where it is nowhere."""
+        """Return an inventory's own key, which no inventory lists; with `make`, create it where
+        it is nowhere.
+        """
         if self.exists(name):  # before the command, which runs a process
-            return split_key_file(self._file(name, f"key {name} is gone"), name, self.root / name)[0]
+            return split_key_file(self._file(name, f"key {name} is gone"), name, self.root / name)[
+                0
+            ]
         if make and not self.command and self._given(name) is None:
             self._put(name, secrets.token_bytes(KEY_BYTES))
             return self.own_key(name)
@@ -167,7 +191,8 @@ class KeyStore:
         self.inventory.enter_all({f"{KEYS}{name}": self.check_value_of(name) for name in names})
 
     def lines(self, name: str) -> list[str]:
-        """The lines of the text secret `name` (an address, a password), found where keys are; a command prints it as it is.
+        """The lines of the text secret `name` (an address, a password), found where keys are; a
+        command prints it as it is.
 
         ConfigError says where it was looked for, never what it holds.
         """
@@ -175,10 +200,15 @@ class KeyStore:
             return self._text(name, given)
         if self.command:
             return self._text(name, self._run(name))
-        return self._text(name, self._file(name, f"secret {name} is not in {self.root}: write it there, mode 0600"))
+        return self._text(
+            name,
+            self._file(name, f"secret {name} is not in {self.root}: write it there, mode 0600"),
+        )
 
     def lines_if_there(self, name: str) -> list[str] | None:
-        """The same of a secret that need not be there, from a credential or a file; a command is not asked."""
+        """The same of a secret that need not be there, from a credential or a file; a command is
+        not asked.
+        """
         if self._given(name) is None and not self.exists(name):
             return None
         return replace(self, command=()).lines(name)
@@ -199,15 +229,17 @@ class KeyStore:
             raise ConfigError(missing) from None
 
     def write(self, name: str, key: bytes) -> None:
-        """Create key `name` (0600, or 0644 for a public half), durably, and enter it in the inventory.
+        """Create key `name` (0600, or 0644 for a public half), durably, and enter it in the
+        inventory.
 
-        `key` may have its check value behind it, as in a file that was copied here. An existing key is never overwritten.
-        ConfigError where the inventory lists one that is gone.
+        `key` may have its check value behind it, as in a file that was copied here. An existing key
+        is never overwritten. ConfigError where the inventory lists one that is gone.
         """
         key = split_key_file(key, name, self.root / name)[0]
         if not self.is_draft and not self.exists(name):
             self.inventory.begin()
-            if self.inventory.parts().get(f"{KEYS}{name}") != check_value(key, name):  # else this is its copy
+            # else this is its copy
+            if self.inventory.parts().get(f"{KEYS}{name}") != check_value(key, name):
                 self.inventory.refuse_lost(f"{KEYS}{name}")
         self._put(name, key)
         if not self.is_draft:
@@ -236,8 +268,12 @@ class KeyStore:
         return self.exists(name) or self._given(name) is not None
 
     def are_given(self, folder: str) -> bool:
-        """Whether the private keys in `folder` come from a command or as credentials, and not from files here."""
-        return bool(self.command) or (self.credentials is not None and any(self.credentials.glob(f"{folder}.*.key")))
+        """Whether the private keys in `folder` come from a command or as credentials, and not
+        from files here.
+        """
+        return bool(self.command) or (
+            self.credentials is not None and any(self.credentials.glob(f"{folder}.*.key"))
+        )
 
     def names(self, folder: str, suffix: str) -> list[str]:
         """Sorted names of the keys in `folder` that end in `suffix`, credentials included.
@@ -246,14 +282,23 @@ class KeyStore:
         """
         found = {f"{folder}/{p.name}" for p in (self.root / folder).glob(f"*{suffix}")}
         if self.command and folder != FOLDER:
-            listed = (part.removeprefix(KEYS) for part in self.inventory.parts() if part.startswith(f"{KEYS}{folder}/"))
+            listed = (
+                part.removeprefix(KEYS)
+                for part in self.inventory.parts()
+                if part.startswith(f"{KEYS}{folder}/")
+            )
             found |= {name for name in listed if name.endswith(suffix)}
         if self.credentials:
-            found |= {f"{folder}/{p.name.removeprefix(f'{folder}.')}" for p in self.credentials.glob(f"{folder}.*{suffix}")}
+            found |= {
+                f"{folder}/{p.name.removeprefix(f'{folder}.')}"
+                for p in self.credentials.glob(f"{folder}.*{suffix}")
+            }
         return sorted(found)
 
     def destroy(self, name: str) -> None:
-        """Overwrite and remove key `name`; what was hashed or sealed under it is then out of reach."""
+        """Overwrite and remove key `name`; what was hashed or sealed under it is then out of
+        reach.
+        """
         path = self.root / name
         self.inventory.strike(f"{KEYS}{name}")
         with path.open("r+b") as file:
@@ -264,13 +309,19 @@ class KeyStore:
         try:
             return bytes.fromhex(self._run(name).decode("ascii").strip())
         except ValueError as error:
-            raise ConfigError(f"keys.command gave no key {name} ({type(error).__name__}): run it by hand") from None
+            raise ConfigError(
+                f"keys.command gave no key {name} ({type(error).__name__}): run it by hand"
+            ) from None
 
     def _run(self, name: str) -> bytes:
         try:
-            return subprocess.run([*self.command, name], capture_output=True, check=True, timeout=COMMAND_SECONDS).stdout
+            return subprocess.run(
+                [*self.command, name], capture_output=True, check=True, timeout=COMMAND_SECONDS
+            ).stdout
         except (OSError, subprocess.SubprocessError) as error:
-            raise ConfigError(f"keys.command gave no key {name} ({type(error).__name__}): run it by hand") from None
+            raise ConfigError(
+                f"keys.command gave no key {name} ({type(error).__name__}): run it by hand"
+            ) from None
 
     @staticmethod
     def _text(name: str, text: bytes) -> list[str]:
@@ -284,12 +335,16 @@ class KeyStore:
 
 
 def make_seal_pair(keys: KeyStore, key_id: str) -> None:
-    """Create the seal key pair `key_id`; the private half is written first, so that nothing is sealed to a lost key."""
+    """Create the seal key pair `key_id`; the private half is written first, so that nothing is
+    sealed to a lost key.
+    """
     _make_pair(keys, f"seal/{key_id}.key", f"seal/{key_id}.pub")
 
 
 def _make_pair(keys: KeyStore, private: str, public: str) -> None:
-    """A pair; a half that a crash left alone gets its other half, and halves that do not belong together are refused."""
+    """A pair; a half that a crash left alone gets its other half, and halves that do not belong
+    together are refused.
+    """
     keys.make(private)
     if not keys.exists(public):
         keys.write(public, _public_of(keys, private))
@@ -297,7 +352,9 @@ def _make_pair(keys: KeyStore, private: str, public: str) -> None:
 
 
 def _public_of(keys: KeyStore, private: str) -> bytes:
-    """The public half of a private key, which signs where it is called so and seals otherwise (Ed25519, X25519)."""
+    """The public half of a private key, which signs where it is called so and seals otherwise
+    (Ed25519, X25519).
+    """
     kind = Ed25519PrivateKey if Path(private).stem == "sign" else X25519PrivateKey
     return kind.from_private_bytes(keys.read(private)).public_key().public_bytes_raw()
 
@@ -305,33 +362,48 @@ def _public_of(keys: KeyStore, private: str) -> bytes:
 def match_halves(keys: KeyStore, private: str, public: str) -> None:
     """Raise ConfigError unless the public half is that of the private one."""
     if keys.read(public) != _public_of(keys, private):
-        raise ConfigError(f"key {keys.root / public} is not the public half of {private}: restore both from their copy")
+        raise ConfigError(
+            f"key {keys.root / public} is not the public half of {private}: restore both from their"
+            " copy"
+        )
 
 
 def sealer(keys: KeyStore) -> Sealer:
-    """Return what seals to the newest public key. Key ids are UTC dates, so the newest is the last by name."""
+    """Return what seals to the newest public key.
+
+    Key ids are UTC dates, so the newest is the last by name.
+    """
     names = keys.names("seal", ".pub")
     if not names:
-        raise ConfigError(f"no encryption key in {keys.root / 'seal'}: run `ullage init`, or copy the public half here")
+        raise ConfigError(
+            f"no encryption key in {keys.root / 'seal'}: run `ullage init`, or copy the public half"
+            " here"
+        )
     return Sealer(Path(names[-1]).stem, X25519PublicKey.from_public_bytes(keys.read(names[-1])))
 
 
 def opener(keys: KeyStore) -> SealOpener:
-    """Opens with every private seal key that still exists; a command is asked for the other half of each public one.
+    """Opens with every private seal key that still exists; a command is asked for the other half of
+    each public one.
 
     ConfigError names a half that is not what it was, or not the other's.
     """
     names = keys.names("seal", ".key")
     if keys.command:
-        names = sorted({*names, *(f"{n.removesuffix('.pub')}.key" for n in keys.names("seal", ".pub"))})
+        names = sorted(
+            {*names, *(f"{n.removesuffix('.pub')}.key" for n in keys.names("seal", ".pub"))}
+        )
     for name in names:
         if keys.exists(public := _other_half(name)):
             match_halves(keys, name, public)
-    return SealOpener({Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names})
+    return SealOpener(
+        {Path(n).stem: X25519PrivateKey.from_private_bytes(keys.read(n)) for n in names}
+    )
 
 
 SIGNERS = {
-    "crawl": "captures", "ingest": "captures", "match": "findings", "assess": "findings", "alert": "sheets", "erase": "erasures",
+    "crawl": "captures", "ingest": "captures", "match": "findings", "assess": "findings",
+    "alert": "sheets", "erase": "erasures",
     "search": "events",
 }  # fmt: skip
 """Who signs records, and of which topic; proofs of erasures and events are on none."""
@@ -340,11 +412,14 @@ SIGNERS = {
 def signer(keys: KeyStore, role: str) -> Signer:
     """What `role` signs its records with.
 
-    Where keys are files it is made at its first use, and its public half put among the signers of this machine; another machine's
-    readers need a copy of that half. ConfigError where a command or credentials should have the key and have not.
+    Where keys are files it is made at its first use, and its public half put among the signers of
+    this machine; another machine's readers need a copy of that half. ConfigError where a command or
+    credentials should have the key and have not.
     """
     name = f"sign/{role}.key"
-    own = not keys.command and not (keys.credentials and (keys.credentials / name.replace("/", ".")).is_file())
+    own = not keys.command and not (
+        keys.credentials and (keys.credentials / name.replace("/", ".")).is_file()
+    )
     made = Signer(Ed25519PrivateKey.from_private_bytes(keys.make(name) if own else keys.read(name)))
     public = f"signers/{SIGNERS[role]}/{made.name}.pub"
     if own and not keys.exists(public):
@@ -353,9 +428,11 @@ def signer(keys: KeyStore, role: str) -> Signer:
 
 
 def verifier(keys: KeyStore, topic: str) -> Verifier:
-    """Return what tells who signed records of `topic`; public halves that come or go later count within a minute.
+    """Return what tells who signed records of `topic`; public halves that come or go later count
+    within a minute.
 
-    ConfigError for a damaged public half. One that is damaged later is logged, and its signer not believed.
+    ConfigError for a damaged public half. One that is damaged later is logged, and its signer not
+    believed.
     """
     for name in keys.names(f"signers/{topic}", ".pub"):
         _signer_key(keys, name)
@@ -374,15 +451,21 @@ def _signers(keys: KeyStore, topic: str) -> dict[str, Ed25519PublicKey]:
 
 
 def _signer_key(keys: KeyStore, name: str) -> Ed25519PublicKey:
-    """Return the public key in file `name`; ConfigError if it is not the one that the file is named after."""
+    """Return the public key in file `name`; ConfigError if it is not the one that the file is
+    named after.
+    """
     public = keys.read(name)
     if fingerprint(public) != Path(name).stem:
-        raise ConfigError(f"key {keys.root / name} is damaged: copy it again from the machine that signs with it")
+        raise ConfigError(
+            f"key {keys.root / name} is damaged: copy it again from the machine that signs with it"
+        )
     return Ed25519PublicKey.from_public_bytes(public)
 
 
 def desk_sealer(keys: KeyStore, tenant: str) -> Sealer | None:
-    """Seals originals to the desk of `tenant`; None where match was given no key of a desk's, so that none are kept."""
+    """Seals originals to the desk of `tenant`; None where match was given no key of a desk's, so
+    that none are kept.
+    """
     name = f"{tenant}/console.pub"
     if not keys.exists(name):
         return None
@@ -417,13 +500,17 @@ def verify_key(keys: KeyStore, tenant: str) -> Ed25519PublicKey:
 
 
 def epochs(keys: KeyStore, tenant: str, purpose: str) -> list[int]:
-    """Epoch numbers of `tenant` for `purpose` (match or index), oldest first; two during a dual window."""
+    """Epoch numbers of `tenant` for `purpose` (match or index), oldest first; two during a dual
+    window.
+    """
     numbers = (Path(n).stem.removeprefix(f"{purpose}-") for n in keys.names(tenant, ".key"))
     return sorted(int(number) for number in numbers if number.isdecimal())
 
 
 def make_tenant(keys: KeyStore, tenant: str) -> None:
-    """Create every key that a tenant lacks on one machine: tags, handles, signing and resolving; no epoch that was retired."""
+    """Create every key that a tenant lacks on one machine: tags, handles, signing and resolving;
+    no epoch that was retired.
+    """
     for purpose in ("match", "index"):
         if not epochs(keys, tenant, purpose):
             keys.make(f"{tenant}/{purpose}-1.key")
@@ -434,7 +521,9 @@ def make_tenant(keys: KeyStore, tenant: str) -> None:
 
 
 def faults(keys: KeyStore) -> list[str]:
-    """What is wrong with the keys in the folder, a line each: unreadable, another one than was noted, halves of two pairs."""
+    """What is wrong with the keys in the folder, a line each: unreadable, another one than was
+    noted, halves of two pairs.
+    """
     found = []
     for name in all_names(keys):
         try:
@@ -447,7 +536,8 @@ def faults(keys: KeyStore) -> list[str]:
 
 
 def missing(keys: KeyStore) -> list[str]:
-    """Describe each key that every machine needs, or that the key command should give, and that nothing gives.
+    """Describe each key that every machine needs, or that the key command should give, and that
+    nothing gives.
 
     Files that the inventory lists and that are gone are told by `Inventory.faults`.
     """
@@ -463,8 +553,14 @@ def missing(keys: KeyStore) -> list[str]:
 
 
 def all_names(keys: KeyStore) -> list[str]:
-    """Every key that lies in the folder, sorted; text secrets are none, nor what was killed while it was made (`.new-…`)."""
-    found = (path.relative_to(keys.root) for path in keys.root.rglob("*") if path.suffix in (".key", ".pub"))
+    """Every key that lies in the folder, sorted; text secrets are none, nor what was killed
+    while it was made (`.new-…`).
+    """
+    found = (
+        path.relative_to(keys.root)
+        for path in keys.root.rglob("*")
+        if path.suffix in (".key", ".pub")
+    )
     return sorted(str(path) for path in found if not path.parts[0].startswith("."))
 
 

@@ -1,7 +1,8 @@
 """The one way out for a raw value.
 
-A leaked value in memory is a `Secret`: its str, repr and format are masked, it cannot be pickled or turned into JSON,
-and only `reveal` gives the text. `reveal` is grepped for in review; nothing outside the matcher's hot path calls it.
+A leaked value in memory is a `Secret`: its str, repr and format are masked, it cannot be pickled or
+turned into JSON, and only `reveal` gives the text. `reveal` is grepped for in review; nothing
+outside the matcher's hot path calls it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """Return the raw text; call it only where the value is hashed or compared, never where it is written."""
+        """Return the raw text; call it only where the value is hashed or compared, never where
+        it is written.
+        """
         return self._text
 
     def __str__(self) -> str:

@@ -1,8 +1,10 @@
-"""Sealing: what is collected is readable by `match` alone, from the moment it leaves the crawler's memory.
+"""Sealing: what is collected is readable by `match` alone, from the moment it leaves the crawler's
+memory.
 
-HPKE (RFC 9180) in base mode with X25519, HKDF-SHA-256 and AES-256-GCM, one shot a message. HPKE as `cryptography` offers it takes
-no AAD, so `info` binds what AAD would: purpose, topic, schema version and key id. A message sealed for one topic does not
-open on another. Whoever seals holds only a public key.
+HPKE (RFC 9180) in base mode with X25519, HKDF-SHA-256 and AES-256-GCM, one shot a message. HPKE as
+`cryptography` offers it takes no AAD, so `info` binds what AAD would: purpose, topic, schema
+version and key id. A message sealed for one topic does not open on another. Whoever seals holds
+only a public key.
 """
 
 from __future__ import annotations
@@ -52,8 +54,9 @@ class SealOpener:
     def open(self, sealed: bytes, *, purpose: str, topic: str, schema: int, key_id: str) -> bytes:
         """Return the plain bytes.
 
-        Raises RecordError `key_destroyed` when the private half is gone (its retention has passed), `not_authentic` when the
-        message is damaged, or was sealed for another purpose, topic or schema.
+        Raises RecordError `key_destroyed` when the private half is gone (its retention has passed),
+        `not_authentic` when the message is damaged, or was sealed for another purpose, topic or
+        schema.
         """
         key = self.private.get(key_id)
         if key is None:
@@ -71,8 +74,12 @@ class SealOpener:
     def is_vouched(self, mark: str, *parts: bytes) -> bool:
         """Return whether `vouch` made `mark` of these parts, under a key that still exists."""
         key_id, _, digest = mark.rpartition(".")
-        return key_id in self.private and hmac.compare_digest(self._mark(key_id, parts).encode(), digest.encode())
+        return key_id in self.private and hmac.compare_digest(
+            self._mark(key_id, parts).encode(), digest.encode()
+        )
 
     def _mark(self, key_id: str, parts: tuple[bytes, ...]) -> str:
         key = derive_key(self.private[key_id].private_bytes_raw(), "vouch", key_id)
-        return hmac.digest(key, b"".join(struct.pack(">Q", len(part)) + part for part in parts), "sha256").hex()
+        return hmac.digest(
+            key, b"".join(struct.pack(">Q", len(part)) + part for part in parts), "sha256"
+        ).hex()

@@ -1,10 +1,12 @@
 """Signatures: which of our own processes made a record.
 
-Ed25519 (RFC 8032). Match signs findings, `assess --open` signs its own; crawl hosts and collectors sign captures and heartbeats
-inside the seal. A signer is named by its fingerprint, the first 8 bytes of the SHA-256 of its public key: a public key that was
-damaged or exchanged is not the signer that its file is named after.
+Ed25519 (RFC 8032). Match signs findings, `assess --open` signs its own; crawl hosts and collectors
+sign captures and heartbeats inside the seal. A signer is named by its fingerprint, the first 8
+bytes of the SHA-256 of its public key: a public key that was damaged or exchanged is not the signer
+that its file is named after.
 
-What is signed is the purpose and each part with its length before it: no two records have the same message.
+What is signed is the purpose and each part with its length before it: no two records have the same
+message.
 """
 
 from __future__ import annotations
@@ -38,7 +40,9 @@ def fingerprint(public: bytes) -> str:
 
 def _message(purpose: str, parts: tuple[bytes, ...]) -> bytes:
     """What is signed, without ambiguity."""
-    return b"".join(struct.pack(">Q", len(part)) + part for part in (b"ullage", purpose.encode(), *parts))
+    return b"".join(
+        struct.pack(">Q", len(part)) + part for part in (b"ullage", purpose.encode(), *parts)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +100,9 @@ class Verifier:
         return "" if self.known else "no signer is known, so no record is believed"
 
     def verify(self, signer: str, signature: str, purpose: str, *parts: bytes) -> None:
-        """RecordError `unknown_signer`, or `not_authentic` where it is no signature of this signer on these parts."""
+        """RecordError `unknown_signer`, or `not_authentic` where it is no signature of this
+        signer on these parts.
+        """
         self.refresh(now=signer not in self.known)
         public = self.known.get(signer)
         if public is None:
@@ -107,7 +113,9 @@ class Verifier:
             raise RecordError("not_authentic") from None
 
     def disclose(self, enclosed: bytes, purpose: str) -> tuple[bytes, bool]:
-        """What `Signer.enclose` put in, and whether its signer is known; RecordError where the signature is wrong."""
+        """What `Signer.enclose` put in, and whether its signer is known; RecordError where the
+        signature is wrong.
+        """
         head, plain = unframed(enclosed)
         try:
             said = read_json(head)
@@ -123,24 +131,42 @@ class Verifier:
 
 
 def record_parts(topic: str, headers: Mapping[str, str], value: bytes) -> tuple[bytes, ...]:
-    """What is signed of a record that is in clear on a topic: where it lies, whose and which it is, and what it says."""
-    return (*(text.encode() for text in (topic, *(headers.get(name, "") for name in ("schema", "tenant", "id")))), value)
+    """What is signed of a record that is in clear on a topic: where it lies, whose and which it
+    is, and what it says.
+    """
+    return (
+        *(
+            text.encode()
+            for text in (topic, *(headers.get(name, "") for name in ("schema", "tenant", "id")))
+        ),
+        value,
+    )
 
 
 TOPIC = "sheets"
 PURPOSE = "coverage print"
 END = "\n</footer>\n</body>\n</html>\n"
-SIGNED = re.compile(r'\n<p class="signed">SHA-256 ([0-9a-f]{64}), signed by ([0-9a-f]{16}): ([0-9a-f]{128})</p>' + re.escape(END))
+SIGNED = re.compile(
+    r'\n<p class="signed">SHA-256 ([0-9a-f]{64}), signed by ([0-9a-f]{16}): ([0-9a-f]{128})</p>'
+    + re.escape(END)
+)
 
 
 def signed(text: str, signer: Signer) -> str:
     """The report with the paragraph that has its digest, the signer and the signature."""
-    digest, signature = hashlib.sha256(text.encode()).hexdigest(), signer.sign(PURPOSE, text.encode())
-    return f'{text}\n<p class="signed">SHA-256 {digest}, signed by {signer.name}: {signature}</p>{END}'
+    digest, signature = (
+        hashlib.sha256(text.encode()).hexdigest(),
+        signer.sign(PURPOSE, text.encode()),
+    )
+    return (
+        f'{text}\n<p class="signed">SHA-256 {digest}, signed by {signer.name}: {signature}</p>{END}'
+    )
 
 
 def verified(text: str, verifier: Verifier) -> str:
-    """Who signed a report; RecordError `malformed` for what is none, `not_authentic` or `unknown_signer` as it is signed."""
+    """Who signed a report; RecordError `malformed` for what is none, `not_authentic` or
+    `unknown_signer` as it is signed.
+    """
     found = SIGNED.search(text)
     if found is None or found.end() != len(text):
         raise RecordError("malformed")

@@ -27,7 +27,9 @@ MADE = ("ullage.toml", KEYS, INVENTORY, AUDIT, "bus", "watchlists", "incidents.s
 
 
 class Context:
-    """What the command line hands to a command: the data folder, its settings, its keys, the clock."""
+    """What the command line hands to a command: the data folder, its settings, its keys, the
+    clock.
+    """
 
     def __init__(
         self,
@@ -39,7 +41,9 @@ class Context:
     ) -> None:
         self.data = data
         self.faults = tuple(faults)
-        """What is wrong with the configuration, so that `settings` are not what it says; only `ullage check` goes on then."""
+        """What is wrong with the configuration, so that `settings` are not what it says; only
+        `ullage check` goes on then.
+        """
         self.clock = clock or Clock()
         self.settings = settings or load(data)
         self.keys = KeyStore(data / KEYS, self.settings.keys.command, credentials_folder(), service)
@@ -48,13 +52,18 @@ class Context:
         self.running_time = RunningTime(data, self.clock, self.inventory)
 
     def require_data(self) -> None:
-        """ConfigError where there is no data folder: of one that was mistyped everything would be said to be empty."""
+        """ConfigError where there is no data folder: of one that was mistyped everything would
+        be said to be empty.
+        """
         if not any((self.data / name).exists() for name in MADE):
             raise self.not_set_up()
 
     def not_set_up(self) -> ConfigError:
         """What says that the data folder is none."""
-        return ConfigError(f"{self.data} is not set up: run `ullage --data {self.data} init`, or name the right folder")
+        return ConfigError(
+            f"{self.data} is not set up: run `ullage --data {self.data} init`, or name the right"
+            " folder"
+        )
 
     def bus(self) -> Bus:
         """Open the configured bus."""
@@ -68,12 +77,17 @@ class Context:
         )
 
     def bus_trusts(self) -> tuple[Trust, ...]:
-        """Of each configured bus that speaks TLS, whom its client believes and what it shows; no file is read."""
+        """Of each configured bus that speaks TLS, whom its client believes and what it shows; no
+        file is read.
+        """
         urls = filter(None, (self.settings.bus.url, self.settings.bus.captures))
         return tuple(trust for url in urls if (trust := trust_of_bus(url, self.data)) is not None)
 
     def rules(self) -> VerdictRules:
-        """The rules of verdicts that are in force: the house's own, or this version's. ConfigError when the former are wrong."""
+        """The rules of verdicts that are in force: the house's own, or this version's.
+
+        ConfigError when the former are wrong.
+        """
         return VERDICT.in_force(self.data).rules
 
     def trail(self, chain: str = "command") -> Trail:
@@ -81,10 +95,16 @@ class Context:
         return Trail(self.data / AUDIT, chain, self.keys, self.clock, self.settings.audit.days)
 
     def audit_fault(self) -> str:
-        """Return what keeps the audit log from its receiver, "" where nothing does or none is configured."""
+        """Return what keeps the audit log from its receiver, "" where nothing does or none is
+        configured.
+        """
         return find_fault(self.data / AUDIT) if self.settings.audit.syslog else ""
 
     def tenant(self, name: str) -> Tenant:
         """The tenant's settings; those of an unnamed tenant are the defaults."""
         found = self.settings.tenants.get(name, Tenant())
-        return found if self.settings.second_person else found.model_copy(update={"second_person": False})
+        return (
+            found
+            if self.settings.second_person
+            else found.model_copy(update={"second_person": False})
+        )

@@ -1,7 +1,7 @@
 """Read settings from the environment: `ULLAGE_MATCH__BATCH=100` is `batch` in the table `[match]`.
 
-What holds many values is written as JSON: `ULLAGE_TENANTS__BANK__DOMAINS='["bank.example"]'`. A variable whose first word is no
-setting is somebody else's.
+What holds many values is written as JSON: `ULLAGE_TENANTS__BANK__DOMAINS='["bank.example"]'`. A
+variable whose first word is no setting is somebody else's.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ def variable_of(place: str) -> str:
 
 
 def read_environment(model: type[BaseModel], variables: Mapping[str, str]) -> dict[str, Any]:
-    """The settings of `model` that `variables` give, as nested tables. ConfigError names a variable that cannot be read."""
+    """The settings of `model` that `variables` give, as nested tables.
+
+    ConfigError names a variable that cannot be read.
+    """
     found = dict[str, Any]()
     for variable in sorted(variables):
         path = variable.lower().removeprefix(PREFIX.lower()).split(WITHIN)
@@ -71,7 +74,9 @@ def _value(variable: str, text: str, annotation: object) -> Any:
 
 
 def _annotation(model: type[BaseModel], path: Sequence[str]) -> object:
-    """The type at `path` below `model`; text where there is none, which the model then refuses by name."""
+    """The type at `path` below `model`; text where there is none, which the model then refuses
+    by name.
+    """
     found: object = model
     for name in path:
         if isinstance(found, type) and issubclass(found, BaseModel):

@@ -1,4 +1,6 @@
-"""What a knob is: a value with a default, a unit where it has one, and a reason; and the ranges that several of them have."""
+"""What a knob is: a value with a default, a unit where it has one, and a reason; and the ranges
+that several of them have.
+"""
 
 from __future__ import annotations
 
@@ -36,5 +38,7 @@ def known_zone(zone: str) -> str:
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{quoted(zone)} is no time zone that is installed here: use a name like Asia/Shanghai") from None
+        raise ValueError(
+            f"{quoted(zone)} is no time zone that is installed here: use a name like Asia/Shanghai"
+        ) from None
     return zone

@@ -22,13 +22,17 @@ METRICS_PORTS = {
     "telegram": 9718,
     "imap": 9719,
 }
-"""Where each role and each collector serves its metrics; search serves them beside its pages, and 9715 is the canary site."""
+"""Where each role and each collector serves its metrics; search serves them beside its pages,
+and 9715 is the canary site.
+"""
 
 
 class ProxySettings(SettingsTable):
     """A proxy that site files may name (`proxy`)."""
 
-    address: str = knob("socks5h://127.0.0.1:9050", "socks5h://HOST:PORT (as Tor has) or http://HOST:PORT")
+    address: str = knob(
+        "socks5h://127.0.0.1:9050", "socks5h://HOST:PORT (as Tor has) or http://HOST:PORT"
+    )
     ca: str = knob("", "its certificate authorities (PEM file)")
     credentials: str = knob("", "name of a file in keys/proxy with a line user:password")
 
@@ -36,16 +40,21 @@ class ProxySettings(SettingsTable):
 class CrawlSettings(SettingsTable):
     """How sites are visited."""
 
-    user_agent: str = knob("ullage (leak monitor; contact: security@example.com)", "an honest name with your contact")
+    user_agent: str = knob(
+        "ullage (leak monitor; contact: security@example.com)", "an honest name with your contact"
+    )
     concurrency: Count = knob(8, "concurrent requests over all sites")
     download_seconds: Seconds = knob(30.0, "time limit of a page", "seconds")
     download_bytes: Annotated[int, Field(ge=1, le=MAX_BODY_BYTES)] = knob(
         MAX_BODY_BYTES, "size limit of a post; the rest is cut off and marked", "bytes"
     )
     browser: str = knob(
-        "/usr/lib/chromium/chromium", "renders pages of sites with `script`, confined by bubblewrap; not a wrapper script"
+        "/usr/lib/chromium/chromium",
+        "renders pages of sites with `script`, confined by bubblewrap; not a wrapper script",
     )
-    origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob("crawl", "name of this crawl host, unique")
+    origin: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = knob(
+        "crawl", "name of this crawl host, unique"
+    )
     heartbeat_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         60.0, "time between heartbeats; 0 sends none", "seconds"
     )
@@ -61,11 +70,20 @@ class MatchSettings(SettingsTable):
     batch: Count = knob(64, "posts matched together")
     capture_bytes: Count = knob(2**30, "unpacked bytes of one post", "bytes")
     capture_matches: Count = knob(
-        1_000_000, "identifiers listed of one post and tenant (0.7 kB of memory each); all are counted", "identifiers"
+        1_000_000,
+        "identifiers listed of one post and tenant (0.7 kB of memory each); all are counted",
+        "identifiers",
     )
-    ocr: bool = knob(False, "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'")
-    assess_users: tuple[str, ...] = knob((), "other users, by name or number, who may have files assessed, such as search's")
-    assess_folder: str = knob("", "folder of the socket on which search has files assessed; the data folder without it")
+    ocr: bool = knob(
+        False,
+        "read pictures, in seconds and up to 2 GB each; needs pip install 'ullage[match,ocr]'",
+    )
+    assess_users: tuple[str, ...] = knob(
+        (), "other users, by name or number, who may have files assessed, such as search's"
+    )
+    assess_folder: str = knob(
+        "", "folder of the socket on which search has files assessed; the data folder without it"
+    )
 
 
 class AlertSettings(SettingsTable):
@@ -84,7 +102,9 @@ class GrantSettings(SettingsTable):
     """What members of a group may do."""
 
     value: str = knob("", "the group, as in the claim")
-    roles: tuple[str, ...] = knob((), "their roles; nobody is two of operator, resolver and auditor")
+    roles: tuple[str, ...] = knob(
+        (), "their roles; nobody is two of operator, resolver and auditor"
+    )
     tenants: tuple[str, ...] = knob((), "whose data they see; * for all")
 
 
@@ -101,20 +121,33 @@ class OidcSettings(SettingsTable):
     name: str = knob("preferred_username", "the claim with the account name, up to an @")
     ca: str = knob("", "its certificate authorities (PEM file); the system's by default")
     proxy: str = knob("", "http://HOST:PORT of a proxy; the environment's are not used")
-    grants: dict[str, GrantSettings] = knob({}, "one table a group; otherwise only accounts made by `user add --subject`")
+    grants: dict[str, GrantSettings] = knob(
+        {}, "one table a group; otherwise only accounts made by `user add --subject`"
+    )
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.issuer and not self.client_id:
-            raise ValueError("client_id is missing: the provider gives it when the console is registered there")
+            raise ValueError(
+                "client_id is missing: the provider gives it when the console is registered there"
+            )
         for name, address in (("issuer", self.issuer), ("proxy", self.proxy)):
             parts = urlsplit(address)
             if address and not parts.hostname:
                 raise ValueError(f"{name} is no address")
         parts = urlsplit(self.issuer)
-        if self.issuer and parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-            raise ValueError("issuer is no https address: whoever stands between could say who anybody is")
-        if any(not grant.value or not grant.roles or not grant.tenants for grant in self.grants.values()):
+        if (
+            self.issuer
+            and parts.scheme != "https"
+            and not (parts.scheme == "http" and parts.hostname in LOOPBACK)
+        ):
+            raise ValueError(
+                "issuer is no https address: whoever stands between could say who anybody is"
+            )
+        if any(
+            not grant.value or not grant.roles or not grant.tenants
+            for grant in self.grants.values()
+        ):
             raise ValueError("each of grants has a value, roles and tenants")
         return self
 
@@ -135,7 +168,9 @@ class SearchSettings(SettingsTable):
         (),
         "addresses or networks of trusted proxies, or unix",
     )
-    idle_minutes: Annotated[float, Field(gt=0, le=720)] = knob(30.0, "an unused session ends", "minutes")
+    idle_minutes: Annotated[float, Field(gt=0, le=720)] = knob(
+        30.0, "an unused session ends", "minutes"
+    )
     session_hours: Annotated[float, Field(gt=0, le=24)] = knob(12.0, "any session ends", "hours")
     lookups_per_minute: Count = knob(30, "look-ups of one person or program")
     lookups_per_day: Count = knob(2000, "look-ups of all who see the same tenants")
@@ -146,10 +181,21 @@ class SearchSettings(SettingsTable):
     def _addresses(cls, public: tuple[str, ...]) -> tuple[str, ...]:
         for one in public:
             parts = urlsplit(one)
-            if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            if parts.scheme != "https" and not (
+                parts.scheme == "http" and parts.hostname in LOOPBACK
+            ):
                 raise ValueError("is no https address: passwords do not travel bare")
-            if not parts.hostname or not BENEATH.fullmatch(parts.path) or parts.query or parts.fragment or parts.username:
-                raise ValueError("is not of the form https://ullage.bank.example or https://bank.example/ullage, without user")
+            if (
+                not parts.hostname
+                or not BENEATH.fullmatch(parts.path)
+                or parts.query
+                or parts.fragment
+                or parts.username
+            ):
+                raise ValueError(
+                    "is not of the form https://ullage.bank.example or https://bank.example/ullage,"
+                    " without user"
+                )
         return public
 
     @field_validator("proxies")
@@ -165,7 +211,10 @@ class SearchSettings(SettingsTable):
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key are given together or not at all")
         if not self.socket and self.host not in LOOPBACK and not self.certificate:
-            raise ValueError("host is not loopback: give certificate and key, or put a proxy with TLS before a socket")
+            raise ValueError(
+                "host is not loopback: give certificate and key, or put a proxy with TLS before a"
+                " socket"
+            )
         return self
 
 
@@ -183,7 +232,9 @@ class IntakeSettings(SettingsTable):
         if bool(self.certificate) != bool(self.key):
             raise ValueError("certificate and key are given together or not at all")
         if self.host not in LOOPBACK and not self.certificate:
-            raise ValueError("host is not loopback: what is handed in there needs TLS: give certificate and key")
+            raise ValueError(
+                "host is not loopback: what is handed in there needs TLS: give certificate and key"
+            )
         return self
 
 

@@ -45,14 +45,19 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    log_level: Literal["debug", "info", "warning", "error"] = knob("info", "debug, info, warning or error")
+    log_level: Literal["debug", "info", "warning", "error"] = knob(
+        "info", "debug, info, warning or error"
+    )
     second_person: bool = knob(
         True,
-        "an act that ends a running reporting deadline waits until a second person with role lead or dpo confirms it; false"
-        " for a team of one person, and then check, the incident and the report say so",
+        "an act that ends a running reporting deadline waits until a second person with role lead"
+        " or dpo confirms it; false for a team of one person, and then check, the incident and the"
+        " report say so",
     )
     metrics: bool = knob(True, "serve /metrics, /healthz and /readyz on loopback")
-    metrics_ports: dict[str, Port] = knob({}, f"ports of /metrics by role, instead of {USUAL_PORTS}; 0 takes a free port")
+    metrics_ports: dict[str, Port] = knob(
+        {}, f"ports of /metrics by role, instead of {USUAL_PORTS}; 0 takes a free port"
+    )
     bus: BusSettings = BusSettings()
     store: StoreSettings = StoreSettings()
     coverage: CoverageSettings = CoverageSettings()
@@ -70,7 +75,9 @@ class Settings(BaseModel):
     tenants: dict[str, Tenant] = knob({}, "one table a tenant")
 
     def metrics_port(self, role: str) -> int | None:
-        """Where a role or collector serves /metrics on loopback: 0 for any free port, None where it serves none."""
+        """Where a role or collector serves /metrics on loopback: 0 for any free port, None where
+        it serves none.
+        """
         return self.metrics_ports.get(role, METRICS_PORTS[role]) if self.metrics else None
 
     @field_validator("metrics_ports")
@@ -92,15 +99,21 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _officers(self) -> Self:
         named = set(self.evidence.officers)
-        if any(tenant.evidence for tenant in self.tenants.values()) and (len(named) != 2 or len(self.evidence.officers) != 2):
-            raise ValueError("a tenant has evidence = true: evidence.officers must name two officers")
+        if any(tenant.evidence for tenant in self.tenants.values()) and (
+            len(named) != 2 or len(self.evidence.officers) != 2
+        ):
+            raise ValueError(
+                "a tenant has evidence = true: evidence.officers must name two officers"
+            )
         return self
 
 
 def load(data: Path) -> Settings:
-    """The settings of the data folder; ConfigError names the file, the knob and what is wrong with it.
+    """The settings of the data folder; ConfigError names the file, the knob and what is wrong with
+    it.
 
-    Neither the file nor the folder may be anybody else's to write (`ullage.files.ownership`): a program that it names is run.
+    Neither the file nor the folder may be anybody else's to write (`ullage.files.ownership`): a
+    program that it names is run.
     """
     file = data / FILE
     if file.exists() and not file.is_file():

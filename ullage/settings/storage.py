@@ -24,7 +24,9 @@ class BusSettings(SettingsTable):
 
     @property
     def most_lag_seconds(self) -> float:
-        """How far match may be behind before captures are no longer collected: a quarter of the time for which they are kept."""
+        """How far match may be behind before captures are no longer collected: a quarter of the
+        time for which they are kept.
+        """
         return self.captures_hours * 3600 / 4
 
     def retention(self) -> dict[str, Retention]:
@@ -59,7 +61,9 @@ class CoverageSettings(SettingsTable):
     @model_validator(mode="after")
     def _authority(self) -> Self:
         if self.timestamp_url and not self.timestamp_ca:
-            raise ValueError("timestamp_url has no timestamp_ca: a stamp that nobody can verify proves nothing")
+            raise ValueError(
+                "timestamp_url has no timestamp_ca: a stamp that nobody can verify proves nothing"
+            )
         return self
 
 
@@ -68,7 +72,8 @@ class OriginalSettings(SettingsTable):
 
     days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = knob(
         30.0,
-        "retention, to find a post again for a takedown or a court; `ullage incidents hold` keeps longer; 0 stores none",
+        "retention, to find a post again for a takedown or a court; `ullage incidents hold` keeps"
+        " longer; 0 stores none",
         "days",
     )
 
@@ -77,15 +82,24 @@ class AuditSettings(SettingsTable):
     """The audit log."""
 
     days: Annotated[float, Field(ge=183, allow_inf_nan=False)] = knob(
-        1095.0, "retention: at least six months (Cybersecurity Law 23(3)), three years as processing records (PIPL 56)", "days"
+        1095.0,
+        "retention: at least six months (Cybersecurity Law 23(3)), three years as processing"
+        " records (PIPL 56)",
+        "days",
     )
-    syslog: str = knob("", "receiver of a copy (RFC 5424 over TLS): syslog://HOST:6514?cafile=ca.crt&certificate=own.pem")
+    syslog: str = knob(
+        "",
+        "receiver of a copy (RFC 5424 over TLS):"
+        " syslog://HOST:6514?cafile=ca.crt&certificate=own.pem",
+    )
 
 
 class KeySettings(SettingsTable):
     """Where keys come from, besides the folder `keys` with one file (0600) a key."""
 
-    command: tuple[str, ...] = knob((), "program that prints a key in hex when run with its name (KMS, Vault)")
+    command: tuple[str, ...] = knob(
+        (), "program that prints a key in hex when run with its name (KMS, Vault)"
+    )
 
 
 class EvidenceSettings(SettingsTable):
@@ -93,7 +107,9 @@ class EvidenceSettings(SettingsTable):
 
     officers: tuple[str, ...] = knob((), "the two officers; keys/evidence/NAME.pub")
     days: Seconds = knob(180.0, "retention; `ullage incidents hold` keeps longer", "days")
-    max_bytes: Count = knob(8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes")
+    max_bytes: Count = knob(
+        8 * 2**30, "size limit; beyond it none is kept, and that is counted", "bytes"
+    )
 
 
 class ChannelSettings(SettingsTable):
@@ -101,14 +117,16 @@ class ChannelSettings(SettingsTable):
 
     not_here: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("url", "webhook", "address", "to", "token", "secret", "key", "password"),
-        "is a secret and stands in the key folder, in the file notify/NAME: the address on its first line, what signs on its"
-        " second",
+        "is a secret and stands in the key folder, in the file notify/NAME: the address on its"
+        " first line, what signs on its second",
     )
     """What is said of a knob that is looked for here and is none."""
 
     kind: str = knob("webhook", "webhook, dingtalk, wecom, feishu, slack, teams or mail")
     detail: Literal["minimal", "facts"] = knob(
-        "minimal", "minimal: severity, incident number, the page's address; facts: also counts, scenario and sites"
+        "minimal",
+        "minimal: severity, incident number, the page's address; facts: also counts, scenario and"
+        " sites",
     )
 
 
@@ -130,7 +148,9 @@ class RouteSettings(SettingsTable):
         "channels for what stays unacknowledged; by default the channels above again",
     )
     escalate_minutes: Seconds = knob(
-        30.0, "how long it may stay so at most; with a clock, half of the time that is left", "minutes"
+        30.0,
+        "how long it may stay so at most; with a clock, half of the time that is left",
+        "minutes",
     )
 
 
@@ -153,5 +173,8 @@ class NotifySettings(SettingsTable):
             if not route.channels:
                 raise ValueError(f"routes.{name} has no channels")
             if unknown := sorted({*route.channels, *route.escalate_to} - {*self.channels}):
-                raise ValueError(f"routes.{name} names the channel {quoted(unknown[0])}, for which there is no table")
+                raise ValueError(
+                    f"routes.{name} names the channel {quoted(unknown[0])}, for which there is no"
+                    " table"
+                )
         return self

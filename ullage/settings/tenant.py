@@ -1,4 +1,6 @@
-"""A tenant: what names it in a text, what only it knows, which rules it is under, and who answers for it."""
+"""A tenant: what names it in a text, what only it knows, which rules it is under, and who
+answers for it.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,26 @@ SHAPES: Mapping[str, tuple[str, str]] = {
     "brands": (r".*\S.*", "name"),
     "others": (r".*\S.*", "name"),
     "domains": (HOST, "domain as bank.example, without http://, path or port"),
-    "staff": (HOST, "host as oa.bank.example and no mail domain as @bank.example, without http://, path or port"),
+    "staff": (
+        HOST,
+        (
+            "host as oa.bank.example and no mail domain as @bank.example, without http://, path or"
+            " port"
+        ),
+    ),
     "bins": (r"[0-9]{6,8}", "6 to 8 digits"),
     "own_numbers": (r".*@.*|(?:\D*\d){3,}\D*", "number or mail address"),
 }
-"""How each entry of a list is written, and what is said of one that is not: it would never be met, or by every card."""
+"""How each entry of a list is written, and what is said of one that is not: it would never be
+met, or by every card.
+"""
 
 
 class Entity(SettingsTable):
-    """Who answers for a tenant, as a report to an authority names it. What is "" stays for a person to fill in."""
+    """Who answers for a tenant, as a report to an authority names it.
+
+    What is "" stays for a person to fill in.
+    """
 
     name: str = knob("", "its registered name, as in its licence")
     name_en: str = knob("", "the same in English, for reports abroad")
@@ -39,15 +52,20 @@ class Tenant(SettingsTable):
     """One financial platform: what names it in a text."""
 
     brands: tuple[str, ...] = knob((), "names that a post would use for it")
-    domains: tuple[str, ...] = knob((), "its domains and app packages (com.bank.app), whose logins are counted")
+    domains: tuple[str, ...] = knob(
+        (), "its domains and app packages (com.bank.app), whose logins are counted"
+    )
     bins: tuple[str, ...] = knob((), "its card ranges (first 6 to 8 digits)")
     others: tuple[str, ...] = knob(
         (),
-        "names of other platforms as their own lists would give them (rival lenders, their apps): where half of a list's rows"
-        " name one and not this tenant, the list is theirs; no banks whose cards your own lists name",
+        "names of other platforms as their own lists would give them (rival lenders, their apps):"
+        " where half of a list's rows name one and not this tenant, the list is theirs; no banks"
+        " whose cards your own lists name",
     )
     own_numbers: tuple[str, ...] = knob(
-        (), "its hotlines, service mobiles and mail addresses: public, so never a match and no second person in a post"
+        (),
+        "its hotlines, service mobiles and mail addresses: public, so never a match and no second"
+        " person in a post",
     )
     circulation: Annotated[float, Field(gt=0, allow_inf_nan=False)] = knob(
         1.8e9, "numbers in use in its market: what chance alone would match", "numbers"
@@ -57,15 +75,21 @@ class Tenant(SettingsTable):
     )
     staff: tuple[str, ...] = knob(
         (),
-        "hosts where its staff, administrators and suppliers sign in, such as oa.bank.example, and mail domains that are theirs,"
-        " such as @bank.example: a login there is an employee's; addresses of its own domains always are, and so are hosts below"
-        " them and paths with a word such as oa, vpn, crm or admin",
+        "hosts where its staff, administrators and suppliers sign in, such as oa.bank.example, and"
+        " mail domains that are theirs, such as @bank.example: a login there is an employee's;"
+        " addresses of its own domains always are, and so are hosts below them and paths with a"
+        " word such as oa, vpn, crm or admin",
     )
     overlap: Annotated[float, Field(ge=0, le=0.5)] = knob(
-        0.0, "measured share of other platforms' customers that are its own too; 0 for not measured", "share"
+        0.0,
+        "measured share of other platforms' customers that are its own too; 0 for not measured",
+        "share",
     )
     market_share: Annotated[float, Field(ge=0, le=1)] = knob(
-        0.0, "its share of the market's borrowers, where the overlap was not measured; calibrate it. 0 for not used", "share"
+        0.0,
+        "its share of the market's borrowers, where the overlap was not measured; calibrate it. 0"
+        " for not used",
+        "share",
     )
     zone: str = knob("Asia/Shanghai", "time zone of its deadlines")
     language: Language = knob("zh", "language of messages, reports and letters")
@@ -75,8 +99,8 @@ class Tenant(SettingsTable):
     )
     medium_deadline: Literal["run", "if confirmed"] = knob(
         "if confirmed",
-        "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if confirmed (a person"
-        " decides first)",
+        "what a medium incident starts, for counsel to decide: run (deadlines count at once), or if"
+        " confirmed (a person decides first)",
     )
     second_person: bool = knob(
         True,
@@ -84,16 +108,20 @@ class Tenant(SettingsTable):
     )
     reference_approvals: Annotated[int, Field(ge=0, le=2)] = knob(
         0,
-        "how many others with role resolver approve a request for customer references on the console; 0: it gives none",
+        "how many others with role resolver approve a request for customer references on the"
+        " console; 0: it gives none",
     )
     reference_budget: Annotated[int, Field(ge=0, le=100_000)] = knob(
         1_000,
-        "how many customer references match gives out at most within 24 hours, whoever approved; it goes by its own setting",
+        "how many customer references match gives out at most within 24 hours, whoever approved; it"
+        " goes by its own setting",
     )
     reference_help: Annotated[str, Field(max_length=500)] = knob(
         "", "how your own system resolves pseudonyms, for the incident page"
     )
-    evidence: bool = knob(False, "keep posts of high findings, encrypted for two officers ([evidence])")
+    evidence: bool = knob(
+        False, "keep posts of high findings, encrypted for two officers ([evidence])"
+    )
     is_cii: bool = knob(False, "critical information infrastructure: CAC gives 1 hour, not 4")
     entity: Entity = Entity()
 

@@ -1,4 +1,6 @@
-"""Which tenants there are, and one line for a name that is none of them: an empty list would say that all is well with it."""
+"""Which tenants there are, and one line for a name that is none of them: an empty list would say
+that all is well with it.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,16 @@ class UnknownTenantError(ConfigError):
 
 
 def tenants_here(context: Context) -> set[str]:
-    """Tenants by the settings, or by a key of theirs, in a file or a credential; not that of canary posts."""
+    """Tenants by the settings, or by a key of theirs, in a file or a credential; not that of
+    canary posts.
+    """
     found = {path.parent.name for name in KEYS for path in context.keys.root.glob(f"*/{name}")}
     if context.keys.credentials:
-        found |= {path.name.partition(".")[0] for name in KEYS for path in context.keys.credentials.glob(f"*.{name}")}
+        found |= {
+            path.name.partition(".")[0]
+            for name in KEYS
+            for path in context.keys.credentials.glob(f"*.{name}")
+        }
     return {*context.settings.tenants, *found} - {CANARY}
 
 
@@ -37,7 +45,8 @@ def require_tenant(name: str, known: Iterable[str]) -> None:
     if not names:
         raise UnknownTenantError(
             Phrase(
-                "%(tenant)s is unknown, and so is any other: load its customer list, or add it to ullage.toml",
+                "%(tenant)s is unknown, and so is any other: load its customer list, or add it to"
+                " ullage.toml",
                 tenant=called,
             )
         )
@@ -45,6 +54,13 @@ def require_tenant(name: str, known: Iterable[str]) -> None:
     shown = [*near, *(one for one in names if one not in near)]
     some = ", ".join(shown[:SHOWN])
     if more := len(shown) - SHOWN if len(shown) > SHOWN else 0:
-        some_more = Phrase("%(tenant)s is unknown; known: %(known)s and %(more)s more", tenant=called, known=some, more=more)
+        some_more = Phrase(
+            "%(tenant)s is unknown; known: %(known)s and %(more)s more",
+            tenant=called,
+            known=some,
+            more=more,
+        )
         raise UnknownTenantError(some_more)
-    raise UnknownTenantError(Phrase("%(tenant)s is unknown; known: %(known)s", tenant=called, known=some))
+    raise UnknownTenantError(
+        Phrase("%(tenant)s is unknown; known: %(known)s", tenant=called, known=some)
+    )

@@ -1,15 +1,16 @@
 """Exposure, 0 to 100: how the customers in it can be cheated, whoever leaked it.
 
-Base points of the worst scenario that the fields of one row allow, plus volume in units of the criminal interpretation,
-freshness, spread, corroboration and modifiers; then floors, then caps (`rules.toml`). Every point has a reason, and the reasons
-add up to the score.
+Base points of the worst scenario that the fields of one row allow, plus volume in units of the
+criminal interpretation, freshness, spread, corroboration and modifiers; then floors, then caps
+(`rules.toml`). Every point has a reason, and the reasons add up to the score.
 
-Two things that lower a score elsewhere do not lower this one. That chance alone would match as many (the base rate) says whose
-list it is, not what a caller can do with it: it belongs to the origin, and to the severity. That the rows were seen before
-(replay) says nothing either: a caller with last year's loan list cheats as well as last year. What does wear off is what the
-rows say, and for that freshness takes points already; to take them twice would hide people who are being called today. A list
-that somebody made up is another matter: only customers whom chance cannot have matched count in it, because nothing else in it
-is true.
+Two things that lower a score elsewhere do not lower this one. That chance alone would match as many
+(the base rate) says whose list it is, not what a caller can do with it: it belongs to the origin,
+and to the severity. That the rows were seen before (replay) says nothing either: a caller with last
+year's loan list cheats as well as last year. What does wear off is what the rows say, and for that
+freshness takes points already; to take them twice would hide people who are being called today. A
+list that somebody made up is another matter: only customers whom chance cannot have matched count
+in it, because nothing else in it is true.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from dataclasses import dataclass
 from ullage.verdict.facts import Crowd, Reason, VerdictFacts
 from ullage.verdict.next_step import StepConditions
 from ullage.verdict.origin import Origin
-from ullage.verdict.rules import ClockWord, Modifier, Scenario, ScenarioConditions, Severity, Told, VerdictRules
+from ullage.verdict.rules import (
+    ClockWord,
+    Modifier,
+    Scenario,
+    ScenarioConditions,
+    Severity,
+    Told,
+    VerdictRules,
+)
 from ullage.verdict.severity import DECIDE_MINUTES, counting, severity_of
 from ullage.verdict.words import counted, fields_in_words, unread_in_words
 from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
@@ -28,10 +37,12 @@ from ullage.vocabulary.fields import HIGHEST, SERIOUS_AT
 
 @dataclass(frozen=True, slots=True)
 class ExposureScore:
-    """The answer: `score` 0–100, `severity`, the worst `scenario` ("" when none), `unit` U and the reasons.
+    """The answer: `score` 0–100, `severity`, the worst `scenario` ("" when none), `unit` U and the
+    reasons.
 
-    `row` of the severity table applied; it says who is `told`, which `clock` starts, and within how many `minutes` a person
-    decides where that is "if confirmed". The last of the reasons explains it.
+    `row` of the severity table applied; it says who is `told`, which `clock` starts, and within how
+    many `minutes` a person decides where that is "if confirmed". The last of the reasons explains
+    it.
     """
 
     score: int
@@ -67,7 +78,9 @@ UNJUDGED_EXPOSURE = ExposureScore(
     clock="if confirmed",
     minutes=DECIDE_MINUTES,
 )
-"""What stands where the rules failed: grave enough that somebody looks at once, and no deadline that nothing shows."""
+"""What stands where the rules failed: grave enough that somebody looks at once, and no deadline
+that nothing shows.
+"""
 
 
 def severity_unit(crowd: Crowd) -> float:
@@ -78,10 +91,13 @@ def severity_unit(crowd: Crowd) -> float:
     return sum(number / SERIOUS_AT[name] for name, number in crowd.classes.items())
 
 
-def judge_exposure(facts: VerdictFacts, origin: Origin, rules: VerdictRules, conditions: StepConditions) -> ExposureScore:
+def judge_exposure(
+    facts: VerdictFacts, origin: Origin, rules: VerdictRules, conditions: StepConditions
+) -> ExposureScore:
     """Return the exposure of the customers in `facts`, and the severity, explained.
 
-    Of `origin` it matters to the score only whether the list was made up. `conditions` are those of the next step.
+    Of `origin` it matters to the score only whether the list was made up. `conditions` are those of
+    the next step.
     """
     crowd = facts.verified if origin.verdict == "fabricated" else facts.people
     unit = severity_unit(crowd) * _twice(origin, rules)
@@ -92,13 +108,19 @@ def judge_exposure(facts: VerdictFacts, origin: Origin, rules: VerdictRules, con
     elif facts.alarm and not crowd.customers:
         does, zh = ("asks for", "求购") if facts.wanted else ("offers", "兜售")
         told = f"the post {does} data of this brand; no customer matched"
-        reasons.append(Reason("J1", rules.exposure.offer, told, f"帖子{zh}本品牌客户资料，未匹配到客户"))
+        reasons.append(
+            Reason("J1", rules.exposure.offer, told, f"帖子{zh}本品牌客户资料，未匹配到客户")
+        )
     if facts.unread:
         reasons.append(_unread(crowd, facts))
-    bounded, bounds = _bounded(max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules)
+    bounded, bounds = _bounded(
+        max(0, min(100, sum(r.points for r in reasons))), crowd, facts, origin, rules
+    )
     scenario = found[1] if found else None
     counted_unit = severity_unit(counting(facts, origin)) * _twice(origin, rules)
-    judged = severity_of(facts, origin, counted_unit, scenario.id if scenario else "", rules.severity, conditions)
+    judged = severity_of(
+        facts, origin, counted_unit, scenario.id if scenario else "", rules.severity, conditions
+    )
     return ExposureScore(
         score=bounded,
         severity=judged.severity,
@@ -124,15 +146,25 @@ def _unread(crowd: Crowd, facts: VerdictFacts) -> Reason:
     what, chinese = unread_in_words(facts.unread)
     if crowd.customers:
         return Reason(
-            "N", 0, f"at least so many: not read, or not wholly: {what}", f"客户至少如此：未读取或未完整读取：{chinese}"
+            "N",
+            0,
+            f"at least so many: not read, or not wholly: {what}",
+            f"客户至少如此：未读取或未完整读取：{chinese}",
         )
     beside = ("posted beside the brand, ", "与本品牌同帖发布，") if facts.brand else ("", "")
     said, zh = ("offered, ", "兜售，") if facts.alarm else beside
-    return Reason("N", 0, f"{said}could not be read, or not wholly: {what}", f"{zh}无法读取或未能完整读取：{chinese}")
+    return Reason(
+        "N",
+        0,
+        f"{said}could not be read, or not wholly: {what}",
+        f"{zh}无法读取或未能完整读取：{chinese}",
+    )
 
 
 def _is_possible(way: ScenarioConditions, crowd: Crowd, facts: VerdictFacts) -> bool:
-    """Whether what a way asks of rows and of the post is there; what asks nothing of rows needs the brand or a login."""
+    """Whether what a way asks of rows and of the post is there; what asks nothing of rows needs
+    the brand or a login.
+    """
     if (
         (way.terms and not way.terms & set(facts.terms))
         or (way.logins and not (facts.logins or facts.live_cookies))
@@ -150,15 +182,29 @@ def _base(way: ScenarioConditions, scenario: Scenario, crowd: Crowd, facts: Verd
     labels, terms = sorted(way.every | way.some & crowd.fields), _written(way.terms, facts)
     logins = _ways_in(facts) if way.logins else []
     english = " ".join([*map(str, labels), *terms, *(pair[0] for pair in logins)])
-    chinese = "、".join([*([fields_in_words(frozenset(labels))[1]] if labels else []), *terms, *(pair[1] for pair in logins)])
-    said = f"{scenario.title}: {english}".removesuffix(": "), f"{scenario.title_zh}：{chinese}".removesuffix("：")
+    chinese = "、".join(
+        [
+            *([fields_in_words(frozenset(labels))[1]] if labels else []),
+            *terms,
+            *(pair[1] for pair in logins),
+        ]
+    )
+    said = (
+        f"{scenario.title}: {english}".removesuffix(": "),
+        f"{scenario.title_zh}：{chinese}".removesuffix("："),
+    )
     return Reason(scenario.id, way.points, *said)
 
 
 def _ways_in(facts: VerdictFacts) -> list[tuple[str, str]]:
     """Logins at the tenant's own sites, or else cookies of them that have not expired."""
     if facts.logins:
-        return [(f"{counted(facts.logins, 'login')} at the tenant's own sites", f"本单位网站登录信息{facts.logins}条")]
+        return [
+            (
+                f"{counted(facts.logins, 'login')} at the tenant's own sites",
+                f"本单位网站登录信息{facts.logins}条",
+            )
+        ]
     told = f"{counted(facts.live_cookies, 'cookie')} of the tenant's own sites, not expired"
     return [(told, f"本单位网站未过期Cookie{facts.live_cookies}个")]
 
@@ -168,21 +214,35 @@ def _written(terms: frozenset[str], facts: VerdictFacts) -> list[str]:
     return [facts.written.get(term, term) for term in sorted(terms & set(facts.terms))]
 
 
-def _adders(crowd: Crowd, unit: float, facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> Iterator[Reason]:
+def _adders(
+    crowd: Crowd, unit: float, facts: VerdictFacts, origin: Origin, rules: VerdictRules
+) -> Iterator[Reason]:
     """What the scenario's points are raised or lowered by."""
     points = next((p for limit, p in rules.volume.steps if unit < limit), rules.volume.beyond)
     points = max([points, *(p for people, p in rules.volume.people if crowd.customers >= people)])
     yield Reason(
-        "V", points, f"{counted(crowd.customers, 'customer')}, U = {unit:.2f}", f"客户{crowd.customers}人，U = {unit:.2f}"
+        "V",
+        points,
+        f"{counted(crowd.customers, 'customer')}, U = {unit:.2f}",
+        f"客户{crowd.customers}人，U = {unit:.2f}",
     )
     if facts.newest_date is not None:
         days = max(0, (facts.today - facts.newest_date).days)
-        points = next((p for limit, p in rules.freshness.steps if days <= limit), rules.freshness.older)
-        yield Reason("T", points, f"newest date in it is {counted(days, 'day')} old", f"数据中最新日期距今{days}天")
+        points = next(
+            (p for limit, p in rules.freshness.steps if days <= limit), rules.freshness.older
+        )
+        yield Reason(
+            "T",
+            points,
+            f"newest date in it is {counted(days, 'day')} old",
+            f"数据中最新日期距今{days}天",
+        )
     if spread := next((p for sites, p in rules.spread.steps if facts.sites >= sites), 0):
         yield Reason("R", spread, f"seen on {facts.sites} sites", f"出现于{facts.sites}个网站")
     if facts.free:
-        yield Reason("R1", rules.spread.free, "seen where a copy costs nothing", "出现于可免费获取之处")
+        yield Reason(
+            "R1", rules.spread.free, "seen where a copy costs nothing", "出现于可免费获取之处"
+        )
     yield from _corroboration(facts, origin, rules)
     yield from filter(None, (_modifier(modifier, crowd, facts) for modifier in rules.modifier))
 
@@ -190,11 +250,19 @@ def _adders(crowd: Crowd, unit: float, facts: VerdictFacts, origin: Origin, rule
 def _corroboration(facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> Iterator[Reason]:
     known = rules.corroboration
     if facts.matched_rows and facts.corroborated_rows / facts.matched_rows >= known.share:
-        told = f"two or more fields of one customer in {facts.corroborated_rows} of {facts.matched_rows} rows"
+        told = (
+            f"two or more fields of one customer in {facts.corroborated_rows} of"
+            f" {facts.matched_rows} rows"
+        )
         chinese = f"{facts.matched_rows}行中有{facts.corroborated_rows}行含同一客户的两项以上字段"
         yield Reason("C1", known.points, told, chinese)
     if origin.canaries:
-        yield Reason("C2", known.canary, "a honeytoken was found in a verified row", "已核实的行中发现诱饵数据")
+        yield Reason(
+            "C2",
+            known.canary,
+            "a honeytoken was found in a verified row",
+            "已核实的行中发现诱饵数据",
+        )
     if facts.brand:
         yield Reason("C3", known.brand, "the tenant's brand is named", "提及本单位名称")
 
@@ -212,27 +280,51 @@ def _modifier(modifier: Modifier, crowd: Crowd, facts: VerdictFacts) -> Reason |
     if not told:
         return None
     what = " ".join(told)
-    return Reason(modifier.code, modifier.points, f"{modifier.text}: {what}", f"{modifier.text_zh or modifier.text}：{what}")
+    return Reason(
+        modifier.code,
+        modifier.points,
+        f"{modifier.text}: {what}",
+        f"{modifier.text_zh or modifier.text}：{what}",
+    )
 
 
-def _bounded(score: int, crowd: Crowd, facts: VerdictFacts, origin: Origin, rules: VerdictRules) -> tuple[int, list[Reason]]:
+def _bounded(
+    score: int, crowd: Crowd, facts: VerdictFacts, origin: Origin, rules: VerdictRules
+) -> tuple[int, list[Reason]]:
     """The score between its floors and caps, with what they added or took."""
     known, reasons = rules.exposure, []
     grave = "a password or code of a verified customer", "含已核实客户的密码或验证码"
     for code, applies, bound, (why, chinese) in (
         ("F1", bool(facts.verified.fields & HIGHEST), known.grave_floor, grave),
-        ("F2", bool(origin.canaries), known.canary_floor, ("a honeytoken was found", "发现诱饵数据")),
+        (
+            "F2",
+            bool(origin.canaries),
+            known.canary_floor,
+            ("a honeytoken was found", "发现诱饵数据"),
+        ),
     ):
         if applies and score < bound:
-            reasons.append(Reason(code, bound - score, f"at least {bound}: {why}", f"不低于{bound}：{chinese}"))
+            reasons.append(
+                Reason(code, bound - score, f"at least {bound}: {why}", f"不低于{bound}：{chinese}")
+            )
             score = bound
     fabricated = origin.verdict == "fabricated" and not crowd.customers
-    made_up = "a list that somebody made up, without a verified customer", "系编造数据，且无已核实客户"
+    made_up = (
+        "a list that somebody made up, without a verified customer",
+        "系编造数据，且无已核实客户",
+    )
     for code, applies, bound, (why, chinese) in (
-        ("K1", not crowd.customers and not origin.canaries, known.unmatched_cap, ("no customer matched", "未匹配到客户")),
+        (
+            "K1",
+            not crowd.customers and not origin.canaries,
+            known.unmatched_cap,
+            ("no customer matched", "未匹配到客户"),
+        ),
         ("K2", fabricated, known.fabricated_cap, made_up),
     ):
         if applies and score > bound:
-            reasons.append(Reason(code, bound - score, f"at most {bound}: {why}", f"不高于{bound}：{chinese}"))
+            reasons.append(
+                Reason(code, bound - score, f"at most {bound}: {why}", f"不高于{bound}：{chinese}")
+            )
             score = bound
     return score, reasons

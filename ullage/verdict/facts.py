@@ -29,10 +29,11 @@ class Reason(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Some customers: how many, how many a class (A, B, C; each once, the highest), and their rows by set of field labels.
+    """Some customers: how many, how many a class (A, B, C; each once, the highest), and their rows
+    by set of field labels.
 
-    `shown` counts them by all that their rows show (`ullage.vocabulary.fields.shows`), each once; it is told of
-    `VerdictFacts.agreeing` alone.
+    `shown` counts them by all that their rows show (`ullage.vocabulary.fields.shows`), each once;
+    it is told of `VerdictFacts.agreeing` alone.
     """
 
     customers: int = 0
@@ -51,11 +52,13 @@ class Crowd:
 
 
 class VerdictFacts(CaptureCounts):
-    """Facts of one incident or one file, for one tenant; what is counted in rows, cohorts and canaries is of one capture.
+    """Facts of one incident or one file, for one tenant; what is counted in rows, cohorts and
+    canaries is of one capture.
 
-    `people` are all matched customers, M; `verified` those whom chance cannot have matched; `agreeing` those who agree in two or
-    more fields of a row, V. `circulation` is how many numbers are in use in the tenant's market, `watchlist` how many customers
-    it has enrolled. `own_fields` are those that nobody else holds, as the tenant says.
+    `people` are all matched customers, M; `verified` those whom chance cannot have matched;
+    `agreeing` those who agree in two or more fields of a row, V. `circulation` is how many numbers
+    are in use in the tenant's market, `watchlist` how many customers it has enrolled. `own_fields`
+    are those that nobody else holds, as the tenant says.
     """
 
     today: date
@@ -89,11 +92,15 @@ class VerdictFacts(CaptureCounts):
     minors: int = 0
     cards_enrolled: int = 0
     witnesses_comparable: int = 0
-    """Customers in it of whom a pair (amount, date) is enrolled and whose row shows one, so that both can be compared."""
+    """Customers in it of whom a pair (amount, date) is enrolled and whose row shows one, so that
+    both can be compared.
+    """
     witnesses_agreeing: int = 0
     """Those of them whose pair is the same."""
     overlap: float = 0.0
-    """Measured share of other platforms' customers that are the tenant's too; 0 where nobody measured it."""
+    """Measured share of other platforms' customers that are the tenant's too; 0 where nobody
+    measured it.
+    """
     market_share: float = 0.0
     """The tenant's share of the market's borrowers; 0 where it does not say."""
     cohorts: tuple[Cohort, ...] = ()
@@ -116,7 +123,11 @@ class VerdictFacts(CaptureCounts):
     @property
     def step_conditions(self) -> StepConditions:
         """What the next step is chosen by, besides origin, severity and scenario."""
-        return StepConditions(people=self.people.customers > 0, alone=not self.agreeing.customers, unread=not self.is_whole)
+        return StepConditions(
+            people=self.people.customers > 0,
+            alone=not self.agreeing.customers,
+            unread=not self.is_whole,
+        )
 
     @property
     def is_offered(self) -> bool:
@@ -125,14 +136,22 @@ class VerdictFacts(CaptureCounts):
 
     @property
     def crowded(self) -> tuple[int, int] | None:
-        """Where rows hold several people each, as messages of a chat do: how many people, and how many of them agree."""
+        """Where rows hold several people each, as messages of a chat do: how many people, and
+        how many of them agree.
+        """
         people = max(self.candidates.get("phone", 0), self.candidates.get("resident_id", 0))
         agreeing = min(self.agreeing.customers, self.matched)
-        return (people, min(agreeing, people)) if agreeing > self.corroborated_rows and people > self.rows else None
+        return (
+            (people, min(agreeing, people))
+            if agreeing > self.corroborated_rows and people > self.rows
+            else None
+        )
 
     @property
     def agreeing_share(self) -> float:
-        """The share of rows, or of people in them, that agree with a customer in two or more fields."""
+        """The share of rows, or of people in them, that agree with a customer in two or more
+        fields.
+        """
         listed, agreeing = self.crowded or (self.rows, self.corroborated_rows)
         return agreeing / listed if listed else 0.0
 
@@ -149,13 +168,17 @@ class VerdictFacts(CaptureCounts):
 
 
 def chance_matches(facts: VerdictFacts) -> float:
-    """Phones that a random list of this length would match: valid phones × enrolled customers ÷ numbers in circulation."""
+    """Phones that a random list of this length would match: valid phones × enrolled customers ÷
+    numbers in circulation.
+    """
     return facts.candidates.get("phone", 0) * facts.chance
 
 
 def in_words(number: float) -> str:
     """A small number as a person reads it: `fewer than 0.01`, `0.32`, `12`."""
-    return "fewer than 0.01" if number < 0.01 else f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+    return (
+        "fewer than 0.01" if number < 0.01 else f"{number:.2g}" if number < 10 else f"{number:,.0f}"
+    )
 
 
 def in_chinese(number: float) -> str:

@@ -1,7 +1,8 @@
 """Choose the next step of an incident or a file, and the least severity that the step demands.
 
-Both are data of one table (`next_steps.toml`), so no rule elsewhere can give a step with too low a severity: a verdict takes
-its severity through `raise_to_step`, the only way from the severity table to a severity that anybody reads.
+Both are data of one table (`next_steps.toml`), so no rule elsewhere can give a step with too low a
+severity: a verdict takes its severity through `raise_to_step`, the only way from the severity table
+to a severity that anybody reads.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ Action = Literal["reset", "block", "call", "confirm", "takedown", "ask", "again"
 class StepConditions(NamedTuple):
     """What a reader of the next step is shown beside it.
 
-    `people` is whether customers were found, `alone` whether each was found by one value that no second field confirms,
-    `unread` whether some part could not be read.
+    `people` is whether customers were found, `alone` whether each was found by one value that no
+    second field confirms, `unread` whether some part could not be read.
     """
 
     people: bool
@@ -34,7 +35,9 @@ class _Data(BaseModel):
 
 
 class NextStep(_Data):
-    """A first action, the line that asks for it in both languages, when it fits, and the least severity that it demands."""
+    """A first action, the line that asks for it in both languages, when it fits, and the least
+    severity that it demands.
+    """
 
     action: Action
     least: Severity
@@ -55,7 +58,9 @@ class NextStep(_Data):
         return self
 
     def fits(self, origin: str, severity: str, scenario: str, conditions: StepConditions) -> bool:
-        """Return whether the step is for this verdict; a condition that the step does not name fits everything."""
+        """Return whether the step is for this verdict; a condition that the step does not name
+        fits everything.
+        """
         named = ((self.origins, origin), (self.severities, severity), (self.scenarios, scenario))
         required = zip((self.people, self.alone, self.unread), conditions, strict=True)
         return all(not names or name in names for names, name in named) and all(
@@ -82,14 +87,19 @@ UNJUDGED_STEP = NextStep(
 
 
 def next_step(origin: str, severity: str, scenario: str, conditions: StepConditions) -> NextStep:
-    """Return the first step that fits: there is one for every origin, severity, scenario ("" for none) and condition."""
+    """Return the first step that fits: there is one for every origin, severity, scenario ("" for
+    none) and condition.
+    """
     return next(step for step in steps() if step.fits(origin, severity, scenario, conditions))
 
 
-def raise_to_step(origin: str, severity: Severity, scenario: str, conditions: StepConditions) -> Severity:
+def raise_to_step(
+    origin: str, severity: Severity, scenario: str, conditions: StepConditions
+) -> Severity:
     """Return `severity`, raised until it is at least what its own next step demands.
 
-    A raised severity may have another step, which may demand more: it ends, since a severity only rises.
+    A raised severity may have another step, which may demand more: it ends, since a severity only
+    rises.
     """
     least = next_step(origin, severity, scenario, conditions).least
     if ORDER.index(least) <= ORDER.index(severity):

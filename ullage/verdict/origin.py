@@ -12,12 +12,14 @@
     elsewhere    as many customers as chance gives, in enough rows to tell
     unknown      between that and chance: customers whom we share with others can explain it, or there is too little to tell
 
-Only shares count here, never absolute numbers: five hundred true rows among forty thousand of strangers are as many as a rival's
-list has. The base-rate test is exact: of m distinct valid phones, h belong to customers; by chance each would with probability
-customers ÷ numbers in circulation. (Figures computed elsewhere: m=200, h=3 at 0.01 gives p = 0.32; h=10 gives 4e-5.) A list of
-another platform is no random list, its people use such services: where nothing agrees in a second field, up to three times the
-odds of chance still say elsewhere. Words are of the kind that a court takes: "agrees with", "was given only to", "an indication".
-"""
+Only shares count here, never absolute numbers: five hundred true rows among forty thousand of
+strangers are as many as a rival's list has. The base-rate test is exact: of m distinct valid
+phones, h belong to customers; by chance each would with probability customers ÷ numbers in
+circulation. (Figures computed elsewhere: m=200, h=3 at 0.01 gives p = 0.32; h=10 gives 4e-5.) A
+list of another platform is no random list, its people use such services: where nothing agrees in a
+second field, up to three times the odds of chance still say elsewhere. Words are of the kind that a
+court takes: "agrees with", "was given only to", "an indication".
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -28,7 +30,14 @@ from ullage.records import Cohort
 from ullage.verdict.facts import Reason, VerdictFacts, in_chinese, in_words, p_in_words
 from ullage.verdict.rules import Origin as Verdict
 from ullage.verdict.rules import OriginRules
-from ullage.verdict.statistics import agrees, binomial_tail, hypergeometric_tail, odds, share_of_ours, threshold
+from ullage.verdict.statistics import (
+    agrees,
+    binomial_tail,
+    hypergeometric_tail,
+    odds,
+    share_of_ours,
+    threshold,
+)
 from ullage.verdict.words import cookies_in_words, counted
 
 SHOWN_COHORTS = 3
@@ -40,9 +49,10 @@ OWN_COHORTS = frozenset({"export"})
 class Origin:
     """The answer and its evidence; no reason names a partner.
 
-    `label` is the partner's, `canaries` are the labels of bait in verified rows. `matched` is how many phones, or rows, are
-    customers', `expected` how many would be by chance, `p` the probability that chance alone gives as many. `beneath` is whose
-    leak it is where the verdict says only that it was known before, else the verdict.
+    `label` is the partner's, `canaries` are the labels of bait in verified rows. `matched` is how
+    many phones, or rows, are customers', `expected` how many would be by chance, `p` the
+    probability that chance alone gives as many. `beneath` is whose leak it is where the verdict
+    says only that it was known before, else the verdict.
     """
 
     verdict: Verdict
@@ -56,7 +66,17 @@ class Origin:
 
 
 UNJUDGED_ORIGIN = Origin(
-    "unknown", 1.0, 0.0, (Reason("F", 0, "whose leak it is could not be judged: a rule failed", "规则出错，无法判断泄露来源"),)
+    "unknown",
+    1.0,
+    0.0,
+    (
+        Reason(
+            "F",
+            0,
+            "whose leak it is could not be judged: a rule failed",
+            "规则出错，无法判断泄露来源",
+        ),
+    ),
 )
 
 
@@ -92,20 +112,37 @@ def judge_origin(facts: VerdictFacts, rules: OriginRules) -> Origin:
         *_shown(facts),
         *_unsure(facts, base, beneath, rules),
     )
-    return Origin(verdict, base.p, base.expected, tuple(reasons), label, canaries, base.matched, beneath)
+    return Origin(
+        verdict, base.p, base.expected, tuple(reasons), label, canaries, base.matched, beneath
+    )
 
 
-def _verdict(facts: VerdictFacts, base: Base, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Verdict:
+def _verdict(
+    facts: VerdictFacts,
+    base: Base,
+    canaries: tuple[str, ...],
+    cohorts: list[Cohort],
+    rules: OriginRules,
+) -> Verdict:
     """Whose it is, whether known before or not."""
     if _is_made_up(facts, rules) and facts.corroborated_rows < max(2, facts.rows // 20):
         return "fabricated"
     if len(canaries) == 1:
         return "partner"
-    if facts.rows < facts.matched_rows:  # the rows could not be counted, so nothing that is a share of them is known
+    # the rows could not be counted, so nothing that is a share of them is known
+    if facts.rows < facts.matched_rows:
         return "ours" if canaries else "unknown"
-    if not canaries and (_explain_logins(facts, rules) or _is_of_stealers(facts, rules) or _is_of_devices(facts, rules)):
+    if not canaries and (
+        _explain_logins(facts, rules)
+        or _is_of_stealers(facts, rules)
+        or _is_of_devices(facts, rules)
+    ):
         return "devices"
-    if canaries or _only_ours(facts, base, rules) or any(_is_ours(cohort, facts, rules) for cohort in cohorts):
+    if (
+        canaries
+        or _only_ours(facts, base, rules)
+        or any(_is_ours(cohort, facts, rules) for cohort in cohorts)
+    ):
         return "ours"
     if facts.rows_of_others and facts.rows_of_others >= rules.named * facts.rows:
         return "elsewhere"
@@ -113,24 +150,32 @@ def _verdict(facts: VerdictFacts, base: Base, canaries: tuple[str, ...], cohorts
 
 
 def _explain_logins(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether logins at our own sites, or cookies of them, stand there beside hardly a row that agrees."""
+    """Whether logins at our own sites, or cookies of them, stand there beside hardly a row that
+    agrees.
+    """
     few = rules.few_rows - 1 if facts.cookies else 0
     return bool(facts.logins or facts.cookies) and facts.corroborated_rows <= max(facts.logins, few)
 
 
 def _is_of_devices(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether what matched stands in the files of stealers' logs, but for a row or two, however many of them agree.
+    """Whether what matched stands in the files of stealers' logs, but for a row or two, however
+    many of them agree.
 
-    A browser's forms hold name, phone and ID of whoever filled them in: they agree with our records, and are not from us.
+    A browser's forms hold name, phone and ID of whoever filled them in: they agree with our
+    records, and are not from us.
     """
     others = facts.matched_rows - facts.device_rows
-    return facts.device_rows > 0 and others < max(rules.few_rows, rules.corroborated * facts.matched_rows)
+    return facts.device_rows > 0 and others < max(
+        rules.few_rows, rules.corroborated * facts.matched_rows
+    )
 
 
 def _is_of_stealers(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether rows of stealer logs explain what matched: the passwords stand in them, and the customers beside passwords.
+    """Whether rows of stealer logs explain what matched: the passwords stand in them, and the
+    customers beside passwords.
 
-    A browser keeps one value of a person, the login: of a list whose rows agree in two fields somebody else is the source.
+    A browser keeps one value of a person, the login: of a list whose rows agree in two fields
+    somebody else is the source.
     """
     rows, matched = facts.password_rows
     most = matched > 0 and matched >= rules.stealer * facts.matched_rows
@@ -139,7 +184,9 @@ def _is_of_stealers(facts: VerdictFacts, rules: OriginRules) -> bool:
 
 
 def _by_witnesses(facts: VerdictFacts, rules: OriginRules) -> Verdict | None:
-    """What pairs of amount and date say; None where too few can be compared, or as many agree as differ."""
+    """What pairs of amount and date say; None where too few can be compared, or as many agree as
+    differ.
+    """
     if facts.witnesses_comparable < rules.witnesses:
         return None
     agreeing = facts.witnesses_agreeing / facts.witnesses_comparable
@@ -149,42 +196,68 @@ def _by_witnesses(facts: VerdictFacts, rules: OriginRules) -> Verdict | None:
 
 
 def _by_share(facts: VerdictFacts, base: Base, rules: OriginRules) -> Verdict:
-    """What the share of rows, or of phones, says against chance and against what others share with us."""
+    """What the share of rows, or of phones, says against chance and against what others share
+    with us.
+    """
     if agrees(facts, rules):
         return "ours"
     if _is_by_chance(facts, base, rules):
         return "elsewhere" if facts.rows >= rules.enough else "unknown"
     asked = max(share_of_ours(facts, rules), threshold(facts.chance, rules))
-    return "ours" if base.p < rules.certain and facts.rows >= rules.rows and base.share >= asked else "unknown"
+    return (
+        "ours"
+        if base.p < rules.certain and facts.rows >= rules.rows and base.share >= asked
+        else "unknown"
+    )
 
 
 def _is_by_chance(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
     """Whether chance, or another's customers by their numbers alone, explain what matched."""
-    like = facts.corroborated_rows < rules.few_rows and odds(base.share) < rules.alike * odds(facts.chance)
+    like = facts.corroborated_rows < rules.few_rows and odds(base.share) < rules.alike * odds(
+        facts.chance
+    )
     return not facts.people.customers or base.p > rules.few or like
 
 
 def _only_ours(facts: VerdictFacts, base: Base, rules: OriginRules) -> bool:
     """Whether cards of our own ranges say so, or rows hold fields that only we have.
 
-    Cards that are enrolled do in a few rows, if they are most of the cards in it. A range by itself is public, and stolen cards
-    are sold by it: where no card is enrolled that could be asked for, half of the rows must hold one of ours, beside customers
-    who agree with us more often than chance gives.
+    Cards that are enrolled do in a few rows, if they are most of the cards in it. A range by itself
+    is public, and stolen cards are sold by it: where no card is enrolled that could be asked for,
+    half of the rows must hold one of ours, beside customers who agree with us more often than
+    chance gives.
     """
-    if facts.known_cards >= rules.few_rows and facts.known_cards >= rules.share * facts.candidates.get("card", 0):
+    if (
+        facts.known_cards >= rules.few_rows
+        and facts.known_cards >= rules.share * facts.candidates.get("card", 0)
+    ):
         return True
-    by_range = not facts.cards_enrolled and facts.own_card_rows >= max(rules.few_rows, rules.share * facts.rows)
-    rows = sum(number for fields, number in facts.people.groups.items() if facts.own_fields & fields)
+    by_range = not facts.cards_enrolled and facts.own_card_rows >= max(
+        rules.few_rows, rules.share * facts.rows
+    )
+    rows = sum(
+        number for fields, number in facts.people.groups.items() if facts.own_fields & fields
+    )
     told = (by_range and facts.corroborated_rows >= rules.few_rows) or rows >= rules.few_rows
     return told and not _is_by_chance(facts, base, rules)
 
 
 def _base(facts: VerdictFacts) -> Base:
-    """What is counted against chance: distinct phones, in clear or as digests; else digests of other values; else rows."""
-    phones, digests, known = _phones(facts), facts.candidates.get("digest", 0), facts.matched_kinds.get("phone", 0)
+    """What is counted against chance: distinct phones, in clear or as digests; else digests of
+    other values; else rows.
+    """
+    phones, digests, known = (
+        _phones(facts),
+        facts.candidates.get("digest", 0),
+        facts.matched_kinds.get("phone", 0),
+    )
     trials, matched, what = facts.rows, facts.matched_rows, ("rows", "行")
     if phones and phones == digests and facts.matched_kinds and not known:
-        trials, matched, what = digests, min(digests, sum(facts.matched_kinds.values())), ("digests", "个摘要")
+        trials, matched, what = (
+            digests,
+            min(digests, sum(facts.matched_kinds.values())),
+            ("digests", "个摘要"),
+        )
     elif phones:
         trials, matched, what = phones, min(phones, known), ("distinct phones", "个不同手机号")
     p = binomial_tail(trials, matched, facts.chance) if trials else 1.0
@@ -194,8 +267,9 @@ def _base(facts: VerdictFacts) -> Base:
 def _phones(facts: VerdictFacts) -> int:
     """How many distinct phones there are, in clear or as digests.
 
-    What a digest is of, nobody sees: it counts as a phone's where it stands alone in its row, or where some of them are
-    customers' phones; beside phones or addresses in clear it may be a password's.
+    What a digest is of, nobody sees: it counts as a phone's where it stands alone in its row, or
+    where some of them are customers' phones; beside phones or addresses in clear it may be a
+    password's.
     """
     clear, digests = facts.candidates.get("phone", 0), facts.candidates.get("digest", 0)
     others = [facts.candidates.get(kind, 0) for kind in ("email", "resident_id", "card")]
@@ -211,38 +285,52 @@ def _is_made_up(facts: VerdictFacts, rules: OriginRules) -> bool:
 
 
 def _are_cards_made_up(facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether cards of the tenant's ranges are hardly ever a customer's, though it has enrolled cards."""
+    """Whether cards of the tenant's ranges are hardly ever a customer's, though it has enrolled
+    cards.
+    """
     known = facts.matched_kinds.get("card", 0)
     cards = known + facts.own_cards
     return facts.cards_enrolled > 0 and cards >= rules.cards and known / cards < rules.known_cards
 
 
 def _tail(cohort: Cohort, facts: VerdictFacts) -> float:
-    """P that so many of a cohort are among the matched by chance, times the comparisons made (Bonferroni)."""
+    """P that so many of a cohort are among the matched by chance, times the comparisons made
+    (Bonferroni).
+    """
     population = max(facts.watchlist, cohort.enrolled, facts.matched)
     p = hypergeometric_tail(population, cohort.enrolled, facts.matched, cohort.matched)
     return min(1.0, p * max(1, facts.cohort_labels))
 
 
 def _is_ours(cohort: Cohort, facts: VerdictFacts, rules: OriginRules) -> bool:
-    """Whether a cohort that nobody outside can know is so frequent among the matched that the list was cut by it."""
-    among, whole = odds(cohort.matched / max(1, facts.matched)), odds(cohort.enrolled / max(1, facts.watchlist))
+    """Whether a cohort that nobody outside can know is so frequent among the matched that the
+    list was cut by it.
+    """
+    among, whole = (
+        odds(cohort.matched / max(1, facts.matched)),
+        odds(cohort.enrolled / max(1, facts.watchlist)),
+    )
     many = cohort.matched >= rules.cohort_people and among >= rules.cohort_odds * whole
     return cohort.dimension in OWN_COHORTS and many
 
 
 def _counted(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iterator[Reason]:
     """The counts that it went by."""
-    told = f"{base.matched} of {base.trials} {base.what[0]} are customers'; chance alone would give {in_words(base.expected)}"
-    chinese = (
-        f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；随机命中预期{in_chinese(base.expected)}"
+    told = (
+        f"{base.matched} of {base.trials} {base.what[0]} are customers'; chance alone would give"
+        f" {in_words(base.expected)}"
     )
+    chinese = f"{base.trials}{base.what[1]}中{base.matched}{base.what[1][:1]}属本单位客户；随机命中预期{in_chinese(base.expected)}"  # noqa: E501
     if base.trials:
-        yield Reason("O1", 0, f"{told} ({p_in_words(base.p)})", f"{chinese}（{p_in_words(base.p)}）")
+        yield Reason(
+            "O1", 0, f"{told} ({p_in_words(base.p)})", f"{chinese}（{p_in_words(base.p)}）"
+        )
     if facts.rows:
         share = facts.matched_rows / facts.rows
         told = f"{facts.matched_rows} of {facts.rows} rows hold a customer ({share:.0%})"
-        yield Reason("O2", 0, told, f"{facts.rows}行中{facts.matched_rows}行含本单位客户（{share:.0%}）")
+        yield Reason(
+            "O2", 0, told, f"{facts.rows}行中{facts.matched_rows}行含本单位客户（{share:.0%}）"
+        )
     if facts.corroborated_rows:
         agree = "s agree" if facts.corroborated_rows > 1 else " agrees"
         told = f"{facts.corroborated_rows} row{agree} with a customer in two or more fields"
@@ -256,69 +344,135 @@ def _counted(facts: VerdictFacts, base: Base, rules: OriginRules) -> Iterator[Re
         yield Reason("O5", 0, told, f"{facts.longest_run}个号码呈等差数列，系生成数据")
     cards = facts.own_cards + facts.matched_kinds.get("card", 0)
     if facts.own_cards:
-        told = f"{cards} cards of the tenant's own ranges, of which {cards - facts.own_cards} are enrolled"
-        chinese, made_up = f"本单位卡段的卡号{cards}个，其中已登记{cards - facts.own_cards}个", _are_cards_made_up(facts, rules)
+        told = (
+            f"{cards} cards of the tenant's own ranges, of which {cards - facts.own_cards} are"
+            " enrolled"
+        )
+        chinese, made_up = (
+            f"本单位卡段的卡号{cards}个，其中已登记{cards - facts.own_cards}个",
+            _are_cards_made_up(facts, rules),
+        )
         yield Reason("O6", 0, told + ": made up" * made_up, chinese + "，系编造" * made_up)
 
 
-def _known(facts: VerdictFacts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules) -> Iterator[Reason]:
+def _known(
+    facts: VerdictFacts, canaries: tuple[str, ...], cohorts: list[Cohort], rules: OriginRules
+) -> Iterator[Reason]:
     """What only we, a partner or an earlier incident can tell."""
     for cohort in sorted(cohorts, key=lambda c: (-c.matched, c.dimension, c.label))[:SHOWN_COHORTS]:
-        told = f"{cohort.matched} of {facts.matched} customers are of {cohort.dimension} {cohort.label}, as are"
-        whole = f"{cohort.enrolled:,} of {facts.watchlist:,} enrolled ({p_in_words(_tail(cohort, facts))})"
+        told = (
+            f"{cohort.matched} of {facts.matched} customers are of {cohort.dimension}"
+            f" {cohort.label}, as are"
+        )
+        whole = (
+            f"{cohort.enrolled:,} of {facts.watchlist:,} enrolled"
+            f" ({p_in_words(_tail(cohort, facts))})"
+        )
         known, tail = _is_ours(cohort, facts, rules), p_in_words(_tail(cohort, facts))
         chinese = f"{facts.matched}名客户中{cohort.matched}名属{cohort.dimension} {cohort.label}"
         chinese += f"，全部{facts.watchlist:,}名中为{cohort.enrolled:,}名（{tail}）"
-        yield Reason("O7", 0, f"{told} {whole}" + ": nobody else can know it" * known, chinese + "，外部无从知晓" * known)
+        yield Reason(
+            "O7",
+            0,
+            f"{told} {whole}" + ": nobody else can know it" * known,
+            chinese + "，外部无从知晓" * known,
+        )
     for canary in facts.canaries:
         told, chinese = "a honeytoken that only one party received", "仅提供给一方的诱饵数据"
         if canary.label in canaries:
-            yield Reason("O8", 0, f"{told} is in a verified row: an indication", f"已核实的行中含{chinese}，系线索")
+            yield Reason(
+                "O8",
+                0,
+                f"{told} is in a verified row: an indication",
+                f"已核实的行中含{chinese}，系线索",
+            )
         else:
-            yield Reason("O8", 0, f"{told} is in it by one value, as may be chance", f"含{chinese}，但仅一项相符，或属巧合")
+            yield Reason(
+                "O8",
+                0,
+                f"{told} is in it by one value, as may be chance",
+                f"含{chinese}，但仅一项相符，或属巧合",
+            )
     if len(canaries) > 1:
         yield Reason(
-            "O8", 0, "honeytokens of several parties: what they have in common is us", "涉及多方的诱饵数据，其共同来源为我方"
+            "O8",
+            0,
+            "honeytokens of several parties: what they have in common is us",
+            "涉及多方的诱饵数据，其共同来源为我方",
         )
     if facts.replay_of:
         share, before = f"{facts.replayed:.0%}", facts.replay_of
         told = f"{share} of the customers stood with the same fields in {before} or others before"
         yield Reason("O9", 0, told, f"{share}的客户曾以相同字段出现于{before}等事件")
     if own := sorted(facts.own_fields & facts.people.fields):
-        yield Reason("O10", 0, f"fields that only the tenant holds: {' '.join(own)}", f"仅本单位掌握的字段：{' '.join(own)}")
+        yield Reason(
+            "O10",
+            0,
+            f"fields that only the tenant holds: {' '.join(own)}",
+            f"仅本单位掌握的字段：{' '.join(own)}",
+        )
 
 
 def _shown(facts: VerdictFacts) -> Iterator[Reason]:
     """What the rows show besides customers."""
     if facts.known_cards:
-        told = f"{facts.known_cards} cards of our own ranges, each in a row of its own, are our customers'"
-        yield Reason("O11", 0, told, f"我方卡段卡号中{facts.known_cards}个（每行至多计一个）属我方客户")
+        told = (
+            f"{facts.known_cards} cards of our own ranges, each in a row of its own, are our"
+            " customers'"
+        )
+        yield Reason(
+            "O11", 0, told, f"我方卡段卡号中{facts.known_cards}个（每行至多计一个）属我方客户"
+        )
     elif facts.own_card_rows and not facts.cards_enrolled:
-        told = f"{facts.own_card_rows} of {facts.rows} rows hold a card of our own ranges, and no card is enrolled to compare"
-        yield Reason("O11", 0, told, f"{facts.rows}行中{facts.own_card_rows}行含我方卡段卡号，我方未登记卡号可供比对")
+        told = (
+            f"{facts.own_card_rows} of {facts.rows} rows hold a card of our own ranges, and no card"
+            " is enrolled to compare"
+        )
+        yield Reason(
+            "O11",
+            0,
+            told,
+            f"{facts.rows}行中{facts.own_card_rows}行含我方卡段卡号，我方未登记卡号可供比对",
+        )
     if facts.rows_of_others:
-        told = f"another platform is named in, or above, {facts.rows_of_others} of {facts.rows} rows"
-        yield Reason("O12", 0, told, f"{facts.rows}行中{facts.rows_of_others}行（或其标题）提及其他平台")
+        told = (
+            f"another platform is named in, or above, {facts.rows_of_others} of {facts.rows} rows"
+        )
+        yield Reason(
+            "O12", 0, told, f"{facts.rows}行中{facts.rows_of_others}行（或其标题）提及其他平台"
+        )
     if facts.witnesses_comparable:
-        told = f"amount and date agree with our records for {facts.witnesses_agreeing} of {facts.witnesses_comparable}"
-        chinese = f"可比对金额与日期的{facts.witnesses_comparable}人中{facts.witnesses_agreeing}人与我方记录相符"
+        told = (
+            f"amount and date agree with our records for {facts.witnesses_agreeing} of"
+            f" {facts.witnesses_comparable}"
+        )
+        chinese = f"可比对金额与日期的{facts.witnesses_comparable}人中{facts.witnesses_agreeing}人与我方记录相符"  # noqa: E501
         yield Reason("O13", 0, f"{told} whose pair could be compared", chinese)
     if facts.logins:
         whose = f", {facts.staff_logins} of them of staff" * bool(facts.staff_logins)
-        chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(facts.staff_logins)
+        chinese = f"我方网站登录信息{facts.logins}条" + f"，其中员工{facts.staff_logins}条" * bool(
+            facts.staff_logins
+        )
         yield Reason("O14", 0, f"{counted(facts.logins, 'login')} at our own sites{whose}", chinese)
     yield from _of_devices(facts)
     if facts.stealer_rows:
         told = f"{counted(facts.stealer_rows, 'row')} in the form of a stealer log"
         chinese = f"{facts.stealer_rows}行呈窃密木马日志格式"
-        elsewhere, zh = (", logins at others' sites", "，系他方网站登录信息") if not facts.logins else ("", "")
+        elsewhere, zh = (
+            (", logins at others' sites", "，系他方网站登录信息") if not facts.logins else ("", "")
+        )
         yield Reason("O17", 0, told + elsewhere, chinese + zh)
 
 
 def _of_devices(facts: VerdictFacts) -> Iterator[Reason]:
     """Cookies of our own sites, and rows in the files of stealers' logs."""
     if facts.cookies:
-        lasting = facts.staff_cookies, facts.live_cookies, facts.session_cookies, facts.cookies_until
+        lasting = (
+            facts.staff_cookies,
+            facts.live_cookies,
+            facts.session_cookies,
+            facts.cookies_until,
+        )
         told, chinese = cookies_in_words(*lasting)
         yield Reason(
             "O18",
@@ -327,16 +481,35 @@ def _of_devices(facts: VerdictFacts) -> Iterator[Reason]:
             f"我方网站Cookie{facts.cookies}个：{chinese}",
         )
     if facts.device_rows:
-        told = f"{facts.device_rows} of {facts.matched_rows} rows with a customer stand in the files of a stealer log"
-        yield Reason("O19", 0, told, f"含本单位客户的{facts.matched_rows}行中{facts.device_rows}行位于窃密木马日志文件")
+        told = (
+            f"{facts.device_rows} of {facts.matched_rows} rows with a customer stand in the files"
+            " of a stealer log"
+        )
+        yield Reason(
+            "O19",
+            0,
+            told,
+            f"含本单位客户的{facts.matched_rows}行中{facts.device_rows}行位于窃密木马日志文件",
+        )
 
 
-def _unsure(facts: VerdictFacts, base: Base, verdict: Verdict, rules: OriginRules) -> Iterator[Reason]:
+def _unsure(
+    facts: VerdictFacts, base: Base, verdict: Verdict, rules: OriginRules
+) -> Iterator[Reason]:
     """What else explains it."""
-    if not facts.people.customers or verdict not in ("ours", "unknown") or _is_by_chance(facts, base, rules):
+    if (
+        not facts.people.customers
+        or verdict not in ("ours", "unknown")
+        or _is_by_chance(facts, base, rules)
+    ):
         return
     if not facts.corroborated_rows:
         told = "by one value each: our data, or probing of our sign-up"
         yield Reason("O15", 0, told, "每人仅一项相符：我方数据，或有人在我方注册入口筛号")
     elif verdict == "unknown":
-        yield Reason("O16", 0, "customers whom we share with others can explain it", "我方与他方共有的客户即可解释")
+        yield Reason(
+            "O16",
+            0,
+            "customers whom we share with others can explain it",
+            "我方与他方共有的客户即可解释",
+        )

@@ -1,4 +1,7 @@
-"""The rules of a verdict as data: read, checked, frozen. `rules.toml` says what each is and where it is from."""
+"""The rules of a verdict as data: read, checked, frozen.
+
+`rules.toml` says what each is and where it is from.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,25 @@ Severity = Literal["noise", "notice", "low", "medium", "high", "statutory"]
 ORDER: tuple[Severity, ...] = get_args(Severity)
 """Severities, the least first."""
 Origin = Literal["ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown"]
-Told = Literal["nobody", "lead_dpo_counsel", "lead", "anti_fraud", "desk_now", "desk", "fraud_queue", "fraud_morning", "digest"]
-"""Who is told: the lead (with DPO and counsel) and anti-fraud by phone; the desk at once or as it works; anti-fraud through its
-queue or in the morning; the rest in the day's digest."""
+Told = Literal[
+    "nobody",
+    "lead_dpo_counsel",
+    "lead",
+    "anti_fraud",
+    "desk_now",
+    "desk",
+    "fraud_queue",
+    "fraud_morning",
+    "digest",
+]
+"""Who is told: the lead (with DPO and counsel) and anti-fraud by phone; the desk at once or as it
+works; anti-fraud through its queue or in the morning; the rest in the day's digest.
+"""
 ClockWord = Literal["run", "if confirmed", "none"]
-"""`run`: deadlines count and escalate. `if confirmed`: they are shown as due should it be confirmed, and a person decides."""
+"""`run`: deadlines count and escalate.
+
+`if confirmed`: they are shown as due should it be confirmed, and a person decides.
+"""
 Steps = tuple[tuple[float, int], ...]
 
 
@@ -153,7 +170,9 @@ class SeverityConditions(_Rules):
 
 
 class SeverityRow(_Rules):
-    """One line of the severity table: under which conditions, any of `when`, it applies, and what follows."""
+    """One line of the severity table: under which conditions, any of `when`, it applies, and
+    what follows.
+    """
 
     number: int = Field(ge=1)
     when: tuple[SeverityConditions, ...] = (SeverityConditions(),)
@@ -177,7 +196,9 @@ class SeverityRules(_Rules):
     raised: float
     """U from which a row's severity is raised."""
     few: Share
-    """Probability above which chance explains as many as matched, however many times they are of what it gives on average."""
+    """Probability above which chance explains as many as matched, however many times they are of
+    what it gives on average.
+    """
     images: frozenset[str]
     """Terms of an offer of images for identity checks."""
     insiders: frozenset[str]
@@ -231,7 +252,9 @@ class VerdictRules(_Rules):
 
     def ways(self) -> list[tuple[ScenarioConditions, Scenario]]:
         """Every way of every scenario, the one with most points first."""
-        return sorted(((way, s) for s in self.scenario for way in s.ways), key=lambda pair: -pair[0].points)
+        return sorted(
+            ((way, s) for s in self.scenario for way in s.ways), key=lambda pair: -pair[0].points
+        )
 
 
 VERDICT = RuleKind("verdict", "ullage.verdict", "rules.toml", toml(VerdictRules))

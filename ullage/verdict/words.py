@@ -40,13 +40,18 @@ IN_WORDS = {
 
 
 def unread_in_words(unread: Mapping[str, int]) -> tuple[str, str]:
-    """The same of `unread`, how much there is a reason; a reason that is not known here stands for itself.
+    """The same of `unread`, how much there is a reason; a reason that is not known here stands for
+    itself.
 
     >>> unread_in_words({"image": 2, "encrypted": 1})
     ('1 encrypted, 2 images', '已加密1项、图片2项')
     """
-    words = [(count, *IN_WORDS.get(reason, (reason, reason))) for reason, count in sorted(unread.items())]
-    return ", ".join(f"{count} {said}" for count, said, _ in words), "、".join(f"{said}{count}项" for count, _, said in words)
+    words = [
+        (count, *IN_WORDS.get(reason, (reason, reason))) for reason, count in sorted(unread.items())
+    ]
+    return ", ".join(f"{count} {said}" for count, said, _ in words), "、".join(
+        f"{said}{count}项" for count, _, said in words
+    )
 
 
 FIELDS: dict[str, tuple[str, str]] = {
@@ -91,12 +96,25 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def cookies_in_words(staff: int, live: int, session: int, until: date | str | None) -> tuple[str, str]:
-    """How many cookies are of staff hosts, how many have not expired, and until when; `session` of them end with the session."""
+def cookies_in_words(
+    staff: int, live: int, session: int, until: date | str | None
+) -> tuple[str, str]:
+    """How many cookies are of staff hosts, how many have not expired, and until when; `session`
+    of them end with the session.
+    """
     last, last_zh = (f", the last until {until}", f"，最晚{until}到期") if until else ("", "")
-    ends, ends_zh = (f", {session:,} of them end with the session", f"，其中{session:,}个随会话结束") if session else ("", "")
-    of_staff, of_staff_zh = (f"{staff:,} of staff hosts, ", f"员工系统{staff:,}个，") if staff else ("", "")
-    return f"{of_staff}{live:,} not expired{last}{ends}", f"{of_staff_zh}未过期{live:,}个{last_zh}{ends_zh}"
+    ends, ends_zh = (
+        (f", {session:,} of them end with the session", f"，其中{session:,}个随会话结束")
+        if session
+        else ("", "")
+    )
+    of_staff, of_staff_zh = (
+        (f"{staff:,} of staff hosts, ", f"员工系统{staff:,}个，") if staff else ("", "")
+    )
+    return (
+        f"{of_staff}{live:,} not expired{last}{ends}",
+        f"{of_staff_zh}未过期{live:,}个{last_zh}{ends_zh}",
+    )
 
 
 def fields_in_words(labels: frozenset[str]) -> tuple[str, str]:
@@ -105,6 +123,10 @@ def fields_in_words(labels: frozenset[str]) -> tuple[str, str]:
     >>> fields_in_words(frozenset(("LOAN", "PHONE", "ID")))
     ('phone, ID and loan', '手机号、身份证号、贷款')
     """
-    words = [pair for label, pair in FIELDS.items() if label in labels] or [("a value of theirs", "其一项信息")]
+    words = [pair for label, pair in FIELDS.items() if label in labels] or [
+        ("a value of theirs", "其一项信息")
+    ]
     *others, last = [english for english, _ in words]
-    return ", ".join(others) + " and " * bool(others) + last, "、".join(chinese for _, chinese in words)
+    return ", ".join(others) + " and " * bool(others) + last, "、".join(
+        chinese for _, chinese in words
+    )

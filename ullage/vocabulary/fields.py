@@ -1,8 +1,10 @@
-"""The closed list of field labels: what a column of a leaked row may be called, and how the law weighs it.
+"""The closed list of field labels: what a column of a leaked row may be called, and how the law
+weighs it.
 
-Only these labels are ever stored of a row, never its values. The class is that of 法释〔2017〕10 art. 5: A (tracks,
-communication, credit, property), B (lodging, call records, health, transactions), C (all other). `PIPL 28` marks financial
-accounts and health as sensitive; JR/T 0171-2020 puts PASSWORD, CVV and EXPIRY in its highest class.
+Only these labels are ever stored of a row, never its values. The class is that of 法释〔2017〕10
+art. 5: A (tracks, communication, credit, property), B (lodging, call records, health,
+transactions), C (all other). `PIPL 28` marks financial accounts and health as sensitive; JR/T
+0171-2020 puts PASSWORD, CVV and EXPIRY in its highest class.
 """
 
 from __future__ import annotations
@@ -50,14 +52,33 @@ SERIOUS_AT = {"A": 50, "B": 500, "C": 5000}
 
 CLASS = {
     **dict.fromkeys(
-        (FieldLabel.PASSWORD, FieldLabel.CVV, FieldLabel.EXPIRY, FieldLabel.OTP, FieldLabel.BALANCE, FieldLabel.CREDIT), "A"
+        (
+            FieldLabel.PASSWORD,
+            FieldLabel.CVV,
+            FieldLabel.EXPIRY,
+            FieldLabel.OTP,
+            FieldLabel.BALANCE,
+            FieldLabel.CREDIT,
+        ),
+        "A",
     ),
-    **dict.fromkeys((FieldLabel.LOAN, FieldLabel.ORDER, FieldLabel.POLICY, FieldLabel.HEALTH, FieldLabel.TRAVEL), "B"),
+    **dict.fromkeys(
+        (
+            FieldLabel.LOAN,
+            FieldLabel.ORDER,
+            FieldLabel.POLICY,
+            FieldLabel.HEALTH,
+            FieldLabel.TRAVEL,
+        ),
+        "B",
+    ),
 }
 """Fields of classes A and B; every other is C."""
 
 HIGHEST = frozenset((FieldLabel.PASSWORD, FieldLabel.CVV, FieldLabel.OTP))
-"""What lets one act in a customer's name at once (JR/T 0171-2020 class C3; of one-time codes when combined, unverified)."""
+"""What lets one act in a customer's name at once (JR/T 0171-2020 class C3; of one-time codes
+when combined, unverified).
+"""
 
 SENSITIVE = frozenset(
     (
@@ -73,25 +94,36 @@ SENSITIVE = frozenset(
         FieldLabel.IBAN,
     )
 )
-"""What PIPL 28 calls sensitive, in our reading: financial accounts and what opens them, specific identity, health."""
+"""What PIPL 28 calls sensitive, in our reading: financial accounts and what opens them, specific
+identity, health.
+"""
 
 
 @cache
 def class_of(fields: frozenset[str]) -> str:
-    """The highest class among `fields`: one class a customer, the highest (a proposal of ours, on the law's text)."""
+    """The highest class among `fields`: one class a customer, the highest (a proposal of ours,
+    on the law's text).
+    """
     classes = {CLASS.get(FieldLabel(f), "C") for f in fields if f in FieldLabel.__members__}
     if {FieldLabel.CARD, FieldLabel.ID} <= fields:
-        classes.add("B")  # with name and phone these open an account or bind a card: property is within reach
+        # with name and phone these open an account or bind a card: property is within reach
+        classes.add("B")
     return min(classes, default="C")
 
 
 class Shows(StrEnum):
-    """What a row lets one do to whom it is about, as the severity table asks for it; a proposal of ours."""
+    """What a row lets one do to whom it is about, as the severity table asks for it; a proposal
+    of ours.
+    """
 
     GRAVE = "K"
-    """Act in their name: card code, one-time code, password, or the four elements (name, phone, ID, card)."""
+    """Act in their name: card code, one-time code, password, or the four elements (name, phone,
+    ID, card).
+    """
     PRIVATE = "P"
-    """Cheat them with what only their platform should know: phone or ID with loan, balance, credit, policy, order or health."""
+    """Cheat them with what only their platform should know: phone or ID with loan, balance,
+    credit, policy, order or health.
+    """
     IDENTITY = "I"
     """Pass for them: name and ID."""
     LENT = "L"

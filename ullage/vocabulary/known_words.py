@@ -1,6 +1,7 @@
 """Texts of strangers as they may be kept: words that are known, and `…` for all else.
 
-Which words are known is for whoever asks: match knows the tenant's brands and the site and the lexicon (`matcher.match.redact`).
+Which words are known is for whoever asks: match knows the tenant's brands and the site and the
+lexicon (`matcher.match.redact`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ LONGEST = 200
 
 
 class KnownSpelling(NamedTuple):
-    """Characters [start, end) of a text that say what is known, and how that is spelt here: never as it was written."""
+    """Characters [start, end) of a text that say what is known, and how that is spelt here:
+    never as it was written.
+    """
 
     start: int
     end: int
@@ -22,9 +25,11 @@ class KnownSpelling(NamedTuple):
 
 
 def kept(text: str, known: Iterable[KnownSpelling], *, goes_on: bool = False) -> str:
-    """The words of `known` in their order, and `…` for letters and digits between; of words that overlap the leftmost, longest.
+    """The words of `known` in their order, and `…` for letters and digits between; of words that
+    overlap the leftmost, longest.
 
-    At most 200 characters; `goes_on` where there was more text than this. "" for a text that is blank.
+    At most 200 characters; `goes_on` where there was more text than this. "" for a text that is
+    blank.
     """
     if not text.strip():
         return ""

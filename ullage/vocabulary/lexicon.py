@@ -1,8 +1,10 @@
-"""Lexicons: what their files look like, which are in force, and when their terms make a post an offer.
+"""Lexicons: what their files look like, which are in force, and when their terms make a post an
+offer.
 
-Match goes by them, and others are tried on stored facts. A theme is one file in `lexicons`, which registers by being there.
-A line is `term, other forms (;), language, category, meaning, weight 1-5, ambiguity, source`, parted by tabs; `#` begins a
-remark, and `# version N` among them says which version it is.
+Match goes by them, and others are tried on stored facts. A theme is one file in `lexicons`, which
+registers by being there. A line is `term, other forms (;), language, category, meaning, weight 1-5,
+ambiguity, source`, parted by tabs; `#` begins a remark, and `# version N` among them says which
+version it is.
 """
 
 from __future__ import annotations
@@ -23,19 +25,29 @@ VERSION = re.compile(r"^# version (\d+)", re.MULTILINE)
 SELLING = frozenset(("DATA", "TRADE", "SALE", "QUAL", "CARD", "CRED", "SERV", "LOAN", "ID"))
 """Categories of terms that a post uses which offers data."""
 OFFER_WEIGHT, SALE_WEIGHT = 5, 2
-"""Of such terms together, from which a post that names a brand offers its data; what plain words of a sale add to them."""
+"""Of such terms together, from which a post that names a brand offers its data; what plain words
+of a sale add to them.
+"""
 REPORTING, COMPLAINT, WANTED, SALE = "reporting", "complaint", "wanted", "sale"
-"""Themes of context that say whether a post with terms of the trade takes part in it, and on which side."""
+"""Themes of context that say whether a post with terms of the trade takes part in it, and on
+which side.
+"""
 SIDES = frozenset((WANTED.upper(), SALE.upper()))
 """Categories of terms that say the same as words of these themes."""
 COMPLAINT_WORDS = 2
-"""Different words of complaints from which a post is one; twice as many where it has a word of a sale, which it may quote."""
+"""Different words of complaints from which a post is one; twice as many where it has a word of a
+sale, which it may quote.
+"""
 REPORTING_WORDS = 2
 """Different words of reports from which a post without a sample reports on the trade."""
 CHANNEL, CHANNEL_WEIGHT = "CHAN", 2
-"""Terms for a place of the trade, of at least this weight: beside a claim they say as much as a word of a sale."""
+"""Terms for a place of the trade, of at least this weight: beside a claim they say as much as a
+word of a sale.
+"""
 CLAIMED_ROWS = 1000
-"""People or rows from which a claim beside a brand and a word of a sale is an offer, without any jargon."""
+"""People or rows from which a claim beside a brand and a word of a sale is an offer, without any
+jargon.
+"""
 SAMPLE_ROWS = 3
 """Rows from which a post shows a sample."""
 
@@ -60,18 +72,30 @@ class Vocabulary(NamedTuple):
 
 
 def read(text: str, name: str) -> Vocabulary:
-    """What a file of that name holds; ConfigError names the line that is none, or says that there is none."""
+    """What a file of that name holds; ConfigError names the line that is none, or says that
+    there is none.
+    """
     found = tuple(rows(text, name))
     if not found:
-        raise ConfigError(f"{name} holds no term, and would find nothing: restore it, or remove it to go by this version's")
+        raise ConfigError(
+            f"{name} holds no term, and would find nothing: restore it, or remove it to go by this"
+            " version's"
+        )
     return Vocabulary(version_of(text), found)
 
 
 @cache
 def themes() -> dict[str, RuleKind[Vocabulary]]:
     """The lexicons that there are, by name."""
-    files = sorted(file.name for file in resources.files(__package__).joinpath(FOLDER).iterdir() if file.name.endswith(SUFFIX))
-    return {Path(file).stem: RuleKind(Path(file).stem, f"{__package__}.{FOLDER}", file, read) for file in files}
+    files = sorted(
+        file.name
+        for file in resources.files(__package__).joinpath(FOLDER).iterdir()
+        if file.name.endswith(SUFFIX)
+    )
+    return {
+        Path(file).stem: RuleKind(Path(file).stem, f"{__package__}.{FOLDER}", file, read)
+        for file in files
+    }
 
 
 def rows(text: str, name: str) -> Iterator[LexiconTerm]:
@@ -79,10 +103,25 @@ def rows(text: str, name: str) -> Iterator[LexiconTerm]:
     for number, line in enumerate(text.splitlines(), 1):
         if line and not line.startswith("#"):
             cells = line.split("\t")
-            if len(cells) != COLUMNS or not cells[0] or cells[5] not in tuple("012345") or cells[6] not in tuple("LMH"):
-                raise ConfigError(f"{name}:{number} is no term: {COLUMNS} columns, weight 0 to 5, ambiguity L, M or H")
+            if (
+                len(cells) != COLUMNS
+                or not cells[0]
+                or cells[5] not in tuple("012345")
+                or cells[6] not in tuple("LMH")
+            ):
+                raise ConfigError(
+                    f"{name}:{number} is no term: {COLUMNS} columns, weight 0 to 5, ambiguity L, M"
+                    " or H"
+                )
             term, also, _, category, meaning, weight, ambiguity, _ = cells
-            yield LexiconTerm(term, (term, *filter(None, also.split(";"))), category, meaning, int(weight), ambiguity)
+            yield LexiconTerm(
+                term,
+                (term, *filter(None, also.split(";"))),
+                category,
+                meaning,
+                int(weight),
+                ambiguity,
+            )
 
 
 def version_of(text: str) -> int:
@@ -92,12 +131,16 @@ def version_of(text: str) -> int:
 
 
 def is_report(words: int, sample: int) -> bool:
-    """Whether a post with so many different words of reports, and so many rows, reports on the trade."""
+    """Whether a post with so many different words of reports, and so many rows, reports on the
+    trade.
+    """
     return words >= REPORTING_WORDS and sample < SAMPLE_ROWS
 
 
 def is_complaint(context: Mapping[str, int], sample: int) -> bool:
-    """Whether a post is of a customer who is cross, by its different words a theme of context, and its rows."""
+    """Whether a post is of a customer who is cross, by its different words a theme of context,
+    and its rows.
+    """
     asked = COMPLAINT_WORDS * (2 if context.get(SALE, 0) else 1)
     return context.get(COMPLAINT, 0) >= asked and sample < SAMPLE_ROWS
 
@@ -107,7 +150,8 @@ SUSPICION = "suspicion"
 
 
 def is_suspicion(context: Mapping[str, int], sample: int) -> bool:
-    """Return whether a post holds reports on suspicious transactions, by its words of context and its rows.
+    """Return whether a post holds reports on suspicious transactions, by its words of context and
+    its rows.
 
     News and complaints of a person or two use the same words and are no such report.
     """
@@ -121,16 +165,21 @@ def is_wanted(context: Mapping[str, int], sample: int) -> bool:
 
 
 def is_traded(terms: Iterable[tuple[str, int]], context: Mapping[str, int]) -> bool:
-    """Return whether a post has a word of a sale or a place of the trade: terms as (category, weight), words of context."""
+    """Return whether a post has a word of a sale or a place of the trade: terms as (category,
+    weight), words of context.
+    """
     is_channel = any(category == CHANNEL and weight >= CHANNEL_WEIGHT for category, weight in terms)
     return is_channel or context.get(SALE, 0) > 0
 
 
-def is_offer(terms: Iterable[tuple[str, int]], context: Mapping[str, int], sample: int, claimed: int = 0) -> bool:
+def is_offer(
+    terms: Iterable[tuple[str, int]], context: Mapping[str, int], sample: int, claimed: int = 0
+) -> bool:
     """Return whether a post that names a brand trades in its data.
 
-    `terms` are (category, weight), each once, `context` counts different words of context, `sample` is the number of rows, and
-    `claimed` how many people or rows the post says that it has, 0 for none.
+    `terms` are (category, weight), each once, `context` counts different words of context, `sample`
+    is the number of rows, and `claimed` how many people or rows the post says that it has, 0 for
+    none.
     """
     if is_report(context.get(REPORTING, 0), sample) or is_complaint(context, sample):
         return False

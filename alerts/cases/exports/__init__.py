@@ -1,11 +1,13 @@
 """Choose incidents for export, and find the formats: one file each.
 
-Of titles and addresses match keeps known words and the section alone. Here they are looked through once more, because an export
-leaves the house: one in which an identifier can be read is left out. CSV and ECS are for the house's own sheets and SIEM; MISP
-and STIX are for exchange, and are made from `SharedIncident` alone.
+Of titles and addresses match keeps known words and the section alone. Here they are looked through
+once more, because an export leaves the house: one in which an identifier can be read is left out.
+CSV and ECS are for the house's own sheets and SIEM; MISP and STIX are for exchange, and are made
+from `SharedIncident` alone.
 
-It has `MEDIA`, the media type of an answer over HTTP, `ENDING`, that of a file, and `write`. Its libraries are imported when the
-format is asked for and not before. What every format must do is in `tests/alerts/test_export.py`.
+It has `MEDIA`, the media type of an answer over HTTP, `ENDING`, that of a file, and `write`. Its
+libraries are imported when the format is asked for and not before. What every format must do is in
+`tests/alerts/test_export.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +35,10 @@ from ullage.phrase import Phrase
 
 PAGE = 100
 NAMESPACE = uuid.UUID("6f0c1d7e-0a57-5c3b-9a53-2f4d0b8a1c11")
-"""Of our ids in other systems. It never changes: whoever imported an incident once would have it twice."""
+"""Of our ids in other systems.
+
+It never changes: whoever imported an incident once would have it twice.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,10 @@ class ExportedSighting:
 
 @dataclass(frozen=True, slots=True)
 class ExportedIncident:
-    """One incident. `modified` is when it was last changed, by a finding, a post that is gone or back, or a person."""
+    """One incident.
+
+    `modified` is when it was last changed, by a finding, a post that is gone or back, or a person.
+    """
 
     incident: Incident
     status: Status
@@ -70,19 +78,28 @@ class ExportedIncident:
     def headline(self) -> str:
         """What it is, in one line."""
         incident = self.incident
-        what = incident.scenario_title or ("customer data offered" if incident.alarm else "customer data")
+        what = incident.scenario_title or (
+            "customer data offered" if incident.alarm else "customer data"
+        )
         return f"{incident.id}: {what}; {incident.counted} customers, origin {incident.origin}"
 
     def shared(self) -> SharedIncident:
         """Return what of it may be exchanged with others."""
         return SharedIncident(
-            OutgoingIncident.of(self.incident), self.incident.tenant, self.status, self.modified, self.seen, self.sites
+            OutgoingIncident.of(self.incident),
+            self.incident.tenant,
+            self.status,
+            self.modified,
+            self.seen,
+            self.sites,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class SharedIncident:
-    """One incident in a format for exchange with others (MISP, STIX): the outgoing facts alone, no scores and no reasons."""
+    """One incident in a format for exchange with others (MISP, STIX): the outgoing facts alone,
+    no scores and no reasons.
+    """
 
     incident: OutgoingIncident
     tenant: str
@@ -95,18 +112,23 @@ class SharedIncident:
     def headline(self) -> str:
         """What it is, in one line."""
         incident = self.incident
-        what = incident.scenario_title or ("customer data offered" if incident.is_offer else "customer data")
+        what = incident.scenario_title or (
+            "customer data offered" if incident.is_offer else "customer data"
+        )
         return f"{incident.id}: {what}; {incident.counted} customers"
 
     def uuid(self, kind: str, of: str = "") -> uuid.UUID:
-        """Return the id in another system of this incident's object of `kind`, or of one thing in it."""
+        """Return the id in another system of this incident's object of `kind`, or of one thing
+        in it.
+        """
         return uuid.uuid5(NAMESPACE, f"{kind}:{of or self.incident.id}")
 
 
 def chosen(
     store: IncidentStore, ids: Sequence[str], filters: Filters, known: Statuses | None = None
 ) -> Iterator[ExportedIncident]:
-    """The incidents named, or all that pass the filters, newest first, with the statuses that `known` gives.
+    """The incidents named, or all that pass the filters, newest first, with the statuses that
+    `known` gives.
 
     QueryError for one that is not there.
     """
@@ -114,7 +136,12 @@ def chosen(
     if ids:
         found = store.mget(Incident, ids)
         if missing := [id_ for id_ in ids if id_ not in found]:
-            raise QueryError(Phrase("%(count)s of these incidents do not exist: see `ullage incidents list`", count=len(missing)))
+            raise QueryError(
+                Phrase(
+                    "%(count)s of these incidents do not exist: see `ullage incidents list`",
+                    count=len(missing),
+                )
+            )
         yield from _exported(store, [found[id_] for id_ in dict.fromkeys(ids)], known)
         return
     after, more = "", True
@@ -124,17 +151,28 @@ def chosen(
         after, more = page.after, bool(page.after)
 
 
-def _exported(store: IncidentStore, incidents: Sequence[Incident], known: Statuses) -> Iterator[ExportedIncident]:
+def _exported(
+    store: IncidentStore, incidents: Sequence[Incident], known: Statuses
+) -> Iterator[ExportedIncident]:
     ids = [incident.id for incident in incidents]
     where, standing = DocumentFilter({"incident": ids}), known(ids) if ids else {}
-    sightings, decisions = (_by_incident(store.scroll(kind, where)) if incidents else {} for kind in (Sighting, Decision))
+    sightings, decisions = (
+        _by_incident(store.scroll(kind, where)) if incidents else {}
+        for kind in (Sighting, Decision)
+    )
     for incident in incidents:
         decided = [d for d in decisions.get(incident.id, ()) if isinstance(d, Decision)]
         seen = [s for s in sightings.get(incident.id, ()) if isinstance(s, Sighting)]
         yield ExportedIncident(
             incident,
             standing.get(incident.id, UNDECIDED),
-            max([incident.updated_at, *(d.at for d in decided), *(at for s in seen for at in (s.gone_at, s.back_at) if at)]),
+            max(
+                [
+                    incident.updated_at,
+                    *(d.at for d in decided),
+                    *(at for s in seen for at in (s.gone_at, s.back_at) if at),
+                ]
+            ),
             tuple(_seen(s) for s in sorted(seen, key=lambda s: (s.fetched_at, s.id))),
         )
 
@@ -149,7 +187,15 @@ def _by_incident(documents: Iterable[Sighting | Decision]) -> dict[str, list[Sig
 def _seen(s: Sighting) -> ExportedSighting:
     title = "" if identifier_in(s.title) else safe(s.title).strip()
     return ExportedSighting(
-        s.id, _shown(s.site), s.fetched_at, s.published_at, _address(s.url), title, s.rows, s.customers, s.gone_at
+        s.id,
+        _shown(s.site),
+        s.fetched_at,
+        s.published_at,
+        _address(s.url),
+        title,
+        s.rows,
+        s.customers,
+        s.gone_at,
     )
 
 
@@ -179,7 +225,9 @@ def names() -> tuple[str, ...]:
 
 
 def format_named(name: str) -> ExportFormat:
-    """The format of that name; QueryError lists them, ConfigError says what to install where a library is missing."""
+    """The format of that name; QueryError lists them, ConfigError says what to install where a
+    library is missing.
+    """
     if name not in names():
         raise QueryError(Phrase("unknown format: use %(known)s", known=", ".join(names())), "form")
     try:

@@ -12,11 +12,13 @@ from ullage.display import csv_line
 MEDIA = "text/csv; charset=utf-8"
 ENDING = "csv"
 BOM = "\ufeff"
-"""Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at all."""
+"""Before the header, or Excel reads UTF-8 as whatever the machine is set to, and Chinese not at
+all.
+"""
 COLUMNS = (
-    "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status customers rows sightings kinds"
-    " fields sites sections terms claims newest_date reasons titles addresses published_at first_seen last_seen opened_at"
-    " modified_at gone gone_at"
+    "incident tenant severity exposure origin scenario scenario_title scenario_title_zh status"
+    " customers rows sightings kinds fields sites sections terms claims newest_date reasons titles"
+    " addresses published_at first_seen last_seen opened_at modified_at gone gone_at"
 ).split()
 
 

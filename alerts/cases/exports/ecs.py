@@ -1,7 +1,7 @@
 """Elastic Common Schema 9, a JSON object a line and incident, for a SIEM.
 
-`threat.enrichments.matched.atomic` would be the value that matched; it stays out, as value and as tag. What ECS has no field for
-is under `ullage`.
+`threat.enrichments.matched.atomic` would be the value that matched; it stays out, as value and as
+tag. What ECS has no field for is under `ullage`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ def _event(one: ExportedIncident) -> dict[str, Any]:
             "end": _time(incident.last_seen),
         },
         "organization": {"id": incident.tenant},
-        "observer": {"vendor": "ullage", "product": "ullage", "type": "leak-monitor", "version": __version__},
+        "observer": {
+            "vendor": "ullage",
+            "product": "ullage",
+            "type": "leak-monitor",
+            "version": __version__,
+        },
         **({"rule": _rule(one)} if incident.scenario else {}),
         "threat": {
             "indicator": {
@@ -67,13 +72,23 @@ def _event(one: ExportedIncident) -> dict[str, Any]:
 
 
 def _rule(one: ExportedIncident) -> dict[str, str]:
-    return {"id": one.incident.scenario, "name": one.incident.scenario_title, "category": "fraud-scenario", "ruleset": "ullage"}
+    return {
+        "id": one.incident.scenario,
+        "name": one.incident.scenario_title,
+        "category": "fraud-scenario",
+        "ruleset": "ullage",
+    }
 
 
 def _enrichment(seen: ExportedSighting) -> dict[str, Any]:
     address = {"url": {"full": seen.address}} if seen.address else {}
     return {
-        "indicator": {"type": "url", "provider": seen.site, "first_seen": _time(seen.published or seen.at), **address},
+        "indicator": {
+            "type": "url",
+            "provider": seen.site,
+            "first_seen": _time(seen.published or seen.at),
+            **address,
+        },
         "matched": {"id": seen.id, "occurred": _time(seen.at), "type": "indicator_match_rule"},
     }
 
@@ -90,8 +105,8 @@ def _ours(one: ExportedIncident) -> dict[str, Any]:
 
 
 _OWN = set(
-    "severity origin origin_p reasons origin_reasons scenario_title_zh unit customers rows kinds fields terms brands"
-    " alarm claims sections newest_date".split()
+    "severity origin origin_p reasons origin_reasons scenario_title_zh unit customers rows kinds"
+    " fields terms brands alarm claims sections newest_date".split()
 )
 
 

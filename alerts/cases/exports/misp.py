@@ -1,4 +1,6 @@
-"""MISP events: one an incident, a `paste` object a sighting, for the own organisation until a person decides otherwise."""
+"""MISP events: one an incident, a `paste` object a sighting, for the own organisation until a
+person decides otherwise.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +17,23 @@ MEDIA = "application/json"
 ENDING = "json"
 UNDEFINED = 4
 OWN_ORGANISATION = 0
-ANALYSIS: dict[Status, int] = {"open": 0, "acknowledged": 1, "confirmed": 1, "reported": 1, "resolved": 2, "false_positive": 2}
+ANALYSIS: dict[Status, int] = {
+    "open": 0,
+    "acknowledged": 1,
+    "confirmed": 1,
+    "reported": 1,
+    "resolved": 2,
+    "false_positive": 2,
+}
 
 
 def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     """One JSON document of events, as MISP's own export and import have it."""
     yield '{"response": ['
     for number, one in enumerate(incidents):
-        yield (",\n" if number else "\n") + json.dumps({"Event": _event(one.shared())}, ensure_ascii=False)
+        yield (",\n" if number else "\n") + json.dumps(
+            {"Event": _event(one.shared())}, ensure_ascii=False
+        )
     yield "\n]}\n"
 
 
@@ -41,11 +52,18 @@ def _event(one: SharedIncident) -> dict[str, Any]:
     tags = {"status": one.status, "tenant": one.tenant}
     for tag in ("tlp:amber", *(f'ullage:{name}="{value}"' for name, value in tags.items())):
         event.add_tag(tag)
-    _attribute(event, one, "kinds", f"kinds: {' '.join(incident.kinds) or 'none'}; fields: {' '.join(incident.fields) or 'none'}")
+    _attribute(
+        event,
+        one,
+        "kinds",
+        f"kinds: {' '.join(incident.kinds) or 'none'}; fields:"
+        f" {' '.join(incident.fields) or 'none'}",
+    )
     for seen in one.seen:
         event.add_object(_paste(one, seen))
     found: dict[str, Any] = json.loads(event.to_json())
-    return {**found, "timestamp": str(int(one.modified.timestamp()))}  # which pymisp leaves out of an event that it calls edited
+    # which pymisp leaves out of an event that it calls edited
+    return {**found, "timestamp": str(int(one.modified.timestamp()))}
 
 
 def _attribute(event: MISPEvent, one: SharedIncident, name: str, text: str) -> None:
@@ -60,13 +78,19 @@ def _attribute(event: MISPEvent, one: SharedIncident, name: str, text: str) -> N
 
 
 def _comment(seen: ExportedSighting) -> str:
-    return f"sighting {seen.id}" + (f"; its post is gone since {seen.gone:%Y-%m-%dT%H:%MZ}" if seen.gone else "")
+    return f"sighting {seen.id}" + (
+        f"; its post is gone since {seen.gone:%Y-%m-%dT%H:%MZ}" if seen.gone else ""
+    )
 
 
 def _paste(one: SharedIncident, seen: ExportedSighting) -> MISPObject:
     """Where it was seen, in MISP's own template; the text and its author stay out."""
     paste = MISPObject("paste", strict=True)
-    paste.from_dict(uuid=str(one.uuid("misp-paste", seen.id)), timestamp=int(seen.at.timestamp()), comment=_comment(seen))
+    paste.from_dict(
+        uuid=str(one.uuid("misp-paste", seen.id)),
+        timestamp=int(seen.at.timestamp()),
+        comment=_comment(seen),
+    )
     facts: dict[str, Any] = {
         "origin": seen.site,
         "url": seen.address,

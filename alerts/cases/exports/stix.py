@@ -1,7 +1,8 @@
-"""A STIX 2.1 bundle: an incident each, with where it was seen (observed data of a URL), and by whom (an identity).
+"""A STIX 2.1 bundle: an incident each, with where it was seen (observed data of a URL), and by whom
+(an identity).
 
-Ids are version 5 under our own namespace, as the specification gives them to observables, so that a second export is a new
-version of the same objects. Everything bears TLP:AMBER.
+Ids are version 5 under our own namespace, as the specification gives them to observables, so that a
+second export is a new version of the same objects. Everything bears TLP:AMBER.
 """
 
 from __future__ import annotations
@@ -30,20 +31,26 @@ def write(incidents: Iterable[ExportedIncident]) -> Iterator[str]:
     objects: dict[str, Any] = {o.id: o for o in (stix2.TLP_AMBER, _monitor())}
     for one in found:
         objects |= {o.id: o for o in _objects(one)}
-    name = uuid.uuid5(NAMESPACE, "bundle:" + " ".join(f"{one.incident.id}@{one.modified.isoformat()}" for one in found))
+    name = uuid.uuid5(
+        NAMESPACE,
+        "bundle:" + " ".join(f"{one.incident.id}@{one.modified.isoformat()}" for one in found),
+    )
     bundle = stix2.Bundle(*objects.values(), id=f"bundle--{name}")
     yield json.dumps(json.loads(bundle.serialize()), ensure_ascii=False, indent=1) + "\n"
 
 
 def _monitor() -> stix2.Identity:
     return stix2.Identity(
-        id=MONITOR, name="ullage leak monitor", identity_class="system", created=BEGINNING, modified=BEGINNING,
+        id=MONITOR, name="ullage leak monitor", identity_class="system", created=BEGINNING,
+        modified=BEGINNING,
         object_marking_refs=[stix2.TLP_AMBER],
     )  # fmt: skip
 
 
 def _common(one: SharedIncident, kind: str, of: str = "") -> dict[str, Any]:
-    """What every object of an incident has; its versions are told apart by when the incident was changed."""
+    """What every object of an incident has; its versions are told apart by when the incident was
+    changed.
+    """
     created = min(one.incident.opened_at, one.modified)
     return {
         "id": f"{kind}--{one.uuid(f'stix-{kind}', of)}",
@@ -97,9 +104,14 @@ def _labels(one: SharedIncident) -> list[str]:
 
 def _description(one: SharedIncident) -> str:
     incident = one.incident
-    gone = f" Posts that were found gone: {incident.gone} of {incident.sightings}." if incident.gone else ""
+    gone = (
+        f" Posts that were found gone: {incident.gone} of {incident.sightings}."
+        if incident.gone
+        else ""
+    )
     return (
         f"{incident.scenario_title or 'No known scenario'}. {incident.counted} customers,"
-        f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on {', '.join(one.sites)}."
-        f" Kinds: {', '.join(incident.kinds) or 'none'}. The post claims: {claimed(incident.claims) or 'nothing'}.{gone}"
+        f" {incident.rows} rows in the largest copy, {incident.sightings} sightings on"
+        f" {', '.join(one.sites)}. Kinds: {', '.join(incident.kinds) or 'none'}. The post claims:"
+        f" {claimed(incident.claims) or 'nothing'}.{gone}"
     )

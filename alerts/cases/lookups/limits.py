@@ -1,7 +1,9 @@
-"""Limit look-ups of people, notice who goes through a range of numbers, and keep for what a session asks.
+"""Limit look-ups of people, notice who goes through a range of numbers, and keep for what a session
+asks.
 
-Neighbours share all but the last digits. A range is told by a tag of how it begins, a value by a tag of its own, both under a key
-that is made when search starts and never leaves its memory; so what is kept says nothing, and ends with the process.
+Neighbours share all but the last digits. A range is told by a tag of how it begins, a value by a
+tag of its own, both under a key that is made when search starts and never leaves its memory; so
+what is kept says nothing, and ends with the process.
 """
 
 from __future__ import annotations
@@ -20,9 +22,13 @@ from ullage.security.cmac import Cmac
 from ullage.security.masking import Secret
 
 RANGES: Mapping[str, int] = {"phone": 3, "resident_id": 4, "card": 4, "qq": 3}
-"""Of a kind, the last digits in which neighbours differ: a thousand phones, the people of one place and birthday."""
+"""Of a kind, the last digits in which neighbours differ: a thousand phones, the people of one
+place and birthday.
+"""
 MANY = 5
-"""Different values of one range within an hour: callers come from everywhere, five of one thousand numbers do not by chance."""
+"""Different values of one range within an hour: callers come from everywhere, five of one
+thousand numbers do not by chance.
+"""
 SECONDS = 3600.0
 MOST_RANGES = 20_000
 
@@ -43,9 +49,15 @@ class Sweeps:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, readings: Iterable[tuple[str, Secret]]) -> str:
-        """Note a look-up; return the kind whose range somebody goes through, at most once an hour, "" for none."""
+        """Note a look-up; return the kind whose range somebody goes through, at most once an
+        hour, "" for none.
+        """
         with self._lock:
-            swept = [kind for kind, normal in readings if kind in RANGES and self._is_sweep(kind, normal.reveal())]
+            swept = [
+                kind
+                for kind, normal in readings
+                if kind in RANGES and self._is_sweep(kind, normal.reveal())
+            ]
         return swept[0] if swept else ""
 
     def _is_sweep(self, kind: str, normal: str) -> bool:
@@ -69,7 +81,9 @@ MOST = 1_000
 
 
 class Occasion(NamedTuple):
-    """A purpose of the closed list, and a case number that was checked; both "" where nothing was said yet."""
+    """A purpose of the closed list, and a case number that was checked; both "" where nothing
+    was said yet.
+    """
 
     purpose: str = ""
     case: str = ""
@@ -99,9 +113,11 @@ class Occasions:
 
 
 class Lookups:
-    """Look-ups: few for each caller in a minute, and not many for all together in a day, so that no list of numbers is tried.
+    """Look-ups: few for each caller in a minute, and not many for all together in a day, so that no
+    list of numbers is tried.
 
-    All together are those who see the same tenants: others neither use up what is theirs nor learn how much that is.
+    All together are those who see the same tenants: others neither use up what is theirs nor learn
+    how much that is.
     """
 
     def __init__(self, per_minute: int, per_day: int, clock: Clock) -> None:

@@ -1,17 +1,20 @@
 """Tell whether one person is exposed, what may be said to them, and how often one may ask.
 
-The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is looked up under every index
-epoch whose key still exists, in every form of the one list by which customers are enrolled (`ullage.lookup.values`). That
-the question was asked, and what came of it, is in the audit log before it is answered: who, why, and the value by its tag under
-the newest index key.
+The index keys are not the match keys, so that a copy of the store alone answers nothing. A value is
+looked up under every index epoch whose key still exists, in every form of the one list by which
+customers are enrolled (`ullage.lookup.values`). That the question was asked, and what came of it,
+is in the audit log before it is answered: who, why, and the value by its tag under the newest index
+key.
 
-Of an exposure that is kinds of data, the month, the scam and what protects. Never the site, the case, whose data it was, a
-partner or a number; so exposures that read the same are one. "Recorded, found nowhere" needs a list of what is recorded
-(`ullage.lookup.list_index`), which is off by default. Without it a value that nothing holds has no record, whether its owner is a
-customer or not; with it "no record" says that nobody is recorded with it.
+Of an exposure that is kinds of data, the month, the scam and what protects. Never the site, the
+case, whose data it was, a partner or a number; so exposures that read the same are one. "Recorded,
+found nowhere" needs a list of what is recorded (`ullage.lookup.list_index`), which is off by
+default. Without it a value that nothing holds has no record, whether its owner is a customer or
+not; with it "no record" says that nobody is recorded with it.
 
-An answer is about the person where a customer pseudonym, the list of enrolled customers or the exposure that was found tells
-whose the value is, and about the value alone where none does; it says which.
+An answer is about the person where a customer pseudonym, the list of enrolled customers or the
+exposure that was found tells whose the value is, and about the value alone where none does; it says
+which.
 """
 
 from __future__ import annotations
@@ -58,7 +61,8 @@ PURPOSES = {
 class LookupRequest:
     """Who asks about which value, for what purpose, under which case number.
 
-    `kind` is the kind that was chosen, "" for those that the field's label names; `pseudonym` is the customer's, "" if not given.
+    `kind` is the kind that was chosen, "" for those that the field's label names; `pseudonym` is
+    the customer's, "" if not given.
     """
 
     value: Secret
@@ -86,18 +90,22 @@ class PersonExposure:
 
     @property
     def is_heard(self) -> bool:
-        """Whether the person hears of it: not where a person found no leak, nor of a made-up list that has the number alone."""
+        """Whether the person hears of it: not where a person found no leak, nor of a made-up
+        list that has the number alone.
+        """
         made_up = self.incident.origin == "fabricated" and not is_verified(self.exposure)
         return self.status != "false_positive" and not made_up
 
 
 @dataclass(frozen=True, slots=True)
 class LookupResult:
-    """`kinds` are what the value was read as; without any, `problem` says what to check, and nothing was looked up.
+    """`kinds` are what the value was read as; without any, `problem` says what to check, and
+    nothing was looked up.
 
-    `found` are exposures of the value, and of its owner where `is_about_person`; `is_value_found` tells whether one is heard of
-    that holds the value itself. `seen` are posts that are no leak: the number stood alone there, most likely by its owner's own
-    hand. `recorded` says whether the value is on the list of enrolled customers, of the day `listed_on`; None where that is not
+    `found` are exposures of the value, and of its owner where `is_about_person`; `is_value_found`
+    tells whether one is heard of that holds the value itself. `seen` are posts that are no leak:
+    the number stood alone there, most likely by its owner's own hand. `recorded` says whether the
+    value is on the list of enrolled customers, of the day `listed_on`; None where that is not
     asked: the person hears of an exposure, or there is not a list of every tenant.
     """
 
@@ -112,7 +120,9 @@ class LookupResult:
 
 
 class _RegistryAnswer(NamedTuple):
-    """What the lists of enrolled customers say of a value: see `LookupResult`; `owners` are pseudonyms by tenant."""
+    """What the lists of enrolled customers say of a value: see `LookupResult`; `owners` are
+    pseudonyms by tenant.
+    """
 
     recorded: bool | None
     listed_on: datetime | None
@@ -121,7 +131,8 @@ class _RegistryAnswer(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Answers questions from the store, with the index keys of `tenants` and of every tenant that has one.
+    """Answers questions from the store, with the index keys of `tenants` and of every tenant that
+    has one.
 
     Where `among` is given, with those of these tenants alone.
     """
@@ -135,21 +146,28 @@ class Lookup:
     among: frozenset[str] | None = None
 
     def ask(self, question: LookupRequest) -> LookupResult:
-        """Return the answer, newest incident first; its audit records are durable before it is given.
+        """Return the answer, newest incident first; its audit records are durable before it is
+        given.
 
-        ConfigError where no tenant has an index key: "not found" would be no answer; and where a list of enrolled customers
-        would have to be asked and is damaged.
+        ConfigError where no tenant has an index key: "not found" would be no answer; and where a
+        list of enrolled customers would have to be asked and is damaged.
         """
         typed = read_typed(question.value, question.kind)
         tags = {tenant: self._tags(tenant, typed.readings) for tenant in self.everyone()}
         if typed.readings and not any(tags.values()):
             raise ConfigError(
-                Phrase("no index key here, so nobody can be found: load a customer list, or give this service its keys")
+                Phrase(
+                    "no index key here, so nobody can be found: load a customer list, or give this"
+                    " service its keys"
+                )
             )
         tags = {tenant: some for tenant, some in tags.items() if some}
         hits = {tenant: self.exposures(_having(tenant, some)) for tenant, some in tags.items()}
         is_value_found = any(hit.is_heard for some in hits.values() for hit in some)
-        owners = {tenant: {question.pseudonym} if question.pseudonym else _only_owner(some) for tenant, some in hits.items()}
+        owners = {
+            tenant: {question.pseudonym} if question.pseudonym else _only_owner(some)
+            for tenant, some in hits.items()
+        }
         self._add_owners_exposures(hits, owners)
         registered = _RegistryAnswer(None, None, {})
         if not any(hit.is_heard for some in hits.values() for hit in some):
@@ -162,7 +180,9 @@ class Lookup:
         for tenant, some in hits.items():
             self._log(question, tenant, typed.readings, len(some), registered.recorded)
         if not hits:
-            self.trail.append("lookup", "no identifier: refused", actor=question.who, reason=question.why)
+            self.trail.append(
+                "lookup", "no identifier: refused", actor=question.who, reason=question.why
+            )
         self._record(question, kinds, len(found))
         return LookupResult(
             kinds,
@@ -175,20 +195,35 @@ class Lookup:
             any(owners.values()) or any(registered.owners.values()),
         )
 
-    def _add_owners_exposures(self, hits: dict[str, list[PersonExposure]], owners: Mapping[str, set[str]]) -> None:
-        """Add to `hits`, by tenant, what is stored of the customers with these pseudonyms and is not among them."""
+    def _add_owners_exposures(
+        self, hits: dict[str, list[PersonExposure]], owners: Mapping[str, set[str]]
+    ) -> None:
+        """Add to `hits`, by tenant, what is stored of the customers with these pseudonyms and is
+        not among them.
+        """
         for tenant, pseudonyms in owners.items():
             known = {hit.exposure.id for hit in hits[tenant]}
             if pseudonyms:
-                of_owner = self.exposures(DocumentFilter({"tenant": (tenant,), "subject": tuple(pseudonyms)}))
+                of_owner = self.exposures(
+                    DocumentFilter({"tenant": (tenant,), "subject": tuple(pseudonyms)})
+                )
                 hits[tenant] += [hit for hit in of_owner if hit.exposure.id not in known]
 
     def _posts_without_leak(self, tags: Mapping[str, Sequence[str]]) -> tuple[Background, ...]:
-        seen = [fact for tenant, some in tags.items() for fact in self.store.scroll(Background, _having(tenant, some))]
+        seen = [
+            fact
+            for tenant, some in tags.items()
+            for fact in self.store.scroll(Background, _having(tenant, some))
+        ]
         return tuple(sorted(seen, key=lambda fact: (fact.fetched_at, fact.id), reverse=True))
 
     def _log(
-        self, question: LookupRequest, tenant: str, read_as: Iterable[tuple[str, Secret]], found: int, recorded: bool | None
+        self,
+        question: LookupRequest,
+        tenant: str,
+        read_as: Iterable[tuple[str, Secret]],
+        found: int,
+        recorded: bool | None,
     ) -> None:
         shown = ", ".join(f"{kind} {tag}" for kind, tag in self._newest_tags(tenant, read_as))
         answer = f"found in {found} incident{'s' * (found != 1)}" if found else "not found"
@@ -197,20 +232,36 @@ class Lookup:
         entry = f"{shown}{with_pseudonym}: {answer}"
         self.trail.append("lookup", entry, actor=question.who, tenant=tenant, reason=question.why)
 
-    def _ask_registry(self, question: LookupRequest, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
-        """Return what the lists say of a value; that an error leaves it unanswered is in the audit log."""
+    def _ask_registry(
+        self, question: LookupRequest, tags: Mapping[str, Sequence[str]]
+    ) -> _RegistryAnswer:
+        """Return what the lists say of a value; that an error leaves it unanswered is in the
+        audit log.
+        """
         try:
             return self._listed(tags)
         except UllageError as error:
-            self.trail.append("lookup", f"not answered: {type(error).__name__}", actor=question.who, reason=question.why)
+            self.trail.append(
+                "lookup",
+                f"not answered: {type(error).__name__}",
+                actor=question.who,
+                reason=question.why,
+            )
             raise
 
     def _listed(self, tags: Mapping[str, Sequence[str]]) -> _RegistryAnswer:
-        """Return whether the value with these tags, by tenant, is recorded, and by a list of which day: of several the oldest.
+        """Return whether the value with these tags, by tenant, is recorded, and by a list of which
+        day: of several the oldest.
 
-        That it is not is known only where every tenant that was asked has a list; None where that cannot be told.
+        That it is not is known only where every tenant that was asked has a list; None where that
+        cannot be told.
         """
-        days, recorded_on, owners, missing = list[datetime](), list[datetime](), dict[str, set[str]](), False
+        days, recorded_on, owners, missing = (
+            list[datetime](),
+            list[datetime](),
+            dict[str, set[str]](),
+            False,
+        )
         for tenant, some in tags.items():
             if not self.lists or tenant == CANARY:
                 continue
@@ -219,19 +270,32 @@ class Lookup:
                 missing = True
                 continue
             days.append(datetime.fromisoformat(listed.header.created))
-            if pseudonyms := {one for tag in some for one in listed.find_pseudonyms(bytes.fromhex(tag))}:
+            if pseudonyms := {
+                one for tag in some for one in listed.find_pseudonyms(bytes.fromhex(tag))
+            }:
                 recorded_on.append(days[-1])
-                owners[tenant] = {one.hex() for one in pseudonyms if len(pseudonyms) == 1 and any(one)}
+                owners[tenant] = {
+                    one.hex() for one in pseudonyms if len(pseudonyms) == 1 and any(one)
+                }
         if recorded_on:
             return _RegistryAnswer(True, min(recorded_on), owners)
-        return _RegistryAnswer(False, min(days), owners) if days and not missing else _RegistryAnswer(None, None, owners)
+        return (
+            _RegistryAnswer(False, min(days), owners)
+            if days and not missing
+            else _RegistryAnswer(None, None, owners)
+        )
 
     def check_keys(self) -> None:
-        """ConfigError names an index key that is not the one that it was: under it nobody would be found.
+        """ConfigError names an index key that is not the one that it was: under it nobody would be
+        found.
 
         As it does a list of what is recorded that is damaged, forged, or made under another key.
         """
-        names = [f"{tenant}/index-{n}.key" for tenant in self.everyone() for n in epochs(self.keys, tenant, "index")]
+        names = [
+            f"{tenant}/index-{n}.key"
+            for tenant in self.everyone()
+            for n in epochs(self.keys, tenant, "index")
+        ]
         compare(self.store, self.keys, names)
         if self.lists:
             for tenant in self.lists.tenants():
@@ -239,27 +303,50 @@ class Lookup:
 
     def everyone(self) -> list[str]:
         """Tenants by configuration or by key, of those that may be asked."""
-        known = {*self.tenants, *(path.parent.name for path in self.keys.root.glob("*/index-*.key"))}
+        known = {
+            *self.tenants,
+            *(path.parent.name for path in self.keys.root.glob("*/index-*.key")),
+        }
         return sorted(known if self.among is None else known & self.among)
 
     def _tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[str]:
-        live = [(epoch, self.keys.read(f"{tenant}/index-{epoch}.key")) for epoch in epochs(self.keys, tenant, "index")]
-        return [tag for kind, normal in read_as for _, key in live for tag in index_tags(key, tenant, kind, normal)]
+        live = [
+            (epoch, self.keys.read(f"{tenant}/index-{epoch}.key"))
+            for epoch in epochs(self.keys, tenant, "index")
+        ]
+        return [
+            tag
+            for kind, normal in read_as
+            for _, key in live
+            for tag in index_tags(key, tenant, kind, normal)
+        ]
 
-    def _newest_tags(self, tenant: str, read_as: Iterable[tuple[str, Secret]]) -> list[tuple[str, str]]:
+    def _newest_tags(
+        self, tenant: str, read_as: Iterable[tuple[str, Secret]]
+    ) -> list[tuple[str, str]]:
         """By which kinds and tags the audit log names the value."""
         key = self.keys.read(f"{tenant}/index-{epochs(self.keys, tenant, 'index')[-1]}.key")
         return [(kind, index_tags(key, tenant, kind, normal)[0]) for kind, normal in read_as]
 
     def exposures(self, where: DocumentFilter) -> list[PersonExposure]:
-        """The exposures in `where` whose incidents are still there, each with what was decided of its incident."""
+        """The exposures in `where` whose incidents are still there, each with what was decided
+        of its incident.
+        """
         exposures = list(self.store.scroll(Exposure, where))
         incidents = self.store.mget(Incident, [exposure.incident for exposure in exposures])
         decided: dict[str, list[Decision]] = {incident: [] for incident in incidents}
-        for decision in self.store.scroll(Decision, DocumentFilter({"incident": tuple(incidents)})) if incidents else ():
+        for decision in (
+            self.store.scroll(Decision, DocumentFilter({"incident": tuple(incidents)}))
+            if incidents
+            else ()
+        ):
             decided[decision.incident].append(decision)
         known = {id_: (status_of(made), may_be_told(made)) for id_, made in decided.items()}
-        return [PersonExposure(incidents[e.incident], e, *known[e.incident]) for e in exposures if e.incident in incidents]
+        return [
+            PersonExposure(incidents[e.incident], e, *known[e.incident])
+            for e in exposures
+            if e.incident in incidents
+        ]
 
     def _record(self, question: LookupRequest, kinds: tuple[str, ...], found: int) -> None:
         audit = Audit(
@@ -277,7 +364,9 @@ class Lookup:
 
 
 def _only_owner(hits: Iterable[PersonExposure]) -> set[str]:
-    """Return the pseudonym of the one customer in `hits`; none of several, who may share a number and not their secrets."""
+    """Return the pseudonym of the one customer in `hits`; none of several, who may share a
+    number and not their secrets.
+    """
     pseudonyms = {hit.exposure.subject for hit in hits}
     return pseudonyms if len(pseudonyms) == 1 else set()
 
@@ -296,7 +385,8 @@ def index_tags(epoch_key: bytes, tenant: str, kind: str, normal: Secret) -> list
 
 
 UNSEEN = Text(
-    "Not seen by it: closed groups, what was sold without a post, other numbers of this person, and masked numbers.",
+    "Not seen by it: closed groups, what was sold without a post, other numbers of this person, and"
+    " masked numbers.",
     "无法看到：封闭群组、未发帖的私下交易、此人的其他号码，以及中间位被遮盖的号码。",
 )
 """What no answer of this product speaks of."""
@@ -334,9 +424,11 @@ def scripts() -> Scripts:
 
 @dataclass(frozen=True, slots=True)
 class CallerAnswer:
-    """One exposure: kinds of data, month (2026-11), scam, what protects, and what is read to the caller.
+    """One exposure: kinds of data, month (2026-11), scam, what protects, and what is read to the
+    caller.
 
-    `approved` is whether the DPO has approved telling: without that `script` is a warning that says nothing of this person.
+    `approved` is whether the DPO has approved telling: without that `script` is a warning that says
+    nothing of this person.
     """
 
     kinds: tuple[Text, ...]
@@ -349,11 +441,12 @@ class CallerAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Which of the answers it is, and what is read to the caller where nothing was found: None else.
+    """Which of the answers it is, and what is read to the caller where nothing was found: None
+    else.
 
-    `listed_on` is the day of the list of enrolled customers that was asked; None says that none was, so that `no_record` does not
-    say whether somebody is a customer. `about` says whether the answer is about the person or about the value alone. Of `refused`
-    `problem` says what to check.
+    `listed_on` is the day of the list of enrolled customers that was asked; None says that none
+    was, so that `no_record` does not say whether somebody is a customer. `about` says whether the
+    answer is about the person or about the value alone. Of `refused` `problem` says what to check.
     """
 
     answer: Literal["exposed", "recorded", "no_record", "refused"]
@@ -364,7 +457,10 @@ class Reply:
 
 
 def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
-    """Return the answer in a word. That nothing was found is said to the caller only where it was looked for."""
+    """Return the answer in a word.
+
+    That nothing was found is said to the caller only where it was looked for.
+    """
     about: Literal["person", "value"] = "person" if answer.is_about_person else "value"
     if not answer.kinds:
         return Reply("refused", about, problem=answer.problem)
@@ -375,8 +471,14 @@ def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
     if not status.is_trusted and answer.recorded is not False:
         return Reply(name, about, answer.listed_on, _with_advice(texts.unsure, texts.unsure_zh))
     if not answer.recorded:
-        return Reply(name, about, answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh))
-    en, zh = (f" since {status.since:%Y-%m}", f"自{status.since:%Y年%-m月}起") if status.since else ("", "")
+        return Reply(
+            name, about, answer.listed_on, _with_advice(texts.no_record, texts.no_record_zh)
+        )
+    en, zh = (
+        (f" since {status.since:%Y-%m}", f"自{status.since:%Y年%-m月}起")
+        if status.since
+        else ("", "")
+    )
     script = _with_advice(texts.recorded.format(since=en), texts.recorded_zh.format(since=zh))
     return Reply("recorded", about, answer.listed_on, script)
 
@@ -384,23 +486,38 @@ def reply(answer: LookupResult, status: MonitoringStatus) -> Reply:
 def _with_advice(en: str, zh: str) -> Text:
     """A script with what protects everybody behind it."""
     lines = [line for advice in advice_for("") for line in advice.lines()]
-    return Text(" ".join((en, *(line.en for line in lines))), zh + "".join(line.zh for line in lines))
+    return Text(
+        " ".join((en, *(line.en for line in lines))), zh + "".join(line.zh for line in lines)
+    )
 
 
 def list_disclosures(answer: LookupResult) -> tuple[CallerAnswer, ...]:
     """List what may be disclosed to the caller, newest exposure first."""
     heard = [hit for hit in answer.found if hit.is_heard]
-    return tuple(dict.fromkeys(_disclose(hit) for hit in sorted(heard, key=lambda hit: hit.exposure.first_seen, reverse=True)))
+    return tuple(
+        dict.fromkeys(
+            _disclose(hit)
+            for hit in sorted(heard, key=lambda hit: hit.exposure.first_seen, reverse=True)
+        )
+    )
 
 
 def _disclose(hit: PersonExposure) -> CallerAnswer:
     worst = worst_way(hit)
     scenario = worst[1] if worst else None
     kinds = kinds_of(hit)
-    scam = Text(scenario.title, scenario.title_zh) if scenario else Text("none in particular", "无特定骗术")
+    scam = (
+        Text(scenario.title, scenario.title_zh)
+        if scenario
+        else Text("none in particular", "无特定骗术")
+    )
     month = f"{hit.exposure.first_seen:%Y-%m}"
-    protects = tuple(line for advice in advice_for(scenario.id if scenario else "") for line in advice.lines())
-    script = script_of(scenario.id if scenario else "", kinds, month, protects, approved=hit.may_be_told)
+    protects = tuple(
+        line for advice in advice_for(scenario.id if scenario else "") for line in advice.lines()
+    )
+    script = script_of(
+        scenario.id if scenario else "", kinds, month, protects, approved=hit.may_be_told
+    )
     return CallerAnswer(kinds, month, scam, protects, hit.may_be_told, script)
 
 
@@ -417,7 +534,9 @@ def _ways() -> tuple[tuple[ScenarioConditions, Scenario], ...]:
 
 
 def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None:
-    """The worst that the fields of this very person's rows allow, and by which of them: others there may be worse off."""
+    """The worst that the fields of this very person's rows allow, and by which of them: others
+    there may be worse off.
+    """
     terms, groups = {*hit.incident.terms}, [frozenset(group) for group in hit.exposure.groups]
     for way, scenario in _ways():
         of_post = (
@@ -431,13 +550,26 @@ def worst_way(hit: PersonExposure) -> tuple[ScenarioConditions, Scenario] | None
     return None
 
 
-def script_of(scenario: str, kinds: Iterable[Text], month: str, protects: Iterable[Text], *, approved: bool) -> Text:
-    """What a clerk reads in each language: the notice if telling is `approved`, else the warning."""
+def script_of(
+    scenario: str, kinds: Iterable[Text], month: str, protects: Iterable[Text], *, approved: bool
+) -> Text:
+    """What a clerk reads in each language: the notice if telling is `approved`, else the
+    warning.
+    """
     texts, kinds, protects = scripts(), [*kinds], [*protects]
     words = texts.scenario.get(scenario, texts.general)
-    english, chinese = (texts.notice, texts.notice_zh) if approved else (texts.warning, texts.warning_zh)
-    named = ", ".join(kind.en for kind in kinds) or "contact data", "、".join(kind.zh for kind in kinds) or "联系方式"
+    english, chinese = (
+        (texts.notice, texts.notice_zh) if approved else (texts.warning, texts.warning_zh)
+    )
+    named = (
+        ", ".join(kind.en for kind in kinds) or "contact data",
+        "、".join(kind.zh for kind in kinds) or "联系方式",
+    )
     year, number = month.split("-")
     en = english.format(about=words.about, harm=words.harm, kinds=named[0], month=month)
-    zh = chinese.format(about=words.about_zh, harm=words.harm_zh, kinds=named[1], month=f"{year}年{int(number)}月")
-    return Text(" ".join((en, *(line.en for line in protects))), zh + "".join(line.zh for line in protects))
+    zh = chinese.format(
+        about=words.about_zh, harm=words.harm_zh, kinds=named[1], month=f"{year}年{int(number)}月"
+    )
+    return Text(
+        " ".join((en, *(line.en for line in protects))), zh + "".join(line.zh for line in protects)
+    )

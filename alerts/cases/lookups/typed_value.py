@@ -1,10 +1,12 @@
 """Read one identifier that a person typed, or say what to check before it is looked up.
 
-"No record" of a mistyped number is a false all-clear. So a value is read only as the kinds that the field's label names, and
-one that is nearly such a value (a digit dropped, doubled or swapped, a letter O for a zero) is asked for again. Everything else,
-and a value that is unusual but right, is looked up when its kind is chosen.
+"No record" of a mistyped number is a false all-clear. So a value is read only as the kinds that the
+field's label names, and one that is nearly such a value (a digit dropped, doubled or swapped, a
+letter O for a zero) is asked for again. Everything else, and a value that is unusual but right, is
+looked up when its kind is chosen.
 
-What no form can tell, such as two swapped digits of a phone number, which has no check digit, is read as typed.
+What no form can tell, such as two swapped digits of a phone number, which has no check digit, is
+read as typed.
 """
 
 from __future__ import annotations
@@ -26,14 +28,19 @@ SEPARATED = re.compile(r"[\s.\-()+]")
 OLD_ID_DIGITS, ID_DIGITS = 15, 18
 USUAL_CARD_DIGITS = (16, 19)
 SLIPPED_CHINA = re.compile(r"(?:\+|00)[86]1[3-9][0-9]{9}")
-"""A mobile number of China whose calling code lost a digit; it can be a number of Japan or Australia."""
+"""A mobile number of China whose calling code lost a digit; it can be a number of Japan or
+Australia.
+"""
 REFERENCE = re.compile(r"inc-.*|[a-z]0[0-9]{5,}")
 """An incident's number, or a customer number padded with zeros: of the shape of a WeChat id."""
 COMMON_HOSTS = frozenset(
-    "qq.com vip.qq.com foxmail.com 163.com vip.163.com 126.com 188.com yeah.net sina.com sina.cn vip.sina.com sohu.com 139.com"
-    " 189.cn wo.cn 21cn.com aliyun.com tom.com gmail.com outlook.com hotmail.com live.com live.cn yahoo.com icloud.com".split()
+    "qq.com vip.qq.com foxmail.com 163.com vip.163.com 126.com 188.com yeah.net sina.com sina.cn"
+    " vip.sina.com sohu.com 139.com 189.cn wo.cn 21cn.com aliyun.com tom.com gmail.com outlook.com"
+    " hotmail.com live.com live.cn yahoo.com icloud.com".split()
 )
-"""Mail hosts of most customers, facts; an address at a host that is one slip away is asked for again."""
+"""Mail hosts of most customers, facts; an address at a host that is one slip away is asked for
+again.
+"""
 COMMON_TOPS = ("com", "net", "org", "cn")
 REAL_TOPS = frozenset("co cm om ne nt et or og rg".split())
 """Top-level domains that are one slip away from a common one."""
@@ -41,7 +48,9 @@ REAL_TOPS = frozenset("co cm om ne nt et or og rg".split())
 
 @dataclass(frozen=True, slots=True)
 class TypedValue:
-    """The kinds that a value was read as, each with its normal form; without any, `problem` says what to check."""
+    """The kinds that a value was read as, each with its normal form; without any, `problem` says
+    what to check.
+    """
 
     readings: tuple[tuple[str, Secret], ...] = ()
     problem: Phrase | None = None
@@ -53,7 +62,9 @@ def selectable_kinds() -> tuple[str, ...]:
 
 
 def read_typed(value: Secret, kind: str = "") -> TypedValue:
-    """Return what `value` is to be looked up as: the chosen `kind` alone, or "" for the kinds of the field's label."""
+    """Return what `value` is to be looked up as: the chosen `kind` alone, or "" for the kinds of
+    the field's label.
+    """
     text = plain(value.reveal())
     if not text or len(text) > MAX_TYPED:
         return TypedValue(problem=_UNKNOWN)
@@ -73,39 +84,57 @@ def _read(text: str, names: tuple[str, ...]) -> Iterator[tuple[str, Secret]]:
 
 
 _UNKNOWN = Phrase(
-    "This is not a phone number, resident ID, card number or email address. For any other kind, choose it in the list."
+    "This is not a phone number, resident ID, card number or email address. For any other kind,"
+    " choose it in the list."
 )
 _LETTERS = Phrase("There are letters among the digits, such as O for 0: enter digits.")
 _CARD_CHECK = Phrase("The check digit of this card number is wrong: compare it digit by digit.")
-_ID_CHECK = Phrase("The date or check digit of this resident ID is wrong: compare it digit by digit.")
+_ID_CHECK = Phrase(
+    "The date or check digit of this resident ID is wrong: compare it digit by digit."
+)
 _MAIL = Phrase("This email address is incomplete, or its host is misspelt: have it spelled out.")
 
 
 def _find_doubt(text: str, kind: str, readings: dict[str, Secret]) -> Phrase | None:
     """Return why a value that can be read is more likely a slip; None where it is not."""
     if kind == "wechat":
-        return Phrase("This looks like a number or a reference, not like a WeChat id.") if _is_no_name(text) else None
+        return (
+            Phrase("This looks like a number or a reference, not like a WeChat id.")
+            if _is_no_name(text)
+            else None
+        )
     if kind:
         return None
     digits = SEPARATED.sub("", text)
     if "card" in readings and not _is_usual_card(digits):
         return Phrase(
-            "Card numbers mostly have 16 or 19 digits, this one has %(count)s. If that is right, choose the kind.",
+            "Card numbers mostly have 16 or 19 digits, this one has %(count)s. If that is right,"
+            " choose the kind.",
             count=len(digits),
         )
     if "card" in readings and _is_id_with_extra(digits):
         return _ID_CHECK
     if "resident_id" in readings and len(digits) == OLD_ID_DIGITS:
-        return Phrase("A resident ID has 18 characters, this one has 15. If it is an old one, choose the kind.")
+        return Phrase(
+            "A resident ID has 18 characters, this one has 15. If it is an old one, choose the"
+            " kind."
+        )
     if "phone" in readings and SLIPPED_CHINA.fullmatch(text.replace(" ", "").replace("-", "")):
         return Phrase("The calling code looks incomplete: for China it is +86.")
-    return _MAIL if "email" in readings and _is_misspelt_host(readings["email"].reveal().rpartition("@")[2]) else None
+    return (
+        _MAIL
+        if "email" in readings and _is_misspelt_host(readings["email"].reveal().rpartition("@")[2])
+        else None
+    )
 
 
 def _explain(text: str, kind: str) -> Phrase:
     """Return what to check of a value that cannot be read."""
     if kind not in ("", *RECOGNISED):
-        return Phrase("The format or check digit does not fit the chosen kind: compare it character by character.")
+        return Phrase(
+            "The format or check digit does not fit the chosen kind: compare it character by"
+            " character."
+        )
     digits = SEPARATED.sub("", text)
     folded = digits.translate(LOOKALIKES)
     if "@" in text or kind == "email":
@@ -122,7 +151,10 @@ def _explain_number(digits: str) -> Phrase:
     if len(digits) in card.LENGTHS:
         return _CARD_CHECK
     if phone.LENGTH - 2 <= len(digits) <= phone.LENGTH + 1:
-        return Phrase("A mobile number has 11 digits and begins with 13 to 19; this has %(count)s digits.", count=len(digits))
+        return Phrase(
+            "A mobile number has 11 digits and begins with 13 to 19; this has %(count)s digits.",
+            count=len(digits),
+        )
     return _UNKNOWN
 
 
@@ -141,7 +173,9 @@ def _is_id_with_extra(digits: str) -> bool:
     """Whether taking one digit away leaves a resident ID whose check character holds."""
     if len(digits) != ID_DIGITS + 1:
         return False
-    return any(any(_read(digits[:n] + digits[n + 1 :], ("resident_id",))) for n in range(len(digits)))
+    return any(
+        any(_read(digits[:n] + digits[n + 1 :], ("resident_id",))) for n in range(len(digits))
+    )
 
 
 def _is_misspelt_host(host: str) -> bool:
@@ -149,7 +183,9 @@ def _is_misspelt_host(host: str) -> bool:
     top = host.rpartition(".")[2]
     if host in COMMON_HOSTS:
         return False
-    return host in _slips_of_hosts() or (top not in (*COMMON_TOPS, *REAL_TOPS) and top in _slips_of_tops())
+    return host in _slips_of_hosts() or (
+        top not in (*COMMON_TOPS, *REAL_TOPS) and top in _slips_of_tops()
+    )
 
 
 @cache
@@ -159,11 +195,14 @@ def _slips_of_hosts() -> frozenset[str]:
 
 @cache
 def _slips_of_tops() -> frozenset[str]:
-    return frozenset(slip for top in COMMON_TOPS for slip in (*slips(top), top[:-1] + "n")) - {*COMMON_TOPS}
+    return frozenset(slip for top in COMMON_TOPS for slip in (*slips(top), top[:-1] + "n")) - {
+        *COMMON_TOPS
+    }
 
 
 def slips(text: str) -> Iterator[str]:
-    """Yield `text` as it is mistyped: a character dropped, doubled, swapped with the next, or O and 0, l and 1 exchanged.
+    """Yield `text` as it is mistyped: a character dropped, doubled, swapped with the next, or O and
+    0, l and 1 exchanged.
 
     >>> sorted(slips("10"))
     ['0', '01', '1', '100', '110', '1o', 'l0']

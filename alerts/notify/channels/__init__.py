@@ -1,7 +1,7 @@
 """Kinds of channel. A file registers its kinds by being here and naming them in `KINDS`.
 
-A kind turns the lines of a channel's secret file into a `Channel`. A channel sends one message or raises `UndeliveredError`; it
-keeps nothing, groups nothing and tries nothing twice.
+A kind turns the lines of a channel's secret file into a `Channel`. A channel sends one message or
+raises `UndeliveredError`; it keeps nothing, groups nothing and tries nothing twice.
 """
 
 from __future__ import annotations
@@ -32,12 +32,16 @@ class Channel(Protocol):
         """Deliver; UndeliveredError unless the other side said that it took it."""
 
     def reach(self) -> str:
-        """Connect without sending anything; says what was seen, UndeliveredError when nobody answers."""
+        """Connect without sending anything; says what was seen, UndeliveredError when nobody
+        answers.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a kind makes a channel of: the lines of its secret file, seconds an attempt may take, the clock."""
+    """What a kind makes a channel of: the lines of its secret file, seconds an attempt may take,
+    the clock.
+    """
 
     lines: Sequence[str]
     timeout: float
@@ -56,7 +60,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class ChannelKind:
-    """A kind of channel: `holds` says what its secret file holds, `open` checks that and makes the channel (or ConfigError)."""
+    """A kind of channel: `holds` says what its secret file holds, `open` checks that and makes
+    the channel (or ConfigError).
+    """
 
     holds: str
     open: Callable[[Opening], Channel]
@@ -72,14 +78,20 @@ def kinds() -> Mapping[str, ChannelKind]:
 
 
 def open_channel(name: str, settings: NotifySettings, keys: KeyStore, clock: Clock) -> Channel:
-    """The channel `name` of the settings; ConfigError says which file or knob is wrong, never what it holds."""
+    """The channel `name` of the settings; ConfigError says which file or knob is wrong, never
+    what it holds.
+    """
     kind_name = settings.channels[name].kind
     kind = kinds().get(kind_name)
     if kind is None:
-        raise ConfigError(f"notify.channels.{name}: kind {quoted(kind_name)} is none of {', '.join(kinds())}")
+        raise ConfigError(
+            f"notify.channels.{name}: kind {quoted(kind_name)} is none of {', '.join(kinds())}"
+        )
     secret = f"{FOLDER}/{name}"
     lines = keys.lines(secret)
     try:
         return kind.open(Opening(lines, TIMEOUT_SECONDS, clock))
     except ConfigError as error:
-        raise ConfigError(f"{secret} in the key folder: {error} ({kind_name} wants {kind.holds})") from None
+        raise ConfigError(
+            f"{secret} in the key folder: {error} ({kind_name} wants {kind.holds})"
+        ) from None

@@ -1,7 +1,7 @@
 """Group robots of DingTalk and WeCom (企业微信).
 
-apprise speaks to both as well, but looks at the status alone (2.3.0, measured), so a revoked token or a missing keyword would
-count as delivered. These are the few lines that look.
+apprise speaks to both as well, but looks at the status alone (2.3.0, measured), so a revoked token
+or a missing keyword would count as delivered. These are the few lines that look.
 """
 
 from __future__ import annotations
@@ -38,7 +38,14 @@ class Robot:
         words = f"{head}\n{message.text(MOST_TEXT_BYTES - len(head.encode()) - 1)}"
         body: dict[str, Any] = {"msgtype": "text", "text": {"content": words}}
         sent = json.dumps(body, ensure_ascii=False).encode()
-        answer = accepted(post(self.signed(self.url), sent, {"Content-Type": "application/json; charset=utf-8"}, self.timeout))
+        answer = accepted(
+            post(
+                self.signed(self.url),
+                sent,
+                {"Content-Type": "application/json; charset=utf-8"},
+                self.timeout,
+            )
+        )
         code = answer.field("errcode")
         if code != 0:
             shown = f"errcode {code}" if isinstance(code, int) else "no errcode"
@@ -52,19 +59,28 @@ class Robot:
 def sign(secret: str, milliseconds: int) -> str:
     r"""What proves an attempt at that time to DingTalk, good for an hour.
 
-    Base64 of HMAC-SHA256 over `TIMESTAMP\nSECRET` under the secret (DingTalk open platform, custom robot access).
+    Base64 of HMAC-SHA256 over `TIMESTAMP\nSECRET` under the secret (DingTalk open platform, custom
+    robot access).
     """
-    return base64.b64encode(hmac.digest(secret.encode(), f"{milliseconds}\n{secret}".encode(), hashlib.sha256)).decode()
+    return base64.b64encode(
+        hmac.digest(secret.encode(), f"{milliseconds}\n{secret}".encode(), hashlib.sha256)
+    ).decode()
 
 
 def _dingtalk(given: Opening) -> Channel:
-    """A robot that is signed where its second line gives the secret that DingTalk shows as `SEC…`."""
+    """A robot that is signed where its second line gives the secret that DingTalk shows as
+    `SEC…`.
+    """
     if "access_token=" not in address(given.address).query:
         raise ConfigError("the address has no access_token")
 
     def signed(url: str) -> str:
         now = int(given.clock.wall() * 1000)
-        return f"{url}&{urlencode({'timestamp': now, 'sign': sign(given.secret, now)})}" if given.secret else url
+        return (
+            f"{url}&{urlencode({'timestamp': now, 'sign': sign(given.secret, now)})}"
+            if given.secret
+            else url
+        )
 
     return Robot(given.address, given.timeout, signed)
 
@@ -77,7 +93,9 @@ def _wecom(given: Opening) -> Channel:
 
 KINDS = {
     "dingtalk": ChannelKind(
-        "https://oapi.dingtalk.com/robot/send?access_token=…, then the secret SEC… if the robot signs", _dingtalk
+        "https://oapi.dingtalk.com/robot/send?access_token=…, then the secret SEC… if the robot"
+        " signs",
+        _dingtalk,
     ),
     "wecom": ChannelKind("https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=…", _wecom),
 }

@@ -1,11 +1,14 @@
-"""Our own signed webhook, after the Standard Webhooks specification 1.0: receivers have libraries that check it.
+"""Our own signed webhook, after the Standard Webhooks specification 1.0: receivers have libraries
+that check it.
 
-POST of JSON with three headers. `webhook-id` names the message and is the same at every attempt: a receiver that has seen it
-answers 2xx and does nothing. `webhook-timestamp` is the attempt's time in Unix seconds: refuse what is older than five minutes.
-`webhook-signature` is `v1,` and base64 of HMAC-SHA256 over `ID.TIMESTAMP.BODY`. Delivered is 2xx, unless the answer is a JSON
-object with `"ok": false`.
+POST of JSON with three headers. `webhook-id` names the message and is the same at every attempt: a
+receiver that has seen it answers 2xx and does nothing. `webhook-timestamp` is the attempt's time in
+Unix seconds: refuse what is older than five minutes. `webhook-signature` is `v1,` and base64 of
+HMAC-SHA256 over `ID.TIMESTAMP.BODY`. Delivered is 2xx, unless the answer is a JSON object with
+`"ok": false`.
 
-The secret file: the address, then the key as `whsec_` and base64 of 24 to 64 bytes, as `openssl rand -base64 32` makes them.
+The secret file: the address, then the key as `whsec_` and base64 of 24 to 64 bytes, as `openssl
+rand -base64 32` makes them.
 """
 
 from __future__ import annotations
@@ -30,7 +33,11 @@ LEAST_BYTES, MOST_BYTES = 24, 64
 def read_key(text: str) -> bytes:
     """The key that `text` writes down; ConfigError, without repeating it, when it is none."""
     try:
-        key = base64.b64decode(text.removeprefix(MARK), validate=True) if text.startswith(MARK) else b""
+        key = (
+            base64.b64decode(text.removeprefix(MARK), validate=True)
+            if text.startswith(MARK)
+            else b""
+        )
     except binascii.Error:
         key = b""
     if not LEAST_BYTES <= len(key) <= MOST_BYTES:
@@ -77,4 +84,8 @@ def _open(given: Opening) -> Channel:
     return Webhook(given.address, read_key(given.secret), given.timeout, given.clock)
 
 
-KINDS = {"webhook": ChannelKind("the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open)}
+KINDS = {
+    "webhook": ChannelKind(
+        "the address, then whsec_ and a key as `openssl rand -base64 32` makes it", _open
+    )
+}

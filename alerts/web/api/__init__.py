@@ -1,7 +1,9 @@
-"""The desk for programs, as JSON under `/v1`, a file each: `routes()` gives its router, and it is served by being here.
+"""The desk for programs, as JSON under `/v1`, a file each: `routes()` gives its router, and it is
+served by being here.
 
-Shapes are declared, so that `/v1/openapi.json` describes them (`alerts.web.api.openapi`). A route gets the site as whoever asks
-may see it, as those of pages do: rights, tenants and the audit log are the same, and what is decided goes through the same code.
+Shapes are declared, so that `/v1/openapi.json` describes them (`alerts.web.api.openapi`). A route
+gets the site as whoever asks may see it, as those of pages do: rights, tenants and the audit log
+are the same, and what is decided goes through the same code.
 """
 
 from __future__ import annotations

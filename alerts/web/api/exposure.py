@@ -1,4 +1,6 @@
-"""Tell who is exposed, as JSON: one person on the phone, asked for by the CRM, or many customers, asked for by a risk engine."""
+"""Tell who is exposed, as JSON: one person on the phone, asked for by the CRM, or many
+customers, asked for by a risk engine.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,12 @@ from ullage.phrase import Phrase
 
 
 class ExposedRequest(BaseModel):
-    """Whom to look up, why, under which case number. `by` whom is for programs to say. Unknown members are refused.
+    """Whom to look up, why, under which case number.
 
-    Without `kind` the value is a phone number, resident ID, card number or email address. With the customer's `pseudonym` the
-    answer is about the customer as well as about the value.
+    `by` whom is for programs to say. Unknown members are refused.
+
+    Without `kind` the value is a phone number, resident ID, card number or email address. With the
+    customer's `pseudonym` the answer is about the customer as well as about the value.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -50,7 +54,9 @@ class BilingualText(BaseModel):
 
 
 class ExposedBy(BaseModel):
-    """One exposure as the caller may hear of it; `script` is a warning that says nothing of them until telling is `approved`."""
+    """One exposure as the caller may hear of it; `script` is a warning that says nothing of them
+    until telling is `approved`.
+    """
 
     kinds: list[BilingualText]
     month: str
@@ -61,7 +67,9 @@ class ExposedBy(BaseModel):
 
 
 class CoverageStatement(BaseModel):
-    """Since when is looked, and when last; `worth` as of a list, `unseen` what no answer speaks of."""
+    """Since when is looked, and when last; `worth` as of a list, `unseen` what no answer speaks
+    of.
+    """
 
     worth: Worth
     since: datetime | None
@@ -70,14 +78,17 @@ class CoverageStatement(BaseModel):
 
 
 class ExposedAnswer(BaseModel):
-    """`kinds` is what the value was read as; none means that it is nearly or not an identifier, and `answer` is `refused`.
+    """`kinds` is what the value was read as; none means that it is nearly or not an identifier, and
+    `answer` is `refused`.
 
-    Then nothing was looked up, and `check` says what to compare before asking again. `about` says whether the answer is about the
-    `person` or about the `value` alone; `value_found`, whether an exposure holds the value itself, and not only its owner.
+    Then nothing was looked up, and `check` says what to compare before asking again. `about` says
+    whether the answer is about the `person` or about the `value` alone; `value_found`, whether an
+    exposure holds the value itself, and not only its owner.
 
-    `recorded` says that somebody is recorded with the value and that it was found nowhere; `listed_on` is the day of the list
-    that says so, or that nobody is. Without such a list it is null, and `no_record` does not say whether its owner is a customer.
-    `script` is what is read to the caller where nothing was found. `seen_alone` says that the value stood somewhere without
+    `recorded` says that somebody is recorded with the value and that it was found nowhere;
+    `listed_on` is the day of the list that says so, or that nobody is. Without such a list it is
+    null, and `no_record` does not say whether its owner is a customer. `script` is what is read to
+    the caller where nothing was found. `seen_alone` says that the value stood somewhere without
     anything that a leak has, which is no exposure by itself.
     """
 
@@ -96,14 +107,25 @@ class ExposedAnswer(BaseModel):
 
 def _person(router: APIRouter) -> None:
     @router.post("/exposed", operation_id="check_person")
-    def exposed(site: Annotated[Console, may("person.check")], asked: ExposedRequest) -> ExposedAnswer:
-        """Whether the person on the phone is exposed, and what to say; recorded in the audit log under the case number."""
+    def exposed(
+        site: Annotated[Console, may("person.check")], asked: ExposedRequest
+    ) -> ExposedAnswer:
+        """Whether the person on the phone is exposed, and what to say; recorded in the audit log
+        under the case number.
+        """
         value, by = asked.value.get_secret_value(), site.actor(asked.by, "by")
-        question = site.question(value, by, asked.purpose, asked.case, kind=asked.kind, pseudonym=asked.pseudonym)
+        question = site.question(
+            value, by, asked.purpose, asked.case, kind=asked.kind, pseudonym=asked.pseudonym
+        )
         answer = asked_of(site, question)
         found = [ExposedBy.model_validate(_said(one)) for one in list_disclosures(answer)]
         now = monitoring_status(site.store, site.clock.now())
-        behind = CoverageStatement(worth=now.worth, since=now.since, last=now.last, unseen=BilingualText(**UNSEEN._asdict()))
+        behind = CoverageStatement(
+            worth=now.worth,
+            since=now.since,
+            last=now.last,
+            unseen=BilingualText(**UNSEEN._asdict()),
+        )
         said = reply(answer, now)
         return ExposedAnswer(
             kinds=answer.kinds,
@@ -140,15 +162,18 @@ MOST_BYTES = 64 * 1024
 """A thousand of 32 hex digits each, with room for the JSON around them."""
 Token = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 TERMS = Text(
-    "This may not decide alone: a person can have it explained and refuse a decision made by machines only (PIPL Art. 24)."
-    " It is for fraud prevention, not for credit or marketing (Anti-Telecom and Online Fraud Law Art. 16, 18).",
+    "This may not decide alone: a person can have it explained and refuse a decision made by"
+    " machines only (PIPL Art. 24). It is for fraud prevention, not for credit or marketing"
+    " (Anti-Telecom and Online Fraud Law Art. 16, 18).",
     "本结果不得作为自动化决策的唯一依据：个人有权要求说明并拒绝仅通过自动化方式作出的决定（个人信息保护法第二十四条）。"
     "仅用于反诈防控，不得用于授信或营销（反电信网络诈骗法第十六、十八条）。",
 )
 
 
 class ExposureRequest(BaseModel):
-    """Whom to look for: pseudonyms, keyed hashes, or both, 1 to 1,000 together, of 32 hex digits; all else is refused."""
+    """Whom to look for: pseudonyms, keyed hashes, or both, 1 to 1,000 together, of 32 hex
+    digits; all else is refused.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -164,10 +189,13 @@ class Scam(BaseModel):
 
 
 class ExposureOf(BaseModel):
-    """One answer on what was `asked`. Days are in UTC. Only where the state is `exposed` there is more than `why`.
+    """One answer on what was `asked`.
 
-    `not_exposed`: registered, looked for everywhere, and not found, which takes a customer registry. `unknown`: by the registry
-    nobody has this keyed hash. `not_found`: nothing was found, and no more can be said.
+    Days are in UTC. Only where the state is `exposed` there is more than `why`.
+
+    `not_exposed`: registered, looked for everywhere, and not found, which takes a customer
+    registry. `unknown`: by the registry nobody has this keyed hash. `not_found`: nothing was found,
+    and no more can be said.
     """
 
     asked: str
@@ -181,7 +209,9 @@ class ExposureOf(BaseModel):
 
 
 class CoverageSpan(BaseModel):
-    """What an answer speaks of: what was found from `since` on, last heard of at `last`; `worth` and `said` as of a list."""
+    """What an answer speaks of: what was found from `since` on, last heard of at `last`; `worth`
+    and `said` as of a list.
+    """
 
     worth: Worth
     said: str
@@ -204,10 +234,16 @@ class UsageTerms(BaseModel):
 class Formula(BaseModel):
     """How risk was worked out."""
 
-    risk: str = "base points of the scenario, 0 to 60, times 1 - (days since last seen / life_days) ** (1 / speed)"
+    risk: str = (
+        "base points of the scenario, 0 to 60, times 1 - (days since last seen / life_days) ** (1 /"
+        " speed)"
+    )
     life_days: float
     speed: float = SPEED
-    source: str = "base points: ullage/verdict/rules.toml; decay: arXiv:1803.11052 (MISP); speed: policy of this project"
+    source: str = (
+        "base points: ullage/verdict/rules.toml; decay: arXiv:1803.11052 (MISP); speed: policy of"
+        " this project"
+    )
 
 
 class ExposureAnswer(BaseModel):
@@ -220,35 +256,64 @@ class ExposureAnswer(BaseModel):
 
 
 def _screening(router: APIRouter) -> None:
-    @router.post("/exposure", operation_id="screen_exposure", dependencies=[holds(MOST_BYTES)], response_model=ExposureAnswer)
-    async def exposure(site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest) -> Response:
-        """Whether customers are exposed, by pseudonym or keyed hash. For a token whose purpose is `risk_engine`."""
+    @router.post(
+        "/exposure",
+        operation_id="screen_exposure",
+        dependencies=[holds(MOST_BYTES)],
+        response_model=ExposureAnswer,
+    )
+    async def exposure(
+        site: Annotated[Console, may("exposure.ask")], asked: ExposureRequest
+    ) -> Response:
+        """Whether customers are exposed, by pseudonym or keyed hash.
+
+        For a token whose purpose is `risk_engine`.
+        """
         if site.principal.purpose != PURPOSES["exposure.ask"]:
-            raise ForbiddenError(Phrase("this requires a token with the purpose %(purpose)s", purpose=PURPOSES["exposure.ask"]))
+            raise ForbiddenError(
+                Phrase(
+                    "this requires a token with the purpose %(purpose)s",
+                    purpose=PURPOSES["exposure.ask"],
+                )
+            )
         if not 1 <= len(asked.pseudonyms) + len(asked.keyed_hashes) <= MOST:
             raise QueryError(
-                Phrase("ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST),
+                Phrase(
+                    "ask for 1 to %(most)s pseudonyms and keyed hashes in one request", most=MOST
+                ),
                 "pseudonyms",
                 "keyed_hashes",
             )
-        question = ExposureQuery(site.lookup, asked.pseudonyms, asked.keyed_hashes, site.actor(), REQUEST.get())
+        question = ExposureQuery(
+            site.lookup, asked.pseudonyms, asked.keyed_hashes, site.actor(), REQUEST.get()
+        )
         found = await site.screenings.ask(question, len(asked.pseudonyms) + len(asked.keyed_hashes))
         now, life = site.clock.now(), site.context.settings.store.exposures_days
-        terms = UsageTerms(purpose=site.principal.purpose, holds_until=now + HOLDS, said=_bilingual(TERMS))
+        terms = UsageTerms(
+            purpose=site.principal.purpose, holds_until=now + HOLDS, said=_bilingual(TERMS)
+        )
         answer = ExposureAnswer(
             items=[_item(one) for one in found.items],
             coverage=_covered(found.looked, now, life),
             formula=Formula(life_days=life),
             terms=terms,
         )
-        return Response(answer.model_dump_json(), media_type="application/json")  # else it would be validated a second time
+        # else it would be validated a second time
+        return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def _covered(heard: MonitoringStatus, now: datetime, life: float) -> CoverageSpan:
-    """What was found before exposures are kept is in no answer, however long somebody has looked."""
+    """What was found before exposures are kept is in no answer, however long somebody has
+    looked.
+    """
     since = max(heard.since, now - timedelta(days=life)) if heard.since else None
     return CoverageSpan(
-        worth=heard.worth, said=str(heard.said), since=since, last=heard.last, kept_days=life, unseen=_bilingual(UNSEEN)
+        worth=heard.worth,
+        said=str(heard.said),
+        since=since,
+        last=heard.last,
+        kept_days=life,
+        unseen=_bilingual(UNSEEN),
     )
 
 
@@ -259,7 +324,11 @@ def _item(one: CustomerRisk) -> ExposureOf:
         state=one.state,
         risk=one.risk,
         kinds=_all(one.kinds),
-        scenario=Scam(id=scenario.id, title=BilingualText(en=scenario.title, zh=scenario.title_zh)) if scenario else None,
+        scenario=(
+            Scam(id=scenario.id, title=BilingualText(en=scenario.title, zh=scenario.title_zh))
+            if scenario
+            else None
+        ),
         first_seen=one.first_seen,
         last_seen=one.last_seen,
         why=_all(one.why),

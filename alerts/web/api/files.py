@@ -1,4 +1,6 @@
-"""A file assessed for a program: the form that the page has, answered with the verdict; nothing is held for later."""
+"""A file assessed for a program: the form that the page has, answered with the verdict; nothing
+is held for later.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,17 @@ FORM: dict[str, Any] = {
                     "required": ["how", "giver", "purpose", "file"],
                     "properties": {
                         "how": {"type": "string", "enum": [one for one in HOW if one != "bought"]},
-                        "giver": {"type": "string", "maxLength": MOST_GIVER, "description": "Who provided it; may be empty"},
+                        "giver": {
+                            "type": "string",
+                            "maxLength": MOST_GIVER,
+                            "description": "Who provided it; may be empty",
+                        },
                         "purpose": {"type": "string", "enum": [*PURPOSES]},
-                        "file": {"type": "string", "format": "binary", "description": "The last part of the form"},
+                        "file": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "The last part of the form",
+                        },
                     },
                 }
             }
@@ -41,12 +51,15 @@ FORM: dict[str, Any] = {
 }
 """The form as the API's document has it: the route reads it as it streams.
 
-All members are required, so that clients send them in this order: what is known of a file has to come before it.
+All members are required, so that clients send them in this order: what is known of a file has to
+come before it.
 """
 
 
 class OpenedIncident(BaseModel):
-    """What became of a finding: the incident that it is in, `is_new` if it opened that, or why there is none."""
+    """What became of a finding: the incident that it is in, `is_new` if it opened that, or why
+    there is none.
+    """
 
     incident: str
     is_new: bool
@@ -55,7 +68,9 @@ class OpenedIncident(BaseModel):
 
 
 class AssessedFile(BaseModel):
-    """The verdict as `ullage assess --json` has it, incidents by tenant where it was to open some, and customers if asked for."""
+    """The verdict as `ullage assess --json` has it, incidents by tenant where it was to open
+    some, and customers if asked for.
+    """
 
     verdict: dict[str, Any]
     opened: dict[str, OpenedIncident]
@@ -66,14 +81,22 @@ def routes() -> APIRouter:
     """The routes of this file."""
     router = APIRouter(prefix=PREFIX, tags=["files"])
 
-    @router.post("/assess", operation_id="assess_file", dependencies=[BODY], response_model=AssessedFile, openapi_extra=FORM)
+    @router.post(
+        "/assess",
+        operation_id="assess_file",
+        dependencies=[BODY],
+        response_model=AssessedFile,
+        openapi_extra=FORM,
+    )
     async def assessed(
         request: Request,
         site: Annotated[Console, may("file.assess")],
         to_open: Annotated[bool, Query(alias="open")] = False,
         customers: bool = False,
     ) -> Response:
-        """Assess a file without storing it; `open` opens an incident, `customers` lists the affected customers."""
+        """Assess a file without storing it; `open` opens an incident, `customers` lists the
+        affected customers.
+        """
         return await _assessed(site, request, to_open=to_open, customers=customers)
 
     return router
@@ -105,6 +128,11 @@ def _problem(refused: Mapping[str, object]) -> ProblemError:
     error, (_, headers) = refused.get("file"), refusal_of(refused)
     said = "; ".join(f"{field}: {why}" for field, why in refused.items())
     if isinstance(error, BusyError | NotJudgedError):
-        return ProblemError("assessment_busy" if headers else "assessment_unavailable", said, headers=headers)
-    errors = [MemberProblem(member=field, code="invalid", detail=str(why)) for field, why in refused.items()]
+        return ProblemError(
+            "assessment_busy" if headers else "assessment_unavailable", said, headers=headers
+        )
+    errors = [
+        MemberProblem(member=field, code="invalid", detail=str(why))
+        for field, why in refused.items()
+    ]
     return ProblemError("invalid_request", said, errors)

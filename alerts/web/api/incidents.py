@@ -1,10 +1,12 @@
-"""Incidents for programs: pages of the queue, one with all that belongs to it, its customers by pseudonym, changes, exports.
+"""Incidents for programs: pages of the queue, one with all that belongs to it, its customers by
+pseudonym, changes, exports.
 
-A change names the version that it was decided on, as `If-Match`: of an incident that is another by now nothing is changed (412),
-and what is sent twice is done once.
+A change names the version that it was decided on, as `If-Match`: of an incident that is another by
+now nothing is changed (412), and what is sent twice is done once.
 
-What became of incidents comes as signed events, in order, behind a mark that a program keeps (`alerts.cases.feed`). What came of
-fraud cases is sent back by who handles them: an incident then shows how many of its customers were defrauded.
+What became of incidents comes as signed events, in order, behind a mark that a program keeps
+(`alerts.cases.feed`). What came of fraud cases is sent back by who handles them: an incident then
+shows how many of its customers were defrauded.
 """
 
 from __future__ import annotations
@@ -23,7 +25,13 @@ from alerts.cases.actions import USUAL_DAYS
 from alerts.cases.decisions import MOST_MINOR, Outcomes, tally
 from alerts.cases.exports import chosen, format_named
 from alerts.cases.feed import MOST
-from alerts.cases.incident_list import CUSTOMERS_SHOWN, customers_of, decisions_of, sightings_of, whole
+from alerts.cases.incident_list import (
+    CUSTOMERS_SHOWN,
+    customers_of,
+    decisions_of,
+    sightings_of,
+    whole,
+)
 from alerts.cases.incident_view import customer, details, sighting, summary
 from alerts.cases.queue import IncidentQueue
 from alerts.cases.second_person import waits_for
@@ -44,7 +52,9 @@ from ullage.phrase import Phrase
 
 
 class ListCoverage(BaseModel):
-    """What an empty list is worth: only `monitored` and `imported` mean that nothing was found; `said` says why."""
+    """What an empty list is worth: only `monitored` and `imported` mean that nothing was found;
+    `said` says why.
+    """
 
     worth: Worth
     said: str
@@ -61,28 +71,38 @@ class IncidentList(BaseModel):
 
 
 class CustomerList(BaseModel):
-    """A page of the customers in an incident, by pseudonym, newest first; give `after` back for the next page, "" is the end."""
+    """A page of the customers in an incident, by pseudonym, newest first; give `after` back for
+    the next page, "" is the end.
+    """
 
     items: list[dict[str, Any]]
     after: str
 
 
 class SightingList(BaseModel):
-    """A page of the sightings of an incident, newest first; give `after` back for the next page, "" is the end."""
+    """A page of the sightings of an incident, newest first; give `after` back for the next page,
+    "" is the end.
+    """
 
     items: list[dict[str, Any]]
     after: str
 
 
 class ChangeRequest(BaseModel):
-    """What is done of an incident; `by` whom is for programs to say. Members that are not of the decision are refused."""
+    """What is done of an incident; `by` whom is for programs to say.
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    Members that are not of the decision are refused.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
     by: str = ""
     decision: Literal[
         "acknowledged", "confirmed", "resolved", "false_positive", "note",
-        "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached", "merged", "split", "undone",
+        "reported", "assigned", "due", "takedown", "linked", "unlinked", "detached", "merged",
+        "split", "undone",
         "second_confirmed", "second_refused",
     ]  # fmt: skip
     note: str = ""
@@ -97,12 +117,15 @@ class ChangeRequest(BaseModel):
     state: str = ""
     """Of a takedown: asked, sent, gone or back."""
     other: str = ""
-    """The incident that it is linked with, or no longer; that is merged into it, or split off again."""
+    """The incident that it is linked with, or no longer; that is merged into it, or split off
+    again.
+    """
     sighting: str = ""
     """How the id of the sighting begins that becomes an incident of its own."""
     entry: str = ""
-    """The `id` of a decision of the incident that is undone, an assignment, due date or link; or of what waits for a second
-    person and is confirmed or refused."""
+    """The `id` of a decision of the incident that is undone, an assignment, due date or link; or of
+    what waits for a second person and is confirmed or refused.
+    """
     regime: str = ""
     stage: str = ""
     reference: str = ""
@@ -112,7 +135,9 @@ class ChangeRequest(BaseModel):
     channel: str = ""
     """How it was reported: portal, email, phone, fax, letter or person."""
     sent_at: str = ""
-    """When it was reported: 2026-11-25T14:30, in the tenant's zone unless it names one; now by default."""
+    """When it was reported: 2026-11-25T14:30, in the tenant's zone unless it names one; now by
+    default.
+    """
 
 
 OF: Mapping[str, frozenset[str]] = {
@@ -146,12 +171,16 @@ class ChangeResult(BaseModel):
     note: str
     version: str
     waiting_for_second_person: str = ""
-    """Where it ends a reporting deadline and has no effect until somebody confirms it: for whom it waits; else empty."""
+    """Where it ends a reporting deadline and has no effect until somebody confirms it: for whom
+    it waits; else empty.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class QueueQuery(AskedOfQueue):
-    """The queue's filters: unless something else is asked for all incidents, the newest first, none folded."""
+    """The queue's filters: unless something else is asked for all incidents, the newest first,
+    none folded.
+    """
 
     tab: Text = "all"
     order: Text = "opened"
@@ -174,8 +203,13 @@ UNREAD = "say in If-Match which version you decide on: the ETag of the incident 
 
 def _incidents(router: APIRouter) -> None:
     @router.get("/incidents", operation_id="list_incidents", tags=["incidents"])
-    def incidents(site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50) -> IncidentList:
-        """A page of the queue. Give `after` back for the next one; every filter of the page is one here."""
+    def incidents(
+        site: Reader, asked: Annotated[QueueQuery, Depends()], after: Text = "", limit: Limit = 50
+    ) -> IncidentList:
+        """A page of the queue.
+
+        Give `after` back for the next one; every filter of the page is one here.
+        """
         queue = IncidentQueue(Work(site.duties), site.principal.name)
         view = asked.view(site)
         queue.check(view)  # what cannot be asked is said first
@@ -183,8 +217,13 @@ def _incidents(router: APIRouter) -> None:
         found, now = queue.page(view, limit, after), site.clock.now()
         silent = suppressed(site.duties, [row.incident for row in found.rows])
         heard = monitoring_status(site.store, now)
-        behind = ListCoverage(worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last)
-        items = [summary(row.incident, row.item.status, silent.get(row.incident.id)) for row in found.rows]
+        behind = ListCoverage(
+            worth=heard.worth, said=str(heard.said), since=heard.since, last=heard.last
+        )
+        items = [
+            summary(row.incident, row.item.status, silent.get(row.incident.id))
+            for row in found.rows
+        ]
         return IncidentList(items=items, after=found.after, coverage=behind)
 
     @router.get("/incidents/{id_}", operation_id="get_incident", tags=["incidents"])
@@ -198,32 +237,51 @@ def _incidents(router: APIRouter) -> None:
         silence = suppressed(site.duties, [found.incident]).get(id_)
         decide = decide_as_json(owed.decide, now, zone)
         pending = cases_of(site).pending(found.incident)
-        shown = details(replace(found, status=owed.status), clocks_as_json(owed.duties, now), silence, decide, pending)
+        shown = details(
+            replace(found, status=owed.status),
+            clocks_as_json(owed.duties, now),
+            silence,
+            decide,
+            pending,
+        )
         version = _version(site, found.incident)
         fraud = tally(site.store, found.incident).as_json()
-        return JSONResponse({**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)})
+        return JSONResponse(
+            {**shown, "version": version, "fraud": fraud}, headers={"etag": _etag(version)}
+        )
 
     @router.get("/incidents/{id_}/customers", operation_id="list_customers", tags=["incidents"])
-    def customers(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> CustomerList:
+    def customers(
+        site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
+    ) -> CustomerList:
         """The customers in an incident."""
         found = customers_of(site.store, incident_of(site, id_), limit, after)
         return CustomerList(items=[customer(one) for one in found.items], after=found.after)
 
     @router.get("/incidents/{id_}/sightings", operation_id="list_sightings", tags=["incidents"])
-    def sightings(site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN) -> SightingList:
+    def sightings(
+        site: Reader, id_: str, after: Text = "", limit: Limit = CUSTOMERS_SHOWN
+    ) -> SightingList:
         """Where an incident was seen."""
         found = sightings_of(site.store, incident_of(site, id_), limit, after)
         return SightingList(items=[sighting(one) for one in found.items], after=found.after)
 
     @router.post("/incidents/{id_}/decisions", operation_id="decide_incident", tags=["incidents"])
     def decide(
-        site: Annotated[Console, may("incident.decide")], id_: str, asked: ChangeRequest, if_match: Version = ""
+        site: Annotated[Console, may("incident.decide")],
+        id_: str,
+        asked: ChangeRequest,
+        if_match: Version = "",
     ) -> ChangeResult:
         """Change an incident of the version `If-Match`, which its `ETag` was when it was read."""
         found = incident_of(site, id_)
         site.principal.require(permission_of(_status(asked)))
         if not if_match:
-            raise ProblemError("version_required", UNREAD, [MemberProblem(member="If-Match", code="missing", detail=UNREAD)])
+            raise ProblemError(
+                "version_required",
+                UNREAD,
+                [MemberProblem(member="If-Match", code="missing", detail=UNREAD)],
+            )
         return _changed(site, found, asked, if_match.strip().removeprefix("W/").strip('"'))
 
     @router.get(
@@ -233,13 +291,20 @@ def _incidents(router: APIRouter) -> None:
         response_class=Response,
         responses={200: {"content": EXPORTS}},
     )
-    def export(site: Annotated[Console, may("incident.export")], form: str, filters: Asked, incident: Named = ()) -> Response:
+    def export(
+        site: Annotated[Console, may("incident.export")],
+        form: str,
+        filters: Asked,
+        incident: Named = (),
+    ) -> Response:
         """The incidents named, or all that pass the filters, without anybody who is in them."""
         wanted = format_named(form)
         filters.where()
         site.known(filters.tenant)
         content = "".join(wanted.write(chosen(site.store, incident, filters, site.duties.statuses)))
-        site.trail.append("incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant)
+        site.trail.append(
+            "incident.export", f"incidents as {form}", actor=site.actor(), tenant=filters.tenant
+        )
         name = f'attachment; filename="incidents.{wanted.ENDING}"'
         return Response(content, media_type=wanted.MEDIA, headers={"content-disposition": name})
 
@@ -264,10 +329,19 @@ def _status(asked: ChangeRequest) -> str:
 
 
 def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str) -> ChangeResult:
-    """Do what is asked for of that `version`, or find that it was done; ProblemError where it is another by now."""
-    given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {"by", "decision", "note"}
+    """Do what is asked for of that `version`, or find that it was done; ProblemError where it is
+    another by now.
+    """
+    given = {name for name, value in asked.model_dump(exclude_defaults=True).items() if value} - {
+        "by",
+        "decision",
+        "note",
+    }
     if strange := sorted(given - OF.get(asked.decision, frozenset())):
-        said = Phrase("%(names)s: not part of this decision; give the reason in the note", names=", ".join(strange))
+        said = Phrase(
+            "%(names)s: not part of this decision; give the reason in the note",
+            names=", ".join(strange),
+        )
         raise QueryError(said, *strange)
     by = site.actor(asked.by, "by")
     now = _version(site, found)
@@ -291,7 +365,9 @@ def _changed(site: Console, found: Incident, asked: ChangeRequest, version: str)
 
 
 def _version(site: Console, incident: Incident, *made: Decision) -> str:
-    """The version of an incident with all that was decided of it or waits, `made` included if no search shows it yet."""
+    """The version of an incident with all that was decided of it or waits, `made` included if no
+    search shows it yet.
+    """
     waiting = site.store.scroll(PendingDecision, DocumentFilter({"incident": (incident.id,)}))
     ids = {one.id for one in waiting}
     shown = {one.id for one in (*decisions_of(site.store, incident.id), *made)}
@@ -301,7 +377,9 @@ def _version(site: Console, incident: Incident, *made: Decision) -> str:
 def _recorded(
     site: Console, found: Incident, asked: ChangeRequest, version: str
 ) -> tuple[Decision | None, PendingDecision | None]:
-    """What was recorded of a change of that version; beside it that it waits for a second person, if it does."""
+    """What was recorded of a change of that version; beside it that it waits for a second
+    person, if it does.
+    """
     id_ = f"{asked.entry}:answer" if asked.decision in ANSWERS else f"{found.id}:{version}"
     made, pending = site.store.get(Decision, id_), site.store.get(PendingDecision, id_)
     if made is None and pending is not None and pending.decisions:
@@ -310,20 +388,55 @@ def _recorded(
 
 
 def _is_that(made: Decision, asked: ChangeRequest, by: str) -> bool:
-    """Whether `made` is what is asked for: sent before, then, and not another's decision on the same version."""
+    """Whether `made` is what is asked for: sent before, then, and not another's decision on the
+    same version.
+    """
     to, decision = asked.to.strip(), asked.decision
-    act = {"false_positive": "excused"}.get(decision, decision if decision in OF and decision != "reported" else "")
+    act = {"false_positive": "excused"}.get(
+        decision, decision if decision in OF and decision != "reported" else ""
+    )
     whose = "" if to == "-" else by if to in ("", "me") else to
-    values = {"assigned": whose, "takedown": asked.state, "false_positive": asked.reason, "reported": asked.channel}
+    values = {
+        "assigned": whose,
+        "takedown": asked.state,
+        "false_positive": asked.reason,
+        "reported": asked.channel,
+    }
     value = made.value if act == "undone" else values.get(decision, "")
-    about = made.about if act == "detached" else asked.entry if act in ("undone", *ANSWERS) else asked.other.strip()
-    told = (made.by, made.note, made.act, made.value, made.about, made.regime, made.stage, made.reference)
-    wanted = (by, asked.note.strip(), act, value, about, asked.regime, asked.stage, asked.reference.strip())
+    about = (
+        made.about
+        if act == "detached"
+        else asked.entry
+        if act in ("undone", *ANSWERS)
+        else asked.other.strip()
+    )
+    told = (
+        made.by,
+        made.note,
+        made.act,
+        made.value,
+        made.about,
+        made.regime,
+        made.stage,
+        made.reference,
+    )
+    wanted = (
+        by,
+        asked.note.strip(),
+        act,
+        value,
+        about,
+        asked.regime,
+        asked.stage,
+        asked.reference.strip(),
+    )
     return told == wanted and (bool(act) or decision in ("reported", made.status))
 
 
 class OutcomeRequest(BaseModel):
-    """One customer's case; how much was lost, or would have been, as an amount in minor units with its currency, or as a band."""
+    """One customer's case; how much was lost, or would have been, as an amount in minor units
+    with its currency, or as a band.
+    """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -345,8 +458,12 @@ class OutcomeAnswer(BaseModel):
 
 def _outcomes(router: APIRouter) -> None:
     @router.post("/outcomes", operation_id="report_outcome", tags=["people"])
-    def outcomes(site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest) -> OutcomeAnswer:
-        """Report what came of a customer's fraud case; the last of a customer counts, and the same again changes nothing."""
+    def outcomes(
+        site: Annotated[Console, may("outcome.report")], asked: OutcomeRequest
+    ) -> OutcomeAnswer:
+        """Report what came of a customer's fraud case; the last of a customer counts, and the
+        same again changes nothing.
+        """
         found = incident_of(site, asked.incident)
         news = Outcomes(site.store, site.trail).report(
             found,
@@ -362,7 +479,9 @@ def _outcomes(router: APIRouter) -> None:
 
 
 class EventPage(BaseModel):
-    """Events as JSON Web Signatures; keep `after` once they are dealt with, and give it back for those behind it."""
+    """Events as JSON Web Signatures; keep `after` once they are dealt with, and give it back for
+    those behind it.
+    """
 
     items: list[str]
     after: str
@@ -380,14 +499,20 @@ class PublicKey(BaseModel):
 
 def _events(router: APIRouter) -> None:
     @router.get("/events", operation_id="list_events", tags=["events"])
-    def events(site: Reader, after: Text = "", limit: Annotated[int, Query(ge=1, le=MOST)] = MOST) -> EventPage:
-        """What became of incidents, in order: created, grew, acknowledged, assigned, decided, reported, closed and more."""
+    def events(
+        site: Reader, after: Text = "", limit: Annotated[int, Query(ge=1, le=MOST)] = MOST
+    ) -> EventPage:
+        """What became of incidents, in order: created, grew, acknowledged, assigned, decided,
+        reported, closed and more.
+        """
         tenants = None if site.principal.sees_all else site.principal.tenants
         return EventPage.model_validate(site.feed.page(tenants, after, limit)._asdict())
 
     @router.get("/events/key", operation_id="get_event_key", tags=["events"])
     def key(site: Reader) -> PublicKey:
-        """Fetch it once, compare its `kid` with `keys/signers/events` on the desk's machine, and keep it."""
+        """Fetch it once, compare its `kid` with `keys/signers/events` on the desk's machine, and
+        keep it.
+        """
         return PublicKey(**site.feed.public_key())
 
 

@@ -51,7 +51,9 @@ PARAMETERS: Mapping[str, Parameter] = {
     "assignee": Parameter("Assigned to this person; `-` for nobody", "Wang Fang"),
     "q": Parameter("Words in titles, sites, terms and ids; never an identifier of a person", "VIP"),
     "seller": Parameter("The pseudonym of a seller", "@0a1b2c3d4e5f"),
-    "since": Parameter("Opened from then on: `2026-11-25`, `2026-11-25T06:00`, `12h` or `3d`", "3d"),
+    "since": Parameter(
+        "Opened from then on: `2026-11-25`, `2026-11-25T06:00`, `12h` or `3d`", "3d"
+    ),
     "until": Parameter("Opened before: as `since`", "12h"),
     "flat": Parameter("`1` lists each incident; empty lists one of each seller", "1"),
     "after": Parameter("The `after` of the page before; empty for the first page", ""),
@@ -81,7 +83,7 @@ SUMMARY = json.loads("""
 "contacts": [], "files": [], "size": null}, "newest_date": null, "joined": 0, "series": [], "gone": 0, "gone_at": null,
 "back": 0, "next_step": "Nothing to do now: it is kept and counted. Look again if more of it turns up.", "next_step_zh":
 "暂无需处置：已留存并计数。如出现更多内容再行查看。", "status": "open", "suppressed": null}
-""")
+""")  # noqa: E501
 SIGHTING = json.loads("""
 {"rows": 0, "candidates": {"phone": 0}, "failures": {}, "longest_run": 0, "newest_date": null, "groups": [{"fields":
 ["NAME", "PHONE"], "rows": 0, "matched": 0, "corroborated": 0}], "logins": 0, "staff_logins": 0, "stealer_rows": 0,
@@ -97,23 +99,23 @@ SIGHTING = json.loads("""
 "cards_enrolled": 0, "witnesses_comparable": 0, "witnesses_agreeing": 0, "replayed": 0.0, "replay_of": "", "incomplete": [],
 "served": "", "claims": {"volume": null, "price": null, "currency": "", "contacts": [], "files": [], "size": null},
 "parts_tied": [], "tied": false, "detached_from": "", "gone_at": null, "gone_how": "", "back_at": null}
-""")
+""")  # noqa: E501
 CUSTOMER = json.loads("""
 {"id": "INC-4TQ2M6ZKXA:3f0c9a52b7d84e16a1c57e90d2b64f38", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "kinds":
 ["phone"], "forms": ["plain"], "fields": ["NAME", "PHONE"], "own_fields": ["PHONE"], "groups": [["NAME", "PHONE"]], "sites":
 ["paste"], "sightings": ["c81e5b07d94f3a62"], "index_epoch": 1, "first_seen": "2026-09-21T12:00:00Z", "last_seen":
 "2026-09-21T12:00:00Z", "confidence": 80, "corroborated": false, "pseudonym": "3f0c9a52b7d84e16a1c57e90d2b64f38"}
-""")
+""")  # noqa: E501
 DECISION = json.loads("""
 {"id": "INC-4TQ2M6ZKXA:0b1f3a5c7d9e2468", "tenant": "bank", "incident": "INC-4TQ2M6ZKXA", "at": "2026-09-21T15:02:11Z",
 "by": "Wang Fang via soar", "status": "acknowledged", "note": "seen", "regime": "", "stage": "", "reference": "",
 "sent_at": null, "act": "", "value": "", "about": "", "until": null, "no_reference": "", "facts": null, "ends": [],
 "confirmed_by": ""}
-""")
+""")  # noqa: E501
 FRAUD = json.loads("""
 {"customers": 1, "reported": 1, "loss": 1, "prevented": 0, "none": 0, "loss_rate": 1.0, "lost_minor_units": {"CNY":
 1250000}, "lost_bands": {}}
-""")
+""")  # noqa: E501
 DETAILS = json.loads("""
 {"opened_by": "c81e5b07d94f3a62", "first_seen": "2026-09-21T12:00:00Z", "last_seen": "2026-09-21T12:00:00Z", "row": 1,
 "told": "nobody", "clock": "none", "minutes": 0, "reasons": [{"code": "X17", "points": 22, "evidence":
@@ -121,7 +123,7 @@ DETAILS = json.loads("""
 "origin_reasons": [], "verified": 0, "agreeing": 0, "people_by_class": {"C": 1}, "sensitive": 0, "minors": 0, "terms": [],
 "written": [], "brands": [], "skeleton": "", "part_of": "", "part_since": null, "parts": [], "apart": [], "frozen_at": null,
 "deadlines": [], "decide": null, "waiting_for_second_person": [], "sellers": [], "seen_after": "", "exposures_after": ""}
-""")
+""")  # noqa: E501
 PERSON = json.loads("""
 {"kinds": ["phone"], "answer": "exposed", "exposed": true, "found": [{"kinds": [{"en": "name", "zh": "姓名"}, {"en":
 "telephone number", "zh": "电话号码"}], "month": "2026-09", "scam": {"en": "Broad calling", "zh": "广撒网电话"}, "protects":
@@ -131,7 +133,7 @@ PERSON = json.loads("""
 "person", "value_found": true, "check": null, "coverage":
 {"worth": "imported", "since": null, "last": null, "unseen": {"en": "Not seen by it: closed groups and masked numbers.",
 "zh": "无法看到：封闭群组，以及中间位被遮盖的号码。"}}}
-""")
+""")  # noqa: E501
 EXPOSURE = json.loads("""
 {"items": [{"asked": "3f0c9a52b7d84e16a1c57e90d2b64f38", "state": "exposed", "risk": 19, "kinds": [{"en": "name", "zh":
 "姓名"}, {"en": "telephone number", "zh": "电话号码"}], "scenario": {"id": "X17", "title": {"en": "Broad calling", "zh":
@@ -149,34 +151,84 @@ EXPOSURE = json.loads("""
 {"decides_alone": false, "purpose": "risk_engine", "not_for": ["credit", "marketing"], "holds_until":
 "2026-09-22T15:02:11Z", "said": {"en": "This may not decide alone (PIPL Art. 24).", "zh":
 "本结果不得作为自动化决策的唯一依据。"}}}
-""")
+""")  # noqa: E501
 EVENTS = json.loads("""
 {"items":
 ["eyJhbGciOiJFZERTQSIsImtpZCI6IjQ1Y2UwZWJlYjE4ZDc5ZDMifQ.eyJmZWVkIjoiZWFjODE5OWMiLCJuIjoxfQ.-yxnQCYtXXfBXDC9AtBVSou7eZATRcLo"],
 "after": "eac8199c.ba10632447ded1985303d6127814ee70", "more": false}
 """)
-COVERAGE = {"worth": "monitored", "said": "monitored since 2026-09-01, and every site was read", "since": None, "last": None}
-DETAILED = {"fraud": FRAUD, "seen": [SIGHTING], "exposures": [CUSTOMER], "decisions": [DECISION], "version": ETAG}
+COVERAGE = {
+    "worth": "monitored",
+    "said": "monitored since 2026-09-01, and every site was read",
+    "since": None,
+    "last": None,
+}
+DETAILED = {
+    "fraud": FRAUD,
+    "seen": [SIGHTING],
+    "exposures": [CUSTOMER],
+    "decisions": [DECISION],
+    "version": ETAG,
+}
 CHANGE = {"decision": "acknowledged", "by": "Wang Fang", "note": "seen by orchestration"}
-CHANGED = {"incident": INCIDENT, "at": DECISION["at"], "by": "Wang Fang via soar", "status": "acknowledged", "version": ETAG}
-OUTCOME = {"outcome": "loss", "when": "2020-01-05T09:00:00+08:00", "amount": 1_250_000, "currency": "CNY"}
-VERDICT = {"verdict": "exposed", "rows": 9, "tenants": [{"tenant": "bank", "customers": 9, "corroborated_rows": 9}]}
+CHANGED = {
+    "incident": INCIDENT,
+    "at": DECISION["at"],
+    "by": "Wang Fang via soar",
+    "status": "acknowledged",
+    "version": ETAG,
+}
+OUTCOME = {
+    "outcome": "loss",
+    "when": "2020-01-05T09:00:00+08:00",
+    "amount": 1_250_000,
+    "currency": "CNY",
+}
+VERDICT = {
+    "verdict": "exposed",
+    "rows": 9,
+    "tenants": [{"tenant": "bank", "customers": 9, "corroborated_rows": 9}],
+}
 EXAMPLES: Mapping[str, Example] = {
     "list_incidents": Example(None, {"items": [SUMMARY], "after": "", "coverage": COVERAGE}),
     "get_incident": Example(None, {**SUMMARY, **DETAILS, **DETAILED, "status": "acknowledged"}),
     "list_customers": Example(None, {"items": [CUSTOMER], "after": ""}),
     "list_sightings": Example(None, {"items": [SIGHTING], "after": ""}),
-    "decide_incident": Example(CHANGE, {**CHANGED, "act": "", "value": "", "note": "seen by orchestration"}),
+    "decide_incident": Example(
+        CHANGE, {**CHANGED, "act": "", "value": "", "note": "seen by orchestration"}
+    ),
     "export_incidents": Example(),
     "list_events": Example(None, EVENTS),
-    "get_event_key": Example(None, {"kty": "OKP", "crv": "Ed25519", "kid": "45ce0ebeb18d79d3", "x": "NCSP4RzhSpKd0BNsXkGNPlE7"}),
+    "get_event_key": Example(
+        None,
+        {
+            "kty": "OKP",
+            "crv": "Ed25519",
+            "kid": "45ce0ebeb18d79d3",
+            "x": "NCSP4RzhSpKd0BNsXkGNPlE7",
+        },
+    ),
     "screen_exposure": Example({"pseudonyms": [PSEUDONYM, NOBODY]}, EXPOSURE),
     "check_person": Example(
-        {"value": "13800138000", "by": "Wang Fang", "purpose": "customer_enquiry", "case": "C-2026-1"}, PERSON
+        {
+            "value": "13800138000",
+            "by": "Wang Fang",
+            "purpose": "customer_enquiry",
+            "case": "C-2026-1",
+        },
+        PERSON,
     ),
-    "report_outcome": Example({"incident": INCIDENT, "pseudonym": PSEUDONYM, **OUTCOME}, {"recorded": True, "fraud": FRAUD}),
+    "report_outcome": Example(
+        {"incident": INCIDENT, "pseudonym": PSEUDONYM, **OUTCOME},
+        {"recorded": True, "fraud": FRAUD},
+    ),
     "assess_file": Example(
-        {"how": "colleague", "giver": "branch 12", "purpose": "incident_response", "file": "leak.csv"},
+        {
+            "how": "colleague",
+            "giver": "branch 12",
+            "purpose": "incident_response",
+            "file": "leak.csv",
+        },
         {"verdict": VERDICT, "opened": {}},
     ),
 }
@@ -187,7 +239,9 @@ PROBLEM_EXAMPLE = {
     "status": 400,
     "detail": "missing or invalid: limit",
     "code": "invalid_request",
-    "errors": [{"member": "limit", "code": "out_of_range", "detail": "is out of range (at least 1)"}],
+    "errors": [
+        {"member": "limit", "code": "out_of_range", "detail": "is out of range (at least 1)"}
+    ],
 }
 
 
@@ -202,8 +256,15 @@ ON_CHANGES: frozenset[Code] = frozenset({"version_mismatch", "version_required"}
 ON_FILES: frozenset[Code] = frozenset({"assessment_unavailable", "assessment_busy"})
 REF = "#/components/schemas/{model}"
 PROBLEM = {"schema": {"$ref": REF.format(model="Problem")}}
-REQUEST_ID = {"description": "The id of the request, also in the audit log", "schema": {"type": "string"}}
-TEXT, OBJECT, VERSION = {"type": "string"}, {"type": "object"}, {"type": "string", "description": "For `If-Match`"}
+REQUEST_ID = {
+    "description": "The id of the request, also in the audit log",
+    "schema": {"type": "string"},
+}
+TEXT, OBJECT, VERSION = (
+    {"type": "string"},
+    {"type": "object"},
+    {"type": "string", "description": "For `If-Match`"},
+)
 MAYBE = {"anyOf": [OBJECT, {"type": "null"}]}
 NEXT = {"next_step": TEXT, "next_step_zh": TEXT, "suppressed": MAYBE}
 
@@ -221,22 +282,33 @@ def routes() -> APIRouter:
 
 
 def document(app: FastAPI, server: str) -> dict[str, Any]:
-    """The document: FastAPI's, with who may ask, every answer that a route can give, and examples; `server` is its address."""
-    found = copy.deepcopy(app.openapi())  # which is kept: what is added to it would be added again for each who asks
+    """The document: FastAPI's, with who may ask, every answer that a route can give, and
+    examples; `server` is its address.
+    """
+    # which is kept: what is added to it would be added again for each who asks
+    found = copy.deepcopy(app.openapi())
     found["servers"] = [{"url": server, "description": "This console"}]
     found["tags"] = [{"name": name, "description": said} for name, said in TAGS.items()]
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas |= _problems() | _documents()
-    for page, item in (("IncidentList", "IncidentSummary"), ("CustomerList", "Customer"), ("SightingList", "Sighting")):
+    for page, item in (
+        ("IncidentList", "IncidentSummary"),
+        ("CustomerList", "Customer"),
+        ("SightingList", "Sighting"),
+    ):
         schemas[page]["properties"]["items"]["items"] = {"$ref": REF.format(model=item)}
-    whole = found["paths"][f"{PREFIX}/incidents/{{id_}}"]["get"]["responses"]["200"]["content"]["application/json"]
+    whole = found["paths"][f"{PREFIX}/incidents/{{id_}}"]["get"]["responses"]["200"]["content"][
+        "application/json"
+    ]
     whole["schema"] = {"$ref": REF.format(model="IncidentDetails")}
     found["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     found["security"] = [{"token": []}]
     needs = {
-        (route.path, method.lower()): needed(route) - {ANYBODY} for route in routes_of(app) for method in route.methods or ()
+        (route.path, method.lower()): needed(route) - {ANYBODY}
+        for route in routes_of(app)
+        for method in route.methods or ()
     }
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
@@ -256,23 +328,45 @@ def _documents() -> dict[str, Any]:
     incident = _shown(found, Incident, without=incident_view.HIDDEN["incident"])
     summary = {name: one for name, one in incident.items() if name in incident_view.SUMMARY}
     found["IncidentSummary"] = _object({**summary, **NEXT, **status}, "An incident in a list.")
-    found["Sighting"] = _object(_shown(found, Sighting, without=incident_view.HIDDEN["sighting"]), "One sighting of an incident.")
-    customer = _shown(found, Exposure, without=incident_view.HIDDEN["customer"])
-    found["Customer"] = _object({**customer, "pseudonym": TEXT}, "A customer in an incident, by pseudonym.")
-    found["Decision"] = _object(
-        _shown(found, Decision, without=incident_view.HIDDEN["decision"]), "What was decided of an incident."
+    found["Sighting"] = _object(
+        _shown(found, Sighting, without=incident_view.HIDDEN["sighting"]),
+        "One sighting of an incident.",
     )
-    lists = {name: {"type": "array", "items": OBJECT} for name in ("deadlines", "sellers", "waiting_for_second_person")}
-    lists |= {name: {"type": "array", "items": {"$ref": REF.format(model=item)}} for name, item in _LISTS.items()}
-    more = {"decide": MAYBE, "fraud": OBJECT, "version": VERSION, "seen_after": TEXT, "exposures_after": TEXT}
-    found["IncidentDetails"] = _object({**incident, **NEXT, **status, **lists, **more}, "An incident with what belongs to it.")
+    customer = _shown(found, Exposure, without=incident_view.HIDDEN["customer"])
+    found["Customer"] = _object(
+        {**customer, "pseudonym": TEXT}, "A customer in an incident, by pseudonym."
+    )
+    found["Decision"] = _object(
+        _shown(found, Decision, without=incident_view.HIDDEN["decision"]),
+        "What was decided of an incident.",
+    )
+    lists = {
+        name: {"type": "array", "items": OBJECT}
+        for name in ("deadlines", "sellers", "waiting_for_second_person")
+    }
+    lists |= {
+        name: {"type": "array", "items": {"$ref": REF.format(model=item)}}
+        for name, item in _LISTS.items()
+    }
+    more = {
+        "decide": MAYBE,
+        "fraud": OBJECT,
+        "version": VERSION,
+        "seen_after": TEXT,
+        "exposures_after": TEXT,
+    }
+    found["IncidentDetails"] = _object(
+        {**incident, **NEXT, **status, **lists, **more}, "An incident with what belongs to it."
+    )
     return found
 
 
 _LISTS = {"seen": "Sighting", "exposures": "Customer", "decisions": "Decision"}
 
 
-def _shown(schemas: dict[str, Any], kind: type[BaseModel], without: Collection[str]) -> dict[str, Any]:
+def _shown(
+    schemas: dict[str, Any], kind: type[BaseModel], without: Collection[str]
+) -> dict[str, Any]:
     """The members of a document that are shown; what they refer to joins `schemas`."""
     described = kind.model_json_schema(ref_template=REF, mode="serialization")
     shown = {name: one for name, one in described["properties"].items() if name not in without}
@@ -288,13 +382,22 @@ def _shown(schemas: dict[str, Any], kind: type[BaseModel], without: Collection[s
 def _referred(schema: Any) -> set[str]:
     """The names of the components to which a schema refers."""
     if isinstance(schema, dict):
-        own = {schema["$ref"].rpartition("/")[2]} if isinstance(schema.get("$ref"), str) else set[str]()
+        own = (
+            {schema["$ref"].rpartition("/")[2]}
+            if isinstance(schema.get("$ref"), str)
+            else set[str]()
+        )
         return own.union(*map(_referred, schema.values()))
     return set[str]().union(*map(_referred, schema)) if isinstance(schema, list) else set()
 
 
 def _object(members: Mapping[str, Any], said: str) -> dict[str, Any]:
-    return {"type": "object", "description": said, "properties": dict(members), "required": sorted(members)}
+    return {
+        "type": "object",
+        "description": said,
+        "properties": dict(members),
+        "required": sorted(members),
+    }
 
 
 def _complete(operation: dict[str, Any], needs: frozenset[str]) -> None:
@@ -303,9 +406,15 @@ def _complete(operation: dict[str, Any], needs: frozenset[str]) -> None:
     answers.pop("422", None)  # what is not as declared is answered 400
     changes = any(one["name"] == "If-Match" for one in operation.get("parameters", ()))
     for code, kind in CODES.items():
-        if (changes or code not in ON_CHANGES) and ("files" in operation["tags"] or code not in ON_FILES):
-            told = answers.setdefault(str(kind.status), {"description": "", "content": {MEDIA_TYPE: PROBLEM}})
-            told["description"] = ". ".join(filter(None, (told["description"], f"`{code}`: {kind.title}")))
+        if (changes or code not in ON_CHANGES) and (
+            "files" in operation["tags"] or code not in ON_FILES
+        ):
+            told = answers.setdefault(
+                str(kind.status), {"description": "", "content": {MEDIA_TYPE: PROBLEM}}
+            )
+            told["description"] = ". ".join(
+                filter(None, (told["description"], f"`{code}`: {kind.title}"))
+            )
     for answer in answers.values():
         answer["headers"] = {**answer.get("headers", {}), "X-Request-Id": REQUEST_ID}
     _illustrate(operation)
@@ -319,7 +428,10 @@ def _illustrate(operation: dict[str, Any]) -> None:
         means, one["example"] = PARAMETERS[one["name"]]
         one["description"] = means
     request, response = EXAMPLES[operation["operationId"]]
-    for body, example in ((operation.get("requestBody", {}), request), (operation["responses"]["200"], response)):
+    for body, example in (
+        (operation.get("requestBody", {}), request),
+        (operation["responses"]["200"], response),
+    ):
         for media in body.get("content", {}).values():
             if example is not None:
                 media["example"] = example

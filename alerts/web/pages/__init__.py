@@ -1,7 +1,7 @@
 """The pages of the desk, a file each: `routes()` gives its router, and it is served by being here.
 
-What stands in the navigation has a `MENU` besides (`alerts.web.templating`). A route gets the site as whoever asks may see it,
-by what it needs: `site: Annotated[Site, may("incident.read")]`.
+What stands in the navigation has a `MENU` besides (`alerts.web.templating`). A route gets the site
+as whoever asks may see it, by what it needs: `site: Annotated[Site, may("incident.read")]`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Accounts and tokens: who may use the desk and its API, made, changed and closed on the page as on a terminal."""
+"""Accounts and tokens: who may use the desk and its API, made, changed and closed on the page as
+on a terminal.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,13 @@ def _read(router: APIRouter) -> None:
 
 def _people(router: APIRouter) -> None:
     @router.post("/accounts/add")
-    def add(site: Manager, name: Typed = "", subject: Typed = "", role: Chosen = [], tenant: Chosen = []) -> Response:  # noqa: B006
+    def add(
+        site: Manager,
+        name: Typed = "",
+        subject: Typed = "",
+        role: Chosen = [],  # noqa: B006
+        tenant: Chosen = [],  # noqa: B006
+    ) -> Response:
         typed = {"name": name, "subject": subject, "role": role, "tenant": tenant}
 
         def act() -> Response:
@@ -100,11 +108,19 @@ def _tokens(router: APIRouter) -> None:
         permission: Chosen = [],  # noqa: B006
         tenant: Chosen = [],  # noqa: B006
     ) -> Response:
-        typed = {"name": name, "purpose": purpose, "days": days, "permission": permission, "tenant": tenant}
+        typed = {
+            "name": name,
+            "purpose": purpose,
+            "days": days,
+            "permission": permission,
+            "tenant": tenant,
+        }
 
         def act() -> Response:
             desk = _desk(site)
-            token, secret = desk.add_token(name, permission, _tenants(site, tenant), purpose=purpose, days=days)
+            token, secret = desk.add_token(
+                name, permission, _tenants(site, tenant), purpose=purpose, days=days
+            )
             return _list(site, shown=(token, secret))
 
         return _done(act, lambda error: _list(site, error, "token", typed))
@@ -119,7 +135,9 @@ def _tokens(router: APIRouter) -> None:
 
 
 def _desk(site: Console) -> AccountDesk:
-    return AccountDesk(site.door.accounts, site.door.passwords, site.trail, site.principal.name, site.principal)
+    return AccountDesk(
+        site.door.accounts, site.door.passwords, site.trail, site.principal.name, site.principal
+    )
 
 
 def _done(act: Callable[[], Response], refused: Callable[[Exception], Response]) -> Response:
@@ -154,23 +172,36 @@ def _tenants(site: Console, chosen: list[str]) -> list[str]:
 
 
 def _list(
-    site: Console, refused: Exception | None = None, where: str = "", typed: dict[str, Any] | None = None, shown: Any = None
+    site: Console,
+    refused: Exception | None = None,
+    where: str = "",
+    typed: dict[str, Any] | None = None,
+    shown: Any = None,
 ) -> HTMLResponse:
-    """All accounts and tokens; a form that was refused, `where`, has what was `typed`, and a new token is `shown` this once."""
+    """All accounts and tokens; a form that was refused, `where`, has what was `typed`, and a new
+    token is `shown` this once.
+    """
     desk, now = _desk(site), site.clock.wall()
     tokens = [(one, one.state(now), _moment(one.expires)) for one in desk.tokens()]
     scope = {name: text for name, text in PERMISSIONS.items() if name not in PEOPLE_ALONE}
     users = [(one, *_state(one, now)) for one in desk.users()]
     values = {
-        "users": users, "tokens": tokens, "scope": scope, "refused": refused, "where": where, "new": shown,
-        "typed": repeatable(typed or {}), "longest": LONGEST_DAYS, "most": MAX_PURPOSE, "unused": UNUSED_HOURS,
+        "users": users, "tokens": tokens, "scope": scope, "refused": refused, "where": where,
+        "new": shown,
+        "typed": repeatable(typed or {}), "longest": LONGEST_DAYS, "most": MAX_PURPOSE,
+        "unused": UNUSED_HOURS,
         "by_provider": site.sign_on is not None, **_choices(site),
     }  # fmt: skip
     return site.page("accounts.html", 400 if refused else 200, **values)
 
 
 def _one(
-    site: Console, name: str, refused: Exception | None = None, *, secret: str = "", done: Phrase | None = None
+    site: Console,
+    name: str,
+    refused: Exception | None = None,
+    *,
+    secret: str = "",
+    done: Phrase | None = None,
 ) -> HTMLResponse:
     """One account; a password that was made now is shown this once."""
     try:
@@ -179,7 +210,8 @@ def _one(
         return site.missing(error.args[0])
     state, tone = _state(user, site.clock.wall())
     values = {
-        "user": user, "state": state, "tone": tone, "made_at": _moment(user.made_at), "secret": secret, "done": done,
+        "user": user, "state": state, "tone": tone, "made_at": _moment(user.made_at),
+        "secret": secret, "done": done,
         "refused": refused, "unused": UNUSED_HOURS, **_choices(site),
     }  # fmt: skip
     return site.page("account.html", 400 if refused else 200, **values)
@@ -195,7 +227,11 @@ def _state(user: User, now: float) -> tuple[Phrase, str]:
         return Phrase("disabled"), "bad"
     if user.until is None:
         return Phrase("open"), "good"
-    return (Phrase("password to be changed"), "unsure") if now < user.until else (Phrase("initial password expired"), "bad")
+    return (
+        (Phrase("password to be changed"), "unsure")
+        if now < user.until
+        else (Phrase("initial password expired"), "bad")
+    )
 
 
 def _moment(seconds: float) -> datetime:

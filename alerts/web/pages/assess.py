@@ -1,7 +1,8 @@
-"""A file that somebody sent: dropped here, judged by match, and opened as an incident where that is wanted.
+"""A file that somebody sent: dropped here, judged by match, and opened as an incident where that is
+wanted.
 
-The file streams through to match and is never held here or written. What it is called is told to whoever dropped it alone, for a
-name may hold anything.
+The file streams through to match and is never held here or written. What it is called is told to
+whoever dropped it alone, for a name may hold anything.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ HOW: Mapping[str, Phrase] = {
 }
 """Who gave a file, and how it was obtained."""
 BOUGHT = Phrase(
-    "Buying, exchanging or requesting personal information is an offence whatever the purpose (Criminal Law 253-1,"
-    " 法释〔2017〕10 art. 4). It is not processed here: leave it where it is and ask counsel."
+    "Buying, exchanging or requesting personal information is an offence whatever the purpose"
+    " (Criminal Law 253-1, 法释〔2017〕10 art. 4). It is not processed here: leave it where it is"
+    " and ask counsel."
 )
 KINDS = frozenset("txt csv tsv log json sql xlsx xls docx pdf zip rar 7z gz tar eml html".split())
 """Endings that the audit log may name."""
@@ -96,16 +98,26 @@ def routes() -> APIRouter:
     @router.post("/assess/{name}/open")
     async def open_(name: str, site: Analyst, take: Annotated[str, Form()] = "") -> Response:
         dropped = site.held.get(name, site.principal)
-        return await _open_held(site, name, dropped, take=take == CUSTOMERS) if dropped else _gone(site)
+        return (
+            await _open_held(site, name, dropped, take=take == CUSTOMERS)
+            if dropped
+            else _gone(site)
+        )
 
     return router
 
 
 async def _open_held(site: Console, name: str, dropped: DroppedFile, *, take: bool) -> Response:
-    """Make an incident of what was judged before, unless that was done; the page that follows downloads what to `take`."""
+    """Make an incident of what was judged before, unless that was done; the page that follows
+    downloads what to `take`.
+    """
     if dropped.judged.findings and not dropped.opened:
         try:
-            await _open(site, dropped, await Judge(folder_of(site.context)).open(dropped.judged.findings, _tenants(site)))
+            await _open(
+                site,
+                dropped,
+                await Judge(folder_of(site.context)).open(dropped.judged.findings, _tenants(site)),
+            )
         except (BusyError, NotJudgedError) as error:
             return _result(site, name, dropped, error, 503)
     return RedirectResponse(f"/assess/{name}{f'?take={CUSTOMERS}' if take else ''}#incidents", 303)
@@ -128,7 +140,8 @@ async def _drop(site: Console, request: Request) -> Response:
 async def taken(
     site: Console, request: Request, *, to_open: bool | None = None
 ) -> tuple[str, Mapping[str, str], dict[str, object]]:
-    """The name under which the result of a form is held, or what is wrong with it, a field; and what was typed.
+    """The name under which the result of a form is held, or what is wrong with it, a field; and
+    what was typed.
 
     Incidents are opened `to_open`; None where the form says whether.
     """
@@ -139,7 +152,11 @@ async def taken(
         return "", asked, refused
     to_open = bool(asked["open"]) if to_open is None else to_open
     try:
-        return await _unless_gone(request, upload, _judged(site, upload, asked, to_open=to_open)), asked, {}
+        return (
+            await _unless_gone(request, upload, _judged(site, upload, asked, to_open=to_open)),
+            asked,
+            {},
+        )
     except (BusyError, NotJudgedError, QueryError) as error:
         await upload.drain()
         return "", asked, {"file": error}
@@ -153,7 +170,9 @@ def refusal_of(refused: Mapping[str, object]) -> tuple[int, dict[str, str]]:
 
 
 async def _unless_gone(request: Request, upload: Upload, work: Coroutine[Any, Any, str]) -> str:
-    """What `work` gives; ClientDisconnect, and the end of it, where whoever sent the file goes before."""
+    """What `work` gives; ClientDisconnect, and the end of it, where whoever sent the file goes
+    before.
+    """
 
     async def gone() -> None:
         await upload.taken.wait()
@@ -179,19 +198,27 @@ def _customers(site: Console, dropped: DroppedFile) -> Response:
     """The handles as a file, which the audit log notes."""
     note_customers(site, dropped)
     how = {"content-disposition": 'attachment; filename="customers.csv"'}
-    return Response(dropped.judged.customers.encode(), media_type="text/csv; charset=utf-8", headers=how)
+    return Response(
+        dropped.judged.customers.encode(), media_type="text/csv; charset=utf-8", headers=how
+    )
 
 
 def note_customers(site: Console, dropped: DroppedFile) -> None:
     """Record in the audit log that the customers in a file are told."""
     count = dropped.judged.customers.count("\n") - 1
     site.trail.append(
-        "customers.export", f"{count} pseudonyms of an uploaded file", actor=site.principal.name, reason=_why(dropped)
+        "customers.export",
+        f"{count} pseudonyms of an uploaded file",
+        actor=site.principal.name,
+        reason=_why(dropped),
     )
 
 
 async def _judged(site: Console, upload: Upload, asked: Mapping[str, str], *, to_open: bool) -> str:
-    """Have the file judged; the name under which the result is held. What came of it is in the audit log, however it ended."""
+    """Have the file judged; the name under which the result is held.
+
+    What came of it is in the audit log, however it ended.
+    """
     size, said = 0, "no verdict"
 
     async def counted() -> AsyncIterator[bytes]:
@@ -214,23 +241,34 @@ async def _judged(site: Console, upload: Upload, asked: Mapping[str, str], *, to
     finally:
         kind = PurePath(question.name).suffix.lower().lstrip(".")
         what = f"{size} bytes, {kind if kind in KINDS else 'other'}: {said}"
-        site.trail.append("file.assess", what, actor=site.principal.name, reason=f"{asked['purpose']}; {_why(dropped)}")
+        site.trail.append(
+            "file.assess",
+            what,
+            actor=site.principal.name,
+            reason=f"{asked['purpose']}; {_why(dropped)}",
+        )
     if question.to_open:
         await _open(site, dropped, dropped.judged.handed)
     return site.held.keep(dropped, site.principal)
 
 
 async def _open(site: Console, dropped: DroppedFile, handed: Mapping[str, str]) -> None:
-    """Wait for the incidents of findings that are on the bus, and note in those that are new where the file came from."""
+    """Wait for the incidents of findings that are on the bus, and note in those that are new
+    where the file came from.
+    """
     count = f"{len(handed)} finding{'s' * (len(handed) != 1)}"
-    site.trail.append("file.open", f"{count} of a dropped file", actor=site.principal.name, reason=_why(dropped))
+    site.trail.append(
+        "file.open", f"{count} of a dropped file", actor=site.principal.name, reason=_why(dropped)
+    )
     folded = await run_in_threadpool(wait_for, site.store, site.clock, handed.keys(), OPEN_SECONDS)
     for id_, tenant in handed.items():
         dropped.opened[tenant] = opened = folded.get(id_) or IncidentReference(why_not=NOT_FOLDED)
         incident = site.store.get(Incident, opened.incident) if opened.incident else None
         if incident is not None and not incident.part_of:
             note = f"A file that was handed in: {_why(dropped)}"
-            Decisions(site.duties, site.trail).make(incident, "note", by=site.principal.name, note=note, token=id_[:16])
+            Decisions(site.duties, site.trail).make(
+                incident, "note", by=site.principal.name, note=note, token=id_[:16]
+            )
 
 
 def _why(dropped: DroppedFile) -> str:
@@ -271,14 +309,26 @@ def _form(
     """The form; of what was typed nothing is shown again that may hold an identifier."""
     refused = refused or {}
     kept = {name: "" if name in refused else asked[name] for name in NOTHING}
-    shown = {"how": HOW, "waiting": waiting, "away": away, "most": MOST_GIVER, "most_bytes": MOST_BYTES}
+    shown = {
+        "how": HOW,
+        "waiting": waiting,
+        "away": away,
+        "most": MOST_GIVER,
+        "most_bytes": MOST_BYTES,
+    }
     page = site.page("assess.html", status, asked=kept, refused=refused, **shown)
     page.headers["content-security-policy"] = UPLOADING
     return page
 
 
 def _result(
-    site: Console, name: str, dropped: DroppedFile, refused: Exception | None = None, status: int = 200, *, take: bool = False
+    site: Console,
+    name: str,
+    dropped: DroppedFile,
+    refused: Exception | None = None,
+    status: int = 200,
+    *,
+    take: bool = False,
 ) -> HTMLResponse:
     judged, verdict = dropped.judged, dropped.judged.verdict
     found: list[dict[str, Any]] = verdict["tenants"]
@@ -286,8 +336,10 @@ def _result(
     shown["clear"] = [one for one in found if one not in shown["found"]]
     can_open = bool(judged.findings) and not dropped.opened
     return site.page(
-        "assessed.html", status, held=name, take=take, dropped=dropped, verdict=verdict, **shown, can_open=can_open,
-        refused=refused, opened=dropped.opened, how=HOW[dropped.how], count=max(0, judged.customers.count("\n") - 1),
+        "assessed.html", status, held=name, take=take, dropped=dropped, verdict=verdict, **shown,
+        can_open=can_open,
+        refused=refused, opened=dropped.opened, how=HOW[dropped.how],
+        count=max(0, judged.customers.count("\n") - 1),
     )  # fmt: skip
 
 

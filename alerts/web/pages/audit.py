@@ -108,7 +108,11 @@ def routes() -> APIRouter:
 
     @router.get("/audit")
     def shown(
-        site: Annotated[Console, may("audit.read")], actor: Text = "", action: Text = "", words: Text = "", verify: Text = ""
+        site: Annotated[Console, may("audit.read")],
+        actor: Text = "",
+        action: Text = "",
+        words: Text = "",
+        verify: Text = "",
     ) -> HTMLResponse:
         found, sections = _found(site, actor.strip(), action.strip(), words.strip()), []
         verdict: Phrase | None = None
@@ -124,11 +128,27 @@ def routes() -> APIRouter:
                 else Phrase("There is no audit log yet: nothing has been changed.")
             )
             tone = "bad" if broken else "good" if chains else ""
-            sections += [_chains(chains)] if site.principal.sees_all else []  # its numbers count every tenant's entries
-        heads = (Phrase("When"), Phrase("Who"), Phrase("Action"), Phrase("Target"), Phrase("Tenant"), Phrase("Why"))
+            # its numbers count every tenant's entries
+            sections += [_chains(chains)] if site.principal.sees_all else []
+        heads = (
+            Phrase("When"),
+            Phrase("Who"),
+            Phrase("Action"),
+            Phrase("Target"),
+            Phrase("Tenant"),
+            Phrase("Why"),
+        )
         note = Phrase("newest first; the list itself is not a verification")
-        more = Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
-        empty = Phrase("No matching entries.") if actor or action or words else Phrase("No changes yet.")
+        more = (
+            Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN)
+            if len(found) > SHOWN
+            else None
+        )
+        empty = (
+            Phrase("No matching entries.")
+            if actor or action or words
+            else Phrase("No changes yet.")
+        )
         sections.append(TableSection(MENU.name, heads, found[:SHOWN], empty, note, more=more))
         fields = (
             FilterField("actor", Phrase("Who"), actor),
@@ -150,7 +170,9 @@ def routes() -> APIRouter:
 
 
 def _found(site: Console, actor: str, action: str, words: str) -> list[list[TableCell]]:
-    """Entries of tenants that may be seen, the newest first; those of no tenant are for whoever sees all."""
+    """Entries of tenants that may be seen, the newest first; those of no tenant are for whoever
+    sees all.
+    """
     fits = [
         entry
         for _, entry in entries(site.context.data / FOLDER)
@@ -179,10 +201,20 @@ def _chains(chains: Sequence[ChainCheck]) -> TableSection:
             TableCell(chain.name, code=True),
             TableCell(Phrase("unchanged"), tone="good")
             if not chain.faults
-            else TableCell("; ".join(f"{fault.file.name}:{fault.line} {fault.what}" for fault in chain.faults[:5]), tone="bad"),
+            else TableCell(
+                "; ".join(
+                    f"{fault.file.name}:{fault.line} {fault.what}" for fault in chain.faults[:5]
+                ),
+                tone="bad",
+            ),
             TableCell(chain.seq),
             TableCell(chain.last[:16], code=True),
         ]
         for chain in chains
     ]
-    return TableSection(Phrase("Chains"), heads, rows, Phrase("There is no audit log yet: nothing has been changed."))
+    return TableSection(
+        Phrase("Chains"),
+        heads,
+        rows,
+        Phrase("There is no audit log yet: nothing has been changed."),
+    )

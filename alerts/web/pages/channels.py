@@ -1,4 +1,6 @@
-"""Channels: who is told by which, whether that arrives, and what was said last; of tenants that whoever asks may see."""
+"""Channels: who is told by which, whether that arrives, and what was said last; of tenants that
+whoever asks may see.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def routes() -> APIRouter:
             else Phrase("No notifications are overdue on %(all)s channels.", all=len(lines))
         )
         sheet = StatePage(
-            MENU.name, (_channels(lines), _routes(site, routes), _log(site)), verdict, "bad" if bad or not lines else "good"
+            MENU.name,
+            (_channels(lines), _routes(site, routes), _log(site)),
+            verdict,
+            "bad" if bad or not lines else "good",
         )
         return site.page("state.html", sheet=sheet)
 
@@ -56,24 +61,38 @@ def routes() -> APIRouter:
 def _routes_of(site: Console) -> dict[str, RouteSettings]:
     """The routes that incidents of tenants take that may be seen."""
     every = site.context.settings.notify.routes
-    return {name: one for name, one in every.items() if not one.tenants or any(map(site.principal.sees, one.tenants))}
+    return {
+        name: one
+        for name, one in every.items()
+        if not one.tenants or any(map(site.principal.sees, one.tenants))
+    }
 
 
 def _channels_of(site: Console, routes: Mapping[str, RouteSettings]) -> list[str]:
-    """The channels that these routes lead to; to whoever sees all tenants those as well that no route leads to."""
+    """The channels that these routes lead to; to whoever sees all tenants those as well that no
+    route leads to.
+    """
     used = {name for one in routes.values() for name in (*one.channels, *one.escalate_to)}
-    return [name for name in site.context.settings.notify.channels if name in used or site.principal.sees_all]
+    return [
+        name
+        for name in site.context.settings.notify.channels
+        if name in used or site.principal.sees_all
+    ]
 
 
 def _line(site: Console, name: str, fault: str) -> list[TableCell]:
     """Return the row of a channel; `fault` says why alert cannot open it, "" if it can."""
 
     def count(outcome: str) -> int:
-        return site.store.count(Notification, DocumentFilter({"channel": (name,), "outcome": (outcome,)}))
+        return site.store.count(
+            Notification, DocumentFilter({"channel": (name,), "outcome": (outcome,)})
+        )
 
     overdue = DocumentFilter({"channel": (name,), "outcome": ("pending",)}, before=site.clock.now())
     waiting, failed = site.store.count(Notification, overdue), count("failed")
-    last = site.store.search(Notification, DocumentFilter({"channel": (name,), "outcome": ("sent",)}), 1).items
+    last = site.store.search(
+        Notification, DocumentFilter({"channel": (name,), "outcome": ("sent",)}), 1
+    ).items
     state = (
         TableCell(Phrase("not usable: %(fault)s", fault=fault), tone="bad")
         if fault
@@ -119,8 +138,16 @@ def _routes(site: Console, routes: Mapping[str, RouteSettings]) -> TableSection:
         ]
         for name, route in routes.items()
     ]
-    heads = (Phrase("Route"), Phrase("Tenants"), Phrase("From severity"), Phrase("To channels"), Phrase("Then to"))
-    return TableSection(Phrase("Routes"), heads, rows, Phrase("None: incidents are not sent to any channel."))
+    heads = (
+        Phrase("Route"),
+        Phrase("Tenants"),
+        Phrase("From severity"),
+        Phrase("To channels"),
+        Phrase("Then to"),
+    )
+    return TableSection(
+        Phrase("Routes"), heads, rows, Phrase("None: incidents are not sent to any channel.")
+    )
 
 
 def _log(site: Console) -> TableSection:
@@ -130,10 +157,21 @@ def _log(site: Console) -> TableSection:
             TableCell(one.due),
             TableCell(OUTCOMES[one.outcome][0], tone=OUTCOMES[one.outcome][1]),
             TableCell(one.channel, code=True),
-            TableCell(one.incident, f"/incidents/{one.incident}" if site.principal.may("incident.read") else ""),
+            TableCell(
+                one.incident,
+                f"/incidents/{one.incident}" if site.principal.may("incident.read") else "",
+            ),
             TableCell(one.attempts),
         ]
         for one in found
     ]
-    heads = (Phrase("Due"), Phrase("State"), Phrase("Channel"), Phrase("Incident"), Phrase("Attempts"))
-    return TableSection(Phrase("Latest notifications"), heads, rows, Phrase("No notifications yet."))
+    heads = (
+        Phrase("Due"),
+        Phrase("State"),
+        Phrase("Channel"),
+        Phrase("Incident"),
+        Phrase("Attempts"),
+    )
+    return TableSection(
+        Phrase("Latest notifications"), heads, rows, Phrase("No notifications yet.")
+    )

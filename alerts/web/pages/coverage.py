@@ -1,4 +1,6 @@
-"""Whether we were blind: what was seen of each site, hour by hour, why the rest was not, and the sheet that proves it."""
+"""Whether we were blind: what was seen of each site, hour by hour, why the rest was not, and the
+sheet that proves it.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,15 @@ from ullage.phrase import Phrase
 from ullage.records.heartbeat import WHY
 
 NAME, WIDTH, HEIGHT, HEAD, CHARACTERS = 176, 27, 24, 40, 22
-"""Pixels: of the column with names, of a field, of the heads; and characters of a name, of which a wide one counts as two."""
+"""Pixels: of the column with names, of a field, of the heads; and characters of a name, of which
+a wide one counts as two.
+"""
 
 
 class HeatMapCell(NamedTuple):
-    """One hour: `kind` is its class in the style sheet, `mark` stands in it, `said` is it in words."""
+    """One hour: `kind` is its class in the style sheet, `mark` stands in it, `said` is it in
+    words.
+    """
 
     kind: str
     mark: str
@@ -47,13 +53,20 @@ class HeatMapRow:
     fields: tuple[HeatMapCell, ...]
 
 
-def heat_map(title: str, said: str, days: Sequence[tuple[str, int]], heads: Sequence[str], lines: Sequence[HeatMapRow]) -> Markup:
+def heat_map(
+    title: str,
+    said: str,
+    days: Sequence[tuple[str, int]],
+    heads: Sequence[str],
+    lines: Sequence[HeatMapRow],
+) -> Markup:
     """The picture; `days` are names over so many of the heads, in their order."""
     width, height = NAME + WIDTH * len(heads) + 1, HEAD + HEIGHT * len(lines)
     parts = [
-        Markup('<svg class="heat" viewBox="0 0 {} {}" width="{}" height="{}" role="img" aria-labelledby="heat-t heat-d">').format(
-            width, height, width, height
-        ),
+        Markup(
+            '<svg class="heat" viewBox="0 0 {} {}" width="{}" height="{}" role="img"'
+            ' aria-labelledby="heat-t heat-d">'
+        ).format(width, height, width, height),
         Markup('<title id="heat-t">{}</title><desc id="heat-d">{}</desc>').format(title, said),
         *_heads(days, heads),
     ]
@@ -64,21 +77,30 @@ def heat_map(title: str, said: str, days: Sequence[tuple[str, int]], heads: Sequ
 def _heads(days: Sequence[tuple[str, int]], heads: Sequence[str]) -> Iterator[Markup]:
     first = 0
     for day, hours in days:
-        yield Markup('<text class="day" x="{}" y="14">{}</text>').format(NAME + WIDTH * first + 3, day if hours > 2 else "")
+        yield Markup('<text class="day" x="{}" y="14">{}</text>').format(
+            NAME + WIDTH * first + 3, day if hours > 2 else ""
+        )
         first += hours
     for number, head in enumerate(heads):
-        yield Markup('<text class="head" x="{}" y="32">{}</text>').format(NAME + WIDTH * number + WIDTH // 2, head)
+        yield Markup('<text class="head" x="{}" y="32">{}</text>').format(
+            NAME + WIDTH * number + WIDTH // 2, head
+        )
 
 
 def _line(line: HeatMapRow, top: int) -> Markup:
     """A field is put together as text: there may be tens of thousands."""
     middle, name = top + HEIGHT // 2 + 4, escape(line.name)
-    parts = [f'<text class="name" x="0" y="{middle}">{escape(_cut(line.name))}<title>{name}</title></text>']
+    parts = [
+        (
+            '<text class="name" x="0"'
+            f' y="{middle}">{escape(_cut(line.name))}<title>{name}</title></text>'
+        )
+    ]
     for number, one in enumerate(line.fields):
         left, (before, after) = NAME + WIDTH * number, _said(one)
         parts.append(
-            f'{before}<rect x="{left + 1}" y="{top + 1}" width="{WIDTH - 2}" height="{HEIGHT - 2}" rx="3"/>'
-            f'<text x="{left + WIDTH // 2}" y="{middle}">{after}'
+            f'{before}<rect x="{left + 1}" y="{top + 1}" width="{WIDTH - 2}" height="{HEIGHT - 2}"'
+            f' rx="3"/><text x="{left + WIDTH // 2}" y="{middle}">{after}'
         )
     return Markup("".join(parts))  # noqa: S704 - what is from outside is escaped
 
@@ -86,7 +108,10 @@ def _line(line: HeatMapRow, top: int) -> Markup:
 @lru_cache(maxsize=1024)
 def _said(field: HeatMapCell) -> tuple[str, str]:
     """What stands before and behind a field's place; most are alike."""
-    return f'<g class="{escape(field.kind)}"><title>{escape(field.said)}</title>', f"{escape(field.mark)}</text></g>"
+    return (
+        f'<g class="{escape(field.kind)}"><title>{escape(field.said)}</title>',
+        f"{escape(field.mark)}</text></g>",
+    )
 
 
 def _cut(name: str) -> str:
@@ -104,7 +129,12 @@ def _cut(name: str) -> str:
 
 
 MENU = MenuEntry("/coverage", Phrase("Coverage"), "coverage.read", "proof", 1)
-WINDOWS = {LAST_NIGHT: Phrase("Last night"), "24h": Phrase("24 hours"), "3d": Phrase("3 days"), "7d": Phrase("7 days")}
+WINDOWS = {
+    LAST_NIGHT: Phrase("Last night"),
+    "24h": Phrase("24 hours"),
+    "3d": Phrase("3 days"),
+    "7d": Phrase("7 days"),
+}
 STATES = {"off": Phrase("not scheduled"), "open": Phrase("not assessed yet")}
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 Reader = Annotated[Console, may("coverage.read")]
@@ -118,26 +148,54 @@ def routes() -> APIRouter:
 
     @router.get("/coverage")
     def shown(
-        console: Reader, since: Text = LAST_NIGHT, until: Text = "", site: Text = "", everything: Text = ""
+        console: Reader,
+        since: Text = LAST_NIGHT,
+        until: Text = "",
+        site: Text = "",
+        everything: Text = "",
     ) -> HTMLResponse:
         try:
             return _page(console, since, until, site, everything=bool(everything))
         except (ConfigError, QueryError) as error:
             return _page(
-                console, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "site": site}
+                console,
+                LAST_NIGHT,
+                "",
+                "",
+                refused={"window": error},
+                typed={"since": since, "until": until, "site": site},
             )
 
     @router.get("/coverage/sheet")
-    def sheet(console: Reader, since: Text = LAST_NIGHT, until: Text = "", site: Text = "", save: Text = "") -> Response:
+    def sheet(
+        console: Reader,
+        since: Text = LAST_NIGHT,
+        until: Text = "",
+        site: Text = "",
+        save: Text = "",
+    ) -> Response:
         ledger = CoverageReader(console.context, console.store)
         try:
             seen = ledger.seen(since, until, site)
         except ConfigError as error:
             return _page(
-                console, LAST_NIGHT, "", "", refused={"window": error}, typed={"since": since, "until": until, "site": site}
+                console,
+                LAST_NIGHT,
+                "",
+                "",
+                refused={"window": error},
+                typed={"since": since, "until": until, "site": site},
             )
-        text, _ = ledger.sheet(seen, ledger.standings(seen), console.principal.name, READER.get().language, console.tenants)
-        return _as_it_is(text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else "")
+        text, _ = ledger.sheet(
+            seen,
+            ledger.standings(seen),
+            console.principal.name,
+            READER.get().language,
+            console.tenants,
+        )
+        return _as_it_is(
+            text, f"coverage-{seen.since.astimezone(ledger.zone):%Y%m%dT%H%M}.html" if save else ""
+        )
 
     @router.post("/coverage/explain")
     def explain(
@@ -152,7 +210,15 @@ def routes() -> APIRouter:
         whose = () if console.principal.sees_all else console.principal.tenants
         try:
             for one in site:
-                ledger.explain(console.trail, since, until, site=one, reason=reason, by=console.principal.name, tenants=whose)
+                ledger.explain(
+                    console.trail,
+                    since,
+                    until,
+                    site=one,
+                    reason=reason,
+                    by=console.principal.name,
+                    tenants=whose,
+                )
         except (ConfigError, QueryError) as error:
             kept = {"since": since, "until": until, "site_names": site, "reason": reason}
             return _page(console, window, "", "", refused={"reason": error}, explaining=kept)
@@ -167,7 +233,10 @@ def _as_it_is(text: str, save_as: str) -> Response:
     assert style is not None
     digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
     headers = {
-        "content-security-policy": f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri 'none'"
+        "content-security-policy": (
+            f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'; base-uri"
+            " 'none'"
+        )
     }
     if save_as:
         headers["content-disposition"] = f'attachment; filename="{save_as}"'
@@ -190,24 +259,33 @@ def _page(
     sheets, zone = ledger.standings(seen), ledger.zone
     rows = view.shown(seen, everything)
     say = speaker()
-    asked = {name: value for name, value in (("since", since), ("until", until), ("site", site)) if value}
+    asked = {
+        name: value for name, value in (("since", since), ("until", until), ("site", site)) if value
+    }
     shown = {
         "verdict": verdict(seen, sheets),
         "has_begun": seen.has_begun,
         "totals": view.totals(seen),
         "night": night(console.store, seen.since, seen.until, console.context.clock.now()),
         "canaries": len([at for at in seen.canaries if seen.since <= at < seen.until]),
-        "judged_hours": len([1 for at in _hours(seen) if (seen.begins or seen.since) <= at < seen.judged]),
+        "judged_hours": len(
+            [1 for at in _hours(seen) if (seen.begins or seen.since) <= at < seen.judged]
+        ),
         "pictures": [*_pictures(seen, rows, say, ledger)],
         "letters": [(letter.replace(".", "×"), WHY[letter]) for letter in _letters(rows)],
-        "gaps": [gap_shown(gap, seen, ledger) for gap in reversed(view.together(seen.gaps(), zone))],
+        "gaps": [
+            gap_shown(gap, seen, ledger) for gap in reversed(view.together(seen.gaps(), zone))
+        ],
         "unwatched": sorted((row.unwatched, row.site) for row in seen.rows if row.unwatched),
         "short_lived": [row for row in seen.rows if row.is_short_lived],
         "sheets": sheets,
         "left_out": len(seen.rows) - len(rows),
         "windows": WINDOWS,
         "since": since,
-        "typed": typed or {"since": local(seen.since, zone).replace("T", " "), "until": until, "site": site},
+        "typed": (
+            typed
+            or {"since": local(seen.since, zone).replace("T", " "), "until": until, "site": site}
+        ),
         "explaining": explaining,
         "from_": local(seen.since, zone).replace("T", " "),
         "to": local(seen.until, zone).replace("T", " "),
@@ -241,7 +319,10 @@ def gap_shown(gap: view.SharedGap, seen: CoverageWindow, ledger: CoverageReader)
 
 
 def _pictures(
-    seen: CoverageWindow, rows: Sequence[SiteCoverage], say: Callable[[object], str], ledger: CoverageReader
+    seen: CoverageWindow,
+    rows: Sequence[SiteCoverage],
+    say: Callable[[object], str],
+    ledger: CoverageReader,
 ) -> Iterator[Any]:
     """A map for every 24 hours, the latest first."""
     hours, field = [cell.at for cell in rows[0].cells] if rows else [], _fields(say)
@@ -249,18 +330,32 @@ def _pictures(
         some = [at.astimezone(ledger.zone) for at in hours[first : first + view.COLUMNS]]
         days = [(day, len(list(group))) for day, group in groupby(f"{at:%m-%d}" for at in some)]
         lines = [
-            HeatMapRow(safe(row.site), tuple([field(one) for one in row.cells[first : first + view.COLUMNS]])) for row in rows
+            HeatMapRow(
+                safe(row.site),
+                tuple([field(one) for one in row.cells[first : first + view.COLUMNS]]),
+            )
+            for row in rows
         ]
         if seen.canaries:
             told = [at in seen.canaries for at in hours[first : first + view.COLUMNS]]
             told_fields = [
-                HeatMapCell("told" if yes else "off", "✓" if yes else "", say(Phrase("reported in time")) if yes else "")
+                HeatMapCell(
+                    "told" if yes else "off",
+                    "✓" if yes else "",
+                    say(Phrase("reported in time")) if yes else "",
+                )
                 for yes in told
             ]
             lines.append(HeatMapRow(say(Phrase("canary posts reported")), tuple(told_fields)))
         between = f"{some[0]:%Y-%m-%d %H:%M} – {some[-1]:%Y-%m-%d %H:%M}"
         title = say(Phrase("Hourly coverage of each site, %(between)s", between=between))
-        yield heat_map(title, say(Phrase("The gaps are listed below.")), days, [f"{at:%H}" for at in some], lines)
+        yield heat_map(
+            title,
+            say(Phrase("The gaps are listed below.")),
+            days,
+            [f"{at:%H}" for at in some],
+            lines,
+        )
 
 
 def _fields(say: Callable[[object], str]) -> Callable[[CoverageHour], HeatMapCell]:
@@ -281,14 +376,24 @@ def _field(cell: CoverageHour, say: Callable[[object], str]) -> HeatMapCell:
     letter = next(iter(cell.why), "").replace(".", "×")
     if cell.has_gap:
         why = say(tuple(WHY[one] for one in cell.why))
-        said = say(Phrase("not covered for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why))
+        said = say(
+            Phrase("not covered for %(minutes)s minutes: %(why)s", minutes=cell.blind, why=why)
+        )
         mark = letter if cell.is_uncovered or letter != "×" else "~"
         return HeatMapCell("explained" if cell.explained else cell.state, mark, said)
-    mark = {"seen": str(cell.posts) if cell.posts < view.MANY else f">{view.MANY - 1}", "off": "", "open": "…"}[cell.state]
+    mark = {
+        "seen": str(cell.posts) if cell.posts < view.MANY else f">{view.MANY - 1}",
+        "off": "",
+        "open": "…",
+    }[cell.state]
     if not cell.is_covered:
         words = STATES[cell.state]
     elif cell.is_full:
         words = Phrase("covered, %(posts)s new posts", posts=cell.posts)
     else:
-        words = Phrase("covered for %(minutes)s minutes, %(posts)s new posts", minutes=cell.seen, posts=cell.posts)
+        words = Phrase(
+            "covered for %(minutes)s minutes, %(posts)s new posts",
+            minutes=cell.seen,
+            posts=cell.posts,
+        )
     return HeatMapCell(cell.state, mark, say(words))

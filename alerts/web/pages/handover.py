@@ -46,10 +46,17 @@ def scenarios(title: str, said: str, bars: Sequence[Bar]) -> Markup:
     """The picture; a name stands above its bar, so that it fits a phone."""
     most, height = max((bar.amount for bar in bars), default=0), ROW * len(bars)
     head = Markup(
-        '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-labelledby="scen-t scen-d">'
-        '<title id="scen-t">{2}</title><desc id="scen-d">{3}</desc>'
+        '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img"'
+        ' aria-labelledby="scen-t scen-d"><title id="scen-t">{2}</title><desc'
+        ' id="scen-d">{3}</desc>'
     ).format(CHART_WIDTH, height, title, said)
-    return Markup("").join((head, *(_row(bar, ROW * number, most) for number, bar in enumerate(bars)), Markup("</svg>")))
+    return Markup("").join(
+        (
+            head,
+            *(_row(bar, ROW * number, most) for number, bar in enumerate(bars)),
+            Markup("</svg>"),
+        )
+    )
 
 
 def _row(bar: Bar, top: int, most: int) -> Markup:
@@ -62,7 +69,9 @@ def _row(bar: Bar, top: int, most: int) -> Markup:
 
 
 LEFT, DAY_WIDTH, TOP, TALL, GAP, SHORT, FOOT = 4, 21, 34, 92, 34, 30, 20
-"""Pixels: left edge, a day, name and number above bars, the bars of incidents, between both, the bars of sightings, dates."""
+"""Pixels: left edge, a day, name and number above bars, the bars of incidents, between both, the
+bars of sightings, dates.
+"""
 FULL = 100
 """Of so many incidents a day's number is wider than its bar."""
 DATED = 5
@@ -71,7 +80,9 @@ DATED = 5
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One day: what stands below it, incidents by severity with the gravest first, sightings, and all of it in words."""
+    """One day: what stands below it, incidents by severity with the gravest first, sightings,
+    and all of it in words.
+    """
 
     name: str
     incidents: Mapping[str, int]
@@ -85,12 +96,15 @@ def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day])
     most = max((sum(day.incidents.values()) for day in days), default=0)
     most_seen = max((day.sightings for day in days), default=0)
     head = Markup(
-        '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img" aria-labelledby="time-t time-d">'
-        '<title id="time-t">{2}</title><desc id="time-d">{3}</desc>'
-        '<text class="name" x="{4}" y="11">{5}</text><text class="name" x="{4}" y="{6}">{7}</text>'
+        '<svg class="bars" viewBox="0 0 {0} {1}" width="{0}" height="{1}" role="img"'
+        ' aria-labelledby="time-t time-d"><title id="time-t">{2}</title><desc'
+        ' id="time-d">{3}</desc><text class="name" x="{4}" y="11">{5}</text><text class="name"'
+        ' x="{4}" y="{6}">{7}</text>'
     ).format(width, height, title, said, LEFT, names[0], TOP + TALL + 17, names[1])
     numbered = _numbered([sum(day.incidents.values()) for day in days])
-    drawn = [_day(day, number, most, most_seen, number in numbered) for number, day in enumerate(days)]
+    drawn = [
+        _day(day, number, most, most_seen, number in numbered) for number, day in enumerate(days)
+    ]
     feet = [_line(width, TOP + TALL), _line(width, TOP + TALL + GAP + SHORT)]
     dates = [
         Markup('<text x="{}" y="{}">{}</text>').format(_middle(number), height - 5, day.name)
@@ -101,7 +115,9 @@ def timeline(title: str, said: str, names: tuple[str, str], days: Sequence[Day])
 
 
 def _numbered(totals: Sequence[int]) -> set[int]:
-    """The days over which a number stands: all where two digits do, else the one of most, and the last if it is not beside it."""
+    """The days over which a number stands: all where two digits do, else the one of most, and
+    the last if it is not beside it.
+    """
     there = [number for number, total in enumerate(totals) if total]
     if max(totals, default=0) < FULL or not there:
         return set(there)
@@ -110,9 +126,14 @@ def _numbered(totals: Sequence[int]) -> set[int]:
 
 
 def _day(day: Day, number: int, most: int, most_seen: int, is_numbered: bool) -> Markup:
-    """Its bars; the ground behind them takes the pointer, so that a day without any says so as well."""
+    """Its bars; the ground behind them takes the pointer, so that a day without any says so as
+    well.
+    """
     tall = TOP + TALL + GAP + SHORT
-    ground = f'<rect class="ground" x="{LEFT + DAY_WIDTH * number}" y="0" width="{DAY_WIDTH}" height="{tall}"/>'
+    ground = (
+        f'<rect class="ground" x="{LEFT + DAY_WIDTH * number}" y="0" width="{DAY_WIDTH}"'
+        f' height="{tall}"/>'
+    )
     bars = "".join((*_stack(day, number, most, is_numbered), *_seen(day, number, most_seen)))
     return Markup(f"<g><title>{escape(day.said)}</title>{ground}{bars}</g>")  # noqa: S704 - what is from outside is escaped
 
@@ -136,7 +157,10 @@ def _seen(day: Day, number: int, most: int) -> Iterator[str]:
 
 def _day_bar(kind: str, number: int, top: float, tall: float) -> str:
     """At least a pixel: what is there is seen."""
-    place = f'x="{LEFT + DAY_WIDTH * number + 2}" y="{top:.1f}" width="{DAY_WIDTH - 4}" height="{max(1.0, tall):.1f}"'
+    place = (
+        f'x="{LEFT + DAY_WIDTH * number + 2}" y="{top:.1f}" width="{DAY_WIDTH - 4}"'
+        f' height="{max(1.0, tall):.1f}"'
+    )
     return f'<rect class="{escape(kind)}" {place}/>'
 
 
@@ -170,30 +194,60 @@ def month(site: Console, tenant: str = "") -> Month:
     found = recent(site.store, site.clock.now(), site.zone or UTC, tenant)
     days = tuple(_days(site, found, tenant, say))
     severities = tuple(one for one in GRAVEST_FIRST if any(day.incidents[one] for day in days))
-    title, said = say(Phrase("Incidents and sightings of 30 days")), say(Phrase("The same data is in the table below."))
+    title, said = (
+        say(Phrase("Incidents and sightings of 30 days")),
+        say(Phrase("The same data is in the table below.")),
+    )
     names = say(Phrase("Incidents opened, by severity")), say(Phrase("Sightings"))
     bars = [*_bars(found, say)]
-    who = say(Phrase("Affected customers in 30 days, by scenario")), say(Phrase("A customer in two incidents is counted twice."))
-    return Month(days, severities, timeline(title, said, names, days), scenarios(*who, bars) if bars else Markup(""))
+    who = (
+        say(Phrase("Affected customers in 30 days, by scenario")),
+        say(Phrase("A customer in two incidents is counted twice.")),
+    )
+    return Month(
+        days,
+        severities,
+        timeline(title, said, names, days),
+        scenarios(*who, bars) if bars else Markup(""),
+    )
 
 
 def _days(site: Console, found: Recent, tenant: str, say: Callable[[object], str]) -> Iterator[Day]:
     language = READER.get().language
     days = days_of(site.clock.now(), site.zone or UTC)
     for day, seen in zip(days, seen_on(site.store, days, site.zone or UTC, tenant), strict=True):
-        counts: dict[str, int] = {severity: found.opened[day, severity] for severity in GRAVEST_FIRST}
-        both = say(Phrase("%(incidents)s incidents, %(sightings)s sightings", incidents=sum(counts.values()), sightings=seen))
-        apart = ", ".join(f"{count} {named(severity, 'severity', language)}" for severity, count in counts.items() if count)
-        yield Day(f"{day:%m-%d}", counts, seen, f"{day:%Y-%m-%d}: {both}{f' ({apart})' if apart else ''}")
+        counts: dict[str, int] = {
+            severity: found.opened[day, severity] for severity in GRAVEST_FIRST
+        }
+        both = say(
+            Phrase(
+                "%(incidents)s incidents, %(sightings)s sightings",
+                incidents=sum(counts.values()),
+                sightings=seen,
+            )
+        )
+        apart = ", ".join(
+            f"{count} {named(severity, 'severity', language)}"
+            for severity, count in counts.items()
+            if count
+        )
+        yield Day(
+            f"{day:%m-%d}", counts, seen, f"{day:%Y-%m-%d}: {both}{f' ({apart})' if apart else ''}"
+        )
 
 
 def _bars(found: Recent, say: Callable[[object], str]) -> Iterator[Bar]:
     amounts = dict[str, int]()
     for (_, scenario, _), customers in found.customers.items():
         amounts[scenario] = amounts.get(scenario, 0) + customers
-    ranked = sorted(((amount, name) for name, amount in amounts.items() if amount), key=lambda pair: (-pair[0], pair[1]))
+    ranked = sorted(
+        ((amount, name) for name, amount in amounts.items() if amount),
+        key=lambda pair: (-pair[0], pair[1]),
+    )
     titles = _titles(say)
-    for amount, scenario in ranked[: SCENARIOS_SHOWN - 1] if len(ranked) > SCENARIOS_SHOWN else ranked:
+    for amount, scenario in (
+        ranked[: SCENARIOS_SHOWN - 1] if len(ranked) > SCENARIOS_SHOWN else ranked
+    ):
         yield _bar(titles.get(scenario, scenario), amount, say)
     if len(ranked) > SCENARIOS_SHOWN:
         yield _bar(say(Phrase("All others")), _sum(ranked[SCENARIOS_SHOWN - 1 :]), say)
@@ -204,7 +258,17 @@ def _sum(ranked: Iterable[tuple[int, str]]) -> int:
 
 
 def _bar(name: str, amount: int, say: Callable[[object], str]) -> Bar:
-    return Bar(name, amount, say(Phrase("%(scenario)s: %(customers)s customers", scenario=name, customers=format(amount, ","))))
+    return Bar(
+        name,
+        amount,
+        say(
+            Phrase(
+                "%(scenario)s: %(customers)s customers",
+                scenario=name,
+                customers=format(amount, ","),
+            )
+        ),
+    )
 
 
 def _titles(say: Callable[[object], str]) -> Mapping[str, str]:
@@ -223,7 +287,9 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/handover", dependencies=[may("coverage.read")])
-    def shown(site: Annotated[Console, may("incident.read")], since: Text = "", tenant: Text = "") -> HTMLResponse:
+    def shown(
+        site: Annotated[Console, may("incident.read")], since: Text = "", tenant: Text = ""
+    ) -> HTMLResponse:
         typed = {"since": since, "tenant": tenant}
         try:
             site.known(tenant)
@@ -236,7 +302,11 @@ def routes() -> APIRouter:
 
 
 def _page(
-    site: Console, typed: dict[str, str], tenant: str, since: datetime | None, refused: Exception | None = None
+    site: Console,
+    typed: dict[str, str],
+    tenant: str,
+    since: datetime | None,
+    refused: Exception | None = None,
 ) -> HTMLResponse:
     ledger = CoverageReader(site.context, site.store)
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)

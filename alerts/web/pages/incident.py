@@ -13,10 +13,24 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.actions import MOST_DAYS, REASONS, STATES, TAKEDOWN, USUAL_DAYS, links_of, presence_of
+from alerts.cases.actions import (
+    MOST_DAYS,
+    REASONS,
+    STATES,
+    TAKEDOWN,
+    USUAL_DAYS,
+    links_of,
+    presence_of,
+)
 from alerts.cases.decisions import TOKEN_BYTES, tally
 from alerts.cases.evidence import addresses, vault_of
-from alerts.cases.incident_list import CUSTOMERS_SHOWN, IncidentDetails, customers_of, handles, whole
+from alerts.cases.incident_list import (
+    CUSTOMERS_SHOWN,
+    IncidentDetails,
+    customers_of,
+    handles,
+    whole,
+)
 from alerts.cases.incident_view import describe_pending, history
 from alerts.cases.outgoing import outgoing_sightings
 from alerts.cases.references import ReferenceRequest, State, requests_of
@@ -34,7 +48,13 @@ from alerts.records import Decision, Incident, PendingDecision
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, Text, may, repeatable
 from alerts.web.dropped_files import Judge
-from alerts.web.incident_changes import actor_of, carry_out, cases_of, counted_together, record_reports
+from alerts.web.incident_changes import (
+    actor_of,
+    carry_out,
+    cases_of,
+    counted_together,
+    record_reports,
+)
 from alerts.web.templating import READER
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -60,11 +80,19 @@ AT: Mapping[str, str] = {
 """The field at which a form is refused, unless the error names one."""
 WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 PART_AFTER: Mapping[str, str] = {
-    "reported": "#clocks", "acknowledged": "", "assigned": "", "due": "", "second_confirmed": "", "second_refused": "",
+    "reported": "#clocks", "acknowledged": "", "assigned": "", "due": "", "second_confirmed": "",
+    "second_refused": "",
 }  # fmt: skip
 """Which part of the page is shown after a form of it; the history where nothing is said."""
-PART_OF: Mapping[str, str] = {"reported": "clocks", "reveal": "seen", "references": "customers", "answer": "customers"}
-"""In which part of the page a form stands, by its status or the first word of it, for one that is refused."""
+PART_OF: Mapping[str, str] = {
+    "reported": "clocks",
+    "reveal": "seen",
+    "references": "customers",
+    "answer": "customers",
+}
+"""In which part of the page a form stands, by its status or the first word of it, for one that
+is refused.
+"""
 MOST_REPORTS = 32
 """Of an incident, that one form may record."""
 GONE = Phrase("This incident does not exist; it may have passed its retention.")
@@ -82,7 +110,9 @@ class RefusedForm:
     typed: Mapping[str, str] = field(default_factory=lambda: {"status": "", "note": ""})
 
     def value(self, status: str, name: str, default: str = "") -> str:
-        """What was typed in a field of the form of `status`; `default` where that form was not sent."""
+        """What was typed in a field of the form of `status`; `default` where that form was not
+        sent.
+        """
         return self.typed.get(name, default) if self.typed.get("status") == status else default
 
 
@@ -115,24 +145,50 @@ def routes() -> APIRouter:
         no_reference: Typed = "",
         also: Annotated[list[str] | None, Form(max_length=MOST_REPORTS)] = None,
     ) -> Response:
-        typed = {"status": status, "note": note, "token": token, "to": to, "due": due, "reason": reason, "days": days}
-        typed |= {"state": state, "other": other, "sighting": sighting, "entry": next(iter(entry or ()), "")}
-        typed |= {"sent_at": sent_at, "channel": channel, "reference": reference, "no_reference": no_reference}
+        typed = {
+            "status": status,
+            "note": note,
+            "token": token,
+            "to": to,
+            "due": due,
+            "reason": reason,
+            "days": days,
+        }
+        typed |= {
+            "state": state,
+            "other": other,
+            "sighting": sighting,
+            "entry": next(iter(entry or ()), ""),
+        }
+        typed |= {
+            "sent_at": sent_at,
+            "channel": channel,
+            "reference": reference,
+            "no_reference": no_reference,
+        }
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
         try:
             if status.startswith("reported ") and not (sent_at and channel):
-                raise QueryError("enter when the report was sent, and by which channel", "channel" if sent_at else "sent_at")
+                raise QueryError(
+                    "enter when the report was sent, and by which channel",
+                    "channel" if sent_at else "sent_at",
+                )
             if status == "due":
                 typed["due"] = due.strip() or "-"
             if also:
                 record_reports(site, id_, typed, site.actor(), also)
             else:
-                for one in dict.fromkeys(entry or ("",)):  # several at once are what waits for a second person
+                # several at once are what waits for a second person
+                for one in dict.fromkeys(entry or ("",)):
                     carry_out(site, id_, {**typed, "entry": one}, site.actor())
         except QueryError as error:
-            return incident_page(site, id_, RefusedForm(error, _field(status, error), repeatable(typed)))
-        return RedirectResponse(f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303)
+            return incident_page(
+                site, id_, RefusedForm(error, _field(status, error), repeatable(typed))
+            )
+        return RedirectResponse(
+            f"/incidents/{id_}{PART_AFTER.get(status.partition(' ')[0], '#history')}", 303
+        )
 
     _files(router)
     _takedown(router)
@@ -143,7 +199,9 @@ def _files(router: APIRouter) -> None:
     """What can be taken along: each is in the audit log before it leaves."""
 
     @router.post("/incidents/{id_}/report")
-    def report(site: Annotated[Console, may("incident.export")], id_: str, lang: Typed = "") -> Response:
+    def report(
+        site: Annotated[Console, may("incident.export")], id_: str, lang: Typed = ""
+    ) -> Response:
         if site.store.get(Incident, id_) is None or lang not in {"", *ReportLanguage}:
             return site.missing(GONE)
         case = case_of(site.context, site.store, id_)
@@ -154,7 +212,9 @@ def _files(router: APIRouter) -> None:
         return download(rendered(drafted, Written.WORD, case), WORD, f"{id_}-{lang}.docx")
 
     @router.post("/incidents/{id_}/customers.csv")
-    def customers(site: Annotated[Console, may("customers.export")], id_: str, kind: Typed = "") -> Response:
+    def customers(
+        site: Annotated[Console, may("customers.export")], id_: str, kind: Typed = ""
+    ) -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
             return site.missing(GONE)
@@ -176,29 +236,61 @@ def _takedown(router: APIRouter) -> None:
         language = next((one for one in LANGUAGES if one == lang), tenant.language)
         try:
             posts = outgoing_sightings(cases_of(site).sightings(found), vault_of(site.context))
-            text = render_letter(notice_of(id_, posts, tenant, language, site.clock.now()), language)
+            text = render_letter(
+                notice_of(id_, posts, tenant, language, site.clock.now()), language
+            )
         except ConfigError as error:
-            return incident_page(site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""}))
-        site.trail.append("incident.letter", f"incident {id_}: {language}", actor=site.actor(), tenant=found.tenant)
-        return download(text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt")
+            return incident_page(
+                site, id_, RefusedForm(error, "lang", {"status": "letter", "note": ""})
+            )
+        site.trail.append(
+            "incident.letter",
+            f"incident {id_}: {language}",
+            actor=site.actor(),
+            tenant=found.tenant,
+        )
+        return download(
+            text.encode(), "text/plain; charset=utf-8", f"{id_}-takedown-{language}.txt"
+        )
 
     @router.post("/incidents/{id_}/addresses")
-    def reveal(site: Annotated[Console, may("address.reveal")], id_: str, case: Typed = "", reason: Typed = "") -> HTMLResponse:
+    def reveal(
+        site: Annotated[Console, may("address.reveal")],
+        id_: str,
+        case: Typed = "",
+        reason: Typed = "",
+    ) -> HTMLResponse:
         typed = {"status": "reveal", "case": case, "reason": reason}
         if site.store.get(Incident, id_) is None:
             return site.missing(GONE)
         try:
             if not case.strip() or not reason.strip():
-                raise QueryError("a case number and a reason are required; both are recorded in the audit log")
-            shown = addresses(site.context, site.store, id_, by=site.actor(), case=case, reason=reason, trail=site.trail)
+                raise QueryError(
+                    "a case number and a reason are required; both are recorded in the audit log"
+                )
+            shown = addresses(
+                site.context,
+                site.store,
+                id_,
+                by=site.actor(),
+                case=case,
+                reason=reason,
+                trail=site.trail,
+            )
         except (QueryError, ConfigError) as error:
-            return incident_page(site, id_, RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)))
+            return incident_page(
+                site,
+                id_,
+                RefusedForm(error, "case" if not case.strip() else "reason", repeatable(typed)),
+            )
         return incident_page(site, id_, revealed=shown)
 
 
 def download(content: bytes, media: str, name: str) -> Response:
     """The answer with which a browser stores a file."""
-    return Response(content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
+    return Response(
+        content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'}
+    )
 
 
 def _token() -> str:
@@ -218,10 +310,15 @@ def _typed(when: datetime, zone: ZoneInfo) -> str:
 
 def _rulings(site: Console, incident: Incident, duties: Iterable[Duty]) -> dict[str, Phrase]:
     """What may be decided of the regimes of an incident's tenant, by the value of the form."""
-    asking, found = {duty.regime.id for duty in duties if duty.state not in ("met", "waived")}, dict[str, Phrase]()
+    asking, found = (
+        {duty.regime.id for duty in duties if duty.state not in ("met", "waived")},
+        dict[str, Phrase](),
+    )
     for regime in regimes_of(incident.tenant, site.duties.tenant(incident.tenant)):
         if regime.id in asking:
-            found[f"waived {regime.id}"] = Phrase("%(rule)s requires no report here", rule=Phrase(regime.title))
+            found[f"waived {regime.id}"] = Phrase(
+                "%(rule)s requires no report here", rule=Phrase(regime.title)
+            )
         else:
             found[f"applies {regime.id}"] = Phrase("%(rule)s applies", rule=Phrase(regime.title))
     return found
@@ -240,13 +337,22 @@ def _parts(found: IncidentDetails, owed: IncidentDeadlines) -> list[tuple[str, P
 
 
 def _also(duties: Sequence[Duty]) -> dict[str, list[tuple[str, Phrase | str]]]:
-    """For which other reports of the same rule, due from the same moment, a report may count as well, by name."""
+    """For which other reports of the same rule, due from the same moment, a report may count as
+    well, by name.
+    """
     unsent = [named(duty) for duty in duties if duty.state in ("running", "waiting")]
-    return {name: [(other, reported(other)) for other in counted_together(name, unsent)] for name in map(named, duties)}
+    return {
+        name: [(other, reported(other)) for other in counted_together(name, unsent)]
+        for name in map(named, duties)
+    }
 
 
-def _pending(site: Console, pending: Sequence[tuple[PendingDecision, Phrase]]) -> list[dict[str, Any]]:
-    """What waits for a second person, for whom, and whether whoever asks may confirm it or has proposed it."""
+def _pending(
+    site: Console, pending: Sequence[tuple[PendingDecision, Phrase]]
+) -> list[dict[str, Any]]:
+    """What waits for a second person, for whom, and whether whoever asks may confirm it or has
+    proposed it.
+    """
     actor = actor_of(site)
     return [
         {
@@ -266,12 +372,19 @@ def _pending(site: Console, pending: Sequence[tuple[PendingDecision, Phrase]]) -
 
 def _owners(site: Console, incident: Incident, now: str) -> list[str]:
     """Who may be given an incident, and who has it `now`, by name."""
-    return sorted({*site.door.accounts.who_may("incident.decide", incident.tenant), *filter(None, [now, site.principal.name])})
+    return sorted(
+        {
+            *site.door.accounts.who_may("incident.decide", incident.tenant),
+            *filter(None, [now, site.principal.name]),
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _References:
-    """What the page says of customer references: how many approvals they need, and what was asked for."""
+    """What the page says of customer references: how many approvals they need, and what was
+    asked for.
+    """
 
     needed: int
     help: str
@@ -281,16 +394,23 @@ class _References:
 
     def is_asked_by(self, name: str) -> bool:
         """Whether a request of theirs waits or is approved."""
-        return any(one.asked.by == name and state in ("waiting", "approved") for one, state in self.requests)
+        return any(
+            one.asked.by == name and state in ("waiting", "approved")
+            for one, state in self.requests
+        )
 
 
-def _references(site: Console, incident: Incident, decisions: Iterable[Decision], now: datetime) -> _References | None:
+def _references(
+    site: Console, incident: Incident, decisions: Iterable[Decision], now: datetime
+) -> _References | None:
     """What is said of customer references; None for whoever has nothing to do with customers."""
     if not (site.principal.may("customers.export") or site.principal.may("references.ask")):
         return None
     tenant = site.duties.tenant(incident.tenant)
     needed = tenant.reference_approvals
-    can_resolve = bool(needed) and asyncio.run(Judge(folder_of(site.context)).resolves(incident.tenant))
+    can_resolve = bool(needed) and asyncio.run(
+        Judge(folder_of(site.context)).resolves(incident.tenant)
+    )
     allowed = site.door.accounts.who_may("references.approve", incident.tenant)
     approvers = [name for name in allowed if name != site.principal.name]
     made = [(one, one.state(needed, now)) for one in requests_of(decisions)]
@@ -306,7 +426,9 @@ def incident_page(
     kind: str = "",
     revealed: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """One incident; its customers are those behind the mark `after`, of one `kind` if that is asked for."""
+    """One incident; its customers are those behind the mark `after`, of one `kind` if that is
+    asked for.
+    """
     found, sent = whole(site.store, id_, after="" if kind else after), sent or RefusedForm()
     if found is None:
         return site.missing(GONE)
@@ -328,7 +450,11 @@ def incident_page(
         "now": now,
         "zone": zone,
         "clocks": [clock_words(duty, now, zone) for duty in owed.duties],
-        "recorded": {f"{one.regime} {one.stage}": (one, _typed(sent_at(one), zone)) for one in owed.decisions if one.regime},
+        "recorded": {
+            f"{one.regime} {one.stage}": (one, _typed(sent_at(one), zone))
+            for one in owed.decisions
+            if one.regime
+        },
         "also": _also(owed.duties),
         "pending": _pending(site, cases.pending(incident)),
         "now_typed": _typed(now, zone),
@@ -347,9 +473,13 @@ def incident_page(
         "merged": merged_into(owed.decisions),
         "revealed": revealed or {},
         "parts_here": _parts(found, owed),
-        "first": "seen"
-        if revealed
-        else PART_OF.get(sent.typed["status"].partition(" ")[0], "clocks" if owed.running else "assessment"),
+        "first": (
+            "seen"
+            if revealed
+            else PART_OF.get(
+                sent.typed["status"].partition(" ")[0], "clocks" if owed.running else "assessment"
+            )
+        ),
         "owners": _owners(site, incident, assignee_of(owed.decisions)),
         "due_typed": _typed(task, zone) if task else "",
         "references": _references(site, incident, found.decisions, now),
@@ -365,4 +495,12 @@ def incident_page(
         "channels": CHANNELS,
         "sent_in": site.duties.tenant(incident.tenant).language,
     }
-    return site.page("incident.html", status, **shown, **lists, most_days=MOST_DAYS, usual_days=USUAL_DAYS, token=_token)
+    return site.page(
+        "incident.html",
+        status,
+        **shown,
+        **lists,
+        most_days=MOST_DAYS,
+        usual_days=USUAL_DAYS,
+        token=_token,
+    )

@@ -1,4 +1,5 @@
-"""The queue: rows one line high, tabs, filters that stay, what can be done with several at once, and a search for a seller.
+"""The queue: rows one line high, tabs, filters that stay, what can be done with several at once,
+and a search for a seller.
 
 The name of a seller travels in the body of a POST, is tagged here, and never shown, noted or kept.
 """
@@ -15,7 +16,15 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.actions import MOST_DAYS, REASONS, USUAL_DAYS, ActionResult, moment_past, refused, require_owner
+from alerts.cases.actions import (
+    MOST_DAYS,
+    REASONS,
+    USUAL_DAYS,
+    ActionResult,
+    moment_past,
+    refused,
+    require_owner,
+)
 from alerts.cases.incident_list import history, named, tokens_of
 from alerts.cases.queue import ORDERS, ORIGINS, TABS, IncidentQueue, QueueFilter, QueuePage
 from alerts.cases.suppressions import suppressed
@@ -43,7 +52,15 @@ BULK: Mapping[str, tuple[Phrase, str]] = {
     "false_positive": (Phrase("False positive"), "incident.close"),
 }
 """What can be done with several at once, as it is called, and the permission that it needs."""
-TYPED: Mapping[str, Any] = {"act": "acknowledged", "to": "", "due": "", "reason": "", "days": USUAL_DAYS, "note": "", "ids": ()}
+TYPED: Mapping[str, Any] = {
+    "act": "acknowledged",
+    "to": "",
+    "due": "",
+    "reason": "",
+    "days": USUAL_DAYS,
+    "note": "",
+    "ids": (),
+}
 Typed = Annotated[str, Form(max_length=2_000)]
 Reader = Annotated[Console, may("incident.read")]
 MENU = MenuEntry("/", Phrase("Incidents"), "incident.read", "work", 1, ("/incidents",))
@@ -71,24 +88,54 @@ class QueueForm:
 
     def view(self, site: Console) -> QueueFilter:
         """The same as a view of the queue; QueryError says what cannot be asked."""
-        since, until = (self._moment(site, name) if getattr(self, name) else None for name in ("since", "until"))
-        named = (self.tenant, self.severity, self.status, self.origin, self.scenario, self.site, self.kind, self.assignee)
-        return QueueFilter(self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat))
+        since, until = (
+            self._moment(site, name) if getattr(self, name) else None for name in ("since", "until")
+        )
+        named = (
+            self.tenant,
+            self.severity,
+            self.status,
+            self.origin,
+            self.scenario,
+            self.site,
+            self.kind,
+            self.assignee,
+        )
+        return QueueFilter(
+            self.tab, self.order, *named, self.q, self.seller, since, until, bool(self.flat)
+        )
 
     def _moment(self, site: Console, name: str) -> datetime:
         site.known(self.tenant)
-        return moment_past(getattr(self, name), ZoneInfo(site.duties.tenant(self.tenant).zone), site.clock.now(), name)
+        return moment_past(
+            getattr(self, name),
+            ZoneInfo(site.duties.tenant(self.tenant).zone),
+            site.clock.now(),
+            name,
+        )
 
     def query(self, **changes: str) -> str:
         """The address's query with some of it changed; what is as by default is left out."""
         asked = {name: getattr(self, name) for name in self.__slots__} | changes
-        set_ones = {name: value for name, value in asked.items() if value != getattr(PLAIN, name, "")}
+        set_ones = {
+            name: value for name, value in asked.items() if value != getattr(PLAIN, name, "")
+        }
         return f"?{urlencode(set_ones)}" if set_ones else ""
 
     def exported(self) -> str:
         """The query of an export of what is filtered; it knows fewer filters than the queue."""
-        known = {"tenant": self.tenant, "severity": self.severity, "status": self.status, "site": self.site, "kind": self.kind}
-        set_ones = {name: value for name, value in {**known, "q": self.q, "seller": self.seller}.items() if value}
+        known = {
+            "tenant": self.tenant,
+            "severity": self.severity,
+            "status": self.status,
+            "site": self.site,
+            "kind": self.kind,
+        }
+        set_ones = {
+            name: value
+            for name, value in {**known, "q": self.q, "seller": self.seller}.items()
+            if value
+        }
         return f"?{urlencode(set_ones)}" if set_ones else ""
 
     def turned(self, order: str) -> str:
@@ -104,7 +151,9 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    def incidents(site: Reader, asked: Annotated[QueueForm, Depends()], after: Text = "") -> HTMLResponse:
+    def incidents(
+        site: Reader, asked: Annotated[QueueForm, Depends()], after: Text = ""
+    ) -> HTMLResponse:
         return queue_page(site, asked, after)
 
     @router.post("/incidents/bulk")
@@ -119,7 +168,15 @@ def routes() -> APIRouter:
         days: Annotated[int, Form()] = USUAL_DAYS,
         note: Typed = "",
     ) -> HTMLResponse:
-        typed = {"act": act, "to": to, "due": due, "reason": reason, "days": days, "note": note, "ids": tuple(ids)}
+        typed = {
+            "act": act,
+            "to": to,
+            "due": due,
+            "reason": reason,
+            "days": days,
+            "note": note,
+            "ids": tuple(ids),
+        }
         try:
             said = _done(site, typed)
         except QueryError as error:
@@ -142,13 +199,20 @@ def routes() -> APIRouter:
         return RedirectResponse(f"/{asked.query()}", 303)
 
     @router.post("/sellers")
-    def seller(site: Annotated[Console, may("seller.find")], name: Annotated[str, Form()] = "") -> Response:
+    def seller(
+        site: Annotated[Console, may("seller.find")], name: Annotated[str, Form()] = ""
+    ) -> Response:
         try:
             tokens = tokens_of_name(site, Secret(name))
         except QueryError as error:
             return queue_page(site, QueueForm(), refused_=error)
         if not tokens:
-            return queue_page(site, QueueForm(), refused_=Phrase("No posts by this seller are stored."), status=200)
+            return queue_page(
+                site,
+                QueueForm(),
+                refused_=Phrase("No posts by this seller are stored."),
+                status=200,
+            )
         return RedirectResponse(f"/{QueueForm().query(tab='all', seller=','.join(tokens))}", 303)
 
     return router
@@ -156,7 +220,9 @@ def routes() -> APIRouter:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What came of a form for several: what was done, what was refused as a whole, and what was typed."""
+    """What came of a form for several: what was done, what was refused as a whole, and what was
+    typed.
+    """
 
     said: tuple[ActionResult, ...] = ()
     refused: str | Exception = ""
@@ -164,7 +230,9 @@ class Done:
 
 
 def _done(site: Console, typed: Mapping[str, Any]) -> list[ActionResult]:
-    """Do what was chosen with each; QueryError where nothing was chosen, ForbiddenError where it is not allowed."""
+    """Do what was chosen with each; QueryError where nothing was chosen, ForbiddenError where it
+    is not allowed.
+    """
     act, ids = typed["act"], typed["ids"]
     if act not in BULK:
         raise QueryError("choose an action")
@@ -198,7 +266,9 @@ def queue_page(
     unsaved: Exception | None = None,
     status: int = 400,
 ) -> HTMLResponse:
-    """The queue, or in the place of its rows why there are none: `refused_`, with that status; `unsaved` is a filter's fault."""
+    """The queue, or in the place of its rows why there are none: `refused_`, with that status;
+    `unsaved` is a filter's fault.
+    """
     queue = IncidentQueue(Work(site.duties), site.principal.name, site.shifts)
     found, view = QueuePage(()), QueueFilter()
     try:
@@ -208,7 +278,10 @@ def queue_page(
             site.known(view.tenant)
             found = queue.page(view, PAGE, after)
     except (QueryError, UnknownTenantError) as error:
-        refused_, asked = error, replace(QueueForm(), tab=asked.tab if asked.tab in TABS else "open")
+        refused_, asked = (
+            error,
+            replace(QueueForm(), tab=asked.tab if asked.tab in TABS else "open"),
+        )
         view = QueueFilter(tab=asked.tab)
     now, done = site.clock.now(), done or Done()
     return site.page(
@@ -232,13 +305,25 @@ def queue_page(
         after=after,
         following=asked.query(after=found.after) if found.after else "",
         behind=monitoring_status(site.store, now),
-        empty=not found.rows and not view.is_narrowed and view.tab == "open" and not queue.count(QueueFilter(tab="all")),
-        choices={"severity": SEVERITIES, "status": STATUSES, "origin": ORIGINS, "scenario": _scenarios()},
+        empty=not found.rows
+        and not view.is_narrowed
+        and view.tab == "open"
+        and not queue.count(QueueFilter(tab="all")),
+        choices={
+            "severity": SEVERITIES,
+            "status": STATUSES,
+            "origin": ORIGINS,
+            "scenario": _scenarios(),
+        },
         orders=ORDERS,
         tabs=TABS,
         reasons=REASONS,
         most_days=MOST_DAYS,
-        acts={act: called for act, (called, permission) in BULK.items() if site.principal.may(permission)},
+        acts={
+            act: called
+            for act, (called, permission) in BULK.items()
+            if site.principal.may(permission)
+        },
     )
 
 
@@ -251,7 +336,9 @@ def _find_waiting(store: IncidentStore, incidents: Iterable[Incident]) -> set[st
 def _owners(site: Console) -> list[str]:
     """Those who may work on incidents of the tenants that are seen, by name."""
     accounts = site.door.accounts
-    return sorted({name for tenant in site.tenants for name in accounts.who_may("incident.decide", tenant)})
+    return sorted(
+        {name for tenant in site.tenants for name in accounts.who_may("incident.decide", tenant)}
+    )
 
 
 def _scenarios() -> dict[str, tuple[str, str]]:
@@ -260,7 +347,9 @@ def _scenarios() -> dict[str, tuple[str, str]]:
 
 
 def tokens_of_name(site: Console, name: Secret) -> tuple[str, ...]:
-    """The tokens of the author of that name, () for nobody; noted without the name, and limited as look-ups of people are."""
+    """The tokens of the author of that name, () for nobody; noted without the name, and limited
+    as look-ups of people are.
+    """
     site.allowed.take(site.principal)
     tokens = named(site.store, site.lookup.keys, site.lookup.everyone(), name)
     site.trail.append("lookup.seller", f"{len(tokens)} found", actor=site.actor())

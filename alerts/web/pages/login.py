@@ -1,7 +1,9 @@
-"""The way in and out: by a form for name and password, shown in the place of whatever was asked for, or by the identity provider.
+"""The way in and out: by a form for name and password, shown in the place of whatever was asked
+for, or by the identity provider.
 
-Beside it stands what everybody has: changing one's own password, which is the only page there is for somebody whose password
-somebody else made, and the switch between the languages, which is on the page that one logs in on as well.
+Beside it stands what everybody has: changing one's own password, which is the only page there is
+for somebody whose password somebody else made, and the switch between the languages, which is on
+the page that one logs in on as well.
 """
 
 from __future__ import annotations
@@ -41,38 +43,62 @@ def _form(router: APIRouter) -> None:
         return login_form(site, 200, has_left=left == VOUCHED)
 
     @router.post("/login")
-    def enter(request: Request, site: Everybody, name: Typed = "", password: Typed = "", then: Typed = "/") -> Response:
+    def enter(
+        request: Request, site: Everybody, name: Typed = "", password: Typed = "", then: Typed = "/"
+    ) -> Response:
         place = then if PLACE.fullmatch(then) else "/"
         try:
             session = site.door.enter(name, password, request.state.asked.source, _device(request))
         except LimitedError as error:
             return limited(site, error, place)
-        return entered(request, session, place, site.door.device(name)) if session else login_form(site, 401, place, WRONG)
+        return (
+            entered(request, session, place, site.door.device(name))
+            if session
+            else login_form(site, 401, place, WRONG)
+        )
 
     @router.post("/logout")
     def leave(site: Known) -> Response:
         user = site.door.accounts.user(site.principal.name)
         site.door.leave(site.principal)
-        answer = RedirectResponse(f"/login?left={VOUCHED}" if user and user.subject else "/login", 303)
+        answer = RedirectResponse(
+            f"/login?left={VOUCHED}" if user and user.subject else "/login", 303
+        )
         for name in (COOKIE, SECURE_COOKIE):
-            answer.delete_cookie(name, path="/", httponly=True, samesite="strict", secure=name == SECURE_COOKIE)
+            answer.delete_cookie(
+                name, path="/", httponly=True, samesite="strict", secure=name == SECURE_COOKIE
+            )
         return answer
 
 
 def entered(request: Request, session: str, place: str, device: str) -> Response:
-    """Leads somebody who was let in to `place`, with the session's cookie: for encrypted connections alone where this is one.
+    """Leads somebody who was let in to `place`, with the session's cookie: for encrypted
+    connections alone where this is one.
 
     `device` is what the browser keeps, to be known again.
     """
-    answer, is_secure = entering(request, session, RedirectResponse(place, 303)), request.state.asked.is_secure
+    answer, is_secure = (
+        entering(request, session, RedirectResponse(place, 303)),
+        request.state.asked.is_secure,
+    )
     name = sessions.SECURE_COOKIE if is_secure else sessions.COOKIE
-    answer.set_cookie(name, device, max_age=sessions.SECONDS, path="/", httponly=True, samesite="strict", secure=is_secure)
+    answer.set_cookie(
+        name,
+        device,
+        max_age=sessions.SECONDS,
+        path="/",
+        httponly=True,
+        samesite="strict",
+        secure=is_secure,
+    )
     return answer
 
 
 def _device(request: Request) -> str:
     """What the browser has kept of an earlier login; "" for none."""
-    return request.cookies.get(sessions.SECURE_COOKIE if request.state.asked.is_secure else sessions.COOKIE, "")
+    return request.cookies.get(
+        sessions.SECURE_COOKIE if request.state.asked.is_secure else sessions.COOKIE, ""
+    )
 
 
 def entering(request: Request, session: str, answer: Response) -> Response:
@@ -84,7 +110,9 @@ def entering(request: Request, session: str, answer: Response) -> Response:
 
 
 def denied(site: Console, scope: Scope, error: UllageError | None) -> Response:
-    """The answer to a request of nobody who may ask; a page is asked for again once its reader has logged in."""
+    """The answer to a request of nobody who may ask; a page is asked for again once its reader
+    has logged in.
+    """
     path, principal = scope["path"], scope["state"].get("principal", NOBODY)
     if is_of_api(path):
         return _denied_program(error)
@@ -97,12 +125,18 @@ def denied(site: Console, scope: Scope, error: UllageError | None) -> Response:
     if isinstance(error, LimitedError):
         return limited(site, error, place)
     if error:
-        return site.page("problem.html", _status(error), title=Phrase("The action failed"), message=error)
-    return login_form(site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"])
+        return site.page(
+            "problem.html", _status(error), title=Phrase("The action failed"), message=error
+        )
+    return login_form(
+        site, 401, place, crossed=(b"sec-fetch-site", b"cross-site") in scope["headers"]
+    )
 
 
 def _is_to_be_vouched(site: Console, scope: Scope) -> bool:
-    cookies = "; ".join([value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"])
+    cookies = "; ".join(
+        [value.decode("latin-1") for name, value in scope["headers"] if name == b"cookie"]
+    )
     return site.door.is_to_be_vouched({"cookie": cookies}, scope["state"]["asked"])
 
 
@@ -118,9 +152,16 @@ def _status(error: UllageError) -> int:
 
 
 def login_form(
-    site: Console, status: int, place: str = "/", refused: object = "", *, crossed: bool = False, has_left: bool = False
+    site: Console,
+    status: int,
+    place: str = "/",
+    refused: object = "",
+    *,
+    crossed: bool = False,
+    has_left: bool = False,
 ) -> HTMLResponse:
-    """The form. `crossed` says that a link of another site led here: browsers then keep the cookie of a session back.
+    """The form. `crossed` says that a link of another site led here: browsers then keep the cookie
+    of a session back.
 
     `has_left` is somebody who has logged out here, and perhaps not of the identity provider.
     """
@@ -152,7 +193,9 @@ def _provider(router: APIRouter) -> None:
             return site.missing(NO_PROVIDER)
         place, asked = then if PLACE.fullmatch(then) else "/", request.state.asked
         try:
-            address, browser = site.sign_on.begin(f"{asked.origin}{asked.base}{BACK}", place, asked.source)
+            address, browser = site.sign_on.begin(
+                f"{asked.origin}{asked.base}{BACK}", place, asked.source
+            )
         except LimitedError as error:
             return limited(site, error, place)
         except LoginRefusedError as error:
@@ -160,7 +203,14 @@ def _provider(router: APIRouter) -> None:
         answer = RedirectResponse(address, 303)
         # The way back begins at another site, with which browsers send no cookie that is Strict.
         secure, age = asked.is_secure, int(JOURNEY_SECONDS)
-        answer.set_cookie(_journey_cookie(secure=secure), browser, max_age=age, httponly=True, samesite="lax", secure=secure)
+        answer.set_cookie(
+            _journey_cookie(secure=secure),
+            browser,
+            max_age=age,
+            httponly=True,
+            samesite="lax",
+            secure=secure,
+        )
         return answer
 
     @router.get(BACK, dependencies=[Depends(any_query)])
@@ -175,13 +225,23 @@ def _provider(router: APIRouter) -> None:
         else:
             session = site.door.open(user, "the identity provider")
             answer = entering(request, session, site.page("entered.html", then=place))
-        answer.delete_cookie(name, httponly=True, samesite="lax", secure=request.state.asked.is_secure)
+        answer.delete_cookie(
+            name, httponly=True, samesite="lax", secure=request.state.asked.is_secure
+        )
         return answer
 
     @router.get("/login/away")
     def out_of_it(request: Request, site: Everybody) -> Response:
-        address = site.sign_on.left(f"{request.state.asked.origin}{request.state.asked.base}/login") if site.sign_on else ""
-        return RedirectResponse(address, 303) if address else site.missing(Phrase("The identity provider has no logout page."))
+        address = (
+            site.sign_on.left(f"{request.state.asked.origin}{request.state.asked.base}/login")
+            if site.sign_on
+            else ""
+        )
+        return (
+            RedirectResponse(address, 303)
+            if address
+            else site.missing(Phrase("The identity provider has no logout page."))
+        )
 
 
 def _journey_cookie(*, secure: bool) -> str:
@@ -200,7 +260,9 @@ def _password(router: APIRouter) -> None:
         return _password_page(site, 200)
 
     @router.post("/password")
-    def change(request: Request, site: Known, old: Typed = "", new: Typed = "", again: Typed = "") -> Response:
+    def change(
+        request: Request, site: Known, old: Typed = "", new: Typed = "", again: Typed = ""
+    ) -> Response:
         if new != again:
             return _password_page(site, 400, Phrase("The two new passwords differ."))
         try:
@@ -223,10 +285,19 @@ YEAR_SECONDS = 365 * 86_400
 
 def _language(router: APIRouter) -> None:
     @router.post("/language", dependencies=[anybody()])
-    def switch(language: Annotated[str, Form()] = "", then: Annotated[str, Form(max_length=4_000)] = "/") -> RedirectResponse:
+    def switch(
+        language: Annotated[str, Form()] = "", then: Annotated[str, Form(max_length=4_000)] = "/"
+    ) -> RedirectResponse:
         answer = RedirectResponse(then if PLACE.fullmatch(then) else "/", 303)
         if language in LANGUAGES:
-            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=YEAR_SECONDS, path="/", httponly=True, samesite="strict")
+            answer.set_cookie(
+                LANGUAGE_COOKIE,
+                language,
+                max_age=YEAR_SECONDS,
+                path="/",
+                httponly=True,
+                samesite="strict",
+            )
         return answer
 
 

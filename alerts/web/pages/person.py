@@ -1,4 +1,7 @@
-"""Is this person exposed? The value travels in the body of a POST and is never shown again, not even in the form."""
+"""Is this person exposed?
+
+The value travels in the body of a POST and is never shown again, not even in the form.
+"""
 
 from __future__ import annotations
 
@@ -32,12 +35,19 @@ def routes() -> APIRouter:
 
     @router.post("/exposed")
     def answer(
-        site: Clerk, value: Typed = "", purpose: Typed = "", case: Typed = "", kind: Typed = "", pseudonym: Typed = ""
+        site: Clerk,
+        value: Typed = "",
+        purpose: Typed = "",
+        case: Typed = "",
+        kind: Typed = "",
+        pseudonym: Typed = "",
     ) -> HTMLResponse:
         said = _occasion(site)
         try:
             purpose, case = purpose or said.purpose, case or said.case
-            asked = site.question(value, site.actor(), purpose, case, kind=kind, pseudonym=pseudonym)
+            asked = site.question(
+                value, site.actor(), purpose, case, kind=kind, pseudonym=pseudonym
+            )
         except QueryError as error:
             site.metrics.lookups.labels("refused").inc()
             return _page(site, said, 400, refused=error)
@@ -49,30 +59,51 @@ def routes() -> APIRouter:
 
 
 def _occasion(site: Console) -> Occasion:
-    """For what this session asks, as was said before: what was refused is not kept, and so not shown again."""
+    """For what this session asks, as was said before: what was refused is not kept, and so not
+    shown again.
+    """
     return site.occasions.of(site.principal.session)
 
 
 def _page(
-    site: Console, asked: Occasion, status: int = 200, *, answer: LookupResult | None = None, refused: QueryError | None = None
+    site: Console,
+    asked: Occasion,
+    status: int = 200,
+    *,
+    answer: LookupResult | None = None,
+    refused: QueryError | None = None,
 ) -> HTMLResponse:
     """The form, with the answer and what an answer that found nobody is worth."""
     now = site.clock.now()
     behind = monitoring_status(site.store, now) if answer else None
-    said, heard = (reply(answer, behind), list_disclosures(answer)) if answer and behind else (None, ())
+    said, heard = (
+        (reply(answer, behind), list_disclosures(answer)) if answer and behind else (None, ())
+    )
     selectable = sorted(selectable_kinds(), key=lambda kind: kind in RECOGNISED)
-    shown = {"answer": answer, "told": heard, "reply": said, "unseen": UNSEEN, "selectable": selectable}
-    return site.page("person.html", status, **shown, refused=refused, asked=asked, behind=behind, now=now)
+    shown = {
+        "answer": answer,
+        "told": heard,
+        "reply": said,
+        "unseen": UNSEEN,
+        "selectable": selectable,
+    }
+    return site.page(
+        "person.html", status, **shown, refused=refused, asked=asked, behind=behind, now=now
+    )
 
 
 def asked_of(site: Console, question: LookupRequest) -> LookupResult:
-    """The answer, counted by its outcome; LimitedError when whoever asks did so too often, which the audit log notes."""
+    """The answer, counted by its outcome; LimitedError when whoever asks did so too often, which
+    the audit log notes.
+    """
     try:
         site.allowed.take(site.principal)
     except LimitedError as error:
         site.metrics.lookups.labels("limited").inc()
         if error.is_first:  # a sweep must not fill the log as well
-            site.trail.append("lookup.limited", "refused from here on", actor=question.who, reason=question.why)
+            site.trail.append(
+                "lookup.limited", "refused from here on", actor=question.who, reason=question.why
+            )
         raise
     if kind := site.sweeps.note(read_typed(question.value, question.kind).readings):
         site.metrics.sweeps.inc()

@@ -1,6 +1,8 @@
-"""Customer references of an incident: asked for on its page, approved by others there, downloaded by who asked.
+"""Customer references of an incident: asked for on its page, approved by others there, downloaded
+by who asked.
 
-Match resolves them over its socket while the answer is made; nothing of them is stored here or stands in an address.
+Match resolves them over its socket while the answer is made; nothing of them is stored here or
+stands in an address.
 """
 
 from __future__ import annotations
@@ -34,20 +36,32 @@ def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.post("/incidents/{id_}/references")
-    def ask(site: Asker, id_: str, case: Typed = "", note: Typed = "", token: Typed = "") -> Response:
+    def ask(
+        site: Asker, id_: str, case: Typed = "", note: Typed = "", token: Typed = ""
+    ) -> Response:
         said = {"case": case, "reason": note, "token": token}
 
         def made(incident: Incident) -> Response:
             checked_token(token)
             if not asyncio.run(Judge(folder_of(site.context)).resolves(incident.tenant)):
-                raise QueryError("match cannot resolve pseudonyms of this tenant now: see below how to do it", "case")
+                raise QueryError(
+                    "match cannot resolve pseudonyms of this tenant now: see below how to do it",
+                    "case",
+                )
             _references(site, incident).ask(incident, by=site.actor(), **said)
             return _back(id_)
 
         return _tried(site, id_, {"status": "references", "case": case, "note": note}, made)
 
     @router.post("/incidents/{id_}/references/answer")
-    def answer(site: Approver, id_: str, entry: Typed = "", answer: Typed = "", note: Typed = "", token: Typed = "") -> Response:
+    def answer(
+        site: Approver,
+        id_: str,
+        entry: Typed = "",
+        answer: Typed = "",
+        note: Typed = "",
+        token: Typed = "",
+    ) -> Response:
         def made(incident: Incident) -> Response:
             checked_token(token)
             if answer not in ("approve", "refuse"):
@@ -60,7 +74,12 @@ def routes() -> APIRouter:
 
     @router.post("/incidents/{id_}/references.csv")
     def taken(site: Asker, id_: str, entry: Typed = "") -> Response:
-        return _tried(site, id_, {"status": f"take {entry}", "note": ""}, lambda incident: _file(site, incident, entry))
+        return _tried(
+            site,
+            id_,
+            {"status": f"take {entry}", "note": ""},
+            lambda incident: _file(site, incident, entry),
+        )
 
     return router
 
@@ -74,8 +93,12 @@ def _back(id_: str) -> Response:
     return RedirectResponse(f"/incidents/{id_}#customers", 303)
 
 
-def _tried(site: Console, id_: str, typed: dict[str, str], make: Callable[[Incident], Response]) -> Response:
-    """What `make` answers of the incident; its page where there is none to answer, with the reason."""
+def _tried(
+    site: Console, id_: str, typed: dict[str, str], make: Callable[[Incident], Response]
+) -> Response:
+    """What `make` answers of the incident; its page where there is none to answer, with the
+    reason.
+    """
     incident = site.store.get(Incident, id_)
     if incident is None:
         return site.missing(GONE)
@@ -83,7 +106,9 @@ def _tried(site: Console, id_: str, typed: dict[str, str], make: Callable[[Incid
         return make(incident)
     except (QueryError, NotResolvedError) as error:
         at = error.members[0] if isinstance(error, QueryError) and error.members else "note"
-        return incident_page(site, id_, RefusedForm(error, at, repeatable(typed) | {"status": typed["status"]}))
+        return incident_page(
+            site, id_, RefusedForm(error, at, repeatable(typed) | {"status": typed["status"]})
+        )
 
 
 def _file(site: Console, incident: Incident, entry: str) -> Response:
@@ -91,12 +116,29 @@ def _file(site: Console, incident: Incident, entry: str) -> Response:
     request, pseudonyms = _references(site, incident).approved(incident, entry, by=site.actor())
     asked = request.asked
     approval = ReferenceApproval(
-        incident=incident.id, case=asked.reference, reason=asked.note, by=asked.by, approved_by=request.approved_by
+        incident=incident.id,
+        case=asked.reference,
+        reason=asked.note,
+        by=asked.by,
+        approved_by=request.approved_by,
     )
-    found = asyncio.run(Judge(folder_of(site.context)).resolve(incident.tenant, approval, pseudonyms))
+    found = asyncio.run(
+        Judge(folder_of(site.context)).resolve(incident.tenant, approval, pseudonyms)
+    )
     if not found:
-        raise NotResolvedError(Phrase("none of these pseudonyms is in the encrypted references that match has"))
+        raise NotResolvedError(
+            Phrase("none of these pseudonyms is in the encrypted references that match has")
+        )
     text, count = handles(site.store, incident, references=found)
-    what = f"incident {incident.id}: {count} pseudonyms, {len(found)} references, case {asked.reference}"
-    site.trail.append("incident.references_taken", what, actor=site.actor(), tenant=incident.tenant, reason=asked.note)
+    what = (
+        f"incident {incident.id}: {count} pseudonyms, {len(found)} references, case"
+        f" {asked.reference}"
+    )
+    site.trail.append(
+        "incident.references_taken",
+        what,
+        actor=site.actor(),
+        tenant=incident.tenant,
+        reason=asked.note,
+    )
     return download(text.encode(), "text/csv; charset=utf-8", f"{incident.id}-references.csv")

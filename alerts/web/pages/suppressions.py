@@ -7,7 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.cases.suppressions import SuppressionConditions, Suppressions, active, background_counts, said
+from alerts.cases.suppressions import (
+    SuppressionConditions,
+    Suppressions,
+    active,
+    background_counts,
+    said,
+)
 from alerts.records import Incident
 from alerts.records.document import QueryError
 from alerts.web.dependencies import Console, may
@@ -30,12 +36,20 @@ def routes() -> APIRouter:
         return _page(site)
 
     @router.post("/incidents/{id_}/silence")
-    def silence(site: Changer, id_: str, what: Typed = "", reason: Typed = "", days: Annotated[int, Form()] = 0) -> Response:
+    def silence(
+        site: Changer,
+        id_: str,
+        what: Typed = "",
+        reason: Typed = "",
+        days: Annotated[int, Form()] = 0,
+    ) -> Response:
         found = site.store.get(Incident, id_)
         if found is None:
             return site.missing(Phrase("This incident does not exist."))
         try:
-            _desk(site).suppress(found.tenant, _conditions(found, what), days=days, by=site.actor(), reason=reason)
+            _desk(site).suppress(
+                found.tenant, _conditions(found, what), days=days, by=site.actor(), reason=reason
+            )
         except QueryError as error:
             return _page(site, error)
         return RedirectResponse(f"/incidents/{found.id}", 303)
@@ -72,4 +86,11 @@ def _page(site: Console, refused: QueryError | None = None) -> HTMLResponse:
     rules = {rule.id: rule for rule in site.background().rule}
     silenced = [(one, said(one)) for one in active(site.store, site.clock.now())]
     counts = background_counts(site.store)
-    return site.page("noise.html", 400 if refused else 200, silenced=silenced, counts=counts, rules=rules, refused=refused)
+    return site.page(
+        "noise.html",
+        400 if refused else 200,
+        silenced=silenced,
+        counts=counts,
+        rules=rules,
+        refused=refused,
+    )

@@ -1,4 +1,6 @@
-"""Watchlists: how many customers match looks for, by what it last told, and the lists of what is recorded; never who."""
+"""Watchlists: how many customers match looks for, by what it last told, and the lists of what is
+recorded; never who.
+"""
 
 from __future__ import annotations
 
@@ -26,25 +28,45 @@ def routes() -> APIRouter:
 
     @router.get("/watchlists")
     def shown(site: Annotated[Console, may("watchlist.read")]) -> HTMLResponse:
-        hosts = sorted(site.store.scroll(CollectorHeartbeat, DocumentFilter()), key=lambda one: one.id)
+        hosts = sorted(
+            site.store.scroll(CollectorHeartbeat, DocumentFilter()), key=lambda one: one.id
+        )
         told = [one.enrolled for one in hosts if one.enrolled is not None]
         verdict: Phrase
         tone: Tone
         verdict, tone = (
             (Phrase("Match has not yet reported how many customers it searches for."), "unsure")
             if not told
-            else (Phrase("Match had no customer list at its last heartbeat, so no customer can be found."), "bad")
-            if not min(told)
-            else (Phrase("Match searches for %(count)s customers.", count=format(min(told), ",")), "good")
+            else (
+                (
+                    Phrase(
+                        "Match had no customer list at its last heartbeat, so no customer can be"
+                        " found."
+                    ),
+                    "bad",
+                )
+                if not min(told)
+                else (
+                    Phrase("Match searches for %(count)s customers.", count=format(min(told), ",")),
+                    "good",
+                )
+            )
         )
-        sheet = StatePage(MENU.name, (_by_host(hosts), _recorded(site), _history(site)), verdict, tone)
+        sheet = StatePage(
+            MENU.name, (_by_host(hosts), _recorded(site), _history(site)), verdict, tone
+        )
         return site.page("state.html", sheet=sheet)
 
     return router
 
 
 def _by_host(hosts: list[CollectorHeartbeat]) -> TableSection:
-    heads = (Phrase("Crawl host"), Phrase("First heartbeat"), Phrase("Last heartbeat"), Phrase("Customers searched for"))
+    heads = (
+        Phrase("Crawl host"),
+        Phrase("First heartbeat"),
+        Phrase("Last heartbeat"),
+        Phrase("Customers searched for"),
+    )
     rows = [
         [
             TableCell(one.id, code=True),
@@ -55,14 +77,26 @@ def _by_host(hosts: list[CollectorHeartbeat]) -> TableSection:
         for one in hosts
     ]
     empty = Phrase("No heartbeat from match yet. Run `ullage watchlist show` on its host.")
-    note = Phrase("match reports it with every heartbeat; sizes by kind, and age: `ullage watchlist show` on its host")
+    note = Phrase(
+        "match reports it with every heartbeat; sizes by kind, and age: `ullage watchlist show` on"
+        " its host"
+    )
     return TableSection(Phrase("What match searches for"), heads, rows, empty, note)
 
 
 def _history(site: Console) -> TableSection:
     """What was done with the lists on this machine, of tenants that may be seen."""
-    found = [one for one in of_watchlists(site.context.data / FOLDER) if site.principal.sees(one.tenant)]
-    heads = (Phrase("When"), Phrase("Tenant"), Phrase("Action"), Phrase("Target"), Phrase("Who"), Phrase("Entry"))
+    found = [
+        one for one in of_watchlists(site.context.data / FOLDER) if site.principal.sees(one.tenant)
+    ]
+    heads = (
+        Phrase("When"),
+        Phrase("Tenant"),
+        Phrase("Action"),
+        Phrase("Target"),
+        Phrase("Who"),
+        Phrase("Entry"),
+    )
     rows = [
         [
             TableCell(one.at),
@@ -74,9 +108,14 @@ def _history(site: Console) -> TableSection:
         ]
         for one in found[:SHOWN]
     ]
-    more = Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN) if len(found) > SHOWN else None
+    more = (
+        Phrase("Only the newest %(shown)s are shown; search for older ones.", shown=SHOWN)
+        if len(found) > SHOWN
+        else None
+    )
     empty = Phrase(
-        "No customer list operations on this machine. If lists are built elsewhere, see the audit log of that machine."
+        "No customer list operations on this machine. If lists are built elsewhere, see the audit"
+        " log of that machine."
     )
     note = Phrase("loads with their sizes, from the audit log of this machine")
     return TableSection(Phrase("History"), heads, rows, empty, note, more=more)
@@ -93,7 +132,15 @@ def _recorded(site: Console) -> TableSection:
             if found
             else TableCell(Phrase("expired: checks answer “no record” instead"), tone="bad")
         )
-        rows.append([TableCell(tenant, code=True), state, TableCell(found.header.expires[:10] if found else "–")])
+        rows.append(
+            [
+                TableCell(tenant, code=True),
+                state,
+                TableCell(found.header.expires[:10] if found else "–"),
+            ]
+        )
     heads = (Phrase("Tenant"), Phrase("State"), Phrase("Until"))
-    empty = Phrase("None here: a check of a person cannot answer “registered, not found in any leak”.")
+    empty = Phrase(
+        "None here: a check of a person cannot answer “registered, not found in any leak”."
+    )
     return TableSection(Phrase("Customer registry"), heads, rows, empty)

@@ -1,8 +1,9 @@
-"""The four corpora of the benchmark, streamed in documents of 16 KiB: the same for the same seed, with what is planted in them.
+"""The four corpora of the benchmark, streamed in documents of 16 KiB: the same for the same seed,
+with what is planted in them.
 
-SPARSE is prose with an identifier in a thousand lines and a term of the lexicon in at most one document of twenty; DENSE is
-dumps with two to five identifiers a line; DIGEST is a digest a line; DISGUISED writes every value in some disguise. One line in
-a hundred of a dump is a customer's.
+SPARSE is prose with an identifier in a thousand lines and a term of the lexicon in at most one
+document of twenty; DENSE is dumps with two to five identifiers a line; DIGEST is a digest a line;
+DISGUISED writes every value in some disguise. One line in a hundred of a dump is a customer's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from harness.bench.corpus.prose import lexicon_forms, prose
 
 DOCUMENT = 16 * 1024
 CUSTOMERS = 50_000
-"""Customers that may be planted: numbers 0 to 49,999. A list made for the benchmark begins with them."""
+"""Customers that may be planted: numbers 0 to 49,999.
+
+A list made for the benchmark begins with them.
+"""
 STRANGERS = 50_000_000
 OWN_SHARE = 0.01
 SPARSE_SHARE = 0.001
@@ -36,7 +40,9 @@ SEPARATORS = (",", "|", "----", "\t")
 
 @dataclass
 class CorpusCounts:
-    """What a corpus holds of customers: by (kind, form) how many, and how many identifiers of anybody."""
+    """What a corpus holds of customers: by (kind, form) how many, and how many identifiers of
+    anybody.
+    """
 
     hits: Counter[tuple[str, str]] = field(default_factory=Counter)
     identifiers: Counter[str] = field(default_factory=Counter)
@@ -53,14 +59,24 @@ Lines = Callable[[random.Random, CorpusCounts], Iterator[str]]
 
 def anybody(rng: random.Random, share: float = OWN_SHARE) -> Person:
     """A customer with probability `share`, else a stranger."""
-    return Person(rng.randrange(CUSTOMERS)) if rng.random() < share else Person(rng.randrange(STRANGERS), customer=False)
+    return (
+        Person(rng.randrange(CUSTOMERS))
+        if rng.random() < share
+        else Person(rng.randrange(STRANGERS), customer=False)
+    )
 
 
 def surface(rng: random.Random, kind: str, value: str) -> str:
     """`value` as dumps write it: plain most times."""
     draw = rng.random()
     if kind == "phone":
-        return value if draw < 0.7 else (f"+86{value}", f"86-{value}", grouped(value, (3, 4, 4), "-"))[int(draw * 1000) % 3]
+        return (
+            value
+            if draw < 0.7
+            else (f"+86{value}", f"86-{value}", grouped(value, (3, 4, 4), "-"))[
+                int(draw * 1000) % 3
+            ]
+        )
     if kind == "card":
         return value if draw < 0.7 else grouped(value, (4, 4, 4, 4, 3), " -"[draw > 0.9])
     if kind == "resident_id":
@@ -100,8 +116,14 @@ def dense(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
         for _ in range(rng.randint(50, 400)):
             number += 1
             person = anybody(rng)
-            cells = [str(number), person.name, f"{STREETS[number % len(STREETS)]}{number % 300}号"] if named else []
-            yield separator.join(cells + [_cell(rng, planted, person, column) for column in columns])
+            cells = (
+                [str(number), person.name, f"{STREETS[number % len(STREETS)]}{number % 300}号"]
+                if named
+                else []
+            )
+            yield separator.join(
+                cells + [_cell(rng, planted, person, column) for column in columns]
+            )
 
 
 def _columns(rng: random.Random) -> list[str]:
@@ -140,18 +162,32 @@ def digests(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
 
 
 def disguised(rng: random.Random, planted: CorpusCounts) -> Iterator[str]:
-    """Values in a disguise each, between words; what needs a page of HTML is left to the recall table."""
+    """Values in a disguise each, between words; what needs a page of HTML is left to the recall
+    table.
+    """
     names = list(IN_TEXT)
     while True:
         person, kind, text = anybody(rng), KINDS[rng.randrange(4)], ""
         while not text:
             name = names[int(rng.random() * len(names))]
             text = IN_TEXT[name](kind, getattr(person, kind))
-        planted.count(person, kind, next((form for form in FORMS if name.removeprefix("user:").startswith(form)), "plain"))
-        yield f"{rng.choice(('登记', 'note', '备注', 'id'))} {text} {rng.choice(('已核对', 'ok', '。', 'done'))}"
+        planted.count(
+            person,
+            kind,
+            next((form for form in FORMS if name.removeprefix("user:").startswith(form)), "plain"),
+        )
+        yield (
+            f"{rng.choice(('登记', 'note', '备注', 'id'))} {text}"
+            f" {rng.choice(('已核对', 'ok', '。', 'done'))}"
+        )
 
 
-CORPORA: dict[str, Lines] = {"SPARSE": sparse, "DENSE": dense, "DIGEST": digests, "DISGUISED": disguised}
+CORPORA: dict[str, Lines] = {
+    "SPARSE": sparse,
+    "DENSE": dense,
+    "DIGEST": digests,
+    "DISGUISED": disguised,
+}
 
 
 @dataclass(frozen=True)
@@ -169,7 +205,9 @@ class Corpus:
 
 
 def stream(name: str, size: float, seed: int, planted: CorpusCounts) -> Iterator[bytes]:
-    """Documents of corpus `name` until `size` million bytes have been made; each ends in a line end."""
+    """Documents of corpus `name` until `size` million bytes have been made; each ends in a line
+    end.
+    """
     lines, made = CORPORA[name](random.Random(f"{name} {seed}"), planted), 0
     while made < size * 1e6:
         document, length = [], 0

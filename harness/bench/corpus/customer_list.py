@@ -15,15 +15,21 @@ from ullage.settings import Context
 
 
 def ullage(data: Path, *words: object) -> Result:
-    """Run the command line in this process; what it raised is raised again, but that there is no verdict."""
+    """Run the command line in this process; what it raised is raised again, but that there is no
+    verdict.
+    """
     done = CliRunner().invoke(app, ["--data", str(data), *map(str, words)])
     if done.exception is not None and done.exit_code != Exit.NO_VERDICT:
         raise done.exception
     return done
 
 
-def enrol(context: Context, tenant: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Build and install a tenant's watchlist, every digest among it; `header` names the columns of `rows`."""
+def enrol(
+    context: Context, tenant: str, header: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """Build and install a tenant's watchlist, every digest among it; `header` names the columns
+    of `rows`.
+    """
     source = context.data / f"{tenant}.csv"
     with source.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -1,7 +1,7 @@
 r"""Every disguise by name: how a value of a kind is written so that plain patterns miss it.
 
-A disguise takes the kind and the normal value and returns what stands in the text, or "" where it does not apply. Those in
-`MARKUP` are read as they should only in a page of HTML.
+A disguise takes the kind and the normal value and returns what stands in the text, or "" where it
+does not apply. Those in `MARKUP` are read as they should only in a page of HTML.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ Write = Callable[[str, str], str]
 DIGITS = "0123456789"
 NUMBERS = ("phone", "resident_id", "card")
 GROUPS = {"phone": (3, 4, 4), "resident_id": (6, 8, 4), "card": (4, 4, 4, 4, 3), "iban": (4,) * 8}
-OTHER_GROUPS = {"phone": ((3, 8), (7, 4)), "resident_id": ((6, 8, 3, 1),), "card": ((6, 13), (6, 10))}
+OTHER_GROUPS = {
+    "phone": ((3, 8), (7, 4)),
+    "resident_id": ((6, 8, 3, 1),),
+    "card": ((6, 13), (6, 10)),
+}
 LABELS = {"passport": "护照号", "home_return_permit": "回乡证", "qq": "QQ", "wechat": "微信"}
 """Kinds that count only beside a label, and one of their labels."""
 OTHER_LABELS = {
@@ -51,7 +55,11 @@ def _full_width(kind: str, value: str) -> str:
 def _mathematical(kind: str, value: str) -> str:
     """Bold letters and digits of the mathematical alphabet, for an address too."""
     starts = (("0", "9", 0x1D7CE), ("a", "z", 0x1D41A), ("A", "Z", 0x1D400))
-    shifted = {code: chr(to + code - ord(first)) for first, last, to in starts for code in range(ord(first), ord(last) + 1)}
+    shifted = {
+        code: chr(to + code - ord(first))
+        for first, last, to in starts
+        for code in range(ord(first), ord(last) + 1)
+    }
     return labelled(kind, value.translate(shifted))
 
 
@@ -60,7 +68,10 @@ def _woven(marks: str) -> Write:
 
     def write(kind: str, value: str) -> str:
         between = cycle(marks)
-        return labelled(kind, value[0] + "".join(next(between) + c if n % 2 else c for n, c in enumerate(value[1:])))
+        return labelled(
+            kind,
+            value[0] + "".join(next(between) + c if n % 2 else c for n, c in enumerate(value[1:])),
+        )
 
     return write
 
@@ -95,7 +106,9 @@ def _column(separator: str) -> Write:
 
 
 def _prefixed(prefix: str, separator: str = "") -> Write:
-    return lambda kind, value: prefix + grouped(value, GROUPS[kind], separator) if kind == "phone" else ""
+    return lambda kind, value: (
+        prefix + grouped(value, GROUPS[kind], separator) if kind == "phone" else ""
+    )
 
 
 def _address(at: str, dot: str = ".") -> Write:
@@ -106,12 +119,16 @@ def _address(at: str, dot: str = ".") -> Write:
     return write
 
 
-def _escaped(form: Callable[[str], str], kinds: Sequence[str] = (*NUMBERS, "email", "iban", "uscc")) -> Write:
+def _escaped(
+    form: Callable[[str], str], kinds: Sequence[str] = (*NUMBERS, "email", "iban", "uscc")
+) -> Write:
     return lambda kind, value: "".join(map(form, value)) if kind in kinds else ""
 
 
 def _last_x(alike: str) -> Write:
-    return lambda kind, value: value[:-1] + alike if kind == "resident_id" and value.endswith("X") else ""
+    return lambda kind, value: (
+        value[:-1] + alike if kind == "resident_id" and value.endswith("X") else ""
+    )
 
 
 def _base64(width: int = 0, *, safe: bool = False, twice: bool = False) -> Write:
@@ -124,7 +141,9 @@ def _base64(width: int = 0, *, safe: bool = False, twice: bool = False) -> Write
     return write
 
 
-def _digest(form: str, prefix: str = "", *, upper: bool = False, middle: bool = False, user: str = "") -> Write:
+def _digest(
+    form: str, prefix: str = "", *, upper: bool = False, middle: bool = False, user: str = ""
+) -> Write:
     """Hex of a value's digest; `middle` takes digits 9 to 24, the short md5 of old forums."""
 
     def write(kind: str, value: str) -> str:
@@ -142,7 +161,9 @@ def _split(*tags: str) -> Write:
 
     def write(kind: str, value: str) -> str:
         third = len(value) // 3
-        return labelled(kind, f"{value[:third]}{tags[0]}{value[third : 2 * third]}{tags[1]}{value[2 * third :]}")
+        return labelled(
+            kind, f"{value[:third]}{tags[0]}{value[third : 2 * third]}{tags[1]}{value[2 * third :]}"
+        )
 
     return write
 
@@ -150,7 +171,11 @@ def _split(*tags: str) -> Write:
 def _mixed(kind: str, value: str) -> str:
     """Han and plain digits in turn."""
     table = str.maketrans(DIGITS, "零一二三四五六七八九")
-    return "".join(c.translate(table) if n % 2 else c for n, c in enumerate(value)) if kind in NUMBERS else ""
+    return (
+        "".join(c.translate(table) if n % 2 else c for n, c in enumerate(value))
+        if kind in NUMBERS
+        else ""
+    )
 
 
 SCRIPTS: dict[str, Write] = {
@@ -170,7 +195,9 @@ SCRIPTS: dict[str, Write] = {
     "Persian": _script(_from(0x6F0)),
     "Devanagari": _script(_from(0x966)),
     "Thai": _script(_from(0xE50)),
-    "keycap": lambda kind, value: "".join(f"{c}\ufe0f\u20e3" if c.isdigit() else c for c in value) if kind in NUMBERS else "",
+    "keycap": lambda kind, value: (
+        "".join(f"{c}\ufe0f\u20e3" if c.isdigit() else c for c in value) if kind in NUMBERS else ""
+    ),
     "Han": _script("零一二三四五六七八九"),
     "Han with circle zero": _script("〇一二三四五六七八九"),
     "Han financial": _script("零壹贰叁肆伍陆柒捌玖"),
@@ -214,7 +241,9 @@ PREFIXED: dict[str, Write] = {
 ADDRESSES: dict[str, Write] = {
     "upper case": lambda kind, value: value.upper() if kind == "email" else "",
     "mixed case": lambda kind, value: value.title() if kind == "email" else "",
-    "lower case": lambda kind, value: labelled(kind, value.lower()) if kind in ("iban", "uscc", "passport") else "",
+    "lower case": lambda kind, value: (
+        labelled(kind, value.lower()) if kind in ("iban", "uscc", "passport") else ""
+    ),
     "[at]": _address("[at]"),
     "(at)": _address("(at)"),
     " at ": _address(" at "),
@@ -232,10 +261,14 @@ ESCAPES: dict[str, Write] = {
     "HTML decimal": _escaped(lambda c: f"&#{ord(c)};"),
     "HTML hexadecimal": _escaped(lambda c: f"&#x{ord(c):X};"),
     "HTML twice": _escaped(lambda c: f"&amp;#{ord(c)};"),
-    "HTML name": lambda kind, value: value.replace("@", "&commat;").replace(".", "&period;") if kind == "email" else "",
+    "HTML name": lambda kind, value: (
+        value.replace("@", "&commat;").replace(".", "&period;") if kind == "email" else ""
+    ),
     "URL": _escaped(lambda c: f"%{ord(c):02x}"),
     "URL twice": _escaped(lambda c: f"%25{ord(c):02X}"),
-    "URL sign only": lambda kind, value: f"mail={value.replace('@', '%40')}&x=1" if kind == "email" else "",
+    "URL sign only": lambda kind, value: (
+        f"mail={value.replace('@', '%40')}&x=1" if kind == "email" else ""
+    ),
     "JSON": _escaped(lambda c: f"\\u{ord(c):04x}"),
     "JSON twice": _escaped(lambda c: f"\\\\u{ord(c):04X}"),
 }
@@ -243,9 +276,11 @@ TABLES: dict[str, Write] = {
     "Excel apostrophe": _around("'", ""),
     "Excel formula": _around('="', '"'),
     "Excel float": _around("", ".0", ("phone",)),
-    "JSON object": lambda kind, value: f'{{"n": 17, "value": "{labelled(kind, value)}", "ok": true}}',
+    "JSON object": lambda kind,
+    value: f'{{"n": 17, "value": "{labelled(kind, value)}", "ok": true}}',
     "JSON number": _around('{"n":17,"value":', ',"ok":true}', ("phone",)),
-    "SQL tuple": lambda kind, value: f"INSERT INTO `t_user` VALUES (17,'{labelled(kind, value)}','x'),(18,'','x');",
+    "SQL tuple": lambda kind,
+    value: f"INSERT INTO `t_user` VALUES (17,'{labelled(kind, value)}','x'),(18,'','x');",
     "column ----": _column("----"),
     "column --": _column("--"),
     "column |": _column("|"),
@@ -257,13 +292,16 @@ TABLES: dict[str, Write] = {
     "column plus": _column("＋"),
     "glued to Han": _around("号码", "住址", (*NUMBERS, "email", "iban", "uscc")),
     "label": lambda kind, value: f"{LABELS.get(kind) or OTHER_LABELS[kind]}：{value}。",
-    "stealer block": _around("URL: https://bank.example/login\nUSER: ", "\nPASS: x1y2z3", ("phone", "email")),
+    "stealer block": _around("URL: https://bank.example/login\nUSER: ", "\nPASS: x1y2z3",
+    ("phone", "email")),
 }  # fmt: skip
 
 
 def _hex_literal(before: str, after: str) -> Write:
     """Bytes as MySQL dumps a column of them."""
-    return lambda kind, value: f"(17,{before}{value.encode().hex()}{after},'x')" if kind not in LABELS else ""
+    return lambda kind, value: (
+        f"(17,{before}{value.encode().hex()}{after},'x')" if kind not in LABELS else ""
+    )
 
 
 def _scientific(kind: str, value: str) -> str:
@@ -271,12 +309,16 @@ def _scientific(kind: str, value: str) -> str:
 
 
 def _glued(word: str, kind: str, *, behind: bool = False) -> Write:
-    return lambda own, value: (f"{value}{word}" if behind else f"{word}{value}") if own == kind else ""
+    return lambda own, value: (
+        (f"{value}{word}" if behind else f"{word}{value}") if own == kind else ""
+    )
 
 
 def _spelt(words: str, separator: str) -> Write:
     table = dict(zip(f"{DIGITS}X", (*words.split(), "x"), strict=True))
-    return lambda kind, value: separator.join(table[c] for c in value) if kind in ("phone", "resident_id") else ""
+    return lambda kind, value: (
+        separator.join(table[c] for c in value) if kind in ("phone", "resident_id") else ""
+    )
 
 
 def _look_alike(kind: str, value: str) -> str:
@@ -309,10 +351,16 @@ EVASIVE: dict[str, Write] = {
     "groups, spaced slash": _groups(" / "),
     "groups, stars": _groups("**"),
     "groups, a word": _groups("加", ("phone",)),
-    "groups, comma, labelled": lambda kind, value: f"电话:{grouped(value, GROUPS[kind], ',')}" if kind == "phone" else "",
+    "groups, comma, labelled": lambda kind, value: (
+        f"电话:{grouped(value, GROUPS[kind], ',')}" if kind == "phone" else ""
+    ),
     "letters for digits": _look_alike,
-    "groups, uneven": lambda kind, value: grouped(value, (2, 2, 5, 1), " ") if kind == "iban" else "",
-    "groups, with dots": lambda kind, value: grouped(value, (4,) * 5, ".") if kind == "iban" else "",
+    "groups, uneven": lambda kind, value: (
+        grouped(value, (2, 2, 5, 1), " ") if kind == "iban" else ""
+    ),
+    "groups, with dots": lambda kind, value: (
+        grouped(value, (4,) * 5, ".") if kind == "iban" else ""
+    ),
     "pinyin": _spelt("ling yao er san si wu liu qi ba jiu", " "),
     "English": _spelt("zero one two three four five six seven eight nine", " "),
     "English, hyphens": _spelt("zero one two three four five six seven eight nine", "-"),
@@ -321,7 +369,9 @@ EVASIVE: dict[str, Write] = {
 
 def _octets(form: str, sign: str) -> Write:
     """Each character as a number of its own."""
-    return lambda kind, value: sign.join(form.format(ord(c)) for c in value) if kind in (*NUMBERS, "email") else ""
+    return lambda kind, value: (
+        sign.join(form.format(ord(c)) for c in value) if kind in (*NUMBERS, "email") else ""
+    )
 
 
 def _ibans(size: int, sign: str) -> Write:
@@ -333,20 +383,40 @@ OCTETS: dict[str, Write] = {
     **{f"octets with 0x, {sign!r}": _octets("0x{:02x}", sign) for sign in (" ", ",", ", ")},
     "octets, decimal": _octets("{:d}", " "),
     "octets, quoted": _octets("={:02X}", ""),
-    **{f"IBAN one by one, {sign!r}": _ibans(1, sign) for sign in (" ", "-", ".", "x", "丨", "·", " - ")},
+    **{
+        f"IBAN one by one, {sign!r}": _ibans(1, sign)
+        for sign in (" ", "-", ".", "x", "丨", "·", " - ")
+    },
     **{f"IBAN in fours, {sign!r}": _ibans(4, sign) for sign in ("x", "丨", "加", "|", "、")},
 }
 NAMED_SIGNS: dict[str, Write] = {
     f"{at!r} and {dot!r}": _address(at, dot)
     for at, dot in (
-        *((" AT ", " DOT "), ("&at;", "."), ("ⓐ", "."), ("[at]", "(punkt)"), ("艾特", "点"), ("(at-sign)", "."), ("#", "[dot]")),
+        *(
+            (" AT ", " DOT "),
+            ("&at;", "."),
+            ("ⓐ", "."),
+            ("[at]", "(punkt)"),
+            ("艾特", "点"),
+            ("(at-sign)", "."),
+            ("#", "[dot]"),
+        ),
         *((" @ ", " . "), ("@", "点"), ("(ät)", "[punkt]"), ("圈a", "。")),
     )
 }
 BACKWARDS: dict[str, Write] = {
-    "address backwards": lambda kind, value: value[::-1] if kind == "email" and value.endswith((".com", ".cn", ".org")) else "",
+    "address backwards": lambda kind, value: (
+        value[::-1] if kind == "email" and value.endswith((".com", ".cn", ".org")) else ""
+    ),
 }
-X_ALIKE = {"lower": "x", "Cyrillic": "Х", "small Cyrillic": "х", "Greek": "Χ", "times": "×", "full width": "Ｘ"}
+X_ALIKE = {
+    "lower": "x",
+    "Cyrillic": "Х",
+    "small Cyrillic": "х",
+    "Greek": "Χ",
+    "times": "×",
+    "full width": "Ｘ",
+}
 LAST_X: dict[str, Write] = {f"X as {name}": _last_x(alike) for name, alike in X_ALIKE.items()}
 DIGESTS: dict[str, Write] = {
     "md5": _digest("md5"),
@@ -373,11 +443,14 @@ MARKUP: dict[str, Write] = {
     "split by spans": _split('<span class="a">', "</span><i></i>"),
     "split by a comment": _split("<!-- x -->", "<wbr>"),
     "attribute": lambda kind, value: f'<input name="v" value="{labelled(kind, value)}">',
-    "table cell": lambda kind, value: f"<tr><td>17</td><td>{labelled(kind, value)}</td><td>x</td></tr>",
+    "table cell": lambda kind, value: (
+        f"<tr><td>17</td><td>{labelled(kind, value)}</td><td>x</td></tr>"
+    ),
 }
 PLAIN: dict[str, Write] = {"plain": labelled}
 IN_TEXT: dict[str, Write] = {
-    **PLAIN, **SCRIPTS, **INVISIBLE, **SEPARATED, **PREFIXED, **ADDRESSES, **ESCAPES, **TABLES, **LAST_X, **DIGESTS, **BASE64,
+    **PLAIN, **SCRIPTS, **INVISIBLE, **SEPARATED, **PREFIXED, **ADDRESSES, **ESCAPES, **TABLES,
+    **LAST_X, **DIGESTS, **BASE64,
     **EXPORTED, **GLUED, **EVASIVE, **OCTETS, **NAMED_SIGNS, **BACKWARDS,
 }  # fmt: skip
 

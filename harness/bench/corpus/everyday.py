@@ -1,7 +1,9 @@
-"""Write what files hold most of the time: dumps, prose, logs, source code, JSON. Nobody in it is real, and nothing is disguised.
+"""Write what files hold most of the time: dumps, prose, logs, source code, JSON.
 
-The same lines for the same seed. `make bench ONLY=ratio` measures how fast they are read, `tests.matcher.test_precision` how few
-of their lines are undone.
+Nobody in it is real, and nothing is disguised.
+
+The same lines for the same seed. `make bench ONLY=ratio` measures how fast they are read,
+`tests.matcher.test_precision` how few of their lines are undone.
 """
 
 from __future__ import annotations
@@ -15,8 +17,17 @@ from harness.bench.corpus import anybody
 from harness.bench.corpus.prose import prose
 
 SEPARATORS = (",", "|", "----", "\t")
-PATHS = ("/api/v1/users", "/static/js/app.min.js", "/img/Logo.png", "/login", "/usr/lib/python3/Dist-Packages/x.py")
-BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.0.0 Safari/537.36"
+PATHS = (
+    "/api/v1/users",
+    "/static/js/app.min.js",
+    "/img/Logo.png",
+    "/login",
+    "/usr/lib/python3/Dist-Packages/x.py",
+)
+BROWSER = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/119.0.0.0"
+    " Safari/537.36"
+)
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 NAMES = "index value total rows cells width height node parent buffer offset limit result".split()
 
@@ -25,7 +36,9 @@ def write_dump(rng: random.Random, share: float) -> Iterator[str]:
     """Yield rows of a dump, in which `share` of the people are customers."""
     for number in count(1):
         person, separator = anybody(rng, share), SEPARATORS[number // 300 % len(SEPARATORS)]
-        yield separator.join((str(number), person.name, person.phone, person.resident_id, person.card, person.email))
+        yield separator.join(
+            (str(number), person.name, person.phone, person.resident_id, person.card, person.email)
+        )
 
 
 def write_prose(rng: random.Random) -> Iterator[str]:
@@ -45,15 +58,30 @@ def write_log(rng: random.Random) -> Iterator[str]:
         path, process, draw = rng.choice(PATHS), number(100, 65000), rng.random()
         if draw < 0.5:
             page = f"GET {path}?id={number(1, 99999)}&page={number(1, 9)} HTTP/1.1"
-            yield f'{address} - - [{number(1, 28):02}/Nov/2026:{second} +0800] "{page}" 200 {number(100, 99999)} "-" "{BROWSER}"'
+            yield (
+                f'{address} - - [{number(1, 28):02}/Nov/2026:{second} +0800] "{page}" 200'
+                f' {number(100, 99999)} "-" "{BROWSER}"'
+            )
         elif draw < 0.8:
-            request, place = f"{rng.getrandbits(128):032x}", f"at com.example.Handler.run(Handler.java:{number(1, 900)})"
-            yield f"{time} app[{process}]: INFO id={request} (user {number(1, 99999)}, retry 0) {place}"
+            request, place = (
+                f"{rng.getrandbits(128):032x}",
+                f"at com.example.Handler.run(Handler.java:{number(1, 900)})",
+            )
+            yield (
+                f"{time} app[{process}]: INFO id={request} (user {number(1, 99999)}, retry 0)"
+                f" {place}"
+            )
         elif draw < 0.95:
-            yield f"{time} kernel: [{process}.{number(0, 999999):06}] eth0: rx {number(1, 10**7)} 0x{rng.getrandbits(48):012x}"
+            yield (
+                f"{time} kernel: [{process}.{number(0, 999999):06}] eth0: rx {number(1, 10**7)}"
+                f" 0x{rng.getrandbits(48):012x}"
+            )
         else:
             key = "".join(rng.choices(BASE64, k=43))
-            yield f"{time} sshd[{process}]: Accepted publickey for deploy from {address} port 22 ssh2: RSA SHA256:{key}"
+            yield (
+                f"{time} sshd[{process}]: Accepted publickey for deploy from {address} port 22"
+                f" ssh2: RSA SHA256:{key}"
+            )
 
 
 def write_source(rng: random.Random) -> Iterator[str]:
@@ -62,13 +90,22 @@ def write_source(rng: random.Random) -> Iterator[str]:
         one, two, number = rng.choice(NAMES), rng.choice(NAMES), rng.randint(0, 4096)
         yield rng.choice(
             (
-                f"    {one} = ({two}[{number}] + {number}) * 0x{number:04x}  # {two} of the {one}, see {one}.{two}()",
+                (
+                    f"    {one} = ({two}[{number}] + {number}) * 0x{number:04x}  # {two} of the"
+                    f" {one}, see {one}.{two}()"
+                ),
                 f"def make_{one}({two}: list[int], limit: int = {number}) -> tuple[int, ...]:",
                 f'        raise ValueError(f"{one} is {{{two}!r}}, not {number}\\n")',
-                f"if ((({one} & {two}) != 0) && {one}->{two}[{number}] > {number}) {{ return -1; }}",
+                (
+                    f"if ((({one} & {two}) != 0) && {one}->{two}[{number}] > {number}) {{ return"
+                    " -1; }"
+                ),
                 f"// @param {one} the {two} at most, {number}.{number} by default",
                 f"#define {one.upper()}_{two.upper()} (1 << {number % 31})",
-                f"    self.{one}_a_{two} = [({number}, {number + 1}), ({number + 2}, {number + 3})]",
+                (
+                    f"    self.{one}_a_{two} = [({number}, {number + 1}), ({number + 2},"
+                    f" {number + 3})]"
+                ),
                 "",
             )
         )
@@ -78,7 +115,15 @@ def write_json(rng: random.Random) -> Iterator[str]:
     """Yield records as Python's `json` writes them: Han characters as code points."""
     for number in count(1):
         person = anybody(rng, 0)
-        yield json.dumps({"id": number, "name": person.name, "phone": person.phone, "email": person.email, "city": "北京"})
+        yield json.dumps(
+            {
+                "id": number,
+                "name": person.name,
+                "phone": person.phone,
+                "email": person.email,
+                "city": "北京",
+            }
+        )
 
 
 KINDS: dict[str, Callable[[random.Random], Iterator[str]]] = {

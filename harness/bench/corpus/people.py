@@ -1,7 +1,9 @@
-"""Synthetic people by number: customers and strangers never share a value, so what is planted is what must be found.
+"""Synthetic people by number: customers and strangers never share a value, so what is planted is
+what must be found.
 
-Phones begin with 154, which no carrier holds; birth years are 1880 to 1899; cards are of the test range 620000; mail is at
-example.com, .net and .org (RFC 2606). The upper half of each space belongs to strangers.
+Phones begin with 154, which no carrier holds; birth years are 1880 to 1899; cards are of the test
+range 620000; mail is at example.com, .net and .org (RFC 2606). The upper half of each space belongs
+to strangers.
 """
 
 from __future__ import annotations
@@ -14,10 +16,30 @@ from ullage.identifiers.resident_id import check_character
 
 HALF_OF_PHONES = 50_000_000
 SPREAD = 22_695_477
-"""Odd and no multiple of five: multiplying by it goes once through a power of ten before it repeats."""
+"""Odd and no multiple of five: multiplying by it goes once through a power of ten before it
+repeats.
+"""
 SURNAMES = "王李张刘陈杨黄赵吴周徐孙马朱胡郭何高林罗郑梁谢宋唐许韩冯邓曹"
-GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂文华建国玉兰凤英志红春梅海燕鹏飞晓东雪莹佳欣子涵"
-PINYIN = ("wei", "fang", "na", "min", "jing", "li", "qiang", "lei", "jun", "yang", "yong", "jie", "tao", "ming", "chao")
+GIVEN = (
+    "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂文华建国玉兰凤英志红春梅海燕鹏飞晓东雪莹佳欣子涵"
+)
+PINYIN = (
+    "wei",
+    "fang",
+    "na",
+    "min",
+    "jing",
+    "li",
+    "qiang",
+    "lei",
+    "jun",
+    "yang",
+    "yong",
+    "jie",
+    "tao",
+    "ming",
+    "chao",
+)
 REGIONS = ("110105", "310104", "440106", "330106", "510104", "420106", "370202", "320102")
 DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
@@ -30,7 +52,9 @@ def luhn_digit(body: str) -> str:
 
 @dataclass(frozen=True)
 class Person:
-    """Number `number` of the customers or of the strangers; each value is made when it is asked for."""
+    """Number `number` of the customers or of the strangers; each value is made when it is asked
+    for.
+    """
 
     number: int
     customer: bool = True
@@ -60,7 +84,7 @@ class Person:
         """Eighteen characters whose check holds."""
         n = self._mixed
         year = (1880 if self.customer else 1890) + n // 8 % 10
-        first17 = f"{REGIONS[n % 8]}{year}{1 + n // 80 % 12:02d}{1 + n // 960 % 28:02d}{n // 26880 % 990:03d}"
+        first17 = f"{REGIONS[n % 8]}{year}{1 + n // 80 % 12:02d}{1 + n // 960 % 28:02d}{n // 26880 % 990:03d}"  # noqa: E501
         return first17 + check_character(first17)
 
     @cached_property

@@ -1,8 +1,9 @@
-"""The desk at the size of a bank: what each page costs through the real application, and how fast alert folds beside it.
+"""The desk at the size of a bank: what each page costs through the real application, and how fast
+alert folds beside it.
 
-Requests go over loopback to the application as it is served, one after the other, as a person's browser sends them; a page's
-first request of each is not counted. Wall times are of a machine that may have other work; `CPU` is this process's, what a
-server of the store took stands beside it.
+Requests go over loopback to the application as it is served, one after the other, as a person's
+browser sends them; a page's first request of each is not counted. Wall times are of a machine that
+may have other work; `CPU` is this process's, what a server of the store took stands beside it.
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def client(made: FilledStore) -> Iterator[httpx.Client]:
         thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
         thread.start()
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=OURS, timeout=120) as http:
+            with httpx.Client(
+                base_url=f"http://127.0.0.1:{port}", headers=OURS, timeout=120
+            ) as http:
                 http.post("/login", data={"name": ASKER, "password": PASSWORD})
                 yield http
         finally:
@@ -102,33 +105,45 @@ def paths(store: IncidentStore) -> dict[str, str]:
     seller = next(one.author for one in some if one.author)
     small = next(one.incident for one in some)
     queue = {
-        "queue": "/", "queue, mine": "/?tab=mine", "queue, unassigned": "/?tab=unassigned", "queue, due": "/?tab=due",
-        "queue, new": "/?tab=new", "queue, closed": "/?tab=closed", "queue, all": "/?tab=all", "queue, flat": "/?flat=1",
-        "by severity": "/?order=severity", "by customers": "/?order=customers", "oldest first": "/?order=-opened&tab=all",
-        "severity": "/?severity=high", "severity and status": "/?severity=medium&status=acknowledged",
+        "queue": "/", "queue, mine": "/?tab=mine", "queue, unassigned": "/?tab=unassigned",
+        "queue, due": "/?tab=due",
+        "queue, new": "/?tab=new", "queue, closed": "/?tab=closed", "queue, all": "/?tab=all",
+        "queue, flat": "/?flat=1",
+        "by severity": "/?order=severity", "by customers": "/?order=customers",
+        "oldest first": "/?order=-opened&tab=all",
+        "severity": "/?severity=high",
+        "severity and status": "/?severity=medium&status=acknowledged",
         "status": "/?status=acknowledged&tab=all", "status, none": "/?status=reported&tab=all",
-        "origin": "/?origin=unknown", "scenario": scenario, "site": "/?site=site007&tab=all", "kind, most": "/?kind=phone",
+        "origin": "/?origin=unknown", "scenario": scenario, "site": "/?site=site007&tab=all",
+        "kind, most": "/?kind=phone",
         "kind, none": "/?kind=iban", "assignee": "/?assignee=analyst03", "tenant": "/?tenant=shop",
-        "words, all": f"/?q={words}&tab=all", "words, some": f"/?q={quote('银行')}", "words, rare": "/?q=INC-00000000A1&tab=all",
+        "words, all": f"/?q={words}&tab=all", "words, some": f"/?q={quote('银行')}",
+        "words, rare": "/?q=INC-00000000A1&tab=all",
         "since": "/?since=3d", "seller": f"/?seller={quote(seller)}&tab=all",
-        "words, kind, status, since": f"/?q={words}&kind=phone&status=acknowledged&since=30d&tab=all",
+        "words, kind, status, since": f"/?q={words}&kind=phone&status=acknowledged&since=30d&tab=all",  # noqa: E501
         "words, site, severity": f"/?q={words}&site=site007&severity=low&tab=all",
     }  # fmt: skip
     others = {
         "incident": f"/incidents/{small}", "incident of 5,000": f"/incidents/{large()}",
         "incident of 5,000, kind": f"/incidents/{large()}?kind=phone",
-        "handover": "/handover", "handover, 3 days": "/handover?since=3d", "handover, tenant": "/handover?tenant=shop",
+        "handover": "/handover", "handover, 3 days": "/handover?since=3d",
+        "handover, tenant": "/handover?tenant=shop",
         "coverage": "/coverage", "sites": "/sites", "noise": "/noise", "channels": "/channels",
-        "watchlists": "/watchlists", "accounts": "/accounts", "audit": "/audit", "assess": "/assess",
+        "watchlists": "/watchlists", "accounts": "/accounts", "audit": "/audit",
+        "assess": "/assess",
         "API, incidents": "/v1/incidents", "API, status": "/v1/incidents?status=acknowledged",
-        "API, open, severity": "/v1/incidents?status=open&severity=low", "API, incident": f"/v1/incidents/{small}",
+        "API, open, severity": "/v1/incidents?status=open&severity=low",
+        "API, incident": f"/v1/incidents/{small}",
         "ready": "/readyz",
     }  # fmt: skip
     return queue | others
 
 
 def pages(made: FilledStore, what: str, server: Callable[[], float] = lambda: 0.0) -> list[str]:
-    """A line a page; which of them take longer than they may. `server` tells the CPU-seconds of a server so far."""
+    """A line a page; which of them take longer than they may.
+
+    `server` tells the CPU-seconds of a server so far.
+    """
     missed = []
     only = os.environ.get("ULLAGE_BENCH_PAGES", "")
     with client(made) as http:
@@ -137,10 +152,14 @@ def pages(made: FilledStore, what: str, server: Callable[[], float] = lambda: 0.
             if only in name and not _page(http, server, f"{what}: {name}", "GET", path):
                 missed.append(f"{what} {name}")
         form = {"value": PHONE, "purpose": "fraud_case", "case": "C-2026-1"}
-        if only in "check a person" and not _page(http, server, f"{what}: check a person", "POST", "/exposed", form):
+        if only in "check a person" and not _page(
+            http, server, f"{what}: check a person", "POST", "/exposed", form
+        ):
             missed.append(f"{what} check a person")
         following = _next(http.get("/?flat=1&tab=all").text)
-        if only in "queue, next" and not _page(http, server, f"{what}: queue, next page", "GET", following):
+        if only in "queue, next" and not _page(
+            http, server, f"{what}: queue, next page", "GET", following
+        ):
             missed.append(f"{what} next page")
     return missed
 
@@ -153,7 +172,12 @@ def _next(text: str) -> str:
 
 
 def _page(
-    http: httpx.Client, server: Callable[[], float], what: str, method: str, path: str, form: dict[str, str] | None = None
+    http: httpx.Client,
+    server: Callable[[], float],
+    what: str,
+    method: str,
+    path: str,
+    form: dict[str, str] | None = None,
 ) -> bool:
     """Ask so often, print the line, and say whether the goal holds."""
     walls, before = list[float](), (0.0, 0.0)
@@ -166,7 +190,10 @@ def _page(
             walls.append((time.monotonic() - start) * 1000)
         else:
             before = time.process_time(), server()
-    cpu, its = ((end - start) / REQUESTS * 1000 for start, end in zip(before, (time.process_time(), server()), strict=True))
+    cpu, its = (
+        (end - start) / REQUESTS * 1000
+        for start, end in zip(before, (time.process_time(), server()), strict=True)
+    )
     p95 = statistics.quantiles(walls, n=20, method="inclusive")[-1]
     row(
         what,

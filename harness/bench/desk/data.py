@@ -1,8 +1,10 @@
-"""A store as large as a bank's: incidents over three months, each with its posts, customers, claims, decisions and messages.
+"""A store as large as a bank's: incidents over three months, each with its posts, customers,
+claims, decisions and messages.
 
-Some hundred are folded by the product itself; the others are these again, with other names, times, sellers and people, so that
-filling takes minutes and not hours. The same at every run. What was filled once is kept in `.bench_cache`, a folder a size and
-version of the store; take it away to fill anew.
+Some hundred are folded by the product itself; the others are these again, with other names, times,
+sellers and people, so that filling takes minutes and not hours. The same at every run. What was
+filled once is kept in `.bench_cache`, a folder a size and version of the store; take it away to
+fill anew.
 """
 
 from __future__ import annotations
@@ -50,7 +52,13 @@ MOST = 20
 """Customers of an incident that are stored."""
 LARGEST = 5_000
 """Customers of the one large incident."""
-TITLES = ("客户 一手料 四件套", "银行 客户信息 一手", "贷款客户 数据 实时", "客户 VIP list 手机 姓名", "母婴 客户 数据 料")
+TITLES = (
+    "客户 一手料 四件套",
+    "银行 客户信息 一手",
+    "贷款客户 数据 实时",
+    "客户 VIP list 手机 姓名",
+    "母婴 客户 数据 料",
+)
 """Of which each holds 客户: words that fit every incident."""
 TERMS = (("一手数据", "sale"), ("四件套", "sale"), ("车贷", "loan"), ("洗料", "sale"))
 TEAM = tuple(f"analyst{n:02}" for n in range(20))
@@ -71,9 +79,16 @@ def tag(*parts: object) -> str:
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest()[:32]
 
 
-def found(n: int, people: int, name: str, *, kinds: tuple[str, ...] = ("phone", "resident_id")) -> Finding:
-    """A finding of a post with so many customers in rows of their own; its sketch holds every value."""
-    when, values = NOW - timedelta(minutes=n % 1_000), [f"{name} {one} {kind}" for one in range(people) for kind in kinds]
+def found(
+    n: int, people: int, name: str, *, kinds: tuple[str, ...] = ("phone", "resident_id")
+) -> Finding:
+    """A finding of a post with so many customers in rows of their own; its sketch holds every
+    value.
+    """
+    when, values = (
+        NOW - timedelta(minutes=n % 1_000),
+        [f"{name} {one} {kind}" for one in range(people) for kind in kinds],
+    )
     capture = {
         "title": TITLES[n % len(TITLES)],
         "author": "@" + tag("author", n % 60)[:12] if n % 3 else "",
@@ -103,7 +118,9 @@ class StoreFiller:
     chance: random.Random = field(default_factory=random.Random)
 
     def fill(self, count: int, clock: HeldClock) -> None:
-        """Everything that is not there yet; the ledger of coverage first, for it moves the clock."""
+        """Everything that is not there yet; the ledger of coverage first, for it moves the
+        clock.
+        """
         done = self.store.count(Incident, DocumentFilter()) // BATCH * BATCH
         if not done:
             self._ledger(clock)
@@ -135,39 +152,82 @@ class StoreFiller:
             small = open_store("sqlite:///seeds.sqlite", Path(folder))
             posts = [found(n, PEOPLE[n % len(PEOPLE)], f"seed{n}") for n in range(SEEDS)]
             fold_all(small, clock, posts)
-            for incident in sorted(small.scroll(Incident, DocumentFilter()), key=lambda one: one.id):
+            for incident in sorted(
+                small.scroll(Incident, DocumentFilter()), key=lambda one: one.id
+            ):
                 if not incident.part_of and not incident.parts:
                     of_it = DocumentFilter({"incident": (incident.id,)})
-                    yield incident, list(small.scroll(Sighting, of_it)), list(small.scroll(Exposure, of_it))
+                    yield (
+                        incident,
+                        list(small.scroll(Sighting, of_it)),
+                        list(small.scroll(Exposure, of_it)),
+                    )
             small.close()
 
     def _copy(
-        self, n: int, count: int, seed: Incident, sightings: list[Sighting], exposures: list[Exposure]
+        self,
+        n: int,
+        count: int,
+        seed: Incident,
+        sightings: list[Sighting],
+        exposures: list[Exposure],
     ) -> Iterator[Document]:
         """The seed again, under other names, with some of its customers."""
         self.chance.seed(n)
         id_, when = f"INC-{n:010X}", NOW - timedelta(days=DAYS) * (n + 1) / count
-        author = "@" + tag("seller", int(self.chance.paretovariate(0.6)) % SELLERS)[:12] if seed.series else ""
+        author = (
+            "@" + tag("seller", int(self.chance.paretovariate(0.6)) % SELLERS)[:12]
+            if seed.series
+            else ""
+        )
         names = {one.id: f"f{n}-{place}" for place, one in enumerate(sightings)}
-        moved = {"opened_at": when, "updated_at": when, "first_seen": when, "last_seen": when, "published_at": when}
+        moved = {
+            "opened_at": when,
+            "updated_at": when,
+            "first_seen": when,
+            "last_seen": when,
+            "published_at": when,
+        }
         who = {"authors": (author,), "series": (author,)} if author else {}
         sketch = tuple(sorted(tag(n, value)[:16] for value in range(len(seed.sketch))))
         site = {"sites": (f"site{self.chance.randrange(SITES):03}",)}
         own: dict[str, object] = {"id": id_, "opened_by": f"f{n}-0", "sketch": sketch, "linked": ()}
         yield seed.model_copy(update={**own, **moved, **who, **site})
         for one in sightings:
-            own = {"id": names[one.id], "incident": id_, "folded_at": when, "fetched_at": when, "linked": (), "replay_of": ""}
+            own = {
+                "id": names[one.id],
+                "incident": id_,
+                "folded_at": when,
+                "fetched_at": when,
+                "linked": (),
+                "replay_of": "",
+            }
             yield one.model_copy(update={**own, **({"author": author} if author else {})})
         for held in exposures[:MOST]:
             subject = tag("subject", self.chance.randrange(CUSTOMERS))
-            own = {"id": exposure_id(id_, subject), "incident": id_, "subject": subject, "first_seen": when, "last_seen": when}
+            own = {
+                "id": exposure_id(id_, subject),
+                "incident": id_,
+                "subject": subject,
+                "first_seen": when,
+                "last_seen": when,
+            }
             own |= {"index_tags": tuple(tag(subject, kind) for kind in held.kinds)}
-            yield held.model_copy(update={**own, "sightings": tuple(names[s] for s in held.sightings)})
-        yield holding_of(seed.tenant, id_, (claim_id(seed.tenant, seed.sketch_of, value) for value in sketch), when)
+            yield held.model_copy(
+                update={**own, "sightings": tuple(names[s] for s in held.sightings)}
+            )
+        yield holding_of(
+            seed.tenant,
+            id_,
+            (claim_id(seed.tenant, seed.sketch_of, value) for value in sketch),
+            when,
+        )
         yield from self._worked(n, id_, seed, when)
 
     def _worked(self, n: int, id_: str, seed: Incident, when: datetime) -> Iterator[Document]:
-        """What people and the product did of it: all but the newest are told, most are decided, some only acknowledged."""
+        """What people and the product did of it: all but the newest are told, most are decided,
+        some only acknowledged.
+        """
         told = {
             "id": f"{id_}:mail:{seed.severity}",
             "tenant": seed.tenant,
@@ -176,7 +236,13 @@ class StoreFiller:
             "due": when,
             "channel": "mail",
         }
-        told |= {"what": seed.severity, "why": "new", "severity": seed.severity, "outcome": "sent", "sent_at": when}
+        told |= {
+            "what": seed.severity,
+            "why": "new",
+            "severity": seed.severity,
+            "outcome": "sent",
+            "sent_at": when,
+        }
         yield Notification.model_validate(told)
         courses: tuple[tuple[Status, ...], ...] = (
             (),
@@ -190,11 +256,25 @@ class StoreFiller:
             at = when + timedelta(hours=place + 1)
             if at < NOW:
                 by = self.chance.choice(TEAM)
-                yield Decision(id=f"{id_}:{place}", tenant=seed.tenant, incident=id_, at=at, by=by, status=status)
+                yield Decision(
+                    id=f"{id_}:{place}",
+                    tenant=seed.tenant,
+                    incident=id_,
+                    at=at,
+                    by=by,
+                    status=status,
+                )
         if steps == ("acknowledged",):
             value = self.chance.choice(TEAM)
             yield Decision(
-                id=f"{id_}:a", tenant=seed.tenant, incident=id_, at=when, by=TEAM[0], act="assigned", value=value, status="note"
+                id=f"{id_}:a",
+                tenant=seed.tenant,
+                incident=id_,
+                at=when,
+                by=TEAM[0],
+                act="assigned",
+                value=value,
+                status="note",
             )
 
     def _crowd(self, seed: tuple[Incident, list[Sighting], list[Exposure]]) -> Iterator[Document]:

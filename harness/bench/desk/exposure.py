@@ -1,8 +1,10 @@
-"""What a risk engine waits for: `POST /v1/exposure` over HTTP, one customer with 8 clients at a time, and a thousand at once.
+"""What a risk engine waits for: `POST /v1/exposure` over HTTP, one customer with 8 clients at a
+time, and a thousand at once.
 
-The desk runs in this process over the embedded store, its clients in another. How many exposures the store holds says
-`ULLAGE_BENCH_EXPOSURES`. Beside it stands what the same server takes for an answer that asks no store. CPU is that of the desk an
-answer, on which other work on the machine tells least.
+The desk runs in this process over the embedded store, its clients in another. How many exposures
+the store holds says `ULLAGE_BENCH_EXPOSURES`. Beside it stands what the same server takes for an
+answer that asks no store. CPU is that of the desk an answer, on which other work on the machine
+tells least.
 """
 
 from __future__ import annotations
@@ -41,14 +43,19 @@ EVERY = 997
 def exposure(folder: Path, context: Context) -> list[str]:
     """Print the rows; the goals that were missed."""
     handles, missed = list[str](), list[str]()
-    with contextlib.closing(open_store("sqlite:///exposure.sqlite", folder)) as store, served(store, context) as (port, token):
+    with (
+        contextlib.closing(open_store("sqlite:///exposure.sqlite", folder)) as store,
+        served(store, context) as (port, token),
+    ):
         for some in exposures(COUNT):
             handles += [one.subject for one in some[::EVERY]]
             store.put(some)
         for documents in others(COUNT):
             store.put(documents)
         now = context.clock.now()
-        store.put([CollectorHeartbeat(id="crawl", first=now, last=now, sites={"ok": 200}, enrolled=COUNT)])
+        store.put(
+            [CollectorHeartbeat(id="crawl", first=now, last=now, sites={"ok": 200}, enrolled=COUNT)]
+        )
         known = handles[:1_000]
         for size, clients, rounds in ((1, CLIENTS, ASKED), (1_000, 1, THOUSANDS)):
             bodies = list(itertools.islice(_bodies(known, size), rounds))
@@ -58,7 +65,11 @@ def exposure(folder: Path, context: Context) -> list[str]:
             bare = asked(port, token, "GET", "/healthz", [""] * rounds, clients)
             p50, p99 = (quantile(took, share) for share in (0.5, 0.99))
             shown = f"p50 {p50:.1f}, p99 {p99:.1f} ms, CPU {cpu:.1f} ms"
-            row(f"exposure of {size:,}, {clients} clients, of {COUNT:,}", shown, f"p99 {quantile(bare, 0.99):.1f} ms, no answer")
+            row(
+                f"exposure of {size:,}, {clients} clients, of {COUNT:,}",
+                shown,
+                f"p99 {quantile(bare, 0.99):.1f} ms, no answer",
+            )
             if p99 > GOALS[size]:
                 missed.append(f"exposure of {size:,}: p99 {p99:.1f} ms, goal {GOALS[size]:.0f} ms")
     return missed
@@ -68,10 +79,17 @@ def exposure(folder: Path, context: Context) -> list[str]:
 def served(store: IncidentStore, context: Context) -> Iterator[tuple[int, str]]:
     """The desk on loopback: its port, and the token of a risk engine."""
     stop = threading.Event()
-    with contextlib.closing(Accounts(context.data, context.clock)) as accounts, listening("search", "127.0.0.1", 0) as at:
+    with (
+        contextlib.closing(Accounts(context.data, context.clock)) as accounts,
+        listening("search", "127.0.0.1", 0) as at,
+    ):
         listener, port = at
-        token = accounts.add_token("engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="bench")[1]
-        app = create_app(context, store, accounts, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}))
+        token = accounts.add_token(
+            "engine", ["exposure.ask"], ["bank"], purpose="risk_engine", days=1, by="bench"
+        )[1]
+        app = create_app(
+            context, store, accounts, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"})
+        )
         spare_what_stands()
         server = threading.Thread(target=serve, args=(app, listener, stop))
         server.start()
@@ -83,25 +101,43 @@ def served(store: IncidentStore, context: Context) -> Iterator[tuple[int, str]]:
 
 
 def _bodies(known: list[str], size: int) -> Iterator[str]:
-    """Requests of `size` handles: of each ten nine that nothing is known of, as with a bank's customers."""
+    """Requests of `size` handles: of each ten nine that nothing is known of, as with a bank's
+    customers.
+    """
     for n in itertools.count():
-        some = [known[(n + i) % len(known)] if i % 10 == n % 10 else f"{n * size + i:032x}" for i in range(size)]
+        some = [
+            known[(n + i) % len(known)] if i % 10 == n % 10 else f"{n * size + i:032x}"
+            for i in range(size)
+        ]
         yield json.dumps({"pseudonyms": some})
 
 
-def asked(port: int, token: str, method: str, path: str, bodies: list[str], clients: int) -> list[float]:
-    """Milliseconds of each answer, of all clients together; each first asks `WARM` that are not counted."""
+def asked(
+    port: int, token: str, method: str, path: str, bodies: list[str], clients: int
+) -> list[float]:
+    """Milliseconds of each answer, of all clients together; each first asks `WARM` that are not
+    counted.
+    """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_asked, port, token, method, path, bodies, clients).result()
 
 
-def _asked(port: int, token: str, method: str, path: str, bodies: list[str], clients: int) -> list[float]:
-    """One process asks for all clients, as load generators do: a process each would wait for a core that another client has."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+def _asked(
+    port: int, token: str, method: str, path: str, bodies: list[str], clients: int
+) -> list[float]:
+    """One process asks for all clients, as load generators do: a process each would wait for a
+    core that another client has.
+    """
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n"
+    )
     head += "Content-Type: application/json\r\nContent-Length: "
     requests = [f"{head}{len(body)}\r\n\r\n{body}".encode() for body in (*bodies[:WARM], *bodies)]
     with contextlib.ExitStack() as opened, selectors.DefaultSelector() as ready:
-        waiting = [opened.enter_context(contextlib.closing(_Client(port, requests))) for _ in range(clients)]
+        waiting = [
+            opened.enter_context(contextlib.closing(_Client(port, requests)))
+            for _ in range(clients)
+        ]
         for client in waiting:
             ready.register(client.connection, selectors.EVENT_READ, client)
             client.ask()
@@ -141,7 +177,9 @@ class _Client:
         if not some or not self._answer.startswith(b"HTTP/1.1 200 "[: len(self._answer)]):
             raise RuntimeError(f"a request was answered {self._answer[:12]!r}")
         if not self._end and (body := self._answer.find(b"\r\n\r\n") + 4) > 3:
-            length = self._answer[:body].lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            length = (
+                self._answer[:body].lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+            )
             self._end = body + int(length)
         if not self._end or len(self._answer) < self._end:
             return False

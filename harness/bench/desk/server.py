@@ -1,7 +1,9 @@
-"""The desk and alert's folding over a real Elasticsearch that holds what the embedded store of `desk` holds.
+"""The desk and alert's folding over a real Elasticsearch that holds what the embedded store of
+`desk` holds.
 
-Documents are copied, class by class, so that both stores answer of the same. Client, application and server share the machine;
-a page's line says what each took of its processors, for wall times are of all three and of whatever else runs.
+Documents are copied, class by class, so that both stores answer of the same. Client, application
+and server share the machine; a page's line says what each took of its processors, for wall times
+are of all three and of whatever else runs.
 """
 
 from __future__ import annotations
@@ -35,7 +37,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def distributed(folder: Path) -> list[str]:
     """The pages over Elasticsearch, and what folding costs beside as much."""
-    with elasticsearch(folder / "node", heap=HEAP) as server, filled() as embedded, copied(embedded, server, folder) as made:
+    with (
+        elasticsearch(folder / "node", heap=HEAP) as server,
+        filled() as embedded,
+        copied(embedded, server, folder) as made,
+    ):
         missed = pages(made, "Elasticsearch", lambda: cpu(server))
         for people in PEOPLE:
             cost = fold(made.context, made.store, people, "many", lambda: cpu(server))
@@ -55,7 +61,11 @@ def copied(embedded: FilledStore, server: Server, folder: Path) -> Iterator[Fill
     with contextlib.closing(open_store(url, folder, folder / "keys")) as store:
         ours, theirs = time.process_time(), cpu(server)
         count = _copy(embedded.store, store)
-        row("copied, documents", f"{count:,}", f"CPU {time.process_time() - ours:.0f} s, server {cpu(server) - theirs:.0f} s")
+        row(
+            "copied, documents",
+            f"{count:,}",
+            f"CPU {time.process_time() - ours:.0f} s, server {cpu(server) - theirs:.0f} s",
+        )
         yield replace(embedded, store=store)
 
 
@@ -63,7 +73,11 @@ def _copy(source: IncidentStore, target: IncidentStore) -> int:
     """How many documents there are; some are read while others are written."""
     count, waiting = 0, deque[Future[list[WriteResult]]]()
     with ThreadPoolExecutor(WRITERS) as pool:
-        for some in (some for kind in CLASSES for some in batches(source.scroll(kind, DocumentFilter()), AT_ONCE)):
+        for some in (
+            some
+            for kind in CLASSES
+            for some in batches(source.scroll(kind, DocumentFilter()), AT_ONCE)
+        ):
             if len(waiting) > WRITERS:
                 waiting.popleft().result()
             waiting.append(pool.submit(_put, target, some))
@@ -75,7 +89,9 @@ def _copy(source: IncidentStore, target: IncidentStore) -> int:
 
 
 def _put(target: IncidentStore, some: list[Document]) -> list[WriteResult]:
-    """Written; a heap as small as this refuses now and then what it cannot hold yet (429), and is asked again a second later."""
+    """Written; a heap as small as this refuses now and then what it cannot hold yet (429), and
+    is asked again a second later.
+    """
     for _ in range(TRIES):
         with contextlib.suppress(UnavailableError):
             return target.put(some)

@@ -1,4 +1,5 @@
-"""Other engines: ripgrep with five shapes, Presidio with its own, run by `ULLAGE_BENCH_PEERS`, a Python that has it.
+"""Other engines: ripgrep with five shapes, Presidio with its own, run by `ULLAGE_BENCH_PEERS`, a
+Python that has it.
 
 Neither looks anything up.
 """
@@ -17,7 +18,9 @@ from ullage.errors import UnavailableError
 
 SHAPES = {
     "phone": r"\b(?:86[- ]?)?1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}\b",
-    "resident_id": r"\b[1-9][0-9]{5}(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]\b",
+    "resident_id": (
+        r"\b[1-9][0-9]{5}(?:18|19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]\b"
+    ),
     "card": r"\b[3-6][0-9]{3}[- ]?[0-9]{4}[- ]?[0-9]{4}[- ]?[0-9]{4}(?:[- ]?[0-9]{1,3})?\b",
     "email": r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,24}\b",
     "digest": r"\b(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{40}|[0-9a-fA-F]{64})\b",
@@ -38,15 +41,21 @@ def one_core() -> Iterator[None]:
 
 
 def children_seconds() -> float:
-    """CPU seconds, user and system, of the processes that have ended so far: a clock for `table.best`."""
+    """CPU seconds, user and system, of the processes that have ended so far: a clock for
+    `table.best`.
+    """
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def ripgrep(path: Path) -> Callable[[], int]:
-    """Counts the matches of all shapes in a file, or in those of a folder; UnavailableError without `rg`."""
+    """Counts the matches of all shapes in a file, or in those of a folder; UnavailableError
+    without `rg`.
+    """
     program = shutil.which("rg")
     if program is None:
         raise UnavailableError("rg is not installed: apt install ripgrep")
     words = [program, *RIPGREP, "-e", "|".join(SHAPES.values()), str(path)]
-    return lambda: sum(map(int, subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()))
+    return lambda: sum(
+        map(int, subprocess.run(words, capture_output=True, text=True, check=False).stdout.split())
+    )

@@ -1,7 +1,8 @@
 """What Presidio finds: run by a Python that has presidio-analyzer, see `recall`.
 
-Reads a JSON list of texts and writes for each the entities that Presidio's own recognizers find. They are called directly,
-without a language model; its phone recognizer is told that numbers may be of mainland China.
+Reads a JSON list of texts and writes for each the entities that Presidio's own recognizers find.
+They are called directly, without a language model; its phone recognizer is told that numbers may be
+of mainland China.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 REGIONS = ("CN", "US", "UK", "DE", "FR", "IL", "IN", "CA", "BR")
-ENTITIES = {"PHONE_NUMBER": "phone", "CREDIT_CARD": "card", "EMAIL_ADDRESS": "email", "IBAN_CODE": "iban"}
+ENTITIES = {
+    "PHONE_NUMBER": "phone",
+    "CREDIT_CARD": "card",
+    "EMAIL_ADDRESS": "email",
+    "IBAN_CODE": "iban",
+}
 
 
 def presidio() -> Callable[[str], Iterator[str]]:
@@ -20,9 +26,15 @@ def presidio() -> Callable[[str], Iterator[str]]:
     import tldextract.tldextract
     from presidio_analyzer import predefined_recognizers as known
 
-    tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)  # its bundled list
+    # its bundled list
+    tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
     phones = known.PhoneRecognizer(supported_regions=REGIONS)
-    recognizers: list[Any] = [known.CreditCardRecognizer(), known.EmailRecognizer(), known.IbanRecognizer(), phones]
+    recognizers: list[Any] = [
+        known.CreditCardRecognizer(),
+        known.EmailRecognizer(),
+        known.IbanRecognizer(),
+        phones,
+    ]
 
     def find(text: str) -> Iterator[str]:
         for recognizer in recognizers:

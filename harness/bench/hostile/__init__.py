@@ -1,17 +1,21 @@
-"""Inputs made to be slow: their speed on one core, and whether time grows with length and no faster.
+"""Inputs made to be slow: their speed on one core, and whether time grows with length and no
+faster.
 
-A class passes if time grows 2.2-fold at most with each doubling of its length, and each length is read at 5 MB/s at least, in CPU
-time of the machine on which this was set: each try is taken for as much less as this one is slower at the moment. A few
-characters over and over, which no file holds, are read at 2.5 MB/s; those that the search by mutation makes of the costliest of
-them, anew in each run, at 1.5 MB/s. Growth is told within a regime: among texts of one window, below 2 MiB, where what is worse
-than linear within a window shows, and among those of a full batch or more, which are decoded in parts and counted whole. What
-costs more in every window but the first looks like growth, so that a class which grows too fast there is measured at twice these
-lengths. A round takes all lengths of a regime one after the other, and the median of the rounds counts: CPU time is dearer while
-a neighbour of this machine is busy. Of a container of many tiny members each member costs and hardly its bytes, so these are
-measured by the member, up to as many as a capture may have. A file, or a text in which one is written as letters, goes to a child
-once, whatever its length: that start is measured and taken off. What misses is measured again after all others, in turns that lie
-minutes apart. A search by mutation, with a fixed seed, looks for worse inputs than those that were thought of. `make bench
-ONLY=hostile` fails where a class misses.
+A class passes if time grows 2.2-fold at most with each doubling of its length, and each length is
+read at 5 MB/s at least, in CPU time of the machine on which this was set: each try is taken for as
+much less as this one is slower at the moment. A few characters over and over, which no file holds,
+are read at 2.5 MB/s; those that the search by mutation makes of the costliest of them, anew in each
+run, at 1.5 MB/s. Growth is told within a regime: among texts of one window, below 2 MiB, where what
+is worse than linear within a window shows, and among those of a full batch or more, which are
+decoded in parts and counted whole. What costs more in every window but the first looks like growth,
+so that a class which grows too fast there is measured at twice these lengths. A round takes all
+lengths of a regime one after the other, and the median of the rounds counts: CPU time is dearer
+while a neighbour of this machine is busy. Of a container of many tiny members each member costs and
+hardly its bytes, so these are measured by the member, up to as many as a capture may have. A file,
+or a text in which one is written as letters, goes to a child once, whatever its length: that start
+is measured and taken off. What misses is measured again after all others, in turns that lie minutes
+apart. A search by mutation, with a fixed seed, looks for worse inputs than those that were thought
+of. `make bench ONLY=hostile` fails where a class misses.
 """
 
 from __future__ import annotations
@@ -42,31 +46,52 @@ from ullage import setup
 from ullage.settings import Context
 
 MB, KIB = 10**6, 1024
-SHORT = tuple(KIB * int(size) for size in os.environ.get("ULLAGE_BENCH_HOSTILE_SHORT", "512 1024 2047").split())
-LONG = tuple(KIB * int(size) for size in os.environ.get("ULLAGE_BENCH_HOSTILE_LONG", "4200 8400").split())
+SHORT = tuple(
+    KIB * int(size)
+    for size in os.environ.get("ULLAGE_BENCH_HOSTILE_SHORT", "512 1024 2047").split()
+)
+LONG = tuple(
+    KIB * int(size) for size in os.environ.get("ULLAGE_BENCH_HOSTILE_LONG", "4200 8400").split()
+)
 LONGER = tuple(2 * size for size in LONG)
 """Bytes of inputs of one window, of several, and of twice as many; the environment gives KiB."""
 MANY = (12_500, 25_000, 50_000, 100_000)
-"""Members of a container; the last is the most that are read of a capture unless another number is set."""
-MOST_GROWTH, LEAST_RATE, LEAST_REPEATED, LEAST_FOUND, LEAST_MEMBERS = 2.2, 5.0 * MB, 2.5 * MB, 1.5 * MB, 3_000.0
-"""How often as long twice as much may take; bytes a second, of a few characters over and over and of those found by search
-too; and members a second: unpacked by a child, read, and counted by the parent. So the most members that are read of a
-capture take half a minute."""
+"""Members of a container; the last is the most that are read of a capture unless another number
+is set.
+"""
+MOST_GROWTH, LEAST_RATE, LEAST_REPEATED, LEAST_FOUND, LEAST_MEMBERS = (
+    2.2,
+    5.0 * MB,
+    2.5 * MB,
+    1.5 * MB,
+    3_000.0,
+)
+"""How often as long twice as much may take; bytes a second, of a few characters over and over and
+of those found by search too; and members a second: unpacked by a child, read, and counted by the
+parent. So the most members that are read of a capture take half a minute.
+"""
 LEAST_OWN = 1.0 * MB
-"""Bytes a second of what is labels or the tenant's own sites over and over: what stands beside each of them is read."""
+"""Bytes a second of what is labels or the tenant's own sites over and over: what stands beside
+each of them is read.
+"""
 PATIENCE = 60.0
 """CPU seconds: a class of which one length takes longer is not measured any further."""
 ENOUGH, LEAST, MOST, AGAIN, TURNS, STARTS = 1.0, 2, 30, 3, 6, 5
-"""CPU seconds for the rounds of a regime, and rounds, at least and at most; how often in a turn what missed is measured; turns;
-starts."""
+"""CPU seconds for the rounds of a regime, and rounds, at least and at most; how often in a turn
+what missed is measured; turns; starts.
+"""
 YARDSTICK, USUAL, FRESH_SECONDS = b"13912345678 " * 40_000, 60.0, 0.05
-"""A text, MB/s at which Python's own search for numbers reads it where the goals were set, and how long such a look counts."""
+"""A text, MB/s at which Python's own search for numbers reads it where the goals were set, and
+how long such a look counts.
+"""
 CUSTOMERS = 1000
 DIFFERENCE = 0.1
 """Of what the start of a child costs, by which one differs from another."""
 OWN_START = 0.75
 """Of the least that a file ever took, which its start is at most."""
-STARTING = b"a line of text that somebody wrote down, and that is read by a child".hex().encode() * 2
+STARTING = (
+    b"a line of text that somebody wrote down, and that is read by a child".hex().encode() * 2
+)
 """A file written as letters."""
 
 
@@ -97,7 +122,8 @@ class Start:
     def less(self, spent: float, least: float = math.inf) -> float:
         """`spent` without the start; at least what starts differ by.
 
-        A file's own start is no more than three quarters of the `least` that such a file ever took: some parsers load sooner.
+        A file's own start is no more than three quarters of the `least` that such a file ever took:
+        some parsers load sooner.
         """
         return max(spent - min(self.seconds, least * OWN_START), self.seconds * DIFFERENCE)
 
@@ -111,7 +137,9 @@ class Cost(NamedTuple):
 
 @dataclass
 class Machine:
-    """What something costs in CPU seconds of the machine on which the goals were set, however slow this one is at the moment."""
+    """What something costs in CPU seconds of the machine on which the goals were set, however
+    slow this one is at the moment.
+    """
 
     fastest: float = 0.0
     """The most that was measured, as a share of that machine."""
@@ -119,7 +147,9 @@ class Machine:
     _looked_at: float = -math.inf
 
     def time(self, cost: Callable[..., float], *what: bytes, **how: bool) -> Cost:
-        """What `cost` says; of the usual machine by the speed just before or just after it, whichever was more."""
+        """What `cost` says; of the usual machine by the speed just before or just after it,
+        whichever was more.
+        """
         before = self._speed_now()
         spent = cost(*what, **how)
         return Cost(spent, spent * max(before, self._speed_now()))
@@ -143,7 +173,9 @@ def hostile(folder: Path) -> list[str]:
     """A line an input, the worst that the search finds among them; the names of those that miss."""
     context = Context(folder / "hostile")
     list(setup.initialise(context))
-    (context.data / "ullage.toml").write_text(f"[tenants.bench]\ndomains = ['{DOMAIN}']\n", encoding="utf-8")
+    (context.data / "ullage.toml").write_text(
+        f"[tenants.bench]\ndomains = ['{DOMAIN}']\n", encoding="utf-8"
+    )
     context = Context(folder / "hostile")
     enrol_people(context, "bench", map(Person, range(CUSTOMERS)))
     matcher = build_matcher(context)
@@ -156,23 +188,45 @@ def hostile(folder: Path) -> list[str]:
         start.measure()
         row("hostile: start of a child, ms", f"{start.seconds * 1000:.0f}")
         inputs = {**INPUTS, **PAGES}
-        found = search(lambda body: start.less(cost(body).usual) if may_hold(body) else cost(body).usual)
-        units = {f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)}
+        found = search(
+            lambda body: start.less(cost(body).usual) if may_hold(body) else cost(body).usual
+        )
+        units = {
+            f"found {number}: {unit[:24]!r}": repeated(unit) for number, unit in enumerate(found, 1)
+        }
         pages = {name: partial(cost, page=name in PAGES) for name in inputs}
-        classes = [HostileClass(name, make, pages[name], start, least=LEAST_REPEATED) for name, make in inputs.items()]
-        classes += [HostileClass(name, make, cost, start, least=LEAST_FOUND) for name, make in units.items()]
-        classes += [HostileClass(name, make, cost, start, least=LEAST_OWN) for name, make in OWN.items()]
+        classes = [
+            HostileClass(name, make, pages[name], start, least=LEAST_REPEATED)
+            for name, make in inputs.items()
+        ]
+        classes += [
+            HostileClass(name, make, cost, start, least=LEAST_FOUND) for name, make in units.items()
+        ]
+        classes += [
+            HostileClass(name, make, cost, start, least=LEAST_OWN) for name, make in OWN.items()
+        ]
         classes += [HostileClass(name, make, cost, start, (SHORT,)) for name, make in TEXTS.items()]
-        classes += [HostileClass(name, make, cost, start, (SHORT,), is_file=True) for name, make in FILES.items()]
-        classes += [HostileClass(name, make, cost, None, (MANY,), LEAST_MEMBERS, "members") for name, make in MEMBERS.items()]
+        classes += [
+            HostileClass(name, make, cost, start, (SHORT,), is_file=True)
+            for name, make in FILES.items()
+        ]
+        classes += [
+            HostileClass(name, make, cost, None, (MANY,), LEAST_MEMBERS, "members")
+            for name, make in MEMBERS.items()
+        ]
         missed = missing(classes, start)
-        row("hostile: speed of this machine, as a share of the one of the goals", f"{machine.fastest:.2f}")
+        row(
+            "hostile: speed of this machine, as a share of the one of the goals",
+            f"{machine.fastest:.2f}",
+        )
         return [each.name for each in missed]
 
 
 @dataclass
 class HostileClass:
-    """A kind of input, by its length or number of members, and what each length took in each round, in CPU seconds."""
+    """A kind of input, by its length or number of members, and what each length took in each
+    round, in CPU seconds.
+    """
 
     name: str
     make: Callable[[int], bytes]
@@ -190,13 +244,19 @@ class HostileClass:
     """Lengths of which a child was given something to read."""
 
     def measure(self) -> bool:
-        """Measure all lengths, then those of the regimes that miss; whether the class passes by all that was measured so far."""
+        """Measure all lengths, then those of the regimes that miss; whether the class passes by
+        all that was measured so far.
+        """
         for regime in [lengths for lengths in self.regimes if not self._passes(lengths)]:
             bodies = [self.make(length) for length in regime]
-            self.given |= {n for n, body in zip(regime, bodies, strict=True) if self.is_file or may_hold(body)}
+            self.given |= {
+                n for n, body in zip(regime, bodies, strict=True) if self.is_file or may_hold(body)
+            }
             rounds = self.rounds.setdefault(regime, [])
             begun = len(rounds)
-            while len(rounds) - begun < LEAST or (_spent(rounds[begun:]) < ENOUGH and len(rounds) - begun < MOST):
+            while len(rounds) - begun < LEAST or (
+                _spent(rounds[begun:]) < ENOUGH and len(rounds) - begun < MOST
+            ):
                 rounds.append([self.cost(body) for body in bodies])
                 if max(cost.spent for cost in rounds[-1]) > PATIENCE:
                     return False
@@ -206,9 +266,20 @@ class HostileClass:
 
     def show(self, passed: bool) -> None:
         """Print the class as a line of the table."""
-        shown = f"{self._rate / MB:.1f} MB/s" if self.unit == "MB" else f"{self._rate:,.0f} {self.unit}/s"
+        shown = (
+            f"{self._rate / MB:.1f} MB/s"
+            if self.unit == "MB"
+            else f"{self._rate:,.0f} {self.unit}/s"
+        )
         growth = max(self._growth(lengths) for lengths in self.regimes if lengths in self.rounds)
-        missed = "" if passed else f" MISS, {' '.join(f'{length:,}: {spent:.3f} s' for length, spent in self.spent.items())}"
+        missed = (
+            ""
+            if passed
+            else (
+                " MISS,"
+                f" {' '.join(f'{length:,}: {spent:.3f} s' for length, spent in self.spent.items())}"
+            )
+        )
         row(f"hostile: {self.name}", shown, f"growth {growth:.2f}{missed}")
 
     @property
@@ -221,29 +292,38 @@ class HostileClass:
         }
 
     def _net(self, length: int, spent: float) -> float:
-        least = min(cost.usual for rounds in self.rounds.values() for each in rounds for cost in each)
+        least = min(
+            cost.usual for rounds in self.rounds.values() for each in rounds for cost in each
+        )
         return self.start.less(spent, least) if self.start and length in self.given else spent
 
     def _passes(self, regime: Sequence[int]) -> bool:
         if regime not in self.rounds:
             return False
         spent = self.spent
-        return self._growth(regime) <= MOST_GROWTH and all(length / spent[length] >= self.least for length in regime)
+        return self._growth(regime) <= MOST_GROWTH and all(
+            length / spent[length] >= self.least for length in regime
+        )
 
     @property
     def _rate(self) -> float:
         return min(length / seconds for length, seconds in self.spent.items())
 
     def _growth(self, regime: Sequence[int]) -> float:
-        """The mean of a regime's doublings, as the median of all rounds, give or take what starts differ by.
+        """The mean of a regime's doublings, as the median of all rounds, give or take what starts
+        differ by.
 
-        The lengths of a round follow on each other, so that a neighbour of this machine is likely to slow down all of them.
+        The lengths of a round follow on each other, so that a neighbour of this machine is likely
+        to slow down all of them.
         """
         spare = self.start.seconds * DIFFERENCE if self.start and self.given else 0.0
         ratios = list[float]()
         for each in self.rounds[regime]:
             speed = sum(cost.usual for cost in each) / sum(cost.spent for cost in each)
-            net = [self._net(length, cost.spent * speed) for length, cost in zip(regime, each, strict=True)]
+            net = [
+                self._net(length, cost.spent * speed)
+                for length, cost in zip(regime, each, strict=True)
+            ]
             ratios.append((net[-1] / (net[0] + spare)) ** (1 / (len(regime) - 1)))
         return statistics.median(ratios)
 
@@ -253,7 +333,9 @@ def _spent(rounds: Sequence[Sequence[Cost]]) -> float:
 
 
 def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]:
-    """Print a line a class as it is measured, and those that miss again, later, in turns; those that miss at every time."""
+    """Print a line a class as it is measured, and those that miss again, later, in turns; those
+    that miss at every time.
+    """
     left = list(classes)
     for turn in range(TURNS):
         measured, left = left, []
@@ -267,17 +349,20 @@ def missing(classes: Sequence[HostileClass], start: Start) -> list[HostileClass]
 
 FRAGMENTS = (
     *"@aAzZ0179+-./:;,|'\"()[]{}<>&#%\\=*_x \t\n",
-    *"13 138 86 +86 0086 25 %31 &#49; \\u0031 u00 at dot com .cn 6222 0212 deadbeef QUJD ----".split(),
+    *"13 138 86 +86 0086 25 %31 &#49; \\u0031 u00 at dot com .cn 6222 0212 deadbeef QUJD ----".split(),  # noqa: E501
     *"INSERT VALUES http:// QQ wxid_ E12 <b> </td> <!-- GB82 H123".split(),
     *"一 零 壹 幺 １ ① 𝟏 ＠ ： ， 手机 卡号 护照 微信 料 银行".split(),
-    "\u200b", "\u202e", "\u0301", "\u3000", "138****", "13912345678", "[at]", " at ", "a@b.cn", "42010618890510861",
+    "\u200b", "\u202e", "\u0301", "\u3000", "138****", "13912345678", "[at]", " at ", "a@b.cn",
+    "42010618890510861",
 )  # fmt: skip
 PROBE = 64 * 1024
 GENERATIONS, CHILDREN, KEPT = 12, 20, 8
 
 
 def search(cost: Callable[[bytes], float], seed: int = 5) -> Sequence[str]:
-    """The `KEPT` costliest repeated texts of up to eight fragments, by mutation from random ones; the same draws for a seed."""
+    """The `KEPT` costliest repeated texts of up to eight fragments, by mutation from random
+    ones; the same draws for a seed.
+    """
     rng = random.Random(seed)
     costs: dict[tuple[str, ...], float] = {}
     for _ in range(GENERATIONS):
@@ -291,7 +376,9 @@ def search(cost: Callable[[bytes], float], seed: int = 5) -> Sequence[str]:
 
 
 def _worst(costs: dict[tuple[str, ...], float]) -> list[tuple[str, ...]]:
-    """The costliest, none sharing a fragment with a costlier one: else all would be forms of one."""
+    """The costliest, none sharing a fragment with a costlier one: else all would be forms of
+    one.
+    """
     kept: list[tuple[str, ...]] = []
     for parts in sorted(costs, key=costs.__getitem__, reverse=True):
         if len(kept) < KEPT and not any(set(parts) & set(other) for other in kept):

@@ -1,7 +1,8 @@
-"""Texts, pages, files and containers made to be slow to read, each by its length in bytes, or by the number of its members.
+"""Texts, pages, files and containers made to be slow to read, each by its length in bytes, or by
+the number of its members.
 
-Files have each sign of their format over and over, with and without what would close it. Where a format packs its texts they are
-stored as they are, so that a file's length is what is read of it.
+Files have each sign of their format over and over, with and without what would close it. Where a
+format packs its texts they are stored as they are, so that a file's length is what is read of it.
 """
 
 from __future__ import annotations
@@ -203,19 +204,32 @@ DOMAIN = "spruce.example"
 
 def _numbered(line: str) -> Make:
     """Lines in which `#` is a number of their own, up to `size` bytes."""
-    return lambda size: "".join(line.replace("#", f"{number:06}") for number in range(size // len(line) + 1)).encode()[:size]
+    return lambda size: "".join(
+        line.replace("#", f"{number:06}") for number in range(size // len(line) + 1)
+    ).encode()[:size]
 
 
 OWN: dict[str, Make] = {
-    "own: address, login, password": _numbered(f"https://app.{DOMAIN}/login:user#@mail.example:Pw#!\n"),
-    "own: login, password, address": _numbered(f"user#@mail.example:Pw#!:https://app.{DOMAIN}/login\n"),
+    "own: address, login, password": _numbered(
+        f"https://app.{DOMAIN}/login:user#@mail.example:Pw#!\n"
+    ),
+    "own: login, password, address": _numbered(
+        f"user#@mail.example:Pw#!:https://app.{DOMAIN}/login\n"
+    ),
     "own: bars": _numbered(f"app.{DOMAIN}|user#|Pw#!\n"),
     "own: tables": _numbered(f'"app","https://app.{DOMAIN}/login","user#","Pw#!"\n'),
-    "own: blocks": _numbered(f"URL: https://app.{DOMAIN}/login\nUsername: user#\nPassword: Pw#!\nApplication: Chrome\n=====\n"),
-    "own: objects": _numbered(f'{{"url":"https://app.{DOMAIN}/","username":"user#","password":"p#"}}\n'),
+    "own: blocks": _numbered(
+        f"URL: https://app.{DOMAIN}/login\nUsername: user#\nPassword: Pw#!\nApplication:"
+        " Chrome\n=====\n"
+    ),
+    "own: objects": _numbered(
+        f'{{"url":"https://app.{DOMAIN}/","username":"user#","password":"p#"}}\n'
+    ),
     "own: cookies": _numbered(f".{DOMAIN}\tTRUE\t/\tTRUE\t1790000000\tSESSION\tabcdef#\n"),
     "own: headers": _numbered(f"Host: app.{DOMAIN}\nCookie: SESSION=abc#; x=1; y=2\n"),
-    "own: extension's cookies": _numbered(f'{{"domain":".{DOMAIN}","expirationDate":1790000000,"name":"sid","value":"#"}},\n'),
+    "own: extension's cookies": _numbered(
+        f'{{"domain":".{DOMAIN}","expirationDate":1790000000,"name":"sid","value":"#"}},\n'
+    ),
     "own: words": _numbered(f"{DOMAIN} # abc\n"),
     "own: words on one line": _numbered(f"{DOMAIN} # abc "),
     "own: mail": _numbered(f"user#@{DOMAIN} "),
@@ -223,7 +237,10 @@ OWN: dict[str, Make] = {
     "labelled numbers as dialled at home": _numbered("SĐT: 0912# Tel. 4917096# "),
 }
 """Texts full of what something beside it is read for: the tenant's own domain, a label."""
-MEMBERS: dict[str, Make] = {"mail of many parts, gzipped": _mail, "archive of many files, gzipped": _archive}
+MEMBERS: dict[str, Make] = {
+    "mail of many parts, gzipped": _mail,
+    "archive of many files, gzipped": _archive,
+}
 """Containers, by the number of their members."""
 
 
@@ -258,10 +275,15 @@ def _rows(unit: str) -> Make:
     return around(f"INSERT INTO t (id,phone,name) VALUES\n{rows}", unit)
 
 
-TYPES = '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
+TYPES = (
+    '<?xml version="1.0"?><Types'
+    ' xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>'
+)
 _docx = partial(zipped, others={"[Content_Types].xml": TYPES, "word/styles.xml": "<w/>"})
 _xlsx = partial(zipped, others={"[Content_Types].xml": TYPES, "xl/workbook.xml": "<w/>"})
-_odt = partial(zipped, others={"mimetype": "application/vnd.oasis.opendocument.text", "styles.xml": "<a/>"})
+_odt = partial(
+    zipped, others={"mimetype": "application/vnd.oasis.opendocument.text", "styles.xml": "<a/>"}
+)
 MAIL = "From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n"
 RTF, PDF = "{\\rtf1\\ansi ", "%PDF-1.4\n"
 OBJECT = "1 0 obj<</Length 9/Filter/FlateDecode>>stream\n"
@@ -292,9 +314,13 @@ FILES: dict[str, Make] = {
     "docx: attributes": _docx("customXml/item1.xml", around("<a ", "b=''")),
     "docx: <w:t>": _docx("word/document.xml", around("<w:document>", "<w:t>")),
     "docx: <": _docx("word/document.xml", around("<w:document>", "<")),
-    "docx: paragraphs": _docx("word/document.xml", around("<w:document>", "<w:p><w:t>1</w:t></w:p>", "</w:document>")),
+    "docx: paragraphs": _docx(
+        "word/document.xml", around("<w:document>", "<w:p><w:t>1</w:t></w:p>", "</w:document>")
+    ),
     "odt: deep": _odt("content.xml", deep("<a>", "<text:p>", "</text:p>")),
-    "xlsx: cells": _xlsx("xl/worksheets/sheet1.xml", around("<worksheet><sheetData>", "<row><c><v>1</v></c>")),
+    "xlsx: cells": _xlsx(
+        "xl/worksheets/sheet1.xml", around("<worksheet><sheetData>", "<row><c><v>1</v></c>")
+    ),
     "rtf: {": around(RTF, "{"),
     "rtf: {}": around(RTF, "{}"),
     "rtf: words": around(RTF, "\\a"),
@@ -305,15 +331,21 @@ FILES: dict[str, Make] = {
     "pdf: streams, one end": around(PDF, OBJECT, "endstream\n%%EOF"),
     "pdf: <<": around(PDF, "<<", "%%EOF"),
     "pdf: objects": around(PDF, "1 0 obj\n", "%%EOF"),
-    "mail: parts in parts": deep(MAIL, "Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n", "\n--b{n}x--\n"),
-    "mail: parts in parts, no end": deep(MAIL, "Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n", ""),
+    "mail: parts in parts": deep(
+        MAIL, "Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n", "\n--b{n}x--\n"
+    ),
+    "mail: parts in parts, no end": deep(
+        MAIL, "Content-Type: multipart/mixed; boundary=b{n}x\n\n--b{n}x\n", ""
+    ),
     "mail: mails in mails": deep("", f"{MAIL}Content-Type: message/rfc822\n\n", ""),
     "mail: dashes": around(f"{MAIL}Content-Type: multipart/mixed; boundary=b\n\n--b\n\n", "--\n"),
     "mail: fields": around(MAIL, "X-A: 13912345678\n", "\nx"),
     "mail: a field that goes on": around(f"{MAIL}X-A: b\n", " 13912345678\n", "\nx"),
     "mail: parameters": around(f"{MAIL}Content-Type: text/plain", "; a=1", "\n\nx"),
     "mail: encoded words": around(f"{MAIL}Subject: ", "=?utf-8?q?13912345678?= ", "\n\nx"),
-    "mbox": around("", "From a Mon Jan  1 10:00:00 2026\nTo: b@example.com\n\n" + "13912345678\n" * 1000),
+    "mbox": around(
+        "", "From a Mon Jan  1 10:00:00 2026\nTo: b@example.com\n\n" + "13912345678\n" * 1000
+    ),
     "mbox: times": around("From a Mon Jan  1 10:00:00 2026\nTo: b@example.com\n\nFrom a ", "00:00"),
     "quoted-printable lines that go on": around("=E5=BC=A0=E6=9F=90=E6=9F=90\n", "=\n"),
 }

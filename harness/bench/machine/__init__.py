@@ -1,13 +1,17 @@
-"""Run the matcher over whatever lies on this machine: no file may cost a fault, a false match or a wrong "not readable".
+"""Run the matcher over whatever lies on this machine: no file may cost a fault, a false match or a
+wrong "not readable".
 
-`make bench ONLY=machine PATHS="FOLDER FOLDER" SAMPLE=200` examines folders of files that were made by others and hold none of our
-60,000 customers; without PATHS those of `default_folders`, without SAMPLE (MB) all of their files. The run fails on
+`make bench ONLY=machine PATHS="FOLDER FOLDER" SAMPLE=200` examines folders of files that were made
+by others and hold none of our 60,000 customers; without PATHS those of `default_folders`, without
+SAMPLE (MB) all of their files. The run fails on
 
 - a fault: the process of the matcher dies, hangs, or reports a part of a file as failed;
 - a false match: a customer in any file;
-- more than one file in 500 that is said to be unreadable although ordinary tools read it (see `readability`).
+- more than one file in 500 that is said to be unreadable although ordinary tools read it (see
+  `readability`).
 
-Each of them is named, with the last line of the fault. Files are only read; nothing of them is kept.
+Each of them is named, with the last line of the fault. Files are only read; nothing of them is
+kept.
 """
 
 from __future__ import annotations
@@ -93,15 +97,28 @@ def machine(folder: Path) -> list[str]:
 
 
 def measure(data: Path, files: Sequence[FoundFile]) -> list[str]:
-    """Examine `files` against the lists in the data folder, print the table, and return the goals that are missed."""
+    """Examine `files` against the lists in the data folder, print the table, and return the
+    goals that are missed.
+    """
     result, start = MachineResult(), time.monotonic()
     for outcome in examine_files(data, [file.path for file in files]):
         for line in result.add(outcome):
             print(line, flush=True)
     size = sum(file.size for file in files)
-    row("machine: files", f"{result.files:,}", f"{size / MB:,.0f} MB, {time.monotonic() - start:.0f} s")
+    row(
+        "machine: files",
+        f"{result.files:,}",
+        f"{size / MB:,.0f} MB, {time.monotonic() - start:.0f} s",
+    )
     row("machine: faults", f"{result.faults}", "goal 0")
     row("machine: false matches", f"{result.false_matches}", f"of {CUSTOMERS:,} customers, goal 0")
-    row("machine: wrongly unreadable", f"{result.wrongly_unreadable}", f"goal {result.files // FILES_PER_WRONG}")
-    row("machine: files not read, or not wholly", ", ".join(f"{reason} {n}" for reason, n in result.reasons.most_common()) or "0")
+    row(
+        "machine: wrongly unreadable",
+        f"{result.wrongly_unreadable}",
+        f"goal {result.files // FILES_PER_WRONG}",
+    )
+    row(
+        "machine: files not read, or not wholly",
+        ", ".join(f"{reason} {n}" for reason, n in result.reasons.most_common()) or "0",
+    )
     return list(result.missed())

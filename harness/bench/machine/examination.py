@@ -1,4 +1,6 @@
-"""Examine files as `ullage assess` does, in a process of its own: a file that makes the matcher fail costs no other."""
+"""Examine files as `ullage assess` does, in a process of its own: a file that makes the matcher
+fail costs no other.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +23,16 @@ from ullage.settings import Context
 AT_ONCE = 64
 """Files: the search works on several texts side by side."""
 MATCHES_LISTED, FULL = 100, "matches"
-"""Matches of a file that are listed, and the reason that is given where there are more: no fault."""
+"""Matches of a file that are listed, and the reason that is given where there are more: no
+fault.
+"""
 
 
 @dataclass(frozen=True)
 class FileOutcome:
-    """What the matcher said of a file: how many customers are in it, what was not read, and which of its own parts failed."""
+    """What the matcher said of a file: how many customers are in it, what was not read, and
+    which of its own parts failed.
+    """
 
     path: Path
     customers: int = 0
@@ -54,7 +60,9 @@ def read_files(matcher: Matcher, paths: Sequence[Path]) -> list[FileOutcome]:
         with ForkServer() as server:
             for number, outcome in enumerate(outcomes):
                 capture = capture_of(outcome.path, b"", datetime.now(UTC))
-                reading = CaptureReading(capture, matcher.key, matcher.lexicon.records, room=MATCHES_LISTED)
+                reading = CaptureReading(
+                    capture, matcher.key, matcher.lexicon.records, room=MATCHES_LISTED
+                )
                 readings.append(reading)
                 skip = partial(_skip, reading, outcome)
                 inside = pieces_in(outcome.path, number, skip, server)
@@ -70,7 +78,9 @@ def _skip(reading: CaptureReading, outcome: FileOutcome, unread: UnreadPart) -> 
 
 
 def _finish(matcher: Matcher, reading: CaptureReading, outcome: FileOutcome) -> FileOutcome:
-    """Return the outcome of a file that was read to its end; statistics and claims are worked out as for a finding."""
+    """Return the outcome of a file that was read to its end; statistics and claims are worked
+    out as for a finding.
+    """
     reading.statistics()
     _ = reading.claims
     matches = [reading.best(lists.tenant) for lists in matcher.lists]

@@ -1,11 +1,12 @@
-"""Decide without the matcher whether what it called unreadable can be read: by rules of `file`, and by Python's own libraries.
+"""Decide without the matcher whether what it called unreadable can be read: by rules of `file`, and
+by Python's own libraries.
 
     text       no control characters that text never has (those of file(1)), or UTF-16 or UTF-32 behind their mark; what is mostly
                base64, hex or uuencode is not counted, as its letters say nothing
     container  zipfile, tarfile, gzip, bz2 or lzma read it to its end, and sqlite3 a database
 
 A part inside of a container is judged by its own bytes, where these libraries get at them.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -24,23 +25,39 @@ from pathlib import Path
 
 from matcher.unpack.protocol import LOSES_NOTHING, SEPARATOR, UnreadPart
 
-NOT_ABOUT_CONTENT = frozenset(("denied", "link", "ocr", "masked", "spelt", "digests", "salted", "cookies"))
-"""Reasons that do not say that content cannot be read: who may, where it lies, or which values in it cannot be looked up."""
+NOT_ABOUT_CONTENT = frozenset(
+    ("denied", "link", "ocr", "masked", "spelt", "digests", "salted", "cookies")
+)
+"""Reasons that do not say that content cannot be read: who may, where it lies, or which values
+in it cannot be looked up.
+"""
 LARGEST = 256 << 20
 """Bytes of a file or part that are judged; a larger one is not."""
 TEXT_BYTES = bytes({*range(7, 14), 27, *range(32, 127), *range(128, 256)})
-"""Bytes of text in ASCII and its extensions, UTF-8 among them: those that file(1) takes for text."""
-MARKS = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-LETTERED = re.compile(rb"(?:^[\t >#*\"']{0,8}[A-Za-z0-9+/=_\\-]{40,}[\"',;\\]?\r?(?:\n|\Z))+", re.MULTILINE)
+"""Bytes of text in ASCII and its extensions, UTF-8 among them: those that file(1) takes for
+text.
+"""
+MARKS = {
+    b"\xff\xfe\0\0": "utf-32",
+    b"\0\0\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+LETTERED = re.compile(
+    rb"(?:^[\t >#*\"']{0,8}[A-Za-z0-9+/=_\\-]{40,}[\"',;\\]?\r?(?:\n|\Z))+", re.MULTILINE
+)
 """Lines of base64 or hex."""
 MOST_LETTERED, LONGEST_LETTERED = 0.3, 4096
-"""Share of a text from which such lines make it no text, and bytes of them that are a file of their own within any text."""
+"""Share of a text from which such lines make it no text, and bytes of them that are a file of
+their own within any text.
+"""
 UUENCODED = re.compile(rb"^begin [0-7]{3,4} ", re.MULTILINE)
 WORD = re.compile(r"\w")
 STREAMS = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")
 """First bytes of streams that gzip, bz2 and lzma read."""
 CONTAINER_ERRORS = (
-    OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError, zipfile.BadZipFile,
+    OSError, EOFError, ValueError, KeyError, RuntimeError, NotImplementedError, zlib.error,
+    lzma.LZMAError, zipfile.BadZipFile,
     tarfile.TarError,
 )  # fmt: skip
 """What these libraries raise for a file that they do not read."""
@@ -48,7 +65,11 @@ CONTAINER_ERRORS = (
 
 def find_wrong_outcomes(path: Path, outcomes: Sequence[UnreadPart]) -> list[UnreadPart]:
     """Return the outcomes that call something unreadable, or empty, that is neither."""
-    return [outcome for outcome in outcomes if outcome.reason not in NOT_ABOUT_CONTENT and _is_wrong(path, outcome)]
+    return [
+        outcome
+        for outcome in outcomes
+        if outcome.reason not in NOT_ABOUT_CONTENT and _is_wrong(path, outcome)
+    ]
 
 
 def _is_wrong(path: Path, outcome: UnreadPart) -> bool:
@@ -75,20 +96,28 @@ def is_text(body: bytes) -> bool:
     """Tell whether `body` is text that says something, by its bytes alone."""
     if any(body.startswith(mark) for mark in MARKS):
         text = _decode(body)
-        return "\ufffd" not in text and not text.encode("utf-8", "replace").translate(None, TEXT_BYTES)
+        return "\ufffd" not in text and not text.encode("utf-8", "replace").translate(
+            None, TEXT_BYTES
+        )
     if not body or body.translate(None, TEXT_BYTES) or UUENCODED.search(body):
         return False
     lettered = [len(lines) for lines in LETTERED.findall(body)]
-    return sum(lettered) <= MOST_LETTERED * len(body) and max(lettered, default=0) < LONGEST_LETTERED
+    return (
+        sum(lettered) <= MOST_LETTERED * len(body) and max(lettered, default=0) < LONGEST_LETTERED
+    )
 
 
 def _decode(body: bytes) -> str:
-    encoding = next((encoding for mark, encoding in MARKS.items() if body.startswith(mark)), "utf-8")
+    encoding = next(
+        (encoding for mark, encoding in MARKS.items() if body.startswith(mark)), "utf-8"
+    )
     return body.decode(encoding, "replace")
 
 
 def is_container(body: bytes) -> bool:
-    """Tell whether Python's libraries read all that is in an archive, a compressed stream or a database."""
+    """Tell whether Python's libraries read all that is in an archive, a compressed stream or a
+    database.
+    """
     if body.startswith(b"SQLite format 3\0"):
         return _is_database(body)
     with suppress(*CONTAINER_ERRORS):
@@ -102,7 +131,9 @@ def is_container(body: bytes) -> bool:
 
 
 def _members(body: bytes) -> Iterator[bytes]:
-    """Yield the bytes of everything in a container; raises one of CONTAINER_ERRORS where that is none, or damaged."""
+    """Yield the bytes of everything in a container; raises one of CONTAINER_ERRORS where that is
+    none, or damaged.
+    """
     if body.startswith(STREAMS):
         with _open_stream(body) as file:
             yield file.read(LARGEST + 1)
@@ -130,7 +161,9 @@ def _is_database(body: bytes) -> bool:
 
 
 def _read_member(body: bytes, name: str) -> bytes | None:
-    """Return the bytes of one member of a container by its name; the one of a stream has any name."""
+    """Return the bytes of one member of a container by its name; the one of a stream has any
+    name.
+    """
     with suppress(*CONTAINER_ERRORS):
         if body.startswith(b"PK"):
             with zipfile.ZipFile(io.BytesIO(body)) as archive:

@@ -1,4 +1,6 @@
-"""Choose files of this machine: all of some folders, or a sample that every folder has a part in."""
+"""Choose files of this machine: all of some folders, or a sample that every folder has a part
+in.
+"""
 
 from __future__ import annotations
 
@@ -45,15 +47,21 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def choose_files(files: Sequence[FoundFile], budget: int) -> list[FoundFile]:
-    """Return files of `budget` bytes in all at most, the same for the same files: one of each folder, then the next of each.
+    """Return files of `budget` bytes in all at most, the same for the same files: one of each
+    folder, then the next of each.
 
-    Folders and the files of each come in the order of a digest of their paths, so that a small budget is spread over all.
+    Folders and the files of each come in the order of a digest of their paths, so that a small
+    budget is spread over all.
     """
     by_folder: dict[Path, list[FoundFile]] = defaultdict(list)
     for file in sorted(files, key=lambda file: _digest(file.path)):
         if file.size * LARGEST_SHARE <= budget:
             by_folder[file.path.parent].append(file)
-    ranked = [(number, _digest(folder), file) for folder, inside in by_folder.items() for number, file in enumerate(inside)]
+    ranked = [
+        (number, _digest(folder), file)
+        for folder, inside in by_folder.items()
+        for number, file in enumerate(inside)
+    ]
     chosen, left = list[FoundFile](), budget
     for _, _, file in sorted(ranked, key=lambda entry: entry[:2]):
         if file.size <= left:

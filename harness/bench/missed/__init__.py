@@ -1,8 +1,10 @@
-"""Files with values that real people and programs write, by the classes that scans have missed most, and look-alikes.
+"""Files with values that real people and programs write, by the classes that scans have missed
+most, and look-alikes.
 
-The files are data: TOML beside this module, one table a file. `make bench ONLY=missed` scans them in process and prints by
-class how many are found whole, the values found, the files that are silent (nothing found, nothing said to be unread) and false
-values. MISSED names another folder of the same form, whose files are not named in the output.
+The files are data: TOML beside this module, one table a file. `make bench ONLY=missed` scans them
+in process and prints by class how many are found whole, the values found, the files that are silent
+(nothing found, nothing said to be unread) and false values. MISSED names another folder of the same
+form, whose files are not named in the output.
 
     [[file]]
     name, class, text         what it is called; which class it counts for; the text with its placeholders (`template.py`)
@@ -11,7 +13,7 @@ values. MISSED names another folder of the same form, whose files are not named 
 
     [[near_miss]]
     class, people, texts      texts that look alike, each a file of its own that must give nothing; their people are enrolled
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ OF_QQ = ("email", "qq")
 
 @dataclass(frozen=True)
 class MissedFile:
-    """A file of the set: what it is called, its bytes by file name, and (reference, kind) of what stands in it."""
+    """A file of the set: what it is called, its bytes by file name, and (reference, kind) of
+    what stands in it.
+    """
 
     folder: str
     name: str
@@ -65,8 +69,9 @@ class Tally:
         """Return the cells of the printed table."""
         share = self.found / self.values if self.values else 0.0
         return (
-            f"{self.whole:>4} of {self.files:>3} whole {self.found:>5} of {self.values:>4} values {share:>5.2f}"
-            f" {self.silent:>4} silent {self.false:>4} false in {self.near_misses} near misses"
+            f"{self.whole:>4} of {self.files:>3} whole {self.found:>5} of {self.values:>4} values"
+            f" {share:>5.2f} {self.silent:>4} silent {self.false:>4} false in {self.near_misses}"
+            " near misses"
         )
 
 
@@ -82,12 +87,20 @@ def load(folder: Path) -> list[MissedFile]:
             if not values:
                 raise ValueError(f"{path}: {table['name']} plants no value")
             contents = BUILDERS[table.get("build", "plain")](render(table["text"], people), table)
-            made.append(MissedFile(f"{len(made):04d}", table["name"], table["class"], people, contents, values))
+            made.append(
+                MissedFile(
+                    f"{len(made):04d}", table["name"], table["class"], people, contents, values
+                )
+            )
         for table in tables.get("near_miss", ()):
             people = tuple(Customer(next(numbers), country) for country in table["people"].split())
             for text in table["texts"]:
                 contents = {"note.txt": render(text, people).encode()}
-                made.append(MissedFile(f"{len(made):04d}", text, table["class"], people, contents, frozenset()))
+                made.append(
+                    MissedFile(
+                        f"{len(made):04d}", text, table["class"], people, contents, frozenset()
+                    )
+                )
     return made
 
 
@@ -97,11 +110,18 @@ def prepare(context: Context, files: list[MissedFile]) -> dict[str, str]:
     people = {person.number: person for file in files for person in file.people}
     enrol(context, TENANT, HEADER, [person.row() for person in people.values()])
     references = [person.fields["ref"] for person in people.values()]
-    return {h.tobytes().hex(): r for h, r in zip(handles(context.keys, TENANT, references), references, strict=True)}
+    return {
+        h.tobytes().hex(): r
+        for h, r in zip(handles(context.keys, TENANT, references), references, strict=True)
+    }
 
 
-def scan(context: Context, folder: Path, subjects: dict[str, str]) -> tuple[dict[str, set[tuple[str, str]]], set[str]]:
-    """Return (reference, kind) found by folder of a file, and the folders of which something is said to be unread."""
+def scan(
+    context: Context, folder: Path, subjects: dict[str, str]
+) -> tuple[dict[str, set[tuple[str, str]]], set[str]]:
+    """Return (reference, kind) found by folder of a file, and the folders of which something is
+    said to be unread.
+    """
     found, unread = defaultdict[str, set[tuple[str, str]]](set), set[str]()
     for line in ullage(context.data, "scan", "--unread", folder).stdout.splitlines():
         row = json.loads(line)
@@ -114,8 +134,12 @@ def scan(context: Context, folder: Path, subjects: dict[str, str]) -> tuple[dict
     return found, unread
 
 
-def measure(context: Context, files: list[MissedFile], folder: Path) -> Iterator[tuple[MissedFile, set[tuple[str, str]], bool]]:
-    """Write and scan all `files`; yield each with what was found in it and whether something of it is said to be unread."""
+def measure(
+    context: Context, files: list[MissedFile], folder: Path
+) -> Iterator[tuple[MissedFile, set[tuple[str, str]], bool]]:
+    """Write and scan all `files`; yield each with what was found in it and whether something of
+    it is said to be unread.
+    """
     subjects = prepare(context, files)
     for file in files:
         (folder / file.folder).mkdir(parents=True)
@@ -127,10 +151,14 @@ def measure(context: Context, files: list[MissedFile], folder: Path) -> Iterator
 
 
 def missed(folder: Path) -> None:
-    """Print the table by class, and which files are not whole where they are those of this folder."""
+    """Print the table by class, and which files are not whole where they are those of this
+    folder.
+    """
     source = Path(os.environ.get("MISSED") or HERE)
     tallies, shown = defaultdict[str, Tally](Tally), list[str]()
-    for file, found, is_unread in measure(Context(folder / "missed"), load(source), folder / "files"):
+    for file, found, is_unread in measure(
+        Context(folder / "missed"), load(source), folder / "files"
+    ):
         tally = tallies[file.group]
         own = {person.fields["ref"] for person in file.people} if file.values else set()
         false = Counter(kind for reference, kind in found if reference not in own)
@@ -146,12 +174,22 @@ def missed(folder: Path) -> None:
             tally.near_misses += 1
         if left or false:
             state = "silent" if is_silent else "said to be unread" if is_unread else ""
-            kinds = ", ".join(f"{kind} {n}" for kind, n in sorted(Counter(kind for _, kind in left).items()))
+            kinds = ", ".join(
+                f"{kind} {n}" for kind, n in sorted(Counter(kind for _, kind in left).items())
+            )
             wrong = f" false: {dict(false)}" if false else ""
-            shown.append(f"{file.group:<10} {file.name!r:<50} missed {kinds or 0} of {len(file.values)} {state}{wrong}")
+            shown.append(
+                f"{file.group:<10} {file.name!r:<50} missed {kinds or 0} of {len(file.values)}"
+                f" {state}{wrong}"
+            )
     for group, tally in sorted(tallies.items()):
         print(f"{group:<20} {tally.line()}")
-    total = Tally(*(sum(column) for column in zip(*(vars(tally).values() for tally in tallies.values()), strict=True)))
+    total = Tally(
+        *(
+            sum(column)
+            for column in zip(*(vars(tally).values() for tally in tallies.values()), strict=True)
+        )
+    )
     print(f"{'all':<20} {total.line()}")
     if source == HERE:
         print("\n".join(shown))

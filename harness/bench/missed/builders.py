@@ -42,7 +42,14 @@ def bson(text: str) -> bytes:
     made = b""
     for name, number in _cells(text):
         said = name.encode() + b"\0"
-        body = b"\x02name\0" + struct.pack("<i", len(said)) + said + b"\x12phone\0" + struct.pack("<q", int(number)) + b"\0"
+        body = (
+            b"\x02name\0"
+            + struct.pack("<i", len(said))
+            + said
+            + b"\x12phone\0"
+            + struct.pack("<q", int(number))
+            + b"\0"
+        )
         made += struct.pack("<i", len(body) + 4) + body
     return made
 
@@ -63,38 +70,65 @@ def deleted_rows(text: str) -> bytes:
 
 
 def property_list(text: str) -> bytes:
-    """Return a binary property list with numbers as integers, as an address book of macOS writes it."""
-    return plistlib.dumps([{"name": name, "phone": int(number)} for name, number in _cells(text)], fmt=plistlib.FMT_BINARY)
+    """Return a binary property list with numbers as integers, as an address book of macOS writes
+    it.
+    """
+    return plistlib.dumps(
+        [{"name": name, "phone": int(number)} for name, number in _cells(text)],
+        fmt=plistlib.FMT_BINARY,
+    )
 
 
 def in_zip(text: str, options: Options) -> dict[str, bytes]:
     """Return a zip archive with the text as its member `member`."""
-    return {options["name"]: parts({options["member"]: text.encode(options.get("encoding", "utf-8"))})}
+    return {
+        options["name"]: parts({options["member"]: text.encode(options.get("encoding", "utf-8"))})
+    }
 
 
 def encrypted(text: str, options: Options) -> dict[str, bytes]:
-    """Return an encrypted archive, and a note with its password: beside it, around it as a mail, or both in an archive."""
-    name, body, password = options["name"], text.encode(options.get("encoding", "utf-8")), options["password"]
+    """Return an encrypted archive, and a note with its password: beside it, around it as a mail,
+    or both in an archive.
+    """
+    name, body, password = (
+        options["name"],
+        text.encode(options.get("encoding", "utf-8")),
+        options["password"],
+    )
     make = encrypted_7z if name.endswith(".7z") else encrypted_zip
-    archive = make(options.get("member", "list.txt"), body, password, options.get("method", "aes256"))
+    archive = make(
+        options.get("member", "list.txt"), body, password, options.get("method", "aes256")
+    )
     note = options.get("note", "").replace("{password}", password)
     if options.get("wrap") == "mail":
         message = EmailMessage()
-        message["From"], message["To"], message["Subject"] = "a@mail.invalid", "b@mail.invalid", options.get("subject", "data")
+        message["From"], message["To"], message["Subject"] = (
+            "a@mail.invalid",
+            "b@mail.invalid",
+            options.get("subject", "data"),
+        )
         message.set_content(note)
-        message.add_attachment(archive, maintype="application", subtype="octet-stream", filename=name)
+        message.add_attachment(
+            archive, maintype="application", subtype="octet-stream", filename=name
+        )
         return {"message.eml": message.as_bytes()}
-    files = {name: archive} | ({options.get("note_name", "readme.txt"): note.encode()} if note else {})
+    files = {name: archive} | (
+        {options.get("note_name", "readme.txt"): note.encode()} if note else {}
+    )
     return {"upload.zip": parts(files)} if options.get("wrap") == "zip" else files
 
 
 def encrypted_zip(member: str, body: bytes, password: str, method: str) -> bytes:
     """Return a zip archive by libarchive; `method` is traditional, aes128 or aes256."""
-    return libarchive_of({member: body}, "zip", options=f"zip:encryption={method}", password=password)
+    return libarchive_of(
+        {member: body}, "zip", options=f"zip:encryption={method}", password=password
+    )
 
 
 def encrypted_7z(member: str, body: bytes, password: str, _: str) -> bytes:
-    """Return a 7z archive of one stored file in AES-256 (7zAES of the LZMA SDK), its names in clear."""
+    """Return a 7z archive of one stored file in AES-256 (7zAES of the LZMA SDK), its names in
+    clear.
+    """
     rounds, vector = 10, hashlib.md5(member.encode(), usedforsecurity=False).digest()
     state, secret = hashlib.sha256(), password.encode("utf-16-le")
     for number in range(1 << rounds):
@@ -106,7 +140,8 @@ def encrypted_7z(member: str, body: bytes, password: str, _: str) -> bytes:
     streams = b"".join((
         b"\x04\x06" + seven(0) + seven(1) + b"\x09" + seven(len(packed)) + b"\x00",
         b"\x07\x0b" + seven(1) + b"\x00" + seven(1),
-        b"\x24\x06\xf1\x07\x01" + seven(len(properties)) + properties,  # one coder with an ID of four bytes
+        # one coder with an ID of four bytes
+        b"\x24\x06\xf1\x07\x01" + seven(len(properties)) + properties,
         b"\x0c" + seven(len(body)) + b"\x00",
         b"\x08\x0a\x01" + struct.pack("<I", zlib.crc32(body)) + b"\x00\x00",
     ))  # fmt: skip

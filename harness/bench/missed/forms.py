@@ -28,14 +28,19 @@ def _spoken(language: str) -> Callable[[str], str]:
 
 
 def protected_by_cloudflare(address: str) -> str:
-    """Return the attribute `data-cfemail` of an address: a key, and each byte XOR the key, in hex."""
+    """Return the attribute `data-cfemail` of an address: a key, and each byte XOR the key, in
+    hex.
+    """
     key = 0x5A
     return bytes((key, *(byte ^ key for byte in address.encode()))).hex()
 
 
 def hidden_among(text: str) -> str:
     """Return markup that shows `text` and hides other digits in it."""
-    return "".join(f'{char}<span style="display:none">7</span>' if place % 3 == 2 else char for place, char in enumerate(text))
+    return "".join(
+        f'{char}<span style="display:none">7</span>' if place % 3 == 2 else char
+        for place, char in enumerate(text)
+    )
 
 
 FORMS: dict[str, Callable[[str], str]] = {

@@ -6,7 +6,7 @@
 {2.FIELD}          of the second customer; otherwise the row's, or the first where the line is no row
 {,}                a comma, but behind the last row
 %%                 at the beginning of lines: these lines are repeated for each customer
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -57,7 +57,13 @@ def _planted(text: str, people: Sequence[Customer]) -> Iterator[tuple[str, str]]
     for line in text.splitlines():
         for match in PLACEHOLDER.finditer(line):
             if kind := KINDS.get(match["field"]):
-                owners = [people[int(match["who"]) - 1]] if match["who"] else people if line.startswith(ROW) else people[:1]
+                owners = (
+                    [people[int(match["who"]) - 1]]
+                    if match["who"]
+                    else people
+                    if line.startswith(ROW)
+                    else people[:1]
+                )
                 yield from ((person.fields["ref"], kind) for person in owners)
 
 

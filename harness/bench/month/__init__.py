@@ -1,9 +1,11 @@
-"""Thirty days of 200 sites, played in minutes: are leaks found, is what is said of them right, and how often is a human asked?
+"""Thirty days of 200 sites, played in minutes: are leaks found, is what is said of them right, and
+how often is a human asked?
 
-Every post goes the whole way in this process (decode, match against 2.8 million customers, fold, score, store), with the clock
-standing where the post does. The world is 50 million customers among 1.8 billion numbers at a scale of 1 to 18: chance gives the
-same shares. What is planted is labelled by what can be known of it (`truth.py`); a target that is missed is an exit status.
-`POSTS` makes it smaller, for a try; `MONTH_PAGE` names a file to which its page is written.
+Every post goes the whole way in this process (decode, match against 2.8 million customers, fold,
+score, store), with the clock standing where the post does. The world is 50 million customers among
+1.8 billion numbers at a scale of 1 to 18: chance gives the same shares. What is planted is labelled
+by what can be known of it (`truth.py`); a target that is missed is an exit status. `POSTS` makes it
+smaller, for a try; `MONTH_PAGE` names a file to which its page is written.
 """
 
 from __future__ import annotations
@@ -92,11 +94,15 @@ def _enrol(context: Context) -> None:
         bait = {number: party for party, number in CANARIES.items()}
         for number in range(FULL):
             person = Person(number)
-            file.write(",".join((*(cell(person) for cell in COLUMNS.values()), bait.get(number, ""))) + "\n")
+            file.write(
+                ",".join((*(cell(person) for cell in COLUMNS.values()), bait.get(number, "")))
+                + "\n"
+            )
         for number in range(FULL, CUSTOMERS):
             file.write(f"C{number:09d},,154{number * SPREAD % HALF_OF_PHONES:08d},,,,\n")
     (context.data / "ullage.toml").write_text(
-        f'[tenants.bank]\nbrands = ["{BRAND}"]\ndomains = ["{DOMAIN}"]\nbins = ["{CARD_RANGE}"]\ncirculation = {float(PHONES)}\n',
+        f'[tenants.bank]\nbrands = ["{BRAND}"]\ndomains = ["{DOMAIN}"]\nbins ='
+        f' ["{CARD_RANGE}"]\ncirculation = {float(PHONES)}\n',
         encoding="utf-8",
     )
     ullage(context.data, "watchlist", "load", source, "--tenant", "bank")
@@ -106,7 +112,9 @@ def _enrol(context: Context) -> None:
 def _posts(count: int) -> Iterator[Post]:
     """Ordinary posts and leaks in order of time."""
     leaks = sorted(leak_posts(random.Random(SEED)), key=lambda post: post.at)
-    yield from heapq.merge(leaks, ordinary(random.Random(SEED + 1), count), key=lambda post: post.at)
+    yield from heapq.merge(
+        leaks, ordinary(random.Random(SEED + 1), count), key=lambda post: post.at
+    )
 
 
 def _batches(posts: Iterator[Post]) -> Iterator[list[Post]]:
@@ -140,19 +148,34 @@ class Play:
     def __post_init__(self) -> None:
         clock = self.now.clock()
         metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock)
-        tenant = Tenant(brands=(BRAND,), domains=(DOMAIN,), bins=(CARD_RANGE,), circulation=float(PHONES))
+        tenant = Tenant(
+            brands=(BRAND,), domains=(DOMAIN,), bins=(CARD_RANGE,), circulation=float(PHONES)
+        )
         silent = muted(Duties(self.store, lambda _: tenant, clock))
 
         def tell(incidents: Sequence[Incident]) -> None:
-            self._acknowledge(plan(self.store, NOTIFY, incidents, clock.now(), silent, lambda *_: {}))
+            self._acknowledge(
+                plan(self.store, NOTIFY, incidents, clock.now(), silent, lambda *_: {})
+            )
 
         self._alert = Alert(self.store, clock, lambda _: tenant, metrics, tell=tell)
 
     def _acknowledge(self, told: Sequence[Notification]) -> None:
         """Somebody reads what is told, and says so: from then on its people are known."""
-        ids = {one.incident for one in told if SEVERITIES.index(one.severity) >= SEVERITIES.index("medium")}
+        ids = {
+            one.incident
+            for one in told
+            if SEVERITIES.index(one.severity) >= SEVERITIES.index("medium")
+        }
         made = [
-            Decision(id=f"{id_}:read", tenant="bank", incident=id_, at=self.now.time(), by="officer", status="acknowledged")
+            Decision(
+                id=f"{id_}:read",
+                tenant="bank",
+                incident=id_,
+                at=self.now.time(),
+                by="officer",
+                status="acknowledged",
+            )
             for id_ in sorted(ids)
         ]
         if made:
@@ -160,7 +183,9 @@ class Play:
 
     def take(self, posts: list[Post]) -> None:
         """Match a batch, and fold what it gives at the moment of each post."""
-        captures = [self._capture(number, post) for number, post in enumerate(posts, self.posts.total())]
+        captures = [
+            self._capture(number, post) for number, post in enumerate(posts, self.posts.total())
+        ]
         self.posts.update(post.kind for post in posts)
         for post in posts:
             if post.leak:
@@ -175,8 +200,10 @@ class Play:
 
     def _capture(self, number: int, post: Post) -> Capture:
         return Capture(
-            id=f"{number:08x}", site=post.site, post_id=f"p{number:x}", url=f"http://{post.site}.example/p{number:x}",
-            title=post.title, published_at=post.at, fetched_at=post.at, kind="post", body=post.text.encode(),
+            id=f"{number:08x}", site=post.site, post_id=f"p{number:x}",
+            url=f"http://{post.site}.example/p{number:x}",
+            title=post.title, published_at=post.at, fetched_at=post.at, kind="post",
+            body=post.text.encode(),
         )  # fmt: skip
 
     def _remember(self, post: Post, finding: Finding) -> None:
@@ -187,9 +214,18 @@ class Play:
 
     def report(self) -> list[str]:
         """Print the month's page, and return the targets that were missed."""
-        incidents = {incident.id: incident for incident in self.store.scroll(Incident, DocumentFilter())}
-        of_finding = {sighting.id: sighting.incident for sighting in self.store.scroll(Sighting, DocumentFilter())}
-        notifications = [one for one in self.store.scroll(Notification, DocumentFilter()) if one.why in ("new", "raised")]
+        incidents = {
+            incident.id: incident for incident in self.store.scroll(Incident, DocumentFilter())
+        }
+        of_finding = {
+            sighting.id: sighting.incident
+            for sighting in self.store.scroll(Sighting, DocumentFilter())
+        }
+        notifications = [
+            one
+            for one in self.store.scroll(Notification, DocumentFilter())
+            if one.why in ("new", "raised")
+        ]
         judged = [self._judge(leak, incidents, of_finding, notifications) for leak in LEAKS]
         result = Month(judged, DAYS, self.posts.total(), CUSTOMERS)
         for one in notifications:
@@ -205,14 +241,26 @@ class Play:
         return [f"month: {target.name}" for target in result.targets() if not target.holds]
 
     def _judge(
-        self, leak: Leak, incidents: dict[str, Incident], of_finding: dict[str, str], notifications: Sequence[Notification]
+        self,
+        leak: Leak,
+        incidents: dict[str, Incident],
+        of_finding: dict[str, str],
+        notifications: Sequence[Notification],
     ) -> LeakOutcome:
-        """What became of it: the incident of its first post, and the first page for any of its posts."""
-        ids = [of_finding[finding] for finding in self.of_leak.get(leak.name, ()) if finding in of_finding]
+        """What became of it: the incident of its first post, and the first page for any of its
+        posts.
+        """
+        ids = [
+            of_finding[finding]
+            for finding in self.of_leak.get(leak.name, ())
+            if finding in of_finding
+        ]
         first = incidents[ids[0]] if ids else None
         pages = [one.due for one in notifications if one.channel == PAGE and one.incident in ids]
         paged = (min(pages) - self.first_post[leak.name]).total_seconds() if pages else None
-        return LeakOutcome(leak.name, leak.kind, leak.truth, _verdict(first, leak), paged, _counts(first))
+        return LeakOutcome(
+            leak.name, leak.kind, leak.truth, _verdict(first, leak), paged, _counts(first)
+        )
 
 
 def _verdict(incident: Incident | None, leak: Leak) -> Verdict:
@@ -227,7 +275,10 @@ def _verdict(incident: Incident | None, leak: Leak) -> Verdict:
 def _counts(incident: Incident | None) -> str:
     if incident is None:
         return ""
-    return f"{incident.verified:,} verified of {incident.customers:,} customers, {incident.sightings} posts"
+    return (
+        f"{incident.verified:,} verified of {incident.customers:,} customers, {incident.sightings}"
+        " posts"
+    )
 
 
 def _record(finding: Finding) -> Record:

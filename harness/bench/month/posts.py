@@ -1,7 +1,9 @@
-"""A month of ordinary posts of 200 sites: what a monitor reads all day, and must not wake anybody for.
+"""A month of ordinary posts of 200 sites: what a monitor reads all day, and must not wake anybody
+for.
 
-Every genre is one function of a random source and a moment. Numbers are drawn from the whole space of phones, of which customers
-are as many as 50 million among 1.8 billion, so that chance gives what it gives a large platform.
+Every genre is one function of a random source and a moment. Numbers are drawn from the whole space
+of phones, of which customers are as many as 50 million among 1.8 billion, so that chance gives what
+it gives a large platform.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from harness.bench.corpus.people import GIVEN, SURNAMES, Person
 from harness.bench.corpus.prose import prose
 
 BEGIN = datetime(2026, 1, 31, 16, 0, tzinfo=UTC)
-"""Midnight of 2026-02-01 in China: a month with the nine days of the Spring Festival (15 to 23 February)."""
+"""Midnight of 2026-02-01 in China: a month with the nine days of the Spring Festival (15 to 23
+February).
+"""
 DAYS = 30
 HOLIDAY = range(14, 23)
 BURSTS = {3: 2, 9: 3, 12: 4, 26: 1}
@@ -33,7 +37,9 @@ CARD_RANGE = "6200000"
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post as it stands on a site; `leak` names the planted leak that it belongs to, "" for none."""
+    """One post as it stands on a site; `leak` names the planted leak that it belongs to, "" for
+    none.
+    """
 
     at: datetime
     site: str
@@ -72,13 +78,19 @@ def talk(rng: random.Random) -> tuple[str, str]:
 def own_number(rng: random.Random) -> tuple[str, str]:
     """Somebody who wants to be called."""
     what = rng.choice(("自行车", "旧书", "钢琴", "相机", "婴儿车", "书桌"))
-    return f"转让{what}", f"{_talk(rng)}\n{what}九成新，自提。联系电话 {any_phone(rng)}，微信同号，{any_name(rng)}。"
+    return (
+        f"转让{what}",
+        f"{_talk(rng)}\n{what}九成新，自提。联系电话 {any_phone(rng)}，微信同号，{any_name(rng)}。",
+    )
 
 
 def shop(rng: random.Random) -> tuple[str, str]:
     """A shop with its hotline, and its owner's number."""
     name = rng.choice(("宏达装修", "安心搬家", "小满花店", "诚信开锁", "好味外卖", "顺风洗车"))
-    text = f"{name}公司 本店营业时间 9:00-21:00 地址 建国路{rng.randint(1, 300)}号\n服务热线 400{rng.randrange(10**7):07d}"
+    text = (
+        f"{name}公司 本店营业时间 9:00-21:00 地址 建国路{rng.randint(1, 300)}号\n服务热线"
+        f" 400{rng.randrange(10**7):07d}"
+    )
     return f"{name} 全城服务", f"{text} 店长手机 {any_phone(rng)} 欢迎光临本店"
 
 
@@ -91,8 +103,9 @@ def guest_list(rng: random.Random) -> tuple[str, str]:
 def log_lines(rng: random.Random) -> tuple[str, str]:
     """Logs and code, with numbers that are nobody's."""
     rows = [
-        f"2026-02-{rng.randint(1, 28):02d} 10:{rng.randrange(60):02d}:00 INFO order {rng.randrange(10**18):018d} "
-        f"served in {rng.randrange(900)} ms trace={rng.getrandbits(128):032x}"
+        f"2026-02-{rng.randint(1, 28):02d} 10:{rng.randrange(60):02d}:00 INFO order"
+        f" {rng.randrange(10**18):018d} served in {rng.randrange(900)} ms"
+        f" trace={rng.getrandbits(128):032x}"
         for _ in range(rng.randint(10, 120))
     ]
     return "service.log", "\n".join(rows)
@@ -102,10 +115,15 @@ def news(rng: random.Random) -> tuple[str, str]:
     """Reports of the trade, in its own words."""
     brand = BRAND if rng.random() < 0.3 else "某银行"
     text = (
-        f"警方提醒：近期有人出售{brand}贷款客户数据，一手料、四件套被公开叫卖。法院判处被告人有期徒刑{rng.randint(1, 6)}年，"
-        f"典型案例显示，不法分子冒充客服实施电信诈骗。检察院提醒市民不要出租银行卡。举报电话 {rng.choice(('110', '96110'))}。"
+        f"警方提醒：近期有人出售{brand}贷款客户数据，一手料、四件套被公开叫卖。"
+        f"法院判处被告人有期徒刑{rng.randint(1, 6)}年，"
+        "典型案例显示，不法分子冒充客服实施电信诈骗。检察院提醒市民不要出租银行卡。举报电话"
+        f" {rng.choice(('110', '96110'))}。"
     )
-    return f"{rng.choice(('警方通报', '以案说法', '反诈提醒'))} {rng.randint(1, 999)}", f"{text}\n{_talk(rng)}"
+    return (
+        f"{rng.choice(('警方通报', '以案说法', '反诈提醒'))} {rng.randint(1, 999)}",
+        f"{text}\n{_talk(rng)}",
+    )
 
 
 def complaint(rng: random.Random) -> tuple[str, str]:
@@ -123,7 +141,13 @@ def complaint(rng: random.Random) -> tuple[str, str]:
 
 def trade(rng: random.Random) -> tuple[str, str]:
     """The trade in other platforms' data, with a sample of strangers."""
-    head = rng.choice(("出售股民数据 一手料 全格式", "网贷数据 三要素 长期供货 量大从优", "保单数据 车险数据 可验 走样"))
+    head = rng.choice(
+        (
+            "出售股民数据 一手料 全格式",
+            "网贷数据 三要素 长期供货 量大从优",
+            "保单数据 车险数据 可验 走样",
+        )
+    )
     rows = []
     for _ in range(rng.randint(4, 20)):
         person = stranger(rng)
@@ -133,7 +157,9 @@ def trade(rng: random.Random) -> tuple[str, str]:
 
 def combolist(rng: random.Random) -> tuple[str, str]:
     """Logins of other sites."""
-    rows = [f"{stranger(rng).email}:Pass{rng.randrange(10**6)}" for _ in range(rng.randint(20, 300))]
+    rows = [
+        f"{stranger(rng).email}:Pass{rng.randrange(10**6)}" for _ in range(rng.randint(20, 300))
+    ]
     return "fresh combolist HQ", "\n".join(rows)
 
 
@@ -146,7 +172,8 @@ def stealer_log(rng: random.Random) -> tuple[str, str]:
     """What was stolen from one computer, with no login at the tenant."""
     hosts = ("mail.example.org", "shop.example.net", "forum.example.org")
     rows = [
-        f"https://{rng.choice(hosts)}/login:{stranger(rng).email}:Pass{rng.randrange(10**6)}" for _ in range(rng.randint(10, 90))
+        f"https://{rng.choice(hosts)}/login:{stranger(rng).email}:Pass{rng.randrange(10**6)}"
+        for _ in range(rng.randint(10, 90))
     ]
     return "fresh logs free", "\n".join(rows)
 
@@ -162,7 +189,8 @@ def big_claim(rng: random.Random) -> tuple[str, str]:
 def wanted(rng: random.Random) -> tuple[str, str]:
     """The police look for somebody."""
     text = (
-        f"某县公安局通缉令：犯罪嫌疑人{any_name(rng)}，身份证号{stranger(rng).resident_id}，现在逃。请知情者向公安机关举报，"
+        f"某县公安局通缉令：犯罪嫌疑人{any_name(rng)}，身份证号{stranger(rng).resident_id}，"
+        "现在逃。请知情者向公安机关举报，"
         f"联系民警 {any_phone(rng)}。对提供线索者给予奖励。"
     )
     return f"通缉令 第{rng.randint(1, 999)}号", text
@@ -170,7 +198,9 @@ def wanted(rng: random.Random) -> tuple[str, str]:
 
 def registered(rng: random.Random) -> tuple[str, str]:
     """Phones that were tried at some other platform's sign-up."""
-    rows = [f"{any_phone(rng)},{rng.choice(('已注册', '未注册'))}" for _ in range(rng.randint(50, 400))]
+    rows = [
+        f"{any_phone(rng)},{rng.choice(('已注册', '未注册'))}" for _ in range(rng.randint(50, 400))
+    ]
     return "筛号结果", "\n".join(("手机号,状态", *rows))
 
 
@@ -204,7 +234,13 @@ def ordinary(rng: random.Random, posts: int) -> Iterator[Post]:
     for hour in range(DAYS * 24):
         day = hour // 24
         count = round(per_unit * days[day] * HOURLY[hour % 24] * rng.uniform(0.8, 1.2))
-        made = list(zip(rng.choices(genres, weights, k=count), rng.choices(sites, shares, k=count), strict=True))
+        made = list(
+            zip(
+                rng.choices(genres, weights, k=count),
+                rng.choices(sites, shares, k=count),
+                strict=True,
+            )
+        )
         if BURSTS.get(day) == hour % 24:
             flood = rng.choice(FLOOD)
             made += [(flood, rng.choice(sites[:12])) for _ in range(600)]

@@ -1,4 +1,6 @@
-"""The month in numbers: its targets and its tables, as a page that is printed, and written where `MONTH_PAGE` says."""
+"""The month in numbers: its targets and its tables, as a page that is printed, and written where
+`MONTH_PAGE` says.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ that target holds.
 
 A label says what a careful analyst can know from the post, the list of customers and the rules of severity and origin. It is not
 what really happened: where a post leaves it open, a label has several answers, and each counts as right. Labels are set by the
-rules before the product is run, and are not changed to fit it."""
+rules before the product is run, and are not changed to fit it."""  # noqa: E501
 
 
 class Target(NamedTuple):
@@ -36,7 +38,9 @@ class Target(NamedTuple):
 
 @dataclass(slots=True)
 class Month:
-    """What is counted of a month of `days`; `items` and `pages` are notifications by what opened the incident."""
+    """What is counted of a month of `days`; `items` and `pages` are notifications by what opened
+    the incident.
+    """
 
     judged: Sequence[LeakOutcome]
     days: int
@@ -54,34 +58,66 @@ class Month:
         late = [one.name for one in high if one.paged is None or one.paged > PAGED_WITHIN]
         wrong, items = self.wrong_pages.total() / self.days * 7, self.items.total() / self.days
         right = sum(one.origin_holds for one in self.judged) / len(self.judged)
-        taken = [one.name for one in self.judged if one.kind == "rival" and one.got.origin == "ours"]
+        taken = [
+            one.name for one in self.judged if one.kind == "rival" and one.got.origin == "ours"
+        ]
         return [
             Target("leaks missed", "0", _named(len(missed), missed), not missed),
-            Target("high and not paged in time", f"0 of {len(high)}, {PAGED_WITHIN} s", _named(len(late), late), not late),
+            Target(
+                "high and not paged in time",
+                f"0 of {len(high)}, {PAGED_WITHIN} s",
+                _named(len(late), late),
+                not late,
+            ),
             Target(
                 "pages not about us, a week",
                 f"≤ {WRONG_PAGES_A_WEEK:g}",
                 _by(wrong, self.wrong_pages),
                 wrong <= WRONG_PAGES_A_WEEK,
             ),
-            Target("items for a human, a day", f"≤ {ITEMS_A_DAY:g}", _by(items, self.items), items <= ITEMS_A_DAY),
+            Target(
+                "items for a human, a day",
+                f"≤ {ITEMS_A_DAY:g}",
+                _by(items, self.items),
+                items <= ITEMS_A_DAY,
+            ),
             Target("origin right", f"≥ {ORIGIN_RIGHT}", f"{right:.2f}", right >= ORIGIN_RIGHT),
             Target("rivals' lists called ours", "0", _named(len(taken), taken), not taken),
         ]
 
     def page(self) -> str:
         """All of it in Markdown."""
-        parts = [INTRODUCTION.format(posts=self.posts, leaks=len(self.judged), customers=self.customers)]
-        contents = (self._targets(), *map(_table, tables(self.judged).values()), self._missed(), self._planted())
-        parts += [f"## {heading}\n\n{content}" for heading, content in zip(HEADINGS, contents, strict=True)]
+        parts = [
+            INTRODUCTION.format(posts=self.posts, leaks=len(self.judged), customers=self.customers)
+        ]
+        contents = (
+            self._targets(),
+            *map(_table, tables(self.judged).values()),
+            self._missed(),
+            self._planted(),
+        )
+        parts += [
+            f"## {heading}\n\n{content}"
+            for heading, content in zip(HEADINGS, contents, strict=True)
+        ]
         return "\n\n".join(parts) + "\n"
 
     def _targets(self) -> str:
-        rows = [(one.name, one.asked, one.measured, "yes" if one.holds else "**no**") for one in self.targets()]
+        rows = [
+            (one.name, one.asked, one.measured, "yes" if one.holds else "**no**")
+            for one in self.targets()
+        ]
         known = [("severity", "severity_holds"), ("scam", "scam_holds")]
         for name, holds in known:
             right = sum(getattr(one, holds) for one in self.judged)
-            rows.append((f"{name} right", "", f"{right / len(self.judged):.2f}, {right} of {len(self.judged)}", ""))
+            rows.append(
+                (
+                    f"{name} right",
+                    "",
+                    f"{right / len(self.judged):.2f}, {right} of {len(self.judged)}",
+                    "",
+                )
+            )
         rows.append(("pages, a week", "", _by(self.pages.total() / self.days * 7, self.pages), ""))
         return _table([("what", "asked", "measured", "holds"), *rows])
 
@@ -90,7 +126,13 @@ class Month:
         return _table([("planted", "what", "should be", "is"), *rows]) if rows else "Nothing."
 
     def _planted(self) -> str:
-        head = ("planted", "kind", "may be said of it (row of the severity table: origin, severity, scam)", "said", "paged")
+        head = (
+            "planted",
+            "kind",
+            "may be said of it (row of the severity table: origin, severity, scam)",
+            "said",
+            "paged",
+        )
         rows = [(one.name, one.kind, _answers(one), _said(one), _paged(one)) for one in self.judged]
         return _table([head, *rows])
 
@@ -103,7 +145,10 @@ def _differences(one: LeakOutcome) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _answers(one: LeakOutcome) -> str:
-    return "; or ".join(f"{a.row}: {a.origin}, {a.severity}, {'any' if a.scam == '*' else a.scam}" for a in one.label)
+    return "; or ".join(
+        f"{a.row}: {a.origin}, {a.severity}, {'any' if a.scam == '*' else a.scam}"
+        for a in one.label
+    )
 
 
 def _said(one: LeakOutcome) -> str:

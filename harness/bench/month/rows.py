@@ -1,4 +1,6 @@
-"""How planted posts are written: rows of customers and of anybody else, and the forms that lists are traded in."""
+"""How planted posts are written: rows of customers and of anybody else, and the forms that lists
+are traded in.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,22 @@ if TYPE_CHECKING:
 
 Row = dict[str, str]
 HEADERS = {
-    "name": "姓名", "phone": "手机号", "resident_id": "身份证", "card": "银行卡号", "email": "邮箱", "loan": "贷款金额",
-    "order": "订单号", "policy": "保单号", "balance": "账户余额", "health": "诊断", "address": "地址", "md5": "md5",
-    "password": "密码", "cvv": "cvv", "expiry": "有效期", "applied": "申请时间", "lender": "平台", "signed_up": "状态",
+    "name": "姓名", "phone": "手机号", "resident_id": "身份证", "card": "银行卡号", "email": "邮箱",
+    "loan": "贷款金额",
+    "order": "订单号", "policy": "保单号", "balance": "账户余额", "health": "诊断",
+    "address": "地址", "md5": "md5",
+    "password": "密码", "cvv": "cvv", "expiry": "有效期", "applied": "申请时间", "lender": "平台",
+    "signed_up": "状态",
     "masked_phone": "手机号", "masked_id": "身份证",
 }  # fmt: skip
 RIVAL = "易捷贷"
-HOSTS = ("mail.example.org", "shop.example.net", "game.example.com", "forum.example.org", "video.example.net")
+HOSTS = (
+    "mail.example.org",
+    "shop.example.net",
+    "game.example.com",
+    "forum.example.org",
+    "video.example.net",
+)
 """Sites that are nobody's of the tenant, in what is stolen from computers."""
 
 
@@ -34,8 +45,9 @@ def customer_row(rng: random.Random, fields: Sequence[str], person: Person) -> R
 def other_row(rng: random.Random, leak: Leak, number: int) -> Row:
     """A row of somebody who is no customer, or one that was made up.
 
-    `leak.rest` tells which: people of another platform who are not ours have phones that are not ours (`others`); of people or
-    numbers at random (`anybody`) a customer has some; a `run` counts up from `number`.
+    `leak.rest` tells which: people of another platform who are not ours have phones that are not
+    ours (`others`); of people or numbers at random (`anybody`) a customer has some; a `run` counts
+    up from `number`.
     """
     person = stranger(rng)
     row = customer_row(rng, leak.fields, person)
@@ -73,12 +85,16 @@ def _value(rng: random.Random, name: str, person: Person) -> str:
 
 def written(rng: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
     """The text of a post: the words of the seller, then the rows in the leak's form."""
-    return "\n".join(filter(None, (leak.head if leak.text else "", leak.text, FORMS[leak.form](rng, leak, rows))))
+    return "\n".join(
+        filter(None, (leak.head if leak.text else "", leak.text, FORMS[leak.form](rng, leak, rows)))
+    )
 
 
 def _csv(_: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
     names = list(rows[0]) if rows else list(leak.fields)
-    return "\n".join((",".join(HEADERS[name] for name in names), *(",".join(row.values()) for row in rows)))
+    return "\n".join(
+        (",".join(HEADERS[name] for name in names), *(",".join(row.values()) for row in rows))
+    )
 
 
 def _joined(separator: str) -> Callable[[random.Random, Leak, Sequence[Row]], str]:
@@ -96,7 +112,9 @@ def _sql(_: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
 
 
 def _logins(rng: random.Random, _leak: Leak, rows: Sequence[Row]) -> str:
-    """Lines of a stealer's log: those of customers at our site among ten times as many of other sites."""
+    """Lines of a stealer's log: those of customers at our site among ten times as many of other
+    sites.
+    """
     ours = [f"https://www.{DOMAIN}/login:{row['phone']}:{row['password']}" for row in rows]
     return _among_others(rng, ours, 10 * len(ours))
 
@@ -113,7 +131,10 @@ def _administrator(rng: random.Random, _leak: Leak, _rows: Sequence[Row]) -> str
 
 
 def _among_others(rng: random.Random, ours: list[str], count: int) -> str:
-    lines = [f"https://{rng.choice(HOSTS)}/login:{stranger(rng).email}:Pass{rng.randrange(10**6)}" for _ in range(count)] + ours
+    lines = [
+        f"https://{rng.choice(HOSTS)}/login:{stranger(rng).email}:Pass{rng.randrange(10**6)}"
+        for _ in range(count)
+    ] + ours
     rng.shuffle(lines)
     return "\n".join(lines)
 
@@ -121,14 +142,17 @@ def _among_others(rng: random.Random, ours: list[str], count: int) -> str:
 def _wanted(_: random.Random, _leak: Leak, rows: Sequence[Row]) -> str:
     row = rows[0]
     return (
-        f"某市公安局悬赏通告：犯罪嫌疑人{row['name']}，身份证号{row['resident_id']}，涉嫌出售公民个人信息，现在逃。"
+        f"某市公安局悬赏通告：犯罪嫌疑人{row['name']}，身份证号{row['resident_id']}，"
+        "涉嫌出售公民个人信息，现在逃。"
         f"该人曾用手机号{row['phone']}。望知情者向公安机关提供线索，民警24小时接听，举报有奖。"
     )
 
 
 def _petition(_: random.Random, leak: Leak, rows: Sequence[Row]) -> str:
     """People who complain together, with their own data."""
-    people = "\n".join(f"{n}. {'，'.join(row[name] for name in leak.fields)}" for n, row in enumerate(rows, 1))
+    people = "\n".join(
+        f"{n}. {'，'.join(row[name] for name in leak.fields)}" for n, row in enumerate(rows, 1)
+    )
     return f"{BRAND}暴力催收维权登记，请大家按格式接龙：姓名，电话，贷款金额\n{people}"
 
 

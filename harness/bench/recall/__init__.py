@@ -1,7 +1,9 @@
-"""Recall and false positives of `ullage scan`, by class: every kind in every disguise, container and encoding, and decoys.
+"""Recall and false positives of `ullage scan`, by class: every kind in every disguise, container
+and encoding, and decoys.
 
-Each case is a customer of its own, so the subject in a line of the scan's output says which case was found; every file of the
-corpus holds all the cases that its encoding can write, each on a line between lines of prose.
+Each case is a customer of its own, so the subject in a line of the scan's output says which case
+was found; every file of the corpus holds all the cases that its encoding can write, each on a line
+between lines of prose.
 """
 
 from __future__ import annotations
@@ -50,13 +52,21 @@ class CorpusFile:
     @property
     def name(self) -> str:
         """A file name that no other's begins with."""
-        return f"{self.container}--{self.encoding}--.{self.ending}".replace(" ", "_").replace(",", "")
+        return f"{self.container}--{self.encoding}--.{self.ending}".replace(" ", "_").replace(
+            ",", ""
+        )
 
     def text(self) -> str:
         """The cases, each between lines of prose as far as the encoding has its characters."""
         able = [line for line in prose(1)[:400] if _fits(self.encoding, line)]
         ends = "<br>\n" if self.container.startswith(PAGE) else "\n"
-        return "".join(f"{able[n % len(able)]}{ends}{case.text}{ends}" for n, case in enumerate(self.cases)) + able[0] + ends
+        return (
+            "".join(
+                f"{able[n % len(able)]}{ends}{case.text}{ends}" for n, case in enumerate(self.cases)
+            )
+            + able[0]
+            + ends
+        )
 
 
 def _fits(encoding: str, text: str) -> bool:
@@ -67,8 +77,12 @@ def _fits(encoding: str, text: str) -> bool:
     return True
 
 
-def plan(made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterable[str] = ()) -> Iterator[CorpusFile]:
-    """The files: each container in each encoding that it can have; all of them unless some are named."""
+def plan(
+    made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterable[str] = ()
+) -> Iterator[CorpusFile]:
+    """The files: each container in each encoding that it can have; all of them unless some are
+    named.
+    """
     wanted, coded = set(containers), set(encodings)
     plain = [case for case in made if not case.markup]
     for encoding, encode in ENCODINGS.items():
@@ -79,10 +93,15 @@ def plan(made: Sequence[Case], containers: Iterable[str] = (), encodings: Iterab
             if not wanted or container in wanted:
                 yield CorpusFile(container, encoding, ending, partial(_packed, encode, pack), here)
         marked = tuple(case for case in made if _fits(encoding, case.text))
-        for container, pack in ((PAGE, bytes), (f"{PAGE} in zip", partial(zipped, name="list.html"))):
+        for container, pack in (
+            (PAGE, bytes),
+            (f"{PAGE} in zip", partial(zipped, name="list.html")),
+        ):
             if not wanted or container in wanted:
                 ending = "html" if container == PAGE else "zip"
-                yield CorpusFile(container, encoding, ending, partial(_packed, encode, pack), marked)
+                yield CorpusFile(
+                    container, encoding, ending, partial(_packed, encode, pack), marked
+                )
     for container, (ending, write) in OF_TEXT.items():
         if not wanted or container in wanted:
             yield CorpusFile(container, OWN, ending, write, tuple(plain))
@@ -94,7 +113,9 @@ def _packed(encode: Callable[[str], bytes], pack: Callable[[bytes], bytes], text
 
 @dataclass(repr=False)
 class Outcome:
-    """What a scan found: planted and found by (container, encoding, case), and what it should not have found."""
+    """What a scan found: planted and found by (container, encoding, case), and what it should
+    not have found.
+    """
 
     planted: list[tuple[CorpusFile, Case]] = field(default_factory=list)
     found: set[tuple[str, str, str]] = field(default_factory=set)
@@ -104,7 +125,11 @@ class Outcome:
 
     def missed(self) -> list[tuple[CorpusFile, Case]]:
         """What was planted and not found."""
-        return [(file, case) for file, case in self.planted if (file.name, case.kind, case.reference) not in self.found]
+        return [
+            (file, case)
+            for file, case in self.planted
+            if (file.name, case.kind, case.reference) not in self.found
+        ]
 
 
 def prepare(context: Context, made: Sequence[Case]) -> dict[str, str]:
@@ -112,9 +137,17 @@ def prepare(context: Context, made: Sequence[Case]) -> dict[str, str]:
     list(setup.initialise(context))
     header, rows = lists(made)
     people = [Person(FIRST_OF_DECOYS + n) for n in range(DECOY_PEOPLE)]
-    enrol(context, TENANT, header, rows + [[p.reference, *(value(p) for value in VALUES.values())] for p in people])
+    enrol(
+        context,
+        TENANT,
+        header,
+        rows + [[p.reference, *(value(p) for value in VALUES.values())] for p in people],
+    )
     references = [row[0] for row in rows] + [p.reference for p in people]
-    return {h.tobytes().hex(): r for h, r in zip(handles(context.keys, TENANT, references), references, strict=True)}
+    return {
+        h.tobytes().hex(): r
+        for h, r in zip(handles(context.keys, TENANT, references), references, strict=True)
+    }
 
 
 def scan(context: Context, paths: Iterable[Path]) -> list[dict[str, str]]:
@@ -122,7 +155,9 @@ def scan(context: Context, paths: Iterable[Path]) -> list[dict[str, str]]:
     return [json.loads(line) for line in ullage(context.data, "scan", *paths).stdout.splitlines()]
 
 
-def measure(context: Context, subjects: dict[str, str], files: Iterable[CorpusFile], folder: Path) -> Outcome:
+def measure(
+    context: Context, subjects: dict[str, str], files: Iterable[CorpusFile], folder: Path
+) -> Outcome:
     """Write the files, scan them, and compare."""
     outcome, by_name = Outcome(), dict[str, CorpusFile]()
     for file in files:
@@ -140,46 +175,70 @@ def measure(context: Context, subjects: dict[str, str], files: Iterable[CorpusFi
     return outcome
 
 
-def beside_presidio(context: Context, subjects: dict[str, str], made: Sequence[Case], folder: Path) -> None:
-    """Print, for the kinds that Presidio knows, in how many of their disguises each finds the value, a line a case in UTF-8.
+def beside_presidio(
+    context: Context, subjects: dict[str, str], made: Sequence[Case], folder: Path
+) -> None:
+    """Print, for the kinds that Presidio knows, in how many of their disguises each finds the
+    value, a line a case in UTF-8.
 
-    Presidio is asked for less: whether it sees any value of that kind there. Ours must name the very customer. Nothing is printed
-    without `ULLAGE_BENCH_PEERS`, a Python that has presidio-analyzer.
+    Presidio is asked for less: whether it sees any value of that kind there. Ours must name the
+    very customer. Nothing is printed without `ULLAGE_BENCH_PEERS`, a Python that has
+    presidio-analyzer.
     """
     if not engines.PEERS:
         print("Presidio is not measured: ULLAGE_BENCH_PEERS=PYTHON names one that has it")
         return
     asked = [case for case in made if case.kind in PRESIDIO]
     texts = json.dumps([case.text for case in asked])
-    done = subprocess.run([engines.PEERS, engines.PEER_PROGRAM], input=texts, capture_output=True, text=True, check=True)
-    theirs = {case.reference for case, kinds in zip(asked, json.loads(done.stdout), strict=True) if case.kind in kinds}
+    done = subprocess.run(
+        [engines.PEERS, engines.PEER_PROGRAM],
+        input=texts,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    theirs = {
+        case.reference
+        for case, kinds in zip(asked, json.loads(done.stdout), strict=True)
+        if case.kind in kinds
+    }
     lines = folder / "cases.txt"
     lines.write_text("".join(f"{case.text}\n" for case in asked), encoding="utf-8")
     pages = folder / "cases.html"
-    pages.write_text("".join(f"<p>{case.text}</p>\n" for case in asked if case.markup), encoding="utf-8")
+    pages.write_text(
+        "".join(f"<p>{case.text}</p>\n" for case in asked if case.markup), encoding="utf-8"
+    )
     ours = {(line["kind"], subjects.get(line["subject"])) for line in scan(context, [lines, pages])}
     for kind in PRESIDIO:
         own = [case for case in asked if case.kind == kind]
         found = sum((kind, case.reference) in ours for case in own)
         print(
-            f"beside Presidio        {kind:<40} {found:>6} of {len(own):>6}, Presidio {sum(c.reference in theirs for c in own)}"
+            f"beside Presidio        {kind:<40} {found:>6} of {len(own):>6}, Presidio"
+            f" {sum(c.reference in theirs for c in own)}"
         )
 
 
 def measure_decoys(context: Context, tokens: int, folder: Path) -> Counter[str]:
-    """False positives a class, in files of one class each; every class is named, with 0 as it should be."""
+    """False positives a class, in files of one class each; every class is named, with 0 as it
+    should be.
+    """
     wrong = Counter(dict.fromkeys(DECOYS, 0))
     by_path = {}
     for number, name in enumerate(DECOYS):
         path = folder / f"decoys{number}.txt"
-        path.write_text("".join(decoys(name, -(-tokens // len(DECOYS)), 1, FIRST_OF_DECOYS, DECOY_PEOPLE)), encoding="utf-8")
+        path.write_text(
+            "".join(decoys(name, -(-tokens // len(DECOYS)), 1, FIRST_OF_DECOYS, DECOY_PEOPLE)),
+            encoding="utf-8",
+        )
         by_path[str(path)] = name
     wrong.update(by_path[line["path"]] for line in scan(context, map(Path, by_path)))
     return wrong
 
 
 def table(outcome: Outcome) -> Iterator[str]:
-    """Recall a container, encoding, kind and disguise; kinds in a disguise that are not found everywhere; false positives."""
+    """Recall a container, encoding, kind and disguise; kinds in a disguise that are not found
+    everywhere; false positives.
+    """
     planted, missed = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
     for counted, pairs in ((planted, outcome.planted), (missed, outcome.missed())):
         for file, case in pairs:
@@ -191,11 +250,16 @@ def table(outcome: Outcome) -> Iterator[str]:
             )
             counted.update((*classes, (f"of {case.kind}", case.disguise)))
     total, lost = len(outcome.planted), len(outcome.missed())
-    yield f"recall {1 - lost / max(1, total):.4f} of {total:,} values, {outcome.wrong.total()} false positives"
+    yield (
+        f"recall {1 - lost / max(1, total):.4f} of {total:,} values, {outcome.wrong.total()} false"
+        " positives"
+    )
     for (dimension, name), count in sorted(planted.items()):
         left = missed[dimension, name]
         if left or not dimension.startswith("of "):
-            yield f"{dimension:<22} {name:<40} {count - left:>6} of {count:>6} {1 - left / count:.3f}"
+            yield (
+                f"{dimension:<22} {name:<40} {count - left:>6} of {count:>6} {1 - left / count:.3f}"
+            )
     for (name, kind), count in sorted(outcome.wrong.items()):
         yield f"false positives        {name}: {kind} {count}"
 

@@ -1,7 +1,8 @@
-"""Archives written by hand, so that reading them is tested against something else than the library that reads them.
+"""Archives written by hand, so that reading them is tested against something else than the library
+that reads them.
 
-7z as in the format description of the public-domain LZMA SDK (7zFormat.txt), RAR 5.0 as in the published technical note; the
-first with one LZMA2 coder, the second stored.
+7z as in the format description of the public-domain LZMA SDK (7zFormat.txt), RAR 5.0 as in the
+published technical note; the first with one LZMA2 coder, the second stored.
 """
 
 from __future__ import annotations
@@ -19,15 +20,20 @@ RAR5 = b"Rar!\x1a\x07\x01\x00"
 
 def seven_zip(name: str, body: bytes) -> bytes:
     """A 7z archive of one file in one LZMA2 stream, its header in clear."""
-    packed = lzma.compress(body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": DICTIONARY}])
+    packed = lzma.compress(
+        body, lzma.FORMAT_RAW, filters=[{"id": lzma.FILTER_LZMA2, "dict_size": DICTIONARY}]
+    )
     names = b"\x00" + f"{name}\0".encode("utf-16-le")
     streams = b"".join((
         b"\x04",  # main streams
-        b"\x06" + seven(0) + seven(1) + b"\x09" + seven(len(packed)) + b"\x00",  # where the packed stream lies
+        # where the packed stream lies
+        b"\x06" + seven(0) + seven(1) + b"\x09" + seven(len(packed)) + b"\x00",
         b"\x07\x0b" + seven(1) + b"\x00",  # one folder, described here
-        seven(1) + bytes((0x20 | len(LZMA2_ID),)) + LZMA2_ID + seven(1) + bytes((LZMA2_DICTIONARY,)),
+        seven(1) + bytes((0x20 | len(LZMA2_ID),)) + LZMA2_ID + seven(1) + bytes((LZMA2_DICTIONARY,
+        )),
         b"\x0c" + seven(len(body)) + b"\x00",
-        b"\x08\x0a\x01" + struct.pack("<I", zlib.crc32(body)) + b"\x00\x00",  # its one file, with a checksum
+        # its one file, with a checksum
+        b"\x08\x0a\x01" + struct.pack("<I", zlib.crc32(body)) + b"\x00\x00",
     ))  # fmt: skip
     files = b"\x05" + seven(1) + b"\x11" + seven(len(names)) + names + b"\x00"
     header = b"\x01" + streams + files + b"\x00"
@@ -50,11 +56,19 @@ def rar(name: str, body: bytes) -> bytes:
     file = _vint(0x04) + _vint(len(body)) + _vint(0o100644) + struct.pack("<I", zlib.crc32(body))
     file += _vint(0) + _vint(1) + _vint(len(encoded)) + encoded
     main = _block(1, b"", _vint(0))
-    return RAR5 + main + _block(2, _vint(len(body)), file, flags=0x02) + body + _block(5, b"", _vint(0))
+    return (
+        RAR5
+        + main
+        + _block(2, _vint(len(body)), file, flags=0x02)
+        + body
+        + _block(5, b"", _vint(0))
+    )
 
 
 def _block(kind: int, size: bytes, fields: bytes, flags: int = 0) -> bytes:
-    """A header: CRC-32, length, type, flags, the data's size if there are data, and the fields of its type."""
+    """A header: CRC-32, length, type, flags, the data's size if there are data, and the fields
+    of its type.
+    """
     head = _vint(kind) + _vint(flags) + size + fields
     head = _vint(len(head)) + head
     return struct.pack("<I", zlib.crc32(head)) + head

@@ -1,4 +1,6 @@
-"""The labelled cases of the recall table: every kind in every disguise, a customer each, so that a subject names its case."""
+"""The labelled cases of the recall table: every kind in every disguise, a customer each, so that
+a subject names its case.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,16 @@ def iban(person: Person) -> str:
 
 
 def uscc(person: Person) -> str:
-    """A company's number with both checks of GB 32100 and GB 11714; such low organisation codes were never given out."""
+    """A company's number with both checks of GB 32100 and GB 11714; such low organisation codes
+    were never given out.
+    """
     code = f"0000{person.number % 10_000:04d}"
     check = -sum(int(c) * w for c, w in zip(code, (3, 7, 9, 10, 5, 8, 4, 2), strict=True)) % 11
     body = f"91110000{code}{'0123456789X'[check]}"
-    return body + ORGANISATION[-sum(ORGANISATION.index(c) * pow(3, n, 31) for n, c in enumerate(body)) % 31]
+    return (
+        body
+        + ORGANISATION[-sum(ORGANISATION.index(c) * pow(3, n, 31) for n, c in enumerate(body)) % 31]
+    )
 
 
 VALUES: dict[str, Callable[[Person], str]] = {
@@ -60,7 +67,9 @@ class Case:
 def cases(people_a_case: int = 1) -> list[Case]:
     """Every case, each with customers of its own."""
     numbers = count(FIRST)
-    made = [case for _ in range(people_a_case) for kind in VALUES for case in _of_kind(kind, numbers)]
+    made = [
+        case for _ in range(people_a_case) for kind in VALUES for case in _of_kind(kind, numbers)
+    ]
     return made + [case for _ in range(people_a_case) for case in _special(numbers)]
 
 
@@ -96,10 +105,25 @@ def _pairs(numbers: Iterator[int]) -> Iterator[tuple[str, str, str, str]]:
     mail = Person(next(numbers)).email.replace("@", "+bank@")
     yield "email", "enrolled with a tag, written with it", mail, mail
     unicode, ascii_ = "客服@例子.测试", "@xn--fsqu00a.xn--0zwm56d"
-    yield "email", "enrolled in Unicode, written in ASCII", f"{next(numbers)}{unicode[2:]}", f"{next(numbers) - 1}{ascii_}"
-    yield "email", "enrolled in ASCII, written in Unicode", f"{next(numbers)}{ascii_}", f"{next(numbers) - 1}{unicode[2:]}"
+    yield (
+        "email",
+        "enrolled in Unicode, written in ASCII",
+        f"{next(numbers)}{unicode[2:]}",
+        f"{next(numbers) - 1}{ascii_}",
+    )
+    yield (
+        "email",
+        "enrolled in ASCII, written in Unicode",
+        f"{next(numbers)}{ascii_}",
+        f"{next(numbers) - 1}{unicode[2:]}",
+    )
     permit = VALUES["home_return_permit"](Person(next(numbers)))
-    yield "home_return_permit", "with renewals", permit, labelled("home_return_permit", f"{permit}01")
+    yield (
+        "home_return_permit",
+        "with renewals",
+        permit,
+        labelled("home_return_permit", f"{permit}01"),
+    )
     for sign in "-.":
         last = f"{200 + next(numbers) % 100}"
         yield (
@@ -108,7 +132,8 @@ def _pairs(numbers: Iterator[int]) -> Iterator[tuple[str, str, str, str]]:
             f"+493023125{last}",
             sign.join(("+49", "30", "23", "12", f"5{last[0]}", last[1:])),
         )
-    first, second, third = (next(numbers) % 100 for _ in range(3))  # of the ranges that regulators keep for fiction
+    # of the ranges that regulators keep for fiction
+    first, second, third = (next(numbers) % 100 for _ in range(3))
     yield "phone", "foreign, German", f"+493023125{first:03d}", f"+49 30 23125{first:03d}"
     yield "phone", "foreign, plain", f"+493023125{second:03d}", f"+493023125{second:03d}"
     yield "phone", "foreign, American", f"+120255501{third:02d}", f"+1 202-555-01{third:02d}"
@@ -117,4 +142,6 @@ def _pairs(numbers: Iterator[int]) -> Iterator[tuple[str, str, str, str]]:
 def lists(made: Sequence[Case]) -> tuple[tuple[str, ...], list[list[str]]]:
     """Header and rows of the customer list that the cases need."""
     header = ("customer_ref", *VALUES)
-    return header, [[c.reference, *(c.enrolled if c.kind == kind else "" for kind in VALUES)] for c in made]
+    return header, [
+        [c.reference, *(c.enrolled if c.kind == kind else "" for kind in VALUES)] for c in made
+    ]

@@ -82,7 +82,9 @@ def mail_attachment(body: bytes) -> bytes:
     """A message with the text as a file."""
     message = _message()
     message.set_content("see the file\n")
-    message.add_attachment(body, maintype="application", subtype="octet-stream", filename="list.txt")
+    message.add_attachment(
+        body, maintype="application", subtype="octet-stream", filename="list.txt"
+    )
     return message.as_bytes()
 
 
@@ -108,15 +110,23 @@ def _message() -> EmailMessage:
 
 
 TYPES = (
-    '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    '<Default Extension="xml" ContentType="application/xml"/>{}</Types>'
+    '<?xml version="1.0"?><Types'
+    ' xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default'
+    ' Extension="rels"'
+    ' ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default'
+    ' Extension="xml" ContentType="application/xml"/>{}</Types>'
 )
-OVERRIDE = '<Override PartName="/{}" ContentType="application/vnd.openxmlformats-officedocument.{}+xml"/>'
+OVERRIDE = (
+    '<Override PartName="/{}" ContentType="application/vnd.openxmlformats-officedocument.{}+xml"/>'
+)
 RELATIONS = (
-    '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{}</Relationships>'
+    '<?xml version="1.0"?><Relationships'
+    ' xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{}</Relationships>'
 )
-RELATION = '<Relationship Id="rId{}" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/{}" Target="{}"/>'
+RELATION = (
+    '<Relationship Id="rId{}"'
+    ' Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/{}" Target="{}"/>'
+)
 SHEET_SPACE = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 WORD_SPACE = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 OFFICE_SPACE = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
@@ -127,11 +137,16 @@ def _office(members: dict[str, str]) -> bytes:
 
 
 def xlsx(text: str, title: str = "一") -> bytes:
-    """A workbook: a row a line, a cell a tab; every second row's strings are shared, the others stand in their cells."""
+    """A workbook: a row a line, a cell a tab; every second row's strings are shared, the others
+    stand in their cells.
+    """
     shared: list[str] = []
     rows = []
     for number, line in enumerate(text.splitlines(), 1):
-        cells = [_cell(f"{chr(65 + n)}{number}", cell, shared, number % 2 == 0) for n, cell in enumerate(line.split("\t")[:26])]
+        cells = [
+            _cell(f"{chr(65 + n)}{number}", cell, shared, number % 2 == 0)
+            for n, cell in enumerate(line.split("\t")[:26])
+        ]
         rows.append(f'<row r="{number}">{"".join(cells)}</row>')
     strings = "".join(f'<si><t xml:space="preserve">{one}</t></si>' for one in shared)
     sheet = f'<sheet name="{escape(title)}" sheetId="1" r:id="rId1"/>'
@@ -145,15 +160,17 @@ def xlsx(text: str, title: str = "一") -> bytes:
         "_rels/.rels": RELATIONS.format(RELATION.format(1, "officeDocument", "xl/workbook.xml")),
         "xl/workbook.xml": book,
         "xl/_rels/workbook.xml.rels": RELATIONS.format(
-            RELATION.format(1, "worksheet", "worksheets/sheet1.xml") + RELATION.format(2, "sharedStrings", "sharedStrings.xml")
+            RELATION.format(1, "worksheet", "worksheets/sheet1.xml") + RELATION.format(2,
+            "sharedStrings", "sharedStrings.xml")
         ),
-        "xl/worksheets/sheet1.xml": f"<worksheet {SHEET_SPACE}><sheetData>{''.join(rows)}</sheetData></worksheet>",
-        "xl/sharedStrings.xml": f'<sst {SHEET_SPACE} count="{len(shared)}" uniqueCount="{len(shared)}">{strings}</sst>',
+        "xl/worksheets/sheet1.xml": f"<worksheet {SHEET_SPACE}><sheetData>{''.join(rows)}</sheetData></worksheet>",  # noqa: E501
+        "xl/sharedStrings.xml": f'<sst {SHEET_SPACE} count="{len(shared)}" uniqueCount="{len(shared)}">{strings}</sst>',  # noqa: E501
     })  # fmt: skip
 
 
 def _cell(place: str, text: str, shared: list[str], share: bool) -> str:
-    if text.isascii() and text.isdigit() and len(text) <= 15:  # as a spreadsheet keeps what was typed
+    # as a spreadsheet keeps what was typed
+    if text.isascii() and text.isdigit() and len(text) <= 15:
         return f'<c r="{place}"><v>{text}</v></c>'
     if share:
         shared.append(escape(text))
@@ -169,9 +186,10 @@ def docx(text: str) -> bytes:
         body = "".join(f'<w:r><w:t xml:space="preserve">{escape(run)}</w:t></w:r>' for run in runs)
         made.append(f"<w:p>{body}</w:p>".replace("\t", '</w:t><w:tab/><w:t xml:space="preserve">'))
     return _office({
-        "[Content_Types].xml": TYPES.format(OVERRIDE.format("word/document.xml", "wordprocessingml.document.main")),
+        "[Content_Types].xml": TYPES.format(OVERRIDE.format("word/document.xml",
+        "wordprocessingml.document.main")),
         "_rels/.rels": RELATIONS.format(RELATION.format(1, "officeDocument", "word/document.xml")),
-        "word/document.xml": f"<w:document {WORD_SPACE}><w:body>{''.join(made)}</w:body></w:document>",
+        "word/document.xml": f"<w:document {WORD_SPACE}><w:body>{''.join(made)}</w:body></w:document>",  # noqa: E501
     })  # fmt: skip
 
 
@@ -182,7 +200,9 @@ DESCENDANT = (
 
 
 def pdf(text: str) -> bytes:
-    """Pages of text in a composite font whose glyphs are known by their ToUnicode map alone (ISO 32000-1, 9.10.3)."""
+    """Pages of text in a composite font whose glyphs are known by their ToUnicode map alone (ISO
+    32000-1, 9.10.3).
+    """
     lines = text.splitlines()
     code = {char: number for number, char in enumerate(sorted(set(text.replace("\n", ""))), 1)}
     pages = [lines[n : n + LINES_A_PAGE] for n in range(0, len(lines), LINES_A_PAGE)]
@@ -191,27 +211,34 @@ def pdf(text: str) -> bytes:
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
-        b"<< /Type /Font /Subtype /Type0 /BaseFont /Text /Encoding /Identity-H /DescendantFonts [4 0 R] /ToUnicode 5 0 R >>",
+        (
+            b"<< /Type /Font /Subtype /Type0 /BaseFont /Text /Encoding /Identity-H /DescendantFonts"
+            b" [4 0 R] /ToUnicode 5 0 R >>"
+        ),
         DESCENDANT,
         _stream(_to_unicode(code)),
     ]
     for number, page in enumerate(pages):
         objects.append(
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 3000 842] /Contents {first + 2 * number + 1} 0 R"
-            " /Resources << /Font << /F1 3 0 R >> >> >>".encode()
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 3000 842] /Contents"
+            f" {first + 2 * number + 1} 0 R /Resources << /Font << /F1 3 0 R >> >> >>".encode()
         )
         objects.append(_stream(_page(page, code)))
     return _file(objects)
 
 
 def _to_unicode(code: dict[str, int]) -> bytes:
-    entries = [f"<{number:04x}> <{char.encode('utf-16-be').hex()}>" for char, number in code.items()]
+    entries = [
+        f"<{number:04x}> <{char.encode('utf-16-be').hex()}>" for char, number in code.items()
+    ]
     blocks = [entries[n : n + 100] for n in range(0, len(entries), 100)]
-    listed = "\n".join(f"{len(block)} beginbfchar\n" + "\n".join(block) + "\nendbfchar" for block in blocks)
+    listed = "\n".join(
+        f"{len(block)} beginbfchar\n" + "\n".join(block) + "\nendbfchar" for block in blocks
+    )
     return (
-        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /T def /CMapType 2 def\n"
-        f"1 begincodespacerange <0000> <ffff> endcodespacerange\n{listed}\n"
-        "endcmap CMapName currentdict /CMap defineresource pop end end"
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /T def /CMapType 2"
+        f" def\n1 begincodespacerange <0000> <ffff> endcodespacerange\n{listed}\nendcmap CMapName"
+        " currentdict /CMap defineresource pop end end"
     ).encode()
 
 
@@ -222,7 +249,11 @@ def _page(lines: Sequence[str], code: dict[str, int]) -> bytes:
 
 def _stream(body: bytes) -> bytes:
     packed = zlib.compress(body)
-    return f"<< /Length {len(packed)} /Filter /FlateDecode >>\nstream\n".encode() + packed + b"\nendstream"
+    return (
+        f"<< /Length {len(packed)} /Filter /FlateDecode >>\nstream\n".encode()
+        + packed
+        + b"\nendstream"
+    )
 
 
 def _file(objects: Sequence[bytes]) -> bytes:
@@ -231,7 +262,10 @@ def _file(objects: Sequence[bytes]) -> bytes:
         places.append(len(out))
         out += f"{number} 0 obj\n".encode() + one + b"\nendobj\n"
     table = "".join(f"{place:010d} 00000 n \n" for place in places)
-    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size {len(objects) + 1} /Root 1 0 R >>\n"
+    end = (
+        f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}trailer\n<< /Size"
+        f" {len(objects) + 1} /Root 1 0 R >>\n"
+    )
     return bytes(out) + f"{end}startxref\n{len(out)}\n%%EOF\n".encode()
 
 
@@ -266,7 +300,14 @@ def avro(text: str) -> bytes:
     schema = b'{"type":"record","name":"r","fields":[{"name":"line","type":"string"}]}'
     mark = bytes(range(16))
     head = (
-        b"Obj\1" + _long(2) + _said(b"avro.schema") + _said(schema) + _said(b"avro.codec") + _said(b"deflate") + _long(0) + mark
+        b"Obj\1"
+        + _long(2)
+        + _said(b"avro.schema")
+        + _said(schema)
+        + _said(b"avro.codec")
+        + _said(b"deflate")
+        + _long(0)
+        + mark
     )
     records = [_said(line.encode()) for line in text.splitlines()]
     packed = zlib.compress(b"".join(records), wbits=-15)
@@ -307,7 +348,13 @@ def _rich(char: str) -> str:
     if char == "\t":
         return "\\tab "
     units = char.encode("utf-16-le")
-    return char if char.isascii() else "".join(f"\\u{struct.unpack_from('<h', units, at)[0]}?" for at in range(0, len(units), 2))
+    return (
+        char
+        if char.isascii()
+        else "".join(
+            f"\\u{struct.unpack_from('<h', units, at)[0]}?" for at in range(0, len(units), 2)
+        )
+    )
 
 
 def quoted(text: str) -> bytes:
@@ -317,7 +364,11 @@ def quoted(text: str) -> bytes:
 
 def uuencoded(body: bytes) -> bytes:
     """A file in uuencode, as a text of its own."""
-    return b"begin 644 list\n" + b"".join(binascii.b2a_uu(body[at : at + 45]) for at in range(0, len(body), 45)) + b"`\nend\n"
+    return (
+        b"begin 644 list\n"
+        + b"".join(binascii.b2a_uu(body[at : at + 45]) for at in range(0, len(body), 45))
+        + b"`\nend\n"
+    )
 
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64) + b"IEND\xaeB`\x82"

@@ -1,8 +1,9 @@
-"""How much is read of data that other projects test themselves with: `make bench CORPORA=FOLDER`, see harness/bench/recall.md.
+"""How much is read of data that other projects test themselves with: `make bench CORPORA=FOLDER`,
+see harness/bench/recall.md.
 
-Decoding, dialects of CSV, archives, foreign vectors of identifiers, and logs of stealers. What is looked for in pages and tables
-is planted, since nothing in them is a customer's; the vectors are compared as they stand. What the folder does not hold is
-left out, and said.
+Decoding, dialects of CSV, archives, foreign vectors of identifiers, and logs of stealers. What is
+looked for in pages and tables is planted, since nothing in them is a customer's; the vectors are
+compared as they stand. What the folder does not hold is left out, and said.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ WANTED = ("phone", "resident_id")
 LINES = 20
 """Rows of a table in one dialect."""
 PAGES_CODECS = {"gb2312": "gb18030", "windows-1252": "cp1252"}
-"""Names of folders that Python has another codec for: real pages of the first hold characters of the last."""
+"""Names of folders that Python has another codec for: real pages of the first hold characters of
+the last.
+"""
 VECTORS = {
     "resident_id": ("resident_id", "cn.ric", "test_cn_ric"),
     "uscc": ("uscc", "cn.uscc", "test_cn_uscc"),
@@ -49,8 +52,14 @@ VECTORS = {
     "phone": ("phone",),
 }
 DOMAIN = "login.spruce.example"
-HOSTS, USERS = ("Host:", "Hostname:", "URL:", "UR1:"), ("USER LOGIN:", "Login:", "Username:", "USER:", "U53RN4M3:")
-PASSWORDS, PROGRAMS = ("USER PASSWORD:", "Password:", "PASS:", "P455W0RD:"), ("Soft: Chrome", "Browser: Edge [Default]", "")
+HOSTS, USERS = (
+    ("Host:", "Hostname:", "URL:", "UR1:"),
+    ("USER LOGIN:", "Login:", "Username:", "USER:", "U53RN4M3:"),
+)
+PASSWORDS, PROGRAMS = (
+    ("USER PASSWORD:", "Password:", "PASS:", "P455W0RD:"),
+    ("Soft: Chrome", "Browser: Edge [Default]", ""),
+)
 """The prefixes of the grammar in `stealer-grammar`."""
 SLOW = 10.0
 """Seconds that an archive may take at most: it is small, so more means a limit that is none."""
@@ -64,12 +73,17 @@ def corpora(folder: Path) -> list[str]:
         return []
     context = Context(folder / "corpora")
     list(setup.initialise(context))
-    (context.data / "ullage.toml").write_text(f'[tenants.{TENANT}]\ndomains = ["spruce.example"]\n', encoding="utf-8")
+    (context.data / "ullage.toml").write_text(
+        f'[tenants.{TENANT}]\ndomains = ["spruce.example"]\n', encoding="utf-8"
+    )
     context = Context(context.data)
     people = [Person(number) for number in range(PEOPLE)]
     enrol_people(context, TENANT, people)
     names = {
-        h.tobytes().hex(): p for h, p in zip(handles(context.keys, TENANT, [p.reference for p in people]), people, strict=True)
+        h.tobytes().hex(): p
+        for h, p in zip(
+            handles(context.keys, TENANT, [p.reference for p in people]), people, strict=True
+        )
     }
     plan = Planting(context, names, folder / "planted")
     parts: dict[str, Callable[[Path], list[str]]] = {
@@ -99,7 +113,9 @@ class Planting:
         expected = dict[str, tuple[str, list[Person]]]()
         numbers = iter(self._people.values())
         missed = []
-        for path in sorted(path for path in root.rglob("*") if path.is_file() and path.parent != root):
+        for path in sorted(
+            path for path in root.rglob("*") if path.is_file() and path.parent != root
+        ):
             encoding = path.parent.name
             try:
                 codec = codecs.lookup(PAGES_CODECS.get(encoding.lower(), encoding))
@@ -119,33 +135,54 @@ class Planting:
         return missed
 
     def tables(self, root: Path) -> list[str]:
-        """A table in each dialect of the test cases, with the delimiter and the quote in a cell of every row."""
+        """A table in each dialect of the test cases, with the delimiter and the quote in a cell
+        of every row.
+        """
         expected = dict[str, tuple[str, list[Person]]]()
         people = iter(self._people.values())
         dialects = set[tuple[str, str, str]]()
         for path in root.rglob("*.json.gz"):
             with gzip.open(path, "rt", encoding="utf-8") as lines:
                 cases = [json.loads(line)["dialect"] for line in lines]
-            dialects |= {(case["delimiter"], case["quotechar"], case["escapechar"]) for case in cases}
+            dialects |= {
+                (case["delimiter"], case["quotechar"], case["escapechar"]) for case in cases
+            }
         usable = sorted(dialect for dialect in dialects if len(dialect[0]) == 1 and dialect[1])
         for number, (delimiter, quote, escape) in enumerate(usable):
             rows = [next(people) for _ in range(LINES)]
             text = io.StringIO()
-            writer = csv.writer(text, delimiter=delimiter, quotechar=quote, escapechar=escape or None, doublequote=not escape)
-            writer.writerows([n, p.name, p.phone, f"a{delimiter}b {quote}c", p.resident_id] for n, p in enumerate(rows))
+            writer = csv.writer(
+                text,
+                delimiter=delimiter,
+                quotechar=quote,
+                escapechar=escape or None,
+                doublequote=not escape,
+            )
+            writer.writerows(
+                [n, p.name, p.phone, f"a{delimiter}b {quote}c", p.resident_id]
+                for n, p in enumerate(rows)
+            )
             name = f"{number:03}.csv"
             expected[name] = "tables", rows
             self._write(name, text.getvalue().encode())
         found, wanted = self._found(expected)["tables"]
-        row(f"tables in {len(expected)} dialects", f"{found} of {wanted}", "values found", found / wanted)
-        return []  # `+15400000001` behind a column that ends in a plus sign is a number of America as well
+        row(
+            f"tables in {len(expected)} dialects",
+            f"{found} of {wanted}",
+            "values found",
+            found / wanted,
+        )
+        # `+15400000001` behind a column that ends in a plus sign is a number of America as well
+        return []
 
     def _write(self, name: str, body: bytes) -> None:
         self._folder.mkdir(exist_ok=True)
         (self._folder / name).write_bytes(body)
 
     def _found(self, expected: dict[str, tuple[str, list[Person]]]) -> dict[str, tuple[int, int]]:
-        """By class of file, how many of the values of its people were found and how many there are; the files are removed."""
+        """By class of file, how many of the values of its people were found and how many there
+        are; the files are removed.
+        """
         seen = {
             (Path(line["path"]).name, line["kind"], self._people.get(line["subject"]))
             for line in scan(self._context, [self._folder])
@@ -179,9 +216,17 @@ def archives(root: Path, folder: Path) -> list[str]:
         read_whole += bool(pieces) and not told
         silent += not pieces and not told
     row("archives of libarchive", f"{read_whole} of {count}", "read without remark")
-    row("archives, named as unread", f"{reasons.total()}", ", ".join(f"{name} {n}" for name, n in reasons.most_common(3)))
+    row(
+        "archives, named as unread",
+        f"{reasons.total()}",
+        ", ".join(f"{name} {n}" for name, n in reasons.most_common(3)),
+    )
     row("archives, neither read nor named", f"{silent}", f"slowest {seconds:.1f} s")
-    return [name for name, is_missed in (("archives, silent", silent), ("archives, slow", seconds > SLOW)) if is_missed]
+    return [
+        name
+        for name, is_missed in (("archives, silent", silent), ("archives, slow", seconds > SLOW))
+        if is_missed
+    ]
 
 
 def _uudecoded(text: str) -> bytes:
@@ -194,30 +239,43 @@ def _uudecoded(text: str) -> bytes:
     for line in lines:
         if line == "end":
             break
-        length = (((ord(line[0]) - ord(" ")) & 63) * 4 + 5) // 3 if line else 0  # behind it some encoders write a checksum
+        # behind it some encoders write a checksum
+        length = (((ord(line[0]) - ord(" ")) & 63) * 4 + 5) // 3 if line else 0
         made += binascii.a2b_uu(line[:length])
     return bytes(made)
 
 
 def vectors(root: Path) -> list[str]:
-    """Identifiers of other libraries' tests, judged by us. Their verdicts differ too, so that a difference is no miss."""
+    """Identifiers of other libraries' tests, judged by us.
+
+    Their verdicts differ too, so that a difference is no miss.
+    """
     with (root / "vectors.tsv").open(encoding="utf-8") as file:
-        lines = [(line["kind"], line["value"], line["verdict"]) for line in csv.DictReader(file, delimiter="\t")]
+        lines = [
+            (line["kind"], line["value"], line["verdict"])
+            for line in csv.DictReader(file, delimiter="\t")
+        ]
     for kind, names in VECTORS.items():
         by_verdict = {
-            v: {value for name, value, verdict in lines if name in names and verdict == v} for v in ("valid", "invalid")
+            v: {value for name, value, verdict in lines if name in names and verdict == v}
+            for v in ("valid", "invalid")
         }
         both = by_verdict["valid"] & by_verdict["invalid"]
         for verdict, values in by_verdict.items():
             right = sum(_is_valid(kind, value) == (verdict == "valid") for value in values - both)
-            row(f"foreign vectors, {kind}, {verdict}", f"{right} of {len(values - both)}", "judged alike")
+            row(
+                f"foreign vectors, {kind}, {verdict}",
+                f"{right} of {len(values - both)}",
+                "judged alike",
+            )
     return []
 
 
 def _is_valid(kind: str, value: str) -> bool:
     text = read(value.encode()).text
     return any(
-        candidate.kind == kind and candidate.valid and len(candidate.normal) >= len(value) // 2 for candidate in find(text)
+        candidate.kind == kind and candidate.valid and len(candidate.normal) >= len(value) // 2
+        for candidate in find(text)
     )
 
 
@@ -234,5 +292,10 @@ def logs(context: Context) -> list[str]:
 
 def _blocks(wanted: Iterable[tuple[str, str, str, str]]) -> Iterator[str]:
     for number, (program, host, user, password) in enumerate(wanted):
-        lines = (program, f"{host} https://{DOMAIN}/signin", f"{user} user{number}", f"{password} Winter{number}pass!")
+        lines = (
+            program,
+            f"{host} https://{DOMAIN}/signin",
+            f"{user} user{number}",
+            f"{password} Winter{number}pass!",
+        )
         yield "".join(f"{line}\n" for line in lines if line) + "\n"

@@ -1,4 +1,6 @@
-"""The desk over synthetic data on a free port of loopback, at a held time: what browser tests open."""
+"""The desk over synthetic data on a free port of loopback, at a held time: what browser tests
+open.
+"""
 
 import contextlib
 import shutil
@@ -34,7 +36,8 @@ from ullage.settings import Context
 
 CHROMIUM = shutil.which("chromium")
 SWITCHES = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
+    "--no-sandbox --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync".split()
 )
 """With which it asks nobody on the network for anything."""
 MORNING = datetime(2026, 9, 22, 1, 30, tzinfo=UTC)
@@ -66,8 +69,17 @@ class Desk:
 
 
 @contextlib.contextmanager
-def desk(data: Path, *, incidents: int = 40, nights: bool = True, configure: Callable[[], None] = lambda: None) -> Iterator[Desk]:
-    """Serve it; without `incidents` and `nights` it is as on the first day. `configure` writes into its folder first."""
+def desk(
+    data: Path,
+    *,
+    incidents: int = 40,
+    nights: bool = True,
+    configure: Callable[[], None] = lambda: None,
+) -> Iterator[Desk]:
+    """Serve it; without `incidents` and `nights` it is as on the first day.
+
+    `configure` writes into its folder first.
+    """
     clock = HeldClock()
     list(setup.initialise(Context(data)))
     configure()
@@ -82,8 +94,19 @@ def desk(data: Path, *, incidents: int = 40, nights: bool = True, configure: Cal
     accounts, stop = Accounts(data, context.clock), threading.Event()
     add_account(accounts, ASKER, ["lead", "dpo", "fraud", "auditor"])
     add_account(accounts, SECOND, ["dpo"])
-    with contextlib.closing(store), contextlib.closing(accounts), listening("search", "127.0.0.1", 0) as (listener, port):
-        app = create_app(context, store, accounts, CollectorRegistry(), frozenset({f"127.0.0.1:{port}"}), hasher=CHEAP)
+    with (
+        contextlib.closing(store),
+        contextlib.closing(accounts),
+        listening("search", "127.0.0.1", 0) as (listener, port),
+    ):
+        app = create_app(
+            context,
+            store,
+            accounts,
+            CollectorRegistry(),
+            frozenset({f"127.0.0.1:{port}"}),
+            hasher=CHEAP,
+        )
         thread = threading.Thread(target=serve, args=(app, listener, stop), daemon=True)
         thread.start()
         try:
@@ -95,12 +118,17 @@ def desk(data: Path, *, incidents: int = 40, nights: bool = True, configure: Cal
 
 @contextlib.contextmanager
 def assessing_desk(data: Path, customers: Sequence[dict[str, str]]) -> Iterator[Desk]:
-    """The desk without incidents, beside the processes of match and alert, which know `customers`."""
+    """The desk without incidents, beside the processes of match and alert, which know
+    `customers`.
+    """
     with desk(data, incidents=0, nights=False) as made, contextlib.ExitStack() as running:
         enrol(Context(data), "bank", customers, "none")
         (data / "ullage.toml").write_text("[metrics_ports]\nmatch = 0\nalert = 0\n")
         words = [sys.executable, "-m", "ullage"]
-        roles = [subprocess.Popen([*words, *command(data, role)], stderr=subprocess.DEVNULL) for role in ("match", "alert")]
+        roles = [
+            subprocess.Popen([*words, *command(data, role)], stderr=subprocess.DEVNULL)
+            for role in ("match", "alert")
+        ]
         for role in roles:
             running.callback(role.wait)
             running.callback(role.terminate)
@@ -111,17 +139,23 @@ def assessing_desk(data: Path, customers: Sequence[dict[str, str]]) -> Iterator[
 
 
 def coverage(store: IncidentStore, clock: HeldClock) -> None:
-    """A night of four sites: one refuses us from midnight to four, for all there is an hour without a word; canaries are told."""
+    """A night of four sites: one refuses us from midnight to four, for all there is an hour
+    without a word; canaries are told.
+    """
     alert = Alert(store, clock)
     since, lost = MORNING - timedelta(hours=30), MORNING - timedelta(hours=5)
     alert.hears(since, MORNING - timedelta(hours=9), f"board pastes tieba xss.example {CANARY}")
     alert.hears(MORNING - timedelta(hours=9), lost, f"pastes tieba {CANARY}")
     alert.hears(MORNING - timedelta(hours=9), lost, "board", "b")
-    alert.hears(lost + timedelta(hours=1), MORNING - timedelta(minutes=5), f"board pastes tieba {CANARY}")
+    alert.hears(
+        lost + timedelta(hours=1), MORNING - timedelta(minutes=5), f"board pastes tieba {CANARY}"
+    )
 
 
 def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
-    """Incidents of different sizes, sites and kinds, some of them hostile in what they are called."""
+    """Incidents of different sizes, sites and kinds, some of them hostile in what they are
+    called.
+    """
     found = []
     for n in range(count):
         people = [handle(f"{n}-{p}") for p in range((n * 7) % 23)]
@@ -134,12 +168,18 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
         }
         kinds = ("phone", "resident_id") if n % 2 else ("phone",)
         site = ("board", "pastes", "tieba")[n % 3]
-        found.append(finding(f"f{n}", range(n * 100, n * 100 + 30), people, kinds, site=site, capture=capture))
+        found.append(
+            finding(
+                f"f{n}", range(n * 100, n * 100 + 30), people, kinds, site=site, capture=capture
+            )
+        )
     fold_all(store, clock, found)
     hostile = [
-        one.model_copy(update={"sites": (*HOSTILE[:3], "board")}) for one in list(store.scroll(Incident, DocumentFilter()))[1::7]
+        one.model_copy(update={"sites": (*HOSTILE[:3], "board")})
+        for one in list(store.scroll(Incident, DocumentFilter()))[1::7]
     ]
-    store.put(hostile)  # a site of ours has a name of few signs; what was written before that, or by a feed, has any
+    # a site of ours has a name of few signs; what was written before that, or by a feed, has any
+    store.put(hostile)
     seen = {one.id for one in hostile}
     store.put(
         [
@@ -151,11 +191,18 @@ def leaks(store: IncidentStore, clock: HeldClock, count: int) -> None:
 
 
 def more(made: Desk, count: int) -> None:
-    """So many incidents as there are, over and over with other numbers, and the queue's lines of all."""
+    """So many incidents as there are, over and over with other numbers, and the queue's lines of
+    all.
+    """
     work = Work(Duties(made.store, made.context.tenant, made.context.clock))
     known = list(made.store.scroll(Incident, DocumentFilter()))
     copies = (
-        one.model_copy(update={"id": f"INC-{number:010X}", "opened_at": one.opened_at - timedelta(minutes=7 * number)})
+        one.model_copy(
+            update={
+                "id": f"INC-{number:010X}",
+                "opened_at": one.opened_at - timedelta(minutes=7 * number),
+            }
+        )
         for number, one in zip(range(count), cycle(known), strict=False)
     )
     for some in batched(chain(known, copies), 500):

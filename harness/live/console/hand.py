@@ -1,4 +1,6 @@
-"""A hand at the desk in a real Chromium: it does what a person does, by mouse or by keyboard alone, and counts it."""
+"""A hand at the desk in a real Chromium: it does what a person does, by mouse or by keyboard
+alone, and counts it.
+"""
 
 import sys
 import time
@@ -16,9 +18,11 @@ MOST_TABS = 250
 
 
 class Hand:
-    """An action is a control that is pressed, chosen or filled in; the Tab key, which takes the place of aiming, is none.
+    """An action is a control that is pressed, chosen or filled in; the Tab key, which takes the
+    place of aiming, is none.
 
-    `presses` are the actions without what is chosen and filled in, so a form counts once, as it is sent.
+    `presses` are the actions without what is chosen and filled in, so a form counts once, as it is
+    sent.
     """
 
     def __init__(self, page: Any, *, keys_alone: bool) -> None:
@@ -50,7 +54,9 @@ class Hand:
         if not self._by_keyboard(selector):
             self.page.select_option(selector, value)
             return
-        options = self.page.eval_on_selector(selector, "field => [...field.options].map(one => one.value)")
+        options = self.page.eval_on_selector(
+            selector, "field => [...field.options].map(one => one.value)"
+        )
         now = options.index(self.page.input_value(selector))
         steps = options.index(value) - now
         for _ in range(abs(steps)):
@@ -87,11 +93,16 @@ class Hand:
         """Say how many actions and seconds a job took; returns the seconds."""
         seconds = time.monotonic() - since
         how = "keyboard" if self.keys_alone else "mouse"
-        sys.stderr.write(f"{job}, {how}: {self.actions} actions, {self.presses} of them presses, {seconds:.1f} s\n")
+        sys.stderr.write(
+            f"{job}, {how}: {self.actions} actions, {self.presses} of them presses,"
+            f" {seconds:.1f} s\n"
+        )
         return seconds
 
     def _by_keyboard(self, selector: str) -> bool:
-        """Count an action; whether it is done by keyboard, for which the control is in focus then."""
+        """Count an action; whether it is done by keyboard, for which the control is in focus
+        then.
+        """
         self.actions += 1
         if self.keys_alone:
             self._reach(selector)
@@ -102,20 +113,33 @@ class Hand:
         reached = "wanted => document.activeElement === document.querySelector(wanted)"
         for _ in range(MOST_TABS):
             if self.page.evaluate(reached, selector):
-                assert self.page.locator(selector).first.is_visible(), f"{selector} is in focus where nobody sees it"
+                assert self.page.locator(selector).first.is_visible(), (
+                    f"{selector} is in focus where nobody sees it"
+                )
                 return
             self.page.keyboard.press("Tab")
         raise AssertionError(f"{selector} is not reached by keyboard")
 
 
 @contextmanager
-def logged_in(url: str, name: str, password: str, language: str = "en", **more: Any) -> Iterator[Any]:
-    """The page of somebody who has logged in, on the start page; `page.faults` is whatever the browser complained of."""
+def logged_in(
+    url: str, name: str, password: str, language: str = "en", **more: Any
+) -> Iterator[Any]:
+    """The page of somebody who has logged in, on the start page; `page.faults` is whatever the
+    browser complained of.
+    """
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        page: Any = browser.new_page(locale=LOCALES[language], viewport={"width": 1440, "height": 900}, **more)
+        page: Any = browser.new_page(
+            locale=LOCALES[language], viewport={"width": 1440, "height": 900}, **more
+        )
         page.faults = []
-        page.on("console", lambda said: page.faults.append(said.text) if said.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda said: (
+                page.faults.append(said.text) if said.type in ("error", "warning") else None
+            ),
+        )
         page.on("pageerror", lambda error: page.faults.append(str(error)))
         page.goto(f"{url}/login")
         page.fill("input[name=name]", name)

@@ -1,6 +1,8 @@
-"""Pictures of every page in every state, for a person to look at: `make pictures` writes them and a contact sheet a page.
+"""Pictures of every page in every state, for a person to look at: `make pictures` writes them and a
+contact sheet a page.
 
-Wide, as a tablet and as a phone; light and dark; Chinese and English; busy, empty, refused, and with 20,000 incidents.
+Wide, as a tablet and as a phone; light and dark; Chinese and English; busy, empty, refused, and
+with 20,000 incidents.
 """
 
 import re
@@ -15,7 +17,12 @@ from alerts.store import DocumentFilter
 from harness.live.console.desk import CHROMIUM, SWITCHES, Desk, desk, more
 
 MANY = 20_000
-LOOKS = [(width, scheme, language) for width in (1440, 768, 390) for scheme in ("light", "dark") for language in ("zh", "en")]
+LOOKS = [
+    (width, scheme, language)
+    for width in (1440, 768, 390)
+    for scheme in ("light", "dark")
+    for language in ("zh", "en")
+]
 TALL = 2_400
 """Pixels of a page that a picture shows."""
 SCALE = 0.4
@@ -56,7 +63,9 @@ def take(browser: Any, made: Desk, wanted: list[Shot], folder: Path) -> None:
     for look in dict.fromkeys(shot[2:] for shot in wanted):
         width, scheme, language = look
         locale = "zh-CN" if language == "zh" else "en-GB"
-        with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale) as reader:
+        with browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, locale=locale
+        ) as reader:
             page = reader.new_page()
             page.goto(f"{made.url}/login")
             page.screenshot(path=folder / Shot("first", "/login", *look).file)
@@ -69,7 +78,9 @@ def take(browser: Any, made: Desk, wanted: list[Shot], folder: Path) -> None:
                     page.goto(f"{made.url}{shot.path}")
                     height = min(page.evaluate("document.documentElement.scrollHeight"), TALL)
                     page.screenshot(
-                        path=folder / shot.file, full_page=True, clip={"x": 0, "y": 0, "width": width, "height": height}
+                        path=folder / shot.file,
+                        full_page=True,
+                        clip={"x": 0, "y": 0, "width": width, "height": height},
                     )
 
 
@@ -78,8 +89,15 @@ def states(folder: Path) -> Iterator[tuple[Desk, list[Shot]]]:
     with desk(folder / "empty", incidents=0, nights=False) as made:
         yield made, shots("empty", PAGES)
     with desk(folder / "busy", incidents=40) as made:
-        worst = max(made.store.scroll(Incident, DocumentFilter()), key=lambda one: (one.exposure, one.customers, one.id))
-        yield made, shots("busy", (*PAGES, f"/incidents/{worst.id}", "/coverage?since=3d")) + shots("refused", REFUSED)
+        worst = max(
+            made.store.scroll(Incident, DocumentFilter()),
+            key=lambda one: (one.exposure, one.customers, one.id),
+        )
+        yield (
+            made,
+            shots("busy", (*PAGES, f"/incidents/{worst.id}", "/coverage?since=3d"))
+            + shots("refused", REFUSED),
+        )
         more(made, MANY)
         yield made, shots("many", QUEUE)
 
@@ -87,12 +105,15 @@ def states(folder: Path) -> Iterator[tuple[Desk, list[Shot]]]:
 def sheet(browser: Any, some: list[Shot], folder: Path, name: str) -> None:
     """The top of one page in all looks, side by side and at the same scale."""
     figures = "".join(
-        f"<figure><div><img src='{one.file}' width={one.width * SCALE:.0f}></div><figcaption>{one.file}</figcaption></figure>"
+        f"<figure><div><img src='{one.file}'"
+        f" width={one.width * SCALE:.0f}></div><figcaption>{one.file}</figcaption></figure>"
         for one in some
     )
     style = "body{display:flex;flex-wrap:wrap;gap:8px;font:11px sans-serif}figure{margin:0}"
     style += "div{height:480px;overflow:hidden}"
-    (folder / f"{name}.html").write_text(f"<meta charset=utf-8><style>{style}</style>{figures}", encoding="utf-8")
+    (folder / f"{name}.html").write_text(
+        f"<meta charset=utf-8><style>{style}</style>{figures}", encoding="utf-8"
+    )
     with browser.new_page(viewport={"width": 2_000, "height": 900}) as page:
         page.goto((folder / f"{name}.html").as_uri())
         page.screenshot(path=folder / f"sheet-{name}.png", full_page=True)
@@ -115,7 +136,9 @@ def main() -> None:
         for name, some in pages.items():
             sheet(browser, some, folder, name)
         browser.close()
-    sys.stdout.write(f"{sum(map(len, pages.values()))} pictures, a sheet of each page: {folder}/sheet-*.png\n")
+    sys.stdout.write(
+        f"{sum(map(len, pages.values()))} pictures, a sheet of each page: {folder}/sheet-*.png\n"
+    )
 
 
 if __name__ == "__main__":

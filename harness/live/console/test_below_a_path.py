@@ -1,4 +1,6 @@
-"""The desk below a path of a public name, behind a real nginx, which takes the path away or passes it on."""
+"""The desk below a path of a public name, behind a real nginx, which takes the path away or
+passes it on.
+"""
 
 import re
 import shutil
@@ -41,7 +43,9 @@ LEADS = re.compile(r'\b(href|action|src)="([^"]+)"')
 
 
 @pytest.fixture(scope="module", params=["taken away", "passed on"])
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Desk, httpx.Client]]:
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Desk, httpx.Client]]:
     """The desk, and a browser of sorts that has logged in by way of nginx."""
     folder = tmp_path_factory.mktemp("nginx")
     (port,) = free_ports(1)
@@ -54,9 +58,18 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with desk(data, incidents=3, configure=configure) as made:
         upstream = made.url + ("/" if request.param == "taken away" else "")
         conf = folder / "nginx.conf"
-        conf.write_text(CONFIGURED.format(folder=folder, port=port, base=BASE, upstream=upstream), encoding="utf-8")
-        process = subprocess.Popen([NGINX, "-p", str(folder), "-c", str(conf)], stderr=subprocess.DEVNULL)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"sec-fetch-site": "same-origin"}, timeout=60) as client:
+        conf.write_text(
+            CONFIGURED.format(folder=folder, port=port, base=BASE, upstream=upstream),
+            encoding="utf-8",
+        )
+        process = subprocess.Popen(
+            [NGINX, "-p", str(folder), "-c", str(conf)], stderr=subprocess.DEVNULL
+        )
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"sec-fetch-site": "same-origin"},
+            timeout=60,
+        ) as client:
             until = time.monotonic() + 60
             while True:
                 try:
@@ -65,7 +78,9 @@ def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
                 except httpx.ConnectError:
                     assert process.poll() is None, "nginx ended"
                     assert time.monotonic() < until
-            answer = client.post(f"{BASE}/login", data={"name": made.name, "password": made.password, "then": "/"})
+            answer = client.post(
+                f"{BASE}/login", data={"name": made.name, "password": made.password, "then": "/"}
+            )
             assert (answer.status_code, answer.headers["location"]) == (303, f"{BASE}/")
             yield made, client
         process.terminate()
@@ -95,7 +110,10 @@ def test_everything_that_a_page_leads_to_is_below_the_path_and_there(opened: Any
             elif len(seen) < 120 and "?" not in to.replace("?tab=", "") and "/audit" not in to:
                 waiting.append(to)
     assert len(seen) > 15
-    assert {f"{BASE}{one}" for one in ("/", "/coverage", "/watchlists", "/accounts", static_path("ullage.css"))} <= seen
+    assert {
+        f"{BASE}{one}"
+        for one in ("/", "/coverage", "/watchlists", "/accounts", static_path("ullage.css"))
+    } <= seen
     assert {f"{BASE}/logout", f"{BASE}/language", f"{BASE}/incidents/bulk"} <= forms
 
 
@@ -107,7 +125,9 @@ def test_forms_lead_back_below_the_path(opened: Any) -> None:
     found = re.search(r"/incidents/(INC-[A-Z0-9]+)", page)
     assert found is not None
     incident = found[1]
-    answer = client.post(f"{BASE}/incidents/{incident}/decisions", data={"status": "acknowledged", "token": "0" * 16})
+    answer = client.post(
+        f"{BASE}/incidents/{incident}/decisions", data={"status": "acknowledged", "token": "0" * 16}
+    )
     assert answer.status_code == 303
     assert urlsplit(answer.headers["location"]).path == f"{BASE}/incidents/{incident}"
     assert client.get(answer.headers["location"]).status_code == 200

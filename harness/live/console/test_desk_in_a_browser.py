@@ -1,4 +1,6 @@
-"""The desk in a real Chromium: hostile content does nothing, axe finds nothing, and keys lead through the rows."""
+"""The desk in a real Chromium: hostile content does nothing, axe finds nothing, and keys lead
+through the rows.
+"""
 
 import shutil
 import subprocess
@@ -37,13 +39,23 @@ def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     if npm is None:
         pytest.skip("Debian: npm")
     folder: Path = tmp_path_factory.mktemp("axe")
-    subprocess.run([npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", AXE], cwd=folder, check=True)
+    subprocess.run(
+        [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", AXE],
+        cwd=folder,
+        check=True,
+    )
     return (folder / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module", params=[40, 0], ids=["busy", "empty"])
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with desk(tmp_path_factory.mktemp("desk") / "data", incidents=request.param, nights=bool(request.param)) as made:
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
+    with desk(
+        tmp_path_factory.mktemp("desk") / "data",
+        incidents=request.param,
+        nights=bool(request.param),
+    ) as made:
         yield made
 
 
@@ -59,13 +71,31 @@ class Reader:
     """Somebody who has logged in; `faults` is whatever the browser complained of."""
 
     def __init__(
-        self, chromium: Any, desk: Desk, language: str = "en", scheme: str = "light", width: int = 1440, **more: Any
+        self,
+        chromium: Any,
+        desk: Desk,
+        language: str = "en",
+        scheme: str = "light",
+        width: int = 1440,
+        **more: Any,
     ) -> None:
         locale = "zh-CN" if language == "zh" else "en-GB"
         size = {"width": width, "height": 900}
-        self.context = chromium.new_context(viewport=size, color_scheme=scheme, locale=locale, **more)
-        self.page, self.desk, self.faults, self.actions = self.context.new_page(), desk, list[str](), 0
-        self.page.on("console", lambda said: self.faults.append(said.text) if said.type in ("error", "warning") else None)
+        self.context = chromium.new_context(
+            viewport=size, color_scheme=scheme, locale=locale, **more
+        )
+        self.page, self.desk, self.faults, self.actions = (
+            self.context.new_page(),
+            desk,
+            list[str](),
+            0,
+        )
+        self.page.on(
+            "console",
+            lambda said: (
+                self.faults.append(said.text) if said.type in ("error", "warning") else None
+            ),
+        )
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
         self.page.on("dialog", self._dismissed)
         self.page.goto(f"{desk.url}/login")
@@ -76,7 +106,8 @@ class Reader:
 
     def open(self, path: str) -> int:
         answer = self.page.goto(f"{self.desk.url}{path}")
-        return int(answer.status) if answer else 200  # a fragment of the same page is not asked for again
+        # a fragment of the same page is not asked for again
+        return int(answer.status) if answer else 200
 
     def _dismissed(self, dialog: Any) -> None:
         self.faults.append(f"dialog {dialog.message}")
@@ -106,23 +137,39 @@ def test_no_page_overflows_or_has_a_fault_that_axe_finds(
         reader.page.evaluate(axe)
         result = reader.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         found += [
-            (path, one["id"], one["nodes"][0]["html"][:160], one["nodes"][0]["failureSummary"][:160])
+            (
+                path,
+                one["id"],
+                one["nodes"][0]["html"][:160],
+                one["nodes"][0]["failureSummary"][:160],
+            )
             for one in result["violations"]
         ]
-        wider = reader.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        wider = reader.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         found += [(path, "wider than the window by", str(wider), "")] if wider > 0 else []
         found += [(path, "h1", "", "")] if reader.page.locator("h1").count() != 1 else []
     assert found == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium: Any, opened: Any, language: str) -> None:
+def test_hostile_content_does_nothing_and_the_policy_is_never_violated(
+    chromium: Any, opened: Any, language: str
+) -> None:
     reader = Reader(chromium, opened, language)
-    linked = [one.get_attribute("href") for one in reader.page.locator("td.what a[href^='/incidents/']").all()[:12]]
+    linked = [
+        one.get_attribute("href")
+        for one in reader.page.locator("td.what a[href^='/incidents/']").all()[:12]
+    ]
     for path in [*PAGES, "/coverage/sheet", *dict.fromkeys(linked)]:
         reader.open(path)
         assert (
-            reader.page.evaluate("document.querySelectorAll('script:not([src]), img[onerror], [onclick], iframe').length") == 0
+            reader.page.evaluate(
+                "document.querySelectorAll('script:not([src]), img[onerror], [onclick],"
+                " iframe').length"
+            )
+            == 0
         ), path
         for link in reader.page.locator("a[href]").all():
             assert link.get_attribute("href").startswith(("/", "http://", "https://", "#")), path
@@ -133,14 +180,19 @@ def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium:
         reader.page.click("#decisions button")
         reader.page.wait_for_load_state()
         shown = reader.page.inner_text("#history")
-        assert typed.replace("\u202e", "") in shown.replace("\u202e", "").replace("�", ""), (number, shown[:500])
+        assert typed.replace("\u202e", "") in shown.replace("\u202e", "").replace("�", ""), (
+            number,
+            shown[:500],
+        )
     for typed in HOSTILE:
         reader.open("/noise")
         reader.page.goto(
-            f"{reader.desk.url}/?" + reader.page.evaluate("text => new URLSearchParams({q: text}).toString()", typed)
+            f"{reader.desk.url}/?"
+            + reader.page.evaluate("text => new URLSearchParams({q: text}).toString()", typed)
         )
         reader.page.goto(
-            f"{reader.desk.url}/audit?" + reader.page.evaluate("text => new URLSearchParams({words: text}).toString()", typed)
+            f"{reader.desk.url}/audit?"
+            + reader.page.evaluate("text => new URLSearchParams({words: text}).toString()", typed)
         )
     assert [fault for fault in reader.faults if not is_answer(fault)] == []
 
@@ -148,7 +200,10 @@ def test_hostile_content_does_nothing_and_the_policy_is_never_violated(chromium:
 def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path: Path) -> None:
     with desk(tmp_path / "data", incidents=6) as made:
         reader = Reader(chromium, made)
-        links = [one.get_attribute("href") for one in reader.page.locator("main tbody tr td.what > a:first-child").all()]
+        links = [
+            one.get_attribute("href")
+            for one in reader.page.locator("main tbody tr td.what > a:first-child").all()
+        ]
         assert len(links) > 2
         for keys_pressed, row in (("j", 0), ("j", 1), ("k", 0)):
             reader.page.keyboard.press(keys_pressed)
@@ -173,7 +228,9 @@ def test_keys_lead_through_rows_to_search_and_to_a_note(chromium: Any, tmp_path:
         assert reader.faults == []
 
 
-def test_without_a_script_keys_are_explained_and_several_are_worked_on(chromium: Any, tmp_path: Path) -> None:
+def test_without_a_script_keys_are_explained_and_several_are_worked_on(
+    chromium: Any, tmp_path: Path
+) -> None:
     with desk(tmp_path / "data", incidents=6) as made:
         reader = Reader(chromium, made, java_script_enabled=False)
         reader.page.click("footer a[href='#keys']")

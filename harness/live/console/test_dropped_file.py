@@ -1,4 +1,6 @@
-"""A file dropped in a real Chromium: judged once the form is filled in, whatever the file is called and however large it is."""
+"""A file dropped in a real Chromium: judged once the form is filled in, whatever the file is
+called and however large it is.
+"""
 
 import csv
 import io
@@ -39,8 +41,14 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(50_000):
         person = chance.choice(CUSTOMERS)
         who = (person["name"], person["phone"], person["resident_id"])
-        stranger = ("赵某", phone(chance.randrange(10**6, 10**8)), resident_id(chance.randrange(10**5, 10**6)))
-        rows.append(",".join((*(stranger if number % 50 else who), f"{chance.randrange(1, 90)}000")))
+        stranger = (
+            "赵某",
+            phone(chance.randrange(10**6, 10**8)),
+            resident_id(chance.randrange(10**5, 10**6)),
+        )
+        rows.append(
+            ",".join((*(stranger if number % 50 else who), f"{chance.randrange(1, 90)}000"))
+        )
     block = "\n".join(rows).encode() + b"\n"
     with path.open("wb") as written:
         while written.tell() < MEGABYTES * 10**6:
@@ -83,7 +91,10 @@ def test_a_large_file_is_judged_and_opened_whatever_it_is_called(
 
 def test_a_verdict_can_be_read_before_it_is_opened(page: Any, opened: Desk, tmp_path: Path) -> None:
     small = tmp_path / "small.csv"
-    small.write_text("\n".join(f"{one['name']},{one['phone']},{one['resident_id']}" for one in CUSTOMERS[:70]), "utf-8")
+    small.write_text(
+        "\n".join(f"{one['name']},{one['phone']},{one['resident_id']}" for one in CUSTOMERS[:70]),
+        "utf-8",
+    )
     page.goto(f"{opened.url}/assess")
     page.set_input_files("input[name=file]", small)
     page.select_option("select[name=how]", "customer")
@@ -94,7 +105,9 @@ def test_a_verdict_can_be_read_before_it_is_opened(page: Any, opened: Desk, tmp_
     assert page.said == []
 
 
-def test_what_was_bought_is_refused_at_its_field_and_nothing_else_is_lost(page: Any, opened: Desk, tmp_path: Path) -> None:
+def test_what_was_bought_is_refused_at_its_field_and_nothing_else_is_lost(
+    page: Any, opened: Desk, tmp_path: Path
+) -> None:
     (tmp_path / "a.txt").write_text("1")
     page.goto(f"{opened.url}/assess")
     page.fill("input[name=giver]", "Wang")
@@ -108,7 +121,7 @@ DROPPED = """sizes => {
     const data = new DataTransfer();
     sizes.forEach((size, at) => data.items.add(new File(["手机号\\n", "x".repeat(size)], `${at}.txt`)));
     return data;
-}"""
+}"""  # noqa: E501
 NOTED = """() => {
     const shown = document.querySelector("#progress");
     const note = () => (sessionStorage.said = `${sessionStorage.said ?? ""}|${shown.innerText}`);
@@ -119,10 +132,14 @@ NOTED = """() => {
 
 def dropped(page: Any, *sizes: int) -> None:
     """Drop files of so many bytes on the form, as from a folder's window."""
-    page.dispatch_event("form.ask", "drop", {"dataTransfer": page.evaluate_handle(DROPPED, list(sizes))})
+    page.dispatch_event(
+        "form.ask", "drop", {"dataTransfer": page.evaluate_handle(DROPPED, list(sizes))}
+    )
 
 
-def test_a_file_that_is_dropped_on_a_form_that_is_filled_in_starts_at_once(page: Any, opened: Desk) -> None:
+def test_a_file_that_is_dropped_on_a_form_that_is_filled_in_starts_at_once(
+    page: Any, opened: Desk
+) -> None:
     page.goto(f"{opened.url}/assess")
     page.select_option("select[name=how]", "colleague")
     dropped(page, 1)

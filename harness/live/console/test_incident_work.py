@@ -1,4 +1,7 @@
-"""A planted leak is worked to its end in a real browser: how many actions and seconds that takes. Logging in is the shift's."""
+"""A planted leak is worked to its end in a real browser: how many actions and seconds that takes.
+
+Logging in is the shift's.
+"""
 
 import time
 from pathlib import Path
@@ -11,7 +14,9 @@ from alerts.store.queries import find_pending
 from harness.live.console.desk import CHROMIUM, SECOND, SWITCHES, Desk, desk
 from tests.alerts.builders import finding, fold_all
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium")
+sync_api = pytest.importorskip(
+    "playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium"
+)
 from harness.live.console.hand import Hand, logged_in  # noqa: E402 - it needs playwright
 
 pytestmark = pytest.mark.live
@@ -21,15 +26,24 @@ OUTSTANDING = "#clocks details:has(input[value^='reported ']):not(:has(input[nam
 
 
 def planted(made: Desk) -> str:
-    """A leak of ours whose clock runs, and that somebody was told of it; returns the path that the message names."""
-    fold_all(made.store, made.clock, [finding("leak", range(500, 540), people=range(9_000, 9_040), site="board")])
+    """A leak of ours whose clock runs, and that somebody was told of it; returns the path that
+    the message names.
+    """
+    fold_all(
+        made.store,
+        made.clock,
+        [finding("leak", range(500, 540), people=range(9_000, 9_040), site="board")],
+    )
     id_ = incident_id("leak")
     found = made.store.get(Incident, id_)
     assert found is not None
-    made.store.put([found.model_copy(update={"severity": "high", "origin": "ours", "clock": "run"})])
+    made.store.put(
+        [found.model_copy(update={"severity": "high", "origin": "ours", "clock": "run"})]
+    )
     at = made.clock.as_clock().now()
     told = Notification(
-        id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk", what="high", why="new",
+        id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk",
+        what="high", why="new",
         severity="high", outcome="sent", sent_at=at,
     )  # fmt: skip
     made.store.put([told])
@@ -39,15 +53,21 @@ def planted(made: Desk) -> str:
 @pytest.mark.skipif(CHROMIUM is None, reason="apt install chromium")
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("keys_alone", [False, True], ids=["mouse", "keyboard"])
-def test_two_people_work_a_leak_from_its_notification_to_its_end(tmp_path: Path, language: str, keys_alone: bool) -> None:
-    """A form is one action, as it is sent, and so is the message that is followed. One letter is all reports of its rule."""
+def test_two_people_work_a_leak_from_its_notification_to_its_end(
+    tmp_path: Path, language: str, keys_alone: bool
+) -> None:
+    """A form is one action, as it is sent, and so is the message that is followed.
+
+    One letter is all reports of its rule.
+    """
     with desk(tmp_path / "data", incidents=5, nights=False) as made:
         path, since, presses = planted(made), time.monotonic(), 0
         with logged_in(made.url, made.name, made.password, language) as page:
             hand = Hand(page, keys_alone=keys_alone)
             page.goto(f"{made.url}{path}")
             hand.press("form.one button")
-            reports = page.locator(OUTSTANDING).count() - 1  # all but the final one, whose time has not come
+            # all but the final one, whose time has not come
+            reports = page.locator(OUTSTANDING).count() - 1
             for first in ("pipl-57 first", "pboc-2025 first", "nfra-2024 first"):
                 form = f"#clocks details:has(input[value='reported {first}'])"
                 hand.open(f"{form} summary")
@@ -56,7 +76,11 @@ def test_two_people_work_a_leak_from_its_notification_to_its_end(tmp_path: Path,
                 for number in range(1, page.locator(f"{form} input[name=also]").count() + 1):
                     hand.check(f"{form} label:nth-of-type({number}) input[name=also]")
                 hand.press(f"{form} button")
-            calls = hand.take("form[action$='/customers.csv'] button").read_text(encoding="utf-8").splitlines()
+            calls = (
+                hand.take("form[action$='/customers.csv'] button")
+                .read_text(encoding="utf-8")
+                .splitlines()
+            )
             report = hand.take("form[action$='/report'] button").read_bytes()
             presses += hand.presses
             assert page.faults == []
@@ -76,7 +100,8 @@ def test_two_people_work_a_leak_from_its_notification_to_its_end(tmp_path: Path,
             presses += hand.presses
             assert page.faults == []
         decided = sorted(
-            made.store.scroll(Decision, DocumentFilter({"incident": (path.rpartition("/")[2],)})), key=lambda one: one.at
+            made.store.scroll(Decision, DocumentFilter({"incident": (path.rpartition("/")[2],)})),
+            key=lambda one: one.at,
         )
         name = made.name
     assert {one.by for one in decided} == {name, SECOND}
@@ -91,8 +116,13 @@ def test_two_people_work_a_leak_from_its_notification_to_its_end(tmp_path: Path,
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="apt install chromium")
-def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(tmp_path: Path) -> None:
-    with desk(tmp_path / "data", incidents=2, nights=False) as made, sync_api.sync_playwright() as playwright:
+def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(
+    tmp_path: Path,
+) -> None:
+    with (
+        desk(tmp_path / "data", incidents=2, nights=False) as made,
+        sync_api.sync_playwright() as playwright,
+    ):
         path = planted(made)
         with playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES) as chromium:
             page = chromium.new_page(locale="en-GB", java_script_enabled=False)
@@ -102,8 +132,13 @@ def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(tmp
             page.click("main button")
             page.wait_for_selector("h1")
             page.goto(f"{made.url}{path}")
-            parts, shown = ("clocks", "assessment", "customers", "seen", "history"), page.locator(".tab:visible")
-            assert [one.get_attribute("id") for one in shown.all()] == ["clocks"], "what is due is shown first"
+            parts, shown = (
+                ("clocks", "assessment", "customers", "seen", "history"),
+                page.locator(".tab:visible"),
+            )
+            assert [one.get_attribute("id") for one in shown.all()] == ["clocks"], (
+                "what is due is shown first"
+            )
             page.focus("nav.parts a[href='#clocks']")
             for part in parts:
                 page.keyboard.press("Enter")
@@ -112,5 +147,7 @@ def test_the_parts_of_an_incident_are_reached_by_keyboard_and_without_script(tmp
                 page.focus(f"nav.parts a[href='#{part}']")
                 page.keyboard.press("Tab")
             page.emulate_media(media="print")
-            assert [one.get_attribute("id") for one in shown.all()] == [*parts], "all of them are printed"
+            assert [one.get_attribute("id") for one in shown.all()] == [*parts], (
+                "all of them are printed"
+            )
             assert not page.locator("nav.parts").is_visible()

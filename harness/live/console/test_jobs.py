@@ -1,4 +1,6 @@
-"""The jobs of a shift in a real Chromium: how many actions each takes, in both languages, by mouse and by keyboard alone."""
+"""The jobs of a shift in a real Chromium: how many actions each takes, in both languages, by
+mouse and by keyboard alone.
+"""
 
 import csv
 import io
@@ -26,7 +28,9 @@ from ullage import audit
 from ullage.security import keys
 from ullage.security.signing import TOPIC, verified
 
-pytest.importorskip("playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium")
+pytest.importorskip(
+    "playwright.sync_api", reason="pip install playwright; its browser is Debian's chromium"
+)
 from harness.live.console.hand import Hand, logged_in
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +40,10 @@ CALL_SECONDS = 15
 FIRST_PASSWORD = re.compile(r"with the password (\S+),")
 NEW_PASSWORD = "another sentence of many words"
 READMES = {"en": "README.md", "zh": "README.zh.md"}
-OWN_HEADERS = {"en": "Customer No.,Full Name,Mobile,ID Number,Branch", "zh": "会员号,客户姓名,联系电话,证件号码,开户网点"}
+OWN_HEADERS = {
+    "en": "Customer No.,Full Name,Mobile,ID Number,Branch",
+    "zh": "会员号,客户姓名,联系电话,证件号码,开户网点",
+}
 LANGUAGES = pytest.mark.parametrize("language", ["en", "zh"])
 HANDS = pytest.mark.parametrize("keys_alone", [False, True], ids=["mouse", "keyboard"])
 pytestmark = [pytest.mark.live, pytest.mark.skipif(CHROMIUM is None, reason="Debian: chromium")]
@@ -76,8 +83,13 @@ def test_a_file_is_judged_in_three_actions_and_worked_on_in_four(
 
 @LANGUAGES
 @HANDS
-def test_last_night_is_proved_in_one_action(tmp_path: Path, language: str, keys_alone: bool) -> None:
-    with desk(tmp_path / "data", incidents=20) as made, logged_in(made.url, made.name, made.password, language) as page:
+def test_last_night_is_proved_in_one_action(
+    tmp_path: Path, language: str, keys_alone: bool
+) -> None:
+    with (
+        desk(tmp_path / "data", incidents=20) as made,
+        logged_in(made.url, made.name, made.password, language) as page,
+    ):
         hand, since = Hand(page, keys_alone=keys_alone), time.monotonic()
         hand.press("main a[href='/coverage/sheet']")
         hand.count("night", since)
@@ -90,7 +102,9 @@ def test_last_night_is_proved_in_one_action(tmp_path: Path, language: str, keys_
 
 @LANGUAGES
 @HANDS
-def test_a_caller_is_answered_in_four_actions(tmp_path: Path, language: str, keys_alone: bool) -> None:
+def test_a_caller_is_answered_in_four_actions(
+    tmp_path: Path, language: str, keys_alone: bool
+) -> None:
     with desk(tmp_path / "data", incidents=5, nights=False) as made:
         leak(made.store, made.clock, made.context, "call")
         with logged_in(made.url, made.name, made.password, language) as page:
@@ -103,7 +117,11 @@ def test_a_caller_is_answered_in_four_actions(tmp_path: Path, language: str, key
             said, recorded = page.inner_text("blockquote.script"), page.inner_text("#recorded")
             assert page.locator(".result.found").is_visible(), "whether they are affected"
             assert page.faults == []
-        noted = [one.reason for _, one in audit.entries(made.context.data / "audit") if one.action == "lookup"]
+        noted = [
+            one.reason
+            for _, one in audit.entries(made.context.data / "audit")
+            if one.action == "lookup"
+        ]
     assert "96110" in said, "what is read to the caller"
     assert bool(re.search("[\u4e00-\u9fff]{10}", said)) == (language == "zh")
     assert "C-2026-7" in recorded
@@ -113,40 +131,67 @@ def test_a_caller_is_answered_in_four_actions(tmp_path: Path, language: str, key
 
 
 def commands(readme: str, data: Path, *words: str) -> list[list[str]]:
-    """The commands of a README that begin with one of these `words` behind the folder, which is `data` here."""
+    """The commands of a README that begin with one of these `words` behind the folder, which is
+    `data` here.
+    """
     lines = (ROOT / readme).read_text("utf-8").splitlines()
-    said = [line.partition("#")[0].split() for line in lines if line.startswith("ullage --data DIR ")]
-    return [["ullage", "--data", str(data), *one[3:]] for word in words for one in said if one[3] == word][: len(words)]
+    said = [
+        line.partition("#")[0].split() for line in lines if line.startswith("ullage --data DIR ")
+    ]
+    return [
+        ["ullage", "--data", str(data), *one[3:]]
+        for word in words
+        for one in said
+        if one[3] == word
+    ][: len(words)]
 
 
 def load(command: list[str], folder: Path, environment: dict[str, str]) -> None:
     """Load the list; where a column is not known, with the command that is proposed."""
     done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
     if done.returncode:
         proposed = re.search(r"use: (ullage .*)$", done.stderr, re.MULTILINE)
         assert proposed, done.stderr
-        subprocess.run(["sh", "-c", proposed[1]], cwd=folder, env=environment, check=True, capture_output=True)
+        subprocess.run(
+            ["sh", "-c", proposed[1]], cwd=folder, env=environment, check=True, capture_output=True
+        )
 
 
 @LANGUAGES
-def test_a_newcomer_sees_the_first_incident_with_the_readme_alone(tmp_path: Path, language: str) -> None:
-    values = [",".join((one["customer_ref"], one["name"], one["phone"], one["resident_id"], "12")) for one in CUSTOMERS]
+def test_a_newcomer_sees_the_first_incident_with_the_readme_alone(
+    tmp_path: Path, language: str
+) -> None:
+    values = [
+        ",".join((one["customer_ref"], one["name"], one["phone"], one["resident_id"], "12"))
+        for one in CUSTOMERS
+    ]
     (tmp_path / "customers.csv").write_text("\n".join([OWN_HEADERS[language], *values]), "utf-8")
     (file := tmp_path / "leak.txt").write_text(rows(CUSTOMERS[:70]), "utf-8")
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     environment = {**os.environ, **{f"ULLAGE_{name}": port for name, port in ports.items()}}
     environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    init, loading, running = commands(READMES[language], tmp_path / "data", "init", "watchlist", "run")
+    init, loading, running = commands(
+        READMES[language], tmp_path / "data", "init", "watchlist", "run"
+    )
     since = time.monotonic()
     subprocess.run(init, env=environment, check=True, capture_output=True)
     load(loading, tmp_path, environment)
     with subprocess.Popen(running, env=environment, stderr=subprocess.PIPE, text=True) as run:
         try:
             assert run.stderr is not None
-            password = next(found[1] for line in run.stderr if (found := FIRST_PASSWORD.search(line)))
-            threading.Thread(target=run.stderr.read, daemon=True).start()  # else it waits for somebody who reads
+            password = next(
+                found[1] for line in run.stderr if (found := FIRST_PASSWORD.search(line))
+            )
+            # else it waits for somebody who reads
+            threading.Thread(target=run.stderr.read, daemon=True).start()
             first_incident(f"http://127.0.0.1:{ports['SEARCH__PORT']}", password, language, file)
         finally:
             run.send_signal(signal.SIGINT)

@@ -1,9 +1,10 @@
 """Define a spelling, and list all of them in the order in which they are undone.
 
-A spelling is a way to write a value so that no plain search finds it: escaped, encoded, in pieces or in words. Each is one row,
-in the file of its family; the engine is `matcher.text.events`, which finds the places where a row may apply, and
-`matcher.text.splice`, which undoes the lines there. A row that is added needs nothing else: its gate is searched for, its
-examples and near misses are tested through `ullage scan`.
+A spelling is a way to write a value so that no plain search finds it: escaped, encoded, in pieces
+or in words. Each is one row, in the file of its family; the engine is `matcher.text.events`, which
+finds the places where a row may apply, and `matcher.text.splice`, which undoes the lines there. A
+row that is added needs nothing else: its gate is searched for, its examples and near misses are
+tested through `ullage scan`.
 """
 
 from __future__ import annotations
@@ -30,20 +31,26 @@ class Replacement(NamedTuple):
 
 
 class Spelling(NamedTuple):
-    """One way to write values: where it may stand, how it is read, and what it must and must not read.
+    """One way to write values: where it may stand, how it is read, and what it must and must not
+    read.
 
-    `scope` is what is undone around a hit: its line, the block that begins there, or the whole text.
+    `scope` is what is undone around a hit: its line, the block that begins there, or the whole
+    text.
 
-    A hit is found by hyperscan in the folded text. `gate` holds patterns in any case, of characters (str) or bytes, each with a
-    literal of three bytes or more. Patterns without one cost as much as a thousand words: such `near_gate` patterns, of bytes,
-    are searched for only in the stretches [begin, end) that `near` finds in columns. `starts` finds places in columns alone.
+    A hit is found by hyperscan in the folded text. `gate` holds patterns in any case, of characters
+    (str) or bytes, each with a literal of three bytes or more. Patterns without one cost as much as
+    a thousand words: such `near_gate` patterns, of bytes, are searched for only in the stretches
+    [begin, end) that `near` finds in columns. `starts` finds places in columns alone.
 
-    It is read in one of three ways. `rewrite` turns a decoded text into one of the same length; with `nests` it is repeated,
-    since escapes and blocks are encoded again. The others read the folded text around a hit: `pattern` with `plain`, which
-    returns no more characters than the match, or its group `value`, has, and "" where it stays; or `find`, from columns.
-    With `needs`, a stretch without a match of it is skipped; with `looks_around`, `plain` depends on what is beside the match.
+    It is read in one of three ways. `rewrite` turns a decoded text into one of the same length;
+    with `nests` it is repeated, since escapes and blocks are encoded again. The others read the
+    folded text around a hit: `pattern` with `plain`, which returns no more characters than the
+    match, or its group `value`, has, and "" where it stays; or `find`, from columns. With `needs`,
+    a stretch without a match of it is skipped; with `looks_around`, `plain` depends on what is
+    beside the match.
 
-    `examples` are pairs of a text and the value in it, `near_misses` texts in which nothing is read.
+    `examples` are pairs of a text and the value in it, `near_misses` texts in which nothing is
+    read.
     """
 
     name: str
@@ -66,5 +73,7 @@ class Spelling(NamedTuple):
 
 @cache
 def list_spellings() -> tuple[Spelling, ...]:
-    """Return every row, in the order in which they are undone; of two that begin at one place the first is read."""
+    """Return every row, in the order in which they are undone; of two that begin at one place
+    the first is read.
+    """
     return tuple(row for family in FAMILIES for row in import_module(f"{__name__}.{family}").rows())

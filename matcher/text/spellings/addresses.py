@@ -1,7 +1,9 @@
-"""Undo addresses: `a[at]b[dot]com`, `a (at) b.com`, `a.b at c dot com`, `a艾特b点com`, `moc.elpmaxe@iew.il`.
+"""Undo addresses: `a[at]b[dot]com`, `a (at) b.com`, `a.b at c dot com`, `a艾特b点com`,
+`moc.elpmaxe@iew.il`.
 
-`at` without brackets is a word, so the domain behind it must end like one, and either its dots are spelt out as well or the word
-before holds what prose has not: a digit, dot, underscore, plus or hyphen.
+`at` without brackets is a word, so the domain behind it must end like one, and either its dots are
+spelt out as well or the word before holds what prose has not: a digit, dot, underscore, plus or
+hyphen.
 """
 
 from __future__ import annotations
@@ -14,7 +16,18 @@ from itertools import product
 import numpy as np
 
 from matcher.columns.bitset import AT as AT_SIGN
-from matcher.columns.bitset import DOT, LINE_END, SPACE, Classes, Places, is_one_of, is_word, lowest, places, windows
+from matcher.columns.bitset import (
+    DOT,
+    LINE_END,
+    SPACE,
+    Classes,
+    Places,
+    is_one_of,
+    is_word,
+    lowest,
+    places,
+    windows,
+)
 from matcher.columns.literals import spell_out
 from matcher.text.fold import FILL, fit
 from matcher.text.spellings import Spelling
@@ -28,54 +41,81 @@ SIGN = compile_later(
     rf"([{re.escape(OPENING)}](?:(?<={JOINED}.)|(?<={JOINED} .))"
     rf" ?(?:dot|Dot|DOT|at|At|AT|[@＠]) ?[{re.escape(CLOSING)}] ?(?={JOINED}))"
 )
-"""A sign in brackets between two words, with a space on either side or none. What stands before it is looked at from behind the
-opening bracket, since a pattern that begins with a class of characters is found faster."""
+"""A sign in brackets between two words, with a space on either side or none.
+
+What stands before it is looked at from behind the opening bracket, since a pattern that begins with
+a class of characters is found faster.
+"""
 AT = re.compile(" at ")
 DOMAIN = re.compile(
-    r"[A-Za-z0-9\-]{1,63}+(?:(?:[.．]| dot )[A-Za-z0-9\-]{1,63}+){0,4}(?:[.．]| dot )[A-Za-z]{2,24}(?![A-Za-z0-9\-])"
+    r"[A-Za-z0-9\-]{1,63}+(?:(?:[.．]| dot )[A-Za-z0-9\-]{1,63}+){0,4}(?:[.．]| dot"
+    r" )[A-Za-z]{2,24}(?![A-Za-z0-9\-])"
 )
 LOCAL = re.compile(r"[A-Za-z0-9._%+\-]{1,64}\Z")
 NO_WORD = re.compile(r"[0-9._+\-]")
 SPELT_DOT = re.compile(" dot ")
-SPELT_LOCAL = re.compile(r"(?a)(?:(?<![\w.%+\-])[A-Za-z0-9_%+\-]{1,30} dot ){1,3}[A-Za-z0-9._%+\-]{1,64}\Z")
+SPELT_LOCAL = re.compile(
+    r"(?a)(?:(?<![\w.%+\-])[A-Za-z0-9_%+\-]{1,30} dot ){1,3}[A-Za-z0-9._%+\-]{1,64}\Z"
+)
 LONGEST_LOCAL, LONGEST_SPELT_LOCAL = 64, 64 + 3 * 35
 
 
-AT_WORDS = "at|at[ -]?sign|at-zeichen|a|ät|arroba|arobase|chiocciola|klammeraffe|собака|圈a|a圈|艾特|爱特|小老鼠|at符号|at号|@"
+AT_WORDS = (
+    "at|at["
+    " -]?sign|at-zeichen|a|ät|arroba|arobase|chiocciola|klammeraffe|собака|圈a|a圈|艾特|爱特|小老鼠|at符号|at号|@"  # noqa: E501
+)
 DOT_WORDS = "dot|punkt|point|punto|ponto|точка|点|小数点|[.]"
 """How the signs of an address are called, between other signs or spaces."""
-HAN_AT, SIGNS_OF_AT, SIGNS_OF_DOT = "艾特|爱特|小老鼠|at符号|at号|圈a|a圈|&at;", "#◎㊣⊙", "。点丶·•…｡˙"
-"""What is read for an at sign without anything around it; other signs that pass for one, and for a dot."""
-COMMON_TOP = (
-    "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co|example|at|ch|es|it|nl|pl|pt|be"
+HAN_AT, SIGNS_OF_AT, SIGNS_OF_DOT = (
+    "艾特|爱特|小老鼠|at符号|at号|圈a|a圈|&at;",
+    "#◎㊣⊙",
+    "。点丶·•…｡˙",
 )
+"""What is read for an at sign without anything around it; other signs that pass for one, and for
+a dot.
+"""
+COMMON_TOP = "com|cn|net|org|edu|gov|info|biz|me|io|hk|tw|jp|kr|ru|de|fr|uk|us|eu|vip|top|xyz|cc|co|example|at|ch|es|it|nl|pl|pt|be"  # noqa: E501
 _LOCAL = r"(?<![0-9A-Za-z._%+\-])(?P<local>[0-9A-Za-z](?:[0-9A-Za-z._%+\-]|[\[(][.][\])]){1,63}?)"
 _APART = r"(?: ?[^\w\s\x1c@.]{1,2} ?|_{1,2}| )"
 """Around the name of a sign."""
 _NAME_BEGINS = "(?=[aäckс圈艾爱小@])"
 """With which one of AT_WORDS begins: told first, as most places have none."""
-_DOT = rf"(?:(?:{_APART}(?:{DOT_WORDS}){_APART})| ?[.．{SIGNS_OF_DOT}] ?|小数点|dot(?=(?:com|cn|net|org|de)\b))"
+_DOT = (
+    rf"(?:(?:{_APART}(?:{DOT_WORDS}){_APART})| ?[.．{SIGNS_OF_DOT}]"
+    r" ?|小数点|dot(?=(?:com|cn|net|org|de)\b))"
+)
 _DOT_SIGN = rf"[.．{SIGNS_OF_DOT},、]"
 HAS_DOT = re.compile(rf"{_DOT_SIGN}|[dD][oO][tT]|[pP][oOuU]|точка")
-"""A sign of which every domain has one, or the beginning of a word; no flag for the case, which doubles the time."""
+"""A sign of which every domain has one, or the beginning of a word; no flag for the case, which
+doubles the time.
+"""
 _DOT_AHEAD = (
-    rf"(?=[0-9A-Za-z\-]{{1,63}}+(?: ?[^\w\s\x1c@]{{0,2}} ?|_{{1,2}}| )(?:[dpт小]|{_DOT_SIGN})|[0-9A-Za-z\-]{{1,63}}?(?:dot|-p))"
+    r"(?=[0-9A-Za-z\-]{1,63}+(?: ?[^\w\s\x1c@]{0,2} ?|_{1,2}|"
+    rf" )(?:[dpт小]|{_DOT_SIGN})|[0-9A-Za-z\-]{{1,63}}?(?:dot|-p))"
 )
 """The first label of a domain, behind which its dot may begin: told first, too."""
 _LABEL = r"[0-9A-Za-z\-]{1,63}?(?=[^0-9A-Za-z]|dot)"
 """What follows is told by its first characters: the names of signs are tried at few places."""
 _DOMAIN = (
-    rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP})|(?:[0-9A-Za-z\-]{{1,63}}[,、]){{1,3}}(?:{COMMON_TOP}))"
+    rf"(?P<domain>{_LABEL}(?:{_DOT}{_LABEL}){{0,3}}{_DOT}(?:{COMMON_TOP})|(?:[0-9A-Za-z\-]{{1,63}}[,、"
+    rf"]){{1,3}}(?:{COMMON_TOP}))"
     r"(?![0-9A-Za-z\-]|[.][0-9A-Za-z])"
 )
-_AT = rf"(?:{_APART}{_NAME_BEGINS}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@| ?[{SIGNS_OF_AT}] ?)"
-WRITTEN_MAIL = compile_later(rf"(?ai){_LOCAL}(?=[^0-9a-z]|a[圈t])(?P<at>{_AT}){_DOT_AHEAD}{_DOMAIN}")
+_AT = (
+    rf"(?:{_APART}{_NAME_BEGINS}(?:{AT_WORDS}){_APART}| ?(?:{HAN_AT}) ?| ?[@＠] ?|@@|"
+    rf" ?[{SIGNS_OF_AT}] ?)"
+)
+WRITTEN_MAIL = compile_later(
+    rf"(?ai){_LOCAL}(?=[^0-9a-z]|a[圈t])(?P<at>{_AT}){_DOT_AHEAD}{_DOMAIN}"
+)
 WRITTEN_DOT = re.compile(rf"(?i){_DOT}|[,、]")
 BRACKETED_DOT = re.compile(r"[\[(][.][\])]")
 ENDS_LINE = re.compile("[\n\x1c]")
 """What ends a line, or one of the texts that are read together."""
 UNDERSCORED_DOT = re.compile("(?i)_dot_")
-PLAIN_DOMAIN = re.compile(rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])")
+PLAIN_DOMAIN = re.compile(
+    rf"(?ai)(?<![0-9a-z.\-])[0-9a-z\-]+(?:[.][0-9a-z\-]+)*[.](?:{COMMON_TOP})(?![0-9a-z\-])"
+)
 
 SPACED_TOP = "|".join(" ".join(top) for top in COMMON_TOP.split("|"))
 LONGEST_LABEL = 63
@@ -85,8 +125,15 @@ BACKWARDS = tuple(top[::-1] for top in "com cn net org de fr it es uk io".split(
 BACKWARD_MAIL = re.compile(
     rf"(?ai)(?<![0-9a-z._%+\-@])(?:{'|'.join(BACKWARDS)})[.][0-9a-z.\-]{{1,60}}@[0-9a-z._%+\-]{{2,64}}(?![0-9a-z@])"
 )
-BRACKETED = tuple(f"{opening}{space}{word}" for opening in "[({【" for space in ("", " ") for word in ("at", "dot"))
-"""Signs behind an opening bracket, as they are once folded: what begins with plain characters is found at twice the speed."""
+BRACKETED = tuple(
+    f"{opening}{space}{word}"
+    for opening in "[({【"
+    for space in ("", " ")
+    for word in ("at", "dot")
+)
+"""Signs behind an opening bracket, as they are once folded: what begins with plain characters is
+found at twice the speed.
+"""
 
 
 def rows() -> Iterator[Spelling]:
@@ -94,7 +141,10 @@ def rows() -> Iterator[Spelling]:
     yield Spelling(
         "signs of an address in brackets",
         "stretch",
-        examples=(("li.wei8 { at } example{dot}com", ADDRESS), ("li.wei8（at）example.com", ADDRESS)),
+        examples=(
+            ("li.wei8 { at } example{dot}com", ADDRESS),
+            ("li.wei8（at）example.com", ADDRESS),
+        ),
         near_misses=("f(at)", "x[dot]y"),
         gate=tuple(f"{re.escape(word)} ?[{re.escape(CLOSING)}]" for word in BRACKETED),
         rewrite=reveal_bracketed_signs,
@@ -133,11 +183,15 @@ def rows() -> Iterator[Spelling]:
     yield Spelling(
         "letters of an address apart",
         "stretch",
-        examples=(("l i . w e i 8 @ e x a m p l e . c o m", ADDRESS), ("x: l i . w e i 8 @ e x a m p l e . c o m", ADDRESS)),
+        examples=(
+            ("l i . w e i 8 @ e x a m p l e . c o m", ADDRESS),
+            ("x: l i . w e i 8 @ e x a m p l e . c o m", ADDRESS),
+        ),
         near_misses=("l i . w e i 8 @ e x a m p l e . x q z", "a @ b c"),
         gate=(r"[0-9a-z] @ [0-9a-z] [0-9a-z.\-] ",),
         pattern=re.compile(
-            r"(?ai)(?<![0-9a-z._%+\-@])(?<![0-9a-z] )[0-9a-z](?: [0-9a-z._%+\-]){1,63} @(?: [0-9a-z.\-]){2,62}"
+            r"(?ai)(?<![0-9a-z._%+\-@])(?<![0-9a-z] )[0-9a-z](?: [0-9a-z._%+\-]){1,63} @(?:"
+            r" [0-9a-z.\-]){2,62}"
             rf" [.] (?:{SPACED_TOP})(?![0-9a-z\-])"
         ),
         plain=lambda match: match[0].replace(" ", ""),
@@ -145,29 +199,44 @@ def rows() -> Iterator[Spelling]:
     yield Spelling(
         "account of WhatsApp",
         "stretch",
-        examples=(("12025550143@s.whatsapp.net", "+12025550143"), ("jid: 4917096259826@c.us", "+4917096259826")),
+        examples=(
+            ("12025550143@s.whatsapp.net", "+12025550143"),
+            ("jid: 4917096259826@c.us", "+4917096259826"),
+        ),
         near_misses=("4917096259826-1400000000@g.us", "a4917096259826@c.us"),
         gate=(r"[0-9]@s[.]whatsapp[.]net", r"[0-9]@c[.]us"),
-        pattern=re.compile(r"(?<![0-9A-Za-z._%+\-])([1-9][0-9]{6,14})@(?:s\.whatsapp\.net|c\.us)(?![0-9A-Za-z.\-])"),
+        pattern=re.compile(
+            r"(?<![0-9A-Za-z._%+\-])([1-9][0-9]{6,14})@(?:s\.whatsapp\.net|c\.us)(?![0-9A-Za-z.\-])"
+        ),
         plain=lambda match: f"+{match[1]}",
     )
     yield Spelling(
         "address written backwards",
         "stretch",
-        examples=(("moc.elpmaxe@8iew.il", ADDRESS), ("登记 gro.elpmaxe@iew.il", "li.wei@example.org")),
+        examples=(
+            ("moc.elpmaxe@8iew.il", ADDRESS),
+            ("登记 gro.elpmaxe@iew.il", "li.wei@example.org"),
+        ),
         near_misses=("com.example@1.0", "moc.elpmaxe@li.wei.com"),
         gate=tuple(spell_out((r"[^0-9a-z.@\-]",), BACKWARDS, (r"[.][0-9a-z.\-]{1,60}@",))),
         pattern=BACKWARD_MAIL,
-        plain=lambda match: "" if PLAIN_DOMAIN.search(match[0], match[0].index("@") + 1) else match[0][::-1],
+        plain=lambda match: (
+            "" if PLAIN_DOMAIN.search(match[0], match[0].index("@") + 1) else match[0][::-1]
+        ),
     )
 
 
 def _list_mail_gates() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return where an address may have other signs: patterns searched for everywhere, and those searched for near a sign."""
+    """Return where an address may have other signs: patterns searched for everywhere, and those
+    searched for near a sign.
+    """
     top, short, dotted = f"(?:{COMMON_TOP})", r"[0-9a-z\-]+", r"[\[(][.][\])]"
     dots = "|".join(SIGNS_OF_DOT)
     named_dot = rf"[^0-9a-z\n@.]{{1,4}}(?:{DOT_WORDS.replace('|[.]', '')})"
-    opening, closing = (*map(re.escape, "[({<*_~|/=-"), "《", "【"), (*map(re.escape, "])}>*_~|/=-"), "》", "】")
+    opening, closing = (
+        (*map(re.escape, "[({<*_~|/=-"), "《", "【"),
+        (*map(re.escape, "])}>*_~|/=-"), "》", "】"),
+    )
     closes = f"(?:{'|'.join(closing)})"
     names = [name for name in AT_WORDS.split("|") if name not in ("a", "@")]
     behind = (
@@ -175,17 +244,25 @@ def _list_mail_gates() -> tuple[tuple[str, ...], tuple[str, ...]]:
         rf"{short}{named_dot}",
         rf"{short}[^0-9a-z\n ][.][^0-9a-z\n ]",
     )
-    dot = rf"[.]{top}| ?(?:{dots}|,|，|、|小数点)| [.]|[.] |[^0-9a-z\n ][.]|{named_dot}|dot(?:com|cn|net|org|de)"
+    dot = (
+        rf"[.]{top}| ?(?:{dots}|,|，|、|小数点)| [.]|[.] |[^0-9a-z\n"
+        rf" ][.]|{named_dot}|dot(?:com|cn|net|org|de)"
+    )
     domain = rf"{short}(?:[.]{short}){{0,3}}(?:{dot})"
     gates = (
         *HAN_AT.split("|"),
         *SIGNS_OF_AT.replace("#", ""),
         *spell_out(opening, ("", " "), names, (f" ?{closes}",)),
-        *(f"[0-9a-z]{one}a{two}" + ("[0-9a-z]" if one != two else domain) for one, two in product(opening, closing)),
+        *(
+            f"[0-9a-z]{one}a{two}" + ("[0-9a-z]" if one != two else domain)
+            for one, two in product(opening, closing)
+        ),
         *spell_out(" ", names[1:], " "),
         *spell_out((" at ",), behind),
         rf"(?:[0-9._+\-]|{dotted})(?:[0-9a-z._%+\-]|{dotted}){{0,63}} at {short}[.]{top}[^0-9a-z]",
-        *spell_out((f"(?:[@#] ?| at ){short}dot",), ("com", "cn", "net", "org", "de"), ("[^0-9a-z]",)),
+        *spell_out(
+            (f"(?:[@#] ?| at ){short}dot",), ("com", "cn", "net", "org", "de"), ("[^0-9a-z]",)
+        ),
     )
     near_gates = (
         r"[0-9a-z](?: @|@ |@@)[^\n]",
@@ -197,7 +274,9 @@ def _list_mail_gates() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def find_odd_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return where at and number signs stand otherwise than in an address: in brackets or spaces, or before no plain domain."""
+    """Return where at and number signs stand otherwise than in an address: in brackets or
+    spaces, or before no plain domain.
+    """
     data = classes.data
     place = places(classes.at | classes.hash)
     if not len(place):
@@ -210,7 +289,12 @@ def find_odd_signs(classes: Classes) -> tuple[Places, Places]:
     size = lowest(~windows(classes.word | classes.dash, first))
     sign, second = data.take(first + size), data.take(first + size + 1)
     is_dot, is_glued = sign == DOT, is_word(second)
-    numbered = ~is_at & is_dot & is_glued & (is_word(before) | ((before == SPACE) & is_word(data.take(place - 2))))
+    numbered = (
+        ~is_at
+        & is_dot
+        & is_glued
+        & (is_word(before) | ((before == SPACE) & is_word(data.take(place - 2))))
+    )
     odd = np.where(is_dot, ~is_glued, (sign != LINE_END) & (sign != AT_SIGN))
     odd &= (sign != SPACE) | ~is_glued | is_one_of(second, b"dDpP")
     own = apart | bracketed | ((size > 0) & (size <= LONGEST_LABEL) & (numbered | odd))
@@ -218,19 +302,29 @@ def find_odd_signs(classes: Classes) -> tuple[Places, Places]:
 
 
 def _read_mail(match: re.Match[str]) -> str:
-    """Return the address; "" for what only looks like one: a mention with a space before, a page's fragment, a sentence."""
+    """Return the address; "" for what only looks like one: a mention with a space before, a
+    page's fragment, a sentence.
+    """
     local, at, domain = match["local"], match["at"], match["domain"]
     plain = PLAIN_DOMAIN.match(domain)
     if plain and at == "@":  # whatever stands behind it
         return ""
     name = at.strip(" ")
-    is_word = (name.isalpha() and name.isascii()) or (at == " @") or (at[0] == at[-1] == " " and name in SIGNS_OF_AT)
+    is_word = (
+        (name.isalpha() and name.isascii())
+        or (at == " @")
+        or (at[0] == at[-1] == " " and name in SIGNS_OF_AT)
+    )
     if is_word and plain and not NO_WORD.search(local):
         return ""
     before = ENDS_LINE.split(match.string[max(0, match.start() - LONGEST_LOCAL) : match.end()])[-1]
     if at in "#＃" and "/" in before + match.string[match.end() : match.end() + 1]:
         return ""
-    local = UNDERSCORED_DOT.sub(".", local) if "_" in name and not plain else BRACKETED_DOT.sub(".", local)
+    local = (
+        UNDERSCORED_DOT.sub(".", local)
+        if "_" in name and not plain
+        else BRACKETED_DOT.sub(".", local)
+    )
     return f"{local}@{WRITTEN_DOT.sub('.', domain)}"
 
 
@@ -262,7 +356,9 @@ def reveal_words(text: str) -> str:
         if local and (has_words or NO_WORD.search(local.group())):
             before = text[copied:place]
             if has_words and (spelt := SPELT_LOCAL.search(before[-LONGEST_SPELT_LOCAL:])):
-                before = before[: len(before) - len(spelt[0])] + SPELT_DOT.sub(fit(".", 5), spelt[0])
+                before = before[: len(before) - len(spelt[0])] + SPELT_DOT.sub(
+                    fit(".", 5), spelt[0]
+                )
             made += [before, fit("@", 4), SPELT_DOT.sub(fit(".", 5), domain.group())]
             copied = domain.end()
     return "".join([*made, text[copied:]]) if made else text

@@ -1,12 +1,14 @@
 r"""Undo blocks of lines: values folded over lines, fields of statements, and text in base64.
 
-A value goes on behind a line end and a blank (RFC 6350, RFC 5545, RFC 2849), in quoted-printable behind an equals sign (vCard
-2.1). What field 86 of a statement says is cut into lines of 65 characters and has its subfields behind `?20` to `?63`, glued
-to what they hold. Each text is made as long as before: what was taken out is filled up behind the line.
+A value goes on behind a line end and a blank (RFC 6350, RFC 5545, RFC 2849), in quoted-printable
+behind an equals sign (vCard 2.1). What field 86 of a statement says is cut into lines of 65
+characters and has its subfields behind `?20` to `?63`, glued to what they hold. Each text is made
+as long as before: what was taken out is filled up behind the line.
 
-Base64 blocks are such as `MTM4MDAxMzgwMDAs5byg5p-Q` and whole pages in lines of 76 (RFC 4648, RFC 2045). A run of 24 characters
-with capitals, small letters and letters beyond F may be one: prose and digests have none, and are past at memory's speed. What
-decodes to no text, or to text without a digit or an at sign, stays.
+Base64 blocks are such as `MTM4MDAxMzgwMDAs5byg5p-Q` and whole pages in lines of 76 (RFC 4648, RFC
+2045). A run of 24 characters with capitals, small letters and letters beyond F may be one: prose
+and digests have none, and are past at memory's speed. What decodes to no text, or to text without a
+digit or an at sign, stays.
 """
 
 from __future__ import annotations
@@ -51,7 +53,9 @@ SHORTEST = 24
 ENCODINGS = ("utf-8", "gb18030")
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 LINE = re.compile(r"(?:[A-Za-z0-9+/_]++|(?<!-)--?(?!-))++")
-"""Three hyphens end a field, and so a block; two may be of the alphabet for URLs, or end a field too."""
+"""Three hyphens end a field, and so a block; two may be of the alphabet for URLs, or end a field
+too.
+"""
 PADDING = re.compile("={1,2}")
 NEXT_LINE = re.compile(rf"\r?\n({LINE.pattern})")
 WIDTHS = range(60, 77)
@@ -73,7 +77,10 @@ def rows() -> Iterator[Spelling]:
             (f"BEGIN:VCARD\r\nTEL:{PHONE[:5]}\r\n {PHONE[5:]}\r\nEND:VCARD\r\n", PHONE),
             ("dn: uid=u,dc=example\nmail: li.wei8@exam\n ple.com\n", "li.wei8@example.com"),
         ),
-        near_misses=(f"number: {PHONE[:6]}\n {PHONE[6:]}", f"BEGIN:VCARD\r\nTEL:{PHONE[:5]}\r\n{PHONE[5:]}\r\nEND:VCARD"),
+        near_misses=(
+            f"number: {PHONE[:6]}\n {PHONE[6:]}",
+            f"BEGIN:VCARD\r\nTEL:{PHONE[:5]}\r\n{PHONE[5:]}\r\nEND:VCARD",
+        ),
         gate=(r"begin:v(?:card|calendar)", r"\ndn::? ?[a-z]+="),
         rewrite=_unfold,
     )
@@ -81,10 +88,16 @@ def rows() -> Iterator[Spelling]:
         "statement of account",
         "text",
         examples=(
-            (f":86:166?00SEPA?20EREF+1?31{PHONE[:4]}\r\n{PHONE[4:]}?32MAX\r\n:62F:C240101EUR1,00", PHONE),
+            (
+                f":86:166?00SEPA?20EREF+1?31{PHONE[:4]}\r\n{PHONE[4:]}?32MAX\r\n:62F:C240101EUR1,00",
+                PHONE,
+            ),
             (":86:105?00SEPA?20li.wei8@exa\nmple.com?32MAX\n-", "li.wei8@example.com"),
         ),
-        near_misses=(f":86:ORDER {PHONE[:4]}\n{PHONE[4:]}\n-", f"86:166?20EREF+1?31{PHONE[:4]}\n{PHONE[4:]}?32MAX"),
+        near_misses=(
+            f":86:ORDER {PHONE[:4]}\n{PHONE[4:]}\n-",
+            f"86:166?20EREF+1?31{PHONE[:4]}\n{PHONE[4:]}?32MAX",
+        ),
         gate=(r":86:[0-9]{3}\?",),
         rewrite=lambda text: STATEMENT.sub(_read_statement, text) if ":86:" in text else text,
     )
@@ -95,7 +108,10 @@ def rows() -> Iterator[Spelling]:
             ("eyJuIjoi546L5LqUIiwicCI6IjEzODAwMTM4MDAwIn0=", PHONE),
             ("data:text/plain;base64,eDtsaS53ZWk4QGV4YW1wbGUuY29tOzE", "li.wei8@example.com"),
         ),
-        near_misses=("0cc175b9c0f1b6a831c399e269772661", "iVBORw0KGgoAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHw=="),
+        near_misses=(
+            "0cc175b9c0f1b6a831c399e269772661",
+            "iVBORw0KGgoAAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHw==",
+        ),
         rewrite=reveal_base64,
         nests=True,
     )
@@ -118,11 +134,17 @@ def _unquote(text: str) -> str:
         start = end = text.find(":", match.end(), match.end() + LONGEST) + 1
         if start <= copied or "\n" in text[match.end() : start]:
             continue
-        while (line_end := text.find("\n", end)) >= 0 and text.endswith(("=", "=\r"), end, line_end):
+        while (line_end := text.find("\n", end)) >= 0 and text.endswith(
+            ("=", "=\r"), end, line_end
+        ):
             end = line_end + 1
         end = len(text) if line_end < 0 else line_end - text.endswith("\r", end, line_end)
         value = _decode_quoted(text[start:end])
-        made += [text[copied:start], fit(value, end - start)] if len(value) <= end - start else [text[copied:end]]
+        made += (
+            [text[copied:start], fit(value, end - start)]
+            if len(value) <= end - start
+            else [text[copied:end]]
+        )
         copied = end
     return "".join([*made, text[copied:]])
 
@@ -146,10 +168,13 @@ def _read_statement(match: re.Match[str]) -> str:
 def reveal_base64(text: str) -> str:
     """Return `text` with its base64 blocks readable, exactly as long as before.
 
-    Linear: whatever a block turns out to be, its lines are not read as parts of another, but for the last.
+    Linear: whatever a block turns out to be, its lines are not read as parts of another, but for
+    the last.
     """
     made, copied, seen = [], 0, 0
-    for place in base64_starts(Classes(np.frombuffer(text.encode("ascii", "replace"), np.uint8)))[0].tolist():
+    for place in base64_starts(Classes(np.frombuffer(text.encode("ascii", "replace"), np.uint8)))[
+        0
+    ].tolist():
         if place < seen:
             continue
         found, seen = _read_block(text, place)
@@ -168,7 +193,11 @@ def _read_block(text: str, start: int) -> tuple[list[Replacement], int]:
     if len(block) in WIDTHS:
         _add_lines(text, lines)
     for count in (len(lines), len(lines) - 1):  # the next line may be no part of it
-        if count and (plain := _decode_block(block if count == 1 else "".join(text[slice(*line)] for line in lines[:count]))):
+        if count and (
+            plain := _decode_block(
+                block if count == 1 else "".join(text[slice(*line)] for line in lines[:count])
+            )
+        ):
             end = lines[count - 1][1]
             padding = PADDING.match(text, end)
             return [Replacement(start, end := padding.end() if padding else end, plain)], end
@@ -204,14 +233,17 @@ def _read_in_parts(text: str, lines: Sequence[Span]) -> tuple[list[Replacement],
             found.append(Replacement(start, lines[behind - 1][1], plain))
             number = behind
         else:
-            if together or not whole_bytes or text.find("--", start, end) >= 0:  # else it is known to be none
+            # else it is known to be none
+            if together or not whole_bytes or text.find("--", start, end) >= 0:
                 found += _read_fields(text, start, end)
             number += 1
     return found, lines[-1][1]
 
 
 def _find_text_lines(lines: Sequence[str]) -> dict[int, tuple[int, str]]:
-    """Return the lines of a block that are text together: by the first, the line behind the last and the text."""
+    """Return the lines of a block that are text together: by the first, the line behind the last
+    and the text.
+    """
     bodies = [_to_bytes(line) for line in lines]
     for encoding in ENCODINGS:
         found, decoder = {}, codecs.getincrementaldecoder(encoding)()
@@ -275,11 +307,14 @@ def _to_bytes(block: str) -> bytes:
 
 def _may_hold_value(plain: str, encoding: str) -> bool:
     """Return whether what reads as text by `encoding` is such, and may hold an identifier."""
-    return TELLING_TEXT.search(plain) is not None and (encoding == "utf-8" or common_share(plain, encoding) >= PLAINLY)
+    return TELLING_TEXT.search(plain) is not None and (
+        encoding == "utf-8" or common_share(plain, encoding) >= PLAINLY
+    )
 
 
 def base64_starts(classes: Classes) -> tuple[Places, Places]:
-    """Return where runs of at least 24 letters of the alphabet begin and end that hold some as base64 has: i64[n], i64[n].
+    """Return where runs of at least 24 letters of the alphabet begin and end that hold some as
+    base64 has: i64[n], i64[n].
 
     Such letters are a capital, a small letter and one beyond F.
 
@@ -290,13 +325,16 @@ def base64_starts(classes: Classes) -> tuple[Places, Places]:
     if not runs.of(SHORTEST).any():
         return np.empty(0, np.int64), np.empty(0, np.int64)
     three = NeighbourRuns(where(data, lambda part: part == DASH)).of(3)
-    start, end = NeighbourRuns(runs.of(1) & ~(three | behind(three, 1) | behind(three, 2))).runs(SHORTEST)
+    start, end = NeighbourRuns(runs.of(1) & ~(three | behind(three, 1) | behind(three, 2))).runs(
+        SHORTEST
+    )
     before = Ranks(where(data, _is_beyond_f))
     telling = before.of(end) > before.of(start)
     start, size = start[telling], (end - start)[telling]
     if not len(start):
         return start, start
-    text, first = data.take(ranges(start, size)), np.cumsum(size) - size  # few are left: digests are gone
+    # few are left: digests are gone
+    text, first = data.take(ranges(start, size)), np.cumsum(size) - size
     is_capital, is_small = text - np.uint8(65) <= 25, text - np.uint8(97) <= 25
     both = np.logical_or.reduceat(is_capital, first) & np.logical_or.reduceat(is_small, first)
     return start[both], (start + size)[both]
@@ -323,7 +361,8 @@ def _controls() -> Flags:
 def find_text_runs(data: Bytes, start: Places, end: Places) -> Flags:
     """Return in which of the runs [start, end) of the alphabet a text in base64 may begin: bool[n].
 
-    It begins a field: fields are parted by two hyphens, which may also be letters of the alphabet for URLs.
+    It begins a field: fields are parted by two hyphens, which may also be letters of the alphabet
+    for URLs.
     """
     if not len(start):
         return np.zeros(0, bool)
@@ -342,7 +381,9 @@ def find_text_runs(data: Bytes, start: Places, end: Places) -> Flags:
 
 
 def _begins_text(data: Bytes, begin: Places) -> Flags:
-    """Return where the 18 bytes that 24 letters stand for have no control character and none that goes on alone: bool[n]."""
+    """Return where the 18 bytes that 24 letters stand for have no control character and none
+    that goes on alone: bool[n].
+    """
     letters = _letter_values().take(data.take(begin[:, None] + np.arange(SHORTEST))).reshape(-1, 4)
     octets = np.empty((len(letters), 3), np.uint8)
     octets[:, 0] = letters[:, 0] << 2 | letters[:, 1] >> 4
@@ -359,14 +400,19 @@ def _begins_text(data: Bytes, begin: Places) -> Flags:
 def _reads_alone(run: bytes) -> bool:
     """Return whether a run, or one of its fields, is text in base64 by itself."""
     block = run.decode()
-    return any(_decode_block(field) for field in (block, *block.split("--")) if len(field) >= SHORTEST)
+    return any(
+        _decode_block(field) for field in (block, *block.split("--")) if len(field) >= SHORTEST
+    )
 
 
 def _is_sign_of_alphabet(data: Bytes) -> Flags:
     """Return which bytes are `+/-_`."""
-    return np.asarray(((data - np.uint8(43) <= 4) & (data & 0xFD != 44)) | (data == 95))  # not comma and dot
+    # not comma and dot
+    return np.asarray(((data - np.uint8(43) <= 4) & (data & 0xFD != 44)) | (data == 95))
 
 
 def _is_beyond_f(data: Bytes) -> Flags:
-    """Return the letters that no hexadecimal number has; in base64 each third digit of a number is M, N or O."""
+    """Return the letters that no hexadecimal number has; in base64 each third digit of a number
+    is M, N or O.
+    """
     return (data | CASE) - np.uint8(103) <= 19

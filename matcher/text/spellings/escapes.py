@@ -1,8 +1,10 @@
-r"""Undo escapes and markup in place: `&#49;`, `%31`, `\u0031` and tags, without moving a single character.
+r"""Undo escapes and markup in place: `&#49;`, `%31`, `\u0031` and tags, without moving a single
+character.
 
-A tag within a line is dropped, so that a number split by `<b>` is whole again; a tag that ends a block becomes a line break,
-and one that begins a table's cell a tab. Comments and attributes that may hold an identifier stay readable, on lines of their
-own: leaks hide in `value=`. Each step is one linear pass: possessive quantifiers never look back.
+A tag within a line is dropped, so that a number split by `<b>` is whole again; a tag that ends a
+block becomes a line break, and one that begins a table's cell a tab. Comments and attributes that
+may hold an identifier stay readable, on lines of their own: leaks hide in `value=`. Each step is
+one linear pass: possessive quantifiers never look back.
 """
 
 from __future__ import annotations
@@ -20,7 +22,26 @@ from matcher.text.spellings import Spelling
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 BLOCK = frozenset(
-    ("p", "div", "br", "li", "ul", "ol", "tr", "table", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "hr", "row")
+    (
+        "p",
+        "div",
+        "br",
+        "li",
+        "ul",
+        "ol",
+        "tr",
+        "table",
+        "pre",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "hr",
+        "row",
+    )
 )
 CELL = frozenset(("td", "th", "cell"))
 TAG = re.compile(
@@ -31,23 +52,33 @@ ANY_TAG = re.compile(f"({re.sub(r'[?]P<[a-z]+>', '?:', TAG.pattern)})")
 IDLE = re.compile(r"[^@&%\\0-9]*+")
 """A comment that can hold no identifier: it splits a number as a tag does."""
 CELL_GAP = re.compile(r">\s++(?=<(?:t[dh]|cell|/?tr|/?row)\b)", re.IGNORECASE)
-"""Between cells and rows, with the end of the tag before: between cells no line ends, and between rows none but their own."""
+"""Between cells and rows, with the end of the tag before: between cells no line ends, and
+between rows none but their own.
+"""
 TELLING = re.compile(r"[@&%\\]|(?:\d\D{0,2}){7}")
-"""What an attribute has that may hold an identifier: an address, an escape, or seven digits close together (a colour has six)."""
-ENTITY = re.compile(rf"(&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,24}});)")
+"""What an attribute has that may hold an identifier: an address, an escape, or seven digits
+close together (a colour has six).
+"""
+ENTITY = re.compile(
+    rf"(&{FILL}*+(?:#\d{{1,7}}|#[xX][0-9a-fA-F]{{1,6}}|[A-Za-z][A-Za-z0-9]{{1,24}});)"
+)
 """It and others have one group around all, by which `replace_all` splits."""
 OCTETS = re.compile(rf"(%{FILL}*+[0-9a-fA-F]{{2}}(?:%{FILL}*+[0-9a-fA-F]{{2}})*+)")
 OCTET = re.compile(rf"%{FILL}*+[0-9a-fA-F]{{2}}")
 ROOM_BEHIND = tuple(FILL * max(0, 3 * octets - 1) for octets in range(5))
 """The room behind a character of so many octets."""
 HEXED = r"(?:(?:3[0-9]){11}|(?:[2-7][0-9a-fA-F]){1,40}40(?:[2-7][0-9a-fA-F]){1,40}2[eE])"
-"""A number or an address that is all in hex behind one `\\x`, as PostgreSQL writes bytes: `spellings.encodings` reads it."""
+"""A number or an address that is all in hex behind one `\\x`, as PostgreSQL writes bytes:
+`spellings.encodings` reads it.
+"""
 ESCAPED_OCTET, OCTAL = rf"x(?!{HEXED})[0-9a-fA-F]{{2}}", r"[01][0-7]{2}(?![0-9])"
 BACKSLASHED = re.compile(
     rf"(\\(?<!\\\\)(?:\\*+{FILL}*+u[0-9a-fA-F]{{4}}|u\{{[0-9a-fA-F]{{1,6}}\}}|[nrt](?=\+?[0-9])"
     rf"|{ESCAPED_OCTET}(?:\\{ESCAPED_OCTET})*|{OCTAL}(?:\\{OCTAL})*))"
 )
-"""Escapes of JSON, code points, line ends that stand before a number, and octets to the base of sixteen and eight."""
+"""Escapes of JSON, code points, line ends that stand before a number, and octets to the base of
+sixteen and eight.
+"""
 HEX = "0123456789abcdef"
 SURROGATES = range(0xD800, 0xE000)
 PHONE = "13800138000"
@@ -66,7 +97,9 @@ def rows() -> Iterator[Spelling]:
         near_misses=("138&nbsp;&hellip;&nbsp;001&bogus;38000", "&#1114112;3800138000"),
         gate=(
             *spell_out(("&#",), "0123456789x"),
-            *sorted(f"&{name}" if name.endswith(";") else f"&{name}[a-z0-9]{{1,24}};" for name in names),
+            *sorted(
+                f"&{name}" if name.endswith(";") else f"&{name}[a-z0-9]{{1,24}};" for name in names
+            ),
         ),
         rewrite=partial(_replace, "&", ENTITY, _read_entity),
         nests=True,
@@ -74,7 +107,10 @@ def rows() -> Iterator[Spelling]:
     yield Spelling(
         "backslash escape",
         "stretch",
-        examples=((r"\u0031\u0033\u0038\u0030\u0030138000", PHONE), (r"tel=\x31\x33\x38\x30\x30138000", PHONE)),
+        examples=(
+            (r"\u0031\u0033\u0038\u0030\u0030138000", PHONE),
+            (r"tel=\x31\x33\x38\x30\x30138000", PHONE),
+        ),
         near_misses=(r"\u001b[38;0;0m0138000", r"C:\users\13800\138000"),
         gate=(
             *spell_out((r"\\u",), HEX, ("[0-9a-f]{3}",)),
@@ -89,7 +125,10 @@ def rows() -> Iterator[Spelling]:
     yield Spelling(
         "octets behind per cent signs",
         "stretch",
-        examples=(("%31%33%38%30%30%31%33%38%30%30%30", PHONE), ("q=li.wei8%2540example.com", "li.wei8@example.com")),
+        examples=(
+            ("%31%33%38%30%30%31%33%38%30%30%30", PHONE),
+            ("q=li.wei8%2540example.com", "li.wei8@example.com"),
+        ),
         near_misses=("?id%3D7&n=1380%2C0138", "1380013%800%"),
         gate=tuple(spell_out("%", HEX, HEX)),
         rewrite=partial(_replace, "%", OCTETS, _read_octets),
@@ -106,7 +145,9 @@ def untag(text: str) -> str:
     """Return `text` with its tags taken out, as long as before."""
     if "<" not in text:
         return text
-    return replace_all(ANY_TAG, _read_tag, CELL_GAP.sub(lambda gap: fit(">", len(gap[0]), GONE), text))
+    return replace_all(
+        ANY_TAG, _read_tag, CELL_GAP.sub(lambda gap: fit(">", len(gap[0]), GONE), text)
+    )
 
 
 def _read_tag(whole: str) -> str:
@@ -123,7 +164,10 @@ def _read_tag(whole: str) -> str:
 
 
 def _read_comment(whole: str, inner: str | None) -> str:
-    """Return a comment on lines of its own; nothing where it is idle. `inner` is None for a mark without the other."""
+    """Return a comment on lines of its own; nothing where it is idle.
+
+    `inner` is None for a mark without the other.
+    """
     if inner is None:
         return fit("\n", len(whole), GONE)
     if IDLE.fullmatch(inner):
@@ -151,7 +195,9 @@ def _read_backslashed(whole: str) -> str:
 
 
 def _place_octets(whole: str, raw: bytes) -> str:
-    """Return octets of four characters each as UTF-8 or else Latin-1; what is ASCII in the place of its own."""
+    """Return octets of four characters each as UTF-8 or else Latin-1; what is ASCII in the place
+    of its own.
+    """
     plain = raw.decode("utf-8" if _decodes(raw, "utf-8") else "latin-1")
     if CONTROL.search(plain):
         return whole
@@ -159,14 +205,18 @@ def _place_octets(whole: str, raw: bytes) -> str:
 
 
 def _read_octets(whole: str) -> str:
-    """Return each character in the place of its octets; no UTF-8 is GB18030, failing that Latin-1: digits are the same."""
+    """Return each character in the place of its octets; no UTF-8 is GB18030, failing that
+    Latin-1: digits are the same.
+    """
     raw = bytes.fromhex(whole.replace("%", "").replace(FILL, ""))
     encoding = next(e for e in ("utf-8", "gb18030", "latin-1") if _decodes(raw, e))
     if FILL not in whole:
         with_room = Memo(lambda char: char + ROOM_BEHIND[len(char.encode(encoding))])
         return "".join(map(with_room.__getitem__, raw.decode(encoding)))
     rooms = (len(octet.group()) for octet in OCTET.finditer(whole))
-    return "".join(fit(char, sum(islice(rooms, len(char.encode(encoding))))) for char in raw.decode(encoding))
+    return "".join(
+        fit(char, sum(islice(rooms, len(char.encode(encoding))))) for char in raw.decode(encoding)
+    )
 
 
 def _decodes(raw: bytes, encoding: str) -> bool:

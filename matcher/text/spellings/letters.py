@@ -1,7 +1,7 @@
 """Undo numbers in letters: words for digits, Morse code, and IBANs in pieces.
 
-Words of one, two and four letters are in every text, so the first two letters must be a country that has
-IBANs, and two digits and the like between must follow.
+Words of one, two and four letters are in every text, so the first two letters must be a country
+that has IBANs, and two digits and the like between must follow.
 """
 
 from __future__ import annotations
@@ -42,12 +42,28 @@ from ullage.identifiers.base import BEFORE
 from ullage.regex import compile_later
 
 SPELT = {
-    **dict(zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True)),
+    **dict(
+        zip("zero one two three four five six seven eight nine".split(), "0123456789", strict=True)
+    ),
     **dict(zip("ling yi er san si wu liu qi ba jiu".split(), "0123456789", strict=True)),
     **dict(zip("dong yao liang guai gou".split(), "01279", strict=True)),
-    **dict(zip("null eins zwei zwo drei vier fünf sechs sieben acht neun".split(), "01223456789", strict=True)),
-    **dict(zip("zéro un deux trois quatre cinq six sept huit neuf".split(), "0123456789", strict=True)),
-    **dict(zip("cero uno dos tres cuatro cinco seis siete ocho nueve".split(), "0123456789", strict=True)),
+    **dict(
+        zip(
+            "null eins zwei zwo drei vier fünf sechs sieben acht neun".split(),
+            "01223456789",
+            strict=True,
+        )
+    ),
+    **dict(
+        zip("zéro un deux trois quatre cinq six sept huit neuf".split(), "0123456789", strict=True)
+    ),
+    **dict(
+        zip(
+            "cero uno dos tres cuatro cinco seis siete ocho nueve".split(),
+            "0123456789",
+            strict=True,
+        )
+    ),
 }
 """Words for digits in English, German, French and Spanish, and in pinyin, as on the radio too.
 
@@ -56,7 +72,13 @@ A mobile number begins with 13 to 19, a year with 19 or 20.
 LONGEST_SPELT = 18 * 7
 """Characters of eighteen words and what stands between them."""
 SPELT_WORD = re.compile("|".join(sorted(SPELT, key=len, reverse=True)))
-MORSE = dict(zip("----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split(), "0123456789", strict=True))
+MORSE = dict(
+    zip(
+        "----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----.".split(),
+        "0123456789",
+        strict=True,
+    )
+)
 """Digits in Morse code (ITU-R M.1677-1)."""
 MORSE_DIGIT = re.compile(r"[.\-]{5}")
 LONGEST_GAP = 8
@@ -74,9 +96,11 @@ X_SIGNS = (
 LONGEST_X = 20
 """Bytes that they take on either side of a digit."""
 _WORDS = "|".join(word for word in HAN_SEPARATORS if len(word) > 1)
-_SIGNS = rf"(?![0-9A-Za-z\s\x1c])[^\w]|[_xX{''.join(word for word in HAN_SEPARATORS if len(word) == 1)}]|{_WORDS}"
+_SIGNS = rf"(?![0-9A-Za-z\s\x1c])[^\w]|[_xX{''.join(word for word in HAN_SEPARATORS if len(word) == 1)}]|{_WORDS}"  # noqa: E501
 IBAN_APART = rf"(?:(?![0-9A-WYZa-wyz])(?: ?(?:{_SIGNS}){{1,2}} ?| {{1,3}}|\t))"
-"""Its first look passes over the digits and letters of an IBAN in one piece without trying a word each."""
+"""Its first look passes over the digits and letters of an IBAN in one piece without trying a
+word each.
+"""
 PLAIN_CHARACTER, NO_X = re.compile("[0-9A-Za-z]"), re.compile("[0-9A-WYZa-wyz]")
 LONGEST_IBAN = max(iban.LENGTHS.values())
 PHONE, RESIDENT_ID, IBAN = "13800138000", "11010519491231002X", "DE89370400440532013000"
@@ -85,7 +109,10 @@ PHONE, RESIDENT_ID, IBAN = "13800138000", "11010519491231002X", "DE8937040044053
 def rows() -> Iterator[Spelling]:
     """Yield numbers in letters."""
     word = _match_any_case(sorted(SPELT, key=len, reverse=True))
-    of = {digits: [spelt for spelt, digit in SPELT.items() if digit in digits] for digits in ("1", "3456789", "2", "0")}
+    of = {
+        digits: [spelt for spelt, digit in SPELT.items() if digit in digits]
+        for digits in ("1", "3456789", "2", "0")
+    }
     signs = ("", " ", "-", ",", ", ")
     rest = {digits: (f"(?:{'|'.join(spelt)})",) for digits, spelt in of.items()}
     yield Spelling(
@@ -100,7 +127,10 @@ def rows() -> Iterator[Spelling]:
     yield Spelling(
         "IBAN in pieces",
         "stretch",
-        examples=(("DE·89·3704·0044·0532·0130·00", IBAN), ("DE89 x 3704 x 0044 x 0532 x 0130 x 00", IBAN)),
+        examples=(
+            ("DE·89·3704·0044·0532·0130·00", IBAN),
+            ("DE89 x 3704 x 0044 x 0532 x 0130 x 00", IBAN),
+        ),
         near_misses=("DE·89·3704·0044·0532·0130·01", "ming.li68@DE-89-3704"),
         near=find_x_signs,
         near_gate=X_SIGNS,
@@ -121,35 +151,56 @@ def rows() -> Iterator[Spelling]:
         ),
         near_misses=("one two three", "one three eight zero zero one three eight zero zero"),
         languages=("en", "zh", "de", "fr", "es"),
-        gate=tuple(pair for one, two in (("1", "3456789"), ("2", "0")) for pair in spell_out(of[one], signs, rest[two])),
+        gate=tuple(
+            pair
+            for one, two in (("1", "3456789"), ("2", "0"))
+            for pair in spell_out(of[one], signs, rest[two])
+        ),
         pattern=compile_later(
-            rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>[ \-]?[xX](?![A-Za-z]))?"
+            rf"{BEFORE}(?:{word})(?:[ ,\-]{{0,2}}(?:{word})){{10,}}+(?![A-WYZa-wyz])(?P<x>["
+            r" \-]?[xX](?![A-Za-z]))?"
         ),
         plain=_read_spelt,
     )
     yield Spelling(
         "Morse code",
         "stretch",
-        examples=tuple(("tel " + between.join(list(MORSE)[int(digit)] for digit in PHONE), PHONE) for between in (" ", " / ")),
+        examples=tuple(
+            ("tel " + between.join(list(MORSE)[int(digit)] for digit in PHONE), PHONE)
+            for between in (" ", " / ")
+        ),
         near_misses=(f"tel {' '.join(['-----'] * 11)}", f"tel {' '.join(['.----'] * 12)}"),
-        gate=(r"[^.\-][.]----(?: | ?[/|] ?)(?:[.][.][.]--|[.]{4}[.\-]|-[.]{4}|--[.]{3}|---[.]{2}|----[.])[ /|]",),
+        gate=(
+            (
+                r"[^.\-][.]----(?: | ?[/|]"
+                r" ?)(?:[.][.][.]--|[.]{4}[.\-]|-[.]{4}|--[.]{3}|---[.]{2}|----[.])[ /|]"
+            ),
+        ),
         pattern=re.compile(r"(?<![.\-])[.]----(?:(?: | ?[/|] ?)[.\-]{5}){10}(?![.\-]| [.\-]{5})"),
         plain=_read_morse,
     )
 
 
 def _match_any_case(words: Sequence[str]) -> str:
-    """Return a pattern of `words`, told by their first letters and without the flag for any case: in a quarter of the time."""
+    """Return a pattern of `words`, told by their first letters and without the flag for any
+    case: in a quarter of the time.
+    """
     families = defaultdict[str, list[str]](list)
     for word in words:
         families[word[0]].append("".join(f"[{char}{char.upper()}]" for char in word[1:]))
-    return "|".join(f"[{first}{first.upper()}](?:{'|'.join(rests)})" for first, rests in families.items())
+    return "|".join(
+        f"[{first}{first.upper()}](?:{'|'.join(rests)})" for first, rests in families.items()
+    )
 
 
 def _read_spelt(match: re.Match[str]) -> str:
     """Return the number that words for digits are; "" for none."""
     written = match[0].lower()
-    bare = "".join(SPELT[word] for word in SPELT_WORD.findall(written)) if len(written) <= LONGEST_SPELT else ""
+    bare = (
+        "".join(SPELT[word] for word in SPELT_WORD.findall(written))
+        if len(written) <= LONGEST_SPELT
+        else ""
+    )
     behind = match["x"] or ""
     size = len(written) - len(behind) * (len(bare) == phone.LENGTH)
     bare += "X" * (bool(behind) and size == len(written))
@@ -163,7 +214,9 @@ def _read_morse(match: re.Match[str]) -> str:
 
 @cache
 def _countries() -> Flags:
-    """Return which two capitals, bool[65536], are a country that has IBANs, as one number, the first the higher."""
+    """Return which two capitals, bool[65536], are a country that has IBANs, as one number, the
+    first the higher.
+    """
     table = np.zeros(1 << 16, bool)
     table[[int.from_bytes(country.encode(), "big") for country in iban.LENGTHS]] = True
     return table
@@ -173,12 +226,18 @@ def find_iban_starts(classes: Classes) -> Places:
     """Return where IBANs in pieces may begin in folded texts, UTF-8 with room around: i64[n]."""
     word = classes.word
     begin, second, third = word & ~behind(word, 1), ahead(word, 1), ahead(word, 2)
-    sizes = ((1, ~second), (PAIR, second & ~third), (GROUP, second & third & ahead(word, 3) & ~ahead(word, GROUP)))
+    sizes = (
+        (1, ~second),
+        (PAIR, second & ~third),
+        (GROUP, second & third & ahead(word, 3) & ~ahead(word, GROUP)),
+    )
     return np.concatenate([_find_starts(classes, begin & pieces, size) for size, pieces in sizes])
 
 
 def find_x_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return where X_SIGNS may match: around one or two digits behind which an x stands, at once or behind a space."""
+    """Return where X_SIGNS may match: around one or two digits behind which an x stands, at once
+    or behind a space.
+    """
     data, digit, letter = classes.data, classes.digit, classes.letter
     last: Words = digit & ~ahead(digit, 1) & ~(behind(digit, 1) & behind(digit, 2))
     last &= ahead(letter, 1) | (ahead(letter, 2) & ~ahead(classes.word, 1))
@@ -199,7 +258,9 @@ def _find_starts(classes: Classes, pieces: Words, size: int) -> Places:
     second = start + 1 if size > 1 else start + 1 + gap
     digits = start + PAIR if size == GROUP else second + 1 + gap
     last = digits + 1 if size > 1 else digits + 1 + gap
-    fits = _countries().take((data.take(start) & UPPER).astype(np.int64) << 8 | data.take(second) & UPPER)
+    fits = _countries().take(
+        (data.take(start) & UPPER).astype(np.int64) << 8 | data.take(second) & UPPER
+    )
     fits &= is_digit(data.take(digits)) & is_digit(data.take(last)) & is_letter(data.take(second))
     behind_last = last + 1 + gap
     fits &= is_word(data.take(behind_last)) & ~is_word(data.take(last + 1))
@@ -210,7 +271,9 @@ def _find_starts(classes: Classes, pieces: Words, size: int) -> Places:
 
 
 def _may_be_whole(classes: Classes, start: Places, size: int) -> Flags:
-    """Return where as many letters and digits follow in the line as the shortest IBAN has: not behind `li18@a.cn`."""
+    """Return where as many letters and digits follow in the line as the shortest IBAN has: not
+    behind `li18@a.cn`.
+    """
     line = under(lowest(windows(classes.line_end, start)))
     fewest = min(SHORTEST_IBAN, BITS // (size + LONGEST_GAP) * size)
     return np.asarray(np.bitwise_count(windows(classes.word, start) & line) >= fewest)
@@ -219,11 +282,16 @@ def _may_be_whole(classes: Classes, start: Places, size: int) -> Flags:
 def _read_iban(match: re.Match[str]) -> str:
     """Return the number and what stands behind it."""
     value = match["value"]
-    for character in (PLAIN_CHARACTER, NO_X) if "x" in value.lower() else (PLAIN_CHARACTER,):  # whether an x is a sign
+    # whether an x is a sign
+    for character in (PLAIN_CHARACTER, NO_X) if "x" in value.lower() else (PLAIN_CHARACTER,):
         ends = [found.end() for found in itertools.islice(character.finditer(value), LONGEST_IBAN)]
         bare = "".join(value[end - 1] for end in ends).upper()
         length = iban.LENGTHS.get(bare[:2], LONGEST_IBAN + 1)
-        if len(bare) >= length and iban.check(bare[:length]) and sum(map(str.isdigit, bare[:length])) >= iban.FEWEST_DIGITS:
+        if (
+            len(bare) >= length
+            and iban.check(bare[:length])
+            and sum(map(str.isdigit, bare[:length])) >= iban.FEWEST_DIGITS
+        ):
             rest = value[ends[length - 1] :]
             return "" if NO_X.match(rest) else bare[:length] + rest
     return ""

@@ -7,9 +7,10 @@ r"""Undo numbers in pieces: what stands between the digits, and what they are to
     plus signs    `(+49)170…`, `00 49 170…`, `+49(0)170/…`
     glued         a literal `\n` before a value
 
-Digits are read where they are a mobile number, or a resident ID or card whose check holds. What parts the cells of a table is
-read behind a label alone; dates, decimal numbers, network addresses and paths stay what they are.
-"""
+Digits are read where they are a mobile number, or a resident ID or card whose check holds. What
+parts the cells of a table is read behind a label alone; dates, decimal numbers, network addresses
+and paths stay what they are.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -50,7 +51,9 @@ DIGIT = f"[0-9{HAN}]"
 NOT_GLUED = rf"(?<![0-9A-Za-z{HAN}])"
 LAST_X = r"[xX](?![0-9A-Za-z])"
 LOOSE = r"[ \-./·_*]{1,3}"
-MIXED = compile_later(rf"{NOT_GLUED}(?P<value>{DIGIT}(?:{LOOSE}{DIGIT}){{10,18}}(?:{LOOSE}?{LAST_X})?)(?!{LOOSE}{DIGIT})")
+MIXED = compile_later(
+    rf"{NOT_GLUED}(?P<value>{DIGIT}(?:{LOOSE}{DIGIT}){{10,18}}(?:{LOOSE}?{LAST_X})?)(?!{LOOSE}{DIGIT})"
+)
 """Single digits with one sign or another between."""
 NO_DIGIT = re.compile(r"[^0-9Xx]+")
 LABELLED = f"(?:{'|'.join(map(re.escape, LABELS))}){BEHIND_LABEL}[0-9]{{1,10}} ?[,;|\\t]"
@@ -64,7 +67,10 @@ BRACKETED = compile_later(
 BRACKETS = re.compile(rf"{OPEN}|{CLOSE}")
 CODE_OF_CHINA = re.compile(rf"{OPEN}?86{CLOSE}?")
 """Before a number; one with no bracket of its own is read by the search."""
-OPENING, CLOSING = rb"(?:[(\[{<]|\xe3\x80[\x8a\x88\x8c\x8e\x90\x94])", rb"(?:[)\]}>]|\xe3\x80[\x8b\x89\x8d\x8f\x91\x95])"
+OPENING, CLOSING = (
+    rb"(?:[(\[{<]|\xe3\x80[\x8a\x88\x8c\x8e\x90\x94])",
+    rb"(?:[)\]}>]|\xe3\x80[\x8b\x89\x8d\x8f\x91\x95])",
+)
 WIDE_BRACKET = 0xE3
 """With which Chinese brackets begin in UTF-8."""
 AROUND, IN_PIECES = 64, 8
@@ -102,7 +108,10 @@ def _list_pieces() -> Iterator[Spelling]:
     yield Spelling(
         "digit groups",
         "stretch",
-        examples=(("1，3，8，0，0，1，3，8，0，0，0", PHONE), ("110105丨19491231丨002X", RESIDENT_ID)),
+        examples=(
+            ("1，3，8，0，0，1，3，8，0，0，0", PHONE),
+            ("110105丨19491231丨002X", RESIDENT_ID),
+        ),
         near_misses=("1,3,8,0,0,1,3,8,0,0,0", "138元0013元8000元", "2024，12，31"),
         gate=(LABELLED,),
         find=_find_digit_groups,
@@ -112,10 +121,16 @@ def _list_pieces() -> Iterator[Spelling]:
         "stretch",
         examples=(("1.3800138E+10", PHONE), ("8.613800138E12", PHONE)),
         near_misses=("1.38E+10", "1.3800138000E+11"),
-        gate=(*spell_out((r"1\.",), map(str, range(3, 10)), (r"[0-9]{6,9}e\+?10",)), r"8\.61[3-9][0-9]{6,9}e\+?12"),
+        gate=(
+            *spell_out((r"1\.",), map(str, range(3, 10)), (r"[0-9]{6,9}e\+?10",)),
+            r"8\.61[3-9][0-9]{6,9}e\+?12",
+        ),
         pattern=re.compile(
-            r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])", re.ASCII
-        ),  # of fewer digits than eight some are lost (as of a card or resident ID, since a spreadsheet keeps fifteen)
+            r"(?<![0-9A-Za-z.])(?:(?=1)(1)\.([3-9]\d{6,9})[eE]\+?10|(8)\.(61[3-9]\d{6,9})[eE]\+?12)(?![0-9A-Za-z])",
+            re.ASCII,
+            # of fewer digits than eight some are lost (as of a card or resident ID, since a
+            # spreadsheet keeps fifteen)
+        ),
         plain=lambda m: m[1] + m[2].ljust(10, "0") if m[1] else m[3] + m[4].ljust(12, "0"),
     )
     yield Spelling(
@@ -143,7 +158,9 @@ def _list_pieces() -> Iterator[Spelling]:
             rf"(?<![0-9A-Za-z])(?P<value>(?:{SEGMENT}[:： 为是]{{0,2}})?(?P<first>1[3-9]\d)(?!\d)"
             rf"[^\w\x1c]?(?:{SEGMENT})?{REST}(?P<rest>\d{{4}}[ \-.]?\d{{4}})(?!\d))"
         ),
-        plain=lambda m: m["first"] + NO_DIGIT.sub("", m["rest"]) if re.search(SEGMENT, m["value"]) else "",
+        plain=lambda m: (
+            m["first"] + NO_DIGIT.sub("", m["rest"]) if re.search(SEGMENT, m["value"]) else ""
+        ),
     )
     yield Spelling(
         "strings that are joined",
@@ -182,23 +199,40 @@ def _list_signs() -> Iterator[Spelling]:
     yield Spelling(
         "escape glued to a value",
         "stretch",
-        examples=((r"\nli.wei8@example.com", "li.wei8@example.com"), (r"name\\n13800138000\\nend", PHONE)),
+        examples=(
+            (r"\nli.wei8@example.com", "li.wei8@example.com"),
+            (r"name\\n13800138000\\nend", PHONE),
+        ),
         near_misses=(r"x\m13800138000", r"\nli.wei8 example.com"),
         gate=(
             *spell_out(("\\\\",), "nrt", digits),
             *spell_out(("\\\\",), "nrt", (r"\+[0-9]",)),
             *spell_out(("\\\\",), "nrt", ascii_lowercase, (r"[a-z][0-9]{2}",)),
-            *spell_out(("\\\\",), "nrt", (*ascii_lowercase, *digits, r"\.", "_", "%", r"\+", r"\-"), (r"[0-9a-z._%+\-]*@",)),
+            *spell_out(
+                ("\\\\",),
+                "nrt",
+                (*ascii_lowercase, *digits, r"\.", "_", "%", r"\+", r"\-"),
+                (r"[0-9a-z._%+\-]*@",),
+            ),
         ),
-        pattern=re.compile(r"(?<!\\)(?P<value>\\{1,4}[nrt])(?=\+?\d|[A-Z]{2}\d{2}|[0-9A-Za-z._%+\-]{1,64}@)", re.ASCII),
+        pattern=re.compile(
+            r"(?<!\\)(?P<value>\\{1,4}[nrt])(?=\+?\d|[A-Z]{2}\d{2}|[0-9A-Za-z._%+\-]{1,64}@)",
+            re.ASCII,
+        ),
         plain=lambda m: "\t" if m["value"][-1] == "t" else "\n",
     )
 
 
-def _find_digit_groups(folded: FoldedText, classes: Classes, labelled: Places) -> Iterator[Replacement]:
-    """Yield numbers in groups of a folded text with ROOM around; `labelled` are places behind the first sign behind a label."""
+def _find_digit_groups(
+    folded: FoldedText, classes: Classes, labelled: Places
+) -> Iterator[Replacement]:
+    """Yield numbers in groups of a folded text with ROOM around; `labelled` are places behind
+    the first sign behind a label.
+    """
     numbers, mixed = find_numbers(classes, labelled)
-    starts, ends = (folded.chars(column - len(ROOM)).tolist() for column in (numbers.start, numbers.end))
+    starts, ends = (
+        folded.chars(column - len(ROOM)).tolist() for column in (numbers.start, numbers.end)
+    )
     yield from map(Replacement, starts, ends, numbers.plain)
     for start in folded.chars(mixed - len(ROOM)).tolist():
         if match := MIXED.match(folded.text, start):
@@ -208,7 +242,9 @@ def _find_digit_groups(folded: FoldedText, classes: Classes, labelled: Places) -
 
 def _amid_digits(classes: Classes, place: Places) -> Places:
     """Return those of the places around which stand as many digits as of a number in pieces."""
-    count = np.bitwise_count(windows(classes.digit, place - AROUND)) + np.bitwise_count(windows(classes.digit, place))
+    count = np.bitwise_count(windows(classes.digit, place - AROUND)) + np.bitwise_count(
+        windows(classes.digit, place)
+    )
     return place[count >= IN_PIECES]
 
 
@@ -225,8 +261,12 @@ def find_brackets(classes: Classes) -> tuple[Places, Places]:
     behind_it = last + 2
     behind_it = behind_it + is_one_of(data.take(behind_it), b" -.:/")
     behind_it = behind_it + is_one_of(data.take(behind_it), b"([{<")
-    goes_on = is_digit(data.take(behind_it)) & is_digit(data.take(behind_it + 1)) | (data.take(behind_it) == WIDE_BRACKET)
-    goes_on |= (data.take(last + 1) == WIDE_BRACKET) | is_one_of(data.take(first - 1), b"([{<\x8a\x88\x8c\x8e\x90\x94")
+    goes_on = is_digit(data.take(behind_it)) & is_digit(data.take(behind_it + 1)) | (
+        data.take(behind_it) == WIDE_BRACKET
+    )
+    goes_on |= (data.take(last + 1) == WIDE_BRACKET) | is_one_of(
+        data.take(first - 1), b"([{<\x8a\x88\x8c\x8e\x90\x94"
+    )
     place = _amid_digits(classes, last[goes_on])
     return place - 16, place + 16
 
@@ -235,13 +275,19 @@ def _read_bracketed(match: re.Match[str]) -> str:
     value = match["value"]
     bare = NO_DIGIT.sub("", value).upper()
     code = CODE_OF_CHINA.match(value)
-    if code and BRACKETS.search(value, code.end()) and phone.SHAPE.fullmatch(bare.removeprefix("86")):
+    if (
+        code
+        and BRACKETS.search(value, code.end())
+        and phone.SHAPE.fullmatch(bare.removeprefix("86"))
+    ):
         return bare
     return bare if BRACKETS.search(value) and is_valid(bare) else ""
 
 
 def find_joined_strings(classes: Classes) -> tuple[Places, Places]:
-    """Return where strings of digits may be joined: around a digit behind a quotation mark behind one of JOINERS."""
+    """Return where strings of digits may be joined: around a digit behind a quotation mark
+    behind one of JOINERS.
+    """
     data, place = classes.data, classes.first_digits
     quote = data.take(place - 1)
     is_short = is_one_of(quote, b"\"'")
@@ -256,7 +302,8 @@ def find_joined_strings(classes: Classes) -> tuple[Places, Places]:
 
 
 def find_plus_signs(classes: Classes) -> tuple[Places, Places]:
-    """Return where the gates of calling codes may match: around a plus sign or 00 with digits in pieces behind.
+    """Return where the gates of calling codes may match: around a plus sign or 00 with digits in
+    pieces behind.
 
     A code in one piece with its number is read by the search, as is that of China.
     """
@@ -268,14 +315,18 @@ def find_plus_signs(classes: Classes) -> tuple[Places, Places]:
         return place, place
     size = lowest(~windows(digit, first))
     is_china = (data.take(first) == CHINA_CODE[0]) & (data.take(first + 1) == CHINA_CODE[1])
-    own = is_one_of(data.take(place - 1), b"([") | ((size <= LONGEST_CODE) & ~_is_word_or_end(data.take(first + size)))
+    own = is_one_of(data.take(place - 1), b"([") | (
+        (size <= LONGEST_CODE) & ~_is_word_or_end(data.take(first + size))
+    )
     own &= ~is_china & (np.bitwise_count(windows(digit, first)) >= SHORTEST_ABROAD)
     place = place[own][_go_on(data, first[own])]
     return place - 4, place + 28
 
 
 def _go_on(data: Bytes, first: Places) -> Flags:
-    """Return at which places digits of a number from abroad go on, with nothing between them that parts no groups: bool[n]."""
+    """Return at which places digits of a number from abroad go on, with nothing between them
+    that parts no groups: bool[n].
+    """
     text = data.take(first[:, None] + np.arange(AROUND))
     ends = ~(is_digit(text) | is_one_of(text, b" .-/_()[]\xc2\xb7"))
     inside = np.arange(AROUND) < np.where(ends.any(1), ends.argmax(1), AROUND)[:, None]
@@ -292,7 +343,14 @@ def _read_abroad(match: re.Match[str]) -> str:
     value = match["value"]
     if CHINA.match(value):  # which the search reads
         return ""
-    for end in (len(value), *(place for place in range(len(value) - 1, SHORTEST_ABROAD, -1) if not value[place].isdecimal())):
+    for end in (
+        len(value),
+        *(
+            place
+            for place in range(len(value) - 1, SHORTEST_ABROAD, -1)
+            if not value[place].isdecimal()
+        ),
+    ):
         bare = NO_DIGIT.sub("", TRUNK.sub(" ", value[:end])).removeprefix("00")
         if made := _to_e164(bare):
             return made + value[end:]
@@ -300,8 +358,19 @@ def _read_abroad(match: re.Match[str]) -> str:
 
 
 def _to_e164(digits: str) -> str:
-    """Return a calling code and a national number, before which its trunk 0 may stand, as E.164; "" for what is none."""
+    """Return a calling code and a national number, before which its trunk 0 may stand, as E.164;
+    "" for what is none.
+    """
     if digits.startswith("86"):
         return digits[2:] if phone.SHAPE.fullmatch(digits[2:]) else ""
-    forms = (digits, *(digits[:code] + digits[code + 1 :] for code in (1, 2, 3) if digits[code : code + 1] == "0"))
-    return next((f"+{form}" for form in forms if len(form) >= SHORTEST_ABROAD and phone.is_number(form)), "")
+    forms = (
+        digits,
+        *(
+            digits[:code] + digits[code + 1 :]
+            for code in (1, 2, 3)
+            if digits[code : code + 1] == "0"
+        ),
+    )
+    return next(
+        (f"+{form}" for form in forms if len(form) >= SHORTEST_ABROAD and phone.is_number(form)), ""
+    )

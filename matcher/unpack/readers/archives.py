@@ -1,11 +1,13 @@
 """Read archives and compressed streams.
 
-Zips and tars are read by the standard library; of zips also what their directory does not account for. Office files
-are zips with another reader. Tars and streams (gz, bz2, xz, LZMA of before xz, Brotli) are read as they arrive.
+Zips and tars are read by the standard library; of zips also what their directory does not account
+for. Office files are zips with another reader. Tars and streams (gz, bz2, xz, LZMA of before xz,
+Brotli) are read as they arrive.
 
-The system's libarchive reads 7z, RAR, cabinet, LHA, cpio, ar, four compressions, and zips without a directory. It is
-bound by hand: a dozen functions are enough, and the packages that bind it run `ldconfig`, which a child that may run
-nothing must not need. See `archive.h` and `archive_entry.h`; the interface has been stable since version 3.
+The system's libarchive reads 7z, RAR, cabinet, LHA, cpio, ar, four compressions, and zips without a
+directory. It is bound by hand: a dozen functions are enough, and the packages that bind it run
+`ldconfig`, which a child that may run nothing must not need. See `archive.h` and `archive_entry.h`;
+the interface has been stable since version 3.
 """
 
 from __future__ import annotations
@@ -23,7 +25,17 @@ from typing import Protocol, cast
 from matcher.unpack import formats
 from matcher.unpack.formats import FileFormat, decoded_name, find_formats
 from matcher.unpack.protocol import CONTENT, SEPARATOR, Halt
-from matcher.unpack.walk import CHUNK, DAMAGED, Body, BodyFile, SizedChunks, Walk, load_package, peeked, slices
+from matcher.unpack.walk import (
+    CHUNK,
+    DAMAGED,
+    Body,
+    BodyFile,
+    SizedChunks,
+    Walk,
+    load_package,
+    peeked,
+    slices,
+)
 
 UTF8_NAME, ENCRYPTED = 0x800, 0x1
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -35,11 +47,16 @@ END, END_SIZE = b"PK\5\6", 22
 PADDING = 64
 """Bytes between entries that say nothing: padding and marks."""
 FLOOD = 8
-"""A zip whose directory is this many times longer than may be read is not read at all: only listing it would take minutes."""
+"""A zip whose directory is this many times longer than may be read is not read at all: only
+listing it would take minutes.
+"""
 
 
 def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """A zip, or an office file, which is one inside. One whose directory is lost is read entry by entry, by libarchive."""
+    """A zip, or an office file, which is one inside.
+
+    One whose directory is lost is read entry by entry, by libarchive.
+    """
     if _count(body, DIRECTORY_ENTRY) > FLOOD * max(walk.budget.entries, 1):
         raise Halt("too_many", whole=True)
     try:
@@ -53,11 +70,14 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
     with archive:
         infos = archive.infolist()
         parts = frozenset(info.filename for info in infos)
-        if inner := next((one for one in find_formats().values() if one.in_zip and one.in_zip(parts)), None):
+        if inner := next(
+            (one for one in find_formats().values() if one.in_zip and one.in_zip(parts)), None
+        ):
             inner.read(walk, body, path, depth, archive)
         else:
             names = [_name(info) for info in infos]
-            comments = (archive.comment, *(info.comment for info in infos))  # sellers put their address there
+            # sellers put their address there
+            comments = (archive.comment, *(info.comment for info in infos))
             walk.names(path, names + [decoded_name(comment) for comment in comments if comment])
             for name, info in zip(names, infos, strict=True):
                 if not info.is_dir():
@@ -68,33 +88,50 @@ def unzip(walk: Walk, body: Body, path: str, depth: int) -> None:
             walk.entry(path + SEPARATOR + UNLISTED, slices(held), partial(len, held), depth)
 
 
-def unlisted(body: Body, infos: Sequence[zipfile.ZipInfo], directory: int) -> Iterator[tuple[int, int]]:
+def unlisted(
+    body: Body, infos: Sequence[zipfile.ZipInfo], directory: int
+) -> Iterator[tuple[int, int]]:
     """Ranges of a zip that its directory, which begins at `directory`, does not account for.
 
-    Another zip before it, entries that were taken out of the directory alone, something behind the end: whoever opens the zip
-    is shown none of it, and it is there.
+    Another zip before it, entries that were taken out of the directory alone, something behind the
+    end: whoever opens the zip is shown none of it, and it is there.
     """
     at = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
         start = info.header_offset
         yield from _held(body, at, start)
         lengths = body[start + 26 : start + 30]
-        inner = LOCAL_HEADER + int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+        inner = (
+            LOCAL_HEADER
+            + int.from_bytes(lengths[:2], "little")
+            + int.from_bytes(lengths[2:], "little")
+        )
         end = start + inner + info.compress_size
-        at = max(at, end + (_descriptor(body[end : end + DESCRIPTOR]) if info.flag_bits & DESCRIBED else 0))
+        at = max(
+            at,
+            end + (_descriptor(body[end : end + DESCRIPTOR]) if info.flag_bits & DESCRIBED else 0),
+        )
     yield from _held(body, at, directory)
     last = body.rfind(END)
-    yield from _held(body, last + END_SIZE + int.from_bytes(body[last + END_SIZE - 2 : last + END_SIZE], "little"), len(body))
+    yield from _held(
+        body,
+        last + END_SIZE + int.from_bytes(body[last + END_SIZE - 2 : last + END_SIZE], "little"),
+        len(body),
+    )
 
 
 def _descriptor(behind: bytes) -> int:
-    """Return the size of the descriptor that stands behind an entry written as a stream: marked or not, of 32 or of 64 bits."""
+    """Return the size of the descriptor that stands behind an entry written as a stream: marked
+    or not, of 32 or of 64 bits.
+    """
     marked = 4 * behind.startswith(b"PK\7\x08")
     return next((size for size in (12, 20) if behind[marked + size :][:2] == b"PK"), 12) + marked
 
 
 def _held(body: Body, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield the range, from the first entry in it if there is any; none where it is empty, padding or a mark."""
+    """Yield the range, from the first entry in it if there is any; none where it is empty,
+    padding or a mark.
+    """
     found = body.find(ENTRY, start, end) if start < end else -1
     if found >= 0:
         yield found, end
@@ -146,7 +183,9 @@ def untar(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that counts as damaged, not as none, where it is neither one nor zeros: tarfile would pass it by in silence."""
+    """A header that counts as damaged, not as none, where it is neither one nor zeros: tarfile
+    would pass it by in silence.
+    """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
@@ -161,7 +200,12 @@ class _Header(tarfile.TarInfo):
 
 def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: int) -> None:
     """Zeros end a tar, and another may follow (`cat a.tar b.tar`): they are passed over."""
-    how = {"encoding": "utf-8", "errors": "surrogateescape", "ignore_zeros": True, "tarinfo": _Header}
+    how = {
+        "encoding": "utf-8",
+        "errors": "surrogateescape",
+        "ignore_zeros": True,
+        "tarinfo": _Header,
+    }
     with tarfile.open(fileobj=source, mode="r|", bufsize=CHUNK, **how) as archive:  # type: ignore[call-overload]
         for info in archive:
             archive.members = []  # tarfile keeps all that it has seen
@@ -169,11 +213,17 @@ def _untar(walk: Walk, source: SizedChunks, names: list[str], path: str, depth: 
             names.append(name)
             file = archive.extractfile(info) if info.isreg() else None
             if file is not None:
-                walk.entry(path + SEPARATOR + name, iter(partial(file.read, CHUNK), b""), lambda: source.count, depth)
+                walk.entry(
+                    path + SEPARATOR + name,
+                    iter(partial(file.read, CHUNK), b""),
+                    lambda: source.count,
+                    depth,
+                )
 
 
 def is_tar(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins with the header of a tar: marked, or, where it is old, by its checksum.
+    """Return whether a file begins with the header of a tar: marked, or, where it is old, by its
+    checksum.
 
     That is octal, over the header with blanks in its own place.
     """
@@ -186,7 +236,9 @@ def is_tar(head: bytes, _name: str = "") -> bool:
 
 
 FIRST_STEP = 256
-"""Bytes that a new stream is fed at first: what is left over when it ends is copied, and there may be very many tiny ones."""
+"""Bytes that a new stream is fed at first: what is left over when it ends is copied, and there
+may be very many tiny ones.
+"""
 
 
 class Decoder(Protocol):
@@ -209,7 +261,9 @@ class Decoder(Protocol):
 
 
 def inflated(kind: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the bytes of one stream after another, as gzip and its kin allow, with zeros as padding."""
+    """Yield the bytes of one stream after another, as gzip and its kin allow, with zeros as
+    padding.
+    """
     start = DECODERS[kind]
     decoder, fresh, step = start(), True, FIRST_STEP
     for chunk in chunks:
@@ -263,7 +317,9 @@ def inflate(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
     if formats.sniff(head) == "tar":
         walk.opened("tar", walk.budget.measured(whole, lambda: source.count), path, depth)
     else:
-        walk.entry(path + SEPARATOR + (formats.stem(path) or CONTENT), whole, lambda: source.count, depth)
+        walk.entry(
+            path + SEPARATOR + (formats.stem(path) or CONTENT), whole, lambda: source.count, depth
+        )
 
 
 def is_lzma(head: bytes, _name: str = "") -> bool:
@@ -272,8 +328,18 @@ def is_lzma(head: bytes, _name: str = "") -> bool:
     Properties, a dictionary of 2^n or 3 * 2^n bytes, and the size or all ones.
     """
     dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]
-    is_round = dictionary >= 1 << 12 and dictionary.bit_count() <= 2 and dictionary >> dictionary.bit_length() - 2 in (2, 3)
-    return len(head) > 13 and head[0] < 225 and is_round and (size == b"\xff" * 8 or size[5:] == bytes(3)) and head[13] == 0
+    is_round = (
+        dictionary >= 1 << 12
+        and dictionary.bit_count() <= 2
+        and dictionary >> dictionary.bit_length() - 2 in (2, 3)
+    )
+    return (
+        len(head) > 13
+        and head[0] < 225
+        and is_round
+        and (size == b"\xff" * 8 or size[5:] == bytes(3))
+        and head[13] == 0
+    )
 
 
 brotli = partial(load_package, "brotli")
@@ -302,7 +368,8 @@ class _Brotli:
             plain = bytes(self._decoder.process(data, output_buffer_limit=max_length))
         except brotli().error as error:
             raise ValueError("damaged stream") from error
-        self._is_full = len(plain) >= max_length  # there may be more, though all that was given is used
+        # there may be more, though all that was given is used
+        self._is_full = len(plain) >= max_length
         return plain
 
 
@@ -314,8 +381,17 @@ def unbrotli(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None
     inflate(walk, chunks, path, depth)
 
 
-DECODERS: dict[str, Callable[[], Decoder]] = {"gz": _Gzip, "bz2": bz2.BZ2Decompressor, "xz": lzma.LZMADecompressor, "br": _Brotli}
-BZ2 = tuple(b"BZh%d%b" % (level, mark) for level in range(1, 10) for mark in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"))
+DECODERS: dict[str, Callable[[], Decoder]] = {
+    "gz": _Gzip,
+    "bz2": bz2.BZ2Decompressor,
+    "xz": lzma.LZMADecompressor,
+    "br": _Brotli,
+}
+BZ2 = tuple(
+    b"BZh%d%b" % (level, mark)
+    for level in range(1, 10)
+    for mark in (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
+)
 """The first block of bzip2, or that there is none."""
 NAME = "libarchive.so.13"
 OK, EOF, WARN = 0, 1, -20
@@ -349,8 +425,15 @@ SIGNATURES = {
     "archive_entry_pathname_utf8": (ctypes.c_char_p, (Handle,)),
     "archive_entry_filetype": (ctypes.c_uint, (Handle,)),
     "archive_entry_is_encrypted": (ctypes.c_int, (Handle,)),
-    **{f"archive_read_support_format_{name}": (ctypes.c_int, (Handle,)) for names in HANDLERS.values() for name in names},
-    **{f"archive_read_support_filter_{name}": (ctypes.c_int, (Handle,)) for name in FILTERS.values()},
+    **{
+        f"archive_read_support_format_{name}": (ctypes.c_int, (Handle,))
+        for names in HANDLERS.values()
+        for name in names
+    },
+    **{
+        f"archive_read_support_filter_{name}": (ctypes.c_int, (Handle,))
+        for name in FILTERS.values()
+    },
 }
 
 
@@ -364,7 +447,8 @@ class Archives:
             function.restype, function.argtypes = result, arguments
 
     def entries(self, kind: str, body: Body) -> Iterator[tuple[bytes, Iterator[bytes]]]:
-        """Name and bytes of each file in `body`; the bytes are to be read before the next is asked for.
+        """Name and bytes of each file in `body`; the bytes are to be read before the next is asked
+        for.
 
         `Halt` where it is encrypted, `ValueError` where it is damaged.
         """
@@ -379,17 +463,29 @@ class Archives:
                 library.archive_read_set_options(handle, b"tar:read_concatenated_archives")
             self._check(handle, library.archive_read_open_memory(handle, held, len(body)))
             entry, count = Handle(), 0
-            while self._check(handle, library.archive_read_next_header(handle, ctypes.byref(entry)), WARN) != EOF:
+            while (
+                self._check(
+                    handle, library.archive_read_next_header(handle, ctypes.byref(entry)), WARN
+                )
+                != EOF
+            ):
                 count += 1
                 if library.archive_entry_filetype(entry) & TYPE_MASK in (REGULAR, 0):
-                    yield self._name(entry), self._data(handle, locked=library.archive_entry_is_encrypted(entry) == 1)
+                    yield (
+                        self._name(entry),
+                        self._data(handle, locked=library.archive_entry_is_encrypted(entry) == 1),
+                    )
             if not count:  # what is cut off in its first header counts as empty there
                 raise ValueError("empty archive")
         finally:
             library.archive_read_free(handle)
 
     def _name(self, entry: Handle) -> bytes:
-        return bytes(self._library.archive_entry_pathname_utf8(entry) or self._library.archive_entry_pathname(entry) or b"")
+        return bytes(
+            self._library.archive_entry_pathname_utf8(entry)
+            or self._library.archive_entry_pathname(entry)
+            or b""
+        )
 
     def _data(self, handle: Handle, *, locked: bool) -> Iterator[bytes]:
         if locked:

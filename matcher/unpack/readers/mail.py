@@ -1,8 +1,9 @@
 """Mail: headers, texts, and attachments, by the standard library's parser.
 
-Also quoted-printable without a mail around it (RFC 2045): a part that was saved, or a vCard 2.1 of an old phone. A text that
-holds it holds other things too, where `=13` is no control character but the beginning of `key=13800138000`. So only what
-quoted-printable alone has is undone: several octets beyond ASCII in a row, an equals sign, a blank, and lines that go on.
+Also quoted-printable without a mail around it (RFC 2045): a part that was saved, or a vCard 2.1 of
+an old phone. A text that holds it holds other things too, where `=13` is no control character but
+the beginning of `key=13800138000`. So only what quoted-printable alone has is undone: several
+octets beyond ASCII in a row, an equals sign, a blank, and lines that go on.
 """
 
 from __future__ import annotations
@@ -19,17 +20,32 @@ from matcher.unpack.formats import FileFormat
 from matcher.unpack.protocol import SEPARATOR, Halt
 from matcher.unpack.walk import Body, Walk, slices
 
-NOISE = re.compile(r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)", re.IGNORECASE)
+NOISE = re.compile(
+    r"(?:dkim|arc|x-google|x-ms-exchange|x-forefront|x-microsoft|authentication|domainkey)",
+    re.IGNORECASE,
+)
 """Headers that are signatures and verdicts of machines: long, and of nobody."""
-LONG_FIELD = re.compile(rb"^Content-(?:Type|Disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE)
+LONG_FIELD = re.compile(
+    rb"^Content-(?:Type|Disposition):[^\n]*(?:\n[ \t][^\n]*)*", re.IGNORECASE | re.MULTILINE
+)
 LONGEST_FIELD, MOST_PARAMETERS = 2048, 32
-"""Bytes of a field with parameters, and how many of them are read in a longer one: the library copies the rest for each."""
+"""Bytes of a field with parameters, and how many of them are read in a longer one: the library
+copies the rest for each.
+"""
 MOST_LINES = 2000
-"""Lines of one part's headers that are read as fields; a mail that went through many lists has 200."""
+"""Lines of one part's headers that are read as fields; a mail that went through many lists has
+200.
+"""
 DEEPEST = 16
-"""So deep may parts stand in one another; a newsletter with a picture in a forwarded mail with a file is 6."""
-ENCODED_WORD = re.compile(r"=\?([^?\s*]{1,40}+)(?:\*[^?\s]{1,40}+)?\?([bBqQ])\?([^?]*+)\?=(?:\s++(?==\?))?")
-"""RFC 2047, section 2, with the language of RFC 2231; the white space between two of them is none."""
+"""So deep may parts stand in one another; a newsletter with a picture in a forwarded mail with a
+file is 6.
+"""
+ENCODED_WORD = re.compile(
+    r"=\?([^?\s*]{1,40}+)(?:\*[^?\s]{1,40}+)?\?([bBqQ])\?([^?]*+)\?=(?:\s++(?==\?))?"
+)
+"""RFC 2047, section 2, with the language of RFC 2231; the white space between two of them is
+none.
+"""
 GOES_ON = " \t"
 """With which a line begins that goes on a field (RFC 5322, section 2.2.3)."""
 _FROM = rb"From \S+ (?=[^\n]*?\d\d:\d\d)[^\n]*+\n"
@@ -60,7 +76,9 @@ class Flat(Message):
 
 
 class Lines(BufferedSubFile):  # type: ignore[misc]
-    """The library's, which looks at each line once for every part around it: of a body it gets all up to the next boundary."""
+    """The library's, which looks at each line once for every part around it: of a body it gets
+    all up to the next boundary.
+    """
 
     is_body, _is_alone = False, False
     boundaries: tuple[str, ...] = ()
@@ -99,7 +117,9 @@ class Parser(BytesFeedParser):
         self.begun = 0
         """Mails and parts so far."""
         self.surplus = list[str]()
-        """Lines of headers beyond MOST_LINES: the library needs 4 µs for each field, so they are read as a text."""
+        """Lines of headers beyond MOST_LINES: the library needs 4 µs for each field, so they are
+        read as a text.
+        """
 
     def _new_message(self) -> None:
         self._input.is_body, self.begun = False, self.begun + 1
@@ -107,7 +127,9 @@ class Parser(BytesFeedParser):
         super()._new_message()  # type: ignore[misc]
 
     def _parse_headers(self, lines: list[str]) -> None:
-        end = next((n for n in range(MOST_LINES, len(lines)) if lines[n][0] not in GOES_ON), len(lines))
+        end = next(
+            (n for n in range(MOST_LINES, len(lines)) if lines[n][0] not in GOES_ON), len(lines)
+        )
         self.surplus += lines[end:]
         super()._parse_headers(lines[:end])  # type: ignore[misc]
         del self._kinds[len(self._msgstack) - 1 :]
@@ -116,7 +138,9 @@ class Parser(BytesFeedParser):
         self._input.is_body = all(
             kind != "message/delivery-status" for kind, _ in self._kinds
         )  # whose parts end with a blank line
-        self._input.boundaries = tuple(f"--{boundary}" for _, boundary in self._kinds if boundary is not None)
+        self._input.boundaries = tuple(
+            f"--{boundary}" for _, boundary in self._kinds if boundary is not None
+        )
 
 
 def _tamed(field: re.Match[bytes]) -> bytes:
@@ -144,7 +168,9 @@ def mailbox(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 def _message(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> None:
     """Headers, parts, mails in the mail, and the words that stand outside of all parts."""
-    walk.text(f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], protocol.ABOUT)
+    walk.text(
+        f"{path}{SEPARATOR}headers", [headers(parsed).encode("utf-8", "replace")], protocol.ABOUT
+    )
     outside, names = list[str](), list[str]()
     for number, part in enumerate(_leaves(parsed, outside), 1):
         media_type = part.get_content_type()
@@ -173,7 +199,9 @@ def _nested(walk: Walk, parsed: Message, path: str, depth: int, size: int) -> No
 
 
 def _leaves(parsed: Message, outside: list[str]) -> Iterator[Message]:
-    """Parts that hold something themselves, and mails within; words before and after the parts go to `outside`."""
+    """Parts that hold something themselves, and mails within; words before and after the parts
+    go to `outside`.
+    """
     waiting = [parsed]
     while waiting:
         part = waiting.pop()
@@ -186,18 +214,27 @@ def _leaves(parsed: Message, outside: list[str]) -> Iterator[Message]:
 
 def _inner(part: Message) -> list[Message]:
     payload = part.get_payload()
-    return [inner for inner in payload if isinstance(inner, Message)] if isinstance(payload, list) else []
+    return (
+        [inner for inner in payload if isinstance(inner, Message)]
+        if isinstance(payload, list)
+        else []
+    )
 
 
 def headers(parsed: Message) -> str:
     """`Name: value` lines, encoded words decoded."""
-    return "".join(f"{name}: {decoded(str(value))}\n" for name, value in parsed.items() if not NOISE.match(name))
+    return "".join(
+        f"{name}: {decoded(str(value))}\n"
+        for name, value in parsed.items()
+        if not NOISE.match(name)
+    )
 
 
 def decoded(value: str) -> str:
     """Return a header's value as a person reads it; words that cannot be decoded as they stand.
 
-    Of words that follow one another the octets are joined before they are decoded: many programs part them within a character.
+    Of words that follow one another the octets are joined before they are decoded: many programs
+    part them within a character.
 
     >>> decoded("=?gb2312?B?1cXEsw==?= <a@example.com>")
     '张某 <a@example.com>'
@@ -238,13 +275,16 @@ MAIL_START = re.compile(
     rb"|Authentication-Results|DKIM-[a-z-]+|List-[a-z-]+|ARC-[a-z-]+|X-[\w-]+):|From ",
     re.IGNORECASE,
 )
-"""The first line decides whether the rest is looked at: many texts begin with a word and a colon."""
+"""The first line decides whether the rest is looked at: many texts begin with a word and a
+colon.
+"""
 MAIL_SURE = re.compile(
     rb"^(?:MIME-Version|Message-ID|Received|Return-Path|Delivered-To|X-Mailer|DKIM-Signature|Content-Transfer-Encoding):",
     re.IGNORECASE | re.MULTILINE,
 )
 MAIL_FIELD = re.compile(
-    rb"^(?:From|To|Subject|Date|Cc|Content-Type|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE
+    rb"^(?:From|To|Subject|Date|Cc|Content-Type|Message-ID|Received|MIME-Version):",
+    re.IGNORECASE | re.MULTILINE,
 )
 MBOX_START = re.compile(_FROM)
 
@@ -255,7 +295,9 @@ def is_mailbox(head: bytes, _name: str) -> bool:
 
 
 def is_mail(head: bytes, name: str) -> bool:
-    """Return whether a text is a mail: what proves it is a field that nobody writes by hand, or its name."""
+    """Return whether a text is a mail: what proves it is a field that nobody writes by hand, or
+    its name.
+    """
     if not MAIL_START.match(head):
         return False
     block = re.split(rb"\r?\n\r?\n", head, maxsplit=1)[0]
@@ -265,7 +307,9 @@ def is_mail(head: bytes, name: str) -> bool:
 
 
 OCTETS = re.compile(rb"=[89A-Fa-f][0-9A-Fa-f](?:=[89A-Fa-f][0-9A-Fa-f]){2}")
-"""Three in a row; the first stands by itself, since what begins with a plain character is found forty times as fast."""
+"""Three in a row; the first stands by itself, since what begins with a plain character is found
+forty times as fast.
+"""
 ENOUGH = 3
 """Characters of Chinese, or as much, in a head that is taken for quoted-printable."""
 SOFT = re.compile(rb"=[ \t]*\r?\n")
@@ -280,7 +324,9 @@ def quoted(walk: Walk, chunks: Iterable[bytes], path: str, _depth: int) -> None:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the text in pieces that end where a line does; chunks without one are joined once, where it comes."""
+    """Yield the text in pieces that end where a line does; chunks without one are joined once,
+    where it comes.
+    """
     begun = list[bytes]()
     for chunk in chunks:
         begun.append(chunk)
@@ -288,7 +334,11 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
             continue
         held = b"".join(begun)
         end = held.rfind(b"\n") + 1
-        while end and held[max(0, end - 4) : end].rstrip(b"\r\n \t").endswith(b"=") and len(held) < LONGEST:
+        while (
+            end
+            and held[max(0, end - 4) : end].rstrip(b"\r\n \t").endswith(b"=")
+            and len(held) < LONGEST
+        ):
             end = held.rfind(b"\n", 0, end - 1) + 1
         if end:
             yield undone(held[:end])

@@ -1,11 +1,14 @@
-"""Read office files: workbooks by sheet, documents and slides by paragraph, other parts with words as they are.
+"""Read office files: workbooks by sheet, documents and slides by paragraph, other parts with words
+as they are.
 
-An office file is a zip of XML (ECMA-376, ISO/IEC 26300). Sheets become lines of cells with tabs between, values as
-a person sees them; element names are those of ECMA-376 part 1, sections 18.3 and 18.4. Expat parses the XML as it
-arrives. A document type is refused: office files have none, and XML bombs are made of entities.
+An office file is a zip of XML (ECMA-376, ISO/IEC 26300). Sheets become lines of cells with tabs
+between, values as a person sees them; element names are those of ECMA-376 part 1, sections 18.3 and
+18.4. Expat parses the XML as it arrives. A document type is refused: office files have none, and
+XML bombs are made of entities.
 
-Compound files ([MS-CFB]) are office files under a password, and those of before 2007. Calamine reads workbooks; of
-doc, ppt and msg only the strings in clear are read, so the outcome says that they were not wholly read.
+Compound files ([MS-CFB]) are office files under a password, and those of before 2007. Calamine
+reads workbooks; of doc, ppt and msg only the strings in clear are read, so the outcome says that
+they were not wholly read.
 """
 
 from __future__ import annotations
@@ -34,7 +37,9 @@ PARAGRAPHS = re.compile(
     r"|ppt/(?:slides|notesSlides|comments)/[^/]+\.xml|xl/(?:comments\d*|threadedComments/[^/]+)\.xml|xl/drawings/drawing\d+\.xml|(?:word|xl|ppt)/diagrams/data\d+\.xml"
 )
 PLAIN = {".xml": "text/plain", ".vml": "text/plain"}
-"""Other parts are read tags and all: values stand in attributes too, and without its tags XML runs values together."""
+"""Other parts are read tags and all: values stand in attributes too, and without its tags XML
+runs values together.
+"""
 PROPERTIES = re.compile(r"docProps/[^/]+\.xml|meta\.xml")
 """Parts that say who made the file, and when."""
 DATA = re.compile(r"customXml/item\d*\.xml")
@@ -57,13 +62,19 @@ OPEN = ("content.xml", "styles.xml")
 
 def is_office(names: frozenset[str]) -> bool:
     """Return whether a zip is an office file."""
-    return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {"mimetype", *OPEN} <= names
+    return (TYPES in names and any(name.startswith(tuple(ROOTS)) for name in names)) or {
+        "mimetype",
+        *OPEN,
+    } <= names
 
 
 def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile) -> None:
     """Every part of an office file: as lines, as paragraphs, or as an entry of its own."""
     infos = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-    walk.container = next((kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)), "odf")
+    walk.container = next(
+        (kind for root, kind in ROOTS.items() if any(name.startswith(root) for name in infos)),
+        "odf",
+    )
     if MANIFEST in infos and LOCKED in b"".join(_part(walk, archive, infos[MANIFEST])):
         raise Halt("encrypted")
     if BINARY_WORKBOOK in infos:
@@ -73,10 +84,14 @@ def read(walk: Walk, body: Body, path: str, depth: int, archive: zipfile.ZipFile
     for name, info in infos.items():
         place = f"{path}{SEPARATOR}{name.removesuffix('.xml')}"
         if PARAGRAPHS.fullmatch(name) or name in OPEN:
-            walk.guarded(place, partial(_paragraphs, walk, archive, info, place, is_open=name in OPEN))
+            walk.guarded(
+                place, partial(_paragraphs, walk, archive, info, place, is_open=name in OPEN)
+            )
         elif name.endswith(".rels"):
             _links(walk, archive, info, place)
-        elif not (STRUCTURE.fullmatch(name) or (BINARY_WORKBOOK in infos and BINARY_PART.fullmatch(name))):
+        elif not (
+            STRUCTURE.fullmatch(name) or (BINARY_WORKBOOK in infos and BINARY_PART.fullmatch(name))
+        ):
             packed, chunks = partial(getattr, info, "compress_size"), zipped(archive, info)
             media_type = ABOUT if PROPERTIES.fullmatch(name) else PLAIN.get(name[-4:], "")
             chunks = one_a_line(chunks) if DATA.fullmatch(name) else chunks
@@ -88,7 +103,9 @@ def _part(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterat
     return walk.budget.measured(zipped(archive, info), lambda: info.compress_size)
 
 
-def _sheets(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo], path: str) -> None:
+def _sheets(
+    walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo], path: str
+) -> None:
     """Sheets in the workbook's order, hidden ones too, then those that it does not name."""
     shared: list[str] = []
     packed = 0
@@ -106,13 +123,22 @@ def _sheets(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipIn
         walk.guarded(place, partial(_sheet, walk, archive, infos[part], place, shared, packed))
 
 
-def _sheet(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, shared: list[str], packed: int) -> None:
+def _sheet(
+    walk: Walk,
+    archive: zipfile.ZipFile,
+    info: zipfile.ZipInfo,
+    place: str,
+    shared: list[str],
+    packed: int,
+) -> None:
     """A sheet. It may repeat shared strings without end, so what comes out is counted as well."""
     lines = worksheet(_part(walk, archive, info), shared)
     walk.text(place, walk.budget.measured(lines, lambda: info.compress_size + packed))
 
 
-def _titles(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo]) -> dict[str, str]:
+def _titles(
+    walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipInfo]
+) -> dict[str, str]:
     """Title of each sheet by the part that holds it."""
     targets: dict[str, str] = {}
     titles: dict[str, str] = {}
@@ -120,7 +146,9 @@ def _titles(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipIn
     def relation(name: str, attributes: Attributes) -> None:
         if name == "Relationship":
             target = attributes.get("Target", "")
-            targets[attributes.get("Id", "")] = target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+            targets[attributes.get("Id", "")] = (
+                target.lstrip("/") if target.startswith("/") else f"xl/{target}"
+            )
 
     def title(name: str, attributes: Attributes) -> None:
         if name == "sheet":
@@ -132,7 +160,9 @@ def _titles(walk: Walk, archive: zipfile.ZipFile, infos: dict[str, zipfile.ZipIn
     return titles
 
 
-def _paragraphs(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, *, is_open: bool) -> None:
+def _paragraphs(
+    walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str, *, is_open: bool
+) -> None:
     words = paragraphs(_part(walk, archive, info), is_open=is_open)
     walk.text(place, walk.budget.measured(words, lambda: info.compress_size))
 
@@ -151,7 +181,10 @@ def _links(walk: Walk, archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: s
 
 
 class Paragraphs:
-    """Takes tags and gives words. WordprocessingML and DrawingML (ECMA-376 part 1, sections 17 and 21) name them alike."""
+    """Takes tags and gives words.
+
+    WordprocessingML and DrawingML (ECMA-376 part 1, sections 17 and 21) name them alike.
+    """
 
     WORDS = frozenset(("t", "delText", "instrText", "text"))
     """Deleted words of tracked changes, field codes (links) and comments are words too."""
@@ -212,12 +245,19 @@ def paragraphs(chunks: Iterable[bytes], *, is_open: bool = False) -> Iterator[by
 LONGEST_GAP = 64
 """Empty cells that are kept between two. A hostile sheet names only the last of 16,384 columns."""
 DIGITS = "0123456789"
-BESIDE = frozenset("formula formula1 formula2 oddHeader oddFooter evenHeader evenFooter firstHeader firstFooter".split())
-"""Elements that hold words beside the cells: lists to choose from, conditions, what is printed above and below."""
+BESIDE = frozenset(
+    "formula formula1 formula2 oddHeader oddFooter evenHeader evenFooter firstHeader firstFooter".split()  # noqa: E501
+)
+"""Elements that hold words beside the cells: lists to choose from, conditions, what is printed
+above and below.
+"""
 
 
 def strings(chunks: Iterable[bytes], found: list[str]) -> None:
-    """Add the shared strings to `found`, by number. Phonetic readings are left out: they are no part of the value."""
+    """Add the shared strings to `found`, by number.
+
+    Phonetic readings are left out: they are no part of the value.
+    """
     parts: list[str] = []
     inside = {"t": False, "rPh": False}
 
@@ -276,7 +316,11 @@ class WorksheetRows:
         """A cell or a row is whole."""
         if name == "c":
             value = "".join(self._value)
-            self._cells.append(self._cell(value) if value or not self._formula else f"={clean(''.join(self._formula))}")
+            self._cells.append(
+                self._cell(value)
+                if value or not self._formula
+                else f"={clean(''.join(self._formula))}"
+            )
         elif name == "row":
             self.lines.append("\t".join(self._cells))
             self._cells.clear()
@@ -288,7 +332,8 @@ class WorksheetRows:
     def _cell(self, value: str) -> str:
         if self._kind == "s":
             place = int(value or -1)
-            return self._shared[place] if 0 <= place < len(self._shared) else ""  # the list may be damaged
+            # the list may be damaged
+            return self._shared[place] if 0 <= place < len(self._shared) else ""
         return number(value) if self._kind == "n" else clean(value)
 
 
@@ -322,15 +367,18 @@ def parsed(
 ) -> Iterator[None]:
     """Call back for each tag and stretch of text; yields after each chunk.
 
-    Where the outermost tag has a namespace's prefix, all names come without theirs. Where it has none, its kin have none either,
-    and names come as they are: most sheets, for which a second call a tag would be half of the time.
+    Where the outermost tag has a namespace's prefix, all names come without theirs. Where it has
+    none, its kin have none either, and names come as they are: most sheets, for which a second call
+    a tag would be half of the time.
     """
     parser = pyexpat.ParserCreate()
     parser.buffer_text = True
 
     def first(name: str, attributes: Attributes) -> None:
         if ":" in name:
-            parser.StartElementHandler = lambda name, attributes: start(name.rpartition(":")[2], attributes)
+            parser.StartElementHandler = lambda name, attributes: start(
+                name.rpartition(":")[2], attributes
+            )
             parser.EndElementHandler = lambda name: end(name.rpartition(":")[2])
         else:
             parser.StartElementHandler, parser.EndElementHandler = start, end
@@ -378,9 +426,11 @@ WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
 
 
 def one_a_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """XML tags and all, with a line for each of several like elements that hold values: rows are told by their lines.
+    """XML tags and all, with a line for each of several like elements that hold values: rows are
+    told by their lines.
 
-    Blanks between tags go, so that what a program set out over many lines is one record again. Other text stays as it is.
+    Blanks between tags go, so that what a program set out over many lines is one record again.
+    Other text stays as it is.
     """
     lines, held, is_wide = _Lines(), b"", None
     for chunk in chunks:
@@ -397,14 +447,20 @@ def one_a_line(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Lines:
-    """Breaks the line before an element like the one that just ended, if that held elements or several attributes."""
+    """Breaks the line before an element like the one that just ended, if that held elements or
+    several attributes.
+    """
 
     def __init__(self) -> None:
         self._ended, self._is_full, self._attributes, self._in_text = b"", False, 0, False
 
     def take(self, token: bytes) -> bytes:
         """Return a token as it is to be written."""
-        if not token.endswith(b">") or token.startswith((b"<!", b"<?")) or not (named := NAME.match(token)):
+        if (
+            not token.endswith(b">")
+            or token.startswith((b"<!", b"<?"))
+            or not (named := NAME.match(token))
+        ):
             if token.isspace() and not self._in_text:
                 return b""
             self._ended, self._in_text = b"", True
@@ -425,12 +481,15 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED = tuple(name.encode("utf-16-le") for name in ("EncryptedPackage", "EncryptedSummary"))
 """Names of streams in files under a password: of Office since 2007, and of PowerPoint before."""
 WORD, FLAGS, WORD_LOCKED = b"\xec\xa5", 10, 1
-"""What the main stream of a Word document begins with, and where the flag for a password stands in it ([MS-DOC] 2.5.2)."""
+"""What the main stream of a Word document begins with, and where the flag for a password stands
+in it ([MS-DOC] 2.5.2).
+"""
 SECTOR = 512
 WORKBOOKS = tuple(f"{name}\0".encode("utf-16-le") for name in ("Workbook", "Book"))
 """Names of the stream that makes a compound file a workbook, of Excel 97 and of 95."""
 STRINGS = re.compile(
-    rb"((?:[\t\x20-\x7e]\0|[\0-\xff][\x4e-\x9f]|[\0-\x3f]\x30|[\x01-\x5e]\xff){4,}+)"  # UTF-16: ASCII, Han, its signs, full width
+    # UTF-16: ASCII, Han, its signs, full width
+    rb"((?:[\t\x20-\x7e]\0|[\0-\xff][\x4e-\x9f]|[\0-\x3f]\x30|[\x01-\x5e]\xff){4,}+)"
     rb"|((?:[\t\x20-\x7e]|[\x81-\xfe][\x40-\xfe]){6,}+)"  # bytes: ASCII and GBK
 )
 LINES = 1000
@@ -444,7 +503,9 @@ def compound(walk: Walk, body: Body, path: str, _depth: int) -> None:
         walk.container = "xls"
         workbook(walk, body, path)
         return
-    walk.text(f"{path}{SEPARATOR}strings", walk.budget.measured(clear_strings(body), lambda: len(body)))
+    walk.text(
+        f"{path}{SEPARATOR}strings", walk.budget.measured(clear_strings(body), lambda: len(body))
+    )
     raise Halt("unsupported")
 
 
@@ -469,7 +530,9 @@ def workbook(walk: Walk, body: Body, path: str) -> None:
         book = library.CalamineWorkbook.from_filelike(io.BytesIO(body))
         for title in book.sheet_names:
             rows = book.get_sheet_by_name(title).iter_rows()
-            walk.text(f"{path}{SEPARATOR}{title}", walk.budget.measured(lines(rows), lambda: len(body)))
+            walk.text(
+                f"{path}{SEPARATOR}{title}", walk.budget.measured(lines(rows), lambda: len(body))
+            )
     except library.PasswordError:
         raise Halt("encrypted") from None
     except library.CalamineError as error:
@@ -477,7 +540,8 @@ def workbook(walk: Walk, body: Body, path: str) -> None:
 
 
 def clear_strings(body: Body) -> Iterator[bytes]:
-    r"""Strings of at least four characters in UTF-16, or six bytes, as lines of UTF-8; `LINES` of them at a time.
+    r"""Strings of at least four characters in UTF-16, or six bytes, as lines of UTF-8; `LINES` of
+    them at a time.
 
     >>> b"".join(clear_strings(b"\0\1" + "手机15400000001".encode("utf-16-le"))).decode()
     '手机15400000001\n'
@@ -485,7 +549,9 @@ def clear_strings(body: Body) -> Iterator[bytes]:
     held: list[str] = []
     for match in STRINGS.finditer(body):
         wide, narrow = match.groups()
-        held.append(wide.decode("utf-16-le", "replace") if wide else narrow.decode("gb18030", "replace"))
+        held.append(
+            wide.decode("utf-16-le", "replace") if wide else narrow.decode("gb18030", "replace")
+        )
         if len(held) == LINES:
             yield ("\n".join(held) + "\n").encode()
             held.clear()
@@ -495,5 +561,12 @@ def clear_strings(body: Body) -> Iterator[bytes]:
 
 FORMATS = (
     FileFormat("office", read, in_zip=is_office, containers=(*ROOTS.values(), "odf")),
-    FileFormat("ole", compound, starts=(OLE,), containers=("ole", "xls"), packages=("python_calamine",), load=calamine),
+    FileFormat(
+        "ole",
+        compound,
+        starts=(OLE,),
+        containers=("ole", "xls"),
+        packages=("python_calamine",),
+        load=calamine,
+    ),
 )

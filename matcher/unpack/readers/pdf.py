@@ -1,9 +1,11 @@
 """The text of a PDF, its forms, notes and attachments, by PDFium.
 
-That is the library in pypdfium2's wheel, called directly, as far as text needs it (its bindings take 30 ms to import).
+That is the library in pypdfium2's wheel, called directly, as far as text needs it (its bindings
+take 30 ms to import).
 
-Three times as fast as pypdf on a table of 300 pages (0.34 s against 1.06 s), and it knows the character maps of CJK fonts.
-Declared in `fpdfview.h`, `fpdf_text.h`, `fpdf_edit.h`, `fpdf_annot.h` and `fpdf_attachment.h`, whose functions are stable.
+Three times as fast as pypdf on a table of 300 pages (0.34 s against 1.06 s), and it knows the
+character maps of CJK fonts. Declared in `fpdfview.h`, `fpdf_text.h`, `fpdf_edit.h`, `fpdf_annot.h`
+and `fpdf_attachment.h`, whose functions are stable.
 """
 
 from __future__ import annotations
@@ -32,12 +34,16 @@ STAMP = 400
 IMAGE, GROUP, MOST_OBJECTS = 3, 5, 10_000
 """Types of what is drawn on a page (`fpdf_edit.h`), and of how many of them that is asked."""
 LONG_SIDE, MOST_DRAWN = 2000, 100
-"""Pixels of the longer side of a page that is drawn for OCR (170 an inch of A4), and pages of a document that are."""
+"""Pixels of the longer side of a page that is drawn for OCR (170 an inch of A4), and pages of a
+document that are.
+"""
 GREYS = 1
 """Format of a bitmap of one byte a pixel (`fpdfview.h`)."""
 LINE_END = 10
 DIRECTION = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Marks of direction: PDFium hands out a line that has them in another order than it is drawn in."""
+"""Marks of direction: PDFium hands out a line that has them in another order than it is drawn
+in.
+"""
 Handle = ctypes.c_void_p
 _int, _ulong, _double = ctypes.c_int, ctypes.c_ulong, ctypes.POINTER(ctypes.c_double)
 SIGNATURES = {
@@ -103,7 +109,9 @@ class PdfDocument:
         self._library, self._handle, self._held = library, handle, held
 
     def pages(self) -> Iterator[tuple[str, bool]]:
-        """Yield the text of each page with what was typed into its forms, and whether the page is a picture (`_is_picture`)."""
+        """Yield the text of each page with what was typed into its forms, and whether the page
+        is a picture (`_is_picture`).
+        """
         for number in range(self._library.FPDF_GetPageCount(self._handle)):
             page = self._library.FPDF_LoadPage(self._handle, number)
             if not page:
@@ -115,9 +123,13 @@ class PdfDocument:
     def drawn(self, number: int) -> bytes:
         """Return a page as a picture (BMP, 256 greys), as a person sees it; pages count from 1."""
         page = self._library.FPDF_LoadPage(self._handle, number - 1)
-        sides = [float(side(page)) for side in (self._library.FPDF_GetPageWidthF, self._library.FPDF_GetPageHeightF)]
+        sides = [
+            float(side(page))
+            for side in (self._library.FPDF_GetPageWidthF, self._library.FPDF_GetPageHeightF)
+        ]
         scale = LONG_SIDE / max(*sides, 1.0)
-        width, height = (max(4, int(side * scale) // 4 * 4) for side in sides)  # a line of a BMP is whole words
+        # a line of a BMP is whole words
+        width, height = (max(4, int(side * scale) // 4 * 4) for side in sides)
         pixels = ctypes.create_string_buffer(b"\xff" * (width * height), width * height)
         bitmap = self._library.FPDFBitmap_CreateEx(width, height, GREYS, pixels, width)
         self._library.FPDF_RenderPageBitmap(bitmap, page, 0, 0, width, height, 0, 0)
@@ -126,7 +138,22 @@ class PdfDocument:
         greys = b"".join(bytes((grey, grey, grey, 0)) for grey in range(256))
         start = 54 + len(greys)
         head = struct.pack(
-            "<2sIIIIiiHHIIiiII", b"BM", start + len(pixels), 0, start, 40, width, -height, 1, 8, 0, 0, 0, 0, 256, 0
+            "<2sIIIIiiHHIIiiII",
+            b"BM",
+            start + len(pixels),
+            0,
+            start,
+            40,
+            width,
+            -height,
+            1,
+            8,
+            0,
+            0,
+            0,
+            0,
+            256,
+            0,
         )
         return head + greys + pixels.raw
 
@@ -135,7 +162,9 @@ class PdfDocument:
         for number in range(self._library.FPDFDoc_GetAttachmentCount(self._handle)):
             file = self._library.FPDFDoc_GetAttachment(self._handle, number)
             size = _ulong()
-            if not file or not self._library.FPDFAttachment_GetFile(file, None, 0, ctypes.byref(size)):
+            if not file or not self._library.FPDFAttachment_GetFile(
+                file, None, 0, ctypes.byref(size)
+            ):
                 continue
             data = ctypes.create_string_buffer(size.value)
             self._library.FPDFAttachment_GetFile(file, data, size.value, ctypes.byref(size))
@@ -148,20 +177,29 @@ class PdfDocument:
     def _is_picture(self, page: Handle, text: str) -> bool:
         """Return whether drawings or images say what its text does not.
 
-        There is no text; or hardly any, such as an app's stamp or a watermark, and images cover half of the page, as a scan does.
+        There is no text; or hardly any, such as an app's stamp or a watermark, and images cover
+        half of the page, as a scan does.
         """
         count = self._library.FPDFPage_CountObjects(page)
         if not text or len(text) >= STAMP:
             return not text and count > 0
-        covered = sum(self._covered(self._library.FPDFPage_GetObject(page, n)) for n in range(min(count, MOST_OBJECTS)))
-        return 2 * covered >= float(self._library.FPDF_GetPageWidthF(page) * self._library.FPDF_GetPageHeightF(page))
+        covered = sum(
+            self._covered(self._library.FPDFPage_GetObject(page, n))
+            for n in range(min(count, MOST_OBJECTS))
+        )
+        return 2 * covered >= float(
+            self._library.FPDF_GetPageWidthF(page) * self._library.FPDF_GetPageHeightF(page)
+        )
 
     def _covered(self, drawn: Handle) -> float:
         """Return the area of an image, or of a group with one in it; 0.0 for all else."""
         kind = self._library.FPDFPageObj_GetType(drawn)
         if kind == GROUP:
             held = range(min(self._library.FPDFFormObj_CountObjects(drawn), MOST_OBJECTS))
-            inner = (self._library.FPDFPageObj_GetType(self._library.FPDFFormObj_GetObject(drawn, n)) for n in held)
+            inner = (
+                self._library.FPDFPageObj_GetType(self._library.FPDFFormObj_GetObject(drawn, n))
+                for n in held
+            )
             kind = IMAGE if any(one in (IMAGE, GROUP) for one in inner) else kind
         box = [ctypes.c_float() for _ in range(4)]
         if kind != IMAGE or not self._library.FPDFPageObj_GetBounds(drawn, *map(ctypes.byref, box)):
@@ -180,32 +218,52 @@ class PdfDocument:
         if DIRECTION.search(said):
             said = self._as_drawn(text, count)
         self._library.FPDFText_ClosePage(text)
-        return said.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")  # both stand for a hyphen at a line's end
+        # both stand for a hyphen at a line's end
+        return said.replace("\r\n", "\n").replace("\2", "").replace("\ufffe", "")
 
     def _as_drawn(self, text: Handle, count: int) -> str:
-        """Return the `count` characters of a page; those of a line with marks of direction from left to right."""
+        """Return the `count` characters of a page; those of a line with marks of direction from
+        left to right.
+        """
         line, lines = list[tuple[float, str]](), list[str]()
         for number in range(count):
-            code, x, y = self._library.FPDFText_GetUnicode(text, number), ctypes.c_double(), ctypes.c_double()
+            code, x, y = (
+                self._library.FPDFText_GetUnicode(text, number),
+                ctypes.c_double(),
+                ctypes.c_double(),
+            )
             self._library.FPDFText_GetCharOrigin(text, number, x, y)
             line.append((x.value, chr(min(code, sys.maxunicode)).strip("\r\n")))
             if code == LINE_END or number == count - 1:
                 is_marked = any(char and DIRECTION.match(char) for _, char in line)
-                lines.append("".join(char for _, char in (sorted(line, key=lambda placed: placed[0]) if is_marked else line)))
+                lines.append(
+                    "".join(
+                        char
+                        for _, char in (
+                            sorted(line, key=lambda placed: placed[0]) if is_marked else line
+                        )
+                    )
+                )
                 line = []
-        return "\n".join(lines).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # halves of pairs are apart
+        # halves of pairs are apart
+        return "\n".join(lines).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _typed(self, page: Handle) -> str:
         """Values of form fields and contents of notes, one a line."""
         said = []
         for number in range(self._library.FPDFPage_GetAnnotCount(page)):
             note = self._library.FPDFPage_GetAnnot(page, number)
-            said += [self._string(self._library.FPDFAnnot_GetStringValue, note, key) for key in (b"V", b"Contents")]
+            said += [
+                self._string(self._library.FPDFAnnot_GetStringValue, note, key)
+                for key in (b"V", b"Contents")
+            ]
             self._library.FPDFPage_CloseAnnot(note)
         return "".join(f"\n{line}" for line in said if line)
 
     def _string(self, get: ctypes._NamedFuncPointer, *about: object) -> str:
-        """Return a string that is fetched in two calls: its size in bytes, then UTF-16 with a NUL at its end."""
+        """Return a string that is fetched in two calls: its size in bytes, then UTF-16 with a
+        NUL at its end.
+        """
         size = get(*about, None, 0)
         if not 2 < size <= LONGEST:
             return ""
@@ -216,7 +274,9 @@ class PdfDocument:
 
 @cache
 def library() -> Pdfium | None:
-    """PDFium by the path of its library in the wheel of pypdfium2, None where it is not installed."""
+    """PDFium by the path of its library in the wheel of pypdfium2, None where it is not
+    installed.
+    """
     spec = find_spec("pypdfium2_raw")
     found = sorted(Path(spec.origin).parent.glob("libpdfium.*")) if spec and spec.origin else []
     try:
@@ -231,7 +291,9 @@ STREAM_END = b"endstream"
 MARK = re.compile(rb">>\s{0,4}stream\r?\n|" + STREAM_END)
 """Where a stream begins, and where it ends."""
 MOST_UNENDED = 64
-"""Streams that another one begins in: a document that was cut off has one, one in which others stand unpacked has a few."""
+"""Streams that another one begins in: a document that was cut off has one, one in which others
+stand unpacked has a few.
+"""
 MOST_SAID = 400
 """Bytes before a stream in which its filters are named."""
 OTHERWISE = re.compile(rb"/(?:LZW|ASCIIHex|RunLength|DCT|JPX|JBIG2|CCITTFax)Decode|/Crypt")
@@ -239,20 +301,29 @@ OTHERWISE = re.compile(rb"/(?:LZW|ASCIIHex|RunLength|DCT|JPX|JBIG2|CCITTFax)Deco
 
 
 def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
-    """One member with the text of all pages; pages that are scans are handed on as pictures, or said once."""
+    """One member with the text of all pages; pages that are scans are handed on as pictures, or
+    said once.
+    """
     document = opened(body)
     try:
         scanned: list[int] = []
         place = f"{path}{SEPARATOR}text"
         walk.text(place, walk.budget.measured(_pages(document, scanned), lambda: len(body)))
         for name, attached in document.attachments():
-            walk.entry(path + SEPARATOR + (name or "attachment"), slices(attached), lambda: len(body), depth)
+            walk.entry(
+                path + SEPARATOR + (name or "attachment"),
+                slices(attached),
+                lambda: len(body),
+                depth,
+            )
         drawn = scanned[:MOST_DRAWN] if walk.budget.reads_pictures else []
         for number in drawn:
             walk.text(f"{path}{SEPARATOR}page {number}", slices(document.drawn(number)), HEAVY)
         if scanned := scanned[len(drawn) :]:
             walk.out.outcome(
-                "image", f"{path}{SEPARATOR}page {scanned[0]}" + (f" and {len(scanned) - 1} more" if scanned[1:] else "")
+                "image",
+                f"{path}{SEPARATOR}page {scanned[0]}"
+                + (f" and {len(scanned) - 1} more" if scanned[1:] else ""),
             )
     finally:
         document.close()
@@ -263,7 +334,9 @@ def pdf(walk: Walk, body: Body, path: str, depth: int) -> None:
 
 
 def opened(body: Body) -> PdfDocument:
-    """Return the document; ValueError where it is damaged, of streams without end before PDFium looks for the end of each."""
+    """Return the document; ValueError where it is damaged, of streams without end before PDFium
+    looks for the end of each.
+    """
     pdfium = library()
     if pdfium is None:
         raise Halt("unsupported")
@@ -274,16 +347,19 @@ def opened(body: Body) -> PdfDocument:
 
 
 def has_damage(body: Body) -> bool:
-    """Return whether a compressed stream does not end as it should: PDFium shows what is before the damage, or a blank page.
+    """Return whether a compressed stream does not end as it should: PDFium shows what is before the
+    damage, or a blank page.
 
-    Streams of a document with a password for its owner are encrypted as well, and cannot be looked at so.
+    Streams of a document with a password for its owner are encrypted as well, and cannot be looked
+    at so.
     """
     if body.find(ENCRYPT) >= 0:
         return False
     marks = MARK.finditer(body)
     begin = next(marks, None)
     while begin:
-        behind = next(marks, None)  # what ends it: a stream goes no further than to where the next one begins
+        # what ends it: a stream goes no further than to where the next one begins
+        behind = next(marks, None)
         if begin[0] != STREAM_END:
             said = bytes(body[max(0, begin.start() - MOST_SAID) : begin.start()])
             said = said[said.rfind(b"obj") + 1 :]
@@ -299,7 +375,9 @@ def _is_whole(body: Body, start: int, end: int, *, armoured: bool) -> bool:
     """Return whether what stands there is one whole stream of zlib's."""
     decoder = zlib.decompressobj()
     try:
-        packed = base64.a85decode(body[start:end].partition(b"~>")[0]) if armoured else body[start:end]
+        packed = (
+            base64.a85decode(body[start:end].partition(b"~>")[0]) if armoured else body[start:end]
+        )
         for piece in slices(packed):
             while piece and not decoder.eof:
                 decoder.decompress(piece, CHUNK)
@@ -310,7 +388,9 @@ def _is_whole(body: Body, start: int, end: int, *, armoured: bool) -> bool:
 
 
 def _pages(document: PdfDocument, scanned: list[int]) -> Iterator[bytes]:
-    """Yield each page's text with a line end; the numbers of those that are pictures go to `scanned`."""
+    """Yield each page's text with a line end; the numbers of those that are pictures go to
+    `scanned`.
+    """
     for number, (text, is_picture) in enumerate(document.pages(), 1):
         if is_picture:
             scanned.append(number)
@@ -318,4 +398,12 @@ def _pages(document: PdfDocument, scanned: list[int]) -> Iterator[bytes]:
             yield f"{text}\n".encode("utf-8", "replace")
 
 
-FORMATS = (FileFormat("pdf", pdf, starts=(b"%PDF-", b"\xef\xbb\xbf%PDF-"), packages=("pypdfium2_raw",), load=library),)
+FORMATS = (
+    FileFormat(
+        "pdf",
+        pdf,
+        starts=(b"%PDF-", b"\xef\xbb\xbf%PDF-"),
+        packages=("pypdfium2_raw",),
+        load=library,
+    ),
+)

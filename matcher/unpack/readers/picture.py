@@ -1,8 +1,10 @@
-"""Pictures: what stands in them is read by OCR where that is wanted, and so is an archive that is appended to one.
+"""Pictures: what stands in them is read by OCR where that is wanted, and so is an archive that is
+appended to one.
 
-A picture is looked through in the child that meets it, and handed on to one of its own (`ocr`), which alone has the library and
-its models: they take a second to load. Rows of what is read come out as lines, their cells parted by tabs, so that a table in a
-screenshot is a table. Nothing that was misread is guessed at. An outcome says of each picture that it was read by OCR.
+A picture is looked through in the child that meets it, and handed on to one of its own (`ocr`),
+which alone has the library and its models: they take a second to load. Rows of what is read come
+out as lines, their cells parted by tabs, so that a table in a screenshot is a table. Nothing that
+was misread is guessed at. An outcome says of each picture that it was read by OCR.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ ARCHIVE = re.compile(
     rb"|\x1f\x8b\x08[\0\x08].{4}[\0\x02\x04][\0\x03\xff]",
     re.DOTALL,
 )
-"""How an archive begins; of zip and gzip with more than their marks, which stand in a picture by chance."""
+"""How an archive begins; of zip and gzip with more than their marks, which stand in a picture by
+chance.
+"""
 OVERLAP = 15
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
 """One thread, and none that reports to the library's maker."""
@@ -37,15 +41,23 @@ FAULTS = (
         ("rapidocr_onnxruntime.utils.load_image", "LoadImageError"),
         ("rapidocr_onnxruntime.utils.infer_engine", "ONNXRuntimeError"),
     ),
-    *((f"rapidocr_onnxruntime.{part}", "ResizeImgError") for part in ("utils.process_img", "ch_ppocr_det.utils")),
+    *(
+        (f"rapidocr_onnxruntime.{part}", "ResizeImgError")
+        for part in ("utils.process_img", "ch_ppocr_det.utils")
+    ),
 )
-"""What RapidOCR and what it stands on raise that is no built-in error, by module and name; Pillow raises SyntaxError as well."""
+"""What RapidOCR and what it stands on raise that is no built-in error, by module and name;
+Pillow raises SyntaxError as well.
+"""
 READ = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 STRIP, AROUND = 1500, 100
-"""Pixels of a high picture that are looked at at once, and of what is above and below: the library shrinks what is larger than
-2000, and then nothing of a long screenshot can be read."""
+"""Pixels of a high picture that are looked at at once, and of what is above and below: the library
+shrinks what is larger than 2000, and then nothing of a long screenshot can be read.
+"""
 BLUR = 4
-"""Pixels by which a text may seem to stand elsewhere in another strip: better twice than in none."""
+"""Pixels by which a text may seem to stand elsewhere in another strip: better twice than in
+none.
+"""
 
 
 class Library(NamedTuple):
@@ -69,23 +81,38 @@ class Box(NamedTuple):
 
 @cache
 def library() -> Library | None:
-    """None where the extra `ocr` is not installed, or where it started a thread: that would be outside of the confinement."""
+    """None where the extra `ocr` is not installed, or where it started a thread: that would be
+    outside of the confinement.
+    """
     os.environ.update(ENVIRONMENT)
     try:
         modules: list[Any] = [import_module(name) for name in MODULES]
-        faults = (*DAMAGED, SyntaxError, *(getattr(import_module(module), name) for module, name in FAULTS))
+        faults = (
+            *DAMAGED,
+            SyntaxError,
+            *(getattr(import_module(module), name) for module, name in FAULTS),
+        )
     except (ImportError, AttributeError):  # not installed, or a version that we do not know
         return None
     image, turning, numpy, cv2, rapid = modules
     cv2.setNumThreads(0)
     image.MAX_IMAGE_PIXELS = None  # which would warn: what is too large is refused here
-    found = Library(rapid.RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1), image, turning, numpy, faults)
+    found = Library(
+        rapid.RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1),
+        image,
+        turning,
+        numpy,
+        faults,
+    )
     _warm_up(found)
     return found if len(os.listdir("/proc/self/task")) == 1 else None  # noqa: PTH208  pathlib costs the child's start
 
 
 def _warm_up(found: Library) -> None:
-    """Have Pillow import what it reads each format with. What recognises text needs nothing more: it would take half a second."""
+    """Have Pillow import what it reads each format with.
+
+    What recognises text needs nothing more: it would take half a second.
+    """
     for kind in READ:
         written = io.BytesIO()
         found.image.new("RGB", (9, 9)).save(written, kind)
@@ -93,7 +120,9 @@ def _warm_up(found: Library) -> None:
 
 
 def picture(walk: Walk, chunks: Iterable[bytes], path: str, depth: int) -> None:
-    """Read what stands behind a picture, if it is an archive; have the picture read, or say that it is not."""
+    """Read what stands behind a picture, if it is an archive; have the picture read, or say that
+    it is not.
+    """
     held = bytearray()
     before, rest = b"", _kept(chunks, held) if walk.budget.reads_pictures else iter(chunks)
     for chunk in rest:
@@ -127,7 +156,10 @@ def ocr(walk: Walk, body: Body, path: str, _depth: int) -> None:
     first = next((chunk for chunk in chunks if chunk), b"")
     if not first:
         raise Halt("image")
-    walk.text(f"{path}{SEPARATOR}{OCR}", walk.budget.measured(itertools.chain((first,), chunks), lambda: len(body)))
+    walk.text(
+        f"{path}{SEPARATOR}{OCR}",
+        walk.budget.measured(itertools.chain((first,), chunks), lambda: len(body)),
+    )
     raise Halt(OCR)
 
 
@@ -148,7 +180,10 @@ def _text(found: Library, body: bytes) -> Iterator[bytes]:
 
 
 def _decoded(found: Library, body: bytes) -> Any:
-    """Its pixels, turned upright, on white: height by width by three colours. A GIF's first picture is taken."""
+    """Its pixels, turned upright, on white: height by width by three colours.
+
+    A GIF's first picture is taken.
+    """
     with found.image.open(io.BytesIO(body), formats=READ) as opened:
         if opened.width * opened.height > PICTURE_PIXELS:
             raise Halt("too_large")
@@ -161,7 +196,11 @@ def _decoded(found: Library, body: bytes) -> Any:
 def _boxes(found: Library, pixels: Any, first: int, height: int) -> list[Box]:
     """Return the texts whose middle is in these lines of pixels, as if the picture were level."""
     read = found.engine(pixels.copy())[0] or []
-    slopes = [(right[1] - left[1]) / (right[0] - left[0]) for (left, right, *_), *_ in read if right[0] - left[0] > 1]
+    slopes = [
+        (right[1] - left[1]) / (right[0] - left[0])
+        for (left, right, *_), *_ in read
+        if right[0] - left[0] > 1
+    ]
     slope = float(found.numpy.median(slopes)) if slopes else 0.0
     boxes = []
     for corners, text, *_ in read:
@@ -197,7 +236,9 @@ def _is_beside(one: Box, other: Box) -> bool:
 
 def is_picture(head: bytes, _name: str = "") -> bool:
     """WebP and BMP, which are known by two marks."""
-    return (head.startswith(b"RIFF") and head[8:12] == b"WEBP") or (head.startswith(b"BM") and head[6:10] == bytes(4))
+    return (head.startswith(b"RIFF") and head[8:12] == b"WEBP") or (
+        head.startswith(b"BM") and head[6:10] == bytes(4)
+    )
 
 
 FORMATS = (

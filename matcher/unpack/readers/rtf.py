@@ -1,7 +1,8 @@
 r"""Rich text (RTF 1.9.1): the words as they are shown, and what is embedded in hex.
 
-A number may stand in several runs (`138{\b 0013}8000`) and a name as bytes of a code page (`\'d5\'c5`) or as `\u24352?`. Control
-words of layout say nothing and are taken out, so that what is shown together stands together.
+A number may stand in several runs (`138{\b 0013}8000`) and a name as bytes of a code page
+(`\'d5\'c5`) or as `\u24352?`. Control words of layout say nothing and are taken out, so that what
+is shown together stands together.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from matcher.unpack.protocol import SEPARATOR
 from matcher.unpack.walk import CHUNK, Body, Walk, slices
 
 NUMBER = re.compile(rb"-?\d+")
-SHOWN = {b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n", b"cell": "\t", b"nestcell": "\t", b"tab": "\t",
+SHOWN = {b"par": "\n", b"line": "\n", b"row": "\n", b"sect": "\n", b"page": "\n", b"cell": "\t",
+    b"nestcell": "\t", b"tab": "\t",
          b"nestrow": "\n", b"emdash": "—", b"endash": "–", b"bullet": "•"}  # fmt: skip
 SIGNS = {b"~": " ", b"_": "-", b"\\": "\\", b"{": "{", b"}": "}", b"\n": "\n", b"\r": "\n"}
-SILENT = frozenset(b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata colorschememapping "
+SILENT = frozenset(b"fonttbl colortbl stylesheet listtable listoverridetable rsidtbl generator themedata colorschememapping "  # noqa: E501
                    b"datastore latentstyles xmlnstbl mmathPr panose falt".split())  # fmt: skip
 """Destinations without a word of anybody's."""
 WORDS = frozenset((b"fldinst", b"shptxt", b"nonshppict", b"shppict", b"object", b"result"))
@@ -31,7 +33,9 @@ CHARSETS = {128: 932, 129: 949, 134: 936, 136: 950}
 """Code pages by the number of a font's `fcharset`."""
 
 
-TOLD = b"|".join(sorted([*SHOWN, *SILENT, *WORDS, *EMBEDDED, b"u", b"bin", b"uc", b"ansicpg", b"f", b"fcharset"]))
+TOLD = b"|".join(
+    sorted([*SHOWN, *SILENT, *WORDS, *EMBEDDED, b"u", b"bin", b"uc", b"ansicpg", b"f", b"fcharset"])
+)
 LAYOUT = rb"\\(?!(?:" + TOLD + rb")(?![a-zA-Z]))[a-zA-Z]{1,32}+(?:-?\d{1,10})?+ ?"
 TOKEN = re.compile(
     rb"((?:\\'[0-9a-fA-F]{2})++)|((?:\\u-?\d{1,5} ?\?)++)"
@@ -40,8 +44,10 @@ TOKEN = re.compile(
     + LAYOUT
     + rb")?+)++|\{++|\}++)|([^\\{}\r\n]+)|[\r\n]+|\\"
 )
-"""Bytes in hex, characters by number with a `?` for old readers, words of layout, a word that tells something with its number, a
-sign, braces, and plain text; the end of a line says nothing, and neither do words of layout."""
+"""Bytes in hex, characters by number with a `?` for old readers, words of layout, a word that tells
+something with its number, a sign, braces, and plain text; the end of a line says nothing, and
+neither do words of layout.
+"""
 
 
 HEXED, CHARACTERS, WORD, NUMBERED, SIGN, BRACE, PLAIN = range(1, 8)
@@ -49,7 +55,9 @@ HEXED, CHARACTERS, WORD, NUMBERED, SIGN, BRACE, PLAIN = range(1, 8)
 
 
 class Group(NamedTuple):
-    """What goes for the text between two braces: where it goes to, its code page, and how much follows a `u` for old readers."""
+    """What goes for the text between two braces: where it goes to, its code page, and how much
+    follows a `u` for old readers.
+    """
 
     target: bytes = b""
     page: int = 0
@@ -80,9 +88,12 @@ class RtfReader:
             self._plain(bytes.fromhex(said.translate(None, b"\\'").decode()))
         elif kind == SIGN:
             if said == b"*":
-                self._group = self._group if self._group.target else self._group._replace(target=said)
+                self._group = (
+                    self._group if self._group.target else self._group._replace(target=said)
+                )
             elif said[:1] in SIGNS:
-                self._show(SIGNS[said[:1]] * ((len(said) + 1) // 2))  # of backslashes there may be many
+                # of backslashes there may be many
+                self._show(SIGNS[said[:1]] * ((len(said) + 1) // 2))
         elif kind == CHARACTERS:
             self._characters(said)
         else:
@@ -182,7 +193,11 @@ class RtfReader:
             self._surrogate = code
             return
         if 0xDC00 <= code < 0xE000:
-            code = 0x10000 + ((self._surrogate - 0xD800) << 10) + code - 0xDC00 if self._surrogate else 0xFFFD
+            code = (
+                0x10000 + ((self._surrogate - 0xD800) << 10) + code - 0xDC00
+                if self._surrogate
+                else 0xFFFD
+            )
         self._surrogate = 0
         self._show(chr(code))
 
@@ -190,12 +205,18 @@ class RtfReader:
 def rtf(walk: Walk, body: Body, path: str, depth: int) -> None:
     """The words as one member, and each picture or object as an entry."""
     reader = RtfReader()
-    walk.text(f"{path}{SEPARATOR}text", walk.budget.measured(_words(reader, body), lambda: len(body)))
-    each = dict.fromkeys((what, bytes(held).translate(None, b" \t\r\n")) for what, held in reader.embedded)
+    walk.text(
+        f"{path}{SEPARATOR}text", walk.budget.measured(_words(reader, body), lambda: len(body))
+    )
+    each = dict.fromkeys(
+        (what, bytes(held).translate(None, b" \t\r\n")) for what, held in reader.embedded
+    )
     for number, (what, digits) in enumerate(each, 1):
         embedded = bytes.fromhex(digits[: len(digits) // 2 * 2].decode("ascii"))
         if embedded:
-            walk.entry(f"{path}{SEPARATOR}{what} {number}", slices(embedded), lambda: len(body), depth)
+            walk.entry(
+                f"{path}{SEPARATOR}{what} {number}", slices(embedded), lambda: len(body), depth
+            )
 
 
 def _words(reader: RtfReader, body: Body) -> Iterator[bytes]:

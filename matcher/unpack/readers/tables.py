@@ -1,8 +1,10 @@
-"""Read tables of programs as lines: SQLite, dBASE and FoxPro, MessagePack, Parquet, ORC, Arrow (Feather) and Avro.
+"""Read tables of programs as lines: SQLite, dBASE and FoxPro, MessagePack, Parquet, ORC, Arrow
+(Feather) and Avro.
 
-Databases of SQLite are read in memory. MessagePack is values one behind another, as programs write records for each
-other (https://github.com/msgpack/msgpack). pyarrow takes 0.1 s and 210 MB of address space to load, so only a second
-server loads it (`child.Server`); it reads without a thread, since the child may start none.
+Databases of SQLite are read in memory. MessagePack is values one behind another, as programs write
+records for each other (https://github.com/msgpack/msgpack). pyarrow takes 0.1 s and 210 MB of
+address space to load, so only a second server loads it (`child.Server`); it reads without a thread,
+since the child may start none.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from matcher.unpack.walk import DAMAGED, Body, BodyFile, Walk, lines, load_packa
 COPIES = 3
 """How often a database of SQLite is in memory while it is read."""
 NO_LOG = slice(18, 20), b"\1\1"
-"""Bytes of the head that say whether there is a write-ahead log, and what they are where there is none, as here."""
+"""Bytes of the head that say whether there is a write-ahead log, and what they are where there
+is none, as here.
+"""
 PAGE_SIZE = slice(16, 18)
 """Bytes of the head that say how long a page is; 1 stands for MOST_PAGE."""
 MOST_PAGE = 65_536
@@ -39,7 +43,9 @@ ROWS = 256
 
 
 def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The tables of a database of SQLite, read in memory; as it stands where it is too large for that, or of another kind."""
+    """The tables of a database of SQLite, read in memory; as it stands where it is too large for
+    that, or of another kind.
+    """
     if COPIES * len(body) > walk.budget.memory or not hasattr(sqlite3.Connection, "deserialize"):
         walk.text(path, slices(body), BYTES)
         raise Halt("database")
@@ -52,14 +58,19 @@ def database(walk: Walk, body: Body, path: str, _depth: int) -> None:
         opened.deserialize(held)
         opened.execute("PRAGMA trusted_schema = OFF")
         opened.text_factory = lambda raw: raw.decode("utf-8", "replace")
-        opened.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY)
+        opened.set_authorizer(
+            lambda action, *_: sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY
+        )
         tables = opened.execute(TABLES).fetchall()
         page = int.from_bytes(held[PAGE_SIZE], "big")
         if not tables and len(body) > (page if page > 1 else MOST_PAGE):
-            raise ValueError("damaged database")  # a page besides the list of tables, which names none
+            # a page besides the list of tables, which names none
+            raise ValueError("damaged database")
         for (name,) in tables:
             lines = walk.budget.measured(_lines(opened, str(name), left), lambda: len(body))
-            damaged |= walk.guarded(f"{path}{SEPARATOR}{name}", partial(walk.text, f"{path}{SEPARATOR}{name}", lines))
+            damaged |= walk.guarded(
+                f"{path}{SEPARATOR}{name}", partial(walk.text, f"{path}{SEPARATOR}{name}", lines)
+            )
     except sqlite3.Error as error:
         raise ValueError("damaged database") from error
     finally:
@@ -108,7 +119,10 @@ def dbase(walk: Walk, body: Body, path: str, _depth: int) -> None:
     if not columns or columns[-1].end > size:
         raise ValueError("damaged table")
     count = int.from_bytes(body[4:8], "little")
-    walk.text(f"{path}{SEPARATOR}records", walk.budget.measured(_records(body, columns, begin, size), lambda: len(body)))
+    walk.text(
+        f"{path}{SEPARATOR}records",
+        walk.budget.measured(_records(body, columns, begin, size), lambda: len(body)),
+    )
     if begin + count * size > len(body):
         raise EOFError("the table ends early")
     if any(column.kind not in TEXTS | INTEGERS for column in columns):
@@ -123,7 +137,9 @@ def _columns(body: Body, begin: int) -> Iterator[DbaseColumn]:
         if described[0] in b"\r\0":
             return
         width = described[16]
-        yield DbaseColumn(described[:11].partition(b"\0")[0], chr(described[11]), start, start + width)
+        yield DbaseColumn(
+            described[:11].partition(b"\0")[0], chr(described[11]), start, start + width
+        )
         start += width
 
 
@@ -135,7 +151,9 @@ def _records(body: Body, columns: list[DbaseColumn], begin: int, size: int) -> I
         block = body[first : first + size * at_once]
         records = (block[at : at + size] for at in range(0, len(block), size))
         yield b"".join(
-            b"\t".join(_value(record, column) for column in columns) + b"\n" for record in records if record[:1] != END
+            b"\t".join(_value(record, column) for column in columns) + b"\n"
+            for record in records
+            if record[:1] != END
         )
 
 
@@ -146,28 +164,65 @@ def _value(record: bytes, column: DbaseColumn) -> bytes:
     return b"" if column.kind in ELSEWHERE else held.translate(LINE_ENDS).strip()
 
 
-VERSIONS = frozenset((0x02, 0x03, 0x04, 0x05, 0x30, 0x31, 0x32, 0x43, 0x63, 0x83, 0x8B, 0x8C, 0x8E, 0xCB, 0xE5, 0xF5, 0xFB))
+VERSIONS = frozenset(
+    (
+        0x02,
+        0x03,
+        0x04,
+        0x05,
+        0x30,
+        0x31,
+        0x32,
+        0x43,
+        0x63,
+        0x83,
+        0x8B,
+        0x8C,
+        0x8E,
+        0xCB,
+        0xE5,
+        0xF5,
+        0xFB,
+    )
+)
 """First bytes of dBASE and FoxPro tables: their version."""
 FIRST_COLUMN = re.compile(rb"(?=.{11}[A-Z@+0])[A-Za-z_\x81-\xfe][\w\x40-\xfe]{0,9}\0", re.DOTALL)
 
 
 def is_dbase(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and record, and the first column."""
+    """Return whether a file begins as a table of dBASE or FoxPro: a date, the sizes of head and
+    record, and the first column.
+    """
     if len(head) < 64 or head[0] not in VERSIONS or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
         return False
     size, record = int.from_bytes(head[8:10], "little"), int.from_bytes(head[10:12], "little")
     return size >= 65 and record > 1 and FIRST_COLUMN.match(head, 32) is not None
 
 
-NUMBERS = {0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i", 0xD3: ">q"}
-SIZED = {0xC4: (1, "bytes"), 0xC5: (2, "bytes"), 0xC6: (4, "bytes"), 0xC7: (1, "other"), 0xC8: (2, "other"), 0xC9: (4, "other"),
-         0xD9: (1, "text"), 0xDA: (2, "text"), 0xDB: (4, "text"), 0xDC: (2, "list"), 0xDD: (4, "list"), 0xDE: (2, "map"),
+NUMBERS = {
+    0xCA: ">f",
+    0xCB: ">d",
+    0xCC: ">B",
+    0xCD: ">H",
+    0xCE: ">I",
+    0xCF: ">Q",
+    0xD0: ">b",
+    0xD1: ">h",
+    0xD2: ">i",
+    0xD3: ">q",
+}
+SIZED = {0xC4: (1, "bytes"), 0xC5: (2, "bytes"), 0xC6: (4, "bytes"), 0xC7: (1, "other"),
+    0xC8: (2, "other"), 0xC9: (4, "other"),
+         0xD9: (1, "text"), 0xDA: (2, "text"), 0xDB: (4, "text"), 0xDC: (2, "list"),
+         0xDD: (4, "list"), 0xDE: (2, "map"),
          0xDF: (4, "map")}  # fmt: skip
 """Octets of the length that follows, and of what."""
 SINGLE: dict[int, object] = {0xC0: None, 0xC2: False, 0xC3: True}
 DEEPEST = 64
 PROVEN = 2
-"""Texts that stand in a head at least, a quarter of its values, for it to be MessagePack, which has no mark."""
+"""Texts that stand in a head at least, a quarter of its values, for it to be MessagePack, which
+has no mark.
+"""
 Token = tuple[str, object]
 """Kind of a value, and the value; of a list or a map how many values follow."""
 
@@ -193,7 +248,11 @@ def tokens(body: Body, at: int = 0) -> Iterator[Token]:
             raise EOFError("a value ends early")
         held = bytes(body[at : at + size])
         at += size
-        yield ("value", held.decode() if kind == "text" else held) if kind != "other" else ("other", held)
+        yield (
+            ("value", held.decode() if kind == "text" else held)
+            if kind != "other"
+            else ("other", held)
+        )
 
 
 def _sized(body: Body, byte: int, at: int) -> tuple[str, int, int]:
@@ -213,7 +272,9 @@ def _sized(body: Body, byte: int, at: int) -> tuple[str, int, int]:
 
 
 class Open(NamedTuple):
-    """A list or map that is read: what it is, how many values it has in all, and those that came; "" stands for inner ones."""
+    """A list or map that is read: what it is, how many values it has in all, and those that
+    came; "" stands for inner ones.
+    """
 
     kind: str
     size: int
@@ -246,8 +307,12 @@ def records(body: Body, unread: list[str]) -> Iterator[list[object]]:
 
 
 def _named_rows(whole: Open, header: list[object]) -> Iterator[list[object]]:
-    """Yield the names of a map's values unless they equal the last `header`, then the values, if any."""
-    names, values = (whole.values[::2], whole.values[1::2]) if whole.kind == "map" else (header, whole.values)
+    """Yield the names of a map's values unless they equal the last `header`, then the values, if
+    any.
+    """
+    names, values = (
+        (whole.values[::2], whole.values[1::2]) if whole.kind == "map" else (header, whole.values)
+    )
     if names != header:
         header[:] = names
         yield names
@@ -262,14 +327,18 @@ def msgpack(walk: Walk, body: Body, path: str, _depth: int) -> None:
 
 
 def write_rows(walk: Walk, body: Body, path: str, rows: Iterator[bytes], unread: list[str]) -> None:
-    """Write lines of rows as one text. Raises Halt if `unread` then names cells that are no text."""
+    """Write lines of rows as one text. Raises Halt if `unread` then names cells that are no
+    text.
+    """
     walk.text(f"{path}{SEPARATOR}rows", walk.budget.measured(rows, lambda: len(body)))
     if unread:
         raise Halt("database")
 
 
 def is_msgpack(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins with a list or map in which text stands, and all that is seen of it is sound."""
+    """Return whether a file begins with a list or map in which text stands, and all that is seen
+    of it is sound.
+    """
     if not head or not (0x81 <= head[0] <= 0x9F or 0xDC <= head[0] <= 0xDF) or head[0] == 0x90:
         return False
     seen: list[Token] = []
@@ -297,19 +366,26 @@ class Arrow(NamedTuple):
 
 @cache
 def pyarrow() -> Arrow | None:
-    """None where pyarrow is not installed. It is loaded without numpy, which takes as long again and starts threads."""
+    """None where pyarrow is not installed.
+
+    It is loaded without numpy, which takes as long again and starts threads.
+    """
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # the others have threads of their own
-    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # one of them has it even where it is not used
+    # one of them has it even where it is not used
+    os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
     is_numpy_loaded = sys.modules.setdefault("numpy", cast("ModuleType", None)) is not None
     try:
-        core, parquet, orc, _ = (import_module(f"pyarrow{name}") for name in ("", ".parquet", ".orc", ".compute"))
+        core, parquet, orc, _ = (
+            import_module(f"pyarrow{name}") for name in ("", ".parquet", ".orc", ".compute")
+        )
     except ImportError:
         return None
     finally:
         if not is_numpy_loaded:
             del sys.modules["numpy"]
     core.set_cpu_count(1)
-    written = core.BufferOutputStream()  # ORC opens the files of time zones, and keeps the one that nearly all are written in
+    # ORC opens the files of time zones, and keeps the one that nearly all are written in
+    written = core.BufferOutputStream()
     orc.write_table(core.table({"at": core.array([0], core.timestamp("ns"))}), written)
     orc.ORCFile(core.BufferReader(written.getvalue())).read()
     return Arrow(core, parquet, orc)
@@ -340,7 +416,13 @@ def _column_lines(arrow: Arrow, kind: str, body: Body, unread: list[str]) -> Ite
 def _column_rows(core: ModuleType, batches: Iterator[Any]) -> Iterator[tuple[object, ...]]:
     for batch in batches:
         for start in range(0, batch.num_rows, ARROW_ROWS):
-            yield from zip(*(_column_values(core, column.slice(start, ARROW_ROWS)) for column in batch.columns), strict=True)
+            yield from zip(
+                *(
+                    _column_values(core, column.slice(start, ARROW_ROWS))
+                    for column in batch.columns
+                ),
+                strict=True,
+            )
 
 
 def _column_values(core: ModuleType, column: Any) -> list[object]:
@@ -365,7 +447,9 @@ def _orc(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
 
 
 def _stripe(core: ModuleType, file: Any, number: int) -> Any:
-    """Return a stripe; where its time zone would have to be read from a file, without points in time."""
+    """Return a stripe; where its time zone would have to be read from a file, without points in
+    time.
+    """
     try:
         return file.read_stripe(number)
     except (core.ArrowException, OSError):
@@ -375,24 +459,36 @@ def _stripe(core: ModuleType, file: Any, number: int) -> Any:
         read = file.read_stripe(number, columns=timeless)
         columns = {name: read.column(name) for name in timeless}
         return core.RecordBatch.from_arrays(
-            [columns.get(name, core.nulls(read.num_rows)) for name in file.schema.names], file.schema.names
+            [columns.get(name, core.nulls(read.num_rows)) for name in file.schema.names],
+            file.schema.names,
         )
 
 
 def _file(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
-    file = arrow.core.ipc.open_file(source, options=arrow.core.ipc.IpcReadOptions(use_threads=False))
+    file = arrow.core.ipc.open_file(
+        source, options=arrow.core.ipc.IpcReadOptions(use_threads=False)
+    )
     return file.schema.names, (file.get_batch(number) for number in range(file.num_record_batches))
 
 
 def _stream(arrow: Arrow, source: object) -> tuple[list[str], Iterator[Any]]:
-    stream = arrow.core.ipc.open_stream(source, options=arrow.core.ipc.IpcReadOptions(use_threads=False))
+    stream = arrow.core.ipc.open_stream(
+        source, options=arrow.core.ipc.IpcReadOptions(use_threads=False)
+    )
     return stream.schema.names, iter(stream)
 
 
 def is_stream(head: bytes, _name: str = "") -> bool:
-    """Return whether a file begins as an Arrow stream: a mark, then the length of the schema's message."""
+    """Return whether a file begins as an Arrow stream: a mark, then the length of the schema's
+    message.
+    """
     size, root = int.from_bytes(head[4:8], "little"), int.from_bytes(head[8:12], "little")
-    return head.startswith(b"\xff\xff\xff\xff") and 0 < size < 1 << 24 and size % 8 == 0 and 4 <= root < 64
+    return (
+        head.startswith(b"\xff\xff\xff\xff")
+        and 0 < size < 1 << 24
+        and size % 8 == 0
+        and 4 <= root < 64
+    )
 
 
 _OPEN = {"parquet": _parquet, "orc": _orc, "arrow": _file, "arrows": _stream}
@@ -402,7 +498,9 @@ fastavro = partial(load_package, "fastavro")
 
 
 def avro(walk: Walk, body: Body, path: str, _depth: int) -> None:
-    """The records of a file; cells that are no text, and a compression that is not installed, are said."""
+    """The records of a file; cells that are no text, and a compression that is not installed,
+    are said.
+    """
     library = fastavro()
     if library is None:
         walk.needs("fastavro", body, path)
@@ -433,13 +531,32 @@ def _record_rows(records: Any, names: list[str]) -> Iterator[list[object]]:
 
 
 FORMATS = (
-    FileFormat("parquet", columnar, faint=(b"PAR1",), packages=("pyarrow",), load=pyarrow, is_heavy=True),
-    FileFormat("orc", columnar, faint=(b"ORC",), packages=("pyarrow",), load=pyarrow, is_heavy=True),
-    FileFormat("arrow", columnar, starts=(b"ARROW1\0\0",), packages=("pyarrow",), load=pyarrow, is_heavy=True),
     FileFormat(
-        "arrows", columnar, is_binary=is_stream, containers=("arrow",), packages=("pyarrow",), load=pyarrow, is_heavy=True
+        "parquet", columnar, faint=(b"PAR1",), packages=("pyarrow",), load=pyarrow, is_heavy=True
     ),
-    FileFormat("avro", avro, starts=(b"Obj\1",), packages=("fastavro",), load=fastavro, is_heavy=True),
+    FileFormat(
+        "orc", columnar, faint=(b"ORC",), packages=("pyarrow",), load=pyarrow, is_heavy=True
+    ),
+    FileFormat(
+        "arrow",
+        columnar,
+        starts=(b"ARROW1\0\0",),
+        packages=("pyarrow",),
+        load=pyarrow,
+        is_heavy=True,
+    ),
+    FileFormat(
+        "arrows",
+        columnar,
+        is_binary=is_stream,
+        containers=("arrow",),
+        packages=("pyarrow",),
+        load=pyarrow,
+        is_heavy=True,
+    ),
+    FileFormat(
+        "avro", avro, starts=(b"Obj\1",), packages=("fastavro",), load=fastavro, is_heavy=True
+    ),
     FileFormat("sqlite", database, starts=(b"SQLite format 3\0",)),
     FileFormat("dbase", dbase, is_binary=is_dbase),
     FileFormat("msgpack", msgpack, is_binary=is_msgpack, is_text=is_msgpack),

@@ -16,8 +16,13 @@ def beat(at: datetime, sites: str = "board", letter: str = "o", **more: object) 
     """A heartbeat that tells of the five minutes that it was sent in."""
     slot = slot_of(at.timestamp())
     slots = "." * (slot % SLOTS) + letter + "." * (SLOTS - 1 - slot % SLOTS)
-    hours = tuple(SiteHour(site=site, hour=slot // SLOTS, slots=slots, posts=3, revisit=300) for site in sites.split())
-    return Heartbeat(id="0" * 32, origin="crawl", inserted_at=at, hours=hours, **{"enrolled": 5, **more})
+    hours = tuple(
+        SiteHour(site=site, hour=slot // SLOTS, slots=slots, posts=3, revisit=300)
+        for site in sites.split()
+    )
+    return Heartbeat(
+        id="0" * 32, origin="crawl", inserted_at=at, hours=hours, **{"enrolled": 5, **more}
+    )
 
 
 class Alert:

@@ -32,7 +32,9 @@ def ask(alert: Alert, data: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
 
 @pytest.fixture
 def night(alert: Alert) -> Alert:
-    """From 17:00 of Shanghai on: two sites, of which one refuses us after two hours; then an hour of silence, and it goes on."""
+    """From 17:00 of Shanghai on: two sites, of which one refuses us after two hours; then an
+    hour of silence, and it goes on.
+    """
     alert.hears(NINE, NINE + 2 * HOUR, "board pastes")
     alert.hears(NINE + 2 * HOUR, NINE + 4 * HOUR, "pastes")
     alert.start()
@@ -42,7 +44,9 @@ def night(alert: Alert) -> Alert:
     return alert
 
 
-def test_it_shows_hours_gaps_and_what_is_not_watched_and_ends_with_5(ask: Ask, night: Alert) -> None:
+def test_it_shows_hours_gaps_and_what_is_not_watched_and_ends_with_5(
+    ask: Ask, night: Alert
+) -> None:
     said = ask("--since", "17:00")
     assert said.exit_code == Exit.GAP
     out = said.output
@@ -56,14 +60,41 @@ def test_it_shows_hours_gaps_and_what_is_not_watched_and_ends_with_5(ask: Ask, n
     assert "known but not monitored: old: switched off in its file" in out
     assert "report of 2026-09-21 (UTC): not signed yet: the day has not ended" in out
     assert "2 gaps NOT EXPLAINED" in out
-    assert "Next: ullage coverage explain --site board --since 2026-09-21T19:00 --until 2026-09-21T22:00" in out
+    assert (
+        "Next: ullage coverage explain --site board --since 2026-09-21T19:00 --until"
+        " 2026-09-21T22:00" in out
+    )
 
 
-def test_a_gap_that_is_explained_shows_and_is_no_gap_that_ends_with_5(ask: Ask, night: Alert, context) -> None:
-    done = ask("explain", "--since", "2026-09-21T21:00", "--until", "22:00", "--reason", "kernel update", "--by", "Li Lei")
+def test_a_gap_that_is_explained_shows_and_is_no_gap_that_ends_with_5(
+    ask: Ask, night: Alert, context
+) -> None:
+    done = ask(
+        "explain",
+        "--since",
+        "2026-09-21T21:00",
+        "--until",
+        "22:00",
+        "--reason",
+        "kernel update",
+        "--by",
+        "Li Lei",
+    )
     assert (done.exit_code, "all sites" in done.output) == (Exit.DONE, True), done.output
     assert ask("--since", "17:00").exit_code == Exit.GAP
-    more = ("explain", "--site", "board", "--since", "19:00", "--until", "21:00", "--reason", "blocked", "--by", "Li Lei")
+    more = (
+        "explain",
+        "--site",
+        "board",
+        "--since",
+        "19:00",
+        "--until",
+        "21:00",
+        "--reason",
+        "blocked",
+        "--by",
+        "Li Lei",
+    )
     assert ask(*more).exit_code == Exit.DONE
     said = ask("--since", "17:00")
     assert said.exit_code == Exit.DONE
@@ -80,9 +111,25 @@ def test_a_gap_that_is_explained_shows_and_is_no_gap_that_ends_with_5(ask: Ask, 
 
 def test_programs_get_an_object_a_line(ask: Ask, night: Alert) -> None:
     lines = [json.loads(line) for line in ask("--since", "17:00", "--json").stdout.splitlines()]
-    assert [line["type"] for line in lines] == ["site", "site", "site", "gap", "gap", "sheet", "total"]
+    assert [line["type"] for line in lines] == [
+        "site",
+        "site",
+        "site",
+        "gap",
+        "gap",
+        "sheet",
+        "total",
+    ]
     board = lines[0]
-    assert [cell["state"] for cell in board["cells"]] == ["seen", "seen", "blind", "blind", "blind", "seen", "open"]
+    assert [cell["state"] for cell in board["cells"]] == [
+        "seen",
+        "seen",
+        "blind",
+        "blind",
+        "blind",
+        "seen",
+        "open",
+    ]
     assert board["cells"][2] | {"hour": ""} == {
         "hour": "",
         "state": "blind",
@@ -101,7 +148,9 @@ def test_a_whole_night_without_a_gap_ends_with_0(ask: Ask, night: Alert) -> None
     assert ask("--since", "17:00", "--until", "21:00", "--site", "pastes").exit_code == Exit.DONE
 
 
-def test_sites_that_are_down_are_pending_until_they_are_judged_and_never_none_at_all(ask: Ask, alert: Alert) -> None:
+def test_sites_that_are_down_are_pending_until_they_are_judged_and_never_none_at_all(
+    ask: Ask, alert: Alert
+) -> None:
     alert.hears(NINE, NINE + HOUR / 6, "board pastes forum", "u")
     alert.at(NINE + HOUR / 6)
     said = ask("--since", "17:00")
@@ -114,10 +163,15 @@ def test_sites_that_are_down_are_pending_until_they_are_judged_and_never_none_at
     assert (total["sites"], total["pending"]) == (3, ["board", "forum", "pastes"])
 
 
-def test_sites_that_are_seen_are_pending_only_while_nothing_is_judged(ask: Ask, alert: Alert) -> None:
+def test_sites_that_are_seen_are_pending_only_while_nothing_is_judged(
+    ask: Ask, alert: Alert
+) -> None:
     alert.hears(NINE, NINE + HOUR / 6, "board")
     said = ask("--since", "17:00")
-    assert (said.exit_code, "board: covered so far" in said.output) == (Exit.NO_VERDICT, True), said.output
+    assert (said.exit_code, "board: covered so far" in said.output) == (
+        Exit.NO_VERDICT,
+        True,
+    ), said.output
     alert.hears(NINE + HOUR / 6, NINE + 2 * HOUR, "board")
     assert ask("--since", "17:00").exit_code == Exit.DONE
     alert.hears(NINE + 2 * HOUR, NINE + 2.1 * HOUR, "board", "b")
@@ -127,7 +181,9 @@ def test_sites_that_are_seen_are_pending_only_while_nothing_is_judged(ask: Ask, 
     assert ask("--since", "17:00").exit_code == Exit.GAP
 
 
-def test_a_sheet_is_written_signed_and_verified(ask: Ask, night: Alert, data: Path, tmp_path: Path) -> None:
+def test_a_sheet_is_written_signed_and_verified(
+    ask: Ask, night: Alert, data: Path, tmp_path: Path
+) -> None:
     def verify(file: Path) -> Result:
         return CliRunner().invoke(app, ["--data", str(data), "audit", "verify", str(file)])
 
@@ -151,7 +207,10 @@ def test_where_nothing_was_ever_heard_nothing_is_claimed(ask: Ask, alert: Alert)
 
 def test_a_log_that_begins_within_the_time_says_since_when(ask: Ask, night: Alert) -> None:
     said = ask("--since", "16:00", "--until", "18:00")
-    assert (said.exit_code, "begins at 2026-09-21 17:00: no claim" in said.output) == (Exit.NO_VERDICT, True), said.output
+    assert (said.exit_code, "begins at 2026-09-21 17:00: no claim" in said.output) == (
+        Exit.NO_VERDICT,
+        True,
+    ), said.output
     assert ask("--since", "17:00", "--until", "18:00").exit_code == Exit.DONE
 
 
@@ -179,10 +238,15 @@ def test_a_day_that_somebody_changed_is_a_failure(ask: Ask, night: Alert, contex
         (("--site", "nobody"), "no such site"),
         (("explain", "--since", "9d", "--until", "1h", "--reason", ""), "give the grounds"),
         (("explain", "--since", "1h", "--until", "2h", "--reason", "x"), "not after"),
-        (("explain", "--since", "9d", "--until", "1h", "--reason", "call 13800138000"), "seems to contain"),
+        (
+            ("explain", "--since", "9d", "--until", "1h", "--reason", "call 13800138000"),
+            "seems to contain",
+        ),
     ],
 )
-def test_what_cannot_be_asked_is_said(ask: Ask, alert: Alert, words: tuple[str, ...], why: str) -> None:
+def test_what_cannot_be_asked_is_said(
+    ask: Ask, alert: Alert, words: tuple[str, ...], why: str
+) -> None:
     alert.hear(beat(NINE))
     assert why in str(ask(*words).exception)
 
@@ -202,7 +266,9 @@ def test_what_cannot_be_asked_is_said(ask: Ask, alert: Alert, words: tuple[str, 
 def test_times_are_those_of_the_zone_on_days_when_clocks_change_too(typed: str, utc: str) -> None:
     """Berlin: on 29 March 2026 at 2:00 clocks go on to 3:00, on 25 October at 3:00 back to 2:00."""
     now = datetime(2026, 3, 29, 10, tzinfo=UTC)
-    assert read_time(typed, now, ZoneInfo("Europe/Berlin")) == datetime.fromisoformat(f"{utc}+00:00")
+    assert read_time(typed, now, ZoneInfo("Europe/Berlin")) == datetime.fromisoformat(
+        f"{utc}+00:00"
+    )
 
 
 def test_a_day_on_which_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data: Path) -> None:
@@ -212,7 +278,10 @@ def test_a_day_on_which_clocks_go_back_has_25_hours(ask: Ask, alert: Alert, data
     alert.hear(beat(alert.clock.as_clock().now()))
     lines = ask("--since", "2026-10-25", "--until", "2026-10-26", "--json").stdout.splitlines()
     window = json.loads(lines[-1])
-    assert (window["since"], window["until"]) == ("2026-10-24T22:00:00+00:00", "2026-10-25T23:00:00+00:00")
+    assert (window["since"], window["until"]) == (
+        "2026-10-24T22:00:00+00:00",
+        "2026-10-25T23:00:00+00:00",
+    )
 
 
 def test_a_time_that_is_none_is_refused() -> None:

@@ -1,4 +1,6 @@
-"""The page that says whether we were blind: the map, the gaps and their reasons, and the sheet as it is verified."""
+"""The page that says whether we were blind: the map, the gaps and their reasons, and the sheet
+as it is verified.
+"""
 
 import html
 import re
@@ -35,7 +37,9 @@ def test_it_is_one_click_away_and_says_whether_we_were_blind(browser, night):
     assert "1 unexplained coverage gap." in page
     assert page.count('<g class="blind">') == 2
     assert "not covered for 60 minutes: no heartbeat" in page
-    assert "2026-09-21 18:00–20:15 (2 h 15)" in html.unescape(page) or "2026-09-21 18:00–20:00 (2 h 00)" in html.unescape(page)
+    assert "2026-09-21 18:00–20:15 (2 h 15)" in html.unescape(
+        page
+    ) or "2026-09-21 18:00–20:00 (2 h 00)" in html.unescape(page)
 
 
 def test_before_the_log_begins_no_page_claims_anything(browser, alert: Alert):
@@ -52,15 +56,24 @@ def test_of_the_time_before_the_log_begins_it_says_that_nothing_is_claimed(brows
     page = browser.get("/coverage?since=16:00&until=18:00").text
     assert '<p class="verdict open"' in page
     assert "Full coverage: every active site was read." in page
-    assert "The coverage log begins at 2026-09-21 17:00: no claim is made about the time before." in page
+    assert (
+        "The coverage log begins at 2026-09-21 17:00: no claim is made about the time before."
+        in page
+    )
 
 
-def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_far(browser, night, store, clock):
+def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_far(
+    browser, night, store, clock
+):
     """Else a report that was sent late, or not at all, would be none."""
-    assert "reports in time: not counted yet, alert has not processed all incidents" in browser.get(f"/coverage?{WINDOW}").text
+    assert (
+        "reports in time: not counted yet, alert has not processed all incidents"
+        in browser.get(f"/coverage?{WINDOW}").text
+    )
     one = incident("INC-A", NINE, severity="high", clock="run", customers=100, first_seen=NINE)
     store.put([one, Notification(
-        id="INC-A:desk", tenant="bank", incident="INC-A", at=NINE, due=NINE, channel="desk", what="high", why="new",
+        id="INC-A:desk", tenant="bank", incident="INC-A", at=NINE, due=NINE, channel="desk",
+        what="high", why="new",
         severity="high", outcome="sent", sent_at=NINE,
     )])  # fmt: skip
     Book(Duties(store, lambda _: Tenant(regimes=("nfra-2024",)), clock.as_clock())).complete()
@@ -70,8 +83,8 @@ def test_reports_are_counted_as_far_as_alert_has_looked_and_the_page_says_how_fa
     night.at(NINE + 3.5 * HOUR)
     page = browser.get(f"/coverage?{WINDOW}").text
     assert (
-        '<b>0 / 1</b>reports in time, of those due (0 late, 1 outstanding) <strong class="no">as of 2026-09-21 20:14</strong>'
-        in page
+        '<b>0 / 1</b>reports in time, of those due (0 late, 1 outstanding) <strong class="no">as of'
+        " 2026-09-21 20:14</strong>" in page
     )
 
 
@@ -108,7 +121,9 @@ def test_a_gap_is_explained_on_the_page_and_shows_by_whom(browser, night, store)
     ],
     ids=str,
 )
-def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(browser, night, store, change):
+def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(
+    browser, night, store, change
+):
     form = {
         "since": "2026-09-21T18:00",
         "until": "2026-09-21T20:00",
@@ -119,7 +134,10 @@ def test_an_explanation_that_is_refused_is_kept_with_the_error_at_its_field(brow
     }
     answer = browser.post("/coverage/explain", form)
     assert answer.status_code == 400
-    assert f'value="{form["reason"]}" aria-invalid="true" aria-describedby="reason-fault"' in answer.text
+    assert (
+        f'value="{form["reason"]}" aria-invalid="true" aria-describedby="reason-fault"'
+        in answer.text
+    )
     assert 'id="reason-fault" role="alert"' in answer.text
     assert store.count(GapReason, DocumentFilter()) == 0
 
@@ -139,9 +157,13 @@ def test_the_sheet_is_signed_byte_for_byte_and_styled_under_its_own_policy(brows
     assert "unsafe" not in policy
     assert verified(answer.text, keys.verifier(context.keys, TOPIC))
     with pytest.raises(RecordError):
-        verified(answer.text.replace("unexplained", "explained"), keys.verifier(context.keys, TOPIC))
+        verified(
+            answer.text.replace("unexplained", "explained"), keys.verifier(context.keys, TOPIC)
+        )
     saved = browser.get(f"/coverage/sheet?{WINDOW}&save=1")
-    assert saved.headers["content-disposition"] == 'attachment; filename="coverage-20260921T1700.html"'
+    assert (
+        saved.headers["content-disposition"] == 'attachment; filename="coverage-20260921T1700.html"'
+    )
 
 
 def test_no_key_is_made_to_sign_with(browser, night, context):

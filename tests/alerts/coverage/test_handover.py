@@ -1,4 +1,6 @@
-"""What a shift leaves to the next, on the page as on a terminal: nothing is left out, and a gap is never silent."""
+"""What a shift leaves to the next, on the page as on a terminal: nothing is left out, and a gap
+is never silent.
+"""
 
 import html
 import json
@@ -24,18 +26,31 @@ ID = r'href="/incidents/([^"]+)"'
 
 @pytest.fixture
 def shift(alert: Alert, store) -> Alert:
-    """From 17:00 of Shanghai on: a site is silent after an hour; two incidents, of which one is new."""
+    """From 17:00 of Shanghai on: a site is silent after an hour; two incidents, of which one is
+    new.
+    """
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hears(NINE + HOUR, NINE + 3 * HOUR, "pastes")
     alert.at(NINE + 3.25 * HOUR)
-    store.put([heard.model_copy(update={"sites": {"ok": 2}}) for heard in store.scroll(CollectorHeartbeat, DocumentFilter())])
-    store.put([incident("INC-NEW", NINE + HOUR, severity="high"), incident("INC-OLD", NINE - 5 * HOUR)])
+    store.put(
+        [
+            heard.model_copy(update={"sites": {"ok": 2}})
+            for heard in store.scroll(CollectorHeartbeat, DocumentFilter())
+        ]
+    )
+    store.put(
+        [incident("INC-NEW", NINE + HOUR, severity="high"), incident("INC-OLD", NINE - 5 * HOUR)]
+    )
     return alert
 
 
 def sections(page: str) -> dict[str, str]:
     """Each part of the page by its title."""
-    found = re.findall(r'<section class="card"[^>]*>\s*<h2>([^<]+?)(?: <small>.*?)?</h2>(.*?)</section>', page, re.DOTALL)
+    found = re.findall(
+        r'<section class="card"[^>]*>\s*<h2>([^<]+?)(?: <small>.*?)?</h2>(.*?)</section>',
+        page,
+        re.DOTALL,
+    )
     return {html.unescape(title): text for title, text in found}
 
 
@@ -43,7 +58,10 @@ def test_the_page_lists_each_incident_once_and_says_why_and_where_we_were_blind(
     parts = sections(browser.get(f"/handover?since={SINCE}").text)
     rows = parts["Incidents"].split("<tr class=")[1:]
     why = {re.findall(ID, row)[0]: re.findall(r'class="chip">([^<]+)<', row) for row in rows}
-    assert why == {"INC-NEW": ["new", "undecided", "unassigned"], "INC-OLD": ["undecided", "unassigned"]}
+    assert why == {
+        "INC-NEW": ["new", "undecided", "unassigned"],
+        "INC-OLD": ["undecided", "unassigned"],
+    }
     assert len(rows) == len(why)
     blind = parts["Coverage gaps"]
     assert "board" in blind
@@ -54,8 +72,14 @@ def test_the_page_lists_each_incident_once_and_says_why_and_where_we_were_blind(
 
 def test_it_begins_with_the_numbers_of_what_is_in_each_part(browser, shift):
     page = browser.get(f"/handover?since={SINCE}").text
-    figures = {name: int(number) for number, name in re.findall(r"<b>(\d+)</b>([^<]+)</a></div>", page)}
-    assert [figures[title] for title in ("New since then", "Undecided", "Assigned to nobody")] == [1, 2, 2]
+    figures = {
+        name: int(number) for number, name in re.findall(r"<b>(\d+)</b>([^<]+)</a></div>", page)
+    }
+    assert [figures[title] for title in ("New since then", "Undecided", "Assigned to nobody")] == [
+        1,
+        2,
+        2,
+    ]
     (gaps,) = {int(n) for n in re.findall(r"(\d+) unexplained coverage gaps?\.", page)}
     assert figures["unexplained coverage gaps"] == gaps
 
@@ -64,8 +88,14 @@ def test_its_numbers_count_what_is_not_shown_as_well(browser, shift, store):
     store.put([incident(f"INC-{n}", NINE + HOUR) for n in range(7)])
     store.put([incident(f"INC-SHOP-{n}", NINE - HOUR, tenant="shop") for n in range(6)])
     page = browser.get(f"/handover?since={SINCE}").text
-    figures = {name: int(number) for number, name in re.findall(r"<b>(\d+)</b>([^<]+)</a></div>", page)}
-    assert [figures[title] for title in ("New since then", "Undecided", "Assigned to nobody")] == [8, 15, 15]
+    figures = {
+        name: int(number) for number, name in re.findall(r"<b>(\d+)</b>([^<]+)</a></div>", page)
+    }
+    assert [figures[title] for title in ("New since then", "Undecided", "Assigned to nobody")] == [
+        8,
+        15,
+        15,
+    ]
     shown = re.findall(ID, sections(page)["Incidents"])
     assert 5 <= len(shown) == len({*shown}) < 15
 
@@ -93,30 +123,50 @@ def test_a_time_that_is_none_is_said_at_its_field_and_stays(browser, shift):
 
 
 def test_it_stands_in_the_menu_of_who_may_see_both_halves(desk, log_in, shift):
-    seen = {role: 'href="/handover"' in log_in(role).get("/password").text for role in ("analyst", "resolver", "operator")}
+    seen = {
+        role: 'href="/handover"' in log_in(role).get("/password").text
+        for role in ("analyst", "resolver", "operator")
+    }
     assert seen == {"analyst": True, "resolver": False, "operator": False}
 
 
 @pytest.mark.parametrize("explained", [False, True])
-def test_on_a_terminal_a_gap_that_nobody_explained_keeps_it_from_being_whole(shift, store, data, clock, explained):
+def test_on_a_terminal_a_gap_that_nobody_explained_keeps_it_from_being_whole(
+    shift, store, data, clock, explained
+):
     if explained:
-        reason = {"since": NINE, "until": NINE + 4 * HOUR, "at": NINE + 3 * HOUR, "by": "Li", "reason": "the board moved"}
+        reason = {
+            "since": NINE,
+            "until": NINE + 4 * HOUR,
+            "at": NINE + 3 * HOUR,
+            "by": "Li",
+            "reason": "the board moved",
+        }
         store.put([GapReason(id="GAP-1", site="board", **reason)])
     context = Context(data, clock.as_clock())
     alone = typer.Typer()
     alone.command()(hand_over)
-    told, as_objects = (CliRunner().invoke(alone, ["--since", SINCE, *more], obj=context) for more in ([], ["--json"]))
+    told, as_objects = (
+        CliRunner().invoke(alone, ["--since", SINCE, *more], obj=context)
+        for more in ([], ["--json"])
+    )
     code = 0 if explained else Exit.NO_VERDICT
     assert (told.exit_code, as_objects.exit_code) == (code, code), told.output
     assert told.output.count("INC-NEW") == told.output.count("INC-OLD") == 1
     assert ("the board moved" if explained else "NOT EXPLAINED") in told.output
     (gap,) = json.loads(as_objects.stdout)["blind"]
-    assert (gap["site"], gap["why"], bool(gap["explained"])) == ("board", ["no heartbeat"], explained)
+    assert (gap["site"], gap["why"], bool(gap["explained"])) == (
+        "board",
+        ["no heartbeat"],
+        explained,
+    )
     assert [one["id"] for one in json.loads(as_objects.stdout)["new"]["incidents"]] == ["INC-NEW"]
     assert json.loads(as_objects.stdout)["log_begins"]
 
 
-@pytest.mark.parametrize(("begins", "told"), [(None, NINE), (NINE + HOUR, NINE + HOUR), (NEVER, None)])
+@pytest.mark.parametrize(
+    ("begins", "told"), [(None, NINE), (NINE + HOUR, NINE + HOUR), (NEVER, None)]
+)
 def test_no_gap_is_told_apart_from_a_log_that_says_nothing_of_the_time(begins, told):
     until = NINE + 4 * HOUR
     seen = CoverageWindow(NINE, until, until, (), begins)

@@ -1,4 +1,6 @@
-"""Heartbeats into the ledger, and what it then says: replayed, late, from wrong clocks, over days without alert."""
+"""Heartbeats into the ledger, and what it then says: replayed, late, from wrong clocks, over
+days without alert.
+"""
 
 from datetime import UTC, datetime, timedelta
 
@@ -73,7 +75,9 @@ def test_an_hour_long_past_or_to_come_is_not_believed(alert: Alert) -> None:
     assert day.cells[21] == "o" + "." * 11
 
 
-def test_days_without_alert_are_blind_for_all_that_was_watched_and_filled_when_they_are_heard_of(alert: Alert) -> None:
+def test_days_without_alert_are_blind_for_all_that_was_watched_and_filled_when_they_are_heard_of(
+    alert: Alert,
+) -> None:
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.hear(beat(NINE + HOUR, "other", "d"))
     back = NINE + 3 * DAY
@@ -92,7 +96,9 @@ def test_days_without_alert_are_blind_for_all_that_was_watched_and_filled_when_t
     assert words(alert.seen(NINE + DAY))[:2] == "sb"
 
 
-def test_what_is_switched_off_stays_off_without_a_word_and_is_missed_when_it_is_on_again(alert: Alert) -> None:
+def test_what_is_switched_off_stays_off_without_a_word_and_is_missed_when_it_is_on_again(
+    alert: Alert,
+) -> None:
     alert.hears(NINE, NINE + HOUR, "board", "d")
     alert.at(NINE + DAY)
     assert set(words(alert.seen())) == {"o"}
@@ -115,7 +121,9 @@ def test_a_site_that_is_gone_late_in_the_day_is_expected_on_no_day_after(alert: 
 
 def test_only_the_host_that_reads_a_site_can_say_that_it_is_gone(alert: Alert) -> None:
     alert.hears(NINE, NINE + HOUR)
-    alert.hear(beat(NINE + HOUR, "other").model_copy(update={"origin": "old-host", "gone": ("board",)}))
+    alert.hear(
+        beat(NINE + HOUR, "other").model_copy(update={"origin": "old-host", "gone": ("board",)})
+    )
     alert.at(NINE + 3.25 * HOUR)
     assert words(alert.seen()) == "sbbo"
 
@@ -129,18 +137,31 @@ def test_a_match_without_a_watchlist_sees_nothing(alert: Alert) -> None:
 def test_an_explanation_covers_what_it_names_and_no_more(alert: Alert) -> None:
     alert.hears(NINE, NINE + HOUR, "board pastes")
     alert.at(NINE + 3.25 * HOUR)
-    said = {"since": NINE + HOUR, "until": NINE + 2 * HOUR, "at": NINE, "by": "Li", "reason": "power cut"}
+    said = {
+        "since": NINE + HOUR,
+        "until": NINE + 2 * HOUR,
+        "at": NINE,
+        "by": "Li",
+        "reason": "power cut",
+    }
     alert.store.create([GapReason(id="GAP-1", site="board", **said)])
     found = alert.seen()
-    assert [(gap.site, gap.since) for gap in found.unexplained()] == [("pastes", NINE + HOUR), ("board", NINE + 2 * HOUR)]
+    assert [(gap.site, gap.since) for gap in found.unexplained()] == [
+        ("pastes", NINE + HOUR),
+        ("board", NINE + 2 * HOUR),
+    ]
     assert [gap.explained.reason for gap in found.gaps() if gap.explained] == ["power cut"]
     (board, pastes) = found.rows
     assert [cell.explained for cell in board.cells[1:3]] == [True, False]
     assert not any(cell.explained for cell in pastes.cells)
 
 
-@pytest.mark.parametrize(("letters", "sites"), [("na", 0), ("a", 0), ("n", 1), ("m", 1), ("am", 1), ("ua", 1)])
-def test_a_first_reading_is_a_gap_that_sets_off_no_alert(alert: Alert, letters: str, sites: int) -> None:
+@pytest.mark.parametrize(
+    ("letters", "sites"), [("na", 0), ("a", 0), ("n", 1), ("m", 1), ("am", 1), ("ua", 1)]
+)
+def test_a_first_reading_is_a_gap_that_sets_off_no_alert(
+    alert: Alert, letters: str, sites: int
+) -> None:
     for n, letter in enumerate(letters):
         alert.hears(NINE + n * HOUR, NINE + (n + 1) * HOUR, "board", letter=letter)
     alert.at(NINE + (len(letters) + 0.25) * HOUR)
@@ -159,7 +180,9 @@ def test_before_its_first_heartbeat_the_ledger_claims_nothing(alert: Alert) -> N
     assert alert.seen(site="board").begins == NINE + HOUR
     assert alert.seen(NINE + HOUR).begins is None
     alert.at(NINE + 3 * HOUR)
-    assert [gap.since for gap in alert.seen().unexplained()] == [NINE + 2 * HOUR], "a gap after the beginning is one"
+    assert [gap.since for gap in alert.seen().unexplained()] == [NINE + 2 * HOUR], (
+        "a gap after the beginning is one"
+    )
 
 
 def test_a_site_added_during_the_day_is_missed_from_then_on_alone(alert: Alert) -> None:
@@ -184,17 +207,26 @@ def test_a_site_whose_posts_live_shorter_than_its_revisit_is_said(alert: Alert) 
     one = beat(NINE)
     for lives, short in ((0, False), (200, True), (301, False)):
         told = tuple(hour.model_copy(update={"lives": lives}) for hour in one.hours)
-        alert.hear(one.model_copy(update={"hours": told, "inserted_at": NINE + timedelta(seconds=lives)}))
+        alert.hear(
+            one.model_copy(update={"hours": told, "inserted_at": NINE + timedelta(seconds=lives)})
+        )
         alert.at(NINE + HOUR)
         assert [row.is_short_lived for row in alert.seen().rows] == [short]
 
 
-def test_days_go_when_their_retention_has_passed(alert: Alert, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_days_go_when_their_retention_has_passed(
+    alert: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(upkeep, "COVERAGE_DAYS", 1.2)
     alert.hears(NINE, NINE + HOUR)
     alert.at(NINE + 2 * DAY)
     alert.ledger.turn()
-    assert upkeep.expire(alert.store, StoreSettings(), clocks_at(alert.clock.as_clock().now()))[SiteDay] == 2
+    assert (
+        upkeep.expire(alert.store, StoreSettings(), clocks_at(alert.clock.as_clock().now()))[
+            SiteDay
+        ]
+        == 2
+    )
     assert [day.day for day in alert.store.scroll(SiteDay, DocumentFilter())] == ["2026-09-23"]
     alert.at(NINE + 2 * DAY + HOUR)
     assert {cell.state for cell in alert.seen(NINE + 2 * DAY).rows[0].cells} == {"blind"}
@@ -205,13 +237,17 @@ def minutes(count: int) -> timedelta:
 
 
 @pytest.mark.parametrize("what", ["told", "gone", "canary"])
-def test_what_another_process_was_told_between_reading_and_writing_is_not_lost(alert: Alert, what: str) -> None:
+def test_what_another_process_was_told_between_reading_and_writing_is_not_lost(
+    alert: Alert, what: str
+) -> None:
     """As around a rebalance, when both are told of the same site and day."""
     site = CANARY if what == "canary" else "board"
     alert.hears(NINE, NINE + minutes(5), site)
     other = Alert(alert.store, alert.clock)
     alert.at(NINE + minutes(15))
-    alert.ledger.store = InterruptedStore(alert.store, SiteDay, lambda: other.ledger(beat(NINE + minutes(5), site)))
+    alert.ledger.store = InterruptedStore(
+        alert.store, SiteDay, lambda: other.ledger(beat(NINE + minutes(5), site))
+    )
     if what == "canary":
         alert.ledger.canary(NINE + minutes(10))
     elif what == "told":
@@ -222,7 +258,9 @@ def test_what_another_process_was_told_between_reading_and_writing_is_not_lost(a
     assert day.cells[9] == {"gone": "oo.-........"}.get(what, "ooo.........")
 
 
-def test_what_was_sent_by_a_process_that_is_gone_takes_nothing_away_when_it_arrives(alert: Alert) -> None:
+def test_what_was_sent_by_a_process_that_is_gone_takes_nothing_away_when_it_arrives(
+    alert: Alert,
+) -> None:
     alert.hears(NINE, NINE + minutes(5))
     other, stalled = Alert(alert.store, alert.clock), StallingStore(alert.store, 1)
     alert.at(NINE + minutes(15))
@@ -238,7 +276,9 @@ def test_what_was_sent_by_a_process_that_is_gone_takes_nothing_away_when_it_arri
 
 
 @pytest.mark.parametrize("at", [1, 2, 3, 4])
-def test_a_process_that_is_killed_between_days_leaves_nothing_that_the_next_does_not_finish(alert: Alert, at: int) -> None:
+def test_a_process_that_is_killed_between_days_leaves_nothing_that_the_next_does_not_finish(
+    alert: Alert, at: int
+) -> None:
     """Told late that a site is switched off, which holds for the days that have begun since."""
     alert.hears(NINE, NINE + minutes(5), "board pastes")
     for days in (1, 2, 3):
@@ -250,13 +290,17 @@ def test_a_process_that_is_killed_between_days_leaves_nothing_that_the_next_does
         alert.ledger(told)
     alert.start()
     alert.ledger(told)
-    assert {(day.day, day.before) for day in alert.store.scroll(SiteDay, DocumentFilter()) if day.day > "2026-09-21"} == {
-        (f"2026-09-{n}", "d") for n in (22, 23, 24)
-    }
+    assert {
+        (day.day, day.before)
+        for day in alert.store.scroll(SiteDay, DocumentFilter())
+        if day.day > "2026-09-21"
+    } == {(f"2026-09-{n}", "d") for n in (22, 23, 24)}
 
 
 def test_what_is_told_of_both_sides_of_midnight_is_all_kept(alert: Alert) -> None:
-    """The day after takes over that the site is off, and keeps what the same heartbeat tells of it."""
+    """The day after takes over that the site is off, and keeps what the same heartbeat tells of
+    it.
+    """
     midnight = datetime(2026, 9, 22, tzinfo=UTC)
     alert.hears(midnight - HOUR, midnight - minutes(5))
     alert.at(midnight + minutes(5))

@@ -1,4 +1,6 @@
-"""The ledger in Elasticsearch: a night with a gap, days that begin, a sheet, an explanation, retention."""
+"""The ledger in Elasticsearch: a night with a gap, days that begin, a sheet, an explanation,
+retention.
+"""
 
 import contextlib
 from pathlib import Path
@@ -22,7 +24,9 @@ url = empty_store(CLASSES)
 
 
 @pytest.mark.servers
-def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Context, clock: HeldClock, monkeypatch) -> None:
+def test_the_ledger_is_the_same_on_servers(
+    url: str, tmp_path: Path, context: Context, clock: HeldClock, monkeypatch
+) -> None:
     with contextlib.closing(open_store(url, tmp_path)) as store:
         alert = Alert(store, clock)
         sheets = Sheets(store, clock.as_clock(), keys.signer(context.keys, "alert"))
@@ -31,7 +35,13 @@ def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Co
         alert.at(NINE + 2.25 * HOUR)
         store.refresh()
         assert [gap.since for gap in alert.seen().unexplained()] == [NINE + HOUR] * 2
-        said = {"since": NINE + HOUR, "until": NINE + 2 * HOUR, "at": NINE, "by": "Li", "reason": "power cut"}
+        said = {
+            "since": NINE + HOUR,
+            "until": NINE + 2 * HOUR,
+            "at": NINE,
+            "by": "Li",
+            "reason": "power cut",
+        }
         store.create([GapReason(id="GAP-1", site="", **said)])
         alert.at(NINE + DAY)
         alert.ledger.turn()
@@ -39,7 +49,9 @@ def test_the_ledger_is_the_same_on_servers(url: str, tmp_path: Path, context: Co
         store.refresh()
         assert store.count(SiteDay, DocumentFilter()) == 4
         assert all(gap.since == NINE + 2 * HOUR for gap in alert.seen().unexplained())
-        (held,) = standings(store, ["2026-09-21"], keys.verifier(context.keys, TOPIC), None, clock.as_clock().now())
+        (held,) = standings(
+            store, ["2026-09-21"], keys.verifier(context.keys, TOPIC), None, clock.as_clock().now()
+        )
         assert held.holds, held.said
         alert.hears(NINE + HOUR, NINE + 2 * HOUR)
         store.refresh()

@@ -1,4 +1,6 @@
-"""One function decides whether something is covered, and every page, command, route and metric agrees with it."""
+"""One function decides whether something is covered, and every page, command, route and metric
+agrees with it.
+"""
 
 import ast
 import html
@@ -67,7 +69,8 @@ def nothing_heard(alert: Alert, store) -> None:
 
 
 NOT_COVERED = [
-    imported_only, failing, imported_beside_a_failing_one, silent, switched_off, without_customers, nothing_heard,
+    imported_only, failing, imported_beside_a_failing_one, silent, switched_off, without_customers,
+    nothing_heard,
 ]  # fmt: skip
 
 
@@ -83,7 +86,8 @@ def test_what_is_not_covered_is_green_nowhere(state, browser, context, alert, st
     for path in ("/sites", "/coverage?since=17:00", "/handover?since=2026-09-21T17:00"):
         page = browser.get(path).text
         verdicts = re.findall(r'<p class="verdict (\w+)', page)
-        if state is failing and path != "/sites":  # the hour before was covered; what is since is pending
+        # the hour before was covered; what is since is pending
+        if state is failing and path != "/sites":
             assert "good" not in verdicts or "cannot be assessed yet" in page, path
         else:
             assert "good" not in verdicts, (path, page)
@@ -95,16 +99,26 @@ def test_what_is_not_covered_is_green_nowhere(state, browser, context, alert, st
 
 def test_sites_and_handover_say_the_same_of_a_site_that_fails_for_19_minutes(browser, alert, store):
     imported_beside_a_failing_one(alert, store)
-    sites, handover = (html.unescape(browser.get(path).text) for path in ("/sites", "/handover?since=2026-09-21T17:00"))
-    assert "1 of 1 sites are not read, or not completely, at present. 2 sites are only imported." in sites
+    sites, handover = (
+        html.unescape(browser.get(path).text)
+        for path in ("/sites", "/handover?since=2026-09-21T17:00")
+    )
+    assert (
+        "1 of 1 sites are not read, or not completely, at present. 2 sites are only imported."
+        in sites
+    )
     assert re.search(r'>board</a></td><td[^>]*><b class="mark bad">unreachable</b>', sites)
-    assert re.search(r'>chat0</a></td><td[^>]*><b class="mark unsure">imported by another program', sites)
+    assert re.search(
+        r'>chat0</a></td><td[^>]*><b class="mark unsure">imported by another program', sites
+    )
     assert "one of 1 sites can be read" in handover
     assert EVERYTHING not in handover
 
 
 def test_a_site_that_is_reported_as_not_read_counts_as_such_whatever_its_state(browser, alert):
-    """Crawl keeps the state of an overdue site; the report of the last minutes says that it is not read."""
+    """Crawl keeps the state of an overdue site; the report of the last minutes says that it is
+    not read.
+    """
     ok = Coverage(sites={"ok": 2})
     alert.hears(NINE, NINE + 2 * HOUR, "board pastes", coverage=ok)
     assert EVERYTHING in browser.get("/handover?since=2026-09-21T17:00").text
@@ -140,10 +154,16 @@ def test_without_a_report_in_the_last_minutes_no_site_counts_as_read(browser, al
     assert not GREEN.search(page)
 
 
-def test_minutes_are_counted_and_an_hour_of_five_is_not_fully_covered(browser, context, alert, store):
+def test_minutes_are_counted_and_an_hour_of_five_is_not_fully_covered(
+    browser, context, alert, store
+):
     alert.hears(NINE, NINE + 55 * MINUTE, "other")
     alert.hears(NINE + 55 * MINUTE, NINE + 3 * HOUR, "other board")
-    total = json.loads(run(coverage_app, context, "--since", "17:00", "--until", "18:00", "--json").stdout.splitlines()[-1])
+    total = json.loads(
+        run(
+            coverage_app, context, "--since", "17:00", "--until", "18:00", "--json"
+        ).stdout.splitlines()[-1]
+    )
     assert (total["hours_seen"], total["hours_scheduled"]) == (1, 2)
     assert (total["covered_minutes"], total["scheduled_minutes"]) == (65, 65)
     page = browser.get("/coverage?since=17:00&until=18:00").text
@@ -169,22 +189,34 @@ def test_the_metric_counts_what_the_page_counts(browser, alert, store, clock):
     assert "1 unexplained coverage gap." in browser.get("/coverage?since=24h").text
 
 
-WORDS = frozenset("monitored imported partly silent seen blind covered uncovered pending ok quiet".split())
+WORDS = frozenset(
+    "monitored imported partly silent seen blind covered uncovered pending ok quiet".split()
+)
 JUDGES = {"alerts/coverage/judgement.py"}
 NAMES = {"worth", "level", "state", "is_blind_now", "pending"}
 
 
 def words_compared(node: ast.Compare) -> set[str]:
-    """Return the coverage words that a comparison names, if what it compares is an attribute of coverage."""
+    """Return the coverage words that a comparison names, if what it compares is an attribute of
+    coverage.
+    """
     sides = [node.left, *node.comparators]
-    if not any(isinstance(one, ast.Attribute) and one.attr in NAMES for side in sides for one in ast.walk(side)):
+    if not any(
+        isinstance(one, ast.Attribute) and one.attr in NAMES
+        for side in sides
+        for one in ast.walk(side)
+    ):
         return set()
-    constants = {one.value for side in sides for one in ast.walk(side) if isinstance(one, ast.Constant)}
+    constants = {
+        one.value for side in sides for one in ast.walk(side) if isinstance(one, ast.Constant)
+    }
     return {one for one in constants if isinstance(one, str)} & WORDS
 
 
 def test_nothing_else_in_the_code_compares_states_of_coverage():
-    """Whoever shows a state may look it up in a table; whether it is good is asked of `judgement`."""
+    """Whoever shows a state may look it up in a table; whether it is good is asked of
+    `judgement`.
+    """
     found, looked_at = [], 0
     for path in sorted((ROOT / "alerts").rglob("*.py")):
         name = str(path.relative_to(ROOT))

@@ -17,7 +17,12 @@ from ullage.settings import Context, Entity, Tenant
 
 ZONE = ZoneInfo("Asia/Shanghai")
 SHEETS = [
-    DayCheck("2026-09-21", True, "signed by alert 0123456789abcdef, not time-stamped: no authority is configured", "a" * 64)
+    DayCheck(
+        "2026-09-21",
+        True,
+        "signed by alert 0123456789abcdef, not time-stamped: no authority is configured",
+        "a" * 64,
+    )
 ]
 REASON = "<script>alert(1)</script> 停电"
 
@@ -31,7 +36,9 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.add(tag)
-        self.active += [name for name, _ in attrs if name in {"src", "href", "action"} or name.startswith("on")]
+        self.active += [
+            name for name, _ in attrs if name in {"src", "href", "action"} or name.startswith("on")
+        ]
         if tag not in {"meta", "col"}:
             self.open.append(tag)
 
@@ -59,15 +66,28 @@ def night(alert: Alert) -> Alert:
 
 
 def sheet(alert: Alert, signer: Signer | None, sheets: list[DayCheck] = SHEETS) -> str:
-    return printed(alert.seen(), sheets, ReportOrigin(alert.clock.as_clock().now(), "li", ZONE, ZONE.key), signer)
+    return printed(
+        alert.seen(),
+        sheets,
+        ReportOrigin(alert.clock.as_clock().now(), "li", ZONE, ZONE.key),
+        signer,
+    )
 
 
 def verdict(text: str) -> str:
     return re.findall(r'<p class="verdict[^>]*>([^<]*)<', text)[0]
 
 
-def test_it_is_one_file_that_runs_and_fetches_nothing_whatever_was_typed(night: Alert, signer: Signer) -> None:
-    said = {"since": NINE + HOUR, "until": NINE + 2 * HOUR, "at": NINE, "by": "Li", "reason": REASON}
+def test_it_is_one_file_that_runs_and_fetches_nothing_whatever_was_typed(
+    night: Alert, signer: Signer
+) -> None:
+    said = {
+        "since": NINE + HOUR,
+        "until": NINE + 2 * HOUR,
+        "at": NINE,
+        "by": "Li",
+        "reason": REASON,
+    }
     night.store.create([GapReason(id="GAP-1", site="", **said)])
     text, tags = sheet(night, signer), Tags()
     tags.feed(text)
@@ -90,7 +110,9 @@ def test_it_says_first_whether_we_were_blind(night: Alert, signer: Signer) -> No
     )
 
 
-def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(night: Alert, signer: Signer, known: Verifier, context) -> None:
+def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(
+    night: Alert, signer: Signer, known: Verifier, context
+) -> None:
     text = sheet(night, signer)
     assert verified(text, known) == signer.name
     for wrong in (
@@ -111,8 +133,12 @@ def test_a_byte_that_was_changed_is_told_and_so_is_a_stranger(night: Alert, sign
         verified(unsigned, known)
 
 
-def test_every_printed_page_has_whose_report_it_is_and_its_number(night: Alert, signer: Signer) -> None:
-    origin = ReportOrigin(night.clock.as_clock().now(), "li", ZONE, ZONE.key, organization='A "bank" </style><script>')
+def test_every_printed_page_has_whose_report_it_is_and_its_number(
+    night: Alert, signer: Signer
+) -> None:
+    origin = ReportOrigin(
+        night.clock.as_clock().now(), "li", ZONE, ZONE.key, organization='A "bank" </style><script>'
+    )
     text, tags = printed(night.seen(), SHEETS, origin, signer), Tags()
     tags.feed(text)
     assert "script" not in tags.names
@@ -126,7 +152,9 @@ def test_every_printed_page_has_whose_report_it_is_and_its_number(night: Alert, 
 
 def test_the_organization_is_that_of_the_tenants_that_are_seen(context: Context) -> None:
     bank, shop = Entity(name="某某银行", name_en="Example Bank"), Entity(name="某某商店")
-    settings = context.settings.model_copy(update={"tenants": {"bank": Tenant(entity=bank), "shop": Tenant(entity=shop)}})
+    settings = context.settings.model_copy(
+        update={"tenants": {"bank": Tenant(entity=bank), "shop": Tenant(entity=shop)}}
+    )
     assert organization_of(settings, ["bank"], "en") == "Example Bank"
     assert organization_of(settings, ["shop", "bank"], "zh") == "某某银行、某某商店"
     assert organization_of(settings, ["unknown"], "zh") == ""

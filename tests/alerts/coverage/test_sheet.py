@@ -1,4 +1,6 @@
-"""Each day's sheet: signed when the day is over, open while more is heard of it, time-stamped by a real authority (OpenSSL's)."""
+"""Each day's sheet: signed when the day is over, open while more is heard of it, time-stamped by
+a real authority (OpenSSL's).
+"""
 
 import datetime as dt
 import http.server
@@ -14,7 +16,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from alerts.coverage.signed_days import Authority, DayCheck, Sheets, Stamper, sheets_of, stamper_of, standings
+from alerts.coverage.signed_days import (
+    Authority,
+    DayCheck,
+    Sheets,
+    Stamper,
+    sheets_of,
+    stamper_of,
+    standings,
+)
 from alerts.records import DaySheet, SiteDay
 from alerts.store import DocumentFilter
 from tests.alerts.coverage.heartbeats import DAY, HOUR, NINE, Alert, beat
@@ -39,15 +49,33 @@ ess_cert_id_alg = sha256
 """
 
 
-def certificate(name: str, issuer: str, key: ec.EllipticCurvePrivateKey, by: ec.EllipticCurvePrivateKey, *, ca: bool) -> bytes:
+def certificate(
+    name: str,
+    issuer: str,
+    key: ec.EllipticCurvePrivateKey,
+    by: ec.EllipticCurvePrivateKey,
+    *,
+    ca: bool,
+) -> bytes:
     """A certificate of a root, or of an authority that stamps."""
     named = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (name, issuer)]
     now = dt.datetime.now(dt.UTC)
-    made = x509.CertificateBuilder().subject_name(named[0]).issuer_name(named[1]).public_key(key.public_key())
-    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - DAY).not_valid_after(now + DAY)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(named[0])
+        .issuer_name(named[1])
+        .public_key(key.public_key())
+    )
+    made = (
+        made.serial_number(x509.random_serial_number())
+        .not_valid_before(now - DAY)
+        .not_valid_after(now + DAY)
+    )
     made = made.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     if not ca:
-        made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True)
+        made = made.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING]), critical=True
+        )
     return made.sign(by, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
@@ -58,7 +86,11 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
     root, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     (folder / "ca.pem").write_bytes(certificate("root", "root", root, root, ca=True))
     (folder / "tsa.pem").write_bytes(certificate("tsa", "root", own, root, ca=False))
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    form = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
     (folder / "tsa.key").write_bytes(own.private_bytes(*form))
     (folder / "serial").write_text("01")
     (folder / "tsa.cnf").write_text(CONFIG.format(folder))
@@ -66,8 +98,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
     class Answers(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             (folder / "asked").write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
-            command = ["openssl", "ts", "-reply", "-config", folder / "tsa.cnf", "-queryfile", folder / "asked"]
-            said = subprocess.run([*command, "-out", folder / "said"], capture_output=True, check=False)
+            command = [
+                "openssl",
+                "ts",
+                "-reply",
+                "-config",
+                folder / "tsa.cnf",
+                "-queryfile",
+                folder / "asked",
+            ]
+            said = subprocess.run(
+                [*command, "-out", folder / "said"], capture_output=True, check=False
+            )
             self.send_response(200 if said.returncode == 0 else 500)
             self.end_headers()
             self.wfile.write((folder / "said").read_bytes() if said.returncode == 0 else b"")
@@ -92,12 +134,16 @@ def signing(alert: Alert, context: Context) -> Sheets:
     return made
 
 
-def stands(alert: Alert, context: Context, stamper: Stamper | None = None, day: str = "2026-09-21") -> DayCheck:
+def stands(
+    alert: Alert, context: Context, stamper: Stamper | None = None, day: str = "2026-09-21"
+) -> DayCheck:
     now = alert.clock.as_clock().now()
     return standings(alert.store, [day], keys.verifier(context.keys, TOPIC), stamper, now)[0]
 
 
-def test_a_day_is_signed_once_when_it_is_over(alert: Alert, signing: Sheets, context: Context) -> None:
+def test_a_day_is_signed_once_when_it_is_over(
+    alert: Alert, signing: Sheets, context: Context
+) -> None:
     alert.at(NINE + 15.5 * HOUR)
     signing.turn()
     assert str(stands(alert, context).said) == "not signed yet: the day has not ended"
@@ -107,7 +153,10 @@ def test_a_day_is_signed_once_when_it_is_over(alert: Alert, signing: Sheets, con
     (sheet,) = alert.store.scroll(DaySheet, DocumentFilter())
     assert (sheet.day, sheet.at, sheet.sites) == ("2026-09-21", NINE + 16 * HOUR, 1)
     held = stands(alert, context)
-    assert (held.holds, str(held.said).partition(", ")[2]) == (True, "not time-stamped: no authority is configured")
+    assert (held.holds, str(held.said).partition(", ")[2]) == (
+        True,
+        "not time-stamped: no authority is configured",
+    )
 
 
 def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
@@ -116,7 +165,10 @@ def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
     signing.turn()
     (day,) = alert.store.scroll(SiteDay, DocumentFilter({"day": ("2026-09-21",)}))
     alert.store.put([day.changed(12, "o" * 12, 9)])
-    assert (stands(alert, context).holds, str(stands(alert, context).said)[:7]) == (False, "CHANGED")
+    assert (stands(alert, context).holds, str(stands(alert, context).said)[:7]) == (
+        False,
+        "CHANGED",
+    )
     alert.at(NINE + 3 * DAY)
     Sheets(alert.store, alert.clock.as_clock(), signing.signer).turn()
     assert not stands(alert, context).holds
@@ -125,7 +177,9 @@ def test_what_was_changed_in_the_store_is_told_and_never_signed_again(
     assert str(stands(alert, context).said) == "invalid signature: the report was changed"
 
 
-def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(alert: Alert, signing: Sheets, context: Context) -> None:
+def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(
+    alert: Alert, signing: Sheets, context: Context
+) -> None:
     signing.turn()
     alert.hear(beat(NINE + 2 * HOUR))
     assert str(stands(alert, context).said).startswith("changed by later heartbeats")
@@ -133,12 +187,18 @@ def test_a_day_that_is_heard_of_late_is_open_and_signed_anew(alert: Alert, signi
     assert stands(alert, context).holds
     alert.at(NINE + DAY + HOUR)
     signing.turn()
-    assert [one.digest == "" for one in sorted(alert.store.scroll(DaySheet, DocumentFilter()), key=lambda one: one.id)] == [
+    assert [
+        one.digest == ""
+        for one in sorted(alert.store.scroll(DaySheet, DocumentFilter()), key=lambda one: one.id)
+    ] == [
         False,
         True,
         False,
     ]
-    assert (stands(alert, context).holds, "signed by alert" in str(stands(alert, context).said)) == (True, True)
+    assert (
+        stands(alert, context).holds,
+        "signed by alert" in str(stands(alert, context).said),
+    ) == (True, True)
 
 
 def test_a_real_authority_stamps_it_and_the_stamp_is_verified(
@@ -166,7 +226,9 @@ def test_an_authority_that_is_down_is_asked_again_and_said(
     root = x509.load_pem_x509_certificate(authority[1].read_bytes())
     signing.stamper = Authority("http://127.0.0.1:1/", root)
     signing.turn()
-    assert "not time-stamped: the authority cannot be reached" in str(stands(alert, context, signing.stamper).said)
+    assert "not time-stamped: the authority cannot be reached" in str(
+        stands(alert, context, signing.stamper).said
+    )
     signing.stamper = Authority(authority[0], root)
     signing.turn()
     assert stands(alert, context, signing.stamper).stamped_at is None, "not at every turn"
@@ -189,7 +251,9 @@ def test_an_authority_needs_its_root(context: Context, authority: tuple[str, Pat
     assert stamper_of(context) is None
 
 
-def test_a_damaged_key_stops_alert_and_one_that_was_never_given_leaves_days_unsigned(alert: Alert, context: Context) -> None:
+def test_a_damaged_key_stops_alert_and_one_that_was_never_given_leaves_days_unsigned(
+    alert: Alert, context: Context
+) -> None:
     assert sheets_of(context, alert.store) is not None
     file = context.keys.root / "sign" / "alert.key"
     file.write_bytes(bytes(byte ^ 1 for byte in file.read_bytes()))

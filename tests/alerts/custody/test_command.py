@@ -1,4 +1,6 @@
-"""Evidence on the command line: listed by anybody, opened by two, held for a case, and all of it in the audit log."""
+"""Evidence on the command line: listed by anybody, opened by two, held for a case, and all of it
+in the audit log.
+"""
 
 import json
 import stat
@@ -10,7 +12,17 @@ import pytest
 from typer.testing import CliRunner
 
 from alerts.cases.decisions import Holds, held
-from alerts.records import CLASSES, Decision, Exposure, Hold, Holding, Incident, Notification, Sighting, incident_id
+from alerts.records import (
+    CLASSES,
+    Decision,
+    Exposure,
+    Hold,
+    Holding,
+    Incident,
+    Notification,
+    Sighting,
+    incident_id,
+)
 from alerts.service.upkeep import Maintenance, expire
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all
@@ -32,7 +44,10 @@ CASE = ("--case", "2026-7", "--reason", "police report")
 def vault(data, tmp_path, context, store, clock) -> Vault:
     """Two findings of one incident and one of another, all sealed."""
     fold_all(
-        store, clock, [finding(n, range(10), people="ab") for n in ("f1d0", "f1d1")] + [finding("f2", range(50, 60), people="c")]
+        store,
+        clock,
+        [finding(n, range(10), people="ab") for n in ("f1d0", "f1d1")]
+        + [finding("f2", range(50, 60), people="c")],
     )
     pair, found = officers(tmp_path, context.keys), Vault(data / "evidence")
     for name in ("f1d0", "f1d1", "f2"):
@@ -44,9 +59,13 @@ def vault(data, tmp_path, context, store, clock) -> Vault:
 def run(data, tmp_path):
     keys = [word for name in OFFICERS for word in ("--key", str(tmp_path / f"{name}.pem"))]
 
-    def ran(*words: str, keys: list[str] = keys, typed: str = "\n".join([*PASSPHRASES.values()][:2])):
+    def ran(
+        *words: str, keys: list[str] = keys, typed: str = "\n".join([*PASSPHRASES.values()][:2])
+    ):
         opening = words[1] == "open"
-        return CliRunner().invoke(app, ["--data", str(data), *words, *(keys if opening else ())], input=typed + "\n")
+        return CliRunner().invoke(
+            app, ["--data", str(data), *words, *(keys if opening else ())], input=typed + "\n"
+        )
 
     return ran
 
@@ -71,11 +90,15 @@ def test_two_officers_open_a_finding_and_the_log_says_so_first(data, vault, run)
     assert f"sha256     {digest(BODY)}  body" in shown.output
     assert "header     Server: nginx" in shown.output
     assert "process    2026-09-21T12:00:05+00:00  match: judged high" in shown.output
-    assert audited(data) == [("evidence.open", "finding f1d0, keys of li and wang", "case 2026-7: police report")]
+    assert audited(data) == [
+        ("evidence.open", "finding f1d0, keys of li and wang", "case 2026-7: police report")
+    ]
 
 
 def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.ullage.custody.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300)
+    monkeypatch.setattr(
+        "tests.ullage.custody.support.BODY", b"a\x1b[31mred\xff\n" + b"more\n" * 300
+    )
     from tests.ullage.custody import support
     from ullage.custody import pair_of
 
@@ -95,7 +118,9 @@ def test_what_was_posted_cannot_move_a_terminal(data, context, vault, run, tmp_p
         (["li", "wang"], "correct horse 1\nwrong", "another passphrase"),
     ],
 )
-def test_one_officer_a_stranger_or_a_wrong_passphrase_opens_nothing(data, tmp_path, vault, run, keys, typed, said):
+def test_one_officer_a_stranger_or_a_wrong_passphrase_opens_nothing(
+    data, tmp_path, vault, run, keys, typed, said
+):
     make_officer(tmp_path, "zhao", PASSPHRASES["zhao.pem"])
     words = [word for name in keys for word in ("--key", str(tmp_path / f"{name}.pem"))]
     refused = run("evidence", "open", "f1d0", *CASE, keys=words, typed=typed)
@@ -123,8 +148,13 @@ def test_a_pack_has_all_of_an_incident_with_sums_that_hold(data, tmp_path, vault
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     with tarfile.open(out) as tar:
         files = {member.name: tar.extractfile(member).read() for member in tar.getmembers()}
-    assert set(files) == {"SHA256SUMS", *(f"{n}/{part}" for n in ("f1d0", "f1d1") for part in ("body", "manifest.json"))}
-    sums = dict(reversed(line.split("  ")) for line in files.pop("SHA256SUMS").decode().splitlines())
+    assert set(files) == {
+        "SHA256SUMS",
+        *(f"{n}/{part}" for n in ("f1d0", "f1d1") for part in ("body", "manifest.json")),
+    }
+    sums = dict(
+        reversed(line.split("  ")) for line in files.pop("SHA256SUMS").decode().splitlines()
+    )
     assert sums == {name: digest(content) for name, content in files.items()}
     assert files["f1d0/body"] == BODY
     assert [action for action, _, _ in audited(data)] == ["evidence.pack"] * 2
@@ -146,7 +176,9 @@ def test_a_pack_is_never_in_the_data_folder_nor_over_a_file_nor_half(data, tmp_p
 
 def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
     made = CliRunner().invoke(
-        app, ["evidence", "keygen", "chen", "--out", str(tmp_path)], input="correct horse 9\ncorrect horse 9\n"
+        app,
+        ["evidence", "keygen", "chen", "--out", str(tmp_path)],
+        input="correct horse 9\ncorrect horse 9\n",
     )
     assert made.exit_code == 0, made.output
     assert (tmp_path / "chen.pem").exists()
@@ -157,7 +189,9 @@ def test_keygen_makes_a_pair_and_says_what_goes_where(tmp_path):
 # --- holds
 
 
-def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault, run, store, clock):
+def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(
+    data, vault, run, store, clock
+):
     said = run("incidents", "hold", A, *CASE)
     assert said.exit_code == 0, said.output
     assert "with its evidence (2 here)" in said.output
@@ -169,10 +203,15 @@ def test_a_held_incident_keeps_its_evidence_and_a_release_lets_it_go(data, vault
     assert "with its evidence (2 here)" in run("incidents", "hold", A, "--end", *CASE).output
     assert held(store) == set()
     assert vault.expire(180, clocks_at(later)) == 2
-    assert [(action, what) for action, what, _ in audited(data)] == [("incident.hold", A), ("incident.release", A)]
+    assert [(action, what) for action, what, _ in audited(data)] == [
+        ("incident.hold", A),
+        ("incident.release", A),
+    ]
 
 
-def test_the_last_word_on_a_hold_counts_also_when_the_clock_was_set_back(vault, store, clock, context):
+def test_the_last_word_on_a_hold_counts_also_when_the_clock_was_set_back(
+    vault, store, clock, context
+):
     holds = Holds(store, vault, context.trail(), clock.as_clock())
     for word in (holds.set, holds.release, holds.set):
         word(A, by="Li", case="7", reason="police")
@@ -185,7 +224,9 @@ def test_findings_are_kept_where_no_incident_is_known(data, vault, run):
     assert [item.head.finding for item in vault.items() if item.held] == ["f2"]
     assert "1 of 1 may expire again" in run("incidents", "hold", "f2", "--end", *CASE).output
     assert not vault.find("f2").held
-    assert "no evidence of that finding" in str(run("incidents", "hold", "f2", "nobody", *CASE).exception)
+    assert "no evidence of that finding" in str(
+        run("incidents", "hold", "f2", "nobody", *CASE).exception
+    )
     assert [action for action, _, _ in audited(data)][:2] == ["evidence.keep", "evidence.let_go"]
 
 
@@ -197,16 +238,22 @@ def test_what_cannot_be_held_or_released_is_said(vault, run):
 def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     holds = Holds(store, vault, context.trail(), clock.as_clock())
     store.put([
-        Decision(id="d", tenant="bank", incident=A, at=clock.as_clock().now(), by="Li", status="confirmed"),
+        Decision(id="d", tenant="bank", incident=A, at=clock.as_clock().now(), by="Li",
+        status="confirmed"),
         Notification(
-            id=f"{A}:soc:high", tenant="bank", incident=A, at=clock.as_clock().now(), due=clock.as_clock().now(), channel="soc",
+            id=f"{A}:soc:high", tenant="bank", incident=A, at=clock.as_clock().now(),
+            due=clock.as_clock().now(), channel="soc",
             what="high", why="new", severity="high",
         ),
     ])  # fmt: skip
     holds.set(A, by="Li", case="7", reason="police")
     later = clock.as_clock().now() + timedelta(days=5_000)
     expire(store, StoreSettings(), clocks_at(later))
-    kept = {kind.__name__: store.count(kind, DocumentFilter()) for kind in CLASSES if store.count(kind, DocumentFilter())}
+    kept = {
+        kind.__name__: store.count(kind, DocumentFilter())
+        for kind in CLASSES
+        if store.count(kind, DocumentFilter())
+    }
     assert kept == {
         "Sighting": 2,
         "Exposure": 2,
@@ -220,9 +267,10 @@ def test_nothing_of_a_held_incident_expires(data, vault, store, clock, context):
     assert store.get(Incident, A).frozen_at is None
     holds.release(A, by="Li", case="7", reason="closed")
     expire(store, StoreSettings(), clocks_at(later + timedelta(days=5_000)))
-    assert [store.count(kind, DocumentFilter()) for kind in (Sighting, Exposure, Incident, Decision, Notification, Hold)] == [
-        0
-    ] * 6
+    assert [
+        store.count(kind, DocumentFilter())
+        for kind in (Sighting, Exposure, Incident, Decision, Notification, Hold)
+    ] == [0] * 6
 
 
 def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clock, context):
@@ -249,8 +297,12 @@ def test_a_hold_keeps_what_the_parts_of_an_incident_hold(data, vault, store, clo
     assert vault.find("f2").held
 
 
-def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, vault, store, clock, context, tmp_path):
-    Holds(store, vault, context.trail(), clock.as_clock()).set(A, by="Li", case="7", reason="police")
+def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(
+    data, vault, store, clock, context, tmp_path
+):
+    Holds(store, vault, context.trail(), clock.as_clock()).set(
+        A, by="Li", case="7", reason="police"
+    )
     fold_all(store, clock, [finding("f1d9", range(10), people="ab")])
     from alerts.service.metrics import AlertMetrics
     from tests.alerts.test_maintenance import CollectorRegistry
@@ -260,7 +312,14 @@ def test_what_is_seen_again_of_a_held_incident_is_marked_within_the_hour(data, v
     seal(vault, pair_of(context.keys, OFFICERS), "f1d9")
     assert not vault.find("f1d9").held
     metrics = AlertMetrics(CollectorRegistry(), ["bank"], clock.as_clock())
-    Maintenance(store, StoreSettings(), RunningTime(tmp_path, clock.as_clock()), metrics, lambda: Lag(0, 0.0), vault=vault).turn()
+    Maintenance(
+        store,
+        StoreSettings(),
+        RunningTime(tmp_path, clock.as_clock()),
+        metrics,
+        lambda: Lag(0, 0.0),
+        vault=vault,
+    ).turn()
     assert vault.find("f1d9").held
     assert Context(data).settings.evidence.days == 180.0
     assert store.count(Hold, DocumentFilter()) == 1

@@ -1,4 +1,6 @@
-"""What people do with incidents: each act says what it did, is in the audit log, and shows in queue and status."""
+"""What people do with incidents: each act says what it did, is in the audit log, and shows in
+queue and status.
+"""
 
 from datetime import timedelta
 
@@ -10,7 +12,16 @@ from alerts.cases.reopening import Returns
 from alerts.deadlines import regimes
 from alerts.deadlines.outstanding import Duties
 from alerts.deadlines.schedule import Work, takedown_of
-from alerts.records import Decision, Exposure, Incident, Notification, PendingDecision, Sighting, WorkItem, incident_id
+from alerts.records import (
+    Decision,
+    Exposure,
+    Incident,
+    Notification,
+    PendingDecision,
+    Sighting,
+    WorkItem,
+    incident_id,
+)
 from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from tests.alerts.builders import finding, fold_all, handle, incident
@@ -44,7 +55,8 @@ def queue(work) -> IncidentQueue:
 
 def told(store, id_: str, at) -> None:
     store.put([Notification(
-        id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk", what="high", why="new",
+        id=f"{id_}:desk:high", tenant="bank", incident=id_, at=at, due=at, channel="desk",
+        what="high", why="new",
         severity="high", outcome="sent", sent_at=at,
     )])  # fmt: skip
 
@@ -58,7 +70,11 @@ def test_acknowledging_names_the_clocks_that_it_starts(store, cases, queue):
     said = cases.acknowledge("INC-A", by="Li Wei")
     assert said.clocks == ("pboc-2025 brief", "pboc-2025 first")
     title = regimes()["pboc-2025"].title
-    assert said.words() == f"INC-A: acknowledged by Li Wei. Deadlines started: {title} (brief report), {title} (first report)"
+    assert (
+        said.words()
+        == f"INC-A: acknowledged by Li Wei. Deadlines started: {title} (brief report), {title}"
+        " (first report)"
+    )
     assert queue.page(QueueFilter()).rows[0].item.running == said.clocks
     assert cases.acknowledge("INC-A", by="Li Wei").words() == "INC-A: acknowledged by Li Wei"
 
@@ -97,7 +113,9 @@ REPORT = {"channel": "fax", "reference": "R-1"}
 
 def confirmed(cases, made) -> None:
     """Have another person confirm what waits."""
-    Cases(cases.work, cases.trail, SECOND).answer(made.made.incident, made.made.id, by="Wang Fang", confirm=True)
+    Cases(cases.work, cases.trail, SECOND).answer(
+        made.made.incident, made.made.id, by="Wang Fang", confirm=True
+    )
 
 
 def test_what_has_deadlines_that_run_is_resolved_once_they_are_met(store, cases, queue, clock):
@@ -122,7 +140,9 @@ def test_it_is_not_reported_while_another_report_is_owed(store, cases, queue, cl
 def test_closing_several_says_which_wait_for_a_second_person(store, cases, queue, clock):
     store.put([incident("INC-A", **CLOCKED), incident("INC-B"), incident("INC-C")])
     told(store, "INC-A", clock.as_clock().now())
-    said = cases.several(["INC-A", "INC-B", "INC-Z"], lambda id_: cases.close(id_, "resolved", by="Li Wei"))
+    said = cases.several(
+        ["INC-A", "INC-B", "INC-Z"], lambda id_: cases.close(id_, "resolved", by="Li Wei")
+    )
     assert [one.incident for one in refused(said)] == ["INC-Z"]
     title = regimes()["pboc-2025"].title
     clocks = f"{title} (brief report), {title} (first report)"
@@ -131,7 +151,9 @@ def test_closing_several_says_which_wait_for_a_second_person(store, cases, queue
     assert ids(queue) == ["INC-A", "INC-C"]
 
 
-def test_a_false_positive_does_not_end_by_a_clock_that_is_set(store, cases, queue, returns, clock, context):
+def test_a_false_positive_does_not_end_by_a_clock_that_is_set(
+    store, cases, queue, returns, clock, context
+):
     store.put([incident("INC-A")])
     cases.excuse("INC-A", "chance", by="Li Wei", days=30)
     context.running_time.read()
@@ -143,9 +165,17 @@ def test_a_false_positive_does_not_end_by_a_clock_that_is_set(store, cases, queu
     assert ids(queue) == ["INC-A"]
 
 
-def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(store, cases, queue, returns, clock):
+def test_a_false_positive_needs_a_reason_and_comes_back_when_its_time_is_over(
+    store, cases, queue, returns, clock
+):
     store.put([incident("INC-A")])
-    for reason, days, note in (("", 30, ""), ("unknown", 30, ""), ("chance", 0, ""), ("chance", 181, ""), ("other", 30, "")):
+    for reason, days, note in (
+        ("", 30, ""),
+        ("unknown", 30, ""),
+        ("chance", 0, ""),
+        ("chance", 181, ""),
+        ("other", 30, ""),
+    ):
         with pytest.raises(QueryError):
             cases.excuse("INC-A", reason, by="Li Wei", days=days, note=note)
     cases.excuse("INC-A", "chance", by="Li Wei", days=30)
@@ -181,10 +211,15 @@ def test_what_is_filed_has_its_line_in_the_queue_at_once(store, cases, returns):
 
 def test_a_takedown_goes_from_state_to_state(store, cases):
     store.put([one := incident("INC-A")])
-    with pytest.raises(QueryError, match="removed only after: requested, sent, back again; now: not requested"):
+    with pytest.raises(
+        QueryError, match="removed only after: requested, sent, back again; now: not requested"
+    ):
         cases.takedown("INC-A", "gone", by="Li Wei")
     for state in ("asked", "sent", "gone", "back", "sent"):
-        assert cases.takedown("INC-A", state, by="Li Wei").words() == f"INC-A: takedown {STATES[state]}"
+        assert (
+            cases.takedown("INC-A", state, by="Li Wei").words()
+            == f"INC-A: takedown {STATES[state]}"
+        )
     assert takedown_of(cases.owed(one).decisions) == "sent"
 
 
@@ -200,16 +235,29 @@ def test_two_incidents_are_linked_on_both_sides_and_unlinked_again(store, cases)
             cases.link("INC-A", other, by="Li Wei")
 
 
-def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it(store, cases, returns, clock):
-    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(10), people="bcd", site="forum")])
+def test_a_sighting_that_is_detached_becomes_an_incident_and_its_like_follows_it(
+    store, cases, returns, clock
+):
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(20), people="abc"),
+            finding("g", range(10), people="bcd", site="forum"),
+        ],
+    )
     a, b = incident_id("f"), incident_id("g")
     assert store.get(Incident, a).sightings == 2
-    assert "incident within a minute" in cases.detach(a, "g", by="Li Wei", note="another list").words()
+    assert (
+        "incident within a minute" in cases.detach(a, "g", by="Li Wei", note="another list").words()
+    )
     returns.turn()
     kept, new = store.get(Incident, a), store.get(Incident, b)
     assert (kept.customers, kept.sightings, kept.sites) == (3, 1, ("paste",))
     assert (new.customers, new.sightings, new.sites, new.apart) == (3, 1, ("forum",), (a,))
-    assert {e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": (a,)}))} == {handle(one) for one in "abc"}
+    assert {e.subject for e in store.scroll(Exposure, DocumentFilter({"incident": (a,)}))} == {
+        handle(one) for one in "abc"
+    }
     before = store.get(Sighting, "g")
     returns.turn()
     assert store.get(Sighting, "g") == before
@@ -257,7 +305,10 @@ def test_an_assignment_that_is_undone_leaves_the_one_before(store, cases, queue,
     with pytest.raises(QueryError, match="a later entry replaced it") as caught:
         cases.undo("INC-A", first, by="Wang Fang")
     assert caught.value.members == ("entry",)
-    assert cases.undo("INC-A", last(cases, "INC-A", "assigned"), by="Wang Fang").words() == "INC-A: undone"
+    assert (
+        cases.undo("INC-A", last(cases, "INC-A", "assigned"), by="Wang Fang").words()
+        == "INC-A: undone"
+    )
     assert ids(queue, tab="mine") == ["INC-A"]
     cases.undo("INC-A", last(cases, "INC-A", "due"), by="Wang Fang")
     assert queue.page(QueueFilter()).rows[0].item.due_for != "task"
@@ -296,11 +347,20 @@ def test_what_has_legal_effect_is_not_undone(store, cases, clock):
 
 
 def apart(store, clock) -> tuple[str, str]:
-    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(30, 40), people="de", site="forum")])
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(20), people="abc"),
+            finding("g", range(30, 40), people="de", site="forum"),
+        ],
+    )
     return incident_id("f"), incident_id("g")
 
 
-def test_incidents_are_merged_and_split_again_with_a_reason(store, cases, returns, queue, clock, context):
+def test_incidents_are_merged_and_split_again_with_a_reason(
+    store, cases, returns, queue, clock, context
+):
     a, b = apart(store, clock)
     before = store.get(Incident, a)
     with pytest.raises(QueryError, match="grounds"):
@@ -310,22 +370,42 @@ def test_incidents_are_merged_and_split_again_with_a_reason(store, cases, return
     returns.turn()
     returns.turn()
     whole = store.get(Incident, a)
-    assert (whole.customers, whole.sightings, whole.sites, whole.parts) == (5, 2, ("forum", "paste"), (b,))
+    assert (whole.customers, whole.sightings, whole.sites, whole.parts) == (
+        5,
+        2,
+        ("forum", "paste"),
+        (b,),
+    )
     assert (store.get(Incident, b).part_of, ids(queue)) == (a, [a])
     clock.advance(60)
     with pytest.raises(QueryError, match="grounds"):
         cases.split(a, b, by="Li Wei", note="")
-    assert cases.split(a, b, by="Li Wei", note="another seller after all").words() == f"{a}: {b} is split off within a minute"
+    assert (
+        cases.split(a, b, by="Li Wei", note="another seller after all").words()
+        == f"{a}: {b} is split off within a minute"
+    )
     returns.turn()
     returns.turn()
     after, other = store.get(Incident, a), store.get(Incident, b)
     assert after == before
-    assert (other.part_of, other.customers, other.sightings, sorted(ids(queue))) == ("", 2, 1, sorted([a, b]))
+    assert (other.part_of, other.customers, other.sightings, sorted(ids(queue))) == (
+        "",
+        2,
+        1,
+        sorted([a, b]),
+    )
     actions = [entry.action for _, entry in audit.entries(context.data / "audit")]
-    assert actions == ["incident.merged_into", "incident.merged", "incident.split", "incident.split_from"]
+    assert actions == [
+        "incident.merged_into",
+        "incident.merged",
+        "incident.split",
+        "incident.split_from",
+    ]
 
 
-def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(store, cases, returns, clock):
+def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(
+    store, cases, returns, clock
+):
     a, b = apart(store, clock)
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
@@ -340,8 +420,17 @@ def test_what_is_posted_goes_to_the_whole_while_it_is_one_and_stays_there(store,
 
 
 def test_what_is_merged_must_be_open_and_of_one_tenant(store, cases, clock):
-    store.put([incident("INC-A"), incident("INC-B", **CLOCKED), incident("INC-C", tenant="shop"), incident("INC-D")])
-    store.put([incident("INC-E", part_of="INC-A"), incident("INC-F", frozen_at=clock.as_clock().now())])
+    store.put(
+        [
+            incident("INC-A"),
+            incident("INC-B", **CLOCKED),
+            incident("INC-C", tenant="shop"),
+            incident("INC-D"),
+        ]
+    )
+    store.put(
+        [incident("INC-E", part_of="INC-A"), incident("INC-F", frozen_at=clock.as_clock().now())]
+    )
     told(store, "INC-B", clock.as_clock().now())
     cases.decide("INC-D", "resolved", by="Li Wei")
     before = store.count(Decision, DocumentFilter())
@@ -354,7 +443,9 @@ def test_what_is_merged_must_be_open_and_of_one_tenant(store, cases, clock):
     assert store.count(Decision, DocumentFilter()) == before
 
 
-def test_a_split_after_which_a_deadline_of_the_whole_runs_nowhere_waits(store, cases, returns, clock):
+def test_a_split_after_which_a_deadline_of_the_whole_runs_nowhere_waits(
+    store, cases, returns, clock
+):
     a, b = apart(store, clock)
     cases.merge(a, b, by="Li Wei", note="one seller")
     returns.turn()
@@ -366,7 +457,14 @@ def test_a_split_after_which_a_deadline_of_the_whole_runs_nowhere_waits(store, c
 
 
 def test_a_sighting_is_split_off_with_a_reason(store, cases, clock):
-    fold_all(store, clock, [finding("f", range(20), people="abc"), finding("g", range(10), people="bcd", site="forum")])
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(20), people="abc"),
+            finding("g", range(10), people="bcd", site="forum"),
+        ],
+    )
     with pytest.raises(QueryError, match="grounds"):
         cases.detach(incident_id("f"), "g", by="Li Wei", note="")
 
@@ -375,6 +473,17 @@ def test_a_shift_ends_with_the_last_decision_before_a_pause(store, clock):
     now, shift = clock.as_clock().now(), timedelta(hours=8)
     for hours in (1, 2, 3, 15, 16):
         at = now - timedelta(hours=hours)
-        store.create([Decision(id=f"d{hours}", tenant="bank", incident="INC-A", at=at, by="Li Wei", status="note")])
+        store.create(
+            [
+                Decision(
+                    id=f"d{hours}",
+                    tenant="bank",
+                    incident="INC-A",
+                    at=at,
+                    by="Li Wei",
+                    status="note",
+                )
+            ]
+        )
     assert last_shift(store, "Li Wei", now, shift) == now - timedelta(hours=15)
     assert last_shift(store, "Wang Fang", now, shift) == now - shift

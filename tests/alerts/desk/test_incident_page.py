@@ -1,4 +1,6 @@
-"""One incident as a page: what it says, what can be done, and that a refused form keeps what was typed."""
+"""One incident as a page: what it says, what can be done, and that a refused form keeps what was
+typed.
+"""
 
 import csv
 import io
@@ -18,7 +20,17 @@ TOKEN = {"token": "0" * 16}
 
 
 def test_a_title_says_what_how_many_and_where(browser, store):
-    store.put([incident("INC-A", scenario="X4", scenario_title="False loan", customers=1_234, sites=("forum",))])
+    store.put(
+        [
+            incident(
+                "INC-A",
+                scenario="X4",
+                scenario_title="False loan",
+                customers=1_234,
+                sites=("forum",),
+            )
+        ]
+    )
     page = browser.get("/incidents/INC-A").text
     assert re.search("<h1>1,234 customers: [^<]* · forum</h1>", page)
     assert "<b>False loan</b>" in page
@@ -39,8 +51,14 @@ def test_acknowledging_is_one_button_that_names_the_clocks_it_starts(browser, st
         ({"status": "due", "due": "some day"}, 'value="some day" aria-invalid="true"'),
         ({"status": "assigned", "to": "Wang Fang"}, 'name="to" aria-invalid="true"'),
         ({"status": "linked", "other": "INC-NOBODY"}, 'value="INC-NOBODY" aria-invalid="true"'),
-        ({"status": "excused", "reason": "", "days": "30", "note": "seen before"}, 'value="seen before"'),
-        ({"status": "excused", "reason": "chance", "days": "999"}, 'value="999" aria-invalid="true"'),
+        (
+            {"status": "excused", "reason": "", "days": "30", "note": "seen before"},
+            'value="seen before"',
+        ),
+        (
+            {"status": "excused", "reason": "chance", "days": "999"},
+            'value="999" aria-invalid="true"',
+        ),
     ],
 )
 def test_a_refused_form_keeps_what_was_typed_and_says_why_at_the_field(browser, store, form, kept):
@@ -55,11 +73,17 @@ def test_a_refused_form_keeps_what_was_typed_and_says_why_at_the_field(browser, 
 def test_everything_that_was_done_is_in_the_history(browser, store):
     store.put([incident("INC-A"), incident("INC-B")])
     for number, form in enumerate((
-        {"status": "assigned", "to": "Li Wei", "due": "+3d"}, {"status": "note", "note": "called the site"},
+        {"status": "assigned", "to": "Li Wei", "due": "+3d"},
+        {"status": "note", "note": "called the site"},
         {"status": "takedown", "state": "sent"}, {"status": "linked", "other": "INC-B"},
         {"status": "excused", "reason": "chance", "days": "30"},
     )):  # fmt: skip
-        assert browser.post("/incidents/INC-A/decisions", {**form, "token": f"{number:016x}"}).status_code == 303, form
+        assert (
+            browser.post(
+                "/incidents/INC-A/decisions", {**form, "token": f"{number:016x}"}
+            ).status_code
+            == 303
+        ), form
     text = browser.get("/incidents/INC-A").text
     for said in (
         "assigned to Li Wei",
@@ -76,7 +100,9 @@ def test_customers_leave_as_handles_and_that_is_in_the_audit_log(browser, store,
     answer = browser.post(f"/incidents/{incident_id('f')}/customers.csv", {})
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert len({row["handle"] for row in rows}) == 3
-    assert "customers.export" in [entry.action for _, entry in audit.entries(context.data / "audit")]
+    assert "customers.export" in [
+        entry.action for _, entry in audit.entries(context.data / "audit")
+    ]
 
 
 def test_a_report_and_a_letter_are_files(browser, store, clock):
@@ -132,27 +158,44 @@ def alone(data) -> None:
 def test_a_report_is_recorded_with_time_and_channel_or_not_at_all(browser, store, typed, said):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
-    answer = browser.post("/incidents/INC-A/decisions", {"status": "reported pipl-57 first", "token": "1" * 16, **typed})
+    answer = browser.post(
+        "/incidents/INC-A/decisions",
+        {"status": "reported pipl-57 first", "token": "1" * 16, **typed},
+    )
     assert answer.status_code == 400
     assert said in answer.text
-    assert "<details open><summary>Record this report as sent" in answer.text, "at the form that was refused"
+    assert "<details open><summary>Record this report as sent" in answer.text, (
+        "at the form that was refused"
+    )
 
 
 def test_a_correction_of_a_report_is_a_second_entry_that_says_what_was_wrong(alone, browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
     sent = {"status": "reported pipl-57 first", **SENT, "reference": "R-1"}
-    assert browser.post("/incidents/INC-A/decisions", {**sent, "token": "1" * 16}).status_code == 303
+    assert (
+        browser.post("/incidents/INC-A/decisions", {**sent, "token": "1" * 16}).status_code == 303
+    )
     again = {**sent, "channel": "portal", "reference": "R-2"}
     refused = browser.post("/incidents/INC-A/decisions", {**again, "token": "2" * 16})
     assert refused.status_code == 400
     assert "say in the note what you correct" in refused.text
-    corrected = browser.post("/incidents/INC-A/decisions", {**again, "note": "wrong number", "token": "3" * 16})
+    corrected = browser.post(
+        "/incidents/INC-A/decisions", {**again, "note": "wrong number", "token": "3" * 16}
+    )
     assert corrected.status_code == 303
-    clock = next(one for one in browser.get("/v1/incidents/INC-A").json()["deadlines"] if one["regime"] == "pipl-57")
+    clock = next(
+        one
+        for one in browser.get("/v1/incidents/INC-A").json()["deadlines"]
+        if one["regime"] == "pipl-57"
+    )
     assert (clock["state"], clock["channel"], clock["reference"]) == ("met", "portal", "R-2")
     shown = browser.get("/incidents/INC-A").text
-    assert shown.count("report sent, telephone: ") == shown.count("report sent, the authority&#39;s portal: ") == 1
+    assert (
+        shown.count("report sent, telephone: ")
+        == shown.count("report sent, the authority&#39;s portal: ")
+        == 1
+    )
 
 
 def test_one_letter_may_be_several_reports_each_a_record_of_its_own(alone, browser, store):
@@ -160,15 +203,27 @@ def test_one_letter_may_be_several_reports_each_a_record_of_its_own(alone, brows
     browser.post("/incidents/INC-A/decisions", {"status": "confirmed", **TOKEN})
     text = browser.get("/incidents/INC-A").text
     offered = set(re.findall(r'name="also" value="([^"]+)"', text))
-    assert offered == {"pboc-2025 brief", "pboc-2025 first", "nfra-2024 first", "nfra-2024 written"}, "final is of another moment"
+    assert offered == {
+        "pboc-2025 brief",
+        "pboc-2025 first",
+        "nfra-2024 first",
+        "nfra-2024 written",
+    }, "final is of another moment"
     letter = {"status": "reported pboc-2025 first", "token": "1" * 16, **SENT, "reference": "R-1"}
     for others in (["pboc-2025 brief", "gdpr first"], ["pipl-57 first"], ["nfra-2024 first"]):
         wrong = browser.post("/incidents/INC-A/decisions", {**letter, "also": others})
         assert (wrong.status_code, "of the same rule" in wrong.text) == (400, True)
     made = {"incident": ("INC-A",)}
-    assert not [one for one in store.scroll(Decision, DocumentFilter(made)) if one.regime], "none, as one of them is wrong"
+    assert not [one for one in store.scroll(Decision, DocumentFilter(made)) if one.regime], (
+        "none, as one of them is wrong"
+    )
     for _ in range(2):  # the same form sent twice records nothing twice
-        assert browser.post("/incidents/INC-A/decisions", {**letter, "also": ["pboc-2025 brief"]}).status_code == 303
+        assert (
+            browser.post(
+                "/incidents/INC-A/decisions", {**letter, "also": ["pboc-2025 brief"]}
+            ).status_code
+            == 303
+        )
     sent = [one for one in store.scroll(Decision, DocumentFilter(made)) if one.regime]
     assert sorted((one.regime, one.stage, one.reference) for one in sent) == [
         ("pboc-2025", "brief", "R-1"),
@@ -180,7 +235,10 @@ def test_one_letter_may_be_several_reports_each_a_record_of_its_own(alone, brows
 def test_rules_are_called_by_their_names_and_never_by_ids(alone, browser, store):
     store.put([incident("INC-A", **CLOCKED)])
     browser.post("/incidents/INC-A/decisions", {"status": "acknowledged", **TOKEN})
-    browser.post("/incidents/INC-A/decisions", {"status": "reported pipl-57 first", "token": "1" * 16, **SENT})
+    browser.post(
+        "/incidents/INC-A/decisions",
+        {"status": "reported pipl-57 first", "token": "1" * 16, **SENT},
+    )
     for language, called in (
         ("en", "report sent, telephone: PIPL Art. 57 (first report)"),
         ("zh", "已报送（电话）：个人信息保护法第五十七条（首次报告）"),
@@ -199,17 +257,27 @@ def entries(text: str) -> list[str]:
 def test_what_has_no_legal_effect_is_undone_from_the_history(browser, store):
     store.put([incident("INC-A"), incident("INC-B")])
     for number, form in enumerate((
-        {"status": "assigned", "to": "Li Wei"}, {"status": "linked", "other": "INC-B"}, {"status": "note", "note": "seen"},
+        {"status": "assigned", "to": "Li Wei"}, {"status": "linked", "other": "INC-B"},
+        {"status": "note", "note": "seen"},
     )):  # fmt: skip
         browser.post("/incidents/INC-A/decisions", {**form, "token": f"{number:016x}"})
-    assert entries(browser.get("/incidents/INC-A").text) == ["INC-A:0000000000000001", "INC-A:0000000000000000"]
+    assert entries(browser.get("/incidents/INC-A").text) == [
+        "INC-A:0000000000000001",
+        "INC-A:0000000000000000",
+    ]
     for number, entry in enumerate(entries(browser.get("/incidents/INC-A").text), 7):
         sent = {"status": "undone", "entry": entry, "token": f"{number:016x}"}
         assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
     text = browser.get("/incidents/INC-A").text
-    assert ("undone: assigned to Li Wei" in text, "undone: linked with INC-B" in text, entries(text)) == (True, True, [])
+    assert (
+        "undone: assigned to Li Wei" in text,
+        "undone: linked with INC-B" in text,
+        entries(text),
+    ) == (True, True, [])
     assert "assigned to <b>nobody" in text
-    again = browser.post("/incidents/INC-A/decisions", {"status": "undone", "entry": "INC-A:x", "token": "f" * 16})
+    again = browser.post(
+        "/incidents/INC-A/decisions", {"status": "undone", "entry": "INC-A:x", "token": "f" * 16}
+    )
     assert (again.status_code, "already undone" in again.text) == (400, True)
 
 
@@ -218,15 +286,23 @@ def test_a_suppression_is_undone_where_it_was_made(browser, store, clock):
     link = f"/incidents/{incident_id('f')}"
     browser.post(f"{link}/silence", {"what": "incident", "days": "9", "reason": "seen before"})
     (id_,) = re.findall(r"/suppressions/(SUP-\w+)/lift", browser.get(link).text)
-    answer = browser.post(f"/suppressions/{id_}/lift", {"reason": "undone", "incident": incident_id("f")})
+    answer = browser.post(
+        f"/suppressions/{id_}/lift", {"reason": "undone", "incident": incident_id("f")}
+    )
     assert (answer.status_code, answer.headers["location"]) == (303, link)
     assert "Suppressed" not in browser.get(link).text
 
 
 def test_incidents_are_merged_and_split_on_the_page(browser, store):
     store.put([incident("INC-A"), incident("INC-B")])
-    refused = browser.post("/incidents/INC-A/decisions", {"status": "merged", "other": "INC-B", "note": "", **TOKEN})
-    assert (refused.status_code, 'value="INC-B"' in refused.text, refused.text.count('id="fault"')) == (400, True, 1)
+    refused = browser.post(
+        "/incidents/INC-A/decisions", {"status": "merged", "other": "INC-B", "note": "", **TOKEN}
+    )
+    assert (
+        refused.status_code,
+        'value="INC-B"' in refused.text,
+        refused.text.count('id="fault"'),
+    ) == (400, True, 1)
     sent = {"status": "merged", "other": "INC-B", "note": "one seller", **TOKEN}
     assert browser.post("/incidents/INC-A/decisions", sent).status_code == 303
     assert "INC-B merged into this incident" in browser.get("/incidents/INC-A").text
@@ -245,17 +321,30 @@ def test_incidents_are_merged_and_split_on_the_page(browser, store):
         ({"status": "linked", "other": "INC-NOBODY"}, "clocks"),
     ],
 )
-def test_the_part_that_is_shown_first_has_the_form_that_was_refused_or_what_is_due(browser, store, form, shown):
+def test_the_part_that_is_shown_first_has_the_form_that_was_refused_or_what_is_due(
+    browser, store, form, shown
+):
     store.put([incident("INC-A", **CLOCKED)])
     path = "/incidents/INC-A"
-    assert browser.post(f"{path}/decisions", {"status": "acknowledged", "token": "a" * 16}).status_code == 303
-    text = (browser.post(f"{path}/decisions", {**form, **TOKEN}) if form else browser.get(path)).text
+    assert (
+        browser.post(f"{path}/decisions", {"status": "acknowledged", "token": "a" * 16}).status_code
+        == 303
+    )
+    text = (
+        browser.post(f"{path}/decisions", {**form, **TOKEN}) if form else browser.get(path)
+    ).text
     assert re.findall(r'<(?:section|div) class="(?:card )?tab first" id="(\w+)"', text) == [shown]
-    assert re.findall(r'<(?:section|div) class="(?:card )?tab(?: first)?" id="(\w+)"', text) == [*PARTS]
-    assert re.findall(r'<a href="#(\w+)"(?: class="first")?>', text)[: len(PARTS)] == [*PARTS], "each has its tab, in order"
+    assert re.findall(r'<(?:section|div) class="(?:card )?tab(?: first)?" id="(\w+)"', text) == [
+        *PARTS
+    ]
+    assert re.findall(r'<a href="#(\w+)"(?: class="first")?>', text)[: len(PARTS)] == [*PARTS], (
+        "each has its tab, in order"
+    )
 
 
-def test_without_a_deadline_the_assessment_is_shown_and_a_form_of_addresses_opens_their_part(browser, store):
+def test_without_a_deadline_the_assessment_is_shown_and_a_form_of_addresses_opens_their_part(
+    browser, store
+):
     store.put([incident("INC-A")])
     assert 'class="tab first" id="assessment"' in browser.get("/incidents/INC-A").text
     refused = browser.post("/incidents/INC-A/addresses", {"case": "", "reason": "takedown"}).text
@@ -275,9 +364,16 @@ def test_the_owner_is_chosen_from_accounts_that_may_work_on_it(browser, store, a
     assert re.findall(r'<option value="([^"]+)"', choice) == ["Li Wei", "Wang Fang", "-"]
     assert '<option value="Li Wei" selected>Li Wei (me)' in choice
     for name in ("Zhao Min", "Sun Li", "Nobody"):
-        answer = browser.post("/incidents/INC-A/decisions", {"status": "assigned", "to": name, **TOKEN})
+        answer = browser.post(
+            "/incidents/INC-A/decisions", {"status": "assigned", "to": name, **TOKEN}
+        )
         assert "Nobody with an account of that name may work on this incident" in answer.text, name
-    assert browser.post("/incidents/INC-A/decisions", {"status": "assigned", "to": "Wang Fang", **TOKEN}).status_code == 303
+    assert (
+        browser.post(
+            "/incidents/INC-A/decisions", {"status": "assigned", "to": "Wang Fang", **TOKEN}
+        ).status_code
+        == 303
+    )
     assert '<option value="Wang Fang" selected>' in browser.get("/incidents/INC-A").text
 
 
@@ -285,9 +381,19 @@ def test_a_due_date_is_typed_in_the_tenants_zone_and_an_empty_one_takes_it_back(
     store.put([incident("INC-A")])
     path = "/incidents/INC-A"
     assert "Due (Asia/Shanghai)" in browser.get(path).text
-    assert browser.post(f"{path}/decisions", {"status": "due", "due": "2026-10-01T09:30", **TOKEN}).headers["location"] == path
+    assert (
+        browser.post(
+            f"{path}/decisions", {"status": "due", "due": "2026-10-01T09:30", **TOKEN}
+        ).headers["location"]
+        == path
+    )
     assert 'name="due" min="2026-09-21T22:13" value="2026-10-01T09:30"' in browser.get(path).text
-    assert browser.post(f"{path}/decisions", {"status": "due", "due": "", "token": "1" * 16}).status_code == 303
+    assert (
+        browser.post(
+            f"{path}/decisions", {"status": "due", "due": "", "token": "1" * 16}
+        ).status_code
+        == 303
+    )
     assert re.search(r'name="due" min="[^"]+" value=""', browser.get(path).text)
 
 
@@ -298,4 +404,6 @@ def test_a_report_is_drafted_in_the_readers_language(browser, store, clock):
         text = browser.get(path, headers={"accept-language": language}).text
         assert f'<option value="{language}" selected>{name}</option>' in text
         draft = browser.post(f"{path}/report", {}, headers={**OURS, "accept-language": language})
-        assert f'filename="{incident_id("f")}-{language}.docx"' in draft.headers["content-disposition"]
+        assert (
+            f'filename="{incident_id("f")}-{language}.docx"' in draft.headers["content-disposition"]
+        )

@@ -20,7 +20,9 @@ def shown(text: str) -> list[str]:
 
 
 def test_a_series_is_one_row_which_leads_to_the_others(browser, store):
-    store.put([incident(f"INC-{n}", series=("@0a1b2c3d",), authors=("@0a1b2c3d",)) for n in range(4)])
+    store.put(
+        [incident(f"INC-{n}", series=("@0a1b2c3d",), authors=("@0a1b2c3d",)) for n in range(4)]
+    )
     text = browser.get("/").text
     assert len(shown(text)) == 1
     assert "+3 by this seller" in text
@@ -28,7 +30,9 @@ def test_a_series_is_one_row_which_leads_to_the_others(browser, store):
 
 
 def test_filters_stay_in_links_and_fields(browser, store):
-    store.put([incident("INC-A", severity="high", origin="ours"), incident("INC-B", severity="low")])
+    store.put(
+        [incident("INC-A", severity="high", origin="ours"), incident("INC-B", severity="low")]
+    )
     text = browser.get("/", params={"severity": "high", "origin": "ours"}).text
     assert shown(text) == ["INC-A"]
     assert '<option value="high" selected>' in text
@@ -41,7 +45,13 @@ def test_filters_stay_in_links_and_fields(browser, store):
 def test_several_are_assigned_and_the_page_says_so(browser, accounts, store):
     add_account(accounts, "Wang Fang", ["analyst"])
     store.put([incident("INC-A"), incident("INC-B"), incident("INC-C")])
-    form = {"id": ["INC-A", "INC-B"], "act": "assigned", "to": "Wang Fang", "due": "+3d", "days": "90"}
+    form = {
+        "id": ["INC-A", "INC-B"],
+        "act": "assigned",
+        "to": "Wang Fang",
+        "due": "+3d",
+        "days": "90",
+    }
     answer = browser.post("/incidents/bulk", form)
     assert answer.status_code == 200
     assert "INC-A: assigned to Wang Fang, due 20" in answer.text
@@ -52,18 +62,36 @@ def test_several_are_assigned_and_the_page_says_so(browser, accounts, store):
 def test_closing_several_says_which_wait_for_a_second_person(browser, store):
     store.put([incident("INC-A", **CLOCKED), incident("INC-B")])
     browser.post("/incidents/bulk", {"id": ["INC-A"], "act": "acknowledged", "days": "90"})
-    form = {"id": ["INC-A", "INC-B"], "act": "false_positive", "reason": "chance", "days": "30", "note": "seen before"}
+    form = {
+        "id": ["INC-A", "INC-B"],
+        "act": "false_positive",
+        "reason": "chance",
+        "days": "30",
+        "note": "seen before",
+    }
     text = browser.post("/incidents/bulk", form).text
-    assert {one.incident for one in store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))} == {"INC-B"}
-    assert "INC-A: waiting for a second person: nobody: add an account with role lead or dpo" in text
+    assert {
+        one.incident
+        for one in store.scroll(Decision, DocumentFilter({"status": ("false_positive",)}))
+    } == {"INC-B"}
+    assert (
+        "INC-A: waiting for a second person: nobody: add an account with role lead or dpo" in text
+    )
     assert 'value="INC-B" aria-label' not in text
-    [row] = [row for row in browser.get("/?tab=all").text.split("<tr") if "waiting for a second person</span>" in row]
+    [row] = [
+        row
+        for row in browser.get("/?tab=all").text.split("<tr")
+        if "waiting for a second person</span>" in row
+    ]
     assert "INC-A" in row
 
 
 def test_a_form_for_nothing_is_refused_and_keeps_what_was_typed(browser, store):
     store.put([incident("INC-A")])
-    for form in ({"act": "assigned", "to": "Wang Fang"}, {"id": "INC-A", "act": "x", "to": "Wang Fang"}):
+    for form in (
+        {"act": "assigned", "to": "Wang Fang"},
+        {"id": "INC-A", "act": "x", "to": "Wang Fang"},
+    ):
         answer = browser.post("/incidents/bulk", {**form, "days": "90"})
         assert answer.status_code == 400
         assert 'value="Wang Fang"' in answer.text
@@ -81,9 +109,22 @@ def test_the_first_incident_is_one_jump_from_the_top(browser, store):
 
 def test_a_row_says_what_leaked_and_where_and_below_it_the_likely_scam(browser, store):
     leak = {"customers": 55, "fields": ("CARD", "ID", "NAME", "PHONE"), "sites": ("demo-forum",)}
-    store.put([incident("INC-A", scenario="X4", scenario_title="False loan", scenario_title_zh="虚假贷款", **leak)])
+    store.put(
+        [
+            incident(
+                "INC-A",
+                scenario="X4",
+                scenario_title="False loan",
+                scenario_title_zh="虚假贷款",
+                **leak,
+            )
+        ]
+    )
     text = browser.get("/").text
-    assert '<a href="/incidents/INC-A">55 customers: name, phone, ID, card · demo-forum</a><small>False loan' in text
+    assert (
+        '<a href="/incidents/INC-A">55 customers: name, phone, ID, card ·'
+        " demo-forum</a><small>False loan" in text
+    )
     assert '<td class="ref">INC-A</td>' in text
     chinese = browser.get("/", headers={"accept-language": "zh"}).text
     assert "55名客户：姓名、手机号、身份证号、银行卡号 · demo-forum</a><small>虚假贷款" in chinese
@@ -93,7 +134,8 @@ def test_a_row_says_what_leaked_and_where_and_below_it_the_likely_scam(browser, 
     ("facts", "said"),
     [
         ({"customers": 1, "fields": ("PHONE",)}, "1 customer: phone · forum"),
-        ({"customers": 1, "fields": ("PHONE",), "incomplete": ("spent",)}, "≥ 1 customers: phone · forum"),
+        ({"customers": 1, "fields": ("PHONE",), "incomplete": ("spent",)},
+        "≥ 1 customers: phone · forum"),
         ({"customers": 1_234, "kinds": ("iban",)}, "1,234 customers: IBAN · forum"),
         ({"customers": 2, "fields": tuple("ADDRESS AGE CARD EMAIL ID NAME OTHER PHONE".split())},
          "2 customers: name, phone, ID, card, mail, +2 · forum"),
@@ -115,7 +157,8 @@ def test_filters_are_kept_for_whoever_saved_them(browser, log_in, store):
     assert '<a href="/?severity=high&amp;q=loan">Night shift</a>' in text
     assert "Night shift" not in log_in("analyst").get("/").text
     assert (
-        '<a href="/?severity=high&amp;q=loan" aria-current="page">Night shift</a>' in browser.get("/?severity=high&q=loan").text
+        '<a href="/?severity=high&amp;q=loan" aria-current="page">Night shift</a>'
+        in browser.get("/?severity=high&q=loan").text
     )
     browser.post("/incidents/filters?severity=low", {"title": "Night shift"})
     assert '<a href="/?severity=low">Night shift</a>' in browser.get("/").text
@@ -125,7 +168,12 @@ def test_filters_are_kept_for_whoever_saved_them(browser, log_in, store):
 
 @pytest.mark.parametrize(
     ("query", "title"),
-    [("severity=high", ""), ("severity=high", "x" * 41), ("severity=high", "13800138000"), ("q=13800138000", "x")],
+    [
+        ("severity=high", ""),
+        ("severity=high", "x" * 41),
+        ("severity=high", "13800138000"),
+        ("q=13800138000", "x"),
+    ],
 )
 def test_a_filter_that_cannot_be_kept_is_refused_and_nothing_is_repeated(browser, query, title):
     answer = browser.post(f"/incidents/filters?{query}", {"title": title})
@@ -137,8 +185,15 @@ def test_a_filter_that_cannot_be_kept_is_refused_and_nothing_is_repeated(browser
 
 def test_no_more_than_twenty_filters_are_kept(browser):
     for number in range(20):
-        assert browser.post("/incidents/filters?severity=high", {"title": f"filter {number}"}).status_code == 303
-    assert browser.post("/incidents/filters?severity=high", {"title": "filter 19"}).status_code == 303
+        assert (
+            browser.post(
+                "/incidents/filters?severity=high", {"title": f"filter {number}"}
+            ).status_code
+            == 303
+        )
+    assert (
+        browser.post("/incidents/filters?severity=high", {"title": "filter 19"}).status_code == 303
+    )
     answer = browser.post("/incidents/filters?severity=high", {"title": "one more"})
     assert (answer.status_code, "at most 20 filters" in answer.text.lower()) == (400, True)
 
@@ -147,7 +202,10 @@ def test_owners_are_chosen_from_accounts_and_dates_from_a_calendar(browser, acco
     add_account(accounts, "Wang Fang", ["analyst"])
     store.put([incident("INC-A"), incident("INC-B")])
     form = {"id": ["INC-A"], "act": "assigned", "days": "90"}
-    assert "INC-A: nobody with an account of that name" in browser.post("/incidents/bulk", {**form, "to": "Nobody"}).text
+    assert (
+        "INC-A: nobody with an account of that name"
+        in browser.post("/incidents/bulk", {**form, "to": "Nobody"}).text
+    )
     browser.post("/incidents/bulk", {**form, "to": "Wang Fang"})
     accounts.set_disabled("Wang Fang", is_disabled=True)
     text = browser.get("/?assignee=Wang Fang&since=2026-09-01").text
@@ -157,7 +215,10 @@ def test_owners_are_chosen_from_accounts_and_dates_from_a_calendar(browser, acco
     )
     assert text.count(f'<option value="{ASKER}">{ASKER}</option>') == 2, "to filter, and to assign"
     assert 'name="since" value="2026-09-01" maxlength="40" autocomplete="off" type="date"' in text
-    assert 'name="since" value="12h" maxlength="40" autocomplete="off">' in browser.get("/?since=12h").text
+    assert (
+        'name="since" value="12h" maxlength="40" autocomplete="off">'
+        in browser.get("/?since=12h").text
+    )
 
 
 def test_accounts_of_an_earlier_release_keep_filters_as_well(tmp_path, clock):

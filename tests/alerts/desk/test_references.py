@@ -1,4 +1,6 @@
-"""Customer references of an incident: asked for, approved by others, resolved by match, downloaded by who asked alone."""
+"""Customer references of an incident: asked for, approved by others, resolved by match,
+downloaded by who asked alone.
+"""
 
 import csv
 import io
@@ -37,7 +39,9 @@ def approvals() -> int:
 @pytest.fixture
 def context(data, approvals: int) -> Context:
     """The process that resolves goes by the real clock."""
-    (data / "ullage.toml").write_text(f"[tenants.bank]\nreference_approvals = {approvals}\n", encoding="utf-8")
+    (data / "ullage.toml").write_text(
+        f"[tenants.bank]\nreference_approvals = {approvals}\n", encoding="utf-8"
+    )
     return Context(data)
 
 
@@ -48,14 +52,23 @@ def pseudonyms(desk: Browser, context: Context, store, clock) -> list[str]:
     (context.data / "building").mkdir(mode=0o700)
     (context.data / "bank.subjects").rename(context.data / "building" / "bank.subjects")
     people = all_handles(context)[:3]
-    found = tuple(factories.match(subject=one, index_tag=handle(one), row=row) for row, one in enumerate(people))
-    fold_all(store, clock, [finding("f", range(10)).model_copy(update={"matches": found, "alarm": False})])
+    found = tuple(
+        factories.match(subject=one, index_tag=handle(one), row=row)
+        for row, one in enumerate(people)
+    )
+    fold_all(
+        store,
+        clock,
+        [finding("f", range(10)).model_copy(update={"matches": found, "alarm": False})],
+    )
     return people
 
 
 def all_handles(context: Context) -> list[str]:
     found = []
-    for _, plain in subjects._opened(context.data / "building" / "bank.subjects", context.keys, "bank"):
+    for _, plain in subjects._opened(
+        context.data / "building" / "bank.subjects", context.keys, "bank"
+    ):
         found += [line.partition(",")[0] for line in plain.decode().split("\n") if line]
     return found
 
@@ -63,7 +76,10 @@ def all_handles(context: Context) -> list[str]:
 @pytest.fixture
 def match(pseudonyms: list[str], context: Context) -> Iterator[None]:
     """Match's real service."""
-    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    with listening(
+        context,
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         yield
 
 
@@ -91,7 +107,10 @@ def entry_in(who: Browser) -> str:
 
 
 def answer(who: Browser, entry: str, answer: str = "approve", note: str = ""):
-    return who.post(f"{PATH}/references/answer", {"entry": entry, "answer": answer, "note": note, "token": next(TOKENS)})
+    return who.post(
+        f"{PATH}/references/answer",
+        {"entry": entry, "answer": answer, "note": note, "token": next(TOKENS)},
+    )
 
 
 def take(who: Browser, entry: str):
@@ -100,10 +119,16 @@ def take(who: Browser, entry: str):
 
 def trail(context: Context) -> list[tuple[str, str, str]]:
     found = [one for _, one in audit.entries(context.data / "audit")]
-    return [(one.action, one.actor, one.reason) for one in found if re.search("references|subjects", one.action)]
+    return [
+        (one.action, one.actor, one.reason)
+        for one in found
+        if re.search("references|subjects", one.action)
+    ]
 
 
-def test_a_request_is_approved_by_another_person_and_resolved_by_match(match, pseudonyms, people, context, store):
+def test_a_request_is_approved_by_another_person_and_resolved_by_match(
+    match, pseudonyms, people, context, store
+):
     asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
     assert "Approvers: Zhao Min" in asker.get(PATH).text
     assert ask(asker).status_code == 303
@@ -114,7 +139,9 @@ def test_a_request_is_approved_by_another_person_and_resolved_by_match(match, ps
     assert "This request is not approved, or no longer" in refused.text
     assert answer(approver, entry).status_code == 303
     taken = take(asker, entry)
-    assert taken.headers["content-disposition"] == f'attachment; filename="{INCIDENT}-references.csv"'
+    assert (
+        taken.headers["content-disposition"] == f'attachment; filename="{INCIDENT}-references.csv"'
+    )
     assert taken.headers["cache-control"] == "no-store"
     rows = {row["handle"]: row["customer_ref"] for row in csv.DictReader(io.StringIO(taken.text))}
     assert rows.keys() == {*pseudonyms}
@@ -127,15 +154,27 @@ def test_a_request_is_approved_by_another_person_and_resolved_by_match(match, ps
         ("subjects.resolve", "Wang Fang", why),
         ("incident.references_taken", "Wang Fang", why),
     ])  # fmt: skip
-    [resolved] = [one for _, one in audit.entries(context.data / "audit") if one.action == "subjects.resolve"]
-    assert resolved.object == f"case 2026-17, incident {INCIDENT}: 3 pseudonyms requested, 3 found, approved by Zhao Min"
+    [resolved] = [
+        one for _, one in audit.entries(context.data / "audit") if one.action == "subjects.resolve"
+    ]
+    assert (
+        resolved.object
+        == f"case 2026-17, incident {INCIDENT}: 3 pseudonyms requested, 3 found, approved by"
+        " Zhao Min"
+    )
     written = b"".join(path.read_bytes() for path in context.data.rglob("*") if path.is_file())
     assert not [ref for ref in rows.values() if ref.encode() in written], "they are nowhere at rest"
-    assert not [ref for ref in rows.values() if ref in asker.log.getvalue() + approver.log.getvalue()]
+    assert not [
+        ref for ref in rows.values() if ref in asker.log.getvalue() + approver.log.getvalue()
+    ]
 
 
 def test_nobody_approves_their_own_request_or_takes_that_of_another(match, people):
-    asker, other, approver = people("Wang Fang", "fraud"), people("Chen Jie", "lead"), people("Zhao Min", "resolver")
+    asker, other, approver = (
+        people("Wang Fang", "fraud"),
+        people("Chen Jie", "lead"),
+        people("Zhao Min", "resolver"),
+    )
     ask(asker)
     entry = entry_in(approver)
     assert answer(asker, entry).status_code == 403, "who asks has not the permission"
@@ -147,7 +186,11 @@ def test_nobody_approves_their_own_request_or_takes_that_of_another(match, peopl
 
 @pytest.mark.parametrize("approvals", [2])
 def test_two_others_approve_where_two_are_required(match, people, context):
-    asker, first, second = people("Wang Fang", "dpo"), people("Zhao Min", "resolver"), people("Sun Li", "resolver")
+    asker, first, second = (
+        people("Wang Fang", "dpo"),
+        people("Zhao Min", "resolver"),
+        people("Sun Li", "resolver"),
+    )
     ask(asker)
     entry = entry_in(first)
     assert answer(first, entry).status_code == 303
@@ -173,24 +216,39 @@ def test_an_approval_lasts_a_day(match, people, context, monkeypatch):
     ask(asker)
     entry = entry_in(approver)
     answer(approver, entry)
-    monkeypatch.setattr("alerts.cases.references.ReferenceRequest.until", lambda self, _: self.asked.at)
+    monkeypatch.setattr(
+        "alerts.cases.references.ReferenceRequest.until", lambda self, _: self.asked.at
+    )
     assert "expired" in asker.get(PATH).text
     assert take(asker, entry).status_code == 400
 
 
-def test_customers_who_came_after_the_request_are_not_handed_out(match, people, store, context, pseudonyms):
-    """As many are in it as were approved, but another in the place of one: only those in both are handed out."""
+def test_customers_who_came_after_the_request_are_not_handed_out(
+    match, people, store, context, pseudonyms
+):
+    """As many are in it as were approved, but another in the place of one: only those in both
+    are handed out.
+    """
     asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
     ask(asker)
     entry = entry_in(approver)
     answer(approver, entry)
     [one, *_] = store.scroll(Exposure, DocumentFilter({"incident": (INCIDENT,)}))
-    store.put([one.model_copy(update={"id": f"{INCIDENT}:new", "subject": all_handles(context)[3]})])
+    store.put(
+        [one.model_copy(update={"id": f"{INCIDENT}:new", "subject": all_handles(context)[3]})]
+    )
     store.delete(Exposure, [one.id])
     taken = take(asker, entry)
     rows = {row["handle"] for row in csv.DictReader(io.StringIO(taken.text)) if row["customer_ref"]}
     assert rows == {*pseudonyms} - {one.subject}
-    store.delete(Exposure, [each.id for each in store.scroll(Exposure, DocumentFilter()) if each.subject in pseudonyms])
+    store.delete(
+        Exposure,
+        [
+            each.id
+            for each in store.scroll(Exposure, DocumentFilter())
+            if each.subject in pseudonyms
+        ],
+    )
     refused = take(asker, entry)
     assert refused.status_code == 400
     assert "none of the customers that were approved" in refused.text.lower()
@@ -224,7 +282,10 @@ def test_without_match_or_the_way_back_nobody_is_asked_for_an_approval(pseudonym
     asker = people("Wang Fang", "fraud")
     assert "Request customer references" not in asker.get(PATH).text
     assert ask(asker).status_code == 400
-    with listening(context, Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry())):
+    with listening(
+        context,
+        Counter("outcomes", "What became of files.", ["outcome"], registry=CollectorRegistry()),
+    ):
         assert "Request customer references" in asker.get(PATH).text
         (context.data / "building" / "bank.subjects").unlink()
         assert "Request customer references" not in asker.get(PATH).text
@@ -249,12 +310,18 @@ def test_a_match_that_does_not_answer_holds_no_page_up(pseudonyms, people, conte
         assert "Request customer references" not in people("Wang Fang", "fraud").get(PATH).text
 
 
-def test_once_it_is_switched_off_no_approval_counts_any_more(match, people, desk, store, accounts, context):
+def test_once_it_is_switched_off_no_approval_counts_any_more(
+    match, people, desk, store, accounts, context
+):
     asker, approver = people("Wang Fang", "fraud"), people("Zhao Min", "resolver")
     ask(asker)
     entry = entry_in(approver)
-    (context.data / "ullage.toml").write_text("[tenants.bank]\nreference_approvals = 0\n", encoding="utf-8")
-    app = create_app(Context(context.data), store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP)
+    (context.data / "ullage.toml").write_text(
+        "[tenants.bank]\nreference_approvals = 0\n", encoding="utf-8"
+    )
+    app = create_app(
+        Context(context.data), store, accounts, CollectorRegistry(), frozenset({HOST}), hasher=CHEAP
+    )
     for who in (asker, approver):
         who.app = app
         who.log_in("Wang Fang" if who is asker else "Zhao Min")

@@ -6,11 +6,25 @@ from tests.alerts.builders import finding
 from ullage.records import Finding, RowGroup, Term
 
 
-def post(*, fields: tuple[str, ...] = ("PHONE",), category: str = "", terms: tuple[Term, ...] = (), **statistics: Any) -> Finding:
+def post(
+    *,
+    fields: tuple[str, ...] = ("PHONE",),
+    category: str = "",
+    terms: tuple[Term, ...] = (),
+    **statistics: Any,
+) -> Finding:
     """A post with the phone number of one customer."""
     groups = (RowGroup(fields=fields, rows=1, matched=1),)
-    made = {"candidates": {"phone": 1}, "groups": groups, "field_map": dict.fromkeys(fields, 1), "terms": terms, **statistics}
-    return finding("f", (), people="a", fields=fields, capture={"category": category}, statistics=made)
+    made = {
+        "candidates": {"phone": 1},
+        "groups": groups,
+        "field_map": dict.fromkeys(fields, 1),
+        "terms": terms,
+        **statistics,
+    }
+    return finding(
+        "f", (), people="a", fields=fields, capture={"category": category}, statistics=made
+    )
 
 
 def term(category: str, weight: int) -> Term:

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.grouping.benign import ANY, BACKGROUND, SELLING, BenignRule, BenignRules, leak_signs, shipped
+from alerts.grouping.benign import (
+    ANY,
+    BACKGROUND,
+    SELLING,
+    BenignRule,
+    BenignRules,
+    leak_signs,
+    shipped,
+)
 from alerts.records.sighting import Traits
 from tests.alerts.builders import finding
 from tests.alerts.noise.posts import post, term
@@ -32,10 +40,21 @@ CONTACT = ("NAME", "PHONE", "QQ")
         (post(fields=CONTACT), ""),
         (post(fields=CONTACT, context={"shop": 1}), ""),
         (post(fields=CONTACT, context={"shop": 2}), "B3"),
-        (post(fields=CONTACT, context={"shop": 2}, candidates={"phone": 1, "qq": 1, "wechat": 1}), "B3"),
+        (
+            post(
+                fields=CONTACT, context={"shop": 2}, candidates={"phone": 1, "qq": 1, "wechat": 1}
+            ),
+            "B3",
+        ),
         (post(fields=CONTACT, category="shop"), "B2"),
         (post(fields=CONTACT, category="Classified"), "B2"),
-        (post(terms=(term("FRAUD", 3), term("LAUND", 4), term("CARD", 4)), context={"reporting": 2}), "B5"),
+        (
+            post(
+                terms=(term("FRAUD", 3), term("LAUND", 4), term("CARD", 4)),
+                context={"reporting": 2},
+            ),
+            "B5",
+        ),
         (post(terms=(term("FRAUD", 3),), context={"reporting": 1}), ""),
         (post(terms=(term("FRAUD", 3),), category="news"), "B4"),
         (post(terms=(term("FRAUD", 3),), category="court"), "B4"),
@@ -54,7 +73,9 @@ def test_which_rule_decides(told, rule):
 NEWS = {"context": {"reporting": 5, "shop": 5}}
 LEAKS = {
     "sample rows": post(**NEWS, rows=3),
-    "a second person": finding("f", (), people="ab", fields=("PHONE",), statistics={**NEWS, "candidates": {"phone": 2}}),
+    "a second person": finding(
+        "f", (), people="ab", fields=("PHONE",), statistics={**NEWS, "candidates": {"phone": 2}}
+    ),
     "a second number": post(**NEWS, candidates={"phone": 2}),
     "a second mail address": post(**NEWS, candidates={"phone": 1, "email": 2}),
     "terms of selling": post(**NEWS, terms=(term("TRADE", 3),)),
@@ -64,12 +85,16 @@ LEAKS = {
     "cards of the tenant": post(**NEWS, own_cards=1),
     "IDs that fail": post(**NEWS, failures={"resident_id": 1}),
     "something unread": post(**NEWS, unread={"encrypted": 1}),
-    "a digest": post(**NEWS).model_copy(update={"matches": (match(form="md5", fields=("PHONE",)),)}),
+    "a digest": post(**NEWS).model_copy(
+        update={"matches": (match(form="md5", fields=("PHONE",)),)}
+    ),
     "words of a record": post(context={"reporting": 5, "shop": 5, "record": 1}),
     "a login": post(**NEWS, skeleton="<PHONE>:<…>"),
     "a row": post(**NEWS, skeleton="<PHONE>----<…>"),
     "bait": post(**NEWS).model_copy(update={"canaries": (Bait(label="sms-a", customers=1),)}),
-    "a name of the customer": post(**NEWS).model_copy(update={"matches": (match(own_fields=("NAME", "PHONE")),)}),
+    "a name of the customer": post(**NEWS).model_copy(
+        update={"matches": (match(own_fields=("NAME", "PHONE")),)}
+    ),
     "two fields in two rows": post(**NEWS).model_copy(
         update={"matches": (match(fields=()), match(kind="email", row=9, fields=()))}
     ),

@@ -21,11 +21,22 @@ def own_number(name: str, person: object, site: str = "board"):
 
 
 def test_background_is_a_fact_of_its_site_and_rule_and_nothing_else(store, clock):
-    fold_all(store, clock, [own_number("f", "a"), own_number("g", "b", "shop"), own_number("h", "a", "shop")])
+    fold_all(
+        store,
+        clock,
+        [own_number("f", "a"), own_number("g", "b", "shop"), own_number("h", "a", "shop")],
+    )
     (of_board,) = store.scroll(Background, DocumentFilter({"site": ("board",)}))
-    assert (of_board.id, of_board.rule, of_board.version, of_board.subject) == ("f", "B1", shipped().version, handle("a"))
+    assert (of_board.id, of_board.rule, of_board.version, of_board.subject) == (
+        "f",
+        "B1",
+        shipped().version,
+        handle("a"),
+    )
     assert store.count(Background, DocumentFilter({"site": ("shop",), "rule": ("B1",)})) == 2
-    assert [store.count(kind, DocumentFilter()) for kind in (Sighting, Exposure, Holding, Incident)] == [0, 0, 0, 0]
+    assert [
+        store.count(kind, DocumentFilter()) for kind in (Sighting, Exposure, Holding, Incident)
+    ] == [0, 0, 0, 0]
 
 
 def test_in_is_sightings_and_background(store, clock, registry):
@@ -33,7 +44,11 @@ def test_in_is_sightings_and_background(store, clock, registry):
     findings += [finding(f"f{n}", range(n * 20, n * 20 + 9), people=(n, n + 1)) for n in range(5)]
     alert = stage(store, clock, registry)
     alert.handle([record(f) for f in findings])
-    assert store.count(Background, DocumentFilter()) + store.count(Sighting, DocumentFilter()) == len(findings) == 12
+    assert (
+        store.count(Background, DocumentFilter()) + store.count(Sighting, DocumentFilter())
+        == len(findings)
+        == 12
+    )
     assert registry.get_sample_value("ullage_alert_findings_total", {"tenant": "bank"}) == 12
     alert.metrics.recount(store)
     assert registry.get_sample_value("ullage_alert_background", {"tenant": "bank"}) == 7
@@ -49,7 +64,9 @@ def test_the_same_again_in_any_batch_changes_nothing(store, clock):
 
 
 def test_other_rules_do_not_change_what_was_decided(store, clock):
-    """A batch that comes again after the rules were changed ends in the same facts, whatever they say now."""
+    """A batch that comes again after the rules were changed ends in the same facts, whatever
+    they say now.
+    """
     background, leak = own_number("f", "a"), finding("g", range(9), people="ab")
     fold_all(store, clock, [background, leak])
     none = BenignRules(version=9, rule=())
@@ -61,7 +78,11 @@ def test_other_rules_do_not_change_what_was_decided(store, clock):
 
 
 def test_a_leak_with_the_same_customer_is_an_incident_all_the_same(store, clock):
-    fold_all(store, clock, [own_number("f", "a"), finding("g", range(9), people="a"), own_number("h", "a")])
+    fold_all(
+        store,
+        clock,
+        [own_number("f", "a"), finding("g", range(9), people="a"), own_number("h", "a")],
+    )
     assert [i.sightings for i in store.scroll(Incident, DocumentFilter())] == [1]
     assert store.count(Background, DocumentFilter()) == 2
 
@@ -69,7 +90,10 @@ def test_a_leak_with_the_same_customer_is_an_incident_all_the_same(store, clock)
 def test_a_finding_in_parts_is_never_background(store, clock):
     told = own_number("f", "a").model_copy(update={"parts": 2})
     fold_all(store, clock, [told, told.model_copy(update={"part": 2})])
-    assert (store.count(Background, DocumentFilter()), store.count(Sighting, DocumentFilter())) == (0, 1)
+    assert (store.count(Background, DocumentFilter()), store.count(Sighting, DocumentFilter())) == (
+        0,
+        1,
+    )
     assert store.get(Sighting, "f").traits is None
 
 
@@ -81,6 +105,10 @@ def test_it_goes_when_exposures_go(store, clock, days, left):
 
 
 def test_erasing_a_customer_erases_where_they_were_seen(store, clock):
-    fold_all(store, clock, [own_number("f", "a"), own_number("g", "b"), finding("h", range(9), people="ab")])
+    fold_all(
+        store,
+        clock,
+        [own_number("f", "a"), own_number("g", "b"), finding("h", range(9), people="ab")],
+    )
     assert erase(store, "bank", handle("a")).total() == 2
     assert {b.subject for b in store.scroll(Background, DocumentFilter())} == {handle("b")}

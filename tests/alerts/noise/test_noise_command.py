@@ -12,12 +12,31 @@ from tests.alerts.noise.posts import post
 from ullage import audit
 
 A = incident_id("f")
-SILENCE = ("suppress", "--tenant", "bank", "--site", "paste", "--days", "30", "--reason", "招聘帖", "--by", "王芳")
+SILENCE = (
+    "suppress",
+    "--tenant",
+    "bank",
+    "--site",
+    "paste",
+    "--days",
+    "30",
+    "--reason",
+    "招聘帖",
+    "--by",
+    "王芳",
+)
 
 
 @pytest.fixture
 def run(store, clock, context):
-    fold_all(store, clock, [finding("f", range(20), people="ab"), finding("g", range(90, 99), people="c", site="forum")])
+    fold_all(
+        store,
+        clock,
+        [
+            finding("f", range(20), people="ab"),
+            finding("g", range(90, 99), people="c", site="forum"),
+        ],
+    )
     store.refresh()
 
     def ran(*words: str) -> Result:
@@ -32,7 +51,10 @@ def rows(result: Result) -> list[dict]:
 
 def test_what_is_silenced_says_so_in_list_and_show_with_who_and_why(run):
     done = run(*SILENCE)
-    assert (done.exit_code, "site paste of bank is silent until 2026-10-21" in done.stdout) == (0, True)
+    assert (done.exit_code, "site paste of bank is silent until 2026-10-21" in done.stdout) == (
+        0,
+        True,
+    )
     assert run("list").stdout.count("suppressed") == 1
     assert "suppressed by 王芳 until 2026-10-21" in run("show", A).stdout
     told = {row["id"]: row["suppressed"] for row in rows(run("list", "--json"))}
@@ -45,8 +67,13 @@ def test_it_is_listed_lifted_and_listed_as_lifted(run):
     run(*SILENCE)
     (one,) = rows(run("suppressions", "--json"))
     assert (one["state"], one["site"], "sketch" in one) == ("in force", "paste", False)
-    assert all(word in run("suppressions").stdout for word in (one["id"], "site paste", "王芳", "招聘帖"))
-    assert run("suppress", "--end", one["id"], "--reason", "over", "--by", "Li Wei").stdout == f"{one['id']} is lifted\n"
+    assert all(
+        word in run("suppressions").stdout for word in (one["id"], "site paste", "王芳", "招聘帖")
+    )
+    assert (
+        run("suppress", "--end", one["id"], "--reason", "over", "--by", "Li Wei").stdout
+        == f"{one['id']} is lifted\n"
+    )
     assert rows(run("suppressions", "--json")) == []
     (ended,) = rows(run("suppressions", "--json", "--ended"))
     assert (ended["state"], ended["lifted"]["by"]) == ("lifted", "Li Wei")
@@ -71,12 +98,16 @@ def test_tenant_days_and_reason_must_be_given(run, left_out, context):
 
 def test_background_is_counted_by_site_and_rule(run, store, clock):
     told = [
-        finding(f"b{n}", people=[n % 2], site=site, fields=("PHONE",)) for n, site in enumerate(("shop", "shop", "shop", "bbs"))
+        finding(f"b{n}", people=[n % 2], site=site, fields=("PHONE",))
+        for n, site in enumerate(("shop", "shop", "shop", "bbs"))
     ]
     assert run("suppressions", "--background").stdout == "No benign posts.\n"
-    fold_all(store, clock, [one.model_copy(update={"statistics": post().statistics}) for one in told])
+    fold_all(
+        store, clock, [one.model_copy(update={"statistics": post().statistics}) for one in told]
+    )
     assert [
-        (row["site"], row["rule"], row["posts"], row["customers"]) for row in rows(run("suppressions", "--background", "--json"))
+        (row["site"], row["rule"], row["posts"], row["customers"])
+        for row in rows(run("suppressions", "--background", "--json"))
     ] == [
         ("shop", "B1", 3, 2),
         ("bbs", "B1", 1, 1),
@@ -87,7 +118,9 @@ def test_background_is_counted_by_site_and_rule(run, store, clock):
 
 
 def test_a_fact_of_rules_that_are_gone_is_still_named(run, store, clock):
-    told = finding("b", people="a", fields=("PHONE",)).model_copy(update={"statistics": post().statistics})
+    told = finding("b", people="a", fields=("PHONE",)).model_copy(
+        update={"statistics": post().statistics}
+    )
     fold_all(store, clock, [told])
     store.put([store.get(Background, "b").model_copy(update={"rule": "B77"})])
     assert "B77 of an earlier version" in run("suppressions", "--background").stdout

@@ -70,7 +70,9 @@ def test_it_is_lifted_where_everything_that_is_silent_is_listed(browser, store, 
     browser.post(f"/incidents/{A}/silence", SILENCE)
     (one,) = active(store, clock.as_clock().now())
     page = browser.get("/noise").text
-    assert all(word in page for word in (one.id, "Li Wei", "招聘帖", f"/suppressions/{one.id}/lift"))
+    assert all(
+        word in page for word in (one.id, "Li Wei", "招聘帖", f"/suppressions/{one.id}/lift")
+    )
     assert browser.post(f"/suppressions/{one.id}/lift", {"reason": ""}).status_code == 400
     assert browser.post(f"/suppressions/{one.id}/lift", {"reason": "over"}).status_code == 303
     assert "Nothing is suppressed" in browser.get("/noise").text
@@ -81,7 +83,12 @@ def test_it_is_lifted_where_everything_that_is_silent_is_listed(browser, store, 
 def seen_alone(browser, store, clock, context) -> None:
     """PHONE stood alone in one post."""
     tag = index_tags(context.keys.read("bank/index-1.key"), "bank", "phone", Secret(PHONE))[0]
-    told = post().model_copy(update={"id": "b", "matches": (match(subject=handle("z"), index_tag=tag, fields=("PHONE",)),)})
+    told = post().model_copy(
+        update={
+            "id": "b",
+            "matches": (match(subject=handle("z"), index_tag=tag, fields=("PHONE",)),),
+        }
+    )
     fold_all(store, clock, [told])
 
 
@@ -92,10 +99,17 @@ def test_background_is_counted_by_site_with_its_rule_and_why(browser, seen_alone
 
 
 def test_background_is_told_by_the_rules_in_force(browser, seen_alone, context):
-    other = BACKGROUND.shipped().text.replace("One person's own number", "Of the house").replace("version = 1", "version = 2", 1)
+    other = (
+        BACKGROUND.shipped()
+        .text.replace("One person's own number", "Of the house")
+        .replace("version = 1", "version = 2", 1)
+    )
     BACKGROUND.put(context.data, other)
     assert "Of the house" in browser.get("/noise").text
-    assert "Of the house" in CliRunner().invoke(incidents, ["suppressions", "--background"], obj=context).stdout
+    assert (
+        "Of the house"
+        in CliRunner().invoke(incidents, ["suppressions", "--background"], obj=context).stdout
+    )
 
 
 def test_who_was_seen_alone_is_not_exposed_and_is_said_to_have_been_seen(browser, seen_alone):

@@ -1,4 +1,5 @@
-"""Posts as they are written, through the real matcher: which are background, and that what sells is not.
+"""Posts as they are written, through the real matcher: which are background, and that what sells is
+not.
 
 All people and numbers are made up.
 """
@@ -37,7 +38,9 @@ def matcher(tmp_path_factory: pytest.TempPathFactory) -> Matcher:
 
 
 def read(matcher: Matcher, text: str, name: str = "p", **changes) -> list[Finding]:
-    captured = capture(**{"body": text.encode(), "title": "", "post_id": name, "id": name, **changes})
+    captured = capture(
+        **{"body": text.encode(), "title": "", "post_id": name, "id": name, **changes}
+    )
     return findings(matcher, [captured], captured.fetched_at)
 
 
@@ -55,7 +58,13 @@ def rule_of(matcher: Matcher, text: str, **changes) -> str:
         (f"有事加V信 {MINE}", "B1"),
         (f"{MINE[:3]}-{MINE[3:7]}-{MINE[7:]} 求职，会开车", "B1"),
         (f"整租两室一厅，拎包入住，价格面议。联系人 王先生 {MINE}", "B3"),
-        (f"本店营业时间 9:00-21:00，欢迎光临，地址 建国路8号，服务热线 4008208820，店长 王先生 {MINE}", "B3"),
+        (
+            (
+                "本店营业时间 9:00-21:00，欢迎光临，地址 建国路8号，服务热线 4008208820，店长"
+                f" 王先生 {MINE}"
+            ),
+            "B3",
+        ),
         (f"招聘服务员两名，包吃住，工资面议，微信同号，联系人 王女士 {MINE}", "B3"),
         (f"警方提醒：近期有人冒充客服实施电信诈骗，如接到 {MINE} 来电请勿转账", "B5"),
         (f"法院判处被告人有期徒刑三年。其以注销校园贷为名，用 {MINE} 拨打电话，跑分洗钱", "B5"),
@@ -67,10 +76,15 @@ def test_what_people_shops_and_reports_write_is_background(matcher, text, rule):
 
 
 @pytest.mark.parametrize(
-    ("category", "rule"), [("news", "B4"), ("court", "B4"), ("shop", "B2"), ("", "incident"), ("forum", "incident")]
+    ("category", "rule"),
+    [("news", "B4"), ("court", "B4"), ("shop", "B2"), ("", "incident"), ("forum", "incident")],
 )
 def test_the_category_of_a_site_decides_where_words_do_not(matcher, category, rule):
-    text = f"联系人 王先生 电话 {MINE} 地址 建国路8号" if category == "shop" else f"该团伙以杀猪盘行骗，跑分洗钱，使用号码 {MINE}"
+    text = (
+        f"联系人 王先生 电话 {MINE} 地址 建国路8号"
+        if category == "shop"
+        else f"该团伙以杀猪盘行骗，跑分洗钱，使用号码 {MINE}"
+    )
     assert rule_of(matcher, text, category=category) == rule
 
 
@@ -122,9 +136,15 @@ def folded(store, clock, matcher, posts: dict[str, tuple[str, str]]) -> list[Inc
 
 
 def test_the_same_text_on_other_sites_is_one_incident_that_lists_them(store, clock, matcher):
-    posts = {n: (site, dump(*range(12))) for n, site in enumerate(("paste", "forum", "market", "paste"))}
+    posts = {
+        n: (site, dump(*range(12))) for n, site in enumerate(("paste", "forum", "market", "paste"))
+    }
     (incident,) = folded(store, clock, matcher, {f"p{n}": post for n, post in posts.items()})
-    assert (incident.sightings, incident.sites, incident.customers) == (4, ("forum", "market", "paste"), 12)
+    assert (incident.sightings, incident.sites, incident.customers) == (
+        4,
+        ("forum", "market", "paste"),
+        12,
+    )
 
 
 def test_overlapping_slices_are_one_incident_that_counts_nobody_twice(store, clock, matcher):
@@ -135,7 +155,9 @@ def test_overlapping_slices_are_one_incident_that_counts_nobody_twice(store, clo
 
 
 def test_a_slice_after_the_whole_and_the_whole_after_a_slice_join(store, clock, matcher):
-    (incident,) = folded(store, clock, matcher, {"a": ("paste", dump(*range(10))), "b": ("forum", dump(*range(40)))})
+    (incident,) = folded(
+        store, clock, matcher, {"a": ("paste", dump(*range(10))), "b": ("forum", dump(*range(40)))}
+    )
     assert (incident.rows, incident.customers, incident.sightings) == (40, 40, 2)
 
 
@@ -151,15 +173,29 @@ def test_two_leaks_stay_apart_and_a_post_of_both_links_them(store, clock, matche
 
 
 def test_a_short_text_that_is_posted_again_is_one_incident(store, clock, matcher):
-    text = f"出{BRAND}客户 一手数据 全格式，可验，走样，量大从优，飞机联系，{NAME} {MINE} {resident_id(1)}"
-    (incident,) = folded(store, clock, matcher, {"a": ("paste", text), "b": ("forum", f"转：{text}")})
+    text = (
+        f"出{BRAND}客户 一手数据 全格式，可验，走样，量大从优，飞机联系，{NAME} {MINE}"
+        f" {resident_id(1)}"
+    )
+    (incident,) = folded(
+        store, clock, matcher, {"a": ("paste", text), "b": ("forum", f"转：{text}")}
+    )
     assert incident.sites == ("forum", "paste")
 
 
 def test_a_months_small_talk_opens_nothing_and_every_post_is_accounted_for(store, clock, matcher):
-    posts = {f"t{n}": (f"board{n % 7}", f"第{n}号转让，联系电话 {phone(n % 40)}，自提") for n in range(35)}
+    posts = {
+        f"t{n}": (f"board{n % 7}", f"第{n}号转让，联系电话 {phone(n % 40)}，自提")
+        for n in range(35)
+    }
     posts["leak"] = ("board3", dump(*range(9)))
     (incident,) = folded(store, clock, matcher, posts)
     assert (incident.customers, incident.sites) == (9, ("board3",))
-    assert store.count(Background, DocumentFilter()) + store.count(Sighting, DocumentFilter()) == len(posts) == 36
-    assert store.count(Background, DocumentFilter({"site": ("board3",)})) == len([n for n in range(35) if n % 7 == 3])
+    assert (
+        store.count(Background, DocumentFilter()) + store.count(Sighting, DocumentFilter())
+        == len(posts)
+        == 36
+    )
+    assert store.count(Background, DocumentFilter({"site": ("board3",)})) == len(
+        [n for n in range(35) if n % 7 == 3]
+    )

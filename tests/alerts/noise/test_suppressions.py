@@ -41,7 +41,12 @@ def fold(store, clock, name: str = "f", values=range(20), people="ab", **changes
 
 
 def silent(store, clock) -> dict[str, str]:
-    return {id_: one.by for id_, one in suppressed(duties(store, clock), store.scroll(Incident, DocumentFilter())).items()}
+    return {
+        id_: one.by
+        for id_, one in suppressed(
+            duties(store, clock), store.scroll(Incident, DocumentFilter())
+        ).items()
+    }
 
 
 def add(desk: Suppressions, days: int = 30, tenant: str = "bank", **conditions: str) -> Suppression:
@@ -78,7 +83,11 @@ def test_it_is_folded_and_counted_all_the_same(store, clock, desk):
     fold(store, clock)
     fold(store, clock, "g")
     incident = store.get(Incident, A)
-    assert (incident.sightings, incident.customers, store.count(Sighting, DocumentFilter())) == (2, 2, 2)
+    assert (incident.sightings, incident.customers, store.count(Sighting, DocumentFilter())) == (
+        2,
+        2,
+        2,
+    )
     assert A in silent(store, clock)
 
 
@@ -167,7 +176,9 @@ def test_statutory_is_never_silent(store, clock, desk):
     ("conditions", "running", "waiting"),
     [({"site": "paste"}, False, True), ({"rule": "V"}, False, True), ({"incident": A}, True, True)],
 )
-def test_a_running_clock_is_silenced_by_name_alone(store, clock, desk, conditions, running, waiting):
+def test_a_running_clock_is_silenced_by_name_alone(
+    store, clock, desk, conditions, running, waiting
+):
     fold(store, clock)
     add(desk, **conditions)
     for word, is_silent in (("run", running), ("if confirmed", waiting)):
@@ -178,7 +189,13 @@ def test_a_running_clock_is_silenced_by_name_alone(store, clock, desk, condition
 def test_bait_that_was_found_is_never_silent(store, clock, desk):
     add(desk, site="paste")
     fold(store, clock)
-    store.put([store.get(Sighting, "f").model_copy(update={"canaries": (Bait(label="sms-a", customers=1),)})])
+    store.put(
+        [
+            store.get(Sighting, "f").model_copy(
+                update={"canaries": (Bait(label="sms-a", customers=1),)}
+            )
+        ]
+    )
     assert silent(store, clock) == {}
 
 
@@ -199,7 +216,9 @@ def test_bait_that_was_found_is_never_silent(store, clock, desk):
         ("bank", {"incident": "INC-NONE"}, {}, "no incident with that id"),
     ],
 )
-def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(store, desk, context, tenant, conditions, more, told):
+def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(
+    store, desk, context, tenant, conditions, more, told
+):
     with pytest.raises(QueryError, match=told) as caught:
         desk.suppress(tenant, SuppressionConditions(**conditions), **{"days": 30, **BY, **more})
     assert "13800138000" not in str(caught.value)
@@ -210,9 +229,18 @@ def test_what_is_missing_or_wrong_is_said_and_nothing_is_written(store, desk, co
 def test_who_silenced_and_who_lifted_is_in_the_audit_log_first(store, clock, desk, context):
     made = add(desk, days=7, site="paste", rule="X18")
     desk.lift(made.id, by="Li Wei", reason="no longer")
-    found = [(e.action, e.object, e.actor, e.reason, e.tenant) for _, e in audit.entries(context.data / "audit")]
+    found = [
+        (e.action, e.object, e.actor, e.reason, e.tenant)
+        for _, e in audit.entries(context.data / "audit")
+    ]
     assert found == [
-        ("suppression.add", f"suppression {made.id} for 7 days: site paste, rule X18", "王芳", "每日招聘帖", "bank"),
+        (
+            "suppression.add",
+            f"suppression {made.id} for 7 days: site paste, rule X18",
+            "王芳",
+            "每日招聘帖",
+            "bank",
+        ),
         ("suppression.lift", f"suppression {made.id}", "Li Wei", "no longer", "bank"),
     ]
     (context.data / "audit" / "command" / "head.json").unlink()

@@ -19,7 +19,9 @@ T0 = datetime.fromtimestamp(NOON, UTC)
 
 @dataclass
 class RecordingChannel:
-    """Takes every message, unless told to fail: then with the errors of `failing`, the last of them for ever."""
+    """Takes every message, unless told to fail: then with the errors of `failing`, the last of
+    them for ever.
+    """
 
     sent: list[Message] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
@@ -41,7 +43,9 @@ class RecordingChannel:
 
 
 def notify_settings(channels: Iterable[str] = ("soc",), **changes: Any) -> NotifySettings:
-    """One route of medium and above to the first channel, escalating to the second if there is one."""
+    """One route of medium and above to the first channel, escalating to the second if there is
+    one.
+    """
     names = list(channels)
     route = {"channels": names[:1], "escalate_to": names[1:2], **changes.pop("route", {})}
     detail = changes.pop("detail", {})
@@ -51,7 +55,14 @@ def notify_settings(channels: Iterable[str] = ("soc",), **changes: Any) -> Notif
 
 
 def incident(name: str = "A", severity: str = "high", **changes: Any) -> Incident:
-    told = {"severity": severity, "scenario": "X1", "origin": "ours", "clock": "none", "customers": 48, "kinds": ()}
+    told = {
+        "severity": severity,
+        "scenario": "X1",
+        "origin": "ours",
+        "clock": "none",
+        "customers": 48,
+        "kinds": (),
+    }
     told |= {"published_at": T0 - timedelta(seconds=90), "publish_seconds": 90.0}
     return builders.incident(f"INC-{name}", T0, **{**told, **changes})
 

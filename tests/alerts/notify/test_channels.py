@@ -31,7 +31,9 @@ from ullage.settings import NotifySettings
 KEY = new_key()
 TOKEN = "0123456789abcdef0123456789abcdef"
 TOLD = message(
-    "msg_1", [MessageEntry("INC-A", "high", "new", "https://page.example/incidents/INC-A", language="en")], "https://page.example"
+    "msg_1",
+    [MessageEntry("INC-A", "high", "new", "https://page.example/incidents/INC-A", language="en")],
+    "https://page.example",
 )
 
 
@@ -57,13 +59,23 @@ def test_a_webhook_is_signed_json_with_an_id_and_nothing_but_the_minimum(tmp_pat
     [got] = receiver.received
     assert got.signed_with(KEY)
     assert not got.signed_with(new_key())
-    assert (got.headers["webhook-id"], got.headers["webhook-timestamp"]) == ("msg_1", str(int(NOON)))
+    assert (got.headers["webhook-id"], got.headers["webhook-timestamp"]) == (
+        "msg_1",
+        str(int(NOON)),
+    )
     assert got.json == {
         "type": "ullage.incidents",
         "id": "msg_1",
         "page": "https://page.example/",
         "language": "en",
-        "incidents": [{"id": "INC-A", "severity": "high", "why": "new", "url": "https://page.example/incidents/INC-A"}],
+        "incidents": [
+            {
+                "id": "INC-A",
+                "severity": "high",
+                "why": "new",
+                "url": "https://page.example/incidents/INC-A",
+            }
+        ],
     }
 
 
@@ -155,7 +167,9 @@ def test_a_certificate_that_nobody_vouches_for_gets_no_message(tmp_path):
         thread = threading.Thread(target=server.handle_request)
         thread.start()
         with pytest.raises(UndeliveredError, match="certificate is not trusted"):
-            opened(tmp_path, "webhook", f"https://127.0.0.1:{server.server_address[1]}/", KEY).send(TOLD)
+            opened(tmp_path, "webhook", f"https://127.0.0.1:{server.server_address[1]}/", KEY).send(
+                TOLD
+            )
         thread.join()
 
 
@@ -212,7 +226,11 @@ def test_a_robot_gets_severity_number_and_address_as_text(tmp_path, receiver, ki
 @pytest.mark.parametrize("kind", ["dingtalk", "wecom"])
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(b'{"errcode": 310000, "errmsg": "sign not match"}', "errcode 310000"), (b"<html>", "no errcode"), (b"{}", "no errcode")],
+    [
+        (b'{"errcode": 310000, "errmsg": "sign not match"}', "errcode 310000"),
+        (b"<html>", "no errcode"),
+        (b"{}", "no errcode"),
+    ],
 )
 def test_a_200_with_an_error_in_its_body_is_a_failure(tmp_path, receiver, kind, body, said):
     receiver.answer = lambda _: (200, {}, body)
@@ -226,14 +244,20 @@ def test_a_digest_of_many_fits_what_wecom_takes(tmp_path, receiver):
     url = "https://a-rather-long-name.of-a-bank.example"
     many = message(
         "m",
-        [MessageEntry(f"INC-{n:010}", "high", "escalated", f"{url}/incidents/INC-{n:010}", language="en") for n in range(500)],
+        [
+            MessageEntry(
+                f"INC-{n:010}", "high", "escalated", f"{url}/incidents/INC-{n:010}", language="en"
+            )
+            for n in range(500)
+        ],
         url,
     )
     opened(tmp_path, "wecom", robot(receiver, "wecom")).send(many)
     content = receiver.received[0].json["text"]["content"]
     assert len(content.encode()) <= 2048
     assert content.startswith("ullage: 500 incidents (500 high)")
-    assert content.endswith(f"and {500 - content.count('/incidents/')} more: {url}/")  # whole lines alone
+    # whole lines alone
+    assert content.endswith(f"and {500 - content.count('/incidents/')} more: {url}/")
 
 
 def test_dingtalk_signs_each_attempt_with_its_time(tmp_path, receiver):
@@ -241,7 +265,11 @@ def test_dingtalk_signs_each_attempt_with_its_time(tmp_path, receiver):
     opened(tmp_path, "dingtalk", robot(receiver, "dingtalk"), "SECtest").send(TOLD)
     asked = parse_qs(urlsplit(receiver.received[0].path).query)
     milliseconds = int(NOON * 1000)
-    assert asked == {"access_token": [TOKEN], "timestamp": [str(milliseconds)], "sign": [sign("SECtest", milliseconds)]}
+    assert asked == {
+        "access_token": [TOKEN],
+        "timestamp": [str(milliseconds)],
+        "sign": [sign("SECtest", milliseconds)],
+    }
 
 
 def test_dingtalks_sign_is_that_of_apprise(monkeypatch):
@@ -259,7 +287,9 @@ def test_dingtalks_sign_is_that_of_apprise(monkeypatch):
 
 @pytest.fixture
 def feishu(tmp_path, receiver, monkeypatch):
-    monkeypatch.setattr("apprise.plugins.feishu.NotifyFeishu.notify_url", receiver.url + "/{token}/")
+    monkeypatch.setattr(
+        "apprise.plugins.feishu.NotifyFeishu.notify_url", receiver.url + "/{token}/"
+    )
     return opened(tmp_path, "feishu", f"https://open.feishu.cn/open-apis/bot/v2/hook/{TOKEN}")
 
 
@@ -271,7 +301,12 @@ def test_feishu_takes_a_message(feishu, receiver):
 
 
 @pytest.mark.parametrize(
-    "answer", [(200, {}, b'{"code": 9499, "msg": "Bad Request"}'), (500, {}, b""), (302, {"Location": "http://127.0.0.1:9"}, b"")]
+    "answer",
+    [
+        (200, {}, b'{"code": 9499, "msg": "Bad Request"}'),
+        (500, {}, b""),
+        (302, {"Location": "http://127.0.0.1:9"}, b""),
+    ],
 )
 def test_feishus_refusal_is_a_failure(feishu, receiver, answer):
     receiver.answer = lambda _: answer
@@ -291,12 +326,18 @@ def test_what_apprise_lets_through_is_a_failure_that_repeats_nothing(error):
     assert str(raised.value) == f"apprise failed ({type(error).__name__})"
 
 
-@pytest.mark.parametrize(("body", "taken"), [(b"ok", True), (b"invalid_token", False), (b'{"ok": false}', False)])
+@pytest.mark.parametrize(
+    ("body", "taken"), [(b"ok", True), (b"invalid_token", False), (b'{"ok": false}', False)]
+)
 def test_slack_says_ok_or_it_is_a_failure(tmp_path, receiver, monkeypatch, body, taken):
     monkeypatch.setattr("apprise.plugins.slack.NotifySlack.webhook_url", receiver.url)
     monkeypatch.setattr("apprise.plugins.slack.NotifySlack.request_rate_per_sec", 0)
     receiver.answer = lambda _: (200, {}, body)
-    slack = opened(tmp_path, "slack", "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ")
+    slack = opened(
+        tmp_path,
+        "slack",
+        "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+    )
     if taken:
         slack.send(TOLD)
         assert "INC-A" in json.dumps(receiver.received[0].json)
@@ -309,8 +350,11 @@ def test_nothing_that_is_secret_is_logged_at_any_level(tmp_path, receiver, monke
     for name in ("apprise", "urllib3"):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
     caplog.set_level(logging.DEBUG)
-    monkeypatch.setattr("apprise.plugins.feishu.NotifyFeishu.notify_url", receiver.url + "/{token}/")
-    receiver.answer = lambda _: (200, {}, b'{"code": 9499, "msg": "echo ' + TOKEN.encode() + b'"}')  # which apprise repeats
+    monkeypatch.setattr(
+        "apprise.plugins.feishu.NotifyFeishu.notify_url", receiver.url + "/{token}/"
+    )
+    # which apprise repeats
+    receiver.answer = lambda _: (200, {}, b'{"code": 9499, "msg": "echo ' + TOKEN.encode() + b'"}')
     channel = opened(tmp_path, "feishu", f"feishu://{TOKEN}/")
     with pytest.raises(UndeliveredError):
         channel.send(TOLD)
@@ -382,9 +426,15 @@ def test_a_kind_takes_its_own_addresses_alone(tmp_path, kind, line):
 
 def test_teams_and_mail_addresses_are_those_that_their_owners_show(tmp_path):
     flow = "https://prod-1.westus.logic.azure.com:443/workflows/643e69f83c8944438d68119179a10a64/triggers/manual/paths/invoke"
-    teams = opened(tmp_path, "teams", f"{flow}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={TOKEN}")
+    teams = opened(
+        tmp_path,
+        "teams",
+        f"{flow}?api-version=2016-06-01&sp=%2Ftriggers%2Fmanual%2Frun&sv=1.0&sig={TOKEN}",
+    )
     assert (teams.host, teams.port, teams.tls) == ("prod-1.westus.logic.azure.com", 443, True)
-    mail = opened(tmp_path, "mail", "mailtos://u:pw@smtp.example.com?from=ullage@example.com&to=a@example.com")
+    mail = opened(
+        tmp_path, "mail", "mailtos://u:pw@smtp.example.com?from=ullage@example.com&to=a@example.com"
+    )
     assert (mail.host, mail.port) == ("smtp.example.com", 587)
 
 
@@ -397,10 +447,14 @@ def test_every_file_in_the_folder_adds_its_kinds(tmp_path):
 def test_a_mail_server_can_be_reached_without_a_mail(tmp_path, free_port):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        reached = opened(tmp_path, "mail", f"mailto://127.0.0.1:{port}?from=a@b.example&to=c@d.example").reach()
+        reached = opened(
+            tmp_path, "mail", f"mailto://127.0.0.1:{port}?from=a@b.example&to=c@d.example"
+        ).reach()
     assert reached == f"127.0.0.1:{port} takes connections"
     with pytest.raises(UndeliveredError, match="cannot be reached"):
-        opened(tmp_path, "mail", f"mailto://127.0.0.1:{free_port}?from=a@b.example&to=c@d.example").reach()
+        opened(
+            tmp_path, "mail", f"mailto://127.0.0.1:{free_port}?from=a@b.example&to=c@d.example"
+        ).reach()
 
 
 def test_a_channel_can_be_reached_without_a_message(tmp_path, receiver, free_port):

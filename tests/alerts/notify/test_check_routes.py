@@ -1,4 +1,6 @@
-"""`ullage check` says who is told of incidents, and fails where something is configured that tells nobody."""
+"""`ullage check` says who is told of incidents, and fails where something is configured that
+tells nobody.
+"""
 
 from pathlib import Path
 
@@ -29,7 +31,10 @@ def test_where_nothing_is_configured_nobody_is_told_which_is_a_fault(data) -> No
 
 def test_who_is_told_is_said(data) -> None:
     assert told(data, SOC + ALL, "bank") == "1 route to soc"
-    assert told(data, SOC + "[notify.channels.spare]\n" + ALL) == "1 route to soc; no route leads to spare"
+    assert (
+        told(data, SOC + "[notify.channels.spare]\n" + ALL)
+        == "1 route to soc; no route leads to spare"
+    )
     boss = "[notify.channels.boss]\n"
     assert told(data, SOC + boss + ALL + 'escalate_to = ["boss"]\n') == "1 route to boss, soc"
 
@@ -38,7 +43,10 @@ def test_who_is_told_is_said(data) -> None:
     ("text", "said"),
     [
         (SOC, r"^no recipient for any incident: no \[notify.routes.…\] leads to soc$"),
-        (SOC + ALL + 'tenants = ["bank"]\n[tenants.shop]\n', "^no recipient for incidents of shop: no route matches$"),
+        (
+            SOC + ALL + 'tenants = ["bank"]\n[tenants.shop]\n',
+            "^no recipient for incidents of shop: no route matches$",
+        ),
     ],
 )
 def test_what_is_configured_and_tells_nobody_is_a_fault(data, text, said) -> None:

@@ -49,7 +49,12 @@ def test_an_attempt_is_begun_only_where_its_longest_ends_in_a_slot_of_ones_own(s
     assert a.holds()
     clock.advance(SLOT_SECONDS)
     assert b.holds()
-    for left, held in ((20 + MARGIN_SECONDS, False), (21, False), (MARGIN_SECONDS, False), (1 + 20 + MARGIN_SECONDS, True)):
+    for left, held in (
+        (20 + MARGIN_SECONDS, False),
+        (21, False),
+        (MARGIN_SECONDS, False),
+        (1 + 20 + MARGIN_SECONDS, True),
+    ):
         at_slot_start(clock)
         clock.advance(-left)
         assert a.holds() is held, f"{left} seconds before another's slot"

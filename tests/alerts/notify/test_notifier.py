@@ -86,7 +86,9 @@ class Prompt(RecordingChannel):
 def test_a_channel_that_hangs_holds_up_neither_folding_nor_another_channel(notifier, store, clock):
     held, prompt = HangingChannel(), Prompt()
     running = notifier(
-        {"held": held, "prompt": prompt}, group_seconds=0, route={"channels": ["held", "prompt"], "escalate_to": []}
+        {"held": held, "prompt": prompt},
+        group_seconds=0,
+        route={"channels": ["held", "prompt"], "escalate_to": []},
     )
     running.start()
     try:
@@ -136,8 +138,15 @@ def test_the_stage_tells_before_its_batch_counts_as_done(store, clock):
     alert = stage(store, clock)
     object.__setattr__(alert, "tell", told.extend)
 
-    alert.handle([record(finding("f", range(10), people="ab")), record(finding("g", range(90, 99), people="c"))])
-    assert {i.id for i in told} == {i.id for i in store.mget(Incident, [i.id for i in told]).values()}
+    alert.handle(
+        [
+            record(finding("f", range(10), people="ab")),
+            record(finding("g", range(90, 99), people="c")),
+        ]
+    )
+    assert {i.id for i in told} == {
+        i.id for i in store.mget(Incident, [i.id for i in told]).values()
+    }
     assert len(told) == 2
 
 
@@ -155,18 +164,29 @@ def test_what_waits_on_a_channel_is_what_is_due_there(configured_data, store):
     at, later = T0, context.clock.now() + timedelta(hours=1)
     store.put(
         [
-            Notification(id=f"{channel}{number}", channel=channel, outcome=outcome, at=at, due=due, **made)
+            Notification(
+                id=f"{channel}{number}", channel=channel, outcome=outcome, at=at, due=due, **made
+            )
             for number, (channel, outcome, due) in enumerate(
-                [("soc", "pending", at), ("boss", "pending", at), ("soc", "sent", at), ("soc", "pending", later)]
+                [
+                    ("soc", "pending", at),
+                    ("boss", "pending", at),
+                    ("soc", "sent", at),
+                    ("soc", "pending", later),
+                ]
             )
         ]
     )
     assert waiting(store, "soc", context) == 1
 
 
-def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(configured_data, receiver, run):
+def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(
+    configured_data, receiver, run
+):
     publish(
-        Context(configured_data), finding("f", range(10), people="ab").encode(), finding("g", range(90, 99), people="c").encode()
+        Context(configured_data),
+        finding("f", range(10), people="ab").encode(),
+        finding("g", range(90, 99), people="c").encode(),
     )
     run("alert", "--once")
     run("alert", "--once")
@@ -176,10 +196,15 @@ def test_alert_once_delivers_what_it_folded_and_a_second_run_repeats_nothing(con
     assert {told["id"] for told in got.json["incidents"]} == ids
     assert len(ids) == 2
     assert all(set(told) == {"id", "severity", "why", "url"} for told in got.json["incidents"])
-    assert all(told["url"] == f"https://page.example/incidents/{told['id']}" for told in got.json["incidents"])
+    assert all(
+        told["url"] == f"https://page.example/incidents/{told['id']}"
+        for told in got.json["incidents"]
+    )
 
 
-def test_alert_once_leaves_what_a_dead_channel_did_not_take_for_the_next(configured_data, receiver, run, store, monkeypatch):
+def test_alert_once_leaves_what_a_dead_channel_did_not_take_for_the_next(
+    configured_data, receiver, run, store, monkeypatch
+):
     monkeypatch.setattr("ullage.clock.Backoff.next", lambda *_: 0.01)
     receiver.answer = lambda _: (503, {}, b"")
     publish(Context(configured_data), finding("f", range(10), people="ab").encode())
@@ -222,7 +247,8 @@ def test_the_log_shows_what_was_said_to_whom(configured_data, run):
 
 def test_check_reaches_each_channel_and_sends_nothing(configured_data, receiver, run):
     secret = configured_data / "keys" / "notify" / "soc"
-    assert "ok     channel soc: 127.0.0.1:" in run("check", code=1)  # 1 because no watchlist is loaded
+    # 1 because no watchlist is loaded
+    assert "ok     channel soc: 127.0.0.1:" in run("check", code=1)
     assert receiver.received == []
     secret.chmod(0o644)
     assert f"FAULT  channel soc: key {secret} has mode 0644; make it 0600" in run("check", code=1)
@@ -252,7 +278,9 @@ def mistype(secret):
 
 
 @pytest.mark.parametrize("spoil", [remove, empty, expose, replace_by_folder, mistype])
-def test_alert_stores_incidents_while_a_channel_has_no_usable_secret(configured_data, receiver, run, store, spoil):
+def test_alert_stores_incidents_while_a_channel_has_no_usable_secret(
+    configured_data, receiver, run, store, spoil
+):
     secret = configured_data / "keys" / "notify" / "soc"
     spoil(secret)
     publish(Context(configured_data), finding("f", range(10), people="ab").encode())
@@ -263,7 +291,9 @@ def test_alert_stores_incidents_while_a_channel_has_no_usable_secret(configured_
     assert receiver.received == []
 
 
-def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(configured_data, receiver, store, clock, logged):
+def test_channel_delivers_without_a_restart_once_its_secret_is_corrected(
+    configured_data, receiver, store, clock, logged
+):
     secret = configured_data / "keys" / "notify" / "soc"
     lines = secret.read_text()
     secret.write_text("no address\n")
@@ -296,7 +326,10 @@ def test_only_where_processes_share_a_bus_is_a_lease_asked_for(configured_data, 
     assert alone.senders[0].holds() is True
     text = (configured_data / "ullage.toml").read_text() + '[bus]\nurl = "kafka://127.0.0.1:9"\n'
     (configured_data / "ullage.toml").write_text(text)
-    first, second = (configured(Context(configured_data), store, CollectorRegistry(), lambda _: ()) for _ in range(2))
+    first, second = (
+        configured(Context(configured_data), store, CollectorRegistry(), lambda _: ())
+        for _ in range(2)
+    )
     assert first.senders[0].holds()
     assert not second.senders[0].holds()
     first.close()

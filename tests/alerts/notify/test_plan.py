@@ -12,7 +12,9 @@ from ullage import clock
 from ullage.settings import NotifySettings, Tenant
 
 
-def planned(store, settings: NotifySettings, *incidents, now=T0, muted=lambda _: (), **tenant) -> int:
+def planned(
+    store, settings: NotifySettings, *incidents, now=T0, muted=lambda _: (), **tenant
+) -> int:
     known = Tenant(**{"regimes": ("nfra-2024",), **tenant})
     duties = Duties(store, lambda _: known, clock.Clock())
     return len(plan(store, settings, store_all(store, incidents), now, muted, duties.time_left))
@@ -31,7 +33,11 @@ def test_an_incident_is_written_down_for_the_channels_of_its_routes(store):
     first, later = log["INC-A:soc:high"], log["INC-A:boss:escalation-high"]
     assert (first.due, first.why, first.outcome) == (T0, "new", "pending")
     assert first.published_at == T0 - timedelta(seconds=90)
-    assert (later.due, later.why, later.published_at) == (T0 + timedelta(minutes=30), "escalated", None)
+    assert (later.due, later.why, later.published_at) == (
+        T0 + timedelta(minutes=30),
+        "escalated",
+        None,
+    )
 
 
 def test_doing_it_again_adds_nothing(store):
@@ -61,7 +67,11 @@ def test_a_route_takes_what_it_says(store, route, changes, goes):
 
 @pytest.mark.parametrize(
     ("clock", "told"),
-    [("run", {"INC-A:soc:medium", "INC-A:soc:escalation-medium"}), ("if confirmed", set()), ("none", set())],
+    [
+        ("run", {"INC-A:soc:medium", "INC-A:soc:escalation-medium"}),
+        ("if confirmed", set()),
+        ("none", set()),
+    ],
 )
 def test_an_incident_whose_clock_runs_is_told_whatever_the_route_says(store, clock, told):
     settings = notify_settings(route={"severity": "high"})
@@ -90,13 +100,20 @@ def test_an_incident_whose_clock_runs_is_told_where_there_is_no_route(store):
         ({}, {"clock": "if confirmed", "minutes": 1440, "severity": "medium"}, 720),
     ],
 )
-def test_what_nobody_acknowledges_escalates_at_half_of_the_time_left(store, route, changes, minutes):
+def test_what_nobody_acknowledges_escalates_at_half_of_the_time_left(
+    store, route, changes, minutes
+):
     assert planned(store, notify_settings(["soc", "boss"], route=route), incident(**changes)) == 2
     assert escalated(store) == minutes
 
 
 def test_where_no_rule_gives_a_time_it_escalates_as_what_waits_for_a_decision(store):
-    planned(store, notify_settings(["soc", "boss"], route={"escalate_minutes": 90}), incident(clock="run"), regimes=())
+    planned(
+        store,
+        notify_settings(["soc", "boss"], route={"escalate_minutes": 90}),
+        incident(clock="run"),
+        regimes=(),
+    )
     assert escalated(store) == 30
 
 
@@ -129,7 +146,12 @@ def test_an_incident_takes_every_route_that_it_fits_and_the_earliest_escalation(
             "channels": {"soc": {}, "fraud": {}, "boss": {}},
             "routes": {
                 "all": {"channels": ["soc"], "escalate_to": ["boss"], "escalate_minutes": 60},
-                "loans": {"channels": ["soc", "fraud"], "scenarios": ["X1"], "escalate_to": ["boss"], "escalate_minutes": 10},
+                "loans": {
+                    "channels": ["soc", "fraud"],
+                    "scenarios": ["X1"],
+                    "escalate_to": ["boss"],
+                    "escalate_minutes": 10,
+                },
             },
         }
     )
@@ -157,7 +179,17 @@ def test_a_severity_that_rises_is_news_and_one_that_falls_is_none(store):
 def test_nobody_is_told_of_what_is_muted(store):
     asked = []
     muted = lambda some: asked.extend(i.id for i in some) or {"INC-A"}  # noqa: E731
-    assert planned(store, notify_settings(), incident("A"), incident("B"), incident("C", "low"), muted=muted) == 1
+    assert (
+        planned(
+            store,
+            notify_settings(),
+            incident("A"),
+            incident("B"),
+            incident("C", "low"),
+            muted=muted,
+        )
+        == 1
+    )
     assert set(log_of(store)) == {"INC-B:soc:high"}
     assert asked == ["INC-A", "INC-B"]  # of what no route takes nobody asks
 
@@ -171,7 +203,13 @@ def test_without_a_route_nothing_is_written(store):
     ("changes", "said"),
     [
         ({"routes": {"all": {"channels": ["nobody"]}}}, "channel 'nobody'"),
-        ({"channels": {"soc": {}}, "routes": {"all": {"channels": ["soc"], "escalate_to": ["boss"]}}}, "channel 'boss'"),
+        (
+            {
+                "channels": {"soc": {}},
+                "routes": {"all": {"channels": ["soc"], "escalate_to": ["boss"]}},
+            },
+            "channel 'boss'",
+        ),
         ({"routes": {"all": {}}}, "has no channels"),
         ({"channels": {"So C": {}}}, "is no name"),
         ({"channels": {"soc": {"detail": "all"}}}, "minimal"),
@@ -182,12 +220,23 @@ def test_settings_that_cannot_be_meant_are_refused(changes, said):
         NotifySettings.model_validate(changes)
 
 
-def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_the_customers(store):
-    told = ((30, {"high"}), (39, set()), (41, {"grown-2"}), (700, {"grown-6"}), (700, set()), (30, set()))
+def test_an_incident_that_a_seller_goes_on_with_is_told_again_when_it_has_twice_the_customers(
+    store,
+):
+    told = (
+        (30, {"high"}),
+        (39, set()),
+        (41, {"grown-2"}),
+        (700, {"grown-6"}),
+        (700, set()),
+        (30, set()),
+    )
     for customers, new in told:
         before = set(log_of(store, outcome="pending"))
         planned(store, notify_settings(), incident(customers=customers, joined=3))
-        assert set(log_of(store, outcome="pending")) - before == {f"INC-A:soc:{what}" for what in new}
+        assert set(log_of(store, outcome="pending")) - before == {
+            f"INC-A:soc:{what}" for what in new
+        }
     assert log_of(store)["INC-A:soc:grown-6"].why == "grown"
 
 
@@ -197,4 +246,6 @@ def test_what_grows_while_it_becomes_graver_is_told_once(store):
 
 
 def test_what_grows_by_copies_alone_is_told_once(store):
-    assert [planned(store, notify_settings(), incident(customers=customers)) for customers in (30, 700)] == [1, 0]
+    assert [
+        planned(store, notify_settings(), incident(customers=customers)) for customers in (30, 700)
+    ] == [1, 0]

@@ -28,12 +28,25 @@ def turn(notifier, clock, seconds: float = 0.0) -> None:
 
 def next_process(running: Notifier) -> Notifier:
     """Knows nothing but what is in the store."""
-    return Notifier(running.setup, [Sender(one.name, one.channel, running.setup) for one in running.senders])
+    return Notifier(
+        running.setup, [Sender(one.name, one.channel, running.setup) for one in running.senders]
+    )
 
 
 def decide(store, clock, status: str, incident: str = "INC-A") -> None:
     at = clock.as_clock().now()
-    store.put([Decision(id=f"{incident}:{status}", tenant="bank", incident=incident, at=at, by="Li", status=status)])
+    store.put(
+        [
+            Decision(
+                id=f"{incident}:{status}",
+                tenant="bank",
+                incident=incident,
+                at=at,
+                by="Li",
+                status=status,
+            )
+        ]
+    )
     store.refresh()
 
 
@@ -65,7 +78,9 @@ def test_incidents_of_one_seller_are_told_as_one_in_one_message(notifier, store,
     assert "5e11e4" not in f"{sent.text()}{sent.payload()}"
 
 
-def test_that_an_incident_has_grown_is_told_to_those_who_acknowledged_it_but_not_once_it_is_closed(notifier, store, clock, soc):
+def test_that_an_incident_has_grown_is_told_to_those_who_acknowledged_it_but_not_once_it_is_closed(
+    notifier, store, clock, soc
+):
     running = notifier({"soc": soc})
     for status, customers in (("acknowledged", 30), ("resolved", 90), ("resolved", 900)):
         tell(running, store, incident("A", customers=customers, joined=3))
@@ -74,7 +89,9 @@ def test_that_an_incident_has_grown_is_told_to_those_who_acknowledged_it_but_not
     assert soc.told == [[("INC-A", "high", "new")], [("INC-A", "high", "grown")]]
 
 
-def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(notifier, store, clock, soc):
+def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(
+    notifier, store, clock, soc
+):
     running = notifier({"soc": soc})
     tell(running, store, incident())
     turn(running, clock, 20)
@@ -87,19 +104,25 @@ def test_what_was_sent_is_in_the_log_and_not_sent_again_by_a_new_process(notifie
     assert len(soc.sent) == 1
 
 
-def test_a_severity_that_rises_within_the_window_is_told_once_and_later_once_more(notifier, store, clock, soc):
+def test_a_severity_that_rises_within_the_window_is_told_once_and_later_once_more(
+    notifier, store, clock, soc
+):
     running = notifier({"soc": soc})
     tell(running, store, incident(severity="medium"))
     tell(running, store, incident(severity="high"))
     turn(running, clock, 20)
     assert soc.told == [[("INC-A", "high", "new")]]
-    assert {one.outcome for one in log_of(store).values() if one.what in ("medium", "high")} == {"sent"}
+    assert {one.outcome for one in log_of(store).values() if one.what in ("medium", "high")} == {
+        "sent"
+    }
     tell(running, store, incident(severity="statutory"))
     turn(running, clock, 20)
     assert soc.told[1:] == [[("INC-A", "statutory", "raised")]]
 
 
-def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(notifier, store, clock, soc):
+def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(
+    notifier, store, clock, soc
+):
     running = notifier({"soc": soc}, route={"repeat_hours": 4})
     tell(running, store, incident("A"), incident("B"))
     turn(running, clock, 20)
@@ -114,12 +137,17 @@ def test_an_unacknowledged_one_is_repeated_until_somebody_acknowledges_it(notifi
     for _ in range(3):
         turn(running, clock, 4 * 3600 + 20)
     assert len(soc.sent) == 3
-    assert {one.what for one in log_of(store, outcome="suppressed").values()} == {"repeat-2", "repeat-3"}
+    assert {one.what for one in log_of(store, outcome="suppressed").values()} == {
+        "repeat-2",
+        "repeat-3",
+    }
     assert log_of(store, outcome="pending") == {}
 
 
 @pytest.mark.parametrize(("severity", "hours"), [("medium", 4.0), ("high", 0.0)])
-def test_nothing_is_repeated_below_high_or_where_a_route_says_never(notifier, store, clock, soc, severity, hours):
+def test_nothing_is_repeated_below_high_or_where_a_route_says_never(
+    notifier, store, clock, soc, severity, hours
+):
     running = notifier({"soc": soc}, route={"repeat_hours": hours})
     tell(running, store, incident(severity=severity))
     turn(running, clock, 20)
@@ -142,7 +170,9 @@ def test_an_unacknowledged_one_is_escalated_once(notifier, store, clock, soc):
 
 
 @pytest.mark.parametrize("changes", [{"clock": "run"}, {"clock": "if confirmed", "minutes": 60}])
-def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowledges_it(notifier, store, clock, soc, changes):
+def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowledges_it(
+    notifier, store, clock, soc, changes
+):
     boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 4})
     tell(running, store, incident("A", "medium", **changes), incident("B", "medium", **changes))
@@ -159,32 +189,47 @@ def test_a_medium_with_a_clock_is_escalated_and_repeated_until_somebody_acknowle
     assert len(soc.sent) == 2
 
 
-def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(notifier, store, clock, soc, registry):
+def test_ten_minutes_of_a_channel_that_is_down_end_in_one_digest(
+    notifier, store, clock, soc, registry
+):
     soc.failing = [DOWN]
     other = RecordingChannel()
-    running = notifier({"soc": soc, "other": other}, route={"channels": ["soc", "other"], "escalate_to": []})
-    assert value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="other") == 0.0
+    running = notifier(
+        {"soc": soc, "other": other}, route={"channels": ["soc", "other"], "escalate_to": []}
+    )
+    assert (
+        value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="other")
+        == 0.0
+    )
     for minute in range(10):
         tell(running, store, *(incident(f"{minute}{n:02}") for n in range(20)))
         for _ in range(12):
             turn(running, clock, 5)
     assert soc.sent == []
-    assert len({i for message in other.told for i, _, _ in message}) == 200  # nobody else was held up
+    # nobody else was held up
+    assert len({i for message in other.told for i, _, _ in message}) == 200
     assert value(registry, "ullage_notifications_total", channel="soc", outcome="failed") > 0
-    oldest = value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="soc")
+    oldest = value(
+        registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="soc"
+    )
     assert oldest == T0.timestamp()
     soc.failing = []
     for _ in range(13):  # the longest wait is a minute
         turn(running, clock, 5)
     [digest] = soc.told
     assert len(digest) == 200
-    assert value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="soc") == 0.0
+    assert (
+        value(registry, "ullage_notification_oldest_undelivered_timestamp_seconds", channel="soc")
+        == 0.0
+    )
     assert log_of(store, outcome="pending", channel="soc").keys() == {
         f"INC-{m}{n:02}:soc:repeat-1" for m in range(10) for n in range(20)
     }
 
 
-def test_who_was_not_told_yet_is_told_of_a_new_incident_however_it_has_risen(notifier, store, clock, soc):
+def test_who_was_not_told_yet_is_told_of_a_new_incident_however_it_has_risen(
+    notifier, store, clock, soc
+):
     soc.failing = [DOWN]
     running = notifier({"soc": soc})
     tell(running, store, incident(severity="medium"))
@@ -222,7 +267,9 @@ def test_a_message_that_may_have_arrived_is_tried_again_as_it_was(notifier, stor
     assert soc.told == [[("INC-A", "high", "new")], [("INC-B", "high", "new")]]
 
 
-def test_a_refusal_after_an_answer_that_was_lost_leaves_the_message_its_id(notifier, store, clock, soc):
+def test_a_refusal_after_an_answer_that_was_lost_leaves_the_message_its_id(
+    notifier, store, clock, soc
+):
     soc.failing = [LOST, DOWN, DOWN]
     running = notifier({"soc": soc})
     tell(running, store, incident("A"))
@@ -239,7 +286,9 @@ class CrashedError(Exception):
     """The process is gone."""
 
 
-def test_a_crash_after_sending_repeats_that_message_alone_under_its_id(notifier, store, clock, soc, monkeypatch):
+def test_a_crash_after_sending_repeats_that_message_alone_under_its_id(
+    notifier, store, clock, soc, monkeypatch
+):
     running = notifier({"soc": soc})
     tell(running, store, incident("A"), incident("B"))
     written = []
@@ -258,10 +307,16 @@ def test_a_crash_after_sending_repeats_that_message_alone_under_its_id(notifier,
     turn(fresh, clock, 0)
     turn(fresh, clock, 20)
     assert soc.tried[0] == soc.tried[1]
-    assert [[i for i, _, _ in message] for message in soc.told] == [["INC-A", "INC-B"], ["INC-A", "INC-B"], ["INC-C"]]
+    assert [[i for i, _, _ in message] for message in soc.told] == [
+        ["INC-A", "INC-B"],
+        ["INC-A", "INC-B"],
+        ["INC-C"],
+    ]
 
 
-def test_a_store_that_is_down_after_sending_is_written_to_before_anything_else_is_sent(notifier, store, clock, soc, monkeypatch):
+def test_a_store_that_is_down_after_sending_is_written_to_before_anything_else_is_sent(
+    notifier, store, clock, soc, monkeypatch
+):
     running = notifier({"soc": soc})
     tell(running, store, incident("A"))
     put, down = store.put, []
@@ -282,7 +337,10 @@ def test_a_store_that_is_down_after_sending_is_written_to_before_anything_else_i
     assert len(log_of(store, outcome="sent")) == 1
 
 
-@pytest.mark.parametrize("is_due", [lambda one: getattr(one, "outcome", "") == "sent", lambda one: isinstance(one, WorkItem)])
+@pytest.mark.parametrize(
+    "is_due",
+    [lambda one: getattr(one, "outcome", "") == "sent", lambda one: isinstance(one, WorkItem)],
+)
 def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told_later(
     notifier, store, clock, soc, monkeypatch, is_due
 ):
@@ -302,14 +360,18 @@ def test_a_store_that_is_down_after_sending_gets_the_work_items_of_whom_was_told
             turn(running, clock, 20)
         assert store.mget(WorkItem, ["INC-A", "INC-B"]) == {}
     turn(running, clock)
-    assert {one.due_for for one in store.mget(WorkItem, ["INC-A", "INC-B"]).values()} == {"nfra-2024 first"}
+    assert {one.due_for for one in store.mget(WorkItem, ["INC-A", "INC-B"]).values()} == {
+        "nfra-2024 first"
+    }
     assert len(soc.sent) == 1
     store.delete(WorkItem, ["INC-A", "INC-B"])
     turn(running, clock, 20)
     assert store.count(WorkItem, DocumentFilter()) == 0  # which is done once
 
 
-def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_process(notifier, store, clock, soc, monkeypatch):
+def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_process(
+    notifier, store, clock, soc, monkeypatch
+):
     running = notifier({"soc": soc})
     tell(running, store, incident("A", clock="run"))
 
@@ -328,7 +390,9 @@ def test_a_crash_before_the_work_items_are_written_leaves_them_to_the_next_proce
     assert len(soc.sent) == 1
 
 
-def test_a_clock_that_is_set_gives_nothing_up_and_tells_nothing_twice(notifier, store, clock, soc, context):
+def test_a_clock_that_is_set_gives_nothing_up_and_tells_nothing_twice(
+    notifier, store, clock, soc, context
+):
     context.running_time.read()
     soc.failing = [DOWN]
     running = notifier({"soc": soc})
@@ -376,7 +440,9 @@ def test_what_was_decided_while_it_waited_is_not_sent(notifier, store, clock, so
 
 
 @pytest.mark.parametrize("closed", ["resolved", "false_positive"])
-def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebody_looks(notifier, store, clock, soc, closed):
+def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebody_looks(
+    notifier, store, clock, soc, closed
+):
     boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss}, route={"repeat_hours": 4})
     tell(running, store, incident(severity="medium"))
@@ -398,7 +464,9 @@ def test_what_grows_worse_after_it_was_closed_is_told_and_repeated_until_somebod
     assert len(soc.sent) == 3
 
 
-def test_what_was_written_while_the_clock_was_ahead_is_not_told_hours_late(notifier, store, clock, soc):
+def test_what_was_written_while_the_clock_was_ahead_is_not_told_hours_late(
+    notifier, store, clock, soc
+):
     boss = RecordingChannel()
     running = notifier({"soc": soc, "boss": boss})
     turn(running, clock, 0)
@@ -414,17 +482,22 @@ def test_what_was_written_while_the_clock_was_ahead_is_not_told_hours_late(notif
     clock.advance(8 * 3600)
     tell(running, store, incident("B"))
     clock.advance(-8 * 3600)
-    started = Notifier(running.setup, [Sender("soc", soc, running.setup)])  # anew, when the clock is right again
+    # anew, when the clock is right again
+    started = Notifier(running.setup, [Sender("soc", soc, running.setup)])
     for _ in range(2):
         turn(started, clock, 20)
     assert soc.told[-1] == [("INC-B", "high", "new")]
 
 
-def test_publish_to_notification_is_measured_for_first_messages(notifier, store, clock, soc, registry):
+def test_publish_to_notification_is_measured_for_first_messages(
+    notifier, store, clock, soc, registry
+):
     running = notifier({"soc": soc})
     tell(running, store, incident())
     turn(running, clock, 20)
-    assert value(registry, "ullage_publish_to_notification_seconds_sum", tenant="bank") == pytest.approx(110.0)
+    assert value(
+        registry, "ullage_publish_to_notification_seconds_sum", tenant="bank"
+    ) == pytest.approx(110.0)
     turn(running, clock, 5 * 3600)
     assert value(registry, "ullage_publish_to_notification_seconds_count", tenant="bank") == 1.0
 
@@ -432,7 +505,9 @@ def test_publish_to_notification_is_measured_for_first_messages(notifier, store,
 def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, clock, soc):
     other = RecordingChannel()
     running = notifier(
-        {"soc": soc, "other": other}, detail={"soc": "facts"}, route={"channels": ["soc", "other"], "escalate_to": []}
+        {"soc": soc, "other": other},
+        detail={"soc": "facts"},
+        route={"channels": ["soc", "other"], "escalate_to": []},
     )
     tell(running, store, incident(titles=("王伟 13800138000",), clock="if confirmed"))
     turn(running, clock, 20)
@@ -443,7 +518,9 @@ def test_facts_leave_only_where_a_channel_is_told_to_give_them(notifier, store, 
     assert "13800138000" not in soc.sent[0].text()
 
 
-def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(notifier, store, clock, soc, monkeypatch):
+def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(
+    notifier, store, clock, soc, monkeypatch
+):
     monkeypatch.setattr(store, "scroll", lambda kind, where: iter(()))
     running = notifier({"soc": soc, "boss": RecordingChannel()})
     tell(running, store, incident("A"))
@@ -453,13 +530,21 @@ def test_what_was_just_written_is_sent_though_no_search_finds_it_yet(notifier, s
     assert [sender._heard for sender in running.senders] == [set(), set()]
 
 
-def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time_left(notifier, store, clock, soc):
+def test_an_act_that_waits_is_notified_at_once_and_escalates_at_half_of_the_time_left(
+    notifier, store, clock, soc
+):
     lead = RecordingChannel()
     running = notifier({"soc": soc, "lead": lead})
     [one] = store_all(store, [incident("A", clock="run")])
     decide(store, clock, "acknowledged")
     now = clock.as_clock().now()
-    whose = {"tenant": "bank", "incident": "INC-A", "by": "Li", "proposers": ("Li",), "ends": ("pipl-57 first",)}
+    whose = {
+        "tenant": "bank",
+        "incident": "INC-A",
+        "by": "Li",
+        "proposers": ("Li",),
+        "ends": ("pipl-57 first",),
+    }
     waiting = PendingDecision(id="INC-A:1", at=now, due=now + timedelta(hours=2), **whose)
     store.create([waiting])
     for _ in range(2):  # doing it again notifies nobody twice
@@ -476,10 +561,21 @@ def test_what_was_confirmed_meanwhile_is_not_escalated(notifier, store, clock, s
     running = notifier({"soc": soc, "lead": lead})
     [one] = store_all(store, [incident("A", clock="run")])
     now = clock.as_clock().now()
-    whose = {"tenant": "bank", "incident": "INC-A", "by": "Li", "proposers": ("Li",), "ends": ("pipl-57 first",)}
+    whose = {
+        "tenant": "bank",
+        "incident": "INC-A",
+        "by": "Li",
+        "proposers": ("Li",),
+        "ends": ("pipl-57 first",),
+    }
     waiting = PendingDecision(id="INC-A:1", at=now, due=now + timedelta(hours=2), **whose)
     running.plan_second_person([(one, waiting)])
-    answer = {"id": waiting.answer_id, "status": "note", "act": "second_confirmed", "about": waiting.id}
+    answer = {
+        "id": waiting.answer_id,
+        "status": "note",
+        "act": "second_confirmed",
+        "about": waiting.id,
+    }
     store.create([waiting, Decision(tenant="bank", incident="INC-A", at=now, by="Wang", **answer)])
     turn(running, clock, 4000)
     assert (soc.told, lead.told) == ([], [])

@@ -1,4 +1,6 @@
-"""Rules replayed over stored facts: what would change, what people said of each rule's incidents, and that nothing is written."""
+"""Rules replayed over stored facts: what would change, what people said of each rule's
+incidents, and that nothing is written.
+"""
 
 import pytest
 
@@ -29,7 +31,16 @@ candidates = 1
 fields = ["PHONE"]
 jargon = ["*"]
 """
-PLAIN = Traits(category="", candidates={"phone": 1}, fields=(), jargon={}, context={}, rows=1, subjects=1, own_fields=1)
+PLAIN = Traits(
+    category="",
+    candidates={"phone": 1},
+    fields=(),
+    jargon={},
+    context={},
+    rows=1,
+    subjects=1,
+    own_fields=1,
+)
 
 
 def tenant_of(_: str) -> Tenant:
@@ -39,7 +50,10 @@ def tenant_of(_: str) -> Tenant:
 @pytest.fixture
 def stored(store, clock):
     """Two incidents, one of loans; one post of somebody's own number."""
-    findings = [finding("a", range(10), people="ab", fields=LOAN), finding("b", range(20, 30), people="cd")]
+    findings = [
+        finding("a", range(10), people="ab", fields=LOAN),
+        finding("b", range(20, 30), people="cd"),
+    ]
     fold_all(store, clock, [*findings, post().model_copy(update={"id": "own"})])
     return store
 
@@ -48,14 +62,19 @@ def with_points(points: int):
     """The rules of this version, but for what a loan counts."""
     rules = own_rules()
     scenarios = tuple(
-        s.model_copy(update={"ways": tuple(w.model_copy(update={"points": points}) for w in s.ways)}) if s.id == "X9" else s
+        s.model_copy(
+            update={"ways": tuple(w.model_copy(update={"points": points}) for w in s.ways)}
+        )
+        if s.id == "X9"
+        else s
         for s in rules.scenario
     )
     return rules.model_copy(update={"scenario": scenarios})
 
 
 def test_the_rules_in_force_change_nothing(stored, clock):
-    clock.advance(40 * 86400)  # judged as of the day on which it was written: age alone is no change
+    # judged as of the day on which it was written: age alone is no change
+    clock.advance(40 * 86400)
     made = replay(stored, own_rules(), tenant_of)
     assert (made.judged, made.frozen, made.changes) == (2, 0, [])
 
@@ -77,9 +96,17 @@ def test_a_scenario_that_counts_less_gives_way_to_the_next(stored):
 def test_other_thresholds_change_severities_and_they_are_summed(stored):
     rules = own_rules()
     grave = rules.severity.row[2].model_copy(update={"when": (SeverityConditions(people=1),)})
-    other = rules.model_copy(update={"severity": rules.severity.model_copy(update={"row": (grave, rules.severity.row[-1])})})
+    other = rules.model_copy(
+        update={
+            "severity": rules.severity.model_copy(update={"row": (grave, rules.severity.row[-1])})
+        }
+    )
     made = replay(stored, other, tenant_of)
-    assert made.by_severity().total() == len([c for c in made.changes if c.before.severity != c.after.severity]) > 0
+    assert (
+        made.by_severity().total()
+        == len([c for c in made.changes if c.before.severity != c.after.severity])
+        > 0
+    )
 
 
 def test_a_frozen_incident_is_counted_and_left(stored, clock):
@@ -114,17 +141,27 @@ def test_without_background_rules_posts_would_be_incidents(stored):
 
 def test_wider_background_rules_take_no_leak_and_name_the_new_rule(stored, clock):
     (own,) = [rule for rule in shipped().rule if rule.id == "B1"]
-    wider = own.model_copy(update={"id": "B9", "fields": own.fields | {"LOAN", "NAME"}, "candidates": 9})
-    fold_all(stored, clock, [finding("c", range(40, 50), people="e", statistics={"sketch_of": "shingles"})])
+    wider = own.model_copy(
+        update={"id": "B9", "fields": own.fields | {"LOAN", "NAME"}, "candidates": 9}
+    )
+    fold_all(
+        stored,
+        clock,
+        [finding("c", range(40, 50), people="e", statistics={"sketch_of": "shingles"})],
+    )
     made = replay(stored, BenignRules(version=2, rule=(wider,)), tenant_of)
-    assert dict(made.posts) == {("paste", "B1", "B9"): 1, ("paste", "incident", "B9"): 1}, "those of two people stay incidents"
+    assert dict(made.posts) == {("paste", "B1", "B9"): 1, ("paste", "incident", "B9"): 1}, (
+        "those of two people stay incidents"
+    )
 
 
 JARGON = "{}\t\tzh\tQUAL\tm\t{}\tM\tK"
 
 
 def lexicon(**weights: int):
-    found = rows("\n".join(JARGON.format(term, weight) for term, weight in weights.items()), "a.tsv")
+    found = rows(
+        "\n".join(JARGON.format(term, weight) for term, weight in weights.items()), "a.tsv"
+    )
     return Vocabulary(9, tuple(found))
 
 
@@ -132,8 +169,14 @@ def lexicon(**weights: int):
 def offered(stored, clock):
     """Two posts that were raised by terms alone, of weights 4 + 1 and 5."""
     for name, terms in (("o", {"一手料": 4, "走样": 1}), ("p", {"内料": 5})):
-        said = tuple(Term(id=term, category="QUAL", weight=weight, count=2) for term, weight in terms.items())
-        fold_all(stored, clock, [finding(name, (), site=name, statistics={"terms": said, "brands": ("某某银行",)})])
+        said = tuple(
+            Term(id=term, category="QUAL", weight=weight, count=2) for term, weight in terms.items()
+        )
+        fold_all(
+            stored,
+            clock,
+            [finding(name, (), site=name, statistics={"terms": said, "brands": ("某某银行",)})],
+        )
     return stored
 
 
@@ -158,7 +201,9 @@ def test_a_report_is_no_offer_in_a_trial_either(offered):
     (told,) = [s for s in offered.scroll(Sighting, DocumentFilter()) if s.id == "p"]
     report = told.traits.model_copy(update={"context": {"reporting": 2}})
     offered.put([told.model_copy(update={"traits": report})])
-    assert {site for site, *_ in replay(offered, lexicon(一手料=4, 走样=1, 内料=5), tenant_of).posts} == {"p"}
+    assert {
+        site for site, *_ in replay(offered, lexicon(一手料=4, 走样=1, 内料=5), tenant_of).posts
+    } == {"p"}
 
 
 @pytest.fixture
@@ -169,7 +214,18 @@ def judge(stored, clock):
         for status in statuses:
             clock.advance(60)
             at = clock.as_clock().now()
-            stored.create([Decision(id=f"{incident}:{at}", tenant="bank", incident=incident, at=at, by="Li", status=status)])
+            stored.create(
+                [
+                    Decision(
+                        id=f"{incident}:{at}",
+                        tenant="bank",
+                        incident=incident,
+                        at=at,
+                        by="Li",
+                        status=status,
+                    )
+                ]
+            )
         stored.refresh()
 
     return judged
@@ -186,8 +242,14 @@ def test_a_rules_incidents_are_counted_with_what_people_said_of_them(stored, jud
     assert count(stored, "X9").precision is None
     judge(A, "confirmed")
     judge(B, "false_positive")
-    assert (count(stored, "X9").confirmed, count(stored, "X9").false_positives, count(stored, "X9").precision) == (1, 0, 1.0)
-    assert (count(stored, "C1").incidents, count(stored, "X17").precision) == (0, 0.0), "one that fits nothing is listed too"
+    assert (
+        count(stored, "X9").confirmed,
+        count(stored, "X9").false_positives,
+        count(stored, "X9").precision,
+    ) == (1, 0, 1.0)
+    assert (count(stored, "C1").incidents, count(stored, "X17").precision) == (0, 0.0), (
+        "one that fits nothing is listed too"
+    )
 
 
 def test_the_last_judgement_counts_and_other_decisions_say_nothing(stored, judge):
@@ -199,11 +261,25 @@ def test_the_last_judgement_counts_and_other_decisions_say_nothing(stored, judge
 
 
 def test_a_background_rule_counts_the_posts_that_it_takes_and_their_incidents(stored, judge):
-    stored.put([one.model_copy(update={"traits": PLAIN}) for one in stored.scroll(Sighting, DocumentFilter())])
+    stored.put(
+        [
+            one.model_copy(update={"traits": PLAIN})
+            for one in stored.scroll(Sighting, DocumentFilter())
+        ]
+    )
     judge(A, "false_positive")
     judge(B, "confirmed")
     found = count(stored, "B90", BACKGROUND.read(WIDE, "a test"))
-    assert found == ("B90", "everything of one phone", 2, 3, 1, 1), "with the post that was set aside"
+    assert found == ("B90", "everything of one phone", 2, 3, 1, 1), (
+        "with the post that was set aside"
+    )
     leak = PLAIN.model_copy(update={"subjects": 2})
-    stored.put([one.model_copy(update={"traits": leak}) for one in stored.scroll(Sighting, DocumentFilter())])
-    assert count(stored, "B90", BACKGROUND.read(WIDE, "a test")).incidents == 0, "what shows a leak is never hidden"
+    stored.put(
+        [
+            one.model_copy(update={"traits": leak})
+            for one in stored.scroll(Sighting, DocumentFilter())
+        ]
+    )
+    assert count(stored, "B90", BACKGROUND.read(WIDE, "a test")).incidents == 0, (
+        "what shows a leak is never hidden"
+    )

@@ -27,8 +27,26 @@ BY = ("--reason", "too many", "--by", "Li Wei")
 
 @pytest.fixture
 def run(store, clock, context):
-    fold_all(store, clock, [finding("a", range(10), people="ab", fields=LOAN), finding("b", range(20, 30), people="cd")])
-    store.create([Decision(id="d", tenant="bank", incident=incident_id("a"), at=WHEN, by="Li", status="confirmed")])
+    fold_all(
+        store,
+        clock,
+        [
+            finding("a", range(10), people="ab", fields=LOAN),
+            finding("b", range(20, 30), people="cd"),
+        ],
+    )
+    store.create(
+        [
+            Decision(
+                id="d",
+                tenant="bank",
+                incident=incident_id("a"),
+                at=WHEN,
+                by="Li",
+                status="confirmed",
+            )
+        ]
+    )
     store.refresh()
     return lambda *words: CliRunner().invoke(rules_app, [str(word) for word in words], obj=context)
 
@@ -45,7 +63,10 @@ def other(run, tmp_path):
     text = run("show", "verdict").stdout
     points = 'ways = [{ points = 50, all = ["PHONE", "LOAN"] }]'
     assert points in text
-    file.write_text(text.replace(points, points.replace("50", "60")).replace("version = ", "version = 9", 1), encoding="utf-8")
+    file.write_text(
+        text.replace(points, points.replace("50", "60")).replace("version = ", "version = 9", 1),
+        encoding="utf-8",
+    )
     return file
 
 
@@ -54,7 +75,12 @@ def test_without_a_file_the_rules_in_force_are_counted_with_what_people_said(run
     rows = {row["rule"]: row for row in verdict["rules"]}
     assert (rows["X9"]["precision"], rows["X9"]["confirmed"]) == (1.0, 1)
     assert (rows["X17"]["precision"], rows["X17"]["confirmed"]) == (None, 0)
-    assert (verdict["kind"], verdict["changed"], background["kind"], background["changed"]) == ("verdict", 0, "background", 0)
+    assert (verdict["kind"], verdict["changed"], background["kind"], background["changed"]) == (
+        "verdict",
+        0,
+        "background",
+        0,
+    )
     shown = run("replay").stdout
     assert "100%" in shown
     assert "One person's own number" in shown
@@ -68,11 +94,16 @@ def test_what_is_in_force_is_printed_and_is_a_file_of_rules(run, tmp_path):
     assert isinstance(run("show", "other").exception, ConfigError)
 
 
-def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(run, store, context, other):
+def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(
+    run, store, context, other
+):
     before = everything(store)
     (made,) = told(run("replay", other, "--json"))
     (change,) = made["incidents"]
-    assert (change["incident"], change["after"]["exposure"] - change["before"]["exposure"]) == (incident_id("a"), 10)
+    assert (change["incident"], change["after"]["exposure"] - change["before"]["exposure"]) == (
+        incident_id("a"),
+        10,
+    )
     assert (made["judged"], made["changed"]) == (2, 1)
     shown = run("replay", other).stdout
     assert incident_id("a") in shown
@@ -84,7 +115,10 @@ def test_a_replay_lists_what_would_change_with_old_and_new_and_writes_nothing(ru
 
 def test_a_replay_of_background_rules_counts_posts(run, tmp_path):
     file = tmp_path / "b.toml"
-    file.write_text("version = 9\n" + "\n".join(run("show", "background").stdout.split("version = 1")[1:]), encoding="utf-8")
+    file.write_text(
+        "version = 9\n" + "\n".join(run("show", "background").stdout.split("version = 1")[1:]),
+        encoding="utf-8",
+    )
     (made,) = told(run("replay", file, "--json"))
     assert (made["judged"], made["posts"]) == (2, [])
 
@@ -96,7 +130,9 @@ def test_rules_that_are_put_into_force_are_used_and_audited(run, context, other)
     ((_, entry),) = audit.entries(context.data / "audit")
     assert (entry.action, entry.actor, entry.reason) == ("rules.use", "Li Wei", "too many")
     assert f"instead of {own_rules().version}, SHA-256 " in entry.object
-    assert "0 of 2" not in run("replay", other).stdout, "what was judged keeps its verdict until something joins it"
+    assert "0 of 2" not in run("replay", other).stdout, (
+        "what was judged keeps its verdict until something joins it"
+    )
 
 
 def test_rules_of_no_higher_version_are_refused(run, context, other):
@@ -113,7 +149,10 @@ def test_background_rules_are_put_into_force_too(run, context, tmp_path):
     assert shipped().rule
 
 
-@pytest.mark.parametrize("text", ["version = 1", "rule = [", "[[scenario]]\nid = 1", "\x00", "version = 99\n[[rule]]\nid = 'X'"])
+@pytest.mark.parametrize(
+    "text",
+    ["version = 1", "rule = [", "[[scenario]]\nid = 1", "\x00", "version = 99\n[[rule]]\nid = 'X'"],
+)
 def test_a_file_that_is_none_changes_nothing(run, context, tmp_path, text):
     file = tmp_path / "bad.toml"
     file.write_text(text, encoding="utf-8")
@@ -124,18 +163,28 @@ def test_a_file_that_is_none_changes_nothing(run, context, tmp_path, text):
 
 
 def test_a_reason_with_a_value_is_refused(run, other):
-    assert isinstance(run("use", other, "--reason", "13800138000", "--by", "Li").exception, QueryError)
+    assert isinstance(
+        run("use", other, "--reason", "13800138000", "--by", "Li").exception, QueryError
+    )
 
 
 def test_own_rules_that_are_damaged_stop_what_needs_them_and_say_where(run, context):
     VERDICT.own(context.data).parent.mkdir()
     VERDICT.own(context.data).write_text("version = ", encoding="utf-8")
     assert str(VERDICT.own(context.data)) in str(run("replay").exception)
-    assert CliRunner().invoke(incidents, ["list"], obj=context).exit_code == 0, "what is stored can be read all the same"
+    assert CliRunner().invoke(incidents, ["list"], obj=context).exit_code == 0, (
+        "what is stored can be read all the same"
+    )
 
 
-def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(store, clock, context, run, other):
-    live = replace(stage(store, clock), rules=Live(VERDICT, context.data), background=Live(BACKGROUND, context.data))
+def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(
+    store, clock, context, run, other
+):
+    live = replace(
+        stage(store, clock),
+        rules=Live(VERDICT, context.data),
+        background=Live(BACKGROUND, context.data),
+    )
     live.handle([record(finding("c", range(40, 50), people="ef", fields=LOAN))])
     run("use", other, *BY)
     live.handle([record(finding("d", range(60, 70), people="gh", fields=LOAN))])
@@ -145,7 +194,10 @@ def test_what_is_put_into_force_is_gone_by_from_the_next_batch_on(store, clock, 
 
 def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(run, context):
     look = dict(parts(context))["rules"]
-    assert look() == f"verdict {own_rules().version}, background {shipped().version}, context 4, jargon 2"
+    assert (
+        look()
+        == f"verdict {own_rules().version}, background {shipped().version}, context 4, jargon 2"
+    )
     BACKGROUND.put(context.data, "version = 7")
     with pytest.raises(ConfigError, match=r"background\.toml: rule: Field required"):
         look()
@@ -153,7 +205,9 @@ def test_check_says_which_versions_are_in_force_and_what_is_wrong_with_a_file(ru
 
 def test_a_lexicon_is_shown_and_put_into_force_under_its_name(run, context, tmp_path):
     file, jargon = tmp_path / "jargon.tsv", themes()["jargon"]
-    file.write_text(run("show", "jargon").stdout.replace("# version 2", "# version 3", 1), encoding="utf-8")
+    file.write_text(
+        run("show", "jargon").stdout.replace("# version 2", "# version 3", 1), encoding="utf-8"
+    )
     assert str(jargon.own(context.data)) in run("use", file, *BY).stdout
     assert jargon.in_force(context.data).rules == (3, jargon.shipped().rules.rows)
     ((_, entry),) = audit.entries(context.data / "audit")

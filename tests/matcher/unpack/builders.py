@@ -46,8 +46,12 @@ def tar_of(files: Files, mode: str = "w", fmt: int = tarfile.PAX_FORMAT) -> byte
     return made.getvalue()
 
 
-def libarchive_of(files: Files, fmt: str = "7zip", filter_: str = "none", options: str = "", password: str = "") -> bytes:
-    """Return an archive by the system's libarchive: 7zip, zip or raw, with a filter such as zstd."""
+def libarchive_of(
+    files: Files, fmt: str = "7zip", filter_: str = "none", options: str = "", password: str = ""
+) -> bytes:
+    """Return an archive by the system's libarchive: 7zip, zip or raw, with a filter such as
+    zstd.
+    """
     need_libarchive()
     lib = ctypes.CDLL(NAME)
     lib.archive_write_new.restype = lib.archive_entry_new.restype = ctypes.c_void_p
@@ -55,9 +59,14 @@ def libarchive_of(files: Files, fmt: str = "7zip", filter_: str = "none", option
     getattr(lib, f"archive_write_add_filter_{filter_}")(handle)
     getattr(lib, f"archive_write_set_format_{fmt}")(handle)
     if password:
-        assert not lib.archive_write_set_options(handle, options.encode()), f"this libarchive has no {options}"
+        assert not lib.archive_write_set_options(handle, options.encode()), (
+            f"this libarchive has no {options}"
+        )
         lib.archive_write_set_passphrase(handle, password.encode())
-    held, used = ctypes.create_string_buffer(sum(map(len, files.values())) + (1 << 20)), ctypes.c_size_t()
+    held, used = (
+        ctypes.create_string_buffer(sum(map(len, files.values())) + (1 << 20)),
+        ctypes.c_size_t(),
+    )
     lib.archive_write_open_memory(handle, held, ctypes.c_size_t(len(held)), ctypes.byref(used))
     for name, body in files.items():
         entry = ctypes.c_void_p(lib.archive_entry_new())
@@ -93,7 +102,17 @@ def rar5_of(files: Files) -> bytes:
     for name, body in files.items():
         raw = name.encode()
         head = vint(2) + vint(2) + vint(len(body)) + vint(4) + vint(len(body)) + vint(0o100644)
-        made += _rar5_block(head + struct.pack("<I", zlib.crc32(body)) + vint(0) + vint(1) + vint(len(raw)) + raw) + body
+        made += (
+            _rar5_block(
+                head
+                + struct.pack("<I", zlib.crc32(body))
+                + vint(0)
+                + vint(1)
+                + vint(len(raw))
+                + raw
+            )
+            + body
+        )
     return made + _rar5_block(vint(5) + vint(0) + vint(0))
 
 
@@ -115,27 +134,47 @@ def rar4_of(files: Files, flags: int = 0x8000) -> bytes:
     made = b"Rar!\x1a\x07\x00" + _rar4_block(0x73, 0, bytes(6))
     for name, body in files.items():
         raw = name.encode()
-        fields = struct.pack("<IIBIIBBHI", len(body), len(body), 3, zlib.crc32(body), 0x50210000, 20, 0x30, len(raw), 0o100644)
+        fields = struct.pack(
+            "<IIBIIBBHI",
+            len(body),
+            len(body),
+            3,
+            zlib.crc32(body),
+            0x50210000,
+            20,
+            0x30,
+            len(raw),
+            0o100644,
+        )
         made += _rar4_block(0x74, flags, fields + raw) + body
     return made + _rar4_block(0x7B, 0x4000, b"")
 
 
 def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: str = "") -> bytes:
-    """A PDF of one line a page; `font` other than Helvetica is a Chinese one without its outlines."""
+    """A PDF of one line a page; `font` other than Helvetica is a Chinese one without its
+    outlines.
+    """
     chinese = font != "Helvetica"
     kids = " ".join(f"{5 + 2 * n} 0 R" for n in range(len(pages)))
     info = "<< /Registry (Adobe) /Ordering (GB1) /Supplement 2 >>"
-    how = "/Subtype /Type0 /Encoding /UniGB-UCS2-H /DescendantFonts [4 0 R]" if chinese else "/Subtype /Type1"
+    how = (
+        "/Subtype /Type0 /Encoding /UniGB-UCS2-H /DescendantFonts [4 0 R]"
+        if chinese
+        else "/Subtype /Type1"
+    )
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
         f"<< /Type /Font /BaseFont /{font} {how} >>".encode(),
-        f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /{font} /CIDSystemInfo {info} >>".encode(),
+        f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /{font} /CIDSystemInfo {info} >>".encode(),  # noqa: E501
     ]
     for n, text in enumerate(pages):
         shown = f"<{text.encode('utf-16-be').hex()}>" if chinese else f"({text})"
         stream = drawing + (f"\nBT /F 12 Tf 50 700 Td {shown} Tj ET".encode() if text else b"")
-        kept = f"/MediaBox [0 0 600 800] /Contents {6 + 2 * n} 0 R /Resources << /Font << /F 3 0 R >> >>"
+        kept = (
+            f"/MediaBox [0 0 600 800] /Contents {6 + 2 * n} 0 R /Resources << /Font << /F 3 0 R"
+            " >> >>"
+        )
         objects.append(f"<< /Type /Page /Parent 2 0 R {kept} >>".encode())
         objects.append(f"<< /Length {len(stream)} >>\nstream\n".encode() + stream + b"\nendstream")
     made, places = bytearray(b"%PDF-1.4\n"), []
@@ -146,7 +185,7 @@ def pdf_of(*pages: str, font: str = "Helvetica", drawing: bytes = b"", trailer: 
     made += f"xref\n0 {len(places) + 1}\n0000000000 65535 f \n".encode() + b"".join(
         b"%010d 00000 n \n" % place for place in places
     )
-    made += f"trailer\n<< /Size {len(places) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()
+    made += f"trailer\n<< /Size {len(places) + 1} /Root 1 0 R {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()  # noqa: E501
     return bytes(made)
 
 
@@ -155,19 +194,30 @@ WORD_NS = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main
 DRAWING_NS = 'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" xmlns:p="urn:p"'
 
 
-def xlsx_of(sheets: Mapping[str, str], strings: tuple[str, ...] = (), more: Files | None = None) -> bytes:
+def xlsx_of(
+    sheets: Mapping[str, str], strings: tuple[str, ...] = (), more: Files | None = None
+) -> bytes:
     """A workbook: the XML inside `sheetData` by sheet title, and shared strings."""
-    titles = "".join(f'<sheet name="{title}" sheetId="{n}" r:id="rId{n}"/>' for n, title in enumerate(sheets, 1))
-    links = "".join(f'<Relationship Id="rId{n}" Target="worksheets/sheet{n}.xml"/>' for n in range(1, len(sheets) + 1))
+    titles = "".join(
+        f'<sheet name="{title}" sheetId="{n}" r:id="rId{n}"/>' for n, title in enumerate(sheets, 1)
+    )
+    links = "".join(
+        f'<Relationship Id="rId{n}" Target="worksheets/sheet{n}.xml"/>'
+        for n in range(1, len(sheets) + 1)
+    )
     shared = "".join(f"<si><t>{text}</t></si>" for text in strings)
     return zip_of(
         {
             "[Content_Types].xml": b"<Types/>",
-            "xl/workbook.xml": f'<workbook {SHEET_NS} xmlns:r="urn:r"><sheets>{titles}</sheets></workbook>'.encode(),
+            "xl/workbook.xml": (
+                f'<workbook {SHEET_NS} xmlns:r="urn:r"><sheets>{titles}</sheets></workbook>'.encode()  # noqa: E501
+            ),
             "xl/_rels/workbook.xml.rels": f"<Relationships>{links}</Relationships>".encode(),
             "xl/sharedStrings.xml": f"<sst {SHEET_NS}>{shared}</sst>".encode(),
             **{
-                f"xl/worksheets/sheet{n}.xml": f"<worksheet {SHEET_NS}><sheetData>{rows}</sheetData></worksheet>".encode()
+                f"xl/worksheets/sheet{n}.xml": (
+                    f"<worksheet {SHEET_NS}><sheetData>{rows}</sheetData></worksheet>".encode()
+                )
                 for n, rows in enumerate(sheets.values(), 1)
             },
             **(more or {}),
@@ -177,19 +227,35 @@ def xlsx_of(sheets: Mapping[str, str], strings: tuple[str, ...] = (), more: File
 
 def docx_of(body: str, more: Files | None = None) -> bytes:
     document = f"<w:document {WORD_NS}><w:body>{body}</w:body></w:document>".encode()
-    return zip_of({"[Content_Types].xml": b"<Types/>", "word/document.xml": document, **(more or {})})
+    return zip_of(
+        {"[Content_Types].xml": b"<Types/>", "word/document.xml": document, **(more or {})}
+    )
 
 
 def dbf_of(
-    columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[str]], kind: str = "C", encoding: str = "gb18030"
+    columns: Sequence[tuple[str, int]],
+    rows: Sequence[Sequence[str]],
+    kind: str = "C",
+    encoding: str = "gb18030",
 ) -> bytes:
     """A dBASE III table of text columns, each a name and a width."""
     size = 1 + sum(width for _, width in columns)
     head = struct.pack("<4BIHH20x", 3, 124, 1, 31, len(rows), 33 + 32 * len(columns), size)
     for name, width in columns:
-        head += name.encode(encoding).ljust(11, b"\0") + kind.encode() + bytes(4) + bytes((width,)) + bytes(15)
+        head += (
+            name.encode(encoding).ljust(11, b"\0")
+            + kind.encode()
+            + bytes(4)
+            + bytes((width,))
+            + bytes(15)
+        )
     records = b"".join(
-        b" " + b"".join(cell.encode(encoding).ljust(width) for cell, (_, width) in zip(row, columns, strict=True)) for row in rows
+        b" "
+        + b"".join(
+            cell.encode(encoding).ljust(width)
+            for cell, (_, width) in zip(row, columns, strict=True)
+        )
+        for row in rows
     )
     return head + b"\r" + records + b"\x1a"
 
@@ -217,7 +283,13 @@ def _binary_record(number: int, payload: bytes = b"") -> bytes:
 def xlsb_of(title: str, rows: Sequence[Sequence[str]]) -> bytes:
     """A workbook in binary parts ([MS-XLSB]), one sheet of inline strings."""
     sheet = _binary_record(156, struct.pack("<II", 0, 1) + _wide("rId1") + _wide(title))
-    workbook = _binary_record(131) + _binary_record(143) + sheet + _binary_record(144) + _binary_record(132)
+    workbook = (
+        _binary_record(131)
+        + _binary_record(143)
+        + sheet
+        + _binary_record(144)
+        + _binary_record(132)
+    )
     last = struct.pack("<4I", 0, len(rows) - 1, 0, len(rows[0]) - 1)
     cells = _binary_record(129) + _binary_record(148, last) + _binary_record(145)
     for number, row in enumerate(rows):
@@ -226,7 +298,10 @@ def xlsb_of(title: str, rows: Sequence[Sequence[str]]) -> bytes:
             cells += _binary_record(6, struct.pack("<II", column, 0) + _wide(text))
     cells += _binary_record(146) + _binary_record(130)
     kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/worksheet"
-    links = f'<Relationships><Relationship Id="rId1" Type="{kind}" Target="worksheets/sheet1.bin"/></Relationships>'
+    links = (
+        f'<Relationships><Relationship Id="rId1" Type="{kind}"'
+        ' Target="worksheets/sheet1.bin"/></Relationships>'
+    )
     return zip_of(
         {
             "[Content_Types].xml": b"<Types/>",
@@ -275,7 +350,9 @@ def avro_of(rows: Rows, codec: str = "deflate") -> bytes:
     import fastavro
 
     kinds = {str: "string", int: "long", float: "double", bytes: "bytes"}
-    fields = [{"name": f"c{n}", "type": ["null", kinds[type(cell)]]} for n, cell in enumerate(rows[0])]
+    fields = [
+        {"name": f"c{n}", "type": ["null", kinds[type(cell)]]} for n, cell in enumerate(rows[0])
+    ]
     made = io.BytesIO()
     records = [{f"c{n}": cell for n, cell in enumerate(row)} for row in rows]
     fastavro.writer(made, {"type": "record", "name": "r", "fields": fields}, records, codec=codec)
@@ -285,7 +362,9 @@ def avro_of(rows: Rows, codec: str = "deflate") -> bytes:
 def msgpack_of(value: object) -> bytes:
     """A value in MessagePack, each in the shortest form that there is."""
     if isinstance(value, dict):
-        return bytes((0x80 | len(value),)) + b"".join(msgpack_of(key) + msgpack_of(held) for key, held in value.items())
+        return bytes((0x80 | len(value),)) + b"".join(
+            msgpack_of(key) + msgpack_of(held) for key, held in value.items()
+        )
     if isinstance(value, list):
         return b"\xdc" + struct.pack(">H", len(value)) + b"".join(map(msgpack_of, value))
     if isinstance(value, bytes):
@@ -295,19 +374,30 @@ def msgpack_of(value: object) -> bytes:
         return (bytes((0xA0 | len(raw),)) if len(raw) < 32 else b"\xd9" + bytes((len(raw),))) + raw
     if isinstance(value, float):
         return b"\xcb" + struct.pack(">d", value)
-    return {None: b"\xc0", True: b"\xc3", False: b"\xc2"}.get(value) or b"\xcf" + struct.pack(">Q", value)
+    return {None: b"\xc0", True: b"\xc3", False: b"\xc2"}.get(value) or b"\xcf" + struct.pack(
+        ">Q", value
+    )
 
 
 def rtf_of(text: str, how: str = "u") -> bytes:
-    """Rich text, a paragraph a line, each in two runs; what is not ASCII as Unicode (`u`) or as bytes of GBK in hex (`hex`)."""
+    """Rich text, a paragraph a line, each in two runs; what is not ASCII as Unicode (`u`) or as
+    bytes of GBK in hex (`hex`).
+    """
 
     def coded(run: str) -> str:
         if how == "u":
-            return "".join(c if ord(c) < 128 else f"\\u{(ord(c) + 32768) % 65536 - 32768}?" for c in run)
-        return "".join(c if ord(c) < 128 else "".join(f"\\'{byte:02x}" for byte in c.encode("gb18030")) for c in run)
+            return "".join(
+                c if ord(c) < 128 else f"\\u{(ord(c) + 32768) % 65536 - 32768}?" for c in run
+            )
+        return "".join(
+            c if ord(c) < 128 else "".join(f"\\'{byte:02x}" for byte in c.encode("gb18030"))
+            for c in run
+        )
 
     halves = [(line[: len(line) // 2], line[len(line) // 2 :]) for line in text.splitlines()]
-    lines = [f"{{\\f0 {coded(one)}}}{{\\b\\f0 {coded(other)}\\b0 }}\\par\r\n" for one, other in halves]
+    lines = [
+        f"{{\\f0 {coded(one)}}}{{\\b\\f0 {coded(other)}\\b0 }}\\par\r\n" for one, other in halves
+    ]
     fonts = "{\\fonttbl{\\f0\\fnil\\fcharset134 SimSun;}}{\\colortbl ;\\red0\\green0\\blue0;}"
     head = f"{{\\rtf1\\ansi\\ansicpg1252\\uc1{fonts}"
     return f"{head}{{\\*\\generator Word;}}\\viewkind4\\pard {''.join(lines)}}}".encode()

@@ -20,13 +20,22 @@ class UnpackResult:
     @property
     def texts(self) -> dict[str, str]:
         """Without the lists of names."""
-        return {path: body.decode() for path, body in self.members.items() if not path.endswith("!/")}
+        return {
+            path: body.decode() for path, body in self.members.items() if not path.endswith("!/")
+        }
 
 
-def out_of(body: bytes, name: str = "a", limits: Limits = QUICK, *, alone: bool = False) -> UnpackResult:
-    """What comes out of a container; `alone` starts a server for it, for tests of what servers are given and how they end."""
+def out_of(
+    body: bytes, name: str = "a", limits: Limits = QUICK, *, alone: bool = False
+) -> UnpackResult:
+    """What comes out of a container; `alone` starts a server for it, for tests of what servers
+    are given and how they end.
+    """
     came = UnpackResult()
-    with ForkServer() if alone else SharedServer() as server, unpack(body, name, limits, server=server) as unpacked:
+    with (
+        ForkServer() if alone else SharedServer() as server,
+        unpack(body, name, limits, server=server) as unpacked,
+    ):
         for item in unpacked:
             assert item.path.startswith(name)
             if isinstance(item, UnreadPart):

@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from matcher.unpack import parent, protocol
-from matcher.unpack.child import ALLOW, ANY_BIT, ARCHITECTURE, EQUAL, LOAD, MACHINES, NUMBER, PROT_EXEC, THIRD_ARGUMENT, program
+from matcher.unpack.child import (
+    ALLOW,
+    ANY_BIT,
+    ARCHITECTURE,
+    EQUAL,
+    LOAD,
+    MACHINES,
+    NUMBER,
+    PROT_EXEC,
+    THIRD_ARGUMENT,
+    program,
+)
 from matcher.unpack.protocol import HEADER, UnreadPart
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK
@@ -42,12 +53,14 @@ def everything(self, kind, body):
 walk.Walk.everything = everything
 %s
 child.main()
-"""
+"""  # noqa: E501
 
 
 @pytest.fixture
 def child(monkeypatch):
-    """Lets another program stand in the server's place, such as one with a probe after the child has given everything up."""
+    """Lets another program stand in the server's place, such as one with a probe after the child
+    has given everything up.
+    """
     return lambda program: monkeypatch.setattr(parent, "PROGRAM", program)
 
 
@@ -92,7 +105,11 @@ def test_what_the_child_cannot_do(child) -> None:
 
 
 def test_memory_cannot_become_code(child) -> None:
-    [came] = probed(child, "[tried(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC))]", "import mmap")
+    [came] = probed(
+        child,
+        "[tried(lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC))]",
+        "import mmap",
+    )
     assert came == "PermissionError 1"
 
 
@@ -111,7 +128,7 @@ def seal(libc):
     held.extend(str(resource.getrlimit(getattr(resource, "RLIMIT_" + name))[0]) for name in {list(wanted)!r})
     held.append(open("/proc/self/status").read().split("NoNewPrivs:")[1].split()[0])
     return had(libc)
-child.seal = seal"""
+child.seal = seal"""  # noqa: E501
     assert probed(child, "held", before) == [*map(str, wanted.values()), "1"]
 
 
@@ -143,7 +160,9 @@ def test_the_filter_lets_through_what_it_lists(machine: str) -> None:
     for number in range(512):
         listed = number in numbers.values()
         assert allowed(program(machine), audit, number, 0) == listed
-        assert allowed(program(machine), audit, number, PROT_EXEC) == (listed and number not in (mmap, mprotect))
+        assert allowed(program(machine), audit, number, PROT_EXEC) == (
+            listed and number not in (mmap, mprotect)
+        )
     assert not allowed(program(machine), audit ^ 1, 0, 0)
     assert program("z80") == b""
 
@@ -177,8 +196,14 @@ LIES = {
     "nothing": ("", "damaged"),
     "no hello": (f"import os; os.write(1, {HEADER.pack(protocol.DONE, 0)!r})", "damaged"),
     "noise": ("import os; os.write(1, bytes(range(256)) * 99)", "damaged"),
-    "a frame without end": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.MEMBER}, 1 << 31))", "damaged"),
-    "half a frame": (SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.OUTCOME}, 9))", "damaged"),
+    "a frame without end": (
+        SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.MEMBER}, 1 << 31))",
+        "damaged",
+    ),
+    "half a frame": (
+        SAY + f"os.write(1, struct.pack('{HEADER.format}', {protocol.OUTCOME}, 9))",
+        "damaged",
+    ),
     "an unknown reason": (SAY + f"say({protocol.OUTCOME}, b'\\xff')", "damaged"),
     "an unknown media type": (SAY + f"say({protocol.MEMBER}, b'\\x09\\0a')", "damaged"),
     "an empty outcome": (SAY + f"say({protocol.OUTCOME})", "damaged"),
@@ -186,13 +211,20 @@ LIES = {
     "a member in a member": (SAY + MEMBER + MEMBER, "damaged"),
     "done in a member": (SAY + MEMBER + f"say({protocol.DONE})", "damaged"),
     "empty data": (SAY + MEMBER + f"say({protocol.DATA})", "damaged"),
-    "data without end": (SAY + MEMBER + f"while True: say({protocol.DATA}, bytes(65536))", "too_large"),
-    "members without end": (SAY + f"while True: say({protocol.MEMBER}, b'\\0\\0a'); say({protocol.END})", "too_many"),
+    "data without end": (
+        SAY + MEMBER + f"while True: say({protocol.DATA}, bytes(65536))",
+        "too_large",
+    ),
+    "members without end": (
+        SAY + f"while True: say({protocol.MEMBER}, b'\\0\\0a'); say({protocol.END})",
+        "too_many",
+    ),
     "outcomes without end": (SAY + f"while True: say({protocol.OUTCOME}, b'\\0a')", "too_many"),
     "killed": (SAY + "os.kill(os.getpid(), 9)", "memory"),
     "crashed": (SAY + "os.abort()", "fault"),
     "crashed at more and more entries": (
-        SAY + f"say({protocol.ENTRY}, struct.pack('>I', int(time.monotonic() * 1000) % 2**32))\nos.abort()",
+        SAY + f"say({protocol.ENTRY}, struct.pack('>I', int(time.monotonic() * 1000) %"
+        " 2**32))\nos.abort()",
         "fault",
     ),
     "out of processor time": (
@@ -201,7 +233,10 @@ LIES = {
     ),
     "out of memory": (SAY + f"os._exit({protocol.OUT_OF_MEMORY})", "memory"),
     "silent": (SAY + "time.sleep(99)", "timeout"),
-    "a drop at a time": (SAY + MEMBER + f"while True: say({protocol.DATA}, b'x'); time.sleep(.01)", "timeout"),
+    "a drop at a time": (
+        SAY + MEMBER + f"while True: say({protocol.DATA}, b'x'); time.sleep(.01)",
+        "timeout",
+    ),
 }
 
 
@@ -224,7 +259,11 @@ def test_what_came_before_it_died_is_kept(child) -> None:
 
 def test_a_path_is_only_ever_shown(child) -> None:
     path = "b'\\0\\xff\\0' + b'!/\\x1b[31m\\xff' + b'a' * 5000"
-    child(stands_in(SAY + f"say({protocol.MEMBER}, {path}); say({protocol.END}); say({protocol.DONE})"))
+    child(
+        stands_in(
+            SAY + f"say({protocol.MEMBER}, {path}); say({protocol.END}); say({protocol.DONE})"
+        )
+    )
     [path] = out_of(BODY).members
     assert len(path) == parent.LONGEST_PATH
     assert path.isprintable()
@@ -248,7 +287,9 @@ def test_a_member_that_is_not_read_is_passed_over() -> None:
 
 
 def children_of(process: int) -> list[int]:
-    return [int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return [
+        int(word) for word in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    ]
 
 
 def test_a_run_that_is_given_up_leaves_no_child(child) -> None:
@@ -289,7 +330,10 @@ with server.child("zip", parent.Limits(), test_child.BODY) as child:
 
 def test_containers_share_a_server_and_nothing_else(child) -> None:
     """What a container leaves in the memory of its child is not there for the next one."""
-    seen = 'self.text("", [repr((formats.TEXT, os.getpid() == PARENT)).encode()]); formats.TEXT = "taken over"'
+    seen = (
+        'self.text("", [repr((formats.TEXT, os.getpid() == PARENT)).encode()]); formats.TEXT ='
+        ' "taken over"'
+    )
     child(PROBE % (seen, "from matcher.unpack import formats"))
     with parent.ForkServer() as server:
         came = []
@@ -322,9 +366,17 @@ def test_what_is_slow_to_load_is_loaded_once_for_all_children(child) -> None:
         assert came[2] == server.pid
 
 
-@pytest.mark.parametrize("body", [TABLE, builders.parquet_of([["15400000001"]])], ids=["avro", "parquet"])
+@pytest.mark.parametrize(
+    "body", [TABLE, builders.parquet_of([["15400000001"]])], ids=["avro", "parquet"]
+)
 def test_a_child_is_one_thread_whatever_its_library_started(child, body: bytes) -> None:
-    child(PROBE % ('self.text("", [held[0].encode()])', BEFORE_THE_SEAL % 'len(os.listdir("/proc/self/task"))'))
+    child(
+        PROBE
+        % (
+            'self.text("", [held[0].encode()])',
+            BEFORE_THE_SEAL % 'len(os.listdir("/proc/self/task"))',
+        )
+    )
     assert out_of(body).members == {"": b"1"}
 
 
@@ -356,8 +408,15 @@ child.main()
 """)
     with parent.ForkServer() as server:
         for body in (TABLE, BODY):
-            with parent.unpack(body, "a", QUICK._replace(wall_seconds=0.3 if body is TABLE else 60.0), server=server) as items:
-                came = [item.reason if isinstance(item, UnreadPart) else item.read() for item in items]
+            with parent.unpack(
+                body,
+                "a",
+                QUICK._replace(wall_seconds=0.3 if body is TABLE else 60.0),
+                server=server,
+            ) as items:
+                came = [
+                    item.reason if isinstance(item, UnreadPart) else item.read() for item in items
+                ]
             assert came == (["timeout"] if body is TABLE else [b"a.csv", b"15400000001"])
 
 
@@ -432,7 +491,10 @@ def test_nothing_is_written_to_disk(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     monkeypatch.chdir(tmp_path)
-    mail = b"MIME-Version: 1.0\nFrom: a@example.com\nContent-Type: application/zip\nContent-Transfer-Encoding: base64\n\n"
+    mail = (
+        b"MIME-Version: 1.0\nFrom: a@example.com\nContent-Type:"
+        b" application/zip\nContent-Transfer-Encoding: base64\n\n"
+    )
     assert out_of(BODY).texts
     assert out_of(builders.tar_of({"a": b"x"}, "w:xz")).texts
     assert out_of(builders.pdf_of("x")).texts
@@ -451,7 +513,12 @@ child.main()
 
 def test_without_the_libraries_the_rest_is_read(child) -> None:
     child(BARE)
-    files = {"a.csv": b"15400000001", "b": b"7z\xbc\xaf\x27\x1c" + bytes(40), "c": builders.pdf_of("x"), "d": BODY[:-9]}
+    files = {
+        "a.csv": b"15400000001",
+        "b": b"7z\xbc\xaf\x27\x1c" + bytes(40),
+        "c": builders.pdf_of("x"),
+        "d": BODY[:-9],
+    }
     came = out_of(builders.zip_of(files))
     assert came.members["!/a.csv"] == b"15400000001"
     assert came.outcomes == [("!/b", "unsupported"), ("!/c", "unsupported"), ("!/d", "damaged")]

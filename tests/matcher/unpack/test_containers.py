@@ -62,9 +62,15 @@ def test_a_match_says_the_kind_of_its_container_and_no_name(bank: Context, kind:
 
 def test_what_follows_an_inner_container_is_of_the_outer_one_again() -> None:
     inner = zips({"a.txt": b"inside"})
-    with unpack(zips({"1.gz": gzip.compress(b"first"), "2.zip": inner, "3.txt": b"last"}), "") as unpacked:
+    with unpack(
+        zips({"1.gz": gzip.compress(b"first"), "2.zip": inner, "3.txt": b"last"}), ""
+    ) as unpacked:
         told = {item.read(): item.container for item in unpacked if isinstance(item, Member)}
-    assert {text: told[text] for text in (b"first", b"inside", b"last")} == {b"first": "gzip", b"inside": "zip", b"last": "zip"}
+    assert {text: told[text] for text in (b"first", b"inside", b"last")} == {
+        b"first": "gzip",
+        b"inside": "zip",
+        b"last": "zip",
+    }
 
 
 def test_every_container_and_media_type_goes_through_one_byte() -> None:

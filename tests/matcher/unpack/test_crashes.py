@@ -1,4 +1,6 @@
-"""A reader that crashes, or raises what nobody expects, costs the entry that it reads; all others of the container are read."""
+"""A reader that crashes, or raises what nobody expects, costs the entry that it reads; all
+others of the container are read.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ ENDS = {
 
 
 @pytest.fixture(params=ENDS)
-def failing_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, own_servers: None) -> str:
+def failing_reader(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, own_servers: None
+) -> str:
     """Children whose reader of PDF fails at a poisoned one."""
     monkeypatch.setattr(parent, "PROGRAM", PROGRAM.format(end=ENDS[request.param]))
     return request.param
@@ -55,8 +59,17 @@ FILES = {
 @pytest.mark.parametrize("pack", [zip_of, tar_of])
 def test_other_entries_of_a_container_are_read_once(pack) -> None:
     came = out_of(pack(FILES), alone=True)
-    assert sorted(text.strip() for text in came.texts.values()) == ["fifth", "first", "seventh", "sixth", "third"]
-    assert [outcome for outcome in came.outcomes if outcome[1] == "fault"] == [("!/b.pdf", "fault"), ("!/d.pdf", "fault")]
+    assert sorted(text.strip() for text in came.texts.values()) == [
+        "fifth",
+        "first",
+        "seventh",
+        "sixth",
+        "third",
+    ]
+    assert [outcome for outcome in came.outcomes if outcome[1] == "fault"] == [
+        ("!/b.pdf", "fault"),
+        ("!/d.pdf", "fault"),
+    ]
 
 
 @pytest.mark.usefixtures("failing_reader")

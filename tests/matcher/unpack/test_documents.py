@@ -18,13 +18,17 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(99)
 
 def test_a_workbook_is_lines_of_cells() -> None:
     rows = (
-        '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
-        '<row r="2"><c r="A2" t="inlineStr"><is><r><t>张</t></r><r><t>某</t></r></is></c><c r="B2"><v>1.5400000001E10</v></c>'
-        '<c r="E2"><f>A1+1</f><v>3.50</v></c></row>'
-        '<row r="3"><c r="B3" t="str"><v>a@example.com\n</v></c><c r="C3" t="b"><v>1</v></c><c r="D3" t="e"><v>#N/A</v></c></row>'
+        '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row><row r="2"><c'
+        ' r="A2" t="inlineStr"><is><r><t>张</t></r><r><t>某</t></r></is></c><c'
+        ' r="B2"><v>1.5400000001E10</v></c><c r="E2"><f>A1+1</f><v>3.50</v></c></row><row r="3"><c'
+        ' r="B3" t="str"><v>a@example.com\n</v></c><c r="C3" t="b"><v>1</v></c><c r="D3"'
+        ' t="e"><v>#N/A</v></c></row>'
     )
     came = out_of(
-        builders.xlsx_of({"客户": rows, "二": '<row><c t="s"><v>7</v></c><c/></row>'}, ("姓名", "手机&#10;号")), "a.xlsx"
+        builders.xlsx_of(
+            {"客户": rows, "二": '<row><c t="s"><v>7</v></c><c/></row>'}, ("姓名", "手机&#10;号")
+        ),
+        "a.xlsx",
     )
     assert came.texts == {
         "!/客户": "姓名\t手机 号\n张某\t15400000001\t\t\t3.50\n\ta@example.com \t1\t#N/A\n",
@@ -35,7 +39,8 @@ def test_a_workbook_is_lines_of_cells() -> None:
 
 def test_a_workbook_with_prefixes_and_without_its_directory_of_sheets() -> None:
     sheet = (
-        b'<x:worksheet xmlns:x="urn:x"><x:sheetData><x:row><x:c><x:v>15400000001</x:v></x:c></x:row></x:sheetData></x:worksheet>'
+        b"<x:worksheet"
+        b' xmlns:x="urn:x"><x:sheetData><x:row><x:c><x:v>15400000001</x:v></x:c></x:row></x:sheetData></x:worksheet>'  # noqa: E501
     )
     came = out_of(builders.zip_of({"[Content_Types].xml": b"", "xl/worksheets/sheet9.xml": sheet}))
     assert came.texts == {"!/sheet9": "15400000001\n"}
@@ -45,16 +50,23 @@ def test_what_else_a_workbook_holds() -> None:
     more = {
         "xl/media/image1.png": PNG,
         "xl/embeddings/x.zip": builders.zip_of({"d.csv": b"15400000002"}),
-        "xl/comments1.xml": b"<comments><comment><text><r><t>154</t></r><r><t>00000003</t></r></text></comment></comments>",
+        "xl/comments1.xml": (
+            b"<comments><comment><text><r><t>154</t></r><r><t>00000003</t></r></text></comment></comments>"
+        ),
         "xl/pivotCache/pivotCacheRecords1.xml": b'<r><s v="15400000004"/><s v="15400000005"/></r>',
         "xl/styles.xml": b"<styleSheet/>",
-        "xl/worksheets/_rels/sheet1.xml.rels": b'<Relationships><Relationship Id="b" Target="x"/>'
-        b'<Relationship Id="a" Target="mailto:a@example.com" TargetMode="External"/></Relationships>',
+        "xl/worksheets/_rels/sheet1.xml.rels": (
+            b'<Relationships><Relationship Id="b" Target="x"/><Relationship Id="a"'
+            b' Target="mailto:a@example.com" TargetMode="External"/></Relationships>'
+        ),
     }
     came = out_of(builders.xlsx_of({"S": ""}, more=more))
     assert came.texts["!/xl/embeddings/x.zip!/d.csv"] == "15400000002"
     assert came.texts["!/xl/comments1"].split() == ["15400000003"]
-    assert came.texts["!/xl/pivotCache/pivotCacheRecords1.xml"] == more["xl/pivotCache/pivotCacheRecords1.xml"].decode()
+    assert (
+        came.texts["!/xl/pivotCache/pivotCacheRecords1.xml"]
+        == more["xl/pivotCache/pivotCacheRecords1.xml"].decode()
+    )
     assert came.texts["!/xl/worksheets/_rels/sheet1.xml.rels"] == "mailto:a@example.com"
     assert not any("styles" in path for path in came.members)
     assert came.outcomes == [("!/xl/media/image1.png", "image")]
@@ -63,9 +75,11 @@ def test_what_else_a_workbook_holds() -> None:
 @pytest.mark.parametrize(
     ("stored", "read"),
     [
-        ("15400000001", "15400000001"), ("15400000001.0", "15400000001"), ("1.54E10", "15400000000"), ("-3.0", "-3"),
+        ("15400000001", "15400000001"), ("15400000001.0", "15400000001"),
+        ("1.54E10", "15400000000"), ("-3.0", "-3"),
         ("0.1", "0.1"), ("4.40301189901011E+17", "4.40301189901011E+17"),
-        ("440301189901011230.0", "4.40301189901011E+17"), ("6.200000000000005E15", "6200000000000005"), ("6.2E+15", "6.2E+15"),
+        ("440301189901011230.0", "4.40301189901011E+17"),
+        ("6.200000000000005E15", "6200000000000005"), ("6.2E+15", "6.2E+15"),
         ("6200000000000000", "6200000000000000"), ("", ""),
     ],
 )  # fmt: skip
@@ -87,9 +101,15 @@ def test_a_document_is_paragraphs_and_rows() -> None:
         return "<w:p>" + "".join(f"<w:r><w:t>{text}</w:t></w:r>" for text in texts) + "</w:p>"
 
     cells = "".join(f"<w:tc>{p(text)}</w:tc>" for text in ("张某", "15400000002"))
-    body = p("154", "00000001") + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl><w:p><w:r><w:tab/><w:t>x</w:t><w:br/></w:r><w:del><w:r>"
+    body = (
+        p("154", "00000001")
+        + f"<w:tbl><w:tr>{cells}</w:tr></w:tbl><w:p><w:r><w:tab/><w:t>x</w:t><w:br/></w:r><w:del><w:r>"  # noqa: E501
+    )
     body += "<w:delText>15400000003</w:delText></w:r></w:del></w:p><w:pPr>15400000004</w:pPr>"
-    more = {"word/header1.xml": f"<w:hdr {builders.WORD_NS}>{p('h')}</w:hdr>".encode(), "word/media/i.png": PNG}
+    more = {
+        "word/header1.xml": f"<w:hdr {builders.WORD_NS}>{p('h')}</w:hdr>".encode(),
+        "word/media/i.png": PNG,
+    }
     came = out_of(builders.docx_of(body, more), "a.docx")
     assert came.texts == {
         "!/word/document": "15400000001\n张某 \t15400000002 \t\n\tx\n15400000003\n",
@@ -99,28 +119,54 @@ def test_a_document_is_paragraphs_and_rows() -> None:
 
 
 def test_slides() -> None:
-    slide = f"<p:sld {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t></a:r></a:p></p:sld>".encode()
-    came = out_of(builders.zip_of({"[Content_Types].xml": b"", "ppt/presentation.xml": b"<p/>", "ppt/slides/slide1.xml": slide}))
+    slide = (
+        "<p:sld"
+        f" {builders.DRAWING_NS}><a:p><a:r><a:t>154</a:t></a:r><a:r><a:t>00000001</a:t></a:r></a:p></p:sld>".encode()  # noqa: E501
+    )
+    came = out_of(
+        builders.zip_of(
+            {
+                "[Content_Types].xml": b"",
+                "ppt/presentation.xml": b"<p/>",
+                "ppt/slides/slide1.xml": slide,
+            }
+        )
+    )
     assert came.texts == {"!/ppt/slides/slide1": "15400000001\n"}
 
 
 def test_what_is_said_twice_is_read_once() -> None:
     shape = "<w:r><w:t>15400000001</w:t></w:r>"
-    came = out_of(builders.docx_of(f"<w:p><w:Choice>{shape}</w:Choice><w:Fallback>{shape}</w:Fallback></w:p>"))
+    came = out_of(
+        builders.docx_of(f"<w:p><w:Choice>{shape}</w:Choice><w:Fallback>{shape}</w:Fallback></w:p>")
+    )
     assert came.texts == {"!/word/document": "15400000001\n"}
 
 
 def test_open_documents() -> None:
-    cells = "".join(f"<t:table-cell><x:p>{text}</x:p></t:table-cell>" for text in ("张某", "154<x:span>00000001</x:span>"))
-    content = f'<o:c xmlns:o="urn:o" xmlns:x="urn:x" xmlns:t="urn:t"><t:table-row>{cells}</t:table-row><x:h>h<x:s/>i</x:h></o:c>'
-    files = {"mimetype": b"application/vnd.oasis", "content.xml": content.encode(), "styles.xml": b"<s/>", "Pictures/a.png": PNG}
+    cells = "".join(
+        f"<t:table-cell><x:p>{text}</x:p></t:table-cell>"
+        for text in ("张某", "154<x:span>00000001</x:span>")
+    )
+    content = (
+        '<o:c xmlns:o="urn:o" xmlns:x="urn:x"'
+        f' xmlns:t="urn:t"><t:table-row>{cells}</t:table-row><x:h>h<x:s/>i</x:h></o:c>'
+    )
+    files = {
+        "mimetype": b"application/vnd.oasis",
+        "content.xml": content.encode(),
+        "styles.xml": b"<s/>",
+        "Pictures/a.png": PNG,
+    }
     came = out_of(builders.zip_of(files), "a.ods")
     assert came.texts["!/content"] == "张某 \t15400000001 \t\nh i\n"
     assert came.outcomes == [("!/Pictures/a.png", "image")]
 
 
 def test_entities_of_an_office_file_are_refused() -> None:
-    bomb = b'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><d>&b;</d>'
+    bomb = (
+        b'<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><d>&b;</d>'
+    )
     came = out_of(builders.zip_of({"[Content_Types].xml": b"", "word/document.xml": bomb}))
     assert came.outcomes == [("!/word/document", "damaged")]
 
@@ -150,7 +196,10 @@ XLS = zlib.decompress(base64.b64decode(
 def test_an_old_workbook() -> None:
     came = out_of(XLS, "a.xls")
     assert came.texts == {
-        "!/客户": "姓名\t手机\t卡号\t日期\n张某\t15400000001\t6200000000000005\t2024-01-02\n1\t1.5\ta b c\t\n",
+        "!/客户": (
+            "姓名\t手机\t卡号\t日期\n张某\t15400000001\t6200000000000005\t2024-01-02\n1\t1.5\ta b"
+            " c\t\n"
+        ),
         "!/空": "",
     }
     assert came.outcomes == []
@@ -175,13 +224,17 @@ def test_strings_of_an_old_office_file() -> None:
 
 
 def test_pdf() -> None:
-    came = out_of(builders.pdf_of("phone 15400000001", "", "two", "", drawing=b"0 0 m 9 9 l S"), "a.pdf")
+    came = out_of(
+        builders.pdf_of("phone 15400000001", "", "two", "", drawing=b"0 0 m 9 9 l S"), "a.pdf"
+    )
     assert came.texts == {"!/text": "phone 15400000001\ntwo\n"}
     assert came.outcomes == [("!/page 2 and 1 more", "image")]
 
 
 def test_pdf_in_chinese_without_its_font() -> None:
-    assert out_of(builders.pdf_of("张某 15400000001", font="STSong-Light")).texts == {"!/text": "张某 15400000001\n"}
+    assert out_of(builders.pdf_of("张某 15400000001", font="STSong-Light")).texts == {
+        "!/text": "张某 15400000001\n"
+    }
 
 
 @pytest.mark.parametrize(
@@ -193,7 +246,9 @@ def test_pdf_in_chinese_without_its_font() -> None:
         (b"590 0 0 700", "recognised words below a scan " * 20, []),
     ],
 )
-def test_a_page_is_a_picture_where_an_image_covers_it_and_hardly_a_word_stands_on_it(size: bytes, text: str, told: list) -> None:
+def test_a_page_is_a_picture_where_an_image_covers_it_and_hardly_a_word_stands_on_it(
+    size: bytes, text: str, told: list
+) -> None:
     drawn = b"q %b 0 50 cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % size
     came = out_of(builders.pdf_of(text, drawing=drawn))
     assert came.outcomes == told
@@ -201,7 +256,10 @@ def test_a_page_is_a_picture_where_an_image_covers_it_and_hardly_a_word_stands_o
 
 
 def test_a_page_in_strips_and_in_a_group_is_a_picture_too() -> None:
-    drawn = b" ".join(b"q 590 0 0 100 0 %d cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % low for low in range(0, 700, 100))
+    drawn = b" ".join(
+        b"q 590 0 0 100 0 %d cm BI /W 1 /H 1 /CS /G /BPC 8 ID \x7f EI Q" % low
+        for low in range(0, 700, 100)
+    )
     assert out_of(builders.pdf_of("stamp", drawing=drawn)).outcomes == [("!/page 1", "image")]
 
 
@@ -209,7 +267,9 @@ def test_a_page_in_strips_and_in_a_group_is_a_picture_too() -> None:
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_page_whose_stream_is_damaged_is_no_blank_page(filters: bytes, *, whole: bool) -> None:
     """PDFium shows of it what it can, and says nothing."""
-    drawn = zlib.compress(b"BT /F 12 Tf 50 700 Td (15400000001) Tj ET % " + bytes(range(33, 126)) * 9)
+    drawn = zlib.compress(
+        b"BT /F 12 Tf 50 700 Td (15400000001) Tj ET % " + bytes(range(33, 126)) * 9
+    )
     if not whole:
         drawn = drawn[:20] + bytes(8) + drawn[28:]
     held = base64.a85encode(drawn) + b"~>" if b"85" in filters else drawn
@@ -223,11 +283,16 @@ def test_a_page_whose_stream_is_damaged_is_no_blank_page(filters: bytes, *, whol
 
 
 def test_pdf_with_a_password() -> None:
-    locked = f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'11' * 32}> /U <{'22' * 32}> /P -4 >> /ID [<00><00>]"
+    locked = (
+        f"/Encrypt << /Filter /Standard /V 1 /R 2 /O <{'11' * 32}> /U <{'22' * 32}> /P -4 >> /ID"
+        " [<00><00>]"
+    )
     assert out_of(builders.pdf_of("x", trailer=locked)).outcomes == [("", "encrypted")]
 
 
-def mail(subject: str = "名单", text: str = "手机 15400000001", name: str = "a.csv") -> EmailMessage:
+def mail(
+    subject: str = "名单", text: str = "手机 15400000001", name: str = "a.csv"
+) -> EmailMessage:
     made = EmailMessage()
     made["From"], made["To"], made["Subject"] = "张某 <a@example.com>", "b@example.com", subject
     made["DKIM-Signature"] = "noise"
@@ -284,34 +349,63 @@ def test_a_mail_in_a_mail() -> None:
 
 
 def test_words_outside_of_all_parts() -> None:
-    text = mail().as_string().replace("\n\n--", "\n\n15400000003 before\n--", 1) + "15400000004 after\n"
+    text = (
+        mail().as_string().replace("\n\n--", "\n\n15400000003 before\n--", 1)
+        + "15400000004 after\n"
+    )
     assert came_outside(text) == ["15400000003 before", "15400000004 after"]
 
 
 def came_outside(text: str) -> list[str]:
-    return [line for line in out_of(text.encode()).members["!/outside"].decode().splitlines() if line]
+    return [
+        line for line in out_of(text.encode()).members["!/outside"].decode().splitlines() if line
+    ]
 
 
 def test_mailbox() -> None:
-    one = b"From a@example.com Mon Jan  1 00:00:00 2024\n" + mail(text="15400000001").as_bytes() + b"\n"
+    one = (
+        b"From a@example.com Mon Jan  1 00:00:00 2024\n"
+        + mail(text="15400000001").as_bytes()
+        + b"\n"
+    )
     came = out_of(one + one.replace(b"15400000002", base64.b64encode(b"x")), "a.mbox")
     assert came.members["!/1!/a.csv"] == b"15400000002"
     assert {path.split("!/")[1] for path in came.members} == {"1", "2"}
 
 
 def test_a_text_that_looks_like_mail_is_text() -> None:
-    for text in ("From: here\nTo: there\nSubject: x\n\nhello", "name: phone: 1", "From a friend\n", "Note: %PDF-1.4\n"):
+    for text in (
+        "From: here\nTo: there\nSubject: x\n\nhello",
+        "name: phone: 1",
+        "From a friend\n",
+        "Note: %PDF-1.4\n",
+    ):
         assert out_of(text.encode()).texts == {"": text}
 
 
 @pytest.mark.parametrize(
     ("xml", "lines"),
     [
-        ("<r><c><n>A</n><p>1</p></c><c><n>B</n><p>2</p></c></r>", ["<r><c><n>A</n><p>1</p></c>", "<c><n>B</n><p>2</p></c></r>"]),
-        ("<r>\n <c>\n  <n>A</n>\n  <p>1</p>\n </c>\n <c/>\n</r>", ["<r><c><n>A</n><p>1</p></c>", "<c/></r>"]),
-        ('<r><c n="A" p="1"/><c n="B" p="2"/></r>', ['<r><c n="A" p="1"/>', '<c n="B" p="2"/></r>']),
-        ('<r><c n="A" p="1"></c>\t<c n="B"></c></r>', ['<r><c n="A" p="1"></c>', '<c n="B"></c></r>']),
-        ("<row><v>A</v><v>1</v></row><row><v>B</v></row>", ["<row><v>A</v><v>1</v></row>", "<row><v>B</v></row>"]),
+        (
+            "<r><c><n>A</n><p>1</p></c><c><n>B</n><p>2</p></c></r>",
+            ["<r><c><n>A</n><p>1</p></c>", "<c><n>B</n><p>2</p></c></r>"],
+        ),
+        (
+            "<r>\n <c>\n  <n>A</n>\n  <p>1</p>\n </c>\n <c/>\n</r>",
+            ["<r><c><n>A</n><p>1</p></c>", "<c/></r>"],
+        ),
+        (
+            '<r><c n="A" p="1"/><c n="B" p="2"/></r>',
+            ['<r><c n="A" p="1"/>', '<c n="B" p="2"/></r>'],
+        ),
+        (
+            '<r><c n="A" p="1"></c>\t<c n="B"></c></r>',
+            ['<r><c n="A" p="1"></c>', '<c n="B"></c></r>'],
+        ),
+        (
+            "<row><v>A</v><v>1</v></row><row><v>B</v></row>",
+            ["<row><v>A</v><v>1</v></row>", "<row><v>B</v></row>"],
+        ),
         ("<c><at><p>1</p></at><n>A</n></c>", ["<c><at><p>1</p></at><n>A</n></c>"]),
         ("<c><n>A</n></c> and <c><n>B</n></c>", ["<c><n>A</n></c> and <c><n>B</n></c>"]),
         ("<r><![CDATA[A,1]]>\n<![CDATA[B,2]]></r>", ["<r><![CDATA[A,1]]>", "<![CDATA[B,2]]></r>"]),
@@ -320,10 +414,19 @@ def test_a_text_that_looks_like_mail_is_text() -> None:
 )
 def test_like_elements_of_custom_xml_have_a_line_each(xml: str, lines: list[str]) -> None:
     assert b"".join(one_a_line([xml.encode()])).decode().split("\n") == lines
-    assert b"".join(one_a_line(bytes((byte,)) for byte in xml.encode())).decode().split("\n") == lines
+    assert (
+        b"".join(one_a_line(bytes((byte,)) for byte in xml.encode())).decode().split("\n") == lines
+    )
 
 
-@given(st.lists(st.sampled_from(["<a>", "</a>", "<b x='1' y='2'/>", "<", ">", " ", "\n", "姓名", "<!--", "]]>"]), max_size=40))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["<a>", "</a>", "<b x='1' y='2'/>", "<", ">", " ", "\n", "姓名", "<!--", "]]>"]
+        ),
+        max_size=40,
+    )
+)
 def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> None:
     whole = "".join(parts).encode()
     once = b"".join(one_a_line([whole]))
@@ -334,6 +437,8 @@ def test_no_word_of_custom_xml_is_lost_wherever_it_is_cut(parts: list[str]) -> N
 
 def test_no_line_of_a_long_header_is_lost() -> None:
     fields = "".join(f"X-{number}: {15400000000 + number}\n" for number in range(5000))
-    came = out_of(f"From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n{fields}\nhello".encode())
+    came = out_of(
+        f"From: a@example.com\nMIME-Version: 1.0\nMessage-ID: <a@example.com>\n{fields}\nhello".encode()  # noqa: E501
+    )
     read = "".join(came.texts.values())
     assert all(str(15400000000 + number) in read for number in range(5000))

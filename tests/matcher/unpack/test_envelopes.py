@@ -29,7 +29,9 @@ def xxd(body: bytes) -> bytes:
     for at in range(0, len(body), 16):
         row = body[at : at + 16]
         pairs = " ".join(row[n : n + 2].hex() for n in range(0, len(row), 2))
-        made.append(f"{at:08x}: {pairs:39}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}\n")
+        made.append(
+            f"{at:08x}: {pairs:39}  {''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}\n"
+        )
     return "".join(made).encode()
 
 
@@ -39,7 +41,9 @@ def hexdump(body: bytes) -> bytes:
     for at in range(0, len(body), 16):
         row = body[at : at + 16]
         pairs = row[:8].hex(" ") + "  " + row[8:].hex(" ")
-        made.append(f"{at:08x}  {pairs:48}  |{''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}|\n")
+        made.append(
+            f"{at:08x}  {pairs:48}  |{''.join(chr(b) if 32 <= b < 127 else '.' for b in row)}|\n"
+        )
     return "".join(made).encode()
 
 
@@ -51,7 +55,9 @@ WRITTEN: dict[str, Callable[[bytes], bytes]] = {
     "base64 in lines": base64.encodebytes,
     "base64 in one line": base64.b64encode,
     "base64 for URLs": lambda body: base64.urlsafe_b64encode(body).rstrip(b"="),
-    "data URI": lambda body: b'<a href="data:application/zip;base64,' + base64.b64encode(body) + b'">list</a>',
+    "data URI": lambda body: (
+        b'<a href="data:application/zip;base64,' + base64.b64encode(body) + b'">list</a>'
+    ),
     "hex": lambda body: body.hex().encode(),
     "hex in lines of xxd -p": lambda body: lines_of(body.hex().encode(), 60),
     "base32": base64.b32encode,
@@ -72,7 +78,10 @@ def test_an_archive_is_read_however_it_is_written(how: str) -> None:
     assert came.outcomes == []
 
 
-@pytest.mark.parametrize("how", ["hex", "hex in lines of xxd -p", "base32", "base32 in lines", "uuencode", "xxd", "hexdump"])
+@pytest.mark.parametrize(
+    "how",
+    ["hex", "hex in lines of xxd -p", "base32", "base32 in lines", "uuencode", "xxd", "hexdump"],
+)
 @pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
 def test_text_is_read_however_it_is_written(how: str, encoding: str) -> None:
     came = out_of(WRITTEN[how](CSV.encode(encoding)))
@@ -122,7 +131,17 @@ def test_digests_keys_and_plain_text_cost_no_child(text: bytes) -> None:
     assert (came.members, came.flags) == ({"": text}, 0)
 
 
-@pytest.mark.parametrize("what", [b"A", b"Ab=\n", b"00000010: 00 ", b"begin 644 x\n!\n", b"0123456789abcdef" * 5 + b"\n", b"a\n"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        b"A",
+        b"Ab=\n",
+        b"00000010: 00 ",
+        b"begin 644 x\n!\n",
+        b"0123456789abcdef" * 5 + b"\n",
+        b"a\n",
+    ],
+)
 def test_a_flood_of_letters_takes_time_in_proportion(what: bytes) -> None:
     assert list(formats.find_enclosed(what * ((1 << 20) // len(what)))) is not None
 
@@ -167,8 +186,12 @@ def test_a_digest_that_is_cut_between_two_chunks_is_no_long_line_of_letters(shif
 
 @pytest.mark.parametrize("shift", range(0, 65, 5))
 @pytest.mark.parametrize("how", ["base64 in lines", "hex", "hex in lines of xxd -p"])
-def test_a_file_is_seen_wherever_its_first_line_is_cut_between_two_chunks(how: str, shift: int) -> None:
-    text = b"x\n" * ((formats.CUT - shift) // 2) + WRITTEN[how](ZIP * 3) + b"\nx" * (formats.CUT // 2)
+def test_a_file_is_seen_wherever_its_first_line_is_cut_between_two_chunks(
+    how: str, shift: int
+) -> None:
+    text = (
+        b"x\n" * ((formats.CUT - shift) // 2) + WRITTEN[how](ZIP * 3) + b"\nx" * (formats.CUT // 2)
+    )
     watch = formats.EnvelopeWatch(1 << 20)
     assert b"".join(watch.through([text[: formats.CUT], text[formats.CUT :]])) == text
     assert (watch.has_line, watch.has_any) == (True, True)

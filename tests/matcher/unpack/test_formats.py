@@ -49,10 +49,17 @@ def test_archives(kind: str) -> None:
         ("d.csv.bz2", lambda: bz2.compress(TEXT.encode())),
         ("d.csv.xz", lambda: lzma.compress(TEXT.encode())),
         ("d.csv.zst", lambda: builders.libarchive_of({"x": TEXT.encode()}, "raw", "zstd")),
-        ("d.csv.gz", lambda: gzip.compress(TEXT[:30].encode()) + gzip.compress(TEXT[30:].encode()) + bytes(512)),
+        (
+            "d.csv.gz",
+            lambda: (
+                gzip.compress(TEXT[:30].encode()) + gzip.compress(TEXT[30:].encode()) + bytes(512)
+            ),
+        ),
     ],
 )
-def test_a_compressed_file_is_named_after_its_container(name: str, body: Callable[[], bytes]) -> None:
+def test_a_compressed_file_is_named_after_its_container(
+    name: str, body: Callable[[], bytes]
+) -> None:
     came = out_of(body(), name)
     assert came.texts == {"!/d.csv": TEXT}
     assert came.outcomes == []
@@ -71,8 +78,14 @@ def test_text_needs_no_child() -> None:
 
 def test_containers_in_containers() -> None:
     inner = builders.tar_of({"c.zip": builders.zip_of({"d.csv": b"15400000001"})}, "w:gz")
-    mail = b"From: a@example.com\r\nTo: b@example.com\r\nMIME-Version: 1.0\r\nContent-Type: application/gzip\r\n"
-    mail += b'Content-Disposition: attachment; filename="x.tar.gz"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    mail = (
+        b"From: a@example.com\r\nTo: b@example.com\r\nMIME-Version: 1.0\r\nContent-Type:"
+        b" application/gzip\r\n"
+    )
+    mail += (
+        b'Content-Disposition: attachment; filename="x.tar.gz"\r\nContent-Transfer-Encoding:'
+        b" base64\r\n\r\n"
+    )
     mail += __import__("base64").encodebytes(inner)
     came = out_of(builders.zip_of({"m.eml": mail, "e.csv.gz": gzip.compress(b"15400000002")}))
     assert came.texts["!/m.eml!/x.tar.gz!/c.zip!/d.csv"] == "15400000001"
@@ -90,7 +103,12 @@ def test_what_holds_no_text_is_said() -> None:
     }
     came = out_of(builders.zip_of(files))
     assert came.texts == {"!/e.txt": "MZ15400000001 BM II ID3"}
-    assert came.outcomes == [("!/a.png", "image"), ("!/b.jpg", "image"), ("!/c.mp4", "audio_video"), ("!/d.exe", "binary")]
+    assert came.outcomes == [
+        ("!/a.png", "image"),
+        ("!/b.jpg", "image"),
+        ("!/c.mp4", "audio_video"),
+        ("!/d.exe", "binary"),
+    ]
     assert out_of(files["a.png"], "a.png").outcomes == [("", "image")]
 
 

@@ -63,7 +63,9 @@ def test_encrypted(body: Callable[[], bytes], path: str) -> None:
 
 
 def test_a_method_that_is_not_known() -> None:
-    assert out_of(flags_set(builders.zip_of({"a.txt": b"x" * 99}), 0, 9)).outcomes == [("!/a.txt", "unsupported")]
+    assert out_of(flags_set(builders.zip_of({"a.txt": b"x" * 99}), 0, 9)).outcomes == [
+        ("!/a.txt", "unsupported")
+    ]
 
 
 ZEROS = bytes(24 * MIB)
@@ -104,17 +106,27 @@ def test_entries_that_overlap() -> None:
     """One compressed stream that a thousand entries of the directory point at."""
     held = zlib.compressobj(9, zlib.DEFLATED, -15)
     data = held.compress(bytes(MIB)) + held.flush()
-    fields = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0, zlib.crc32(bytes(MIB)), len(data), MIB, 1, 0)
+    fields = struct.pack(
+        "<HHHHHIIIHH", 20, 0, 8, 0, 0, zlib.crc32(bytes(MIB)), len(data), MIB, 1, 0
+    )
     body = b"PK\x03\x04" + fields + b"a" + data
-    directory = (b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, 0) + b"a") * 1000
-    body += directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 1000, 1000, len(directory), len(body), 0)
+    directory = (
+        b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, 0) + b"a"
+    ) * 1000
+    body += (
+        directory
+        + b"PK\x05\x06"
+        + struct.pack("<HHHHIIH", 0, 0, 1000, 1000, len(directory), len(body), 0)
+    )
     came = out_of(body, limits=QUICK._replace(free_bytes=MIB))
     assert {reason for _, reason in came.outcomes} & {"bomb"}
 
 
 def test_a_string_that_a_sheet_repeats_without_end() -> None:
     rows = '<row><c t="s"><v>0</v></c></row>' * 4000
-    came = out_of(builders.xlsx_of({"S": rows}, ("x" * 32000,)), limits=QUICK._replace(free_bytes=MIB))
+    came = out_of(
+        builders.xlsx_of({"S": rows}, ("x" * 32000,)), limits=QUICK._replace(free_bytes=MIB)
+    )
     assert "bomb" in {reason for _, reason in came.outcomes}
 
 
@@ -135,7 +147,12 @@ def test_sparse_tar() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda body: builders.zip_of({"a.zip": body}), gzip.compress, lambda body: builders.tar_of({"t": body})]
+    "wrap",
+    [
+        lambda body: builders.zip_of({"a.zip": body}),
+        gzip.compress,
+        lambda body: builders.tar_of({"t": body}),
+    ],
 )
 def test_too_deep(wrap) -> None:
     body = b"15400000001"
@@ -152,12 +169,24 @@ def zip_of_many(count: int) -> bytes:
     names = [b"%06d" % n for n in range(count)]
     body = b"".join(b"PK\x03\x04" + fields + name for name in names)
     directory = b"".join(
-        b"PK\x01\x02" + struct.pack("<H", 20) + fields + struct.pack("<HHHII", 0, 0, 0, 0, n * 36) + name
+        b"PK\x01\x02"
+        + struct.pack("<H", 20)
+        + fields
+        + struct.pack("<HHHII", 0, 0, 0, 0, n * 36)
+        + name
         for n, name in enumerate(names)
     )
-    zip64 = b"PK\x06\x06" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, len(directory), len(body))
+    zip64 = b"PK\x06\x06" + struct.pack(
+        "<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, len(directory), len(body)
+    )
     zip64 += b"PK\x06\x07" + struct.pack("<IQI", 0, len(body) + len(directory), 1)
-    return body + directory + zip64 + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, len(directory), len(body), 0)
+    return (
+        body
+        + directory
+        + zip64
+        + b"PK\x05\x06"
+        + struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, len(directory), len(body), 0)
+    )
 
 
 def test_too_many_entries() -> None:
@@ -173,13 +202,20 @@ def test_too_large() -> None:
     came = out_of(builders.zip_of(files), limits=QUICK._replace(member_bytes=1000))
     assert came.outcomes == [("!/a", "too_large"), ("!/b", "too_large")]
     assert came.texts == {"!/a": "1" * 1000, "!/b": "2" * 1000}
-    assert out_of(builders.zip_of(files), limits=QUICK._replace(total_bytes=4000)).outcomes == [("", "too_large")]
+    assert out_of(builders.zip_of(files), limits=QUICK._replace(total_bytes=4000)).outcomes == [
+        ("", "too_large")
+    ]
     nested = builders.zip_of({"n.zip": builders.zip_of({"a": os.urandom(5000)})})
-    assert out_of(nested, limits=QUICK._replace(nested_bytes=4000)).outcomes == [("!/n.zip", "too_large")]
+    assert out_of(nested, limits=QUICK._replace(nested_bytes=4000)).outcomes == [
+        ("!/n.zip", "too_large")
+    ]
 
 
 def test_memory_ends() -> None:
-    nested = builders.zip_of({"n.zip": builders.zip_of({"a": os.urandom(48 * MIB)}, zipfile.ZIP_STORED)}, zipfile.ZIP_STORED)
+    nested = builders.zip_of(
+        {"n.zip": builders.zip_of({"a": os.urandom(48 * MIB)}, zipfile.ZIP_STORED)},
+        zipfile.ZIP_STORED,
+    )
     came = out_of(nested, limits=QUICK._replace(memory_bytes=96 * MIB))
     assert came.outcomes == [("!/n.zip", "memory")]
 
@@ -190,7 +226,9 @@ CONTAINERS = {
     "tar.gz": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:gz"),
     "7z": lambda: builders.libarchive_of({"a.csv": b"15400000001\n" * 50}),
     "rar": lambda: builders.rar5_of({"a.csv": b"15400000001\n" * 50}),
-    "xlsx": lambda: builders.xlsx_of({"S": '<row><c t="s"><v>0</v></c></row>' * 9}, ("15400000001",)),
+    "xlsx": lambda: builders.xlsx_of(
+        {"S": '<row><c t="s"><v>0</v></c></row>' * 9}, ("15400000001",)
+    ),
     "docx": lambda: builders.docx_of("<w:p><w:t>15400000001</w:t></w:p>" * 9),
     "pdf": lambda: builders.pdf_of("15400000001"),
     "mail": lambda: mail().as_bytes(),
@@ -209,7 +247,8 @@ def test_truncated_at_twenty_places(kind: str) -> None:
     came = out_of(all_at_once(pieces))
     said = {path.split("!/")[1] for path, reason in came.outcomes if reason == "damaged"}
     for n, piece in enumerate(pieces):
-        is_whole = kind == "tar" and len(piece) >= 512 + 600  # header and data: what follows is padding
+        # header and data: what follows is padding
+        is_whole = kind == "tar" and len(piece) >= 512 + 600
         assert str(n) in said or is_whole or sniff(piece) in ("text", "mail"), n
 
 
@@ -222,7 +261,9 @@ def test_twenty_flipped_bits(kind: str) -> None:
         flipped.append(bytes(body))
     came = out_of(all_at_once(flipped))
     assert {reason for _, reason in came.outcomes} <= set(REASONS)
-    said = {path.split("!/")[1] for path in came.members} | {path.split("!/")[1] for path, _ in came.outcomes}
+    said = {path.split("!/")[1] for path in came.members} | {
+        path.split("!/")[1] for path, _ in came.outcomes
+    }
     assert said >= {str(n) for n in range(20)}
 
 
@@ -246,27 +287,41 @@ def test_what_only_looks_like_a_container_is_read_as_it_stands() -> None:
 def test_a_field_with_very_many_parameters_costs_no_more_than_its_length() -> None:
     """Python's parser took 7.8 s for 80 kB of them, and time with the square of that."""
     field = b'Content-Type: text/plain; name="' + b";" * (1 << 20) + b'"'
-    came = out_of(b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + field + b"\n\n15400000001", limits=QUICK._replace(cpu_seconds=10))
+    came = out_of(
+        b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + field + b"\n\n15400000001",
+        limits=QUICK._replace(cpu_seconds=10),
+    )
     assert came.outcomes == []
     assert b"15400000001" in b"".join(came.members.values())
 
 
 def test_a_header_of_very_many_encoded_words_costs_no_more_than_its_length() -> None:
-    """Of 70,000 of them, 1 MB, Python's decoder took 4.5 s, and time with the square of their number."""
+    """Of 70,000 of them, 1 MB, Python's decoder took 4.5 s, and time with the square of their
+    number.
+    """
     subject = b"Subject: " + b"=?utf-8?q?154?= =?utf-8?q?00000001?= x " * (1 << 15)
-    came = out_of(b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + subject + b"\n\nx", limits=QUICK._replace(cpu_seconds=10))
+    came = out_of(
+        b"MIME-Version: 1.0\nFrom: a\nTo: b\n" + subject + b"\n\nx",
+        limits=QUICK._replace(cpu_seconds=10),
+    )
     assert came.outcomes == []
     assert came.texts["!/headers"].count("15400000001") > 32_000
 
 
 MAPS, QUOTED, RICH = b"\x82\xa4name\xa4name\xa4name\xa4name", b"=E5=BC=A0" * 4, b"{\\rtf1 "
 FLOODS = {
-    "braces": RICH + b"{" * MIB, "bytes in hex": RICH + b"\\'d5" * (MIB // 4), "pictures": RICH + b"\\pict" * (MIB // 5),
-    "fonts": RICH + b"{\\fonttbl" + b"\\f1\\fcharset134 " * (MIB // 16), "lines that go on": QUOTED + b"=\n" * (MIB // 4),
-    "octets": QUOTED * (MIB // 36), "strings": MAPS + b"\xa4nameX" * (MIB // 12), "lists": MAPS + b"\x91" * MIB,
-    "archives": b"\x89PNG\r\n\x1a\n\0\0" + b"PK\3\4\x14\0" * (MIB // 6), "base64": b"x\n" + b"UEsDBAAA" * 9 * (MIB // 72),
-    "base64 in blocks": (b"UEsDBAAA" * 9 + b"\n\n") * (MIB // 74), "base32": (b"ABCDEFGH" * 9 + b"\n\n") * (MIB // 74),
-    "hex": (b"31323334" * 20 + b"\n\n") * (MIB // 162), "uuencode": b"begin 644 a\n#86)C\n`\nend\n" * (MIB // 25),
+    "braces": RICH + b"{" * MIB, "bytes in hex": RICH + b"\\'d5" * (MIB // 4),
+    "pictures": RICH + b"\\pict" * (MIB // 5),
+    "fonts": RICH + b"{\\fonttbl" + b"\\f1\\fcharset134 " * (MIB // 16),
+    "lines that go on": QUOTED + b"=\n" * (MIB // 4),
+    "octets": QUOTED * (MIB // 36), "strings": MAPS + b"\xa4nameX" * (MIB // 12),
+    "lists": MAPS + b"\x91" * MIB,
+    "archives": b"\x89PNG\r\n\x1a\n\0\0" + b"PK\3\4\x14\0" * (MIB // 6),
+    "base64": b"x\n" + b"UEsDBAAA" * 9 * (MIB // 72),
+    "base64 in blocks": (b"UEsDBAAA" * 9 + b"\n\n") * (MIB // 74),
+    "base32": (b"ABCDEFGH" * 9 + b"\n\n") * (MIB // 74),
+    "hex": (b"31323334" * 20 + b"\n\n") * (MIB // 162),
+    "uuencode": b"begin 644 a\n#86)C\n`\nend\n" * (MIB // 25),
     "dumps": b"00000010: 3132 3334 \nx\n" * (MIB // 24),
 }  # fmt: skip
 

@@ -9,14 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matcher.unpack.formats import AUDIO_VIDEO, BINARY, HEAD, IMAGE, TEXT, find_formats, is_html, marks, media_of, sniff, stem
+from matcher.unpack.formats import (
+    AUDIO_VIDEO,
+    BINARY,
+    HEAD,
+    IMAGE,
+    TEXT,
+    find_formats,
+    is_html,
+    marks,
+    media_of,
+    sniff,
+    stem,
+)
 from matcher.unpack.parent import is_container
 from tests.matcher.unpack import builders
 
 FILES = {"a.csv": b"15400000001"}
 KINDS = {
-    "zip": builders.zip_of(FILES), "tar": builders.tar_of(FILES, fmt=tarfile.USTAR_FORMAT), "gz": gzip.compress(b"x"),
-    "bz2": bz2.compress(b"x"), "xz": lzma.compress(b"x"), "rar": builders.rar4_of(FILES), "pdf": builders.pdf_of("x"),
+    "zip": builders.zip_of(FILES), "tar": builders.tar_of(FILES, fmt=tarfile.USTAR_FORMAT),
+    "gz": gzip.compress(b"x"),
+    "bz2": bz2.compress(b"x"), "xz": lzma.compress(b"x"), "rar": builders.rar4_of(FILES),
+    "pdf": builders.pdf_of("x"),
     "mail": b"Received: from a\nFrom: a@example.com\nTo: b@example.com\n\nx",
     "mbox": b"From a@example.com Mon Jan  1 00:00:00 2024\nSubject: x\n\nx",
     "sqlite": b"SQLite format 3\0" + bytes(99), "dbase": builders.dbf_of([("PHONE", 11)], []),
@@ -26,8 +40,10 @@ KINDS = {
 TEXTS = (
     b"", b"x", b"154", "手机号码,15400000001".encode("gb18030"), "手机".encode("utf-16"),
     "PK MZ BM".encode("utf-16-le"), b"BZh9 x",
-    b"MZ,BM,II,MM,ID3,RIFF", b"From: a\nTo: b\n", b"From here to there\n", b"Date: 1\nTime: 2\n\n", b"GIF", b"%PDF",
-    b"ORC,PAR1\n", b"PAR1", b"regfoo", b"HN\tx", b"FORM: x\n", b"AC10,AC11", "MThd 手机".encode(), b"-lh", b"\x03,1",
+    b"MZ,BM,II,MM,ID3,RIFF", b"From: a\nTo: b\n", b"From here to there\n", b"Date: 1\nTime: 2\n\n",
+    b"GIF", b"%PDF",
+    b"ORC,PAR1\n", b"PAR1", b"regfoo", b"HN\tx", b"FORM: x\n", b"AC10,AC11", "MThd 手机".encode(),
+    b"-lh", b"\x03,1",
 )  # fmt: skip
 
 
@@ -65,25 +81,40 @@ def test_any_bytes_have_a_kind(body: bytes) -> None:
     assert sniff(body) in {*known, *find_formats(), TEXT}
 
 
-@given(st.text(st.characters(min_codepoint=32, exclude_categories=("Cs",), exclude_characters=":"), min_size=1))
+@given(
+    st.text(
+        st.characters(min_codepoint=32, exclude_categories=("Cs",), exclude_characters=":"),
+        min_size=1,
+    )
+)
 def test_text_in_utf8_is_text(text: str) -> None:
     assert sniff(("a" + text).encode()) == TEXT
 
 
 def test_names() -> None:
-    assert [media_of(name) for name in ("a.html", "A.XHTML", "b.csv", "html")] == ["text/html"] * 2 + ["text/plain"] * 2
+    assert [media_of(name) for name in ("a.html", "A.XHTML", "b.csv", "html")] == [
+        "text/html"
+    ] * 2 + ["text/plain"] * 2
     assert [stem(name) for name in ("a.csv.gz", "x/a.gz", "a", "")] == ["a.csv", "a", "a", ""]
 
 
 @pytest.mark.parametrize(
     "head",
-    ["<html><table>", "\ufeff<!DOCTYPE html>", "  <TABLE border=1>", '<?xml version="1.0"?>\n<html>', "<meta charset=gbk>"],
+    [
+        "<html><table>",
+        "\ufeff<!DOCTYPE html>",
+        "  <TABLE border=1>",
+        '<?xml version="1.0"?>\n<html>',
+        "<meta charset=gbk>",
+    ],
 )
 def test_a_text_that_begins_as_a_page_is_one(head: str) -> None:
     assert is_html(head.encode())
     assert is_html(head.strip("\ufeff").encode("utf-16"))
 
 
-@pytest.mark.parametrize("text", ["<tablet> 1", "a <html>", "<NAME>,<PHONE>", "< table>", "", "<p>"])
+@pytest.mark.parametrize(
+    "text", ["<tablet> 1", "a <html>", "<NAME>,<PHONE>", "< table>", "", "<p>"]
+)
 def test_a_text_with_a_sign_of_a_page_is_none(text: str) -> None:
     assert not is_html(text.encode())

@@ -1,4 +1,6 @@
-"""Texts and files in another dress: rich text, quoted-printable, MessagePack, Brotli, an archive behind a picture."""
+"""Texts and files in another dress: rich text, quoted-printable, MessagePack, Brotli, an archive
+behind a picture.
+"""
 
 import base64
 import gzip
@@ -15,7 +17,11 @@ from tests.matcher.unpack.conftest import QUICK, out_of
 
 TEXT_OF = "张某,15400000001,a@example.com\n李某,15400000002,b@example.com\n" * 20
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9 + b"IEND\xaeB`\x82"
-PICTURES = {"png": PNG, "jpeg": b"\xff\xd8\xff\xe0" + bytes(range(200)) * 9 + b"\xff\xd9", "gif": b"GIF89a" + bytes(999) + b";"}
+PICTURES = {
+    "png": PNG,
+    "jpeg": b"\xff\xd8\xff\xe0" + bytes(range(200)) * 9 + b"\xff\xd9",
+    "gif": b"GIF89a" + bytes(999) + b";",
+}
 
 
 @pytest.mark.parametrize("how", ["u", "hex"])
@@ -29,7 +35,10 @@ def test_rich_text_is_read_across_its_runs(how: str) -> None:
     ("body", "text"),
     [
         (rb"{\rtf1\ansicpg936 \'d5\'c5{\fonttbl{\f0 x;}}\tab 154\~}", "张\t154 "),
-        (rb"{\rtf1 a{\*\bkmkstart x}b{\field{\*\fldinst HYPERLINK mailto:c}{\fldrslt d}}}", "abHYPERLINK mailto:cd"),
+        (
+            rb"{\rtf1 a{\*\bkmkstart x}b{\field{\*\fldinst HYPERLINK mailto:c}{\fldrslt d}}}",
+            "abHYPERLINK mailto:cd",
+        ),
         (rb"{\rtf1\uc2 \u24352\'d5\'c5\u-10179?\'3f\u-8704 ?\'3fx}", "张\N{GRINNING FACE}x"),
         (b"{\\rtf1 a\\bin5 }}}}}b}", "ab"),
         (b"{\\rtf1 1540000\r\n0001\\\\ \\{x\\}}}}}} y", "15400000001\\ {x} y"),
@@ -42,7 +51,9 @@ def test_control_words_are_undone(body: bytes, text: str) -> None:
 
 def test_what_is_embedded_in_rich_text_is_read() -> None:
     inner = builders.zip_of({"a.csv": b"15400000001"}).hex()
-    came = out_of(f"{{\\rtf1 x{{\\object{{\\*\\objdata {inner}}}}}{{\\pict\\pngblip {PNG.hex()}}}}}".encode())
+    came = out_of(
+        f"{{\\rtf1 x{{\\object{{\\*\\objdata {inner}}}}}{{\\pict\\pngblip {PNG.hex()}}}}}".encode()
+    )
     assert came.texts == {"!/text": "x", "!/object 1!/a.csv": "15400000001"}
     assert came.outcomes == [("!/picture 2", "image")]
 
@@ -55,7 +66,7 @@ def test_quoted_printable_needs_no_header(encoding: str) -> None:
 
 def test_a_card_of_an_old_phone_is_read() -> None:
     name = quopri.encodestring("张某某".encode()).decode()
-    card = f"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{name}\nTEL;CELL:15400000001\nEND:VCARD\n"
+    card = f"BEGIN:VCARD\nVERSION:2.1\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:{name}\nTEL;CELL:15400000001\nEND:VCARD\n"  # noqa: E501
     came = out_of(card.encode())
     assert "ENCODING=QUOTED-PRINTABLE:张某某\nTEL;CELL:15400000001" in came.texts[""]
 
@@ -68,15 +79,22 @@ def test_what_only_looks_like_quoted_printable_stays() -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 60])
 @pytest.mark.parametrize("end", ["\n", ""])
 def test_quoted_printable_is_the_same_however_it_comes(size: int, end: str) -> None:
-    text = quopri.encodestring("张某某,154 0000 0001\n".encode() * 9) + f"{'86=' * 90}{end}".encode()
+    text = (
+        quopri.encodestring("张某某,154 0000 0001\n".encode() * 9) + f"{'86=' * 90}{end}".encode()
+    )
     pieces = mail._lines(text[at : at + size] for at in range(0, len(text), size))
     assert b"".join(pieces) == mail.undone(text)
 
 
-RECORDS = [{"name": "张某", "phone": "15400000001", "id": 15400000003, "more": [1.5, None, True]} for _ in range(40)]
+RECORDS = [
+    {"name": "张某", "phone": "15400000001", "id": 15400000003, "more": [1.5, None, True]}
+    for _ in range(40)
+]
 
 
-@pytest.mark.parametrize("body", [builders.msgpack_of(RECORDS), b"".join(map(builders.msgpack_of, RECORDS))])
+@pytest.mark.parametrize(
+    "body", [builders.msgpack_of(RECORDS), b"".join(map(builders.msgpack_of, RECORDS))]
+)
 def test_records_of_messagepack_are_lines(body: bytes) -> None:
     came = out_of(body)
     [text] = came.texts.values()
@@ -86,7 +104,9 @@ def test_records_of_messagepack_are_lines(body: bytes) -> None:
     assert [reason for _, reason in out_of(body[:-9]).outcomes] == ["damaged"]
 
 
-@pytest.mark.parametrize("text", ["倛倛hello 15400000001", "伀伀，张某。15400000001，李某", "亐亐\n"])
+@pytest.mark.parametrize(
+    "text", ["倛倛hello 15400000001", "伀伀，张某。15400000001，李某", "亐亐\n"]
+)
 def test_chinese_in_gbk_is_no_messagepack(text: str) -> None:
     assert sniff(text.encode("gb18030") * 9) == TEXT
 
@@ -102,9 +122,13 @@ def test_brotli_is_known_by_its_name(size: int) -> None:
 
 
 def test_brotli_is_bounded_and_its_damage_said() -> None:
-    assert [reason for _, reason in out_of(brotli.compress(bytes(64 << 20)), "a.br").outcomes] == ["bomb"]
+    assert [reason for _, reason in out_of(brotli.compress(bytes(64 << 20)), "a.br").outcomes] == [
+        "bomb"
+    ]
     text = zlib.compress(bytes(range(256)) * 99).hex().encode() * 9
-    assert [reason for _, reason in out_of(brotli.compress(text)[:-20], "a.br").outcomes] == ["damaged"]
+    assert [reason for _, reason in out_of(brotli.compress(text)[:-20], "a.br").outcomes] == [
+        "damaged"
+    ]
 
 
 @pytest.mark.parametrize("picture", PICTURES)
@@ -125,7 +149,9 @@ def test_an_archive_behind_a_picture_is_read(picture: str, what: str) -> None:
 
 
 def test_what_stands_in_the_words_keeps_nothing_else_from_being_read() -> None:
-    letters = base64.encodebytes(builders.zip_of({"a.csv": b"x" * 99})).decode().replace("\n", "\\par ")
+    letters = (
+        base64.encodebytes(builders.zip_of({"a.csv": b"x" * 99})).decode().replace("\n", "\\par ")
+    )
     body = f"{{\\rtf1 {letters}{{\\object{{\\*\\objdata {b'15400000001'.hex()}}}}}}}".encode()
     came = out_of(body, limits=QUICK._replace(depth=1))
     assert came.texts["!/object 1"] == "15400000001"

@@ -1,4 +1,6 @@
-"""However containers are put into one another, what was planted comes out, under the path it was planted at."""
+"""However containers are put into one another, what was planted comes out, under the path it was
+planted at.
+"""
 
 import bz2
 import gzip
@@ -33,7 +35,10 @@ WRAPS = {
 STREAMS = ("gz", "bz2", "xz")
 
 
-@given(st.lists(st.sampled_from(sorted(WRAPS)), min_size=1, max_size=5), st.text("0123456789张,\n", min_size=1, max_size=50))
+@given(
+    st.lists(st.sampled_from(sorted(WRAPS)), min_size=1, max_size=5),
+    st.text("0123456789张,\n", min_size=1, max_size=50),
+)
 @settings(max_examples=20, deadline=None)
 def test_what_was_planted_comes_out(wraps: list[str], text: str) -> None:
     name, body, path = "planted.csv", text.encode(), ""

@@ -1,4 +1,6 @@
-"""A format is one module: what recognises it and what reads it stand there, and nothing lists it elsewhere."""
+"""A format is one module: what recognises it and what reads it stand there, and nothing lists it
+elsewhere.
+"""
 
 from pathlib import Path
 
@@ -23,7 +25,9 @@ def _afresh():
 
 
 @pytest.mark.usefixtures("_afresh")
-def test_a_module_among_the_readers_is_all_that_a_format_needs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_module_among_the_readers_is_all_that_a_format_needs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "new_for_this_test.py").write_text(NEW.replace("\\\\", "\\"))
     monkeypatch.setattr(readers, "__path__", [*readers.__path__, str(tmp_path)])
     assert formats.sniff(b"NEW\0 and more") == "new"
@@ -32,5 +36,8 @@ def test_a_module_among_the_readers_is_all_that_a_format_needs(monkeypatch: pyte
 
 def test_no_two_formats_claim_the_same_bytes() -> None:
     known = formats.find_formats().values()
-    claimed = [mark for one in known for mark in (*one.starts, *one.faint)] + [*formats.UNREAD, *formats.UNREAD_BESIDE_CONTROLS]
+    claimed = [mark for one in known for mark in (*one.starts, *one.faint)] + [
+        *formats.UNREAD,
+        *formats.UNREAD_BESIDE_CONTROLS,
+    ]
     assert len(claimed) == len(set(claimed))

@@ -23,14 +23,21 @@ def context(data: Path) -> Context:
 def test_members_have_paths_and_offsets_of_their_own(ullage, bank: Context, tmp_path: Path) -> None:
     text = f"姓名,手机\n张某,{phone(1)}\n"
     inner = builders.zip_of({"c.html": f"<p>{phone(2)[:3]}<b>{phone(2)[3:]}</b>".encode()})
-    files = {"b.csv": text.encode("gb18030"), "n.zip": inner, "c.png": b"\x89PNG\r\n\x1a\n", f"{phone(3)}.jpg": b"\xff\xd8\xff"}
+    files = {
+        "b.csv": text.encode("gb18030"),
+        "n.zip": inner,
+        "c.png": b"\x89PNG\r\n\x1a\n",
+        f"{phone(3)}.jpg": b"\xff\xd8\xff",
+    }
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "a.zip").write_bytes(builders.zip_of(files))
     (folder / "a.txt").write_text(phone(1))
     done = ullage("scan", folder)
     assert done.exit_code == Exit.NO_VERDICT, done.output
-    found = {row["path"]: (row["start"], row["end"]) for row in map(json.loads, done.stdout.splitlines())}
+    found = {
+        row["path"]: (row["start"], row["end"]) for row in map(json.loads, done.stdout.splitlines())
+    }
     place = f"{folder}/a.zip!/"
     assert set(found) == {f"{folder}/a.txt", place, f"{place}b.csv", f"{place}n.zip!/c.html"}
     start, end = found[f"{place}b.csv"]
@@ -47,12 +54,16 @@ def test_standard_input_may_be_a_container(ullage, bank: Context) -> None:
     assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == ["-!/b.csv"]
 
 
-def test_a_damaged_container_is_read_as_far_as_it_goes_and_gives_no_verdict(ullage, bank: Context, tmp_path: Path) -> None:
+def test_a_damaged_container_is_read_as_far_as_it_goes_and_gives_no_verdict(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     builders.need_libarchive()
     (tmp_path / "a.zip").write_bytes(builders.zip_of({"b.csv": phone(1).encode()})[:-30])
     done = ullage("scan", tmp_path / "a.zip")
     assert done.exit_code == Exit.NO_VERDICT
-    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [f"{tmp_path}/a.zip!/b.csv"]
+    assert [json.loads(line)["path"] for line in done.stdout.splitlines()] == [
+        f"{tmp_path}/a.zip!/b.csv"
+    ]
     assert "damaged, read as far as it goes" in done.stderr
 
 
@@ -64,7 +75,9 @@ def started(own_servers, monkeypatch) -> list[object]:
     return servers
 
 
-def test_many_small_archives_share_a_server(ullage, bank: Context, tmp_path: Path, started: list[object]) -> None:
+def test_many_small_archives_share_a_server(
+    ullage, bank: Context, tmp_path: Path, started: list[object]
+) -> None:
     for n in range(10):
         (tmp_path / f"{n}.csv.gz").write_bytes(gzip.compress(phone(n).encode()))
     done = ullage("scan", tmp_path)
@@ -74,7 +87,9 @@ def test_many_small_archives_share_a_server(ullage, bank: Context, tmp_path: Pat
     assert len(started) == 1
 
 
-def test_captures_of_a_batch_share_a_server_and_those_of_two_do_not(bank: Context, started: list[object]) -> None:
+def test_captures_of_a_batch_share_a_server_and_those_of_two_do_not(
+    bank: Context, started: list[object]
+) -> None:
     batch = [capture(body=gzip.compress(phone(n).encode())) for n in range(5)]
     matcher = matcher_of(bank)
     for servers in (1, 2):

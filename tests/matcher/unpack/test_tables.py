@@ -9,8 +9,11 @@ from matcher.unpack.parent import UnpackRun
 from tests.matcher.unpack import builders
 from tests.matcher.unpack.conftest import QUICK, out_of
 
-ROWS = [["张某", "15400000001", 15400000003, 15400000005.0], ["李某", "15400000002", 15400000004, 1.5]]
-LINES = "c0\tc1\tc2\tc3\n张某\t15400000001\t15400000003\t15400000005\n李某\t15400000002\t15400000004\t1.5\n"
+ROWS = [
+    ["张某", "15400000001", 15400000003, 15400000005.0],
+    ["李某", "15400000002", 15400000004, 1.5],
+]
+LINES = "c0\tc1\tc2\tc3\n张某\t15400000001\t15400000003\t15400000005\n李某\t15400000002\t15400000004\t1.5\n"  # noqa: E501
 TABLES: dict[str, Callable[[list[list[object]]], bytes]] = {
     "parquet": builders.parquet_of,
     "parquet, zstd": lambda rows: builders.parquet_of(rows, "zstd"),
@@ -33,7 +36,9 @@ def test_rows_are_lines(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_rows_are_read_inside_of_archives_too(kind: str) -> None:
-    came = out_of(builders.tar_of({"a": b"x", "b": builders.zip_of({"t": TABLES[kind](ROWS)}), "c": b"y"}))
+    came = out_of(
+        builders.tar_of({"a": b"x", "b": builders.zip_of({"t": TABLES[kind](ROWS)}), "c": b"y"})
+    )
     assert came.texts == {"!/a": "x", "!/b!/t!/rows": LINES, "!/c": "y"}
     assert came.outcomes == []
 
@@ -61,7 +66,9 @@ def test_a_table_that_is_cut_off_is_damaged(kind: str) -> None:
 
 def test_without_its_library_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("matcher.unpack.parent._folders", list)
-    body = builders.zip_of({"a.parquet": builders.parquet_of(ROWS, "none"), "a.avro": builders.avro_of(ROWS)})
+    body = builders.zip_of(
+        {"a.parquet": builders.parquet_of(ROWS, "none"), "a.avro": builders.avro_of(ROWS)}
+    )
     came = out_of(body, alone=True)
     assert came.outcomes == [
         ("!/a.parquet!/parquet (needs pyarrow)", "unsupported"),
@@ -71,8 +78,13 @@ def test_without_its_library_a_table_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_tables_inside_of_an_archive_share_its_limits() -> None:
-    files = {f"{n}.parquet": builders.parquet_of([["15400000001" * 9, n] for n in range(5000)]) for n in range(5)}
-    came = out_of(builders.zip_of(files), limits=QUICK._replace(total_bytes=2 << 20, free_bytes=1 << 30))
+    files = {
+        f"{n}.parquet": builders.parquet_of([["15400000001" * 9, n] for n in range(5000)])
+        for n in range(5)
+    }
+    came = out_of(
+        builders.zip_of(files), limits=QUICK._replace(total_bytes=2 << 20, free_bytes=1 << 30)
+    )
     assert 0 < sum(map(len, came.members.values())) <= 2 << 20
     assert "too_large" in [reason for _, reason in came.outcomes]
 

@@ -1,4 +1,6 @@
-"""Unread is not empty: each file that was not read, or not wholly, is named with its reason, and nobody takes it for clean."""
+"""Unread is not empty: each file that was not read, or not wholly, is named with its reason, and
+nobody takes it for clean.
+"""
 
 import base64
 import binascii
@@ -29,8 +31,17 @@ from ullage.verdict.words import IN_WORDS
 
 CHANCE = random.Random(13)
 NOISE = CHANCE.randbytes(20_000)
-LOCKED_PDF = "/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <" + "41" * 32 + "> /U <" + "42" * 32 + "> >> /ID [<00> <00>]"
-LOCKED_ODT = b'<m:manifest xmlns:m="x"><m:file-entry m:full-path="content.xml"><m:encryption-data/></m:file-entry></m:manifest>'
+LOCKED_PDF = (
+    "/Encrypt << /Filter /Standard /V 1 /R 2 /P -4 /O <"
+    + "41" * 32
+    + "> /U <"
+    + "42" * 32
+    + "> >> /ID [<00> <00>]"
+)
+LOCKED_ODT = (
+    b'<m:manifest xmlns:m="x"><m:file-entry'
+    b' m:full-path="content.xml"><m:encryption-data/></m:file-entry></m:manifest>'
+)
 
 
 def deep() -> bytes:
@@ -42,7 +53,11 @@ def deep() -> bytes:
 
 def ole_of(*streams: str, main: bytes = b"") -> bytes:
     """A compound file with streams of these names, and the beginning of one."""
-    return OLE[:512].ljust(512, b"\0") + main.ljust(512, b"\0") + b"".join(name.encode("utf-16-le") + b"\0\0" for name in streams)
+    return (
+        OLE[:512].ljust(512, b"\0")
+        + main.ljust(512, b"\0")
+        + b"".join(name.encode("utf-16-le") + b"\0\0" for name in streams)
+    )
 
 
 STARTS, FURTHER_IN = marks().sure | marks().faint, marks().inside
@@ -59,10 +74,20 @@ FILES: dict[str, tuple[bytes, str]] = {
     "names.7z": (LOCKED_HEADERS_7Z, "encrypted"),
     "locked.pdf": (builders.pdf_of("x", trailer=LOCKED_PDF), "encrypted"),
     "locked.xlsx": (ole_of("EncryptionInfo", "EncryptedPackage"), "encrypted"),
-    "locked.doc": (ole_of("WordDocument", main=b"\xec\xa5\xc1\0" + bytes(6) + b"\0\x01"), "encrypted"),
+    "locked.doc": (
+        ole_of("WordDocument", main=b"\xec\xa5\xc1\0" + bytes(6) + b"\0\x01"),
+        "encrypted",
+    ),
     "locked.ppt": (ole_of("PowerPoint Document", "EncryptedSummary"), "encrypted"),
     "locked.odt": (
-        builders.zip_of({"mimetype": b"x", "content.xml": NOISE, "styles.xml": b"", "META-INF/manifest.xml": LOCKED_ODT}),
+        builders.zip_of(
+            {
+                "mimetype": b"x",
+                "content.xml": NOISE,
+                "styles.xml": b"",
+                "META-INF/manifest.xml": LOCKED_ODT,
+            }
+        ),
         "encrypted",
     ),
     "a.gpg": (b"\x85\1\x0c\3" + NOISE, "encrypted"),
@@ -96,12 +121,16 @@ FILES: dict[str, tuple[bytes, str]] = {
     "empty.csv": (b"", "empty"),
 }
 READ = {
-    "a.csv": "姓名,手机\n".encode("gb18030"), "utf16.txt": "姓名手机".encode("utf-16"), "hive.txt": b"a\x01b\x02c\x03d\n" * 99,
-    "a.xlsb": builders.xlsb_of("S", [["x"]]), "a.sqlite": builders.sqlite_of([["x", 1, None, 2.5, "姓".encode()]]),
-    "a.dbf": builders.dbf_of([("PHONE", 11)], [["x"]]), "a.lzma": lzma.compress(b"xy" * 99, format=lzma.FORMAT_ALONE),
+    "a.csv": "姓名,手机\n".encode("gb18030"), "utf16.txt": "姓名手机".encode("utf-16"),
+    "hive.txt": b"a\x01b\x02c\x03d\n" * 99,
+    "a.xlsb": builders.xlsb_of("S", [["x"]]), "a.sqlite": builders.sqlite_of([["x", 1, None, 2.5,
+    "姓".encode()]]),
+    "a.dbf": builders.dbf_of([("PHONE", 11)], [["x"]]), "a.lzma": lzma.compress(b"xy" * 99,
+    format=lzma.FORMAT_ALONE),
     "a.docx": builders.docx_of("<w:p><w:t>x</w:t></w:p>"),
     "ansi.log": b"\x1b[31mred\x1b[0m\r\n\x08" * 50, "a.pdf": builders.pdf_of("x"),
-    "latin.txt": "Müller, Straße 5, é\n".encode("latin-1") * 50, "big5.txt": "身分證字號 手機".encode("big5") * 9,
+    "latin.txt": "Müller, Straße 5, é\n".encode("latin-1") * 50,
+    "big5.txt": "身分證字號 手機".encode("big5") * 9,
 }  # fmt: skip
 
 
@@ -133,12 +162,18 @@ def test_scan_names_each_file_with_its_reason(ullage, bank: Context, folder: Pat
     done = ullage("scan", folder, "--unread")
     assert done.exit_code == Exit.NO_VERDICT
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {(row["kind"], row["tenant"], row["subject"], row["start"]) for row in rows} == {("unread", None, None, None)}
-    named = {(row["path"].removeprefix(f"{folder}/").partition("!/")[0], row["form"]) for row in rows}
+    assert {(row["kind"], row["tenant"], row["subject"], row["start"]) for row in rows} == {
+        ("unread", None, None, None)
+    }
+    named = {
+        (row["path"].removeprefix(f"{folder}/").partition("!/")[0], row["form"]) for row in rows
+    }
     assert named == {(name, reason) for name, (_, reason) in FILES.items()}
     lines = done.stderr.splitlines()
     assert len(lines) == len(rows) + 1
-    assert lines[-1].startswith(f"{len(FILES)} files scanned, {len(FILES)} not read or not wholly (")
+    assert lines[-1].startswith(
+        f"{len(FILES)} files scanned, {len(FILES)} not read or not wholly ("
+    )
 
 
 ONE_OF_EACH = {reason: name for name, (_, reason) in FILES.items()}
@@ -160,7 +195,9 @@ def test_assess_gives_no_verdict_on_it(ullage, bank: Context, place: Path, reaso
 def test_assess_says_as_json_what_was_not_read(ullage, bank: Context, folder: Path) -> None:
     told = json.loads(ullage("assess", folder / "locked.zip", "--json").stdout)
     assert (told["verdict"], told["unread"]) == ("no verdict", {"encrypted": 1})
-    assert [(one["path"], one["reason"]) for one in told["not_read"]] == [(f"{folder}/locked.zip!/a.csv", "encrypted")]
+    assert [(one["path"], one["reason"]) for one in told["not_read"]] == [
+        (f"{folder}/locked.zip!/a.csv", "encrypted")
+    ]
 
 
 def test_what_is_read_whole_is_no_doubt(ullage, bank: Context, place: Path) -> None:
@@ -174,10 +211,18 @@ def test_what_is_read_whole_is_no_doubt(ullage, bank: Context, place: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "gz"])
-@pytest.mark.parametrize("name", ["a.parquet", "a.h5", "a.sqlite-wal", "a.avro", "memo.dbf", "a.gpg"])
-def test_what_is_no_text_is_named_inside_of_archives_too(ullage, bank: Context, tmp_path: Path, kind: str, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["a.parquet", "a.h5", "a.sqlite-wal", "a.avro", "memo.dbf", "a.gpg"]
+)
+def test_what_is_no_text_is_named_inside_of_archives_too(
+    ullage, bank: Context, tmp_path: Path, kind: str, name: str
+) -> None:
     body, reason = FILES[name]
-    packed = {"zip": builders.zip_of, "tar": builders.tar_of, "gz": lambda files: gzip.compress(files[name])}[kind]({name: body})
+    packed = {
+        "zip": builders.zip_of,
+        "tar": builders.tar_of,
+        "gz": lambda files: gzip.compress(files[name]),
+    }[kind]({name: body})
     path = tmp_path / f"{name}.{kind}"
     path.write_bytes(packed)
     done = ullage("scan", path)
@@ -193,7 +238,9 @@ def test_what_is_no_text_is_named_inside_of_archives_too(ullage, bank: Context, 
         if reason in ("unrecognised", "database") and name not in ("blob.sqlite", "memo.dbf")
     ],
 )
-def test_words_in_clear_are_found_in_what_is_no_text(ullage, bank: Context, tmp_path: Path, name: str) -> None:
+def test_words_in_clear_are_found_in_what_is_no_text(
+    ullage, bank: Context, tmp_path: Path, name: str
+) -> None:
     body = FILES[name][0]
     (tmp_path / name).write_bytes(body + f"\n{phone(1)}\n".encode())
     done = ullage("scan", tmp_path / name)
@@ -207,14 +254,24 @@ def test_words_in_clear_are_found_in_what_is_no_text(ullage, bank: Context, tmp_
     [
         (
             "a.sqlite",
-            builders.sqlite_of([["张某", int(phone(1)), "x"]], more='CREATE TABLE "o\'""d" (x); CREATE VIEW v AS SELECT 1;'),
+            builders.sqlite_of(
+                [["张某", int(phone(1)), "x"]],
+                more='CREATE TABLE "o\'""d" (x); CREATE VIEW v AS SELECT 1;',
+            ),
         ),
         ("a.xlsb", builders.xlsb_of("客户", [["张某", phone(1)]])),
-        ("a.dbf", builders.dbf_of([("姓名", 8), ("PHONE", 11), ("ID", 18)], [["张某", phone(1), "110105194912310021"]])),
+        (
+            "a.dbf",
+            builders.dbf_of(
+                [("姓名", 8), ("PHONE", 11), ("ID", 18)], [["张某", phone(1), "110105194912310021"]]
+            ),
+        ),
         ("a.lzma", lzma.compress(phone(1).encode(), format=lzma.FORMAT_ALONE)),
     ],
 )
-def test_customers_are_found_in_tables_whose_cells_touch(ullage, bank: Context, tmp_path: Path, name: str, body: bytes) -> None:
+def test_customers_are_found_in_tables_whose_cells_touch(
+    ullage, bank: Context, tmp_path: Path, name: str, body: bytes
+) -> None:
     (tmp_path / name).write_bytes(body)
     done = ullage("scan", tmp_path / name, "--fail")
     assert [json.loads(line)["kind"] for line in done.stdout.splitlines()] == ["phone"]
@@ -227,17 +284,28 @@ ENCODED = {
     "b64.txt": (base64.encodebytes(ZIPPED), "unrecognised"),
     "hex.txt": (ZIPPED.hex().encode(), "unrecognised"),
     "uu.txt": (
-        b"begin 644 a.zip\n" + b"".join(binascii.b2a_uu(ZIPPED[at : at + 45]) for at in range(0, len(ZIPPED), 45)),
+        b"begin 644 a.zip\n"
+        + b"".join(binascii.b2a_uu(ZIPPED[at : at + 45]) for at in range(0, len(ZIPPED), 45)),
         "unrecognised",
     ),
-    "pict.rtf": (b"{\\rtf1\\ansi hello {\\pict\\pngblip " + NOISE.hex().encode() + b"}}", "unrecognised"),
-    "page.html": (b'<p>x</p><img src="data:image/png;base64,' + base64.b64encode(b"\x89PNG\r\n\x1a\n" + NOISE) + b'">', "image"),
+    "pict.rtf": (
+        b"{\\rtf1\\ansi hello {\\pict\\pngblip " + NOISE.hex().encode() + b"}}",
+        "unrecognised",
+    ),
+    "page.html": (
+        b'<p>x</p><img src="data:image/png;base64,'
+        + base64.b64encode(b"\x89PNG\r\n\x1a\n" + NOISE)
+        + b'">',
+        "image",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize("how", ["scan", "assess"])
-def test_what_is_written_as_letters_and_is_no_text_is_named(ullage, bank: Context, place: Path, how: str, name: str) -> None:
+def test_what_is_written_as_letters_and_is_no_text_is_named(
+    ullage, bank: Context, place: Path, how: str, name: str
+) -> None:
     body, reason = ENCODED[name]
     (place / name).write_bytes(body)
     done = ullage(how, place / name)
@@ -246,12 +314,17 @@ def test_what_is_written_as_letters_and_is_no_text_is_named(ullage, bank: Contex
     assert re.search(rf"{re.escape(name)}(?:!/\S[^:]*)?: {re.escape(REASONS[reason][0])}", shown)
 
 
-def test_a_document_whose_main_part_has_another_name_is_read(ullage, bank: Context, place: Path) -> None:
+def test_a_document_whose_main_part_has_another_name_is_read(
+    ullage, bank: Context, place: Path
+) -> None:
     """Office for the web writes `word/document2.xml`; a number is in several runs."""
     runs = "".join(f"<w:r><w:t>{part}</w:t></w:r>" for part in (phone(1)[:4], phone(1)[4:]))
     body = builders.docx_of(f"<w:p>{runs}</w:p>")
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        parts = {name.replace("word/document", "word/document2"): archive.read(name) for name in archive.namelist()}
+        parts = {
+            name.replace("word/document", "word/document2"): archive.read(name)
+            for name in archive.namelist()
+        }
     (place / "a.docx").write_bytes(builders.zip_of(parts))
     assert ullage("scan", place / "a.docx", "--fail").exit_code == Exit.EXPOSED
 
@@ -284,7 +357,9 @@ BEHIND_AN_END = {
 
 
 @pytest.mark.parametrize("name", BEHIND_AN_END)
-def test_what_stands_behind_the_end_of_an_archive_is_read(ullage, bank: Context, place: Path, name: str) -> None:
+def test_what_stands_behind_the_end_of_an_archive_is_read(
+    ullage, bank: Context, place: Path, name: str
+) -> None:
     (place / name).write_bytes(BEHIND_AN_END[name])
     done = ullage("scan", place / name, "--fail")
     assert done.exit_code == Exit.EXPOSED
@@ -292,7 +367,9 @@ def test_what_stands_behind_the_end_of_an_archive_is_read(ullage, bank: Context,
 
 
 def test_tars_in_a_row_are_read_within_zst(ullage, bank: Context, place: Path) -> None:
-    body = builders.libarchive_of({"data": builders.tar_of(CLEAN) + builders.tar_of(LISTED)}, "raw", "zstd")
+    body = builders.libarchive_of(
+        {"data": builders.tar_of(CLEAN) + builders.tar_of(LISTED)}, "raw", "zstd"
+    )
     (place / "a.tar.zst").write_bytes(body)
     assert ullage("scan", place / "a.tar.zst", "--fail").exit_code == Exit.EXPOSED
 
@@ -323,7 +400,9 @@ def test_an_archive_written_as_a_stream_is_read_whole() -> None:
     assert (len(came.texts), came.outcomes) == (5, [])
 
 
-def test_somebody_found_beside_something_unread_is_at_least_so_many(ullage, bank: Context, tmp_path: Path) -> None:
+def test_somebody_found_beside_something_unread_is_at_least_so_many(
+    ullage, bank: Context, tmp_path: Path
+) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(builders.zip_of({"a.csv": phone(1).encode(), "b.png": FILES["a.png"][0]}))
     for fail, code in (((), Exit.NO_VERDICT), (("--fail",), Exit.EXPOSED)):
@@ -335,7 +414,9 @@ def test_somebody_found_beside_something_unread_is_at_least_so_many(ullage, bank
     assert json.loads(ullage("assess", path, "--json").stdout)["verdict"] == "exposed"
 
 
-def test_nothing_to_read_is_told_and_leaves_the_verdict_of_a_scan(ullage, bank: Context, place: Path) -> None:
+def test_nothing_to_read_is_told_and_leaves_the_verdict_of_a_scan(
+    ullage, bank: Context, place: Path
+) -> None:
     (place / "a.csv").touch()
     (place / "b.csv").write_text("x")
     done = ullage("scan", place)
@@ -346,7 +427,9 @@ def test_nothing_to_read_is_told_and_leaves_the_verdict_of_a_scan(ullage, bank: 
     ]
 
 
-def test_what_cannot_be_opened_is_told_and_the_rest_is_read(ullage, bank: Context, place: Path, monkeypatch) -> None:
+def test_what_cannot_be_opened_is_told_and_the_rest_is_read(
+    ullage, bank: Context, place: Path, monkeypatch
+) -> None:
     for name in ("a.csv", "b.csv", "c/d.csv"):
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text(phone(1))
@@ -374,13 +457,17 @@ def test_what_cannot_be_opened_is_told_and_the_rest_is_read(ullage, bank: Contex
     ]
 
 
-@pytest.mark.parametrize("start", [s for s, kind in STARTS.items() if kind in (*UNREADABLE, "database")])
+@pytest.mark.parametrize(
+    "start", [s for s, kind in STARTS.items() if kind in (*UNREADABLE, "database")]
+)
 def test_each_known_beginning_is_named(start: bytes) -> None:
     body = start + NOISE
     assert [reason for _, reason in out_of(body).outcomes] == [STARTS[start]]
 
 
-@pytest.mark.parametrize("mark", [mark for mark, kind in FURTHER_IN.items() if kind in (*UNREADABLE, "database")])
+@pytest.mark.parametrize(
+    "mark", [mark for mark, kind in FURTHER_IN.items() if kind in (*UNREADABLE, "database")]
+)
 def test_each_known_mark_is_named(mark: tuple[int, bytes]) -> None:
     place, what = mark
     body = bytes(range(128, 128 + place % 128)).rjust(place, b"\0") + what + NOISE
@@ -405,13 +492,15 @@ def test_words_for_each_reason_stand_in_both_languages() -> None:
 
 
 def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
-    """A view and a trigger are not run, and a column that is computed costs no more than any container may."""
+    """A view and a trigger are not run, and a column that is computed costs no more than any
+    container may.
+    """
     hostile = """
         CREATE TABLE bad (x, y AS (hex(zeroblob(450000000))) VIRTUAL);
         INSERT INTO bad VALUES (1);
         CREATE VIEW v AS WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c;
         CREATE TRIGGER t AFTER INSERT ON bad BEGIN DELETE FROM clients; END;
-    """
+    """  # noqa: E501
     came = out_of(builders.sqlite_of([["15400000001"]], more=hostile))
     assert came.members["!/clients"] == b"c0\n15400000001\n"
     assert came.outcomes == [("!/bad", "memory")]
@@ -421,8 +510,14 @@ def test_a_database_is_read_whatever_it_asks_to_run(bank: Context) -> None:
 def test_the_daemon_counts_it_by_reason(context: Context) -> None:
     enrol(context, "bank", [customer(1)])
     by_name = {"a.br"}  # a capture has none
-    bodies = {name: body for name, (body, reason) in FILES.items() if reason not in ("empty", "too_deep") and name not in by_name}
-    captures = [capture(id=name, post_id=name, title="", body=body) for name, body in bodies.items()]
+    bodies = {
+        name: body
+        for name, (body, reason) in FILES.items()
+        if reason not in ("empty", "too_deep") and name not in by_name
+    }
+    captures = [
+        capture(id=name, post_id=name, title="", body=body) for name, body in bodies.items()
+    ]
     for reading in matcher_of(context).read(captures):
         assert FILES[reading.capture.id][1] in reading.unread, reading.capture.id
         assert reading.is_unread
@@ -439,7 +534,9 @@ def test_the_daemon_counts_what_is_written_as_letters_once(context: Context, nam
         assert (dict(reading.unread), reading.is_unread) == ({reason: 1}, True)
 
 
-@pytest.mark.parametrize("what", ["PGP PUBLIC KEY BLOCK", "PGP SIGNATURE", "CERTIFICATE", "RSA PRIVATE KEY"])
+@pytest.mark.parametrize(
+    "what", ["PGP PUBLIC KEY BLOCK", "PGP SIGNATURE", "CERTIFICATE", "RSA PRIVATE KEY"]
+)
 def test_a_key_or_a_signature_is_nothing_unread(context: Context, what: str) -> None:
     """Sellers put theirs into their posts."""
     enrol(context, "bank", [customer(1)])

@@ -1,4 +1,6 @@
-"""The walk by itself, without a child: whatever the bytes, it ends with an outcome and never with an exception."""
+"""The walk by itself, without a child: whatever the bytes, it ends with an outcome and never
+with an exception.
+"""
 
 import base64
 import os
@@ -16,24 +18,34 @@ from tests.matcher.unpack import builders
 from tests.matcher.unpack.test_documents import OLE, mail
 
 SOUND = {
-    "zip": lambda: builders.zip_of({"a.csv": b"15400000001\n" * 50, "n.zip": builders.zip_of({"b": b"x"})}),
+    "zip": lambda: builders.zip_of(
+        {"a.csv": b"15400000001\n" * 50, "n.zip": builders.zip_of({"b": b"x"})}
+    ),
     "tar": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}),
     "gz": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:gz"),
     "xz": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:xz"),
     "bz2": lambda: builders.tar_of({"a.csv": b"15400000001\n" * 50}, "w:bz2"),
     "rar": lambda: builders.rar4_of({"a.csv": b"15400000001\n" * 50}),
-    "xlsx": lambda: builders.xlsx_of({"S": '<row><c r="B1" t="s"><v>0</v></c></row>' * 9}, ("15400000001",)),
+    "xlsx": lambda: builders.xlsx_of(
+        {"S": '<row><c r="B1" t="s"><v>0</v></c></row>' * 9}, ("15400000001",)
+    ),
     "docx": lambda: builders.docx_of("<w:p><w:t>15400000001</w:t></w:p>" * 9),
     "mail": lambda: mail().as_bytes(),
     "mbox": lambda: b"From a@example.com Mon Jan  1 00:00:00 2024\n" + mail().as_bytes(),
     "avro": lambda: builders.avro_of([["张某", "15400000001", n] for n in range(50)], "null"),
-    "msgpack": lambda: builders.msgpack_of([{"name": "张某", "phone": "15400000001", "more": [1, {"x": None}]}] * 20),
+    "msgpack": lambda: builders.msgpack_of(
+        [{"name": "张某", "phone": "15400000001", "more": [1, {"x": None}]}] * 20
+    ),
     "rtf": lambda: builders.rtf_of("张某,15400000001\n" * 20, "hex"),
     "quoted": lambda: quopri.encodestring("张某,15400000001\n".encode() * 20),
-    "picture": lambda: b"\x89PNG\r\n\x1a\n" + bytes(99) + builders.zip_of({"a.csv": b"15400000001\n" * 50}, 0),
+    "picture": lambda: (
+        b"\x89PNG\r\n\x1a\n" + bytes(99) + builders.zip_of({"a.csv": b"15400000001\n" * 50}, 0)
+    ),
     "dbase": lambda: builders.dbf_of([("PHONE", 11), ("N", 3)], [["15400000001", "x"]] * 9),
     "sqlite": lambda: builders.sqlite_of([["15400000001", n] for n in range(50)]),
-    "envelope": lambda: b"x\n" + base64.encodebytes(builders.zip_of({"a.csv": b"15400000001\n" * 50})),
+    "envelope": lambda: (
+        b"x\n" + base64.encodebytes(builders.zip_of({"a.csv": b"15400000001\n" * 50}))
+    ),
     "ole": lambda: OLE + "手机15400000001".encode("utf-16-le"),
 }
 
@@ -93,12 +105,18 @@ def test_damaged(kind: str, data: st.DataObject) -> None:
         body[place : place + data.draw(st.integers(0, 8))] = new
     came = said(bytes(body), kind_of(kind, sound))
     assert came[-1] == (protocol.DONE, b"")
-    assert len(came) > 1 or kind == "envelope"  # something was said of it; the text of an envelope is read by the parent
+    # something was said of it; the text of an envelope is read by the parent
+    assert len(came) > 1 or kind == "envelope"
 
 
 def test_a_view_is_a_file() -> None:
     view = BodyFile(b"0123456789")
-    assert (view.seek(-3, os.SEEK_END), view.read(2), view.tell(), view.read()) == (7, b"78", 9, b"9")
+    assert (view.seek(-3, os.SEEK_END), view.read(2), view.tell(), view.read()) == (
+        7,
+        b"78",
+        9,
+        b"9",
+    )
     assert (view.seek(2), view.seek(3, os.SEEK_CUR), view.read(1)) == (2, 5, b"5")
     assert view.readable()
     assert view.seekable()

@@ -9,7 +9,11 @@ from ullage.custody.vault import Vault, VaultHeader
 from ullage.security.keys import KeyStore
 
 OFFICERS = ("li", "wang")
-PASSPHRASES = {"li.pem": "correct horse 1", "wang.pem": "correct horse 2", "zhao.pem": "correct horse 3"}
+PASSPHRASES = {
+    "li.pem": "correct horse 1",
+    "wang.pem": "correct horse 2",
+    "zhao.pem": "correct horse 3",
+}
 BODY = "张三----15400000001----Qk7!vexTrout\n".encode()
 
 
@@ -24,7 +28,9 @@ def officers(folder: Path, keys: KeyStore, names: tuple[str, ...] = OFFICERS) ->
 def made(finding: str = "f1d0", **changes) -> tuple[Manifest, VaultHeader]:
     """A manifest and its line in clear, without whose keys."""
     found = factories.finding(id=finding)
-    captured = factories.capture(body=BODY, headers=(("Server", "nginx"), ("Date", "Mon, 21 Sep 2026 12:00:00 GMT")))
+    captured = factories.capture(
+        body=BODY, headers=(("Server", "nginx"), ("Date", "Mon, 21 Sep 2026 12:00:00 GMT"))
+    )
     when = factories.WHEN + timedelta(seconds=5)
     head = VaultHeader(tenant="bank", finding=finding, sealed_at=when, officers=())
     return manifest(captured, found, "high", when), head.model_copy(update=changes)

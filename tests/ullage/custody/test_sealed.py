@@ -41,7 +41,9 @@ def test_a_public_half_that_lost_a_bit_seals_nothing(tmp_path, keys, vault):
     assert held == (tmp_path / "li.pub").read_bytes()
     for place in (0, 31, 36):  # of the key, and of its check value
         public.write_bytes(held[:place] + bytes([held[place] ^ 1]) + held[place + 1 :])
-        with pytest.raises(ConfigError, match=r"li\.pub is not the one whose check value is in it: restore"):
+        with pytest.raises(
+            ConfigError, match=r"li\.pub is not the one whose check value is in it: restore"
+        ):
             pair_of(keys, OFFICERS)
     public.write_bytes(held)
     pair_of(keys, OFFICERS)
@@ -61,7 +63,10 @@ def test_two_keys_open_what_was_sealed_and_one_does_not(tmp_path, keys, vault):
     both = private(tmp_path, "wang", "li")  # in any order
     found, body = decode(open_sealed(vault.sealed(item), head.place, head.officers, both))
     assert body == BODY
-    assert found.capture["headers"] == [["Server", "nginx"], ["Date", "Mon, 21 Sep 2026 12:00:00 GMT"]]
+    assert found.capture["headers"] == [
+        ["Server", "nginx"],
+        ["Date", "Mon, 21 Sep 2026 12:00:00 GMT"],
+    ]
     assert [step.role for step in found.process] == ["crawl", "match", "match"]
     for few in (both[:1], both[1:], [both[0], both[0]]):
         with pytest.raises(RecordError, match="key_destroyed"):
@@ -98,14 +103,21 @@ def test_a_manifest_tells_if_what_it_is_about_is_another():
     with pytest.raises(RecordError, match="digest"):
         decode(encode(found, BODY + b" "))
     with pytest.raises(RecordError, match="digest"):
-        decode(encode(found.model_copy(update={"capture": {**found.capture, "author": "another"}}), BODY))
+        decode(
+            encode(
+                found.model_copy(update={"capture": {**found.capture, "author": "another"}}), BODY
+            )
+        )
     for data in (b"", b"\0\0\0\5{}", b"\xff\xff\xff\xff", encode(found, BODY)[5:]):
         with pytest.raises(RecordError, match="malformed"):
             decode(data)
 
 
 def test_a_manifest_says_who_took_it():
-    assert [manifest_of(platform).process[0].role for platform in ("bepasty", "ingest")] == ["crawl", "ingest"]
+    assert [manifest_of(platform).process[0].role for platform in ("bepasty", "ingest")] == [
+        "crawl",
+        "ingest",
+    ]
 
 
 def manifest_of(platform: str):
@@ -116,7 +128,10 @@ def test_nothing_but_tenant_finding_time_and_officers_is_in_clear(tmp_path, keys
     seal(vault, officers(tmp_path, keys))
     [item] = vault.items()
     written = item.path.read_bytes()
-    assert not any(word in written for word in ("张三".encode(), b"15400000001", b"vexTrout", b"nginx", b"127.0.0.1"))
+    assert not any(
+        word in written
+        for word in ("张三".encode(), b"15400000001", b"vexTrout", b"nginx", b"127.0.0.1")
+    )
     assert stat.S_IMODE(item.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(item.path.parent.stat().st_mode) == 0o700
     assert [id_.partition(".")[0] for id_ in item.head.officers] == list(OFFICERS)
@@ -196,7 +211,12 @@ def test_a_private_file_that_is_open_to_others_wrong_or_of_another_kind_is_refus
         private(tmp_path, "li")
     other = tmp_path / "other.pem"
     other.touch(0o600)
-    for content in (b"", Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())):
+    for content in (
+        b"",
+        Ed25519PrivateKey.generate().private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+        ),
+    ):
         other.write_bytes(content)
         with pytest.raises(ConfigError, match=r"does not open|is no officer's key"):
             private_key(other, lambda _: "")

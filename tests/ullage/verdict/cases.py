@@ -16,13 +16,20 @@ GROUP = frozenset((FieldLabel.NAME, FieldLabel.PHONE))
 def crowd(customers: int, *fields: str) -> Crowd:
     """Customers who all stand in rows of the same fields."""
     group = frozenset(fields)
-    return Crowd(customers, {class_of(group): customers}, {group: customers}, {shows(group): customers}) if customers else Crowd()
+    return (
+        Crowd(
+            customers, {class_of(group): customers}, {group: customers}, {shows(group): customers}
+        )
+        if customers
+        else Crowd()
+    )
 
 
 def facts(**changes: Any) -> VerdictFacts:
     """Ten customers of ten million, with name and phone, none of them verified."""
     fields: dict[str, Any] = {
-        "today": TODAY, "people": crowd(10, *GROUP), "verified": Crowd(), "rows": 10, "matched_rows": 10, "corroborated_rows": 0,
+        "today": TODAY, "people": crowd(10, *GROUP), "verified": Crowd(), "rows": 10,
+        "matched_rows": 10, "corroborated_rows": 0,
         "watchlist": 10_000_000, "circulation": 1e9, "matched": 10,
     }  # fmt: skip
     return VerdictFacts(**{**fields, **changes})
@@ -36,11 +43,22 @@ def judge(given: VerdictFacts, rules: VerdictRules | None = None) -> tuple[Expos
 def of(*fields: str, customers: int = 10, verified: int = 0, **changes: Any) -> VerdictFacts:
     """Customers with these fields."""
     sure = crowd(verified, *fields)
-    return facts(**{"people": crowd(customers, *fields), "verified": sure, "agreeing": sure, "matched": customers, **changes})
+    return facts(
+        **{
+            "people": crowd(customers, *fields),
+            "verified": sure,
+            "agreeing": sure,
+            "matched": customers,
+            **changes,
+        }
+    )
 
 
-def listed(platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any) -> VerdictFacts:
-    """A list among 1.8 billion numbers: `ours` rows agree with a `platform`'s customers in two fields, others match by chance.
+def listed(
+    platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alone: int = 0, **changes: Any
+) -> VerdictFacts:
+    """A list among 1.8 billion numbers: `ours` rows agree with a `platform`'s customers in two
+    fields, others match by chance.
 
     Of the others `alone` hold nothing but a phone.
     """
@@ -48,13 +66,19 @@ def listed(platform: int, fields: tuple[str, ...], rows: int, ours: int = 0, alo
     matched_alone = round(alone * chance)
     matched = ours + round((rows - ours - alone) * chance)
     groups = (
-        RowGroup(fields=tuple(sorted(fields)), rows=rows - alone, matched=matched, corroborated=ours),
+        RowGroup(
+            fields=tuple(sorted(fields)), rows=rows - alone, matched=matched, corroborated=ours
+        ),
         RowGroup(fields=("PHONE",), rows=alone, matched=matched_alone),
     )
     everybody = matched + matched_alone
     people = Crowd(
         everybody,
-        {class_of(frozenset(fields)): matched, "C": matched_alone} if class_of(frozenset(fields)) != "C" else {"C": everybody},
+        (
+            {class_of(frozenset(fields)): matched, "C": matched_alone}
+            if class_of(frozenset(fields)) != "C"
+            else {"C": everybody}
+        ),
         {frozenset(fields): matched, frozenset(("PHONE",)): matched_alone},
     )
     return facts(**{

@@ -33,7 +33,14 @@ def test_chance_grows_with_the_list_and_ends_at_all_of_it() -> None:
 
 @pytest.mark.parametrize(
     ("classes", "unit"),
-    [({"A": 50}, 1.0), ({"B": 500}, 1.0), ({"C": 5000}, 1.0), ({"A": 25, "B": 125, "C": 1250}, 1.0), ({"A": 1}, 0.02), ({}, 0.0)],
+    [
+        ({"A": 50}, 1.0),
+        ({"B": 500}, 1.0),
+        ({"C": 5000}, 1.0),
+        ({"A": 25, "B": 125, "C": 1250}, 1.0),
+        ({"A": 1}, 0.02),
+        ({}, 0.0),
+    ],
 )
 def test_the_unit_weighs_each_customer_by_one_class(classes: dict[str, int], unit: float) -> None:
     assert severity_unit(Crowd(sum(classes.values()), classes)) == pytest.approx(unit)
@@ -42,13 +49,26 @@ def test_the_unit_weighs_each_customer_by_one_class(classes: dict[str, int], uni
 WAYS = [(way, scenario) for way, scenario in RULES.ways()]
 
 
-@pytest.mark.parametrize(("way", "scenario"), WAYS, ids=[f"{s.id}-{n}" for n, (_, s) in enumerate(WAYS)])
-def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(way: ScenarioConditions, scenario: Scenario) -> None:
+@pytest.mark.parametrize(
+    ("way", "scenario"), WAYS, ids=[f"{s.id}-{n}" for n, (_, s) in enumerate(WAYS)]
+)
+def test_every_way_of_a_scenario_is_reached_and_worded_in_two_languages(
+    way: ScenarioConditions, scenario: Scenario
+) -> None:
     fields = way.every | frozenset(sorted(way.some)[:1])
-    some = of(*(fields or {FieldLabel.PHONE}), terms=tuple(sorted(way.terms)[:1]), logins=int(way.logins), brand=way.brand)
+    some = of(
+        *(fields or {FieldLabel.PHONE}),
+        terms=tuple(sorted(way.terms)[:1]),
+        logins=int(way.logins),
+        brand=way.brand,
+    )
     some = some.model_copy(update={"suspicion": way.suspicion})
     judged = exposure(some)
-    assert (judged.scenario, judged.title, judged.title_zh) == (scenario.id, scenario.title, scenario.title_zh)
+    assert (judged.scenario, judged.title, judged.title_zh) == (
+        scenario.id,
+        scenario.title,
+        scenario.title_zh,
+    )
     assert (judged.reasons[0].code, judged.reasons[0].points) == (scenario.id, way.points)
     assert all((scenario.title, scenario.title_zh, scenario.source))
 
@@ -61,14 +81,21 @@ def test_there_are_all_scenarios_each_once() -> None:
 def test_a_way_that_asks_for_a_term_a_login_or_the_brand_is_closed_without(without: str) -> None:
     whole = {"terms": ("initial access", "机主", "手持"), "logins": 3, "brand": True}
     assert exposure(of(FieldLabel.PHONE, FieldLabel.ID, **whole)).scenario == "X1"
-    less = exposure(of(FieldLabel.PHONE, FieldLabel.ID, **whole | {without: type(whole[without])()})).scenario
+    less = exposure(
+        of(FieldLabel.PHONE, FieldLabel.ID, **whole | {without: type(whole[without])()})
+    ).scenario
     assert (less == "X1") == (without == "logins")
 
 
 def test_fields_of_two_rows_do_not_add_up_to_a_scenario() -> None:
-    apart = facts(people=Crowd(10, {"C": 10}, {GROUP: 5, frozenset((FieldLabel.CARD, FieldLabel.ID)): 5}))
+    apart = facts(
+        people=Crowd(10, {"C": 10}, {GROUP: 5, frozenset((FieldLabel.CARD, FieldLabel.ID)): 5})
+    )
     assert exposure(apart).scenario == "X17"
-    assert exposure(of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.CARD, FieldLabel.ID)).scenario == "X7"
+    assert (
+        exposure(of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.CARD, FieldLabel.ID)).scenario
+        == "X7"
+    )
 
 
 @pytest.mark.parametrize(
@@ -106,7 +133,9 @@ def test_what_adds_to_exposure_and_how_much(changes: dict, code: str, added: int
     assert points(facts(**changes))[code] == added
 
 
-@pytest.mark.parametrize("changes", [{}, {"sites": 1}, {"corroborated_rows": 2}, {"newest_date": None}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"sites": 1}, {"corroborated_rows": 2}, {"newest_date": None}]
+)
 def test_what_is_not_so_gives_no_reason(changes: dict) -> None:
     assert list(points(facts(**changes))) == ["X17", "V", "S"]
 
@@ -131,8 +160,17 @@ def test_floors_and_caps(given_facts: VerdictFacts, score: int, code: str | None
 
 
 def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
-    whole = of(*GROUP, FieldLabel.LOAN, customers=90_000, longest_run=500, rows=100_000, matched_rows=90_000)
-    some = whole.model_copy(update={"verified": crowd(3, FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID)})
+    whole = of(
+        *GROUP,
+        FieldLabel.LOAN,
+        customers=90_000,
+        longest_run=500,
+        rows=100_000,
+        matched_rows=90_000,
+    )
+    some = whole.model_copy(
+        update={"verified": crowd(3, FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID)}
+    )
     assert (exposure(whole).score, exposure(whole).scenario) == (0, "")
     assert (exposure(some).score, exposure(some).scenario) == (40, "X15")
     assert "3 customers" in {r.code: r.evidence for r in exposure(some).reasons}["V"]
@@ -141,21 +179,26 @@ def test_of_a_list_that_was_made_up_only_verified_customers_count() -> None:
 CASES = {
     "a list of phones at the base rate": (of(FieldLabel.PHONE, customers=10), 12),
     "three elements of 5,000, a month old, two fields, brand": (
-        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=5000, verified=5000, matched_rows=5000,
+        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=5000, verified=5000,
+        matched_rows=5000,
         corroborated_rows=5000,
            newest_date=TODAY - timedelta(30), brand=True), 40 + 7 + 7 + 6 + 2),
     "loans of 800, five days old, three sources, bait": (
-        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.LOAN, customers=800, matched_rows=800, corroborated_rows=800, sites=3,
+        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.LOAN, customers=800, matched_rows=800,
+        corroborated_rows=800, sites=3,
            newest_date=TODAY - timedelta(5), **BAIT), 50 + 7 + 10 + 2 + 6 + 10 + 3),
     "a dump of 2019 posted again on four sites": (
-        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=1_000_000, sites=4, newest_date=date(2019, 5, 1),
+        of(FieldLabel.NAME, FieldLabel.PHONE, FieldLabel.ID, customers=1_000_000, sites=4,
+        newest_date=date(2019, 5, 1),
         replayed=0.9,
            replay_of="INC-1"), 40 + 15 - 10 + 2),
     "twenty verified cards with their codes, twenty days old": (
-        of(FieldLabel.CARD, FieldLabel.CVV, customers=20, verified=20, matched_rows=20, corroborated_rows=20,
+        of(FieldLabel.CARD, FieldLabel.CVV, customers=20, verified=20, matched_rows=20,
+        corroborated_rows=20,
            newest_date=TODAY - timedelta(20)), 60 + 3 + 7 + 6),
     "one customer in a stealer log, at an own domain": (
-        of(FieldLabel.EMAIL, FieldLabel.PASSWORD, customers=1, verified=1, logins=1, rows=1, matched_rows=1, corroborated_rows=1,
+        of(FieldLabel.EMAIL, FieldLabel.PASSWORD, customers=1, verified=1, logins=1, rows=1,
+        matched_rows=1, corroborated_rows=1,
            newest_date=TODAY - timedelta(30)), 58 + 7 + 6),
 }  # fmt: skip
 
@@ -169,13 +212,17 @@ def test_the_worked_cases_without_what_the_base_rate_and_replay_did_to_them(case
 def test_age_of_the_newest_date_is_told_in_days() -> None:
     for days, words in ((1, "1 day old"), (5, "5 days old")):
         reasons = exposure(facts(newest_date=TODAY - timedelta(days))).reasons
-        assert f"newest date in it is {words}" in [reason.evidence for reason in reasons if reason.code == "T"]
+        assert f"newest date in it is {words}" in [
+            reason.evidence for reason in reasons if reason.code == "T"
+        ]
 
 
 ANY_FACTS = st.builds(
     facts,
-    people=st.builds(lambda n, g: Crowd(n, {"B": n}, g if n else {}), st.integers(0, 2_000_000), st.dictionaries(
-        st.frozensets(st.sampled_from(sorted(FieldLabel)), min_size=1, max_size=6), st.integers(1, 99), max_size=4)),
+    people=st.builds(lambda n, g: Crowd(n, {"B": n}, g if n else {}), st.integers(0, 2_000_000),
+    st.dictionaries(
+        st.frozensets(st.sampled_from(sorted(FieldLabel)), min_size=1, max_size=6),
+        st.integers(1, 99), max_size=4)),
     verified=st.sampled_from([Crowd(), crowd(2, FieldLabel.PHONE, FieldLabel.PASSWORD)]),
     corroborated_rows=st.integers(0, 10),
     newest_date=st.none() | st.dates(date(2015, 1, 1), TODAY),
@@ -197,7 +244,9 @@ ANY_FACTS = st.builds(
 def test_reasons_add_up_to_the_score(any_facts: VerdictFacts) -> None:
     judged = exposure(any_facts)
     free = sum(r.points for r in judged.reasons if r.code[0] not in "FK")
-    assert judged.score == max(0, min(100, free)) + sum(r.points for r in judged.reasons if r.code[0] in "FK")
+    assert judged.score == max(0, min(100, free)) + sum(
+        r.points for r in judged.reasons if r.code[0] in "FK"
+    )
     assert 0 <= judged.score <= 100
     assert judged.reasons[-1].code == "S"
 
@@ -208,11 +257,15 @@ def test_exposure_is_never_lowered_by_what_chance_would_match_or_by_what_was_see
 ) -> None:
     """Bait counts or not by chance, so it is left out."""
     any_facts = any_facts.model_copy(update={"canaries": ()})
-    other = any_facts.model_copy(update={"watchlist": watchlist, "replayed": replayed, "replay_of": "INC-1"})
+    other = any_facts.model_copy(
+        update={"watchlist": watchlist, "replayed": replayed, "replay_of": "INC-1"}
+    )
     assert exposure(other).score == exposure(any_facts).score
 
 
 def test_rules_can_be_replaced_by_others() -> None:
-    other = RULES.model_copy(update={"corroboration": RULES.corroboration.model_copy(update={"brand": 30})})
+    other = RULES.model_copy(
+        update={"corroboration": RULES.corroboration.model_copy(update={"brand": 30})}
+    )
     known = of(FieldLabel.PHONE, brand=True)
     assert judge(known, other)[0].score == exposure(known).score + 28

@@ -1,4 +1,6 @@
-"""What to do next: a line for everything that a verdict can say, one that fits, and a severity that it can stand beside."""
+"""What to do next: a line for everything that a verdict can say, one that fits, and a severity
+that it can stand beside.
+"""
 
 import itertools
 import re
@@ -22,7 +24,9 @@ from ullage.vocabulary.fields import FieldLabel
 
 ORIGINS = ("ours", "partner", "devices", "elsewhere", "recycled", "fabricated", "unknown")
 SCENARIOS = ("", *(scenario.id for scenario in own_rules().scenario))
-EVERYTHING = list(itertools.product(ORIGINS, SEVERITIES, SCENARIOS, (False, True), (False, True), (False, True)))
+EVERYTHING = list(
+    itertools.product(ORIGINS, SEVERITIES, SCENARIOS, (False, True), (False, True), (False, True))
+)
 WORST = ("statutory", "high", "medium")
 
 FITTING = {
@@ -37,14 +41,19 @@ FITTING = {
 
 
 def step(origin, severity, scenario="", *, people=True, alone=False, unread=False):
-    return next_step(origin, severity, scenario, StepConditions(people=people, alone=alone, unread=unread))
+    return next_step(
+        origin, severity, scenario, StepConditions(people=people, alone=alone, unread=unread)
+    )
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize("severity", SEVERITIES)
 def test_each_origin_and_severity_has_a_line_that_fits(origin, severity):
     for scenario, people, alone, unread in itertools.product(SCENARIOS, *[(False, True)] * 3):
-        assert step(origin, severity, scenario, people=people, alone=alone, unread=unread).action in FITTING[origin]
+        assert (
+            step(origin, severity, scenario, people=people, alone=alone, unread=unread).action
+            in FITTING[origin]
+        )
 
 
 @pytest.mark.parametrize(
@@ -88,12 +97,17 @@ def test_nobody_is_called_where_nobody_was_found_and_nothing_is_noise_that_was_n
         if not people:
             assert found.action not in ("call", "block", "confirm")
             assert "call list" not in found.text.lower(), found.text
-        if origin in ("unknown", "elsewhere") and severity in ("low", "notice", "noise") and unread and not people:
+        if (
+            origin in ("unknown", "elsewhere")
+            and severity in ("low", "notice", "noise")
+            and unread
+            and not people
+        ):
             assert "not read" in found.text
             assert "未读取" in found.text_zh
 
 
-def test_probing_of_sign_up_is_looked_for_only_where_nothing_agrees_and_a_scam_is_named_only_where_there_is_one():
+def test_next_step_names_sign_up_probing_or_a_scam_only_with_evidence():
     for origin, severity, scenario, people, alone, unread in EVERYTHING:
         found = step(origin, severity, scenario, people=people, alone=alone, unread=unread)
         assert alone or "筛号" not in found.text + found.text_zh, found.text
@@ -113,14 +127,19 @@ def test_every_line_is_used_and_says_the_same_in_both_languages():
             ("takedown", "下架"),
             ("PIPL 57", "第五十七条"),
         ):
-            assert (pair[0] in one.text.lower() or pair[0] in one.text) == (pair[1] in one.text_zh), (pair, one.text)
+            assert (pair[0] in one.text.lower() or pair[0] in one.text) == (
+                pair[1] in one.text_zh
+            ), (pair, one.text)
 
 
 def test_no_line_says_what_nobody_may_say():
     for one in steps():
         assert "\n" not in one.text + one.text_zh
         assert re.search("[\u4e00-\u9fff]", one.text_zh)
-        assert not re.search(r"leaked by|we leaked|\bsafe\b|ask for a (larger )?sample|泄露者", one.text + one.text_zh)
+        assert not re.search(
+            r"leaked by|we leaked|\bsafe\b|ask for a (larger )?sample|泄露者",
+            one.text + one.text_zh,
+        )
         assert not re.search(r"(?<!勿)(购买|索要)样本", one.text_zh.replace("购买、索要", "索要"))
 
 
@@ -132,14 +151,22 @@ def test_steps_name_only_what_there_is():
 
 WORDING = {
     "high": r"\bnow\b(?<!to do now)|^Counsel",
-    "medium": r"^Block first|PIPL 57|^Reset logins(?! today)|^Ask for a takedown|in the morning|warn those on|Notify",
+    "medium": (
+        r"^Block first|PIPL 57|^Reset logins(?! today)|^Ask for a takedown|in the morning|warn"
+        r" those on|Notify"
+    ),
     "low": r"\btoday\b|within a day|day's digest|^Confirm|^Monitor|in writing",
     "notice": r"within five days|^Look again|^Ask",
 }
-"""By severity, words of a first action that ask for at least that much haste; the first that a line has counts."""
+"""By severity, words of a first action that ask for at least that much haste; the first that a
+line has counts.
+"""
 WORDING_ZH = {
     "high": r"立即|^先报法务",
-    "medium": r"^先行(止付|拦截|防控)|第五十七条|^重置|^申请下架|次日早间|同时按提醒名单|；按提醒名单|。按提醒名单|补告",
+    "medium": (
+        r"^先行(止付|拦截|防控)|第五十七条|^重置|^申请下架|次日早间|同时按提醒名单|；按提醒名单|。"
+        r"按提醒名单|补告"
+    ),
     "low": r"当日|一日内|^先行核实|^监控|^书面",
     "notice": r"五日内|^如出现|^凭密码|^询问",
 }
@@ -147,36 +174,54 @@ WORDING_ZH = {
 
 def wording(text: str, words: Mapping[str, str]) -> str:
     """Return the least severity that the words of a line can stand beside."""
-    return next((severity for severity, pattern in words.items() if re.search(pattern, text)), "noise")
+    return next(
+        (severity for severity, pattern in words.items() if re.search(pattern, text)), "noise"
+    )
 
 
 @pytest.mark.parametrize("one", steps(), ids=lambda one: one.text[:40])
 def test_least_severity_is_not_below_the_words_of_the_step(one):
-    """Who writes a step with hasty words must give it a severity that goes with them, in both languages."""
+    """Who writes a step with hasty words must give it a severity that goes with them, in both
+    languages.
+    """
     assert SEVERITIES.index(one.least) >= SEVERITIES.index(wording(one.text, WORDING)), one.text
-    assert SEVERITIES.index(one.least) >= SEVERITIES.index(wording(one.text_zh, WORDING_ZH)), one.text_zh
+    assert SEVERITIES.index(one.least) >= SEVERITIES.index(wording(one.text_zh, WORDING_ZH)), (
+        one.text_zh
+    )
 
 
 def test_severity_is_never_below_its_next_step_and_raising_it_never_weakens_the_step():
     for origin, severity, scenario, *conditions in EVERYTHING:
         given = origin, scenario, StepConditions(*conditions)
         raised = raise_to_step(origin, severity, *given[1:])
-        before, after = next_step(origin, severity, *given[1:]), next_step(origin, raised, *given[1:])
-        assert SEVERITIES.index(raised) >= max(SEVERITIES.index(after.least), SEVERITIES.index(severity)), given
+        before, after = (
+            next_step(origin, severity, *given[1:]),
+            next_step(origin, raised, *given[1:]),
+        )
+        assert SEVERITIES.index(raised) >= max(
+            SEVERITIES.index(after.least), SEVERITIES.index(severity)
+        ), given
         is_kept = after == before or SEVERITIES.index(after.least) > SEVERITIES.index(before.least)
         assert is_kept, (given, before.text, after.text)
 
 
 def test_graver_verdict_never_has_a_step_that_demands_less():
-    for origin, scenario, *conditions in itertools.product(ORIGINS, SCENARIOS, *[(False, True)] * 3):
-        found = [next_step(origin, severity, scenario, StepConditions(*conditions)) for severity in SEVERITIES]
+    for origin, scenario, *conditions in itertools.product(
+        ORIGINS, SCENARIOS, *[(False, True)] * 3
+    ):
+        found = [
+            next_step(origin, severity, scenario, StepConditions(*conditions))
+            for severity in SEVERITIES
+        ]
         demanded = [SEVERITIES.index(one.least) for one in found]
         assert demanded == sorted(demanded), (origin, scenario, conditions)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Everything of a verdict but its scenario: whose rows they are, how many match, and what the post does."""
+    """Everything of a verdict but its scenario: whose rows they are, how many match, and what
+    the post does.
+    """
 
     name: str
     changes: Mapping[str, Any] = field(default_factory=dict)
@@ -190,7 +235,9 @@ WHOSE = (
     Setting("expired cookies", {"cookies": 20_000}),
     Setting("elsewhere", {"rows_of_others": 20_000}),
     Setting("recycled", {"replayed": 0.99, "replay_of": "INC-1"}),
-    Setting("recycled, acknowledged", {"replayed": 0.99, "replay_of": "INC-1", "replay_told": True}),
+    Setting(
+        "recycled, acknowledged", {"replayed": 0.99, "replay_of": "INC-1", "replay_told": True}
+    ),
     Setting("fabricated", {"longest_run": 500, "corroborated_rows": 0}),
     Setting("unknown", {"watchlist": 1000}),
 )
@@ -205,7 +252,19 @@ POSTS = (
     Setting("minors", {"minors": 1}),
     Setting("old", {"newest_date": TODAY - timedelta(2000)}),
 )
-MATCHED = ((0, 0), (1, 0), (1, 1), (9, 0), (9, 2), (49, 0), (49, 3), (99, 0), (99, 50), (99, 99), (10**6, 10**6))
+MATCHED = (
+    (0, 0),
+    (1, 0),
+    (1, 1),
+    (9, 0),
+    (9, 2),
+    (49, 0),
+    (49, 3),
+    (99, 0),
+    (99, 50),
+    (99, 99),
+    (10**6, 10**6),
+)
 """How many customers, and how many of them agree in two fields."""
 
 
@@ -216,7 +275,13 @@ def ways() -> Iterator[tuple[Scenario, ScenarioConditions, tuple[str, ...]]]:
             yield scenario, way, tuple(sorted(way.every | set(sorted(way.some)[:1])))
 
 
-def facts_for(way: ScenarioConditions, fields: tuple[str, ...], matched: int, agreeing: int, *settings: Setting) -> VerdictFacts:
+def facts_for(
+    way: ScenarioConditions,
+    fields: tuple[str, ...],
+    matched: int,
+    agreeing: int,
+    *settings: Setting,
+) -> VerdictFacts:
     """Facts of a list of 20,000 rows, or of all customers, that allow a way."""
     rows = max(20_000, matched)
     group = RowGroup(fields=fields, rows=rows, matched=matched, corroborated=agreeing)
@@ -225,17 +290,45 @@ def facts_for(way: ScenarioConditions, fields: tuple[str, ...], matched: int, ag
     post |= {"live_cookies": 1, "cookies": 1} if way.logins else {}
     changes = {name: value for setting in settings for name, value in setting.changes.items()}
     sure = crowd_of(agreeing, *fields)
-    counts = {"rows": rows, "matched_rows": matched, "corroborated_rows": agreeing, "matched": matched, "groups": (group,)}
-    return facts(**{"people": crowd_of(matched, *fields), "verified": sure, "agreeing": sure, **counts, **post, **changes})
+    counts = {
+        "rows": rows,
+        "matched_rows": matched,
+        "corroborated_rows": agreeing,
+        "matched": matched,
+        "groups": (group,),
+    }
+    return facts(
+        **{
+            "people": crowd_of(matched, *fields),
+            "verified": sure,
+            "agreeing": sure,
+            **counts,
+            **post,
+            **changes,
+        }
+    )
 
 
 def test_whole_product_of_rules_gives_no_severity_below_its_next_step():
     origins, severities, scenarios = set(), set(), set()
-    for (scenario, way, fields), whose, post, (matched, agreeing) in itertools.product(ways(), WHOSE, POSTS, MATCHED):
+    for (scenario, way, fields), whose, post, (matched, agreeing) in itertools.product(
+        ways(), WHOSE, POSTS, MATCHED
+    ):
         given = facts_for(way, fields or ("PHONE",), matched, agreeing, whose, post)
         exposure, origin = judge(given)
-        shown = next_step(origin.verdict, exposure.severity, exposure.scenario, given.step_conditions)
-        name = scenario.id, fields, whose.name, post.name, matched, agreeing, exposure.severity, shown.text
+        shown = next_step(
+            origin.verdict, exposure.severity, exposure.scenario, given.step_conditions
+        )
+        name = (
+            scenario.id,
+            fields,
+            whose.name,
+            post.name,
+            matched,
+            agreeing,
+            exposure.severity,
+            shown.text,
+        )
         assert SEVERITIES.index(exposure.severity) >= SEVERITIES.index(shown.least), name
         assert exposure.told != "nobody" or exposure.severity == "noise", name
         assert exposure.told != "digest" or exposure.severity not in ("high", "statutory"), name
@@ -250,14 +343,19 @@ def test_whole_product_of_rules_gives_no_severity_below_its_next_step():
 
 
 def test_step_that_gives_way_when_the_severity_is_raised_for_it_is_refused():
-    text = '[[step]]\naction = "block"\nseverities = ["low"]\nleast = "medium"\ntext = "Block."\ntext_zh = "止付。"\n'
+    text = (
+        '[[step]]\naction = "block"\nseverities = ["low"]\nleast = "medium"\ntext ='
+        ' "Block."\ntext_zh = "止付。"\n'
+    )
     with pytest.raises(ConfigError, match="least severity medium is none of its severities"):
         toml(_Steps)(text, "next_steps.toml")
 
 
 def test_step_without_a_least_severity_is_refused():
     with pytest.raises(ConfigError, match=r"least: Field required"):
-        toml(_Steps)('[[step]]\naction = "block"\ntext = "Block."\ntext_zh = "止付。"\n', "next_steps.toml")
+        toml(_Steps)(
+            '[[step]]\naction = "block"\ntext = "Block."\ntext_zh = "止付。"\n', "next_steps.toml"
+        )
 
 
 @pytest.mark.parametrize("alone", [True, False])
@@ -265,7 +363,12 @@ def test_step_without_a_least_severity_is_refused():
 def test_cards_with_magnetic_tracks_are_medium(customers, alone):
     sure = crowd_of(customers, FieldLabel.CARD)
     agreeing = crowd_of(0 if alone else customers, FieldLabel.CARD)
-    rows = {"rows": customers, "matched_rows": customers, "corroborated_rows": agreeing.customers, "known_cards": customers}
+    rows = {
+        "rows": customers,
+        "matched_rows": customers,
+        "corroborated_rows": agreeing.customers,
+        "known_cards": customers,
+    }
     tracks = facts(people=sure, verified=sure, agreeing=agreeing, terms=("带磁",), **rows)
     exposure, _ = judge(tracks)
     assert exposure.scenario == "X3"

@@ -30,9 +30,28 @@ def told(given_facts: VerdictFacts) -> str:
         ({**PHONES, "matched_rows": 1000, "matched_kinds": {"phone": 1000}}, "ours"),
         ({**PHONES, "matched_rows": 500, "matched_kinds": {"phone": 500}}, "ours"),
         ({**PHONES, "matched_rows": 499, "matched_kinds": {"phone": 499}}, "unknown"),
-        ({**PHONES, "matched_rows": 500, "matched_kinds": {"phone": 500}, "circulation": 1e8}, "unknown"),
-        ({"candidates": {"digest": 50}, "matched_kinds": {"phone": 50}, "rows": 50, "matched_rows": 50}, "ours"),
-        ({"candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1300}, "rows": 10**5, "matched_rows": 1300}, "elsewhere"),
+        (
+            {**PHONES, "matched_rows": 500, "matched_kinds": {"phone": 500}, "circulation": 1e8},
+            "unknown",
+        ),
+        (
+            {
+                "candidates": {"digest": 50},
+                "matched_kinds": {"phone": 50},
+                "rows": 50,
+                "matched_rows": 50,
+            },
+            "ours",
+        ),
+        (
+            {
+                "candidates": {"phone": 10**5},
+                "matched_kinds": {"phone": 1300},
+                "rows": 10**5,
+                "matched_rows": 1300,
+            },
+            "elsewhere",
+        ),
         ({**PHONES, "matched_rows": 0, "people": crowd(0)}, "elsewhere"),
         ({"rows": 5, "matched_rows": 0, "people": crowd(0)}, "unknown"),
         ({"rows": 10, "matched_rows": 4, "corroborated_rows": 4}, "unknown"),
@@ -40,11 +59,23 @@ def told(given_facts: VerdictFacts) -> str:
         ({"rows": 3, "matched_rows": 3, "corroborated_rows": 3}, "ours"),
         ({"rows": 1, "matched_rows": 1, "corroborated_rows": 1}, "unknown"),
         ({"rows": 100, "matched_rows": 4, "corroborated_rows": 4}, "elsewhere"),
-        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 20}, "fabricated"),
-        ({**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 19}, "elsewhere"),
+        (
+            {**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 20},
+            "fabricated",
+        ),
+        (
+            {**PHONES, "matched_rows": 10, "matched_kinds": {"phone": 10}, "longest_run": 19},
+            "elsewhere",
+        ),
         ({"longest_run": 500, "rows": 10, "matched_rows": 10, "corroborated_rows": 10}, "ours"),
-        ({"failures": {"resident_id": 3}, "candidates": {"resident_id": 7}, "matched_rows": 1}, "fabricated"),
-        ({"failures": {"resident_id": 2}, "candidates": {"resident_id": 8}, "matched_rows": 1}, "unknown"),
+        (
+            {"failures": {"resident_id": 3}, "candidates": {"resident_id": 7}, "matched_rows": 1},
+            "fabricated",
+        ),
+        (
+            {"failures": {"resident_id": 2}, "candidates": {"resident_id": 8}, "matched_rows": 1},
+            "unknown",
+        ),
         ({"failures": {"resident_id": 9}, "matched_rows": 1}, "unknown"),
         ({"rows": 0, "matched_rows": 0, "people": crowd(0)}, "unknown"),
     ],
@@ -76,7 +107,8 @@ def test_a_million_random_numbers_are_neither_ours_nor_an_exposure_nor_a_page(si
         *((size, True, "ours") for size in SIZES),
         ("50 M", False, "unknown"),
         ("300 M", False, "ours"),
-        ("10 M", False, "unknown"),  # so few match by chance that a rival's list has as many under other names
+        # so few match by chance that a rival's list has as many under other names
+        ("10 M", False, "unknown"),
     ],
 )
 def test_five_in_a_hundred_real_rows_are_ours_where_the_others_are_surely_invented(
@@ -84,7 +116,9 @@ def test_five_in_a_hundred_real_rows_are_ours_where_the_others_are_surely_invent
 ) -> None:
     """With random numbers beside them, or with invented second fields."""
     real = rows // 20
-    exposure, origin = judge(listed(SIZES[size], NAMED, rows, ours=real, alone=rows - real if apart else 0))
+    exposure, origin = judge(
+        listed(SIZES[size], NAMED, rows, ours=real, alone=rows - real if apart else 0)
+    )
     assert (origin.verdict, exposure.scenario) == (expected, "X15")
     assert exposure.severity in ("medium", "high")
 
@@ -92,14 +126,23 @@ def test_five_in_a_hundred_real_rows_are_ours_where_the_others_are_surely_invent
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("times", [1.0, 1.5, 2.0])
 @pytest.mark.parametrize("agreeing", [0.7, 0.9, 1.0])
-def test_customers_that_two_platforms_share_are_not_ours_alone(size: str, times: float, agreeing: float) -> None:
-    """A true list of another's customers: more of them are ours than of the population, and most agree in both fields."""
+def test_customers_that_two_platforms_share_are_not_ours_alone(
+    size: str, times: float, agreeing: float
+) -> None:
+    """A true list of another's customers: more of them are ours than of the population, and most
+    agree in both fields.
+    """
     rows, chance = 50_000, SIZES[size] / 1.8e9
     shared = round(rows * chance * times)
     both = round(shared * agreeing)
     some = listed(SIZES[size], NAMED, rows)
     group = some.groups[0].model_copy(update={"matched": shared, "corroborated": both})
-    changes = {"groups": (group,), "matched_rows": shared, "corroborated_rows": both, "matched_kinds": {"phone": shared}}
+    changes = {
+        "groups": (group,),
+        "matched_rows": shared,
+        "corroborated_rows": both,
+        "matched_kinds": {"phone": shared},
+    }
     assert verdict(some.model_copy(update=changes)) in ("elsewhere", "unknown")
 
 
@@ -112,9 +155,13 @@ def test_a_rival_lender_who_shares_customers_with_us_is_never_ours(
 ) -> None:
     shared = round(rows * share)
     both = round(shared * agreeing)
-    group = RowGroup(fields=("ID", "LOAN", "NAME", "PHONE"), rows=rows, matched=shared, corroborated=both)
-    some = of("NAME", "PHONE", "ID", "LOAN", customers=shared, verified=both, rows=rows, matched_rows=shared,
-              corroborated_rows=both, groups=(group,), watchlist=customers, circulation=1.8e9, brand=True,
+    group = RowGroup(
+        fields=("ID", "LOAN", "NAME", "PHONE"), rows=rows, matched=shared, corroborated=both
+    )
+    some = of("NAME", "PHONE", "ID", "LOAN", customers=shared, verified=both, rows=rows,
+        matched_rows=shared,
+              corroborated_rows=both, groups=(group,), watchlist=customers, circulation=1.8e9,
+              brand=True,
               candidates={"phone": rows}, matched_kinds={"phone": shared})  # fmt: skip
     assert verdict(some) in ("elsewhere", "unknown")
     if verdict(some) == "unknown" and both:
@@ -150,13 +197,23 @@ def test_a_rival_lender_who_shares_customers_with_us_is_never_ours(
         ({"logins": 25, "known_cards": 9}, "devices"),
     ],
 )
-def test_each_rule_of_the_origin_decides_just_inside_and_not_just_outside(changes: dict, expected: str) -> None:
+def test_each_rule_of_the_origin_decides_just_inside_and_not_just_outside(
+    changes: dict, expected: str
+) -> None:
     """Of a hundred rows a quarter agree."""
-    some = of(*NAMED, customers=25, verified=25, **{"rows": 100, "matched_rows": 25, "corroborated_rows": 25, **changes})
+    some = of(
+        *NAMED,
+        customers=25,
+        verified=25,
+        **{"rows": 100, "matched_rows": 25, "corroborated_rows": 25, **changes},
+    )
     assert verdict(some) == expected
 
 
-STEALER = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100, matched=60), RowGroup(fields=("PHONE",), rows=100, matched=60))
+STEALER = (
+    RowGroup(fields=("PASSWORD", "PHONE"), rows=100, matched=60),
+    RowGroup(fields=("PHONE",), rows=100, matched=60),
+)
 NOBODYS = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100),)
 
 
@@ -172,13 +229,31 @@ NOBODYS = (RowGroup(fields=("PASSWORD", "PHONE"), rows=100),)
         ({"canaries": (Bait(label="sms A", customers=1, verified=1),)}, "partner"),
         ({"rows_of_others": 200}, "devices"),  # the addresses name them
         ({"longest_run": 20, "corroborated_rows": 0}, "fabricated"),
-        ({"matched_rows": 0, "matched_kinds": {}, "people": crowd(0), "groups": NOBODYS}, "elsewhere"),
+        (
+            {"matched_rows": 0, "matched_kinds": {}, "people": crowd(0), "groups": NOBODYS},
+            "elsewhere",
+        ),
     ],
 )
-def test_rows_of_stealers_say_devices_where_passwords_and_customers_stand_in_them(changes: dict, expected: str) -> None:
-    """Of a hundred rows with a password half are in that form, and of the customers' rows half have a password."""
-    some = {"rows": 200, "matched_rows": 120, "stealer_rows": 50, "groups": STEALER, "candidates": {"phone": 200}}
-    given_facts = of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=120, **{**some, "matched_kinds": {"phone": 120}, **changes})
+def test_rows_of_stealers_say_devices_where_passwords_and_customers_stand_in_them(
+    changes: dict, expected: str
+) -> None:
+    """Of a hundred rows with a password half are in that form, and of the customers' rows half
+    have a password.
+    """
+    some = {
+        "rows": 200,
+        "matched_rows": 120,
+        "stealer_rows": 50,
+        "groups": STEALER,
+        "candidates": {"phone": 200},
+    }
+    given_facts = of(
+        FieldLabel.PHONE,
+        FieldLabel.PASSWORD,
+        customers=120,
+        **{**some, "matched_kinds": {"phone": 120}, **changes},
+    )
     assert verdict(given_facts) == expected
     assert "in the form of a stealer log, logins at others' sites" in told(given_facts)
 
@@ -197,7 +272,9 @@ def test_of_one_value_each_it_is_said_that_somebody_may_try_our_sign_up() -> Non
 def test_no_reason_names_a_partner_or_says_who_leaked() -> None:
     for labels in (("sms",), ("sms", "call-centre")):
         for verified in (0, 1):
-            exposure, origin = judge(bait(*labels, verified=verified, rows=100, matched_rows=100, corroborated_rows=100))
+            exposure, origin = judge(
+                bait(*labels, verified=verified, rows=100, matched_rows=100, corroborated_rows=100)
+            )
             said = str([*exposure.reasons, *origin.reasons])
             assert not any(word in said for word in (*labels, "leaked by", "泄露方"))
 
@@ -211,7 +288,8 @@ def test_a_list_of_ours_is_told_by_its_numbers_alone(size: str, fields: tuple[st
 
 
 def test_origin_gives_each_count_that_it_went_by_and_no_points() -> None:
-    judged = judge(facts(**{**PHONES, "matched_kinds": {"phone": 10}}, corroborated_rows=1, longest_run=30,
+    judged = judge(facts(**{**PHONES, "matched_kinds": {"phone": 10}}, corroborated_rows=1,
+        longest_run=30,
                          failures={"resident_id": 1}, own_cards=4))[1]  # fmt: skip
     assert [r.code for r in judged.reasons] == ["O1", "O2", "O3", "O4", "O5", "O6"]
     assert [reason.evidence for reason in judged.reasons[1:]] == [
@@ -233,7 +311,11 @@ def bait(*labels: str, verified: int = 1, enrolled: int = 30, **changes: object)
 
 def test_bait_names_who_leaked_it() -> None:
     origin = judge(bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100))[1]
-    assert (origin.verdict, origin.label, origin.canaries) == ("partner", "短信通道甲", ("短信通道甲",))
+    assert (origin.verdict, origin.label, origin.canaries) == (
+        "partner",
+        "短信通道甲",
+        ("短信通道甲",),
+    )
     assert "a honeytoken that only one party received is in a verified row: an indication" in told(
         bait("短信通道甲", rows=100, matched_rows=100, corroborated_rows=100)
     )
@@ -246,7 +328,14 @@ def test_bait_of_several_parties_has_us_in_common() -> None:
 
 
 def test_a_giant_list_hits_a_bait_number_by_chance() -> None:
-    giant = bait("sms", verified=0, candidates={"phone": 10**6}, rows=10**6, matched_rows=10**4, matched_kinds={"phone": 10**4})
+    giant = bait(
+        "sms",
+        verified=0,
+        candidates={"phone": 10**6},
+        rows=10**6,
+        matched_rows=10**4,
+        matched_kinds={"phone": 10**4},
+    )
     assert (verdict(giant), judge(giant)[1].canaries) == ("elsewhere", ())
     assert "by one value, as may be chance" in told(giant)
     assert verdict(bait("sms", verified=0, candidates={"phone": 1000}, rows=1000)) != "partner"
@@ -257,7 +346,13 @@ def cohort(dimension: str, matched: int, enrolled: int, label: str = "E17") -> d
     return {"cohorts": (found,), "cohort_labels": 40}
 
 
-PADDED = {"candidates": {"phone": 10**5}, "matched_kinds": {"phone": 1500}, "rows": 10**5, "matched_rows": 1500, "matched": 1500}
+PADDED = {
+    "candidates": {"phone": 10**5},
+    "matched_kinds": {"phone": 1500},
+    "rows": 10**5,
+    "matched_rows": 1500,
+    "matched": 1500,
+}
 
 
 @pytest.mark.parametrize(
@@ -276,15 +371,19 @@ def test_a_cohort_that_nobody_outside_knows_says_ours_when_it_is_too_frequent(
 
 
 def test_a_cohort_is_told_only_where_it_is_too_frequent_for_chance() -> None:
-    assert "500 of 1500 customers are of branch E17, as are 10,000 of 10,000,000 enrolled (p < 1e-12)" in told(
-        facts(**PADDED, **cohort("branch", 500, 10_000))
+    assert (
+        "500 of 1500 customers are of branch E17, as are 10,000 of 10,000,000 enrolled (p < 1e-12)"
+        in told(facts(**PADDED, **cohort("branch", 500, 10_000)))
     )
     assert "E17" not in told(facts(**PADDED, **cohort("branch", 500, 3_300_000)))
 
 
 def test_largest_cohorts_are_told_first() -> None:
     sizes = {"E1": 300, "E2": 500, "E3": 400, "E4": 100, "E5": 200}
-    cohorts = tuple(Cohort(dimension="branch", label=label, matched=size, enrolled=10_000) for label, size in sizes.items())
+    cohorts = tuple(
+        Cohort(dimension="branch", label=label, matched=size, enrolled=10_000)
+        for label, size in sizes.items()
+    )
     reasons = judge(facts(**PADDED, cohorts=cohorts, cohort_labels=40))[1].reasons
     shown = [reason.evidence.split()[7].rstrip(",") for reason in reasons if reason.code == "O7"]
     assert shown == ["E2", "E3", "E1", "E5", "E4"][:SHOWN_COHORTS]
@@ -298,29 +397,61 @@ def test_every_comparison_counts_against_a_cohort() -> None:
 
 
 def test_customers_who_stood_there_before_are_recycled_and_where_is_told() -> None:
-    known = of(*NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.8, replay_of="INC-AAAA")
+    known = of(
+        *NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.8, replay_of="INC-AAAA"
+    )
     assert verdict(known) == "recycled"
     assert "80% of the customers stood with the same fields in INC-AAAA" in told(known)
-    assert verdict(of(*NAMED, rows=10, matched_rows=10, corroborated_rows=10, replayed=0.79, replay_of="INC-AAAA")) == "ours"
+    assert (
+        verdict(
+            of(
+                *NAMED,
+                rows=10,
+                matched_rows=10,
+                corroborated_rows=10,
+                replayed=0.79,
+                replay_of="INC-AAAA",
+            )
+        )
+        == "ours"
+    )
 
 
 @pytest.mark.parametrize(
     ("known", "others", "enrolled", "expected"),
-    [(0, 30, 10**6, "fabricated"), (1, 30, 10**6, "fabricated"), (2, 30, 10**6, "unknown"), (0, 30, 0, "unknown"),
+    [(0, 30, 10**6, "fabricated"), (1, 30, 10**6, "fabricated"), (2, 30, 10**6, "unknown"),
+    (0, 30, 0, "unknown"),
      (0, 19, 10**6, "unknown")],
 )  # fmt: skip
-def test_own_cards_that_nobody_holds_are_made_up(known: int, others: int, enrolled: int, expected: str) -> None:
+def test_own_cards_that_nobody_holds_are_made_up(
+    known: int, others: int, enrolled: int, expected: str
+) -> None:
     changes = {"matched_kinds": {"card": known}, "own_cards": others, "cards_enrolled": enrolled}
     assert verdict(of(FieldLabel.CARD, customers=1, rows=10, matched_rows=1, **changes)) == expected
 
 
 def test_fields_that_only_we_hold_decide_where_chance_is_ruled_out() -> None:
-    some = {"rows": 1000, "matched_rows": 300, "matched_kinds": {"phone": 300}, "candidates": {"phone": 1000}}
+    some = {
+        "rows": 1000,
+        "matched_rows": 300,
+        "matched_kinds": {"phone": 300},
+        "candidates": {"phone": 1000},
+    }
     own = {"own_fields": frozenset(("POLICY",))}
     assert verdict(of("PHONE", "POLICY", **some)) == "unknown"
     assert verdict(of("PHONE", "POLICY", **some, **own)) == "ours"
     assert verdict(of("PHONE", **some, **own)) == "unknown"
-    assert verdict(of("PHONE", "POLICY", **some | {"matched_rows": 10, "matched_kinds": {"phone": 10}}, **own)) == "elsewhere"
+    assert (
+        verdict(
+            of(
+                "PHONE",
+                "POLICY",
+                **some | {"matched_rows": 10, "matched_kinds": {"phone": 10}},
+                **own,
+            )
+        )
+        == "elsewhere"
+    )
 
 
 @given(
@@ -369,16 +500,43 @@ def test_rows_that_all_agree_are_ours_from_a_few_on(rows: int, more: int, size: 
 @pytest.mark.parametrize(
     ("candidates", "kinds", "expected", "said"),
     [
-        ({"email": 4000, "digest": 4000}, {"email": 40}, "unknown", "40 of 4000 rows are customers'"),
-        ({"phone": 4000, "digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
-        ({"phone": 4000, "digest": 8000}, {"phone": 4000}, "ours", "4000 of 4000 distinct phones are customers'"),
+        (
+            {"email": 4000, "digest": 4000},
+            {"email": 40},
+            "unknown",
+            "40 of 4000 rows are customers'",
+        ),
+        (
+            {"phone": 4000, "digest": 4000},
+            {"phone": 40},
+            "unknown",
+            "40 of 4000 distinct phones are customers'",
+        ),
+        (
+            {"phone": 4000, "digest": 8000},
+            {"phone": 4000},
+            "ours",
+            "4000 of 4000 distinct phones are customers'",
+        ),
         ({"digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
-        ({"email": 4000, "digest": 4000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
+        (
+            {"email": 4000, "digest": 4000},
+            {"phone": 40},
+            "unknown",
+            "40 of 4000 distinct phones are customers'",
+        ),
         ({"digest": 4000}, {"resident_id": 4000}, "ours", "4000 of 4000 digests are customers'"),
-        ({"phone": 1000, "digest": 3000}, {"phone": 40}, "unknown", "40 of 4000 distinct phones are customers'"),
+        (
+            {"phone": 1000, "digest": 3000},
+            {"phone": 40},
+            "unknown",
+            "40 of 4000 distinct phones are customers'",
+        ),
     ],
 )
-def test_a_digest_beside_a_login_in_clear_is_no_phone(candidates: dict, kinds: dict, expected: str, said: str) -> None:
+def test_a_digest_beside_a_login_in_clear_is_no_phone(
+    candidates: dict, kinds: dict, expected: str, said: str
+) -> None:
     matched = sum(kinds.values())
     people = crowd(matched, FieldLabel.EMAIL)
     given_facts = facts(
@@ -399,11 +557,26 @@ def test_nothing_is_said_of_chance_where_there_is_nothing_to_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "others", "expected"), [(5, 0, "ours"), (5, 5, "ours"), (5, 6, "unknown"), (3, 40, "unknown"), (1, 9, "unknown")]
+    ("ours", "others", "expected"),
+    [(5, 0, "ours"), (5, 5, "ours"), (5, 6, "unknown"), (3, 40, "unknown"), (1, 9, "unknown")],
 )
-def test_of_a_message_with_several_people_each_counts(ours: int, others: int, expected: str) -> None:
-    numbers = {"candidates": {"phone": ours + others}, "matched_kinds": {"phone": ours}, "watchlist": 5000}
-    given_facts = of(*NAMED, customers=ours, verified=ours, rows=1, matched_rows=1, corroborated_rows=1, **numbers)
+def test_of_a_message_with_several_people_each_counts(
+    ours: int, others: int, expected: str
+) -> None:
+    numbers = {
+        "candidates": {"phone": ours + others},
+        "matched_kinds": {"phone": ours},
+        "watchlist": 5000,
+    }
+    given_facts = of(
+        *NAMED,
+        customers=ours,
+        verified=ours,
+        rows=1,
+        matched_rows=1,
+        corroborated_rows=1,
+        **numbers,
+    )
     assert verdict(given_facts) == expected
     assert ours == 1 or given_facts.agreeing_share == ours / (ours + others)
 
@@ -440,5 +613,11 @@ def test_only_cookies_explain_rows_that_agree_beyond_the_logins(
 def test_rows_are_crowded_where_more_people_than_rows_and_more_of_them_agree(
     rows: int, corroborated: int, crowded: tuple[int, int] | None
 ) -> None:
-    messages = of(*NAMED, verified=3, rows=rows, corroborated_rows=corroborated, candidates={"phone": 8, "resident_id": 2})
+    messages = of(
+        *NAMED,
+        verified=3,
+        rows=rows,
+        corroborated_rows=corroborated,
+        candidates={"phone": 8, "resident_id": 2},
+    )
     assert messages.crowded == crowded

@@ -31,7 +31,9 @@ def test_the_shipped_rules_are_whole_and_have_a_version_and_sources() -> None:
         ('severity = "noise"', 'severity = "grave"', r"severity\.row\.0\.severity"),
     ],
 )
-def test_what_is_wrong_with_a_file_of_rules_is_said_in_one_line(old: str, new: str, told: str) -> None:
+def test_what_is_wrong_with_a_file_of_rules_is_said_in_one_line(
+    old: str, new: str, told: str
+) -> None:
     assert old in TEXT
     with pytest.raises(ConfigError, match=rf"^tried\.toml: .*{told}") as caught:
         VERDICT.read(TEXT.replace(old, new, 1), "tried.toml")

@@ -37,8 +37,15 @@ def ours(*fields: str, customers: int, **changes) -> VerdictFacts:
 
 
 def some(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts:
-    """Rows that agree, among others: a list of which nothing tells whose it is, unless it is said."""
-    return of(*fields, customers=customers, verified=customers, **{**among, "corroborated_rows": customers, **changes})
+    """Rows that agree, among others: a list of which nothing tells whose it is, unless it is
+    said.
+    """
+    return of(
+        *fields,
+        customers=customers,
+        verified=customers,
+        **{**among, "corroborated_rows": customers, **changes},
+    )
 
 
 def alone(*fields: str, customers: int, among=UNKNOWN, **changes) -> VerdictFacts:
@@ -53,13 +60,25 @@ def nobody(**changes) -> VerdictFacts:
 def random(times: float, **changes) -> VerdictFacts:
     """Of a hundred thousand numbers so many times as many as chance gives, which is a thousand."""
     matched = round(1000 * times)
-    rows = {"rows": 10**5, "matched_rows": matched, "candidates": {"phone": 10**5}, "matched_kinds": {"phone": matched}}
+    rows = {
+        "rows": 10**5,
+        "matched_rows": matched,
+        "candidates": {"phone": 10**5},
+        "matched_kinds": {"phone": matched},
+    }
     return of(FieldLabel.PHONE, customers=matched, **{**rows, **changes})
 
 
 def short(matched: int) -> VerdictFacts:
-    """Of twelve numbers so many that match: one does by chance in 11 of 100 such lists, two in fewer than one."""
-    rows = {"rows": 12, "matched_rows": matched, "candidates": {"phone": 12}, "matched_kinds": {"phone": matched}}
+    """Of twelve numbers so many that match: one does by chance in 11 of 100 such lists, two in
+    fewer than one.
+    """
+    rows = {
+        "rows": 12,
+        "matched_rows": matched,
+        "candidates": {"phone": 12},
+        "matched_kinds": {"phone": matched},
+    }
     return of(FieldLabel.PHONE, customers=matched, **rows)
 
 
@@ -69,7 +88,9 @@ def logins(number: int, staff: int = 0, **changes) -> VerdictFacts:
 
 def cookies(number: int, staff: int = 0) -> VerdictFacts:
     """Cookies of our own sites that have not expired."""
-    return nobody(cookies=number, live_cookies=number, staff_cookies=staff, live_staff_cookies=staff)
+    return nobody(
+        cookies=number, live_cookies=number, staff_cookies=staff, live_staff_cookies=staff
+    )
 
 
 def filled_in(customers: int) -> VerdictFacts:
@@ -80,12 +101,22 @@ def filled_in(customers: int) -> VerdictFacts:
 def stolen(customers: int) -> VerdictFacts:
     """Passwords of customers at others' sites."""
     group = RowGroup(fields=PASSWORDS, rows=customers, matched=customers)
-    return alone(*PASSWORDS, customers=customers, groups=(group,), stealer_rows=customers, matched_rows=customers)
+    return alone(
+        *PASSWORDS,
+        customers=customers,
+        groups=(group,),
+        stealer_rows=customers,
+        matched_rows=customers,
+    )
 
 
 ROWS = [
     (1, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900}), "noise nobody none"),
-    (15, alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **UNREAD}), "notice digest none"),
+    (
+        15,
+        alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **UNREAD}),
+        "notice digest none",
+    ),
     (
         15,
         alone(*NAMED, customers=900, **{**MADE_UP, "matched_rows": 900, **OFFER, "claimed": 1000}),
@@ -105,8 +136,16 @@ ROWS = [
     (15, nobody(**UNREAD), "notice digest none"),
     (15, random(2, **OFFER, claimed=1000), "medium desk if confirmed 1440"),
     (14, random(2, **OFFER), "notice digest none"),
-    (12, random(1, people=of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=1000).people), "medium fraud_queue none"),
-    (14, random(1, agreeing=of(*NAMED, customers=1, verified=1).agreeing, corroborated_rows=1), "notice digest none"),
+    (
+        12,
+        random(1, people=of(FieldLabel.PHONE, FieldLabel.PASSWORD, customers=1000).people),
+        "medium fraud_queue none",
+    ),
+    (
+        14,
+        random(1, agreeing=of(*NAMED, customers=1, verified=1).agreeing, corroborated_rows=1),
+        "notice digest none",
+    ),
     (2, ours(*LENT, customers=60, **KNOWN), "noise nobody none"),
     (7, ours(*LENT, customers=60, **{**KNOWN, "replayed": 0.94}), "high lead run"),
     (7, ours(*LENT, customers=60, **{**KNOWN, "replay_told": False}), "high lead run"),
@@ -150,7 +189,11 @@ ROWS = [
     (10, ours(*NAMED, customers=500), "medium desk_now if confirmed 60"),
     (11, alone(FieldLabel.PHONE, customers=50), "medium desk if confirmed 60"),
     (11, alone(FieldLabel.PHONE, customers=49), "low desk if confirmed 60"),
-    (15, alone(FieldLabel.PHONE, customers=49, claimed=1000, **OFFER), "medium desk if confirmed 1440"),
+    (
+        15,
+        alone(FieldLabel.PHONE, customers=49, claimed=1000, **OFFER),
+        "medium desk if confirmed 1440",
+    ),
     (11, alone(*PASSWORDS, customers=10, among=ALL_OURS), "medium desk if confirmed 60"),
     (11, alone(*PASSWORDS, customers=9, among=ALL_OURS), "medium desk if confirmed 60"),
     (11, alone(FieldLabel.PHONE, customers=50, among=ALL_OURS), "medium desk if confirmed 60"),
@@ -167,7 +210,11 @@ ROWS = [
     (14, some(*NAMED, customers=100, rows=40_000), "medium fraud_morning none"),
     (14, some(*NAMED, customers=99, rows=40_000), "low digest none"),
     (14, some(FieldLabel.PHONE, FieldLabel.ID, customers=400), "medium fraud_morning none"),
-    (14, some(FieldLabel.PHONE, FieldLabel.ID, customers=400, among=ELSEWHERE), "medium fraud_morning none"),
+    (
+        14,
+        some(FieldLabel.PHONE, FieldLabel.ID, customers=400, among=ELSEWHERE),
+        "medium fraud_morning none",
+    ),
     (5, cookies(1, staff=1), "high lead if confirmed 60"),
     (6, cookies(1), "medium fraud_queue none"),
     (6, cookies(49), "medium fraud_queue none"),
@@ -175,10 +222,22 @@ ROWS = [
     (14, nobody(cookies=9), "low digest none"),
     (14, filled_in(3), "low digest none"),
     (6, filled_in(10), "medium fraud_queue none"),
-    (7, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True), "high lead if confirmed 60"),
-    (7, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True, among=ALL_OURS), "high lead if confirmed 60"),
+    (
+        7,
+        alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True),
+        "high lead if confirmed 60",
+    ),
+    (
+        7,
+        alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3, brand=True, among=ALL_OURS),
+        "high lead if confirmed 60",
+    ),
     (11, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=3), "low desk if confirmed 60"),
-    (11, alone(FieldLabel.PHONE, FieldLabel.OTP, customers=2, brand=True), "high lead if confirmed 60"),
+    (
+        11,
+        alone(FieldLabel.PHONE, FieldLabel.OTP, customers=2, brand=True),
+        "high lead if confirmed 60",
+    ),
     (15, nobody(**OFFER, claimed=1000), "medium desk if confirmed 1440"),
     (15, nobody(**OFFER, claimed=999), "notice digest none"),
     (15, nobody(brand=True, claimed=1000, **UNREAD), "notice digest none"),
@@ -190,7 +249,11 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
+@pytest.mark.parametrize(
+    ("row", "given_facts", "expected"),
+    ROWS,
+    ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)],
+)
 def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
     row: int, given_facts: VerdictFacts, expected: str
 ) -> None:
@@ -200,8 +263,14 @@ def test_the_first_row_that_applies_says_severity_who_is_told_and_the_clock(
 
 
 @pytest.mark.parametrize("tenants", ["run", "if confirmed"])
-@pytest.mark.parametrize(("row", "given_facts", "expected"), ROWS, ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)])
-def test_which_clock_a_medium_starts_the_tenant_says(row: int, given_facts: VerdictFacts, expected: str, tenants: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "given_facts", "expected"),
+    ROWS,
+    ids=[f"{n}-row{row}" for n, (row, *_) in enumerate(ROWS)],
+)
+def test_which_clock_a_medium_starts_the_tenant_says(
+    row: int, given_facts: VerdictFacts, expected: str, tenants: str
+) -> None:
     found, _ = judge(given_facts.model_copy(update={"medium_deadline": tenants}))
     minutes = f" {found.minutes}" if found.minutes else ""
     is_run = tenants == "run" and found.severity == "medium" and not expected.endswith(" none")
@@ -236,7 +305,9 @@ def test_logins_in_a_list_of_ours_do_not_hide_its_customers() -> None:
 
 
 def test_of_who_was_found_by_one_value_the_rows_other_fields_are_not_told() -> None:
-    judged, _ = judge(alone(*IDENTITY, FieldLabel.HEALTH, customers=60, matched_kinds={"resident_id": 60}))
+    judged, _ = judge(
+        alone(*IDENTITY, FieldLabel.HEALTH, customers=60, matched_kinds={"resident_id": 60})
+    )
     assert "60 of our customers by ID alone" in judged.reasons[-1].evidence
     assert "我方客户60人，仅身份证号相符" in judged.reasons[-1].evidence_zh
     assert "health" not in judged.reasons[-1].evidence
@@ -247,17 +318,29 @@ def test_of_who_was_found_by_one_value_the_rows_other_fields_are_not_told() -> N
     [
         ({}, ("low", "digest")),
         ({"minors": 1}, ("medium", "desk")),
-        ({"agreeing": Crowd(60, {"A": 499}, {frozenset(NAMED): 60}, {frozenset(): 60})}, ("low", "digest")),
-        ({"agreeing": Crowd(60, {"A": 500}, {frozenset(NAMED): 60}, {frozenset(): 60})}, ("medium", "desk")),
+        (
+            {"agreeing": Crowd(60, {"A": 499}, {frozenset(NAMED): 60}, {frozenset(): 60})},
+            ("low", "digest"),
+        ),
+        (
+            {"agreeing": Crowd(60, {"A": 500}, {frozenset(NAMED): 60}, {frozenset(): 60})},
+            ("medium", "desk"),
+        ),
     ],
 )
-def test_the_index_and_minors_raise_by_one_and_it_is_said(changes: dict, expected: tuple[str, str]) -> None:
+def test_the_index_and_minors_raise_by_one_and_it_is_said(
+    changes: dict, expected: tuple[str, str]
+) -> None:
     judged, _ = judge(some(*NAMED, customers=60, **changes))
     assert (judged.severity, judged.told) == expected
-    assert ("raised by one" in judged.reasons[-1].evidence) == bool(changes and expected[0] == "medium")
+    assert ("raised by one" in judged.reasons[-1].evidence) == bool(
+        changes and expected[0] == "medium"
+    )
 
 
-@pytest.mark.parametrize("given_facts", [random(3, minors=9), random(3, people=of(*CODES, customers=90_000).people)])
+@pytest.mark.parametrize(
+    "given_facts", [random(3, minors=9), random(3, people=of(*CODES, customers=90_000).people)]
+)
 def test_nothing_raises_noise(given_facts: VerdictFacts) -> None:
     assert judge(given_facts)[0].severity == "noise"
 
@@ -265,7 +348,11 @@ def test_nothing_raises_noise(given_facts: VerdictFacts) -> None:
 def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
     unread = {"encrypted": 1, "image": 2}
     for given_facts, english, chinese in (
-        (of(customers=0, unread=unread, brand=True, alarm=True), "offered, could not be read, or not wholly: ", "兜售，无法读取"),
+        (
+            of(customers=0, unread=unread, brand=True, alarm=True),
+            "offered, could not be read, or not wholly: ",
+            "兜售，无法读取",
+        ),
         (
             of(customers=0, unread=unread, brand=True),
             "posted beside the brand, could not be read, or not wholly: ",
@@ -281,11 +368,15 @@ def test_an_offer_that_could_not_be_read_says_so_in_both_languages() -> None:
         [reason] = [reason for reason in judge(given_facts)[0].reasons if reason.code == "N"]
         assert (reason.points, reason.evidence) == (0, english + "1 encrypted, 2 images")
         assert reason.evidence_zh.startswith(chinese)
-    assert not [reason for reason in judge(of(customers=0, alarm=True))[0].reasons if reason.code == "N"]
+    assert not [
+        reason for reason in judge(of(customers=0, alarm=True))[0].reasons if reason.code == "N"
+    ]
 
 
 def test_a_reason_that_is_not_known_here_stands_for_itself() -> None:
-    assert "1 later_reason" in str(judge(of(customers=0, unread={"later_reason": 1}, brand=True))[0].reasons)
+    assert "1 later_reason" in str(
+        judge(of(customers=0, unread={"later_reason": 1}, brand=True))[0].reasons
+    )
 
 
 @given(ANY_FACTS)
@@ -296,16 +387,30 @@ def test_noise_needs_that_all_was_read(any_facts: VerdictFacts) -> None:
 
 @given(ANY_FACTS)
 def test_nobody_of_ours_no_login_and_no_offer_is_noise(any_facts: VerdictFacts) -> None:
-    none = {"people": Crowd(), "verified": Crowd(), "agreeing": Crowd(), "alarm": False, "logins": 0, "matched": 0,
-            "matched_rows": 0, "matched_kinds": {}, "corroborated_rows": 0, "canaries": ()}  # fmt: skip
+    none = {
+        "people": Crowd(),
+        "verified": Crowd(),
+        "agreeing": Crowd(),
+        "alarm": False,
+        "logins": 0,
+        "matched": 0,
+        "matched_rows": 0,
+        "matched_kinds": {},
+        "corroborated_rows": 0,
+        "canaries": (),
+    }
     assert judge(any_facts.model_copy(update=none))[0].severity == "noise"
     assert judge(any_facts)[0].severity in ORDER
 
 
 @given(st.integers(0, 60), st.sampled_from([NAMED, IDENTITY, LOANS, LENT, CODES, PASSWORDS]))
-def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_sample(customers: int, fields: tuple) -> None:
+def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_sample(
+    customers: int, fields: tuple
+) -> None:
     for shown in (some(*fields, customers=customers), alone(*fields, customers=customers)):
-        judged, _ = judge(shown.model_copy(update={"alarm": True, "brand": True, "claimed": 100_000}))
+        judged, _ = judge(
+            shown.model_copy(update={"alarm": True, "brand": True, "claimed": 100_000})
+        )
         assert ORDER.index(judged.severity) >= ORDER.index("medium")
         assert judged.told not in ("nobody", "digest")
 
@@ -313,8 +418,14 @@ def test_an_offer_with_a_large_claim_is_never_less_for_the_customers_in_its_samp
 @pytest.mark.parametrize(
     ("given_facts", "said"),
     [
-        (logins(1, staff=1, brand=True), "high: 1 staff login at our own sites, a way into our own systems; row 5"),
-        (logins(2, brand=True), "medium: 2 customer logins at our own sites, from customers' own computers; row 6"),
+        (
+            logins(1, staff=1, brand=True),
+            "high: 1 staff login at our own sites, a way into our own systems; row 5",
+        ),
+        (
+            logins(2, brand=True),
+            "medium: 2 customer logins at our own sites, from customers' own computers; row 6",
+        ),
     ],
 )
 def test_the_site_of_a_login_is_no_name_beside_it(given_facts: VerdictFacts, said: str) -> None:

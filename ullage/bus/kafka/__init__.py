@@ -1,7 +1,7 @@
 """Apache Kafka as the bus: many machines, many partitions, consumer groups.
 
-Kafka gives the time a record was taken (`LogAppendTime`), expires by itself, and hands a dead consumer's partitions on after
-`client.SESSION_SECONDS`.
+Kafka gives the time a record was taken (`LogAppendTime`), expires by itself, and hands a dead
+consumer's partitions on after `client.SESSION_SECONDS`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,11 @@ from ullage.errors import ConfigError
 class KafkaBus:
     """See the module."""
 
-    def __init__(self, rest: str, data: Path, retention: Mapping[str, Retention], clock: Clock) -> None:
-        logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would say is raised here; its debug lines hold records
+    def __init__(
+        self, rest: str, data: Path, retention: Mapping[str, Retention], clock: Clock
+    ) -> None:
+        # what it would say is raised here; its debug lines hold records
+        logging.getLogger("kafka").setLevel(logging.CRITICAL)
         self._address, self._retention, self._clock = parse(rest, data), retention, clock
         self._lock = threading.Lock()
         self._there: set[str] = set()
@@ -46,9 +49,13 @@ class KafkaBus:
         return publisher
 
     def subscribe(self, topic: str, group: str) -> KafkaSubscription:
-        """See `Bus.subscribe`; a group has as many consumers as it likes, the partitions are shared out."""
+        """See `Bus.subscribe`; a group has as many consumers as it likes, the partitions are
+        shared out.
+        """
         self._ensure(topic)
-        subscription = KafkaSubscription(self._address, topic, group, self._clock, lambda: self.lag(topic, group))
+        subscription = KafkaSubscription(
+            self._address, topic, group, self._clock, lambda: self.lag(topic, group)
+        )
         self._opened.add(subscription)
         return subscription
 
@@ -89,7 +96,8 @@ class KafkaBus:
         with self._lock, kafka_errors(f"topic {name}"):
             if topic in self._there:
                 return
-            greet(self._address)  # what no waiting mends ends the process here, instead of being tried for ever
+            # what no waiting mends ends the process here, instead of being tried for ever
+            greet(self._address)
             admin = KafkaAdminClient(**client_settings(self._address))
             try:
                 if name not in admin.list_topics():
@@ -101,11 +109,13 @@ class KafkaBus:
     def _make(self, admin: Any, topic: str, name: str) -> None:
         if not self._address.create:
             raise ConfigError(
-                f"Kafka has no topic {name}, or hides it from this user: have it created, or say create=1 in bus.url; "
-                "`ullage check --plan` prints what is needed"
+                f"Kafka has no topic {name}, or hides it from this user: have it created, or say"
+                " create=1 in bus.url; `ullage check --plan` prints what is needed"
             )
         settings = topic_settings(self._retention.get(topic), self._address.partitions)
-        wanted = NewTopic(name, self._address.partitions, self._address.replication, topic_configs=settings)
+        wanted = NewTopic(
+            name, self._address.partitions, self._address.replication, topic_configs=settings
+        )
         with contextlib.suppress(errors.TopicAlreadyExistsError):  # another process was faster
             admin.create_topics([wanted])
         admin.wait_for_topics([name])

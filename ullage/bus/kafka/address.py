@@ -1,10 +1,12 @@
 """What a Kafka bus's URL may say, and the client settings that follow from it.
 
-`kafka://HOST:PORT[,HOST:PORT]?prefix=ullage.&security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=FILE&credentials=FILE`. A URL is
-printed and logged, so user and password stand in a file of their own, one a line, which nobody else may read, and so does a
-client's certificate with its key (`certificate=FILE`, see `ullage.security.tls`). `create=1` lets the bus make its topics
-(`partitions`, `replication`); without it the team that owns the cluster does. With `mechanism=GSSAPI` (Kerberos) no file holds a
-login: the ticket comes from the system's Kerberos library, as `KRB5_CLIENT_KTNAME` or `kinit` has it.
+`kafka://HOST:PORT[,HOST:PORT]?prefix=ullage.&security=SASL_SSL&mechanism=SCRAM-SHA-512&cafile=FILE&credentials=FILE`.
+A URL is printed and logged, so user and password stand in a file of their own, one a line, which
+nobody else may read, and so does a client's certificate with its key (`certificate=FILE`, see
+`ullage.security.tls`). `create=1` lets the bus make its topics (`partitions`, `replication`);
+without it the team that owns the cluster does. With `mechanism=GSSAPI` (Kerberos) no file holds a
+login: the ticket comes from the system's Kerberos library, as `KRB5_CLIENT_KTNAME` or `kinit` has
+it.
 """
 
 from __future__ import annotations
@@ -64,7 +66,10 @@ class KafkaAddress:
 
 
 def parse(rest: str, data: Path) -> KafkaAddress:
-    """The address in what follows `kafka://`; files are relative to the data folder. ConfigError names what is wrong."""
+    """The address in what follows `kafka://`; files are relative to the data folder.
+
+    ConfigError names what is wrong.
+    """
     servers, query = _read(rest)
     client: dict[str, Any] = {"security_protocol": query.security}
     trust = _trust(query, data)
@@ -81,14 +86,27 @@ def trust_of(rest: str, data: Path) -> Trust | None:
 
 
 def outline(rest: str) -> KafkaAddress:
-    """The same without what a connection needs: no file is read, so neither credentials nor cluster need be there yet."""
+    """The same without what a connection needs: no file is read, so neither credentials nor
+    cluster need be there yet.
+    """
     servers, query = _read(rest)
     return _address(servers, query, {"security_protocol": query.security})
 
 
-def _address(servers: tuple[str, ...], query: _Query, client: dict[str, Any], trust: Trust | None = None) -> KafkaAddress:
+def _address(
+    servers: tuple[str, ...], query: _Query, client: dict[str, Any], trust: Trust | None = None
+) -> KafkaAddress:
     certified = query.security == "SSL" and query.certificate is not None
-    return KafkaAddress(servers, query.prefix, query.create, query.partitions, query.replication, client, trust, certified)
+    return KafkaAddress(
+        servers,
+        query.prefix,
+        query.create,
+        query.partitions,
+        query.replication,
+        client,
+        trust,
+        certified,
+    )
 
 
 def _trust(query: _Query, data: Path) -> Trust | None:
@@ -96,14 +114,20 @@ def _trust(query: _Query, data: Path) -> Trust | None:
         certificate = named_file(query.certificate, data) if query.certificate else None
         return Trust("bus.url", data / query.cafile if query.cafile else None, certificate)
     if query.certificate:
-        raise ConfigError(f"bus.url: certificate= needs TLS, and security={query.security} has none: say SSL or SASL_SSL")
+        raise ConfigError(
+            f"bus.url: certificate= needs TLS, and security={query.security} has none: say SSL or"
+            " SASL_SSL"
+        )
     return None
 
 
 def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
     hosts, _, text = rest.partition("?")
     if "@" in hosts:
-        raise ConfigError("bus.url holds a user: put user and password, one a line, into a 0600 file and say credentials=FILE")
+        raise ConfigError(
+            "bus.url holds a user: put user and password, one a line, into a 0600 file and say"
+            " credentials=FILE"
+        )
     servers = tuple(host for host in hosts.rstrip("/").split(",") if host)
     if not servers or "/" in hosts.rstrip("/"):
         raise ConfigError("bus.url names no broker: use kafka://HOST:PORT[,HOST:PORT]")
@@ -111,7 +135,9 @@ def _read(rest: str) -> tuple[tuple[str, ...], _Query]:
         query = _Query.model_validate(dict(parse_qsl(text, keep_blank_values=True)))
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        raise ConfigError(f"bus.url: {'.'.join(shown(str(part)) for part in first['loc'])}: {first['msg']}") from None
+        raise ConfigError(
+            f"bus.url: {'.'.join(shown(str(part)) for part in first['loc'])}: {first['msg']}"
+        ) from None
     return servers, query
 
 
@@ -121,28 +147,44 @@ def _sasl(query: _Query, data: Path) -> dict[str, Any]:
     if query.mechanism == "GSSAPI":
         return _kerberos(query.service)
     if query.security == "SASL_PLAINTEXT" and query.mechanism == "PLAIN":
-        raise ConfigError("bus.url would send a password in clear: use security=SASL_SSL, or a SCRAM mechanism")
+        raise ConfigError(
+            "bus.url would send a password in clear: use security=SASL_SSL, or a SCRAM mechanism"
+        )
     if query.credentials is None:
         raise ConfigError("bus.url: SASL needs credentials=FILE with user and password, one a line")
     user, password = _credentials(named_file(query.credentials, data))
-    return {"sasl_mechanism": query.mechanism, "sasl_plain_username": user, "sasl_plain_password": password}
+    return {
+        "sasl_mechanism": query.mechanism,
+        "sasl_plain_username": user,
+        "sasl_plain_password": password,
+    }
 
 
 def _kerberos(service: str) -> dict[str, Any]:
-    """`service` is the first half of the broker's own name in Kerberos: `kafka` of `kafka/HOST@REALM`."""
+    """`service` is the first half of the broker's own name in Kerberos: `kafka` of
+    `kafka/HOST@REALM`.
+    """
     try:
         importlib.import_module("gssapi")
     except (ImportError, OSError):  # the module is not there, or the library that it stands on
         needs = "the module gssapi and the system's Kerberos library"
-        raise ConfigError(f"bus.url: mechanism=GSSAPI needs {needs}: install ullage[kerberos]") from None
+        raise ConfigError(
+            f"bus.url: mechanism=GSSAPI needs {needs}: install ullage[kerberos]"
+        ) from None
     return {"sasl_mechanism": "GSSAPI", "sasl_kerberos_service_name": service}
 
 
 def _credentials(file: Path) -> tuple[str, str]:
     try:
-        lines = read_trusted(file, secret=file.parent != credentials_folder()).decode("utf-8-sig").splitlines()
+        lines = (
+            read_trusted(file, secret=file.parent != credentials_folder())
+            .decode("utf-8-sig")
+            .splitlines()
+        )
     except (FileNotFoundError, UnicodeDecodeError):
-        raise ConfigError(f"{file} cannot be read: it holds Kafka's user and password, one a line") from None
+        raise ConfigError(
+            f"{file} cannot be read: it holds Kafka's user and password, one a line"
+        ) from None
     if len(lines) != 2 or not all(lines):
         raise ConfigError(f"{file} must hold two lines: user, then password")
     return lines[0], lines[1]

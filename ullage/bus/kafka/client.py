@@ -1,10 +1,12 @@
 """Configure the client, try the connection, and translate its errors.
 
-Its defaults that are changed, and why: it commits by itself (a record would be lost between commit and output), starts a new
-group at the end (what came before would be lost), and asks the broker to make topics that are missing.
+Its defaults that are changed, and why: it commits by itself (a record would be lost between commit
+and output), starts a new group at the end (what came before would be lost), and asks the broker to
+make topics that are missing.
 
-Kafka's client tries again and again, and at last says that time is up, whatever the reason was: a certificate that is not
-trusted, a port that speaks no TLS, a password that is wrong. Here each of them has a line of its own.
+Kafka's client tries again and again, and at last says that time is up, whatever the reason was: a
+certificate that is not trusted, a port that speaks no TLS, a password that is wrong. Here each of
+them has a line of its own.
 """
 
 from __future__ import annotations
@@ -28,12 +30,16 @@ MIB = 1024 * 1024
 RECORD_BYTES = 34 * MIB
 POLL_BYTES = 64 * MIB
 DELIVERY_SECONDS, REQUEST_SECONDS, CONNECT_SECONDS = 30, 20, 15
-"""The client spins on a processor while a broker that stands still takes its connection (seen in 3.0.12), so a delivery is given
-up soon after the request; what asks repeats it with a client of its own, which waits."""
+"""The client spins on a processor while a broker that stands still takes its connection (seen in
+3.0.12), so a delivery is given up soon after the request; what asks repeats it with a client of its
+own, which waits.
+"""
 SESSION_SECONDS, HEARTBEAT_SECONDS = 10, 3
 HANDLING_SECONDS = 24 * 3600
-"""How long a batch may take, waiting for what is down included: a member that was put out of its group in the middle of a batch
-would write beside its successor when what it waited for came back. One that died is noticed by its heartbeat."""
+"""How long a batch may take, waiting for what is down included: a member that was put out of its
+group in the middle of a batch would write beside its successor when what it waited for came back.
+One that died is noticed by its heartbeat.
+"""
 LOGIN_REFUSED = "Kafka refuses user or password: see the file that credentials= in bus.url names"
 NO_BROKER = "this is no Kafka broker: see host and port in bus.url"
 SEE_PLAN = "`ullage check --plan` prints the rules that it needs"
@@ -45,13 +51,19 @@ def kafka_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError):
-        raise RecordError("oversize", f"{what}: a record is larger than {RECORD_BYTES // MIB} MiB") from None
+        raise RecordError(
+            "oversize", f"{what}: a record is larger than {RECORD_BYTES // MIB} MiB"
+        ) from None
     except errors.SaslAuthenticationFailedError:
         raise ConfigError(f"{what}: {LOGIN_REFUSED}") from None
     except errors.GroupAuthorizationFailedError:
-        raise ConfigError(f"Kafka refuses this user the group that reads {what}: {SEE_PLAN}") from None
+        raise ConfigError(
+            f"Kafka refuses this user the group that reads {what}: {SEE_PLAN}"
+        ) from None
     except errors.AuthorizationError as error:
-        raise ConfigError(f"Kafka refuses {what} to this user ({type(error).__name__}): {SEE_PLAN}") from None
+        raise ConfigError(
+            f"Kafka refuses {what} to this user ({type(error).__name__}): {SEE_PLAN}"
+        ) from None
     except errors.KafkaConfigurationError as error:
         raise ConfigError(f"bus.url: the Kafka client cannot use it: {error}") from None
     except (errors.KafkaError, OSError) as error:
@@ -87,8 +99,13 @@ def consumer_settings(address: KafkaAddress, group: str) -> dict[str, Any]:
 
 
 REACH_SECONDS = 5.0
-KERBEROS_REFUSED = "Kafka refuses this Kerberos login: is service= in bus.url the broker's, and is its clock right?"
-SEE_TICKET = "set KRB5_CLIENT_KTNAME to the user's keytab, or use kinit; service= in bus.url is the broker's"
+KERBEROS_REFUSED = (
+    "Kafka refuses this Kerberos login: is service= in bus.url the broker's, and is its clock"
+    " right?"
+)
+SEE_TICKET = (
+    "set KRB5_CLIENT_KTNAME to the user's keytab, or use kinit; service= in bus.url is the broker's"
+)
 USUAL_PORT = "9092"
 API_VERSIONS, SASL_HANDSHAKE, SASL_AUTHENTICATE = 18, 17, 36
 """Numbers of Kafka's protocol: the requests up to the login."""
@@ -98,7 +115,8 @@ UNSUPPORTED_MECHANISM, TLS_ALERT, LARGEST_ANSWER = 33, 0x15, MIB
 def greet(address: KafkaAddress) -> None:
     """Return when a broker of `address` has let this user in; within `REACH_SECONDS` an answer.
 
-    ConfigError when what is wrong does not pass by waiting, UnavailableError when it may; of several brokers the first counts.
+    ConfigError when what is wrong does not pass by waiting, UnavailableError when it may; of
+    several brokers the first counts.
     """
     failed: ConfigError | UnavailableError | None = None
     for server in address.servers:
@@ -119,7 +137,9 @@ def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
         with contextlib.ExitStack() as stack:
             connection = stack.enter_context(socket.create_connection((host, port), REACH_SECONDS))
             if trust:
-                connection = stack.enter_context(_encrypted(connection, client["ssl_context"], host, what))
+                connection = stack.enter_context(
+                    _encrypted(connection, client["ssl_context"], host, what)
+                )
             _ask(connection, API_VERSIONS, b"", what)
             if client["security_protocol"].startswith("SASL"):
                 _choose_mechanism(connection, client["sasl_mechanism"], what)
@@ -129,18 +149,26 @@ def _greet(server: str, client: dict[str, Any], trust: Trust | None) -> None:
     except struct.error:
         raise ConfigError(f"{what}: {NO_BROKER}") from None
     except TimeoutError:
-        raise UnavailableError(f"{what}: Kafka does not answer within {REACH_SECONDS:.0f} s") from None
+        raise UnavailableError(
+            f"{what}: Kafka does not answer within {REACH_SECONDS:.0f} s"
+        ) from None
     except ssl.SSLError as error:
         assert trust is not None
         trust.reject(what, error, host)
     except socket.gaierror:
-        raise UnavailableError(f"{what}: Kafka does not answer (this machine does not know the host's name)") from None
+        raise UnavailableError(
+            f"{what}: Kafka does not answer (this machine does not know the host's name)"
+        ) from None
     except OSError as error:
-        raise UnavailableError(f"{what}: Kafka does not answer ({error.strerror or type(error).__name__})") from None
+        raise UnavailableError(
+            f"{what}: Kafka does not answer ({error.strerror or type(error).__name__})"
+        ) from None
 
 
 def _host_and_port(server: str) -> tuple[str, int]:
-    """As the client takes it: `[…]` around an IPv6 address, and the usual port where none is said."""
+    """As the client takes it: `[…]` around an IPv6 address, and the usual port where none is
+    said.
+    """
     host, colon, port = server.rpartition(":") if not server.endswith("]") else (server, "", "")
     if not colon:
         host, port = server, USUAL_PORT
@@ -150,16 +178,22 @@ def _host_and_port(server: str) -> tuple[str, int]:
     return bare, int(port)
 
 
-def _encrypted(connection: socket.socket, context: ssl.SSLContext, host: str, what: str) -> ssl.SSLSocket:
+def _encrypted(
+    connection: socket.socket, context: ssl.SSLContext, host: str, what: str
+) -> ssl.SSLSocket:
     try:
         return context.wrap_socket(connection, server_hostname=host)
     except ConnectionError as error:
         why = f"it breaks off the TLS handshake ({type(error).__name__})"
-        raise UnavailableError(f"{what}: {why}: is it ready, and is security= in bus.url that of this port?") from None
+        raise UnavailableError(
+            f"{what}: {why}: is it ready, and is security= in bus.url that of this port?"
+        ) from None
 
 
 def _ask(connection: socket.socket, number: int, words: bytes, what: str) -> bytes:
-    """Send request `number`, with `words` as its body, and return what stands behind the answer's header."""
+    """Send request `number`, with `words` as its body, and return what stands behind the
+    answer's header.
+    """
     head = struct.pack(">hhih", number, int(number == SASL_HANDSHAKE), 1, -1)
     connection.sendall(struct.pack(">i", len(head) + len(words)) + head + words)
     start = _receive(connection, 4, what)
@@ -176,7 +210,9 @@ def _receive(connection: socket.socket, size: int, what: str) -> bytes:
     while len(got) < size:
         part = connection.recv(size - len(got))
         if not part:
-            raise UnavailableError(f"{what}: it hangs up: is it ready, and is security= in bus.url that of this port?")
+            raise UnavailableError(
+                f"{what}: it hangs up: is it ready, and is security= in bus.url that of this port?"
+            )
         got += part
     return got
 
@@ -186,7 +222,9 @@ def _go_on_without_login(connection: socket.socket, what: str) -> None:
     try:
         _ask(connection, API_VERSIONS, b"", what)
     except (UnavailableError, ConnectionError):
-        raise ConfigError(f"{what}: it hangs up on a client without a login: say security=SASL_… in bus.url") from None
+        raise ConfigError(
+            f"{what}: it hangs up on a client without a login: say security=SASL_… in bus.url"
+        ) from None
 
 
 def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> None:
@@ -194,9 +232,15 @@ def _choose_mechanism(connection: socket.socket, mechanism: str, what: str) -> N
     answer = _ask(connection, SASL_HANDSHAKE, struct.pack(">h", len(name)) + name, what)
     (fault,) = struct.unpack_from(">h", answer)
     if fault == UNSUPPORTED_MECHANISM:
-        raise ConfigError(f"{what}: it has no {mechanism}: say mechanism={' or '.join(_names(answer[2:]))} in bus.url")
+        raise ConfigError(
+            f"{what}: it has no {mechanism}: say mechanism={' or '.join(_names(answer[2:]))} in"
+            " bus.url"
+        )
     if fault:
-        raise ConfigError(f"{what}: it takes no login: say security=SSL or PLAINTEXT in bus.url, as that port has it")
+        raise ConfigError(
+            f"{what}: it takes no login: say security=SSL or PLAINTEXT in bus.url, as that port"
+            " has it"
+        )
 
 
 def _log_in(connection: socket.socket, client: dict[str, Any], host: str, what: str) -> None:
@@ -207,7 +251,9 @@ def _log_in(connection: socket.socket, client: dict[str, Any], host: str, what: 
         mechanism = get_sasl_mechanism(client["sasl_mechanism"])(host=host, **client)
         while not mechanism.is_done():
             token = mechanism.auth_bytes()
-            answer = _ask(connection, SASL_AUTHENTICATE, struct.pack(">i", len(token)) + token, what)
+            answer = _ask(
+                connection, SASL_AUTHENTICATE, struct.pack(">i", len(token)) + token, what
+            )
             fault, length = struct.unpack_from(">hh", answer)
             if fault:
                 raise ConfigError(refused)

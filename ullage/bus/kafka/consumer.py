@@ -8,7 +8,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition, errors
+from kafka import (
+    ConsumerRebalanceListener,
+    KafkaConsumer,
+    OffsetAndMetadata,
+    TopicPartition,
+    errors,
+)
 
 from ullage import log
 from ullage.bus import Lag, PartitionPosition, Record
@@ -30,23 +36,36 @@ class Onlooker:
     def __init__(self, address: KafkaAddress, topic: str, group: str) -> None:
         self._name = address.topic(topic)
         self._taken: dict[Any, tuple[int, float]] = {}
-        small = {"max_partition_fetch_bytes": 1, "fetch_max_bytes": 1}  # the broker still sends one batch: we want its time
+        # the broker still sends one batch: we want its time
+        small = {"max_partition_fetch_bytes": 1, "fetch_max_bytes": 1}
         self._consumer = KafkaConsumer(**{**consumer_settings(address, group), **small})
         self.lock = threading.Lock()
 
     def places(self) -> dict[int, PartitionPosition]:
-        """By partition, where the group stands; a partition that it has committed nothing of is at 0."""
-        parts = sorted(TopicPartition(self._name, n) for n in self._consumer.partitions_for_topic(self._name) or ())
+        """By partition, where the group stands; a partition that it has committed nothing of is
+        at 0.
+        """
+        parts = sorted(
+            TopicPartition(self._name, n)
+            for n in self._consumer.partitions_for_topic(self._name) or ()
+        )
         if not parts:
             raise errors.UnknownTopicOrPartitionError(self._name)
         if self._consumer.assignment() != set(parts):
             self._consumer.assign(parts)
         bound = {"timeout_ms": REQUEST_SECONDS * 1000}
-        first, last = self._consumer.beginning_offsets(parts, **bound), self._consumer.end_offsets(parts, **bound)
+        first, last = (
+            self._consumer.beginning_offsets(parts, **bound),
+            self._consumer.end_offsets(parts, **bound),
+        )
         found = {}
         for p in parts:
             position = self._consumer.committed(p, **bound) or 0
-            oldest = self._time(p, max(position, first[p])) if max(position, first[p]) < last[p] else None
+            oldest = (
+                self._time(p, max(position, first[p]))
+                if max(position, first[p]) < last[p]
+                else None
+            )
             found[p.partition] = PartitionPosition(first[p], position, last[p], oldest)
         return found
 
@@ -57,7 +76,9 @@ class Onlooker:
             self._consumer.pause(*self._consumer.assignment())
             self._consumer.resume(partition)
             self._consumer.seek(partition, place)
-            rows = self._consumer.poll(timeout_ms=REQUEST_SECONDS * 1000, max_records=1).get(partition)
+            rows = self._consumer.poll(timeout_ms=REQUEST_SECONDS * 1000, max_records=1).get(
+                partition
+            )
             if not rows:
                 return None
             known = self._taken[partition] = place, rows[0].timestamp / 1000
@@ -70,7 +91,12 @@ class Onlooker:
 
 
 LAG_SECONDS = 1.0
-LOST = (errors.CommitFailedError, errors.RebalanceInProgressError, errors.IllegalGenerationError, errors.UnknownMemberIdError)
+LOST = (
+    errors.CommitFailedError,
+    errors.RebalanceInProgressError,
+    errors.IllegalGenerationError,
+    errors.UnknownMemberIdError,
+)
 
 
 class _AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -87,12 +113,22 @@ class _AssignmentListener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class KafkaSubscription:
-    """One member of a group. Its state a partition: the next offset to hand out, and the offset committed."""
+    """One member of a group.
+
+    Its state a partition: the next offset to hand out, and the offset committed.
+    """
 
     missing = damaged = 0
 
-    def __init__(self, address: KafkaAddress, topic: str, group: str, clock: Clock, reader: Callable[[], Lag]) -> None:
-        self._topic, self._what, self._clock, self._reader = topic, f"topic {address.topic(topic)}", clock, reader
+    def __init__(
+        self, address: KafkaAddress, topic: str, group: str, clock: Clock, reader: Callable[[], Lag]
+    ) -> None:
+        self._topic, self._what, self._clock, self._reader = (
+            topic,
+            f"topic {address.topic(topic)}",
+            clock,
+            reader,
+        )
         self._next: dict[Any, int] = {}
         self._committed: dict[Any, int] = {}
         self._new: set[Any] = set()
@@ -101,11 +137,15 @@ class KafkaSubscription:
         self.expired = 0
         with kafka_errors(self._what):
             self._consumer = KafkaConsumer(**consumer_settings(address, group))
-            self._consumer.subscribe([address.topic(topic)], listener=_AssignmentListener(self._on_revoked, self._on_assigned))
+            self._consumer.subscribe(
+                [address.topic(topic)],
+                listener=_AssignmentListener(self._on_revoked, self._on_assigned),
+            )
 
     def _on_revoked(self, partitions: Any) -> None:
-        # A join has begun. The client (3.0.12) forgets one that began because the topic has other partitions now when a poll
-        # ends in the middle of it, and would then read nothing any more without an error; asked for, it is seen through.
+        # A join has begun. The client (3.0.12) forgets one that began because the topic has other
+        # partitions now when a poll ends in the middle of it, and would then read nothing any more
+        # without an error; asked for, it is seen through.
         self._consumer._coordinator.request_rejoin()  # noqa: SLF001  no public call does so
         gone = set(partitions)
         for one in gone:
@@ -121,7 +161,9 @@ class KafkaSubscription:
         """See `Subscription.poll`; a rebalance happens in here."""
         with kafka_errors(self._what):
             if not self._ready:
-                fetched = self._consumer.poll(timeout_ms=max(0, int(timeout * 1000)), max_records=max_records)
+                fetched = self._consumer.poll(
+                    timeout_ms=max(0, int(timeout * 1000)), max_records=max_records
+                )
                 with contextlib.ExitStack() as undo:
                     undo.callback(self._give_back, fetched)
                     self._settle()
@@ -136,11 +178,15 @@ class KafkaSubscription:
             self._consumer.seek(partition, rows[0].offset)
 
     def _settle(self) -> None:
-        """Read where the group stood on partitions that are new here, before anything of them is handed out."""
+        """Read where the group stood on partitions that are new here, before anything of them is
+        handed out.
+        """
         if not self._new:
             return
         bound = {"timeout_ms": REQUEST_SECONDS * 1000}
-        for partition, first in self._consumer.beginning_offsets(sorted(self._new), **bound).items():
+        for partition, first in self._consumer.beginning_offsets(
+            sorted(self._new), **bound
+        ).items():
             position = self._consumer.committed(partition, **bound) or 0
             if first > position:  # committed, so that no later start counts them again
                 self._consumer.commit({partition: OffsetAndMetadata(first, "", -1)}, **bound)
@@ -149,7 +195,9 @@ class KafkaSubscription:
             self._new.discard(partition)
 
     def _take(self, partition: Any, rows: Sequence[Any]) -> None:
-        """Offsets have no gaps (no transactions, no compaction), so what lies before the first row has expired."""
+        """Offsets have no gaps (no transactions, no compaction), so what lies before the first
+        row has expired.
+        """
         self.expired += max(0, rows[0].offset - self._next[partition])
         self._next[partition] = rows[-1].offset + 1
         self._ready.extend((partition, _record(self._topic, row)) for row in rows)
@@ -163,19 +211,31 @@ class KafkaSubscription:
         return records
 
     def commit(self, record: Record) -> None:
-        """See `Subscription.commit`; for a partition that another consumer has by now it is void, and the record comes again."""
+        """See `Subscription.commit`; for a partition that another consumer has by now it is
+        void, and the record comes again.
+        """
         partition, position = self._partition(record), record.offset + 1
         if partition is None:
-            log.get("bus").warning("commit_void", topic=self._topic, partition=record.partition, reason="another has it now")
+            log.get("bus").warning(
+                "commit_void",
+                topic=self._topic,
+                partition=record.partition,
+                reason="another has it now",
+            )
             return
         if position <= self._committed[partition]:
             return
         with kafka_errors(self._what):
             try:
-                self._consumer.commit({partition: OffsetAndMetadata(position, "", -1)}, timeout_ms=DELIVERY_SECONDS * 1000)
+                self._consumer.commit(
+                    {partition: OffsetAndMetadata(position, "", -1)},
+                    timeout_ms=DELIVERY_SECONDS * 1000,
+                )
             except LOST as error:
                 told = type(error).__name__
-                log.get("bus").warning("commit_void", topic=self._topic, partition=record.partition, error=told)
+                log.get("bus").warning(
+                    "commit_void", topic=self._topic, partition=record.partition, error=told
+                )
                 return
         self._committed[partition] = position
         self._lag = None
@@ -184,7 +244,9 @@ class KafkaSubscription:
         return next((one for one in self._committed if one.partition == record.partition), None)
 
     def lag(self) -> Lag:
-        """The whole group's, as it was at most `LAG_SECONDS` ago: asking costs the broker a few requests."""
+        """The whole group's, as it was at most `LAG_SECONDS` ago: asking costs the broker a few
+        requests.
+        """
         now = self._clock.monotonic()
         if self._lag is None or now - self._lag[0] >= LAG_SECONDS:
             self._lag = now, self._reader()
@@ -199,4 +261,12 @@ class KafkaSubscription:
 def _record(topic: str, row: Any) -> Record:
     headers = {name: value.decode("utf-8", "replace") for name, value in row.headers}
     key = (row.key or b"").decode("utf-8", "replace")
-    return Record(topic, row.partition, row.offset, row.timestamp / 1000, key, headers, bytes(row.value or b""))
+    return Record(
+        topic,
+        row.partition,
+        row.offset,
+        row.timestamp / 1000,
+        key,
+        headers,
+        bytes(row.value or b""),
+    )

@@ -1,6 +1,8 @@
-"""Appending to Kafka: idempotent, acknowledged by all replicas in sync, and with a bound on what is under way.
+"""Appending to Kafka: idempotent, acknowledged by all replicas in sync, and with a bound on what is
+under way.
 
-The client holds any amount of unsent records (1.2 GB in 6 s, measured, while a broker stands still): here an append waits.
+The client holds any amount of unsent records (1.2 GB in 6 s, measured, while a broker stands
+still): here an append waits.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ def producer_settings(address: KafkaAddress) -> dict[str, Any]:
 class KafkaPublisher:
     """Appends to one topic, at most `UNACKNOWLEDGED_BYTES` under way.
 
-    After a failure the client is thrown away: what it still held must not be sent later, behind what the caller repeats.
+    After a failure the client is thrown away: what it still held must not be sent later, behind
+    what the caller repeats.
     """
 
     def __init__(self, address: KafkaAddress, topic: str) -> None:
@@ -85,7 +88,14 @@ class KafkaPublisher:
                 future.get(DELIVERY_SECONDS)
                 held -= freed
             headers = [(name, value.encode()) for name, value in record.headers.items()]
-            waiting.append((producer.send(self._name, record.value, record.key.encode(), headers, partition), size))
+            waiting.append(
+                (
+                    producer.send(
+                        self._name, record.value, record.key.encode(), headers, partition
+                    ),
+                    size,
+                )
+            )
             held += size
         for future, _ in waiting:
             future.get(DELIVERY_SECONDS)
@@ -98,7 +108,8 @@ class KafkaPublisher:
     def _drop(self) -> None:
         """Stop the client with what it holds.
 
-        Its own `close` only raises while a record is under way: its thread would live on, and send that record some day.
+        Its own `close` only raises while a record is under way: its thread would live on, and send
+        that record some day.
         """
         producer, self._producer = self._producer, None
         if producer is not None:

@@ -1,7 +1,8 @@
 """State the settings and rights of topics, and compare a cluster with them.
 
-Each role has a user of its own and the least that its work needs, so that a host that is broken into cannot do another role's.
-`KafkaBus` and the tests on a guarded broker are what these rules are held against.
+Each role has a user of its own and the least that its work needs, so that a host that is broken
+into cannot do another role's. `KafkaBus` and the tests on a guarded broker are what these rules are
+held against.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ AT_MOST = ("retention.ms", "segment.ms")
 def topic_settings(keep: Retention | None, partitions: int) -> dict[str, str]:
     """A topic's settings.
 
-    Kafka counts bytes a partition and expires whole closed segments, so a partition keeps four of the smallest at least: a
-    large record would otherwise expire the one before it.
+    Kafka counts bytes a partition and expires whole closed segments, so a partition keeps four of
+    the smallest at least: a large record would otherwise expire the one before it.
     """
     settings = {
         "cleanup.policy": "delete",
@@ -64,14 +65,19 @@ def topic_settings(keep: Retention | None, partitions: int) -> dict[str, str]:
 
 
 def deviations(found: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
-    """Where a topic with settings `found` loses, refuses or keeps too long what one with `wanted` would not; a phrase each."""
+    """Where a topic with settings `found` loses, refuses or keeps too long what one with
+    `wanted` would not; a phrase each.
+    """
     for name in SAME:
         if name in wanted and found.get(name) != wanted[name]:
             yield f"{name} is {found.get(name)} and must be {wanted[name]}"
     for names, wrong in ((AT_LEAST, int.__lt__), (AT_MOST, int.__gt__)):
         for name in names:
             if name in wanted and wrong(_number(found.get(name)), _number(wanted[name])):
-                yield f"{name} is {found.get(name)} and must be {wanted[name]} or {'more' if names is AT_LEAST else 'less'}"
+                yield (
+                    f"{name} is {found.get(name)} and must be {wanted[name]} or"
+                    f" {'more' if names is AT_LEAST else 'less'}"
+                )
 
 
 def _number(text: str | None) -> int:
@@ -79,9 +85,11 @@ def _number(text: str | None) -> int:
 
 
 class Examiner:
-    """What `ullage check` sees of a cluster, with the rights of the plan's operator and no more; it changes nothing.
+    """What `ullage check` sees of a cluster, with the rights of the plan's operator and no more; it
+    changes nothing.
 
-    `rest` is what follows `kafka://`, `data` the data folder, `retention` has the topics of this bus.
+    `rest` is what follows `kafka://`, `data` the data folder, `retention` has the topics of this
+    bus.
     """
 
     def __init__(self, rest: str, data: Path, retention: Mapping[str, Retention]) -> None:
@@ -89,7 +97,10 @@ class Examiner:
         self._connected: tuple[KafkaAddress, Any] | None = None
 
     def brokers(self) -> str:
-        """Connect and log in, and say to how many brokers. ConfigError or UnavailableError says what is in the way."""
+        """Connect and log in, and say to how many brokers.
+
+        ConfigError or UnavailableError says what is in the way.
+        """
         address = parse(self._rest, self._data)
         greet(address)
         with kafka_errors(f"brokers {','.join(address.servers)}"):
@@ -104,9 +115,12 @@ class Examiner:
         return self._connected[0].trust
 
     def topic(self, topic: str, group: str | None) -> str:
-        """How much `group` has not read of `topic`, or how much there is. Once `brokers` has connected.
+        """How much `group` has not read of `topic`, or how much there is.
 
-        ConfigError says that it is not there, that a right is missing, or which settings are wrong; all that is known at once.
+        Once `brokers` has connected.
+
+        ConfigError says that it is not there, that a right is missing, or which settings are wrong;
+        all that is known at once.
         """
         assert self._connected is not None
         address, admin = self._connected
@@ -116,15 +130,30 @@ class Examiner:
             if parts is None and address.create:
                 return "not there yet: it is made when it is first used (create=1 in bus.url)"
             if parts is None:
-                raise ConfigError(f"there is no topic {name}: have it created, `ullage check --plan` prints how")
-            wrong = list(deviations(_settings(admin, name), topic_settings(self._retention.get(topic), address.partitions)))
+                raise ConfigError(
+                    f"there is no topic {name}: have it created, `ullage check --plan` prints how"
+                )
+            wrong = list(
+                deviations(
+                    _settings(admin, name),
+                    topic_settings(self._retention.get(topic), address.partitions),
+                )
+            )
             if wrong:
-                raise ConfigError(f"{name}: {'; '.join(wrong)}: `ullage check --plan` prints all settings")
-            first, end = _offsets(admin, parts, OffsetSpec.EARLIEST), _offsets(admin, parts, OffsetSpec.LATEST)
+                raise ConfigError(
+                    f"{name}: {'; '.join(wrong)}: `ullage check --plan` prints all settings"
+                )
+            first, end = (
+                _offsets(admin, parts, OffsetSpec.EARLIEST),
+                _offsets(admin, parts, OffsetSpec.LATEST),
+            )
             if group is None:
                 return f"{sum(end[part] - first[part] for part in parts)} there"
             read = _committed(address, parts, group)
-            return f"{sum(max(0, end[part] - max(first[part], read[part])) for part in parts)} waiting for {group}"
+            return (
+                f"{sum(max(0, end[part] - max(first[part], read[part])) for part in parts)} waiting"
+                f" for {group}"
+            )
 
     def close(self) -> None:
         """Release the connections."""
@@ -148,19 +177,28 @@ def _settings(admin: Any, name: str) -> dict[str, str]:
     found = admin.describe_configs([ConfigResource("TOPIC", name)], config_filter="all")
     settings = {key: row["value"] for key, row in found.get("topic", {}).get(name, {}).items()}
     if not settings:  # the client leaves out what was refused
-        raise ConfigError(f"Kafka refuses the settings of {name} to this user (DescribeConfigs): {SEE_PLAN}")
+        raise ConfigError(
+            f"Kafka refuses the settings of {name} to this user (DescribeConfigs): {SEE_PLAN}"
+        )
     return settings
 
 
 def _offsets(admin: Any, parts: list[Any], which: OffsetSpec) -> dict[Any, int]:
-    return {part: found.offset for part, found in admin.list_partition_offsets(dict.fromkeys(parts, which)).items()}
+    return {
+        part: found.offset
+        for part, found in admin.list_partition_offsets(dict.fromkeys(parts, which)).items()
+    }
 
 
 def _committed(address: KafkaAddress, parts: list[Any], group: str) -> dict[Any, int]:
-    """By a consumer that joins nothing: the admin client does not wait for the coordinator that a new cluster has yet to make."""
+    """By a consumer that joins nothing: the admin client does not wait for the coordinator that
+    a new cluster has yet to make.
+    """
     consumer = KafkaConsumer(**consumer_settings(address, group))
     try:
-        return {part: consumer.committed(part, timeout_ms=REQUEST_SECONDS * 1000) or 0 for part in parts}
+        return {
+            part: consumer.committed(part, timeout_ms=REQUEST_SECONDS * 1000) or 0 for part in parts
+        }
     finally:
         consumer.close(autocommit=False, timeout_ms=CONNECT_SECONDS * 1000)
 
@@ -168,25 +206,43 @@ def _committed(address: KafkaAddress, parts: list[Any], group: str) -> dict[Any,
 USER = "ullage-{role}"
 TOOL = '{tool} --bootstrap-server "$BOOTSTRAP" --command-config "$ADMIN"'
 HEAD = (
-    "# For the team that owns the Kafka cluster: fill in the next two lines; then this part runs in a shell as it stands.",
+    (
+        "# For the team that owns the Kafka cluster: fill in the next two lines; then this part"
+        " runs in a shell as it stands."
+    ),
     "BOOTSTRAP=HOST:PORT",
     "ADMIN=admin.properties",
 )
 USERS = (
     "# These users must be there too, each on its own hosts: {users}.",
-    "# ullage-operator is whoever runs `ullage check` and `ullage dead-letters`, with a bus.url of its own.",
+    (
+        "# ullage-operator is whoever runs `ullage check` and `ullage dead-letters`, with a bus.url"
+        " of its own."
+    ),
 )
-OLD = "# A broker before version 2.8 also wants, for each of these users, --operation IdempotentWrite --cluster."
+OLD = (
+    "# A broker before version 2.8 also wants, for each of these users, --operation IdempotentWrite"
+    " --cluster."
+)
 CERTIFIED = (
-    "# These users are those of the clients' certificates, CN=ullage-ROLE; the brokers make names of them with",
+    (
+        "# These users are those of the clients' certificates, CN=ullage-ROLE; the brokers make"
+        " names of them with"
+    ),
     "# ssl.principal.mapping.rules=RULE:^CN=([A-Za-z0-9-]+).*$/$1/,DEFAULT",
 )
-NO_USERS = "# These rules are about users, and by bus.url (security={security}) the cluster sees none: see its SASL_SSL."
+NO_USERS = (
+    "# These rules are about users, and by bus.url (security={security}) the cluster sees none: see"
+    " its SASL_SSL."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What one role may do, and why. `groups` says which topic each group reads: without that topic it is not asked for."""
+    """What one role may do, and why.
+
+    `groups` says which topic each group reads: without that topic it is not asked for.
+    """
 
     role: str
     why: str
@@ -198,25 +254,50 @@ class Grant:
 def grants(operator_groups: Collection[str]) -> Sequence[Grant]:
     """Every role's rights; `operator_groups` are those that read dead letters for a person.
 
-    Read of a topic or group implies Describe, and so does Write: the names and offsets of the topic can be asked for.
+    Read of a topic or group implies Describe, and so does Write: the names and offsets of the topic
+    can be asked for.
     """
     letters = dict.fromkeys(operator_groups, DEAD_LETTERS)
     return (
-        Grant("crawl", "appends captures; reads one to learn how long it has waited", ("Write", "Read"), (CAPTURES,)),
+        Grant(
+            "crawl",
+            "appends captures; reads one to learn how long it has waited",
+            ("Write", "Read"),
+            (CAPTURES,),
+        ),
         Grant("crawl", "sees how far match has come", ("Describe",), (), {"match": CAPTURES}),
         Grant("match", "reads captures", ("Read",), (CAPTURES,), {"match": CAPTURES}),
-        Grant("match", "appends what it found, and what it could not process", ("Write",), (FINDINGS, DEAD_LETTERS)),
+        Grant(
+            "match",
+            "appends what it found, and what it could not process",
+            ("Write",),
+            (FINDINGS, DEAD_LETTERS),
+        ),
         Grant("alert", "reads findings", ("Read",), (FINDINGS,), {"alert": FINDINGS}),
         Grant("alert", "appends what it could not process", ("Write",), (DEAD_LETTERS,)),
         Grant("operator", "lists and replays dead letters", ("Read",), (DEAD_LETTERS,), letters),
         Grant("operator", "puts them back where they came from", ("Write",), (CAPTURES, FINDINGS)),
-        Grant("operator", "`ullage check`: how far the groups are", ("Describe",), (), {"match": CAPTURES, "alert": FINDINGS}),
-        Grant("operator", "`ullage check`: the topics' settings", ("DescribeConfigs",), (CAPTURES, FINDINGS, DEAD_LETTERS)),
+        Grant(
+            "operator",
+            "`ullage check`: how far the groups are",
+            ("Describe",),
+            (),
+            {"match": CAPTURES, "alert": FINDINGS},
+        ),
+        Grant(
+            "operator",
+            "`ullage check`: the topics' settings",
+            ("DescribeConfigs",),
+            (CAPTURES, FINDINGS, DEAD_LETTERS),
+        ),
     )
 
 
-def plan(rest: str, retention: Mapping[str, Retention], operator_groups: Collection[str]) -> Iterator[str]:
-    """The plan as lines of a shell script; `rest` is what follows `kafka://`, `retention` has the topics of this bus.
+def plan(
+    rest: str, retention: Mapping[str, Retention], operator_groups: Collection[str]
+) -> Iterator[str]:
+    """The plan as lines of a shell script; `rest` is what follows `kafka://`, `retention` has the
+    topics of this bus.
 
     Nothing is connected to and no file is read. ConfigError when the URL is wrong.
     """
@@ -228,7 +309,11 @@ def plan(rest: str, retention: Mapping[str, Retention], operator_groups: Collect
         yield from CERTIFIED
     elif not address.client["security_protocol"].startswith("SASL"):
         yield NO_USERS.format(security=address.client["security_protocol"])
-    rules = [(grant.role, line) for grant in grants(operator_groups) for line in _rule(address, grant, retention.keys())]
+    rules = [
+        (grant.role, line)
+        for grant in grants(operator_groups)
+        for line in _rule(address, grant, retention.keys())
+    ]
     users = ", ".join(dict.fromkeys(USER.format(role=role) for role, _ in rules))
     yield from (line.format(users=users) for line in USERS)
     yield from (line for _, line in rules)
@@ -236,7 +321,14 @@ def plan(rest: str, retention: Mapping[str, Retention], operator_groups: Collect
 
 
 def _topic(address: KafkaAddress, topic: str, keep: Retention) -> str:
-    words = ["--create", "--if-not-exists", "--topic", address.topic(topic), "--partitions", str(address.partitions)]
+    words = [
+        "--create",
+        "--if-not-exists",
+        "--topic",
+        address.topic(topic),
+        "--partitions",
+        str(address.partitions),
+    ]
     if address.replication > 0:
         words += ["--replication-factor", str(address.replication)]
     for name, value in topic_settings(keep, address.partitions).items():

@@ -1,16 +1,18 @@
-"""The one-way bus: numbered, append-only files in a folder, which anything can carry across a gap (rsync, a diode, a USB stick).
+"""The one-way bus: numbered, append-only files in a folder, which anything can carry across a gap
+(rsync, a diode, a USB stick).
 
     spool:///DIR?wait=60    relative to the data folder; four slashes for an absolute path
     DIR/captures/00000000000000000007-1f2e3d4c5b6a7988.spool     number and stream; the carrier moves these, and only these
     DIR/streams/      the publisher's stream and next number a topic, what has expired, locks: stays where it is
     DIR/positions/    the reader's committed positions, a file a topic and group
 
-Nothing flows back. What the carrier brings late, out of order, twice or half is waited for or dropped; a number that does not
-come within `wait` seconds is counted in `Subscription.missing` and logged as `spool_gap`: the inner zone
-is blind to what was in it.
-On the outer side `lag` is what the carrier has not taken yet, so a carrier that copies must also remove. A publishing folder has
-one stream a topic, shared by its processes; a reader takes many streams, one a poll, each a partition.
-"""
+Nothing flows back. What the carrier brings late, out of order, twice or half is waited for or
+dropped; a number that does not come within `wait` seconds is counted in `Subscription.missing` and
+logged as `spool_gap`: the inner zone is blind to what was in it. On the outer side `lag` is what
+the carrier has not taken yet, so a carrier that copies must also remove. A publishing folder has
+one stream a topic, shared by its processes; a reader takes many streams, one a poll, each a
+partition.
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -44,14 +46,20 @@ from ullage.running_time import RunningTime
 
 IDLE_SECONDS = 0.1
 WAIT_SECONDS = 60.0
-"""How long a missing number or a file that is not whole is waited for: a carrier's round, with room."""
+"""How long a missing number or a file that is not whole is waited for: a carrier's round, with
+room.
+"""
 
 
 class SpoolPublisher:
-    """Appends as completed files. Before a file gets its name its number is spent, so no number is ever used twice.
+    """Appends as completed files.
 
-    1. files are written as `.partial` and synced; 2. the stream's next number is made durable; 3. they get their names.
-    A `.partial` below the next number is therefore whole and is given its name after a crash; one beyond it never counted.
+    Before a file gets its name its number is spent, so no number is ever used twice.
+
+    1. files are written as `.partial` and synced; 2. the stream's next number is made durable; 3.
+       they get their names.
+    A `.partial` below the next number is therefore whole and is given its name after a crash; one
+    beyond it never counted.
     """
 
     def __init__(self, topic: Topic, clock: Clock, running: RunningTime) -> None:
@@ -69,10 +77,13 @@ class SpoolPublisher:
             return
         with disk_errors(self._topic.what), self._topic.locked():
             stream, position = self._next()
-            self._known, names = None, []  # until all is done, what is on disk has to be looked at again
+            # until all is done, what is on disk has to be looked at again
+            self._known, names = None, []
             for frames in groups:
                 names.append(file_name(position.number, stream))
-                write_durably(self._topic.path / (names[-1] + PARTIAL), pack(stream, position, frames, now))
+                write_durably(
+                    self._topic.path / (names[-1] + PARTIAL), pack(stream, position, frames, now)
+                )
                 position = Position(position.number + 1, position.offset + len(frames))
             self._topic.sync()
             self._topic.write_stream(stream, position)
@@ -82,15 +93,21 @@ class SpoolPublisher:
             self._known = stream, position
 
     def _next(self) -> tuple[str, Position]:
-        """The stream and where it goes on; after a crash or another process's append the folder is looked at first."""
+        """The stream and where it goes on; after a crash or another process's append the folder
+        is looked at first.
+        """
         state = self._topic.read_stream()
         if state is None or (state != self._known and not self._recover(*state)):
             state = secrets.token_hex(8), Position()
-            log.get("bus").info("spool_new_stream", topic=self._topic.name, partition=int(state[0], 16))
+            log.get("bus").info(
+                "spool_new_stream", topic=self._topic.name, partition=int(state[0], 16)
+            )
         return state
 
     def _recover(self, stream: str, position: Position) -> bool:
-        """Finish or remove what a crash left; False when the folder is ahead of the state, which is then an old copy."""
+        """Finish or remove what a crash left; False when the folder is ahead of the state, which
+        is then an old copy.
+        """
         for name in self._topic.names():
             found = parse_name(name.removesuffix(PARTIAL))
             if not found or found[0] != stream:
@@ -186,20 +203,29 @@ class SpoolBus:
         running: RunningTime,
         inventory: Inventory | None = None,
     ) -> None:
-        self._folder, self._retention, self._clock, self._running = folder, retention, clock, running
+        self._folder, self._retention, self._clock, self._running = (
+            folder,
+            retention,
+            clock,
+            running,
+        )
         self._inventory = inventory
         self._wait = _wait_of(options)
 
     def publisher(self, topic: str) -> SpoolPublisher:
         """See `Bus.publisher`."""
-        return SpoolPublisher(Topic(self._folder, topic, self._inventory), self._clock, self._running)
+        return SpoolPublisher(
+            Topic(self._folder, topic, self._inventory), self._clock, self._running
+        )
 
     def subscribe(self, topic: str, group: str) -> SpoolSubscription:
         """See `Bus.subscribe`."""
         return SpoolSubscription(self._folder, topic, group, self._clock, self._wait)
 
     def lag(self, topic: str, group: str) -> Lag:
-        """What `group` has not committed; on the outer side, where no group ever commits, what has not been carried away."""
+        """What `group` has not committed; on the outer side, where no group ever commits, what
+        has not been carried away.
+        """
         return lag_of(self.places(topic, group).values(), self._clock.wall())
 
     def places(self, topic: str, group: str) -> dict[int, PartitionPosition]:
@@ -236,5 +262,7 @@ def _wait_of(options: str) -> float:
     except ValueError:
         wait = -1.0
     if known or not 0 <= wait < float("inf"):
-        raise ConfigError("bus.url: a spool knows one option, ?wait=SECONDS, for a number that is missing")
+        raise ConfigError(
+            "bus.url: a spool knows one option, ?wait=SECONDS, for a number that is missing"
+        )
     return wait

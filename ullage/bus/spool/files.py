@@ -1,8 +1,10 @@
-"""What lies in a spool folder: numbered files of framed records, and the small state files beside them.
+"""What lies in a spool folder: numbered files of framed records, and the small state files beside
+them.
 
-A file is one header and its records; a checksum covers every byte, so a file is whole or it is not read. Each stream counts its
-files (to see that one is missing) and its records (to know how many went with it). Names carry stream and number:
-a carrier may bring a file late or twice, and the reader still knows which it is.
+A file is one header and its records; a checksum covers every byte, so a file is whole or it is not
+read. Each stream counts its files (to see that one is missing) and its records (to know how many
+went with it). Names carry stream and number: a carrier may bring a file late or twice, and the
+reader still knows which it is.
 """
 
 from __future__ import annotations
@@ -31,18 +33,23 @@ LARGEST_BYTES = 40 * 2**20
 MAGIC = b"ULSPOOL1"
 PARTIAL, BAD = ".partial", ".bad"
 NAME = re.compile(r"([0-9]{20})-([0-9a-f]{16})\.spool")
-_HEADER = struct.Struct(">8s16sQQIdQ")  # magic, stream, number, offset of the first record, records, time, bytes in all
+# magic, stream, number, offset of the first record, records, time, bytes in all
+_HEADER = struct.Struct(">8s16sQQIdQ")
 _FRAME = struct.Struct(">II")  # bytes of the description, bytes of the value
 _CRC = struct.Struct(">I")
 HEADER_BYTES = _HEADER.size + _CRC.size
 
 
 class DamagedFileError(CorruptError):
-    """A file is not whole, or not what its name says: still being copied, damaged, or none of ours."""
+    """A file is not whole, or not what its name says: still being copied, damaged, or none of
+    ours.
+    """
 
 
 class NewerStateError(CorruptError):
-    """A state file is whole, and says what this version does not know: reading on without it would lose or repeat records."""
+    """A state file is whole, and says what this version does not know: reading on without it
+    would lose or repeat records.
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"{path} was written by a newer ullage: use that version")
@@ -56,7 +63,9 @@ class Position(NamedTuple):
 
 
 class Publishing(NamedTuple):
-    """What a folder publishes: its stream, where that goes on, and the folder's inode, by which a copy is told from it."""
+    """What a folder publishes: its stream, where that goes on, and the folder's inode, by which
+    a copy is told from it.
+    """
 
     stream: str
     number: int
@@ -94,10 +103,14 @@ def parse_name(name: str) -> tuple[str, int] | None:
 
 def frame(record: Outgoing, timestamp: float) -> bytes:
     """One record with lengths and checksum; RecordError when no file may be that large."""
-    described = json.dumps({"key": record.key, "headers": dict(record.headers), "timestamp": timestamp}).encode()
+    described = json.dumps(
+        {"key": record.key, "headers": dict(record.headers), "timestamp": timestamp}
+    ).encode()
     body = _FRAME.pack(len(described), len(record.value)) + described + record.value
     if HEADER_BYTES + len(body) + _CRC.size > LARGEST_BYTES:
-        raise RecordError("too_large", f"a record of {len(record.value)} bytes is larger than a spool file may be")
+        raise RecordError(
+            "too_large", f"a record of {len(record.value)} bytes is larger than a spool file may be"
+        )
     return body + _CRC.pack(zlib.crc32(body))
 
 
@@ -123,7 +136,9 @@ def pack(stream: str, position: Position, frames: Sequence[bytes], timestamp: fl
 
 
 def read_header(path: Path) -> SegmentHeader:
-    """The head of the file at `path`; DamagedFileError when it is not whole or does not fit the name."""
+    """The head of the file at `path`; DamagedFileError when it is not whole or does not fit the
+    name.
+    """
     return _header(_read(path, HEADER_BYTES), path)
 
 
@@ -137,14 +152,18 @@ def read_file(path: Path, topic: str) -> tuple[SegmentHeader, list[Record]]:
     for offset in range(header.first, header.end):
         clear, value, place = _unframe(content, place, path)
         key, headers, timestamp = clear
-        records.append(Record(topic, int(header.stream, 16), offset, timestamp, key, headers, value))
+        records.append(
+            Record(topic, int(header.stream, 16), offset, timestamp, key, headers, value)
+        )
     if place != header.size:
         raise DamagedFileError(f"{path} has more than its records")
     return header, records
 
 
 def _header(content: bytes, path: Path) -> SegmentHeader:
-    if len(content) < HEADER_BYTES or _CRC.unpack_from(content, _HEADER.size)[0] != zlib.crc32(content[: _HEADER.size]):
+    if len(content) < HEADER_BYTES or _CRC.unpack_from(content, _HEADER.size)[0] != zlib.crc32(
+        content[: _HEADER.size]
+    ):
         raise DamagedFileError(f"{path} has no whole header")
     magic, stream, *rest = _HEADER.unpack_from(content)
     header = SegmentHeader(stream.decode("ascii", "replace"), *rest)
@@ -155,25 +174,37 @@ def _header(content: bytes, path: Path) -> SegmentHeader:
     return header
 
 
-def _unframe(content: bytes, place: int, path: Path) -> tuple[tuple[str, dict[str, str], float], bytes, int]:
-    """Key, headers and time, the value, and where the next record begins, of the one that begins at `place`."""
+def _unframe(
+    content: bytes, place: int, path: Path
+) -> tuple[tuple[str, dict[str, str], float], bytes, int]:
+    """Key, headers and time, the value, and where the next record begins, of the one that begins
+    at `place`.
+    """
     if place + _FRAME.size > len(content):
         raise DamagedFileError(f"{path} ends within a record")
     described, value = _FRAME.unpack_from(content, place)
     start = place + _FRAME.size
     end = start + described + value
-    if end + _CRC.size > len(content) or _CRC.unpack_from(content, end)[0] != zlib.crc32(memoryview(content)[place:end]):
+    if end + _CRC.size > len(content) or _CRC.unpack_from(content, end)[0] != zlib.crc32(
+        memoryview(content)[place:end]
+    ):
         raise DamagedFileError(f"{path} has a damaged record")
     try:
         clear: Any = read_json(content[start : start + described])
-        told = str(clear["key"]), {str(k): str(v) for k, v in clear["headers"].items()}, float(clear["timestamp"])
+        told = (
+            str(clear["key"]),
+            {str(k): str(v) for k, v in clear["headers"].items()},
+            float(clear["timestamp"]),
+        )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         raise DamagedFileError(f"{path} has a record of another format") from None
     return told, content[start + described : end], end + _CRC.size
 
 
 def _read(path: Path, most: int) -> bytes:
-    """Up to `most` bytes of a plain file: whoever fills the folder may also leave links and pipes there."""
+    """Up to `most` bytes of a plain file: whoever fills the folder may also leave links and
+    pipes there.
+    """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -199,7 +230,9 @@ def replace_state(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path) -> Any:
-    """What `replace_state` wrote; None when there is no file, CorruptError when it is damaged: a wrong number loses records."""
+    """What `replace_state` wrote; None when there is no file, CorruptError when it is damaged: a
+    wrong number loses records.
+    """
     try:
         found: Any = read_json(path.read_bytes())
         if found["crc32"] == _sum(found["state"]):
@@ -216,15 +249,23 @@ def _sum(state: Any) -> int:
 
 
 def read_positions(path: Path) -> dict[str, Position]:
-    """Positions by stream; {} when there are none. CorruptError when the file is damaged or a newer version's."""
+    """Positions by stream; {} when there are none.
+
+    CorruptError when the file is damaged or a newer version's.
+    """
     try:
-        return {stream: Position(*position) for stream, position in (read_state(path) or {}).items()}
+        return {
+            stream: Position(*position) for stream, position in (read_state(path) or {}).items()
+        }
     except (TypeError, AttributeError):
         raise NewerStateError(path) from None
 
 
 def read_publishing(path: Path) -> Publishing | None:
-    """What a folder publishes; None when there is no file. CorruptError when it is damaged or a newer version's."""
+    """What a folder publishes; None when there is no file.
+
+    CorruptError when it is damaged or a newer version's.
+    """
     state = read_state(path)
     try:
         return None if state is None else Publishing(**state)

@@ -1,4 +1,6 @@
-"""Hold the files, positions and retention of one topic, and read its streams in the order of their numbers."""
+"""Hold the files, positions and retention of one topic, and read its streams in the order of
+their numbers.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ from ullage.running_time import Old
 
 @dataclass(frozen=True, slots=True)
 class _Old:
-    """A file as retention sees it; one whose head is damaged has the age of its copy and counts no record."""
+    """A file as retention sees it; one whose head is damaged has the age of its copy and counts
+    no record.
+    """
 
     timestamp: float
     stream: str
@@ -72,8 +76,9 @@ class Topic:
     def read_stream(self) -> tuple[str, Position] | None:
         """The stream that this folder publishes and where it goes on.
 
-        None when there is none, when the file is damaged, or when the folder is a copy of another one: a new stream is always
-        safe, going on with a doubtful one is not. CorruptError when it is a newer version's, whose stream goes on.
+        None when there is none, when the file is damaged, or when the folder is a copy of another
+        one: a new stream is always safe, going on with a doubtful one is not. CorruptError when it
+        is a newer version's, whose stream goes on.
         """
         try:
             found = read_publishing(self._streams / f"{self.name}.json")
@@ -88,7 +93,10 @@ class Topic:
 
     def write_stream(self, stream: str, position: Position) -> None:
         """Make it durable that every number below `position` is spent."""
-        found, path = Publishing(stream, *position, self.path.stat().st_ino), self._streams / f"{self.name}.json"
+        found, path = (
+            Publishing(stream, *position, self.path.stat().st_ino),
+            self._streams / f"{self.name}.json",
+        )
         is_new = not path.exists()
         replace_state(path, found._asdict())
         if is_new and self._inventory is not None:
@@ -115,39 +123,54 @@ class Topic:
             return []
 
     def files(self) -> tuple[dict[str, list[int]], list[str]]:
-        """Numbers of completed files by stream, in order, and the names of files that are none of ours."""
+        """Numbers of completed files by stream, in order, and the names of files that are none
+        of ours.
+        """
         found: defaultdict[str, list[int]] = defaultdict(list)
         foreign = []
         for name in self.names():
             if parsed := parse_name(name):
                 found[parsed[0]].append(parsed[1])
-            elif not name.startswith(".") and not name.endswith((PARTIAL, BAD)):  # rsync copies under a name with a dot
+            # rsync copies under a name with a dot
+            elif not name.startswith(".") and not name.endswith((PARTIAL, BAD)):
                 foreign.append(name)
         return {stream: sorted(numbers) for stream, numbers in sorted(found.items())}, foreign
 
     def places(self, committed: Mapping[str, Position]) -> dict[int, PartitionPosition]:
         """By stream, where a reader stands that has `committed`.
 
-        On the outer side nobody commits: what the carrier has taken is dealt with there, and what lies there is not.
+        On the outer side nobody commits: what the carrier has taken is dealt with there, and what
+        lies there is not.
         """
         expired, present, own = self.expired(), self.files()[0], self.read_stream()
         ends = {own[0]: own[1].offset} if own else {}
         streams = present.keys() | expired.keys() | committed.keys() | ends.keys()
         return {
             int(stream, 16): self._place(
-                stream, present.get(stream, []), committed.get(stream, Position()), expired.get(stream, Position()), ends
+                stream,
+                present.get(stream, []),
+                committed.get(stream, Position()),
+                expired.get(stream, Position()),
+                ends,
             )
             for stream in sorted(streams)
         }
 
     def _place(
-        self, stream: str, numbers: Sequence[int], committed: Position, expired: Position, ends: Mapping[str, int]
+        self,
+        stream: str,
+        numbers: Sequence[int],
+        committed: Position,
+        expired: Position,
+        ends: Mapping[str, int],
     ) -> PartitionPosition:
         waiting = numbers[bisect_left(numbers, max(committed, expired).number) :]
         first = next(filter(None, (self._header(stream, n) for n in waiting)), None)
         last = next(filter(None, (self._header(stream, n) for n in reversed(waiting))), None)
         if first and last:
-            return PartitionPosition(expired.offset, max(committed.offset, first.first), last.end, first.timestamp)
+            return PartitionPosition(
+                expired.offset, max(committed.offset, first.first), last.end, first.timestamp
+            )
         end = max(committed.offset, expired.offset, ends.get(stream, 0))
         return PartitionPosition(expired.offset, committed.offset or end, end, None)
 
@@ -169,20 +192,30 @@ class Topic:
             read_positions(path)
 
     def expire(self, old: Old, max_bytes: int) -> int:
-        """Remove what is `old` or too much; what goes is noted durably first, so a reader can tell it from a gap."""
+        """Remove what is `old` or too much; what goes is noted durably first, so a reader can
+        tell it from a gap.
+        """
         with self.locked():
             files = list(self._files_by_age())
-            too_much, going, staying = sum(file.size for file in files) - max_bytes, list[_Old](), set[str]()
+            too_much, going, staying = (
+                sum(file.size for file in files) - max_bytes,
+                list[_Old](),
+                set[str](),
+            )
             for file in files:
                 if too_much <= 0 and file.stream not in staying and file.timestamp not in old:
-                    staying.add(file.stream)  # and all behind it, of which a clock that was set may say otherwise
+                    # and all behind it, of which a clock that was set may say otherwise
+                    staying.add(file.stream)
                 if too_much > 0 or file.stream not in staying:
                     going.append(file)
                     too_much -= file.size
             if going:
                 noted = self.expired()
                 for file in going:
-                    noted[file.stream] = max(noted.get(file.stream, Position()), Position(file.number + 1, file.next_offset))
+                    noted[file.stream] = max(
+                        noted.get(file.stream, Position()),
+                        Position(file.number + 1, file.next_offset),
+                    )
                 replace_state(self._streams / f"{self.name}.expired.json", noted)
             for file in going:
                 (self.path / file_name(file.number, file.stream)).unlink(missing_ok=True)
@@ -190,7 +223,9 @@ class Topic:
         return sum(file.records for file in going)
 
     def _files_by_age(self) -> Iterator[_Old]:
-        """Completed files, the oldest first; of a stream in its order, though a clock was set meanwhile."""
+        """Completed files, the oldest first; of a stream in its order, though a clock was set
+        meanwhile.
+        """
         found = list[tuple[float, _Old]]()
         for stream, numbers in self.files()[0].items():
             latest, offset = 0.0, 0
@@ -203,8 +238,23 @@ class Topic:
                 timestamp = header.timestamp if header else status.st_mtime
                 latest = max(latest, timestamp)
                 offset = header.end if header else offset
-                found.append((latest, _Old(timestamp, stream, number, status.st_size, header.count if header else 0, offset)))
-        yield from (file for _, file in sorted(found, key=lambda one: (one[0], one[1].stream, one[1].number)))
+                found.append(
+                    (
+                        latest,
+                        _Old(
+                            timestamp,
+                            stream,
+                            number,
+                            status.st_size,
+                            header.count if header else 0,
+                            offset,
+                        ),
+                    )
+                )
+        yield from (
+            file
+            for _, file in sorted(found, key=lambda one: (one[0], one[1].stream, one[1].number))
+        )
 
     def _remove_leftovers(self, old: Old) -> None:
         """Bad and unfinished files have a retention too."""
@@ -232,7 +282,10 @@ class _Stream:
         """Go on at `position` if that is further on; returns the records between."""
         skipped = max(0, position.offset - self.offset)
         if skipped or position.number > self.number:
-            self.number, self.offset = max(self.number, position.number), max(self.offset, position.offset)
+            self.number, self.offset = (
+                max(self.number, position.number),
+                max(self.offset, position.offset),
+            )
             while self.ready and self.ready[0].offset < self.offset:
                 self.ready.popleft()
             self.waiting_since = None
@@ -240,11 +293,17 @@ class _Stream:
 
 
 class SpoolReader:
-    """What a subscription reads with; it counts what expired, what is missing and what was damaged."""
+    """What a subscription reads with; it counts what expired, what is missing and what was
+    damaged.
+    """
 
-    def __init__(self, topic: Topic, group: str, committed: Mapping[str, Position], clock: Clock, wait: float) -> None:
+    def __init__(
+        self, topic: Topic, group: str, committed: Mapping[str, Position], clock: Clock, wait: float
+    ) -> None:
         self._topic, self._group, self._clock, self._wait = topic, group, clock, wait
-        self._streams = {stream: _Stream(stream, *position) for stream, position in committed.items()}
+        self._streams = {
+            stream: _Stream(stream, *position) for stream, position in committed.items()
+        }
         self._present: dict[str, list[int]] = {}
         self._foreign: dict[str, float] = {}
         self._turn = ""
@@ -256,7 +315,9 @@ class SpoolReader:
         for stream in self._in_turn():
             records: list[Record] = []
             size = 0
-            while len(records) < most and size < POLL_BYTES and (stream.ready or self._load(stream)):
+            while (
+                len(records) < most and size < POLL_BYTES and (stream.ready or self._load(stream))
+            ):
                 records.append(stream.ready.popleft())
                 size += len(records[-1].value)
                 stream.offset = records[-1].offset + 1
@@ -274,7 +335,9 @@ class SpoolReader:
         return Position(read[0].number + finished, offset + 1)
 
     def _look(self) -> None:
-        """See what is there, then what has expired: retention notes that before it removes, so nothing falls between."""
+        """See what is there, then what has expired: retention notes that before it removes, so
+        nothing falls between.
+        """
         self._present, foreign = self._topic.files()
         expired = self._topic.expired()
         for stream in self._present.keys() | expired.keys():
@@ -292,7 +355,9 @@ class SpoolReader:
         yield from (self._streams[name] for name in names[place:] + names[:place])
 
     def _load(self, stream: _Stream) -> bool:
-        """Read files until there is a record to hand out; False when what is next is not there, or not whole, yet."""
+        """Read files until there is a record to hand out; False when what is next is not there,
+        or not whole, yet.
+        """
         while not stream.ready:
             name = file_name(stream.number, stream.id)
             try:
@@ -311,7 +376,9 @@ class SpoolReader:
         return True
 
     def _pass_gap(self, stream: _Stream) -> bool:
-        """Whether reading goes on behind a missing number: a later one is there, and it was waited for long enough."""
+        """Whether reading goes on behind a missing number: a later one is there, and it was
+        waited for long enough.
+        """
         numbers = self._present.get(stream.id, [])
         place = bisect_right(numbers, stream.number)
         if place == len(numbers) or not self._waited(stream):
@@ -319,7 +386,11 @@ class SpoolReader:
         gap = numbers[place] - stream.number
         self.missing += gap
         log.get("bus").error(
-            "spool_gap", topic=self._topic.name, group=self._group, count=gap, path=file_name(stream.number, stream.id)
+            "spool_gap",
+            topic=self._topic.name,
+            group=self._group,
+            count=gap,
+            path=file_name(stream.number, stream.id),
         )
         stream.number, stream.waiting_since = numbers[place], None
         return True
@@ -336,4 +407,6 @@ class SpoolReader:
         path = self._topic.path / name
         path.rename(path.with_name(name + BAD))
         self.damaged += 1
-        log.get("bus").error("spool_file_set_aside", topic=self._topic.name, group=self._group, path=name + BAD)
+        log.get("bus").error(
+            "spool_file_set_aside", topic=self._topic.name, group=self._group, path=name + BAD
+        )
