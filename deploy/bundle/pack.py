@@ -164,5 +164,5 @@ def _contents(
                 inside = "/".join(file.parts[1:]).removeprefix("licenses/")
                 yield (
                     f"licences/{name}-{part.version}/{inside}",
-                    part.locate_file(file).read_bytes(),
-                )  # type: ignore[attr-defined]
+                    part.locate_file(file).read_bytes(),  # type: ignore[attr-defined]
+                )

@@ -33,12 +33,12 @@ def those(path: str, before: str, after: str) -> list[Mutant]:
         (
             "alerts/notify/sender.py",
             (
-                "slots = range(int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS)"
-                " // SLOT_SECONDS) + 1)"
+                "int(now // SLOT_SECONDS), int((now + self.attempt + MARGIN_SECONDS)"
+                " // SLOT_SECONDS) + 1"
             ),
             (
-                "slots = range(int(now // SLOT_SECONDS), int((now - self.attempt + MARGIN_SECONDS)"
-                " // SLOT_SECONDS) + 1)"
+                "int(now // SLOT_SECONDS), int((now - self.attempt + MARGIN_SECONDS)"
+                " // SLOT_SECONDS) + 1"
             ),
         ),
         ("ullage/files/database.py", "sync_folder(path.parent)", "pass"),
