@@ -127,7 +127,7 @@ def translated(text: object, translate: Callable[[str], str], zone: tzinfo | Non
     several of them.
     """
     if isinstance(text, Phrase):
-        return text.said(translate, zone)
+        return text.render(translate, zone)
     if isinstance(text, Exception):
         return translated(text.args[0], translate, zone) if text.args else str(text)
     if isinstance(text, tuple | list):

@@ -38,7 +38,7 @@ from crawlers.trial.cli import try_site
 from crawlers.visiting.visit import reading_seconds
 from ullage import setup
 from ullage.display.screen import AsJson, console, print_row
-from ullage.errors import ConfigError, Exit, FaultsError, UnavailableError, faults_of
+from ullage.errors import ConfigError, Exit, FaultsError, UnavailableError, list_faults
 from ullage.files.ownership import read_trusted
 from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
 from ullage.runtime import service
@@ -83,7 +83,7 @@ def crawl(ctx: typer.Context, names: Names = None, once: Once = False) -> None:
             lambda: Scheduler(context, names or [], metrics),
             stop,
             once,
-            partial(metrics.loop.reached, BUS),
+            partial(metrics.loop.record_reachability, BUS),
         )
         if scheduler is None:
             return
@@ -101,7 +101,7 @@ def _tell(unread: Collection[str], faults: Sequence[ConfigError]) -> None:
     if unread:
         typer.echo(f"not read: {', '.join(sorted(unread))}: `ullage sites` says why", err=True)
     if faults:
-        raise FaultsError.of(faults)
+        raise FaultsError.from_errors(faults)
     if unread:
         raise typer.Exit(Exit.FAILED)
 
@@ -145,7 +145,7 @@ def sites_listed(ctx: typer.Context, as_json: AsJson = False) -> None:
     if not found and not faults:
         typer.echo(f"no site yet: put NAME.toml into {context.data / SITES}", err=True)
     if faults:
-        raise FaultsError.of(faults)
+        raise FaultsError.from_errors(faults)
 
 
 @frontier.command("export")
@@ -209,7 +209,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def look() -> str:
         found, faults = _site_folder(context).read()
         if faults:
-            raise FaultsError.of(faults)
+            raise FaultsError.from_errors(faults)
         fed = sum(site.enabled and not site.is_crawled for site in found.values())
         crawled = sum(site.is_crawled for site in found.values())
         said = f"{len(found)} read, {crawled} crawled, {fed} by ingest"
@@ -335,14 +335,14 @@ def _own_presets(context: Context) -> str:
     """Every preset of the user's own, held to its samples."""
     own = Presets(context.data / FOLDER)
     own.refresh()
-    faults = [fault for error in own.faults for fault in faults_of(error)]
+    faults = [fault for error in own.faults for fault in list_faults(error)]
     for name, preset in sorted(own.own.items()):
         if isinstance(preset, ConfigError):
             continue
         try:
             said = unproven(preset, named(preset.platform).parse, own)
         except ConfigError as error:
-            said = list(faults_of(error))
+            said = list(list_faults(error))
         faults += [f"{context.data / FOLDER / name}.toml: {one}" for one in said]
     if faults:
         raise FaultsError(faults)

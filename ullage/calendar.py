@@ -1,5 +1,6 @@
-"""Which days are worked in mainland China: weekdays, without public holidays, with the weekends
-that make up for them.
+"""Know the working days of mainland China.
+
+Working days are weekdays without public holidays, plus the weekend days that are worked instead.
 """
 
 from __future__ import annotations
@@ -16,37 +17,36 @@ SATURDAY = 5
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """`years` are those that are known; `off` are holidays in them, `on` worked Saturdays and
-    Sundays.
-    """
+    """Working days of some `years`: `off` are holidays, `on` worked Saturdays and Sundays."""
 
     years: frozenset[int]
     off: frozenset[date]
     on: frozenset[date]
 
-    def works(self, day: date) -> bool:
-        """Whether `day` is a working day; every day of an unknown year is."""
+    def is_working_day(self, day: date) -> bool:
+        """Return whether `day` is a working day; every day of an unknown year is."""
         if day.year not in self.years:
             return True
         return day in self.on or (day.weekday() < SATURDAY and day not in self.off)
 
-    def after(self, day: date, working_days: int) -> date:
-        """The `working_days`-th working day after `day`, which is not counted itself (民法典
-        201: the first day is not).
+    def add_working_days(self, day: date, working_days: int) -> date:
+        """Return the `working_days`-th working day after `day`.
+
+        `day` itself is not counted (民法典 201).
         """
         while working_days > 0:
             day += timedelta(days=1)
-            working_days -= self.works(day)
+            working_days -= self.is_working_day(day)
         return day
 
-    def unknown(self, first: date, last: date) -> tuple[int, ...]:
-        """Years between two days, both included, that are not known."""
+    def list_unknown_years(self, first: date, last: date) -> tuple[int, ...]:
+        """List the years between two days, both included, that the calendar does not cover."""
         return tuple(year for year in range(first.year, last.year + 1) if year not in self.years)
 
 
 @cache
-def china() -> Calendar:
-    """The calendar that ships with this version; `calendar.toml` names its sources."""
+def load_china() -> Calendar:
+    """Load the calendar of this version; `calendar.toml` names its sources."""
     rows = tomllib.loads(
         (resources.files(__package__) / "calendar.toml").read_text(encoding="utf-8")
     )["year"]

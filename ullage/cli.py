@@ -24,7 +24,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 
 from ullage import __version__, errors
-from ullage.errors import ConfigError, Exit, UllageError, faults_of
+from ullage.errors import ConfigError, Exit, UllageError, list_faults
 from ullage.files import output
 
 GROUP = "ullage.commands"
@@ -266,7 +266,7 @@ def _with_plain_help(path: str, command: Any) -> Any:
 
     What draws these takes longer to import than all the help.
     """
-    command.epilog, command.rich_markup_mode = errors.table_of(path) or None, None
+    command.epilog, command.rich_markup_mode = errors.render_command_exit_codes(path) or None, None
     for name, nested in getattr(command, "commands", {}).items():
         # in full: else it is cut at the margin
         nested.short_help = " ".join((nested.help or "").partition("\n\n")[0].split())
@@ -304,7 +304,7 @@ app = typer.Typer(
     cls=_Stages,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog=errors.table(),
+    epilog=errors.render_exit_codes(),
     rich_markup_mode=None,
 )
 
@@ -337,7 +337,7 @@ def _main(
         if ctx.invoked_subcommand != "check":
             raise
         ctx.obj = Context(
-            data.resolve(), settings=Settings.model_construct(), faults=faults_of(error)
+            data.resolve(), settings=Settings.model_construct(), faults=list_faults(error)
         )
     log.configure(ctx.obj.settings.log_level)
 
@@ -380,7 +380,7 @@ def main() -> None:
             raise KeyboardInterrupt
         sys.exit(code if isinstance(code, int) else Exit.DONE)
     except UllageError as error:
-        _fail(*faults_of(error), exit_code=error.exit_code)
+        _fail(*list_faults(error), exit_code=error.exit_code)
     except ModuleNotFoundError as error:  # of an extra that is asked for only now
         if not (extra := _extra_with(error.name or "", "")):
             raise

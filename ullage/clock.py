@@ -1,4 +1,9 @@
-"""Time and chance are passed in, so that a test can hold them still."""
+"""Read time and randomness through objects that are passed in, so that tests control both.
+
+`Clock` has three sources, all in seconds: wall time for what is stored, monotonic time for
+durations, and uptime for durations that outlive a process. Moments are aware `datetime` objects in
+UTC, between the years 1970 and 2100. `Backoff` computes waiting times between retries.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +16,24 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-"""What is outside of these is no time of anything here: between them no zone and no sum of days
-leads beyond what there is.
+"""Moments outside this range are invalid.
+
+Inside it, no time zone and no sum of days can overflow a `datetime`.
 """
 UPTIME, BOOT = Path("/proc/uptime"), Path("/proc/sys/kernel/random/boot_id")
 
 
-def since_start() -> float:
-    """Seconds since this machine started, sleep included, whatever its wall clock is set to."""
+def read_uptime() -> float:
+    """Return the seconds since this machine started, including sleep; independent of the wall
+    clock.
+    """
     with contextlib.suppress(OSError, ValueError, IndexError):
         return float(UPTIME.read_text(encoding="ascii").split()[0])
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-def boot_id() -> str:
-    """What tells this start of this machine from any other; "" where the kernel does not say."""
+def read_boot_id() -> str:
+    """Return the kernel's id of the current boot; "" if the kernel gives none."""
     with contextlib.suppress(OSError, ValueError):
         return BOOT.read_text(encoding="ascii").strip()
     return ""
@@ -33,23 +41,22 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Wall time for what is stored, monotonic time for durations, uptime for what outlives a
-    process; all in seconds.
-    """
+    """Wall time, monotonic time and uptime in seconds, and the id of the current boot."""
 
     wall: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
-    uptime: Callable[[], float] = since_start
-    boot: Callable[[], str] = boot_id
+    uptime: Callable[[], float] = read_uptime
+    boot: Callable[[], str] = read_boot_id
 
     def now(self) -> datetime:
-        """The present moment, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         return datetime.fromtimestamp(self.wall(), UTC)
 
 
 def in_range(moment: datetime | None) -> datetime | None:
-    """`moment`, which others gave, aware or taken for UTC; None for one that is outside of the
-    range, whatever its zone.
+    """Return `moment` as an aware time, or None if it is out of range.
+
+    A naive time is taken as UTC.
     """
     if moment is None:
         return None
@@ -60,39 +67,43 @@ def in_range(moment: datetime | None) -> datetime | None:
         return None
 
 
-def moment_in(typed: str, zone: tzinfo) -> datetime | None:
-    """The moment that a person typed by ISO 8601, in `zone` unless it names one; None for what
-    is none, or is out of range.
+def parse_moment(text: str, zone: tzinfo) -> datetime | None:
+    """Parse an ISO 8601 time, in `zone` unless it names its own.
+
+    Returns None if the text is not a time or is out of range.
     """
     try:
-        local = datetime.fromisoformat(typed)
+        local = datetime.fromisoformat(text)
     except ValueError:
         return None
     return in_range(local if local.tzinfo else local.replace(tzinfo=zone))
 
 
-def behind(now: datetime, earlier: Iterable[datetime]) -> datetime:
-    """`now`, or just behind the latest of `earlier`: what is put in order by its time stays so
-    when the clock is set back.
+def ensure_after(now: datetime, earlier: Iterable[datetime]) -> datetime:
+    """Return `now`, or a microsecond after the latest of `earlier` if that is later.
+
+    Entries that are sorted by time stay in order when the clock is set back.
     """
     return max([now, *(moment + timedelta(microseconds=1) for moment in earlier)])
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Waits that double from `first` to `cap` seconds, each spread over 50–100 % of itself:
-    peers do not knock together.
+    """Waiting times that double from `first` to `cap` seconds.
+
+    Each is reduced by a random 0–50 %, so that peers do not retry at the same moment.
     """
 
     first: float = 0.5
     cap: float = 2.0
-    """What comes back is noticed within this; a fresh page must pass within 10 seconds of that."""
+    """Limits how late a recovery is noticed; a new page must pass within 10 seconds of it."""
     random: random.Random = field(default_factory=random.SystemRandom)
     _step: int = 0
 
     def next(self, at_least: float | None = None) -> float:
-        """Seconds to wait before the next try; never shorter than `at_least`, never longer than
-        an hour.
+        """Return the seconds to wait before the next try.
+
+        At least `at_least`, and at most an hour.
         """
         wait = min(self.cap, self.first * float(2 ** min(self._step, 16)))
         self._step += 1
@@ -100,5 +111,5 @@ class Backoff:
         return min(3600.0, max(spread, at_least or 0.0))
 
     def reset(self) -> None:
-        """Begin again with the first wait, after a success."""
+        """Start again with the first wait, after a success."""
         self._step = 0

@@ -21,7 +21,7 @@ from ullage.backup import restore as put_back
 from ullage.bus import CAPTURES, FINDINGS
 from ullage.display.screen import AsJson, print_marked
 from ullage.erasure import erase
-from ullage.errors import ConfigError, Exit, FaultsError, faults_of
+from ullage.errors import ConfigError, Exit, FaultsError, list_faults
 from ullage.files import output
 from ullage.files.atomic_write import hold
 from ullage.runtime import dead_letters, service, supervisor
@@ -156,7 +156,7 @@ def _faults_of_files(context: Context) -> Iterator[str]:
             try:
                 look()
             except ConfigError as error:
-                yield from faults_of(error)
+                yield from list_faults(error)
 
 
 def _plans(context: Context) -> Iterator[str]:

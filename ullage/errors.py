@@ -1,17 +1,20 @@
-"""Say of each error what becomes of the record in hand, and which exit code it has.
+"""Define the errors of this project: what happens to the record in hand, and the exit code.
 
-`docs/exit-codes.md` and `--help` print these tables. No command has a number of its own.
+Code that processes a record raises one of these errors, and the worker loop reads its `action`: try
+the same record again, drop it, or stop the process. A command that ends with such an error exits
+with its `exit_code`. `docs/exit-codes.md` and `--help` print the tables below; no command defines
+codes of its own.
 
     UllageError
     ├── ConfigError        stop   a setting, key or file is wrong
-    │   └── FaultsError    stop   several are, or one in several places
+    │   └── FaultsError    stop   several faults, or one in several places
     ├── CorruptError       stop   state on disk cannot be trusted
-    ├── ExhaustedError     stop   this process has no memory left for the record in hand
+    ├── ExhaustedError     stop   the process ran out of memory on the current record
     ├── RecordError        drop   this record can never be processed: sealed dead letter, counted
-    └── UnavailableError   retry  something outside is down; try the same record again
+    └── UnavailableError   retry  a dependency is down; try the same record again
 
-A message says what, where and what to do, in one line, and never holds a value from a record.
-`exit_code` is what a command ends with that such an error ended.
+A message is one line that says what is wrong, where, and what to do. It never contains a value
+from a record.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import TypeVar
 
 
 class Exit(IntEnum):
-    """What a command ends with."""
+    """Exit codes of all commands."""
 
     DONE = 0
     FAILED = 1
@@ -131,27 +134,26 @@ COMMANDS: Mapping[str, Mapping[Exit, str]] = {
     },
     "subjects resolve": {Exit.FAILED: "a pseudonym is in no list here; the others were resolved"},
 }
-"""By command: codes that say something of their own about it.
+"""Exit codes with a special meaning, by command.
 
 Any other code means what `MEANING` says.
 """
 
 
-def table() -> str:
-    """The codes, for the end of the help of `ullage`."""
-    return _lines(MEANING)
+def render_exit_codes() -> str:
+    """Render the exit codes of all commands for the end of `ullage --help`."""
+    return _render_codes(MEANING)
 
 
-def table_of(command: str) -> str:
-    """What codes say of `command`, for the end of its help; "" where the table of all commands
-    says everything.
-    """
-    return _lines(COMMANDS.get(command, {}))
+def render_command_exit_codes(command: str) -> str:
+    """Render the special exit codes of `command` for its help; "" if it has none."""
+    return _render_codes(COMMANDS.get(command, {}))
 
 
-def _lines(codes: Mapping[Exit, str]) -> str:
-    """Lines as they are to be printed, which the backspace says (click's mark of such a
-    paragraph).
+def _render_codes(codes: Mapping[Exit, str]) -> str:
+    """Render one line per code.
+
+    The backspace tells click to keep the line breaks of the paragraph.
     """
     lines = [
         textwrap.fill(f"{code:d}  {says}", 74, subsequent_indent="   ")
@@ -164,7 +166,7 @@ T = TypeVar("T")
 
 
 class Action(Enum):
-    """What the worker does with the record in hand."""
+    """Actions of the worker loop after an error."""
 
     RETRY = "retry"
     DROP = "drop"
@@ -172,21 +174,22 @@ class Action(Enum):
 
 
 class UllageError(Exception):
-    """Base of every error that this project raises on purpose."""
+    """Base class of all errors that this project raises on purpose."""
 
     action = Action.STOP
     exit_code = Exit.FAILED
 
 
 class ConfigError(UllageError):
-    """A setting, a key or an input file is wrong; the person must change something."""
+    """A setting, a key or an input file is wrong, and a person must change it."""
 
     exit_code = Exit.USAGE
 
 
 class FaultsError(ConfigError):
-    """All that is wrong, a message a fault; where only one line is to be had, the first and how
-    many more there are.
+    """Several faults, one message each.
+
+    Where there is room for one line, it shows the first fault and the number of the others.
     """
 
     def __init__(self, faults: Iterable[str]) -> None:
@@ -197,46 +200,47 @@ class FaultsError(ConfigError):
         )
 
     @classmethod
-    def of(cls, errors: Iterable[ConfigError]) -> FaultsError:
-        """All that `errors`, of which there is one at least, say."""
-        return cls(fault for error in errors for fault in faults_of(error))
+    def from_errors(cls, errors: Iterable[ConfigError]) -> FaultsError:
+        """Combine the faults of one or more errors."""
+        return cls(fault for error in errors for fault in list_faults(error))
 
 
-def faults_of(error: Exception) -> tuple[str, ...]:
-    """The messages of an error, which are several only of `FaultsError`."""
+def list_faults(error: Exception) -> tuple[str, ...]:
+    """List the messages of an error; only `FaultsError` has more than one."""
     return error.faults if isinstance(error, FaultsError) else (str(error),)
 
 
-def every(acts: Iterable[Callable[[], T]]) -> list[T]:
-    """What each act gives; FaultsError with the faults of all those that were refused, when all
-    were tried.
+def run_all(actions: Iterable[Callable[[], T]]) -> list[T]:
+    """Run all actions and return their results.
+
+    Raises FaultsError, with the faults of all failed actions, after every action was tried.
     """
-    given, refused = [], list[ConfigError]()
-    for act in acts:
+    results, errors = [], list[ConfigError]()
+    for action in actions:
         try:
-            given.append(act())
+            results.append(action())
         except ConfigError as error:
-            refused.append(error)
-    if refused:
-        raise FaultsError.of(refused)
-    return given
+            errors.append(error)
+    if errors:
+        raise FaultsError.from_errors(errors)
+    return results
 
 
 class CorruptError(UllageError):
-    """State on disk is damaged or foreign; never reset silently."""
+    """State on disk is damaged or foreign; it is never reset silently."""
 
 
 class ExhaustedError(UllageError):
-    """Memory ran out at the record in hand.
+    """The process ran out of memory while it processed a record.
 
-    The process ends: what the record does to a fresh one decides what becomes of it.
+    The process ends; a fresh process tries the record once more and decides what happens to it.
     """
 
 
 class RecordError(UllageError):
-    """This record can never be processed.
+    """The record can never be processed.
 
-    `reason` is from a closed set of short words: it becomes a metric label.
+    `reason` is from a closed set of short words, because it becomes a metric label.
     """
 
     action = Action.DROP
@@ -247,9 +251,7 @@ class RecordError(UllageError):
 
 
 class UnavailableError(UllageError):
-    """Something outside this process is down or busy; `retry_after` is in seconds, if it said
-    so.
-    """
+    """A dependency is down or busy; `retry_after` is in seconds if the dependency gave it."""
 
     action = Action.RETRY
 

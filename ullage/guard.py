@@ -31,8 +31,9 @@ OUR_PACKAGES = frozenset({"ullage", "crawlers", "matcher", "alerts"})
 
 
 class DetectorFault(NamedTuple):
-    """A part that failed on a document: `part` is its name, `cause` the kind and place of the
-    fault, without any value.
+    """A part that failed on a document.
+
+    `part` is its name; `cause` is the kind and place of the fault, without any value.
     """
 
     part: str

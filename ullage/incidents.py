@@ -1,8 +1,8 @@
-"""What `assess` asks of incidents, and alert answers: was this known before, and which incident
-came of it?
+"""Declare what `assess` needs from the incident store; alert implements it.
 
-Stages never import one another, so alert's part is found by entry point (`ullage.incidents`), as
-commands and checks are.
+`assess` asks whether a finding was known before and which incident it became. Stages never import
+one another, so alert's implementation is found by entry point (`ullage.incidents`), like commands
+and checks.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ GROUP = "ullage.incidents"
 
 
 class IncidentHistory(NamedTuple):
-    """What the store knows of a finding that is not in it.
+    """What the store knows about a finding that is not in it yet.
 
-    `share`, 0 to 1, of its customers stood with the same fields in `incident` or others before, ""
-    where none did; `joins` is the open incident that it would be folded into, "" for a new one. It
-    was compared with `compared` incidents. `acknowledged` is whether a person acknowledged
+    `share`, 0 to 1, of its customers appeared with the same fields before, in `incident` among
+    others
+    ("" if none did). `joins` is the open incident that the finding would be grouped into, ""
+    for a new
+    one. It was compared with `compared` incidents. `acknowledged` tells whether a person
+    acknowledged
     `incident`.
     """
 
@@ -36,8 +39,9 @@ class IncidentHistory(NamedTuple):
 
 
 class IncidentReference(NamedTuple):
-    """What became of a finding: the incident it is in, `is_new` if it opened that; or why there
-    is none, in words.
+    """The incident of a finding; `is_new` if the finding opened it.
+
+    Where there is none, `why_not` says why.
     """
 
     incident: str = ""
@@ -49,28 +53,35 @@ class IncidentReference(NamedTuple):
 class Incidents(Protocol):
     """The incidents of this machine's configuration."""
 
-    def earlier(self, finding: Finding) -> IncidentHistory:
-        """What is known of it; nothing is written. The first part of a long finding is enough."""
+    def find_history(self, finding: Finding) -> IncidentHistory:
+        """Return the history of a finding without writing anything.
 
-    def folded(self, findings: Collection[str], seconds: float) -> dict[str, IncidentReference]:
-        """What became of the findings with these ids, which are on the bus: waits at most `seconds`
-        for whoever folds them.
+        The first part of a long finding is enough.
+        """
 
-        On one machine where nobody does, it folds itself. Each id is answered, also where nothing
-        came of it yet.
+    def wait_until_grouped(
+        self, findings: Collection[str], seconds: float
+    ) -> dict[str, IncidentReference]:
+        """Return the incident of each finding id, after at most `seconds`.
+
+        The findings are on the bus. Waits for the process that groups them; on a machine
+        where no such process runs, groups them itself. Every id is answered, even where no
+        incident exists yet.
         """
 
 
-def incidents(context: Context, *, to_open: bool = False) -> AbstractContextManager[Incidents]:
-    """The incidents; entering raises UllageError where they cannot be reached, which says why.
+def connect_incidents(
+    context: Context, *, to_open: bool = False
+) -> AbstractContextManager[Incidents]:
+    """Return the incidents as a context; entering raises UllageError if they are unreachable.
 
-    A store that is not there yet is made only where something is `to_open`.
+    A missing store is created only if something is `to_open`.
     """
     for entry in importlib.metadata.entry_points(group=GROUP):
         try:
             part = entry.load()
         except ModuleNotFoundError as error:
             raise ConfigError(f"alert's part is not whole here: it lacks {error.name}") from None
-        found: AbstractContextManager[Incidents] = part(context, to_open=to_open)
-        return found
+        opened: AbstractContextManager[Incidents] = part(context, to_open=to_open)
+        return opened
     raise ConfigError("alert is not installed here (no entry point `ullage.incidents`)")

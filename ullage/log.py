@@ -1,11 +1,11 @@
-"""Structured logs: one event name a line, fields from a known set, no value ever.
+"""Write structured logs: one event name per line, fields from a closed set, never a leaked value.
 
-A field whose name is not declared in `FIELDS` is dropped and counted in `_dropped`, so that a
-careless `log.info("x", text=…)` cannot carry a leaked value to disk. URLs, titles and authors are
-not in the set on purpose.
+A field that is not declared in `FIELDS` is dropped and counted in `_dropped`, so that a careless
+`log.info("x", text=…)` cannot carry a leaked value to disk. URLs, titles and authors are not
+declared on purpose.
 
-Of lines that are equal but for numbers at most `MOST_EQUAL` are written in a minute, so that a
-fault that repeats fills no disk; the next one says how many were left out (`repeated`).
+Of lines that differ only in numbers, at most `MOST_EQUAL` are written per minute, so that a
+repeating fault does not fill the disk; the next line reports how many were left out (`repeated`).
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ if TYPE_CHECKING:
 
 FIELDS = frozenset(
     """
-    event level timestamp role site tenant topic group offset partition reason error wait seconds count captures
-    edited gone findings incidents matches pages pid port host version path line column kind kinds key_id epoch action status
-    attempts exit_code bytes repeated platform severity state lag records part parts signal year request _dropped
-    """.split()  # noqa: E501
+    event level timestamp role site tenant topic group offset partition reason error wait seconds
+    count captures edited gone findings incidents matches pages pid port host version path line
+    column kind kinds key_id epoch action status attempts exit_code bytes repeated platform severity
+    state lag records part parts signal year request _dropped
+    """.split()
 )
 EVENT = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
-def _only_declared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep declared fields and count the others; an event that is no plain name may carry a
-    value, so it goes too.
+def _drop_undeclared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop undeclared fields and count them.
+
+    An event that is no plain name may carry a value, so it is replaced too.
     """
     if not EVENT.fullmatch(str(event.get("event"))):
         event["event"] = "unnamed"
@@ -48,24 +50,24 @@ def _only_declared(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableM
 
 MOST_EQUAL, EQUAL_SECONDS = 100, 60.0
 MOST_KINDS = 1000
-"""Kinds of line that are counted at once; beyond, counting begins anew."""
+"""Kinds of line that are counted at the same time; beyond it, counting starts anew."""
 
 
 @dataclass(slots=True)
 class RepetitionLimit:
-    """A processor that leaves out lines of which `MOST_EQUAL` were written within `EQUAL_SECONDS`.
+    """Drops lines after `MOST_EQUAL` equal ones within `EQUAL_SECONDS`.
 
-    Lines are equal that have the same words: numbers, such as an offset or a wait, may differ.
+    Lines are equal if they have the same words; numbers, such as an offset or a wait, may differ.
     """
 
     monotonic: Callable[[], float] = time.monotonic
     _counts: dict[tuple[str, ...], tuple[float, int]] = field(default_factory=dict)
-    """Of each kind of line when it began to be counted, and how many came since."""
+    """By kind of line: when counting began, and the number of lines since."""
 
     def __call__(
         self, _: Any, __: str, event: MutableMapping[str, Any]
     ) -> MutableMapping[str, Any]:
-        """Return the line; structlog.DropEvent for one that is left out."""
+        """Return the event, or raise structlog.DropEvent to leave it out."""
         from structlog import DropEvent  # noqa: PLC0415  see `configure`
 
         words = [
@@ -88,11 +90,10 @@ class RepetitionLimit:
 
 
 def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send JSON lines to `stream` (standard error as it then is, by default); called once, by the
-    command line.
+    """Send JSON lines to `stream`, by default standard error; called once, by the command line.
 
-    It takes effect with the first logger: most commands log nothing, and to import structlog takes
-    a tenth of a second.
+    It takes effect with the first logger: most commands log nothing, and importing structlog
+    takes a tenth of a second.
     """
     _pending[:] = [partial(_configure, level, stream)]
     if "structlog" in sys.modules:
@@ -100,7 +101,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
 
 
 _pending: list[Callable[[], None]] = []
-"""The configuration that the first logger puts into effect."""
+"""The configuration that the first logger applies."""
 
 
 def _configure(level: str, stream: TextIO | None) -> None:
@@ -111,7 +112,7 @@ def _configure(level: str, stream: TextIO | None) -> None:
             structlog.processors.add_log_level,
             RepetitionLimit(),
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _only_declared,
+            _drop_undeclared,
             structlog.processors.JSONRenderer(
                 ensure_ascii=False, default=lambda value: type(value).__name__
             ),
@@ -125,7 +126,7 @@ def _configure(level: str, stream: TextIO | None) -> None:
 
 
 def get(role: str) -> FilteringBoundLogger:
-    """A logger that names the role on each line."""
+    """Return a logger that names the role on each line."""
     import structlog  # noqa: PLC0415  see `configure`
 
     if _pending:

@@ -1,5 +1,8 @@
-"""Texts for people that are written in one place and translated in another: where they are
-shown.
+"""Keep texts for people translatable until they are shown.
+
+An error or a verdict is written by code that does not know the reader's language. It therefore
+holds a `Phrase`: an English text with named values. A terminal shows the English; the console
+renders the same phrase in the language and the time zone of its reader.
 """
 
 from __future__ import annotations
@@ -11,10 +14,9 @@ from datetime import datetime, tzinfo
 class Phrase:
     """A text in English, `id`, with `%(name)s` where `values` go.
 
-    A terminal shows it so, the desk in its reader's language.
-
-    An error's message may be one: `QueryError(Phrase("at most %(most)s days", most=180))`. A value
-    may be a phrase or a moment.
+    An error's message may be a phrase: `QueryError(Phrase("at most %(most)s days", most=180))`.
+    A value
+    may itself be a phrase or a moment.
 
     >>> str(Phrase("at most %(most)s days", most=180))
     'at most 180 days'
@@ -27,8 +29,8 @@ class Phrase:
         self.values: Mapping[str, object] = values
 
     def __str__(self) -> str:
-        """The English."""
-        return self.said(str)
+        """Return the English text."""
+        return self.render(str)
 
     def __repr__(self) -> str:
         return f"Phrase({self.id!r})"
@@ -39,22 +41,30 @@ class Phrase:
     def __hash__(self) -> int:
         return hash(self.id)
 
-    def said(self, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
-        """The text as `translate` has it, values that are phrases as well; moments in `zone`,
-        without one in this machine's.
+    def render(self, translate: Callable[[str], str], zone: tzinfo | None = None) -> str:
+        """Render the text with `translate`, including values that are phrases.
+
+        Moments are shown in `zone`, or in this machine's zone if it is None.
         """
-        values = {name: _said(one, translate, zone) for name, one in self.values.items()}
+        values = {
+            name: _render_value(value, translate, zone) for name, value in self.values.items()
+        }
         return translate(self.id) % values if values else translate(self.id)
 
 
-def _said(value: object, translate: Callable[[str], str], zone: tzinfo | None) -> object:
+def _render_value(value: object, translate: Callable[[str], str], zone: tzinfo | None) -> object:
     if isinstance(value, tuple):
-        return translate(marked(", ")).join(str(_said(one, translate, zone)) for one in value)
+        return translate(marked(", ")).join(
+            str(_render_value(item, translate, zone)) for item in value
+        )
     if isinstance(value, datetime):
         return value.astimezone(zone).strftime("%Y-%m-%d %H:%M" if zone else "%Y-%m-%d %H:%M %Z")
-    return value.said(translate, zone) if isinstance(value, Phrase) else value
+    return value.render(translate, zone) if isinstance(value, Phrase) else value
 
 
 def marked(text: str) -> str:
-    """`text`, which is translated where it is shown: for tables of texts that stay strings."""
+    """Return `text` unchanged, and mark it for translation.
+
+    For tables whose texts stay strings until they are shown.
+    """
     return text

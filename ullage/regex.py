@@ -1,6 +1,4 @@
-"""Regular expressions that are compiled when they are first used: to compile all of them takes a
-sixth of a command's start.
-"""
+"""Compile regular expressions at their first use; all take a sixth of a command's start."""
 
 from __future__ import annotations
 
@@ -9,7 +7,7 @@ from typing import Any, AnyStr, cast
 
 
 def compile_later(expression: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """What `re.compile` gives, compiled at its first use.
+    """Return a pattern that is compiled at its first use.
 
     A fault in the expression shows only then: tests compile all of them.
 
@@ -20,7 +18,9 @@ def compile_later(expression: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 
 
 class _LatePattern:
-    """Stands for a pattern; its methods are looked up once and then are its own attributes."""
+    """Stands for a pattern; each of its methods is looked up once and then stored as an
+    attribute.
+    """
 
     def __init__(self, expression: str | bytes, flags: int) -> None:
         self._expression, self._flags = expression, flags

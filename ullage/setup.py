@@ -18,7 +18,7 @@ from ullage.audit.syslog import Receiver, read_url
 from ullage.audit.trail import FOLDER as AUDIT
 from ullage.audit.trail import key_name
 from ullage.bus import CAPTURES, DEAD_LETTERS, FINDINGS, Retention, open_bus
-from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, faults_of
+from ullage.errors import ConfigError, CorruptError, FaultsError, UllageError, list_faults
 from ullage.files.atomic_write import write_new
 from ullage.files.disk_room import count_free_mib, find_shortage
 from ullage.inventory import FOLDER as INVENTORY
@@ -178,7 +178,7 @@ def check(context: Context, readers: Mapping[str, str], parts: Iterable[Part] = 
         try:
             said = act()
         except (UllageError, OSError) as error:
-            lines.extend(f"FAULT  {what}: {fault}" for fault in faults_of(error))
+            lines.extend(f"FAULT  {what}: {fault}" for fault in list_faults(error))
             return False
         lines.append(f"{'WARN ' if isinstance(said, SetupWarning) else 'ok   '}  {what}: {said}")
         return True

@@ -28,7 +28,7 @@ from alerts.records.document import QueryError
 from alerts.store import DocumentFilter
 from alerts.store.queries import CLOSED, find_pending
 from ullage.audit import Trail
-from ullage.clock import in_range, moment_in
+from ullage.clock import in_range, parse_moment
 from ullage.phrase import Phrase
 from ullage.verdict import VerdictRules, own_rules
 
@@ -132,7 +132,7 @@ def moment_past(typed: str, zone: ZoneInfo, now: datetime, *members: str) -> dat
     if found := AHEAD.fullmatch(f"+{typed.strip()}"):
         amount = int(found["n"])
         return now - (timedelta(hours=amount) if found["unit"] == "h" else timedelta(days=amount))
-    aware = moment_in(typed.strip(), zone)
+    aware = parse_moment(typed.strip(), zone)
     if aware is None:
         raise QueryError("invalid time: use 2026-11-25, 2026-11-25T06:00, 12h or 3d", *members)
     return aware.astimezone(now.tzinfo)

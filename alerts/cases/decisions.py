@@ -56,7 +56,7 @@ from alerts.records.document import QueryError
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import status_of
 from ullage.audit import Trail
-from ullage.clock import Clock, behind, in_range
+from ullage.clock import Clock, ensure_after, in_range
 from ullage.custody.vault import Vault
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -264,7 +264,7 @@ class Decisions:
                 "id": f"{incident.id}:{token or secrets.token_hex(TOKEN_BYTES)}",
                 "tenant": incident.tenant,
                 "incident": incident.id,
-                "at": behind(self.trail.clock.now(), (one.at for one in former)),
+                "at": ensure_after(self.trail.clock.now(), (one.at for one in former)),
                 "by": checked_name(by),
                 "note": checked_ground(note) if explained else checked_note(note),
                 **said,
@@ -515,7 +515,7 @@ class Holds:
     def _append(self, incident: str, by: str, case: str, reason: str, *, released: bool) -> None:
         found = incident_named(self.store, incident)
         what, former = "release" if released else "hold", last_words(self.store).get(incident)
-        now = behind(self.clock.now(), [former.at] if former else ())
+        now = ensure_after(self.clock.now(), [former.at] if former else ())
         self.trail.append(
             f"incident.{what}",
             incident,
@@ -674,7 +674,7 @@ class Outcomes:
         digest = hashlib.sha256(
             repr((last.id if last else "", *said.values())).encode()
         ).hexdigest()[:16]
-        at = behind(self.trail.clock.now(), (one.at for one in former))
+        at = ensure_after(self.trail.clock.now(), (one.at for one in former))
         whose = {"tenant": incident.tenant, "incident": incident.id, "subject": subject}
         made = FraudOutcome.model_validate(
             {"id": f"{incident.id}:{subject}:{digest}", "at": at, "by": by, **whose, **said}

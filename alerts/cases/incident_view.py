@@ -92,7 +92,7 @@ def offer(incident: Incident, translate: Callable[[str], str] = str) -> str:
     trade = incident.written[:SHOWN_TERMS] if len(incident.written) > 1 else ()
     words = next((title for title in incident.titles if title != GAP), " ".join(trade))
     newest = (
-        Phrase("newest %(date)s", date=incident.newest_date).said(translate)
+        Phrase("newest %(date)s", date=incident.newest_date).render(translate)
         if incident.newest_date
         else ""
     )

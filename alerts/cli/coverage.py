@@ -134,7 +134,7 @@ def _print(
     for sheet in sheets:
         typer.echo(f"report of {sheet.day} (UTC): {sheet.said}")
     if beginning := view.beginning(seen):
-        typer.echo(beginning.said(str, zone))
+        typer.echo(beginning.render(str, zone))
     typer.echo(view.total_line(seen))
     if bare := seen.unexplained():
         first = bare[0]

@@ -87,7 +87,7 @@ def _print(found: Handover, zone: ZoneInfo) -> None:
     typer.echo(f"\nSeen: {found.behind.said}.")
     typer.echo(f"Since then: {total_line(found.blind)}.")
     if begins := beginning(found.blind):
-        typer.echo(f"  {begins.said(str, zone)}")
+        typer.echo(f"  {begins.render(str, zone)}")
     for line in gap_lines(found.blind, zone):
         typer.echo(f"  {line}")
 

@@ -42,8 +42,8 @@ from ullage.records.heartbeat import (
     UNHEARD,
     Heartbeat,
     SiteHour,
-    merged,
-    slot_of,
+    merge_slots,
+    to_slot,
 )
 
 BACK_HOURS = 3
@@ -119,7 +119,7 @@ class CoverageLog:
         day = _stored(merging, day_id(day_of(published), CANARY)) or new_day(
             CANARY, published, ELSEWHERE
         )
-        slot = slot_of(published.timestamp())
+        slot = to_slot(published.timestamp())
         slots = _only(SEEN, slot % SLOTS)
         self._put(merging, [(day, _told(day, slot // SLOTS % DAY_HOURS, slots, 0))])
 
@@ -148,7 +148,7 @@ class CoverageLog:
         """Sites whose files were taken away: from the next slot on nothing is to be expected of
         them.
         """
-        at = (slot_of(beat.inserted_at.timestamp()) + 1) * (HOUR_SECONDS // SLOTS)
+        at = (to_slot(beat.inserted_at.timestamp()) + 1) * (HOUR_SECONDS // SLOTS)
         moment = datetime.fromtimestamp(at, UTC)
         today, spoken = day_of(beat.inserted_at), day_of(moment)
         stored = merging.mget(
@@ -248,7 +248,7 @@ def _believed(hour: SiteHour, beat: Heartbeat) -> str | None:
     watchlist no seeing.
     """
     at = beat.inserted_at.timestamp()
-    until = slot_of(at) - hour.hour * SLOTS
+    until = to_slot(at) - hour.hour * SLOTS
     if until < 0 or at - hour.hour * HOUR_SECONDS > BACK_HOURS * HOUR_SECONDS:
         return None
     slots = hour.slots[: until + 1].ljust(SLOTS, UNHEARD)
@@ -263,7 +263,7 @@ def _first(hour: SiteHour, stored: dict[str, SiteDay]) -> SiteDay:
 
 def _told(day: SiteDay, hour: int, slots: str, posts: int) -> SiteDay:
     """The day with more told of an hour of it."""
-    return day.changed(hour, merged(day.slots(hour), slots), max(posts, day.posts[hour]))
+    return day.changed(hour, merge_slots(day.slots(hour), slots), max(posts, day.posts[hour]))
 
 
 def _only(letter: str, slot: int) -> str:

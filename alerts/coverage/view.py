@@ -17,7 +17,7 @@ from rich.text import Text
 
 from alerts.coverage.hours import CoverageHour, CoverageWindow, Gap, SiteCoverage
 from alerts.coverage.signed_days import DayCheck
-from ullage.clock import moment_in
+from ullage.clock import parse_moment
 from ullage.display import moment, safe
 from ullage.errors import ConfigError
 from ullage.phrase import Phrase
@@ -53,7 +53,7 @@ def read_time(typed: str, now: datetime, zone: ZoneInfo, *, ends: bool = False) 
             if there <= local
             else datetime.combine(local.date() - timedelta(days=1), at, zone)
         ).astimezone(now.tzinfo)
-    aware = moment_in(" ".join(words), zone)
+    aware = parse_moment(" ".join(words), zone)
     if aware is None:
         raise ConfigError(NO_END if ends else NO_BEGINNING)
     return aware.astimezone(now.tzinfo)

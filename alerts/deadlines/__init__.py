@@ -31,7 +31,7 @@ from pydantic import Field, field_validator
 from alerts.records import SEVERITIES, Decision, Incident, Severity
 from alerts.records.document import Frozen, QueryError
 from ullage.calendar import Calendar
-from ullage.clock import moment_in
+from ullage.clock import parse_moment
 from ullage.errors import ConfigError
 from ullage.files.rule_files import shipped
 from ullage.files.validation import quoted
@@ -120,8 +120,10 @@ def deadline(start: datetime, within: Period, zone: tzinfo, calendar: Calendar) 
     first = start.astimezone(zone).date()
     if within.unit is not Unit.WORKING_DAYS:
         return Deadline(_end_of(first + timedelta(days=within.amount), zone))
-    last = calendar.after(first, within.amount)
-    return Deadline(_end_of(last, zone), calendar.unknown(first + timedelta(days=1), last))
+    last = calendar.add_working_days(first, within.amount)
+    return Deadline(
+        _end_of(last, zone), calendar.list_unknown_years(first + timedelta(days=1), last)
+    )
 
 
 def _end_of(day: date, zone: tzinfo) -> datetime:
@@ -268,7 +270,7 @@ def checked_sent_at(typed: str, zone: tzinfo, now: datetime) -> datetime | None:
     """
     if not typed.strip():
         return None
-    aware = moment_in(typed.strip(), zone)
+    aware = parse_moment(typed.strip(), zone)
     if aware is None:
         raise QueryError("the time of the report is not valid: use 2026-11-25T14:30", "sent_at")
     if aware > now:

@@ -46,7 +46,7 @@ from alerts.records.decision import WaiverFacts
 from alerts.store import DocumentFilter, IncidentStore
 from alerts.store.queries import CLOSED, status_of, statuses
 from ullage import log
-from ullage.calendar import Calendar, china
+from ullage.calendar import Calendar, load_china
 from ullage.clock import Clock
 from ullage.display.decide import Decide
 from ullage.settings import Tenant
@@ -202,7 +202,7 @@ class Duties:
     store: IncidentStore
     tenant: Callable[[str], Tenant]
     clock: Clock
-    calendar: Calendar = field(default_factory=china)
+    calendar: Calendar = field(default_factory=load_china)
     _warned: set[int] = field(default_factory=set)
 
     def of(self, incident: Incident, decisions: Sequence[Decision]) -> tuple[Duty, ...]:

@@ -34,7 +34,7 @@ from alerts.store import IncidentStore
 from alerts.store.queries import UNDECIDED, statuses
 from ullage.guard import DetectorFault, FaultGuard
 from ullage.records import Bait, Claims, Finding
-from ullage.records.counts import counted_in_copies
+from ullage.records.counts import combine_copies
 from ullage.settings import Tenant
 from ullage.verdict import Crowd, Reason, StepConditions, VerdictFacts, VerdictRules, judge
 from ullage.verdict import ExposureScore as ExposureVerdict
@@ -216,7 +216,7 @@ def sighting_of(
         skeleton=statistics.skeleton,
         brands=statistics.brands,
         bytes=statistics.bytes,
-        **statistics.counted(),
+        **statistics.get_counts(),
     )
 
 
@@ -304,7 +304,7 @@ def facts_of(
         market_share=setting.tenant.market_share,
         medium_deadline=setting.tenant.medium_deadline,
         minors=minors,
-        **counted_in_copies(sightings, base, joint),
+        **combine_copies(sightings, base, joint),
     )
 
 

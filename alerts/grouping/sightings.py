@@ -48,7 +48,7 @@ from alerts.records import (
 )
 from alerts.store import DocumentFilter, IncidentStore, Merge
 from ullage.records import Cohort, Finding
-from ullage.records.counts import counted_in_posts
+from ullage.records.counts import combine_posts
 
 
 def claim_of(finding: Finding) -> str:
@@ -291,7 +291,7 @@ def together(posts: Sequence[Sighting]) -> Sighting:
         name: sum(getattr(post, name) for post in posts) for name in SUMMED
     }
     update |= {name: max(getattr(post, name) for post in posts) for name in LARGEST}
-    update |= counted_in_posts(posts)
+    update |= combine_posts(posts)
     update |= {
         "cohorts": _cohorts(posts),
         "replayed": (

@@ -10,7 +10,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from ullage.monitoring.metrics import BUCKETS, OTHER, bounded
+from ullage.monitoring.metrics import BUCKETS, OTHER, limit_label
 
 Came = Literal["sent", "failed", "suppressed", "given_up"]
 OUTCOMES: tuple[Came, ...] = ("sent", "failed", "suppressed", "given_up")
@@ -90,4 +90,4 @@ class NotifyMetrics:
 
     def delivered(self, tenant: str, seconds: float) -> None:
         """A first message arrived, so long after the post."""
-        self._delay.labels(bounded(tenant, self._tenants)).observe(max(0.0, seconds))
+        self._delay.labels(limit_label(tenant, self._tenants)).observe(max(0.0, seconds))

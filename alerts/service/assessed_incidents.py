@@ -58,7 +58,7 @@ class AssessedIncidents:
     context: Context
     store: IncidentStore
 
-    def earlier(self, finding: Finding) -> IncidentHistory:
+    def find_history(self, finding: Finding) -> IncidentHistory:
         """See there."""
         compared = self.store.count(Incident, DocumentFilter({"tenant": (finding.tenant,)}))
         seen: exposures.Seen = {subject: {} for subject in exposures.sample(finding)}
@@ -86,7 +86,9 @@ class AssessedIncidents:
             before.share, before.of, "" if where.opens else where.incident, compared, told
         )
 
-    def folded(self, findings: Collection[str], seconds: float) -> dict[str, IncidentReference]:
+    def wait_until_grouped(
+        self, findings: Collection[str], seconds: float
+    ) -> dict[str, IncidentReference]:
         """See `ullage.incidents.Incidents`."""
         found, why = opened_by(self.store, findings), WAITED
         if len(found) < len(findings) and self._is_embedded and self._fold():

@@ -89,7 +89,7 @@ class Canaries:
             self.stage.store.get(Incident, finding.id)
             told = notifications(record, self.stage, self.muted)
             if told and finding.capture.published_at is not None:
-                self.metrics.notified(finding.capture.published_at.timestamp())
+                self.metrics.record_notification(finding.capture.published_at.timestamp())
                 self.told(finding.capture.published_at)
             else:
                 log.get("alert").warning(
@@ -159,7 +159,7 @@ class Dispatch:
             if self.pulse.is_news(beat):
                 for tell in self.heard:
                     tell(beat)
-            self.pulse.arrived(beat)
+            self.pulse.record(beat)
 
 
 @dataclass(frozen=True, slots=True)

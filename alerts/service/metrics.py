@@ -31,7 +31,7 @@ from ullage.monitoring.metrics import (
     STORE,
     CanaryMetrics,
     LoopMetrics,
-    bounded,
+    limit_label,
 )
 from ullage.records import Finding
 from ullage.records.incomplete import JUDGEMENTS
@@ -161,11 +161,11 @@ class AlertMetrics:
     def rule_failed(self, fault: DetectorFault) -> None:
         """Count and report a rule of the verdict that failed."""
         log.get("alert").error("rule_failed", part=fault.part, error=fault.cause)
-        self._unjudged.labels(bounded(fault.part, JUDGEMENTS)).inc()
+        self._unjudged.labels(limit_label(fault.part, JUDGEMENTS)).inc()
 
     def dropped(self, reason: str) -> None:
         """A record became a dead letter."""
-        self._dropped.labels(bounded(reason, REASONS)).inc()
+        self._dropped.labels(limit_label(reason, REASONS)).inc()
 
     def turned(self, lag: Lag) -> None:
         """How far behind the loop is, told at each turn."""
@@ -197,7 +197,7 @@ class AlertMetrics:
         """Every known series is set, so that one whose incidents left the window falls to 0."""
         customers = Counted[tuple[str, str, str]]()
         for (tenant, scenario, severity), count in found.customers.items():
-            customers[tenant, bounded(scenario, self._scenarios), severity] += count
+            customers[tenant, limit_label(scenario, self._scenarios), severity] += count
         for labels in product(self._tenants[:-1], self._scenarios, SEVERITIES):
             self._exposed.labels(*labels).set(customers[labels])
         for tenant, origin, severity in product(self._tenants[:-1], ORIGINS, SEVERITIES):
@@ -206,7 +206,7 @@ class AlertMetrics:
             )
 
     def _label(self, tenant: str) -> str:
-        return bounded(tenant, self._tenants)
+        return limit_label(tenant, self._tenants)
 
 
 class DutyMetrics:

@@ -32,8 +32,8 @@ from alerts.service.metrics import AlertMetrics, DutyMetrics
 from alerts.service.upkeep import Maintenance, remove_late
 from alerts.store import DocumentFilter, IncidentStore, configured_store, store_plan, store_trust
 from ullage.bus import FINDINGS, Bus, Subscription
-from ullage.calendar import china
-from ullage.errors import ConfigError, every
+from ullage.calendar import load_china
+from ullage.errors import ConfigError, run_all
 from ullage.files.rule_files import Live
 from ullage.lookup.list_index import EnrolledLists, VerifiedList, path_of
 from ullage.monitoring.metrics import BUS, STORE, CertificateMetrics, new_registry
@@ -189,7 +189,9 @@ def run_alert(context: Context, *, once: bool) -> None:
         if not once:
             notifier.start()
         told = WorkerMetrics(
-            dropped=metrics.dropped, alive=maintenance.turn, reached=metrics.loop.reached
+            dropped=metrics.dropped,
+            alive=maintenance.turn,
+            reached=metrics.loop.record_reachability,
         )
         sheets, listener = sheets_of(context, store), HeartbeatRecorder(store, context.clock)
         ledger = CoverageLog(store, context.clock, sheets.reopen if sheets else lambda _: None)
@@ -253,7 +255,7 @@ def _opened(
     def ask() -> tuple[DeadLetters, Subscription]:
         return _letters(context, bus), bus.subscribe(FINDINGS, GROUP)
 
-    return reach("alert", ask, stop, once, partial(metrics.loop.reached, BUS))
+    return reach("alert", ask, stop, once, partial(metrics.loop.record_reachability, BUS))
 
 
 def book_of(context: Context, store: IncidentStore) -> tuple[Book, Callable[[], None]]:
@@ -303,7 +305,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
     def rules() -> str:
         check_regimes(context.settings.tenants)
         year = context.clock.now().year
-        unknown = [str(y) for y in (year, year + 1) if y not in china().years]
+        unknown = [str(y) for y in (year, year + 1) if y not in load_china().years]
         return (
             f"no calendar of working days of {' and '.join(unknown)}: every day counts as worked"
             if unknown
@@ -314,7 +316,7 @@ def parts(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
         def version(kind: AnyKind) -> str:
             return f"{kind.name} {kind.in_force(context.data).rules.version}"
 
-        return ", ".join(every(partial(version, kind) for kind in kinds().values()))
+        return ", ".join(run_all(partial(version, kind) for kind in kinds().values()))
 
     def recorded() -> str:
         lists, said = EnrolledLists(context.data, context.keys), []

@@ -441,7 +441,7 @@ class Maintenance:
     def turn(self) -> None:
         """Do what is due."""
         self._turned = self.running_time.clock.monotonic()
-        self.metrics.loop.turned()
+        self.metrics.loop.record_turn()
         self.also()
         asked = BUS
         try:
@@ -456,7 +456,7 @@ class Maintenance:
                 self.metrics.recount_recent(self.store)
             if self._due("recount", RECOUNT_SECONDS):
                 self.metrics.recount(self.store)  # as above
-                self.metrics.loop.reached(STORE, True)
+                self.metrics.loop.record_reachability(STORE, True)
             if self._due("more", RECENT_SECONDS):
                 with self._sparing("more"):
                     self.recount_more()
@@ -464,7 +464,7 @@ class Maintenance:
                 with self._sparing("step"):
                     self.step()
         except UnavailableError as error:
-            self.metrics.loop.reached(asked, False)
+            self.metrics.loop.record_reachability(asked, False)
             log.get("alert").warning("upkeep_skipped", error=str(error))
 
     def _expire(self) -> None:

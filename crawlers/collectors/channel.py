@@ -24,7 +24,7 @@ from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
 from ullage.files.validation import read_toml, shown
 from ullage.records import INGEST, Category
-from ullage.records.heartbeat import MAX_WATCHED, is_name
+from ullage.records.heartbeat import MAX_WATCHED, is_valid_name
 
 FOLDER = "channels.d"
 SERVICES = ("matrix", "xmpp", "telegram", "imap")
@@ -60,7 +60,7 @@ class ChatChannel(BaseModel):
     @field_validator("name")
     @classmethod
     def _name(cls, name: str) -> str:
-        if not is_name(name) or name in TAKEN:
+        if not is_valid_name(name) or name in TAKEN:
             raise ValueError("is no name of a channel: use a-z, 0-9, '.', '_' and '-', at most 64")
         return not_an_identifier(name)
 
@@ -149,7 +149,7 @@ class ChannelFolder:
             except ConfigError as error:
                 self.faults.append(error)
                 if (
-                    is_name(path.stem)
+                    is_valid_name(path.stem)
                     and path.stem not in TAKEN
                     and not (self.data / self.sites / path.name).exists()
                 ):

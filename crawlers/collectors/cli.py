@@ -102,7 +102,7 @@ def _collect(context: Context, service: str) -> None:
             lambda: IntakeWriter.of(context, stop),
             stop,
             False,
-            lambda up: metrics.loop.reached(BUS, up),
+            lambda up: metrics.loop.record_reachability(BUS, up),
         )
         if feed is None:
             return

@@ -32,7 +32,7 @@ from crawlers.intake.mail_export import MAX_FILE_BYTES, read_mails
 from crawlers.sites import nesting
 from crawlers.sites.dates import NUMBERS, DateFormats, Order
 from crawlers.sites.selectors import MOST_LINKS, Node, Selections, is_element
-from ullage.errors import ConfigError, FaultsError, faults_of
+from ullage.errors import ConfigError, FaultsError, list_faults
 from ullage.files.validation import read_json
 
 Message = dict[str, Any]
@@ -433,7 +433,7 @@ def check_own_forms(folder: Path) -> str:
         try:
             faults += [f"{path}: {fault}" for fault in check_samples(load_form(path.stem, folder))]
         except ConfigError as error:
-            faults += faults_of(error)
+            faults += list_faults(error)
     if faults:
         raise FaultsError(faults)
     return f"{len(form_names(folder))} known, {len(own)} of them your own"

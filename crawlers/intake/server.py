@@ -96,7 +96,7 @@ def intake(ctx: typer.Context) -> None:
             lambda: IntakeWriter.of(context, stop),
             stop,
             False,
-            lambda up: metrics.loop.reached(BUS, up),
+            lambda up: metrics.loop.record_reachability(BUS, up),
         )
         if feed is None:
             return

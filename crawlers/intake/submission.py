@@ -44,7 +44,7 @@ from crawlers.sites.site import Site
 from ullage.clock import in_range
 from ullage.errors import RecordError
 from ullage.lookup.values import identifier_in
-from ullage.records import ELSEWHERE, INGEST, Capture, category_of
+from ullage.records import ELSEWHERE, INGEST, Capture, parse_category
 
 MAX_TEXT, MAX_ID, MAX_ATTACHMENTS = 8000, 1000, 100
 SHOWN = 20
@@ -236,7 +236,7 @@ def _post(line: CaptureLine, site: Site | None, cipher: FrontierCipher, now: dat
         published_at=line.published_at,
         fetched_at=now,
         kind="message" if line.channel or line.message_id else "post",
-        category=(site and site.category) or category_of(line.category),
+        category=(site and site.category) or parse_category(line.category),
         media_type="text/plain",
         charset="utf-8",
         channel=line.channel,

@@ -122,9 +122,9 @@ class Backlog:
         try:
             places = self.bus.places(CAPTURES, READER)
         except UnavailableError:
-            self.metrics.loop.reached(BUS, False)
+            self.metrics.loop.record_reachability(BUS, False)
             raise
-        self.metrics.loop.reached(BUS, True)
+        self.metrics.loop.record_reachability(BUS, True)
         return places
 
     def _read_again(self, since: float, until: float) -> None:

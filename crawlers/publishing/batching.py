@@ -174,7 +174,7 @@ class PatientAppends:
         """
         look_at = float("-inf")
         while self._fault is None:
-            self.loop.turned()
+            self.loop.record_turn()
             if self.clock.monotonic() >= look_at:
                 await self._look()
                 look_at = self.clock.monotonic() + LOOK_SECONDS
@@ -195,4 +195,4 @@ class PatientAppends:
 
     def _reached(self, up: bool) -> None:
         self.up = up
-        self.loop.reached(BUS, up)
+        self.loop.record_reachability(BUS, up)

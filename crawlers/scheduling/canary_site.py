@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from crawlers.sites.site import Site
 from ullage.clock import Clock
 from ullage.errors import ConfigError
-from ullage.monitoring.canary import SITE, proof, text
+from ullage.monitoring.canary import SITE, make_proof, render_post
 from ullage.monitoring.loopback import HOST, NOTHING, LoopbackResponse, LoopbackServer
 from ullage.security.signing import Signer
 from ullage.settings import CanarySettings
@@ -94,7 +94,7 @@ class CanarySite:
             self._due = now + self.settings.interval_seconds
             name = "".join(secrets.choice(string.ascii_lowercase) for _ in range(12))
             published = round(self.clock.wall(), 3)
-            signed = text(name, proof(self.signer, name, published))
+            signed = render_post(name, make_proof(self.signer, name, published))
             self._posts.appendleft({"id": name, "published": published, "text": signed})
         return self._due - now
 

@@ -9,10 +9,10 @@ from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.canary_site import CanarySite
 from crawlers.sites.site import TAKEN, Site, SiteFolder
 from ullage import log
-from ullage.errors import ConfigError, FaultsError, faults_of
+from ullage.errors import ConfigError, FaultsError, list_faults
 from ullage.files.atomic_write import hold
 from ullage.records import INGEST
-from ullage.records.heartbeat import is_name
+from ullage.records.heartbeat import is_valid_name
 
 FOLDER = "locks"
 
@@ -117,7 +117,7 @@ class SiteList:
         self._report(*faults, *elsewhere)
         if once and not sites and not ours:
             if faults:
-                raise FaultsError.of(faults)
+                raise FaultsError.from_errors(faults)
             raise ConfigError(f"no site yet: put NAME.toml into {self._folder.folder}")
         self.crawled = ours
         self.watched = tuple(site for site in ours.values() if site is not canary)
@@ -125,7 +125,7 @@ class SiteList:
         refused = {
             name: str(fault)
             for name, fault in self._folder.refused.items()
-            if is_name(name) and name not in TAKEN
+            if is_valid_name(name) and name not in TAKEN
         }
         self.files = frozenset({*sites, *refused})
         apart = {
@@ -156,7 +156,7 @@ class SiteList:
 
     def _report(self, *faults: ConfigError) -> None:
         """Log why sites are not visited: each fault once, as long as it lasts."""
-        said = {message for fault in faults for message in faults_of(fault)}
+        said = {message for fault in faults for message in list_faults(fault)}
         for fault in sorted(said - self._reported):
             log.get("crawl").error("site_refused", error=fault)
         self._reported = said

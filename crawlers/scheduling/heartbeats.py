@@ -32,8 +32,8 @@ from ullage.records.heartbeat import (
     Heartbeat,
     SiteCounter,
     SiteHour,
-    merged,
-    slot_of,
+    merge_slots,
+    to_slot,
 )
 from ullage.security.sealing import Sealer
 from ullage.security.signing import Signer
@@ -63,14 +63,14 @@ class HoursSeen:
         """This is how sites are seen now; it holds for the slots since the last note, if that is
         at most `reach` seconds ago.
         """
-        first = now = slot_of(wall)
+        first = now = to_slot(wall)
         if self._last is not None:
             before, passed = self._last[0], monotonic - self._last[1]
             if abs(wall - before - passed) > JUMP_SECONDS:
                 log.get("crawl").warning("clock_jumped", seconds=round(wall - before - passed))
                 self._waiting.clear()  # at hours that may not have been
             elif passed <= reach:
-                first = min(now, slot_of(before) + 1)
+                first = min(now, to_slot(before) + 1)
         self._last = wall, monotonic
         for hour, slots in _by_hour(range(first, now + 1)):
             masks = {
@@ -81,7 +81,7 @@ class HoursSeen:
                 hours = self._waiting.setdefault(site, {})
                 if 0 in slots:
                     hours.setdefault(hour - 1, NOTHING)  # its last posts came after it was told of
-                hours[hour] = merged(hours.get(hour, NOTHING), masks[letter])
+                hours[hour] = merge_slots(hours.get(hour, NOTHING), masks[letter])
 
     def forget(self) -> None:
         """The bus took no heartbeat: nobody may say later that this time was seen."""

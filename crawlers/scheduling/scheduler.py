@@ -167,7 +167,7 @@ class Scheduler:
             if once and self._crawl.heartbeat_seconds and not stop.done():
                 await self._beats.send(self._sites.watched)
             while not once and not stop.done():
-                self._metrics.loop.turned()
+                self._metrics.loop.record_turn()
                 await self._backlog.turn()
                 await self._expiry.turn()
                 self._frontier.forgetting.turn()
@@ -335,7 +335,7 @@ class Scheduler:
         except UnavailableError as error:
             if self._once:
                 raise
-            self._metrics.loop.reached(BUS, False)
+            self._metrics.loop.record_reachability(BUS, False)
             log.get("crawl").warning(
                 "visit_broken_off", site=name, error=str(error), wait=HOLD_BACK_SECONDS
             )

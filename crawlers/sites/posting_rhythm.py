@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from ullage.calendar import SATURDAY, china
+from ullage.calendar import SATURDAY, load_china
 
 HOUR = 3600.0
 DAY_HOURS = 24
@@ -55,8 +55,8 @@ def _is_idle(day: int) -> tuple[bool, bool]:
     """Whether a day (since 1970) is no working day in China, and whether that is for a public
     holiday.
     """
-    known, when = china(), EPOCH + timedelta(days=day)
-    return not known.works(
+    known, when = load_china(), EPOCH + timedelta(days=day)
+    return not known.is_working_day(
         when
     ) if when.year in known.years else when.weekday() >= SATURDAY, when in known.off
 

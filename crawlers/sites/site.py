@@ -28,14 +28,14 @@ from cssselect import SelectorError
 from parsel import csstranslator
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from ullage.errors import ConfigError, FaultsError, faults_of
+from ullage.errors import ConfigError, FaultsError, list_faults
 from ullage.files.ownership import read_trusted
 from ullage.files.validation import faults_of as wrong_in
 from ullage.files.validation import read_toml, shown
 from ullage.lookup.values import identifier_in
 from ullage.monitoring.canary import SITE as CANARY
 from ullage.records import ELSEWHERE, INGEST, Category
-from ullage.records.heartbeat import MAX_WATCHED, is_name
+from ullage.records.heartbeat import MAX_WATCHED, is_valid_name
 
 WINDOW = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 DAY = timedelta(days=1)
@@ -168,7 +168,7 @@ class Site(BaseModel):
     @field_validator("name")
     @classmethod
     def _name(cls, name: str) -> str:
-        if not is_name(name):
+        if not is_valid_name(name):
             raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
         return not_an_identifier(name)
 
@@ -190,7 +190,7 @@ class Site(BaseModel):
     @field_validator("cookies")
     @classmethod
     def _cookies(cls, name: str) -> str:
-        if name and not is_name(name):
+        if name and not is_valid_name(name):
             raise ValueError("is no name of a file in keys/session")
         return name
 
@@ -366,7 +366,7 @@ def read_site(path: Path, check: Check = lambda _: None) -> Site:
         try:
             check(site)
         except ConfigError as error:
-            faults += faults_of(error)
+            faults += list_faults(error)
     if faults:
         raise FaultsError(f"{path}: {fault}" for fault in faults)
     return site

@@ -26,7 +26,7 @@ from ullage.display.screen import AsJson, console, print_row
 from ullage.errors import ConfigError, Exit
 from ullage.files.atomic_write import write_new
 from ullage.lookup.values import identifier_in
-from ullage.records.heartbeat import is_name
+from ullage.records.heartbeat import is_valid_name
 from ullage.settings import SITES, Context
 
 UNNAMED = "site"
@@ -90,7 +90,7 @@ def try_site(
 
 def _is_site(folder: Path, typed: str) -> bool:
     """Whether it is the name of a site, and no address."""
-    return is_name(typed) and ((folder / f"{typed}.toml").exists() or "." not in typed)
+    return is_valid_name(typed) and ((folder / f"{typed}.toml").exists() or "." not in typed)
 
 
 def _propose(

@@ -108,7 +108,7 @@ class PublishPipeline:
         return item
 
     async def _append(self, captures: Sequence[Capture]) -> None:
-        backoff, reached = Backoff(), self._visit.metrics.loop.reached
+        backoff, reached = Backoff(), self._visit.metrics.loop.record_reachability
         while True:
             try:
                 await self._visit.appends.append(self._visit.outbox, captures)

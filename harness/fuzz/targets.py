@@ -126,7 +126,7 @@ def unpacker(data: bytes) -> None:
 
 def records(data: bytes) -> None:
     """The first byte chooses a schema, and which kind of record it is."""
-    from ullage.records.base import framed
+    from ullage.records.base import frame
     from ullage.records.capture import Capture
     from ullage.records.finding import Finding
     from ullage.records.heartbeat import Heartbeat
@@ -134,7 +134,7 @@ def records(data: bytes) -> None:
     choice, body = (data[0], data[1:]) if data else (0, b"")
     schema = choice // 3 % 12
     if choice % 3 == 0:
-        Capture.decode(framed(body, b"post"), schema)
+        Capture.decode(frame(body, b"post"), schema)
     elif choice % 3 == 1:
         Finding.decode(body, schema)
     else:
@@ -257,11 +257,11 @@ def _charsets() -> list[bytes]:
 
 def _encoded() -> list[bytes]:
     from tests.factories import capture, finding
-    from ullage.records.base import unframed
+    from ullage.records.base import unframe
     from ullage.records.capture import CAPTURE_SCHEMA
     from ullage.records.finding import FINDING_SCHEMA
 
-    head, _ = unframed(capture().encode())
+    head, _ = unframe(capture().encode())
     return [
         bytes([CAPTURE_SCHEMA * 3]) + head,
         bytes([FINDING_SCHEMA * 3 + 1]) + finding().encode(),

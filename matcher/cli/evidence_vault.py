@@ -110,7 +110,7 @@ def passed_on(beat: Heartbeat, customers: Mapping[str, int], signer: Signer) -> 
     """Return a heartbeat as it goes on to `findings`, signed by match, which looks for so many
     `customers` of each tenant.
     """
-    bare = beat.bare(customers)
+    bare = beat.without_crawl_details(customers)
     headers, value = bare.headers(), bare.encode()
     return Outgoing(
         bare.id,
@@ -145,7 +145,7 @@ class Relay:
             if not self.pulse.is_news(beat):
                 continue
             self.findings.spread(passed_on(beat, customers, self.signer))
-            self.pulse.arrived(beat)
+            self.pulse.record(beat)
             if self.coverage and beat.coverage:
                 self.coverage.show(beat.origin, beat.coverage)
             if self.counts:

@@ -43,7 +43,7 @@ from ullage.display import csv_line
 from ullage.errors import RecordError, UllageError, UnavailableError
 from ullage.guard import DIED, DetectorFault
 from ullage.identifiers import is_verified
-from ullage.incidents import IncidentReference, Incidents, incidents
+from ullage.incidents import IncidentReference, Incidents, connect_incidents
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.records import MAX_MATCHES
 from ullage.runtime import assessing
@@ -127,7 +127,7 @@ class Examination:
 def desk_of(context: Context, stack: ExitStack, *, to_open: bool) -> IncidentAccess:
     """Return the incidents, until `stack` is closed."""
     try:
-        return IncidentAccess(stack.enter_context(incidents(context, to_open=to_open)))
+        return IncidentAccess(stack.enter_context(connect_incidents(context, to_open=to_open)))
     except UllageError as error:
         return IncidentAccess(None, str(error))
 
@@ -186,7 +186,7 @@ def open_incidents(
         )
         return dict.fromkeys(signed.tenants.values(), unseen)
     try:
-        folded = desk.incidents.folded(signed.tenants.keys(), wait)
+        folded = desk.incidents.wait_until_grouped(signed.tenants.keys(), wait)
     except UllageError as error:
         folded = dict.fromkeys(
             signed.tenants, IncidentReference(why_not=f"submitted, but not processed yet: {error}")
@@ -246,7 +246,7 @@ def _compared(
     # for
     try:
         return KnownIncidents(
-            {f.tenant: desk.earlier(f) for f in findings if f.part == 1 and f.matches}
+            {f.tenant: desk.find_history(f) for f in findings if f.part == 1 and f.matches}
         )
     except UllageError as error:
         return KnownIncidents(why_not=str(error))

@@ -34,7 +34,7 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing, Publisher, Record, Subscrip
 from ullage.clock import Clock
 from ullage.errors import FaultsError, UllageError, UnavailableError
 from ullage.guard import DetectorFault
-from ullage.monitoring.canary import SITE, is_proved
+from ullage.monitoring.canary import SITE, is_authentic
 from ullage.monitoring.canary import TENANT as CANARY
 from ullage.monitoring.metrics import BUS, CertificateMetrics, new_registry
 from ullage.records import Capture, Finding
@@ -241,7 +241,7 @@ class MatchStage:
 
     def _is_proved(self, capture: Capture) -> bool:
         """Return whether crawl put this canary post up."""
-        return capture.site == SITE and is_proved(
+        return capture.site == SITE and is_authentic(
             capture.body, capture.published_at, self._reception.verifier
         )
 
@@ -324,7 +324,7 @@ class MatchStage:
         while self._in_use.missing and not stop.is_set():
             if once:
                 raise FaultsError(self._faults)
-            self.metrics.loop.turned()
+            self.metrics.loop.record_turn()
             stop.wait(LISTS_SECONDS)
             self._renew()
 
@@ -428,7 +428,7 @@ def match(ctx: typer.Context, once: Once = False) -> None:
             ),
             stop,
             once,
-            partial(metrics.loop.reached, BUS),
+            partial(metrics.loop.record_reachability, BUS),
         )
         if opened is None:
             return
@@ -447,18 +447,18 @@ def match(ctx: typer.Context, once: Once = False) -> None:
         expire = _every(context.clock, SECONDS_BETWEEN_EXPIRIES)
 
         def alive() -> None:
-            metrics.loop.turned()
+            metrics.loop.record_turn()
             stage.await_lists(stop, once=once)
             try:
                 stage.alive()
                 if next(expire):
                     bus.expire()
             except UnavailableError as error:  # the loop itself waits for what is down
-                metrics.loop.reached(BUS, False)
+                metrics.loop.record_reachability(BUS, False)
                 log.get("match").warning("upkeep_skipped", error=str(error))
 
         worker_metrics = WorkerMetrics(
-            dropped=metrics.lost, alive=alive, reached=metrics.loop.reached
+            dropped=metrics.lost, alive=alive, reached=metrics.loop.record_reachability
         )
         worker = Worker(
             "match",

@@ -16,7 +16,7 @@ from matcher.watchlist.installation import TenantLists
 from ullage.clock import Clock
 from ullage.identifiers import kinds
 from ullage.monitoring.heartbeat import CoverageMetrics, FarCounts, HeartbeatMetrics
-from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, LoopMetrics, bounded
+from ullage.monitoring.metrics import BUCKETS, BUS, OTHER, LoopMetrics, limit_label
 from ullage.records.incomplete import INCOMPLETE
 from ullage.runtime.dead_letters import REASONS
 
@@ -182,7 +182,7 @@ class MatchMetrics:
 
     def lost(self, reason: str) -> None:
         """A capture became a dead letter."""
-        self.dropped.labels(bounded(reason, REASONS)).inc()
+        self.dropped.labels(limit_label(reason, REASONS)).inc()
 
 
 class EvidenceMetrics:

@@ -353,6 +353,6 @@ def _facts(
         replay_told=bool(earlier and earlier.acknowledged),
         **labelled(lists, found)._asdict(),
         own_fields=frozenset(tenant.own_fields),
-        **whole.counted()
+        **whole.get_counts()
         | {"unread": {r: n for r, n in whole.unread.items() if r not in LOSES_NOTHING}},
     )

@@ -61,7 +61,7 @@ from ullage import setup
 from ullage.bus import FINDINGS, Outgoing
 from ullage.custody.vault import Vault
 from ullage.records import Capture, Finding
-from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, slot_of
+from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, to_slot
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.security.signing import record_parts
@@ -257,7 +257,7 @@ class Play:
 
     def _heartbeat(self) -> Outgoing:
         """Crawl is alive: it read one site in this five minutes, and could not read another."""
-        slot = slot_of(self.clock.seconds)
+        slot = to_slot(self.clock.seconds)
         hour, at = divmod(slot, SLOTS)
         hours = tuple(
             SiteHour(

@@ -27,7 +27,7 @@ from tests.factories import capture
 from ullage import setup
 from ullage.bus import FINDINGS, Record
 from ullage.errors import RecordError, UnavailableError
-from ullage.monitoring.canary import SITE, TENANT, proof, text
+from ullage.monitoring.canary import SITE, TENANT, make_proof, render_post
 from ullage.monitoring.heartbeat import HeartbeatMetrics
 from ullage.monitoring.metrics import CanaryMetrics
 from ullage.security import keys
@@ -41,7 +41,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Record:
     context = Context(tmp_path_factory.mktemp("canary") / "data", HeldClock().as_clock())
     list(setup.initialise(context))
     assert enrolment.enrol(context)
-    said = text("a" * 12, proof(keys.signer(context.keys, "crawl"), "a" * 12, context.clock.wall()))
+    said = render_post(
+        "a" * 12, make_proof(keys.signer(context.keys, "crawl"), "a" * 12, context.clock.wall())
+    )
     served = capture(
         site=SITE,
         platform="canary",

@@ -19,7 +19,7 @@ from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers
 from ullage.bus import CAPTURES
 from ullage.errors import ConfigError
-from ullage.monitoring.canary import CUSTOMERS, SITE, is_proved, proof, text
+from ullage.monitoring.canary import CUSTOMERS, SITE, is_authentic, make_proof, render_post
 from ullage.security import keys
 from ullage.settings import CanarySettings, Context
 
@@ -76,7 +76,7 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Co
     (post,) = platform.parse(
         page, TextResponse(page.url, body=body, request=Request(page.url)), site
     ).posts
-    assert is_proved(post.body, post.published_at, keys.verifier(context.keys, CAPTURES))
+    assert is_authentic(post.body, post.published_at, keys.verifier(context.keys, CAPTURES))
     assert post.published_at.timestamp() == NOON
     assert (
         platform.parse(
@@ -87,12 +87,12 @@ def test_the_platform_reads_what_the_site_serves(canary: CanarySite, context: Co
 
 
 def test_a_post_holds_its_people_and_nothing_that_anybody_else_could_have(context: Context) -> None:
-    signed = proof(keys.signer(context.keys, "crawl"), "abcdefghijkl", NOON)
-    post = text("abcdefghijkl", signed)
+    signed = make_proof(keys.signer(context.keys, "crawl"), "abcdefghijkl", NOON)
+    post = render_post("abcdefghijkl", signed)
     assert all(name in post and email in post for _, name, email in CUSTOMERS)
     assert all(email.endswith(".example") for _, _, email in CUSTOMERS)
     assert max(map(len, "".join(c if c.isdigit() else " " for c in post).split())) < 6
-    assert text("b" * 12, signed) != post
+    assert render_post("b" * 12, signed) != post
 
 
 def test_a_port_that_is_taken_is_said_in_one_line(clock: HeldClock, context: Context) -> None:

@@ -26,7 +26,7 @@ from ullage.records.heartbeat import (
     PURPOSE,
     SLOTS,
     Heartbeat,
-    slot_of,
+    to_slot,
 )
 from ullage.security import keys
 from ullage.settings import Context, CrawlSettings
@@ -201,7 +201,7 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(
     turn(sending, [WATCHED, OTHER])
     (told,) = sending.sent()
     now = {hour.site: hour for hour in told.hours if hour.hour == int(clock.wall() // HOUR_SECONDS)}
-    slot = slot_of(clock.wall()) % SLOTS
+    slot = to_slot(clock.wall()) % SLOTS
     assert {site: hour.slots[slot] for site, hour in now.items()} == {
         "board": "o",
         "other": "b",
@@ -212,7 +212,7 @@ def test_it_tells_what_was_seen_of_each_site_and_what_is_not_watched(
     clock.advance(1000)
     turn(sending, [WATCHED, OTHER])
     late = {hour.site: hour for hour in sending.sent()[1].hours}["board"]
-    assert late.slots[slot_of(clock.wall()) % SLOTS] == "p", "nobody visited it any more"
+    assert late.slots[to_slot(clock.wall()) % SLOTS] == "p", "nobody visited it any more"
     assert sending.sent()[1].gone == ()
 
 

@@ -12,9 +12,9 @@ from tests.matcher import test_stage
 from tests.matcher.bank import phone
 from tests.matcher.test_stage import MatchProcess, passed_on
 from ullage.bus import CAPTURES, FINDINGS, Outgoing
-from ullage.monitoring.canary import SITE, TENANT, proof, text
+from ullage.monitoring.canary import SITE, TENANT, make_proof, render_post
 from ullage.records import CAPTURE_SCHEMA, Capture
-from ullage.records.base import framed, unframed
+from ullage.records.base import frame, unframe
 from ullage.records.heartbeat import HEARTBEAT_SCHEMA, Heartbeat
 from ullage.security import keys
 from ullage.security.capture_seal import CaptureOpener, CaptureSealer
@@ -139,8 +139,8 @@ def test_grant_of_a_visit_is_good_for_no_other_site(match: MatchProcess) -> None
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
     visit = CaptureSealer(sealer, signer, match.context.clock.wall)
     of_board = leak(1).model_copy(update={"site": "board"})
-    stolen = unframed(visit.seal(of_board.encode()))[0]
-    forged = framed(stolen, unframed(sealed_under(visit, "board", leak(1).encode()))[1])
+    stolen = unframe(visit.seal(of_board.encode()))[0]
+    forged = frame(stolen, unframe(sealed_under(visit, "board", leak(1).encode()))[1])
     headers = {"schema": str(CAPTURE_SCHEMA), "key_id": sealer.key_id}
     match.captures.append([Outgoing("paste", forged, headers)])
     assert [f.capture.site for f in match.drain()] == ["other"]
@@ -150,7 +150,7 @@ def sealed_under(visit: CaptureSealer, site: str, plain: bytes) -> bytes:
     """What somebody seals who has stolen the visit's key for `site`."""
     key = visit._keys[site]
     nonce = (7).to_bytes(12, "big")
-    return framed(key.grant, nonce + key.cipher.encrypt(nonce, plain, visit._info))
+    return frame(key.grant, nonce + key.cipher.encrypt(nonce, plain, visit._info))
 
 
 def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProcess) -> None:
@@ -163,7 +163,7 @@ def test_sealer_draws_a_new_key_every_hour_and_keeps_its_visit(match: MatchProce
     first, second = visit.seal(b"x"), visit.seal(b"x")
     now[0] += 3600.0
     third = visit.seal(b"x")
-    assert unframed(first)[0] == unframed(second)[0] != unframed(third)[0]
+    assert unframe(first)[0] == unframe(second)[0] != unframe(third)[0]
     grants = [opener.open(sealed, sealer.key_id)[1] for sealed in (first, third)]
     assert grants[0].visit == grants[1].visit
     assert grants[1].until - grants[0].until == 3600.0
@@ -174,13 +174,11 @@ def test_a_capture_that_was_changed_is_a_dead_letter(match: MatchProcess, place:
     signer, sealer = keys.signer(match.context.keys, "crawl"), keys.sealer(match.context.keys)
     one, other = CaptureSealer(sealer, signer), CaptureSealer(sealer, signer)
     (grant, box), (of_other, _) = (
-        unframed(one.seal(leak(1).encode())),
-        unframed(other.seal(leak(1).encode())),
+        unframe(one.seal(leak(1).encode())),
+        unframe(other.seal(leak(1).encode())),
     )
     value = bytearray(
-        framed(
-            of_other if place == "grant" else grant, box if place != "nonce" else b"\1" + box[1:]
-        )
+        frame(of_other if place == "grant" else grant, box if place != "nonce" else b"\1" + box[1:])
     )
     if isinstance(place, int):
         value[place] ^= 1
@@ -219,7 +217,7 @@ def canary_post(
     match: MatchProcess, signer: Signer, nonce: str = "abcdefghijkl", **changes: object
 ) -> Capture:
     now = match.context.clock.now()
-    body = text(nonce, proof(signer, nonce, now.timestamp())).encode()
+    body = render_post(nonce, make_proof(signer, nonce, now.timestamp())).encode()
     post = {
         "site": SITE,
         "platform": "canary",

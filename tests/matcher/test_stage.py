@@ -27,7 +27,7 @@ from ullage.bus import CAPTURES, FINDINGS, Outgoing
 from ullage.clock import Backoff
 from ullage.errors import ConfigError, CorruptError, RecordError
 from ullage.records import CAPTURE_SCHEMA, FINDING_SCHEMA, Finding
-from ullage.records.base import framed
+from ullage.records.base import frame
 from ullage.records.heartbeat import (
     HEARTBEAT_SCHEMA,
     Coverage,
@@ -210,8 +210,8 @@ def test_what_is_sealed_but_is_no_capture_becomes_a_dead_letter(match: MatchProc
         signer.enclose(b"k" * 32, PURPOSE), purpose=PURPOSE, topic=FINDINGS, schema=CAPTURE_SCHEMA
     )
     match.put("", value=CaptureSealer(sealer, signer).seal(b"\0\0\0\2{}"))
-    match.put("", value=framed(grant, b""))
-    match.put("", value=framed(elsewhere, b""))
+    match.put("", value=frame(grant, b""))
+    match.put("", value=frame(elsewhere, b""))
     match.put("", value=sealer.seal(b"", purpose=PURPOSE, topic=CAPTURES, schema=CAPTURE_SCHEMA))
     assert match.drain() == []
     assert sorted(match.reasons()) == ["malformed", "malformed", "malformed", "not_authentic"]
@@ -503,7 +503,10 @@ def test_a_heartbeat_is_passed_on_bare_behind_the_findings_of_its_batch(
     match.put(phone(1), post_id="1")
     beat = put_beat(match)
     match.put(phone(2), post_id="2")
-    assert passed_on(match) == [*tokens(match.context, "1", "2"), beat.bare({"bank": 10})]
+    assert passed_on(match) == [
+        *tokens(match.context, "1", "2"),
+        beat.without_crawl_details({"bank": 10}),
+    ]
     labels = {"stage": "match", "origin": "crawl"}
     assert (
         match.registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels)
@@ -518,11 +521,11 @@ def test_copies_and_repeats_of_a_heartbeat_are_passed_on_once(match: MatchProces
     again = match.captures
     record = match.bus.subscribe(CAPTURES, "look").poll(1, 0.0)[0]
     again.append([Outgoing(record.key, record.value, record.headers)] * 3)
-    assert passed_on(match) == [first.bare({"bank": 10})]
+    assert passed_on(match) == [first.without_crawl_details({"bank": 10})]
     clock.advance(60)
     second = put_beat(match)
     again.append([Outgoing(record.key, record.value, record.headers)])
-    assert passed_on(match) == [second.bare({"bank": 10})]
+    assert passed_on(match) == [second.without_crawl_details({"bank": 10})]
     assert match.registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "match"}) == 2
 
 

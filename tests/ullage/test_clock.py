@@ -10,16 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ullage import clock
-from ullage.clock import EARLIEST, LATEST, Backoff, Clock, behind, boot_id, in_range, since_start
+from ullage.clock import (
+    EARLIEST,
+    LATEST,
+    Backoff,
+    Clock,
+    ensure_after,
+    in_range,
+    read_boot_id,
+    read_uptime,
+)
 
 
 def test_what_is_ordered_by_time_stays_in_order_when_the_clock_is_set_back() -> None:
     noon = datetime(2026, 9, 21, 12, tzinfo=UTC)
-    assert behind(noon, ()) == noon
-    assert behind(noon, [noon - timedelta(hours=1)]) == noon
+    assert ensure_after(noon, ()) == noon
+    assert ensure_after(noon, [noon - timedelta(hours=1)]) == noon
     assert (
         noon + timedelta(hours=8)
-        < behind(noon, [noon, noon + timedelta(hours=8)])
+        < ensure_after(noon, [noon, noon + timedelta(hours=8)])
         < noon + timedelta(hours=9)
     )
 
@@ -32,12 +41,12 @@ class MaximumRandom(random.Random):
 def test_time_since_the_start_goes_on_where_the_kernel_does_not_say_it(
     monkeypatch, tmp_path: Path
 ) -> None:
-    before = since_start()
+    before = read_uptime()
     for content in (None, "", "x y"):
         if content is not None:
             (tmp_path / "uptime").write_text(content)
         monkeypatch.setattr(clock, "UPTIME", tmp_path / "uptime")
-        assert before - 1 <= since_start() <= before + 60
+        assert before - 1 <= read_uptime() <= before + 60
 
 
 def test_uptime_counts_the_time_that_the_machine_slept(
@@ -47,7 +56,7 @@ def test_uptime_counts_the_time_that_the_machine_slept(
     monkeypatch.setattr(
         time, "clock_gettime", {time.CLOCK_BOOTTIME: 90.0, time.CLOCK_MONOTONIC: 60.0}.__getitem__
     )
-    assert since_start() == 90.0
+    assert read_uptime() == 90.0
 
 
 @pytest.mark.parametrize(
@@ -69,9 +78,9 @@ def test_moment_of_another_is_aware_and_in_range_or_none(
 
 
 def test_a_start_that_the_kernel_does_not_name_has_no_name(monkeypatch, tmp_path: Path) -> None:
-    assert boot_id() == boot_id() != ""
+    assert read_boot_id() == read_boot_id() != ""
     monkeypatch.setattr(clock, "BOOT", tmp_path / "boot_id")
-    assert boot_id() == ""
+    assert read_boot_id() == ""
 
 
 def test_waits_double_up_to_the_cap_and_begin_again_after_a_success() -> None:

@@ -44,7 +44,9 @@ def test_a_heartbeat_survives_the_bus_and_is_told_from_other_records_by_its_head
     assert set(sent.headers()) == {"record", "id", "schema"}
     told = Coverage(sites={"blocked": 1}, egress_up=False)
     bare = beat(coverage=told, enrolled=7, customers={"bank": 7})
-    assert sent.bare({"bank": 7}) == bare, "no state of a site is named beyond match"
+    assert sent.without_crawl_details({"bank": 7}) == bare, (
+        "no state of a site is named beyond match"
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,14 +71,12 @@ def test_a_clock_that_was_far_ahead_hides_no_heartbeat_after_it(
 ) -> None:
     pulse, year = HeartbeatMetrics(registry, "match", clock.as_clock()), 365 * 86400.0
     labels = {"stage": "match", "origin": "crawl-1"}
-    assert pulse.arrived(beat(year))
+    assert pulse.record(beat(year))
     assert registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == NOON
     clock.advance(60)
-    assert [pulse.arrived(beat(60)), pulse.arrived(beat(60))] == [True, False]
+    assert [pulse.record(beat(60)), pulse.record(beat(60))] == [True, False]
     assert registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == NOON + 60
-    assert [pulse.arrived(beat(65)), pulse.arrived(beat(65))] == [True, False], (
-        "a few seconds ahead"
-    )
+    assert [pulse.record(beat(65)), pulse.record(beat(65))] == [True, False], "a few seconds ahead"
 
 
 def test_the_newest_counts_and_one_that_comes_again_does_not(
@@ -84,7 +84,7 @@ def test_the_newest_counts_and_one_that_comes_again_does_not(
 ) -> None:
     pulse = HeartbeatMetrics(registry, "match", clock.as_clock())
     clock.advance(7)
-    assert [pulse.arrived(beat(n)) for n in (0, 5, 5, 2)] == [True, True, False, False]
+    assert [pulse.record(beat(n)) for n in (0, 5, 5, 2)] == [True, True, False, False]
     labels = {"stage": "match", "origin": "crawl-1"}
     assert registry.get_sample_value("ullage_heartbeat_timestamp_seconds", labels) == NOON + 5
     assert registry.get_sample_value("ullage_pipe_seconds_count", {"stage": "match"}) == 2
@@ -99,7 +99,7 @@ def test_no_record_makes_series_without_end(registry: CollectorRegistry, clock: 
     )
     for number in range(3 * MAX_ORIGINS):
         origin = f"crawl-{number}"
-        pulse.arrived(beat(number, origin))
+        pulse.record(beat(number, origin))
         coverage.show(
             origin,
             Coverage(watched=(SiteReport(site=f"site-{number}", state="ok"),), sites={"ok": 1}),

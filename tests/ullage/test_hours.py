@@ -13,22 +13,24 @@ from ullage.records.heartbeat import (
     UNWATCHED,
     WHY,
     SiteHour,
-    better,
-    merged,
+    merge_slots,
+    pick_letter,
 )
 
 
 def test_two_tellings_are_one_whatever_their_order() -> None:
     for one, other, third in itertools.product(LETTERS, repeat=3):
-        assert better(one, other) == better(other, one)
-        assert better(one, better(other, third)) == better(better(one, other), third)
-        assert better(one, one) == one
-    assert merged("o" * 6 + "." * 6, "." * 5 + "b" * 7) == "o" * 6 + "b" * 6
+        assert pick_letter(one, other) == pick_letter(other, one)
+        assert pick_letter(one, pick_letter(other, third)) == pick_letter(
+            pick_letter(one, other), third
+        )
+        assert pick_letter(one, one) == one
+    assert merge_slots("o" * 6 + "." * 6, "." * 5 + "b" * 7) == "o" * 6 + "b" * 6
 
 
 def test_whoever_was_heard_goes_before_silence_and_seeing_before_all_else() -> None:
-    assert {better(letter, UNHEARD) for letter in LETTERS} == {*LETTERS}
-    assert {better(letter, "o") for letter in LETTERS} == {"o"}
+    assert {pick_letter(letter, UNHEARD) for letter in LETTERS} == {*LETTERS}
+    assert {pick_letter(letter, "o") for letter in LETTERS} == {"o"}
     assert {*WHY, *UNWATCHED, NIGHT, "o", "-"} == {*LETTERS}
 
 

@@ -14,7 +14,14 @@ from ullage import __version__
 from ullage.clock import Clock
 from ullage.errors import ConfigError
 from ullage.monitoring.loopback import LoopbackServer
-from ullage.monitoring.metrics import BUS, STORE, LoopMetrics, bounded, metrics_server, new_registry
+from ullage.monitoring.metrics import (
+    BUS,
+    STORE,
+    LoopMetrics,
+    limit_label,
+    metrics_server,
+    new_registry,
+)
 from ullage.runtime import service as readiness_of_role
 from ullage.settings import Context, Settings
 
@@ -116,8 +123,8 @@ def test_a_loop_is_missed_from_its_start_on_and_its_parts_are_there_at_once() ->
         value("dependency_up", dependency="store"),
     ) == (1, 1)
     now[0] = 160.0
-    loop.turned()
-    loop.reached(STORE, False)
+    loop.record_turn()
+    loop.record_reachability(STORE, False)
     assert value("loop_turned_timestamp_seconds") == 160.0
     assert (
         value("dependency_up", dependency="bus"),
@@ -126,7 +133,7 @@ def test_a_loop_is_missed_from_its_start_on_and_its_parts_are_there_at_once() ->
 
 
 def test_what_configuration_does_not_name_is_other() -> None:
-    assert [bounded(name, ("bank", "lender")) for name in ("bank", "13800138000")] == [
+    assert [limit_label(name, ("bank", "lender")) for name in ("bank", "13800138000")] == [
         "bank",
         "other",
     ]
@@ -158,11 +165,11 @@ def test_faults_make_a_service_unready_and_are_named_by_status() -> None:
 def test_dependency_that_does_not_answer_is_a_fault() -> None:
     loop = LoopMetrics(CollectorRegistry(), Clock(), (BUS, STORE))
     assert loop.fault() == ""
-    loop.reached(BUS, False)
-    loop.reached(STORE, False)
+    loop.record_reachability(BUS, False)
+    loop.record_reachability(STORE, False)
     assert loop.fault() == "cannot reach the bus and the store"
-    loop.reached(BUS, True)
-    loop.reached(STORE, True)
+    loop.record_reachability(BUS, True)
+    loop.record_reachability(STORE, True)
     assert loop.fault() == ""
 
 

@@ -19,7 +19,7 @@ from crawlers.sites.presets import Presets
 from crawlers.sites.site import read_site
 from matcher.watchlist.file import WatchlistHeader
 from ullage.bus.spool.files import Position, file_name, pack, read_file, read_state
-from ullage.errors import ConfigError, CorruptError, faults_of
+from ullage.errors import ConfigError, CorruptError, list_faults
 from ullage.files.validation import quoted, read_json, read_toml, shown
 from ullage.settings.root import load
 
@@ -124,7 +124,7 @@ def test_a_value_in_the_place_of_a_word_is_not_repeated_and_its_place_is_named(
         ConfigError, match=rf"\.toml: .*({named}).*\((11|13) characters\)"
     ) as raised:
         read(path)
-    assert not [fault for fault in faults_of(raised.value) if DIGITS in fault]
+    assert not [fault for fault in list_faults(raised.value) if DIGITS in fault]
 
 
 @pytest.mark.parametrize("word", ["colour", "诸葛", "site-2026", "a" * 64])

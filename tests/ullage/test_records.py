@@ -25,7 +25,7 @@ from ullage.records import (
     Statistics,
     Term,
 )
-from ullage.records.base import framed
+from ullage.records.base import frame
 from ullage.records.capture import CATEGORIES
 
 TEXT = st.text(max_size=30)
@@ -79,7 +79,7 @@ def test_a_capture_comes_back_equal(sent: Capture) -> None:
 def with_header(**changes: object) -> bytes:
     """A capture with anything in its header."""
     fields = json.loads(capture().model_dump_json(exclude={"body"}, exclude_defaults=True))
-    return framed(json.dumps({**fields, **changes}).encode(), b"text")
+    return frame(json.dumps({**fields, **changes}).encode(), b"text")
 
 
 @pytest.mark.parametrize("changes", [{"site": "诸葛"}, {"category": "诸葛"}, {"site": ""}])

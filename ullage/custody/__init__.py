@@ -49,7 +49,7 @@ from ullage.errors import ConfigError, RecordError
 from ullage.files.atomic_write import write_new
 from ullage.files.ownership import read_trusted
 from ullage.records import INGEST, Capture, Finding
-from ullage.records.base import STRICT, framed, unframed
+from ullage.records.base import STRICT, frame, unframe
 from ullage.security import keys
 from ullage.security.keys import KeyStore
 from ullage.security.sealing import Sealer, SealOpener
@@ -141,14 +141,14 @@ def manifest(capture: Capture, finding: Finding, severity: str, sealed_at: datet
 def encode(made: Manifest, body: bytes) -> bytes:
     """Manifest and body as what is sealed."""
     head = made.model_dump_json().encode()
-    return framed(head, body)
+    return frame(head, body)
 
 
 def decode(data: bytes) -> tuple[Manifest, bytes]:
     """Manifest and body; RecordError `malformed` when it is none of ours, `digest` when a digest
     is not that of what is there.
     """
-    head, body = unframed(data)
+    head, body = unframe(data)
     try:
         made = Manifest.model_validate_json(head)
     except ValidationError:

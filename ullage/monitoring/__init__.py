@@ -1,10 +1,9 @@
-"""How the pipeline is watched: metrics on loopback, heartbeats, and canary posts that are timed
-from end to end.
+"""Watch the pipeline: metrics on loopback, heartbeats, and canary posts that are timed end to end.
 
     loopback    a small web server on loopback
-    metrics     /metrics, /healthz and /readyz of one role
-    heartbeat   metrics of the heartbeats that crawl sends down the pipe
-    canary      posts of our own about people who do not exist
+    metrics     /metrics, /healthz and /readyz of one service
+    heartbeat   metrics of the heartbeats that crawl sends through the pipeline
+    canary      our own posts about people who do not exist
 
-Labels of metrics come from configuration and closed lists alone.
+Metric labels come only from configuration and closed lists.
 """

@@ -1,10 +1,9 @@
-"""Canary posts: posts of our own, on a site of our own, about people who do not exist, whose way to
-a notification is timed.
+"""Canary posts: our own posts about invented people, timed from publication to notification.
 
-Crawl publishes and collects them like any site's, match finds the people in the watchlist of a
-reserved tenant, alert decides on them as on any finding and sends what comes of it nowhere. They
-are no incident, page nobody and count as no tenant's. Not to be confused with canary *customers*,
-whom a tenant puts into its own lists to see where a leak came from.
+Crawl publishes and collects them on a site of its own, match finds the people in the customer list
+of a reserved tenant, and alert decides about them as about any finding, but sends nothing. They are
+no incident, page nobody and belong to no real tenant. They are not canary *customers*, which a
+tenant puts into its own lists to trace the source of a leak.
 """
 
 from __future__ import annotations
@@ -16,55 +15,57 @@ from ullage.errors import RecordError
 from ullage.security.signing import FINGERPRINT_BYTES, Signer, Verifier
 
 TENANT = SITE = "ullage-canary"
-"""The reserved tenant and the reserved site; no table of `ullage.toml` and no site file may have
-that name.
+"""The reserved tenant and the reserved site.
+
+No table of `ullage.toml` and no site file may have this name.
 """
 CUSTOMERS = tuple(
     (f"canary-{n}", f"金丝{'甲乙丙丁戊'[n]}", f"canary-{n}@canary.example") for n in range(5)
 )
-"""Reference, name and mail address of people who cannot exist: nobody can have a domain under
-`example` (RFC 2606).
+"""Reference, name and mail address of people who cannot exist.
+
+Nobody can own a domain under `example` (RFC 2606).
 """
 COLUMNS = ("customer_ref", "name", "email")
 PURPOSE = "canary"
 LETTERS = "abcdefghijklmnop"
-"""For hex digits, in a post: digits would be read as somebody's number."""
+"""Letters for hex digits in a post, because digits could be read as somebody's number."""
 PROOF = re.compile(rb"([a-z]{12}) ([a-p]{%d})" % (2 * FINGERPRINT_BYTES + 128))
 
 
-def proof(signer: Signer, nonce: str, published: float) -> str:
-    """Crawl's signature on a post of that name and time (Unix seconds, in whole milliseconds),
-    in letters.
+def make_proof(signer: Signer, nonce: str, published: float) -> str:
+    """Sign a post's nonce and time (Unix seconds, rounded to milliseconds) as letters."""
+    signed = signer.name + signer.sign(PURPOSE, nonce.encode(), _to_milliseconds(published))
+    return signed.translate(str.maketrans("0123456789abcdef", LETTERS))
+
+
+def is_authentic(body: bytes, published: datetime | None, verifier: Verifier) -> bool:
+    """Return whether a known crawl host signed this very post.
+
+    The text alone proves nothing, because anybody can publish it.
     """
-    said = signer.name + signer.sign(PURPOSE, nonce.encode(), _moment(published))
-    return said.translate(str.maketrans("0123456789abcdef", LETTERS))
-
-
-def is_proved(body: bytes, published: datetime | None, verifier: Verifier) -> bool:
-    """Whether a known crawl host signed this very post; anybody can put up its text."""
-    found = PROOF.search(body)
-    if found is None or published is None:
+    match = PROOF.search(body)
+    if match is None or published is None:
         return False
-    said = found[2].decode().translate(str.maketrans(LETTERS, "0123456789abcdef"))
-    name, signature = said[: 2 * FINGERPRINT_BYTES], said[2 * FINGERPRINT_BYTES :]
+    signed = match[2].decode().translate(str.maketrans(LETTERS, "0123456789abcdef"))
+    name, signature = signed[: 2 * FINGERPRINT_BYTES], signed[2 * FINGERPRINT_BYTES :]
     try:
-        verifier.verify(name, signature, PURPOSE, found[1], _moment(published.timestamp()))
+        verifier.verify(name, signature, PURPOSE, match[1], _to_milliseconds(published.timestamp()))
     except RecordError:
         return False
     return True
 
 
-def _moment(published: float) -> bytes:
-    """Whole milliseconds."""
+def _to_milliseconds(published: float) -> bytes:
+    """Return whole milliseconds in ASCII digits."""
     return str(round(published * 1000)).encode()
 
 
-def text(nonce: str, proof: str) -> str:
-    """A post that offers them; `nonce` makes it another text than the last, so that it is no
-    repetition.
+def render_post(nonce: str, proof: str) -> str:
+    """Render a post that offers the invented customers.
 
-    It names no tenant and holds no identifier that anybody could have, so it concerns nobody but
-    the canary's own tenant.
+    `nonce` makes each text different, so that it is not a repetition. It names no tenant and
+    contains no real identifier, so it concerns only the canary's own tenant.
     """
     rows = "\n".join(
         f"{name}----{email}----{len(nonce) + n},000" for n, (_, name, email) in enumerate(CUSTOMERS)

@@ -1,8 +1,7 @@
-"""Metrics of heartbeats: when the newest arrived at a stage, how long it took, and what crawl says
-of its sites.
+"""Export metrics of heartbeats: arrival, delay, and what crawl reports about its sites.
 
-`CoverageMetrics` is set by crawl itself, and by match where a gap lies between the two: whoever
-watches the inner zone sees the outer zone's sites under the same names.
+Crawl itself sets `CoverageMetrics`; behind an air gap match does, so that the inner zone sees the
+outer zone's sites under the same names.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from ullage.monitoring.metrics import BUCKETS, OTHER
 from ullage.records.heartbeat import STATES, Coverage, Heartbeat, SiteCounter, SiteReport
 
 AHEAD_SECONDS = 300.0
-"""Clocks of two hosts may differ so much."""
+"""Tolerated difference between the clocks of two hosts."""
 MAX_ORIGINS = 8
-"""Further origins have the label `other`, as sites have that are not watched."""
+"""Further origins get the label `other`, like sites that are not watched."""
 
 
 class HeartbeatMetrics:
@@ -45,10 +44,10 @@ class HeartbeatMetrics:
         self._way.labels(stage)
 
     def is_news(self, beat: Heartbeat) -> bool:
-        """Whether `beat` is newer than all of its origin that have arrived.
+        """Return whether `beat` is newer than all earlier heartbeats of its origin.
 
-        Behind one from a clock that was far ahead anything is: else nothing would be news until
-        that time comes.
+        After one from a clock that was far ahead everything counts as new; otherwise
+        nothing would be new until that time comes.
         """
         newest = self._newest.get(self._label(beat), 0.0)
         return beat.inserted_at.timestamp() > newest or newest > self._clock.wall() + AHEAD_SECONDS
@@ -58,8 +57,8 @@ class HeartbeatMetrics:
             beat.origin if beat.origin in self._newest or len(self._newest) < MAX_ORIGINS else OTHER
         )
 
-    def arrived(self, beat: Heartbeat) -> bool:
-        """Note one; False for one that came before, or is older than one that did."""
+    def record(self, beat: Heartbeat) -> bool:
+        """Record a heartbeat; return False if it is a repetition or older than the newest."""
         if not self.is_news(beat):
             return False
         now, origin = self._clock.wall(), self._label(beat)
@@ -72,7 +71,7 @@ class HeartbeatMetrics:
 
 
 class CoverageMetrics:
-    """What crawl hosts say of their sites; each known state is there from the start, at 0."""
+    """What crawl hosts report about their sites; every state exists from the start, at 0."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def gauge(name: str, text: str, *labels: str) -> Gauge:
@@ -107,15 +106,15 @@ class CoverageMetrics:
             self._sites.labels(state)
 
     def show(self, origin: str, coverage: Coverage) -> None:
-        """Set everything to what the crawl host `origin` says now and the others said last."""
+        """Export the latest reports of all crawl hosts, with a new one of `origin`."""
         if origin not in self._by_origin and len(self._by_origin) >= MAX_ORIGINS:
             return
         self._by_origin[origin] = coverage
-        told = list(self._by_origin.values())
+        coverages = list(self._by_origin.values())
         for state in STATES:
-            self._sites.labels(state).set(sum(one.sites.get(state, 0) for one in told))
-        self._egress.set(all(one.egress_up for one in told))
-        reports = {report.site: report for one in told for report in one.watched}
+            self._sites.labels(state).set(sum(latest.sites.get(state, 0) for latest in coverages))
+        self._egress.set(all(latest.egress_up for latest in coverages))
+        reports = {report.site: report for latest in coverages for report in latest.watched}
         for report in reports.values():
             # told after each visit, which changes one of them
             if report != self._shown.get(report.site):
@@ -141,21 +140,19 @@ class CoverageMetrics:
 
 
 class FarCounts(Collector):
-    """Crawl's counters as its newest heartbeats had them, under crawl's own names, with the site
-    `other`.
-    """
+    """Crawl's counters from its latest heartbeats, under their own names, with the site `other`."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._by_origin: dict[str, tuple[SiteCounter, ...]] = {}
         registry.register(self)
 
     def show(self, origin: str, counts: Iterable[SiteCounter]) -> None:
-        """Replace what `origin` said before."""
+        """Replace the counters of `origin`."""
         if origin in self._by_origin or len(self._by_origin) < MAX_ORIGINS:
             self._by_origin[origin] = tuple(counts)
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """One family a name; prometheus_client calls it at each scrape."""
+        """Yield one family per name; prometheus_client calls it at each scrape."""
         families: dict[str, CounterMetricFamily] = {}
         for origin, counts in sorted(self._by_origin.items()):
             for count in counts:

@@ -1,6 +1,4 @@
-"""A small web server on loopback, in threads of its own: a role's metrics, and the site of
-canary posts.
-"""
+"""Run a small web server on loopback in threads: for metrics, and for the canary site."""
 
 from __future__ import annotations
 
@@ -20,13 +18,13 @@ from ullage.files.descriptors import PAUSE_SECONDS, are_scarce, is_out_of_resour
 
 HOST = "127.0.0.1"
 CLIENT_SECONDS = 10
-"""A client that says nothing for so long is hung up on."""
+"""A client that is silent for so long is disconnected."""
 MOST_CONNECTIONS = 32
-"""At once; the oldest is cut for one more."""
+"""Concurrent connections; one more closes the oldest."""
 
 
 class LoopbackResponse(NamedTuple):
-    """What is said to a request."""
+    """A response to a request."""
 
     body: bytes
     content_type: str = "text/plain"
@@ -37,11 +35,9 @@ NOTHING = LoopbackResponse(b"not here\n", status=404)
 
 
 class LoopbackServer:
-    """Answers GET by path (without the query) and headers; of a request nothing is logged.
+    """Responds to GET by path (without the query) and headers; logs nothing about requests.
 
-    Use as a context.
-
-    OSError when `port` is taken; 0 takes a free one.
+    Use as a context manager. Raises OSError if `port` is taken; 0 takes a free one.
     """
 
     def __init__(
@@ -52,7 +48,7 @@ class LoopbackServer:
 
     @property
     def port(self) -> int:
-        """The port that is listened on."""
+        """The listening port."""
         return int(self._server.server_address[1])
 
     def __enter__(self) -> Self:
@@ -80,9 +76,7 @@ class _LoopbackServer(ThreadingHTTPServer):
         super().__init__((HOST, port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection; the oldest ones end where there are too many, or few descriptors
-        are left.
-        """
+        """Accept a connection; close the oldest if there are too many or descriptors are scarce."""
         try:
             accepted, address = super().get_request()
         except OSError as error:
@@ -96,7 +90,7 @@ class _LoopbackServer(ThreadingHTTPServer):
         return accepted, address
 
     def shutdown_request(self, request: Any) -> None:
-        """End a connection."""
+        """Close a connection."""
         with contextlib.suppress(ValueError):
             self._open.remove(request)
         super().shutdown_request(request)
@@ -106,8 +100,9 @@ class _LoopbackServer(ThreadingHTTPServer):
             self._open.pop(0).shutdown(socket.SHUT_RDWR)  # its thread sees the end and closes it
 
     def handle_error(self, *_: object) -> None:
-        """A client that hung up, or a fault of `answer`: one line without content, never a
-        traceback.
+        """Log one line without content, never a traceback.
+
+        The client hung up, or `answer` failed.
         """
         log.get(self.name).warning("request_failed", error=type(sys.exception()).__name__)
 
@@ -127,4 +122,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, *_: object) -> None:
-        """Requests are not logged."""
+        """Log nothing about requests."""

@@ -1,13 +1,12 @@
 """Serve metrics, health and readiness, and export when certificates expire.
 
-Names are `ullage_<stage>_<noun>_<unit>_total`; labels come from configuration alone (site, tenant,
-kind, stage, reason): never a tag, handle, URL or author. Each role makes its metrics in a registry
-of its own; there is no multi-process mode. `docs/metrics.md` is the specification, and a test holds
-the roles to it.
+Names are `ullage_<stage>_<noun>_<unit>_total`; labels come only from configuration (site, tenant,
+kind, stage, reason): never a tag, pseudonym, URL or author. Each service has its own registry;
+there is no multi-process mode. `docs/metrics.md` is the specification, which a test enforces.
 
-What a client shows is read from its file at each scrape, as it is for each connection, so one that
-was renewed counts at once. So does one of a listener; where it cannot be shown, what is shown is
-told, whatever lies in the files. Where none is shown there is no series.
+A client's certificate is read from its file at each scrape, as for each connection, so a renewed
+one counts at once. The same holds for a listener; if the new file cannot be used, the certificate
+in use is reported. Without a certificate there is no series.
 """
 
 from __future__ import annotations
@@ -39,25 +38,23 @@ from ullage.running_time import RunningTime
 from ullage.security.tls import ListenerCertificate, Trust
 
 BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
-"""Seconds; publish to incident runs from seconds to a day."""
+"""Seconds; the way from a post to an incident takes seconds to a day."""
 BUS, STORE = "bus", "store"
-"""What a role works on and may have to wait for."""
+"""Dependencies of a service, which it may have to wait for."""
 CLIENTS = "clients"
-"""Who comes to a role that listens."""
+"""Clients of a service that listens."""
 OTHER = "other"
-"""The value of a label that stands for everything that configuration does not name."""
+"""Label value for everything that the configuration does not name."""
 
 
-def bounded(value: str, known: Collection[str]) -> str:
-    """`value` as a label: itself where it is `known`, else `other`, so that no record can make a
-    new series.
-    """
+def limit_label(value: str, known: Collection[str]) -> str:
+    """Return `value` if it is `known`, else `other`, so that no record creates a new series."""
     return value if value in known else OTHER
 
 
 def new_registry(role: str) -> CollectorRegistry:
-    """A registry with the process's own metrics and one that names version and role."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # birth dates that nobody reads would double the series
+    """Create a registry with the process's metrics and the version and role."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
@@ -70,16 +67,16 @@ def new_registry(role: str) -> CollectorRegistry:
 
 
 class _LostLines(Collector):
-    """What `ullage.files.output` counts."""
+    """Counts of `ullage.files.output`."""
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        """One counter; prometheus_client calls it at each scrape."""
+        """Yield one counter; prometheus_client calls it at each scrape."""
         text = "Log lines that could not be written."
         yield CounterMetricFamily("ullage_output_lost_lines", text, value=output.lost_lines())
 
 
 class LoopMetrics:
-    """Whether a role's loop turns, and whether it reaches what it cannot work without.
+    """Whether a service's loop runs and reaches its dependencies.
 
     `parts` are `BUS`, `STORE`.
     """
@@ -97,16 +94,16 @@ class LoopMetrics:
             ["dependency"],
             registry=registry,
         )
-        self.turned()  # a role that never comes to its first turn is missed from now on
+        self.record_turn()  # a role that never comes to its first turn is missed from now on
         for part in parts:
-            self.reached(part, True)
+            self.record_reachability(part, True)
 
-    def turned(self) -> None:
-        """The loop turned."""
+    def record_turn(self) -> None:
+        """Record that the loop ran."""
         self._turned.set(self._clock.wall())
 
-    def reached(self, part: str, answers: bool) -> None:
-        """A call to `part` came back, or failed because it is down."""
+    def record_reachability(self, part: str, answers: bool) -> None:
+        """Record whether the dependency `part` answered a call."""
         self._up.labels(part).set(answers)
         (self._down.discard if answers else self._down.add)(part)
 
@@ -116,24 +113,24 @@ class LoopMetrics:
 
 
 def show_suspension(registry: CollectorRegistry, running_time: RunningTime) -> None:
-    """Tell in `registry` whether deletion is stopped because the wall clock was set."""
+    """Export whether deletion is suspended because the wall clock was set."""
     gauge = Gauge(
         "ullage_retention_suspended",
         "1 while expiry is suspended because the system clock jumped by more than an hour.",
         registry=registry,
     )
 
-    def suspended() -> float:
+    def read_suspension() -> float:
         try:
             return float(running_time.look().is_suspended)
         except OSError:  # who cannot read the record deletes nothing either
             return 1.0
 
-    gauge.set_function(suspended)
+    gauge.set_function(read_suspension)
 
 
 class CanaryMetrics:
-    """How canary posts fare, as alert sees it."""
+    """Results of canary posts, as alert sees them."""
 
     def __init__(self, registry: CollectorRegistry, clock: Clock) -> None:
         self._clock, self._newest = clock, 0.0
@@ -154,11 +151,10 @@ class CanaryMetrics:
             registry=registry,
         )
 
-    def notified(self, published: float) -> None:
-        """A canary post published at that moment (Unix seconds) came through; one that comes again
-        is not timed again.
+    def record_notification(self, published: float) -> None:
+        """Record the notification of a canary post published at that moment (Unix seconds).
 
-        A moment that has not come yet was noted by a clock that was ahead.
+        A repeated one is not timed again. A time in the future comes from a clock that was ahead.
         """
         now = self._clock.wall()
         if published > self._newest or self._newest > now:
@@ -170,10 +166,10 @@ class CanaryMetrics:
 def readiness(
     faults: Iterable[Callable[[], str]], warning: Callable[[], str] = str
 ) -> tuple[str, int]:
-    """Return text and status of the answer to /readyz; `faults` and `warning` return "" or a reason
-    each.
+    """Return text and status of the response to /readyz.
 
-    A fault keeps the role from its work; a warning is of something beside, which no work waits for.
+    `faults` and `warning` return "" or a reason each. A fault keeps the service from its work;
+    a warning concerns something beside it.
     """
     if reasons := "; ".join(filter(None, (fault() for fault in faults))):
         return f"not ready: {reasons}\n", 503
@@ -188,8 +184,9 @@ def metrics_server(
     faults: Iterable[Callable[[], str]] = (),
     warning: Callable[[], str] = str,
 ) -> LoopbackServer:
-    """Serve one registry; `ready`, and `faults` and `warning` (see `readiness`), say whether the
-    role can work now.
+    """Return a server for one registry.
+
+    `ready`, `faults` and `warning` (see `readiness`) tell whether the service can work now.
     """
 
     def answer(path: str, headers: Message) -> LoopbackResponse:
@@ -212,10 +209,10 @@ UNREADABLE = 0.0
 
 
 class CertificateMetrics:
-    """`trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates that
-    counts which ends first.
+    """Expiry and renewal times of certificates.
 
-    `served` is what a role that listens with TLS shows.
+    `trusts` are the servers of each dependency (`BUS`, `STORE`); of several certificates, the
+    first to expire counts. `served` is the certificate of a service that listens with TLS.
     """
 
     def __init__(
@@ -237,20 +234,24 @@ class CertificateMetrics:
             registry=registry,
         )
         if served is not None:
-            expiry.labels(CLIENTS).set_function(_earliest([lambda: served.life.end]))
-            renewal.labels(CLIENTS).set_function(_earliest([lambda: served.life.renewal_due]))
+            expiry.labels(CLIENTS).set_function(_earliest_of([lambda: served.life.end]))
+            renewal.labels(CLIENTS).set_function(_earliest_of([lambda: served.life.renewal_due]))
         for dependency, servers in trusts.items():
-            if shown := [one for one in servers if one is not None and one.certificate is not None]:
-                expiry.labels(dependency).set_function(_earliest([one.expires for one in shown]))
+            if used := [
+                trust for trust in servers if trust is not None and trust.certificate is not None
+            ]:
+                expiry.labels(dependency).set_function(
+                    _earliest_of([trust.expires for trust in used])
+                )
                 renewal.labels(dependency).set_function(
-                    _earliest([one.renewal_due for one in shown])
+                    _earliest_of([trust.renewal_due for trust in used])
                 )
 
 
-def _earliest(moments: Collection[Callable[[], datetime | None]]) -> Callable[[], float]:
-    """The first of what is asked for, in Unix seconds."""
+def _earliest_of(moments: Collection[Callable[[], datetime | None]]) -> Callable[[], float]:
+    """Return a function that gives the earliest of the moments, in Unix seconds."""
 
-    def asked() -> float:
+    def read() -> float:
         try:
             return min(
                 (at.timestamp() for moment in moments if (at := moment()) is not None),
@@ -259,4 +260,4 @@ def _earliest(moments: Collection[Callable[[], datetime | None]]) -> Callable[[]
         except ConfigError:
             return UNREADABLE
 
-    return asked
+    return read

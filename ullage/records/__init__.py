@@ -1,7 +1,7 @@
-"""The two records that cross stages: `Capture` (sealed, crawl to match) and `Finding` (match to
-alert).
+"""Define the two records that cross stages: `Capture` and `Finding`.
 
-Both carry a schema version, which a reader of another version refuses, and have a size limit.
+Crawl seals a `Capture` for match; match publishes a `Finding` for alert. Both carry a schema
+version, which a reader of another version refuses, and have a size limit.
 """
 
 from ullage.records.capture import (
@@ -11,7 +11,7 @@ from ullage.records.capture import (
     MAX_BODY_BYTES,
     Capture,
     Category,
-    category_of,
+    parse_category,
 )
 from ullage.records.counts import CaptureCounts, RowGroup
 from ullage.records.finding import (
@@ -46,5 +46,5 @@ __all__ = [
     "RowGroup",
     "Statistics",
     "Term",
-    "category_of",
+    "parse_category",
 ]

@@ -1,6 +1,4 @@
-"""What records have in common: fields that are checked and never shown, and a description before
-a body.
-"""
+"""Share the common parts of records: validation without values, and a header before a body."""
 
 from __future__ import annotations
 
@@ -15,34 +13,37 @@ from ullage.errors import RecordError
 
 _LENGTH = struct.Struct(">I")
 STRICT = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, defer_build=True)
-"""Of a record: frozen, without fields of other names, no value of it in an error, and its checks
-built when first asked for.
+"""Configuration of all records.
+
+Frozen, no undeclared fields, no values in errors; validators are built at their first use.
 """
 
 
-def _required(moment: datetime) -> datetime:
+def _require_in_range(moment: datetime) -> datetime:
     if in_range(moment) is None:
         raise ValueError("is out of range")
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_required)]
-"""A time; a record with one that is out of range is refused."""
+Moment = Annotated[AwareDatetime, AfterValidator(_require_in_range)]
+"""A time; a record with a time out of range is refused."""
 MaybeMoment = Annotated[AwareDatetime | None, AfterValidator(in_range)]
-"""A time that others said; one that is out of range is not known, also where it was stored
-before that was looked at.
+"""A time that somebody else reported; one that is out of range becomes None.
+
+Also when it was stored before this check existed.
 """
 
 
-def framed(head: bytes, body: bytes) -> bytes:
-    """The 4-byte big-endian length of `head`, `head`, `body`: a large body is never copied
-    through base64.
+def frame(head: bytes, body: bytes) -> bytes:
+    """Return the 4-byte big-endian length of `head`, `head`, `body`.
+
+    A large body is never copied through base64.
     """
     return _LENGTH.pack(len(head)) + head + body
 
 
-def unframed(data: bytes) -> tuple[bytes, bytes]:
-    """Head and body; RecordError `malformed` when it ends within the head."""
+def unframe(data: bytes) -> tuple[bytes, bytes]:
+    """Split into head and body; raises RecordError `malformed` if the head is cut."""
     try:
         (length,) = _LENGTH.unpack_from(data)
     except struct.error:

@@ -1,8 +1,8 @@
 """Capture: the bytes of one post, paste or attachment as served, with where, when and by whom.
 
-On the wire the header as JSON stands before the body as it came (`base.framed`). The whole of it is
-sealed; nothing of it is ever in clear outside a process. Whoever collected it signs it, within the
-seal (`ullage.security.signing`). Its site and category go on into findings, incidents and
+On the wire the header, as JSON, precedes the unchanged body (`base.frame`). The whole record is
+sealed and never leaves a process in clear. The collector signs it inside the seal
+(`ullage.security.signing`). Its site and category are copied into findings, incidents and
 notifications, so they are words of ours: a configured name or `other`, and one of `CATEGORIES`.
 """
 
@@ -14,27 +14,27 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from ullage.errors import RecordError
-from ullage.records.base import STRICT, MaybeMoment, Moment, framed, unframed
+from ullage.records.base import STRICT, MaybeMoment, Moment, frame, unframe
 from ullage.records.heartbeat import Name
 
 CAPTURE_SCHEMA = 1
 MAX_BODY_BYTES = 32 * 1024 * 1024
 MAX_HEADER_BYTES = 256 * 1024
 INGEST = "ingest"
-"""The platform of what another collector handed in."""
+"""The platform of records that another collector handed in."""
 ELSEWHERE: Literal["other"] = "other"
-"""The site of what no configured site is, and the category of what is in none of `CATEGORIES`."""
+"""The site of posts from no configured site, and the category outside `CATEGORIES`."""
 Category = Literal[
     "", "paste", "forum", "chat", "market", "ransom", "social", "blog", "code", "drive", "document",
     "shop", "classified",
     "news", "court", "police", "government", "other",
 ]  # fmt: skip
-"""What kind of place a site is; "" where nobody said."""
+"""Kind of place that a site is; "" if unspecified."""
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 
-def category_of(text: str) -> Category:
-    """The category that `text` names, in any case; `other` where it names none."""
+def parse_category(text: str) -> Category:
+    """Return the category that `text` names, in any case; `other` if it names none."""
     word = text.strip().lower()
     return next((category for category in CATEGORIES if category == word), ELSEWHERE)
 
@@ -42,13 +42,17 @@ def category_of(text: str) -> Category:
 class Capture(BaseModel):
     """One capture; times are aware UTC.
 
-    `post_id` is the platform's own id, `category` what kind of place it came from.
+    `post_id` is the platform's own id, `category` the kind of place it came from.
 
-    `site` is the name of a configured site, or `other`; `source` is what a collector calls the
-    place where that is not configured, which is published nowhere. `section` is the configured list
-    under which the post was found: scheme, host and path of one of the site's `start` addresses, ""
-    where none is on the post's own host. `attachments` holds the names under which a post's files
-    are captured as records of their own (`parent` points back).
+    `site` is the name of a configured site, or `other`; `source` is the collector's name for a
+    place
+    that is not configured, and is published nowhere. `section` is the configured list under
+    which the
+    post was found: scheme, host and path of one of the site's `start` addresses, "" if none is
+    on the
+    post's own host. `attachments` holds the names under which a post's files are captured as
+    records of
+    their own (`parent` points back).
     """
 
     model_config = STRICT
@@ -59,8 +63,9 @@ class Capture(BaseModel):
     platform: str = ""
     post_id: str
     post_name: str = ""
-    """The collector's keyed name of the post, the same whatever it says; "" where nothing lasts by
-    which to know it again. What came with a message and goes with it has the message's.
+    """The collector's keyed name of the post, independent of its content.
+
+    "" if nothing stable identifies it. Attachments of a message have the message's name.
     """
     url: str
     section: str = ""
@@ -78,41 +83,47 @@ class Capture(BaseModel):
     message_id: str = ""
     reply_to: str = ""
     forwarded_from: str = ""
-    """Where a message was taken from, in the collector's words: a channel or a person."""
+    """The channel or person that a message was forwarded from, as the collector reports it."""
     edited: bool = False
     deleted: bool = False
-    """The place says that it was taken away; the text is then what it had said, where the
-    collector knows that, else empty.
+    """The site reports the post as deleted.
+
+    The text is then the former text if the collector knows it, else empty.
     """
     parent: str = ""
     attachments: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
-    """Of the answer in which it came, as served; only for evidence."""
+    """Headers of the HTTP response, as served; only for evidence."""
     body: bytes
 
     def __repr__(self) -> str:
-        """Only what may be written down: a capture that strays into a message or a log takes
-        nothing with it.
+        """Show only public fields.
+
+        A capture that strays into a message or a log leaks nothing.
         """
         return f"Capture(id={self.id!r}, site={self.site!r}, {len(self.body)} bytes)"
 
     __str__ = __repr__
 
     def encode(self) -> bytes:
-        """The record's bytes; RecordError `oversize` beyond 32 MiB of body or 256 KiB of header."""
+        """Return the serialised record.
+
+        Raises RecordError `oversize` beyond 32 MiB of body or 256 KiB of header.
+        """
         header = self.model_dump_json(exclude={"body"}, exclude_defaults=True).encode()
         if len(self.body) > MAX_BODY_BYTES or len(header) > MAX_HEADER_BYTES:
             raise RecordError("oversize")
-        return framed(header, self.body)
+        return frame(header, self.body)
 
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Capture:
-        """The capture in `data`; RecordError `schema` for a version that this one cannot read,
-        `malformed` for anything else.
+        """Parse a capture.
+
+        Raises RecordError `schema` for an unsupported version, `malformed` for anything else.
         """
         if schema != CAPTURE_SCHEMA:
             raise RecordError("schema")
-        header, body = unframed(data)
+        header, body = unframe(data)
         if len(header) > MAX_HEADER_BYTES:
             raise RecordError("malformed")
         if len(body) > MAX_BODY_BYTES:

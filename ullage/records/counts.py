@@ -1,7 +1,7 @@
-"""What is counted in a capture, and what several captures hold together.
+"""Count things in a capture, and combine the counts of several captures.
 
-A new count is a field of `CaptureCounts`, with the rule by which it is combined, and whatever
-counts it in match: findings, sightings and the facts of a verdict have these fields by inheritance.
+A new count needs a field of `CaptureCounts`, its combination rule, and the code in match that
+counts it; findings, sightings and the facts of a verdict inherit the field.
 """
 
 from __future__ import annotations
@@ -18,25 +18,22 @@ from ullage.records.base import STRICT
 
 
 class Combination(NamedTuple):
-    """How a count is combined: of `copies` of one post, and of different `posts` of one seller
-    (`docs/joined-posts.md`).
+    """How a count is combined, of `copies` of a post and of different `posts` of a seller.
+
+    See `docs/joined-posts.md`.
     """
 
     copies: Literal["largest", "most"]
-    """What the largest copy has, or the most that any copy has."""
+    """The count of the largest copy, or the maximum over all copies."""
     posts: Literal["sum", "most"]
 
 
 IN_ROWS, IN_ALL = Combination("largest", "sum"), Combination("most", "sum")
-"""What is counted in rows is of one document, which a person can check; other counts may come
-from any copy.
-"""
+"""Counts in rows come from one document, which a person can check; others from any copy."""
 
 
 class RowGroup(BaseModel):
-    """How many rows have exactly this set of fields, and how many of them are of enrolled
-    customers.
-    """
+    """The number of rows with exactly this set of fields, and of those with enrolled customers."""
 
     model_config = STRICT
 
@@ -54,40 +51,37 @@ class CaptureCounts(BaseModel):
 
     rows: Annotated[int, IN_ROWS] = 0
     candidates: Annotated[dict[str, int], IN_ROWS] = {}
-    """Distinct valid candidates a kind."""
+    """Distinct valid candidates by kind."""
     failures: Annotated[dict[str, int], IN_ROWS] = {}
-    """Candidates a kind whose checksum fails."""
+    """Candidates whose checksum fails, by kind."""
     longest_run: Annotated[int, Combination("largest", "most")] = 0
-    """Length of the longest arithmetic run among the numbers, sorted: a generated list shows
-    here.
-    """
+    """Length of the longest arithmetic run in the sorted numbers; reveals generated lists."""
     newest_date: Annotated[date | None, Combination("most", "most")] = None
     groups: Annotated[tuple[RowGroup, ...], IN_ROWS] = ()
     logins: Annotated[int, IN_ALL] = 0
     """Different logins at the tenant's own domains, the customers' and the staff's."""
     staff_logins: Annotated[int, IN_ALL] = 0
-    """Those of them that are of staff, an administrator or a supplier, as far as the tenant says
-    how to tell.
+    """Logins of staff, administrators or suppliers, as far as the tenant's settings tell them
+    apart.
     """
     stealer_rows: Annotated[int, IN_ROWS] = 0
-    """Rows in the form of a stealer log, at whatever site: an address beside a login and a
-    password.
-    """
+    """Rows in the form of a stealer log: an address with a login and a password, for any site."""
     cookies: Annotated[int, IN_ALL] = 0
     """Different cookies of the tenant's own sites."""
     staff_cookies: Annotated[int, IN_ALL] = 0
-    """Those of them of hosts where the tenant's people sign in."""
+    """Cookies of hosts where the tenant's staff sign in."""
     live_cookies: Annotated[int, IN_ALL] = 0
-    """Those that may sign somebody in and had not expired, or end with the browser's session."""
+    """Cookies that may sign somebody in and have not expired, or end with the browser session."""
     live_staff_cookies: Annotated[int, IN_ALL] = 0
     session_cookies: Annotated[int, IN_ALL] = 0
-    """Of the live ones, those that end with the browser's session: only the site knows whether
-    it still takes them.
+    """Live cookies that end with the browser session.
+
+    Only the site knows whether they are still accepted.
     """
     cookies_until: Annotated[date | None, Combination("most", "most")] = None
-    """The day on which the last of the live ones expires; None where none has a day."""
+    """The latest expiry date of the live cookies; None if none has a date."""
     device_rows: Annotated[int, IN_ROWS] = 0
-    """Rows with a customer that stand in files of a stealer's log."""
+    """Rows with a customer in files of a stealer log."""
     own_cards: Annotated[int, IN_ROWS] = 0
     """Different valid cards of the tenant's own ranges that are not enrolled."""
     known_cards: Annotated[int, IN_ROWS] = 0
@@ -95,18 +89,18 @@ class CaptureCounts(BaseModel):
     own_card_rows: Annotated[int, IN_ROWS] = 0
     """Rows with a card of the tenant's own ranges, enrolled or not."""
     rows_of_others: Annotated[int, IN_ROWS] = 0
-    """Rows that name another platform, by the names that the tenant's settings give."""
+    """Rows that name another platform, as listed in the tenant's settings."""
     unread: Annotated[dict[str, int], IN_ALL] = {}
-    """What in the capture was not read or not wholly, a reason."""
+    """Content that was not read completely, by reason."""
 
-    def counted(self) -> dict[str, Any]:
-        """The counts by name."""
-        return {name: getattr(self, name) for name in rules()}
+    def get_counts(self) -> dict[str, Any]:
+        """Return the counts by name."""
+        return {name: getattr(self, name) for name in combination_rules()}
 
 
 @cache
-def rules() -> Mapping[str, Combination]:
-    """The rule of every count."""
+def combination_rules() -> Mapping[str, Combination]:
+    """Return the combination rule of every count, by name."""
     fields = CaptureCounts.model_fields.items()
     return {
         name: next(rule for rule in field.metadata if isinstance(rule, Combination))
@@ -114,64 +108,65 @@ def rules() -> Mapping[str, Combination]:
     }
 
 
-def counted_in_posts(posts: Sequence[CaptureCounts]) -> dict[str, Any]:
-    """The counts of one or more different posts of a seller, by name: bounds from above."""
-    add = {"sum": _sum, "most": _most}
+def combine_posts(posts: Sequence[CaptureCounts]) -> dict[str, Any]:
+    """Combine the counts of different posts of one seller, by name; upper bounds."""
+    add = {"sum": _sum, "most": _maximum}
     return {
         name: add[rule.posts]([getattr(post, name) for post in posts])
-        for name, rule in rules().items()
+        for name, rule in combination_rules().items()
     }
 
 
-def counted_in_copies(
+def combine_copies(
     copies: Sequence[CaptureCounts], largest: CaptureCounts, joint: CaptureCounts | None
 ) -> dict[str, Any]:
-    """The counts of one or more copies of a post, by name; of different posts `joint` has the sums.
+    """Combine the counts of copies of one post, by name.
 
-    `largest` is the copy that is judged, or `joint`.
+    `largest` is the copy that is judged. If several posts are joined, `joint` has their sums
+    and is also `largest`.
     """
-    found = {
-        name: _most([getattr(copy, name) for copy in copies])
-        for name, rule in rules().items()
+    maxima = {
+        name: _maximum([getattr(copy, name) for copy in copies])
+        for name, rule in combination_rules().items()
         if rule.copies == "most"
     }
     summed = (
-        {name: getattr(joint, name) for name in found if rules()[name].posts == "sum"}
+        {name: getattr(joint, name) for name in maxima if combination_rules()[name].posts == "sum"}
         if joint
         else {}
     )
-    return largest.counted() | found | summed
+    return largest.get_counts() | maxima | summed
 
 
 def _sum(values: Sequence[Any]) -> Any:
     if isinstance(values[0], int):
         return sum(values)
     if isinstance(values[0], tuple):
-        return _grouped([group for groups in values for group in groups])
+        return _merge_groups([group for groups in values for group in groups])
     total = Counter[str]()
     for counts in values:
         total.update(counts)
     return dict(sorted(total.items()))
 
 
-def _most(values: Sequence[Any]) -> Any:
+def _maximum(values: Sequence[Any]) -> Any:
     if not isinstance(values[0], dict):
         return max((value for value in values if value is not None), default=None)
-    most = Counter[str]()
+    maximum = Counter[str]()
     for counts in values:
-        most |= Counter(counts)
-    return dict(sorted(most.items()))
+        maximum |= Counter(counts)
+    return dict(sorted(maximum.items()))
 
 
-def _grouped(groups: Sequence[RowGroup]) -> tuple[RowGroup, ...]:
-    """The groups of several posts, those of the same fields added up; the largest first."""
-    found: dict[tuple[str, ...], RowGroup] = {}
+def _merge_groups(groups: Sequence[RowGroup]) -> tuple[RowGroup, ...]:
+    """Add up groups with the same fields; largest first."""
+    merged: dict[tuple[str, ...], RowGroup] = {}
     for group in groups:
-        known = found.get(group.fields, RowGroup(fields=group.fields, rows=0))
-        found[group.fields] = RowGroup(
+        previous = merged.get(group.fields, RowGroup(fields=group.fields, rows=0))
+        merged[group.fields] = RowGroup(
             fields=group.fields,
-            rows=known.rows + group.rows,
-            matched=known.matched + group.matched,
-            corroborated=known.corroborated + group.corroborated,
+            rows=previous.rows + group.rows,
+            matched=previous.matched + group.matched,
+            corroborated=previous.corroborated + group.corroborated,
         )
-    return tuple(sorted(found.values(), key=lambda group: (-group.rows, group.fields)))
+    return tuple(sorted(merged.values(), key=lambda group: (-group.rows, group.fields)))

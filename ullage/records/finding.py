@@ -1,11 +1,11 @@
-"""Finding: what match publishes, one per (capture, tenant).
+"""Finding: what match publishes about one capture and one tenant.
 
-It holds tags, handles, labels and counts, and no value.
+It holds tags, pseudonyms, labels and counts, but no value.
 
-A finding with more than 2,000 matches goes out as continuation records, `part` of `parts`, all
-published before the capture's offset is committed; each carries the same whole-capture facts. Its
-id is the keyed digest of what identifies the capture (site, post id, extracted text) and the
-tenant, so that a capture seen twice gives the same finding.
+A finding with more than 2,000 matches is split into continuation records, `part` of `parts`, all
+published before the capture's offset is committed; each carries the same facts about the whole
+capture. The id is a keyed digest of what identifies the capture (site, post id, extracted text)
+and of the tenant, so the same capture always gives the same finding.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ MAX_MATCHES = 2_000
 SKETCH_SIZE = 256
 Form = Literal["plain", "md5", "sha1", "sha256", "masked"]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{0,24}$")]
-"""A word of a closed list: too short and plain for a sentence, so that text cannot stray into
-it.
-"""
+"""A word of a closed list; too short and plain for a sentence, so that no text strays into it."""
 
 
 class _FindingRecord(BaseModel):
@@ -35,11 +33,13 @@ class _FindingRecord(BaseModel):
 class Match(_FindingRecord):
     """One identifier of one customer in the capture.
 
-    `subject` is the customer's handle, `index_tag` the tag for search (hex). `start` and `end` are
-    character offsets in the decoded text of a member of the capture: the `member`-th text that was
-    unpacked, 0 for the capture itself, out of a `container` of that kind (a word of a closed list;
-    names of members never leave match). `row` is the line, counted from 0. `fields` are the
-    closed-list labels of that row, `own_fields` those whose values are this very customer's.
+    `subject` is the customer's pseudonym, `index_tag` the tag for search (hex). `start` and
+    `end` are
+    character offsets in the decoded text of the `member`-th text that was unpacked, 0 for the
+    capture
+    itself, from a `container` of that kind (a word of a closed list; names of members never leave
+    match). `row` is the line, counted from 0. `fields` are the closed-list labels of that row,
+    `own_fields` those whose values belong to this very customer.
     """
 
     kind: str
@@ -56,14 +56,14 @@ class Match(_FindingRecord):
     transforms: tuple[str, ...] = ()
     confidence: int
     coincidence: float = 0.0
-    """Of a masked value: the chance that it fits this customer by accident."""
+    """Probability that a masked value fits this customer by chance."""
 
 
 class Term(_FindingRecord):
-    """A lexicon term that counted, by its id, and how often; `written` is the one of its forms that
-    stands in the post first.
+    """A lexicon term in the capture: its id and how often it occurs.
 
-    That is a word of the lexicon too, and no text of somebody's.
+    `written` is the form that appears first in the post. It is a word of the lexicon too, never
+    free text.
     """
 
     id: str
@@ -74,40 +74,41 @@ class Term(_FindingRecord):
 
     @property
     def shown(self) -> str:
-        """The term as a person reads it: what is in the post."""
+        """The form that appears in the post, or the id."""
         return self.written or self.id
 
 
 class Statistics(CaptureCounts):
-    """Facts of the whole capture: what is counted, and what else is known of it."""
+    """Counts and other facts about the whole capture."""
 
     estimated: bool = False
-    """`candidates` are estimates: there are more different ones than match counts exactly, 4 M."""
+    """`candidates` are estimates: there are more distinct ones than match counts exactly (4 M)."""
     field_map: dict[str, int] = Field(default_factory=dict)
-    """Rows a closed-list field label."""
+    """Rows by closed-list field label."""
     skeleton: str = ""
     """The commonest row as labels and separators, such as `<NAME>----<PHONE>----<ID>`."""
     terms: tuple[Term, ...] = ()
     context: dict[str, int] = Field(default_factory=dict)
-    """Different words of context a theme: `reporting` (police, court), `shop`, `record`, `sale` and
-    others.
+    """Distinct context words by theme: `reporting` (police, court), `shop`, `record`, `sale` and so
+    on.
 
-    They raise nothing by themselves.
+    They raise no score alone.
     """
     brands: tuple[str, ...] = ()
     sketch: tuple[str, ...] = ()
-    """The 256 lowest keyed tags (8 bytes, hex) of the valid candidates; of text shingles where
-    there are fewer than 8.
+    """The 256 lowest keyed tags (8 bytes, hex) of the valid candidates.
+
+    Of text shingles if there are fewer than 8 candidates.
     """
     sketch_of: Literal["candidates", "shingles"] = "candidates"
     bytes: int = 0
 
 
 class Cohort(_FindingRecord):
-    """How many matched customers have one label of one dimension (product, branch, ...), and how
-    many of the whole list.
+    """How many matched customers have one label of one dimension (product, branch, ...).
 
-    Fewer than 20 matched people are not told: they would be known by their label.
+    `enrolled` counts the whole list. Fewer than 20 matched people are not reported, since the
+    label could identify them.
     """
 
     dimension: str
@@ -117,10 +118,9 @@ class Cohort(_FindingRecord):
 
 
 class Bait(_FindingRecord):
-    """Bait that was found: customers that exist only in what one party was given, by that party's
-    label.
+    """Matched honeytokens: customers that exist only in the data given to one party, `label`.
 
-    `verified` are those who cannot have been matched by chance.
+    `verified` are those that chance cannot have matched.
     """
 
     label: str
@@ -129,11 +129,13 @@ class Bait(_FindingRecord):
 
 
 class Claims(_FindingRecord):
-    """What a post says of itself: facts read from it, never its words.
+    """What a post claims about itself: facts read from it, never its words.
 
     `volume` is the largest number of people, rows or records that it claims; `price` is in
-    `currency` (ISO 4217, or `USDT`, `BTC`, `XMR`, `ETH`), `contacts` are kinds of contact
-    (`telegram`, `qq`, not which), `files` kinds of file, `size` is in bytes.
+    `currency`
+    (ISO 4217, or `USDT`, `BTC`, `XMR`, `ETH`), `contacts` are kinds of contact (`telegram`,
+    `qq`, not
+    which), `files` kinds of file, `size` is in bytes.
     """
 
     volume: int | None = Field(default=None, ge=0)
@@ -147,12 +149,15 @@ class Claims(_FindingRecord):
 class CaptureFacts(_FindingRecord):
     """Where the capture came from.
 
-    `site` and `category` are configured names or `other`. Of title, channel and URL only words of
-    closed lists stand here, `…` for all else; `author`, `post_id` and `thread` are keyed tokens,
-    and a channel's words stand behind its own. `author_tag` is the author's tag under the tenant's
-    index key, `channel_tag` and `thread_tag` are those of the channel and the thread at that site.
-    `post` is the token of what lasts of the post whatever it says, "" where nothing does; `edited`
-    and `deleted` are what the place said of the post.
+    `site` and `category` are configured names or `other`. Title, channel and URL keep only words of
+    closed lists, with `…` for all else; `author`, `post_id` and `thread` are keyed tokens, and a
+    channel's token is followed by its words. `author_tag` is the author's tag under the
+    tenant's index
+    key, `channel_tag` and `thread_tag` are those of the channel and the thread at that site.
+    `post` is
+    the token of the post's stable identity, "" if it has none; `edited` and `deleted` are what
+    the site
+    reports about the post.
     """
 
     id: str
@@ -181,7 +186,8 @@ class CaptureFacts(_FindingRecord):
 class Finding(_FindingRecord):
     """See the module.
 
-    `customers` is the size of the tenant's watchlist, for what chance alone would match.
+    `customers` is the size of the tenant's customer list, to compute the matches expected by
+    chance.
     """
 
     id: str
@@ -193,62 +199,59 @@ class Finding(_FindingRecord):
     index_epoch: int
     customers: int
     withdrawn: bool = False
-    """Nothing of this tenant's is in the post, which was taken away or edited: what it had said
-    before may be gone. Without matches, statistics and claims.
+    """The post was deleted or edited, and now contains nothing of this tenant.
+
+    Earlier content may be gone. The finding has no matches, statistics or claims.
     """
     alarm: bool = False
-    """The post offers data of the tenant's brand, as far as the lexicon tells."""
+    """The post offers data of the tenant's brand, according to the lexicon."""
     incomplete: tuple[Word, ...] = ()
-    """Why less than the whole capture was searched or judged, as words of a closed list; ()
-    where all of it was.
+    """Why only part of the capture was searched or judged, as words of a closed list; () if all
+    was.
     """
     key_checks: dict[str, str] = Field(default_factory=dict)
-    """Check values of the keys under which its tags were made, by their names in the key folder
-    (`security.check_values`).
-    """
+    """Check values of the keys of its tags, by key name (`security.check_values`)."""
     served: str = ""
     """Keyed digest of the bytes as served.
 
-    It is the id of the capture's incomplete finding: a whole one replaces it.
+    It is the id of the capture's incomplete finding, which a complete one replaces.
     """
     original: str = Field(default="", max_length=200_000)
-    """`ullage.custody` of the capture, sealed to the desk's key `original_key`; in the first
-    part alone.
+    """The original (`ullage.custody`), sealed to the console's key `original_key`; only in the
+    first part.
     """
     original_key: Word = ""
     total_matches: int
     total_subjects: int
     verified: int = 0
-    """Customers whom chance cannot have matched: by two fields of one row, or by more than a
-    phone number.
+    """Customers that chance cannot have matched: two fields of one row, or more than a phone
+    number.
     """
     minors: int = 0
-    """Customers under 14 by the resident ID that was found of them (PIPL 28)."""
+    """Customers under 14, by the resident ID in the post (PIPL 28)."""
     cohorts: tuple[Cohort, ...] = ()
     cohort_labels: int = 0
-    """Labels that the list has, over all dimensions: so many comparisons were made."""
+    """Labels of the list over all dimensions: the number of comparisons made."""
     canaries: tuple[Bait, ...] = ()
     canaries_enrolled: int = 0
     cards_enrolled: int = 0
     witnesses_comparable: int = Field(default=0, ge=0)
-    """Customers with a witness, a keyed pair of a loan's amount and date, whose row could be
-    compared with it.
-    """
+    """Customers with private attributes (keyed loan amount and date) whose row can be compared."""
     witnesses_agreeing: int = Field(default=0, ge=0)
-    """Those of them whose pair stands in the row."""
+    """Comparable customers whose private attributes are in the row."""
     capture: CaptureFacts
     statistics: Statistics
     matches: tuple[Match, ...]
 
     def encode(self) -> bytes:
-        """The record's bytes; RecordError `oversize` for more than 2,000 matches."""
+        """Return the serialised record; raises RecordError `oversize` beyond 2,000 matches."""
         if len(self.matches) > MAX_MATCHES:
             raise RecordError("oversize")
         return self.model_dump_json(exclude_defaults=True).encode()
 
     @classmethod
     def decode(cls, data: bytes, schema: int) -> Finding:
-        """The finding in `data`; RecordError `schema` or `malformed`."""
+        """Parse a finding; raises RecordError `schema` or `malformed`."""
         if schema != FINDING_SCHEMA:
             raise RecordError("schema")
         try:

@@ -1,23 +1,20 @@
-"""Heartbeat: a record without content that goes the way of the captures, so that its absence means
-something.
-
-A slot of five minutes has one letter: `o` where the site was being read, another where it was not,
-for the reason in `WHY`, and `.` where nobody said anything. Told twice, or by two, a slot has the
-letter that says more (`better`), so it does not matter in which order, how late or how often a
-heartbeat comes. What lasts less than a slot is not told.
+"""Heartbeat: a record that travels with the captures, so that silence means something.
 
 Crawl appends one every `crawl.heartbeat_seconds` to each partition of topic `captures`, sealed like
-a capture; match, when what came before it is matched and published, passes it on to each partition
-of topic `findings`; alert notes that it came. Whoever reads a partition has evidence that the
-stages before it work and how long the way takes. A copy that stands still in one partition while
-another's moves is seen as that group's lag, not here. What crawl knows of its sites goes with it,
-because across a gap this is the only way in: the inner zone's /metrics shows the outer zone's
-sites.
+a capture. Once match has processed and published what came before it, it passes the heartbeat on to
+each partition of topic `findings`; alert records its arrival. Whoever reads a partition thus knows
+that the stages before it work, and how long they take. A consumer that stands still in one
+partition shows as lag of its group, not here. The heartbeat also carries crawl's knowledge of its
+sites, because across an air gap this is the only way in: the inner zone's /metrics shows the outer
+zone's sites.
 
-It is signed: within the seal on `captures`, in its headers on `findings`.
+A slot of five minutes has one letter: `o` if the site was being read, another if it was not, for
+the reason in `WHY`, and `.` if nothing was reported. If a slot is reported repeatedly or by two
+hosts, the more informative letter wins (`pick_letter`), so the order, delay and number of
+heartbeats do not matter. Anything shorter than a slot is not reported.
 
-A heartbeat that comes again is older than the newest that came: whoever counts them compares times
-and needs no memory of ids.
+A heartbeat is signed: inside the seal on `captures`, in its headers on `findings`. A repeated
+heartbeat is older than the newest one, so readers compare times and need not remember ids.
 """
 
 from __future__ import annotations
@@ -40,14 +37,14 @@ UNWATCHED: Mapping[str, str] = {
     "i": marked("imported by another program, which does not report when it reads"),
     "g": marked("its file has no legal basis, so it is not read"),
 }
-"""What is known and is not to be watched: no gap, but said."""
+"""Sites that are known but not watched on purpose: reported, but no gap."""
 FIRST_READING, UNVISITED = "a", "n"
-"""A site that is new to us: its older posts are being read, or not even a visit was made.
+"""A new site: its older posts are being read, or it has not been visited yet.
 
-A gap, and no fault.
+A gap, but no fault.
 """
 NIGHT = "z"
-"""The site's file keeps it alone at this time of day: no gap."""
+"""The site's file excludes this time of day: no gap."""
 WHY: Mapping[str, str] = {
     UNHEARD: marked("no heartbeat"),
     "f": marked("its file cannot be read"),
@@ -64,22 +61,22 @@ WHY: Mapping[str, str] = {
     "x": marked("the expiry date in its file has passed"),
     "w": marked("match had no customer list"),
 }
-"""Reasons for which a slot is blind, in the order in which one goes before another."""
+"""Reasons for a coverage gap in a slot, most important first."""
 _RANK = {
     letter: rank
     for rank, letter in enumerate((UNHEARD, ELSEWHERE, *UNWATCHED, NIGHT, *list(WHY)[1:], SEEN))
 }
 LETTERS = "".join(_RANK)
 MOST_TOLD = 1_000
-"""Hours that one heartbeat tells: a bus of many partitions carries it many times."""
+"""Hours in one heartbeat; a bus with many partitions carries each heartbeat many times."""
 PLACE = r"[a-z0-9][a-z0-9._-]{0,63}(?:/[#@][0-9a-f]{8,16})?"
-"""A site, or a site and the token of a channel of it."""
+"""A site, or a site and the token of one of its channels."""
 
 
 class SiteHour(BaseModel):
-    """What was seen of one site in one hour (since 1970), as far as is known yet.
+    """Coverage of one site in one hour (hours since 1970), as far as it is known yet.
 
-    `posts` were new in it.
+    `posts` is the number of new posts.
     """
 
     model_config = STRICT
@@ -91,32 +88,30 @@ class SiteHour(BaseModel):
     ]
     posts: Annotated[int, Field(ge=0)] = 0
     revisit: Annotated[int, Field(ge=0)] = 0
-    """Seconds between two visits; 0 for not known."""
+    """Seconds between two visits; 0 if unknown."""
     lives: Annotated[int, Field(ge=0)] = 0
-    """Seconds for which a post could be found on a busy day; 0 for not known."""
+    """Seconds for which a post can be found on a busy day; 0 if unknown."""
 
 
-def better(one: str, other: str) -> str:
-    """Of two letters for a slot, the one that says more."""
-    return one if _RANK[one] >= _RANK[other] else other
+def pick_letter(first: str, second: str) -> str:
+    """Return the more informative of two letters for a slot."""
+    return first if _RANK[first] >= _RANK[second] else second
 
 
-def merged(one: str, other: str) -> str:
-    """Two tellings of the same slots as one."""
-    return one if one == other else "".join(map(better, one, other))
+def merge_slots(first: str, second: str) -> str:
+    """Merge two reports of the same slots."""
+    return first if first == second else "".join(map(pick_letter, first, second))
 
 
-def slot_of(seconds: float) -> int:
-    """The slot (since 1970) that a moment lies in."""
+def to_slot(seconds: float) -> int:
+    """Return the slot (number since 1970) of a moment in Unix seconds."""
     return int(seconds // SLOT_SECONDS)
 
 
 HEARTBEAT_SCHEMA = 1
 PURPOSE = "heartbeat"
 RECORD = "record"
-"""The header that tells a heartbeat from what a topic is for; other records have none of that
-name.
-"""
+"""The header that marks a heartbeat; other records of a topic have no such header."""
 State = Literal[
     "ok",
     "blocked",
@@ -129,14 +124,14 @@ State = Literal[
 ]
 STATES: tuple[State, ...] = get_args(State)
 MAX_WATCHED = 200
-"""Sites with series of their own: beyond it monitoring costs more than it tells."""
+"""Sites with metric series of their own; more would make monitoring expensive."""
 NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-"""Of a site or a crawl host: fit for a file, a label and a message."""
+"""Name of a site or a crawl host; safe in a file name, a label and a message."""
 
 
-def is_name(text: str) -> bool:
-    """Whether `text` is one."""
+def is_valid_name(text: str) -> bool:
+    """Return whether `text` is a valid name of a site or a crawl host."""
     return re.fullmatch(NAME, text) is not None
 
 
@@ -145,9 +140,9 @@ class _HeartbeatRecord(BaseModel):
 
 
 class SiteReport(_HeartbeatRecord):
-    """What crawl knows of one watched site.
+    """What crawl knows about one watched site.
 
-    Times are Unix seconds, 0 for never and for not known yet.
+    Times are Unix seconds; 0 for never or unknown.
     """
 
     site: Name
@@ -155,28 +150,26 @@ class SiteReport(_HeartbeatRecord):
     """None before the first visit."""
     since: float = 0.0
     last_new: float = 0.0
-    """When something new last came."""
+    """When the site last had something new."""
     last_success: float = 0.0
     expected_by: float = 0.0
-    """When, by the site's own rhythm, something new is overdue."""
+    """When a new post is overdue, by the site's own rhythm."""
 
 
 class Coverage(_HeartbeatRecord):
-    """What a crawl host sees: its watched sites, how many of all its sites are in each state,
-    and whether its way out works.
-    """
+    """A crawl host's watched sites, the number of sites in each state, and its network access."""
 
     watched: tuple[SiteReport, ...] = Field(default=(), max_length=MAX_WATCHED)
     sites: dict[State, int] = {}
     unseen: Annotated[int, Field(ge=0)] = 0
-    """Sites that are in none yet: not visited, in doubt since the first visit, or with a file
-    that cannot be read.
+    """Sites without a state: not visited, unclear since the first visit, or with an unreadable
+    file.
     """
     egress_up: bool = True
 
 
 class SiteCounter(_HeartbeatRecord):
-    """A counter of crawl's, summed over its sites, as it stood. `labels` without the site."""
+    """Value of one of crawl's counters, summed over its sites; `labels` exclude the site."""
 
     name: Annotated[str, Field(pattern=r"^ullage_crawl_[a-z_]{1,60}$")]
     labels: dict[str, str] = {}
@@ -192,41 +185,46 @@ class Heartbeat(_HeartbeatRecord):
     coverage: Coverage | None = None
     counts: tuple[SiteCounter, ...] = Field(default=(), max_length=200)
     hours: tuple[SiteHour, ...] = Field(default=(), max_length=MOST_TOLD)
-    """What was seen of sites lately; with many sites each heartbeat tells of some of them."""
+    """Recent coverage; with many sites each heartbeat reports some of them."""
     gone: tuple[Name, ...] = Field(default=(), max_length=MOST_TOLD)
-    """Sites whose files were taken away: nothing of them is to be expected."""
+    """Sites whose files were removed: nothing more is expected of them."""
     enrolled: Annotated[int, Field(ge=0)] | None = None
-    """Customers that match looked for when it came by; None until match says so."""
+    """Customers that match searched for when the heartbeat passed; None before match."""
     customers: dict[str, Annotated[int, Field(ge=0)]] | None = None
-    """The same of each tenant, so that none is told of another's."""
+    """The same by tenant, so that no tenant learns about another."""
 
-    def bare(self, customers: Mapping[str, int] | None = None) -> Heartbeat:
-        """As it goes on to `findings`, without what only match is told: of states there is left how
-        many sites are in each.
+    def without_crawl_details(self, customers: Mapping[str, int] | None = None) -> Heartbeat:
+        """Return the heartbeat for `findings`: of site states only totals remain.
 
-        `customers` are those that match looks for, by tenant.
+        `customers` are the numbers of customers that match searches for, by tenant.
         """
         coverage = self.coverage and self.coverage.model_copy(update={"watched": ()})
-        told = (
+        enrolment = (
             {}
             if customers is None
             else {"enrolled": sum(customers.values()), "customers": dict(customers)}
         )
         return self.model_copy(
-            update={"coverage": coverage, "counts": (), "enrolled": None, "customers": None, **told}
+            update={
+                "coverage": coverage,
+                "counts": (),
+                "enrolled": None,
+                "customers": None,
+                **enrolment,
+            }
         )
 
     def headers(self) -> dict[str, str]:
-        """What stands in clear beside it."""
+        """Return the headers, which are readable without the key."""
         return {RECORD: PURPOSE, "id": self.id, "schema": str(HEARTBEAT_SCHEMA)}
 
     def encode(self) -> bytes:
-        """The record's bytes."""
+        """Return the serialised record."""
         return self.model_dump_json(exclude_defaults=True).encode()
 
     @classmethod
     def decode(cls, data: bytes, schema: str) -> Heartbeat:
-        """The heartbeat in `data`; RecordError `schema` or `malformed`."""
+        """Parse a heartbeat; raises RecordError `schema` or `malformed`."""
         if schema != str(HEARTBEAT_SCHEMA):
             raise RecordError("schema")
         try:
@@ -236,5 +234,5 @@ class Heartbeat(_HeartbeatRecord):
 
 
 def is_heartbeat(headers: Mapping[str, str]) -> bool:
-    """Whether a record with these headers is one."""
+    """Return whether a record with these headers is a heartbeat."""
     return headers.get(RECORD) == PURPOSE

@@ -1,6 +1,4 @@
-"""Why a finding is of less than the whole capture: the closed list of words, and each as it is
-said to a person.
-"""
+"""List the reasons for an incomplete finding, each with its text for people."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ BUDGETS = {
     "time": marked("unpacking it took too long"),
     "memory": marked("unpacking it took too much memory"),
 }
-"""What was left out since the capture goes beyond a limit: higher limits, and a replay reads it
-whole.
-"""
+"""Content beyond a limit was left out; with higher limits a replay reads it all."""
 READERS = {
     "unpack": marked("unpacking or decoding part of it failed"),
     "folding": marked("plain forms of characters could not be read"),
@@ -62,5 +58,5 @@ JUDGEMENTS = {
     "next_step": marked("the next step could not be chosen: a rule failed"),
 }
 FAULTS = {**READERS, **DETECTORS, **RULES, **JUDGEMENTS}
-"""A fault of ours, in the part of that name: all other parts gave their results."""
+"""Our own failures, by name of the failed part; all other parts gave their results."""
 INCOMPLETE = {**BUDGETS, **FAULTS}

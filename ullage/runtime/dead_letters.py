@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from ullage.bus import DEAD_LETTERS, Bus, Outgoing, Publisher, Record, Subscription
 from ullage.errors import RecordError
-from ullage.records.base import framed, unframed
+from ullage.records.base import frame, unframe
 from ullage.security.sealing import Sealer, SealOpener
 
 SCHEMA = 1
@@ -72,7 +72,7 @@ class DeadLetters:
         clear = json.dumps(
             {"key": record.key, "headers": dict(record.headers), TAKEN_AT: record.timestamp}
         ).encode()
-        plain = framed(clear, record.value)
+        plain = frame(clear, record.value)
         sealed = self._sealer.seal(plain, purpose=PURPOSE, topic=record.topic, schema=SCHEMA)
         headers = {
             "id": secrets.token_hex(8),
@@ -115,7 +115,7 @@ def unseal(record: Record, opener: SealOpener) -> Outgoing:
     plain = opener.open(
         record.value, purpose=PURPOSE, topic=letter.topic, schema=SCHEMA, key_id=key_id
     )
-    clear, value = unframed(plain)
+    clear, value = unframe(plain)
     original = json.loads(clear)
     headers = {**original["headers"], REPLAYS: str(letter.replays + 1)}
     first = repr(taken_at(letter.topic, headers, value, original[TAKEN_AT], opener))

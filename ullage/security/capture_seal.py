@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ullage.errors import RecordError
 from ullage.files.validation import read_json
 from ullage.records import CAPTURE_SCHEMA
-from ullage.records.base import framed, unframed
+from ullage.records.base import frame, unframe
 from ullage.records.capture import MAX_HEADER_BYTES
 from ullage.security.sealing import Sealer, SealOpener, info
 from ullage.security.signing import Signer, Verifier
@@ -59,7 +59,7 @@ class CaptureGrant:
     @classmethod
     def decode(cls, signed: bytes) -> CaptureGrant:
         """Return the grant in `signed`; RecordError `malformed` for anything else."""
-        head, key = unframed(signed)
+        head, key = unframe(signed)
         try:
             fields = read_json(head)
             site, visit, until = fields["site"], fields["visit"], float(fields["until"])
@@ -102,7 +102,7 @@ class CaptureSealer:
             if key is None or not 0.0 <= now - key.since < RENEW_SECONDS:
                 key = self._keys[site] = self._new_key(site, now)
             nonce = next(key.nonces).to_bytes(NONCE_BYTES, "big")
-        return framed(key.grant, nonce + key.cipher.encrypt(nonce, plain, self._info))
+        return frame(key.grant, nonce + key.cipher.encrypt(nonce, plain, self._info))
 
     def _new_key(self, site: str, now: float) -> _VisitKey:
         """Draw a key and sign a grant of it."""
@@ -110,7 +110,7 @@ class CaptureSealer:
             secrets.token_bytes(KEY_BYTES),
             {"site": site, "visit": self._visit, "until": now + GRANT_SECONDS},
         )
-        enclosed = self._signer.enclose(framed(json.dumps(granted).encode(), key), PURPOSE)
+        enclosed = self._signer.enclose(frame(json.dumps(granted).encode(), key), PURPOSE)
         grant = self._sealer.seal(enclosed, purpose=PURPOSE, topic=TOPIC, schema=CAPTURE_SCHEMA)
         return _VisitKey(grant, AESGCM(key), now)
 
@@ -129,7 +129,7 @@ def _site_of(plain: bytes) -> str:
     """Return the site that an encoded capture names, "" where it names none."""
     try:
         # the body, of megabytes, is not copied
-        site = read_json(unframed(plain[:MOST_HEAD])[0])["site"]
+        site = read_json(unframe(plain[:MOST_HEAD])[0])["site"]
     except (RecordError, ValueError, TypeError, KeyError):
         return ""
     return site if isinstance(site, str) else ""
@@ -154,7 +154,7 @@ class CaptureOpener:
         The caller asks the grant whether it covers the capture. RecordError as of
         `SealOpener.open`, or `malformed`.
         """
-        enclosed, box = unframed(sealed)
+        enclosed, box = unframe(sealed)
         self.verifier.refresh()
         if self.verifier.known is not self._signers:
             self._signers = self.verifier.known

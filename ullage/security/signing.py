@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from ullage.errors import RecordError
 from ullage.files.validation import read_json
-from ullage.records.base import framed, unframed
+from ullage.records.base import frame, unframe
 
 SIGNER, SIGNATURE = "signer", "signature"
 """The names under which both stand beside what is signed."""
@@ -66,7 +66,7 @@ class Signer:
 
     def enclose(self, plain: bytes, purpose: str) -> bytes:
         """`plain` behind its signature, to be sealed together."""
-        return framed(json.dumps(self.headers(purpose, plain)).encode(), plain)
+        return frame(json.dumps(self.headers(purpose, plain)).encode(), plain)
 
 
 @dataclass(slots=True)
@@ -116,7 +116,7 @@ class Verifier:
         """What `Signer.enclose` put in, and whether its signer is known; RecordError where the
         signature is wrong.
         """
-        head, plain = unframed(enclosed)
+        head, plain = unframe(enclosed)
         try:
             said = read_json(head)
             signer, signature = said[SIGNER], said[SIGNATURE]

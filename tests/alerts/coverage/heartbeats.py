@@ -6,7 +6,7 @@ from alerts.coverage import CoverageLog
 from alerts.coverage.hours import CoverageWindow, coverage
 from alerts.coverage.monitoring_status import HeartbeatRecorder
 from tests.conftest import HeldClock
-from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, slot_of
+from ullage.records.heartbeat import SLOTS, Heartbeat, SiteHour, to_slot
 
 NINE = datetime(2026, 9, 21, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -14,7 +14,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 def beat(at: datetime, sites: str = "board", letter: str = "o", **more: object) -> Heartbeat:
     """A heartbeat that tells of the five minutes that it was sent in."""
-    slot = slot_of(at.timestamp())
+    slot = to_slot(at.timestamp())
     slots = "." * (slot % SLOTS) + letter + "." * (SLOTS - 1 - slot % SLOTS)
     hours = tuple(
         SiteHour(site=site, hour=slot // SLOTS, slots=slots, posts=3, revisit=300)
