@@ -323,7 +323,7 @@ def _browser(context: Context) -> Iterator[tuple[str, Callable[[], str]]]:
 
 def _night_until(site: Site, now: float) -> str:
     """Until when a site is left alone that is so now, in its own time."""
-    opens = site.may_be_asked(now)
+    opens = site.find_next_allowed(now)
     return (
         f"{datetime.fromtimestamp(opens, ZoneInfo(site.time_zone)):%H:%M} {site.time_zone}"
         if opens > now

@@ -19,7 +19,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from crawlers.sites.site import TAKEN, Site, not_an_identifier
+from crawlers.sites.site import TAKEN, Site, reject_identifier
 from ullage.errors import ConfigError
 from ullage.files.ownership import read_trusted
 from ullage.files.validation import read_toml, shown
@@ -62,7 +62,7 @@ class ChatChannel(BaseModel):
     def _name(cls, name: str) -> str:
         if not is_valid_name(name) or name in TAKEN:
             raise ValueError("is no name of a channel: use a-z, 0-9, '.', '_' and '-', at most 64")
-        return not_an_identifier(name)
+        return reject_identifier(name)
 
     @field_validator("access")
     @classmethod

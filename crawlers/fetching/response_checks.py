@@ -27,9 +27,9 @@ from scrapy.utils.response import get_meta_refresh
 from crawlers.fetching.outcomes import FATES, Fate, of_status
 from crawlers.frontier.database import PageLease
 from crawlers.sites import nesting
-from crawlers.sites.elements import is_menu, name_of
+from crawlers.sites.elements import get_names, is_menu
 from crawlers.sites.pages import PARENT, PageAddress, PageContent, Withheld
-from crawlers.sites.selectors import declared, kind_of
+from crawlers.sites.selectors import detect_kind, parse_content_type
 from crawlers.sites.site import Site
 
 ABOVE_A_FORM = 3
@@ -74,18 +74,18 @@ def _names(around: Any, *, is_form: bool) -> Iterator[str]:
     with fields, and those above it.
     """
     if not is_form:
-        yield name_of(around)
+        yield get_names(around)
         return
     marked: set[Any] = set()
     for field in around.iter("input"):
         element = field
         while element is not around and element not in marked:
             marked.add(element)
-            yield name_of(element)
+            yield get_names(element)
             element = element.getparent()
-    yield name_of(around)
+    yield get_names(around)
     above = (element for element in around.iterancestors() if element.tag not in {"body", "html"})
-    yield from map(name_of, islice(above, ABOVE_A_FORM))
+    yield from map(get_names, islice(above, ABOVE_A_FORM))
 
 
 LOOKED_AT = 64 * 1024
@@ -320,7 +320,7 @@ def _lacks(response: Response, page: PageAddress) -> str:
 
 def is_for_programs(response: Response) -> bool:
     """Whether a page is JSON, RSS or Atom."""
-    return isinstance(response, TextResponse) and kind_of(response.text) != "html"
+    return isinstance(response, TextResponse) and detect_kind(response.text) != "html"
 
 
 def _gate(response: Response, page: PageAddress) -> str:
@@ -357,7 +357,7 @@ def of_file(name: str, response: Response) -> str:
     sent_as_file = b"attachment" in (response.headers.get("Content-Disposition") or b"").lower()
     if (
         sent_as_file
-        or declared(response)[0] not in PAGES
+        or parse_content_type(response)[0] not in PAGES
         or name.lower().rpartition(".")[2] in PAGE_ENDINGS
     ):
         return "ok"

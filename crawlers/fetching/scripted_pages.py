@@ -28,7 +28,7 @@ from crawlers.fetching.rendering import (
     RenderedPage,
     ScriptError,
 )
-from crawlers.sites.selectors import declared
+from crawlers.sites.selectors import parse_content_type
 
 RENDER = "ullage_render"
 DATA = "ullage_data"
@@ -138,7 +138,10 @@ class ScriptPages:
         outcome = response_checks.of_answer(url, response)
         if outcome != "ok":
             asked.lacks.append(outcome)
-        elif declared(response)[0].endswith("json") and len(response.body) >= LEAST_JSON_BYTES:
+        elif (
+            parse_content_type(response)[0].endswith("json")
+            and len(response.body) >= LEAST_JSON_BYTES
+        ):
             asked.data.append(response.url)
         given = BrowserResponse(response.body, _headers(response), response.status)
         if kind == "script" and outcome == "ok" and self._kept() + len(given.body) <= KEPT_BYTES:
@@ -159,7 +162,10 @@ def _routed(url: str, asked: str) -> str:
 
 def is_page(asked: str, response: Response) -> bool:
     """Whether an answer is a page of the site's own, and neither an error nor a challenge."""
-    if not isinstance(response, TextResponse) or declared(response)[0] not in response_checks.PAGES:
+    if (
+        not isinstance(response, TextResponse)
+        or parse_content_type(response)[0] not in response_checks.PAGES
+    ):
         return False
     is_ours = response_checks.of_answer(asked, response) == "ok"
     return is_ours and not response_checks.is_challenge(

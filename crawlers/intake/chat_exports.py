@@ -342,7 +342,7 @@ def _with_times(form: ExportForm, messages: Sequence[Message]) -> list[Message]:
     )
     for message in messages:
         written = str(message.get("published_at") or "")
-        moment = dates.moment(written)
+        moment = dates.parse(written)
         told = {"published_at": moment.isoformat() if moment else None} if message else {}
         if written and not message.get("message_id"):
             key = told["published_at"] or written, str(message.get("author", ""))
@@ -364,7 +364,7 @@ def _guess_order(form: ExportForm, moments: Sequence[str]) -> Order:
 
     def count_steps_back(order: Order) -> int:
         times = [
-            moment for text in moments if (moment := DateFormats(form.zone, order).moment(text))
+            moment for text in moments if (moment := DateFormats(form.zone, order).parse(text))
         ]
         return sum(later < earlier for earlier, later in pairwise(times))
 

@@ -230,7 +230,7 @@ def _post(line: CaptureLine, site: Site | None, cipher: FrontierCipher, now: dat
         post_id=name,
         post_name=name if line.message_id or line.url else "",
         url=line.url,
-        section=site.section_of(line.url) if site else "",
+        section=site.find_section(line.url) if site else "",
         title=line.title,
         author=line.author,
         published_at=line.published_at,

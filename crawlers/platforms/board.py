@@ -31,7 +31,7 @@ from crawlers.sites.site import Site
 class Board:
     """See the module."""
 
-    document = staticmethod(selectors.html)
+    document = staticmethod(selectors.parse_html)
     """What a page is read as."""
 
     def check(self, site: Site) -> None:
@@ -42,7 +42,7 @@ class Board:
 
     def start(self, site: Site) -> Sequence[PageAddress]:
         """Each start URL is a list."""
-        return page_reader.starts(self._layout(site), site.start)
+        return page_reader.list_start_pages(self._layout(site), site.start)
 
     def parse(self, page: PageAddress, response: Response, site: Site) -> PageContent:
         """A list leads to threads or pastes, other lists and its next page; a thread is its
@@ -50,8 +50,8 @@ class Board:
         """
         layout = self._layout(site)
         if page.role == "item" and (layout.raw or layout.files or PARENT in page.facts):
-            return page_reader.raw_post(layout, page, response)
-        return self.reading(page, response, site).parsed()
+            return page_reader.read_raw_post(layout, page, response)
+        return self.reading(page, response, site).parse()
 
     def reading(self, page: PageAddress, response: Response, site: Site) -> page_reader.PageReading:
         """A page in hand; where no preset says how pages look, what is read of it is held
@@ -59,10 +59,10 @@ class Board:
         """
         layout, document = self._layout(site), self.document(response)
         if layout.embedded:
-            document = selectors.embedded(document, layout.embedded)
+            document = selectors.extract_json(document, layout.embedded)
         is_own = site.platform == "board"
         return page_reader.PageReading(
-            layout, page, response, document, page_reader.answered_at(response), is_own
+            layout, page, response, document, page_reader.read_response_time(response), is_own
         )
 
     @staticmethod

@@ -49,7 +49,7 @@ SYNDICATED = {
 class FeedPlatform(Board):
     """See the module."""
 
-    document = staticmethod(selectors.document)
+    document = staticmethod(selectors.parse_document)
 
     @staticmethod
     def _layout(site: Site) -> SiteLayout:

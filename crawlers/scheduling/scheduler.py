@@ -233,7 +233,7 @@ class Scheduler:
         visits, held_back = self._next[name], self._held_back(name)
         left = max(visits.left(now), held_back)
         site = self._sites.crawled[name]
-        if site.night and (opens := site.may_be_asked(now + max(0.0, left))) > now:
+        if site.night and (opens := site.find_next_allowed(now + max(0.0, left))) > now:
             return opens
         return now + left if left > 0 else min(now, visits.due_at)
 

@@ -140,7 +140,9 @@ class SiteStates:
 
     def _unseen(self, site: Site, since: float, until: float) -> list[Span]:
         """When the site could not be seen, or was left alone at night, apart and in order."""
-        return apart(sorted([*self.frontier.history.blind(site.name), *site.nights(since, until)]))
+        return apart(
+            sorted([*self.frontier.history.blind(site.name), *site.list_nights(since, until)])
+        )
 
     def probed(self, reached: bool) -> None:
         """The probe of the way out came back with this."""
@@ -172,7 +174,7 @@ class SiteStates:
         if site.name not in self._due:
             self._due[site.name] = self.frontier.visits(site.name).due_at
         now = self.clock.wall()
-        if site.may_be_asked(now) > now:
+        if site.find_next_allowed(now) > now:
             return NIGHT
         late = self.clock.wall() - self._due[site.name] > max(
             site.revisit_seconds, REVISITS * SLOT_SECONDS

@@ -1,9 +1,8 @@
-"""Files that are attached to posts: which of them are read, each as a page of its own, and why the
-others are not.
+"""Decide which files attached to posts are read, each as a page of its own, and why others are not.
 
-Pictures, sound and films are told by their names and never asked for, unless the layout says so of
-pictures. What a site gives instead of a file, such as a page to log in at, is told when it comes
-(`crawlers.fetching.response_checks.of_file`).
+Pictures, sound and films are recognised by their names and never requested, unless the layout
+asks for pictures. What a site sends instead of a file, such as a login page, is recognised when it
+arrives (`crawlers.fetching.response_checks`).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from parsel import Selector
 
 from crawlers.sites.layout import SiteLayout, search
 from crawlers.sites.pages import PARENT, PageAddress, Post, Withheld
-from crawlers.sites.selectors import LONGEST_TEXT, Node, is_element, link_of, text_of
+from crawlers.sites.selectors import LONGEST_TEXT, Node, get_link, get_text, is_element
 
 PICTURES = frozenset("apng avif bmp gif heic ico jfif jpe jpeg jpg png svg tif tiff webp".split())
 MEDIA = frozenset(
@@ -40,76 +39,80 @@ class AttachmentPages:
     """Whether there are more links than are followed of one post."""
 
 
-def attached(
-    layout: SiteLayout, node: Node, body: str, address: Callable[[str], str]
+def find_attachments(
+    layout: SiteLayout, node: Node, body: str, resolve: Callable[[str], str]
 ) -> AttachmentPages:
-    """What is attached to the post that `node` is; in data its links stand in `body`.
+    """Return the files attached to the post at `node`; in JSON their links stand in `body`.
 
-    `address` makes a link whole, or is "".
+    `address` makes a link absolute, or returns "".
     """
-    found, known = AttachmentPages(), set()
+    attachments, names = AttachmentPages(), set()
     if not layout.attached and not layout.attached_hidden:
-        return found
+        return attachments
     root = node if isinstance(node, Selector) else Selector(text=body or "<p/>", type="html")
     links = layout.attached.nodes(root)
-    found.is_cut = len(links) > MOST_FILES
+    attachments.is_cut = len(links) > MOST_FILES
     for link in links[:MOST_FILES]:
-        page = _page(layout, link, address)
+        page = _build_page(layout, link, resolve)
         if page is None:
-            found.unread.append("picture")
-        elif page.name not in known:
-            known.add(page.name)
+            attachments.unread.append("picture")
+        elif page.name not in names:
+            names.add(page.name)
             if _is_media(layout, page.facts["title"]):
-                found.unread.append("picture")
+                attachments.unread.append("picture")
             else:
-                found.pages.append(page)
-                found.names.append(page.facts["title"])
-    found.unread += ["login"] * len(layout.attached_hidden.nodes(root))
-    return found
+                attachments.pages.append(page)
+                attachments.names.append(page.facts["title"])
+    attachments.unread += ["login"] * len(layout.attached_hidden.nodes(root))
+    return attachments
 
 
-def of_post(page: PageAddress, post: Post, series: str) -> PageAddress:
-    """A file's page with all that its post tells of it.
+def with_post_facts(page: PageAddress, post: Post, series: str) -> PageAddress:
+    """Return a file's page with the facts of its post.
 
-    It is known by its id in its thread: addresses are signed, and change.
+    Its identity is its id in the thread, since addresses are signed and change.
     """
     when = f"{post.published_at.timestamp():.0f}" if post.published_at else ""
-    told = {
+    post_facts = {
         PARENT: post.post_id,
         "author": post.author,
         "time": when,
         "thread": post.thread,
         "channel": post.channel,
     }
-    facts = {**page.facts, **{name: value for name, value in told.items() if value}}
+    facts = {**page.facts, **{name: value for name, value in post_facts.items() if value}}
     return PageAddress(page.url, "item", identity=f"{series}#{page.name}", facts=facts)
 
 
-def _page(layout: SiteLayout, link: Node, address: Callable[[str], str]) -> PageAddress | None:
-    """The page of one file; None for a picture that stands in the post."""
+def _build_page(
+    layout: SiteLayout, link: Node, resolve: Callable[[str], str]
+) -> PageAddress | None:
+    """Return the page of one file; None for a picture shown in the post."""
     if is_element(link) and link.root.tag == "img":
         return None
-    url = address(link_of(link))
+    url = resolve(get_link(link))
     if not url:
         return None
-    own = link.attrib.get("id", "") if is_element(link) else ""
+    element_id = link.attrib.get("id", "") if is_element(link) else ""
     pattern = layout.attached_id
-    told = pattern and (search(pattern, own) or search(pattern, url))
-    number = told["id"] if told else url
-    name = layout.attached_name.text(link) if layout.attached_name else text_of(link, LONGEST_TEXT)
+    match = pattern and (search(pattern, element_id) or search(pattern, url))
+    number = match["id"] if match else url
+    name = layout.attached_name.text(link) if layout.attached_name else get_text(link, LONGEST_TEXT)
     return PageAddress(
         url,
         "item",
         identity=f"file-{number}",
-        facts={"id": number, "title": name or _last_step(url)},
+        facts={"id": number, "title": name or _get_file_name(url)},
     )
 
 
-def _last_step(url: str) -> str:
+def _get_file_name(url: str) -> str:
+    """Return the last step of a URL's path."""
     return unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
 
 
 def _is_media(layout: SiteLayout, name: str) -> bool:
+    """Return whether a file is, by its name, sound, film, or an unwanted picture."""
     ending = ENDING.search(name.strip())
     kind = ending[1].lower() if ending else ""
     return kind in MEDIA or (kind in PICTURES and not layout.pictures)

@@ -15,12 +15,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from crawlers.sites.elements import outermost, texts_outside
+from crawlers.sites.elements import drop_nested, texts_outside
 from crawlers.sites.further_pages import shows_further
 from crawlers.sites.layout import SiteLayout, named, search
 from crawlers.sites.next_pages import BEHIND, entry_in, is_page_of, joined
 from crawlers.sites.pages import PageAddress, PageContent, Post
-from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of, text_of
+from crawlers.sites.selectors import MOST_LINKS, Node, get_link, get_text, is_element
 
 FAR = 1_000_000
 """So far ahead of an id that is there none is yet."""
@@ -106,7 +106,7 @@ class RowCount:
     page.
     """
 
-    found: int = 0
+    total: int = 0
     are_entries: bool = False
     refused: list[str] = field(default_factory=list)
     """The addresses of rows that gave no entry."""
@@ -138,7 +138,7 @@ class RowCount:
         ]
         if refused:
             return (
-                f"{len(refused)} of {self.found} rows of the list lead to an address that is not"
+                f"{len(refused)} of {self.total} rows of the list lead to an address that is not"
                 " read"
             )
         return (
@@ -226,7 +226,7 @@ def _of_headings(
     links = root.xpath(
         "//*[(self::h1 or self::h2) and not(ancestor::nav or ancestor::footer)]//a[@href]"
     )[:MOST_LINKS]
-    urls = {joined(url, link_of(link)) for link in links}
+    urls = {joined(url, get_link(link)) for link in links}
     entries = {named(there, match): there for there in urls if (match := entry_in(layout, there))}
     missed = [name for name, there in entries.items() if not known & {name, there}]
     return f"{len(missed)} headings lead to entries that stand in no row" if missed else ""
@@ -237,7 +237,7 @@ def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     texts than in them.
     """
     nodes = (
-        outermost([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
+        drop_nested([node for node in layout.post.nodes(root) if is_element(node)]) if posts else []
     )
     if not nodes or len(nodes) < len(posts):  # posts in posts: what is around one is another
         return ""
@@ -248,8 +248,8 @@ def _of_posts(layout: SiteLayout, root: Node, posts: Sequence[Post]) -> str:
     outside = sum(is_element(one) for one in layout.body.nodes(root)) - inside
     if outside > 0 and outside * OUTSIDE >= inside:
         return f"reads {len(posts)} of {len(posts) + outside} posts"
-    whole = sum(len(text_of(node)) for node in nodes)
-    held = sum(len(text_of(one)) for node in nodes for one in outermost(layout.body.nodes(node)))
+    whole = sum(len(get_text(node)) for node in nodes)
+    held = sum(len(get_text(one)) for node in nodes for one in drop_nested(layout.body.nodes(node)))
     if held < LEAST_SHARE * whole and whole > LEAST_TEXT * len(nodes):
         return f"its texts are {held * 100 // whole} percent of its posts: a header was read"
     return ""

@@ -1,8 +1,8 @@
-"""The moment that a site writes as text: numbers, months in words, "3 hours ago", "昨天 10:20".
+"""Parse the dates of sites: numbers, months in words, "3 hours ago", "昨天 10:20".
 
-Site programs write a date in a handful of ways and a dozen languages. What no rule here reads is no
-date: a post without one is still a post. What is relative ("yesterday") is so to the site's own
-clock, which the answer's `Date` header tells.
+Site programs write a date in a handful of ways and a dozen languages. A text that no rule here
+reads counts as no date: a post without one is still a post. Relative dates ("yesterday") are
+resolved by the site's own clock, which the `Date` header of its response tells.
 """
 
 from __future__ import annotations
@@ -126,79 +126,88 @@ AGO = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class DateFormats:
-    """How a site writes moments: its time zone, which of `03-04` is the month, and formats
-    (`strptime`) beside the usual ones.
+    """How a site writes dates: its time zone, the order of day and month in `03-04`, and formats.
+
+    `formats` (`strptime`) are tried before the usual ones.
     """
 
     zone: tzinfo = UTC
     order: Order = "MDY"
     formats: tuple[str, ...] = ()
 
-    def moment(self, text: str, now: datetime | None = None) -> datetime | None:
-        """The moment that `text` says, aware; None where it says none, or says it by a `now`
-        that nobody knows.
+    def parse(self, text: str, now: datetime | None = None) -> datetime | None:
+        """Return the moment that `text` names, with its time zone; None if it names none.
+
+        Relative texts ("yesterday") need `now`, the site's own time.
         """
         text = " ".join(text[:LONGEST].split())
         if not text:
             return None
-        here = now.astimezone(self.zone) if now else None
+        local_now = now.astimezone(self.zone) if now else None
         try:
-            read = self._by_format(text) or _unix(text) or self._by_date(text, here)
-            return in_range(read or (_relative(text, here) if here else None))
+            moment = (
+                self._parse_by_format(text)
+                or _parse_unix(text)
+                or self._parse_date(text, local_now)
+            )
+            return in_range(moment or (_parse_relative(text, local_now) if local_now else None))
         except (ValueError, OverflowError):
             return None
 
-    def _by_format(self, text: str) -> datetime | None:
-        for known in self.formats:
+    def _parse_by_format(self, text: str) -> datetime | None:
+        """Return the moment that one of the site's own formats reads."""
+        for date_format in self.formats:
             try:
-                read = datetime.strptime(text, known)  # noqa: DTZ007 - the zone is the site's
+                moment = datetime.strptime(text, date_format)  # noqa: DTZ007 - the zone is the site's
             except ValueError:
                 continue
-            return read if read.tzinfo else read.replace(tzinfo=self.zone)
+            return moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
         return None
 
-    def _by_date(self, text: str, here: datetime | None) -> datetime | None:
-        """A date in numbers or with a month's name, and the time of day that stands behind it,
-        or before.
-        """
-        for year, month, day, end in self._dates(text, here):
+    def _parse_date(self, text: str, local_now: datetime | None) -> datetime | None:
+        """Return the moment of an absolute date, with the time of day beside it."""
+        for year, month, day, end in self._find_dates(text, local_now):
             try:
                 midnight = datetime(year, month, day, tzinfo=self.zone)
             except ValueError:
                 continue
             clock = CLOCK.search(text, end)
-            return _at(midnight, clock, text[end:] if clock is None else "")
+            return _add_time(midnight, clock, text[end:] if clock is None else "")
         return None
 
-    def _dates(self, text: str, here: datetime | None) -> Iterator[tuple[int, int, int, int]]:
-        """Every reading of a date in `text`: year, month, day, and where it ends."""
-        if found := YEAR_FIRST.search(text):
-            yield int(found[1]), int(found[2]), int(found[3]), found.end()
+    def _find_dates(
+        self, text: str, local_now: datetime | None
+    ) -> Iterator[tuple[int, int, int, int]]:
+        """Yield each possible date in `text`: year, month, day, and where it ends."""
+        if match := YEAR_FIRST.search(text):
+            yield int(match[1]), int(match[2]), int(match[3]), match.end()
         for pattern, month, day in ((MONTH_FIRST, 1, 2), (DAY_FIRST, 2, 1)):
-            for found in pattern.finditer(text):
-                number = MONTHS.get(found[month].casefold())
-                if number and (found[3] or here):
-                    yield *_year(found[3], number, int(found[day]), here), found.end()
-        if found := VIETNAMESE.search(text):
-            yield int(found[3]), int(found[2]), int(found[1]), found.end()
-        if found := NUMBERS.search(text):
-            first, second, year = int(found[1]), int(found[3]), int(found[4])
-            day_first = first > 12 or (second <= 12 and (self.order == "DMY" or found[2] == "."))
+            for match in pattern.finditer(text):
+                number = MONTHS.get(match[month].casefold())
+                if number and (match[3] or local_now):
+                    yield *_complete_date(match[3], number, int(match[day]), local_now), match.end()
+        if match := VIETNAMESE.search(text):
+            yield int(match[3]), int(match[2]), int(match[1]), match.end()
+        if match := NUMBERS.search(text):
+            first, second, year = int(match[1]), int(match[3]), int(match[4])
+            day_first = first > 12 or (second <= 12 and (self.order == "DMY" or match[2] == "."))
             month, number = (second, first) if day_first else (first, second)
-            yield year + 2000 if year < 100 else year, month, number, found.end()
-        if (found := MONTH_DAY.search(text)) and here:
-            yield *_year("", int(found[1]), int(found[2]), here), found.end()
+            yield year + 2000 if year < 100 else year, month, number, match.end()
+        if (match := MONTH_DAY.search(text)) and local_now:
+            yield *_complete_date("", int(match[1]), int(match[2]), local_now), match.end()
 
 
-def _year(year: str | None, month: int, day: int, here: datetime | None) -> tuple[int, int, int]:
-    """A date; without a year it is the last such one."""
-    if year or here is None:
+def _complete_date(
+    year: str | None, month: int, day: int, local_now: datetime | None
+) -> tuple[int, int, int]:
+    """Return year, month and day; a date without a year is the latest one up to now."""
+    if year or local_now is None:
         return int(year or 0), month, day
-    return here.year - ((month, day) > (here.month, here.day)), month, day
+    return local_now.year - ((month, day) > (local_now.month, local_now.day)), month, day
 
 
-def _at(midnight: datetime, clock: re.Match[str] | None, rest: str = "") -> datetime:
-    """`midnight` with a time of day, in the zone that stands beside it if one does."""
+def _add_time(midnight: datetime, clock: re.Match[str] | None, rest: str = "") -> datetime:
+    """Return `midnight` with a time of day, in the time zone named beside it, if any."""
     if clock is None:
         return midnight.replace(hour=12) if re.search(r"(?i)\bnoon\b", rest) else midnight
     hour, half = int(clock["hour"]), (clock["half"] or clock["m1"] or clock["m2"] or "").lower()
@@ -220,42 +229,44 @@ def _at(midnight: datetime, clock: re.Match[str] | None, rest: str = "") -> date
     )
 
 
-def _unix(text: str) -> datetime | None:
-    """Unix seconds or milliseconds; fractions are cut."""
+def _parse_unix(text: str) -> datetime | None:
+    """Return the moment of Unix seconds or milliseconds; fractions are dropped."""
     digits = text.partition(".")[0]
     if not (digits.isascii() and digits.isdecimal()) or len(digits) not in {9, 10, 12, 13}:
         return None
     return datetime.fromtimestamp(int(digits) / (1 if len(digits) < 12 else 1000), UTC)
 
 
-def _relative(text: str, here: datetime) -> datetime | None:
-    """What is said by the moment of the answer: so long ago, or a named day."""
+def _parse_relative(text: str, local_now: datetime) -> datetime | None:
+    """Return the moment of a text such as "3 hours ago" or "yesterday 10:20"."""
     if NOW.search(text):
-        return here
-    day = _named_day(text.casefold(), here)
+        return local_now
+    day = _count_days_ago(text.casefold(), local_now)
     if day is not None:
-        midnight = (here - timedelta(days=day)).replace(hour=0, minute=0, second=0, microsecond=0)
-        return _at(midnight, CLOCK.search(text))
-    found = AGO.search(text)
-    if not found or found["unit"].casefold() not in UNITS:
+        midnight = (local_now - timedelta(days=day)).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        return _add_time(midnight, CLOCK.search(text))
+    match = AGO.search(text)
+    if not match or match["unit"].casefold() not in UNITS:
         return None
     count = (
         0.5
-        if found["count"].casefold() in {"半", "half an"}
-        else float(found["count"])
-        if found["count"].isdecimal()
+        if match["count"].casefold() in {"半", "half an"}
+        else float(match["count"])
+        if match["count"].isdecimal()
         else 1.0
     )
-    return here - timedelta(seconds=count * UNITS[found["unit"].casefold()])
+    return local_now - timedelta(seconds=count * UNITS[match["unit"].casefold()])
 
 
-def _named_day(text: str, here: datetime) -> int | None:
-    """How many days ago the named day was."""
+def _count_days_ago(text: str, local_now: datetime) -> int | None:
+    """Return how many days ago the named day was; None if no day is named."""
     words: Sequence[str] = tuple(DAYS)
     for word in words:
         if re.search(rf"\b{re.escape(word)}\b" if word.isascii() else re.escape(word), text):
             return DAYS[word]
     for number, name in enumerate(WEEKDAYS):
         if re.search(rf"\b{name}\b", text):
-            return (here.weekday() - number) % 7 or 7
+            return (local_now.weekday() - number) % 7 or 7
     return None

@@ -1,10 +1,9 @@
-"""Walk the elements of a page, and tell apart those that stand in one another, as replies to
-replies do.
+"""Walk the elements of a page, and handle elements nested in one another, as replies are.
 
 A tree of lxml holds comments and processing instructions beside its elements: they have no
-attributes, and a page may have one anywhere. So no other module walks a tree but by `elements_in`
-(a test of the rules holds to that), and takes the text beside an element from `text_before` and
-`text_behind`, which go on behind a comment.
+attributes, and a page may have one anywhere. Therefore other modules walk a tree only with
+`elements_in` (a test checks that), and read the text beside an element with `text_before` and
+`text_behind`, which continue behind a comment.
 """
 
 from __future__ import annotations
@@ -26,8 +25,9 @@ DEEPEST = 200
 
 
 def elements_in(root: Any, *, itself: bool = True) -> Iterator[Any]:
-    """Yield the elements of a tree in the order of the page, without `root` where `itself` is
-    False.
+    """Yield the elements of a tree in page order.
+
+    `root` is skipped if `itself` is False.
     """
     return iter(root.iter("*") if itself else root.iterdescendants("*"))
 
@@ -39,22 +39,22 @@ def next_element(element: Any) -> Any | None:
 
 def text_before(element: Any) -> str:
     """Return the text of an element up to the first element in it."""
-    return _joined(element.text, element)
+    return _join_texts(element.text, element)
 
 
 def text_behind(element: Any) -> str:
     """Return the text behind an element, up to the next element or to the end of its parent."""
-    return _joined(element.tail, element.itersiblings())
+    return _join_texts(element.tail, element.itersiblings())
 
 
-def _joined(text: str | None, nodes: Iterable[Any]) -> str:
-    """Return `text` and what stands behind each comment, up to the first element of `nodes`."""
+def _join_texts(text: str | None, nodes: Iterable[Any]) -> str:
+    """Return `text` and the text behind each comment, up to the first element of `nodes`."""
     comments = itertools.takewhile(lambda node: not isinstance(node.tag, str), nodes)
     return "".join([text or "", *(node.tail or "" for node in comments)])
 
 
 def texts_outside(nodes: AbstractSet[Any], root: Any) -> Iterator[str]:
-    """Yield the texts of a page that stand in none of some elements, without scripts and titles."""
+    """Yield the texts of a page outside of `nodes`, without scripts and titles."""
     within = set[object]()
     for element in elements_in(root):
         above = element.getparent()
@@ -68,76 +68,77 @@ def texts_outside(nodes: AbstractSet[Any], root: Any) -> Iterator[str]:
 
 
 def is_menu(element: Any) -> bool:
-    """Return whether an element is a menu, a header, a footer or something else that leads about
-    the whole site.
-    """
+    """Return whether an element is a menu, header, footer or other navigation."""
     if element.tag in MENU_TAGS or element.get("role") == "navigation":
         return True
-    name = f" {name_of(element)}".lower().replace("_", " ")
+    name = f" {get_names(element)}".lower().replace("_", " ")
     return len(name) > 2 and any(part in name for part in MENUS)
 
 
-def stands_in_menu(element: Any) -> bool:
-    """Return whether an element is a menu, or stands in one."""
+def is_in_menu(element: Any) -> bool:
+    """Return whether an element is a menu or stands in one."""
     return is_menu(element) or any(map(is_menu, element.iterancestors()))
 
 
-def name_of(element: Any) -> str:
-    """Return the id and the classes of an element."""
+def get_names(element: Any) -> str:
+    """Return the id and the classes of an element as one text."""
     return f"{element.get('id', '')} {element.get('class', '')}"
 
 
-def outermost(nodes: Sequence[Node]) -> list[Node]:
-    """Without elements that stand in another of them."""
-    return [node for node, depth in zip(nodes, _depths(nodes), strict=True) if not depth]
+def drop_nested(nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes that do not stand in another one of them."""
+    return [node for node, depth in zip(nodes, _count_depths(nodes), strict=True) if not depth]
 
 
-def apart(nodes: Sequence[Node]) -> Iterator[tuple[int, Node]]:
-    """Each with its number, the innermost first; those within it are taken out of the page until
-    all are read.
+def iter_detached(nodes: Sequence[Node]) -> Iterator[tuple[int, Node]]:
+    """Yield each node with its index, innermost first, without the nodes nested in it.
 
-    So what stands innermost is read once, and not again with each that stands around it.
-    RecordError where they stand in one another so deeply that it is an attack.
+    Nested nodes are taken out of the page until all are read, so each text is read only once.
+    Raises RecordError if the nodes are nested so deeply that it is an attack.
     """
     by_depth: dict[int, list[int]] = {}
-    for number, depth in enumerate(_depths(nodes)):
+    for number, depth in enumerate(_count_depths(nodes)):
         by_depth.setdefault(depth, []).append(number)
     if max(by_depth, default=0) > DEEPEST:
         raise RecordError("nested")
-    taken = list[tuple[Any, Any, str | None]]()
+    detached = list[tuple[Any, Any, str | None]]()
     try:
         for depth in sorted(by_depth, reverse=True):
             for number in by_depth[depth]:
                 yield number, nodes[number]
             if depth:
-                taken += [_taken_out(nodes[number].root) for number in by_depth[depth]]
+                detached += [_detach(nodes[number].root) for number in by_depth[depth]]
     finally:
-        for element, hole, tail in reversed(taken):
+        for element, hole, tail in reversed(detached):
             hole.getparent().replace(hole, element)
             element.tail = tail
 
 
-def _taken_out(element: Any) -> tuple[Any, Any, str | None]:
-    """The element, the comment that is now in its place, and the text behind it, which stays."""
+def _detach(element: Any) -> tuple[Any, Any, str | None]:
+    """Replace an element by a comment; return the element, the comment and the text behind it.
+
+    That text stays in the page.
+    """
     hole, tail = etree.Comment(""), element.tail
     hole.tail, element.tail = tail, None
     element.getparent().replace(element, hole)
     return element, hole, tail
 
 
-def _depths(nodes: Sequence[Node]) -> list[int]:
-    """In how many of the others each stands; takes as long as there are elements, however they
-    stand.
+def _count_depths(nodes: Sequence[Node]) -> list[int]:
+    """Return in how many of the others each node stands.
+
+    Takes time linear in the number of elements, however they are nested.
     """
-    own = {node.root for node in nodes if is_element(node)}
-    known: dict[Any, int] = {}
+    roots = {node.root for node in nodes if is_element(node)}
+    depths: dict[Any, int] = {}
     for node in nodes:
         way, above = [], node.root.getparent() if is_element(node) else None
-        while above is not None and above not in known:
+        while above is not None and above not in depths:
             way.append(above)
             above = above.getparent()
-        depth = known[above] if above is not None else 0
+        depth = depths[above] if above is not None else 0
         for element in reversed(way):
-            depth += element in own
-            known[element] = depth
-    return [known.get(node.root.getparent(), 0) if is_element(node) else 0 for node in nodes]
+            depth += element in roots
+            depths[element] = depth
+    return [depths.get(node.root.getparent(), 0) if is_element(node) else 0 for node in nodes]

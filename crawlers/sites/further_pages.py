@@ -18,7 +18,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from crawlers.sites.elements import elements_in, name_of, texts_outside
+from crawlers.sites.elements import elements_in, get_names, texts_outside
 from crawlers.sites.layout import SiteLayout, named
 from crawlers.sites.next_pages import (
     MOST_TEXTS,
@@ -186,7 +186,7 @@ class _ShownPage:
         ):
             return False
         if any(
-            NO_PAGER.search(name_of(one)) for one in (link, *islice(link.iterancestors(), NEAR))
+            NO_PAGER.search(get_names(one)) for one in (link, *islice(link.iterancestors(), NEAR))
         ):
             return False
         there = joined(self.here, (link.get("href") or "").strip())

@@ -29,7 +29,7 @@ from pydantic import (
 )
 
 from crawlers.sites.dates import DateFormats, Order
-from crawlers.sites.selectors import Language, Selections, languages
+from crawlers.sites.selectors import Language, Selections, compile_selectors
 from ullage.errors import FaultsError
 from ullage.files.validation import cleared, meant, shown
 
@@ -54,7 +54,9 @@ def _selections(value: object, info: ValidationInfo) -> Selections:
     )
     if not all(isinstance(text, str) for text in texts) or (not texts and value not in ((), [])):
         raise ValueError("is neither a selector nor a list of selectors")
-    return languages([str(text) for text in texts], (info.context or {}).get("language", "css"))
+    return compile_selectors(
+        [str(text) for text in texts], (info.context or {}).get("language", "css")
+    )
 
 
 def _pattern(value: object) -> re.Pattern[str]:
@@ -137,7 +139,7 @@ Naming = Annotated[IdPatterns, BeforeValidator(_naming)]
 Template = Annotated[str, BeforeValidator(_template)]
 OfOne = Annotated[str, BeforeValidator(_of_one)]
 NONE = Selections()
-ANY_LINK = languages(["a", "a[href]"], "css")
+ANY_LINK = compile_selectors(["a", "a[href]"], "css")
 
 
 class SiteLayout(BaseModel):

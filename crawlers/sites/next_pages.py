@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 
 from crawlers.sites.layout import SiteLayout, search
 from crawlers.sites.pages import PageAddress
-from crawlers.sites.selectors import MOST_LINKS, Node, is_element, link_of
+from crawlers.sites.selectors import MOST_LINKS, Node, get_link, is_element
 
 NUMBER = re.compile(r"\d+")
 NO_ENTRY = re.compile(
@@ -79,7 +79,7 @@ def _links(
     and in what people wrote.
     """
     for link in root.xpath(f"(//a[@href])[position() <= {MOST_LINKS}]") if is_element(root) else ():
-        there = joined(url, link_of(link))
+        there = joined(url, get_link(link))
         if there and not is_entry(layout, page, there) and not is_inside(link.root, written):
             yield "".join(islice(link.root.itertext(), MOST_TEXTS)).strip(), there
 

@@ -1,7 +1,7 @@
-"""Reads a page by its layout: a list leads to threads or pastes, a thread is its posts, each to its
-next page.
+"""Read a page by its layout.
 
-The same for every site software: what differs between them is data (`crawlers.sites.layout`).
+A list leads to threads or pastes, a thread holds posts, and both lead to their next page. The code
+is the same for every site software; the differences are data (`crawlers.sites.layout`).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from parsel import Selector
 from scrapy.http import Response
 from w3lib.url import add_or_replace_parameters
 
-from crawlers.sites.attachments import attached, of_post
+from crawlers.sites.attachments import find_attachments, with_post_facts
 from crawlers.sites.completeness import RowCount, counted_in, counted_on, far_ids, shortfall
-from crawlers.sites.elements import apart, outermost, stands_in_menu
+from crawlers.sites.elements import drop_nested, is_in_menu, iter_detached
 from crawlers.sites.layout import NONE, SiteLayout, filled, named, search
 from crawlers.sites.next_pages import NO_ENTRY, leads_to_other, numbered
 from crawlers.sites.pages import PARENT, Lacking, PageAddress, PageContent, Post
@@ -33,31 +33,30 @@ from crawlers.sites.selectors import (
     Node,
     ParsedPage,
     Selections,
-    declared,
+    get_link,
+    get_text,
     is_element,
-    link_of,
-    text_of,
+    parse_content_type,
 )
 from ullage.errors import RecordError
 
 COUNTED = "counted"
-"""The fact of a page that its id was counted up to, and seen nowhere: it may not be there yet.
+"""The fact of a page whose id was counted up to and never listed: it may not exist yet.
 
-Its value is where two ids would be that nobody has.
+Its value holds the addresses of two ids that do not exist.
 """
 CAME_FROM = "came_from"
-"""The fact of a page of a thread: the address of the page that led to it.
+"""The fact of a thread's page that holds the address of the page that led to it.
 
-Its pages may begin at the newest or at the oldest.
+Threads may be paged from the newest or from the oldest post.
 """
 BARREN, MOST_BARREN = "barren", 5
-"""The fact of a list that so many before it, each of which led to the next, listed nothing;
-beyond that it is a calendar.
+"""The fact of a list that counts the lists without entries that led to it, and its limit.
+
+Beyond the limit it is a calendar.
 """
 GROWTH, FREE = 8, 1024
-"""A page yields at most so many times its own size, and so many bytes more for each post and
-each page that it leads to.
-"""
+"""A page yields at most `GROWTH` times its size, and `FREE` bytes more per post and page."""
 COUNT = re.compile(
     r"(?P<count>\d{1,3}(?:[,.\s]\d{3})+|\d+)\s*(?P<about>[.,]\d+|[kKmM万]\b|[kKmM万]|)"
 )
@@ -65,30 +64,30 @@ LAST_STEP = re.compile(r"(?<![^/?&=])(?P<id>[^/?&=]++)/?$")
 QUERY = re.compile(r"[?#].*", re.DOTALL)
 UNREAD = frozenset({"script", "style"})
 TIMES = ("datetime", "data-time", "data-timestamp", "title")
-"""Attributes in which an element has its moment more exactly than in its text."""
+"""Attributes that hold an element's time more exactly than its text does."""
 
 
-def starts(layout: SiteLayout, urls: Sequence[str]) -> list[PageAddress]:
-    """One list a start address, or the first pastes where they are counted."""
+def list_start_pages(layout: SiteLayout, urls: Sequence[str]) -> list[PageAddress]:
+    """Return the first pages of a visit: a list per address, or the first numbered pastes."""
     if layout.first is None:
-        return [PageAddress(_list_of(layout, url), "list") for url in urls]
+        return [PageAddress(_resolve_list_url(layout, url), "list") for url in urls]
     return [
         page
         for url in urls
-        for page in _counted(layout, url, range(layout.first, layout.first + layout.ahead))
+        for page in _enumerate_pastes(layout, url, range(layout.first, layout.first + layout.ahead))
     ]
 
 
-def _counted(layout: SiteLayout, url: str, numbers: range) -> Iterator[PageAddress]:
-    """The pastes of some ids, of a site that lists none."""
+def _enumerate_pastes(layout: SiteLayout, url: str, numbers: range) -> Iterator[PageAddress]:
+    """Yield the paste of each id, for a site that numbers its pastes and lists none."""
 
-    def raw_of(number: int) -> str:
+    def build_raw_url(number: int) -> str:
         return urljoin(
             url, filled(layout.raw, id=number, root=urljoin(url, "/"), site=urljoin(url, "/"))
         )
 
     for number in numbers:
-        raw, absent = raw_of(number), " ".join(map(raw_of, far_ids(number)))
+        raw, absent = build_raw_url(number), " ".join(map(build_raw_url, far_ids(number)))
         shown = urljoin(url, filled(layout.page, id=number)) if layout.page else raw
         yield PageAddress(
             raw,
@@ -100,14 +99,15 @@ def _counted(layout: SiteLayout, url: str, numbers: range) -> Iterator[PageAddre
         )
 
 
-def _list_of(layout: SiteLayout, url: str) -> str:
+def _resolve_list_url(layout: SiteLayout, url: str) -> str:
+    """Return the address of the list that a start address stands for."""
     is_list = not layout.list_at or (layout.list_is and search(layout.list_is, url))
     return url if is_list else urljoin(url, layout.list_at)
 
 
-def raw_post(layout: SiteLayout, page: PageAddress, response: Response) -> PageContent:
-    """A paste, or a file that is attached to a post: the whole body."""
-    media_type, charset = declared(response)
+def read_raw_post(layout: SiteLayout, page: PageAddress, response: Response) -> PageContent:
+    """Return the content of a paste or an attached file: its whole body as one post."""
+    media_type, charset = parse_content_type(response)
     facts = page.facts
     when = facts.get("time")
     parent = facts.get(PARENT, "")
@@ -128,14 +128,15 @@ def raw_post(layout: SiteLayout, page: PageAddress, response: Response) -> PageC
     if COUNTED not in facts:
         return PageContent(posts=(post,))
     behind = range(page.number + 1, page.number + 1 + layout.ahead)
-    return PageContent((post,), tuple(_counted(layout, response.url, behind)))
+    return PageContent((post,), tuple(_enumerate_pastes(layout, response.url, behind)))
 
 
 @dataclass(slots=True)
 class PageReading:
-    """One page in hand, read once.
+    """Read one response by its layout.
 
-    `now` is when it was answered by the site's clock, None where the answer does not tell.
+    `now` is when the site answered by its own clock, None if the response does not tell. Use an
+    object for one page only.
     """
 
     layout: SiteLayout
@@ -144,225 +145,233 @@ class PageReading:
     document: ParsedPage
     now: datetime | None
     is_own: bool = False
-    """Whether the site's own file says how its pages are laid out: then what is read is held
-    against what they show.
-    """
+    """Whether the layout is the site's own: then what was read is compared with what pages show."""
     _rows: RowCount = field(default_factory=RowCount)
-    """Entries on the page, and what became of them."""
+    """Counts the entries of the page by what became of them."""
     _left_out: bool = False
-    """Whether there is more of something than is followed."""
+    """Whether links or posts beyond a limit were skipped."""
     _yielded: int = 0
-    """Bytes of posts and of what is told of pages so far, without the FREE of each."""
+    """Bytes of posts and pages so far, without the `FREE` bytes of each."""
 
-    def parsed(self) -> PageContent:
-        """All that is on it."""
-        parsed = self._parsed()
+    def parse(self) -> PageContent:
+        """Return the posts and links of the page, and why it is incomplete, if it is."""
+        content = self._parse_page()
         if self.is_own and self.page.role == "thread":
-            parsed = replace(
-                parsed,
+            content = replace(
+                content,
                 counted=counted_on(
                     self.layout, self.document.root, self.page.facts.get("title", "")
                 ),
             )
-        parsed = replace(parsed, shortfall=self._shortfall(parsed))
+        content = replace(content, shortfall=self._describe_shortfall(content))
         return replace(
-            parsed,
+            content,
             lacking=(
-                "links" if self._left_out or self.document.is_cut else self._said_lacking(parsed)
+                "links" if self._left_out or self.document.is_cut else self._find_lack(content)
             ),
         )
 
-    def _said_lacking(self, parsed: PageContent) -> Lacking:
-        is_told = (
+    def _find_lack(self, content: PageContent) -> Lacking:
+        """Return why the page is known to be incomplete; "" if nothing indicates that."""
+        says_incomplete = (
             self.page.role == "list"
             and self.layout.incomplete
-            and _holds(self.layout.incomplete, self.document.root)
+            and _matches_any(self.layout.incomplete, self.document.root)
         )
-        return "partial" if is_told else "fewer" if parsed.shortfall else ""
+        return "partial" if says_incomplete else "fewer" if content.shortfall else ""
 
-    def _shortfall(self, parsed: PageContent) -> str:
-        """Return what the page shows beside what was read of it, as a sentence; "" for nothing."""
+    def _describe_shortfall(self, content: PageContent) -> str:
+        """Describe in a sentence what the page shows and was not read; "" for nothing."""
         page = shortfall(
             self.layout,
             self.page,
             self.response.url,
             self.document.root,
-            parsed,
+            content,
             is_own=self.is_own,
         )
-        return self._rows.shortfall(self.layout, self.page, parsed.pages) or page
+        return self._rows.shortfall(self.layout, self.page, content.pages) or page
 
-    def _first(self, links: list[Any]) -> list[Any]:
-        """As many as are followed."""
+    def _limit_links(self, links: list[Any]) -> list[Any]:
+        """Return the links to follow, and note whether some are skipped."""
         if len(links) > MOST_LINKS:
             self._left_out = True
         return links[:MOST_LINKS]
 
-    def _parsed(self) -> PageContent:
+    def _parse_page(self) -> PageContent:
+        """Return the posts and links of the page."""
         layout, root = self.layout, self.document.root
-        posts, attached = (
-            self._posts(root) if self.page.role != "list" or not layout.leads_on else ((), ())
-        )
+        has_posts = self.page.role != "list" or not layout.leads_on
+        posts, files = self._read_posts(root) if has_posts else ((), ())
         if self.page.role != "list":
-            pages = (*self._files(root), *attached, *self._next(len(posts), of_thread=True))
+            next_page = self._find_next_page(len(posts), of_thread=True)
+            pages = (*self._find_files(root), *files, *next_page)
             return PageContent(posts, pages, gone=not posts and bool(layout.gone.nodes(root)))
-        entries = list(self._entries(root)) if layout.leads_on else []
-        older = self._next(len(posts) + len(entries), of_thread=False)
+        entries = list(self._find_entries(root)) if layout.leads_on else []
+        older = self._find_next_page(len(posts) + len(entries), of_thread=False)
         return PageContent(
             posts,
-            (*entries, *attached, *self._lists(root, is_barren=not (posts or entries)), *older),
+            (*entries, *files, *self._find_lists(root, is_barren=not (posts or entries)), *older),
         )
 
     # Lists
 
-    def _entries(self, root: Node) -> Iterator[PageAddress]:
-        """The threads or pastes of a list, each once."""
-        layout, known = self.layout, set[str]()
-        found = self._first(layout.rows.nodes(root) if layout.rows else layout.links.nodes(root))
+    def _find_entries(self, root: Node) -> Iterator[PageAddress]:
+        """Yield the threads or pastes of a list, each one time."""
+        layout, urls = self.layout, set[str]()
+        nodes = self._limit_links(
+            layout.rows.nodes(root) if layout.rows else layout.links.nodes(root)
+        )
         rows, is_named = dict[int, PageAddress | None](), False
         self._rows = RowCount(
-            len(found), are_entries=bool(layout.rows) or (self.is_own and not layout.takes_any_link)
+            len(nodes), are_entries=bool(layout.rows) or (self.is_own and not layout.takes_any_link)
         )
-        for number, row in apart(found):
-            if not layout.where or _holds(layout.where, row):
-                rows[number] = entry = self._entry(row)
+        for number, row in iter_detached(nodes):
+            if not layout.where or _matches_any(layout.where, row):
+                rows[number] = entry = self._read_entry(row)
                 self._rows.note(entry, self._leads_to_entry(row) if entry is None else entry.url)
                 is_named |= bool(layout.channel.nodes(row))
         pages = [page for number in sorted(rows) if (page := rows[number])]
-        # data of another shape: not an empty list
-        if rows and not pages and not is_element(found[0]):
+        # JSON of an unexpected shape, not an empty list
+        if rows and not pages and not is_element(nodes[0]):
             raise RecordError("not_a_list")
-        # the board of a whole page, where no entry names its own
+        # the board of the whole page, if no entry names its own
         channel = "" if is_named else layout.channel.text(root)
-        for page in _in_time(found, pages):
-            if page.url not in known and self._may_yield(
+        for page in _order_by_time(nodes, pages):
+            if page.url not in urls and self._fits_budget(
                 page.url, page.stamp, *page.facts.values()
             ):
-                known.add(page.url)
+                urls.add(page.url)
                 yield replace(page, facts={**page.facts, "channel": channel}) if channel else page
 
     def _leads_to_entry(self, row: Node) -> str:
-        """Return an address of a row that was not read, by which it ought to be an entry; ""
-        where it has none.
-        """
+        """Return an address of an unread row that looks like an entry; "" if it has none."""
         layout = self.layout
-        if not is_element(row) or stands_in_menu(row.root):
+        if not is_element(row) or is_in_menu(row.root):
             return ""
-        links = layout.links.links(row) if layout.rows else [(link_of(row), row)]
+        links = layout.links.links(row) if layout.rows else [(get_link(row), row)]
         if urls := [
-            url for where, _ in links if (url := self._address(where)) and not NO_ENTRY.search(url)
+            url
+            for where, _ in links
+            if (url := self._resolve_link(where)) and not NO_ENTRY.search(url)
         ]:
             return urls[0]
         urls = [
             url
             for where in row.css("a::attr(href)").getall()
-            if (url := self._address(where.strip()))
+            if (url := self._resolve_link(where.strip()))
         ]
         return next(
-            (url for url in urls if layout.pattern and search(layout.pattern, self._matched(url))),
+            (
+                url
+                for url in urls
+                if layout.pattern and search(layout.pattern, self._get_matched_part(url))
+            ),
             "",
         )
 
-    def _may_yield(self, *parts: str | bytes) -> bool:
-        """Whether a post or page of these parts is within what the page may yield; it is
-        counted.
-        """
+    def _fits_budget(self, *parts: str | bytes) -> bool:
+        """Count a post or page by its parts, and return whether the page may yield it."""
         self._yielded += max(0, sum(map(len, parts)) - FREE)
         is_within = self._yielded <= GROWTH * len(self.response.body)
         self._left_out |= not is_within
         return is_within
 
-    def _entry(self, row: Node) -> PageAddress | None:
-        """The thread or paste of one entry; None for one that leads nowhere."""
-        layout, link = self.layout, self._link(row)
-        url, found = link or ("", None)
-        number = layout.row_id.text(row) or (found["id"] if found else "")
-        if not number or (layout.links and layout.pattern and not layout.row_id and not found):
+    def _read_entry(self, row: Node) -> PageAddress | None:
+        """Return the thread or paste of a row; None if the row leads nowhere."""
+        layout, link = self.layout, self._find_entry_link(row)
+        url, match = link or ("", None)
+        number = layout.row_id.text(row) or (match["id"] if match else "")
+        if not number or (layout.links and layout.pattern and not layout.row_id and not match):
             return None
-        facts = {"id": number, **self._facts(row)}
-        places = {"id": number, "root": self._root(), "site": urljoin(url, "/").rstrip("/")}
+        facts = {"id": number, **self._collect_facts(row)}
+        places = {"id": number, "root": self._get_root_url(), "site": urljoin(url, "/").rstrip("/")}
         if layout.raw:
             shown = (
                 urljoin(self.response.url, filled(layout.page, **places)) if layout.page else url
             )
             raw = self.response.urljoin(filled(layout.raw, **places))
             if layout.row_id and layout.pattern:
-                found = search(layout.pattern, self._matched(shown))
-                if not found or found["id"] != number:  # an id that would lead elsewhere
+                match = search(layout.pattern, self._get_matched_part(shown))
+                if not match or match["id"] != number:  # the id leads to another page
                     return None
             return PageAddress(raw, "item", identity=shown or raw, facts=facts)
         if layout.thread:
             url = self.response.urljoin(filled(layout.thread, **places))
-            found = search(layout.pattern, url) if layout.pattern else None
-        name = named(url, found) if found and layout.match == "address" else url
+            match = search(layout.pattern, url) if layout.pattern else None
+        name = named(url, match) if match and layout.match == "address" else url
         # the address may change with the title
-        if link and not found and layout.pattern and layout.row_id:
+        if link and not match and layout.pattern and layout.row_id:
             name = urljoin(url, f"/#{number}")
-        stamp = " ".join(layout.stamp.texts(row)) or text_of(row)
+        stamp = " ".join(layout.stamp.texts(row)) or get_text(row)
         return PageAddress(
-            url, "thread", identity=name, series=name, stamp=_short(stamp), facts=facts
+            url, "thread", identity=name, series=name, stamp=_shorten_stamp(stamp), facts=facts
         )
 
-    def _link(self, row: Node) -> tuple[str, re.Match[str] | None] | None:
-        """The address of an entry, and what its pattern finds in it."""
+    def _find_entry_link(self, row: Node) -> tuple[str, re.Match[str] | None] | None:
+        """Return the address of an entry and the match of the entry pattern in it."""
         layout = self.layout
         links, first = (
             (
                 layout.links.links(row)
                 if layout.rows
-                else [(link_of(row), row)]
+                else [(get_link(row), row)]
                 if layout.links
                 else []
             ),
             "",
         )
         for where, _ in links:
-            if where and (url := self._address(where.replace("{root}", self._root()))):
+            if where and (url := self._resolve_link(where.replace("{root}", self._get_root_url()))):
                 if layout.pattern is None:
                     return url, search(LAST_STEP, url)
-                if found := search(layout.pattern, self._matched(url)):
-                    return url, found
+                if match := search(layout.pattern, self._get_matched_part(url)):
+                    return url, match
                 first = first or url
         return (first, None) if first and layout.row_id and not layout.raw else None
 
-    def _matched(self, url: str) -> str:
+    def _get_matched_part(self, url: str) -> str:
+        """Return the part of an address in which the entry pattern is searched."""
         return urlsplit(url).path if self.layout.match == "path" else url
 
-    def _facts(self, row: Node) -> dict[str, str]:
-        """What the list alone tells, for the page behind it."""
+    def _collect_facts(self, row: Node) -> dict[str, str]:
+        """Return what only the list shows of an entry, such as its title."""
         layout = self.layout
         link = (layout.links.nodes(row) or [""])[0] if layout.rows else row
         title = (
             layout.title.text(row)
             if layout.title
-            else text_of(link, LONGEST_TEXT)
+            else get_text(link, LONGEST_TEXT)
             if is_element(link)
             else ""
         )
-        when = self._moment(layout.row_time, row)
-        told = {
+        when = self._find_time(layout.row_time, row)
+        facts = {
             "title": title,
             "channel": layout.channel.text(row),
             "author": layout.row_author.text(row),
             "time": f"{when.timestamp():.0f}" if when else "",
-            "posts": self._counted(row, title),
+            "posts": self._read_post_count(row, title),
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in facts.items() if value}
 
-    def _counted(self, row: Node, title: str) -> str:
-        """How many posts a list says that a thread has; "" where it does not, or only about
-        (`1.2K`).
+    def _read_post_count(self, row: Node, title: str) -> str:
+        """Return how many posts the list counts in a thread.
+
+        Returns "" if it shows no number, or a rounded one (`1.2K`).
         """
         if self.is_own and not self.layout.counted:
             return str(counted_in(row.root.itertext(), title) or "") if is_element(row) else ""
-        found = COUNT.search(self.layout.counted.text(row))
-        if not found or found["about"]:
+        match = COUNT.search(self.layout.counted.text(row))
+        if not match or match["about"]:
             return ""
-        return str(int(re.sub(r"\D", "", found["count"])) + self.layout.counts_replies)
+        return str(int(re.sub(r"\D", "", match["count"])) + self.layout.counts_replies)
 
-    def _lists(self, root: Node, *, is_barren: bool) -> Iterator[PageAddress]:
-        """Other lists; of one that lists nothing itself and stands behind others which do not,
-        none: calendars have no end.
+    def _find_lists(self, root: Node, *, is_barren: bool) -> Iterator[PageAddress]:
+        """Yield links to other lists.
+
+        A list without entries that stands behind several others without entries yields none:
+        calendars have no end.
         """
         layout = self.layout
         if layout.lists_not_on and search(layout.lists_not_on, self.response.url):
@@ -371,83 +380,85 @@ class PageReading:
         if barren > MOST_BARREN:
             return
         facts = {BARREN: str(barren)} if barren else {}
-        known = set()
-        for where, _ in self._first(layout.lists.links(root)):
-            url = self._address(where)
-            found = search(layout.lists_pattern, url) if layout.lists_pattern and url else None
-            name = named(url, found) if found else url
-            if url and name not in known and (found or not layout.lists_pattern):
-                known.add(name)
+        names = set()
+        for where, _ in self._limit_links(layout.lists.links(root)):
+            url = self._resolve_link(where)
+            match = search(layout.lists_pattern, url) if layout.lists_pattern and url else None
+            name = named(url, match) if match else url
+            if url and name not in names and (match or not layout.lists_pattern):
+                names.add(name)
                 yield PageAddress(url, "list", identity=name, facts=facts)
 
-    def _root(self) -> str:
-        """The address of this page up to where it is a list's."""
+    def _get_root_url(self) -> str:
+        """Return the address of the page up to where it becomes that of a list."""
         url = self.response.url
-        found = search(self.layout.list_is, url) if self.layout.list_is else None
-        return url[: found.start()] if found else urljoin(url, "/")
+        match = search(self.layout.list_is, url) if self.layout.list_is else None
+        return url[: match.start()] if match else urljoin(url, "/")
 
     # Threads
 
-    def _posts(self, root: Node) -> tuple[tuple[Post, ...], tuple[PageAddress, ...]]:
-        """The posts of a page, one without a text is none; and the files that are attached to
-        them.
+    def _read_posts(self, root: Node) -> tuple[tuple[Post, ...], tuple[PageAddress, ...]]:
+        """Return the posts of the page, and the pages of the files attached to them.
+
+        Posts without a body are skipped.
         """
         layout, posts, files = self.layout, dict[int, Post](), dict[int, list[PageAddress]]()
-        series, thread = self.page.series or self.page.name, self._thread()
-        for number, node in apart(self._first(layout.post.nodes(root))):
-            body = _body(layout.body, node)
+        series, thread = self.page.series or self.page.name, self._find_thread_id()
+        for number, node in iter_detached(self._limit_links(layout.post.nodes(root))):
+            body = _extract_body(layout.body, node)
             if body is None:
                 continue
-            post, found = (
-                self._post(node, body, number + 1, thread),
-                attached(layout, node, body, self._address),
+            post, attachments = (
+                self._build_post(node, body, number + 1, thread),
+                find_attachments(layout, node, body, self._resolve_link),
             )
-            told = (
+            texts = (
                 post.post_id,
                 post.url,
                 post.title,
                 post.author,
                 post.channel,
                 post.reply_to,
-                *found.names,
+                *attachments.names,
             )
-            if not self._may_yield(post.body, post.wording, *told):
+            if not self._fits_budget(post.body, post.wording, *texts):
                 break
             posts[number] = replace(
-                post, attachments=tuple(found.names), unread=tuple(found.unread)
+                post, attachments=tuple(attachments.names), unread=tuple(attachments.unread)
             )
-            self._left_out |= found.is_cut
-            files[number] = [of_post(page, post, series) for page in found.pages]
+            self._left_out |= attachments.is_cut
+            files[number] = [with_post_facts(page, post, series) for page in attachments.pages]
         inner = [page for number in sorted(files) for page in files[number]]
-        return tuple(posts[number] for number in sorted(posts)), tuple(self._first(inner))
+        return tuple(posts[number] for number in sorted(posts)), tuple(self._limit_links(inner))
 
-    def _post(self, node: Node, body: str, place: int, thread: str) -> Post:
+    def _build_post(self, node: Node, body: str, place: int, thread: str) -> Post:
+        """Return the post at `node`, the `place`-th of the page."""
         layout, page = self.layout, self.page
-        own = node.attrib.get("id", "") if is_element(node) else ""
-        told = layout.id.text(node) if layout.id else own
-        found = search(layout.id_pattern, told)
-        own_number = found[found.re.groups and 1] if found else told
-        number = own_number or f"{page.number}-{place}"
-        places = {"id": number, "thread": thread, "root": self._root()}
+        element_id = node.attrib.get("id", "") if is_element(node) else ""
+        id_text = layout.id.text(node) if layout.id else element_id
+        match = search(layout.id_pattern, id_text)
+        site_number = match[match.re.groups and 1] if match else id_text
+        number = site_number or f"{page.number}-{place}"
+        places = {"id": number, "thread": thread, "root": self._get_root_url()}
         return Post(
             post_id=layout.post_id.replace("{id}", number).replace("{thread}", thread),
-            url=self._where(node, own, places),
-            body=_decoded(body, layout.body_encoding),
+            url=self._build_post_url(node, element_id, places),
+            body=_decode_body(body, layout.body_encoding),
             title=layout.post_title.text(node) or page.facts.get("title", ""),
             author=layout.author.text(node) if layout.author else page.facts.get("author", ""),
-            published_at=self._moment(layout.time, node),
+            published_at=self._find_time(layout.time, node),
             kind=layout.kind or "post",
             media_type=layout.body_type,
             charset="" if layout.body_encoding else "utf-8",
             channel=page.facts.get("channel", "") or layout.channel.text(node),
             thread=thread,
             reply_to=layout.reply_to.text(node),
-            wording=_wording(layout.body, layout.volatile, node),
-            lasting=bool(own_number),
+            wording=_extract_wording(layout.body, layout.volatile, node),
+            lasting=bool(site_number),
         )
 
-    def _where(self, node: Node, own: str, places: dict[str, str]) -> str:
-        """Where a person reads a post."""
+    def _build_post_url(self, node: Node, element_id: str, places: dict[str, str]) -> str:
+        """Return the address at which a person reads a post."""
         if self.layout.post_url:
             return urljoin(self.response.url, filled(self.layout.post_url, **places))
         if self.layout.post_link and (
@@ -455,53 +466,58 @@ class PageReading:
         ):
             return self.response.urljoin(where)
         url = urldefrag(self.response.url).url
-        return f"{url}#{own}" if own else url
+        return f"{url}#{element_id}" if element_id else url
 
-    def _files(self, root: Node) -> Iterator[PageAddress]:
-        """What a thread's page links to that is read for itself."""
-        pattern, known = self.layout.files_pattern, set()
-        for where, link in self._first(self.layout.files.links(root)):
-            url = self._address(where)
-            found = search(pattern, url) if pattern and url else None
-            if url and url not in known and (found or not pattern):
-                known.add(url)
+    def _find_files(self, root: Node) -> Iterator[PageAddress]:
+        """Yield the files that a thread's page links to and that are read as pages."""
+        pattern, urls = self.layout.files_pattern, set()
+        for where, link in self._limit_links(self.layout.files.links(root)):
+            url = self._resolve_link(where)
+            match = search(pattern, url) if pattern and url else None
+            if url and url not in urls and (match or not pattern):
+                urls.add(url)
                 title = (
-                    text_of(link, LONGEST_TEXT) if is_element(link) else ""
+                    get_text(link, LONGEST_TEXT) if is_element(link) else ""
                 ) or self.page.facts.get("title", "")
                 facts = {
-                    "id": found["id"] if found else urlsplit(url).path.strip("/"),
+                    "id": match["id"] if match else urlsplit(url).path.strip("/"),
                     "title": title,
                 }
                 yield PageAddress(
-                    url, "item", identity=named(url, found) if found else url, facts=facts
+                    url, "item", identity=named(url, match) if match else url, facts=facts
                 )
 
-    def _thread(self) -> str:
-        """The thread's id: as the page says it, as the list did, or as it stands in the address."""
-        if told := search(self.layout.id_pattern, self.layout.thread_id.text(self.document.root)):
-            return told[told.re.groups and 1]
-        known = self.page.facts.get("id", "")
-        found = (
+    def _find_thread_id(self) -> str:
+        """Return the thread's id from the page, from its list, or from its address."""
+        if shown := search(self.layout.id_pattern, self.layout.thread_id.text(self.document.root)):
+            return shown[shown.re.groups and 1]
+        listed = self.page.facts.get("id", "")
+        match = (
             search(self.layout.pattern, self.page.series)
-            if self.layout.pattern and not known
+            if self.layout.pattern and not listed
             else None
         )
-        return found["id"] if found else known
+        return match["id"] if match else listed
 
-    def _moment(self, selections: Selections, node: Node) -> datetime | None:
-        """The first moment that any of the selectors finds."""
-        for one in selections.each:
-            for found in one.of(node):
-                told = [found.attrib.get(name, "") for name in TIMES] if is_element(found) else []
-                for text in (*told, text_of(found)):
-                    if text and (moment := self.layout.calendar.moment(text, self.now)):
+    def _find_time(self, selections: Selections, node: Node) -> datetime | None:
+        """Return the first date that the selectors find in `node`."""
+        for selection in selections.each:
+            for match in selection.select(node):
+                attributes = (
+                    [match.attrib.get(name, "") for name in TIMES] if is_element(match) else []
+                )
+                for text in (*attributes, get_text(match)):
+                    if text and (moment := self.layout.calendar.parse(text, self.now)):
                         return moment
         return None
 
     # Next pages
 
-    def _next(self, held: int, *, of_thread: bool) -> list[PageAddress]:
-        """The page behind this one, where there is one."""
+    def _find_next_page(self, held: int, *, of_thread: bool) -> list[PageAddress]:
+        """Return the next page of the list or thread, or nothing.
+
+        `held` is the number of entries or posts on this page.
+        """
         layout, page = self.layout, self.page
         if of_thread and (layout.thread_next or layout.thread_next_page or layout.thread_count):
             links, template, count, per_page = (
@@ -511,28 +527,28 @@ class PageReading:
         else:
             links, template = layout.next, "" if of_thread else layout.next_page
             count, per_page = NONE if of_thread else layout.count, layout.per_page
-        found = links.nodes(self.document.root)
+        nodes = links.nodes(self.document.root)
         came_from = page.facts.get(CAME_FROM, "")
-        urls = (self._address(link_of(node)) for node in found)
+        urls = (self._resolve_link(get_link(node)) for node in nodes)
         url = next((link for link in urls if link and urldefrag(link).url != came_from), "")
         if not url and layout.numbered and not template:
             url = numbered(layout, page, self.response.url, self.document.root, held)
             links = layout.next or layout.links
-        if links and not url and not any(node is True for node in found):
+        if links and not url and not any(node is True for node in nodes):
             return []
         if count and page.number * per_page >= int(count.text(self.document.root) or 0):
             return []
         if not links and not (template and (count or held)):
             return []
-        if not of_thread and layout.leads_on and page.number > 1 and not (held or self._rows.found):
-            return []  # behind an empty page of a list come more of them, without end
+        if not of_thread and layout.leads_on and page.number > 1 and not (held or self._rows.total):
+            return []  # an empty page of a list may be followed by empty pages without end
         number, series = page.number + 1, page.series or page.name
         if template:
-            thread = self._thread()
+            thread = self._find_thread_id()
             numbers = {"page": number, "page0": number - 1, "offset": (number - 1) * per_page}
-            where = filled(template, **numbers, thread=thread, id=thread, root=self._root())
+            where = filled(template, **numbers, thread=thread, id=thread, root=self._get_root_url())
             url = (
-                _with_parameters(self.response.url, where)
+                _replace_parameters(self.response.url, where)
                 if where.startswith("&")
                 else self.response.urljoin(where)
             )
@@ -558,8 +574,8 @@ class PageReading:
             )
         ]
 
-    def _address(self, where: str) -> str:
-        """A link as an address of the Web, "" for one that is none."""
+    def _resolve_link(self, where: str) -> str:
+        """Return a link as an absolute HTTP(S) address; "" if it is none."""
         try:
             url = self.response.urljoin(where)
             return url if where and urlsplit(url).scheme in {"http", "https"} else ""
@@ -567,8 +583,8 @@ class PageReading:
             return ""
 
 
-def answered_at(response: Response) -> datetime | None:
-    """When a site answered, by its own clock; None where it does not say."""
+def read_response_time(response: Response) -> datetime | None:
+    """Return when a site answered by its own clock (`Date`); None if it does not say."""
     try:
         read = parsedate_to_datetime((response.headers.get("Date") or b"").decode("latin-1"))
     except ValueError:
@@ -576,15 +592,18 @@ def answered_at(response: Response) -> datetime | None:
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
-def _in_time(rows: Sequence[Node], pages: list[PageAddress]) -> list[PageAddress]:
-    """As the site has them; those of a JSON object, which has no order, the newest first."""
+def _order_by_time(rows: Sequence[Node], pages: list[PageAddress]) -> list[PageAddress]:
+    """Return the pages in the site's order.
+
+    Entries of a JSON object, which has no order, are sorted by time, newest first.
+    """
     if any(isinstance(row, dict) and "$key" in row for row in rows):
         pages.sort(key=lambda page: -float(page.facts.get("time", "0")))
     return pages
 
 
-def _short(stamp: str) -> str:
-    """What changes with `stamp`: its digest, where it is long."""
+def _shorten_stamp(stamp: str) -> str:
+    """Return `stamp`, or its digest if it is long."""
     return (
         stamp
         if len(stamp) <= LONGEST_TEXT
@@ -592,23 +611,27 @@ def _short(stamp: str) -> str:
     )
 
 
-def _holds(selections: Selections, row: Node) -> bool:
-    """Whether a selector finds something, or something true."""
-    return any(found is not False for found in selections.nodes(row))
+def _matches_any(selections: Selections, row: Node) -> bool:
+    """Return whether a selector finds anything other than `false`."""
+    return any(value is not False for value in selections.nodes(row))
 
 
-def _body(selections: Selections, node: Node) -> str | None:
-    """What a post says: the inside of elements, or a text as it stands; None where there is
-    nothing that could say it.
+def _extract_body(selections: Selections, node: Node) -> str | None:
+    """Return the text of a post, with its markup if it is HTML.
+
+    Returns None if the post has no element that could hold a text.
     """
     nodes = selections.nodes(node)
     if not nodes:
         return None
-    return "".join(_inside(found) for found in outermost(nodes)).strip()
+    return "".join(_extract_inner_html(element) for element in drop_nested(nodes)).strip()
 
 
-def _decoded(body: str, encoding: str) -> bytes:
-    """The bytes of a text; RecordError where it is not in the encoding that it should be in."""
+def _decode_body(body: str, encoding: str) -> bytes:
+    """Return the bytes of a text in the given encoding.
+
+    Raises RecordError if the text is not in that encoding.
+    """
     if encoding != "base64":
         return body.encode("utf-8", "replace")
     try:
@@ -617,36 +640,36 @@ def _decoded(body: str, encoding: str) -> bytes:
         raise RecordError("not_a_list") from None
 
 
-def _with_parameters(url: str, query: str) -> str:
-    """An address with these parameters in the place of its own of their names."""
+def _replace_parameters(url: str, query: str) -> str:
+    """Return `url` with the parameters of `query` in place of its own of these names."""
     return add_or_replace_parameters(url, dict(parse_qsl(query)))
 
 
-def _inside(found: Any) -> str:
-    if is_element(found):
-        written = found.type == "xml" and not found.xpath("./*")  # a feed has HTML as a text
+def _extract_inner_html(node: Any) -> str:
+    """Return the markup inside of an element, or the text of any other node."""
+    if is_element(node):
+        written = node.type == "xml" and not node.xpath("./*")  # a feed has HTML as a text
         return (
-            found.xpath("string()").get("")
-            if written
-            else "".join(found.xpath("./node()").getall())
+            node.xpath("string()").get("") if written else "".join(node.xpath("./node()").getall())
         )
-    return found.get() if isinstance(found, Selector) else found if isinstance(found, str) else ""
+    return node.get() if isinstance(node, Selector) else node if isinstance(node, str) else ""
 
 
-def _wording(body: Selections, volatile: Selections, node: Node) -> bytes:
-    """What a person reads in a post and where its links lead, without what is volatile and without
-    markup; b"" of no element.
+def _extract_wording(body: Selections, volatile: Selections, node: Node) -> bytes:
+    """Return the words of a post and the targets of its links, without markup and volatile parts.
 
-    Of links up to their query: sessions and signatures stand there.
+    Links are cut at their query, which may hold sessions and signatures. Returns b"" if the body
+    is no element.
     """
-    left_out = {found.root for found in volatile.nodes(node) if is_element(found)}
-    found = [one for one in outermost(body.nodes(node)) if is_element(one)]
+    left_out = {elements.root for elements in volatile.nodes(node) if is_element(elements)}
+    elements = [element for element in drop_nested(body.nodes(node)) if is_element(element)]
     return "\x1f".join(
-        " ".join("".join(_said(one.root, left_out)).split()) for one in found
+        " ".join("".join(_iter_words(element.root, left_out)).split()) for element in elements
     ).encode("utf-8", "replace")
 
 
-def _said(root: Any, left_out: set[Any]) -> Iterator[str]:
+def _iter_words(root: Any, left_out: set[Any]) -> Iterator[str]:
+    """Yield the texts and link targets below `root`, without the elements in `left_out`."""
     walk = etree.iterwalk(root, events=("start", "end", "comment", "pi"))
     for event, element in walk:
         if event != "start":

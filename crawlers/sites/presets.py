@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from scrapy.http import HtmlResponse, Request, Response, TextResponse
 
 from crawlers.sites.pages import PageAddress, PageContent, Role
-from crawlers.sites.selectors import ParsedPage, Selections, document, languages
+from crawlers.sites.selectors import ParsedPage, Selections, compile_selectors, parse_document
 from crawlers.sites.site import Site
 from ullage.errors import ConfigError, RecordError
 from ullage.files.ownership import read_trusted
@@ -234,7 +234,7 @@ def recognise(response: Response, presets: Presets | None = None) -> list[Preset
     where no mark is on it.
     """
     try:
-        page: ParsedPage | None = document(response.replace(body=response.body[:LOOKED_AT]))
+        page: ParsedPage | None = parse_document(response.replace(body=response.body[:LOOKED_AT]))
     except RecordError:
         page = None
     known = ((preset, _marks(preset.recognise, response, page)) for preset in presets or Presets())
@@ -258,7 +258,7 @@ def _marks(marks: Recognise, response: Response, page: ParsedPage | None) -> tup
 @functools.lru_cache(maxsize=1024)
 def _mark_of(text: str) -> Selections:
     try:
-        return languages([text], "css")
+        return compile_selectors([text], "css")
     except ValueError as why:
         raise ConfigError(f"recognise.any: {quoted(text)} {why}") from None
 

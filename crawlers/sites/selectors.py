@@ -1,8 +1,8 @@
 """Apply CSS, XPath and JMESPath selectors to HTML, XML and JSON.
 
-A selector is a text. `//…`, `./…` and `(…)` are XPath, all else CSS, or JMESPath where a platform
-reads JSON; `css:`, `xpath:` and `json:` before it say so outright. Where a list of selectors is
-given, the first that finds something counts.
+A selector is a text. `//…`, `./…` and `(…)` are XPath, everything else CSS, or JMESPath where a
+platform reads JSON; a prefix `css:`, `xpath:` or `json:` states the language. Of a list of
+selectors, the first that finds something counts.
 """
 
 from __future__ import annotations
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from scrapy.http import Response
 
 
-def declared(response: Response, default: str = "text/plain") -> tuple[str, str]:
-    """Media type and charset (lower case, "" if none is named) of the Content-Type header."""
+def parse_content_type(response: Response, default: str = "text/plain") -> tuple[str, str]:
+    """Return media type and charset of the Content-Type header, in lower case.
+
+    The charset is "" if the header names none.
+    """
     header = Message()
     header["Content-Type"] = (response.headers.get("Content-Type") or b"").decode(
         "latin-1"
@@ -39,98 +42,105 @@ def declared(response: Response, default: str = "text/plain") -> tuple[str, str]
 Language = Literal["css", "json"]
 Kind = Literal["html", "xml", "json"]
 Node = Any
-"""A `Selector`, or what JSON holds."""
+"""A `Selector`, or a value of JSON."""
 XPATH = ("/", "./", "../", "(")
 HTML = re.compile(r"(?i)<(!doctype )?html")
 BEGINS = re.compile(r"""[{\[]|(?<=JSON\.parse\()\"""")
-"""Where data begins in a script: `window.__STATE__ = {`, `JSON.parse("`."""
+"""The beginning of data in a script: `window.__STATE__ = {`, `JSON.parse("`."""
 BLANK = "\ufeff \r\n\t"
 MOST_LINKS = 10_000
-"""So many entries, lists, files and posts are followed of one page."""
+"""Limit of entries, lists, files and posts of one page."""
 MOST_FOUND = MOST_LINKS + 1
 LONGEST_TEXT = 2048
-"""Characters of a name, an id or a title that are read."""
+"""Longest name, id or title in characters; the rest is cut."""
 MOST_BLANK = 8192
-"""Characters of white space before and within them."""
+"""Characters of white space that are read before and within them."""
 RELATED = "$related"
 KEY = "$key"
-"""Where the rows of a JSON object, which have names and no order, keep their names."""
+"""The key under which a row of a JSON object keeps its name in that object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One selector, ready to be asked in the languages in which it may be read; of what it finds
-    the first `MOST_FOUND` count.
+    """One selector, compiled for each language in which it can be applied.
+
+    Only the first `MOST_FOUND` matches are returned.
     """
 
     xpath: str = ""
     of_xml: str = ""
-    """What CSS is in XML, whose names have capitals."""
+    """The same CSS for XML, whose names are case-sensitive."""
     path: Any = None
 
-    def of(self, node: Node) -> list[Node]:
-        """All that it finds in `node`; nothing in a document of another language."""
+    def select(self, node: Node) -> list[Node]:
+        """Return all matches in `node`; none in a document of another language."""
         if isinstance(node, Selector):
             xpath = self.of_xml if node.type == "xml" and self.of_xml else self.xpath
             return list(node.xpath(xpath)) if xpath else []
         try:
-            found = self.path.search(node) if self.path is not None else None
-        except JMESPathError:  # a function that was given what the document does not have
+            result = self.path.search(node) if self.path is not None else None
+        except JMESPathError:  # a function whose argument is missing in the document
             return []
-        if isinstance(found, dict):
+        if isinstance(result, dict):
             return [
-                {**value, KEY: name} for name, value in found.items() if isinstance(value, dict)
+                {**value, KEY: name} for name, value in result.items() if isinstance(value, dict)
             ]
-        return found if isinstance(found, list) else [] if found is None else [found]
+        return result if isinstance(result, list) else [] if result is None else [result]
 
 
-def compiled(text: str, language: Language) -> Selection:
-    """ValueError, which says why, where `text` is no selector."""
-    named, _, rest = text.partition(":")
+def compile_selector(text: str, language: Language) -> Selection:
+    """Compile one selector; ValueError, with the reason, if it is invalid."""
+    named, _, expression = text.partition(":")
     if named == "xpath" or text.startswith(XPATH):
-        return Selection(xpath=_xpath(rest if named == "xpath" else text))
+        return Selection(xpath=_check_xpath(expression if named == "xpath" else text))
     if named == "css":
-        return _css(rest)
+        return _compile_css(expression)
     if named == "json":
-        return Selection(path=_path(rest))
+        return Selection(path=_compile_jmespath(expression))
     if language == "css":
-        return _css(text)
+        return _compile_css(text)
     try:
-        return Selection(path=_path(text))
+        return Selection(path=_compile_jmespath(text))
     except ValueError:
         raise ValueError(
             "is no JMESPath: write `css:` or `xpath:` before what is for HTML or XML"
         ) from None
 
 
-def _css(text: str) -> Selection:
+def _compile_css(text: str) -> Selection:
+    """Compile a CSS selector for HTML and for XML."""
     try:
         xml = csstranslator.GenericTranslator().css_to_xpath(text)
-        return Selection(xpath=_first(csstranslator.css2xpath(text)), of_xml=_first(xml))
+        return Selection(
+            xpath=_limit_matches(csstranslator.css2xpath(text)), of_xml=_limit_matches(xml)
+        )
     except SelectorError:
         raise ValueError("is no CSS selector") from None
 
 
-def _xpath(text: str) -> str:
+def _check_xpath(text: str) -> str:
+    """Return a valid XPath, limited in its matches if it selects nodes."""
     try:
         Selector(text="<a/>", type="html").xpath(text)
     except ValueError:
         raise ValueError("is no XPath") from None
     try:
-        Selector(text="<a/>", type="html").xpath(_first(text))
-    except ValueError:  # a text or a number, which is one
+        Selector(text="<a/>", type="html").xpath(_limit_matches(text))
+    except ValueError:  # it selects a single text or number
         return text
-    return _first(text)
+    return _limit_matches(text)
 
 
-def _first(xpath: str) -> str:
-    """What finds no more than is followed: each thing that is found costs, and a page may hold a
-    million.
+def _limit_matches(xpath: str) -> str:
+    """Return an XPath that finds no more than is followed.
+
+    Each match costs time, and a page may have a million.
     """
     return f"({xpath})[position() <= {MOST_FOUND}]"
 
 
-def _path(text: str) -> Any:
+def _compile_jmespath(text: str) -> Any:
+    """Compile a JMESPath; ValueError if it is invalid."""
     try:
         return jmespath.compile(text)
     except JMESPathError:
@@ -139,86 +149,99 @@ def _path(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Selections:
-    """Alternatives: the first that finds something counts."""
+    """Alternative selectors: the first that finds something counts."""
 
     each: tuple[Selection, ...] = ()
 
     def __bool__(self) -> bool:
-        """Whether there is anything to look for."""
+        """Return whether there are any selectors."""
         return bool(self.each)
 
     def nodes(self, node: Node) -> list[Node]:
-        """All that the first finds which finds any."""
-        return next((found for one in self.each if (found := one.of(node))), [])
+        """Return all matches of the first selector that finds any."""
+        return next((matches for selection in self.each if (matches := selection.select(node))), [])
 
     def text(self, node: Node) -> str:
-        """The first text that is not blank, its white space made single; "" where there is none."""
+        """Return the first text that is not blank, with single spaces; "" if there is none."""
         return next(
             (
                 text
-                for one in self.each
-                for found in one.of(node)
-                if (text := text_of(found, LONGEST_TEXT))
+                for selection in self.each
+                for match in selection.select(node)
+                if (text := get_text(match, LONGEST_TEXT))
             ),
             "",
         )
 
     def texts(self, node: Node) -> list[str]:
-        """Every text that any of them finds."""
-        return [text for one in self.each for found in one.of(node) if (text := text_of(found))]
+        """Return every text that any of the selectors finds."""
+        return [
+            text
+            for selection in self.each
+            for match in selection.select(node)
+            if (text := get_text(match))
+        ]
 
     def links(self, node: Node) -> list[tuple[str, Node]]:
-        """Where each that is found leads to, as it is written, and what was found."""
-        return [(where, found) for found in self.nodes(node) if (where := link_of(found))]
+        """Return each matched link as it is written, with its node."""
+        return [(where, match) for match in self.nodes(node) if (where := get_link(match))]
 
 
-def text_of(found: Node, most: int | None = None) -> str:
-    """What a person reads of it, `most` characters where that is given; "" for what is no text."""
-    if isinstance(found, Selector):
-        found = found.xpath("string()").get("") if is_element(found) else found.get()
-    if isinstance(found, bool) or not isinstance(found, str | int | float):
+def get_text(node: Node, most: int | None = None) -> str:
+    """Return the readable text of a node with single spaces; "" if it is no text.
+
+    At most `most` characters are returned, if that is given.
+    """
+    if isinstance(node, Selector):
+        node = node.xpath("string()").get("") if is_element(node) else node.get()
+    if isinstance(node, bool) or not isinstance(node, str | int | float):
         return ""
-    # one text may be every post's
-    read = str(found) if most is None else str(found)[: MOST_BLANK + most]
+    # a huge text may be shared by every post
+    read = str(node) if most is None else str(node)[: MOST_BLANK + most]
     return " ".join(read.split())[:most]
 
 
-def link_of(found: Node) -> str:
-    """The address that an element leads to, or that is written in what is none, or in an element
-    of a feed.
+def get_link(node: Node) -> str:
+    """Return the address that an element links to.
+
+    A node that is no element, and an element of a feed, holds the address as its text.
     """
-    if not is_element(found):
-        return text_of(found)
-    return found.attrib.get("href", "").strip() or (text_of(found) if found.type == "xml" else "")
+    if not is_element(node):
+        return get_text(node)
+    return node.attrib.get("href", "").strip() or (get_text(node) if node.type == "xml" else "")
 
 
-def is_element(found: Node) -> bool:
-    """Whether it is a part of a page, and not a text or an attribute."""
-    return isinstance(found, Selector) and hasattr(found.root, "tag")
+def is_element(node: Node) -> bool:
+    """Return whether a node is an element, and not a text or an attribute."""
+    return isinstance(node, Selector) and hasattr(node.root, "tag")
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """A page, ready to be asked."""
+    """A parsed page, to which selectors can be applied."""
 
     kind: Kind
     root: Node
     is_cut: bool = False
-    """Whether it has more tags than are read."""
+    """Whether the page has more tags than are read."""
 
 
-def html(response: Response) -> ParsedPage:
-    """A page as a browser reads it, whatever it says it is; RecordError for what is no text."""
-    return _html(_text(response))
+def parse_html(response: Response) -> ParsedPage:
+    """Parse a response as HTML, as a browser would, whatever it says it is.
+
+    Raises RecordError if the response is no text.
+    """
+    return _build_html(_get_response_text(response))
 
 
-def _html(text: str) -> ParsedPage:
+def _build_html(text: str) -> ParsedPage:
+    """Parse a text as HTML, up to the limit of tags."""
     read = nesting.within(text)
     return ParsedPage("html", nesting.selector(read), len(read) < len(text))
 
 
-def kind_of(text: str) -> Kind:
-    """What a page is, by how it begins."""
+def detect_kind(text: str) -> Kind:
+    """Return whether a page is JSON, XML or HTML, judged by its beginning."""
     text = text[:1000].lstrip(BLANK)
     if text[:1] in {"{", "["}:
         return "json"
@@ -229,33 +252,36 @@ def kind_of(text: str) -> Kind:
     )
 
 
-def document(response: Response) -> ParsedPage:
-    """A page as JSON, XML or HTML, by how it begins; RecordError for what is none of them."""
-    text = _text(response).lstrip(BLANK)
-    kind = kind_of(text)
+def parse_document(response: Response) -> ParsedPage:
+    """Parse a response as JSON, XML or HTML, judged by its beginning.
+
+    Raises RecordError if it cannot be parsed.
+    """
+    text = _get_response_text(response).lstrip(BLANK)
+    kind = detect_kind(text)
     if kind == "json":
         try:
-            return ParsedPage("json", _related(read_json(text)))
+            return ParsedPage("json", _inline_relations(read_json(text)))
         except ValueError:
             raise RecordError("not_a_list") from None
     if kind == "xml":
-        made = Selector(text=text, type="xml")
-        made.remove_namespaces()
-        return ParsedPage("xml", made)
-    return _html(text)
+        selector = Selector(text=text, type="xml")
+        selector.remove_namespaces()
+        return ParsedPage("xml", selector)
+    return _build_html(text)
 
 
-def embedded(page: ParsedPage, selections: Selections) -> ParsedPage:
-    """What stands as JSON in a page that a script fills; RecordError where there is none.
+def extract_json(page: ParsedPage, selections: Selections) -> ParsedPage:
+    """Parse the JSON that a page carries for its scripts; a JSON page is returned as it is.
 
-    An answer in JSON is left as it is.
+    Raises RecordError if the page carries none.
     """
     if page.kind == "json":
         return page
-    for found in selections.nodes(page.root):
+    for node in selections.nodes(page.root):
         text = (
-            (found.xpath("string()").get("") if is_element(found) else found.get())
-            if isinstance(found, Selector)
+            (node.xpath("string()").get("") if is_element(node) else node.get())
+            if isinstance(node, Selector)
             else ""
         )
         begins = BEGINS.search(text)
@@ -265,35 +291,39 @@ def embedded(page: ParsedPage, selections: Selections) -> ParsedPage:
         except (ValueError, RecursionError):
             continue
         if isinstance(data, dict | list):
-            return ParsedPage("json", _related(data), page.is_cut)
+            return ParsedPage("json", _inline_relations(data), page.is_cut)
     raise RecordError("not_a_list")
 
 
-def _related(found: Any) -> Any:
-    """Of JSON:API, what each object is related to, as its attributes and by the relation's name,
-    stands in it as `RELATED`.
+def _inline_relations(document: Any) -> Any:
+    """Add to each object of a JSON:API document the attributes of the objects it is related to.
+
+    They are stored by relation name under `RELATED`. Other documents are returned unchanged.
     """
-    if not isinstance(found, dict) or not isinstance(found.get("data"), list):
-        return found
+    if not isinstance(document, dict) or not isinstance(document.get("data"), list):
+        return document
     objects = [
-        one for one in (*found["data"], *(found.get("included") or ())) if isinstance(one, dict)
+        item
+        for item in (*document["data"], *(document.get("included") or ()))
+        if isinstance(item, dict)
     ]
-    known = {(one.get("type"), one.get("id")): one.get("attributes") for one in objects}
-    for one in objects:
-        relations = one.get("relationships")
+    attributes = {(item.get("type"), item.get("id")): item.get("attributes") for item in objects}
+    for item in objects:
+        relations = item.get("relationships")
         if isinstance(relations, dict):
             ends = {
                 name: end["data"]
                 for name, end in relations.items()
                 if isinstance(end, dict) and isinstance(end.get("data"), dict)
             }
-            one[RELATED] = {
-                name: known.get((end.get("type"), end.get("id"))) for name, end in ends.items()
+            item[RELATED] = {
+                name: attributes.get((end.get("type"), end.get("id"))) for name, end in ends.items()
             }
-    return found
+    return document
 
 
-def _text(response: Response) -> str:
+def _get_response_text(response: Response) -> str:
+    """Return the text of a response; RecordError if it is no text."""
     from scrapy.http import TextResponse  # noqa: PLC0415 - exports of chats are read without Scrapy
 
     if not isinstance(response, TextResponse):
@@ -301,6 +331,6 @@ def _text(response: Response) -> str:
     return response.text
 
 
-def languages(texts: Sequence[str], language: Language) -> Selections:
-    """The selectors of one knob; ValueError as `compiled`."""
-    return Selections(tuple(compiled(text, language) for text in texts if text))
+def compile_selectors(texts: Sequence[str], language: Language) -> Selections:
+    """Compile the selectors of one option; ValueError as `compile_selector`."""
+    return Selections(tuple(compile_selector(text, language) for text in texts if text))

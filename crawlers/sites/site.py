@@ -1,14 +1,14 @@
-"""A site: one TOML file in the data folder's `sites.d/`, named as the site.
+"""Read the settings of sites: one TOML file each in the data folder's `sites.d/`.
 
-What has changed is read again within seconds.
+The file is named after the site, and a changed file is read again within seconds.
 
 platform = "bepasty"                     # a preset, or a file in crawlers/platforms
 start = ["https://paste.example.com/"]   # where a visit begins; the lists are found from there
-legal_basis = "PIPL 13(1)(3)"            # on what ground it is read; without one it is not
-owner = "security team"                  # who answers for it
+legal_basis = "PIPL 13(1)(3)"            # legal ground of reading it; required
+owner = "security team"                  # who is responsible for it
 
-Of platform `ingest` is what another program collects and hands to `ullage ingest` under the site's
-name: it is never visited, and `start` is needed only to tell its lists apart.
+A site of platform `ingest` is never visited: another program collects its posts and hands them to
+`ullage ingest` under the site's name. Its `start` only tells its lists apart.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from ullage.errors import ConfigError, FaultsError, list_faults
 from ullage.files.ownership import read_trusted
-from ullage.files.validation import faults_of as wrong_in
+from ullage.files.validation import faults_of as list_model_faults
 from ullage.files.validation import read_toml, shown
 from ullage.lookup.values import identifier_in
 from ullage.monitoring.canary import SITE as CANARY
@@ -43,44 +43,53 @@ Window = tuple[time, time]
 
 
 @cache
-def windows_of(texts: tuple[str, ...]) -> tuple[Window, ...]:
-    """Beginnings and ends, which may lie after midnight; ValueError for what is none."""
-    made = []
+def parse_windows(texts: tuple[str, ...]) -> tuple[Window, ...]:
+    """Return the begin and end of each `HH:MM-HH:MM`; an end may lie after midnight.
+
+    Raises ValueError for a text in any other form.
+    """
+    windows = []
     for text in texts:
-        found = WINDOW.fullmatch(text)
-        if not found or found[1] + found[2] == found[3] + found[4]:
+        match = WINDOW.fullmatch(text)
+        if not match or match[1] + match[2] == match[3] + match[4]:
             raise ValueError("holds something that is no HH:MM-HH:MM")
-        made.append((time(int(found[1]), int(found[2])), time(int(found[3]), int(found[4]))))
-    return tuple(made)
+        windows.append((time(int(match[1]), int(match[2])), time(int(match[3]), int(match[4]))))
+    return tuple(windows)
 
 
-def nights(
+def list_nights(
     texts: tuple[str, ...], zone: str, since: float, until: float
 ) -> list[tuple[float, float]]:
-    """The times between two moments at which a site is left alone, all in Unix seconds, in order
-    of their beginning.
+    """Return the night hours that overlap a period, ordered by their beginning.
+
+    All times are Unix seconds.
     """
     return sorted(
         span
-        for span in _spans(windows_of(texts), zone, since, until)
+        for span in _expand_windows(parse_windows(texts), zone, since, until)
         if span[1] > since and span[0] < until
     )
 
 
-def night_ends(texts: tuple[str, ...], zone: str, at: float) -> float:
-    """When a site may be asked that is not to be at `at` (Unix seconds); `at` where it may."""
+def find_night_end(texts: tuple[str, ...], zone: str, at: float) -> float:
+    """Return when a site may be visited next, from `at` on (Unix seconds).
+
+    That is `at` itself outside of its night hours.
+    """
     if not texts:
         return at
     end = at
-    for began, ended in nights(texts, zone, at - DAY.total_seconds(), at + 2 * DAY.total_seconds()):
-        if began <= end < ended:  # one may begin as another ends
+    day = DAY.total_seconds()
+    for began, ended in list_nights(texts, zone, at - day, at + 2 * day):
+        if began <= end < ended:  # a window may begin where another ends
             end = ended
     return end
 
 
-def _spans(
+def _expand_windows(
     windows: Sequence[Window], zone: str, since: float, until: float
 ) -> Iterator[tuple[float, float]]:
+    """Yield each window of each day as begin and end in Unix seconds."""
     local = ZoneInfo(zone)
     day = datetime.fromtimestamp(since, UTC).astimezone(local).date() - DAY
     last = datetime.fromtimestamp(until, UTC).astimezone(local).date()
@@ -97,15 +106,15 @@ def _spans(
 PORTS = {"http": 80, "https": 443}
 SHORTEST_REVISIT_SECONDS = 60.0
 SOON_SECONDS = 7 * 86400.0
-"""So long before it runs out a site's session is told of."""
+"""How long before its end a site's session is reported."""
 TAKEN = {CANARY: "the canary site", ELSEWHERE: "all that no site file names"}
-"""Names that stand for something else in every report."""
+"""Reserved names, which mean something else in every report."""
 
 Option = bool | int | str | tuple[str, ...]
 
 
 class Site(BaseModel):
-    """One site, frozen. Durations in seconds."""
+    """The settings of one site; frozen. Durations are in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -170,12 +179,12 @@ class Site(BaseModel):
     def _name(cls, name: str) -> str:
         if not is_valid_name(name):
             raise ValueError("is no site name: use a-z, 0-9, '.', '_' and '-', at most 64")
-        return not_an_identifier(name)
+        return reject_identifier(name)
 
     @field_validator("night")
     @classmethod
     def _night(cls, night: tuple[str, ...]) -> tuple[str, ...]:
-        windows_of(night)
+        parse_windows(night)
         return night
 
     @field_validator("time_zone")
@@ -207,7 +216,7 @@ class Site(BaseModel):
     @classmethod
     def _start(cls, start: tuple[str, ...]) -> tuple[str, ...]:
         for url in start:
-            parts = address(url)
+            parts = split_url(url)
             if parts is None or parts.scheme not in {"http", "https"}:
                 raise ValueError("holds something that is no http:// or https:// address")
             if parts.username or parts.password:
@@ -220,7 +229,7 @@ class Site(BaseModel):
     @classmethod
     def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
-            parts = address(f"http://{host}")
+            parts = split_url(f"http://{host}")
             if parts is None or parts.netloc != host or "@" in host:
                 raise ValueError("holds something that is neither HOST nor HOST:PORT")
         return hosts
@@ -240,19 +249,17 @@ class Site(BaseModel):
             )
         return self
 
-    def may_be_asked(self, at: float) -> float:
-        """When the site may be asked next, from `at` on (Unix seconds): `at` itself but at
-        night.
-        """
-        return night_ends(self.night, self.time_zone, at)
+    def find_next_allowed(self, at: float) -> float:
+        """Return when the site may be visited next, from `at` on (Unix seconds)."""
+        return find_night_end(self.night, self.time_zone, at)
 
-    def nights(self, since: float, until: float) -> list[tuple[float, float]]:
-        """The times between two moments at which it is left alone."""
-        return nights(self.night, self.time_zone, since, until) if self.night else []
+    def list_nights(self, since: float, until: float) -> list[tuple[float, float]]:
+        """Return the night hours of the site that overlap a period (Unix seconds)."""
+        return list_nights(self.night, self.time_zone, since, until) if self.night else []
 
     @property
     def shortest_revisit(self) -> float:
-        """Seconds from one visit to the next where many posts come."""
+        """Return the seconds between two visits while many posts arrive."""
         default = max(SHORTEST_REVISIT_SECONDS, self.revisit_seconds / 5)
         return min(
             self.revisit_seconds,
@@ -261,18 +268,18 @@ class Site(BaseModel):
 
     @property
     def is_crawled(self) -> bool:
-        """Whether crawl visits it."""
+        """Return whether the crawler visits the site."""
         return self.enabled and self.platform != INGEST
 
-    def section_of(self, url: str) -> str:
-        """The list of ours under which a post at `url` stands: scheme, host and path of an address
-        of `start`.
+    def find_section(self, url: str) -> str:
+        """Return scheme, host and path of the start address that the post at `url` belongs to.
 
-        Of those on the post's own host it is the one whose path goes furthest along the post's own,
-        else the first; "" where none is on that host. What it says stands in the site's file, so it
-        may be shown.
+        Of the start addresses on the post's host it is the one whose path is the longest
+        prefix of the
+        post's path, or else the first; "" if none is on that host. The result comes from the site's
+        file, so it may be shown.
         """
-        post = address(url)
+        post = split_url(url)
         lists = [
             parts for parts in map(urlsplit, self.start) if post and parts.hostname == post.hostname
         ]
@@ -281,58 +288,60 @@ class Site(BaseModel):
         best = max(
             lists,
             key=lambda parts: (
-                len(_folder(parts)) if _folder(post).startswith(_folder(parts)) else 0
+                len(_to_folder(parts)) if _to_folder(post).startswith(_to_folder(parts)) else 0
             ),
         )
         return f"{best.scheme}://{best.netloc.lower()}{best.path or '/'}"
 
     def allows(self, url: str) -> bool:
-        """Whether a link or redirect may lead to `url`: to a host and port of `start` or `hosts`.
+        """Return whether a link may lead to `url`: to a host and port of `start` or `hosts`.
 
-        A host that is named with one of the two default ports has both, since sites move from HTTP
-        to HTTPS.
+        A host that is listed with one of the two default ports is allowed on both, since sites move
+        from HTTP to HTTPS.
         """
-        parts = address(url)
-        # nobody is logged in with what stands in a link
+        parts = split_url(url)
+        # a link never logs us in
         if parts is not None and (parts.username or parts.password):
             return False
         named = (
-            address(known) for known in (*self.start, *(f"http://{host}" for host in self.hosts))
+            split_url(allowed)
+            for allowed in (*self.start, *(f"http://{host}" for host in self.hosts))
         )
         ports = {
-            port_of(known)
-            for known in named
-            if parts and known and known.hostname == parts.hostname
+            get_port(allowed)
+            for allowed in named
+            if parts and allowed and allowed.hostname == parts.hostname
         }
-        return parts is not None and port_of(parts) in ports | (
+        return parts is not None and get_port(parts) in ports | (
             set(PORTS.values()) if ports & set(PORTS.values()) else set()
         )
 
 
-def address(url: str) -> SplitResult | None:
-    """The parts of `url`, whose host and port can be read; None of what is no address."""
+def split_url(url: str) -> SplitResult | None:
+    """Return the parts of `url`, or None if its host or port cannot be read."""
     try:
         parts = urlsplit(url)
-        known = parts.hostname and parts.port != 0
+        is_valid = parts.hostname and parts.port != 0
     except ValueError:
         return None
-    return parts if known else None
+    return parts if is_valid else None
 
 
 def is_route(url: str) -> bool:
-    """Whether the part of `url` behind `#`, which no site is told, names a page that a script
-    makes.
+    """Return whether the part behind `#` names a page that a script renders.
+
+    Browsers do not send that part to the site.
     """
     return urlsplit(url).fragment.startswith(("/", "!"))
 
 
-def port_of(parts: SplitResult) -> int | None:
-    """The port that is named, or else the scheme's own; None of another scheme."""
+def get_port(parts: SplitResult) -> int | None:
+    """Return the port, by default that of the scheme; None for schemes other than HTTP(S)."""
     return parts.port or PORTS.get(parts.scheme)
 
 
-def _folder(parts: SplitResult) -> str:
-    """A path with a slash at its end, so that one begins another only at the end of a step."""
+def _to_folder(parts: SplitResult) -> str:
+    """Return the path with a slash at its end, so that prefixes end at whole steps."""
     return f"{parts.path.rstrip('/')}/"
 
 
@@ -340,9 +349,10 @@ Check = Callable[[Site], object]
 """Raises ConfigError where a site is not what its platform needs."""
 
 
-def not_an_identifier(name: str) -> str:
-    """The name of a site or channel, ValueError for one that findings could not say: in their
-    place stands `other`.
+def reject_identifier(name: str) -> str:
+    """Return the name of a site or channel if findings can show it.
+
+    Raises ValueError for a name that reads like an identifier, since findings would show `other`.
     """
     if what := identifier_in(name):
         raise ValueError(
@@ -352,17 +362,18 @@ def not_an_identifier(name: str) -> str:
 
 
 def read_site(path: Path, check: Check = lambda _: None) -> Site:
-    """The site in one file; FaultsError names the file, and each knob with what is wrong with
-    it.
+    """Return the site of one file.
+
+    Raises FaultsError, which names the file and every faulty setting with its fault.
     """
     try:
-        given = {"name": path.stem, **read_toml(_text_of(path))}
+        settings = {"name": path.stem, **read_toml(_read_text(path))}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is no TOML ({error})") from None
-    site, faults = _site_of(given)
+    site, faults = _validate_site(settings)
     if site.name in TAKEN:
         faults.append(f"name: {site.name} is the name of {TAKEN[site.name]}: choose another")
-    if site.platform and site.platform != INGEST:  # which is no software that a site runs on
+    if site.platform and site.platform != INGEST:  # `ingest` is no software with pages
         try:
             check(site)
         except ConfigError as error:
@@ -372,30 +383,32 @@ def read_site(path: Path, check: Check = lambda _: None) -> Site:
     return site
 
 
-def _site_of(given: dict[str, Any]) -> tuple[Site, list[str]]:
-    """The site that a file describes, and what is wrong with it; what is wrong is left out, so
-    that the rest can be looked at.
+def _validate_site(settings: dict[str, Any]) -> tuple[Site, list[str]]:
+    """Return the site that a file describes, and its faults.
+
+    Faulty settings are replaced, so that the remaining ones can be checked too.
     """
     faults = list[str]()
     while True:
         try:
-            return Site.model_validate(given), faults
+            return Site.model_validate(settings), faults
         except ValidationError as error:
-            found = wrong_in(error, Site)
-            faults += found
-            # What is wrong with the whole names its knob in its words alone; a knob that nobody
-            # knows may hold any sign.
-            wrong = {fault.partition(":")[0].partition(".")[0] for fault in found}
+            errors = list_model_faults(error, Site)
+            faults += errors
+            # A fault of the whole model names its setting only in its text; the name of an
+            # unknown setting may hold any character.
+            wrong = {fault.partition(":")[0].partition(".")[0] for fault in errors}
             wrong |= {str(fault["loc"][0]) for fault in error.errors() if fault["loc"]}
-            rest = {k: v for k, v in given.items() if k not in wrong} | {
+            corrected = {k: v for k, v in settings.items() if k not in wrong} | {
                 k: v for k, v in STAND_INS.items() if k in wrong
             }
-            given = rest if rest != given else STAND_INS
+            settings = corrected if corrected != settings else STAND_INS
 
 
-def _text_of(path: Path) -> str:
-    """The text of a site's file, which must be nobody else's to write, nor its folder
-    (`ullage.files.ownership`).
+def _read_text(path: Path) -> str:
+    """Return the text of a site's file, which nobody else may be able to write, nor its folder.
+
+    See `ullage.files.ownership`.
     """
     try:
         return read_trusted(path).decode("utf-8")
@@ -410,41 +423,36 @@ STAND_INS = {
     "legal_basis": "-",
     "owner": "-",
 }
-"""What stands in a faulty file for what must be there, while the rest of it is looked at."""
+"""Values that replace faulty required settings while the remaining ones are checked."""
 Mark = tuple[int, ...]
-"""By what it is seen that a file has changed."""
+"""A file's fingerprint, which differs after a change."""
 
 
 @dataclass(slots=True)
 class SiteFolder:
-    """The site files of `folder`; one that has not changed since it was read is not read again.
+    """Read the site files of `folder`; an unchanged file is not read again.
 
-    `check` raises ConfigError.
-
-    When what `beside` returns has changed, what was checked by it is checked again.
+    `check` raises ConfigError. When the result of `beside` changes, every file is checked again.
     """
 
     folder: Path
     check: Check
     beside: Callable[[], object] = tuple
     refused: dict[str, ConfigError] = field(default_factory=dict)
-    """What was wrong with files that hold no site, by the file's own name, when they were last
-    read.
-    """
+    """The fault of each file that held no valid site when it was last read, by file name."""
     _read: dict[Path, tuple[Mark | None, Site | ConfigError]] = field(default_factory=dict)
     _beside: object = None
 
     def read(self) -> tuple[dict[str, Site], list[ConfigError]]:
-        """Every site by name, and the faults of those that cannot be read.
+        """Return every site by name, and the faults of the files that could not be read.
 
-        A watched site beyond the limit is a fault too; it is read all the same, without series of
-        its own.
+        A watched site beyond the limit is reported as a fault too; it is returned unwatched.
         """
         if (beside := self.beside()) != self._beside:
             self._beside, self._read = beside, {}
-        self._read = {path: self._one(path) for path in sorted(self.folder.glob("*.toml"))}
+        self._read = {path: self._read_file(path) for path in sorted(self.folder.glob("*.toml"))}
         files = {path: site for path, (_, site) in self._read.items() if isinstance(site, Site)}
-        doubles = _doubles(files)
+        doubles = _find_duplicates(files)
         self.refused = {
             path.stem: fault
             for path, (_, fault) in self._read.items()
@@ -454,22 +462,22 @@ class SiteFolder:
         sites = {site.name: site for path, site in files.items() if path not in doubles}
         return sites, [
             *(self.refused[stem] for stem in sorted(self.refused)),
-            *_limited(sites, self.folder),
+            *_limit_watched(sites, self.folder),
         ]
 
-    def _one(self, path: Path) -> tuple[Mark | None, Site | ConfigError]:
-        """What is in a file, or what is wrong with it."""
-        mark, known = _mark(path), self._read.get(path)
-        if mark and known and known[0] == mark:
-            return known
+    def _read_file(self, path: Path) -> tuple[Mark | None, Site | ConfigError]:
+        """Return the fingerprint of a file, with its site or its fault."""
+        mark, cached = _get_fingerprint(path), self._read.get(path)
+        if mark and cached and cached[0] == mark:
+            return cached
         try:
             return mark, read_site(path, self.check)
         except ConfigError as error:
             return mark, error
 
 
-def _mark(path: Path) -> Mark | None:
-    """None where that cannot be told, such as of a link that leads nowhere."""
+def _get_fingerprint(path: Path) -> Mark | None:
+    """Return what changes with a file; None if that is unknown, as for a broken link."""
     try:
         stat = path.stat()
     except OSError:
@@ -477,26 +485,27 @@ def _mark(path: Path) -> Mark | None:
     return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
 
 
-def _doubles(files: Mapping[Path, Site]) -> dict[Path, ConfigError]:
-    """A fault for each file whose site has another's name: none of them is read, but the one
-    that is itself named so.
+def _find_duplicates(files: Mapping[Path, Site]) -> dict[Path, ConfigError]:
+    """Return a fault for each file whose site has the name of another file's site.
+
+    Only the file that is itself called so may use the name.
     """
     named: dict[str, list[Path]] = {}
     for path, site in files.items():
         named.setdefault(site.name, []).append(path)
     return {
         path: ConfigError(
-            f"{path}: name: {name} is the name in {others} too: no two sites have one"
+            f"{path}: name: {name} is the name in {other_names} too: no two sites have one"
         )
         for name, paths in named.items()
         for path in paths
         if path.stem != name
-        and (others := ", ".join(other.name for other in paths if other != path))
+        and (other_names := ", ".join(file.name for file in paths if file != path))
     }
 
 
-def _limited(sites: dict[str, Site], folder: Path) -> list[ConfigError]:
-    """Take the watch off sites beyond the limit; a fault for each."""
+def _limit_watched(sites: dict[str, Site], folder: Path) -> list[ConfigError]:
+    """Unwatch the sites beyond the limit, and return a fault for each."""
     faults = []
     for name in [name for name, site in sites.items() if site.watch and site.enabled][MAX_WATCHED:]:
         sites[name] = sites[name].model_copy(update={"watch": False})

@@ -88,7 +88,7 @@ def _of_thread(
     known = same | {_plain(title) for title in titles}
     whole = _long(posts.said_in(posts.body(root)), known)
     held = sum(
-        _long(posts.said_in(selectors.html(_page(post.body)).root.root), known)
+        _long(posts.said_in(selectors.parse_html(_page(post.body)).root.root), known)
         for post in parsed.posts
     )
     if _links(parsed.posts) >= MOST_LINKS:
@@ -102,7 +102,7 @@ def raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[s
     reply of several.
     """
     responses = [answer.response for answer in answers if isinstance(answer.response, TextResponse)]
-    roots = {response.url: selectors.html(response).root.root for response in responses}
+    roots = {response.url: selectors.parse_html(response).root.root for response in responses}
     shown = roots.get(urldefrag(read.page.identity).url)
     if shown is None or len(roots) < FEWEST_PAGES:
         return
@@ -128,7 +128,7 @@ def raw_doubts(read: ProbedPage, answers: Sequence[ProbeResponse]) -> Iterator[s
 
 def _links(found: Sequence[Post]) -> float:
     """How much of the text of posts is that of links."""
-    roots = [selectors.html(_page(post.body)).root.root for post in found]
+    roots = [selectors.parse_html(_page(post.body)).root.root for post in found]
     linked = sum(len(posts.text(link)) for root in roots for link in root.iter("a"))
     return linked / max(1, sum(len(posts.text(root)) for root in roots))
 
@@ -138,7 +138,7 @@ def _long(texts: Iterable[str], same: AbstractSet[str]) -> int:
     plain = {_plain(text) for text in texts if not MAIL_IDS.fullmatch(text)}
     sizes = {text: len(text.encode("utf-8", "replace")) for text in plain if text not in same}
     return sum(
-        size for text, size in sizes.items() if size >= LONG and posts.MOMENT.moment(text) is None
+        size for text, size in sizes.items() if size >= LONG and posts.MOMENT.parse(text) is None
     )
 
 
@@ -160,7 +160,7 @@ def _thread_root(site: Site, answer: ProbeResponse) -> HtmlElement | None:
     response, pattern = answer.response, str(site.options.get("pattern", ""))
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None
-    root: HtmlElement = selectors.html(response).root.root
+    root: HtmlElement = selectors.parse_html(response).root.root
     if pattern:
         posts.take_out_rows(root, lambda where: is_other_entry(pattern, answer.url, where))
     return root

@@ -15,7 +15,7 @@ from crawlers.frontier.database import FILE, open_frontier
 from crawlers.frontier.history import SiteHistory
 from crawlers.platforms import platform_of
 from crawlers.sites.presets import FOLDER, Presets
-from crawlers.sites.site import Site, SiteFolder, address, is_route, read_site
+from crawlers.sites.site import Site, SiteFolder, is_route, read_site, split_url
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.look import SiteSurvey, look
 from crawlers.trial.proposal import Mend, file_of, mends
@@ -196,7 +196,7 @@ def _looked(context: Context, found: SiteSurvey, presets: Presets) -> SiteSurvey
 def _site_of(url: str, name: str, allow_private: bool) -> Site:
     """The site that an address would be; ConfigError where it is none."""
     url = url if ":/" in url else f"https://{url}"
-    parts = address(url)
+    parts = split_url(url)
     if (
         parts is None
         or parts.scheme not in {"http", "https"}

@@ -28,7 +28,7 @@ from crawlers.sites.elements import elements_in
 from crawlers.sites.further_pages import LONGEST_WORD, is_next_word, is_page_link
 from crawlers.sites.layout import named
 from crawlers.sites.next_pages import BEHIND, NO_ENTRY, joined, leads_on
-from crawlers.sites.page_reader import answered_at
+from crawlers.sites.page_reader import read_response_time
 from crawlers.trial import posts
 
 RELATION = "a[rel~=next], link[rel~=next]"
@@ -194,7 +194,7 @@ def _groups(
         if not (
             posts.PROFILE.search(url)
             or (above and re.search(above, url))
-            or posts.MOMENT.moment(posts.text(link))
+            or posts.MOMENT.parse(posts.text(link))
         ):
             by_make[_make(link), _shape(url)].append(link)
             alike[_make(link)].append(link)
@@ -286,7 +286,7 @@ def of_threads(responses: Sequence[Response], pattern: str = "") -> Options:
     thread.
     """
     bodies = {response.body: response for response in responses}
-    now = next((now for response in responses if (now := answered_at(response))), None)
+    now = next((now for response in responses if (now := read_response_time(response))), None)
     roots = [
         (response.url, root)
         for response in bodies.values()
@@ -628,7 +628,7 @@ def raw_of(response: Response, number: str) -> Options:
 def _root(response: Response) -> HtmlElement | None:
     if not isinstance(response, TextResponse) or response.selector.type != "html":
         return None
-    root: HtmlElement = selectors.html(response).root.root
+    root: HtmlElement = selectors.parse_html(response).root.root
     return root
 
 

@@ -62,7 +62,7 @@ def _holds_posts(post: HtmlElement, found: Sequence[HtmlElement]) -> bool:
             or "." not in posts.own(one)
         ):
             continue
-        says = [text for text in posts.said_in(one) if posts.MOMENT.moment(text) is None]
+        says = [text for text in posts.said_in(one) if posts.MOMENT.parse(text) is None]
         if posts.moment_in(one, None) is not None and sum(map(len, says)) >= posts.LONG:
             kinds[posts.own(one)] += 1
     return any(count >= LEAST_SECOND for count in kinds.values())

@@ -21,8 +21,8 @@ from crawlers.platforms import Platform, platform_of
 from crawlers.platforms.board import PLATFORM
 from crawlers.sites.pages import PageAddress, Post
 from crawlers.sites.presets import Preset, PresetMatch, Presets, recognise
-from crawlers.sites.selectors import declared
-from crawlers.sites.site import Site, address
+from crawlers.sites.selectors import parse_content_type
+from crawlers.sites.site import Site, split_url
 from crawlers.trial import archives, checks, unknown
 from crawlers.trial.answer import (
     Asks,
@@ -175,7 +175,7 @@ def _hosts(found: SiteSurvey) -> list[str]:
         else []
     )
     hosts = Counter(
-        parts.hostname for url in (*led_to, *listed) if (parts := address(url)) and parts.hostname
+        parts.hostname for url in (*led_to, *listed) if (parts := split_url(url)) and parts.hostname
     )
     return [host for host, _ in hosts.most_common(MOST_HOSTS)]
 
@@ -522,7 +522,7 @@ def _is_page_of_ours(thread: ProbedPage, site: Site) -> bool:
         site.platform in LAST
         and thread.page.role == "item"
         and response
-        and declared(response)[0] == "text/html"
+        and parse_content_type(response)[0] == "text/html"
     )
 
 

@@ -263,7 +263,7 @@ def fresh(one: HtmlElement, weights: Mapping[str, int]) -> int:
 def _weight(said: str) -> int:
     """How much a text tells of somebody's words: of a short one little, and a date nothing."""
     size = len(said)
-    if size < LONGEST_DATE and MOMENT.moment(said) is not None:
+    if size < LONGEST_DATE and MOMENT.parse(said) is not None:
         return 0
     return size if len(said.encode("utf-8", "replace")) >= LONG else 1 + size // 4
 
@@ -470,7 +470,7 @@ def moment_in(one: HtmlElement, now: datetime | None) -> datetime | None:
             if (
                 said
                 and len(said) < LONGEST_SAID
-                and (found := MOMENT.moment(said, now if len(said) < LONGEST_AGO else None))
+                and (found := MOMENT.parse(said, now if len(said) < LONGEST_AGO else None))
             ):
                 return found
     return None

@@ -21,10 +21,10 @@ from crawlers.sites import selectors
 from crawlers.sites.dates import DateFormats
 from crawlers.sites.elements import elements_in, text_before, text_behind
 from crawlers.sites.layout import layout_of
-from crawlers.sites.page_reader import answered_at
+from crawlers.sites.page_reader import read_response_time
 from crawlers.sites.pages import PageAddress
 from crawlers.sites.presets import Presets
-from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, address, port_of
+from crawlers.sites.site import SHORTEST_REVISIT_SECONDS, Site, get_port, split_url
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import ProbedPage
 from crawlers.trial.look import LOST, MOST_HOSTS, SiteSurvey
@@ -68,7 +68,7 @@ def rate(found: SiteSurvey, now: datetime) -> Rate | None:
         return None
     read, here = found.list, None
     if read.answer.response is not None:
-        here = answered_at(read.answer.response) or now
+        here = read_response_time(read.answer.response) or now
     times = [
         datetime.fromtimestamp(float(page.facts["time"]), now.tzinfo)
         for page in read.entries
@@ -77,7 +77,7 @@ def rate(found: SiteSurvey, now: datetime) -> Rate | None:
     times += [post.published_at for post in read.parsed.posts if post.published_at]
     exact = bool(times)
     if not exact:
-        found_in = (DateFormats().moment(page.stamp, here) for page in read.entries)
+        found_in = (DateFormats().parse(page.stamp, here) for page in read.entries)
         times = [moment for moment in found_in if moment] or _beside_links(read, here)
     is_paste = any(page.role == "item" for page in read.entries)
     what = (
@@ -103,7 +103,7 @@ def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
     """
     response = read.answer.response
     page = (
-        selectors.html(response).root
+        selectors.parse_html(response).root
         if isinstance(response, TextResponse) and response.selector.type == "html"
         else None
     )
@@ -127,7 +127,7 @@ def _beside_links(read: ProbedPage, now: datetime | None) -> list[datetime]:
             if text
         )
         moments = [
-            moment for text in texts if (moment := DateFormats().moment(text, now)) is not None
+            moment for text in texts if (moment := DateFormats().parse(text, now)) is not None
         ]
         found += [max(moments)] if moments else []
     return found
@@ -324,7 +324,7 @@ def _elsewhere(found: SiteSurvey) -> Iterator[Mend]:
 
 def _moved(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
     """The site sends us to an address that its file does not name."""
-    parts = address(led_to)
+    parts = split_url(led_to)
     if parts is None:
         return
     place = _place(parts)
@@ -351,7 +351,7 @@ def _moved(site: Site, led_to: str, outside: Collection[str]) -> Iterator[Mend]:
 
 def _place(parts: SplitResult) -> str:
     """A host as `hosts` names it, with its port where that is not a default one."""
-    return parts.netloc if port_of(parts) not in {80, 443} else parts.hostname or ""
+    return parts.netloc if get_port(parts) not in {80, 443} else parts.hostname or ""
 
 
 def _hosts_behind(
@@ -368,7 +368,7 @@ def _hosts_behind(
     told = [
         parts
         for url in strange
-        if (parts := address(url)) and "@" not in parts.netloc and parts.hostname in outside
+        if (parts := split_url(url)) and "@" not in parts.netloc and parts.hostname in outside
     ]
     places = Counter(map(_place, told))
     return [place for place, _ in places.most_common(MOST_HOSTS) if not identifier_in(place)]
@@ -388,7 +388,9 @@ def _blind_options(found: SiteSurvey, presets: Presets) -> Iterator[Mend]:
             {**(preset.options if preset else {}), **site.options},
             "json" if kind == "feed" else "css",
         )
-        page = selectors.document(response) if kind == "feed" else selectors.html(response)
+        page = (
+            selectors.parse_document(response) if kind == "feed" else selectors.parse_html(response)
+        )
     except (ConfigError, RecordError):
         return
     for name in SELECTORS:

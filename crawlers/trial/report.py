@@ -21,7 +21,7 @@ from crawlers.fetching import response_checks
 from crawlers.fetching.scripted_pages import DATA
 from crawlers.sites import visit_verdict
 from crawlers.sites.pages import Post
-from crawlers.sites.selectors import declared
+from crawlers.sites.selectors import parse_content_type
 from crawlers.sites.visit_verdict import MEANING
 from crawlers.trial.answer import data_in, is_filled_by_script
 from crawlers.trial.look import LIST_NAME, SiteSurvey, kinds_of_links
@@ -106,7 +106,7 @@ def _answer(found: SiteSurvey, *_: object) -> Iterator[ReportLine]:
     if answer.response is None:
         yield ReportLine("answer", "FAULT", f"{answer.word}: {MEANING[answer.word]}")
         return
-    response, (media_type, charset) = answer.response, declared(answer.response)
+    response, (media_type, charset) = answer.response, parse_content_type(answer.response)
     told = (
         f"{response.status}, {media_type}{f' in {charset}' if charset else ''},"
         f" {_size(len(response.body))}"

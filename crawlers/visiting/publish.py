@@ -131,7 +131,7 @@ class PublishPipeline:
             post_id=post.post_id,
             post_name=self._visit.frontier.named(site.name, post),
             url=_cut(post.url, MAX_URL),
-            section=site.section_of(post.url),
+            section=site.find_section(post.url),
             title=_cut(post.title),
             author=_cut(post.author),
             published_at=post.published_at,

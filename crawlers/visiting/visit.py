@@ -186,7 +186,7 @@ class Visit:
     def wants_more(self) -> bool:
         """Whether another page may be leased."""
         now = self.clock.wall()
-        is_night = self.site.may_be_asked(now) > now
+        is_night = self.site.find_next_allowed(now) > now
         return (
             not (self._broken_off or is_night)
             and self.leased < self.site.max_pages
@@ -361,7 +361,7 @@ class Visit:
             wait = self.site.revisit_seconds * 2.0 ** min(failures, 16)
         rest = min(LONGEST_REST_SECONDS, max(wait, self._rest if self._broken_off else 0.0))
         self.frontier.end_visit(
-            self.site.name, self.site.may_be_asked(now + rest), succeeded, counts=counts
+            self.site.name, self.site.find_next_allowed(now + rest), succeeded, counts=counts
         )
         if self.first and self.read:
             self.tell_left()

@@ -70,7 +70,7 @@ def test_what_is_in_range_is_safe_in_every_zone(moment):
 @pytest.mark.parametrize("text", EXTREME)
 def test_what_is_out_of_range_is_not_known(text):
     assert in_range(datetime.fromisoformat(text)) is None
-    assert DateFormats().moment(text, NOW) is None
+    assert DateFormats().parse(text, NOW) is None
 
 
 @given(
@@ -98,7 +98,7 @@ def test_a_date_that_a_site_writes_is_safe_or_none(moment):
         str(moment.year * 10**8),
     ):
         for zone in (UTC, ZoneInfo("Pacific/Kiritimati"), ZoneInfo("Pacific/Pago_Pago")):
-            read = DateFormats(zone, "DMY").moment(text, NOW)
+            read = DateFormats(zone, "DMY").parse(text, NOW)
             assert read is None or is_safe(read), text
 
 

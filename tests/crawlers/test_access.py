@@ -13,7 +13,7 @@ from crawlers.frontier.database import Frontier
 from crawlers.metrics import CrawlMetrics
 from crawlers.scheduling.egress import Egress
 from crawlers.scheduling.site_status import SiteStates
-from crawlers.sites.site import night_ends, nights
+from crawlers.sites.site import find_night_end, list_nights
 from tests.conftest import HeldClock
 from tests.crawlers.conftest import Station
 from tests.crawlers.support import Answers, make_site, serving
@@ -193,7 +193,7 @@ def at(text: str) -> float:
     ],
 )
 def test_a_night_ends_where_no_other_begins(now: str, opens: str) -> None:
-    assert night_ends(("23:30-06:00", "06:00-06:30"), "Asia/Shanghai", at(now)) == at(opens)
+    assert find_night_end(("23:30-06:00", "06:00-06:30"), "Asia/Shanghai", at(now)) == at(opens)
 
 
 def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) -> None:
@@ -203,7 +203,7 @@ def test_a_night_is_no_gap_and_no_silence(frontier: Frontier, clock: HeldClock) 
     )
     clock.seconds = datetime(2026, 11, 26, 23, 0, tzinfo=UTC).timestamp()
     assert states.letter(site) == NIGHT
-    assert nights(site.night, "UTC", clock.seconds, clock.seconds + 86400) == [
+    assert list_nights(site.night, "UTC", clock.seconds, clock.seconds + 86400) == [
         (clock.seconds - 3600, clock.seconds + 7 * 3600),
         (clock.seconds + 23 * 3600, clock.seconds + 31 * 3600),
     ]

@@ -68,7 +68,7 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)  # a Thursday
     ],
 )
 def test_a_moment_is_read(text: str, moment: str) -> None:
-    assert DateFormats().moment(text, NOW) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
+    assert DateFormats().parse(text, NOW) == datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
 
 def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
@@ -84,21 +84,21 @@ def test_what_is_no_moment_or_relative_to_an_unknown_one_is_none() -> None:
         "he sells all day",
         "phone s",
     ):
-        assert calendar.moment(text, NOW) is None, text
+        assert calendar.parse(text, NOW) is None, text
     for text in ("yesterday 10:20", "5 minutes ago", "Nov 24"):
-        assert calendar.moment(text) is None, text
+        assert calendar.parse(text) is None, text
 
 
 def test_a_sites_zone_order_and_formats_count() -> None:
     site = DateFormats(ZoneInfo("Asia/Shanghai"), "DMY", ("%y%m%d/%H%M",))
-    assert site.moment("2026-11-24 08:00") == datetime(2026, 11, 24, tzinfo=UTC)
-    assert site.moment("03/04/2026 08:00") == datetime(2026, 4, 3, tzinfo=UTC)
-    assert site.moment("261124/0800") == datetime(2026, 11, 24, tzinfo=UTC)
-    assert site.moment("今天 19:00", NOW) == datetime(2026, 11, 26, 11, tzinfo=UTC)
+    assert site.parse("2026-11-24 08:00") == datetime(2026, 11, 24, tzinfo=UTC)
+    assert site.parse("03/04/2026 08:00") == datetime(2026, 4, 3, tzinfo=UTC)
+    assert site.parse("261124/0800") == datetime(2026, 11, 24, tzinfo=UTC)
+    assert site.parse("今天 19:00", NOW) == datetime(2026, 11, 26, 11, tzinfo=UTC)
 
 
 @given(st.text(max_size=300))
 def test_no_text_breaks_it(text: str) -> None:
     for calendar in (DateFormats(), DateFormats(ZoneInfo("Asia/Shanghai"), "DMY")):
-        found = calendar.moment(text, NOW)
+        found = calendar.parse(text, NOW)
         assert found is None or found.tzinfo is not None

@@ -7,7 +7,7 @@ from scrapy.http import Request, Response
 
 from crawlers.platforms import names, platform_of
 from crawlers.sites.pages import PageAddress
-from crawlers.sites.selectors import declared
+from crawlers.sites.selectors import parse_content_type
 from tests.crawlers.support import make_site, recorded
 from ullage.errors import ConfigError, RecordError
 
@@ -215,4 +215,4 @@ def test_the_declared_type_and_charset(header: str, media_type: str, charset: st
     response = Response(
         PASTE, headers={"Content-Type": header} if header else {}, request=Request(PASTE)
     )
-    assert declared(response) == (media_type, charset)
+    assert parse_content_type(response) == (media_type, charset)

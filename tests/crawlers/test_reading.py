@@ -15,7 +15,7 @@ from crawlers.sites.attachments import MOST_FILES
 from crawlers.sites.layout import LONGEST_SEARCHED
 from crawlers.sites.nesting import MOST_TAGS
 from crawlers.sites.pages import PageAddress, PageContent
-from crawlers.sites.selectors import MOST_FOUND, MOST_LINKS, compiled
+from crawlers.sites.selectors import MOST_FOUND, MOST_LINKS, compile_selector
 from tests.crawlers.support import make_site
 from ullage.errors import ConfigError, RecordError
 
@@ -346,7 +346,7 @@ def test_a_selector_finds_no_more_than_is_followed_and_the_first_of_it(text: str
         text="<p>" + "".join(f"<a href=/{number}>x</a>" for number in range(MOST_FOUND + 5)),
         type="html",
     )
-    found = compiled(text, "css").of(page)
+    found = compile_selector(text, "css").select(page)
     assert len(found) == MOST_FOUND
     assert "/0" in found[0].get()
     assert f"/{MOST_FOUND - 1}" in found[-1].get()
@@ -354,9 +354,13 @@ def test_a_selector_finds_no_more_than_is_followed_and_the_first_of_it(text: str
 
 def test_a_selector_of_a_text_or_a_number_and_of_names_with_capitals_is_as_it_was() -> None:
     page = Selector(text="<r><pubDate>now</pubDate></r>", type="xml")
-    assert [one.get() for one in compiled("pubDate::text", "css").of(page)] == ["now"]
-    assert [one.get() for one in compiled("xpath:string(//pubDate)", "css").of(page)] == ["now"]
-    assert [one.get() for one in compiled("xpath:count(//pubDate)", "css").of(page)] == ["1.0"]
+    assert [one.get() for one in compile_selector("pubDate::text", "css").select(page)] == ["now"]
+    assert [
+        one.get() for one in compile_selector("xpath:string(//pubDate)", "css").select(page)
+    ] == ["now"]
+    assert [
+        one.get() for one in compile_selector("xpath:count(//pubDate)", "css").select(page)
+    ] == ["1.0"]
 
 
 def test_of_a_page_with_more_tags_than_any_page_has_the_beginning_is_read_and_that_is_said() -> (

@@ -175,7 +175,7 @@ def test_the_section_is_the_list_under_which_a_post_stands(url: str, section: st
         "http://Board.example/f/loans?page=1#top",
         "http://cards.example:8080",
     ]
-    assert make_site(start=starts, hosts=["cdn.example"]).section_of(url) == section
+    assert make_site(start=starts, hosts=["cdn.example"]).find_section(url) == section
 
 
 def test_one_bad_file_does_not_hide_the_others(tmp_path: Path) -> None:
